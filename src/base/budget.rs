@@ -1,0 +1,125 @@
+//! Bounds on everything that an attacker's data can make us do.
+
+use super::{Error, Result};
+
+/// How much one message may cost. Each default names its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Parts within parts. Source: twice the 32 that Postfix's `mime_nesting_limit` of 100 ever sees in real mail.
+    pub nesting: usize,
+    /// Parts in all. Source: DESIGN 8; the largest message of the mail corpora has fewer than 200.
+    pub parts: usize,
+    /// Cryptographic layers peeled from the root. Source: RFC 2634 triple wrapping is 3; an encrypted, compressed, signed one inside is 6.
+    pub layers: usize,
+    /// One header section in octets. Source: 256 KiB is Sendmail's and indymilter's header limit.
+    pub header: usize,
+    /// The message in octets. Source: signing-milter's cap of 64 MiB.
+    pub message: usize,
+    /// Octets out for each octet in. Source: DEFLATE cannot exceed 1032:1, and honest text stays below 200:1.
+    pub ratio: usize,
+    /// Decompressed or decrypted octets as a multiple of `message`.
+    pub expansion: usize,
+    /// Signatures in one layer. Source: signature flooding, Schleuder #441.
+    pub signatures: usize,
+    /// Encrypted session keys tried in one layer. Source: a list of 1,000 recipients, each with one key.
+    pub session_keys: usize,
+    /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, second recommended option is 64 MiB; the first is 2 GiB.
+    pub argon2_memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            nesting: 64,
+            parts: 1_000,
+            layers: 8,
+            header: 256 * 1024,
+            message: 64 * 1024 * 1024,
+            ratio: 200,
+            expansion: 4,
+            signatures: 32,
+            session_keys: 1_000,
+            argon2_memory: 1024 * 1024 * 1024,
+        }
+    }
+}
+
+/// What is left of the [`Limits`] for one message. Spending more than is left is an [`Error`] of kind `Malformed`.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    limits: Limits,
+    parts: usize,
+    layers: usize,
+}
+
+impl Budget {
+    /// A full budget.
+    pub fn new(limits: Limits) -> Self {
+        Budget { parts: limits.parts, layers: limits.layers, limits }
+    }
+
+    /// The bounds it started from.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// One more part of the message.
+    pub fn part(&mut self) -> Result<()> {
+        spend(&mut self.parts, "message", "parts", self.limits.parts)
+    }
+
+    /// One more cryptographic layer.
+    pub fn layer(&mut self) -> Result<()> {
+        spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
+    }
+
+    /// Refuses a nesting deeper than the limit; `depth` counts from 1.
+    pub fn depth(&self, depth: usize) -> Result<()> {
+        within(depth, self.limits.nesting, "message", "levels of nested parts")
+    }
+
+    /// Refuses a header section of more octets than the limit.
+    pub fn header(&self, octets: usize) -> Result<()> {
+        within(octets, self.limits.header, "header", "octets")
+    }
+
+    /// Refuses a message of more octets than the limit.
+    pub fn message(&self, octets: usize) -> Result<()> {
+        within(octets, self.limits.message, "message", "octets")
+    }
+
+    /// Refuses what came out of `input` octets by decryption or decompression when it is out of proportion.
+    pub fn expanded(&self, input: usize, output: usize) -> Result<()> {
+        within(output, self.limits.message.saturating_mul(self.limits.expansion), "decompressed data", "octets")?;
+        // Small inputs may expand freely: a few kilobytes of spaces are harmless.
+        let allowed = input.saturating_mul(self.limits.ratio).max(1024 * 1024);
+        within(output, allowed, "decompressed data", "octets for its compressed size")
+    }
+
+    /// Refuses more signatures in one layer than the limit.
+    pub fn signatures(&self, count: usize) -> Result<()> {
+        within(count, self.limits.signatures, "layer", "signatures")
+    }
+
+    /// Refuses more encrypted session keys in one layer than the limit.
+    pub fn session_keys(&self, count: usize) -> Result<()> {
+        within(count, self.limits.session_keys, "layer", "encrypted session keys")
+    }
+}
+
+fn spend(left: &mut usize, place: &str, what: &str, limit: usize) -> Result<()> {
+    match left.checked_sub(1) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => Err(Error::malformed(place, format!("more than {limit} {what}"))),
+    }
+}
+
+fn within(value: usize, limit: usize, place: &str, what: &str) -> Result<()> {
+    if value > limit {
+        return Err(Error::malformed(place, format!("more than {limit} {what}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Time as an argument. The only place that asks the machine what time it is.
+
+use std::time::SystemTime;
+
+use super::{Error, Kind, Result};
+
+/// Says what time it is.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> SystemTime;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// A clock that stands still, for `--at` and for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedClock(pub SystemTime);
+
+impl Clock for FixedClock {
+    fn now(&self) -> SystemTime {
+        self.0
+    }
+}
+
+/// `2026-11-23T19:46:46Z` (RFC 3339), whole seconds.
+pub fn rfc3339(time: SystemTime) -> String {
+    let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |s| -s),
+    };
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+/// Reads an RFC 3339 time; anything else is a usage error.
+pub fn parse_rfc3339(text: &str) -> Result<SystemTime> {
+    let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok());
+    time.ok_or_else(|| {
+        Error::new(Kind::Usage, format!("time {text:?}: not in the form of RFC 3339"))
+            .with_hint("write it like 2026-11-23T19:46:46Z")
+    })
+}

@@ -1,0 +1,109 @@
+//! The one error of the house. It means that the work could not be done; a bad signature is an answer,
+//! and lives in `verdict`.
+
+use std::fmt;
+
+/// What every fallible function of the library returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// One lower-case sentence that names the place and the reason, and where there is something to do, a hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+/// Who has to act. The command line turns each into an exit code of `sysexits.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The output cannot be created (73).
+    CannotCreate,
+    /// The configuration is wrong (78).
+    Config,
+    /// Reading or writing failed half-way (74).
+    Io,
+    /// The input is not what it says it is, or is over a bound (65).
+    Malformed,
+    /// The named input does not exist (66).
+    NoInput,
+    /// No usable key, or not permitted (77).
+    NoKey,
+    /// It may work later (75).
+    TryAgain,
+    /// Something outside, or an algorithm, is not available (69).
+    Unavailable,
+    /// The call makes no sense (64).
+    Usage,
+}
+
+impl Error {
+    /// An error of `kind`; `message` is one lower-case line without a full stop.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error { kind, message: message.into(), hint: None }
+    }
+
+    /// Input that cannot be read: `place` says where, `reason` says why.
+    pub fn malformed(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self::new(Kind::Malformed, format!("{place}: {reason}"))
+    }
+
+    /// No usable key, or not permitted.
+    pub fn no_key(message: impl Into<String>) -> Self {
+        Self::new(Kind::NoKey, message)
+    }
+
+    /// A call that makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Something that is not available here.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable, message)
+    }
+
+    /// An operating system's refusal at `place`.
+    pub fn io(place: impl fmt::Display, error: &std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::NoInput,
+            _ => Kind::Io,
+        };
+        Self::new(kind, format!("{place}: {}", error.to_string().to_lowercase()))
+    }
+
+    /// The same error with something the reader can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Who has to act.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to do, if there is something.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.kind, Kind::TryAgain)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Control characters in names taken from the message must not reach a terminal.
+        for c in self.message.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,13 @@
+//! Errors, bounds, time, randomness and secrets. Knows nothing of mail.
+
+mod budget;
+mod clock;
+mod error;
+mod random;
+mod secret;
+
+pub use budget::{Budget, Limits};
+pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339};
+pub use error::{Error, Kind, Result};
+pub use random::{Random, SystemRandom};
+pub use secret::Secret;

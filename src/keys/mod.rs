@@ -1,0 +1,42 @@
+//! Keys: anything that answers which certificates there are, which secret belongs to one, and what the owner
+//! of this machine says about whose they are.
+
+mod memory;
+mod record;
+
+use std::sync::Arc;
+
+pub use memory::Memory;
+pub use record::{Authenticated, Binding, Handle, ProtocolName, Record};
+
+use crate::{
+    base::{Result, Secret},
+    crypto::SecretKey,
+    mail::Address,
+};
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want<'a> {
+    /// Every record.
+    All,
+    /// Records that name this mailbox, in themselves or by a binding.
+    Address(&'a Address),
+    /// Records one of whose keys has this handle, or a fingerprint that ends in it.
+    Handle(&'a Handle),
+}
+
+/// The extension point for keys. Nothing else in the house knows where they lie.
+pub trait Keys: Send + Sync {
+    /// The records that match, of one protocol, in a stable order. None is no error.
+    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>>;
+
+    /// The secret key with the fingerprint `key` within `record`; `None` when it is not here.
+    /// An error of kind `NoKey` when it is here and cannot be unlocked.
+    fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
+
+    /// Passwords to try on messages that are encrypted to one, in order.
+    fn passwords(&self) -> Result<Vec<Secret>> {
+        Ok(Vec::new())
+    }
+}

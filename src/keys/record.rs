@@ -1,0 +1,143 @@
+//! A stored certificate: bytes and an index. No protocol's parser is needed to find it.
+
+use std::fmt;
+
+use crate::{
+    base::{Error, Result},
+    mail::Address,
+};
+
+/// Which of the three protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProtocolName {
+    /// Classic Privacy Enhanced Mail, RFC 1421 to 1424.
+    Pem,
+    /// OpenPGP, RFC 9580 and 3156.
+    Pgp,
+    /// S/MIME, RFC 8551.
+    Smime,
+}
+
+impl ProtocolName {
+    /// The word on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProtocolName::Pem => "pem",
+            ProtocolName::Pgp => "pgp",
+            ProtocolName::Smime => "smime",
+        }
+    }
+}
+
+/// A fingerprint or key ID in upper-case hexadecimal, without spaces.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle(String);
+
+impl Handle {
+    /// From octets.
+    pub fn from_octets(octets: &[u8]) -> Self {
+        Handle(octets.iter().map(|octet| format!("{octet:02X}")).collect())
+    }
+
+    /// Reads hexadecimal with any spaces, and with `0x` before it; at least 8 octets, because shorter key IDs are forged at will.
+    pub fn parse(text: &str) -> Result<Self> {
+        let hex: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
+        let hex = hex.strip_prefix("0X").unwrap_or(&hex);
+        if !hex.is_ascii() || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(Error::usage(format!("key {text:?}: not a fingerprint or key id")));
+        }
+        if hex.len() < 16 {
+            return Err(Error::usage(format!("key {text:?}: fewer than 16 hexadecimal digits"))
+                .with_hint("short key ids are easily forged; give the fingerprint"));
+        }
+        Ok(Handle(hex.to_owned()))
+    }
+
+    /// The hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `self`, a fingerprint, is what `other` (a fingerprint or key ID) names. A v4 key ID is the end of the
+    /// fingerprint, a v6 key ID its beginning (RFC 9580, section 5.5.4).
+    pub fn is_named_by(&self, other: &Handle) -> bool {
+        match self.0.len() {
+            64 => self.0.starts_with(&other.0),
+            _ => self.0.ends_with(&other.0),
+        }
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.0)
+    }
+}
+
+/// Why this machine's owner holds a certificate to belong to an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Binding {
+    /// The owner said so of this address (`key trust`).
+    Address(Address),
+    /// The owner handed the certificate over for what it says of itself: every user ID of it that is valid at the time of use.
+    UserIds,
+}
+
+/// A certificate as bytes, with what it takes to find it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Whose format `bytes` is.
+    pub protocol: ProtocolName,
+    /// The primary key's fingerprint.
+    pub fingerprint: Handle,
+    /// The fingerprints of all keys, the primary key's first.
+    pub handles: Vec<Handle>,
+    /// Every mailbox the certificate claims, checked or not.
+    pub claimed: Vec<Address>,
+    /// Why it is believed.
+    pub bindings: Vec<Binding>,
+    /// The certificate, public parts only, in its binary form.
+    pub bytes: Vec<u8>,
+    /// Fingerprints of the keys whose secret part is held beside it.
+    pub secrets: Vec<Handle>,
+}
+
+impl Record {
+    /// The addresses among `certified` (mailboxes that the certificate names validly at the time of use) and the owner's
+    /// bindings that this machine's owner believes in. Empty when the certificate was merely found somewhere.
+    pub fn authenticate(&self, certified: &[Address]) -> Vec<Authenticated> {
+        let mut believed: Vec<Authenticated> = Vec::new();
+        for binding in &self.bindings {
+            match binding {
+                Binding::Address(address) => believed.push(Authenticated(address.clone())),
+                Binding::UserIds => believed.extend(certified.iter().cloned().map(Authenticated)),
+            }
+        }
+        believed.sort_by(|a, b| a.0.to_string().cmp(&b.0.to_string()));
+        believed.dedup();
+        believed
+    }
+
+    /// Whether a key of this record is named by `handle`.
+    pub fn has(&self, handle: &Handle) -> bool {
+        self.handles.iter().any(|own| own.is_named_by(handle))
+    }
+}
+
+/// A mailbox that a trust path ties to a certificate. Made in this file alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated(Address);
+
+impl Authenticated {
+    /// The mailbox.
+    pub fn address(&self) -> &Address {
+        &self.0
+    }
+}

@@ -1,0 +1,31 @@
+//! postseal seals mail and judges sealed mail.
+//!
+//! # What it does
+//!
+//! It signs, encrypts, verifies and decrypts messages in OpenPGP (PGP/MIME of RFC 3156 and the older
+//! inline forms), and says of each message who vouches for which bytes.
+//!
+//! # What it does not do
+//!
+//! The library never touches the terminal, the environment, a home directory or the network, and it
+//! holds no global state: time, keys and randomness are arguments.
+//!
+//! # One corridor
+//!
+//! ```text
+//!            1 open         2 judge
+//!  bytes ──► peel root ──► Verdict ──► report (text, JSON)
+//!            layers         (pure)
+//!              ▲
+//!              └── Keys, Clock, Budget
+//! ```
+//!
+//! The simple face is [`sign`], [`encrypt`], [`verify`] and [`decrypt`]; [`engine::Engine`] is the full
+//! one. [`keys::Keys`], [`crypto::SecretKey`] and [`base::Clock`] are the extension points.
+
+pub mod base;
+pub mod crypto;
+pub mod keys;
+pub mod mail;
+pub mod protocol;
+pub mod verdict;

@@ -1,0 +1,17 @@
+//! Message bytes: parsed once to spans over immutable octets, never reserialized; canonical forms, and building.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+pub mod address;
+pub mod armor;
+pub mod build;
+pub mod canonical;
+pub mod encoding;
+pub mod envelope;
+pub mod header;
+pub mod parse;
+pub mod part;
+pub mod partial;
+pub mod protect;
+
+pub use address::Address;
+pub use part::{Message, Part, Span};

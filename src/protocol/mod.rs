@@ -1,0 +1,161 @@
+//! Protocols: each opens one layer, seals, and describes key files. They are blind to one another.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+pub mod pgp;
+
+use std::{io::Write, time::SystemTime};
+
+use crate::{
+    base::{Budget, Clock, Random, Result},
+    crypto::{Hash, Legacy},
+    keys::{Handle, Keys, ProtocolName, Record},
+    mail::{Address, Message, Part, Span},
+    verdict::Layer,
+};
+
+/// What everything that opens or seals is given. No protocol has any other source of time, keys or randomness.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Certificates, secrets and passwords.
+    pub keys: &'a dyn Keys,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+    /// Where random octets come from.
+    pub random: &'a dyn Random,
+    /// Whether broken and obsolete forms are admitted for this run.
+    pub legacy: Legacy,
+}
+
+/// What the structure of a part says it is, before any key is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose format it is.
+    pub protocol: ProtocolName,
+    /// What it says it is, for `inspect`: `signed`, `encrypted`, ...
+    pub kind: ClaimKind,
+    /// Where it lies within the part's message: the whole part, or an inline block.
+    pub span: Span,
+}
+
+/// What a claim says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimKind {
+    /// multipart/encrypted (RFC 3156, section 4).
+    Encrypted,
+    /// Armour that holds an encrypted or an opaque signed message, in text or as an attachment.
+    Inline,
+    /// The cleartext signature framework (RFC 9580, section 7).
+    InlineSigned,
+    /// multipart/signed (RFC 1847).
+    Signed,
+}
+
+/// One layer opened, or two where one packet holds both (RFC 3156, section 6.2).
+#[derive(Debug)]
+pub struct Opened {
+    /// Outermost first.
+    pub layers: Vec<Layer>,
+    /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
+    pub payload: Message,
+}
+
+/// One of pgp, smime and pem.
+pub trait Protocol: Send + Sync {
+    /// Which.
+    fn name(&self) -> ProtocolName;
+
+    /// What `part` itself claims to be (not what its children are). Structure only: cheap, no key, no cryptography.
+    fn claim(&self, part: Part<'_>) -> Option<Claim>;
+
+    /// Opens `message`, whose root makes the claim. Consumes it so that a large ciphertext can be freed while its plaintext grows.
+    ///
+    /// A bad signature is in the layers; an error means that there is no payload: no key (`NoKey`), malformed, or over budget.
+    fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened>;
+
+    /// Writes `message` sealed to `out`. Whoever gives `out` makes sure that nothing of it is seen when this fails.
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed>;
+}
+
+/// What is to be done to a message.
+#[derive(Clone, Debug, Default)]
+pub struct Seal {
+    /// Sign, and as whom; several signers sign in parallel.
+    pub sign: Vec<Signer>,
+    /// Encrypt, and to whom; empty: do not.
+    pub to: Vec<Recipient>,
+    /// Encrypt to these passwords too.
+    pub passwords: Vec<crate::base::Secret>,
+    /// In which shape.
+    pub shape: Shape,
+    /// What happens to the header.
+    pub headers: Headers,
+    /// The digest, when the key's own preference is not to be used. Legacy ones need `Legacy::Admit`.
+    pub digest: Option<Hash>,
+    /// The cipher by name (`aes256`, `3des`, ...), when the recipients' preferences are not to be used.
+    pub cipher: Option<String>,
+    /// The signature's time, when it is not now.
+    pub at: Option<SystemTime>,
+}
+
+/// Who signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// The secret key for this mailbox: `--as`.
+    Address(Address),
+    /// This key: `--key`.
+    Key(Handle),
+    /// The secret key for the author in From.
+    Author,
+}
+
+/// Who can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// Named in the message.
+    Named(Address),
+    /// Present, but not named: a wildcard key ID (RFC 9580, section 5.1.1).
+    Hidden(Address),
+}
+
+/// The shape of the sealed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Shape {
+    /// As text in the body: cleartext signature (RFC 9580, section 7) or an armoured message.
+    Inline,
+    /// As text in the body, signed and armoured, not readable without software.
+    InlineOpaque,
+    /// The MIME form: multipart/signed, multipart/encrypted, and signed and encrypted in one (RFC 3156, section 6.2).
+    #[default]
+    Mime,
+    /// multipart/signed within multipart/encrypted (RFC 3156, section 6.1).
+    Nested,
+}
+
+/// What happens to the header of a sealed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Headers {
+    /// Stays outside.
+    #[default]
+    Outside,
+    /// RFC 9788.
+    Protected,
+}
+
+/// What sealing did, for the person who asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// One line each, lower case: `signed by FINGERPRINT`, `encrypted to a@example.org with FINGERPRINT`.
+    pub did: Vec<String>,
+    /// What the person should know: a recipient's key that nobody vouches for, ...
+    pub warnings: Vec<String>,
+}
+
+/// What was found in a key file.
+#[derive(Debug)]
+pub struct Described {
+    /// The certificate.
+    pub record: Record,
+    /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form; `None` when public only.
+    pub secret: Option<crate::base::Secret>,
+}

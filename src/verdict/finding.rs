@@ -1,0 +1,161 @@
+//! What was found: layers, signatures, and why each signature is what it is.
+
+use std::{fmt, time::SystemTime};
+
+use crate::{
+    crypto::Strength,
+    keys::{Authenticated, ProtocolName},
+    mail::Span,
+};
+
+/// One cryptographic layer (RFC 9787, section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Whose format it is.
+    pub protocol: ProtocolName,
+    /// What it does.
+    pub kind: LayerKind,
+    /// Where it lies in the octets that it was found in (for a layer inside an encrypted one, the decrypted octets).
+    pub span: Span,
+}
+
+/// What a layer does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerKind {
+    /// Packs, and says nothing about anyone.
+    Compressed {
+        /// `zip`, `zlib`, `bzip2`.
+        algorithm: String,
+    },
+    /// Hides.
+    Encrypted {
+        /// `aes256-ocb`, `3des`, ...
+        cipher: String,
+        /// Whether the ciphertext was protected against changes (MDC or AEAD) and was unchanged.
+        authenticated: bool,
+        /// Key IDs or fingerprints as in the message; `hidden` for a wildcard, `password` for a password.
+        recipients: Vec<String>,
+    },
+    /// Vouches.
+    Signed {
+        /// In the order found.
+        signatures: Vec<Signature>,
+    },
+}
+
+/// One signature: an answer, whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Whether it holds.
+    pub state: State,
+    /// For a valid signature, what lowers its strength; for any other, nothing (the state says why).
+    pub weakness: Option<Why>,
+    /// The signing key's fingerprint, or the key ID that the signature names.
+    pub signer: Option<String>,
+    /// The mailboxes that a trust path ties to the signer.
+    pub authenticated: Vec<Authenticated>,
+    /// How much of the payload it covers.
+    pub covers: Covers,
+    /// When it says it was made.
+    pub at: Option<SystemTime>,
+    /// `rsa2048-sha256`.
+    pub algorithms: String,
+    /// The weakest of what it uses.
+    pub strength: Strength,
+}
+
+/// Whether a signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does not: the octets differ, or the key was not good for it.
+    Invalid(Why),
+    /// Nobody can say: no key, or an algorithm that we do not know.
+    Unknown(Why),
+    /// The octets are those that a key in good standing signed.
+    Valid(Matches),
+}
+
+impl State {
+    /// The word in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Invalid(_) => "invalid",
+            State::Unknown(_) => "unknown",
+            State::Valid(_) => "valid",
+        }
+    }
+}
+
+/// Evidence that a digest over the covered octets verified under a public key that was in good standing.
+///
+/// `tests/layers.rs` confines [`Matches::assertion`] to the files that do that check; it is the one answer to "who claims that this was checked?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matches(());
+
+impl Matches {
+    /// Call it directly after the public-key operation and the checks of the key succeeded, and nowhere else.
+    pub(crate) fn assertion() -> Self {
+        Matches(())
+    }
+}
+
+/// How much of the payload a signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Covers {
+    /// Some of it: there is unsigned text beside it.
+    Part,
+    /// Exactly all of it.
+    Whole,
+}
+
+/// Why a signature does not hold, cannot be judged, or is weak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// The algorithm named is broken, as `md5` or `rsa768`.
+    BrokenAlgorithm(String),
+    /// The certificate has no valid binding for the signing key at that time.
+    KeyNotBound,
+    /// The key expired before the signature was made.
+    KeyExpired,
+    /// The key did not exist yet when the signature was made.
+    KeyNotYetValid,
+    /// The key is revoked; the reason as its owner gave it.
+    KeyRevoked(String),
+    /// The signature packet makes no sense.
+    Malformed(String),
+    /// The octets are not those that were signed.
+    Mismatch,
+    /// The signing key is not here.
+    NoKey,
+    /// The signature has an end, and it is over.
+    SignatureExpired,
+    /// The signature says it was made later than now.
+    SignatureNotYetValid,
+    /// Nobody here knows the algorithm.
+    UnknownAlgorithm(String),
+    /// The algorithm named is weak, as `sha1` or `rsa1024`.
+    WeakAlgorithm(String),
+    /// The key is not meant for signing messages.
+    WrongUsage,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::BrokenAlgorithm(name) => write!(f, "{name} is broken"),
+            Why::KeyNotBound => f.write_str("the certificate does not vouch for the signing key at that time"),
+            Why::KeyExpired => f.write_str("the key had expired when the signature was made"),
+            Why::KeyNotYetValid => f.write_str("the key did not exist yet when the signature was made"),
+            Why::KeyRevoked(reason) => write!(f, "the key is revoked: {reason}"),
+            Why::Malformed(reason) => write!(f, "the signature is malformed: {reason}"),
+            Why::Mismatch => f.write_str("the octets are not those that were signed"),
+            Why::NoKey => f.write_str("the signing key is not here"),
+            Why::SignatureExpired => f.write_str("the signature has expired"),
+            Why::SignatureNotYetValid => f.write_str("the signature is dated in the future"),
+            Why::UnknownAlgorithm(name) => write!(f, "unknown algorithm {name}"),
+            Why::WeakAlgorithm(name) => write!(f, "{name} is weak"),
+            Why::WrongUsage => f.write_str("the key is not meant for signing"),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The verdict: pure data, built by the engine alone.
+
+mod align;
+mod finding;
+mod standing;
+
+pub use align::Aligned;
+pub use finding::{Covers, Layer, LayerKind, Matches, Signature, State, Why};
+pub use standing::{Standing, Verdict};
