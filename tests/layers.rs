@@ -23,10 +23,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["base", "crypto", "mail", "keys", "protocol"]),
     ("discover", &["base", "crypto", "mail", "keys", "protocol"]),
     ("policy", &["base", "mail", "keys", "verdict"]),
-    ("report", &["base", "mail", "verdict", "policy"]),
+    // crypto: a report names a signature's `Strength`.
+    ("report", &["base", "crypto", "mail", "verdict", "policy"]),
     // crypto: `Legacy` is an argument of the engine, and it hands it on to the protocols.
     ("engine", &["base", "crypto", "mail", "keys", "verdict", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
+    // The simple face of the library: four functions over the engine.
+    ("face", &["base", "crypto", "mail", "keys", "protocol", "engine"]),
     ("config", EVERYTHING),
     ("cli", EVERYTHING),
 ];
