@@ -114,12 +114,18 @@ pub(super) fn usable(
     legacy: Legacy,
 ) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, String> {
     let policy = policy(at, legacy);
-    let valid = cert.with_policy(&policy, at).map_err(|error| rejected(error.chain(), cert.primary_key().key().role_as_unspecified(), at))?;
+    let valid = cert
+        .with_policy(&policy, at)
+        .map_err(|error| rejected(error.chain(), cert.primary_key().key().role_as_unspecified(), at))?;
     if let RevocationStatus::Revoked(signatures) = valid.revocation_status() {
         return Err(revoked(&signatures));
     }
     if valid.alive().is_err() {
-        return Err(not_alive(valid.primary_key().key_expiration_time(), cert.primary_key().key().role_as_unspecified(), at));
+        return Err(not_alive(
+            valid.primary_key().key_expiration_time(),
+            cert.primary_key().key().role_as_unspecified(),
+            at,
+        ));
     }
 
     let mut good: Vec<Key<PublicParts, UnspecifiedRole>> = Vec::new();
@@ -194,7 +200,11 @@ fn rejected<'a>(
 }
 
 fn of_key(cert: &Cert, key: &Key<PublicParts, UnspecifiedRole>, why: &str) -> String {
-    if key.fingerprint() == cert.fingerprint() { why.to_owned() } else { format!("subkey {} {why}", key.fingerprint().to_hex()) }
+    if key.fingerprint() == cert.fingerprint() {
+        why.to_owned()
+    } else {
+        format!("subkey {} {why}", key.fingerprint().to_hex())
+    }
 }
 
 fn date(time: SystemTime) -> String {

@@ -161,7 +161,8 @@ fn candidates(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy
     }
     for candidate in &mut found {
         let certified = cert::certified(&candidate.cert, at, legacy);
-        let believed = |record: &Arc<Record>| record.authenticate(&certified).iter().any(|one| one.address() == address);
+        let believed =
+            |record: &Arc<Record>| record.authenticate(&certified).iter().any(|one| one.address() == address);
         if candidate.records.iter().any(believed) {
             candidate.standing = Standing::Bound;
         } else if certified.contains(address) {
