@@ -9,6 +9,9 @@
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
 // generate.rs   new keys
 
+mod cert;
+mod select;
+
 /// OpenPGP as a [`Protocol`](super::Protocol).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pgp;
