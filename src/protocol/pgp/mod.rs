@@ -9,6 +9,8 @@
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
 // generate.rs   new keys
 
+mod secret;
+
 /// OpenPGP as a [`Protocol`](super::Protocol).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pgp;
