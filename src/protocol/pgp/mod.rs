@@ -11,6 +11,7 @@
 
 mod cert;
 mod select;
+mod secret;
 
 /// OpenPGP as a [`Protocol`](super::Protocol).
 #[derive(Clone, Copy, Debug, Default)]
