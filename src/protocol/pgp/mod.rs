@@ -9,6 +9,10 @@
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
 // generate.rs   new keys
 
+pub mod generate;
+pub mod keyfile;
+mod secret;
+
 /// OpenPGP as a [`Protocol`](super::Protocol).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pgp;
