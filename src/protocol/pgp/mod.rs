@@ -11,6 +11,8 @@
 
 mod cert;
 mod select;
+pub mod generate;
+pub mod keyfile;
 mod secret;
 
 /// OpenPGP as a [`Protocol`](super::Protocol).
