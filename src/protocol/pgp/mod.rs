@@ -19,6 +19,7 @@ mod verify;
 // suite.rs      names and numbers of algorithms
 // cert.rs       certificates: describe key files, select keys for an address and a use, say why not
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
+// keyfile.rs    key files read, merged, written, unlocked
 // generate.rs   new keys
 
 use std::io::Write;
