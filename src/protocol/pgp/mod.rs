@@ -1,20 +1,52 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156), with Sequoia behind our private-key handle.
 
-// open.rs       peel one layer: PGP/MIME, inline, packets                (claim, open)
-// packets.rs    the walk over OpenPGP packets: decrypt, decompress, literal, signatures
-// verify.rs     judge one signature: the one place that calls Matches::assertion
-// seal.rs       sign and encrypt, the shapes of RFC 3156
-// suite.rs      names and numbers of algorithms, their strength
-// cert.rs       certificates: describe key files, select keys for an address and a use, say why not
-// secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
-// generate.rs   new keys
-
+mod armor;
 mod cert;
-mod select;
+mod chunks;
+mod dearmor;
+mod encrypt;
 pub mod generate;
+mod inline;
 pub mod keyfile;
+mod literal;
+mod open;
+mod packets;
+mod plan;
+mod seal;
 mod secret;
+mod select;
+mod sessions;
+mod sign;
+mod suite;
+mod verify;
 
-/// OpenPGP as a [`Protocol`](super::Protocol).
+use std::io::Write;
+
+use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
+use crate::{
+    base::{Budget, Result},
+    keys::ProtocolName,
+    mail::{Message, Part},
+};
+
+/// OpenPGP as a [`Protocol`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pgp;
+
+impl Protocol for Pgp {
+    fn name(&self) -> ProtocolName {
+        ProtocolName::Pgp
+    }
+
+    fn claim(&self, part: Part<'_>) -> Option<Claim> {
+        open::claim(part)
+    }
+
+    fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+        open::open(message, claim, context, budget)
+    }
+
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, context, out)
+    }
+}
