@@ -19,7 +19,7 @@ use sequoia_openpgp::{
     types::{AEADAlgorithm, Features, SymmetricAlgorithm},
 };
 
-use super::{armor::Checksum, cert, select::Chosen};
+use super::{armored::Checksum, cert, select::Chosen};
 use crate::{
     base::{Error, Result, Secret},
     crypto::Legacy,

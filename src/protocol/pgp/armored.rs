@@ -24,7 +24,7 @@ pub(super) enum Checksum {
 }
 
 /// Armours what is written to it. Holds one line at most between calls.
-pub(super) struct Armor<W: Write> {
+pub(super) struct Armored<W: Write> {
     to: W,
     block: Block,
     checksum: Checksum,
@@ -33,11 +33,11 @@ pub(super) struct Armor<W: Write> {
     text: Vec<u8>,
 }
 
-impl<W: Write> Armor<W> {
+impl<W: Write> Armored<W> {
     /// Writes the first line and the empty one: no Version, no Comment.
     pub(super) fn begin(block: Block, checksum: Checksum, mut to: W) -> io::Result<Self> {
         write!(to, "-----BEGIN PGP {}-----\r\n\r\n", block.name())?;
-        Ok(Armor { to, block, checksum, crc: CRC_INIT, line: Vec::with_capacity(LINE), text: Vec::new() })
+        Ok(Armored { to, block, checksum, crc: CRC_INIT, line: Vec::with_capacity(LINE), text: Vec::new() })
     }
 
     /// Writes what is left, the checksum and the last line.
@@ -75,7 +75,7 @@ impl<W: Write> Armor<W> {
     }
 }
 
-impl<W: Write> Write for Armor<W> {
+impl<W: Write> Write for Armored<W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let missing = if self.line.is_empty() { 0 } else { LINE - self.line.len() };
         let (first, rest) = octets.split_at(missing.min(octets.len()));
@@ -199,9 +199,9 @@ mod tests {
     fn armor_in_any_pieces_reads_back() {
         let octets: Vec<u8> = (0..100_001_u32).map(|n| (n % 251) as u8).collect();
         for piece in [1, 47, 48, 49, 4096, 200_000] {
-            let mut armor = Armor::begin(Block::Message, Checksum::Present, Vec::new()).unwrap();
-            octets.chunks(piece).for_each(|chunk| armor.write_all(chunk).unwrap());
-            let text = armor.finish().unwrap();
+            let mut armored = Armored::begin(Block::Message, Checksum::Present, Vec::new()).unwrap();
+            octets.chunks(piece).for_each(|chunk| armored.write_all(chunk).unwrap());
+            let text = armored.finish().unwrap();
             assert!(text.split(|octet| *octet == b'\n').all(|line| line.len() <= COLUMNS + 1));
             let mut back = Vec::new();
             let mode = ReaderMode::Tolerant(Some(Kind::Message));
