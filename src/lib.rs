@@ -28,4 +28,5 @@ pub mod crypto;
 pub mod keys;
 pub mod mail;
 pub mod protocol;
+pub mod report;
 pub mod verdict;
