@@ -29,4 +29,5 @@ pub mod keys;
 pub mod mail;
 pub mod protocol;
 pub mod report;
+pub mod store;
 pub mod verdict;
