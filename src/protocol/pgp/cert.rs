@@ -217,12 +217,15 @@ fn lower(text: &str) -> String {
 }
 
 /// Keys within reach of a well-funded attacker: NIST SP 800-131A rev. 2, section 3.
-const WEAK_KEYS: [AsymmetricAlgorithm; 6] = [
+const WEAK_KEYS: [AsymmetricAlgorithm; 9] = [
     AsymmetricAlgorithm::DSA1024,
     AsymmetricAlgorithm::DSA2048,
     AsymmetricAlgorithm::DSA3072,
     AsymmetricAlgorithm::DSA4096,
     AsymmetricAlgorithm::ElGamal1024,
+    AsymmetricAlgorithm::ElGamal2048,
+    AsymmetricAlgorithm::ElGamal3072,
+    AsymmetricAlgorithm::ElGamal4096,
     AsymmetricAlgorithm::RSA1024,
 ];
 

@@ -19,10 +19,10 @@ use sequoia_openpgp::{
     types::{AEADAlgorithm, Features, SymmetricAlgorithm},
 };
 
-use super::{armor::Checksum, cert, select::Chosen};
+use super::{armored::Checksum, cert, select::Chosen};
 use crate::{
     base::{Error, Result, Secret},
-    crypto::Legacy,
+    crypto::{Cipher, Legacy, Strength},
 };
 
 /// Everyone who will be able to read, and by which algorithms: all decided, nothing written.
@@ -197,25 +197,16 @@ fn common_cipher(wishes: &[Wishes]) -> SymmetricAlgorithm {
     AES.into_iter().find(everyone).unwrap_or(SymmetricAlgorithm::AES128)
 }
 
-#[expect(deprecated, reason = "written on request, for readers that know nothing else")]
 fn cipher(name: &str, legacy: Legacy) -> Result<SymmetricAlgorithm> {
-    let plain = name.to_ascii_lowercase().replace('-', "");
-    let found = match plain.as_str() {
-        "aes128" => SymmetricAlgorithm::AES128,
-        "aes192" => SymmetricAlgorithm::AES192,
-        "aes256" => SymmetricAlgorithm::AES256,
-        "3des" | "tripledes" => SymmetricAlgorithm::TripleDES,
-        "cast5" => SymmetricAlgorithm::CAST5,
-        "idea" => SymmetricAlgorithm::IDEA,
-        _ => {
-            return Err(Error::usage(format!("cipher {name:?}: not one that is written"))
-                .with_hint("aes256, aes192, aes128; with --legacy 3des, cast5, idea"));
-        }
-    };
-    if !is_aes(found) && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("cipher {plain} is weak")).with_hint("--legacy"));
+    let wanted = Cipher::parse(name)?;
+    if wanted.strength() < Strength::Strong && legacy == Legacy::Refuse {
+        return Err(Error::usage(format!("cipher {} is weak", wanted.name())).with_hint("--legacy"));
     }
-    Ok(found)
+    let number = (0..=u8::MAX).find(|number| Cipher::from_openpgp(*number) == Some(wanted));
+    number
+        .map(SymmetricAlgorithm::from)
+        .filter(SymmetricAlgorithm::is_supported)
+        .ok_or_else(|| Error::usage(format!("cipher {}: OpenPGP cannot write it here", wanted.name())))
 }
 
 fn is_aes(cipher: SymmetricAlgorithm) -> bool {

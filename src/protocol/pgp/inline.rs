@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    armor::{Armor, Block, Checksum},
+    armored::{Armored, Block, Checksum},
     encrypt::Readers,
     literal::Literal,
     plan::{Plan, Signers},
@@ -70,9 +70,9 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
         (Some(signatures), None) => {
             write_header(root, "7bit", out).map_err(output)?;
             let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
-            let mut armor = Armor::begin(Block::Message, checksum, out).map_err(output)?;
-            write_packets(&text, Some(signatures), plan.at, &mut armor)?;
-            armor.finish().map(|_| ()).map_err(output)
+            let mut armored = Armored::begin(Block::Message, checksum, out).map_err(output)?;
+            write_packets(&text, Some(signatures), plan.at, &mut armored)?;
+            armored.finish().map(|_| ()).map_err(output)
         }
         (None, None) => Err(Error::usage("neither a signer nor a recipient is given")),
     }

@@ -1,9 +1,9 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156), with Sequoia behind our private-key handle.
 
 mod armor;
+mod armored;
 mod cert;
 mod chunks;
-mod dearmor;
 mod encrypt;
 pub mod generate;
 mod inline;
@@ -19,6 +19,25 @@ mod sessions;
 mod sign;
 mod suite;
 mod verify;
+
+// armor.rs      undo armour and the cleartext framework
+// chunks.rs     a reader that frees what it has read
+// open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
+// packets.rs    the walk over OpenPGP packets: containers, literal, signatures
+// sessions.rs   session keys, tried against every secret key and password
+// verify.rs     judge one signature: the one place that calls Matches::assertion
+// seal.rs       sign and encrypt: the shapes of RFC 3156, written in one pass
+// inline.rs     the inline shapes: cleartext framework, armour in the text
+// plan.rs       what is decided before the first octet: who signs, who reads
+// select.rs     which certificate an address means
+// sign.rs       signatures over octets that stream by
+// encrypt.rs    encrypted session keys, and the container's ciphertext as it streams by
+// literal.rs    a literal data packet of unknown length
+// armored.rs    write armour
+// suite.rs      names and numbers of algorithms
+// cert.rs       one certificate: its keys that are good for a use, or why there are none
+// secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
+// generate.rs   new keys
 
 use std::io::Write;
 

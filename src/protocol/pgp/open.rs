@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sequoia_openpgp::types::DataFormat;
 
 use super::{
-    dearmor::{self, Cleartext},
+    armor::{self, Cleartext},
     chunks::Chunks,
     packets::{self, Found, Over, Unpacked, Wrap},
     verify::{self, Shape, Text},
@@ -15,7 +15,7 @@ use crate::{
     keys::ProtocolName,
     mail::{
         Message, Part, Span,
-        dearmor::{Label, pgp_blocks},
+        armor::{Label, pgp_blocks},
     },
     protocol::{Claim, ClaimKind, Context, Opened},
     verdict::{Covers, Layer, LayerKind, Signature, Why},
@@ -89,7 +89,7 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let decoded = root.decoded();
     let block = block(&decoded).ok_or_else(|| Error::malformed("text", "no openpgp block in it"))?;
     let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
-    let Cleartext { text, signatures } = dearmor::cleartext(octets)?;
+    let Cleartext { text, signatures } = armor::cleartext(octets)?;
     let found = detached(Cow::Borrowed(signatures), budget);
     let signatures = judged(found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
     let charset = charset(&text, None, root);
@@ -124,8 +124,8 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
 
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
 fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
-    let (headers, octets) = match dearmor::is_armored(&octets) || !is_binary(&octets) {
-        true => dearmor::dearmor(octets).map(|block| (block.headers, block.octets))?,
+    let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
+        true => armor::dearmor(octets).map(|block| (block.headers, block.octets))?,
         false => (Vec::new(), octets),
     };
     let size = octets.len();
@@ -136,7 +136,7 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
 fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
     match is_binary(&octets) {
         true => packets::signatures(&octets, budget),
-        false => packets::signatures(&dearmor::dearmor(octets.into_owned())?.octets, budget),
+        false => packets::signatures(&armor::dearmor(octets.into_owned())?.octets, budget),
     }
 }
 
@@ -210,7 +210,7 @@ fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
             protocol.eq_ignore_ascii_case("application/pgp-encrypted")
         });
         let held = |child: &&Part<'_>| child.content_type().is("application", "octet-stream");
-        let armored = |child: &&Part<'_>| dearmor::is_armored(&child.decoded());
+        let armored = |child: &&Part<'_>| armor::is_armored(&child.decoded());
         return children.iter().find(held).or_else(|| children.iter().find(armored)).copied().filter(|_| protocol);
     }
     match children.as_slice() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    armor::{Armor, Block, Checksum},
+    armored::{Armored, Block, Checksum},
     encrypt::{Encrypting, Encryption, Readers},
     inline,
     literal::Literal,
@@ -52,7 +52,7 @@ impl<'a> Halves<'a> {
     fn of(message: &'a Message, headers: Headers, mode: protect::Mode) -> Self {
         let (payload, mut outer) = match headers {
             Headers::Outside => {
-                let mut payload = Edit::new(message.root());
+                let mut payload = Edit::within(message.root());
                 payload.retain(|field| is_content(field.name));
                 (payload, Edit::new(message.root()))
             }
@@ -202,9 +202,9 @@ fn write_signed(
 pub(super) fn write_signature_block(signatures: Signatures, at: SystemTime, to: &mut dyn Write) -> Result<()> {
     let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
     let packets = signatures.finish(at)?;
-    let mut armor = Armor::begin(Block::Signature, checksum, to).map_err(output)?;
-    armor.write_all(&packets).map_err(output)?;
-    armor.finish().map(|_| ()).map_err(output)
+    let mut armored = Armored::begin(Block::Signature, checksum, to).map_err(output)?;
+    armored.write_all(&packets).map_err(output)?;
+    armored.finish().map(|_| ()).map_err(output)
 }
 
 /// multipart/encrypted from its Content-Type on (RFC 3156, section 4); `packets` writes what is encrypted.
@@ -238,8 +238,8 @@ pub(super) fn write_encrypted_block(
     to: &mut dyn Write,
     packets: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let armor = Armor::begin(Block::Message, checksum, to).map_err(output)?;
-    let mut encrypting: Encrypting<'_, _> = encryption.to(armor);
+    let armored = Armored::begin(Block::Message, checksum, to).map_err(output)?;
+    let mut encrypting: Encrypting<'_, _> = encryption.to(armored);
     packets(&mut encrypting)?;
     encrypting.finish()?.finish().map(|_| ()).map_err(output)
 }

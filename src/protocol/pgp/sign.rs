@@ -27,7 +27,7 @@ use sequoia_openpgp::{
 use super::{secret::Handled, select::SigningKey};
 use crate::{
     base::{Error, Random, Result},
-    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy},
+    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
 };
 
 /// What a signature says of the octets' form (RFC 9580, section 5.2.1).
@@ -107,8 +107,7 @@ pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -
         Some(hash) => hash,
         None => keys.iter().map(fitting).max_by_key(|hash| hash.length()).unwrap_or(Hash::Sha512),
     };
-    let weak = matches!(hash, Hash::Md5 | Hash::Ripemd160 | Hash::Sha1);
-    if weak && legacy == Legacy::Refuse {
+    if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
         return Err(Error::usage(format!("digest {} is weak", hash.name())).with_hint("--legacy"));
     }
     number(hash)?;
