@@ -2,6 +2,8 @@
 
 mod armor;
 mod chunks;
+pub mod generate;
+pub mod keyfile;
 mod open;
 mod packets;
 mod secret;
