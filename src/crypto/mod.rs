@@ -5,6 +5,7 @@
 mod cipher;
 mod digest;
 mod fast_rsa;
+mod kdf;
 mod legacy;
 mod rejection;
 mod secret;
@@ -15,6 +16,7 @@ mod verify;
 pub use cipher::{CfbReader, Cipher, Resync};
 pub use digest::{Digester, Hash};
 pub use fast_rsa::RsaComponents;
+pub use kdf::hkdf;
 pub use secret::{Curve, KeyAlgorithm, Scheme, SecretKey, Unwrap};
 pub use software::SoftwareKey;
 pub use strength::{Legacy, Strength};

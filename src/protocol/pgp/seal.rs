@@ -52,7 +52,7 @@ impl<'a> Halves<'a> {
     fn of(message: &'a Message, headers: Headers, mode: protect::Mode) -> Self {
         let (payload, mut outer) = match headers {
             Headers::Outside => {
-                let mut payload = Edit::new(message.root());
+                let mut payload = Edit::within(message.root());
                 payload.retain(|field| is_content(field.name));
                 (payload, Edit::new(message.root()))
             }
