@@ -37,6 +37,7 @@ mod verify;
 // suite.rs      names and numbers of algorithms
 // cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
+// keyfile.rs    key files read, merged, written, unlocked
 // generate.rs   new keys
 
 use std::io::Write;

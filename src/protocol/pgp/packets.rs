@@ -5,17 +5,20 @@ use std::io::Read;
 
 use sequoia_openpgp::{
     Packet,
-    packet::{Signature, Tag, Unknown},
+    crypto::SessionKey,
+    packet::{SEIP, Signature, Tag, Unknown},
     parse::{Dearmor, PacketParser, PacketParserBuilder, PacketParserResult, Parse},
-    types::DataFormat,
+    types::{DataFormat, SymmetricAlgorithm},
 };
 
 use super::{
+    chunks::Chunks,
     sessions::{Esk, Sessions},
     suite,
 };
 use crate::{
-    base::{Budget, Error, Result},
+    base::{Budget, Error, Result, Secret},
+    crypto::{Cipher, CfbReader, Legacy, Resync},
     protocol::Context,
     verdict::Why,
 };
@@ -68,19 +71,14 @@ pub(super) fn unpack<'a>(
     context: Context<'a>,
     budget: &mut Budget,
 ) -> Result<Unpacked> {
-    let mut walk = Walk::new(size, Sessions::new(context), budget);
-    let mut next = parser(source).map_err(|error| malformed(&error))?;
-    loop {
-        match next {
-            PacketParserResult::Some(mut parser) => {
-                walk.packet(&mut parser)?;
-                next = parser.recurse().map_err(|error| walk.damaged(&error))?.1;
-            }
-            PacketParserResult::EOF(end) => {
-                end.is_message().map_err(|error| malformed(&error))?;
-                return walk.finish();
-            }
-        }
+    let mut walk = Walk::new(size, context, budget);
+    walk.run(source)?;
+    while let Some(plain) = walk.unprotected.take() {
+        walk.run(Chunks::new(plain))?;
+    }
+    match walk.literal {
+        Some(literal) => Ok(Unpacked { wraps: walk.wraps, literal }),
+        None => Err(Error::malformed("openpgp message", "holds no text")),
     }
 }
 
@@ -109,6 +107,7 @@ fn parser<'a>(source: impl Read + Send + Sync + 'a) -> sequoia_openpgp::Result<P
 struct Walk<'a, 'b> {
     size: usize,
     budget: &'b mut Budget,
+    legacy: Legacy,
     sessions: Sessions<'a>,
     packets: usize,
     signatures: usize,
@@ -116,11 +115,41 @@ struct Walk<'a, 'b> {
     esks: Vec<Esk>,
     wraps: Vec<Wrap>,
     literal: Option<Literal>,
+    /// What came out of a container without integrity protection, still to be walked.
+    unprotected: Option<Vec<u8>>,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
-    fn new(size: usize, sessions: Sessions<'a>, budget: &'b mut Budget) -> Self {
-        Walk { size, budget, sessions, packets: 0, signatures: 0, esks: Vec::new(), wraps: Vec::new(), literal: None }
+    fn new(size: usize, context: Context<'a>, budget: &'b mut Budget) -> Self {
+        Walk {
+            size,
+            budget,
+            legacy: context.legacy,
+            sessions: Sessions::new(context),
+            packets: 0,
+            signatures: 0,
+            esks: Vec::new(),
+            wraps: Vec::new(),
+            literal: None,
+            unprotected: None,
+        }
+    }
+
+    fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
+        let mut next = parser(source).map_err(|error| malformed(&error))?;
+        loop {
+            match next {
+                PacketParserResult::Some(_) if self.unprotected.is_some() => {
+                    return Err(Error::malformed("openpgp message", "goes on after its encrypted data"));
+                }
+                PacketParserResult::Some(mut parser) => {
+                    self.packet(&mut parser)?;
+                    next = parser.recurse().map_err(|error| self.damaged(&error))?.1;
+                }
+                PacketParserResult::EOF(_) if self.unprotected.is_some() => return Ok(()),
+                PacketParserResult::EOF(end) => return end.is_message().map_err(|error| malformed(&error)),
+            }
+        }
     }
 
     fn packet(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
@@ -132,8 +161,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
         let tag = parser.packet.tag();
         if tag == Tag::SED {
-            return Err(Error::no_key("openpgp message: encrypted without any protection against changes")
-                .with_hint("--legacy admits it for this run"));
+            return self.unprotected(parser);
         }
         if tag == Tag::AED {
             return Err(Error::unavailable("openpgp message: encrypted in the LibrePGP form (packet 20), which is not read"));
@@ -162,13 +190,6 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.budget.session_keys(self.esks.len())
     }
 
-    fn finish(self) -> Result<Unpacked> {
-        match self.literal {
-            Some(literal) => Ok(Unpacked { wraps: self.wraps, literal }),
-            None => Err(Error::malformed("openpgp message", "holds no text")),
-        }
-    }
-
     /// A container deeper than the first costs a layer of the Budget: `open` was paid for by its caller.
     fn container(&mut self, parser: &PacketParser<'_>) -> Result<()> {
         if parser.recursion_depth() > 0 {
@@ -184,9 +205,52 @@ impl<'a, 'b> Walk<'a, 'b> {
     fn encrypted(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         self.container(parser)?;
         let esks = std::mem::take(&mut self.esks);
-        let cipher = self.sessions.unlock(&esks, parser, self.budget)?;
+        let (hint, named) = match &parser.packet {
+            Packet::SEIP(SEIP::V2(container)) => {
+                let name = suite::cipher_name(container.symmetric_algo());
+                (Some(container.symmetric_algo()), Some(format!("{name}-{}", suite::aead_name(container.aead()))))
+            }
+            _ => (None, None),
+        };
+        // For SEIPDv1 this is the quick check, for SEIPDv2 the first chunk's tag. The rest is checked while reading.
+        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
+            parser.decrypt(algorithm, key).ok()?;
+            named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
+        };
+        let cipher = self.sessions.unlock(&esks, hint, self.budget, &mut fits)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
+        Ok(())
+    }
+
+    /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only.
+    fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        if self.legacy == Legacy::Refuse {
+            return Err(Error::no_key("openpgp message: encrypted without any protection against changes")
+                .with_hint("--legacy opens it for this run, and it proves nothing"));
+        }
+        if parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
+            return Err(Error::malformed("openpgp message", "unprotected encrypted data within something else"));
+        }
+        let mut sealed = Vec::new();
+        parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
+        let esks = std::mem::take(&mut self.esks);
+        let mut plain = Vec::new();
+        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
+            let cipher = Cipher::from_openpgp(algorithm?.into())?;
+            let key = Secret::new(key.as_ref().to_vec());
+            let mut reader = CfbReader::new(cipher, &key, Resync::Yes, sealed.as_slice()).ok()?;
+            if !reader.repeats() {
+                return None;
+            }
+            plain.clear();
+            reader.read_to_end(&mut plain).ok()?;
+            Some(cipher.name().to_owned())
+        };
+        let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
+        let recipients = esks.iter().map(Esk::recipient).collect();
+        self.wraps.push(Wrap::Encrypted { cipher, authenticated: false, recipients });
+        self.unprotected = Some(plain);
         Ok(())
     }
 
@@ -209,7 +273,7 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// A one-pass signature packet: a signature will follow what it opens.
     fn opened(&mut self) {
-        if let Wrap::Signed { open, .. } = self.group() {
+        if let Some(Wrap::Signed { open, .. }) = self.group() {
             *open += 1;
         }
     }
@@ -219,7 +283,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.signatures += 1;
         self.budget.signatures(self.signatures)?;
         if self.literal.is_none() {
-            if let Wrap::Signed { signatures, .. } = self.group() {
+            if let Some(Wrap::Signed { signatures, .. }) = self.group() {
                 signatures.push(found);
             }
             return Ok(());
@@ -234,12 +298,11 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// The group of signatures that is being opened.
-    fn group(&mut self) -> &mut Wrap {
+    fn group(&mut self) -> Option<&mut Wrap> {
         if !matches!(self.wraps.last(), Some(Wrap::Signed { .. })) {
             self.wraps.push(Wrap::Signed { signatures: Vec::new(), open: 0, over: Over::Text });
         }
-        let last = self.wraps.len() - 1;
-        &mut self.wraps[last]
+        self.wraps.last_mut()
     }
 
     fn close_group(&mut self) {

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sequoia_openpgp::{
-    Cert, Packet,
+    Cert,
     crypto::{Password, S2K, SessionKey},
-    packet::{PKESK, SEIP, SKESK},
-    parse::{PacketParser, Parse},
+    packet::{PKESK, SKESK},
+    parse::Parse,
     types::SymmetricAlgorithm,
 };
 
-use super::{packets::changed, secret, suite};
+use super::{packets::changed, secret::Handled};
 use crate::{
     base::{Budget, Error, Result},
     keys::{Handle, ProtocolName, Record, Want},
@@ -53,12 +53,19 @@ impl<'a> Sessions<'a> {
         Sessions { context, certs: BTreeMap::new(), tries: 0, unwrapped: false, locked: None }
     }
 
-    /// Finds the session key among `esks` and unlocks the container in `parser` with it; answers the cipher's name.
-    pub(super) fn unlock(&mut self, esks: &[Esk], parser: &mut PacketParser<'_>, budget: &Budget) -> Result<String> {
+    /// Tries every session key that comes out of `esks` on `fits`, until that answers the cipher's name. `hint` is the cipher
+    /// where the container names it.
+    pub(super) fn unlock(
+        &mut self,
+        esks: &[Esk],
+        hint: Option<SymmetricAlgorithm>,
+        budget: &Budget,
+        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+    ) -> Result<String> {
         for pass in [Pass::Named, Pass::All] {
             for esk in esks {
                 if let Esk::Key(packet) = esk
-                    && let Some(cipher) = self.by_key(packet, pass, parser, budget)?
+                    && let Some(cipher) = self.by_key(packet, pass, hint, budget, fits)?
                 {
                     return Ok(cipher);
                 }
@@ -66,7 +73,7 @@ impl<'a> Sessions<'a> {
         }
         for esk in esks {
             if let Esk::Password(packet) = esk
-                && let Some(cipher) = self.by_password(packet, parser, budget)?
+                && let Some(cipher) = self.by_password(packet, budget, fits)?
             {
                 return Ok(cipher);
             }
@@ -77,7 +84,14 @@ impl<'a> Sessions<'a> {
         Err(self.locked.take().unwrap_or_else(|| nobody(esks)))
     }
 
-    fn by_key(&mut self, esk: &PKESK, pass: Pass, parser: &mut PacketParser<'_>, budget: &Budget) -> Result<Option<String>> {
+    fn by_key(
+        &mut self,
+        esk: &PKESK,
+        pass: Pass,
+        hint: Option<SymmetricAlgorithm>,
+        budget: &Budget,
+        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+    ) -> Result<Option<String>> {
         let named = esk.recipient().map(|handle| Handle::from_octets(handle.as_bytes()));
         let records = match (pass, &named) {
             (Pass::Named, None) => return Ok(None),
@@ -90,9 +104,9 @@ impl<'a> Sessions<'a> {
                 if is_named != (pass == Pass::Named) {
                     continue;
                 }
-                let Some((algorithm, key)) = self.unwrap(esk, record, handle, parser, budget)? else { continue };
+                let Some((algorithm, key)) = self.unwrap(esk, record, handle, hint, budget)? else { continue };
                 self.unwrapped = true;
-                if let Some(cipher) = unlocked(parser, algorithm, &key) {
+                if let Some(cipher) = fits(algorithm, &key) {
                     return Ok(Some(cipher));
                 }
             }
@@ -107,7 +121,7 @@ impl<'a> Sessions<'a> {
         esk: &PKESK,
         record: &Arc<Record>,
         handle: &Handle,
-        parser: &PacketParser<'_>,
+        hint: Option<SymmetricAlgorithm>,
         budget: &Budget,
     ) -> Result<Option<(Option<SymmetricAlgorithm>, SessionKey)>> {
         let cert = self.certs.entry(record.fingerprint.clone()).or_insert_with(|| Cert::from_bytes(&record.bytes).ok());
@@ -126,14 +140,10 @@ impl<'a> Sessions<'a> {
                 return Ok(None);
             }
         };
-        let hint = match &parser.packet {
-            Packet::SEIP(SEIP::V2(container)) => Some(container.symmetric_algo()),
-            _ => None,
-        };
-        Ok(esk.decrypt(&mut secret::Adapter::new(secret.as_ref(), key), hint))
+        Ok(esk.decrypt(&mut Handled::new(key, secret), hint))
     }
 
-    fn by_password(&mut self, esk: &SKESK, parser: &mut PacketParser<'_>, budget: &Budget) -> Result<Option<String>> {
+    fn by_password(&mut self, esk: &SKESK, budget: &Budget, fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>) -> Result<Option<String>> {
         affordable(esk, budget)?;
         for password in self.context.keys.passwords()? {
             self.tries += 1;
@@ -142,7 +152,7 @@ impl<'a> Sessions<'a> {
             }
             let password = Password::from(password.expose());
             if let Ok((algorithm, key)) = esk.decrypt(&password)
-                && let Some(cipher) = unlocked(parser, algorithm, &key)
+                && let Some(cipher) = fits(algorithm, &key)
             {
                 return Ok(Some(cipher));
             }
@@ -158,18 +168,6 @@ enum Pass {
     All,
     /// Those that the encrypted session key names.
     Named,
-}
-
-/// Whether the key fits: for SEIPDv1 its quick check, for SEIPDv2 the first chunk's tag. The rest is checked while reading.
-fn unlocked(parser: &mut PacketParser<'_>, algorithm: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<String> {
-    let name = match &parser.packet {
-        Packet::SEIP(SEIP::V2(container)) => {
-            let cipher = suite::cipher_name(container.symmetric_algo());
-            format!("{cipher}-{}", suite::aead_name(container.aead()))
-        }
-        _ => suite::cipher_name(algorithm?).to_owned(),
-    };
-    parser.decrypt(algorithm, key).ok().map(|()| name)
 }
 
 /// Refuses a password hash that would cost more memory or time than a message is worth.
