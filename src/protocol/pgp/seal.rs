@@ -27,7 +27,7 @@ use crate::{
 /// Writes `message` sealed to `out`, with CRLF line ends.
 ///
 /// Errors of kind `NoKey` name the address, the key and the reason; `Usage` is for algorithms that are not admitted and for shapes that the message
-/// does not fit. None of these comes after the first octet.
+/// does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes fit to be signed, may.
 pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     let root = message.root();
     if matches!(how.shape, Shape::Inline | Shape::InlineOpaque) {
@@ -86,13 +86,13 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
                 (Some(mut signing), _) => {
                     to.write_all(&signing.signatures.one_pass()?).map_err(output)?;
                     let mut literal = Literal::begin(&mut *to).map_err(output)?;
-                    payload.write_signed(&mut signing.signatures, &mut literal).map_err(output)?;
+                    payload.write_signed(&mut signing.signatures, &mut literal)?;
                     literal.finish().map_err(output)?;
                     to.write_all(&signing.signatures.finish(plan.at)?).map_err(output)?;
                 }
                 (None, _) => {
                     let mut literal = Literal::begin(to).map_err(output)?;
-                    payload.write(&mut literal).map_err(output)?;
+                    payload.write(&mut literal)?;
                     literal.finish().map_err(output)?;
                 }
             }
@@ -124,19 +124,19 @@ struct Payload<'a> {
 
 impl Payload<'_> {
     /// Writes it as it is, with CRLF line ends. Where a part is declared binary, whose line ends are not ours to change, it is re-encoded.
-    fn write(self, to: &mut dyn Write) -> io::Result<()> {
+    fn write(self, to: &mut dyn Write) -> Result<()> {
         if any_binary(self.part) {
             return canonical::write_signable(self.part, self.header, to);
         }
+        let header = self.header.octets();
+        let octets = [header.as_slice(), b"\r\n", self.part.body()];
         let mut to = Canonical::new(Form::Crlf, to);
-        to.write_all(&self.header.octets())?;
-        to.write_all(b"\r\n")?;
-        to.write_all(self.part.body())?;
-        to.finish().map(|_| ())
+        octets.into_iter().try_for_each(|octets| to.write_all(octets)).map_err(output)?;
+        to.finish().map(|_| ()).map_err(output)
     }
 
     /// Writes it 7-bit clean, and the same octets to the signatures.
-    fn write_signed(self, signatures: &mut Signatures, to: &mut dyn Write) -> io::Result<()> {
+    fn write_signed(self, signatures: &mut Signatures, to: &mut dyn Write) -> Result<()> {
         canonical::write_signable(self.part, self.header, &mut Tee { signatures, to })
     }
 }
@@ -186,7 +186,7 @@ fn write_signed(
          boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"
     )
     .map_err(output)?;
-    payload.write_signed(&mut signing.signatures, to).map_err(output)?;
+    payload.write_signed(&mut signing.signatures, to)?;
     write!(
         to,
         "\r\n--{boundary}\r\nContent-Type: application/pgp-signature; name=\"signature.asc\"\r\n\
