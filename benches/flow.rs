@@ -34,7 +34,8 @@ const KEYS: [(&str, Algorithm); 3] =
     [("rsa2048", Algorithm::Rsa2048), ("rsa3072", Algorithm::Rsa3072), ("ed25519", Algorithm::Curve25519)];
 
 fn keys(algorithm: Algorithm) -> Memory {
-    let request = Request { algorithm, ..Request::new(Address::parse("alice@example.org").unwrap()) };
+    let mut request = Request::new(Address::parse("alice@example.org").unwrap());
+    request.algorithm = algorithm;
     let file = generate::generate(&request, &SystemClock).unwrap().described.secret.unwrap();
     let passphrases = Arc::new(Passphrases::default());
     store::load(&[("generated", file.expose())], &passphrases, &Limits::default()).unwrap().keys

@@ -9,7 +9,7 @@ use postseal::{
     decrypt, encrypt,
     keys::{Binding, Passphrases, ProtocolName},
     mail::Address,
-    protocol::pgp::generate::{Algorithm, DEFAULT_VALIDITY, Profile, Request, generate},
+    protocol::pgp::generate::{Request, generate},
     report::{Report, text},
     sign,
     store::{Home, Origin},
@@ -21,14 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let home = Home::open(&folder.path().join("home"), Arc::new(Passphrases::default()), &Limits::default())?;
     for (name, address) in [("Alice", "alice@example.org"), ("Bob", "bob@example.net")] {
-        let request = Request {
-            profile: Profile::Rfc4880,
-            algorithm: Algorithm::Curve25519,
-            name: Some(name.to_owned()),
-            addresses: vec![Address::parse(address)?],
-            passphrase: None,
-            validity: Some(DEFAULT_VALIDITY),
-        };
+        let mut request = Request::new(Address::parse(address)?);
+        request.name = Some(name.to_owned());
         let key = generate(&request, &SystemClock)?.described;
         writeln!(out, "generated  {} for {name} <{address}>", key.record.fingerprint)?;
         home.add(std::slice::from_ref(&key))?;
