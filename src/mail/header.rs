@@ -98,9 +98,10 @@ impl<'a> Edit<'a> {
         self.fields.retain(|field| !field.is(name));
     }
 
-    /// Keeps only the fields for which `keep` answers true.
+    /// Keeps only the fields for which `keep` answers true; it is asked for lines that are no fields too.
     pub fn retain(&mut self, keep: impl Fn(&Field<'a>) -> bool) {
-        self.fields.retain(|field| keep(field));
+        self.mbox = self.mbox.filter(&keep);
+        self.fields.retain(keep);
     }
 
     /// Inserts a field above all others. `raw` is complete and folded, without its last line break.
