@@ -6,6 +6,7 @@ pub mod generate;
 pub mod keyfile;
 mod open;
 mod packets;
+mod public;
 mod secret;
 mod sessions;
 mod suite;
@@ -16,6 +17,7 @@ mod verify;
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // sessions.rs   session keys, tried against every secret key and password
+// public.rs     check a digest under a public key
 // verify.rs     judge one signature: the one place that calls Matches::assertion
 // seal.rs       sign and encrypt, the shapes of RFC 3156
 // suite.rs      names and numbers of algorithms
