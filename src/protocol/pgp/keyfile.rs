@@ -16,7 +16,7 @@ use sequoia_openpgp::{
         amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
     },
     crypto::{Password, S2K},
-    packet::key::{Encrypted, KeyRole, SecretKeyMaterial, SecretParts},
+    packet::key::{Encrypted, SecretKeyMaterial, SecretParts, UnspecifiedRole},
     packet::{Key, UserID},
     parse::Parse,
     serialize::MarshalInto,
@@ -131,9 +131,9 @@ impl LockedKeys {
         LockedKeys { octets, passphrases, argon2_memory: limits.argon2_memory, opened: Mutex::default() }
     }
 
-    fn open<R: KeyRole + Clone>(
+    fn open(
         &self,
-        key: &Key<SecretParts, R>,
+        key: &Key<SecretParts, UnspecifiedRole>,
         locked: &Encrypted,
         what: &str,
     ) -> Result<Option<Arc<dyn SecretKey>>> {
