@@ -13,6 +13,7 @@ mod open;
 mod packets;
 mod plan;
 mod seal;
+mod public;
 mod secret;
 mod select;
 mod sessions;
@@ -25,6 +26,7 @@ mod verify;
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // sessions.rs   session keys, tried against every secret key and password
+// public.rs     check a digest under a public key
 // verify.rs     judge one signature: the one place that calls Matches::assertion
 // seal.rs       sign and encrypt: the shapes of RFC 3156, written in one pass
 // inline.rs     the inline shapes: cleartext framework, armour in the text

@@ -16,7 +16,7 @@ use sequoia_openpgp::{
     types::{AEADAlgorithm, HashAlgorithm, ReasonForRevocation, RevocationStatus, SignatureType, SymmetricAlgorithm},
 };
 
-use super::{packets::Found, suite};
+use super::{packets::Found, public, suite};
 use crate::{
     base::Result,
     crypto::{Digester, Hash, KeyAlgorithm, Strength},
@@ -404,23 +404,12 @@ fn fits(packed: &Packed, signer: &Signer, text: &mut Text<'_>) -> std::result::R
     for reading in text.readings(packed.typ()) {
         let unknown = || Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo()));
         let digest = text.digest(packed, *reading).ok_or_else(unknown)?;
-        match signer.key.verify(packed.mpis(), packed.hash_algo(), &digest) {
+        match public::check(&signer.key, packed, &digest) {
             Ok(()) => return Ok(()),
-            Err(error) => why = refused(&error),
+            Err(refused) => why = refused,
         }
     }
     Err(why)
-}
-
-fn refused(error: &anyhow::Error) -> Why {
-    match error.downcast_ref::<PgpError>().cloned() {
-        Some(PgpError::UnsupportedEllipticCurve(curve)) => Why::UnknownAlgorithm(curve.to_string().to_lowercase()),
-        Some(PgpError::UnsupportedHashAlgorithm(hash)) => Why::UnknownAlgorithm(suite::hash_name(hash)),
-        Some(PgpError::UnsupportedPublicKeyAlgorithm(algorithm)) => {
-            Why::UnknownAlgorithm(suite::public_name(algorithm).to_owned())
-        }
-        _ => Why::Mismatch,
-    }
 }
 
 fn timely(packed: &Packed, at: SystemTime, now: SystemTime) -> std::result::Result<(), Why> {
