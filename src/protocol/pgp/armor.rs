@@ -22,26 +22,29 @@ pub(super) struct Cleartext<'a> {
 
 /// Whether `octets` start with armour, blank lines aside.
 pub(super) fn is_armored(octets: &[u8]) -> bool {
-    octets.trim_ascii_start().starts_with(b"-----BEGIN PGP ")
+    octets.trim_ascii_start().starts_with(BEGIN)
 }
 
-/// Undoes the first block of armour in `armored`, in its own memory. Text around the block is skipped. The checksum is not looked at,
-/// as RFC 9580 (section 6.1) demands: it protects nothing.
-pub(super) fn dearmor(mut armored: Vec<u8>) -> Result<Dearmored> {
+/// Undoes the first block of armour in `armored`, in its own memory; `label` is what it should hold, `MESSAGE` or `SIGNATURE`. Text
+/// around the block is skipped. The checksum is not looked at, as RFC 9580 (section 6.1) demands: it protects nothing.
+pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
     let mut headers = Vec::new();
     let mut cursor = Cursor { at: 0, line: 0 };
     loop {
         match cursor.next(&armored) {
-            Some(line) if line.starts_with(b"-----BEGIN PGP ") => break,
-            Some(_) => {}
-            None => return Err(Error::malformed("armour", "does not begin with -----BEGIN PGP")),
+            Some(line) => match line.strip_prefix(BEGIN) {
+                Some(rest) if rest.strip_suffix(b"-----") == Some(label.as_bytes()) => break,
+                Some(_) => return Err(Error::malformed(format!("armour, line {}", cursor.line), format!("not a PGP {label}"))),
+                None => {}
+            },
+            None => return Err(Error::malformed("armour", format!("does not begin with -----BEGIN PGP {label}-----"))),
         }
     }
     // Headers end at a blank line; a first line of data without one before it is forgiven.
     let mut data = cursor;
     while let Some(line) = cursor.next(&armored) {
         let Some(header) = header(line) else {
-            if line.is_empty() {
+            if line.iter().all(|octet| is_blank(*octet)) {
                 data = cursor;
             }
             break;
@@ -138,6 +141,11 @@ impl Cursor {
     }
 }
 
+/// White space, also what editors and gateways make of it: the non-breaking space, in Latin-1 and in UTF-8.
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n' | 0xa0 | 0xc2)
+}
+
 /// Base64 that is written over itself: three octets never overtake the four that they came from.
 #[derive(Default)]
 struct Base64 {
@@ -159,11 +167,12 @@ impl Base64 {
                 self.padded = true;
                 return Ok(());
             }
-            b' ' | b'\t' | b'\r' | b'\n' => return Ok(()),
+            blank if is_blank(blank) => return Ok(()),
             _ => return Err(()),
         };
+        // What follows the padding is the checksum, when its line was joined to the last one on the way.
         if self.padded {
-            return Err(());
+            return Ok(());
         }
         self.bits = self.bits << 6 | u32::from(value);
         self.count += 1;
@@ -195,3 +204,6 @@ impl Base64 {
         self.count = 0;
     }
 }
+
+/// How every first line of armour starts (RFC 9580, section 6.2).
+const BEGIN: &[u8] = b"-----BEGIN PGP ";

@@ -125,7 +125,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
 fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
     let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
-        true => armor::dearmor(octets).map(|block| (block.headers, block.octets))?,
+        true => armor::dearmor(octets, "MESSAGE").map(|block| (block.headers, block.octets))?,
         false => (Vec::new(), octets),
     };
     let size = octets.len();
@@ -136,7 +136,7 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
 fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
     match is_binary(&octets) {
         true => packets::signatures(&octets, budget),
-        false => packets::signatures(&armor::dearmor(octets.into_owned())?.octets, budget),
+        false => packets::signatures(&armor::dearmor(octets.into_owned(), "SIGNATURE")?.octets, budget),
     }
 }
 

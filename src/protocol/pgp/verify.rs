@@ -8,6 +8,7 @@ use std::{
 
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet,
+    cert::ValidCert,
     cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::{PrimaryKey, ValidErasedKeyAmalgamation}},
     packet::{Key, Signature as Packed, key, signature::subpacket::SubpacketTag},
     parse::Parse,
@@ -253,11 +254,38 @@ impl Signer {
         for subkey in cert.keys().subkeys().key_handle(self.key.key_handle()) {
             revoked(subkey.revocation_status(&LENIENT, at))?;
         }
-        let found = cert.keys().key_handle(self.key.key_handle()).next().ok_or(Why::KeyNotBound)?;
-        let valid_cert = cert.with_policy(&LENIENT, at).map_err(|_| Why::KeyNotBound)?;
-        let valid = found.with_policy(&LENIENT, at).map_err(|_| Why::KeyNotBound)?;
-        valid_cert.alive().and_then(|()| valid.alive()).map_err(|_| Why::KeyExpired)?;
+        let (bound, valid) = self.bound(at).ok_or(Why::KeyNotBound)?;
+        let over = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
+        if over(bound.primary_key().key_expiration_time()) || over(valid.key_expiration_time()) {
+            return Err(Why::KeyExpired);
+        }
         self.may_sign(&valid)
+    }
+
+    /// The certificate and the key as they were bound at that time.
+    ///
+    /// Certificates are handed on without their older self-signatures (gpg's `export-clean`, most key servers). When none as old as that
+    /// is left, the oldest that is left speaks for the time before it, as it does in GnuPG: the owner has said since that the key is his.
+    fn bound(
+        &self,
+        at: SystemTime,
+    ) -> Option<(ValidCert<'_>, ValidErasedKeyAmalgamation<'_, key::PublicParts>)> {
+        let bound = |time: SystemTime| {
+            let key = self.cert.keys().key_handle(self.key.key_handle()).next()?.with_policy(&LENIENT, time).ok()?;
+            Some((self.cert.with_policy(&LENIENT, time).ok()?, key))
+        };
+        let said = |packed: &Packed| packed.signature_creation_time();
+        let later = || {
+            let primary = self.cert.primary_key().self_signatures().filter_map(said);
+            let names = self.cert.userids().flat_map(|id| id.self_signatures().filter_map(said).collect::<Vec<_>>());
+            let subkeys = self.cert.keys().subkeys().key_handle(self.key.key_handle());
+            let subkeys = subkeys.flat_map(|subkey| subkey.self_signatures().filter_map(said).collect::<Vec<_>>());
+            let mut times: Vec<SystemTime> = primary.chain(names).chain(subkeys).filter(|time| *time > at).collect();
+            times.sort();
+            times.dedup();
+            times.into_iter().take(SELF_SIGNATURES).find_map(bound)
+        };
+        bound(at).or_else(later)
     }
 
     fn may_sign(&self, valid: &ValidErasedKeyAmalgamation<'_, key::PublicParts>) -> std::result::Result<(), Why> {
@@ -291,7 +319,7 @@ impl Signer {
 
     /// The mailboxes of its user IDs that were bound and not revoked at that time.
     fn certified(&self, at: SystemTime) -> Vec<Address> {
-        let Ok(valid) = self.cert.with_policy(&LENIENT, at) else { return Vec::new() };
+        let Some((valid, _)) = self.bound(at) else { return Vec::new() };
         let good = valid.userids().filter(|id| !matches!(id.revocation_status(), RevocationStatus::Revoked(_)));
         good.filter_map(|id| address::of_user_id(std::str::from_utf8(id.userid().value()).ok()?)).collect()
     }
@@ -453,6 +481,9 @@ fn weakest(key: KeyAlgorithm, hash: HashAlgorithm) -> (Strength, Option<Why>) {
 
 /// Issuers of one signature, and records for one issuer, that are looked at. A key ID is 64 bits that can be forged; a fingerprint is one key.
 const CANDIDATES: usize = 8;
+
+/// Times of self-signatures that are tried in place of missing older ones.
+const SELF_SIGNATURES: usize = 64;
 
 /// How far two honest clocks may differ. Source: RFC 4120, section 1.6 recommends 5 minutes.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
