@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -38,7 +39,8 @@ impl Gpg {
     }
 
     pub fn new(now: u64) -> Gpg {
-        Gpg { home: tempfile::Builder::new().prefix("ps").tempdir().unwrap(), now }
+        let private = std::fs::Permissions::from_mode(0o700);
+        Gpg { home: tempfile::Builder::new().prefix("ps").permissions(private).tempdir().unwrap(), now }
     }
 
     pub fn home(&self) -> &Path {
@@ -82,7 +84,7 @@ impl Gpg {
     /// Revokes with the reason "key material has been compromised".
     pub fn revoke(&self, address: &str) {
         let answers = b"y\n1\n\ny\n";
-        let switches = ["--no-batch", "--command-fd", "0", "--gen-revoke", address];
+        let switches = ["--no-batch", "--no-tty", "--command-fd", "0", "--gen-revoke", address];
         let certificate = self.ok(&switches, answers);
         self.ok(&["--import"], &certificate);
     }
