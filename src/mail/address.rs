@@ -1,8 +1,12 @@
 //! Mailboxes: RFC 5322, RFC 6532, compared with IDNA.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
-use crate::base::Result;
+use super::encoding;
+use crate::base::{Error, Result};
 
 /// An addr-spec. Equality is that of mailboxes as people mean them: the domain in any case and in either of its IDNA forms,
 /// the local part in any ASCII case, quoted or not.
@@ -24,13 +28,21 @@ pub struct Mailbox {
 impl Address {
     /// Reads a bare addr-spec, `a@example.org`; nothing around it.
     pub fn parse(text: &str) -> Result<Address> {
-        let _ = text;
-        todo!()
+        let error = || Error::malformed(format_args!("address {text:?}"), "not in the form local@domain");
+        let scan = scan(text).ok_or_else(error)?;
+        if scan.trailing_blank || scan.tokens.iter().any(|token| token.after_blank) {
+            return Err(error());
+        }
+        let mut list = List { tokens: &scan.tokens, groups: 0 };
+        let address = list.address().filter(|_| list.tokens.is_empty());
+        address.ok_or_else(error)
     }
+
     /// The local part, unquoted.
     pub fn local(&self) -> &str {
         &self.local
     }
+
     /// The domain in lower case, A-labels.
     pub fn domain(&self) -> &str {
         &self.domain
@@ -45,21 +57,445 @@ impl PartialEq for Address {
 
 impl Eq for Address {}
 
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.domain.hash(state);
+        self.local.to_ascii_lowercase().hash(state);
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.local, self.domain)
+        if self.local.chars().all(|c| c == '.' || is_atext(c)) {
+            return write!(f, "{}@{}", self.local, self.domain);
+        }
+        f.write_str("\"")?;
+        for c in self.local.chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_str("\\")?;
+            }
+            write!(f, "{c}")?;
+        }
+        write!(f, "\"@{}", self.domain)
     }
 }
 
 /// Every mailbox of an address list (From, To, Cc, Bcc, Reply-To), groups flattened. An entry that cannot be read makes the whole
 /// list an error, because half a list would be a lie.
 pub fn list(value: &str) -> Result<Vec<Mailbox>> {
-    let _ = value;
-    todo!()
+    let read = scan(value).and_then(|scan| List { tokens: &scan.tokens, groups: 0 }.mailboxes());
+    read.ok_or_else(|| {
+        let shown: String = value.chars().take(80).collect();
+        Error::malformed(format_args!("address list {shown:?}"), "not in the form of RFC 5322, section 3.4")
+    })
 }
 
 /// The mailbox that a certificate's user ID claims: `Name <a@example.org>` or a bare address (RFC 9580, section 5.11); `None` if not exactly one.
+///
+/// The name may be anything without angle brackets: people write commas, dots and `@` in it without quotes.
 pub fn of_user_id(text: &str) -> Option<Address> {
-    let _ = text;
-    todo!()
+    let text = text.trim();
+    let bare = match text.strip_suffix('>') {
+        Some(text) => text.split_once('<').map(|(_, address)| address)?,
+        None => text,
+    };
+    Address::parse(bare).ok()
+}
+
+/// The address in `value` when it is one mailbox and no group.
+pub(super) fn only(value: &str) -> Option<Address> {
+    let scan = scan(value)?;
+    let mut list = List { tokens: &scan.tokens, groups: 0 };
+    let mut mailboxes = list.mailboxes()?;
+    let only = mailboxes.pop()?;
+    (mailboxes.is_empty() && list.groups == 0).then_some(only.address)
+}
+
+#[derive(Debug, PartialEq)]
+enum Lexeme {
+    Atom(String),
+    /// With its brackets.
+    DomainLiteral(String),
+    Quoted(String),
+    Special(char),
+}
+
+#[derive(Debug)]
+struct Token {
+    lexeme: Lexeme,
+    /// Whether white space or a comment stands before it.
+    after_blank: bool,
+}
+
+struct Scan {
+    tokens: Vec<Token>,
+    trailing_blank: bool,
+}
+
+/// The lexical tokens of RFC 5322, section 3.2. `None` when something is not closed, or holds a control character.
+fn scan(text: &str) -> Option<Scan> {
+    let mut tokens = Vec::new();
+    let mut after_blank = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let lexeme = match c {
+            ' ' | '\t' => {
+                after_blank = true;
+                continue;
+            }
+            '(' => {
+                let mut depth = 1;
+                while depth > 0 {
+                    match visible(chars.next()?)? {
+                        '(' => depth += 1,
+                        ')' => depth -= 1,
+                        '\\' => _ = visible(chars.next()?)?,
+                        _ => {}
+                    }
+                }
+                after_blank = true;
+                continue;
+            }
+            '"' => {
+                let mut quoted = String::new();
+                loop {
+                    match visible(chars.next()?)? {
+                        '"' => break,
+                        '\\' => quoted.push(visible(chars.next()?)?),
+                        c => quoted.push(c),
+                    }
+                }
+                Lexeme::Quoted(quoted)
+            }
+            '[' => {
+                let mut literal = String::from('[');
+                while !literal.ends_with(']') {
+                    literal.push(chars.next().filter(|c| c.is_ascii_graphic() && !matches!(c, '[' | '\\'))?);
+                }
+                Lexeme::DomainLiteral(literal)
+            }
+            '<' | '>' | ':' | ';' | '@' | ',' | '.' => Lexeme::Special(c),
+            c if is_atext(c) => {
+                let mut atom = String::from(c);
+                while let Some(c) = chars.next_if(|c| is_atext(*c)) {
+                    atom.push(c);
+                }
+                Lexeme::Atom(atom)
+            }
+            _ => return None,
+        };
+        tokens.push(Token { lexeme, after_blank });
+        after_blank = false;
+    }
+    Some(Scan { tokens, trailing_blank: after_blank })
+}
+
+/// What may stand in an atom (RFC 5322, section 3.2.3; RFC 6532, section 3.2).
+fn is_atext(c: char) -> bool {
+    !matches!(c, ' ' | '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | '@' | '\\' | ',' | '.' | '"')
+        && visible(c).is_some()
+        && c != '\t'
+}
+
+/// No control character, nothing that turns the direction of text or has no width, and nothing that could not be decoded: none of
+/// these belongs in an address, and each makes one address look like another.
+fn visible(c: char) -> Option<char> {
+    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}');
+    (c == '\t' || !(c.is_control() || hidden)).then_some(c)
+}
+
+/// What is left of a list.
+struct List<'a> {
+    tokens: &'a [Token],
+    groups: usize,
+}
+
+impl<'a> List<'a> {
+    /// Everything, to the end.
+    fn mailboxes(&mut self) -> Option<Vec<Mailbox>> {
+        let mut mailboxes = Vec::new();
+        let mut in_group = false;
+        loop {
+            // RFC 5322, section 4.4: empty entries are obsolete, and read.
+            if self.take(',') {
+                continue;
+            }
+            if in_group && self.take(';') {
+                in_group = false;
+            } else if self.tokens.is_empty() {
+                return (!in_group).then_some(mailboxes);
+            } else if !in_group && self.group() {
+                in_group = true;
+                self.groups += 1;
+                continue;
+            } else {
+                mailboxes.push(self.mailbox()?);
+            }
+            // An entry, or a group, ends at a separator.
+            let ends = match self.tokens.first().map(|token| &token.lexeme) {
+                None | Some(Lexeme::Special(',')) => true,
+                Some(Lexeme::Special(';')) => in_group,
+                _ => false,
+            };
+            if !ends {
+                return None;
+            }
+        }
+    }
+
+    /// The name of a group and its colon.
+    fn group(&mut self) -> bool {
+        let phrase = self.phrase_length();
+        let opens = phrase > 0 && self.tokens.get(phrase).is_some_and(|token| token.lexeme == Lexeme::Special(':'));
+        if opens {
+            self.tokens = self.tokens.get(phrase + 1..).unwrap_or_default();
+        }
+        opens
+    }
+
+    /// `Name <address>` or `address`.
+    fn mailbox(&mut self) -> Option<Mailbox> {
+        let phrase = self.phrase_length();
+        if self.tokens.get(phrase)?.lexeme != Lexeme::Special('<') {
+            return Some(Mailbox { name: None, address: self.address()? });
+        }
+        let name = display_name(self.tokens.get(..phrase)?);
+        self.tokens = self.tokens.get(phrase + 1..)?;
+        self.route()?;
+        let address = self.address()?;
+        self.take('>').then_some(Mailbox { name, address })
+    }
+
+    /// Skips the obsolete `@a,@b:` (RFC 5322, section 4.4).
+    fn route(&mut self) -> Option<()> {
+        let mut found = false;
+        loop {
+            while self.take(',') {}
+            if !self.take('@') {
+                break;
+            }
+            self.domain()?;
+            found = true;
+        }
+        (!found || self.take(':')).then_some(())
+    }
+
+    fn address(&mut self) -> Option<Address> {
+        let local = self.local()?;
+        let domain = self.take('@').then(|| self.domain())??;
+        Some(Address { local, domain })
+    }
+
+    /// Words with dots between. Two dots in a row, or one at an end, were given out by Japanese carriers, and are read.
+    fn local(&mut self) -> Option<String> {
+        let mut local = String::new();
+        let mut after_word = false;
+        while let Some((token, rest)) = self.tokens.split_first() {
+            match &token.lexeme {
+                Lexeme::Atom(word) | Lexeme::Quoted(word) if !after_word => local.push_str(word),
+                Lexeme::Special('.') => local.push('.'),
+                _ => break,
+            }
+            after_word = !matches!(token.lexeme, Lexeme::Special(_));
+            self.tokens = rest;
+        }
+        local.chars().any(|c| c != '.').then_some(local)
+    }
+
+    fn domain(&mut self) -> Option<String> {
+        if let Some((Token { lexeme: Lexeme::DomainLiteral(literal), .. }, rest)) = self.tokens.split_first() {
+            self.tokens = rest;
+            return Some(literal.to_ascii_lowercase());
+        }
+        let mut domain = String::new();
+        loop {
+            let (Token { lexeme: Lexeme::Atom(label), .. }, rest) = self.tokens.split_first()? else { return None };
+            domain.push_str(label);
+            self.tokens = rest;
+            if !self.take('.') {
+                return a_labels(&domain);
+            }
+            domain.push('.');
+        }
+    }
+
+    /// How many tokens from here are words and dots: a display name, or the name of a group.
+    fn phrase_length(&self) -> usize {
+        let is_phrase =
+            |token: &Token| matches!(token.lexeme, Lexeme::Atom(_) | Lexeme::Quoted(_) | Lexeme::Special('.'));
+        self.tokens.iter().position(|token| !is_phrase(token)).unwrap_or(self.tokens.len())
+    }
+
+    fn take(&mut self, special: char) -> bool {
+        match self.tokens.split_first() {
+            Some((token, rest)) if token.lexeme == Lexeme::Special(special) => {
+                self.tokens = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The domain in lower case and A-labels (RFC 5891, UTS 46); `None` when it is no name.
+fn a_labels(domain: &str) -> Option<String> {
+    // No name is longer (RFC 1035, section 2.3.4); four octets a character in Unicode.
+    if domain.len() > 4 * MAX_DOMAIN {
+        return None;
+    }
+    let labels = idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::URL).ok()?;
+    let is_name = labels.len() <= MAX_DOMAIN && labels.split('.').all(|label| !label.is_empty());
+    is_name.then(|| labels.into_owned())
+}
+
+fn display_name(tokens: &[Token]) -> Option<String> {
+    let mut name = String::new();
+    for token in tokens {
+        if token.after_blank && !name.is_empty() {
+            name.push(' ');
+        }
+        match &token.lexeme {
+            Lexeme::Atom(word) | Lexeme::Quoted(word) => name.push_str(word),
+            Lexeme::DomainLiteral(_) | Lexeme::Special(_) => name.push('.'),
+        }
+    }
+    let name = encoding::decode_words(&name);
+    (!name.is_empty()).then_some(name)
+}
+
+const MAX_DOMAIN: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn shown(value: &str) -> Vec<String> {
+        let show = |mailbox: Mailbox| format!("{}|{}", mailbox.name.unwrap_or_default(), mailbox.address);
+        list(value).unwrap().into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn equal_as_people_mean_it() {
+        assert_eq!(address("Alice@EXAMPLE.org"), address("alice@example.ORG"));
+        assert_eq!(address("\"alice\"@example.org"), address("alice@example.org"));
+        assert_eq!(address("a@B\u{dc}CHER.example"), address("a@xn--bcher-kva.example"));
+        assert_eq!(address("a@b\u{fc}cher\u{3002}example"), address("a@XN--BCHER-KVA.example"));
+        assert_eq!(address("\u{7528}\u{6237}@\u{4f8b}\u{5b50}.\u{5e7f}\u{544a}").domain(), "xn--fsqu00a.xn--4rr70v");
+        assert_ne!(address("a@fa\u{df}.de"), address("a@fass.de"));
+        assert_ne!(address("alice@example.org"), address("al.ice@example.org"));
+        assert_ne!(address("\u{e9}@example.org"), address("\u{c9}@example.org"));
+        assert_eq!(address("a@[IPv6:::1]").domain(), "[ipv6:::1]");
+    }
+
+    #[test]
+    fn written_as_it_can_be_read_again() {
+        for text in
+            ["a@x.org", "\"a b\"@x.org", "\"a\\\"\\\\b\"@x.org", "a..b.@x.org", "\"a@b\"@x.org", "a_b+c=d@sub_x.org"]
+        {
+            assert_eq!(address(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_bare_address_has_nothing_around_it() {
+        for text in [
+            "",
+            "a",
+            "@x",
+            "a@",
+            "a@x.",
+            "a@.x",
+            "a@x..y",
+            " a@x",
+            "a@x ",
+            "<a@x>",
+            "a@x (c)",
+            "a@x,b@y",
+            "a b@x",
+            "a@\"x\"",
+            "a@x\n",
+            "a@x\0",
+            "\"a\nb\"@x",
+            "\"a\u{7f}\"@x",
+            "a\u{202e}b@x",
+            "a\u{200b}@x",
+            "\"\"@x",
+            "a@b@c",
+            "\"a@x",
+            "a@[x",
+            "a@x:y",
+            "a@x_\u{0}",
+            "a\u{fffd}@x",
+            "a@x\u{ad}y\u{200b}z\u{fffd}",
+        ] {
+            let error = Address::parse(text).unwrap_err();
+            assert!(error.to_string().ends_with("not in the form local@domain"), "{text:?}: {error}");
+        }
+        assert!(Address::parse(&format!("a@{}", "x".repeat(100_000))).is_err());
+    }
+
+    #[test]
+    fn lists() {
+        assert_eq!(shown("a@x.org"), ["|a@x.org"]);
+        assert_eq!(shown("\"a@x.org\" <b@y.org>"), ["a@x.org|b@y.org"]);
+        assert_eq!(shown("John Q. Public <j@x.org>, , <k@x.org>,"), ["John Q. Public|j@x.org", "|k@x.org"]);
+        assert_eq!(shown("=?utf-8?q?J=C3=B6?= =?utf-8?q?rg?= (Hi \\) (there)) <j(x)@ x . org>"), ["J\u{f6}rg|j@x.org"]);
+        assert_eq!(
+            shown("A: b@x.org, \"C, D\" <c@x.org>;, e@x.org, Undisclosed:;"),
+            ["|b@x.org", "C, D|c@x.org", "|e@x.org"]
+        );
+        assert_eq!(shown("X <@a.org,@b.org:c@d.org>"), ["X|c@d.org"]);
+        assert_eq!(shown("\"quoted \\\"local\\\"\"@x.org"), ["|\"quoted \\\"local\\\"\"@x.org"]);
+        assert_eq!(shown("J\u{f6}rg <j\u{f6}rg@b\u{fc}cher.example>"), ["J\u{f6}rg|j\u{f6}rg@xn--bcher-kva.example"]);
+        assert_eq!(shown(""), [""; 0]);
+    }
+
+    #[test]
+    fn half_a_list_is_none() {
+        for value in [
+            "a@x, b",
+            "a@x b@y",
+            "a@x <b@y>",
+            "<a@x> <b@y>",
+            "<a@x",
+            "a@x>",
+            "A: b@x",
+            "A: B: c@x;;",
+            "a@x;",
+            "\"a@x",
+            "(a@x",
+            "a@x)",
+            "<>",
+            "<@a,@b c@d>",
+            "a@x, b@\r\n",
+            "a\\b@x",
+        ] {
+            let error = list(value).unwrap_err();
+            assert!(error.to_string().ends_with("not in the form of RFC 5322, section 3.4"), "{value:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn user_ids() {
+        for (text, expected) in [
+            ("Alice <a@x.org>", Some("a@x.org")),
+            ("a@x.org", Some("a@x.org")),
+            ("Alice (work), Inc. @ home <a@x.org>", Some("a@x.org")),
+            ("evil@y.org <a@x.org>", Some("a@x.org")),
+            ("<a@x.org>", Some("a@x.org")),
+            ("Alice", None),
+            ("A <a@x.org> <b@x.org>", None),
+            ("A <<a@x.org>", None),
+            ("A <a@x.org> B", None),
+            ("A <a@x.org, b@x.org>", None),
+            ("a@x.org b@x.org", None),
+            ("https://x.org/a@b c", None),
+        ] {
+            assert_eq!(of_user_id(text).map(|address| address.to_string()).as_deref(), expected, "{text:?}");
+        }
+    }
 }

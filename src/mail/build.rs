@@ -4,6 +4,25 @@ use crate::base::{Random, Result};
 
 /// A boundary of 128 random bits that occurs in no text: starts with `=_`, which neither quoted-printable nor base64 can hold (RFC 2045, 6.7).
 pub fn boundary(random: &dyn Random) -> Result<String> {
-    let _ = random;
-    todo!()
+    Ok(format!("=_{}", unique(random)?))
+}
+
+/// 128 random bits in 32 lower-case hexadecimal digits, for boundaries and message identifiers.
+pub fn unique(random: &dyn Random) -> Result<String> {
+    let mut octets = [0; 16];
+    random.fill(&mut octets)?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SystemRandom;
+
+    #[test]
+    fn boundaries_differ() {
+        let first = boundary(&SystemRandom).unwrap();
+        assert!(first.starts_with("=_") && first.len() == 34);
+        assert_ne!(first, boundary(&SystemRandom).unwrap());
+    }
 }

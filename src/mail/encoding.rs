@@ -1,37 +1,340 @@
 //! Base64 and quoted-printable both ways, encoded words, charsets.
 
-/// Undoes base64 (RFC 2045, 6.8); characters outside the alphabet are skipped, a missing end is forgiven.
+use std::io::{self, Write};
+
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use memchr::memchr2;
+
+pub use super::{
+    charset::to_unicode,
+    words::{decode_words, encode_words},
+};
+
+/// Undoes base64 (RFC 2045, 6.8); characters outside the alphabet are skipped, a missing end is forgiven. Padding ends a group, and
+/// what follows it is read on, as when two pieces of base64 were put together.
 pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
-    let _ = encoded;
-    todo!()
+    let mut octets = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
+    let mut pending = Vec::with_capacity(CHUNK + 128);
+    for line in encoded.split(|octet| *octet == b'\n') {
+        for piece in line.strip_suffix(b"\r").unwrap_or(line).chunks(CHUNK) {
+            pending.extend_from_slice(piece);
+            if pending.len() >= CHUNK {
+                decode_groups(&mut pending, &mut octets);
+            }
+        }
+    }
+    decode_groups(&mut pending, &mut octets);
+    decode_dirty(&mut pending, &mut octets);
+    decode_group(&pending, &mut octets);
+    octets
 }
+
 /// Base64 in lines of 76 characters with CRLF.
 pub fn base64_encode(octets: &[u8]) -> Vec<u8> {
-    let _ = octets;
-    todo!()
+    let mut encoded = Vec::with_capacity(octets.len() / 57 * 78 + 80);
+    // Writing to a Vec cannot fail.
+    _ = write_base64(octets, &mut encoded);
+    encoded
 }
-/// Undoes quoted-printable (RFC 2045, 6.7).
+
+/// Undoes quoted-printable (RFC 2045, 6.7): white space before line breaks is dropped, `=` before anything but two digits is kept.
 pub fn quoted_printable_decode(encoded: &[u8]) -> Vec<u8> {
-    let _ = encoded;
-    todo!()
+    let mut octets = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some(at) = memchr2(b'=', b'\n', rest) {
+        let (plain, special) = rest.split_at_checked(at).unwrap_or_default();
+        let after = special.get(1..).unwrap_or_default();
+        if special.starts_with(b"\n") {
+            let line = plain.strip_suffix(b"\r");
+            octets.extend_from_slice(trim_blank_end(line.unwrap_or(plain)));
+            octets.extend_from_slice(if line.is_some() { b"\r\n" } else { b"\n" });
+            rest = after;
+            continue;
+        }
+        octets.extend_from_slice(plain);
+        let blank = after.len()
+            - after.iter().position(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |at| after.len() - at);
+        let softly = after.get(blank..).unwrap_or_default();
+        let broken = softly.strip_prefix(b"\n").or_else(|| softly.strip_prefix(b"\r\n"));
+        if let Some(octet) = after.first_chunk().and_then(|digits| hex(*digits)) {
+            octets.push(octet);
+            rest = after.get(2..).unwrap_or_default();
+        } else if let Some(next) = broken.or(softly.is_empty().then_some(softly)) {
+            rest = next;
+        } else {
+            octets.push(b'=');
+            rest = after;
+        }
+    }
+    octets.extend_from_slice(trim_blank_end(rest));
+    octets
 }
-/// Text with any line ends as quoted-printable with CRLF, safe to sign: no trailing white space, no line starting with `From ` or `-`.
+
+/// Text with any line ends as quoted-printable with CRLF, safe to sign: no trailing white space, no line starting with `From `, `-` or `.`.
+/// A CR that ends no line is encoded.
 pub fn quoted_printable_encode(text: &[u8]) -> Vec<u8> {
-    let _ = text;
-    todo!()
+    let mut encoder = QuotedPrintable::new(Vec::with_capacity(text.len() + text.len() / 8));
+    // Writing to a Vec cannot fail.
+    _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default()
 }
-/// The octets as Unicode, by the charset's name as mail writes it; unknown ones as UTF-8, else windows-1252.
-pub fn to_unicode(octets: &[u8], charset: &str) -> String {
-    let _ = (octets, charset);
-    todo!()
+
+/// Writes base64 in lines of 76 characters with CRLF, the last one too, without holding more than a few kilobytes.
+pub(super) fn write_base64(octets: &[u8], to: &mut dyn Write) -> io::Result<()> {
+    let mut lines = Vec::with_capacity(CHUNK + CHUNK / 32);
+    let mut line = [0; 76];
+    for chunk in octets.chunks(CHUNK / 76 * 57) {
+        lines.clear();
+        for piece in chunk.chunks(57) {
+            let length = ENGINE.encode_slice(piece, &mut line).map_err(io::Error::other)?;
+            lines.extend_from_slice(line.get(..length).unwrap_or_default());
+            lines.extend_from_slice(b"\r\n");
+        }
+        to.write_all(&lines)?;
+    }
+    Ok(())
 }
-/// A header value with its encoded words (RFC 2047) decoded.
-pub fn decode_words(value: &str) -> String {
-    let _ = value;
-    todo!()
+
+/// Quoted-printable as it arrives in pieces; see [`quoted_printable_encode`].
+pub(super) struct QuotedPrintable<W: Write> {
+    to: W,
+    /// The line that is being written, without its break.
+    line: Vec<u8>,
+    /// Whether the last octet was a CR, which may belong to a line break.
+    after_cr: bool,
+    full: Vec<u8>,
 }
-/// Unicode as a header value: itself when ASCII, else encoded words (RFC 2047), folded.
-pub fn encode_words(text: &str) -> String {
-    let _ = text;
-    todo!()
+
+impl<W: Write> QuotedPrintable<W> {
+    pub(super) fn new(to: W) -> Self {
+        QuotedPrintable { to, line: Vec::with_capacity(80), after_cr: false, full: Vec::with_capacity(CHUNK + 80) }
+    }
+
+    /// Writes what is left; a last line without a break gets none.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        if self.after_cr {
+            self.encoded(b'\r')?;
+        }
+        self.protect_end()?;
+        self.full.append(&mut self.line);
+        self.to.write_all(&self.full)?;
+        Ok(self.to)
+    }
+
+    fn octet(&mut self, octet: u8) -> io::Result<()> {
+        match octet {
+            b' ' if self.line == b"From" => {
+                self.line.clear();
+                self.line.extend_from_slice(b"=46rom ");
+                Ok(())
+            }
+            b'-' | b'.' if self.line.is_empty() => self.encoded(octet),
+            b'\t' | b' '..=b'<' | b'>'..=b'~' => self.token(&[octet]),
+            _ => self.encoded(octet),
+        }
+    }
+
+    fn encoded(&mut self, octet: u8) -> io::Result<()> {
+        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        self.token(&[b'=', digit(octet >> 4), digit(octet & 15)])
+    }
+
+    fn token(&mut self, token: &[u8]) -> io::Result<()> {
+        // RFC 2045, 6.7, rule 5: 76 characters at most, the soft line break's `=` included.
+        if self.line.len() + token.len() > 75 {
+            self.line.push(b'=');
+            self.end_line()?;
+            // The new line may not start as no line may start.
+            if let [octet @ (b'-' | b'.')] = token {
+                return self.encoded(*octet);
+            }
+        }
+        self.line.extend_from_slice(token);
+        Ok(())
+    }
+
+    /// Encodes white space at the end of the line.
+    fn protect_end(&mut self) -> io::Result<()> {
+        match self.line.last() {
+            Some(octet @ (b' ' | b'\t')) => {
+                let octet = *octet;
+                self.line.pop();
+                self.encoded(octet)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        self.full.append(&mut self.line);
+        self.full.extend_from_slice(b"\r\n");
+        if self.full.len() >= CHUNK {
+            self.to.write_all(&self.full)?;
+            self.full.clear();
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for QuotedPrintable<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        for octet in octets {
+            if *octet == b'\n' {
+                self.after_cr = false;
+                self.protect_end()?;
+                self.end_line()?;
+                continue;
+            }
+            if self.after_cr {
+                self.encoded(b'\r')?;
+            }
+            self.after_cr = *octet == b'\r';
+            if !self.after_cr {
+                self.octet(*octet)?;
+            }
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Two hexadecimal digits of either case.
+pub(super) fn hex(digits: [u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()));
+    Some(high? << 4 | low?)
+}
+
+/// Without spaces and tabs at the end.
+pub(super) fn trim_blank_end(line: &[u8]) -> &[u8] {
+    let length = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |last| last + 1);
+    line.get(..length).unwrap_or_default()
+}
+
+/// Decodes all whole groups of four in `pending`, fast when they are nothing else; fewer than four characters of the alphabet stay.
+fn decode_groups(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
+    let whole = pending.len() / 4 * 4;
+    let start = octets.len();
+    octets.resize(start + whole / 4 * 3, 0);
+    let decoded = match (pending.get(..whole), octets.get_mut(start..)) {
+        (Some(groups), Some(room)) => ENGINE.decode_slice(groups, room).ok(),
+        _ => None,
+    };
+    octets.truncate(start + decoded.unwrap_or(0));
+    match decoded {
+        Some(_) => _ = pending.drain(..whole),
+        None => decode_dirty(pending, octets),
+    }
+}
+
+/// Decodes groups among anything else; leaves the last one, if it is not whole, and nothing but characters of the alphabet.
+fn decode_dirty(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
+    let mut group = Vec::with_capacity(4);
+    for character in pending.iter() {
+        if character.is_ascii_alphanumeric() || matches!(character, b'+' | b'/') {
+            group.push(*character);
+        }
+        if group.len() == 4 || *character == b'=' {
+            decode_group(&group, octets);
+            group.clear();
+        }
+    }
+    *pending = group;
+}
+
+/// Decodes at most four characters of the alphabet; one alone says nothing.
+fn decode_group(group: &[u8], octets: &mut Vec<u8>) {
+    // With at least two characters of the alphabet there is nothing that can fail.
+    octets.extend(ENGINE.decode(group).unwrap_or_default());
+}
+
+/// How many octets are collected before they are handed on.
+const CHUNK: usize = 32 * 1024;
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn base64_of_other_people() {
+        for (encoded, expected) in [
+            ("aGVsbG8=", "hello"),
+            ("aGVs\r\nbG8=\r\n", "hello"),
+            ("aGVs bG8", "hello"),
+            ("aGVsbG9", "hello"),
+            ("aGVsbG8=\naGVsbG8=\n", "hellohello"),
+            ("a!GVs\tbG8*=", "hello"),
+            ("aGVsbG8h=aGk", "hello!hi"),
+            ("aGVsb", "hel"),
+            ("a", ""),
+            ("=", ""),
+            ("", ""),
+        ] {
+            assert_eq!(base64_decode(encoded.as_bytes()), expected.as_bytes(), "{encoded:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_of_other_people() {
+        for (encoded, expected) in [
+            ("caf=C3=a9", "caf\u{e9}"),
+            ("soft =\r\nbreak=  \nagain=", "soft breakagain"),
+            ("trailing \t \r\nkept=20\r\nx  ", "trailing\r\nkept \r\nx"),
+            ("a=b =ZZ = x =", "a=b =ZZ = x "),
+            ("=3D=0D=0A\n", "=\r\n\n"),
+        ] {
+            assert_eq!(quoted_printable_decode(encoded.as_bytes()), expected.as_bytes(), "{encoded:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_is_safe_to_sign() {
+        let encode = |text: &str| String::from_utf8(quoted_printable_encode(text.as_bytes())).unwrap();
+        assert_eq!(
+            encode("From me\nFrom\n-- \n.\na=b\r\n\t\n"),
+            "=46rom me\r\nFrom\r\n=2D-=20\r\n=2E\r\na=3Db\r\n=09\r\n"
+        );
+        assert_eq!(encode("lone\rcr\r\r\nend\r"), "lone=0Dcr=0D\r\nend=0D");
+        assert_eq!(encode("caf\u{e9}\0 "), "caf=C3=A9=00=20");
+        let long = encode(&format!("{}From x {}", "a".repeat(75), "-".repeat(100)));
+        assert!(
+            long.lines().all(|line| line.len() <= 76 && !line.starts_with('-') && !line.starts_with("From ")),
+            "{long}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn base64_comes_back(octets: Vec<u8>) {
+            let encoded = base64_encode(&octets);
+            prop_assert_eq!(base64_decode(&encoded), &octets[..]);
+            prop_assert!(encoded.split(|octet| *octet == b'\n').all(|line| line.len() <= 77));
+        }
+
+        #[test]
+        fn quoted_printable_comes_back(octets in "([ \t.=a\r\n-]|From |\\PC|[\u{0}-\u{ff}])*") {
+            let encoded = quoted_printable_encode(octets.as_bytes());
+            let expected = octets.replace("\r\n", "\n").replace('\n', "\r\n");
+            prop_assert_eq!(quoted_printable_decode(&encoded), expected.as_bytes());
+            for line in encoded.split(|octet| *octet == b'\n') {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                prop_assert!(line.len() <= 76 && line.is_ascii());
+                prop_assert!(!line.ends_with(b" ") && !line.ends_with(b"\t") && !line.starts_with(b"From ") && !line.starts_with(b"-"));
+            }
+        }
+    }
 }

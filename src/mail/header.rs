@@ -1,11 +1,15 @@
 //! Raw ordered headers, that can only be inserted at the top or deleted; and what their values mean.
 
-use super::{Address, Message, Part, Span};
+use memchr::memchr;
+
+pub(super) use super::parameters::boundary;
+pub use super::parameters::{ContentType, parameter};
+use super::{Address, Part, Span, address, encoding};
 
 /// One header field as it stands in the octets.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// The name as written.
+    /// The name as written; empty for a line that is no field.
     pub name: &'a str,
     /// All octets from the name up to and with the last line break.
     pub raw: &'a [u8],
@@ -20,80 +24,186 @@ impl Field<'_> {
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
-    /// The value unfolded and trimmed, undecodable octets replaced.
+
+    /// The value unfolded (RFC 5322, section 2.2.3) and trimmed, undecodable octets replaced.
     pub fn unfolded(&self) -> String {
-        todo!()
+        let text = String::from_utf8_lossy(self.value);
+        text.replace("\r\n", "").replace('\n', "").trim_matches([' ', '\t', '\r']).to_owned()
     }
+
     /// The value unfolded, with encoded words (RFC 2047) decoded.
     pub fn decoded(&self) -> String {
-        todo!()
+        encoding::decode_words(&self.unfolded())
     }
 }
 
-/// A structured value with parameters: Content-Type and Content-Disposition (RFC 2045, 5.1; RFC 2183; RFC 2231 undone).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContentType {
-    /// `text`, lower case.
-    pub kind: String,
-    /// `plain`, lower case; empty for a disposition.
-    pub subtype: String,
-    /// Names in lower case, values decoded, in order.
-    pub parameters: Vec<(String, String)>,
+/// The fields in the header section that lies at `header` in `octets`.
+pub(super) fn fields(octets: &[u8], header: Span) -> impl Iterator<Item = Field<'_>> + use<'_> {
+    let mut at = header.start;
+    std::iter::from_fn(move || {
+        let rest = Span { start: at, end: header.end }.of(octets);
+        if rest.is_empty() {
+            return None;
+        }
+        let mut length = 0;
+        // A line that starts with white space continues the field before it.
+        while let Some(line) = rest.get(length..).filter(|line| !line.is_empty()) {
+            length += memchr(b'\n', line).map_or(line.len(), |end| end + 1);
+            if !matches!(rest.get(length), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        let span = Span { start: at, end: at + length };
+        at = span.end;
+        Some(field(span.of(octets), span))
+    })
 }
 
-impl ContentType {
-    /// Reads a value; anything unreadable is text/plain.
-    pub fn parse(value: &str) -> ContentType {
-        let _ = value;
-        todo!()
-    }
-    /// Whether it is `kind/subtype` (lower case).
-    pub fn is(&self, kind: &str, subtype: &str) -> bool {
-        self.kind == kind && self.subtype == subtype
-    }
-    /// The parameter `name` (lower case).
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The one mailbox that wrote the message: `None` when From is missing, repeated, or has several mailboxes (DESIGN 3).
+/// The one mailbox that wrote the message: `None` when From is missing, repeated, unreadable, a group, or has several mailboxes
+/// (DESIGN 3).
 pub fn author(root: Part<'_>) -> Option<Address> {
-    let _ = root;
-    todo!()
+    let mut from = root.fields().filter(|field| field.is("from"));
+    let only = from.next().filter(|_| from.next().is_none())?;
+    address::only(&only.unfolded())
 }
 
 /// A header section in the making: raw fields of `from`, less those deleted, under those inserted.
 #[derive(Clone, Debug)]
 pub struct Edit<'a> {
+    /// An mbox `From ` line, which stays above everything.
+    mbox: Option<Field<'a>>,
     fields: Vec<Field<'a>>,
     top: Vec<Vec<u8>>,
+    line_break: &'static [u8],
 }
 
 impl<'a> Edit<'a> {
     /// Starts from the fields of `part`.
     pub fn new(part: Part<'a>) -> Self {
-        Edit { fields: part.fields().collect(), top: Vec::new() }
+        let mut fields: Vec<_> = part.fields().collect();
+        let is_mbox = fields.first().is_some_and(|field| field.name.is_empty() && field.raw.starts_with(b"From "));
+        let mbox = is_mbox.then(|| fields.remove(0));
+        let first = part.octets().split_inclusive(|octet| *octet == b'\n').next().unwrap_or_default();
+        let line_break: &[u8] = if first.ends_with(b"\n") && !first.ends_with(b"\r\n") { b"\n" } else { b"\r\n" };
+        Edit { mbox, fields, top: Vec::new(), line_break }
     }
+
+    /// Starts from the fields of `part`, for a header that stands within a message: without an mbox `From ` line.
+    pub fn within(part: Part<'a>) -> Self {
+        Edit { mbox: None, ..Self::new(part) }
+    }
+
     /// Deletes every field of that name (any case).
     pub fn delete(&mut self, name: &str) {
         self.fields.retain(|field| !field.is(name));
     }
-    /// Keeps only the fields for which `keep` answers true.
+
+    /// Keeps only the fields for which `keep` answers true; it is asked for lines that are no fields too.
     pub fn retain(&mut self, keep: impl Fn(&Field<'a>) -> bool) {
-        self.fields.retain(|field| keep(field));
+        self.mbox = self.mbox.filter(&keep);
+        self.fields.retain(keep);
     }
+
     /// Inserts a field above all others. `raw` is complete and folded, without its last line break.
     pub fn insert(&mut self, raw: impl Into<Vec<u8>>) {
         self.top.insert(0, raw.into());
     }
-    /// The fields, each with a line break, the inserted ones and every break in the style (CRLF or LF) of the first field of `from`;
+
+    /// The fields, each with a line break, the inserted ones and every break in the style (CRLF or LF) of the first line of `from`;
     /// without the empty line.
     pub fn octets(&self) -> Vec<u8> {
-        todo!()
+        let mut octets = Vec::new();
+        let kept = self.fields.iter().map(|field| field.raw);
+        let inserted = self.top.iter().map(Vec::as_slice);
+        for raw in self.mbox.iter().map(|field| field.raw).chain(inserted).chain(kept) {
+            for line in raw.strip_suffix(b"\n").unwrap_or(raw).split(|octet| *octet == b'\n') {
+                octets.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+                octets.extend_from_slice(self.line_break);
+            }
+        }
+        octets
+    }
+
+    /// The line break that [`Edit::octets`] uses.
+    pub fn line_break(&self) -> &'static [u8] {
+        self.line_break
+    }
+
+    /// The fields of `from` that are still there.
+    pub fn kept(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.fields.iter()
     }
 }
 
-/// Kept so that the imports of this sketch are used.
-#[doc(hidden)]
-pub fn _unused(_: &Message) {}
+fn field(raw: &[u8], span: Span) -> Field<'_> {
+    let unbroken = raw.strip_suffix(b"\n").map_or(raw, |line| line.strip_suffix(b"\r").unwrap_or(line));
+    let split = memchr(b':', raw).and_then(|colon| Some((raw.get(..colon)?, unbroken.get(colon + 1..)?)));
+    let named = split.and_then(|(name, value)| {
+        // RFC 5322, section 4.5: white space before the colon is obsolete, and read.
+        let name = std::str::from_utf8(name).ok()?.trim_end_matches([' ', '\t']);
+        (!name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic())).then_some((name, value))
+    });
+    let (name, value) = named.unwrap_or(("", unbroken));
+    Field { name, raw, value, span }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Message;
+    use super::*;
+    use crate::base::{Budget, Limits};
+
+    fn parse(text: &str) -> Message {
+        Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    fn author_of(header: &str) -> Option<String> {
+        author(parse(&format!("{header}\n\n")).root()).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn fields_keep_their_octets() {
+        let message = parse("From x Mon\r\nA : 1\r\n 2\r\n\t3\r\nno field\r\nB:\r\n\r\n");
+        let names: Vec<_> = message.root().fields().map(|field| field.name).collect();
+        assert_eq!(names, ["", "A", "", "B"]);
+        let raw: Vec<_> = message.root().fields().flat_map(|field| field.raw.to_vec()).collect();
+        assert_eq!(raw, message.root().header_octets());
+        assert_eq!(message.root().header("a").as_deref(), Some("1 2\t3"));
+        assert_eq!(message.root().header("B").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn an_edit_inserts_at_the_top_and_deletes() {
+        let message = parse("From x Mon\nA: 1\n 2\nB: 3\na: 4\n\n");
+        let mut edit = Edit::new(message.root());
+        assert_eq!(edit.octets(), message.root().header_octets());
+        edit.delete("A");
+        edit.insert("D: 5\r\n 6");
+        edit.insert("C: 7");
+        assert_eq!(edit.octets(), b"From x Mon\nC: 7\nD: 5\n 6\nB: 3\n");
+        assert_eq!(Edit::new(parse("A: 1\r\nB: 2").root()).octets(), b"A: 1\r\nB: 2\r\n");
+    }
+
+    #[test]
+    fn the_author_is_one_mailbox_or_nobody() {
+        assert_eq!(author_of("From: Alice <a@x.org>").as_deref(), Some("a@x.org"));
+        assert_eq!(author_of("from : \"a@x.org\" <b@y.org>").as_deref(), Some("b@y.org"));
+        assert_eq!(author_of("From: =?utf-8?q?a=40x.org?= <b@y.org>").as_deref(), Some("b@y.org"));
+        for nobody in [
+            "To: a@x.org",
+            "From: a@x.org\nFrom: a@x.org",
+            "From: a@x.org\nFROM : b@x.org",
+            "From: a@x.org, b@y.org",
+            "From: friends: a@x.org;",
+            "From: undisclosed:;",
+            "From: a@x.org <b@y.org>",
+            "From: <a@x.org> <b@y.org>",
+            "From: =?utf-8?q?a=40x.org?=",
+            "From: a@x.org\rFrom: b@y.org",
+            "From: a@x.org\0",
+            "From:",
+        ] {
+            assert_eq!(author_of(nobody), None, "{nobody:?}");
+        }
+    }
+}

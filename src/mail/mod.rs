@@ -5,13 +5,17 @@ pub mod address;
 pub mod armor;
 pub mod build;
 pub mod canonical;
+mod charset;
 pub mod encoding;
 pub mod envelope;
 pub mod header;
-pub mod parse;
+mod parameters;
+mod parse;
 pub mod part;
 pub mod partial;
 pub mod protect;
+mod signable;
+mod words;
 
 pub use address::Address;
 pub use part::{Message, Part, Span};

@@ -1,1 +1,374 @@
 //! The one-pass parser.
+//!
+//! It reads the header of each part, and of the bodies nothing but the lines that start with `--`, and these only while a multipart is
+//! open: a message without attachments costs no more than its header.
+
+use std::sync::Arc;
+
+use memchr::{memchr, memmem};
+
+use super::{
+    Span,
+    header::{ContentType, Field, boundary, fields},
+};
+use crate::base::{Budget, Result};
+
+/// One part: where it lies, and what its header says of its structure.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The header section, without the empty line.
+    pub(super) header: Span,
+    /// The body, to the end of the part.
+    pub(super) body: Span,
+    pub(super) content_type: ContentType,
+    /// Of a multipart with a boundary.
+    pub(super) margins: Option<Margins>,
+    pub(super) children: Vec<Arc<Node>>,
+}
+
+/// What surrounds the parts of a multipart.
+#[derive(Debug)]
+pub(super) struct Margins {
+    pub(super) preamble: Span,
+    /// Empty, at the end, until there is a closing boundary.
+    pub(super) epilogue: Span,
+    /// Whether the closing boundary is there.
+    pub(super) closed: bool,
+}
+
+impl Node {
+    /// Header, empty line and body.
+    pub(super) fn span(&self) -> Span {
+        Span { start: self.header.start, end: self.body.end }
+    }
+
+    /// Ends the part at `end`, which may lie within what was taken for the end of its header: the line break before a boundary
+    /// belongs to the boundary, even when it is that of an empty line or of a field.
+    fn end(&mut self, end: usize) {
+        for bound in [&mut self.header.start, &mut self.header.end, &mut self.body.start] {
+            *bound = end.min(*bound);
+        }
+        self.body.end = end;
+        if let Some(margins) = &mut self.margins {
+            if self.children.is_empty() && !margins.closed {
+                margins.preamble = self.body;
+            }
+            let start = if margins.closed { end.min(margins.epilogue.start) } else { end };
+            margins.epilogue = Span { start, end };
+        }
+    }
+}
+
+/// The tree of parts in `octets`. Linear in their number, whatever they are.
+pub(super) fn tree(octets: &[u8], budget: &mut Budget) -> Result<Arc<Node>> {
+    let mut parser = Parser { octets, budget, open: Vec::new() };
+    let mut from = parser.enter(0)?;
+    while let Some(line) = parser.delimiter(from) {
+        let first_inside = parser.open.get(line.depth + 1).map(|open| open.node.header.start);
+        let Some(multipart) = parser.open.get_mut(line.depth) else { break };
+        // A boundary straight after the header or after another boundary shares their line break, and leaves nothing between.
+        let end = line.before.max(first_inside.unwrap_or(multipart.node.body.start));
+        if let Some(margins) = &mut multipart.node.margins {
+            if multipart.node.children.is_empty() && first_inside.is_none() {
+                margins.preamble.end = end;
+            }
+            if line.closing {
+                margins.closed = true;
+                margins.epilogue.start = line.after;
+                multipart.boundary = None;
+            }
+        }
+        parser.leave(line.depth + 1, end);
+        from = if line.closing { line.after } else { parser.enter(line.after)? };
+    }
+    Ok(parser.finish())
+}
+
+/// `Content-Transfer-Encoding` among `fields`, lower case, without comments; `7bit` when absent or empty (RFC 2045, section 6.1).
+pub(super) fn transfer_encoding<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> String {
+    let value = fields.find(|field| field.is("content-transfer-encoding")).map(|field| field.unfolded());
+    let word = value.as_deref().and_then(|value| {
+        value.split(|c: char| c.is_whitespace() || matches!(c, ';' | '(' | '"')).find(|word| !word.is_empty())
+    });
+    word.unwrap_or("7bit").to_ascii_lowercase()
+}
+
+struct Parser<'a> {
+    octets: &'a [u8],
+    budget: &'a mut Budget,
+    /// The parts that have begun and not ended, outermost first.
+    open: Vec<Open>,
+}
+
+struct Open {
+    node: Node,
+    /// What its parts are when they do not say.
+    child: Default,
+    /// Of a multipart that has not been closed.
+    boundary: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+enum Default {
+    Text,
+    Message,
+}
+
+/// A line that is a boundary of an open multipart.
+struct Delimiter {
+    /// Whose, as an index in `Parser::open`.
+    depth: usize,
+    closing: bool,
+    /// Where the line break before it starts.
+    before: usize,
+    /// Where the next line starts.
+    after: usize,
+}
+
+impl Parser<'_> {
+    /// Opens the part that starts at `start`, and the messages that it consists of; answers where its content starts.
+    fn enter(&mut self, mut start: usize) -> Result<usize> {
+        loop {
+            self.budget.part()?;
+            self.budget.depth(self.open.len() + 1)?;
+            let (header, body) = self.header(start)?;
+            let (open, is_message) = self.part(header, body);
+            self.open.push(open);
+            if !is_message {
+                return Ok(body);
+            }
+            start = body;
+        }
+    }
+
+    /// The part with that header, and whether a message makes up its body.
+    fn part(&self, header: Span, body: usize) -> (Open, bool) {
+        let value = fields(self.octets, header).find(|field| field.is("content-type")).map(|field| field.value);
+        let content_type = match (value, self.open.last().map(|parent| parent.child)) {
+            (Some(value), _) => ContentType::of_octets(value),
+            (None, Some(Default::Message)) => ContentType::bare("message", "rfc822"),
+            (None, _) => ContentType::bare("text", "plain"),
+        };
+        let boundary = value.filter(|_| content_type.kind == "multipart").and_then(boundary);
+        let is_message = (content_type.is("message", "rfc822") || content_type.is("message", "global"))
+            // RFC 6532, section 3.7 lets message/global be encoded, and others do it to message/rfc822: then it is a leaf like any other.
+            && matches!(transfer_encoding(fields(self.octets, header)).as_str(), "7bit" | "8bit" | "binary");
+        let child = if content_type.is("multipart", "digest") { Default::Message } else { Default::Text };
+        let at_body = Span { start: body, end: body };
+        let node = Node {
+            header,
+            body: at_body,
+            content_type,
+            margins: boundary.is_some().then_some(Margins { preamble: at_body, epilogue: at_body, closed: false }),
+            children: Vec::new(),
+        };
+        (Open { node, child, boundary }, is_message)
+    }
+
+    /// The header section that starts at `start`, and where the body after it starts.
+    ///
+    /// It goes to the first empty line, as in Thunderbird and Outlook: a line without a colon within it is kept and means nothing. Ending
+    /// the header there instead, as others do, would let one stray line move what follows, a From included, into the body.
+    /// A boundary ends it too, and so does the end of the octets.
+    fn header(&self, start: usize) -> Result<(Span, usize)> {
+        // Never look further than the limit, and a CRLF.
+        let horizon = start.saturating_add(self.budget.limits().header).saturating_add(2).min(self.octets.len());
+        let mut at = start;
+        while let Some(rest) = self.octets.get(at..horizon) {
+            let end = Span { start, end: at };
+            if self.matching(at).is_some() {
+                return Ok((end, at));
+            }
+            let Some(line) = memchr(b'\n', rest).and_then(|length| rest.get(..length)) else {
+                break;
+            };
+            let next = at + line.len() + 1;
+            // Some write CR CR LF for every line break.
+            if line.iter().all(|octet| *octet == b'\r') {
+                self.budget.header(at - start)?;
+                return Ok((end, next));
+            }
+            at = next;
+        }
+        self.budget.header(horizon - start)?;
+        Ok((Span { start, end: horizon }, horizon))
+    }
+
+    /// The next boundary at or after `from`, which is the start of a line.
+    fn delimiter(&self, from: usize) -> Option<Delimiter> {
+        if self.open.iter().all(|open| open.boundary.is_none()) {
+            return None;
+        }
+        if let Some(found) = self.matching(from) {
+            return Some(found);
+        }
+        let rest = self.octets.get(from..)?;
+        memmem::find_iter(rest, b"\n--").find_map(|at| self.matching(from + at + 1))
+    }
+
+    /// The boundary that the line starting at `start` is, if it is one. The innermost multipart with that boundary has it.
+    fn matching(&self, start: usize) -> Option<Delimiter> {
+        let rest = self.octets.get(start..).filter(|rest| rest.starts_with(b"--"))?;
+        if self.open.iter().all(|open| open.boundary.is_none()) {
+            return None;
+        }
+        let length = memchr(b'\n', rest).unwrap_or(rest.len());
+        // RFC 2046, 5.1.1: boundaries may be followed by white space; CR may be doubled. Anything else, and it is no boundary: so
+        // one boundary may start with another.
+        let line = rest.get(2..length).unwrap_or_default();
+        let line = line.trim_ascii_end();
+        let closes = line.strip_suffix(b"--");
+        let (depth, closing) = self.open.iter().enumerate().rev().find_map(|(depth, open)| {
+            let boundary = open.boundary.as_deref()?;
+            (boundary == line).then_some((depth, false)).or((Some(boundary) == closes).then_some((depth, true)))
+        })?;
+        let before = self.octets.get(..start).unwrap_or_default();
+        let before = before.strip_suffix(b"\n").map_or(before, |line| line.strip_suffix(b"\r").unwrap_or(line)).len();
+        Some(Delimiter { depth, closing, before, after: (start + length + 1).min(self.octets.len()) })
+    }
+
+    /// Ends every part at `depth` and deeper at `end`.
+    fn leave(&mut self, depth: usize, end: usize) {
+        while self.open.len() > depth.max(1) {
+            let Some(mut done) = self.open.pop() else { return };
+            done.node.end(end);
+            if let Some(parent) = self.open.last_mut() {
+                parent.node.children.push(Arc::new(done.node));
+            }
+        }
+    }
+
+    /// Ends the message.
+    fn finish(mut self) -> Arc<Node> {
+        let end = self.octets.len();
+        self.leave(1, end);
+        let nothing = Span::default();
+        let mut root = match self.open.pop() {
+            Some(open) => open.node,
+            None => self.part(nothing, 0).0.node,
+        };
+        root.end(end);
+        Arc::new(root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Message, Part};
+    use crate::base::{Budget, Limits};
+
+    fn parse(text: &str) -> Message {
+        Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    /// The tree in one line: `mixed[plain "body" plain "body"]`.
+    fn shape(part: Part<'_>) -> String {
+        let children: Vec<_> = part.children().map(shape).collect();
+        match children.is_empty() {
+            true => format!("{} {:?}", part.content_type().subtype, String::from_utf8_lossy(part.body())),
+            false => format!("{}[{}]", part.content_type().subtype, children.join(" ")),
+        }
+    }
+
+    fn mixed(boundary: &str, body: &str) -> String {
+        shape(parse(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\n\n{body}")).root())
+    }
+
+    #[test]
+    fn a_header_ends_at_the_first_empty_line() {
+        for (text, header, body) in [
+            ("A: b\r\n\r\nbody", "A: b\r\n", "body"),
+            ("A: b\n\nbody\n", "A: b\n", "body\n"),
+            ("A: b\r\r\n\r\r\nbody", "A: b\r\r\n", "body"),
+            ("A: b\r\n", "A: b\r\n", ""),
+            ("A: b", "A: b", ""),
+            ("\nbody", "", "body"),
+            ("", "", ""),
+            ("From a Mon Nov 23\nA: b\nnonsense\nC: d\n\nbody", "From a Mon Nov 23\nA: b\nnonsense\nC: d\n", "body"),
+            ("A: b\n \n c\n\nbody", "A: b\n \n c\n", "body"),
+        ] {
+            let message = parse(text);
+            assert_eq!(message.root().header_octets(), header.as_bytes(), "{text:?}");
+            assert_eq!(message.root().body(), body.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_line_break_before_a_boundary_is_the_boundarys() {
+        assert_eq!(
+            mixed("b", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n\r\n--b--\r\n"),
+            r#"mixed[plain "one" plain "two\r\n"]"#
+        );
+        assert_eq!(mixed("b", "--b\n\n--b\nA: b\n--b\n--b--"), r#"mixed[plain "" plain "" plain ""]"#);
+    }
+
+    #[test]
+    fn boundaries_match_whole_lines() {
+        assert_eq!(
+            mixed("b", "--b \t\n\none\n--bb\n--b-\n-- b\n--b--x\n--b--  \n"),
+            r#"mixed[plain "one\n--bb\n--b-\n-- b\n--b--x"]"#
+        );
+        assert_eq!(mixed("b", " --b\nx--b\n--b\n\none\n"), r#"mixed[plain "one\n"]"#);
+        assert_eq!(mixed("b", "no boundary at all"), "mixed \"no boundary at all\"");
+    }
+
+    #[test]
+    fn preamble_epilogue_and_missing_end() {
+        let message = parse("Content-Type: multipart/mixed; boundary=b\n\npre\n\n--b\n\none\n--b--\nepi\nlogue\n");
+        assert_eq!(message.root().preamble(), b"pre\n");
+        assert_eq!(message.root().epilogue(), b"epi\nlogue\n");
+        assert!(message.root().is_closed());
+        let message = parse("Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n");
+        assert!(!message.root().is_closed());
+        assert_eq!(message.root().epilogue(), b"");
+    }
+
+    #[test]
+    fn nested_multiparts_may_share_the_start_of_a_boundary() {
+        let inner = "Content-Type: multipart/alternative; boundary=b1\n\n--b1\n\none\n--b1--\n";
+        assert_eq!(
+            mixed("b", &format!("--b\n{inner}\n--b\n\ntwo\n--b--\n")),
+            r#"mixed[alternative[plain "one"] plain "two"]"#
+        );
+        // The outer boundary ends an inner multipart that was never closed.
+        let inner = "Content-Type: multipart/alternative; boundary=b1\n\n--b1\n\none\n";
+        assert_eq!(
+            mixed("b", &format!("--b\n{inner}--b\n\ntwo\n--b--\n")),
+            r#"mixed[alternative[plain "one"] plain "two"]"#
+        );
+        // The same boundary twice: the innermost has it until it is closed.
+        let inner = "Content-Type: multipart/alternative; boundary=b\n\n--b\n\none\n--b--\n";
+        assert_eq!(
+            mixed("b", &format!("--b\n{inner}\n--b\n\ntwo\n--b--\n")),
+            r#"mixed[alternative[plain "one"] plain "two"]"#
+        );
+    }
+
+    #[test]
+    fn messages_within_messages() {
+        let inner = "Content-Type: message/rfc822\n\nSubject: in\n\ninner\n";
+        assert_eq!(mixed("b", &format!("--b\n{inner}--b--\n")), r#"mixed[rfc822[plain "inner"]]"#);
+        let encoded = "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaW4KCg==\n";
+        assert_eq!(mixed("b", &format!("--b\n{encoded}--b--\n")), r#"mixed[rfc822 "U3ViamVjdDogaW4KCg=="]"#);
+        let digest = "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: in\n\ninner\n--b--\n";
+        assert_eq!(shape(parse(digest).root()), r#"digest[rfc822[plain "inner"]]"#);
+    }
+
+    #[test]
+    fn the_budget_bounds_depth_parts_and_header() {
+        let error =
+            |text: String| Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap_err().to_string();
+        let nested: String =
+            (0..300).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")).collect();
+        assert_eq!(error(nested), "message: more than 64 levels of nested parts");
+        assert_eq!(
+            error("Content-Type: message/rfc822\n\n".repeat(300)),
+            "message: more than 64 levels of nested parts"
+        );
+        let many = format!("Content-Type: multipart/mixed; boundary=b\n\n{}", "--b\n".repeat(1_000));
+        assert_eq!(error(many), "message: more than 1000 parts");
+        assert_eq!(error("A: b\n".repeat(5_000_000)), "header: more than 262144 octets");
+        assert_eq!(error("A".repeat(262_145)), "header: more than 262144 octets");
+        assert_eq!(parse(&format!("{}\r\n\r\n", "A".repeat(262_142))).root().header_octets().len(), 262_144);
+    }
+}

@@ -1,8 +1,12 @@
 //! A message and its parts: spans over immutable octets.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use super::header::{ContentType, Field};
+use super::{
+    encoding,
+    header::{ContentType, Field, fields},
+    parse::{self, Node},
+};
 use crate::base::{Budget, Result};
 
 /// A range of octets in a message, `start..end`.
@@ -14,109 +18,199 @@ pub struct Span {
     pub end: usize,
 }
 
+impl Span {
+    /// The octets of the span in `octets`; none when it lies outside of them.
+    pub fn of(self, octets: &[u8]) -> &[u8] {
+        octets.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
 /// An immutable message, parsed once. Cheap to clone: clones share octets and tree.
 ///
 /// A `Message` may be a part of a larger one ([`Part::as_message`]); then its spans are still those of the larger octets.
 #[derive(Clone, Debug)]
 pub struct Message {
     octets: Arc<Vec<u8>>,
-    // tree: Arc<[Node]>, root: usize
+    root: Arc<Node>,
 }
 
 /// A view of one part of a [`Message`]; copy it freely.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     message: &'a Message,
-    node: usize,
+    node: &'a Arc<Node>,
 }
 
 impl Message {
-    /// Parses the octets, whatever they are, without loss. Errors only when over the Budget.
+    /// Parses the octets, whatever they are, without loss. Errors only when nesting, number of parts or a header section go over the
+    /// Budget; who reads the octets from outside bounds their number ([`Budget::message`]).
     pub fn parse(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
-        let _ = (octets, budget);
-        todo!()
+        let root = parse::tree(&octets, budget)?;
+        Ok(Message { octets: Arc::new(octets), root })
     }
 
     /// The root part.
     pub fn root(&self) -> Part<'_> {
-        Part { message: self, node: 0 }
+        Part { message: self, node: &self.root }
     }
 
     /// The octets of this message (of the root part, when it is a part of a larger one).
     pub fn octets(&self) -> &[u8] {
-        todo!()
+        self.root.span().of(&self.octets)
     }
 
     /// The octets themselves when nobody else holds them and this is a whole message; otherwise a copy.
     pub fn into_octets(self) -> Vec<u8> {
-        todo!()
+        let span = self.root.span();
+        if span != (Span { start: 0, end: self.octets.len() }) {
+            return span.of(&self.octets).to_vec();
+        }
+        Arc::unwrap_or_clone(self.octets)
     }
 }
 
 impl<'a> Part<'a> {
     /// Header and body, without the line break that belongs to the boundary after it (RFC 2046, section 5.1.1).
     pub fn octets(&self) -> &'a [u8] {
-        todo!()
+        self.span().of(&self.message.octets)
     }
+
     /// Where [`Part::octets`] lie.
     pub fn span(&self) -> Span {
-        todo!()
+        self.node.span()
     }
+
     /// The header section, without the empty line that ends it.
     pub fn header_octets(&self) -> &'a [u8] {
-        todo!()
+        self.header_span().of(&self.message.octets)
     }
+
+    /// Where [`Part::header_octets`] lie.
+    pub fn header_span(&self) -> Span {
+        self.node.header
+    }
+
     /// The body, still encoded.
     pub fn body(&self) -> &'a [u8] {
-        todo!()
+        self.body_span().of(&self.message.octets)
     }
+
     /// Where [`Part::body`] lies.
     pub fn body_span(&self) -> Span {
-        todo!()
+        self.node.body
     }
-    /// The fields in order.
-    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> {
-        std::iter::empty()
+
+    /// The fields in order. A line that is no field (an mbox `From ` line, a line without a colon) is one with an empty name.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        fields(&self.message.octets, self.node.header)
     }
+
     /// The first field of that name, in any case: its unfolded raw value, trimmed.
     pub fn header(&self, name: &str) -> Option<String> {
-        let _ = name;
-        todo!()
+        self.fields().find(|field| field.is(name)).map(|field| field.unfolded())
     }
+
     /// The content type; `text/plain` when absent or unreadable, `message/rfc822` inside multipart/digest (RFC 2045, 5.2; RFC 2046, 5.1.5).
     pub fn content_type(&self) -> &'a ContentType {
-        todo!()
+        &self.node.content_type
     }
+
     /// `7bit`, `8bit`, `binary`, `base64`, `quoted-printable`, lower case; `7bit` when absent.
     pub fn transfer_encoding(&self) -> String {
-        todo!()
+        parse::transfer_encoding(self.fields())
     }
+
     /// The parts of a multipart, or the one message in a message/rfc822.
     pub fn children(&self) -> impl ExactSizeIterator<Item = Part<'a>> + use<'a> {
-        std::iter::empty()
+        let message = self.message;
+        self.node.children.iter().map(move |node| Part { message, node })
     }
-    /// What stands before the first boundary; empty unless multipart.
+
+    /// What stands before the first boundary; empty unless multipart. The line break before the boundary belongs to the boundary.
     pub fn preamble(&self) -> &'a [u8] {
-        todo!()
+        self.margins().0.of(&self.message.octets)
     }
-    /// What stands after the last boundary; empty unless multipart.
+
+    /// What stands after the line of the last boundary; empty unless multipart.
     pub fn epilogue(&self) -> &'a [u8] {
-        todo!()
+        self.margins().1.of(&self.message.octets)
     }
-    /// Whether a multipart's closing boundary is there.
+
+    /// Where [`Part::preamble`] and [`Part::epilogue`] lie; empty at the body's start and end unless multipart.
+    pub fn margins(&self) -> (Span, Span) {
+        let Span { start, end } = self.node.body;
+        let none = (Span { start, end: start }, Span { start: end, end });
+        self.node.margins.as_ref().map_or(none, |margins| (margins.preamble, margins.epilogue))
+    }
+
+    /// Whether a multipart's closing boundary is there; true of everything that is no multipart.
     pub fn is_closed(&self) -> bool {
-        todo!()
+        self.node.margins.as_ref().is_none_or(|margins| margins.closed)
     }
+
     /// The body with base64 or quoted-printable undone; bad characters are skipped as RFC 2045 (6.7, 6.8) says.
-    pub fn decoded(&self) -> std::borrow::Cow<'a, [u8]> {
-        todo!()
+    pub fn decoded(&self) -> Cow<'a, [u8]> {
+        // RFC 2045, 6.4: nothing but 7bit, 8bit and binary may stand on what has parts; if it does, it is not meant.
+        if !self.node.children.is_empty() {
+            return Cow::Borrowed(self.body());
+        }
+        match self.transfer_encoding().as_str() {
+            "base64" => Cow::Owned(encoding::base64_decode(self.body())),
+            "quoted-printable" => Cow::Owned(encoding::quoted_printable_decode(self.body())),
+            _ => Cow::Borrowed(self.body()),
+        }
     }
-    /// The body decoded to Unicode by its charset.
+
+    /// The body decoded to Unicode by its charset (RFC 2046, section 4.1.2).
     pub fn text(&self) -> String {
-        todo!()
+        encoding::to_unicode(&self.decoded(), self.content_type().parameter("charset").unwrap_or("us-ascii"))
     }
+
     /// This part as a message of its own, sharing octets and tree.
     pub fn as_message(&self) -> Message {
-        todo!()
+        Message { octets: Arc::clone(&self.message.octets), root: Arc::clone(self.node) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    #[test]
+    fn into_octets_copies_only_what_is_shared() {
+        let octets = b"A: b\r\n\r\nbody".to_vec();
+        let place = octets.as_ptr();
+        let whole = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
+        let copied = whole.clone().into_octets();
+        assert_ne!(copied.as_ptr(), place);
+        let same = whole.into_octets();
+        assert_eq!(same.as_ptr(), place);
+    }
+
+    #[test]
+    fn a_part_is_a_message_of_its_own() {
+        let whole = message("Content-Type: multipart/mixed; boundary=b\n\n--b\nA: 1\n\none\n--b\n\ntwo\n--b--\n");
+        let first = whole.root().children().next().unwrap().as_message();
+        assert_eq!(first.octets(), b"A: 1\n\none");
+        assert_eq!(first.root().header("a").as_deref(), Some("1"));
+        assert_eq!(first.into_octets(), b"A: 1\n\none");
+    }
+
+    #[test]
+    fn bodies_are_decoded() {
+        let part =
+            "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: Quoted-Printable\n\nna=EFve=\n\n";
+        assert_eq!(message(part).root().decoded().as_ref(), b"na\xefve\n");
+        assert_eq!(message(part).root().text(), "na\u{ef}ve\n");
+        assert_eq!(message("Content-Transfer-Encoding: base64\n\naGk=\n").root().decoded().as_ref(), b"hi");
+        assert_eq!(
+            message("Content-Transfer-Encoding: x-other (what?)\n\naGk=\n").root().transfer_encoding(),
+            "x-other"
+        );
     }
 }
