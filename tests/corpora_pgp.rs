@@ -30,7 +30,17 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "rfc9580",
         messages: "rfc9580",
-        endings: &["A.6.-sample-cleartext-signed-message.asc", "A.7.-sample-inline-signed-message.asc", "seipd", "eax.asc", "ocb.asc", "gcm.pgp", "aes128.asc", "aes192.asc", "aes256.asc"],
+        endings: &[
+            "A.6.-sample-cleartext-signed-message.asc",
+            "A.7.-sample-inline-signed-message.asc",
+            "seipd",
+            "eax.asc",
+            "ocb.asc",
+            "gcm.pgp",
+            "aes128.asc",
+            "aes192.asc",
+            "aes256.asc",
+        ],
         keys: &["rfc9580/A.3.transferable-pubkey-v6.asc", "rfc9580/A.4.transferable-seckey-v6.asc"],
         passwords: &["password"],
     },
@@ -45,7 +55,10 @@ const SUITES: &[Suite] = &[
         name: "kde-mimetreeparser",
         messages: "kde-mimetreeparser/autotests/testdata",
         endings: &["mbox"],
-        keys: &["kde-mimetreeparser/autotests/gnupg_home/pubring.gpg", "kde-mimetreeparser/autotests/gnupg_home/secring.gpg"],
+        keys: &[
+            "kde-mimetreeparser/autotests/gnupg_home/pubring.gpg",
+            "kde-mimetreeparser/autotests/gnupg_home/secring.gpg",
+        ],
         passwords: &[],
     },
     Suite {
@@ -104,6 +117,8 @@ const SUITES: &[Suite] = &[
             "rnp/src/tests/data/test_repgp",
             "rnp/src/tests/data/test_messages",
             "rnp/src/tests/data/test_large_MPIs",
+            "rnp/src/tests/data/RFC9580/A.3.transferable-pubkey-v6.asc",
+            "rnp/src/tests/data/draft-ietf-openpgp-pqc",
         ],
         passwords: &["password"],
     },
@@ -112,7 +127,7 @@ const SUITES: &[Suite] = &[
         messages: "gnupg/tests/openpgp",
         endings: &["asc", "gpg"],
         keys: &["gnupg/tests/openpgp"],
-        passwords: &["abc"],
+        passwords: &["abc", "def"],
     },
 ];
 

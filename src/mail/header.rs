@@ -88,14 +88,20 @@ impl<'a> Edit<'a> {
         Edit { mbox, fields, top: Vec::new(), line_break }
     }
 
+    /// Starts from the fields of `part`, for a header that stands within a message: without an mbox `From ` line.
+    pub fn within(part: Part<'a>) -> Self {
+        Edit { mbox: None, ..Self::new(part) }
+    }
+
     /// Deletes every field of that name (any case).
     pub fn delete(&mut self, name: &str) {
         self.fields.retain(|field| !field.is(name));
     }
 
-    /// Keeps only the fields for which `keep` answers true.
+    /// Keeps only the fields for which `keep` answers true; it is asked for lines that are no fields too.
     pub fn retain(&mut self, keep: impl Fn(&Field<'a>) -> bool) {
-        self.fields.retain(|field| keep(field));
+        self.mbox = self.mbox.filter(&keep);
+        self.fields.retain(keep);
     }
 
     /// Inserts a field above all others. `raw` is complete and folded, without its last line break.

@@ -1,17 +1,265 @@
 //! message/partial (RFC 2046, section 5.2.2): a message in pieces, and back.
 
-use super::Message;
-use crate::base::{Budget, Random, Result};
+use std::collections::{BTreeMap, btree_map::Entry};
 
-/// Cuts a finished message into pieces of at most `size` octets each, at line ends. One piece when it fits.
+use super::{
+    Message, Part,
+    build::unique,
+    header::{Edit, Field, author, parameter},
+};
+use crate::base::{Budget, Error, Kind, Random, Result};
+
+/// Cuts a finished message into pieces of at most `size` octets each, at line ends. One piece, the message itself, when it fits.
+///
+/// Errors when `size` leaves no room beside the header (`Usage`), and when the message is not 7-bit (`Malformed`): a piece may have no
+/// encoding (RFC 2046, section 5.2.2).
 pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<Vec<u8>>> {
-    let _ = (message, size, random);
-    todo!()
+    let root = message.root();
+    if message.octets().len() <= size {
+        return Ok(vec![message.octets().to_vec()]);
+    }
+    if !message.octets().is_ascii() {
+        return Err(Error::malformed("message", "cannot be split because it is not 7-bit")
+            .with_hint("sign or encrypt it first"));
+    }
+    let identity = Identity::new(root, random)?;
+    let mut enclosing = Edit::new(root);
+    enclosing.retain(|field| !is_enclosed(field) || field.is("Subject"));
+    let mut enclosed = Edit::new(root);
+    enclosed.retain(is_enclosed);
+    let line_break = enclosing.line_break();
+
+    // The enclosed header travels at the start of the first piece.
+    let mut content = enclosed.octets();
+    content.extend_from_slice(line_break);
+    content.extend_from_slice(root.body());
+    let mut bodies: Vec<&[u8]> = Vec::new();
+    let most = content.len();
+    let room = size
+        .checked_sub(identity.enclose(&enclosing, most, most).len())
+        .filter(|room| *room > 0)
+        .ok_or_else(|| too_small(size))?;
+    let mut rest = content.as_slice();
+    while !rest.is_empty() {
+        let length = match rest.get(..room) {
+            Some(window) => memchr::memrchr(b'\n', window).ok_or_else(|| too_small(size))? + 1,
+            None => rest.len(),
+        };
+        let (body, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        bodies.push(body);
+        rest = after;
+    }
+    let total = bodies.len();
+    Ok(bodies
+        .into_iter()
+        .enumerate()
+        .map(|(index, body)| [&identity.enclose(&enclosing, index + 1, total), body].concat())
+        .collect())
 }
 
 /// Puts the pieces of one message together, in whatever order they come. Refuses (kind `Malformed`) a mixture of messages, a missing piece,
 /// a piece twice with different content, and pieces that disagree on the total.
 pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
-    let _ = (pieces, budget);
-    todo!()
+    let refused = |reason: String| Error::malformed("message/partial", reason);
+    let mut by_number: BTreeMap<usize, Piece<'_>> = BTreeMap::new();
+    let mut total = None;
+    for (index, piece) in pieces.iter().enumerate() {
+        let piece = Piece::read(piece.root())
+            .ok_or_else(|| refused(format!("input {} is no piece of a message", index + 1)))?;
+        if by_number
+            .values()
+            .next()
+            .is_some_and(|first| first.id != piece.id || first.root_author() != piece.root_author())
+        {
+            return Err(refused("pieces of different messages".into()));
+        }
+        // RFC 2046, 5.2.2: only the last piece need say how many there are.
+        if let Some(said) = piece.total {
+            if total.is_some_and(|total| total != said) {
+                return Err(refused("pieces disagree on how many there are".into()));
+            }
+            total = Some(said);
+        }
+        match by_number.entry(piece.number) {
+            Entry::Vacant(place) => _ = place.insert(piece),
+            Entry::Occupied(same) if same.get().root.body() == piece.root.body() => {}
+            Entry::Occupied(_) => {
+                return Err(refused(format!("piece {} comes twice with different content", piece.number)));
+            }
+        }
+    }
+    let total = total.ok_or_else(|| refused("no piece says how many there are".into()))?;
+    if let Some(number) = by_number.keys().next_back().filter(|number| **number > total) {
+        return Err(refused(format!("piece {number} of {total}")));
+    }
+    if let Some(missing) = (1..=total).find(|number| !by_number.contains_key(number)) {
+        return Err(refused(format!("piece {missing} of {total} is missing")).with_hint("name the files of all pieces"));
+    }
+    let first = by_number.values().next().ok_or_else(|| refused("no pieces".into()))?;
+
+    let length = by_number.values().map(|piece| piece.root.octets().len()).sum();
+    budget.message(length)?;
+    // RFC 2046, 5.2.2.1: the header is that of the first piece, and then what it encloses.
+    let start = Message::parse(first.root.body().to_vec(), &mut Budget::new(budget.limits().clone()))?;
+    let mut enclosing = Edit::new(first.root);
+    enclosing.retain(|field| !is_enclosed(field));
+    let mut enclosed = Edit::new(start.root());
+    enclosed.retain(is_enclosed);
+    let mut octets = Vec::with_capacity(length);
+    octets.extend(enclosing.octets());
+    octets.extend(enclosed.octets());
+    octets.extend_from_slice(enclosing.line_break());
+    octets.extend_from_slice(start.root().body());
+    by_number.values().skip(1).for_each(|piece| octets.extend_from_slice(piece.root.body()));
+    Message::parse(octets, budget)
+}
+
+/// What is the same in all pieces of a message.
+struct Identity {
+    unique: String,
+    domain: String,
+}
+
+impl Identity {
+    fn new(root: Part<'_>, random: &dyn Random) -> Result<Self> {
+        let domain = author(root).map_or_else(|| "localhost".into(), |author| author.domain().to_owned());
+        Ok(Identity { unique: unique(random)?, domain })
+    }
+
+    /// The header of one piece, with the empty line. Never longer than for greater numbers.
+    fn enclose(&self, header: &Edit<'_>, number: usize, total: usize) -> Vec<u8> {
+        let mut header = header.clone();
+        let id = parameter("id", &format!("{}@{}", self.unique, self.domain));
+        header.insert(format!("Content-Type: message/partial;{id};\r\n number={number}; total={total}"));
+        header.insert("MIME-Version: 1.0");
+        header.insert(format!("Message-ID: <{}.{number}@{}>", self.unique, self.domain));
+        [&header.octets(), header.line_break()].concat()
+    }
+}
+
+struct Piece<'a> {
+    root: Part<'a>,
+    id: &'a str,
+    number: usize,
+    total: Option<usize>,
+}
+
+impl<'a> Piece<'a> {
+    fn read(root: Part<'a>) -> Option<Piece<'a>> {
+        let content_type = root.content_type();
+        let number = |name: &str| content_type.parameter(name)?.parse::<usize>().ok().filter(|number| *number > 0);
+        let is_piece = content_type.is("message", "partial")
+            && matches!(root.transfer_encoding().as_str(), "7bit" | "8bit" | "binary");
+        let piece =
+            Piece { root, id: content_type.parameter("id")?, number: number("number")?, total: number("total") };
+        // A total that cannot be read is not one that was not given.
+        (is_piece && (piece.total.is_some() || content_type.parameter("total").is_none())).then_some(piece)
+    }
+
+    /// Someone else's piece with the same identifier does not get in.
+    fn root_author(&self) -> Option<super::Address> {
+        author(self.root)
+    }
+}
+
+/// RFC 2046, 5.2.2.1, rule 2: these fields are those of the message within.
+fn is_enclosed(field: &Field<'_>) -> bool {
+    field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
+        || ["Encrypted", "Message-ID", "MIME-Version", "Subject"].iter().any(|name| field.is(name))
+}
+
+fn too_small(size: usize) -> Error {
+    Error::new(Kind::Usage, format!("split: {size} octets are not enough for the header and one line"))
+        .with_hint("choose a larger size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Limits, SystemRandom};
+
+    fn parse(octets: impl Into<Vec<u8>>) -> Message {
+        Message::parse(octets.into(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    fn sample() -> Message {
+        let body: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
+        parse(format!(
+            "From: a@x.org\r\nTo: b@x.org\r\nMessage-ID: <1@x.org>\r\nSubject: long\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n{body}"
+        ))
+    }
+
+    fn joined(pieces: &[Message]) -> Result<Message> {
+        join(pieces, &mut Budget::new(Limits::default()))
+    }
+
+    fn refusal(pieces: &[Message]) -> String {
+        joined(pieces).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn in_pieces_and_back_in_any_order() {
+        let message = sample();
+        let pieces = split(&message, 500, &SystemRandom).unwrap();
+        assert!(pieces.len() > 2 && pieces.iter().all(|piece| piece.len() <= 500 && piece.ends_with(b"\n")));
+        let mut pieces: Vec<_> = pieces.into_iter().map(parse).collect();
+        assert_eq!(pieces[0].root().header("subject").as_deref(), Some("long"));
+        pieces.reverse();
+        pieces.push(pieces[0].clone());
+        assert_eq!(joined(&pieces).unwrap().octets(), message.octets());
+    }
+
+    #[test]
+    fn what_fits_stays_whole() {
+        let message = sample();
+        assert_eq!(split(&message, message.octets().len(), &SystemRandom).unwrap(), [message.octets()]);
+        assert_eq!(split(&message, 200, &SystemRandom).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(
+            split(&parse("\n\u{e9}\n".repeat(500)), 400, &SystemRandom).unwrap_err().to_string(),
+            "message: cannot be split because it is not 7-bit"
+        );
+    }
+
+    #[test]
+    fn the_example_of_rfc_2046_section_5_2_2_1() {
+        let enclosing = |number, rest| {
+            format!(
+                "From: Bill@host.com\nSubject: Audio mail (part {number} of 2)\nMessage-ID: <id{number}@host.com>\nMIME-Version: 1.0\n\
+             Content-type: message/partial; id=\"ABC@host.com\";\n number={number}{rest}\n\n"
+            )
+        };
+        let first = format!(
+            "{}X-Weird: 1\nSubject: Audio mail\nMessage-ID: <anotherid@foo.com>\nMIME-Version: 1.0\nContent-type: audio/basic\n\nfirst half\n",
+            enclosing(1, "; total=2")
+        );
+        let second = format!("{}second half\n", enclosing(2, "; total=2"));
+        assert_eq!(
+            joined(&[parse(second), parse(first)]).unwrap().octets(),
+            b"From: Bill@host.com\nSubject: Audio mail\nMessage-ID: <anotherid@foo.com>\nMIME-Version: 1.0\nContent-type: audio/basic\n\nfirst half\nsecond half\n"
+        );
+    }
+
+    #[test]
+    fn mixtures_and_gaps_are_refused() {
+        let pieces: Vec<_> = split(&sample(), 500, &SystemRandom).unwrap().into_iter().map(parse).collect();
+        let other: Vec<_> = split(&sample(), 500, &SystemRandom).unwrap().into_iter().map(parse).collect();
+        let change = |piece: &Message, from: &str, to: &str| {
+            parse(String::from_utf8(piece.octets().to_vec()).unwrap().replace(from, to))
+        };
+        assert_eq!(refusal(&[pieces[0].clone(), other[1].clone()]), "message/partial: pieces of different messages");
+        assert_eq!(
+            refusal(&[pieces[0].clone(), change(&pieces[1], "From: a", "From: eve")]),
+            "message/partial: pieces of different messages"
+        );
+        assert_eq!(refusal(&pieces[1..]), format!("message/partial: piece 1 of {} is missing", pieces.len()));
+        let twice = [pieces[1].clone(), change(&pieces[1], "line", "lime")];
+        assert_eq!(refusal(&twice), "message/partial: piece 2 comes twice with different content");
+        assert_eq!(
+            refusal(&[pieces[0].clone(), change(&pieces[1], "total=", "total=9")]),
+            "message/partial: pieces disagree on how many there are"
+        );
+        assert_eq!(refusal(&[sample()]), "message/partial: input 1 is no piece of a message");
+        assert_eq!(refusal(&[]), "message/partial: no piece says how many there are");
+        assert_eq!(refusal(&[change(&pieces[2], "total=", "x=")]), "message/partial: no piece says how many there are");
+    }
 }

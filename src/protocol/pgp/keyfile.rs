@@ -155,7 +155,7 @@ impl LockedKeys {
         }
         let opened = self.passphrases.open(what, |passphrase| {
             match key.clone().decrypt_secret(&Password::from(passphrase.expose())) {
-                Ok(open) => handle_of(&open).map(Some),
+                Ok(open) => handle_of(open.role_as_unspecified()).map(Some),
                 Err(_) => Ok(None),
             }
         })?;
@@ -176,7 +176,7 @@ impl Locked for LockedKeys {
         let Some(held) = wanted else { return Ok(None) };
         let opened = match held.key().secret() {
             SecretKeyMaterial::Encrypted(locked) => self.open(held.key(), locked, &title(&cert, key))?,
-            SecretKeyMaterial::Unencrypted(_) => Some(handle_of(held.key())?),
+            SecretKeyMaterial::Unencrypted(_) => Some(handle_of(held.key().role_as_unspecified())?),
         };
         if let Some(opened) = &opened {
             self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(opened));

@@ -1,15 +1,25 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156), with Sequoia behind our private-key handle.
 
 mod armor;
+mod armored;
+mod cert;
 mod chunks;
+mod encrypt;
 pub mod generate;
+mod inline;
 pub mod keyfile;
+mod literal;
 mod open;
 mod packets;
+mod plan;
 mod public;
+mod seal;
 mod secret;
+mod select;
 mod sessions;
+mod sign;
 mod suite;
+pub mod summary;
 mod verify;
 
 // armor.rs      undo armour and the cleartext framework
@@ -19,11 +29,17 @@ mod verify;
 // sessions.rs   session keys, tried against every secret key and password
 // public.rs     check a digest under a public key
 // verify.rs     judge one signature: the one place that calls Matches::assertion
-// seal.rs       sign and encrypt, the shapes of RFC 3156
+// seal.rs       sign and encrypt: the shapes of RFC 3156, written in one pass
+// inline.rs     the inline shapes: cleartext framework, armour in the text
+// plan.rs       what is decided before the first octet: who signs, who reads
+// select.rs     which certificate an address means
+// sign.rs       signatures over octets that stream by
+// encrypt.rs    encrypted session keys, and the container's ciphertext as it streams by
+// literal.rs    a literal data packet of unknown length
+// armored.rs    write armour
 // suite.rs      names and numbers of algorithms
-// cert.rs       certificates: describe key files, select keys for an address and a use, say why not
+// cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
-// keyfile.rs    key files read, merged, written, unlocked
 // generate.rs   new keys
 
 use std::io::Write;
@@ -53,6 +69,6 @@ impl Protocol for Pgp {
     }
 
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        { let _ = (message, how, context, out); unimplemented!() }
+        seal::seal(message, how, context, out)
     }
 }
