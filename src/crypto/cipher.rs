@@ -131,7 +131,12 @@ impl Cipher {
         }
     }
 
+    /// `None` when key or block do not have their lengths.
     fn cfb(self, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
+        // Blowfish and Twofish would take other lengths too.
+        if key.len() != self.key_length() {
+            return None;
+        }
         match self {
             Cipher::Aes128 => cfb::<Aes128>(key, iv),
             Cipher::Aes192 => cfb::<Aes192>(key, iv),
@@ -234,11 +239,113 @@ impl<C: BlockEncryptMut + BlockCipher + Send> Cfb for BufDecryptor<C> {
     }
 }
 
-/// `None` when key or block do not have their lengths.
+/// `None` when key or block have lengths that the cipher never has.
 fn cfb<C: KeyInit + BlockEncryptMut + BlockCipher + Send + 'static>(key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
-    if key.len() != C::key_size() {
-        return None;
-    }
     let cipher = C::new_from_slice(key).ok()?;
     Some(Box::new(BufDecryptor::inner_iv_slice_init(cipher, iv).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+
+    /// Made by `printf 'legacy text' | gpg --rfc2440 --s2k-mode 0 --passphrase x -z 0 --cipher-algo NAME -c` (2.2.40),
+    /// the octets after the packet header. The key is the beginning of `KEY`, by `gpg --show-session-key -d`.
+    const GNUPG: [(Cipher, &str); 7] = [
+        (Cipher::Aes256, "25f21525adb018a1dbcca74289475cdf610d80b40cc61502a95a07d91627e00cd33caaee1c04"),
+        (Cipher::Blowfish, "1dd835b9f18ebd4e0b4b97cecc6cbb0b0e7c6d7487c8c139be99ffef0701"),
+        (Cipher::Camellia128, "259dfece88504d40453226c89ed8dd80e20992d55fdee845939ae342384babd57946bb25b605"),
+        (Cipher::Cast5, "1d746f327f9bc0701271611cce3581d7f1dced3169122cdbb2fcf0e5414d"),
+        (Cipher::Idea, "1d5ab7514fc3e66271a17f700e11b7250af3c686f826be40bcfa10ce2434"),
+        (Cipher::TripleDes, "1d6b5da391703d7e5b0b1b3f59dbe5a9e25cb4f5f3d31032cd2bb3e55cbc"),
+        (Cipher::Twofish, "25b389bade704ebff70f6f7b182385873c3accf8258fd86558c8a2aa8a1c51eb25dc2b4ffd6c"),
+    ];
+    const KEY: &str = "11F6AD8EC52A2984ABAAFD7C3B516503785C2072B91DF3642BD3697A1EC6B8CC";
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    fn key(cipher: Cipher) -> Secret {
+        Secret::new(unhex(KEY)[..cipher.key_length()].to_vec())
+    }
+
+    #[test]
+    fn what_gnupg_wrote_is_read_octet_by_octet() {
+        for (cipher, hex) in GNUPG {
+            // The first octet is the packet's length.
+            let packet = &unhex(hex)[1..];
+            let mut reader = CfbReader::new(cipher, &key(cipher), Resync::Yes, packet).unwrap();
+            assert!(reader.repeats(), "{cipher}");
+            assert_eq!(reader.prefix().len(), cipher.block_length() + 2);
+            let mut plain = Vec::new();
+            let mut octet = [0];
+            while reader.read(&mut octet).unwrap() == 1 {
+                plain.push(octet[0]);
+            }
+            // A literal data packet: new format, 17 octets, binary, no name, a date.
+            assert_eq!(plain[..4], [0xcb, 17, b'b', 0], "{cipher}");
+            assert_eq!(&plain[8..], b"legacy text", "{cipher}");
+        }
+    }
+
+    #[test]
+    fn without_resync_the_feedback_runs_on() {
+        // The same stream twice: CFB decrypts each block from the ciphertext before it alone, so past the first block
+        // the two modes differ only in where the blocks begin.
+        let stream: Vec<u8> = (0..80).collect();
+        let read = |resync| {
+            let mut plain = Vec::new();
+            let key = key(Cipher::Aes128);
+            CfbReader::new(Cipher::Aes128, &key, resync, stream.as_slice()).unwrap().read_to_end(&mut plain).unwrap();
+            plain
+        };
+        let mut whole = stream.clone();
+        Cipher::Aes128.cfb(key(Cipher::Aes128).expose(), &[0; 16]).unwrap().decrypt(&mut whole);
+        assert_eq!(read(Resync::No), whole[18..]);
+        assert_ne!(read(Resync::Yes), whole[18..]);
+    }
+
+    #[test]
+    fn a_wrong_key_does_not_repeat() {
+        for (cipher, hex) in GNUPG {
+            let mut octets = key(cipher).expose().to_vec();
+            octets[7] ^= 2;
+            let packet = unhex(hex);
+            let reader = CfbReader::new(cipher, &Secret::new(octets), Resync::Yes, &packet[1..]).unwrap();
+            assert!(!reader.repeats(), "{cipher}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_length_is_refused() {
+        let error =
+            CfbReader::new(Cipher::Cast5, &Secret::new(vec![1; 15]), Resync::Yes, [0; 40].as_slice()).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (Kind::NoKey, "session key: not 16 octets, as cast5 takes")
+        );
+        let error =
+            CfbReader::new(Cipher::Cast5, &Secret::new(vec![1; 16]), Resync::Yes, [0; 9].as_slice()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Malformed);
+        assert_eq!(error.to_string(), "encrypted data: shorter than its random prefix");
+    }
+
+    #[test]
+    fn names_are_read_in_every_spelling() {
+        for cipher in Cipher::ALL {
+            assert_eq!(Cipher::parse(&cipher.name().to_uppercase()), Ok(cipher));
+            assert!(cipher.cfb(&vec![1; cipher.key_length()], &vec![0; cipher.block_length()]).is_some(), "{cipher}");
+        }
+        assert_eq!(Cipher::parse("AES-256"), Ok(Cipher::Aes256));
+        assert_eq!(Cipher::parse("des").unwrap_err().to_string(), "cipher \"des\": not known");
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_openpgp() {
+        let numbered: Vec<Cipher> = (0..=255).filter_map(Cipher::from_openpgp).collect();
+        assert_eq!(numbered.len(), Cipher::ALL.len());
+        assert_eq!(Cipher::from_openpgp(9), Some(Cipher::Aes256));
+    }
 }

@@ -173,3 +173,128 @@ fn secret(octets: &Secret) -> BoxedUint {
 /// Below, the DigestInfo of no hash fits; above, one verification takes longer than a mail is worth.
 const MIN_BITS: usize = 368;
 const MAX_BITS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use rsa::traits::{PrivateKeyParts, PublicKeyParts};
+
+    use super::*;
+    use crate::crypto::{PublicKey as Public, SecretKey, SoftwareKey, verify};
+
+    /// A number of `octets` octets that passes Fermat's test: enough for keys that the rsa crate will not generate.
+    fn prime(octets: usize) -> BoxedUint {
+        let mut candidate = vec![0; octets];
+        loop {
+            getrandom::fill(&mut candidate).unwrap();
+            candidate[0] |= 0xc0;
+            candidate[octets - 1] |= 1;
+            let order: Vec<u8> = [&candidate[..octets - 1], &[candidate[octets - 1] - 1]].concat();
+            let modulus = BoxedMontyParams::new(Odd::new(number(&candidate)).into_option().unwrap());
+            if power(&number(&[2]), &order, &modulus) == number(&[1]) {
+                return number(&candidate);
+            }
+        }
+    }
+
+    fn generate(bits: usize) -> RsaComponents {
+        let key = loop {
+            // Fails when 65537 divides p - 1.
+            if let Ok(key) = PrivateKey::from_p_q(prime(bits / 16), prime(bits / 16), 65_537_u32.into()) {
+                break key;
+            }
+        };
+        let octets = |number: &BoxedUint| Secret::new(number.to_be_bytes().into_vec());
+        RsaComponents {
+            n: key.n_bytes().into_vec(),
+            e: key.e_bytes().into_vec(),
+            d: octets(key.d()),
+            p: octets(key.primes()[0].as_ref()),
+            q: octets(key.primes()[1].as_ref()),
+        }
+    }
+
+    #[test]
+    fn short_keys_sign_with_every_hash_that_fits() {
+        let parts = generate(768);
+        let key = SoftwareKey::rsa(&parts).unwrap();
+        assert_eq!(key.algorithm(), KeyAlgorithm::Rsa(768));
+        let public = Public::Rsa { n: &parts.n, e: &parts.e };
+        for hash in Hash::ALL {
+            let (scheme, digest) = (Scheme::RsaPkcs1(hash), hash.digest(b"text"));
+            let signature = key.sign(scheme, &digest).unwrap();
+            assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{hash}");
+            let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
+            assert_eq!(refused, Err(Unverified::Signature), "{hash}");
+        }
+    }
+
+    #[test]
+    fn what_aws_lc_refuses_of_a_long_key_is_served_here() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let key = SoftwareKey::rsa(&parts).unwrap();
+        let public = Public::Rsa { n: &parts.n, e: &parts.e };
+        let pkcs1 = Hash::ALL.map(|hash| (Scheme::RsaPkcs1(hash), hash));
+        let pss = [Hash::Sha1, Hash::Sha224, Hash::Sha256, Hash::Sha384, Hash::Sha512];
+        let pss = pss.map(|hash| (Scheme::RsaPss(hash), hash));
+        for (scheme, hash) in pkcs1.into_iter().chain(pss) {
+            let digest = hash.digest(b"text");
+            let signature = key.sign(scheme, &digest).unwrap();
+            assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{scheme:?}");
+            // Both crates must agree on what is right.
+            assert_eq!(verify_rsa(&parts.n, &parts.e, scheme, &digest, &signature), Ok(()), "{scheme:?}");
+            let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
+            assert_eq!(refused, Err(Unverified::Signature), "{scheme:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_other_parts_is_refused() {
+        let (one, two) = (generate(1024), generate(1024));
+        let mixed = RsaComponents { n: one.n.clone(), ..two };
+        let error = SoftwareKey::rsa(&mixed).unwrap_err();
+        assert_eq!(error.to_string(), "rsa1024 key: its parts do not belong together");
+    }
+
+    /// RFC 2409, section 6.2: a prime of 1024 bits.
+    const OAKLEY: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD\
+                          EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
+                          EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF";
+
+    fn power(base: &BoxedUint, exponent: &[u8], prime: &BoxedMontyParams) -> BoxedUint {
+        let base = base.resize(prime.bits_precision());
+        BoxedMontyForm::new(base, prime).pow(&number(exponent)).retrieve()
+    }
+
+    #[test]
+    fn elgamal_decrypts_what_was_encrypted_to_it() {
+        let p: Vec<u8> = (0..256).step_by(2).map(|at| u8::from_str_radix(&OAKLEY[at..at + 2], 16).unwrap()).collect();
+        let prime = BoxedMontyParams::new(Odd::new(number(&p)).into_option().unwrap());
+        let (x, k) = (vec![0x35; 32], vec![0x71; 32]);
+        let y = power(&number(&[2]), &x, &prime);
+        let secret = Secret::new(x);
+        let key = SoftwareKey::elgamal(&p, &[2], &y.to_be_bytes(), &secret).unwrap();
+        assert_eq!(key.algorithm(), KeyAlgorithm::Elgamal(1024));
+
+        let mut encoded = vec![0xaa; 128];
+        encoded[..2].copy_from_slice(&[0, 2]);
+        encoded[128 - 36] = 0;
+        encoded[128 - 35..].copy_from_slice(&[7; 35]);
+        let masked = BoxedMontyForm::new(number(&encoded).resize(1024), &prime)
+            .mul(&BoxedMontyForm::new(power(&y, &k, &prime), &prime))
+            .retrieve();
+        let shared = power(&number(&[2]), &k, &prime);
+        let mut wrapped = [shared.to_be_bytes(), masked.to_be_bytes()].concat();
+        assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap().expose(), [7; 35]);
+
+        wrapped[255] ^= 1;
+        let substitute = key.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap();
+        assert_ne!(substitute.expose(), [7; 35]);
+        assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &wrapped), Ok(substitute));
+
+        wrapped.truncate(255);
+        let error = key.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap_err();
+        assert_eq!(error.to_string(), "elgamal1024 key: cannot decrypt what was not encrypted to it");
+        let error = SoftwareKey::elgamal(&p, &[3], &y.to_be_bytes(), &secret).unwrap_err();
+        assert_eq!(error.to_string(), "elgamal1024 key: its parts do not belong together");
+    }
+}

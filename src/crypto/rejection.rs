@@ -125,3 +125,55 @@ const CANDIDATES: usize = 128;
 
 /// The least padding around a message (RFC 8017, section 7.2.1): 00 02, eight octets, 00.
 const PADDING: usize = 11;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{RsaComponents, SecretKey, SoftwareKey, Unwrap, legacy::LegacyRsa};
+
+    /// The rsa crate passes the vectors of the draft; we answer as it does.
+    #[test]
+    fn the_substitute_is_the_one_of_the_draft() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let fast = SoftwareKey::rsa(&parts).unwrap();
+        let slow = LegacyRsa::new(&parts).unwrap();
+        for last in 0..40 {
+            let mut wrapped = vec![1; 256];
+            wrapped[255] = last;
+            let substitute = fast.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap();
+            assert_eq!(Some(&substitute), slow.decrypt(Unwrap::RsaPkcs1, &wrapped).as_ref());
+            assert_eq!(fast.decrypt(Unwrap::RsaPkcs1, &wrapped), Ok(substitute));
+        }
+    }
+
+    #[test]
+    fn the_last_fitting_candidate_is_picked_and_cut_to_size() {
+        let candidates = [[0x00, 0x05], [0xff, 0x14], [0x00, 0xfa]].concat();
+        assert_eq!(pick(&candidates, 245), 0x14);
+        assert_eq!(pick(&[0xff, 0xff], 245), 0);
+        assert_eq!(pick(&[0x01, 0x00], 256), 256);
+        assert_eq!(pick(&[0x01, 0x01], 256), 0);
+    }
+
+    #[test]
+    fn padding_is_found_as_rfc_8017_has_it() {
+        let encoded = |padding: usize, message: &[u8]| {
+            let mut octets = vec![0, 2];
+            octets.extend(std::iter::repeat_n(0xaa, padding));
+            octets.push(0);
+            octets.extend_from_slice(message);
+            octets
+        };
+        let read = |octets: &[u8]| {
+            let padding = Padding::of(octets);
+            (padding.right != 0).then_some(padding.message)
+        };
+        assert_eq!(read(&encoded(8, b"key")), Some(3));
+        assert_eq!(read(&encoded(8, b"")), Some(0));
+        assert_eq!(read(&encoded(30, b"a\0b")), Some(3));
+        assert_eq!(read(&encoded(7, b"key")), None);
+        assert_eq!(read(&[1, 2, 9, 9, 9, 9, 9, 9, 9, 9, 0, 1]), None);
+        assert_eq!(read(&[0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0, 1]), None);
+        assert_eq!(read(&[0, 2, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]), None);
+    }
+}

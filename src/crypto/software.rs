@@ -215,3 +215,142 @@ fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorithm> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::{
+        encoding::{AsBigEndian, EcPrivateKeyBin},
+        signature::KeyPair as _,
+    };
+
+    use super::*;
+    use crate::{
+        base::Kind,
+        crypto::{Hash, PublicKey, Unverified, verify},
+    };
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    fn secret(hex: &str) -> Secret {
+        Secret::new(unhex(hex))
+    }
+
+    /// A scalar and its point.
+    fn generate(curve: Curve) -> (Secret, Vec<u8>) {
+        let pair = EcdsaKeyPair::generate(ecdsa_signing(curve).unwrap()).unwrap();
+        let scalar: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().unwrap();
+        (Secret::new(scalar.as_ref().to_vec()), pair.public_key().as_ref().to_vec())
+    }
+
+    #[test]
+    fn ecdsa_signs_a_digest_of_every_hash() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let (scalar, point) = generate(curve);
+            let key = SoftwareKey::ecdsa(curve, &scalar, &point).unwrap();
+            for hash in Hash::ALL {
+                let (scheme, digest) = (Scheme::Ecdsa(hash), hash.digest(b"text"));
+                let signature = key.sign(scheme, &digest).unwrap();
+                assert_eq!(signature.len(), 2 * curve.length());
+                let public = PublicKey::Ecdsa { curve, point: &point };
+                assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{curve:?} {hash}");
+                let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
+                assert_eq!(refused, Err(Unverified::Signature), "{curve:?} {hash}");
+            }
+        }
+    }
+
+    #[test]
+    fn ecdh_agrees_both_ways() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let ((ours, our_point), (theirs, their_point)) = (generate(curve), generate(curve));
+            let ours = SoftwareKey::ecdh(curve, &ours, &our_point).unwrap();
+            let theirs = SoftwareKey::ecdh(curve, &theirs, &their_point).unwrap();
+            let shared = ours.agree(&their_point).unwrap();
+            assert_eq!(shared.expose().len(), curve.length());
+            assert_eq!(theirs.agree(&our_point), Ok(shared));
+        }
+    }
+
+    /// RFC 8032, section 7.1, test 3.
+    #[test]
+    fn ed25519_test_3() {
+        let seed = secret("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7");
+        let public = unhex("fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025");
+        let signature = SoftwareKey::ed25519(&seed, &public).unwrap().sign(Scheme::EdDsa, &[0xaf, 0x82]).unwrap();
+        let expected = "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac\
+                        18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+        assert_eq!(signature, unhex(expected));
+    }
+
+    /// RFC 7748, section 6.1.
+    #[test]
+    fn x25519_of_alice_and_bob() {
+        let alice = secret("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+        let bob = unhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+        let shared = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
+        assert_eq!(SoftwareKey::x25519(&alice).unwrap().agree(&bob).unwrap().expose(), unhex(shared));
+    }
+
+    #[test]
+    fn low_order_points_are_refused() {
+        let key = SoftwareKey::x25519(&Secret::new(vec![0x55; 32])).unwrap();
+        let error = key.agree(&[0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
+        let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
+        assert_eq!(key.agree(&[0; 56]).unwrap_err().kind(), Kind::NoKey);
+        assert_eq!(key.agree(&[5; 55]).unwrap_err().kind(), Kind::NoKey);
+    }
+
+    #[test]
+    fn parts_of_two_keys_are_refused() {
+        let ((scalar, _), (_, point)) = (generate(Curve::P256), generate(Curve::P256));
+        for error in [
+            SoftwareKey::ecdsa(Curve::P256, &scalar, &point).unwrap_err(),
+            SoftwareKey::ecdh(Curve::P256, &scalar, &point).unwrap_err(),
+        ] {
+            assert_eq!(error.to_string(), "p256 key: its parts do not belong together");
+            assert_eq!(error.kind(), Kind::NoKey);
+        }
+        let seed = Secret::new(vec![1; 32]);
+        let error = SoftwareKey::ed25519(&seed, &[2; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "ed25519 key: its parts do not belong together");
+        let one = RsaComponents::generate(2048).unwrap();
+        let two = RsaComponents::generate(2048).unwrap();
+        let error = SoftwareKey::rsa(&RsaComponents { q: two.q, ..one }).unwrap_err();
+        assert_eq!(error.to_string(), "rsa2048 key: its parts do not belong together");
+    }
+
+    #[test]
+    fn what_a_key_cannot_do_is_refused_by_name() {
+        let key = SoftwareKey::x25519(&Secret::new(vec![0x55; 32])).unwrap();
+        let error = key.sign(Scheme::RsaPkcs1(Hash::Sha256), &[0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "x25519 key: cannot sign with rsapkcs1(sha256)");
+        assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &[]).unwrap_err().to_string(), "x25519 key: cannot decrypt");
+        let error = RsaComponents::generate(1024).unwrap_err();
+        assert_eq!(error.to_string(), "rsa key: 1024 bits are not offered");
+        let key = SoftwareKey::rsa(&RsaComponents::generate(2048).unwrap()).unwrap();
+        let error = key.sign(Scheme::RsaPkcs1(Hash::Sha256), &[0; 31]).unwrap_err();
+        assert_eq!(error.to_string(), "rsa2048 key: cannot sign a digest of 31 octets");
+        assert_eq!(key.agree(&[]).unwrap_err().to_string(), "rsa2048 key: cannot agree on a secret");
+    }
+
+    #[test]
+    fn debug_prints_no_secret() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let digits: String = parts.d.expose().iter().take(4).map(|octet| format!("{octet}, ")).collect();
+        assert!(!format!("{parts:?}").contains(digits.trim_end()));
+        assert!(format!("{parts:?}").contains("d: Secret(..)"));
+        assert_eq!(format!("{:?}", SoftwareKey::rsa(&parts).unwrap()), "SoftwareKey(rsa2048)");
+        let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
+        assert_eq!(format!("{key:?}"), "SoftwareKey(x448)");
+    }
+
+    #[test]
+    fn numbers_may_have_leading_zeros() {
+        assert_eq!((bits(&[0, 0, 1, 0]), bits(&[]), bits(&[0])), (9, 0, 0));
+        assert_eq!(padded(&Secret::new(vec![0, 0, 7]), 2).unwrap().expose(), [0, 7]);
+        assert_eq!(padded(&Secret::new(vec![1, 0, 7]), 2), None);
+    }
+}

@@ -291,7 +291,7 @@ mod tests {
     use std::io::Write;
 
     use sequoia_openpgp::{
-        Cert, Packet, PacketPile, Profile,
+        Packet, PacketPile, Profile,
         cert::{CertBuilder, CipherSuite},
         packet::{
             PKESK,
