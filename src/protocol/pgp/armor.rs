@@ -34,7 +34,9 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
         match cursor.next(&armored) {
             Some(line) => match line.strip_prefix(BEGIN) {
                 Some(rest) if rest.strip_suffix(b"-----") == Some(label.as_bytes()) => break,
-                Some(_) => return Err(Error::malformed(format!("armour, line {}", cursor.line), format!("not a PGP {label}"))),
+                Some(_) => {
+                    return Err(Error::malformed(format!("armour, line {}", cursor.line), format!("not a PGP {label}")));
+                }
                 None => {}
             },
             None => return Err(Error::malformed("armour", format!("does not begin with -----BEGIN PGP {label}-----"))),
@@ -87,7 +89,12 @@ pub(super) fn cleartext(block: &[u8]) -> Result<Cleartext<'_>> {
         match cursor.next(block) {
             Some([]) => break,
             Some(line) if line.starts_with(b"Hash:") => {}
-            _ => return Err(Error::malformed(format!("cleartext signature, line {}", cursor.line), "not a Hash header")),
+            _ => {
+                return Err(Error::malformed(
+                    format!("cleartext signature, line {}", cursor.line),
+                    "not a Hash header",
+                ));
+            }
         }
     }
     let mut text = Vec::new();

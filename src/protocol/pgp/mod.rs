@@ -12,13 +12,14 @@ mod literal;
 mod open;
 mod packets;
 mod plan;
-mod seal;
 mod public;
+mod seal;
 mod secret;
 mod select;
 mod sessions;
 mod sign;
 mod suite;
+pub mod summary;
 mod verify;
 
 // armor.rs      undo armour and the cleartext framework

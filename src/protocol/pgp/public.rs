@@ -18,11 +18,7 @@ use crate::{
 };
 
 /// Whether `key` made `signature` over `digest`: [`Why::Mismatch`], or [`Why::UnknownAlgorithm`] when nobody here can say.
-pub(super) fn check(
-    key: &Key<PublicParts, UnspecifiedRole>,
-    signature: &Signature,
-    digest: &[u8],
-) -> Result<(), Why> {
+pub(super) fn check(key: &Key<PublicParts, UnspecifiedRole>, signature: &Signature, digest: &[u8]) -> Result<(), Why> {
     match fast(key, signature, digest) {
         Some(Ok(())) => Ok(()),
         Some(Err(Unverified::Signature)) => Err(Why::Mismatch),

@@ -62,7 +62,7 @@ impl<'a> Sessions<'a> {
         budget: &Budget,
         fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<String> {
-        for pass in [Pass::Named, Pass::All] {
+        for pass in [Pass::Named, Pass::Hidden] {
             for esk in esks {
                 if let Esk::Key(packet) = esk
                     && let Some(cipher) = self.by_key(packet, pass, hint, budget, fits)?
@@ -94,14 +94,14 @@ impl<'a> Sessions<'a> {
     ) -> Result<Option<String>> {
         let named = esk.recipient().map(|handle| Handle::from_octets(handle.as_bytes()));
         let records = match (pass, &named) {
-            (Pass::Named, None) => return Ok(None),
             (Pass::Named, Some(handle)) => self.context.keys.find(ProtocolName::Pgp, &Want::Handle(handle))?,
-            (Pass::All, _) => self.context.keys.find(ProtocolName::Pgp, &Want::All)?,
+            (Pass::Hidden, None) => self.context.keys.find(ProtocolName::Pgp, &Want::All)?,
+            // A key that is not the one named cannot open it, and to try would ask for the passphrase of every key there is.
+            _ => return Ok(None),
         };
         for record in &records {
             for handle in &record.secrets {
-                let is_named = named.as_ref().is_some_and(|name| handle.is_named_by(name));
-                if is_named != (pass == Pass::Named) {
+                if named.as_ref().is_some_and(|name| !handle.is_named_by(name)) {
                     continue;
                 }
                 let Some((algorithm, key)) = self.unwrap(esk, record, handle, hint, budget)? else { continue };
@@ -127,7 +127,9 @@ impl<'a> Sessions<'a> {
         let cert = self.certs.entry(record.fingerprint.clone()).or_insert_with(|| Cert::from_bytes(&record.bytes).ok());
         let wanted = |key: &Handle| key == handle;
         let key = cert.as_ref().and_then(|cert| {
-            cert.keys().map(|key| key.key().clone()).find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
+            cert.keys()
+                .map(|key| key.key().clone())
+                .find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
         });
         let Some(key) = key.filter(|key| key.pk_algo() == esk.pk_algo()) else { return Ok(None) };
         self.tries += 1;
@@ -143,12 +145,20 @@ impl<'a> Sessions<'a> {
         Ok(esk.decrypt(&mut Handled::new(key, secret), hint))
     }
 
-    fn by_password(&mut self, esk: &SKESK, budget: &Budget, fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>) -> Result<Option<String>> {
+    fn by_password(
+        &mut self,
+        esk: &SKESK,
+        budget: &Budget,
+        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+    ) -> Result<Option<String>> {
         affordable(esk, budget)?;
         for password in self.context.keys.passwords()? {
             self.tries += 1;
             if self.tries > PASSWORD_TRIES {
-                return Err(Error::malformed("openpgp message", format!("more than {PASSWORD_TRIES} passwords to try")));
+                return Err(Error::malformed(
+                    "openpgp message",
+                    format!("more than {PASSWORD_TRIES} passwords to try"),
+                ));
             }
             let password = Password::from(password.expose());
             if let Ok((algorithm, key)) = esk.decrypt(&password)
@@ -161,12 +171,10 @@ impl<'a> Sessions<'a> {
     }
 }
 
-/// Which secret keys are tried.
-#[derive(Clone, Copy, PartialEq)]
+/// Which encrypted session keys are tried: first those that name a key, because a hidden one costs a try of every key.
+#[derive(Clone, Copy)]
 enum Pass {
-    /// All the others.
-    All,
-    /// Those that the encrypted session key names.
+    Hidden,
     Named,
 }
 

@@ -9,7 +9,10 @@ use std::{
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet,
     cert::ValidCert,
-    cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::{PrimaryKey, ValidErasedKeyAmalgamation}},
+    cert::amalgamation::{
+        ValidAmalgamation, ValidateAmalgamation,
+        key::{PrimaryKey, ValidErasedKeyAmalgamation},
+    },
     packet::{Key, Signature as Packed, key, signature::subpacket::SubpacketTag},
     parse::Parse,
     policy::{HashAlgoSecurity, Policy},
@@ -54,11 +57,12 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
     signature.authenticated = signer.authenticated(at);
     let (strength, weakness) = weakest(algorithm, packed.hash_algo());
     signature.strength = strength;
-    signature.state = match checked.and_then(|()| timely(packed, at, context.clock.now())).and_then(|()| signer.standing(at)) {
-        Ok(()) => State::Valid(Matches::assertion()),
-        Err(Why::UnknownAlgorithm(name)) => State::Unknown(Why::UnknownAlgorithm(name)),
-        Err(why) => State::Invalid(why),
-    };
+    signature.state =
+        match checked.and_then(|()| timely(packed, at, context.clock.now())).and_then(|()| signer.standing(at)) {
+            Ok(()) => State::Valid(Matches::assertion()),
+            Err(Why::UnknownAlgorithm(name)) => State::Unknown(Why::UnknownAlgorithm(name)),
+            Err(why) => State::Invalid(why),
+        };
     if matches!(signature.state, State::Valid(_)) {
         signature.weakness = weakness;
     }
@@ -131,7 +135,9 @@ impl<'a> Text<'a> {
     fn readings(&self, kind: SignatureType) -> &'static [Reading] {
         match (self.shape, kind) {
             (Shape::Cleartext, _) => &[Reading::Canonical(Form::CrlfTrimmed)],
-            (Shape::Literal, SignatureType::Text) | (Shape::Part, SignatureType::Text) => &[Reading::Canonical(Form::Crlf)],
+            (Shape::Literal, SignatureType::Text) | (Shape::Part, SignatureType::Text) => {
+                &[Reading::Canonical(Form::Crlf)]
+            }
             (Shape::Literal, _) => &[Reading::AsIs],
             (Shape::Part, _) => &[Reading::Canonical(Form::Crlf), Reading::AsIs],
         }
@@ -185,8 +191,7 @@ fn trailer(packed: &Packed) -> Option<Vec<u8>> {
         return Some(fields);
     }
     let area = packed.hashed_area().to_vec().ok()?;
-    let mut fields =
-        vec![version, packed.typ().into(), packed.pk_algo().into(), packed.hash_algo().into()];
+    let mut fields = vec![version, packed.typ().into(), packed.pk_algo().into(), packed.hash_algo().into()];
     match version {
         4 => fields.extend_from_slice(&u16::try_from(area.len()).ok()?.to_be_bytes()),
         _ => fields.extend_from_slice(&u32::try_from(area.len()).ok()?.to_be_bytes()),
@@ -266,10 +271,7 @@ impl Signer {
     ///
     /// Certificates are handed on without their older self-signatures (gpg's `export-clean`, most key servers). When none as old as that
     /// is left, the oldest that is left speaks for the time before it, as it does in GnuPG: the owner has said since that the key is his.
-    fn bound(
-        &self,
-        at: SystemTime,
-    ) -> Option<(ValidCert<'_>, ValidErasedKeyAmalgamation<'_, key::PublicParts>)> {
+    fn bound(&self, at: SystemTime) -> Option<(ValidCert<'_>, ValidErasedKeyAmalgamation<'_, key::PublicParts>)> {
         let bound = |time: SystemTime| {
             let key = self.cert.keys().key_handle(self.key.key_handle()).next()?.with_policy(&LENIENT, time).ok()?;
             Some((self.cert.with_policy(&LENIENT, time).ok()?, key))
@@ -296,9 +298,8 @@ impl Signer {
         }
         // Without its cross-signature, anybody could claim the subkey of another as his own (RFC 9580, section 5.2.1.9).
         let primary = self.cert.primary_key();
-        let crossed = |back: &Packed| {
-            back.verify_primary_key_binding(primary.key(), self.key.role_as_subordinate()).is_ok()
-        };
+        let crossed =
+            |back: &Packed| back.verify_primary_key_binding(primary.key(), self.key.role_as_subordinate()).is_ok();
         match valid.primary() || valid.binding_signature().embedded_signatures().any(crossed) {
             true => Ok(()),
             false => Err(Why::KeyNotBound),
@@ -421,7 +422,11 @@ fn verified<'a>(
 fn fits(packed: &Packed, signer: &Signer, text: &mut Text<'_>) -> std::result::Result<(), Why> {
     // RFC 9580, section 5.2.3: a v6 key makes v6 signatures only, and no other key makes them.
     if (packed.version() == 6) != (signer.key.version() == 6) {
-        return Err(Why::Malformed(format!("version {} by a key of version {}", packed.version(), signer.key.version())));
+        return Err(Why::Malformed(format!(
+            "version {} by a key of version {}",
+            packed.version(),
+            signer.key.version()
+        )));
     }
     if let Packed::V6(v6) = packed
         && packed.hash_algo().salt_size().ok() != Some(v6.salt().len())
