@@ -168,7 +168,7 @@ fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -
 fn revoked(signatures: &[&Signature]) -> String {
     let reason = signatures.iter().find_map(|signature| signature.reason_for_revocation());
     match reason {
-        Some((code, text)) if text.is_empty() => format!("revoked: {}", lower(&code.to_string())),
+        Some((code, [])) => format!("revoked: {}", lower(&code.to_string())),
         Some((code, text)) => {
             format!("revoked: {}: {}", lower(&code.to_string()), String::from_utf8_lossy(text))
         }

@@ -81,7 +81,7 @@ pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, leg
         match cert::usable(&candidate.cert, Usage::Sign, at, legacy) {
             Err(why) => refused.push(candidate.reason(&why)),
             Ok(usable) => match with_secret(keys, record, usable)? {
-                Some((key, secret)) => return Ok(SigningKey { key, secret }),
+                Some(found) => return Ok(found),
                 None => refused.push(candidate.reason("the secret part of its signing key is not here")),
             },
         }
@@ -112,10 +112,8 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
                 .with_hint(format!("give its certificate: {}", record.fingerprint)));
         }
     }
-    match with_secret(keys, record, usable)? {
-        Some((key, secret)) => Ok(SigningKey { key, secret }),
-        None => Err(cert::no_key(&cert, "the secret part of its signing key is not here")),
-    }
+    with_secret(keys, record, usable)?
+        .ok_or_else(|| cert::no_key(&cert, "the secret part of its signing key is not here"))
 }
 
 /// Why a certificate was found for an address.
@@ -179,10 +177,10 @@ fn with_secret(
     keys: &dyn Keys,
     record: &Record,
     usable: Vec<Key<PublicParts, UnspecifiedRole>>,
-) -> Result<Option<(Key<PublicParts, UnspecifiedRole>, Arc<dyn SecretKey>)>> {
+) -> Result<Option<SigningKey>> {
     for key in usable {
         if let Some(secret) = keys.secret(record, &cert::handle(&key.fingerprint()))? {
-            return Ok(Some((key, secret)));
+            return Ok(Some(SigningKey { key, secret }));
         }
     }
     Ok(None)
