@@ -83,8 +83,9 @@ impl<'a> Edit<'a> {
         let mut fields: Vec<_> = part.fields().collect();
         let is_mbox = fields.first().is_some_and(|field| field.name.is_empty() && field.raw.starts_with(b"From "));
         let mbox = is_mbox.then(|| fields.remove(0));
-        let first = part.octets().split_inclusive(|octet| *octet == b'\n').next().unwrap_or_default();
-        let line_break: &[u8] = if first.ends_with(b"\n") && !first.ends_with(b"\r\n") { b"\n" } else { b"\r\n" };
+        let end = memchr(b'\n', part.octets()).unwrap_or_default();
+        let is_lf = end > 0 && part.octets().get(end - 1) != Some(&b'\r') || part.octets().starts_with(b"\n");
+        let line_break: &[u8] = if is_lf { b"\n" } else { b"\r\n" };
         Edit { mbox, fields, top: Vec::new(), line_break }
     }
 
@@ -116,8 +117,8 @@ impl<'a> Edit<'a> {
         let kept = self.fields.iter().map(|field| field.raw);
         let inserted = self.top.iter().map(Vec::as_slice);
         for raw in self.mbox.iter().map(|field| field.raw).chain(inserted).chain(kept) {
-            for line in raw.strip_suffix(b"\n").unwrap_or(raw).split(|octet| *octet == b'\n') {
-                octets.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            for line in raw.split_inclusive(|octet| *octet == b'\n') {
+                octets.extend_from_slice(unbroken(line));
                 octets.extend_from_slice(self.line_break);
             }
         }
@@ -136,15 +137,20 @@ impl<'a> Edit<'a> {
 }
 
 fn field(raw: &[u8], span: Span) -> Field<'_> {
-    let unbroken = raw.strip_suffix(b"\n").map_or(raw, |line| line.strip_suffix(b"\r").unwrap_or(line));
-    let split = memchr(b':', raw).and_then(|colon| Some((raw.get(..colon)?, unbroken.get(colon + 1..)?)));
+    let text = unbroken(raw);
+    let split = memchr(b':', raw).and_then(|colon| Some((text.get(..colon)?, text.get(colon + 1..)?)));
     let named = split.and_then(|(name, value)| {
         // RFC 5322, section 4.5: white space before the colon is obsolete, and read.
         let name = std::str::from_utf8(name).ok()?.trim_end_matches([' ', '\t']);
         (!name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic())).then_some((name, value))
     });
-    let (name, value) = named.unwrap_or(("", unbroken));
+    let (name, value) = named.unwrap_or(("", text));
     Field { name, raw, value, span }
+}
+
+/// Without the line break at the end.
+fn unbroken(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 #[cfg(test)]

@@ -179,14 +179,16 @@ impl Parser<'_> {
             if self.matching(at).is_some() {
                 return Ok((end, at));
             }
-            let Some(line) = memchr(b'\n', rest).and_then(|length| rest.get(..length)) else {
-                break;
-            };
-            let next = at + line.len() + 1;
+            let end_of_line = memchr(b'\n', rest);
+            let line = end_of_line.and_then(|length| rest.get(..length)).unwrap_or(rest);
+            let next = (at + line.len() + 1).min(horizon);
             // Some write CR CR LF for every line break.
             if line.iter().all(|octet| *octet == b'\r') {
                 self.budget.header(at - start)?;
                 return Ok((end, next));
+            }
+            if end_of_line.is_none() {
+                break;
             }
             at = next;
         }

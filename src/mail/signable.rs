@@ -59,7 +59,10 @@ impl Signable<'_> {
             header.insert(format!("Content-Transfer-Encoding: {label}"));
         }
         self.header(&header.octets())?;
-        self.write(b"\r\n")?;
+        // A part may end with its header.
+        if part.body_span().start > part.header_span().end {
+            self.write(b"\r\n")?;
+        }
         let body = part.body();
         match way {
             _ if part.children().len() > 0 && !part.content_type().is("multipart", "signed") => self.children(part),
@@ -90,16 +93,20 @@ impl Signable<'_> {
         let mut at = preamble.end;
         for child in part.children() {
             let span = child.span();
-            self.write(&canonical(between(at, span.start), Form::CrlfTrimmed))?;
-            self.part_within(child)?;
+            self.boundary(between(at, span.start))?;
+            self.part(child, Edit::new(child))?;
             at = span.end;
         }
-        self.write(&canonical(between(at, epilogue.start), Form::CrlfTrimmed))?;
+        self.boundary(between(at, epilogue.start))?;
         self.margin(part.epilogue())
     }
 
-    fn part_within(&mut self, child: Part<'_>) -> Result<()> {
-        self.part(child, Edit::new(child))
+    /// The line between two parts, without white space at its end (RFC 2046, 5.1.1).
+    fn boundary(&mut self, line: &[u8]) -> Result<()> {
+        if !is_seven_bit(line) {
+            return Err(Error::malformed("boundary", format_args!("not 7-bit, or longer than {MAX_LINE} octets")));
+        }
+        self.write(&canonical(line, Form::CrlfTrimmed))
     }
 
     /// Preamble and epilogue have no header to say how they are encoded; but nobody reads them as anything else than text (RFC 2046, 5.1.1).
@@ -126,7 +133,8 @@ impl Signable<'_> {
     /// The fields, in seven bits and lines of at most 998 octets. White space at line ends is left: no encoding of fields could save it.
     fn header(&mut self, octets: &[u8]) -> Result<()> {
         for field in fields(octets, Span { start: 0, end: octets.len() }) {
-            let ascii = if field.raw.is_ascii() { field.raw.to_vec() } else { words::in_ascii(&field)? };
+            let mut ascii = if field.raw.is_ascii() { field.raw.to_vec() } else { words::in_ascii(&field)? };
+            space_for_bare_cr(&mut ascii);
             if memchr(0, &ascii).is_some() {
                 return Err(Error::malformed(format_args!("header field {:?}", field.name), "holds a NUL"));
             }
@@ -161,6 +169,17 @@ impl Signable<'_> {
 
     fn write(&mut self, octets: &[u8]) -> Result<()> {
         self.to.write_all(octets).map_err(failed)
+    }
+}
+
+/// A CR that ends no line may not stand in a field (RFC 5322, section 2.2), and would become a line break on the way.
+fn space_for_bare_cr(field: &mut [u8]) {
+    let mut next = b'\0';
+    for octet in field.iter_mut().rev() {
+        if *octet == b'\r' && next != b'\n' {
+            *octet = b' ';
+        }
+        next = *octet;
     }
 }
 
