@@ -44,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn drawn(file: &str, opening: &postseal::engine::Opening) -> String {
-    let (verdict, subject, headers, error) =
-        (opening.verdict(), opening.subject(), opening.headers(), opening.error());
+    let (verdict, subject, headers, error) = (opening.verdict(), opening.subject(), opening.headers(), opening.error());
     text(&Report { file, verdict, subject, headers, error })
 }
 
-const MESSAGE: &str = "From: Alice <alice@example.org>\r\nTo: Bob <bob@example.net>\r\nSubject: Lunch?\r\n\r\nAt noon.\r\n";
+const MESSAGE: &str =
+    "From: Alice <alice@example.org>\r\nTo: Bob <bob@example.net>\r\nSubject: Lunch?\r\n\r\nAt noon.\r\n";

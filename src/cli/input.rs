@@ -40,9 +40,8 @@ pub(crate) fn label(name: Option<&PathBuf>) -> String {
 
 fn limited(mut from: impl Read, expected: usize, place: &str, budget: &Budget) -> Result<Vec<u8>> {
     let limit = budget.limits().message;
-    let too_large = || {
-        Error::malformed(place, format!("more than {limit} octets")).with_hint("--max-size takes larger messages")
-    };
+    let too_large =
+        || Error::malformed(place, format!("more than {limit} octets")).with_hint("--max-size takes larger messages");
     if expected > limit {
         return Err(too_large());
     }

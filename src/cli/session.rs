@@ -112,7 +112,8 @@ impl Session {
         for name in &self.common.keys {
             files.push((name.display().to_string(), input::octets(Some(name), &self.budget())?));
         }
-        let files: Vec<(&str, &[u8])> = files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
         let loaded = store::load(&files, &passphrases, &self.limits)?;
         loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(loaded.keys)];

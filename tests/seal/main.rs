@@ -185,7 +185,11 @@ fn mime_signed() {
         let message = world.sealed(MESSAGE, &signed());
         let header = assert_verifies(world, &message, &[]);
         assert!(header.contains("micalg=pgp-sha512"), "{header}");
-        let names: Vec<&str> = header.lines().filter(|line| !line.starts_with(' ')).filter_map(|line| Some(line.split_once(':')?.0)).collect();
+        let names: Vec<&str> = header
+            .lines()
+            .filter(|line| !line.starts_with(' '))
+            .filter_map(|line| Some(line.split_once(':')?.0))
+            .collect();
         assert_eq!(
             names,
             ["Received", "X-First", "From", "To", "Subject", "Bcc", "MIME-Version", "X-Last", "Content-Type"]
@@ -440,17 +444,16 @@ fn refusals_name_key_and_reason() {
     assert_eq!(refused(&encrypt_to("dora")), format!("dora@example.org: no usable encryption key: {expired}"));
     let revoked = format!("{} revoked: key material has been compromised", fingerprint("emil"));
     assert!(refused(&sign_as("emil")).starts_with(&format!("emil@example.org: no usable signing key: {revoked}")));
-    assert!(refused(&encrypt_to("emil")).starts_with(&format!("emil@example.org: no usable encryption key: {revoked}")));
+    assert!(
+        refused(&encrypt_to("emil")).starts_with(&format!("emil@example.org: no usable encryption key: {revoked}"))
+    );
     assert_eq!(
         refused(&encrypt_to("fred")),
         format!("fred@example.org: no usable encryption key: {} no encryption subkey", fingerprint("fred"))
     );
     assert_eq!(refused(&encrypt_to("nobody")), "nobody@example.org: no encryption key");
     let handle = Handle::parse("0123456789ABCDEF").unwrap();
-    assert_eq!(
-        refused(&Seal { sign: vec![Signer::Key(handle)], ..Seal::default() }),
-        "key 0123456789ABCDEF: not here"
-    );
+    assert_eq!(refused(&Seal { sign: vec![Signer::Key(handle)], ..Seal::default() }), "key 0123456789ABCDEF: not here");
     let mixed = Seal { to: to(&["fred"]), sign: vec![Signer::Address(address("fred"))], ..Seal::default() };
     assert!(refused(&mixed).starts_with("fred@example.org: no usable encryption key"));
 }

@@ -84,7 +84,9 @@ pub(super) fn cleartext(block: &[u8]) -> Result<Cleartext<'_>> {
         match cursor.next(block) {
             Some([]) => break,
             Some(line) if line.starts_with(b"Hash:") => {}
-            _ => return Err(Error::malformed(format!("cleartext signature, line {}", cursor.line), "not a Hash header")),
+            _ => {
+                return Err(Error::malformed(format!("cleartext signature, line {}", cursor.line), "not a Hash header"));
+            }
         }
     }
     let mut text = Vec::new();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use sequoia_openpgp::{
     Cert, Packet, anyhow, armor,
     cert::CertRevocationBuilder,
-    crypto::Password,
+    crypto::{Password, S2K, random},
     packet::{
         Key, UserID,
         key::{Key4, Key6, KeyRole, PrimaryRole, SecretParts, SubordinateRole},
@@ -204,14 +204,27 @@ fn preferences(builder: SignatureBuilder, request: &Request) -> anyhow::Result<S
     }
 }
 
-/// S2K is what Sequoia holds right for the version: iterated and salted for version 4, Argon2 for version 6 (RFC 9580, section 3.7.2.1).
-fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Result<Key<SecretParts, R>>
-where
-    Packet: From<Key<SecretParts, R>>,
-{
+/// Locks with AES-256: iterated and salted with CFB for version 4, because GnuPG reads nothing else; Argon2 with OCB for version 6
+/// (RFC 9580, section 3.7.2.1), with the second recommended option of RFC 9106, section 4.
+fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Result<Key<SecretParts, R>> {
     let Some(passphrase) = &request.passphrase else { return Ok(key) };
+    let password = Password::from(passphrase.expose());
     let (public, mut secret) = key.take_secret();
-    secret.encrypt_in_place(&public, &Password::from(passphrase.expose()))?;
+    match request.profile {
+        Profile::Rfc4880 => secret.encrypt_in_place(&public, &password)?,
+        Profile::Rfc9580 => {
+            let mut salt = [0; 16];
+            random(&mut salt)?;
+            let s2k = S2K::Argon2 { salt, t: 3, p: 4, m: 16 };
+            secret.encrypt_in_place_with(
+                &public,
+                s2k,
+                SymmetricAlgorithm::AES256,
+                Some(AEADAlgorithm::OCB),
+                &password,
+            )?;
+        }
+    }
     Ok(public.add_secret(secret).0)
 }
 

@@ -18,6 +18,7 @@ mod select;
 mod sessions;
 mod sign;
 mod suite;
+pub mod summary;
 mod verify;
 
 // armor.rs      undo armour and the cleartext framework

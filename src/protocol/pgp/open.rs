@@ -206,9 +206,9 @@ fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
     let children: Vec<Part<'_>> = part.children().take(MIXED_UP + 1).collect();
     if content.is("multipart", "encrypted") {
         let version = children.iter().any(|child| child.content_type().is("application", "pgp-encrypted"));
-        let protocol = content.parameter("protocol").map_or(version, |protocol| {
-            protocol.eq_ignore_ascii_case("application/pgp-encrypted")
-        });
+        let protocol = content
+            .parameter("protocol")
+            .map_or(version, |protocol| protocol.eq_ignore_ascii_case("application/pgp-encrypted"));
         let held = |child: &&Part<'_>| child.content_type().is("application", "octet-stream");
         let armored = |child: &&Part<'_>| armor::is_armored(&child.decoded());
         return children.iter().find(held).or_else(|| children.iter().find(armored)).copied().filter(|_| protocol);
@@ -274,7 +274,9 @@ fn may_be_inline(part: Part<'_>) -> bool {
     is_text(part)
         || content.is("application", "octet-stream")
         || content.is("application", "pgp-encrypted")
-        || (content.kind != "multipart" && content.kind != "text" && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
+        || (content.kind != "multipart"
+            && content.kind != "text"
+            && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
 }
 
 fn is_text(part: Part<'_>) -> bool {
@@ -326,7 +328,9 @@ fn charset(text: &[u8], said: Option<&str>, outer: Part<'_>) -> String {
         Ok(_) => "utf-8",
         Err(_) => outer.content_type().parameter("charset").unwrap_or("windows-1252"),
     };
-    let token = |name: &&str| !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet));
+    let token = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))
+    };
     said.filter(token).or(Some(guessed).filter(token)).unwrap_or("utf-8").to_ascii_lowercase()
 }
 

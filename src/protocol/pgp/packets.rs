@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result, Secret},
-    crypto::{Cipher, CfbReader, Legacy, Resync},
+    crypto::{CfbReader, Cipher, Legacy, Resync},
     protocol::Context,
     verdict::Why,
 };
@@ -164,7 +164,9 @@ impl<'a, 'b> Walk<'a, 'b> {
             return self.unprotected(parser);
         }
         if tag == Tag::AED {
-            return Err(Error::unavailable("openpgp message: encrypted in the LibrePGP form (packet 20), which is not read"));
+            return Err(Error::unavailable(
+                "openpgp message: encrypted in the LibrePGP form (packet 20), which is not read",
+            ));
         }
         parser.possible_message().map_err(|error| malformed(&error))?;
         match &parser.packet {
@@ -261,7 +263,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         };
         let mut octets = Vec::new();
         loop {
-            let read = parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| self.damaged(&error.into()))?;
+            let read =
+                parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| self.damaged(&error.into()))?;
             self.budget.expanded(self.size, octets.len())?;
             if read == 0 {
                 break;

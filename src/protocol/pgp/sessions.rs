@@ -127,7 +127,9 @@ impl<'a> Sessions<'a> {
         let cert = self.certs.entry(record.fingerprint.clone()).or_insert_with(|| Cert::from_bytes(&record.bytes).ok());
         let wanted = |key: &Handle| key == handle;
         let key = cert.as_ref().and_then(|cert| {
-            cert.keys().map(|key| key.key().clone()).find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
+            cert.keys()
+                .map(|key| key.key().clone())
+                .find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
         });
         let Some(key) = key.filter(|key| key.pk_algo() == esk.pk_algo()) else { return Ok(None) };
         self.tries += 1;
@@ -143,12 +145,20 @@ impl<'a> Sessions<'a> {
         Ok(esk.decrypt(&mut Handled::new(key, secret), hint))
     }
 
-    fn by_password(&mut self, esk: &SKESK, budget: &Budget, fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>) -> Result<Option<String>> {
+    fn by_password(
+        &mut self,
+        esk: &SKESK,
+        budget: &Budget,
+        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+    ) -> Result<Option<String>> {
         affordable(esk, budget)?;
         for password in self.context.keys.passwords()? {
             self.tries += 1;
             if self.tries > PASSWORD_TRIES {
-                return Err(Error::malformed("openpgp message", format!("more than {PASSWORD_TRIES} passwords to try")));
+                return Err(Error::malformed(
+                    "openpgp message",
+                    format!("more than {PASSWORD_TRIES} passwords to try"),
+                ));
             }
             let password = Password::from(password.expose());
             if let Ok((algorithm, key)) = esk.decrypt(&password)

@@ -3,7 +3,9 @@
 use sequoia_openpgp::{
     crypto::mpi,
     packet::{Key, key},
-    types::{AEADAlgorithm, CompressionAlgorithm, Curve as PgpCurve, HashAlgorithm, PublicKeyAlgorithm, SymmetricAlgorithm},
+    types::{
+        AEADAlgorithm, CompressionAlgorithm, Curve as PgpCurve, HashAlgorithm, PublicKeyAlgorithm, SymmetricAlgorithm,
+    },
 };
 
 use crate::crypto::{Curve, Hash, KeyAlgorithm, Strength};
@@ -60,9 +62,7 @@ pub(super) fn key_algorithm<P: key::KeyParts, R: key::KeyRole>(key: &Key<P, R>) 
     match key.mpis() {
         mpi::PublicKey::DSA { p, .. } => KeyAlgorithm::Dsa(p.bits()),
         mpi::PublicKey::ECDH { curve: PgpCurve::Cv25519, .. } | mpi::PublicKey::X25519 { .. } => KeyAlgorithm::X25519,
-        mpi::PublicKey::ECDH { curve: pgp, .. } => {
-            curve(pgp).map_or(KeyAlgorithm::Other("ecdh"), KeyAlgorithm::Ecdh)
-        }
+        mpi::PublicKey::ECDH { curve: pgp, .. } => curve(pgp).map_or(KeyAlgorithm::Other("ecdh"), KeyAlgorithm::Ecdh),
         mpi::PublicKey::ECDSA { curve: pgp, .. } => {
             curve(pgp).map_or(KeyAlgorithm::Other("ecdsa"), KeyAlgorithm::Ecdsa)
         }

@@ -8,7 +8,10 @@ use std::{
 
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet,
-    cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::{PrimaryKey, ValidErasedKeyAmalgamation}},
+    cert::amalgamation::{
+        ValidAmalgamation, ValidateAmalgamation,
+        key::{PrimaryKey, ValidErasedKeyAmalgamation},
+    },
     packet::{Key, Signature as Packed, key, signature::subpacket::SubpacketTag},
     parse::Parse,
     policy::{HashAlgoSecurity, Policy},
@@ -53,11 +56,12 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
     signature.authenticated = signer.authenticated(at);
     let (strength, weakness) = weakest(algorithm, packed.hash_algo());
     signature.strength = strength;
-    signature.state = match checked.and_then(|()| timely(packed, at, context.clock.now())).and_then(|()| signer.standing(at)) {
-        Ok(()) => State::Valid(Matches::assertion()),
-        Err(Why::UnknownAlgorithm(name)) => State::Unknown(Why::UnknownAlgorithm(name)),
-        Err(why) => State::Invalid(why),
-    };
+    signature.state =
+        match checked.and_then(|()| timely(packed, at, context.clock.now())).and_then(|()| signer.standing(at)) {
+            Ok(()) => State::Valid(Matches::assertion()),
+            Err(Why::UnknownAlgorithm(name)) => State::Unknown(Why::UnknownAlgorithm(name)),
+            Err(why) => State::Invalid(why),
+        };
     if matches!(signature.state, State::Valid(_)) {
         signature.weakness = weakness;
     }
@@ -130,7 +134,9 @@ impl<'a> Text<'a> {
     fn readings(&self, kind: SignatureType) -> &'static [Reading] {
         match (self.shape, kind) {
             (Shape::Cleartext, _) => &[Reading::Canonical(Form::CrlfTrimmed)],
-            (Shape::Literal, SignatureType::Text) | (Shape::Part, SignatureType::Text) => &[Reading::Canonical(Form::Crlf)],
+            (Shape::Literal, SignatureType::Text) | (Shape::Part, SignatureType::Text) => {
+                &[Reading::Canonical(Form::Crlf)]
+            }
             (Shape::Literal, _) => &[Reading::AsIs],
             (Shape::Part, _) => &[Reading::Canonical(Form::Crlf), Reading::AsIs],
         }
@@ -184,8 +190,7 @@ fn trailer(packed: &Packed) -> Option<Vec<u8>> {
         return Some(fields);
     }
     let area = packed.hashed_area().to_vec().ok()?;
-    let mut fields =
-        vec![version, packed.typ().into(), packed.pk_algo().into(), packed.hash_algo().into()];
+    let mut fields = vec![version, packed.typ().into(), packed.pk_algo().into(), packed.hash_algo().into()];
     match version {
         4 => fields.extend_from_slice(&u16::try_from(area.len()).ok()?.to_be_bytes()),
         _ => fields.extend_from_slice(&u32::try_from(area.len()).ok()?.to_be_bytes()),
@@ -268,9 +273,8 @@ impl Signer {
         }
         // Without its cross-signature, anybody could claim the subkey of another as his own (RFC 9580, section 5.2.1.9).
         let primary = self.cert.primary_key();
-        let crossed = |back: &Packed| {
-            back.verify_primary_key_binding(primary.key(), self.key.role_as_subordinate()).is_ok()
-        };
+        let crossed =
+            |back: &Packed| back.verify_primary_key_binding(primary.key(), self.key.role_as_subordinate()).is_ok();
         match valid.primary() || valid.binding_signature().embedded_signatures().any(crossed) {
             true => Ok(()),
             false => Err(Why::KeyNotBound),
@@ -393,7 +397,11 @@ fn verified<'a>(
 fn fits(packed: &Packed, signer: &Signer, text: &mut Text<'_>) -> std::result::Result<(), Why> {
     // RFC 9580, section 5.2.3: a v6 key makes v6 signatures only, and no other key makes them.
     if (packed.version() == 6) != (signer.key.version() == 6) {
-        return Err(Why::Malformed(format!("version {} by a key of version {}", packed.version(), signer.key.version())));
+        return Err(Why::Malformed(format!(
+            "version {} by a key of version {}",
+            packed.version(),
+            signer.key.version()
+        )));
     }
     if let Packed::V6(v6) = packed
         && packed.hash_algo().salt_size().ok() != Some(v6.salt().len())
