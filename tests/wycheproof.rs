@@ -1,6 +1,6 @@
 //! Project Wycheproof's vectors, read where they lie, through our own functions. Each group that does not apply is
 //! counted as skipped, with its reason.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
@@ -272,7 +272,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&found, der) = der.split_first()?;
     let (&first, mut der) = der.split_first()?;
     let length = match first {
-        0..0x80 => usize::from(first),
+        0..=0x7f => usize::from(first),
         0x81 => {
             let (&second, rest) = der.split_first()?;
             der = rest;

@@ -16,6 +16,7 @@ use sequoia_openpgp::{
     types::{Curve as PgpCurve, HashAlgorithm, SymmetricAlgorithm},
 };
 
+use super::suite;
 use crate::{
     base::{Error, Result, Secret},
     crypto::{Curve, Hash, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, hkdf},
@@ -269,18 +270,7 @@ fn curve_of(curve: &PgpCurve) -> Option<Curve> {
 }
 
 fn hash_of(hash: HashAlgorithm) -> Result<Hash> {
-    match hash {
-        HashAlgorithm::MD5 => Ok(Hash::Md5),
-        HashAlgorithm::RipeMD => Ok(Hash::Ripemd160),
-        HashAlgorithm::SHA1 => Ok(Hash::Sha1),
-        HashAlgorithm::SHA224 => Ok(Hash::Sha224),
-        HashAlgorithm::SHA256 => Ok(Hash::Sha256),
-        HashAlgorithm::SHA384 => Ok(Hash::Sha384),
-        HashAlgorithm::SHA512 => Ok(Hash::Sha512),
-        HashAlgorithm::SHA3_256 => Ok(Hash::Sha3_256),
-        HashAlgorithm::SHA3_512 => Ok(Hash::Sha3_512),
-        _ => Err(Error::unavailable(format!("digest {}: not known", u8::from(hash)))),
-    }
+    suite::hash(hash).ok_or_else(|| Error::unavailable(format!("digest {}: not known", u8::from(hash))))
 }
 
 /// A key of 128 bits, the least that any cipher of OpenPGP takes, and two octets of checksum.
