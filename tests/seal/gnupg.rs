@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -9,20 +10,20 @@ use std::{
 use tempfile::TempDir;
 
 /// A home, whose agent ends with it.
-pub struct Gpg {
+pub(crate) struct Gpg {
     home: TempDir,
     now: u64,
 }
 
 /// What one run said.
-pub struct Run {
-    pub success: bool,
-    pub stdout: Vec<u8>,
-    pub status: String,
+pub(crate) struct Run {
+    pub(crate) success: bool,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) status: String,
 }
 
 /// Whether a program is here; if not, says so, and fails where everything is required.
-pub fn program(name: &str) -> bool {
+pub(crate) fn program(name: &str) -> bool {
     let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         let required = std::env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
@@ -33,34 +34,35 @@ pub fn program(name: &str) -> bool {
 }
 
 impl Gpg {
-    pub fn available() -> bool {
+    pub(crate) fn available() -> bool {
         program("gpg")
     }
 
-    pub fn new(now: u64) -> Gpg {
-        Gpg { home: tempfile::Builder::new().prefix("ps").tempdir().unwrap(), now }
+    pub(crate) fn new(now: u64) -> Gpg {
+        let private = std::fs::Permissions::from_mode(0o700);
+        Gpg { home: tempfile::Builder::new().prefix("ps").permissions(private).tempdir().unwrap(), now }
     }
 
-    pub fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
-    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Run {
         self.run_at(self.now, arguments, input)
     }
 
-    pub fn ok(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    pub(crate) fn ok(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let run = self.run(arguments, input);
         assert!(run.success, "gpg {arguments:?}: {}", run.status);
         run.stdout
     }
 
-    pub fn generate(&self, user_id: &str, algorithm: &str) {
+    pub(crate) fn generate(&self, user_id: &str, algorithm: &str) {
         self.generate_at(self.now - 86_400, user_id, algorithm, "never");
     }
 
     /// A key that signs, with an encryption subkey.
-    pub fn generate_at(&self, at: u64, user_id: &str, algorithm: &str, expire: &str) {
+    pub(crate) fn generate_at(&self, at: u64, user_id: &str, algorithm: &str, expire: &str) {
         self.quick(at, &["--quick-generate-key", user_id, algorithm, "sign,cert", expire]);
         let fingerprint = self.fingerprint(user_id);
         let encryption = if algorithm == "ed25519" { "cv25519" } else { algorithm };
@@ -68,11 +70,11 @@ impl Gpg {
     }
 
     /// A key that signs, and nothing else.
-    pub fn generate_primary(&self, user_id: &str, algorithm: &str) {
+    pub(crate) fn generate_primary(&self, user_id: &str, algorithm: &str) {
         self.quick(self.now - 86_400, &["--quick-generate-key", user_id, algorithm, "sign,cert", "never"]);
     }
 
-    pub fn fingerprint(&self, user_id: &str) -> String {
+    pub(crate) fn fingerprint(&self, user_id: &str) -> String {
         let address = user_id.split_once('<').map_or(user_id, |(_, rest)| rest.trim_end_matches('>'));
         let listing = String::from_utf8(self.ok(&["--list-keys", "--with-colons", address], b"")).unwrap();
         let line = listing.lines().find(|line| line.starts_with("fpr:")).unwrap();
@@ -80,9 +82,9 @@ impl Gpg {
     }
 
     /// Revokes with the reason "key material has been compromised".
-    pub fn revoke(&self, address: &str) {
+    pub(crate) fn revoke(&self, address: &str) {
         let answers = b"y\n1\n\ny\n";
-        let switches = ["--no-batch", "--command-fd", "0", "--gen-revoke", address];
+        let switches = ["--no-batch", "--no-tty", "--command-fd", "0", "--gen-revoke", address];
         let certificate = self.ok(&switches, answers);
         self.ok(&["--import"], &certificate);
     }

@@ -4,7 +4,6 @@ mod gnupg;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
@@ -12,11 +11,19 @@ use std::{
 use gnupg::Gpg;
 use postseal::{
     base::{Budget, Error, FixedClock, Kind, Limits, Secret, SystemRandom},
-    crypto::{Hash, Legacy},
-    keys::{Handle, Keys, Passphrases},
+    crypto::{Hash, Legacy, SecretKey},
+    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
-    protocol::{Context, Headers, Protocol, Recipient, Seal, Sealed, Shape, Signer, pgp::Pgp},
+    protocol::{
+        Context, Described, Headers, Protocol, Recipient, Seal, Sealed, Shape, Signer,
+        pgp::{
+            Pgp,
+            generate::{self, Profile, Request},
+            keyfile,
+        },
+    },
     store,
+    verdict::{Layer, LayerKind, State},
 };
 
 /// 2026-11-23T12:00:00Z.
@@ -282,7 +289,11 @@ fn inline_cleartext() {
         let run = world.gpg.run(&["--decrypt"], &decoded);
         assert!(run.status.contains("GOODSIG"), "{}", run.status);
         let shown = String::from_utf8(run.stdout).unwrap().replace('\r', "");
-        assert_eq!(shown.trim_end(), "Gr\u{fc}\u{df}e  \n-- \nFrom Alice\n- item".trim_end());
+        assert_eq!(
+            shown.trim_end(),
+            "Gr\u{fc}\u{df}e\n--\nFrom Alice\n- item",
+            "without the white space that is not signed"
+        );
         let changed = String::from_utf8(decoded).unwrap().replace("item", "iten");
         assert!(world.gpg.run(&["--verify"], changed.as_bytes()).status.contains("BADSIG"));
     }
@@ -458,7 +469,146 @@ fn refusals_name_key_and_reason() {
     assert!(refused(&mixed).starts_with("fred@example.org: no usable encryption key"));
 }
 
+/// Keys of RFC 9580, which GnuPG 2.2 does not read.
+fn v6(person: &str) -> Described {
+    let mut request = Request::new(address(person));
+    request.profile = Profile::Rfc9580;
+    let clock = FixedClock(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - 86_400));
+    generate::generate(&request, &clock).unwrap().described
+}
+
+fn ring(people: &[Described]) -> impl Keys + use<> {
+    let exported = people.iter().map(|one| {
+        let secret = one.secret.as_ref().unwrap();
+        keyfile::export_secret(secret, keyfile::Armor::Binary).unwrap()
+    });
+    let exported: Vec<Secret> = exported.collect();
+    let files: Vec<(&str, &[u8])> = exported.iter().map(|secret| ("ring", secret.expose())).collect();
+    load(&files)
+}
+
+fn open(keys: &dyn Keys, message: Vec<u8>) -> (Vec<Layer>, Message) {
+    let clock = FixedClock(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy: Legacy::Refuse };
+    let mut budget = Budget::new(Limits::default());
+    let message = Message::parse(message, &mut budget).unwrap();
+    let claim = Pgp.claim(message.root()).unwrap();
+    let opened = Pgp.open(message, &claim, context, &mut budget).unwrap();
+    (opened.layers, opened.payload)
+}
+
 #[test]
-fn temporary_homes_are_short() {
-    assert!(Path::new(&std::env::temp_dir()).as_os_str().len() < 60, "gpg-agent's socket name has 108 octets");
+fn version_6_keys_sign_and_encrypt_with_aead() {
+    let keys = ring(&[v6("alice"), v6("bob")]);
+    let (signed, _) = seal(&keys, MESSAGE, &signed(), Legacy::Refuse).unwrap();
+    let signature = cut(&signed).1[1].clone();
+    assert!(find(&signature, b"\r\n=").is_none(), "no checksum around version 6 (RFC 9580, section 6.1)");
+    let (layers, _) = open(&keys, signed);
+    let LayerKind::Signed { signatures } = &layers[0].kind else { panic!("{layers:?}") };
+    assert!(matches!(signatures[0].state, State::Valid(_)), "{signatures:?}");
+
+    for shape in [Shape::Mime, Shape::Nested] {
+        let how = Seal { to: to(&["bob"]), shape, ..self::signed() };
+        let (sealed, _) = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap();
+        let (layers, payload) = open(&keys, sealed);
+        let LayerKind::Encrypted { cipher, authenticated, .. } = &layers[0].kind else { panic!("{layers:?}") };
+        assert_eq!((cipher.as_str(), *authenticated), ("aes256-ocb", true));
+        let layers =
+            if shape == Shape::Nested { open(&keys, payload.octets().to_vec()).0 } else { layers[1..].to_vec() };
+        let LayerKind::Signed { signatures } = &layers[0].kind else { panic!("{layers:?}") };
+        assert!(matches!(signatures[0].state, State::Valid(_)), "{signatures:?}");
+    }
+
+    let how = Seal { digest: Some(Hash::Sha1), ..self::signed() };
+    let error = seal(&keys, MESSAGE, &how, Legacy::Admit).unwrap_err();
+    assert_eq!(error.to_string(), "digest sha1: not for version 6 keys (RFC 9580, section 9.5)");
+}
+
+#[test]
+fn one_reader_without_aead_means_none_for_all() {
+    for world in worlds().iter().take(1) {
+        let keys = Both(ring(&[v6("dora")]), world);
+        let how = Seal { to: to(&["dora", "bob"]), ..Seal::default() };
+        let (sealed, _) = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap();
+        let run = world.only("bob").run(&["--decrypt"], body(&cut(&sealed).1[1]));
+        assert!(run.status.contains("GOODMDC"), "{}", run.status);
+        let LayerKind::Encrypted { cipher, .. } = &open(&keys, sealed).0[0].kind else { panic!() };
+        assert_eq!(cipher, "aes256");
+    }
+}
+
+/// Two key rings, one after the other.
+struct Both<'a, K: Keys>(K, &'a World);
+
+impl<K: Keys> Keys for Both<'_, K> {
+    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>, Error> {
+        Ok([self.0.find(protocol, want)?, self.1.keys.find(protocol, want)?].concat())
+    }
+
+    fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>, Error> {
+        Ok(self.0.secret(record, key)?.or(self.1.keys.secret(record, key)?))
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for() {
+    let found = |count: usize| {
+        let mut keys = Memory::new();
+        let mut names = Vec::new();
+        for _ in 0..count {
+            let mut record = v6("bob").record;
+            record.bindings.clear();
+            names.push(record.fingerprint.to_string());
+            keys.add(record);
+        }
+        (keys, names)
+    };
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    let (keys, names) = found(1);
+    let (_, sealed) = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap();
+    let name = &names[0];
+    assert_eq!(
+        sealed.warnings,
+        [format!(
+            "bob@example.org: nobody vouches for key {name}; if it is right: postseal key trust {name} bob@example.org"
+        )]
+    );
+
+    let (keys, names) = found(2);
+    let error = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap_err();
+    assert_eq!(error.kind(), Kind::NoKey);
+    assert!(names.iter().all(|name| error.to_string().contains(name)), "{error}");
+
+    // One of them bound to the address: that one, without a word.
+    let (mut keys, _) = found(2);
+    let mut bound = v6("bob").record;
+    bound.bindings = vec![Binding::Address(address("bob"))];
+    let name = bound.fingerprint.to_string();
+    keys.add(bound);
+    let (_, sealed) = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap();
+    assert!(sealed.warnings.is_empty());
+    assert_eq!(sealed.did, [format!("encrypted to bob@example.org with {name}")]);
+
+    // A certificate that is bound to bob but is not good for encryption does not make room for one that anybody may have made.
+    let (mut keys, _) = found(1);
+    let mut other = v6("carol").record;
+    other.bindings = vec![Binding::Address(address("bob"))];
+    other.bytes = without_subkeys(&other.bytes);
+    keys.add(other);
+    let error = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap_err();
+    assert!(error.to_string().ends_with("no encryption subkey"), "{error}");
+}
+
+/// The certificate up to its first subkey packet (tag 14, new format).
+fn without_subkeys(bytes: &[u8]) -> Vec<u8> {
+    let mut at = 0;
+    while bytes[at] != 0xC0 | 14 {
+        let (length, octets) = match bytes[at + 1] {
+            short @ ..192 => (usize::from(short), 1),
+            first @ 192..224 => ((usize::from(first) - 192) * 256 + usize::from(bytes[at + 2]) + 192, 2),
+            _ => panic!("a length of more than 8383 octets"),
+        };
+        at += 1 + octets + length;
+    }
+    bytes[..at].to_vec()
 }

@@ -19,7 +19,7 @@ use sequoia_openpgp::{
     types::{AEADAlgorithm, Features, SymmetricAlgorithm},
 };
 
-use super::{armored::Checksum, cert, select::Chosen};
+use super::{armored::Checksum, cert, select::Chosen, suite};
 use crate::{
     base::{Error, Result, Secret},
     crypto::{Cipher, Legacy, Strength},
@@ -202,9 +202,7 @@ fn cipher(name: &str, legacy: Legacy) -> Result<SymmetricAlgorithm> {
     if wanted.strength() < Strength::Strong && legacy == Legacy::Refuse {
         return Err(Error::usage(format!("cipher {} is weak", wanted.name())).with_hint("--legacy"));
     }
-    let number = (0..=u8::MAX).find(|number| Cipher::from_openpgp(*number) == Some(wanted));
-    number
-        .map(SymmetricAlgorithm::from)
+    suite::cipher(wanted.name())
         .filter(SymmetricAlgorithm::is_supported)
         .ok_or_else(|| Error::usage(format!("cipher {}: OpenPGP cannot write it here", wanted.name())))
 }

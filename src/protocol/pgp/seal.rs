@@ -11,7 +11,8 @@ use super::{
     inline,
     literal::Literal,
     plan::{Plan, Signers},
-    sign::{self, Kind, Signatures},
+    sign::{Kind, Signatures},
+    suite,
 };
 use crate::{
     base::{Error, Result},
@@ -110,7 +111,7 @@ struct Signing {
 
 impl Signing {
     fn begin(signers: Signers, context: Context<'_>) -> Result<Self> {
-        let micalg = sign::micalg(signers.hash);
+        let micalg = suite::micalg(signers.hash);
         Ok(Signing { signatures: Signatures::begin(signers.keys, Kind::Binary, signers.hash, context.random)?, micalg })
     }
 }

@@ -30,8 +30,6 @@ pub(super) struct Chosen {
 
 /// A key to sign with.
 pub(super) struct SigningKey {
-    /// The certificate that it belongs to.
-    pub(super) cert: Cert,
     /// The public part.
     pub(super) key: Key<PublicParts, UnspecifiedRole>,
     /// The private part.
@@ -83,7 +81,7 @@ pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, leg
         match cert::usable(&candidate.cert, Usage::Sign, at, legacy) {
             Err(why) => refused.push(candidate.reason(&why)),
             Ok(usable) => match with_secret(keys, record, usable)? {
-                Some((key, secret)) => return Ok(SigningKey { cert: candidate.cert, key, secret }),
+                Some((key, secret)) => return Ok(SigningKey { key, secret }),
                 None => refused.push(candidate.reason("the secret part of its signing key is not here")),
             },
         }
@@ -115,7 +113,7 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
         }
     }
     match with_secret(keys, record, usable)? {
-        Some((key, secret)) => Ok(SigningKey { cert, key, secret }),
+        Some((key, secret)) => Ok(SigningKey { key, secret }),
         None => Err(cert::no_key(&cert, "the secret part of its signing key is not here")),
     }
 }

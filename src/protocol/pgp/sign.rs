@@ -24,7 +24,7 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, SignatureType, Timestamp},
 };
 
-use super::{secret::Handled, select::SigningKey};
+use super::{secret::Handled, select::SigningKey, suite};
 use crate::{
     base::{Error, Random, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
@@ -118,11 +118,6 @@ pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -
         }
     }
     Ok(hash)
-}
-
-/// The `micalg` parameter for a digest (RFC 3156, section 5): `pgp-sha512`.
-pub(super) fn micalg(hash: Hash) -> String {
-    format!("pgp-{}", hash.name())
 }
 
 /// The value of the `Hash` armor header for a digest (RFC 9580, section 9.5): `SHA512`.
@@ -250,18 +245,8 @@ fn fitting(key: &SigningKey) -> Hash {
 }
 
 fn number(hash: Hash) -> Result<HashAlgorithm> {
-    Ok(match hash {
-        Hash::Md5 => HashAlgorithm::MD5,
-        Hash::Ripemd160 => HashAlgorithm::RipeMD,
-        Hash::Sha1 => HashAlgorithm::SHA1,
-        Hash::Sha224 => HashAlgorithm::SHA224,
-        Hash::Sha256 => HashAlgorithm::SHA256,
-        Hash::Sha384 => HashAlgorithm::SHA384,
-        Hash::Sha512 => HashAlgorithm::SHA512,
-        Hash::Sha3_256 => HashAlgorithm::SHA3_256,
-        Hash::Sha3_512 => HashAlgorithm::SHA3_512,
-        other => return Err(Error::usage(format!("digest {}: OpenPGP has no number for it", other.name()))),
-    })
+    suite::hash_algorithm(hash)
+        .ok_or_else(|| Error::usage(format!("digest {}: OpenPGP has no number for it", hash.name())))
 }
 
 fn serialized(packet: &Packet) -> Result<Vec<u8>> {
