@@ -17,14 +17,14 @@ use postseal::{
 };
 
 /// Where the suites lie; `None` when they are not here.
-pub fn corpora() -> Option<PathBuf> {
+pub(crate) fn corpora() -> Option<PathBuf> {
     let place = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
     let place = place.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
     place.is_dir().then_some(place)
 }
 
 /// Every key in these files and folders, believed for its user IDs, and the passwords as passphrases too.
-pub fn keys(places: &[PathBuf], passwords: &[&str]) -> Memory {
+pub(crate) fn keys(places: &[PathBuf], passwords: &[&str]) -> Memory {
     let passwords: Vec<Secret> = passwords.iter().map(|password| Secret::from(*password)).collect();
     let passphrases = Arc::new(Passphrases::new(passwords.clone()));
     let mut memory = Memory::new();
@@ -47,23 +47,23 @@ pub fn keys(places: &[PathBuf], passwords: &[&str]) -> Memory {
 }
 
 /// The files at `place`, in order.
-pub fn files(place: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(place: &Path) -> Vec<PathBuf> {
     let found = walkdir::WalkDir::new(place).sort_by_file_name().into_iter().filter_map(Result::ok);
     found.filter(|entry| entry.file_type().is_file()).map(|entry| entry.into_path()).collect()
 }
 
 /// What a message came to.
-pub struct Found {
+pub(crate) struct Found {
     /// Layers peeled from the root, outermost first.
-    pub layers: Vec<Layer>,
+    pub(crate) layers: Vec<Layer>,
     /// Layers found deeper.
-    pub errant: Vec<Layer>,
+    pub(crate) errant: Vec<Layer>,
     /// Errors, in the order met.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 /// Opens `octets` at `now`.
-pub fn open(octets: Vec<u8>, keys: &Memory, now: SystemTime, legacy: Legacy) -> Found {
+pub(crate) fn open(octets: Vec<u8>, keys: &Memory, now: SystemTime, legacy: Legacy) -> Found {
     // The vectors of RFC 9580 use the first recommendation of RFC 9106, section 4: 2 GiB.
     let limits = Limits { argon2_memory: 2 << 30, ..Limits::default() };
     let mut budget = Budget::new(limits);
@@ -110,7 +110,7 @@ fn errant(part: Part<'_>, context: Context<'_>, budget: &mut Budget, found: &mut
 
 impl Found {
     /// Who signed, as far as the layers at the root say.
-    pub fn signers(&self) -> Vec<String> {
+    pub(crate) fn signers(&self) -> Vec<String> {
         let signatures = self.layers.iter().flat_map(|layer| match &layer.kind {
             LayerKind::Signed { signatures } => signatures.as_slice(),
             _ => &[],
@@ -119,7 +119,7 @@ impl Found {
     }
 
     /// `encrypted compressed signed(valid)`, errant layers after a bar, errors after an exclamation mark.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut line = self.layers.iter().map(layer).collect::<Vec<_>>().join(" ");
         if !self.errant.is_empty() {
             line += &format!(" | {}", self.errant.iter().map(layer).collect::<Vec<_>>().join(" "));

@@ -35,7 +35,10 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
             Some(line) => match line.strip_prefix(BEGIN) {
                 Some(rest) if rest.strip_suffix(b"-----") == Some(label.as_bytes()) => break,
                 Some(_) => {
-                    return Err(Error::malformed(format!("armour, line {}", cursor.line), format!("not a PGP {label}")));
+                    return Err(Error::malformed(
+                        format!("armour, line {}", cursor.line),
+                        format!("not a PGP {label}"),
+                    ));
                 }
                 None => {}
             },

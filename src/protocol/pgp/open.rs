@@ -234,8 +234,7 @@ fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
     }
     let decoded = part.decoded();
     let Some(block) = block(&decoded) else {
-        let claimed = !is_text(part) && is_message(&decoded, name(part).as_deref());
-        return claimed.then_some((ClaimKind::Inline, part.span()));
+        return is_message(&decoded, name(part).as_deref()).then_some((ClaimKind::Inline, part.span()));
     };
     let kind = match block.label {
         Label::PgpSigned => ClaimKind::InlineSigned,
@@ -295,7 +294,7 @@ fn name(part: Part<'_>) -> Option<String> {
 /// without such a name only what starts with an encrypted session key of a version that exists.
 fn is_message(octets: &[u8], name: Option<&str>) -> bool {
     let Some((tag, body)) = first_packet(octets) else { return false };
-    let named = name.is_some_and(|name| name.ends_with(".gpg") || name.ends_with(".pgp"));
+    let named = name.is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)));
     match tag {
         PKESK | SKESK => matches!(body.first(), Some(3..=6)),
         COMPRESSED | OPS | SED | SEIP => named,
