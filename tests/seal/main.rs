@@ -407,10 +407,12 @@ fn legacy_ciphers() {
 fn an_mbox_line_stays_first_and_outside() {
     for world in worlds().iter() {
         let mbox = format!("From alice@example.org Mon Nov 23 12:00:00 2026\n{TEXT}");
-        let message = world.sealed(&mbox, &signed());
-        assert!(message.starts_with(b"From alice@example.org Mon Nov 23 12:00:00 2026\r\nFrom: Alice"));
-        assert_verifies(world, &message, &[]);
-        assert!(cut(&message).1[0].starts_with(b"Content-T"));
+        for headers in [Headers::Outside, Headers::Protected] {
+            let message = world.sealed(&mbox, &Seal { headers, ..signed() });
+            assert!(message.starts_with(b"From alice@example.org Mon Nov 23 12:00:00 2026\r\nFrom: Alice"));
+            assert_verifies(world, &message, &[]);
+            assert!(find(&cut(&message).1[0], b"Mon Nov 23").is_none());
+        }
     }
 }
 
