@@ -85,7 +85,10 @@ pub(super) fn cleartext(block: &[u8]) -> Result<Cleartext<'_>> {
             Some([]) => break,
             Some(line) if line.starts_with(b"Hash:") => {}
             _ => {
-                return Err(Error::malformed(format!("cleartext signature, line {}", cursor.line), "not a Hash header"));
+                return Err(Error::malformed(
+                    format!("cleartext signature, line {}", cursor.line),
+                    "not a Hash header",
+                ));
             }
         }
     }

@@ -232,7 +232,7 @@ fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
     // GnuPG writes and reads revocations under this label.
     let mut writer = armor::Writer::new(Vec::new(), armor::Kind::PublicKey)?;
     packet.serialize(&mut writer)?;
-    Ok(writer.finalize()?)
+    writer.finalize().map_err(anyhow::Error::from)
 }
 
 /// `Name <a@example.org>`, or the bare address; only what reads back as that address.
