@@ -186,7 +186,7 @@ fn assemble(
 }
 
 fn signature(kind: SignatureType, now: SystemTime) -> anyhow::Result<SignatureBuilder> {
-    Ok(SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)?)
+    SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)
 }
 
 /// What the key is for, how long, and what senders may use. A version 4 key is likely to be used with GnuPG too, which does not read SEIPDv2.
