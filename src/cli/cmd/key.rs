@@ -165,7 +165,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
 
 fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
     let Format::Pgp = what.format;
-    let mut addresses = what.addresses.iter().map(|address| Address::parse(address));
+    let mut addresses = what.addresses.iter().map(|address| typed(address));
     let first = addresses.next().unwrap_or_else(|| Err(Error::usage("key generate: needs an address")))?;
     let mut request = Request::new(first);
     for address in addresses {
@@ -245,7 +245,7 @@ fn export(what: &Export, home: &Home) -> Result<()> {
 
 fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> {
     let record = one(home, id)?;
-    let address = Address::parse(address)?;
+    let address = typed(address)?;
     if !record.claimed.contains(&address) {
         warning(&format!("key {}: does not name {address} itself", record.fingerprint));
     }
@@ -265,7 +265,7 @@ fn remove(id: &str, removal: Removal, home: &Home) -> Result<()> {
 /// The certificates that an address, fingerprint or key ID names; none is an error.
 fn select(home: &Home, which: &str) -> Result<Vec<Arc<Record>>> {
     let found = match which.contains('@') {
-        true => home.find(ProtocolName::Pgp, &Want::Address(&Address::parse(which)?))?,
+        true => home.find(ProtocolName::Pgp, &Want::Address(&typed(which)?))?,
         false => home.find(ProtocolName::Pgp, &Want::Handle(&Handle::parse(which)?))?,
     };
     if found.is_empty() {
@@ -274,6 +274,11 @@ fn select(home: &Home, which: &str) -> Result<Vec<Arc<Record>>> {
         );
     }
     Ok(found)
+}
+
+/// An address from the command line: one that cannot be read is a wrong call, not a malformed message.
+fn typed(address: &str) -> Result<Address> {
+    Address::parse(address).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// The one certificate that a fingerprint or key ID names.

@@ -186,7 +186,7 @@ fn assemble(
 }
 
 fn signature(kind: SignatureType, now: SystemTime) -> anyhow::Result<SignatureBuilder> {
-    Ok(SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)?)
+    SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)
 }
 
 /// What the key is for, how long, and what senders may use. A version 4 key is likely to be used with GnuPG too, which does not read SEIPDv2.
@@ -232,7 +232,7 @@ fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
     // GnuPG writes and reads revocations under this label.
     let mut writer = armor::Writer::new(Vec::new(), armor::Kind::PublicKey)?;
     packet.serialize(&mut writer)?;
-    Ok(writer.finalize()?)
+    writer.finalize().map_err(anyhow::Error::from)
 }
 
 /// `Name <a@example.org>`, or the bare address; only what reads back as that address.
