@@ -25,7 +25,13 @@
 
 pub mod base;
 pub mod crypto;
+pub mod engine;
+mod face;
 pub mod keys;
 pub mod mail;
 pub mod protocol;
+pub mod report;
+pub mod store;
 pub mod verdict;
+
+pub use face::{decrypt, encrypt, sign, verify};

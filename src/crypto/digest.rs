@@ -1,5 +1,11 @@
 //! Digests by name.
 
+use std::{fmt, io};
+
+use aws_lc_rs::digest as fast;
+use md5::Digest as _;
+
+use super::Strength;
 use crate::base::{Error, Result};
 
 /// A hash function.
@@ -29,20 +35,62 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// Every hash function, in the order of their names.
+    pub const ALL: [Hash; 10] = [
+        Hash::Md5,
+        Hash::Ripemd160,
+        Hash::Sha1,
+        Hash::Sha224,
+        Hash::Sha256,
+        Hash::Sha384,
+        Hash::Sha512,
+        Hash::Sha3_256,
+        Hash::Sha3_384,
+        Hash::Sha3_512,
+    ];
+
     /// `sha256`, `sha3-256`, `md5`, `ripemd160`: as on the command line and in reports.
     pub fn name(self) -> &'static str {
-        todo!()
+        match self {
+            Hash::Md5 => "md5",
+            Hash::Ripemd160 => "ripemd160",
+            Hash::Sha1 => "sha1",
+            Hash::Sha224 => "sha224",
+            Hash::Sha256 => "sha256",
+            Hash::Sha384 => "sha384",
+            Hash::Sha512 => "sha512",
+            Hash::Sha3_256 => "sha3-256",
+            Hash::Sha3_384 => "sha3-384",
+            Hash::Sha3_512 => "sha3-512",
+        }
     }
 
-    /// Reads a name, in any case, with or without the dash after `sha`.
+    /// Reads a name, in any case and with dashes anywhere or nowhere: `SHA-256`, `sha256`, `sha3_256`, `RIPEMD-160`.
+    /// Anything else is a usage error.
     pub fn parse(name: &str) -> Result<Hash> {
-        let _ = name;
-        Err(Error::usage("todo"))
+        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
+        let wanted = plain(name);
+        Self::ALL.into_iter().find(|hash| plain(hash.name()) == wanted).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|hash| hash.name()).collect();
+            Error::usage(format!("digest {name:?}: not known")).with_hint(format!("one of {}", known.join(", ")))
+        })
     }
 
     /// The digest's length in octets.
     pub fn length(self) -> usize {
-        todo!()
+        match self {
+            Hash::Md5 => 16,
+            Hash::Ripemd160 | Hash::Sha1 => 20,
+            Hash::Sha224 => 28,
+            Hash::Sha256 | Hash::Sha3_256 => 32,
+            Hash::Sha384 | Hash::Sha3_384 => 48,
+            Hash::Sha512 | Hash::Sha3_512 => 64,
+        }
+    }
+
+    /// How strong it is in signatures.
+    pub fn strength(self) -> Strength {
+        Strength::of_digest(self.name())
     }
 
     /// The digest of `data`.
@@ -54,22 +102,165 @@ impl Hash {
 
     /// A running digest.
     pub fn digester(self) -> Digester {
-        todo!()
+        let state = match self {
+            Hash::Md5 => State::Md5(md5::Md5::new()),
+            Hash::Ripemd160 => State::Ripemd160(ripemd::Ripemd160::new()),
+            Hash::Sha1 => State::fast(&fast::SHA1_FOR_LEGACY_USE_ONLY),
+            Hash::Sha224 => State::fast(&fast::SHA224),
+            Hash::Sha256 => State::fast(&fast::SHA256),
+            Hash::Sha384 => State::fast(&fast::SHA384),
+            Hash::Sha512 => State::fast(&fast::SHA512),
+            Hash::Sha3_256 => State::fast(&fast::SHA3_256),
+            Hash::Sha3_384 => State::fast(&fast::SHA3_384),
+            Hash::Sha3_512 => State::fast(&fast::SHA3_512),
+        };
+        Digester { hash: self, state }
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
 /// A running digest. `Clone` keeps the state, so that one pass over the data serves several signatures.
 #[derive(Clone)]
-pub struct Digester(std::convert::Infallible);
+pub struct Digester {
+    hash: Hash,
+    state: State,
+}
 
 impl Digester {
-    /// Adds octets.
-    pub fn update(&mut self, data: &[u8]) {
-        let _ = data;
+    /// Which hash function it runs.
+    pub fn hash(&self) -> Hash {
+        self.hash
     }
 
-    /// The digest.
+    /// Adds octets.
+    pub fn update(&mut self, data: &[u8]) {
+        match &mut self.state {
+            State::Fast(state) => state.update(data),
+            State::Md5(state) => state.update(data),
+            State::Ripemd160(state) => state.update(data),
+        }
+    }
+
+    /// The digest, of [`Hash::length`] octets.
     pub fn finish(self) -> Vec<u8> {
-        todo!()
+        match self.state {
+            State::Fast(state) => state.finish().as_ref().to_vec(),
+            State::Md5(state) => state.finalize().to_vec(),
+            State::Ripemd160(state) => state.finalize().to_vec(),
+        }
+    }
+}
+
+impl fmt::Debug for Digester {
+    /// The state is left out: it may hold what is left of a secret message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digester({})", self.hash)
+    }
+}
+
+/// Adds everything that is written; never fails.
+impl io::Write for Digester {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.update(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+enum State {
+    Fast(fast::Context),
+    Md5(md5::Md5),
+    Ripemd160(ripemd::Ripemd160),
+}
+
+impl State {
+    fn fast(algorithm: &'static fast::Algorithm) -> Self {
+        State::Fast(fast::Context::new(algorithm))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn hex(octets: &[u8]) -> String {
+        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    /// RFC 1321 A.5; Dobbertin, Bosselaers, Preneel 1996; FIPS 180-4 and FIPS 202 examples by NIST.
+    const ABC: [(Hash, &str); 10] = [
+        (Hash::Md5, "900150983cd24fb0d6963f7d28e17f72"),
+        (Hash::Ripemd160, "8eb208f7e05d987a9b044a8e98c6b087f15a0bfc"),
+        (Hash::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        (Hash::Sha224, "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
+        (Hash::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            Hash::Sha384,
+            "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+        ),
+        (
+            Hash::Sha512,
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ),
+        (Hash::Sha3_256, "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532"),
+        (
+            Hash::Sha3_384,
+            "ec01498288516fc926459f58e2c6ad8df9b473cb0fc08c2596da7cf0e49be4b298d88cea927ac7f539f1edf228376d25",
+        ),
+        (
+            Hash::Sha3_512,
+            "b751850b1a57168a5693cd924b6b096e08f621827444f70d884f5d0240d2712e\
+             10e116e9192af3c91a7ec57647e3934057340b4cf408d5a56592f8274eec53f0",
+        ),
+    ];
+
+    #[test]
+    fn published_digests_of_abc() {
+        for (hash, expected) in ABC {
+            assert_eq!(hex(&hash.digest(b"abc")), expected, "{hash}");
+            assert_eq!(hash.length() * 2, expected.len(), "{hash}");
+        }
+    }
+
+    #[test]
+    fn a_clone_keeps_the_state_and_runs_on_alone() {
+        for hash in Hash::ALL {
+            let mut first = hash.digester();
+            first.write_all(b"a").unwrap();
+            let mut second = first.clone();
+            first.update(b"bc");
+            second.update(b"xy");
+            assert_eq!(first.finish(), hash.digest(b"abc"), "{hash}");
+            assert_eq!(second.finish(), hash.digest(b"axy"), "{hash}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_in_every_spelling() {
+        for hash in Hash::ALL {
+            assert_eq!(Hash::parse(hash.name()), Ok(hash));
+            assert_eq!(Hash::parse(&hash.name().to_ascii_uppercase()), Ok(hash));
+        }
+        assert_eq!(Hash::parse("SHA-256"), Ok(Hash::Sha256));
+        assert_eq!(Hash::parse("SHA3-256"), Ok(Hash::Sha3_256));
+        assert_eq!(Hash::parse("RIPEMD-160"), Ok(Hash::Ripemd160));
+        assert_eq!(Hash::parse("sha257").unwrap_err().to_string(), "digest \"sha257\": not known");
+    }
+
+    #[test]
+    fn debug_shows_no_state() {
+        assert_eq!(format!("{:?}", Hash::Sha256.digester()), "Digester(sha256)");
     }
 }

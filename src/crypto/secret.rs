@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Hash;
-use crate::base::{Result, Secret};
+use super::{Hash, Strength};
+use crate::base::{Error, Result, Secret};
 
 /// A private key that works but is never seen. Software keys and PKCS#11 tokens implement it.
 ///
@@ -18,7 +18,11 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
     /// the curve's length; for Ed25519 the 64 octets of RFC 8032; for DSA `r || s`, each of the subgroup order's length.
     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>>;
 
-    /// Undoes RSA encryption (or, for ElGamal, takes `g^k || m*y^k`, each of the modulus' length, and undoes PKCS#1 v1.5).
+    /// Undoes RSA encryption of `wrapped`, a big-endian number of the modulus' length (or, for ElGamal, takes
+    /// `g^k || m*y^k`, each of the prime's length, and undoes PKCS#1 v1.5).
+    ///
+    /// With [`Unwrap::RsaPkcs1`] wrong padding is no error: the answer is then as unpredictable as another key's would
+    /// be, and whoever asked finds out as late as with any wrong session key (see `crypto/rejection.rs`).
     fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Secret>;
 
     /// The shared secret with `peer`: an uncompressed point (X9.62, leading 4) answered by its x-coordinate,
@@ -52,6 +56,48 @@ pub enum KeyAlgorithm {
     Other(&'static str),
 }
 
+impl KeyAlgorithm {
+    /// The name in reports, with the size where the algorithm does not fix it: `rsa2048`, `dsa1024`, `ed25519`, `p256`.
+    pub fn name(self) -> String {
+        match self.bits() {
+            0 => self.family().to_owned(),
+            bits => format!("{}{bits}", self.family()),
+        }
+    }
+
+    /// How strong a key of this kind is.
+    pub fn strength(self) -> Strength {
+        Strength::of_key(self.family(), self.bits())
+    }
+
+    /// The refusal of what a key of this kind cannot do; `what` is `sign`, `decrypt`, `agree on a secret`, ...
+    pub fn refuses(self, what: impl fmt::Display) -> Error {
+        Error::no_key(format!("{} key: cannot {what}", self.name()))
+    }
+
+    fn family(self) -> &'static str {
+        match self {
+            KeyAlgorithm::Dsa(_) => "dsa",
+            KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => curve.name(),
+            KeyAlgorithm::Ed25519 => "ed25519",
+            KeyAlgorithm::Ed448 => "ed448",
+            KeyAlgorithm::Elgamal(_) => "elgamal",
+            KeyAlgorithm::Rsa(_) => "rsa",
+            KeyAlgorithm::X25519 => "x25519",
+            KeyAlgorithm::X448 => "x448",
+            KeyAlgorithm::Other(name) => name,
+        }
+    }
+
+    /// 0 where the family says all.
+    fn bits(self) -> usize {
+        match self {
+            KeyAlgorithm::Dsa(bits) | KeyAlgorithm::Elgamal(bits) | KeyAlgorithm::Rsa(bits) => bits,
+            _ => 0,
+        }
+    }
+}
+
 /// Weierstrass curves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -68,6 +114,30 @@ pub enum Curve {
     P384,
     /// FIPS 186-5.
     P521,
+}
+
+impl Curve {
+    /// The name in reports: `p256`, `brainpoolp256`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Curve::BrainpoolP256 => "brainpoolp256",
+            Curve::BrainpoolP384 => "brainpoolp384",
+            Curve::BrainpoolP512 => "brainpoolp512",
+            Curve::P256 => "p256",
+            Curve::P384 => "p384",
+            Curve::P521 => "p521",
+        }
+    }
+
+    /// The length in octets of a coordinate, and of a scalar.
+    pub fn length(self) -> usize {
+        match self {
+            Curve::BrainpoolP256 | Curve::P256 => 32,
+            Curve::BrainpoolP384 | Curve::P384 => 48,
+            Curve::BrainpoolP512 => 64,
+            Curve::P521 => 66,
+        }
+    }
 }
 
 /// How a digest is signed.
@@ -92,6 +162,6 @@ pub enum Scheme {
 pub enum Unwrap {
     /// RSAES-OAEP with MGF1 of the same hash and an empty label (RFC 8017, section 7.1).
     RsaOaep(Hash),
-    /// RSAES-PKCS1-v1_5 (RFC 8017, section 7.2). Failure must not be told apart from success by time.
+    /// RSAES-PKCS1-v1_5 (RFC 8017, section 7.2), with implicit rejection.
     RsaPkcs1,
 }

@@ -2,18 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Handle, Keys, ProtocolName, Record, Want};
+use super::{Binding, Handle, Keys, Locked, ProtocolName, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
     mail::Address,
 };
 
-/// Records, unlocked secret keys, and passwords.
+/// Records, secret keys (unlocked, or unlocked when asked for), and passwords.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     records: Vec<Arc<Record>>,
     secrets: BTreeMap<Handle, Arc<dyn SecretKey>>,
+    locked: BTreeMap<Handle, Arc<dyn Locked>>,
     passwords: Vec<Secret>,
 }
 
@@ -33,6 +34,11 @@ impl Memory {
         self.secrets.insert(key, secret);
     }
 
+    /// Adds the secret parts of the keys with these fingerprints, unlocked on the first request for each.
+    pub fn add_locked(&mut self, keys: impl IntoIterator<Item = Handle>, locked: Arc<dyn Locked>) {
+        self.locked.extend(keys.into_iter().map(|key| (key, Arc::clone(&locked))));
+    }
+
     /// Adds a password for messages that are encrypted to one.
     pub fn add_password(&mut self, password: Secret) {
         self.passwords.push(password);
@@ -46,7 +52,11 @@ impl Keys for Memory {
     }
 
     fn secret(&self, _record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
-        Ok(self.secrets.get(key).cloned())
+        match (self.secrets.get(key), self.locked.get(key)) {
+            (Some(secret), _) => Ok(Some(Arc::clone(secret))),
+            (None, Some(locked)) => locked.unlock(key),
+            (None, None) => Ok(None),
+        }
     }
 
     fn passwords(&self) -> Result<Vec<Secret>> {
@@ -63,5 +73,5 @@ fn wanted(record: &Record, want: &Want<'_>) -> bool {
 }
 
 fn bound(record: &Record, address: &Address) -> bool {
-    record.bindings.iter().any(|binding| matches!(binding, super::Binding::Address(a) if a == address))
+    record.bindings.iter().any(|binding| matches!(binding, Binding::Address(bound) if bound == address))
 }

@@ -1,11 +1,15 @@
 //! Keys: anything that answers which certificates there are, which secret belongs to one, and what the owner
 //! of this machine says about whose they are.
 
+mod chain;
+mod locked;
 mod memory;
 mod record;
 
 use std::sync::Arc;
 
+pub use chain::Chain;
+pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
 pub use record::{Authenticated, Binding, Handle, ProtocolName, Record};
 

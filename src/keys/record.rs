@@ -120,7 +120,7 @@ impl Record {
                 Binding::UserIds => believed.extend(certified.iter().cloned().map(Authenticated)),
             }
         }
-        believed.sort_by(|a, b| a.0.to_string().cmp(&b.0.to_string()));
+        believed.sort_by_cached_key(|one| one.0.to_string());
         believed.dedup();
         believed
     }

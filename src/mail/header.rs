@@ -98,6 +98,11 @@ impl<'a> Edit<'a> {
         Edit { mbox, fields, top: Vec::new(), line_break }
     }
 
+    /// Starts from the fields of `part`, for a header that stands within a message: without an mbox `From ` line.
+    pub fn within(part: Part<'a>) -> Self {
+        Edit { mbox: None, ..Self::new(part) }
+    }
+
     /// Deletes every field of that name (any case).
     pub fn delete(&mut self, name: &str) {
         self.fields.retain(|field| !field.is(name));

@@ -97,7 +97,7 @@ pub enum Mode {
 pub fn protect(message: &Message, mode: Mode) -> (Edit<'_>, Edit<'_>) {
     let mut outer = Edit::new(message.root());
     outer.retain(|field| !is_content(field));
-    let mut payload = Edit::new(message.root());
+    let mut payload = Edit::within(message.root());
     payload
         .retain(|field| (is_content(field) || field.is("MIME-Version") || is_copied(field)) && !field.is("HP-Outer"));
     payload.delete("Content-Type");

@@ -37,6 +37,24 @@ pub struct Claim {
     pub span: Span,
 }
 
+impl Claim {
+    /// Whether it is about all of `part`, or all of its body: then it is a layer; otherwise there is text beside it.
+    pub fn is_whole(&self, part: Part<'_>) -> bool {
+        self.span == part.span() || self.span == part.body_span()
+    }
+
+    /// `pgp signed`, for people.
+    pub fn words(&self) -> String {
+        let kind = match self.kind {
+            ClaimKind::Encrypted => "encrypted",
+            ClaimKind::Inline => "inline message",
+            ClaimKind::InlineSigned => "inline signed",
+            ClaimKind::Signed => "signed",
+        };
+        format!("{} {kind}", self.protocol.name())
+    }
+}
+
 /// What a claim says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimKind {

@@ -1,14 +1,74 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156), with Sequoia behind our private-key handle.
 
-// open.rs       peel one layer: PGP/MIME, inline, packets                (claim, open)
-// packets.rs    the walk over OpenPGP packets: decrypt, decompress, literal, signatures
+mod armor;
+mod armored;
+mod cert;
+mod chunks;
+mod encrypt;
+pub mod generate;
+mod inline;
+pub mod keyfile;
+mod literal;
+mod open;
+mod packets;
+mod plan;
+mod public;
+mod seal;
+mod secret;
+mod select;
+mod sessions;
+mod sign;
+mod suite;
+pub mod summary;
+mod verify;
+
+// armor.rs      undo armour and the cleartext framework
+// chunks.rs     a reader that frees what it has read
+// open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
+// packets.rs    the walk over OpenPGP packets: containers, literal, signatures
+// sessions.rs   session keys, tried against every secret key and password
+// public.rs     check a digest under a public key
 // verify.rs     judge one signature: the one place that calls Matches::assertion
-// seal.rs       sign and encrypt, the shapes of RFC 3156
-// suite.rs      names and numbers of algorithms, their strength
-// cert.rs       certificates: describe key files, select keys for an address and a use, say why not
+// seal.rs       sign and encrypt: the shapes of RFC 3156, written in one pass
+// inline.rs     the inline shapes: cleartext framework, armour in the text
+// plan.rs       what is decided before the first octet: who signs, who reads
+// select.rs     which certificate an address means
+// sign.rs       signatures over octets that stream by
+// encrypt.rs    encrypted session keys, and the container's ciphertext as it streams by
+// literal.rs    a literal data packet of unknown length
+// armored.rs    write armour
+// suite.rs      names and numbers of algorithms
+// cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
 // generate.rs   new keys
 
-/// OpenPGP as a [`Protocol`](super::Protocol).
+use std::io::Write;
+
+use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
+use crate::{
+    base::{Budget, Result},
+    keys::ProtocolName,
+    mail::{Message, Part},
+};
+
+/// OpenPGP as a [`Protocol`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pgp;
+
+impl Protocol for Pgp {
+    fn name(&self) -> ProtocolName {
+        ProtocolName::Pgp
+    }
+
+    fn claim(&self, part: Part<'_>) -> Option<Claim> {
+        open::claim(part)
+    }
+
+    fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+        open::open(message, claim, context, budget)
+    }
+
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, context, out)
+    }
+}

@@ -1,0 +1,45 @@
+# `just` alone lists what there is.
+
+_list:
+    @just --list --unsorted
+
+# the main job, from nothing: two identities, a message signed, encrypted, decrypted, verified
+tour:
+    cargo run --release --example tour
+
+# all tests; programs and suites that are absent are skipped, loudly
+test *ARGS:
+    cargo test {{ ARGS }}
+
+# all tests; absence fails
+test-all:
+    POSTSEAL_REQUIRE_ALL=1 cargo test
+
+# the floor plan alone
+layers:
+    cargo test --test layers
+
+# formatting and lints, as CI has them
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# what CI runs, whole
+ci:
+    .ci/run
+
+# the figures of docs/performance.md
+bench *ARGS:
+    cargo bench {{ ARGS }}
+
+# licences, advisories, sources (needs cargo-deny)
+deny:
+    cargo deny check
+
+# fuzz one target for a minute (needs cargo-fuzz and a nightly toolchain)
+fuzz TARGET:
+    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time=60
+
+# the documentation of the library
+doc:
+    cargo doc --no-deps --open

@@ -1,0 +1,258 @@
+//! What can be typed. Nothing here does anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+/// Signs, encrypts, verifies and decrypts mail.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postseal",
+    version,
+    about,
+    long_about = "Signs, encrypts, verifies and decrypts mail.\n\nA message is read from FILE or standard input and written to standard output or -o. \
+                  Data goes to standard output, everything else to standard error. Output appears whole or not at all.",
+    after_help = "Exit status: 0 done (verify: the required standing was reached), 1 the verdict is below it, 64 usage, 65 malformed input, \
+                  66 no such input, 69 unavailable, 73 cannot create, 74 I/O, 75 try again, 77 no usable key or not permitted, 78 configuration.",
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every verb")]
+pub(crate) struct Common {
+    /// Certificates, keyrings and secret keys for this run, in any format that postseal reads; each vouches for its user IDs
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Where keys are kept [default: $POSTSEAL_HOME, or postseal in the data directory]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) home: Option<PathBuf>,
+    /// Passphrases, one a line, each tried
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Passphrases, one a line, from an inherited file descriptor
+    #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
+    pub(crate) passphrase_fd: Option<u32>,
+    /// Judge as of this time (RFC 3339) instead of now
+    #[arg(long, global = true, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// The largest message taken, in octets; K, M and G are understood
+    #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    pub(crate) max_size: usize,
+    /// Let weak and broken algorithms count, and write them on request
+    #[arg(long, global = true)]
+    pub(crate) legacy: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Sign a message
+    Sign(Sign),
+    /// Encrypt a message, and sign it with --sign
+    Encrypt(Encrypt),
+    /// Write the message as it was written; the verdict goes to standard error
+    Decrypt(Decrypt),
+    /// Say who vouches for each message
+    Verify(Verify),
+    /// Draw the tree of parts and layers; needs no key
+    Inspect(Inspect),
+    /// Write the exact bytes that a signature would cover
+    Canon(Canon),
+    /// Write the digest of a file, or of its canonical form
+    Digest(Digest),
+    /// Generate, import, export, list, trust and remove keys
+    Key(super::cmd::key::Key),
+    /// Write a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// Where they go
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+}
+
+/// Which protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// OpenPGP: PGP/MIME, or inline with --inline
+    Pgp,
+}
+
+/// Options of both sealing verbs.
+#[derive(Args, Debug)]
+pub(crate) struct Shaping {
+    /// The protocol
+    #[arg(short, long, value_enum, default_value = "pgp")]
+    pub(crate) format: Format,
+    /// Sign as this address instead of the author in From
+    #[arg(long = "as", value_name = "ADDRESS", conflicts_with = "key")]
+    pub(crate) signer: Option<String>,
+    /// Sign with this key (fingerprint or key ID); several sign in parallel
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Vec<String>,
+    /// As text in the body instead of MIME parts: for readers that know no PGP/MIME
+    #[arg(long)]
+    pub(crate) inline: bool,
+    /// Protect the header too (RFC 9788)
+    #[arg(long)]
+    pub(crate) protect_headers: bool,
+    /// The digest of the signature [default: by key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) digest: Option<String>,
+    /// Cut the result into message/partial pieces of at most this size: OUT.1, OUT.2, ...
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]
+    pub(crate) split: Option<usize>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// One message in, one out.
+#[derive(Args, Debug)]
+pub(crate) struct Files {
+    /// Where the result goes; appears whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// The message [default: standard input]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: Option<PathBuf>,
+}
+
+/// Sign a message. The header survives; Content-* fields move into the signed part.
+#[derive(Args, Debug)]
+pub(crate) struct Sign {
+    #[command(flatten)]
+    pub(crate) shaping: Shaping,
+    /// One armoured block that shows nothing without software (with --inline)
+    #[arg(long)]
+    pub(crate) opaque: bool,
+}
+
+/// Encrypt a message. A body that is already encrypted is passed on as it is.
+#[derive(Args, Debug)]
+pub(crate) struct Encrypt {
+    /// A recipient
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pub(crate) to: Vec<String>,
+    /// A recipient who is not named in the message
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pub(crate) hidden_to: Vec<String>,
+    /// Encrypt to each passphrase of --passphrase-file too
+    #[arg(long)]
+    pub(crate) password: bool,
+    /// Sign too
+    #[arg(long)]
+    pub(crate) sign: bool,
+    /// A signed message within an encrypted one (RFC 3156, section 6.1), instead of both in one
+    #[arg(long, requires = "sign", conflicts_with = "inline")]
+    pub(crate) nested: bool,
+    /// The cipher [default: what all recipients prefer]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cipher: Option<String>,
+    /// Encrypt even what is already encrypted
+    #[arg(long)]
+    pub(crate) again: bool,
+    #[command(flatten)]
+    pub(crate) shaping: Shaping,
+}
+
+/// Decrypt a message, or the message/partial pieces of one.
+#[derive(Args, Debug)]
+pub(crate) struct Decrypt {
+    /// The verdict as one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the result goes; appears whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// The message, or all pieces of it in any order [default: standard input]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: Vec<PathBuf>,
+}
+
+/// Verify messages; message/partial pieces are put together first, in any order.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// The standing that is good enough
+    #[arg(long, value_enum, default_value = "authentic")]
+    pub(crate) require: Require,
+    /// One JSON object a message, one line each
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The messages [default: standard input]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: Vec<PathBuf>,
+}
+
+/// What `verify` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Require {
+    /// The author shown vouches for the whole message
+    Authentic,
+    /// Somebody vouches for the whole message
+    Signed,
+}
+
+/// Inspect a message: nothing is verified or decrypted.
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Canonical forms.
+#[derive(Args, Debug)]
+pub(crate) struct Canon {
+    /// Whose rules
+    #[arg(long, value_enum)]
+    pub(crate) form: Form,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Canonical forms that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// The MIME part that PGP/MIME signs: 7-bit, CRLF, no trailing white space (RFC 3156)
+    Pgp,
+}
+
+/// Digests.
+#[derive(Args, Debug)]
+pub(crate) struct Digest {
+    /// md5, sha1, ripemd160, sha224, sha256, sha384, sha512, sha3-256, sha3-384, sha3-512
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) algorithm: String,
+    /// Of the canonical form instead of the file as it is
+    #[arg(long, value_enum)]
+    pub(crate) form: Option<Form>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// `64M`: octets, with K, M or G for powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1024),
+        Some((at, 'm' | 'M')) => (&text[..at], 1024 * 1024),
+        Some((at, 'g' | 'G')) => (&text[..at], 1024 * 1024 * 1024),
+        _ => (text, 1),
+    };
+    let number: usize = digits.parse().map_err(|_| "not a size such as 64M".to_owned())?;
+    number.checked_mul(unit).filter(|size| *size > 0).ok_or_else(|| "out of range".to_owned())
+}

@@ -1,0 +1,242 @@
+//! Certificates for people, and as JSON. Everything that a certificate says of itself is escaped.
+
+use std::{fmt::Write, sync::Arc, time::SystemTime};
+
+use anstyle::{AnsiColor, Style};
+use postseal::{
+    base::{Error, Result, rfc3339},
+    crypto::Legacy,
+    keys::{Binding, Record},
+    protocol::pgp::summary::{Key, State, Summary, summarize},
+    report::printable,
+};
+use serde::Serialize;
+
+/// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
+pub(super) fn list(records: &[Arc<Record>], at: SystemTime, json: bool) -> Result<String> {
+    if json {
+        return objects(records, at);
+    }
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records {
+        let summary = summarize(record, at, Legacy::Refuse)?;
+        let Some(primary) = summary.keys.first() else { continue };
+        rows.push([
+            record.fingerprint.to_string(),
+            primary.algorithm.name(),
+            (if record.secrets.is_empty() { "public" } else { "secret" }).to_owned(),
+            worth(primary),
+            addresses(record),
+        ]);
+    }
+    Ok(aligned(&rows))
+}
+
+/// Everything that each says.
+pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, json: bool) -> Result<String> {
+    if json {
+        return objects(records, at);
+    }
+    let mut text = String::new();
+    for (number, record) in records.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        certificate(&mut text, record, &summarize(record, at, Legacy::Refuse)?);
+    }
+    Ok(text)
+}
+
+/// One line for what importing did.
+pub(super) fn change(what: &str, record: &Record) -> String {
+    let secret = if record.secrets.is_empty() { "" } else { " with its secret key" };
+    let claimed: Vec<String> = record.claimed.iter().map(|address| printable(&address.to_string())).collect();
+    format!("{what:<9}  {}  {}{secret}\n", record.fingerprint, claimed.join(", "))
+}
+
+fn certificate(text: &mut String, record: &Record, summary: &Summary) {
+    let mut field = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{BOLD}{name:<12}{BOLD:#} {value}");
+    };
+    field("certificate", &format!("{}  OpenPGP version {}", record.fingerprint, summary.version));
+    for user_id in &summary.user_ids {
+        field("user id", &format!("{}{}", printable(&user_id.text), flaw(&user_id.state)));
+    }
+    for (number, key) in summary.keys.iter().enumerate() {
+        let secret = if record.secrets.contains(&key.fingerprint) { "secret" } else { "public" };
+        let what = format!("{}  {}  {}  {secret}", key.fingerprint, key.algorithm.name(), key.uses.join(", "));
+        field(if number == 0 { "key" } else { "subkey" }, &what);
+        field("", &format!("made {}, {}", day(key.created), worth(key)));
+    }
+    match trusted(record).as_slice() {
+        [] => field("trusted for", "nothing"),
+        all => all.iter().for_each(|one| field("trusted for", one)),
+    }
+}
+
+fn trusted(record: &Record) -> Vec<String> {
+    let name = |binding: &Binding| match binding {
+        Binding::Address(address) => Some(printable(&address.to_string())),
+        Binding::UserIds => Some("its user IDs".to_owned()),
+        _ => None,
+    };
+    record.bindings.iter().filter_map(name).collect()
+}
+
+/// The addresses, the trusted ones marked.
+fn addresses(record: &Record) -> String {
+    let whole = record.bindings.contains(&Binding::UserIds);
+    let bound = record.bindings.iter().filter_map(|binding| match binding {
+        Binding::Address(address) => Some(address),
+        _ => None,
+    });
+    let claimed = record.claimed.iter().filter(|address| !bound.clone().any(|one| one == *address));
+    let name = |address: &_, trusted: bool| {
+        let mark = if trusted { format!(" {GREEN}(trusted){GREEN:#}") } else { String::new() };
+        format!("{}{mark}", printable(&format!("{address}")))
+    };
+    let all = bound.clone().map(|address| name(address, true)).chain(claimed.map(|address| name(address, whole)));
+    all.collect::<Vec<_>>().join(", ")
+}
+
+fn worth(key: &Key) -> String {
+    match (&key.state, key.expires) {
+        (State::Good, None) => "good".to_owned(),
+        (State::Good, Some(end)) => format!("good until {}", day(end)),
+        (State::Expired, Some(end)) => format!("{RED}expired {}{RED:#}", day(end)),
+        (state, _) => flaw(state).trim_start().to_owned(),
+    }
+}
+
+fn flaw(state: &State) -> String {
+    let why = match state {
+        State::Good => return String::new(),
+        State::Expired => "expired".to_owned(),
+        State::NotYetValid => "not yet valid".to_owned(),
+        State::Rejected(why) => format!("rejected: {}", printable(why)),
+        State::Revoked(why) => format!("revoked: {}", printable(why)),
+        _ => "of no known worth".to_owned(),
+    };
+    format!("  {RED}{why}{RED:#}")
+}
+
+/// Columns as wide as their widest field, which is measured as it is seen.
+fn aligned(rows: &[[String; 5]]) -> String {
+    let seen = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
+    let mut widths = [0; 5];
+    for row in rows {
+        for (width, field) in widths.iter_mut().zip(row) {
+            *width = seen(field).max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (width, field) in widths.iter().zip(row) {
+            line.push_str(field);
+            line.extend(std::iter::repeat_n(' ', width - seen(field) + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `2026-11-23`.
+fn day(time: SystemTime) -> String {
+    rfc3339(time).chars().take_while(|c| *c != 'T').collect()
+}
+
+fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
+    let mut text = String::new();
+    for record in records {
+        let summary = summarize(record, at, Legacy::Refuse)?;
+        let object = serde_json::to_string(&Certificate::new(record, &summary));
+        text.push_str(&object.map_err(|error| Error::usage(error.to_string()))?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct Certificate {
+    fingerprint: String,
+    protocol: &'static str,
+    version: u8,
+    user_ids: Vec<UserIdObject>,
+    keys: Vec<KeyObject>,
+    trusted_addresses: Vec<String>,
+    trusted_user_ids: bool,
+}
+
+#[derive(Serialize)]
+struct UserIdObject {
+    text: String,
+    state: &'static str,
+    why: Option<String>,
+}
+
+#[derive(Serialize)]
+struct KeyObject {
+    fingerprint: String,
+    algorithm: String,
+    strength: &'static str,
+    created: String,
+    expires: Option<String>,
+    uses: Vec<&'static str>,
+    state: &'static str,
+    why: Option<String>,
+    secret: bool,
+}
+
+impl Certificate {
+    fn new(record: &Record, summary: &Summary) -> Self {
+        let user_ids = summary.user_ids.iter().map(|user_id| {
+            let (state, why) = words(&user_id.state);
+            UserIdObject { text: user_id.text.clone(), state, why }
+        });
+        let keys = summary.keys.iter().map(|key| {
+            let (state, why) = words(&key.state);
+            KeyObject {
+                fingerprint: key.fingerprint.to_string(),
+                algorithm: key.algorithm.name(),
+                strength: key.algorithm.strength().name(),
+                created: rfc3339(key.created),
+                expires: key.expires.map(rfc3339),
+                uses: key.uses.clone(),
+                state,
+                why,
+                secret: record.secrets.contains(&key.fingerprint),
+            }
+        });
+        let bound = record.bindings.iter().filter_map(|binding| match binding {
+            Binding::Address(address) => Some(address.to_string()),
+            _ => None,
+        });
+        Certificate {
+            fingerprint: record.fingerprint.to_string(),
+            protocol: record.protocol.name(),
+            version: summary.version,
+            user_ids: user_ids.collect(),
+            keys: keys.collect(),
+            trusted_addresses: bound.collect(),
+            trusted_user_ids: record.bindings.contains(&Binding::UserIds),
+        }
+    }
+}
+
+fn words(state: &State) -> (&'static str, Option<String>) {
+    match state {
+        State::Expired => ("expired", None),
+        State::Good => ("good", None),
+        State::NotYetValid => ("not-yet-valid", None),
+        State::Rejected(why) => ("rejected", Some(why.clone())),
+        State::Revoked(why) => ("revoked", Some(why.clone())),
+        _ => ("unknown", None),
+    }
+}
+
+const BOLD: Style = Style::new().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
+const RED: Style = AnsiColor::Red.on_default();

@@ -1,0 +1,25 @@
+//! Completions and manual pages, made from the same definitions as the command line itself.
+
+use std::{path::Path, process::ExitCode};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use postseal::base::{Error, Kind, Result};
+
+use crate::cli::{args::Arguments, show};
+
+/// Writes the completion script to standard output.
+pub(crate) fn completions(shell: Shell) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "postseal", &mut script);
+    show::data(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes `postseal.1` and one page for each verb.
+pub(crate) fn pages(directory: &Path) -> Result<ExitCode> {
+    clap_mangen::generate_to(Arguments::command(), directory).map_err(|e| {
+        Error::new(Kind::CannotCreate, format!("{}: {}", directory.display(), e.to_string().to_lowercase()))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,8 @@
+//! The verbs. Each builds what it needs from its flags and calls the engine.
+
+pub(crate) mod key;
+pub(crate) mod look;
+pub(crate) mod manual;
+pub(crate) mod open;
+pub(crate) mod pieces;
+pub(crate) mod seal;

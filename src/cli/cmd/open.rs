@@ -1,0 +1,80 @@
+//! Verbs that open: verify and decrypt.
+
+use std::process::ExitCode;
+
+use postseal::{
+    base::{Error, Result},
+    engine::Opening,
+    report::{self, Report},
+    verdict::Standing,
+};
+
+use super::pieces::wholes;
+use crate::cli::{
+    args::{Decrypt, Require, Verify},
+    output::{Output, Privacy},
+    session::Session,
+    show,
+};
+
+/// Reports every message; the exit code is that of the first that could not be opened, else 1 when one stands too low.
+pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
+    let required = match what.require {
+        Require::Authentic => Standing::Authentic,
+        Require::Signed => Standing::Signed,
+    };
+    let mut failed: Option<Error> = None;
+    let mut reached = true;
+    for (label, message) in wholes(&what.input, session) {
+        let opened = message.and_then(|message| session.open(message));
+        let problem = match opened {
+            Ok(opening) => {
+                show::data(&rendered(&opening, &label, what.json))?;
+                reached &= opening.verdict().standing() >= required;
+                opening.error().cloned()
+            }
+            Err(error) => Some(error),
+        };
+        if let Some(error) = problem {
+            show::error(&error);
+            failed.get_or_insert(error);
+        }
+    }
+    Ok(match failed {
+        Some(error) => ExitCode::from(show::exit_code(error.kind())),
+        None if reached => ExitCode::SUCCESS,
+        None => ExitCode::from(1),
+    })
+}
+
+/// Writes the message as it was written; the verdict goes to standard error.
+pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
+    let mut output = Output::create(what.output.as_deref(), &what.input, Privacy::Owner)?;
+    let mut messages = wholes(&what.input, session);
+    let Some((label, message)) = messages.next() else { return Err(Error::usage("no message")) };
+    let opening = session.open(message?)?;
+    if messages.next().is_some() {
+        return Err(Error::usage("more than one message").with_hint("several files must be the pieces of one message"));
+    }
+    if let Some(error) = opening.error() {
+        return Err(error.clone());
+    }
+    if opening.verdict().layers().is_empty() {
+        return Err(Error::malformed(&label, "nothing in it is encrypted or signed as a whole"));
+    }
+    opening.write(&mut output)?;
+    output.commit()?;
+    show::aside(&rendered(&opening, &label, what.json));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rendered(opening: &Opening, label: &str, json: bool) -> String {
+    let report = Report {
+        file: label,
+        verdict: opening.verdict(),
+        subject: opening.subject(),
+        headers: opening.headers(),
+        error: opening.error(),
+    };
+    if json { report::json(&report) + "\n" } else { report::text(&report) }
+}

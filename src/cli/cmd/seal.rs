@@ -1,0 +1,129 @@
+//! Verbs that seal: sign and encrypt.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use postseal::{
+    base::{Error, Result},
+    crypto::Hash,
+    keys::{Handle, ProtocolName},
+    mail::{Address, Message},
+    protocol::{Headers, Recipient, Seal, Sealed, Shape, Signer},
+};
+
+use super::pieces;
+use crate::cli::{
+    args::{Encrypt, Format, Shaping, Sign},
+    input,
+    output::{Output, Privacy},
+    session::Session,
+    show,
+};
+
+/// Signs.
+pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
+    let shape = match (what.shaping.inline, what.opaque) {
+        (false, false) => Shape::Mime,
+        (true, false) => Shape::Inline,
+        (true, true) => Shape::InlineOpaque,
+        (false, true) => {
+            return Err(Error::usage("--opaque: OpenPGP has no opaque MIME form").with_hint("add --inline"));
+        }
+    };
+    let how = Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? };
+    let message = read(&what.shaping, session)?;
+    seal(&what.shaping, &how, &message, session)
+}
+
+/// Encrypts, and signs on request.
+pub(crate) fn encrypt(what: &Encrypt, session: &Session) -> Result<ExitCode> {
+    let named = what.to.iter().map(|address| Ok(Recipient::Named(Address::parse(address)?)));
+    let hidden = what.hidden_to.iter().map(|address| Ok(Recipient::Hidden(Address::parse(address)?)));
+    let to: Vec<Recipient> = named.chain(hidden).collect::<Result<_>>()?;
+    if to.is_empty() && !what.password {
+        return Err(Error::usage("no recipient").with_hint("--to ADDRESS, or --password"));
+    }
+    let shape = match (what.shaping.inline, what.nested) {
+        (true, _) => Shape::Inline,
+        (false, true) => Shape::Nested,
+        (false, false) => Shape::Mime,
+    };
+    if !what.sign && (what.shaping.signer.is_some() || !what.shaping.key.is_empty()) {
+        return Err(Error::usage("a signer is named, but nothing is signed").with_hint("add --sign"));
+    }
+    let how = Seal {
+        sign: if what.sign { signers(&what.shaping)? } else { Vec::new() },
+        to,
+        passwords: if what.password { session.given_passphrases()? } else { Vec::new() },
+        shape,
+        cipher: what.cipher.clone(),
+        ..shaped(&what.shaping)?
+    };
+    let message = read(&what.shaping, session)?;
+    if !what.again && session.engine_without_keys().is_encrypted(&message) {
+        show::warning("already encrypted; passed on as it is (--again encrypts once more)");
+        return pass_on(&what.shaping, &message);
+    }
+    seal(&what.shaping, &how, &message, session)
+}
+
+fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
+    if let Some(address) = &shaping.signer {
+        return Ok(vec![Signer::Address(Address::parse(address)?)]);
+    }
+    if shaping.key.is_empty() {
+        return Ok(vec![Signer::Author]);
+    }
+    shaping.key.iter().map(|key| Ok(Signer::Key(Handle::parse(key)?))).collect()
+}
+
+fn shaped(shaping: &Shaping) -> Result<Seal> {
+    Ok(Seal {
+        headers: if shaping.protect_headers { Headers::Protected } else { Headers::Outside },
+        digest: shaping.digest.as_deref().map(Hash::parse).transpose()?,
+        ..Seal::default()
+    })
+}
+
+fn read(shaping: &Shaping, session: &Session) -> Result<Message> {
+    input::message(shaping.files.input.as_deref(), &mut session.budget())
+}
+
+fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> Result<ExitCode> {
+    let protocol = match shaping.format {
+        Format::Pgp => ProtocolName::Pgp,
+    };
+    let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
+    let output = shaping.files.output.as_deref();
+    let sealed = match (shaping.split, output) {
+        (Some(size), Some(output)) => {
+            let mut octets = Vec::new();
+            let sealed = session.seal(protocol, message, how, &mut octets)?;
+            pieces::write(octets, size, output, &inputs, session)?;
+            sealed
+        }
+        _ => {
+            let mut output = Output::create(output, &inputs, Privacy::Umask)?;
+            let sealed = session.seal(protocol, message, how, &mut output)?;
+            output.commit()?;
+            sealed
+        }
+    };
+    tell(&sealed);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pass_on(shaping: &Shaping, message: &Message) -> Result<ExitCode> {
+    use std::io::Write;
+    let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
+    let mut output = Output::create(shaping.files.output.as_deref(), &inputs, Privacy::Umask)?;
+    output.write_all(message.octets()).map_err(|e| Error::io("output", &e))?;
+    output.commit()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Quiet when all is well, as `gpg` and `openssl` are in scripts; warnings always.
+fn tell(sealed: &Sealed) {
+    for warning in &sealed.warnings {
+        show::warning(warning);
+    }
+}

@@ -1,0 +1,58 @@
+//! Messages from files and standard input, read once.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use postseal::{
+    base::{Budget, Error, Kind, Result},
+    mail::Message,
+};
+
+/// The octets of a file, or of standard input for `None` and `-`; refused when there are more than the Budget allows.
+pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
+    match name.filter(|name| name.as_os_str() != "-") {
+        None => limited(io::stdin().lock(), 0, "standard input", budget),
+        Some(name) => {
+            let place = name.display().to_string();
+            let file = File::open(name).map_err(|e| missing(&place, &e))?;
+            let metadata = file.metadata().map_err(|e| missing(&place, &e))?;
+            if metadata.is_dir() {
+                return Err(Error::new(Kind::NoInput, format!("{place}: is a directory")));
+            }
+            limited(file, usize::try_from(metadata.len()).unwrap_or(0), &place, budget)
+        }
+    }
+}
+
+/// The message in a file or on standard input.
+pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Message> {
+    let octets = octets(name, budget)?;
+    Message::parse(octets, budget)
+}
+
+/// What a report calls the file.
+pub(crate) fn label(name: Option<&PathBuf>) -> String {
+    name.map_or_else(|| "-".to_owned(), |name| name.display().to_string())
+}
+
+fn limited(mut from: impl Read, expected: usize, place: &str, budget: &Budget) -> Result<Vec<u8>> {
+    let limit = budget.limits().message;
+    let too_large =
+        || Error::malformed(place, format!("more than {limit} octets")).with_hint("--max-size takes larger messages");
+    if expected > limit {
+        return Err(too_large());
+    }
+    // One more than expected, so that the end of the file is found without growing.
+    let mut octets = Vec::with_capacity(expected.saturating_add(1));
+    let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    from.by_ref().take(more).read_to_end(&mut octets).map_err(|e| Error::io(place, &e))?;
+    if octets.len() > limit { Err(too_large()) } else { Ok(octets) }
+}
+
+/// An input that cannot be opened is not there for us, whatever the reason.
+fn missing(place: &str, error: &io::Error) -> Error {
+    Error::new(Kind::NoInput, format!("{place}: {}", error.to_string().to_lowercase()))
+}

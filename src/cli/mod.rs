@@ -1,0 +1,53 @@
+//! The command line: the one place that knows the terminal, the environment and the home directory.
+
+mod args;
+mod cmd;
+mod input;
+mod output;
+mod session;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+use session::Session;
+
+/// Parses the command line, does what it says, and answers with the exit code.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let done = Session::new(arguments.common).and_then(|session| dispatch(arguments.verb, &session));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            show::error(&error);
+            ExitCode::from(show::exit_code(error.kind()))
+        }
+    }
+}
+
+fn dispatch(verb: Verb, session: &Session) -> postseal::base::Result<ExitCode> {
+    match verb {
+        Verb::Sign(sign) => cmd::seal::sign(&sign, session),
+        Verb::Encrypt(encrypt) => cmd::seal::encrypt(&encrypt, session),
+        Verb::Decrypt(decrypt) => cmd::open::decrypt(&decrypt, session),
+        Verb::Verify(verify) => cmd::open::verify(&verify, session),
+        Verb::Inspect(inspect) => cmd::look::inspect(&inspect, session),
+        Verb::Canon(canon) => cmd::look::canon(&canon, session),
+        Verb::Digest(digest) => cmd::look::digest(&digest, session),
+        Verb::Key(key) => cmd::key::run(&key, session),
+        Verb::Completions { shell } => cmd::manual::completions(shell),
+        Verb::Man { directory } => cmd::manual::pages(&directory),
+    }
+}
+
+/// Help and version are answers; anything else is a usage error (64), where clap would say 2.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    // Nobody can be told when the stream is gone.
+    let _ = refusal.print();
+    if refusal.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,134 @@
+//! Output that appears whole or not at all.
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use postseal::base::{Error, Kind, Result};
+use tempfile::{NamedTempFile, SpooledTempFile};
+
+/// Who may read a new output file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    /// The owner alone: it holds what was encrypted.
+    Owner,
+    /// As the umask says.
+    Umask,
+}
+
+/// A place for output. What is written is seen when [`Output::commit`] is called, and never if it is not.
+pub(crate) enum Output {
+    /// A new file that takes the name at the end.
+    File { temporary: NamedTempFile, name: PathBuf },
+    /// Standard output, a pipe or a device: held back until the end.
+    Stream { spool: SpooledTempFile, name: Option<PathBuf> },
+}
+
+impl Output {
+    /// Standard output, or the file `name`, which must not be one of `inputs`.
+    pub(crate) fn create(name: Option<&Path>, inputs: &[PathBuf], privacy: Privacy) -> Result<Self> {
+        let name = match name {
+            Some(name) if name.as_os_str() != "-" => name,
+            _ => return Ok(Output::Stream { spool: SpooledTempFile::new(SPOOL), name: None }),
+        };
+        if let Some(input) = inputs.iter().find(|input| is_same(input, name)) {
+            return Err(Error::usage(format!("output {}: is the input {}", name.display(), input.display())));
+        }
+        let existing = fs::metadata(name).ok();
+        if existing.as_ref().is_some_and(|found| !found.is_file()) {
+            return Ok(Output::Stream { spool: SpooledTempFile::new(SPOOL), name: Some(name.to_owned()) });
+        }
+        // A link stays a link: the file that it names is replaced.
+        let name = fs::canonicalize(name).unwrap_or_else(|_| name.to_owned());
+        let mode = match (privacy, existing) {
+            (Privacy::Owner, _) => 0o600,
+            (Privacy::Umask, Some(found)) => found.mode() & 0o777,
+            (Privacy::Umask, None) => 0o666,
+        };
+        let folder = match name.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let temporary = tempfile::Builder::new()
+            .prefix(".postseal-")
+            .permissions(fs::Permissions::from_mode(mode))
+            .tempfile_in(folder)
+            .map_err(|e| cannot_create(&name, &e))?;
+        Ok(Output::File { temporary, name })
+    }
+
+    /// Shows what was written. A reader that went away is no error.
+    pub(crate) fn commit(self) -> Result<()> {
+        match self {
+            Output::File { temporary, name } => {
+                temporary.as_file().sync_all().map_err(|e| cannot_create(&name, &e))?;
+                temporary.persist(&name).map_err(|e| cannot_create(&name, &e.error))?;
+                Ok(())
+            }
+            Output::Stream { mut spool, name: None } => {
+                pour(&mut spool, &mut io::stdout().lock()).map_err(|e| Error::io("standard output", &e))
+            }
+            Output::Stream { mut spool, name: Some(name) } => {
+                let mut file = fs::OpenOptions::new().write(true).open(&name).map_err(|e| cannot_create(&name, &e))?;
+                pour(&mut spool, &mut file).map_err(|e| Error::io(name.display(), &e))
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Output::File { temporary, .. } => temporary.write(octets),
+            Output::Stream { spool, .. } => spool.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Output::File { temporary, .. } => temporary.flush(),
+            Output::Stream { spool, .. } => spool.flush(),
+        }
+    }
+}
+
+fn pour(spool: &mut SpooledTempFile, to: &mut dyn Write) -> io::Result<()> {
+    spool.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = spool.read(&mut buffer)?;
+        if count == 0 {
+            return forgive_closed_pipe(to.flush());
+        }
+        let written = to.write_all(&buffer[..count]);
+        if written.as_ref().is_err_and(|e| e.kind() == ErrorKind::BrokenPipe) {
+            return Ok(());
+        }
+        written?;
+    }
+}
+
+/// A reader that has seen enough is no error.
+pub(crate) fn forgive_closed_pipe(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => a.is_file() && a.dev() == b.dev() && a.ino() == b.ino(),
+        _ => false,
+    }
+}
+
+fn cannot_create(name: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::CannotCreate, format!("{}: {}", name.display(), error.to_string().to_lowercase()))
+}
+
+/// Up to here output to a stream is held in memory, beyond it in an unlinked file that only the owner can read.
+const SPOOL: usize = 4 * 1024 * 1024;

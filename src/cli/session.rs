@@ -1,0 +1,158 @@
+//! What the options of every verb amount to: keys, time, bounds. Built when first needed.
+
+use std::{
+    cell::OnceCell,
+    env,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use postseal::{
+    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    crypto::Legacy,
+    engine::{Engine, Opening},
+    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName},
+    mail::Message,
+    protocol::{Context, Seal, Sealed, pgp::keyfile},
+    store::{self, Home},
+};
+
+use super::{args::Common, input, show};
+
+/// One run of the program.
+pub(crate) struct Session {
+    common: Common,
+    clock: Box<dyn Clock>,
+    limits: Limits,
+    none: Memory,
+    passphrases: OnceCell<Arc<Passphrases>>,
+    keys: OnceCell<Chain>,
+}
+
+impl Session {
+    /// Reads nothing yet, but refuses options that make no sense.
+    pub(crate) fn new(common: Common) -> Result<Self> {
+        let clock: Box<dyn Clock> = match &common.at {
+            Some(time) => Box::new(FixedClock(parse_rfc3339(time)?)),
+            None => Box::new(SystemClock),
+        };
+        let limits = Limits { message: common.max_size, ..Limits::default() };
+        Ok(Session { common, clock, limits, none: Memory::new(), passphrases: OnceCell::new(), keys: OnceCell::new() })
+    }
+
+    /// A full budget for one message.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::new(self.limits.clone())
+    }
+
+    /// The clock of this run.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// Opens and judges.
+    pub(crate) fn open(&self, message: Message) -> Result<Opening> {
+        self.engine(self.keys()?).open(message)
+    }
+
+    /// Seals.
+    pub(crate) fn seal(
+        &self,
+        protocol: ProtocolName,
+        message: &Message,
+        how: &Seal,
+        out: &mut dyn io::Write,
+    ) -> Result<Sealed> {
+        self.engine(self.keys()?).seal(protocol, message, how, out)
+    }
+
+    /// An engine for what needs no key; no home is looked for.
+    pub(crate) fn engine_without_keys(&self) -> Engine<'_> {
+        self.engine(&self.none)
+    }
+
+    /// The directory where keys are kept, made when `key` first writes to it.
+    pub(crate) fn home(&self) -> Result<Home> {
+        Home::open(&self.home_directory()?, self.passphrases()?, &self.limits)
+    }
+
+    /// Passphrases from the file or descriptor, and the person at the terminal, if there is one.
+    pub(crate) fn passphrases(&self) -> Result<Arc<Passphrases>> {
+        if let Some(found) = self.passphrases.get() {
+            return Ok(Arc::clone(found));
+        }
+        let given = self.given_passphrases()?;
+        let passphrases = if io::stderr().is_terminal() && given.is_empty() {
+            Passphrases::asking(given, Box::new(Prompt))
+        } else {
+            Passphrases::new(given)
+        };
+        Ok(Arc::clone(self.passphrases.get_or_init(|| Arc::new(passphrases))))
+    }
+
+    /// The lines of `--passphrase-file` or `--passphrase-fd`.
+    pub(crate) fn given_passphrases(&self) -> Result<Vec<Secret>> {
+        let descriptor = self.common.passphrase_fd.map(|number| PathBuf::from(format!("/proc/self/fd/{number}")));
+        let Some(file) = self.common.passphrase_file.clone().or(descriptor) else { return Ok(Vec::new()) };
+        let octets = Secret::new(input::octets(Some(&file), &self.budget())?);
+        let lines = Passphrases::of_lines(octets.expose());
+        if lines.is_empty() {
+            return Err(Error::new(Kind::NoInput, format!("{}: no passphrase in it", file.display())));
+        }
+        Ok(lines)
+    }
+
+    fn keys(&self) -> Result<&Chain> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let passphrases = self.passphrases()?;
+        let mut files = Vec::new();
+        for name in &self.common.keys {
+            files.push((name.display().to_string(), input::octets(Some(name), &self.budget())?));
+        }
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
+        let loaded = store::load(&files, &passphrases, &self.limits)?;
+        loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
+        let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(loaded.keys)];
+        let home = self.home_directory()?;
+        if home.exists() {
+            sources.push(Arc::new(Home::open(&home, passphrases, &self.limits)?));
+        }
+        Ok(self.keys.get_or_init(|| Chain::new(sources, keyfile::merge)))
+    }
+
+    fn engine<'a>(&'a self, keys: &'a dyn Keys) -> Engine<'a> {
+        let legacy = if self.common.legacy { Legacy::Admit } else { Legacy::Refuse };
+        let context = Context { keys, clock: self.clock(), random: &SystemRandom, legacy };
+        Engine::new(context, self.limits.clone())
+    }
+
+    fn home_directory(&self) -> Result<PathBuf> {
+        if let Some(home) = &self.common.home {
+            return Ok(home.clone());
+        }
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(home) = set("POSTSEAL_HOME") {
+            return Ok(home);
+        }
+        let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
+        let data = data.ok_or_else(|| {
+            Error::new(Kind::Config, "no home directory is known").with_hint("give --home or set POSTSEAL_HOME")
+        })?;
+        Ok(data.join(Path::new("postseal")))
+    }
+}
+
+/// Somebody at the terminal.
+#[derive(Debug)]
+struct Prompt;
+
+impl Ask for Prompt {
+    fn ask(&self, what: &str) -> Result<Option<Secret>> {
+        let typed = rpassword::prompt_password(format!("passphrase for {}: ", postseal::report::printable(what)));
+        Ok(typed.ok().filter(|typed| !typed.is_empty()).map(|typed| Secret::new(typed.into_bytes())))
+    }
+}

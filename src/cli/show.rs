@@ -1,0 +1,59 @@
+//! What a person sees: colour where a terminal shows it (NO_COLOR honoured), errors as one line and a hint.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use postseal::base::{Error, Kind, Result};
+
+use super::output::forgive_closed_pipe;
+
+/// Writes data for people to standard output; ANSI escapes are stripped where no terminal shows them.
+pub(crate) fn data(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    forgive_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+        .map_err(|e| Error::io("standard output", &e))
+}
+
+/// Writes something that is not data to standard error.
+pub(crate) fn aside(text: &str) {
+    // Nobody can be told when standard error is gone.
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `postseal: warning: ...`.
+pub(crate) fn warning(text: &str) {
+    aside(&format!("postseal: {YELLOW}warning:{YELLOW:#} {text}\n"));
+}
+
+/// One lower-case line, then the hint.
+pub(crate) fn error(error: &Error) {
+    aside(&format!("postseal: {RED}error:{RED:#} {error}\n"));
+    if let Some(hint) = error.hint() {
+        aside(&format!("{CYAN}hint:{CYAN:#} {hint}\n"));
+    }
+}
+
+/// The exit code of `sysexits.h` for an error.
+pub(crate) fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Usage => 64,
+        Kind::Malformed => 65,
+        Kind::NoInput => 66,
+        Kind::Unavailable => 69,
+        Kind::CannotCreate => 73,
+        Kind::Io => 74,
+        Kind::TryAgain => 75,
+        Kind::NoKey => 77,
+        Kind::Config => 78,
+        _ => 70,
+    }
+}
+
+/// Standard output for streams of data that are not text.
+pub(crate) fn stdout() -> impl Write {
+    io::stdout().lock()
+}
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default().bold();

@@ -1,0 +1,300 @@
+//! The legacy corner: what aws-lc refuses, on RustCrypto. RSA under 2048 and over 8192 bits, RSA signatures over MD5,
+//! RIPEMD-160, SHA-1, SHA-224 and SHA-3, and ElGamal. Slower, and never what a new key is made for.
+
+use crypto_bigint::{
+    BoxedUint, Odd, Resize,
+    modular::{BoxedMontyForm, BoxedMontyParams},
+};
+use rsa::{Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, PrivateKey, Pss, PublicKey, traits::SignatureScheme};
+use sha1::Sha1;
+use zeroize::Zeroizing;
+
+use super::{
+    Hash, RsaComponents, Scheme, Unverified, Unwrap,
+    rejection::Rejection,
+    software::{bits, trimmed, unfit},
+};
+use crate::{
+    base::{Result, Secret},
+    crypto::KeyAlgorithm,
+};
+
+/// An RSA private key of any size.
+pub(super) struct LegacyRsa(PrivateKey);
+
+impl LegacyRsa {
+    pub(super) fn new(parts: &RsaComponents) -> Result<LegacyRsa> {
+        let primes = vec![secret(&parts.p), secret(&parts.q)];
+        PrivateKey::from_components(number(&parts.n), number(&parts.e), secret(&parts.d), primes)
+            .map(LegacyRsa)
+            .map_err(|_| unfit(KeyAlgorithm::Rsa(bits(&parts.n))))
+    }
+
+    /// `None` when the scheme is none of RSA's, or the digest does not have the hash's length, or not the key's size.
+    pub(super) fn sign(&self, scheme: Scheme, digest: &[u8]) -> Option<Vec<u8>> {
+        match scheme {
+            Scheme::RsaPkcs1(hash) => self.0.sign(pkcs1(hash), digest).ok(),
+            Scheme::RsaPss(hash) => match hash {
+                Hash::Sha1 => self.0.sign(Pss::<Sha1>::new(), digest).ok(),
+                Hash::Sha224 => self.0.sign(Pss::<rsa::sha2::Sha224>::new(), digest).ok(),
+                Hash::Sha256 => self.0.sign(Pss::<rsa::sha2::Sha256>::new(), digest).ok(),
+                Hash::Sha384 => self.0.sign(Pss::<rsa::sha2::Sha384>::new(), digest).ok(),
+                Hash::Sha512 => self.0.sign(Pss::<rsa::sha2::Sha512>::new(), digest).ok(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// `None` when `wrapped` has not the modulus' length or, with OAEP, was not encrypted to this key.
+    pub(super) fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Option<Secret> {
+        let plain = match unwrap {
+            Unwrap::RsaPkcs1 => self.0.decrypt(Pkcs1v15Encrypt, wrapped),
+            Unwrap::RsaOaep(Hash::Sha1) => self.0.decrypt(Oaep::<Sha1>::new(), wrapped),
+            Unwrap::RsaOaep(Hash::Sha224) => self.0.decrypt(Oaep::<rsa::sha2::Sha224>::new(), wrapped),
+            Unwrap::RsaOaep(Hash::Sha256) => self.0.decrypt(Oaep::<rsa::sha2::Sha256>::new(), wrapped),
+            Unwrap::RsaOaep(Hash::Sha384) => self.0.decrypt(Oaep::<rsa::sha2::Sha384>::new(), wrapped),
+            Unwrap::RsaOaep(Hash::Sha512) => self.0.decrypt(Oaep::<rsa::sha2::Sha512>::new(), wrapped),
+            Unwrap::RsaOaep(_) => return None,
+        };
+        plain.ok().map(Secret::new)
+    }
+}
+
+/// Verifies an RSA signature of any size that a mail may have.
+pub(super) fn verify_rsa(
+    n: &[u8],
+    e: &[u8],
+    scheme: Scheme,
+    digest: &[u8],
+    signature: &[u8],
+) -> Result<(), Unverified> {
+    let key =
+        PublicKey::new_with_size_limits(number(n), number(e), MIN_BITS..=MAX_BITS).map_err(|_| Unverified::Key)?;
+    let check = |verified: rsa::Result<()>| verified.map_err(|_| Unverified::Signature);
+    match scheme {
+        Scheme::RsaPkcs1(hash) => check(pkcs1(hash).verify(&key, digest, signature)),
+        Scheme::RsaPss(hash) => match hash {
+            Hash::Sha1 => check(Pss::<Sha1>::new().verify(&key, digest, signature)),
+            Hash::Sha224 => check(Pss::<rsa::sha2::Sha224>::new().verify(&key, digest, signature)),
+            Hash::Sha256 => check(Pss::<rsa::sha2::Sha256>::new().verify(&key, digest, signature)),
+            Hash::Sha384 => check(Pss::<rsa::sha2::Sha384>::new().verify(&key, digest, signature)),
+            Hash::Sha512 => check(Pss::<rsa::sha2::Sha512>::new().verify(&key, digest, signature)),
+            _ => Err(Unverified::Algorithm),
+        },
+        _ => Err(Unverified::Algorithm),
+    }
+}
+
+/// An ElGamal private key, which only ever decrypts.
+pub(super) struct Elgamal {
+    prime: BoxedMontyParams,
+    /// `p - 1 - x`, so that one power does for power and inverse.
+    exponent: Zeroizing<BoxedUint>,
+    length: usize,
+    rejection: Rejection,
+}
+
+impl Elgamal {
+    /// `None` when the parts do not belong together.
+    pub(super) fn new(p: &[u8], g: &[u8], y: &[u8], x: &Secret) -> Option<Elgamal> {
+        if !(MIN_BITS..=MAX_BITS).contains(&bits(p)) {
+            return None;
+        }
+        let length = trimmed(p).len();
+        let modulus = Odd::new(number(p)).into_option()?;
+        let precision = modulus.bits_precision();
+        let x = Zeroizing::new(secret(x).try_resize(precision)?);
+        let order = modulus.wrapping_sub(BoxedUint::one());
+        if *x >= order || number(g) >= *modulus {
+            return None;
+        }
+        let prime = BoxedMontyParams::new(modulus);
+        let generator = BoxedMontyForm::new(number(g).try_resize(precision)?, &prime);
+        if generator.pow(&x).retrieve() != number(y).try_resize(precision)? {
+            return None;
+        }
+        let exponent = Zeroizing::new(order.wrapping_sub(&*x));
+        let octets = Secret::new(x.to_be_bytes().into_vec());
+        Some(Elgamal { prime, exponent, length, rejection: Rejection::new(&octets, length) })
+    }
+
+    /// Takes `g^k || m*y^k`; `None` when they are not numbers below the prime.
+    pub(super) fn decrypt(&self, wrapped: &[u8]) -> Option<Secret> {
+        if wrapped.len() != 2 * self.length {
+            return None;
+        }
+        let (shared, masked) = wrapped.split_at(self.length);
+        let mask = self.residue(shared)?.pow(&self.exponent);
+        let message = Zeroizing::new(mask.mul(&self.residue(masked)?).retrieve());
+        let octets = Zeroizing::new(message.to_be_bytes().into_vec());
+        let encoded = Zeroizing::new(octets[octets.len() - self.length..].to_vec());
+        Some(self.rejection.unpad(encoded, wrapped))
+    }
+
+    fn residue(&self, octets: &[u8]) -> Option<BoxedMontyForm> {
+        let number = number(octets).try_resize(self.prime.bits_precision())?;
+        let below = !bool::from(number.is_zero()) && number < **self.prime.modulus();
+        below.then(|| BoxedMontyForm::new(number, &self.prime))
+    }
+}
+
+/// The DigestInfo of RFC 8017, section 9.2, around a digest of `hash`.
+fn pkcs1(hash: Hash) -> Pkcs1v15Sign {
+    let oid: &[u8] = match hash {
+        // RFC 8017, appendix B.1; Teletrust for RIPEMD-160 (RFC 9580, section 5.2.2); NIST for SHA-3 (RFC 8702).
+        Hash::Md5 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05],
+        Hash::Ripemd160 => &[0x2b, 0x24, 0x03, 0x02, 0x01],
+        Hash::Sha1 => &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
+        Hash::Sha224 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x04],
+        Hash::Sha256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01],
+        Hash::Sha384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02],
+        Hash::Sha512 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03],
+        Hash::Sha3_256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x08],
+        Hash::Sha3_384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x09],
+        Hash::Sha3_512 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x0a],
+    };
+    let length = hash.length();
+    let (oid_length, digest_length) = (oid.len() as u8, length as u8);
+    let mut prefix = vec![0x30, oid_length + digest_length + 8, 0x30, oid_length + 4, 0x06, oid_length];
+    prefix.extend_from_slice(oid);
+    prefix.extend_from_slice(&[0x05, 0x00, 0x04, digest_length]);
+    Pkcs1v15Sign { hash_len: Some(length), prefix: prefix.into() }
+}
+
+fn number(octets: &[u8]) -> BoxedUint {
+    BoxedUint::from_be_slice_vartime(trimmed(octets))
+}
+
+fn secret(octets: &Secret) -> BoxedUint {
+    BoxedUint::from_be_slice_vartime(octets.expose())
+}
+
+/// Below, the DigestInfo of no hash fits; above, one verification takes longer than a mail is worth.
+const MIN_BITS: usize = 368;
+const MAX_BITS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use rsa::traits::{PrivateKeyParts, PublicKeyParts};
+
+    use super::*;
+    use crate::crypto::{PublicKey as Public, SecretKey, SoftwareKey, verify};
+
+    /// A number of `octets` octets that passes Fermat's test: enough for keys that the rsa crate will not generate.
+    fn prime(octets: usize) -> BoxedUint {
+        let mut candidate = vec![0; octets];
+        loop {
+            getrandom::fill(&mut candidate).unwrap();
+            candidate[0] |= 0xc0;
+            candidate[octets - 1] |= 1;
+            let order: Vec<u8> = [&candidate[..octets - 1], &[candidate[octets - 1] - 1]].concat();
+            let modulus = BoxedMontyParams::new(Odd::new(number(&candidate)).into_option().unwrap());
+            if power(&number(&[2]), &order, &modulus) == number(&[1]) {
+                return number(&candidate);
+            }
+        }
+    }
+
+    fn generate(bits: usize) -> RsaComponents {
+        let key = loop {
+            // Fails when 65537 divides p - 1.
+            if let Ok(key) = PrivateKey::from_p_q(prime(bits / 16), prime(bits / 16), 65_537_u32.into()) {
+                break key;
+            }
+        };
+        let octets = |number: &BoxedUint| Secret::new(number.to_be_bytes().into_vec());
+        RsaComponents {
+            n: key.n_bytes().into_vec(),
+            e: key.e_bytes().into_vec(),
+            d: octets(key.d()),
+            p: octets(key.primes()[0].as_ref()),
+            q: octets(key.primes()[1].as_ref()),
+        }
+    }
+
+    #[test]
+    fn short_keys_sign_with_every_hash_that_fits() {
+        let parts = generate(768);
+        let key = SoftwareKey::rsa(&parts).unwrap();
+        assert_eq!(key.algorithm(), KeyAlgorithm::Rsa(768));
+        let public = Public::Rsa { n: &parts.n, e: &parts.e };
+        for hash in Hash::ALL {
+            let (scheme, digest) = (Scheme::RsaPkcs1(hash), hash.digest(b"text"));
+            let signature = key.sign(scheme, &digest).unwrap();
+            assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{hash}");
+            let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
+            assert_eq!(refused, Err(Unverified::Signature), "{hash}");
+        }
+    }
+
+    #[test]
+    fn what_aws_lc_refuses_of_a_long_key_is_served_here() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let key = SoftwareKey::rsa(&parts).unwrap();
+        let public = Public::Rsa { n: &parts.n, e: &parts.e };
+        let pkcs1 = Hash::ALL.map(|hash| (Scheme::RsaPkcs1(hash), hash));
+        let pss = [Hash::Sha1, Hash::Sha224, Hash::Sha256, Hash::Sha384, Hash::Sha512];
+        let pss = pss.map(|hash| (Scheme::RsaPss(hash), hash));
+        for (scheme, hash) in pkcs1.into_iter().chain(pss) {
+            let digest = hash.digest(b"text");
+            let signature = key.sign(scheme, &digest).unwrap();
+            assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{scheme:?}");
+            // Both crates must agree on what is right.
+            assert_eq!(verify_rsa(&parts.n, &parts.e, scheme, &digest, &signature), Ok(()), "{scheme:?}");
+            let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
+            assert_eq!(refused, Err(Unverified::Signature), "{scheme:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_other_parts_is_refused() {
+        let (one, two) = (generate(1024), generate(1024));
+        let mixed = RsaComponents { n: one.n.clone(), ..two };
+        let error = SoftwareKey::rsa(&mixed).unwrap_err();
+        assert_eq!(error.to_string(), "rsa1024 key: its parts do not belong together");
+    }
+
+    /// RFC 2409, section 6.2: a prime of 1024 bits.
+    const OAKLEY: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD\
+                          EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
+                          EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF";
+
+    fn power(base: &BoxedUint, exponent: &[u8], prime: &BoxedMontyParams) -> BoxedUint {
+        let base = base.resize(prime.bits_precision());
+        BoxedMontyForm::new(base, prime).pow(&number(exponent)).retrieve()
+    }
+
+    #[test]
+    fn elgamal_decrypts_what_was_encrypted_to_it() {
+        let p: Vec<u8> = (0..256).step_by(2).map(|at| u8::from_str_radix(&OAKLEY[at..at + 2], 16).unwrap()).collect();
+        let prime = BoxedMontyParams::new(Odd::new(number(&p)).into_option().unwrap());
+        let (x, k) = (vec![0x35; 32], vec![0x71; 32]);
+        let y = power(&number(&[2]), &x, &prime);
+        let secret = Secret::new(x);
+        let key = SoftwareKey::elgamal(&p, &[2], &y.to_be_bytes(), &secret).unwrap();
+        assert_eq!(key.algorithm(), KeyAlgorithm::Elgamal(1024));
+
+        let mut encoded = vec![0xaa; 128];
+        encoded[..2].copy_from_slice(&[0, 2]);
+        encoded[128 - 36] = 0;
+        encoded[128 - 35..].copy_from_slice(&[7; 35]);
+        let masked = BoxedMontyForm::new(number(&encoded).resize(1024), &prime)
+            .mul(&BoxedMontyForm::new(power(&y, &k, &prime), &prime))
+            .retrieve();
+        let shared = power(&number(&[2]), &k, &prime);
+        let mut wrapped = [shared.to_be_bytes(), masked.to_be_bytes()].concat();
+        assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap().expose(), [7; 35]);
+
+        wrapped[255] ^= 1;
+        let substitute = key.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap();
+        assert_ne!(substitute.expose(), [7; 35]);
+        assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &wrapped), Ok(substitute));
+
+        wrapped.truncate(255);
+        let error = key.decrypt(Unwrap::RsaPkcs1, &wrapped).unwrap_err();
+        assert_eq!(error.to_string(), "elgamal1024 key: cannot decrypt what was not encrypted to it");
+        let error = SoftwareKey::elgamal(&p, &[3], &y.to_be_bytes(), &secret).unwrap_err();
+        assert_eq!(error.to_string(), "elgamal1024 key: its parts do not belong together");
+    }
+}

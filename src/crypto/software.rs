@@ -1,0 +1,356 @@
+//! Private keys in memory, on aws-lc-rs wherever it takes the algorithm.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    agreement,
+    digest::{self, Digest},
+    signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair},
+};
+
+use super::{
+    Curve, KeyAlgorithm, RsaComponents, Scheme, SecretKey, Unwrap,
+    fast_rsa::FastRsa,
+    legacy::{Elgamal, LegacyRsa},
+};
+use crate::base::{Error, Result, Secret};
+
+/// A private key in memory. aws-lc and the other crates wipe their copies when it is dropped.
+///
+/// Every constructor takes big-endian numbers unless it says otherwise, checks that the parts belong together, and
+/// refuses those that do not with an error of kind `NoKey`.
+pub struct SoftwareKey {
+    algorithm: KeyAlgorithm,
+    inner: Inner,
+}
+
+impl SoftwareKey {
+    /// An RSA key. Under 2048 and over 8192 bits it is served by RustCrypto, several times slower.
+    pub fn rsa(parts: &RsaComponents) -> Result<SoftwareKey> {
+        let bits = bits(&parts.n);
+        let inner = match bits {
+            2048..=8192 => Inner::Rsa(Box::new(FastRsa::new(parts)?)),
+            _ => Inner::LegacyRsa(Box::new(LegacyRsa::new(parts)?)),
+        };
+        Ok(SoftwareKey { algorithm: KeyAlgorithm::Rsa(bits), inner })
+    }
+
+    /// An ECDSA key on P-256, P-384 or P-521; `public` is the uncompressed point (X9.62, leading 4).
+    pub fn ecdsa(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::Ecdsa(curve);
+        let signing = ecdsa_signing(curve).ok_or_else(|| algorithm.refuses("work: the curve is not served here"))?;
+        let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, scalar.expose(), public)
+            .map_err(|_| unfit(algorithm))?;
+        Ok(SoftwareKey { algorithm, inner: Inner::Ecdsa(curve, pair) })
+    }
+
+    /// An ECDH key on P-256, P-384 or P-521; `public` is the uncompressed point (X9.62, leading 4).
+    pub fn ecdh(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::Ecdh(curve);
+        let agreeing = ecdh_agreeing(curve).ok_or_else(|| algorithm.refuses("work: the curve is not served here"))?;
+        let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
+        let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
+        let own = key.compute_public_key().map_err(|_| unfit(algorithm))?;
+        if own.as_ref() != public {
+            return Err(unfit(algorithm));
+        }
+        Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreeing, key) })
+    }
+
+    /// An Ed25519 key from its seed and public key, 32 octets each (RFC 8032, section 5.1.5).
+    pub fn ed25519(seed: &Secret, public: &[u8]) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::Ed25519;
+        let pair = Ed25519KeyPair::from_seed_and_public_key(seed.expose(), public).map_err(|_| unfit(algorithm))?;
+        Ok(SoftwareKey { algorithm, inner: Inner::Ed25519(pair) })
+    }
+
+    /// An X25519 key from its 32 little-endian octets (RFC 7748, section 5).
+    pub fn x25519(scalar: &Secret) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::X25519;
+        let agreeing = &agreement::X25519;
+        let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
+        Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreeing, key) })
+    }
+
+    /// An X448 key from its 56 little-endian octets (RFC 7748, section 5).
+    pub fn x448(scalar: &Secret) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::X448;
+        let octets: [u8; 56] = scalar.expose().try_into().map_err(|_| unfit(algorithm))?;
+        Ok(SoftwareKey { algorithm, inner: Inner::X448(Secret::new(octets.to_vec())) })
+    }
+
+    /// An ElGamal key: the prime, the generator, the public number and the private exponent.
+    pub fn elgamal(p: &[u8], g: &[u8], y: &[u8], x: &Secret) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::Elgamal(bits(p));
+        let key = Elgamal::new(p, g, y, x).ok_or_else(|| unfit(algorithm))?;
+        Ok(SoftwareKey { algorithm, inner: Inner::Elgamal(Box::new(key)) })
+    }
+}
+
+impl SecretKey for SoftwareKey {
+    fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>> {
+        let answer = match (&self.inner, scheme) {
+            (Inner::Ecdsa(curve, pair), Scheme::Ecdsa(_)) => import(*curve, digest)
+                .and_then(|digest| pair.sign_digest(&digest).ok())
+                .map(|signature| signature.as_ref().to_vec()),
+            (Inner::Ed25519(pair), Scheme::EdDsa) => {
+                pair.try_sign(digest).ok().map(|signature| signature.as_ref().to_vec())
+            }
+            (Inner::Rsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => key.sign(scheme, digest)?,
+            (Inner::LegacyRsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => key.sign(scheme, digest),
+            _ => return Err(self.algorithm.refuses(format_args!("sign with {scheme:?}").to_string().to_lowercase())),
+        };
+        answer.ok_or_else(|| self.algorithm.refuses(format_args!("sign a digest of {} octets", digest.len())))
+    }
+
+    fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Secret> {
+        let answer = match &self.inner {
+            Inner::Rsa(key) => key.decrypt(unwrap, wrapped)?,
+            Inner::LegacyRsa(key) => key.decrypt(unwrap, wrapped),
+            Inner::Elgamal(key) => key.decrypt(wrapped),
+            _ => return Err(self.algorithm.refuses("decrypt")),
+        };
+        answer.ok_or_else(|| self.algorithm.refuses("decrypt what was not encrypted to it"))
+    }
+
+    fn agree(&self, peer: &[u8]) -> Result<Secret> {
+        let answer = match &self.inner {
+            // aws-lc refuses points off the curve and, for X25519, those that force the secret to zero.
+            Inner::Agreement(algorithm, key) => {
+                let peer = agreement::UnparsedPublicKey::new(algorithm, peer);
+                agreement::agree(key, peer, (), |shared| Ok(Secret::new(shared.to_vec()))).ok()
+            }
+            Inner::X448(scalar) => x448(scalar, peer),
+            _ => return Err(self.algorithm.refuses("agree on a secret")),
+        };
+        answer.ok_or_else(|| self.algorithm.refuses("agree with a point that is not of its curve"))
+    }
+}
+
+impl fmt::Debug for SoftwareKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SoftwareKey({})", self.algorithm.name())
+    }
+}
+
+enum Inner {
+    Agreement(&'static agreement::Algorithm, agreement::PrivateKey),
+    Ecdsa(Curve, EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Elgamal(Box<Elgamal>),
+    LegacyRsa(Box<LegacyRsa>),
+    Rsa(Box<FastRsa>),
+    X448(Secret),
+}
+
+/// A digest of any hash as the one that aws-lc wants on `curve`.
+///
+/// ECDSA takes the leftmost bits of the digest as a number, as many as the group order has (FIPS 186-5, section 6.4.1).
+/// P-256 and P-384 fill whole octets, and no digest reaches the 521 bits of P-521, so to cut at the right and to fill
+/// with zeros at the left changes nothing but the length.
+pub(super) fn import(curve: Curve, digest: &[u8]) -> Option<Digest> {
+    let algorithm = match curve {
+        Curve::P256 => &digest::SHA256,
+        Curve::P384 => &digest::SHA384,
+        Curve::P521 => &digest::SHA512,
+        _ => return None,
+    };
+    let length = algorithm.output_len();
+    let kept = digest.get(..length).unwrap_or(digest);
+    let mut fitted = vec![0; length - kept.len()];
+    fitted.extend_from_slice(kept);
+    Digest::import_less_safe(&fitted, algorithm).ok()
+}
+
+/// The number of significant bits of a big-endian number.
+pub(super) fn bits(number: &[u8]) -> usize {
+    let number = trimmed(number);
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// A big-endian number without leading zeros.
+pub(super) fn trimmed(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|octet| **octet == 0).count();
+    &number[zeros..]
+}
+
+/// A big-endian number of exactly `length` octets, if it fits.
+fn padded(number: &Secret, length: usize) -> Option<Secret> {
+    let number = trimmed(number.expose());
+    let mut octets = vec![0; length.checked_sub(number.len())?];
+    octets.reserve_exact(number.len());
+    octets.extend_from_slice(number);
+    Some(Secret::new(octets))
+}
+
+pub(super) fn unfit(algorithm: KeyAlgorithm) -> Error {
+    Error::no_key(format!("{} key: its parts do not belong together", algorithm.name()))
+}
+
+fn x448(scalar: &Secret, peer: &[u8]) -> Option<Secret> {
+    // `None` for a point of low order (RFC 7748, section 6.2).
+    let shared = cx448::x448::x448(scalar.expose().try_into().ok()?, peer.try_into().ok()?)?;
+    Some(Secret::new(shared.to_vec()))
+}
+
+fn ecdsa_signing(curve: Curve) -> Option<&'static EcdsaSigningAlgorithm> {
+    match curve {
+        Curve::P256 => Some(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
+        Curve::P384 => Some(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
+        Curve::P521 => Some(&signature::ECDSA_P521_SHA512_FIXED_SIGNING),
+        _ => None,
+    }
+}
+
+fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorithm> {
+    match curve {
+        Curve::P256 => Some(&agreement::ECDH_P256),
+        Curve::P384 => Some(&agreement::ECDH_P384),
+        Curve::P521 => Some(&agreement::ECDH_P521),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::{
+        encoding::{AsBigEndian, EcPrivateKeyBin},
+        signature::KeyPair as _,
+    };
+
+    use super::*;
+    use crate::{
+        base::Kind,
+        crypto::{Hash, PublicKey, Unverified, verify},
+    };
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    fn secret(hex: &str) -> Secret {
+        Secret::new(unhex(hex))
+    }
+
+    /// A scalar and its point.
+    fn generate(curve: Curve) -> (Secret, Vec<u8>) {
+        let pair = EcdsaKeyPair::generate(ecdsa_signing(curve).unwrap()).unwrap();
+        let scalar: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().unwrap();
+        (Secret::new(scalar.as_ref().to_vec()), pair.public_key().as_ref().to_vec())
+    }
+
+    #[test]
+    fn ecdsa_signs_a_digest_of_every_hash() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let (scalar, point) = generate(curve);
+            let key = SoftwareKey::ecdsa(curve, &scalar, &point).unwrap();
+            for hash in Hash::ALL {
+                let (scheme, digest) = (Scheme::Ecdsa(hash), hash.digest(b"text"));
+                let signature = key.sign(scheme, &digest).unwrap();
+                assert_eq!(signature.len(), 2 * curve.length());
+                let public = PublicKey::Ecdsa { curve, point: &point };
+                assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{curve:?} {hash}");
+                let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
+                assert_eq!(refused, Err(Unverified::Signature), "{curve:?} {hash}");
+            }
+        }
+    }
+
+    #[test]
+    fn ecdh_agrees_both_ways() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let ((ours, our_point), (theirs, their_point)) = (generate(curve), generate(curve));
+            let ours = SoftwareKey::ecdh(curve, &ours, &our_point).unwrap();
+            let theirs = SoftwareKey::ecdh(curve, &theirs, &their_point).unwrap();
+            let shared = ours.agree(&their_point).unwrap();
+            assert_eq!(shared.expose().len(), curve.length());
+            assert_eq!(theirs.agree(&our_point), Ok(shared));
+        }
+    }
+
+    /// RFC 8032, section 7.1, test 3.
+    #[test]
+    fn ed25519_test_3() {
+        let seed = secret("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7");
+        let public = unhex("fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025");
+        let signature = SoftwareKey::ed25519(&seed, &public).unwrap().sign(Scheme::EdDsa, &[0xaf, 0x82]).unwrap();
+        let expected = "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac\
+                        18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+        assert_eq!(signature, unhex(expected));
+    }
+
+    /// RFC 7748, section 6.1.
+    #[test]
+    fn x25519_of_alice_and_bob() {
+        let alice = secret("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+        let bob = unhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+        let shared = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
+        assert_eq!(SoftwareKey::x25519(&alice).unwrap().agree(&bob).unwrap().expose(), unhex(shared));
+    }
+
+    #[test]
+    fn low_order_points_are_refused() {
+        let key = SoftwareKey::x25519(&Secret::new(vec![0x55; 32])).unwrap();
+        let error = key.agree(&[0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
+        let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
+        assert_eq!(key.agree(&[0; 56]).unwrap_err().kind(), Kind::NoKey);
+        assert_eq!(key.agree(&[5; 55]).unwrap_err().kind(), Kind::NoKey);
+    }
+
+    #[test]
+    fn parts_of_two_keys_are_refused() {
+        let ((scalar, _), (_, point)) = (generate(Curve::P256), generate(Curve::P256));
+        for error in [
+            SoftwareKey::ecdsa(Curve::P256, &scalar, &point).unwrap_err(),
+            SoftwareKey::ecdh(Curve::P256, &scalar, &point).unwrap_err(),
+        ] {
+            assert_eq!(error.to_string(), "p256 key: its parts do not belong together");
+            assert_eq!(error.kind(), Kind::NoKey);
+        }
+        let seed = Secret::new(vec![1; 32]);
+        let error = SoftwareKey::ed25519(&seed, &[2; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "ed25519 key: its parts do not belong together");
+        let one = RsaComponents::generate(2048).unwrap();
+        let two = RsaComponents::generate(2048).unwrap();
+        let error = SoftwareKey::rsa(&RsaComponents { q: two.q, ..one }).unwrap_err();
+        assert_eq!(error.to_string(), "rsa2048 key: its parts do not belong together");
+    }
+
+    #[test]
+    fn what_a_key_cannot_do_is_refused_by_name() {
+        let key = SoftwareKey::x25519(&Secret::new(vec![0x55; 32])).unwrap();
+        let error = key.sign(Scheme::RsaPkcs1(Hash::Sha256), &[0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "x25519 key: cannot sign with rsapkcs1(sha256)");
+        assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &[]).unwrap_err().to_string(), "x25519 key: cannot decrypt");
+        let error = RsaComponents::generate(1024).unwrap_err();
+        assert_eq!(error.to_string(), "rsa key: 1024 bits are not offered");
+        let key = SoftwareKey::rsa(&RsaComponents::generate(2048).unwrap()).unwrap();
+        let error = key.sign(Scheme::RsaPkcs1(Hash::Sha256), &[0; 31]).unwrap_err();
+        assert_eq!(error.to_string(), "rsa2048 key: cannot sign a digest of 31 octets");
+        assert_eq!(key.agree(&[]).unwrap_err().to_string(), "rsa2048 key: cannot agree on a secret");
+    }
+
+    #[test]
+    fn debug_prints_no_secret() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let digits: String = parts.d.expose().iter().take(4).map(|octet| format!("{octet}, ")).collect();
+        assert!(!format!("{parts:?}").contains(digits.trim_end()));
+        assert!(format!("{parts:?}").contains("d: Secret(..)"));
+        assert_eq!(format!("{:?}", SoftwareKey::rsa(&parts).unwrap()), "SoftwareKey(rsa2048)");
+        let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
+        assert_eq!(format!("{key:?}"), "SoftwareKey(x448)");
+    }
+
+    #[test]
+    fn numbers_may_have_leading_zeros() {
+        assert_eq!((bits(&[0, 0, 1, 0]), bits(&[]), bits(&[0])), (9, 0, 0));
+        assert_eq!(padded(&Secret::new(vec![0, 0, 7]), 2).unwrap().expose(), [0, 7]);
+        assert_eq!(padded(&Secret::new(vec![1, 0, 7]), 2), None);
+    }
+}

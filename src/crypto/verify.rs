@@ -1,0 +1,195 @@
+//! Verification of signatures over a digest.
+
+use aws_lc_rs::{
+    digest::{self, Digest},
+    rsa::PublicKeyComponents,
+    signature::{self, EcdsaVerificationAlgorithm, RsaParameters, UnparsedPublicKey},
+};
+
+use super::{
+    Curve, Hash, KeyAlgorithm, Scheme,
+    legacy::verify_rsa,
+    software::{bits, import, trimmed},
+};
+
+/// A public key that verifies; numbers are big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublicKey<'a> {
+    /// An uncompressed point (X9.62, leading 4).
+    Ecdsa {
+        /// The curve it is on.
+        curve: Curve,
+        /// `4 || x || y`.
+        point: &'a [u8],
+    },
+    /// 32 octets of RFC 8032.
+    Ed25519(&'a [u8]),
+    /// RSA of any size that a mail may have.
+    Rsa {
+        /// The modulus.
+        n: &'a [u8],
+        /// The public exponent.
+        e: &'a [u8],
+    },
+}
+
+impl PublicKey<'_> {
+    /// What kind of key this is.
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        match self {
+            PublicKey::Ecdsa { curve, .. } => KeyAlgorithm::Ecdsa(*curve),
+            PublicKey::Ed25519(_) => KeyAlgorithm::Ed25519,
+            PublicKey::Rsa { n, .. } => KeyAlgorithm::Rsa(bits(n)),
+        }
+    }
+}
+
+/// Why a signature does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// The key cannot be used with the scheme, or neither is served here.
+    Algorithm,
+    /// The key is no key: a point off the curve, an even modulus, ...
+    Key,
+    /// The signature was not made by this key over this digest.
+    Signature,
+}
+
+/// Verifies `signature`, in the form in which [`SecretKey::sign`](super::SecretKey::sign) answers, over `digest`.
+///
+/// Strength is not judged here: see [`Strength`](super::Strength).
+pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8]) -> Result<(), Unverified> {
+    match (key, scheme) {
+        (PublicKey::Ecdsa { curve, point }, Scheme::Ecdsa(_)) => {
+            let algorithm = ecdsa(curve).ok_or(Unverified::Algorithm)?;
+            let digest = import(curve, digest).ok_or(Unverified::Algorithm)?;
+            let key = UnparsedPublicKey::new(algorithm, point).parse().map_err(|_| Unverified::Key)?;
+            key.verify_digest_sig(&digest, signature).map_err(|_| Unverified::Signature)
+        }
+        (PublicKey::Ed25519(point), Scheme::EdDsa) => {
+            let key = UnparsedPublicKey::new(&signature::ED25519, point).parse().map_err(|_| Unverified::Key)?;
+            key.verify_sig(digest, signature).map_err(|_| Unverified::Signature)
+        }
+        (PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => {
+            let Some((parameters, algorithm)) = rsa(scheme, bits(n)) else {
+                return verify_rsa(n, e, scheme, digest, signature);
+            };
+            let digest = Digest::import_less_safe(digest, algorithm).map_err(|_| Unverified::Signature)?;
+            let key = PublicKeyComponents { n: trimmed(n), e: trimmed(e) };
+            let key = key.to_parsed_public_key(parameters).map_err(|_| Unverified::Key)?;
+            key.verify_digest_sig(&digest, signature).map_err(|_| Unverified::Signature)
+        }
+        _ => Err(Unverified::Algorithm),
+    }
+}
+
+fn ecdsa(curve: Curve) -> Option<&'static EcdsaVerificationAlgorithm> {
+    match curve {
+        Curve::P256 => Some(&signature::ECDSA_P256_SHA256_FIXED),
+        Curve::P384 => Some(&signature::ECDSA_P384_SHA384_FIXED),
+        Curve::P521 => Some(&signature::ECDSA_P521_SHA512_FIXED),
+        _ => None,
+    }
+}
+
+/// What aws-lc takes.
+fn rsa(scheme: Scheme, bits: usize) -> Option<(&'static RsaParameters, &'static digest::Algorithm)> {
+    let parameters = match (scheme, bits) {
+        (Scheme::RsaPkcs1(Hash::Sha1), 1024..=8192) => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        (Scheme::RsaPkcs1(Hash::Sha256), 1024..=8192) => &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        (Scheme::RsaPkcs1(Hash::Sha384), 2048..=8192) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        (Scheme::RsaPkcs1(Hash::Sha512), 1024..=8192) => &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        (Scheme::RsaPss(Hash::Sha256), 2048..=8192) => &signature::RSA_PSS_2048_8192_SHA256,
+        (Scheme::RsaPss(Hash::Sha384), 2048..=8192) => &signature::RSA_PSS_2048_8192_SHA384,
+        (Scheme::RsaPss(Hash::Sha512), 2048..=8192) => &signature::RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    };
+    let algorithm = match scheme {
+        Scheme::RsaPkcs1(Hash::Sha1) => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        Scheme::RsaPkcs1(Hash::Sha256) | Scheme::RsaPss(Hash::Sha256) => &digest::SHA256,
+        Scheme::RsaPkcs1(Hash::Sha384) | Scheme::RsaPss(Hash::Sha384) => &digest::SHA384,
+        _ => &digest::SHA512,
+    };
+    Some((parameters, algorithm))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// RFC 6979, appendix A.2.5, over "sample".
+    const POINT: &str = "0460FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6\
+                         7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299";
+    const SAMPLES: [(Hash, &str); 3] = [
+        (
+            Hash::Sha1,
+            "61340C88C3AAEBEB4F6D667F672CA9759A6CCAA9FA8811313039EE4A35471D32\
+             6D7F147DAC089441BB2E2FE8F7A3FA264B9C475098FDCF6E00D7C996E1B8B7EB",
+        ),
+        (
+            Hash::Sha256,
+            "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716\
+             F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8",
+        ),
+        (
+            Hash::Sha512,
+            "8496A60B5E9B47C825488827E0495B0E3FA109EC4568FD3F8D1097678EB97F00\
+             2362AB1ADBE2B8ADF9CB9EDAB740EA6049C028114F2460F96554F61FAE3302FE",
+        ),
+    ];
+
+    #[test]
+    fn ecdsa_takes_digests_shorter_and_longer_than_the_curve() {
+        let point = unhex(POINT);
+        let key = PublicKey::Ecdsa { curve: Curve::P256, point: &point };
+        for (hash, signature) in SAMPLES {
+            let mut digest = hash.digest(b"sample");
+            assert_eq!(verify(key, Scheme::Ecdsa(hash), &digest, &unhex(signature)), Ok(()), "{hash}");
+            digest[0] ^= 1;
+            let refused = verify(key, Scheme::Ecdsa(hash), &digest, &unhex(signature));
+            assert_eq!(refused, Err(Unverified::Signature), "{hash}");
+        }
+    }
+
+    /// RFC 8032, section 7.1, test 2.
+    #[test]
+    fn ed25519_test_2() {
+        let point = unhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+        let mut signature = unhex(
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        );
+        assert_eq!(verify(PublicKey::Ed25519(&point), Scheme::EdDsa, &[0x72], &signature), Ok(()));
+        signature[40] ^= 1;
+        let refused = verify(PublicKey::Ed25519(&point), Scheme::EdDsa, &[0x72], &signature);
+        assert_eq!(refused, Err(Unverified::Signature));
+    }
+
+    #[test]
+    fn no_key_and_no_algorithm_are_told_apart_from_no_match() {
+        let (digest, signature) = (Hash::Sha256.digest(b"sample"), unhex(SAMPLES[1].1));
+        let mut point = unhex(POINT);
+        let check =
+            |point: &[u8], curve, scheme| verify(PublicKey::Ecdsa { curve, point }, scheme, &digest, &signature);
+        let ecdsa = Scheme::Ecdsa(Hash::Sha256);
+        assert_eq!(check(&point, Curve::P256, Scheme::EdDsa), Err(Unverified::Algorithm));
+        assert_eq!(check(&point, Curve::BrainpoolP256, ecdsa), Err(Unverified::Algorithm));
+        assert_eq!(check(&point, Curve::P384, ecdsa), Err(Unverified::Key));
+        point[64] ^= 1;
+        assert_eq!(check(&point, Curve::P256, ecdsa), Err(Unverified::Key));
+        let even = PublicKey::Rsa { n: &[0x80; 256], e: &[1, 0, 1] };
+        let pss = Scheme::RsaPss(Hash::Sha1);
+        assert_eq!(verify(even, pss, &Hash::Sha1.digest(b"a"), &[0; 256]), Err(Unverified::Key));
+    }
+
+    #[test]
+    fn a_key_says_what_it_is() {
+        assert_eq!(PublicKey::Rsa { n: &[0, 0x7f, 0xff], e: &[3] }.algorithm(), KeyAlgorithm::Rsa(15));
+        assert_eq!(PublicKey::Ed25519(&[0; 32]).algorithm(), KeyAlgorithm::Ed25519);
+    }
+}

@@ -1,0 +1,38 @@
+//! The corridor: open, judge, seal. Every door calls these and nothing else.
+
+mod inspect;
+mod open;
+mod seal;
+mod written;
+
+pub use open::Opening;
+
+use crate::{
+    base::{Budget, Limits},
+    mail::Part,
+    protocol::{Claim, Context, Protocol, pgp::Pgp},
+};
+
+/// Everything that a message meets on its way, put together once and used for many messages.
+pub struct Engine<'a> {
+    context: Context<'a>,
+    limits: Limits,
+    protocols: Vec<Box<dyn Protocol>>,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine for all protocols that this build has.
+    pub fn new(context: Context<'a>, limits: Limits) -> Self {
+        Engine { context, limits, protocols: vec![Box::new(Pgp)] }
+    }
+
+    /// A full budget for one message.
+    pub fn budget(&self) -> Budget {
+        Budget::new(self.limits.clone())
+    }
+
+    /// What `part` itself claims to be, and who can open it. The first protocol that recognizes it has it.
+    fn claim(&self, part: Part<'_>) -> Option<(&dyn Protocol, Claim)> {
+        self.protocols.iter().find_map(|protocol| Some((protocol.as_ref(), protocol.claim(part)?)))
+    }
+}

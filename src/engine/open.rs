@@ -1,0 +1,154 @@
+//! Steps 1 and 2 of the corridor: peel the layers from the root, then judge.
+
+use std::collections::BTreeMap;
+
+use super::Engine;
+use crate::{
+    base::{Budget, Error, Kind, Result},
+    mail::{Message, Part, header, protect, protect::Protection},
+    protocol::ClaimKind,
+    verdict::{Layer, LayerKind, Verdict},
+};
+
+/// A message opened as far as it goes, and what is to be thought of it. Whole or nothing: while a layer has not passed its
+/// last check, nothing of its payload is here.
+#[derive(Debug)]
+pub struct Opening {
+    pub(super) verdict: Verdict,
+    pub(super) outer: Message,
+    pub(super) payload: Option<Message>,
+    pub(super) headers: BTreeMap<String, Protection>,
+    pub(super) subject: Option<String>,
+    pub(super) error: Option<Error>,
+}
+
+impl Opening {
+    /// The layers and who vouches for what.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// The header of the message as it came, with an empty body.
+    pub fn outer(&self) -> &Message {
+        &self.outer
+    }
+
+    /// The Cryptographic Payload (RFC 9787, section 4.5); the message itself when there is no layer. `None` when peeling stopped.
+    pub fn payload(&self) -> Option<&Message> {
+        self.payload.as_ref()
+    }
+
+    /// What became of each header field (RFC 9788).
+    pub fn headers(&self) -> &BTreeMap<String, Protection> {
+        &self.headers
+    }
+
+    /// The subject that a reader should see, decoded.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Why peeling stopped before the payload, if it did.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+}
+
+impl Engine<'_> {
+    /// Peels layers while the root is one, and judges. A layer that cannot be opened ends the peeling and is the
+    /// [`Opening::error`]; only a message that cannot even be parsed within the Budget is an `Err`.
+    pub fn open(&self, message: Message) -> Result<Opening> {
+        let mut budget = self.budget();
+        let outer = header_alone(&message, &mut budget)?;
+        let mut layers = Vec::new();
+        let (payload, error) = match self.peel(message, &mut layers, &mut budget) {
+            Ok(payload) => (Some(payload), None),
+            Err(error) => (None, Some(error)),
+        };
+        let mut errant = Vec::new();
+        if let Some(payload) = &payload {
+            self.walk(payload.root(), Depth::Root, &mut errant, &mut budget);
+        }
+        let sealed = !layers.is_empty();
+        let inner = payload.as_ref().filter(|_| sealed);
+        let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
+        let subject = match inner {
+            Some(inner) => protect::shown(outer.root(), inner.root(), "Subject"),
+            None => outer.root().header("Subject"),
+        };
+        // A From that says one thing outside and another inside names nobody.
+        let contradicted =
+            headers.iter().any(|(name, how)| name.eq_ignore_ascii_case("From") && *how == Protection::Differs);
+        let author = if contradicted { None } else { header::author(outer.root()) };
+        let verdict = Verdict::new(author, layers, errant, self.context.legacy);
+        let subject = subject.map(|subject| crate::mail::encoding::decode_words(&subject));
+        Ok(Opening { verdict, outer, payload, headers, subject, error })
+    }
+
+    fn peel(&self, message: Message, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<Message> {
+        let mut current = message;
+        loop {
+            let root = current.root();
+            let Some((protocol, claim)) = self.claim(root) else { return Ok(current) };
+            if !claim.is_whole(root) {
+                return Ok(current);
+            }
+            budget.layer()?;
+            let opened = protocol.open(current, &claim, self.context, budget)?;
+            layers.extend(opened.layers);
+            current = opened.payload;
+        }
+    }
+
+    /// Records layers below the root. Nothing that goes wrong with one of them says anything about the message.
+    fn walk(&self, part: Part<'_>, depth: Depth, errant: &mut Vec<Layer>, budget: &mut Budget) {
+        if let Some((protocol, claim)) = self.claim(part) {
+            let whole = claim.is_whole(part);
+            // A whole claim at the root was peeled, or the layer budget is spent.
+            if (!whole || depth == Depth::Below) && errant.len() < budget.limits().signatures {
+                match protocol.open(part.as_message(), &claim, self.context, budget) {
+                    Ok(opened) => {
+                        errant.extend(opened.layers);
+                        if budget.layer().is_ok() {
+                            self.walk(opened.payload.root(), Depth::Below, errant, budget);
+                        }
+                    }
+                    Err(error) => errant.extend(unopened(claim.kind, claim.protocol, claim.span, &error)),
+                }
+                return;
+            }
+        }
+        for child in part.children() {
+            self.walk(child, Depth::Below, errant, budget);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Depth {
+    Below,
+    Root,
+}
+
+/// An errant encrypted layer that nobody here can open is still a fact worth reporting.
+fn unopened(
+    kind: ClaimKind,
+    protocol: crate::keys::ProtocolName,
+    span: crate::mail::Span,
+    error: &Error,
+) -> Option<Layer> {
+    let encrypted = matches!(kind, ClaimKind::Encrypted | ClaimKind::Inline) && error.kind() == Kind::NoKey;
+    encrypted.then(|| Layer {
+        protocol,
+        kind: LayerKind::Encrypted { cipher: "unknown".to_owned(), authenticated: false, recipients: Vec::new() },
+        span,
+    })
+}
+
+/// The header section as a message with an empty body: it stays when the message is consumed.
+fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
+    let mut octets = message.root().header_octets().to_vec();
+    let crlf = octets.windows(2).any(|pair| pair == b"\r\n");
+    octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
+    Message::parse(octets, budget)
+}

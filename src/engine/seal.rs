@@ -1,0 +1,34 @@
+//! Step 5 of the corridor: seal.
+
+use std::io::Write;
+
+use super::Engine;
+use crate::{
+    base::{Error, Result},
+    keys::ProtocolName,
+    mail::Message,
+    protocol::{ClaimKind, Seal, Sealed},
+};
+
+impl Engine<'_> {
+    /// Writes `message` sealed by `protocol` to `out`. All keys are found before the first octet is written; still, whoever gives
+    /// `out` must not let it be seen before this returns.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` names the key or address and the reason; `Usage` for a shape that the message or protocol cannot have.
+    pub fn seal(&self, protocol: ProtocolName, message: &Message, how: &Seal, out: &mut dyn Write) -> Result<Sealed> {
+        let found = self.protocols.iter().find(|one| one.name() == protocol);
+        let found =
+            found.ok_or_else(|| Error::unavailable(format!("protocol {}: not in this build", protocol.name())))?;
+        found.seal(message, how, self.context, out)
+    }
+
+    /// Whether the message says that it is encrypted already, in whatever protocol.
+    pub fn is_encrypted(&self, message: &Message) -> bool {
+        let root = message.root();
+        self.claim(root).is_some_and(|(_, claim)| {
+            claim.is_whole(root) && matches!(claim.kind, ClaimKind::Encrypted | ClaimKind::Inline)
+        })
+    }
+}

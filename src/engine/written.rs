@@ -1,0 +1,199 @@
+//! The message as it was written, before it was sealed.
+
+use std::io::{self, Write};
+
+use super::Opening;
+use crate::{
+    base::{Error, Kind, Result},
+    mail::{
+        Part,
+        canonical::{Canonical, Form},
+        header::Field,
+    },
+};
+
+impl Opening {
+    /// Writes the payload under the header that it had before sealing: the outer fields in their order, protected ones in the place of
+    /// those that stood for them, and the payload's own Content-* fields. Line ends are those of the message as it came.
+    ///
+    /// # Errors
+    ///
+    /// The reason why peeling stopped, if it did; `Io` when `out` fails.
+    pub fn write(&self, out: &mut dyn Write) -> Result<()> {
+        let payload = match (&self.payload, &self.error) {
+            (Some(payload), _) => payload.root(),
+            (None, Some(error)) => return Err(error.clone()),
+            (None, None) => return Err(Error::new(Kind::Malformed, "message: no payload")),
+        };
+        let written = if self.verdict.layers().is_empty() {
+            out.write_all(payload.octets())
+        } else {
+            self.reassemble(payload, out)
+        };
+        written.map_err(|e| Error::io("output", &e))
+    }
+
+    fn reassemble(&self, payload: Part<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let outer = self.outer.root();
+        let crlf = outer.header_octets().windows(2).any(|pair| pair == b"\r\n");
+        if crlf {
+            let mut to = Canonical::new(Form::Crlf, out);
+            write_parts(outer, payload, &mut to)?;
+            to.finish().map(|_| ())
+        } else {
+            write_parts(outer, payload, &mut LfWriter { to: out, held: false })
+        }
+    }
+}
+
+fn write_parts(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let protected = protected_fields(payload);
+    let mut placed: Vec<&str> = Vec::new();
+    for field in outer.fields() {
+        if is_structural(field.name) || placed.iter().any(|name| field.is(name)) {
+            continue;
+        }
+        let replacements: Vec<&Field<'_>> = protected.iter().filter(|inner| inner.is(field.name)).collect();
+        if replacements.is_empty() {
+            write_field(field.raw, to)?;
+        } else {
+            placed.push(field.name);
+            for inner in replacements {
+                write_field(inner.raw, to)?;
+            }
+        }
+    }
+    for inner in protected.iter().filter(|inner| !placed.iter().any(|name| inner.is(name))) {
+        write_field(inner.raw, to)?;
+    }
+    let version = |part: Part<'_>| part.fields().any(|field| field.is("MIME-Version"));
+    if version(outer) || version(payload) {
+        to.write_all(b"MIME-Version: 1.0\r\n")?;
+    }
+    for field in payload.fields().filter(|field| starts_with(field.name, "content-")) {
+        if field.is("Content-Type") {
+            write_field(&without_parameters(field.raw, &["hp", "protected-headers"]), to)?;
+        } else {
+            write_field(field.raw, to)?;
+        }
+    }
+    to.write_all(b"\r\n")?;
+    to.write_all(payload.body())
+}
+
+/// The fields that the sender protected (RFC 9788; earlier `protected-headers="v1"`). Without either mark, a stray field in
+/// the payload is a field of the payload and says nothing of the message.
+fn protected_fields(payload: Part<'_>) -> Vec<Field<'_>> {
+    let kind = payload.content_type();
+    if kind.parameter("hp").is_none() && kind.parameter("protected-headers").is_none() {
+        return Vec::new();
+    }
+    payload.fields().filter(|field| !is_structural(field.name) && !field.is("HP-Outer")).collect()
+}
+
+fn is_structural(name: &str) -> bool {
+    starts_with(name, "content-") || name.eq_ignore_ascii_case("MIME-Version")
+}
+
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn write_field(raw: &[u8], to: &mut dyn Write) -> io::Result<()> {
+    to.write_all(raw)?;
+    if raw.ends_with(b"\n") { Ok(()) } else { to.write_all(b"\r\n") }
+}
+
+/// A raw field less some parameters, each with the semicolon before it; everything else keeps its octets.
+fn without_parameters(raw: &[u8], names: &[&str]) -> Vec<u8> {
+    let mut pieces = pieces(raw).into_iter();
+    let mut kept = pieces.next().unwrap_or_default().to_vec();
+    for piece in pieces {
+        let name: Vec<u8> =
+            piece.iter().copied().skip_while(u8::is_ascii_whitespace).take_while(|c| *c != b'=').collect();
+        let name = String::from_utf8_lossy(&name).trim().to_ascii_lowercase();
+        if !names.contains(&name.as_str()) {
+            kept.push(b';');
+            kept.extend_from_slice(piece);
+        }
+    }
+    kept
+}
+
+/// Splits at semicolons that are not within quotes.
+fn pieces(raw: &[u8]) -> Vec<&[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    raw.split(|&c| {
+        let separates = c == b';' && !quoted;
+        if c == b'"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = c == b'\\' && !escaped;
+        separates
+    })
+    .collect()
+}
+
+/// Turns CRLF into LF; a CR alone stays.
+struct LfWriter<'a> {
+    to: &'a mut dyn Write,
+    /// Whether a CR came last and has not been written yet.
+    held: bool,
+}
+
+impl Write for LfWriter<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut rest = octets;
+        if self.held && !rest.is_empty() {
+            self.held = false;
+            if !rest.starts_with(b"\n") {
+                self.to.write_all(b"\r")?;
+            }
+        }
+        while let Some(at) = memchr::memchr(b'\r', rest) {
+            let (before, after) = rest.split_at(at);
+            self.to.write_all(before)?;
+            rest = after.get(1..).unwrap_or_default();
+            match rest.first() {
+                Some(b'\n') => {}
+                Some(_) => self.to.write_all(b"\r")?,
+                None => self.held = true,
+            }
+        }
+        self.to.write_all(rest)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_goes_with_its_semicolon() {
+        let raw = b"Content-Type: text/plain; charset=\"a;hp=b\"; hp=\"cipher\"; format=flowed\r\n";
+        let kept = without_parameters(raw, &["hp"]);
+        assert_eq!(kept, b"Content-Type: text/plain; charset=\"a;hp=b\"; format=flowed\r\n");
+    }
+
+    #[test]
+    fn the_last_parameter_leaves_the_line_break() {
+        let kept = without_parameters(b"Content-Type: text/plain;\r\n hp=\"clear\"\r\n", &["hp"]);
+        assert_eq!(kept, b"Content-Type: text/plain");
+    }
+
+    #[test]
+    fn crlf_becomes_lf_across_writes_and_a_lone_cr_stays() {
+        let mut out = Vec::new();
+        let mut writer = LfWriter { to: &mut out, held: false };
+        for piece in [&b"a\r"[..], b"\nb\rc\r", b"d\r\n"] {
+            writer.write_all(piece).unwrap();
+        }
+        assert_eq!(out, b"a\nb\rc\rd\n");
+    }
+}

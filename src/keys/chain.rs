@@ -1,0 +1,156 @@
+//! Several places where keys are, asked as one.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::{Handle, Keys, ProtocolName, Record, Want};
+use crate::{
+    base::{Result, Secret},
+    crypto::SecretKey,
+};
+
+/// Keys in order: the first that answers for a secret is heard, and copies of one certificate are put together, so that a
+/// revocation known to any of them is known to all.
+pub struct Chain {
+    sources: Vec<Arc<dyn Keys>>,
+    merge: fn(&Record, &Record) -> Result<Record>,
+}
+
+impl Chain {
+    /// `merge` puts two copies of one certificate together (for OpenPGP `protocol::pgp::keyfile::merge`).
+    pub fn new(sources: Vec<Arc<dyn Keys>>, merge: fn(&Record, &Record) -> Result<Record>) -> Self {
+        Chain { sources, merge }
+    }
+
+    fn put_together(&self, copies: Vec<Arc<Record>>) -> Result<Vec<Arc<Record>>> {
+        let mut places: BTreeMap<Handle, usize> = BTreeMap::new();
+        let mut together: Vec<Arc<Record>> = Vec::new();
+        for copy in copies {
+            let seen = places.get(&copy.fingerprint).and_then(|place| together.get_mut(*place));
+            match seen {
+                Some(seen) => *seen = Arc::new((self.merge)(seen, &copy)?),
+                None => {
+                    places.insert(copy.fingerprint.clone(), together.len());
+                    together.push(copy);
+                }
+            }
+        }
+        Ok(together)
+    }
+
+    fn copies(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+        let mut copies = Vec::new();
+        for source in &self.sources {
+            copies.extend(source.find(protocol, want)?);
+        }
+        Ok(copies)
+    }
+}
+
+impl Keys for Chain {
+    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+        let found = self.put_together(self.copies(protocol, want)?)?;
+        let Want::Address(_) = want else { return Ok(found) };
+        // A copy that does not name the address may still know of a revocation.
+        let mut whole = Vec::with_capacity(found.len());
+        for record in found {
+            let mut copies = self.copies(protocol, &Want::Handle(&record.fingerprint))?;
+            copies.retain(|copy| copy.fingerprint == record.fingerprint);
+            whole.extend(self.put_together(copies)?);
+        }
+        Ok(whole)
+    }
+
+    fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        let mut locked = None;
+        for source in &self.sources {
+            match source.secret(record, key) {
+                Ok(Some(secret)) => return Ok(Some(secret)),
+                Ok(None) => {}
+                Err(error) => locked = locked.or(Some(error)),
+            }
+        }
+        locked.map_or(Ok(None), Err)
+    }
+
+    fn passwords(&self) -> Result<Vec<Secret>> {
+        let mut passwords = Vec::new();
+        for source in &self.sources {
+            passwords.extend(source.passwords()?);
+        }
+        Ok(passwords)
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chain({} sources)", self.sources.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::Error,
+        keys::{Locked, Memory},
+    };
+
+    fn record(fingerprint: &str, bytes: &[u8]) -> Record {
+        let fingerprint = Handle::parse(fingerprint).unwrap();
+        Record {
+            protocol: ProtocolName::Pgp,
+            handles: vec![fingerprint.clone()],
+            fingerprint,
+            claimed: Vec::new(),
+            bindings: Vec::new(),
+            bytes: bytes.to_vec(),
+            secrets: Vec::new(),
+        }
+    }
+
+    fn concatenated(old: &Record, new: &Record) -> Result<Record> {
+        let mut both = old.clone();
+        both.bytes.extend_from_slice(&new.bytes);
+        Ok(both)
+    }
+
+    fn holding(records: &[(&str, &[u8])]) -> Memory {
+        let mut keys = Memory::new();
+        for (fingerprint, bytes) in records {
+            keys.add(record(fingerprint, bytes));
+        }
+        keys
+    }
+
+    const A: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    const B: &str = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+
+    #[test]
+    fn copies_are_put_together_in_order() {
+        let sources: Vec<Arc<dyn Keys>> =
+            vec![Arc::new(holding(&[(A, b"1")])), Arc::new(holding(&[(B, b"2"), (A, b"3")]))];
+        let found = Chain::new(sources, concatenated).find(ProtocolName::Pgp, &Want::All).unwrap();
+        let bytes: Vec<&[u8]> = found.iter().map(|record| record.bytes.as_slice()).collect();
+        assert_eq!(bytes, [b"13".as_slice(), b"2".as_slice()]);
+    }
+
+    #[derive(Debug)]
+    struct Stuck;
+
+    impl Locked for Stuck {
+        fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+            Err(Error::no_key(format!("key {key}: no passphrase fits")))
+        }
+    }
+
+    #[test]
+    fn a_locked_key_is_an_error_only_when_nobody_opens_it() {
+        let key = Handle::parse(A).unwrap();
+        let mut stuck = holding(&[(A, b"1")]);
+        stuck.add_locked([key.clone()], Arc::new(Stuck));
+        let chain = Chain::new(vec![Arc::new(holding(&[])), Arc::new(stuck)], concatenated);
+        let error = chain.secret(&record(A, b""), &key).unwrap_err();
+        assert_eq!(error.to_string(), format!("key {A}: no passphrase fits"));
+        assert!(chain.secret(&record(B, b""), &Handle::parse(B).unwrap()).unwrap().is_none());
+    }
+}

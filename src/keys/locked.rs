@@ -1,0 +1,145 @@
+//! Secret keys that are unlocked when they are asked for, and not before.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::Handle;
+use crate::{
+    base::{Result, Secret},
+    crypto::SecretKey,
+};
+
+/// Secret keys at rest. Deriving a key from a passphrase is slow on purpose (RFC 9580, section 3.7), so an
+/// implementation does it on the first request for a key and remembers the outcome.
+pub trait Locked: Send + Sync + fmt::Debug {
+    /// The secret key with the fingerprint `key`; `None` when it is not in here (public part only, a stub, on a card).
+    /// An error of kind `NoKey` when it is here and no passphrase fits.
+    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
+}
+
+/// Somebody who can be asked for a passphrase.
+pub trait Ask: Send + Sync + fmt::Debug {
+    /// A passphrase for `what` (`key FINGERPRINT of a@example.org`); `None` when nobody answers. Text in `what` may come from
+    /// other people's certificates.
+    fn ask(&self, what: &str) -> Result<Option<Secret>>;
+}
+
+/// Passphrases given beforehand, and perhaps somebody to ask for more. An answer that fits is remembered and tried
+/// on every later key; a refusal is remembered too.
+#[derive(Debug, Default)]
+pub struct Passphrases {
+    known: Mutex<Vec<Secret>>,
+    ask: Mutex<Option<Box<dyn Ask>>>,
+}
+
+impl Passphrases {
+    /// These, each tried in order, and nobody to ask.
+    pub fn new(known: Vec<Secret>) -> Self {
+        Passphrases { known: Mutex::new(known), ask: Mutex::new(None) }
+    }
+
+    /// These first, then what `ask` answers, up to three times for each key.
+    pub fn asking(known: Vec<Secret>, ask: Box<dyn Ask>) -> Self {
+        Passphrases { known: Mutex::new(known), ask: Mutex::new(Some(ask)) }
+    }
+
+    /// Each line of a passphrase file, without its line break; an empty line is none.
+    pub fn of_lines(octets: &[u8]) -> Vec<Secret> {
+        octets
+            .split(|octet| *octet == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .filter(|line| !line.is_empty())
+            .map(|line| Secret::new(line.to_vec()))
+            .collect()
+    }
+
+    /// The passphrases given beforehand and those that fitted so far.
+    pub fn known(&self) -> Vec<Secret> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first outcome of `attempt`, which answers `None` when the passphrase does not fit. `None` when none fits.
+    pub fn open<T>(&self, what: &str, mut attempt: impl FnMut(&Secret) -> Result<Option<T>>) -> Result<Option<T>> {
+        for passphrase in self.known() {
+            if let Some(opened) = attempt(&passphrase)? {
+                return Ok(Some(opened));
+            }
+        }
+        // Held while somebody types: two threads must not ask at once.
+        let mut ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..ATTEMPTS {
+            let Some(asked) = ask.as_ref() else { return Ok(None) };
+            let Some(passphrase) = asked.ask(what)? else {
+                *ask = None;
+                return Ok(None);
+            };
+            if let Some(opened) = attempt(&passphrase)? {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).push(passphrase);
+                return Ok(Some(opened));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// As often as `su`, `sudo` and GnuPG's pinentry ask.
+const ATTEMPTS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Typist(Vec<Option<&'static str>>, Arc<AtomicUsize>);
+
+    impl Ask for Typist {
+        fn ask(&self, _what: &str) -> Result<Option<Secret>> {
+            let turn = self.1.fetch_add(1, Ordering::SeqCst);
+            Ok(self.0[turn].map(Secret::from))
+        }
+    }
+
+    fn fits(secret: &'static str) -> impl FnMut(&Secret) -> Result<Option<()>> {
+        move |tried| Ok((tried.expose() == secret.as_bytes()).then_some(()))
+    }
+
+    #[test]
+    fn an_answer_that_fits_is_asked_for_once() {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let typist = Typist(vec![Some("wrong"), Some("right")], Arc::clone(&turns));
+        let passphrases = Passphrases::asking(vec!["other".into()], Box::new(typist));
+        assert_eq!(passphrases.open("key", fits("right")), Ok(Some(())));
+        assert_eq!(passphrases.open("key", fits("right")), Ok(Some(())));
+        assert_eq!(turns.load(Ordering::SeqCst), 2);
+        assert_eq!(passphrases.known(), vec![Secret::from("other"), Secret::from("right")]);
+    }
+
+    #[test]
+    fn three_wrong_answers_are_enough() {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let typist = Typist(vec![Some("wrong"); 9], Arc::clone(&turns));
+        let passphrases = Passphrases::asking(Vec::new(), Box::new(typist));
+        assert_eq!(passphrases.open("key", fits("right")), Ok(None));
+        assert_eq!(turns.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_refusal_is_remembered() {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let typist = Typist(vec![None, Some("right")], Arc::clone(&turns));
+        let passphrases = Passphrases::asking(Vec::new(), Box::new(typist));
+        assert_eq!(passphrases.open("key", fits("right")), Ok(None));
+        assert_eq!(passphrases.open("key", fits("right")), Ok(None));
+        assert_eq!(turns.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn lines_lose_their_breaks_and_nothing_else() {
+        let lines = Passphrases::of_lines(b" one \r\ntwo\n\nthree");
+        assert_eq!(lines, vec![Secret::from(" one "), Secret::from("two"), Secret::from("three")]);
+    }
+}

@@ -1,0 +1,233 @@
+//! One certificate: its bytes read, the keys of it that are good for a use, and if there are none, why not.
+
+use std::time::SystemTime;
+
+use sequoia_openpgp::{
+    Cert, Fingerprint,
+    cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::ValidErasedKeyAmalgamation},
+    packet::{
+        Key, Signature,
+        key::{PublicParts, UnspecifiedRole},
+    },
+    parse::Parse,
+    policy::{AsymmetricAlgorithm, StandardPolicy},
+    types::{HashAlgorithm, RevocationStatus},
+};
+
+use crate::{
+    base::{Error, Result, rfc3339},
+    crypto::Legacy,
+    keys::{Handle, Record},
+    mail::{Address, address},
+};
+
+/// What a key is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// Encrypting mail: the flags for communications or for storage (RFC 9580, section 5.2.3.29).
+    Encrypt,
+    /// Signing data.
+    Sign,
+}
+
+impl Usage {
+    /// The word in errors: `encryption`, `signing`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Usage::Encrypt => "encryption",
+            Usage::Sign => "signing",
+        }
+    }
+
+    fn allowed(self, key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+        match self {
+            Usage::Encrypt => key.for_transport_encryption() || key.for_storage_encryption(),
+            Usage::Sign => key.for_signing(),
+        }
+    }
+
+    fn possible(self, key: &Key<PublicParts, UnspecifiedRole>) -> bool {
+        match self {
+            Usage::Encrypt => key.pk_algo().for_encryption(),
+            Usage::Sign => key.pk_algo().for_signing(),
+        }
+    }
+}
+
+/// Reads a record's certificate.
+pub(super) fn parse(record: &Record) -> Result<Cert> {
+    Cert::from_bytes(&record.bytes)
+        .map_err(|error| Error::malformed(format!("key {}", record.fingerprint), lower(&error.to_string())))
+}
+
+/// A fingerprint as the rest of the house writes it.
+pub(super) fn handle(fingerprint: &Fingerprint) -> Handle {
+    Handle::from_octets(fingerprint.as_bytes())
+}
+
+/// The rules by which certificates are judged at `at`: Sequoia's table, and DSA and short RSA refused whatever the date,
+/// because `crypto/strength` holds them to be weak. `Legacy::Admit` lets the weak ones through.
+pub(super) fn policy(at: SystemTime, legacy: Legacy) -> StandardPolicy<'static> {
+    let mut policy = StandardPolicy::at(at);
+    for algorithm in WEAK_KEYS {
+        match legacy {
+            Legacy::Admit => policy.accept_asymmetric_algo(algorithm),
+            Legacy::Refuse => policy.reject_asymmetric_algo(algorithm),
+        }
+    }
+    if legacy == Legacy::Admit {
+        for algorithm in WEAK_HASHES {
+            policy.accept_hash(algorithm);
+        }
+    }
+    policy
+}
+
+/// The mailboxes of the user IDs that the certificate vouches for at `at`: bound by a self-signature, and not revoked.
+pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy) -> Vec<Address> {
+    let policy = policy(at, legacy);
+    let mailbox = |user: sequoia_openpgp::cert::amalgamation::UserIDAmalgamation<'_>| {
+        let valid = user.with_policy(&policy, at).ok()?;
+        if matches!(valid.revocation_status(), RevocationStatus::Revoked(_)) {
+            return None;
+        }
+        address::of_user_id(std::str::from_utf8(valid.userid().value()).ok()?)
+    };
+    cert.userids().filter_map(mailbox).collect()
+}
+
+/// The keys of `cert` that are good for signing at `at`, newest first; an error of kind `NoKey` names the certificate and the reason.
+pub(super) fn signing_keys(
+    cert: &Cert,
+    at: SystemTime,
+    legacy: Legacy,
+) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>> {
+    usable(cert, Usage::Sign, at, legacy).map_err(|why| no_key(cert, &why))
+}
+
+/// The keys of `cert` that are good for any of what `usage` means at `at`, newest first; otherwise why there is none, in words
+/// that follow the name of the key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
+pub(super) fn usable(
+    cert: &Cert,
+    usage: Usage,
+    at: SystemTime,
+    legacy: Legacy,
+) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, String> {
+    let policy = policy(at, legacy);
+    let valid = cert
+        .with_policy(&policy, at)
+        .map_err(|error| rejected(error.chain(), cert.primary_key().key().role_as_unspecified(), at))?;
+    if let RevocationStatus::Revoked(signatures) = valid.revocation_status() {
+        return Err(revoked(&signatures));
+    }
+    if valid.alive().is_err() {
+        return Err(not_alive(
+            valid.primary_key().key_expiration_time(),
+            cert.primary_key().key().role_as_unspecified(),
+            at,
+        ));
+    }
+
+    let mut good: Vec<Key<PublicParts, UnspecifiedRole>> = Vec::new();
+    let mut reasons: Vec<String> = Vec::new();
+    for candidate in cert.keys().filter(|candidate| usage.possible(candidate.key())) {
+        match candidate.with_policy(&policy, at) {
+            Ok(key) if !usage.allowed(&key) => {}
+            Ok(key) => match obstacle(&key, at) {
+                None => good.push(key.key().clone()),
+                Some(why) => reasons.push(of_key(cert, key.key(), &why)),
+            },
+            Err(error) => reasons.push(of_key(cert, candidate.key(), &rejected(error.chain(), candidate.key(), at))),
+        }
+    }
+    // A stable sort over primary, subkeys in reverse: of two made in the same second the subkey goes first.
+    good.reverse();
+    good.sort_by_key(|key| std::cmp::Reverse(key.creation_time()));
+    match (good.is_empty(), reasons.is_empty()) {
+        (false, _) => Ok(good),
+        (true, true) => Err(format!("no {} subkey", usage.name())),
+        (true, false) => Err(reasons.join(", ")),
+    }
+}
+
+/// The error of kind `NoKey` for a certificate.
+pub(super) fn no_key(cert: &Cert, why: &str) -> Error {
+    Error::no_key(format!("key {}: {why}", cert.fingerprint().to_hex()))
+}
+
+fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -> Option<String> {
+    if let RevocationStatus::Revoked(signatures) = key.revocation_status() {
+        return Some(revoked(&signatures));
+    }
+    if key.alive().is_err() {
+        return Some(not_alive(key.key_expiration_time(), key.key(), at));
+    }
+    (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()))
+}
+
+fn revoked(signatures: &[&Signature]) -> String {
+    let reason = signatures.iter().find_map(|signature| signature.reason_for_revocation());
+    match reason {
+        Some((code, [])) => format!("revoked: {}", lower(&code.to_string())),
+        Some((code, text)) => {
+            format!("revoked: {}: {}", lower(&code.to_string()), String::from_utf8_lossy(text))
+        }
+        None => "revoked".to_owned(),
+    }
+}
+
+fn not_alive(expires: Option<SystemTime>, key: &Key<PublicParts, UnspecifiedRole>, at: SystemTime) -> String {
+    match expires {
+        Some(end) if end <= at => format!("expired on {}", date(end)),
+        _ => format!("not valid before {}", date(key.creation_time())),
+    }
+}
+
+/// Why Sequoia would not have a certificate or a key at all.
+fn rejected<'a>(
+    mut causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>,
+    key: &Key<PublicParts, UnspecifiedRole>,
+    at: SystemTime,
+) -> String {
+    if key.creation_time() > at {
+        return format!("not valid before {}", date(key.creation_time()));
+    }
+    let policy = causes.find_map(|cause| match cause.downcast_ref::<sequoia_openpgp::Error>() {
+        Some(sequoia_openpgp::Error::PolicyViolation(what, _)) => Some(format!("weak: {}", lower(what))),
+        _ => None,
+    });
+    policy.unwrap_or_else(|| format!("no valid self-signature on {}", date(at)))
+}
+
+fn of_key(cert: &Cert, key: &Key<PublicParts, UnspecifiedRole>, why: &str) -> String {
+    if key.fingerprint() == cert.fingerprint() {
+        why.to_owned()
+    } else {
+        format!("subkey {} {why}", key.fingerprint().to_hex())
+    }
+}
+
+fn date(time: SystemTime) -> String {
+    let text = rfc3339(time);
+    text.split_once('T').map_or(text.clone(), |(day, _)| day.to_owned())
+}
+
+fn lower(text: &str) -> String {
+    text.to_lowercase()
+}
+
+/// Keys within reach of a well-funded attacker: NIST SP 800-131A rev. 2, section 3.
+const WEAK_KEYS: [AsymmetricAlgorithm; 9] = [
+    AsymmetricAlgorithm::DSA1024,
+    AsymmetricAlgorithm::DSA2048,
+    AsymmetricAlgorithm::DSA3072,
+    AsymmetricAlgorithm::DSA4096,
+    AsymmetricAlgorithm::ElGamal1024,
+    AsymmetricAlgorithm::ElGamal2048,
+    AsymmetricAlgorithm::ElGamal3072,
+    AsymmetricAlgorithm::ElGamal4096,
+    AsymmetricAlgorithm::RSA1024,
+];
+
+/// Digests that Sequoia rejects in self-signatures by their date: RFC 9580, section 9.5.
+const WEAK_HASHES: [HashAlgorithm; 3] = [HashAlgorithm::MD5, HashAlgorithm::RipeMD, HashAlgorithm::SHA1];

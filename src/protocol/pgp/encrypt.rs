@@ -1,0 +1,223 @@
+//! Encrypted messages written as they stream by: encrypted session keys, then the container (RFC 9580, sections 5.1, 5.3 and 5.13).
+
+use std::{
+    io::{self, Write},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use sequoia_openpgp::{
+    Cert, KeyHandle,
+    cert::Preferences as _,
+    crypto::Password,
+    packet::{
+        Key,
+        key::{PublicParts, UnspecifiedRole},
+    },
+    serialize::stream::{Encryptor, Message, Recipient},
+    types::{AEADAlgorithm, Features, SymmetricAlgorithm},
+};
+
+use super::{armored::Checksum, cert, select::Chosen, suite};
+use crate::{
+    base::{Error, Result, Secret},
+    crypto::{Cipher, Legacy, Strength},
+};
+
+/// Everyone who will be able to read, and by which algorithms: all decided, nothing written.
+pub(super) struct Readers {
+    keys: Vec<(Naming, Key<PublicParts, UnspecifiedRole>)>,
+    passwords: Vec<Password>,
+    cipher: SymmetricAlgorithm,
+    container: Container,
+}
+
+/// Whether the message names a reader's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// A wildcard in place of the key ID (RFC 9580, section 5.1.8).
+    Hidden,
+    /// By key ID or fingerprint.
+    Named,
+}
+
+/// The two symmetrically encrypted and integrity protected packets (RFC 9580, sections 5.13.1 and 5.13.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Container {
+    /// CFB with a SHA-1 modification detection code: what RFC 4880 knows.
+    V1,
+    /// AEAD, by OCB, which everyone who reads it must implement.
+    V2,
+}
+
+impl Readers {
+    /// Decides the algorithms for these certificates and passwords. `asked` is a cipher's name; a weak one needs `Legacy::Admit`.
+    pub(super) fn new(
+        people: Vec<(Naming, Chosen)>,
+        passwords: &[Secret],
+        asked: Option<&str>,
+        at: SystemTime,
+        legacy: Legacy,
+    ) -> Result<Self> {
+        let wishes: Vec<Wishes> = people.iter().map(|(_, chosen)| Wishes::of(&chosen.cert, at, legacy)).collect();
+        let cipher = match asked {
+            Some(name) => cipher(name, legacy)?,
+            None => common_cipher(&wishes),
+        };
+        let everyone = !wishes.is_empty() && wishes.iter().all(|one| one.aead);
+        // OCB is defined for blocks of 128 bits alone (RFC 9580, section 9.6).
+        let container = if everyone && is_aes(cipher) { Container::V2 } else { Container::V1 };
+        let keys =
+            people.into_iter().flat_map(|(naming, chosen)| chosen.keys.into_iter().map(move |key| (naming, key)));
+        let passwords = passwords.iter().map(|password| Password::from(password.expose())).collect();
+        Ok(Readers { keys: keys.collect(), passwords, cipher, container })
+    }
+
+    /// Whether the armor around the message has a checksum.
+    pub(super) fn checksum(&self) -> Checksum {
+        match self.container {
+            Container::V1 => Checksum::Present,
+            Container::V2 => Checksum::Absent,
+        }
+    }
+
+    /// Encrypts the session key to everyone. Nothing is written yet.
+    pub(super) fn begin(&self) -> Result<Encryption<'_>> {
+        let features = match self.container {
+            Container::V1 => Features::empty().set_seipdv1(),
+            Container::V2 => Features::empty().set_seipdv2(),
+        };
+        let recipients = self.keys.iter().map(|(naming, key)| {
+            let handle: Option<KeyHandle> = match naming {
+                Naming::Hidden => None,
+                Naming::Named => Some(key.key_handle()),
+            };
+            Recipient::new(features.clone(), handle, key)
+        });
+        let ciphertext = Ciphertext::default();
+        let mut encryptor = Encryptor::for_recipients(Message::new(ciphertext.clone()), recipients)
+            .add_passwords(self.passwords.iter().cloned())
+            .symmetric_algo(self.cipher);
+        if self.container == Container::V2 {
+            encryptor = encryptor.aead_algo(AEADAlgorithm::OCB);
+        }
+        let plaintext = encryptor.build().map_err(|error| failed(&error))?;
+        Ok(Encryption { plaintext, ciphertext })
+    }
+}
+
+/// An encrypted message that can be written.
+pub(super) struct Encryption<'a> {
+    plaintext: Message<'a>,
+    ciphertext: Ciphertext,
+}
+
+impl<'a> Encryption<'a> {
+    /// A writer of OpenPGP packets that puts their ciphertext to `to`.
+    pub(super) fn to<W: Write>(self, to: W) -> Encrypting<'a, W> {
+        Encrypting { plaintext: self.plaintext, ciphertext: self.ciphertext, to }
+    }
+}
+
+/// Encrypts what is written to it.
+pub(super) struct Encrypting<'a, W: Write> {
+    plaintext: Message<'a>,
+    ciphertext: Ciphertext,
+    to: W,
+}
+
+impl<W: Write> Encrypting<'_, W> {
+    /// Writes what protects the message against changes.
+    pub(super) fn finish(mut self) -> Result<W> {
+        self.plaintext.finalize().map_err(|error| failed(&error))?;
+        self.to.write_all(&self.ciphertext.take()).map_err(|error| Error::io("output", &error))?;
+        Ok(self.to)
+    }
+}
+
+impl<W: Write> Write for Encrypting<'_, W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let (now, _) = octets.split_at(octets.len().min(CHUNK));
+        self.plaintext.write_all(now)?;
+        self.to.write_all(&self.ciphertext.take())?;
+        Ok(now.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Where Sequoia's writers, which must be able to cross threads, leave the ciphertext for a writer which need not.
+#[derive(Clone, Default)]
+struct Ciphertext(Arc<Mutex<Vec<u8>>>);
+
+impl Ciphertext {
+    fn take(&self) -> Vec<u8> {
+        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Ciphertext {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What one certificate says of the algorithms that its owner reads.
+struct Wishes {
+    ciphers: Option<Vec<SymmetricAlgorithm>>,
+    aead: bool,
+}
+
+impl Wishes {
+    fn of(cert: &Cert, at: SystemTime, legacy: Legacy) -> Self {
+        let policy = cert::policy(at, legacy);
+        match cert.with_policy(&policy, at) {
+            Err(_) => Wishes { ciphers: None, aead: false },
+            Ok(valid) => Wishes {
+                ciphers: valid.preferred_symmetric_algorithms().map(<[_]>::to_vec),
+                aead: valid.features().is_some_and(|features| features.supports_seipdv2()),
+            },
+        }
+    }
+}
+
+/// The strongest AES that everyone lists. AES-128, which everyone must read (RFC 9580, section 9.3), when there is none; AES-256 to those who list
+/// nothing. Never the 3DES that RFC 4880, section 13.2 takes to be everyone's last wish.
+fn common_cipher(wishes: &[Wishes]) -> SymmetricAlgorithm {
+    let reads = |one: &Wishes, cipher| one.ciphers.as_ref().is_none_or(|list| list.contains(&cipher));
+    let everyone = |cipher: &SymmetricAlgorithm| wishes.iter().all(|one| reads(one, *cipher));
+    AES.into_iter().find(everyone).unwrap_or(SymmetricAlgorithm::AES128)
+}
+
+fn cipher(name: &str, legacy: Legacy) -> Result<SymmetricAlgorithm> {
+    let wanted = Cipher::parse(name)?;
+    if wanted.strength() < Strength::Strong && legacy == Legacy::Refuse {
+        return Err(Error::usage(format!("cipher {} is weak", wanted.name())).with_hint("--legacy"));
+    }
+    suite::cipher(wanted.name())
+        .filter(SymmetricAlgorithm::is_supported)
+        .ok_or_else(|| Error::usage(format!("cipher {}: OpenPGP cannot write it here", wanted.name())))
+}
+
+fn is_aes(cipher: SymmetricAlgorithm) -> bool {
+    AES.contains(&cipher)
+}
+
+fn failed(error: &impl std::fmt::Display) -> Error {
+    Error::unavailable(format!("encryption: {error}").to_lowercase())
+}
+
+/// Strongest first.
+const AES: [SymmetricAlgorithm; 3] =
+    [SymmetricAlgorithm::AES256, SymmetricAlgorithm::AES192, SymmetricAlgorithm::AES128];
+
+/// Plaintext that is encrypted before its ciphertext is handed on.
+const CHUNK: usize = 1 << 16;

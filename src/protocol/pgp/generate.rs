@@ -1,0 +1,260 @@
+//! New keys.
+
+use std::time::{Duration, SystemTime};
+
+use sequoia_openpgp::{
+    Cert, Packet, anyhow, armor,
+    cert::CertRevocationBuilder,
+    crypto::{Password, S2K, random},
+    packet::{
+        Key, UserID,
+        key::{Key4, Key6, KeyRole, PrimaryRole, SecretParts, SubordinateRole},
+        signature::SignatureBuilder,
+    },
+    serialize::Marshal,
+    types::{
+        AEADAlgorithm, Curve, Features, HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType, SymmetricAlgorithm,
+    },
+};
+
+use super::keyfile::describe_cert;
+use crate::{
+    base::{Clock, Error, Result, Secret},
+    crypto::RsaComponents,
+    mail::{Address, address},
+    protocol::Described,
+};
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// Which standard the key follows.
+    pub profile: Profile,
+    /// What the keys are.
+    pub algorithm: Algorithm,
+    /// The person's name, for the user IDs.
+    pub name: Option<String>,
+    /// One user ID for each; at least one. The first is the primary one.
+    pub addresses: Vec<Address>,
+    /// What locks the secret parts.
+    pub passphrase: Option<Secret>,
+    /// How long the key is good for, in whole seconds; `None` is for ever.
+    pub validity: Option<Duration>,
+}
+
+/// Which standard a new key follows. Who reads only RFC 4880 (GnuPG) cannot use a key of RFC 9580.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// Version 4 keys, read by everything.
+    #[default]
+    Rfc4880,
+    /// Version 6 keys.
+    Rfc9580,
+}
+
+/// What the keys of a new certificate are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Ed25519 and X25519 (version 4: EdDSALegacy and ECDH over Curve25519Legacy, RFC 9580, section 9.2).
+    #[default]
+    Curve25519,
+    /// RSA, 2048 bits.
+    Rsa2048,
+    /// RSA, 3072 bits.
+    Rsa3072,
+    /// RSA, 4096 bits.
+    Rsa4096,
+}
+
+/// A new key.
+#[derive(Debug)]
+pub struct Generated {
+    /// Certificate and secret key.
+    pub described: Described,
+    /// The certificate's revocation, armoured, to be published when the secret is lost or stolen.
+    pub revocation: Vec<u8>,
+}
+
+/// As long as `sq key generate` and GnuPG 2.4 give a key: three years.
+pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3 * 31_556_952);
+
+/// Makes a key that certifies and signs, with a subkey for encryption: what GnuPG makes. With no signing subkey, checking a signature
+/// costs two public-key operations less, and no mail program has trouble with it.
+pub fn generate(request: &Request, clock: &dyn Clock) -> Result<Generated> {
+    let user_ids = user_ids(request)?;
+    let now = clock.now();
+    let primary = key::<PrimaryRole>(request, Use::Signing, now)?;
+    let subkey = key::<SubordinateRole>(request, Use::Encryption, now)?;
+    let (cert, revocation) = assemble(request, now, &user_ids, primary, subkey).map_err(|error| failed(&error))?;
+    let revocation = armored(revocation).map_err(|error| failed(&error))?;
+    Ok(Generated { described: describe_cert(&cert)?, revocation })
+}
+
+impl Request {
+    /// A key for one address, as most people want it: version 4, Curve25519, three years, no passphrase.
+    pub fn new(address: Address) -> Self {
+        Request {
+            profile: Profile::default(),
+            algorithm: Algorithm::default(),
+            name: None,
+            addresses: vec![address],
+            passphrase: None,
+            validity: Some(DEFAULT_VALIDITY),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Use {
+    Encryption,
+    Signing,
+}
+
+fn key<R: KeyRole>(request: &Request, purpose: Use, now: SystemTime) -> Result<Key<SecretParts, R>> {
+    let rsa = |bits| RsaComponents::generate(bits).and_then(|parts| rsa(request.profile, &parts, now));
+    let mut key = match request.algorithm {
+        Algorithm::Curve25519 => curve25519(request.profile, purpose).map_err(|error| failed(&error)),
+        Algorithm::Rsa2048 => rsa(2048),
+        Algorithm::Rsa3072 => rsa(3072),
+        Algorithm::Rsa4096 => rsa(4096),
+    }?;
+    key.set_creation_time(now).map_err(|error| failed(&error))?;
+    Ok(key)
+}
+
+fn curve25519<R: KeyRole>(profile: Profile, purpose: Use) -> anyhow::Result<Key<SecretParts, R>> {
+    Ok(match (profile, purpose) {
+        (Profile::Rfc4880, Use::Encryption) => Key4::generate_ecc(false, Curve::Cv25519)?.into(),
+        (Profile::Rfc4880, Use::Signing) => Key4::generate_ecc(true, Curve::Ed25519)?.into(),
+        (Profile::Rfc9580, Use::Encryption) => Key6::generate_x25519()?.into(),
+        (Profile::Rfc9580, Use::Signing) => Key6::generate_ed25519()?.into(),
+    })
+}
+
+fn rsa<R: KeyRole>(profile: Profile, parts: &RsaComponents, now: SystemTime) -> Result<Key<SecretParts, R>> {
+    let made = Key4::<SecretParts, R>::import_secret_rsa(parts.d.expose(), parts.p.expose(), parts.q.expose(), now);
+    let made = made.and_then(|key| match profile {
+        Profile::Rfc4880 => Ok(Key::from(key)),
+        Profile::Rfc9580 => {
+            Key6::with_secret(now, key.pk_algo(), key.mpis().clone(), key.secret().clone()).map(Key::from)
+        }
+    });
+    made.map_err(|error| failed(&error))
+}
+
+/// Binds everything to the primary key, in the order of RFC 9580, section 10.1, and locks the secret parts last.
+fn assemble(
+    request: &Request,
+    now: SystemTime,
+    user_ids: &[UserID],
+    primary: Key<SecretParts, PrimaryRole>,
+    subkey: Key<SecretParts, SubordinateRole>,
+) -> anyhow::Result<(Cert, Packet)> {
+    let mut signer = primary.clone().into_keypair()?;
+    let bare = Cert::try_from(vec![Packet::from(primary.clone())])?;
+    let mut packets = Vec::new();
+    // Version 6 keys carry what is true of the whole certificate here (RFC 9580, section 10.1.1), version 4 keys with each user ID.
+    if request.profile == Profile::Rfc9580 {
+        let direct = preferences(signature(SignatureType::DirectKey, now)?, request)?;
+        packets.push(direct.sign_direct_key(&mut signer, bare.primary_key().key())?.into());
+    }
+    for (number, user_id) in user_ids.iter().enumerate() {
+        let mut binding = signature(SignatureType::PositiveCertification, now)?;
+        if request.profile == Profile::Rfc4880 {
+            binding = preferences(binding, request)?;
+        }
+        if number == 0 {
+            binding = binding.set_primary_userid(true)?;
+        }
+        let binding = user_id.bind(&mut signer, &bare, binding)?;
+        packets.extend([Packet::from(user_id.clone()), binding.into()]);
+    }
+    let binding = signature(SignatureType::SubkeyBinding, now)?
+        .set_key_flags(KeyFlags::empty().set_transport_encryption().set_storage_encryption())?
+        .set_key_validity_period(request.validity)?;
+    let binding = subkey.bind(&mut signer, &bare, binding)?;
+    packets.extend([locked(subkey, request)?.into(), binding.into(), locked(primary, request)?.into()]);
+    let cert = bare.insert_packets(packets)?.0;
+    let revocation = CertRevocationBuilder::new()
+        .set_signature_creation_time(now)?
+        .set_reason_for_revocation(ReasonForRevocation::Unspecified, b"")?
+        .build(&mut signer, &cert, None)?;
+    Ok((cert, revocation.into()))
+}
+
+fn signature(kind: SignatureType, now: SystemTime) -> anyhow::Result<SignatureBuilder> {
+    SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)
+}
+
+/// What the key is for, how long, and what senders may use. A version 4 key is likely to be used with GnuPG too, which does not read SEIPDv2.
+fn preferences(builder: SignatureBuilder, request: &Request) -> anyhow::Result<SignatureBuilder> {
+    let builder = builder
+        .set_key_flags(KeyFlags::empty().set_certification().set_signing())?
+        .set_key_validity_period(request.validity)?
+        .set_preferred_hash_algorithms(vec![HashAlgorithm::SHA512, HashAlgorithm::SHA256])?
+        .set_preferred_symmetric_algorithms(vec![SymmetricAlgorithm::AES256, SymmetricAlgorithm::AES128])?;
+    match request.profile {
+        Profile::Rfc4880 => builder.set_features(Features::empty().set_seipdv1()),
+        Profile::Rfc9580 => builder
+            .set_features(Features::empty().set_seipdv1().set_seipdv2())?
+            .set_preferred_aead_ciphersuites(vec![(SymmetricAlgorithm::AES256, AEADAlgorithm::OCB)]),
+    }
+}
+
+/// Locks with AES-256: iterated and salted with CFB for version 4, because GnuPG reads nothing else; Argon2 with OCB for version 6
+/// (RFC 9580, section 3.7.2.1), with the second recommended option of RFC 9106, section 4.
+fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Result<Key<SecretParts, R>> {
+    let Some(passphrase) = &request.passphrase else { return Ok(key) };
+    let password = Password::from(passphrase.expose());
+    let (public, mut secret) = key.take_secret();
+    match request.profile {
+        Profile::Rfc4880 => secret.encrypt_in_place(&public, &password)?,
+        Profile::Rfc9580 => {
+            let mut salt = [0; 16];
+            random(&mut salt)?;
+            let s2k = S2K::Argon2 { salt, t: 3, p: 4, m: 16 };
+            secret.encrypt_in_place_with(
+                &public,
+                s2k,
+                SymmetricAlgorithm::AES256,
+                Some(AEADAlgorithm::OCB),
+                &password,
+            )?;
+        }
+    }
+    Ok(public.add_secret(secret).0)
+}
+
+fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
+    // GnuPG writes and reads revocations under this label.
+    let mut writer = armor::Writer::new(Vec::new(), armor::Kind::PublicKey)?;
+    packet.serialize(&mut writer)?;
+    writer.finalize().map_err(anyhow::Error::from)
+}
+
+/// `Name <a@example.org>`, or the bare address; only what reads back as that address.
+fn user_ids(request: &Request) -> Result<Vec<UserID>> {
+    if request.addresses.is_empty() {
+        return Err(Error::usage("key: needs an address"));
+    }
+    let mut user_ids = Vec::with_capacity(request.addresses.len());
+    for address in &request.addresses {
+        let user_id = match &request.name {
+            Some(name) => format!("{} <{address}>", name.trim()),
+            None => address.to_string(),
+        };
+        if user_id.chars().any(char::is_control) || address::of_user_id(&user_id).as_ref() != Some(address) {
+            return Err(Error::usage(format!("user id {user_id:?}: does not read as name and address"))
+                .with_hint("leave out angle brackets and control characters"));
+        }
+        user_ids.push(UserID::from(user_id));
+    }
+    Ok(user_ids)
+}
+
+fn failed(error: &anyhow::Error) -> Error {
+    Error::unavailable(format!("key generation: {error}").to_lowercase())
+}

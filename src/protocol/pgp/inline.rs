@@ -1,0 +1,147 @@
+//! The inline forms: the cleartext signature framework (RFC 9580, section 7), and armoured messages in the text.
+
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use super::{
+    armored::{Armored, Block, Checksum},
+    encrypt::Readers,
+    literal::Literal,
+    plan::{Plan, Signers},
+    seal::{Tee, output, write_encrypted_block, write_outer, write_signature_block},
+    sign::{self, Kind, Signatures},
+};
+use crate::{
+    base::{Error, Result},
+    mail::{
+        Part,
+        canonical::{Canonical, Form},
+        encoding,
+        header::Edit,
+    },
+    protocol::{Context, Headers, Seal, Shape},
+};
+
+/// Refuses (kind `Usage`) what the inline forms cannot hold: anything but one text, and a protected header.
+pub(super) fn fits(root: Part<'_>, how: &Seal) -> Result<()> {
+    let hint = "leave the shape to MIME, which takes any message";
+    if !root.content_type().is("text", "plain") {
+        let kind = root.content_type();
+        let what = format!("{}/{}", kind.kind, kind.subtype);
+        return Err(Error::usage(format!("inline: the message is {what}, not text/plain")).with_hint(hint));
+    }
+    if how.headers == Headers::Protected {
+        return Err(Error::usage("inline: the header cannot be protected").with_hint(hint));
+    }
+    Ok(())
+}
+
+/// Writes the message with its text sealed in place. Its Content-Type stays, because it says what is within.
+pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
+    let text = root.decoded();
+    let cleartext = shape == Shape::Inline && plan.readers.is_none();
+    let kind = if cleartext { Kind::Text } else { Kind::Binary };
+    let hash = plan.signers.as_ref().map(|signers| signers.hash);
+    let begin = |signers: Signers| Signatures::begin(signers.keys, kind, signers.hash, context.random);
+    let signatures = plan.signers.map(begin).transpose()?;
+    let encryption = plan.readers.as_ref().map(Readers::begin).transpose()?;
+
+    match (signatures, encryption.zip(plan.readers.as_ref())) {
+        (signatures, Some((encryption, readers))) => {
+            write_header(root, "7bit", out).map_err(output)?;
+            write_encrypted_block(encryption, readers.checksum(), out, |to| {
+                write_packets(&text, signatures, plan.at, to)
+            })
+        }
+        (Some(signatures), None) if cleartext => {
+            let mut block = Vec::with_capacity(text.len() + text.len() / 16);
+            let name = hash.map(sign::text_name).transpose()?.filter(|_| signatures.has_v4());
+            write_cleartext(&text, name.as_deref(), signatures, plan.at, &mut block)?;
+            if is_seven_bit(&block) {
+                write_header(root, "7bit", out).map_err(output)?;
+                out.write_all(&block).map_err(output)
+            } else {
+                write_header(root, "quoted-printable", out).map_err(output)?;
+                out.write_all(&encoding::quoted_printable_encode(&block)).map_err(output)
+            }
+        }
+        (Some(signatures), None) => {
+            write_header(root, "7bit", out).map_err(output)?;
+            let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
+            let mut armored = Armored::begin(Block::Message, checksum, out).map_err(output)?;
+            write_packets(&text, Some(signatures), plan.at, &mut armored)?;
+            armored.finish().map(|_| ()).map_err(output)
+        }
+        (None, None) => Err(Error::usage("neither a signer nor a recipient is given")),
+    }
+}
+
+/// A literal data packet, and the signatures around it if there are any (RFC 9580, section 10.3).
+fn write_packets(text: &[u8], signatures: Option<Signatures>, at: SystemTime, to: &mut dyn Write) -> Result<()> {
+    let Some(mut signatures) = signatures else {
+        let literal = Literal::begin(to).map_err(output)?;
+        return write_crlf(text, literal).and_then(Literal::finish).map(|_| ()).map_err(output);
+    };
+    to.write_all(&signatures.one_pass()?).map_err(output)?;
+    let mut literal = Literal::begin(&mut *to).map_err(output)?;
+    write_crlf(text, Tee { signatures: &mut signatures, to: &mut literal }).map_err(output)?;
+    literal.finish().map_err(output)?;
+    to.write_all(&signatures.finish(at)?).map_err(output)
+}
+
+fn write_crlf<W: Write>(text: &[u8], to: W) -> io::Result<W> {
+    let mut to = Canonical::new(Form::Crlf, to);
+    to.write_all(text)?;
+    to.finish()
+}
+
+/// The cleartext signature framework: lines dash-escaped in what is shown, and signed without their trailing white space and without the last
+/// line's break (RFC 9580, sections 7.1 and 7.2).
+fn write_cleartext(
+    text: &[u8],
+    hash: Option<&str>,
+    mut signatures: Signatures,
+    at: SystemTime,
+    to: &mut Vec<u8>,
+) -> Result<()> {
+    to.extend_from_slice(b"-----BEGIN PGP SIGNED MESSAGE-----\r\n");
+    if let Some(hash) = hash {
+        to.extend_from_slice(format!("Hash: {hash}\r\n").as_bytes());
+    }
+    to.extend_from_slice(b"\r\n");
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut separator: &[u8] = b"";
+    for line in text.split(|octet| *octet == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        signatures.write_all(separator).map_err(output)?;
+        signatures.write_all(trimmed(line)).map_err(output)?;
+        separator = b"\r\n";
+        if line.starts_with(b"-") || line.starts_with(b"From ") {
+            to.extend_from_slice(b"- ");
+        }
+        to.extend_from_slice(line);
+        to.extend_from_slice(b"\r\n");
+    }
+    write_signature_block(signatures, at, to)
+}
+
+/// Without the white space that does not count: RFC 9580, section 7.2 names space and tab; GnuPG trims CR as well, so that a stray one before the
+/// line break must not be signed either.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t' | b'\r')).map_or(0, |last| last + 1);
+    line.get(..end).unwrap_or(line)
+}
+
+fn write_header(root: Part<'_>, encoding: &str, to: &mut dyn Write) -> io::Result<()> {
+    let mut header = Edit::new(root);
+    header.delete("Content-Transfer-Encoding");
+    write_outer(root, &header, to)?;
+    write!(to, "Content-Transfer-Encoding: {encoding}\r\n\r\n")
+}
+
+/// RFC 2045, section 2.7; the line length without its break is RFC 5322, section 2.1.1.
+fn is_seven_bit(text: &[u8]) -> bool {
+    text.is_ascii() && !text.contains(&0) && text.split(|octet| *octet == b'\n').all(|line| line.len() <= 999)
+}

@@ -1,0 +1,298 @@
+//! Key files: certificates and secret keys read, put together, written, and unlocked.
+//!
+//! Transferable Public and Secret Keys are those of RFC 9580, sections 10.1 and 10.2, armoured or not, one or many in a file.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sequoia_openpgp::{
+    Cert, Packet, armor,
+    cert::{
+        CertParser,
+        amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
+    },
+    crypto::{Password, S2K},
+    packet::key::{Encrypted, SecretKeyMaterial, SecretParts, UnspecifiedRole},
+    packet::{Key, UserID},
+    parse::Parse,
+    serialize::MarshalInto,
+};
+
+use super::secret::handle_of;
+use crate::{
+    base::{Error, Limits, Result, Secret},
+    crypto::SecretKey,
+    keys::{Handle, Locked, Passphrases, ProtocolName, Record},
+    mail::{
+        Address, address,
+        armor::{Label, pgp_blocks},
+    },
+    protocol::Described,
+};
+
+/// What a key file holds.
+#[derive(Debug, Default)]
+pub struct KeyFile {
+    /// In the order of the file.
+    pub found: Vec<Described>,
+    /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
+    pub skipped: Vec<String>,
+}
+
+/// In which form keys are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Armor {
+    /// ASCII armour (RFC 9580, section 6.2).
+    Ascii,
+    /// Packets.
+    Binary,
+}
+
+/// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.
+///
+/// Blocks that are no keys, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error
+/// of kind `Malformed`.
+pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
+    let mut file = KeyFile::default();
+    // The first octet of a packet has its high bit set (RFC 9580, section 4.2); armour is ASCII.
+    if octets.first().is_some_and(|first| first & 0x80 != 0) {
+        file.read(octets, place);
+    } else {
+        for block in pgp_blocks(octets) {
+            match (block.label, octets.get(block.span.start..block.span.end)) {
+                (Label::PgpPublicKey | Label::PgpPrivateKey, Some(armored)) => file.read(armored, place),
+                _ => file.skipped.push(format!("{place}: an OpenPGP block that holds no key")),
+            }
+        }
+    }
+    if file.found.is_empty() {
+        let reason = file.skipped.first().cloned().unwrap_or_else(|| format!("{place}: holds no OpenPGP key"));
+        return Err(Error::new(crate::base::Kind::Malformed, reason)
+            .with_hint("give a certificate or key as written by `postseal key export` or `gpg --export`"));
+    }
+    Ok(file)
+}
+
+/// Two copies of one certificate put together: every key, user ID, signature, revocation and binding of both.
+pub fn merge(old: &Record, new: &Record) -> Result<Record> {
+    let mut merged = old.clone();
+    if old.bytes != new.bytes {
+        let both = parse(&old.bytes, &old.fingerprint)?.merge_public(parse(&new.bytes, &new.fingerprint)?);
+        merged = describe_cert(&both.map_err(|error| failed(&old.fingerprint, &error))?)?.record;
+        merged.secrets = old.secrets.clone();
+        merged.bindings = old.bindings.clone();
+    }
+    merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
+    merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
+    Ok(merged)
+}
+
+/// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts (its passphrase
+/// may have changed); a stub never replaces a key.
+pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
+    let read = |secret: &Secret| Cert::from_bytes(secret.expose()).and_then(without_stubs);
+    let both = read(old).and_then(|old| read(new).and_then(|new| old.merge_public_and_secret(new)));
+    both.and_then(|cert| cert.as_tsk().to_vec())
+        .map(Secret::new)
+        .map_err(|error| Error::malformed("secret key", reason(&error)))
+}
+
+/// The certificate as a file for others: what is marked as not to be exported stays behind (RFC 9580, section 5.2.3.19).
+pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
+    let cert = parse(&record.bytes, &record.fingerprint)?;
+    let octets = cert.export_to_vec().map_err(|error| failed(&record.fingerprint, &error))?;
+    armored(octets, armor::Kind::PublicKey, form)
+}
+
+/// The secret key as a file, as locked as it is held. Keys whose secret part is not here are written as GnuPG's stubs, without which
+/// GnuPG refuses the others.
+pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
+    let cert = Cert::from_bytes(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
+    let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
+    let octets = octets.map_err(|error| failed(&handle(&cert.fingerprint()), &error))?;
+    armored(octets, armor::Kind::SecretKey, form).map(Secret::new)
+}
+
+/// The secret parts of one certificate, unlocked one key at a time when asked for.
+pub struct LockedKeys {
+    octets: Secret,
+    passphrases: Arc<Passphrases>,
+    argon2_memory: usize,
+    opened: Mutex<BTreeMap<Handle, Arc<dyn SecretKey>>>,
+}
+
+impl LockedKeys {
+    /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`].
+    pub fn new(octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Self {
+        LockedKeys { octets, passphrases, argon2_memory: limits.argon2_memory, opened: Mutex::default() }
+    }
+
+    fn open(
+        &self,
+        key: &Key<SecretParts, UnspecifiedRole>,
+        locked: &Encrypted,
+        what: &str,
+    ) -> Result<Option<Arc<dyn SecretKey>>> {
+        match locked.s2k() {
+            // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
+            S2K::Private { .. } => return Ok(None),
+            S2K::Argon2 { m, .. } if 1024_usize.checked_shl((*m).into()).is_none_or(|n| n > self.argon2_memory) => {
+                return Err(Error::malformed(
+                    what,
+                    format!("needs 2^{m} KiB of memory to unlock, more than is allowed"),
+                ));
+            }
+            s2k if !s2k.is_supported() => {
+                return Err(Error::no_key(format!(
+                    "{what}: nobody here knows how its passphrase is turned into a key"
+                )));
+            }
+            _ => {}
+        }
+        let opened = self.passphrases.open(what, |passphrase| {
+            match key.clone().decrypt_secret(&Password::from(passphrase.expose())) {
+                Ok(open) => handle_of(open.role_as_unspecified()).map(Some),
+                Err(_) => Ok(None),
+            }
+        })?;
+        opened.map(Some).ok_or_else(|| {
+            Error::no_key(format!("{what}: locked, and no passphrase fits"))
+                .with_hint("give the passphrase with --passphrase-file")
+        })
+    }
+}
+
+impl Locked for LockedKeys {
+    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Some(Arc::clone(opened)));
+        }
+        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
+        let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
+        let Some(held) = wanted else { return Ok(None) };
+        let opened = match held.key().secret() {
+            SecretKeyMaterial::Encrypted(locked) => self.open(held.key(), locked, &title(&cert, key))?,
+            SecretKeyMaterial::Unencrypted(_) => Some(handle_of(held.key().role_as_unspecified())?),
+        };
+        if let Some(opened) = &opened {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(opened));
+        }
+        Ok(opened)
+    }
+}
+
+impl fmt::Debug for LockedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockedKeys(..)")
+    }
+}
+
+impl KeyFile {
+    fn read(&mut self, octets: &[u8], place: &str) {
+        let certs = match CertParser::from_bytes(octets) {
+            Ok(certs) => certs,
+            Err(error) => return self.skipped.push(format!("{place}: {}", reason(&error))),
+        };
+        for (number, cert) in (1..).zip(certs) {
+            match cert.map_err(|error| reason(&error)).and_then(|cert| describe_cert(&cert).map_err(|e| e.to_string()))
+            {
+                Ok(described) => self.found.push(described),
+                Err(reason) => self.skipped.push(format!("{place}: certificate {number}: {reason}")),
+            }
+        }
+    }
+}
+
+/// The record and the secret parts of `cert`.
+pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
+    let fingerprint = handle(&cert.fingerprint());
+    let mut claimed: Vec<Address> = Vec::new();
+    for address in cert.userids().filter_map(|user_id| claim(user_id.userid())) {
+        if !claimed.contains(&address) {
+            claimed.push(address);
+        }
+    }
+    let secrets: Vec<Handle> = cert
+        .keys()
+        .secret()
+        .filter(|held| !is_stub(held.key().secret()))
+        .map(|held| handle(&held.key().fingerprint()))
+        .collect();
+    let secret = match secrets.as_slice() {
+        [] => None,
+        _ => Some(Secret::new(cert.as_tsk().to_vec().map_err(|error| failed(&fingerprint, &error))?)),
+    };
+    let record = Record {
+        protocol: ProtocolName::Pgp,
+        handles: cert.keys().map(|key| handle(&key.key().fingerprint())).collect(),
+        claimed,
+        bindings: Vec::new(),
+        bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?,
+        secrets,
+        fingerprint,
+    };
+    Ok(Described { record, secret })
+}
+
+fn claim(user_id: &UserID) -> Option<Address> {
+    std::str::from_utf8(user_id.value()).ok().and_then(address::of_user_id)
+}
+
+fn is_stub(secret: &SecretKeyMaterial) -> bool {
+    matches!(secret, SecretKeyMaterial::Encrypted(locked) if matches!(locked.s2k(), S2K::Private { .. }))
+}
+
+fn without_stubs(cert: Cert) -> sequoia_openpgp::Result<Cert> {
+    let public = |held: ErasedKeyAmalgamation<'_, SecretParts>| {
+        let key = held.key().clone().take_secret().0;
+        match held.primary() {
+            true => Packet::from(key.role_into_primary()),
+            false => Packet::from(key.role_into_subordinate()),
+        }
+    };
+    let stubs: Vec<Packet> = cert.keys().secret().filter(|held| is_stub(held.key().secret())).map(public).collect();
+    Ok(cert.insert_packets(stubs)?.0)
+}
+
+/// `key FINGERPRINT of a@example.org`, for the person who is asked for a passphrase.
+fn title(cert: &Cert, key: &Handle) -> String {
+    match cert.userids().find_map(|user_id| claim(user_id.userid())) {
+        Some(address) => format!("key {key} of {address}"),
+        None => format!("key {key}"),
+    }
+}
+
+fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
+    Cert::from_bytes(octets).map_err(|error| failed(fingerprint, &error))
+}
+
+fn armored(octets: Vec<u8>, kind: armor::Kind, form: Armor) -> Result<Vec<u8>> {
+    if form == Armor::Binary {
+        return Ok(octets);
+    }
+    let octets = Secret::new(octets);
+    // Base64 and line breaks take 65 octets for 48; sized once, so that no copy of a secret is left behind by growing.
+    let room = Vec::with_capacity(octets.expose().len() / 48 * 65 + 256);
+    let written = armor::Writer::new(room, kind).and_then(|mut writer| {
+        writer.write_all(octets.expose())?;
+        writer.finalize()
+    });
+    written.map_err(|error| Error::io("armour", &error))
+}
+
+pub(super) fn handle(fingerprint: &sequoia_openpgp::Fingerprint) -> Handle {
+    Handle::from_octets(fingerprint.as_bytes())
+}
+
+fn failed(key: &Handle, error: &sequoia_openpgp::anyhow::Error) -> Error {
+    Error::malformed(format!("key {key}"), reason(error))
+}
+
+/// Sequoia's reason as the end of a lower-case line.
+fn reason(error: &sequoia_openpgp::anyhow::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_lowercase()
+}

@@ -1,0 +1,370 @@
+//! Peels one layer: PGP/MIME (RFC 3156), its mangled forms, and OpenPGP inline in text and attachments.
+
+use std::borrow::Cow;
+
+use sequoia_openpgp::types::DataFormat;
+
+use super::{
+    armor::{self, Cleartext},
+    chunks::Chunks,
+    packets::{self, Found, Over, Unpacked, Wrap},
+    verify::{self, Shape, Text},
+};
+use crate::{
+    base::{Budget, Error, Result},
+    keys::ProtocolName,
+    mail::{
+        Message, Part, Span,
+        armor::{Label, pgp_blocks},
+    },
+    protocol::{Claim, ClaimKind, Context, Opened},
+    verdict::{Covers, Layer, LayerKind, Signature, Why},
+};
+
+/// What `part` itself claims to be. `text/html` never is: what a reader sees of it and what is in it are different things.
+pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
+    let (kind, span) = if is_signed(part) {
+        (ClaimKind::Signed, part.span())
+    } else if ciphertext(part).is_some() {
+        (ClaimKind::Encrypted, part.span())
+    } else {
+        inline(part)?
+    };
+    Some(Claim { protocol: ProtocolName::Pgp, kind, span })
+}
+
+/// Opens `message`, whose root makes the claim.
+pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    match claim.kind {
+        ClaimKind::Encrypted => encrypted(message, claim, context, budget),
+        ClaimKind::Inline => inline_message(message, claim, context, budget),
+        ClaimKind::InlineSigned => inline_signed(&message, claim, context, budget),
+        ClaimKind::Signed => signed(&message, claim, context, budget),
+    }
+}
+
+/// multipart/signed (RFC 3156, section 5). A signature that cannot be read is an answer, and the payload is there all the same.
+fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let mut children = message.root().children();
+    let count = children.len();
+    let (Some(first), signature) = (children.next(), children.next()) else {
+        return Err(Error::malformed("multipart/signed", "has no parts"));
+    };
+    let found = match signature {
+        Some(part) => detached(part.decoded(), budget),
+        None => Err(Error::malformed("multipart/signed", "has no signature part")),
+    };
+    // RFC 1847, section 2.1: exactly two parts. Anything beside them is shown and not signed.
+    let covers = if count == 2 { Covers::Whole } else { Covers::Part };
+    let mut text = Text::new(first.octets(), Shape::Part);
+    let signatures = judged(found, &mut text, covers, context)?;
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload: first.as_message() })
+}
+
+/// multipart/encrypted (RFC 3156, section 4), whole or mangled.
+fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let root = message.root();
+    let part = ciphertext(root).ok_or_else(|| Error::malformed("multipart/encrypted", "has no encrypted part"))?;
+    let octets = match part.decoded() {
+        Cow::Owned(octets) => octets,
+        Cow::Borrowed(_) => {
+            // The message is taken apart in its own memory, so that a large one is never there twice.
+            let start = root.span().start;
+            let span = part.body_span();
+            let mut octets = message.into_octets();
+            octets.truncate(span.end.saturating_sub(start));
+            octets.drain(..span.start.saturating_sub(start).min(octets.len()));
+            octets
+        }
+    };
+    let unpacked = unpack(octets, context, budget)?.1;
+    let layers = layers(&unpacked, claim.span, Covers::Whole, context)?;
+    Ok(Opened { layers, payload: Message::parse(unpacked.literal.octets, budget)? })
+}
+
+/// The cleartext framework (RFC 9580, section 7) in a text body.
+fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let root = message.root();
+    let covers = covers(claim, root);
+    let decoded = root.decoded();
+    let block = block(&decoded).ok_or_else(|| Error::malformed("text", "no openpgp block in it"))?;
+    let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
+    let Cleartext { text, signatures } = armor::cleartext(octets)?;
+    let found = detached(Cow::Borrowed(signatures), budget);
+    let signatures = judged(found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
+    let charset = charset(&text, None, root);
+    let payload = Message::parse(text_message(&charset, text), budget)?;
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
+}
+
+/// An armoured or binary message in a text body or an attachment.
+fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let root = message.root();
+    let covers = covers(claim, root);
+    let content = root.content_type();
+    let octets = match block(&root.decoded()) {
+        Some(block) => root.decoded().get(block.span.start..block.span.end).unwrap_or_default().to_vec(),
+        None => root.decoded().into_owned(),
+    };
+    let (headers, unpacked) = unpack(octets, context, budget)?;
+    let layers = layers(&unpacked, claim.span, covers, context)?;
+    let literal = unpacked.literal;
+    let mime = content.parameter("format").is_some_and(|format| format.eq_ignore_ascii_case("mime"));
+    let payload = if mime {
+        literal.octets
+    } else if is_text(root) && !literal.octets.contains(&0) {
+        let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
+        let said = said.or((literal.format == DataFormat::Unicode).then_some("utf-8"));
+        text_message(&charset(&literal.octets, said, root), literal.octets)
+    } else {
+        file_message(name(root).as_deref(), literal.octets)
+    };
+    Ok(Opened { layers, payload: Message::parse(payload, budget)? })
+}
+
+/// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
+fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
+    let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
+        true => armor::dearmor(octets, "MESSAGE").map(|block| (block.headers, block.octets))?,
+        false => (Vec::new(), octets),
+    };
+    let size = octets.len();
+    Ok((headers, packets::unpack(Chunks::new(octets), size, context, budget)?))
+}
+
+/// The packets of a detached signature, armoured or not.
+fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
+    match is_binary(&octets) {
+        true => packets::signatures(&octets, budget),
+        false => packets::signatures(&armor::dearmor(octets.into_owned(), "SIGNATURE")?.octets, budget),
+    }
+}
+
+/// The signatures judged; one that says why when they could not be read.
+fn judged(
+    found: Result<Vec<Found>>,
+    text: &mut Text<'_>,
+    covers: Covers,
+    context: Context<'_>,
+) -> Result<Vec<Signature>> {
+    match found {
+        Ok(found) => found.iter().map(|one| verify::judge(one, text, covers, context)).collect(),
+        Err(error) => Ok(vec![verify::unreadable(Why::Malformed(error.to_string()), covers)]),
+    }
+}
+
+/// The layers of an unpacked message, outermost first, with its signatures judged.
+fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>) -> Result<Vec<Layer>> {
+    let mut text = Text::new(&unpacked.literal.octets, Shape::Literal);
+    let mut layers = Vec::new();
+    for wrap in &unpacked.wraps {
+        let kind = match wrap {
+            Wrap::Compressed(algorithm) => LayerKind::Compressed { algorithm: (*algorithm).to_owned() },
+            Wrap::Encrypted { cipher, authenticated, recipients } => LayerKind::Encrypted {
+                cipher: cipher.clone(),
+                authenticated: *authenticated,
+                recipients: recipients.clone(),
+            },
+            Wrap::Signed { signatures, over: Over::Text, .. } => {
+                let judged = signatures.iter().map(|found| verify::judge(found, &mut text, covers, context));
+                LayerKind::Signed { signatures: judged.collect::<Result<_>>()? }
+            }
+            Wrap::Signed { signatures, over: Over::Container, .. } => {
+                let why = || Why::Malformed("it stands around packed or encrypted data, not around text".to_owned());
+                LayerKind::Signed { signatures: signatures.iter().map(|_| verify::unreadable(why(), covers)).collect() }
+            }
+        };
+        layers.push(layer(kind, span));
+    }
+    Ok(layers)
+}
+
+fn layer(kind: LayerKind, span: Span) -> Layer {
+    Layer { protocol: ProtocolName::Pgp, kind, span }
+}
+
+fn covers(claim: &Claim, part: Part<'_>) -> Covers {
+    if claim.is_whole(part) { Covers::Whole } else { Covers::Part }
+}
+
+/// RFC 3156, section 5; the signature's own type is enough when the parameter is missing.
+fn is_signed(part: Part<'_>) -> bool {
+    let content = part.content_type();
+    if !content.is("multipart", "signed") {
+        return false;
+    }
+    match content.parameter("protocol") {
+        Some(protocol) => protocol.eq_ignore_ascii_case("application/pgp-signature") && part.children().len() > 0,
+        None => part.children().nth(1).is_some_and(|child| child.content_type().is("application", "pgp-signature")),
+    }
+}
+
+/// The part of multipart/encrypted that holds the message, or of what Exchange makes of it: a multipart/mixed of an empty text, the
+/// version and the message (draft-dkg-openpgp-pgpmime-message-mangling, section 4.1).
+fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
+    let content = part.content_type();
+    let children: Vec<Part<'_>> = part.children().take(MIXED_UP + 1).collect();
+    if content.is("multipart", "encrypted") {
+        let version = children.iter().any(|child| child.content_type().is("application", "pgp-encrypted"));
+        let protocol = content
+            .parameter("protocol")
+            .map_or(version, |protocol| protocol.eq_ignore_ascii_case("application/pgp-encrypted"));
+        let held = |child: &&Part<'_>| child.content_type().is("application", "octet-stream");
+        let armored = |child: &&Part<'_>| armor::is_armored(&child.decoded());
+        return children.iter().find(held).or_else(|| children.iter().find(armored)).copied().filter(|_| protocol);
+    }
+    match children.as_slice() {
+        [text, version, message]
+            if content.is("multipart", "mixed")
+                && text.content_type().is("text", "plain")
+                && text.body().trim_ascii().is_empty()
+                && version.content_type().is("application", "pgp-encrypted")
+                && message.content_type().is("application", "octet-stream") =>
+        {
+            Some(*message)
+        }
+        _ => None,
+    }
+}
+
+/// A claim made by what stands in the body of a leaf. With text around it, it covers part of the body only.
+fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
+    if part.children().len() > 0 || !may_be_inline(part) {
+        return None;
+    }
+    let decoded = part.decoded();
+    let Some(block) = block(&decoded) else {
+        return is_message(&decoded, name(part).as_deref()).then_some((ClaimKind::Inline, part.span()));
+    };
+    let kind = match block.label {
+        Label::PgpSigned => ClaimKind::InlineSigned,
+        _ => ClaimKind::Inline,
+    };
+    let span = part.body_span();
+    let span = match (block.alone, &decoded) {
+        (true, _) => part.span(),
+        (false, Cow::Borrowed(_)) => Span { start: span.start + block.span.start, end: span.start + block.span.end },
+        // Encoded: where the block starts cannot be said in octets of the message, only that it is not all of it.
+        (false, Cow::Owned(_)) => Span { start: span.start, end: span.end.saturating_sub(1).max(span.start) },
+    };
+    Some((kind, span))
+}
+
+/// The first block of armour in a text that makes a message.
+struct Inline {
+    label: Label,
+    span: Span,
+    /// Whether nothing but white space is around it.
+    alone: bool,
+}
+
+fn block(text: &[u8]) -> Option<Inline> {
+    let blocks = pgp_blocks(text);
+    let first = blocks.iter().find(|block| matches!(block.label, Label::PgpMessage | Label::PgpSigned))?;
+    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.trim_ascii().is_empty());
+    let alone = blank(text.get(..first.span.start)) && blank(text.get(first.span.end..));
+    Some(Inline { label: first.label, span: first.span, alone })
+}
+
+/// Leaves that are looked into. Keys and detached signatures are not messages.
+fn may_be_inline(part: Part<'_>) -> bool {
+    let content = part.content_type();
+    let name = name(part).unwrap_or_default();
+    is_text(part)
+        || content.is("application", "octet-stream")
+        || content.is("application", "pgp-encrypted")
+        || (content.kind != "multipart"
+            && content.kind != "text"
+            && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
+}
+
+fn is_text(part: Part<'_>) -> bool {
+    let content = part.content_type();
+    content.is("text", "plain") || content.is("application", "pgp")
+}
+
+/// The file name, in lower case.
+fn name(part: Part<'_>) -> Option<String> {
+    let disposition = part.header("Content-Disposition").map(|value| crate::mail::header::ContentType::parse(&value));
+    let name = disposition.as_ref().and_then(|value| value.parameter("filename"));
+    name.or(part.content_type().parameter("name")).map(str::to_lowercase)
+}
+
+/// Whether octets without armour are an OpenPGP message: by the first packet's tag (RFC 9580, section 4.2) when the name says so;
+/// without such a name only what starts with an encrypted session key of a version that exists.
+fn is_message(octets: &[u8], name: Option<&str>) -> bool {
+    let Some((tag, body)) = first_packet(octets) else { return false };
+    let named = name.is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)));
+    match tag {
+        PKESK | SKESK => matches!(body.first(), Some(3..=6)),
+        COMPRESSED | OPS | SED | SEIP => named,
+        _ => false,
+    }
+}
+
+/// Packets rather than text: the first bit of every packet is set (RFC 9580, section 4.2).
+fn is_binary(octets: &[u8]) -> bool {
+    octets.first().is_some_and(|first| first & 0x80 != 0)
+}
+
+/// The first packet's tag and what follows its header.
+fn first_packet(octets: &[u8]) -> Option<(u8, &[u8])> {
+    let (first, rest) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0)?;
+    let (tag, length) = match first & 0x40 {
+        0 => (first >> 2 & 0x0f, [1, 2, 4, 0].get(usize::from(first & 3)).copied()?),
+        _ => match rest.first()? {
+            0..=191 | 224..=254 => (first & 0x3f, 1),
+            192..=223 => (first & 0x3f, 2),
+            255 => (first & 0x3f, 5),
+        },
+    };
+    Some((tag, rest.get(length..)?))
+}
+
+/// The charset of a decrypted text: what its armour or its packet says, else UTF-8 if it is that, else what the outer part says.
+fn charset(text: &[u8], said: Option<&str>, outer: Part<'_>) -> String {
+    let guessed = match std::str::from_utf8(text) {
+        Ok(_) => "utf-8",
+        Err(_) => outer.content_type().parameter("charset").unwrap_or("windows-1252"),
+    };
+    let token = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))
+    };
+    said.filter(token).or(Some(guessed).filter(token)).unwrap_or("utf-8").to_ascii_lowercase()
+}
+
+/// Text as a message of its own. Its body is the text, octet for octet.
+fn text_message(charset: &str, text: Vec<u8>) -> Vec<u8> {
+    let header = format!("Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+    prepended(header, text)
+}
+
+/// A file as a message of its own, named as the sealed one without its last suffix.
+fn file_message(name: Option<&str>, octets: Vec<u8>) -> Vec<u8> {
+    let stem = name.and_then(|name| name.rsplit_once('.')).map(|(stem, _)| stem).unwrap_or_default();
+    let safe: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || " ._-+".contains(*c)).collect();
+    let name = if safe.is_empty() { String::new() } else { format!("; filename=\"{safe}\"") };
+    let header = format!(
+        "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: attachment{name}\r\n\r\n"
+    );
+    prepended(header, octets)
+}
+
+fn prepended(header: String, mut octets: Vec<u8>) -> Vec<u8> {
+    octets.splice(..0, header.into_bytes());
+    octets
+}
+
+/// The parts of the mixed-up form.
+const MIXED_UP: usize = 3;
+
+/// File names of sealed attachments.
+const SUFFIXES: [&str; 3] = [".asc", ".gpg", ".pgp"];
+
+/// Packet tags that begin a message (RFC 9580, section 5).
+const PKESK: u8 = 1;
+const SKESK: u8 = 3;
+const OPS: u8 = 4;
+const COMPRESSED: u8 = 8;
+const SED: u8 = 9;
+const SEIP: u8 = 18;

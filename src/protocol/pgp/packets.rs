@@ -1,0 +1,374 @@
+//! The walk over the packets of one OpenPGP message (RFC 9580, section 10.3): decrypt, decompress, and gather the literal data
+//! with the signatures around it. Judges nothing, and hands nothing out before the last integrity check.
+
+use std::io::Read;
+
+use sequoia_openpgp::{
+    Packet,
+    crypto::SessionKey,
+    packet::{SEIP, Signature, Tag, Unknown},
+    parse::{Dearmor, PacketParser, PacketParserBuilder, PacketParserResult, Parse},
+    types::{DataFormat, SymmetricAlgorithm},
+};
+
+use super::{
+    chunks::Chunks,
+    sessions::{Esk, Sessions},
+    suite,
+};
+use crate::{
+    base::{Budget, Error, Result, Secret},
+    crypto::{CfbReader, Cipher, Legacy, Resync},
+    protocol::Context,
+    verdict::Why,
+};
+
+/// What an OpenPGP message holds.
+pub(super) struct Unpacked {
+    /// What was around the literal data, outermost first.
+    pub(super) wraps: Vec<Wrap>,
+    /// The literal data itself.
+    pub(super) literal: Literal,
+}
+
+/// The content of a literal data packet (RFC 9580, section 5.9).
+pub(super) struct Literal {
+    /// Binary, text or UTF-8 text, as the sender says.
+    pub(super) format: DataFormat,
+    /// The octets as they are.
+    pub(super) octets: Vec<u8>,
+}
+
+/// One thing around the literal data.
+pub(super) enum Wrap {
+    /// A compressed data packet.
+    Compressed(&'static str),
+    /// An encryption container, unlocked; its integrity check is passed when [`unpack`] returns.
+    Encrypted { cipher: String, authenticated: bool, recipients: Vec<String> },
+    /// Signatures, in the order found.
+    Signed { signatures: Vec<Found>, open: usize, over: Over },
+}
+
+/// What signatures stand around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Packed or encrypted data: nobody agrees on what such a signature covers.
+    Container,
+    /// The literal data.
+    Text,
+}
+
+/// A signature packet, or why it cannot be read.
+pub(super) enum Found {
+    Signature(Box<Signature>),
+    Unreadable(Why),
+}
+
+/// Unpacks the message that `source` yields, of `size` octets. Every octet of it is read, and every check on the way is passed.
+pub(super) fn unpack<'a>(
+    source: impl Read + Send + Sync + 'a,
+    size: usize,
+    context: Context<'a>,
+    budget: &mut Budget,
+) -> Result<Unpacked> {
+    let mut walk = Walk::new(size, context, budget);
+    walk.run(source)?;
+    while let Some(plain) = walk.unprotected.take() {
+        walk.run(Chunks::new(plain))?;
+    }
+    match walk.literal {
+        Some(literal) => Ok(Unpacked { wraps: walk.wraps, literal }),
+        None => Err(Error::malformed("openpgp message", "holds no text")),
+    }
+}
+
+/// The signature packets of a detached signature, in order. Anything else among them is an error (RFC 9580, section 10.4).
+pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut next = parser(octets).map_err(|error| malformed(&error))?;
+    while let PacketParserResult::Some(mut packet) = next {
+        match signature(&mut packet) {
+            Some(one) => found.push(one),
+            None if skipped(packet.packet.tag()) => {}
+            None => return Err(Error::malformed("openpgp signature", format!("holds a {}", packet.packet.tag()))),
+        }
+        budget.signatures(found.len())?;
+        next = packet.next().map_err(|error| malformed(&error))?.1;
+    }
+    if found.is_empty() { Err(Error::malformed("openpgp signature", "is empty")) } else { Ok(found) }
+}
+
+fn parser<'a>(source: impl Read + Send + Sync + 'a) -> sequoia_openpgp::Result<PacketParserResult<'a>> {
+    // Signatures are hashed by verify.rs, once for each hash function, and not while parsing.
+    PacketParserBuilder::from_reader(source)?.dearmor(Dearmor::Disabled).automatic_hashing(false).build()
+}
+
+/// The state between two packets.
+struct Walk<'a, 'b> {
+    size: usize,
+    budget: &'b mut Budget,
+    legacy: Legacy,
+    sessions: Sessions<'a>,
+    packets: usize,
+    signatures: usize,
+    /// Encrypted session keys that wait for their container.
+    esks: Vec<Esk>,
+    wraps: Vec<Wrap>,
+    literal: Option<Literal>,
+    /// What came out of a container without integrity protection, still to be walked.
+    unprotected: Option<Vec<u8>>,
+}
+
+impl<'a, 'b> Walk<'a, 'b> {
+    fn new(size: usize, context: Context<'a>, budget: &'b mut Budget) -> Self {
+        Walk {
+            size,
+            budget,
+            legacy: context.legacy,
+            sessions: Sessions::new(context),
+            packets: 0,
+            signatures: 0,
+            esks: Vec::new(),
+            wraps: Vec::new(),
+            literal: None,
+            unprotected: None,
+        }
+    }
+
+    fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
+        let mut next = parser(source).map_err(|error| malformed(&error))?;
+        loop {
+            match next {
+                PacketParserResult::Some(_) if self.unprotected.is_some() => {
+                    return Err(Error::malformed("openpgp message", "goes on after its encrypted data"));
+                }
+                PacketParserResult::Some(mut parser) => {
+                    self.packet(&mut parser)?;
+                    next = parser.recurse().map_err(|error| self.damaged(&error))?.1;
+                }
+                PacketParserResult::EOF(_) if self.unprotected.is_some() => return Ok(()),
+                PacketParserResult::EOF(end) => return end.is_message().map_err(|error| malformed(&error)),
+            }
+        }
+    }
+
+    fn packet(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        self.packets += 1;
+        let limits = self.budget.limits();
+        // Every packet that means something is bounded by one of these; the rest are markers and padding.
+        if self.packets > limits.session_keys + 2 * limits.signatures + 4 * limits.layers {
+            return Err(Error::malformed("openpgp message", "too many packets"));
+        }
+        let tag = parser.packet.tag();
+        if tag == Tag::SED {
+            return self.unprotected(parser);
+        }
+        if tag == Tag::AED {
+            return Err(Error::unavailable(
+                "openpgp message: encrypted in the LibrePGP form (packet 20), which is not read",
+            ));
+        }
+        parser.possible_message().map_err(|error| malformed(&error))?;
+        match &parser.packet {
+            Packet::CompressedData(data) => {
+                let name = suite::compression_name(data.algo());
+                self.container(parser)?;
+                self.wraps.push(Wrap::Compressed(name));
+            }
+            Packet::Literal(_) => self.literal(parser)?,
+            #[allow(deprecated)]
+            Packet::MDC(mdc) if !mdc.valid() => return Err(changed()),
+            Packet::OnePassSig(_) => self.opened(),
+            Packet::PKESK(packet) => self.esks.push(Esk::Key(packet.clone())),
+            Packet::SEIP(_) => self.encrypted(parser)?,
+            Packet::SKESK(packet) => self.esks.push(Esk::Password(packet.clone())),
+            Packet::Signature(_) => self.signature(parser)?,
+            Packet::Unknown(_) if tag == Tag::OnePassSig => self.opened(),
+            Packet::Unknown(_) if tag == Tag::PKESK || tag == Tag::SKESK => self.esks.push(Esk::Unknown),
+            Packet::Unknown(_) if tag == Tag::Signature => self.signature(parser)?,
+            Packet::Unknown(unknown) if !skipped(tag) => return Err(malformed(unknown.error())),
+            _ => {}
+        }
+        self.budget.session_keys(self.esks.len())
+    }
+
+    /// A container deeper than the first costs a layer of the Budget: `open` was paid for by its caller.
+    fn container(&mut self, parser: &PacketParser<'_>) -> Result<()> {
+        if parser.recursion_depth() > 0 {
+            self.budget.layer()?;
+        }
+        if !parser.processed() && matches!(parser.packet, Packet::CompressedData(_)) {
+            return Err(Error::unavailable("openpgp message: unknown compression algorithm"));
+        }
+        self.close_group();
+        Ok(())
+    }
+
+    fn encrypted(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        self.container(parser)?;
+        let esks = std::mem::take(&mut self.esks);
+        let (hint, named) = match &parser.packet {
+            Packet::SEIP(SEIP::V2(container)) => {
+                let name = suite::cipher_name(container.symmetric_algo());
+                (Some(container.symmetric_algo()), Some(format!("{name}-{}", suite::aead_name(container.aead()))))
+            }
+            _ => (None, None),
+        };
+        // For SEIPDv1 this is the quick check, for SEIPDv2 the first chunk's tag. The rest is checked while reading.
+        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
+            parser.decrypt(algorithm, key).ok()?;
+            named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
+        };
+        let cipher = self.sessions.unlock(&esks, hint, self.budget, &mut fits)?;
+        let recipients = esks.iter().map(Esk::recipient).collect();
+        self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
+        Ok(())
+    }
+
+    /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only.
+    fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        if self.legacy == Legacy::Refuse {
+            return Err(Error::no_key("openpgp message: encrypted without any protection against changes")
+                .with_hint("--legacy opens it for this run, and it proves nothing"));
+        }
+        if parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
+            return Err(Error::malformed("openpgp message", "unprotected encrypted data within something else"));
+        }
+        let mut sealed = Vec::new();
+        parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
+        let esks = std::mem::take(&mut self.esks);
+        let mut plain = Vec::new();
+        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
+            let cipher = Cipher::from_openpgp(algorithm?.into())?;
+            let key = Secret::new(key.as_ref().to_vec());
+            let mut reader = CfbReader::new(cipher, &key, Resync::Yes, sealed.as_slice()).ok()?;
+            if !reader.repeats() {
+                return None;
+            }
+            plain.clear();
+            reader.read_to_end(&mut plain).ok()?;
+            Some(cipher.name().to_owned())
+        };
+        let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
+        let recipients = esks.iter().map(Esk::recipient).collect();
+        self.wraps.push(Wrap::Encrypted { cipher, authenticated: false, recipients });
+        self.unprotected = Some(plain);
+        Ok(())
+    }
+
+    fn literal(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let format = match &parser.packet {
+            Packet::Literal(literal) => literal.format(),
+            _ => DataFormat::Binary,
+        };
+        let mut octets = Vec::new();
+        loop {
+            let read =
+                parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| self.damaged(&error.into()))?;
+            self.budget.expanded(self.size, octets.len())?;
+            if read == 0 {
+                break;
+            }
+        }
+        self.literal = Some(Literal { format, octets });
+        Ok(())
+    }
+
+    /// A one-pass signature packet: a signature will follow what it opens.
+    fn opened(&mut self) {
+        if let Some(Wrap::Signed { open, .. }) = self.group() {
+            *open += 1;
+        }
+    }
+
+    fn signature(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let Some(found) = signature(parser) else { return Ok(()) };
+        self.signatures += 1;
+        self.budget.signatures(self.signatures)?;
+        if self.literal.is_none() {
+            if let Some(Wrap::Signed { signatures, .. }) = self.group() {
+                signatures.push(found);
+            }
+            return Ok(());
+        }
+        // The grammar was checked: a signature after the text closes the innermost group that is still open.
+        let waiting = |wrap: &&mut Wrap| matches!(wrap, Wrap::Signed { open: 1.., .. });
+        if let Some(Wrap::Signed { signatures, open, .. }) = self.wraps.iter_mut().rev().find(waiting) {
+            *open -= 1;
+            signatures.push(found);
+        }
+        Ok(())
+    }
+
+    /// The group of signatures that is being opened.
+    fn group(&mut self) -> Option<&mut Wrap> {
+        if !matches!(self.wraps.last(), Some(Wrap::Signed { .. })) {
+            self.wraps.push(Wrap::Signed { signatures: Vec::new(), open: 0, over: Over::Text });
+        }
+        self.wraps.last_mut()
+    }
+
+    fn close_group(&mut self) {
+        if let Some(Wrap::Signed { over, .. }) = self.wraps.last_mut() {
+            *over = Over::Container;
+        }
+    }
+
+    /// What a failure half-way means: inside encryption it is a failed integrity check, elsewhere damage.
+    fn damaged(&self, error: &anyhow::Error) -> Error {
+        match self.wraps.iter().any(|wrap| matches!(wrap, Wrap::Encrypted { .. })) {
+            true => changed(),
+            false => malformed(error),
+        }
+    }
+}
+
+/// The signature in `parser`, if it is one.
+fn signature(parser: &mut PacketParser<'_>) -> Option<Found> {
+    if let Packet::Signature(signature) = &parser.packet {
+        return Some(Found::Signature(Box::new(signature.clone())));
+    }
+    match &parser.packet {
+        Packet::Unknown(unknown) if unknown.tag() == Tag::Signature => {}
+        _ => return None,
+    }
+    let version = parser.buffer_unread_content().ok().and_then(|body| body.first().copied());
+    match &parser.packet {
+        Packet::Unknown(unknown) => Some(Found::Unreadable(unreadable(unknown, version))),
+        _ => None,
+    }
+}
+
+fn unreadable(unknown: &Unknown, version: Option<u8>) -> Why {
+    match version {
+        Some(2 | 3 | 4 | 6) => Why::Malformed(reason(unknown.error())),
+        Some(version) => Why::UnknownAlgorithm(format!("signature version {version}")),
+        None => Why::Malformed("it is empty".to_owned()),
+    }
+}
+
+/// Packets that a message may hold anywhere and that mean nothing (RFC 9580, sections 4.3, 5.8, 5.14).
+fn skipped(tag: Tag) -> bool {
+    matches!(tag, Tag::Marker | Tag::Padding) || !tag.is_critical()
+}
+
+pub(super) fn changed() -> Error {
+    Error::malformed("openpgp message", "its integrity check fails: it was damaged or changed")
+}
+
+fn malformed(error: &anyhow::Error) -> Error {
+    Error::malformed("openpgp message", reason(error))
+}
+
+/// Sequoia's reason as one lower-case line.
+pub(super) fn reason(error: &anyhow::Error) -> String {
+    let text = error.root_cause().to_string();
+    let line = text.lines().next().unwrap_or_default().trim_end_matches('.');
+    line.chars().take(LINE).collect::<String>().to_lowercase()
+}
+
+/// Octets read between two looks at the Budget.
+const CHUNK: u64 = 256 * 1024;
+
+/// Characters of somebody else's error that are worth repeating.
+const LINE: usize = 120;

@@ -1,0 +1,147 @@
+//! Everything that is decided before the first octet is written: who signs, who reads, by which algorithms.
+
+use std::time::SystemTime;
+
+use super::{
+    encrypt::{Naming, Readers},
+    select::{self, Chosen, SigningKey},
+    sign,
+};
+use crate::{
+    base::{Error, Result},
+    crypto::Hash,
+    mail::{Address, Part, address, header},
+    protocol::{Context, Recipient, Seal, Sealed, Signer},
+};
+
+/// What is to be done, with every key found and unlocked.
+pub(super) struct Plan {
+    /// Who signs, and by which digest.
+    pub(super) signers: Option<Signers>,
+    /// Who reads.
+    pub(super) readers: Option<Readers>,
+    /// The signatures' time.
+    pub(super) at: SystemTime,
+    /// What to tell the person who asked.
+    pub(super) sealed: Sealed,
+}
+
+/// At least one key, and the digest that all of them sign.
+pub(super) struct Signers {
+    /// In the order asked for.
+    pub(super) keys: Vec<SigningKey>,
+    /// Common to all.
+    pub(super) hash: Hash,
+}
+
+impl Plan {
+    /// Finds every key and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind `Usage`) unless they are admitted.
+    pub(super) fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Self> {
+        let at = how.at.unwrap_or_else(|| context.clock.now());
+        let mut sealed = Sealed::default();
+        let signers = signers(root, how, at, context, &mut sealed)?;
+        let readers = readers(root, how, at, context, &mut sealed)?;
+        if signers.is_none() && readers.is_none() {
+            return Err(Error::usage("neither a signer nor a recipient is given"));
+        }
+        Ok(Plan { signers, readers, at, sealed })
+    }
+}
+
+fn signers(
+    root: Part<'_>,
+    how: &Seal,
+    at: SystemTime,
+    context: Context<'_>,
+    sealed: &mut Sealed,
+) -> Result<Option<Signers>> {
+    let mut keys: Vec<SigningKey> = Vec::new();
+    for signer in &how.sign {
+        let found = match signer {
+            Signer::Address(address) => select::signer_for(context.keys, address, at, context.legacy)?,
+            Signer::Author => select::signer_for(context.keys, &author(root)?, at, context.legacy)?,
+            Signer::Key(handle) => select::signer_named(context.keys, handle, at, context.legacy)?,
+        };
+        if keys.iter().all(|other| other.key.fingerprint() != found.key.fingerprint()) {
+            sealed.did.push(format!("signed by {}", found.key.fingerprint().to_hex()));
+            keys.push(found);
+        }
+    }
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let hash = sign::digest(&keys, how.digest, context.legacy)?;
+    Ok(Some(Signers { keys, hash }))
+}
+
+fn readers(
+    root: Part<'_>,
+    how: &Seal,
+    at: SystemTime,
+    context: Context<'_>,
+    sealed: &mut Sealed,
+) -> Result<Option<Readers>> {
+    if how.to.is_empty() && how.passwords.is_empty() {
+        return Ok(None);
+    }
+    let blind = Blind::of(root);
+    let mut people: Vec<(Naming, Chosen)> = Vec::new();
+    for recipient in &how.to {
+        let (naming, address) = match recipient {
+            Recipient::Hidden(address) => (Naming::Hidden, address),
+            Recipient::Named(address) if blind.hides(address) => (Naming::Hidden, address),
+            Recipient::Named(address) => (Naming::Named, address),
+        };
+        let found = select::recipient(context.keys, address, at, context.legacy)?;
+        sealed.warnings.extend(found.warning.clone());
+        let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
+        sealed.did.push(format!("encrypted to {address} with {}{note}", found.cert.fingerprint().to_hex()));
+        match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == found.cert.fingerprint()) {
+            None => people.push((naming, found)),
+            // One key of two readers, one of whom is named: its name is in the message anyway.
+            Some((other, _)) if naming == Naming::Named => *other = Naming::Named,
+            Some(_) => {}
+        }
+    }
+    if !how.passwords.is_empty() {
+        sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
+    }
+    Readers::new(people, &how.passwords, how.cipher.as_deref(), at, context.legacy).map(Some)
+}
+
+fn author(root: Part<'_>) -> Result<Address> {
+    header::author(root).ok_or_else(|| {
+        Error::no_key("from: not exactly one mailbox to sign as").with_hint("name the signer: --as ADDRESS")
+    })
+}
+
+/// Who must not be seen in another's copy: named in Bcc alone (RFC 5322, section 3.6.3).
+struct Blind {
+    open: Vec<Address>,
+    /// `None`: there is a Bcc that cannot be read, and it may name anyone.
+    bcc: Option<Vec<Address>>,
+}
+
+impl Blind {
+    fn of(root: Part<'_>) -> Self {
+        let mut blind = Blind { open: Vec::new(), bcc: Some(Vec::new()) };
+        for field in root.fields() {
+            let read = || address::list(&field.unfolded()).ok();
+            if field.is("To") || field.is("Cc") {
+                // A list that cannot be read names nobody, which errs on the side of hiding.
+                blind.open.extend(read().unwrap_or_default().into_iter().map(|mailbox| mailbox.address));
+            } else if field.is("Bcc") {
+                blind.bcc = blind.bcc.zip(read()).map(|(mut all, list)| {
+                    all.extend(list.into_iter().map(|mailbox| mailbox.address));
+                    all
+                });
+            }
+        }
+        blind
+    }
+
+    fn hides(&self, address: &Address) -> bool {
+        let listed = self.bcc.as_ref().is_none_or(|list| list.contains(address));
+        listed && !self.open.contains(address)
+    }
+}

@@ -1,0 +1,80 @@
+//! Verifies a digest under a public key: `crypto` where it serves the algorithm, Sequoia for the rest (DSA, Ed448, brainpool, post-quantum).
+
+use std::borrow::Cow;
+
+use sequoia_openpgp::{
+    Error as PgpError,
+    crypto::mpi,
+    packet::{
+        Key, Signature,
+        key::{PublicParts, UnspecifiedRole},
+    },
+};
+
+use super::suite;
+use crate::{
+    crypto::{KeyAlgorithm, PublicKey, Scheme, Unverified, verify},
+    verdict::Why,
+};
+
+/// Whether `key` made `signature` over `digest`: [`Why::Mismatch`], or [`Why::UnknownAlgorithm`] when nobody here can say.
+pub(super) fn check(key: &Key<PublicParts, UnspecifiedRole>, signature: &Signature, digest: &[u8]) -> Result<(), Why> {
+    match fast(key, signature, digest) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(Unverified::Signature)) => Err(Why::Mismatch),
+        Some(Err(_)) | None => {
+            key.verify(signature.mpis(), signature.hash_algo(), digest).map_err(|error| refused(&error))
+        }
+    }
+}
+
+fn fast(
+    key: &Key<PublicParts, UnspecifiedRole>,
+    signature: &Signature,
+    digest: &[u8],
+) -> Option<Result<(), Unverified>> {
+    match (key.mpis(), signature.mpis()) {
+        (mpi::PublicKey::RSA { e, n }, mpi::Signature::RSA { s }) => {
+            let scheme = Scheme::RsaPkcs1(suite::hash(signature.hash_algo())?);
+            let signed = padded(s, n.value().len())?;
+            Some(verify(PublicKey::Rsa { n: n.value(), e: e.value() }, scheme, digest, &signed))
+        }
+        (mpi::PublicKey::Ed25519 { a }, mpi::Signature::Ed25519 { s }) => {
+            Some(verify(PublicKey::Ed25519(a), Scheme::EdDsa, digest, s.as_slice()))
+        }
+        (mpi::PublicKey::EdDSA { q, .. }, mpi::Signature::EdDSA { r, s })
+            if suite::key_algorithm(key) == KeyAlgorithm::Ed25519 =>
+        {
+            // RFC 9580, section 11.2.2: the native point with 0x40 before it.
+            let point = q.value().strip_prefix(&[0x40])?;
+            Some(verify(PublicKey::Ed25519(point), Scheme::EdDsa, digest, &joined(r, s, 32)?))
+        }
+        (mpi::PublicKey::ECDSA { q, .. }, mpi::Signature::ECDSA { r, s }) => {
+            let KeyAlgorithm::Ecdsa(curve) = suite::key_algorithm(key) else { return None };
+            let scheme = Scheme::Ecdsa(suite::hash(signature.hash_algo())?);
+            let signed = joined(r, s, curve.length())?;
+            Some(verify(PublicKey::Ecdsa { curve, point: q.value() }, scheme, digest, &signed))
+        }
+        _ => None,
+    }
+}
+
+fn joined(r: &mpi::MPI, s: &mpi::MPI, length: usize) -> Option<Vec<u8>> {
+    Some([padded(r, length)?, padded(s, length)?].concat())
+}
+
+/// The number in `length` octets; `None` when it does not fit, and then it is no such signature.
+fn padded(number: &mpi::MPI, length: usize) -> Option<Cow<'_, [u8]>> {
+    number.value_padded(length).ok()
+}
+
+fn refused(error: &anyhow::Error) -> Why {
+    match error.downcast_ref::<PgpError>().cloned() {
+        Some(PgpError::UnsupportedEllipticCurve(curve)) => Why::UnknownAlgorithm(curve.to_string().to_lowercase()),
+        Some(PgpError::UnsupportedHashAlgorithm(hash)) => Why::UnknownAlgorithm(suite::hash_name(hash)),
+        Some(PgpError::UnsupportedPublicKeyAlgorithm(algorithm)) => {
+            Why::UnknownAlgorithm(suite::public_name(algorithm).to_owned())
+        }
+        _ => Why::Mismatch,
+    }
+}

@@ -1,0 +1,269 @@
+//! Sealing: the shapes of RFC 3156. Everything is decided first ([`Plan`]); then the message is written in one pass.
+
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use super::{
+    armored::{Armored, Block, Checksum},
+    encrypt::{Encrypting, Encryption, Readers},
+    inline,
+    literal::Literal,
+    plan::{Plan, Signers},
+    sign::{Kind, Signatures},
+    suite,
+};
+use crate::{
+    base::{Error, Result},
+    mail::{
+        Message, Part, build,
+        canonical::{self, Canonical, Form},
+        header::Edit,
+        protect,
+    },
+    protocol::{Context, Headers, Seal, Sealed, Shape},
+};
+
+/// Writes `message` sealed to `out`, with CRLF line ends.
+///
+/// Errors of kind `NoKey` name the address, the key and the reason; `Usage` is for algorithms that are not admitted and for shapes that the message
+/// does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes fit to be signed, may.
+pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+    let root = message.root();
+    if matches!(how.shape, Shape::Inline | Shape::InlineOpaque) {
+        inline::fits(root, how)?;
+    }
+    let plan = Plan::new(root, how, context)?;
+    let sealed = plan.sealed.clone();
+    match how.shape {
+        Shape::Inline | Shape::InlineOpaque => inline::write(root, how.shape, plan, context, out)?,
+        Shape::Mime | Shape::Nested => write_mime(message, how, plan, context, out)?,
+    }
+    Ok(sealed)
+}
+
+/// One half of a message that is about to be torn in two: header fields for outside, and those of the payload.
+struct Halves<'a> {
+    outer: Edit<'a>,
+    payload: Edit<'a>,
+}
+
+impl<'a> Halves<'a> {
+    fn of(message: &'a Message, headers: Headers, mode: protect::Mode) -> Self {
+        let (payload, mut outer) = match headers {
+            Headers::Outside => {
+                let mut payload = Edit::within(message.root());
+                payload.retain(|field| is_content(field.name));
+                (payload, Edit::new(message.root()))
+            }
+            Headers::Protected => protect::protect(message, mode),
+        };
+        outer.retain(|field| !is_content(field.name));
+        Halves { outer, payload }
+    }
+}
+
+fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
+    let mode = if plan.readers.is_some() { protect::Mode::Cipher } else { protect::Mode::Clear };
+    let halves = Halves::of(message, how.headers, mode);
+    let payload = Payload { part: message.root(), header: &halves.payload };
+    // Whatever can still fail for lack of something fails here, before anything is written.
+    let boundaries = [build::boundary(context.random)?, build::boundary(context.random)?];
+    let signing = plan.signers.map(|signers| Signing::begin(signers, context)).transpose()?;
+    let encryption = plan.readers.as_ref().map(Readers::begin).transpose()?;
+
+    write_outer(message.root(), &halves.outer, out).map_err(output)?;
+    let [first, second] = &boundaries;
+    match (signing, encryption.zip(plan.readers.as_ref())) {
+        (Some(signing), None) => write_signed(payload, signing, plan.at, first, out),
+        (signing, Some((encryption, readers))) => write_encrypted(encryption, readers.checksum(), first, out, |to| {
+            match (signing, how.shape) {
+                (Some(signing), Shape::Nested) => {
+                    let mut literal = Literal::begin(to).map_err(output)?;
+                    write_signed(payload, signing, plan.at, second, &mut literal)?;
+                    literal.finish().map_err(output)?;
+                }
+                (Some(mut signing), _) => {
+                    to.write_all(&signing.signatures.one_pass()?).map_err(output)?;
+                    let mut literal = Literal::begin(&mut *to).map_err(output)?;
+                    payload.write_signed(&mut signing.signatures, &mut literal)?;
+                    literal.finish().map_err(output)?;
+                    to.write_all(&signing.signatures.finish(plan.at)?).map_err(output)?;
+                }
+                (None, _) => {
+                    let mut literal = Literal::begin(to).map_err(output)?;
+                    payload.write(&mut literal)?;
+                    literal.finish().map_err(output)?;
+                }
+            }
+            Ok(())
+        }),
+        (None, None) => Err(Error::usage("neither a signer nor a recipient is given")),
+    }
+}
+
+/// Signatures begun, and what has to be said of them before they are made.
+struct Signing {
+    signatures: Signatures,
+    micalg: String,
+}
+
+impl Signing {
+    fn begin(signers: Signers, context: Context<'_>) -> Result<Self> {
+        let micalg = suite::micalg(signers.hash);
+        Ok(Signing { signatures: Signatures::begin(signers.keys, Kind::Binary, signers.hash, context.random)?, micalg })
+    }
+}
+
+/// The part that is protected: all of the message but the header fields that stay outside.
+#[derive(Clone, Copy)]
+struct Payload<'a> {
+    part: Part<'a>,
+    header: &'a Edit<'a>,
+}
+
+impl Payload<'_> {
+    /// Writes it as it is, with CRLF line ends. Where a part is declared binary, whose line ends are not ours to change, it is re-encoded.
+    fn write(self, to: &mut dyn Write) -> Result<()> {
+        if any_binary(self.part) {
+            return canonical::write_signable(self.part, self.header, to);
+        }
+        let header = self.header.octets();
+        let octets = [header.as_slice(), b"\r\n", self.part.body()];
+        let mut to = Canonical::new(Form::Crlf, to);
+        octets.into_iter().try_for_each(|octets| to.write_all(octets)).map_err(output)?;
+        to.finish().map(|_| ()).map_err(output)
+    }
+
+    /// Writes it 7-bit clean, and the same octets to the signatures.
+    fn write_signed(self, signatures: &mut Signatures, to: &mut dyn Write) -> Result<()> {
+        canonical::write_signable(self.part, self.header, &mut Tee { signatures, to })
+    }
+}
+
+/// Hands octets on, and to the signatures on the way.
+pub(super) struct Tee<'a> {
+    /// What hashes.
+    pub(super) signatures: &'a mut Signatures,
+    /// Where the octets go.
+    pub(super) to: &'a mut dyn Write,
+}
+
+impl Write for Tee<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.to.write_all(octets)?;
+        self.signatures.write_all(octets)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The fields that stay outside, and MIME-Version if it is missing (RFC 2045, section 4); the empty line is still to come.
+pub(super) fn write_outer(root: Part<'_>, outer: &Edit<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let octets = outer.octets();
+    to.write_all(&canonical::canonical(&octets, Form::Crlf))?;
+    if root.header("MIME-Version").is_none() {
+        to.write_all(b"MIME-Version: 1.0\r\n")?;
+    }
+    Ok(())
+}
+
+/// multipart/signed from its Content-Type on (RFC 3156, section 5).
+fn write_signed(
+    payload: Payload<'_>,
+    mut signing: Signing,
+    at: SystemTime,
+    boundary: &str,
+    to: &mut dyn Write,
+) -> Result<()> {
+    let micalg = &signing.micalg;
+    write!(
+        to,
+        "Content-Type: multipart/signed; micalg={micalg};\r\n protocol=\"application/pgp-signature\";\r\n \
+         boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"
+    )
+    .map_err(output)?;
+    payload.write_signed(&mut signing.signatures, to)?;
+    write!(
+        to,
+        "\r\n--{boundary}\r\nContent-Type: application/pgp-signature; name=\"signature.asc\"\r\n\
+         Content-Description: OpenPGP digital signature\r\n\
+         Content-Disposition: attachment; filename=\"signature.asc\"\r\n\r\n"
+    )
+    .map_err(output)?;
+    write_signature_block(signing.signatures, at, to)?;
+    write!(to, "\r\n--{boundary}--\r\n").map_err(output)
+}
+
+/// Makes the signatures, and writes them as one armoured block.
+pub(super) fn write_signature_block(signatures: Signatures, at: SystemTime, to: &mut dyn Write) -> Result<()> {
+    let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
+    let packets = signatures.finish(at)?;
+    let mut armored = Armored::begin(Block::Signature, checksum, to).map_err(output)?;
+    armored.write_all(&packets).map_err(output)?;
+    armored.finish().map(|_| ()).map_err(output)
+}
+
+/// multipart/encrypted from its Content-Type on (RFC 3156, section 4); `packets` writes what is encrypted.
+fn write_encrypted(
+    encryption: Encryption<'_>,
+    checksum: Checksum,
+    boundary: &str,
+    to: &mut dyn Write,
+    packets: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    write!(
+        to,
+        "Content-Type: multipart/encrypted;\r\n protocol=\"application/pgp-encrypted\";\r\n \
+         boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n\
+         Content-Type: application/pgp-encrypted\r\n\
+         Content-Description: PGP/MIME version identification\r\n\r\n\
+         Version: 1\r\n\r\n--{boundary}\r\n\
+         Content-Type: application/octet-stream; name=\"encrypted.asc\"\r\n\
+         Content-Description: OpenPGP encrypted message\r\n\
+         Content-Disposition: inline; filename=\"encrypted.asc\"\r\n\r\n"
+    )
+    .map_err(output)?;
+    write_encrypted_block(encryption, checksum, &mut *to, packets)?;
+    write!(to, "\r\n--{boundary}--\r\n").map_err(output)
+}
+
+/// One armoured encrypted message; `packets` writes what is encrypted.
+pub(super) fn write_encrypted_block(
+    encryption: Encryption<'_>,
+    checksum: Checksum,
+    to: &mut dyn Write,
+    packets: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let armored = Armored::begin(Block::Message, checksum, to).map_err(output)?;
+    let mut encrypting: Encrypting<'_, _> = encryption.to(armored);
+    packets(&mut encrypting)?;
+    encrypting.finish()?.finish().map(|_| ()).map_err(output)
+}
+
+/// An error of writing what was sealed.
+pub(super) fn output(error: io::Error) -> Error {
+    Error::io("sealed message", &error)
+}
+
+fn is_content(name: &str) -> bool {
+    name.get(..CONTENT.len()).is_some_and(|start| start.eq_ignore_ascii_case(CONTENT))
+}
+
+fn any_binary(root: Part<'_>) -> bool {
+    let mut parts = vec![root];
+    while let Some(part) = parts.pop() {
+        if part.transfer_encoding() == "binary" {
+            return true;
+        }
+        parts.extend(part.children());
+    }
+    false
+}
+
+/// The fields that describe a part, and go where it goes (RFC 2045, section 3).
+const CONTENT: &str = "Content-";

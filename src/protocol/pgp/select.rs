@@ -1,0 +1,205 @@
+//! Which certificate is meant by an address, for a use, at a time.
+
+use std::{sync::Arc, time::SystemTime};
+
+use sequoia_openpgp::{
+    Cert,
+    packet::{
+        Key,
+        key::{PublicParts, UnspecifiedRole},
+    },
+};
+
+use super::cert::{self, Usage};
+use crate::{
+    base::{Error, Result},
+    crypto::{Legacy, SecretKey},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
+    mail::Address,
+};
+
+/// A certificate to encrypt to, and which of its keys.
+pub(super) struct Chosen {
+    /// The certificate.
+    pub(super) cert: Cert,
+    /// Its encryption keys, newest first; at least one.
+    pub(super) keys: Vec<Key<PublicParts, UnspecifiedRole>>,
+    /// What the person who asked should know of the choice.
+    pub(super) warning: Option<String>,
+}
+
+/// A key to sign with.
+pub(super) struct SigningKey {
+    /// The public part.
+    pub(super) key: Key<PublicParts, UnspecifiedRole>,
+    /// The private part.
+    pub(super) secret: Arc<dyn SecretKey>,
+}
+
+/// The certificate to encrypt to for `address`.
+///
+/// Bound certificates (this machine's owner believes them) come first, then newer ones. One that nobody vouches for serves only if
+/// it is the single one that validly names the address, and never beside a bound one: otherwise whoever slips a newer certificate into
+/// the key store reads the mail. The error lists every candidate and what is wrong with it.
+pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Chosen> {
+    let mut candidates = candidates(keys, address, at, legacy)?;
+    let anyone_bound = candidates.iter().any(|candidate| candidate.standing == Standing::Bound);
+    candidates.retain(|candidate| !anyone_bound || candidate.standing == Standing::Bound);
+
+    let mut refused: Vec<String> = Vec::new();
+    let mut good: Vec<(Candidate, Vec<Key<PublicParts, UnspecifiedRole>>)> = Vec::new();
+    for candidate in candidates {
+        match (candidate.standing, cert::usable(&candidate.cert, Usage::Encrypt, at, legacy)) {
+            (_, Err(why)) => refused.push(candidate.reason(&why)),
+            (Standing::Mentioned, Ok(_)) => refused.push(candidate.reason("its user id is not valid")),
+            (Standing::Bound | Standing::Claiming, Ok(usable)) => good.push((candidate, usable)),
+        }
+    }
+    match good.len() {
+        0 => return Err(nothing(address, Usage::Encrypt, &refused)),
+        1 => {}
+        _ if anyone_bound => good.truncate(1),
+        _ => return Err(ambiguous(address, good.iter().map(|(candidate, _)| candidate))),
+    }
+    let (Candidate { cert, .. }, keys) = good.remove(0);
+    let fingerprint = cert.fingerprint().to_hex();
+    let warning = (!anyone_bound).then(|| {
+        format!("{address}: nobody vouches for key {fingerprint}; if it is right: postseal key trust {fingerprint} {address}")
+    });
+    Ok(Chosen { cert, keys, warning })
+}
+
+/// The key to sign with for `address`: a certificate with a secret part that is bound to the address or validly names it.
+pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
+    let mut refused: Vec<String> = Vec::new();
+    for candidate in candidates(keys, address, at, legacy)? {
+        let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
+        if candidate.standing == Standing::Mentioned {
+            refused.push(candidate.reason("its user id is not valid"));
+            continue;
+        }
+        match cert::usable(&candidate.cert, Usage::Sign, at, legacy) {
+            Err(why) => refused.push(candidate.reason(&why)),
+            Ok(usable) => match with_secret(keys, record, usable)? {
+                Some(found) => return Ok(found),
+                None => refused.push(candidate.reason("the secret part of its signing key is not here")),
+            },
+        }
+    }
+    Err(nothing(address, Usage::Sign, &refused))
+}
+
+/// The key to sign with that `handle` names: a certificate by its primary key, or one subkey.
+pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
+    let records = keys.find(ProtocolName::Pgp, &Want::Handle(handle))?;
+    let record = match records.as_slice() {
+        [] => {
+            return Err(Error::no_key(format!("key {handle}: not here")).with_hint("postseal key list"));
+        }
+        [record] => record,
+        several => {
+            let list: Vec<&str> = several.iter().map(|record| record.fingerprint.as_str()).collect();
+            return Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))
+                .with_hint("give the whole fingerprint"));
+        }
+    };
+    let cert = cert::parse(record)?;
+    let mut usable = cert::signing_keys(&cert, at, legacy)?;
+    if !record.fingerprint.is_named_by(handle) {
+        usable.retain(|key| cert::handle(&key.fingerprint()).is_named_by(handle));
+        if usable.is_empty() {
+            return Err(Error::no_key(format!("key {handle}: not a usable signing key"))
+                .with_hint(format!("give its certificate: {}", record.fingerprint)));
+        }
+    }
+    with_secret(keys, record, usable)?
+        .ok_or_else(|| cert::no_key(&cert, "the secret part of its signing key is not here"))
+}
+
+/// Why a certificate was found for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// The owner of this machine ties it to the address.
+    Bound,
+    /// It names the address in a valid user ID.
+    Claiming,
+    /// It names the address in a user ID that is revoked, or not its own.
+    Mentioned,
+}
+
+/// A certificate, and all records that hold a copy of it.
+struct Candidate {
+    records: Vec<Arc<Record>>,
+    cert: Cert,
+    standing: Standing,
+}
+
+impl Candidate {
+    fn reason(&self, why: &str) -> String {
+        format!("{} {why}", self.cert.fingerprint().to_hex())
+    }
+}
+
+/// Copies of one certificate merged, so that a revocation or an expiry in any of them counts; bound ones first, then newest, then
+/// by fingerprint, so that the order is the same each time.
+fn candidates(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Vec<Candidate>> {
+    let mut found: Vec<Candidate> = Vec::new();
+    for record in keys.find(ProtocolName::Pgp, &Want::Address(address))? {
+        let cert = cert::parse(&record)?;
+        match found.iter_mut().find(|other| other.cert.fingerprint() == cert.fingerprint()) {
+            None => found.push(Candidate { records: vec![record], cert, standing: Standing::Mentioned }),
+            Some(other) => {
+                let merged = other.cert.clone().merge_public(cert);
+                other.cert = merged.map_err(|error| Error::malformed(format!("key {}", record.fingerprint), error))?;
+                other.records.push(record);
+            }
+        }
+    }
+    for candidate in &mut found {
+        let certified = cert::certified(&candidate.cert, at, legacy);
+        let believed =
+            |record: &Arc<Record>| record.authenticate(&certified).iter().any(|one| one.address() == address);
+        if candidate.records.iter().any(believed) {
+            candidate.standing = Standing::Bound;
+        } else if certified.contains(address) {
+            candidate.standing = Standing::Claiming;
+        }
+    }
+    found.sort_by(|a, b| {
+        let (a_key, b_key) = (a.cert.primary_key().key(), b.cert.primary_key().key());
+        let newest = b_key.creation_time().cmp(&a_key.creation_time());
+        a.standing.cmp(&b.standing).then(newest).then_with(|| a_key.fingerprint().cmp(&b_key.fingerprint()))
+    });
+    Ok(found)
+}
+
+fn with_secret(
+    keys: &dyn Keys,
+    record: &Record,
+    usable: Vec<Key<PublicParts, UnspecifiedRole>>,
+) -> Result<Option<SigningKey>> {
+    for key in usable {
+        if let Some(secret) = keys.secret(record, &cert::handle(&key.fingerprint()))? {
+            return Ok(Some(SigningKey { key, secret }));
+        }
+    }
+    Ok(None)
+}
+
+fn nothing(address: &Address, usage: Usage, refused: &[String]) -> Error {
+    let what = usage.name();
+    let hint = match usage {
+        Usage::Encrypt => format!("import one: postseal key import FILE, then postseal key trust ID {address}"),
+        Usage::Sign => format!("postseal key generate {address}, or postseal key import FILE"),
+    };
+    match refused {
+        [] => Error::no_key(format!("{address}: no {what} key")).with_hint(hint),
+        reasons => Error::no_key(format!("{address}: no usable {what} key: {}", reasons.join("; "))).with_hint(hint),
+    }
+}
+
+fn ambiguous<'a>(address: &Address, candidates: impl Iterator<Item = &'a Candidate>) -> Error {
+    let list: Vec<String> = candidates.map(|candidate| candidate.cert.fingerprint().to_hex()).collect();
+    Error::no_key(format!("{address}: nobody vouches for any of several keys: {}", list.join(", ")))
+        .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
+}

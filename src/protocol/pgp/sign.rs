@@ -1,0 +1,262 @@
+//! Signature packets made over octets that stream by, hashed by our own digests.
+//!
+//! Sequoia's hash contexts cannot be replaced from outside and are slower than the machine; so the hashed part of the packet is laid
+//! out here (RFC 9580, section 5.2.4), and Sequoia serializes the finished packet.
+
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use sequoia_openpgp::{
+    Packet,
+    crypto::Signer as _,
+    packet::{
+        Key, Signature,
+        key::{PublicParts, UnspecifiedRole},
+        one_pass_sig::{OnePassSig3, OnePassSig6},
+        signature::{
+            Signature4, Signature6,
+            subpacket::{Subpacket, SubpacketArea, SubpacketValue},
+        },
+    },
+    serialize::MarshalInto,
+    types::{HashAlgorithm, SignatureType, Timestamp},
+};
+
+use super::{secret::Handled, select::SigningKey, suite};
+use crate::{
+    base::{Error, Random, Result},
+    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
+};
+
+/// What a signature says of the octets' form (RFC 9580, section 5.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The octets as they are.
+    Binary,
+    /// Text with CRLF line ends; the caller sees to them.
+    Text,
+}
+
+/// Signatures in the making, one for each signer, all with the same digest algorithm. A writer: what is written is signed.
+pub(super) struct Signatures {
+    making: Vec<Making>,
+}
+
+/// One signature in the making.
+struct Making {
+    signer: Handled,
+    kind: Kind,
+    hash: Hash,
+    salt: Option<Vec<u8>>,
+    digester: Digester,
+}
+
+impl Signatures {
+    /// Starts one signature by each of `keys`; `random` fills the salts of version 6 (RFC 9580, section 5.2.3).
+    pub(super) fn begin(keys: Vec<SigningKey>, kind: Kind, hash: Hash, random: &dyn Random) -> Result<Self> {
+        let begin = |key| Making::begin(key, kind, hash, random);
+        Ok(Signatures { making: keys.into_iter().map(begin).collect::<Result<_>>()? })
+    }
+
+    /// The one-pass signature packets that go before the data (RFC 9580, section 5.4), serialized: the last signer's first.
+    pub(super) fn one_pass(&self) -> Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        for (index, making) in self.making.iter().enumerate().rev() {
+            let mut packet = making.one_pass();
+            // The flag says that no other one-pass packet follows: it belongs to the innermost.
+            packet.set_last(index == 0);
+            octets.extend(serialized(&Packet::from(packet))?);
+        }
+        Ok(octets)
+    }
+
+    /// Whether any is of version 4, which old software reads and for which it expects its customs.
+    pub(super) fn has_v4(&self) -> bool {
+        self.making.iter().any(|making| making.salt.is_none())
+    }
+
+    /// Signs: the packets that go after the data, serialized, the first signer's first. `at` is the time in them.
+    pub(super) fn finish(self, at: SystemTime) -> Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        for making in self.making {
+            octets.extend(serialized(&Packet::from(making.finish(at)?))?);
+        }
+        Ok(octets)
+    }
+}
+
+impl Write for Signatures {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        for making in &mut self.making {
+            making.digester.update(octets);
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The one digest for all signers, because RFC 3156, section 5 has exactly one `micalg`: the longest that any of their keys asks for,
+/// or the one `asked` for. A weak one needs `Legacy::Admit`.
+pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -> Result<Hash> {
+    let hash = match asked {
+        Some(hash) => hash,
+        None => keys.iter().map(fitting).max_by_key(|hash| hash.length()).unwrap_or(Hash::Sha512),
+    };
+    if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
+        return Err(Error::usage(format!("digest {} is weak", hash.name())).with_hint("--legacy"));
+    }
+    number(hash)?;
+    for key in keys {
+        if key.key.version() == 6 && number(hash)?.salt_size().is_err() {
+            let name = hash.name();
+            return Err(Error::usage(format!("digest {name}: not for version 6 keys (RFC 9580, section 9.5)")));
+        }
+    }
+    Ok(hash)
+}
+
+/// The value of the `Hash` armor header for a digest (RFC 9580, section 9.5): `SHA512`.
+pub(super) fn text_name(hash: Hash) -> Result<String> {
+    number(hash).map(|number| number.to_string())
+}
+
+impl Making {
+    fn begin(key: SigningKey, kind: Kind, hash: Hash, random: &dyn Random) -> Result<Self> {
+        let mut digester = hash.digester();
+        let salt = match key.key.version() {
+            6 => {
+                let size = number(hash)?.salt_size().map_err(|error| failed(&error))?;
+                let mut salt = vec![0; size];
+                random.fill(&mut salt)?;
+                digester.update(&salt);
+                Some(salt)
+            }
+            _ => None,
+        };
+        Ok(Making { signer: Handled::new(key.key, key.secret), kind, hash, salt, digester })
+    }
+
+    fn one_pass(&self) -> sequoia_openpgp::packet::OnePassSig {
+        let key = self.signer.public();
+        let hash = number(self.hash).unwrap_or_default();
+        match &self.salt {
+            None => {
+                let mut packet = OnePassSig3::new(self.kind.number());
+                packet.set_issuer(key.keyid());
+                packet.set_pk_algo(key.pk_algo());
+                packet.set_hash_algo(hash);
+                packet.into()
+            }
+            Some(salt) => {
+                let mut packet = OnePassSig6::new(self.kind.number(), key.fingerprint());
+                packet.set_salt(salt.clone());
+                packet.set_pk_algo(key.pk_algo());
+                packet.set_hash_algo(hash);
+                packet.into()
+            }
+        }
+    }
+
+    fn finish(mut self, at: SystemTime) -> Result<Signature> {
+        let key = self.signer.public().clone();
+        let (kind, hash) = (self.kind.number(), number(self.hash)?);
+        let hashed = self.hashed_area(at)?;
+        self.digester.update(&trailer(self.version(), [kind.into(), key.pk_algo().into(), hash.into()], &hashed)?);
+
+        let digest = self.digester.finish();
+        let prefix = match digest.as_slice() {
+            [first, second, ..] => [*first, *second],
+            _ => return Err(Error::unavailable(format!("digest {}: too short", self.hash.name()))),
+        };
+        let signature = self.signer.sign(hash, &digest).map_err(|error| refused(&key, &error))?;
+        match self.salt {
+            None => {
+                Ok(Signature4::new(kind, key.pk_algo(), hash, hashed, SubpacketArea::default(), prefix, signature)
+                    .into())
+            }
+            Some(salt) => {
+                Signature6::new(kind, key.pk_algo(), hash, hashed, SubpacketArea::default(), prefix, salt, signature)
+                    .map(Into::into)
+                    .map_err(|error| failed(&error))
+            }
+        }
+    }
+
+    fn version(&self) -> u8 {
+        if self.salt.is_some() { 6 } else { 4 }
+    }
+
+    /// When and by whom. The key ID is for version 4 alone (RFC 9580, section 5.2.3.12).
+    fn hashed_area(&self, at: SystemTime) -> Result<SubpacketArea> {
+        let key = self.signer.public();
+        let time = Timestamp::try_from(at).map_err(|error| failed(&error))?;
+        let mut values =
+            vec![SubpacketValue::SignatureCreationTime(time), SubpacketValue::IssuerFingerprint(key.fingerprint())];
+        if self.salt.is_none() {
+            values.push(SubpacketValue::Issuer(key.keyid()));
+        }
+        let packets: sequoia_openpgp::Result<Vec<Subpacket>> =
+            values.into_iter().map(|value| Subpacket::new(value, false)).collect();
+        packets.and_then(SubpacketArea::new).map_err(|error| failed(&error))
+    }
+}
+
+impl Kind {
+    fn number(self) -> SignatureType {
+        match self {
+            Kind::Binary => SignatureType::Binary,
+            Kind::Text => SignatureType::Text,
+        }
+    }
+}
+
+/// What is hashed after the data: the packet up to its hashed subpackets, and the count of those octets (RFC 9580, section 5.2.4).
+fn trailer(version: u8, fields: [u8; 3], hashed: &SubpacketArea) -> Result<Vec<u8>> {
+    let area = hashed.to_vec().map_err(|error| failed(&error))?;
+    let too_long = |_| Error::unavailable("signature: too many subpackets");
+    let mut octets = vec![version];
+    octets.extend(fields);
+    if version == 6 {
+        octets.extend(u32::try_from(area.len()).map_err(too_long)?.to_be_bytes());
+    } else {
+        octets.extend(u16::try_from(area.len()).map_err(too_long)?.to_be_bytes());
+    }
+    octets.extend(area);
+    let count = u32::try_from(octets.len()).map_err(too_long)?;
+    octets.extend([version, 0xff]);
+    octets.extend(count.to_be_bytes());
+    Ok(octets)
+}
+
+/// The digest that fits a key: that of its curve's size for ECDSA (RFC 9580, section 9.2), SHA-512 for the rest.
+fn fitting(key: &SigningKey) -> Hash {
+    match key.secret.algorithm() {
+        KeyAlgorithm::Ecdsa(Curve::P256 | Curve::BrainpoolP256) => Hash::Sha256,
+        KeyAlgorithm::Ecdsa(Curve::P384 | Curve::BrainpoolP384) => Hash::Sha384,
+        // A DSA key takes the leftmost bits of any digest; the 160-bit ones of old are at least spared a pointless length.
+        KeyAlgorithm::Dsa(_) => Hash::Sha256,
+        _ => Hash::Sha512,
+    }
+}
+
+fn number(hash: Hash) -> Result<HashAlgorithm> {
+    suite::hash_algorithm(hash)
+        .ok_or_else(|| Error::usage(format!("digest {}: OpenPGP has no number for it", hash.name())))
+}
+
+fn serialized(packet: &Packet) -> Result<Vec<u8>> {
+    packet.to_vec().map_err(|error| failed(&error))
+}
+
+fn failed(error: &impl std::fmt::Display) -> Error {
+    Error::unavailable(format!("signature: {error}").to_lowercase())
+}
+
+fn refused(key: &Key<PublicParts, UnspecifiedRole>, error: &impl std::fmt::Display) -> Error {
+    Error::no_key(format!("key {}: cannot sign: {}", key.fingerprint().to_hex(), error.to_string().to_lowercase()))
+}

@@ -1,0 +1,145 @@
+//! The verdict drawn for people: a headline, then the layers as a tree.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::Report;
+use crate::{
+    base::rfc3339,
+    crypto::Strength,
+    mail::protect::Protection,
+    verdict::{Covers, Layer, LayerKind, Signature, Standing, State},
+};
+
+/// The report with colours as ANSI escapes; whoever prints it strips them where they do not belong.
+pub fn text(report: &Report<'_>) -> String {
+    let mut out = String::new();
+    let standing = report.verdict.standing();
+    let style = standing_style(standing);
+    let _ = writeln!(out, "{}: {style}{}{style:#}{}", printable(report.file), standing.name(), remark(report));
+    let author = report.verdict.author().map_or_else(|| "nobody in particular".to_owned(), ToString::to_string);
+    let _ = writeln!(out, "  author   {}", printable(&author));
+    if let Some(subject) = report.subject {
+        let _ = writeln!(out, "  subject  {}{}", printable(subject), subject_note(report.protection("Subject")));
+    }
+    draw(&mut out, report.verdict.layers());
+    if !report.verdict.errant().is_empty() {
+        let _ = writeln!(out, "  {DIM}deeper, and counting for nothing:{DIM:#}");
+        for layer in report.verdict.errant() {
+            draw(&mut out, std::slice::from_ref(layer));
+        }
+    }
+    if let Some(error) = report.error {
+        let _ = writeln!(out, "  {BAD}stopped{BAD:#}  {error}");
+    }
+    out
+}
+
+/// `text` with control characters escaped, so that a name in a message cannot drive a terminal.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Bidirectional overrides reorder what a person reads: U+202A to U+202E and U+2066 to U+2069.
+        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn remark(report: &Report<'_>) -> String {
+    let mut remarks = Vec::new();
+    if report.verdict.is_confidential() {
+        remarks.push("confidential");
+    }
+    if report.verdict.standing() == Standing::Signed {
+        remarks.push("the signer is not known to be the author");
+    }
+    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join("; ")) }
+}
+
+fn subject_note(protection: Protection) -> &'static str {
+    match protection {
+        Protection::Unprotected => "",
+        Protection::Protected => " (protected)",
+        Protection::Hidden => " (hidden outside)",
+        Protection::Differs => " (differs from the unprotected one)",
+    }
+}
+
+fn draw(out: &mut String, layers: &[Layer]) {
+    for (depth, layer) in layers.iter().enumerate() {
+        let indent = "   ".repeat(depth);
+        let _ = writeln!(out, "  {indent}└─ {}", layer_line(layer));
+        if let LayerKind::Signed { signatures } = &layer.kind {
+            for (index, signature) in signatures.iter().enumerate() {
+                let (branch, stem) = if index + 1 == signatures.len() { ("└─", "  ") } else { ("├─", "│ ") };
+                let _ = writeln!(out, "  {indent}   {branch} {}", signature_line(signature));
+                for detail in signature_details(signature) {
+                    let _ = writeln!(out, "  {indent}   {stem}   {detail}");
+                }
+            }
+        }
+    }
+}
+
+fn layer_line(layer: &Layer) -> String {
+    let protocol = layer.protocol.name();
+    match &layer.kind {
+        LayerKind::Compressed { algorithm } => format!("compressed {protocol} {algorithm}"),
+        LayerKind::Encrypted { cipher, authenticated, recipients } => {
+            let integrity =
+                if *authenticated { "authenticated".to_owned() } else { format!("{BAD}not authenticated{BAD:#}") };
+            let to: Vec<String> = recipients.iter().map(|one| printable(one)).collect();
+            format!("encrypted {protocol} {} {integrity}, to {}", printable(cipher), to.join(", "))
+        }
+        LayerKind::Signed { signatures } if signatures.is_empty() => format!("signed {protocol} {BAD}by nobody{BAD:#}"),
+        LayerKind::Signed { .. } => format!("signed {protocol}"),
+    }
+}
+
+fn signature_line(signature: &Signature) -> String {
+    let (style, why) = match &signature.state {
+        State::Invalid(why) => (BAD, Some(why)),
+        State::Unknown(why) => (DOUBT, Some(why)),
+        State::Valid(_) if signature.strength < Strength::Strong => (DOUBT, signature.weakness.as_ref()),
+        State::Valid(_) => (GOOD, None),
+    };
+    let reason = why.map(|why| format!(": {}", printable(&why.to_string()))).unwrap_or_default();
+    let part = match signature.covers {
+        Covers::Part => ", covers only a part",
+        Covers::Whole => "",
+    };
+    format!("{style}{}{style:#}{reason}{part}", signature.state.name())
+}
+
+fn signature_details(signature: &Signature) -> Vec<String> {
+    let mut details = Vec::new();
+    if let Some(signer) = &signature.signer {
+        details.push(format!("by {}", printable(signer)));
+    }
+    if !signature.authenticated.is_empty() {
+        let addresses: Vec<String> =
+            signature.authenticated.iter().map(|one| printable(&one.address().to_string())).collect();
+        details.push(format!("for {}", addresses.join(", ")));
+    }
+    let at = signature.at.map(|at| format!(", {}", rfc3339(at))).unwrap_or_default();
+    details.push(format!("{DIM}{} ({}){at}{DIM:#}", printable(&signature.algorithms), signature.strength.name()));
+    details
+}
+
+fn standing_style(standing: Standing) -> Style {
+    match standing {
+        Standing::Unsigned => BAD,
+        Standing::Signed => DOUBT,
+        Standing::Authentic => GOOD,
+    }
+}
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const DOUBT: Style = AnsiColor::Yellow.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();

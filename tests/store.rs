@@ -1,0 +1,523 @@
+//! One contract for every place where keys are, and GnuPG on the other side of the fence.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, LazyLock},
+    time::{Duration, SystemTime},
+};
+
+use postseal::{
+    base::{Error, FixedClock, Kind, Limits, Secret},
+    crypto::{Hash, KeyAlgorithm, Scheme},
+    keys::{Binding, Chain, Handle, Keys, Passphrases, ProtocolName, Record, Want},
+    mail::Address,
+    protocol::{
+        Described,
+        pgp::{
+            generate::{Algorithm, Generated, Profile, Request, generate},
+            keyfile::{self, Armor},
+        },
+    },
+    store::{self, Change, Home, Origin, Removal},
+};
+
+/// Alice has no passphrase, Bob has one, and Carol has one and a version 6 key. Made once: locking a key is slow on purpose.
+static PEOPLE: LazyLock<[Generated; 3]> = LazyLock::new(|| {
+    [
+        made("alice@example.org", None, Profile::Rfc4880, Algorithm::Curve25519),
+        made("bob@example.org", Some(PASSPHRASE), Profile::Rfc4880, Algorithm::Curve25519),
+        made("carol@example.org", Some(PASSPHRASE), Profile::Rfc9580, Algorithm::Curve25519),
+    ]
+});
+
+/// What every backend must do with the keys of [`PEOPLE`] in it; `keys` knows the passphrase, `ignorant` does not.
+fn contract(keys: &dyn Keys, ignorant: &dyn Keys) {
+    let [alice, bob, carol] = &*PEOPLE;
+    let mut everybody = [alice, bob, carol].map(|one| one.described.record.fingerprint.clone());
+    everybody.sort();
+    let mut all = find(keys, &Want::All);
+    assert_eq!(all, find(keys, &Want::All), "a stable order");
+    all.sort();
+    assert_eq!(all, everybody);
+
+    for person in [alice, bob, carol] {
+        let record = &person.described.record;
+        let [claimed] = record.claimed.as_slice() else { panic!("{:?}", record.claimed) };
+        assert_eq!(find(keys, &Want::Address(claimed)), [record.fingerprint.clone()]);
+        let shouted = address(&claimed.to_string().to_uppercase());
+        assert_eq!(find(keys, &Want::Address(&shouted)), [record.fingerprint.clone()]);
+        for handle in &record.handles {
+            assert_eq!(find(keys, &Want::Handle(handle)), [record.fingerprint.clone()], "by any key");
+            let key_id = match handle.as_str().len() {
+                64 => &handle.as_str()[..16],
+                _ => &handle.as_str()[24..],
+            };
+            assert_eq!(find(keys, &Want::Handle(&Handle::parse(key_id).unwrap())), [record.fingerprint.clone()]);
+        }
+        let held = keys.find(ProtocolName::Pgp, &Want::Handle(&record.fingerprint)).unwrap().remove(0);
+        assert_eq!(held.bytes, record.bytes);
+        assert_eq!(held.handles, record.handles);
+        assert_eq!(held.claimed, record.claimed);
+        assert_eq!(held.secrets, record.secrets);
+        assert_eq!(held.bindings, [Binding::UserIds]);
+
+        // Each secret key works: an Ed25519 signature has 64 octets.
+        let signer = keys.secret(&held, &record.fingerprint).unwrap().unwrap();
+        assert_eq!(signer.algorithm(), KeyAlgorithm::Ed25519);
+        assert_eq!(signer.sign(Scheme::EdDsa, &Hash::Sha512.digest(b"")).unwrap().len(), 64);
+        let reader = keys.secret(&held, &record.handles[1]).unwrap().unwrap();
+        assert_eq!(reader.algorithm(), KeyAlgorithm::X25519);
+        let again = keys.secret(&held, &record.handles[1]).unwrap().unwrap();
+        assert!(Arc::ptr_eq(&reader, &again), "unlocked once");
+    }
+
+    assert_eq!(find(keys, &Want::Address(&address("nobody@example.org"))), []);
+    assert_eq!(find(keys, &Want::Handle(&Handle::parse("0123456789ABCDEF").unwrap())), []);
+    assert!(keys.find(ProtocolName::Smime, &Want::All).unwrap().is_empty());
+    let stranger = Handle::parse("0123456789ABCDEF0123456789ABCDEF01234567").unwrap();
+    assert!(keys.secret(&alice.described.record, &stranger).unwrap().is_none());
+
+    // Without the right passphrase the unlocked key works, and the locked ones say whose they are.
+    let record = &alice.described.record;
+    assert!(ignorant.secret(record, &record.fingerprint).unwrap().is_some());
+    for (person, whose) in [(bob, "bob@example.org"), (carol, "carol@example.org")] {
+        let record = &person.described.record;
+        let error = ignorant.secret(record, &record.fingerprint).unwrap_err();
+        assert_eq!(error.kind(), Kind::NoKey);
+        let expected = format!("key {} of {whose}: locked, and no passphrase fits", record.fingerprint);
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    contract(&load(&files(), &["wrong", PASSPHRASE]), &load(&files(), &["wrong"]));
+}
+
+#[test]
+fn home_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    fill(&home(&place, &[]));
+    contract(&home(&place, &["wrong", PASSPHRASE]), &home(&place, &["wrong"]));
+}
+
+#[test]
+fn home_keeps_the_contract_when_its_index_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    fill(&home(&place, &[]));
+    fs::remove_file(place.join("index")).unwrap();
+    contract(&home(&place, &[PASSPHRASE]), &home(&place, &[]));
+    assert!(place.join("index").exists());
+}
+
+#[test]
+fn chain_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    fill(&home(&place, &[]));
+    let chain = |given: &[&str]| {
+        let sources: Vec<Arc<dyn Keys>> = vec![Arc::new(load(&files()[..2], given)), Arc::new(home(&place, given))];
+        Chain::new(sources, keyfile::merge)
+    };
+    contract(&chain(&[PASSPHRASE]), &chain(&[]));
+}
+
+#[test]
+fn writers_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    std::thread::scope(|scope| {
+        for person in &*PEOPLE {
+            let place = &place;
+            scope.spawn(move || {
+                let keys = home(place, &[]);
+                keys.add(&[copy(&person.described)]).unwrap();
+                let fingerprint = &person.described.record.fingerprint;
+                keys.bind(fingerprint, &Binding::UserIds, Origin::Generated, now()).unwrap();
+            });
+        }
+    });
+    contract(&home(&place, &[PASSPHRASE]), &home(&place, &[]));
+}
+
+#[test]
+fn an_update_is_put_together_with_what_is_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = home(&folder.path().join("home"), &[]);
+    let [alice, ..] = &*PEOPLE;
+    let fingerprint = &alice.described.record.fingerprint;
+    let update = revoked(alice);
+    assert!(update.record.bytes.len() > alice.described.record.bytes.len());
+
+    assert_eq!(keys.add(&[copy(&alice.described)]).unwrap(), [Change::Added]);
+    let elsewhere = address("a@example.net");
+    keys.bind(fingerprint, &Binding::Address(elsewhere.clone()), Origin::Trusted, now()).unwrap();
+    assert_eq!(keys.add(&[copy(&update)]).unwrap(), [Change::Updated]);
+    // The older copy takes nothing away.
+    assert_eq!(keys.add(&[copy(&alice.described)]).unwrap(), [Change::Unchanged]);
+    let held = keys.find(ProtocolName::Pgp, &Want::Address(&elsewhere)).unwrap().remove(0);
+    assert_eq!(held.bytes, update.record.bytes);
+    assert_eq!(held.secrets, alice.described.record.secrets);
+    assert_eq!(held.bindings, [Binding::Address(elsewhere)]);
+    assert!(keys.secret(&held, fingerprint).unwrap().is_some());
+
+    // In a chain the old copy in front does not hide the revocation behind it.
+    let old = load(&files()[..1], &[]);
+    let chain = Chain::new(vec![Arc::new(old), Arc::new(keys)], keyfile::merge);
+    for want in [Want::All, Want::Handle(fingerprint), Want::Address(&address("alice@example.org"))] {
+        assert_eq!(chain.find(ProtocolName::Pgp, &want).unwrap()[0].bytes, update.record.bytes, "{want:?}");
+    }
+}
+
+#[test]
+fn a_public_copy_takes_no_secret_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = home(&folder.path().join("home"), &[]);
+    let [_, bob, _] = &*PEOPLE;
+    let record = Record { secrets: Vec::new(), ..bob.described.record.clone() };
+    let public = Described { record, secret: None };
+    assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Added]);
+    assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), None);
+    assert_eq!(keys.add(&[copy(&bob.described)]).unwrap(), [Change::Updated]);
+    assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Unchanged]);
+    assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), bob.described.secret);
+    let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
+    assert_eq!(record.secrets, bob.described.record.secrets);
+}
+
+#[test]
+fn what_another_process_writes_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    let (reader, writer) = (home(&place, &[]), home(&place, &[]));
+    let [alice, bob, _] = &*PEOPLE;
+    assert_eq!(find(&reader, &Want::All), []);
+    for (count, one) in [(1, alice), (2, bob)] {
+        writer.add(&[copy(&one.described)]).unwrap();
+        assert_eq!(find(&reader, &Want::All).len(), count);
+    }
+    writer.remove(&bob.described.record, Removal::WithSecret).unwrap();
+    assert_eq!(find(&reader, &Want::All), [alice.described.record.fingerprint.clone()]);
+    // By hand, past the index.
+    fs::remove_file(place.join(format!("certs/{}.cert", alice.described.record.fingerprint))).unwrap();
+    assert_eq!(find(&reader, &Want::All), []);
+}
+
+#[test]
+fn a_secret_key_is_removed_only_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = home(&folder.path().join("home"), &[]);
+    fill(&keys);
+    let fingerprint = &PEOPLE[0].described.record.fingerprint;
+    let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint)).unwrap().remove(0);
+    let error = keys.remove(&record, Removal::Certificate).unwrap_err();
+    assert_eq!(error.kind(), Kind::NoKey);
+    assert_eq!(error.to_string(), format!("key {fingerprint}: there is a secret key to it"));
+    assert_eq!(find(&keys, &Want::All).len(), 3);
+    keys.remove(&record, Removal::WithSecret).unwrap();
+    assert_eq!(find(&keys, &Want::All).len(), 2);
+    assert_eq!(keys.secret_parts(fingerprint).unwrap(), None);
+    assert!(keys.secret(&record, fingerprint).unwrap().is_none());
+}
+
+#[test]
+fn what_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    fill(&home(&place, &[]));
+    let fingerprint = &PEOPLE[0].described.record.fingerprint;
+    let use_it = || -> Result<(), Error> {
+        let keys = Home::open(&place, passphrases(&[]), &Limits::default())?;
+        let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint))?.remove(0);
+        keys.secret(&record, fingerprint).map(|_| ())
+    };
+    assert_eq!(use_it(), Ok(()));
+    let names = [
+        (String::new(), 0o700, 0o750),
+        ("certs".to_owned(), 0o700, 0o701),
+        ("secrets".to_owned(), 0o700, 0o770),
+        (format!("certs/{fingerprint}.cert"), 0o600, 0o644),
+        (format!("secrets/{fingerprint}.key"), 0o600, 0o640),
+        ("bindings".to_owned(), 0o600, 0o602),
+        ("index".to_owned(), 0o600, 0o620),
+    ];
+    for (name, good, bad) in names {
+        let path = if name.is_empty() { place.clone() } else { place.join(name) };
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, good, "{}", path.display());
+        fs::set_permissions(&path, fs::Permissions::from_mode(bad)).unwrap();
+        let error = use_it().unwrap_err();
+        assert_eq!(error.kind(), Kind::NoKey);
+        assert_eq!(error.to_string(), format!("{}: others have access to it (mode {bad:04o})", path.display()));
+        assert_eq!(error.hint(), Some(format!("chmod {good:o} '{}'", path.display()).as_str()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(good)).unwrap();
+    }
+    assert_eq!(use_it(), Ok(()));
+}
+
+#[test]
+fn a_certificate_under_another_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    fill(&home(&place, &[]));
+    let file = |number: usize| place.join(format!("certs/{}.cert", PEOPLE[number].described.record.fingerprint));
+    fs::copy(file(0), place.join("certs/new")).unwrap();
+    fs::rename(place.join("certs/new"), file(1)).unwrap();
+    let error = Home::open(&place, passphrases(&[]), &Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: not the certificate that its name says", file(1).display()));
+}
+
+#[test]
+fn junk_among_keys_is_passed_over_and_listed() {
+    let [alice, bob, _] = [&PEOPLE[0], &PEOPLE[1], &PEOPLE[2]].map(|one| &one.described.record);
+    // Between two certificates one of a version that nobody knows.
+    let ring = [alice.bytes.as_slice(), b"\xc6\x06\x63\x00\x00\x00\x00\x01\xcd\x01x", &bob.bytes].concat();
+    let file = keyfile::describe(&ring, "ring.gpg").unwrap();
+    let fingerprints: Vec<&Handle> = file.found.iter().map(|one| &one.record.fingerprint).collect();
+    assert_eq!(fingerprints, [&alice.fingerprint, &bob.fingerprint]);
+    assert_eq!(file.skipped.len(), 1, "{:?}", file.skipped);
+    assert!(file.skipped[0].starts_with("ring.gpg: certificate 2: "), "{:?}", file.skipped);
+
+    let armored = [alice, bob].map(|record| keyfile::export(record, Armor::Ascii).unwrap());
+    let [first, second] = armored.each_ref().map(Vec::as_slice);
+    let text = [b"Dear all,\n\n".as_slice(), first, MESSAGE, b"and\n", second].concat();
+    let file = keyfile::describe(&text, "keys.txt").unwrap();
+    assert_eq!(file.found.len(), 2);
+    assert_eq!(file.skipped, ["keys.txt: an OpenPGP block that holds no key"]);
+    assert_eq!(file.found[0].record.bytes, alice.bytes);
+
+    for (octets, reason) in [
+        (b"".as_slice(), "keys.txt: holds no OpenPGP key"),
+        (b"From: a@example.org\n", "keys.txt: holds no OpenPGP key"),
+        (MESSAGE, "keys.txt: an OpenPGP block that holds no key"),
+    ] {
+        let error = keyfile::describe(octets, "keys.txt").unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Malformed, reason));
+    }
+    assert_eq!(keyfile::describe(b"\xff\xff\xff", "keys").unwrap_err().kind(), Kind::Malformed);
+}
+
+#[test]
+fn argon2_within_bounds_only() {
+    let [_, _, carol] = &*PEOPLE;
+    let tight = Limits { argon2_memory: 1024 * 1024, ..Limits::default() };
+    let octets = carol.described.secret.clone().unwrap();
+    let loaded = store::load(&[("carol", octets.expose())], &passphrases(&[PASSPHRASE]), &tight).unwrap();
+    let record = &carol.described.record;
+    let error = loaded.keys.secret(record, &record.fingerprint).unwrap_err();
+    assert_eq!(error.kind(), Kind::Malformed);
+    assert!(error.to_string().ends_with("of memory to unlock, more than is allowed"), "{error}");
+}
+
+#[test]
+fn a_user_id_that_reads_as_somebody_else_is_refused() {
+    for name in ["Eve <eve@example.org>", "two\nlines", "a < b"] {
+        let mut request = Request::new(address("mallory@example.org"));
+        request.name = Some(name.to_owned());
+        let error = generate(&request, &FixedClock(now())).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage, "{name:?}");
+        assert!(error.to_string().ends_with("does not read as name and address"), "{error}");
+    }
+}
+
+#[test]
+fn gpg_keys_are_read() {
+    let Some(gpg) = Gpg::new() else { return };
+    let kinds = [("default", ""), ("default", PASSPHRASE), ("future-default", ""), ("future-default", PASSPHRASE)];
+    for (number, (algorithm, passphrase)) in kinds.into_iter().enumerate() {
+        let who = format!("gpg{number}@example.org");
+        gpg.run(&["--passphrase", passphrase, "--quick-generate-key", &who, algorithm, "default", "never"]);
+        let folder = tempfile::tempdir().unwrap();
+        for armor in ["--armor", "--no-armor"] {
+            let public = keyfile::describe(&gpg.run(&[armor, "--export", &who]), "gpg").unwrap();
+            assert_eq!((public.found.len(), public.skipped.len()), (1, 0));
+            assert!(public.found[0].secret.is_none());
+            assert_eq!(public.found[0].record.claimed, [address(&who)]);
+            let secret = gpg.run(&[armor, "--passphrase", passphrase, "--export-secret-keys", &who]);
+            let secret = keyfile::describe(&secret, "gpg").unwrap();
+            let keys = home(&folder.path().join(armor), &[passphrase]);
+            assert_eq!(keys.add(&public.found).unwrap(), [Change::Added]);
+            assert_eq!(keys.add(&secret.found).unwrap(), [Change::Updated]);
+            let record = keys.find(ProtocolName::Pgp, &Want::Address(&address(&who))).unwrap().remove(0);
+            assert_eq!(record.secrets.len(), 2, "{record:?}");
+            for key in &record.secrets {
+                assert!(keys.secret(&record, key).unwrap().is_some());
+            }
+        }
+        // Only the subkey: the primary key is a stub, and is not here.
+        let secret = gpg.run(&["--passphrase", passphrase, "--export-secret-subkeys", &who]);
+        let loaded = store::load(&[("subkeys", &secret)], &passphrases(&[passphrase]), &Limits::default()).unwrap();
+        let record = loaded.keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
+        assert_eq!(record.secrets, record.handles[1..]);
+        assert!(loaded.keys.secret(&record, &record.handles[0]).unwrap().is_none());
+        assert!(loaded.keys.secret(&record, &record.handles[1]).unwrap().is_some());
+        // A stub does not replace a key.
+        let keys = home(&folder.path().join("--armor"), &[passphrase]);
+        keys.add(&keyfile::describe(&secret, "subkeys").unwrap().found).unwrap();
+        let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
+        assert_eq!(record.secrets.len(), 2);
+        assert!(keys.secret(&record, &record.handles[0]).unwrap().is_some());
+    }
+    let ring = keyfile::describe(&gpg.run(&["--export"]), "ring").unwrap();
+    assert_eq!(ring.found.len(), kinds.len());
+}
+
+#[test]
+fn gpg_reads_our_keys() {
+    let Some(gpg) = Gpg::new() else { return };
+    let text = gpg.file("text", b"hello\n");
+    for (number, (algorithm, passphrase)) in [
+        (Algorithm::Rsa3072, None),
+        (Algorithm::Rsa3072, Some(PASSPHRASE)),
+        (Algorithm::Curve25519, None),
+        (Algorithm::Curve25519, Some(PASSPHRASE)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let who = format!("ours{number}@example.org");
+        let made = made(&who, passphrase, Profile::Rfc4880, algorithm);
+        let folder = tempfile::tempdir().unwrap();
+        let keys = home(&folder.path().join("home"), &[]);
+        keys.add(&[copy(&made.described)]).unwrap();
+        let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
+        let passphrase = passphrase.unwrap_or_default();
+        for form in [Armor::Ascii, Armor::Binary] {
+            let public = gpg.file("public", &keyfile::export(&record, form).unwrap());
+            gpg.run(&["--import", &public]);
+            let secret = keys.secret_parts(&record.fingerprint).unwrap().unwrap();
+            let secret = gpg.file("secret", keyfile::export_secret(&secret, form).unwrap().expose());
+            gpg.run(&["--passphrase", passphrase, "--import", &secret]);
+        }
+        let listed = String::from_utf8(gpg.run(&["--with-colons", "--list-secret-keys", &who])).unwrap();
+        let field = |kind: &str, number: usize| {
+            let line = listed.lines().find(|line| line.starts_with(kind)).unwrap();
+            line.split(':').nth(number - 1).unwrap().to_owned()
+        };
+        // Field 12 holds the capabilities (GnuPG's doc/DETAILS); capitals are those of the whole certificate.
+        assert_eq!(field("sec:", 12), "scESC", "{listed}");
+        assert_eq!(field("ssb:", 12), "e", "{listed}");
+        assert_eq!(field("fpr:", 10), record.fingerprint.as_str());
+        // It signs and decrypts with it.
+        let (signed, sealed) = (format!("{text}.{number}.sig"), format!("{text}.{number}.gpg"));
+        gpg.run(&["--passphrase", passphrase, "-u", &who, "-o", &signed, "--detach-sign", &text]);
+        gpg.run(&["--verify", &signed, &text]);
+        gpg.run(&["--trust-model", "always", "-r", &who, "-o", &sealed, "--encrypt", &text]);
+        assert_eq!(gpg.run(&["--passphrase", passphrase, "--decrypt", &sealed]), b"hello\n");
+        // And takes the revocation.
+        let revocation = gpg.file("revocation", &made.revocation);
+        gpg.run(&["--import", &revocation]);
+        let listed = String::from_utf8(gpg.run(&["--with-colons", "--list-keys", &who])).unwrap();
+        assert!(listed.contains("\npub:r:"), "{listed}");
+    }
+}
+
+/// GnuPG with a home of its own; `None`, said aloud, when there is no gpg (a failure with POSTSEAL_REQUIRE_ALL=1).
+struct Gpg(tempfile::TempDir);
+
+impl Gpg {
+    fn new() -> Option<Gpg> {
+        let version = Command::new("gpg").arg("--version").stdout(Stdio::null()).status();
+        if !version.is_ok_and(|status| status.success()) {
+            assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "gpg is required");
+            eprintln!("SKIPPED: there is no gpg");
+            return None;
+        }
+        // Short, because the path of the agent's socket is in it.
+        let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        Some(Gpg(folder))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut gpg = Command::new("gpg");
+        gpg.env("GNUPGHOME", self.0.path()).stdin(Stdio::null());
+        gpg.args(["--batch", "--no-tty", "--yes", "--pinentry-mode", "loopback"]);
+        let done = gpg.args(arguments).output().unwrap();
+        assert!(done.status.success(), "gpg {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        done.stdout
+    }
+
+    fn file(&self, name: &str, octets: &[u8]) -> String {
+        let path = self.0.path().join(name);
+        fs::write(&path, octets).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        let _ = Command::new("gpgconf").env("GNUPGHOME", self.0.path()).args(["--kill", "all"]).status();
+    }
+}
+
+fn made(who: &str, passphrase: Option<&str>, profile: Profile, algorithm: Algorithm) -> Generated {
+    let mut request = Request::new(address(who));
+    (request.profile, request.algorithm) = (profile, algorithm);
+    request.passphrase = passphrase.map(Secret::from);
+    generate(&request, &FixedClock(now())).unwrap()
+}
+
+/// The certificate with its revocation behind it, as somebody publishes it.
+fn revoked(person: &Generated) -> Described {
+    let dearmored = base64_body(&person.revocation);
+    let mut packets = person.described.record.bytes.clone();
+    packets.extend(dearmored);
+    keyfile::describe(&packets, "revoked").unwrap().found.remove(0)
+}
+
+fn base64_body(armor: &[u8]) -> Vec<u8> {
+    use base64::Engine;
+    let text = String::from_utf8(armor.to_vec()).unwrap();
+    let body = text.lines().skip_while(|line| !line.is_empty()).take_while(|line| !line.starts_with(['=', '-']));
+    base64::engine::general_purpose::STANDARD.decode(body.collect::<String>()).unwrap()
+}
+
+fn fill(home: &Home) {
+    let found: Vec<Described> = PEOPLE.iter().map(|one| copy(&one.described)).collect();
+    assert_eq!(home.add(&found).unwrap(), [Change::Added; 3]);
+    for one in &found {
+        assert!(home.bind(&one.record.fingerprint, &Binding::UserIds, Origin::Generated, now()).unwrap());
+    }
+}
+
+fn files() -> Vec<(&'static str, Secret)> {
+    let names = ["alice", "bob", "carol"].into_iter();
+    names.zip(&*PEOPLE).map(|(name, one)| (name, one.described.secret.clone().unwrap())).collect()
+}
+
+fn load(files: &[(&str, Secret)], given: &[&str]) -> postseal::keys::Memory {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(place, secret)| (*place, secret.expose())).collect();
+    store::load(&files, &passphrases(given), &Limits::default()).unwrap().keys
+}
+
+fn home(place: &Path, given: &[&str]) -> Home {
+    Home::open(place, passphrases(given), &Limits::default()).unwrap()
+}
+
+fn passphrases(given: &[&str]) -> Arc<Passphrases> {
+    Arc::new(Passphrases::new(given.iter().copied().map(Secret::from).collect()))
+}
+
+fn find(keys: &dyn Keys, want: &Want<'_>) -> Vec<Handle> {
+    keys.find(ProtocolName::Pgp, want).unwrap().iter().map(|record| record.fingerprint.clone()).collect()
+}
+
+fn copy(of: &Described) -> Described {
+    Described { record: of.record.clone(), secret: of.secret.clone() }
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000)
+}
+
+const PASSPHRASE: &str = "correct horse";
+const MESSAGE: &[u8] = b"-----BEGIN PGP MESSAGE-----\n\nyw==\n-----END PGP MESSAGE-----\n";
