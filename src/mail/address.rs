@@ -368,6 +368,7 @@ const MAX_DOMAIN: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -496,6 +497,24 @@ mod tests {
             ("https://x.org/a@b c", None),
         ] {
             assert_eq!(of_user_id(text).map(|address| address.to_string()).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_can_be_written_and_read_again(
+            local in "(a|\u{fc}|[ .,;@<>()\\\\]|\u{7f}|\u{200b}|\\PC){1,4}",
+            domain in "(a|\u{fc}|\u{df}|xn--|[.\\-_]|\\PC){1,6}",
+        ) {
+            let value = format!("x <{local}@{domain}>, \"{local}\"@a{domain}");
+            for value in [value.as_str(), &format!("{local}@{domain}"), &format!("\"{local}\"@x.{domain}")] {
+            for mailbox in list(value).unwrap_or_default() {
+                let written = mailbox.address.to_string();
+                prop_assert!(written.chars().all(|c| c == '\t' || visible(c).is_some() && !c.is_control()), "{written:?}");
+                prop_assert_eq!(Address::parse(&written).unwrap(), mailbox.address);
+            }
+            let _ = (of_user_id(value), only(value));
+            }
         }
     }
 }
