@@ -348,7 +348,7 @@ fn made_by_gpg(lab: &Lab, signing: &str, encryption: &str) -> Identity {
 }
 
 fn made_by_us(lab: &Lab, options: &[&str]) -> Identity {
-    lab.postseal(["key", "generate", "--name", "Alice"].iter().chain(options).chain([&ADDRESS]));
+    lab.postseal(["key", "generate", "--no-passphrase", "--name", "Alice"].iter().chain(options).chain([&ADDRESS]));
     Identity {
         public: lab.write("public.asc", lab.postseal(["key", "export", ADDRESS])),
         secret: lab.write("secret.asc", lab.postseal(["key", "export", "--secret", ADDRESS])),

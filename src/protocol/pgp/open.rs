@@ -46,18 +46,16 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
 /// multipart/signed (RFC 3156, section 5). A signature that cannot be read is an answer, and the payload is there all the same.
 fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut children = message.root().children();
-    let count = children.len();
-    let (Some(first), signature) = (children.next(), children.next()) else {
-        return Err(Error::malformed("multipart/signed", "has no parts"));
+    // RFC 1847, section 2.1: exactly two parts. A third would be shown to nobody, or be taken for signed.
+    if children.len() > 2 {
+        return Err(Error::malformed("multipart/signed", format!("has {} parts and not 2", children.len())));
+    }
+    let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
+    let found = match children.next() {
+        Some(part) => detached(part.decoded(), budget)?,
+        None => vec![Found::Unreadable(Why::Malformed("it is missing".to_owned()))],
     };
-    let found = match signature {
-        Some(part) => detached(part.decoded(), budget),
-        None => Err(Error::malformed("multipart/signed", "has no signature part")),
-    };
-    // RFC 1847, section 2.1: exactly two parts. Anything beside them is shown and not signed.
-    let covers = if count == 2 { Covers::Whole } else { Covers::Part };
-    let mut text = Text::new(first.octets(), Shape::Part);
-    let signatures = judged(found, &mut text, covers, context)?;
+    let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context)?;
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload: first.as_message() })
 }
 
@@ -68,13 +66,8 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
     let octets = match part.decoded() {
         Cow::Owned(octets) => octets,
         Cow::Borrowed(_) => {
-            // The message is taken apart in its own memory, so that a large one is never there twice.
-            let start = root.span().start;
             let span = part.body_span();
-            let mut octets = message.into_octets();
-            octets.truncate(span.end.saturating_sub(start));
-            octets.drain(..span.start.saturating_sub(start).min(octets.len()));
-            octets
+            taken(message, span)
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
@@ -90,9 +83,9 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let block = block(&decoded).ok_or_else(|| Error::malformed("text", "no openpgp block in it"))?;
     let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
     let Cleartext { text, signatures } = armor::cleartext(octets)?;
-    let found = detached(Cow::Borrowed(signatures), budget);
-    let signatures = judged(found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
-    let charset = charset(&text, None, root);
+    let found = detached(Cow::Borrowed(signatures), budget)?;
+    let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
+    let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
 }
@@ -100,26 +93,42 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
 /// An armoured or binary message in a text body or an attachment.
 fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
-    let covers = covers(claim, root);
+    let (covers, is_text, name) = (covers(claim, root), is_text(root), name(root));
     let content = root.content_type();
-    let octets = match block(&root.decoded()) {
-        Some(block) => root.decoded().get(block.span.start..block.span.end).unwrap_or_default().to_vec(),
-        None => root.decoded().into_owned(),
+    let mime = content.parameter("format").is_some_and(|format| format.eq_ignore_ascii_case("mime"));
+    let outer = content.parameter("charset").map(str::to_owned);
+    let decoded = root.decoded();
+    let span = block(&decoded).map_or(Span { start: 0, end: decoded.len() }, |block| block.span);
+    let octets = match decoded {
+        Cow::Owned(octets) => octets.get(span.start..span.end).unwrap_or_default().to_vec(),
+        Cow::Borrowed(_) => {
+            let start = root.body_span().start;
+            taken(message, Span { start: start + span.start, end: start + span.end })
+        }
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
     let layers = layers(&unpacked, claim.span, covers, context)?;
     let literal = unpacked.literal;
-    let mime = content.parameter("format").is_some_and(|format| format.eq_ignore_ascii_case("mime"));
     let payload = if mime {
         literal.octets
-    } else if is_text(root) && !literal.octets.contains(&0) {
+    } else if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
         let said = said.or((literal.format == DataFormat::Unicode).then_some("utf-8"));
-        text_message(&charset(&literal.octets, said, root), literal.octets)
+        text_message(&charset(&literal.octets, said, outer.as_deref()), literal.octets)
     } else {
-        file_message(name(root).as_deref(), literal.octets)
+        file_message(name.as_deref(), literal.octets)
     };
     Ok(Opened { layers, payload: Message::parse(payload, budget)? })
+}
+
+/// The octets of `message` at `span`, in its own memory when nobody else holds it, so that a large one is never there twice.
+fn taken(message: Message, span: Span) -> Vec<u8> {
+    // The spans of a part are those of the message that it is in.
+    let base = message.root().span().start;
+    let mut octets = message.into_octets();
+    octets.truncate(span.end.saturating_sub(base));
+    octets.drain(..span.start.saturating_sub(base).min(octets.len()));
+    octets
 }
 
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
@@ -132,25 +141,19 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
     Ok((headers, packets::unpack(Chunks::new(octets), size, context, budget)?))
 }
 
-/// The packets of a detached signature, armoured or not.
+/// The packets of a detached signature, armoured or not; one that says why where they cannot be read.
 fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
-    match is_binary(&octets) {
-        true => packets::signatures(&octets, budget),
-        false => packets::signatures(&armor::dearmor(octets.into_owned(), "SIGNATURE")?.octets, budget),
+    if is_binary(&octets) {
+        return packets::signatures(&octets, budget);
+    }
+    match armor::dearmor(octets.into_owned(), "SIGNATURE") {
+        Ok(block) => packets::signatures(&block.octets, budget),
+        Err(error) => Ok(vec![Found::Unreadable(Why::Malformed(error.to_string()))]),
     }
 }
 
-/// The signatures judged; one that says why when they could not be read.
-fn judged(
-    found: Result<Vec<Found>>,
-    text: &mut Text<'_>,
-    covers: Covers,
-    context: Context<'_>,
-) -> Result<Vec<Signature>> {
-    match found {
-        Ok(found) => found.iter().map(|one| verify::judge(one, text, covers, context)).collect(),
-        Err(error) => Ok(vec![verify::unreadable(Why::Malformed(error.to_string()), covers)]),
-    }
+fn judged(found: &[Found], text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Vec<Signature>> {
+    found.iter().map(|one| verify::judge(one, text, covers, context)).collect()
 }
 
 /// The layers of an unpacked message, outermost first, with its signatures judged.
@@ -166,8 +169,7 @@ fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>)
                 recipients: recipients.clone(),
             },
             Wrap::Signed { signatures, over: Over::Text, .. } => {
-                let judged = signatures.iter().map(|found| verify::judge(found, &mut text, covers, context));
-                LayerKind::Signed { signatures: judged.collect::<Result<_>>()? }
+                LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context)? }
             }
             Wrap::Signed { signatures, over: Over::Container, .. } => {
                 let why = || Why::Malformed("it stands around packed or encrypted data, not around text".to_owned());
@@ -322,10 +324,10 @@ fn first_packet(octets: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// The charset of a decrypted text: what its armour or its packet says, else UTF-8 if it is that, else what the outer part says.
-fn charset(text: &[u8], said: Option<&str>, outer: Part<'_>) -> String {
+fn charset(text: &[u8], said: Option<&str>, outer: Option<&str>) -> String {
     let guessed = match std::str::from_utf8(text) {
         Ok(_) => "utf-8",
-        Err(_) => outer.content_type().parameter("charset").unwrap_or("windows-1252"),
+        Err(_) => outer.unwrap_or("windows-1252"),
     };
     let token = |name: &&str| {
         !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))
