@@ -370,6 +370,7 @@ mod tests {
         let long = signable(format!("A: {} {}\n\n", "x".repeat(600), "y".repeat(600)));
         assert_eq!(long, format!("A: {}\r\n {}\r\n\r\n", "x".repeat(600), "y".repeat(600)));
         assert!(refused(format!("A:{}\n\n", "x".repeat(999))).to_string().contains("more than 998 octets"));
+        assert_eq!(signable("A: b\rc\n\r;\n\n"), "A: b c\r\n?;\r\n\r\n");
         assert_eq!(signable("From x Mon\nA: b\n\n"), ">From x Mon\r\nA: b\r\n\r\n");
     }
 }
