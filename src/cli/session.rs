@@ -114,7 +114,9 @@ impl Session {
         }
         let files: Vec<(&str, &[u8])> =
             files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
-        let loaded = store::load(&files, &passphrases, &self.limits)?;
+        let mut loaded = store::load(&files, &passphrases, &self.limits)?;
+        // What unlocks keys may open messages too: that is what a password recipient is.
+        passphrases.known().into_iter().for_each(|passphrase| loaded.keys.add_password(passphrase));
         loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(loaded.keys)];
         let home = self.home_directory()?;

@@ -23,7 +23,7 @@ use sequoia_openpgp::{
 use super::{packets::Found, public, suite};
 use crate::{
     base::Result,
-    crypto::{Digester, Hash, KeyAlgorithm, Strength},
+    crypto::{Digester, Hash, KeyAlgorithm, Legacy, Strength},
     keys::{Authenticated, Handle, ProtocolName, Record, Want},
     mail::{
         Address, address,
@@ -54,7 +54,7 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
     let algorithm = suite::key_algorithm(&signer.key);
     signature.signer = Some(signer.key.fingerprint().to_hex());
     signature.algorithms = format!("{}-{}", algorithm.name(), suite::hash_name(packed.hash_algo()));
-    signature.authenticated = signer.authenticated(at);
+    signature.authenticated = signer.authenticated(at, context.legacy);
     let (strength, weakness) = weakest(algorithm, packed.hash_algo());
     signature.strength = strength;
     signature.state =
@@ -307,8 +307,8 @@ impl Signer {
     }
 
     /// The mailboxes that somebody believes to be the certificate's.
-    fn authenticated(&self, at: SystemTime) -> Vec<Authenticated> {
-        let certified = self.certified(at);
+    fn authenticated(&self, at: SystemTime, legacy: Legacy) -> Vec<Authenticated> {
+        let certified = self.certified(at, legacy);
         let mut all: Vec<Authenticated> = Vec::new();
         for one in self.records.iter().flat_map(|record| record.authenticate(&certified)) {
             if !all.contains(&one) {
@@ -319,9 +319,14 @@ impl Signer {
     }
 
     /// The mailboxes of its user IDs that were bound and not revoked at that time.
-    fn certified(&self, at: SystemTime) -> Vec<Address> {
+    fn certified(&self, at: SystemTime, legacy: Legacy) -> Vec<Address> {
         let Some((valid, _)) = self.bound(at) else { return Vec::new() };
-        let good = valid.userids().filter(|id| !matches!(id.revocation_status(), RevocationStatus::Revoked(_)));
+        // A binding is a signature too, and a weak one proves nothing of whose the name is ("SHA-1 is a Shambles", 2020).
+        let weak = |hash| suite::hash_strength(hash) < Strength::Strong && legacy == Legacy::Refuse;
+        let good = valid.userids().filter(|id| {
+            !weak(id.binding_signature().hash_algo())
+                && !matches!(id.revocation_status(), RevocationStatus::Revoked(_))
+        });
         good.filter_map(|id| address::of_user_id(std::str::from_utf8(id.userid().value()).ok()?)).collect()
     }
 }
