@@ -152,9 +152,13 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Import { files } => import(files, &home, session)?,
         Verb::Export(what) => export(what, &home)?,
         Verb::List { json } => {
-            data(&show::list(&home.find(ProtocolName::Pgp, &Want::All)?, session.clock().now(), *json)?)?
+            let view = if *json { show::objects } else { show::list };
+            data(&view(&home.find(ProtocolName::Pgp, &Want::All)?, session.clock().now())?)?
         }
-        Verb::Show { json, which } => data(&show::certificates(&select(&home, which)?, session.clock().now(), *json)?)?,
+        Verb::Show { json, which } => {
+            let view = if *json { show::objects } else { show::certificates };
+            data(&view(&select(&home, which)?, session.clock().now())?)?
+        }
         Verb::Trust { id, address } => trust(id, address, &home, session)?,
         Verb::Remove { secret, id } => {
             remove(id, if *secret { Removal::WithSecret } else { Removal::Certificate }, &home)?
@@ -195,7 +199,7 @@ fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
     home.add(&[generated.described])?;
     home.bind(&fingerprint, &Binding::UserIds, Origin::Generated, session.clock().now())?;
     aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", revocation.display()));
-    data(&show::list(&home.find(ProtocolName::Pgp, &Want::Handle(&fingerprint))?, session.clock().now(), false)?)
+    data(&show::list(&home.find(ProtocolName::Pgp, &Want::Handle(&fingerprint))?, session.clock().now())?)
 }
 
 fn import(files: &[PathBuf], home: &Home, session: &Session) -> Result<()> {

@@ -324,8 +324,7 @@ impl Signer {
         // A binding is a signature too, and a weak one proves nothing of whose the name is ("SHA-1 is a Shambles", 2020).
         let weak = |hash| suite::hash_strength(hash) < Strength::Strong && legacy == Legacy::Refuse;
         let good = valid.userids().filter(|id| {
-            !weak(id.binding_signature().hash_algo())
-                && !matches!(id.revocation_status(), RevocationStatus::Revoked(_))
+            !weak(id.binding_signature().hash_algo()) && !matches!(id.revocation_status(), RevocationStatus::Revoked(_))
         });
         good.filter_map(|id| address::of_user_id(std::str::from_utf8(id.userid().value()).ok()?)).collect()
     }

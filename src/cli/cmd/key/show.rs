@@ -13,10 +13,7 @@ use postseal::{
 use serde::Serialize;
 
 /// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
-pub(super) fn list(records: &[Arc<Record>], at: SystemTime, json: bool) -> Result<String> {
-    if json {
-        return objects(records, at);
-    }
+pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
         let summary = summarize(record, at, Legacy::Refuse)?;
@@ -33,10 +30,7 @@ pub(super) fn list(records: &[Arc<Record>], at: SystemTime, json: bool) -> Resul
 }
 
 /// Everything that each says.
-pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, json: bool) -> Result<String> {
-    if json {
-        return objects(records, at);
-    }
+pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     let mut text = String::new();
     for (number, record) in records.iter().enumerate() {
         if number > 0 {
@@ -148,7 +142,8 @@ fn day(time: SystemTime) -> String {
     rfc3339(time).chars().take_while(|c| *c != 'T').collect()
 }
 
-fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
+/// One JSON object for each, a line each.
+pub(super) fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     let mut text = String::new();
     for record in records {
         let summary = summarize(record, at, Legacy::Refuse)?;
