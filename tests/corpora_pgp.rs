@@ -126,7 +126,13 @@ const SUITES: &[Suite] = &[
         name: "gnupg",
         messages: "gnupg/tests/openpgp",
         endings: &["asc", "gpg"],
-        keys: &["gnupg/tests/openpgp"],
+        keys: &[
+            "gnupg/tests/openpgp/pubdemo.asc",
+            "gnupg/tests/openpgp/pubring.asc",
+            "gnupg/tests/openpgp/samplekeys",
+            "gnupg/tests/openpgp/secdemo.asc",
+            "gnupg/tests/openpgp/secring.asc",
+        ],
         passwords: &["abc", "def"],
     },
 ];
@@ -230,6 +236,7 @@ fn expectations() -> BTreeMap<String, (String, String)> {
         .collect()
 }
 
+#[allow(clippy::print_stdout)]
 fn absent() {
     assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "the corpora are not here");
     println!("SKIPPED: the corpora are not here; POSTSEAL_CORPORA says where they are");

@@ -1,5 +1,7 @@
 //! Parsing loses nothing: what the parts, their headers and the boundaries between them span is the whole message, each octet once.
 
+#![allow(clippy::print_stderr)]
+
 use std::{
     path::{Path, PathBuf},
     time::Instant,

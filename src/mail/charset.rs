@@ -2,11 +2,16 @@
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, WINDOWS_1252};
 
+use super::encoding::base64_decode;
+
 /// The octets as Unicode, by the charset's name as mail writes it; unknown ones as UTF-8, else windows-1252.
 ///
 /// So is US-ASCII, because what is labelled so, or not at all, and has the eighth bit set is one of the two. What does not belong to the
 /// charset becomes U+FFFD.
 pub fn to_unicode(octets: &[u8], charset: &str) -> String {
+    if UTF_7.iter().any(|name| charset.trim().eq_ignore_ascii_case(name)) {
+        return utf_7(octets);
+    }
     let known = encoding(charset.trim().trim_matches('"')).filter(|encoding| *encoding != UTF_8);
     let encoding = match known {
         Some(encoding) => encoding,
@@ -47,6 +52,33 @@ fn is_utf8(charset: &str) -> bool {
     encoding(charset) == Some(UTF_8)
 }
 
+/// RFC 2152: plain ASCII, and UTF-16 in base64 between `+` and `-`. Browsers must not read it; old Outlook wrote it.
+fn utf_7(octets: &[u8]) -> String {
+    let mut text = String::new();
+    let mut rest = octets;
+    while let Some(plus) = memchr::memchr(b'+', rest) {
+        let (plain, shifted) = rest.split_at_checked(plus).unwrap_or_default();
+        text.push_str(&String::from_utf8_lossy(plain));
+        let shifted = shifted.get(1..).unwrap_or_default();
+        let length = shifted
+            .iter()
+            .position(|octet| !octet.is_ascii_alphanumeric() && !b"+/".contains(octet))
+            .unwrap_or(shifted.len());
+        let (base64, after) = shifted.split_at_checked(length).unwrap_or_default();
+        let decoded = base64_decode(base64);
+        let units = decoded.as_chunks().0.iter().map(|unit| u16::from_be_bytes(*unit));
+        text.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+        rest = after.strip_prefix(b"-").unwrap_or(after);
+        if base64.is_empty() {
+            text.push('+');
+        }
+    }
+    text.push_str(&String::from_utf8_lossy(rest));
+    text
+}
+
+const UTF_7: [&str; 3] = ["unicode-1-1-utf-7", "utf-7", "x-unicode-2-0-utf-7"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +99,7 @@ mod tests {
             (b"\x1b$B%F\x1b(B", "ISO-2022-JP", "\u{30c6}"),
             (b"\xc4\xe3", "GB2312", "\u{4f60}"),
             (b"\xd0", "koi8-r", "\u{43f}"),
+            (b"Fr+APY-sche +- A+ImIDkQ.", "UTF-7", "Fr\u{f6}sche + A\u{2262}\u{391}."),
             (b"~{", "hz-gb-2312", "~{"),
         ] {
             assert_eq!(to_unicode(octets, charset), expected, "{charset}");

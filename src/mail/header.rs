@@ -4,7 +4,7 @@ use memchr::memchr;
 
 pub(super) use super::parameters::boundary;
 pub use super::parameters::{ContentType, parameter};
-use super::{Address, Part, Span, address, encoding};
+use super::{Address, Part, Span, address, encoding, words};
 
 /// One header field as it stands in the octets.
 #[derive(Clone, Copy, Debug)]
@@ -25,15 +25,24 @@ impl Field<'_> {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// The value unfolded (RFC 5322, section 2.2.3) and trimmed, undecodable octets replaced.
+    /// The value unfolded (RFC 5322, section 2.2.3) and trimmed; as UTF-8 (RFC 6532), or when it is not that, as windows-1252.
     pub fn unfolded(&self) -> String {
-        let text = String::from_utf8_lossy(self.value);
-        text.replace("\r\n", "").replace('\n', "").trim_matches([' ', '\t', '\r']).to_owned()
+        encoding::to_unicode(&self.unfolded_octets(), "us-ascii")
     }
 
     /// The value unfolded, with encoded words (RFC 2047) decoded.
     pub fn decoded(&self) -> String {
-        encoding::decode_words(&self.unfolded())
+        words::decode_octets(&self.unfolded_octets())
+    }
+
+    fn unfolded_octets(&self) -> Vec<u8> {
+        self.value
+            .split_inclusive(|octet| *octet == b'\n')
+            .flat_map(unbroken)
+            .copied()
+            .collect::<Vec<_>>()
+            .trim_ascii()
+            .to_vec()
     }
 }
 

@@ -14,8 +14,13 @@ use crate::base::{Error, Result};
 /// White space between two of them is dropped, and a character may be split between two of the same charset, as many mailers do. Line
 /// breaks and NUL that come out of them become spaces: a header value has none.
 pub fn decode_words(value: &str) -> String {
+    decode_octets(value.as_bytes())
+}
+
+/// The same of octets that may be anything: encoded words hold raw octets of their charset now and then.
+pub(super) fn decode_octets(value: &[u8]) -> String {
     let mut decoded = String::with_capacity(value.len());
-    let mut rest = value.as_bytes();
+    let mut rest = value;
     // The words in a row so far.
     let mut row: Option<Word> = None;
     while let Some(at) = memmem::find(rest, b"=?") {
@@ -24,13 +29,13 @@ pub fn decode_words(value: &str) -> String {
             // Not one: the `=?` is text.
             end_row(&mut row, &mut decoded);
             let (text, after) = rest.split_at_checked(at + 2).unwrap_or_default();
-            decoded.push_str(&String::from_utf8_lossy(text));
+            decoded.push_str(&to_unicode(text, "us-ascii"));
             rest = after;
             continue;
         };
         if row.is_none() || !before.iter().all(u8::is_ascii_whitespace) {
             end_row(&mut row, &mut decoded);
-            decoded.push_str(&String::from_utf8_lossy(before));
+            decoded.push_str(&to_unicode(before, "us-ascii"));
         }
         match &mut row {
             Some(row) if row.charset.eq_ignore_ascii_case(&word.charset) => row.octets.extend(word.octets),
@@ -42,7 +47,7 @@ pub fn decode_words(value: &str) -> String {
         rest = after;
     }
     end_row(&mut row, &mut decoded);
-    decoded.push_str(&String::from_utf8_lossy(rest));
+    decoded.push_str(&to_unicode(rest, "us-ascii"));
     decoded
 }
 

@@ -1,5 +1,7 @@
 //! Undoes armour (RFC 9580, section 6) and the cleartext framework (section 7), in place where the data is large.
 
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
+
 use crate::base::{Error, Result};
 
 /// What was in a block of armour.
@@ -71,14 +73,10 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
             continue;
         }
         let place = cursor.line;
-        for at in start..cursor.at {
-            let Some(octet) = armored.get(at).copied() else { break };
-            writer
-                .push(&mut armored, octet)
-                .map_err(|()| Error::malformed(format!("armour, line {place}"), "not base64"))?;
-        }
+        let not_base64 = || Error::malformed(format!("armour, line {place}"), "not base64");
+        writer.line(&mut armored, start, cursor.at).ok_or_else(not_base64)?;
     }
-    writer.finish(&mut armored).map_err(|()| Error::malformed("armour", "its base64 is cut short"))?;
+    writer.finish(&mut armored).ok_or_else(|| Error::malformed("armour", "its base64 is cut short"))?;
     armored.truncate(writer.written);
     Ok(Dearmored { headers, octets: armored })
 }
@@ -166,7 +164,38 @@ struct Base64 {
 }
 
 impl Base64 {
-    fn push(&mut self, octets: &mut [u8], character: u8) -> Result<(), ()> {
+    /// The line `start..end` of `octets`; `None` when something in it is not base64.
+    fn line(&mut self, octets: &mut [u8], start: usize, end: usize) -> Option<()> {
+        let mut at = start;
+        while at < end {
+            let stop = end.min(at + GROUPS);
+            match self.groups(octets, at, stop) {
+                Some(()) => at = stop,
+                None => {
+                    for at in at..stop {
+                        self.push(octets, *octets.get(at)?)?;
+                    }
+                    at = stop;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// The quick way, for whole groups with nothing else between them: nearly every line.
+    fn groups(&mut self, octets: &mut [u8], start: usize, end: usize) -> Option<()> {
+        let line = octets.get(start..end)?.trim_ascii_end();
+        if self.count != 0 || self.padded || line.is_empty() || line.len() % 4 != 0 {
+            return None;
+        }
+        let mut decoded = [0; GROUPS];
+        let count = STANDARD_NO_PAD.decode_slice(line, &mut decoded).ok()?;
+        octets.get_mut(self.written..self.written + count)?.copy_from_slice(decoded.get(..count)?);
+        self.written += count;
+        Some(())
+    }
+
+    fn push(&mut self, octets: &mut [u8], character: u8) -> Option<()> {
         let value = match character {
             b'A'..=b'Z' => character - b'A',
             b'a'..=b'z' => character - b'a' + 26,
@@ -175,31 +204,31 @@ impl Base64 {
             b'/' => 63,
             b'=' => {
                 self.padded = true;
-                return Ok(());
+                return Some(());
             }
-            blank if is_blank(blank) => return Ok(()),
-            _ => return Err(()),
+            blank if is_blank(blank) => return Some(()),
+            _ => return None,
         };
         // What follows the padding is the checksum, when its line was joined to the last one on the way.
         if self.padded {
-            return Ok(());
+            return Some(());
         }
         self.bits = self.bits << 6 | u32::from(value);
         self.count += 1;
         if self.count == 4 {
             self.write(octets, 3, 0);
         }
-        Ok(())
+        Some(())
     }
 
-    fn finish(&mut self, octets: &mut [u8]) -> Result<(), ()> {
+    fn finish(&mut self, octets: &mut [u8]) -> Option<()> {
         match self.count {
             0 => {}
             2 => self.write(octets, 1, 12),
             3 => self.write(octets, 2, 6),
-            _ => return Err(()),
+            _ => return None,
         }
-        Ok(())
+        Some(())
     }
 
     fn write(&mut self, octets: &mut [u8], count: usize, missing: u32) {
@@ -215,5 +244,62 @@ impl Base64 {
     }
 }
 
+/// Characters decoded at a time: more than a line of armour has (RFC 9580, section 6.3: 76).
+const GROUPS: usize = 1024;
+
 /// How every first line of armour starts (RFC 9580, section 6.2).
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Result<Vec<u8>> {
+        dearmor(text.as_bytes().to_vec(), "MESSAGE").map(|block| block.octets)
+    }
+
+    #[test]
+    fn lines_of_any_length_and_what_gateways_add() {
+        for text in [
+            "-----BEGIN PGP MESSAGE-----\n\nSGVs\nbG8s\nIHdvcmxk\n=abcd\n-----END PGP MESSAGE-----\n",
+            "before\r\n-----BEGIN PGP MESSAGE-----  \r\nVersion: 1\r\nComment: x\r\n \r\nSGVsbG8sI\r\nHdvcmxk\r\n-----END PGP MESSAGE-----",
+            "-----BEGIN PGP MESSAGE-----\nSGVsbG8sIHdvcmxk\n-----END PGP MESSAGE-----\nafter",
+            "-----BEGIN PGP MESSAGE-----\n\u{a0}\nSGVs bG8s\u{a0}IHdvcmxk\n-----END PGP MESSAGE-----\n",
+        ] {
+            assert_eq!(message(text).unwrap(), b"Hello, world", "{text:?}");
+        }
+        let padded = "-----BEGIN PGP MESSAGE-----\n\nSGk==abcd\n-----END PGP MESSAGE-----\n";
+        assert_eq!(message(padded).unwrap(), b"Hi");
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let error = |text| message(text).unwrap_err().to_string();
+        assert_eq!(error("nothing"), "armour: does not begin with -----BEGIN PGP MESSAGE-----");
+        assert_eq!(error("-----BEGIN PGP SIGNATURE-----\n"), "armour, line 1: not a PGP MESSAGE");
+        assert_eq!(
+            error("-----BEGIN PGP MESSAGE-----\n\nSGVs\nb?8s\n-----END PGP MESSAGE-----"),
+            "armour, line 4: not base64"
+        );
+        assert_eq!(
+            error("-----BEGIN PGP MESSAGE-----\n\nSGVsb\n-----END PGP MESSAGE-----"),
+            "armour: its base64 is cut short"
+        );
+        assert_eq!(error("-----BEGIN PGP MESSAGE-----\n\nSGVs\n"), "armour: ends without its last line, -----END PGP");
+    }
+
+    #[test]
+    fn cleartext_takes_no_header_but_hash_and_no_unescaped_dashes() {
+        let error = |text: &str| cleartext(text.as_bytes()).unwrap_err().to_string();
+        let signed =
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n- -dash\nline\n-----BEGIN PGP SIGNATURE-----\n";
+        let found = cleartext(signed.as_bytes()).unwrap();
+        assert_eq!(found.text, b"-dash\nline");
+        assert!(found.signatures.starts_with(b"-----BEGIN PGP SIGNATURE-----"));
+        assert_eq!(error(&signed.replace("Hash", "Comment")), "cleartext signature, line 2: not a Hash header");
+        assert_eq!(
+            error(&signed.replace("line", "-----BEGIN PGP MESSAGE-----")),
+            "cleartext signature, line 5: starts with dashes that are not escaped"
+        );
+    }
+}

@@ -68,13 +68,8 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
     let octets = match part.decoded() {
         Cow::Owned(octets) => octets,
         Cow::Borrowed(_) => {
-            // The message is taken apart in its own memory, so that a large one is never there twice.
-            let start = root.span().start;
             let span = part.body_span();
-            let mut octets = message.into_octets();
-            octets.truncate(span.end.saturating_sub(start));
-            octets.drain(..span.start.saturating_sub(start).min(octets.len()));
-            octets
+            taken(message, span)
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
@@ -92,7 +87,7 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let Cleartext { text, signatures } = armor::cleartext(octets)?;
     let found = detached(Cow::Borrowed(signatures), budget);
     let signatures = judged(found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
-    let charset = charset(&text, None, root);
+    let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
 }
@@ -100,26 +95,42 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
 /// An armoured or binary message in a text body or an attachment.
 fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
-    let covers = covers(claim, root);
+    let (covers, is_text, name) = (covers(claim, root), is_text(root), name(root));
     let content = root.content_type();
-    let octets = match block(&root.decoded()) {
-        Some(block) => root.decoded().get(block.span.start..block.span.end).unwrap_or_default().to_vec(),
-        None => root.decoded().into_owned(),
+    let mime = content.parameter("format").is_some_and(|format| format.eq_ignore_ascii_case("mime"));
+    let outer = content.parameter("charset").map(str::to_owned);
+    let decoded = root.decoded();
+    let span = block(&decoded).map_or(Span { start: 0, end: decoded.len() }, |block| block.span);
+    let octets = match decoded {
+        Cow::Owned(octets) => octets.get(span.start..span.end).unwrap_or_default().to_vec(),
+        Cow::Borrowed(_) => {
+            let start = root.body_span().start;
+            taken(message, Span { start: start + span.start, end: start + span.end })
+        }
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
     let layers = layers(&unpacked, claim.span, covers, context)?;
     let literal = unpacked.literal;
-    let mime = content.parameter("format").is_some_and(|format| format.eq_ignore_ascii_case("mime"));
     let payload = if mime {
         literal.octets
-    } else if is_text(root) && !literal.octets.contains(&0) {
+    } else if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
         let said = said.or((literal.format == DataFormat::Unicode).then_some("utf-8"));
-        text_message(&charset(&literal.octets, said, root), literal.octets)
+        text_message(&charset(&literal.octets, said, outer.as_deref()), literal.octets)
     } else {
-        file_message(name(root).as_deref(), literal.octets)
+        file_message(name.as_deref(), literal.octets)
     };
     Ok(Opened { layers, payload: Message::parse(payload, budget)? })
+}
+
+/// The octets of `message` at `span`, in its own memory when nobody else holds it, so that a large one is never there twice.
+fn taken(message: Message, span: Span) -> Vec<u8> {
+    // The spans of a part are those of the message that it is in.
+    let base = message.root().span().start;
+    let mut octets = message.into_octets();
+    octets.truncate(span.end.saturating_sub(base));
+    octets.drain(..span.start.saturating_sub(base).min(octets.len()));
+    octets
 }
 
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
@@ -322,10 +333,10 @@ fn first_packet(octets: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// The charset of a decrypted text: what its armour or its packet says, else UTF-8 if it is that, else what the outer part says.
-fn charset(text: &[u8], said: Option<&str>, outer: Part<'_>) -> String {
+fn charset(text: &[u8], said: Option<&str>, outer: Option<&str>) -> String {
     let guessed = match std::str::from_utf8(text) {
         Ok(_) => "utf-8",
-        Err(_) => outer.content_type().parameter("charset").unwrap_or("windows-1252"),
+        Err(_) => outer.unwrap_or("windows-1252"),
     };
     let token = |name: &&str| {
         !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))

@@ -7,7 +7,7 @@ use sequoia_openpgp::{
     Packet,
     crypto::SessionKey,
     packet::{SEIP, Signature, Tag, Unknown},
-    parse::{Dearmor, PacketParser, PacketParserBuilder, PacketParserResult, Parse},
+    parse::{Dearmor, PacketParser, PacketParserBuilder, PacketParserResult, Parse, buffered_reader::BufferedReader},
     types::{DataFormat, SymmetricAlgorithm},
 };
 
@@ -216,6 +216,11 @@ impl<'a, 'b> Walk<'a, 'b> {
         };
         // For SEIPDv1 this is the quick check, for SEIPDv2 the first chunk's tag. The rest is checked while reading.
         let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
+            if named.is_none() {
+                // Sequoia 2.4 panics when there is less than the random prefix and the MDC packet that it reserves.
+                let least = algorithm?.block_size().ok()? + PREFIX_AND_MDC;
+                parser.data_hard(least).ok()?;
+            }
             parser.decrypt(algorithm, key).ok()?;
             named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
         };
@@ -369,6 +374,9 @@ pub(super) fn reason(error: &anyhow::Error) -> String {
 
 /// Octets read between two looks at the Budget.
 const CHUNK: u64 = 256 * 1024;
+
+/// The two repeated octets of SEIPDv1 and its MDC packet (RFC 9580, section 5.13.1), both beside the cipher's block.
+const PREFIX_AND_MDC: usize = 2 + 22;
 
 /// Characters of somebody else's error that are worth repeating.
 const LINE: usize = 120;
