@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -46,16 +47,19 @@ fn contract(keys: &dyn Keys, ignorant: &dyn Keys) {
     for person in [alice, bob, carol] {
         let record = &person.described.record;
         let [claimed] = record.claimed.as_slice() else { panic!("{:?}", record.claimed) };
-        assert_eq!(find(keys, &Want::Address(claimed)), [record.fingerprint.clone()]);
+        assert_eq!(find(keys, &Want::Address(claimed)), std::slice::from_ref(&record.fingerprint));
         let shouted = address(&claimed.to_string().to_uppercase());
-        assert_eq!(find(keys, &Want::Address(&shouted)), [record.fingerprint.clone()]);
+        assert_eq!(find(keys, &Want::Address(&shouted)), std::slice::from_ref(&record.fingerprint));
         for handle in &record.handles {
-            assert_eq!(find(keys, &Want::Handle(handle)), [record.fingerprint.clone()], "by any key");
+            assert_eq!(find(keys, &Want::Handle(handle)), std::slice::from_ref(&record.fingerprint), "by any key");
             let key_id = match handle.as_str().len() {
                 64 => &handle.as_str()[..16],
                 _ => &handle.as_str()[24..],
             };
-            assert_eq!(find(keys, &Want::Handle(&Handle::parse(key_id).unwrap())), [record.fingerprint.clone()]);
+            assert_eq!(
+                find(keys, &Want::Handle(&Handle::parse(key_id).unwrap())),
+                std::slice::from_ref(&record.fingerprint)
+            );
         }
         let held = keys.find(ProtocolName::Pgp, &Want::Handle(&record.fingerprint)).unwrap().remove(0);
         assert_eq!(held.bytes, record.bytes);
@@ -202,7 +206,7 @@ fn what_another_process_writes_is_seen() {
         assert_eq!(find(&reader, &Want::All).len(), count);
     }
     writer.remove(&bob.described.record, Removal::WithSecret).unwrap();
-    assert_eq!(find(&reader, &Want::All), [alice.described.record.fingerprint.clone()]);
+    assert_eq!(find(&reader, &Want::All), std::slice::from_ref(&alice.described.record.fingerprint));
     // By hand, past the index.
     fs::remove_file(place.join(format!("certs/{}.cert", alice.described.record.fingerprint))).unwrap();
     assert_eq!(find(&reader, &Want::All), []);
@@ -424,7 +428,7 @@ impl Gpg {
         let version = Command::new("gpg").arg("--version").stdout(Stdio::null()).status();
         if !version.is_ok_and(|status| status.success()) {
             assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "gpg is required");
-            eprintln!("SKIPPED: there is no gpg");
+            writeln!(std::io::stderr(), "NOT TESTED: gpg absent").expect("standard error is open");
             return None;
         }
         // Short, because the path of the agent's socket is in it.

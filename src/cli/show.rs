@@ -1,6 +1,6 @@
 //! What a person sees: colour where a terminal shows it (NO_COLOR honoured), errors as one line and a hint.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use postseal::base::{Error, Kind, Result};
@@ -47,11 +47,6 @@ pub(crate) fn exit_code(kind: Kind) -> u8 {
         Kind::Config => 78,
         _ => 70,
     }
-}
-
-/// Standard output for streams of data that are not text.
-pub(crate) fn stdout() -> impl Write {
-    io::stdout().lock()
 }
 
 const RED: Style = AnsiColor::Red.on_default().bold();
