@@ -26,6 +26,7 @@ pub(crate) struct Session {
     clock: Box<dyn Clock>,
     limits: Limits,
     none: Memory,
+    given: OnceCell<Vec<Secret>>,
     passphrases: OnceCell<Arc<Passphrases>>,
     keys: OnceCell<Chain>,
 }
@@ -38,7 +39,15 @@ impl Session {
             None => Box::new(SystemClock),
         };
         let limits = Limits { message: common.max_size, ..Limits::default() };
-        Ok(Session { common, clock, limits, none: Memory::new(), passphrases: OnceCell::new(), keys: OnceCell::new() })
+        Ok(Session {
+            common,
+            clock,
+            limits,
+            none: Memory::new(),
+            given: OnceCell::new(),
+            passphrases: OnceCell::new(),
+            keys: OnceCell::new(),
+        })
     }
 
     /// A full budget for one message.
@@ -91,8 +100,11 @@ impl Session {
         Ok(Arc::clone(self.passphrases.get_or_init(|| Arc::new(passphrases))))
     }
 
-    /// The lines of `--passphrase-file` or `--passphrase-fd`.
+    /// The lines of `--passphrase-file` or `--passphrase-fd`, read once: a pipe gives them but once.
     pub(crate) fn given_passphrases(&self) -> Result<Vec<Secret>> {
+        if let Some(given) = self.given.get() {
+            return Ok(given.clone());
+        }
         let descriptor = self.common.passphrase_fd.map(|number| PathBuf::from(format!("/proc/self/fd/{number}")));
         let Some(file) = self.common.passphrase_file.clone().or(descriptor) else { return Ok(Vec::new()) };
         let octets = Secret::new(input::octets(Some(&file), &self.budget())?);
@@ -100,7 +112,7 @@ impl Session {
         if lines.is_empty() {
             return Err(Error::new(Kind::NoInput, format!("{}: no passphrase in it", file.display())));
         }
-        Ok(lines)
+        Ok(self.given.get_or_init(|| lines).clone())
     }
 
     fn keys(&self) -> Result<&Chain> {
@@ -118,7 +130,9 @@ impl Session {
         // What unlocks keys may open messages too: that is what a password recipient is.
         passphrases.known().into_iter().for_each(|passphrase| loaded.keys.add_password(passphrase));
         loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
-        let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(loaded.keys)];
+        let mut given = loaded.keys;
+        self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
+        let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;
         if home.exists() {
             sources.push(Arc::new(Home::open(&home, passphrases, &self.limits)?));

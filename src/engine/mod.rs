@@ -1,6 +1,7 @@
 //! The corridor: open, judge, seal. Every door calls these and nothing else.
 
 mod inspect;
+mod lines;
 mod open;
 mod seal;
 mod written;

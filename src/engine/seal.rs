@@ -2,12 +2,15 @@
 
 use std::io::Write;
 
-use super::Engine;
+use super::{
+    Engine,
+    lines::{LfWriter, uses_crlf},
+};
 use crate::{
     base::{Error, Result},
     keys::ProtocolName,
     mail::Message,
-    protocol::{ClaimKind, Seal, Sealed},
+    protocol::{ClaimKind, Seal, Sealed, Shape},
 };
 
 impl Engine<'_> {
@@ -21,7 +24,14 @@ impl Engine<'_> {
         let found = self.protocols.iter().find(|one| one.name() == protocol);
         let found =
             found.ok_or_else(|| Error::unavailable(format!("protocol {}: not in this build", protocol.name())))?;
-        found.seal(message, how, self.context, out)
+        // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
+        // signed, so that whoever cuts the parts out of the file can verify them.
+        let shows_signed_octets = how.to.is_empty() && how.passwords.is_empty() && how.shape == Shape::Mime;
+        if shows_signed_octets || uses_crlf(message.root()) {
+            found.seal(message, how, self.context, out)
+        } else {
+            found.seal(message, how, self.context, &mut LfWriter::new(out))
+        }
     }
 
     /// Whether the message says that it is encrypted already, in whatever protocol.

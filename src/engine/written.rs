@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::Opening;
+use super::{
+    Opening,
+    lines::{LfWriter, uses_crlf},
+};
 use crate::{
     base::{Error, Kind, Result},
     mail::{
@@ -35,13 +38,12 @@ impl Opening {
 
     fn reassemble(&self, payload: Part<'_>, out: &mut dyn Write) -> io::Result<()> {
         let outer = self.outer.root();
-        let crlf = outer.header_octets().windows(2).any(|pair| pair == b"\r\n");
-        if crlf {
+        if uses_crlf(outer) {
             let mut to = Canonical::new(Form::Crlf, out);
             write_parts(outer, payload, &mut to)?;
             to.finish().map(|_| ())
         } else {
-            write_parts(outer, payload, &mut LfWriter { to: out, held: false })
+            write_parts(outer, payload, &mut LfWriter::new(out))
         }
     }
 }
@@ -135,41 +137,6 @@ fn pieces(raw: &[u8]) -> Vec<&[u8]> {
     .collect()
 }
 
-/// Turns CRLF into LF; a CR alone stays.
-struct LfWriter<'a> {
-    to: &'a mut dyn Write,
-    /// Whether a CR came last and has not been written yet.
-    held: bool,
-}
-
-impl Write for LfWriter<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let mut rest = octets;
-        if self.held && !rest.is_empty() {
-            self.held = false;
-            if !rest.starts_with(b"\n") {
-                self.to.write_all(b"\r")?;
-            }
-        }
-        while let Some(at) = memchr::memchr(b'\r', rest) {
-            let (before, after) = rest.split_at(at);
-            self.to.write_all(before)?;
-            rest = after.get(1..).unwrap_or_default();
-            match rest.first() {
-                Some(b'\n') => {}
-                Some(_) => self.to.write_all(b"\r")?,
-                None => self.held = true,
-            }
-        }
-        self.to.write_all(rest)?;
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,15 +152,5 @@ mod tests {
     fn the_last_parameter_leaves_the_line_break() {
         let kept = without_parameters(b"Content-Type: text/plain;\r\n hp=\"clear\"\r\n", &["hp"]);
         assert_eq!(kept, b"Content-Type: text/plain");
-    }
-
-    #[test]
-    fn crlf_becomes_lf_across_writes_and_a_lone_cr_stays() {
-        let mut out = Vec::new();
-        let mut writer = LfWriter { to: &mut out, held: false };
-        for piece in [&b"a\r"[..], b"\nb\rc\r", b"d\r\n"] {
-            writer.write_all(piece).unwrap();
-        }
-        assert_eq!(out, b"a\nb\rc\rd\n");
     }
 }

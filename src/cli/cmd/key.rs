@@ -152,12 +152,12 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Import { files } => import(files, &home, session)?,
         Verb::Export(what) => export(what, &home)?,
         Verb::List { json } => {
-            let view = if *json { show::objects } else { show::list };
-            data(&view(&home.find(ProtocolName::Pgp, &Want::All)?, session.clock().now())?)?
+            let (found, at) = (home.find(ProtocolName::Pgp, &Want::All)?, session.clock().now());
+            data(&if *json { show::objects(&found, at)? } else { show::list(&found, at)? })?
         }
         Verb::Show { json, which } => {
-            let view = if *json { show::objects } else { show::certificates };
-            data(&view(&select(&home, which)?, session.clock().now())?)?
+            let (found, at) = (select(&home, which)?, session.clock().now());
+            data(&if *json { show::objects(&found, at)? } else { show::certificates(&found, at)? })?
         }
         Verb::Trust { id, address } => trust(id, address, &home, session)?,
         Verb::Remove { secret, id } => {

@@ -18,6 +18,7 @@ mod secret;
 mod select;
 mod sessions;
 mod sign;
+mod signer;
 mod suite;
 pub mod summary;
 mod verify;
@@ -28,6 +29,7 @@ mod verify;
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // sessions.rs   session keys, tried against every secret key and password
 // public.rs     check a digest under a public key
+// signer.rs     the key behind a signature, and what it was good for at that time
 // verify.rs     judge one signature: the one place that calls Matches::assertion
 // seal.rs       sign and encrypt: the shapes of RFC 3156, written in one pass
 // inline.rs     the inline shapes: cleartext framework, armour in the text

@@ -46,18 +46,16 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
 /// multipart/signed (RFC 3156, section 5). A signature that cannot be read is an answer, and the payload is there all the same.
 fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut children = message.root().children();
-    let count = children.len();
-    let (Some(first), signature) = (children.next(), children.next()) else {
-        return Err(Error::malformed("multipart/signed", "has no parts"));
+    // RFC 1847, section 2.1: exactly two parts. A third would be shown to nobody, or be taken for signed.
+    if children.len() > 2 {
+        return Err(Error::malformed("multipart/signed", format!("has {} parts and not 2", children.len())));
+    }
+    let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
+    let found = match children.next() {
+        Some(part) => detached(part.decoded(), budget)?,
+        None => vec![Found::Unreadable(Why::Malformed("it is missing".to_owned()))],
     };
-    let found = match signature {
-        Some(part) => detached(part.decoded(), budget),
-        None => Err(Error::malformed("multipart/signed", "has no signature part")),
-    };
-    // RFC 1847, section 2.1: exactly two parts. Anything beside them is shown and not signed.
-    let covers = if count == 2 { Covers::Whole } else { Covers::Part };
-    let mut text = Text::new(first.octets(), Shape::Part);
-    let signatures = judged(found, &mut text, covers, context)?;
+    let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context)?;
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload: first.as_message() })
 }
 
@@ -85,8 +83,8 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let block = block(&decoded).ok_or_else(|| Error::malformed("text", "no openpgp block in it"))?;
     let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
     let Cleartext { text, signatures } = armor::cleartext(octets)?;
-    let found = detached(Cow::Borrowed(signatures), budget);
-    let signatures = judged(found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
+    let found = detached(Cow::Borrowed(signatures), budget)?;
+    let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
@@ -143,25 +141,19 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
     Ok((headers, packets::unpack(Chunks::new(octets), size, context, budget)?))
 }
 
-/// The packets of a detached signature, armoured or not.
+/// The packets of a detached signature, armoured or not; one that says why where they cannot be read.
 fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
-    match is_binary(&octets) {
-        true => packets::signatures(&octets, budget),
-        false => packets::signatures(&armor::dearmor(octets.into_owned(), "SIGNATURE")?.octets, budget),
+    if is_binary(&octets) {
+        return packets::signatures(&octets, budget);
+    }
+    match armor::dearmor(octets.into_owned(), "SIGNATURE") {
+        Ok(block) => packets::signatures(&block.octets, budget),
+        Err(error) => Ok(vec![Found::Unreadable(Why::Malformed(error.to_string()))]),
     }
 }
 
-/// The signatures judged; one that says why when they could not be read.
-fn judged(
-    found: Result<Vec<Found>>,
-    text: &mut Text<'_>,
-    covers: Covers,
-    context: Context<'_>,
-) -> Result<Vec<Signature>> {
-    match found {
-        Ok(found) => found.iter().map(|one| verify::judge(one, text, covers, context)).collect(),
-        Err(error) => Ok(vec![verify::unreadable(Why::Malformed(error.to_string()), covers)]),
-    }
+fn judged(found: &[Found], text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Vec<Signature>> {
+    found.iter().map(|one| verify::judge(one, text, covers, context)).collect()
 }
 
 /// The layers of an unpacked message, outermost first, with its signatures judged.
@@ -177,8 +169,7 @@ fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>)
                 recipients: recipients.clone(),
             },
             Wrap::Signed { signatures, over: Over::Text, .. } => {
-                let judged = signatures.iter().map(|found| verify::judge(found, &mut text, covers, context));
-                LayerKind::Signed { signatures: judged.collect::<Result<_>>()? }
+                LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context)? }
             }
             Wrap::Signed { signatures, over: Over::Container, .. } => {
                 let why = || Why::Malformed("it stands around packed or encrypted data, not around text".to_owned());

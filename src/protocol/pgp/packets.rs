@@ -82,20 +82,36 @@ pub(super) fn unpack<'a>(
     }
 }
 
-/// The signature packets of a detached signature, in order. Anything else among them is an error (RFC 9580, section 10.4).
+/// The signature packets of a detached signature, in order; one that says why where they cannot be read. An error is over the Budget.
 pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    let mut next = parser(octets).map_err(|error| malformed(&error))?;
-    while let PacketParserResult::Some(mut packet) = next {
-        match signature(&mut packet) {
-            Some(one) => found.push(one),
-            None if skipped(packet.packet.tag()) => {}
-            None => return Err(Error::malformed("openpgp signature", format!("holds a {}", packet.packet.tag()))),
+    let unreadable = |reason: String| Found::Unreadable(Why::Malformed(reason));
+    let mut next = parser(octets);
+    loop {
+        match next {
+            Ok(PacketParserResult::EOF(_)) => break,
+            Ok(PacketParserResult::Some(mut packet)) => {
+                match signature(&mut packet) {
+                    Some(one) => found.push(one),
+                    None if skipped(packet.packet.tag()) => {}
+                    // RFC 9580, section 10.4: signature packets and nothing else.
+                    None => {
+                        found.push(unreadable(format!("a {} among signatures", packet.packet.tag()).to_lowercase()))
+                    }
+                }
+                next = packet.next().map(|(_, next)| next);
+            }
+            Err(error) => {
+                found.push(unreadable(reason(&error)));
+                break;
+            }
         }
         budget.signatures(found.len())?;
-        next = packet.next().map_err(|error| malformed(&error))?.1;
     }
-    if found.is_empty() { Err(Error::malformed("openpgp signature", "is empty")) } else { Ok(found) }
+    if found.is_empty() {
+        found.push(unreadable("it is empty".to_owned()));
+    }
+    Ok(found)
 }
 
 fn parser<'a>(source: impl Read + Send + Sync + 'a) -> sequoia_openpgp::Result<PacketParserResult<'a>> {
@@ -233,7 +249,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only.
     fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.legacy == Legacy::Refuse {
-            return Err(Error::no_key("openpgp message: encrypted without any protection against changes")
+            return Err(Error::malformed("openpgp message", "encrypted without any protection against changes")
                 .with_hint("--legacy opens it for this run, and it proves nothing"));
         }
         if parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {

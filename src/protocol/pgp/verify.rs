@@ -2,33 +2,21 @@
 
 use std::{
     io::Write,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use sequoia_openpgp::{
-    Cert, Error as PgpError, Packet,
-    cert::ValidCert,
-    cert::amalgamation::{
-        ValidAmalgamation, ValidateAmalgamation,
-        key::{PrimaryKey, ValidErasedKeyAmalgamation},
-    },
-    packet::{Key, Signature as Packed, key, signature::subpacket::SubpacketTag},
-    parse::Parse,
-    policy::{HashAlgoSecurity, Policy},
-    serialize::MarshalInto,
-    types::{AEADAlgorithm, HashAlgorithm, ReasonForRevocation, RevocationStatus, SignatureType, SymmetricAlgorithm},
-};
+use sequoia_openpgp::{packet::Signature as Packed, serialize::MarshalInto, types::SignatureType};
 
-use super::{packets::Found, public, suite};
+use super::{
+    packets::Found,
+    public,
+    signer::{Signer, unknown_critical},
+    suite,
+};
 use crate::{
     base::Result,
-    crypto::{Digester, Hash, KeyAlgorithm, Legacy, Strength},
-    keys::{Authenticated, Handle, ProtocolName, Record, Want},
-    mail::{
-        Address, address,
-        canonical::{Canonical, Form},
-    },
+    crypto::{Digester, Hash, Strength},
+    mail::canonical::{Canonical, Form},
     protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
 };
@@ -54,8 +42,9 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
     let algorithm = suite::key_algorithm(&signer.key);
     signature.signer = Some(signer.key.fingerprint().to_hex());
     signature.algorithms = format!("{}-{}", algorithm.name(), suite::hash_name(packed.hash_algo()));
-    signature.authenticated = signer.authenticated(at, context.legacy);
-    let (strength, weakness) = weakest(algorithm, packed.hash_algo());
+    signature.authenticated = signer.authenticated(at);
+    let (strength, weakest) =
+        signer.weakest(at).min((suite::hash_strength(packed.hash_algo()), suite::hash_name(packed.hash_algo())));
     signature.strength = strength;
     signature.state =
         match checked.and_then(|()| timely(packed, at, context.clock.now())).and_then(|()| signer.standing(at)) {
@@ -64,7 +53,11 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
             Err(why) => State::Invalid(why),
         };
     if matches!(signature.state, State::Valid(_)) {
-        signature.weakness = weakness;
+        signature.weakness = match strength {
+            Strength::Broken => Some(Why::BrokenAlgorithm(weakest)),
+            Strength::Strong => None,
+            Strength::Weak => Some(Why::WeakAlgorithm(weakest)),
+        };
     }
     Ok(signature)
 }
@@ -203,164 +196,6 @@ fn trailer(packed: &Packed) -> Option<Vec<u8>> {
     Some(fields)
 }
 
-/// A key that may have made a signature, with all that is known of its certificate.
-struct Signer {
-    cert: Cert,
-    key: Key<key::PublicParts, key::UnspecifiedRole>,
-    /// The records that hold the certificate: usually one.
-    records: Vec<Arc<Record>>,
-}
-
-impl Signer {
-    /// The keys that the signature names, in either of its areas: a name is a hint, the digest decides.
-    fn find(signature: &Packed, context: Context<'_>) -> Result<Vec<Signer>> {
-        let mut signers: Vec<Signer> = Vec::new();
-        for issuer in signature.get_issuers().iter().take(CANDIDATES) {
-            let handle = Handle::from_octets(issuer.as_bytes());
-            for record in context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?.into_iter().take(CANDIDATES) {
-                let Ok(cert) = Cert::from_bytes(&record.bytes) else { continue };
-                let keys: Vec<_> = cert.keys().key_handle(issuer.clone()).map(|key| key.key().clone()).collect();
-                for key in keys {
-                    Signer::add(&mut signers, key, &cert, &record);
-                }
-            }
-        }
-        Ok(signers)
-    }
-
-    /// Copies of one certificate are one: a revocation in any of them counts.
-    fn add(
-        signers: &mut Vec<Signer>,
-        key: Key<key::PublicParts, key::UnspecifiedRole>,
-        cert: &Cert,
-        record: &Arc<Record>,
-    ) {
-        let same = |signer: &&mut Signer| {
-            signer.key.fingerprint() == key.fingerprint() && signer.cert.fingerprint() == cert.fingerprint()
-        };
-        match signers.iter_mut().find(same) {
-            Some(signer) if signer.records.iter().any(|own| Arc::ptr_eq(own, record)) => {}
-            Some(signer) => {
-                signer.cert = signer.cert.clone().merge_public(cert.clone()).unwrap_or_else(|_| cert.clone());
-                signer.records.push(Arc::clone(record));
-            }
-            None => signers.push(Signer { cert: cert.clone(), key, records: vec![Arc::clone(record)] }),
-        }
-    }
-
-    /// Whether the key was good for signing a message at that time (RFC 9580, section 10.1).
-    fn standing(&self, at: SystemTime) -> std::result::Result<(), Why> {
-        let cert = &self.cert;
-        if self.key.creation_time() > at || cert.primary_key().key().creation_time() > at {
-            return Err(Why::KeyNotYetValid);
-        }
-        // A hard revocation counts at any time, and even when nothing else of the certificate is valid.
-        revoked(cert.revocation_status(&LENIENT, at))?;
-        for subkey in cert.keys().subkeys().key_handle(self.key.key_handle()) {
-            revoked(subkey.revocation_status(&LENIENT, at))?;
-        }
-        let (bound, valid) = self.bound(at).ok_or(Why::KeyNotBound)?;
-        let over = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
-        if over(bound.primary_key().key_expiration_time()) || over(valid.key_expiration_time()) {
-            return Err(Why::KeyExpired);
-        }
-        self.may_sign(&valid)
-    }
-
-    /// The certificate and the key as they were bound at that time.
-    ///
-    /// Certificates are handed on without their older self-signatures (gpg's `export-clean`, most key servers). When none as old as that
-    /// is left, the oldest that is left speaks for the time before it, as it does in GnuPG: the owner has said since that the key is his.
-    fn bound(&self, at: SystemTime) -> Option<(ValidCert<'_>, ValidErasedKeyAmalgamation<'_, key::PublicParts>)> {
-        let bound = |time: SystemTime| {
-            let key = self.cert.keys().key_handle(self.key.key_handle()).next()?.with_policy(&LENIENT, time).ok()?;
-            Some((self.cert.with_policy(&LENIENT, time).ok()?, key))
-        };
-        let said = |packed: &Packed| packed.signature_creation_time();
-        let later = || {
-            let primary = self.cert.primary_key().self_signatures().filter_map(said);
-            let names = self.cert.userids().flat_map(|id| id.self_signatures().filter_map(said).collect::<Vec<_>>());
-            let subkeys = self.cert.keys().subkeys().key_handle(self.key.key_handle());
-            let subkeys = subkeys.flat_map(|subkey| subkey.self_signatures().filter_map(said).collect::<Vec<_>>());
-            let mut times: Vec<SystemTime> = primary.chain(names).chain(subkeys).filter(|time| *time > at).collect();
-            times.sort();
-            times.dedup();
-            times.into_iter().take(SELF_SIGNATURES).find_map(bound)
-        };
-        bound(at).or_else(later)
-    }
-
-    fn may_sign(&self, valid: &ValidErasedKeyAmalgamation<'_, key::PublicParts>) -> std::result::Result<(), Why> {
-        // Certificates of the nineties have no flags, and their keys do what their algorithm can.
-        let flags = valid.key_flags().filter(|flags| !flags.is_empty());
-        if !flags.map_or(valid.key().pk_algo().for_signing(), |flags| flags.for_signing()) {
-            return Err(Why::WrongUsage);
-        }
-        // Without its cross-signature, anybody could claim the subkey of another as his own (RFC 9580, section 5.2.1.9).
-        let primary = self.cert.primary_key();
-        let crossed =
-            |back: &Packed| back.verify_primary_key_binding(primary.key(), self.key.role_as_subordinate()).is_ok();
-        match valid.primary() || valid.binding_signature().embedded_signatures().any(crossed) {
-            true => Ok(()),
-            false => Err(Why::KeyNotBound),
-        }
-    }
-
-    /// The mailboxes that somebody believes to be the certificate's.
-    fn authenticated(&self, at: SystemTime, legacy: Legacy) -> Vec<Authenticated> {
-        let certified = self.certified(at, legacy);
-        let mut all: Vec<Authenticated> = Vec::new();
-        for one in self.records.iter().flat_map(|record| record.authenticate(&certified)) {
-            if !all.contains(&one) {
-                all.push(one);
-            }
-        }
-        all
-    }
-
-    /// The mailboxes of its user IDs that were bound and not revoked at that time.
-    fn certified(&self, at: SystemTime, legacy: Legacy) -> Vec<Address> {
-        let Some((valid, _)) = self.bound(at) else { return Vec::new() };
-        // A binding is a signature too, and a weak one proves nothing of whose the name is ("SHA-1 is a Shambles", 2020).
-        let weak = |hash| suite::hash_strength(hash) < Strength::Strong && legacy == Legacy::Refuse;
-        let good = valid.userids().filter(|id| {
-            !weak(id.binding_signature().hash_algo()) && !matches!(id.revocation_status(), RevocationStatus::Revoked(_))
-        });
-        good.filter_map(|id| address::of_user_id(std::str::from_utf8(id.userid().value()).ok()?)).collect()
-    }
-}
-
-/// A policy that lets old certificates be judged, whatever they use: what a signature is worth is decided by `crypto::Strength`.
-#[derive(Debug)]
-struct Lenient;
-
-const LENIENT: Lenient = Lenient;
-
-impl Policy for Lenient {
-    fn signature(&self, signature: &Packed, _: HashAlgoSecurity) -> sequoia_openpgp::Result<()> {
-        match unknown_critical(signature) {
-            Some(reason) => Err(PgpError::BadSignature(reason).into()),
-            None => Ok(()),
-        }
-    }
-
-    fn key(&self, _: &ValidErasedKeyAmalgamation<'_, key::PublicParts>) -> sequoia_openpgp::Result<()> {
-        Ok(())
-    }
-
-    fn symmetric_algorithm(&self, _: SymmetricAlgorithm) -> sequoia_openpgp::Result<()> {
-        Ok(())
-    }
-
-    fn aead_algorithm(&self, _: AEADAlgorithm) -> sequoia_openpgp::Result<()> {
-        Ok(())
-    }
-
-    fn packet(&self, _: &Packet) -> sequoia_openpgp::Result<()> {
-        Ok(())
-    }
-}
-
 /// What the packet says of itself, before anything is checked: nobody here has its key.
 fn described(packed: &Packed, covers: Covers) -> Signature {
     let issuers = packed.get_issuers();
@@ -394,17 +229,6 @@ fn acceptable(packed: &Packed) -> std::result::Result<(), State> {
         Some(reason) => Err(State::Invalid(Why::Malformed(reason))),
         None => Ok(()),
     }
-}
-
-/// Critical subpackets and notations that nobody here understands make a signature an error (RFC 9580, sections 5.2.3.7, 5.2.3.24).
-fn unknown_critical(packed: &Packed) -> Option<String> {
-    packed.hashed_area().iter().filter(|subpacket| subpacket.critical()).find_map(|subpacket| match subpacket.tag() {
-        SubpacketTag::Reserved(_) | SubpacketTag::Private(_) | SubpacketTag::Unknown(_) => {
-            Some(format!("its critical subpacket {} is not known", u8::from(subpacket.tag())))
-        }
-        SubpacketTag::NotationData => Some("its critical notation is not known".to_owned()),
-        _ => None,
-    })
 }
 
 /// The first of `signers` whose key fits the digest; otherwise the first of them and why it does not.
@@ -458,41 +282,6 @@ fn timely(packed: &Packed, at: SystemTime, now: SystemTime) -> std::result::Resu
         _ => Ok(()),
     }
 }
-
-fn revoked(status: RevocationStatus<'_>) -> std::result::Result<(), Why> {
-    let RevocationStatus::Revoked(revocations) = status else { return Ok(()) };
-    let said = revocations.first().and_then(|revocation| revocation.reason_for_revocation());
-    let (code, text) = said.unwrap_or((ReasonForRevocation::Unspecified, &[]));
-    let code = match code {
-        ReasonForRevocation::KeyCompromised => "compromised",
-        ReasonForRevocation::KeyRetired => "retired",
-        ReasonForRevocation::KeySuperseded => "superseded",
-        ReasonForRevocation::UIDRetired => "user id retired",
-        _ => "no reason given",
-    };
-    let text = String::from_utf8_lossy(text);
-    Err(Why::KeyRevoked(if text.trim().is_empty() { code.to_owned() } else { format!("{code}: {}", text.trim()) }))
-}
-
-/// The strength of the whole, and what lowers it.
-fn weakest(key: KeyAlgorithm, hash: HashAlgorithm) -> (Strength, Option<Why>) {
-    let (strength, name) = match (key.strength(), suite::hash_strength(hash)) {
-        (key_strength, hash_strength) if hash_strength < key_strength => (hash_strength, suite::hash_name(hash)),
-        (key_strength, _) => (key_strength, key.name()),
-    };
-    let weakness = match strength {
-        Strength::Broken => Some(Why::BrokenAlgorithm(name)),
-        Strength::Strong => None,
-        Strength::Weak => Some(Why::WeakAlgorithm(name)),
-    };
-    (strength, weakness)
-}
-
-/// Issuers of one signature, and records for one issuer, that are looked at. A key ID is 64 bits that can be forged; a fingerprint is one key.
-const CANDIDATES: usize = 8;
-
-/// Times of self-signatures that are tried in place of missing older ones.
-const SELF_SIGNATURES: usize = 64;
 
 /// How far two honest clocks may differ. Source: RFC 4120, section 1.6 recommends 5 minutes.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);

@@ -142,7 +142,6 @@ fn day(time: SystemTime) -> String {
     rfc3339(time).chars().take_while(|c| *c != 'T').collect()
 }
 
-/// One JSON object for each, a line each.
 pub(super) fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     let mut text = String::new();
     for record in records {

@@ -1,0 +1,67 @@
+//! Line ends as the message came with them.
+
+use std::io::{self, Write};
+
+use crate::mail::Part;
+
+/// Whether the header's lines end in CRLF, as on the wire; otherwise in LF, as in a file.
+pub(super) fn uses_crlf(part: Part<'_>) -> bool {
+    part.header_octets().windows(2).any(|pair| pair == b"\r\n")
+}
+
+/// Turns CRLF into LF; a CR alone stays.
+pub(super) struct LfWriter<'a> {
+    to: &'a mut dyn Write,
+    /// Whether a CR came last and has not been written yet.
+    held: bool,
+}
+
+impl<'a> LfWriter<'a> {
+    /// A writer before `to`.
+    pub(super) fn new(to: &'a mut dyn Write) -> Self {
+        LfWriter { to, held: false }
+    }
+}
+
+impl Write for LfWriter<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut rest = octets;
+        if self.held && !rest.is_empty() {
+            self.held = false;
+            if !rest.starts_with(b"\n") {
+                self.to.write_all(b"\r")?;
+            }
+        }
+        while let Some(at) = memchr::memchr(b'\r', rest) {
+            let (before, after) = rest.split_at(at);
+            self.to.write_all(before)?;
+            rest = after.get(1..).unwrap_or_default();
+            match rest.first() {
+                Some(b'\n') => {}
+                Some(_) => self.to.write_all(b"\r")?,
+                None => self.held = true,
+            }
+        }
+        self.to.write_all(rest)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crlf_becomes_lf_across_writes_and_a_lone_cr_stays() {
+        let mut out = Vec::new();
+        let mut writer = LfWriter::new(&mut out);
+        for piece in [&b"a\r"[..], b"\nb\rc\r", b"d\r\n"] {
+            writer.write_all(piece).unwrap();
+        }
+        assert_eq!(out, b"a\nb\rc\rd\n");
+    }
+}
