@@ -126,9 +126,7 @@ impl Session {
         }
         let files: Vec<(&str, &[u8])> =
             files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
-        let mut loaded = store::load(&files, &passphrases, &self.limits)?;
-        // What unlocks keys may open messages too: that is what a password recipient is.
-        passphrases.known().into_iter().for_each(|passphrase| loaded.keys.add_password(passphrase));
+        let loaded = store::load(&files, &passphrases, &self.limits)?;
         loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
         let mut given = loaded.keys;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
