@@ -241,6 +241,7 @@ const PIECES: &[&[u8]] = &[
     b"text\n",
     b"text \t\r\n",
     b"\r",
+    b"\r;\n",
     b"\0",
     b"\xe9\xa9",
     b"=20=\n",

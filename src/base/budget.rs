@@ -23,7 +23,7 @@ pub struct Limits {
     pub signatures: usize,
     /// Encrypted session keys tried in one layer. Source: a list of 1,000 recipients, each with one key.
     pub session_keys: usize,
-    /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, second recommended option is 64 MiB; the first is 2 GiB.
+    /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
 }
 
@@ -39,7 +39,7 @@ impl Default for Limits {
             expansion: 4,
             signatures: 32,
             session_keys: 1_000,
-            argon2_memory: 1024 * 1024 * 1024,
+            argon2_memory: 2 * 1024 * 1024 * 1024,
         }
     }
 }

@@ -64,7 +64,6 @@ impl Output {
     pub(crate) fn commit(self) -> Result<()> {
         match self {
             Output::File { temporary, name } => {
-                temporary.as_file().sync_all().map_err(|e| cannot_create(&name, &e))?;
                 temporary.persist(&name).map_err(|e| cannot_create(&name, &e.error))?;
                 Ok(())
             }

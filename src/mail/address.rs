@@ -299,7 +299,8 @@ impl<'a> List<'a> {
             after_word = !matches!(token.lexeme, Lexeme::Special(_));
             self.tokens = rest;
         }
-        local.chars().any(|c| c != '.').then_some(local)
+        // A tab may stand in a quoted display name, and in no address.
+        (local.chars().any(|c| c != '.') && !local.contains('\t')).then_some(local)
     }
 
     fn domain(&mut self) -> Option<String> {
@@ -368,6 +369,7 @@ const MAX_DOMAIN: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -424,6 +426,7 @@ mod tests {
             "a\u{202e}b@x",
             "a\u{200b}@x",
             "\"\"@x",
+            "\"a\tb\"@x",
             "a@b@c",
             "\"a@x",
             "a@[x",
@@ -496,6 +499,24 @@ mod tests {
             ("https://x.org/a@b c", None),
         ] {
             assert_eq!(of_user_id(text).map(|address| address.to_string()).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_can_be_written_and_read_again(
+            local in "(a|\u{fc}|[ \t.,;@<>()\\\\]|\u{7f}|\u{200b}|\\PC){1,4}",
+            domain in "(a|\u{fc}|\u{df}|xn--|[.\\-_]|\\PC){1,6}",
+        ) {
+            let value = format!("x <{local}@{domain}>, \"{local}\"@a{domain}");
+            for value in [value.as_str(), &format!("{local}@{domain}"), &format!("\"{local}\"@x.{domain}")] {
+                for mailbox in list(value).unwrap_or_default() {
+                    let written = mailbox.address.to_string();
+                    prop_assert!(!written.contains(|c: char| c.is_control() || visible(c).is_none()), "{written:?}");
+                    prop_assert_eq!(Address::parse(&written).unwrap(), mailbox.address);
+                }
+                let _ = (of_user_id(value), only(value));
+            }
         }
     }
 }

@@ -125,7 +125,7 @@ impl<'a> Cursor<'a> {
                     let value = self.value();
                     parameters.push(Parameter::new(&name, value));
                 }
-                // Not a parameter: a stray separator, or a word.
+                // Not a parameter: a stray separator, a word, or a value without a name.
                 _ if name.is_empty() => self.rest = self.rest.get(1..).unwrap_or_default(),
                 _ => {}
             }
@@ -133,11 +133,11 @@ impl<'a> Cursor<'a> {
         parameters
     }
 
-    /// Letters up to white space, a separator or a comment.
+    /// Letters up to white space, a separator or a comment; none when there are others than a token may have (RFC 2045, section 5.1).
     fn token(&mut self) -> String {
         self.skip_blank();
         let word = self.take_until(|octet| octet.is_ascii_whitespace() || b";/=(\"".contains(&octet));
-        String::from_utf8_lossy(word).into_owned()
+        if word.iter().all(u8::is_ascii_graphic) { String::from_utf8_lossy(word).into_owned() } else { String::new() }
     }
 
     fn value(&mut self) -> Vec<u8> {
@@ -293,6 +293,7 @@ mod tests {
             ("", "text/plain"),
             ("/plain", "text/plain"),
             ("application/", "text/plain"),
+            ("te\u{e9}t/html", "text/plain"),
         ] {
             let read = ContentType::parse(value);
             assert_eq!(format!("{}/{}", read.kind, read.subtype), expected, "{value:?}");

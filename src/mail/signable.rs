@@ -134,7 +134,8 @@ impl Signable<'_> {
     fn header(&mut self, octets: &[u8]) -> Result<()> {
         for field in fields(octets, Span { start: 0, end: octets.len() }) {
             let mut ascii = if field.raw.is_ascii() { field.raw.to_vec() } else { words::in_ascii(&field)? };
-            space_for_bare_cr(&mut ascii);
+            // In a line that is no field, a space could make it continue the field before.
+            replace_bare_cr(&mut ascii, if field.name.is_empty() { b'?' } else { b' ' });
             if memchr(0, &ascii).is_some() {
                 return Err(Error::malformed(format_args!("header field {:?}", field.name), "holds a NUL"));
             }
@@ -173,11 +174,11 @@ impl Signable<'_> {
 }
 
 /// A CR that ends no line may not stand in a field (RFC 5322, section 2.2), and would become a line break on the way.
-fn space_for_bare_cr(field: &mut [u8]) {
+fn replace_bare_cr(field: &mut [u8], by: u8) {
     let mut next = b'\0';
     for octet in field.iter_mut().rev() {
         if *octet == b'\r' && next != b'\n' {
-            *octet = b' ';
+            *octet = by;
         }
         next = *octet;
     }
@@ -369,6 +370,7 @@ mod tests {
         let long = signable(format!("A: {} {}\n\n", "x".repeat(600), "y".repeat(600)));
         assert_eq!(long, format!("A: {}\r\n {}\r\n\r\n", "x".repeat(600), "y".repeat(600)));
         assert!(refused(format!("A:{}\n\n", "x".repeat(999))).to_string().contains("more than 998 octets"));
+        assert_eq!(signable("A: b\rc\n\r;\n\n"), "A: b c\r\n?;\r\n\r\n");
         assert_eq!(signable("From x Mon\nA: b\n\n"), ">From x Mon\r\nA: b\r\n\r\n");
     }
 }
