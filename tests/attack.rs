@@ -45,10 +45,10 @@ const CASES: &[Case] = &[
     case("covert-content", "unsigned", "-", 1),
     with(&["dsa"], case("dsa", "signed", "valid", 1)),
     case("efail-direct-exfiltration", "unsigned", "-", 1),
-    case("efail-downgrade", "unsigned", "-", 77),
+    case("efail-downgrade", "unsigned", "-", 65),
     case("efail-intact", "unsigned", "-", 1),
     case("efail-malleability", "unsigned", "-", 65),
-    case("efail-no-mdc", "unsigned", "-", 77),
+    case("efail-no-mdc", "unsigned", "-", 65),
     case("efail-truncated", "unsigned", "-", 65),
     with(&["expired"], case("expired-key", "unsigned", "invalid: the key had expired when the signature was made", 1)),
     case("expired-signature", "unsigned", "invalid: the signature has expired", 1),
@@ -62,16 +62,16 @@ const CASES: &[Case] = &[
     with(&["mallory"], case("johnny-other-signer", "signed", "valid", 1)),
     case("johnny-preamble", "authentic", "valid", 0),
     case("johnny-sender", "signed", "valid", 1),
-    case("johnny-third-part", "unsigned", "valid (part)", 1),
+    case("johnny-third-part", "unsigned", "-", 65),
     case("johnny-two-authors", "signed", "valid", 1),
     case("johnny-two-from-fields", "signed", "valid", 1),
     case("johnny-user-id", "signed", "valid", 1),
     with(&["short-rsa"], case("md5", "unsigned", "valid: md5 is broken", 1)),
-    with(&["revoked"], case("revoked-key", "unsigned", "invalid: the key is revoked: compromised: stolen", 1)),
+    with(&["revoked"], case("revoked-key", "unsigned", "invalid: the key is revoked: stolen", 1)),
     case("sha1", "signed", "valid: sha1 is weak", 1),
-    with(&["sha1-bound"], case("sha1-bound", "signed", "valid", 1)),
+    with(&["sha1-bound"], case("sha1-bound", "signed", "valid: sha1 is weak", 1)),
     with(&["short-rsa"], case("short-rsa", "signed", "valid: rsa1024 is weak", 1)),
-    case("signature-flood", "unsigned", "invalid: the signature is malformed: layer: more than 32 signatures", 1),
+    case("signature-flood", "unsigned", "-", 65),
     case("sigspoof", "unsigned", "-", 1),
     with(&["subkey"], case("subkey", "authentic", "valid", 0)),
     with(&["no-back-signature"], case("subkey", "unsigned", "invalid: the certificate does not vouch", 1)),
@@ -144,8 +144,7 @@ fn no_trick_makes_decrypt_speak() {
     for file in silent {
         let output = postseal(home.path(), &case(file, "", "", 0), &["decrypt"]);
         assert!(output.stdout.is_empty(), "{file}: {}", String::from_utf8_lossy(&output.stdout));
-        let refused = if matches!(file, "efail-downgrade" | "efail-no-mdc") { 77 } else { 65 };
-        assert_eq!(output.status.code(), Some(refused), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(65), "{file}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(!String::from_utf8_lossy(&output.stderr).contains("Lunch is at"), "{file}");
     }
     let output = postseal(home.path(), &case("efail-intact", "", "", 0), &["decrypt"]);

@@ -229,8 +229,13 @@ impl Suite {
     }
 
     fn finish(self, expected: usize) {
-        println!("{}: {} as theirs, {} explained differences", self.name, self.same, self.exceptions.len());
-        assert!(self.failures.is_empty(), "{} differ:\n{}", self.failures.len(), self.failures.join("\n"));
+        assert!(
+            self.failures.is_empty(),
+            "{}: {} differ:\n{}",
+            self.name,
+            self.failures.len(),
+            self.failures.join("\n")
+        );
         assert!(self.same + self.exceptions.len() >= expected, "{} files", self.same);
     }
 }

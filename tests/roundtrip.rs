@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)]
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -192,7 +193,8 @@ fn corpora() -> Option<PathBuf> {
     let place = std::env::var_os("POSTSEAL_CORPORA").map_or_else(beside, PathBuf::from);
     if !place.is_dir() {
         assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "no corpora at {}", place.display());
-        eprintln!("NOT TESTED: no corpora at {}; set POSTSEAL_CORPORA", place.display());
+        writeln!(std::io::stderr(), "NOT TESTED: no corpora at {}; set POSTSEAL_CORPORA", place.display())
+            .expect("standard error is open");
         return None;
     }
     Some(place)

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -427,7 +428,7 @@ impl Gpg {
         let version = Command::new("gpg").arg("--version").stdout(Stdio::null()).status();
         if !version.is_ok_and(|status| status.success()) {
             assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "gpg is required");
-            eprintln!("SKIPPED: there is no gpg");
+            writeln!(std::io::stderr(), "NOT TESTED: gpg absent").expect("standard error is open");
             return None;
         }
         // Short, because the path of the agent's socket is in it.

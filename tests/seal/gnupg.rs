@@ -28,7 +28,7 @@ pub(crate) fn program(name: &str) -> bool {
     if !found {
         let required = std::env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
         assert!(!required, "{name} is not installed");
-        eprintln!("SKIPPED: {name} is not installed");
+        writeln!(std::io::stderr(), "NOT TESTED: {name} absent").expect("standard error is open");
     }
     found
 }
@@ -119,7 +119,7 @@ impl Drop for Gpg {
     fn drop(&mut self) {
         let kill = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).status();
         if let Err(error) = kill {
-            eprintln!("gpgconf --kill all: {error}");
+            writeln!(std::io::stderr(), "gpgconf --kill all: {error}").expect("standard error is open");
         }
     }
 }
