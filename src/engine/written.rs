@@ -50,8 +50,13 @@ impl Opening {
 
 fn write_parts(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Result<()> {
     let protected = protected_fields(payload);
+    let has_content = payload.fields().any(|field| starts_with(field.name, "content-"));
     let mut placed: Vec<&str> = Vec::new();
     for field in outer.fields() {
+        // MIME-Version speaks of Content-* fields; where the payload has none, sealing brought it.
+        if field.is("MIME-Version") && has_content {
+            write_field(field.raw, to)?;
+        }
         if is_structural(field.name) || placed.iter().any(|name| field.is(name)) {
             continue;
         }
@@ -67,10 +72,6 @@ fn write_parts(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Re
     }
     for inner in protected.iter().filter(|inner| !placed.iter().any(|name| inner.is(name))) {
         write_field(inner.raw, to)?;
-    }
-    let version = |part: Part<'_>| part.fields().any(|field| field.is("MIME-Version"));
-    if version(outer) || version(payload) {
-        to.write_all(b"MIME-Version: 1.0\r\n")?;
     }
     for field in payload.fields().filter(|field| starts_with(field.name, "content-")) {
         if field.is("Content-Type") {
