@@ -33,7 +33,7 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(verb: Verb, session: &Session) -> postseal::base::Result<ExitCode> {
     match verb {
         Verb::Sign(sign) => cmd::seal::sign(&sign, session),
-        Verb::Encrypt(encrypt) => cmd::seal::encrypt(&encrypt, session),
+        Verb::Encrypt(encrypt) => cmd::seal::encrypt(encrypt, session),
         Verb::Decrypt(decrypt) => cmd::open::decrypt(&decrypt, session),
         Verb::Verify(verify) => cmd::open::verify(&verify, session),
         Verb::Inspect(inspect) => cmd::look::inspect(&inspect, session),

@@ -35,7 +35,10 @@ pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
 }
 
 /// Encrypts, and signs on request.
-pub(crate) fn encrypt(what: &Encrypt, session: &Session) -> Result<ExitCode> {
+pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
+    if what.shaping.files.input.is_none() {
+        what.shaping.files.input = trailing_file(&mut what.to).or_else(|| trailing_file(&mut what.hidden_to));
+    }
     let named = what.to.iter().map(|address| Ok(Recipient::Named(Address::parse(address)?)));
     let hidden = what.hidden_to.iter().map(|address| Ok(Recipient::Hidden(Address::parse(address)?)));
     let to: Vec<Recipient> = named.chain(hidden).collect::<Result<_>>()?;
@@ -64,6 +67,13 @@ pub(crate) fn encrypt(what: &Encrypt, session: &Session) -> Result<ExitCode> {
         return pass_on(&what.shaping, &message);
     }
     seal(&what.shaping, &how, &message, session)
+}
+
+/// `--to ADDRESS... FILE`: what follows the addresses and is none of them is the message.
+fn trailing_file(addresses: &mut Vec<String>) -> Option<PathBuf> {
+    let last = addresses.last()?;
+    let is_file = last.contains('/') || Address::parse(last).is_err();
+    if is_file && addresses.len() > 1 { addresses.pop().map(PathBuf::from) } else { None }
 }
 
 fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
