@@ -81,6 +81,58 @@ enum Name {
 
 #[test]
 fn the_house_keeps_to_its_floor_plan() {
+    let files = sources();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let found = complaints(&files);
+    assert!(found.is_empty(), "{} violations of the floor plan:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn dependencies_go_by_their_own_names() {
+    let manifest = document("Cargo.toml");
+    let renamed: Vec<&str> = manifest.lines().filter(|line| line.contains("package =")).collect();
+    assert!(renamed.is_empty(), "a renamed crate walks around the confined names: {renamed:?}");
+}
+
+/// Every dependency says why it is here, in docs/dependencies.md.
+#[test]
+fn every_dependency_has_its_reason() {
+    let (manifest, reasons) = (document("Cargo.toml"), document("docs/dependencies.md"));
+    let named: BTreeSet<&str> = reasons.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+    let mut section = "";
+    for line in manifest.lines() {
+        section = if line.starts_with('[') { line } else { section };
+        let Some((name, _)) = line.split_once(" = ") else { continue };
+        if matches!(section, "[dependencies]" | "[dev-dependencies]") {
+            assert!(named.contains(name), "docs/dependencies.md says nothing of {name}");
+        }
+    }
+}
+
+/// Every standard that the sources cite has a row in STANDARDS.md, and the places that it names exist.
+#[test]
+fn every_standard_has_its_place() {
+    let standards = document("STANDARDS.md");
+    let cited = |text: &str| -> BTreeSet<String> {
+        let numbers = text.split("RFC ").skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
+        numbers.filter(|number: &String| !number.is_empty()).collect()
+    };
+    let rows = cited(&standards);
+    for (path, text) in sources() {
+        let missing: Vec<String> = cited(&text).into_iter().filter(|number| !rows.contains(number)).collect();
+        assert!(missing.is_empty(), "STANDARDS.md has no row for RFC {}, cited in {path}", missing.join(", "));
+    }
+    for place in standards.split(['|', ',']).map(str::trim).filter(|place| place.starts_with("src/")) {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(place).exists(), "STANDARDS.md names {place}");
+    }
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// Every file under src: its path from the project's root, and its text.
+fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(root.join("src")).sort_by_file_name() {
@@ -92,16 +144,7 @@ fn the_house_keeps_to_its_floor_plan() {
         }
     }
     assert!(files.len() > 20, "only {} files under src", files.len());
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let found = complaints(&files);
-    assert!(found.is_empty(), "{} violations of the floor plan:\n{}", found.len(), found.join("\n"));
-}
-
-#[test]
-fn dependencies_go_by_their_own_names() {
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("Cargo.toml");
-    let renamed: Vec<&str> = manifest.lines().filter(|line| line.contains("package =")).collect();
-    assert!(renamed.is_empty(), "a renamed crate walks around the confined names: {renamed:?}");
+    files
 }
 
 /// One line a violation, each once a file: `src/mail/parse.rs:3: mail may not import keys (crate::keys::Keys)`.
