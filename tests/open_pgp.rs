@@ -228,6 +228,30 @@ fn a_third_part_is_refused() {
 }
 
 #[test]
+fn text_beside_an_encrypted_message_is_not_covered() {
+    let (cert, message) = sealed(Container::V1);
+    let mail = String::from_utf8(encrypted_mail(&message)).unwrap();
+    let added = mail.replace("\r\n--b--", "\r\n--b\r\n\r\nunsigned\r\n--b--");
+    for (mail, covers) in [(mail, Covers::Whole), (added, Covers::Part)] {
+        let opened = open(mail.into_bytes(), &keys(&[&cert])).unwrap();
+        let found: Vec<_> = signatures(&opened.layers).iter().map(|signature| signature.covers).collect();
+        assert_eq!(found, [covers]);
+    }
+}
+
+#[test]
+fn a_text_signed_without_mime_keeps_its_first_paragraph() {
+    let (cert, _) = alice().generate().unwrap();
+    for text in ["I do not agree to:\r\n\r\nPay Mallory.\r\n", "Never.\r\n\r\nPay Mallory.\r\n"] {
+        let signature = builder().sign_message(&mut signing_key(&cert), text).unwrap();
+        let packet = Packet::from(signature).to_vec().unwrap();
+        let opened = open(signed_mail(text.as_bytes(), &packet), &keys(&[&cert])).unwrap();
+        assert!(is_valid(&signatures(&opened.layers)[0]));
+        assert_eq!(opened.payload.root().body(), text.as_bytes());
+    }
+}
+
+#[test]
 fn other_octets_are_a_mismatch() {
     let (cert, _) = alice().generate().unwrap();
     let mail = signed_mail(b"\r\nThe bearer may not pass.\r\n", &detached(builder(), signing_key(&cert)));
@@ -559,7 +583,7 @@ fn unprotected_data_is_opened_on_request_only() {
     assert_eq!(error.to_string(), "openpgp message: encrypted without any protection against changes");
     let opened = open_with(encrypted_mail(sealed), &memory, Legacy::Admit).unwrap();
     assert!(matches!(opened.layers[0].kind, LayerKind::Encrypted { authenticated: false, .. }));
-    assert_eq!(opened.payload.octets(), b"unprotected\n");
+    assert_eq!(opened.payload.root().body(), b"unprotected\n");
 }
 
 #[test]

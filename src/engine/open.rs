@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
-    mail::{Message, Part, header, protect, protect::Protection},
+    mail::{Address, Message, Part, header, protect, protect::Protection},
     protocol::ClaimKind,
     verdict::{Layer, LayerKind, Verdict},
 };
@@ -74,14 +74,12 @@ impl Engine<'_> {
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
         let subject = match inner {
             Some(inner) => protect::shown(outer.root(), inner.root(), "Subject"),
-            None => outer.root().header("Subject"),
+            None => outer.root().fields().find(|field| field.is("Subject")).map(|field| field.decoded()),
         };
-        // A From that says one thing outside and another inside names nobody.
-        let contradicted =
-            headers.iter().any(|(name, how)| name.eq_ignore_ascii_case("From") && *how == Protection::Differs);
-        let author = if contradicted { None } else { header::author(outer.root()) };
+        let author = header::author(outer.root()).filter(|author| {
+            !is_ambiguous(outer.root()) && !inner.is_some_and(|inner| contradicts(inner, author, &headers))
+        });
         let verdict = Verdict::new(author, layers, errant, self.context.legacy);
-        let subject = subject.map(|subject| crate::mail::encoding::decode_words(&subject));
         Ok(Opening { verdict, outer, payload, headers, subject, error })
     }
 
@@ -145,10 +143,69 @@ fn unopened(
     })
 }
 
+/// A From that says one thing outside and another inside names nobody, even when the sender says that he meant it (HP-Outer): one of
+/// the two is shown, and either may be.
+fn contradicts(payload: &Message, author: &Address, headers: &BTreeMap<String, Protection>) -> bool {
+    let differs = headers.iter().any(|(name, how)| name.eq_ignore_ascii_case("From") && *how != Protection::Protected);
+    let inside = protect::protected(payload.root()).any(|field| field.is("From"));
+    inside && (differs || header::author(payload.root()).as_ref() != Some(author))
+}
+
+/// Whether two readers of mail may find different bodies: what is verified here need not be what the other one shows.
+fn is_ambiguous(root: Part<'_>) -> bool {
+    ["content-type", "content-transfer-encoding"].iter().any(|name| header::times_read(root, name) > 1)
+}
+
 /// The header section as a message with an empty body: it stays when the message is consumed.
 fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
     let mut octets = message.root().header_octets().to_vec();
     let crlf = octets.windows(2).any(|pair| pair == b"\r\n");
     octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Message::parse(octets, budget)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    fn parse(text: &str) -> Message {
+        Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    fn contradicted(outer: &str, payload: &str) -> bool {
+        let (outer, payload) = (parse(outer), parse(payload));
+        let author = header::author(outer.root()).unwrap();
+        contradicts(&payload, &author, &protect::compare(outer.root(), payload.root()))
+    }
+
+    #[test]
+    fn a_from_inside_that_is_another_names_nobody() {
+        let outer = "From: Eve <eve@x.org>\n\n";
+        for (payload, is_contradicted) in [
+            ("From: Eve <eve@x.org>\nContent-Type: text/plain; hp=clear\n\n", false),
+            ("Content-Type: text/plain; hp=clear\n\n", false),
+            ("From: alice@x.org\nContent-Type: text/plain\n\n", false),
+            ("From: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
+            ("From: alice@x.org\nHP-Outer: From: Eve <eve@x.org>\nContent-Type: text/plain; hp=cipher\n\n", true),
+            ("From: alice@x.org\nContent-Type: text/plain; protected-headers=v1\n\n", true),
+            ("From: Eve <eve@x.org>\nFrom: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
+            ("From: Eve <eve@x.org>\rFrom: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
+            ("From: =?utf-8?q?Eve_=3Ceve=40x.org=3E?=\nContent-Type: text/plain; hp=clear\n\n", true),
+        ] {
+            assert_eq!(contradicted(outer, payload), is_contradicted, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_content_type_is_ambiguous_however_it_is_hidden() {
+        for (header, ambiguous) in [
+            ("Content-Type: text/plain\nContent-Transfer-Encoding: 7bit", false),
+            ("Content-Type: multipart/signed\nContent-Type: text/plain", true),
+            ("Content-Type: multipart/signed\nX: y\rcontent-type : text/plain", true),
+            ("Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64", true),
+        ] {
+            assert_eq!(is_ambiguous(parse(&format!("{header}\n\n")).root()), ambiguous, "{header:?}");
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The message as it was written, before it was sealed.
 
-use std::io::{self, Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+};
 
 use super::{
     Opening,
@@ -12,6 +15,7 @@ use crate::{
         Part,
         canonical::{Canonical, Form},
         header::Field,
+        protect,
     },
 };
 
@@ -49,28 +53,31 @@ impl Opening {
 }
 
 fn write_parts(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Result<()> {
-    let protected = protected_fields(payload);
+    let mut protected: BTreeMap<String, Vec<Field<'_>>> = BTreeMap::new();
+    for field in protect::protected(payload) {
+        protected.entry(field.name.to_ascii_lowercase()).or_default().push(field);
+    }
     let has_content = payload.fields().any(|field| starts_with(field.name, "content-"));
-    let mut placed: Vec<&str> = Vec::new();
+    let mut placed = BTreeSet::new();
     for field in outer.fields() {
         // MIME-Version speaks of Content-* fields; where the payload has none, sealing brought it.
         if field.is("MIME-Version") && has_content {
             write_field(field.raw, to)?;
         }
-        if is_structural(field.name) || placed.iter().any(|name| field.is(name)) {
+        if is_structural(field.name) {
             continue;
         }
-        let replacements: Vec<&Field<'_>> = protected.iter().filter(|inner| inner.is(field.name)).collect();
-        if replacements.is_empty() {
-            write_field(field.raw, to)?;
-        } else {
-            placed.push(field.name);
-            for inner in replacements {
-                write_field(inner.raw, to)?;
+        let name = field.name.to_ascii_lowercase();
+        match protected.get(&name) {
+            None => write_field(field.raw, to)?,
+            Some(replacements) => {
+                let raw = replacements.iter().map(|inner| inner.raw).filter(|_| !placed.contains(&name));
+                raw.into_iter().try_for_each(|raw| write_field(raw, to))?;
+                placed.insert(name);
             }
         }
     }
-    for inner in protected.iter().filter(|inner| !placed.iter().any(|name| inner.is(name))) {
+    for inner in protect::protected(payload).filter(|inner| !placed.contains(&inner.name.to_ascii_lowercase())) {
         write_field(inner.raw, to)?;
     }
     for field in payload.fields().filter(|field| starts_with(field.name, "content-")) {
@@ -82,16 +89,6 @@ fn write_parts(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Re
     }
     to.write_all(b"\r\n")?;
     to.write_all(payload.body())
-}
-
-/// The fields that the sender protected (RFC 9788; earlier `protected-headers="v1"`). Without either mark, a stray field in
-/// the payload is a field of the payload and says nothing of the message.
-fn protected_fields(payload: Part<'_>) -> Vec<Field<'_>> {
-    let kind = payload.content_type();
-    if kind.parameter("hp").is_none() && kind.parameter("protected-headers").is_none() {
-        return Vec::new();
-    }
-    payload.fields().filter(|field| !is_structural(field.name) && !field.is("HP-Outer")).collect()
 }
 
 fn is_structural(name: &str) -> bool {
@@ -153,5 +150,28 @@ mod tests {
     fn the_last_parameter_leaves_the_line_break() {
         let kept = without_parameters(b"Content-Type: text/plain;\r\n hp=\"clear\"\r\n", &["hp"]);
         assert_eq!(kept, b"Content-Type: text/plain");
+    }
+
+    #[test]
+    fn only_what_is_protected_replaces_and_nothing_of_the_transport() {
+        let parse = |text: &str| {
+            let mut budget = crate::base::Budget::new(crate::base::Limits::default());
+            crate::mail::Message::parse(text.into(), &mut budget).unwrap()
+        };
+        let written = |outer: &str, payload: &str| {
+            let mut out = Vec::new();
+            write_parts(parse(outer).root(), parse(payload).root(), &mut LfWriter::new(&mut out)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let outer = "Received: r\nFrom: a@x.org\n\n";
+        let payload = "Received: eve\nFrom: b@x.org\nAuthentication-Results: x; dkim=pass\nContent-Type: text/plain";
+        assert_eq!(
+            written(outer, &format!("{payload}; hp=clear\n\nbody")),
+            "Received: r\nFrom: b@x.org\nContent-Type: text/plain\n\nbody"
+        );
+        // What is no mark that the verdict knows is none here.
+        for other in ["", "; hp=other", "; protected-headers=v2"] {
+            assert!(written(outer, &format!("{payload}{other}\n\n")).contains("\nFrom: a@x.org\n"), "{other}");
+        }
     }
 }

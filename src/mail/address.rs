@@ -33,7 +33,7 @@ impl Address {
         if scan.trailing_blank || scan.tokens.iter().any(|token| token.after_blank) {
             return Err(error());
         }
-        let mut list = List { tokens: &scan.tokens, groups: 0 };
+        let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
         let address = list.address().filter(|_| list.tokens.is_empty());
         address.ok_or_else(error)
     }
@@ -83,7 +83,7 @@ impl fmt::Display for Address {
 /// Every mailbox of an address list (From, To, Cc, Bcc, Reply-To), groups flattened. An entry that cannot be read makes the whole
 /// list an error, because half a list would be a lie.
 pub fn list(value: &str) -> Result<Vec<Mailbox>> {
-    let read = scan(value).and_then(|scan| List { tokens: &scan.tokens, groups: 0 }.mailboxes());
+    let read = scan(value).and_then(|scan| List { tokens: &scan.tokens, groups: 0, routes: 0 }.mailboxes());
     read.ok_or_else(|| {
         let shown: String = value.chars().take(80).collect();
         Error::malformed(format_args!("address list {shown:?}"), "not in the form of RFC 5322, section 3.4")
@@ -102,13 +102,13 @@ pub fn of_user_id(text: &str) -> Option<Address> {
     Address::parse(bare).ok()
 }
 
-/// The address in `value` when it is one mailbox and no group.
+/// The address in `value` when it is one mailbox, no group, and without a route, whose mailboxes some readers take for the address.
 pub(super) fn only(value: &str) -> Option<Address> {
     let scan = scan(value)?;
-    let mut list = List { tokens: &scan.tokens, groups: 0 };
+    let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
     let mut mailboxes = list.mailboxes()?;
     let only = mailboxes.pop()?;
-    (mailboxes.is_empty() && list.groups == 0).then_some(only.address)
+    (mailboxes.is_empty() && list.groups == 0 && list.routes == 0).then_some(only.address)
 }
 
 #[derive(Debug, PartialEq)]
@@ -208,6 +208,7 @@ fn visible(c: char) -> Option<char> {
 struct List<'a> {
     tokens: &'a [Token],
     groups: usize,
+    routes: usize,
 }
 
 impl<'a> List<'a> {
@@ -277,6 +278,7 @@ impl<'a> List<'a> {
             self.domain()?;
             found = true;
         }
+        self.routes += usize::from(found);
         (!found || self.take(':')).then_some(())
     }
 

@@ -83,10 +83,18 @@ pub fn shown(outer: Part<'_>, payload: Part<'_>, name: &str) -> Option<String> {
     Scheme::of(payload).and_then(|_| value(payload)).or_else(|| value(outer))
 }
 
+/// The fields of the payload that stand for those of the message; none when it does not protect the header. What transports write is
+/// not among them: nobody sends a `Received` or an `Authentication-Results` of his own.
+pub fn protected<'a>(payload: Part<'a>) -> impl Iterator<Item = Field<'a>> + use<'a> {
+    let protects = Scheme::of(payload).is_some();
+    payload.fields().filter(move |field| protects && is_shown(field))
+}
+
 /// Whether the layers hide the payload (RFC 9788, section 2.1.1: `hp="cipher"`) or only sign it (`hp="clear"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Encrypted: Subject becomes `[...]` outside, Comments and Keywords vanish (the baseline policy, RFC 9788, section 3.2.1), HP-Outer inside.
+    /// Encrypted: Subject becomes `[...]` outside, Comments and Keywords vanish (the baseline policy, RFC 9788, section 3.2.1), Thread-Topic too,
+    /// HP-Outer inside.
     Cipher,
     /// Signed only.
     Clear,
@@ -106,7 +114,8 @@ pub fn protect(message: &Message, mode: Mode) -> (Edit<'_>, Edit<'_>) {
     if mode == Mode::Clear {
         return (payload, outer);
     }
-    for name in ["Comments", "Keywords"] {
+    // Thread-Topic is Outlook's copy of the subject.
+    for name in ["Comments", "Keywords", "Thread-Topic"] {
         outer.delete(name);
     }
     if message.root().header("Subject").is_some() {
@@ -276,14 +285,14 @@ mod tests {
     #[test]
     fn what_protect_writes_compare_reads() {
         let message = parse(
-            "From x Mon\r\nReceived: r\r\nFrom: a@x.org\r\nBcc: hidden@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\nMIME-Version: 1.0\r\n\
+            "From x Mon\r\nReceived: r\r\nFrom: a@x.org\r\nBcc: hidden@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\nThread-Topic: secret\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8;\r\nContent-Transfer-Encoding: 8bit\r\n\r\nbody\r\n",
         );
         let (payload, outer) = protect(&message, Mode::Cipher);
         assert_eq!(
             written(&payload),
             "HP-Outer: From: a@x.org\r\nHP-Outer: To: b@x.org,\r\n c@x.org\r\nHP-Outer: Subject: [...]\r\n\
-             Content-Type: text/plain; charset=utf-8;\r\n hp=\"cipher\"\r\nFrom: a@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\n\
+             Content-Type: text/plain; charset=utf-8;\r\n hp=\"cipher\"\r\nFrom: a@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\nThread-Topic: secret\r\n\
              MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n"
         );
         assert_eq!(
@@ -295,6 +304,7 @@ mod tests {
             ("From", "protected"),
             ("Keywords", "hidden"),
             ("Subject", "hidden"),
+            ("Thread-Topic", "hidden"),
             ("To", "protected"),
         ];
         assert_eq!(

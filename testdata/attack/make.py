@@ -259,6 +259,9 @@ def johnny():
     write("johnny-comment", header("mallory@example.net (alice@example.org)"), genuine)
     write("johnny-two-authors", header("alice@example.org, mallory@example.net"), genuine)
     write("johnny-two-from-fields", "From: mallory@example.net\n" + header(), genuine)
+    # Readers that end lines at a lone CR, or take the last of two fields.
+    write("johnny-lone-cr", header(subject="Lunch\rFrom: mallory@example.net"), genuine)
+    write("johnny-two-content-types", header(), genuine.replace("\n\n", "\nContent-Type: text/plain\n\n", 1))
     write("johnny-sender", "Sender: alice@example.org\n" + header("mallory@example.net"), genuine)
 
 

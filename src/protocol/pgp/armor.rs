@@ -89,7 +89,7 @@ pub(super) fn cleartext(block: &[u8]) -> Result<Cleartext<'_>> {
     loop {
         match cursor.next(block) {
             Some([]) => break,
-            Some(line) if line.starts_with(b"Hash:") => {}
+            Some(line) if is_hash_header(line) => {}
             _ => {
                 return Err(Error::malformed(
                     format!("cleartext signature, line {}", cursor.line),
@@ -123,6 +123,14 @@ fn without_last_break(text: &mut Vec<u8>) {
             text.pop();
         }
     }
+}
+
+/// `Hash:` and names of hash functions; other words could be taken for signed text.
+fn is_hash_header(line: &[u8]) -> bool {
+    let Some(names) = line.strip_prefix(b"Hash:") else { return false };
+    names
+        .split(|octet| *octet == b',')
+        .all(|name| HASHES.iter().any(|hash| name.trim_ascii().eq_ignore_ascii_case(hash)))
 }
 
 fn header(line: &[u8]) -> Option<(String, String)> {
@@ -248,6 +256,20 @@ impl Base64 {
 const GROUPS: usize = 1024;
 
 /// How every first line of armour starts (RFC 9580, section 6.2).
+/// The names that may follow `Hash:` (RFC 9580, section 9.5, and those of old programs).
+const HASHES: [&[u8]; 11] = [
+    b"MD2",
+    b"MD5",
+    b"SHA1",
+    b"RIPEMD160",
+    b"TIGER192",
+    b"SHA224",
+    b"SHA256",
+    b"SHA384",
+    b"SHA512",
+    b"SHA3-256",
+    b"SHA3-512",
+];
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 
 #[cfg(test)]
@@ -297,6 +319,7 @@ mod tests {
         assert_eq!(found.text, b"-dash\nline");
         assert!(found.signatures.starts_with(b"-----BEGIN PGP SIGNATURE-----"));
         assert_eq!(error(&signed.replace("Hash", "Comment")), "cleartext signature, line 2: not a Hash header");
+        assert_eq!(error(&signed.replace("SHA512", "Pay Mallory")), "cleartext signature, line 2: not a Hash header");
         assert_eq!(
             error(&signed.replace("line", "-----BEGIN PGP MESSAGE-----")),
             "cleartext signature, line 5: starts with dashes that are not escaped"

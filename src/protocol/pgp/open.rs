@@ -56,13 +56,18 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         None => vec![Found::Unreadable(Why::Malformed("it is missing".to_owned()))],
     };
     let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context)?;
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload: first.as_message() })
+    let payload = match is_entity(first) {
+        true => first.as_message(),
+        false => as_text(first.octets().to_vec(), budget)?,
+    };
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
 }
 
 /// multipart/encrypted (RFC 3156, section 4), whole or mangled.
 fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
     let part = ciphertext(root).ok_or_else(|| Error::malformed("multipart/encrypted", "has no encrypted part"))?;
+    let covers = if has_other_text(root, part) { Covers::Part } else { Covers::Whole };
     let octets = match part.decoded() {
         Cow::Owned(octets) => octets,
         Cow::Borrowed(_) => {
@@ -71,8 +76,8 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
-    let layers = layers(&unpacked, claim.span, Covers::Whole, context)?;
-    Ok(Opened { layers, payload: Message::parse(unpacked.literal.octets, budget)? })
+    let layers = layers(&unpacked, claim.span, covers, context)?;
+    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)? })
 }
 
 /// The cleartext framework (RFC 9580, section 7) in a text body.
@@ -109,9 +114,10 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let (headers, unpacked) = unpack(octets, context, budget)?;
     let layers = layers(&unpacked, claim.span, covers, context)?;
     let literal = unpacked.literal;
-    let payload = if mime {
-        literal.octets
-    } else if is_text && !literal.octets.contains(&0) {
+    if mime {
+        return Ok(Opened { layers, payload: entity(literal.octets, budget)? });
+    }
+    let payload = if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
         let said = said.or((literal.format == DataFormat::Unicode).then_some("utf-8"));
         text_message(&charset(&literal.octets, said, outer.as_deref()), literal.octets)
@@ -227,6 +233,39 @@ fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
         }
         _ => None,
     }
+}
+
+/// Whether a multipart/encrypted has more to show than the version and the message (RFC 3156, section 4: exactly two parts).
+fn has_other_text(root: Part<'_>, message: Part<'_>) -> bool {
+    let is_known = |child: &Part<'_>| {
+        child.span() == message.span()
+            || child.content_type().is("application", "pgp-encrypted")
+            || child.body().trim_ascii().is_empty()
+    };
+    root.children().any(|child| !is_known(&child))
+}
+
+/// The MIME entity that was sealed. A text that was sealed without MIME, and then put into a container of it, comes out as the text that
+/// it is: read as an entity it would lose its first paragraph, taken for a header.
+fn entity(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
+    let message = Message::parse(octets, budget)?;
+    match is_entity(message.root()) {
+        true => Ok(message),
+        false => as_text(message.into_octets(), budget),
+    }
+}
+
+/// Whether a header says that it is one of MIME, or there is none (RFC 2045, section 3).
+fn is_entity(part: Part<'_>) -> bool {
+    let is_mime = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("content-") || name == "mime-version"
+    };
+    part.header_octets().is_empty() || part.fields().any(|field| is_mime(field.name))
+}
+
+fn as_text(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
+    Message::parse(text_message(&charset(&octets, None, None), octets), budget)
 }
 
 /// A claim made by what stands in the body of a leaf. With text around it, it covers part of the body only.
