@@ -10,6 +10,10 @@ mod show;
 use std::process::ExitCode;
 
 use clap::Parser;
+use postseal::{
+    base::{Error, Result},
+    mail::Address,
+};
 
 use args::{Arguments, Verb};
 use session::Session;
@@ -30,7 +34,7 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn dispatch(verb: Verb, session: &Session) -> postseal::base::Result<ExitCode> {
+fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
     match verb {
         Verb::Sign(sign) => cmd::seal::sign(&sign, session),
         Verb::Encrypt(encrypt) => cmd::seal::encrypt(encrypt, session),
@@ -43,6 +47,11 @@ fn dispatch(verb: Verb, session: &Session) -> postseal::base::Result<ExitCode> {
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),
     }
+}
+
+/// An address from the command line: one that cannot be read is a wrong call, not a malformed message.
+fn typed(address: &str) -> Result<Address> {
+    Address::parse(address).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// Help and version are answers; anything else is a usage error (64), where clap would say 2.

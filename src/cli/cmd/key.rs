@@ -14,7 +14,6 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
-    mail::Address,
     protocol::pgp::{
         generate::{self, Request},
         keyfile::{self, Armor},
@@ -28,6 +27,7 @@ use crate::cli::{
     output::{Output, Privacy},
     session::Session,
     show::{aside, data, warning},
+    typed,
 };
 
 /// Generate, import, export, list, trust and remove keys.
@@ -278,11 +278,6 @@ fn select(home: &Home, which: &str) -> Result<Vec<Arc<Record>>> {
         );
     }
     Ok(found)
-}
-
-/// An address from the command line: one that cannot be read is a wrong call, not a malformed message.
-fn typed(address: &str) -> Result<Address> {
-    Address::parse(address).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// The one certificate that a fingerprint or key ID names.

@@ -16,7 +16,7 @@ use crate::cli::{
     input,
     output::{Output, Privacy},
     session::Session,
-    show,
+    show, typed,
 };
 
 /// Signs.
@@ -39,8 +39,8 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     if what.shaping.files.input.is_none() {
         what.shaping.files.input = trailing_file(&mut what.to).or_else(|| trailing_file(&mut what.hidden_to));
     }
-    let named = what.to.iter().map(|address| Ok(Recipient::Named(Address::parse(address)?)));
-    let hidden = what.hidden_to.iter().map(|address| Ok(Recipient::Hidden(Address::parse(address)?)));
+    let named = what.to.iter().map(|address| Ok(Recipient::Named(recipient(address)?)));
+    let hidden = what.hidden_to.iter().map(|address| Ok(Recipient::Hidden(recipient(address)?)));
     let to: Vec<Recipient> = named.chain(hidden).collect::<Result<_>>()?;
     if to.is_empty() && !what.password {
         return Err(Error::usage("no recipient").with_hint("--to ADDRESS, or --password"));
@@ -78,12 +78,18 @@ fn trailing_file(addresses: &mut Vec<String>) -> Option<PathBuf> {
 
 fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
     if let Some(address) = &shaping.signer {
-        return Ok(vec![Signer::Address(Address::parse(address)?)]);
+        return Ok(vec![Signer::Address(typed(address)?)]);
     }
     if shaping.key.is_empty() {
         return Ok(vec![Signer::Author]);
     }
     shaping.key.iter().map(|key| Ok(Signer::Key(Handle::parse(key)?))).collect()
+}
+
+/// `--to` takes every word that follows it, the message's name too.
+fn recipient(address: &str) -> Result<Address> {
+    typed(address)
+        .map_err(|error| error.with_hint("the message's name after --to needs another option or -- before it"))
 }
 
 fn shaped(shaping: &Shaping) -> Result<Seal> {
