@@ -10,7 +10,7 @@ use super::{
     encrypt::Readers,
     literal::Literal,
     plan::{Plan, Signers},
-    seal::{Tee, output, write_encrypted_block, write_outer, write_signature_block},
+    seal::{Tee, hide_bcc, output, write_encrypted_block, write_outer, write_signature_block},
     sign::{self, Kind, Signatures},
 };
 use crate::{
@@ -40,6 +40,7 @@ pub(super) fn fits(root: Part<'_>, how: &Seal) -> Result<()> {
 
 /// Writes the message with its text sealed in place. Its Content-Type stays, because it says what is within.
 pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
+    let mut header = Edit::new(root);
     let text = root.decoded();
     let cleartext = shape == Shape::Inline && plan.readers.is_none();
     let kind = if cleartext { Kind::Text } else { Kind::Binary };
@@ -50,7 +51,8 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
 
     match (signatures, encryption.zip(plan.readers.as_ref())) {
         (signatures, Some((encryption, readers))) => {
-            write_header(root, "7bit", out).map_err(output)?;
+            hide_bcc(&mut header);
+            write_header(root, header, "7bit", out).map_err(output)?;
             write_encrypted_block(encryption, readers.checksum(), out, |to| {
                 write_packets(&text, signatures, plan.at, to)
             })
@@ -60,15 +62,15 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
             let name = hash.map(sign::text_name).transpose()?.filter(|_| signatures.has_v4());
             write_cleartext(&text, name.as_deref(), signatures, plan.at, &mut block)?;
             if is_seven_bit(&block) {
-                write_header(root, "7bit", out).map_err(output)?;
+                write_header(root, header, "7bit", out).map_err(output)?;
                 out.write_all(&block).map_err(output)
             } else {
-                write_header(root, "quoted-printable", out).map_err(output)?;
+                write_header(root, header, "quoted-printable", out).map_err(output)?;
                 out.write_all(&encoding::quoted_printable_encode(&block)).map_err(output)
             }
         }
         (Some(signatures), None) => {
-            write_header(root, "7bit", out).map_err(output)?;
+            write_header(root, header, "7bit", out).map_err(output)?;
             let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
             let mut armored = Armored::begin(Block::Message, checksum, out).map_err(output)?;
             write_packets(&text, Some(signatures), plan.at, &mut armored)?;
@@ -134,8 +136,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.get(..end).unwrap_or(line)
 }
 
-fn write_header(root: Part<'_>, encoding: &str, to: &mut dyn Write) -> io::Result<()> {
-    let mut header = Edit::new(root);
+fn write_header(root: Part<'_>, mut header: Edit<'_>, encoding: &str, to: &mut dyn Write) -> io::Result<()> {
     header.delete("Content-Transfer-Encoding");
     write_outer(root, &header, to)?;
     write!(to, "Content-Transfer-Encoding: {encoding}\r\n\r\n")

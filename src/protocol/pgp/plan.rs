@@ -85,6 +85,9 @@ fn readers(
         return Ok(None);
     }
     let blind = Blind::of(root);
+    if root.fields().any(|field| field.is("Bcc")) {
+        sealed.warnings.push("the bcc field is left out; give its addresses to whatever sends the message".to_owned());
+    }
     let mut people: Vec<(Naming, Chosen)> = Vec::new();
     for recipient in &how.to {
         let (naming, address) = match recipient {

@@ -60,8 +60,16 @@ impl<'a> Halves<'a> {
             Headers::Protected => protect::protect(message, mode),
         };
         outer.retain(|field| !is_content(field.name));
+        if mode == protect::Mode::Cipher {
+            hide_bcc(&mut outer);
+        }
         Halves { outer, payload }
     }
+}
+
+/// What is encrypted goes to several readers as one copy, in which none may see who else got it blindly (RFC 5322, section 3.6.3).
+pub(super) fn hide_bcc(outer: &mut Edit<'_>) {
+    outer.delete("Bcc");
 }
 
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
