@@ -233,6 +233,7 @@ fn mime_encrypted_to_two_and_one_in_bcc() {
         let message = world.sealed(MESSAGE, &Seal { to: to(&["bob", "alice", "carol"]), ..Seal::default() });
         let (header, parts) = cut(&message);
         assert!(header.contains("multipart/encrypted") && header.contains("Subject: plans"));
+        assert!(!String::from_utf8_lossy(&message).contains("carol"), "nobody else's copy names her: {header}");
         assert_eq!(body(&parts[0]), b"Version: 1\r\n");
         let armor = body(&parts[1]);
         assert!(find(armor, b"Version:").is_none() && find(armor, b"Comment:").is_none());
@@ -571,9 +572,12 @@ fn a_certificate_that_nobody_vouches_for() {
     let name = &names[0];
     assert_eq!(
         sealed.warnings,
-        [format!(
-            "bob@example.org: nobody vouches for key {name}; if it is right: postseal key trust {name} bob@example.org"
-        )]
+        [
+            "the bcc field is left out; give its addresses to whatever sends the message".to_owned(),
+            format!(
+                "bob@example.org: nobody vouches for key {name}; if it is right: postseal key trust {name} bob@example.org"
+            )
+        ]
     );
 
     let (keys, names) = found(2);
