@@ -585,14 +585,14 @@ fn a_certificate_that_nobody_vouches_for() {
     assert_eq!(error.kind(), Kind::NoKey);
     assert!(names.iter().all(|name| error.to_string().contains(name)), "{error}");
 
-    // One of them bound to the address: that one, without a word.
+    // One of them bound to the address: that one, with no word about it.
     let (mut keys, _) = found(2);
     let mut bound = v6("bob").record;
     bound.bindings = vec![Binding::Address(address("bob"))];
     let name = bound.fingerprint.to_string();
     keys.add(bound);
     let (_, sealed) = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap();
-    assert!(sealed.warnings.is_empty());
+    assert_eq!(sealed.warnings, ["the bcc field is left out; give its addresses to whatever sends the message"]);
     assert_eq!(sealed.did, [format!("encrypted to bob@example.org with {name}")]);
 
     // A certificate that is bound to bob but is not good for encryption does not make room for one that anybody may have made.
