@@ -27,7 +27,7 @@ mod verify;
 // chunks.rs     a reader that frees what it has read
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
-// sessions.rs   session keys, tried against every secret key and password
+// sessions.rs   session keys: the key that is named, every key for a hidden one, every password
 // public.rs     check a digest under a public key
 // signer.rs     the key behind a signature, and what it was good for at that time
 // verify.rs     judge one signature: the one place that calls Matches::assertion
