@@ -21,6 +21,7 @@ use postseal::{
     engine::Engine,
     keys::{Memory, Passphrases, ProtocolName},
     mail::{Address, Message},
+    pki::Revocation,
     protocol::{
         Context, Recipient, Seal, Signer,
         pgp::generate::{self, Algorithm, Request},
@@ -52,7 +53,13 @@ fn message(size: usize) -> Vec<u8> {
 }
 
 fn engine(keys: &Memory) -> Engine<'_> {
-    let context = Context { keys, clock: &SystemClock, random: &SystemRandom, legacy: Legacy::Refuse };
+    let context = Context {
+        keys,
+        clock: &SystemClock,
+        random: &SystemRandom,
+        legacy: Legacy::Refuse,
+        revocation: Revocation::Soft,
+    };
     Engine::new(context, Limits { message: 1 << 30, ..Limits::default() })
 }
 

@@ -8,6 +8,7 @@ use std::{error::Error, io::Write, sync::Arc, sync::atomic::*, time::SystemTime}
 use postseal::base::{Clock, Limits, Result, Secret, SystemRandom, parse_rfc3339};
 use postseal::crypto::{KeyAlgorithm, Legacy, Scheme, SecretKey, Unwrap};
 use postseal::keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want};
+use postseal::pki::Revocation;
 use postseal::protocol::{Context, Seal, Signer, pgp::generate};
 use postseal::{engine::Engine, mail::Address, mail::Message, store};
 
@@ -56,7 +57,13 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let file = file.secret.map(|secret| secret.expose().to_vec()).unwrap_or_default();
     let loaded = store::load(&[("generated", &file)], &Arc::new(Passphrases::default()), &Limits::default())?;
     let keys = Own(loaded.keys, Arc::default());
-    let context = Context { keys: &keys, clock: &Noon, random: &SystemRandom, legacy: Legacy::Refuse };
+    let context = Context {
+        keys: &keys,
+        clock: &Noon,
+        random: &SystemRandom,
+        legacy: Legacy::Refuse,
+        revocation: Revocation::Soft,
+    };
     let engine = Engine::new(context, Limits::default());
     let message = Message::parse(b"From: alice@example.org\r\n\r\nHello.\r\n".to_vec(), &mut engine.budget())?;
     let how = Seal { sign: vec![Signer::Author], ..Seal::default() };

@@ -6,6 +6,7 @@ use crate::{
     engine::{Engine, Opening},
     keys::{Keys, ProtocolName},
     mail::{Address, Message},
+    pki::Revocation,
     protocol::{Context, Recipient, Seal, Signer},
 };
 
@@ -59,6 +60,12 @@ fn seal(message: &[u8], protocol: ProtocolName, keys: &dyn Keys, how: &Seal) -> 
 }
 
 fn engine(keys: &dyn Keys) -> Engine<'_> {
-    let context = Context { keys, clock: &SystemClock, random: &SystemRandom, legacy: Legacy::Refuse };
+    let context = Context {
+        keys,
+        clock: &SystemClock,
+        random: &SystemRandom,
+        legacy: Legacy::Refuse,
+        revocation: Revocation::Soft,
+    };
     Engine::new(context, Limits::default())
 }

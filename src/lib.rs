@@ -29,6 +29,7 @@ pub mod engine;
 mod face;
 pub mod keys;
 pub mod mail;
+pub mod pki;
 pub mod protocol;
 pub mod report;
 pub mod store;

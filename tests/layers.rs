@@ -51,6 +51,7 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("sha1"), &["crypto"]),
     (Name::Crate("tokio"), &["transport", "cli", "discover/fetch"]),
     (Name::Crate("x509_cert"), &["pki", "protocol/smime"]),
+    (Name::Function("Authenticated", "assertion"), &["protocol/smime/verify", "protocol/pem/verify"]),
     (Name::Function("Matches", "assertion"), &["protocol/*/verify"]),
     (Name::Function("SystemTime", "now"), &["base/clock"]),
     (Name::Function("Timestamp", "now"), &["base/clock"]),

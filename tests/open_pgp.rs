@@ -12,6 +12,7 @@ use postseal::{
     crypto::{Legacy, Strength},
     keys::{Binding, Memory, Passphrases},
     mail::Message,
+    pki::Revocation,
     protocol::{ClaimKind, Context, Opened, Protocol, pgp::Pgp, pgp::keyfile},
     verdict::{Covers, Layer, LayerKind, Signature, State, Why},
 };
@@ -80,7 +81,12 @@ fn open_with(mail: Vec<u8>, keys: &Memory, legacy: Legacy) -> Result<Opened> {
     let message = Message::parse(mail, &mut budget)?;
     let claim = Pgp.claim(message.root()).expect("a claim");
     let clock = FixedClock(now());
-    Pgp.open(message, &claim, Context { keys, clock: &clock, random: &SystemRandom, legacy }, &mut budget)
+    Pgp.open(
+        message,
+        &claim,
+        Context { keys, clock: &clock, random: &SystemRandom, legacy, revocation: Revocation::Soft },
+        &mut budget,
+    )
 }
 
 fn open(mail: Vec<u8>, keys: &Memory) -> Result<Opened> {
@@ -201,7 +207,7 @@ fn a_good_signature_says_who_and_what() {
     let (cert, _) = alice().generate().unwrap();
     let signature = judged(mail_by(&cert, builder()), &[&public(&cert)]);
     assert!(is_valid(&signature));
-    assert_eq!(signature.weakness, None);
+    assert_eq!(signature.reservation, None);
     assert_eq!(signature.covers, Covers::Whole);
     assert_eq!(signature.at, Some(signed_at()));
     assert_eq!(signature.algorithms, "ed25519-sha512");
@@ -402,11 +408,11 @@ fn weak_and_broken_digests_are_named() {
     let (cert, _) = alice().set_cipher_suite(CipherSuite::RSA2k).generate().unwrap();
     let sha1 = judged(mail_by(&cert, builder().set_hash_algo(HashAlgorithm::SHA1)), &[&cert]);
     assert!(is_valid(&sha1));
-    assert_eq!((sha1.strength, sha1.weakness), (Strength::Weak, Some(Why::WeakAlgorithm("sha1".to_owned()))));
+    assert_eq!((sha1.strength, sha1.reservation), (Strength::Weak, Some(Why::WeakAlgorithm("sha1".to_owned()))));
     assert_eq!(sha1.algorithms, "rsa2048-sha1");
     let md5 = judged(mail_by(&cert, builder().set_hash_algo(HashAlgorithm::MD5)), &[&cert]);
     assert!(is_valid(&md5));
-    assert_eq!((md5.strength, md5.weakness), (Strength::Broken, Some(Why::BrokenAlgorithm("md5".to_owned()))));
+    assert_eq!((md5.strength, md5.reservation), (Strength::Broken, Some(Why::BrokenAlgorithm("md5".to_owned()))));
 }
 
 #[test]
@@ -469,7 +475,10 @@ fn a_certificate_bound_with_sha1_is_weak() {
     let bound = Cert::from_packets(vec![Packet::from(key), name.into(), binding.into()].into_iter()).unwrap();
     let signature = judged(signed_mail(TEXT, &detached(builder(), primary)), &[&bound]);
     assert!(is_valid(&signature));
-    assert_eq!((signature.strength, signature.weakness), (Strength::Weak, Some(Why::WeakAlgorithm("sha1".to_owned()))));
+    assert_eq!(
+        (signature.strength, signature.reservation),
+        (Strength::Weak, Some(Why::WeakAlgorithm("sha1".to_owned())))
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use postseal::{
     engine::{Engine, Opening},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName},
     mail::Message,
+    pki::Revocation,
     protocol::{Context, Seal, Sealed, pgp::keyfile},
     store::{self, Home},
 };
@@ -140,7 +141,8 @@ impl Session {
 
     fn engine<'a>(&'a self, keys: &'a dyn Keys) -> Engine<'a> {
         let legacy = if self.common.legacy { Legacy::Admit } else { Legacy::Refuse };
-        let context = Context { keys, clock: self.clock(), random: &SystemRandom, legacy };
+        let context =
+            Context { keys, clock: self.clock(), random: &SystemRandom, legacy, revocation: Revocation::Soft };
         Engine::new(context, self.limits.clone())
     }
 

@@ -39,6 +39,18 @@ pub trait Keys: Send + Sync {
     /// An error of kind `NoKey` when it is here and cannot be unlocked.
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
 
+    /// The certificates at which paths may end, whatever their own dates and extensions say (RFC 5280, section 6.1.1 (d)).
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        let mut records = self.find(ProtocolName::Smime, &Want::All)?;
+        records.retain(|record| record.bindings.contains(&Binding::Anchor));
+        Ok(records)
+    }
+
+    /// CRLs (RFC 5280, section 5) and OCSP responses (RFC 6960), DER each, of any issuer: what the issuers say now.
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        Ok(Vec::new())
+    }
+
     /// Passwords to try on messages that are encrypted to one, in order.
     fn passwords(&self) -> Result<Vec<Secret>> {
         Ok(Vec::new())

@@ -86,6 +86,8 @@ impl fmt::Debug for Handle {
 pub enum Binding {
     /// The owner said so of this address (`key trust`).
     Address(Address),
+    /// The owner said that certificate paths may end here: a trust anchor (RFC 5280, section 6.1.1 (d)).
+    Anchor,
     /// The owner handed the certificate over for what it says of itself: every user ID of it that is valid at the time of use.
     UserIds,
 }
@@ -97,7 +99,9 @@ pub struct Record {
     pub protocol: ProtocolName,
     /// The primary key's fingerprint.
     pub fingerprint: Handle,
-    /// The fingerprints of all keys, the primary key's first.
+    /// The fingerprints of all keys, the primary key's first. Of an X.509 certificate everything by which a message or another
+    /// certificate may name it: the SHA-256 and SHA-1 fingerprints, the subject key identifier, and the SHA-256 of its issuer
+    /// and serial number and of its subject (`protocol/smime/record.rs`).
     pub handles: Vec<Handle>,
     /// Every mailbox the certificate claims, checked or not.
     pub claimed: Vec<Address>,
@@ -117,6 +121,7 @@ impl Record {
         for binding in &self.bindings {
             match binding {
                 Binding::Address(address) => believed.push(Authenticated(address.clone())),
+                Binding::Anchor => {}
                 Binding::UserIds => believed.extend(certified.iter().cloned().map(Authenticated)),
             }
         }
@@ -136,6 +141,12 @@ impl Record {
 pub struct Authenticated(Address);
 
 impl Authenticated {
+    /// Call it directly after a path from the certificate to a trust anchor was found valid (RFC 5280, section 6), with a mailbox
+    /// that the certificate names, and nowhere else: `tests/layers.rs` confines it.
+    pub(crate) fn assertion(address: Address) -> Self {
+        Authenticated(address)
+    }
+
     /// The mailbox.
     pub fn address(&self) -> &Address {
         &self.0

@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 pub mod pgp;
+pub mod smime;
 
 use std::{io::Write, time::SystemTime};
 
@@ -10,6 +11,7 @@ use crate::{
     crypto::{Hash, Legacy},
     keys::{Handle, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
+    pki::Revocation,
     verdict::Layer,
 };
 
@@ -24,6 +26,8 @@ pub struct Context<'a> {
     pub random: &'a dyn Random,
     /// Whether broken and obsolete forms are admitted for this run.
     pub legacy: Legacy,
+    /// How much must be known about whether certificates are revoked.
+    pub revocation: Revocation,
 }
 
 /// What the structure of a part says it is, before any key is asked.
@@ -46,9 +50,12 @@ impl Claim {
     /// `pgp signed`, for people.
     pub fn words(&self) -> String {
         let kind = match self.kind {
+            ClaimKind::Certificates => "certificates",
+            ClaimKind::Compressed => "compressed",
             ClaimKind::Encrypted => "encrypted",
             ClaimKind::Inline => "inline message",
             ClaimKind::InlineSigned => "inline signed",
+            ClaimKind::Opaque => "message",
             ClaimKind::Signed => "signed",
         };
         format!("{} {kind}", self.protocol.name())
@@ -58,13 +65,19 @@ impl Claim {
 /// What a claim says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimKind {
-    /// multipart/encrypted (RFC 3156, section 4).
+    /// application/pkcs7-mime that carries certificates and CRLs only (RFC 8551, section 3.8).
+    Certificates,
+    /// application/pkcs7-mime that is compressed (RFC 8551, section 3.6).
+    Compressed,
+    /// multipart/encrypted (RFC 3156, section 4); application/pkcs7-mime that is enveloped (RFC 8551, sections 3.3 and 3.4).
     Encrypted,
     /// Armour that holds an encrypted or an opaque signed message, in text or as an attachment.
     Inline,
     /// The cleartext signature framework (RFC 9580, section 7).
     InlineSigned,
-    /// multipart/signed (RFC 1847).
+    /// application/pkcs7-mime, or what stands for it, that does not say what it holds.
+    Opaque,
+    /// multipart/signed (RFC 1847); application/pkcs7-mime that is signed (RFC 8551, section 3.5.2).
     Signed,
 }
 
@@ -111,6 +124,10 @@ pub struct Seal {
     pub digest: Option<Hash>,
     /// The cipher by name (`aes256`, `3des`, ...), when the recipients' preferences are not to be used.
     pub cipher: Option<String>,
+    /// Whether encryption authenticates even where no recipient announced that he can read it.
+    pub aead: Aead,
+    /// How RSA keys sign and wrap, where the format leaves a choice.
+    pub padding: Padding,
     /// The signature's time, when it is not now.
     pub at: Option<SystemTime>,
 }
@@ -141,13 +158,35 @@ pub enum Recipient {
 pub enum Shape {
     /// As text in the body: cleartext signature (RFC 9580, section 7) or an armoured message.
     Inline,
-    /// As text in the body, signed and armoured, not readable without software.
-    InlineOpaque,
+    /// Signed so that nothing can be read without software: text in the body, signed and armoured; application/pkcs7-mime.
+    Opaque,
     /// The MIME form: multipart/signed, multipart/encrypted, and signed and encrypted in one (RFC 3156, section 6.2).
     #[default]
     Mime,
     /// multipart/signed within multipart/encrypted (RFC 3156, section 6.1).
     Nested,
+    /// Signed, encrypted, and signed again (RFC 2634, section 1.1).
+    Triple,
+}
+
+/// When encryption is authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Aead {
+    /// Whatever the recipients announced.
+    Always,
+    /// When every recipient announced that he can read it.
+    #[default]
+    Announced,
+}
+
+/// How RSA keys sign and wrap in CMS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// RSASSA-PKCS1-v1_5 and RSAES-PKCS1-v1_5: every reader knows them (RFC 8551, sections 2.2 and 2.3).
+    #[default]
+    Pkcs1,
+    /// RSASSA-PSS and RSAES-OAEP.
+    PssOaep,
 }
 
 /// What happens to the header of a sealed message.

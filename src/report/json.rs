@@ -116,7 +116,7 @@ fn layer_object(layer: &Layer, place: Place) -> LayerObject<'_> {
 fn signature_object(signature: &Signature) -> SignatureObject<'_> {
     let why = match &signature.state {
         State::Invalid(why) | State::Unknown(why) => Some(why),
-        State::Valid(_) => signature.weakness.as_ref(),
+        State::Valid(_) => signature.reservation.as_ref(),
     };
     SignatureObject {
         state: signature.state.name(),

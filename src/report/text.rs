@@ -105,7 +105,7 @@ fn signature_line(signature: &Signature) -> String {
     let (style, why) = match &signature.state {
         State::Invalid(why) => (BAD, Some(why)),
         State::Unknown(why) => (DOUBT, Some(why)),
-        State::Valid(_) if signature.strength < Strength::Strong => (DOUBT, signature.weakness.as_ref()),
+        State::Valid(_) if signature.strength < Strength::Strong => (DOUBT, signature.reservation.as_ref()),
         State::Valid(_) => (GOOD, None),
     };
     let reason = why.map(|why| format!(": {}", printable(&why.to_string()))).unwrap_or_default();

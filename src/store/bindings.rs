@@ -1,7 +1,7 @@
 //! What the owner of a home holds to be true of whose certificates are whose.
 //!
 //! Text: one line for each binding, its fields separated by tabs: fingerprint, address (or `*` for the user IDs of the
-//! certificate), origin, time (RFC 3339).
+//! certificate, `anchor` for a trust anchor), origin, time (RFC 3339).
 
 use std::time::SystemTime;
 
@@ -90,6 +90,7 @@ impl Line {
         let mut fields = line.split('\t');
         let fingerprint = Handle::parse(fields.next()?).ok()?;
         let binding = match fields.next()? {
+            ANCHOR => Binding::Anchor,
             USER_IDS => Binding::UserIds,
             address => Binding::Address(Address::parse(address).ok()?),
         };
@@ -101,6 +102,7 @@ impl Line {
     fn write(&self) -> String {
         let subject = match &self.binding {
             Binding::Address(address) => address.to_string(),
+            Binding::Anchor => ANCHOR.to_owned(),
             Binding::UserIds => USER_IDS.to_owned(),
         };
         format!("{}\t{subject}\t{}\t{}\n", self.fingerprint, self.origin.name(), rfc3339(self.at))
@@ -120,6 +122,7 @@ impl Origin {
     }
 }
 
+const ANCHOR: &str = "anchor";
 const USER_IDS: &str = "*";
 
 #[cfg(test)]

@@ -48,8 +48,9 @@ pub enum LayerKind {
 pub struct Signature {
     /// Whether it holds.
     pub state: State,
-    /// For a valid signature, what lowers its strength; for any other, nothing (the state says why).
-    pub weakness: Option<Why>,
+    /// For a valid signature, what keeps it from counting for more: a weak algorithm, or a certificate path that does not hold.
+    /// For any other, nothing (the state says why).
+    pub reservation: Option<Why>,
     /// The signing key's fingerprint, or the key ID that the signature names.
     pub signer: Option<String>,
     /// The mailboxes that a trust path ties to the signer.
@@ -128,6 +129,8 @@ pub enum Why {
     Mismatch,
     /// The signing key is not here.
     NoKey,
+    /// The certificate path to a trust anchor does not hold: which certificate, and which rule (RFC 5280, section 6).
+    Path(String),
     /// The signature has an end, and it is over.
     SignatureExpired,
     /// The signature says it was made later than now.
@@ -151,6 +154,7 @@ impl fmt::Display for Why {
             Why::Malformed(reason) => write!(f, "the signature is malformed: {reason}"),
             Why::Mismatch => f.write_str("the octets are not those that were signed"),
             Why::NoKey => f.write_str("the signing key is not here"),
+            Why::Path(reason) => f.write_str(reason),
             Why::SignatureExpired => f.write_str("the signature has expired"),
             Why::SignatureNotYetValid => f.write_str("the signature is dated in the future"),
             Why::UnknownAlgorithm(name) => write!(f, "unknown algorithm {name}"),

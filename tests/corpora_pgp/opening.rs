@@ -12,6 +12,7 @@ use postseal::{
     crypto::Legacy,
     keys::{Binding, Memory, Passphrases},
     mail::{Message, Part},
+    pki::Revocation,
     protocol::{Claim, Context, Protocol, pgp::Pgp, pgp::keyfile},
     verdict::{Layer, LayerKind, Signature, State},
 };
@@ -68,7 +69,7 @@ pub(crate) fn open(octets: Vec<u8>, keys: &Memory, now: SystemTime, legacy: Lega
     let limits = Limits { argon2_memory: 2 << 30, ..Limits::default() };
     let mut budget = Budget::new(limits);
     let clock = FixedClock(now);
-    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy };
+    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy, revocation: Revocation::Soft };
     let mut found = Found { layers: Vec::new(), errant: Vec::new(), errors: Vec::new() };
     let mut current = Message::parse(octets, &mut budget).unwrap();
     while let Some(claim) = whole(current.root()) {

@@ -14,6 +14,7 @@ use postseal::{
     crypto::{Hash, Legacy, SecretKey},
     keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
+    pki::Revocation,
     protocol::{
         Context, Described, Headers, Protocol, Recipient, Seal, Sealed, Shape, Signer,
         pgp::{
@@ -106,7 +107,7 @@ fn seal(keys: &dyn Keys, message: &str, how: &Seal, legacy: Legacy) -> Result<(V
     let message = Message::parse(message.as_bytes().to_vec(), &mut Budget::new(Limits::default())).unwrap();
     let clock = FixedClock(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
     let mut out = Vec::new();
-    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy };
+    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy, revocation: Revocation::Soft };
     match Pgp.seal(&message, how, context, &mut out) {
         Ok(sealed) => Ok((out, sealed)),
         Err(error) => {
@@ -303,7 +304,7 @@ fn inline_cleartext() {
 #[test]
 fn inline_opaque_and_inline_encrypted() {
     for world in worlds().iter() {
-        let message = world.sealed(TEXT, &Seal { shape: Shape::InlineOpaque, ..signed() });
+        let message = world.sealed(TEXT, &Seal { shape: Shape::Opaque, ..signed() });
         let run = world.gpg.run(&["--decrypt"], body(&message));
         assert!(run.status.contains("GOODSIG"), "{}", run.status);
         let content = TEXT.split_once("\n\n").unwrap().1.replace('\n', "\r\n");
@@ -492,7 +493,8 @@ fn ring(people: &[Described]) -> impl Keys + use<> {
 
 fn open(keys: &dyn Keys, message: Vec<u8>) -> (Vec<Layer>, Message) {
     let clock = FixedClock(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
-    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy: Legacy::Refuse };
+    let context =
+        Context { keys, clock: &clock, random: &SystemRandom, legacy: Legacy::Refuse, revocation: Revocation::Soft };
     let mut budget = Budget::new(Limits::default());
     let message = Message::parse(message, &mut budget).unwrap();
     let claim = Pgp.claim(message.root()).unwrap();

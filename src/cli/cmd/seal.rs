@@ -24,7 +24,7 @@ pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
     let shape = match (what.shaping.inline, what.opaque) {
         (false, false) => Shape::Mime,
         (true, false) => Shape::Inline,
-        (true, true) => Shape::InlineOpaque,
+        (true, true) => Shape::Opaque,
         (false, true) => {
             return Err(Error::usage("--opaque: OpenPGP has no opaque MIME form").with_hint("add --inline"));
         }

@@ -40,6 +40,9 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
         ClaimKind::Inline => inline_message(message, claim, context, budget),
         ClaimKind::InlineSigned => inline_signed(&message, claim, context, budget),
         ClaimKind::Signed => signed(&message, claim, context, budget),
+        ClaimKind::Certificates | ClaimKind::Compressed | ClaimKind::Opaque => {
+            Err(Error::malformed(claim.words(), "no form of OpenPGP"))
+        }
     }
 }
 

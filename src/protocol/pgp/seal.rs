@@ -31,14 +31,17 @@ use crate::{
 /// does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes fit to be signed, may.
 pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     let root = message.root();
-    if matches!(how.shape, Shape::Inline | Shape::InlineOpaque) {
+    if matches!(how.shape, Shape::Inline | Shape::Opaque) {
         inline::fits(root, how)?;
+    }
+    if how.shape == Shape::Triple {
+        return Err(Error::usage("triple wrapping: OpenPGP has no such form").with_hint("-f smime"));
     }
     let plan = Plan::new(root, how, context)?;
     let sealed = plan.sealed.clone();
     match how.shape {
-        Shape::Inline | Shape::InlineOpaque => inline::write(root, how.shape, plan, context, out)?,
-        Shape::Mime | Shape::Nested => write_mime(message, how, plan, context, out)?,
+        Shape::Inline | Shape::Opaque => inline::write(root, how.shape, plan, context, out)?,
+        Shape::Mime | Shape::Nested | Shape::Triple => write_mime(message, how, plan, context, out)?,
     }
     Ok(sealed)
 }

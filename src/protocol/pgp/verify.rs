@@ -53,7 +53,7 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
             Err(why) => State::Invalid(why),
         };
     if matches!(signature.state, State::Valid(_)) {
-        signature.weakness = match strength {
+        signature.reservation = match strength {
             Strength::Broken => Some(Why::BrokenAlgorithm(weakest)),
             Strength::Strong => None,
             Strength::Weak => Some(Why::WeakAlgorithm(weakest)),
@@ -70,7 +70,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
     };
     Signature {
         state,
-        weakness: None,
+        reservation: None,
         signer: None,
         authenticated: Vec::new(),
         covers,
@@ -203,7 +203,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
     let hash = suite::hash_name(packed.hash_algo());
     Signature {
         state: State::Unknown(Why::NoKey),
-        weakness: None,
+        reservation: None,
         signer,
         authenticated: Vec::new(),
         covers,

@@ -72,6 +72,7 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
 fn trusted(record: &Record) -> Vec<String> {
     let name = |binding: &Binding| match binding {
         Binding::Address(address) => Some(printable(&address.to_string())),
+        Binding::Anchor => Some("certificate paths (trust anchor)".to_owned()),
         Binding::UserIds => Some("its user IDs".to_owned()),
         _ => None,
     };
