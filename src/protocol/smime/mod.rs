@@ -1,5 +1,7 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod ber;
+
 use std::io::Write;
 
 use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
