@@ -361,7 +361,7 @@ impl Row {
             handles: self.handles(),
             claimed: self.claimed(),
             bindings: bindings.of(fingerprint),
-            bytes: bytes.to_vec(),
+            bytes: bytes.to_vec().into(),
             secrets: self.secrets(),
         }
     }

@@ -11,6 +11,7 @@ pub mod record;
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
 // record.rs     everything by which a certificate may be named
+mod ber;
 
 use std::io::Write;
 
