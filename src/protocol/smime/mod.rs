@@ -1,8 +1,11 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod ber;
 pub mod keyfile;
+mod pbe;
 mod pem_bundle;
 mod pieces;
+mod pkcs12;
 mod pkcs8;
 pub mod record;
 
@@ -10,8 +13,9 @@ pub mod record;
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
+// pkcs12.rs     private keys and certificates under a passphrase
+// pbe.rs        encryption under a passphrase
 // record.rs     everything by which a certificate may be named
-mod ber;
 
 use std::io::Write;
 
