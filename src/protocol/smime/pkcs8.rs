@@ -42,15 +42,21 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
     Ok(opened)
 }
 
-/// Whether a key of this algorithm is one that [`open`] can open; the name of the algorithm when it is not. `pkcs8` is a PrivateKeyInfo.
+/// The name of the algorithm of a key that [`open`] cannot open; `None` when it can. `pkcs8` is a PrivateKeyInfo.
 pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
-    let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm.oid;
-    let served = [RSA, RSA_PSS, RSA_OAEP, EC, ED25519, X25519, X448];
-    Ok((!served.contains(&algorithm)).then(|| match algorithm {
-        DSA => "dsa".to_owned(),
-        ED448 => "ed448".to_owned(),
-        other => other.to_string(),
-    }))
+    let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm;
+    Ok(match (algorithm.oid, algorithm.parameters) {
+        (RSA | RSA_PSS | RSA_OAEP | ED25519 | X25519 | X448, _) | (EC, None) => None,
+        (EC, Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
+            Ok(curve) if curve_of(curve).is_some() => None,
+            Ok(curve) => Some(format!("elliptic curve {curve}")),
+            // RFC 5480, section 2.1.1 wants a name.
+            Err(_) => Some("elliptic curve without a name".to_owned()),
+        },
+        (DSA, _) => Some("dsa".to_owned()),
+        (ED448, _) => Some("ed448".to_owned()),
+        (other, _) => Some(other.to_string()),
+    })
 }
 
 /// An RSAPrivateKey (RFC 8017, appendix A.1.2) as PKCS#8.
