@@ -27,7 +27,9 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
             None => None,
         },
         EC => match ec(&key, &public).map_err(unreadable)? {
-            Some((curve, scalar)) => SoftwareKey::elliptic(curve, &scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>),
+            Some((curve, scalar)) => {
+                SoftwareKey::elliptic(curve, &scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+            }
             None => None,
         },
         algorithm if algorithm != public.algorithm.oid => None,
