@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn a_frame_is_what_the_whole_would_be() {
         let content = vec![7; 200];
-        let frame = Frame::new(OCTET_STRING, content.len()).within(0xa0, &[], &[]).within(SEQUENCE, &[NULL], &[NULL, NULL]);
+        let frame =
+            Frame::new(OCTET_STRING, content.len()).within(0xa0, &[], &[]).within(SEQUENCE, &[NULL], &[NULL, NULL]);
         let framed = [frame.head, content.clone(), frame.tail].concat();
         assert_eq!(framed, sequence(&[NULL, &value(0xa0, &[&octet_string(&content)]), NULL, NULL]));
     }

@@ -6,7 +6,10 @@ use der::asn1::ObjectIdentifier;
 
 use super::{
     capabilities,
-    encode::{Frame, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of, unsigned, value},
+    encode::{
+        Frame, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of,
+        unsigned, value,
+    },
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
     sign::ID_DATA,
@@ -37,7 +40,8 @@ impl Readers {
             (None, Aead::Announced) => ContentCipher::Cbc(Cipher::Aes256),
         };
         cipher.admit(legacy)?;
-        let people = people.into_iter().map(|one| Reader::new(one, how.padding, cipher.key_length())).collect::<Result<_>>()?;
+        let people =
+            people.into_iter().map(|one| Reader::new(one, how.padding, cipher.key_length())).collect::<Result<_>>()?;
         Ok(Readers { people, passwords: how.passwords.clone(), cipher })
     }
 
@@ -142,7 +146,9 @@ impl ContentCipher {
         }
         if aead == Aead::Always {
             let cipher = authenticated(&format!("{wanted}gcm"));
-            return cipher.map(ContentCipher::Aead).ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
+            return cipher
+                .map(ContentCipher::Aead)
+                .ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
         }
         let cipher = Cipher::parse(wanted.strip_suffix("cbc").unwrap_or(&wanted))?;
         let cipher = ContentCipher::Cbc(cipher);

@@ -1,16 +1,34 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod capabilities;
+mod encode;
+mod encrypt;
 pub mod keyfile;
+mod mime;
 mod pem_bundle;
 mod pieces;
 mod pkcs8;
+mod plan;
+mod recipients;
 pub mod record;
+mod seal;
+mod select;
+mod sign;
 
 // keyfile.rs    key files: certificates and private keys put together, unlocked
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
 // record.rs     everything by which a certificate may be named
+// seal.rs       sign and encrypt: the shapes, as entities within entities
+// plan.rs       what is decided before the first octet: who signs, who reads
+// select.rs     which certificate an address means
+// sign.rs       SignedData over octets that stream by
+// encrypt.rs    EnvelopedData and AuthEnvelopedData around a ciphertext as it streams by
+// recipients.rs the content key wrapped for one reader
+// capabilities.rs  what we read, and what a certificate says that its owner reads
+// mime.rs       entities that are written as often as it takes, and their header fields
+// encode.rs     DER written
 
 use std::io::Write;
 
@@ -38,7 +56,7 @@ impl Protocol for Smime {
         todo!()
     }
 
-    fn seal(&self, _message: &Message, _how: &Seal, _context: Context<'_>, _out: &mut dyn Write) -> Result<Sealed> {
-        todo!()
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, context, out)
     }
 }

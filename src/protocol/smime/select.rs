@@ -157,7 +157,12 @@ fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> 
         match Certificate::parse(&record.bytes) {
             Err(error) => refused.push(format!("{} {error}", record.fingerprint)),
             Ok(certificate) => {
-                found.push(Candidate { records: vec![record], certificate, standing: Standing::Claiming, no_path: None });
+                found.push(Candidate {
+                    records: vec![record],
+                    certificate,
+                    standing: Standing::Claiming,
+                    no_path: None,
+                });
             }
         }
     }
@@ -194,7 +199,10 @@ fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy
         (Use::Encrypt, _) => return Err(format!("is of a key that cannot encrypt: {}", algorithm.name())),
     };
     if !certificate.allows(usage) {
-        return Err(format!("is not for {} mail (key usage)", if wanted == Use::Sign { "signing" } else { "encrypting" }));
+        return Err(format!(
+            "is not for {} mail (key usage)",
+            if wanted == Use::Sign { "signing" } else { "encrypting" }
+        ));
     }
     match algorithm.strength() {
         Strength::Strong => Ok(()),

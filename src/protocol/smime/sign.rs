@@ -12,7 +12,7 @@ use der::asn1::ObjectIdentifier;
 use super::{
     capabilities,
     encode::{
-        Frame, NULL, OCTET_STRING, SEQUENCE, algorithm, constructed, integer, octet_string, oid, sequence, set_of,
+        Frame, NULL, OCTET_STRING, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, sequence, set_of,
         tagged_set_of, time, unsigned, value,
     },
     mime::{Entity, measure, write_clear_signed, write_pkcs7},
@@ -20,12 +20,13 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    crypto::{Digester, Hash, KeyAlgorithm, Legacy, Scheme, Strength},
+    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
     pki::Certificate,
     protocol::{Padding, halves::output},
 };
 
 /// Everyone who signs, and how: all decided, nothing signed.
+#[derive(Clone)]
 pub(super) struct Signers {
     signers: Vec<Signing>,
     /// The certificates that readers will want, DER each.
@@ -91,9 +92,11 @@ impl Signers {
         let after = [tagged_set_of(constructed(0), self.certificates.clone()), set_of(infos)].concat();
         let frame = match content {
             Content::Detached => Frame::of(sequence(&[&oid(ID_DATA)])),
-            Content::Within(length) => {
-                Frame::new(OCTET_STRING, length).within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(ID_DATA)], &[])
-            }
+            Content::Within(length) => Frame::new(OCTET_STRING, length).within(constructed(0), &[], &[]).within(
+                SEQUENCE,
+                &[&oid(ID_DATA)],
+                &[],
+            ),
         };
         let frame = frame.within(SEQUENCE, &[&before], &[&after]).within(constructed(0), &[], &[]);
         Ok(frame.within(SEQUENCE, &[&oid(ID_SIGNED_DATA)], &[]))
@@ -164,9 +167,10 @@ enum Content {
 }
 
 /// One signer.
+#[derive(Clone)]
 struct Signing {
     certificate: Certificate,
-    secret: Arc<dyn crate::crypto::SecretKey>,
+    secret: Arc<dyn SecretKey>,
     hash: Hash,
     scheme: Scheme,
     /// AlgorithmIdentifiers.
@@ -181,7 +185,14 @@ impl Signing {
         let hash = digest(algorithm, asked, legacy)?;
         let padding = if is_for_pss_alone(&certificate) { Padding::PssOaep } else { padding };
         let (scheme, signature_algorithm) = scheme(algorithm, hash, padding)?;
-        Ok(Signing { certificate, secret, hash, scheme, digest_algorithm: digest_algorithm(hash)?, signature_algorithm })
+        Ok(Signing {
+            certificate,
+            secret,
+            hash,
+            scheme,
+            digest_algorithm: digest_algorithm(hash)?,
+            signature_algorithm,
+        })
     }
 
     /// SignerInfo (RFC 5652, section 5.3) over content of that digest.
@@ -192,10 +203,9 @@ impl Signing {
         let signed = if self.scheme == Scheme::EdDsa { signed } else { self.hash.digest(&signed) };
         let signature = self.secret.sign(self.scheme, &signed)?;
         let signature = if matches!(self.scheme, Scheme::Ecdsa(_)) { pair(&signature) } else { signature };
-        let name = sequence(&[self.certificate.issuer().der(), &integer(self.certificate.serial())]);
         Ok(sequence(&[
             &integer(&[1]),
-            &name,
+            &issuer_and_serial(&self.certificate),
             &self.digest_algorithm,
             &tagged_set_of(constructed(0), attributes),
             &self.signature_algorithm,
@@ -205,7 +215,7 @@ impl Signing {
 
     /// The signed attributes, Attribute each.
     fn attributes(&self, digest: &[u8], at: SystemTime) -> Vec<Vec<u8>> {
-        let attribute = |name, content: &[u8]| sequence(&[&oid(name), &value(super::encode::SET, &[content])]);
+        let attribute = |name, content: &[u8]| sequence(&[&oid(name), &value(SET, &[content])]);
         // ESSCertIDv2 with SHA-256, which is the default and left out (RFC 5035, section 4).
         let certificate = sequence(&[&octet_string(&self.certificate.fingerprint())]);
         // RFC 6211, section 2: the digest algorithm, and the signature algorithm under an implicit [1].
@@ -259,7 +269,6 @@ impl Write for Tee<'_> {
 
 /// The digest that fits the key, or the one asked for.
 fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash> {
-    use crate::crypto::Curve;
     // RFC 8419, section 3.1: with signed attributes, Ed25519 goes with SHA-512 alone.
     if key == KeyAlgorithm::Ed25519 {
         return match asked {
@@ -305,9 +314,14 @@ pub(super) fn hash_and_mask(hash: Hash) -> Result<[Vec<u8>; 2]> {
     Ok([value(constructed(0), &[&hash]), value(constructed(1), &[&algorithm(MGF1, &hash)])])
 }
 
+/// IssuerAndSerialNumber (RFC 5652, section 10.2.4), both as the certificate has them.
+pub(super) fn issuer_and_serial(certificate: &Certificate) -> Vec<u8> {
+    sequence(&[certificate.issuer().der(), &integer(certificate.serial())])
+}
+
 /// Whether the certificate says that its RSA key makes PSS signatures alone (RFC 4055, section 1.2).
 fn is_for_pss_alone(certificate: &Certificate) -> bool {
-    super::capabilities::key_identifier(certificate) == Some(RSASSA_PSS)
+    capabilities::key_identifier(certificate) == Some(RSASSA_PSS)
 }
 
 /// `r || s` as ECDSA-Sig-Value (RFC 5753, section 7.2).
