@@ -7,8 +7,8 @@ use der::asn1::ObjectIdentifier;
 use super::{
     capabilities,
     encode::{
-        Frame, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of,
-        unsigned, value,
+        Frame, SEQUENCE, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of,
+        unsigned,
     },
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
