@@ -137,8 +137,8 @@ impl Derivation {
         let bits = u32::try_from(length * 8).unwrap_or_default().to_be_bytes();
         let info = sequence(&[wrap, &value(constructed(2), &[&octet_string(&bits)])]);
         match self {
-            Derivation::Hkdf(hash) => crypto::hkdf(hash, shared, &info, length),
-            Derivation::X963(hash) => crypto::x963_kdf(hash, shared, &info, length),
+            Derivation::Hkdf(hash) => crypto::hkdf(hash, &[], shared, &info, length),
+            Derivation::X963(hash) => Ok(crypto::x963_kdf(hash, shared, &info, length)),
         }
     }
 
