@@ -97,6 +97,11 @@ impl Frame {
         Frame { head: octets, tail: Vec::new(), content: 0 }
     }
 
+    /// All of it, when there is no content in between.
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        [self.head, self.tail].concat()
+    }
+
     /// The same within a value of the tag, with what stands before and after it there.
     pub(super) fn within(self, tag: u8, before: &[&[u8]], after: &[&[u8]]) -> Self {
         let Frame { head: inner, mut tail, content } = self;

@@ -7,8 +7,7 @@ use der::asn1::ObjectIdentifier;
 use super::{
     capabilities,
     encode::{
-        Frame, SEQUENCE, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of,
-        unsigned,
+        Frame, SEQUENCE, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of, unsigned,
     },
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},

@@ -127,7 +127,7 @@ impl Entity for ClearSigned<'_> {
             }
             let mut tee = Tee { digests: self.signers.digests(), to };
             self.content.write(&mut tee)?;
-            let made = self.signers.signed_data(tee.digests, Content::Detached)?.head;
+            let made = self.signers.signed_data(tee.digests, Content::Detached)?.into_octets();
             Ok(self.signature.get_or_init(|| made).clone())
         })
     }
