@@ -53,7 +53,7 @@ impl Reader {
         let oaep = padding == Padding::PssOaep || key_identifier(&certificate) == Some(RSAES_OAEP);
         let derivation = match key {
             KeyAlgorithm::Rsa(_) if oaep => {
-                return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaOaep(Hash::Sha256)) });
+                return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256 }) });
             }
             KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaPkcs1) }),
             // RFC 8418, section 2.2.
@@ -93,7 +93,7 @@ impl Reader {
     /// KeyTransRecipientInfo (RFC 5652, section 6.2.1).
     fn transported(&self, padding: Unwrap, key: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
         let identifier = match padding {
-            Unwrap::RsaOaep(hash) => {
+            Unwrap::RsaOaep { hash, .. } => {
                 algorithm(RSAES_OAEP, &sequence(&hash_and_mask(hash)?.each_ref().map(Vec::as_slice)))
             }
             _ => algorithm(RSA_ENCRYPTION, NULL),

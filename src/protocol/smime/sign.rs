@@ -293,7 +293,7 @@ fn scheme(key: KeyAlgorithm, hash: Hash, padding: Padding) -> Result<(Scheme, Ve
     Ok(match (key, padding) {
         // RFC 3370, section 3.2: the key's own identifier, which every reader knows, with NULL.
         (KeyAlgorithm::Rsa(_), Padding::Pkcs1) => (Scheme::RsaPkcs1(hash), algorithm(RSA_ENCRYPTION, NULL)),
-        (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::RsaPss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
+        (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::pss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
         (KeyAlgorithm::Ecdsa(_), _) => (Scheme::Ecdsa(hash), algorithm(ecdsa_with(hash)?, &[])),
         (KeyAlgorithm::Ed25519, _) => (Scheme::EdDsa, algorithm(ED25519, &[])),
         _ => return Err(key.refuses("sign S/MIME messages")),
