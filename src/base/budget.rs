@@ -25,6 +25,10 @@ pub struct Limits {
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
+    /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
+    pub asn1_depth: usize,
+    /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
+    pub asn1_elements: usize,
 }
 
 impl Default for Limits {
@@ -40,6 +44,8 @@ impl Default for Limits {
             signatures: 32,
             session_keys: 1_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
+            asn1_depth: 64,
+            asn1_elements: 250_000,
         }
     }
 }
@@ -104,6 +110,16 @@ impl Budget {
     /// Refuses more encrypted session keys in one layer than the limit.
     pub fn session_keys(&self, count: usize) -> Result<()> {
         within(count, self.limits.session_keys, "layer", "encrypted session keys")
+    }
+
+    /// Refuses ASN.1 that nests deeper than the limit; `depth` counts from 1.
+    pub fn asn1_depth(&self, depth: usize) -> Result<()> {
+        within(depth, self.limits.asn1_depth, "asn.1", "elements within one another")
+    }
+
+    /// Refuses a structure of more ASN.1 elements than the limit.
+    pub fn asn1_elements(&self, count: usize) -> Result<()> {
+        within(count, self.limits.asn1_elements, "asn.1", "elements")
     }
 }
 

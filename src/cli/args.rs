@@ -171,6 +171,9 @@ pub(crate) struct Encrypt {
 /// Decrypt a message, or the message/partial pieces of one.
 #[derive(Args, Debug)]
 pub(crate) struct Decrypt {
+    /// Open encrypted parts and blocks that stand beside other text too, each in its place; the verdict says nothing of who wrote them
+    #[arg(long)]
+    pub(crate) parts: bool,
     /// The verdict as one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -230,6 +233,8 @@ pub(crate) struct Canon {
 pub(crate) enum Form {
     /// The MIME part that PGP/MIME signs: 7-bit, CRLF, no trailing white space (RFC 3156)
     Pgp,
+    /// The MIME part that S/MIME signs: the same, so that no relay changes it (RFC 8551, section 3.1)
+    Smime,
 }
 
 /// Digests.

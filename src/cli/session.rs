@@ -11,7 +11,7 @@ use std::{
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     crypto::Legacy,
-    engine::{Engine, Opening},
+    engine::{Engine, OpenedParts, Opening},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName},
     mail::Message,
     pki::Revocation,
@@ -64,6 +64,12 @@ impl Session {
     /// Opens and judges.
     pub(crate) fn open(&self, message: Message) -> Result<Opening> {
         self.engine(self.keys()?).open(message)
+    }
+
+    /// Opens the encrypted parts of a message in their places.
+    pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
+        let message = Message::parse(octets, &mut self.budget())?;
+        self.engine(self.keys()?).open_parts(&message)
     }
 
     /// Seals.

@@ -3,10 +3,12 @@
 mod inspect;
 mod lines;
 mod open;
+mod parts;
 mod seal;
 mod written;
 
 pub use open::Opening;
+pub use parts::OpenedParts;
 
 use crate::{
     base::{Budget, Limits},

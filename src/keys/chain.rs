@@ -103,14 +103,14 @@ mod tests {
             fingerprint,
             claimed: Vec::new(),
             bindings: Vec::new(),
-            bytes: bytes.to_vec(),
+            bytes: bytes.to_vec().into(),
             secrets: Vec::new(),
         }
     }
 
     fn concatenated(old: &Record, new: &Record) -> Result<Record> {
         let mut both = old.clone();
-        both.bytes.extend_from_slice(&new.bytes);
+        both.bytes = [&*old.bytes, &*new.bytes].concat().into();
         Ok(both)
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let sources: Vec<Arc<dyn Keys>> =
             vec![Arc::new(holding(&[(A, b"1")])), Arc::new(holding(&[(B, b"2"), (A, b"3")]))];
         let found = Chain::new(sources, concatenated).find(ProtocolName::Pgp, &Want::All).unwrap();
-        let bytes: Vec<&[u8]> = found.iter().map(|record| record.bytes.as_slice()).collect();
+        let bytes: Vec<&[u8]> = found.iter().map(|record| &*record.bytes).collect();
         assert_eq!(bytes, [b"13".as_slice(), b"2".as_slice()]);
     }
 

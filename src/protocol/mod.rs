@@ -90,6 +90,17 @@ pub struct Opened {
     pub layers: Vec<Layer>,
     /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
     pub payload: Message,
+    /// The text around an inline block, when there is some.
+    pub beside: Option<Beside>,
+}
+
+/// The decoded text around an inline block.
+#[derive(Debug)]
+pub struct Beside {
+    /// Up to the block's first line.
+    pub before: Vec<u8>,
+    /// After the block's last line.
+    pub after: Vec<u8>,
 }
 
 /// One of pgp, smime and pem.

@@ -152,7 +152,7 @@ mod tests {
             handles: vec![fingerprint.clone()],
             claimed: addresses.iter().map(|text| Address::parse(text).unwrap()).collect(),
             bindings: Vec::new(),
-            bytes: Vec::new(),
+            bytes: Vec::new().into(),
             secrets: vec![fingerprint.clone()],
             fingerprint,
         }

@@ -223,7 +223,7 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
         handles: cert.keys().map(|key| handle(&key.key().fingerprint())).collect(),
         claimed,
         bindings: Vec::new(),
-        bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?,
+        bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?.into(),
         secrets,
         fingerprint,
     };

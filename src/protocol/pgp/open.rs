@@ -17,7 +17,7 @@ use crate::{
         Message, Part, Span,
         armor::{Label, pgp_blocks},
     },
-    protocol::{Claim, ClaimKind, Context, Opened},
+    protocol::{Beside, Claim, ClaimKind, Context, Opened},
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
 
@@ -63,7 +63,7 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
     };
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside: None })
 }
 
 /// multipart/encrypted (RFC 3156, section 4), whole or mangled.
@@ -80,7 +80,7 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
     };
     let unpacked = unpack(octets, context, budget)?.1;
     let layers = layers(&unpacked, claim.span, covers, context)?;
-    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)? })
+    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, beside: None })
 }
 
 /// The cleartext framework (RFC 9580, section 7) in a text body.
@@ -95,7 +95,8 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload })
+    let beside = beside(covers, &decoded, block.span);
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside })
 }
 
 /// An armoured or binary message in a text body or an attachment.
@@ -107,6 +108,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let outer = content.parameter("charset").map(str::to_owned);
     let decoded = root.decoded();
     let span = block(&decoded).map_or(Span { start: 0, end: decoded.len() }, |block| block.span);
+    let beside = beside(covers, &decoded, span);
     let octets = match decoded {
         Cow::Owned(octets) => octets.get(span.start..span.end).unwrap_or_default().to_vec(),
         Cow::Borrowed(_) => {
@@ -118,7 +120,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let layers = layers(&unpacked, claim.span, covers, context)?;
     let literal = unpacked.literal;
     if mime {
-        return Ok(Opened { layers, payload: entity(literal.octets, budget)? });
+        return Ok(Opened { layers, payload: entity(literal.octets, budget)?, beside });
     }
     let payload = if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
@@ -127,7 +129,14 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     } else {
         file_message(name.as_deref(), literal.octets)
     };
-    Ok(Opened { layers, payload: Message::parse(payload, budget)? })
+    Ok(Opened { layers, payload: Message::parse(payload, budget)?, beside })
+}
+
+/// What stands around a block that is not all of the text.
+fn beside(covers: Covers, decoded: &[u8], block: Span) -> Option<Beside> {
+    let piece = |octets: Option<&[u8]>| octets.unwrap_or_default().to_vec();
+    (covers == Covers::Part)
+        .then(|| Beside { before: piece(decoded.get(..block.start)), after: piece(decoded.get(block.end..)) })
 }
 
 /// The octets of `message` at `span`, in its own memory when nobody else holds it, so that a large one is never there twice.

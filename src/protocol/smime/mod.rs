@@ -29,6 +29,7 @@ mod sign;
 // capabilities.rs  what we read, and what a certificate says that its owner reads
 // mime.rs       entities that are written as often as it takes, and their header fields
 // encode.rs     DER written
+mod ber;
 
 use std::io::Write;
 

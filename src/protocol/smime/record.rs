@@ -21,7 +21,7 @@ pub fn record(certificate: &Certificate) -> Record {
         handles,
         claimed: certificate.mailboxes(),
         bindings: Vec::new(),
-        bytes: certificate.der().to_vec(),
+        bytes: certificate.der().to_vec().into(),
         secrets: Vec::new(),
     }
 }
