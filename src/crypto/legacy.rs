@@ -40,7 +40,7 @@ impl LegacyRsa {
         match scheme {
             Scheme::RsaPkcs1(hash) => self.0.sign(pkcs1(hash), digest).ok(),
             Scheme::RsaPss { hash, mgf, salt } => {
-                let encoded = pss_encode(hash, mgf, salt, digest, self.0.n().bits_vartime() as usize - 1)?;
+                let encoded = pss_encode(hash, mgf, salt, digest, self.0.n().bit_width_vartime() as usize - 1)?;
                 Some(self.power(&encoded)?.to_vec())
             }
             _ => None,

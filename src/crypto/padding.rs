@@ -143,7 +143,7 @@ mod tests {
                 let message = vec![1; length];
                 let mut encoded = oaep_encode(hash, mgf, &message, 128).unwrap();
                 assert_eq!(oaep_decode(hash, mgf, encoded.clone()), Some(Secret::new(message)));
-                assert_eq!(oaep_decode(mgf, hash, encoded.clone()), None);
+                assert!(hash == mgf || oaep_decode(mgf, hash, encoded.clone()).is_none());
                 for at in 0..encoded.len() {
                     encoded[at] ^= 1;
                     assert_eq!(oaep_decode(hash, mgf, encoded.clone()), None, "{at}");
