@@ -5,8 +5,12 @@ mod encode;
 mod encrypt;
 pub mod keyfile;
 mod mime;
+mod ber;
+pub mod keyfile;
+mod pbe;
 mod pem_bundle;
 mod pieces;
+mod pkcs12;
 mod pkcs8;
 mod plan;
 mod recipients;
@@ -19,6 +23,8 @@ mod sign;
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
+// pkcs12.rs     private keys and certificates under a passphrase
+// pbe.rs        encryption under a passphrase
 // record.rs     everything by which a certificate may be named
 // seal.rs       sign and encrypt: the shapes, as entities within entities
 // plan.rs       what is decided before the first octet: who signs, who reads
