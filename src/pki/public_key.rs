@@ -321,7 +321,7 @@ impl SignatureAlgorithm {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
             (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) && pss.hash == pss.mgf1 => {
-                verify(crypto, Scheme::RsaPss(pss.hash), digest, signature)
+                verify(crypto, Scheme::pss(pss.hash), digest, signature)
             }
             _ => Err(Unverified::Algorithm),
         }

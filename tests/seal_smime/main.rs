@@ -138,13 +138,9 @@ fn every_signature_is_good_to_openssl() {
         return;
     }
     let keys = everybody();
-    for (person, micalg) in [
-        ("alice", "sha-256"),
-        ("carol", "sha-256"),
-        ("dave", "sha-384"),
-        ("erin", "sha-512"),
-        ("grace", "sha-256"),
-    ] {
+    for (person, micalg) in
+        [("alice", "sha-256"), ("carol", "sha-256"), ("dave", "sha-384"), ("erin", "sha-512"), ("grace", "sha-256")]
+    {
         for (shape, padding) in
             [(Shape::Mime, Padding::Pkcs1), (Shape::Opaque, Padding::Pkcs1), (Shape::Mime, Padding::PssOaep)]
         {

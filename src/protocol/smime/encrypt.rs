@@ -46,7 +46,7 @@ impl Readers {
 
     /// RecipientInfos that wrap `key` for everyone.
     fn infos(&self, key: &Secret, random: &dyn Random) -> Result<Vec<Vec<u8>>> {
-        let people = self.people.iter().map(|reader| reader.info(key, random));
+        let people = self.people.iter().map(|reader| reader.info(key));
         let passwords = self.passwords.iter().map(|password| password_info(password, key, random));
         people.chain(passwords).collect()
     }

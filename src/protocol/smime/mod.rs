@@ -1,12 +1,11 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod ber;
 mod capabilities;
 mod encode;
 mod encrypt;
 pub mod keyfile;
 mod mime;
-mod ber;
-pub mod keyfile;
 mod pbe;
 mod pem_bundle;
 mod pieces;
@@ -35,7 +34,6 @@ mod sign;
 // capabilities.rs  what we read, and what a certificate says that its owner reads
 // mime.rs       entities that are written as often as it takes, and their header fields
 // encode.rs     DER written
-mod ber;
 
 use std::io::Write;
 

@@ -53,7 +53,10 @@ impl Reader {
         let oaep = padding == Padding::PssOaep || key_identifier(&certificate) == Some(RSAES_OAEP);
         let derivation = match key {
             KeyAlgorithm::Rsa(_) if oaep => {
-                return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256 }) });
+                return Ok(Reader {
+                    certificate,
+                    way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256 }),
+                });
             }
             KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaPkcs1) }),
             // RFC 8418, section 2.2.
@@ -83,30 +86,33 @@ impl Reader {
     }
 
     /// RecipientInfo with `key` wrapped.
-    pub(super) fn info(&self, key: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+    pub(super) fn info(&self, key: &Secret) -> Result<Vec<u8>> {
         match self.way {
-            Way::Agreement(agreement) => self.agreed(agreement, key, random),
-            Way::Transport(padding) => self.transported(padding, key, random),
+            Way::Agreement(agreement) => self.agreed(agreement, key),
+            Way::Transport(padding) => self.transported(padding, key),
         }
     }
 
     /// KeyTransRecipientInfo (RFC 5652, section 6.2.1).
-    fn transported(&self, padding: Unwrap, key: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+    fn transported(&self, padding: Unwrap, key: &Secret) -> Result<Vec<u8>> {
         let identifier = match padding {
             Unwrap::RsaOaep { hash, .. } => {
                 algorithm(RSAES_OAEP, &sequence(&hash_and_mask(hash)?.each_ref().map(Vec::as_slice)))
             }
             _ => algorithm(RSA_ENCRYPTION, NULL),
         };
-        let wrapped = shim::rsa_encrypt(self.certificate.public_key().as_crypto()?, padding, key, random)?;
+        let crypto::PublicKey::Rsa { n, e } = self.certificate.public_key().as_crypto()? else {
+            return Err(self.certificate.public_key().algorithm().refuses("be encrypted to"));
+        };
+        let wrapped = crypto::encrypt_to_rsa(n, e, padding, key)?;
         Ok(sequence(&[&integer(&[0]), &issuer_and_serial(&self.certificate), &identifier, &octet_string(&wrapped)]))
     }
 
     /// KeyAgreeRecipientInfo (RFC 5652, section 6.2.2; RFC 5753, section 3.1.1) with one reader.
-    fn agreed(&self, agreement: Agreement, key: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+    fn agreed(&self, agreement: Agreement, key: &Secret) -> Result<Vec<u8>> {
         let Agreement { key: kind, derivation, length } = agreement;
         let peer = self.certificate.public_key().agreement().ok_or_else(|| kind.refuses("be encrypted to"))?;
-        let (own, shared) = shim::ephemeral(kind, peer, random)?;
+        let (own, shared) = crypto::agree_ephemeral(kind, peer)?;
         let wrap = algorithm(if length == 16 { AES128_WRAP } else { AES256_WRAP }, &[]);
         let derived = derivation.derive(&shared, &wrap, length)?;
         let wrapped = KeyWrap::Aes.wrap(&derived, key)?;
@@ -190,12 +196,3 @@ const AES256_CBC: ObjectIdentifier = named("2.16.840.1.101.3.4.1.42");
 const PWRI_KEK: ObjectIdentifier = named("1.2.840.113549.1.9.16.3.9");
 const PBKDF2: ObjectIdentifier = named("1.2.840.113549.1.5.12");
 const HMAC_SHA256: ObjectIdentifier = named("1.2.840.113549.2.9");
-mod shim {
-    use super::*;
-    pub(super) fn rsa_encrypt(_: crypto::PublicKey<'_>, _: Unwrap, _: &Secret, _: &dyn Random) -> Result<Vec<u8>> {
-        Err(Error::unavailable("shim"))
-    }
-    pub(super) fn ephemeral(_: KeyAlgorithm, _: &[u8], _: &dyn Random) -> Result<(Vec<u8>, Secret)> {
-        Err(Error::unavailable("shim"))
-    }
-}

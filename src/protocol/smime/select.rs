@@ -106,7 +106,7 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
                 .with_hint("give the whole fingerprint"));
         }
     };
-    let certificate = Certificate::parse(&record.bytes)?;
+    let certificate = record::certificate(record)?;
     let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", record.fingerprint));
     usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why))?;
     let secret = context.keys.secret(record, &record.fingerprint)?;
@@ -150,12 +150,12 @@ impl Candidate {
 fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> Result<Vec<Candidate>> {
     let mut found: Vec<Candidate> = Vec::new();
     for record in keys.find(ProtocolName::Smime, &Want::Address(address))? {
-        if let Some(other) = found.iter_mut().find(|other| other.certificate.der() == record.bytes) {
+        if let Some(other) = found.iter_mut().find(|other| other.certificate.der() == &*record.bytes) {
             other.records.push(record);
             continue;
         }
-        match Certificate::parse(&record.bytes) {
-            Err(error) => refused.push(format!("{} {error}", record.fingerprint)),
+        match record::certificate(&record) {
+            Err(error) => refused.push(error.to_string()),
             Ok(certificate) => {
                 found.push(Candidate {
                     records: vec![record],
@@ -220,7 +220,7 @@ enum Path {
 
 fn vouched(certificate: &Certificate, at: SystemTime, context: Context<'_>) -> Result<Path> {
     let parse = |records: Vec<Arc<Record>>| -> Vec<Certificate> {
-        records.iter().filter_map(|record| Certificate::parse(&record.bytes).ok()).collect()
+        records.iter().filter_map(|record| Some(Certificate::clone(&*record::certificate(record).ok()?))).collect()
     };
     let anchors = parse(context.keys.anchors()?);
     let revocations = context.keys.revocations()?;
@@ -251,7 +251,7 @@ fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
             continue;
         }
         for record in keys.find(ProtocolName::Smime, &Want::Handle(&name))? {
-            let Ok(certificate) = Certificate::parse(&record.bytes) else { continue };
+            let Ok(certificate) = record::certificate(&record) else { continue };
             if found.iter().all(|other| other.der() != certificate.der()) {
                 names.push(record::subject(certificate.issuer()));
                 found.push(certificate);
