@@ -227,3 +227,12 @@ pub struct Described {
     /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form; `None` when public only.
     pub secret: Option<crate::base::Secret>,
 }
+
+/// What key files hold.
+#[derive(Debug, Default)]
+pub struct KeyFile {
+    /// In the order of the files.
+    pub found: Vec<Described>,
+    /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
+    pub skipped: Vec<String>,
+}
