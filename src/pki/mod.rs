@@ -2,13 +2,18 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod cert;
+mod extensions;
+mod general_name;
 mod name;
 mod path;
 mod public_key;
 mod revocation;
+pub(crate) mod time;
+pub(crate) mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
 pub use path::{Path, Policies, Purpose, Question, Refusal, Require, validate};
+pub(crate) use public_key::hash_algorithm;
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub use revocation::Revocation;
