@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::ber;
 use crate::{
-    base::{Budget, Error, Result},
+    base::{Budget, Result},
     crypto::Hash,
     pki::{
         Certificate, hash_algorithm, time,

@@ -24,7 +24,11 @@ pub(super) struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     /// From the certificates, CRLs and OCSP responses of a message.
-    pub(super) fn new(certificates: &[Certificate], revocations: &[&'a [u8]], context: Context<'a>) -> Result<Chain<'a>> {
+    pub(super) fn new(
+        certificates: &[Certificate],
+        revocations: &[&'a [u8]],
+        context: Context<'a>,
+    ) -> Result<Chain<'a>> {
         let mut anchors = Vec::new();
         for record in context.keys.anchors()? {
             // An anchor that cannot be read is one that no path ends at.
@@ -47,7 +51,8 @@ impl<'a> Chain<'a> {
         budget: &mut Budget,
     ) -> Result<std::result::Result<Path, Refusal>> {
         self.complete(leaf, budget)?;
-        let revocations: Vec<&[u8]> = self.enclosed.iter().copied().chain(self.revocations.iter().map(AsRef::as_ref)).collect();
+        let revocations: Vec<&[u8]> =
+            self.enclosed.iter().copied().chain(self.revocations.iter().map(AsRef::as_ref)).collect();
         let question = Question {
             at: self.context.clock.now(),
             anchors: &self.anchors,

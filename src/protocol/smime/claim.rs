@@ -123,8 +123,14 @@ mod tests {
             ("application/pkcs7-mime; smime-type=x-new", Some(ClaimKind::Opaque)),
             ("application/pkcs7-mime", Some(ClaimKind::Opaque)),
             ("application/octet-stream; name=\"SMIME.P7M\"", Some(ClaimKind::Opaque)),
-            ("application/octet-stream\nContent-Disposition: attachment; filename=smime.p7z", Some(ClaimKind::Compressed)),
-            ("application/octet-stream\nContent-Disposition: attachment; filename=a.p7c", Some(ClaimKind::Certificates)),
+            (
+                "application/octet-stream\nContent-Disposition: attachment; filename=smime.p7z",
+                Some(ClaimKind::Compressed),
+            ),
+            (
+                "application/octet-stream\nContent-Disposition: attachment; filename=a.p7c",
+                Some(ClaimKind::Certificates),
+            ),
             ("application/octet-stream; name=a.pdf", None),
             ("application/pkcs7-signature; name=smime.p7s", None),
             ("text/plain; name=smime.p7m", None),
@@ -159,7 +165,8 @@ mod tests {
         let tnef = |body: &str| format!("Content-Type: application/ms-tnef; name=winmail.dat\n\n{body}\n");
         assert_eq!(claimed(&tnef("x\u{9f}>\"IPM.Note.SMIME.MultipartSigned\0")), Some(ClaimKind::Opaque));
         assert_eq!(claimed(&tnef("x\u{9f}>\"IPM.Microsoft Mail.Note\0")), None);
-        let beside = format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n\n--b\n{}--b--\n", tnef("IPM.Note.SMIME"));
+        let beside =
+            format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n\n--b\n{}--b--\n", tnef("IPM.Note.SMIME"));
         assert_eq!(claimed(&beside), Some(ClaimKind::Opaque));
     }
 }

@@ -51,6 +51,10 @@ impl<'a> SignedData<'a> {
         fields.expect(SET)?;
         let mut encapsulated = fields.sequence()?;
         let content_type = encapsulated.expect(OID)?.value;
+        // PKCS #7 v1.5 let it be anything; signatures over what is no octet string are not those of mail.
+        if let Some(content) = encapsulated.optional(constructed(0))? {
+            content.reader().expect(OCTET_STRING)?;
+        }
         Self::tail(fields, content_type, budget)
     }
 

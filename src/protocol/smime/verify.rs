@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     chain::{self, Chain},
-    content::{Content, Reading},
+    content::{Content, Reading, Shape},
     record,
     signed::{SignedData, SignerId, SignerInfo},
 };
@@ -17,8 +17,30 @@ use crate::{
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
-/// Judges `signer`, one of `signed`, over `content`. Errors only when the keys cannot be asked, or the Budget is spent.
-pub(super) fn judge(
+/// Judges every signature over `octets`. Errors only when the keys cannot be asked, or the Budget is spent.
+pub(super) fn judged(
+    signed: &SignedData<'_>,
+    octets: &[u8],
+    shape: Shape,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Signature>> {
+    if signed.signers.is_empty() {
+        return Ok(vec![unreadable(Why::Malformed("nobody signed it".to_owned()))]);
+    }
+    let mut content = Content::new(octets, shape, hashes(signed));
+    let mut chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
+    let mut signatures = Vec::with_capacity(signed.signers.len());
+    for signer in &signed.signers {
+        signatures.push(match signer {
+            Ok(signer) => judge(signer, signed, &mut content, &mut chain, context, budget)?,
+            Err(why) => unreadable(why.clone()),
+        });
+    }
+    Ok(signatures)
+}
+
+fn judge(
     signer: &SignerInfo<'_>,
     signed: &SignedData<'_>,
     content: &mut Content<'_>,
@@ -97,7 +119,7 @@ pub(super) fn unreadable(why: Why) -> Signature {
 }
 
 /// The hash functions that the content has to be hashed with for these signers.
-pub(super) fn hashes(signed: &SignedData<'_>) -> Vec<Hash> {
+fn hashes(signed: &SignedData<'_>) -> Vec<Hash> {
     let mut hashes: Vec<Hash> = Vec::new();
     for signer in signed.signers.iter().flatten() {
         let digest = hash_algorithm(signer.digest_algorithm).ok();
