@@ -25,6 +25,9 @@ pub struct Limits {
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
+    /// Iterations of one key derivation from a passphrase. Source: DESIGN 8; ten times what OWASP asks for PBKDF2 and 5,000 times what `openssl
+    /// pkcs12` writes.
+    pub kdf_iterations: u32,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
     pub asn1_depth: usize,
     /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
@@ -46,6 +49,7 @@ impl Default for Limits {
             signatures: 32,
             session_keys: 1_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
+            kdf_iterations: 10_000_000,
             asn1_depth: 64,
             asn1_elements: 250_000,
             certificates: 64,

@@ -7,8 +7,12 @@ mod claim;
 mod content;
 pub mod keyfile;
 mod open;
+mod ber;
+pub mod keyfile;
+mod pbe;
 mod pem_bundle;
 mod pieces;
+mod pkcs12;
 mod pkcs8;
 pub mod record;
 mod signed;
@@ -26,6 +30,8 @@ mod verify;
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
+// pkcs12.rs     private keys and certificates under a passphrase
+// pbe.rs        encryption under a passphrase
 // record.rs     everything by which a certificate may be named
 
 use std::io::Write;
