@@ -6,9 +6,7 @@ use der::asn1::ObjectIdentifier;
 
 use super::{
     capabilities,
-    encode::{
-        Frame, SEQUENCE, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of, unsigned,
-    },
+    encode::{Frame, algorithm, integer, octet_string, oid, sequence, set_of, unsigned},
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
     sign::ID_DATA,
@@ -16,7 +14,10 @@ use super::{
 use crate::{
     base::{Error, Random, Result, Secret},
     crypto::{self, CbcWriter, Cipher, Legacy, Strength},
-    pki::Certificate,
+    pki::{
+        Certificate,
+        tlv::{SEQUENCE, constructed, primitive},
+    },
     protocol::{Aead, Seal, halves::output},
 };
 

@@ -2,17 +2,15 @@
 
 mod attributes;
 mod ber;
+mod capabilities;
 mod chain;
 mod claim;
 mod content;
-pub mod keyfile;
-mod open;
-mod ber;
-mod capabilities;
 mod encode;
 mod encrypt;
 pub mod keyfile;
 mod mime;
+mod open;
 mod pbe;
 mod pem_bundle;
 mod pieces;

@@ -4,13 +4,13 @@ use der::asn1::ObjectIdentifier;
 
 use super::{
     capabilities::key_identifier,
-    encode::{NULL, algorithm, bit_string, constructed, integer, octet_string, oid, sequence, unsigned, value},
+    encode::{NULL, algorithm, bit_string, integer, octet_string, oid, sequence, unsigned, value},
     sign::{RSA_ENCRYPTION, hash_and_mask, issuer_and_serial},
 };
 use crate::{
     base::{Error, Random, Result, Secret},
     crypto::{self, Cipher, Curve, Hash, KeyAlgorithm, KeyWrap, Unwrap},
-    pki::Certificate,
+    pki::{Certificate, tlv::constructed},
     protocol::Padding,
 };
 

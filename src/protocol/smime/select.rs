@@ -51,11 +51,11 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
             refused.push(candidate.reason(&why));
             continue;
         }
-        let path = chain.path(&candidate.certificate, &mut budget)?;
-        match path {
-            Ok(_) if candidate.standing == Standing::Claiming => candidate.standing = Standing::Vouched,
-            Ok(_) => {}
-            Err(refusal) => candidate.no_path = Some(refusal.to_string()),
+        if candidate.standing == Standing::Claiming {
+            match chain.path(&candidate.certificate, &mut budget)? {
+                Ok(_) => candidate.standing = Standing::Vouched,
+                Err(refusal) => candidate.no_path = Some(refusal.to_string()),
+            }
         }
         good.push(candidate);
     }

@@ -12,8 +12,7 @@ use der::asn1::ObjectIdentifier;
 use super::{
     capabilities,
     encode::{
-        Frame, NULL, OCTET_STRING, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, sequence, set_of,
-        tagged_set_of, time, unsigned, value,
+        Frame, NULL, algorithm, integer, octet_string, oid, sequence, set_of, tagged_set_of, time, unsigned, value,
     },
     mime::{Entity, measure, write_clear_signed, write_pkcs7},
     select::SigningKey,
@@ -21,7 +20,10 @@ use super::{
 use crate::{
     base::{Error, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
-    pki::Certificate,
+    pki::{
+        Certificate,
+        tlv::{OCTET_STRING, SEQUENCE, SET, constructed},
+    },
     protocol::{Padding, halves::output},
 };
 
