@@ -14,7 +14,7 @@ use postseal::{
     keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
-    protocol::{Aead, Context, Headers, Padding, Protocol, Recipient, Seal, Sealed, Shape, Signer, smime::Smime},
+    protocol::{self, Context, Headers, Padding, Protocol, Recipient, Seal, Sealed, Shape, Signer, smime::Smime},
     store,
 };
 
@@ -64,7 +64,8 @@ fn keys(lab: &Lab, people: &[&str]) -> Memory {
         ));
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, octets)| (name.as_str(), octets.as_slice())).collect();
-    let mut keys = load(&files);
+    let loaded = load(&files);
+    let mut keys = loaded;
     keys.add(Record { bindings: vec![Binding::Anchor], ..record(&lab.read("root.crt")) });
     keys
 }
@@ -154,8 +155,162 @@ fn every_signature_is_good_to_openssl() {
                 );
             }
             assert!(message.lines().all(|line| line.len() <= 77), "lines of at most 76 and a CR");
-            let read = text(&LAB.verified(message.as_bytes()));
+            let read = LAB.verified(&message);
             assert!(read.contains(TEXT), "{person} {shape:?}: {read}");
         }
     }
+}
+
+#[test]
+fn a_signed_message_brings_its_chain_without_the_root() {
+    if !present("openssl") {
+        return;
+    }
+    let message = sealed(&everybody(), &Seal { sign: by("alice"), ..Seal::default() });
+    let message = LAB.fresh(&message);
+    let listed = text(&LAB.run(&["cms", "-cmsout", "-print", "-noout", "-in", &message]));
+    assert_eq!(listed.matches("d.certificate:").count(), 2, "{listed}");
+    assert_eq!(listed.matches("subject: O=Lab, CN=Root").count(), 0);
+    for attribute in [
+        "contentType (1.2.840.113549.1.9.3)",
+        "messageDigest (1.2.840.113549.1.9.4)",
+        "signingTime (1.2.840.113549.1.9.5)",
+        "S/MIME Capabilities (1.2.840.113549.1.9.15)",
+        "id-smime-aa-signingCertificateV2 (1.2.840.113549.1.9.16.2.47)",
+        "undefined (1.2.840.113549.1.9.52)",
+    ] {
+        assert_eq!(listed.matches(attribute).count(), 1, "{attribute}: {listed}");
+    }
+}
+
+#[test]
+fn several_sign_in_parallel_with_a_digest_each() {
+    if !present("openssl") {
+        return;
+    }
+    let sign = vec![Signer::Address(address("alice")), Signer::Address(address("erin"))];
+    let message = sealed(&everybody(), &Seal { sign, ..Seal::default() });
+    assert!(header(&message).contains("micalg=\"sha-256,sha-512\""), "{message}");
+    LAB.verified(&message);
+}
+
+#[test]
+fn everybody_named_can_read() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    let people = ["alice", "bob", "carol", "dave", "erin"];
+    for (padding, aead, smime_type) in [
+        (Padding::Pkcs1, protocol::Aead::Announced, "enveloped-data"),
+        (Padding::PssOaep, protocol::Aead::Announced, "enveloped-data"),
+        (Padding::Pkcs1, protocol::Aead::Always, "authEnveloped-data"),
+    ] {
+        let message = sealed(&keys, &Seal { to: to(&people), padding, aead, ..Seal::default() });
+        let expected =
+            format!("Content-Type: application/pkcs7-mime; smime-type={smime_type};\r\n name=\"smime.p7m\"\r\n");
+        assert!(header(&message).contains(&expected), "{message}");
+        assert!(header(&message).contains("Content-Disposition: attachment; filename=\"smime.p7m\""));
+        for person in people {
+            let read = LAB.decrypted(&message, person, &[]);
+            assert!(read.contains("Gr\u{fc}\u{df}e aus K\u{f6}ln  \r\n"), "{person}: {read}");
+        }
+    }
+}
+
+#[test]
+fn signed_then_encrypted_in_every_shape() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    for signer in ["alice", "carol"] {
+        for shape in [Shape::Mime, Shape::Opaque, Shape::Triple] {
+            let mut message =
+                sealed(&keys, &Seal { sign: by(signer), to: to(&["bob", "dave"]), shape, ..Seal::default() });
+            if shape == Shape::Triple {
+                assert!(header(&message).contains("multipart/signed"));
+                message = LAB.verified(&message);
+            }
+            assert!(header(&message).contains("smime-type=enveloped-data"), "{message}");
+            for reader in ["bob", "dave"] {
+                let inner = LAB.decrypted(&message, reader, &[]);
+                let kind = if shape == Shape::Opaque { "smime-type=signed-data" } else { "multipart/signed" };
+                assert!(header(&inner).contains(kind), "{shape:?}");
+                assert!(LAB.verified(&inner).contains(TEXT), "{shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_password_opens() {
+    if !present("openssl") {
+        return;
+    }
+    let passwords = vec![Secret::from("correct horse")];
+    for aead in [protocol::Aead::Announced, protocol::Aead::Always] {
+        let how = Seal { to: to(&["bob"]), passwords: passwords.clone(), aead, ..Seal::default() };
+        let message = sealed(&everybody(), &how);
+        LAB.decrypted(&message, "bob", &[]);
+        let message = LAB.fresh(&message);
+        let read = LAB.run(&["cms", "-decrypt", "-in", &message, "-pwri_password", "correct horse"]);
+        assert!(text(&read).contains("Gr\u{fc}\u{df}e aus"));
+    }
+}
+
+#[test]
+fn what_is_weak_is_written_on_request_alone() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    for cipher in ["3des", "des", "rc2-40", "RC2-64", "rc2-128"] {
+        let how = Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
+        let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
+        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("--legacy")), "{error}");
+        let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
+        let read = LAB.decrypted(&message, "bob", &["-provider", "legacy", "-provider", "default"]);
+        assert!(read.contains("Gr\u{fc}\u{df}e aus"), "{cipher}");
+    }
+    for (digest, micalg) in [(Hash::Sha1, "sha-1"), (Hash::Md5, "md5")] {
+        let how = Seal { sign: by("alice"), digest: Some(digest), ..Seal::default() };
+        let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
+        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("--legacy")), "{error}");
+        let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
+        assert!(header(&message).contains(&format!("micalg={micalg};")));
+        LAB.verified(&message);
+    }
+}
+
+#[test]
+fn ciphers_by_name() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    for (cipher, kind) in [
+        ("aes128", "enveloped-data"),
+        ("aes-192-cbc", "enveloped-data"),
+        ("AES256", "enveloped-data"),
+        ("aes128-gcm", "authEnveloped-data"),
+        ("aes-256-GCM", "authEnveloped-data"),
+    ] {
+        let message =
+            sealed(&keys, &Seal { to: to(&["bob", "carol"]), cipher: Some(cipher.to_owned()), ..Seal::default() });
+        assert!(header(&message).contains(&format!("smime-type={kind};")), "{cipher}");
+        LAB.decrypted(&message, "bob", &[]);
+        LAB.decrypted(&message, "carol", &[]);
+    }
+    for (cipher, aead, said) in [
+        ("twofish", protocol::Aead::Announced, "cipher twofish: not in S/MIME"),
+        ("3des", protocol::Aead::Always, "cipher \"3des\": does not authenticate"),
+    ] {
+        let how = Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), aead, ..Seal::default() };
+        let error = seal(&keys, &how, Legacy::Admit).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Usage, said));
+    }
+    let how = Seal { to: to(&["carol"]), cipher: Some("des".to_owned()), ..Seal::default() };
+    let error = seal(&keys, &how, Legacy::Admit).unwrap_err();
+    assert_eq!(error.to_string(), "p256 key: AES key wrap takes no content key of 8 octets");
 }

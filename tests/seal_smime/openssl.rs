@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 /// A root, an authority under it, and the certificates that it issued.
 pub(crate) struct Lab {
     folder: TempDir,
+    written: AtomicUsize,
 }
 
 /// What a certificate may be used for.
@@ -39,7 +41,10 @@ pub(crate) fn present(program: &str) -> bool {
 impl Lab {
     /// A root and an authority.
     pub(crate) fn new() -> Lab {
-        let lab = Lab { folder: tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder") };
+        let lab = Lab {
+            folder: tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder"),
+            written: AtomicUsize::new(0),
+        };
         lab.key("root", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
         lab.key("ca", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]);
         let extensions =
@@ -157,24 +162,27 @@ impl Lab {
         }
     }
 
-    /// Runs another program in the folder.
-    pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
-        let output = Command::new(program).args(arguments).current_dir(self.folder.path()).output();
-        let output = output.expect("the program can be started");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(output.stdout) } else { Err(said) }
+    /// Writes a file of its own for each call, because tests run beside one another.
+    pub(crate) fn fresh(&self, octets: impl AsRef<[u8]>) -> String {
+        let name = format!("{}.eml", self.written.fetch_add(1, Ordering::Relaxed));
+        self.write(&name, octets);
+        name
     }
 
     /// What openssl reads in a signed message, if it believes it under the lab's root alone.
-    pub(crate) fn verified(&self, message: &[u8]) -> Vec<u8> {
-        self.write("signed.eml", message);
-        self.run(&["cms", "-verify", "-in", "signed.eml", "-CAfile", "root.crt", "-purpose", "smimesign"])
+    pub(crate) fn verified(&self, message: impl AsRef<[u8]>) -> String {
+        let message = self.fresh(message);
+        text(self.run(&["cms", "-verify", "-in", &message, "-CAfile", "root.crt", "-purpose", "smimesign"]))
     }
 
-    /// What openssl reads in an encrypted message with a person's key.
-    pub(crate) fn decrypted(&self, message: &[u8], person: &str) -> Vec<u8> {
-        self.write("encrypted.eml", message);
-        let (key, crt) = (format!("{person}.key"), format!("{person}.crt"));
-        self.run(&["cms", "-decrypt", "-in", "encrypted.eml", "-inkey", &key, "-recip", &crt])
+    /// What openssl reads in an encrypted message with a person's key; `more` are further arguments.
+    pub(crate) fn decrypted(&self, message: impl AsRef<[u8]>, person: &str, more: &[&str]) -> String {
+        let (message, key, crt) = (self.fresh(message), format!("{person}.key"), format!("{person}.crt"));
+        let arguments = ["cms", "-decrypt", "-in", &message, "-inkey", &key, "-recip", &crt];
+        text(self.run(&[&arguments, more].concat()))
     }
+}
+
+fn text(octets: Vec<u8>) -> String {
+    String::from_utf8(octets).expect("UTF-8")
 }
