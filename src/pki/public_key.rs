@@ -232,7 +232,7 @@ impl Pss {
 }
 
 /// The hash function that an AlgorithmIdentifier names. An error of kind `Unavailable` names one that nobody here knows.
-fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
+pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
     let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
     let found = HASHES.iter().find(|(oid, _)| kind.is(oid)).map(|(_, hash)| *hash);
     found.ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
@@ -320,9 +320,8 @@ impl SignatureAlgorithm {
             (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
-            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) => {
-                let salt = usize::try_from(pss.salt).unwrap_or(usize::MAX);
-                verify(crypto, Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt }, digest, signature)
+            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) && pss.hash == pss.mgf1 => {
+                verify(crypto, Scheme::pss(pss.hash), digest, signature)
             }
             _ => Err(Unverified::Algorithm),
         }
