@@ -349,7 +349,7 @@ fn digest_identifier(hash: Hash) -> Result<ObjectIdentifier> {
         Hash::Sha3_256 => "2.16.840.1.101.3.4.2.8",
         Hash::Sha3_384 => "2.16.840.1.101.3.4.2.9",
         Hash::Sha3_512 => "2.16.840.1.101.3.4.2.10",
-        Hash::Ripemd160 => return Err(unwritten(hash)),
+        _ => return Err(unwritten(hash)),
     };
     ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
 }
@@ -365,7 +365,7 @@ fn ecdsa_with(hash: Hash) -> Result<ObjectIdentifier> {
         Hash::Sha3_256 => "2.16.840.1.101.3.4.3.10",
         Hash::Sha3_384 => "2.16.840.1.101.3.4.3.11",
         Hash::Sha3_512 => "2.16.840.1.101.3.4.3.12",
-        Hash::Md5 | Hash::Ripemd160 => return Err(unwritten(hash)),
+        _ => return Err(unwritten(hash)),
     };
     ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
 }
