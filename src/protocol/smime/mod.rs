@@ -8,6 +8,9 @@ mod claim;
 mod content;
 mod encode;
 mod encrypt;
+pub mod export;
+pub mod generate;
+mod issue;
 pub mod keyfile;
 mod mime;
 mod open;
@@ -39,6 +42,9 @@ mod verify;
 // pkcs8.rs      private keys in their encodings
 // pkcs12.rs     private keys and certificates under a passphrase
 // pbe.rs        encryption under a passphrase
+// generate.rs   new keys with certificates of their own
+// issue.rs      what a key signs about itself: certificates, requests
+// export.rs     certificates and private keys as files for others
 // record.rs     everything by which a certificate may be named
 // seal.rs       sign and encrypt: the shapes, as entities within entities
 // plan.rs       what is decided before the first octet: who signs, who reads
