@@ -250,6 +250,8 @@ where
 /// 1 to `block` octets, each of them their number.
 fn pad(data: &mut Vec<u8>, block: usize) {
     let count = block - data.len() % block;
+    // A large message must not double here.
+    data.reserve_exact(count);
     data.resize(data.len() + count, count as u8);
 }
 
