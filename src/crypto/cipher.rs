@@ -1,5 +1,5 @@
-//! The symmetric ciphers of OpenPGP, and its CFB mode for packets without integrity protection, which Sequoia does
-//! not decrypt (RFC 4880, sections 5.7 and 13.9). Only `--legacy` leads here.
+//! The symmetric ciphers by name, and the CFB mode of OpenPGP for packets without integrity protection, which Sequoia
+//! does not decrypt (RFC 4880, sections 5.7 and 13.9). Only `--legacy` leads to that mode.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ use twofish::Twofish;
 use super::Strength;
 use crate::base::{Error, Result, Secret};
 
-/// A block cipher (RFC 9580, section 9.3).
+/// A block cipher of OpenPGP (RFC 9580, section 9.3) or CMS (RFC 3370, section 5; RFC 3565).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cipher {
@@ -41,8 +41,16 @@ pub enum Cipher {
     Camellia256,
     /// RFC 2144, with a key of 128 bits.
     Cast5,
+    /// FIPS 46-3.
+    Des,
     /// Lai, Massey 1991.
     Idea,
+    /// RFC 2268, with 40 effective bits.
+    Rc2_40,
+    /// RFC 2268, with 64 effective bits.
+    Rc2_64,
+    /// RFC 2268, with 128 effective bits.
+    Rc2_128,
     /// Triple DES with three keys (SP 800-67).
     TripleDes,
     /// Schneier et al. 1998, with a key of 256 bits.
@@ -51,7 +59,7 @@ pub enum Cipher {
 
 impl Cipher {
     /// Every cipher.
-    pub const ALL: [Cipher; 11] = [
+    pub const ALL: [Cipher; 15] = [
         Cipher::Aes128,
         Cipher::Aes192,
         Cipher::Aes256,
@@ -60,7 +68,11 @@ impl Cipher {
         Cipher::Camellia192,
         Cipher::Camellia256,
         Cipher::Cast5,
+        Cipher::Des,
         Cipher::Idea,
+        Cipher::Rc2_40,
+        Cipher::Rc2_64,
+        Cipher::Rc2_128,
         Cipher::TripleDes,
         Cipher::Twofish,
     ];
@@ -76,7 +88,11 @@ impl Cipher {
             Cipher::Camellia192 => "camellia192",
             Cipher::Camellia256 => "camellia256",
             Cipher::Cast5 => "cast5",
+            Cipher::Des => "des",
             Cipher::Idea => "idea",
+            Cipher::Rc2_40 => "rc2-40",
+            Cipher::Rc2_64 => "rc2-64",
+            Cipher::Rc2_128 => "rc2-128",
             Cipher::TripleDes => "3des",
             Cipher::Twofish => "twofish",
         }
@@ -84,8 +100,9 @@ impl Cipher {
 
     /// Reads a name, in any case and with dashes anywhere or nowhere. Anything else is a usage error.
     pub fn parse(name: &str) -> Result<Cipher> {
-        let wanted = name.to_ascii_lowercase().replace(['-', '_'], "");
-        Self::ALL.into_iter().find(|cipher| cipher.name() == wanted).ok_or_else(|| {
+        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
+        let wanted = plain(name);
+        Self::ALL.into_iter().find(|cipher| plain(cipher.name()) == wanted).ok_or_else(|| {
             let known: Vec<&str> = Self::ALL.iter().map(|cipher| cipher.name()).collect();
             Error::usage(format!("cipher {name:?}: not known")).with_hint(format!("one of {}", known.join(", ")))
         })
@@ -114,10 +131,17 @@ impl Cipher {
         Strength::of_cipher(self.name())
     }
 
-    /// The key's length in octets.
+    /// The key's length in octets. RC2 also takes others: its effective bits do not depend on it.
     pub fn key_length(self) -> usize {
         match self {
-            Cipher::Aes128 | Cipher::Blowfish | Cipher::Camellia128 | Cipher::Cast5 | Cipher::Idea => 16,
+            Cipher::Rc2_40 => 5,
+            Cipher::Des | Cipher::Rc2_64 => 8,
+            Cipher::Aes128
+            | Cipher::Blowfish
+            | Cipher::Camellia128
+            | Cipher::Cast5
+            | Cipher::Idea
+            | Cipher::Rc2_128 => 16,
             Cipher::Aes192 | Cipher::Camellia192 | Cipher::TripleDes => 24,
             Cipher::Aes256 | Cipher::Camellia256 | Cipher::Twofish => 32,
         }
@@ -126,8 +150,14 @@ impl Cipher {
     /// The block's length in octets.
     pub fn block_length(self) -> usize {
         match self {
-            Cipher::Blowfish | Cipher::Cast5 | Cipher::Idea | Cipher::TripleDes => 8,
-            _ => 16,
+            Cipher::Aes128
+            | Cipher::Aes192
+            | Cipher::Aes256
+            | Cipher::Camellia128
+            | Cipher::Camellia192
+            | Cipher::Camellia256
+            | Cipher::Twofish => 16,
+            _ => 8,
         }
     }
 
@@ -146,6 +176,8 @@ impl Cipher {
             Cipher::Camellia192 => cfb::<Camellia192>(key, iv),
             Cipher::Camellia256 => cfb::<Camellia256>(key, iv),
             Cipher::Cast5 => cfb::<Cast5>(key, iv),
+            // OpenPGP has no number for them.
+            Cipher::Des | Cipher::Rc2_40 | Cipher::Rc2_64 | Cipher::Rc2_128 => None,
             Cipher::Idea => cfb::<Idea>(key, iv),
             Cipher::TripleDes => cfb::<TdesEde3>(key, iv),
             Cipher::Twofish => cfb::<Twofish>(key, iv),
@@ -336,16 +368,24 @@ mod tests {
     fn names_are_read_in_every_spelling() {
         for cipher in Cipher::ALL {
             assert_eq!(Cipher::parse(&cipher.name().to_uppercase()), Ok(cipher));
-            assert!(cipher.cfb(&vec![1; cipher.key_length()], &vec![0; cipher.block_length()]).is_some(), "{cipher}");
         }
         assert_eq!(Cipher::parse("AES-256"), Ok(Cipher::Aes256));
-        assert_eq!(Cipher::parse("des").unwrap_err().to_string(), "cipher \"des\": not known");
+        assert_eq!(Cipher::parse("RC2-40"), Ok(Cipher::Rc2_40));
+        assert_eq!(Cipher::parse("rc2128"), Ok(Cipher::Rc2_128));
+        assert_eq!(Cipher::parse("rc4").unwrap_err().to_string(), "cipher \"rc4\": not known");
     }
 
     #[test]
     fn the_numbers_are_those_of_openpgp() {
         let numbered: Vec<Cipher> = (0..=255).filter_map(Cipher::from_openpgp).collect();
-        assert_eq!(numbered.len(), Cipher::ALL.len());
+        let foreign = [Cipher::Des, Cipher::Rc2_40, Cipher::Rc2_64, Cipher::Rc2_128];
+        assert_eq!(numbered.len() + foreign.len(), Cipher::ALL.len());
+        assert!(foreign.iter().all(|cipher| !numbered.contains(cipher)));
+        assert!(
+            numbered
+                .iter()
+                .all(|cipher| cipher.cfb(&vec![1; cipher.key_length()], &vec![0; cipher.block_length()]).is_some())
+        );
         assert_eq!(Cipher::from_openpgp(9), Some(Cipher::Aes256));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! aws-lc-rs does the work wherever it takes the algorithm; `legacy.rs` holds what it refuses.
 
+mod cbc;
 mod cipher;
 mod digest;
 mod fast_rsa;
@@ -13,6 +14,7 @@ mod software;
 mod strength;
 mod verify;
 
+pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
 pub use cipher::{CfbReader, Cipher, Resync};
 pub use digest::{Digester, Hash};
 pub use fast_rsa::RsaComponents;
@@ -21,3 +23,10 @@ pub use secret::{Curve, KeyAlgorithm, Scheme, SecretKey, Unwrap};
 pub use software::SoftwareKey;
 pub use strength::{Legacy, Strength};
 pub use verify::{PublicKey, Unverified, verify};
+
+use crate::base::Error;
+
+/// The one answer to a wrong key, wrong padding and a wrong tag: to tell them apart makes an oracle.
+fn undecipherable() -> Error {
+    Error::no_key("encrypted content: this key does not decrypt it")
+}
