@@ -15,7 +15,7 @@ use postseal::{
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName},
     mail::Message,
     pki::Revocation,
-    protocol::{Context, Seal, Sealed, pgp::keyfile},
+    protocol::{Context, Seal, Sealed},
     store::{self, Home},
 };
 
@@ -142,7 +142,7 @@ impl Session {
         if home.exists() {
             sources.push(Arc::new(Home::open(&home, passphrases, &self.limits)?));
         }
-        Ok(self.keys.get_or_init(|| Chain::new(sources, keyfile::merge)))
+        Ok(self.keys.get_or_init(|| Chain::new(sources, store::merge)))
     }
 
     fn engine<'a>(&'a self, keys: &'a dyn Keys) -> Engine<'a> {

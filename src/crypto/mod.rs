@@ -2,6 +2,7 @@
 //!
 //! aws-lc-rs does the work wherever it takes the algorithm; `legacy.rs` holds what it refuses.
 
+mod aead;
 mod cbc;
 mod cipher;
 mod digest;
@@ -14,6 +15,7 @@ mod software;
 mod strength;
 mod verify;
 
+pub use aead::Aead;
 pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
 pub use cipher::{CfbReader, Cipher, Resync};
 pub use digest::{Digester, Hash};

@@ -110,13 +110,17 @@ const TABLE: &[Line] = &[
     // Ciphers. Those of 64-bit blocks collide after 32 GiB: Bhargavan, Leurent 2016 (Sweet32).
     cipher("3des", Strength::Weak, "SP 800-131A rev. 2, section 2: disallowed after 2023; Sweet32"),
     cipher("aes128", Strength::Strong, "FIPS 197; SP 800-131A rev. 2, section 2"),
+    cipher("aes128-gcm", Strength::Strong, "FIPS 197; SP 800-38D"),
     cipher("aes192", Strength::Strong, "FIPS 197; SP 800-131A rev. 2, section 2"),
+    cipher("aes192-gcm", Strength::Strong, "FIPS 197; SP 800-38D"),
     cipher("aes256", Strength::Strong, "FIPS 197; SP 800-131A rev. 2, section 2"),
+    cipher("aes256-gcm", Strength::Strong, "FIPS 197; SP 800-38D"),
     cipher("blowfish", Strength::Weak, "blocks of 64 bits: Sweet32; its author's advice since 2007 is Twofish"),
     cipher("camellia128", Strength::Strong, "RFC 3713; RFC 5581; ISO/IEC 18033-3"),
     cipher("camellia192", Strength::Strong, "RFC 3713; RFC 5581; ISO/IEC 18033-3"),
     cipher("camellia256", Strength::Strong, "RFC 3713; RFC 5581; ISO/IEC 18033-3"),
     cipher("cast5", Strength::Weak, "RFC 9580, section 9.3: must not encrypt; Sweet32"),
+    cipher("chacha20-poly1305", Strength::Strong, "RFC 8439"),
     cipher("des", Strength::Broken, "FIPS 46-3 withdrawn 2005; RFC 4772: 56 bits, searched in a day since 1999"),
     cipher("idea", Strength::Weak, "RFC 9580, section 9.3: must not encrypt; Sweet32"),
     cipher("rc2-40", Strength::Broken, "RFC 8551, appendix B.2; 40 bits, searched in hours since 1996"),
@@ -156,7 +160,7 @@ const TABLE: &[Line] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Cipher, Curve, Hash, KeyAlgorithm};
+    use crate::crypto::{Aead, Cipher, Curve, Hash, KeyAlgorithm};
 
     #[test]
     fn no_two_lines_overlap() {
@@ -173,6 +177,7 @@ mod tests {
         let named = |used, name: &str| TABLE.iter().any(|line| line.used == used && line.name == name);
         assert!(Hash::ALL.iter().all(|hash| named(Use::Digest, hash.name())));
         assert!(Cipher::ALL.iter().all(|cipher| named(Use::Cipher, cipher.name())));
+        assert!(Aead::ALL.iter().all(|cipher| named(Use::Cipher, cipher.name())));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Protocols: each opens one layer, seals, and describes key files. They are blind to one another.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
+mod blind;
+mod halves;
 pub mod pgp;
 pub mod smime;
 
@@ -226,4 +228,13 @@ pub struct Described {
     pub record: Record,
     /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form; `None` when public only.
     pub secret: Option<crate::base::Secret>,
+}
+
+/// What key files hold.
+#[derive(Debug, Default)]
+pub struct KeyFile {
+    /// In the order of the files.
+    pub found: Vec<Described>,
+    /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
+    pub skipped: Vec<String>,
 }

@@ -1,6 +1,17 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
 mod ber;
+pub mod keyfile;
+mod pem_bundle;
+mod pieces;
+mod pkcs8;
+pub mod record;
+
+// keyfile.rs    key files: certificates and private keys put together, unlocked
+// pieces.rs     what key files are made of
+// pem_bundle.rs labelled base64 in text
+// pkcs8.rs      private keys in their encodings
+// record.rs     everything by which a certificate may be named
 
 use std::io::Write;
 
