@@ -44,7 +44,7 @@ pub fn cbc_decrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) 
     }
     let decrypted = match keyed(cipher, key.expose(), Direction::Decrypt) {
         Some(chain) => chain.run(iv, data),
-        None => keyed(cipher, random(cipher)?.expose(), Direction::Decrypt).and_then(|chain| chain.run(iv, data)),
+        None => decrypt_blocks(cipher, &random(cipher)?, iv, data),
     };
     let (length, right) = unpadded(data, block);
     if decrypted.is_some() && bool::from(right) {
@@ -62,6 +62,16 @@ pub fn cbc_encrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) 
     let chain = keyed(cipher, key.expose(), Direction::Encrypt).ok_or_else(|| unfit(cipher))?;
     pad(data, cipher.block_length());
     chain.run(iv, data).ok_or_else(|| unfit(cipher))
+}
+
+/// Encrypts whole blocks in place, without padding. `None` when key, vector or data do not have their lengths.
+pub(super) fn encrypt_blocks(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut [u8]) -> Option<()> {
+    keyed(cipher, key.expose(), Direction::Encrypt)?.run(iv, data)
+}
+
+/// Decrypts whole blocks in place, padding and all. `None` when key, vector or data do not have their lengths.
+pub(super) fn decrypt_blocks(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut [u8]) -> Option<()> {
+    keyed(cipher, key.expose(), Direction::Decrypt)?.run(iv, data)
 }
 
 /// Encrypts what is written to it, and hands it on; [`CbcWriter::finish`] adds the padding.

@@ -88,6 +88,17 @@ impl Hash {
         }
     }
 
+    /// How many octets it takes at a time (for HMAC and the like).
+    pub(super) fn block_length(self) -> usize {
+        match self {
+            Hash::Sha384 | Hash::Sha512 => 128,
+            Hash::Sha3_256 => 136,
+            Hash::Sha3_384 => 104,
+            Hash::Sha3_512 => 72,
+            _ => 64,
+        }
+    }
+
     /// How strong it is in signatures.
     pub fn strength(self) -> Strength {
         Strength::of_digest(self.name())

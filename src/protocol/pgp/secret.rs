@@ -236,7 +236,7 @@ fn unwrap(
     cipher: SymmetricAlgorithm,
     wrapped: &[u8],
 ) -> sequoia_openpgp::Result<SessionKey> {
-    let key = hkdf(hash, &Secret::new(keying), info, cipher.key_size()?)?;
+    let key = hkdf(hash, &[], &Secret::new(keying), info, cipher.key_size()?)?;
     Ok(aes_key_unwrap(cipher, &Protected::from(key.expose()), wrapped)?.into())
 }
 
