@@ -2,10 +2,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod cert;
+mod extensions;
+mod general_name;
 mod name;
 mod path;
 mod public_key;
 mod revocation;
+mod time;
+mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
