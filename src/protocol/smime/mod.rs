@@ -1,17 +1,32 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod agree;
 mod ber;
+mod compressed;
+mod encode;
+mod enveloped;
 pub mod keyfile;
+mod password;
 mod pem_bundle;
 mod pieces;
 mod pkcs8;
 pub mod record;
+mod suite;
+mod unlock;
+mod unwrapped;
 
 // keyfile.rs    key files: certificates and private keys put together, unlocked
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
 // record.rs     everything by which a certificate may be named
+// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
+// unlock.rs     who can read an envelope, and the content key for one of us
+// agree.rs      from a shared secret to the key that wraps
+// password.rs   content keys wrapped for a password or a shared key
+// compressed.rs CompressedData
+// unwrapped.rs  what comes out of one wrap
+// suite.rs      algorithms of CMS, and ours
 
 use std::io::Write;
 
