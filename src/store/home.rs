@@ -280,14 +280,25 @@ impl Folders {
         let cert_place = place(&self.certs, &cert_file);
         let format = format::of_octets(octets.expose()).ok_or_else(|| format::misplaced(&cert_place))?;
         let named = |one: &Described| one.record.fingerprint.as_str() == fingerprint;
+        let misplaced = || format::misplaced(&cert_place);
         let described = match cert {
-            Some(octets) => format.describe(octets.expose(), &cert_place)?.into_iter().find(named),
+            Some(octets) => {
+                let found = format.describe(octets.expose(), &cert_place)?.into_iter().find(named);
+                Some(found.ok_or_else(misplaced)?)
+            }
             None => None,
         };
-        match (described, secret) {
-            (None, None) => Err(format::misplaced(&cert_place)),
-            (described, None) => Ok(described),
-            (described, Some(secret)) => format.attach(described, secret, &place(&self.secrets, &key_file)),
+        match secret {
+            Some(secret) => {
+                let key_place = place(&self.secrets, &key_file);
+                let whole = format.attach(described, secret, &key_place)?;
+                if whole.as_ref().is_some_and(|one| !named(one)) {
+                    Err(format::misplaced(&key_place))
+                } else {
+                    Ok(whole)
+                }
+            }
+            None => Ok(described),
         }
     }
 }

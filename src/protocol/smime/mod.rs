@@ -7,8 +7,10 @@ mod encode;
 mod enveloped;
 pub mod keyfile;
 mod password;
+mod pbe;
 mod pem_bundle;
 mod pieces;
+mod pkcs12;
 mod pkcs8;
 pub mod record;
 mod suite;
@@ -19,6 +21,8 @@ mod unwrapped;
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
+// pkcs12.rs     private keys and certificates under a passphrase
+// pbe.rs        encryption under a passphrase
 // record.rs     everything by which a certificate may be named
 // enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
 // unlock.rs     who can read an envelope, and the content key for one of us

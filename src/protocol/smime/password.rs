@@ -50,7 +50,7 @@ impl<'a> PasswordRecipient<'a> {
         let kek = match &self.derivation {
             None => password.clone(),
             Some(derivation) => {
-                budget.iterations(usize::try_from(derivation.iterations).unwrap_or(usize::MAX))?;
+                budget.iterations(derivation.iterations)?;
                 let Pbkdf2 { hash, salt, iterations } = *derivation;
                 crypto::pbkdf2(hash, password, salt, iterations, self.cipher.key_length())?
             }
