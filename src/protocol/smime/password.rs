@@ -2,7 +2,7 @@
 //! KEKRecipientInfo (RFC 5652, section 6.2.3).
 
 use der::{
-    Decode, Reader, SliceReader, Tag, Tagged,
+    Reader, SliceReader, Tag, Tagged,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
 };
 use x509_cert::spki::AlgorithmIdentifierRef;
