@@ -13,7 +13,7 @@ use super::{
     encode::{self, octet_string, sequence, value},
     suite::{self, ContentCipher},
     unlock::{Recipients, changed},
-    unwrapped::{DATA, Unwrapped},
+    unwrapped::{DATA, SIGNED, Unwrapped, content_info},
 };
 use crate::{
     base::{Budget, Error, Kind as Why, Result, Secret},
@@ -31,18 +31,17 @@ pub(super) fn decrypt(data: &[u8], encrypted: Vec<u8>, context: Context<'_>, bud
     envelope.open(encrypted, context, budget).map(|(content, _)| content)
 }
 
-/// Decrypts a SignedAndEnvelopedData likewise. What is in it comes with the DER of a SignedData (RFC 5652, section 5.1) without content,
-/// which holds the signatures over it.
+/// Decrypts a SignedAndEnvelopedData likewise, whose signatures come with what is in it.
 pub(super) fn decrypt_signed(
     data: &[u8],
     encrypted: Vec<u8>,
     context: Context<'_>,
     budget: &mut Budget,
-) -> Result<(Unwrapped, Vec<u8>)> {
+) -> Result<Unwrapped> {
     let envelope = Envelope::read(data, Kind::SignedAndEnveloped)?;
     let (content, key) = envelope.open(encrypted, context, budget)?;
-    let signed = envelope.signed(&content, &key).map_err(|_| unreadable())?;
-    Ok((content, signed))
+    let signed = envelope.signed(&key).map_err(|_| unreadable())?;
+    Ok(Unwrapped { signed: Some(signed), ..content })
 }
 
 /// The fields of an envelope that matter to a reader.
@@ -106,8 +105,7 @@ impl<'a> Envelope<'a> {
         let authenticated = matches!(cipher, ContentCipher::Aead { .. });
         let tag = self.tag(&cipher)?;
         let keys = recipients.content_keys(context, budget)?;
-        let layer =
-            LayerKind::Encrypted { cipher: cipher.name(), authenticated, recipients: recipients.names() };
+        let layer = LayerKind::Encrypted { cipher: cipher.name(), authenticated, recipients: recipients.names() };
         let (octets, key) = match &cipher {
             ContentCipher::Aead { cipher, nonce, .. } => {
                 let open = |key: &Secret, aad: &[u8], octets: &mut Vec<u8>| cipher.open(key, nonce, aad, octets, tag);
@@ -119,7 +117,7 @@ impl<'a> Envelope<'a> {
                 first_right(keys, &[Vec::new()], encrypted, open, |octets| self.is_plausible(octets))?
             }
         };
-        Ok((Unwrapped { layer, content_type: self.content_type, octets }, key))
+        Ok((Unwrapped { layer, content_type: self.content_type, octets, signed: None }, key))
     }
 
     /// The authentication tag, which has exactly the length that the parameters say (RFC 5084, section 3.2): a shorter one would be easier
@@ -140,7 +138,8 @@ impl<'a> Envelope<'a> {
         let as_it_is = value(encode::SET, &[attributes.value()]);
         let mut covered = Vec::new();
         if let Ok(elements) = inside_all(attributes) {
-            covered.extend(elements.into_iter().map(|one| one.to_der()).collect::<der::Result<_>>().map(encode::set_of));
+            covered
+                .extend(elements.into_iter().map(|one| one.to_der()).collect::<der::Result<_>>().map(encode::set_of));
         }
         if !covered.contains(&as_it_is) {
             covered.push(as_it_is);
@@ -157,8 +156,8 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// The signatures as those of a SignedData without content. Each was encrypted once more with the content key (RFC 2315, section 11.1).
-    fn signed(&self, content: &Unwrapped, key: &Secret) -> der::Result<Vec<u8>> {
+    /// The signatures as a ContentInfo of SignedData without content. Each was encrypted once more with the content key (RFC 2315, section 11.1).
+    fn signed(&self, key: &Secret) -> der::Result<Vec<u8>> {
         let cipher = ContentCipher::read(&self.algorithm).map_err(|_| Tag::Sequence.value_error())?;
         let mut fields = vec![encode::integer(&[1])];
         for field in &self.signature {
@@ -171,10 +170,11 @@ impl<'a> Envelope<'a> {
                 fields.push(field.to_der()?);
             }
             if fields.len() == 2 {
-                fields.push(sequence(&[&encode::oid(content.content_type)]));
+                fields.push(sequence(&[&encode::oid(self.content_type)]));
             }
         }
-        Ok(sequence(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+        let data = joined(&fields);
+        Ok([content_info(SIGNED, data.len()), data].concat())
     }
 }
 
@@ -195,7 +195,11 @@ fn revealed(signer: AnyRef<'_>, cipher: &ContentCipher, key: &Secret) -> der::Re
             _ => field.to_der()?,
         });
     }
-    Ok(sequence(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+    Ok(joined(&fields))
+}
+
+fn joined(fields: &[Vec<u8>]) -> Vec<u8> {
+    sequence(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 /// The plaintext under the first key, with the first of `covered`, that opens it to something that `convinces`. The last try, usually the

@@ -38,7 +38,8 @@ impl ContentCipher {
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<ContentCipher> {
         let unreadable = |_| Error::malformed("content encryption algorithm", "its parameters cannot be read");
         let parameters = || algorithm.parameters.ok_or_else(|| Tag::Null.value_error().into());
-        let octets = || parameters().and_then(|any| any.decode_as::<&OctetStringRef>()).map(|iv| iv.as_bytes().to_vec());
+        let octets =
+            || parameters().and_then(|any| any.decode_as::<&OctetStringRef>()).map(|iv| iv.as_bytes().to_vec());
         if let Some(cipher) = find(&AEADS, algorithm.oid) {
             let (nonce, tag) = match cipher {
                 Aead::ChaCha20Poly1305 => (octets(), TAG),
@@ -55,7 +56,11 @@ impl ContentCipher {
                 40 => Cipher::Rc2_40,
                 64 => Cipher::Rc2_64,
                 128 => Cipher::Rc2_128,
-                bits => return Err(Error::unavailable(format!("enveloped data: rc2 with {bits} effective bits is not known"))),
+                bits => {
+                    return Err(Error::unavailable(format!(
+                        "enveloped data: rc2 with {bits} effective bits is not known"
+                    )));
+                }
             };
             return Ok(ContentCipher::Cbc { cipher, iv });
         }

@@ -177,8 +177,8 @@ impl<'a> Transport<'a> {
             RSA_ENCRYPTION => Unwrap::RsaPkcs1,
             RSAES_OAEP => {
                 let Oaep { hash, mgf, label } = Oaep::read(algorithm.parameters)?;
-                // A label is nobody's use in mail.
-                (label.is_empty() && hash == mgf).then_some(Unwrap::RsaOaep(hash))?
+                // RFC 4055, section 4.1: no label is used in mail, and a SecretKey takes none.
+                label.is_empty().then_some(Unwrap::RsaOaep { hash, mgf })?
             }
             _ => return None,
         };
@@ -282,7 +282,8 @@ impl<'a> Identifier<'a> {
     fn text(&self) -> String {
         match self {
             Identifier::IssuerAndSerial { issuer, serial } => {
-                let name = Self::issuer(*issuer).map_or_else(|| "an unreadable name".to_owned(), |name| name.to_string());
+                let name =
+                    Self::issuer(*issuer).map_or_else(|| "an unreadable name".to_owned(), |name| name.to_string());
                 format!("serial {} of {name}", Handle::from_octets(serial))
             }
             Identifier::Key(octets) => Handle::from_octets(octets).to_string(),
