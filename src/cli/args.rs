@@ -233,6 +233,8 @@ pub(crate) struct Canon {
 pub(crate) enum Form {
     /// The MIME part that PGP/MIME signs: 7-bit, CRLF, no trailing white space (RFC 3156)
     Pgp,
+    /// The MIME part that S/MIME signs: the same, so that no relay changes it (RFC 8551, section 3.1)
+    Smime,
 }
 
 /// Digests.
