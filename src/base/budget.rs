@@ -32,6 +32,8 @@ pub struct Limits {
     pub asn1_depth: usize,
     /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
     pub asn1_elements: usize,
+    /// Certificates that come with one layer. Source: DESIGN 8; four signers with paths of four make 16.
+    pub certificates: usize,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             kdf_iterations: 10_000_000,
             asn1_depth: 64,
             asn1_elements: 250_000,
+            certificates: 64,
         }
     }
 }
@@ -123,6 +126,11 @@ impl Budget {
     /// Refuses more encrypted session keys in one layer than the limit.
     pub fn session_keys(&self, count: usize) -> Result<()> {
         within(count, self.limits.session_keys, "layer", "encrypted session keys")
+    }
+
+    /// Refuses more certificates in one layer than the limit.
+    pub fn certificates(&self, count: usize) -> Result<()> {
+        within(count, self.limits.certificates, "layer", "certificates")
     }
 
     /// Refuses ASN.1 that nests deeper than the limit; `depth` counts from 1.

@@ -8,11 +8,12 @@ mod name;
 mod path;
 mod public_key;
 mod revocation;
-mod time;
-mod tlv;
+pub(crate) mod time;
+pub(crate) mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
 pub use path::{Path, Policies, Purpose, Question, Refusal, Require, validate};
+pub(crate) use public_key::hash_algorithm;
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub use revocation::Revocation;

@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod blind;
+mod entity;
 mod halves;
 pub mod pgp;
 pub mod smime;

@@ -1,6 +1,13 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
 mod agree;
+mod attributes;
+mod ber;
+mod chain;
+mod claim;
+mod content;
+pub mod keyfile;
+mod open;
 mod ber;
 mod compressed;
 mod encode;
@@ -16,7 +23,17 @@ pub mod record;
 mod suite;
 mod unlock;
 mod unwrapped;
+mod signed;
+mod verify;
 
+// claim.rs      what a part says it is
+// open.rs       peel one layer
+// ber.rs        BER to DER, content octets put together in place
+// signed.rs     SignedData read: signers, certificates, CRLs
+// attributes.rs signed attributes: what they say, and the octets signed
+// content.rs    the octets that signatures are over, hashed once
+// chain.rs      certificates from message and store that a path may be made of
+// verify.rs     judge one signature: the one place that calls Matches::assertion
 // keyfile.rs    key files: certificates and private keys put together, unlocked
 // pieces.rs     what key files are made of
 // pem_bundle.rs labelled base64 in text
@@ -50,12 +67,12 @@ impl Protocol for Smime {
         ProtocolName::Smime
     }
 
-    fn claim(&self, _part: Part<'_>) -> Option<Claim> {
-        None
+    fn claim(&self, part: Part<'_>) -> Option<Claim> {
+        claim::claim(part)
     }
 
-    fn open(&self, _message: Message, _claim: &Claim, _context: Context<'_>, _budget: &mut Budget) -> Result<Opened> {
-        todo!()
+    fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+        open::open(message, claim, context, budget)
     }
 
     fn seal(&self, _message: &Message, _how: &Seal, _context: Context<'_>, _out: &mut dyn Write) -> Result<Sealed> {
