@@ -5,14 +5,12 @@ mod attributes;
 mod ber;
 mod chain;
 mod claim;
-mod content;
-pub mod keyfile;
-mod open;
-mod ber;
 mod compressed;
+mod content;
 mod encode;
 mod enveloped;
 pub mod keyfile;
+mod open;
 mod password;
 mod pbe;
 mod pem_bundle;
@@ -20,10 +18,10 @@ mod pieces;
 mod pkcs12;
 mod pkcs8;
 pub mod record;
+mod signed;
 mod suite;
 mod unlock;
 mod unwrapped;
-mod signed;
 mod verify;
 
 // claim.rs      what a part says it is
