@@ -321,7 +321,8 @@ impl SignatureAlgorithm {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
             (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) && pss.hash == pss.mgf1 => {
-                verify(crypto, Scheme::RsaPss(pss.hash), digest, signature)
+                let salt = usize::try_from(pss.salt).unwrap_or(usize::MAX);
+                verify(crypto, Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt }, digest, signature)
             }
             _ => Err(Unverified::Algorithm),
         }
