@@ -66,7 +66,8 @@ impl Certificate {
         reader.finish()?;
         let tbs = outer.expect(SEQUENCE)?;
         let signed_algorithm = outer.expect(SEQUENCE)?.whole.to_vec();
-        let signature = outer.expect(BIT_STRING)?.octets_of_bits()?.to_vec();
+        // Whatever bits are unused: the octets are what verifies, or not.
+        let signature = outer.expect(BIT_STRING)?.bits()?.0.to_vec();
         outer.finish()?;
         let mut fields = tbs.reader();
         let version = match fields.optional(constructed(0))? {
