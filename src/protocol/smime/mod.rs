@@ -7,8 +7,6 @@ mod claim;
 mod content;
 pub mod keyfile;
 mod open;
-mod ber;
-pub mod keyfile;
 mod pbe;
 mod pem_bundle;
 mod pieces;
