@@ -320,8 +320,9 @@ impl SignatureAlgorithm {
             (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
-            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) && pss.hash == pss.mgf1 => {
-                verify(crypto, Scheme::RsaPss(pss.hash), digest, signature)
+            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) => {
+                let salt = usize::try_from(pss.salt).unwrap_or(usize::MAX);
+                verify(crypto, Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt }, digest, signature)
             }
             _ => Err(Unverified::Algorithm),
         }
