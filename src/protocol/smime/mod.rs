@@ -1,12 +1,17 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod agree;
 mod attributes;
 mod ber;
 mod chain;
 mod claim;
+mod compressed;
 mod content;
+mod encode;
+mod enveloped;
 pub mod keyfile;
 mod open;
+mod password;
 mod pbe;
 mod pem_bundle;
 mod pieces;
@@ -14,6 +19,9 @@ mod pkcs12;
 mod pkcs8;
 pub mod record;
 mod signed;
+mod suite;
+mod unlock;
+mod unwrapped;
 mod verify;
 
 // claim.rs      what a part says it is
@@ -31,6 +39,13 @@ mod verify;
 // pkcs12.rs     private keys and certificates under a passphrase
 // pbe.rs        encryption under a passphrase
 // record.rs     everything by which a certificate may be named
+// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
+// unlock.rs     who can read an envelope, and the content key for one of us
+// agree.rs      from a shared secret to the key that wraps
+// password.rs   content keys wrapped for a password or a shared key
+// compressed.rs CompressedData
+// unwrapped.rs  what comes out of one wrap
+// suite.rs      algorithms of CMS, and ours
 
 use std::io::Write;
 
