@@ -3,13 +3,16 @@
 mod agree;
 mod attributes;
 mod ber;
+mod capabilities;
 mod chain;
 mod claim;
 mod compressed;
 mod content;
 mod encode;
 mod enveloped;
+mod encrypt;
 pub mod keyfile;
+mod mime;
 mod open;
 mod password;
 mod pbe;
@@ -17,7 +20,12 @@ mod pem_bundle;
 mod pieces;
 mod pkcs12;
 mod pkcs8;
+mod plan;
+mod recipients;
 pub mod record;
+mod seal;
+mod select;
+mod sign;
 mod signed;
 mod suite;
 mod unlock;
@@ -46,6 +54,15 @@ mod verify;
 // compressed.rs CompressedData
 // unwrapped.rs  what comes out of one wrap
 // suite.rs      algorithms of CMS, and ours
+// seal.rs       sign and encrypt: the shapes, as entities within entities
+// plan.rs       what is decided before the first octet: who signs, who reads
+// select.rs     which certificate an address means
+// sign.rs       SignedData over octets that stream by
+// encrypt.rs    EnvelopedData and AuthEnvelopedData around a ciphertext as it streams by
+// recipients.rs the content key wrapped for one reader
+// capabilities.rs  what we read, and what a certificate says that its owner reads
+// mime.rs       entities that are written as often as it takes, and their header fields
+// encode.rs     DER written
 
 use std::io::Write;
 
@@ -73,7 +90,7 @@ impl Protocol for Smime {
         open::open(message, claim, context, budget)
     }
 
-    fn seal(&self, _message: &Message, _how: &Seal, _context: Context<'_>, _out: &mut dyn Write) -> Result<Sealed> {
-        todo!()
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, context, out)
     }
 }
