@@ -25,7 +25,7 @@ pub struct Limits {
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
-    /// Iterations of one key derivation from a passphrase. Source: DESIGN 8; ten times what OWASP asks for PBKDF2 and 5,000 times what `openssl
+    /// Iterations of key derivations from passphrases: of one in a key file, of all that are tried in a message. Source: DESIGN 8; ten times what OWASP asks for PBKDF2 and 5,000 times what `openssl
     /// pkcs12` writes.
     pub kdf_iterations: u32,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
@@ -63,12 +63,13 @@ pub struct Budget {
     limits: Limits,
     parts: usize,
     layers: usize,
+    iterations: u32,
 }
 
 impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
-        Budget { parts: limits.parts, layers: limits.layers, limits }
+        Budget { parts: limits.parts, layers: limits.layers, iterations: limits.kdf_iterations, limits }
     }
 
     /// The bounds it started from.
@@ -84,6 +85,14 @@ impl Budget {
     /// One more cryptographic layer.
     pub fn layer(&mut self) -> Result<()> {
         spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
+    }
+
+    /// So many more iterations of a key derivation.
+    pub fn iterations(&mut self, count: u32) -> Result<()> {
+        let limit = self.limits.kdf_iterations;
+        let over = || Error::malformed("password", format!("more than {limit} iterations of its key derivation"));
+        self.iterations = self.iterations.checked_sub(count).ok_or_else(over)?;
+        Ok(())
     }
 
     /// Refuses a nesting deeper than the limit; `depth` counts from 1.

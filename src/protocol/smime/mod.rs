@@ -1,16 +1,20 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod agree;
 mod attributes;
 mod ber;
 mod capabilities;
 mod chain;
 mod claim;
+mod compressed;
 mod content;
 mod encode;
 mod encrypt;
+mod enveloped;
 pub mod keyfile;
 mod mime;
 mod open;
+mod password;
 mod pbe;
 mod pem_bundle;
 mod pieces;
@@ -23,6 +27,9 @@ mod seal;
 mod select;
 mod sign;
 mod signed;
+mod suite;
+mod unlock;
+mod unwrapped;
 mod verify;
 
 // claim.rs      what a part says it is
@@ -49,6 +56,13 @@ mod verify;
 // capabilities.rs  what we read, and what a certificate says that its owner reads
 // mime.rs       entities that are written as often as it takes, and their header fields
 // encode.rs     DER written
+// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
+// unlock.rs     who can read an envelope, and the content key for one of us
+// agree.rs      from a shared secret to the key that wraps
+// password.rs   content keys wrapped for a password or a shared key
+// compressed.rs CompressedData
+// unwrapped.rs  what comes out of one wrap
+// suite.rs      algorithms of CMS, and ours
 
 use std::io::Write;
 

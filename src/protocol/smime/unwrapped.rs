@@ -1,0 +1,76 @@
+//! One wrap of CMS taken off: EnvelopedData and its kin, CompressedData.
+
+use der::asn1::ObjectIdentifier;
+
+use super::{
+    compressed,
+    encode::{self, Frame},
+    enveloped,
+};
+use crate::{
+    base::{Budget, Result},
+    protocol::Context,
+    verdict::LayerKind,
+};
+
+/// Content without what was around it.
+#[derive(Debug)]
+pub(super) struct Unwrapped {
+    /// What was around it, for the verdict.
+    pub(super) layer: LayerKind,
+    /// What `octets` are: [`DATA`], or another content type of CMS without its ContentInfo.
+    pub(super) content_type: ObjectIdentifier,
+    /// The content itself.
+    pub(super) octets: Vec<u8>,
+    /// The signatures that came along with SignedAndEnvelopedData: the ContentInfo of a SignedData without content.
+    pub(super) signed: Option<Vec<u8>>,
+}
+
+impl Unwrapped {
+    /// The ContentInfo of what is within, which is not [`DATA`].
+    pub(super) fn into_content_info(self) -> Vec<u8> {
+        let mut octets = self.octets;
+        octets.splice(..0, content_info(self.content_type, octets.len()));
+        octets
+    }
+}
+
+/// Takes the wrap off, if `kind`, the content type of a ContentInfo, is one of those: `data` is the DER of what is in it without the content
+/// octets, `content` are those. `None` for every other kind. Errors as [`enveloped::decrypt`] and [`compressed::unpack`].
+pub(super) fn unwrap(
+    kind: &[u8],
+    data: &[u8],
+    content: Vec<u8>,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Unwrapped>> {
+    let kind = ObjectIdentifier::from_bytes(kind).ok();
+    match kind {
+        Some(COMPRESSED) => compressed::unpack(data, content, budget).map(Some),
+        Some(AUTH_ENVELOPED | ENVELOPED) => enveloped::decrypt(data, content, context, budget).map(Some),
+        Some(SIGNED_AND_ENVELOPED) => enveloped::decrypt_signed(data, content, context, budget).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The octets before the content of a ContentInfo (RFC 5652, section 3), an element of so many octets.
+pub(super) fn content_info(content_type: ObjectIdentifier, length: usize) -> Vec<u8> {
+    Frame::new(encode::constructed(0), length).within(encode::SEQUENCE, &[&encode::oid(content_type)], &[]).head
+}
+
+const fn oid(dotted: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(dotted)
+}
+
+/// id-data: a MIME entity (RFC 5652, section 4; RFC 8551, section 3.1).
+pub(super) const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
+/// RFC 5652, section 5.1.
+pub(super) const SIGNED: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
+/// RFC 5652, section 6.1.
+const ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.3");
+/// RFC 2315, section 14.
+const SIGNED_AND_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.4");
+/// RFC 3274, section 1.1.
+const COMPRESSED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.9");
+/// RFC 5083, section 2.1.
+const AUTH_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.23");
