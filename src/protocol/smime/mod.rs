@@ -9,8 +9,8 @@ mod claim;
 mod compressed;
 mod content;
 mod encode;
-mod encrypt;
 mod enveloped;
+mod encrypt;
 pub mod keyfile;
 mod mime;
 mod open;
@@ -47,6 +47,13 @@ mod verify;
 // pkcs12.rs     private keys and certificates under a passphrase
 // pbe.rs        encryption under a passphrase
 // record.rs     everything by which a certificate may be named
+// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
+// unlock.rs     who can read an envelope, and the content key for one of us
+// agree.rs      from a shared secret to the key that wraps
+// password.rs   content keys wrapped for a password or a shared key
+// compressed.rs CompressedData
+// unwrapped.rs  what comes out of one wrap
+// suite.rs      algorithms of CMS, and ours
 // seal.rs       sign and encrypt: the shapes, as entities within entities
 // plan.rs       what is decided before the first octet: who signs, who reads
 // select.rs     which certificate an address means
@@ -56,13 +63,6 @@ mod verify;
 // capabilities.rs  what we read, and what a certificate says that its owner reads
 // mime.rs       entities that are written as often as it takes, and their header fields
 // encode.rs     DER written
-// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
-// unlock.rs     who can read an envelope, and the content key for one of us
-// agree.rs      from a shared secret to the key that wraps
-// password.rs   content keys wrapped for a password or a shared key
-// compressed.rs CompressedData
-// unwrapped.rs  what comes out of one wrap
-// suite.rs      algorithms of CMS, and ours
 
 use std::io::Write;
 
