@@ -116,7 +116,7 @@ impl FastRsa {
             return Ok(None);
         }
         match unwrap {
-            Unwrap::RsaOaep(hash) => match oaep(hash) {
+            Unwrap::RsaOaep { hash, mgf } => match oaep(hash, mgf) {
                 Some(algorithm) => {
                     let key =
                         kept(&self.oaep, || OaepPrivateDecryptingKey::new(self.decrypting()?).or(Err(unreadable())))?;
@@ -200,15 +200,19 @@ fn encoding(scheme: Scheme) -> Option<(&'static RsaSignatureEncoding, &'static d
         Scheme::RsaPkcs1(Hash::Sha256) => Some((&signature::RSA_PKCS1_SHA256, &digest::SHA256)),
         Scheme::RsaPkcs1(Hash::Sha384) => Some((&signature::RSA_PKCS1_SHA384, &digest::SHA384)),
         Scheme::RsaPkcs1(Hash::Sha512) => Some((&signature::RSA_PKCS1_SHA512, &digest::SHA512)),
-        Scheme::RsaPss(Hash::Sha256) => Some((&signature::RSA_PSS_SHA256, &digest::SHA256)),
-        Scheme::RsaPss(Hash::Sha384) => Some((&signature::RSA_PSS_SHA384, &digest::SHA384)),
-        Scheme::RsaPss(Hash::Sha512) => Some((&signature::RSA_PSS_SHA512, &digest::SHA512)),
+        Scheme::RsaPss { hash, .. } if scheme == Scheme::pss(hash) => match hash {
+            Hash::Sha256 => Some((&signature::RSA_PSS_SHA256, &digest::SHA256)),
+            Hash::Sha384 => Some((&signature::RSA_PSS_SHA384, &digest::SHA384)),
+            Hash::Sha512 => Some((&signature::RSA_PSS_SHA512, &digest::SHA512)),
+            _ => None,
+        },
         _ => None,
     }
 }
 
-fn oaep(hash: Hash) -> Option<&'static OaepAlgorithm> {
+pub(super) fn oaep(hash: Hash, mgf: Hash) -> Option<&'static OaepAlgorithm> {
     match hash {
+        _ if hash != mgf => None,
         Hash::Sha1 => Some(&OAEP_SHA1_MGF1SHA1),
         Hash::Sha256 => Some(&OAEP_SHA256_MGF1SHA256),
         Hash::Sha384 => Some(&OAEP_SHA384_MGF1SHA384),

@@ -10,6 +10,7 @@ mod fast_rsa;
 mod kdf;
 mod keywrap;
 mod legacy;
+mod padding;
 mod rejection;
 mod secret;
 mod software;

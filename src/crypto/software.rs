@@ -101,8 +101,8 @@ impl SecretKey for SoftwareKey {
             (Inner::Ed25519(pair), Scheme::EdDsa) => {
                 pair.try_sign(digest).ok().map(|signature| signature.as_ref().to_vec())
             }
-            (Inner::Rsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => key.sign(scheme, digest)?,
-            (Inner::LegacyRsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => key.sign(scheme, digest),
+            (Inner::Rsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => key.sign(scheme, digest)?,
+            (Inner::LegacyRsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => key.sign(scheme, digest),
             _ => return Err(self.algorithm.refuses(format_args!("sign with {scheme:?}").to_string().to_lowercase())),
         };
         answer.ok_or_else(|| self.algorithm.refuses(format_args!("sign a digest of {} octets", digest.len())))
