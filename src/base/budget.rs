@@ -23,6 +23,8 @@ pub struct Limits {
     pub signatures: usize,
     /// Encrypted session keys tried in one layer. Source: a list of 1,000 recipients, each with one key.
     pub session_keys: usize,
+    /// Signatures checked on certificate paths, on CRLs and on OCSP responses. Source: DESIGN 8.
+    pub path_signatures: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
@@ -43,6 +45,7 @@ impl Default for Limits {
             expansion: 4,
             signatures: 32,
             session_keys: 1_000,
+            path_signatures: 2_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
             asn1_depth: 64,
             asn1_elements: 250_000,
@@ -56,12 +59,13 @@ pub struct Budget {
     limits: Limits,
     parts: usize,
     layers: usize,
+    path_signatures: usize,
 }
 
 impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
-        Budget { parts: limits.parts, layers: limits.layers, limits }
+        Budget { parts: limits.parts, layers: limits.layers, path_signatures: limits.path_signatures, limits }
     }
 
     /// The bounds it started from.
@@ -77,6 +81,11 @@ impl Budget {
     /// One more cryptographic layer.
     pub fn layer(&mut self) -> Result<()> {
         spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
+    }
+
+    /// One more signature of a certificate path, or of what says whether one is revoked.
+    pub fn path_signature(&mut self) -> Result<()> {
+        spend(&mut self.path_signatures, "certificate path", "signature checks", self.limits.path_signatures)
     }
 
     /// Refuses a nesting deeper than the limit; `depth` counts from 1.
