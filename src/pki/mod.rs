@@ -20,4 +20,4 @@ pub use name::Name;
 pub use ocsp::OcspResponse;
 pub use path::{Path, Policies, Purpose, Question, Refusal, Require, validate};
 pub use public_key::{PublicKey, SignatureAlgorithm};
-pub use revocation::Revocation;
+pub use revocation::{Revocation, check_statement};

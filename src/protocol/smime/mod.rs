@@ -5,6 +5,7 @@ mod pem_bundle;
 mod pieces;
 mod pkcs8;
 pub mod record;
+pub mod statements;
 
 // keyfile.rs    key files: certificates and private keys put together, unlocked
 // pieces.rs     what key files are made of
