@@ -23,14 +23,19 @@ pub struct Limits {
     pub signatures: usize,
     /// Encrypted session keys tried in one layer. Source: a list of 1,000 recipients, each with one key.
     pub session_keys: usize,
-    /// Signatures checked on certificate paths, on CRLs and on OCSP responses. Source: DESIGN 8.
-    pub path_signatures: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
     pub asn1_depth: usize,
     /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
     pub asn1_elements: usize,
+    /// Certificates of one path. Source: DESIGN 8; the longest of PKITS has eight, and RFC 4158, section 2.4 expects fewer.
+    pub path_length: usize,
+    /// Signatures of certificates, CRLs and OCSP responses verified for one message. Source: DESIGN 8; 20 times webpki's 100 for one
+    /// path, for 20 signers.
+    pub path_signatures: usize,
+    /// Names compared with name constraints. Source: the 250,000 of webpki and of Go's crypto/x509.
+    pub name_comparisons: usize,
 }
 
 impl Default for Limits {
@@ -45,10 +50,12 @@ impl Default for Limits {
             expansion: 4,
             signatures: 32,
             session_keys: 1_000,
-            path_signatures: 2_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
             asn1_depth: 64,
             asn1_elements: 250_000,
+            path_length: 64,
+            path_signatures: 2_000,
+            name_comparisons: 250_000,
         }
     }
 }
@@ -60,12 +67,19 @@ pub struct Budget {
     parts: usize,
     layers: usize,
     path_signatures: usize,
+    name_comparisons: usize,
 }
 
 impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
-        Budget { parts: limits.parts, layers: limits.layers, path_signatures: limits.path_signatures, limits }
+        Budget {
+            parts: limits.parts,
+            layers: limits.layers,
+            path_signatures: limits.path_signatures,
+            name_comparisons: limits.name_comparisons,
+            limits,
+        }
     }
 
     /// The bounds it started from.
@@ -81,11 +95,6 @@ impl Budget {
     /// One more cryptographic layer.
     pub fn layer(&mut self) -> Result<()> {
         spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
-    }
-
-    /// One more signature of a certificate path, or of what says whether one is revoked.
-    pub fn path_signature(&mut self) -> Result<()> {
-        spend(&mut self.path_signatures, "certificate path", "signature checks", self.limits.path_signatures)
     }
 
     /// Refuses a nesting deeper than the limit; `depth` counts from 1.
@@ -129,6 +138,18 @@ impl Budget {
     /// Refuses a structure of more ASN.1 elements than the limit.
     pub fn asn1_elements(&self, count: usize) -> Result<()> {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
+    }
+
+    /// One more signature verified to find a certification path.
+    pub fn path_signature(&mut self) -> Result<()> {
+        spend(&mut self.path_signatures, "certification path", "signatures to verify", self.limits.path_signatures)
+    }
+
+    /// One more comparison of a name of so many octets with a name constraint; a long name counts for several.
+    pub fn name_comparison(&mut self, octets: usize) -> Result<()> {
+        let limit = self.limits.name_comparisons;
+        self.name_comparisons = self.name_comparisons.saturating_sub(octets / 256);
+        spend(&mut self.name_comparisons, "certification path", "comparisons with name constraints", limit)
     }
 }
 

@@ -55,6 +55,15 @@ impl RsaComponents {
         RsaComponents::from_pkcs8(pkcs8(&pair)?.as_ref())
     }
 
+    /// What else PKCS#1 stores of a key: `d mod p-1`, `d mod q-1`, and the inverse of `q` modulo `p` (RFC 8017,
+    /// appendix A.1.2).
+    ///
+    /// Parts that make no key are an error of kind `NoKey`.
+    pub fn chinese_remainders(&self) -> Result<[Secret; 3]> {
+        let crt = Crt::new(self).ok_or_else(|| unfit(KeyAlgorithm::Rsa(bits(&self.n))))?;
+        Ok([crt.dp, crt.dq, crt.q_inverse])
+    }
+
     fn from_pkcs8(der: &[u8]) -> Result<RsaComponents> {
         let unreadable = || Error::no_key("rsa key: its encoding cannot be read");
         let outer = rsa::pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|_| unreadable())?;

@@ -3,10 +3,14 @@
 //! aws-lc-rs does the work wherever it takes the algorithm; `legacy.rs` holds what it refuses.
 
 mod aead;
+mod brainpool;
 mod cbc;
 mod cipher;
 mod digest;
+mod dsa;
+mod encrypt;
 mod fast_rsa;
+mod generate;
 mod kdf;
 mod keywrap;
 mod legacy;
@@ -21,7 +25,10 @@ pub use aead::Aead;
 pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
 pub use cipher::{CfbReader, Cipher, Resync};
 pub use digest::{Digester, Hash};
+pub use dsa::DsaPublic;
+pub use encrypt::{agree_ephemeral, encrypt_to_rsa};
 pub use fast_rsa::RsaComponents;
+pub use generate::{generate, public_of};
 pub use kdf::{Pkcs12Use, bmp_string, hkdf, hmac, pbkdf1, pbkdf2, pkcs12_kdf, scrypt, x963_kdf};
 pub use keywrap::{KeyWrap, unwrap_for_password, wrap_for_password};
 pub use secret::{Curve, KeyAlgorithm, Scheme, SecretKey, Unwrap};
