@@ -2,11 +2,15 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod cert;
+mod crl;
+mod crl_status;
+mod distribution;
 mod check;
 mod constraints;
 mod extensions;
 mod general_name;
 mod name;
+mod ocsp;
 mod path;
 mod policy;
 mod public_key;
@@ -18,6 +22,10 @@ pub(crate) mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
+pub use ocsp::OcspResponse;
+pub use path::{Path, Policies, Purpose, Question, Refusal, Require, validate};
+pub use public_key::{PublicKey, SignatureAlgorithm};
+pub use revocation::{Revocation, check_statement};
 pub use path::{Path, Policies, Purpose, Question, Require, validate};
 pub(crate) use public_key::hash_algorithm;
 pub use public_key::{PublicKey, SignatureAlgorithm};

@@ -31,6 +31,7 @@ mod suite;
 mod unlock;
 mod unwrapped;
 mod verify;
+pub mod statements;
 
 // claim.rs      what a part says it is
 // open.rs       peel one layer
