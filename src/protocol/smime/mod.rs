@@ -9,8 +9,8 @@ mod claim;
 mod compressed;
 mod content;
 mod encode;
-mod enveloped;
 mod encrypt;
+mod enveloped;
 pub mod export;
 pub mod generate;
 mod issue;
@@ -30,11 +30,11 @@ mod seal;
 mod select;
 mod sign;
 mod signed;
+pub mod statements;
 mod suite;
 mod unlock;
 mod unwrapped;
 mod verify;
-pub mod statements;
 
 // claim.rs      what a part says it is
 // open.rs       peel one layer
