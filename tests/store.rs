@@ -279,7 +279,7 @@ fn a_certificate_under_another_name_is_refused() {
 fn junk_among_keys_is_passed_over_and_listed() {
     let [alice, bob, _] = [&PEOPLE[0], &PEOPLE[1], &PEOPLE[2]].map(|one| &one.described.record);
     // Between two certificates one of a version that nobody knows.
-    let ring = [alice.bytes.as_slice(), b"\xc6\x06\x63\x00\x00\x00\x00\x01\xcd\x01x", &bob.bytes].concat();
+    let ring = [&*alice.bytes, b"\xc6\x06\x63\x00\x00\x00\x00\x01\xcd\x01x", &*bob.bytes].concat();
     let file = keyfile::describe(&ring, "ring.gpg").unwrap();
     let fingerprints: Vec<&Handle> = file.found.iter().map(|one| &one.record.fingerprint).collect();
     assert_eq!(fingerprints, [&alice.fingerprint, &bob.fingerprint]);
@@ -469,7 +469,7 @@ fn made(who: &str, passphrase: Option<&str>, profile: Profile, algorithm: Algori
 /// The certificate with its revocation behind it, as somebody publishes it.
 fn revoked(person: &Generated) -> Described {
     let dearmored = base64_body(&person.revocation);
-    let mut packets = person.described.record.bytes.clone();
+    let mut packets = person.described.record.bytes.to_vec();
     packets.extend(dearmored);
     keyfile::describe(&packets, "revoked").unwrap().found.remove(0)
 }

@@ -3,15 +3,17 @@
 mod inspect;
 mod lines;
 mod open;
+mod parts;
 mod seal;
 mod written;
 
 pub use open::Opening;
+pub use parts::OpenedParts;
 
 use crate::{
     base::{Budget, Limits},
     mail::Part,
-    protocol::{Claim, Context, Protocol, pgp::Pgp},
+    protocol::{Claim, Context, Protocol, pgp::Pgp, smime::Smime},
 };
 
 /// Everything that a message meets on its way, put together once and used for many messages.
@@ -24,7 +26,7 @@ pub struct Engine<'a> {
 impl<'a> Engine<'a> {
     /// An engine for all protocols that this build has.
     pub fn new(context: Context<'a>, limits: Limits) -> Self {
-        Engine { context, limits, protocols: vec![Box::new(Pgp)] }
+        Engine { context, limits, protocols: vec![Box::new(Pgp), Box::new(Smime)] }
     }
 
     /// A full budget for one message.

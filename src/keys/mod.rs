@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use chain::Chain;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
-pub use record::{Authenticated, Binding, Handle, ProtocolName, Record};
+pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
 
 use crate::{
     base::{Result, Secret},

@@ -1,6 +1,11 @@
 //! A stored certificate: bytes and an index. No protocol's parser is needed to find it.
 
-use std::fmt;
+use std::{
+    any::Any,
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     base::{Error, Result},
@@ -108,7 +113,7 @@ pub struct Record {
     /// Why it is believed.
     pub bindings: Vec<Binding>,
     /// The certificate, public parts only, in its binary form.
-    pub bytes: Vec<u8>,
+    pub bytes: Encoded,
     /// Fingerprints of the keys whose secret part is held beside it.
     pub secrets: Vec<Handle>,
 }
@@ -133,6 +138,54 @@ impl Record {
     /// Whether a key of this record is named by `handle`.
     pub fn has(&self, handle: &Handle) -> bool {
         self.handles.iter().any(|own| own.is_named_by(handle))
+    }
+}
+
+/// A certificate's octets, with room for what its protocol reads in them: a certificate that serves many messages is read once.
+#[derive(Clone, Default)]
+pub struct Encoded {
+    octets: Vec<u8>,
+    read: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Encoded {
+    /// What `read` makes of the octets; made on the first call, and remembered unless it fails.
+    pub fn read<T: Send + Sync + 'static>(&self, read: impl FnOnce(&[u8]) -> Result<T>) -> Result<Arc<T>> {
+        if let Some(held) = self.read.get().and_then(|held| Arc::clone(held).downcast().ok()) {
+            return Ok(held);
+        }
+        let made = Arc::new(read(&self.octets)?);
+        // Somebody else may have been faster; both read the same octets.
+        let _ = self.read.set(Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        Ok(made)
+    }
+}
+
+impl From<Vec<u8>> for Encoded {
+    fn from(octets: Vec<u8>) -> Self {
+        Encoded { octets, read: OnceLock::new() }
+    }
+}
+
+impl Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+impl PartialEq for Encoded {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets == other.octets
+    }
+}
+
+impl Eq for Encoded {}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoded({} octets)", self.octets.len())
     }
 }
 

@@ -1,13 +1,50 @@
 //! One X.509 certificate, read once.
 
-use std::time::SystemTime;
+use std::{collections::HashSet, ops::Range, sync::Arc, time::SystemTime};
 
-use super::{Name, PublicKey};
-use crate::{base::Result, mail::Address};
+use der::asn1::ObjectIdentifier;
 
-/// A certificate (RFC 5280, section 4), cheap to clone.
+use super::{
+    Name, PublicKey,
+    extensions::{Extensions, KeyUsage},
+    general_name::GeneralName,
+    time,
+    tlv::{BIT_STRING, INTEGER, Reader, SEQUENCE, constructed, primitive},
+};
+use crate::{base::Result, crypto::Hash, mail::Address};
+
+/// A certificate (RFC 5280, section 4), cheap to clone. Two are equal when their octets are.
 #[derive(Clone, Debug)]
-pub struct Certificate {}
+pub struct Certificate {
+    parsed: Arc<Parsed>,
+}
+
+#[derive(Debug)]
+struct Parsed {
+    der: Vec<u8>,
+    extensions: Extensions,
+    fingerprint: [u8; 32],
+    issuer: Name,
+    public_key: PublicKey,
+    serial: Vec<u8>,
+    signature: Vec<u8>,
+    /// The AlgorithmIdentifier outside, and the one that is signed.
+    signature_algorithms: [Vec<u8>; 2],
+    subject: Name,
+    /// Where the octets are that are signed.
+    tbs: Range<usize>,
+    validity: (SystemTime, SystemTime),
+    version: Version,
+}
+
+/// Which version a certificate says it is (RFC 5280, section 4.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Version 1 or 2, which knows no extensions.
+    Old,
+    /// Version 3.
+    Three,
+}
 
 /// What a key is to be used for, in mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,48 +58,208 @@ pub enum Usage {
 }
 
 impl Certificate {
-    /// Reads DER. BER that real certificates hold (a negative serial number, a default encoded) is taken where the octets that are signed are not touched.
-    pub fn parse(_der: &[u8]) -> Result<Certificate> {
-        todo!()
+    /// Reads DER. BER that real certificates hold (a negative serial number, a default encoded) is taken where the octets that are signed are
+    /// not touched. An extension that cannot be read does not keep the certificate from being read, but no path goes through it.
+    pub fn parse(der: &[u8]) -> Result<Certificate> {
+        let mut reader = Reader::new(der, "certificate");
+        let mut outer = reader.sequence()?;
+        reader.finish()?;
+        let tbs = outer.expect(SEQUENCE)?;
+        let signed_algorithm = outer.expect(SEQUENCE)?.whole.to_vec();
+        // Whatever bits are unused: the octets are what verifies, or not.
+        let signature = outer.expect(BIT_STRING)?.bits()?.0.to_vec();
+        outer.finish()?;
+        let mut fields = tbs.reader();
+        let version = match fields.optional(constructed(0))? {
+            Some(version) => match version.reader().expect(INTEGER)?.count()? {
+                2 => Version::Three,
+                _ => Version::Old,
+            },
+            None => Version::Old,
+        };
+        let serial = fields.expect(INTEGER)?.value.to_vec();
+        let algorithm = fields.expect(SEQUENCE)?.whole.to_vec();
+        let issuer = Name::read(fields.expect(SEQUENCE)?)?;
+        let mut validity = fields.sequence()?;
+        let validity = (time::read(validity.any()?)?, time::read(validity.any()?)?);
+        let subject = Name::read(fields.expect(SEQUENCE)?)?;
+        let public_key = PublicKey::parse(fields.expect(SEQUENCE)?.whole)?;
+        for unique_identifier in [1, 2] {
+            fields.optional(primitive(unique_identifier))?;
+        }
+        let extensions = match fields.optional(constructed(3))? {
+            Some(extensions) => Extensions::read(extensions.reader().sequence()?)?,
+            None => Extensions::default(),
+        };
+        fields.finish()?;
+        // The TBSCertificate is the first element inside the outer SEQUENCE.
+        let start = tbs.whole.as_ptr().addr() - der.as_ptr().addr();
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(&Hash::Sha256.digest(der));
+        Ok(Certificate {
+            parsed: Arc::new(Parsed {
+                der: der.to_vec(),
+                extensions,
+                fingerprint,
+                issuer,
+                public_key,
+                serial,
+                signature,
+                signature_algorithms: [signed_algorithm, algorithm],
+                subject,
+                tbs: start..start + tbs.whole.len(),
+                validity,
+                version,
+            }),
+        })
     }
+
     /// The octets as they were.
     pub fn der(&self) -> &[u8] {
-        todo!()
+        &self.parsed.der
     }
+
     /// SHA-256 of the octets.
     pub fn fingerprint(&self) -> [u8; 32] {
-        todo!()
+        self.parsed.fingerprint
     }
+
     /// Whose key it is.
     pub fn subject(&self) -> &Name {
-        todo!()
+        &self.parsed.subject
     }
+
     /// Who signed it.
     pub fn issuer(&self) -> &Name {
-        todo!()
+        &self.parsed.issuer
     }
+
     /// The serial number's content octets, big-endian two's complement.
     pub fn serial(&self) -> &[u8] {
-        todo!()
+        &self.parsed.serial
     }
+
     /// The subject key identifier (RFC 5280, section 4.2.1.2).
     pub fn key_identifier(&self) -> Option<&[u8]> {
-        todo!()
+        self.parsed.extensions.subject_key.as_deref()
     }
+
     /// The subject's key.
     pub fn public_key(&self) -> &PublicKey {
-        todo!()
+        &self.parsed.public_key
     }
+
     /// notBefore and notAfter.
     pub fn validity(&self) -> (SystemTime, SystemTime) {
-        todo!()
+        self.parsed.validity
     }
-    /// The mailboxes it names: rfc822Name, SmtpUTF8Mailbox (RFC 9598), and emailAddress in the subject when there is no such alternative name.
+
+    /// Whether subject and issuer are the same name (RFC 5280, section 6.1).
+    pub fn is_self_issued(&self) -> bool {
+        self.parsed.subject == self.parsed.issuer
+    }
+
+    /// Whether it says that it is a certification authority's (RFC 5280, section 4.2.1.9).
+    pub fn is_authority(&self) -> bool {
+        self.parsed.extensions.basic.is_some_and(|basic| basic.authority)
+    }
+
+    /// The mailboxes it names: rfc822Name, SmtpUTF8Mailbox (RFC 9598), and emailAddress in the subject when there is no such alternative name
+    /// (RFC 8550, section 3). What is no addr-spec is left out.
     pub fn mailboxes(&self) -> Vec<Address> {
-        todo!()
+        let mut seen = HashSet::new();
+        let mut mailboxes = Vec::new();
+        for mailbox in self.mailbox_names().iter().filter_map(|text| Address::parse(text).ok()) {
+            if seen.insert(mailbox.clone()) {
+                mailboxes.push(mailbox);
+            }
+        }
+        mailboxes
     }
+
     /// Whether its key usage and extended key usage (emailProtection or any) allow this in mail (RFC 8550, section 4.4).
-    pub fn allows(&self, _usage: Usage) -> bool {
-        todo!()
+    pub fn allows(&self, usage: Usage) -> bool {
+        let bits = match usage {
+            Usage::Agree => KeyUsage::KEY_AGREEMENT,
+            Usage::Sign => KeyUsage::DIGITAL_SIGNATURE.or(KeyUsage::NON_REPUDIATION),
+            Usage::Wrap => KeyUsage::KEY_ENCIPHERMENT,
+        };
+        let extensions = &self.parsed.extensions;
+        extensions.key_usage.is_none_or(|usage| usage.has(bits)) && self.is_for(&EMAIL_PROTECTION)
+    }
+
+    /// Whether its extended key usage has `purpose` or any, or is not there (RFC 5280, section 4.2.1.12).
+    pub(super) fn is_for(&self, purpose: &ObjectIdentifier) -> bool {
+        let named = |usage: &Vec<u8>| usage == purpose.as_bytes() || usage == ANY_PURPOSE.as_bytes();
+        self.parsed.extensions.extended_key_usage.as_ref().is_none_or(|usages| usages.iter().any(named))
+    }
+
+    /// What [`mailboxes`](Certificate::mailboxes) reads, as it is written.
+    pub(super) fn mailbox_names(&self) -> Vec<String> {
+        let of_mailbox = |name: &GeneralName| match name {
+            GeneralName::Mailbox(mailbox) | GeneralName::Utf8Mailbox(mailbox) => Some(mailbox.clone()),
+            _ => None,
+        };
+        let names: Vec<String> = self.parsed.extensions.subject_names.iter().flatten().filter_map(of_mailbox).collect();
+        if names.is_empty() { self.parsed.subject.email_addresses() } else { names }
+    }
+
+    pub(super) fn extensions(&self) -> &Extensions {
+        &self.parsed.extensions
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.parsed.version
+    }
+
+    /// The octets that are signed.
+    pub(super) fn tbs(&self) -> &[u8] {
+        self.parsed.der.get(self.parsed.tbs.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.parsed.signature
+    }
+
+    /// The AlgorithmIdentifier outside, and the one that is signed; they must be equal (RFC 5280, section 4.1.1.2).
+    pub(super) fn signature_algorithms(&self) -> [&[u8]; 2] {
+        self.parsed.signature_algorithms.each_ref().map(Vec::as_slice)
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.parsed.der == other.parsed.der
+    }
+}
+
+impl Eq for Certificate {}
+
+/// RFC 5280, section 4.2.1.12.
+pub(super) const EMAIL_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.4");
+const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_certificate_of_the_suite_parses() {
+        let folder = std::env::var("POSTSEAL_CORPORA").unwrap_or_else(|_| "../shared/corpora".into());
+        let Ok(files) = std::fs::read_dir(std::path::Path::new(&folder).join("pkits/certs")) else {
+            return eprintln!("skipped: no PKITS");
+        };
+        for file in files {
+            let path = file.unwrap().path();
+            let der = std::fs::read(&path).unwrap();
+            let certificate = Certificate::parse(&der).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            eprintln!(
+                "{} {} {:?} {:?}",
+                certificate.subject(),
+                certificate.public_key().algorithm().name(),
+                certificate.mailboxes(),
+                certificate.extensions().defects
+            );
+        }
     }
 }

@@ -1,56 +1,450 @@
 //! Public keys and signature algorithms as X.509 and CMS write them (RFC 3279, 4055, 5480, 5758, 8410).
 
+use der::{
+    Decode, Reader as _, SliceReader,
+    asn1::{ObjectIdentifier, UintRef},
+};
+
+use super::tlv::{BIT_STRING, Element, INTEGER, NULL, OID, Reader, constructed};
 use crate::{
-    base::Result,
-    crypto::{self, Hash, KeyAlgorithm, Strength, Unverified},
+    base::{Error, Result},
+    crypto::{self, Curve, Hash, KeyAlgorithm, Scheme, Strength, Unverified, verify},
 };
 
 /// A SubjectPublicKeyInfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey {}
+pub struct PublicKey {
+    der: Vec<u8>,
+    key: Key,
+}
+
+/// Numbers are big-endian without leading zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Key {
+    /// Without parameters they are those of the issuer (RFC 3279, section 2.3.2).
+    Dsa {
+        parameters: Option<DsaParameters>,
+        y: Vec<u8>,
+    },
+    Ec {
+        curve: Curve,
+        point: Vec<u8>,
+        agrees: Agrees,
+    },
+    Edwards25519(Vec<u8>),
+    Edwards448(Vec<u8>),
+    Montgomery25519(Vec<u8>),
+    Montgomery448(Vec<u8>),
+    /// What cannot be read or is not known: the certificate has names and times all the same.
+    Other,
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+        only: RsaUse,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct DsaParameters {
+    p: Vec<u8>,
+    q: Vec<u8>,
+    g: Vec<u8>,
+}
+
+/// Whether a key on a Weierstrass curve is for Diffie-Hellman alone: id-ecDH (RFC 5480, section 2.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agrees {
+    Also,
+    Only,
+}
+
+/// What an RSA key may be used for (RFC 4055, sections 1.2 and 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RsaUse {
+    Any,
+    /// RSAES-OAEP.
+    Oaep,
+    /// RSASSA-PSS, with these parameters if it has any.
+    Pss(Option<Pss>),
+}
+
+/// RSASSA-PSS-params (RFC 4055, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pss {
+    hash: Hash,
+    mgf1: Hash,
+    salt: u32,
+}
 
 impl PublicKey {
-    /// Reads DER.
-    pub fn parse(_spki: &[u8]) -> Result<PublicKey> {
-        todo!()
+    /// Reads DER. What stands in it may still be of no use: see [`as_crypto`](PublicKey::as_crypto).
+    pub fn parse(spki: &[u8]) -> Result<PublicKey> {
+        let mut reader = Reader::new(spki, "public key");
+        let mut fields = reader.sequence()?;
+        reader.finish()?;
+        let mut algorithm = fields.sequence()?;
+        let kind = algorithm.expect(OID)?;
+        let parameters = if algorithm.is_finished() { None } else { Some(algorithm.any()?) };
+        algorithm.finish()?;
+        let bits = fields.expect(BIT_STRING)?;
+        fields.finish()?;
+        let key = Key::read(kind, parameters, bits).unwrap_or(Key::Other);
+        Ok(PublicKey { der: spki.to_vec(), key })
     }
+
     /// The SubjectPublicKeyInfo as it was.
     pub fn der(&self) -> &[u8] {
-        todo!()
+        &self.der
     }
+
+    /// The octets of the subjectPublicKey BIT STRING, whose SHA-1 is the usual key identifier (RFC 5280, section 4.2.1.2).
+    pub fn octets(&self) -> &[u8] {
+        let read = || {
+            let mut fields = Reader::new(&self.der, "public key").sequence()?;
+            fields.any()?;
+            fields.expect(BIT_STRING)?.octets_of_bits()
+        };
+        read().unwrap_or_default()
+    }
+
     /// What kind of key it is.
     pub fn algorithm(&self) -> KeyAlgorithm {
-        todo!()
+        match &self.key {
+            Key::Dsa { parameters, .. } => KeyAlgorithm::Dsa(parameters.as_ref().map_or(0, |dsa| bits(&dsa.p))),
+            Key::Ec { curve, agrees: Agrees::Also, .. } => KeyAlgorithm::Ecdsa(*curve),
+            Key::Ec { curve, agrees: Agrees::Only, .. } => KeyAlgorithm::Ecdh(*curve),
+            Key::Edwards25519(_) => KeyAlgorithm::Ed25519,
+            Key::Edwards448(_) => KeyAlgorithm::Ed448,
+            Key::Montgomery25519(_) => KeyAlgorithm::X25519,
+            Key::Montgomery448(_) => KeyAlgorithm::X448,
+            Key::Other => KeyAlgorithm::Other("unknown"),
+            Key::Rsa { n, .. } => KeyAlgorithm::Rsa(bits(n)),
+        }
     }
+
+    /// The public value to agree on a secret with: an uncompressed point, or the octets of RFC 7748. `None` for other keys.
+    pub fn agreement(&self) -> Option<&[u8]> {
+        match &self.key {
+            Key::Ec { point, .. } => Some(point),
+            Key::Montgomery25519(point) | Key::Montgomery448(point) => Some(point),
+            _ => None,
+        }
+    }
+
+    /// This key with the parameters of `issuer`'s where it is a DSA key that has none (RFC 5280, section 6.1.4 (e)).
+    #[must_use]
+    pub fn inheriting(&self, issuer: &PublicKey) -> PublicKey {
+        let mut key = self.clone();
+        if let (Key::Dsa { parameters: own @ None, .. }, Key::Dsa { parameters, .. }) = (&mut key.key, &issuer.key) {
+            own.clone_from(parameters);
+        }
+        key
+    }
+
+    /// Whether it is a DSA key without parameters of its own.
+    pub fn inherits(&self) -> bool {
+        matches!(self.key, Key::Dsa { parameters: None, .. })
+    }
+
     /// For crypto/. An error of kind `Unavailable` names an algorithm that nobody here knows.
     pub fn as_crypto(&self) -> Result<crypto::PublicKey<'_>> {
-        todo!()
+        match &self.key {
+            Key::Ec { curve, point, agrees: Agrees::Also } => Ok(crypto::PublicKey::Ecdsa { curve: *curve, point }),
+            Key::Edwards25519(point) => Ok(crypto::PublicKey::Ed25519(point)),
+            Key::Rsa { n, e, .. } => Ok(crypto::PublicKey::Rsa { n, e }),
+            _ => Err(Error::unavailable(format!(
+                "public key: {} does not verify signatures here",
+                self.algorithm().name()
+            ))),
+        }
     }
+}
+
+impl Key {
+    fn read(kind: Element<'_>, parameters: Option<Element<'_>>, bits: Element<'_>) -> Result<Key> {
+        let octets = bits.octets_of_bits()?;
+        let mut reader = Reader::new(octets, "public key");
+        if kind.is(&RSA) || kind.is(&RSA_PSS) || kind.is(&RSA_OAEP) {
+            let mut numbers = reader.sequence()?;
+            let (n, e) = (numbers.expect(INTEGER)?.unsigned()?.to_vec(), numbers.expect(INTEGER)?.unsigned()?.to_vec());
+            let only = match parameters {
+                _ if kind.is(&RSA) => RsaUse::Any,
+                _ if kind.is(&RSA_OAEP) => RsaUse::Oaep,
+                parameters => RsaUse::Pss(parameters.map(Pss::read).transpose()?),
+            };
+            return Ok(Key::Rsa { n, e, only });
+        }
+        if kind.is(&EC) || kind.is(&EC_DH) {
+            let named = parameters.and_then(|named| CURVES.iter().find(|(oid, _)| named.is(oid)));
+            let curve = named.ok_or_else(|| kind.refuse("an elliptic curve that is not known"))?.1;
+            let agrees = if kind.is(&EC) { Agrees::Also } else { Agrees::Only };
+            return Ok(Key::Ec { curve, point: octets.to_vec(), agrees });
+        }
+        if kind.is(&DSA) {
+            let parameters =
+                parameters.filter(|parameters| parameters.tag != NULL).map(DsaParameters::read).transpose()?;
+            return Ok(Key::Dsa { parameters, y: reader.expect(INTEGER)?.unsigned()?.to_vec() });
+        }
+        let curves = [
+            (ED25519, Key::Edwards25519 as fn(Vec<u8>) -> Key),
+            (ED448, Key::Edwards448),
+            (X25519, Key::Montgomery25519),
+            (X448, Key::Montgomery448),
+        ];
+        let found = curves.into_iter().find(|(oid, _)| kind.is(oid));
+        Ok(found.map_or(Key::Other, |(_, key)| key(octets.to_vec())))
+    }
+}
+
+impl DsaParameters {
+    fn read(parameters: Element<'_>) -> Result<DsaParameters> {
+        let mut numbers = parameters.reader();
+        let mut number = || Ok::<_, Error>(numbers.expect(INTEGER)?.unsigned()?.to_vec());
+        Ok(DsaParameters { p: number()?, q: number()?, g: number()? })
+    }
+}
+
+impl Pss {
+    fn read(parameters: Element<'_>) -> Result<Pss> {
+        let mut fields = parameters.reader();
+        let mut pss = Pss { hash: Hash::Sha1, mgf1: Hash::Sha1, salt: 20 };
+        if let Some(hash) = fields.optional(constructed(0))? {
+            pss.hash = hash_algorithm(hash.value)?;
+        }
+        if let Some(mask) = fields.optional(constructed(1))? {
+            let mut mask = mask.reader().sequence()?;
+            if !mask.expect(OID)?.is(&MGF1) {
+                return Err(mask.refuse("a mask generation function that is not MGF1"));
+            }
+            pss.mgf1 = hash_algorithm(mask.any()?.whole)?;
+        }
+        if let Some(salt) = fields.optional(constructed(2))? {
+            pss.salt = salt.reader().expect(INTEGER)?.count()?;
+        }
+        if let Some(trailer) = fields.optional(constructed(3))?
+            && trailer.reader().expect(INTEGER)?.count()? != 1
+        {
+            return Err(fields.refuse("a trailer field that is not 1"));
+        }
+        fields.finish()?;
+        Ok(pss)
+    }
+
+    /// RFC 4055, section 3.3: hash functions must be those of the key, the salt at least as long.
+    fn admits(&self, signature: &Pss) -> bool {
+        self.hash == signature.hash && self.mgf1 == signature.mgf1 && self.salt <= signature.salt
+    }
+}
+
+/// The hash function that an AlgorithmIdentifier names. An error of kind `Unavailable` names one that nobody here knows.
+pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
+    let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
+    let found = HASHES.iter().find(|(oid, _)| kind.is(oid)).map(|(_, hash)| *hash);
+    found.ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
 }
 
 /// An AlgorithmIdentifier that signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignatureAlgorithm {}
+pub struct SignatureAlgorithm {
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Dsa(Hash),
+    Ecdsa(Hash),
+    Ed25519,
+    Ed448,
+    RsaPkcs1(Hash),
+    RsaPss(Pss),
+}
 
 impl SignatureAlgorithm {
-    /// Reads an AlgorithmIdentifier. `digest` is the hash that goes with a bare key algorithm such as rsaEncryption, as CMS has it (RFC 5652, section 5.3).
-    pub fn parse(_algorithm: &[u8], _digest: Option<Hash>) -> Result<SignatureAlgorithm> {
-        todo!()
+    /// Reads an AlgorithmIdentifier. `digest` is the hash that goes with a bare key algorithm such as rsaEncryption, as CMS has it (RFC 5652,
+    /// section 5.3). An error of kind `Unavailable` names an algorithm that nobody here knows.
+    pub fn parse(algorithm: &[u8], digest: Option<Hash>) -> Result<SignatureAlgorithm> {
+        let mut reader = Reader::new(algorithm, "signature algorithm");
+        let mut fields = reader.sequence()?;
+        reader.finish()?;
+        let kind = fields.expect(OID)?;
+        if let Some((_, kind)) = SIGNATURES.iter().find(|(oid, _)| kind.is(oid)) {
+            return Ok(SignatureAlgorithm { kind: *kind });
+        }
+        let bare = || digest.ok_or_else(|| fields.refuse("names no digest"));
+        let kind = if kind.is(&RSA_PSS) {
+            // RFC 4055, section 3.1: in a signature the parameters must be there.
+            Kind::RsaPss(Pss::read(fields.expect(super::tlv::SEQUENCE)?)?)
+        } else if kind.is(&RSA) {
+            Kind::RsaPkcs1(bare()?)
+        } else if kind.is(&EC) {
+            Kind::Ecdsa(bare()?)
+        } else if kind.is(&DSA) {
+            Kind::Dsa(bare()?)
+        } else {
+            return Err(Error::unavailable(format!(
+                "signature algorithm {}: not known",
+                super::tlv::dotted(kind.value)
+            )));
+        };
+        Ok(SignatureAlgorithm { kind })
     }
+
     /// The hash over the octets; `None` where the algorithm takes the octets themselves (Ed25519, Ed448).
     pub fn hash(&self) -> Option<Hash> {
-        todo!()
+        match self.kind {
+            Kind::Dsa(hash) | Kind::Ecdsa(hash) | Kind::RsaPkcs1(hash) | Kind::RsaPss(Pss { hash, .. }) => Some(hash),
+            Kind::Ed25519 | Kind::Ed448 => None,
+        }
     }
+
     /// `rsa2048-sha256`, with `key`.
-    pub fn name(&self, _key: &PublicKey) -> String {
-        todo!()
+    pub fn name(&self, key: &PublicKey) -> String {
+        let key = key.algorithm().name();
+        match (self.kind, self.hash()) {
+            (Kind::RsaPss(_), Some(hash)) => format!("{key}-pss-{hash}"),
+            (_, Some(hash)) => format!("{key}-{hash}"),
+            (_, None) => key,
+        }
     }
+
     /// Of the digest and the key together.
-    pub fn strength(&self, _key: &PublicKey) -> Strength {
-        todo!()
+    pub fn strength(&self, key: &PublicKey) -> Strength {
+        let key = key.algorithm().strength();
+        self.hash().map_or(key, |hash| hash.strength().min(key))
     }
+
     /// Verifies `signature` in the encoding of X.509 and CMS (DER for ECDSA and DSA) over `digest` (the octets themselves where there is no hash).
-    pub fn verify(&self, _key: &PublicKey, _digest: &[u8], _signature: &[u8]) -> std::result::Result<(), Unverified> {
-        todo!()
+    pub fn verify(&self, key: &PublicKey, digest: &[u8], signature: &[u8]) -> std::result::Result<(), Unverified> {
+        let crypto = key.as_crypto().map_err(|_| Unverified::Algorithm)?;
+        match (self.kind, &key.key) {
+            (Kind::Ecdsa(hash), Key::Ec { curve, .. }) => {
+                let signature = fixed(signature, curve.length()).ok_or(Unverified::Signature)?;
+                verify(crypto, Scheme::Ecdsa(hash), digest, &signature)
+            }
+            (Kind::Ed25519, Key::Edwards25519(_)) => verify(crypto, Scheme::EdDsa, digest, signature),
+            (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
+                verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
+            }
+            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) => {
+                let salt = usize::try_from(pss.salt).unwrap_or(usize::MAX);
+                verify(crypto, Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt }, digest, signature)
+            }
+            _ => Err(Unverified::Algorithm),
+        }
+    }
+
+    /// Verifies `signature` over the octets of `message`.
+    pub fn verify_message(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> std::result::Result<(), Unverified> {
+        match self.hash() {
+            Some(hash) => self.verify(key, &hash.digest(message), signature),
+            None => self.verify(key, message, signature),
+        }
     }
 }
+
+impl RsaUse {
+    fn admits(self, signature: &Pss) -> bool {
+        match self {
+            RsaUse::Any | RsaUse::Pss(None) => true,
+            RsaUse::Oaep => false,
+            RsaUse::Pss(Some(key)) => key.admits(signature),
+        }
+    }
+}
+
+/// `r || s`, each of `length` octets, of the DER that RFC 3279, sections 2.2.2 and 2.2.3 prescribe.
+fn fixed(signature: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut reader = SliceReader::new(signature).ok()?;
+    let (r, s) =
+        reader.sequence(|numbers| Ok::<_, der::Error>((UintRef::decode(numbers)?, UintRef::decode(numbers)?))).ok()?;
+    reader.finish().ok()?;
+    let mut fixed = Vec::with_capacity(2 * length);
+    for number in [r.as_bytes(), s.as_bytes()] {
+        fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
+        fixed.extend(number);
+    }
+    Some(fixed)
+}
+
+/// How many bits a number has.
+fn bits(number: &[u8]) -> usize {
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+const fn oid(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+
+const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
+const RSA_OAEP: ObjectIdentifier = oid("1.2.840.113549.1.1.7");
+const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
+const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+const DSA: ObjectIdentifier = oid("1.2.840.10040.4.1");
+const EC: ObjectIdentifier = oid("1.2.840.10045.2.1");
+const EC_DH: ObjectIdentifier = oid("1.3.132.1.12");
+const X25519: ObjectIdentifier = oid("1.3.101.110");
+const X448: ObjectIdentifier = oid("1.3.101.111");
+const ED25519: ObjectIdentifier = oid("1.3.101.112");
+const ED448: ObjectIdentifier = oid("1.3.101.113");
+
+/// RFC 5480, section 2.1.1.1; RFC 5639, section 4.1.
+const CURVES: [(ObjectIdentifier, Curve); 6] = [
+    (oid("1.2.840.10045.3.1.7"), Curve::P256),
+    (oid("1.3.132.0.34"), Curve::P384),
+    (oid("1.3.132.0.35"), Curve::P521),
+    (oid("1.3.36.3.3.2.8.1.1.7"), Curve::BrainpoolP256),
+    (oid("1.3.36.3.3.2.8.1.1.11"), Curve::BrainpoolP384),
+    (oid("1.3.36.3.3.2.8.1.1.13"), Curve::BrainpoolP512),
+];
+
+/// RFC 3279, section 2.1; RFC 4055, section 2.1; RFC 8702, section 2; Teletrust for RIPEMD-160.
+const HASHES: [(ObjectIdentifier, Hash); 10] = [
+    (oid("1.2.840.113549.2.5"), Hash::Md5),
+    (oid("1.3.36.3.2.1"), Hash::Ripemd160),
+    (oid("1.3.14.3.2.26"), Hash::Sha1),
+    (oid("2.16.840.1.101.3.4.2.4"), Hash::Sha224),
+    (oid("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
+    (oid("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
+    (oid("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+    (oid("2.16.840.1.101.3.4.2.8"), Hash::Sha3_256),
+    (oid("2.16.840.1.101.3.4.2.9"), Hash::Sha3_384),
+    (oid("2.16.840.1.101.3.4.2.10"), Hash::Sha3_512),
+];
+
+/// RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702; NIST's for SHA-3; OIW's for SHA-1.
+const SIGNATURES: [(ObjectIdentifier, Kind); 29] = [
+    (oid("1.2.840.113549.1.1.4"), Kind::RsaPkcs1(Hash::Md5)),
+    (oid("1.2.840.113549.1.1.5"), Kind::RsaPkcs1(Hash::Sha1)),
+    (oid("1.3.14.3.2.29"), Kind::RsaPkcs1(Hash::Sha1)),
+    (oid("1.3.36.3.3.1.2"), Kind::RsaPkcs1(Hash::Ripemd160)),
+    (oid("1.2.840.113549.1.1.14"), Kind::RsaPkcs1(Hash::Sha224)),
+    (oid("1.2.840.113549.1.1.11"), Kind::RsaPkcs1(Hash::Sha256)),
+    (oid("1.2.840.113549.1.1.12"), Kind::RsaPkcs1(Hash::Sha384)),
+    (oid("1.2.840.113549.1.1.13"), Kind::RsaPkcs1(Hash::Sha512)),
+    (oid("2.16.840.1.101.3.4.3.14"), Kind::RsaPkcs1(Hash::Sha3_256)),
+    (oid("2.16.840.1.101.3.4.3.15"), Kind::RsaPkcs1(Hash::Sha3_384)),
+    (oid("2.16.840.1.101.3.4.3.16"), Kind::RsaPkcs1(Hash::Sha3_512)),
+    (oid("1.2.840.10045.4.1"), Kind::Ecdsa(Hash::Sha1)),
+    (oid("1.2.840.10045.4.3.1"), Kind::Ecdsa(Hash::Sha224)),
+    (oid("1.2.840.10045.4.3.2"), Kind::Ecdsa(Hash::Sha256)),
+    (oid("1.2.840.10045.4.3.3"), Kind::Ecdsa(Hash::Sha384)),
+    (oid("1.2.840.10045.4.3.4"), Kind::Ecdsa(Hash::Sha512)),
+    (oid("2.16.840.1.101.3.4.3.10"), Kind::Ecdsa(Hash::Sha3_256)),
+    (oid("2.16.840.1.101.3.4.3.11"), Kind::Ecdsa(Hash::Sha3_384)),
+    (oid("2.16.840.1.101.3.4.3.12"), Kind::Ecdsa(Hash::Sha3_512)),
+    (oid("1.2.840.10040.4.3"), Kind::Dsa(Hash::Sha1)),
+    (oid("1.3.14.3.2.27"), Kind::Dsa(Hash::Sha1)),
+    (oid("2.16.840.1.101.3.4.3.1"), Kind::Dsa(Hash::Sha224)),
+    (oid("2.16.840.1.101.3.4.3.2"), Kind::Dsa(Hash::Sha256)),
+    (oid("2.16.840.1.101.3.4.3.3"), Kind::Dsa(Hash::Sha384)),
+    (oid("2.16.840.1.101.3.4.3.4"), Kind::Dsa(Hash::Sha512)),
+    (oid("2.16.840.1.101.3.4.3.6"), Kind::Dsa(Hash::Sha3_256)),
+    (oid("2.16.840.1.101.3.4.3.8"), Kind::Dsa(Hash::Sha3_512)),
+    (ED25519, Kind::Ed25519),
+    (ED448, Kind::Ed448),
+];

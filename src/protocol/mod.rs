@@ -1,6 +1,9 @@
 //! Protocols: each opens one layer, seals, and describes key files. They are blind to one another.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
+mod blind;
+mod entity;
+mod halves;
 pub mod pgp;
 pub mod smime;
 
@@ -88,6 +91,17 @@ pub struct Opened {
     pub layers: Vec<Layer>,
     /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
     pub payload: Message,
+    /// The text around an inline block, when there is some.
+    pub beside: Option<Beside>,
+}
+
+/// The decoded text around an inline block.
+#[derive(Debug)]
+pub struct Beside {
+    /// Up to the block's first line.
+    pub before: Vec<u8>,
+    /// After the block's last line.
+    pub after: Vec<u8>,
 }
 
 /// One of pgp, smime and pem.
@@ -215,4 +229,13 @@ pub struct Described {
     pub record: Record,
     /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form; `None` when public only.
     pub secret: Option<crate::base::Secret>,
+}
+
+/// What key files hold.
+#[derive(Debug, Default)]
+pub struct KeyFile {
+    /// In the order of the files.
+    pub found: Vec<Described>,
+    /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
+    pub skipped: Vec<String>,
 }

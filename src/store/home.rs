@@ -1,9 +1,9 @@
 //! A home: a folder of plain files.
 //!
 //! ```text
-//! HOME/certs/FINGERPRINT.cert        a certificate, public, in its binary form
-//! HOME/secrets/FINGERPRINT.key       its secret parts, as locked as they came
-//! HOME/revocations/FINGERPRINT.asc   how to revoke it, armoured
+//! HOME/certs/FINGERPRINT.cert        a certificate, public, in its binary form: OpenPGP packets or X.509 in DER
+//! HOME/secrets/FINGERPRINT.key       its secret parts, as locked as they came: OpenPGP packets or PKCS#8 in DER
+//! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armoured
 //! HOME/bindings                      who the owner says it belongs to
 //! HOME/index                         made from the others, and made anew when they changed
 //! HOME/lock                          held by whoever writes
@@ -21,6 +21,7 @@ use std::{
 use super::{
     bindings::{Bindings, Origin},
     files::{Folder, Lock, Stamp},
+    format::{self, Reading},
     index::{Index, Row, Stamps},
     put_together,
 };
@@ -28,10 +29,7 @@ use crate::{
     base::{Error, Limits, Result, Secret},
     crypto::SecretKey,
     keys::{Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
-    protocol::{
-        Described,
-        pgp::keyfile::{self, LockedKeys},
-    },
+    protocol::{Described, KeyFile},
 };
 
 /// Keys in a folder.
@@ -41,7 +39,7 @@ pub struct Home {
     passphrases: Arc<Passphrases>,
     limits: Limits,
     view: Mutex<Arc<View>>,
-    locked: Mutex<BTreeMap<Handle, (Stamp, Arc<LockedKeys>)>>,
+    locked: Mutex<BTreeMap<Handle, (Stamp, Arc<dyn Locked>)>>,
 }
 
 /// What adding a certificate did.
@@ -101,6 +99,12 @@ impl Home {
         };
         home.view()?;
         Ok(home)
+    }
+
+    /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
+    /// goes with a certificate in any of the files, or with one that is here.
+    pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
+        format::read(files, &Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self })
     }
 
     /// Puts certificates and secret keys in, each together with what is here of it already.
@@ -169,9 +173,6 @@ impl Home {
 
 impl Keys for Home {
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        if protocol != ProtocolName::Pgp {
-            return Ok(Vec::new());
-        }
         let view = self.view()?;
         let Some(folders) = Folders::open(&self.place)? else { return Ok(Vec::new()) };
         let bound: BTreeSet<&str> = match want {
@@ -179,7 +180,7 @@ impl Keys for Home {
             Want::All | Want::Handle(_) => BTreeSet::new(),
         };
         let mut records = Vec::new();
-        for (fingerprint, row) in view.index.find(want, |fingerprint| bound.contains(fingerprint)) {
+        for (fingerprint, row) in view.index.find(protocol, want, |fingerprint| bound.contains(fingerprint)) {
             // Gone since the index was read: then it is not here.
             if let Some(octets) = folders.certs.read(&cert_file(fingerprint))? {
                 records.push(Arc::new(row.record(&Handle::parse(fingerprint)?, octets.expose(), &view.bindings)));
@@ -197,7 +198,7 @@ impl Keys for Home {
             Some((then, locked)) if *then == stamp => Arc::clone(locked),
             _ => {
                 let Some(octets) = folders.secrets.read(&name)? else { return Ok(None) };
-                let locked = Arc::new(LockedKeys::new(octets, Arc::clone(&self.passphrases), &self.limits));
+                let locked = format::of(record.protocol)?.locked(record, octets, &self.passphrases, &self.limits)?;
                 held.insert(record.fingerprint.clone(), (stamp, Arc::clone(&locked)));
                 locked
             }
@@ -270,17 +271,35 @@ impl Folders {
         Ok(index)
     }
 
-    /// What is held of a certificate: with its secret parts, and even if the certificate itself is lost.
+    /// What is held of a certificate: with its secret parts and, where these tell, even if the certificate itself is lost.
     fn held(&self, fingerprint: &str) -> Result<Option<Described>> {
-        let cert = described(&self.certs, &cert_file(fingerprint), fingerprint)?;
-        let secret = described(&self.secrets, &key_file(fingerprint), fingerprint)?;
-        Ok(match (cert, secret) {
-            (Some(cert), Some(secret)) => {
-                let record = Record { secrets: secret.record.secrets, ..cert.record };
-                Some(Described { record, secret: secret.secret })
+        let (cert_file, key_file) = (cert_file(fingerprint), key_file(fingerprint));
+        let (cert, secret) = (self.certs.read(&cert_file)?, self.secrets.read(&key_file)?);
+        let Some(octets) = cert.as_ref().or(secret.as_ref()) else { return Ok(None) };
+        let place = |folder: &Folder, name: &str| folder.path().join(name).display().to_string();
+        let cert_place = place(&self.certs, &cert_file);
+        let format = format::of_octets(octets.expose()).ok_or_else(|| format::misplaced(&cert_place))?;
+        let named = |one: &Described| one.record.fingerprint.as_str() == fingerprint;
+        let misplaced = || format::misplaced(&cert_place);
+        let described = match cert {
+            Some(octets) => {
+                let found = format.describe(octets.expose(), &cert_place)?.into_iter().find(named);
+                Some(found.ok_or_else(misplaced)?)
             }
-            (cert, secret) => cert.or(secret),
-        })
+            None => None,
+        };
+        match secret {
+            Some(secret) => {
+                let key_place = place(&self.secrets, &key_file);
+                let whole = format.attach(described, secret, &key_place)?;
+                if whole.as_ref().is_some_and(|one| !named(one)) {
+                    Err(format::misplaced(&key_place))
+                } else {
+                    Ok(whole)
+                }
+            }
+            None => Ok(described),
+        }
     }
 }
 
@@ -306,9 +325,6 @@ impl Writer {
     }
 
     fn add(&mut self, new: &Described) -> Result<Change> {
-        if new.record.protocol != ProtocolName::Pgp {
-            return Err(Error::usage(format!("key {}: not OpenPGP", new.record.fingerprint)));
-        }
         let fingerprint = new.record.fingerprint.as_str();
         let old = self.folders.held(fingerprint)?;
         let together = match &old {
@@ -340,12 +356,12 @@ impl Writer {
 impl Row {
     fn record(&self, fingerprint: &Handle, bytes: &[u8], bindings: &Bindings) -> Record {
         Record {
-            protocol: ProtocolName::Pgp,
+            protocol: self.protocol(),
             fingerprint: fingerprint.clone(),
             handles: self.handles(),
             claimed: self.claimed(),
             bindings: bindings.of(fingerprint),
-            bytes: bytes.to_vec(),
+            bytes: bytes.to_vec().into(),
             secrets: self.secrets(),
         }
     }
@@ -353,17 +369,6 @@ impl Row {
 
 fn same(one: &Described, other: &Described) -> bool {
     one.record.bytes == other.record.bytes && one.secret == other.secret
-}
-
-/// What a file of ours holds; an error when it is not the certificate that its name says.
-fn described(folder: &Folder, name: &str, fingerprint: &str) -> Result<Option<Described>> {
-    let Some(octets) = folder.read(name)? else { return Ok(None) };
-    let place = folder.path().join(name).display().to_string();
-    let file = keyfile::describe(octets.expose(), &place)?;
-    let found = file.found.into_iter().find(|one| one.record.fingerprint.as_str() == fingerprint);
-    found.map(Some).ok_or_else(|| {
-        Error::malformed(place, "not the certificate that its name says").with_hint("move it away, and import it")
-    })
 }
 
 fn cert_file(fingerprint: &str) -> String {

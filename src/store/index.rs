@@ -1,13 +1,13 @@
 //! The index of a home: which certificate has which keys, secrets and addresses, so that looking one up reads one file.
 //!
 //! Text: a first line with the stamps of the folders that it describes, then one line for each certificate, its fields
-//! separated by tabs: fingerprint, handles (comma), handles with secrets (comma), and each address.
+//! separated by tabs: fingerprint, protocol, handles (comma), handles with secrets (comma), and each address.
 
 use std::collections::BTreeMap;
 
 use super::files::Stamp;
 use crate::{
-    keys::{Handle, Record, Want},
+    keys::{Handle, ProtocolName, Record, Want},
     mail::Address,
 };
 
@@ -25,6 +25,7 @@ pub(super) struct Index(BTreeMap<String, Row>);
 /// What the index knows of one certificate, as text: most rows are only looked at, never used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
+    protocol: ProtocolName,
     handles: String,
     secrets: String,
     addresses: Vec<String>,
@@ -40,8 +41,10 @@ impl Index {
         let row = |line: &str| {
             let mut fields = line.split('\t').map(str::to_owned);
             let fingerprint = fields.next()?;
+            let name = fields.next()?;
+            let protocol = PROTOCOLS.into_iter().find(|protocol| protocol.name() == name)?;
             let (handles, secrets) = (fields.next()?, fields.next()?);
-            Some((fingerprint, Row { handles, secrets, addresses: fields.collect() }))
+            Some((fingerprint, Row { protocol, handles, secrets, addresses: fields.collect() }))
         };
         lines.map(row).collect::<Option<_>>().map(Index)
     }
@@ -50,7 +53,7 @@ impl Index {
     pub(super) fn write(&self, stamps: Stamps) -> String {
         let mut text = first_line(stamps);
         for (fingerprint, row) in &self.0 {
-            text.extend(["\n", fingerprint, "\t", &row.handles, "\t", &row.secrets]);
+            text.extend(["\n", fingerprint, "\t", row.protocol.name(), "\t", &row.handles, "\t", &row.secrets]);
             text.extend(row.addresses.iter().flat_map(|address| ["\t", address]));
         }
         text
@@ -65,7 +68,8 @@ impl Index {
             !text.contains(['\t', '\n', '\r']) && Address::parse(&text).as_ref() == Ok(*address)
         };
         let addresses = record.claimed.iter().filter(kept).map(Address::to_string).collect();
-        let row = Row { handles: list(&record.handles), secrets: list(&record.secrets), addresses };
+        let protocol = record.protocol;
+        let row = Row { protocol, handles: list(&record.handles), secrets: list(&record.secrets), addresses };
         self.0.insert(record.fingerprint.to_string(), row);
     }
 
@@ -79,13 +83,15 @@ impl Index {
         self.0.remove(fingerprint.as_str());
     }
 
-    /// The certificates that match, by fingerprint; `bound` says which are bound to the address looked for.
+    /// The certificates of `protocol` that match, by fingerprint; `bound` says which are bound to the address looked for.
     pub(super) fn find<'a>(
         &'a self,
+        protocol: ProtocolName,
         want: &Want<'_>,
         bound: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = (&'a str, &'a Row)> {
-        let rows = self.0.iter().map(|(fingerprint, row)| (fingerprint.as_str(), row));
+        let rows = self.0.iter().filter(move |(_, row)| row.protocol == protocol);
+        let rows = rows.map(|(fingerprint, row)| (fingerprint.as_str(), row));
         let text = match want {
             Want::All => String::new(),
             Want::Address(address) => address.to_string(),
@@ -103,6 +109,11 @@ impl Index {
 }
 
 impl Row {
+    /// Whose certificate it is.
+    pub(super) fn protocol(&self) -> ProtocolName {
+        self.protocol
+    }
+
     /// The fingerprints of all keys.
     pub(super) fn handles(&self) -> Vec<Handle> {
         handles(&self.handles)
@@ -124,13 +135,15 @@ fn handles(list: &str) -> Vec<Handle> {
 }
 
 fn first_line(Stamps { certs, secrets }: Stamps) -> String {
-    format!("postseal index 1 {certs} {secrets}")
+    format!("postseal index 2 {certs} {secrets}")
 }
+
+/// Those whose certificates are kept.
+const PROTOCOLS: [ProtocolName; 2] = [ProtocolName::Pgp, ProtocolName::Smime];
 
 #[cfg(test)]
 mod tests {
     use super::{super::files::Folder, *};
-    use crate::keys::ProtocolName;
 
     fn record(fingerprint: &str, addresses: &[&str]) -> Record {
         let fingerprint = Handle::parse(fingerprint).unwrap();
@@ -139,7 +152,7 @@ mod tests {
             handles: vec![fingerprint.clone()],
             claimed: addresses.iter().map(|text| Address::parse(text).unwrap()).collect(),
             bindings: Vec::new(),
-            bytes: Vec::new(),
+            bytes: Vec::new().into(),
             secrets: vec![fingerprint.clone()],
             fingerprint,
         }
@@ -155,7 +168,7 @@ mod tests {
     }
 
     fn found(index: &Index, want: &Want<'_>) -> Vec<String> {
-        index.find(want, |_| false).map(|(fingerprint, _)| fingerprint.to_owned()).collect()
+        index.find(ProtocolName::Pgp, want, |_| false).map(|(fingerprint, _)| fingerprint.to_owned()).collect()
     }
 
     #[test]
@@ -175,7 +188,7 @@ mod tests {
         let now = stamps();
         let text = Index::default().write(now);
         assert!(Index::read(&text, now).is_some());
-        assert!(Index::read(&text.replacen("index 1 ", "index 1 1", 1), now).is_none());
+        assert!(Index::read(&text.replacen("index 2 ", "index 2 1", 1), now).is_none());
         assert!(Index::read("", now).is_none());
         assert!(Index::read(&format!("{text}\nAAAA"), now).is_none());
     }

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod files;
+mod format;
 mod home;
 mod index;
 
@@ -12,58 +13,61 @@ pub use home::{Change, Home, Removal};
 
 use crate::{
     base::{Limits, Result},
-    keys::{Binding, Handle, Memory, Passphrases},
-    protocol::{
-        Described,
-        pgp::keyfile::{self, LockedKeys},
-    },
+    keys::{Handle, Memory, Passphrases, Record},
+    protocol::Described,
 };
+use format::Reading;
 
 /// What key files hold.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Their keys; each certificate is believed for its own user IDs, because its owner's hand gave it.
+    /// Their keys. Each OpenPGP certificate is believed for its own user IDs, because its owner's hand gave it; an X.509 certificate is
+    /// not: its issuer says whose it is.
     pub keys: Memory,
     /// What was passed over, one line each.
     pub skipped: Vec<String>,
 }
 
-/// Reads key files, each as the place that errors name and its octets. Copies of one certificate are put together.
+/// Reads key files, each as the place that errors name and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are
+/// put together, and private keys find their certificates in whichever file they are.
 pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {
-    let mut loaded = Loaded { keys: Memory::new(), skipped: Vec::new() };
+    let file = format::read(files, &Reading { passphrases, limits, beside: &Memory::new() })?;
+    let mut loaded = Loaded { keys: Memory::new(), skipped: file.skipped };
     let mut order: Vec<Handle> = Vec::new();
     let mut certs: BTreeMap<Handle, Described> = BTreeMap::new();
-    for (place, octets) in files {
-        let file = keyfile::describe(octets, place)?;
-        loaded.skipped.extend(file.skipped);
-        for found in file.found {
-            let fingerprint = found.record.fingerprint.clone();
-            let together = match certs.remove(&fingerprint) {
-                Some(held) => put_together(&held, &found)?,
-                None => {
-                    order.push(fingerprint.clone());
-                    found
-                }
-            };
-            certs.insert(fingerprint, together);
-        }
+    for found in file.found {
+        let fingerprint = found.record.fingerprint.clone();
+        let together = match certs.remove(&fingerprint) {
+            Some(held) => put_together(&held, &found)?,
+            None => {
+                order.push(fingerprint.clone());
+                found
+            }
+        };
+        certs.insert(fingerprint, together);
     }
     for mut held in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
+        let format = format::of(held.record.protocol)?;
         if let Some(secret) = held.secret {
-            let locked = LockedKeys::new(secret, Arc::clone(passphrases), limits);
-            loaded.keys.add_locked(held.record.secrets.iter().cloned(), Arc::new(locked));
+            let locked = format.locked(&held.record, secret, passphrases, limits)?;
+            loaded.keys.add_locked(held.record.secrets.iter().cloned(), locked);
         }
-        held.record.bindings = vec![Binding::UserIds];
+        held.record.bindings = format.given();
         loaded.keys.add(held.record);
     }
     Ok(loaded)
 }
 
+/// Two copies of one certificate of any protocol put together, for [`Chain`](crate::keys::Chain).
+pub fn merge(old: &Record, new: &Record) -> Result<Record> {
+    format::of(old.protocol)?.merge(old, new)
+}
+
 /// Two copies of one certificate with their secret parts, the newer one second.
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
     let secret = match (&old.secret, &new.secret) {
-        (Some(old), Some(new)) => Some(keyfile::merge_secret(old, new)?),
+        (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer)?),
         (old, new) => new.clone().or_else(|| old.clone()),
     };
-    Ok(Described { record: keyfile::merge(&old.record, &new.record)?, secret })
+    Ok(Described { record: merge(&old.record, &new.record)?, secret })
 }

@@ -12,6 +12,7 @@ use gnupg::Gpg;
 use postseal::{
     base::{Budget, Error, FixedClock, Kind, Limits, Secret, SystemRandom},
     crypto::{Hash, Legacy, SecretKey},
+    engine::Engine,
     keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
@@ -601,7 +602,7 @@ fn a_certificate_that_nobody_vouches_for() {
     let (mut keys, _) = found(1);
     let mut other = v6("carol").record;
     other.bindings = vec![Binding::Address(address("bob"))];
-    other.bytes = without_subkeys(&other.bytes);
+    other.bytes = without_subkeys(&other.bytes).into();
     keys.add(other);
     let error = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap_err();
     assert!(error.to_string().ends_with("no encryption subkey"), "{error}");
@@ -619,4 +620,51 @@ fn without_subkeys(bytes: &[u8]) -> Vec<u8> {
         at += 1 + octets + length;
     }
     bytes[..at].to_vec()
+}
+
+/// What a mailing list makes of an encrypted message, and a block within a letter: opened in their places when asked, and the text around
+/// them stays as it was.
+#[test]
+fn encrypted_parts_beside_other_text_are_opened_on_request() {
+    for world in worlds() {
+        let clock = FixedClock(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+        let keys = world.keys.as_ref();
+        let revocation = Revocation::Soft;
+        let context = Context { keys, clock: &clock, random: &SystemRandom, legacy: Legacy::Refuse, revocation };
+        let engine = Engine::new(context, Limits::default());
+        let parts =
+            |text: &str| engine.open_parts(&Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap());
+        let how = |shape| Seal { to: to(&["bob"]), shape, ..Seal::default() };
+        let letter = "From: alice@example.org\nTo: bob@example.org\nSubject: s\nContent-Type: text/plain\n\nat noon\n";
+
+        let sealed = String::from_utf8(world.sealed(letter, &how(Shape::Inline))).unwrap().replace("\r\n", "\n");
+        let (header, block) = sealed.split_once("\n\n").unwrap();
+        let text = format!("{header}\n\nbefore\n{block}after\n");
+        let opened = parts(&text).unwrap();
+        assert_eq!((opened.count, opened.closed.len()), (1, 0), "{:?}", opened.closed);
+        let octets = String::from_utf8(opened.octets).unwrap();
+        let shown = Message::parse(octets.clone().into(), &mut Budget::new(Limits::default())).unwrap();
+        let bodies: Vec<String> = shown.root().children().map(|child| child.text().trim_end().to_owned()).collect();
+        assert_eq!(bodies, ["before", "at noon", "after"], "{octets}");
+        assert_eq!(shown.root().header("Subject").as_deref(), Some("s"));
+
+        let sealed = String::from_utf8(world.sealed(letter, &how(Shape::Mime))).unwrap().replace("\r\n", "\n");
+        let content = sealed.find("Content-Type").unwrap();
+        let list = |footer: &str| {
+            format!(
+                "From: alice@example.org\nContent-Type: multipart/mixed; boundary=list\n\n--list\n{}\n--list\n{footer}\n--list--\n",
+                &sealed[content..]
+            )
+        };
+        let opened = parts(&list("Content-Type: text/plain\n\nfooter")).unwrap();
+        let octets = String::from_utf8(opened.octets).unwrap();
+        assert_eq!(opened.count, 1);
+        assert!(
+            octets.contains("\n\nat noon\n") && octets.contains("\n--list\nContent-Type: text/plain\n\nfooter\n"),
+            "{octets}"
+        );
+        assert!(!octets.contains("BEGIN PGP"), "{octets}");
+        let refused = parts(&list("Content-Type: text/html\n\n<img src=\"http://eve/")).unwrap_err();
+        assert!(refused.to_string().contains("text/html stands beside what is encrypted"), "{refused}");
+    }
 }

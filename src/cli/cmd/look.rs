@@ -60,7 +60,7 @@ pub(crate) fn digest(what: &Digest, session: &Session) -> Result<ExitCode> {
 
 fn write_form(form: Form, message: &Message, to: &mut dyn Write) -> Result<()> {
     match form {
-        Form::Pgp => {
+        Form::Pgp | Form::Smime => {
             let root = message.root();
             let mut header = Edit::new(root);
             header.retain(|field| field.name.to_ascii_lowercase().starts_with("content-"));

@@ -1,6 +1,6 @@
 //! Verbs that open: verify and decrypt.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use postseal::{
     base::{Error, Result},
@@ -59,13 +59,31 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     if let Some(error) = opening.error() {
         return Err(error.clone());
     }
-    if opening.verdict().layers().is_empty() {
-        return Err(Error::malformed(&label, "nothing in it is encrypted or signed as a whole"));
+    let sealed = !opening.verdict().layers().is_empty();
+    if what.parts {
+        write_parts(&opening, &label, session, &mut output)?;
+    } else if sealed {
+        opening.write(&mut output)?;
+    } else {
+        let error = Error::malformed(&label, "nothing in it is encrypted or signed as a whole");
+        let hint = "--parts opens what stands beside other text";
+        return Err(if opening.verdict().errant().is_empty() { error } else { error.with_hint(hint) });
     }
-    opening.write(&mut output)?;
     output.commit()?;
     show::aside(&rendered(&opening, &label, what.json));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the message with its encrypted parts opened. Nothing is written when there was none, and no layer around them either.
+fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut Output) -> Result<()> {
+    let mut octets = Vec::new();
+    opening.write(&mut octets)?;
+    let opened = session.open_parts(octets)?;
+    opened.closed.iter().for_each(|closed| show::warning(closed));
+    if opened.count == 0 && opening.verdict().layers().is_empty() {
+        return Err(Error::malformed(label, "nothing in it could be opened"));
+    }
+    output.write_all(&opened.octets).map_err(|error| Error::io("output", &error))
 }
 
 fn rendered(opening: &Opening, label: &str, json: bool) -> String {

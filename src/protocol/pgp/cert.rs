@@ -1,6 +1,6 @@
 //! One certificate: its bytes read, the keys of it that are good for a use, and if there are none, why not.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use sequoia_openpgp::{
     Cert, Fingerprint,
@@ -55,9 +55,11 @@ impl Usage {
 }
 
 /// Reads a record's certificate.
-pub(super) fn parse(record: &Record) -> Result<Cert> {
-    Cert::from_bytes(&record.bytes)
-        .map_err(|error| Error::malformed(format!("key {}", record.fingerprint), lower(&error.to_string())))
+pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
+    record.bytes.read(|octets| {
+        Cert::from_bytes(octets)
+            .map_err(|error| Error::malformed(format!("key {}", record.fingerprint), lower(&error.to_string())))
+    })
 }
 
 /// A fingerprint as the rest of the house writes it.

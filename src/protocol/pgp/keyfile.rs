@@ -31,17 +31,8 @@ use crate::{
         Address, address,
         armor::{Label, pgp_blocks},
     },
-    protocol::Described,
+    protocol::{Described, KeyFile},
 };
-
-/// What a key file holds.
-#[derive(Debug, Default)]
-pub struct KeyFile {
-    /// In the order of the file.
-    pub found: Vec<Described>,
-    /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
-    pub skipped: Vec<String>,
-}
 
 /// In which form keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,19 +43,23 @@ pub enum Armor {
     Binary,
 }
 
+/// Whether `octets` look like a key file: packets, or text with a block of OpenPGP armour.
+pub fn recognizes(octets: &[u8]) -> bool {
+    is_binary(octets) || !pgp_blocks(octets).is_empty()
+}
+
 /// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.
 ///
 /// Blocks that are no keys, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error
 /// of kind `Malformed`.
 pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
     let mut file = KeyFile::default();
-    // The first octet of a packet has its high bit set (RFC 9580, section 4.2); armour is ASCII.
-    if octets.first().is_some_and(|first| first & 0x80 != 0) {
-        file.read(octets, place);
+    if is_binary(octets) {
+        read(&mut file, octets, place);
     } else {
         for block in pgp_blocks(octets) {
             match (block.label, octets.get(block.span.start..block.span.end)) {
-                (Label::PgpPublicKey | Label::PgpPrivateKey, Some(armored)) => file.read(armored, place),
+                (Label::PgpPublicKey | Label::PgpPrivateKey, Some(armored)) => read(&mut file, armored, place),
                 _ => file.skipped.push(format!("{place}: an OpenPGP block that holds no key")),
             }
         }
@@ -191,18 +186,15 @@ impl fmt::Debug for LockedKeys {
     }
 }
 
-impl KeyFile {
-    fn read(&mut self, octets: &[u8], place: &str) {
-        let certs = match CertParser::from_bytes(octets) {
-            Ok(certs) => certs,
-            Err(error) => return self.skipped.push(format!("{place}: {}", reason(&error))),
-        };
-        for (number, cert) in (1..).zip(certs) {
-            match cert.map_err(|error| reason(&error)).and_then(|cert| describe_cert(&cert).map_err(|e| e.to_string()))
-            {
-                Ok(described) => self.found.push(described),
-                Err(reason) => self.skipped.push(format!("{place}: certificate {number}: {reason}")),
-            }
+fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
+    let certs = match CertParser::from_bytes(octets) {
+        Ok(certs) => certs,
+        Err(error) => return file.skipped.push(format!("{place}: {}", reason(&error))),
+    };
+    for (number, cert) in (1..).zip(certs) {
+        match cert.map_err(|error| reason(&error)).and_then(|cert| describe_cert(&cert).map_err(|e| e.to_string())) {
+            Ok(described) => file.found.push(described),
+            Err(reason) => file.skipped.push(format!("{place}: certificate {number}: {reason}")),
         }
     }
 }
@@ -231,7 +223,7 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
         handles: cert.keys().map(|key| handle(&key.key().fingerprint())).collect(),
         claimed,
         bindings: Vec::new(),
-        bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?,
+        bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?.into(),
         secrets,
         fingerprint,
     };
@@ -256,6 +248,11 @@ fn without_stubs(cert: Cert) -> sequoia_openpgp::Result<Cert> {
     };
     let stubs: Vec<Packet> = cert.keys().secret().filter(|held| is_stub(held.key().secret())).map(public).collect();
     Ok(cert.insert_packets(stubs)?.0)
+}
+
+/// The first octet of a packet has its high bit set (RFC 9580, section 4.2); armour is ASCII.
+fn is_binary(octets: &[u8]) -> bool {
+    octets.first().is_some_and(|first| first & 0x80 != 0)
 }
 
 /// `key FINGERPRINT of a@example.org`, for the person who is asked for a passphrase.

@@ -21,6 +21,7 @@ mod sign;
 mod signer;
 mod suite;
 pub mod summary;
+mod trailer;
 mod verify;
 
 // armor.rs      undo armour and the cleartext framework

@@ -21,7 +21,7 @@ use crate::{
 /// A certificate to encrypt to, and which of its keys.
 pub(super) struct Chosen {
     /// The certificate.
-    pub(super) cert: Cert,
+    pub(super) cert: Arc<Cert>,
     /// Its encryption keys, newest first; at least one.
     pub(super) keys: Vec<Key<PublicParts, UnspecifiedRole>>,
     /// What the person who asked should know of the choice.
@@ -130,7 +130,7 @@ enum Standing {
 /// A certificate, and all records that hold a copy of it.
 struct Candidate {
     records: Vec<Arc<Record>>,
-    cert: Cert,
+    cert: Arc<Cert>,
     standing: Standing,
 }
 
@@ -149,8 +149,12 @@ fn candidates(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy
         match found.iter_mut().find(|other| other.cert.fingerprint() == cert.fingerprint()) {
             None => found.push(Candidate { records: vec![record], cert, standing: Standing::Mentioned }),
             Some(other) => {
-                let merged = other.cert.clone().merge_public(cert);
-                other.cert = merged.map_err(|error| Error::malformed(format!("key {}", record.fingerprint), error))?;
+                if !other.records.iter().any(|own| own.bytes == record.bytes) {
+                    let merged = Cert::clone(&other.cert).merge_public(Cert::clone(&cert));
+                    let merged =
+                        merged.map_err(|error| Error::malformed(format!("key {}", record.fingerprint), error))?;
+                    other.cert = Arc::new(merged);
+                }
                 other.records.push(record);
             }
         }

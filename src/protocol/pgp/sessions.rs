@@ -1,16 +1,14 @@
 //! Session keys: each encrypted one is tried against every secret key and password that is here (RFC 9580, sections 5.1, 5.3).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use sequoia_openpgp::{
-    Cert,
     crypto::{Password, S2K, SessionKey},
     packet::{PKESK, SKESK},
-    parse::Parse,
     types::SymmetricAlgorithm,
 };
 
-use super::{packets::changed, secret::Handled};
+use super::{cert, packets::changed, secret::Handled};
 use crate::{
     base::{Budget, Error, Result},
     keys::{Handle, ProtocolName, Record, Want},
@@ -39,7 +37,6 @@ impl Esk {
 /// What is here to open a message with.
 pub(super) struct Sessions<'a> {
     context: Context<'a>,
-    certs: BTreeMap<Handle, Option<Cert>>,
     /// Private-key operations and passwords tried so far.
     tries: usize,
     /// Whether some session key came out, whatever became of it.
@@ -50,7 +47,7 @@ pub(super) struct Sessions<'a> {
 
 impl<'a> Sessions<'a> {
     pub(super) fn new(context: Context<'a>) -> Self {
-        Sessions { context, certs: BTreeMap::new(), tries: 0, unwrapped: false, locked: None }
+        Sessions { context, tries: 0, unwrapped: false, locked: None }
     }
 
     /// Tries every session key that comes out of `esks` on `fits`, until that answers the cipher's name. `hint` is the cipher
@@ -124,7 +121,7 @@ impl<'a> Sessions<'a> {
         hint: Option<SymmetricAlgorithm>,
         budget: &Budget,
     ) -> Result<Option<(Option<SymmetricAlgorithm>, SessionKey)>> {
-        let cert = self.certs.entry(record.fingerprint.clone()).or_insert_with(|| Cert::from_bytes(&record.bytes).ok());
+        let cert = cert::parse(record).ok();
         let wanted = |key: &Handle| key == handle;
         let key = cert.as_ref().and_then(|cert| {
             cert.keys()

@@ -24,7 +24,7 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, SignatureType, Timestamp},
 };
 
-use super::{secret::Handled, select::SigningKey, suite};
+use super::{secret::Handled, select::SigningKey, suite, trailer::Fields};
 use crate::{
     base::{Error, Random, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
@@ -166,7 +166,9 @@ impl Making {
         let key = self.signer.public().clone();
         let (kind, hash) = (self.kind.number(), number(self.hash)?);
         let hashed = self.hashed_area(at)?;
-        self.digester.update(&trailer(self.version(), [kind.into(), key.pk_algo().into(), hash.into()], &hashed)?);
+        let trailer = Fields { version: self.version(), kind, key: key.pk_algo(), hash, hashed: &hashed };
+        let trailer = trailer.octets().ok_or_else(|| Error::unavailable("signature: too many subpackets"))?;
+        self.digester.update(&trailer);
 
         let digest = self.digester.finish();
         let prefix = match digest.as_slice() {
@@ -213,24 +215,6 @@ impl Kind {
             Kind::Text => SignatureType::Text,
         }
     }
-}
-
-/// What is hashed after the data: the packet up to its hashed subpackets, and the count of those octets (RFC 9580, section 5.2.4).
-fn trailer(version: u8, fields: [u8; 3], hashed: &SubpacketArea) -> Result<Vec<u8>> {
-    let area = hashed.to_vec().map_err(|error| failed(&error))?;
-    let too_long = |_| Error::unavailable("signature: too many subpackets");
-    let mut octets = vec![version];
-    octets.extend(fields);
-    if version == 6 {
-        octets.extend(u32::try_from(area.len()).map_err(too_long)?.to_be_bytes());
-    } else {
-        octets.extend(u16::try_from(area.len()).map_err(too_long)?.to_be_bytes());
-    }
-    octets.extend(area);
-    let count = u32::try_from(octets.len()).map_err(too_long)?;
-    octets.extend([version, 0xff]);
-    octets.extend(count.to_be_bytes());
-    Ok(octets)
 }
 
 /// The digest that fits a key: that of its curve's size for ECDSA (RFC 9580, section 9.2), SHA-512 for the rest.

@@ -10,12 +10,11 @@ use sequoia_openpgp::{
         key::{PrimaryKey, ValidErasedKeyAmalgamation},
     },
     packet::{Key, Signature as Packed, key, signature::subpacket::SubpacketTag},
-    parse::Parse,
     policy::{HashAlgoSecurity, Policy},
     types::{AEADAlgorithm, ReasonForRevocation, RevocationStatus, SymmetricAlgorithm},
 };
 
-use super::suite;
+use super::{cert, suite};
 use crate::{
     base::Result,
     crypto::{KeyAlgorithm, Strength},
@@ -27,7 +26,7 @@ use crate::{
 
 /// A key that may have made a signature, with all that is known of its certificate.
 pub(super) struct Signer {
-    cert: Cert,
+    cert: Arc<Cert>,
     /// The key itself.
     pub(super) key: Key<key::PublicParts, key::UnspecifiedRole>,
     /// The records that hold the certificate: usually one.
@@ -39,9 +38,13 @@ impl Signer {
     pub(super) fn find(signature: &Packed, context: Context<'_>) -> Result<Vec<Signer>> {
         let mut signers: Vec<Signer> = Vec::new();
         for issuer in signature.get_issuers().iter().take(CANDIDATES) {
+            // The key ID of a fingerprint that was found names nobody else.
+            if signers.iter().any(|signer| signer.key.key_handle().aliases(issuer)) {
+                continue;
+            }
             let handle = Handle::from_octets(issuer.as_bytes());
             for record in context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?.into_iter().take(CANDIDATES) {
-                let Ok(cert) = Cert::from_bytes(&record.bytes) else { continue };
+                let Ok(cert) = cert::parse(&record) else { continue };
                 let keys: Vec<_> = cert.keys().key_handle(issuer.clone()).map(|key| key.key().clone()).collect();
                 for key in keys {
                     Signer::add(&mut signers, key, &cert, &record);
@@ -55,7 +58,7 @@ impl Signer {
     fn add(
         signers: &mut Vec<Signer>,
         key: Key<key::PublicParts, key::UnspecifiedRole>,
-        cert: &Cert,
+        cert: &Arc<Cert>,
         record: &Arc<Record>,
     ) {
         let same = |signer: &&mut Signer| {
@@ -64,10 +67,13 @@ impl Signer {
         match signers.iter_mut().find(same) {
             Some(signer) if signer.records.iter().any(|own| Arc::ptr_eq(own, record)) => {}
             Some(signer) => {
-                signer.cert = signer.cert.clone().merge_public(cert.clone()).unwrap_or_else(|_| cert.clone());
+                if !signer.records.iter().any(|own| own.bytes == record.bytes) {
+                    let merged = Cert::clone(&signer.cert).merge_public(Cert::clone(cert));
+                    signer.cert = merged.map_or_else(|_| Arc::clone(cert), Arc::new);
+                }
                 signer.records.push(Arc::clone(record));
             }
-            None => signers.push(Signer { cert: cert.clone(), key, records: vec![Arc::clone(record)] }),
+            None => signers.push(Signer { cert: Arc::clone(cert), key, records: vec![Arc::clone(record)] }),
         }
     }
 

@@ -3,16 +3,19 @@
 use std::time::SystemTime;
 
 use sequoia_openpgp::{
-    Cert, anyhow,
+    anyhow,
     cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::ValidErasedKeyAmalgamation},
     packet::{Signature, key::PublicParts},
-    parse::Parse,
     types::RevocationStatus,
 };
 
-use super::{cert::policy, keyfile::handle, suite::key_algorithm};
+use super::{
+    cert::{self, policy},
+    keyfile::handle,
+    suite::key_algorithm,
+};
 use crate::{
-    base::{Error, Result},
+    base::Result,
     crypto::{KeyAlgorithm, Legacy},
     keys::{Handle, Record},
 };
@@ -72,8 +75,7 @@ pub enum State {
 
 /// What the certificate of `record` says at `at`, by the rules with which `legacy` has it judged.
 pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy) -> Result<Summary> {
-    let cert = Cert::from_bytes(&record.bytes)
-        .map_err(|error| Error::malformed(format!("key {}", record.fingerprint), words(&error)))?;
+    let cert = cert::parse(record)?;
     let policy = policy(at, legacy);
     let user_ids = cert.userids().map(|user_id| UserId {
         text: String::from_utf8_lossy(user_id.userid().value()).into_owned(),

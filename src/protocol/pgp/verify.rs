@@ -5,13 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sequoia_openpgp::{packet::Signature as Packed, serialize::MarshalInto, types::SignatureType};
+use sequoia_openpgp::{packet::Signature as Packed, types::SignatureType};
 
 use super::{
     packets::Found,
     public,
     signer::{Signer, unknown_critical},
     suite,
+    trailer::Fields,
 };
 use crate::{
     base::Result,
@@ -77,6 +78,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
         at: None,
         algorithms: "unknown".to_owned(),
         strength: Strength::Broken,
+        notes: Vec::new(),
     }
 }
 
@@ -183,17 +185,14 @@ fn trailer(packed: &Packed) -> Option<Vec<u8>> {
         fields.extend_from_slice(&u32::try_from(at.as_secs()).ok()?.to_be_bytes());
         return Some(fields);
     }
-    let area = packed.hashed_area().to_vec().ok()?;
-    let mut fields = vec![version, packed.typ().into(), packed.pk_algo().into(), packed.hash_algo().into()];
-    match version {
-        4 => fields.extend_from_slice(&u16::try_from(area.len()).ok()?.to_be_bytes()),
-        _ => fields.extend_from_slice(&u32::try_from(area.len()).ok()?.to_be_bytes()),
+    Fields {
+        version,
+        kind: packed.typ(),
+        key: packed.pk_algo(),
+        hash: packed.hash_algo(),
+        hashed: packed.hashed_area(),
     }
-    fields.extend_from_slice(&area);
-    let length = u32::try_from(fields.len()).ok()?;
-    fields.extend_from_slice(&[version, 0xff]);
-    fields.extend_from_slice(&length.to_be_bytes());
-    Some(fields)
+    .octets()
 }
 
 /// What the packet says of itself, before anything is checked: nobody here has its key.
@@ -210,6 +209,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
         at: packed.signature_creation_time(),
         algorithms: format!("{}-{hash}", suite::public_name(packed.pk_algo())),
         strength: suite::hash_strength(packed.hash_algo()),
+        notes: Vec::new(),
     }
 }
 

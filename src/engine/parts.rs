@@ -1,0 +1,184 @@
+//! Encrypted parts that stand beside other text, opened in their places: only when a person asks for it.
+//!
+//! It is no part of the corridor, because whoever can put text around a ciphertext can make software speak: HTML around it carries
+//! the plaintext away (EFAIL, section 4.1), and a reply quotes what its writer never saw (Müller et al. 2019, "covert content").
+
+use super::{
+    Engine,
+    lines::{LfWriter, uses_crlf},
+};
+use crate::{
+    base::{Budget, Error, Result},
+    mail::{
+        Message, Part,
+        build::boundary,
+        canonical::{Canonical, Form},
+        header::Edit,
+    },
+    protocol::{Beside, Opened},
+    verdict::LayerKind,
+};
+use std::io::{self, Write};
+
+/// A message with its encrypted parts opened.
+#[derive(Debug)]
+pub struct OpenedParts {
+    /// The message; every octet outside those parts as it was.
+    pub octets: Vec<u8>,
+    /// How many were opened.
+    pub count: usize,
+    /// Those that stayed as they were, and why, one line each.
+    pub closed: Vec<String>,
+}
+
+impl Engine<'_> {
+    /// Opens each encrypted part and block of `message` in its place.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when HTML, or what a reader shows as such, stands beside them.
+    pub fn open_parts(&self, message: &Message) -> Result<OpenedParts> {
+        let mut opened = OpenedParts { octets: Vec::new(), count: 0, closed: Vec::new() };
+        let mut budget = self.budget();
+        let root = message.root();
+        let octets = self.replacement(root, root, &mut opened, &mut budget)?;
+        opened.octets = octets.unwrap_or_else(|| root.octets().to_vec());
+        if opened.count > 0 {
+            self.refuse_html(root)?;
+        }
+        Ok(opened)
+    }
+
+    /// What stands in the place of `part`; `None` when nothing in it was opened.
+    fn replacement(
+        &self,
+        part: Part<'_>,
+        root: Part<'_>,
+        found: &mut OpenedParts,
+        budget: &mut Budget,
+    ) -> Result<Option<Vec<u8>>> {
+        let Some((protocol, claim)) = self.claim(part) else {
+            let mut changed = None;
+            // From the last to the first, so that the spans of those before stay true.
+            for child in part.children().collect::<Vec<_>>().into_iter().rev() {
+                let Some(replacement) = self.replacement(child, root, found, budget)? else { continue };
+                let base = part.span().start;
+                let octets = changed.get_or_insert_with(|| part.octets().to_vec());
+                octets.splice(child.span().start - base..child.span().end - base, replacement);
+            }
+            return Ok(changed);
+        };
+        budget.part()?;
+        let opened = match protocol.open(part.as_message(), &claim, self.context, budget) {
+            Ok(opened) if opened.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. })) => opened,
+            Ok(_) => return Ok(None),
+            Err(error) => {
+                found.closed.push(format!("part at {}..{}: {error}", part.span().start, part.span().end));
+                return Ok(None);
+            }
+        };
+        found.count += 1;
+        let octets = self.in_place_of(part, root, &opened)?;
+        if delimits(root, &octets) {
+            return Err(Error::malformed(
+                format!("part at {}..{}", part.span().start, part.span().end),
+                "its plaintext holds a boundary of the message around it",
+            ));
+        }
+        Ok(Some(octets))
+    }
+
+    /// The plaintext as a part under what is not Content-* in the header of the one that it replaces, with the line ends of the message.
+    fn in_place_of(&self, part: Part<'_>, root: Part<'_>, opened: &Opened) -> Result<Vec<u8>> {
+        let mut header = Edit::new(part);
+        header.retain(|field| !field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-")));
+        let mut octets = header.octets();
+        let written = if uses_crlf(root) {
+            let mut to = Canonical::new(Form::Crlf, &mut octets);
+            self.write_part(part, opened, &mut to)?;
+            to.finish().map(|_| ())
+        } else {
+            self.write_part(part, opened, &mut LfWriter::new(&mut octets))?;
+            Ok(())
+        };
+        written.map_err(|error| Error::io("plaintext", &error))?;
+        Ok(octets)
+    }
+
+    fn write_part(&self, part: Part<'_>, opened: &Opened, to: &mut dyn Write) -> Result<()> {
+        let written = match &opened.beside {
+            None => to.write_all(opened.payload.octets()),
+            Some(beside) => {
+                let boundary = boundary(self.context.random)?;
+                write_beside(part, beside, &opened.payload, &boundary, to)
+            }
+        };
+        written.map_err(|error| Error::io("plaintext", &error))
+    }
+
+    fn refuse_html(&self, part: Part<'_>) -> Result<()> {
+        if self.claim(part).is_some() {
+            return Ok(());
+        }
+        part.children().try_for_each(|child| self.refuse_html(child))?;
+        let kind = part.content_type();
+        let is_harmless = match kind.kind.as_str() {
+            "text" => kind.subtype == "plain",
+            "multipart" => true,
+            "image" | "audio" | "video" => !kind.subtype.contains("xml"),
+            "application" => ["octet-stream", "pdf", "pgp", "pgp-encrypted", "pgp-keys", "pgp-signature"]
+                .contains(&kind.subtype.as_str()),
+            _ => false,
+        };
+        if is_harmless {
+            return Ok(());
+        }
+        let place = format!("part at {}..{}", part.span().start, part.span().end);
+        Err(Error::malformed(
+            place,
+            format!("{}/{} stands beside what is encrypted, and could carry it away", kind.kind, kind.subtype),
+        ))
+    }
+}
+
+/// The text before, the plaintext and the text after as parts of their own: nothing flows into its neighbour.
+fn write_beside(
+    part: Part<'_>,
+    beside: &Beside,
+    payload: &Message,
+    boundary: &str,
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    if part.header("MIME-Version").is_none() {
+        to.write_all(b"MIME-Version: 1.0\r\n")?;
+    }
+    write!(to, "Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n")?;
+    for text in [Some(&beside.before), None, Some(&beside.after)] {
+        match text {
+            Some(text) if text.trim_ascii().is_empty() => continue,
+            Some(text) => {
+                write!(to, "--{boundary}\r\n")?;
+                for field in part.fields().filter(|field| field.is("Content-Type")) {
+                    to.write_all(field.raw)?;
+                }
+                to.write_all(b"Content-Transfer-Encoding: 8bit\r\n\r\n")?;
+                to.write_all(text)?;
+            }
+            None => {
+                write!(to, "--{boundary}\r\n")?;
+                to.write_all(payload.octets())?;
+            }
+        }
+        to.write_all(b"\r\n")?;
+    }
+    write!(to, "--{boundary}--\r\n")
+}
+
+/// Whether a line of `octets` would be taken for a boundary of `part` or of what is in it.
+fn delimits(part: Part<'_>, octets: &[u8]) -> bool {
+    let own = part.content_type().parameter("boundary").is_some_and(|boundary| {
+        let line = format!("--{boundary}");
+        octets.split(|&octet| octet == b'\n').any(|found| found.starts_with(line.as_bytes()))
+    });
+    own || part.children().any(|child| delimits(child, octets))
+}

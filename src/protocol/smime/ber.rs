@@ -1,0 +1,553 @@
+//! BER (X.690) as Outlook, Apple Mail, Thunderbird and `openssl cms -stream` send it, read once and turned into DER.
+//!
+//! Octets that somebody signed keep the encoding they came in as long as their length is definite: certificates, CRLs, and signed or
+//! authenticated attributes. Content octets are put together in place, so that a large message is in memory once.
+
+use crate::{
+    base::{Budget, Error, Result},
+    mail::Span,
+};
+
+/// A ContentInfo (RFC 5652, section 3) whose content octets were taken out.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The ContentInfo in DER. An empty OCTET STRING stands where the content octets were.
+    pub(super) skeleton: Vec<u8>,
+    /// The value octets of eContent or encryptedContent, without tags and lengths, in the memory that the message came in. `None` when
+    /// there is none (detached), which is not the same as an empty one.
+    pub(super) content: Option<Vec<u8>>,
+}
+
+/// Takes a ContentInfo apart. What follows it is not looked at. Errors (`Malformed`) when it is not BER, ends early, nests too deep or
+/// has too many elements; pieces of the content are no elements in this sense, and cost nothing.
+pub(super) fn take_content(mut octets: Vec<u8>, budget: &Budget) -> Result<Taken> {
+    let mut walk = Walk::new(&mut octets, Shape::ContentInfo);
+    walk.run(budget)?;
+    let (skeleton, content) = (walk.der(), walk.content);
+    let content = content.map(|span| {
+        octets.truncate(span.end);
+        octets.drain(..span.start.min(octets.len()));
+        octets
+    });
+    Ok(Taken { skeleton, content })
+}
+
+/// One element of BER as DER: minimal definite lengths, strings in one piece; sets keep their order. What follows it is not looked at.
+pub(super) fn to_der(octets: &[u8], budget: &Budget) -> Result<Vec<u8>> {
+    let mut octets = octets.to_vec();
+    let mut walk = Walk::new(&mut octets, Shape::Any);
+    walk.run(budget)?;
+    Ok(walk.der())
+}
+
+/// A DER length (X.690, section 8.1.3).
+pub(super) fn push_length(length: usize, der: &mut Vec<u8>) {
+    let octets = length.to_be_bytes();
+    let needed = length_octets(length) - 1;
+    if needed == 0 {
+        der.extend(octets.last());
+        return;
+    }
+    der.push(0x80 | u8::try_from(needed).unwrap_or_default());
+    der.extend_from_slice(octets.get(octets.len() - needed..).unwrap_or_default());
+}
+
+/// What is walked, which decides what is left as it is.
+#[derive(Clone, Copy, PartialEq)]
+enum Shape {
+    Any,
+    ContentInfo,
+}
+
+/// One walk over BER without recursion: elements in the order met, and those that are open.
+struct Walk<'a> {
+    octets: &'a mut [u8],
+    shape: Shape,
+    at: usize,
+    nodes: Vec<Node>,
+    open: Vec<Open>,
+    content: Option<Span>,
+}
+
+/// An element, or a piece of one.
+struct Node {
+    parent: Option<usize>,
+    head: Head,
+    /// Value octets that are copied as they are; none of what is constructed.
+    value: Span,
+    /// Of all value octets in DER.
+    length: usize,
+}
+
+/// How an element starts in DER.
+enum Head {
+    /// With this tag.
+    AsIs(Span),
+    /// It does not: it is a piece of a string, or its value has tag and length in it.
+    Nothing,
+    /// With this tag, made primitive.
+    Primitive(Span),
+}
+
+/// A constructed element whose end has not been met.
+struct Open {
+    node: usize,
+    /// Its first octet.
+    tag: u8,
+    /// `None`: end-of-contents octets end it.
+    end: Option<usize>,
+    /// No element within it goes beyond.
+    bound: usize,
+    /// Elements met within it.
+    children: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Container,
+    /// A constructed string: its elements are pieces.
+    String,
+}
+
+/// Tag and length octets.
+struct Header {
+    /// The first octet.
+    tag: u8,
+    tag_span: Span,
+    /// Where the value starts.
+    start: usize,
+    /// Where it ends; `None` when the length is indefinite.
+    end: Option<usize>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(octets: &'a mut [u8], shape: Shape) -> Self {
+        Walk { octets, shape, at: 0, nodes: Vec::new(), open: Vec::new(), content: None }
+    }
+
+    fn run(&mut self, budget: &Budget) -> Result<()> {
+        loop {
+            self.close()?;
+            if self.open.is_empty() && !self.nodes.is_empty() {
+                break;
+            }
+            self.element(budget)?;
+        }
+        for node in (0..self.nodes.len()).rev() {
+            let Some(Node { parent: Some(parent), head, length, .. }) = self.nodes.get(node) else { continue };
+            let (parent, whole) = (*parent, head.octets(*length) + length);
+            if let Some(parent) = self.nodes.get_mut(parent) {
+                parent.length += whole;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes every element that ends here.
+    fn close(&mut self) -> Result<()> {
+        while let Some(open) = self.open.last() {
+            match open.end {
+                Some(end) if self.at == end => {}
+                None if self.octets.get(self.at..self.at + 2) == Some(&[0, 0]) && self.at + 2 <= open.bound => {
+                    self.at += 2
+                }
+                _ => break,
+            }
+            self.open.pop();
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, budget: &Budget) -> Result<()> {
+        let bound = self.open.last().map_or(self.octets.len(), |open| open.bound);
+        let header = header(self.octets, self.at, bound)?;
+        budget.asn1_elements(self.nodes.len() + 1)?;
+        budget.asn1_depth(self.open.len() + 1)?;
+        let place = self.place(&header);
+        if let Some(open) = self.open.last_mut() {
+            open.children += 1;
+        }
+        let (start, end) = (header.start, header.end);
+        match (place, end) {
+            (Place::Content, _) => {
+                let span = self.put_together(&header, bound, budget)?;
+                self.content = Some(span);
+                self.push(Head::Primitive(header.tag_span), Span { start, end: start });
+            }
+            (Place::Covered, Some(end)) => {
+                self.push(Head::Nothing, Span { start: header.tag_span.start, end });
+                self.at = end;
+            }
+            (Place::Piece, _) if !is_piece(&header, self.open.last()) => {
+                return Err(malformed("a constructed string holds something else"));
+            }
+            (place, end) => {
+                let what = if place == Place::Piece || is_string(header.tag) { What::String } else { What::Container };
+                let constructed = header.tag & CONSTRUCTED != 0;
+                let head = match (place, what, constructed) {
+                    (Place::Piece, ..) => Head::Nothing,
+                    (_, What::String, true) => Head::Primitive(header.tag_span),
+                    _ => Head::AsIs(header.tag_span),
+                };
+                self.at = start;
+                if constructed {
+                    let node = self.push(head, Span { start, end: start });
+                    let bound = end.unwrap_or(bound);
+                    self.open.push(Open { node, tag: header.tag, end, bound, children: 0, what });
+                } else {
+                    let end = end.ok_or_else(|| malformed("a primitive element has no length"))?;
+                    self.push(head, Span { start, end });
+                    self.at = end;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, head: Head, value: Span) -> usize {
+        let parent = self.open.last().map(|open| open.node);
+        self.nodes.push(Node { parent, head, value, length: value.end.saturating_sub(value.start) });
+        self.nodes.len() - 1
+    }
+
+    /// What stands at this place of a ContentInfo.
+    fn place(&self, header: &Header) -> Place {
+        if self.open.last().is_some_and(|open| open.what == What::String) {
+            return Place::Piece;
+        }
+        if self.shape == Shape::Any {
+            return Place::Plain;
+        }
+        let before = self.open.last().map_or(0, |open| open.children);
+        let mut tags = [0; 6];
+        for (tag, open) in tags.iter_mut().zip(&self.open) {
+            *tag = open.tag;
+        }
+        let explicit = self.open.iter().rev().nth(1).map_or(0, |open| open.children);
+        match (tags, header.tag) {
+            // ContentInfo, [0], SignedData or CompressedData, EncapsulatedContentInfo, [0]: the second of its elements.
+            ([0x30, 0xa0, 0x30, 0x30, 0xa0, 0], 0x04 | 0x24)
+                if (explicit, before) == (2, 0) && self.content.is_none() =>
+            {
+                Place::Content
+            }
+            // ContentInfo, [0], EnvelopedData and its like, EncryptedContentInfo: the third of its elements.
+            ([0x30, 0xa0, 0x30, 0x30, 0, 0], 0x80 | 0xa0) if before == 2 && self.content.is_none() => Place::Content,
+            // Certificates and CRLs of SignedData; attributes of AuthEnvelopedData.
+            ([0x30, 0xa0, 0x30, 0xa0 | 0xa1, 0, 0], _) if header.tag & CONSTRUCTED != 0 => Place::Covered,
+            // Signed attributes: ContentInfo, [0], SignedData, signerInfos, SignerInfo.
+            ([0x30, 0xa0, 0x30, 0x31, 0x30, 0], 0xa0) => Place::Covered,
+            _ => Place::Plain,
+        }
+    }
+
+    /// Moves the pieces of the content together, at the place of the first.
+    fn put_together(&mut self, outer: &Header, bound: usize, budget: &Budget) -> Result<Span> {
+        let start = outer.start;
+        if outer.tag & CONSTRUCTED == 0 {
+            let end = outer.end.ok_or_else(|| malformed("the content has no length"))?;
+            self.at = end;
+            return Ok(Span { start, end });
+        }
+        let mut written = start;
+        let mut open = vec![(outer.end, outer.end.unwrap_or(bound))];
+        self.at = start;
+        while let Some((end, bound)) = open.last().copied() {
+            if end == Some(self.at) {
+                open.pop();
+                continue;
+            }
+            if end.is_none() && self.octets.get(self.at..self.at + 2) == Some(&[0, 0]) && self.at + 2 <= bound {
+                self.at += 2;
+                open.pop();
+                continue;
+            }
+            let piece = header(self.octets, self.at, bound)?;
+            match (piece.tag, piece.end) {
+                (0x04, Some(end)) => {
+                    self.octets.copy_within(piece.start..end, written);
+                    written += end - piece.start;
+                    self.at = end;
+                }
+                (0x24, end) => {
+                    open.push((end, end.unwrap_or(bound)));
+                    budget.asn1_depth(self.open.len() + open.len())?;
+                    self.at = piece.start;
+                }
+                _ => return Err(malformed("the content holds something that is no octet string")),
+            }
+        }
+        Ok(Span { start, end: written })
+    }
+
+    fn der(&self) -> Vec<u8> {
+        let whole = self.nodes.first().map_or(0, |root| root.length + root.head.octets(root.length));
+        let mut der = Vec::with_capacity(whole);
+        for node in &self.nodes {
+            match &node.head {
+                Head::AsIs(tag) => {
+                    der.extend_from_slice(tag.of(self.octets));
+                    push_length(node.length, &mut der);
+                }
+                Head::Nothing => {}
+                Head::Primitive(tag) => {
+                    let tag = tag.of(self.octets);
+                    der.extend(tag.first().map(|first| first & !CONSTRUCTED));
+                    der.extend_from_slice(tag.get(1..).unwrap_or_default());
+                    push_length(node.length, &mut der);
+                }
+            }
+            der.extend_from_slice(node.value.of(self.octets));
+        }
+        der
+    }
+}
+
+impl Head {
+    /// Octets of tag and length before `length` octets of value.
+    fn octets(&self, length: usize) -> usize {
+        match self {
+            Head::AsIs(tag) | Head::Primitive(tag) => tag.end - tag.start + length_octets(length),
+            Head::Nothing => 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// The content octets, to be taken out.
+    Content,
+    /// Somebody signed it: it stays as it is, when its length is definite.
+    Covered,
+    /// A piece of a constructed string.
+    Piece,
+    Plain,
+}
+
+/// Reads tag and length at `at`; the element ends at `bound` or before.
+fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
+    let mut next = at;
+    let mut take = || {
+        let octet = octets.get(next).filter(|_| next < bound).copied().ok_or_else(|| malformed("it ends early"));
+        next += 1;
+        octet
+    };
+    let tag = take()?;
+    let mut tag_octets = 1;
+    if tag & NUMBER == NUMBER {
+        while {
+            tag_octets += 1;
+            take()? & 0x80 != 0
+        } {
+            if tag_octets > MOST_TAG_OCTETS {
+                return Err(malformed("a tag is too long"));
+            }
+        }
+    }
+    let first = take()?;
+    let length = match first {
+        0x80 if tag & CONSTRUCTED == 0 => return Err(malformed("a primitive element has no length")),
+        0x80 => None,
+        0xff => return Err(malformed("a length is of a reserved form")),
+        long if long & 0x80 != 0 => {
+            let mut length: usize = 0;
+            for _ in 0..long & 0x7f {
+                let octet = take()?;
+                length = length.checked_mul(256).ok_or_else(|| malformed("it ends early"))? | usize::from(octet);
+            }
+            Some(length)
+        }
+        short => Some(usize::from(short)),
+    };
+    if tag == 0 {
+        return Err(malformed("it has an end where nothing is open"));
+    }
+    let end = match length {
+        Some(length) => {
+            let end = next.checked_add(length).filter(|end| *end <= bound);
+            Some(end.ok_or_else(|| malformed("it ends early"))?)
+        }
+        None => None,
+    };
+    Ok(Header { tag, tag_span: Span { start: at, end: at + tag_octets }, start: next, end })
+}
+
+/// Whether the tag is that of a string that BER may cut into pieces (X.690, sections 8.7 and 8.23), times among them. A BIT STRING in
+/// pieces is left as it is: nothing in mail has one.
+fn is_string(tag: u8) -> bool {
+    matches!(tag & !CONSTRUCTED, 0x04 | 0x0c | 0x12..=0x16 | 0x17..=0x1e)
+}
+
+/// A piece is an OCTET STRING, or of the string's own type.
+fn is_piece(header: &Header, string: Option<&Open>) -> bool {
+    let tag = header.tag & !CONSTRUCTED;
+    tag == 0x04 || string.is_some_and(|string| string.tag & !CONSTRUCTED == tag)
+}
+
+fn length_octets(length: usize) -> usize {
+    match length {
+        0..=0x7f => 1,
+        _ => 1 + usize::try_from(usize::BITS - length.leading_zeros()).unwrap_or_default().div_ceil(8),
+    }
+}
+
+fn malformed(reason: &str) -> Error {
+    Error::malformed("asn.1", reason)
+}
+
+const CONSTRUCTED: u8 = 0x20;
+const NUMBER: u8 = 0x1f;
+/// Object classes of 28 bits; those of CMS and X.509 need no more than 5.
+const MOST_TAG_OCTETS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+    use proptest::prelude::*;
+
+    fn budget() -> Budget {
+        Budget::new(Limits::default())
+    }
+
+    fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+        let mut der = vec![tag];
+        push_length(value.len(), &mut der);
+        der.extend_from_slice(value);
+        der
+    }
+
+    fn indefinite(tag: u8, value: &[u8]) -> Vec<u8> {
+        [&[tag, 0x80], value, &[0, 0]].concat()
+    }
+
+    const DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+
+    /// A ContentInfo of signedData with this eContent, and certificates and a signature after it.
+    fn signed(wrap: fn(u8, &[u8]) -> Vec<u8>, content: &[u8]) -> Vec<u8> {
+        let encapsulated = wrap(0x30, &[DATA, &wrap(0xa0, content)].concat());
+        let fields =
+            [b"\x02\x01\x01\x31\x00".as_slice(), &encapsulated, b"\xa0\x04\x30\x02\x05\x00", b"\x31\x00"].concat();
+        wrap(0x30, &[DATA, &wrap(0xa0, &wrap(0x30, &fields))].concat())
+    }
+
+    #[test]
+    fn content_in_pieces_is_put_together_in_place() {
+        let nested = indefinite(
+            0x24,
+            &[tlv(4, b"one "), indefinite(0x24, &tlv(4, b"two ")), tlv(0x24, &tlv(4, b"three"))].concat(),
+        );
+        let expected = signed(tlv, b"\x04\x00");
+        for octets in [signed(tlv, &tlv(4, b"one two three")), signed(indefinite, &nested), signed(tlv, &nested)] {
+            let (place, length) = (octets.as_ptr(), octets.len());
+            let taken = take_content(octets, &budget()).unwrap();
+            let content = taken.content.unwrap();
+            assert_eq!(content, b"one two three");
+            assert_eq!((content.as_ptr(), content.capacity()), (place, length));
+            assert_eq!(taken.skeleton, expected);
+        }
+    }
+
+    #[test]
+    fn encrypted_content_is_implicit() {
+        let content = |pieces: &[u8]| {
+            let info = indefinite(0x30, &[DATA, b"\x30\x00", pieces].concat());
+            indefinite(
+                0x30,
+                &[DATA, &indefinite(0xa0, &indefinite(0x30, &[b"\x02\x01\x02\x31\x00", info.as_slice()].concat()))]
+                    .concat(),
+            )
+        };
+        for octets in [content(b"\x80\x04abcd"), content(&indefinite(0xa0, b"\x04\x01a\x04\x03bcd"))] {
+            let taken = take_content(octets, &budget()).unwrap();
+            assert_eq!(taken.content.as_deref(), Some(b"abcd".as_slice()));
+            assert!(taken.skeleton.ends_with(b"\x30\x00\x80\x00"), "{:x?}", taken.skeleton);
+        }
+    }
+
+    #[test]
+    fn no_content_is_not_empty_content() {
+        let detached = tlv(
+            0x30,
+            &[DATA, &tlv(0xa0, &tlv(0x30, &[b"\x02\x01\x01\x31\x00", tlv(0x30, DATA).as_slice()].concat()))].concat(),
+        );
+        assert_eq!(take_content(detached, &budget()).unwrap().content, None);
+        assert_eq!(take_content(signed(tlv, b"\x04\x00"), &budget()).unwrap().content, Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_signed_keeps_its_octets() {
+        // A certificate and signed attributes with lengths that are longer than they need be.
+        let strange = b"\x30\x82\x00\x02\x05\x00";
+        let signer = tlv(0x30, &[b"\x02\x01\x01".as_slice(), b"\xa0\x81\x02\x05\x00", b"\x30\x81\x00"].concat());
+        let fields =
+            [b"\x02\x01\x01\x31\x00".as_slice(), &tlv(0x30, DATA), &tlv(0xa0, strange), &tlv(0x31, &signer)].concat();
+        let octets = indefinite(0x30, &[DATA, &tlv(0xa0, &tlv(0x30, &fields))].concat());
+        let skeleton = take_content(octets, &budget()).unwrap().skeleton;
+        let holds = |what: &[u8]| skeleton.windows(what.len()).any(|window| window == what);
+        assert!(holds(&tlv(0xa0, strange)));
+        // The other oddity is gone.
+        assert!(holds(b"\xa0\x81\x02\x05\x00\x30\x00"), "{skeleton:x?}");
+    }
+
+    #[test]
+    fn lengths_and_strings_become_der() {
+        for (ber, der) in [
+            (b"\x30\x84\x00\x00\x00\x03\x02\x01\x05".as_slice(), b"\x30\x03\x02\x01\x05".as_slice()),
+            (b"\x30\x80\x33\x80\x04\x01a\x13\x01b\x00\x00\x00\x00", b"\x30\x04\x13\x02ab"),
+            (b"\x31\x80\x02\x01\x05\x02\x01\x04\x00\x00 and more", b"\x31\x06\x02\x01\x05\x02\x01\x04"),
+            (b"\x24\x80\x24\x80\x04\x00\x00\x00\x04\x01x\x00\x00", b"\x04\x01x"),
+            (b"\x04\x01x", b"\x04\x01x"),
+            (b"\xbf\x81\x00\x80\x9f\x82\x01\x81\x01x\x00\x00", b"\xbf\x81\x00\x05\x9f\x82\x01\x01x"),
+        ] {
+            assert_eq!(to_der(ber, &budget()).unwrap(), der, "{ber:x?}");
+        }
+    }
+
+    #[test]
+    fn malformed_ber_is_refused_by_name() {
+        for (ber, reason) in [
+            (b"".as_slice(), "ends early"),
+            (b"\x30", "ends early"),
+            (b"\x30\x80\x02\x01\x05\x00", "ends early"),
+            (b"\x30\x03\x02\x02\x05\x05", "ends early"),
+            (b"\x30\x89\x01\x00\x00\x00\x00\x00\x00\x00\x00", "ends early"),
+            (b"\x30\xff\x02\x01\x05", "reserved form"),
+            (b"\x04\x80x\x00\x00", "has no length"),
+            (b"\x30\x02\x00\x00", "nothing is open"),
+            (b"\x24\x03\x02\x01\x05", "something else"),
+            (b"\x1f\x81\x81\x81\x81\x81\x81\x01\x00", "too long"),
+        ] {
+            let error = to_der(ber, &budget()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{ber:x?}: {error}");
+        }
+        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), &budget()).unwrap_err();
+        assert!(error.to_string().contains("no octet string"), "{error}");
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let deep = b"\x30\x80".repeat(1_000_000);
+        assert!(to_der(&deep, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
+        let strings = signed(|_, value| [b"\x30\x80", value].concat(), &b"\x24\x80".repeat(1_000_000));
+        assert!(take_content(strings, &budget()).is_err());
+        let content = signed(tlv, &indefinite(0x24, &b"\x24\x80".repeat(100_000)));
+        assert!(take_content(content, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
+        let wide = tlv(0x30, &b"\x05\x00".repeat(1_000_000));
+        assert!(to_der(&wide, &budget()).unwrap_err().to_string().contains("more than 250000 elements"));
+        // Pieces of the content are no elements.
+        let pieces = signed(tlv, &indefinite(0x24, &b"\x04\x01x".repeat(1_000_000)));
+        assert_eq!(take_content(pieces, &budget()).unwrap().content.map(|content| content.len()), Some(1_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn der_stays_der(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(der) = to_der(&octets, &budget()) {
+                prop_assert_eq!(to_der(&der, &budget()).unwrap(), der);
+            }
+            _ = take_content(octets, &budget());
+        }
+    }
+}

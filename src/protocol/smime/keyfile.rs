@@ -1,0 +1,141 @@
+//! Key files: certificates and private keys read and put together, and unlocked.
+//!
+//! PEM (RFC 7468) and DER; certificates, PKCS#7 bundles, PKCS#8, PKCS#1, SEC 1 and PKCS#12.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    pieces::{self, Piece, Pieces},
+    pkcs8,
+    record::{certificate, fingerprint, record},
+};
+use crate::{
+    base::{Error, Limits, Result, Secret},
+    crypto::SecretKey,
+    keys::{Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
+    pki::{Certificate, PublicKey},
+    protocol::{Described, KeyFile},
+};
+
+/// Whether `octets` look like a key file: a DER SEQUENCE, or text with a block of PEM.
+pub fn recognizes(octets: &[u8]) -> bool {
+    pieces::recognizes(octets)
+}
+
+/// Reads files, each as the place that errors name and its octets. Private keys find their certificates in whichever file they are, and
+/// those without one among what `beside` holds.
+///
+/// What is no key, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error of kind
+/// `Malformed`. An error of kind `NoKey` for a private key without its certificate, and when no passphrase fits.
+pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits, beside: &dyn Keys) -> Result<KeyFile> {
+    let mut pieces = Pieces::default();
+    for (place, octets) in files {
+        pieces.read(octets, place, passphrases, limits)?;
+    }
+    let mut file = KeyFile { found: Vec::new(), skipped: pieces.skipped };
+    for certificate in pieces.certificates {
+        let fingerprint = fingerprint(&certificate);
+        if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
+            file.found.push(Described { record: record(&certificate), secret: None });
+        }
+    }
+    for key in pieces.keys {
+        let mut owners = owners(&key, file.found.iter().map(|one| &one.record))?;
+        if owners.is_empty() {
+            owners = self::owners(&key, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
+        }
+        if owners.is_empty() {
+            return Err(Error::no_key(format!("{}: no certificate goes with it", key.place))
+                .with_hint("give the file with its certificate too"));
+        }
+        owners.iter().for_each(|owner| attach(&mut file.found, owner, &key.secret));
+    }
+    Ok(file)
+}
+
+/// Reads one certificate in DER.
+pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
+    let certificate = Certificate::parse(octets).map_err(|error| Error::malformed(place, error))?;
+    Ok(Described { record: record(&certificate), secret: None })
+}
+
+/// Two copies of one certificate put together: whose it is, and whether its key is here.
+pub fn merge(old: &Record, new: &Record) -> Record {
+    let mut merged = old.clone();
+    merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
+    merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
+    merged
+}
+
+/// The private key of one certificate, unlocked when asked for.
+pub struct LockedKey {
+    fingerprint: Handle,
+    title: String,
+    public: PublicKey,
+    octets: Secret,
+    passphrases: Arc<Passphrases>,
+    limits: Limits,
+    opened: Mutex<Option<Arc<dyn SecretKey>>>,
+}
+
+impl LockedKey {
+    /// `octets` are PKCS#8 in DER, encrypted or not, as in [`Described::secret`].
+    pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<LockedKey> {
+        let fingerprint = record.fingerprint.clone();
+        let public = certificate(record)?.public_key().clone();
+        let title = match record.claimed.first() {
+            Some(address) => format!("key {fingerprint} of {address}"),
+            None => format!("key {fingerprint}"),
+        };
+        let limits = limits.clone();
+        Ok(LockedKey { fingerprint, title, public, octets, passphrases, limits, opened: Mutex::default() })
+    }
+}
+
+impl Locked for LockedKey {
+    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        if *key != self.fingerprint {
+            return Ok(None);
+        }
+        // Held while it is unlocked, so that two threads do not both ask for the passphrase.
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = opened.as_ref() {
+            return Ok(Some(Arc::clone(opened)));
+        }
+        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &self.limits)?;
+        let belongs = pkcs8::open(plain.expose(), &self.public)?;
+        let belongs = belongs.ok_or_else(|| Error::no_key(format!("{}: it is another certificate's", self.title)))?;
+        *opened = Some(Arc::clone(&belongs));
+        Ok(Some(belongs))
+    }
+}
+
+impl fmt::Debug for LockedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LockedKey({})", self.fingerprint)
+    }
+}
+
+/// The certificates whose public key goes with a private key: a renewed certificate may keep its key.
+fn owners<'a>(key: &Piece, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
+    let mut owners = Vec::new();
+    for record in records {
+        if pkcs8::open(key.plain.expose(), certificate(record)?.public_key())?.is_some() {
+            owners.push(record.clone());
+        }
+    }
+    Ok(owners)
+}
+
+fn attach(found: &mut Vec<Described>, owner: &Record, secret: &Secret) {
+    if !found.iter().any(|one| one.record.fingerprint == owner.fingerprint) {
+        found.push(Described { record: owner.clone(), secret: None });
+    }
+    for one in found.iter_mut().filter(|one| one.record.fingerprint == owner.fingerprint) {
+        one.record.secrets = vec![owner.fingerprint.clone()];
+        one.secret = Some(secret.clone());
+    }
+}

@@ -1,0 +1,213 @@
+//! Private keys: PKCS#8 (RFC 5208, RFC 5958), and what is older and is put into it, PKCS#1 (RFC 8017, appendix A.1.2) and SEC 1 (RFC 5915).
+
+use std::sync::Arc;
+
+use der::{
+    Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged,
+    asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef, UintRef},
+};
+use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+
+use crate::{
+    base::{Error, Result, Secret},
+    crypto::{Curve, RsaComponents, SecretKey, SoftwareKey},
+    pki::PublicKey,
+};
+
+/// The private key in `pkcs8`, a PrivateKeyInfo, if it is the one that goes with `public`. An error of kind `NoKey` when its parts do not
+/// belong together, or `Malformed` when it cannot be read.
+pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn SecretKey>>> {
+    let unreadable = |_: der::Error| Error::malformed("private key", "not in the form of PKCS#8");
+    let key = PrivateKeyInfo::read(pkcs8).map_err(unreadable)?;
+    let public = SubjectPublicKeyInfoRef::from_der(public.der()).map_err(unreadable)?;
+    let point = public.subject_public_key.raw_bytes();
+    let opened: Option<Arc<dyn SecretKey>> = match key.algorithm.oid {
+        RSA | RSA_PSS | RSA_OAEP => match rsa(&key, &public).map_err(unreadable)? {
+            Some(parts) => Some(Arc::new(SoftwareKey::rsa(&parts)?)),
+            None => None,
+        },
+        EC => match ec(&key, &public).map_err(unreadable)? {
+            Some((curve, scalar)) => {
+                SoftwareKey::elliptic(curve, &scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+            }
+            None => None,
+        },
+        algorithm if algorithm != public.algorithm.oid => None,
+        ED25519 => {
+            let seed = key.octets().map_err(unreadable)?;
+            SoftwareKey::ed25519(&seed, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+        }
+        X25519 => montgomery(SoftwareKey::x25519(&key.octets().map_err(unreadable)?)?, point, 32, 9)?,
+        X448 => montgomery(SoftwareKey::x448(&key.octets().map_err(unreadable)?)?, point, 56, 5)?,
+        _ => None,
+    };
+    Ok(opened)
+}
+
+/// The name of the algorithm of a key that [`open`] cannot open; `None` when it can. `pkcs8` is a PrivateKeyInfo.
+pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
+    let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm;
+    Ok(match (algorithm.oid, algorithm.parameters) {
+        (RSA | RSA_PSS | RSA_OAEP | ED25519 | X25519 | X448, _) | (EC, None) => None,
+        (EC, Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
+            Ok(curve) if curve_of(curve).is_some() => None,
+            Ok(curve) => Some(format!("elliptic curve {curve}")),
+            // RFC 5480, section 2.1.1 wants a name.
+            Err(_) => Some("elliptic curve without a name".to_owned()),
+        },
+        (DSA, _) => Some("dsa".to_owned()),
+        (ED448, _) => Some("ed448".to_owned()),
+        (other, _) => Some(other.to_string()),
+    })
+}
+
+/// An RSAPrivateKey (RFC 8017, appendix A.1.2) as PKCS#8.
+pub(super) fn of_pkcs1(key: &[u8]) -> der::Result<Secret> {
+    RsaPrivateKey::from_der(key)?;
+    wrapped(AlgorithmIdentifierRef { oid: RSA, parameters: Some(AnyRef::NULL) }, key)
+}
+
+/// An ECPrivateKey (RFC 5915, section 3) as PKCS#8; it must name its curve.
+pub(super) fn of_sec1(key: &[u8]) -> der::Result<Secret> {
+    let curve = EcPrivateKey::from_der(key)?.parameters.ok_or_else(|| Tag::ObjectIdentifier.value_error())?;
+    wrapped(AlgorithmIdentifierRef { oid: EC, parameters: Some(AnyRef::from(&curve)) }, key)
+}
+
+/// A PrivateKeyInfo around `key` (RFC 5208, section 5).
+pub(super) fn wrapped(algorithm: AlgorithmIdentifierRef<'_>, key: &[u8]) -> der::Result<Secret> {
+    let info = Version1 { version: 0, algorithm, private_key: OctetStringRef::new(key)? };
+    info.to_der().map(Secret::new)
+}
+
+/// What counts of a PrivateKeyInfo. Attributes and the public key of version 2 may follow; the certificate has the public key.
+struct PrivateKeyInfo<'a> {
+    algorithm: AlgorithmIdentifierRef<'a>,
+    private_key: &'a [u8],
+}
+
+#[derive(Sequence)]
+struct Version1<'a> {
+    version: u8,
+    algorithm: AlgorithmIdentifierRef<'a>,
+    private_key: &'a OctetStringRef,
+}
+
+impl<'a> PrivateKeyInfo<'a> {
+    fn read(octets: &'a [u8]) -> der::Result<Self> {
+        let whole = AnyRef::from_der(octets)?;
+        whole.tag().assert_eq(Tag::Sequence)?;
+        let mut fields = SliceReader::new(whole.value())?;
+        let _version: u8 = fields.decode()?;
+        let algorithm = fields.decode()?;
+        let private_key: &OctetStringRef = fields.decode()?;
+        Ok(PrivateKeyInfo { algorithm, private_key: private_key.as_bytes() })
+    }
+
+    /// The content of a CurvePrivateKey (RFC 8410, section 7).
+    fn octets(&self) -> der::Result<Secret> {
+        <&OctetStringRef>::from_der(self.private_key).map(|octets| Secret::new(octets.as_bytes().to_vec()))
+    }
+}
+
+/// RFC 8017, appendix A.1.2. More primes than two are refused: nobody makes such keys for mail.
+#[derive(Sequence)]
+struct RsaPrivateKey<'a> {
+    version: u8,
+    n: UintRef<'a>,
+    e: UintRef<'a>,
+    d: UintRef<'a>,
+    p: UintRef<'a>,
+    q: UintRef<'a>,
+    d_p: UintRef<'a>,
+    d_q: UintRef<'a>,
+    q_inverse: UintRef<'a>,
+}
+
+/// RFC 8017, appendix A.1.1.
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    n: UintRef<'a>,
+    e: UintRef<'a>,
+}
+
+/// RFC 5915, section 3.
+#[derive(Sequence)]
+struct EcPrivateKey<'a> {
+    version: u8,
+    private_key: &'a OctetStringRef,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    parameters: Option<ObjectIdentifier>,
+    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
+    public_key: Option<BitStringRef<'a>>,
+}
+
+/// The parts of the key, if it is the one that goes with `public`.
+fn rsa(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Result<Option<RsaComponents>> {
+    let own = RsaPrivateKey::from_der(key.private_key)?;
+    if ![RSA, RSA_PSS, RSA_OAEP].contains(&public.algorithm.oid) {
+        return Ok(None);
+    }
+    let theirs = RsaPublicKey::from_der(public.subject_public_key.raw_bytes())?;
+    if own.n != theirs.n || own.e != theirs.e {
+        return Ok(None);
+    }
+    let secret = |number: UintRef<'_>| Secret::new(number.as_bytes().to_vec());
+    Ok(Some(RsaComponents {
+        n: own.n.as_bytes().to_vec(),
+        e: own.e.as_bytes().to_vec(),
+        d: secret(own.d),
+        p: secret(own.p),
+        q: secret(own.q),
+    }))
+}
+
+/// Curve and scalar, if they can be those of `public`.
+fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Result<Option<(Curve, Secret)>> {
+    let own = EcPrivateKey::from_der(key.private_key)?;
+    let named = |parameters: AnyRef<'_>| parameters.decode_as::<ObjectIdentifier>();
+    let curve = match (own.parameters, key.algorithm.parameters) {
+        (Some(curve), _) => curve,
+        (None, parameters) => named(parameters.ok_or_else(|| Tag::ObjectIdentifier.value_error())?)?,
+    };
+    let point = public.subject_public_key.raw_bytes();
+    let other = public.algorithm.oid != EC
+        || !public.algorithm.parameters.is_some_and(|parameters| named(parameters) == Ok(curve))
+        || own.public_key.is_some_and(|own| own.raw_bytes() != point && own.raw_bytes().len() == point.len());
+    let Some(known) = curve_of(curve).filter(|_| !other) else { return Ok(None) };
+    Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
+}
+
+/// A key of RFC 7748 whose public key is what it agrees on with the base point `base`.
+fn montgomery(key: SoftwareKey, public: &[u8], length: usize, base: u8) -> Result<Option<Arc<dyn SecretKey>>> {
+    let mut point = vec![0; length];
+    point.iter_mut().take(1).for_each(|first| *first = base);
+    let belongs = key.agree(&point)?.expose() == public;
+    Ok(belongs.then(|| Arc::new(key) as Arc<dyn SecretKey>))
+}
+
+/// The name of a curve in X.509 (RFC 5480, section 2.1.1.1).
+pub(super) fn name_of(curve: Curve) -> Option<ObjectIdentifier> {
+    CURVES.into_iter().find(|(_, known)| *known == curve).map(|(name, _)| name)
+}
+
+fn curve_of(oid: ObjectIdentifier) -> Option<Curve> {
+    CURVES.into_iter().find(|(known, _)| *known == oid).map(|(_, curve)| curve)
+}
+
+const CURVES: [(ObjectIdentifier, Curve); 6] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"), Curve::P256),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.34"), Curve::P384),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.35"), Curve::P521),
+    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.7"), Curve::BrainpoolP256),
+    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.11"), Curve::BrainpoolP384),
+    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.13"), Curve::BrainpoolP512),
+];
+const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
+pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");

@@ -1,0 +1,200 @@
+//! What the store asks of a protocol: how its key files are recognized, read, put together and unlocked.
+
+use std::sync::Arc;
+
+use crate::{
+    base::{Error, Limits, Result, Secret},
+    keys::{Binding, Keys, Locked, Passphrases, ProtocolName, Record},
+    protocol::{Described, KeyFile, pgp, smime},
+};
+
+/// The key files of one protocol.
+pub(super) trait Format: Sync {
+    /// Whose they are.
+    fn protocol(&self) -> ProtocolName;
+
+    /// Whether there is something for it in `octets`. Structure only, and cheap.
+    fn recognizes(&self, octets: &[u8]) -> bool;
+
+    /// Reads files, each as the place that errors name and its octets; all of them were recognized.
+    fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile>;
+
+    /// The certificates in a file of the home.
+    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>>;
+
+    /// A certificate with its secret parts as a file of the home holds them; `None` when the certificate is lost and cannot be made again.
+    fn attach(&self, cert: Option<Described>, secret: Secret, place: &str) -> Result<Option<Described>>;
+
+    /// Two copies of one certificate put together.
+    fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
+
+    /// Two copies of the secret parts of one certificate put together, the newer one second.
+    fn merge_secret(&self, old: &Secret, new: &Secret) -> Result<Secret>;
+
+    /// The secret parts of `record`, unlocked when asked for.
+    fn locked(
+        &self,
+        record: &Record,
+        secret: Secret,
+        passphrases: &Arc<Passphrases>,
+        limits: &Limits,
+    ) -> Result<Arc<dyn Locked>>;
+
+    /// Why a certificate is believed that the owner gave for one run.
+    fn given(&self) -> Vec<Binding>;
+}
+
+/// What reading key files may use.
+pub(super) struct Reading<'a> {
+    /// What may open them.
+    pub(super) passphrases: &'a Passphrases,
+    /// How much that may cost.
+    pub(super) limits: &'a Limits,
+    /// Where the certificates of bare private keys may be.
+    pub(super) beside: &'a dyn Keys,
+}
+
+/// Reads key files of any format; one may hold several. A file that holds none is an error of kind `Malformed`.
+pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
+    if let Some((place, _)) = files.iter().find(|(_, octets)| of_octets(octets).is_none()) {
+        return Err(Error::malformed(place, "holds no certificate and no key")
+            .with_hint("OpenPGP, PEM, DER and PKCS#12 are understood"));
+    }
+    let mut all = KeyFile::default();
+    for format in FORMATS {
+        let of_this = |(_, octets): &&(&str, &[u8])| format.recognizes(octets);
+        let files: Vec<(&str, &[u8])> = files.iter().filter(of_this).copied().collect();
+        let file = if files.is_empty() { KeyFile::default() } else { format.read(&files, reading)? };
+        all.found.extend(file.found);
+        all.skipped.extend(file.skipped);
+    }
+    Ok(all)
+}
+
+/// The format of the keys of `protocol`.
+pub(super) fn of(protocol: ProtocolName) -> Result<&'static dyn Format> {
+    let found = FORMATS.into_iter().find(|format| format.protocol() == protocol);
+    found.ok_or_else(|| Error::usage(format!("keys of {}: are not kept here", protocol.name())))
+}
+
+/// The first format that recognizes `octets`.
+pub(super) fn of_octets(octets: &[u8]) -> Option<&'static dyn Format> {
+    FORMATS.into_iter().find(|format| format.recognizes(octets))
+}
+
+/// OpenPGP certificates and secret keys.
+struct Pgp;
+
+/// X.509 certificates and PKCS#8 private keys.
+struct Smime;
+
+impl Format for Pgp {
+    fn protocol(&self) -> ProtocolName {
+        ProtocolName::Pgp
+    }
+
+    fn recognizes(&self, octets: &[u8]) -> bool {
+        pgp::keyfile::recognizes(octets)
+    }
+
+    fn read(&self, files: &[(&str, &[u8])], _: &Reading<'_>) -> Result<KeyFile> {
+        let mut all = KeyFile::default();
+        for (place, octets) in files {
+            let file = pgp::keyfile::describe(octets, place)?;
+            all.found.extend(file.found);
+            all.skipped.extend(file.skipped);
+        }
+        Ok(all)
+    }
+
+    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>> {
+        pgp::keyfile::describe(octets, place).map(|file| file.found)
+    }
+
+    fn attach(&self, cert: Option<Described>, secret: Secret, place: &str) -> Result<Option<Described>> {
+        // The secret parts hold the public ones too.
+        let mut found = pgp::keyfile::describe(secret.expose(), place)?.found;
+        let Some(cert) = cert else { return Ok(found.pop()) };
+        let found = found.into_iter().find(|one| one.record.fingerprint == cert.record.fingerprint);
+        let found = found.ok_or_else(|| misplaced(place))?;
+        let record = Record { secrets: found.record.secrets, ..cert.record };
+        Ok(Some(Described { record, secret: found.secret }))
+    }
+
+    fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
+        pgp::keyfile::merge(old, new)
+    }
+
+    fn merge_secret(&self, old: &Secret, new: &Secret) -> Result<Secret> {
+        pgp::keyfile::merge_secret(old, new)
+    }
+
+    fn locked(
+        &self,
+        _: &Record,
+        secret: Secret,
+        passphrases: &Arc<Passphrases>,
+        limits: &Limits,
+    ) -> Result<Arc<dyn Locked>> {
+        Ok(Arc::new(pgp::keyfile::LockedKeys::new(secret, Arc::clone(passphrases), limits)))
+    }
+
+    fn given(&self) -> Vec<Binding> {
+        vec![Binding::UserIds]
+    }
+}
+
+impl Format for Smime {
+    fn protocol(&self) -> ProtocolName {
+        ProtocolName::Smime
+    }
+
+    fn recognizes(&self, octets: &[u8]) -> bool {
+        smime::keyfile::recognizes(octets)
+    }
+
+    fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
+        smime::keyfile::read(files, reading.passphrases, reading.limits, reading.beside)
+    }
+
+    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>> {
+        smime::keyfile::describe(octets, place).map(|found| vec![found])
+    }
+
+    fn attach(&self, cert: Option<Described>, secret: Secret, _: &str) -> Result<Option<Described>> {
+        Ok(cert.map(|Described { mut record, .. }| {
+            record.secrets = vec![record.fingerprint.clone()];
+            Described { record, secret: Some(secret) }
+        }))
+    }
+
+    fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
+        Ok(smime::keyfile::merge(old, new))
+    }
+
+    fn merge_secret(&self, _: &Secret, new: &Secret) -> Result<Secret> {
+        // One key; its passphrase may have changed.
+        Ok(new.clone())
+    }
+
+    fn locked(
+        &self,
+        record: &Record,
+        secret: Secret,
+        passphrases: &Arc<Passphrases>,
+        limits: &Limits,
+    ) -> Result<Arc<dyn Locked>> {
+        Ok(Arc::new(smime::keyfile::LockedKey::new(record, secret, Arc::clone(passphrases), limits)?))
+    }
+
+    /// Nothing: a path to a trust anchor says whose it is, or `key trust`.
+    fn given(&self) -> Vec<Binding> {
+        Vec::new()
+    }
+}
+
+pub(super) fn misplaced(place: &str) -> Error {
+    Error::malformed(place, "not the certificate that its name says").with_hint("move it away, and import it")
+}
+
+const FORMATS: [&dyn Format; 2] = [&Pgp, &Smime];
