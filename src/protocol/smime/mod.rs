@@ -1,19 +1,23 @@
 //! S/MIME: RFC 8551 over CMS (RFC 5652) and PKIX.
 
+mod agree;
 mod attributes;
 mod ber;
 mod capabilities;
 mod chain;
 mod claim;
+mod compressed;
 mod content;
 mod encode;
 mod encrypt;
+mod enveloped;
 pub mod export;
 pub mod generate;
 mod issue;
 pub mod keyfile;
 mod mime;
 mod open;
+mod password;
 mod pbe;
 mod pem_bundle;
 mod pieces;
@@ -26,6 +30,10 @@ mod seal;
 mod select;
 mod sign;
 mod signed;
+pub mod statements;
+mod suite;
+mod unlock;
+mod unwrapped;
 mod verify;
 
 // claim.rs      what a part says it is
@@ -46,6 +54,13 @@ mod verify;
 // issue.rs      what a key signs about itself: certificates, requests
 // export.rs     certificates and private keys as files for others
 // record.rs     everything by which a certificate may be named
+// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
+// unlock.rs     who can read an envelope, and the content key for one of us
+// agree.rs      from a shared secret to the key that wraps
+// password.rs   content keys wrapped for a password or a shared key
+// compressed.rs CompressedData
+// unwrapped.rs  what comes out of one wrap
+// suite.rs      algorithms of CMS, and ours
 // seal.rs       sign and encrypt: the shapes, as entities within entities
 // plan.rs       what is decided before the first octet: who signs, who reads
 // select.rs     which certificate an address means
