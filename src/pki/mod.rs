@@ -2,11 +2,11 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod cert;
+mod check;
+mod constraints;
 mod crl;
 mod crl_status;
 mod distribution;
-mod check;
-mod constraints;
 mod extensions;
 mod general_name;
 mod name;
@@ -23,10 +23,7 @@ mod tlv;
 pub use cert::{Certificate, Usage};
 pub use name::Name;
 pub use ocsp::OcspResponse;
-pub use path::{Path, Policies, Purpose, Question, Refusal, Require, validate};
-pub use public_key::{PublicKey, SignatureAlgorithm};
-pub use revocation::{Revocation, check_statement};
 pub use path::{Path, Policies, Purpose, Question, Require, validate};
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub use refusal::{Place, Refusal, Rule};
-pub use revocation::Revocation;
+pub use revocation::{Revocation, check_statement};
