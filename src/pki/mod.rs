@@ -4,9 +4,13 @@
 mod cert;
 mod check;
 mod constraints;
+mod crl;
+mod crl_status;
+mod distribution;
 mod extensions;
 mod general_name;
 mod name;
+mod ocsp;
 mod path;
 mod policy;
 mod public_key;
@@ -18,6 +22,7 @@ mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
+pub use ocsp::OcspResponse;
 pub use path::{Path, Policies, Purpose, Question, Require, validate};
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub use refusal::{Place, Refusal, Rule};

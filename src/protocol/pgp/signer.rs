@@ -38,6 +38,10 @@ impl Signer {
     pub(super) fn find(signature: &Packed, context: Context<'_>) -> Result<Vec<Signer>> {
         let mut signers: Vec<Signer> = Vec::new();
         for issuer in signature.get_issuers().iter().take(CANDIDATES) {
+            // The key ID of a fingerprint that was found names nobody else.
+            if signers.iter().any(|signer| signer.key.key_handle().aliases(issuer)) {
+                continue;
+            }
             let handle = Handle::from_octets(issuer.as_bytes());
             for record in context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?.into_iter().take(CANDIDATES) {
                 let Ok(cert) = cert::parse(&record) else { continue };
