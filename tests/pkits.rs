@@ -150,7 +150,7 @@ fn the_messages_agree_on_every_path_and_every_signature_is_good() {
         let octets = fs::read(suite.join(&row.file)).unwrap();
         let message = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
         let opening = Engine::new(context, Limits::default()).open(message).unwrap();
-        let [layer] = opening.verdict.layers() else { panic!("{}: {:?}", row.id, opening.verdict.layers()) };
+        let [layer] = opening.verdict().layers() else { panic!("{}: {:?}", row.id, opening.verdict().layers()) };
         let LayerKind::Signed { signatures } = &layer.kind else { panic!("{}: {layer:?}", row.id) };
         let [signature] = signatures.as_slice() else { panic!("{}: {layer:?}", row.id) };
         match (&signature.state, &signature.reservation) {
