@@ -17,13 +17,14 @@ mod public_key;
 mod refusal;
 mod revocation;
 mod search;
-mod time;
-mod tlv;
+pub(crate) mod time;
+pub(crate) mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
 pub use ocsp::OcspResponse;
 pub use path::{Path, Policies, Purpose, Question, Require, validate};
+pub(crate) use public_key::hash_algorithm;
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub use refusal::{Place, Refusal, Rule};
-pub use revocation::Revocation;
+pub use revocation::{Revocation, check_statement};

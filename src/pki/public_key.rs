@@ -241,7 +241,7 @@ impl Pss {
 }
 
 /// The hash function that an AlgorithmIdentifier names. An error of kind `Unavailable` names one that nobody here knows.
-fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
+pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
     let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
     let found = HASHES.iter().find(|(oid, _)| kind.is(oid)).map(|(_, hash)| *hash);
     found.ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
