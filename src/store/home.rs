@@ -39,7 +39,14 @@ pub struct Home {
     passphrases: Arc<Passphrases>,
     limits: Limits,
     view: Mutex<Arc<View>>,
-    locked: Mutex<BTreeMap<Handle, (Stamp, Arc<dyn Locked>)>>,
+    locked: Mutex<BTreeMap<Handle, HeldSecret>>,
+}
+
+/// Secret parts that were read, and when that was true.
+#[derive(Debug)]
+struct HeldSecret {
+    seen: Stamp,
+    locked: Arc<dyn Locked>,
 }
 
 /// What adding a certificate did.
@@ -205,11 +212,11 @@ impl Keys for Home {
         let Some(stamp) = folders.secrets.stamp_of(&name)? else { return Ok(None) };
         let mut held = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
         let locked = match held.get(&record.fingerprint) {
-            Some((then, locked)) if *then == stamp => Arc::clone(locked),
+            Some(secret) if secret.seen == stamp => Arc::clone(&secret.locked),
             _ => {
                 let Some(octets) = folders.secrets.read(&name)? else { return Ok(None) };
                 let locked = format::of(record.protocol)?.locked(record, octets, &self.passphrases, &self.limits)?;
-                held.insert(record.fingerprint.clone(), (stamp, Arc::clone(&locked)));
+                held.insert(record.fingerprint.clone(), HeldSecret { seen: stamp, locked: Arc::clone(&locked) });
                 locked
             }
         };
