@@ -606,3 +606,51 @@ fn corpora() -> Option<PathBuf> {
     let folder = env::var_os("POSTSEAL_CORPORA").map_or_else(default, PathBuf::from);
     (folder.is_dir() || absent("corpora")).then_some(folder)
 }
+
+/// Messages of a suite, and what opens them.
+struct Suite {
+    keys: &'static [&'static str],
+    passphrases: &'static [&'static str],
+    messages: &'static [&'static str],
+}
+
+fn suites() -> Vec<Suite> {
+    vec![
+        Suite { keys: &["bc-test-data/rfc4134/BobRSASignByCarl.cer", "bc-test-data/rfc4134/BobPrivRSAEncrypt.pri"], passphrases: &[], messages: &["bc-test-data/rfc4134/5.1.bin", "bc-test-data/rfc4134/5.2.bin", "bc-test-data/rfc4134/5.3.eml"] },
+        Suite { keys: &["thunderbird/mailnews/test/data/smime/Bob.p12"], passphrases: &["nss"], messages: &["thunderbird/mailnews/test/data/smime/alice.env.eml"] },
+        Suite { keys: &["thunderbird/mailnews/test/data/smime-interop/Fran.p12", "thunderbird/mailnews/test/data/smime-interop/Fran-ec.p12"], passphrases: &["nss"], messages: &["thunderbird/mailnews/test/data/smime-interop/"] },
+        Suite { keys: &["rt/t/data/smime/keys/sender@example.com.pem"], passphrases: &["123456"], messages: &["rt/t/data/smime/mails/"] },
+        Suite { keys: &["notmuch/test/smime/bob.p12"], passphrases: &["bob"], messages: &["notmuch/test/corpora/protected-headers/", "autocrypt-protected-headers/"] },
+        Suite { keys: &[], passphrases: &["abc"], messages: &["gnupg/tests/cms/samplemsgs/"] },
+        Suite { keys: &[], passphrases: &["000102030405060708090A0B0C0D0E0F", "secret"], messages: &["openssl-test/openssl-3.0.22/test/recipes/80-test_cms_data/", "openssl-test/openssl-3.6.3/test/recipes/80-test_cms_data/"] },
+    ]
+}
+
+#[test]
+fn explore() {
+    let Some(folder) = corpora() else { return };
+    for suite in suites() {
+        let files: Vec<(String, Vec<u8>)> = suite.keys.iter().map(|name| ((*name).to_owned(), fs::read(folder.join(name)).unwrap())).collect();
+        let mut keys = if files.is_empty() { Memory::new() } else { memory(&files, suite.passphrases) };
+        suite.passphrases.iter().for_each(|one| keys.add_password(Secret::from(*one)));
+        for place in suite.messages {
+            let path = folder.join(place);
+            let mut paths = vec![path.clone()];
+            if path.is_dir() { paths = fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect(); paths.sort(); }
+            for path in paths {
+                let octets = fs::read(&path).unwrap();
+                let octets = if octets.starts_with(b"0") || octets.starts_with(b"-----BEGIN") { mail(&octets) } else { octets };
+                let mut budget = Budget::new(Limits::default());
+                let message = Message::parse(octets.clone(), &mut budget).unwrap();
+                if Smime.claim(message.root()).is_none() { eprintln!("no claim {}", path.display()); continue }
+                match open_with(&octets, &keys, Legacy::Admit, Limits::default()) {
+                    Ok(opened) => {
+                        let kinds: Vec<String> = opened.layers.iter().map(|l| match &l.kind { LayerKind::Encrypted { cipher, .. } => cipher.clone(), LayerKind::Signed { signatures } => format!("signed {}", signatures.len()), LayerKind::Compressed { .. } => "zlib".into() }).collect();
+                        eprintln!("OPEN {} {:?} {:?}", path.file_name().unwrap().display(), kinds, String::from_utf8_lossy(&opened.payload.octets()[..opened.payload.octets().len().min(40)]));
+                    }
+                    Err(error) => eprintln!("ERR {} {error}", path.file_name().unwrap().display()),
+                }
+            }
+        }
+    }
+}
