@@ -141,6 +141,11 @@ impl PublicKey {
         key
     }
 
+    /// Whether it is a DSA key without parameters of its own.
+    pub fn inherits(&self) -> bool {
+        matches!(self.key, Key::Dsa { parameters: None, .. })
+    }
+
     /// For crypto/. An error of kind `Unavailable` names an algorithm that nobody here knows.
     pub fn as_crypto(&self) -> Result<crypto::PublicKey<'_>> {
         match &self.key {
@@ -320,7 +325,7 @@ impl SignatureAlgorithm {
             (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
-            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) && pss.hash == pss.mgf1 => {
+            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) => {
                 let salt = usize::try_from(pss.salt).unwrap_or(usize::MAX);
                 verify(crypto, Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt }, digest, signature)
             }

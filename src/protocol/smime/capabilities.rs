@@ -1,9 +1,6 @@
 //! What a reader says that he can read: SMIMECapabilities (RFC 8551, section 2.5.2), written and read.
 
-use der::{
-    Decode,
-    asn1::ObjectIdentifier,
-};
+use der::{Decode, asn1::ObjectIdentifier};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::encode::{algorithm, sequence};

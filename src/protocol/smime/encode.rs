@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use der::asn1::ObjectIdentifier;
 
-use crate::base::rfc3339;
+use crate::{
+    base::rfc3339,
+    pki::tlv::{INTEGER, OCTET_STRING, OID, SEQUENCE, SET},
+};
 
 /// A value of the tag with its content in pieces.
 pub(super) fn value(tag: u8, content: &[&[u8]]) -> Vec<u8> {
@@ -57,7 +60,7 @@ pub(super) fn integer(content: &[u8]) -> Vec<u8> {
 
 /// OBJECT IDENTIFIER.
 pub(super) fn oid(oid: ObjectIdentifier) -> Vec<u8> {
-    value(0x06, &[oid.as_bytes()])
+    value(OID, &[oid.as_bytes()])
 }
 
 /// AlgorithmIdentifier; `parameters` is the whole value, empty when absent.
@@ -97,6 +100,11 @@ impl Frame {
         Frame { head: octets, tail: Vec::new(), content: 0 }
     }
 
+    /// All of it, when there is no content in between.
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        [self.head, self.tail].concat()
+    }
+
     /// The same within a value of the tag, with what stands before and after it there.
     pub(super) fn within(self, tag: u8, before: &[&[u8]], after: &[&[u8]]) -> Self {
         let Frame { head: inner, mut tail, content } = self;
@@ -128,24 +136,6 @@ fn header(tag: u8, length: usize, to: &mut Vec<u8>) {
 
 /// NULL.
 pub(super) const NULL: &[u8] = &[0x05, 0x00];
-/// The tag of INTEGER.
-const INTEGER: u8 = 0x02;
-/// The tag of OCTET STRING.
-pub(super) const OCTET_STRING: u8 = 0x04;
-/// The tag of SEQUENCE.
-pub(super) const SEQUENCE: u8 = 0x30;
-/// The tag of SET.
-pub(super) const SET: u8 = 0x31;
-
-/// The tag `[number]` of a constructed value: an explicit tag, or an implicit one over a SEQUENCE or SET.
-pub(super) const fn constructed(number: u8) -> u8 {
-    0xa0 | number
-}
-
-/// The tag `[number]` of a primitive value: an implicit one over OCTET STRING.
-pub(super) const fn primitive(number: u8) -> u8 {
-    0x80 | number
-}
 
 #[cfg(test)]
 mod tests {
@@ -170,7 +160,8 @@ mod tests {
     #[test]
     fn a_frame_is_what_the_whole_would_be() {
         let content = vec![7; 200];
-        let frame = Frame::new(OCTET_STRING, content.len()).within(0xa0, &[], &[]).within(SEQUENCE, &[NULL], &[NULL, NULL]);
+        let frame =
+            Frame::new(OCTET_STRING, content.len()).within(0xa0, &[], &[]).within(SEQUENCE, &[NULL], &[NULL, NULL]);
         let framed = [frame.head, content.clone(), frame.tail].concat();
         assert_eq!(framed, sequence(&[NULL, &value(0xa0, &[&octet_string(&content)]), NULL, NULL]));
     }

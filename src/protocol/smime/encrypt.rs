@@ -6,7 +6,7 @@ use der::asn1::ObjectIdentifier;
 
 use super::{
     capabilities,
-    encode::{Frame, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, primitive, sequence, set_of, unsigned, value},
+    encode::{Frame, algorithm, integer, octet_string, oid, sequence, set_of, unsigned},
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
     sign::ID_DATA,
@@ -14,7 +14,10 @@ use super::{
 use crate::{
     base::{Error, Random, Result, Secret},
     crypto::{self, CbcWriter, Cipher, Legacy, Strength},
-    pki::Certificate,
+    pki::{
+        Certificate,
+        tlv::{SEQUENCE, constructed, primitive},
+    },
     protocol::{Aead, Seal, halves::output},
 };
 
@@ -37,13 +40,14 @@ impl Readers {
             (None, Aead::Announced) => ContentCipher::Cbc(Cipher::Aes256),
         };
         cipher.admit(legacy)?;
-        let people = people.into_iter().map(|one| Reader::new(one, how.padding, cipher.key_length())).collect::<Result<_>>()?;
+        let people =
+            people.into_iter().map(|one| Reader::new(one, how.padding, cipher.key_length())).collect::<Result<_>>()?;
         Ok(Readers { people, passwords: how.passwords.clone(), cipher })
     }
 
     /// RecipientInfos that wrap `key` for everyone.
     fn infos(&self, key: &Secret, random: &dyn Random) -> Result<Vec<Vec<u8>>> {
-        let people = self.people.iter().map(|reader| reader.info(key, random));
+        let people = self.people.iter().map(|reader| reader.info(key));
         let passwords = self.passwords.iter().map(|password| password_info(password, key, random));
         people.chain(passwords).collect()
     }
@@ -142,7 +146,9 @@ impl ContentCipher {
         }
         if aead == Aead::Always {
             let cipher = authenticated(&format!("{wanted}gcm"));
-            return cipher.map(ContentCipher::Aead).ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
+            return cipher
+                .map(ContentCipher::Aead)
+                .ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
         }
         let cipher = Cipher::parse(wanted.strip_suffix("cbc").unwrap_or(&wanted))?;
         let cipher = ContentCipher::Cbc(cipher);

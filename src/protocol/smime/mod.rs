@@ -3,13 +3,19 @@
 mod agree;
 mod attributes;
 mod ber;
+mod capabilities;
 mod chain;
 mod claim;
 mod compressed;
 mod content;
 mod encode;
+mod encrypt;
 mod enveloped;
+pub mod export;
+pub mod generate;
+mod issue;
 pub mod keyfile;
+mod mime;
 mod open;
 mod password;
 mod pbe;
@@ -17,8 +23,14 @@ mod pem_bundle;
 mod pieces;
 mod pkcs12;
 mod pkcs8;
+mod plan;
+mod recipients;
 pub mod record;
+mod seal;
+mod select;
+mod sign;
 mod signed;
+pub mod statements;
 mod suite;
 mod unlock;
 mod unwrapped;
@@ -38,6 +50,9 @@ mod verify;
 // pkcs8.rs      private keys in their encodings
 // pkcs12.rs     private keys and certificates under a passphrase
 // pbe.rs        encryption under a passphrase
+// generate.rs   new keys with certificates of their own
+// issue.rs      what a key signs about itself: certificates, requests
+// export.rs     certificates and private keys as files for others
 // record.rs     everything by which a certificate may be named
 // enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
 // unlock.rs     who can read an envelope, and the content key for one of us
@@ -46,6 +61,15 @@ mod verify;
 // compressed.rs CompressedData
 // unwrapped.rs  what comes out of one wrap
 // suite.rs      algorithms of CMS, and ours
+// seal.rs       sign and encrypt: the shapes, as entities within entities
+// plan.rs       what is decided before the first octet: who signs, who reads
+// select.rs     which certificate an address means
+// sign.rs       SignedData over octets that stream by
+// encrypt.rs    EnvelopedData and AuthEnvelopedData around a ciphertext as it streams by
+// recipients.rs the content key wrapped for one reader
+// capabilities.rs  what we read, and what a certificate says that its owner reads
+// mime.rs       entities that are written as often as it takes, and their header fields
+// encode.rs     DER written
 
 use std::io::Write;
 
@@ -73,7 +97,7 @@ impl Protocol for Smime {
         open::open(message, claim, context, budget)
     }
 
-    fn seal(&self, _message: &Message, _how: &Seal, _context: Context<'_>, _out: &mut dyn Write) -> Result<Sealed> {
-        todo!()
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, context, out)
     }
 }

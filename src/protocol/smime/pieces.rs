@@ -127,8 +127,11 @@ impl Pieces {
         let budget = Budget::new(limits.clone());
         let key = format!("{place}: private key {}", self.keys.len() + 1);
         let unreadable = |_| Error::malformed(&key, "cannot be read");
-        let definite = if octets.get(1) == Some(&0x80) { Some(ber::to_der(octets, &budget)?) } else { None };
-        let secret = match shape(definite.as_deref().unwrap_or(octets)).unwrap_or(Shape::Other) {
+        let shape = shape(octets).or_else(|_| {
+            let named = |error| Error::malformed(place, error);
+            ber::to_der(octets, &budget).map_err(named).map(|der| shape(&der).unwrap_or(Shape::Other))
+        });
+        let secret = match shape? {
             Shape::ContentInfo => return self.read_pkcs7(octets, place, &budget),
             Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, limits),
             Shape::Signed => {

@@ -24,7 +24,9 @@ use crate::{
 /// fit to be signed, may.
 pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     if how.shape == Shape::Inline {
-        return Err(Error::usage("inline: S/MIME has no such form").with_hint("leave the shape to MIME, or use --opaque"));
+        return Err(
+            Error::usage("inline: S/MIME has no such form").with_hint("leave the shape to MIME, or use --opaque")
+        );
     }
     let Plan { signers, readers, sealed } = Plan::new(message.root(), how, context)?;
     let mode = if readers.is_some() { protect::Mode::Cipher } else { protect::Mode::Clear };
@@ -33,19 +35,18 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
     let payload = Payload { part: message.root(), header: &halves.payload };
     let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });
     let entity = match (signers, readers) {
-        (Some(inner), Some(readers)) if how.shape == Shape::Triple => {
-            let outer = inner.clone();
-            let signed = signed(inner, Shape::Mime, content, context.random)?;
-            let enveloped = Box::new(Enveloped::new(&readers, signed, context.random)?);
-            signed(outer, Shape::Mime, enveloped, context.random)?
+        (Some(signers), Some(readers)) if how.shape == Shape::Triple => {
+            let innermost = signed(signers.clone(), Shape::Mime, content, context.random)?;
+            let enveloped = Box::new(Enveloped::new(&readers, innermost, context.random)?);
+            signed(signers, Shape::Mime, enveloped, context.random)?
         }
         (_, _) if how.shape == Shape::Triple => {
             return Err(Error::usage("triple wrapping: needs a signer and a recipient"));
         }
         (Some(signers), None) => signed(signers, how.shape, content, context.random)?,
         (Some(signers), Some(readers)) => {
-            let signed = signed(signers, how.shape, content, context.random)?;
-            Box::new(Enveloped::new(&readers, signed, context.random)?)
+            let within = signed(signers, how.shape, content, context.random)?;
+            Box::new(Enveloped::new(&readers, within, context.random)?)
         }
         (None, Some(readers)) => Box::new(Enveloped::new(&readers, content, context.random)?),
         (None, None) => content,

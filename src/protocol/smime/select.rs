@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
-use super::record;
+use super::{
+    chain::{self, Chain},
+    record,
+};
 use crate::{
     base::{Budget, Error, Limits, Result, rfc3339},
     crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
     keys::{Handle, Keys, ProtocolName, Record, Want},
     mail::Address,
-    pki::{self, Certificate, Policies, Purpose, Question, Usage},
+    pki::{Certificate, Usage},
     protocol::Context,
 };
 
@@ -42,19 +45,17 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
         found.retain(|candidate| candidate.standing == Standing::Bound);
     }
     let mut good: Vec<Candidate> = Vec::new();
+    let (mut chain, mut budget) = (Chain::new(&[], &[], context)?, Budget::new(Limits::default()));
     for mut candidate in found {
         if let Err(why) = usable(&candidate.certificate, Use::Encrypt, at, context.legacy) {
             refused.push(candidate.reason(&why));
             continue;
         }
-        match vouched(&candidate.certificate, at, context)? {
-            Path::Valid if candidate.standing == Standing::Claiming => candidate.standing = Standing::Vouched,
-            Path::Revoked(why) => {
-                refused.push(candidate.reason(&why));
-                continue;
+        if candidate.standing == Standing::Claiming {
+            match chain.path(&candidate.certificate, &mut budget)? {
+                Ok(_) => candidate.standing = Standing::Vouched,
+                Err(refusal) => candidate.no_path = Some(refusal.to_string()),
             }
-            Path::None(why) => candidate.no_path = Some(why),
-            Path::Valid => {}
         }
         good.push(candidate);
     }
@@ -106,7 +107,7 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
                 .with_hint("give the whole fingerprint"));
         }
     };
-    let certificate = Certificate::parse(&record.bytes)?;
+    let certificate = Certificate::clone(&*record::certificate(record)?);
     let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", record.fingerprint));
     usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why))?;
     let secret = context.keys.secret(record, &record.fingerprint)?;
@@ -150,14 +151,19 @@ impl Candidate {
 fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> Result<Vec<Candidate>> {
     let mut found: Vec<Candidate> = Vec::new();
     for record in keys.find(ProtocolName::Smime, &Want::Address(address))? {
-        if let Some(other) = found.iter_mut().find(|other| other.certificate.der() == record.bytes) {
+        if let Some(other) = found.iter_mut().find(|other| other.certificate.der() == &*record.bytes) {
             other.records.push(record);
             continue;
         }
-        match Certificate::parse(&record.bytes) {
-            Err(error) => refused.push(format!("{} {error}", record.fingerprint)),
+        match record::certificate(&record) {
+            Err(error) => refused.push(error.to_string()),
             Ok(certificate) => {
-                found.push(Candidate { records: vec![record], certificate, standing: Standing::Claiming, no_path: None });
+                found.push(Candidate {
+                    records: vec![record],
+                    certificate: Certificate::clone(&certificate),
+                    standing: Standing::Claiming,
+                    no_path: None,
+                });
             }
         }
     }
@@ -194,7 +200,10 @@ fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy
         (Use::Encrypt, _) => return Err(format!("is of a key that cannot encrypt: {}", algorithm.name())),
     };
     if !certificate.allows(usage) {
-        return Err(format!("is not for {} mail (key usage)", if wanted == Use::Sign { "signing" } else { "encrypting" }));
+        return Err(format!(
+            "is not for {} mail (key usage)",
+            if wanted == Use::Sign { "signing" } else { "encrypting" }
+        ));
     }
     match algorithm.strength() {
         Strength::Strong => Ok(()),
@@ -203,47 +212,16 @@ fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy
     }
 }
 
-/// What the paths to the anchors say.
-enum Path {
-    None(String),
-    Revoked(String),
-    Valid,
-}
-
-fn vouched(certificate: &Certificate, at: SystemTime, context: Context<'_>) -> Result<Path> {
-    let parse = |records: Vec<Arc<Record>>| -> Vec<Certificate> {
-        records.iter().filter_map(|record| Certificate::parse(&record.bytes).ok()).collect()
-    };
-    let anchors = parse(context.keys.anchors()?);
-    let revocations = context.keys.revocations()?;
-    let revocations: Vec<&[u8]> = revocations.iter().map(AsRef::as_ref).collect();
-    let question = Question {
-        at,
-        anchors: &anchors,
-        intermediates: &above(certificate, context.keys)?,
-        revocations: &revocations,
-        revocation: context.revocation,
-        policies: Policies::default(),
-        purpose: Purpose::Email,
-        legacy: context.legacy,
-    };
-    Ok(match pki::validate(certificate, &question, &mut Budget::new(Limits::default()))? {
-        Ok(_) => Path::Valid,
-        Err(refusal) => Path::None(refusal.to_string()),
-    })
-}
-
-/// The certificates of the store that may stand above `leaf`, nearest first, self-issued ones too.
+/// The certificates of the store that may stand above `leaf`, nearest first.
 fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
     let mut found: Vec<Certificate> = Vec::new();
-    let mut asked: BTreeSet<Handle> = BTreeSet::new();
     let mut names = vec![record::subject(leaf.issuer())];
+    let mut asked: BTreeSet<Handle> = BTreeSet::new();
     while let Some(name) = names.pop() {
         if found.len() >= ABOVE || !asked.insert(name.clone()) {
             continue;
         }
-        for record in keys.find(ProtocolName::Smime, &Want::Handle(&name))? {
-            let Ok(certificate) = Certificate::parse(&record.bytes) else { continue };
+        for (_, certificate) in chain::stored(keys, &name)? {
             if found.iter().all(|other| other.der() != certificate.der()) {
                 names.push(record::subject(certificate.issuer()));
                 found.push(certificate);

@@ -12,20 +12,23 @@ use der::asn1::ObjectIdentifier;
 use super::{
     capabilities,
     encode::{
-        Frame, NULL, OCTET_STRING, SEQUENCE, algorithm, constructed, integer, octet_string, oid, sequence, set_of,
-        tagged_set_of, time, unsigned, value,
+        Frame, NULL, algorithm, integer, octet_string, oid, sequence, set_of, tagged_set_of, time, unsigned, value,
     },
     mime::{Entity, measure, write_clear_signed, write_pkcs7},
     select::SigningKey,
 };
 use crate::{
     base::{Error, Result},
-    crypto::{Digester, Hash, KeyAlgorithm, Legacy, Scheme, Strength},
-    pki::Certificate,
+    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
+    pki::{
+        Certificate,
+        tlv::{OCTET_STRING, SEQUENCE, SET, constructed},
+    },
     protocol::{Padding, halves::output},
 };
 
 /// Everyone who signs, and how: all decided, nothing signed.
+#[derive(Clone)]
 pub(super) struct Signers {
     signers: Vec<Signing>,
     /// The certificates that readers will want, DER each.
@@ -91,9 +94,11 @@ impl Signers {
         let after = [tagged_set_of(constructed(0), self.certificates.clone()), set_of(infos)].concat();
         let frame = match content {
             Content::Detached => Frame::of(sequence(&[&oid(ID_DATA)])),
-            Content::Within(length) => {
-                Frame::new(OCTET_STRING, length).within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(ID_DATA)], &[])
-            }
+            Content::Within(length) => Frame::new(OCTET_STRING, length).within(constructed(0), &[], &[]).within(
+                SEQUENCE,
+                &[&oid(ID_DATA)],
+                &[],
+            ),
         };
         let frame = frame.within(SEQUENCE, &[&before], &[&after]).within(constructed(0), &[], &[]);
         Ok(frame.within(SEQUENCE, &[&oid(ID_SIGNED_DATA)], &[]))
@@ -124,7 +129,7 @@ impl Entity for ClearSigned<'_> {
             }
             let mut tee = Tee { digests: self.signers.digests(), to };
             self.content.write(&mut tee)?;
-            let made = self.signers.signed_data(tee.digests, Content::Detached)?.head;
+            let made = self.signers.signed_data(tee.digests, Content::Detached)?.into_octets();
             Ok(self.signature.get_or_init(|| made).clone())
         })
     }
@@ -164,9 +169,10 @@ enum Content {
 }
 
 /// One signer.
+#[derive(Clone)]
 struct Signing {
     certificate: Certificate,
-    secret: Arc<dyn crate::crypto::SecretKey>,
+    secret: Arc<dyn SecretKey>,
     hash: Hash,
     scheme: Scheme,
     /// AlgorithmIdentifiers.
@@ -181,7 +187,14 @@ impl Signing {
         let hash = digest(algorithm, asked, legacy)?;
         let padding = if is_for_pss_alone(&certificate) { Padding::PssOaep } else { padding };
         let (scheme, signature_algorithm) = scheme(algorithm, hash, padding)?;
-        Ok(Signing { certificate, secret, hash, scheme, digest_algorithm: digest_algorithm(hash)?, signature_algorithm })
+        Ok(Signing {
+            certificate,
+            secret,
+            hash,
+            scheme,
+            digest_algorithm: digest_algorithm(hash)?,
+            signature_algorithm,
+        })
     }
 
     /// SignerInfo (RFC 5652, section 5.3) over content of that digest.
@@ -192,10 +205,9 @@ impl Signing {
         let signed = if self.scheme == Scheme::EdDsa { signed } else { self.hash.digest(&signed) };
         let signature = self.secret.sign(self.scheme, &signed)?;
         let signature = if matches!(self.scheme, Scheme::Ecdsa(_)) { pair(&signature) } else { signature };
-        let name = sequence(&[self.certificate.issuer().der(), &integer(self.certificate.serial())]);
         Ok(sequence(&[
             &integer(&[1]),
-            &name,
+            &issuer_and_serial(&self.certificate),
             &self.digest_algorithm,
             &tagged_set_of(constructed(0), attributes),
             &self.signature_algorithm,
@@ -205,7 +217,7 @@ impl Signing {
 
     /// The signed attributes, Attribute each.
     fn attributes(&self, digest: &[u8], at: SystemTime) -> Vec<Vec<u8>> {
-        let attribute = |name, content: &[u8]| sequence(&[&oid(name), &value(super::encode::SET, &[content])]);
+        let attribute = |name, content: &[u8]| sequence(&[&oid(name), &value(SET, &[content])]);
         // ESSCertIDv2 with SHA-256, which is the default and left out (RFC 5035, section 4).
         let certificate = sequence(&[&octet_string(&self.certificate.fingerprint())]);
         // RFC 6211, section 2: the digest algorithm, and the signature algorithm under an implicit [1].
@@ -259,7 +271,6 @@ impl Write for Tee<'_> {
 
 /// The digest that fits the key, or the one asked for.
 fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash> {
-    use crate::crypto::Curve;
     // RFC 8419, section 3.1: with signed attributes, Ed25519 goes with SHA-512 alone.
     if key == KeyAlgorithm::Ed25519 {
         return match asked {
@@ -284,7 +295,7 @@ fn scheme(key: KeyAlgorithm, hash: Hash, padding: Padding) -> Result<(Scheme, Ve
     Ok(match (key, padding) {
         // RFC 3370, section 3.2: the key's own identifier, which every reader knows, with NULL.
         (KeyAlgorithm::Rsa(_), Padding::Pkcs1) => (Scheme::RsaPkcs1(hash), algorithm(RSA_ENCRYPTION, NULL)),
-        (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::RsaPss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
+        (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::pss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
         (KeyAlgorithm::Ecdsa(_), _) => (Scheme::Ecdsa(hash), algorithm(ecdsa_with(hash)?, &[])),
         (KeyAlgorithm::Ed25519, _) => (Scheme::EdDsa, algorithm(ED25519, &[])),
         _ => return Err(key.refuses("sign S/MIME messages")),
@@ -305,9 +316,14 @@ pub(super) fn hash_and_mask(hash: Hash) -> Result<[Vec<u8>; 2]> {
     Ok([value(constructed(0), &[&hash]), value(constructed(1), &[&algorithm(MGF1, &hash)])])
 }
 
+/// IssuerAndSerialNumber (RFC 5652, section 10.2.4), both as the certificate has them.
+pub(super) fn issuer_and_serial(certificate: &Certificate) -> Vec<u8> {
+    sequence(&[certificate.issuer().der(), &integer(certificate.serial())])
+}
+
 /// Whether the certificate says that its RSA key makes PSS signatures alone (RFC 4055, section 1.2).
 fn is_for_pss_alone(certificate: &Certificate) -> bool {
-    super::capabilities::key_identifier(certificate) == Some(RSASSA_PSS)
+    capabilities::key_identifier(certificate) == Some(RSASSA_PSS)
 }
 
 /// `r || s` as ECDSA-Sig-Value (RFC 5753, section 7.2).
@@ -333,7 +349,7 @@ fn digest_identifier(hash: Hash) -> Result<ObjectIdentifier> {
         Hash::Sha3_256 => "2.16.840.1.101.3.4.2.8",
         Hash::Sha3_384 => "2.16.840.1.101.3.4.2.9",
         Hash::Sha3_512 => "2.16.840.1.101.3.4.2.10",
-        Hash::Ripemd160 => return Err(unwritten(hash)),
+        _ => return Err(unwritten(hash)),
     };
     ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
 }
@@ -349,7 +365,7 @@ fn ecdsa_with(hash: Hash) -> Result<ObjectIdentifier> {
         Hash::Sha3_256 => "2.16.840.1.101.3.4.3.10",
         Hash::Sha3_384 => "2.16.840.1.101.3.4.3.11",
         Hash::Sha3_512 => "2.16.840.1.101.3.4.3.12",
-        Hash::Md5 | Hash::Ripemd160 => return Err(unwritten(hash)),
+        _ => return Err(unwritten(hash)),
     };
     ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
 }
