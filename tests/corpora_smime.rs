@@ -182,7 +182,8 @@ fn date(octets: &[u8]) -> std::time::SystemTime {
     let message = postseal::mail::Message::parse(octets.to_vec(), &mut budget()).unwrap();
     let value = message.root().header("Date").unwrap();
     let value = value.split('(').next().unwrap().trim();
-    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).unwrap_or_else(|e| panic!("{value}: {e}"));
+    let at =
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).unwrap_or_else(|e| panic!("{value}: {e}"));
     parse_rfc3339(&at.to_string()).unwrap()
 }
 
