@@ -16,7 +16,7 @@ use crate::{
     base::{Budget, Error, Result},
     keys::ProtocolName,
     mail::{Message, Part, Span, encoding},
-    pki::tlv::{self, OID, Reader, constructed},
+    pki::tlv::{self, Element, OID, Reader, constructed},
     protocol::{
         Claim, Context, Opened,
         entity::{as_text, entity, is_entity, taken},
@@ -65,7 +65,7 @@ fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut
         Err(error) => return malformed(error.to_string()),
     };
     let signed = match inside(&taken.skeleton) {
-        Ok((SIGNED, fields)) => SignedData::read(fields, budget),
+        Ok((SIGNED, data)) => SignedData::read(data, budget),
         Ok((kind, _)) => return malformed(format!("it holds no signature but {}", kind_name(kind))),
         Err(error) => Err(error),
     };
@@ -83,9 +83,9 @@ fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut
 /// What a ContentInfo holds, by its type.
 fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let Taken { skeleton, content } = taken;
-    let (kind, fields) = inside(&skeleton)?;
+    let (kind, data) = inside(&skeleton)?;
     match kind {
-        SIGNED => opaque(&SignedData::read(fields, budget)?, content, span, context, budget),
+        SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget),
         _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
             Some(inner) => within(inner, span, context, budget),
             None => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
@@ -147,11 +147,11 @@ fn certificates(signed: &SignedData<'_>, budget: &mut Budget) -> Result<Message>
     Message::parse(octets, budget)
 }
 
-/// The type of a ContentInfo, and the fields of what is in it.
-fn inside(skeleton: &[u8]) -> Result<(&[u8], Reader<'_>)> {
+/// The type of a ContentInfo, and what is in it.
+fn inside(skeleton: &[u8]) -> Result<(&[u8], Element<'_>)> {
     let mut fields = Reader::new(skeleton, "application/pkcs7-mime").sequence()?;
     let kind = fields.expect(OID)?.value;
-    Ok((kind, fields.expect(constructed(0))?.reader().sequence()?))
+    Ok((kind, fields.expect(constructed(0))?.reader().any()?))
 }
 
 /// The decoded body, in the memory that the message was in when nobody else holds it.

@@ -12,7 +12,7 @@ use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Strength, Unverified},
     keys::{Authenticated, Handle, Record},
-    pki::{Certificate, PublicKey, Refusal, SignatureAlgorithm, Usage, hash_algorithm, tlv},
+    pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, hash_algorithm, tlv},
     protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
 };
@@ -283,7 +283,7 @@ fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'
                 }
             }
         }
-        Err(refusal) => match revoked(&refusal, certificate) {
+        Err(refusal) => match revoked(&refusal) {
             Some(reason) => {
                 signature.state = State::Invalid(Why::KeyRevoked(reason));
                 return Ok(());
@@ -296,8 +296,12 @@ fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'
     Ok(())
 }
 
-fn revoked(_refusal: &Refusal, _certificate: &Certificate) -> Option<String> {
-    None
+/// Why the issuer took the signer's own certificate back, if that is what is wrong with the path.
+fn revoked(refusal: &Refusal) -> Option<String> {
+    match (refusal.place(), refusal.rule()) {
+        (Place::Leaf, Rule::Revoked { reason, .. }) => Some(reason.clone()),
+        _ => None,
+    }
 }
 
 /// The weaker of digest and key, by name.
