@@ -34,6 +34,13 @@ pub struct Limits {
     pub asn1_elements: usize,
     /// Certificates that come with one layer. Source: DESIGN 8; four signers with paths of four make 16.
     pub certificates: usize,
+    /// Certificates of one path. Source: DESIGN 8; the longest of PKITS has eight, and RFC 4158, section 2.4 expects fewer.
+    pub path_length: usize,
+    /// Signatures of certificates, CRLs and OCSP responses verified for one message. Source: DESIGN 8; 20 times webpki's 100 for one
+    /// path, for 20 signers.
+    pub path_signatures: usize,
+    /// Names compared with name constraints. Source: the 250,000 of webpki and of Go's crypto/x509.
+    pub name_comparisons: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +60,9 @@ impl Default for Limits {
             asn1_depth: 64,
             asn1_elements: 250_000,
             certificates: 64,
+            path_length: 64,
+            path_signatures: 2_000,
+            name_comparisons: 250_000,
         }
     }
 }
@@ -64,12 +74,21 @@ pub struct Budget {
     parts: usize,
     layers: usize,
     iterations: u32,
+    path_signatures: usize,
+    name_comparisons: usize,
 }
 
 impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
-        Budget { parts: limits.parts, layers: limits.layers, iterations: limits.kdf_iterations, limits }
+        Budget {
+            parts: limits.parts,
+            layers: limits.layers,
+            path_signatures: limits.path_signatures,
+            name_comparisons: limits.name_comparisons,
+            iterations: limits.kdf_iterations,
+            limits,
+        }
     }
 
     /// The bounds it started from.
@@ -141,6 +160,18 @@ impl Budget {
     /// Refuses a structure of more ASN.1 elements than the limit.
     pub fn asn1_elements(&self, count: usize) -> Result<()> {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
+    }
+
+    /// One more signature verified to find a certification path.
+    pub fn path_signature(&mut self) -> Result<()> {
+        spend(&mut self.path_signatures, "certification path", "signatures to verify", self.limits.path_signatures)
+    }
+
+    /// One more comparison of a name of so many octets with a name constraint; a long name counts for several.
+    pub fn name_comparison(&mut self, octets: usize) -> Result<()> {
+        let limit = self.limits.name_comparisons;
+        self.name_comparisons = self.name_comparisons.saturating_sub(octets / 256);
+        spend(&mut self.name_comparisons, "certification path", "comparisons with name constraints", limit)
     }
 }
 
