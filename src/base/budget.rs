@@ -88,6 +88,7 @@ impl Budget {
             iterations: limits.kdf_iterations,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
+            iterations: limits.kdf_iterations,
             limits,
         }
     }
