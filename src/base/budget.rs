@@ -85,10 +85,8 @@ impl Budget {
             iterations: limits.kdf_iterations,
             parts: limits.parts,
             layers: limits.layers,
-            iterations: limits.kdf_iterations,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
-            iterations: limits.kdf_iterations,
             limits,
         }
     }
