@@ -107,7 +107,7 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
                 .with_hint("give the whole fingerprint"));
         }
     };
-    let certificate = chain::certificate(record)?;
+    let certificate = Certificate::clone(&*record::certificate(record)?);
     let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", record.fingerprint));
     usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why))?;
     let secret = context.keys.secret(record, &record.fingerprint)?;
@@ -155,12 +155,12 @@ fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> 
             other.records.push(record);
             continue;
         }
-        match chain::certificate(&record) {
+        match record::certificate(&record) {
             Err(error) => refused.push(error.to_string()),
             Ok(certificate) => {
                 found.push(Candidate {
                     records: vec![record],
-                    certificate,
+                    certificate: Certificate::clone(&certificate),
                     standing: Standing::Claiming,
                     no_path: None,
                 });
