@@ -11,11 +11,13 @@ use openssl::{For, Lab, present};
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
+    engine::{Engine, Opening},
     keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{self, Context, Headers, Padding, Protocol, Recipient, Seal, Sealed, Shape, Signer, smime::Smime},
     store,
+    verdict::{LayerKind, Standing, State},
 };
 
 /// An 8-bit body with trailing spaces, dashes and From at line starts, and an attachment.
@@ -36,6 +38,7 @@ const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384
 const P521: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
 const PSS: &[&str] = &["-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"];
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
+const X25519: &[&str] = &["-algorithm", "X25519"];
 
 /// Everybody, and an authority that vouches for them.
 static LAB: LazyLock<Lab> = LazyLock::new(|| {
@@ -48,6 +51,7 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
         ("erin", P521),
         ("frank", ED25519),
         ("grace", PSS),
+        ("heidi", X25519),
     ] {
         lab.issue(person, &format!("{person}@example.org"), algorithm, For::Mail, 3650, "");
     }
@@ -82,7 +86,7 @@ fn record(file: &[u8]) -> Record {
 }
 
 fn everybody() -> Memory {
-    keys(&LAB, &["alice", "bob", "carol", "dave", "erin", "frank", "grace"])
+    keys(&LAB, &["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"])
 }
 
 fn seal_at(
@@ -313,4 +317,55 @@ fn ciphers_by_name() {
     let how = Seal { to: to(&["carol"]), cipher: Some("des".to_owned()), ..Seal::default() };
     let error = seal(&keys, &how, Legacy::Admit).unwrap_err();
     assert_eq!(error.to_string(), "p256 key: AES key wrap takes no content key of 8 octets");
+}
+
+/// A message that was sealed by `how`, opened by ourselves: what was inside, and what is thought of it.
+fn reopened(keys: &Memory, how: &Seal, legacy: Legacy) -> (String, Opening) {
+    let (message, _) = seal(keys, how, legacy).unwrap_or_else(|error| panic!("{how:?}: {error}"));
+    let context = Context { keys, clock: &SystemClock, random: &SystemRandom, legacy, revocation: Revocation::Soft };
+    let engine = Engine::new(context, Limits::default());
+    let opening = engine.open(Message::parse(message.into_bytes(), &mut engine.budget()).unwrap()).unwrap();
+    if let Some(error) = opening.error() {
+        panic!("{how:?}: {error}");
+    }
+    let mut written = Vec::new();
+    opening.write(&mut written).unwrap();
+    (text(&written), opening)
+}
+
+#[test]
+fn what_we_seal_we_open() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    for (signer, readers, shape, padding, aead) in [
+        ("alice", &[][..], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("alice", &[], Shape::Opaque, Padding::PssOaep, protocol::Aead::Announced),
+        ("grace", &[], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("carol", &[], Shape::Opaque, Padding::Pkcs1, protocol::Aead::Announced),
+        ("frank", &[], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("frank", &[], Shape::Opaque, Padding::Pkcs1, protocol::Aead::Announced),
+        ("alice", &["bob"], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("alice", &["bob", "carol"], Shape::Opaque, Padding::PssOaep, protocol::Aead::Always),
+        ("frank", &["heidi"], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("dave", &["erin"], Shape::Triple, Padding::Pkcs1, protocol::Aead::Always),
+        ("alice", &["bob", "heidi"], Shape::Triple, Padding::Pkcs1, protocol::Aead::Announced),
+    ] {
+        let how = Seal { sign: by(signer), to: to(readers), shape, padding, aead, ..Seal::default() };
+        let (written, opening) = reopened(&keys, &how, Legacy::Refuse);
+        assert!(written.contains(TEXT), "{signer} {shape:?}: {written}");
+        let layers = opening.verdict().layers();
+        let signatures: Vec<_> = layers
+            .iter()
+            .flat_map(|layer| match &layer.kind {
+                LayerKind::Signed { signatures, .. } => signatures.as_slice(),
+                _ => &[],
+            })
+            .collect();
+        assert_eq!(signatures.len(), if shape == Shape::Triple { 2 } else { 1 });
+        assert!(signatures.iter().all(|one| matches!(one.state, State::Valid(_))), "{signer} {shape:?}: {signatures:?}");
+        let expected = if signer == "alice" { Standing::Authentic } else { Standing::Signed };
+        assert_eq!(opening.verdict().standing(), expected, "{signer} {shape:?}: {signatures:?}");
+    }
 }

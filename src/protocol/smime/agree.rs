@@ -49,6 +49,23 @@ impl<'a> Agreement<'a> {
         Some(Agreement { derivation, wrap, length, algorithm: wrapping.to_der().ok()?, ukm })
     }
 
+    /// What a sender chooses: AES key wrap, and no user keying material, because his key serves once.
+    pub(super) fn new(derivation: Derivation, length: usize) -> Option<Self> {
+        let algorithm = encode::algorithm(suite::key_wrap_identifier(KeyWrap::Aes, length)?, &[]);
+        Some(Agreement { derivation, wrap: KeyWrap::Aes, length, algorithm, ukm: None })
+    }
+
+    /// The keyEncryptionAlgorithm that says so.
+    pub(super) fn identifier(&self) -> Option<Vec<u8>> {
+        let (_, oid) = SCHEMES.iter().find(|(known, _)| *known == self.derivation)?;
+        Some(encode::algorithm(*oid, &self.algorithm))
+    }
+
+    /// Wraps a content key. A length that does not fit is an error of kind `NoKey`.
+    pub(super) fn wrap(&self, shared: &Secret, key: &Secret) -> Result<Vec<u8>> {
+        self.wrap.wrap(&self.kek(shared)?, key)
+    }
+
     /// Unwraps a content key. Whatever is wrong with it is one error of kind `NoKey`.
     pub(super) fn unwrap(&self, shared: &Secret, wrapped: &[u8]) -> Result<Secret> {
         self.wrap.unwrap(&self.kek(shared)?, wrapped)
