@@ -32,6 +32,15 @@ pub(crate) struct Common {
     /// Certificates, keyrings and secret keys for this run, in any format that postseal reads; each vouches for its user IDs
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys: Vec<PathBuf>,
+    /// Where certificate paths end, instead of the configured trust anchors; any certificate may be one (PEM or DER)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// CRLs and OCSP responses (PEM or DER)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) crls: Vec<PathBuf>,
+    /// How much must be known about whether certificates are revoked
+    #[arg(long, global = true, value_enum, default_value = "soft")]
+    pub(crate) revocation: Revocation,
     /// Where keys are kept [default: $POSTSEAL_HOME, or postseal in the data directory]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) home: Option<PathBuf>,
@@ -71,6 +80,8 @@ pub(crate) enum Verb {
     Digest(Digest),
     /// Generate, import, export, list, trust and remove keys
     Key(super::cmd::key::Key),
+    /// Judge certificates
+    Cert(super::cmd::cert::Cert),
     /// Write a completion script for a shell
     Completions {
         /// Which shell
@@ -82,6 +93,17 @@ pub(crate) enum Verb {
         #[arg(value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
+}
+
+/// How much must be known about whether certificates are revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Revocation {
+    /// Nothing: CRLs and OCSP responses are not looked at
+    Off,
+    /// What is known to be revoked is refused
+    Soft,
+    /// Every certificate of a path must be known not to be revoked
+    Hard,
 }
 
 /// Which protocol.

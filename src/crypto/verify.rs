@@ -80,13 +80,7 @@ pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8
             let key = UnparsedPublicKey::new(&signature::ED25519, point).parse().map_err(|_| Unverified::Key)?;
             key.verify_sig(digest, signature).map_err(|_| Unverified::Signature)
         }
-        (PublicKey::Ed448(point), Scheme::EdDsa) => {
-            let point = point.try_into().map_err(|_| Unverified::Key)?;
-            let key = cx448::VerifyingKey::from_bytes(point).map_err(|_| Unverified::Key)?;
-            let signature = signature.try_into().ok().and_then(|octets| cx448::Signature::from_bytes(octets).ok());
-            let signature = signature.ok_or(Unverified::Signature)?;
-            key.verify_raw(&signature, digest).map_err(|_| Unverified::Signature)
-        }
+        (PublicKey::Ed448(point), Scheme::EdDsa) => verify_ed448(point, digest, signature),
         (PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => {
             let Some((parameters, algorithm)) = rsa(scheme, bits(n)) else {
                 return verify_rsa(n, e, scheme, digest, signature);
@@ -98,6 +92,18 @@ pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8
         }
         _ => Err(Unverified::Algorithm),
     }
+}
+
+fn verify_ed448(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Unverified> {
+    // cx448 overlooks the bits between a point's number and its sign (RFC 8032, section 5.2.2).
+    let point: &[u8; 57] = point.try_into().map_err(|_| Unverified::Key)?;
+    let signature: &[u8; 114] = signature.try_into().map_err(|_| Unverified::Signature)?;
+    let key = cx448::VerifyingKey::from_bytes(point).map_err(|_| Unverified::Key)?;
+    if (point[56] | signature[56]) & 0x7f != 0 {
+        return Err(Unverified::Signature);
+    }
+    let signature = cx448::Signature::from_bytes(signature).map_err(|_| Unverified::Signature)?;
+    key.verify_raw(&signature, message).map_err(|_| Unverified::Signature)
 }
 
 fn ecdsa(curve: Curve) -> Option<&'static EcdsaVerificationAlgorithm> {
@@ -208,6 +214,9 @@ mod tests {
         assert_eq!(verify(key, Scheme::EdDsa, &[4], &signature), Err(Unverified::Signature));
         assert_eq!(verify(PublicKey::Ed448(&point[1..]), Scheme::EdDsa, &[3], &signature), Err(Unverified::Key));
         signature[60] ^= 1;
+        assert_eq!(verify(key, Scheme::EdDsa, &[3], &signature), Err(Unverified::Signature));
+        signature[60] ^= 1;
+        signature[56] ^= 1;
         assert_eq!(verify(key, Scheme::EdDsa, &[3], &signature), Err(Unverified::Signature));
     }
 

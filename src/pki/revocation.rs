@@ -25,6 +25,15 @@ pub enum Revocation {
     Soft,
 }
 
+/// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified. An error of kind `Malformed` says what is wrong
+/// with it, one of kind `Unavailable` names an algorithm that nobody here knows.
+pub fn check_statement(der: &[u8]) -> Result<()> {
+    match (Crl::parse(der), OcspResponse::parse(der)) {
+        (Err(error), Err(other)) => Err(if OcspResponse::resembles(der) { other } else { error }),
+        _ => Ok(()),
+    }
+}
+
 /// What is known of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {

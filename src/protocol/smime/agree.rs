@@ -81,8 +81,8 @@ impl<'a> Agreement<'a> {
     /// ECC-CMS-SharedInfo (RFC 5753, section 7.2).
     fn shared_info(&self) -> Vec<u8> {
         let bits = u32::try_from(self.length * 8).unwrap_or_default().to_be_bytes();
-        let ukm = self.ukm.map(|ukm| encode::value(encode::constructed(0), &[&encode::octet_string(ukm)]));
-        let length = encode::value(encode::constructed(2), &[&encode::octet_string(&bits)]);
+        let ukm = self.ukm.map(|ukm| encode::value(crate::pki::tlv::constructed(0), &[&encode::octet_string(ukm)]));
+        let length = encode::value(crate::pki::tlv::constructed(2), &[&encode::octet_string(&bits)]);
         encode::sequence(&[&self.algorithm, ukm.as_deref().unwrap_or_default(), &length])
     }
 }

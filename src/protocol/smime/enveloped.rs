@@ -135,7 +135,7 @@ impl<'a> Envelope<'a> {
     /// What the tag covers beside the content (RFC 5083, section 2.2): the attributes as a SET OF in DER, or as they are if that differs.
     fn covered(&self) -> Vec<Vec<u8>> {
         let Some(attributes) = self.attributes else { return vec![Vec::new()] };
-        let as_it_is = value(encode::SET, &[attributes.value()]);
+        let as_it_is = value(crate::pki::tlv::SET, &[attributes.value()]);
         let mut covered = Vec::new();
         if let Ok(elements) = inside_all(attributes) {
             covered
@@ -152,7 +152,7 @@ impl<'a> Envelope<'a> {
         let is_text = |octet: &u8| *octet >= b' ' || b"\t\r\n".contains(octet);
         match self.content_type {
             DATA => octets.iter().take(START).all(is_text),
-            _ => octets.first() == Some(&encode::SEQUENCE),
+            _ => octets.first() == Some(&crate::pki::tlv::SEQUENCE),
         }
     }
 
@@ -165,7 +165,7 @@ impl<'a> Envelope<'a> {
             if is_signers {
                 let signers: der::Result<Vec<Vec<u8>>> =
                     inside_all(*field)?.into_iter().map(|signer| revealed(signer, &cipher, key)).collect();
-                fields.push(value(encode::SET, &signers?.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+                fields.push(value(crate::pki::tlv::SET, &signers?.iter().map(Vec::as_slice).collect::<Vec<_>>()));
             } else {
                 fields.push(field.to_der()?);
             }

@@ -11,6 +11,9 @@ mod content;
 mod encode;
 mod encrypt;
 mod enveloped;
+pub mod export;
+pub mod generate;
+mod issue;
 pub mod keyfile;
 mod mime;
 mod open;
@@ -27,6 +30,7 @@ mod seal;
 mod select;
 mod sign;
 mod signed;
+pub mod statements;
 mod suite;
 mod unlock;
 mod unwrapped;
@@ -46,7 +50,17 @@ mod verify;
 // pkcs8.rs      private keys in their encodings
 // pkcs12.rs     private keys and certificates under a passphrase
 // pbe.rs        encryption under a passphrase
+// generate.rs   new keys with certificates of their own
+// issue.rs      what a key signs about itself: certificates, requests
+// export.rs     certificates and private keys as files for others
 // record.rs     everything by which a certificate may be named
+// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
+// unlock.rs     who can read an envelope, and the content key for one of us
+// agree.rs      from a shared secret to the key that wraps
+// password.rs   content keys wrapped for a password or a shared key
+// compressed.rs CompressedData
+// unwrapped.rs  what comes out of one wrap
+// suite.rs      algorithms of CMS, and ours
 // seal.rs       sign and encrypt: the shapes, as entities within entities
 // plan.rs       what is decided before the first octet: who signs, who reads
 // select.rs     which certificate an address means
@@ -56,13 +70,6 @@ mod verify;
 // capabilities.rs  what we read, and what a certificate says that its owner reads
 // mime.rs       entities that are written as often as it takes, and their header fields
 // encode.rs     DER written
-// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
-// unlock.rs     who can read an envelope, and the content key for one of us
-// agree.rs      from a shared secret to the key that wraps
-// password.rs   content keys wrapped for a password or a shared key
-// compressed.rs CompressedData
-// unwrapped.rs  what comes out of one wrap
-// suite.rs      algorithms of CMS, and ours
 
 use std::io::Write;
 

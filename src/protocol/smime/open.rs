@@ -9,6 +9,7 @@ use super::{
     claim,
     content::Shape,
     signed::SignedData,
+    unwrapped::{self, Unwrapped},
     verify,
 };
 use crate::{
@@ -85,8 +86,29 @@ fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Bud
     let (kind, fields) = inside(&skeleton)?;
     match kind {
         SIGNED => opaque(&SignedData::read(fields, budget)?, content, span, context, budget),
-        _ => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
+        _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
+            Some(inner) => within(inner, span, context, budget),
+            None => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
+        },
     }
+}
+
+/// What was encrypted or packed: an entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
+fn within(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let mut layers = vec![layer(inner.layer.clone(), span)];
+    if let Some(signed) = inner.signed.take() {
+        let taken = ber::take_content(signed, budget)?;
+        let signed = SignedData::read(inside(&taken.skeleton)?.1, budget)?;
+        let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
+        layers.push(layer(LayerKind::Signed { signatures }, span));
+    }
+    if inner.content_type == unwrapped::DATA {
+        return Ok(Opened { layers, payload: entity(inner.octets, budget)?, beside: None });
+    }
+    budget.layer()?;
+    let opened = content_info(ber::take_content(inner.into_content_info(), budget)?, span, context, budget)?;
+    layers.extend(opened.layers);
+    Ok(Opened { layers, ..opened })
 }
 
 /// SignedData with its content inside (RFC 8551, section 3.5.2), or certificates only (section 3.8).

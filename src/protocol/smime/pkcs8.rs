@@ -185,6 +185,11 @@ fn montgomery(key: SoftwareKey, public: &[u8], length: usize, base: u8) -> Resul
     Ok(belongs.then(|| Arc::new(key) as Arc<dyn SecretKey>))
 }
 
+/// The name of a curve in X.509 (RFC 5480, section 2.1.1.1).
+pub(super) fn name_of(curve: Curve) -> Option<ObjectIdentifier> {
+    CURVES.into_iter().find(|(_, known)| *known == curve).map(|(name, _)| name)
+}
+
 fn curve_of(oid: ObjectIdentifier) -> Option<Curve> {
     CURVES.into_iter().find(|(known, _)| *known == oid).map(|(_, curve)| curve)
 }
@@ -198,10 +203,10 @@ const CURVES: [(ObjectIdentifier, Curve); 6] = [
     (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.13"), Curve::BrainpoolP512),
 ];
 const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");

@@ -1,6 +1,9 @@
 //! One wrap of CMS taken off: EnvelopedData and its kin, CompressedData.
 
-use der::asn1::ObjectIdentifier;
+use der::{
+    Reader, SliceReader,
+    asn1::{AnyRef, ObjectIdentifier},
+};
 
 use super::{
     compressed,
@@ -8,7 +11,7 @@ use super::{
     enveloped,
 };
 use crate::{
-    base::{Budget, Result},
+    base::{Budget, Error, Result},
     protocol::Context,
     verdict::LayerKind,
 };
@@ -35,27 +38,39 @@ impl Unwrapped {
     }
 }
 
-/// Takes the wrap off, if `kind`, the content type of a ContentInfo, is one of those: `data` is the DER of what is in it without the content
-/// octets, `content` are those. `None` for every other kind. Errors as [`enveloped::decrypt`] and [`compressed::unpack`].
+/// Takes the wrap off, if `skeleton` is the ContentInfo of one: its DER without the content octets, and `content` those. `None` for every
+/// other content type. Errors as [`enveloped::decrypt`] and [`compressed::unpack`].
 pub(super) fn unwrap(
-    kind: &[u8],
-    data: &[u8],
-    content: Vec<u8>,
+    skeleton: &[u8],
+    content: Option<Vec<u8>>,
     context: Context<'_>,
     budget: &mut Budget,
 ) -> Result<Option<Unwrapped>> {
-    let kind = ObjectIdentifier::from_bytes(kind).ok();
-    match kind {
-        Some(COMPRESSED) => compressed::unpack(data, content, budget).map(Some),
-        Some(AUTH_ENVELOPED | ENVELOPED) => enveloped::decrypt(data, content, context, budget).map(Some),
-        Some(SIGNED_AND_ENVELOPED) => enveloped::decrypt_signed(data, content, context, budget).map(Some),
-        _ => Ok(None),
-    }
+    let (kind, data) = fields(skeleton).map_err(|_| Error::malformed(PLACE, "its fields cannot be read"))?;
+    let content = || content.ok_or_else(|| Error::malformed(PLACE, "it holds no content"));
+    let unwrapped = match kind {
+        COMPRESSED => compressed::unpack(data, content()?, budget)?,
+        AUTH_ENVELOPED | ENVELOPED => enveloped::decrypt(data, content()?, context, budget)?,
+        SIGNED_AND_ENVELOPED => enveloped::decrypt_signed(data, content()?, context, budget)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(unwrapped))
+}
+
+/// The content type, and the DER of the content.
+fn fields(skeleton: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
+    let info: AnyRef<'_> = SliceReader::new(skeleton)?.decode()?;
+    let mut fields = SliceReader::new(info.value())?;
+    let kind = fields.decode()?;
+    let content: AnyRef<'_> = fields.decode()?;
+    Ok((kind, content.value()))
 }
 
 /// The octets before the content of a ContentInfo (RFC 5652, section 3), an element of so many octets.
 pub(super) fn content_info(content_type: ObjectIdentifier, length: usize) -> Vec<u8> {
-    Frame::new(encode::constructed(0), length).within(encode::SEQUENCE, &[&encode::oid(content_type)], &[]).head
+    Frame::new(crate::pki::tlv::constructed(0), length)
+        .within(crate::pki::tlv::SEQUENCE, &[&encode::oid(content_type)], &[])
+        .head
 }
 
 const fn oid(dotted: &str) -> ObjectIdentifier {
@@ -74,3 +89,6 @@ const SIGNED_AND_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.4");
 const COMPRESSED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.9");
 /// RFC 5083, section 2.1.
 const AUTH_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.23");
+
+/// Where errors are.
+const PLACE: &str = "application/pkcs7-mime";
