@@ -36,7 +36,9 @@ struct Lab {
 static LAB: LazyLock<Lab> = LazyLock::new(|| {
     let lab = Lab { folder: tempfile::tempdir().unwrap() };
     fs::write(lab.path("text"), TEXT).unwrap();
-    let ec = |curve: &str| ["-newkey".to_owned(), "ec".to_owned(), "-pkeyopt".to_owned(), format!("ec_paramgen_curve:{curve}")];
+    let ec = |curve: &str| {
+        ["-newkey".to_owned(), "ec".to_owned(), "-pkeyopt".to_owned(), format!("ec_paramgen_curve:{curve}")]
+    };
     let rsa = |bits: u32| ["-newkey".to_owned(), format!("rsa:{bits}")];
     for (name, kind) in [
         ("rsa", rsa(2048).to_vec()),
@@ -244,8 +246,18 @@ fn one_of_several_recipients_is_enough() {
     }
     for identifier in [&[][..], &["-keyid"]] {
         for cipher in ["-aes128", "-des3"] {
-            let recipients =
-                ["-recip", "other.crt", "-recip", "p256.crt", "-recip", "rsa.crt", "-recip", "p384.crt", "-pwri_password", "sesame"];
+            let recipients = [
+                "-recip",
+                "other.crt",
+                "-recip",
+                "p256.crt",
+                "-recip",
+                "rsa.crt",
+                "-recip",
+                "p384.crt",
+                "-pwri_password",
+                "sesame",
+            ];
             let sealed = LAB.encrypted(&[&[cipher][..], identifier, &recipients].concat());
             for name in ["other", "p256", "rsa", "p384"] {
                 layer(&open(&sealed, &LAB.keys(&[name])).unwrap());
@@ -267,7 +279,10 @@ fn recipients_are_reported_as_the_message_names_them() {
     let opened = open(&sealed, &LAB.keys(&["rsa"])).unwrap();
     let LayerKind::Encrypted { recipients, .. } = &opened.layers[0].kind else { panic!("{:?}", opened.layers) };
     assert!(recipients.contains(&"password".to_owned()), "{recipients:?}");
-    assert!(recipients.iter().any(|one| one.starts_with("serial ") && one.contains("rsa@example.org")), "{recipients:?}");
+    assert!(
+        recipients.iter().any(|one| one.starts_with("serial ") && one.contains("rsa@example.org")),
+        "{recipients:?}"
+    );
 }
 
 /// The certificate that the message names is not here, but its key is, under another: a renewed one.
@@ -279,7 +294,8 @@ fn a_key_under_another_certificate_opens() {
     let lab = &*LAB;
     for key in ["rsa", "p256"] {
         let (from, renewed) = (format!("{key}.key"), format!("{key}-renewed.crt"));
-        let mut command = lab.openssl(&["req", "-x509", "-days", "99", "-subj", "/CN=renewed", "-key", &from, "-out", &renewed]);
+        let mut command =
+            lab.openssl(&["req", "-x509", "-days", "99", "-subj", "/CN=renewed", "-key", &from, "-out", &renewed]);
         assert!(command.output().unwrap().status.success());
         let mut files = Vec::new();
         for name in ["other.crt", "other.key", "third.crt", "third.key", &renewed, &from, "p384.crt", "p384.key"] {
@@ -338,7 +354,8 @@ fn gpgsm_is_read() {
         let certificate = format!("{name}.crt");
         let imported = gpgsm(&["--import", &certificate]);
         assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
-        let fingerprint = lab.openssl(&["x509", "-noout", "-fingerprint", "-sha1", "-in", &certificate]).output().unwrap();
+        let fingerprint =
+            lab.openssl(&["x509", "-noout", "-fingerprint", "-sha1", "-in", &certificate]).output().unwrap();
         let fingerprint = String::from_utf8(fingerprint.stdout).unwrap();
         let fingerprint = fingerprint.trim().rsplit('=').next().unwrap();
         fs::write(home.path().join("trustlist.txt"), format!("{fingerprint} S relax\n")).unwrap();
@@ -348,7 +365,10 @@ fn gpgsm_is_read() {
             let recipient = format!("<{name}@example.org>");
             let sealed = gpgsm(&["--cipher-algo", cipher, "-e", "-r", &recipient, "text"]);
             assert!(sealed.status.success(), "{name}: {}", String::from_utf8_lossy(&sealed.stderr));
-            layer(&open(&mail(&sealed.stdout), &lab.keys(&[name])).unwrap_or_else(|error| panic!("{name} {cipher}: {error}")));
+            layer(
+                &open(&mail(&sealed.stdout), &lab.keys(&[name]))
+                    .unwrap_or_else(|error| panic!("{name} {cipher}: {error}")),
+            );
         }
     }
     _ = Command::new("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]).output();
@@ -616,13 +636,43 @@ struct Suite {
 
 fn suites() -> Vec<Suite> {
     vec![
-        Suite { keys: &["bc-test-data/rfc4134/BobRSASignByCarl.cer", "bc-test-data/rfc4134/BobPrivRSAEncrypt.pri"], passphrases: &[], messages: &["bc-test-data/rfc4134/5.1.bin", "bc-test-data/rfc4134/5.2.bin", "bc-test-data/rfc4134/5.3.eml"] },
-        Suite { keys: &["thunderbird/mailnews/test/data/smime/Bob.p12"], passphrases: &["nss"], messages: &["thunderbird/mailnews/test/data/smime/alice.env.eml"] },
-        Suite { keys: &["thunderbird/mailnews/test/data/smime-interop/Fran.p12", "thunderbird/mailnews/test/data/smime-interop/Fran-ec.p12"], passphrases: &["nss"], messages: &["thunderbird/mailnews/test/data/smime-interop/"] },
-        Suite { keys: &["rt/t/data/smime/keys/sender@example.com.pem"], passphrases: &["123456"], messages: &["rt/t/data/smime/mails/"] },
-        Suite { keys: &["notmuch/test/smime/bob.p12"], passphrases: &["bob"], messages: &["notmuch/test/corpora/protected-headers/", "autocrypt-protected-headers/"] },
+        Suite {
+            keys: &["bc-test-data/rfc4134/BobRSASignByCarl.cer", "bc-test-data/rfc4134/BobPrivRSAEncrypt.pri"],
+            passphrases: &[],
+            messages: &["bc-test-data/rfc4134/5.1.bin", "bc-test-data/rfc4134/5.2.bin", "bc-test-data/rfc4134/5.3.eml"],
+        },
+        Suite {
+            keys: &["thunderbird/mailnews/test/data/smime/Bob.p12"],
+            passphrases: &["nss"],
+            messages: &["thunderbird/mailnews/test/data/smime/alice.env.eml"],
+        },
+        Suite {
+            keys: &[
+                "thunderbird/mailnews/test/data/smime-interop/Fran.p12",
+                "thunderbird/mailnews/test/data/smime-interop/Fran-ec.p12",
+            ],
+            passphrases: &["nss"],
+            messages: &["thunderbird/mailnews/test/data/smime-interop/"],
+        },
+        Suite {
+            keys: &["rt/t/data/smime/keys/sender@example.com.pem"],
+            passphrases: &["123456"],
+            messages: &["rt/t/data/smime/mails/"],
+        },
+        Suite {
+            keys: &["notmuch/test/smime/bob.p12"],
+            passphrases: &["bob"],
+            messages: &["notmuch/test/corpora/protected-headers/", "autocrypt-protected-headers/"],
+        },
         Suite { keys: &[], passphrases: &["abc"], messages: &["gnupg/tests/cms/samplemsgs/"] },
-        Suite { keys: &[], passphrases: &["000102030405060708090A0B0C0D0E0F", "secret"], messages: &["openssl-test/openssl-3.0.22/test/recipes/80-test_cms_data/", "openssl-test/openssl-3.6.3/test/recipes/80-test_cms_data/"] },
+        Suite {
+            keys: &[],
+            passphrases: &["000102030405060708090A0B0C0D0E0F", "secret"],
+            messages: &[
+                "openssl-test/openssl-3.0.22/test/recipes/80-test_cms_data/",
+                "openssl-test/openssl-3.6.3/test/recipes/80-test_cms_data/",
+            ],
+        },
     ]
 }
 
@@ -630,23 +680,44 @@ fn suites() -> Vec<Suite> {
 fn explore() {
     let Some(folder) = corpora() else { return };
     for suite in suites() {
-        let files: Vec<(String, Vec<u8>)> = suite.keys.iter().map(|name| ((*name).to_owned(), fs::read(folder.join(name)).unwrap())).collect();
+        let files: Vec<(String, Vec<u8>)> =
+            suite.keys.iter().map(|name| ((*name).to_owned(), fs::read(folder.join(name)).unwrap())).collect();
         let mut keys = if files.is_empty() { Memory::new() } else { memory(&files, suite.passphrases) };
         suite.passphrases.iter().for_each(|one| keys.add_password(Secret::from(*one)));
         for place in suite.messages {
             let path = folder.join(place);
             let mut paths = vec![path.clone()];
-            if path.is_dir() { paths = fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect(); paths.sort(); }
+            if path.is_dir() {
+                paths = fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect();
+                paths.sort();
+            }
             for path in paths {
                 let octets = fs::read(&path).unwrap();
-                let octets = if octets.starts_with(b"0") || octets.starts_with(b"-----BEGIN") { mail(&octets) } else { octets };
+                let octets =
+                    if octets.starts_with(b"0") || octets.starts_with(b"-----BEGIN") { mail(&octets) } else { octets };
                 let mut budget = Budget::new(Limits::default());
                 let message = Message::parse(octets.clone(), &mut budget).unwrap();
-                if Smime.claim(message.root()).is_none() { eprintln!("no claim {}", path.display()); continue }
+                if Smime.claim(message.root()).is_none() {
+                    eprintln!("no claim {}", path.display());
+                    continue;
+                }
                 match open_with(&octets, &keys, Legacy::Admit, Limits::default()) {
                     Ok(opened) => {
-                        let kinds: Vec<String> = opened.layers.iter().map(|l| match &l.kind { LayerKind::Encrypted { cipher, .. } => cipher.clone(), LayerKind::Signed { signatures } => format!("signed {}", signatures.len()), LayerKind::Compressed { .. } => "zlib".into() }).collect();
-                        eprintln!("OPEN {} {:?} {:?}", path.file_name().unwrap().display(), kinds, String::from_utf8_lossy(&opened.payload.octets()[..opened.payload.octets().len().min(40)]));
+                        let kinds: Vec<String> = opened
+                            .layers
+                            .iter()
+                            .map(|l| match &l.kind {
+                                LayerKind::Encrypted { cipher, .. } => cipher.clone(),
+                                LayerKind::Signed { signatures } => format!("signed {}", signatures.len()),
+                                LayerKind::Compressed { .. } => "zlib".into(),
+                            })
+                            .collect();
+                        eprintln!(
+                            "OPEN {} {:?} {:?}",
+                            path.file_name().unwrap().display(),
+                            kinds,
+                            String::from_utf8_lossy(&opened.payload.octets()[..opened.payload.octets().len().min(40)])
+                        );
                     }
                     Err(error) => eprintln!("ERR {} {error}", path.file_name().unwrap().display()),
                 }

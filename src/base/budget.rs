@@ -82,7 +82,6 @@ impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
         Budget {
-            iterations: limits.kdf_iterations,
             parts: limits.parts,
             layers: limits.layers,
             path_signatures: limits.path_signatures,

@@ -53,7 +53,12 @@ pub(crate) fn kek_recipients(key: &Secret) -> Vec<u8> {
     let wrapped = KeyWrap::Aes.wrap(&kek, key).unwrap();
     let info = tlv(
         0xa2,
-        &[&[2, 1, 4], &sequence(&[&octets(b"shared")]), &sequence(&[&oid("2.16.840.1.101.3.4.1.5")]), &octets(&wrapped)],
+        &[
+            &[2, 1, 4],
+            &sequence(&[&octets(b"shared")]),
+            &sequence(&[&oid("2.16.840.1.101.3.4.1.5")]),
+            &octets(&wrapped),
+        ],
     );
     tlv(0x31, &[&info])
 }

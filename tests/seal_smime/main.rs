@@ -364,7 +364,10 @@ fn what_we_seal_we_open() {
             })
             .collect();
         assert_eq!(signatures.len(), if shape == Shape::Triple { 2 } else { 1 });
-        assert!(signatures.iter().all(|one| matches!(one.state, State::Valid(_))), "{signer} {shape:?}: {signatures:?}");
+        assert!(
+            signatures.iter().all(|one| matches!(one.state, State::Valid(_))),
+            "{signer} {shape:?}: {signatures:?}"
+        );
         let expected = if signer == "alice" { Standing::Authentic } else { Standing::Signed };
         assert_eq!(opening.verdict().standing(), expected, "{signer} {shape:?}: {signatures:?}");
     }
