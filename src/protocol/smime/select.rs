@@ -230,10 +230,13 @@ fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
             continue;
         }
         for (_, certificate) in chain::stored(keys, &name)? {
-            if found.iter().all(|other| other.der() != certificate.der()) {
-                names.push(record::subject(certificate.issuer()));
-                found.push(certificate);
+            if found.iter().any(|other| other.der() == certificate.der()) {
+                continue;
             }
+            if certificate.subject() != certificate.issuer() {
+                names.push(record::subject(certificate.issuer()));
+            }
+            found.push(certificate);
         }
     }
     Ok(found)
