@@ -9,7 +9,7 @@ use std::{
 
 use openssl::{For, Lab, present};
 use postseal::{
-    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
+    base::{Budget, Clock, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
     engine::{Engine, Opening},
     keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Record, Want},
@@ -364,8 +364,196 @@ fn what_we_seal_we_open() {
             })
             .collect();
         assert_eq!(signatures.len(), if shape == Shape::Triple { 2 } else { 1 });
-        assert!(signatures.iter().all(|one| matches!(one.state, State::Valid(_))), "{signer} {shape:?}: {signatures:?}");
+        assert!(
+            signatures.iter().all(|one| matches!(one.state, State::Valid(_))),
+            "{signer} {shape:?}: {signatures:?}"
+        );
         let expected = if signer == "alice" { Standing::Authentic } else { Standing::Signed };
         assert_eq!(opening.verdict().standing(), expected, "{signer} {shape:?}: {signatures:?}");
     }
+}
+
+fn refusal(keys: &dyn Keys, how: &Seal) -> (Kind, String) {
+    let error = seal(keys, how, Legacy::Refuse).expect_err("it is refused");
+    (error.kind(), error.to_string())
+}
+
+fn fingerprint(lab: &Lab, name: &str) -> String {
+    record(&lab.read(&format!("{name}.crt"))).fingerprint.to_string()
+}
+
+/// Several certificates for one address: short and long lived, for servers, unable to encrypt.
+static CROWD: LazyLock<Lab> = LazyLock::new(|| {
+    let lab = Lab::new();
+    lab.issue("alice", "alice@example.org", RSA, For::Mail, 3650, "");
+    lab.issue("short", "bob@example.org", RSA, For::Mail, 1, "");
+    lab.issue("long", "bob@example.org", P256, For::Mail, 3650, "");
+    lab.issue("server", "bob@example.org", RSA, For::Servers, 3650, "");
+    lab.issue("signing", "bob@example.org", RSA, For::Signing, 3650, "");
+    let gcm = "1.2.840.113549.1.9.15=DER:30:0D:30:0B:06:09:60:86:48:01:65:03:04:01:2E\n";
+    lab.issue("modern", "modern@example.org", RSA, For::Mail, 3650, gcm);
+    lab
+});
+
+#[test]
+fn what_cannot_serve_is_passed_over_while_something_can() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = keys(&CROWD, &["alice", "short", "long", "server", "signing"]);
+    let later = FixedClock(SystemClock.now() + Duration::from_secs(30 * 24 * 3600));
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    let (message, sealed) = seal_at(&keys, MESSAGE, &how, Legacy::Refuse, &later, &SystemRandom).unwrap();
+    assert_eq!(sealed.did, [format!("encrypted to bob@example.org with {}", fingerprint(&CROWD, "long"))]);
+    assert!(sealed.warnings.is_empty(), "{:?}", sealed.warnings);
+    CROWD.decrypted(&message, "long", &[]);
+}
+
+#[test]
+fn when_nothing_serves_each_certificate_and_its_fault_is_named() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = keys(&CROWD, &["short", "server", "signing"]);
+    let later = FixedClock(SystemClock.now() + Duration::from_secs(30 * 24 * 3600));
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    let error = seal_at(&keys, MESSAGE, &how, Legacy::Refuse, &later, &SystemRandom).unwrap_err();
+    let said = error.to_string();
+    assert_eq!(error.kind(), Kind::NoKey);
+    assert!(said.starts_with("bob@example.org: no usable encryption certificate: "), "{said}");
+    assert!(said.contains(&format!("{} expired on ", fingerprint(&CROWD, "short"))), "{said}");
+    for name in ["server", "signing"] {
+        let fault = format!("{} is not for encrypting mail (key usage)", fingerprint(&CROWD, name));
+        assert!(said.contains(&fault), "{said}");
+    }
+    let how = Seal { to: to(&["nobody"]), ..Seal::default() };
+    assert_eq!(refusal(&keys, &how), (Kind::NoKey, "nobody@example.org: no encryption certificate".to_owned()));
+    let how = Seal { sign: by("alice"), ..Seal::default() };
+    assert_eq!(refusal(&keys, &how), (Kind::NoKey, "alice@example.org: no signing certificate".to_owned()));
+}
+
+#[test]
+fn nobody_vouching_is_said_or_refused() {
+    if !present("openssl") {
+        return;
+    }
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    // One certificate without an anchor: a warning.
+    let mut keys = load(&[("bob", &CROWD.read("long.crt"))]);
+    let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
+    let expected = format!("bob@example.org: nobody vouches for certificate {} (", fingerprint(&CROWD, "long"));
+    assert!(sealed.warnings.len() == 1 && sealed.warnings[0].starts_with(&expected), "{:?}", sealed.warnings);
+    // Two: neither.
+    keys.add(record(&CROWD.read("short.crt")));
+    let (kind, said) = refusal(&keys, &how);
+    assert_eq!(kind, Kind::NoKey);
+    assert!(said.starts_with("bob@example.org: nobody vouches for any of several certificates: "), "{said}");
+    // The owner's word counts, and no other certificate beside it.
+    let bound = Record { bindings: vec![Binding::Address(address("bob"))], ..record(&CROWD.read("long.crt")) };
+    let mut keys = load(&[("bob", &CROWD.read("short.crt"))]);
+    keys.add(bound);
+    let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
+    assert!(sealed.warnings.is_empty(), "{:?}", sealed.warnings);
+    assert!(sealed.did[0].ends_with(&fingerprint(&CROWD, "long")), "{:?}", sealed.did);
+}
+
+#[test]
+fn gcm_when_every_reader_announced_it() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = keys(&CROWD, &["modern", "long"]);
+    let modern = sealed(&keys, &Seal { to: to(&["modern"]), ..Seal::default() });
+    assert!(header(&modern).contains("smime-type=authEnveloped-data"));
+    CROWD.decrypted(&modern, "modern", &[]);
+    let mixed = sealed(&keys, &Seal { to: to(&["modern", "bob"]), ..Seal::default() });
+    assert!(header(&mixed).contains("smime-type=enveloped-data"));
+}
+
+#[test]
+fn nobody_is_hidden_among_others() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    let refused = "carol@example.org: cannot be hidden from the others: S/MIME names every reader";
+    let hidden = vec![Recipient::Named(address("bob")), Recipient::Hidden(address("carol"))];
+    assert_eq!(refusal(&keys, &Seal { to: hidden, ..Seal::default() }), (Kind::Usage, refused.to_owned()));
+
+    let blind = MESSAGE.replace("Subject:", "Bcc: carol@example.org\r\nSubject:");
+    let sealed_to = |people: &[&str]| {
+        let how = Seal { to: to(people), ..Seal::default() };
+        seal_at(&keys, &blind, &how, Legacy::Refuse, &SystemClock, &SystemRandom)
+    };
+    assert_eq!(sealed_to(&["bob", "carol"]).unwrap_err().to_string(), refused);
+    for people in [&["bob"], &["carol"]] {
+        let (message, sealed) = sealed_to(people).unwrap();
+        assert!(!message.contains("Bcc"), "{message}");
+        assert_eq!(sealed.warnings, ["the bcc field is left out; give its addresses to whatever sends the message"]);
+    }
+}
+
+#[test]
+fn the_header_stays_outside_or_is_protected() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    let plain = sealed(&keys, &Seal { sign: by("alice"), ..Seal::default() });
+    assert!(plain.starts_with("Received: from a by b\r\nX-First: 1\r\nFrom: Alice <alice@example.org>\r\n"), "{plain}");
+    assert_eq!(header(&plain).matches("Content-Type:").count(), 1);
+    assert_eq!(header(&plain).matches("MIME-Version: 1.0").count(), 1);
+    assert!(header(&plain).contains("X-Last: 2"));
+    let clear = sealed(&keys, &Seal { sign: by("alice"), headers: Headers::Protected, ..Seal::default() });
+    let read = LAB.verified(&clear);
+    assert!(read.contains("Subject: plans\r\n") && read.contains("hp=\"clear\""), "{read}");
+    let how = Seal { sign: by("alice"), to: to(&["bob"]), headers: Headers::Protected, ..Seal::default() };
+    let hidden = sealed(&keys, &how);
+    assert!(header(&hidden).contains("Subject: [...]\r\n"), "{hidden}");
+    let read = LAB.verified(LAB.decrypted(&hidden, "bob", &[]));
+    assert!(read.contains("Subject: plans\r\n") && read.contains("hp=\"cipher\""), "{read}");
+}
+
+/// Random octets that are the same each time.
+struct Counted(std::sync::Mutex<u8>);
+
+impl Random for Counted {
+    fn fill(&self, octets: &mut [u8]) -> Result<()> {
+        let mut next = self.0.lock().expect("nobody panicked");
+        for octet in octets {
+            *next = next.wrapping_add(1);
+            *octet = *next;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn the_same_again_from_the_same_clock_and_randomness() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    let clock = FixedClock(SystemClock.now());
+    for (signer, shape) in [("alice", Shape::Mime), ("alice", Shape::Opaque), ("frank", Shape::Mime)] {
+        let how = Seal { sign: by(signer), shape, ..Seal::default() };
+        let once = || seal_at(&keys, MESSAGE, &how, Legacy::Refuse, &clock, &Counted(0.into())).unwrap().0;
+        assert_eq!(once(), once(), "{signer} {shape:?}");
+    }
+}
+
+#[test]
+fn shapes_that_there_are_not() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = everybody();
+    let inline = Seal { sign: by("alice"), shape: Shape::Inline, ..Seal::default() };
+    assert_eq!(refusal(&keys, &inline), (Kind::Usage, "inline: S/MIME has no such form".to_owned()));
+    let triple = Seal { sign: by("alice"), shape: Shape::Triple, ..Seal::default() };
+    assert_eq!(refusal(&keys, &triple), (Kind::Usage, "triple wrapping: needs a signer and a recipient".to_owned()));
+    assert_eq!(refusal(&keys, &Seal::default()), (Kind::Usage, "neither a signer nor a recipient is given".to_owned()));
+    let short = Seal { sign: by("frank"), digest: Some(Hash::Sha256), ..Seal::default() };
+    let said = "digest sha256: ed25519 keys sign sha512 alone (RFC 8419)";
+    assert_eq!(refusal(&keys, &short), (Kind::Usage, said.to_owned()));
 }

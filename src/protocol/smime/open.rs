@@ -1,8 +1,6 @@
 //! Peels one layer: multipart/signed, or a ContentInfo in application/pkcs7-mime (RFC 8551, section 3).
 
-use std::borrow::Cow;
-
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::{
     ber::{self, Taken},
@@ -158,40 +156,38 @@ fn inside(skeleton: &[u8]) -> Result<(&[u8], Element<'_>)> {
 fn octets(message: Message) -> Vec<u8> {
     let root = message.root();
     let encoding = root.transfer_encoding();
-    let span = root.body_span();
     if encoding == "quoted-printable" {
         return unarmored(root.decoded().into_owned());
     }
+    let span = root.body_span();
     let mut octets = taken(message, span);
-    if encoding == "base64" {
+    if encoding == "base64" && !is_pem(&octets) {
         encoding::base64_decode_in_place(&mut octets);
     }
     unarmored(octets)
 }
 
 /// Undoes PEM (RFC 7468, sections 8 and 9), and base64 that no header announces.
-fn unarmored(octets: Vec<u8>) -> Vec<u8> {
+fn unarmored(mut octets: Vec<u8>) -> Vec<u8> {
     // A ContentInfo is a SEQUENCE; its tag is the digit 0, which no base64 of one starts with.
     if octets.first() == Some(&tlv::SEQUENCE) {
         return octets;
     }
-    let text = octets.trim_ascii_start();
-    let inner = match text.starts_with(b"-----BEGIN ") {
-        true => {
-            let start = text.iter().position(|octet| *octet == b'\n').unwrap_or(text.len());
-            let after = text.get(start..).unwrap_or_default();
-            let end = memmem::find(after, b"-----END ").unwrap_or(after.len());
-            Cow::Borrowed(after.get(..end).unwrap_or_default())
-        }
-        false => Cow::Borrowed(text),
-    };
-    let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet) || octet.is_ascii_whitespace();
-    if !inner.iter().all(is_base64) {
-        return octets;
+    if is_pem(&octets) {
+        let start = memchr(b'\n', octets.trim_ascii_start()).unwrap_or_default() + octets.len()
+            - octets.trim_ascii_start().len();
+        octets.drain(..start.min(octets.len()));
+        octets.truncate(memmem::find(&octets, b"-----END ").unwrap_or(octets.len()));
     }
-    let mut inner = inner.into_owned();
-    encoding::base64_decode_in_place(&mut inner);
-    inner
+    let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet) || octet.is_ascii_whitespace();
+    if octets.iter().all(is_base64) {
+        encoding::base64_decode_in_place(&mut octets);
+    }
+    octets
+}
+
+fn is_pem(octets: &[u8]) -> bool {
+    octets.trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
 fn layer(kind: LayerKind, span: Span) -> Layer {

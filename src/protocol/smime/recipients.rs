@@ -54,7 +54,7 @@ impl Reader {
             }),
             _ => return Err(key.refuses("be encrypted to")),
         };
-        if key_length < 16 || key_length % 8 != 0 {
+        if key_length < 16 || !key_length.is_multiple_of(8) {
             return Err(Error::usage(format!(
                 "{} key: AES key wrap takes no content key of {key_length} octets",
                 key.name()
