@@ -152,7 +152,8 @@ fn present(program: &str) -> bool {
 fn absent(what: &str) -> bool {
     let required = env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!required, "absent, and POSTSEAL_REQUIRE_ALL=1: {what}");
-    writeln!(io::stderr(), "NOT TESTED: {what} absent").unwrap();
+    // Past the test harness, which swallows what a passing test prints.
+    writeln!(io::stderr(), "NOT TESTED: {what} absent").expect("standard error is open");
     false
 }
 
@@ -552,7 +553,7 @@ fn recipients_of_unknown_kinds_are_passed_over() {
     assert_eq!((kind, text.as_str()), (Kind::NoKey, "enveloped data: encrypted, and no key for it comes with it"));
 }
 
-/// The octets of the ciphertext of an openssl message in DER: what comes before is 32 octets shorter than what has no text.
+/// The octets with one bit changed.
 fn flipped(der: &[u8], at: usize, bit: u8) -> Vec<u8> {
     let mut changed = der.to_vec();
     let at = at % changed.len();
@@ -585,13 +586,13 @@ proptest! {
     /// With CBC a changed bit may open to other text; nobody vouches for it, and the layer says so.
     #[test]
     fn a_flipped_bit_under_cbc(at in 0_usize..4096, bit in 0_u8..8) {
-        if present("openssl") {
-            if let Ok(opened) = open(&mail(&flipped(&SEALED[0], at, bit)), &LAB.keys(&["p256"])) {
-                let authenticated = opened.layers.iter().any(|layer| {
-                    matches!(layer.kind, LayerKind::Encrypted { authenticated: true, .. } | LayerKind::Signed { .. })
-                });
-                prop_assert!(!authenticated);
-            }
+        if present("openssl")
+            && let Ok(opened) = open(&mail(&flipped(&SEALED[0], at, bit)), &LAB.keys(&["p256"]))
+        {
+            let authenticated = opened.layers.iter().any(|layer| {
+                matches!(layer.kind, LayerKind::Encrypted { authenticated: true, .. } | LayerKind::Signed { .. })
+            });
+            prop_assert!(!authenticated);
         }
     }
 
