@@ -26,7 +26,8 @@ pub(super) struct Export {
     /// The protocol [default: all that match]
     #[arg(short, long, value_enum)]
     format: Option<Format>,
-    /// The secret key: OpenPGP as locked as it is held, S/MIME as PKCS#12 under the first line of --passphrase-file or what is typed
+    /// The secret key: OpenPGP as locked as it is held; S/MIME as PKCS#12 under the first line of --passphrase-file or what is typed, with
+    /// --legacy in the form that GnuPG before 2.4 reads
     #[arg(long)]
     secret: bool,
     /// Packets or DER instead of text
@@ -99,5 +100,5 @@ fn pkcs12(record: &Record, octets: &Secret, home: &Home, session: &Session) -> R
     let title = format!("key {}", record.fingerprint);
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
     let passphrase = new_passphrase("key export", session)?;
-    export::export_secret(&held, &export::chain(record, home)?, &passphrase, &SystemRandom)
+    export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), &SystemRandom)
 }
