@@ -13,8 +13,9 @@ use std::{
 
 use der::{KEK, NONCE, Sealed, content_info, octets, oid, sequence, tlv};
 use postseal::{
-    base::{Budget, FixedClock, Kind, Limits, Result, Secret, SystemRandom, parse_rfc3339},
+    base::{Budget, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     crypto::{Aead, Legacy},
+    engine::Engine,
     keys::{Memory, Passphrases},
     mail::Message,
     pki::Revocation,
@@ -22,7 +23,7 @@ use postseal::{
         Context, Opened, Protocol,
         smime::{Smime, keyfile},
     },
-    verdict::LayerKind,
+    verdict::{LayerKind, Standing},
 };
 use proptest::prelude::*;
 
@@ -773,4 +774,51 @@ fn other_peoples_broken_messages_do_not() {
         text.starts_with("enveloped data: no secret key here for any recipient (serial 28 of CN=NSS Test CA,"),
         "{text}"
     );
+}
+
+/// Whoever signs a ciphertext need not have seen what is within: only a signature inside counts (RFC 2634, section 1.1).
+#[test]
+fn a_signature_around_a_ciphertext_vouches_for_nothing_within() {
+    if !present("openssl") {
+        return;
+    }
+    let lab = &*LAB;
+    let keys = lab.keys(&["rsa", "other"]);
+    let signed = |input: &str, output: &str, form: &[&str]| {
+        let arguments =
+            ["cms", "-sign", "-binary", "-signer", "other.crt", "-inkey", "other.key", "-in", input, "-out", output];
+        assert!(lab.openssl(&arguments).args(form).output().unwrap().status.success());
+    };
+    signed("text", "inner.eml", &[]);
+    signed("text", "inner-opaque.eml", &["-nodetach"]);
+    for cipher in ["-aes256", "-aes-256-gcm"] {
+        for (name, expected) in
+            [("text", Standing::Unsigned), ("inner.eml", Standing::Signed), ("inner-opaque.eml", Standing::Signed)]
+        {
+            let sealed = format!("sealed{cipher}-{name}");
+            let arguments = ["cms", "-encrypt", "-binary", cipher, "-in", name, "-out", &sealed, "rsa.crt"];
+            assert!(lab.openssl(&arguments).output().unwrap().status.success());
+            let (clear, opaque) = (format!("clear-{sealed}"), format!("opaque-{sealed}"));
+            signed(&sealed, &clear, &[]);
+            signed(&sealed, &opaque, &["-nodetach"]);
+            for outermost in [sealed, clear, opaque] {
+                let octets =
+                    [b"From: other@example.org\n", fs::read(lab.path(&outermost)).unwrap().as_slice()].concat();
+                let revocation = Revocation::Off;
+                let context = Context {
+                    keys: &keys,
+                    clock: &SystemClock,
+                    random: &SystemRandom,
+                    legacy: Legacy::Refuse,
+                    revocation,
+                };
+                let message = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
+                let opening = Engine::new(context, Limits::default()).open(message).unwrap();
+                assert_eq!(opening.error(), None, "{outermost}");
+                assert_eq!(opening.verdict().standing(), expected, "{outermost}");
+                assert!(opening.verdict().is_confidential());
+                assert!(opening.payload().unwrap().octets().ends_with(b"who come with him.\r\n"), "{outermost}");
+            }
+        }
+    }
 }
