@@ -84,9 +84,9 @@ impl Budget {
         Budget {
             parts: limits.parts,
             layers: limits.layers,
+            iterations: limits.kdf_iterations,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
-            iterations: limits.kdf_iterations,
             limits,
         }
     }

@@ -5,7 +5,7 @@ mod peers;
 
 use std::{
     sync::{Arc, LazyLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use openssl::{For, Lab, present};

@@ -7,6 +7,7 @@ use super::{encode, suite};
 use crate::{
     base::{Result, Secret},
     crypto::{self, Hash, KeyWrap},
+    pki::tlv,
 };
 
 /// How the secret is spun out. With the curves of mail, whose cofactor is 1 or taken care of by RFC 7748, the standard and the cofactor
@@ -81,8 +82,8 @@ impl<'a> Agreement<'a> {
     /// ECC-CMS-SharedInfo (RFC 5753, section 7.2).
     fn shared_info(&self) -> Vec<u8> {
         let bits = u32::try_from(self.length * 8).unwrap_or_default().to_be_bytes();
-        let ukm = self.ukm.map(|ukm| encode::value(crate::pki::tlv::constructed(0), &[&encode::octet_string(ukm)]));
-        let length = encode::value(crate::pki::tlv::constructed(2), &[&encode::octet_string(&bits)]);
+        let ukm = self.ukm.map(|ukm| encode::value(tlv::constructed(0), &[&encode::octet_string(ukm)]));
+        let length = encode::value(tlv::constructed(2), &[&encode::octet_string(&bits)]);
         encode::sequence(&[&self.algorithm, ukm.as_deref().unwrap_or_default(), &length])
     }
 }
