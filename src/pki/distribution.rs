@@ -25,6 +25,9 @@ impl Point {
         let mut points = Reader::new(extension, "distribution points").sequence()?;
         let mut all = Vec::new();
         while !points.is_finished() {
+            if all.len() == MOST_POINTS {
+                return Err(points.refuse("more of them than anybody needs"));
+            }
             all.push(Point::read(points.sequence()?, certificate.issuer())?);
         }
         Ok(all)
@@ -188,6 +191,9 @@ pub(super) fn directory_names(names: Vec<GeneralName>) -> Vec<Name> {
     };
     names.into_iter().filter_map(directory).collect()
 }
+
+/// The most that one certificate is divided among: a CRL for each of the eight reasons, in eight places.
+const MOST_POINTS: usize = 64;
 
 const FULL_NAME: u8 = constructed(0);
 const RELATIVE_NAME: u8 = constructed(1);

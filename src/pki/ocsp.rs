@@ -80,11 +80,6 @@ impl<'a> OcspResponse<'a> {
         Self::read_basic(Reader::new(basic, "OCSP response").sequence()?)
     }
 
-    /// Whether `der` begins as a response does, and a CRL does not: with the status.
-    pub(super) fn resembles(der: &[u8]) -> bool {
-        Reader::new(der, "OCSP response").sequence().is_ok_and(|mut outer| outer.expect(ENUMERATED).is_ok())
-    }
-
     /// The nonce that it repeats (RFC 9654): whoever asked with one compares it, so that no older answer is played to him again.
     pub fn nonce(&self) -> Option<&[u8]> {
         self.nonce

@@ -9,7 +9,7 @@ use super::{
     ocsp::{self, OcspResponse},
 };
 use crate::{
-    base::{Budget, Result},
+    base::{Budget, Error, Result},
     crypto::{Hash, Legacy, Strength},
 };
 
@@ -26,10 +26,12 @@ pub enum Revocation {
 }
 
 /// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified. An error of kind `Malformed` says what is wrong
-/// with it, one of kind `Unavailable` names an algorithm that nobody here knows.
+/// with it.
 pub fn check_statement(der: &[u8]) -> Result<()> {
     match (Crl::parse(der), OcspResponse::parse(der)) {
-        (Err(error), Err(other)) => Err(if OcspResponse::resembles(der) { other } else { error }),
+        (Err(error), Err(other)) => {
+            Err(Error::malformed("neither a CRL nor an OCSP response", format_args!("{error}; {other}")))
+        }
         _ => Ok(()),
     }
 }
@@ -152,6 +154,9 @@ impl<'a> Statements<'a> {
         if self.signers.borrow().contains(&fingerprint) {
             return Ok((signer == certificate).then(|| signer.public_key().clone()));
         }
+        if self.signers.borrow().len() >= DEEPEST {
+            return Ok(None);
+        }
         self.signers.borrow_mut().push(fingerprint);
         let key = asked.signers.key(signer, budget);
         self.signers.borrow_mut().pop();
@@ -251,3 +256,6 @@ impl<'a> Sealed<'a> {
         Ok(self.algorithm.verify(key, digest, self.signature).is_ok())
     }
 }
+
+/// Signers whose status is by CRLs of other signers, and so on. PKITS has one such below another.
+const DEEPEST: usize = 8;

@@ -76,6 +76,11 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
     let Some(leaf) = given.next() else {
         return Err(Error::malformed(verify.leaf.display(), "holds no X.509 certificate"));
     };
+    if let Some(policy) = verify.policy.iter().find(|policy| !is_object_identifier(policy)) {
+        return Err(
+            Error::usage(format!("policy {policy:?}: not an object identifier")).with_hint("write it like 2.5.29.32.0")
+        );
+    }
     let keys = session.keys()?;
     let mut intermediates: Vec<Certificate> = given.collect();
     intermediates.extend(parsed(&session.certificates(&verify.intermediates)?)?);
@@ -104,6 +109,11 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
     let judged = pki::validate(&leaf, &question, &mut session.budget())?;
     show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Numbers with dots between them, two at least.
+fn is_object_identifier(text: &str) -> bool {
+    text.contains('.') && text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 fn parsed(records: &[Arc<Record>]) -> Result<Vec<Certificate>> {
@@ -174,7 +184,7 @@ fn text(leaf: &Certificate, judged: &Result<pki::Path, Refusal>) -> String {
         let branch = if depth == 0 { String::new() } else { "   ".repeat(depth - 1) + "└─ " };
         let role = if depth == 0 { "trust anchor, " } else { "" };
         let (_, until) = certificate.validity();
-        let _ = writeln!(text, "{branch}{} {DIM}{role}until {}{DIM:#}", shown(certificate), rfc3339(until));
+        let _ = writeln!(text, "{branch}{} {DIM}({role}until {}){DIM:#}", shown(certificate), rfc3339(until));
     }
     let mut list = |name: &str, all: &[String]| {
         if !all.is_empty() {

@@ -1,0 +1,65 @@
+//! `postseal cert verify` over `testdata/ocsp`; `tests/pkits.rs` asks it about other people's certificates.
+
+use assert_cmd::Command;
+
+/// Exit code, standard output, standard error.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let home = tempfile::tempdir().unwrap();
+    let mut program = Command::cargo_bin("postseal").unwrap();
+    program.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/ocsp"));
+    program.arg("--home").arg(home.path().join("none")).args(["--at", "2026-11-25T00:00:00Z", "cert", "verify"]);
+    let output = program.args(arguments).output().unwrap();
+    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_path_is_drawn_from_its_anchor() {
+    let (code, out, _) = run(&["--anchors", "ca.der", "good.der"]);
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = out.lines().map(|line| line.split(" (").next().unwrap()).collect();
+    assert_eq!(lines, ["valid  CN=good", "CN=Test CA", "└─ CN=good", "addresses  good@example.org"]);
+}
+
+#[test]
+fn one_object_for_programs() {
+    let (code, out, _) = run(&["--anchors", "ca.der", "--json", "good.der"]);
+    let valid =
+        r#"{"valid":true,"why":null,"path":["CN=good","CN=Test CA"],"addresses":["good@example.org"],"policies":[]}"#;
+    assert_eq!((code, out.trim_end()), (0, valid));
+    let (code, out, _) = run(&["--anchors", "ca.der", "--crls", "revoked-by-delegate.der", "--json", "revoked.der"]);
+    let why = r#"certificate \"CN=revoked\": revoked on 2026-11-01T00:00:00Z: key compromised (RFC 5280, section 6.1.3 (a)(3))"#;
+    let invalid = format!(r#"{{"valid":false,"why":"{why}","path":[],"addresses":[],"policies":[]}}"#);
+    assert_eq!((code, out.trim_end()), (1, invalid.as_str()));
+}
+
+#[test]
+fn without_an_anchor_nothing_holds() {
+    let (code, out, _) = run(&["good.der"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("no trust anchor and no certificate here issued it"), "{out}");
+}
+
+#[test]
+fn purposes_and_policies() {
+    let (code, out, _) = run(&["--anchors", "ca.der", "delegate.der"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("its extended key usage does not allow mail"), "{out}");
+    assert_eq!(run(&["--anchors", "ca.der", "--purpose", "any", "delegate.der"]).0, 0);
+    let (code, out, _) = run(&["--anchors", "ca.der", "good.der", "--explicit-policy", "--policy", "2.5.29.32.0"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("no acceptable policy where one is required"), "{out}");
+    let (code, _, err) = run(&["--anchors", "ca.der", "good.der", "--policy", "any"]);
+    assert_eq!(code, 64);
+    assert!(err.contains("policy \"any\": not an object identifier"), "{err}");
+}
+
+#[test]
+fn files_that_hold_something_else_are_named() {
+    let (code, _, err) = run(&["--crls", "good.der", "good.der"]);
+    assert_eq!(code, 65);
+    assert!(err.contains("good.der: neither a CRL nor an OCSP response"), "{err}");
+    let (code, _, err) = run(&["unknown.der"]);
+    assert_eq!(code, 65, "{err}");
+    assert_eq!(run(&["no-such-file"]).0, 66);
+}
