@@ -55,6 +55,15 @@ impl RsaComponents {
         RsaComponents::from_pkcs8(pkcs8(&pair)?.as_ref())
     }
 
+    /// What else PKCS#1 stores of a key: `d mod p-1`, `d mod q-1`, and the inverse of `q` modulo `p` (RFC 8017,
+    /// appendix A.1.2).
+    ///
+    /// Parts that make no key are an error of kind `NoKey`.
+    pub fn chinese_remainders(&self) -> Result<[Secret; 3]> {
+        let crt = Crt::new(self).ok_or_else(|| unfit(KeyAlgorithm::Rsa(bits(&self.n))))?;
+        Ok([crt.dp, crt.dq, crt.q_inverse])
+    }
+
     fn from_pkcs8(der: &[u8]) -> Result<RsaComponents> {
         let unreadable = || Error::no_key("rsa key: its encoding cannot be read");
         let outer = rsa::pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|_| unreadable())?;
@@ -116,7 +125,7 @@ impl FastRsa {
             return Ok(None);
         }
         match unwrap {
-            Unwrap::RsaOaep(hash) => match oaep(hash) {
+            Unwrap::RsaOaep { hash, mgf } => match oaep(hash, mgf) {
                 Some(algorithm) => {
                     let key =
                         kept(&self.oaep, || OaepPrivateDecryptingKey::new(self.decrypting()?).or(Err(unreadable())))?;
@@ -200,15 +209,19 @@ fn encoding(scheme: Scheme) -> Option<(&'static RsaSignatureEncoding, &'static d
         Scheme::RsaPkcs1(Hash::Sha256) => Some((&signature::RSA_PKCS1_SHA256, &digest::SHA256)),
         Scheme::RsaPkcs1(Hash::Sha384) => Some((&signature::RSA_PKCS1_SHA384, &digest::SHA384)),
         Scheme::RsaPkcs1(Hash::Sha512) => Some((&signature::RSA_PKCS1_SHA512, &digest::SHA512)),
-        Scheme::RsaPss(Hash::Sha256) => Some((&signature::RSA_PSS_SHA256, &digest::SHA256)),
-        Scheme::RsaPss(Hash::Sha384) => Some((&signature::RSA_PSS_SHA384, &digest::SHA384)),
-        Scheme::RsaPss(Hash::Sha512) => Some((&signature::RSA_PSS_SHA512, &digest::SHA512)),
+        Scheme::RsaPss { hash, .. } if scheme == Scheme::pss(hash) => match hash {
+            Hash::Sha256 => Some((&signature::RSA_PSS_SHA256, &digest::SHA256)),
+            Hash::Sha384 => Some((&signature::RSA_PSS_SHA384, &digest::SHA384)),
+            Hash::Sha512 => Some((&signature::RSA_PSS_SHA512, &digest::SHA512)),
+            _ => None,
+        },
         _ => None,
     }
 }
 
-fn oaep(hash: Hash) -> Option<&'static OaepAlgorithm> {
+pub(super) fn oaep(hash: Hash, mgf: Hash) -> Option<&'static OaepAlgorithm> {
     match hash {
+        _ if hash != mgf => None,
         Hash::Sha1 => Some(&OAEP_SHA1_MGF1SHA1),
         Hash::Sha256 => Some(&OAEP_SHA256_MGF1SHA256),
         Hash::Sha384 => Some(&OAEP_SHA384_MGF1SHA384),

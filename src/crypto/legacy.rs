@@ -1,16 +1,21 @@
-//! The legacy corner: what aws-lc refuses, on RustCrypto. RSA under 2048 and over 8192 bits, RSA signatures over MD5,
-//! RIPEMD-160, SHA-1, SHA-224 and SHA-3, and ElGamal. Slower, and never what a new key is made for.
+//! What aws-lc refuses, on RustCrypto. RSA under 2048 and over 8192 bits; RSA signatures over MD5, RIPEMD-160, SHA-1,
+//! SHA-224 and SHA-3; PSS and OAEP of two hashes or other salts; ElGamal. Slower, and never what a new key is made for.
 
 use crypto_bigint::{
     BoxedUint, Odd, Resize,
     modular::{BoxedMontyForm, BoxedMontyParams},
 };
-use rsa::{Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, PrivateKey, Pss, PublicKey, traits::SignatureScheme};
-use sha1::Sha1;
+use getrandom::SysRng;
+use rsa::{
+    Pkcs1v15Encrypt, Pkcs1v15Sign, PrivateKey, PublicKey,
+    hazmat::{rsa_decrypt_and_check, rsa_encrypt},
+    traits::{PublicKeyParts, SignatureScheme},
+};
 use zeroize::Zeroizing;
 
 use super::{
     Hash, RsaComponents, Scheme, Unverified, Unwrap,
+    padding::{oaep_decode, oaep_encode, pss_encode, pss_verify},
     rejection::Rejection,
     software::{bits, trimmed, unfit},
 };
@@ -34,30 +39,30 @@ impl LegacyRsa {
     pub(super) fn sign(&self, scheme: Scheme, digest: &[u8]) -> Option<Vec<u8>> {
         match scheme {
             Scheme::RsaPkcs1(hash) => self.0.sign(pkcs1(hash), digest).ok(),
-            Scheme::RsaPss(hash) => match hash {
-                Hash::Sha1 => self.0.sign(Pss::<Sha1>::new(), digest).ok(),
-                Hash::Sha224 => self.0.sign(Pss::<rsa::sha2::Sha224>::new(), digest).ok(),
-                Hash::Sha256 => self.0.sign(Pss::<rsa::sha2::Sha256>::new(), digest).ok(),
-                Hash::Sha384 => self.0.sign(Pss::<rsa::sha2::Sha384>::new(), digest).ok(),
-                Hash::Sha512 => self.0.sign(Pss::<rsa::sha2::Sha512>::new(), digest).ok(),
-                _ => None,
-            },
+            Scheme::RsaPss { hash, mgf, salt } => {
+                let encoded = pss_encode(hash, mgf, salt, digest, self.0.n().bit_width_vartime() as usize - 1)?;
+                Some(self.power(&encoded)?.to_vec())
+            }
             _ => None,
         }
     }
 
     /// `None` when `wrapped` has not the modulus' length or, with OAEP, was not encrypted to this key.
     pub(super) fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Option<Secret> {
-        let plain = match unwrap {
-            Unwrap::RsaPkcs1 => self.0.decrypt(Pkcs1v15Encrypt, wrapped),
-            Unwrap::RsaOaep(Hash::Sha1) => self.0.decrypt(Oaep::<Sha1>::new(), wrapped),
-            Unwrap::RsaOaep(Hash::Sha224) => self.0.decrypt(Oaep::<rsa::sha2::Sha224>::new(), wrapped),
-            Unwrap::RsaOaep(Hash::Sha256) => self.0.decrypt(Oaep::<rsa::sha2::Sha256>::new(), wrapped),
-            Unwrap::RsaOaep(Hash::Sha384) => self.0.decrypt(Oaep::<rsa::sha2::Sha384>::new(), wrapped),
-            Unwrap::RsaOaep(Hash::Sha512) => self.0.decrypt(Oaep::<rsa::sha2::Sha512>::new(), wrapped),
-            Unwrap::RsaOaep(_) => return None,
-        };
-        plain.ok().map(Secret::new)
+        match unwrap {
+            Unwrap::RsaPkcs1 => self.0.decrypt(Pkcs1v15Encrypt, wrapped).ok().map(Secret::new),
+            Unwrap::RsaOaep { hash, mgf } if wrapped.len() == self.0.size() => {
+                oaep_decode(hash, mgf, self.power(wrapped)?)
+            }
+            Unwrap::RsaOaep { .. } => None,
+        }
+    }
+
+    /// A number to the power of the private exponent, blinded (RFC 8017, section 5.1.2).
+    fn power(&self, octets: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let base = number(octets).try_resize(self.0.n().bits_precision())?;
+        let power = Zeroizing::new(rsa_decrypt_and_check(&self.0, Some(&mut SysRng), &base).ok()?);
+        Some(Zeroizing::new(sized(&power, self.0.size())))
     }
 }
 
@@ -69,20 +74,30 @@ pub(super) fn verify_rsa(
     digest: &[u8],
     signature: &[u8],
 ) -> Result<(), Unverified> {
-    let key =
-        PublicKey::new_with_size_limits(number(n), number(e), MIN_BITS..=MAX_BITS).map_err(|_| Unverified::Key)?;
-    let check = |verified: rsa::Result<()>| verified.map_err(|_| Unverified::Signature);
+    let key = public(n, e).ok_or(Unverified::Key)?;
     match scheme {
-        Scheme::RsaPkcs1(hash) => check(pkcs1(hash).verify(&key, digest, signature)),
-        Scheme::RsaPss(hash) => match hash {
-            Hash::Sha1 => check(Pss::<Sha1>::new().verify(&key, digest, signature)),
-            Hash::Sha224 => check(Pss::<rsa::sha2::Sha224>::new().verify(&key, digest, signature)),
-            Hash::Sha256 => check(Pss::<rsa::sha2::Sha256>::new().verify(&key, digest, signature)),
-            Hash::Sha384 => check(Pss::<rsa::sha2::Sha384>::new().verify(&key, digest, signature)),
-            Hash::Sha512 => check(Pss::<rsa::sha2::Sha512>::new().verify(&key, digest, signature)),
-            _ => Err(Unverified::Algorithm),
-        },
+        Scheme::RsaPkcs1(hash) => pkcs1(hash).verify(&key, digest, signature).map_err(|_| Unverified::Signature),
+        Scheme::RsaPss { hash, mgf, salt } => {
+            let number = number(signature).try_resize(key.n().bits_precision());
+            let number = number.filter(|number| signature.len() == key.size() && *number < **key.n());
+            let encoded = rsa_encrypt(&key, &number.ok_or(Unverified::Signature)?).map_err(|_| Unverified::Key)?;
+            let right = pss_verify(hash, mgf, salt, digest, &sized(&encoded, key.size()), bits(n) - 1);
+            right.then_some(()).ok_or(Unverified::Signature)
+        }
         _ => Err(Unverified::Algorithm),
+    }
+}
+
+/// Encrypts a key to an RSA key of any size that a mail may have; `None` when the key is none, or too short for it.
+pub(super) fn encrypt_rsa(n: &[u8], e: &[u8], wrap: Unwrap, plain: &Secret) -> Option<Vec<u8>> {
+    let key = public(n, e)?;
+    match wrap {
+        Unwrap::RsaPkcs1 => key.encrypt(&mut SysRng, Pkcs1v15Encrypt, plain.expose()).ok(),
+        Unwrap::RsaOaep { hash, mgf } => {
+            let encoded = oaep_encode(hash, mgf, plain.expose(), key.size())?;
+            let base = Zeroizing::new(number(&encoded).try_resize(key.n().bits_precision())?);
+            Some(sized(&rsa_encrypt(&key, &base).ok()?, key.size()))
+        }
     }
 }
 
@@ -162,6 +177,16 @@ fn pkcs1(hash: Hash) -> Pkcs1v15Sign {
     Pkcs1v15Sign { hash_len: Some(length), prefix: prefix.into() }
 }
 
+fn public(n: &[u8], e: &[u8]) -> Option<PublicKey> {
+    PublicKey::new_with_size_limits(number(n), number(e), MIN_BITS..=MAX_BITS).ok()
+}
+
+/// The last `length` octets, before which there are only zeros.
+fn sized(number: &BoxedUint, length: usize) -> Vec<u8> {
+    let octets = Zeroizing::new(number.to_be_bytes().into_vec());
+    octets[octets.len() - length..].to_vec()
+}
+
 fn number(octets: &[u8]) -> BoxedUint {
     BoxedUint::from_be_slice_vartime(trimmed(octets))
 }
@@ -176,7 +201,7 @@ const MAX_BITS: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
-    use rsa::traits::{PrivateKeyParts, PublicKeyParts};
+    use rsa::traits::PrivateKeyParts;
 
     use super::*;
     use crate::crypto::{PublicKey as Public, SecretKey, SoftwareKey, verify};
@@ -235,7 +260,7 @@ mod tests {
         let public = Public::Rsa { n: &parts.n, e: &parts.e };
         let pkcs1 = Hash::ALL.map(|hash| (Scheme::RsaPkcs1(hash), hash));
         let pss = [Hash::Sha1, Hash::Sha224, Hash::Sha256, Hash::Sha384, Hash::Sha512];
-        let pss = pss.map(|hash| (Scheme::RsaPss(hash), hash));
+        let pss = pss.map(|hash| (Scheme::pss(hash), hash));
         for (scheme, hash) in pkcs1.into_iter().chain(pss) {
             let digest = hash.digest(b"text");
             let signature = key.sign(scheme, &digest).unwrap();

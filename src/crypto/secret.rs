@@ -152,16 +152,35 @@ pub enum Scheme {
     EdDsa,
     /// RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2).
     RsaPkcs1(Hash),
-    /// RSASSA-PSS with MGF1 of the same hash and a salt of its length (RFC 8017, section 8.1).
-    RsaPss(Hash),
+    /// RSASSA-PSS (RFC 8017, section 8.1).
+    RsaPss {
+        /// The hash that made the digest.
+        hash: Hash,
+        /// The hash of MGF1.
+        mgf: Hash,
+        /// The salt's length in octets.
+        salt: usize,
+    },
+}
+
+impl Scheme {
+    /// RSASSA-PSS as everyone makes it: MGF1 of the same hash, and a salt of its length.
+    pub fn pss(hash: Hash) -> Scheme {
+        Scheme::RsaPss { hash, mgf: hash, salt: hash.length() }
+    }
 }
 
 /// How a wrapped key is unwrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unwrap {
-    /// RSAES-OAEP with MGF1 of the same hash and an empty label (RFC 8017, section 7.1).
-    RsaOaep(Hash),
+    /// RSAES-OAEP with an empty label (RFC 8017, section 7.1).
+    RsaOaep {
+        /// The hash of the label.
+        hash: Hash,
+        /// The hash of MGF1.
+        mgf: Hash,
+    },
     /// RSAES-PKCS1-v1_5 (RFC 8017, section 7.2), with implicit rejection.
     RsaPkcs1,
 }

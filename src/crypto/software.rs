@@ -38,24 +38,23 @@ impl SoftwareKey {
     /// An ECDSA key on P-256, P-384 or P-521; `public` is the uncompressed point (X9.62, leading 4).
     pub fn ecdsa(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdsa(curve);
-        let signing = ecdsa_signing(curve).ok_or_else(|| algorithm.refuses("work: the curve is not served here"))?;
-        let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
-        let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, scalar.expose(), public)
-            .map_err(|_| unfit(algorithm))?;
-        Ok(SoftwareKey { algorithm, inner: Inner::Ecdsa(curve, pair) })
+        Ok(SoftwareKey { algorithm, inner: Inner::Ecdsa(curve, signing_key(algorithm, curve, scalar, public)?) })
     }
 
     /// An ECDH key on P-256, P-384 or P-521; `public` is the uncompressed point (X9.62, leading 4).
     pub fn ecdh(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdh(curve);
-        let agreeing = ecdh_agreeing(curve).ok_or_else(|| algorithm.refuses("work: the curve is not served here"))?;
-        let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
-        let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
-        let own = key.compute_public_key().map_err(|_| unfit(algorithm))?;
-        if own.as_ref() != public {
-            return Err(unfit(algorithm));
-        }
+        let (agreeing, key) = agreement_key(algorithm, curve, scalar, public)?;
         Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreeing, key) })
+    }
+
+    /// A key on P-256, P-384 or P-521 that signs and agrees, as a certificate's may (RFC 5480, section 2.1.1); `public`
+    /// is the uncompressed point (X9.62, leading 4). It calls itself an ECDSA key.
+    pub fn elliptic(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
+        let algorithm = KeyAlgorithm::Ecdsa(curve);
+        let signing = signing_key(algorithm, curve, scalar, public)?;
+        let (agreeing, key) = agreement_key(algorithm, curve, scalar, public)?;
+        Ok(SoftwareKey { algorithm, inner: Inner::Elliptic(curve, Box::new(signing), agreeing, key) })
     }
 
     /// An Ed25519 key from its seed and public key, 32 octets each (RFC 8032, section 5.1.5).
@@ -95,14 +94,13 @@ impl SecretKey for SoftwareKey {
 
     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>> {
         let answer = match (&self.inner, scheme) {
-            (Inner::Ecdsa(curve, pair), Scheme::Ecdsa(_)) => import(*curve, digest)
-                .and_then(|digest| pair.sign_digest(&digest).ok())
-                .map(|signature| signature.as_ref().to_vec()),
+            (Inner::Ecdsa(curve, pair), Scheme::Ecdsa(_)) => sign_ecdsa(*curve, pair, digest),
+            (Inner::Elliptic(curve, pair, ..), Scheme::Ecdsa(_)) => sign_ecdsa(*curve, pair, digest),
             (Inner::Ed25519(pair), Scheme::EdDsa) => {
                 pair.try_sign(digest).ok().map(|signature| signature.as_ref().to_vec())
             }
-            (Inner::Rsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => key.sign(scheme, digest)?,
-            (Inner::LegacyRsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => key.sign(scheme, digest),
+            (Inner::Rsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => key.sign(scheme, digest)?,
+            (Inner::LegacyRsa(key), Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => key.sign(scheme, digest),
             _ => return Err(self.algorithm.refuses(format_args!("sign with {scheme:?}").to_string().to_lowercase())),
         };
         answer.ok_or_else(|| self.algorithm.refuses(format_args!("sign a digest of {} octets", digest.len())))
@@ -121,7 +119,7 @@ impl SecretKey for SoftwareKey {
     fn agree(&self, peer: &[u8]) -> Result<Secret> {
         let answer = match &self.inner {
             // aws-lc refuses points off the curve and, for X25519, those that force the secret to zero.
-            Inner::Agreement(algorithm, key) => {
+            Inner::Agreement(algorithm, key) | Inner::Elliptic(_, _, algorithm, key) => {
                 let peer = agreement::UnparsedPublicKey::new(algorithm, peer);
                 agreement::agree(key, peer, (), |shared| Ok(Secret::new(shared.to_vec()))).ok()
             }
@@ -142,10 +140,38 @@ enum Inner {
     Agreement(&'static agreement::Algorithm, agreement::PrivateKey),
     Ecdsa(Curve, EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    Elliptic(Curve, Box<EcdsaKeyPair>, &'static agreement::Algorithm, agreement::PrivateKey),
     Elgamal(Box<Elgamal>),
     LegacyRsa(Box<LegacyRsa>),
     Rsa(Box<FastRsa>),
     X448(Secret),
+}
+
+fn signing_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public: &[u8]) -> Result<EcdsaKeyPair> {
+    let signing = ecdsa_signing(curve).ok_or_else(|| unserved(algorithm))?;
+    let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
+    EcdsaKeyPair::from_private_key_and_public_key(signing, scalar.expose(), public).map_err(|_| unfit(algorithm))
+}
+
+fn agreement_key(
+    algorithm: KeyAlgorithm,
+    curve: Curve,
+    scalar: &Secret,
+    public: &[u8],
+) -> Result<(&'static agreement::Algorithm, agreement::PrivateKey)> {
+    let agreeing = ecdh_agreeing(curve).ok_or_else(|| unserved(algorithm))?;
+    let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
+    let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
+    let own = key.compute_public_key().map_err(|_| unfit(algorithm))?;
+    if own.as_ref() != public {
+        return Err(unfit(algorithm));
+    }
+    Ok((agreeing, key))
+}
+
+fn sign_ecdsa(curve: Curve, pair: &EcdsaKeyPair, digest: &[u8]) -> Option<Vec<u8>> {
+    let signature = pair.sign_digest(&import(curve, digest)?).ok()?;
+    Some(signature.as_ref().to_vec())
 }
 
 /// A digest of any hash as the one that aws-lc wants on `curve`.
@@ -180,7 +206,7 @@ pub(super) fn trimmed(number: &[u8]) -> &[u8] {
 }
 
 /// A big-endian number of exactly `length` octets, if it fits.
-fn padded(number: &Secret, length: usize) -> Option<Secret> {
+pub(super) fn padded(number: &Secret, length: usize) -> Option<Secret> {
     let number = trimmed(number.expose());
     let mut octets = vec![0; length.checked_sub(number.len())?];
     octets.reserve_exact(number.len());
@@ -192,13 +218,17 @@ pub(super) fn unfit(algorithm: KeyAlgorithm) -> Error {
     Error::no_key(format!("{} key: its parts do not belong together", algorithm.name()))
 }
 
+pub(super) fn unserved(algorithm: KeyAlgorithm) -> Error {
+    algorithm.refuses("work: the curve is not served here")
+}
+
 fn x448(scalar: &Secret, peer: &[u8]) -> Option<Secret> {
     // `None` for a point of low order (RFC 7748, section 6.2).
     let shared = cx448::x448::x448(scalar.expose().try_into().ok()?, peer.try_into().ok()?)?;
     Some(Secret::new(shared.to_vec()))
 }
 
-fn ecdsa_signing(curve: Curve) -> Option<&'static EcdsaSigningAlgorithm> {
+pub(super) fn ecdsa_signing(curve: Curve) -> Option<&'static EcdsaSigningAlgorithm> {
     match curve {
         Curve::P256 => Some(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
         Curve::P384 => Some(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
@@ -207,7 +237,7 @@ fn ecdsa_signing(curve: Curve) -> Option<&'static EcdsaSigningAlgorithm> {
     }
 }
 
-fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorithm> {
+pub(super) fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorithm> {
     match curve {
         Curve::P256 => Some(&agreement::ECDH_P256),
         Curve::P384 => Some(&agreement::ECDH_P384),
@@ -258,6 +288,22 @@ mod tests {
                 let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
                 assert_eq!(refused, Err(Unverified::Signature), "{curve:?} {hash}");
             }
+        }
+    }
+
+    #[test]
+    fn one_scalar_signs_and_agrees() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let (scalar, point) = generate(curve);
+            let key = SoftwareKey::elliptic(curve, &scalar, &point).unwrap();
+            assert_eq!(key.algorithm(), KeyAlgorithm::Ecdsa(curve));
+            let (scheme, digest) = (Scheme::Ecdsa(Hash::Sha256), Hash::Sha256.digest(b"text"));
+            let signature = key.sign(scheme, &digest).unwrap();
+            assert_eq!(verify(PublicKey::Ecdsa { curve, point: &point }, scheme, &digest, &signature), Ok(()));
+            let (_, peer) = generate(curve);
+            let alone = SoftwareKey::ecdh(curve, &scalar, &point).unwrap();
+            assert_eq!(key.agree(&peer), alone.agree(&peer));
+            assert!(SoftwareKey::elliptic(curve, &scalar, &peer).is_err());
         }
     }
 

@@ -71,7 +71,7 @@ pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8
             let key = UnparsedPublicKey::new(&signature::ED25519, point).parse().map_err(|_| Unverified::Key)?;
             key.verify_sig(digest, signature).map_err(|_| Unverified::Signature)
         }
-        (PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(_) | Scheme::RsaPss(_)) => {
+        (PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => {
             let Some((parameters, algorithm)) = rsa(scheme, bits(n)) else {
                 return verify_rsa(n, e, scheme, digest, signature);
             };
@@ -95,23 +95,27 @@ fn ecdsa(curve: Curve) -> Option<&'static EcdsaVerificationAlgorithm> {
 
 /// What aws-lc takes.
 fn rsa(scheme: Scheme, bits: usize) -> Option<(&'static RsaParameters, &'static digest::Algorithm)> {
-    let parameters = match (scheme, bits) {
-        (Scheme::RsaPkcs1(Hash::Sha1), 1024..=8192) => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
-        (Scheme::RsaPkcs1(Hash::Sha256), 1024..=8192) => &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-        (Scheme::RsaPkcs1(Hash::Sha384), 2048..=8192) => &signature::RSA_PKCS1_2048_8192_SHA384,
-        (Scheme::RsaPkcs1(Hash::Sha512), 1024..=8192) => &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
-        (Scheme::RsaPss(Hash::Sha256), 2048..=8192) => &signature::RSA_PSS_2048_8192_SHA256,
-        (Scheme::RsaPss(Hash::Sha384), 2048..=8192) => &signature::RSA_PSS_2048_8192_SHA384,
-        (Scheme::RsaPss(Hash::Sha512), 2048..=8192) => &signature::RSA_PSS_2048_8192_SHA512,
-        _ => return None,
-    };
-    let algorithm = match scheme {
-        Scheme::RsaPkcs1(Hash::Sha1) => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        Scheme::RsaPkcs1(Hash::Sha256) | Scheme::RsaPss(Hash::Sha256) => &digest::SHA256,
-        Scheme::RsaPkcs1(Hash::Sha384) | Scheme::RsaPss(Hash::Sha384) => &digest::SHA384,
-        _ => &digest::SHA512,
-    };
-    Some((parameters, algorithm))
+    match (scheme, bits) {
+        (Scheme::RsaPkcs1(Hash::Sha1), 1024..=8192) => {
+            Some((&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA1_FOR_LEGACY_USE_ONLY))
+        }
+        (Scheme::RsaPkcs1(Hash::Sha256), 1024..=8192) => {
+            Some((&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, &digest::SHA256))
+        }
+        (Scheme::RsaPkcs1(Hash::Sha384), 2048..=8192) => {
+            Some((&signature::RSA_PKCS1_2048_8192_SHA384, &digest::SHA384))
+        }
+        (Scheme::RsaPkcs1(Hash::Sha512), 1024..=8192) => {
+            Some((&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, &digest::SHA512))
+        }
+        (Scheme::RsaPss { hash, .. }, 2048..=8192) if scheme == Scheme::pss(hash) => match hash {
+            Hash::Sha256 => Some((&signature::RSA_PSS_2048_8192_SHA256, &digest::SHA256)),
+            Hash::Sha384 => Some((&signature::RSA_PSS_2048_8192_SHA384, &digest::SHA384)),
+            Hash::Sha512 => Some((&signature::RSA_PSS_2048_8192_SHA512, &digest::SHA512)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +187,7 @@ mod tests {
         point[64] ^= 1;
         assert_eq!(check(&point, Curve::P256, ecdsa), Err(Unverified::Key));
         let even = PublicKey::Rsa { n: &[0x80; 256], e: &[1, 0, 1] };
-        let pss = Scheme::RsaPss(Hash::Sha1);
+        let pss = Scheme::pss(Hash::Sha1);
         assert_eq!(verify(even, pss, &Hash::Sha1.digest(b"a"), &[0; 256]), Err(Unverified::Key));
     }
 

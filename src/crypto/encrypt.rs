@@ -1,0 +1,124 @@
+//! What a sender does with a recipient's public key.
+
+use aws_lc_rs::{
+    agreement,
+    rsa::{OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey, PublicKeyComponents},
+};
+
+use super::{
+    KeyAlgorithm, Unwrap,
+    fast_rsa::oaep,
+    legacy::encrypt_rsa,
+    software::{bits, ecdh_agreeing, trimmed, unserved},
+};
+use crate::base::{Error, Result, Secret};
+
+/// Encrypts `plain`, a content key, to an RSA key; `n` and `e` are big-endian. The answer is a big-endian number of the
+/// modulus' length.
+///
+/// A key that is none, or too short for `plain`, is an error of kind `NoKey`.
+pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap, plain: &Secret) -> Result<Vec<u8>> {
+    let encrypted = match bits(n) {
+        2048..=8192 => fast(n, e, wrap, plain).or_else(|| encrypt_rsa(n, e, wrap, plain)),
+        _ => encrypt_rsa(n, e, wrap, plain),
+    };
+    let length = plain.expose().len();
+    encrypted.ok_or_else(|| KeyAlgorithm::Rsa(bits(n)).refuses(format_args!("take a key of {length} octets")))
+}
+
+/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH or ECDSA on P-256, P-384 or
+/// P-521, or X25519. Answers the public half and the secret, in the forms of [`SecretKey::agree`](super::SecretKey::agree).
+///
+/// Another algorithm, or a point that is not of its curve, is an error of kind `NoKey`.
+pub fn agree_ephemeral(algorithm: KeyAlgorithm, peer: &[u8]) -> Result<(Vec<u8>, Secret)> {
+    let agreeing = match algorithm {
+        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => ecdh_agreeing(curve),
+        KeyAlgorithm::X25519 => Some(&agreement::X25519),
+        _ => None,
+    };
+    let agreeing = agreeing.ok_or_else(|| unserved(algorithm))?;
+    let failed = |_| Error::unavailable(format!("{} key: generation failed", algorithm.name()));
+    let own = agreement::PrivateKey::generate(agreeing).map_err(failed)?;
+    let public = own.compute_public_key().map_err(failed)?.as_ref().to_vec();
+    let refused = algorithm.refuses("agree with a point that is not of its curve");
+    let peer = agreement::UnparsedPublicKey::new(agreeing, peer);
+    let secret = agreement::agree(&own, peer, refused, |shared| Ok(Secret::new(shared.to_vec())))?;
+    Ok((public, secret))
+}
+
+/// On aws-lc, which refuses some hashes.
+fn fast(n: &[u8], e: &[u8], wrap: Unwrap, plain: &Secret) -> Option<Vec<u8>> {
+    let components = PublicKeyComponents { n: trimmed(n), e: trimmed(e) };
+    let key: PublicEncryptingKey = components.try_into().ok()?;
+    let mut encrypted = vec![0; key.key_size_bytes()];
+    let length = match wrap {
+        Unwrap::RsaOaep { hash, mgf } => {
+            let key = OaepPublicEncryptingKey::new(key).ok()?;
+            key.encrypt(oaep(hash, mgf)?, plain.expose(), &mut encrypted, None).ok()?.len()
+        }
+        Unwrap::RsaPkcs1 => {
+            let key = Pkcs1PublicEncryptingKey::new(key).ok()?;
+            key.encrypt(plain.expose(), &mut encrypted).ok()?.len()
+        }
+    };
+    (length == encrypted.len()).then_some(encrypted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::Kind,
+        crypto::{Curve, Hash, RsaComponents, SecretKey, SoftwareKey, generate},
+    };
+
+    #[test]
+    fn what_is_encrypted_to_a_key_is_opened_by_it() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let key = SoftwareKey::rsa(&parts).unwrap();
+        let plain = Secret::new((0..32).collect());
+        let mut wraps = vec![Unwrap::RsaPkcs1];
+        for hash in Hash::ALL {
+            wraps.extend([Hash::Sha1, hash].map(|mgf| Unwrap::RsaOaep { hash, mgf }));
+        }
+        for wrap in wraps {
+            // By both crates.
+            let slow = encrypt_rsa(&parts.n, &parts.e, wrap, &plain).unwrap();
+            let fast = encrypt_to_rsa(&parts.n, &parts.e, wrap, &plain).unwrap();
+            for mut wrapped in [slow, fast] {
+                assert_eq!(wrapped.len(), 256);
+                assert_eq!(key.decrypt(wrap, &wrapped).as_ref(), Ok(&plain), "{wrap:?}");
+                wrapped[100] ^= 1;
+                assert_ne!(key.decrypt(wrap, &wrapped).ok().as_ref(), Some(&plain), "{wrap:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let error = encrypt_to_rsa(&[0xff; 64], &[3], Unwrap::RsaPkcs1, &Secret::new(vec![1; 54])).unwrap_err();
+        assert_eq!(error.to_string(), "rsa512 key: cannot take a key of 54 octets");
+        let error = encrypt_to_rsa(&[0xfe; 64], &[3], Unwrap::RsaPkcs1, &Secret::new(vec![1; 5])).unwrap_err();
+        assert_eq!(error.kind(), Kind::NoKey);
+        let error = agree_ephemeral(KeyAlgorithm::Ecdh(Curve::P256), &[4; 65]).unwrap_err();
+        assert_eq!(error.to_string(), "p256 key: cannot agree with a point that is not of its curve");
+        let error = agree_ephemeral(KeyAlgorithm::X25519, &[0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
+        let error = agree_ephemeral(KeyAlgorithm::Ed25519, &[0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "ed25519 key: cannot work: the curve is not served here");
+    }
+
+    #[test]
+    fn the_recipient_finds_the_same_secret() {
+        let ecdh = [Curve::P256, Curve::P384, Curve::P521].map(KeyAlgorithm::Ecdh);
+        for algorithm in ecdh.into_iter().chain([KeyAlgorithm::X25519]) {
+            let (scalar, point) = generate(algorithm).unwrap();
+            let key = match algorithm {
+                KeyAlgorithm::Ecdh(curve) => SoftwareKey::ecdh(curve, &scalar, &point).unwrap(),
+                _ => SoftwareKey::x25519(&scalar).unwrap(),
+            };
+            let (public, shared) = agree_ephemeral(algorithm, &point).unwrap();
+            assert_eq!(key.agree(&public), Ok(shared), "{algorithm:?}");
+        }
+    }
+}

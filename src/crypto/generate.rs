@@ -1,0 +1,109 @@
+//! New keys on curves, and the public halves of those that came without.
+
+use aws_lc_rs::{
+    agreement::{self, PrivateKey},
+    encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin},
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+
+use super::{
+    KeyAlgorithm,
+    software::{ecdh_agreeing, padded, unfit, unserved},
+};
+use crate::base::{Error, Result, Secret};
+
+/// A new key on P-256, P-384, P-521, Curve25519 or its Edwards form: the private half, a big-endian scalar of the curve's
+/// length or the octets of RFC 7748 or RFC 8032, and the public half as [`public_of`] answers it.
+///
+/// RSA keys are made by [`RsaComponents::generate`](super::RsaComponents::generate); another algorithm is an error of
+/// kind `NoKey`.
+pub fn generate(algorithm: KeyAlgorithm) -> Result<(Secret, Vec<u8>)> {
+    let failed = |_| Error::unavailable(format!("{} key: generation failed", algorithm.name()));
+    let secret = match algorithm {
+        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => {
+            let agreeing = ecdh_agreeing(curve).ok_or_else(|| unserved(algorithm))?;
+            let key = PrivateKey::generate(agreeing).map_err(failed)?;
+            let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().map_err(failed)?;
+            Secret::new(scalar.as_ref().to_vec())
+        }
+        KeyAlgorithm::Ed25519 => {
+            let pair = Ed25519KeyPair::generate().map_err(failed)?;
+            Secret::new(pair.seed().map_err(failed)?.as_be_bytes().map_err(failed)?.as_ref().to_vec())
+        }
+        KeyAlgorithm::X25519 => {
+            let key = PrivateKey::generate(&agreement::X25519).map_err(failed)?;
+            let scalar: Curve25519SeedBin<'_> = key.as_be_bytes().map_err(failed)?;
+            Secret::new(scalar.as_ref().to_vec())
+        }
+        _ => return Err(unserved(algorithm)),
+    };
+    let public = public_of(algorithm, &secret)?;
+    Ok((secret, public))
+}
+
+/// The public half of a private one: an uncompressed point (X9.62, leading 4), or 32 octets of RFC 7748 or RFC 8032.
+///
+/// What is no private key of this algorithm is an error of kind `NoKey`, and so is an algorithm other than those of
+/// [`generate`].
+pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
+    let agreed = |agreeing, scalar: &[u8]| -> Option<Vec<u8>> {
+        let key = PrivateKey::from_private_key(agreeing, scalar).ok()?;
+        Some(key.compute_public_key().ok()?.as_ref().to_vec())
+    };
+    let public = match algorithm {
+        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => {
+            let agreeing = ecdh_agreeing(curve).ok_or_else(|| unserved(algorithm))?;
+            padded(secret, curve.length()).and_then(|scalar| agreed(agreeing, scalar.expose()))
+        }
+        KeyAlgorithm::Ed25519 => {
+            let pair = Ed25519KeyPair::from_seed_unchecked(secret.expose()).ok();
+            pair.map(|pair| pair.public_key().as_ref().to_vec())
+        }
+        KeyAlgorithm::X25519 => agreed(&agreement::X25519, secret.expose()),
+        _ => return Err(unserved(algorithm)),
+    };
+    public.ok_or_else(|| unfit(algorithm))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Curve, SoftwareKey};
+
+    #[test]
+    fn what_is_generated_makes_a_key() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let (scalar, public) = generate(KeyAlgorithm::Ecdsa(curve)).unwrap();
+            assert_eq!((scalar.expose().len(), public.len()), (curve.length(), 2 * curve.length() + 1));
+            SoftwareKey::elliptic(curve, &scalar, &public).unwrap();
+        }
+        let (seed, public) = generate(KeyAlgorithm::Ed25519).unwrap();
+        SoftwareKey::ed25519(&seed, &public).unwrap();
+        let (scalar, public) = generate(KeyAlgorithm::X25519).unwrap();
+        assert_eq!((scalar.expose().len(), public.len()), (32, 32));
+    }
+
+    /// RFC 7748, section 6.1; RFC 8032, section 7.1, test 1.
+    #[test]
+    fn published_halves_belong_together() {
+        let unhex = |hex: &str| -> Vec<u8> {
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        };
+        let alice = Secret::new(unhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"));
+        let public = unhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+        assert_eq!(public_of(KeyAlgorithm::X25519, &alice), Ok(public));
+        let seed = Secret::new(unhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"));
+        let public = unhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        assert_eq!(public_of(KeyAlgorithm::Ed25519, &seed), Ok(public));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let error = public_of(KeyAlgorithm::Ecdsa(Curve::P256), &Secret::new(vec![0; 32])).unwrap_err();
+        assert_eq!(error.to_string(), "p256 key: its parts do not belong together");
+        let error = public_of(KeyAlgorithm::Ed25519, &Secret::new(vec![1; 31])).unwrap_err();
+        assert_eq!(error.to_string(), "ed25519 key: its parts do not belong together");
+        let error = generate(KeyAlgorithm::X448).unwrap_err();
+        assert_eq!(error.to_string(), "x448 key: cannot work: the curve is not served here");
+    }
+}
