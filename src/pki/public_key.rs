@@ -320,8 +320,9 @@ impl SignatureAlgorithm {
             (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
-            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) && pss.hash == pss.mgf1 => {
-                verify(crypto, Scheme::RsaPss(pss.hash), digest, signature)
+            (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) => {
+                let scheme = Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt: pss.salt as usize };
+                verify(crypto, scheme, digest, signature)
             }
             _ => Err(Unverified::Algorithm),
         }
