@@ -240,7 +240,7 @@ pub(crate) enum Form {
 /// Digests.
 #[derive(Args, Debug)]
 pub(crate) struct Digest {
-    /// md5, sha1, ripemd160, sha224, sha256, sha384, sha512, sha3-256, sha3-384, sha3-512
+    /// md2, md5, sha1, ripemd160, sha224, sha256, sha384, sha512, sha3-256, sha3-384, sha3-512
     #[arg(short, long, value_name = "NAME")]
     pub(crate) algorithm: String,
     /// Of the canonical form instead of the file as it is

@@ -12,6 +12,8 @@ use crate::base::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Hash {
+    /// RFC 1319.
+    Md2,
     /// RFC 1321.
     Md5,
     /// ISO/IEC 10118-3.
@@ -36,7 +38,8 @@ pub enum Hash {
 
 impl Hash {
     /// Every hash function, in the order of their names.
-    pub const ALL: [Hash; 10] = [
+    pub const ALL: [Hash; 11] = [
+        Hash::Md2,
         Hash::Md5,
         Hash::Ripemd160,
         Hash::Sha1,
@@ -52,6 +55,7 @@ impl Hash {
     /// `sha256`, `sha3-256`, `md5`, `ripemd160`: as on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
+            Hash::Md2 => "md2",
             Hash::Md5 => "md5",
             Hash::Ripemd160 => "ripemd160",
             Hash::Sha1 => "sha1",
@@ -79,7 +83,7 @@ impl Hash {
     /// The digest's length in octets.
     pub fn length(self) -> usize {
         match self {
-            Hash::Md5 => 16,
+            Hash::Md2 | Hash::Md5 => 16,
             Hash::Ripemd160 | Hash::Sha1 => 20,
             Hash::Sha224 => 28,
             Hash::Sha256 | Hash::Sha3_256 => 32,
@@ -91,6 +95,7 @@ impl Hash {
     /// How many octets it takes at a time (for HMAC and the like).
     pub(super) fn block_length(self) -> usize {
         match self {
+            Hash::Md2 => 16,
             Hash::Sha384 | Hash::Sha512 => 128,
             Hash::Sha3_256 => 136,
             Hash::Sha3_384 => 104,
@@ -114,6 +119,7 @@ impl Hash {
     /// A running digest.
     pub fn digester(self) -> Digester {
         let state = match self {
+            Hash::Md2 => State::Md2(md2::Md2::new()),
             Hash::Md5 => State::Md5(md5::Md5::new()),
             Hash::Ripemd160 => State::Ripemd160(ripemd::Ripemd160::new()),
             Hash::Sha1 => State::fast(&fast::SHA1_FOR_LEGACY_USE_ONLY),
@@ -152,6 +158,7 @@ impl Digester {
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.state {
             State::Fast(state) => state.update(data),
+            State::Md2(state) => state.update(data),
             State::Md5(state) => state.update(data),
             State::Ripemd160(state) => state.update(data),
         }
@@ -161,6 +168,7 @@ impl Digester {
     pub fn finish(self) -> Vec<u8> {
         match self.state {
             State::Fast(state) => state.finish().as_ref().to_vec(),
+            State::Md2(state) => state.finalize().to_vec(),
             State::Md5(state) => state.finalize().to_vec(),
             State::Ripemd160(state) => state.finalize().to_vec(),
         }
@@ -189,6 +197,7 @@ impl io::Write for Digester {
 #[derive(Clone)]
 enum State {
     Fast(fast::Context),
+    Md2(md2::Md2),
     Md5(md5::Md5),
     Ripemd160(ripemd::Ripemd160),
 }
@@ -209,8 +218,9 @@ mod tests {
         octets.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
-    /// RFC 1321 A.5; Dobbertin, Bosselaers, Preneel 1996; FIPS 180-4 and FIPS 202 examples by NIST.
-    const ABC: [(Hash, &str); 10] = [
+    /// RFC 1319 A.5; RFC 1321 A.5; Dobbertin, Bosselaers, Preneel 1996; FIPS 180-4 and FIPS 202 examples by NIST.
+    const ABC: [(Hash, &str); 11] = [
+        (Hash::Md2, "da853b0d3f88d99b30283a69e6ded6bb"),
         (Hash::Md5, "900150983cd24fb0d6963f7d28e17f72"),
         (Hash::Ripemd160, "8eb208f7e05d987a9b044a8e98c6b087f15a0bfc"),
         (Hash::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),

@@ -159,11 +159,11 @@ impl Key {
     fn read(kind: Element<'_>, parameters: Option<Element<'_>>, bits: Element<'_>) -> Result<Key> {
         let octets = bits.octets_of_bits()?;
         let mut reader = Reader::new(octets, "public key");
-        if kind.is(&RSA) || kind.is(&RSA_PSS) || kind.is(&RSA_OAEP) {
+        if kind.is(&RSA) || kind.is(&RSA_1988) || kind.is(&RSA_PSS) || kind.is(&RSA_OAEP) {
             let mut numbers = reader.sequence()?;
             let (n, e) = (numbers.expect(INTEGER)?.unsigned()?.to_vec(), numbers.expect(INTEGER)?.unsigned()?.to_vec());
             let only = match parameters {
-                _ if kind.is(&RSA) => RsaUse::Any,
+                _ if kind.is(&RSA) || kind.is(&RSA_1988) => RsaUse::Any,
                 _ if kind.is(&RSA_OAEP) => RsaUse::Oaep,
                 parameters => RsaUse::Pss(parameters.map(Pss::read).transpose()?),
             };
@@ -375,6 +375,8 @@ const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 
+/// RFC 1423, section 4.1.1: that of X.509 (1988), whose parameter is the size in bits.
+const RSA_1988: ObjectIdentifier = oid("2.5.8.1.1");
 const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 const RSA_OAEP: ObjectIdentifier = oid("1.2.840.113549.1.1.7");
 const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
@@ -398,7 +400,8 @@ const CURVES: [(ObjectIdentifier, Curve); 6] = [
 ];
 
 /// RFC 3279, section 2.1; RFC 4055, section 2.1; RFC 8702, section 2; Teletrust for RIPEMD-160.
-const HASHES: [(ObjectIdentifier, Hash); 10] = [
+const HASHES: [(ObjectIdentifier, Hash); 11] = [
+    (oid("1.2.840.113549.2.2"), Hash::Md2),
     (oid("1.2.840.113549.2.5"), Hash::Md5),
     (oid("1.3.36.3.2.1"), Hash::Ripemd160),
     (oid("1.3.14.3.2.26"), Hash::Sha1),
@@ -412,7 +415,8 @@ const HASHES: [(ObjectIdentifier, Hash); 10] = [
 ];
 
 /// RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702; NIST's for SHA-3; OIW's for SHA-1.
-const SIGNATURES: [(ObjectIdentifier, Kind); 29] = [
+const SIGNATURES: [(ObjectIdentifier, Kind); 30] = [
+    (oid("1.2.840.113549.1.1.2"), Kind::RsaPkcs1(Hash::Md2)),
     (oid("1.2.840.113549.1.1.4"), Kind::RsaPkcs1(Hash::Md5)),
     (oid("1.2.840.113549.1.1.5"), Kind::RsaPkcs1(Hash::Sha1)),
     (oid("1.3.14.3.2.29"), Kind::RsaPkcs1(Hash::Sha1)),
