@@ -6,6 +6,8 @@
 use std::{hint::black_box, time::Duration};
 
 use aws_lc_rs::{
+    aead::{self, LessSafeKey, Nonce, UnboundKey},
+    cipher::{AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey},
     digest,
     encoding::{AsBigEndian, AsDer},
     rand::SystemRandom,
@@ -13,12 +15,15 @@ use aws_lc_rs::{
         KeyPair, KeySize, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey,
         PublicEncryptingKey, PublicKeyComponents,
     },
-    signature::{self, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
+    signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use postseal::{
     base::Secret,
-    crypto::{Hash, PublicKey, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, verify},
+    crypto::{
+        Aead, Cipher, Curve, Hash, KeyAlgorithm, PublicKey, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap,
+        cbc_decrypt, cbc_encrypt, generate, verify,
+    },
 };
 use sequoia_openpgp::types::HashAlgorithm;
 
@@ -92,6 +97,87 @@ fn ed25519(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn ecdsa(criterion: &mut Criterion) {
+    let (scheme, digest) = (Scheme::Ecdsa(Hash::Sha256), Hash::Sha256.digest(b"text"));
+    let mut group = criterion.benchmark_group("p256");
+    let bare = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let imported = digest::digest(&digest::SHA256, b"text");
+    group.bench_function("sign/aws-lc", |bencher| bencher.iter(|| bare.sign_digest(&imported).unwrap()));
+    let signature = bare.sign_digest(&imported).unwrap();
+    let public = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, bare.public_key().as_ref());
+    group.bench_function("verify/aws-lc", |bencher| {
+        bencher.iter(|| public.verify_digest(&imported, signature.as_ref()).unwrap());
+    });
+
+    let (scalar, point) = generate(KeyAlgorithm::Ecdsa(Curve::P256)).unwrap();
+    let ours = SoftwareKey::elliptic(Curve::P256, &scalar, &point).unwrap();
+    group.bench_function("load/ours", |bencher| {
+        bencher.iter(|| SoftwareKey::elliptic(Curve::P256, &scalar, &point).unwrap());
+    });
+    group.bench_function("sign/ours", |bencher| bencher.iter(|| ours.sign(scheme, &digest).unwrap()));
+    let signature = ours.sign(scheme, &digest).unwrap();
+    let public = PublicKey::Ecdsa { curve: Curve::P256, point: &point };
+    group.bench_function("verify/ours", |bencher| {
+        bencher.iter(|| verify(public, scheme, &digest, &signature).unwrap());
+    });
+    group.finish();
+}
+
+/// In place, as messages are: each turn works on what the one before left.
+fn ciphers(criterion: &mut Criterion) {
+    let length = 1024 * 1024;
+    let (key, iv, size) = (Secret::new(vec![7; 32]), [9; 16], "1 MiB");
+    let bare = || UnboundCipherKey::new(&AES_256, key.expose()).unwrap();
+
+    let mut group = criterion.benchmark_group("aes256-cbc");
+    group.throughput(Throughput::Bytes(length as u64));
+    let mut data = vec![0; length];
+    let encrypting = EncryptingKey::cbc(bare()).unwrap();
+    group.bench_function(BenchmarkId::new("encrypt/aws-lc", size), |bencher| {
+        bencher.iter(|| {
+            let context = EncryptionContext::Iv128((&iv).into());
+            encrypting.less_safe_encrypt(black_box(&mut data), context).unwrap()
+        });
+    });
+    let decrypting = DecryptingKey::cbc(bare()).unwrap();
+    group.bench_function(BenchmarkId::new("decrypt/aws-lc", size), |bencher| {
+        bencher
+            .iter(|| decrypting.decrypt(black_box(&mut data), DecryptionContext::Iv128((&iv).into())).unwrap().len());
+    });
+    let mut whole = vec![0; length];
+    group.bench_function(BenchmarkId::new("encrypt and decrypt/ours", size), |bencher| {
+        bencher.iter(|| {
+            cbc_encrypt(Cipher::Aes256, &key, &iv, black_box(&mut whole)).unwrap();
+            cbc_decrypt(Cipher::Aes256, &key, &iv, black_box(&mut whole)).unwrap();
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("aes256-gcm");
+    group.throughput(Throughput::Bytes(length as u64));
+    let bare = LessSafeKey::new(UnboundKey::new(&aead::AES_256_GCM, key.expose()).unwrap());
+    let nonce = || Nonce::assume_unique_for_key([5; 12]);
+    group.bench_function(BenchmarkId::new("seal/aws-lc", size), |bencher| {
+        bencher.iter(|| bare.seal_in_place_separate_tag(nonce(), aead::Aad::empty(), black_box(&mut data)).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("seal/ours", size), |bencher| {
+        bencher.iter(|| Aead::Aes256Gcm.seal(&key, [5; 12], b"", black_box(&mut data)).unwrap());
+    });
+    // Whole tags are aws-lc's work, short ones are not.
+    for tag_length in [16, 12] {
+        group.bench_function(
+            BenchmarkId::new(format!("seal and open, {tag_length} octets of tag/ours"), size),
+            |bencher| {
+                bencher.iter(|| {
+                    let tag = Aead::Aes256Gcm.seal(&key, [5; 12], b"", black_box(&mut whole)).unwrap();
+                    Aead::Aes256Gcm.open(&key, &[5; 12], b"", black_box(&mut whole), &tag[..tag_length]).unwrap();
+                });
+            },
+        );
+    }
+    group.finish();
+}
+
 fn hashes(criterion: &mut Criterion) {
     let mut data = vec![0; 1024 * 1024];
     aws_lc_rs::rand::SecureRandom::fill(&SystemRandom::new(), &mut data).unwrap();
@@ -122,6 +208,6 @@ fn hashes(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500)).sample_size(30);
-    targets = rsa, ed25519, hashes
+    targets = rsa, ed25519, ecdsa, ciphers, hashes
 }
 criterion_main!(benches);

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["base", "crypto", "mail", "keys", "verdict", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
     // The simple face of the library: four functions over the engine.
-    ("face", &["base", "crypto", "mail", "keys", "protocol", "engine"]),
+    ("face", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine"]),
     ("config", EVERYTHING),
     ("cli", EVERYTHING),
 ];

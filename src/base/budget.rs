@@ -25,10 +25,22 @@ pub struct Limits {
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
+    /// Iterations of key derivations from passphrases: of one in a key file, of all that are tried in a message. Source: DESIGN 8; ten times what OWASP asks for PBKDF2 and 5,000 times what `openssl
+    /// pkcs12` writes.
+    pub kdf_iterations: u32,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
     pub asn1_depth: usize,
     /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
     pub asn1_elements: usize,
+    /// Certificates that come with one layer. Source: DESIGN 8; four signers with paths of four make 16.
+    pub certificates: usize,
+    /// Certificates of one path. Source: DESIGN 8; the longest of PKITS has eight, and RFC 4158, section 2.4 expects fewer.
+    pub path_length: usize,
+    /// Signatures of certificates, CRLs and OCSP responses verified for one message. Source: DESIGN 8; 20 times webpki's 100 for one
+    /// path, for 20 signers.
+    pub path_signatures: usize,
+    /// Names compared with name constraints. Source: the 250,000 of webpki and of Go's crypto/x509.
+    pub name_comparisons: usize,
 }
 
 impl Default for Limits {
@@ -44,8 +56,13 @@ impl Default for Limits {
             signatures: 32,
             session_keys: 1_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
+            kdf_iterations: 10_000_000,
             asn1_depth: 64,
             asn1_elements: 250_000,
+            certificates: 64,
+            path_length: 64,
+            path_signatures: 2_000,
+            name_comparisons: 250_000,
         }
     }
 }
@@ -56,12 +73,22 @@ pub struct Budget {
     limits: Limits,
     parts: usize,
     layers: usize,
+    iterations: u32,
+    path_signatures: usize,
+    name_comparisons: usize,
 }
 
 impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
-        Budget { parts: limits.parts, layers: limits.layers, limits }
+        Budget {
+            iterations: limits.kdf_iterations,
+            parts: limits.parts,
+            layers: limits.layers,
+            path_signatures: limits.path_signatures,
+            name_comparisons: limits.name_comparisons,
+            limits,
+        }
     }
 
     /// The bounds it started from.
@@ -77,6 +104,14 @@ impl Budget {
     /// One more cryptographic layer.
     pub fn layer(&mut self) -> Result<()> {
         spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
+    }
+
+    /// So many more iterations of a key derivation.
+    pub fn iterations(&mut self, count: u32) -> Result<()> {
+        let limit = self.limits.kdf_iterations;
+        let over = || Error::malformed("password", format!("more than {limit} iterations of its key derivation"));
+        self.iterations = self.iterations.checked_sub(count).ok_or_else(over)?;
+        Ok(())
     }
 
     /// Refuses a nesting deeper than the limit; `depth` counts from 1.
@@ -112,6 +147,11 @@ impl Budget {
         within(count, self.limits.session_keys, "layer", "encrypted session keys")
     }
 
+    /// Refuses more certificates in one layer than the limit.
+    pub fn certificates(&self, count: usize) -> Result<()> {
+        within(count, self.limits.certificates, "layer", "certificates")
+    }
+
     /// Refuses ASN.1 that nests deeper than the limit; `depth` counts from 1.
     pub fn asn1_depth(&self, depth: usize) -> Result<()> {
         within(depth, self.limits.asn1_depth, "asn.1", "elements within one another")
@@ -120,6 +160,18 @@ impl Budget {
     /// Refuses a structure of more ASN.1 elements than the limit.
     pub fn asn1_elements(&self, count: usize) -> Result<()> {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
+    }
+
+    /// One more signature verified to find a certification path.
+    pub fn path_signature(&mut self) -> Result<()> {
+        spend(&mut self.path_signatures, "certification path", "signatures to verify", self.limits.path_signatures)
+    }
+
+    /// One more comparison of a name of so many octets with a name constraint; a long name counts for several.
+    pub fn name_comparison(&mut self, octets: usize) -> Result<()> {
+        let limit = self.limits.name_comparisons;
+        self.name_comparisons = self.name_comparisons.saturating_sub(octets / 256);
+        spend(&mut self.name_comparisons, "certification path", "comparisons with name constraints", limit)
     }
 }
 

@@ -32,6 +32,15 @@ pub(crate) struct Common {
     /// Certificates, keyrings and secret keys for this run, in any format that postseal reads; each vouches for its user IDs
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys: Vec<PathBuf>,
+    /// Where certificate paths end, instead of the configured trust anchors; any certificate may be one (PEM or DER)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// CRLs and OCSP responses (PEM or DER)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) crls: Vec<PathBuf>,
+    /// How much must be known about whether certificates are revoked
+    #[arg(long, global = true, value_enum, default_value = "soft")]
+    pub(crate) revocation: Revocation,
     /// Where keys are kept [default: $POSTSEAL_HOME, or postseal in the data directory]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) home: Option<PathBuf>,
@@ -71,6 +80,8 @@ pub(crate) enum Verb {
     Digest(Digest),
     /// Generate, import, export, list, trust and remove keys
     Key(super::cmd::key::Key),
+    /// Judge certificates
+    Cert(super::cmd::cert::Cert),
     /// Write a completion script for a shell
     Completions {
         /// Which shell
@@ -84,11 +95,33 @@ pub(crate) enum Verb {
     },
 }
 
+/// How much must be known about whether certificates are revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Revocation {
+    /// Nothing: CRLs and OCSP responses are not looked at
+    Off,
+    /// What is known to be revoked is refused
+    Soft,
+    /// Every certificate of a path must be known not to be revoked
+    Hard,
+}
+
 /// Which protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// OpenPGP: PGP/MIME, or inline with --inline
     Pgp,
+    /// S/MIME
+    Smime,
+}
+
+/// How RSA keys sign and wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Padding {
+    /// PKCS#1 v1.5: every reader knows it
+    Pkcs1,
+    /// PSS and OAEP
+    PssOaep,
 }
 
 /// Options of both sealing verbs.
@@ -106,9 +139,15 @@ pub(crate) struct Shaping {
     /// As text in the body instead of MIME parts: for readers that know no PGP/MIME
     #[arg(long)]
     pub(crate) inline: bool,
+    /// Signed so that nothing can be read without software: one block with --inline, one part with -f smime
+    #[arg(long)]
+    pub(crate) opaque: bool,
     /// Protect the header too (RFC 9788)
     #[arg(long)]
     pub(crate) protect_headers: bool,
+    /// How RSA keys sign and wrap, with -f smime
+    #[arg(long, value_enum, default_value = "pkcs1")]
+    pub(crate) padding: Padding,
     /// The digest of the signature [default: by key]
     #[arg(long, value_name = "NAME")]
     pub(crate) digest: Option<String>,
@@ -135,9 +174,6 @@ pub(crate) struct Files {
 pub(crate) struct Sign {
     #[command(flatten)]
     pub(crate) shaping: Shaping,
-    /// One armoured block that shows nothing without software (with --inline)
-    #[arg(long)]
-    pub(crate) opaque: bool,
 }
 
 /// Encrypt a message. A body that is already encrypted is passed on as it is.
@@ -156,8 +192,14 @@ pub(crate) struct Encrypt {
     #[arg(long)]
     pub(crate) sign: bool,
     /// A signed message within an encrypted one (RFC 3156, section 6.1), instead of both in one
-    #[arg(long, requires = "sign", conflicts_with = "inline")]
+    #[arg(long, requires = "sign", conflicts_with_all = ["inline", "opaque"])]
     pub(crate) nested: bool,
+    /// Signed, encrypted, and signed again (RFC 2634), with -f smime
+    #[arg(long, requires = "sign", conflicts_with_all = ["inline", "nested", "opaque"])]
+    pub(crate) triple: bool,
+    /// Authenticate what is encrypted even where no recipient announced that he reads that, with -f smime
+    #[arg(long)]
+    pub(crate) aead: bool,
     /// The cipher [default: what all recipients prefer]
     #[arg(long, value_name = "NAME")]
     pub(crate) cipher: Option<String>,
@@ -240,7 +282,7 @@ pub(crate) enum Form {
 /// Digests.
 #[derive(Args, Debug)]
 pub(crate) struct Digest {
-    /// md2, md5, sha1, ripemd160, sha224, sha256, sha384, sha512, sha3-256, sha3-384, sha3-512
+    /// md5, sha1, ripemd160, sha224, sha256, sha384, sha512, sha3-256, sha3-384, sha3-512
     #[arg(short, long, value_name = "NAME")]
     pub(crate) algorithm: String,
     /// Of the canonical form instead of the file as it is

@@ -12,14 +12,17 @@ use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     crypto::Legacy,
     engine::{Engine, OpenedParts, Opening},
-    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName},
+    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
-    protocol::{Context, Seal, Sealed},
+    protocol::{Context, Seal, Sealed, smime::statements},
     store::{self, Home},
 };
 
-use super::{args::Common, input, show};
+use super::{
+    args::{self, Common},
+    input, show,
+};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -122,33 +125,71 @@ impl Session {
         Ok(self.given.get_or_init(|| lines).clone())
     }
 
-    fn keys(&self) -> Result<&Chain> {
+    /// The keys of this run, with the anchors and statements about revocation that its options name.
+    pub(crate) fn keys(&self) -> Result<&Chain> {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
         let passphrases = self.passphrases()?;
-        let mut files = Vec::new();
-        for name in &self.common.keys {
-            files.push((name.display().to_string(), input::octets(Some(name), &self.budget())?));
-        }
-        let files: Vec<(&str, &[u8])> =
-            files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
-        let loaded = store::load(&files, &passphrases, &self.limits)?;
-        loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
-        let mut given = loaded.keys;
+        let mut given = self.load(&self.common.keys)?;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
+        for name in &self.common.crls {
+            let octets = input::octets(Some(name), &self.budget())?;
+            statements::read(&octets, &name.display().to_string())?
+                .into_iter()
+                .for_each(|der| given.add_revocation(der));
+        }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;
         if home.exists() {
             sources.push(Arc::new(Home::open(&home, passphrases, &self.limits)?));
         }
-        Ok(self.keys.get_or_init(|| Chain::new(sources, store::merge)))
+        let mut keys = Chain::new(sources, store::merge);
+        if !self.common.anchors.is_empty() {
+            keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
+        }
+        Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// The certificates in files, in order.
+    pub(crate) fn certificates(&self, files: &[PathBuf]) -> Result<Vec<Arc<Record>>> {
+        self.load(files)?.find(ProtocolName::Smime, &Want::All)
+    }
+
+    /// Whether weak and broken algorithms count.
+    pub(crate) fn legacy(&self) -> Legacy {
+        if self.common.legacy { Legacy::Admit } else { Legacy::Refuse }
+    }
+
+    /// How much must be known about revocation.
+    pub(crate) fn revocation(&self) -> Revocation {
+        match self.common.revocation {
+            args::Revocation::Hard => Revocation::Hard,
+            args::Revocation::Off => Revocation::Off,
+            args::Revocation::Soft => Revocation::Soft,
+        }
+    }
+
+    fn load(&self, names: &[PathBuf]) -> Result<Memory> {
+        let mut files = Vec::new();
+        for name in names {
+            files.push((name.display().to_string(), input::octets(Some(name), &self.budget())?));
+        }
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
+        let loaded = store::load(&files, &self.passphrases()?, &self.limits)?;
+        loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
+        Ok(loaded.keys)
     }
 
     fn engine<'a>(&'a self, keys: &'a dyn Keys) -> Engine<'a> {
-        let legacy = if self.common.legacy { Legacy::Admit } else { Legacy::Refuse };
-        let context =
-            Context { keys, clock: self.clock(), random: &SystemRandom, legacy, revocation: Revocation::Soft };
+        let context = Context {
+            keys,
+            clock: self.clock(),
+            random: &SystemRandom,
+            legacy: self.legacy(),
+            revocation: self.revocation(),
+        };
         Engine::new(context, self.limits.clone())
     }
 

@@ -39,7 +39,7 @@ pub fn cbc_decrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) 
     if iv.len() != block {
         return Err(Error::malformed("encrypted content", format_args!("initialization vector not of {block} octets")));
     }
-    if data.is_empty() || data.len() % block != 0 {
+    if data.is_empty() || !data.len().is_multiple_of(block) {
         return Err(Error::malformed("encrypted content", "not a whole number of blocks"));
     }
     let decrypted = match keyed(cipher, key.expose(), Direction::Decrypt) {
@@ -250,6 +250,8 @@ where
 /// 1 to `block` octets, each of them their number.
 fn pad(data: &mut Vec<u8>, block: usize) {
     let count = block - data.len() % block;
+    // A large message must not double here.
+    data.reserve_exact(count);
     data.resize(data.len() + count, count as u8);
 }
 

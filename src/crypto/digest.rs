@@ -3,7 +3,8 @@
 use std::{fmt, io};
 
 use aws_lc_rs::digest as fast;
-use md5::Digest as _;
+use md5::{Digest as _, digest::DynDigest};
+use sha3::digest::{ExtendableOutput, Update, XofReader};
 
 use super::Strength;
 use crate::base::{Error, Result};
@@ -28,17 +29,27 @@ pub enum Hash {
     Sha384,
     /// FIPS 180-4.
     Sha512,
+    /// FIPS 180-4.
+    Sha512_224,
+    /// FIPS 180-4.
+    Sha512_256,
+    /// FIPS 202.
+    Sha3_224,
     /// FIPS 202.
     Sha3_256,
     /// FIPS 202.
     Sha3_384,
     /// FIPS 202.
     Sha3_512,
+    /// FIPS 202, with 32 octets of output (RFC 8702, section 3).
+    Shake128,
+    /// FIPS 202, with 64 octets of output (RFC 8702, section 3; RFC 8419, section 2.3).
+    Shake256,
 }
 
 impl Hash {
     /// Every hash function, in the order of their names.
-    pub const ALL: [Hash; 11] = [
+    pub const ALL: [Hash; 16] = [
         Hash::Md2,
         Hash::Md5,
         Hash::Ripemd160,
@@ -47,9 +58,14 @@ impl Hash {
         Hash::Sha256,
         Hash::Sha384,
         Hash::Sha512,
+        Hash::Sha512_224,
+        Hash::Sha512_256,
+        Hash::Sha3_224,
         Hash::Sha3_256,
         Hash::Sha3_384,
         Hash::Sha3_512,
+        Hash::Shake128,
+        Hash::Shake256,
     ];
 
     /// `sha256`, `sha3-256`, `md5`, `ripemd160`: as on the command line and in reports.
@@ -63,16 +79,22 @@ impl Hash {
             Hash::Sha256 => "sha256",
             Hash::Sha384 => "sha384",
             Hash::Sha512 => "sha512",
+            Hash::Sha512_224 => "sha512-224",
+            Hash::Sha512_256 => "sha512-256",
+            Hash::Sha3_224 => "sha3-224",
             Hash::Sha3_256 => "sha3-256",
             Hash::Sha3_384 => "sha3-384",
             Hash::Sha3_512 => "sha3-512",
+            Hash::Shake128 => "shake128",
+            Hash::Shake256 => "shake256",
         }
     }
 
-    /// Reads a name, in any case and with dashes anywhere or nowhere: `SHA-256`, `sha256`, `sha3_256`, `RIPEMD-160`.
+    /// Reads a name, in any case and with dashes anywhere or nowhere: `SHA-256`, `sha256`, `sha3_256`, `RIPEMD-160`,
+    /// `SHA-512/256`.
     /// Anything else is a usage error.
     pub fn parse(name: &str) -> Result<Hash> {
-        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
+        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_', '/'], "");
         let wanted = plain(name);
         Self::ALL.into_iter().find(|hash| plain(hash.name()) == wanted).ok_or_else(|| {
             let known: Vec<&str> = Self::ALL.iter().map(|hash| hash.name()).collect();
@@ -85,10 +107,10 @@ impl Hash {
         match self {
             Hash::Md2 | Hash::Md5 => 16,
             Hash::Ripemd160 | Hash::Sha1 => 20,
-            Hash::Sha224 => 28,
-            Hash::Sha256 | Hash::Sha3_256 => 32,
+            Hash::Sha224 | Hash::Sha512_224 | Hash::Sha3_224 => 28,
+            Hash::Sha256 | Hash::Sha512_256 | Hash::Sha3_256 | Hash::Shake128 => 32,
             Hash::Sha384 | Hash::Sha3_384 => 48,
-            Hash::Sha512 | Hash::Sha3_512 => 64,
+            Hash::Sha512 | Hash::Sha3_512 | Hash::Shake256 => 64,
         }
     }
 
@@ -96,8 +118,10 @@ impl Hash {
     pub(super) fn block_length(self) -> usize {
         match self {
             Hash::Md2 => 16,
-            Hash::Sha384 | Hash::Sha512 => 128,
-            Hash::Sha3_256 => 136,
+            Hash::Sha384 | Hash::Sha512 | Hash::Sha512_224 | Hash::Sha512_256 => 128,
+            Hash::Sha3_224 => 144,
+            Hash::Sha3_256 | Hash::Shake256 => 136,
+            Hash::Shake128 => 168,
             Hash::Sha3_384 => 104,
             Hash::Sha3_512 => 72,
             _ => 64,
@@ -119,17 +143,22 @@ impl Hash {
     /// A running digest.
     pub fn digester(self) -> Digester {
         let state = match self {
-            Hash::Md2 => State::Md2(md2::Md2::new()),
-            Hash::Md5 => State::Md5(md5::Md5::new()),
-            Hash::Ripemd160 => State::Ripemd160(ripemd::Ripemd160::new()),
+            Hash::Md2 => State::slow(md2::Md2::new()),
+            Hash::Md5 => State::slow(md5::Md5::new()),
+            Hash::Ripemd160 => State::slow(ripemd::Ripemd160::new()),
             Hash::Sha1 => State::fast(&fast::SHA1_FOR_LEGACY_USE_ONLY),
             Hash::Sha224 => State::fast(&fast::SHA224),
             Hash::Sha256 => State::fast(&fast::SHA256),
             Hash::Sha384 => State::fast(&fast::SHA384),
             Hash::Sha512 => State::fast(&fast::SHA512),
+            Hash::Sha512_224 => State::slow(rsa::sha2::Sha512_224::new()),
+            Hash::Sha512_256 => State::fast(&fast::SHA512_256),
+            Hash::Sha3_224 => State::slow(sha3::Sha3_224::new()),
             Hash::Sha3_256 => State::fast(&fast::SHA3_256),
             Hash::Sha3_384 => State::fast(&fast::SHA3_384),
             Hash::Sha3_512 => State::fast(&fast::SHA3_512),
+            Hash::Shake128 => State::Shake128(sha3::Shake128::default()),
+            Hash::Shake256 => State::Shake256(sha3::Shake256::default()),
         };
         Digester { hash: self, state }
     }
@@ -158,20 +187,25 @@ impl Digester {
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.state {
             State::Fast(state) => state.update(data),
-            State::Md2(state) => state.update(data),
-            State::Md5(state) => state.update(data),
-            State::Ripemd160(state) => state.update(data),
+            State::Shake128(state) => Update::update(state, data),
+            State::Shake256(state) => Update::update(state, data),
+            State::Slow(state) => state.update(data),
         }
     }
 
     /// The digest, of [`Hash::length`] octets.
     pub fn finish(self) -> Vec<u8> {
+        let length = self.hash.length();
         match self.state {
             State::Fast(state) => state.finish().as_ref().to_vec(),
-            State::Md2(state) => state.finalize().to_vec(),
-            State::Md5(state) => state.finalize().to_vec(),
-            State::Ripemd160(state) => state.finalize().to_vec(),
+            State::Slow(state) => state.finalize().into_vec(),
+            shake => shake.squeeze(length).unwrap_or_default(),
         }
+    }
+
+    /// So many octets, of a hash that gives as many as one likes; `None` of the others.
+    pub(super) fn squeeze(self, length: usize) -> Option<Vec<u8>> {
+        self.state.squeeze(length)
     }
 }
 
@@ -197,14 +231,46 @@ impl io::Write for Digester {
 #[derive(Clone)]
 enum State {
     Fast(fast::Context),
-    Md2(md2::Md2),
-    Md5(md5::Md5),
-    Ripemd160(ripemd::Ripemd160),
+    Shake128(sha3::Shake128),
+    Shake256(sha3::Shake256),
+    /// On RustCrypto.
+    Slow(Box<dyn Slow>),
 }
 
 impl State {
     fn fast(algorithm: &'static fast::Algorithm) -> Self {
         State::Fast(fast::Context::new(algorithm))
+    }
+
+    fn slow(state: impl Slow + 'static) -> Self {
+        State::Slow(Box::new(state))
+    }
+
+    fn squeeze(self, length: usize) -> Option<Vec<u8>> {
+        let mut output = vec![0; length];
+        match self {
+            State::Shake128(state) => state.finalize_xof().read(&mut output),
+            State::Shake256(state) => state.finalize_xof().read(&mut output),
+            _ => return None,
+        }
+        Some(output)
+    }
+}
+
+/// What [`DynDigest`] is, between threads.
+trait Slow: DynDigest + Send + Sync {
+    fn cloned(&self) -> Box<dyn Slow>;
+}
+
+impl<D: DynDigest + Clone + Send + Sync + 'static> Slow for D {
+    fn cloned(&self) -> Box<dyn Slow> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Slow> {
+    fn clone(&self) -> Self {
+        (**self).cloned()
     }
 }
 
@@ -219,7 +285,7 @@ mod tests {
     }
 
     /// RFC 1319 A.5; RFC 1321 A.5; Dobbertin, Bosselaers, Preneel 1996; FIPS 180-4 and FIPS 202 examples by NIST.
-    const ABC: [(Hash, &str); 11] = [
+    const ABC: [(Hash, &str); 16] = [
         (Hash::Md2, "da853b0d3f88d99b30283a69e6ded6bb"),
         (Hash::Md5, "900150983cd24fb0d6963f7d28e17f72"),
         (Hash::Ripemd160, "8eb208f7e05d987a9b044a8e98c6b087f15a0bfc"),
@@ -235,6 +301,9 @@ mod tests {
             "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
              2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
         ),
+        (Hash::Sha512_224, "4634270f707b6a54daae7530460842e20e37ed265ceee9a43e8924aa"),
+        (Hash::Sha512_256, "53048e2681941ef99b2e29b76b4c7dabe4c2d0c634fc6d46e0e2f13107e7af23"),
+        (Hash::Sha3_224, "e642824c3f8cf24ad09234ee7d3c766fc9a3a5168d0c94ad73b46fdf"),
         (Hash::Sha3_256, "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532"),
         (
             Hash::Sha3_384,
@@ -244,6 +313,12 @@ mod tests {
             Hash::Sha3_512,
             "b751850b1a57168a5693cd924b6b096e08f621827444f70d884f5d0240d2712e\
              10e116e9192af3c91a7ec57647e3934057340b4cf408d5a56592f8274eec53f0",
+        ),
+        (Hash::Shake128, "5881092dd818bf5cf8a3ddb793fbcba74097d5c526a6d35f97b83351940f2cc8"),
+        (
+            Hash::Shake256,
+            "483366601360a8771c6863080cc4114d8db44530f8f1e1ee4f94ea37e78b5739\
+             d5a15bef186a5386c75744c0527e1faa9f8726e462a12a4feb06bd8801e751e4",
         ),
     ];
 
@@ -276,6 +351,7 @@ mod tests {
         }
         assert_eq!(Hash::parse("SHA-256"), Ok(Hash::Sha256));
         assert_eq!(Hash::parse("SHA3-256"), Ok(Hash::Sha3_256));
+        assert_eq!(Hash::parse("SHA-512/256"), Ok(Hash::Sha512_256));
         assert_eq!(Hash::parse("RIPEMD-160"), Ok(Hash::Ripemd160));
         assert_eq!(Hash::parse("sha257").unwrap_err().to_string(), "digest \"sha257\": not known");
     }

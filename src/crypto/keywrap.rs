@@ -29,7 +29,7 @@ impl KeyWrap {
     pub fn wrap(self, kek: &Secret, key: &Secret) -> Result<Vec<u8>> {
         let key = key.expose();
         let wrapped = match self {
-            KeyWrap::Aes if key.len() >= 16 && key.len() % 8 == 0 => aes(kek).map(|aes| aes.wrap(IV, key)),
+            KeyWrap::Aes if key.len() >= 16 && key.len().is_multiple_of(8) => aes(kek).map(|aes| aes.wrap(IV, key)),
             KeyWrap::AesPadded if !key.is_empty() => aes(kek).map(|aes| wrap_padded(&*aes, key)),
             KeyWrap::TripleDes if kek.expose().len() == 24 && key.len() == 24 => wrap_cbc(Cipher::TripleDes, kek, key)?,
             KeyWrap::Rc2 if kek.expose().len() == 16 && key.len() < 256 => {
@@ -89,7 +89,7 @@ pub fn wrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], key: &Secret) 
 /// `NoKey`; a wrong password goes unnoticed once in 16 million times.
 pub fn unwrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], wrapped: &[u8]) -> Result<Secret> {
     let block = cipher.block_length();
-    if wrapped.len() < 2 * block || wrapped.len() % block != 0 {
+    if wrapped.len() < 2 * block || !wrapped.len().is_multiple_of(block) {
         return Err(wrong());
     }
     let unwrapped = || {
@@ -146,7 +146,7 @@ impl<C: BlockEncrypt + BlockDecrypt + BlockSizeUser<BlockSize = U16>> AesKey for
     }
 
     fn unwrap(&self, wrapped: &[u8]) -> Option<([u8; 8], Secret)> {
-        if wrapped.len() < 16 || wrapped.len() % 8 != 0 {
+        if wrapped.len() < 16 || !wrapped.len().is_multiple_of(8) {
             return None;
         }
         let mut block = Block::<C>::default();
@@ -225,7 +225,7 @@ fn wrap_cbc(cipher: Cipher, kek: &Secret, key: &[u8]) -> Result<Option<Vec<u8>>>
 
 /// RFC 3217, sections 3.2 and 4.2.
 fn unwrap_cbc(cipher: Cipher, kek: &Secret, wrapped: &[u8]) -> Option<Secret> {
-    if wrapped.len() < 24 || wrapped.len() % 8 != 0 {
+    if wrapped.len() < 24 || !wrapped.len().is_multiple_of(8) {
         return None;
     }
     let mut octets = Zeroizing::new(wrapped.to_vec());

@@ -38,7 +38,7 @@ impl LegacyRsa {
     /// `None` when the scheme is none of RSA's, or the digest does not have the hash's length, or not the key's size.
     pub(super) fn sign(&self, scheme: Scheme, digest: &[u8]) -> Option<Vec<u8>> {
         match scheme {
-            Scheme::RsaPkcs1(hash) => self.0.sign(pkcs1(hash), digest).ok(),
+            Scheme::RsaPkcs1(hash) => self.0.sign(pkcs1(hash)?, digest).ok(),
             Scheme::RsaPss { hash, mgf, salt } => {
                 let encoded = pss_encode(hash, mgf, salt, digest, self.0.n().bit_width_vartime() as usize - 1)?;
                 Some(self.power(&encoded)?.to_vec())
@@ -76,7 +76,10 @@ pub(super) fn verify_rsa(
 ) -> Result<(), Unverified> {
     let key = public(n, e).ok_or(Unverified::Key)?;
     match scheme {
-        Scheme::RsaPkcs1(hash) => pkcs1(hash).verify(&key, digest, signature).map_err(|_| Unverified::Signature),
+        Scheme::RsaPkcs1(hash) => {
+            let scheme = pkcs1(hash).ok_or(Unverified::Algorithm)?;
+            scheme.verify(&key, digest, signature).map_err(|_| Unverified::Signature)
+        }
         Scheme::RsaPss { hash, mgf, salt } => {
             let number = number(signature).try_resize(key.n().bits_precision());
             let number = number.filter(|number| signature.len() == key.size() && *number < **key.n());
@@ -155,7 +158,7 @@ impl Elgamal {
 }
 
 /// The DigestInfo of RFC 8017, section 9.2, around a digest of `hash`.
-fn pkcs1(hash: Hash) -> Pkcs1v15Sign {
+fn pkcs1(hash: Hash) -> Option<Pkcs1v15Sign> {
     let oid: &[u8] = match hash {
         // RFC 8017, appendix B.1; Teletrust for RIPEMD-160 (RFC 9580, section 5.2.2); NIST for SHA-3 (RFC 8702).
         Hash::Md2 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x02],
@@ -166,16 +169,21 @@ fn pkcs1(hash: Hash) -> Pkcs1v15Sign {
         Hash::Sha256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01],
         Hash::Sha384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02],
         Hash::Sha512 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03],
+        Hash::Sha512_224 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x05],
+        Hash::Sha512_256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x06],
+        Hash::Sha3_224 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x07],
         Hash::Sha3_256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x08],
         Hash::Sha3_384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x09],
         Hash::Sha3_512 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x0a],
+        // RFC 8702 has them with PSS alone.
+        Hash::Shake128 | Hash::Shake256 => return None,
     };
     let length = hash.length();
     let (oid_length, digest_length) = (oid.len() as u8, length as u8);
     let mut prefix = vec![0x30, oid_length + digest_length + 8, 0x30, oid_length + 4, 0x06, oid_length];
     prefix.extend_from_slice(oid);
     prefix.extend_from_slice(&[0x05, 0x00, 0x04, digest_length]);
-    Pkcs1v15Sign { hash_len: Some(length), prefix: prefix.into() }
+    Some(Pkcs1v15Sign { hash_len: Some(length), prefix: prefix.into() })
 }
 
 fn public(n: &[u8], e: &[u8]) -> Option<PublicKey> {
@@ -239,13 +247,16 @@ mod tests {
         }
     }
 
+    /// The hashes that PKCS#1 v1.5 has an identifier for.
+    const DIGEST_INFO: &[Hash] = Hash::ALL.split_at(14).0;
+
     #[test]
     fn short_keys_sign_with_every_hash_that_fits() {
         let parts = generate(768);
         let key = SoftwareKey::rsa(&parts).unwrap();
         assert_eq!(key.algorithm(), KeyAlgorithm::Rsa(768));
         let public = Public::Rsa { n: &parts.n, e: &parts.e };
-        for hash in Hash::ALL {
+        for &hash in DIGEST_INFO {
             let (scheme, digest) = (Scheme::RsaPkcs1(hash), hash.digest(b"text"));
             let signature = key.sign(scheme, &digest).unwrap();
             assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{hash}");
@@ -259,10 +270,10 @@ mod tests {
         let parts = RsaComponents::generate(2048).unwrap();
         let key = SoftwareKey::rsa(&parts).unwrap();
         let public = Public::Rsa { n: &parts.n, e: &parts.e };
-        let pkcs1 = Hash::ALL.map(|hash| (Scheme::RsaPkcs1(hash), hash));
-        let pss = [Hash::Sha1, Hash::Sha224, Hash::Sha256, Hash::Sha384, Hash::Sha512];
-        let pss = pss.map(|hash| (Scheme::pss(hash), hash));
-        for (scheme, hash) in pkcs1.into_iter().chain(pss) {
+        let pkcs1 = DIGEST_INFO.iter().map(|hash| (Scheme::RsaPkcs1(*hash), *hash));
+        let pss = Hash::ALL.map(|hash| (Scheme::pss(hash), hash));
+        let other = Hash::ALL.map(|hash| (Scheme::RsaPss { hash, mgf: Hash::Sha1, salt: 20 }, hash));
+        for (scheme, hash) in pkcs1.chain(pss).chain(other) {
             let digest = hash.digest(b"text");
             let signature = key.sign(scheme, &digest).unwrap();
             assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{scheme:?}");

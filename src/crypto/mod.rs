@@ -3,9 +3,11 @@
 //! aws-lc-rs does the work wherever it takes the algorithm; `legacy.rs` holds what it refuses.
 
 mod aead;
+mod brainpool;
 mod cbc;
 mod cipher;
 mod digest;
+mod dsa;
 mod encrypt;
 mod fast_rsa;
 mod generate;
@@ -23,6 +25,7 @@ pub use aead::Aead;
 pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
 pub use cipher::{CfbReader, Cipher, Resync};
 pub use digest::{Digester, Hash};
+pub use dsa::DsaPublic;
 pub use encrypt::{agree_ephemeral, encrypt_to_rsa};
 pub use fast_rsa::RsaComponents;
 pub use generate::{generate, public_of};

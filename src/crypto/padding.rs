@@ -85,10 +85,13 @@ pub(super) fn oaep_decode(hash: Hash, mgf: Hash, mut encoded: Zeroizing<Vec<u8>>
     bool::from(right & found).then(|| Secret::new(block[separator as usize + 1..].to_vec()))
 }
 
-/// MGF1 (RFC 8017, appendix B.2.1), added to `block`.
+/// MGF1 (RFC 8017, appendix B.2.1), or the output of a SHAKE as long as `block` (RFC 8702, section 4.1), added to it.
 fn mask(hash: Hash, seed: &[u8], block: &mut [u8]) {
     let mut seeded = hash.digester();
     seeded.update(seed);
+    if let Some(output) = seeded.clone().squeeze(block.len()).map(Zeroizing::new) {
+        return block.iter_mut().zip(output.iter()).for_each(|(octet, other)| *octet ^= other);
+    }
     for (counter, part) in (0_u32..).zip(block.chunks_mut(hash.length())) {
         let mut digester = seeded.clone();
         digester.update(&counter.to_be_bytes());

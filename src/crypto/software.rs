@@ -8,6 +8,8 @@ use aws_lc_rs::{
     signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair},
 };
 
+use subtle::ConstantTimeEq;
+
 use super::{
     Curve, KeyAlgorithm, RsaComponents, Scheme, SecretKey, Unwrap,
     fast_rsa::FastRsa,
@@ -223,8 +225,11 @@ pub(super) fn unserved(algorithm: KeyAlgorithm) -> Error {
 }
 
 fn x448(scalar: &Secret, peer: &[u8]) -> Option<Secret> {
-    // `None` for a point of low order (RFC 7748, section 6.2).
+    // `None` for a point of low order (RFC 7748, section 6.2), but for those that are written as a larger number.
     let shared = cx448::x448::x448(scalar.expose().try_into().ok()?, peer.try_into().ok()?)?;
+    if bool::from(shared.ct_eq(&[0; 56])) {
+        return None;
+    }
     Some(Secret::new(shared.to_vec()))
 }
 
@@ -346,6 +351,10 @@ mod tests {
         assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
         let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
         assert_eq!(key.agree(&[0; 56]).unwrap_err().kind(), Kind::NoKey);
+        // The prime of the field, which is 0.
+        let zero = [[0xff; 28], [0xff; 28]].concat().into_iter().enumerate();
+        let zero: Vec<u8> = zero.map(|(at, octet)| if at == 28 { 0xfe } else { octet }).collect();
+        assert_eq!(key.agree(&zero).unwrap_err().kind(), Kind::NoKey);
         assert_eq!(key.agree(&[5; 55]).unwrap_err().kind(), Kind::NoKey);
     }
 

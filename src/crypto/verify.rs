@@ -7,7 +7,9 @@ use aws_lc_rs::{
 };
 
 use super::{
-    Curve, Hash, KeyAlgorithm, Scheme,
+    Curve, DsaPublic, Hash, KeyAlgorithm, Scheme,
+    brainpool::verify_brainpool,
+    dsa::verify_dsa,
     legacy::verify_rsa,
     software::{bits, import, trimmed},
 };
@@ -16,6 +18,8 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublicKey<'a> {
+    /// DSA of up to 8192 bits.
+    Dsa(DsaPublic<'a>),
     /// An uncompressed point (X9.62, leading 4).
     Ecdsa {
         /// The curve it is on.
@@ -25,6 +29,8 @@ pub enum PublicKey<'a> {
     },
     /// 32 octets of RFC 8032.
     Ed25519(&'a [u8]),
+    /// 57 octets of RFC 8032.
+    Ed448(&'a [u8]),
     /// RSA of any size that a mail may have.
     Rsa {
         /// The modulus.
@@ -38,8 +44,10 @@ impl PublicKey<'_> {
     /// What kind of key this is.
     pub fn algorithm(&self) -> KeyAlgorithm {
         match self {
+            PublicKey::Dsa(key) => KeyAlgorithm::Dsa(bits(key.p)),
             PublicKey::Ecdsa { curve, .. } => KeyAlgorithm::Ecdsa(*curve),
             PublicKey::Ed25519(_) => KeyAlgorithm::Ed25519,
+            PublicKey::Ed448(_) => KeyAlgorithm::Ed448,
             PublicKey::Rsa { n, .. } => KeyAlgorithm::Rsa(bits(n)),
         }
     }
@@ -61,8 +69,9 @@ pub enum Unverified {
 /// Strength is not judged here: see [`Strength`](super::Strength).
 pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8]) -> Result<(), Unverified> {
     match (key, scheme) {
+        (PublicKey::Dsa(key), Scheme::Dsa) => verify_dsa(key, digest, signature),
         (PublicKey::Ecdsa { curve, point }, Scheme::Ecdsa(_)) => {
-            let algorithm = ecdsa(curve).ok_or(Unverified::Algorithm)?;
+            let Some(algorithm) = ecdsa(curve) else { return verify_brainpool(curve, point, digest, signature) };
             let digest = import(curve, digest).ok_or(Unverified::Algorithm)?;
             let key = UnparsedPublicKey::new(algorithm, point).parse().map_err(|_| Unverified::Key)?;
             key.verify_digest_sig(&digest, signature).map_err(|_| Unverified::Signature)
@@ -71,6 +80,7 @@ pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8
             let key = UnparsedPublicKey::new(&signature::ED25519, point).parse().map_err(|_| Unverified::Key)?;
             key.verify_sig(digest, signature).map_err(|_| Unverified::Signature)
         }
+        (PublicKey::Ed448(point), Scheme::EdDsa) => verify_ed448(point, digest, signature),
         (PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(_) | Scheme::RsaPss { .. }) => {
             let Some((parameters, algorithm)) = rsa(scheme, bits(n)) else {
                 return verify_rsa(n, e, scheme, digest, signature);
@@ -82,6 +92,18 @@ pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8
         }
         _ => Err(Unverified::Algorithm),
     }
+}
+
+fn verify_ed448(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Unverified> {
+    // cx448 overlooks the bits between a point's number and its sign (RFC 8032, section 5.2.2).
+    let point: &[u8; 57] = point.try_into().map_err(|_| Unverified::Key)?;
+    let signature: &[u8; 114] = signature.try_into().map_err(|_| Unverified::Signature)?;
+    let key = cx448::VerifyingKey::from_bytes(point).map_err(|_| Unverified::Key)?;
+    if (point[56] | signature[56]) & 0x7f != 0 {
+        return Err(Unverified::Signature);
+    }
+    let signature = cx448::Signature::from_bytes(signature).map_err(|_| Unverified::Signature)?;
+    key.verify_raw(&signature, message).map_err(|_| Unverified::Signature)
 }
 
 fn ecdsa(curve: Curve) -> Option<&'static EcdsaVerificationAlgorithm> {
@@ -174,6 +196,30 @@ mod tests {
         assert_eq!(refused, Err(Unverified::Signature));
     }
 
+    /// RFC 8032, section 7.4, "1 octet".
+    #[test]
+    fn ed448_of_one_octet() {
+        let point = unhex(
+            "43ba28f430cdff456ae531545f7ecd0ac834a55d9358c0372bfa0c6c6798c086\
+             6aea01eb00742802b8438ea4cb82169c235160627b4c3a9480",
+        );
+        let mut signature = unhex(
+            "26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f435\
+             2541b143c4b981b7e18f62de8ccdf633fc1bf037ab7cd779805e0dbcc0aae1cb\
+             cee1afb2e027df36bc04dcecbf154336c19f0af7e0a6472905e799f1953d2a0f\
+             f3348ab21aa4adafd1d234441cf807c03a00",
+        );
+        let key = PublicKey::Ed448(&point);
+        assert_eq!(verify(key, Scheme::EdDsa, &[3], &signature), Ok(()));
+        assert_eq!(verify(key, Scheme::EdDsa, &[4], &signature), Err(Unverified::Signature));
+        assert_eq!(verify(PublicKey::Ed448(&point[1..]), Scheme::EdDsa, &[3], &signature), Err(Unverified::Key));
+        signature[60] ^= 1;
+        assert_eq!(verify(key, Scheme::EdDsa, &[3], &signature), Err(Unverified::Signature));
+        signature[60] ^= 1;
+        signature[56] ^= 1;
+        assert_eq!(verify(key, Scheme::EdDsa, &[3], &signature), Err(Unverified::Signature));
+    }
+
     #[test]
     fn no_key_and_no_algorithm_are_told_apart_from_no_match() {
         let (digest, signature) = (Hash::Sha256.digest(b"sample"), unhex(SAMPLES[1].1));
@@ -182,7 +228,7 @@ mod tests {
             |point: &[u8], curve, scheme| verify(PublicKey::Ecdsa { curve, point }, scheme, &digest, &signature);
         let ecdsa = Scheme::Ecdsa(Hash::Sha256);
         assert_eq!(check(&point, Curve::P256, Scheme::EdDsa), Err(Unverified::Algorithm));
-        assert_eq!(check(&point, Curve::BrainpoolP256, ecdsa), Err(Unverified::Algorithm));
+        assert_eq!(check(&point, Curve::BrainpoolP256, ecdsa), Err(Unverified::Key));
         assert_eq!(check(&point, Curve::P384, ecdsa), Err(Unverified::Key));
         point[64] ^= 1;
         assert_eq!(check(&point, Curve::P256, ecdsa), Err(Unverified::Key));

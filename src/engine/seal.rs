@@ -26,7 +26,8 @@ impl Engine<'_> {
             found.ok_or_else(|| Error::unavailable(format!("protocol {}: not in this build", protocol.name())))?;
         // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
         // signed, so that whoever cuts the parts out of the file can verify them.
-        let shows_signed_octets = how.to.is_empty() && how.passwords.is_empty() && how.shape == Shape::Mime;
+        let encrypts = !how.to.is_empty() || !how.passwords.is_empty();
+        let shows_signed_octets = how.shape == if encrypts { Shape::Triple } else { Shape::Mime };
         if shows_signed_octets || uses_crlf(message.root()) {
             found.seal(message, how, self.context, out)
         } else {

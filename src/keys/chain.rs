@@ -13,12 +13,20 @@ use crate::{
 pub struct Chain {
     sources: Vec<Arc<dyn Keys>>,
     merge: fn(&Record, &Record) -> Result<Record>,
+    /// Instead of the anchors of the sources.
+    anchors: Option<Vec<Arc<Record>>>,
 }
 
 impl Chain {
     /// `merge` puts two copies of one certificate together (for OpenPGP `protocol::pgp::keyfile::merge`).
     pub fn new(sources: Vec<Arc<dyn Keys>>, merge: fn(&Record, &Record) -> Result<Record>) -> Self {
-        Chain { sources, merge }
+        Chain { sources, merge, anchors: None }
+    }
+
+    /// The same keys, but with paths that end at `anchors` and nowhere else.
+    #[must_use]
+    pub fn with_anchors(self, anchors: Vec<Arc<Record>>) -> Self {
+        Chain { anchors: Some(anchors), ..self }
     }
 
     fn put_together(&self, copies: Vec<Arc<Record>>) -> Result<Vec<Arc<Record>>> {
@@ -72,6 +80,25 @@ impl Keys for Chain {
         locked.map_or(Ok(None), Err)
     }
 
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        if let Some(anchors) = &self.anchors {
+            return Ok(anchors.clone());
+        }
+        let mut anchors = Vec::new();
+        for source in &self.sources {
+            anchors.extend(source.anchors()?);
+        }
+        self.put_together(anchors)
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        let mut revocations = Vec::new();
+        for source in &self.sources {
+            revocations.extend(source.revocations()?);
+        }
+        Ok(revocations)
+    }
+
     fn passwords(&self) -> Result<Vec<Secret>> {
         let mut passwords = Vec::new();
         for source in &self.sources {
@@ -92,7 +119,7 @@ mod tests {
     use super::*;
     use crate::{
         base::Error,
-        keys::{Locked, Memory},
+        keys::{Binding, Locked, Memory},
     };
 
     fn record(fingerprint: &str, bytes: &[u8]) -> Record {
@@ -132,6 +159,27 @@ mod tests {
         let found = Chain::new(sources, concatenated).find(ProtocolName::Pgp, &Want::All).unwrap();
         let bytes: Vec<&[u8]> = found.iter().map(|record| &*record.bytes).collect();
         assert_eq!(bytes, [b"13".as_slice(), b"2".as_slice()]);
+    }
+
+    #[test]
+    fn anchors_are_those_of_the_sources_until_others_replace_them() {
+        let anchor = |fingerprint| Record {
+            protocol: ProtocolName::Smime,
+            bindings: vec![Binding::Anchor],
+            ..record(fingerprint, b"")
+        };
+        let (mut one, mut other) = (Memory::new(), Memory::new());
+        one.add(anchor(A));
+        one.add_revocation(Arc::from(*b"1"));
+        other.add(Record { bindings: Vec::new(), ..anchor(B) });
+        other.add_revocation(Arc::from(*b"2"));
+        let chain = Chain::new(vec![Arc::new(one), Arc::new(other)], concatenated);
+        let fingerprints = |chain: &Chain| -> Vec<String> {
+            chain.anchors().unwrap().iter().map(|record| record.fingerprint.to_string()).collect()
+        };
+        assert_eq!(fingerprints(&chain), [A]);
+        assert_eq!(chain.revocations().unwrap(), [Arc::from(*b"1"), Arc::from(*b"2")]);
+        assert_eq!(fingerprints(&chain.with_anchors(vec![Arc::new(anchor(B))])), [B]);
     }
 
     #[derive(Debug)]

@@ -16,6 +16,7 @@ pub struct Memory {
     secrets: BTreeMap<Handle, Arc<dyn SecretKey>>,
     locked: BTreeMap<Handle, Arc<dyn Locked>>,
     passwords: Vec<Secret>,
+    revocations: Vec<Arc<[u8]>>,
 }
 
 impl Memory {
@@ -43,6 +44,11 @@ impl Memory {
     pub fn add_password(&mut self, password: Secret) {
         self.passwords.push(password);
     }
+
+    /// Adds a CRL or an OCSP response in DER.
+    pub fn add_revocation(&mut self, der: Arc<[u8]>) {
+        self.revocations.push(der);
+    }
 }
 
 impl Keys for Memory {
@@ -61,6 +67,10 @@ impl Keys for Memory {
 
     fn passwords(&self) -> Result<Vec<Secret>> {
         Ok(self.passwords.clone())
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        Ok(self.revocations.clone())
     }
 }
 

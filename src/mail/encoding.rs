@@ -18,19 +18,38 @@ pub use super::{
 /// what follows it is read on, as when two pieces of base64 were put together.
 pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
-    let mut pending = Vec::with_capacity(CHUNK + 128);
-    for line in encoded.split(|octet| *octet == b'\n') {
-        for piece in line.strip_suffix(b"\r").unwrap_or(line).chunks(CHUNK) {
-            pending.extend_from_slice(piece);
-            if pending.len() >= CHUNK {
-                decode_groups(&mut pending, &mut octets);
-            }
-        }
+    let mut pending = Vec::with_capacity(CHUNK + 8);
+    for piece in encoded.chunks(CHUNK) {
+        push_unbroken(piece, &mut pending);
+        decode_groups(&mut pending, &mut octets);
     }
-    decode_groups(&mut pending, &mut octets);
     decode_dirty(&mut pending, &mut octets);
     decode_group(&pending, &mut octets);
     octets
+}
+
+/// [`base64_decode`] in the memory that the characters are in: a large message is there once.
+pub fn base64_decode_in_place(octets: &mut Vec<u8>) {
+    let (mut read, mut written) = (0, 0);
+    let mut pending = Vec::with_capacity(CHUNK + 8);
+    let mut decoded = Vec::with_capacity(CHUNK);
+    while read < octets.len() {
+        let end = octets.len().min(read + CHUNK);
+        push_unbroken(octets.get(read..end).unwrap_or_default(), &mut pending);
+        read = end;
+        decode_groups(&mut pending, &mut decoded);
+        if read == octets.len() {
+            decode_dirty(&mut pending, &mut decoded);
+            decode_group(&pending, &mut decoded);
+        }
+        // Three octets for four characters: what is written never reaches what is still to be read.
+        if let Some(room) = octets.get_mut(written..written + decoded.len()) {
+            room.copy_from_slice(&decoded);
+        }
+        written += decoded.len();
+        decoded.clear();
+    }
+    octets.truncate(written);
 }
 
 /// Base64 in lines of 76 characters with CRLF.
@@ -217,6 +236,13 @@ pub(super) fn trim_blank_end(line: &[u8]) -> &[u8] {
     line.get(..length).unwrap_or_default()
 }
 
+/// Adds a piece without its line breaks.
+fn push_unbroken(piece: &[u8], pending: &mut Vec<u8>) {
+    for line in piece.split(|octet| *octet == b'\n') {
+        pending.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+    }
+}
+
 /// Decodes all whole groups of four in `pending`, fast when they are nothing else; fewer than four characters of the alphabet stay.
 fn decode_groups(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
     let whole = pending.len() / 4 * 4;
@@ -285,7 +311,14 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(base64_decode(encoded.as_bytes()), expected.as_bytes(), "{encoded:?}");
+            let mut octets = encoded.as_bytes().to_vec();
+            base64_decode_in_place(&mut octets);
+            assert_eq!(octets, expected.as_bytes(), "{encoded:?}");
         }
+        let octets: Vec<u8> = (0..=255).cycle().take(4 * CHUNK + 1).collect();
+        let mut encoded = base64_encode(&octets);
+        base64_decode_in_place(&mut encoded);
+        assert!(encoded == octets);
     }
 
     #[test]

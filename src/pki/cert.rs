@@ -1,6 +1,6 @@
 //! One X.509 certificate, read once.
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::{collections::HashSet, ops::Range, sync::Arc, time::SystemTime};
 
 use der::asn1::ObjectIdentifier;
 
@@ -66,7 +66,8 @@ impl Certificate {
         reader.finish()?;
         let tbs = outer.expect(SEQUENCE)?;
         let signed_algorithm = outer.expect(SEQUENCE)?.whole.to_vec();
-        let signature = outer.expect(BIT_STRING)?.octets_of_bits()?.to_vec();
+        // Whatever bits are unused: the octets are what verifies, or not.
+        let signature = outer.expect(BIT_STRING)?.bits()?.0.to_vec();
         outer.finish()?;
         let mut fields = tbs.reader();
         let version = match fields.optional(constructed(0))? {
@@ -166,11 +167,10 @@ impl Certificate {
     /// The mailboxes it names: rfc822Name, SmtpUTF8Mailbox (RFC 9598), and emailAddress in the subject when there is no such alternative name
     /// (RFC 8550, section 3). What is no addr-spec is left out.
     pub fn mailboxes(&self) -> Vec<Address> {
-        let mut mailboxes: Vec<Address> = Vec::new();
-        for text in self.mailbox_names() {
-            if let Ok(mailbox) = Address::parse(&text)
-                && !mailboxes.contains(&mailbox)
-            {
+        let mut seen = HashSet::new();
+        let mut mailboxes = Vec::new();
+        for mailbox in self.mailbox_names().iter().filter_map(|text| Address::parse(text).ok()) {
+            if seen.insert(mailbox.clone()) {
                 mailboxes.push(mailbox);
             }
         }

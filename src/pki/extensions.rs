@@ -1,5 +1,7 @@
 //! The extensions of a certificate (RFC 5280, section 4.2).
 
+use std::collections::HashSet;
+
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -79,6 +81,7 @@ impl Extensions {
     /// Reads the SEQUENCE inside `[3]` of a certificate.
     pub(super) fn read(mut list: Reader<'_>) -> Result<Extensions> {
         let mut extensions = Extensions::default();
+        let mut seen = HashSet::new();
         while !list.is_finished() {
             let mut extension = list.sequence()?;
             let kind = extension.expect(OID)?;
@@ -86,7 +89,7 @@ impl Extensions {
             let value = extension.expect(OCTET_STRING)?.value;
             extension.finish()?;
             let shown = || dotted(kind.value);
-            if extensions.find_octets(kind.value).is_some() {
+            if !seen.insert(kind.value) {
                 extensions.defects.push(format!("extension {} is there twice", shown()));
                 continue;
             }
@@ -103,11 +106,7 @@ impl Extensions {
 
     /// The content of the extension of that type.
     pub(super) fn find(&self, kind: &ObjectIdentifier) -> Option<&[u8]> {
-        self.find_octets(kind.as_bytes())
-    }
-
-    fn find_octets(&self, kind: &[u8]) -> Option<&[u8]> {
-        self.all.iter().find(|(other, _)| other == kind).map(|(_, value)| value.as_slice())
+        self.all.iter().find(|(other, _)| other == kind.as_bytes()).map(|(_, value)| value.as_slice())
     }
 
     fn take(&mut self, kind: &[u8], value: &[u8]) -> Result<Known> {
@@ -143,8 +142,8 @@ impl Extensions {
             fields.finish()?;
         } else if is(POLICIES) {
             let policies = each(reader.sequence()?, |policies| Ok(policies.sequence()?.expect(OID)?.value.to_vec()))?;
-            if policies.iter().enumerate().any(|(at, policy)| policies.iter().skip(at + 1).any(|other| other == policy))
-            {
+            let mut seen = HashSet::new();
+            if !policies.iter().all(|policy| seen.insert(policy)) {
                 return Err(reader.refuse("a policy is there twice"));
             }
             self.policies = Some(policies);

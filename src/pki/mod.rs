@@ -2,17 +2,29 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod cert;
+mod check;
+mod constraints;
+mod crl;
+mod crl_status;
+mod distribution;
 mod extensions;
 mod general_name;
 mod name;
+mod ocsp;
 mod path;
+mod policy;
 mod public_key;
+mod refusal;
 mod revocation;
-mod time;
-mod tlv;
+mod search;
+pub(crate) mod time;
+pub(crate) mod tlv;
 
 pub use cert::{Certificate, Usage};
 pub use name::Name;
-pub use path::{Path, Policies, Purpose, Question, Refusal, Require, validate};
+pub use ocsp::OcspResponse;
+pub use path::{Path, Policies, Purpose, Question, Require, validate};
+pub(crate) use public_key::hash_algorithm;
 pub use public_key::{PublicKey, SignatureAlgorithm};
-pub use revocation::Revocation;
+pub use refusal::{Place, Refusal, Rule};
+pub use revocation::{Revocation, check_statement};

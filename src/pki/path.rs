@@ -1,15 +1,16 @@
 //! Paths from a certificate to a trust anchor: built and validated (RFC 5280, section 6; RFC 4158).
 
-use std::{fmt, time::SystemTime};
+use std::time::SystemTime;
 
-use super::{Certificate, Revocation};
+use super::{Certificate, PublicKey, Refusal, Revocation, search};
 use crate::{
     base::{Budget, Result},
     crypto::Legacy,
     mail::Address,
 };
 
-/// What a path is judged by. Anchors are trusted for their name and key alone, as RFC 5280, section 6.1.1 (d) has it.
+/// What a path is judged by. Anchors are trusted for their name and key alone, as RFC 5280, section 6.1.1 (d) has it: their own times,
+/// constraints and revocation do not matter. But an anchor of version 3 that does not say that it is an authority vouches for itself alone.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// The time that counts.
@@ -65,40 +66,41 @@ pub enum Purpose {
 
 /// A path that was found valid. Made by [`validate`] alone.
 #[derive(Clone, Debug)]
-pub struct Path {}
-
-impl Path {
-    /// From the leaf to the anchor, both included.
-    pub fn certificates(&self) -> &[Certificate] {
-        todo!()
-    }
-    /// The mailboxes of the leaf that the path's name constraints permit: all that it names, or the path would not be valid.
-    pub fn mailboxes(&self) -> &[Address] {
-        todo!()
-    }
-    /// The authority-constrained policies as dotted object identifiers, in order.
-    pub fn policies(&self) -> &[String] {
-        todo!()
-    }
+pub struct Path {
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) key: PublicKey,
+    pub(super) mailboxes: Vec<Address>,
+    pub(super) policies: Vec<String>,
 }
 
-/// Why no path holds: of all that were tried, the one that came furthest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {}
+impl Path {
+    /// From the leaf to the anchor, both included; one certificate when the leaf is an anchor.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
 
-impl fmt::Display for Refusal {
-    /// `certificate "CN=...": expired on 2011-04-14T08:30:00Z (RFC 5280, section 6.1.3 (a)(2))`
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    /// The key of the leaf, with the parameters that it inherits (RFC 5280, section 6.1.5 (c) to (e)).
+    pub fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The mailboxes of the leaf that the path's name constraints permit: all that it names, or the path would not be valid.
+    pub fn mailboxes(&self) -> &[Address] {
+        &self.mailboxes
+    }
+
+    /// The authority-constrained policies as dotted object identifiers, in order; none when the leaf is an anchor.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
     }
 }
 
 /// Finds a path from `leaf` to an anchor and validates it. The inner error says which certificate and which rule; the outer one only
 /// that the Budget is spent.
 pub fn validate(
-    _leaf: &Certificate,
-    _question: &Question<'_>,
-    _budget: &mut Budget,
+    leaf: &Certificate,
+    question: &Question<'_>,
+    budget: &mut Budget,
 ) -> Result<std::result::Result<Path, Refusal>> {
-    todo!()
+    search::find(leaf, question, budget)
 }

@@ -141,6 +141,11 @@ impl PublicKey {
         key
     }
 
+    /// Whether it is a DSA key without parameters of its own.
+    pub fn inherits(&self) -> bool {
+        matches!(self.key, Key::Dsa { parameters: None, .. })
+    }
+
     /// For crypto/. An error of kind `Unavailable` names an algorithm that nobody here knows.
     pub fn as_crypto(&self) -> Result<crypto::PublicKey<'_>> {
         match &self.key {
@@ -232,7 +237,7 @@ impl Pss {
 }
 
 /// The hash function that an AlgorithmIdentifier names. An error of kind `Unavailable` names one that nobody here knows.
-fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
+pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
     let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
     let found = HASHES.iter().find(|(oid, _)| kind.is(oid)).map(|(_, hash)| *hash);
     found.ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
@@ -321,8 +326,8 @@ impl SignatureAlgorithm {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
             (Kind::RsaPss(pss), Key::Rsa { only, .. }) if only.admits(&pss) => {
-                let scheme = Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt: pss.salt as usize };
-                verify(crypto, scheme, digest, signature)
+                let salt = usize::try_from(pss.salt).unwrap_or(usize::MAX);
+                verify(crypto, Scheme::RsaPss { hash: pss.hash, mgf: pss.mgf1, salt }, digest, signature)
             }
             _ => Err(Unverified::Algorithm),
         }

@@ -1,4 +1,17 @@
-//! How much must be known about revocation.
+//! Whether a certificate is revoked, by what its issuer says in CRLs and OCSP responses.
+
+use std::{cell::RefCell, collections::HashMap, fmt, time::SystemTime};
+
+use super::{
+    Certificate, Name, PublicKey, SignatureAlgorithm,
+    crl::Crl,
+    crl_status,
+    ocsp::{self, OcspResponse},
+};
+use crate::{
+    base::{Budget, Result},
+    crypto::{Hash, Legacy, Strength},
+};
 
 /// `--revocation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,4 +23,231 @@ pub enum Revocation {
     /// What is known to be revoked is refused; where nothing current is known, the path holds.
     #[default]
     Soft,
+}
+
+/// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified. An error of kind `Malformed` says what is wrong
+/// with it, one of kind `Unavailable` names an algorithm that nobody here knows.
+pub fn check_statement(der: &[u8]) -> Result<()> {
+    match (Crl::parse(der), OcspResponse::parse(der)) {
+        (Err(error), Err(other)) => Err(if OcspResponse::resembles(der) { other } else { error }),
+        _ => Ok(()),
+    }
+}
+
+/// What is known of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Whoever may say so says that it is not revoked.
+    Good,
+    /// It is revoked.
+    Revoked(Revoked),
+    /// Nothing current is known; the line says why, naming the RFC and section.
+    Unknown(String),
+}
+
+/// That a certificate is revoked, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Revoked {
+    /// Why.
+    pub(super) reason: Reason,
+    /// When its issuer processed the revocation.
+    pub(super) since: SystemTime,
+}
+
+/// CRLReason (RFC 5280, section 5.3.1), but removeFromCRL, which revokes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    AffiliationChanged,
+    AttributeAuthorityCompromise,
+    AuthorityCompromise,
+    CessationOfOperation,
+    Hold,
+    KeyCompromise,
+    PrivilegeWithdrawn,
+    Superseded,
+    Unspecified,
+}
+
+impl Reason {
+    /// Reads the number; what RFC 5280 does not name is unspecified. `None` for removeFromCRL.
+    pub(super) fn of_number(number: u8) -> Option<Reason> {
+        Some(match number {
+            1 => Reason::KeyCompromise,
+            2 => Reason::AuthorityCompromise,
+            3 => Reason::AffiliationChanged,
+            4 => Reason::Superseded,
+            5 => Reason::CessationOfOperation,
+            6 => Reason::Hold,
+            8 => return None,
+            9 => Reason::PrivilegeWithdrawn,
+            10 => Reason::AttributeAuthorityCompromise,
+            _ => Reason::Unspecified,
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    /// `key compromised`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::AffiliationChanged => "affiliation changed",
+            Reason::AttributeAuthorityCompromise => "attribute authority compromised",
+            Reason::AuthorityCompromise => "certification authority compromised",
+            Reason::CessationOfOperation => "no longer in use",
+            Reason::Hold => "on hold",
+            Reason::KeyCompromise => "key compromised",
+            Reason::PrivilegeWithdrawn => "privilege withdrawn",
+            Reason::Superseded => "superseded",
+            Reason::Unspecified => "no reason given",
+        })
+    }
+}
+
+/// CRLs and OCSP responses, read and indexed once for all certificates of all paths to one leaf.
+#[derive(Debug)]
+pub(super) struct Statements<'a> {
+    /// By the normal form of the issuer's name.
+    crls: HashMap<Vec<u8>, Vec<Crl<'a>>>,
+    responses: Vec<OcspResponse<'a>>,
+    /// Fingerprints of the CRL signers whose own paths are being looked for.
+    signers: RefCell<Vec<[u8; 32]>>,
+}
+
+impl<'a> Statements<'a> {
+    /// Reads what is given. What is neither a CRL nor a successful OCSP response says nothing.
+    pub(super) fn read(given: &[&'a [u8]]) -> Self {
+        let mut statements =
+            Statements { crls: HashMap::new(), responses: Vec::new(), signers: RefCell::new(Vec::new()) };
+        for der in given {
+            if let Ok(crl) = Crl::parse(der) {
+                statements.crls.entry(crl.issuer().normal().to_vec()).or_default().push(crl);
+            } else if let Ok(response) = OcspResponse::parse(der) {
+                statements.responses.push(response);
+            }
+        }
+        statements
+    }
+
+    /// The CRLs that `issuer` signed, or says that it signed.
+    pub(super) fn of_issuer(&self, issuer: &Name) -> &[Crl<'a>] {
+        self.crls.get(issuer.normal()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn responses(&self) -> &[OcspResponse<'a>] {
+        &self.responses
+    }
+
+    /// The key of `signer`, who is not the issuer of `certificate`, for CRLs about it: its path must hold, and so must its own status.
+    ///
+    /// A CRL signer may publish its own status, as the issuer of a certificate in its own CRL does: nobody else is there to ask. What
+    /// cannot be settled without going around in a larger circle is not settled.
+    pub(super) fn signer_key(
+        &self,
+        signer: &Certificate,
+        certificate: &Certificate,
+        asked: &Asked<'_>,
+        budget: &mut Budget,
+    ) -> Result<Option<PublicKey>> {
+        let fingerprint = signer.fingerprint();
+        if self.signers.borrow().contains(&fingerprint) {
+            return Ok((signer == certificate).then(|| signer.public_key().clone()));
+        }
+        self.signers.borrow_mut().push(fingerprint);
+        let key = asked.signers.key(signer, budget);
+        self.signers.borrow_mut().pop();
+        key
+    }
+}
+
+/// What goes with the question for a status.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The time that counts.
+    pub(super) at: SystemTime,
+    /// Whether signatures by weak or broken algorithms count.
+    pub(super) legacy: Legacy,
+    /// Who else may have signed.
+    pub(super) signers: &'a dyn Signers,
+}
+
+/// Whoever issued a certificate, as a path found it.
+#[derive(Clone, Copy)]
+pub(super) struct Issuer<'a> {
+    pub(super) certificate: &'a Certificate,
+    /// Its key, with the parameters that it inherits.
+    pub(super) key: &'a PublicKey,
+    pub(super) role: Role,
+}
+
+/// Where a path has an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The trust anchor: believed whatever its extensions say (RFC 5280, section 6.1.1 (d)).
+    Anchor,
+    /// In between.
+    Intermediate,
+}
+
+/// Finds the certificates of CRL signers that are not the issuers on the path: indirect CRLs, separate keys, keys rolled over.
+pub(super) trait Signers {
+    /// Certificates with that subject, from the message and the store, and the anchor of the path if it has that name.
+    fn named(&self, subject: &Name) -> Vec<Certificate>;
+
+    /// The key of `signer` with the parameters that it inherits, if a path from it holds to the anchor at which the path in question ends
+    /// (RFC 5280, section 6.3.3 (f)), for any purpose and policy, with the status of each certificate on it. An error means that the
+    /// Budget is spent.
+    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>>;
+}
+
+/// What is known about `certificate`, which `issuer` issued. An error means that the Budget is spent.
+///
+/// Revoked is what anybody says who may: a CRL of good standing is not overruled by an OCSP response, nor the other way round.
+pub(super) fn status(
+    certificate: &Certificate,
+    issuer: Issuer<'_>,
+    statements: &Statements<'_>,
+    asked: &Asked<'_>,
+    budget: &mut Budget,
+) -> Result<Status> {
+    let online = ocsp::status(certificate, issuer, statements, asked, budget)?;
+    if let Some(Status::Revoked(revoked)) = online {
+        return Ok(Status::Revoked(revoked));
+    }
+    let listed = crl_status::status(certificate, issuer, statements, asked, budget)?;
+    Ok(match (online, listed) {
+        (Some(Status::Good), Status::Unknown(_)) => Status::Good,
+        (_, listed) => listed,
+    })
+}
+
+/// Octets that somebody signed: a CRL or an OCSP response.
+#[derive(Debug)]
+pub(super) struct Sealed<'a> {
+    octets: &'a [u8],
+    algorithm: SignatureAlgorithm,
+    signature: &'a [u8],
+    /// Of the octets, made when first needed: there may be a megabyte of them, and several candidates for the key.
+    digest: RefCell<Option<Vec<u8>>>,
+}
+
+impl<'a> Sealed<'a> {
+    /// `algorithm` is an AlgorithmIdentifier; an error when nobody here knows it.
+    pub(super) fn new(octets: &'a [u8], algorithm: &[u8], signature: &'a [u8]) -> Result<Self> {
+        let algorithm = SignatureAlgorithm::parse(algorithm, None)?;
+        Ok(Sealed { octets, algorithm, signature, digest: RefCell::new(None) })
+    }
+
+    /// Whether `key` made the signature, by algorithms that count.
+    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<bool> {
+        if legacy == Legacy::Refuse && self.algorithm.strength(key) < Strength::Strong {
+            return Ok(false);
+        }
+        budget.path_signature()?;
+        let Some(hash) = self.algorithm.hash() else {
+            return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok());
+        };
+        let mut digest = self.digest.borrow_mut();
+        let digest = digest.get_or_insert_with(|| Hash::digest(hash, self.octets));
+        Ok(self.algorithm.verify(key, digest, self.signature).is_ok())
+    }
 }

@@ -6,7 +6,7 @@ use super::tlv::{Element, GENERALIZED_TIME, UTC_TIME};
 use crate::base::Result;
 
 /// Reads either form of Time. Seconds may be missing, and an offset may stand where RFC 5280 wants `Z`: both occur in old certificates.
-pub(super) fn read(time: Element<'_>) -> Result<SystemTime> {
+pub(crate) fn read(time: Element<'_>) -> Result<SystemTime> {
     let text = std::str::from_utf8(time.value).ok();
     let parsed = match time.tag {
         UTC_TIME => text.and_then(|text| parse(text, 2)),

@@ -11,43 +11,43 @@ use crate::base::{Error, Result};
 
 /// Elements one after the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     place: &'static str,
 }
 
 /// One element.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Element<'a> {
+pub(crate) struct Element<'a> {
     /// The identifier octet.
-    pub(super) tag: u8,
+    pub(crate) tag: u8,
     /// The content octets.
-    pub(super) value: &'a [u8],
+    pub(crate) value: &'a [u8],
     /// Identifier, length and content.
-    pub(super) whole: &'a [u8],
+    pub(crate) whole: &'a [u8],
     place: &'static str,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `octets`; `place` is what errors say it is, such as `certificate`.
-    pub(super) fn new(octets: &'a [u8], place: &'static str) -> Self {
+    pub(crate) fn new(octets: &'a [u8], place: &'static str) -> Self {
         Reader { rest: octets, place }
     }
 
     /// Whether nothing is left.
-    pub(super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next element, whatever it is.
-    pub(super) fn any(&mut self) -> Result<Element<'a>> {
+    pub(crate) fn any(&mut self) -> Result<Element<'a>> {
         let (element, rest) = split(self.rest, self.place).ok_or_else(|| self.refuse("an element is cut short"))?;
         self.rest = rest;
         Ok(element)
     }
 
     /// The next element, which must have this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Result<Element<'a>> {
+    pub(crate) fn expect(&mut self, tag: u8) -> Result<Element<'a>> {
         match self.optional(tag)? {
             Some(element) => Ok(element),
             None => Err(self.refuse(format_args!("no element with tag {tag:#04x} where one belongs"))),
@@ -55,34 +55,34 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element if it has this tag.
-    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>> {
+    pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>> {
         if self.rest.first() == Some(&tag) { self.any().map(Some) } else { Ok(None) }
     }
 
     /// What is in the next element, a SEQUENCE.
-    pub(super) fn sequence(&mut self) -> Result<Reader<'a>> {
+    pub(crate) fn sequence(&mut self) -> Result<Reader<'a>> {
         Ok(self.expect(SEQUENCE)?.reader())
     }
 
     /// Refuses octets that are left over.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         if self.is_finished() { Ok(()) } else { Err(self.refuse("octets after its end")) }
     }
 
     /// An error of this place.
-    pub(super) fn refuse(&self, reason: impl fmt::Display) -> Error {
+    pub(crate) fn refuse(&self, reason: impl fmt::Display) -> Error {
         Error::malformed(self.place, reason)
     }
 }
 
 impl<'a> Element<'a> {
     /// The elements inside.
-    pub(super) fn reader(self) -> Reader<'a> {
+    pub(crate) fn reader(self) -> Reader<'a> {
         Reader::new(self.value, self.place)
     }
 
     /// A BOOLEAN; any octet but 0 is true.
-    pub(super) fn boolean(self) -> Result<bool> {
+    pub(crate) fn boolean(self) -> Result<bool> {
         match self.value {
             [octet] => Ok(*octet != 0),
             _ => Err(self.refuse("a BOOLEAN is not one octet")),
@@ -90,7 +90,7 @@ impl<'a> Element<'a> {
     }
 
     /// The octets of a BIT STRING, and how many bits of the last are unused.
-    pub(super) fn bits(self) -> Result<(&'a [u8], u8)> {
+    pub(crate) fn bits(self) -> Result<(&'a [u8], u8)> {
         match self.value.split_first() {
             Some((unused @ 0..=7, octets)) if *unused == 0 || !octets.is_empty() => Ok((octets, *unused)),
             _ => Err(self.refuse("a BIT STRING without a count of unused bits")),
@@ -98,7 +98,7 @@ impl<'a> Element<'a> {
     }
 
     /// The octets of a BIT STRING that holds octets.
-    pub(super) fn octets_of_bits(self) -> Result<&'a [u8]> {
+    pub(crate) fn octets_of_bits(self) -> Result<&'a [u8]> {
         match self.bits()? {
             (octets, 0) => Ok(octets),
             _ => Err(self.refuse("a BIT STRING of no whole octets")),
@@ -106,7 +106,7 @@ impl<'a> Element<'a> {
     }
 
     /// A number of RFC 5280's counters (path lengths, skipped certificates). Too large ones become `u32::MAX`, which no path reaches.
-    pub(super) fn count(self) -> Result<u32> {
+    pub(crate) fn count(self) -> Result<u32> {
         match self.value {
             [] => Err(self.refuse("an INTEGER without octets")),
             [first, ..] if first & 0x80 != 0 => Err(self.refuse("a negative INTEGER where a count belongs")),
@@ -117,7 +117,7 @@ impl<'a> Element<'a> {
     }
 
     /// The octets of a positive INTEGER without leading zeros, big-endian.
-    pub(super) fn unsigned(self) -> Result<&'a [u8]> {
+    pub(crate) fn unsigned(self) -> Result<&'a [u8]> {
         match self.value.first() {
             Some(first) if first & 0x80 == 0 => {
                 let zeros = self.value.iter().take_while(|octet| **octet == 0).count();
@@ -128,18 +128,18 @@ impl<'a> Element<'a> {
     }
 
     /// Whether this is that object identifier.
-    pub(super) fn is(self, oid: &ObjectIdentifier) -> bool {
+    pub(crate) fn is(self, oid: &ObjectIdentifier) -> bool {
         self.tag == OID && self.value == oid.as_bytes()
     }
 
     /// An error of this place.
-    pub(super) fn refuse(self, reason: impl fmt::Display) -> Error {
+    pub(crate) fn refuse(self, reason: impl fmt::Display) -> Error {
         Error::malformed(self.place, reason)
     }
 }
 
 /// An object identifier's content octets as numbers with dots.
-pub(super) fn dotted(octets: &[u8]) -> String {
+pub(crate) fn dotted(octets: &[u8]) -> String {
     let mut arcs = Vec::new();
     let mut arc = 0u128;
     for octet in octets {
@@ -180,25 +180,26 @@ fn split<'a>(octets: &'a [u8], place: &'static str) -> Option<(Element<'a>, &'a 
     Some((Element { tag, value, whole, place }, rest))
 }
 
-pub(super) const BOOLEAN: u8 = 0x01;
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const NULL: u8 = 0x05;
-pub(super) const OID: u8 = 0x06;
-pub(super) const UTF8_STRING: u8 = 0x0c;
-pub(super) const UTC_TIME: u8 = 0x17;
-pub(super) const GENERALIZED_TIME: u8 = 0x18;
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const SET: u8 = 0x31;
+pub(crate) const BOOLEAN: u8 = 0x01;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const NULL: u8 = 0x05;
+pub(crate) const OID: u8 = 0x06;
+pub(crate) const ENUMERATED: u8 = 0x0a;
+pub(crate) const UTF8_STRING: u8 = 0x0c;
+pub(crate) const UTC_TIME: u8 = 0x17;
+pub(crate) const GENERALIZED_TIME: u8 = 0x18;
+pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const SET: u8 = 0x31;
 
 /// The identifier octet of a primitive context-specific tag.
-pub(super) const fn primitive(number: u8) -> u8 {
+pub(crate) const fn primitive(number: u8) -> u8 {
     0x80 | number
 }
 
 /// The identifier octet of a constructed context-specific tag.
-pub(super) const fn constructed(number: u8) -> u8 {
+pub(crate) const fn constructed(number: u8) -> u8 {
     0xa0 | number
 }
 

@@ -1,6 +1,9 @@
 //! Protocols: each opens one layer, seals, and describes key files. They are blind to one another.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
+mod blind;
+mod entity;
+mod halves;
 pub mod pgp;
 pub mod smime;
 

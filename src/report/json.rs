@@ -75,6 +75,8 @@ struct SignatureObject<'a> {
     strength: &'static str,
     covers: &'static str,
     at: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -130,5 +132,6 @@ fn signature_object(signature: &Signature) -> SignatureObject<'_> {
             Covers::Whole => "whole",
         },
         at: signature.at.map(rfc3339),
+        notes: &signature.notes,
     }
 }

@@ -7,7 +7,6 @@ use anstyle::{AnsiColor, Style};
 use super::Report;
 use crate::{
     base::rfc3339,
-    crypto::Strength,
     mail::protect::Protection,
     verdict::{Covers, Layer, LayerKind, Signature, Standing, State},
 };
@@ -105,7 +104,7 @@ fn signature_line(signature: &Signature) -> String {
     let (style, why) = match &signature.state {
         State::Invalid(why) => (BAD, Some(why)),
         State::Unknown(why) => (DOUBT, Some(why)),
-        State::Valid(_) if signature.strength < Strength::Strong => (DOUBT, signature.reservation.as_ref()),
+        State::Valid(_) if signature.reservation.is_some() => (DOUBT, signature.reservation.as_ref()),
         State::Valid(_) => (GOOD, None),
     };
     let reason = why.map(|why| format!(": {}", printable(&why.to_string()))).unwrap_or_default();
@@ -128,6 +127,7 @@ fn signature_details(signature: &Signature) -> Vec<String> {
     }
     let at = signature.at.map(|at| format!(", {}", rfc3339(at))).unwrap_or_default();
     details.push(format!("{DIM}{} ({}){at}{DIM:#}", printable(&signature.algorithms), signature.strength.name()));
+    details.extend(signature.notes.iter().map(|note| format!("{DIM}{}{DIM:#}", printable(note))));
     details
 }
 

@@ -63,6 +63,8 @@ pub struct Signature {
     pub algorithms: String,
     /// The weakest of what it uses.
     pub strength: Strength,
+    /// What had to be put right in the message before it could be checked, one lower-case line each. Says nothing against it.
+    pub notes: Vec<String>,
 }
 
 /// Whether a signature holds.

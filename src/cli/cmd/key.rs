@@ -168,7 +168,9 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
 }
 
 fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
-    let Format::Pgp = what.format;
+    if what.format != Format::Pgp {
+        return Err(Error::unavailable("key generate: makes OpenPGP keys alone"));
+    }
     let mut addresses = what.addresses.iter().map(|address| typed(address));
     let first = addresses.next().unwrap_or_else(|| Err(Error::usage("key generate: needs an address")))?;
     let mut request = Request::new(first);

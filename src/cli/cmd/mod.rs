@@ -1,5 +1,6 @@
 //! The verbs. Each builds what it needs from its flags and calls the engine.
 
+pub(crate) mod cert;
 pub(crate) mod key;
 pub(crate) mod look;
 pub(crate) mod manual;

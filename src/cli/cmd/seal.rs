@@ -7,12 +7,12 @@ use postseal::{
     crypto::Hash,
     keys::{Handle, ProtocolName},
     mail::{Address, Message},
-    protocol::{Headers, Recipient, Seal, Sealed, Shape, Signer},
+    protocol::{Aead, Headers, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
 use super::pieces;
 use crate::cli::{
-    args::{Encrypt, Format, Shaping, Sign},
+    args::{self, Encrypt, Format, Shaping, Sign},
     input,
     output::{Output, Privacy},
     session::Session,
@@ -21,14 +21,7 @@ use crate::cli::{
 
 /// Signs.
 pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
-    let shape = match (what.shaping.inline, what.opaque) {
-        (false, false) => Shape::Mime,
-        (true, false) => Shape::Inline,
-        (true, true) => Shape::Opaque,
-        (false, true) => {
-            return Err(Error::usage("--opaque: OpenPGP has no opaque MIME form").with_hint("add --inline"));
-        }
-    };
+    let shape = shape(&what.shaping)?;
     let how = Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? };
     let message = read(&what.shaping, session)?;
     seal(&what.shaping, &how, &message, session)
@@ -45,10 +38,13 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     if to.is_empty() && !what.password {
         return Err(Error::usage("no recipient").with_hint("--to ADDRESS, or --password"));
     }
-    let shape = match (what.shaping.inline, what.nested) {
-        (true, _) => Shape::Inline,
-        (false, true) => Shape::Nested,
-        (false, false) => Shape::Mime,
+    if what.aead && what.shaping.format == Format::Pgp {
+        return Err(Error::usage("--aead: in OpenPGP the recipients' certificates decide").with_hint("-f smime"));
+    }
+    let shape = match (what.nested, what.triple) {
+        (_, true) => Shape::Triple,
+        (true, false) => Shape::Nested,
+        (false, false) => shape(&what.shaping)?,
     };
     if !what.sign && (what.shaping.signer.is_some() || !what.shaping.key.is_empty()) {
         return Err(Error::usage("a signer is named, but nothing is signed").with_hint("add --sign"));
@@ -59,6 +55,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         passwords: if what.password { session.given_passphrases()? } else { Vec::new() },
         shape,
         cipher: what.cipher.clone(),
+        aead: if what.aead { Aead::Always } else { Aead::Announced },
         ..shaped(&what.shaping)?
     };
     let message = read(&what.shaping, session)?;
@@ -92,8 +89,30 @@ fn recipient(address: &str) -> Result<Address> {
         .map_err(|error| error.with_hint("the message's name after --to needs another option or -- before it"))
 }
 
+/// The shape, as far as both verbs know it.
+fn shape(shaping: &Shaping) -> Result<Shape> {
+    match (shaping.format, shaping.inline, shaping.opaque) {
+        (Format::Smime, true, _) => {
+            Err(Error::usage("--inline: S/MIME has no inline form").with_hint("leave it out, or take --opaque"))
+        }
+        (_, true, false) => Ok(Shape::Inline),
+        (Format::Pgp, false, true) => {
+            Err(Error::usage("--opaque: OpenPGP has no opaque MIME form").with_hint("add --inline"))
+        }
+        (_, _, true) => Ok(Shape::Opaque),
+        (_, false, false) => Ok(Shape::Mime),
+    }
+}
+
 fn shaped(shaping: &Shaping) -> Result<Seal> {
+    if shaping.format == Format::Pgp && shaping.padding != args::Padding::Pkcs1 {
+        return Err(Error::usage("--padding: OpenPGP leaves no choice").with_hint("-f smime"));
+    }
     Ok(Seal {
+        padding: match shaping.padding {
+            args::Padding::Pkcs1 => Padding::Pkcs1,
+            args::Padding::PssOaep => Padding::PssOaep,
+        },
         headers: if shaping.protect_headers { Headers::Protected } else { Headers::Outside },
         digest: shaping.digest.as_deref().map(Hash::parse).transpose()?,
         ..Seal::default()
@@ -107,6 +126,7 @@ fn read(shaping: &Shaping, session: &Session) -> Result<Message> {
 fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> Result<ExitCode> {
     let protocol = match shaping.format {
         Format::Pgp => ProtocolName::Pgp,
+        Format::Smime => ProtocolName::Smime,
     };
     let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
     let output = shaping.files.output.as_deref();

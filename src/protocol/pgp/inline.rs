@@ -10,7 +10,7 @@ use super::{
     encrypt::Readers,
     literal::Literal,
     plan::{Plan, Signers},
-    seal::{Tee, hide_bcc, output, write_encrypted_block, write_outer, write_signature_block},
+    seal::{Tee, write_encrypted_block, write_signature_block},
     sign::{self, Kind, Signatures},
 };
 use crate::{
@@ -21,7 +21,10 @@ use crate::{
         encoding,
         header::Edit,
     },
-    protocol::{Context, Headers, Seal, Shape},
+    protocol::{
+        Context, Headers, Seal, Shape,
+        halves::{hide_bcc, output, write_outer},
+    },
 };
 
 /// Refuses (kind `Usage`) what the inline forms cannot hold: anything but one text, and a protected header.
@@ -52,7 +55,7 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
     match (signatures, encryption.zip(plan.readers.as_ref())) {
         (signatures, Some((encryption, readers))) => {
             hide_bcc(&mut header);
-            write_header(root, header, "7bit", out).map_err(output)?;
+            write_header(root, header, "7bit", out)?;
             write_encrypted_block(encryption, readers.checksum(), out, |to| {
                 write_packets(&text, signatures, plan.at, to)
             })
@@ -62,15 +65,15 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
             let name = hash.map(sign::text_name).transpose()?.filter(|_| signatures.has_v4());
             write_cleartext(&text, name.as_deref(), signatures, plan.at, &mut block)?;
             if is_seven_bit(&block) {
-                write_header(root, header, "7bit", out).map_err(output)?;
+                write_header(root, header, "7bit", out)?;
                 out.write_all(&block).map_err(output)
             } else {
-                write_header(root, header, "quoted-printable", out).map_err(output)?;
+                write_header(root, header, "quoted-printable", out)?;
                 out.write_all(&encoding::quoted_printable_encode(&block)).map_err(output)
             }
         }
         (Some(signatures), None) => {
-            write_header(root, header, "7bit", out).map_err(output)?;
+            write_header(root, header, "7bit", out)?;
             let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
             let mut armored = Armored::begin(Block::Message, checksum, out).map_err(output)?;
             write_packets(&text, Some(signatures), plan.at, &mut armored)?;
@@ -136,10 +139,10 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.get(..end).unwrap_or(line)
 }
 
-fn write_header(root: Part<'_>, mut header: Edit<'_>, encoding: &str, to: &mut dyn Write) -> io::Result<()> {
+fn write_header(root: Part<'_>, mut header: Edit<'_>, encoding: &str, to: &mut dyn Write) -> Result<()> {
     header.delete("Content-Transfer-Encoding");
     write_outer(root, &header, to)?;
-    write!(to, "Content-Transfer-Encoding: {encoding}\r\n\r\n")
+    write!(to, "Content-Transfer-Encoding: {encoding}\r\n\r\n").map_err(output)
 }
 
 /// RFC 2045, section 2.7; the line length without its break is RFC 5322, section 2.1.1.

@@ -17,7 +17,10 @@ use crate::{
         Message, Part, Span,
         armor::{Label, pgp_blocks},
     },
-    protocol::{Beside, Claim, ClaimKind, Context, Opened},
+    protocol::{
+        Beside, Claim, ClaimKind, Context, Opened,
+        entity::{as_text, charset, entity, file_message, is_entity, taken, text_message},
+    },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
 
@@ -139,16 +142,6 @@ fn beside(covers: Covers, decoded: &[u8], block: Span) -> Option<Beside> {
         .then(|| Beside { before: piece(decoded.get(..block.start)), after: piece(decoded.get(block.end..)) })
 }
 
-/// The octets of `message` at `span`, in its own memory when nobody else holds it, so that a large one is never there twice.
-fn taken(message: Message, span: Span) -> Vec<u8> {
-    // The spans of a part are those of the message that it is in.
-    let base = message.root().span().start;
-    let mut octets = message.into_octets();
-    octets.truncate(span.end.saturating_sub(base));
-    octets.drain(..span.start.saturating_sub(base).min(octets.len()));
-    octets
-}
-
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
 fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
     let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
@@ -257,29 +250,6 @@ fn has_other_text(root: Part<'_>, message: Part<'_>) -> bool {
     root.children().any(|child| !is_known(&child))
 }
 
-/// The MIME entity that was sealed. A text that was sealed without MIME, and then put into a container of it, comes out as the text that
-/// it is: read as an entity it would lose its first paragraph, taken for a header.
-fn entity(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
-    let message = Message::parse(octets, budget)?;
-    match is_entity(message.root()) {
-        true => Ok(message),
-        false => as_text(message.into_octets(), budget),
-    }
-}
-
-/// Whether a header says that it is one of MIME, or there is none (RFC 2045, section 3).
-fn is_entity(part: Part<'_>) -> bool {
-    let is_mime = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("content-") || name == "mime-version"
-    };
-    part.header_octets().is_empty() || part.fields().any(|field| is_mime(field.name))
-}
-
-fn as_text(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
-    Message::parse(text_message(&charset(&octets, None, None), octets), budget)
-}
-
 /// A claim made by what stands in the body of a leaf. With text around it, it covers part of the body only.
 fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
     if part.children().len() > 0 || !may_be_inline(part) {
@@ -372,40 +342,6 @@ fn first_packet(octets: &[u8]) -> Option<(u8, &[u8])> {
         },
     };
     Some((tag, rest.get(length..)?))
-}
-
-/// The charset of a decrypted text: what its armour or its packet says, else UTF-8 if it is that, else what the outer part says.
-fn charset(text: &[u8], said: Option<&str>, outer: Option<&str>) -> String {
-    let guessed = match std::str::from_utf8(text) {
-        Ok(_) => "utf-8",
-        Err(_) => outer.unwrap_or("windows-1252"),
-    };
-    let token = |name: &&str| {
-        !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))
-    };
-    said.filter(token).or(Some(guessed).filter(token)).unwrap_or("utf-8").to_ascii_lowercase()
-}
-
-/// Text as a message of its own. Its body is the text, octet for octet.
-fn text_message(charset: &str, text: Vec<u8>) -> Vec<u8> {
-    let header = format!("Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
-    prepended(header, text)
-}
-
-/// A file as a message of its own, named as the sealed one without its last suffix.
-fn file_message(name: Option<&str>, octets: Vec<u8>) -> Vec<u8> {
-    let stem = name.and_then(|name| name.rsplit_once('.')).map(|(stem, _)| stem).unwrap_or_default();
-    let safe: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || " ._-+".contains(*c)).collect();
-    let name = if safe.is_empty() { String::new() } else { format!("; filename=\"{safe}\"") };
-    let header = format!(
-        "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: attachment{name}\r\n\r\n"
-    );
-    prepended(header, octets)
-}
-
-fn prepended(header: String, mut octets: Vec<u8>) -> Vec<u8> {
-    octets.splice(..0, header.into_bytes());
-    octets
 }
 
 /// The parts of the mixed-up form.

@@ -10,8 +10,11 @@ use super::{
 use crate::{
     base::{Error, Result},
     crypto::Hash,
-    mail::{Address, Part, address, header},
-    protocol::{Context, Recipient, Seal, Sealed, Signer},
+    mail::Part,
+    protocol::{
+        Context, Recipient, Seal, Sealed, Signer,
+        blind::{self, Blind},
+    },
 };
 
 /// What is to be done, with every key found and unlocked.
@@ -59,7 +62,7 @@ fn signers(
     for signer in &how.sign {
         let found = match signer {
             Signer::Address(address) => select::signer_for(context.keys, address, at, context.legacy)?,
-            Signer::Author => select::signer_for(context.keys, &author(root)?, at, context.legacy)?,
+            Signer::Author => select::signer_for(context.keys, &blind::author(root)?, at, context.legacy)?,
             Signer::Key(handle) => select::signer_named(context.keys, handle, at, context.legacy)?,
         };
         if keys.iter().all(|other| other.key.fingerprint() != found.key.fingerprint()) {
@@ -85,9 +88,7 @@ fn readers(
         return Ok(None);
     }
     let blind = Blind::of(root);
-    if root.fields().any(|field| field.is("Bcc")) {
-        sealed.warnings.push("the bcc field is left out; give its addresses to whatever sends the message".to_owned());
-    }
+    sealed.warnings.extend(blind::bcc_warning(root));
     let mut people: Vec<(Naming, Chosen)> = Vec::new();
     for recipient in &how.to {
         let (naming, address) = match recipient {
@@ -110,41 +111,4 @@ fn readers(
         sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
     }
     Readers::new(people, &how.passwords, how.cipher.as_deref(), at, context.legacy).map(Some)
-}
-
-fn author(root: Part<'_>) -> Result<Address> {
-    header::author(root).ok_or_else(|| {
-        Error::no_key("from: not exactly one mailbox to sign as").with_hint("name the signer: --as ADDRESS")
-    })
-}
-
-/// Who must not be seen in another's copy: named in Bcc alone (RFC 5322, section 3.6.3).
-struct Blind {
-    open: Vec<Address>,
-    /// `None`: there is a Bcc that cannot be read, and it may name anyone.
-    bcc: Option<Vec<Address>>,
-}
-
-impl Blind {
-    fn of(root: Part<'_>) -> Self {
-        let mut blind = Blind { open: Vec::new(), bcc: Some(Vec::new()) };
-        for field in root.fields() {
-            let read = || address::list(&field.unfolded()).ok();
-            if field.is("To") || field.is("Cc") {
-                // A list that cannot be read names nobody, which errs on the side of hiding.
-                blind.open.extend(read().unwrap_or_default().into_iter().map(|mailbox| mailbox.address));
-            } else if field.is("Bcc") {
-                blind.bcc = blind.bcc.zip(read()).map(|(mut all, list)| {
-                    all.extend(list.into_iter().map(|mailbox| mailbox.address));
-                    all
-                });
-            }
-        }
-        blind
-    }
-
-    fn hides(&self, address: &Address) -> bool {
-        let listed = self.bcc.as_ref().is_none_or(|list| list.contains(address));
-        listed && !self.open.contains(address)
-    }
 }

@@ -16,13 +16,11 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    mail::{
-        Message, Part, build,
-        canonical::{self, Canonical, Form},
-        header::Edit,
-        protect,
+    mail::{Message, build, protect},
+    protocol::{
+        Context, Seal, Sealed, Shape,
+        halves::{Halves, Payload, output, write_outer},
     },
-    protocol::{Context, Headers, Seal, Sealed, Shape},
 };
 
 /// Writes `message` sealed to `out`, with CRLF line ends.
@@ -46,35 +44,6 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
     Ok(sealed)
 }
 
-/// One half of a message that is about to be torn in two: header fields for outside, and those of the payload.
-struct Halves<'a> {
-    outer: Edit<'a>,
-    payload: Edit<'a>,
-}
-
-impl<'a> Halves<'a> {
-    fn of(message: &'a Message, headers: Headers, mode: protect::Mode) -> Self {
-        let (payload, mut outer) = match headers {
-            Headers::Outside => {
-                let mut payload = Edit::within(message.root());
-                payload.retain(|field| is_content(field.name));
-                (payload, Edit::new(message.root()))
-            }
-            Headers::Protected => protect::protect(message, mode),
-        };
-        outer.retain(|field| !is_content(field.name));
-        if mode == protect::Mode::Cipher {
-            hide_bcc(&mut outer);
-        }
-        Halves { outer, payload }
-    }
-}
-
-/// What is encrypted goes to several readers as one copy, in which none may see who else got it blindly (RFC 5322, section 3.6.3).
-pub(super) fn hide_bcc(outer: &mut Edit<'_>) {
-    outer.delete("Bcc");
-}
-
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
     let mode = if plan.readers.is_some() { protect::Mode::Cipher } else { protect::Mode::Clear };
     let halves = Halves::of(message, how.headers, mode);
@@ -84,7 +53,7 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
     let signing = plan.signers.map(|signers| Signing::begin(signers, context)).transpose()?;
     let encryption = plan.readers.as_ref().map(Readers::begin).transpose()?;
 
-    write_outer(message.root(), &halves.outer, out).map_err(output)?;
+    write_outer(message.root(), &halves.outer, out)?;
     let [first, second] = &boundaries;
     match (signing, encryption.zip(plan.readers.as_ref())) {
         (Some(signing), None) => write_signed(payload, signing, plan.at, first, out),
@@ -98,7 +67,7 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
                 (Some(mut signing), _) => {
                     to.write_all(&signing.signatures.one_pass()?).map_err(output)?;
                     let mut literal = Literal::begin(&mut *to).map_err(output)?;
-                    payload.write_signed(&mut signing.signatures, &mut literal)?;
+                    write_payload(payload, &mut signing.signatures, &mut literal)?;
                     literal.finish().map_err(output)?;
                     to.write_all(&signing.signatures.finish(plan.at)?).map_err(output)?;
                 }
@@ -127,30 +96,9 @@ impl Signing {
     }
 }
 
-/// The part that is protected: all of the message but the header fields that stay outside.
-#[derive(Clone, Copy)]
-struct Payload<'a> {
-    part: Part<'a>,
-    header: &'a Edit<'a>,
-}
-
-impl Payload<'_> {
-    /// Writes it as it is, with CRLF line ends. Where a part is declared binary, whose line ends are not ours to change, it is re-encoded.
-    fn write(self, to: &mut dyn Write) -> Result<()> {
-        if any_binary(self.part) {
-            return canonical::write_signable(self.part, self.header, to);
-        }
-        let header = self.header.octets();
-        let octets = [header.as_slice(), b"\r\n", self.part.body()];
-        let mut to = Canonical::new(Form::Crlf, to);
-        octets.into_iter().try_for_each(|octets| to.write_all(octets)).map_err(output)?;
-        to.finish().map(|_| ()).map_err(output)
-    }
-
-    /// Writes it 7-bit clean, and the same octets to the signatures.
-    fn write_signed(self, signatures: &mut Signatures, to: &mut dyn Write) -> Result<()> {
-        canonical::write_signable(self.part, self.header, &mut Tee { signatures, to })
-    }
+/// Writes the payload 7-bit clean, and the same octets to the signatures.
+fn write_payload(payload: Payload<'_>, signatures: &mut Signatures, to: &mut dyn Write) -> Result<()> {
+    payload.write_signable(&mut Tee { signatures, to })
 }
 
 /// Hands octets on, and to the signatures on the way.
@@ -173,16 +121,6 @@ impl Write for Tee<'_> {
     }
 }
 
-/// The fields that stay outside, and MIME-Version if it is missing (RFC 2045, section 4); the empty line is still to come.
-pub(super) fn write_outer(root: Part<'_>, outer: &Edit<'_>, to: &mut dyn Write) -> io::Result<()> {
-    let octets = outer.octets();
-    to.write_all(&canonical::canonical(&octets, Form::Crlf))?;
-    if root.header("MIME-Version").is_none() {
-        to.write_all(b"MIME-Version: 1.0\r\n")?;
-    }
-    Ok(())
-}
-
 /// multipart/signed from its Content-Type on (RFC 3156, section 5).
 fn write_signed(
     payload: Payload<'_>,
@@ -198,7 +136,7 @@ fn write_signed(
          boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"
     )
     .map_err(output)?;
-    payload.write_signed(&mut signing.signatures, to)?;
+    write_payload(payload, &mut signing.signatures, to)?;
     write!(
         to,
         "\r\n--{boundary}\r\nContent-Type: application/pgp-signature; name=\"signature.asc\"\r\n\
@@ -255,26 +193,3 @@ pub(super) fn write_encrypted_block(
     packets(&mut encrypting)?;
     encrypting.finish()?.finish().map(|_| ()).map_err(output)
 }
-
-/// An error of writing what was sealed.
-pub(super) fn output(error: io::Error) -> Error {
-    Error::io("sealed message", &error)
-}
-
-fn is_content(name: &str) -> bool {
-    name.get(..CONTENT.len()).is_some_and(|start| start.eq_ignore_ascii_case(CONTENT))
-}
-
-fn any_binary(root: Part<'_>) -> bool {
-    let mut parts = vec![root];
-    while let Some(part) = parts.pop() {
-        if part.transfer_encoding() == "binary" {
-            return true;
-        }
-        parts.extend(part.children());
-    }
-    false
-}
-
-/// The fields that describe a part, and go where it goes (RFC 2045, section 3).
-const CONTENT: &str = "Content-";

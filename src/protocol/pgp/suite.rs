@@ -26,7 +26,7 @@ pub(super) fn hash(algorithm: HashAlgorithm) -> Option<Hash> {
     }
 }
 
-/// OpenPGP's number for a hash function; `None` where it has none (MD2, SHA3-384).
+/// OpenPGP's number for a hash function; `None` where it has none (SHA3-384, MD2, ...).
 pub(super) fn hash_algorithm(hash: Hash) -> Option<HashAlgorithm> {
     match hash {
         Hash::Md5 => Some(HashAlgorithm::MD5),
@@ -38,7 +38,7 @@ pub(super) fn hash_algorithm(hash: Hash) -> Option<HashAlgorithm> {
         Hash::Sha512 => Some(HashAlgorithm::SHA512),
         Hash::Sha3_256 => Some(HashAlgorithm::SHA3_256),
         Hash::Sha3_512 => Some(HashAlgorithm::SHA3_512),
-        Hash::Md2 | Hash::Sha3_384 => None,
+        _ => None,
     }
 }
 

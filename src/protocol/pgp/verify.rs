@@ -78,6 +78,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
         at: None,
         algorithms: "unknown".to_owned(),
         strength: Strength::Broken,
+        notes: Vec::new(),
     }
 }
 
@@ -208,6 +209,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
         at: packed.signature_creation_time(),
         algorithms: format!("{}-{hash}", suite::public_name(packed.pk_algo())),
         strength: suite::hash_strength(packed.hash_algo()),
+        notes: Vec::new(),
     }
 }
 

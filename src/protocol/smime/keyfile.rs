@@ -10,7 +10,7 @@ use std::{
 use super::{
     pieces::{self, Piece, Pieces},
     pkcs8,
-    record::{fingerprint, record},
+    record::{certificate, fingerprint, record},
 };
 use crate::{
     base::{Error, Limits, Result, Secret},
@@ -36,24 +36,22 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
         pieces.read(octets, place, passphrases, limits)?;
     }
     let mut file = KeyFile { found: Vec::new(), skipped: pieces.skipped };
-    let mut certificates = Vec::new();
     for certificate in pieces.certificates {
         let fingerprint = fingerprint(&certificate);
-        if !certificates.iter().any(|(known, _)| *known == fingerprint) {
+        if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
             file.found.push(Described { record: record(&certificate), secret: None });
-            certificates.push((fingerprint, certificate));
         }
     }
     for key in pieces.keys {
-        let owners = owners(&key, certificates.iter().map(|(_, certificate)| certificate))?;
-        let owners = if owners.is_empty() { owners_beside(&key, beside)? } else { owners };
+        let mut owners = owners(&key, file.found.iter().map(|one| &one.record))?;
+        if owners.is_empty() {
+            owners = self::owners(&key, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
+        }
         if owners.is_empty() {
             return Err(Error::no_key(format!("{}: no certificate goes with it", key.place))
                 .with_hint("give the file with its certificate too"));
         }
-        for owner in owners {
-            attach(&mut file.found, &owner, &key.secret);
-        }
+        owners.iter().for_each(|owner| attach(&mut file.found, owner, &key.secret));
     }
     Ok(file)
 }
@@ -87,8 +85,7 @@ impl LockedKey {
     /// `octets` are PKCS#8 in DER, encrypted or not, as in [`Described::secret`].
     pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<LockedKey> {
         let fingerprint = record.fingerprint.clone();
-        let unreadable = |error| Error::malformed(format!("key {fingerprint}"), error);
-        let public = Certificate::parse(&record.bytes).map_err(unreadable)?.public_key().clone();
+        let public = certificate(record)?.public_key().clone();
         let title = match record.claimed.first() {
             Some(address) => format!("key {fingerprint} of {address}"),
             None => format!("key {fingerprint}"),
@@ -123,21 +120,14 @@ impl fmt::Debug for LockedKey {
 }
 
 /// The certificates whose public key goes with a private key: a renewed certificate may keep its key.
-fn owners<'a>(key: &Piece, certificates: impl Iterator<Item = &'a Certificate>) -> Result<Vec<Record>> {
+fn owners<'a>(key: &Piece, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
     let mut owners = Vec::new();
-    for certificate in certificates {
-        if pkcs8::open(key.plain.expose(), certificate.public_key())?.is_some() {
-            owners.push(record(certificate));
+    for record in records {
+        if pkcs8::open(key.plain.expose(), certificate(record)?.public_key())?.is_some() {
+            owners.push(record.clone());
         }
     }
     Ok(owners)
-}
-
-fn owners_beside(key: &Piece, beside: &dyn Keys) -> Result<Vec<Record>> {
-    let held = beside.find(ProtocolName::Smime, &Want::All)?;
-    let certificates: Vec<Certificate> =
-        held.iter().filter_map(|record| Certificate::parse(&record.bytes).ok()).collect();
-    owners(key, certificates.iter())
 }
 
 fn attach(found: &mut Vec<Described>, owner: &Record, secret: &Secret) {

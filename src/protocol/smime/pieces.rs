@@ -1,13 +1,15 @@
 //! What key files are made of: certificates and private keys, before the ones find the others.
 
-use der::{Decode, Reader, SliceReader, Tag, Tagged, asn1::AnyRef};
+use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef};
 
 use super::{
+    ber,
+    pbe::decrypt_pkcs8,
     pem_bundle::{self, PemBlock},
-    pkcs8,
+    pkcs8, pkcs12,
 };
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret},
+    base::{Budget, Error, Kind, Limits, Result, Secret},
     keys::Passphrases,
     pki::Certificate,
 };
@@ -39,10 +41,19 @@ pub(super) fn recognizes(octets: &[u8]) -> bool {
     octets.first() == Some(&SEQUENCE) || !pem_bundle::blocks(octets).is_empty()
 }
 
-/// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted. An error of kind `NoKey` when no passphrase fits.
-pub(super) fn unlocked(octets: &Secret, what: &str, _passphrases: &Passphrases, _limits: &Limits) -> Result<Secret> {
+/// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted; `what` is what errors and questions call it. An error of kind `NoKey` when no
+/// passphrase fits.
+pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Secret> {
     match shape(octets.expose()) {
         Ok(Shape::Pkcs8) => Ok(octets.clone()),
+        Ok(Shape::EncryptedPkcs8) => {
+            let named = |error: Error| Error::new(error.kind(), format!("{what}: {error}"));
+            let attempt = |passphrase: &Secret| decrypt_pkcs8(octets.expose(), passphrase, limits).map_err(named);
+            passphrases.open(what, attempt)?.ok_or_else(|| {
+                Error::no_key(format!("{what}: locked, and no passphrase fits"))
+                    .with_hint("give the passphrase with --passphrase-file")
+            })
+        }
         _ => Err(Error::malformed(what, "not in the form of PKCS#8")),
     }
 }
@@ -58,7 +69,7 @@ impl Pieces {
     ) -> Result<()> {
         let (certificates, keys, skipped) = (self.certificates.len(), self.keys.len(), self.skipped.len());
         match octets.first() {
-            Some(&SEQUENCE) => self.read_der(octets, place, passphrases, limits)?,
+            Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, limits)?,
             _ => {
                 for block in pem_bundle::blocks(octets) {
                     self.read_block(&block, place, passphrases, limits)?;
@@ -73,8 +84,12 @@ impl Pieces {
         Ok(())
     }
 
-    /// One DER value after the other, as `gpgsm --export` writes certificates.
-    fn read_der(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
+    /// One value after the other, as `gpgsm --export` writes certificates.
+    fn read_binary(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
+        // Who uses indefinite lengths writes one value.
+        if octets.get(1) == Some(&0x80) {
+            return self.read_value(octets, place, passphrases, limits);
+        }
         let broken = |_| Error::malformed(place, "not in DER, or cut short");
         let mut values = SliceReader::new(octets).map_err(broken)?;
         while !values.is_finished() {
@@ -91,41 +106,88 @@ impl Pieces {
         passphrases: &Passphrases,
         limits: &Limits,
     ) -> Result<()> {
-        let Some(octets) = &block.octets else {
-            self.skipped.push(format!("{place}: {}: no base64, or cut short", block.label));
-            return Ok(());
+        let problem = match (block.label, &block.octets) {
+            // It says again what the key says.
+            ("EC PARAMETERS", _) => return Ok(()),
+            ("TRUSTED CERTIFICATE", _) => "in a form of OpenSSL's own; convert it with `openssl x509`",
+            ("X509 CRL", _) => "neither certificate nor private key; give it with --crls",
+            (label, _) if !KNOWN.contains(&label) => "neither certificate nor private key",
+            (_, _) if block.header.contains("ENCRYPTED") => {
+                "encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8`"
+            }
+            (_, None) => "no base64, or cut short",
+            (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, limits),
         };
-        if !KNOWN.contains(&block.label) {
-            self.skipped.push(format!("{place}: {}: neither certificate nor private key", block.label));
-            return Ok(());
-        }
-        self.read_value(octets.expose(), place, passphrases, limits)
+        self.skipped.push(format!("{place}: {}: {problem}", block.label));
+        Ok(())
     }
 
     /// By what it is, whatever its label says.
     fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
+        let budget = Budget::new(limits.clone());
         let key = format!("{place}: private key {}", self.keys.len() + 1);
         let unreadable = |_| Error::malformed(&key, "cannot be read");
-        let secret = match shape(octets).unwrap_or(Shape::Other) {
+        let shape = shape(octets).or_else(|_| {
+            let named = |error| Error::malformed(place, error);
+            ber::to_der(octets, &budget).map_err(named).map(|der| shape(&der).unwrap_or(Shape::Other))
+        });
+        let secret = match shape? {
+            Shape::ContentInfo => return self.read_pkcs7(octets, place, &budget),
+            Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, limits),
             Shape::Signed => {
-                match Certificate::parse(octets) {
-                    Ok(certificate) => self.certificates.push(certificate),
-                    Err(error) => self.skipped.push(format!("{place}: {error}")),
-                }
+                self.certificate(octets, place);
                 return Ok(());
             }
             Shape::Pkcs1 => pkcs8::of_pkcs1(octets).map_err(unreadable)?,
             Shape::Sec1 => pkcs8::of_sec1(octets).map_err(unreadable)?,
-            Shape::Pkcs8 => Secret::new(octets.to_vec()),
+            Shape::EncryptedPkcs8 | Shape::Pkcs8 => Secret::new(octets.to_vec()),
             Shape::Other => {
                 self.skipped.push(format!("{place}: neither certificate nor private key"));
                 return Ok(());
             }
         };
         let plain = unlocked(&secret, &key, passphrases, limits)?;
-        match pkcs8::unserved(plain.expose()).map_err(unreadable)? {
-            Some(algorithm) => self.skipped.push(format!("{key}: its algorithm is not served here: {algorithm}")),
-            None => self.keys.push(Piece { place: key, secret, plain }),
+        self.key(key, secret, plain)
+    }
+
+    /// A certs-only message (RFC 8551, section 3.8), and the certificates of any other signed-data.
+    fn read_pkcs7(&mut self, octets: &[u8], place: &str, budget: &Budget) -> Result<()> {
+        let unreadable = || Error::malformed(place, "not a bundle of certificates");
+        let der = ber::take_content(octets.to_vec(), budget)?.skeleton;
+        let certificates = bundled(&der).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
+        let mut certificates = SliceReader::new(certificates).map_err(|_| unreadable())?;
+        while !certificates.is_finished() {
+            self.certificate(certificates.tlv_bytes().map_err(|_| unreadable())?, place);
+        }
+        Ok(())
+    }
+
+    fn read_pkcs12(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
+        let contents = pkcs12::open(octets, place, passphrases, limits)?;
+        contents.certificates.iter().for_each(|certificate| self.certificate(certificate, place));
+        self.skipped.extend(contents.skipped.iter().map(|what| format!("{place}: {what}")));
+        for key in contents.keys {
+            let name = format!("{place}: private key {}", self.keys.len() + 1);
+            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, limits), Ok)?;
+            self.key(name, key.secret, plain)?;
+        }
+        Ok(())
+    }
+
+    fn certificate(&mut self, octets: &[u8], place: &str) {
+        match Certificate::parse(octets) {
+            Ok(certificate) => self.certificates.push(certificate),
+            Err(error) => self.skipped.push(format!("{place}: {error}")),
+        }
+    }
+
+    fn key(&mut self, place: String, secret: Secret, plain: Secret) -> Result<()> {
+        match pkcs8::unserved(plain.expose()) {
+            Ok(None) => self.keys.push(Piece { place, secret, plain }),
+            Ok(Some(algorithm)) => {
+                self.skipped.push(format!("{place}: its algorithm is not served here: {algorithm}"));
+            }
+            Err(_) => return Err(Error::malformed(place, "cannot be read")),
         }
         Ok(())
     }
@@ -133,9 +195,15 @@ impl Pieces {
 
 /// What a SEQUENCE is, by the tags of its first fields.
 enum Shape {
+    /// ContentInfo (RFC 5652, section 3).
+    ContentInfo,
+    /// EncryptedPrivateKeyInfo (RFC 5958, section 3).
+    EncryptedPkcs8,
     Other,
     /// RSAPrivateKey (RFC 8017, appendix A.1.2).
     Pkcs1,
+    /// PFX (RFC 7292, section 4).
+    Pkcs12,
     /// PrivateKeyInfo (RFC 5208, section 5).
     Pkcs8,
     /// ECPrivateKey (RFC 5915, section 3).
@@ -153,6 +221,9 @@ fn shape(octets: &[u8]) -> der::Result<Shape> {
         tags.push(AnyRef::decode(&mut fields)?.tag());
     }
     Ok(match tags.as_slice() {
+        [Tag::ObjectIdentifier, ..] => Shape::ContentInfo,
+        [Tag::Sequence, Tag::OctetString] => Shape::EncryptedPkcs8,
+        [Tag::Integer, Tag::Sequence] | [Tag::Integer, Tag::Sequence, Tag::Sequence] => Shape::Pkcs12,
         [Tag::Integer, Tag::Sequence, Tag::OctetString] => Shape::Pkcs8,
         [Tag::Integer, Tag::Integer, ..] => Shape::Pkcs1,
         [Tag::Integer, Tag::OctetString, ..] => Shape::Sec1,
@@ -161,5 +232,32 @@ fn shape(octets: &[u8]) -> der::Result<Shape> {
     })
 }
 
-const KNOWN: [&str; 5] = ["CERTIFICATE", "EC PRIVATE KEY", "PRIVATE KEY", "RSA PRIVATE KEY", "X509 CERTIFICATE"];
+/// What stands within certificates, the first [0] of a SignedData (RFC 5652, section 5.1).
+fn bundled(content_info: &[u8]) -> der::Result<Option<&[u8]>> {
+    let inside = |octets| AnyRef::from_der(octets).and_then(|any| SliceReader::new(any.value()));
+    let mut info = inside(content_info)?;
+    info.tlv_bytes()?;
+    let mut signed_data = inside(inside(info.tlv_bytes()?)?.tlv_bytes()?)?;
+    while !signed_data.is_finished() {
+        let field: AnyRef<'_> = signed_data.decode()?;
+        if field.tag() == CERTIFICATES {
+            return Ok(Some(field.value()));
+        }
+    }
+    Ok(None)
+}
+
+const CERTIFICATES: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+const KNOWN: [&str; 10] = [
+    "CERTIFICATE",
+    "CMS",
+    "EC PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "PKCS12",
+    "PKCS7",
+    "PKCS #7 SIGNED DATA",
+    "PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "X509 CERTIFICATE",
+];
 const SEQUENCE: u8 = 0x30;

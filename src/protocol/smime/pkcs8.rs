@@ -1,6 +1,6 @@
 //! Private keys: PKCS#8 (RFC 5208, RFC 5958), and what is older and is put into it, PKCS#1 (RFC 8017, appendix A.1.2) and SEC 1 (RFC 5915).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use der::{
     Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged,
@@ -10,7 +10,7 @@ use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{Curve, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap},
+    crypto::{Curve, RsaComponents, SecretKey, SoftwareKey},
     pki::PublicKey,
 };
 
@@ -27,7 +27,9 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
             None => None,
         },
         EC => match ec(&key, &public).map_err(unreadable)? {
-            Some((curve, scalar)) => EcKey::new(curve, &scalar, point).map(|key| Arc::new(key) as Arc<dyn SecretKey>),
+            Some((curve, scalar)) => {
+                SoftwareKey::elliptic(curve, &scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+            }
             None => None,
         },
         algorithm if algorithm != public.algorithm.oid => None,
@@ -42,15 +44,21 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
     Ok(opened)
 }
 
-/// Whether a key of this algorithm is one that [`open`] can open; the name of the algorithm when it is not. `pkcs8` is a PrivateKeyInfo.
+/// The name of the algorithm of a key that [`open`] cannot open; `None` when it can. `pkcs8` is a PrivateKeyInfo.
 pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
-    let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm.oid;
-    let served = [RSA, RSA_PSS, RSA_OAEP, EC, ED25519, X25519, X448];
-    Ok((!served.contains(&algorithm)).then(|| match algorithm {
-        DSA => "dsa".to_owned(),
-        ED448 => "ed448".to_owned(),
-        other => other.to_string(),
-    }))
+    let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm;
+    Ok(match (algorithm.oid, algorithm.parameters) {
+        (RSA | RSA_PSS | RSA_OAEP | ED25519 | X25519 | X448, _) | (EC, None) => None,
+        (EC, Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
+            Ok(curve) if curve_of(curve).is_some() => None,
+            Ok(curve) => Some(format!("elliptic curve {curve}")),
+            // RFC 5480, section 2.1.1 wants a name.
+            Err(_) => Some("elliptic curve without a name".to_owned()),
+        },
+        (DSA, _) => Some("dsa".to_owned()),
+        (ED448, _) => Some("ed448".to_owned()),
+        (other, _) => Some(other.to_string()),
+    })
 }
 
 /// An RSAPrivateKey (RFC 8017, appendix A.1.2) as PKCS#8.
@@ -177,43 +185,9 @@ fn montgomery(key: SoftwareKey, public: &[u8], length: usize, base: u8) -> Resul
     Ok(belongs.then(|| Arc::new(key) as Arc<dyn SecretKey>))
 }
 
-/// An elliptic-curve key of a certificate, which may be used for ECDSA and for ECDH (RFC 5480, section 2.1.1).
-struct EcKey {
-    signing: SoftwareKey,
-    agreeing: SoftwareKey,
-}
-
-impl EcKey {
-    /// `None` when the scalar does not belong to the point.
-    fn new(curve: Curve, scalar: &Secret, point: &[u8]) -> Option<EcKey> {
-        let signing = SoftwareKey::ecdsa(curve, scalar, point).ok()?;
-        let agreeing = SoftwareKey::ecdh(curve, scalar, point).ok()?;
-        Some(EcKey { signing, agreeing })
-    }
-}
-
-impl SecretKey for EcKey {
-    fn algorithm(&self) -> KeyAlgorithm {
-        self.signing.algorithm()
-    }
-
-    fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>> {
-        self.signing.sign(scheme, digest)
-    }
-
-    fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Secret> {
-        self.agreeing.decrypt(unwrap, wrapped)
-    }
-
-    fn agree(&self, peer: &[u8]) -> Result<Secret> {
-        self.agreeing.agree(peer)
-    }
-}
-
-impl fmt::Debug for EcKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EcKey({})", self.algorithm().name())
-    }
+/// The name of a curve in X.509 (RFC 5480, section 2.1.1.1).
+pub(super) fn name_of(curve: Curve) -> Option<ObjectIdentifier> {
+    CURVES.into_iter().find(|(_, known)| *known == curve).map(|(name, _)| name)
 }
 
 fn curve_of(oid: ObjectIdentifier) -> Option<Curve> {
@@ -229,10 +203,10 @@ const CURVES: [(ObjectIdentifier, Curve); 6] = [
     (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.13"), Curve::BrainpoolP512),
 ];
 const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");

@@ -1,8 +1,11 @@
 //! The record of an X.509 certificate: everything by which a message or another certificate may name it.
 
+use std::sync::Arc;
+
 use crate::{
+    base::{Error, Result},
     crypto::Hash,
-    keys::{Handle, ProtocolName, Record},
+    keys::{Encoded, Handle, ProtocolName, Record},
     pki::{Certificate, Name},
 };
 
@@ -15,15 +18,24 @@ pub fn record(certificate: &Certificate) -> Record {
         subject(certificate.subject()),
     ];
     handles.extend(certificate.key_identifier().and_then(key_identifier));
+    let bytes = Encoded::from(certificate.der().to_vec());
+    // It is read already; nobody needs to do so again.
+    let _ = bytes.read(|_| Ok(certificate.clone()));
     Record {
         protocol: ProtocolName::Smime,
         fingerprint: fingerprint(certificate),
         handles,
         claimed: certificate.mailboxes(),
         bindings: Vec::new(),
-        bytes: certificate.der().to_vec().into(),
+        bytes,
         secrets: Vec::new(),
     }
+}
+
+/// The certificate of a record, read once.
+pub fn certificate(record: &Record) -> Result<Arc<Certificate>> {
+    let named = |error| Error::malformed(format!("key {}", record.fingerprint), error);
+    record.bytes.read(|octets| Certificate::parse(octets).map_err(named))
 }
 
 /// The SHA-256 of a certificate's octets: the fingerprint of its record.

@@ -1,0 +1,201 @@
+//! `cert`: certificates judged by themselves, without a message.
+
+use std::{collections::BTreeSet, fmt::Write, path::PathBuf, process::ExitCode, sync::Arc};
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use postseal::{
+    base::{Error, Result, rfc3339},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
+    pki::{self, Certificate, Policies, Question, Refusal, Require},
+    protocol::smime::record,
+    report::printable,
+};
+use serde::Serialize;
+
+use super::super::{session::Session, show};
+
+/// Judge certificates.
+#[derive(Args, Debug)]
+pub(crate) struct Cert {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Find a path from a certificate to a trust anchor, and say whether it holds (RFC 5280, section 6)
+    Verify(Verify),
+}
+
+#[derive(Args, Debug)]
+struct Verify {
+    /// The certificate; more of them in the same file may lie on the path
+    #[arg(value_name = "LEAF", value_hint = ValueHint::FilePath)]
+    leaf: PathBuf,
+    /// Certificates that may lie on the path, beside those in the home and of --keys
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    intermediates: Vec<PathBuf>,
+    /// Policies one of which must hold, as dotted object identifiers [default: any]
+    #[arg(long, value_name = "OID", num_args = 1..)]
+    policy: Vec<String>,
+    /// Some acceptable policy must hold (initial-explicit-policy)
+    #[arg(long)]
+    explicit_policy: bool,
+    /// Authorities may not map policies (initial-policy-mapping-inhibit)
+    #[arg(long)]
+    inhibit_policy_mapping: bool,
+    /// anyPolicy stands for no other (initial-any-policy-inhibit)
+    #[arg(long)]
+    inhibit_any_policy: bool,
+    /// What the certificate must be good for
+    #[arg(long, value_enum, default_value = "email")]
+    purpose: Purpose,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Purpose {
+    /// Anything: extended key usage is not looked at
+    Any,
+    /// Mail: emailProtection, or no extended key usage at all
+    Email,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
+    match &cert.action {
+        Action::Verify(verify) => self::verify(verify, session),
+    }
+}
+
+fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
+    let mut given = parsed(&session.certificates(std::slice::from_ref(&verify.leaf))?)?.into_iter();
+    let Some(leaf) = given.next() else {
+        return Err(Error::malformed(verify.leaf.display(), "holds no X.509 certificate"));
+    };
+    let keys = session.keys()?;
+    let mut intermediates: Vec<Certificate> = given.collect();
+    intermediates.extend(parsed(&session.certificates(&verify.intermediates)?)?);
+    intermediates.extend(issuers(&leaf, &intermediates, keys)?);
+    let anchors = parsed(&keys.anchors()?)?;
+    let statements = keys.revocations()?;
+    let required = |flag| if flag { Require::Set } else { Require::Unset };
+    let question = Question {
+        at: session.clock().now(),
+        anchors: &anchors,
+        intermediates: &intermediates,
+        revocations: &statements.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>(),
+        revocation: session.revocation(),
+        policies: Policies {
+            initial: verify.policy.clone(),
+            explicit: required(verify.explicit_policy),
+            inhibit_mapping: required(verify.inhibit_policy_mapping),
+            inhibit_any: required(verify.inhibit_any_policy),
+        },
+        purpose: match verify.purpose {
+            Purpose::Any => pki::Purpose::Any,
+            Purpose::Email => pki::Purpose::Email,
+        },
+        legacy: session.legacy(),
+    };
+    let judged = pki::validate(&leaf, &question, &mut session.budget())?;
+    show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
+    Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn parsed(records: &[Arc<Record>]) -> Result<Vec<Certificate>> {
+    records.iter().map(|record| Certificate::parse(&record.bytes)).collect()
+}
+
+/// The certificates of `keys` that may lie above `leaf`, and above those that are here: by the names of issuers.
+fn issuers(leaf: &Certificate, here: &[Certificate], keys: &dyn Keys) -> Result<Vec<Certificate>> {
+    let mut found: Vec<Certificate> = Vec::new();
+    let mut asked: BTreeSet<Handle> = BTreeSet::new();
+    let mut wanted: Vec<Handle> = [leaf].into_iter().chain(here).map(|one| record::subject(one.issuer())).collect();
+    while let Some(name) = wanted.pop() {
+        if asked.insert(name.clone()) {
+            for issuer in parsed(&keys.find(ProtocolName::Smime, &Want::Handle(&name))?)? {
+                wanted.push(record::subject(issuer.issuer()));
+                found.push(issuer);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    valid: bool,
+    why: Option<String>,
+    path: Vec<String>,
+    addresses: Vec<String>,
+    policies: Vec<String>,
+}
+
+fn json(judged: &Result<pki::Path, Refusal>) -> String {
+    let report = match judged {
+        Ok(path) => Report {
+            valid: true,
+            why: None,
+            path: path.certificates().iter().map(|one| one.subject().to_string()).collect(),
+            addresses: path.mailboxes().iter().map(ToString::to_string).collect(),
+            policies: path.policies().to_vec(),
+        },
+        Err(refusal) => Report {
+            valid: false,
+            why: Some(refusal.to_string()),
+            path: Vec::new(),
+            addresses: Vec::new(),
+            policies: Vec::new(),
+        },
+    };
+    // Strings and booleans always serialize.
+    serde_json::to_string(&report).map_or_else(|_| String::new(), |line| line + "\n")
+}
+
+/// The path as a tree, the anchor at its root; what the leaf is good for below it.
+fn text(leaf: &Certificate, judged: &Result<pki::Path, Refusal>) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let path = match judged {
+        Ok(path) => path,
+        Err(refusal) => {
+            let _ = writeln!(text, "{BAD}not valid{BAD:#}  {}", shown(leaf));
+            let _ = writeln!(text, "{}", printable(&refusal.to_string()));
+            return text;
+        }
+    };
+    let _ = writeln!(text, "{GOOD}valid{GOOD:#}  {}", shown(leaf));
+    for (depth, certificate) in path.certificates().iter().rev().enumerate() {
+        let branch = if depth == 0 { String::new() } else { "   ".repeat(depth - 1) + "└─ " };
+        let role = if depth == 0 { "trust anchor, " } else { "" };
+        let (_, until) = certificate.validity();
+        let _ = writeln!(text, "{branch}{} {DIM}{role}until {}{DIM:#}", shown(certificate), rfc3339(until));
+    }
+    let mut list = |name: &str, all: &[String]| {
+        if !all.is_empty() {
+            let _ = writeln!(text, "{BOLD}{name:<10}{BOLD:#} {}", printable(&all.join(", ")));
+        }
+    };
+    list("addresses", &path.mailboxes().iter().map(ToString::to_string).collect::<Vec<_>>());
+    list("policies", path.policies());
+    text
+}
+
+/// The subject; by number and issuer when it has no name.
+fn shown(certificate: &Certificate) -> String {
+    if !certificate.subject().is_empty() {
+        return printable(&certificate.subject().to_string());
+    }
+    let serial: String = certificate.serial().iter().map(|octet| format!("{octet:02x}")).collect();
+    printable(&format!("number {serial} of {}", certificate.issuer()))
+}
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default().bold();

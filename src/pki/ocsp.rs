@@ -1,0 +1,336 @@
+//! OCSP responses (RFC 6960): whether a responder who may speak for the issuer says that a certificate is good.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use der::asn1::ObjectIdentifier;
+
+use super::{
+    Certificate, Name, PublicKey, crl_status,
+    extensions::OCSP_NO_CHECK,
+    revocation::{Asked, Issuer, Reason, Revoked, Sealed, Statements, Status},
+    time,
+    tlv::{
+        BIT_STRING, BOOLEAN, ENUMERATED, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, constructed,
+        primitive,
+    },
+};
+use crate::{
+    base::{Budget, Error, Result},
+    crypto::Hash,
+};
+
+/// A successful OCSPResponse that holds a BasicOCSPResponse (RFC 6960, section 4.2.1).
+#[derive(Debug)]
+pub struct OcspResponse<'a> {
+    responder: Responder,
+    /// By serial number.
+    answers: HashMap<&'a [u8], Vec<Answer<'a>>>,
+    nonce: Option<&'a [u8]>,
+    certificates: Vec<Certificate>,
+    sealed: Sealed<'a>,
+    /// A critical extension of the whole response is not known.
+    has_unknown: bool,
+}
+
+#[derive(Debug)]
+enum Responder {
+    Name(Name),
+    /// SHA-1 of the key.
+    Key(Vec<u8>),
+}
+
+/// A SingleResponse.
+#[derive(Debug)]
+struct Answer<'a> {
+    hash: Option<Hash>,
+    issuer_name_hash: &'a [u8],
+    issuer_key_hash: &'a [u8],
+    state: State,
+    this_update: SystemTime,
+    next_update: Option<SystemTime>,
+    has_unknown: bool,
+}
+
+/// CertStatus.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Good,
+    Revoked(Revoked),
+    Unknown,
+}
+
+impl<'a> OcspResponse<'a> {
+    /// Reads DER. An error of kind `Malformed` for everything else, and for a response that says that the responder could not answer.
+    pub fn parse(der: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(der, "OCSP response");
+        let mut outer = reader.sequence()?;
+        reader.finish()?;
+        let status = outer.expect(ENUMERATED)?;
+        if status.value != [SUCCESSFUL] {
+            return Err(Error::malformed("OCSP response", "the responder did not answer"));
+        }
+        let mut bytes = outer.expect(constructed(0))?.reader().sequence()?;
+        if !bytes.expect(OID)?.is(&BASIC_RESPONSE) {
+            return Err(bytes.refuse("of a type that is not known"));
+        }
+        let basic = bytes.expect(OCTET_STRING)?.value;
+        Self::read_basic(Reader::new(basic, "OCSP response").sequence()?)
+    }
+
+    /// Whether `der` begins as a response does, and a CRL does not: with the status.
+    pub(super) fn resembles(der: &[u8]) -> bool {
+        Reader::new(der, "OCSP response").sequence().is_ok_and(|mut outer| outer.expect(ENUMERATED).is_ok())
+    }
+
+    /// The nonce that it repeats (RFC 9654): whoever asked with one compares it, so that no older answer is played to him again.
+    pub fn nonce(&self) -> Option<&[u8]> {
+        self.nonce
+    }
+
+    fn read_basic(mut fields: Reader<'a>) -> Result<Self> {
+        let data = fields.expect(SEQUENCE)?;
+        let algorithm = fields.expect(SEQUENCE)?.whole;
+        let sealed = Sealed::new(data.whole, algorithm, fields.expect(BIT_STRING)?.octets_of_bits()?)?;
+        let mut certificates = Vec::new();
+        if let Some(list) = fields.optional(constructed(0))? {
+            let mut list = list.reader().sequence()?;
+            while !list.is_finished() && certificates.len() < MOST_CERTIFICATES {
+                certificates.extend(Certificate::parse(list.any()?.whole));
+            }
+        }
+        let mut data = data.reader();
+        data.optional(constructed(0))?;
+        let responder = data.any()?;
+        let responder = match responder.tag {
+            BY_NAME => Responder::Name(Name::parse(responder.value)?),
+            BY_KEY => Responder::Key(responder.reader().expect(OCTET_STRING)?.value.to_vec()),
+            _ => return Err(responder.refuse("a responder by neither name nor key")),
+        };
+        data.expect(GENERALIZED_TIME)?;
+        let mut answers: HashMap<&[u8], Vec<Answer<'_>>> = HashMap::new();
+        let mut list = data.sequence()?;
+        while !list.is_finished() {
+            let (serial, answer) = Answer::read(list.sequence()?)?;
+            answers.entry(serial).or_default().push(answer);
+        }
+        let mut nonce = None;
+        let mut has_unknown = false;
+        if let Some(list) = data.optional(constructed(1))? {
+            each_extension(list.reader(), |kind, is_critical, value| {
+                if kind == NONCE.as_bytes() {
+                    // RFC 9654 wants an OCTET STRING inside; older responders leave it out.
+                    let inner = Reader::new(value, "nonce").expect(OCTET_STRING);
+                    nonce = Some(inner.map_or(value, |inner| inner.value));
+                } else {
+                    has_unknown |= is_critical;
+                }
+            })?;
+        }
+        Ok(OcspResponse { responder, answers, nonce, certificates, sealed, has_unknown })
+    }
+
+    /// Whether somebody signed it who may speak for `issuer` (RFC 6960, section 4.2.2.2).
+    fn is_authorized(
+        &self,
+        issuer: Issuer<'_>,
+        statements: &Statements<'_>,
+        asked: &Asked<'_>,
+        budget: &mut Budget,
+    ) -> Result<bool> {
+        if self.is_from(issuer.certificate) && self.sealed.is_by(issuer.key, asked.legacy, budget)? {
+            return Ok(true);
+        }
+        let known = match &self.responder {
+            Responder::Name(name) => asked.signers.named(name),
+            Responder::Key(_) => Vec::new(),
+        };
+        for delegate in self.certificates.iter().chain(&known) {
+            let key = delegate.public_key().inheriting(issuer.key);
+            if self.is_from(delegate)
+                && is_delegate(delegate, issuer, asked)
+                && self.sealed.is_by(&key, asked.legacy, budget)?
+                && is_issued_by(delegate, issuer, asked, budget)?
+                && is_in_force(delegate, issuer, statements, asked, budget)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the responder names that certificate (RFC 6960, section 4.2.2.3).
+    fn is_from(&self, certificate: &Certificate) -> bool {
+        match &self.responder {
+            Responder::Name(name) => certificate.subject() == name,
+            Responder::Key(hash) => Hash::Sha1.digest(certificate.public_key().octets()) == *hash,
+        }
+    }
+}
+
+/// What the responses among `statements` say of `certificate`; `None` when none of them counts. An error means that the Budget is spent.
+pub(super) fn status(
+    certificate: &Certificate,
+    issuer: Issuer<'_>,
+    statements: &Statements<'_>,
+    asked: &Asked<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Status>> {
+    let mut found = None;
+    for response in statements.responses() {
+        if response.has_unknown {
+            continue;
+        }
+        let answers = response.answers.get(certificate.serial()).into_iter().flatten();
+        for answer in answers.filter(|answer| answer.is_about(certificate, issuer.key) && answer.counts(asked.at)) {
+            if matches!(answer.state, State::Unknown) || !response.is_authorized(issuer, statements, asked, budget)? {
+                continue;
+            }
+            match answer.state {
+                State::Revoked(revoked) => return Ok(Some(Status::Revoked(revoked))),
+                State::Good if answer.is_current(asked.at) => found = Some(Status::Good),
+                State::Good | State::Unknown => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl<'a> Answer<'a> {
+    /// One answer, with the serial number that it is about.
+    fn read(mut fields: Reader<'a>) -> Result<(&'a [u8], Self)> {
+        let mut about = fields.sequence()?;
+        let hash = about.sequence()?.expect(OID)?;
+        let hash = HASHES.iter().find(|(oid, _)| hash.is(oid)).map(|(_, hash)| *hash);
+        let issuer_name_hash = about.expect(OCTET_STRING)?.value;
+        let issuer_key_hash = about.expect(OCTET_STRING)?.value;
+        let serial = about.expect(INTEGER)?.value;
+        let state = fields.any()?;
+        let state = match state.tag {
+            GOOD => State::Good,
+            REVOKED => {
+                let mut fields = state.reader();
+                let since = time::read(fields.expect(GENERALIZED_TIME)?)?;
+                let number = match fields.optional(constructed(0))? {
+                    Some(reason) => reason.reader().expect(ENUMERATED)?.value.first().copied().unwrap_or(0),
+                    None => 0,
+                };
+                State::Revoked(Revoked { reason: Reason::of_number(number).unwrap_or(Reason::Unspecified), since })
+            }
+            _ => State::Unknown,
+        };
+        let this_update = time::read(fields.expect(GENERALIZED_TIME)?)?;
+        let next_update = match fields.optional(constructed(0))? {
+            Some(next) => Some(time::read(next.reader().expect(GENERALIZED_TIME)?)?),
+            None => None,
+        };
+        let mut has_unknown = false;
+        if let Some(list) = fields.optional(constructed(1))? {
+            each_extension(list.reader(), |_, is_critical, _| has_unknown |= is_critical)?;
+        }
+        Ok((serial, Answer { hash, issuer_name_hash, issuer_key_hash, state, this_update, next_update, has_unknown }))
+    }
+
+    /// Whether the CertID is that of `certificate`, by its issuer's name and key (RFC 6960, section 4.1.1).
+    fn is_about(&self, certificate: &Certificate, issuer_key: &PublicKey) -> bool {
+        self.hash.is_some_and(|hash| {
+            hash.digest(certificate.issuer().der()) == self.issuer_name_hash
+                && hash.digest(issuer_key.octets()) == self.issuer_key_hash
+        })
+    }
+
+    /// Whether it says something at that time: what is revoked stays revoked, unless it is on hold.
+    fn counts(&self, at: SystemTime) -> bool {
+        let is_final = match self.state {
+            State::Revoked(revoked) => revoked.reason != Reason::Hold && revoked.since <= at,
+            State::Good | State::Unknown => false,
+        };
+        is_final || self.is_current(at)
+    }
+
+    /// RFC 6960, section 3.2, (5) and (6).
+    fn is_current(&self, at: SystemTime) -> bool {
+        let later = |time: SystemTime, by| time.checked_add(by).unwrap_or(time);
+        let end = self.next_update.unwrap_or_else(|| later(self.this_update, LONGEST_WITHOUT_NEXT));
+        !self.has_unknown && self.this_update <= later(at, SKEW) && at <= later(end, SKEW)
+    }
+}
+
+/// Whether `issuer` delegated the answering of OCSP requests to it (RFC 6960, section 4.2.2.2), as far as the certificate says.
+fn is_delegate(delegate: &Certificate, issuer: Issuer<'_>, asked: &Asked<'_>) -> bool {
+    let (from, until) = delegate.validity();
+    // It must be named: neither any purpose nor none at all is enough.
+    let is_named =
+        delegate.extensions().extended_key_usage.iter().flatten().any(|usage| usage == OCSP_SIGNING.as_bytes());
+    delegate.issuer() == issuer.certificate.subject()
+        && is_named
+        && (from..=until).contains(&asked.at)
+        && delegate.extensions().defects.is_empty()
+        && delegate.extensions().unknown_critical.is_empty()
+}
+
+/// The signature under a delegate's certificate.
+fn is_issued_by(delegate: &Certificate, issuer: Issuer<'_>, asked: &Asked<'_>, budget: &mut Budget) -> Result<bool> {
+    let [outer, inner] = delegate.signature_algorithms();
+    if outer != inner {
+        return Ok(false);
+    }
+    match Sealed::new(delegate.tbs(), inner, delegate.signature()) {
+        Ok(sealed) => sealed.is_by(issuer.key, asked.legacy, budget),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether a delegate is not revoked: by its issuer's CRLs, unless its issuer says that nobody needs to look (RFC 6960, section 4.2.2.2.1).
+fn is_in_force(
+    delegate: &Certificate,
+    issuer: Issuer<'_>,
+    statements: &Statements<'_>,
+    asked: &Asked<'_>,
+    budget: &mut Budget,
+) -> Result<bool> {
+    if delegate.extensions().find(&OCSP_NO_CHECK).is_some() {
+        return Ok(true);
+    }
+    Ok(!matches!(crl_status::status(delegate, issuer, statements, asked, budget)?, Status::Revoked(_)))
+}
+
+/// Calls `take` with type, criticality and content of each of Extensions.
+fn each_extension<'a>(mut explicit: Reader<'a>, mut take: impl FnMut(&[u8], bool, &'a [u8])) -> Result<()> {
+    let mut list = explicit.sequence()?;
+    while !list.is_finished() {
+        let mut fields = list.sequence()?;
+        let kind = fields.expect(OID)?.value;
+        let is_critical = fields.optional(BOOLEAN)?.map_or(Ok(false), |critical| critical.boolean())?;
+        take(kind, is_critical, fields.expect(OCTET_STRING)?.value);
+    }
+    Ok(())
+}
+
+/// How far the clocks of responders may be off: what openssl's `ocsp -validity_period` has by default.
+const SKEW: Duration = Duration::from_secs(300);
+/// Without nextUpdate "newer revocation information is available all the time" (RFC 6960, section 4.2.2.1); a day is how long CRLs hold
+/// where they are issued most often.
+const LONGEST_WITHOUT_NEXT: Duration = Duration::from_secs(24 * 60 * 60);
+/// A responder sends its own certificate, and seldom one or two above it.
+const MOST_CERTIFICATES: usize = 8;
+
+const SUCCESSFUL: u8 = 0;
+const BY_NAME: u8 = constructed(1);
+const BY_KEY: u8 = constructed(2);
+const GOOD: u8 = primitive(0);
+const REVOKED: u8 = constructed(1);
+
+const BASIC_RESPONSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
+const NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.2");
+const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
+
+/// Of CertID.
+const HASHES: [(ObjectIdentifier, Hash); 4] = [
+    (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), Hash::Sha1),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+];

@@ -1,0 +1,52 @@
+//! Who signs and who must not be seen, by the header of the message.
+
+use crate::{
+    base::{Error, Result},
+    mail::{Address, Part, address, header},
+};
+
+/// The author to sign as; `NoKey` when From does not have exactly one mailbox.
+pub(super) fn author(root: Part<'_>) -> Result<Address> {
+    header::author(root).ok_or_else(|| {
+        Error::no_key("from: not exactly one mailbox to sign as").with_hint("name the signer: --as ADDRESS")
+    })
+}
+
+/// What to say of a Bcc field in a message that is encrypted; `None` when there is none.
+pub(super) fn bcc_warning(root: Part<'_>) -> Option<String> {
+    let warning = "the bcc field is left out; give its addresses to whatever sends the message";
+    root.fields().any(|field| field.is("Bcc")).then(|| warning.to_owned())
+}
+
+/// Who must not be seen in another's copy: named in Bcc alone (RFC 5322, section 3.6.3).
+pub(super) struct Blind {
+    open: Vec<Address>,
+    /// `None`: there is a Bcc that cannot be read, and it may name anyone.
+    bcc: Option<Vec<Address>>,
+}
+
+impl Blind {
+    /// Reads To, Cc and Bcc.
+    pub(super) fn of(root: Part<'_>) -> Self {
+        let mut blind = Blind { open: Vec::new(), bcc: Some(Vec::new()) };
+        for field in root.fields() {
+            let read = || address::list(&field.unfolded()).ok();
+            if field.is("To") || field.is("Cc") {
+                // A list that cannot be read names nobody, which errs on the side of hiding.
+                blind.open.extend(read().unwrap_or_default().into_iter().map(|mailbox| mailbox.address));
+            } else if field.is("Bcc") {
+                blind.bcc = blind.bcc.zip(read()).map(|(mut all, list)| {
+                    all.extend(list.into_iter().map(|mailbox| mailbox.address));
+                    all
+                });
+            }
+        }
+        blind
+    }
+
+    /// Whether `address` must not be seen.
+    pub(super) fn hides(&self, address: &Address) -> bool {
+        let listed = self.bcc.as_ref().is_none_or(|list| list.contains(address));
+        listed && !self.open.contains(address)
+    }
+}

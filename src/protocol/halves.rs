@@ -1,0 +1,108 @@
+//! A message about to be torn in two: header fields that stay outside, and the payload that is protected. Every protocol that seals by
+//! MIME begins like this.
+
+use std::io::{self, Write};
+
+use super::Headers;
+use crate::{
+    base::{Error, Result},
+    mail::{
+        Message, Part,
+        canonical::{self, Canonical, Form},
+        header::Edit,
+        protect,
+    },
+};
+
+/// Header fields for outside, and those of the payload.
+pub(super) struct Halves<'a> {
+    /// What stays outside, without Content-*.
+    pub(super) outer: Edit<'a>,
+    /// The header of the payload.
+    pub(super) payload: Edit<'a>,
+}
+
+impl<'a> Halves<'a> {
+    /// Content-* moves inside, and with it what `headers` protects. What is encrypted says nothing of Bcc outside.
+    pub(super) fn of(message: &'a Message, headers: Headers, mode: protect::Mode) -> Self {
+        let (payload, mut outer) = match headers {
+            Headers::Outside => {
+                let mut payload = Edit::within(message.root());
+                payload.retain(|field| is_content(field.name));
+                (payload, Edit::new(message.root()))
+            }
+            Headers::Protected => protect::protect(message, mode),
+        };
+        outer.retain(|field| !is_content(field.name));
+        if mode == protect::Mode::Cipher {
+            hide_bcc(&mut outer);
+        }
+        Halves { outer, payload }
+    }
+}
+
+/// What is encrypted goes to several readers as one copy, in which none may see who else got it blindly (RFC 5322, section 3.6.3).
+pub(super) fn hide_bcc(outer: &mut Edit<'_>) {
+    outer.delete("Bcc");
+}
+
+/// The part that is protected: all of the message but the header fields that stay outside.
+#[derive(Clone, Copy)]
+pub(super) struct Payload<'a> {
+    /// Where its body is.
+    pub(super) part: Part<'a>,
+    /// Its header.
+    pub(super) header: &'a Edit<'a>,
+}
+
+impl Payload<'_> {
+    /// Writes it as it is, with CRLF line ends. Where a part is declared binary, whose line ends are not ours to change, it is re-encoded.
+    pub(super) fn write(self, to: &mut dyn Write) -> Result<()> {
+        if any_binary(self.part) {
+            return self.write_signable(to);
+        }
+        let header = self.header.octets();
+        let octets = [header.as_slice(), b"\r\n", self.part.body()];
+        let mut to = Canonical::new(Form::Crlf, to);
+        octets.into_iter().try_for_each(|octets| to.write_all(octets)).map_err(output)?;
+        to.finish().map(|_| ()).map_err(output)
+    }
+
+    /// Writes it 7-bit clean, as it must stand inside multipart/signed.
+    pub(super) fn write_signable(self, to: &mut dyn Write) -> Result<()> {
+        canonical::write_signable(self.part, self.header, to)
+    }
+}
+
+/// The fields that stay outside, and MIME-Version if it is missing (RFC 2045, section 4); the empty line is still to come.
+pub(super) fn write_outer(root: Part<'_>, outer: &Edit<'_>, to: &mut dyn Write) -> Result<()> {
+    let octets = outer.octets();
+    to.write_all(&canonical::canonical(&octets, Form::Crlf)).map_err(output)?;
+    if root.header("MIME-Version").is_none() {
+        to.write_all(b"MIME-Version: 1.0\r\n").map_err(output)?;
+    }
+    Ok(())
+}
+
+/// An error of writing what was sealed.
+pub(super) fn output(error: io::Error) -> Error {
+    Error::io("sealed message", &error)
+}
+
+fn is_content(name: &str) -> bool {
+    name.get(..CONTENT.len()).is_some_and(|start| start.eq_ignore_ascii_case(CONTENT))
+}
+
+fn any_binary(root: Part<'_>) -> bool {
+    let mut parts = vec![root];
+    while let Some(part) = parts.pop() {
+        if part.transfer_encoding() == "binary" {
+            return true;
+        }
+        parts.extend(part.children());
+    }
+    false
+}
+
+/// The fields that describe a part, and go where it goes (RFC 2045, section 3).
+const CONTENT: &str = "Content-";

@@ -1,0 +1,92 @@
+//! From a secret that two elliptic-curve keys share to the key that wraps a content key (RFC 5753, section 7; RFC 8418, section 2).
+
+use der::{Encode, asn1::ObjectIdentifier};
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::{encode, suite};
+use crate::{
+    base::{Result, Secret},
+    crypto::{self, Hash, KeyWrap},
+};
+
+/// How the secret is spun out. With the curves of mail, whose cofactor is 1 or taken care of by RFC 7748, the standard and the cofactor
+/// form of Diffie-Hellman are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Derivation {
+    /// HKDF (RFC 8418, section 2.2).
+    Hkdf(Hash),
+    /// The function of X9.63 (RFC 8418, section 2.1; SEC 1, section 3.6.1).
+    X963(Hash),
+}
+
+impl Derivation {
+    /// The one that a key agreement algorithm names; `None` when it is not one that we know.
+    pub(super) fn of(oid: ObjectIdentifier) -> Option<Derivation> {
+        SCHEMES.iter().find(|(_, known)| *known == oid).map(|(derivation, _)| *derivation)
+    }
+}
+
+/// What both sides agree on beside the secret.
+#[derive(Clone, Debug)]
+pub(super) struct Agreement<'a> {
+    derivation: Derivation,
+    wrap: KeyWrap,
+    /// Of the key that wraps, in octets.
+    length: usize,
+    /// KeyWrapAlgorithm, as it stands in the message.
+    algorithm: Vec<u8>,
+    /// User keying material.
+    ukm: Option<&'a [u8]>,
+}
+
+impl<'a> Agreement<'a> {
+    /// Reads the keyEncryptionAlgorithm of a KeyAgreeRecipientInfo (RFC 5753, section 7.1.2). `None` when it is not one that we know.
+    pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, ukm: Option<&'a [u8]>) -> Option<Self> {
+        let derivation = Derivation::of(algorithm.oid)?;
+        let wrapping = algorithm.parameters?.decode_as::<AlgorithmIdentifierRef<'_>>().ok()?;
+        let (wrap, length) = suite::key_wrap(wrapping.oid)?;
+        Some(Agreement { derivation, wrap, length, algorithm: wrapping.to_der().ok()?, ukm })
+    }
+
+    /// Unwraps a content key. Whatever is wrong with it is one error of kind `NoKey`.
+    pub(super) fn unwrap(&self, shared: &Secret, wrapped: &[u8]) -> Result<Secret> {
+        self.wrap.unwrap(&self.kek(shared)?, wrapped)
+    }
+
+    fn kek(&self, shared: &Secret) -> Result<Secret> {
+        let info = self.shared_info();
+        match self.derivation {
+            Derivation::Hkdf(hash) => crypto::hkdf(hash, self.ukm.unwrap_or_default(), shared, &info, self.length),
+            Derivation::X963(hash) => Ok(crypto::x963_kdf(hash, shared, &info, self.length)),
+        }
+    }
+
+    /// ECC-CMS-SharedInfo (RFC 5753, section 7.2).
+    fn shared_info(&self) -> Vec<u8> {
+        let bits = u32::try_from(self.length * 8).unwrap_or_default().to_be_bytes();
+        let ukm = self.ukm.map(|ukm| encode::value(crate::pki::tlv::constructed(0), &[&encode::octet_string(ukm)]));
+        let length = encode::value(crate::pki::tlv::constructed(2), &[&encode::octet_string(&bits)]);
+        encode::sequence(&[&self.algorithm, ukm.as_deref().unwrap_or_default(), &length])
+    }
+}
+
+const fn oid(dotted: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(dotted)
+}
+
+/// RFC 5753, section 7.1.4 (standard, then cofactor); RFC 8418, section 7.
+const SCHEMES: [(Derivation, ObjectIdentifier); 13] = [
+    (Derivation::X963(Hash::Sha1), oid("1.3.133.16.840.63.0.2")),
+    (Derivation::X963(Hash::Sha224), oid("1.3.132.1.11.0")),
+    (Derivation::X963(Hash::Sha256), oid("1.3.132.1.11.1")),
+    (Derivation::X963(Hash::Sha384), oid("1.3.132.1.11.2")),
+    (Derivation::X963(Hash::Sha512), oid("1.3.132.1.11.3")),
+    (Derivation::X963(Hash::Sha1), oid("1.3.133.16.840.63.0.3")),
+    (Derivation::X963(Hash::Sha224), oid("1.3.132.1.14.0")),
+    (Derivation::X963(Hash::Sha256), oid("1.3.132.1.14.1")),
+    (Derivation::X963(Hash::Sha384), oid("1.3.132.1.14.2")),
+    (Derivation::X963(Hash::Sha512), oid("1.3.132.1.14.3")),
+    (Derivation::Hkdf(Hash::Sha256), oid("1.2.840.113549.1.9.16.3.19")),
+    (Derivation::Hkdf(Hash::Sha384), oid("1.2.840.113549.1.9.16.3.20")),
+    (Derivation::Hkdf(Hash::Sha512), oid("1.2.840.113549.1.9.16.3.21")),
+];

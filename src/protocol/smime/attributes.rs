@@ -1,0 +1,193 @@
+//! Signed attributes (RFC 5652, section 5.3 and 11; RFC 5035; RFC 6211): what they say, and the octets that are signed.
+
+use std::time::SystemTime;
+
+use super::ber;
+use crate::{
+    base::{Budget, Result},
+    crypto::Hash,
+    pki::{
+        Certificate, hash_algorithm, time,
+        tlv::{Element, INTEGER, NULL, OCTET_STRING, OID, Reader, SEQUENCE, SET, dotted},
+    },
+    verdict::Why,
+};
+
+/// The signed attributes of one signature.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    /// The encodings that the signature may be over: as DER SET OF (RFC 5652, section 5.4), then as they came in.
+    pub(super) encodings: Vec<Vec<u8>>,
+    content_type: Option<Vec<u8>>,
+    message_digest: Option<Vec<u8>>,
+    protection: Option<Protection>,
+    signer: Option<CertificateId>,
+    signing_time: Option<SystemTime>,
+}
+
+/// CMSAlgorithmProtection (RFC 6211, section 2): AlgorithmIdentifiers without their tags and lengths.
+#[derive(Debug)]
+struct Protection {
+    digest: Vec<u8>,
+    signature: Option<Vec<u8>>,
+}
+
+/// The first ESSCertID or ESSCertIDv2 (RFC 5035, sections 4 and 3): the signer's own certificate.
+#[derive(Debug)]
+struct CertificateId {
+    /// `None`: a hash function that nobody here knows.
+    hash: Option<Hash>,
+    digest: Vec<u8>,
+    serial: Option<Vec<u8>>,
+}
+
+impl Attributes {
+    /// Reads the `[0]` of a SignerInfo, in BER. Attributes that we know and that are there twice, or have not one value, are malformed.
+    pub(super) fn read(attributes: Element<'_>, budget: &Budget) -> Result<Attributes> {
+        let der = ber::to_der(attributes.whole, budget)?;
+        let mut reader = Reader::new(&der, "signed attributes").any()?.reader();
+        let (mut found, mut members, mut seen) = (Attributes::default(), Vec::new(), Vec::new());
+        while !reader.is_finished() {
+            let attribute = reader.expect(SEQUENCE)?;
+            members.push(attribute.whole);
+            let mut fields = attribute.reader();
+            let kind = fields.expect(OID)?.value;
+            if KNOWN.contains(&kind) {
+                if seen.contains(&kind) {
+                    return Err(attribute.refuse(format!("attribute {} is there twice", dotted(kind))));
+                }
+                seen.push(kind);
+                let mut values = fields.expect(SET)?.reader();
+                found.take(kind, values.any()?)?;
+                if !values.is_finished() {
+                    return Err(attribute.refuse(format!("attribute {} has two values", dotted(kind))));
+                }
+            }
+        }
+        members.sort_unstable();
+        let as_received = [&[SET], attributes.whole.get(1..).unwrap_or_default()].concat();
+        found.encodings.push(set_of(&members));
+        if found.encodings.first() != Some(&as_received) {
+            found.encodings.push(as_received);
+        }
+        Ok(found)
+    }
+
+    /// signingTime (RFC 5652, section 11.3), for the report only.
+    pub(super) fn signing_time(&self) -> Option<SystemTime> {
+        self.signing_time
+    }
+
+    /// messageDigest, after it was checked that contentType and CMSAlgorithmProtection say what the signature says.
+    pub(super) fn message_digest(
+        &self,
+        content_type: &[u8],
+        digest_algorithm: &[u8],
+        signature_algorithm: &[u8],
+    ) -> std::result::Result<&[u8], Why> {
+        match &self.content_type {
+            None => return Err(malformed("its attributes name no content type")),
+            Some(said) if said != content_type => {
+                let (said, is) = (dotted(said), dotted(content_type));
+                return Err(malformed(format!("it is over content of type {said}, and the content is of type {is}")));
+            }
+            Some(_) => {}
+        }
+        if let Some(said) = &self.protection {
+            let same = is_same_algorithm(&said.digest, digest_algorithm)
+                && said.signature.as_ref().is_some_and(|said| is_same_algorithm(said, signature_algorithm));
+            if !same {
+                return Err(malformed("its algorithms are not those that its attributes protect (RFC 6211)"));
+            }
+        }
+        self.message_digest.as_deref().ok_or_else(|| malformed("its attributes hold no digest of the content"))
+    }
+
+    /// Checks the ESS attribute, if there is one (RFC 5035, section 5.4).
+    pub(super) fn is_about(&self, certificate: &Certificate) -> std::result::Result<(), Why> {
+        let Some(said) = &self.signer else { return Ok(()) };
+        let Some(hash) = said.hash else {
+            return Err(malformed("its attributes name the certificate by an unknown digest"));
+        };
+        let same_serial = said.serial.as_ref().is_none_or(|serial| serial == certificate.serial());
+        match same_serial && hash.digest(certificate.der()) == said.digest {
+            true => Ok(()),
+            false => Err(malformed("its attributes name another certificate (RFC 5035)")),
+        }
+    }
+
+    fn take(&mut self, kind: &[u8], value: Element<'_>) -> Result<()> {
+        match kind {
+            CONTENT_TYPE => self.content_type = Some(expected(value, OID)?.value.to_vec()),
+            MESSAGE_DIGEST => self.message_digest = Some(expected(value, OCTET_STRING)?.value.to_vec()),
+            PROTECTION => {
+                let mut fields = expected(value, SEQUENCE)?.reader();
+                let digest = fields.expect(SEQUENCE)?.value.to_vec();
+                let signature = fields.optional(0xa1)?.map(|algorithm| algorithm.value.to_vec());
+                self.protection = Some(Protection { digest, signature });
+            }
+            // A time that cannot be read is none: nothing depends on it.
+            SIGNING_TIME => self.signing_time = time::read(value).ok(),
+            // Where both are there, the newer one counts (RFC 5035, section 5.4.1).
+            SIGNING_CERTIFICATE if self.signer.is_some() => {}
+            SIGNING_CERTIFICATE => self.signer = Some(certificate_id(value, Some(Hash::Sha1))?),
+            _ => self.signer = Some(certificate_id(value, None)?),
+        }
+        Ok(())
+    }
+}
+
+/// The first of SigningCertificate or SigningCertificateV2. `hash` is that of the former; the latter names it, or means SHA-256.
+fn certificate_id(value: Element<'_>, hash: Option<Hash>) -> Result<CertificateId> {
+    let mut certificates = expected(value, SEQUENCE)?.reader().sequence()?;
+    let mut id = certificates.sequence()?;
+    let hash = match (hash, id.optional(SEQUENCE)?) {
+        (None, Some(algorithm)) => hash_algorithm(algorithm.whole).ok(),
+        (None, None) => Some(Hash::Sha256),
+        (Some(hash), _) => Some(hash),
+    };
+    let digest = id.expect(OCTET_STRING)?.value.to_vec();
+    let serial = match id.optional(SEQUENCE)? {
+        Some(named) => {
+            let mut named = named.reader();
+            named.expect(SEQUENCE)?;
+            Some(named.expect(INTEGER)?.value.to_vec())
+        }
+        None => None,
+    };
+    Ok(CertificateId { hash, digest, serial })
+}
+
+/// Compares the fields of an AlgorithmIdentifier with an AlgorithmIdentifier. NULL parameters are none (RFC 5754, section 2).
+fn is_same_algorithm(said: &[u8], algorithm: &[u8]) -> bool {
+    let fields = Reader::new(algorithm, "algorithm").any().map(|whole| whole.value).unwrap_or_default();
+    let plain = |fields: &[u8]| fields.strip_suffix(&[NULL, 0]).unwrap_or(fields).to_vec();
+    plain(said) == plain(fields)
+}
+
+fn set_of(members: &[&[u8]]) -> Vec<u8> {
+    let mut der = vec![SET];
+    ber::push_length(members.iter().map(|member| member.len()).sum(), &mut der);
+    members.iter().for_each(|member| der.extend_from_slice(member));
+    der
+}
+
+fn expected(value: Element<'_>, tag: u8) -> Result<Element<'_>> {
+    if value.tag == tag { Ok(value) } else { Err(value.refuse("an attribute's value is of another type")) }
+}
+
+fn malformed(reason: impl Into<String>) -> Why {
+    Why::Malformed(reason.into())
+}
+
+/// 1.2.840.113549.1.9.3, .4 and .5 (RFC 5652, section 11).
+const CONTENT_TYPE: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03";
+const MESSAGE_DIGEST: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x04";
+const SIGNING_TIME: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x05";
+/// 1.2.840.113549.1.9.52 (RFC 6211, section 2).
+const PROTECTION: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x34";
+/// 1.2.840.113549.1.9.16.2.12 and .47 (RFC 5035).
+const SIGNING_CERTIFICATE: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0c";
+const SIGNING_CERTIFICATE_V2: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x2f";
+const KNOWN: [&[u8]; 6] =
+    [CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, PROTECTION, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2];

@@ -1,0 +1,123 @@
+//! What a certificate path may be made of: certificates from the message and the store, and what their issuers say of them.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::record;
+use crate::{
+    base::{Budget, Result},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
+    pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal},
+    protocol::Context,
+};
+
+/// Everything that paths from the certificates of one message are built from.
+pub(super) struct Chain<'a> {
+    context: Context<'a>,
+    anchors: Vec<Certificate>,
+    intermediates: Vec<Certificate>,
+    revocations: Vec<Arc<[u8]>>,
+    /// Those of the message.
+    enclosed: Vec<&'a [u8]>,
+    /// Subjects that the store was asked for.
+    asked: BTreeSet<Handle>,
+}
+
+impl<'a> Chain<'a> {
+    /// From the certificates, CRLs and OCSP responses of a message.
+    pub(super) fn new(
+        certificates: &[Certificate],
+        revocations: &[&'a [u8]],
+        context: Context<'a>,
+    ) -> Result<Chain<'a>> {
+        let mut anchors = Vec::new();
+        for record in context.keys.anchors()? {
+            // An anchor that cannot be read is one that no path ends at.
+            anchors.extend(record::certificate(&record).ok().map(|read| (*read).clone()));
+        }
+        Ok(Chain {
+            anchors,
+            intermediates: certificates.to_vec(),
+            revocations: context.keys.revocations()?,
+            enclosed: revocations.to_vec(),
+            asked: BTreeSet::new(),
+            context,
+        })
+    }
+
+    /// Finds a path from `leaf` to an anchor, now. Errors only when the keys cannot be asked, or the Budget is spent.
+    pub(super) fn path(
+        &mut self,
+        leaf: &Certificate,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<Path, Refusal>> {
+        self.complete(leaf, budget)?;
+        let revocations: Vec<&[u8]> =
+            self.enclosed.iter().copied().chain(self.revocations.iter().map(AsRef::as_ref)).collect();
+        let question = Question {
+            at: self.context.clock.now(),
+            anchors: &self.anchors,
+            intermediates: &self.intermediates,
+            revocations: &revocations,
+            revocation: self.context.revocation,
+            policies: Policies::default(),
+            purpose: Purpose::Email,
+            legacy: self.context.legacy,
+        };
+        pki::validate(leaf, &question, budget)
+    }
+
+    /// The key of `leaf`, with the parameters of an issuer's where it has none itself (RFC 5280, section 6.1.4 (e)).
+    pub(super) fn key(&mut self, leaf: &Certificate, budget: &Budget) -> Result<PublicKey> {
+        let mut key = leaf.public_key().clone();
+        if key.as_crypto().is_ok() {
+            return Ok(key);
+        }
+        self.complete(leaf, budget)?;
+        let mut at = leaf.clone();
+        let all = || self.intermediates.iter().chain(&self.anchors);
+        for _ in 0..LONGEST {
+            let Some(issuer) = all().find(|one| one.subject() == at.issuer()) else { break };
+            key = key.inheriting(issuer.public_key());
+            if key.as_crypto().is_ok() {
+                break;
+            }
+            at = issuer.clone();
+        }
+        Ok(key)
+    }
+
+    /// Adds issuers from the store until no certificate at hand lacks one that is there.
+    fn complete(&mut self, leaf: &Certificate, budget: &Budget) -> Result<()> {
+        let mut open: Vec<Certificate> = self.intermediates.clone();
+        open.push(leaf.clone());
+        while let Some(next) = open.pop() {
+            let subject = record::subject(next.issuer());
+            if !self.asked.insert(subject.clone()) {
+                continue;
+            }
+            for found in stored(self.context.keys, &subject)? {
+                // A store of a whole country's certificates may hold many of one name: what is over the bound stays out.
+                if budget.certificates(self.intermediates.len() + 1).is_err() {
+                    return Ok(());
+                }
+                if !self.intermediates.iter().any(|one| one.der() == found.1.der()) {
+                    self.intermediates.push(found.1.clone());
+                    open.push(found.1);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The certificates in the store that `handle` names, with their records. Those that cannot be read are left out.
+pub(super) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
+    let records = keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
+    Ok(records
+        .into_iter()
+        .filter_map(|record| record::certificate(&record).ok().map(|read| (record, (*read).clone())))
+        .collect())
+}
+
+/// Certificates from a leaf to where its key's parameters are.
+const LONGEST: usize = 16;

@@ -1,0 +1,64 @@
+//! CompressedData (RFC 3274): zlib undone within the Budget.
+
+use der::{
+    Reader, SliceReader,
+    asn1::{AnyRef, ObjectIdentifier},
+};
+use flate2::{Decompress, FlushDecompress, Status};
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::unwrapped::Unwrapped;
+use crate::{
+    base::{Budget, Error, Result},
+    verdict::LayerKind,
+};
+
+/// Unpacks a CompressedData: `fields` is its DER without the content octets, `packed` are those. Errors (`Malformed`) when it cannot be
+/// read or is out of proportion; of kind `Unavailable` when it is not packed by zlib.
+pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &Budget) -> Result<Unwrapped> {
+    let (algorithm, content_type) = fields(data).map_err(|_| malformed("its fields cannot be read"))?;
+    if algorithm != ZLIB {
+        return Err(Error::unavailable(format!("compressed data: algorithm {algorithm} is not known")));
+    }
+    let octets = inflate(&packed, budget)?;
+    Ok(Unwrapped { layer: LayerKind::Compressed { algorithm: "zlib".to_owned() }, content_type, octets, signed: None })
+}
+
+fn fields(data: &[u8]) -> der::Result<(ObjectIdentifier, ObjectIdentifier)> {
+    let whole: AnyRef<'_> = SliceReader::new(data)?.decode()?;
+    let mut fields = SliceReader::new(whole.value())?;
+    let _version: u32 = fields.decode()?;
+    let algorithm: AlgorithmIdentifierRef<'_> = fields.decode()?;
+    let content: AnyRef<'_> = fields.decode()?;
+    Ok((algorithm.oid, SliceReader::new(content.value())?.decode()?))
+}
+
+/// What comes after the end of the zlib stream is not looked at.
+fn inflate(packed: &[u8], budget: &Budget) -> Result<Vec<u8>> {
+    let damaged = || malformed("its zlib stream is damaged");
+    let mut octets = Vec::new();
+    let mut stream = Decompress::new(true);
+    loop {
+        let (read, written) = (stream.total_in(), octets.len());
+        let rest = usize::try_from(read).ok().and_then(|read| packed.get(read..)).unwrap_or_default();
+        // One piece at a time, so that a bomb is noticed before it goes off.
+        octets.reserve(PIECE);
+        let status = stream.decompress_vec(rest, &mut octets, FlushDecompress::None).map_err(|_| damaged())?;
+        budget.expanded(packed.len(), octets.len())?;
+        match status {
+            Status::StreamEnd => return Ok(octets),
+            _ if stream.total_in() == read && octets.len() == written => return Err(damaged()),
+            _ => {}
+        }
+    }
+}
+
+fn malformed(reason: &str) -> Error {
+    Error::malformed("compressed data", reason)
+}
+
+/// id-alg-zlibCompress (RFC 3274, section 2).
+const ZLIB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.8");
+
+/// Octets unpacked between two looks at the Budget, at least.
+const PIECE: usize = 1024 * 1024;

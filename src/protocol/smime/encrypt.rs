@@ -1,0 +1,247 @@
+//! EnvelopedData (RFC 5652, section 6) and AuthEnvelopedData (RFC 5083): the content as its ciphertext streams by.
+
+use std::io::{self, Write};
+
+use der::asn1::ObjectIdentifier;
+
+use super::{
+    capabilities,
+    encode::{Frame, algorithm, integer, octet_string, oid, sequence, set_of, unsigned},
+    mime::{Entity, measure, write_pkcs7},
+    recipients::{Reader, password_info},
+    sign::ID_DATA,
+};
+use crate::{
+    base::{Error, Random, Result, Secret},
+    crypto::{self, CbcWriter, Cipher, Legacy, Strength},
+    pki::{
+        Certificate,
+        tlv::{SEQUENCE, constructed, primitive},
+    },
+    protocol::{Aead, Seal, halves::output},
+};
+
+/// Everyone who will be able to read, and by which cipher: all decided, nothing encrypted.
+pub(super) struct Readers {
+    people: Vec<Reader>,
+    passwords: Vec<Secret>,
+    cipher: ContentCipher,
+}
+
+impl Readers {
+    /// Decides the algorithms for these certificates and the passwords of `how`. A weak cipher needs `Legacy::Admit`.
+    pub(super) fn new(people: Vec<Certificate>, how: &Seal, legacy: Legacy) -> Result<Self> {
+        let everyone = how.passwords.is_empty() && people.iter().all(capabilities::reads_gcm);
+        let cipher = match (how.cipher.as_deref(), how.aead) {
+            (Some(name), aead) => ContentCipher::parse(name, aead)?,
+            (None, Aead::Always) => ContentCipher::Aead(crypto::Aead::Aes256Gcm),
+            (None, Aead::Announced) if everyone => ContentCipher::Aead(crypto::Aead::Aes256Gcm),
+            // RFC 8551, section 2.7.1.2.
+            (None, Aead::Announced) => ContentCipher::Cbc(Cipher::Aes256),
+        };
+        cipher.admit(legacy)?;
+        let people =
+            people.into_iter().map(|one| Reader::new(one, how.padding, cipher.key_length())).collect::<Result<_>>()?;
+        Ok(Readers { people, passwords: how.passwords.clone(), cipher })
+    }
+
+    /// RecipientInfos that wrap `key` for everyone.
+    fn infos(&self, key: &Secret, random: &dyn Random) -> Result<Vec<Vec<u8>>> {
+        let people = self.people.iter().map(|reader| reader.info(key));
+        let passwords = self.passwords.iter().map(|password| password_info(password, key, random));
+        people.chain(passwords).collect()
+    }
+
+    /// The version of EnvelopedData (RFC 5652, section 6.1).
+    fn version(&self) -> u8 {
+        match self.passwords.is_empty() {
+            false => 3,
+            true if self.people.iter().all(Reader::is_transport) => 0,
+            true => 2,
+        }
+    }
+}
+
+/// application/pkcs7-mime with smime-type enveloped-data or authEnveloped-data.
+pub(super) struct Enveloped<'a> {
+    content: Box<dyn Entity + 'a>,
+    cipher: ContentCipher,
+    key: Secret,
+    /// Initialization vector, or nonce.
+    iv: Vec<u8>,
+    length: usize,
+    frame: Frame,
+}
+
+impl<'a> Enveloped<'a> {
+    /// Makes a key and wraps it for everyone.
+    pub(super) fn new(readers: &Readers, content: Box<dyn Entity + 'a>, random: &dyn Random) -> Result<Self> {
+        let cipher = readers.cipher;
+        let length = measure(content.as_ref(), &mut io::sink())?;
+        let key = cipher.new_key(random)?;
+        let mut iv = vec![0; cipher.iv_length()];
+        random.fill(&mut iv)?;
+        let infos = set_of(readers.infos(&key, random)?);
+        let identifier = cipher.identifier(&iv)?;
+        let encrypted = Frame::new(primitive(0), cipher.encrypted_length(length));
+        let encrypted = encrypted.within(SEQUENCE, &[&oid(ID_DATA), &identifier], &[]);
+        let (content_type, version, mac) = match cipher {
+            ContentCipher::Aead(_) => (ID_AUTH_ENVELOPED_DATA, 0, octet_string(&[0; TAG])),
+            ContentCipher::Cbc(_) => (ID_ENVELOPED_DATA, readers.version(), Vec::new()),
+        };
+        let frame = encrypted.within(SEQUENCE, &[&integer(&[version]), &infos], &[&mac]);
+        let frame = frame.within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(content_type)], &[]);
+        Ok(Enveloped { content, cipher, key, iv, length, frame })
+    }
+
+    fn encrypt(&self, to: &mut dyn Write) -> Result<()> {
+        to.write_all(&self.frame.head).map_err(output)?;
+        match self.cipher {
+            ContentCipher::Cbc(cipher) => {
+                let mut encrypting = CbcWriter::new(cipher, &self.key, &self.iv, &mut *to)?;
+                self.content.write(&mut encrypting)?;
+                encrypting.finish().map_err(output)?;
+                to.write_all(&self.frame.tail).map_err(output)
+            }
+            ContentCipher::Aead(aead) => {
+                let mut data = Vec::with_capacity(self.length);
+                self.content.write(&mut data)?;
+                let nonce = self.iv.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not of 12 octets"))?;
+                let tag = aead.seal(&self.key, nonce, &[], &mut data)?;
+                to.write_all(&data).map_err(output)?;
+                // The tag is the last that there is.
+                let before = self.frame.tail.len().saturating_sub(TAG);
+                to.write_all(self.frame.tail.get(..before).unwrap_or_default()).map_err(output)?;
+                to.write_all(&tag).map_err(output)
+            }
+        }
+    }
+}
+
+impl Entity for Enveloped<'_> {
+    fn write(&self, to: &mut dyn Write) -> Result<()> {
+        let smime_type = match self.cipher {
+            ContentCipher::Aead(_) => "authEnveloped-data",
+            ContentCipher::Cbc(_) => "enveloped-data",
+        };
+        write_pkcs7(smime_type, to, |to| self.encrypt(to))
+    }
+}
+
+/// What encrypts the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ContentCipher {
+    Aead(crypto::Aead),
+    Cbc(Cipher),
+}
+
+impl ContentCipher {
+    /// `aes256`, `aes256-cbc`, `aes256-gcm`, `3des`, ...: what says nothing of the mode is CBC, unless `aead` wants another.
+    fn parse(name: &str, aead: Aead) -> Result<Self> {
+        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
+        let wanted = plain(name);
+        let authenticated = |wanted: &str| crypto::Aead::ALL.into_iter().find(|one| plain(one.name()) == wanted);
+        if let Some(cipher) = authenticated(&wanted) {
+            return Ok(ContentCipher::Aead(cipher));
+        }
+        if aead == Aead::Always {
+            let cipher = authenticated(&format!("{wanted}gcm"));
+            return cipher
+                .map(ContentCipher::Aead)
+                .ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
+        }
+        let cipher = Cipher::parse(wanted.strip_suffix("cbc").unwrap_or(&wanted))?;
+        let cipher = ContentCipher::Cbc(cipher);
+        cipher.identifier(&[])?;
+        Ok(cipher)
+    }
+
+    fn admit(self, legacy: Legacy) -> Result<()> {
+        let (name, strength) = match self {
+            ContentCipher::Aead(cipher) => (cipher.name(), cipher.strength()),
+            ContentCipher::Cbc(cipher) => (cipher.name(), cipher.strength()),
+        };
+        if strength < Strength::Strong && legacy == Legacy::Refuse {
+            return Err(Error::usage(format!("cipher {name} is {}", strength.name())).with_hint("--legacy"));
+        }
+        Ok(())
+    }
+
+    fn key_length(self) -> usize {
+        match self {
+            ContentCipher::Aead(cipher) => cipher.key_length(),
+            ContentCipher::Cbc(cipher) => cipher.key_length(),
+        }
+    }
+
+    fn new_key(self, random: &dyn Random) -> Result<Secret> {
+        let mut key = vec![0; self.key_length()];
+        random.fill(&mut key)?;
+        if matches!(self, ContentCipher::Cbc(Cipher::Des | Cipher::TripleDes)) {
+            // The lowest bit of each octet makes the number of ones odd (SP 800-67, section 3.3.1), and old readers check it.
+            key.iter_mut().for_each(|octet| *octet ^= u8::from(octet.count_ones() % 2 == 0));
+        }
+        Ok(Secret::new(key))
+    }
+
+    fn iv_length(self) -> usize {
+        match self {
+            // RFC 5084, section 3.2; RFC 8103, section 1.1.
+            ContentCipher::Aead(_) => 12,
+            ContentCipher::Cbc(cipher) => cipher.block_length(),
+        }
+    }
+
+    /// How long the ciphertext of so many octets is (RFC 5652, section 6.3).
+    fn encrypted_length(self, length: usize) -> usize {
+        match self {
+            ContentCipher::Aead(_) => length,
+            ContentCipher::Cbc(cipher) => (length / cipher.block_length() + 1) * cipher.block_length(),
+        }
+    }
+
+    /// The AlgorithmIdentifier with its vector or nonce.
+    fn identifier(self, iv: &[u8]) -> Result<Vec<u8>> {
+        let rc2 = |version: u8| sequence(&[&unsigned(&[version]), &octet_string(iv)]);
+        let (name, parameters) = match self {
+            // RFC 8103, section 2: the nonce alone.
+            ContentCipher::Aead(crypto::Aead::ChaCha20Poly1305) => ("1.2.840.113549.1.9.16.3.18", octet_string(iv)),
+            // RFC 5084, section 3.2: a tag shorter or longer than 12 octets is named.
+            ContentCipher::Aead(cipher) => {
+                let name = match cipher {
+                    crypto::Aead::Aes128Gcm => "2.16.840.1.101.3.4.1.6",
+                    crypto::Aead::Aes192Gcm => "2.16.840.1.101.3.4.1.26",
+                    _ => "2.16.840.1.101.3.4.1.46",
+                };
+                (name, sequence(&[&octet_string(iv), &integer(&[16])]))
+            }
+            ContentCipher::Cbc(Cipher::Aes128) => ("2.16.840.1.101.3.4.1.2", octet_string(iv)),
+            ContentCipher::Cbc(Cipher::Aes192) => ("2.16.840.1.101.3.4.1.22", octet_string(iv)),
+            ContentCipher::Cbc(Cipher::Aes256) => ("2.16.840.1.101.3.4.1.42", octet_string(iv)),
+            // RFC 3370, section 5.1.
+            ContentCipher::Cbc(Cipher::TripleDes) => ("1.2.840.113549.3.7", octet_string(iv)),
+            // OIW: NIST special publication 500-202, as PKCS #5 cites it.
+            ContentCipher::Cbc(Cipher::Des) => ("1.3.14.3.2.7", octet_string(iv)),
+            // RFC 3370, section 5.2 with RFC 2268, section 6: a number that stands for the effective key length.
+            ContentCipher::Cbc(Cipher::Rc2_40) => (RC2, rc2(160)),
+            ContentCipher::Cbc(Cipher::Rc2_64) => (RC2, rc2(120)),
+            ContentCipher::Cbc(Cipher::Rc2_128) => (RC2, rc2(58)),
+            ContentCipher::Cbc(cipher) => {
+                return Err(Error::usage(format!("cipher {cipher}: not in S/MIME"))
+                    .with_hint("aes256, aes256-gcm, chacha20-poly1305"));
+            }
+        };
+        let name = ObjectIdentifier::new(name).map_err(|error| Error::malformed(name, error))?;
+        Ok(algorithm(name, &parameters))
+    }
+}
+
+/// The length of the tags that we write, in octets.
+const TAG: usize = 16;
+
+/// RFC 3370, section 5.2.
+const RC2: &str = "1.2.840.113549.3.2";
+
+/// Content types (RFC 5652, section 6.1; RFC 5083, section 2.1).
+const ID_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");
+const ID_AUTH_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.23");

@@ -1,0 +1,178 @@
+//! New keys, each with a certificate that it issued for itself: for trying out, and to ask an authority for a better one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    encode::{NULL, algorithm, bit_string, octet_string, oid, sequence, unsigned, value},
+    issue::{self, Owner},
+    pbe::encrypt_pkcs8,
+    pkcs8,
+    record::record,
+};
+use crate::{
+    base::{Clock, Error, Random, Result, Secret},
+    crypto::{Curve, KeyAlgorithm, RsaComponents, SecretKey, generate as generate_key},
+    mail::Address,
+    pki::{
+        Certificate, PublicKey,
+        tlv::{INTEGER, constructed},
+    },
+    protocol::Described,
+};
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// What the key is.
+    pub algorithm: Algorithm,
+    /// The person's name, for the subject; the first address stands there without it.
+    pub name: Option<String>,
+    /// The alternative names; at least one.
+    pub addresses: Vec<Address>,
+    /// What locks the private key.
+    pub passphrase: Option<Secret>,
+    /// How long the certificate is good for, in whole seconds; `None` is for ever.
+    pub validity: Option<Duration>,
+}
+
+/// What the key of a new certificate is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Ed25519, which signs and cannot be encrypted to.
+    Ed25519,
+    /// The curve P-256.
+    P256,
+    /// The curve P-384.
+    P384,
+    /// The curve P-521.
+    P521,
+    /// RSA, 2048 bits.
+    Rsa2048,
+    /// RSA, 3072 bits.
+    #[default]
+    Rsa3072,
+    /// RSA, 4096 bits.
+    Rsa4096,
+}
+
+/// Three years, as a new OpenPGP key.
+pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3 * 31_556_952);
+
+impl Request {
+    /// A key for one address: RSA with 3072 bits, which every reader knows, three years, no passphrase.
+    pub fn new(address: Address) -> Self {
+        Request {
+            algorithm: Algorithm::default(),
+            name: None,
+            addresses: vec![address],
+            passphrase: None,
+            validity: Some(DEFAULT_VALIDITY),
+        }
+    }
+}
+
+/// Makes a key and its self-signed certificate. Nobody else believes such a certificate, unless he is told to.
+pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Result<Described> {
+    let first = request.addresses.first().ok_or_else(|| Error::usage("key: needs an address"))?;
+    let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let name = name.map_or_else(|| first.to_string(), str::to_owned);
+    // RFC 5280, appendix A.1: ub-common-name.
+    if name.chars().any(char::is_control) || name.chars().count() > 64 {
+        return Err(Error::usage(format!("name {name:?}: control characters, or more than 64 characters")));
+    }
+    let pair = Pair::new(request.algorithm)?;
+    let owner = Owner { subject: &issue::common_name(&name), addresses: &request.addresses, public: &pair.public };
+    let now = clock.now();
+    let end = match request.validity {
+        Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: ends after all time"))?,
+        // RFC 5280, section 4.1.2.5: 9999-12-31T23:59:59Z, when there is no well-defined end.
+        None => SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799),
+    };
+    let certificate = issue::self_signed(&owner, pair.secret.as_ref(), (now, end), random)?;
+    let mut record = record(&Certificate::parse(&certificate)?);
+    record.secrets = vec![record.fingerprint.clone()];
+    let secret = match &request.passphrase {
+        Some(passphrase) => encrypt_pkcs8(&pair.pkcs8, passphrase, random)?,
+        None => pair.pkcs8,
+    };
+    Ok(Described { record, secret: Some(secret) })
+}
+
+/// A new key.
+struct Pair {
+    public: PublicKey,
+    secret: Arc<dyn SecretKey>,
+    pkcs8: Secret,
+}
+
+impl Pair {
+    fn new(wanted: Algorithm) -> Result<Pair> {
+        let (public, pkcs8) = match wanted {
+            Algorithm::Ed25519 => edwards()?,
+            Algorithm::P256 => elliptic(Curve::P256)?,
+            Algorithm::P384 => elliptic(Curve::P384)?,
+            Algorithm::P521 => elliptic(Curve::P521)?,
+            Algorithm::Rsa2048 => rsa(2048)?,
+            Algorithm::Rsa3072 => rsa(3072)?,
+            Algorithm::Rsa4096 => rsa(4096)?,
+        };
+        let public = PublicKey::parse(&public)?;
+        let secret = pkcs8::open(pkcs8.expose(), &public)?;
+        let secret = secret.ok_or_else(|| Error::unavailable("key generation: its halves do not belong together"))?;
+        Ok(Pair { public, secret, pkcs8 })
+    }
+}
+
+/// SubjectPublicKeyInfo (RFC 3279, section 2.3.1) and PrivateKeyInfo.
+fn rsa(bits: usize) -> Result<(Vec<u8>, Secret)> {
+    let parts = RsaComponents::generate(bits)?;
+    let [d_p, d_q, q_inverse] = parts.chinese_remainders()?;
+    let identifier = algorithm(pkcs8::RSA, NULL);
+    let (n, e) = (unsigned(&parts.n), unsigned(&parts.e));
+    let public = sequence(&[&identifier, &bit_string(&sequence(&[&n, &e]))]);
+    let [d, p, q, d_p, d_q, q_inverse] =
+        [&parts.d, &parts.p, &parts.q, &d_p, &d_q, &q_inverse].map(|number| Secret::new(unsigned(number.expose())));
+    let key = Secret::new(sequence(&[
+        &value(INTEGER, &[&[0]]),
+        &n,
+        &e,
+        d.expose(),
+        p.expose(),
+        q.expose(),
+        d_p.expose(),
+        d_q.expose(),
+        q_inverse.expose(),
+    ]));
+    Ok((public, private_key_info(&identifier, &key)))
+}
+
+/// SubjectPublicKeyInfo (RFC 5480, section 2) and PrivateKeyInfo; the curve is named in the latter's algorithm alone, as OpenSSL has it.
+fn elliptic(curve: Curve) -> Result<(Vec<u8>, Secret)> {
+    let (scalar, point) = generate_key(KeyAlgorithm::Ecdsa(curve))?;
+    let unnamed = || Error::unavailable(format!("key generation: curve {}: has no name in X.509", curve.name()));
+    let identifier = algorithm(pkcs8::EC, &oid(pkcs8::name_of(curve).ok_or_else(unnamed)?));
+    let public = sequence(&[&identifier, &bit_string(&point)]);
+    let scalar = Secret::new(octet_string(scalar.expose()));
+    let point = value(constructed(1), &[&bit_string(&point)]);
+    let key = Secret::new(sequence(&[&value(INTEGER, &[&[1]]), scalar.expose(), &point]));
+    Ok((public, private_key_info(&identifier, &key)))
+}
+
+/// SubjectPublicKeyInfo (RFC 8410, section 4) and PrivateKeyInfo (section 7).
+fn edwards() -> Result<(Vec<u8>, Secret)> {
+    let (seed, point) = generate_key(KeyAlgorithm::Ed25519)?;
+    let identifier = algorithm(pkcs8::ED25519, &[]);
+    let public = sequence(&[&identifier, &bit_string(&point)]);
+    Ok((public, private_key_info(&identifier, &Secret::new(octet_string(seed.expose())))))
+}
+
+/// RFC 5208, section 5.
+fn private_key_info(identifier: &[u8], key: &Secret) -> Secret {
+    let key = Secret::new(octet_string(key.expose()));
+    Secret::new(sequence(&[&value(INTEGER, &[&[0]]), identifier, key.expose()]))
+}

@@ -1,0 +1,186 @@
+//! What a key signs about itself: certificates (RFC 5280) and requests for certificates (RFC 2986).
+
+use std::time::SystemTime;
+
+use der::asn1::ObjectIdentifier;
+
+use super::encode::{NULL, algorithm, bit_string, octet_string, oid, sequence, set_of, time, unsigned, value};
+use crate::{
+    base::{Random, Result},
+    crypto::{Curve, Hash, KeyAlgorithm, Scheme, SecretKey},
+    mail::Address,
+    pki::{
+        PublicKey,
+        tlv::{INTEGER, UTF8_STRING, constructed, primitive},
+    },
+};
+
+/// Who a certificate is for.
+pub(super) struct Owner<'a> {
+    /// The subject: a Name in DER.
+    pub(super) subject: &'a [u8],
+    /// Its alternative names.
+    pub(super) addresses: &'a [Address],
+    /// Its key.
+    pub(super) public: &'a PublicKey,
+}
+
+/// A certificate that `secret` issues for itself, valid from one time to the other. It is no authority's, and for mail alone.
+pub(super) fn self_signed(
+    owner: &Owner<'_>,
+    secret: &dyn SecretKey,
+    validity: (SystemTime, SystemTime),
+    random: &dyn Random,
+) -> Result<Vec<u8>> {
+    let signing = Signing::new(secret.algorithm())?;
+    let extensions = owner.extensions(Purpose::Certificate);
+    let body = sequence(&[
+        &value(constructed(0), &[&value(INTEGER, &[&[2]])]),
+        &serial_number(random)?,
+        &signing.identifier,
+        owner.subject,
+        &sequence(&[&time(validity.0), &time(validity.1)]),
+        owner.subject,
+        owner.public.der(),
+        &value(constructed(3), &[&extensions]),
+    ]);
+    signing.sign(&body, secret)
+}
+
+/// A CertificationRequest (RFC 2986, section 4) by `secret`, with the extensions asked for as an attribute (RFC 2985, section 5.4.2).
+pub(super) fn request(owner: &Owner<'_>, secret: &dyn SecretKey) -> Result<Vec<u8>> {
+    let signing = Signing::new(secret.algorithm())?;
+    let extensions = owner.extensions(Purpose::Request);
+    let attribute = sequence(&[&oid(EXTENSION_REQUEST), &set_of(vec![extensions])]);
+    let body =
+        sequence(&[&value(INTEGER, &[&[0]]), owner.subject, owner.public.der(), &value(constructed(0), &[&attribute])]);
+    signing.sign(&body, secret)
+}
+
+/// A Name of one common name (RFC 5280, section 4.1.2.4). Addresses are alternative names, not part of it (RFC 8550, section 3).
+pub(super) fn common_name(name: &str) -> Vec<u8> {
+    let attribute = sequence(&[&oid(COMMON_NAME), &value(UTF8_STRING, &[name.as_bytes()])]);
+    sequence(&[&set_of(vec![attribute])])
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Certificate,
+    Request,
+}
+
+impl Owner<'_> {
+    /// Extensions (RFC 5280, section 4.2). The authority adds the key identifier to what is requested.
+    fn extensions(&self, purpose: Purpose) -> Vec<u8> {
+        let names: Vec<Vec<u8>> = self.addresses.iter().map(general_name).collect();
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let mut extensions = vec![
+            extension(KEY_USAGE, Critical::Yes, &key_usage(self.public.algorithm())),
+            extension(EXTENDED_KEY_USAGE, Critical::No, &sequence(&[&oid(EMAIL_PROTECTION)])),
+            extension(ALTERNATIVE_NAME, Critical::No, &sequence(&names)),
+        ];
+        if purpose == Purpose::Certificate {
+            // RFC 5280, section 4.2.1.2, method 1.
+            let identifier = Hash::Sha1.digest(self.public.octets());
+            extensions.push(extension(BASIC_CONSTRAINTS, Critical::Yes, &sequence(&[])));
+            extensions.push(extension(KEY_IDENTIFIER, Critical::No, &octet_string(&identifier)));
+        }
+        sequence(&extensions.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Critical {
+    No,
+    Yes,
+}
+
+fn extension(kind: ObjectIdentifier, critical: Critical, content: &[u8]) -> Vec<u8> {
+    let critical: &[u8] = if critical == Critical::Yes { &[0x01, 0x01, 0xff] } else { &[] };
+    sequence(&[&oid(kind), critical, &octet_string(content)])
+}
+
+/// What a key of this kind does in mail (RFC 8550, section 4.4.2): the bits of KeyUsage, and how many of its octet are unused.
+fn key_usage(key: KeyAlgorithm) -> Vec<u8> {
+    let bits: &[u8] = match key {
+        // digitalSignature and keyEncipherment.
+        KeyAlgorithm::Rsa(_) => &[5, 0b1010_0000],
+        // digitalSignature and keyAgreement.
+        KeyAlgorithm::Ecdsa(_) => &[3, 0b1000_1000],
+        _ => &[7, 0b1000_0000],
+    };
+    value(0x03, &[bits])
+}
+
+/// rfc822Name, or SmtpUTF8Mailbox where the local part is not ASCII (RFC 9598, section 3).
+fn general_name(address: &Address) -> Vec<u8> {
+    let text = address.to_string();
+    if text.is_ascii() {
+        return value(primitive(1), &[text.as_bytes()]);
+    }
+    let mailbox = value(constructed(0), &[&value(UTF8_STRING, &[text.as_bytes()])]);
+    value(constructed(0), &[&oid(SMTP_UTF8_MAILBOX), &mailbox])
+}
+
+/// Positive, not zero, and nobody's guess (RFC 5280, section 4.1.2.2; 64 bits of randomness in the CA/Browser Forum's Baseline Requirements,
+/// section 7.1).
+fn serial_number(random: &dyn Random) -> Result<Vec<u8>> {
+    let mut octets = [0; 16];
+    random.fill(&mut octets)?;
+    if let Some(first) = octets.first_mut() {
+        *first = *first & 0x7f | 0x40;
+    }
+    Ok(unsigned(&octets))
+}
+
+/// How a key signs X.509 structures.
+struct Signing {
+    scheme: Scheme,
+    identifier: Vec<u8>,
+}
+
+impl Signing {
+    fn new(key: KeyAlgorithm) -> Result<Signing> {
+        let (scheme, oid, parameters) = match key {
+            KeyAlgorithm::Rsa(_) => (Scheme::RsaPkcs1(Hash::Sha256), RSA_SHA256, NULL),
+            KeyAlgorithm::Ecdsa(Curve::P256) => (Scheme::Ecdsa(Hash::Sha256), ECDSA_SHA256, NOTHING),
+            KeyAlgorithm::Ecdsa(Curve::P384) => (Scheme::Ecdsa(Hash::Sha384), ECDSA_SHA384, NOTHING),
+            KeyAlgorithm::Ecdsa(Curve::P521) => (Scheme::Ecdsa(Hash::Sha512), ECDSA_SHA512, NOTHING),
+            KeyAlgorithm::Ed25519 => (Scheme::EdDsa, ED25519, NOTHING),
+            other => return Err(other.refuses("sign certificates")),
+        };
+        Ok(Signing { scheme, identifier: algorithm(oid, parameters) })
+    }
+
+    /// SEQUENCE of what is signed, the algorithm, and the signature.
+    fn sign(&self, body: &[u8], secret: &dyn SecretKey) -> Result<Vec<u8>> {
+        let signature = match self.scheme {
+            Scheme::RsaPkcs1(hash) => secret.sign(self.scheme, &hash.digest(body))?,
+            Scheme::Ecdsa(hash) => {
+                let signature = secret.sign(self.scheme, &hash.digest(body))?;
+                // RFC 3279, section 2.2.3.
+                let (r, s) = signature.split_at_checked(signature.len() / 2).unwrap_or_default();
+                sequence(&[&unsigned(r), &unsigned(s)])
+            }
+            scheme => secret.sign(scheme, body)?,
+        };
+        Ok(sequence(&[body, &self.identifier, &bit_string(&signature)]))
+    }
+}
+
+const NOTHING: &[u8] = &[];
+
+const ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
+const ECDSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const EMAIL_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.4");
+const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
+const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+const KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
+const SMTP_UTF8_MAILBOX: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.8.9");

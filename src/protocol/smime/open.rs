@@ -1,0 +1,219 @@
+//! Peels one layer: multipart/signed, or a ContentInfo in application/pkcs7-mime (RFC 8551, section 3).
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use super::{
+    ber::{self, Taken},
+    claim,
+    content::Shape,
+    signed::SignedData,
+    unwrapped::{self, Unwrapped},
+    verify,
+};
+use crate::{
+    base::{Budget, Error, Result},
+    keys::ProtocolName,
+    mail::{Message, Part, Span, encoding},
+    pki::tlv::{self, OID, Reader, constructed},
+    protocol::{
+        Claim, Context, Opened,
+        entity::{as_text, entity, is_entity, taken},
+    },
+    verdict::{Layer, LayerKind, Signature, Why},
+};
+
+/// Opens `message`, whose root makes the claim.
+pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let root = message.root();
+    if claim::is_wrapped(root) {
+        let reason = "microsoft exchange wrapped an s/mime message into its own format (tnef)";
+        let hint = "ask for the message as it was sent; the server must not convert mail that leaves it to rich text";
+        return Err(Error::malformed("application/ms-tnef", reason).with_hint(hint));
+    }
+    if claim::is_signed(root) {
+        return multipart(&message, claim.span, context, budget);
+    }
+    content_info(ber::take_content(octets(message), budget)?, claim.span, context, budget)
+}
+
+/// multipart/signed (RFC 8551, section 3.5.3). A signature that cannot be read is an answer, and the payload is there all the same.
+fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let mut children = message.root().children();
+    // RFC 1847, section 2.1: exactly two parts. A third would be shown to nobody, or be taken for signed.
+    if children.len() > 2 {
+        return Err(Error::malformed("multipart/signed", format!("has {} parts and not 2", children.len())));
+    }
+    let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
+    let signatures = match children.next() {
+        Some(part) => detached(first, unarmored(part.decoded().into_owned()), context, budget)?,
+        None => vec![verify::unreadable(Why::Malformed("it is missing".to_owned()))],
+    };
+    let payload = match is_entity(first) {
+        true => first.as_message(),
+        false => as_text(first.octets().to_vec(), budget)?,
+    };
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, span)], payload, beside: None })
+}
+
+/// The signatures of a multipart/signed: a ContentInfo of signedData without content.
+fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Signature>> {
+    let malformed = |reason: String| Ok(vec![verify::unreadable(Why::Malformed(reason))]);
+    let taken = match ber::take_content(octets, budget) {
+        Ok(taken) => taken,
+        Err(error) => return malformed(error.to_string()),
+    };
+    let signed = match inside(&taken.skeleton) {
+        Ok((SIGNED, fields)) => SignedData::read(fields, budget),
+        Ok((kind, _)) => return malformed(format!("it holds no signature but {}", kind_name(kind))),
+        Err(error) => Err(error),
+    };
+    match signed {
+        // Content beside the content that is shown: which of them is signed, nobody can see (content-type confusion).
+        Ok(signed) if taken.content.is_some() => {
+            let why = Why::Malformed("it holds content of its own beside the content that is shown".to_owned());
+            Ok(signed.signers.iter().map(|_| verify::unreadable(why.clone())).take(1).collect())
+        }
+        Ok(signed) => verify::judged(&signed, first.octets(), Shape::Part, context, budget),
+        Err(error) => malformed(error.to_string()),
+    }
+}
+
+/// What a ContentInfo holds, by its type.
+fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let Taken { skeleton, content } = taken;
+    let (kind, fields) = inside(&skeleton)?;
+    match kind {
+        SIGNED => opaque(&SignedData::read(fields, budget)?, content, span, context, budget),
+        _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
+            Some(inner) => within(inner, span, context, budget),
+            None => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
+        },
+    }
+}
+
+/// What was encrypted or packed: an entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
+fn within(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let mut layers = vec![layer(inner.layer.clone(), span)];
+    if let Some(signed) = inner.signed.take() {
+        let taken = ber::take_content(signed, budget)?;
+        let signed = SignedData::read(inside(&taken.skeleton)?.1, budget)?;
+        let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
+        layers.push(layer(LayerKind::Signed { signatures }, span));
+    }
+    if inner.content_type == unwrapped::DATA {
+        return Ok(Opened { layers, payload: entity(inner.octets, budget)?, beside: None });
+    }
+    budget.layer()?;
+    let opened = content_info(ber::take_content(inner.into_content_info(), budget)?, span, context, budget)?;
+    layers.extend(opened.layers);
+    Ok(Opened { layers, ..opened })
+}
+
+/// SignedData with its content inside (RFC 8551, section 3.5.2), or certificates only (section 3.8).
+fn opaque(
+    signed: &SignedData<'_>,
+    content: Option<Vec<u8>>,
+    span: Span,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Opened> {
+    let Some(content) = content else {
+        if signed.signers.is_empty() {
+            return Ok(Opened { layers: Vec::new(), payload: certificates(signed, budget)?, beside: None });
+        }
+        let reason = "holds a signature, and not what it signs";
+        return Err(Error::malformed("application/pkcs7-mime", reason));
+    };
+    let signatures = verify::judged(signed, &content, Shape::Encapsulated, context, budget)?;
+    let layers = vec![layer(LayerKind::Signed { signatures }, span)];
+    Ok(Opened { layers, payload: entity(content, budget)?, beside: None })
+}
+
+/// Certificates and CRLs as parts of their own (RFC 2585, section 4): what a certs-only message holds, where everybody can read it.
+fn certificates(signed: &SignedData<'_>, budget: &mut Budget) -> Result<Message> {
+    let mut octets = b"Content-Type: multipart/mixed; boundary=certificates\r\n".to_vec();
+    let certificates = signed.certificates.iter().map(|one| ("pkix-cert", "cer", one.der()));
+    for (kind, ending, der) in certificates.chain(signed.revocations.iter().map(|der| ("pkix-crl", "crl", *der))) {
+        let header = format!(
+            "\r\n--certificates\r\nContent-Type: application/{kind}\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename=\"smime.{ending}\"\r\n\r\n"
+        );
+        octets.extend_from_slice(header.as_bytes());
+        octets.extend_from_slice(&encoding::base64_encode(der));
+    }
+    octets.extend_from_slice(b"\r\n--certificates--\r\n");
+    Message::parse(octets, budget)
+}
+
+/// The type of a ContentInfo, and the fields of what is in it.
+fn inside(skeleton: &[u8]) -> Result<(&[u8], Reader<'_>)> {
+    let mut fields = Reader::new(skeleton, "application/pkcs7-mime").sequence()?;
+    let kind = fields.expect(OID)?.value;
+    Ok((kind, fields.expect(constructed(0))?.reader().sequence()?))
+}
+
+/// The decoded body, in the memory that the message was in when nobody else holds it.
+fn octets(message: Message) -> Vec<u8> {
+    let root = message.root();
+    let encoding = root.transfer_encoding();
+    let span = root.body_span();
+    if encoding == "quoted-printable" {
+        return unarmored(root.decoded().into_owned());
+    }
+    let mut octets = taken(message, span);
+    if encoding == "base64" {
+        encoding::base64_decode_in_place(&mut octets);
+    }
+    unarmored(octets)
+}
+
+/// Undoes PEM (RFC 7468, sections 8 and 9), and base64 that no header announces.
+fn unarmored(octets: Vec<u8>) -> Vec<u8> {
+    // A ContentInfo is a SEQUENCE; its tag is the digit 0, which no base64 of one starts with.
+    if octets.first() == Some(&tlv::SEQUENCE) {
+        return octets;
+    }
+    let text = octets.trim_ascii_start();
+    let inner = match text.starts_with(b"-----BEGIN ") {
+        true => {
+            let start = text.iter().position(|octet| *octet == b'\n').unwrap_or(text.len());
+            let after = text.get(start..).unwrap_or_default();
+            let end = memmem::find(after, b"-----END ").unwrap_or(after.len());
+            Cow::Borrowed(after.get(..end).unwrap_or_default())
+        }
+        false => Cow::Borrowed(text),
+    };
+    let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet) || octet.is_ascii_whitespace();
+    if !inner.iter().all(is_base64) {
+        return octets;
+    }
+    let mut inner = inner.into_owned();
+    encoding::base64_decode_in_place(&mut inner);
+    inner
+}
+
+fn layer(kind: LayerKind, span: Span) -> Layer {
+    Layer { protocol: ProtocolName::Smime, kind, span }
+}
+
+/// The name of a content type, or its numbers.
+fn kind_name(kind: &[u8]) -> String {
+    let known = KINDS.iter().find(|(own, _)| *own == kind).map(|(_, name)| (*name).to_owned());
+    known.unwrap_or_else(|| tlv::dotted(kind))
+}
+
+/// Content types of CMS: 1.2.840.113549.1.7.1 to .6 and 1.2.840.113549.1.9.16.1 (RFC 5652, sections 4 to 8; RFC 5083; RFC 3274).
+const SIGNED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+const KINDS: [(&[u8], &str); 9] = [
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", "data"),
+    (SIGNED, "signed data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03", "enveloped data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x04", "signed and enveloped data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x05", "digested data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x06", "encrypted data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x02", "authenticated data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09", "compressed data"),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17", "authenticated enveloped data"),
+];

@@ -1,0 +1,350 @@
+//! Encryption under a passphrase: PBES1 and PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292, appendix C).
+
+use der::{
+    Decode, Encode, Sequence,
+    asn1::{AnyRef, ObjectIdentifier, OctetString, OctetStringRef},
+};
+use x509_cert::spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
+
+use crate::{
+    base::{Error, Limits, Random, Result, Secret},
+    crypto::{Cipher, Hash, Pkcs12Use, bmp_string, cbc_decrypt, cbc_encrypt, pbkdf1, pbkdf2, pkcs12_kdf, scrypt},
+};
+
+/// How something is encrypted under a passphrase: an AlgorithmIdentifier, read.
+#[derive(Debug)]
+pub(super) enum Scheme {
+    /// RFC 8018, section 6.1: key and vector of 8 octets each by PBKDF1.
+    Pbes1 { cipher: Cipher, hash: Hash, salt: Vec<u8>, iterations: u32 },
+    /// RFC 8018, section 6.2.
+    Pbes2 { cipher: Cipher, iv: Vec<u8>, derivation: Derivation },
+    /// RFC 7292, appendix C; SHA-1 with a key of so many octets.
+    Pkcs12 { cipher: Cipher, length: usize, salt: Vec<u8>, iterations: u32 },
+}
+
+/// How PBES2 and PBMAC1 make a key of a passphrase.
+#[derive(Debug)]
+pub(super) enum Derivation {
+    /// RFC 8018, section 5.2.
+    Pbkdf2 { hash: Hash, salt: Vec<u8>, iterations: u32 },
+    /// RFC 7914.
+    Scrypt { salt: Vec<u8>, cost: u64, block: u32, parallel: u32 },
+}
+
+/// The PrivateKeyInfo in an EncryptedPrivateKeyInfo (RFC 5958, section 3). `None` when the passphrase does not fit; it fits when what comes
+/// out is a SEQUENCE of the right length.
+pub(super) fn decrypt_pkcs8(octets: &[u8], passphrase: &Secret, limits: &Limits) -> Result<Option<Secret>> {
+    let unreadable = |_| Error::malformed("encrypted private key", "cannot be read");
+    let info = EncryptedPrivateKeyInfo::from_der(octets).map_err(unreadable)?;
+    Scheme::read(&info.algorithm, limits)?.decrypt(passphrase, info.encrypted.as_bytes())
+}
+
+/// An EncryptedPrivateKeyInfo that holds `pkcs8`: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which OpenSSL, GnuPG and NSS read.
+pub(super) fn encrypt_pkcs8(pkcs8: &Secret, passphrase: &Secret, random: &dyn Random) -> Result<Secret> {
+    let (algorithm, encrypted) = encrypt(pkcs8, passphrase, random)?;
+    let written = || {
+        EncryptedPrivateKeyInfo {
+            algorithm: AlgorithmIdentifierRef::try_from(&algorithm).ok()?,
+            encrypted: OctetStringRef::new(&encrypted).ok()?,
+        }
+        .to_der()
+        .ok()
+    };
+    written().map(Secret::new).ok_or_else(|| Error::unavailable("private key: too long to be written"))
+}
+
+/// `plain` encrypted as [`encrypt_pkcs8`] does it, and how to say so.
+pub(super) fn encrypt(
+    plain: &Secret,
+    passphrase: &Secret,
+    random: &dyn Random,
+) -> Result<(AlgorithmIdentifierOwned, Vec<u8>)> {
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    random.fill(&mut salt)?;
+    random.fill(&mut iv)?;
+    let key = pbkdf2(Hash::Sha256, passphrase, &salt, ITERATIONS, Cipher::Aes256.key_length())?;
+    let mut encrypted = Vec::with_capacity(plain.expose().len() + iv.len());
+    encrypted.extend_from_slice(plain.expose());
+    cbc_encrypt(Cipher::Aes256, &key, &iv, &mut encrypted)?;
+    let algorithm = pbes2(&salt, &iv).map_err(|_| Error::unavailable("pbes2: cannot be written"))?;
+    Ok((algorithm, encrypted))
+}
+
+impl Scheme {
+    /// Reads an AlgorithmIdentifier. An error of kind `Malformed` when more work is asked than `limits` allow, `Unavailable` for a scheme that
+    /// is not served here.
+    pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, limits: &Limits) -> Result<Scheme> {
+        let parameters = algorithm.parameters.ok_or_else(|| unreadable(algorithm.oid));
+        let unreadable = |_| unreadable(algorithm.oid);
+        if algorithm.oid == PBES2 {
+            let parameters: Pbes2Parameters<'_> = parameters?.decode_as().map_err(unreadable)?;
+            let (cipher, iv) = cipher(&parameters.cipher)?;
+            return Ok(Scheme::Pbes2 { cipher, iv, derivation: Derivation::read(&parameters.derivation, limits)?.0 });
+        }
+        let known = |(oid, ..): &&(ObjectIdentifier, Hash, Cipher)| *oid == algorithm.oid;
+        if let Some((_, hash, cipher)) = PBES1.iter().find(known).copied() {
+            let (salt, iterations) = salted(parameters?, limits).map_err(unreadable)??;
+            return Ok(Scheme::Pbes1 { cipher, hash, salt, iterations });
+        }
+        let known = |(oid, ..): &&(ObjectIdentifier, Cipher, usize)| *oid == algorithm.oid;
+        if let Some((_, cipher, length)) = PKCS12.iter().find(known).copied() {
+            let (salt, iterations) = salted(parameters?, limits).map_err(unreadable)??;
+            return Ok(Scheme::Pkcs12 { cipher, length, salt, iterations });
+        }
+        Err(Error::unavailable(format!("encryption under a passphrase by {}: is not served here", algorithm.oid)))
+    }
+
+    /// `None` when the passphrase does not fit: what comes out is no SEQUENCE.
+    pub(super) fn decrypt(&self, passphrase: &Secret, encrypted: &[u8]) -> Result<Option<Secret>> {
+        for form in self.forms(passphrase) {
+            let (cipher, key, iv) = self.key(&form)?;
+            let mut plain = encrypted.to_vec();
+            match cbc_decrypt(cipher, &key, &iv, &mut plain) {
+                Ok(()) if is_sequence(&plain) => return Ok(Some(Secret::new(plain))),
+                Ok(()) => drop(Secret::new(plain)),
+                Err(error) if error.kind() == crate::base::Kind::NoKey => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn key(&self, form: &Secret) -> Result<(Cipher, Secret, Vec<u8>)> {
+        match self {
+            Scheme::Pbes1 { cipher, hash, salt, iterations } => {
+                let derived = pbkdf1(*hash, form, salt, *iterations, 16)?;
+                let (key, iv) = derived.expose().split_at(8);
+                Ok((*cipher, Secret::new(key.to_vec()), iv.to_vec()))
+            }
+            Scheme::Pbes2 { cipher, iv, derivation } => {
+                Ok((*cipher, derivation.derive(form, cipher.key_length())?, iv.clone()))
+            }
+            Scheme::Pkcs12 { cipher, length, salt, iterations } => {
+                let derive = |used, length| pkcs12_kdf(Hash::Sha1, used, form, salt, *iterations, length);
+                let key = derive(Pkcs12Use::Key, *length);
+                let iv = derive(Pkcs12Use::Iv, cipher.block_length());
+                Ok((*cipher, whole(*cipher, key), iv.expose().to_vec()))
+            }
+        }
+    }
+
+    /// The forms in which a passphrase may have been taken. PBES2 within PKCS#12 takes it as UTF-8 in OpenSSL, and as UTF-16 in older NSS.
+    fn forms(&self, passphrase: &Secret) -> Vec<Secret> {
+        match self {
+            Scheme::Pbes1 { .. } => vec![passphrase.clone()],
+            Scheme::Pbes2 { .. } => vec![passphrase.clone(), bmp_string(passphrase)],
+            Scheme::Pkcs12 { .. } => pkcs12_forms(passphrase),
+        }
+    }
+}
+
+/// The forms in which PKCS#12 may have taken a passphrase: UTF-16; nothing at all for an empty one; and each octet of UTF-8 as a character,
+/// as OpenSSL before 1.1 did.
+pub(super) fn pkcs12_forms(passphrase: &Secret) -> Vec<Secret> {
+    let mut forms = vec![bmp_string(passphrase)];
+    if passphrase.expose().is_empty() {
+        forms.push(passphrase.clone());
+    }
+    if !passphrase.expose().is_ascii() {
+        let octets = passphrase.expose().iter().chain(&[0]);
+        forms.push(Secret::new(octets.flat_map(|octet| [0, *octet]).collect()));
+    }
+    forms
+}
+
+impl Derivation {
+    /// Reads the AlgorithmIdentifier of a key derivation, and the length of the key if it names one.
+    pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, limits: &Limits) -> Result<(Derivation, Option<usize>)> {
+        let unreadable = |_| unreadable(algorithm.oid);
+        let parameters = algorithm.parameters.unwrap_or(AnyRef::NULL);
+        match algorithm.oid {
+            PBKDF2 => {
+                let read: Pbkdf2Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
+                let hash = read.prf.map_or(Ok(Hash::Sha1), |prf| hmac_hash(&prf))?;
+                let iterations = bounded(read.iterations, limits)?;
+                let salt = read.salt.as_bytes().to_vec();
+                Ok((Derivation::Pbkdf2 { hash, salt, iterations }, read.length.map(usize::from)))
+            }
+            SCRYPT => {
+                let read: ScryptParameters<'_> = parameters.decode_as().map_err(unreadable)?;
+                let (block, parallel) = (u64::from(read.block), u64::from(read.parallel));
+                let memory = read.cost.saturating_mul(128).saturating_mul(block).saturating_mul(parallel);
+                if usize::try_from(memory).map_or(true, |memory| memory > limits.argon2_memory) {
+                    return Err(Error::malformed("scrypt", "needs more memory and time than is allowed"));
+                }
+                let salt = read.salt.as_bytes().to_vec();
+                let (cost, block, parallel) = (read.cost, read.block, read.parallel);
+                Ok((Derivation::Scrypt { salt, cost, block, parallel }, read.length.map(usize::from)))
+            }
+            other => Err(Error::unavailable(format!("key derivation {other}: is not served here"))),
+        }
+    }
+
+    /// A key of `length` octets.
+    pub(super) fn derive(&self, passphrase: &Secret, length: usize) -> Result<Secret> {
+        match self {
+            Derivation::Pbkdf2 { hash, salt, iterations } => pbkdf2(*hash, passphrase, salt, *iterations, length),
+            Derivation::Scrypt { salt, cost, block, parallel } => {
+                scrypt(passphrase, salt, *cost, *block, *parallel, length)
+            }
+        }
+    }
+}
+
+/// The hash of an HMAC (RFC 8018, appendix B.1).
+pub(super) fn hmac_hash(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Hash> {
+    let found = HMACS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
+    found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not served here", algorithm.oid)))
+}
+
+/// A number of iterations that `limits` allow; none is an error too.
+pub(super) fn bounded(iterations: u32, limits: &Limits) -> Result<u32> {
+    match iterations {
+        0 => Err(Error::malformed("key derivation", "no iterations")),
+        many if many > limits.kdf_iterations => {
+            Err(Error::malformed("key derivation", format!("more than {} iterations", limits.kdf_iterations)))
+        }
+        fine => Ok(fine),
+    }
+}
+
+/// RFC 5958, section 3.
+#[derive(Sequence)]
+struct EncryptedPrivateKeyInfo<'a> {
+    algorithm: AlgorithmIdentifierRef<'a>,
+    encrypted: &'a OctetStringRef,
+}
+
+/// RFC 8018, appendix A.4.
+#[derive(Sequence)]
+struct Pbes2Parameters<'a> {
+    derivation: AlgorithmIdentifierRef<'a>,
+    cipher: AlgorithmIdentifierRef<'a>,
+}
+
+/// RFC 8018, appendix A.2.
+#[derive(Sequence)]
+struct Pbkdf2Parameters<'a> {
+    salt: &'a OctetStringRef,
+    iterations: u32,
+    length: Option<u16>,
+    prf: Option<AlgorithmIdentifierRef<'a>>,
+}
+
+/// RFC 7914, section 7.1.
+#[derive(Sequence)]
+struct ScryptParameters<'a> {
+    salt: &'a OctetStringRef,
+    cost: u64,
+    block: u32,
+    parallel: u32,
+    length: Option<u16>,
+}
+
+/// RFC 8018, appendix A.3; RFC 7292, appendix C.
+#[derive(Sequence)]
+struct Salted<'a> {
+    salt: &'a OctetStringRef,
+    iterations: u32,
+}
+
+/// RFC 8018, appendix B.2.3.
+#[derive(Sequence)]
+struct Rc2Parameters<'a> {
+    version: Option<u32>,
+    iv: &'a OctetStringRef,
+}
+
+fn salted(parameters: AnyRef<'_>, limits: &Limits) -> der::Result<Result<(Vec<u8>, u32)>> {
+    let read: Salted<'_> = parameters.decode_as()?;
+    Ok(bounded(read.iterations, limits).map(|iterations| (read.salt.as_bytes().to_vec(), iterations)))
+}
+
+/// An encryption scheme of PBES2 with its vector (RFC 8018, appendix B.2).
+fn cipher(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Cipher, Vec<u8>)> {
+    let unreadable = |_| unreadable(algorithm.oid);
+    let parameters = algorithm.parameters.unwrap_or(AnyRef::NULL);
+    if algorithm.oid == RC2 {
+        let read: Rc2Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
+        // The version is a code for the effective bits.
+        let cipher = match read.version {
+            Some(160) => Cipher::Rc2_40,
+            Some(120) => Cipher::Rc2_64,
+            Some(58) => Cipher::Rc2_128,
+            _ => return Err(Error::unavailable("rc2 of this strength: is not served here")),
+        };
+        return Ok((cipher, read.iv.as_bytes().to_vec()));
+    }
+    let found = CIPHERS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, cipher)| *cipher);
+    let found = found.ok_or_else(|| Error::unavailable(format!("cipher {}: is not served here", algorithm.oid)))?;
+    let iv = parameters.decode_as::<&OctetStringRef>().map_err(unreadable)?;
+    Ok((found, iv.as_bytes().to_vec()))
+}
+
+/// Two-key triple DES uses the first key again.
+fn whole(cipher: Cipher, key: Secret) -> Secret {
+    match (cipher, key.expose()) {
+        (Cipher::TripleDes, short) if short.len() == 16 => {
+            Secret::new(short.iter().chain(short.iter().take(8)).copied().collect())
+        }
+        _ => key,
+    }
+}
+
+fn pbes2(salt: &[u8], iv: &[u8]) -> der::Result<AlgorithmIdentifierOwned> {
+    let prf = AlgorithmIdentifierRef { oid: HMAC_SHA256, parameters: Some(AnyRef::NULL) };
+    let salt = OctetStringRef::new(salt)?;
+    let derivation = Pbkdf2Parameters { salt, iterations: ITERATIONS, length: None, prf: Some(prf) }.to_der()?;
+    let iv = OctetString::new(iv)?.to_der()?;
+    let parameters = Pbes2Parameters {
+        derivation: AlgorithmIdentifierRef { oid: PBKDF2, parameters: Some(AnyRef::from_der(&derivation)?) },
+        cipher: AlgorithmIdentifierRef { oid: AES_256_CBC, parameters: Some(AnyRef::from_der(&iv)?) },
+    };
+    Ok(AlgorithmIdentifierOwned { oid: PBES2, parameters: Some(der::Any::from_der(&parameters.to_der()?)?) })
+}
+
+fn is_sequence(plain: &[u8]) -> bool {
+    plain.first() == Some(&0x30) && (plain.get(1) == Some(&0x80) || AnyRef::from_der(plain).is_ok())
+}
+
+fn unreadable(algorithm: ObjectIdentifier) -> Error {
+    Error::malformed(format!("encryption under a passphrase by {algorithm}"), "its parameters cannot be read")
+}
+
+/// OWASP's Password Storage Cheat Sheet (2023) for PBKDF2-HMAC-SHA256.
+const ITERATIONS: u32 = 600_000;
+
+const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
+const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
+const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
+const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
+const RC2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.2");
+const SCRYPT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11591.4.11");
+const CIPHERS: [(ObjectIdentifier, Cipher); 5] = [
+    (ObjectIdentifier::new_unwrap("1.3.14.3.2.7"), Cipher::Des),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.3.7"), Cipher::TripleDes),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.2"), Cipher::Aes128),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.22"), Cipher::Aes192),
+    (AES_256_CBC, Cipher::Aes256),
+];
+const HMACS: [(ObjectIdentifier, Hash); 5] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.7"), Hash::Sha1),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.8"), Hash::Sha224),
+    (HMAC_SHA256, Hash::Sha256),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.10"), Hash::Sha384),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.11"), Hash::Sha512),
+];
+/// RFC 8018, appendix A.3, without MD2.
+const PBES1: [(ObjectIdentifier, Hash, Cipher); 4] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.3"), Hash::Md5, Cipher::Des),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.6"), Hash::Md5, Cipher::Rc2_64),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.10"), Hash::Sha1, Cipher::Des),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.11"), Hash::Sha1, Cipher::Rc2_64),
+];
+/// RFC 7292, appendix C, without RC4; the length of the key in octets.
+const PKCS12: [(ObjectIdentifier, Cipher, usize); 4] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.3"), Cipher::TripleDes, 24),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.4"), Cipher::TripleDes, 16),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.5"), Cipher::Rc2_128, 16),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.6"), Cipher::Rc2_40, 5),
+];

@@ -1,0 +1,274 @@
+//! PKCS#12 (RFC 7292), with the integrity checks of its appendix A and of RFC 9579.
+
+use der::{
+    Decode, Reader, Sequence, SliceReader, Tag, Tagged,
+    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
+};
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::{
+    ber,
+    pbe::{self, Derivation, Scheme, decrypt_pkcs8, hmac_hash, pkcs12_forms},
+};
+use crate::{
+    base::{Budget, Error, Limits, Result, Secret},
+    crypto::{Hash, Pkcs12Use, hmac, pkcs12_kdf},
+    keys::Passphrases,
+};
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// In DER, in the order of the file.
+    pub(super) certificates: Vec<Vec<u8>>,
+    /// In the order of the file.
+    pub(super) keys: Vec<Key>,
+    /// What was passed over, without the place.
+    pub(super) skipped: Vec<String>,
+}
+
+/// A private key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// PKCS#8, encrypted as it was in the file; in the clear when the passphrase is empty.
+    pub(super) secret: Secret,
+    /// PKCS#8 in the clear; `None` when another passphrase than the file's is needed.
+    pub(super) plain: Option<Secret>,
+}
+
+/// Opens a file in BER or DER; `place` is what errors and questions call it. An empty passphrase is tried first.
+///
+/// An error of kind `NoKey` when no passphrase fits; of kind `Malformed` when it cannot be read, or asks for more work than `limits` allow.
+pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
+    let budget = Budget::new(limits.clone());
+    let named = |error: Error| Error::new(error.kind(), format!("{place}: {error}"));
+    let der = ber::to_der(octets, &budget).map_err(named)?;
+    let pfx = Pfx::read(&der).map_err(|_| Error::malformed(place, "not in the form of PKCS#12"))?;
+    let attempt = |passphrase: &Secret| pfx.open(passphrase, limits, &budget).map_err(named);
+    let empty = attempt(&Secret::from(""))?;
+    let opened = match empty {
+        Some(opened) => Some(opened),
+        None => passphrases.open(place, attempt)?,
+    };
+    opened.ok_or_else(|| {
+        Error::no_key(format!("{place}: locked, and no passphrase fits"))
+            .with_hint("give the passphrase with --passphrase-file; a damaged file looks the same")
+    })
+}
+
+/// RFC 7292, section 4.
+struct Pfx {
+    /// The AuthenticatedSafe, as the integrity check covers it.
+    safe: Vec<u8>,
+    mac: Option<Mac>,
+}
+
+/// RFC 7292, section 4: MacData; with the hash and the derivation of RFC 9579 instead where its algorithm is PBMAC1.
+struct Mac {
+    algorithm: Vec<u8>,
+    digest: Vec<u8>,
+    salt: Vec<u8>,
+    iterations: u32,
+}
+
+impl Pfx {
+    fn read(octets: &[u8]) -> der::Result<Pfx> {
+        let mut fields = sequence(octets)?;
+        let _version: u8 = fields.decode()?;
+        let (kind, content) = content_info(fields.tlv_bytes()?)?;
+        // With public-key integrity (RFC 7292, section 4) it would be signed-data; nobody writes that.
+        if kind != DATA {
+            return Err(Tag::ObjectIdentifier.value_error().into());
+        }
+        let safe = octet_string(AnyRef::from_der(content)?)?;
+        let mac = if fields.is_finished() { None } else { Some(Mac::read(fields.tlv_bytes()?)?) };
+        Ok(Pfx { safe, mac })
+    }
+
+    /// `None` when the passphrase does not fit.
+    fn open(&self, passphrase: &Secret, limits: &Limits, budget: &Budget) -> Result<Option<Contents>> {
+        if let Some(mac) = &self.mac
+            && !mac.fits(passphrase, &self.safe, limits)?
+        {
+            return Ok(None);
+        }
+        let safe = ber::to_der(&self.safe, budget)?;
+        let unreadable = |_| Error::malformed("pkcs#12", "its contents cannot be read");
+        let mut contents = Contents::default();
+        let mut infos = sequence(&safe).map_err(unreadable)?;
+        while !infos.is_finished() {
+            let (kind, content) = infos.tlv_bytes().and_then(content_info).map_err(unreadable)?;
+            match kind {
+                DATA => {
+                    let bags = AnyRef::from_der(content).and_then(octet_string).map_err(unreadable)?;
+                    contents.read(&bags, passphrase, limits, budget)?;
+                }
+                ENCRYPTED_DATA => {
+                    let (scheme, encrypted) = encrypted_data(content, limits)?;
+                    let Some(bags) = scheme.decrypt(passphrase, &encrypted)? else { return Ok(None) };
+                    contents.read(bags.expose(), passphrase, limits, budget)?;
+                }
+                other => contents.skipped.push(format!("contents of type {other}: not for a passphrase")),
+            }
+        }
+        // Without an integrity check a wrong passphrase shows in the keys alone.
+        if self.mac.is_none() && !contents.keys.is_empty() && contents.keys.iter().all(|key| key.plain.is_none()) {
+            return Ok(None);
+        }
+        Ok(Some(contents))
+    }
+}
+
+impl Mac {
+    fn read(octets: &[u8]) -> der::Result<Mac> {
+        let mut fields = sequence(octets)?;
+        let mut digest_info = sequence(fields.tlv_bytes()?)?;
+        let algorithm = digest_info.tlv_bytes()?.to_vec();
+        let digest = digest_info.decode::<&OctetStringRef>()?.as_bytes().to_vec();
+        let salt = fields.decode::<&OctetStringRef>()?.as_bytes().to_vec();
+        let iterations = if fields.is_finished() { 1 } else { fields.decode()? };
+        Ok(Mac { algorithm, digest, salt, iterations })
+    }
+
+    fn fits(&self, passphrase: &Secret, safe: &[u8], limits: &Limits) -> Result<bool> {
+        let unreadable = |_| Error::malformed("pkcs#12", "its integrity check cannot be read");
+        let algorithm = AlgorithmIdentifierRef::from_der(&self.algorithm).map_err(unreadable)?;
+        if algorithm.oid == PBMAC1 {
+            let parameters = algorithm.parameters.unwrap_or(AnyRef::NULL);
+            let parameters: Pbmac1Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
+            let hash = hmac_hash(&parameters.mac)?;
+            let (derivation, length) = Derivation::read(&parameters.derivation, limits)?;
+            // RFC 9579, section 6: the length is there, and at least 20 octets.
+            let length = length.filter(|length| (20..=1024).contains(length)).ok_or_else(|| {
+                Error::malformed(
+                    "pkcs#12",
+                    "the key of its integrity check has no fitting length (rfc 9579, section 6)",
+                )
+            })?;
+            return Ok(hmac(hash, &derivation.derive(passphrase, length)?, safe) == self.digest);
+        }
+        let hash = DIGESTS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
+        let hash = hash.ok_or_else(|| {
+            Error::unavailable(format!("integrity check of pkcs#12 by {}: is not served here", algorithm.oid))
+        })?;
+        let iterations = pbe::bounded(self.iterations, limits)?;
+        // RFC 7292, appendix A: of the digest's length.
+        let fits = |form: &Secret| {
+            let key = pkcs12_kdf(hash, Pkcs12Use::Mac, form, &self.salt, iterations, hash.length());
+            hmac(hash, &key, safe) == self.digest
+        };
+        Ok(pkcs12_forms(passphrase).iter().any(fits))
+    }
+}
+
+impl Contents {
+    /// SafeContents (RFC 7292, section 4.2).
+    fn read(&mut self, octets: &[u8], passphrase: &Secret, limits: &Limits, budget: &Budget) -> Result<()> {
+        let unreadable = |_| Error::malformed("pkcs#12", "its contents cannot be read");
+        let der = Secret::new(ber::to_der(octets, budget)?);
+        // Bags within bags are read later, so that nothing recurses.
+        let mut pending = vec![Secret::new(der.expose().to_vec())];
+        while let Some(bags) = pending.pop() {
+            let mut bags = sequence(bags.expose()).map_err(unreadable)?;
+            while !bags.is_finished() {
+                let (kind, value) = bags.tlv_bytes().and_then(content_info).map_err(unreadable)?;
+                match kind {
+                    KEY_BAG => {
+                        let plain = Secret::new(value.to_vec());
+                        self.keys.push(Key { secret: plain.clone(), plain: Some(plain) });
+                    }
+                    SHROUDED_KEY_BAG => {
+                        let plain = decrypt_pkcs8(value, passphrase, limits)?;
+                        let secret = match &plain {
+                            Some(plain) if passphrase.expose().is_empty() => plain.clone(),
+                            _ => Secret::new(value.to_vec()),
+                        };
+                        self.keys.push(Key { secret, plain });
+                    }
+                    CERTIFICATE_BAG => match content_info(value) {
+                        Ok((X509, certificate)) => {
+                            let certificate = AnyRef::from_der(certificate).and_then(octet_string);
+                            self.certificates.push(certificate.map_err(unreadable)?);
+                        }
+                        _ => self.skipped.push("a certificate that is not X.509".to_owned()),
+                    },
+                    NESTED_BAG => pending.push(Secret::new(value.to_vec())),
+                    CRL_BAG => self.skipped.push("a CRL: give it with --crls".to_owned()),
+                    _ => self.skipped.push("something that is neither certificate nor private key".to_owned()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RFC 9579, section 4.
+#[derive(Sequence)]
+struct Pbmac1Parameters<'a> {
+    derivation: AlgorithmIdentifierRef<'a>,
+    mac: AlgorithmIdentifierRef<'a>,
+}
+
+/// How EncryptedData (RFC 5652, section 8) is encrypted, and what.
+fn encrypted_data(octets: &[u8], limits: &Limits) -> Result<(Scheme, Vec<u8>)> {
+    let read = || {
+        let mut fields = sequence(octets)?;
+        let _version: u8 = fields.decode()?;
+        let mut info = sequence(fields.tlv_bytes()?)?;
+        let _content_type: ObjectIdentifier = info.decode()?;
+        let algorithm = info.decode()?;
+        Ok((algorithm, octet_string(AnyRef::from_der(info.tlv_bytes()?)?)?))
+    };
+    let (algorithm, encrypted): (AlgorithmIdentifierRef<'_>, _) =
+        read().map_err(|_: der::Error| Error::malformed("pkcs#12", "its encrypted contents cannot be read"))?;
+    Ok((Scheme::read(&algorithm, limits)?, encrypted))
+}
+
+/// An object identifier, and what stands within the [0] that follows: ContentInfo, SafeBag and CertBag alike. Attributes may follow.
+fn content_info(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
+    let mut fields = sequence(octets)?;
+    let kind = fields.decode()?;
+    let content = AnyRef::from_der(fields.tlv_bytes()?)?;
+    content
+        .tag()
+        .is_context_specific()
+        .then_some((kind, content.value()))
+        .ok_or_else(|| Tag::Sequence.value_error().into())
+}
+
+fn sequence(octets: &[u8]) -> der::Result<SliceReader<'_>> {
+    let whole = AnyRef::from_der(octets)?;
+    whole.tag().assert_eq(Tag::Sequence)?;
+    SliceReader::new(whole.value())
+}
+
+/// The octets of an OCTET STRING, implicitly tagged or not; one in pieces (X.690, section 8.7.3) is put together.
+fn octet_string(string: AnyRef<'_>) -> der::Result<Vec<u8>> {
+    if !string.tag().is_constructed() {
+        return Ok(string.value().to_vec());
+    }
+    let mut pieces = SliceReader::new(string.value())?;
+    let mut octets = Vec::with_capacity(string.value().len());
+    while !pieces.is_finished() {
+        octets.extend_from_slice(pieces.decode::<&OctetStringRef>()?.as_bytes());
+    }
+    Ok(octets)
+}
+
+const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
+const KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.1");
+const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
+const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
+const CRL_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.4");
+const NESTED_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.6");
+const PBMAC1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.14");
+const X509: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
+const DIGESTS: [(ObjectIdentifier, Hash); 6] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.5"), Hash::Md5),
+    (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), Hash::Sha1),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.4"), Hash::Sha224),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
+    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+];

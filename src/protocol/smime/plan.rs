@@ -1,0 +1,113 @@
+//! Everything that is decided before the first octet is written: who signs, who reads, by which algorithms.
+
+use std::time::SystemTime;
+
+use super::{
+    encrypt::Readers,
+    record,
+    select::{self, Chosen, SigningKey},
+    sign::Signers,
+};
+use crate::{
+    base::{Error, Result},
+    mail::{Address, Part},
+    pki::Certificate,
+    protocol::{
+        Context, Recipient, Seal, Sealed, Signer,
+        blind::{self, Blind},
+    },
+};
+
+/// What is to be done, with every key found and unlocked.
+pub(super) struct Plan {
+    /// Who signs.
+    pub(super) signers: Option<Signers>,
+    /// Who reads.
+    pub(super) readers: Option<Readers>,
+    /// What to tell the person who asked.
+    pub(super) sealed: Sealed,
+}
+
+impl Plan {
+    /// Finds every key and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind `Usage`) unless they are admitted.
+    pub(super) fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Self> {
+        let at = how.at.unwrap_or_else(|| context.clock.now());
+        let mut sealed = Sealed::default();
+        let signers = signers(root, how, at, context, &mut sealed)?;
+        let readers = readers(root, how, at, context, &mut sealed)?;
+        if signers.is_none() && readers.is_none() {
+            return Err(Error::usage("neither a signer nor a recipient is given"));
+        }
+        Ok(Plan { signers, readers, sealed })
+    }
+}
+
+fn signers(
+    root: Part<'_>,
+    how: &Seal,
+    at: SystemTime,
+    context: Context<'_>,
+    sealed: &mut Sealed,
+) -> Result<Option<Signers>> {
+    let mut keys: Vec<SigningKey> = Vec::new();
+    for signer in &how.sign {
+        let found = match signer {
+            Signer::Address(address) => select::signer_for(address, at, context)?,
+            Signer::Author => select::signer_for(&blind::author(root)?, at, context)?,
+            Signer::Key(handle) => select::signer_named(handle, at, context)?,
+        };
+        if keys.iter().all(|other| other.certificate.der() != found.certificate.der()) {
+            sealed.did.push(format!("signed by {}", record::fingerprint(&found.certificate)));
+            keys.push(found);
+        }
+    }
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    Signers::new(keys, how.digest, how.padding, at, context.legacy).map(Some)
+}
+
+fn readers(
+    root: Part<'_>,
+    how: &Seal,
+    at: SystemTime,
+    context: Context<'_>,
+    sealed: &mut Sealed,
+) -> Result<Option<Readers>> {
+    if how.to.is_empty() && how.passwords.is_empty() {
+        return Ok(None);
+    }
+    sealed.warnings.extend(blind::bcc_warning(root));
+    let blind = Blind::of(root);
+    let mut people: Vec<Certificate> = Vec::new();
+    for recipient in &how.to {
+        let address = match recipient {
+            Recipient::Hidden(address) => return Err(unhidden(address)),
+            // Alone he sees nobody but himself.
+            Recipient::Named(address) if blind.hides(address) && is_among_others(how, address) => {
+                return Err(unhidden(address));
+            }
+            Recipient::Named(address) => address,
+        };
+        let Chosen { certificate, warning } = select::recipient(address, at, context)?;
+        sealed.warnings.extend(warning);
+        sealed.did.push(format!("encrypted to {address} with {}", record::fingerprint(&certificate)));
+        if people.iter().all(|other| other.der() != certificate.der()) {
+            people.push(certificate);
+        }
+    }
+    if !how.passwords.is_empty() {
+        sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
+    }
+    Readers::new(people, how, context.legacy).map(Some)
+}
+
+fn is_among_others(how: &Seal, address: &Address) -> bool {
+    how.to.iter().any(|one| !matches!(one, Recipient::Named(other) | Recipient::Hidden(other) if other == address))
+}
+
+/// Every RecipientInfo names its reader's certificate (RFC 5652, section 6.2).
+fn unhidden(address: &Address) -> Error {
+    Error::usage(format!("{address}: cannot be hidden from the others: S/MIME names every reader"))
+        .with_hint(format!("seal a copy for {address} alone"))
+}

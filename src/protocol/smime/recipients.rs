@@ -1,0 +1,198 @@
+//! RecipientInfo (RFC 5652, section 6.2): the content key wrapped for one reader.
+
+use der::asn1::ObjectIdentifier;
+
+use super::{
+    capabilities::key_identifier,
+    encode::{NULL, algorithm, bit_string, integer, octet_string, oid, sequence, unsigned, value},
+    sign::{RSA_ENCRYPTION, hash_and_mask, issuer_and_serial},
+};
+use crate::{
+    base::{Error, Random, Result, Secret},
+    crypto::{self, Cipher, Curve, Hash, KeyAlgorithm, KeyWrap, Unwrap},
+    pki::{Certificate, tlv::constructed},
+    protocol::Padding,
+};
+
+/// One reader, and how the content key is wrapped for him.
+pub(super) struct Reader {
+    certificate: Certificate,
+    way: Way,
+}
+
+/// How a content key is wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Key agreement with an ephemeral key.
+    Agreement(Agreement),
+    /// RSA encryption.
+    Transport(Unwrap),
+}
+
+/// An ephemeral key on the reader's curve, and what is made of the shared secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Agreement {
+    key: KeyAlgorithm,
+    derivation: Derivation,
+    /// Of the key that is derived, in octets.
+    length: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Derivation {
+    /// RFC 5869, as RFC 8418, section 2.2 uses it.
+    Hkdf(Hash),
+    /// ANSI X9.63 (RFC 5753, section 7.2).
+    X963(Hash),
+}
+
+impl Reader {
+    /// Decides how a content key of so many octets is wrapped for the key of `certificate`.
+    pub(super) fn new(certificate: Certificate, padding: Padding, key_length: usize) -> Result<Self> {
+        let key = certificate.public_key().algorithm();
+        let oaep = padding == Padding::PssOaep || key_identifier(&certificate) == Some(RSAES_OAEP);
+        let derivation = match key {
+            KeyAlgorithm::Rsa(_) if oaep => {
+                return Ok(Reader {
+                    certificate,
+                    way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256 }),
+                });
+            }
+            KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaPkcs1) }),
+            // RFC 8418, section 2.2.
+            KeyAlgorithm::X25519 => Derivation::Hkdf(Hash::Sha256),
+            KeyAlgorithm::X448 => Derivation::Hkdf(Hash::Sha512),
+            KeyAlgorithm::Ecdsa(curve) | KeyAlgorithm::Ecdh(curve) => Derivation::X963(match curve {
+                Curve::P384 | Curve::BrainpoolP384 => Hash::Sha384,
+                Curve::P521 | Curve::BrainpoolP512 => Hash::Sha512,
+                _ => Hash::Sha256,
+            }),
+            _ => return Err(key.refuses("be encrypted to")),
+        };
+        if key_length < 16 || key_length % 8 != 0 {
+            return Err(Error::usage(format!(
+                "{} key: AES key wrap takes no content key of {key_length} octets",
+                key.name()
+            ))
+            .with_hint("take another cipher, or an RSA certificate"));
+        }
+        let length = if key_length <= 16 { 16 } else { 32 };
+        Ok(Reader { certificate, way: Way::Agreement(Agreement { key, derivation, length }) })
+    }
+
+    /// Whether it is key transport, whose version is 0.
+    pub(super) fn is_transport(&self) -> bool {
+        matches!(self.way, Way::Transport(_))
+    }
+
+    /// RecipientInfo with `key` wrapped.
+    pub(super) fn info(&self, key: &Secret) -> Result<Vec<u8>> {
+        match self.way {
+            Way::Agreement(agreement) => self.agreed(agreement, key),
+            Way::Transport(padding) => self.transported(padding, key),
+        }
+    }
+
+    /// KeyTransRecipientInfo (RFC 5652, section 6.2.1).
+    fn transported(&self, padding: Unwrap, key: &Secret) -> Result<Vec<u8>> {
+        let identifier = match padding {
+            Unwrap::RsaOaep { hash, .. } => {
+                algorithm(RSAES_OAEP, &sequence(&hash_and_mask(hash)?.each_ref().map(Vec::as_slice)))
+            }
+            _ => algorithm(RSA_ENCRYPTION, NULL),
+        };
+        let crypto::PublicKey::Rsa { n, e } = self.certificate.public_key().as_crypto()? else {
+            return Err(self.certificate.public_key().algorithm().refuses("be encrypted to"));
+        };
+        let wrapped = crypto::encrypt_to_rsa(n, e, padding, key)?;
+        Ok(sequence(&[&integer(&[0]), &issuer_and_serial(&self.certificate), &identifier, &octet_string(&wrapped)]))
+    }
+
+    /// KeyAgreeRecipientInfo (RFC 5652, section 6.2.2; RFC 5753, section 3.1.1) with one reader.
+    fn agreed(&self, agreement: Agreement, key: &Secret) -> Result<Vec<u8>> {
+        let Agreement { key: kind, derivation, length } = agreement;
+        let peer = self.certificate.public_key().agreement().ok_or_else(|| kind.refuses("be encrypted to"))?;
+        let (own, shared) = crypto::agree_ephemeral(kind, peer)?;
+        let wrap = algorithm(if length == 16 { AES128_WRAP } else { AES256_WRAP }, &[]);
+        let derived = derivation.derive(&shared, &wrap, length)?;
+        let wrapped = KeyWrap::Aes.wrap(&derived, key)?;
+
+        // RFC 5753, section 7.1.2: parameters absent or NULL; the curve is that of the reader's key. RFC 8410, section 3: absent.
+        let public = match kind {
+            KeyAlgorithm::X25519 => algorithm(X25519, &[]),
+            KeyAlgorithm::X448 => algorithm(X448, &[]),
+            _ => algorithm(EC_PUBLIC_KEY, &[]),
+        };
+        let originator = value(constructed(1), &[&public, &bit_string(&own)]);
+        let reader = sequence(&[&issuer_and_serial(&self.certificate), &octet_string(&wrapped)]);
+        Ok(value(
+            constructed(1),
+            &[
+                &integer(&[3]),
+                &value(constructed(0), &[&originator]),
+                &algorithm(derivation.identifier(), &wrap),
+                &sequence(&[&reader]),
+            ],
+        ))
+    }
+}
+
+impl Derivation {
+    /// The key that wraps, for the key wrap algorithm `wrap` (RFC 5753, section 7.2: ECC-CMS-SharedInfo, without ukm).
+    fn derive(self, shared: &Secret, wrap: &[u8], length: usize) -> Result<Secret> {
+        let bits = u32::try_from(length * 8).unwrap_or_default().to_be_bytes();
+        let info = sequence(&[wrap, &value(constructed(2), &[&octet_string(&bits)])]);
+        match self {
+            Derivation::Hkdf(hash) => crypto::hkdf(hash, &[], shared, &info, length),
+            Derivation::X963(hash) => Ok(crypto::x963_kdf(hash, shared, &info, length)),
+        }
+    }
+
+    /// One-pass Diffie-Hellman with it (RFC 5753, section 7.1.4; RFC 8418, section 7).
+    fn identifier(self) -> ObjectIdentifier {
+        match self {
+            Derivation::Hkdf(Hash::Sha512) => named("1.2.840.113549.1.9.16.3.21"),
+            Derivation::Hkdf(_) => named("1.2.840.113549.1.9.16.3.19"),
+            Derivation::X963(Hash::Sha384) => named("1.3.132.1.11.2"),
+            Derivation::X963(Hash::Sha512) => named("1.3.132.1.11.3"),
+            Derivation::X963(_) => named("1.3.132.1.11.1"),
+        }
+    }
+}
+
+/// PasswordRecipientInfo (RFC 5652, section 6.2.4; RFC 3211) with PBKDF2 of HMAC-SHA-256 (RFC 8018, section 5.2) and AES-256.
+pub(super) fn password_info(password: &Secret, key: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    random.fill(&mut salt)?;
+    random.fill(&mut iv)?;
+    let derived = crypto::pbkdf2(Hash::Sha256, password, &salt, ITERATIONS, 32)?;
+    let wrapped = crypto::wrap_for_password(Cipher::Aes256, &derived, &iv, key)?;
+
+    let prf = algorithm(HMAC_SHA256, NULL);
+    let parameters = sequence(&[&octet_string(&salt), &unsigned(&ITERATIONS.to_be_bytes()), &unsigned(&[32]), &prf]);
+    let derivation = value(constructed(0), &[&oid(PBKDF2), &parameters]);
+    let encryption = algorithm(PWRI_KEK, &algorithm(AES256_CBC, &octet_string(&iv)));
+    Ok(value(constructed(3), &[&integer(&[0]), &derivation, &encryption, &octet_string(&wrapped)]))
+}
+
+const fn named(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+
+/// Source: OWASP Password Storage Cheat Sheet (2023) for PBKDF2 with HMAC-SHA-256.
+const ITERATIONS: u32 = 600_000;
+
+/// RFC 4055, section 4.1.
+const RSAES_OAEP: ObjectIdentifier = named("1.2.840.113549.1.1.7");
+/// RFC 5480, section 2.1.1; RFC 8410, section 3.
+const EC_PUBLIC_KEY: ObjectIdentifier = named("1.2.840.10045.2.1");
+const X25519: ObjectIdentifier = named("1.3.101.110");
+const X448: ObjectIdentifier = named("1.3.101.111");
+/// RFC 3565, section 2.3.2.
+const AES128_WRAP: ObjectIdentifier = named("2.16.840.1.101.3.4.1.5");
+const AES256_WRAP: ObjectIdentifier = named("2.16.840.1.101.3.4.1.45");
+const AES256_CBC: ObjectIdentifier = named("2.16.840.1.101.3.4.1.42");
+/// RFC 3211, section 4; RFC 8018, appendix C.
+const PWRI_KEK: ObjectIdentifier = named("1.2.840.113549.1.9.16.3.9");
+const PBKDF2: ObjectIdentifier = named("1.2.840.113549.1.5.12");
+const HMAC_SHA256: ObjectIdentifier = named("1.2.840.113549.2.9");

@@ -1,0 +1,69 @@
+//! Sealing: the shapes of RFC 8551, section 3, and triple wrapping (RFC 2634, section 1.1). Everything is decided first ([`Plan`]).
+
+use std::io::Write;
+
+use super::{
+    encrypt::Enveloped,
+    mime::{Entity, Form, Plain},
+    plan::Plan,
+    sign::{ClearSigned, OpaqueSigned, Signers},
+};
+use crate::{
+    base::{Error, Random, Result},
+    mail::{Message, build, protect},
+    protocol::{
+        Context, Seal, Sealed, Shape,
+        halves::{Halves, Payload, write_outer},
+    },
+};
+
+/// Writes `message` sealed to `out`, with CRLF line ends.
+///
+/// Errors of kind `NoKey` name the address, the certificate and the reason; `Usage` is for algorithms that are not admitted and for shapes
+/// that the message does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes
+/// fit to be signed, may.
+pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+    if how.shape == Shape::Inline {
+        return Err(
+            Error::usage("inline: S/MIME has no such form").with_hint("leave the shape to MIME, or use --opaque")
+        );
+    }
+    let Plan { signers, readers, sealed } = Plan::new(message.root(), how, context)?;
+    let mode = if readers.is_some() { protect::Mode::Cipher } else { protect::Mode::Clear };
+    let halves = Halves::of(message, how.headers, mode);
+    let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
+    let payload = Payload { part: message.root(), header: &halves.payload };
+    let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });
+    let entity = match (signers, readers) {
+        (Some(signers), Some(readers)) if how.shape == Shape::Triple => {
+            let innermost = signed(signers.clone(), Shape::Mime, content, context.random)?;
+            let enveloped = Box::new(Enveloped::new(&readers, innermost, context.random)?);
+            signed(signers, Shape::Mime, enveloped, context.random)?
+        }
+        (_, _) if how.shape == Shape::Triple => {
+            return Err(Error::usage("triple wrapping: needs a signer and a recipient"));
+        }
+        (Some(signers), None) => signed(signers, how.shape, content, context.random)?,
+        (Some(signers), Some(readers)) => {
+            let within = signed(signers, how.shape, content, context.random)?;
+            Box::new(Enveloped::new(&readers, within, context.random)?)
+        }
+        (None, Some(readers)) => Box::new(Enveloped::new(&readers, content, context.random)?),
+        (None, None) => content,
+    };
+    write_outer(message.root(), &halves.outer, out)?;
+    entity.write(out)?;
+    Ok(sealed)
+}
+
+fn signed<'a>(
+    signers: Signers,
+    shape: Shape,
+    content: Box<dyn Entity + 'a>,
+    random: &dyn Random,
+) -> Result<Box<dyn Entity + 'a>> {
+    Ok(match shape {
+        Shape::Opaque => Box::new(OpaqueSigned::new(&signers, content)?),
+        _ => Box::new(ClearSigned::new(signers, content, build::boundary(random)?)),
+    })
+}

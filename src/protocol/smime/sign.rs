@@ -1,0 +1,409 @@
+//! SignedData (RFC 5652, section 5) over octets that stream by, with the attributes of RFC 8551, section 2.5.
+
+use std::{
+    cell::OnceCell,
+    io::{self, Write},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use der::asn1::ObjectIdentifier;
+
+use super::{
+    capabilities,
+    encode::{
+        Frame, NULL, algorithm, integer, octet_string, oid, sequence, set_of, tagged_set_of, time, unsigned, value,
+    },
+    mime::{Entity, measure, write_clear_signed, write_pkcs7},
+    select::SigningKey,
+};
+use crate::{
+    base::{Error, Result},
+    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
+    pki::{
+        Certificate,
+        tlv::{OCTET_STRING, SEQUENCE, SET, constructed},
+    },
+    protocol::{Padding, halves::output},
+};
+
+/// Everyone who signs, and how: all decided, nothing signed.
+#[derive(Clone)]
+pub(super) struct Signers {
+    signers: Vec<Signing>,
+    /// The certificates that readers will want, DER each.
+    certificates: Vec<Vec<u8>>,
+    at: SystemTime,
+}
+
+impl Signers {
+    /// Decides the algorithms. `asked` is a digest to take in place of the one that fits each key; a weak one needs `Legacy::Admit`.
+    pub(super) fn new(
+        keys: Vec<SigningKey>,
+        asked: Option<Hash>,
+        padding: Padding,
+        at: SystemTime,
+        legacy: Legacy,
+    ) -> Result<Self> {
+        let mut certificates: Vec<Vec<u8>> = Vec::new();
+        for certificate in keys.iter().flat_map(|key| std::iter::once(&key.certificate).chain(&key.chain)) {
+            if certificates.iter().all(|held| held != certificate.der()) {
+                certificates.push(certificate.der().to_vec());
+            }
+        }
+        let signers = keys.into_iter().map(|key| Signing::new(key, asked, padding, legacy)).collect::<Result<_>>()?;
+        Ok(Signers { signers, certificates, at })
+    }
+
+    /// The value of the `micalg` parameter: each digest once (RFC 8551, section 3.5.3.2).
+    fn micalg(&self) -> String {
+        let names: Vec<&str> = self.hashes().into_iter().map(micalg).collect();
+        match names.as_slice() {
+            [name] => (*name).to_owned(),
+            names => format!("\"{}\"", names.join(",")),
+        }
+    }
+
+    fn hashes(&self) -> Vec<Hash> {
+        let mut hashes: Vec<Hash> = Vec::new();
+        for signer in &self.signers {
+            if !hashes.contains(&signer.hash) {
+                hashes.push(signer.hash);
+            }
+        }
+        hashes
+    }
+
+    fn digests(&self) -> Digests {
+        Digests { running: self.hashes().into_iter().map(Hash::digester).collect() }
+    }
+
+    /// A ContentInfo with SignedData around content that `digests` has seen: detached, or within, of so many octets.
+    fn signed_data(&self, digests: Digests, content: Content) -> Result<Frame> {
+        let digests: Vec<(Hash, Vec<u8>)> =
+            digests.running.into_iter().map(|running| (running.hash(), running.finish())).collect();
+        let mut infos = Vec::new();
+        for signer in &self.signers {
+            let digest = digests.iter().find(|(hash, _)| *hash == signer.hash);
+            let digest = digest.map(|(_, digest)| digest.as_slice()).unwrap_or_default();
+            infos.push(signer.info(digest, self.at)?);
+        }
+        let algorithms = self.hashes().into_iter().map(digest_algorithm).collect::<Result<_>>()?;
+        // Version 1: the content is id-data, and the signers are named by issuer and serial number (RFC 5652, section 5.1).
+        let before = [integer(&[1]), set_of(algorithms)].concat();
+        let after = [tagged_set_of(constructed(0), self.certificates.clone()), set_of(infos)].concat();
+        let frame = match content {
+            Content::Detached => Frame::of(sequence(&[&oid(ID_DATA)])),
+            Content::Within(length) => Frame::new(OCTET_STRING, length).within(constructed(0), &[], &[]).within(
+                SEQUENCE,
+                &[&oid(ID_DATA)],
+                &[],
+            ),
+        };
+        let frame = frame.within(SEQUENCE, &[&before], &[&after]).within(constructed(0), &[], &[]);
+        Ok(frame.within(SEQUENCE, &[&oid(ID_SIGNED_DATA)], &[]))
+    }
+}
+
+/// multipart/signed. The digests are made as it is first written; the signatures stay as they were then.
+pub(super) struct ClearSigned<'a> {
+    signers: Signers,
+    content: Box<dyn Entity + 'a>,
+    boundary: String,
+    signature: OnceCell<Vec<u8>>,
+}
+
+impl<'a> ClearSigned<'a> {
+    /// Nothing is signed yet.
+    pub(super) fn new(signers: Signers, content: Box<dyn Entity + 'a>, boundary: String) -> Self {
+        ClearSigned { signers, content, boundary, signature: OnceCell::new() }
+    }
+}
+
+impl Entity for ClearSigned<'_> {
+    fn write(&self, to: &mut dyn Write) -> Result<()> {
+        write_clear_signed(&self.signers.micalg(), &self.boundary, to, |to| {
+            if let Some(made) = self.signature.get() {
+                self.content.write(to)?;
+                return Ok(made.clone());
+            }
+            let mut tee = Tee { digests: self.signers.digests(), to };
+            self.content.write(&mut tee)?;
+            let made = self.signers.signed_data(tee.digests, Content::Detached)?.into_octets();
+            Ok(self.signature.get_or_init(|| made).clone())
+        })
+    }
+}
+
+/// application/pkcs7-mime with smime-type signed-data.
+pub(super) struct OpaqueSigned<'a> {
+    content: Box<dyn Entity + 'a>,
+    frame: Frame,
+}
+
+impl<'a> OpaqueSigned<'a> {
+    /// Signs.
+    pub(super) fn new(signers: &Signers, content: Box<dyn Entity + 'a>) -> Result<Self> {
+        let mut digests = signers.digests();
+        let length = measure(content.as_ref(), &mut digests)?;
+        let frame = signers.signed_data(digests, Content::Within(length))?;
+        Ok(OpaqueSigned { content, frame })
+    }
+}
+
+impl Entity for OpaqueSigned<'_> {
+    fn write(&self, to: &mut dyn Write) -> Result<()> {
+        write_pkcs7("signed-data", to, |to| {
+            to.write_all(&self.frame.head).map_err(output)?;
+            self.content.write(to)?;
+            to.write_all(&self.frame.tail).map_err(output)
+        })
+    }
+}
+
+/// Where the content is.
+#[derive(Clone, Copy)]
+enum Content {
+    Detached,
+    Within(usize),
+}
+
+/// One signer.
+#[derive(Clone)]
+struct Signing {
+    certificate: Certificate,
+    secret: Arc<dyn SecretKey>,
+    hash: Hash,
+    scheme: Scheme,
+    /// AlgorithmIdentifiers.
+    digest_algorithm: Vec<u8>,
+    signature_algorithm: Vec<u8>,
+}
+
+impl Signing {
+    fn new(key: SigningKey, asked: Option<Hash>, padding: Padding, legacy: Legacy) -> Result<Self> {
+        let SigningKey { certificate, secret, .. } = key;
+        let algorithm = certificate.public_key().algorithm();
+        let hash = digest(algorithm, asked, legacy)?;
+        let padding = if is_for_pss_alone(&certificate) { Padding::PssOaep } else { padding };
+        let (scheme, signature_algorithm) = scheme(algorithm, hash, padding)?;
+        Ok(Signing {
+            certificate,
+            secret,
+            hash,
+            scheme,
+            digest_algorithm: digest_algorithm(hash)?,
+            signature_algorithm,
+        })
+    }
+
+    /// SignerInfo (RFC 5652, section 5.3) over content of that digest.
+    fn info(&self, digest: &[u8], at: SystemTime) -> Result<Vec<u8>> {
+        let attributes = self.attributes(digest, at);
+        let signed = set_of(attributes.clone());
+        // Ed25519 takes the octets themselves (RFC 8419, section 3.1).
+        let signed = if self.scheme == Scheme::EdDsa { signed } else { self.hash.digest(&signed) };
+        let signature = self.secret.sign(self.scheme, &signed)?;
+        let signature = if matches!(self.scheme, Scheme::Ecdsa(_)) { pair(&signature) } else { signature };
+        Ok(sequence(&[
+            &integer(&[1]),
+            &issuer_and_serial(&self.certificate),
+            &self.digest_algorithm,
+            &tagged_set_of(constructed(0), attributes),
+            &self.signature_algorithm,
+            &octet_string(&signature),
+        ]))
+    }
+
+    /// The signed attributes, Attribute each.
+    fn attributes(&self, digest: &[u8], at: SystemTime) -> Vec<Vec<u8>> {
+        let attribute = |name, content: &[u8]| sequence(&[&oid(name), &value(SET, &[content])]);
+        // ESSCertIDv2 with SHA-256, which is the default and left out (RFC 5035, section 4).
+        let certificate = sequence(&[&octet_string(&self.certificate.fingerprint())]);
+        // RFC 6211, section 2: the digest algorithm, and the signature algorithm under an implicit [1].
+        let mut protected = self.signature_algorithm.clone();
+        if let Some(tag) = protected.first_mut() {
+            *tag = constructed(1);
+        }
+        vec![
+            attribute(CONTENT_TYPE, &oid(ID_DATA)),
+            attribute(SIGNING_TIME, &time(at)),
+            attribute(MESSAGE_DIGEST, &octet_string(digest)),
+            attribute(capabilities::SMIME_CAPABILITIES, &capabilities::ours()),
+            attribute(SIGNING_CERTIFICATE_V2, &sequence(&[&sequence(&[&certificate])])),
+            attribute(ALGORITHM_PROTECTION, &sequence(&[&self.digest_algorithm, &protected])),
+        ]
+    }
+}
+
+/// The digests of what is written to it.
+struct Digests {
+    running: Vec<Digester>,
+}
+
+impl Write for Digests {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.running.iter_mut().for_each(|running| running.update(octets));
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands octets on, and to the digests on the way.
+struct Tee<'a> {
+    digests: Digests,
+    to: &'a mut dyn Write,
+}
+
+impl Write for Tee<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.to.write_all(octets)?;
+        self.digests.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The digest that fits the key, or the one asked for.
+fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash> {
+    // RFC 8419, section 3.1: with signed attributes, Ed25519 goes with SHA-512 alone.
+    if key == KeyAlgorithm::Ed25519 {
+        return match asked {
+            None | Some(Hash::Sha512) => Ok(Hash::Sha512),
+            Some(hash) => Err(Error::usage(format!("digest {hash}: ed25519 keys sign sha512 alone (RFC 8419)"))),
+        };
+    }
+    let fitting = match key {
+        KeyAlgorithm::Ecdsa(Curve::P384 | Curve::BrainpoolP384) => Hash::Sha384,
+        KeyAlgorithm::Ecdsa(Curve::P521 | Curve::BrainpoolP512) => Hash::Sha512,
+        _ => Hash::Sha256,
+    };
+    let hash = asked.unwrap_or(fitting);
+    if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
+        return Err(Error::usage(format!("digest {hash} is {}", hash.strength().name())).with_hint("--legacy"));
+    }
+    Ok(hash)
+}
+
+/// How a key signs, and the AlgorithmIdentifier that says so.
+fn scheme(key: KeyAlgorithm, hash: Hash, padding: Padding) -> Result<(Scheme, Vec<u8>)> {
+    Ok(match (key, padding) {
+        // RFC 3370, section 3.2: the key's own identifier, which every reader knows, with NULL.
+        (KeyAlgorithm::Rsa(_), Padding::Pkcs1) => (Scheme::RsaPkcs1(hash), algorithm(RSA_ENCRYPTION, NULL)),
+        (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::pss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
+        (KeyAlgorithm::Ecdsa(_), _) => (Scheme::Ecdsa(hash), algorithm(ecdsa_with(hash)?, &[])),
+        (KeyAlgorithm::Ed25519, _) => (Scheme::EdDsa, algorithm(ED25519, &[])),
+        _ => return Err(key.refuses("sign S/MIME messages")),
+    })
+}
+
+/// RSASSA-PSS-params (RFC 4055, section 3.1): MGF1 of the same hash, a salt of its length.
+fn pss(hash: Hash) -> Result<Vec<u8>> {
+    let length = u8::try_from(hash.length()).unwrap_or(u8::MAX);
+    let [hash, mask] = hash_and_mask(hash)?;
+    Ok(sequence(&[&hash, &mask, &value(constructed(2), &[&unsigned(&[length])])]))
+}
+
+/// The fields `[0]` and `[1]` that RSASSA-PSS and RSAES-OAEP parameters share: the hash, and MGF1 of it (RFC 4055, section 2.2).
+pub(super) fn hash_and_mask(hash: Hash) -> Result<[Vec<u8>; 2]> {
+    // RFC 4055, section 2.1: NULL here, where readers differ in what they take.
+    let hash = algorithm(digest_identifier(hash)?, NULL);
+    Ok([value(constructed(0), &[&hash]), value(constructed(1), &[&algorithm(MGF1, &hash)])])
+}
+
+/// IssuerAndSerialNumber (RFC 5652, section 10.2.4), both as the certificate has them.
+pub(super) fn issuer_and_serial(certificate: &Certificate) -> Vec<u8> {
+    sequence(&[certificate.issuer().der(), &integer(certificate.serial())])
+}
+
+/// Whether the certificate says that its RSA key makes PSS signatures alone (RFC 4055, section 1.2).
+fn is_for_pss_alone(certificate: &Certificate) -> bool {
+    capabilities::key_identifier(certificate) == Some(RSASSA_PSS)
+}
+
+/// `r || s` as ECDSA-Sig-Value (RFC 5753, section 7.2).
+fn pair(signature: &[u8]) -> Vec<u8> {
+    let (r, s) = signature.split_at_checked(signature.len() / 2).unwrap_or_default();
+    sequence(&[&unsigned(r), &unsigned(s)])
+}
+
+/// RFC 5754, section 2: without parameters; MD5 with NULL (RFC 3370, section 2.2).
+fn digest_algorithm(hash: Hash) -> Result<Vec<u8>> {
+    let parameters = if hash == Hash::Md5 { NULL } else { &[] };
+    Ok(algorithm(digest_identifier(hash)?, parameters))
+}
+
+fn digest_identifier(hash: Hash) -> Result<ObjectIdentifier> {
+    let identifier = match hash {
+        Hash::Md5 => "1.2.840.113549.2.5",
+        Hash::Sha1 => "1.3.14.3.2.26",
+        Hash::Sha256 => "2.16.840.1.101.3.4.2.1",
+        Hash::Sha384 => "2.16.840.1.101.3.4.2.2",
+        Hash::Sha512 => "2.16.840.1.101.3.4.2.3",
+        Hash::Sha224 => "2.16.840.1.101.3.4.2.4",
+        Hash::Sha3_256 => "2.16.840.1.101.3.4.2.8",
+        Hash::Sha3_384 => "2.16.840.1.101.3.4.2.9",
+        Hash::Sha3_512 => "2.16.840.1.101.3.4.2.10",
+        _ => return Err(unwritten(hash)),
+    };
+    ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
+}
+
+/// RFC 5758, section 3.2; RFC 9688, section 3.2 for SHA-3.
+fn ecdsa_with(hash: Hash) -> Result<ObjectIdentifier> {
+    let identifier = match hash {
+        Hash::Sha1 => "1.2.840.10045.4.1",
+        Hash::Sha224 => "1.2.840.10045.4.3.1",
+        Hash::Sha256 => "1.2.840.10045.4.3.2",
+        Hash::Sha384 => "1.2.840.10045.4.3.3",
+        Hash::Sha512 => "1.2.840.10045.4.3.4",
+        Hash::Sha3_256 => "2.16.840.1.101.3.4.3.10",
+        Hash::Sha3_384 => "2.16.840.1.101.3.4.3.11",
+        Hash::Sha3_512 => "2.16.840.1.101.3.4.3.12",
+        _ => return Err(unwritten(hash)),
+    };
+    ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
+}
+
+fn unwritten(hash: Hash) -> Error {
+    Error::usage(format!("digest {hash}: not in S/MIME signatures of this key")).with_hint("sha256, sha384 or sha512")
+}
+
+/// RFC 8551, section 3.5.3.2.
+fn micalg(hash: Hash) -> &'static str {
+    match hash {
+        Hash::Md5 => "md5",
+        Hash::Sha1 => "sha-1",
+        Hash::Sha224 => "sha-224",
+        Hash::Sha256 => "sha-256",
+        Hash::Sha384 => "sha-384",
+        Hash::Sha512 => "sha-512",
+        _ => "unknown",
+    }
+}
+
+const fn named(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+
+/// Content types (RFC 5652, sections 4 and 5.1).
+pub(super) const ID_DATA: ObjectIdentifier = named("1.2.840.113549.1.7.1");
+const ID_SIGNED_DATA: ObjectIdentifier = named("1.2.840.113549.1.7.2");
+
+/// Attributes (RFC 5652, section 11; RFC 5035, section 3; RFC 6211, section 2).
+const CONTENT_TYPE: ObjectIdentifier = named("1.2.840.113549.1.9.3");
+const MESSAGE_DIGEST: ObjectIdentifier = named("1.2.840.113549.1.9.4");
+const SIGNING_TIME: ObjectIdentifier = named("1.2.840.113549.1.9.5");
+const SIGNING_CERTIFICATE_V2: ObjectIdentifier = named("1.2.840.113549.1.9.16.2.47");
+const ALGORITHM_PROTECTION: ObjectIdentifier = named("1.2.840.113549.1.9.52");
+
+/// Algorithms (RFC 3370, section 3.2; RFC 4055, sections 2.2 and 3; RFC 8419, section 2).
+pub(super) const RSA_ENCRYPTION: ObjectIdentifier = named("1.2.840.113549.1.1.1");
+const RSASSA_PSS: ObjectIdentifier = named("1.2.840.113549.1.1.10");
+const MGF1: ObjectIdentifier = named("1.2.840.113549.1.1.8");
+const ED25519: ObjectIdentifier = named("1.3.101.112");

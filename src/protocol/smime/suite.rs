@@ -1,0 +1,248 @@
+//! Algorithms of CMS: object identifiers and parameters on one side, names of `crypto` on the other.
+
+use der::{
+    Decode, Reader, SliceReader, Tag, TagNumber, Tagged,
+    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
+};
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use crate::{
+    base::{Error, Result},
+    crypto::{Aead, Cipher, Hash, KeyWrap},
+};
+
+/// How content is encrypted, with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ContentCipher {
+    /// Authenticated: RFC 5084, RFC 8103.
+    Aead {
+        /// Which.
+        cipher: Aead,
+        /// The nonce.
+        nonce: Vec<u8>,
+        /// The length of the tag in octets, as the parameters say it.
+        tag: usize,
+    },
+    /// Cipher block chaining, which authenticates nothing: RFC 3370, section 5; RFC 3565, section 2.3.
+    Cbc {
+        /// Which.
+        cipher: Cipher,
+        /// The initialization vector, of any length.
+        iv: Vec<u8>,
+    },
+}
+
+impl ContentCipher {
+    /// Reads a ContentEncryptionAlgorithmIdentifier (RFC 5652, section 10.1.4). An error of kind `Unavailable` names an algorithm
+    /// that nobody here knows, one of kind `Malformed` says that its parameters make no sense.
+    pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<ContentCipher> {
+        let unreadable = |_| Error::malformed("content encryption algorithm", "its parameters cannot be read");
+        let parameters = || algorithm.parameters.ok_or_else(|| Tag::Null.value_error().into());
+        let octets =
+            || parameters().and_then(|any| any.decode_as::<&OctetStringRef>()).map(|iv| iv.as_bytes().to_vec());
+        if let Some(cipher) = find(&AEADS, algorithm.oid) {
+            let (nonce, tag) = match cipher {
+                Aead::ChaCha20Poly1305 => (octets(), TAG),
+                _ => match parameters().and_then(gcm) {
+                    Ok((nonce, tag)) => (Ok(nonce), tag),
+                    Err(error) => (Err(error), 0),
+                },
+            };
+            return Ok(ContentCipher::Aead { cipher, nonce: nonce.map_err(unreadable)?, tag });
+        }
+        if algorithm.oid == RC2_CBC {
+            let (bits, iv) = parameters().and_then(rc2).map_err(unreadable)?;
+            let cipher = match bits {
+                40 => Cipher::Rc2_40,
+                64 => Cipher::Rc2_64,
+                128 => Cipher::Rc2_128,
+                bits => {
+                    return Err(Error::unavailable(format!(
+                        "enveloped data: rc2 with {bits} effective bits is not known"
+                    )));
+                }
+            };
+            return Ok(ContentCipher::Cbc { cipher, iv });
+        }
+        match find(&CBCS, algorithm.oid) {
+            Some(cipher) => Ok(ContentCipher::Cbc { cipher, iv: octets().map_err(unreadable)? }),
+            None => Err(Error::unavailable(format!("enveloped data: cipher {} is not known", algorithm.oid))),
+        }
+    }
+
+    /// `aes256-gcm`, `aes256-cbc`, `rc2-40-cbc`: as in reports.
+    pub(super) fn name(&self) -> String {
+        match self {
+            ContentCipher::Aead { cipher, .. } => cipher.name().to_owned(),
+            ContentCipher::Cbc { cipher, .. } => format!("{}-cbc", cipher.name()),
+        }
+    }
+
+    /// Whether it is too weak to be opened unasked: RFC 8551, section 2.7 wants triple DES read, and lists none of these.
+    pub(super) fn is_historic(&self) -> bool {
+        use Cipher::{Des, Rc2_40, Rc2_64, Rc2_128};
+        matches!(self, ContentCipher::Cbc { cipher: Des | Rc2_40 | Rc2_64 | Rc2_128, .. })
+    }
+}
+
+/// How a key is wrapped, and the length in octets of the key that wraps it (RFC 3370, section 4.3; RFC 3565, section 2.3.2; RFC 5649);
+/// `None` when it is not a way that we know.
+pub(super) fn key_wrap(oid: ObjectIdentifier) -> Option<(KeyWrap, usize)> {
+    find(&WRAPS, oid)
+}
+
+/// The hash function of a digest algorithm (RFC 3370, section 2; RFC 5754, section 2; RFC 8702); `None` when it is not one that we know.
+pub(super) fn hash(oid: ObjectIdentifier) -> Option<Hash> {
+    find(&HASHES, oid)
+}
+
+/// The hash function within a pseudo-random function of PBKDF2 (RFC 8018, appendix B.1; RFC 8702 has none for SHA-3).
+pub(super) fn hmac(oid: ObjectIdentifier) -> Option<Hash> {
+    find(&HMACS, oid)
+}
+
+/// GCMParameters (RFC 5084, section 3.2): the nonce, and the length of the tag.
+fn gcm(parameters: AnyRef<'_>) -> der::Result<(Vec<u8>, usize)> {
+    parameters.sequence(|fields| {
+        let nonce: &OctetStringRef = fields.decode()?;
+        let tag = if fields.is_finished() { SHORT_TAG } else { fields.decode::<u8>()? };
+        Ok((nonce.as_bytes().to_vec(), usize::from(tag)))
+    })
+}
+
+/// RC2-CBCParameter (RFC 2268, section 6; RFC 3370, section 5.2): effective bits, and the vector.
+fn rc2(parameters: AnyRef<'_>) -> der::Result<(u32, Vec<u8>)> {
+    // Without a version they are 32 bits.
+    if parameters.tag() == Tag::OctetString {
+        return Ok((32, parameters.value().to_vec()));
+    }
+    parameters.sequence(|fields| {
+        let version: u32 = fields.decode()?;
+        let iv: &OctetStringRef = fields.decode()?;
+        let bits = match version {
+            160 => 40,
+            120 => 64,
+            58 => 128,
+            other => other,
+        };
+        Ok((bits, iv.as_bytes().to_vec()))
+    })
+}
+
+/// RSAES-OAEP-params (RFC 8017, appendix A.2.1; RFC 4055, section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Oaep {
+    /// The hash function over the label.
+    pub(super) hash: Hash,
+    /// The hash function of the mask generation function, MGF1.
+    pub(super) mgf: Hash,
+    /// The label.
+    pub(super) label: Vec<u8>,
+}
+
+impl Oaep {
+    /// Reads the parameters of id-RSAES-OAEP; absent ones are the defaults. `None` when they make no sense, or name what we do not know.
+    pub(super) fn read(parameters: Option<AnyRef<'_>>) -> Option<Oaep> {
+        let mut oaep = Oaep { hash: Hash::Sha1, mgf: Hash::Sha1, label: Vec::new() };
+        let Some(parameters) = parameters.filter(|parameters| parameters.tag() != Tag::Null) else { return Some(oaep) };
+        parameters.tag().assert_eq(Tag::Sequence).ok()?;
+        let mut fields = SliceReader::new(parameters.value()).ok()?;
+        while !fields.is_finished() {
+            let field: AnyRef<'_> = fields.decode().ok()?;
+            let algorithm = AlgorithmIdentifierRef::from_der(field.value()).ok()?;
+            match field.tag() {
+                tag if tag == explicit(0) => oaep.hash = hash(algorithm.oid)?,
+                tag if tag == explicit(1) && algorithm.oid == MGF1 => {
+                    let inner = algorithm.parameters?.decode_as::<AlgorithmIdentifierRef<'_>>().ok()?;
+                    oaep.mgf = hash(inner.oid)?;
+                }
+                tag if tag == explicit(2) && algorithm.oid == P_SPECIFIED => {
+                    oaep.label = algorithm.parameters?.decode_as::<&OctetStringRef>().ok()?.as_bytes().to_vec();
+                }
+                _ => return None,
+            }
+        }
+        Some(oaep)
+    }
+}
+
+/// The tag `[number]` of something constructed.
+pub(super) fn explicit(number: u32) -> Tag {
+    Tag::ContextSpecific { constructed: true, number: TagNumber(number) }
+}
+
+fn find<T: Copy>(table: &[(T, ObjectIdentifier)], oid: ObjectIdentifier) -> Option<T> {
+    table.iter().find(|(_, known)| *known == oid).map(|(value, _)| *value)
+}
+
+const fn oid(dotted: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(dotted)
+}
+
+/// The length of a whole tag in octets.
+const TAG: usize = 16;
+
+/// The length of a GCM tag when the parameters say nothing (RFC 5084, section 3.2).
+const SHORT_TAG: u8 = 12;
+
+/// RFC 5084, section 3.2; RFC 8103, section 2.
+const AEADS: [(Aead, ObjectIdentifier); 4] = [
+    (Aead::Aes128Gcm, oid("2.16.840.1.101.3.4.1.6")),
+    (Aead::Aes192Gcm, oid("2.16.840.1.101.3.4.1.26")),
+    (Aead::Aes256Gcm, oid("2.16.840.1.101.3.4.1.46")),
+    (Aead::ChaCha20Poly1305, oid("1.2.840.113549.1.9.16.3.18")),
+];
+
+/// RFC 3565, section 4; RFC 3657, section 2.1; RFC 3370, section 5.1; RFC 8551, appendix B.
+const CBCS: [(Cipher, ObjectIdentifier); 8] = [
+    (Cipher::Aes128, oid("2.16.840.1.101.3.4.1.2")),
+    (Cipher::Aes192, oid("2.16.840.1.101.3.4.1.22")),
+    (Cipher::Aes256, oid("2.16.840.1.101.3.4.1.42")),
+    (Cipher::Camellia128, oid("1.2.392.200011.61.1.1.1.2")),
+    (Cipher::Camellia192, oid("1.2.392.200011.61.1.1.1.3")),
+    (Cipher::Camellia256, oid("1.2.392.200011.61.1.1.1.4")),
+    (Cipher::Des, oid("1.3.14.3.2.7")),
+    (Cipher::TripleDes, oid("1.2.840.113549.3.7")),
+];
+
+/// RFC 3565, section 4; RFC 5649, section 4; RFC 3370, section 4.3.
+const WRAPS: [((KeyWrap, usize), ObjectIdentifier); 8] = [
+    ((KeyWrap::Aes, 16), oid("2.16.840.1.101.3.4.1.5")),
+    ((KeyWrap::Aes, 24), oid("2.16.840.1.101.3.4.1.25")),
+    ((KeyWrap::Aes, 32), oid("2.16.840.1.101.3.4.1.45")),
+    ((KeyWrap::AesPadded, 16), oid("2.16.840.1.101.3.4.1.8")),
+    ((KeyWrap::AesPadded, 24), oid("2.16.840.1.101.3.4.1.28")),
+    ((KeyWrap::AesPadded, 32), oid("2.16.840.1.101.3.4.1.48")),
+    ((KeyWrap::Rc2, 16), oid("1.2.840.113549.1.9.16.3.7")),
+    ((KeyWrap::TripleDes, 24), oid("1.2.840.113549.1.9.16.3.6")),
+];
+
+/// RFC 3370, section 2; RFC 5754, section 2; RFC 8702, section 2; NIST's register for SHA-3; TeleTrusT's for RIPEMD-160.
+const HASHES: [(Hash, ObjectIdentifier); 10] = [
+    (Hash::Md5, oid("1.2.840.113549.2.5")),
+    (Hash::Ripemd160, oid("1.3.36.3.2.1")),
+    (Hash::Sha1, oid("1.3.14.3.2.26")),
+    (Hash::Sha224, oid("2.16.840.1.101.3.4.2.4")),
+    (Hash::Sha256, oid("2.16.840.1.101.3.4.2.1")),
+    (Hash::Sha384, oid("2.16.840.1.101.3.4.2.2")),
+    (Hash::Sha512, oid("2.16.840.1.101.3.4.2.3")),
+    (Hash::Sha3_256, oid("2.16.840.1.101.3.4.2.8")),
+    (Hash::Sha3_384, oid("2.16.840.1.101.3.4.2.9")),
+    (Hash::Sha3_512, oid("2.16.840.1.101.3.4.2.10")),
+];
+
+/// RFC 8018, appendix B.1.
+const HMACS: [(Hash, ObjectIdentifier); 5] = [
+    (Hash::Sha1, oid("1.2.840.113549.2.7")),
+    (Hash::Sha224, oid("1.2.840.113549.2.8")),
+    (Hash::Sha256, oid("1.2.840.113549.2.9")),
+    (Hash::Sha384, oid("1.2.840.113549.2.10")),
+    (Hash::Sha512, oid("1.2.840.113549.2.11")),
+];
+
+/// rc2-cbc (RFC 3370, section 5.2).
+const RC2_CBC: ObjectIdentifier = oid("1.2.840.113549.3.2");
+/// id-mgf1 (RFC 8017, appendix A.2.1).
+const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
+/// id-pSpecified (RFC 8017, appendix A.2.1).
+const P_SPECIFIED: ObjectIdentifier = oid("1.2.840.113549.1.1.9");

@@ -1,0 +1,393 @@
+//! Who can read an envelope (RecipientInfos, RFC 5652, section 6.2), and the content key for one of us.
+
+use std::sync::Arc;
+
+use der::{
+    Decode, Encode, Reader, SliceReader, Tag, Tagged,
+    asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef},
+};
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::{
+    agree::Agreement,
+    password::{KekRecipient, PasswordRecipient},
+    record,
+    suite::{self, Oaep},
+};
+use crate::{
+    base::{Budget, Error, Result, Secret},
+    crypto::{KeyAlgorithm, SecretKey, Unwrap},
+    keys::{Handle, ProtocolName, Record, Want},
+    pki::{Certificate, Name},
+    protocol::Context,
+};
+
+/// The recipients of one envelope.
+#[derive(Debug)]
+pub(super) struct Recipients<'a>(Vec<Recipient<'a>>);
+
+impl<'a> Recipients<'a> {
+    /// Reads the content of RecipientInfos. Kinds and algorithms that we do not know are passed over: perhaps another one fits.
+    pub(super) fn read(mut infos: SliceReader<'a>, budget: &Budget) -> Result<Recipients<'a>> {
+        let mut recipients = Vec::new();
+        while !infos.is_finished() {
+            let info: AnyRef<'a> =
+                infos.decode().map_err(|_| Error::malformed("enveloped data", "its recipients cannot be read"))?;
+            recipients.push(Recipient::read(info).unwrap_or(Recipient::Unknown));
+            budget.session_keys(recipients.len())?;
+        }
+        Ok(Recipients(recipients))
+    }
+
+    /// Whom it is for, as the message says: an issuer and a serial number, a key identifier, `password`.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.0.iter().flat_map(|recipient| match recipient {
+            Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| reader.text()).collect(),
+            Recipient::Kek(kek) => vec![format!("key {}", Handle::from_octets(kek.identifier))],
+            Recipient::Password(_) => vec!["password".to_owned()],
+            Recipient::Transport(transport) => vec![transport.reader.text()],
+            Recipient::Unknown => vec!["unknown".to_owned()],
+        });
+        names.collect()
+    }
+
+    /// The content keys that come out; more than one only when none of our keys is named and all of them were tried. An RSA key gives one
+    /// out of anything (`crypto/rejection.rs`), so that which one is right shows in the content alone.
+    ///
+    /// An error of kind `NoKey` when there is no key of any recipient here, or it cannot be unlocked; `Malformed` when what it should
+    /// unwrap was changed, or more would have to be tried than the Budget allows.
+    pub(super) fn content_keys(&self, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Secret>> {
+        let mut search = Search { context, budget, tries: 0, used: false, locked: None };
+        let mut found: Vec<Secret> = search.by_name(&self.0)?.into_iter().collect();
+        if found.is_empty() {
+            found.extend(search.by_password(&self.0)?);
+        }
+        if found.is_empty() && !search.used {
+            found = search.by_every_key(&self.0)?;
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        match (search.locked, search.used) {
+            (Some(locked), _) => Err(locked),
+            (None, true) => Err(changed()),
+            (None, false) => Err(self.nobody()),
+        }
+    }
+
+    fn nobody(&self) -> Error {
+        let mut names = self.names();
+        names.sort();
+        names.dedup();
+        let more = names.len().saturating_sub(NAMED_RECIPIENTS);
+        names.truncate(NAMED_RECIPIENTS);
+        let mut list = names.join("; ");
+        if more > 0 {
+            list = format!("{list}; and {more} more");
+        }
+        let is_shared = |recipient: &Recipient<'_>| matches!(recipient, Recipient::Kek(_) | Recipient::Password(_));
+        if self.0.is_empty() {
+            return Error::no_key("enveloped data: encrypted, and no key for it comes with it");
+        }
+        if self.0.iter().all(is_shared) {
+            return Error::no_key("enveloped data: encrypted to a password that is not here")
+                .with_hint("give the password with --passphrase-file");
+        }
+        Error::no_key(format!("enveloped data: no secret key here for any recipient ({list})"))
+            .with_hint("import the secret key of one of them, or name its file with --keys")
+    }
+}
+
+/// The one answer to every wrapped key, padding and tag that is not right: to tell them apart makes an oracle.
+pub(super) fn changed() -> Error {
+    Error::malformed("enveloped data", "it does not decrypt: it was damaged or changed")
+}
+
+/// One RecipientInfo.
+#[derive(Debug)]
+enum Recipient<'a> {
+    Agree(Agree<'a>),
+    Kek(KekRecipient<'a>),
+    Password(PasswordRecipient<'a>),
+    Transport(Transport<'a>),
+    Unknown,
+}
+
+impl<'a> Recipient<'a> {
+    fn read(info: AnyRef<'a>) -> Option<Self> {
+        let mut fields = SliceReader::new(info.value()).ok()?;
+        match info.tag() {
+            Tag::Sequence => Transport::read(&mut fields).map(Recipient::Transport),
+            tag if tag == suite::explicit(1) => Agree::read(&mut fields).map(Recipient::Agree),
+            tag if tag == suite::explicit(2) => KekRecipient::read(fields).map(Recipient::Kek),
+            tag if tag == suite::explicit(3) => PasswordRecipient::read(fields).map(Recipient::Password),
+            _ => None,
+        }
+    }
+
+    /// Those of its readers that carry a wrapped key, each as whom it names.
+    fn readers(&self) -> Vec<Identifier<'a>> {
+        match self {
+            Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| *reader).collect(),
+            Recipient::Transport(transport) => vec![transport.reader],
+            Recipient::Kek(_) | Recipient::Password(_) | Recipient::Unknown => Vec::new(),
+        }
+    }
+
+    /// Whether a key of this kind could be its reader's.
+    fn suits(&self, algorithm: KeyAlgorithm) -> bool {
+        match self {
+            Recipient::Agree(_) => matches!(
+                algorithm,
+                KeyAlgorithm::Ecdh(_) | KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448
+            ),
+            Recipient::Transport(_) => matches!(algorithm, KeyAlgorithm::Rsa(_)),
+            Recipient::Kek(_) | Recipient::Password(_) | Recipient::Unknown => false,
+        }
+    }
+
+    /// What `secret` unwraps of the keys for `reader`, or of all of them. Every way to fail looks the same.
+    fn unwrap(&self, secret: &dyn SecretKey, reader: Option<Identifier<'_>>) -> Option<Secret> {
+        match self {
+            Recipient::Agree(agree) => {
+                let shared = secret.agree(agree.peer).ok()?;
+                let ours = agree.readers.iter().filter(|(named, _)| reader.is_none_or(|reader| *named == reader));
+                ours.map(|(_, wrapped)| agree.agreement.unwrap(&shared, wrapped)).find_map(Result::ok)
+            }
+            Recipient::Transport(transport) => transport.unwrap(secret),
+            Recipient::Kek(_) | Recipient::Password(_) | Recipient::Unknown => None,
+        }
+    }
+}
+
+/// KeyTransRecipientInfo (RFC 5652, section 6.2.1).
+#[derive(Debug)]
+struct Transport<'a> {
+    reader: Identifier<'a>,
+    unwrap: Unwrap,
+    wrapped: &'a [u8],
+}
+
+impl<'a> Transport<'a> {
+    fn read(fields: &mut SliceReader<'a>) -> Option<Self> {
+        let _version: u32 = fields.decode().ok()?;
+        let reader = Identifier::read(fields.decode().ok()?)?;
+        let algorithm: AlgorithmIdentifierRef<'a> = fields.decode().ok()?;
+        let unwrap = match algorithm.oid {
+            RSA_ENCRYPTION => Unwrap::RsaPkcs1,
+            RSAES_OAEP => {
+                let Oaep { hash, mgf, label } = Oaep::read(algorithm.parameters)?;
+                // RFC 4055, section 4.1: no label is used in mail, and a SecretKey takes none.
+                label.is_empty().then_some(Unwrap::RsaOaep { hash, mgf })?
+            }
+            _ => return None,
+        };
+        let wrapped: &OctetStringRef = fields.decode().ok()?;
+        Some(Transport { reader, unwrap, wrapped: wrapped.as_bytes() })
+    }
+
+    fn unwrap(&self, secret: &dyn SecretKey) -> Option<Secret> {
+        let KeyAlgorithm::Rsa(bits) = secret.algorithm() else { return None };
+        // Some leave out the zeros that the number begins with.
+        let mut wrapped = vec![0; bits.div_ceil(8).saturating_sub(self.wrapped.len())];
+        wrapped.extend_from_slice(self.wrapped);
+        secret.decrypt(self.unwrap, &wrapped).ok()
+    }
+}
+
+/// KeyAgreeRecipientInfo (RFC 5652, section 6.2.2; RFC 5753, section 3.1).
+#[derive(Debug)]
+struct Agree<'a> {
+    agreement: Agreement<'a>,
+    /// The originator's ephemeral key: a point, or the octets of RFC 7748.
+    peer: &'a [u8],
+    /// Who may unwrap which key.
+    readers: Vec<(Identifier<'a>, &'a [u8])>,
+}
+
+impl<'a> Agree<'a> {
+    fn read(fields: &mut SliceReader<'a>) -> Option<Self> {
+        let _version: u32 = fields.decode().ok()?;
+        let originator: AnyRef<'a> = fields.decode().ok()?;
+        // RFC 5753, section 3.1.1: it brings its own key; certificates are for MQV and static keys.
+        let brought: AnyRef<'a> = SliceReader::new(originator.value()).ok()?.decode().ok()?;
+        brought.tag().assert_eq(suite::explicit(1)).ok()?;
+        let mut key = SliceReader::new(brought.value()).ok()?;
+        let _algorithm: AnyRef<'a> = key.decode().ok()?;
+        let peer: BitStringRef<'a> = key.decode().ok()?;
+        let mut next: AnyRef<'a> = fields.decode().ok()?;
+        let mut ukm = None;
+        if next.tag() == suite::explicit(1) {
+            ukm = Some(<&OctetStringRef>::from_der(next.value()).ok()?.as_bytes());
+            next = fields.decode().ok()?;
+        }
+        let agreement = Agreement::read(&next.decode_as().ok()?, ukm)?;
+        let wrapped: AnyRef<'a> = fields.decode().ok()?;
+        let mut keys = SliceReader::new(wrapped.value()).ok()?;
+        let mut readers = Vec::new();
+        while !keys.is_finished() {
+            let key: AnyRef<'a> = keys.decode().ok()?;
+            let mut fields = SliceReader::new(key.value()).ok()?;
+            let reader = Identifier::read(fields.decode().ok()?)?;
+            let wrapped: &OctetStringRef = fields.decode().ok()?;
+            readers.push((reader, wrapped.as_bytes()));
+        }
+        Some(Agree { agreement, peer: peer.as_bytes()?, readers })
+    }
+}
+
+/// RecipientIdentifier or KeyAgreeRecipientIdentifier: how a reader is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identifier<'a> {
+    IssuerAndSerial { issuer: AnyRef<'a>, serial: &'a [u8] },
+    Key(&'a [u8]),
+}
+
+impl<'a> Identifier<'a> {
+    fn read(identifier: AnyRef<'a>) -> Option<Self> {
+        match identifier.tag() {
+            Tag::Sequence => {
+                let mut fields = SliceReader::new(identifier.value()).ok()?;
+                let issuer: AnyRef<'a> = fields.decode().ok()?;
+                let serial: AnyRef<'a> = fields.decode().ok()?;
+                serial.tag().assert_eq(Tag::Integer).ok()?;
+                Some(Identifier::IssuerAndSerial { issuer, serial: serial.value() })
+            }
+            // RecipientKeyIdentifier: an identifier, and perhaps a date and something else.
+            tag if tag == suite::explicit(0) => {
+                let key: &OctetStringRef = SliceReader::new(identifier.value()).ok()?.decode().ok()?;
+                Some(Identifier::Key(key.as_bytes()))
+            }
+            tag if tag.number() == suite::explicit(0).number() && tag.is_context_specific() => {
+                Some(Identifier::Key(identifier.value()))
+            }
+            _ => None,
+        }
+    }
+
+    fn issuer(issuer: AnyRef<'_>) -> Option<Name> {
+        Name::parse(&issuer.to_der().ok()?).ok()
+    }
+
+    /// How its certificate's record is found. `None` when the name makes no sense, or is too short to mean anything.
+    fn handle(&self) -> Option<Handle> {
+        match self {
+            Identifier::IssuerAndSerial { issuer, serial } => {
+                Some(record::issuer_and_serial(&Self::issuer(*issuer)?, serial))
+            }
+            Identifier::Key(octets) => record::key_identifier(octets),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Identifier::IssuerAndSerial { issuer, serial } => {
+                let name =
+                    Self::issuer(*issuer).map_or_else(|| "an unreadable name".to_owned(), |name| name.to_string());
+                format!("serial {} of {name}", Handle::from_octets(serial))
+            }
+            Identifier::Key(octets) => Handle::from_octets(octets).to_string(),
+        }
+    }
+}
+
+/// The search for a content key.
+struct Search<'a, 'b> {
+    context: Context<'a>,
+    budget: &'b mut Budget,
+    /// Private-key operations and passwords tried so far.
+    tries: usize,
+    /// Whether a key that the message names was tried, whatever came of it.
+    used: bool,
+    /// Why a key that is here could not be used.
+    locked: Option<Error>,
+}
+
+impl Search<'_, '_> {
+    /// By the first key here that the message names.
+    fn by_name(&mut self, recipients: &[Recipient<'_>]) -> Result<Option<Secret>> {
+        for recipient in recipients {
+            for reader in recipient.readers() {
+                let Some(handle) = reader.handle() else { continue };
+                for record in self.context.keys.find(ProtocolName::Smime, &Want::Handle(&handle))? {
+                    for secret in self.secrets(&record)? {
+                        self.used = true;
+                        self.spend()?;
+                        if let Some(key) = recipient.unwrap(secret.as_ref(), Some(reader)) {
+                            return Ok(Some(key));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// By a password, or a key given as one.
+    fn by_password(&mut self, recipients: &[Recipient<'_>]) -> Result<Option<Secret>> {
+        let is_shared = |recipient: &Recipient<'_>| matches!(recipient, Recipient::Kek(_) | Recipient::Password(_));
+        if !recipients.iter().any(is_shared) {
+            return Ok(None);
+        }
+        let passwords = self.context.keys.passwords()?;
+        for recipient in recipients {
+            for password in &passwords {
+                let key = match recipient {
+                    Recipient::Kek(kek) => kek.unwrap(password),
+                    Recipient::Password(recipient) => recipient.unwrap(password, self.budget)?,
+                    Recipient::Agree(_) | Recipient::Transport(_) | Recipient::Unknown => break,
+                };
+                self.spend()?;
+                if key.is_some() {
+                    return Ok(key);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// By every secret key that is here: the message may name a certificate that is not, for a key that is.
+    fn by_every_key(&mut self, recipients: &[Recipient<'_>]) -> Result<Vec<Secret>> {
+        let mut found: Vec<Secret> = Vec::new();
+        for record in self.context.keys.find(ProtocolName::Smime, &Want::All)? {
+            let Ok(certificate) = Certificate::parse(&record.bytes) else { continue };
+            let kind = certificate.public_key().algorithm();
+            let suited: Vec<&Recipient<'_>> = recipients.iter().filter(|recipient| recipient.suits(kind)).collect();
+            if suited.is_empty() {
+                continue;
+            }
+            for secret in self.secrets(&record)? {
+                for recipient in &suited {
+                    self.spend()?;
+                    found.extend(recipient.unwrap(secret.as_ref(), None).filter(|key| !found.contains(key)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The secret keys of a record that are here and open.
+    fn secrets(&mut self, record: &Arc<Record>) -> Result<Vec<Arc<dyn SecretKey>>> {
+        let mut secrets = Vec::new();
+        for handle in &record.secrets {
+            match self.context.keys.secret(record, handle) {
+                Ok(secret) => secrets.extend(secret),
+                Err(error) => _ = self.locked.get_or_insert(error),
+            }
+        }
+        Ok(secrets)
+    }
+
+    fn spend(&mut self) -> Result<()> {
+        self.tries += 1;
+        self.budget.session_keys(self.tries)
+    }
+}
+
+/// rsaEncryption (RFC 3370, section 4.2.1).
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// id-RSAES-OAEP (RFC 3560, section 3).
+const RSAES_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
+
+/// Recipients named in an error.
+const NAMED_RECIPIENTS: usize = 8;
