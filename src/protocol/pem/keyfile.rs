@@ -2,9 +2,9 @@
 
 use super::{private_key, record};
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Limits, Result, Secret},
     crypto::Hash,
-    keys::Passphrases,
+    keys::{Passphrases, Record},
     mail::encoding::base64_decode,
     pki::PublicKey,
     protocol::Described,
@@ -31,7 +31,7 @@ pub fn recognizes(octets: &[u8]) -> bool {
 /// Reads a file; `place` is what errors name.
 ///
 /// A key that does not fit the digest beside it is passed over and listed. An error of kind `NoKey` when no passphrase opens a private key.
-pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases) -> Result<Contents> {
+pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
     let mut contents = Contents::default();
     if let Some(spki) = bare(octets) {
         contents.found.push(public(&spki, None)?);
@@ -58,7 +58,7 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases) -> Result<Con
             "EncryptedPrivateKeyInfo" | "PrivateKeyInfo" => {
                 let octets = Secret::new(base64_decode(value.as_bytes()));
                 let whose = user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
-                let parts = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases)?;
+                let parts = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, limits)?;
                 let mut record = record::record(&record::of_numbers(&parts.n, &parts.e)?, user.as_deref())?;
                 record.secrets = vec![record.fingerprint.clone()];
                 contents.found.push(Described { record, secret: Some(octets) });
@@ -76,7 +76,7 @@ pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
 }
 
 /// Two copies of one key put together: whose it is, and whether its private half is here.
-pub fn merge(old: &crate::keys::Record, new: &crate::keys::Record) -> crate::keys::Record {
+pub fn merge(old: &Record, new: &Record) -> Record {
     let mut merged = old.clone();
     merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
     merged.claimed.extend(new.claimed.iter().filter(|address| !old.claimed.contains(address)).cloned());

@@ -1,11 +1,13 @@
 //! Classic Privacy Enhanced Mail: RFC 1421 to 1423, and what RIPEM and EDGAR made of it.
 
 pub mod canonical;
+mod decrypt;
 pub mod keyfile;
 mod open;
 mod path;
 mod private_key;
 mod record;
+mod shared;
 mod suite;
 pub mod text;
 mod verify;
@@ -14,7 +16,9 @@ mod verify;
 // canonical.rs    the text that is signed, and the forms it travels in
 // suite.rs        names of algorithms
 // open.rs         peel one layer                                       (claim, open)
+// decrypt.rs      the key of a reader, and what it hides
 // verify.rs       judge one signature: the one place that calls Matches::assertion
+// shared.rs       interchange keys
 // path.rs         the certification path of RFC 1422
 // record.rs       certificates and bare keys, as PEM names them
 // keyfile.rs      RIPEM's key files, bare keys

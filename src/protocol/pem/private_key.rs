@@ -11,7 +11,7 @@ use der::{
 };
 
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Limits, Result, Secret},
     crypto::{Cipher, Hash, RsaComponents, SecretKey, SoftwareKey, cbc_decrypt, pbkdf1},
     keys::{Handle, Locked, Passphrases, Record},
 };
@@ -22,18 +22,19 @@ pub struct LockedKey {
     title: String,
     octets: Secret,
     passphrases: Arc<Passphrases>,
+    limits: Limits,
     opened: Mutex<Option<Arc<dyn SecretKey>>>,
 }
 
 impl LockedKey {
     /// `octets` are PKCS#8 in DER, encrypted or not, as in [`Described::secret`](crate::protocol::Described::secret).
-    pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>) -> LockedKey {
+    pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> LockedKey {
         let fingerprint = record.fingerprint.clone();
         let title = match record.claimed.first() {
             Some(address) => format!("key {fingerprint} of {address}"),
             None => format!("key {fingerprint}"),
         };
-        LockedKey { fingerprint, title, octets, passphrases, opened: Mutex::default() }
+        LockedKey { fingerprint, title, octets, passphrases, limits: limits.clone(), opened: Mutex::default() }
     }
 }
 
@@ -47,7 +48,7 @@ impl Locked for LockedKey {
         if let Some(opened) = opened.as_ref() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let parts = open(&self.octets, &self.title, &self.passphrases)?;
+        let parts = open(&self.octets, &self.title, &self.passphrases, &self.limits)?;
         let key: Arc<dyn SecretKey> = Arc::new(SoftwareKey::rsa(&parts)?);
         *opened = Some(Arc::clone(&key));
         Ok(Some(key))
@@ -62,7 +63,7 @@ impl fmt::Debug for LockedKey {
 
 /// The RSA key in a PrivateKeyInfo or an EncryptedPrivateKeyInfo. An error of kind `NoKey` when no passphrase fits, `Malformed` when it
 /// cannot be read.
-pub(super) fn open(octets: &Secret, title: &str, passphrases: &Passphrases) -> Result<RsaComponents> {
+pub(super) fn open(octets: &Secret, title: &str, passphrases: &Passphrases, limits: &Limits) -> Result<RsaComponents> {
     if let Ok(parts) = components(octets.expose()) {
         return Ok(parts);
     }
@@ -72,8 +73,9 @@ pub(super) fn open(octets: &Secret, title: &str, passphrases: &Passphrases) -> R
     let (_, hash) = found
         .ok_or_else(|| Error::unavailable(format!("{title}: encrypted by {}: not known", locked.algorithm.kind)))?;
     let parameters = locked.algorithm.parameters;
-    if parameters.iterations > MOST_ITERATIONS {
-        return Err(Error::malformed(title, format_args!("more than {MOST_ITERATIONS} iterations")));
+    let most = limits.kdf_iterations;
+    if parameters.iterations > most {
+        return Err(Error::malformed(title, format_args!("more than {most} iterations")));
     }
     let opened = passphrases.open(title, |passphrase| {
         let derived = pbkdf1(hash, passphrase, parameters.salt.as_bytes(), parameters.iterations, 16)?;
@@ -180,5 +182,3 @@ const ENCRYPTIONS: [(ObjectIdentifier, Hash); 3] = [
     (oid("1.2.840.113549.1.5.3"), Hash::Md5),
     (oid("1.2.840.113549.1.5.10"), Hash::Sha1),
 ];
-/// Source: DESIGN 8, for PBKDF2.
-const MOST_ITERATIONS: u32 = 10_000_000;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use der::{
-    Decode, Encode, Sequence,
+    Encode, Sequence,
     asn1::{BitStringRef, Null, ObjectIdentifier, UintRef},
 };
 

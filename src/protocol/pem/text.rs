@@ -236,6 +236,14 @@ pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])>
     Ok((header, text))
 }
 
+/// What the first line says that a block is; `None` when there is no Proc-Type that we know.
+pub(super) fn proc_type_of(inside: &[u8]) -> Option<ProcType> {
+    let first = inside.split(|octet| *octet == b'\n').next()?;
+    let fields = fields(first).ok()?;
+    let (_, value) = fields.first().filter(|(name, _)| name == "proc-type")?;
+    proc_type(value).ok().map(|(_, kind)| kind)
+}
+
 /// The header, and the text after the empty line; a CRL message has neither.
 fn split(inside: &[u8]) -> (&[u8], &[u8]) {
     let mut at = 0;
@@ -457,9 +465,7 @@ fn mic_info(value: &str) -> Result<MicInfo> {
 fn key_info(value: &str) -> Result<KeyInfo> {
     let parts: Vec<&str> = value.splitn(4, ',').collect();
     match parts.as_slice() {
-        [algorithm, dek] => {
-            Ok(KeyInfo::Asymmetric { algorithm: word(algorithm), dek: base64_decode(dek.as_bytes()) })
-        }
+        [algorithm, dek] => Ok(KeyInfo::Asymmetric { algorithm: word(algorithm), dek: base64_decode(dek.as_bytes()) }),
         [algorithm, digest, dek, mic] => {
             let no_digits = || refuse("Key-Info: no hexadecimal digits");
             let dek = hexadecimal(dek).ok_or_else(no_digits)?;
@@ -557,7 +563,10 @@ mod tests {
         let (header, body) = read(inside(text, &found[0]).as_bytes(), &budget()).unwrap();
         assert_eq!((header.version.as_str(), body), ("3", &b"LLrH\n"[..]));
         let id = header.recipients[0].shared_key.as_ref().unwrap();
-        assert_eq!((id.entity.as_str(), id.authority.as_str(), id.version.as_str()), ("linn@ccy.bbn.com", "ptf-kmc", "3"));
+        assert_eq!(
+            (id.entity.as_str(), id.authority.as_str(), id.version.as_str()),
+            ("linn@ccy.bbn.com", "ptf-kmc", "3")
+        );
         let Some(KeyInfo::Symmetric { mic, .. }) = &header.recipients[0].key_info else { panic!("no shared key") };
         assert_eq!(mic.len(), 16);
     }
