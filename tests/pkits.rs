@@ -88,6 +88,26 @@ fn the_library_agrees_on_every_path() {
     compare(|row| shared.judge(&row.leaf(&suite), row, Legacy::Admit), &rows);
 }
 
+/// Where the suite says what is known of revocation, that is the reason given.
+#[test]
+fn what_is_revoked_is_told_from_what_nobody_knows() {
+    let Some(suite) = suite() else { return };
+    let rows = rows(&suite);
+    let shared = Shared::read(&suite, &rows[0]);
+    let mut told = 0;
+    for row in &rows {
+        let revoked = row.expected_text.contains("has been revoked") || row.expected_text.contains("is on hold");
+        let unknown = row.expected_text.contains("can not be determined");
+        if revoked || unknown {
+            told += 1;
+            let why = shared.judge(&row.leaf(&suite), row, Legacy::Admit).unwrap_err();
+            assert_eq!(why.contains(": revoked on "), revoked, "{}: {why}", row.id);
+            assert_eq!(why.contains(": not known whether it is revoked: "), unknown, "{}: {why}", row.id);
+        }
+    }
+    assert_eq!(told, 38, "rows that say so");
+}
+
 #[test]
 fn without_legacy_algorithms_the_rows_with_dsa_fall_and_no_others() {
     let Some(suite) = suite() else { return };

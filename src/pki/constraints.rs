@@ -1,6 +1,6 @@
 //! Name constraints: which names the certificates below an authority may have (RFC 5280, sections 4.2.1.10 and 7).
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use super::{Certificate, extensions::NameConstraints, general_name::GeneralName};
 use crate::{
@@ -176,7 +176,13 @@ impl fmt::Display for GeneralName {
         match self {
             GeneralName::Directory(name) => write!(f, "\"{name}\""),
             GeneralName::Dns(name) => write!(f, "host {name:?}"),
-            GeneralName::Ip(octets) => write!(f, "address {octets:?}"),
+            GeneralName::Ip(octets) => {
+                match (<[u8; 4]>::try_from(octets.as_slice()), <[u8; 16]>::try_from(octets.as_slice())) {
+                    (Ok(octets), _) => write!(f, "address {}", IpAddr::from(octets)),
+                    (_, Ok(octets)) => write!(f, "address {}", IpAddr::from(octets)),
+                    _ => write!(f, "an address of {} octets", octets.len()),
+                }
+            }
             GeneralName::Mailbox(name) | GeneralName::Utf8Mailbox(name) => write!(f, "mailbox {name:?}"),
             GeneralName::Other(tag, _) => write!(f, "a name with tag {tag:#04x}"),
             GeneralName::Uri(uri) => write!(f, "uri {uri:?}"),

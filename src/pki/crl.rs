@@ -94,7 +94,8 @@ impl<'a> Crl<'a> {
         reader.finish()?;
         let tbs = outer.expect(SEQUENCE)?;
         let outer_algorithm = outer.expect(SEQUENCE)?.whole;
-        let signature = outer.expect(BIT_STRING)?.octets_of_bits()?;
+        // A signature of no whole octets is one that does not verify.
+        let signature = outer.expect(BIT_STRING)?.octets_of_bits().unwrap_or_default();
         outer.finish()?;
         let mut fields = tbs.reader();
         fields.optional(INTEGER)?;

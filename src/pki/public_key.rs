@@ -8,7 +8,7 @@ use der::{
 use super::tlv::{BIT_STRING, Element, INTEGER, NULL, OID, Reader, constructed};
 use crate::{
     base::{Error, Result},
-    crypto::{self, Curve, Hash, KeyAlgorithm, Scheme, Strength, Unverified, verify},
+    crypto::{self, Curve, DsaPublic, Hash, KeyAlgorithm, Scheme, Strength, Unverified, verify},
 };
 
 /// A SubjectPublicKeyInfo.
@@ -150,7 +150,11 @@ impl PublicKey {
     pub fn as_crypto(&self) -> Result<crypto::PublicKey<'_>> {
         match &self.key {
             Key::Ec { curve, point, agrees: Agrees::Also } => Ok(crypto::PublicKey::Ecdsa { curve: *curve, point }),
+            Key::Dsa { parameters: Some(DsaParameters { p, q, g }), y } => {
+                Ok(crypto::PublicKey::Dsa(DsaPublic { p, q, g, y }))
+            }
             Key::Edwards25519(point) => Ok(crypto::PublicKey::Ed25519(point)),
+            Key::Edwards448(point) => Ok(crypto::PublicKey::Ed448(point)),
             Key::Rsa { n, e, .. } => Ok(crypto::PublicKey::Rsa { n, e }),
             _ => Err(Error::unavailable(format!(
                 "public key: {} does not verify signatures here",
@@ -321,7 +325,13 @@ impl SignatureAlgorithm {
                 let signature = fixed(signature, curve.length()).ok_or(Unverified::Signature)?;
                 verify(crypto, Scheme::Ecdsa(hash), digest, &signature)
             }
-            (Kind::Ed25519, Key::Edwards25519(_)) => verify(crypto, Scheme::EdDsa, digest, signature),
+            (Kind::Dsa(_), Key::Dsa { parameters: Some(DsaParameters { q, .. }), .. }) => {
+                let signature = fixed(signature, q.len()).ok_or(Unverified::Signature)?;
+                verify(crypto, Scheme::Dsa, digest, &signature)
+            }
+            (Kind::Ed25519, Key::Edwards25519(_)) | (Kind::Ed448, Key::Edwards448(_)) => {
+                verify(crypto, Scheme::EdDsa, digest, signature)
+            }
             (Kind::RsaPkcs1(hash), Key::Rsa { only: RsaUse::Any, .. }) => {
                 verify(crypto, Scheme::RsaPkcs1(hash), digest, signature)
             }
@@ -405,7 +415,7 @@ const CURVES: [(ObjectIdentifier, Curve); 6] = [
 ];
 
 /// RFC 3279, section 2.1; RFC 4055, section 2.1; RFC 8702, section 2; Teletrust for RIPEMD-160.
-const HASHES: [(ObjectIdentifier, Hash); 11] = [
+const HASHES: [(ObjectIdentifier, Hash); 16] = [
     (oid("1.2.840.113549.2.2"), Hash::Md2),
     (oid("1.2.840.113549.2.5"), Hash::Md5),
     (oid("1.3.36.3.2.1"), Hash::Ripemd160),
@@ -414,13 +424,18 @@ const HASHES: [(ObjectIdentifier, Hash); 11] = [
     (oid("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
     (oid("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
     (oid("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+    (oid("2.16.840.1.101.3.4.2.5"), Hash::Sha512_224),
+    (oid("2.16.840.1.101.3.4.2.6"), Hash::Sha512_256),
+    (oid("2.16.840.1.101.3.4.2.7"), Hash::Sha3_224),
     (oid("2.16.840.1.101.3.4.2.8"), Hash::Sha3_256),
     (oid("2.16.840.1.101.3.4.2.9"), Hash::Sha3_384),
     (oid("2.16.840.1.101.3.4.2.10"), Hash::Sha3_512),
+    (oid("2.16.840.1.101.3.4.2.11"), Hash::Shake128),
+    (oid("2.16.840.1.101.3.4.2.12"), Hash::Shake256),
 ];
 
 /// RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702; NIST's for SHA-3; OIW's for SHA-1.
-const SIGNATURES: [(ObjectIdentifier, Kind); 30] = [
+const SIGNATURES: [(ObjectIdentifier, Kind); 38] = [
     (oid("1.2.840.113549.1.1.2"), Kind::RsaPkcs1(Hash::Md2)),
     (oid("1.2.840.113549.1.1.4"), Kind::RsaPkcs1(Hash::Md5)),
     (oid("1.2.840.113549.1.1.5"), Kind::RsaPkcs1(Hash::Sha1)),
@@ -430,6 +445,9 @@ const SIGNATURES: [(ObjectIdentifier, Kind); 30] = [
     (oid("1.2.840.113549.1.1.11"), Kind::RsaPkcs1(Hash::Sha256)),
     (oid("1.2.840.113549.1.1.12"), Kind::RsaPkcs1(Hash::Sha384)),
     (oid("1.2.840.113549.1.1.13"), Kind::RsaPkcs1(Hash::Sha512)),
+    (oid("1.2.840.113549.1.1.15"), Kind::RsaPkcs1(Hash::Sha512_224)),
+    (oid("1.2.840.113549.1.1.16"), Kind::RsaPkcs1(Hash::Sha512_256)),
+    (oid("2.16.840.1.101.3.4.3.13"), Kind::RsaPkcs1(Hash::Sha3_224)),
     (oid("2.16.840.1.101.3.4.3.14"), Kind::RsaPkcs1(Hash::Sha3_256)),
     (oid("2.16.840.1.101.3.4.3.15"), Kind::RsaPkcs1(Hash::Sha3_384)),
     (oid("2.16.840.1.101.3.4.3.16"), Kind::RsaPkcs1(Hash::Sha3_512)),
@@ -438,6 +456,9 @@ const SIGNATURES: [(ObjectIdentifier, Kind); 30] = [
     (oid("1.2.840.10045.4.3.2"), Kind::Ecdsa(Hash::Sha256)),
     (oid("1.2.840.10045.4.3.3"), Kind::Ecdsa(Hash::Sha384)),
     (oid("1.2.840.10045.4.3.4"), Kind::Ecdsa(Hash::Sha512)),
+    (oid("1.3.6.1.5.5.7.6.32"), Kind::Ecdsa(Hash::Shake128)),
+    (oid("1.3.6.1.5.5.7.6.33"), Kind::Ecdsa(Hash::Shake256)),
+    (oid("2.16.840.1.101.3.4.3.9"), Kind::Ecdsa(Hash::Sha3_224)),
     (oid("2.16.840.1.101.3.4.3.10"), Kind::Ecdsa(Hash::Sha3_256)),
     (oid("2.16.840.1.101.3.4.3.11"), Kind::Ecdsa(Hash::Sha3_384)),
     (oid("2.16.840.1.101.3.4.3.12"), Kind::Ecdsa(Hash::Sha3_512)),
@@ -447,7 +468,9 @@ const SIGNATURES: [(ObjectIdentifier, Kind); 30] = [
     (oid("2.16.840.1.101.3.4.3.2"), Kind::Dsa(Hash::Sha256)),
     (oid("2.16.840.1.101.3.4.3.3"), Kind::Dsa(Hash::Sha384)),
     (oid("2.16.840.1.101.3.4.3.4"), Kind::Dsa(Hash::Sha512)),
+    (oid("2.16.840.1.101.3.4.3.5"), Kind::Dsa(Hash::Sha3_224)),
     (oid("2.16.840.1.101.3.4.3.6"), Kind::Dsa(Hash::Sha3_256)),
+    (oid("2.16.840.1.101.3.4.3.7"), Kind::Dsa(Hash::Sha3_384)),
     (oid("2.16.840.1.101.3.4.3.8"), Kind::Dsa(Hash::Sha3_512)),
     (ED25519, Kind::Ed25519),
     (ED448, Kind::Ed448),

@@ -88,6 +88,11 @@ impl Refusal {
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
+
+    /// The rule, if it is the leaf that breaks it.
+    pub fn rule_of_leaf(&self) -> Option<&Rule> {
+        (self.place == Place::Leaf).then_some(&self.rule)
+    }
 }
 
 impl fmt::Display for Refusal {

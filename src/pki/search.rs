@@ -6,9 +6,11 @@ use std::{
 };
 
 use super::{
-    Certificate, Name, Path, Place, Question, Refusal,
+    Certificate, Name, Path, Place, Policies, Purpose, Question, Refusal,
     check::{self, Judged, Stop},
+    public_key::PublicKey,
     refusal::Rule,
+    revocation::{self, Asked, Issuer, Revocation, Revoked, Role, Signers, Statements, Status},
 };
 use crate::base::{Budget, Result};
 
@@ -19,7 +21,11 @@ pub(super) fn find(
     budget: &mut Budget,
 ) -> Result<std::result::Result<Path, Refusal>> {
     let authorities = Authorities::new(question.intermediates);
-    Search::new(question.clone(), &authorities).find(leaf, budget)
+    let statements = match question.revocation {
+        Revocation::Off => Statements::read(&[]),
+        Revocation::Hard | Revocation::Soft => Statements::read(question.revocations),
+    };
+    Search::new(question.clone(), &authorities, &statements).find(leaf, budget)
 }
 
 /// The certificates that may lie in between, by the normal form of their subjects.
@@ -41,10 +47,11 @@ impl<'a> Authorities<'a> {
 }
 
 /// One search, for one leaf.
-struct Search<'a> {
+struct Search<'a, 's> {
     question: Question<'a>,
     anchors: Authorities<'a>,
     authorities: &'a Authorities<'a>,
+    statements: &'a Statements<'s>,
 }
 
 /// The refusal of the path that came furthest so far.
@@ -68,9 +75,9 @@ impl Furthest {
     }
 }
 
-impl<'a> Search<'a> {
-    fn new(question: Question<'a>, authorities: &'a Authorities<'a>) -> Self {
-        Search { anchors: Authorities::new(question.anchors), question, authorities }
+impl<'a, 's> Search<'a, 's> {
+    fn new(question: Question<'a>, authorities: &'a Authorities<'a>, statements: &'a Statements<'s>) -> Self {
+        Search { anchors: Authorities::new(question.anchors), question, authorities, statements }
     }
 
     fn find(&self, leaf: &Certificate, budget: &mut Budget) -> Result<std::result::Result<Path, Refusal>> {
@@ -153,7 +160,11 @@ impl<'a> Search<'a> {
 
     /// Judges a path that ends at an anchor.
     fn judge(&self, path: &[Certificate], furthest: &mut Furthest, budget: &mut Budget) -> Result<Option<Path>> {
-        match check::judge(path, &self.question, budget) {
+        let judged = check::judge(path, &self.question, budget).and_then(|judged| {
+            self.revocation(path, &judged.keys, budget)?;
+            Ok(judged)
+        });
+        match judged {
             Ok(Judged { keys, policies }) => {
                 let (Some(leaf), Some(key)) = (path.first(), keys.into_iter().next()) else { return Ok(None) };
                 Ok(Some(Path { certificates: path.to_vec(), key, mailboxes: leaf.mailboxes(), policies }))
@@ -166,6 +177,49 @@ impl<'a> Search<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// RFC 5280, section 6.1.3 (a)(3), for each certificate below the anchor, from the top.
+    fn revocation(&self, path: &[Certificate], keys: &[PublicKey], budget: &mut Budget) -> Result<(), Stop> {
+        let Some(anchor) = path.last().filter(|_| self.question.revocation != Revocation::Off) else { return Ok(()) };
+        let signers = Below { search: self, anchor };
+        let asked = Asked { at: self.question.at, legacy: self.question.legacy, signers: &signers };
+        for (at, (pair, key)) in path.windows(2).zip(keys.iter().skip(1)).enumerate().rev() {
+            let [certificate, issuer] = pair else { continue };
+            let role = if issuer == anchor { Role::Anchor } else { Role::Intermediate };
+            let issuer = Issuer { certificate: issuer, key, role };
+            let rule = match revocation::status(certificate, issuer, self.statements, &asked, budget)? {
+                Status::Revoked(Revoked { reason, since }) => Rule::Revoked { reason: reason.to_string(), since },
+                Status::Unknown(what) if self.question.revocation == Revocation::Hard => Rule::UnknownStatus(what),
+                Status::Good | Status::Unknown(_) => continue,
+            };
+            return Err(Stop::Refused(at, rule));
+        }
+        Ok(())
+    }
+}
+
+/// Signers of CRLs below the anchor of a path.
+struct Below<'b, 'a, 's> {
+    search: &'b Search<'a, 's>,
+    anchor: &'b Certificate,
+}
+
+impl Signers for Below<'_, '_, '_> {
+    fn named(&self, subject: &Name) -> Vec<Certificate> {
+        let authorities = self.search.authorities.named(subject).iter().copied();
+        authorities.chain((self.anchor.subject() == subject).then_some(self.anchor)).cloned().collect()
+    }
+
+    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>> {
+        let question = Question {
+            anchors: std::slice::from_ref(self.anchor),
+            policies: Policies::default(),
+            purpose: Purpose::Any,
+            ..self.search.question.clone()
+        };
+        let found = Search::new(question, self.search.authorities, self.search.statements).find(signer, budget)?;
+        Ok(found.ok().map(|path| path.key))
     }
 }
 

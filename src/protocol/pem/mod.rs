@@ -7,6 +7,8 @@ mod open;
 mod path;
 mod private_key;
 mod record;
+mod seal;
+mod select;
 mod shared;
 mod suite;
 pub mod text;
@@ -19,12 +21,16 @@ mod verify;
 // decrypt.rs      the key of a reader, and what it hides
 // verify.rs       judge one signature: the one place that calls Matches::assertion
 // shared.rs       interchange keys
+// seal.rs         sign and encrypt
+// select.rs       which key an address means
 // path.rs         the certification path of RFC 1422
 // record.rs       certificates and bare keys, as PEM names them
 // keyfile.rs      RIPEM's key files, bare keys
 // private_key.rs  private keys under PKCS#5
 
 use std::io::Write;
+
+pub use seal::signable;
 
 use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
 use crate::{
@@ -50,7 +56,7 @@ impl Protocol for Pem {
         open::open(&message, claim, context, budget)
     }
 
-    fn seal(&self, _: &Message, _: &Seal, _: Context<'_>, _: &mut dyn Write) -> Result<Sealed> {
-        Err(crate::base::Error::unavailable("pem: sealing is not in this build"))
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message.root(), how, context, out)
     }
 }

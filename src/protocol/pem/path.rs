@@ -75,7 +75,7 @@ fn insubordinate(path: &[Certificate]) -> Option<String> {
 }
 
 /// The certificates of the message and, from the store, the issuers of those at hand.
-fn issuers(
+pub(super) fn issuers(
     leaf: &Certificate,
     enclosed: &[Certificate],
     context: Context<'_>,

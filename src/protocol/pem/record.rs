@@ -137,14 +137,24 @@ impl Named<'_> {
     }
 }
 
-impl CertificateId {
-    /// Of a certificate.
-    pub(super) fn of(certificate: &Certificate) -> CertificateId {
+/// How a certificate is named by what is written.
+pub(super) struct CertificateName<'a> {
+    /// The issuer's Name, DER.
+    pub(super) issuer: &'a [u8],
+    /// The serial number without leading zeros.
+    pub(super) serial: &'a [u8],
+}
+
+impl<'a> CertificateName<'a> {
+    /// Of this one.
+    pub(super) fn of(certificate: &'a Certificate) -> CertificateName<'a> {
         let zeros = certificate.serial().iter().take_while(|octet| **octet == 0).count();
         let serial = certificate.serial().get(zeros..).unwrap_or_default();
-        CertificateId { issuer: certificate.issuer().der().to_vec(), serial: serial.to_vec() }
+        CertificateName { issuer: certificate.issuer().der(), serial }
     }
+}
 
+impl CertificateId {
     /// How records of X.509 certificates are found by it: SHA-256 of the issuer's name and the serial number's content octets.
     fn handle(&self) -> Option<Handle> {
         let mut octets = Name::parse(&self.issuer).ok()?.normal().to_vec();
