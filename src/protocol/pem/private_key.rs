@@ -88,11 +88,6 @@ pub(super) fn open(octets: &Secret, title: &str, passphrases: &Passphrases, limi
     opened.ok_or_else(|| Error::no_key(format!("{title}: no passphrase fits")).with_hint("--passphrase-file FILE"))
 }
 
-/// Whether `octets` are one of the two forms.
-pub(super) fn recognizes(octets: &[u8]) -> bool {
-    components(octets).is_ok() || EncryptedPrivateKeyInfo::from_der(octets).is_ok()
-}
-
 /// The numbers in a PrivateKeyInfo (RFC 5208, section 5), which may call the key rsaEncryption, or rsa of X.509 (1988).
 fn components(octets: &[u8]) -> der::Result<RsaComponents> {
     let info = PrivateKeyInfo::from_der(octets)?;

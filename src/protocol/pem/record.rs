@@ -18,7 +18,7 @@ use crate::{
 
 /// The record of a bare RSA key, which nobody vouches for yet; an error of kind `Malformed` for any other key. Its octets are a
 /// SubjectPublicKeyInfo of rsaEncryption (RFC 3279, section 2.3.1), whatever object identifier it came under.
-pub fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
+pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
     rsa(key)?;
     let bytes = normal(key)?;
     let fingerprint = Handle::from_octets(&Hash::Sha256.digest(&bytes));
