@@ -214,7 +214,8 @@ mod tests {
         let key = of_numbers(&n, &[3]).unwrap();
         // rsa of X.509 (1988), with the size in bits.
         let parameters = [0x30, 0x0a, 0x06, 0x04, 0x55, 0x08, 0x01, 0x01, 0x02, 0x02, 0x02, 0x00];
-        let bits = [&[0x03, 0x4a, 0x00][..], key.octets()].concat();
+        let length = u8::try_from(key.octets().len() + 1).unwrap();
+        let bits = [&[0x03, length, 0x00][..], key.octets()].concat();
         let old = [&[0x30, u8::try_from(parameters.len() + bits.len()).unwrap()][..], &parameters, &bits].concat();
         let old = PublicKey::parse(&old).unwrap();
         let (one, other) = (record(&key, None).unwrap(), record(&old, Some("a@example.org")).unwrap());
