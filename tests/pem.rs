@@ -433,3 +433,81 @@ fn a_home_keeps_bare_keys() {
     let text = run(command().arg("decrypt").arg(suite.join("ripem/message.enc"))).stdout;
     assert_eq!(text, b"RIPEM test message decrypted properly.\n");
 }
+
+/// RFC 1421, section 4.6.1.1.4: a list of openssl's in a message of its own takes a certificate back.
+#[test]
+fn a_crl_message_revokes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let openssl = |arguments: &[&str]| run(Command::new("openssl").args(arguments));
+    let subject = "/C=US/O=Example/CN=Alice/emailAddress=alice@example.org";
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "36500",
+        "-subj",
+        "/C=US/O=Example",
+        "-keyout",
+        &path("ca.key"),
+        "-out",
+        &path("ca.crt"),
+    ]);
+    openssl(&[
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        subject,
+        "-keyout",
+        &path("a.key"),
+        "-out",
+        &path("a.csr"),
+    ]);
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        &path("a.csr"),
+        "-days",
+        "36500",
+        "-CAcreateserial",
+        "-CA",
+        &path("ca.crt"),
+        "-CAkey",
+        &path("ca.key"),
+        "-out",
+        &path("a.crt"),
+    ]);
+    let config =
+        format!("[ca]\ndefault_ca=d\n[d]\ndatabase={}\ndefault_md=sha256\ndefault_crl_days=3000\n", path("index"));
+    fs::write(path("ca.cnf"), config).unwrap();
+    fs::write(path("index"), "").unwrap();
+    let ca = ["-config", &path("ca.cnf"), "-keyfile", &path("ca.key"), "-cert", &path("ca.crt")];
+    openssl(&[&["ca"], &ca[..], &["-revoke", &path("a.crt")]].concat());
+    openssl(&[&["ca"], &ca[..], &["-gencrl", "-out", &path("crl.pem")]].concat());
+    let list = fs::read_to_string(path("crl.pem")).unwrap();
+    let lines: Vec<String> =
+        list.lines().filter(|line| !line.starts_with('-')).map(|line| format!(" {line}\n")).collect();
+    let message = format!(
+        "Some words.\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nProc-Type: 4,CRL\nCRL:\n{}-----END PRIVACY-ENHANCED MESSAGE-----\n",
+        lines.concat()
+    );
+    fs::write(path("crl.txt"), message).unwrap();
+    fs::write(path("mail.eml"), MAIL).unwrap();
+    let chain = ["a.key", "a.crt"].map(|name| fs::read(path(name)).unwrap()).concat();
+    fs::write(path("a.pem"), chain).unwrap();
+    run(postseal().args(["--keys", &path("a.pem"), "sign", "-f", "pem", "-o", &path("sealed.eml"), &path("mail.eml")]));
+    let verify = |more: &[&str]| {
+        let anchors = ["--anchors", &path("ca.crt"), "verify", "--json", &path("sealed.eml")];
+        String::from_utf8(postseal().args(more).args(anchors).output().unwrap().stdout).unwrap()
+    };
+    assert!(verify(&[]).contains(r#""standing":"authentic""#));
+    let revoked = verify(&["--crls", &path("crl.txt")]);
+    assert!(revoked.contains(r#""standing":"unsigned""#) && revoked.contains("the key is revoked"), "{revoked}");
+}

@@ -1,6 +1,7 @@
 //! Classic Privacy Enhanced Mail: RFC 1421 to 1423, and what RIPEM and EDGAR made of it.
 
 pub mod canonical;
+mod crl;
 mod decrypt;
 pub mod keyfile;
 mod open;
@@ -23,6 +24,7 @@ mod verify;
 // shared.rs       interchange keys
 // seal.rs         sign and encrypt
 // select.rs       which key an address means
+// crl.rs          revocation lists in messages of their own
 // path.rs         the certification path of RFC 1422
 // record.rs       certificates and bare keys, as PEM names them
 // keyfile.rs      RIPEM's key files, bare keys
@@ -30,6 +32,7 @@ mod verify;
 
 use std::io::Write;
 
+pub use crl::revocation_lists;
 pub use seal::signable;
 
 use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
