@@ -432,6 +432,25 @@ fn a_home_keeps_bare_keys() {
     fs::remove_file(place.join("index")).unwrap();
     let text = run(command().arg("decrypt").arg(suite.join("ripem/message.enc"))).stdout;
     assert_eq!(text, b"RIPEM test message decrypted properly.\n");
+    // Sealed by and to the bare key, as RIPEM did it.
+    run(command().args([
+        "key",
+        "trust",
+        "231691661A9F96BFE2A1637E2DFCE805BC8E695126E325BCC54AD60642CFB48D",
+        "alice@example.org",
+    ]));
+    let (plain, sealed) = (people().join("bare.eml"), people().join("bare.sealed"));
+    fs::write(&plain, MAIL).unwrap();
+    let old = ["--legacy", "encrypt", "-f", "pem", "--digest", "md5", "--cipher", "des", "--to", "alice@example.org"];
+    run(command().args(old).arg("-o").arg(&sealed).arg("--").arg(&plain));
+    let block = fs::read_to_string(&sealed).unwrap();
+    for line in
+        ["Proc-Type: 2001,ENCRYPTED\n", "Originator-Name: alice@example.org\n", "Recipient-Name: alice@example.org\n"]
+    {
+        assert!(block.contains(line), "{block}");
+    }
+    assert_eq!(run(command().arg("decrypt").arg(&sealed)).stdout, MAIL.as_bytes());
+    run(command().args(["--legacy", "verify"]).arg(&sealed));
 }
 
 /// RFC 1421, section 4.6.1.1.4: a list of openssl's in a message of its own takes a certificate back.
