@@ -28,26 +28,38 @@ struct Suite {
     passwords: &'static [&'static str],
     /// When the certificates were good.
     at: &'static str,
+    /// Suites that are older than today's algorithms are opened with `--legacy`.
+    legacy: Legacy,
 }
 
 const SUITES: &[Suite] = &[
     Suite {
         name: "rfc4134",
         messages: "bc-test-data/rfc4134",
-        endings: &["eml", "bin"],
+        endings: &["eml", "0.bin", "1.bin", "2.bin", "3.bin", "4.bin", "5.bin", "6.bin", "7.bin"],
         keys: &["bc-test-data/rfc4134"],
         anchors: &["bc-test-data/rfc4134/CarlDSSSelf.cer", "bc-test-data/rfc4134/CarlRSASelf.cer"],
         passwords: &[],
         at: "2026-11-23T00:00:00Z",
+        legacy: Legacy::Admit,
     },
     Suite {
         name: "thunderbird",
         messages: "thunderbird",
-        endings: &["eml", "env", "opaque", "multipart", "econtent"],
-        keys: &["thunderbird/mailnews/test/data/smime", "thunderbird/mailnews/test/data/smime-interop"],
-        anchors: &["thunderbird/mailnews/test/data/smime/TestCA.pem"],
+        // Those without an ending are of an older set of keys, which is gone.
+        endings: &["eml", "_ossl.env", "sha256.env", "sha512.env"],
+        keys: &[
+            "thunderbird/mailnews/test/data/smime",
+            "thunderbird/mailnews/test/data/smime-interop",
+            "thunderbird/mail/test/browser/smime/data",
+        ],
+        anchors: &[
+            "thunderbird/mailnews/test/data/smime/TestCA.pem",
+            "thunderbird/mail/test/browser/smime/data/TestCA.pem",
+        ],
         passwords: &["nss"],
         at: "2026-11-23T00:00:00Z",
+        legacy: Legacy::Refuse,
     },
     Suite {
         name: "kde-mimetreeparser",
@@ -57,6 +69,7 @@ const SUITES: &[Suite] = &[
         anchors: &[],
         passwords: &[],
         at: "2013-06-01T00:00:00Z",
+        legacy: Legacy::Refuse,
     },
     Suite {
         name: "rt",
@@ -66,6 +79,7 @@ const SUITES: &[Suite] = &[
         anchors: &["rt/t/data/smime/keys/demoCA/cacert.pem"],
         passwords: &["123456"],
         at: "2026-11-23T00:00:00Z",
+        legacy: Legacy::Admit,
     },
     Suite {
         name: "notmuch",
@@ -75,6 +89,7 @@ const SUITES: &[Suite] = &[
         anchors: &["notmuch/test/smime/ca.crt"],
         passwords: &[],
         at: "2026-11-23T00:00:00Z",
+        legacy: Legacy::Refuse,
     },
     Suite {
         name: "mimekit",
@@ -84,6 +99,7 @@ const SUITES: &[Suite] = &[
         anchors: &["mimekit/UnitTests/TestData/smime/StartComCertificationAuthority.crt"],
         passwords: &["no.secret"],
         at: "2013-11-01T00:00:00Z",
+        legacy: Legacy::Admit,
     },
     Suite {
         name: "openssl-test",
@@ -96,6 +112,7 @@ const SUITES: &[Suite] = &[
         anchors: &["openssl-test/openssl-3.6.3/test/smime-certs/smroot.pem"],
         passwords: &[],
         at: "2026-11-23T00:00:00Z",
+        legacy: Legacy::Admit,
     },
 ];
 
@@ -116,7 +133,7 @@ fn every_suite_comes_to_what_is_expected_of_it() {
             if !suite.endings.iter().any(|ending| name.ends_with(ending)) || !is_smime(&file) {
                 continue;
             }
-            let line = open(message(&file), &keys, now, Legacy::Refuse);
+            let line = open(message(&file), &keys, now, suite.legacy);
             count += 1;
             match expected.get(&name) {
                 Some((wanted, why)) if *wanted == line => {
@@ -154,7 +171,7 @@ fn list_mail_agrees_with_its_manifest() {
     }
     let keys = keys(&[], &[bundle.to_owned()], &[]);
     let manifest = fs::read_to_string(root.join("manifest.jsonl")).unwrap();
-    let (mut count, mut wrong) = (0, Vec::new());
+    let (mut whole, mut errant, mut wrong) = (0, 0, Vec::new());
     for line in manifest.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let (file, tier) = (row["file"].as_str().unwrap(), row["tier"].as_str().unwrap());
@@ -164,6 +181,8 @@ fn list_mail_agrees_with_its_manifest() {
         let octets = fs::read(root.join(file)).unwrap();
         let line = open(octets.clone(), &keys, date(&octets), Legacy::Refuse);
         let expected = match row["expect"]["signature"].as_str().unwrap() {
+            // A mailing list put its footer below: what is signed is a part of the message, and counts for nothing.
+            "good chain-ok" if row["mime_path"] != "0" => line == "unsigned | signed(valid)",
             "good chain-ok" => line == "authentic signed(valid)",
             "good chain-untrusted" => line.starts_with("signed signed(valid but certificate "),
             other => panic!("{file}: {other}"),
@@ -171,10 +190,13 @@ fn list_mail_agrees_with_its_manifest() {
         if !expected {
             wrong.push(format!("{file} ({tier}): {line}"));
         }
-        count += 1;
+        match row["mime_path"] == "0" {
+            true => whole += 1,
+            false => errant += 1,
+        }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(count, 63);
+    assert_eq!((whole, errant), (22, 41));
 }
 
 /// The time in the field Date (RFC 5322, section 3.6.1), which stands in many spellings.

@@ -82,9 +82,9 @@ impl Budget {
     /// A full budget.
     pub fn new(limits: Limits) -> Self {
         Budget {
-            iterations: limits.kdf_iterations,
             parts: limits.parts,
             layers: limits.layers,
+            iterations: limits.kdf_iterations,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
             limits,

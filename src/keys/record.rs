@@ -41,7 +41,8 @@ pub struct Handle(String);
 impl Handle {
     /// From octets.
     pub fn from_octets(octets: &[u8]) -> Self {
-        Handle(octets.iter().map(|octet| format!("{octet:02X}")).collect())
+        let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'A' - 10 + value });
+        Handle(octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect())
     }
 
     /// Reads hexadecimal with any spaces, and with `0x` before it; at least 8 octets, because shorter key IDs are forged at will.

@@ -23,6 +23,12 @@ pub fn text(report: &Report<'_>) -> String {
         let _ = writeln!(out, "  subject  {}{}", printable(subject), subject_note(report.protection("Subject")));
     }
     draw(&mut out, report.verdict.layers());
+    if is_malleable(report) {
+        let _ = writeln!(
+            out,
+            "  {BAD}warning{BAD:#}  the encryption keeps nobody from changing the text, and no valid signature within does"
+        );
+    }
     if !report.verdict.errant().is_empty() {
         let _ = writeln!(out, "  {DIM}deeper, and counting for nothing:{DIM:#}");
         for layer in report.verdict.errant() {
@@ -58,6 +64,15 @@ fn remark(report: &Report<'_>) -> String {
         remarks.push("the signer is not known to be the author");
     }
     if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join("; ")) }
+}
+
+/// Whether the payload came out of encryption that anybody on the way could have altered (RFC 8551, section 6; EFAIL), and nothing within
+/// speaks for it: a signature around the ciphertext does not count.
+fn is_malleable(report: &Report<'_>) -> bool {
+    let unauthenticated = |layer: &Layer| matches!(layer.kind, LayerKind::Encrypted { authenticated: false, .. });
+    report.error.is_none()
+        && report.verdict.standing() == Standing::Unsigned
+        && report.verdict.layers().iter().any(unauthenticated)
 }
 
 fn subject_note(protection: Protection) -> &'static str {

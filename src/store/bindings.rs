@@ -78,6 +78,11 @@ impl Bindings {
         self.0.iter().filter(|line| line.fingerprint == *fingerprint).map(|line| line.binding.clone()).collect()
     }
 
+    /// The certificates that are trust anchors.
+    pub(super) fn anchors(&self) -> impl Iterator<Item = &Handle> {
+        self.0.iter().filter(|line| line.binding == Binding::Anchor).map(|line| &line.fingerprint)
+    }
+
     /// The certificates that are bound to an address.
     pub(super) fn to<'a>(&'a self, address: &'a Address) -> impl Iterator<Item = &'a Handle> {
         let bound = move |line: &&Line| matches!(&line.binding, Binding::Address(own) if own == address);

@@ -28,6 +28,9 @@ pub(super) trait Format: Sync {
     /// Two copies of one certificate put together.
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
 
+    /// Whether two certificates have one key, so that the secret parts of the one are those of the other: a renewed certificate may.
+    fn share_key(&self, one: &Record, other: &Record) -> Result<bool>;
+
     /// Two copies of the secret parts of one certificate put together, the newer one second.
     fn merge_secret(&self, old: &Secret, new: &Secret) -> Result<Secret>;
 
@@ -131,6 +134,11 @@ impl Format for Pem {
         Ok(pem::keyfile::merge(old, new))
     }
 
+    fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
+        // A record is its key.
+        Ok(false)
+    }
+
     fn merge_secret(&self, _: &Secret, new: &Secret) -> Result<Secret> {
         // One key; its passphrase may have changed.
         Ok(new.clone())
@@ -189,6 +197,10 @@ impl Format for Pgp {
         pgp::keyfile::merge(old, new)
     }
 
+    fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
+        Ok(false)
+    }
+
     fn merge_secret(&self, old: &Secret, new: &Secret) -> Result<Secret> {
         pgp::keyfile::merge_secret(old, new)
     }
@@ -235,6 +247,10 @@ impl Format for Smime {
 
     fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
         Ok(smime::keyfile::merge(old, new))
+    }
+
+    fn share_key(&self, one: &Record, other: &Record) -> Result<bool> {
+        smime::keyfile::share_key(one, other)
     }
 
     fn merge_secret(&self, _: &Secret, new: &Secret) -> Result<Secret> {

@@ -189,6 +189,16 @@ impl Keys for Home {
         Ok(records)
     }
 
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        let view = self.view()?;
+        let mut anchors = Vec::new();
+        for fingerprint in view.bindings.anchors() {
+            anchors.extend(self.find(ProtocolName::Smime, &Want::Handle(fingerprint))?);
+        }
+        anchors.retain(|record| record.bindings.contains(&Binding::Anchor));
+        Ok(anchors)
+    }
+
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         let Some(folders) = Folders::open(&self.place)? else { return Ok(None) };
         let name = key_file(record.fingerprint.as_str());
@@ -327,13 +337,16 @@ impl Writer {
     fn add(&mut self, new: &Described) -> Result<Change> {
         let fingerprint = new.record.fingerprint.as_str();
         let old = self.folders.held(fingerprint)?;
-        let together = match &old {
-            Some(old) => &put_together(old, new)?,
-            None => new,
+        let mut together = match &old {
+            Some(old) => put_together(old, new)?,
+            None => Described { record: new.record.clone(), secret: new.secret.clone() },
         };
+        if together.secret.is_none() {
+            self.find_secret(&mut together)?;
+        }
         let change = match &old {
             None => Change::Added,
-            Some(old) if self.index.has(fingerprint) && same(old, together) => Change::Unchanged,
+            Some(old) if self.index.has(fingerprint) && same(old, &together) => Change::Unchanged,
             Some(_) => Change::Updated,
         };
         if change != Change::Unchanged {
@@ -345,6 +358,20 @@ impl Writer {
             self.index.set(&together.record);
         }
         Ok(change)
+    }
+
+    /// The secret parts of a certificate whose key another one here has too.
+    fn find_secret(&self, new: &mut Described) -> Result<()> {
+        let format = format::of(new.record.protocol)?;
+        for fingerprint in self.index.with_secrets(new.record.protocol) {
+            let Some(held) = self.folders.held(fingerprint)? else { continue };
+            if format.share_key(&held.record, &new.record)? {
+                new.record.secrets = vec![new.record.fingerprint.clone()];
+                new.secret = held.secret;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     fn finish(self) -> Result<()> {

@@ -73,6 +73,12 @@ impl Index {
         self.0.insert(record.fingerprint.to_string(), row);
     }
 
+    /// The certificates of `protocol` whose secret parts are here.
+    pub(super) fn with_secrets(&self, protocol: ProtocolName) -> impl Iterator<Item = &str> {
+        let held = move |(_, row): &(&String, &Row)| row.protocol == protocol && !row.secrets.is_empty();
+        self.0.iter().filter(held).map(|(fingerprint, _)| fingerprint.as_str())
+    }
+
     /// Whether a certificate is listed.
     pub(super) fn has(&self, fingerprint: &str) -> bool {
         self.0.contains_key(fingerprint)

@@ -11,7 +11,7 @@ use postseal::{
     base::{FixedClock, Limits, Secret, SystemRandom},
     crypto::Legacy,
     engine::Engine,
-    keys::{Binding, Memory, Passphrases},
+    keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, smime::keyfile},
@@ -30,10 +30,11 @@ pub(crate) fn keys(places: &[PathBuf], anchors: &[PathBuf], passwords: &[&str]) 
     let passwords: Vec<Secret> = passwords.iter().map(|password| Secret::from(*password)).collect();
     let passphrases = Arc::new(Passphrases::new(passwords.clone()));
     let mut memory = Memory::new();
-    for (file, is_anchor) in all(anchors).map(|file| (file, true)).chain(all(places).map(|file| (file, false))) {
+    let files = || all(anchors).map(|file| (file, true)).chain(all(places).map(|file| (file, false)));
+    // Twice, since a private key may come before its certificate; one without it opens nothing.
+    for (file, is_anchor) in files().chain(files()) {
         let Ok(octets) = fs::read(&file) else { continue };
         let name = file.display().to_string();
-        // A private key without its certificate opens nothing.
         let read = keyfile::read(&[(&name, &octets)], &passphrases, &Limits::default(), &memory);
         for mut one in read.map(|read| read.found).unwrap_or_default() {
             if is_anchor {
@@ -43,7 +44,10 @@ pub(crate) fn keys(places: &[PathBuf], anchors: &[PathBuf], passwords: &[&str]) 
                 let locked = keyfile::LockedKey::new(&one.record, secret, Arc::clone(&passphrases), &Limits::default());
                 memory.add_locked(one.record.secrets.clone(), Arc::new(locked.unwrap()));
             }
-            memory.add(one.record);
+            let known = memory.find(ProtocolName::Smime, &Want::Handle(&one.record.fingerprint)).unwrap();
+            if !known.iter().any(|known| known.secrets == one.record.secrets) {
+                memory.add(one.record);
+            }
         }
     }
     for password in passwords {

@@ -1,21 +1,25 @@
 //! Seal, then let openssl judge: every shape, for RSA, ECDSA, Ed25519, PSS, OAEP, ECDH and passwords.
 
 mod openssl;
+mod peers;
 
 use std::{
     sync::{Arc, LazyLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use openssl::{For, Lab, present};
+use peers::{Gpgsm, Nss, path};
 use postseal::{
-    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
+    base::{Budget, Clock, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
+    engine::{Engine, Opening},
     keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{self, Context, Headers, Padding, Protocol, Recipient, Seal, Sealed, Shape, Signer, smime::Smime},
     store,
+    verdict::{LayerKind, Standing, State},
 };
 
 /// An 8-bit body with trailing spaces, dashes and From at line starts, and an attachment.
@@ -36,6 +40,7 @@ const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384
 const P521: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
 const PSS: &[&str] = &["-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"];
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
+const X25519: &[&str] = &["-algorithm", "X25519"];
 
 /// Everybody, and an authority that vouches for them.
 static LAB: LazyLock<Lab> = LazyLock::new(|| {
@@ -48,6 +53,7 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
         ("erin", P521),
         ("frank", ED25519),
         ("grace", PSS),
+        ("heidi", X25519),
     ] {
         lab.issue(person, &format!("{person}@example.org"), algorithm, For::Mail, 3650, "");
     }
@@ -82,7 +88,7 @@ fn record(file: &[u8]) -> Record {
 }
 
 fn everybody() -> Memory {
-    keys(&LAB, &["alice", "bob", "carol", "dave", "erin", "frank", "grace"])
+    keys(&LAB, &["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"])
 }
 
 fn seal_at(
@@ -135,7 +141,7 @@ fn text(octets: &[u8]) -> String {
 
 #[test]
 fn every_signature_is_good_to_openssl() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = everybody();
@@ -163,7 +169,7 @@ fn every_signature_is_good_to_openssl() {
 
 #[test]
 fn a_signed_message_brings_its_chain_without_the_root() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let message = sealed(&everybody(), &Seal { sign: by("alice"), ..Seal::default() });
@@ -185,7 +191,7 @@ fn a_signed_message_brings_its_chain_without_the_root() {
 
 #[test]
 fn several_sign_in_parallel_with_a_digest_each() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let sign = vec![Signer::Address(address("alice")), Signer::Address(address("erin"))];
@@ -196,7 +202,7 @@ fn several_sign_in_parallel_with_a_digest_each() {
 
 #[test]
 fn everybody_named_can_read() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = everybody();
@@ -220,7 +226,7 @@ fn everybody_named_can_read() {
 
 #[test]
 fn signed_then_encrypted_in_every_shape() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = everybody();
@@ -245,7 +251,7 @@ fn signed_then_encrypted_in_every_shape() {
 
 #[test]
 fn a_password_opens() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let passwords = vec![Secret::from("correct horse")];
@@ -261,7 +267,7 @@ fn a_password_opens() {
 
 #[test]
 fn what_is_weak_is_written_on_request_alone() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = everybody();
@@ -285,7 +291,7 @@ fn what_is_weak_is_written_on_request_alone() {
 
 #[test]
 fn ciphers_by_name() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = everybody();
@@ -313,4 +319,384 @@ fn ciphers_by_name() {
     let how = Seal { to: to(&["carol"]), cipher: Some("des".to_owned()), ..Seal::default() };
     let error = seal(&keys, &how, Legacy::Admit).unwrap_err();
     assert_eq!(error.to_string(), "p256 key: AES key wrap takes no content key of 8 octets");
+}
+
+/// Opened by ourselves: what was inside, and what is thought of it.
+fn opened(keys: &Memory, message: impl Into<Vec<u8>>, legacy: Legacy) -> (String, Opening) {
+    let context = Context { keys, clock: &SystemClock, random: &SystemRandom, legacy, revocation: Revocation::Soft };
+    let engine = Engine::new(context, Limits::default());
+    let opening = engine.open(Message::parse(message.into(), &mut engine.budget()).unwrap()).unwrap();
+    if let Some(error) = opening.error() {
+        panic!("{error}");
+    }
+    let mut written = Vec::new();
+    opening.write(&mut written).unwrap();
+    (text(&written), opening)
+}
+
+#[test]
+fn what_we_seal_we_open() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = everybody();
+    for (signer, readers, shape, padding, aead) in [
+        ("alice", &[][..], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("alice", &[], Shape::Opaque, Padding::PssOaep, protocol::Aead::Announced),
+        ("grace", &[], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("carol", &[], Shape::Opaque, Padding::Pkcs1, protocol::Aead::Announced),
+        ("frank", &[], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("frank", &[], Shape::Opaque, Padding::Pkcs1, protocol::Aead::Announced),
+        ("alice", &["bob"], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("alice", &["bob", "carol"], Shape::Opaque, Padding::PssOaep, protocol::Aead::Always),
+        ("frank", &["heidi"], Shape::Mime, Padding::Pkcs1, protocol::Aead::Announced),
+        ("dave", &["erin"], Shape::Triple, Padding::Pkcs1, protocol::Aead::Always),
+        ("alice", &["bob", "heidi"], Shape::Triple, Padding::Pkcs1, protocol::Aead::Announced),
+    ] {
+        let how = Seal { sign: by(signer), to: to(readers), shape, padding, aead, ..Seal::default() };
+        let (written, opening) = opened(&keys, sealed(&keys, &how), Legacy::Refuse);
+        assert!(written.contains(TEXT), "{signer} {shape:?}: {written}");
+        let layers = opening.verdict().layers();
+        let signatures: Vec<_> = layers
+            .iter()
+            .flat_map(|layer| match &layer.kind {
+                LayerKind::Signed { signatures, .. } => signatures.as_slice(),
+                _ => &[],
+            })
+            .collect();
+        assert_eq!(signatures.len(), if shape == Shape::Triple { 2 } else { 1 });
+        assert!(
+            signatures.iter().all(|one| matches!(one.state, State::Valid(_))),
+            "{signer} {shape:?}: {signatures:?}"
+        );
+        let expected = if signer == "alice" { Standing::Authentic } else { Standing::Signed };
+        assert_eq!(opening.verdict().standing(), expected, "{signer} {shape:?}: {signatures:?}");
+    }
+}
+
+fn refusal(keys: &dyn Keys, how: &Seal) -> (Kind, String) {
+    let error = seal(keys, how, Legacy::Refuse).expect_err("it is refused");
+    (error.kind(), error.to_string())
+}
+
+fn fingerprint(lab: &Lab, name: &str) -> String {
+    record(&lab.read(&format!("{name}.crt"))).fingerprint.to_string()
+}
+
+/// Several certificates for one address: short and long lived, for servers, unable to encrypt.
+static CROWD: LazyLock<Lab> = LazyLock::new(|| {
+    let lab = Lab::new();
+    lab.issue("alice", "alice@example.org", RSA, For::Mail, 3650, "");
+    lab.issue("short", "bob@example.org", RSA, For::Mail, 1, "");
+    lab.issue("long", "bob@example.org", P256, For::Mail, 3650, "");
+    lab.issue("server", "bob@example.org", RSA, For::Servers, 3650, "");
+    lab.issue("signing", "bob@example.org", RSA, For::Signing, 3650, "");
+    let gcm = "1.2.840.113549.1.9.15=DER:30:0D:30:0B:06:09:60:86:48:01:65:03:04:01:2E\n";
+    lab.issue("modern", "modern@example.org", RSA, For::Mail, 3650, gcm);
+    lab
+});
+
+#[test]
+fn what_cannot_serve_is_passed_over_while_something_can() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = keys(&CROWD, &["alice", "short", "long", "server", "signing"]);
+    let later = FixedClock(SystemClock.now() + Duration::from_secs(30 * 24 * 3600));
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    let (message, sealed) = seal_at(&keys, MESSAGE, &how, Legacy::Refuse, &later, &SystemRandom).unwrap();
+    assert_eq!(sealed.did, [format!("encrypted to bob@example.org with {}", fingerprint(&CROWD, "long"))]);
+    assert!(sealed.warnings.is_empty(), "{:?}", sealed.warnings);
+    CROWD.decrypted(&message, "long", &[]);
+}
+
+#[test]
+fn when_nothing_serves_each_certificate_and_its_fault_is_named() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = keys(&CROWD, &["short", "server", "signing"]);
+    let later = FixedClock(SystemClock.now() + Duration::from_secs(30 * 24 * 3600));
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    let error = seal_at(&keys, MESSAGE, &how, Legacy::Refuse, &later, &SystemRandom).unwrap_err();
+    let said = error.to_string();
+    assert_eq!(error.kind(), Kind::NoKey);
+    assert!(said.starts_with("bob@example.org: no usable encryption certificate: "), "{said}");
+    assert!(said.contains(&format!("{} expired on ", fingerprint(&CROWD, "short"))), "{said}");
+    for name in ["server", "signing"] {
+        let fault = format!("{} is not for encrypting mail (key usage)", fingerprint(&CROWD, name));
+        assert!(said.contains(&fault), "{said}");
+    }
+    let how = Seal { to: to(&["nobody"]), ..Seal::default() };
+    assert_eq!(refusal(&keys, &how), (Kind::NoKey, "nobody@example.org: no encryption certificate".to_owned()));
+    let how = Seal { sign: by("alice"), ..Seal::default() };
+    assert_eq!(refusal(&keys, &how), (Kind::NoKey, "alice@example.org: no signing certificate".to_owned()));
+}
+
+#[test]
+fn nobody_vouching_is_said_or_refused() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let how = Seal { to: to(&["bob"]), ..Seal::default() };
+    // One certificate without an anchor: a warning.
+    let mut keys = load(&[("bob", &CROWD.read("long.crt"))]);
+    let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
+    let expected = format!("bob@example.org: nobody vouches for certificate {} (", fingerprint(&CROWD, "long"));
+    assert!(sealed.warnings.len() == 1 && sealed.warnings[0].starts_with(&expected), "{:?}", sealed.warnings);
+    // Two: neither.
+    keys.add(record(&CROWD.read("short.crt")));
+    let (kind, said) = refusal(&keys, &how);
+    assert_eq!(kind, Kind::NoKey);
+    assert!(said.starts_with("bob@example.org: nobody vouches for any of several certificates: "), "{said}");
+    // The owner's word counts, and no other certificate beside it.
+    let bound = Record { bindings: vec![Binding::Address(address("bob"))], ..record(&CROWD.read("long.crt")) };
+    let mut keys = load(&[("bob", &CROWD.read("short.crt"))]);
+    keys.add(bound);
+    let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
+    assert!(sealed.warnings.is_empty(), "{:?}", sealed.warnings);
+    assert!(sealed.did[0].ends_with(&fingerprint(&CROWD, "long")), "{:?}", sealed.did);
+}
+
+#[test]
+fn gcm_when_every_reader_announced_it() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = keys(&CROWD, &["modern", "long"]);
+    let modern = sealed(&keys, &Seal { to: to(&["modern"]), ..Seal::default() });
+    assert!(header(&modern).contains("smime-type=authEnveloped-data"));
+    CROWD.decrypted(&modern, "modern", &[]);
+    let mixed = sealed(&keys, &Seal { to: to(&["modern", "bob"]), ..Seal::default() });
+    assert!(header(&mixed).contains("smime-type=enveloped-data"));
+}
+
+#[test]
+fn nobody_is_hidden_among_others() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = everybody();
+    let refused = "carol@example.org: cannot be hidden from the others: S/MIME names every reader";
+    let hidden = vec![Recipient::Named(address("bob")), Recipient::Hidden(address("carol"))];
+    assert_eq!(refusal(&keys, &Seal { to: hidden, ..Seal::default() }), (Kind::Usage, refused.to_owned()));
+
+    let blind = MESSAGE.replace("Subject:", "Bcc: carol@example.org\r\nSubject:");
+    let sealed_to = |people: &[&str]| {
+        let how = Seal { to: to(people), ..Seal::default() };
+        seal_at(&keys, &blind, &how, Legacy::Refuse, &SystemClock, &SystemRandom)
+    };
+    assert_eq!(sealed_to(&["bob", "carol"]).unwrap_err().to_string(), refused);
+    for people in [&["bob"], &["carol"]] {
+        let (message, sealed) = sealed_to(people).unwrap();
+        assert!(!message.contains("Bcc"), "{message}");
+        assert_eq!(sealed.warnings, ["the bcc field is left out; give its addresses to whatever sends the message"]);
+    }
+}
+
+#[test]
+fn the_header_stays_outside_or_is_protected() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = everybody();
+    let plain = sealed(&keys, &Seal { sign: by("alice"), ..Seal::default() });
+    assert!(plain.starts_with("Received: from a by b\r\nX-First: 1\r\nFrom: Alice <alice@example.org>\r\n"), "{plain}");
+    assert_eq!(header(&plain).matches("Content-Type:").count(), 1);
+    assert_eq!(header(&plain).matches("MIME-Version: 1.0").count(), 1);
+    assert!(header(&plain).contains("X-Last: 2"));
+    let clear = sealed(&keys, &Seal { sign: by("alice"), headers: Headers::Protected, ..Seal::default() });
+    let read = LAB.verified(&clear);
+    assert!(read.contains("Subject: plans\r\n") && read.contains("hp=\"clear\""), "{read}");
+    let how = Seal { sign: by("alice"), to: to(&["bob"]), headers: Headers::Protected, ..Seal::default() };
+    let hidden = sealed(&keys, &how);
+    assert!(header(&hidden).contains("Subject: [...]\r\n"), "{hidden}");
+    let read = LAB.verified(LAB.decrypted(&hidden, "bob", &[]));
+    assert!(read.contains("Subject: plans\r\n") && read.contains("hp=\"cipher\""), "{read}");
+}
+
+/// Random octets that are the same each time.
+struct Counted(std::sync::Mutex<u8>);
+
+impl Random for Counted {
+    fn fill(&self, octets: &mut [u8]) -> Result<()> {
+        let mut next = self.0.lock().expect("nobody panicked");
+        for octet in octets {
+            *next = next.wrapping_add(1);
+            *octet = *next;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn the_same_again_from_the_same_clock_and_randomness() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = everybody();
+    let clock = FixedClock(SystemClock.now());
+    for (signer, shape) in [("alice", Shape::Mime), ("alice", Shape::Opaque), ("frank", Shape::Mime)] {
+        let how = Seal { sign: by(signer), shape, ..Seal::default() };
+        let once = || seal_at(&keys, MESSAGE, &how, Legacy::Refuse, &clock, &Counted(0.into())).unwrap().0;
+        assert_eq!(once(), once(), "{signer} {shape:?}");
+    }
+}
+
+#[test]
+fn shapes_that_there_are_not() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = everybody();
+    let inline = Seal { sign: by("alice"), shape: Shape::Inline, ..Seal::default() };
+    assert_eq!(refusal(&keys, &inline), (Kind::Usage, "inline: S/MIME has no such form".to_owned()));
+    let triple = Seal { sign: by("alice"), shape: Shape::Triple, ..Seal::default() };
+    assert_eq!(refusal(&keys, &triple), (Kind::Usage, "triple wrapping: needs a signer and a recipient".to_owned()));
+    assert_eq!(refusal(&keys, &Seal::default()), (Kind::Usage, "neither a signer nor a recipient is given".to_owned()));
+    let short = Seal { sign: by("frank"), digest: Some(Hash::Sha256), ..Seal::default() };
+    let said = "digest sha256: ed25519 keys sign sha512 alone (RFC 8419)";
+    assert_eq!(refusal(&keys, &short), (Kind::Usage, said.to_owned()));
+}
+
+/// The CMS object of a message, and the part that it signs when it stands beside it.
+fn cms(message: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+    let message = parsed(message);
+    let parts: Vec<_> = message.root().children().collect();
+    match parts.as_slice() {
+        [content, signature] => (signature.decoded().into_owned(), Some(content.span().of(message.octets()).to_vec())),
+        _ => (message.root().decoded().into_owned(), None),
+    }
+}
+
+fn parsed(message: &str) -> Message {
+    Message::parse(message.as_bytes().to_vec(), &mut Budget::new(Limits::default())).unwrap()
+}
+
+const GPGSM: &[&str] = &["openssl", "gpgsm", "gpgconf", "gpg-agent"];
+const NSS: &[&str] = &["openssl", "cmsutil", "certutil", "pk12util"];
+
+/// What a peer gives us to open: a part, its signature, and around them a message.
+const PART: &str = "Content-Type: text/plain\r\n\r\nHello from the other side\r\n";
+
+fn pkcs7(smime_type: &str, object: &[u8]) -> String {
+    let body = text(&postseal::mail::encoding::base64_encode(object));
+    format!(
+        "From: alice@example.org\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type={smime_type};\r\n \
+         name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}"
+    )
+}
+
+fn clear_signed(signature: &[u8]) -> String {
+    let signature = text(&postseal::mail::encoding::base64_encode(signature));
+    format!(
+        "From: alice@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; micalg=sha-256; boundary=b;\r\n \
+         protocol=\"application/pkcs7-signature\"\r\n\r\n--b\r\n{PART}\r\n--b\r\nContent-Type: application/pkcs7-signature\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{signature}\r\n--b--\r\n"
+    )
+}
+
+#[test]
+fn gpgsm_and_we_read_each_other() {
+    if !present(GPGSM) {
+        return;
+    }
+    let (keys, gpgsm) = (everybody(), Gpgsm::new(&LAB, &["alice", "bob", "carol"]));
+    for (signer, shape, padding) in [
+        ("alice", Shape::Mime, Padding::Pkcs1),
+        ("alice", Shape::Opaque, Padding::Pkcs1),
+        ("alice", Shape::Mime, Padding::PssOaep),
+        ("carol", Shape::Mime, Padding::Pkcs1),
+    ] {
+        let (object, content) = cms(&sealed(&keys, &Seal { sign: by(signer), shape, padding, ..Seal::default() }));
+        gpgsm.verify(&LAB, &object, content.as_deref());
+    }
+    for cipher in ["aes256", "aes128", "3des"] {
+        let how =
+            Seal { sign: by("alice"), to: to(&["bob", "alice"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
+        let (object, _) = cms(&seal(&keys, &how, Legacy::Admit).unwrap().0);
+        let object = path(&LAB.path(&LAB.fresh(object)));
+        let (read, status) = gpgsm.run(&["--decrypt", &object]);
+        assert!(status.contains("[GNUPG:] DECRYPTION_OKAY"), "{cipher}: {status}");
+        LAB.verified(&read);
+    }
+
+    let part = path(&LAB.path(&LAB.fresh(PART)));
+    let (signature, _) = gpgsm.run(&["--detach-sign", "-u", "alice@example.org", "-o", "-", &part]);
+    let (written, opening) = opened(&keys, clear_signed(&signature), Legacy::Refuse);
+    assert!(written.contains("Hello from the other side"));
+    assert_eq!(opening.verdict().standing(), Standing::Authentic);
+    let (object, _) = gpgsm.run(&["--encrypt", "-r", "bob@example.org", "-o", "-", &part]);
+    let (written, opening) = opened(&keys, pkcs7("enveloped-data", &object), Legacy::Refuse);
+    assert!(written.contains("Hello from the other side"));
+    assert!(opening.verdict().is_confidential());
+}
+
+#[test]
+fn nss_and_we_read_each_other() {
+    if !present(NSS) {
+        return;
+    }
+    let (keys, nss) = (everybody(), Nss::new(&LAB, &["alice", "bob", "carol"]));
+    for (signer, shape) in [("alice", Shape::Mime), ("alice", Shape::Opaque), ("carol", Shape::Mime)] {
+        let message = sealed(&keys, &Seal { sign: by(signer), shape, ..Seal::default() });
+        let (object, content) = cms(&message);
+        assert!(text(&nss.decode(&LAB, &object, content.as_deref())).contains(TEXT), "{signer} {shape:?}");
+    }
+    for cipher in ["aes256", "aes128", "3des"] {
+        let how = Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
+        let (object, _) = cms(&seal(&keys, &how, Legacy::Admit).unwrap().0);
+        assert!(text(&nss.decode(&LAB, &object, None)).contains("Gr\u{fc}\u{df}e aus"), "{cipher}");
+    }
+
+    let part = path(&LAB.path(&LAB.fresh(PART)));
+    let (signature, _) = nss.run("cmsutil", &["-S", "-N", "alice", "-T", "-G", "-H", "SHA256", "-i", &part]);
+    let (_, opening) = opened(&keys, clear_signed(&signature), Legacy::Refuse);
+    assert_eq!(opening.verdict().standing(), Standing::Authentic);
+    let (object, _) = nss.run("cmsutil", &["-E", "-r", "bob@example.org", "-i", &part]);
+    let (written, _) = opened(&keys, pkcs7("enveloped-data", &object), Legacy::Admit);
+    assert!(written.contains("Hello from the other side"));
+}
+
+#[test]
+fn what_openssl_seals_we_open() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let keys = everybody();
+    let part = LAB.fresh(PART);
+    let head = "From: alice@example.org\r\n";
+    for more in [
+        &["-signer", "alice.crt", "-inkey", "alice.key"][..],
+        &["-signer", "alice.crt", "-inkey", "alice.key", "-nodetach"],
+        &["-signer", "alice.crt", "-inkey", "alice.key", "-nodetach", "-stream"],
+        &["-signer", "alice.crt", "-inkey", "alice.key", "-keyopt", "rsa_padding_mode:pss"],
+        &["-signer", "carol.crt", "-inkey", "carol.key"],
+        &["-signer", "dave.crt", "-inkey", "dave.key", "-md", "sha384", "-stream"],
+        &["-signer", "grace.crt", "-inkey", "grace.key"],
+    ] {
+        let arguments = [&["cms", "-sign", "-in", &part, "-certfile", "ca.crt", "-binary", "-crlfeol"], more].concat();
+        let message = [head.as_bytes(), &LAB.run(&arguments)].concat();
+        let (written, opening) = opened(&keys, message, Legacy::Refuse);
+        assert!(written.contains("Hello from the other side"), "{more:?}: {written}");
+        let expected = if more[1] == "alice.crt" { Standing::Authentic } else { Standing::Signed };
+        assert_eq!(opening.verdict().standing(), expected, "{more:?}");
+    }
+    for more in [
+        &["-aes256", "-recip", "bob.crt"][..],
+        &["-aes256", "-stream", "-recip", "bob.crt"],
+        &["-aes-256-gcm", "-recip", "bob.crt"],
+        &["-aes128", "-recip", "bob.crt", "-keyopt", "rsa_padding_mode:oaep"],
+        &["-aes128", "-recip", "bob.crt", "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"],
+        &["-aes256", "-recip", "carol.crt", "-recip", "bob.crt"],
+        &["-aes-256-gcm", "-recip", "erin.crt", "-stream"],
+        &["-des3", "-recip", "bob.crt"],
+        &["-rc2-40", "-provider", "legacy", "-provider", "default", "-recip", "bob.crt"],
+    ] {
+        let arguments = [&["cms", "-encrypt", "-in", &part, "-binary"], more].concat();
+        let message = [head.as_bytes(), &LAB.run(&arguments)].concat();
+        let (written, opening) = opened(&keys, message, Legacy::Admit);
+        assert!(written.contains("Hello from the other side"), "{more:?}: {written}");
+        assert!(opening.verdict().is_confidential(), "{more:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -27,15 +27,19 @@ pub(crate) enum For {
     Servers,
 }
 
-/// Whether a program is here; if not, says so, and fails where everything is required.
-pub(crate) fn present(program: &str) -> bool {
-    let found = Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
+/// Whether all of these programs are here; if not, says so, and fails where everything is required.
+pub(crate) fn present(programs: &[&str]) -> bool {
+    let found = |program: &str| {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+    };
+    let absent: Vec<&str> = programs.iter().copied().filter(|program| !found(program)).collect();
+    if !absent.is_empty() {
         let required = std::env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-        assert!(!required, "{program} is not installed");
-        writeln!(std::io::stderr(), "NOT TESTED: {program} absent").expect("standard error is open");
+        assert!(!required, "{absent:?} not installed");
+        writeln!(std::io::stderr(), "NOT TESTED: {absent:?} absent").expect("standard error is open");
     }
-    found
+    absent.is_empty()
 }
 
 impl Lab {
@@ -133,6 +137,29 @@ impl Lab {
             "-out",
             &crt,
         ]);
+    }
+
+    /// A person's key, certificate and chain in PKCS#12 without a passphrase, in the oldest form, which everybody reads.
+    pub(crate) fn pkcs12(&self, name: &str) -> PathBuf {
+        let (key, crt, p12) = (format!("{name}.key"), format!("{name}.crt"), self.fresh(""));
+        self.run(&[
+            "pkcs12",
+            "-export",
+            "-legacy",
+            "-inkey",
+            &key,
+            "-in",
+            &crt,
+            "-certfile",
+            "ca.crt",
+            "-name",
+            name,
+            "-passout",
+            "pass:",
+            "-out",
+            &p12,
+        ]);
+        self.path(&p12)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -7,6 +7,7 @@ use super::{encode, suite};
 use crate::{
     base::{Result, Secret},
     crypto::{self, Hash, KeyWrap},
+    pki::tlv,
 };
 
 /// How the secret is spun out. With the curves of mail, whose cofactor is 1 or taken care of by RFC 7748, the standard and the cofactor
@@ -48,6 +49,23 @@ impl<'a> Agreement<'a> {
         Some(Agreement { derivation, wrap, length, algorithm: wrapping.to_der().ok()?, ukm })
     }
 
+    /// What a sender chooses: AES key wrap, and no user keying material, because his key serves once.
+    pub(super) fn new(derivation: Derivation, length: usize) -> Option<Self> {
+        let algorithm = encode::algorithm(suite::key_wrap_identifier(KeyWrap::Aes, length)?, &[]);
+        Some(Agreement { derivation, wrap: KeyWrap::Aes, length, algorithm, ukm: None })
+    }
+
+    /// The keyEncryptionAlgorithm that says so.
+    pub(super) fn identifier(&self) -> Option<Vec<u8>> {
+        let (_, oid) = SCHEMES.iter().find(|(known, _)| *known == self.derivation)?;
+        Some(encode::algorithm(*oid, &self.algorithm))
+    }
+
+    /// Wraps a content key. A length that does not fit is an error of kind `NoKey`.
+    pub(super) fn wrap(&self, shared: &Secret, key: &Secret) -> Result<Vec<u8>> {
+        self.wrap.wrap(&self.kek(shared)?, key)
+    }
+
     /// Unwraps a content key. Whatever is wrong with it is one error of kind `NoKey`.
     pub(super) fn unwrap(&self, shared: &Secret, wrapped: &[u8]) -> Result<Secret> {
         self.wrap.unwrap(&self.kek(shared)?, wrapped)
@@ -64,8 +82,8 @@ impl<'a> Agreement<'a> {
     /// ECC-CMS-SharedInfo (RFC 5753, section 7.2).
     fn shared_info(&self) -> Vec<u8> {
         let bits = u32::try_from(self.length * 8).unwrap_or_default().to_be_bytes();
-        let ukm = self.ukm.map(|ukm| encode::value(crate::pki::tlv::constructed(0), &[&encode::octet_string(ukm)]));
-        let length = encode::value(crate::pki::tlv::constructed(2), &[&encode::octet_string(&bits)]);
+        let ukm = self.ukm.map(|ukm| encode::value(tlv::constructed(0), &[&encode::octet_string(ukm)]));
+        let length = encode::value(tlv::constructed(2), &[&encode::octet_string(&bits)]);
         encode::sequence(&[&self.algorithm, ukm.as_deref().unwrap_or_default(), &length])
     }
 }

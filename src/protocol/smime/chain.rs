@@ -32,7 +32,7 @@ impl<'a> Chain<'a> {
         let mut anchors = Vec::new();
         for record in context.keys.anchors()? {
             // An anchor that cannot be read is one that no path ends at.
-            anchors.extend(record::certificate(&record).ok().map(|read| (*read).clone()));
+            anchors.extend(certificate(&record).ok());
         }
         Ok(Chain {
             anchors,
@@ -113,10 +113,12 @@ impl<'a> Chain<'a> {
 /// The certificates in the store that `handle` names, with their records. Those that cannot be read are left out.
 pub(super) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
     let records = keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
-    Ok(records
-        .into_iter()
-        .filter_map(|record| record::certificate(&record).ok().map(|read| (record, (*read).clone())))
-        .collect())
+    Ok(records.into_iter().filter_map(|record| certificate(&record).ok().map(|read| (record, read))).collect())
+}
+
+/// A record's certificate, read once for all messages.
+pub(super) fn certificate(record: &Record) -> Result<Certificate> {
+    record::certificate(record).map(|read| (*read).clone())
 }
 
 /// Certificates from a leaf to where its key's parameters are.

@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use der::asn1::ObjectIdentifier;
 
+pub(super) use crate::pki::tlv::{OCTET_STRING, SEQUENCE, SET, constructed, primitive};
 use crate::{
     base::rfc3339,
-    pki::tlv::{INTEGER, OCTET_STRING, OID, SEQUENCE, SET},
+    pki::tlv::{BIT_STRING, GENERALIZED_TIME, INTEGER, OID, UTC_TIME},
 };
 
 /// A value of the tag with its content in pieces.
@@ -42,7 +43,7 @@ pub(super) fn octet_string(octets: &[u8]) -> Vec<u8> {
 
 /// BIT STRING of whole octets.
 pub(super) fn bit_string(octets: &[u8]) -> Vec<u8> {
-    value(0x03, &[&[0], octets])
+    value(BIT_STRING, &[&[0], octets])
 }
 
 /// INTEGER from an unsigned big-endian number.
@@ -73,8 +74,8 @@ pub(super) fn time(time: SystemTime) -> Vec<u8> {
     let mut digits: String = rfc3339(time).chars().filter(char::is_ascii_digit).take(14).collect();
     digits.push('Z');
     match digits.strip_prefix("20").or_else(|| digits.strip_prefix("19")) {
-        Some(short) if ("1950".."2050").contains(&digits.as_str()) => value(0x17, &[short.as_bytes()]),
-        _ => value(0x18, &[digits.as_bytes()]),
+        Some(short) if ("1950".."2050").contains(&digits.as_str()) => value(UTC_TIME, &[short.as_bytes()]),
+        _ => value(GENERALIZED_TIME, &[digits.as_bytes()]),
     }
 }
 

@@ -6,18 +6,16 @@ use der::asn1::ObjectIdentifier;
 
 use super::{
     capabilities,
-    encode::{Frame, algorithm, integer, octet_string, oid, sequence, set_of, unsigned},
+    encode::{Frame, SEQUENCE, constructed, integer, octet_string, oid, primitive, set_of},
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
     sign::ID_DATA,
+    suite::ContentCipher,
 };
 use crate::{
     base::{Error, Random, Result, Secret},
     crypto::{self, CbcWriter, Cipher, Legacy, Strength},
-    pki::{
-        Certificate,
-        tlv::{SEQUENCE, constructed, primitive},
-    },
+    pki::Certificate,
     protocol::{Aead, Seal, halves::output},
 };
 
@@ -25,7 +23,7 @@ use crate::{
 pub(super) struct Readers {
     people: Vec<Reader>,
     passwords: Vec<Secret>,
-    cipher: ContentCipher,
+    cipher: Chosen,
 }
 
 impl Readers {
@@ -33,11 +31,11 @@ impl Readers {
     pub(super) fn new(people: Vec<Certificate>, how: &Seal, legacy: Legacy) -> Result<Self> {
         let everyone = how.passwords.is_empty() && people.iter().all(capabilities::reads_gcm);
         let cipher = match (how.cipher.as_deref(), how.aead) {
-            (Some(name), aead) => ContentCipher::parse(name, aead)?,
-            (None, Aead::Always) => ContentCipher::Aead(crypto::Aead::Aes256Gcm),
-            (None, Aead::Announced) if everyone => ContentCipher::Aead(crypto::Aead::Aes256Gcm),
+            (Some(name), aead) => Chosen::parse(name, aead)?,
+            (None, Aead::Always) => Chosen::Aead(crypto::Aead::Aes256Gcm),
+            (None, Aead::Announced) if everyone => Chosen::Aead(crypto::Aead::Aes256Gcm),
             // RFC 8551, section 2.7.1.2.
-            (None, Aead::Announced) => ContentCipher::Cbc(Cipher::Aes256),
+            (None, Aead::Announced) => Chosen::Cbc(Cipher::Aes256),
         };
         cipher.admit(legacy)?;
         let people =
@@ -67,8 +65,6 @@ pub(super) struct Enveloped<'a> {
     content: Box<dyn Entity + 'a>,
     cipher: ContentCipher,
     key: Secret,
-    /// Initialization vector, or nonce.
-    iv: Vec<u8>,
     length: usize,
     frame: Frame,
 }
@@ -76,38 +72,36 @@ pub(super) struct Enveloped<'a> {
 impl<'a> Enveloped<'a> {
     /// Makes a key and wraps it for everyone.
     pub(super) fn new(readers: &Readers, content: Box<dyn Entity + 'a>, random: &dyn Random) -> Result<Self> {
-        let cipher = readers.cipher;
         let length = measure(content.as_ref(), &mut io::sink())?;
-        let key = cipher.new_key(random)?;
-        let mut iv = vec![0; cipher.iv_length()];
-        random.fill(&mut iv)?;
+        let key = readers.cipher.new_key(random)?;
         let infos = set_of(readers.infos(&key, random)?);
-        let identifier = cipher.identifier(&iv)?;
-        let encrypted = Frame::new(primitive(0), cipher.encrypted_length(length));
+        let cipher = readers.cipher.begin(random)?;
+        let identifier = cipher.identifier().ok_or_else(|| unwritten(&cipher.name()))?;
+        let encrypted = Frame::new(primitive(0), readers.cipher.encrypted_length(length));
         let encrypted = encrypted.within(SEQUENCE, &[&oid(ID_DATA), &identifier], &[]);
         let (content_type, version, mac) = match cipher {
-            ContentCipher::Aead(_) => (ID_AUTH_ENVELOPED_DATA, 0, octet_string(&[0; TAG])),
-            ContentCipher::Cbc(_) => (ID_ENVELOPED_DATA, readers.version(), Vec::new()),
+            ContentCipher::Aead { .. } => (ID_AUTH_ENVELOPED_DATA, 0, octet_string(&[0; TAG])),
+            ContentCipher::Cbc { .. } => (ID_ENVELOPED_DATA, readers.version(), Vec::new()),
         };
         let frame = encrypted.within(SEQUENCE, &[&integer(&[version]), &infos], &[&mac]);
         let frame = frame.within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(content_type)], &[]);
-        Ok(Enveloped { content, cipher, key, iv, length, frame })
+        Ok(Enveloped { content, cipher, key, length, frame })
     }
 
     fn encrypt(&self, to: &mut dyn Write) -> Result<()> {
         to.write_all(&self.frame.head).map_err(output)?;
-        match self.cipher {
-            ContentCipher::Cbc(cipher) => {
-                let mut encrypting = CbcWriter::new(cipher, &self.key, &self.iv, &mut *to)?;
+        match &self.cipher {
+            ContentCipher::Cbc { cipher, iv } => {
+                let mut encrypting = CbcWriter::new(*cipher, &self.key, iv, &mut *to)?;
                 self.content.write(&mut encrypting)?;
                 encrypting.finish().map_err(output)?;
                 to.write_all(&self.frame.tail).map_err(output)
             }
-            ContentCipher::Aead(aead) => {
+            ContentCipher::Aead { cipher, nonce, .. } => {
                 let mut data = Vec::with_capacity(self.length);
                 self.content.write(&mut data)?;
-                let nonce = self.iv.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not of 12 octets"))?;
-                let tag = aead.seal(&self.key, nonce, &[], &mut data)?;
+                let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not of 12 octets"))?;
+                let tag = cipher.seal(&self.key, nonce, &[], &mut data)?;
                 to.write_all(&data).map_err(output)?;
                 // The tag is the last that there is.
                 let before = self.frame.tail.len().saturating_sub(TAG);
@@ -121,8 +115,8 @@ impl<'a> Enveloped<'a> {
 impl Entity for Enveloped<'_> {
     fn write(&self, to: &mut dyn Write) -> Result<()> {
         let smime_type = match self.cipher {
-            ContentCipher::Aead(_) => "authEnveloped-data",
-            ContentCipher::Cbc(_) => "enveloped-data",
+            ContentCipher::Aead { .. } => "authEnveloped-data",
+            ContentCipher::Cbc { .. } => "enveloped-data",
         };
         write_pkcs7(smime_type, to, |to| self.encrypt(to))
     }
@@ -130,36 +124,35 @@ impl Entity for Enveloped<'_> {
 
 /// What encrypts the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ContentCipher {
+enum Chosen {
     Aead(crypto::Aead),
     Cbc(Cipher),
 }
 
-impl ContentCipher {
+impl Chosen {
     /// `aes256`, `aes256-cbc`, `aes256-gcm`, `3des`, ...: what says nothing of the mode is CBC, unless `aead` wants another.
     fn parse(name: &str, aead: Aead) -> Result<Self> {
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let wanted = plain(name);
         let authenticated = |wanted: &str| crypto::Aead::ALL.into_iter().find(|one| plain(one.name()) == wanted);
         if let Some(cipher) = authenticated(&wanted) {
-            return Ok(ContentCipher::Aead(cipher));
+            return Ok(Chosen::Aead(cipher));
         }
         if aead == Aead::Always {
             let cipher = authenticated(&format!("{wanted}gcm"));
             return cipher
-                .map(ContentCipher::Aead)
+                .map(Chosen::Aead)
                 .ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
         }
         let cipher = Cipher::parse(wanted.strip_suffix("cbc").unwrap_or(&wanted))?;
-        let cipher = ContentCipher::Cbc(cipher);
-        cipher.identifier(&[])?;
-        Ok(cipher)
+        let written = ContentCipher::Cbc { cipher, iv: Vec::new() }.identifier();
+        written.map(|_| Chosen::Cbc(cipher)).ok_or_else(|| unwritten(cipher.name()))
     }
 
     fn admit(self, legacy: Legacy) -> Result<()> {
         let (name, strength) = match self {
-            ContentCipher::Aead(cipher) => (cipher.name(), cipher.strength()),
-            ContentCipher::Cbc(cipher) => (cipher.name(), cipher.strength()),
+            Chosen::Aead(cipher) => (cipher.name(), cipher.strength()),
+            Chosen::Cbc(cipher) => (cipher.name(), cipher.strength()),
         };
         if strength < Strength::Strong && legacy == Legacy::Refuse {
             return Err(Error::usage(format!("cipher {name} is {}", strength.name())).with_hint("--legacy"));
@@ -169,78 +162,48 @@ impl ContentCipher {
 
     fn key_length(self) -> usize {
         match self {
-            ContentCipher::Aead(cipher) => cipher.key_length(),
-            ContentCipher::Cbc(cipher) => cipher.key_length(),
+            Chosen::Aead(cipher) => cipher.key_length(),
+            Chosen::Cbc(cipher) => cipher.key_length(),
         }
     }
 
     fn new_key(self, random: &dyn Random) -> Result<Secret> {
         let mut key = vec![0; self.key_length()];
         random.fill(&mut key)?;
-        if matches!(self, ContentCipher::Cbc(Cipher::Des | Cipher::TripleDes)) {
+        if matches!(self, Chosen::Cbc(Cipher::Des | Cipher::TripleDes)) {
             // The lowest bit of each octet makes the number of ones odd (SP 800-67, section 3.3.1), and old readers check it.
             key.iter_mut().for_each(|octet| *octet ^= u8::from(octet.count_ones() % 2 == 0));
         }
         Ok(Secret::new(key))
     }
 
-    fn iv_length(self) -> usize {
-        match self {
-            // RFC 5084, section 3.2; RFC 8103, section 1.1.
-            ContentCipher::Aead(_) => 12,
-            ContentCipher::Cbc(cipher) => cipher.block_length(),
-        }
+    /// With a vector that nobody could foresee, or a nonce (of 12 octets: RFC 5084, section 3.2; RFC 8103, section 1.1).
+    fn begin(self, random: &dyn Random) -> Result<ContentCipher> {
+        let octets = |length| {
+            let mut octets = vec![0; length];
+            random.fill(&mut octets).map(|()| octets)
+        };
+        Ok(match self {
+            Chosen::Aead(cipher) => ContentCipher::Aead { cipher, nonce: octets(12)?, tag: TAG },
+            Chosen::Cbc(cipher) => ContentCipher::Cbc { cipher, iv: octets(cipher.block_length())? },
+        })
     }
 
     /// How long the ciphertext of so many octets is (RFC 5652, section 6.3).
     fn encrypted_length(self, length: usize) -> usize {
         match self {
-            ContentCipher::Aead(_) => length,
-            ContentCipher::Cbc(cipher) => (length / cipher.block_length() + 1) * cipher.block_length(),
+            Chosen::Aead(_) => length,
+            Chosen::Cbc(cipher) => (length / cipher.block_length() + 1) * cipher.block_length(),
         }
     }
+}
 
-    /// The AlgorithmIdentifier with its vector or nonce.
-    fn identifier(self, iv: &[u8]) -> Result<Vec<u8>> {
-        let rc2 = |version: u8| sequence(&[&unsigned(&[version]), &octet_string(iv)]);
-        let (name, parameters) = match self {
-            // RFC 8103, section 2: the nonce alone.
-            ContentCipher::Aead(crypto::Aead::ChaCha20Poly1305) => ("1.2.840.113549.1.9.16.3.18", octet_string(iv)),
-            // RFC 5084, section 3.2: a tag shorter or longer than 12 octets is named.
-            ContentCipher::Aead(cipher) => {
-                let name = match cipher {
-                    crypto::Aead::Aes128Gcm => "2.16.840.1.101.3.4.1.6",
-                    crypto::Aead::Aes192Gcm => "2.16.840.1.101.3.4.1.26",
-                    _ => "2.16.840.1.101.3.4.1.46",
-                };
-                (name, sequence(&[&octet_string(iv), &integer(&[16])]))
-            }
-            ContentCipher::Cbc(Cipher::Aes128) => ("2.16.840.1.101.3.4.1.2", octet_string(iv)),
-            ContentCipher::Cbc(Cipher::Aes192) => ("2.16.840.1.101.3.4.1.22", octet_string(iv)),
-            ContentCipher::Cbc(Cipher::Aes256) => ("2.16.840.1.101.3.4.1.42", octet_string(iv)),
-            // RFC 3370, section 5.1.
-            ContentCipher::Cbc(Cipher::TripleDes) => ("1.2.840.113549.3.7", octet_string(iv)),
-            // OIW: NIST special publication 500-202, as PKCS #5 cites it.
-            ContentCipher::Cbc(Cipher::Des) => ("1.3.14.3.2.7", octet_string(iv)),
-            // RFC 3370, section 5.2 with RFC 2268, section 6: a number that stands for the effective key length.
-            ContentCipher::Cbc(Cipher::Rc2_40) => (RC2, rc2(160)),
-            ContentCipher::Cbc(Cipher::Rc2_64) => (RC2, rc2(120)),
-            ContentCipher::Cbc(Cipher::Rc2_128) => (RC2, rc2(58)),
-            ContentCipher::Cbc(cipher) => {
-                return Err(Error::usage(format!("cipher {cipher}: not in S/MIME"))
-                    .with_hint("aes256, aes256-gcm, chacha20-poly1305"));
-            }
-        };
-        let name = ObjectIdentifier::new(name).map_err(|error| Error::malformed(name, error))?;
-        Ok(algorithm(name, &parameters))
-    }
+fn unwritten(cipher: &str) -> Error {
+    Error::usage(format!("cipher {cipher}: not in S/MIME")).with_hint("aes256, aes256-gcm, chacha20-poly1305")
 }
 
 /// The length of the tags that we write, in octets.
 const TAG: usize = 16;
-
-/// RFC 3370, section 5.2.
-const RC2: &str = "1.2.840.113549.3.2";
 
 /// Content types (RFC 5652, section 6.1; RFC 5083, section 2.1).
 const ID_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use der::{Encode, asn1::ObjectIdentifier};
+use der::asn1::ObjectIdentifier;
 
 use super::{
     encode::{NULL, algorithm, integer, octet_string, oid, sequence, set_of, unsigned, value},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{Error, Limits, Random, Result, Secret},
-    crypto::{Hash, Pkcs12Use, SecretKey, bmp_string, hmac, pkcs12_kdf},
+    crypto::{Hash, Legacy, Pkcs12Use, SecretKey, bmp_string, hmac, pkcs12_kdf},
     keys::{Keys, Passphrases, ProtocolName, Record, Want},
     mail::Address,
     pki::{
@@ -67,16 +67,17 @@ pub struct Held<'a> {
 }
 
 /// A private key with its certificates, the leaf first, as PKCS#12 under `passphrase`: PBES2 with AES-256 and an integrity check with SHA-256,
-/// which OpenSSL since 1.1, GnuPG since 2.2.27 and NSS read.
+/// which OpenSSL since 1.0, GnuPG since 2.4 and NSS read; as legacy, triple DES and SHA-1, which everything reads.
 pub fn export_secret(
     held: &Held<'_>,
     certificates: &[Arc<Certificate>],
     passphrase: &Secret,
+    legacy: Legacy,
     random: &dyn Random,
 ) -> Result<Secret> {
     let leaf = certificates.first().ok_or_else(|| Error::no_key("pkcs#12: needs a certificate"))?;
     let plain = pieces::unlocked(held.octets, held.title, held.passphrases, held.limits)?;
-    let shrouded = encrypt_pkcs8(&plain, passphrase, random)?;
+    let shrouded = encrypt_pkcs8(&plain, passphrase, legacy, random)?;
     let attributes = attributes(leaf);
     let key = sequence(&[&oid(SHROUDED_KEY_BAG), &value(constructed(0), &[shrouded.expose()]), &attributes]);
     let mut bags = Vec::new();
@@ -88,18 +89,21 @@ pub fn export_secret(
     }
     let bags = Secret::new(sequence(&bags.iter().map(Vec::as_slice).collect::<Vec<_>>()));
     // Certificates are no secret, but programs expect them to be encrypted.
-    let (scheme, encrypted) = encrypt(&bags, passphrase, random)?;
-    let scheme = scheme.to_der().map_err(|_| Error::unavailable("pkcs#12: cannot be written"))?;
+    let (scheme, encrypted) = encrypt(&bags, passphrase, legacy, random)?;
     let content = sequence(&[&oid(DATA), &scheme, &value(primitive(0), &[&encrypted])]);
     let encrypted = sequence(&[&integer(&[0]), &content]);
     let safe =
         sequence(&[&content_info(ENCRYPTED_DATA, &encrypted), &content_info(DATA, &octet_string(&sequence(&[&key])))]);
 
+    let (hash, name, iterations) = match legacy {
+        Legacy::Admit => (Hash::Sha1, SHA1, LEGACY_MAC_ITERATIONS),
+        Legacy::Refuse => (Hash::Sha256, SHA256, MAC_ITERATIONS),
+    };
     let mut salt = [0; 16];
     random.fill(&mut salt)?;
-    let mac_key = pkcs12_kdf(Hash::Sha256, Pkcs12Use::Mac, &bmp_string(passphrase), &salt, MAC_ITERATIONS, 32);
-    let digest = sequence(&[&algorithm(SHA256, NULL), &octet_string(&hmac(Hash::Sha256, &mac_key, &safe))]);
-    let mac = sequence(&[&digest, &octet_string(&salt), &unsigned(&MAC_ITERATIONS.to_be_bytes())]);
+    let mac_key = pkcs12_kdf(hash, Pkcs12Use::Mac, &bmp_string(passphrase), &salt, iterations, hash.length());
+    let digest = sequence(&[&algorithm(name, NULL), &octet_string(&hmac(hash, &mac_key, &safe))]);
+    let mac = sequence(&[&digest, &octet_string(&salt), &unsigned(&iterations.to_be_bytes())]);
     Ok(Secret::new(sequence(&[&integer(&[3]), &content_info(DATA, &octet_string(&safe)), &mac])))
 }
 
@@ -129,6 +133,8 @@ fn content_info(kind: ObjectIdentifier, content: &[u8]) -> Vec<u8> {
 
 /// The integrity check is as strong as the encryption, whose key costs 600,000 iterations; its own KDF is slower by the iteration.
 const MAC_ITERATIONS: u32 = 100_000;
+/// What Windows writes.
+const LEGACY_MAC_ITERATIONS: u32 = 2_000;
 /// More certificates than any path in use.
 const LONGEST: usize = 16;
 const BMP_STRING: u8 = 0x1e;
@@ -138,6 +144,7 @@ const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
 const FRIENDLY_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.20");
 const LOCAL_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.21");
+const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
 const X509: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{Clock, Error, Random, Result, Secret},
-    crypto::{Curve, KeyAlgorithm, RsaComponents, SecretKey, generate as generate_key},
+    crypto::{Curve, KeyAlgorithm, Legacy, RsaComponents, SecretKey, generate as generate_key},
     mail::Address,
     pki::{
         Certificate, PublicKey,
@@ -97,7 +97,7 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
     let mut record = record(&Certificate::parse(&certificate)?);
     record.secrets = vec![record.fingerprint.clone()];
     let secret = match &request.passphrase {
-        Some(passphrase) => encrypt_pkcs8(&pair.pkcs8, passphrase, random)?,
+        Some(passphrase) => encrypt_pkcs8(&pair.pkcs8, passphrase, Legacy::Refuse, random)?,
         None => pair.pkcs8,
     };
     Ok(Described { record, secret: Some(secret) })

@@ -70,6 +70,11 @@ pub fn merge(old: &Record, new: &Record) -> Record {
     merged
 }
 
+/// Whether two certificates have the same public key.
+pub fn share_key(one: &Record, other: &Record) -> Result<bool> {
+    Ok(certificate(one)?.public_key() == certificate(other)?.public_key())
+}
+
 /// The private key of one certificate, unlocked when asked for.
 pub struct LockedKey {
     fingerprint: Handle,

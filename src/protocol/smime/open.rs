@@ -1,8 +1,6 @@
 //! Peels one layer: multipart/signed, or a ContentInfo in application/pkcs7-mime (RFC 8551, section 3).
 
-use std::borrow::Cow;
-
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::{
     ber::{self, Taken},
@@ -16,7 +14,7 @@ use crate::{
     base::{Budget, Error, Result},
     keys::ProtocolName,
     mail::{Message, Part, Span, encoding},
-    pki::tlv::{self, OID, Reader, constructed},
+    pki::tlv::{self, Element, OID, Reader, constructed},
     protocol::{
         Claim, Context, Opened,
         entity::{as_text, entity, is_entity, taken},
@@ -65,7 +63,7 @@ fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut
         Err(error) => return malformed(error.to_string()),
     };
     let signed = match inside(&taken.skeleton) {
-        Ok((SIGNED, fields)) => SignedData::read(fields, budget),
+        Ok((SIGNED, data)) => SignedData::read(data, budget),
         Ok((kind, _)) => return malformed(format!("it holds no signature but {}", kind_name(kind))),
         Err(error) => Err(error),
     };
@@ -83,9 +81,9 @@ fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut
 /// What a ContentInfo holds, by its type.
 fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let Taken { skeleton, content } = taken;
-    let (kind, fields) = inside(&skeleton)?;
+    let (kind, data) = inside(&skeleton)?;
     match kind {
-        SIGNED => opaque(&SignedData::read(fields, budget)?, content, span, context, budget),
+        SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget),
         _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
             Some(inner) => within(inner, span, context, budget),
             None => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
@@ -147,51 +145,49 @@ fn certificates(signed: &SignedData<'_>, budget: &mut Budget) -> Result<Message>
     Message::parse(octets, budget)
 }
 
-/// The type of a ContentInfo, and the fields of what is in it.
-fn inside(skeleton: &[u8]) -> Result<(&[u8], Reader<'_>)> {
+/// The type of a ContentInfo, and what is in it.
+fn inside(skeleton: &[u8]) -> Result<(&[u8], Element<'_>)> {
     let mut fields = Reader::new(skeleton, "application/pkcs7-mime").sequence()?;
     let kind = fields.expect(OID)?.value;
-    Ok((kind, fields.expect(constructed(0))?.reader().sequence()?))
+    Ok((kind, fields.expect(constructed(0))?.reader().any()?))
 }
 
 /// The decoded body, in the memory that the message was in when nobody else holds it.
 fn octets(message: Message) -> Vec<u8> {
     let root = message.root();
     let encoding = root.transfer_encoding();
-    let span = root.body_span();
     if encoding == "quoted-printable" {
         return unarmored(root.decoded().into_owned());
     }
+    let span = root.body_span();
     let mut octets = taken(message, span);
-    if encoding == "base64" {
+    if encoding == "base64" && !is_pem(&octets) {
         encoding::base64_decode_in_place(&mut octets);
     }
     unarmored(octets)
 }
 
 /// Undoes PEM (RFC 7468, sections 8 and 9), and base64 that no header announces.
-fn unarmored(octets: Vec<u8>) -> Vec<u8> {
+fn unarmored(mut octets: Vec<u8>) -> Vec<u8> {
     // A ContentInfo is a SEQUENCE; its tag is the digit 0, which no base64 of one starts with.
     if octets.first() == Some(&tlv::SEQUENCE) {
         return octets;
     }
-    let text = octets.trim_ascii_start();
-    let inner = match text.starts_with(b"-----BEGIN ") {
-        true => {
-            let start = text.iter().position(|octet| *octet == b'\n').unwrap_or(text.len());
-            let after = text.get(start..).unwrap_or_default();
-            let end = memmem::find(after, b"-----END ").unwrap_or(after.len());
-            Cow::Borrowed(after.get(..end).unwrap_or_default())
-        }
-        false => Cow::Borrowed(text),
-    };
-    let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet) || octet.is_ascii_whitespace();
-    if !inner.iter().all(is_base64) {
-        return octets;
+    if is_pem(&octets) {
+        let start = memchr(b'\n', octets.trim_ascii_start()).unwrap_or_default() + octets.len()
+            - octets.trim_ascii_start().len();
+        octets.drain(..start.min(octets.len()));
+        octets.truncate(memmem::find(&octets, b"-----END ").unwrap_or(octets.len()));
     }
-    let mut inner = inner.into_owned();
-    encoding::base64_decode_in_place(&mut inner);
-    inner
+    let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet) || octet.is_ascii_whitespace();
+    if octets.iter().all(is_base64) {
+        encoding::base64_decode_in_place(&mut octets);
+    }
+    octets
+}
+
+fn is_pem(octets: &[u8]) -> bool {
+    octets.trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
 fn layer(kind: LayerKind, span: Span) -> Layer {

@@ -1,14 +1,17 @@
 //! Encryption under a passphrase: PBES1 and PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292, appendix C).
 
 use der::{
-    Decode, Encode, Sequence,
-    asn1::{AnyRef, ObjectIdentifier, OctetString, OctetStringRef},
+    Decode, Sequence,
+    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
 };
-use x509_cert::spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
+use x509_cert::spki::AlgorithmIdentifierRef;
 
+use super::encode::{NULL, algorithm, octet_string, sequence, unsigned};
 use crate::{
     base::{Error, Limits, Random, Result, Secret},
-    crypto::{Cipher, Hash, Pkcs12Use, bmp_string, cbc_decrypt, cbc_encrypt, pbkdf1, pbkdf2, pkcs12_kdf, scrypt},
+    crypto::{
+        Cipher, Hash, Legacy, Pkcs12Use, bmp_string, cbc_decrypt, cbc_encrypt, pbkdf1, pbkdf2, pkcs12_kdf, scrypt,
+    },
 };
 
 /// How something is encrypted under a passphrase: an AlgorithmIdentifier, read.
@@ -39,35 +42,45 @@ pub(super) fn decrypt_pkcs8(octets: &[u8], passphrase: &Secret, limits: &Limits)
     Scheme::read(&info.algorithm, limits)?.decrypt(passphrase, info.encrypted.as_bytes())
 }
 
-/// An EncryptedPrivateKeyInfo that holds `pkcs8`: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which OpenSSL, GnuPG and NSS read.
-pub(super) fn encrypt_pkcs8(pkcs8: &Secret, passphrase: &Secret, random: &dyn Random) -> Result<Secret> {
-    let (algorithm, encrypted) = encrypt(pkcs8, passphrase, random)?;
-    let written = || {
-        EncryptedPrivateKeyInfo {
-            algorithm: AlgorithmIdentifierRef::try_from(&algorithm).ok()?,
-            encrypted: OctetStringRef::new(&encrypted).ok()?,
-        }
-        .to_der()
-        .ok()
-    };
-    written().map(Secret::new).ok_or_else(|| Error::unavailable("private key: too long to be written"))
+/// An EncryptedPrivateKeyInfo that holds `pkcs8`, encrypted as [`encrypt`] does it.
+pub(super) fn encrypt_pkcs8(
+    pkcs8: &Secret,
+    passphrase: &Secret,
+    legacy: Legacy,
+    random: &dyn Random,
+) -> Result<Secret> {
+    let (algorithm, encrypted) = encrypt(pkcs8, passphrase, legacy, random)?;
+    Ok(Secret::new(sequence(&[&algorithm, &octet_string(&encrypted)])))
 }
 
-/// `plain` encrypted as [`encrypt_pkcs8`] does it, and how to say so.
+/// `plain` encrypted, and the AlgorithmIdentifier that says how: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which OpenSSL since 1.0, GnuPG
+/// since 2.4 and NSS read; or triple DES with SHA-1 as PKCS#12 has it, which what is older reads.
 pub(super) fn encrypt(
     plain: &Secret,
     passphrase: &Secret,
+    legacy: Legacy,
     random: &dyn Random,
-) -> Result<(AlgorithmIdentifierOwned, Vec<u8>)> {
-    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+) -> Result<(Vec<u8>, Vec<u8>)> {
+    let mut salt = vec![0; 16];
     random.fill(&mut salt)?;
-    random.fill(&mut iv)?;
-    let key = pbkdf2(Hash::Sha256, passphrase, &salt, ITERATIONS, Cipher::Aes256.key_length())?;
+    let (scheme, form) = match legacy {
+        Legacy::Refuse => {
+            let mut iv = vec![0; 16];
+            random.fill(&mut iv)?;
+            let derivation = Derivation::Pbkdf2 { hash: Hash::Sha256, salt, iterations: ITERATIONS };
+            (Scheme::Pbes2 { cipher: Cipher::Aes256, iv, derivation }, passphrase.clone())
+        }
+        Legacy::Admit => {
+            salt.truncate(8);
+            let iterations = LEGACY_ITERATIONS;
+            (Scheme::Pkcs12 { cipher: Cipher::TripleDes, length: 24, salt, iterations }, bmp_string(passphrase))
+        }
+    };
+    let (cipher, key, iv) = scheme.key(&form)?;
     let mut encrypted = Vec::with_capacity(plain.expose().len() + iv.len());
     encrypted.extend_from_slice(plain.expose());
-    cbc_encrypt(Cipher::Aes256, &key, &iv, &mut encrypted)?;
-    let algorithm = pbes2(&salt, &iv).map_err(|_| Error::unavailable("pbes2: cannot be written"))?;
-    Ok((algorithm, encrypted))
+    cbc_encrypt(cipher, &key, &iv, &mut encrypted)?;
+    Ok((scheme.write()?, encrypted))
 }
 
 impl Scheme {
@@ -107,6 +120,22 @@ impl Scheme {
             }
         }
         Ok(None)
+    }
+
+    /// The AlgorithmIdentifier of what [`encrypt`] writes.
+    fn write(&self) -> Result<Vec<u8>> {
+        match self {
+            Scheme::Pbes2 { iv, derivation: Derivation::Pbkdf2 { salt, iterations, .. }, .. } => {
+                let parameters = [octet_string(salt), number(*iterations), algorithm(HMAC_SHA256, NULL)].concat();
+                let derivation = algorithm(PBKDF2, &sequence(&[&parameters]));
+                let cipher = algorithm(AES_256_CBC, &octet_string(iv));
+                Ok(algorithm(PBES2, &sequence(&[&derivation, &cipher])))
+            }
+            Scheme::Pkcs12 { salt, iterations, .. } => {
+                Ok(algorithm(TRIPLE_DES, &sequence(&[&octet_string(salt), &number(*iterations)])))
+            }
+            _ => Err(Error::unavailable("encryption under a passphrase: is read only")),
+        }
     }
 
     fn key(&self, form: &Secret) -> Result<(Cipher, Secret, Vec<u8>)> {
@@ -291,16 +320,8 @@ fn whole(cipher: Cipher, key: Secret) -> Secret {
     }
 }
 
-fn pbes2(salt: &[u8], iv: &[u8]) -> der::Result<AlgorithmIdentifierOwned> {
-    let prf = AlgorithmIdentifierRef { oid: HMAC_SHA256, parameters: Some(AnyRef::NULL) };
-    let salt = OctetStringRef::new(salt)?;
-    let derivation = Pbkdf2Parameters { salt, iterations: ITERATIONS, length: None, prf: Some(prf) }.to_der()?;
-    let iv = OctetString::new(iv)?.to_der()?;
-    let parameters = Pbes2Parameters {
-        derivation: AlgorithmIdentifierRef { oid: PBKDF2, parameters: Some(AnyRef::from_der(&derivation)?) },
-        cipher: AlgorithmIdentifierRef { oid: AES_256_CBC, parameters: Some(AnyRef::from_der(&iv)?) },
-    };
-    Ok(AlgorithmIdentifierOwned { oid: PBES2, parameters: Some(der::Any::from_der(&parameters.to_der()?)?) })
+fn number(iterations: u32) -> Vec<u8> {
+    unsigned(&iterations.to_be_bytes())
 }
 
 fn is_sequence(plain: &[u8]) -> bool {
@@ -313,12 +334,15 @@ fn unreadable(algorithm: ObjectIdentifier) -> Error {
 
 /// OWASP's Password Storage Cheat Sheet (2023) for PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
+/// What Windows has written since its version 10.1709, and what reads old forms takes.
+const LEGACY_ITERATIONS: u32 = 2_000;
 
 const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
 const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
 const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
 const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
 const RC2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.2");
+const TRIPLE_DES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.3");
 const SCRYPT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11591.4.11");
 const CIPHERS: [(ObjectIdentifier, Cipher); 5] = [
     (ObjectIdentifier::new_unwrap("1.3.14.3.2.7"), Cipher::Des),
@@ -343,7 +367,7 @@ const PBES1: [(ObjectIdentifier, Hash, Cipher); 4] = [
 ];
 /// RFC 7292, appendix C, without RC4; the length of the key in octets.
 const PKCS12: [(ObjectIdentifier, Cipher, usize); 4] = [
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.3"), Cipher::TripleDes, 24),
+    (TRIPLE_DES, Cipher::TripleDes, 24),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.4"), Cipher::TripleDes, 16),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.5"), Cipher::Rc2_128, 16),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.6"), Cipher::Rc2_40, 5),

@@ -3,14 +3,16 @@
 use der::asn1::ObjectIdentifier;
 
 use super::{
+    agree::{Agreement, Derivation},
     capabilities::key_identifier,
-    encode::{NULL, algorithm, bit_string, integer, octet_string, oid, sequence, unsigned, value},
+    encode::{NULL, algorithm, bit_string, constructed, integer, octet_string, oid, sequence, unsigned, value},
     sign::{RSA_ENCRYPTION, hash_and_mask, issuer_and_serial},
+    suite::ContentCipher,
 };
 use crate::{
     base::{Error, Random, Result, Secret},
-    crypto::{self, Cipher, Curve, Hash, KeyAlgorithm, KeyWrap, Unwrap},
-    pki::{Certificate, tlv::constructed},
+    crypto::{self, Cipher, Curve, Hash, KeyAlgorithm, Unwrap},
+    pki::Certificate,
     protocol::Padding,
 };
 
@@ -21,29 +23,12 @@ pub(super) struct Reader {
 }
 
 /// How a content key is wrapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Way {
-    /// Key agreement with an ephemeral key.
-    Agreement(Agreement),
+    /// Key agreement with an ephemeral key on the reader's curve.
+    Agreement(KeyAlgorithm, Agreement<'static>),
     /// RSA encryption.
     Transport(Unwrap),
-}
-
-/// An ephemeral key on the reader's curve, and what is made of the shared secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Agreement {
-    key: KeyAlgorithm,
-    derivation: Derivation,
-    /// Of the key that is derived, in octets.
-    length: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Derivation {
-    /// RFC 5869, as RFC 8418, section 2.2 uses it.
-    Hkdf(Hash),
-    /// ANSI X9.63 (RFC 5753, section 7.2).
-    X963(Hash),
 }
 
 impl Reader {
@@ -69,15 +54,16 @@ impl Reader {
             }),
             _ => return Err(key.refuses("be encrypted to")),
         };
-        if key_length < 16 || key_length % 8 != 0 {
+        if key_length < 16 || !key_length.is_multiple_of(8) {
             return Err(Error::usage(format!(
                 "{} key: AES key wrap takes no content key of {key_length} octets",
                 key.name()
             ))
             .with_hint("take another cipher, or an RSA certificate"));
         }
-        let length = if key_length <= 16 { 16 } else { 32 };
-        Ok(Reader { certificate, way: Way::Agreement(Agreement { key, derivation, length }) })
+        let agreement = Agreement::new(derivation, if key_length <= 16 { 16 } else { 32 });
+        let agreement = agreement.ok_or_else(|| key.refuses("be encrypted to"))?;
+        Ok(Reader { certificate, way: Way::Agreement(key, agreement) })
     }
 
     /// Whether it is key transport, whose version is 0.
@@ -87,9 +73,9 @@ impl Reader {
 
     /// RecipientInfo with `key` wrapped.
     pub(super) fn info(&self, key: &Secret) -> Result<Vec<u8>> {
-        match self.way {
-            Way::Agreement(agreement) => self.agreed(agreement, key),
-            Way::Transport(padding) => self.transported(padding, key),
+        match &self.way {
+            Way::Agreement(kind, agreement) => self.agreed(*kind, agreement, key),
+            Way::Transport(padding) => self.transported(*padding, key),
         }
     }
 
@@ -109,13 +95,11 @@ impl Reader {
     }
 
     /// KeyAgreeRecipientInfo (RFC 5652, section 6.2.2; RFC 5753, section 3.1.1) with one reader.
-    fn agreed(&self, agreement: Agreement, key: &Secret) -> Result<Vec<u8>> {
-        let Agreement { key: kind, derivation, length } = agreement;
-        let peer = self.certificate.public_key().agreement().ok_or_else(|| kind.refuses("be encrypted to"))?;
+    fn agreed(&self, kind: KeyAlgorithm, agreement: &Agreement<'_>, key: &Secret) -> Result<Vec<u8>> {
+        let refused = || kind.refuses("be encrypted to");
+        let peer = self.certificate.public_key().agreement().ok_or_else(refused)?;
         let (own, shared) = crypto::agree_ephemeral(kind, peer)?;
-        let wrap = algorithm(if length == 16 { AES128_WRAP } else { AES256_WRAP }, &[]);
-        let derived = derivation.derive(&shared, &wrap, length)?;
-        let wrapped = KeyWrap::Aes.wrap(&derived, key)?;
+        let wrapped = agreement.wrap(&shared, key)?;
 
         // RFC 5753, section 7.1.2: parameters absent or NULL; the curve is that of the reader's key. RFC 8410, section 3: absent.
         let public = match kind {
@@ -130,33 +114,10 @@ impl Reader {
             &[
                 &integer(&[3]),
                 &value(constructed(0), &[&originator]),
-                &algorithm(derivation.identifier(), &wrap),
+                &agreement.identifier().ok_or_else(refused)?,
                 &sequence(&[&reader]),
             ],
         ))
-    }
-}
-
-impl Derivation {
-    /// The key that wraps, for the key wrap algorithm `wrap` (RFC 5753, section 7.2: ECC-CMS-SharedInfo, without ukm).
-    fn derive(self, shared: &Secret, wrap: &[u8], length: usize) -> Result<Secret> {
-        let bits = u32::try_from(length * 8).unwrap_or_default().to_be_bytes();
-        let info = sequence(&[wrap, &value(constructed(2), &[&octet_string(&bits)])]);
-        match self {
-            Derivation::Hkdf(hash) => crypto::hkdf(hash, &[], shared, &info, length),
-            Derivation::X963(hash) => Ok(crypto::x963_kdf(hash, shared, &info, length)),
-        }
-    }
-
-    /// One-pass Diffie-Hellman with it (RFC 5753, section 7.1.4; RFC 8418, section 7).
-    fn identifier(self) -> ObjectIdentifier {
-        match self {
-            Derivation::Hkdf(Hash::Sha512) => named("1.2.840.113549.1.9.16.3.21"),
-            Derivation::Hkdf(_) => named("1.2.840.113549.1.9.16.3.19"),
-            Derivation::X963(Hash::Sha384) => named("1.3.132.1.11.2"),
-            Derivation::X963(Hash::Sha512) => named("1.3.132.1.11.3"),
-            Derivation::X963(_) => named("1.3.132.1.11.1"),
-        }
     }
 }
 
@@ -171,7 +132,8 @@ pub(super) fn password_info(password: &Secret, key: &Secret, random: &dyn Random
     let prf = algorithm(HMAC_SHA256, NULL);
     let parameters = sequence(&[&octet_string(&salt), &unsigned(&ITERATIONS.to_be_bytes()), &unsigned(&[32]), &prf]);
     let derivation = value(constructed(0), &[&oid(PBKDF2), &parameters]);
-    let encryption = algorithm(PWRI_KEK, &algorithm(AES256_CBC, &octet_string(&iv)));
+    let cipher = ContentCipher::Cbc { cipher: Cipher::Aes256, iv: iv.to_vec() }.identifier().unwrap_or_default();
+    let encryption = algorithm(PWRI_KEK, &cipher);
     Ok(value(constructed(3), &[&integer(&[0]), &derivation, &encryption, &octet_string(&wrapped)]))
 }
 
@@ -188,10 +150,6 @@ const RSAES_OAEP: ObjectIdentifier = named("1.2.840.113549.1.1.7");
 const EC_PUBLIC_KEY: ObjectIdentifier = named("1.2.840.10045.2.1");
 const X25519: ObjectIdentifier = named("1.3.101.110");
 const X448: ObjectIdentifier = named("1.3.101.111");
-/// RFC 3565, section 2.3.2.
-const AES128_WRAP: ObjectIdentifier = named("2.16.840.1.101.3.4.1.5");
-const AES256_WRAP: ObjectIdentifier = named("2.16.840.1.101.3.4.1.45");
-const AES256_CBC: ObjectIdentifier = named("2.16.840.1.101.3.4.1.42");
 /// RFC 3211, section 4; RFC 8018, appendix C.
 const PWRI_KEK: ObjectIdentifier = named("1.2.840.113549.1.9.16.3.9");
 const PBKDF2: ObjectIdentifier = named("1.2.840.113549.1.5.12");

@@ -11,7 +11,7 @@ use crate::{
     crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
     keys::{Handle, Keys, ProtocolName, Record, Want},
     mail::Address,
-    pki::{Certificate, Usage},
+    pki::{Certificate, Refusal, Rule, Usage},
     protocol::Context,
 };
 
@@ -51,11 +51,15 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
             refused.push(candidate.reason(&why));
             continue;
         }
-        if candidate.standing == Standing::Claiming {
-            match chain.path(&candidate.certificate, &mut budget)? {
-                Ok(_) => candidate.standing = Standing::Vouched,
-                Err(refusal) => candidate.no_path = Some(refusal.to_string()),
+        match chain.path(&candidate.certificate, &mut budget)? {
+            Ok(_) if candidate.standing == Standing::Claiming => candidate.standing = Standing::Vouched,
+            Ok(_) => {}
+            // Whoever vouches for it cannot have meant that the key is still its owner's alone.
+            Err(refusal) if is_revoked(&refusal) => {
+                refused.push(candidate.reason(&refusal.rule().to_string()));
+                continue;
             }
+            Err(refusal) => candidate.no_path = Some(refusal.to_string()),
         }
         good.push(candidate);
     }
@@ -212,6 +216,10 @@ fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy
     }
 }
 
+fn is_revoked(refusal: &Refusal) -> bool {
+    matches!(refusal.rule_of_leaf(), Some(Rule::Revoked { .. }))
+}
+
 /// The certificates of the store that may stand above `leaf`, nearest first.
 fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
     let mut found: Vec<Certificate> = Vec::new();
@@ -222,10 +230,13 @@ fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
             continue;
         }
         for (_, certificate) in chain::stored(keys, &name)? {
-            if found.iter().all(|other| other.der() != certificate.der()) {
-                names.push(record::subject(certificate.issuer()));
-                found.push(certificate);
+            if found.iter().any(|other| other.der() == certificate.der()) {
+                continue;
             }
+            if certificate.subject() != certificate.issuer() {
+                names.push(record::subject(certificate.issuer()));
+            }
+            found.push(certificate);
         }
     }
     Ok(found)

@@ -12,18 +12,17 @@ use der::asn1::ObjectIdentifier;
 use super::{
     capabilities,
     encode::{
-        Frame, NULL, algorithm, integer, octet_string, oid, sequence, set_of, tagged_set_of, time, unsigned, value,
+        Frame, NULL, OCTET_STRING, SEQUENCE, SET, algorithm, constructed, integer, octet_string, oid, sequence, set_of,
+        tagged_set_of, time, unsigned, value,
     },
     mime::{Entity, measure, write_clear_signed, write_pkcs7},
     select::SigningKey,
+    suite,
 };
 use crate::{
     base::{Error, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
-    pki::{
-        Certificate,
-        tlv::{OCTET_STRING, SEQUENCE, SET, constructed},
-    },
+    pki::Certificate,
     protocol::{Padding, halves::output},
 };
 
@@ -339,19 +338,7 @@ fn digest_algorithm(hash: Hash) -> Result<Vec<u8>> {
 }
 
 fn digest_identifier(hash: Hash) -> Result<ObjectIdentifier> {
-    let identifier = match hash {
-        Hash::Md5 => "1.2.840.113549.2.5",
-        Hash::Sha1 => "1.3.14.3.2.26",
-        Hash::Sha256 => "2.16.840.1.101.3.4.2.1",
-        Hash::Sha384 => "2.16.840.1.101.3.4.2.2",
-        Hash::Sha512 => "2.16.840.1.101.3.4.2.3",
-        Hash::Sha224 => "2.16.840.1.101.3.4.2.4",
-        Hash::Sha3_256 => "2.16.840.1.101.3.4.2.8",
-        Hash::Sha3_384 => "2.16.840.1.101.3.4.2.9",
-        Hash::Sha3_512 => "2.16.840.1.101.3.4.2.10",
-        _ => return Err(unwritten(hash)),
-    };
-    ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
+    suite::hash_identifier(hash).ok_or_else(|| unwritten(hash))
 }
 
 /// RFC 5758, section 3.2; RFC 9688, section 3.2 for SHA-3.

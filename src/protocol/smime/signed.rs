@@ -45,8 +45,12 @@ pub(super) enum SignerId<'a> {
 }
 
 impl<'a> SignedData<'a> {
-    /// Reads the content of a ContentInfo in DER, signedData: `fields` are those of the SEQUENCE.
-    pub(super) fn read(mut fields: Reader<'a>, budget: &Budget) -> Result<SignedData<'a>> {
+    /// Reads what is in a ContentInfo of signedData, in DER.
+    pub(super) fn read(data: Element<'a>, budget: &Budget) -> Result<SignedData<'a>> {
+        let mut fields = match data.tag {
+            SEQUENCE => data.reader(),
+            _ => return Err(data.refuse("signed data that is none")),
+        };
         fields.expect(INTEGER)?;
         fields.expect(SET)?;
         let mut encapsulated = fields.sequence()?;

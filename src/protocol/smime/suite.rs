@@ -6,6 +6,7 @@ use der::{
 };
 use x509_cert::spki::AlgorithmIdentifierRef;
 
+use super::encode;
 use crate::{
     base::{Error, Result},
     crypto::{Aead, Cipher, Hash, KeyWrap},
@@ -70,6 +71,30 @@ impl ContentCipher {
         }
     }
 
+    /// The ContentEncryptionAlgorithmIdentifier; `None` for a cipher that CMS has no identifier for.
+    pub(super) fn identifier(&self) -> Option<Vec<u8>> {
+        let rc2 = |version: u8, iv| encode::sequence(&[&encode::unsigned(&[version]), &encode::octet_string(iv)]);
+        match self {
+            ContentCipher::Aead { cipher, nonce, tag } => {
+                let parameters = match cipher {
+                    Aead::ChaCha20Poly1305 => encode::octet_string(nonce),
+                    _ => {
+                        let tag = u8::try_from(*tag).ok().filter(|tag| *tag != SHORT_TAG);
+                        let tag = tag.map(|tag| encode::unsigned(&[tag])).unwrap_or_default();
+                        encode::sequence(&[&encode::octet_string(nonce), &tag])
+                    }
+                };
+                Some(encode::algorithm(identifier(&AEADS, *cipher)?, &parameters))
+            }
+            ContentCipher::Cbc { cipher: Cipher::Rc2_40, iv } => Some(encode::algorithm(RC2_CBC, &rc2(160, iv))),
+            ContentCipher::Cbc { cipher: Cipher::Rc2_64, iv } => Some(encode::algorithm(RC2_CBC, &rc2(120, iv))),
+            ContentCipher::Cbc { cipher: Cipher::Rc2_128, iv } => Some(encode::algorithm(RC2_CBC, &rc2(58, iv))),
+            ContentCipher::Cbc { cipher, iv } => {
+                Some(encode::algorithm(identifier(&CBCS, *cipher)?, &encode::octet_string(iv)))
+            }
+        }
+    }
+
     /// `aes256-gcm`, `aes256-cbc`, `rc2-40-cbc`: as in reports.
     pub(super) fn name(&self) -> String {
         match self {
@@ -91,9 +116,19 @@ pub(super) fn key_wrap(oid: ObjectIdentifier) -> Option<(KeyWrap, usize)> {
     find(&WRAPS, oid)
 }
 
+/// The identifier of such a way; `None` when it has none.
+pub(super) fn key_wrap_identifier(wrap: KeyWrap, length: usize) -> Option<ObjectIdentifier> {
+    identifier(&WRAPS, (wrap, length))
+}
+
 /// The hash function of a digest algorithm (RFC 3370, section 2; RFC 5754, section 2; RFC 8702); `None` when it is not one that we know.
 pub(super) fn hash(oid: ObjectIdentifier) -> Option<Hash> {
     find(&HASHES, oid)
+}
+
+/// The digest algorithm of a hash function; `None` when it has none.
+pub(super) fn hash_identifier(hash: Hash) -> Option<ObjectIdentifier> {
+    identifier(&HASHES, hash)
 }
 
 /// The hash function within a pseudo-random function of PBKDF2 (RFC 8018, appendix B.1; RFC 8702 has none for SHA-3).
@@ -173,6 +208,10 @@ pub(super) fn explicit(number: u32) -> Tag {
 
 fn find<T: Copy>(table: &[(T, ObjectIdentifier)], oid: ObjectIdentifier) -> Option<T> {
     table.iter().find(|(_, known)| *known == oid).map(|(value, _)| *value)
+}
+
+fn identifier<T: Copy + PartialEq>(table: &[(T, ObjectIdentifier)], value: T) -> Option<ObjectIdentifier> {
+    table.iter().find(|(known, _)| *known == value).map(|(_, oid)| *oid)
 }
 
 const fn oid(dotted: &str) -> ObjectIdentifier {

@@ -51,31 +51,30 @@ impl<'a> Recipients<'a> {
         names.collect()
     }
 
-    /// The content keys that come out; more than one only when none of our keys is named and all of them were tried. An RSA key gives one
-    /// out of anything (`crypto/rejection.rs`), so that which one is right shows in the content alone.
+    /// The content key, or what may be it.
     ///
     /// An error of kind `NoKey` when there is no key of any recipient here, or it cannot be unlocked; `Malformed` when what it should
     /// unwrap was changed, or more would have to be tried than the Budget allows.
-    pub(super) fn content_keys(&self, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Secret>> {
+    pub(super) fn content_key(&self, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
         let mut search = Search { context, budget, tries: 0, used: false, locked: None };
-        let mut found: Vec<Secret> = search.by_name(&self.0)?.into_iter().collect();
-        if found.is_empty() {
-            found.extend(search.by_password(&self.0)?);
+        if let Some(key) = search.by_name(&self.0)? {
+            return Ok(Found::Named(key));
         }
-        if found.is_empty() && !search.used {
-            found = search.by_every_key(&self.0)?;
+        if let Some(key) = search.by_password(&self.0)? {
+            return Ok(Found::Named(key));
         }
-        if !found.is_empty() {
-            return Ok(found);
+        if search.used {
+            return Err(search.locked.unwrap_or_else(changed));
         }
-        match (search.locked, search.used) {
-            (Some(locked), _) => Err(locked),
-            (None, true) => Err(changed()),
-            (None, false) => Err(self.nobody()),
+        let candidates = search.by_every_key(&self.0)?;
+        if candidates.is_empty() {
+            return Err(search.locked.unwrap_or_else(|| self.nobody()));
         }
+        Ok(Found::Candidates(candidates))
     }
 
-    fn nobody(&self) -> Error {
+    /// The refusal when none of the recipients is here.
+    pub(super) fn nobody(&self) -> Error {
         let mut names = self.names();
         names.sort();
         names.dedup();
@@ -96,6 +95,16 @@ impl<'a> Recipients<'a> {
         Error::no_key(format!("enveloped data: no secret key here for any recipient ({list})"))
             .with_hint("import the secret key of one of them, or name its file with --keys")
     }
+}
+
+/// What the search for a content key came to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The message names nobody here, and all keys were tried. An RSA key gives a content key out of anything (`crypto/rejection.rs`), so
+    /// that whether one of these is right shows in the content alone.
+    Candidates(Vec<Secret>),
+    /// From a key that the message names, or a password.
+    Named(Secret),
 }
 
 /// The one answer to every wrapped key, padding and tag that is not right: to tell them apart makes an oracle.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result},
+    pki::tlv,
     protocol::Context,
     verdict::LayerKind,
 };
@@ -68,9 +69,7 @@ fn fields(skeleton: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
 
 /// The octets before the content of a ContentInfo (RFC 5652, section 3), an element of so many octets.
 pub(super) fn content_info(content_type: ObjectIdentifier, length: usize) -> Vec<u8> {
-    Frame::new(crate::pki::tlv::constructed(0), length)
-        .within(crate::pki::tlv::SEQUENCE, &[&encode::oid(content_type)], &[])
-        .head
+    Frame::new(tlv::constructed(0), length).within(tlv::SEQUENCE, &[&encode::oid(content_type)], &[]).head
 }
 
 const fn oid(dotted: &str) -> ObjectIdentifier {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    attributes::Attributes,
     chain::{self, Chain},
     content::{Content, Reading, Shape},
     record,
@@ -12,95 +13,108 @@ use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Strength, Unverified},
     keys::{Authenticated, Handle, Record},
-    pki::{Certificate, PublicKey, Refusal, SignatureAlgorithm, Usage, hash_algorithm, tlv},
+    pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, hash_algorithm, tlv},
     protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
 /// Judges every signature over `octets`. Errors only when the keys cannot be asked, or the Budget is spent.
-pub(super) fn judged(
-    signed: &SignedData<'_>,
-    octets: &[u8],
+pub(super) fn judged<'a>(
+    signed: &'a SignedData<'a>,
+    octets: &'a [u8],
     shape: Shape,
-    context: Context<'_>,
+    context: Context<'a>,
     budget: &mut Budget,
 ) -> Result<Vec<Signature>> {
     if signed.signers.is_empty() {
         return Ok(vec![unreadable(Why::Malformed("nobody signed it".to_owned()))]);
     }
-    let mut content = Content::new(octets, shape, hashes(signed));
-    let mut chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
-    let mut signatures = Vec::with_capacity(signed.signers.len());
-    for signer in &signed.signers {
-        signatures.push(match signer {
-            Ok(signer) => judge(signer, signed, &mut content, &mut chain, context, budget)?,
-            Err(why) => unreadable(why.clone()),
-        });
-    }
-    Ok(signatures)
+    let content = Content::new(octets, shape, hashes(signed));
+    let chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
+    let mut judge = Judge { signed, content, chain, context };
+    let judged = signed.signers.iter().map(|signer| match signer {
+        Ok(signer) => judge.signature(signer, budget),
+        Err(why) => Ok(unreadable(why.clone())),
+    });
+    judged.collect()
 }
 
-fn judge(
-    signer: &SignerInfo<'_>,
-    signed: &SignedData<'_>,
-    content: &mut Content<'_>,
-    chain: &mut Chain<'_>,
-    context: Context<'_>,
-    budget: &mut Budget,
-) -> Result<Signature> {
-    let mut signature = described(signer);
-    let what = match over(signer, signed, content) {
-        Ok(what) => what,
-        Err(state) => {
-            signature.state = state;
-            return Ok(signature);
-        }
-    };
-    let candidates = candidates(&signer.id, signed, context)?;
-    let mut checked = None;
-    // Anybody can make a certificate with another's issuer and serial number: the one whose key fits is meant.
-    for candidate in &candidates {
-        let key = chain.key(&candidate.certificate, budget)?;
-        let state = what.verified(&key, content).and_then(|reading| {
-            let about = signer.attributes.as_ref().map_or(Ok(()), |said| said.is_about(&candidate.certificate));
-            about.map(|()| reading).map_err(State::Invalid)
-        });
-        let good = state.is_ok();
-        if good || checked.is_none() {
-            checked = Some((candidate, key, state));
-        }
-        if good {
-            break;
-        }
-    }
-    let Some((candidate, key, state)) = checked else { return Ok(signature) };
-    signature.signer = Some(record::fingerprint(&candidate.certificate).to_string());
-    signature.algorithms = what.algorithm.name(&key);
-    signature.strength = what.algorithm.strength(&key).min(what.hash.strength());
-    let reading = match state {
-        Ok(reading) => reading,
-        Err(state) => {
-            signature.state = state;
-            return Ok(signature);
-        }
-    };
-    if content.is_repaired(reading) {
-        signature.notes.push("line ends were put right before it was checked (RFC 8551, section 3.1.1)".to_owned());
-    }
-    signature.state = match standing(&candidate.certificate, context) {
-        Ok(()) => State::Valid(Matches::assertion()),
-        Err(why) => State::Invalid(why),
-    };
-    if matches!(signature.state, State::Valid(_)) {
-        trusted(candidate, &mut signature, chain, budget)?;
-        let weakest = weakest(&what, &key);
-        signature.reservation = match signature.strength {
-            Strength::Broken => Some(Why::BrokenAlgorithm(weakest)),
-            Strength::Strong => signature.reservation,
-            Strength::Weak => signature.reservation.or(Some(Why::WeakAlgorithm(weakest))),
+/// What the signatures of one SignedData are judged by.
+struct Judge<'a> {
+    signed: &'a SignedData<'a>,
+    content: Content<'a>,
+    chain: Chain<'a>,
+    context: Context<'a>,
+}
+
+impl Judge<'_> {
+    fn signature(&mut self, signer: &SignerInfo<'_>, budget: &mut Budget) -> Result<Signature> {
+        let mut signature = described(signer);
+        let what = match over(signer, self.signed, &mut self.content) {
+            Ok(what) => what,
+            Err(state) => {
+                signature.state = state;
+                return Ok(signature);
+            }
         };
+        // Anybody can make a certificate with another's issuer and serial number: the one that says most is meant.
+        let mut best: Option<Signature> = None;
+        for candidate in candidates(&signer.id, self.signed, self.context)? {
+            let mut one = signature.clone();
+            self.by(&candidate, &what, &mut one, budget)?;
+            if best.as_ref().is_none_or(|best| rank(&one) > rank(best)) {
+                best = Some(one);
+            }
+        }
+        Ok(best.unwrap_or(signature))
     }
-    Ok(signature)
+
+    /// Judges the signature as made by the owner of this certificate.
+    fn by(
+        &mut self,
+        candidate: &Candidate,
+        what: &Over<'_>,
+        signature: &mut Signature,
+        budget: &mut Budget,
+    ) -> Result<()> {
+        let key = self.chain.key(&candidate.certificate, budget)?;
+        signature.signer = Some(record::fingerprint(&candidate.certificate).to_string());
+        signature.algorithms = what.algorithm.name(&key);
+        signature.strength = what.algorithm.strength(&key).min(what.hash.strength());
+        let good = what.verified(&key, &mut self.content).and_then(|reading| {
+            let checked = what.is_about(candidate).and_then(|()| standing(&candidate.certificate, self.context));
+            checked.map(|()| reading).map_err(State::Invalid)
+        });
+        match good {
+            Err(state) => signature.state = state,
+            Ok(reading) => {
+                if self.content.is_repaired(reading) {
+                    signature.notes.push(REPAIRED.to_owned());
+                }
+                signature.state = State::Valid(Matches::assertion());
+                trusted(candidate, signature, &mut self.chain, budget)?;
+            }
+        }
+        if matches!(signature.state, State::Valid(_)) {
+            let weakest = weakest(what, &key);
+            signature.reservation = match (signature.strength, signature.reservation.take()) {
+                (Strength::Broken, _) => Some(Why::BrokenAlgorithm(weakest)),
+                (Strength::Weak, None) => Some(Why::WeakAlgorithm(weakest)),
+                (_, reservation) => reservation,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// How much a signature says: nothing, that the key fits, that it holds, who vouches.
+fn rank(signature: &Signature) -> u8 {
+    match &signature.state {
+        State::Invalid(Why::Mismatch) | State::Unknown(_) => 0,
+        State::Invalid(_) => 1,
+        State::Valid(_) if signature.authenticated.is_empty() => 2,
+        State::Valid(_) => 3,
+    }
 }
 
 /// A signature that cannot even be read.
@@ -146,6 +160,7 @@ struct Over<'a> {
     hash: Hash,
     signature: &'a [u8],
     octets: Octets<'a>,
+    attributes: Option<&'a Attributes>,
 }
 
 /// The octets that are signed.
@@ -157,6 +172,11 @@ enum Octets<'a> {
 }
 
 impl Over<'_> {
+    /// Whether the attributes name no other certificate.
+    fn is_about(&self, candidate: &Candidate) -> std::result::Result<(), Why> {
+        self.attributes.map_or(Ok(()), |said| said.is_about(&candidate.certificate))
+    }
+
     /// The reading of the content that the signature holds for.
     fn verified(&self, key: &PublicKey, content: &mut Content<'_>) -> std::result::Result<Reading, State> {
         let mut refused = Unverified::Signature;
@@ -215,7 +235,7 @@ fn over<'a>(
         }
         None => Octets::Content,
     };
-    Ok(Over { algorithm, hash, signature: signer.signature, octets })
+    Ok(Over { algorithm, hash, signature: signer.signature, octets, attributes: signer.attributes.as_ref() })
 }
 
 /// What the signature says of itself, before anything is checked: nobody here has its certificate.
@@ -283,7 +303,7 @@ fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'
                 }
             }
         }
-        Err(refusal) => match revoked(&refusal, certificate) {
+        Err(refusal) => match revoked(&refusal) {
             Some(reason) => {
                 signature.state = State::Invalid(Why::KeyRevoked(reason));
                 return Ok(());
@@ -296,8 +316,12 @@ fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'
     Ok(())
 }
 
-fn revoked(_refusal: &Refusal, _certificate: &Certificate) -> Option<String> {
-    None
+/// Why the issuer took the signer's own certificate back, if that is what is wrong with the path.
+fn revoked(refusal: &Refusal) -> Option<String> {
+    match (refusal.place(), refusal.rule()) {
+        (Place::Leaf, Rule::Revoked { reason, .. }) => Some(reason.clone()),
+        _ => None,
+    }
 }
 
 /// The weaker of digest and key, by name.
@@ -319,6 +343,7 @@ fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
     }
 }
 
+const REPAIRED: &str = "line ends were put right before it was checked (RFC 8551, section 3.1.1)";
 /// id-data (RFC 5652, section 4): 1.2.840.113549.1.7.1.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 /// Certificates of the same issuer and serial number that are tried. Source: a renewed one of an authority that forgot to count, twice.

@@ -6,16 +6,22 @@ use anstyle::{AnsiColor, Style};
 use postseal::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
-    keys::{Binding, Record},
+    keys::{Binding, ProtocolName, Record},
     protocol::pgp::summary::{Key, State, Summary, summarize},
     report::printable,
 };
 use serde::Serialize;
 
+use super::x509;
+
 /// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
 pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
+        if record.protocol == ProtocolName::Smime {
+            rows.push(x509::row(record, at)?);
+            continue;
+        }
         let summary = summarize(record, at, Legacy::Refuse)?;
         let Some(primary) = summary.keys.first() else { continue };
         rows.push([
@@ -36,7 +42,10 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime) -> Result<St
         if number > 0 {
             text.push('\n');
         }
-        certificate(&mut text, record, &summarize(record, at, Legacy::Refuse)?);
+        match record.protocol {
+            ProtocolName::Smime => x509::certificate_text(&mut text, record, at)?,
+            _ => certificate(&mut text, record, &summarize(record, at, Legacy::Refuse)?),
+        }
     }
     Ok(text)
 }
@@ -69,7 +78,7 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
     }
 }
 
-fn trusted(record: &Record) -> Vec<String> {
+pub(super) fn trusted(record: &Record) -> Vec<String> {
     let name = |binding: &Binding| match binding {
         Binding::Address(address) => Some(printable(&address.to_string())),
         Binding::Anchor => Some("certificate paths (trust anchor)".to_owned()),
@@ -80,7 +89,7 @@ fn trusted(record: &Record) -> Vec<String> {
 }
 
 /// The addresses, the trusted ones marked.
-fn addresses(record: &Record) -> String {
+pub(super) fn addresses(record: &Record) -> String {
     let whole = record.bindings.contains(&Binding::UserIds);
     let bound = record.bindings.iter().filter_map(|binding| match binding {
         Binding::Address(address) => Some(address),
@@ -139,16 +148,21 @@ fn aligned(rows: &[[String; 5]]) -> String {
 }
 
 /// `2026-11-23`.
-fn day(time: SystemTime) -> String {
+pub(super) fn day(time: SystemTime) -> String {
     rfc3339(time).chars().take_while(|c| *c != 'T').collect()
 }
 
+/// One JSON object a line.
 pub(super) fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     let mut text = String::new();
     for record in records {
-        let summary = summarize(record, at, Legacy::Refuse)?;
-        let object = serde_json::to_string(&Certificate::new(record, &summary));
-        text.push_str(&object.map_err(|error| Error::usage(error.to_string()))?);
+        if record.protocol == ProtocolName::Smime {
+            text.push_str(&x509::object(record, at)?);
+        } else {
+            let summary = summarize(record, at, Legacy::Refuse)?;
+            let object = serde_json::to_string(&Certificate::new(record, &summary));
+            text.push_str(&object.map_err(|error| Error::usage(error.to_string()))?);
+        }
         text.push('\n');
     }
     Ok(text)
@@ -232,6 +246,6 @@ fn words(state: &State) -> (&'static str, Option<String>) {
     }
 }
 
-const BOLD: Style = Style::new().bold();
-const GREEN: Style = AnsiColor::Green.on_default();
-const RED: Style = AnsiColor::Red.on_default();
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const RED: Style = AnsiColor::Red.on_default();

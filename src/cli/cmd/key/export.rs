@@ -1,0 +1,104 @@
+//! `postseal key export`.
+
+use std::{io::Write, path::PathBuf, sync::Arc};
+
+use clap::{Args, ValueHint};
+use postseal::{
+    base::{Error, Limits, Result, Secret, SystemRandom},
+    keys::{ProtocolName, Record},
+    pki::Certificate,
+    protocol::{
+        pgp::keyfile::{self, Armor},
+        smime::export::{self, Form, Held},
+    },
+    store::Home,
+};
+
+use super::{new_passphrase, select};
+use crate::cli::{
+    args::Format,
+    output::{Output, Privacy},
+    session::Session,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Export {
+    /// The protocol [default: all that match]
+    #[arg(short, long, value_enum)]
+    format: Option<Format>,
+    /// The secret key: OpenPGP as locked as it is held; S/MIME as PKCS#12 under the first line of --passphrase-file or what is typed, with
+    /// --legacy in the form that GnuPG before 2.4 reads
+    #[arg(long)]
+    secret: bool,
+    /// Packets or DER instead of text
+    #[arg(long)]
+    binary: bool,
+    /// Where it goes; appears whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// An address, a fingerprint or a key ID
+    #[arg(value_name = "ADDRESS|ID")]
+    which: String,
+}
+
+/// Writes certificates, S/MIME ones with their issuers, or secret keys.
+pub(super) fn export(what: &Export, home: &Home, session: &Session) -> Result<()> {
+    let privacy = if what.secret { Privacy::Owner } else { Privacy::Umask };
+    let records = select(home, what.format, &what.which)?;
+    let written = if what.secret { secret(what, &records, home, session)? } else { public(what, &records, home)? };
+    let mut output = Output::create(what.output.as_deref(), &[], privacy)?;
+    for octets in &written {
+        output.write_all(octets.expose()).map_err(|error| Error::io("output", &error))?;
+    }
+    output.commit()
+}
+
+fn public(what: &Export, records: &[Arc<Record>], home: &Home) -> Result<Vec<Secret>> {
+    let (armor, form) = if what.binary { (Armor::Binary, Form::Der) } else { (Armor::Ascii, Form::Pem) };
+    let mut written = Vec::new();
+    let mut certificates: Vec<Arc<Certificate>> = Vec::new();
+    for record in records {
+        match record.protocol {
+            ProtocolName::Smime => {
+                for certificate in export::chain(record, home)? {
+                    if !certificates.iter().any(|known| known.der() == certificate.der()) {
+                        certificates.push(certificate);
+                    }
+                }
+            }
+            _ => written.push(Secret::new(keyfile::export(record, armor)?)),
+        }
+    }
+    written.push(Secret::new(export::export(&certificates, form)));
+    Ok(written)
+}
+
+fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session) -> Result<Vec<Secret>> {
+    let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets.is_empty()).collect();
+    // PKCS#12 files do not follow one another.
+    if held.len() > 1 && held.iter().any(|record| record.protocol == ProtocolName::Smime) {
+        return Err(Error::usage(format!("{}: several secret keys are here", what.which))
+            .with_hint("give -f, or the fingerprint; `postseal key list` tells it"));
+    }
+    let armor = if what.binary { Armor::Binary } else { Armor::Ascii };
+    let mut written = Vec::new();
+    for record in held {
+        let Some(octets) = home.secret_parts(&record.fingerprint)? else { continue };
+        written.push(match record.protocol {
+            ProtocolName::Smime => pkcs12(record, &octets, home, session)?,
+            _ => keyfile::export_secret(&octets, armor)?,
+        });
+    }
+    if written.is_empty() {
+        return Err(Error::no_key(format!("{}: there is no secret key to it", what.which)));
+    }
+    Ok(written)
+}
+
+fn pkcs12(record: &Record, octets: &Secret, home: &Home, session: &Session) -> Result<Secret> {
+    let passphrases = session.passphrases()?;
+    let title = format!("key {}", record.fingerprint);
+    let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
+    let passphrase = new_passphrase("key export", session)?;
+    export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), &SystemRandom)
+}

@@ -1,0 +1,275 @@
+//! `postseal key generate` and `postseal key request`.
+
+use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum, ValueHint};
+use postseal::{
+    base::{Error, Result, Secret, SystemRandom},
+    keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
+    mail::Address,
+    protocol::{pgp, smime},
+    store::{Home, Origin},
+};
+
+use super::{find, new_passphrase, select, show};
+use crate::cli::{
+    args::Format,
+    output::{Output, Privacy},
+    session::Session,
+    show::{aside, data},
+    typed,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Generate {
+    /// The protocol
+    #[arg(short, long, value_enum, default_value = "pgp")]
+    format: Format,
+    /// The standard that an OpenPGP key follows: GnuPG reads rfc4880 only [default: rfc4880]
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    #[command(flatten)]
+    shape: Shape,
+    /// The owner's addresses
+    #[arg(value_name = "ADDRESS", required = true)]
+    addresses: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Request {
+    #[command(flatten)]
+    shape: Shape,
+    /// Where it goes; appears whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// An address, or the fingerprint of a certificate whose key is here; an address without one gets a new key
+    #[arg(value_name = "ADDRESS|ID")]
+    which: String,
+}
+
+/// What a new key is.
+#[derive(Args, Debug)]
+struct Shape {
+    /// What the key is [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
+    #[arg(long, value_enum)]
+    algorithm: Option<Algorithm>,
+    /// The owner's name
+    #[arg(long)]
+    name: Option<String>,
+    /// How long it is good for: 90d, 6m, 3y or never
+    #[arg(long, value_name = "TIME", default_value = "3y", value_parser = validity)]
+    expires: Validity,
+    /// Do not lock the secret key; otherwise the first line of --passphrase-file or the answer to a prompt locks it
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    no_passphrase: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    /// Ed25519 and X25519 (OpenPGP)
+    Curve25519,
+    /// Signs, and cannot be encrypted to (S/MIME)
+    Ed25519,
+    /// S/MIME
+    P256,
+    /// S/MIME
+    P384,
+    /// S/MIME
+    P521,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Profile {
+    /// Version 4 keys
+    Rfc4880,
+    /// Version 6 keys
+    Rfc9580,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validity {
+    For(Duration),
+    Never,
+}
+
+/// Makes a key and says which.
+pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
+    let addresses: Vec<Address> = what.addresses.iter().map(|address| typed(address)).collect::<Result<_>>()?;
+    let record = match what.format {
+        Format::Pgp => generate_pgp(what, addresses, home, session)?,
+        Format::Smime if what.profile.is_some() => {
+            return Err(Error::usage("key generate: --profile is for OpenPGP"));
+        }
+        Format::Smime => generate_smime("key generate", &what.shape, addresses, home, session)?,
+    };
+    data(&show::list(&[record], session.clock().now())?)
+}
+
+/// Writes a request for a certificate; makes a key first where an address has none.
+pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<()> {
+    let by_address = what.which.contains('@');
+    let mut held = match by_address {
+        true => find(home, Some(Format::Smime), &Want::Address(&typed(&what.which)?))?,
+        false => select(home, Some(Format::Smime), &what.which)?,
+    };
+    held.retain(|record| !record.secrets.is_empty());
+    let record = match held.as_slice() {
+        [] if by_address => {
+            let made = generate_smime("key request", &what.shape, vec![typed(&what.which)?], home, session)?;
+            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint));
+            made
+        }
+        [] => return Err(Error::no_key(format!("{}: there is no secret key to it", what.which))),
+        [record] => Arc::clone(record),
+        _ => {
+            return Err(
+                Error::usage(format!("{}: several keys are here", what.which)).with_hint("give the fingerprint")
+            );
+        }
+    };
+    let secret = home.secret(&record, &record.fingerprint)?;
+    let secret = secret.ok_or_else(|| Error::no_key(format!("key {}: its secret is gone", record.fingerprint)))?;
+    let mut addresses = record.claimed.clone();
+    if by_address {
+        let asked = typed(&what.which)?;
+        addresses = if addresses.contains(&asked) { addresses } else { vec![asked] };
+    }
+    if addresses.is_empty() {
+        return Err(Error::usage(format!("key {}: names no address", record.fingerprint)).with_hint("give the address"));
+    }
+    let octets = smime::export::request(&record, secret.as_ref(), &addresses)?;
+    let mut output = Output::create(what.output.as_deref(), &[], Privacy::Umask)?;
+    output.write_all(&octets).map_err(|error| Error::io("output", &error))?;
+    output.commit()
+}
+
+fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Home, session: &Session) -> Result<Arc<Record>> {
+    use pgp::generate::{Algorithm as Pgp, Profile as Version, Request, generate};
+    let mut addresses = addresses.into_iter();
+    let mut request = Request::new(addresses.next().ok_or_else(|| Error::usage("key generate: needs an address"))?);
+    request.addresses.extend(addresses);
+    request.profile = match what.profile {
+        None | Some(Profile::Rfc4880) => Version::Rfc4880,
+        Some(Profile::Rfc9580) => Version::Rfc9580,
+    };
+    request.algorithm = match what.shape.algorithm {
+        None | Some(Algorithm::Curve25519) => Pgp::Curve25519,
+        Some(Algorithm::Rsa2048) => Pgp::Rsa2048,
+        Some(Algorithm::Rsa3072) => Pgp::Rsa3072,
+        Some(Algorithm::Rsa4096) => Pgp::Rsa4096,
+        Some(_) => {
+            return Err(Error::usage("key generate: not an algorithm of OpenPGP keys here")
+                .with_hint("curve25519, rsa2048, rsa3072 or rsa4096"));
+        }
+    };
+    request.name = what.shape.name.clone();
+    request.validity = what.shape.expires.duration();
+    request.passphrase = what.shape.passphrase("key generate", session)?;
+
+    let generated = generate(&request, session.clock())?;
+    let fingerprint = generated.described.record.fingerprint.clone();
+    // The revocation first: a key that cannot be revoked must not be in use.
+    let revocation = home.keep_revocation(&fingerprint, &generated.revocation)?;
+    home.add(&[generated.described])?;
+    home.bind(&fingerprint, &Binding::UserIds, Origin::Generated, session.clock().now())?;
+    aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", revocation.display()));
+    kept(home, ProtocolName::Pgp, &fingerprint)
+}
+
+fn generate_smime(
+    verb: &str,
+    shape: &Shape,
+    addresses: Vec<Address>,
+    home: &Home,
+    session: &Session,
+) -> Result<Arc<Record>> {
+    use smime::generate::{Algorithm as Smime, Request, generate};
+    let first = addresses.first().ok_or_else(|| Error::usage(format!("{verb}: needs an address")))?;
+    let mut request = Request::new(first.clone());
+    request.algorithm = match shape.algorithm {
+        Some(Algorithm::Curve25519) => {
+            return Err(Error::usage(format!("{verb}: curve25519 is two keys of OpenPGP"))
+                .with_hint("ed25519, p256, p384, p521, rsa2048, rsa3072 or rsa4096"));
+        }
+        Some(Algorithm::Ed25519) => Smime::Ed25519,
+        Some(Algorithm::P256) => Smime::P256,
+        Some(Algorithm::P384) => Smime::P384,
+        Some(Algorithm::P521) => Smime::P521,
+        Some(Algorithm::Rsa2048) => Smime::Rsa2048,
+        None | Some(Algorithm::Rsa3072) => Smime::Rsa3072,
+        Some(Algorithm::Rsa4096) => Smime::Rsa4096,
+    };
+    request.addresses = addresses;
+    request.name = shape.name.clone();
+    request.validity = shape.expires.duration();
+    request.passphrase = shape.passphrase(verb, session)?;
+
+    let described = generate(&request, session.clock(), &SystemRandom)?;
+    let fingerprint = described.record.fingerprint.clone();
+    home.add(&[described])?;
+    // No authority says whose it is.
+    for address in &request.addresses {
+        home.bind(&fingerprint, &Binding::Address(address.clone()), Origin::Generated, session.clock().now())?;
+    }
+    kept(home, ProtocolName::Smime, &fingerprint)
+}
+
+/// What was just put into the home.
+fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
+    let mut found = home.find(protocol, &Want::Handle(fingerprint))?;
+    found.retain(|record| record.fingerprint == *fingerprint);
+    found.pop().ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
+}
+
+impl Shape {
+    fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
+        if self.no_passphrase { Ok(None) } else { new_passphrase(verb, session).map(Some) }
+    }
+}
+
+impl Validity {
+    fn duration(self) -> Option<Duration> {
+        match self {
+            Validity::For(duration) => Some(duration),
+            Validity::Never => None,
+        }
+    }
+}
+
+/// `90d`, `6m`, `3y`, `never`; months and years are the mean Gregorian ones.
+fn validity(text: &str) -> Result<Validity, String> {
+    if text == "never" {
+        return Ok(Validity::Never);
+    }
+    let seconds = |text: &str| {
+        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let unit: u64 = match unit {
+            "d" => 86_400,
+            "w" => 7 * 86_400,
+            "m" => 2_629_746,
+            "y" => 31_556_952,
+            _ => return None,
+        };
+        // OpenPGP counts in 32 bits (RFC 9580, section 5.2.3.13), and 0 would mean never.
+        digits.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| (1..=u64::from(u32::MAX)).contains(seconds))
+    };
+    let seconds = seconds(text).ok_or("not a time like 90d, 6m or 3y, nor never")?;
+    Ok(Validity::For(Duration::from_secs(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validity_is_counted_in_32_bits() {
+        assert_eq!(validity("90d"), Ok(Validity::For(Duration::from_secs(90 * 86_400))));
+        assert_eq!(validity("never"), Ok(Validity::Never));
+        for wrong in ["", "0d", "3", "y", "-1d", "3é", "137y", "99999999999999999999d"] {
+            assert_eq!(validity(wrong), Err("not a time like 90d, 6m or 3y, nor never".to_owned()), "{wrong:?}");
+        }
+    }
+}

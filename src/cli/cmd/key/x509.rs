@@ -1,0 +1,146 @@
+//! X.509 certificates for people, and as JSON.
+
+use std::{fmt::Write, time::SystemTime};
+
+use postseal::{
+    base::{Error, Result, rfc3339},
+    keys::{Binding, Record},
+    pki::{Certificate, Usage},
+    protocol::smime::record::certificate,
+    report::printable,
+};
+use serde::Serialize;
+
+use super::show::{BOLD, GREEN, RED, addresses, day, trusted};
+
+/// Its line in the list.
+pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
+    let read = certificate(record)?;
+    Ok([
+        record.fingerprint.to_string(),
+        read.public_key().algorithm().name(),
+        secret(record).to_owned(),
+        worth(&read, at),
+        whose(record, &read),
+    ])
+}
+
+/// Its addresses, or its subject where it has none; and whether paths may end with it.
+fn whose(record: &Record, read: &Certificate) -> String {
+    let whose = match addresses(record) {
+        none if none.is_empty() => printable(&read.subject().to_string()),
+        addresses => addresses,
+    };
+    match record.bindings.contains(&Binding::Anchor) {
+        true => format!("{whose} {GREEN}(trust anchor){GREEN:#}"),
+        false => whose,
+    }
+}
+
+/// Everything that it says.
+pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTime) -> Result<()> {
+    let read = certificate(record)?;
+    let mut field = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{BOLD}{name:<12}{BOLD:#} {value}");
+    };
+    field("certificate", &format!("{}  X.509", record.fingerprint));
+    field("subject", &printable(&read.subject().to_string()));
+    field("issuer", &printable(&read.issuer().to_string()));
+    field("serial", &hex(read.serial()));
+    for address in &record.claimed {
+        field("address", &printable(&address.to_string()));
+    }
+    let algorithm = read.public_key().algorithm().name();
+    field("key", &format!("{algorithm}  {}  {}", uses(&read).join(", "), secret(record)));
+    field("", &format!("from {}, {}", day(read.validity().0), worth(&read, at)));
+    match trusted(record).as_slice() {
+        [] => field("trusted for", "nothing but by its issuer"),
+        all => all.iter().for_each(|one| field("trusted for", one)),
+    }
+    Ok(())
+}
+
+/// One line of JSON without its end.
+pub(super) fn object(record: &Record, at: SystemTime) -> Result<String> {
+    let read = certificate(record)?;
+    let (begin, end) = read.validity();
+    let algorithm = read.public_key().algorithm();
+    let bound = record.bindings.iter().filter_map(|binding| match binding {
+        Binding::Address(address) => Some(address.to_string()),
+        _ => None,
+    });
+    let object = Object {
+        fingerprint: record.fingerprint.to_string(),
+        protocol: record.protocol.name(),
+        subject: read.subject().to_string(),
+        issuer: read.issuer().to_string(),
+        serial: hex(read.serial()),
+        addresses: record.claimed.iter().map(ToString::to_string).collect(),
+        algorithm: algorithm.name(),
+        strength: algorithm.strength().name(),
+        not_before: rfc3339(begin),
+        not_after: rfc3339(end),
+        uses: uses(&read),
+        state: state(&read, at),
+        secret: !record.secrets.is_empty(),
+        trusted_addresses: bound.collect(),
+        anchor: record.bindings.contains(&Binding::Anchor),
+    };
+    serde_json::to_string(&object).map_err(|error| Error::usage(error.to_string()))
+}
+
+#[derive(Serialize)]
+struct Object {
+    fingerprint: String,
+    protocol: &'static str,
+    subject: String,
+    issuer: String,
+    serial: String,
+    addresses: Vec<String>,
+    algorithm: String,
+    strength: &'static str,
+    not_before: String,
+    not_after: String,
+    uses: Vec<&'static str>,
+    state: &'static str,
+    secret: bool,
+    trusted_addresses: Vec<String>,
+    anchor: bool,
+}
+
+/// Whether its dates have come and gone. Whether anybody vouches for it, `cert verify` says.
+fn state(read: &Certificate, at: SystemTime) -> &'static str {
+    match read.validity() {
+        (begin, _) if at < begin => "not-yet-valid",
+        (_, end) if end < at => "expired",
+        _ => "good",
+    }
+}
+
+fn worth(read: &Certificate, at: SystemTime) -> String {
+    let (begin, end) = read.validity();
+    match state(read, at) {
+        "good" => format!("good until {}", day(end)),
+        "expired" => format!("{RED}expired {}{RED:#}", day(end)),
+        _ => format!("{RED}not valid before {}{RED:#}", day(begin)),
+    }
+}
+
+/// What it may be used for: in mail, or to issue others.
+fn uses(read: &Certificate) -> Vec<&'static str> {
+    let all = [
+        (read.is_authority(), "certify"),
+        (!read.is_authority() && read.allows(Usage::Sign), "sign"),
+        (!read.is_authority() && (read.allows(Usage::Wrap) || read.allows(Usage::Agree)), "encrypt"),
+    ];
+    all.into_iter().filter_map(|(allowed, name)| allowed.then_some(name)).collect()
+}
+
+fn secret(record: &Record) -> &'static str {
+    if record.secrets.is_empty() { "public" } else { "secret" }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
