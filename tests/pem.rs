@@ -68,6 +68,9 @@ fn written(opening: &Opening) -> String {
     String::from_utf8(text).unwrap()
 }
 
+/// The key of RIPEM's `test`.
+const BARE: &str = "231691661A9F96BFE2A1637E2DFCE805BC8E695126E325BCC54AD60642CFB48D";
+
 const IN_1994: &str = "1994-06-01T00:00:00Z";
 
 #[test]
@@ -432,13 +435,15 @@ fn a_home_keeps_bare_keys() {
     fs::remove_file(place.join("index")).unwrap();
     let text = run(command().arg("decrypt").arg(suite.join("ripem/message.enc"))).stdout;
     assert_eq!(text, b"RIPEM test message decrypted properly.\n");
+    let listed = String::from_utf8(run(command().args(["key", "list"])).stdout).unwrap();
+    assert!(listed.contains("rsa516  secret  bare"), "{listed}");
+    run(command().args(["key", "show", BARE]));
+    run(command().args(["key", "list", "--json"]));
+    let exported = run(command().args(["key", "export", BARE])).stdout;
+    let exported = store::load(&[("x", &exported)], &Arc::new(Passphrases::default()), &Limits::default()).unwrap();
+    assert_eq!(exported.keys.find(ProtocolName::Pem, &Want::All).unwrap()[0].fingerprint.as_str(), BARE);
     // Sealed by and to the bare key, as RIPEM did it.
-    run(command().args([
-        "key",
-        "trust",
-        "231691661A9F96BFE2A1637E2DFCE805BC8E695126E325BCC54AD60642CFB48D",
-        "alice@example.org",
-    ]));
+    run(command().args(["key", "trust", BARE, "alice@example.org"]));
     let (plain, sealed) = (people().join("bare.eml"), people().join("bare.sealed"));
     fs::write(&plain, MAIL).unwrap();
     let old = ["--legacy", "encrypt", "-f", "pem", "--digest", "md5", "--cipher", "des", "--to", "alice@example.org"];

@@ -1,5 +1,6 @@
 //! `postseal key`: the keys in the home.
 
+mod bare;
 mod export;
 mod generate;
 mod show;

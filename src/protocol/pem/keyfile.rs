@@ -1,6 +1,6 @@
 //! Key files of PEM: RIPEM's `PublicKeyInfo:`, `CertificateInfo:` and `EncryptedPrivateKeyInfo:`, and bare public keys of RSA.
 
-use super::{private_key, record};
+use super::{canonical::printable, private_key, record};
 use crate::{
     base::{Error, Limits, Result, Secret},
     crypto::Hash,
@@ -73,6 +73,12 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
 pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
     let spki = bare(octets).ok_or_else(|| Error::malformed(place, "no public key of rsa"))?;
     public(&spki, None)
+}
+
+/// A bare key labelled PUBLIC KEY (RFC 7468, section 13).
+pub fn labelled(record: &Record) -> Vec<u8> {
+    let lines = printable(&record.bytes, "").replace("\r\n", "\n");
+    format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n").into_bytes()
 }
 
 /// Two copies of one key put together: whose it is, and whether its private half is here.
