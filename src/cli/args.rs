@@ -109,6 +109,8 @@ pub(crate) enum Revocation {
 /// Which protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    /// Classic PEM (RFC 1421): text alone, in the body or as a file
+    Pem,
     /// OpenPGP: PGP/MIME, or inline with --inline
     Pgp,
     /// S/MIME
@@ -273,6 +275,8 @@ pub(crate) struct Canon {
 /// Canonical forms that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
+    /// The text that PEM signs: CRLF, and nothing else (RFC 1421, section 4.3.2.2)
+    Pem,
     /// The MIME part that PGP/MIME signs: 7-bit, CRLF, no trailing white space (RFC 3156)
     Pgp,
     /// The MIME part that S/MIME signs: the same, so that no relay changes it (RFC 8551, section 3.1)

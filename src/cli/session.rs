@@ -15,7 +15,7 @@ use postseal::{
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
-    protocol::{Context, Seal, Sealed, smime::statements},
+    protocol::{Context, Seal, Sealed, pem, smime::statements},
     store::{self, Home},
 };
 
@@ -135,9 +135,12 @@ impl Session {
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
         for name in &self.common.crls {
             let octets = input::octets(Some(name), &self.budget())?;
-            statements::read(&octets, &name.display().to_string())?
-                .into_iter()
-                .for_each(|der| given.add_revocation(der));
+            let place = name.display().to_string();
+            let found = match pem::revocation_lists(&octets, &place, &self.limits)? {
+                Some(lists) => lists,
+                None => statements::read(&octets, &place)?,
+            };
+            found.into_iter().for_each(|der| given.add_revocation(der));
         }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;

@@ -13,7 +13,7 @@ pub use parts::OpenedParts;
 use crate::{
     base::{Budget, Limits},
     mail::Part,
-    protocol::{Claim, Context, Protocol, pgp::Pgp, smime::Smime},
+    protocol::{Claim, Context, Protocol, pem::Pem, pgp::Pgp, smime::Smime},
 };
 
 /// Everything that a message meets on its way, put together once and used for many messages.
@@ -26,7 +26,7 @@ pub struct Engine<'a> {
 impl<'a> Engine<'a> {
     /// An engine for all protocols that this build has.
     pub fn new(context: Context<'a>, limits: Limits) -> Self {
-        Engine { context, limits, protocols: vec![Box::new(Pgp), Box::new(Smime)] }
+        Engine { context, limits, protocols: vec![Box::new(Pgp), Box::new(Smime), Box::new(Pem)] }
     }
 
     /// A full budget for one message.

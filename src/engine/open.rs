@@ -6,7 +6,7 @@ use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
     mail::{Address, Message, Part, header, protect, protect::Protection},
-    protocol::ClaimKind,
+    protocol::{ClaimKind, pem},
     verdict::{Layer, LayerKind, Verdict},
 };
 
@@ -156,10 +156,14 @@ fn is_ambiguous(root: Part<'_>) -> bool {
     ["content-type", "content-transfer-encoding"].iter().any(|name| header::times_read(root, name) > 1)
 }
 
-/// The header section as a message with an empty body: it stays when the message is consumed.
+/// The header section as a message with an empty body: it stays when the message is consumed. A file that begins with a PEM message has
+/// none: what looks like it is the encapsulated header.
 fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
     let mut octets = message.root().header_octets().to_vec();
     let crlf = octets.windows(2).any(|pair| pair == b"\r\n");
+    if pem::text::is_bare(message.octets()) {
+        octets.clear();
+    }
     octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Message::parse(octets, budget)
 }

@@ -28,6 +28,8 @@ impl Engine<'_> {
         // signed, so that whoever cuts the parts out of the file can verify them.
         let encrypts = !how.to.is_empty() || !how.passwords.is_empty();
         let shows_signed_octets = how.shape == if encrypts { Shape::Triple } else { Shape::Mime };
+        // PEM's canonical text does not depend on the line ends that it travels with.
+        let shows_signed_octets = shows_signed_octets && protocol != ProtocolName::Pem;
         if shows_signed_octets || uses_crlf(message.root()) {
             found.seal(message, how, self.context, out)
         } else {

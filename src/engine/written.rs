@@ -87,6 +87,10 @@ fn write_parts(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Re
             write_field(field.raw, to)?;
         }
     }
+    // A file that was no mail before it was sealed is none now.
+    if outer.header_octets().is_empty() && payload.header_octets().is_empty() {
+        return to.write_all(payload.body());
+    }
     to.write_all(b"\r\n")?;
     to.write_all(payload.body())
 }

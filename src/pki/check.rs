@@ -132,7 +132,7 @@ fn algorithm(certificate: &Certificate) -> Result<SignatureAlgorithm, Rule> {
 fn purpose(purpose: Purpose) -> Option<ObjectIdentifier> {
     match purpose {
         Purpose::Any => None,
-        Purpose::Email => Some(EMAIL_PROTECTION),
+        Purpose::Email | Purpose::Hierarchy => Some(EMAIL_PROTECTION),
     }
 }
 
@@ -176,11 +176,14 @@ impl<'a> Walk<'a> {
         let extensions = certificate.extensions();
         self.constraints.extend(&extensions.name_constraints);
         let basic = extensions.basic.filter(|basic| basic.authority && certificate.version() == Version::Three);
-        let basic = basic.ok_or(Rule::NotAuthority)?;
+        let by_name = self.question.purpose == Purpose::Hierarchy && certificate.version() == Version::Old;
+        if basic.is_none() && !by_name {
+            return Err(Rule::NotAuthority);
+        }
         if !certificate.is_self_issued() {
             self.path_length = self.path_length.checked_sub(1).ok_or(Rule::PathLength)?;
         }
-        self.path_length = self.path_length.min(basic.path_length.unwrap_or(u32::MAX));
+        self.path_length = self.path_length.min(basic.and_then(|basic| basic.path_length).unwrap_or(u32::MAX));
         if signs_certificates(certificate) { Ok(()) } else { Err(Rule::KeyUsage) }
     }
 }

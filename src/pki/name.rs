@@ -66,7 +66,7 @@ impl Name {
     }
 
     /// Whether it lies in the subtree below `base` (RFC 5280, section 4.2.1.10).
-    pub(super) fn is_within(&self, base: &Name) -> bool {
+    pub fn is_within(&self, base: &Name) -> bool {
         let end = base.ends.len().checked_sub(1).and_then(|last| self.ends.get(last)).copied();
         self.normal.get(..end.unwrap_or(0)) == Some(&base.normal) && self.ends.len() >= base.ends.len()
     }

@@ -62,6 +62,9 @@ pub enum Purpose {
     /// Mail: emailProtection, or no extended key usage at all (RFC 8550, section 4.4.4).
     #[default]
     Email,
+    /// Classic PEM: as mail, and certificates of version 1, which RFC 1422 knows alone, may be authorities. Its own rule in place of
+    /// basicConstraints, that names are subordinate, is for who asks to check.
+    Hierarchy,
 }
 
 /// A path that was found valid. Made by [`validate`] alone.

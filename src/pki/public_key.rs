@@ -168,11 +168,11 @@ impl Key {
     fn read(kind: Element<'_>, parameters: Option<Element<'_>>, bits: Element<'_>) -> Result<Key> {
         let octets = bits.octets_of_bits()?;
         let mut reader = Reader::new(octets, "public key");
-        if kind.is(&RSA) || kind.is(&RSA_PSS) || kind.is(&RSA_OAEP) {
+        if kind.is(&RSA) || kind.is(&RSA_1988) || kind.is(&RSA_PSS) || kind.is(&RSA_OAEP) {
             let mut numbers = reader.sequence()?;
             let (n, e) = (numbers.expect(INTEGER)?.unsigned()?.to_vec(), numbers.expect(INTEGER)?.unsigned()?.to_vec());
             let only = match parameters {
-                _ if kind.is(&RSA) => RsaUse::Any,
+                _ if kind.is(&RSA) || kind.is(&RSA_1988) => RsaUse::Any,
                 _ if kind.is(&RSA_OAEP) => RsaUse::Oaep,
                 parameters => RsaUse::Pss(parameters.map(Pss::read).transpose()?),
             };
@@ -390,6 +390,8 @@ const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 
+/// RFC 1423, section 4.1.1: that of X.509 (1988), whose parameter is the size in bits.
+const RSA_1988: ObjectIdentifier = oid("2.5.8.1.1");
 const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 const RSA_OAEP: ObjectIdentifier = oid("1.2.840.113549.1.1.7");
 const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");

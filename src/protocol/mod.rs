@@ -4,6 +4,7 @@
 mod blind;
 mod entity;
 mod halves;
+pub mod pem;
 pub mod pgp;
 pub mod smime;
 

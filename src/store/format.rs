@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     base::{Error, Limits, Result, Secret},
     keys::{Binding, Keys, Locked, Passphrases, ProtocolName, Record},
-    protocol::{Described, KeyFile, pgp, smime},
+    protocol::{Described, KeyFile, pem, pgp, smime},
 };
 
 /// The key files of one protocol.
@@ -91,6 +91,75 @@ struct Pgp;
 /// X.509 certificates and PKCS#8 private keys.
 struct Smime;
 
+/// Bare RSA keys, and the files of RIPEM, whose certificates are X.509's.
+struct Pem;
+
+impl Format for Pem {
+    fn protocol(&self) -> ProtocolName {
+        ProtocolName::Pem
+    }
+
+    fn recognizes(&self, octets: &[u8]) -> bool {
+        pem::keyfile::recognizes(octets)
+    }
+
+    fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
+        let mut all = KeyFile::default();
+        for (place, octets) in files {
+            let contents = pem::keyfile::read(octets, place, reading.passphrases, reading.limits)?;
+            all.found.extend(contents.found);
+            all.skipped.extend(contents.skipped);
+            for certificate in &contents.certificates {
+                match smime::keyfile::describe(certificate, place) {
+                    Ok(found) => all.found.push(found),
+                    Err(error) => all.skipped.push(error.to_string()),
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>> {
+        pem::keyfile::describe(octets, place).map(|found| vec![found])
+    }
+
+    fn attach(&self, cert: Option<Described>, secret: Secret, _: &str) -> Result<Option<Described>> {
+        Ok(cert.map(|Described { mut record, .. }| {
+            record.secrets = vec![record.fingerprint.clone()];
+            Described { record, secret: Some(secret) }
+        }))
+    }
+
+    fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
+        Ok(pem::keyfile::merge(old, new))
+    }
+
+    fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
+        // A record is its key.
+        Ok(false)
+    }
+
+    fn merge_secret(&self, _: &Secret, new: &Secret) -> Result<Secret> {
+        // One key; its passphrase may have changed.
+        Ok(new.clone())
+    }
+
+    fn locked(
+        &self,
+        record: &Record,
+        secret: Secret,
+        passphrases: &Arc<Passphrases>,
+        limits: &Limits,
+    ) -> Result<Arc<dyn Locked>> {
+        Ok(Arc::new(pem::keyfile::LockedKey::new(record, secret, Arc::clone(passphrases), limits)))
+    }
+
+    /// Nothing: `key trust` says whose a bare key is.
+    fn given(&self) -> Vec<Binding> {
+        Vec::new()
+    }
+}
+
 impl Format for Pgp {
     fn protocol(&self) -> ProtocolName {
         ProtocolName::Pgp
@@ -157,7 +226,8 @@ impl Format for Smime {
     }
 
     fn recognizes(&self, octets: &[u8]) -> bool {
-        smime::keyfile::recognizes(octets)
+        // RIPEM has the same labels around something else.
+        smime::keyfile::recognizes(octets) && !pem::keyfile::recognizes(octets)
     }
 
     fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
@@ -208,4 +278,4 @@ pub(super) fn misplaced(place: &str) -> Error {
     Error::malformed(place, "not the certificate that its name says").with_hint("move it away, and import it")
 }
 
-const FORMATS: [&dyn Format; 2] = [&Pgp, &Smime];
+const FORMATS: [&dyn Format; 3] = [&Pem, &Pgp, &Smime];

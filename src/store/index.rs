@@ -145,7 +145,7 @@ fn first_line(Stamps { certs, secrets }: Stamps) -> String {
 }
 
 /// Those whose certificates are kept.
-const PROTOCOLS: [ProtocolName; 2] = [ProtocolName::Pgp, ProtocolName::Smime];
+const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! `postseal key`: the keys in the home.
 
+mod bare;
 mod export;
 mod generate;
 mod show;
@@ -180,7 +181,8 @@ fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Re
 
 fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
     let protocols = match format {
-        None => vec![ProtocolName::Pgp, ProtocolName::Smime],
+        None => vec![ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime],
+        Some(Format::Pem) => vec![ProtocolName::Pem],
         Some(Format::Pgp) => vec![ProtocolName::Pgp],
         Some(Format::Smime) => vec![ProtocolName::Smime],
     };

@@ -6,6 +6,7 @@ use postseal::{
     base::{Error, Result},
     crypto::Hash,
     mail::{Message, canonical::write_signable, header::Edit},
+    protocol::pem,
     report,
 };
 
@@ -60,6 +61,10 @@ pub(crate) fn digest(what: &Digest, session: &Session) -> Result<ExitCode> {
 
 fn write_form(form: Form, message: &Message, to: &mut dyn Write) -> Result<()> {
     match form {
+        Form::Pem => {
+            let text = pem::signable(message.root())?;
+            to.write_all(&text).map_err(|e| Error::io("output", &e))
+        }
         Form::Pgp | Form::Smime => {
             let root = message.root();
             let mut header = Edit::new(root);

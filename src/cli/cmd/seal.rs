@@ -38,6 +38,9 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     if to.is_empty() && !what.password {
         return Err(Error::usage("no recipient").with_hint("--to ADDRESS, or --password"));
     }
+    if what.aead && what.shaping.format == Format::Pem {
+        return Err(Error::usage("--aead: PEM has no authenticated encryption").with_hint("-f smime"));
+    }
     if what.aead && what.shaping.format == Format::Pgp {
         return Err(Error::usage("--aead: in OpenPGP the recipients' certificates decide").with_hint("-f smime"));
     }
@@ -105,8 +108,8 @@ fn shape(shaping: &Shaping) -> Result<Shape> {
 }
 
 fn shaped(shaping: &Shaping) -> Result<Seal> {
-    if shaping.format == Format::Pgp && shaping.padding != args::Padding::Pkcs1 {
-        return Err(Error::usage("--padding: OpenPGP leaves no choice").with_hint("-f smime"));
+    if shaping.format != Format::Smime && shaping.padding != args::Padding::Pkcs1 {
+        return Err(Error::usage("--padding: OpenPGP and PEM leave no choice").with_hint("-f smime"));
     }
     Ok(Seal {
         padding: match shaping.padding {
@@ -125,6 +128,7 @@ fn read(shaping: &Shaping, session: &Session) -> Result<Message> {
 
 fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> Result<ExitCode> {
     let protocol = match shaping.format {
+        Format::Pem => ProtocolName::Pem,
         Format::Pgp => ProtocolName::Pgp,
         Format::Smime => ProtocolName::Smime,
     };

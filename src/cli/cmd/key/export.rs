@@ -8,6 +8,7 @@ use postseal::{
     keys::{ProtocolName, Record},
     pki::Certificate,
     protocol::{
+        pem,
         pgp::keyfile::{self, Armor},
         smime::export::{self, Form, Held},
     },
@@ -66,6 +67,8 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Home) -> Result<Vec<Sec
                     }
                 }
             }
+            ProtocolName::Pem if what.binary => written.push(Secret::new(record.bytes.to_vec())),
+            ProtocolName::Pem => written.push(Secret::new(pem::keyfile::labelled(record))),
             _ => written.push(Secret::new(keyfile::export(record, armor)?)),
         }
     }
@@ -85,6 +88,12 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session
     for record in held {
         let Some(octets) = home.secret_parts(&record.fingerprint)? else { continue };
         written.push(match record.protocol {
+            ProtocolName::Pem => {
+                return Err(Error::unavailable(format!(
+                    "key {}: a bare secret key is not written",
+                    record.fingerprint
+                )));
+            }
             ProtocolName::Smime => pkcs12(record, &octets, home, session)?,
             _ => keyfile::export_secret(&octets, armor)?,
         });

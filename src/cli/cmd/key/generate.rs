@@ -99,6 +99,9 @@ enum Validity {
 pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
     let addresses: Vec<Address> = what.addresses.iter().map(|address| typed(address)).collect::<Result<_>>()?;
     let record = match what.format {
+        Format::Pem => {
+            return Err(Error::usage("key generate: PEM takes RSA keys of X.509").with_hint("-f smime"));
+        }
         Format::Pgp => generate_pgp(what, addresses, home, session)?,
         Format::Smime if what.profile.is_some() => {
             return Err(Error::usage("key generate: --profile is for OpenPGP"));

@@ -12,7 +12,7 @@ use postseal::{
 };
 use serde::Serialize;
 
-use super::x509;
+use super::{bare, x509};
 
 /// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
 pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
@@ -20,6 +20,10 @@ pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
     for record in records {
         if record.protocol == ProtocolName::Smime {
             rows.push(x509::row(record, at)?);
+            continue;
+        }
+        if record.protocol == ProtocolName::Pem {
+            rows.push(bare::row(record)?);
             continue;
         }
         let summary = summarize(record, at, Legacy::Refuse)?;
@@ -43,6 +47,7 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime) -> Result<St
             text.push('\n');
         }
         match record.protocol {
+            ProtocolName::Pem => bare::text(&mut text, record)?,
             ProtocolName::Smime => x509::certificate_text(&mut text, record, at)?,
             _ => certificate(&mut text, record, &summarize(record, at, Legacy::Refuse)?),
         }
@@ -158,6 +163,8 @@ pub(super) fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String>
     for record in records {
         if record.protocol == ProtocolName::Smime {
             text.push_str(&x509::object(record, at)?);
+        } else if record.protocol == ProtocolName::Pem {
+            text.push_str(&bare::object(record)?);
         } else {
             let summary = summarize(record, at, Legacy::Refuse)?;
             let object = serde_json::to_string(&Certificate::new(record, &summary));

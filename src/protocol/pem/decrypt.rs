@@ -1,0 +1,170 @@
+//! Opens ENCRYPTED messages: finds the key of one of its readers, and undoes what it hides (RFC 1421, section 4.6.1.1.1).
+
+use std::collections::BTreeSet;
+
+use super::{
+    record::{Candidate, Named, rsa},
+    shared::{InterchangeKey, two_keys},
+    suite,
+    text::{Header, KeyInfo},
+};
+use crate::{
+    base::{Budget, Error, Result, Secret},
+    crypto::{Cipher, Unwrap, cbc_decrypt},
+    keys::{Handle, ProtocolName, Want},
+    mail::encoding::base64_decode,
+    protocol::Context,
+};
+
+/// What was hidden.
+pub(super) struct Decrypted {
+    /// The text in canonical form.
+    pub(super) canonical: Vec<u8>,
+    /// The header with its signatures decrypted. One that the key does not decrypt is empty, and verifies for nobody.
+    pub(super) header: Header,
+    /// What it was hidden by.
+    pub(super) cipher: Cipher,
+}
+
+/// Decrypts `encapsulated`, the text of a message with that header.
+///
+/// An error of kind `NoKey` when no secret key here is a reader's, `Unavailable` for a cipher that nobody knows.
+pub(super) fn opened(
+    header: &Header,
+    encapsulated: &[u8],
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Decrypted> {
+    let info = header.dek_info.as_ref().ok_or_else(|| Error::malformed("pem header", "no DEK-Info"))?;
+    let cipher = suite::cipher(&info.algorithm)
+        .ok_or_else(|| Error::unavailable(format!("pem message: encrypted by {}: not known", info.algorithm)))?;
+    let ciphertext = base64_decode(encapsulated);
+    let sealed = Sealed { cipher, iv: &info.parameters, ciphertext: &ciphertext };
+    let (dek, canonical) = sealed.open(header, context, budget)?;
+    let mut header = header.clone();
+    for mic in header.originators.iter_mut().filter_map(|one| one.mic_info.as_mut()) {
+        // RFC 1421, section 4.6.2.3: under the same key and vector as the text.
+        if cbc_decrypt(cipher, &dek, &info.parameters, &mut mic.value).is_err() {
+            mic.value.clear();
+        }
+    }
+    Ok(Decrypted { canonical, header, cipher })
+}
+
+struct Sealed<'a> {
+    cipher: Cipher,
+    iv: &'a [u8],
+    ciphertext: &'a [u8],
+}
+
+impl Sealed<'_> {
+    /// The data-encrypting key, and the text.
+    fn open(&self, header: &Header, context: Context<'_>, budget: &Budget) -> Result<(Secret, Vec<u8>)> {
+        let mut locked = None;
+        let (mut tried, mut fitting) = (0, 0);
+        let shared = InterchangeKey::all(context)?;
+        for (named, info) in wrapped(header) {
+            match info {
+                KeyInfo::Symmetric { algorithm, dek, .. } => {
+                    for key in shared.iter().filter(|key| key.algorithm() == algorithm) {
+                        if let Some(opened) = key.decrypt(dek).and_then(|dek| self.decrypt(&dek)) {
+                            return Ok(opened);
+                        }
+                    }
+                }
+                KeyInfo::Asymmetric { algorithm, dek } if algorithm == "RSA" => {
+                    for candidate in held(named, context)? {
+                        tried += 1;
+                        budget.session_keys(tried)?;
+                        match unwrapped(&candidate, dek, context) {
+                            Ok(Some(dek)) => {
+                                fitting += usize::from(self.key(&dek).is_some());
+                                if fitting > MOST_KEYS {
+                                    let reason = format!("more than {MOST_KEYS} keys that do not open it");
+                                    return Err(Error::malformed("pem message", reason));
+                                }
+                                if let Some(opened) = self.decrypt(&dek) {
+                                    return Ok(opened);
+                                }
+                            }
+                            Ok(None) => {}
+                            Err(error) => locked = locked.or(Some(error)),
+                        }
+                    }
+                }
+                KeyInfo::Asymmetric { .. } => {}
+            }
+        }
+        Err(locked.unwrap_or_else(|| {
+            Error::no_key("pem message: no secret key here opens it")
+                .with_hint("postseal key import FILE, or --keys FILE")
+        }))
+    }
+
+    /// The key as the cipher takes it; `None` when it has not the length.
+    fn key(&self, dek: &Secret) -> Option<Secret> {
+        match (self.cipher, dek.expose().len()) {
+            (Cipher::TripleDes, 16) => Some(two_keys(dek)),
+            (cipher, length) if length == cipher.key_length() => Some(dek.clone()),
+            _ => None,
+        }
+    }
+
+    /// `None` when the key does not decrypt it.
+    fn decrypt(&self, dek: &Secret) -> Option<(Secret, Vec<u8>)> {
+        let dek = self.key(dek)?;
+        let mut text = self.ciphertext.to_vec();
+        cbc_decrypt(self.cipher, &dek, self.iv, &mut text).ok()?;
+        Some((dek, text))
+    }
+}
+
+/// Every wrapped key, and what is said of whose it is.
+fn wrapped(header: &Header) -> impl Iterator<Item = (Named<'_>, &KeyInfo)> {
+    let own = header.originators.iter().filter_map(|one| {
+        let named =
+            Named { name: one.name.as_deref(), certificate: one.certificate_id.as_ref(), key: one.key.as_deref() };
+        Some((named, one.key_info.as_ref()?))
+    });
+    let others = header.recipients.iter().filter_map(|one| {
+        let named =
+            Named { name: one.name.as_deref(), certificate: one.certificate_id.as_ref(), key: one.key.as_deref() };
+        Some((named, one.key_info.as_ref()?))
+    });
+    others.chain(own)
+}
+
+/// Keys with a secret half here that may be meant: those that are named; when there are none, all, since names are any.
+fn held(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
+    let has_secret = |candidate: &Candidate| candidate.record.as_ref().is_some_and(|record| !record.secrets.is_empty());
+    let mut found = named.stored(context.keys)?;
+    found.retain(has_secret);
+    if found.is_empty() {
+        for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
+            let records = context.keys.find(protocol, &Want::All)?;
+            found.extend(records.iter().filter(|record| !record.secrets.is_empty()).filter_map(Candidate::of_record));
+        }
+    }
+    // One key may have a certificate and be here bare too.
+    let mut seen = BTreeSet::new();
+    found.retain(|candidate| seen.insert(Handle::from_octets(candidate.key.octets())));
+    Ok(found)
+}
+
+/// The key that was wrapped; `None` when it was wrapped for somebody else.
+fn unwrapped(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Result<Option<Secret>> {
+    let Some(record) = &candidate.record else { return Ok(None) };
+    let Some(handle) = record.secrets.first() else { return Ok(None) };
+    let Some(secret) = context.keys.secret(record, handle)? else { return Ok(None) };
+    let length = rsa(&candidate.key)?.0.len();
+    if wrapped.len() > length {
+        return Ok(None);
+    }
+    // A number whose first octets are zero may come without them.
+    let mut number = vec![0; length - wrapped.len()];
+    number.extend_from_slice(wrapped);
+    Ok(secret.decrypt(Unwrap::RsaPkcs1, &number).ok())
+}
+
+/// Keys of the right length that are tried on the text. Source: an honest message has one; eight leave room for a reader of several lists.
+const MOST_KEYS: usize = 8;

@@ -1,0 +1,144 @@
+//! Key files of PEM: RIPEM's `PublicKeyInfo:`, `CertificateInfo:` and `EncryptedPrivateKeyInfo:`, and bare public keys of RSA.
+
+use super::{canonical::printable, private_key, record};
+use crate::{
+    base::{Error, Limits, Result, Secret},
+    crypto::Hash,
+    keys::{Passphrases, Record},
+    mail::encoding::base64_decode,
+    pki::PublicKey,
+    protocol::Described,
+};
+
+pub use super::private_key::LockedKey;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Bare keys, and private keys with what their public halves are.
+    pub found: Vec<Described>,
+    /// Certificates, DER each.
+    pub certificates: Vec<Vec<u8>>,
+    /// What was passed over, one line each.
+    pub skipped: Vec<String>,
+}
+
+/// Whether `octets` are RIPEM's, or a bare public key of RSA: DER, labelled PUBLIC KEY (RFC 7468, section 13), or base64 alone.
+pub fn recognizes(octets: &[u8]) -> bool {
+    is_ripem(octets) || bare(octets).is_some()
+}
+
+/// Reads a file; `place` is what errors name.
+///
+/// A key that does not fit the digest beside it is passed over and listed. An error of kind `NoKey` when no passphrase opens a private key.
+pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
+    let mut contents = Contents::default();
+    if let Some(spki) = bare(octets) {
+        contents.found.push(public(&spki, None)?);
+        return Ok(contents);
+    }
+    let mut user: Option<String> = None;
+    let fields = fields(octets);
+    for (at, (name, value)) in fields.iter().enumerate() {
+        match name.as_str() {
+            "User" => user = Some(value.clone()),
+            "PublicKeyInfo" => {
+                let spki = base64_decode(value.as_bytes());
+                let digest = fields.get(at + 1).filter(|(name, _)| name == "MD5OfPublicKey").map(|(_, value)| value);
+                if digest.is_some_and(|digest| !digest.eq_ignore_ascii_case(&md5(&spki))) {
+                    contents.skipped.push(format!("{place}: public key {}: not that of MD5OfPublicKey", at + 1));
+                    continue;
+                }
+                match public(&spki, user.as_deref()) {
+                    Ok(found) => contents.found.push(found),
+                    Err(error) => contents.skipped.push(format!("{place}: {error}")),
+                }
+            }
+            "CertificateInfo" => contents.certificates.push(base64_decode(value.as_bytes())),
+            "EncryptedPrivateKeyInfo" | "PrivateKeyInfo" => {
+                let octets = Secret::new(base64_decode(value.as_bytes()));
+                let whose = user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
+                let parts = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, limits)?;
+                let mut record = record::record(&record::of_numbers(&parts.n, &parts.e)?, user.as_deref())?;
+                record.secrets = vec![record.fingerprint.clone()];
+                contents.found.push(Described { record, secret: Some(octets) });
+            }
+            _ => {}
+        }
+    }
+    Ok(contents)
+}
+
+/// Reads a bare public key as the home keeps it.
+pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
+    let spki = bare(octets).ok_or_else(|| Error::malformed(place, "no public key of rsa"))?;
+    public(&spki, None)
+}
+
+/// A bare key labelled PUBLIC KEY (RFC 7468, section 13).
+pub fn labelled(record: &Record) -> Vec<u8> {
+    let lines = printable(&record.bytes, "").replace("\r\n", "\n");
+    format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n").into_bytes()
+}
+
+/// Two copies of one key put together: whose it is, and whether its private half is here.
+pub fn merge(old: &Record, new: &Record) -> Record {
+    let mut merged = old.clone();
+    merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
+    merged.claimed.extend(new.claimed.iter().filter(|address| !old.claimed.contains(address)).cloned());
+    merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
+    merged
+}
+
+fn public(spki: &[u8], user: Option<&str>) -> Result<Described> {
+    Ok(Described { record: record::record(&PublicKey::parse(spki)?, user)?, secret: None })
+}
+
+/// A file that is nothing but a public key.
+fn bare(octets: &[u8]) -> Option<Vec<u8>> {
+    let is_key = |spki: &Vec<u8>| PublicKey::parse(spki).is_ok_and(|key| record::rsa(&key).is_ok());
+    if octets.first() == Some(&0x30) {
+        return Some(octets.to_vec()).filter(is_key);
+    }
+    let text = std::str::from_utf8(octets.get(..octets.len().min(LONGEST))?).ok()?.trim();
+    let inside = match text.strip_prefix("-----BEGIN PUBLIC KEY-----") {
+        Some(rest) => rest.strip_suffix("-----END PUBLIC KEY-----")?,
+        None => text,
+    };
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || "+/=".contains(c);
+    let only = !inside.is_empty() && inside.chars().all(is_base64);
+    only.then(|| base64_decode(inside.as_bytes())).filter(is_key)
+}
+
+/// Whether a line of the text begins with one of RIPEM's names for a key.
+fn is_ripem(octets: &[u8]) -> bool {
+    let begins = |line: &[u8]| NAMES.iter().any(|name| line.starts_with(name));
+    // Keys in binary have no lines.
+    octets.first() != Some(&0x30) && octets.split(|octet| *octet == b'\n').any(begins)
+}
+
+/// Names and values on one line; what is no field is passed over.
+fn fields(octets: &[u8]) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in octets.split(|octet| *octet == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        match (line.starts_with([' ', '\t']), line.split_once(':'), fields.last_mut()) {
+            (true, _, Some((_, value))) => {
+                value.push(' ');
+                value.push_str(line.trim());
+            }
+            (false, Some((name, value)), _) => fields.push((name.trim().to_owned(), value.trim().to_owned())),
+            _ => {}
+        }
+    }
+    fields
+}
+
+fn md5(octets: &[u8]) -> String {
+    Hash::Md5.digest(octets).iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
+/// RIPEM's.
+const NAMES: [&[u8]; 4] = [b"PublicKeyInfo:", b"CertificateInfo:", b"EncryptedPrivateKeyInfo:", b"PrivateKeyInfo:"];
+/// Characters of the longest RSA key that is anybody's, of 16,384 bits, with room.
+const LONGEST: usize = 8_192;

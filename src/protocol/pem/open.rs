@@ -1,0 +1,171 @@
+//! Peels one layer: a PEM message in a text body, or a file that is nothing else.
+
+use std::borrow::Cow;
+
+use super::{
+    canonical, decrypt,
+    text::{self, Block, Header, ProcType},
+    verify,
+};
+use crate::{
+    base::{Budget, Error, Result},
+    keys::ProtocolName,
+    mail::{Message, Part, Span, encoding::base64_decode},
+    protocol::{Beside, Claim, ClaimKind, Context, Opened},
+    verdict::{Covers, Layer, LayerKind, Signature, State, Why},
+};
+
+/// What `part` itself claims to be: by the first message in its text. HTML never is: what a reader sees of it and what is in it are
+/// different things.
+pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
+    if part.children().len() > 0 {
+        return None;
+    }
+    let text = body(part)?;
+    let found = find(&text)?;
+    let kind = match found.proc_type {
+        ProcType::Encrypted => ClaimKind::Encrypted,
+        ProcType::MicClear => ClaimKind::InlineSigned,
+        ProcType::Crl | ProcType::MicOnly => ClaimKind::Opaque,
+    };
+    let at = match (&text, text::is_bare(part.octets())) {
+        (_, true) => part.span(),
+        (_, false) => part.body_span(),
+    };
+    let span = match (found.alone, &text) {
+        (true, _) => part.span(),
+        (false, Cow::Borrowed(_)) => {
+            Span { start: at.start + found.block.span.start, end: at.start + found.block.span.end }
+        }
+        // Encoded: where it starts cannot be said in octets of the message, only that it is not all of it.
+        (false, Cow::Owned(_)) => Span { start: at.start, end: at.end.saturating_sub(1).max(at.start) },
+    };
+    Some(Claim { protocol: ProtocolName::Pem, kind, span })
+}
+
+/// Opens `message`, whose root makes the claim.
+pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let root = message.root();
+    let text = body(root).ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    let found = find(&text).ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    if !found.block.closed {
+        return Err(Error::malformed("pem message", "its end is missing"));
+    }
+    let (header, encapsulated) = text::read(found.block.inside.of(&text), budget)?;
+    let covers = if claim.is_whole(root) { Covers::Whole } else { Covers::Part };
+    let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
+    let (layers, canonical) = match header.proc_type {
+        ProcType::Crl => return Err(Error::malformed("pem message", "holds revocation lists, and no text")),
+        ProcType::Encrypted => {
+            let opened = decrypt::opened(&header, encapsulated, context, budget)?;
+            let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget)?;
+            refuse_changed(&signatures)?;
+            let valid = |signature: &Signature| matches!(signature.state, State::Valid(_));
+            let encrypted = LayerKind::Encrypted {
+                cipher: opened.cipher.name().to_owned(),
+                authenticated: signatures.iter().any(valid),
+                recipients: recipients(&header),
+            };
+            (vec![layer(encrypted), layer(LayerKind::Signed { signatures })], opened.canonical)
+        }
+        ProcType::MicClear | ProcType::MicOnly => {
+            let canonical = match header.proc_type {
+                ProcType::MicClear => canonical::of_clear(encapsulated),
+                _ => base64_decode(encapsulated),
+            };
+            let signatures = verify::judged(&header, &canonical, covers, context, budget)?;
+            (vec![layer(LayerKind::Signed { signatures })], canonical)
+        }
+    };
+    let payload = Message::parse(entity(root, &header, canonical), budget)?;
+    let beside = (covers == Covers::Part).then(|| {
+        let (before, after) = (text.get(..found.block.span.start), text.get(found.block.span.end..));
+        Beside { before: before.unwrap_or_default().to_vec(), after: after.unwrap_or_default().to_vec() }
+    });
+    Ok(Opened { layers, payload, beside })
+}
+
+/// The text that a PEM message may be in: the whole part when it begins with one, because then what looks like a header is the
+/// encapsulated one; else its decoded body.
+pub(super) fn body(part: Part<'_>) -> Option<Cow<'_, [u8]>> {
+    if text::is_bare(part.octets()) {
+        return Some(Cow::Borrowed(part.octets()));
+    }
+    part.content_type().is("text", "plain").then(|| part.decoded())
+}
+
+/// The first message in a text.
+struct Found {
+    block: Block,
+    proc_type: ProcType,
+    /// Whether nothing but white space is around it.
+    alone: bool,
+}
+
+fn find(text: &[u8]) -> Option<Found> {
+    let blocks = text::blocks(text);
+    let (block, proc_type) =
+        blocks.into_iter().find_map(|block| text::proc_type_of(block.inside.of(text)).map(|kind| (block, kind)))?;
+    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.trim_ascii().is_empty());
+    let alone = blank(text.get(..block.span.start)) && blank(text.get(block.span.end..));
+    Some(Found { block, proc_type, alone })
+}
+
+/// CBC lets whoever changes the ciphertext change the text, and the integrity check is there to tell (RFC 1421, section 4.1.2.2): a text that
+/// does not fit it is not shown.
+fn refuse_changed(signatures: &[Signature]) -> Result<()> {
+    let wrong = |signature: &Signature| match &signature.state {
+        State::Invalid(why) => matches!(why, Why::Mismatch | Why::Malformed(_)),
+        State::Unknown(_) | State::Valid(_) => false,
+    };
+    if signatures.iter().all(wrong) {
+        return Err(Error::malformed("pem message", "its integrity check does not hold: it was changed on the way"));
+    }
+    Ok(())
+}
+
+/// Whom the message names as readers.
+fn recipients(header: &Header) -> Vec<String> {
+    let name = |recipient: &text::Recipient| {
+        let shared = recipient.shared_key.as_ref().map(|id| id.entity.clone());
+        let certificate = || {
+            let id = recipient.certificate_id.as_ref()?;
+            let issuer = crate::pki::Name::parse(&id.issuer).ok()?;
+            let serial: String = id.serial.iter().map(|octet| format!("{octet:02X}")).collect();
+            Some(format!("{serial} of {issuer}"))
+        };
+        recipient.name.clone().or(shared).or_else(certificate).unwrap_or_else(|| "hidden".to_owned())
+    };
+    header.recipients.iter().map(name).collect()
+}
+
+/// The text as a message of its own. A text of MIME is one; that of a part that has a type is given the same one; else it has no header.
+fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
+    let is_mime = header.content_domain.as_deref().is_some_and(|domain| domain.eq_ignore_ascii_case("MIME"));
+    if is_mime {
+        return text;
+    }
+    let typed = !text::is_bare(root.octets()) && root.header("Content-Type").is_some();
+    let head = if typed {
+        format!(
+            "Content-Type: text/plain; charset={}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+            charset(&text, root.content_type().parameter("charset"))
+        )
+    } else {
+        "\r\n".to_owned()
+    };
+    text.splice(..0, head.into_bytes());
+    text
+}
+
+/// What the outer part says, when the text can be that; UTF-8 when it is that.
+fn charset(text: &[u8], outer: Option<&str>) -> String {
+    let token = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))
+    };
+    match (outer.filter(token), std::str::from_utf8(text)) {
+        (Some(outer), _) => outer.to_ascii_lowercase(),
+        (None, Ok(_)) => "utf-8".to_owned(),
+        (None, Err(_)) => "windows-1252".to_owned(),
+    }
+}

@@ -1,0 +1,227 @@
+//! Keys as PEM names them: certificates, and the bare RSA keys of RIPEM and EDGAR.
+
+use std::sync::Arc;
+
+use der::{
+    Encode, Sequence,
+    asn1::{BitStringRef, Null, ObjectIdentifier, UintRef},
+};
+
+use super::text::CertificateId;
+use crate::{
+    base::{Error, Result},
+    crypto::{self, Hash},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
+    mail::Address,
+    pki::{Certificate, Name, PublicKey},
+};
+
+/// The record of a bare RSA key, which nobody vouches for yet; an error of kind `Malformed` for any other key. Its octets are a
+/// SubjectPublicKeyInfo of rsaEncryption (RFC 3279, section 2.3.1), whatever object identifier it came under.
+pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
+    rsa(key)?;
+    let bytes = normal(key)?;
+    let fingerprint = Handle::from_octets(&Hash::Sha256.digest(&bytes));
+    // The key identifier that certificates have of the same key (RFC 5280, section 4.2.1.2).
+    let identifier = Handle::from_octets(&Hash::Sha1.digest(key.octets()));
+    Ok(Record {
+        protocol: ProtocolName::Pem,
+        handles: vec![fingerprint.clone(), identifier],
+        fingerprint,
+        claimed: user.and_then(|user| Address::parse(user).ok()).into_iter().collect(),
+        bindings: Vec::new(),
+        bytes: bytes.into(),
+        secrets: Vec::new(),
+    })
+}
+
+/// A SubjectPublicKeyInfo of rsaEncryption around modulus and exponent, big-endian without leading zeros.
+pub(super) fn of_numbers(n: &[u8], e: &[u8]) -> Result<PublicKey> {
+    let unfit = |_: der::Error| Error::malformed("rsa key", "its numbers cannot be written");
+    let key = RsaPublicKey { n: UintRef::new(n).map_err(unfit)?, e: UintRef::new(e).map_err(unfit)? };
+    PublicKey::parse(&wrapped(&key.to_der().map_err(unfit)?)?)
+}
+
+/// Modulus and exponent.
+pub(super) fn rsa(key: &PublicKey) -> Result<(&[u8], &[u8])> {
+    match key.as_crypto() {
+        Ok(crypto::PublicKey::Rsa { n, e }) => Ok((n, e)),
+        _ => Err(Error::malformed("public key", format_args!("{}, and PEM knows RSA alone", key.algorithm().name()))),
+    }
+}
+
+/// A key of somebody's: from the store, or from a message.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    /// The public key.
+    pub(super) key: PublicKey,
+    /// The certificate that it is in.
+    pub(super) certificate: Option<Certificate>,
+    /// Where it is in the store.
+    pub(super) record: Option<Arc<Record>>,
+}
+
+impl Candidate {
+    /// Of a record of either kind; `None` when it cannot be read, or is no RSA key.
+    pub(super) fn of_record(record: &Arc<Record>) -> Option<Candidate> {
+        let (key, certificate) = match record.protocol {
+            ProtocolName::Pem => (PublicKey::clone(&*record.bytes.read(PublicKey::parse).ok()?), None),
+            ProtocolName::Smime => {
+                let certificate = Certificate::clone(&*record.bytes.read(Certificate::parse).ok()?);
+                (certificate.public_key().clone(), Some(certificate))
+            }
+            ProtocolName::Pgp => return None,
+        };
+        rsa(&key).ok()?;
+        Some(Candidate { key, certificate, record: Some(Arc::clone(record)) })
+    }
+
+    /// Of a certificate in a message, and its record when it is in the store too.
+    pub(super) fn of_certificate(der: &[u8], keys: &dyn Keys) -> Result<Candidate> {
+        let certificate = Certificate::parse(der)?;
+        let fingerprint = Handle::from_octets(&certificate.fingerprint());
+        let record = keys.find(ProtocolName::Smime, &Want::Handle(&fingerprint))?.into_iter().next();
+        Ok(Candidate { key: certificate.public_key().clone(), certificate: Some(certificate), record })
+    }
+
+    /// Of a bare key in a message, and its record when it is in the store too.
+    pub(super) fn of_key(spki: &[u8], keys: &dyn Keys) -> Result<Candidate> {
+        let key = PublicKey::parse(spki)?;
+        let fingerprint = record(&key, None)?.fingerprint;
+        let record = keys.find(ProtocolName::Pem, &Want::Handle(&fingerprint))?.into_iter().next();
+        Ok(Candidate { key, certificate: None, record })
+    }
+
+    /// What reports call it: the SHA-256 of the certificate, or of the bare key.
+    pub(super) fn fingerprint(&self) -> String {
+        match (&self.certificate, record(&self.key, None)) {
+            (Some(certificate), _) => Handle::from_octets(&certificate.fingerprint()).to_string(),
+            (None, Ok(record)) => record.fingerprint.to_string(),
+            (None, Err(_)) => "unknown".to_owned(),
+        }
+    }
+}
+
+/// What is known of somebody's key: everything by which PEM may name it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Named<'a> {
+    /// A name or a mailbox.
+    pub(super) name: Option<&'a str>,
+    /// Issuer and serial number.
+    pub(super) certificate: Option<&'a CertificateId>,
+    /// A SubjectPublicKeyInfo.
+    pub(super) key: Option<&'a [u8]>,
+}
+
+impl Named<'_> {
+    /// Keys in the store that may be meant: by the most exact of what is known; when there is only a name that is nobody's mailbox, the
+    /// bare keys, since RIPEM's names are any.
+    pub(super) fn stored(&self, keys: &dyn Keys) -> Result<Vec<Candidate>> {
+        let found = if let Some(id) = self.certificate {
+            match id.handle() {
+                Some(handle) => keys.find(ProtocolName::Smime, &Want::Handle(&handle))?,
+                None => Vec::new(),
+            }
+        } else if let Some(record) = self.key.and_then(|spki| record(&PublicKey::parse(spki).ok()?, None).ok()) {
+            keys.find(ProtocolName::Pem, &Want::Handle(&record.fingerprint))?
+        } else if let Some(address) = self.name.and_then(|name| Address::parse(name).ok()) {
+            let mut found = keys.find(ProtocolName::Pem, &Want::Address(&address))?;
+            found.extend(keys.find(ProtocolName::Smime, &Want::Address(&address))?);
+            found
+        } else if self.name.is_some() {
+            keys.find(ProtocolName::Pem, &Want::All)?
+        } else {
+            Vec::new()
+        };
+        Ok(found.iter().filter_map(Candidate::of_record).take(MOST_CANDIDATES).collect())
+    }
+}
+
+/// How a certificate is named by what is written.
+pub(super) struct CertificateName<'a> {
+    /// The issuer's Name, DER.
+    pub(super) issuer: &'a [u8],
+    /// The serial number without leading zeros.
+    pub(super) serial: &'a [u8],
+}
+
+impl<'a> CertificateName<'a> {
+    /// Of this one.
+    pub(super) fn of(certificate: &'a Certificate) -> CertificateName<'a> {
+        let zeros = certificate.serial().iter().take_while(|octet| **octet == 0).count();
+        let serial = certificate.serial().get(zeros..).unwrap_or_default();
+        CertificateName { issuer: certificate.issuer().der(), serial }
+    }
+}
+
+impl CertificateId {
+    /// How records of X.509 certificates are found by it: SHA-256 of the issuer's name and the serial number's content octets.
+    fn handle(&self) -> Option<Handle> {
+        let mut octets = Name::parse(&self.issuer).ok()?.normal().to_vec();
+        // The content octets of a positive INTEGER.
+        if self.serial.first().is_none_or(|first| first & 0x80 != 0) {
+            octets.push(0);
+        }
+        octets.extend_from_slice(&self.serial);
+        Some(Handle::from_octets(&Hash::Sha256.digest(&octets)))
+    }
+}
+
+fn normal(key: &PublicKey) -> Result<Vec<u8>> {
+    wrapped(key.octets())
+}
+
+/// A SubjectPublicKeyInfo of rsaEncryption around an RSAPublicKey.
+fn wrapped(key: &[u8]) -> Result<Vec<u8>> {
+    let encode = || {
+        let algorithm = Algorithm { kind: RSA_ENCRYPTION, parameters: Null };
+        SubjectPublicKeyInfo { algorithm, key: BitStringRef::from_bytes(key)? }.to_der()
+    };
+    encode().map_err(|_| Error::malformed("rsa key", "too long to be written"))
+}
+
+/// An RSAPublicKey's numbers, or `None`.
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    n: UintRef<'a>,
+    e: UintRef<'a>,
+}
+
+#[derive(Sequence)]
+struct Algorithm {
+    kind: ObjectIdentifier,
+    parameters: Null,
+}
+
+#[derive(Sequence)]
+struct SubjectPublicKeyInfo<'a> {
+    algorithm: Algorithm,
+    key: BitStringRef<'a>,
+}
+
+/// RFC 8017, appendix A.1.
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// Keys that are tried for one signature. Source: RIPEM's file of public keys of one group.
+const MOST_CANDIDATES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_under_two_object_identifiers_is_one_record() {
+        let n = [0xc3; 64];
+        let key = of_numbers(&n, &[3]).unwrap();
+        // rsa of X.509 (1988), with the size in bits.
+        let parameters = [0x30, 0x0a, 0x06, 0x04, 0x55, 0x08, 0x01, 0x01, 0x02, 0x02, 0x02, 0x00];
+        let length = u8::try_from(key.octets().len() + 1).unwrap();
+        let bits = [&[0x03, length, 0x00][..], key.octets()].concat();
+        let old = [&[0x30, u8::try_from(parameters.len() + bits.len()).unwrap()][..], &parameters, &bits].concat();
+        let old = PublicKey::parse(&old).unwrap();
+        let (one, other) = (record(&key, None).unwrap(), record(&old, Some("a@example.org")).unwrap());
+        assert_eq!(one.fingerprint, other.fingerprint);
+        assert_eq!(one.bytes, other.bytes);
+        assert_eq!(other.claimed.len(), 1);
+        assert_eq!(rsa(&old).unwrap(), (&n[..], &[3][..]));
+    }
+}

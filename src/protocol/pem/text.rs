@@ -1,0 +1,611 @@
+//! Where PEM messages lie in a text, and what their headers say (RFC 1421, sections 4.4 and 4.6).
+//!
+//! Also read: the boundaries and the `X-` names of RFC 1113, and what RIPEM and EDGAR write as version 2001, bare keys and names in place
+//! of certificates.
+
+use memchr::{memchr, memmem};
+
+use crate::{
+    base::{Budget, Error, Result},
+    mail::{Span, encoding::base64_decode},
+};
+
+/// One encapsulated message, from the first dash of its pre-encapsulation boundary to the end of the line that ends it; a boundary that
+/// begins the next message is not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// With its boundaries.
+    pub span: Span,
+    /// Header, empty line and text.
+    pub inside: Span,
+    /// Whether something ends it.
+    pub closed: bool,
+}
+
+/// The encapsulated messages in `text`, in order. Those that are quoted inside another (RFC 934: `- -----BEGIN`) are that one's text.
+pub fn blocks(text: &[u8]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(Boundary, usize, usize)> = None;
+    let mut close = |open: &mut Option<(Boundary, usize, usize)>, before: usize, after: usize, closed: bool| {
+        if let Some((_, start, inside)) = open.take() {
+            let inside = Span { start: inside, end: before };
+            blocks.push(Block { span: Span { start, end: after }, inside, closed });
+        }
+    };
+    for (boundary, start, after) in boundaries(text) {
+        match (boundary, open.as_ref().map(|(begun, ..)| *begun)) {
+            (Boundary::Begin, _) => {
+                close(&mut open, start, start, true);
+                open = Some((boundary, start, after));
+            }
+            (Boundary::Both, None) => open = Some((boundary, start, after)),
+            (Boundary::End, Some(Boundary::Begin)) | (Boundary::Both, Some(Boundary::Both)) => {
+                close(&mut open, start, after, true);
+            }
+            (Boundary::End | Boundary::Both, _) => {}
+        }
+    }
+    close(&mut open, text.len(), text.len(), false);
+    blocks
+}
+
+/// Whether `octets` begin with a PEM message, as a file does that no mail is around.
+pub fn is_bare(octets: &[u8]) -> bool {
+    let first = boundaries(octets).next();
+    first.is_some_and(|(boundary, start, _)| boundary != Boundary::End && start == 0)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Boundary {
+    /// RFC 1421, section 4.4: the pre-EB.
+    Begin,
+    /// RFC 1113, section 4.4: begins and ends.
+    Both,
+    /// RFC 1421, section 4.4: the post-EB.
+    End,
+}
+
+/// The lines that are boundaries: which, where each starts, and where the next line does.
+fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
+    memmem::find_iter(text, NAME).filter_map(move |at| {
+        let (boundary, prefix, suffix) = BOUNDARIES.into_iter().find(|(_, prefix, suffix)| {
+            text.get(..at).is_some_and(|before| before.ends_with(prefix))
+                && text.get(at + NAME.len()..).is_some_and(|after| after.starts_with(suffix))
+        })?;
+        let start = at - prefix.len();
+        // First of all, so that a line of a million of them is not looked through a million times.
+        if start > 0 && text.get(start - 1) != Some(&b'\n') {
+            return None;
+        }
+        let after = at + NAME.len() + suffix.len();
+        let line_end = text.get(after..).map(|rest| memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))?;
+        let alone = text.get(after..after + line_end).is_some_and(|rest| rest.trim_ascii().is_empty());
+        alone.then_some((boundary, start, after + line_end))
+    })
+}
+
+/// What is done to the text of a message (RFC 1421, section 4.6.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcType {
+    /// Nothing: the header carries revocation lists, and there is no text.
+    Crl,
+    /// Signed, encrypted and encoded.
+    Encrypted,
+    /// Signed, and left as it is.
+    MicClear,
+    /// Signed and encoded.
+    MicOnly,
+}
+
+/// An encapsulated header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// `4` for RFC 1421, `3` for RFC 1113, `2001` for RIPEM and EDGAR.
+    pub version: String,
+    /// What was done to the text.
+    pub proc_type: ProcType,
+    /// `RFC822`.
+    pub content_domain: Option<String>,
+    /// How the text is encrypted.
+    pub dek_info: Option<DekInfo>,
+    /// Who signed, each with what he says of his key.
+    pub originators: Vec<Originator>,
+    /// Who can read, or verify with a key that is shared.
+    pub recipients: Vec<Recipient>,
+    /// Revocation lists, DER.
+    pub crls: Vec<Vec<u8>>,
+}
+
+/// DEK-Info (RFC 1421, section 4.6.1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DekInfo {
+    /// `DES-CBC`.
+    pub algorithm: String,
+    /// The initialization vector.
+    pub parameters: Vec<u8>,
+}
+
+/// Originator-*, and what belongs to it (RFC 1421, section 4.6.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Originator {
+    /// Originator-Name: a name or a mailbox, vouched for by nobody.
+    pub name: Option<String>,
+    /// Originator-ID-Asymmetric: issuer and serial number of a certificate.
+    pub certificate_id: Option<CertificateId>,
+    /// Originator-ID-Symmetric: which interchange key.
+    pub shared_key: Option<SharedKeyId>,
+    /// Originator-Certificate, DER.
+    pub certificate: Option<Vec<u8>>,
+    /// Originator-Key-Asymmetric: a SubjectPublicKeyInfo, DER.
+    pub key: Option<Vec<u8>>,
+    /// Issuer-Certificate, DER each, nearest first.
+    pub issuers: Vec<Vec<u8>>,
+    /// Key-Info for the originator himself.
+    pub key_info: Option<KeyInfo>,
+    /// MIC-Info.
+    pub mic_info: Option<MicInfo>,
+}
+
+/// Recipient-*, and its Key-Info (RFC 1421, section 4.6.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipient {
+    /// Recipient-Name.
+    pub name: Option<String>,
+    /// Recipient-ID-Asymmetric.
+    pub certificate_id: Option<CertificateId>,
+    /// Recipient-ID-Symmetric.
+    pub shared_key: Option<SharedKeyId>,
+    /// Recipient-Key-Asymmetric: a SubjectPublicKeyInfo, DER.
+    pub key: Option<Vec<u8>>,
+    /// Key-Info.
+    pub key_info: Option<KeyInfo>,
+}
+
+/// Issuer and serial number (RFC 1421, section 5.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateId {
+    /// The issuer's Name, DER.
+    pub issuer: Vec<u8>,
+    /// The serial number, big-endian, as its hexadecimal digits stand.
+    pub serial: Vec<u8>,
+}
+
+/// Whose interchange key, issued by whom, and which of several (RFC 1421, section 5.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedKeyId {
+    /// `linn@zendia.enet.dec.com`.
+    pub entity: String,
+    /// `ptf-kmc`; empty when it is left out.
+    pub authority: String,
+    /// `3`; empty when it is left out.
+    pub version: String,
+}
+
+/// MIC-Info (RFC 1421, section 4.6.2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MicInfo {
+    /// `RSA-MD5`.
+    pub digest: String,
+    /// `RSA`.
+    pub algorithm: String,
+    /// The signature; in an ENCRYPTED message, encrypted.
+    pub value: Vec<u8>,
+}
+
+/// Key-Info (RFC 1421, section 4.6.4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyInfo {
+    /// For the owner of a private key.
+    Asymmetric {
+        /// `RSA`.
+        algorithm: String,
+        /// The data-encrypting key, encrypted.
+        dek: Vec<u8>,
+    },
+    /// For whoever shares an interchange key.
+    Symmetric {
+        /// `DES-ECB`, `DES-EDE`.
+        algorithm: String,
+        /// `RSA-MD2`.
+        digest: String,
+        /// The data-encrypting key, encrypted.
+        dek: Vec<u8>,
+        /// The digest of the text, encrypted.
+        mic: Vec<u8>,
+    },
+}
+
+/// Reads what is inside a block: its header, and its text as it stands.
+///
+/// An error of kind `Malformed` names the field that cannot be read.
+pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])> {
+    let (header, text) = split(inside);
+    budget.header(header.len())?;
+    let mut fields = fields(header)?.into_iter();
+    let first = fields.next().filter(|(name, _)| name == "proc-type");
+    // RFC 1421, section 4.6.1.1: it must be the first.
+    let (_, value) = first.ok_or_else(|| refuse("does not begin with Proc-Type"))?;
+    let mut reading = Reading::new(proc_type(&value)?);
+    for (name, value) in fields {
+        reading.field(&name, &value)?;
+    }
+    let header = reading.header;
+    budget.signatures(header.originators.len())?;
+    budget.session_keys(header.recipients.len())?;
+    let issuers = header.originators.iter().map(|one| one.issuers.len()).max().unwrap_or(0);
+    if issuers > MOST_ISSUERS {
+        return Err(refuse(format!("more than {MOST_ISSUERS} certificates of issuers")));
+    }
+    Ok((header, text))
+}
+
+/// What the first line says that a block is; `None` when there is no Proc-Type that we know.
+pub(super) fn proc_type_of(inside: &[u8]) -> Option<ProcType> {
+    let first = inside.split(|octet| *octet == b'\n').next()?;
+    let fields = fields(first).ok()?;
+    let (_, value) = fields.first().filter(|(name, _)| name == "proc-type")?;
+    proc_type(value).ok().map(|(_, kind)| kind)
+}
+
+/// The header, and the text after the empty line; a CRL message has neither.
+fn split(inside: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    while let Some(rest) = inside.get(at..).filter(|rest| !rest.is_empty()) {
+        let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        if rest.get(..length).is_some_and(|line| line.trim_ascii().is_empty()) {
+            return (inside.get(..at).unwrap_or_default(), rest.get(length..).unwrap_or_default());
+        }
+        at += length;
+    }
+    (inside, &[])
+}
+
+/// Names in lower case without `X-` (RFC 1421, section 4.6), and values on one line.
+fn fields(header: &[u8]) -> Result<Vec<(String, String)>> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in header.split(|octet| *octet == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        if line.trim().is_empty() {
+            continue;
+        }
+        if line.starts_with([' ', '\t']) {
+            let (_, value) = fields.last_mut().ok_or_else(|| refuse("begins with a folded line"))?;
+            value.push(' ');
+            value.push_str(line.trim());
+            continue;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(|| refuse(format!("no field: {:?}", line.trim_end())))?;
+        let name = name.trim().to_ascii_lowercase();
+        let name = name.strip_prefix("x-").map_or(name.clone(), str::to_owned);
+        fields.push((name, value.trim().to_owned()));
+    }
+    Ok(fields)
+}
+
+fn proc_type(value: &str) -> Result<(String, ProcType)> {
+    let (version, kind) = value.split_once(',').ok_or_else(|| refuse("Proc-Type without a comma"))?;
+    let version = version.trim();
+    if !["3", "4", "2001"].contains(&version) {
+        return Err(refuse(format!("version {version:?} is not known")));
+    }
+    let proc_type = match kind.trim().to_ascii_uppercase().as_str() {
+        "CRL" => ProcType::Crl,
+        "ENCRYPTED" => ProcType::Encrypted,
+        "MIC-CLEAR" => ProcType::MicClear,
+        "MIC-ONLY" => ProcType::MicOnly,
+        other => return Err(refuse(format!("Proc-Type {other:?} is not known"))),
+    };
+    Ok((version.to_owned(), proc_type))
+}
+
+/// A header as its fields come: some belong to the one before (RFC 1421, sections 4.6.2 and 4.6.4).
+struct Reading {
+    header: Header,
+    /// What Key-Info would belong to.
+    last: Last,
+}
+
+enum Last {
+    Neither,
+    Originator,
+    Recipient,
+}
+
+impl Reading {
+    fn new((version, proc_type): (String, ProcType)) -> Self {
+        let header = Header {
+            version,
+            proc_type,
+            content_domain: None,
+            dek_info: None,
+            originators: Vec::new(),
+            recipients: Vec::new(),
+            crls: Vec::new(),
+        };
+        Reading { header, last: Last::Neither }
+    }
+
+    fn field(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "proc-type" => return Err(refuse("a second Proc-Type")),
+            "content-domain" => self.header.content_domain = Some(value.to_owned()),
+            "dek-info" if self.header.dek_info.is_some() => return Err(refuse("a second DEK-Info")),
+            "dek-info" => {
+                let (algorithm, parameters) = value.split_once(',').unwrap_or((value, ""));
+                let parameters = hexadecimal(parameters).ok_or_else(|| refuse("DEK-Info: no hexadecimal digits"))?;
+                self.header.dek_info = Some(DekInfo { algorithm: word(algorithm), parameters });
+            }
+            "originator-name" => self.originator(|one| one.name.is_none()).name = Some(value.to_owned()),
+            "originator-certificate" | "certificate" => {
+                let one = self.originator(|one| one.certificate.is_none() && one.key.is_none());
+                one.certificate = Some(base64_decode(value.as_bytes()));
+            }
+            "originator-key-asymmetric" => {
+                let one = self.originator(|one| one.key.is_none() && one.certificate.is_none());
+                one.key = Some(base64_decode(value.as_bytes()));
+            }
+            "originator-id-asymmetric" => {
+                let id = certificate_id(name, value)?;
+                self.originator(|one| one.certificate_id.is_none()).certificate_id = Some(id);
+            }
+            "originator-id-symmetric" => {
+                let id = shared_key(value, ',');
+                self.originator(|one| one == &Originator::default()).shared_key = Some(id);
+            }
+            // RFC 1113, section 4.6.2.1: for both kinds.
+            "sender-id" | "originator-id" => {
+                let id = shared_key(value, ':');
+                self.originator(|one| one == &Originator::default()).shared_key = Some(id);
+            }
+            "issuer-certificate" => {
+                let one = self.header.originators.last_mut();
+                // Those of a revocation list say nothing of a message.
+                if let Some(one) = one {
+                    one.issuers.push(base64_decode(value.as_bytes()));
+                }
+            }
+            "mic-info" => {
+                let one = self.header.originators.last_mut().ok_or_else(|| refuse("MIC-Info of no originator"))?;
+                if one.mic_info.is_some() {
+                    return Err(refuse("a second MIC-Info of one originator"));
+                }
+                one.mic_info = Some(mic_info(value)?);
+            }
+            "key-info" => self.key_info(value)?,
+            "recipient-name" => self.recipient(|one| one.name.is_none()).name = Some(value.to_owned()),
+            "recipient-key-asymmetric" => {
+                self.recipient(|one| one.key.is_none()).key = Some(base64_decode(value.as_bytes()));
+            }
+            "recipient-id-asymmetric" => {
+                let id = certificate_id(name, value)?;
+                self.recipient(|one| one.certificate_id.is_none()).certificate_id = Some(id);
+            }
+            "recipient-id-symmetric" => {
+                // RFC 1421, section 4.6.4.1: illegal before an Originator-ID-Symmetric.
+                if !self.header.originators.iter().any(|one| one.shared_key.is_some()) {
+                    return Err(refuse("Recipient-ID-Symmetric before Originator-ID-Symmetric"));
+                }
+                let id = shared_key(value, ',');
+                self.recipient(|one| one.shared_key.is_none()).shared_key = Some(id);
+            }
+            "recipient-id" => {
+                let id = shared_key(value, ':');
+                self.recipient(|one| one.shared_key.is_none()).shared_key = Some(id);
+            }
+            "crl" => self.header.crls.push(base64_decode(value.as_bytes())),
+            // RFC 1421, section 4.6: fields that are not known mean nothing.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The originator that a field belongs to: the last one, unless his signature has come or the field does not fit.
+    fn originator(&mut self, fits: impl Fn(&Originator) -> bool) -> &mut Originator {
+        self.last = Last::Originator;
+        let list = &mut self.header.originators;
+        let at = match list.last() {
+            Some(last) if last.mic_info.is_none() && fits(last) => list.len() - 1,
+            _ => list.len(),
+        };
+        nth(list, at)
+    }
+
+    /// The recipient that a field belongs to: the last one, unless he has his key or the field does not fit.
+    fn recipient(&mut self, fits: impl Fn(&Recipient) -> bool) -> &mut Recipient {
+        self.last = Last::Recipient;
+        let list = &mut self.header.recipients;
+        let at = match list.last() {
+            Some(last) if last.key_info.is_none() && fits(last) => list.len() - 1,
+            _ => list.len(),
+        };
+        nth(list, at)
+    }
+
+    fn key_info(&mut self, value: &str) -> Result<()> {
+        let info = key_info(value)?;
+        let slot = match self.last {
+            Last::Neither => None,
+            Last::Originator => self.header.originators.last_mut().map(|one| &mut one.key_info),
+            Last::Recipient => self.header.recipients.last_mut().map(|one| &mut one.key_info),
+        };
+        let slot = slot.filter(|slot| slot.is_none()).ok_or_else(|| refuse("Key-Info that belongs to nobody"))?;
+        *slot = Some(info);
+        Ok(())
+    }
+}
+
+/// The element at `at`, made if it is the one after the last.
+fn nth<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
+    list.resize_with(list.len().max(at + 1), T::default);
+    let last = list.len() - 1;
+    // There is one now.
+    #[expect(clippy::indexing_slicing, reason = "the list was made long enough in the line above")]
+    &mut list[at.min(last)]
+}
+
+fn certificate_id(name: &str, value: &str) -> Result<CertificateId> {
+    let (issuer, serial) = value.rsplit_once(',').ok_or_else(|| refuse(format!("{name}: no serial number")))?;
+    let serial = hexadecimal(serial).ok_or_else(|| refuse(format!("{name}: a serial number that is none")))?;
+    Ok(CertificateId { issuer: base64_decode(issuer.as_bytes()), serial })
+}
+
+fn shared_key(value: &str, separator: char) -> SharedKeyId {
+    let mut parts = value.split(separator).map(|part| part.trim().to_owned());
+    let mut next = || parts.next().unwrap_or_default();
+    SharedKeyId { entity: next(), authority: next(), version: next() }
+}
+
+fn mic_info(value: &str) -> Result<MicInfo> {
+    let mut parts = value.splitn(3, ',');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(digest), Some(algorithm), Some(value)) => {
+            Ok(MicInfo { digest: word(digest), algorithm: word(algorithm), value: base64_decode(value.as_bytes()) })
+        }
+        _ => Err(refuse("MIC-Info: fewer than three arguments")),
+    }
+}
+
+fn key_info(value: &str) -> Result<KeyInfo> {
+    let parts: Vec<&str> = value.splitn(4, ',').collect();
+    match parts.as_slice() {
+        [algorithm, dek] => Ok(KeyInfo::Asymmetric { algorithm: word(algorithm), dek: base64_decode(dek.as_bytes()) }),
+        [algorithm, digest, dek, mic] => {
+            let no_digits = || refuse("Key-Info: no hexadecimal digits");
+            let dek = hexadecimal(dek).ok_or_else(no_digits)?;
+            // RFC 1113 has a comma between the halves of the digest.
+            let mic = hexadecimal(&mic.replace(',', "")).ok_or_else(no_digits)?;
+            Ok(KeyInfo::Symmetric { algorithm: word(algorithm), digest: word(digest), dek, mic })
+        }
+        _ => Err(refuse("Key-Info: neither two arguments nor four")),
+    }
+}
+
+/// The name of an algorithm.
+fn word(text: &str) -> String {
+    text.trim().to_ascii_uppercase()
+}
+
+/// Octets of hexadecimal digits; spaces do not count, and an odd first digit stands alone.
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = digits?;
+    let odd = digits.len() % 2;
+    let (first, pairs) = digits.split_at_checked(odd)?;
+    let paired = pairs.chunks_exact(2).map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit));
+    Some(first.iter().copied().chain(paired).collect())
+}
+
+fn refuse(reason: impl std::fmt::Display) -> Error {
+    Error::malformed("pem header", reason)
+}
+
+/// What all boundaries have in common.
+const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
+/// What stands around that in each.
+const BOUNDARIES: [(Boundary, &[u8], &[u8]); 3] = [
+    (Boundary::Begin, b"-----BEGIN ", b"-----"),
+    (Boundary::End, b"-----END ", b"-----"),
+    (Boundary::Both, b"-----", b" BOUNDARY-----"),
+];
+/// Source: RFC 1422, section 3.3: IPRA, PCA, and the authorities of one organization; DESIGN 8 has 64 certificates.
+const MOST_ISSUERS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    fn budget() -> Budget {
+        Budget::new(Limits::default())
+    }
+
+    fn inside<'a>(text: &'a str, block: &Block) -> &'a str {
+        std::str::from_utf8(block.inside.of(text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn blocks_end_at_the_end_or_where_the_next_begins() {
+        let text = "before\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\nB\n\
+                    - -----END PRIVACY-ENHANCED MESSAGE-----\n-----END PRIVACY-ENHANCED MESSAGE-----  \r\nafter\n";
+        let found = blocks(text.as_bytes());
+        let insides: Vec<&str> = found.iter().map(|block| inside(text, block)).collect();
+        assert_eq!(insides, ["A\n", "B\n- -----END PRIVACY-ENHANCED MESSAGE-----\n"]);
+        assert!(found.iter().all(|block| block.closed));
+        assert!(text.as_bytes()[found[1].span.end..] == *b"after\n");
+        assert!(!is_bare(text.as_bytes()) && is_bare(&text.as_bytes()[7..]));
+    }
+
+    #[test]
+    fn what_is_not_a_line_of_its_own_is_no_boundary() {
+        for text in [
+            "x-----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
+            "-----BEGIN PRIVACY-ENHANCED MESSAGE----- x\n",
+            "-----BEGIN PRIVACY-ENHANCED MESSAGE----\n",
+            "> -----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
+        ] {
+            assert_eq!(blocks(text.as_bytes()), [], "{text:?}");
+        }
+        let line = "-----BEGIN PRIVACY-ENHANCED MESSAGE-----".repeat(100_000);
+        assert_eq!(blocks(line.as_bytes()), []);
+        let open = blocks(b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA");
+        assert_eq!(open.len(), 1);
+        assert!(!open[0].closed);
+    }
+
+    /// RFC 1113, section 4.6, shortened: one boundary for both ends, names with `X-`, colons in identifiers.
+    #[test]
+    fn the_form_of_rfc_1113() {
+        let text = "-----PRIVACY-ENHANCED MESSAGE BOUNDARY-----\nX-Proc-Type: 3,ENCRYPTED\nX-DEK-Info: DES-CBC,F8143EDE5960C597\n\
+                    X-Sender-ID: linn@ccy.bbn.com::\nX-Recipient-ID: linn@ccy.bbn.com:ptf-kmc:3\n\
+                    X-Key-Info: DES-ECB,RSA-MD2,9FD3AAD2F2691B9A,B70665BB9BF7CBCD,\n A60195DB94F727D3\n\nLLrH\n\
+                    -----PRIVACY-ENHANCED MESSAGE BOUNDARY-----\n";
+        let found = blocks(text.as_bytes());
+        assert_eq!(found.len(), 1);
+        let (header, body) = read(inside(text, &found[0]).as_bytes(), &budget()).unwrap();
+        assert_eq!((header.version.as_str(), body), ("3", &b"LLrH\n"[..]));
+        let id = header.recipients[0].shared_key.as_ref().unwrap();
+        assert_eq!(
+            (id.entity.as_str(), id.authority.as_str(), id.version.as_str()),
+            ("linn@ccy.bbn.com", "ptf-kmc", "3")
+        );
+        let Some(KeyInfo::Symmetric { mic, .. }) = &header.recipients[0].key_info else { panic!("no shared key") };
+        assert_eq!(mic.len(), 16);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        for (header, reason) in [
+            ("", "does not begin with Proc-Type"),
+            ("Content-Domain: RFC822\nProc-Type: 4,MIC-ONLY\n", "does not begin with Proc-Type"),
+            (" folded\n", "begins with a folded line"),
+            ("Proc-Type: 4\n", "Proc-Type without a comma"),
+            ("Proc-Type: 5,MIC-CLEAR\n", "version \"5\" is not known"),
+            ("Proc-Type: 4,MIC\n", "Proc-Type \"MIC\" is not known"),
+            ("Proc-Type: 4,MIC-ONLY\nProc-Type: 4,ENCRYPTED\n", "a second Proc-Type"),
+            ("Proc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,xy\n", "DEK-Info: no hexadecimal digits"),
+            ("Proc-Type: 4,MIC-ONLY\nMIC-Info: RSA-MD5,RSA,AA==\n", "MIC-Info of no originator"),
+            ("Proc-Type: 4,MIC-ONLY\nOriginator-Name: a\nMIC-Info: RSA-MD5\n", "MIC-Info: fewer than three arguments"),
+            ("Proc-Type: 4,ENCRYPTED\nKey-Info: RSA,AA==\n", "Key-Info that belongs to nobody"),
+            (
+                "Proc-Type: 4,ENCRYPTED\nRecipient-ID-Symmetric: a,b,c\n",
+                "Recipient-ID-Symmetric before Originator-ID-Symmetric",
+            ),
+            ("Proc-Type: 4,ENCRYPTED\nRecipient-Name: a\nKey-Info: RSA\n", "Key-Info: neither two arguments nor four"),
+            ("Proc-Type: 4,MIC-ONLY\nno field\n", "no field: \"no field\""),
+        ] {
+            let error = read(header.as_bytes(), &budget()).unwrap_err();
+            assert_eq!(error.to_string(), format!("pem header: {reason}"), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn hexadecimal_of_odd_length() {
+        assert_eq!(hexadecimal(" 66 "), Some(vec![0x66]));
+        assert_eq!(hexadecimal("1 66"), Some(vec![1, 0x66]));
+        assert_eq!(hexadecimal("6g"), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! Judges the message integrity checks: the octets, the public key, and whether its certificate is good for it now.
+
+use super::{
+    path,
+    record::{Candidate, Named, rsa},
+    shared::InterchangeKey,
+    suite,
+    text::{Header, KeyInfo, MicInfo, Originator},
+};
+use crate::{
+    base::{Budget, Result},
+    crypto::{self, Hash, KeyAlgorithm, Scheme, Strength, Unverified},
+    keys::Authenticated,
+    pki::{Certificate, PublicKey, Usage},
+    protocol::Context,
+    verdict::{Covers, Matches, Signature, State, Why},
+};
+
+/// Judges everything that `header` says about who vouches for `canonical`, a text in canonical form. Errors only when the keys cannot be
+/// asked, or the Budget is spent.
+pub(super) fn judged(
+    header: &Header,
+    canonical: &[u8],
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Signature>> {
+    let mut text = Text { canonical, digests: Vec::new() };
+    let mut signatures = Vec::new();
+    for originator in &header.originators {
+        if let Some(mic) = &originator.mic_info {
+            signatures.push(judge(originator, mic, &mut text, covers, context, budget)?);
+        }
+    }
+    signatures.extend(shared(header, &mut text, covers, context)?);
+    if signatures.is_empty() {
+        signatures.push(described(State::Invalid(Why::Malformed("no integrity check in it".to_owned())), None, covers));
+    }
+    Ok(signatures)
+}
+
+/// A text, hashed once by each hash function.
+struct Text<'a> {
+    canonical: &'a [u8],
+    digests: Vec<(Hash, Vec<u8>)>,
+}
+
+impl Text<'_> {
+    fn digest(&mut self, hash: Hash) -> Vec<u8> {
+        if let Some((_, digest)) = self.digests.iter().find(|(known, _)| *known == hash) {
+            return digest.clone();
+        }
+        let digest = hash.digest(self.canonical);
+        self.digests.push((hash, digest.clone()));
+        digest
+    }
+}
+
+fn judge(
+    originator: &Originator,
+    mic: &MicInfo,
+    text: &mut Text<'_>,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Signature> {
+    let named = originator.name.clone();
+    let Some(hash) = suite::digest(&mic.digest).filter(|_| mic.algorithm == "RSA") else {
+        let name = format!("{},{}", mic.digest, mic.algorithm).to_lowercase();
+        return Ok(described(State::Unknown(Why::UnknownAlgorithm(name)), named, covers));
+    };
+    let digest = text.digest(hash);
+    let mut checked = None;
+    for candidate in candidates(originator, context)? {
+        let state = verified(&candidate.key, hash, &digest, &mic.value);
+        let good = state.is_ok();
+        if good || checked.is_none() {
+            checked = Some((candidate, state));
+        }
+        if good {
+            break;
+        }
+    }
+    let Some((candidate, verified)) = checked else {
+        let mut signature = described(State::Unknown(Why::NoKey), named, covers);
+        signature.algorithms = hash.name().to_owned();
+        signature.strength = hash.strength();
+        return Ok(signature);
+    };
+    let algorithm = candidate.key.algorithm();
+    let mut signature = described(State::Unknown(Why::NoKey), Some(candidate.fingerprint()), covers);
+    signature.algorithms = format!("{}-{hash}", algorithm.name());
+    signature.strength = algorithm.strength().min(hash.strength());
+    signature.state =
+        match verified.and_then(|()| standing(candidate.certificate.as_ref(), context).map_err(State::Invalid)) {
+            Ok(()) => State::Valid(Matches::assertion()),
+            Err(state) => state,
+        };
+    if matches!(signature.state, State::Valid(_)) {
+        trusted(&candidate, originator, &mut signature, context, budget)?;
+    }
+    if matches!(signature.state, State::Valid(_)) {
+        signature.reservation = match signature.strength {
+            Strength::Broken => Some(Why::BrokenAlgorithm(weakest(algorithm, hash))),
+            Strength::Strong => signature.reservation,
+            Strength::Weak => signature.reservation.or(Some(Why::WeakAlgorithm(weakest(algorithm, hash)))),
+        };
+    }
+    Ok(signature)
+}
+
+/// RFC 1423, section 4.2.1: a digest in the block type 01 of PKCS#1.
+fn verified(key: &PublicKey, hash: Hash, digest: &[u8], signature: &[u8]) -> std::result::Result<(), State> {
+    let unusable = || State::Invalid(Why::Malformed("the key is none of rsa".to_owned()));
+    let (n, e) = rsa(key).map_err(|_| unusable())?;
+    crypto::verify(crypto::PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(hash), digest, signature).map_err(
+        |why| match why {
+            Unverified::Algorithm => {
+                State::Unknown(Why::UnknownAlgorithm(format!("{}-{hash}", key.algorithm().name())))
+            }
+            Unverified::Key => unusable(),
+            Unverified::Signature => State::Invalid(Why::Mismatch),
+        },
+    )
+}
+
+/// Keys that may be the originator's: the one in the message is the one that he means; else those in the store.
+fn candidates(originator: &Originator, context: Context<'_>) -> Result<Vec<Candidate>> {
+    let enclosed = match (&originator.certificate, &originator.key) {
+        (Some(certificate), _) => Candidate::of_certificate(certificate, context.keys).ok(),
+        (None, Some(key)) => Candidate::of_key(key, context.keys).ok(),
+        (None, None) => None,
+    };
+    if let Some(candidate) = enclosed {
+        return Ok(vec![candidate]);
+    }
+    let named = Named { name: originator.name.as_deref(), certificate: originator.certificate_id.as_ref(), key: None };
+    named.stored(context.keys)
+}
+
+/// Whether the certificate may sign mail now (RFC 1422, section 3.6).
+fn standing(certificate: Option<&Certificate>, context: Context<'_>) -> std::result::Result<(), Why> {
+    let Some(certificate) = certificate else { return Ok(()) };
+    let (now, (from, to)) = (context.clock.now(), certificate.validity());
+    if now < from {
+        return Err(Why::KeyNotYetValid);
+    }
+    if now > to {
+        return Err(Why::KeyExpired);
+    }
+    if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
+}
+
+/// Says whom a path, or the owner of this machine, ties to the key. What came with the message alone ties nobody.
+fn trusted(
+    candidate: &Candidate,
+    originator: &Originator,
+    signature: &mut Signature,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<()> {
+    let certified = candidate.certificate.as_ref().map(Certificate::mailboxes).unwrap_or_default();
+    let mut authenticated = candidate.record.as_ref().map(|record| record.authenticate(&certified)).unwrap_or_default();
+    match &candidate.certificate {
+        Some(certificate) => {
+            budget.certificates(originator.issuers.len())?;
+            // An issuer that cannot be read is one that no path goes through.
+            let enclosed: Vec<Certificate> =
+                originator.issuers.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+            match path::mailboxes(certificate, &enclosed, context, budget)? {
+                Ok(mailboxes) => {
+                    for address in mailboxes {
+                        if !authenticated.iter().any(|one| *one.address() == address) {
+                            authenticated.push(Authenticated::assertion(address));
+                        }
+                    }
+                }
+                Err(path::Refused { revoked: Some(reason), .. }) => {
+                    signature.state = State::Invalid(Why::KeyRevoked(reason));
+                    return Ok(());
+                }
+                Err(refused) if authenticated.is_empty() => signature.reservation = Some(Why::Path(refused.reason)),
+                Err(_) => {}
+            }
+        }
+        None if authenticated.is_empty() => {
+            signature.reservation = Some(Why::Path("nobody says whose key it is".to_owned()));
+        }
+        None => {}
+    }
+    signature.authenticated = authenticated;
+    Ok(())
+}
+
+/// Digests under interchange keys that we hold too. Whoever holds the key, the reader included, can have made them: nobody is named.
+fn shared(header: &Header, text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Option<Signature>> {
+    let checks: Vec<_> = header
+        .recipients
+        .iter()
+        .filter_map(|recipient| match &recipient.key_info {
+            Some(KeyInfo::Symmetric { algorithm, digest, mic, .. }) => Some((algorithm, digest, mic)),
+            _ => None,
+        })
+        .collect();
+    let Some((_, digest, _)) = checks.first() else { return Ok(None) };
+    let name = digest.to_lowercase();
+    let keys = InterchangeKey::all(context)?;
+    let mut found = described(State::Unknown(Why::NoKey), Some("interchange key".to_owned()), covers);
+    found.algorithms = name;
+    for (algorithm, digest, mic) in checks {
+        let Some(hash) = suite::digest(digest) else { continue };
+        for key in keys.iter().filter(|key| key.algorithm() == algorithm) {
+            let right = key.decrypt(mic).is_some_and(|mic| mic.expose() == text.digest(hash));
+            found.algorithms = format!("{}-{hash}", key.cipher().name());
+            found.strength = key.cipher().strength().min(hash.strength());
+            if right {
+                found.state = State::Valid(Matches::assertion());
+                found.reservation = Some(match found.strength {
+                    Strength::Broken => Why::BrokenAlgorithm(found.algorithms.clone()),
+                    _ => Why::Path("whoever shares the interchange key can have made it".to_owned()),
+                });
+                return Ok(Some(found));
+            }
+            found.state = State::Invalid(Why::Mismatch);
+        }
+    }
+    Ok(Some(found))
+}
+
+fn described(state: State, signer: Option<String>, covers: Covers) -> Signature {
+    Signature {
+        state,
+        reservation: None,
+        signer,
+        authenticated: Vec::new(),
+        covers,
+        at: None,
+        algorithms: "unknown".to_owned(),
+        strength: Strength::Broken,
+        notes: Vec::new(),
+    }
+}
+
+/// The weaker of key and digest, by name.
+fn weakest(key: KeyAlgorithm, hash: Hash) -> String {
+    if hash.strength() < key.strength() { hash.name().to_owned() } else { key.name() }
+}
