@@ -30,9 +30,11 @@ mod face;
 pub mod keys;
 pub mod mail;
 pub mod pki;
+pub mod policy;
 pub mod protocol;
 pub mod report;
 pub mod store;
+pub mod transport;
 pub mod verdict;
 
 pub use face::{decrypt, encrypt, sign, verify};

@@ -1,5 +1,6 @@
 //! The corridor: open, judge, seal. Every door calls these and nothing else.
 
+mod handle;
 mod inspect;
 mod lines;
 mod open;
@@ -7,6 +8,7 @@ mod parts;
 mod seal;
 mod written;
 
+pub use handle::{Handler, Outcome};
 pub use open::Opening;
 pub use parts::OpenedParts;
 

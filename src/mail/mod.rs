@@ -7,7 +7,7 @@ pub mod build;
 pub mod canonical;
 mod charset;
 pub mod encoding;
-pub mod envelope;
+mod envelope;
 pub mod header;
 mod parameters;
 mod parse;
@@ -18,4 +18,5 @@ mod signable;
 mod words;
 
 pub use address::Address;
+pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use part::{Message, Part, Span};
