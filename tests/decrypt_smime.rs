@@ -673,6 +673,7 @@ const SUITES: [Suite; 7] = [
         messages: &[
             ("fran-ec_ossl-aes128-sha256.env", "aes128-cbc"),
             ("fran-ec_ossl-aes256-sha512.env", "aes256-cbc"),
+            ("fran-oaep-label_ossl.env", "aes256-cbc"),
             ("fran-oaep-sha256hash-sha256mgf_ossl.env", "aes256-cbc"),
             ("fran-oaep-sha256hash_ossl.env", "aes128-cbc"),
             ("fran-oaep_ossl.env", "3des-cbc"),

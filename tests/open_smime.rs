@@ -204,8 +204,8 @@ fn every_reason_why_a_signature_does_not_hold() {
         ),
         ("no certificate", Draft { certificates: vec!["middle"], ..base() }, Why::NoKey),
         ("unknown digest", Draft { digest: b"\x2a\x03\x04", ..base() }, Why::UnknownAlgorithm("1.2.3.4".to_owned())),
-        ("expired", Draft { signer: "expired", ..base() }, Why::KeyExpired),
-        ("not yet valid", Draft { signer: "future", ..base() }, Why::KeyNotYetValid),
+        ("expired", Draft { signer: "expired", ..base() }, Why::CertificateExpired),
+        ("not yet valid", Draft { signer: "future", ..base() }, Why::CertificateNotYetValid),
         ("not for mail", Draft { signer: "tls", ..base() }, Why::WrongUsage),
     ];
     for (name, draft, why) in cases {

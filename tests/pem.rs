@@ -201,7 +201,7 @@ fn the_figures_of_rfc_1421() {
         "- A message for use in testing.\n- Following is a blank line:\n\nThis is the end.\n"
     );
     let late = open(&read("figure4.pem"), &Memory::new(), IN_1994, Legacy::Refuse);
-    assert_eq!(signature(&late).state, State::Invalid(Why::KeyExpired));
+    assert_eq!(signature(&late).state, State::Invalid(Why::CertificateExpired));
 }
 
 const MAIL: &str =

@@ -282,10 +282,10 @@ fn candidates(id: &SignerId<'_>, signed: &SignedData<'_>, context: Context<'_>) 
 fn standing(certificate: &Certificate, context: Context<'_>) -> std::result::Result<(), Why> {
     let (now, (from, to)) = (context.clock.now(), certificate.validity());
     if now < from {
-        return Err(Why::KeyNotYetValid);
+        return Err(Why::CertificateNotYetValid);
     }
     if now > to {
-        return Err(Why::KeyExpired);
+        return Err(Why::CertificateExpired);
     }
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }
