@@ -229,7 +229,7 @@ fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc
 
 impl Shape {
     fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
-        if self.no_passphrase { Ok(None) } else { new_passphrase(verb, session).map(Some) }
+        if self.no_passphrase { Ok(None) } else { new_passphrase(verb, ", or say --no-passphrase", session).map(Some) }
     }
 }
 
