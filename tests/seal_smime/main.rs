@@ -274,7 +274,11 @@ fn what_is_weak_is_written_on_request_alone() {
     for cipher in ["3des", "des", "rc2-40", "RC2-64", "rc2-128"] {
         let how = Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
         let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
-        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("--legacy")), "{error}");
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (Kind::Usage, Some("--legacy writes it all the same, for readers that know nothing newer")),
+            "{error}"
+        );
         let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
         let read = LAB.decrypted(&message, "bob", &["-provider", "legacy", "-provider", "default"]);
         assert!(read.contains("Gr\u{fc}\u{df}e aus"), "{cipher}");
@@ -282,7 +286,11 @@ fn what_is_weak_is_written_on_request_alone() {
     for (digest, micalg) in [(Hash::Sha1, "sha-1"), (Hash::Md5, "md5")] {
         let how = Seal { sign: by("alice"), digest: Some(digest), ..Seal::default() };
         let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
-        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("--legacy")), "{error}");
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (Kind::Usage, Some("--legacy writes it all the same, for readers that know nothing newer")),
+            "{error}"
+        );
         let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
         assert!(header(&message).contains(&format!("micalg={micalg};")));
         LAB.verified(&message);

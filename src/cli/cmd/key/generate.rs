@@ -106,7 +106,13 @@ pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Resul
         Format::Smime if what.profile.is_some() => {
             return Err(Error::usage("key generate: --profile is for OpenPGP"));
         }
-        Format::Smime => generate_smime("key generate", &what.shape, addresses, home, session)?,
+        Format::Smime => {
+            let made = generate_smime("key generate", &what.shape, addresses, home, session)?;
+            aside(
+                "nobody vouches for it but itself; `postseal key request` asks an authority for one that others believe\n",
+            );
+            made
+        }
     };
     data(&show::list(&[record], session.clock().now())?)
 }
