@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use der::{Decode as _, Reader as _, SliceReader, asn1::AnyRef};
 use postseal::{
     base::{Budget, Limits},
     crypto::Legacy,
@@ -18,13 +19,23 @@ use crate::{
 };
 
 /// The CMS object of a message, and the part that it signs when it stands beside it.
-fn cms(message: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+pub(crate) fn cms(message: &str) -> (Vec<u8>, Option<Vec<u8>>) {
     let message = parsed(message);
     let parts: Vec<_> = message.root().children().collect();
     match parts.as_slice() {
         [content, signature] => (signature.decoded().into_owned(), Some(content.span().of(message.octets()).to_vec())),
         _ => (message.root().decoded().into_owned(), None),
     }
+}
+
+/// The elements within an element of DER.
+pub(crate) fn within(element: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = SliceReader::new(AnyRef::from_der(element).unwrap().value()).unwrap();
+    let mut elements = Vec::new();
+    while !reader.is_finished() {
+        elements.push(reader.tlv_bytes().unwrap().to_vec());
+    }
+    elements
 }
 
 fn parsed(message: &str) -> Message {
