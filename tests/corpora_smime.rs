@@ -113,7 +113,8 @@ const SUITES: &[Suite] = &[
             "openssl-test/openssl-3.6.3/test/recipes/80-test_cms_data",
         ],
         anchors: &["openssl-test/openssl-3.6.3/test/smime-certs/smroot.pem"],
-        passwords: &[],
+        // The key of authenveloped_attrs.pem.
+        passwords: &["000102030405060708090a0b0c0d0e0f"],
         at: "2026-11-23T00:00:00Z",
         legacy: Legacy::Admit,
     },

@@ -77,6 +77,7 @@ fn compare(judge: impl Fn(&Row) -> Result<(), String>, rows: &[Row]) {
         .filter(differs)
         .map(|row| format!("{}: {:?}, but {}: {}", row.id, judge(row), row.expect.path, row.expected_text))
         .collect();
+    assert_eq!(rows.len(), 224);
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
