@@ -1,5 +1,6 @@
 //! Views of an outcome: text for people, JSON for scripts, a tree for the curious.
 
+pub mod authres;
 mod json;
 mod text;
 mod tree;
