@@ -1,6 +1,13 @@
 //! Where mail comes in and an outcome goes out. Every transport calls [`Handler::handle`](crate::engine::Handler) and nothing else.
 
+mod door;
+mod measured;
 pub mod milter;
+mod monitor;
 mod network;
+pub mod serve;
 
+pub use door::{Connection, Door, Endpoint, Inherited, Listener, Stream};
+pub use measured::Measured;
+pub use monitor::Monitor;
 pub use network::Network;

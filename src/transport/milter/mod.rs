@@ -20,7 +20,7 @@ use self::{
     plan::{LATER, NEVER, Plan},
     wire::{Command, Refusal, Reply},
 };
-use super::Network;
+use super::{Connection, Door, Network};
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
@@ -156,6 +156,20 @@ impl Milter {
             courier.submit(copy).await.map_err(|error| refusal(&error))?;
         }
         Ok(())
+    }
+}
+
+impl Door for Milter {
+    fn name(&self) -> &'static str {
+        "milter"
+    }
+
+    fn welcome(
+        self: Arc<Self>,
+        connection: Connection,
+        stopping: watch::Receiver<bool>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move { self.converse(connection.stream, stopping).await })
     }
 }
 
