@@ -1,6 +1,6 @@
 //! What holds of every policy and every mail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::{collection::vec, option, prelude::*, sample::select, sample::subsequence};
 
@@ -18,7 +18,7 @@ proptest! {
     /// Whatever the rules say and whatever the mail is: who gets clear text gets it because the deciding rule says clear.
     #[test]
     fn nothing_goes_out_in_clear_unless_the_deciding_rule_says_so(policy in policies(), mail in mails()) {
-        let decision = policy.decide(&mail.facts(""));
+        let decision = policy.decide(&mail.facts(&mail.silent));
         let mut seen: Vec<String> = Vec::new();
         for group in &decision.groups {
             seen.extend(group.recipients.iter().map(|path| path.address.to_string()));
@@ -42,8 +42,8 @@ proptest! {
     /// A header field may ask for more and never for less.
     #[test]
     fn a_header_field_never_loosens(policy in policies(), mail in mails()) {
-        let without: BTreeMap<String, Group> = alone(&policy.decide(&mail.facts("")));
-        for (who, asked) in alone(&policy.decide(&mail.facts("X-Seal: yes\r\n"))) {
+        let without: BTreeMap<String, Group> = alone(&policy.decide(&mail.facts(&mail.silent)));
+        for (who, asked) in alone(&policy.decide(&mail.facts(&mail.asking))) {
             let plain = &without[&who];
             if asked.disposition == Disposition::Relay {
                 prop_assert_eq!(&plain.disposition, &Disposition::Relay, "{:?}", asked);
@@ -60,7 +60,7 @@ proptest! {
     /// Who may not be the author does not sign as him, and who has no key is not encrypted to.
     #[test]
     fn only_those_who_may_sign_do(policy in policies(), mail in mails()) {
-        let facts = mail.facts("X-Seal: yes\r\n");
+        let facts = mail.facts(&mail.asking);
         for group in policy.decide(&facts).groups {
             let usable = |states: &BTreeMap<ProtocolName, KeyState>, protocol| states.get(protocol).is_some_and(KeyState::is_usable);
             for action in &group.actions {
@@ -81,7 +81,7 @@ proptest! {
     /// What is encrypted for somebody hidden is for nobody else.
     #[test]
     fn the_hidden_are_alone(policy in policies(), mail in mails()) {
-        for group in policy.decide(&mail.facts("")).groups.iter().filter(|group| encrypts(group)) {
+        for group in policy.decide(&mail.facts(&mail.silent)).groups.iter().filter(|group| encrypts(group)) {
             let hidden = |path: &ForwardPath| !mail.shown.contains(&path.address.to_string());
             prop_assert!(group.recipients.len() == 1 || !group.recipients.iter().any(hidden), "{group:?}");
         }
@@ -91,6 +91,10 @@ proptest! {
 /// A mail in the making.
 #[derive(Clone, Debug)]
 struct Draft {
+    /// With a header field that rules ask for.
+    asking: Message,
+    /// Of the same size, without it.
+    silent: Message,
     author: Option<Address>,
     recipients: Vec<(String, BTreeMap<ProtocolName, KeyState>)>,
     sender: Option<Address>,
@@ -98,14 +102,11 @@ struct Draft {
     signing: BTreeMap<ProtocolName, KeyState>,
     standing: Standing,
     submitter: Submitter,
-    with: Option<Message>,
-    without: Option<Message>,
     wrapping: Wrapping,
 }
 
 impl Draft {
-    fn facts(&self, extra: &str) -> Facts<'_> {
-        let message = if extra.is_empty() { &self.without } else { &self.with };
+    fn facts<'a>(&'a self, message: &'a Message) -> Facts<'a> {
         let recipient = |(who, keys): &(String, BTreeMap<ProtocolName, KeyState>)| RecipientFacts {
             path: ForwardPath { address: Address::parse(who).unwrap(), parameters: Vec::new() },
             keys: keys.clone(),
@@ -114,7 +115,7 @@ impl Draft {
             submitter: &self.submitter,
             sender: self.sender.as_ref(),
             author: self.author.as_ref(),
-            message: message.as_ref().unwrap(),
+            message,
             wrapping: &self.wrapping,
             standing: self.standing,
             signing: self.signing.clone(),
@@ -211,16 +212,16 @@ fn mails() -> impl Strategy<Value = Draft> {
     let standings = select(vec![Standing::Unsigned, Standing::Signed, Standing::Authentic]);
     let parts = (wrappings, submitters, people(), people(), keys, states(), someone(), someone(), standings);
     parts.prop_map(|(wrapping, submitter, to, shown, keys, signing, author, sender, standing)| {
-        let message = |extra: &str| {
-            let text = format!("{extra}To: {}\r\nSubject: x\r\n\r\nbody\r\n", shown.join(", "));
+        let message = |field: &str| {
+            let text = format!("{field}: yes\r\nTo: {}\r\nSubject: x\r\n\r\nbody\r\n", shown.join(", "));
             Message::parse(text.into_bytes(), &mut Budget::new(Limits::default())).unwrap()
         };
         Draft {
             author,
             recipients: to.iter().map(|who| (*who).to_owned()).zip(keys).collect(),
             sender,
-            with: Some(message("X-Seal: yes\r\n")),
-            without: Some(message("")),
+            asking: message("X-Seal"),
+            silent: message("X-Else"),
             shown: shown.iter().map(|who| (*who).to_owned()).collect(),
             signing,
             standing,
