@@ -1,1 +1,6 @@
 //! Where mail comes in and an outcome goes out. Every transport calls [`Handler::handle`](crate::engine::Handler) and nothing else.
+
+pub mod milter;
+mod network;
+
+pub use network::Network;
