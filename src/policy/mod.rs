@@ -5,6 +5,8 @@ mod explain;
 mod facts;
 mod groups;
 mod pattern;
+#[cfg(test)]
+mod properties;
 mod rules;
 mod ruling;
 
