@@ -129,7 +129,7 @@ impl Milter {
             let mail = transaction.mail(&limits)?;
             let old: Message = mail.message.clone();
             let outcome = handler.handle(mail)?;
-            Ok(plan::plan(&transaction, &old, outcome, space).and_then(|mut plan| {
+            Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
                 // They may come by again.
                 for copy in &mut plan.copies {
                     copy.message = handler.mark(&copy.message).map_err(|error| refusal(&error))?;
@@ -184,7 +184,7 @@ fn refusal(error: &Error) -> Refusal {
     match error.kind() {
         // RFC 3463, section 3.7: a content that cannot be handled.
         Kind::Malformed => Refusal { codes: "554 5.6.0", words: error.to_string() },
-        Kind::NoKey => Refusal { codes: NEVER, words: error.to_string() },
+        Kind::NoKey | Kind::KeyExpired => Refusal { codes: NEVER, words: error.to_string() },
         _ => Refusal { codes: LATER, words: "not now".to_owned() },
     }
 }
