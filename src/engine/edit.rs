@@ -153,6 +153,9 @@ mod tests {
 
     #[test]
     fn a_value_cannot_end_its_field() {
-        assert_eq!(edited("\nx", |edits| edits.add("X", "a\r\nBcc: b")).unwrap(), "X: =?utf-8?q?a=0D=0ABcc=3A_b?=\n\nx");
+        assert_eq!(
+            edited("\nx", |edits| edits.add("X", "a\r\nBcc: b")).unwrap(),
+            "X: =?utf-8?q?a=0D=0ABcc=3A_b?=\n\nx"
+        );
     }
 }
