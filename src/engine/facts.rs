@@ -79,7 +79,7 @@ impl Engine<'_> {
         Verdict::new(header::author(mail.message.root()), Vec::new(), Vec::new(), self.context.legacy)
     }
 
-    fn readiness(
+    pub(crate) fn readiness(
         &self,
         address: &Address,
         purpose: Purpose,

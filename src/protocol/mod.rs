@@ -131,7 +131,7 @@ pub trait Protocol: Send + Sync {
 }
 
 /// What a key is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Encrypting to the mailbox.
     Encrypt,
