@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options of every verb.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every verb")]
 pub(crate) struct Common {
     /// Certificates, keyrings and secret keys for this run, in any format that postseal reads; each vouches for its user IDs
@@ -82,6 +82,9 @@ pub(crate) enum Verb {
     Key(super::cmd::key::Key),
     /// Judge certificates
     Cert(super::cmd::cert::Cert),
+    /// Check the configuration file, and explain what it does with a mail
+    #[command(subcommand)]
+    Config(super::cmd::config::Config),
     /// Write a completion script for a shell
     Completions {
         /// Which shell

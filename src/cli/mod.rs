@@ -45,6 +45,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Digest(digest) => cmd::look::digest(&digest, session),
         Verb::Key(key) => cmd::key::run(&key, session),
         Verb::Cert(cert) => cmd::cert::run(&cert, session),
+        Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),
     }

@@ -10,6 +10,7 @@ use std::{
 
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    config::Config,
     crypto::Legacy,
     engine::{Engine, OpenedParts, Opening},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
@@ -54,6 +55,27 @@ impl Session {
         })
     }
 
+    /// A session with the keys, bounds and judgement that a configuration file names; `--home` still wins.
+    pub(crate) fn configured(&self, config: &Config) -> Result<Session> {
+        let common = Common {
+            home: self.common.home.clone().or_else(|| Some(config.home.clone())),
+            max_size: config.bounds.message.message,
+            legacy: self.common.legacy || config.legacy == Legacy::Admit,
+            revocation: match config.revocation {
+                Revocation::Hard => args::Revocation::Hard,
+                Revocation::Off => args::Revocation::Off,
+                Revocation::Soft => args::Revocation::Soft,
+            },
+            ..self.common.clone()
+        };
+        let session = Session::new(common)?;
+        if let Some(passphrases) = &config.passphrases {
+            let lines = Passphrases::of_lines(passphrases.read()?.expose());
+            return Ok(Session { given: lines.into(), ..session });
+        }
+        Ok(session)
+    }
+
     /// A full budget for one message.
     pub(crate) fn budget(&self) -> Budget {
         Budget::new(self.limits.clone())
@@ -73,6 +95,11 @@ impl Session {
     pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
         let message = Message::parse(octets, &mut self.budget())?;
         self.engine(self.keys()?).open_parts(&message)
+    }
+
+    /// What an engine is made from.
+    pub(crate) fn context(&self) -> Result<Context<'_>> {
+        Ok(self.context_with(self.keys()?))
     }
 
     /// Seals.
@@ -186,14 +213,17 @@ impl Session {
     }
 
     fn engine<'a>(&'a self, keys: &'a dyn Keys) -> Engine<'a> {
-        let context = Context {
+        Engine::new(self.context_with(keys), self.limits.clone())
+    }
+
+    fn context_with<'a>(&'a self, keys: &'a dyn Keys) -> Context<'a> {
+        Context {
             keys,
             clock: self.clock(),
             random: &SystemRandom,
             legacy: self.legacy(),
             revocation: self.revocation(),
-        };
-        Engine::new(context, self.limits.clone())
+        }
     }
 
     fn home_directory(&self) -> Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! The verbs. Each builds what it needs from its flags and calls the engine.
 
 pub(crate) mod cert;
+pub(crate) mod config;
 pub(crate) mod key;
 pub(crate) mod look;
 pub(crate) mod manual;

@@ -1,0 +1,207 @@
+//! The milter protocol: Postfix or Sendmail asks, between a message's last dot and its reply, what is to become of it.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+mod conversation;
+mod edits;
+mod plan;
+mod wire;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader},
+    sync::{Semaphore, watch},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use self::{
+    conversation::{Answer, Conversation, Transaction},
+    edits::Space,
+    plan::{LATER, NEVER, Plan},
+    wire::{Command, Refusal, Reply},
+};
+use super::{Connection, Door, Network};
+use crate::{
+    base::{Error, Kind, Limits, Result},
+    engine::Handler,
+    mail::{Mail, Message},
+};
+
+/// How this milter works.
+pub struct Settings {
+    /// Whose mail counts as a trusted network's.
+    pub trusted: Vec<Network>,
+    /// Bounds on one message.
+    pub limits: Limits,
+    /// What is done when recipients need different copies.
+    pub copying: Copying,
+    /// How often the MTA is told that work goes on. Postfix waits 300 s by default (`milter_content_timeout`).
+    pub progress: Duration,
+    /// How long the MTA may be silent. The 7,210 s of libmilter's `smfi_settimeout` outlast every SMTP client.
+    pub idle: Duration,
+}
+
+/// What is done when recipients of one message need different copies: the MTA has only one.
+#[derive(Clone)]
+pub enum Copying {
+    /// The others are removed from the MTA's copy, and theirs go this way.
+    Submit(Arc<dyn Courier>),
+    /// The message is refused for now: the rules and this setting do not fit together.
+    Tempfail,
+}
+
+/// Carries a mail to an MTA that takes the responsibility for it.
+pub trait Courier: Send + Sync {
+    /// Ends well when the MTA has said 250 for every recipient; whether a failure is worth a retry is the error's kind.
+    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+}
+
+/// The milter, for many connections at once.
+pub struct Milter {
+    handler: Arc<dyn Handler>,
+    work: Arc<Semaphore>,
+    settings: Settings,
+}
+
+impl Milter {
+    /// A milter that asks `handler`, for as many messages at once as `work` has permits.
+    pub fn new(handler: Arc<dyn Handler>, work: Arc<Semaphore>, settings: Settings) -> Self {
+        Milter { handler, work, settings }
+    }
+
+    /// Talks with one MTA until it has enough, or until `stopping` turns true and no message is under way.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed, or the MTA does not keep to the protocol: the connection is to be closed, and the MTA does by itself what its
+    /// `milter_default_action` says.
+    pub async fn converse<S>(&self, stream: S, mut stopping: watch::Receiver<bool>) -> Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut stream = BufReader::new(stream);
+        let mut conversation = Conversation::new(&self.settings.trusted, &self.settings.limits);
+        loop {
+            let packet = tokio::select! {
+                packet = timeout(self.settings.idle, wire::read(&mut stream)) => packet,
+                _ = stopping.wait_for(|stop| *stop), if conversation.is_at_rest() => return Ok(()),
+            };
+            let late = |_| Error::new(Kind::TryAgain, "milter connection: silent for too long");
+            let Some(packet) = packet.map_err(late)?? else { return Ok(()) };
+            match conversation.receive(Command::parse(&packet)?)? {
+                Answer::End => return Ok(()),
+                Answer::Nothing => {}
+                Answer::Say(reply) => say(&mut stream, &[reply]).await?,
+                Answer::Judge(transaction) => {
+                    let queue_id = transaction.queue_id.clone();
+                    let replies = self.judge(*transaction, conversation.space(), &mut stream).await?;
+                    log(&queue_id, &replies);
+                    say(&mut stream, &replies).await?;
+                }
+            }
+        }
+    }
+
+    /// What is said to a complete message; the MTA is told of the progress meanwhile.
+    async fn judge<S>(&self, transaction: Transaction, space: Space, stream: &mut S) -> Result<Vec<Reply>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let verdict = self.verdict(transaction, space);
+        tokio::pin!(verdict);
+        let mut ticks = interval(self.settings.progress);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                replies = &mut verdict => return Ok(replies.unwrap_or_else(|refusal| vec![Reply::Refuse(refusal)])),
+                _ = ticks.tick() => say(stream, &[Reply::Progress]).await?,
+            }
+        }
+    }
+
+    async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Reply>, Refusal> {
+        let closed = |_| Refusal { codes: LATER, words: "shutting down".to_owned() };
+        let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
+        let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mail = transaction.mail(&limits)?;
+            let old: Message = mail.message.clone();
+            let outcome = handler.handle(mail)?;
+            Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
+                // They may come by again.
+                for copy in &mut plan.copies {
+                    copy.message = handler.mark(&copy.message).map_err(|error| refusal(&error))?;
+                }
+                Ok(plan)
+            }))
+        });
+        let planned = work.await.map_err(|_| Refusal { codes: LATER, words: "internal error".to_owned() })?;
+        let Plan { copies, replies } = planned.map_err(|error| refusal(&error))??;
+        self.hand_over(copies).await?;
+        Ok(replies)
+    }
+
+    /// Hands the copies over, one after the other: the first that fails spares the others from arriving twice.
+    async fn hand_over(&self, copies: Vec<Mail>) -> Result<(), Refusal> {
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let Copying::Submit(courier) = &self.settings.copying else {
+            let words = "recipients of this message need different copies".to_owned();
+            return Err(Refusal { codes: LATER, words });
+        };
+        for copy in copies {
+            courier.submit(copy).await.map_err(|error| refusal(&error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Door for Milter {
+    fn name(&self) -> &'static str {
+        "milter"
+    }
+
+    fn welcome(
+        self: Arc<Self>,
+        connection: Connection,
+        stopping: watch::Receiver<bool>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move { self.converse(connection.stream, stopping).await })
+    }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Reply]) -> Result<()> {
+    let late = |_| Error::new(Kind::TryAgain, "milter connection: does not take a reply");
+    timeout(WRITING, wire::write(stream, replies)).await.map_err(late)?
+}
+
+/// The message's own faults are for good; ours are for now.
+fn refusal(error: &Error) -> Refusal {
+    tracing::warn!(kind = ?error.kind(), %error, "not handled");
+    match error.kind() {
+        // RFC 3463, section 3.7: a content that cannot be handled.
+        Kind::Malformed => Refusal { codes: "554 5.6.0", words: error.to_string() },
+        Kind::NoKey | Kind::KeyExpired => Refusal { codes: NEVER, words: error.to_string() },
+        _ => Refusal { codes: LATER, words: "not now".to_owned() },
+    }
+}
+
+fn log(queue_id: &str, replies: &[Reply]) {
+    let edits = replies.len().saturating_sub(1);
+    match replies.last() {
+        Some(Reply::Refuse(refusal)) => {
+            tracing::info!(?queue_id, codes = refusal.codes, words = ?refusal.words, "refused");
+        }
+        Some(Reply::Discard) => tracing::info!(?queue_id, "discarded"),
+        _ if replies.iter().any(|reply| matches!(reply, Reply::Quarantine(_))) => {
+            tracing::info!(?queue_id, edits, "held");
+        }
+        _ => tracing::info!(?queue_id, edits, "passed on"),
+    }
+}
+
+/// How long the MTA may take to read a reply; Postfix's own patience for a milter's commands is 30 s.
+const WRITING: Duration = Duration::from_secs(60);
