@@ -4,6 +4,8 @@
 mod house;
 #[path = "postfix/lab.rs"]
 mod lab;
+#[path = "milter/program.rs"]
+mod program;
 
 use std::{
     collections::BTreeSet,
