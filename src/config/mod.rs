@@ -6,6 +6,7 @@ mod explain;
 mod load;
 mod rules;
 mod secret;
+mod setup;
 mod table;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
