@@ -2,12 +2,14 @@
 
 pub mod authres;
 mod json;
+mod metrics;
 mod text;
 mod tree;
 
 use std::collections::BTreeMap;
 
 pub use json::json;
+pub use metrics::Metrics;
 pub use text::{printable, text};
 pub use tree::{Tree, tree};
 

@@ -20,7 +20,7 @@ use self::{
     plan::{LATER, NEVER, Plan},
     wire::{Command, Refusal, Reply},
 };
-use super::Network;
+use super::{Connection, Door, Network};
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
@@ -129,7 +129,7 @@ impl Milter {
             let mail = transaction.mail(&limits)?;
             let old: Message = mail.message.clone();
             let outcome = handler.handle(mail)?;
-            Ok(plan::plan(&transaction, &old, outcome, space).and_then(|mut plan| {
+            Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
                 // They may come by again.
                 for copy in &mut plan.copies {
                     copy.message = handler.mark(&copy.message).map_err(|error| refusal(&error))?;
@@ -159,6 +159,20 @@ impl Milter {
     }
 }
 
+impl Door for Milter {
+    fn name(&self) -> &'static str {
+        "milter"
+    }
+
+    fn welcome(
+        self: Arc<Self>,
+        connection: Connection,
+        stopping: watch::Receiver<bool>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move { self.converse(connection.stream, stopping).await })
+    }
+}
+
 async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Reply]) -> Result<()> {
     let late = |_| Error::new(Kind::TryAgain, "milter connection: does not take a reply");
     timeout(WRITING, wire::write(stream, replies)).await.map_err(late)?
@@ -170,7 +184,7 @@ fn refusal(error: &Error) -> Refusal {
     match error.kind() {
         // RFC 3463, section 3.7: a content that cannot be handled.
         Kind::Malformed => Refusal { codes: "554 5.6.0", words: error.to_string() },
-        Kind::NoKey => Refusal { codes: NEVER, words: error.to_string() },
+        Kind::NoKey | Kind::KeyExpired => Refusal { codes: NEVER, words: error.to_string() },
         _ => Refusal { codes: LATER, words: "not now".to_owned() },
     }
 }

@@ -1,14 +1,17 @@
 //! From an outcome to what the MTA is told, and to the copies that somebody else must carry.
 
+use std::collections::HashSet;
+
 use super::{
     conversation::Transaction,
     edits::{Space, edits},
     wire::{Refusal, Reply},
 };
 use crate::{
+    base::Kind,
     engine::Outcome,
-    mail::{Address, ForwardPath, Mail, Message},
-    policy::{Disposition, Group},
+    mail::{Address, Mail, Message},
+    policy::Disposition,
 };
 
 /// What is done with one message.
@@ -29,80 +32,42 @@ pub(super) struct Plan {
 /// # Errors
 ///
 /// The reply that refuses the message.
-pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: Outcome, space: Space) -> Result<Plan, Refusal> {
-    let groups = &outcome.decision.groups;
-    refusal(groups)?;
-    let going = groups.iter().filter(|group| group.disposition != Disposition::Discard);
-    let (going, mails): (Vec<&Group>, Vec<Mail>) = (going.collect(), outcome.mails);
-    if going.len() != mails.len() {
-        let words = format!("{} groups of recipients but {} messages", going.len(), mails.len());
-        return Err(Refusal { codes: LATER, words });
+pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: &Outcome, space: Space) -> Result<Plan, Refusal> {
+    if let Some(error) = outcome.refusal() {
+        let codes = if error.kind() == Kind::TryAgain { LATER } else { NEVER };
+        return Err(Refusal { codes, words: error.to_string() });
     }
-    let mut parcels = parcels(going.into_iter().zip(mails));
-    if parcels.is_empty() {
-        return Ok(Plan { copies: Vec::new(), replies: vec![Reply::Discard] });
-    }
-    let held = parcels.iter().filter(|parcel| parcel.held.is_some()).count();
-    if held > 1 {
-        let words = "recipients for whom it is held need different copies".to_owned();
-        return Err(Refusal { codes: LATER, words });
-    }
-    let is_held = parcels.iter().position(|parcel| parcel.held.is_some());
-    let is_same = || parcels.iter().position(|parcel| parcel.mail.message.octets() == old.octets());
-    let own = parcels.remove(is_held.or_else(is_same).unwrap_or_default());
-
-    let mut replies = edits(old, &own.mail.message, space);
-    replies.extend(envelope_edits(transaction, &own.mail));
-    replies.extend(own.held.map(Reply::Quarantine));
-    replies.push(Reply::Continue);
-    Ok(Plan { copies: parcels.into_iter().map(|parcel| parcel.mail).collect(), replies })
-}
-
-/// The same octets for everybody in the envelope.
-struct Parcel {
-    mail: Mail,
-    /// Why it is held, if it is.
-    held: Option<String>,
-}
-
-/// Groups that get the same octets share a copy: who sees them learns nothing of the others.
-fn parcels<'a>(going: impl Iterator<Item = (&'a Group, Mail)>) -> Vec<Parcel> {
-    let mut parcels: Vec<Parcel> = Vec::new();
-    for (group, mail) in going {
-        let held = match &group.disposition {
-            Disposition::Quarantine(reason) => Some(reason.clone()),
-            _ => None,
-        };
-        let same = parcels.iter_mut().find(|parcel| {
-            parcel.held == held
-                && parcel.mail.envelope.sender == mail.envelope.sender
-                && parcel.mail.message.octets() == mail.message.octets()
-        });
-        match same {
-            Some(parcel) => parcel.mail.envelope.recipients.extend(mail.envelope.recipients),
-            None => parcels.push(Parcel { mail, held }),
+    let mut copies = outcome.transactions();
+    let held = held(outcome);
+    let own = match &held {
+        Some((_, mail)) => Some(mail.clone()),
+        None if copies.is_empty() => None,
+        None => {
+            let is_same = copies.iter().position(|copy| copy.message.octets() == old.octets());
+            Some(copies.remove(is_same.unwrap_or_default()))
         }
-    }
-    parcels
-}
-
-/// What is said when somebody is refused: for good before for now.
-fn refusal(groups: &[Group]) -> Result<(), Refusal> {
-    let words = |group: &Group, words: &str| match group.recipients.first() {
-        Some(first) if groups.len() > 1 => format!("<{}>: {words}", first.address),
-        _ => words.to_owned(),
     };
-    let mut later = None;
-    for group in groups {
-        match &group.disposition {
-            Disposition::Reject(reason) => return Err(Refusal { codes: NEVER, words: words(group, reason) }),
-            Disposition::Tempfail(reason) => {
-                later.get_or_insert_with(|| Refusal { codes: LATER, words: words(group, reason) });
-            }
-            _ => {}
+    let Some(own) = own else {
+        return Ok(Plan { copies: Vec::new(), replies: vec![Reply::Discard] });
+    };
+    let mut replies = edits(old, &own.message, space);
+    replies.extend(envelope_edits(transaction, &own));
+    replies.extend(held.map(|(reason, _)| Reply::Quarantine(reason)));
+    replies.push(Reply::Continue);
+    Ok(Plan { copies, replies })
+}
+
+/// The first reason for which it is held, and the mail for all for whom it is held: they get the same, because it is held as it came.
+fn held(outcome: &Outcome) -> Option<(String, Mail)> {
+    let mut held: Option<(String, Mail)> = None;
+    for (group, mail) in outcome.copies() {
+        let Disposition::Quarantine(reason) = &group.disposition else { continue };
+        match &mut held {
+            Some((_, whole)) => whole.envelope.recipients.extend(mail.envelope.recipients.iter().cloned()),
+            None => held = Some((reason.clone(), mail.clone())),
         }
     }
-    later.map_or(Ok(()), Err)
+    held
 }
 
 fn envelope_edits(transaction: &Transaction, mail: &Mail) -> Vec<Reply> {
@@ -112,11 +77,11 @@ fn envelope_edits(transaction: &Transaction, mail: &Mail) -> Vec<Reply> {
         let path = bracketed(sender.address.as_ref());
         edits.push(Reply::ChangeFrom { path, parameters: sender.parameters.clone() });
     }
-    let stays = |path: &ForwardPath| mail.envelope.recipients.iter().any(|other| other.address == path.address);
-    let gone = transaction.recipients.iter().filter(|(_, path)| !stays(path));
+    let staying: HashSet<&Address> = mail.envelope.recipients.iter().map(|path| &path.address).collect();
+    let known: HashSet<&Address> = transaction.recipients.iter().map(|(_, path)| &path.address).collect();
+    let gone = transaction.recipients.iter().filter(|(_, path)| !staying.contains(&path.address));
     edits.extend(gone.map(|(given, _)| Reply::DeleteRecipient(given.clone())));
-    let is_known = |path: &ForwardPath| transaction.recipients.iter().any(|(_, known)| known.address == path.address);
-    edits.extend(mail.envelope.recipients.iter().filter(|path| !is_known(path)).map(|path| {
+    edits.extend(mail.envelope.recipients.iter().filter(|path| !known.contains(&path.address)).map(|path| {
         let parameters = path.parameters.clone();
         Reply::AddRecipient { path: bracketed(Some(&path.address)), parameters }
     }));
