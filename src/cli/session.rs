@@ -9,10 +9,13 @@ use std::{
 };
 
 use postseal::{
-    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    base::{
+        Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom,
+        parse_rfc3339,
+    },
     config::Config,
     crypto::Legacy,
-    engine::{Engine, OpenedParts, Opening},
+    engine::{Engine, OpenedParts, Opening, Setup},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
@@ -95,6 +98,32 @@ impl Session {
     pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
         let message = Message::parse(octets, &mut self.budget())?;
         self.engine(self.keys()?).open_parts(&message)
+    }
+
+    /// Everything that handling mail by a configuration needs, for as long as the program runs.
+    pub(crate) fn setup(self, config: &Config) -> Result<Setup> {
+        let (legacy, revocation) = (self.legacy(), self.revocation());
+        self.keys()?;
+        let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
+        let marker = match &config.marker {
+            Some(marker) => marker.read()?,
+            None => {
+                let mut octets = vec![0; 32];
+                SystemRandom.fill(&mut octets)?;
+                Secret::new(octets)
+            }
+        };
+        Ok(Setup {
+            keys,
+            clock: self.clock.into(),
+            random: Arc::new(SystemRandom),
+            legacy,
+            revocation,
+            limits: config.bounds.message.clone(),
+            policy: config.policy.clone(),
+            name: config.hostname.clone(),
+            marker,
+        })
     }
 
     /// What an engine is made from.

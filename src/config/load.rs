@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-    transport::Network,
+    transport::{Network, sendmail::Program},
 };
 
 /// What reading a configuration came to.
@@ -122,6 +122,7 @@ impl Reader<'_> {
         }
         let listeners = root.tables("listener").into_iter().filter_map(|table| self.listener(table)).collect();
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
+        let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
         Some(Config {
@@ -136,6 +137,7 @@ impl Reader<'_> {
             peers,
             listeners,
             upstream,
+            sendmail,
             quarantine,
             bounds,
             log,
@@ -257,6 +259,13 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn sendmail(&mut self, table: Table<'_>) -> Option<Program> {
+        let path = table.required("program").map(|program| self.place(&program, What::File));
+        let arguments = table.strings("arguments").into_iter().map(|argument| argument.value).collect();
+        table.finish();
+        Some(Program { path: path?, arguments })
     }
 
     fn log(&self, root: &Table<'_>) -> Log {

@@ -16,7 +16,14 @@ pub use explain::{Explanation, PassedOver, Reached, explain};
 pub use load::{Loaded, load, read};
 pub use secret::SecretFrom;
 
-use crate::{base::Limits, crypto::Legacy, mail::Address, pki::Revocation, policy::Policy, transport::Network};
+use crate::{
+    base::Limits,
+    crypto::Legacy,
+    mail::Address,
+    pki::Revocation,
+    policy::Policy,
+    transport::{Network, sendmail::Program},
+};
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
 #[derive(Clone, Debug)]
@@ -43,6 +50,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where mail goes on.
     pub upstream: Option<Upstream>,
+    /// The program to which `sendmail` hands over; without one it speaks to the upstream.
+    pub sendmail: Option<Program>,
     /// Where held messages go.
     pub quarantine: Option<PathBuf>,
     /// How much of what is taken on.

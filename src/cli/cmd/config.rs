@@ -142,7 +142,8 @@ fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
     users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
 }
 
-fn path(given: Option<&Path>) -> PathBuf {
+/// Where the configuration is.
+pub(crate) fn path(given: Option<&Path>) -> PathBuf {
     let set = || env::var_os("POSTSEAL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
     given.map(Path::to_path_buf).or_else(set).unwrap_or_else(|| PathBuf::from("/etc/postseal/postseal.toml"))
 }

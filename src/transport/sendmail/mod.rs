@@ -5,7 +5,7 @@ mod options;
 mod program;
 
 pub use complete::{Writer, qualify};
-pub use options::{End, Mode, Options, Source};
+pub use options::{End, Mode, Options, Source, Speech};
 pub use program::Program;
 
 use std::io::Read;
