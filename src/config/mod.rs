@@ -22,7 +22,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::Policy,
-    transport::{Network, sendmail::Program},
+    transport::{Endpoint, Network, sendmail::Program},
 };
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
@@ -90,14 +90,14 @@ pub enum ListenerKind {
     Submission,
 }
 
-/// Where something listens, or is reached.
+/// Where a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
-    Internet(SocketAddr),
-    /// `mail.example.org:25`: to reach, not to listen on.
+pub enum Server {
+    /// `mail.example.org:25`.
     Named(String, u16),
-    /// `unix:/run/postseal/milter`.
+    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
+    Tcp(SocketAddr),
+    /// `unix:/run/postseal/upstream`.
     Unix(PathBuf),
 }
 
@@ -147,7 +147,7 @@ pub enum Upstream {
     /// To this one, always.
     SmartHost {
         /// Where it is.
-        endpoint: Endpoint,
+        server: Server,
         /// How the connection is protected.
         security: Security,
     },

@@ -76,7 +76,7 @@ fn a_bad_configuration_is_refused_with_every_fault() {
         (&format!("quarantine = \"nowhere\"\n{good}"), "c.toml:1: error: nowhere: no such file or directory"),
         (
             &format!("{good}[[listener]]\nkind = \"lmtp\"\naddress = \"localhost:24\""),
-            "c.toml:8: error: address \"localhost:24\": a listener needs",
+            "c.toml:8: error: endpoint \"localhost:24\": not an address with a port",
         ),
         (
             &format!("{good}[trusted]\nnetworks = \"10.0.0.1/8\""),
