@@ -60,11 +60,14 @@ fn incoming_mail_is_judged_and_forged_results_go() {
     }
     let (sink, house) = (Sink::start(), House::start(Copies::Tempfail));
     // XCLIENT lets the test speak as a stranger.
-    let postfix = house.postfix(&sink, &[
-        ("smtpd_authorized_xclient_hosts", "127.0.0.0/8"),
-        ("smtpd_recipient_restrictions", "permit,reject"),
-        ("smtpd_relay_restrictions", "permit,reject"),
-    ]);
+    let postfix = house.postfix(
+        &sink,
+        &[
+            ("smtpd_authorized_xclient_hosts", "127.0.0.0/8"),
+            ("smtpd_recipient_restrictions", "permit,reject"),
+            ("smtpd_relay_restrictions", "permit,reject"),
+        ],
+    );
     let signed = house.gpg_clearsigned("bob@example.net");
     for (subject, body) in [("plain", "hello\r\n".to_owned()), ("signed", signed)] {
         let text = format!(
