@@ -124,7 +124,7 @@ impl Reader<'_> {
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, loopback));
         Some(Config {
             home: home?,
             passphrases,
@@ -217,7 +217,8 @@ impl Reader<'_> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
         let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
-        let endpoint = table.required("address").and_then(|text| self.document.read(&text, Endpoint::parse));
+        let address = table.required("address");
+        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
         let tls = self.tls(&table);
         let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
@@ -262,7 +263,7 @@ impl Reader<'_> {
         table.finish();
         match (host, mx) {
             (Some(host), false) => {
-                let server = self.document.read(&host, server)?;
+                let server = self.document.read(&host, |text| server(text, self.directory))?;
                 Some(Upstream::SmartHost { server, security })
             }
             (None, true) => Some(Upstream::Mx),
@@ -333,21 +334,30 @@ fn hostname(text: &str) -> Result<String> {
     address.map(|address| address.domain().to_owned()).map_err(wrong)
 }
 
-fn socket(text: &str) -> Result<SocketAddr> {
-    text.parse().map_err(|_| {
-        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
-            .with_hint("127.0.0.1:10025, [::1]:10025")
+/// Figures are for this machine alone.
+fn loopback(text: &str) -> Result<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or_else(|| {
+        Error::new(Kind::Config, format!("address {text:?}: not a loopback address and a port"))
+            .with_hint("127.0.0.1:9095, [::1]:9095")
     })
 }
 
+/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
+fn listening(text: &str, directory: &Path) -> Result<Endpoint> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(Endpoint::Unix(directory.join(path))),
+        None => Endpoint::parse(text),
+    }
+}
+
 /// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.
-fn server(text: &str) -> Result<Server> {
+fn server(text: &str, directory: &Path) -> Result<Server> {
     let named = |(host, port): (&str, &str)| {
         let numeric = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
         Some(Server::Named(hostname(host).ok().filter(|_| !numeric)?, port.parse().ok()?))
     };
     let parsed = match text.strip_prefix("unix:") {
-        Some(path) => path.starts_with('/').then(|| Server::Unix(path.into())),
+        Some(path) => Some(Server::Unix(directory.join(path))),
         None => text.parse().ok().map(Server::Tcp).or_else(|| text.rsplit_once(':').and_then(named)),
     };
     parsed.ok_or_else(|| {

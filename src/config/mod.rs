@@ -6,7 +6,6 @@ mod explain;
 mod load;
 mod rules;
 mod secret;
-mod setup;
 mod table;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
