@@ -60,12 +60,15 @@ fn incoming_mail_is_judged_and_forged_results_go() {
     }
     let (sink, house) = (Sink::start(), House::start(Copies::Tempfail));
     // XCLIENT lets the test speak as a stranger.
+    let relay = format!("relay:[127.0.0.1]:{}", sink.port());
     let postfix = house.postfix(
         &sink,
         &[
             ("smtpd_authorized_xclient_hosts", "127.0.0.0/8"),
-            ("smtpd_recipient_restrictions", "permit,reject"),
-            ("smtpd_relay_restrictions", "permit,reject"),
+            ("smtpd_recipient_restrictions", "reject_unauth_destination"),
+            ("relay_domains", "example.org"),
+            ("relay_recipient_maps", ""),
+            ("relay_transport", &relay),
         ],
     );
     let signed = house.gpg_clearsigned("bob@example.net");

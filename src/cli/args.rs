@@ -87,6 +87,8 @@ pub(crate) enum Verb {
     /// Take a message as sendmail does, handle it by the configuration, and hand it over
     #[command(disable_help_flag = true)]
     Sendmail(super::cmd::sendmail::Sendmail),
+    /// Serve the listeners of the configuration: the milter, metrics
+    Serve(super::cmd::serve::Serve),
     /// Check the configuration file, and explain what it does with a mail
     #[command(subcommand)]
     Config(super::cmd::config::Config),

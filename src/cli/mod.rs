@@ -47,6 +47,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Cert(cert) => cmd::cert::run(&cert, session),
         Verb::Filter(filter) => cmd::filter::run(&filter, session),
         Verb::Sendmail(sendmail) => cmd::sendmail::run(&sendmail, session),
+        Verb::Serve(serve) => cmd::serve::run(&serve, session),
         Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),

@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-    transport::{Network, sendmail::Program},
+    transport::{self, Network, sendmail::Program},
 };
 
 /// What reading a configuration came to.
@@ -124,7 +124,7 @@ impl Reader<'_> {
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, loopback));
         Some(Config {
             home: home?,
             passphrases,
@@ -198,14 +198,8 @@ impl Reader<'_> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
         let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
-        let endpoint = table.required("address").and_then(|text| {
-            let endpoint = self.document.read(&text, |text| endpoint(text, self.directory))?;
-            if matches!(endpoint, Endpoint::Named(..)) {
-                self.document
-                    .error(text.line, format!("address {:?}: a listener needs a number and a port", text.value));
-            }
-            Some(endpoint)
-        });
+        let address = table.required("address");
+        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
         let tls = self.tls(&table);
         let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
@@ -321,11 +315,20 @@ fn hostname(text: &str) -> Result<String> {
     address.map(|address| address.domain().to_owned()).map_err(wrong)
 }
 
-fn socket(text: &str) -> Result<SocketAddr> {
-    text.parse().map_err(|_| {
-        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
-            .with_hint("127.0.0.1:10025, [::1]:10025")
+/// Figures are for this machine alone.
+fn loopback(text: &str) -> Result<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or_else(|| {
+        Error::new(Kind::Config, format!("address {text:?}: not a loopback address and a port"))
+            .with_hint("127.0.0.1:9095, [::1]:9095")
     })
+}
+
+/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
+fn listening(text: &str, directory: &Path) -> Result<transport::Endpoint> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(transport::Endpoint::Unix(directory.join(path))),
+        None => transport::Endpoint::parse(text),
+    }
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/lmtp`.

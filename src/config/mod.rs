@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::Policy,
-    transport::{Network, sendmail::Program},
+    transport::{self, Network, sendmail::Program},
 };
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
@@ -69,7 +69,7 @@ pub struct Listener {
     /// What is spoken there.
     pub kind: ListenerKind,
     /// Where.
-    pub endpoint: Endpoint,
+    pub endpoint: transport::Endpoint,
     /// How it is protected.
     pub tls: Tls,
     /// How clients log in.
@@ -89,12 +89,12 @@ pub enum ListenerKind {
     Submission,
 }
 
-/// Where something listens, or is reached.
+/// Where something is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `192.0.2.1:25`, `[2001:db8::1]:25`.
     Internet(SocketAddr),
-    /// `mail.example.org:25`: to reach, not to listen on.
+    /// `mail.example.org:25`.
     Named(String, u16),
     /// `unix:/run/postseal/milter`.
     Unix(PathBuf),

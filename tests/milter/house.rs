@@ -197,6 +197,7 @@ fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metri
         trusted: vec![Network::parse("127.0.0.0/8").expect("a network")],
         limits,
         copying: if copies == Copies::Submit { Copying::Submit(courier) } else { Copying::Tempfail },
+        recipients: 100,
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),
     };

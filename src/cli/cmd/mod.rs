@@ -10,3 +10,4 @@ pub(crate) mod open;
 pub(crate) mod pieces;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
+pub(crate) mod serve;

@@ -77,7 +77,8 @@ fn lines(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{}\n", postseal::report::printable(line))).collect()
 }
 
-fn onward(config: &Config) -> Result<Box<dyn Onward>> {
+/// Who takes mail over, by the configuration.
+pub(super) fn onward(config: &Config) -> Result<Box<dyn Onward>> {
     match &config.sendmail {
         Some(program) => Ok(Box::new(not_ourselves(program)?)),
         None => Err(Error::new(Kind::Config, "sendmail: nobody to hand mail over to")

@@ -20,7 +20,7 @@ use self::{
     plan::{LATER, NEVER, Plan},
     wire::{Command, Refusal, Reply},
 };
-use super::{Connection, Door, Network};
+use super::{Connection, Door, Network, sendmail::Onward};
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
@@ -33,11 +33,13 @@ pub struct Settings {
     pub trusted: Vec<Network>,
     /// Bounds on one message.
     pub limits: Limits,
+    /// The most recipients of one message.
+    pub recipients: usize,
     /// What is done when recipients need different copies.
     pub copying: Copying,
     /// How often the MTA is told that work goes on. Postfix waits 300 s by default (`milter_content_timeout`).
     pub progress: Duration,
-    /// How long the MTA may be silent. The 7,210 s of libmilter's `smfi_settimeout` outlast every SMTP client.
+    /// How long the MTA may be silent.
     pub idle: Duration,
 }
 
@@ -54,6 +56,17 @@ pub enum Copying {
 pub trait Courier: Send + Sync {
     /// Ends well when the MTA has said 250 for every recipient; whether a failure is worth a retry is the error's kind.
     fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+}
+
+/// A courier that keeps a thread busy while it is on its way.
+pub struct Blocking(pub Arc<dyn Onward>);
+
+impl Courier for Blocking {
+    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        let onward = Arc::clone(&self.0);
+        let broken = |_| Error::new(Kind::TryAgain, "the copy was not handed over");
+        Box::pin(async move { tokio::task::spawn_blocking(move || onward.hand_over(&mail)).await.map_err(broken)? })
+    }
 }
 
 /// The milter, for many connections at once.
@@ -80,7 +93,7 @@ impl Milter {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut stream = BufReader::new(stream);
-        let mut conversation = Conversation::new(&self.settings.trusted, &self.settings.limits);
+        let mut conversation = Conversation::new(&self.settings);
         loop {
             let packet = tokio::select! {
                 packet = timeout(self.settings.idle, wire::read(&mut stream)) => packet,
@@ -202,6 +215,12 @@ fn log(queue_id: &str, replies: &[Reply]) {
         _ => tracing::info!(?queue_id, edits, "passed on"),
     }
 }
+
+/// A [`Settings::progress`] for every day: a tenth of the patience of Postfix.
+pub const PROGRESS: Duration = Duration::from_secs(30);
+
+/// A [`Settings::idle`] for every day: libmilter's own (`smfi_settimeout`) outlasts every SMTP client.
+pub const IDLE: Duration = Duration::from_secs(7_210);
 
 /// How long the MTA may take to read a reply; Postfix's own patience for a milter's commands is 30 s.
 const WRITING: Duration = Duration::from_secs(60);
