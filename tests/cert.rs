@@ -1,5 +1,11 @@
 //! `postseal cert verify` over `testdata/ocsp`; `tests/pkits.rs` asks it about other people's certificates.
 
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
 use assert_cmd::Command;
 
 /// Exit code, standard output, standard error.
@@ -38,6 +44,40 @@ fn without_an_anchor_nothing_holds() {
     let (code, out, _) = run(&["good.der"]);
     assert_eq!(code, 1);
     assert!(out.contains("no trust anchor and no certificate here issued it"), "{out}");
+}
+
+/// The end-entity certificates of RFC 9216, each under the root of its own kind, and under the other one by way of the cross-certificate.
+#[test]
+fn the_sample_certificates_of_rfc_9216_hold() {
+    let corpora = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
+    let corpora = corpora.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
+    let suite = corpora.join("rfc9216");
+    if !suite.is_dir() {
+        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "the corpora are not here");
+        writeln!(std::io::stderr(), "NOT TESTED: no corpora here; set POSTSEAL_CORPORA")
+            .expect("standard error is open");
+        return;
+    }
+    let mut files: Vec<String> =
+        fs::read_dir(&suite).unwrap().map(|entry| entry.unwrap().path().display().to_string()).collect();
+    files.sort();
+    let named = |part: &str| files.iter().filter(|file| file.contains(part)).collect::<Vec<_>>();
+    let (roots, crosses, leaves) = (named("-root-certificate"), named("-cross-signed"), named("-end-entity"));
+    assert_eq!((roots.len(), crosses.len(), leaves.len()), (2, 2, 8));
+    for leaf in leaves {
+        let mut lengths: Vec<usize> = roots
+            .iter()
+            .map(|root| {
+                let mut arguments = vec!["--json", "--anchors", root, leaf];
+                arguments.extend(crosses.iter().flat_map(|cross| ["--intermediates", cross]));
+                let (code, out, err) = run(&arguments);
+                assert_eq!(code, 0, "{root} {leaf}: {out}{err}");
+                serde_json::from_str::<serde_json::Value>(&out).unwrap()["path"].as_array().unwrap().len()
+            })
+            .collect();
+        lengths.sort_unstable();
+        assert_eq!(lengths, [2, 3], "{leaf}");
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Auth, Bounds, Config, Copies, Endpoint, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention,
-    Problem, SecretFrom, Security, Tls, Upstream, What, rules,
+    Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention, Problem,
+    SecretFrom, Security, Server, Tls, Upstream, What, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -21,7 +21,11 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
+<<<<<<< HEAD
     transport::{self, Network, sendmail::Program},
+=======
+    transport::{Endpoint, Network, sendmail::Program},
+>>>>>>> policy
 };
 
 /// What reading a configuration came to.
@@ -120,7 +124,7 @@ impl Reader<'_> {
         if let Some(trusted) = trusted {
             trusted.finish();
         }
-        let listeners = root.tables("listener").into_iter().filter_map(|table| self.listener(table)).collect();
+        let listeners = self.listeners(root);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -194,12 +198,35 @@ impl Reader<'_> {
         bounds
     }
 
+    fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for table in root.tables("listener") {
+            let line = table.line_of("address");
+            let Some(listener) = self.listener(table) else { continue };
+            if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
+                self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
+            }
+            if listener.kind == ListenerKind::Milter
+                && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
+            {
+                let message = format!("address {}: a milter believes whoever reaches it", listener.endpoint);
+                self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
     fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
         let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
+<<<<<<< HEAD
         let address = table.required("address");
         let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
+=======
+        let endpoint = table.required("address").and_then(|text| self.document.read(&text, Endpoint::parse));
+>>>>>>> policy
         let tls = self.tls(&table);
         let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
@@ -244,8 +271,8 @@ impl Reader<'_> {
         table.finish();
         match (host, mx) {
             (Some(host), false) => {
-                let endpoint = self.document.read(&host, |text| endpoint(text, self.directory))?;
-                Some(Upstream::SmartHost { endpoint, security })
+                let server = self.document.read(&host, server)?;
+                Some(Upstream::SmartHost { server, security })
             }
             (None, true) => Some(Upstream::Mx),
             _ => {
@@ -323,6 +350,7 @@ fn loopback(text: &str) -> Result<SocketAddr> {
     })
 }
 
+<<<<<<< HEAD
 /// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
 fn listening(text: &str, directory: &Path) -> Result<transport::Endpoint> {
     match text.strip_prefix("unix:") {
@@ -339,12 +367,20 @@ fn endpoint(text: &str, directory: &Path) -> Result<Endpoint> {
     let named = || {
         let (host, port) = text.rsplit_once(':')?;
         Some(Endpoint::Named(hostname(host).ok()?, port.parse().ok()?))
+=======
+/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.
+fn server(text: &str) -> Result<Server> {
+    let named = |(host, port): (&str, &str)| {
+        let numeric = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        Some(Server::Named(hostname(host).ok().filter(|_| !numeric)?, port.parse().ok()?))
     };
-    let numeric = |host: &str| host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
-    let is_number = text.rsplit_once(':').is_some_and(|(host, _)| numeric(host));
-    let parsed = text.parse().ok().map(Endpoint::Internet).or_else(|| if is_number { None } else { named() });
+    let parsed = match text.strip_prefix("unix:") {
+        Some(path) => path.starts_with('/').then(|| Server::Unix(path.into())),
+        None => text.parse().ok().map(Server::Tcp).or_else(|| text.rsplit_once(':').and_then(named)),
+>>>>>>> policy
+    };
     parsed.ok_or_else(|| {
-        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
-            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/lmtp")
+        Error::new(Kind::Config, format!("server {text:?}: not an address with a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/upstream")
     })
 }

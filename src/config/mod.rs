@@ -6,6 +6,7 @@ mod explain;
 mod load;
 mod rules;
 mod secret;
+mod setup;
 mod table;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
@@ -21,7 +22,11 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::Policy,
+<<<<<<< HEAD
     transport::{self, Network, sendmail::Program},
+=======
+    transport::{Endpoint, Network, sendmail::Program},
+>>>>>>> policy
 };
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
@@ -89,14 +94,22 @@ pub enum ListenerKind {
     Submission,
 }
 
+<<<<<<< HEAD
 /// Where something is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `192.0.2.1:25`, `[2001:db8::1]:25`.
     Internet(SocketAddr),
+=======
+/// Where a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+>>>>>>> policy
     /// `mail.example.org:25`.
     Named(String, u16),
-    /// `unix:/run/postseal/milter`.
+    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
+    Tcp(SocketAddr),
+    /// `unix:/run/postseal/upstream`.
     Unix(PathBuf),
 }
 
@@ -146,7 +159,7 @@ pub enum Upstream {
     /// To this one, always.
     SmartHost {
         /// Where it is.
-        endpoint: Endpoint,
+        server: Server,
         /// How the connection is protected.
         security: Security,
     },

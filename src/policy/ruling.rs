@@ -25,7 +25,7 @@ pub(super) enum Why {
 }
 
 /// What is done for one recipient.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ruling {
     pub(super) direction: Direction,
     /// By its place; `None` when none decided.

@@ -109,9 +109,12 @@ impl Home {
     }
 
     /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
-    /// goes with a certificate in any of the files, or with one that is here.
+    /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
-        format::read(files, &Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self })
+        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
+        let file = format::read(files, &reading)?;
+        file.locked.first().map_or(Ok(()), |error| Err(error.clone()))?;
+        Ok(file)
     }
 
     /// Puts certificates and secret keys in, each together with what is here of it already.

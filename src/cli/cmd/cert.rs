@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, rfc3339},
     keys::{Handle, Keys, ProtocolName, Record, Want},
-    pki::{self, Certificate, Policies, Question, Refusal, Require},
+    pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     protocol::smime::record,
     report::printable,
 };
@@ -108,6 +108,9 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
     };
     let judged = pki::validate(&leaf, &question, &mut session.budget())?;
     show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
+    if let (false, Some(hint)) = (verify.json, judged.as_ref().err().and_then(remedy)) {
+        show::hint(hint);
+    }
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -194,6 +197,20 @@ fn text(leaf: &Certificate, judged: &Result<pki::Path, Refusal>) -> String {
     list("addresses", &path.mailboxes().iter().map(ToString::to_string).collect::<Vec<_>>());
     list("policies", path.policies());
     text
+}
+
+/// What may make the path hold.
+fn remedy(refusal: &Refusal) -> Option<&'static str> {
+    match refusal.rule() {
+        Rule::Expired(_) | Rule::NotYetValid(_) => Some("--at judges at another time"),
+        Rule::NoIssuer => {
+            Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
+        }
+        Rule::Purpose => Some("--purpose any asks for nothing"),
+        Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
+        Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
+        _ => None,
+    }
 }
 
 /// The subject; by number and issuer when it has no name.

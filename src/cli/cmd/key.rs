@@ -208,21 +208,22 @@ fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
     }
 }
 
-/// The first line of the passphrase file or descriptor, or what is typed twice; `verb` is what errors begin with.
-fn new_passphrase(verb: &str, session: &Session) -> Result<Secret> {
+/// The first line of the passphrase file or descriptor, or what is typed twice. `verb` is what errors begin with; `instead` says, after
+/// a comma, what else there is to do than to give one.
+fn new_passphrase(verb: &str, instead: &str, session: &Session) -> Result<Secret> {
     if let Some(given) = session.given_passphrases()?.into_iter().next() {
         return Ok(given);
     }
     if !io::stderr().is_terminal() {
         return Err(Error::usage(format!("{verb}: nobody can be asked for a passphrase"))
-            .with_hint("give --passphrase-file, --passphrase-fd or --no-passphrase"));
+            .with_hint(format!("give --passphrase-file or --passphrase-fd{instead}")));
     }
     let ask = |prompt: &str| rpassword::prompt_password(prompt).map(|typed| Secret::new(typed.into_bytes()));
     let typed = ask("new passphrase: ").and_then(|first| Ok((first, ask("the same again: ")?)));
     match typed.map_err(|error| Error::io("terminal", &error))? {
         (first, _) if first.expose().is_empty() => {
             Err(Error::usage(format!("{verb}: an empty passphrase locks nothing"))
-                .with_hint("say so with --no-passphrase"))
+                .with_hint(format!("type one{instead}")))
         }
         (first, again) if first == again => Ok(first),
         _ => Err(Error::usage(format!("{verb}: the two passphrases differ"))),

@@ -2,7 +2,7 @@
 
 use super::{canonical::printable, private_key, record};
 use crate::{
-    base::{Error, Limits, Result, Secret},
+    base::{Error, Kind, Limits, Result, Secret},
     crypto::Hash,
     keys::{Passphrases, Record},
     mail::encoding::base64_decode,
@@ -21,6 +21,8 @@ pub struct Contents {
     pub certificates: Vec<Vec<u8>>,
     /// What was passed over, one line each.
     pub skipped: Vec<String>,
+    /// Private keys that no passphrase opened, an error of kind `NoKey` each.
+    pub locked: Vec<Error>,
 }
 
 /// Whether `octets` are RIPEM's, or a bare public key of RSA: DER, labelled PUBLIC KEY (RFC 7468, section 13), or base64 alone.
@@ -30,7 +32,7 @@ pub fn recognizes(octets: &[u8]) -> bool {
 
 /// Reads a file; `place` is what errors name.
 ///
-/// A key that does not fit the digest beside it is passed over and listed. An error of kind `NoKey` when no passphrase opens a private key.
+/// A key that does not fit the digest beside it is passed over and listed; so are private keys that no passphrase opens.
 pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
     let mut contents = Contents::default();
     if let Some(spki) = bare(octets) {
@@ -58,7 +60,14 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
             "EncryptedPrivateKeyInfo" | "PrivateKeyInfo" => {
                 let octets = Secret::new(base64_decode(value.as_bytes()));
                 let whose = user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
-                let parts = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, limits)?;
+                let tried = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, limits);
+                let parts = match tried {
+                    Err(error) if error.kind() == Kind::NoKey => {
+                        contents.locked.push(error);
+                        continue;
+                    }
+                    tried => tried?,
+                };
                 let mut record = record::record(&record::of_numbers(&parts.n, &parts.e)?, user.as_deref())?;
                 record.secrets = vec![record.fingerprint.clone()];
                 contents.found.push(Described { record, secret: Some(octets) });

@@ -143,10 +143,10 @@ fn standing(certificate: Option<&Certificate>, context: Context<'_>) -> std::res
     let Some(certificate) = certificate else { return Ok(()) };
     let (now, (from, to)) = (context.clock.now(), certificate.validity());
     if now < from {
-        return Err(Why::KeyNotYetValid);
+        return Err(Why::CertificateNotYetValid);
     }
     if now > to {
-        return Err(Why::KeyExpired);
+        return Err(Why::CertificateExpired);
     }
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }

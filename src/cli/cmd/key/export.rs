@@ -108,6 +108,6 @@ fn pkcs12(record: &Record, octets: &Secret, home: &Home, session: &Session) -> R
     let passphrases = session.passphrases()?;
     let title = format!("key {}", record.fingerprint);
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
-    let passphrase = new_passphrase("key export", session)?;
+    let passphrase = new_passphrase("key export", "", session)?;
     export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), &SystemRandom)
 }

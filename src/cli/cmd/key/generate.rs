@@ -106,7 +106,13 @@ pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Resul
         Format::Smime if what.profile.is_some() => {
             return Err(Error::usage("key generate: --profile is for OpenPGP"));
         }
-        Format::Smime => generate_smime("key generate", &what.shape, addresses, home, session)?,
+        Format::Smime => {
+            let made = generate_smime("key generate", &what.shape, addresses, home, session)?;
+            aside(
+                "nobody vouches for it but itself; `postseal key request` asks an authority for one that others believe\n",
+            );
+            made
+        }
     };
     data(&show::list(&[record], session.clock().now())?)
 }
@@ -229,7 +235,7 @@ fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc
 
 impl Shape {
     fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
-        if self.no_passphrase { Ok(None) } else { new_passphrase(verb, session).map(Some) }
+        if self.no_passphrase { Ok(None) } else { new_passphrase(verb, ", or say --no-passphrase", session).map(Some) }
     }
 }
 
