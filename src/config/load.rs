@@ -21,11 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-<<<<<<< HEAD
-    transport::{self, Network, sendmail::Program},
-=======
     transport::{Endpoint, Network, sendmail::Program},
->>>>>>> policy
 };
 
 /// What reading a configuration came to.
@@ -128,7 +124,7 @@ impl Reader<'_> {
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, loopback));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
         Some(Config {
             home: home?,
             passphrases,
@@ -221,12 +217,7 @@ impl Reader<'_> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
         let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
-<<<<<<< HEAD
-        let address = table.required("address");
-        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
-=======
         let endpoint = table.required("address").and_then(|text| self.document.read(&text, Endpoint::parse));
->>>>>>> policy
         let tls = self.tls(&table);
         let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
@@ -342,32 +333,13 @@ fn hostname(text: &str) -> Result<String> {
     address.map(|address| address.domain().to_owned()).map_err(wrong)
 }
 
-/// Figures are for this machine alone.
-fn loopback(text: &str) -> Result<SocketAddr> {
-    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or_else(|| {
-        Error::new(Kind::Config, format!("address {text:?}: not a loopback address and a port"))
-            .with_hint("127.0.0.1:9095, [::1]:9095")
+fn socket(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025")
     })
 }
 
-<<<<<<< HEAD
-/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
-fn listening(text: &str, directory: &Path) -> Result<transport::Endpoint> {
-    match text.strip_prefix("unix:") {
-        Some(path) => Ok(transport::Endpoint::Unix(directory.join(path))),
-        None => transport::Endpoint::parse(text),
-    }
-}
-
-/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/lmtp`.
-fn endpoint(text: &str, directory: &Path) -> Result<Endpoint> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(Endpoint::Unix(directory.join(path)));
-    }
-    let named = || {
-        let (host, port) = text.rsplit_once(':')?;
-        Some(Endpoint::Named(hostname(host).ok()?, port.parse().ok()?))
-=======
 /// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.
 fn server(text: &str) -> Result<Server> {
     let named = |(host, port): (&str, &str)| {
@@ -377,7 +349,6 @@ fn server(text: &str) -> Result<Server> {
     let parsed = match text.strip_prefix("unix:") {
         Some(path) => path.starts_with('/').then(|| Server::Unix(path.into())),
         None => text.parse().ok().map(Server::Tcp).or_else(|| text.rsplit_once(':').and_then(named)),
->>>>>>> policy
     };
     parsed.ok_or_else(|| {
         Error::new(Kind::Config, format!("server {text:?}: not an address with a port"))

@@ -22,11 +22,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::Policy,
-<<<<<<< HEAD
-    transport::{self, Network, sendmail::Program},
-=======
     transport::{Endpoint, Network, sendmail::Program},
->>>>>>> policy
 };
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
@@ -74,7 +70,7 @@ pub struct Listener {
     /// What is spoken there.
     pub kind: ListenerKind,
     /// Where.
-    pub endpoint: transport::Endpoint,
+    pub endpoint: Endpoint,
     /// How it is protected.
     pub tls: Tls,
     /// How clients log in.
@@ -94,17 +90,9 @@ pub enum ListenerKind {
     Submission,
 }
 
-<<<<<<< HEAD
-/// Where something is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
-    Internet(SocketAddr),
-=======
 /// Where a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
->>>>>>> policy
     /// `mail.example.org:25`.
     Named(String, u16),
     /// `192.0.2.1:25`, `[2001:db8::1]:25`.
