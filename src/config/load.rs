@@ -124,7 +124,7 @@ impl Reader<'_> {
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, loopback));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
         Some(Config {
             home: home?,
             passphrases,
@@ -334,11 +334,10 @@ fn hostname(text: &str) -> Result<String> {
     address.map(|address| address.domain().to_owned()).map_err(wrong)
 }
 
-/// Figures are for this machine alone.
-fn loopback(text: &str) -> Result<SocketAddr> {
-    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or_else(|| {
-        Error::new(Kind::Config, format!("address {text:?}: not a loopback address and a port"))
-            .with_hint("127.0.0.1:9095, [::1]:9095")
+fn socket(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025")
     })
 }
 

@@ -32,7 +32,7 @@ pub enum Order {
     Annotate,
     /// The mail may be read on its way.
     Clear,
-    /// Take layers off where a key is here. For inbound mail.
+    /// Take layers off where a key is here; not of what is sealed or kept by the same rule. For inbound mail.
     Decrypt,
     /// Accept it and throw it away.
     Discard,
