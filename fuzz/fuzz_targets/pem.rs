@@ -10,7 +10,7 @@ use postseal::{
 fuzz_target!(|octets: &[u8]| {
     let budget = Budget::new(Limits::default());
     let mut from = 0;
-    for block in text::blocks(octets) {
+    for block in boundary::blocks(octets) {
         assert!(from <= block.span.start && block.span.start < block.inside.start);
         assert!(block.inside.end <= block.span.end && block.span.end <= octets.len());
         from = block.span.end;
