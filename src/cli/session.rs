@@ -150,6 +150,11 @@ impl Session {
         Ok(self.keys.get_or_init(|| keys))
     }
 
+    /// What one file may cost.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The CRLs and OCSP responses in a file: in messages of PEM, in PEM blocks, or DER.
     pub(crate) fn statements(&self, octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
         match pem::services::carried(octets, place, &self.limits)? {

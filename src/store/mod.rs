@@ -28,11 +28,6 @@ pub struct Loaded {
     pub skipped: Vec<String>,
 }
 
-/// Whether a file may hold certificates or keys, in any format. Structure only, and cheap.
-pub fn is_key_file(octets: &[u8]) -> bool {
-    format::of_octets(octets).is_some()
-}
-
 /// Reads key files, each as the place that errors name and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are
 /// put together, and private keys find their certificates in whichever file they are; those that no passphrase opens are passed over.
 pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {

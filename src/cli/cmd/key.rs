@@ -17,7 +17,8 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
-    store::{self, Change, Home, Origin, Removal},
+    protocol::pem,
+    store::{Change, Home, Origin, Removal},
 };
 
 use crate::cli::{
@@ -122,9 +123,10 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
     let (mut lists, mut text) = (Vec::new(), String::new());
     for name in names {
         let (place, octets) = (input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?));
-        // Certificates may stand beside them, or not.
         let found = session.statements(octets.expose(), &place).unwrap_or_default();
-        if found.is_empty() || store::is_key_file(octets.expose()) {
+        // A message of PEM has the certificates of the issuers beside their lists.
+        let is_message = pem::services::carried(octets.expose(), &place, session.limits())?.is_some();
+        if found.is_empty() || is_message {
             files.push((place, octets));
         }
         lists.extend(found);

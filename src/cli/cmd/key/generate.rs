@@ -296,6 +296,9 @@ fn validity(text: &str) -> Result<Validity, String> {
     Ok(Validity::For(Duration::from_secs(seconds)))
 }
 
+/// RFC 1424, section 2.1: something innocuous.
+const ASKING: &[u8] = b"Please certify my key.\r\n";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +312,3 @@ mod tests {
         }
     }
 }
-
-/// RFC 1424, section 2.1: something innocuous.
-const ASKING: &[u8] = b"Please certify my key.\r\n";
