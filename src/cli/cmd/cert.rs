@@ -217,7 +217,7 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
         Rule::NoIssuer => {
             Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
         }
-        Rule::Purpose => Some("--purpose any asks for nothing"),
+        Rule::Purpose => Some("--purpose any judges it for whatever use"),
         Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
         Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
         _ => None,
