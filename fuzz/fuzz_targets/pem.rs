@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use postseal::{
     base::{Budget, Limits},
-    protocol::pem::{canonical, keyfile, text},
+    protocol::pem::{boundary, canonical, keyfile, services, text},
 };
 
 fuzz_target!(|octets: &[u8]| {
@@ -23,4 +23,5 @@ fuzz_target!(|octets: &[u8]| {
     let once = canonical::of_local(octets);
     assert_eq!(canonical::of_local(&once), once);
     let _ = keyfile::recognizes(octets);
+    let _ = services::carried(octets, "text", &Limits::default());
 });
