@@ -22,24 +22,42 @@ use postseal::{
     keys::{Memory, Passphrases, ProtocolName},
     mail::{Address, Message},
     pki::Revocation,
-    protocol::{
-        Context, Recipient, Seal, Signer,
-        pgp::generate::{self, Algorithm, Request},
-    },
+    protocol::{Context, Described, Recipient, Seal, Signer, pgp, smime},
     store,
 };
 
 const SIZES: [(&str, usize); 4] =
     [("1KiB", 1024), ("10KiB", 10 * 1024), ("1MiB", 1024 * 1024), ("50MiB", 50 * 1024 * 1024)];
-const KEYS: [(&str, Algorithm); 3] =
-    [("rsa2048", Algorithm::Rsa2048), ("rsa3072", Algorithm::Rsa3072), ("ed25519", Algorithm::Curve25519)];
+const KEYS: [(&str, ProtocolName, KeyMaker); 5] = [
+    ("pgp-rsa2048", ProtocolName::Pgp, || pgp_key(pgp::generate::Algorithm::Rsa2048)),
+    ("pgp-rsa3072", ProtocolName::Pgp, || pgp_key(pgp::generate::Algorithm::Rsa3072)),
+    ("pgp-ed25519", ProtocolName::Pgp, || pgp_key(pgp::generate::Algorithm::Curve25519)),
+    ("smime-rsa2048", ProtocolName::Smime, || smime_key(smime::generate::Algorithm::Rsa2048)),
+    ("smime-p256", ProtocolName::Smime, || smime_key(smime::generate::Algorithm::P256)),
+];
 
-fn keys(algorithm: Algorithm) -> Memory {
-    let mut request = Request::new(Address::parse("alice@example.org").unwrap());
+type KeyMaker = fn() -> Described;
+
+fn alice() -> Address {
+    Address::parse("alice@example.org").unwrap()
+}
+
+fn pgp_key(algorithm: pgp::generate::Algorithm) -> Described {
+    let mut request = pgp::generate::Request::new(alice());
     request.algorithm = algorithm;
-    let file = generate::generate(&request, &SystemClock).unwrap().described.secret.unwrap();
-    let passphrases = Arc::new(Passphrases::default());
-    store::load(&[("generated", file.expose())], &passphrases, &Limits::default()).unwrap().keys
+    pgp::generate::generate(&request, &SystemClock).unwrap().described
+}
+
+fn smime_key(algorithm: smime::generate::Algorithm) -> Described {
+    let mut request = smime::generate::Request::new(alice());
+    request.algorithm = algorithm;
+    smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap()
+}
+
+fn keys(make: KeyMaker) -> Memory {
+    let Described { record, secret } = make();
+    let files = [("certificate", &*record.bytes), ("key", secret.as_ref().unwrap().expose())];
+    store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
 }
 
 /// Lines of 72 characters, CRLF: what most text mail looks like.
@@ -68,13 +86,13 @@ fn signing() -> Seal {
 }
 
 fn encrypting() -> Seal {
-    Seal { to: vec![Recipient::Named(Address::parse("alice@example.org").unwrap())], ..Seal::default() }
+    Seal { to: vec![Recipient::Named(alice())], ..Seal::default() }
 }
 
-fn sealed(engine: &Engine<'_>, octets: Vec<u8>, how: &Seal) -> Vec<u8> {
+fn sealed(engine: &Engine<'_>, protocol: ProtocolName, octets: Vec<u8>, how: &Seal) -> Vec<u8> {
     let message = Message::parse(octets, &mut engine.budget()).unwrap();
     let mut out = Vec::new();
-    engine.seal(ProtocolName::Pgp, &message, how, &mut out).unwrap();
+    engine.seal(protocol, &message, how, &mut out).unwrap();
     out
 }
 
@@ -101,15 +119,15 @@ fn bare(c: &mut Criterion) {
 fn verbs(c: &mut Criterion) {
     for (verb, how) in [("sign", signing()), ("encrypt", encrypting())] {
         let mut group = c.benchmark_group(verb);
-        for (name, algorithm) in KEYS {
-            let keys = keys(algorithm);
+        for (name, protocol, make) in KEYS {
+            let keys = keys(make);
             let engine = engine(&keys);
             for (size, length) in SIZES {
                 let octets = message(length);
                 group.throughput(Throughput::Bytes(octets.len() as u64));
                 let parsed = Message::parse(octets, &mut engine.budget()).unwrap();
                 group.bench_function(BenchmarkId::new(name, size), |b| {
-                    b.iter(|| engine.seal(ProtocolName::Pgp, &parsed, &how, &mut Sink).unwrap());
+                    b.iter(|| engine.seal(protocol, &parsed, &how, &mut Sink).unwrap());
                 });
             }
         }
@@ -117,11 +135,11 @@ fn verbs(c: &mut Criterion) {
     }
     for (verb, how) in [("verify", signing()), ("decrypt", encrypting())] {
         let mut group = c.benchmark_group(verb);
-        for (name, algorithm) in KEYS {
-            let keys = keys(algorithm);
+        for (name, protocol, make) in KEYS {
+            let keys = keys(make);
             let engine = engine(&keys);
             for (size, length) in SIZES {
-                let octets = sealed(&engine, message(length), &how);
+                let octets = sealed(&engine, protocol, message(length), &how);
                 group.throughput(Throughput::Bytes(octets.len() as u64));
                 group.bench_function(BenchmarkId::new(name, size), |b| {
                     b.iter_batched(

@@ -23,7 +23,7 @@ impl SecretKey for Counted {
         self.1.fetch_add(1, Ordering::SeqCst);
         self.0.sign(scheme, digest)
     }
-    fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Secret> {
+    fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Result<Secret> {
         self.0.decrypt(unwrap, wrapped)
     }
     fn agree(&self, peer: &[u8]) -> Result<Secret> {

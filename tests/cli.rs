@@ -2,6 +2,8 @@
 
 #[path = "cli/lab.rs"]
 mod lab;
+#[path = "cli/policy.rs"]
+mod policy;
 
 use std::{
     fs,
@@ -83,6 +85,37 @@ fn passphrases_come_from_a_file_or_a_descriptor() {
     lab.run(&["--passphrase-file", "pass", "sign", "m"]).code(0);
     lab.shell("\"$0\" --passphrase-fd 3 sign m 3< pass").code(0);
     lab.shell("cat pass | \"$0\" --passphrase-fd 0 sign m").code(0);
+}
+
+/// A key that cannot be unlocked is no reason not to use another; to take it in is refused.
+#[test]
+fn a_locked_key_file_is_passed_over_until_it_is_needed() {
+    let lab = Lab::new();
+    lab.write("m", MESSAGE).write("pass", "correct horse\n").write("wrong", "battery staple\n");
+    for name in ["alice", "bob"] {
+        let passphrase: &[&str] = if name == "alice" { &["--no-passphrase"] } else { &[] };
+        let address = format!("{name}@example.org");
+        let made =
+            [&["--passphrase-file", "pass", "--home", name, "key", "generate", "-f", "smime"], passphrase, &[&address]];
+        lab.run(&made.concat()).code(0);
+        let exported =
+            ["--passphrase-file", "pass", "--home", name, "key", "export", "-f", "smime", "--secret", "-o", name];
+        let file = format!("{name}.p12");
+        lab.run(&[&exported[..8], &["--secret", "-o", &file, &address]].concat()).code(0);
+    }
+    let keys = ["--keys", "alice.p12", "--keys", "bob.p12", "--passphrase-file"];
+    lab.run(&[&keys[..], &["pass", "encrypt", "-f", "smime", "--to", "bob@example.org", "-o", "e", "m"]].concat())
+        .code(0);
+    let warned = "postseal: warning: bob.p12: locked, and no passphrase fits";
+    let done =
+        lab.run(&["--keys", "bob.p12", "--passphrase-file", "wrong", "verify", "--require", "signed", "m"]).code(1);
+    assert!(done.stderr.starts_with(warned), "{done:?}");
+    let done = lab.run(&["--keys", "bob.p12", "--passphrase-file", "wrong", "decrypt", "e"]);
+    assert!(done.stderr.contains(warned), "{done:?}");
+    done.refused(77, "no secret key here for any recipient");
+    lab.run(&["--passphrase-file", "wrong", "key", "import", "bob.p12"])
+        .refused(77, "bob.p12: locked, and no passphrase fits");
+    lab.run(&["--passphrase-file", "pass", "--keys", "bob.p12", "decrypt", "e"]).code(0);
 }
 
 #[test]

@@ -11,10 +11,11 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use der::{KEK, NONCE, Sealed, content_info, octets, oid, sequence, tlv};
+use ::der::{Decode as _, Reader as _, SliceReader, asn1::AnyRef};
+use der::{KEK, NONCE, Sealed, content_info, kek_recipients, octets, oid, sequence, tlv};
 use postseal::{
-    base::{Budget, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
-    crypto::{Aead, Legacy},
+    base::{Budget, Clock, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    crypto::{Aead, Cipher, Legacy, cbc_encrypt},
     engine::Engine,
     keys::{Memory, Passphrases},
     mail::Message,
@@ -23,7 +24,7 @@ use postseal::{
         Context, Opened, Protocol,
         smime::{Smime, keyfile},
     },
-    verdict::{LayerKind, Standing},
+    verdict::{LayerKind, Signature, Standing, State, Why},
 };
 use proptest::prelude::*;
 
@@ -110,10 +111,13 @@ fn passwords(passwords: &[&str]) -> Memory {
 }
 
 fn open_with(mail: &[u8], keys: &Memory, legacy: Legacy, limits: Limits) -> Result<Opened> {
+    open_at(&FixedClock(parse_rfc3339("2026-11-23T12:00:00Z")?), mail, keys, legacy, limits)
+}
+
+fn open_at(clock: &dyn Clock, mail: &[u8], keys: &Memory, legacy: Legacy, limits: Limits) -> Result<Opened> {
     let mut budget = Budget::new(limits);
     let message = Message::parse(mail.to_vec(), &mut budget)?;
-    let clock = FixedClock(parse_rfc3339("2026-11-23T12:00:00Z")?);
-    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy, revocation: Revocation::Off };
+    let context = Context { keys, clock, random: &SystemRandom, legacy, revocation: Revocation::Off };
     let claim = Smime.claim(message.root()).expect("it says that it is S/MIME");
     Smime.open(message, &claim, context, &mut budget)
 }
@@ -444,6 +448,83 @@ fn authenticated_attributes_are_covered() {
     assert_eq!(refusal(sealed(&[one, two], &[two, one])), changed);
 }
 
+/// PKCS #7 v1.5: signed and encrypted in one (RFC 2315, section 11). No program here writes it any more, so that openssl's signature is
+/// put into one: encrypted once more with the content key, as the RFC says, or as it is, as OpenSSL's library writes it.
+fn signed_and_enveloped(content: &[u8], signature_is_encrypted: bool) -> Vec<u8> {
+    let signed = LAB
+        .openssl(&[
+            "smime",
+            "-sign",
+            "-binary",
+            "-noattr",
+            "-nodetach",
+            "-md",
+            "sha256",
+            "-outform",
+            "DER",
+            "-in",
+            "text",
+        ])
+        .args(["-signer", "rsa.crt", "-inkey", "rsa.key"])
+        .output()
+        .unwrap();
+    assert!(signed.status.success(), "{signed:?}");
+    let [_, explicit] = fields(&signed.stdout).try_into().unwrap();
+    let signed_data = fields(&explicit).remove(0);
+    let [_, digests, _, certificates, signers]: [Vec<u8>; 5] = fields(&signed_data).try_into().unwrap();
+    let mut signer = fields(&fields(&signers)[0]);
+    let (key, iv) = (Secret::new(vec![3; 16]), [9; 16]);
+    let encrypted = |octets: &[u8]| {
+        let mut octets = octets.to_vec();
+        cbc_encrypt(Cipher::Aes128, &key, &iv, &mut octets).unwrap();
+        octets
+    };
+    if signature_is_encrypted {
+        let signature = AnyRef::from_der(signer.last().unwrap()).unwrap().value().to_vec();
+        *signer.last_mut().unwrap() = octets(&encrypted(&signature));
+    }
+    let algorithm = sequence(&[&oid("2.16.840.1.101.3.4.1.2"), &octets(&iv)]);
+    let content = sequence(&[&oid("1.2.840.113549.1.7.1"), &algorithm, &tlv(0x80, &[&encrypted(content)])]);
+    let signer = sequence(&signer.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let data =
+        sequence(&[&[2, 1, 1], &kek_recipients(&key), &digests, &content, &certificates, &tlv(0x31, &[&signer])]);
+    content_info("1.2.840.113549.1.7.4", &data)
+}
+
+/// The elements within an element.
+fn fields(element: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = SliceReader::new(AnyRef::from_der(element).unwrap().value()).unwrap();
+    let mut fields = Vec::new();
+    while !reader.is_finished() {
+        fields.push(reader.tlv_bytes().unwrap().to_vec());
+    }
+    fields
+}
+
+#[test]
+fn signed_and_enveloped_data_is_read() {
+    if !present("openssl") {
+        return;
+    }
+    let keys = passwords(&[KEK]);
+    let now = |mail: &[u8]| open_at(&SystemClock, mail, &keys, Legacy::Refuse, Limits::default());
+    for signature_is_encrypted in [true, false] {
+        let opened = now(&mail(&signed_and_enveloped(TEXT, signature_is_encrypted))).unwrap();
+        assert_eq!(opened.payload.octets(), TEXT);
+        let [outer, inner] = opened.layers.as_slice() else { panic!("{:?}", opened.layers) };
+        assert!(matches!(outer.kind, LayerKind::Encrypted { authenticated: false, .. }), "{outer:?}");
+        let LayerKind::Signed { signatures } = &inner.kind else { panic!("{inner:?}") };
+        assert!(matches!(signatures.as_slice(), [Signature { state: State::Valid(_), .. }]), "{signatures:?}");
+
+        let changed = TEXT.to_ascii_uppercase();
+        let opened = now(&mail(&signed_and_enveloped(&changed, signature_is_encrypted))).unwrap();
+        let LayerKind::Signed { signatures } = &opened.layers[1].kind else { panic!("{:?}", opened.layers) };
+        assert_eq!(signatures[0].state, State::Invalid(Why::Mismatch));
+    }
+    let (kind, text) = refusal(open(&mail(&signed_and_enveloped(TEXT, true)), &passwords(&["wrong"])));
+    assert_eq!((kind, text.as_str()), (Kind::NoKey, "enveloped data: encrypted to a password that is not here"));
+}
+
 fn compressed(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(content).unwrap();
@@ -673,6 +754,7 @@ const SUITES: [Suite; 7] = [
         messages: &[
             ("fran-ec_ossl-aes128-sha256.env", "aes128-cbc"),
             ("fran-ec_ossl-aes256-sha512.env", "aes256-cbc"),
+            ("fran-oaep-label_ossl.env", "aes256-cbc"),
             ("fran-oaep-sha256hash-sha256mgf_ossl.env", "aes256-cbc"),
             ("fran-oaep-sha256hash_ossl.env", "aes128-cbc"),
             ("fran-oaep_ossl.env", "3des-cbc"),

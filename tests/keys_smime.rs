@@ -112,6 +112,8 @@ fn damaged_pkcs12_is_one_clear_error() {
                 assert!(error.to_string().starts_with("flipped: "), "{error}");
                 refused += 1;
             }
+            // Passed over: a wrong passphrase looks the same.
+            Ok(loaded) if all(&loaded).is_empty() => refused += 1,
             // Nothing depends on some parameters that are absent or NULL.
             Ok(loaded) => assert!(all(&loaded).iter().all(|record| *record.bytes == *described.record.bytes)),
         }
@@ -154,11 +156,7 @@ fn openssl_s_files_are_read() {
         let octets = lab.read("o.p12");
         signs(&load(&[("o.p12", &octets)], &["gr\u{fc}n"]).unwrap());
         if !form.contains(&"NONE") {
-            let error = load(&[("o.p12", &octets)], &["green"]).unwrap_err();
-            assert_eq!(
-                (error.kind(), error.to_string().as_str()),
-                (Kind::NoKey, "o.p12: locked, and no passphrase fits")
-            );
+            assert_eq!(skipped(&[("o.p12", &octets)], "green"), ["o.p12: locked, and no passphrase fits"]);
         }
     }
     let forms: &[&[&str]] = &[
@@ -227,8 +225,7 @@ fn pbmac1_is_checked() {
     let at = file.len() - mac.len() - 1;
     let mut flipped = file.clone();
     flipped[at] ^= 1;
-    let error = load(&[("pbmac1", &flipped)], &["secret"]).unwrap_err();
-    assert_eq!(error.to_string(), "pbmac1: locked, and no passphrase fits");
+    assert_eq!(skipped(&[("pbmac1", &flipped)], "secret"), ["pbmac1: locked, and no passphrase fits"]);
 }
 
 #[test]
@@ -386,6 +383,12 @@ fn pkcs12(described: &Described, passphrase: &str, legacy: Legacy) -> Secret {
 
 fn loaded(described: &Described, passphrase: &str) -> Memory {
     load(&[("p12", pkcs12(described, passphrase, Legacy::Refuse).expose())], &[passphrase]).unwrap()
+}
+
+/// What is passed over for one run.
+fn skipped(files: &[(&str, &[u8])], passphrase: &str) -> Vec<String> {
+    let passphrases = Arc::new(Passphrases::new(vec![Secret::from(passphrase)]));
+    store::load(files, &passphrases, &Limits::default()).unwrap().skipped
 }
 
 fn load(files: &[(&str, &[u8])], passphrases: &[&str]) -> Result<Memory, Error> {

@@ -110,7 +110,7 @@ fn what_is_crafted_here_holds_unless_something_is_wrong_with_it() {
         ("a strange attribute twice", attributes(|all| all.extend([strange(), strange()]))),
         (
             "signed with bare line feeds",
-            Draft { text: TEXT.replace('\r', ""), shown: TEXT.replace('\r', ""), ..Draft::default() },
+            Draft { text: TEXT.replace('\r', "").into(), shown: TEXT.replace('\r', "").into(), ..Draft::default() },
         ),
     ] {
         let found = opened(draft.message(), &trust());
@@ -142,6 +142,7 @@ fn every_reason_why_a_signature_does_not_hold() {
     let base = Draft::default;
     let twice = "signed attributes: attribute 1.2.840.113549.1.9.3 is there twice";
     let protected = "its algorithms are not those that its attributes protect (RFC 6211)";
+    let posing = tlv(0x31, &base().attributes.concat());
     let cases: Vec<(&str, Draft, Why)> = vec![
         ("zero signers", Draft { signers: 0, ..base() }, malformed("nobody signed it")),
         (
@@ -155,7 +156,7 @@ fn every_reason_why_a_signature_does_not_hold() {
             attributes(&|all| all[0] = attribute(CONTENT_TYPE, &[oid(DATA), oid(DATA)].concat())),
             malformed("signed attributes: attribute 1.2.840.113549.1.9.3 has two values"),
         ),
-        ("digest mismatch", Draft { shown: TEXT.replace("may", "may not"), ..base() }, Why::Mismatch),
+        ("digest mismatch", Draft { shown: TEXT.replace("may", "may not").into(), ..base() }, Why::Mismatch),
         (
             "wrong messageDigest",
             attributes(&|all| all[1] = message_digest(&Hash::Sha512.digest(b"else"))),
@@ -191,6 +192,11 @@ fn every_reason_why_a_signature_does_not_hold() {
             attributes(&|all| all.push(signing_certificate("mallory"))),
             malformed("its attributes name another certificate (RFC 5035)"),
         ),
+        (
+            "attributes posing as content",
+            Draft { text: posing.clone(), shown: posing, content: Content::Inside, attributes: Vec::new(), ..base() },
+            malformed("it has no attributes, over content that is a set of attributes itself"),
+        ),
         ("signature changed", Draft { flip: 7, ..base() }, Why::Mismatch),
         (
             "signature over attributes in an order that was not sent",
@@ -204,8 +210,8 @@ fn every_reason_why_a_signature_does_not_hold() {
         ),
         ("no certificate", Draft { certificates: vec!["middle"], ..base() }, Why::NoKey),
         ("unknown digest", Draft { digest: b"\x2a\x03\x04", ..base() }, Why::UnknownAlgorithm("1.2.3.4".to_owned())),
-        ("expired", Draft { signer: "expired", ..base() }, Why::KeyExpired),
-        ("not yet valid", Draft { signer: "future", ..base() }, Why::KeyNotYetValid),
+        ("expired", Draft { signer: "expired", ..base() }, Why::CertificateExpired),
+        ("not yet valid", Draft { signer: "future", ..base() }, Why::CertificateNotYetValid),
         ("not for mail", Draft { signer: "tls", ..base() }, Why::WrongUsage),
     ];
     for (name, draft, why) in cases {
@@ -380,9 +386,9 @@ fn der(name: &str) -> Vec<u8> {
 /// A message as it is to be signed by the key of testdata, with whatever is to be wrong with it.
 struct Draft {
     /// What is hashed.
-    text: String,
+    text: Vec<u8>,
     /// What is sent.
-    shown: String,
+    shown: Vec<u8>,
     content: Content,
     content_type: &'static [u8],
     digest: &'static [u8],
@@ -421,8 +427,8 @@ enum Order {
 impl Default for Draft {
     fn default() -> Self {
         Draft {
-            text: TEXT.to_owned(),
-            shown: TEXT.to_owned(),
+            text: TEXT.into(),
+            shown: TEXT.into(),
             content: Content::Beside,
             content_type: DATA,
             digest: SHA512,
@@ -442,8 +448,8 @@ impl Default for Draft {
 
 impl Draft {
     fn message(mut self) -> String {
-        if self.text != TEXT {
-            self.attributes[1] = message_digest(&Hash::Sha512.digest(self.text.as_bytes()));
+        if self.text != TEXT.as_bytes() && !self.attributes.is_empty() {
+            self.attributes[1] = message_digest(&Hash::Sha512.digest(&self.text));
         }
         let cms = self.cms();
         match self.content {
@@ -452,14 +458,14 @@ impl Draft {
                  Content-Transfer-Encoding: base64\r\n\r\n{}",
                 String::from_utf8(base64_encode(&cms)).unwrap()
             ),
-            Content::Beside | Content::Both => detached(&self.shown, &cms),
+            Content::Beside | Content::Both => detached(str::from_utf8(&self.shown).unwrap(), &cms),
         }
     }
 
     fn cms(&self) -> Vec<u8> {
         let content = match self.content {
             Content::Beside => Vec::new(),
-            Content::Both | Content::Inside => tlv(0xa0, &tlv(4, self.shown.as_bytes())),
+            Content::Both | Content::Inside => tlv(0xa0, &tlv(4, &self.shown)),
         };
         let encapsulated = tlv(0x30, &[oid(self.content_type), content].concat());
         let certificates: Vec<u8> =
@@ -483,7 +489,7 @@ impl Draft {
             sorted.sort();
         }
         let (signed, sent) = match self.attributes.is_empty() {
-            true => (self.text.clone().into_bytes(), Vec::new()),
+            true => (self.text.clone(), Vec::new()),
             false => (tlv(0x31, &sorted.concat()), tlv(0xa0, &self.sent.as_ref().unwrap_or(&self.attributes).concat())),
         };
         let mut signature = key(&certificate).sign(Scheme::EdDsa, &signed).unwrap();

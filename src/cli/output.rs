@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -22,7 +22,7 @@ pub(crate) enum Privacy {
 /// A place for output. What is written is seen when [`Output::commit`] is called, and never if it is not.
 pub(crate) enum Output {
     /// A new file that takes the name at the end.
-    File { temporary: NamedTempFile, name: PathBuf },
+    File { temporary: BufWriter<NamedTempFile>, name: PathBuf },
     /// Standard output, a pipe or a device: held back until the end.
     Stream { spool: SpooledTempFile, name: Option<PathBuf> },
 }
@@ -57,13 +57,14 @@ impl Output {
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(folder)
             .map_err(|e| cannot_create(&name, &e))?;
-        Ok(Output::File { temporary, name })
+        Ok(Output::File { temporary: BufWriter::with_capacity(BUFFER, temporary), name })
     }
 
     /// Shows what was written. A reader that went away is no error.
     pub(crate) fn commit(self) -> Result<()> {
         match self {
             Output::File { temporary, name } => {
+                let temporary = temporary.into_inner().map_err(|e| Error::io(name.display(), e.error()))?;
                 temporary.persist(&name).map_err(|e| cannot_create(&name, &e.error))?;
                 Ok(())
             }
@@ -126,8 +127,11 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn cannot_create(name: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::CannotCreate, format!("{}: {}", name.display(), error.to_string().to_lowercase()))
+    Error::new(Kind::CannotCreate, Error::io(name.display(), error).to_string())
 }
 
 /// Up to here output to a stream is held in memory, beyond it in an unlinked file that only the owner can read.
 const SPOOL: usize = 4 * 1024 * 1024;
+
+/// What is collected for one write to a file.
+const BUFFER: usize = 64 * 1024;

@@ -192,11 +192,7 @@ impl Session {
         for name in &self.common.crls {
             let octets = input::octets(Some(name), &self.budget())?;
             let place = name.display().to_string();
-            let found = match pem::revocation_lists(&octets, &place, &self.limits)? {
-                Some(lists) => lists,
-                None => statements::read(&octets, &place)?,
-            };
-            found.into_iter().for_each(|der| given.add_revocation(der));
+            self.statements(&octets, &place)?.into_iter().for_each(|der| given.add_revocation(der));
         }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;
@@ -208,6 +204,20 @@ impl Session {
             keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
         }
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// What one file may cost.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The CRLs and OCSP responses in a file: in messages of PEM, in PEM blocks, or DER.
+    pub(crate) fn statements(&self, octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
+        match pem::services::carried(octets, place, &self.limits)? {
+            Some(carried) if carried.lists.is_empty() => Err(Error::malformed(place, "holds no CRL")),
+            Some(carried) => Ok(carried.lists),
+            None => statements::read(octets, place),
+        }
     }
 
     /// The certificates in files, in order.

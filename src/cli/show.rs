@@ -29,8 +29,13 @@ pub(crate) fn warning(text: &str) {
 pub(crate) fn error(error: &Error) {
     aside(&format!("postseal: {RED}error:{RED:#} {error}\n"));
     if let Some(hint) = error.hint() {
-        aside(&format!("{CYAN}hint:{CYAN:#} {hint}\n"));
+        self::hint(hint);
     }
+}
+
+/// `hint: ...`: what there is to do.
+pub(crate) fn hint(text: &str) {
+    aside(&format!("{CYAN}hint:{CYAN:#} {text}\n"));
 }
 
 /// The exit code of `sysexits.h` for an error.

@@ -11,8 +11,8 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Auth, Bounds, Config, Copies, Endpoint, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention,
-    Problem, SecretFrom, Security, Tls, Upstream, What, rules,
+    Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention, Problem,
+    SecretFrom, Security, Server, Tls, Upstream, What, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-    transport::{self, Network, sendmail::Program},
+    transport::{Endpoint, Network, sendmail::Program},
 };
 
 /// What reading a configuration came to.
@@ -120,11 +120,11 @@ impl Reader<'_> {
         if let Some(trusted) = trusted {
             trusted.finish();
         }
-        let listeners = root.tables("listener").into_iter().filter_map(|table| self.listener(table)).collect();
+        let listeners = self.listeners(root);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, loopback));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
         Some(Config {
             home: home?,
             passphrases,
@@ -194,6 +194,25 @@ impl Reader<'_> {
         bounds
     }
 
+    fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for table in root.tables("listener") {
+            let line = table.line_of("address");
+            let Some(listener) = self.listener(table) else { continue };
+            if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
+                self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
+            }
+            if listener.kind == ListenerKind::Milter
+                && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
+            {
+                let message = format!("address {}: a milter believes whoever reaches it", listener.endpoint);
+                self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
     fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
@@ -244,8 +263,8 @@ impl Reader<'_> {
         table.finish();
         match (host, mx) {
             (Some(host), false) => {
-                let endpoint = self.document.read(&host, |text| endpoint(text, self.directory))?;
-                Some(Upstream::SmartHost { endpoint, security })
+                let server = self.document.read(&host, |text| server(text, self.directory))?;
+                Some(Upstream::SmartHost { server, security })
             }
             (None, true) => Some(Upstream::Mx),
             _ => {
@@ -315,36 +334,33 @@ fn hostname(text: &str) -> Result<String> {
     address.map(|address| address.domain().to_owned()).map_err(wrong)
 }
 
-/// Figures are for this machine alone.
-fn loopback(text: &str) -> Result<SocketAddr> {
-    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or_else(|| {
-        Error::new(Kind::Config, format!("address {text:?}: not a loopback address and a port"))
-            .with_hint("127.0.0.1:9095, [::1]:9095")
+fn socket(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025")
     })
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
-fn listening(text: &str, directory: &Path) -> Result<transport::Endpoint> {
+fn listening(text: &str, directory: &Path) -> Result<Endpoint> {
     match text.strip_prefix("unix:") {
-        Some(path) => Ok(transport::Endpoint::Unix(directory.join(path))),
-        None => transport::Endpoint::parse(text),
+        Some(path) => Ok(Endpoint::Unix(directory.join(path))),
+        None => Endpoint::parse(text),
     }
 }
 
-/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/lmtp`.
-fn endpoint(text: &str, directory: &Path) -> Result<Endpoint> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(Endpoint::Unix(directory.join(path)));
-    }
-    let named = || {
-        let (host, port) = text.rsplit_once(':')?;
-        Some(Endpoint::Named(hostname(host).ok()?, port.parse().ok()?))
+/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.
+fn server(text: &str, directory: &Path) -> Result<Server> {
+    let named = |(host, port): (&str, &str)| {
+        let numeric = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        Some(Server::Named(hostname(host).ok().filter(|_| !numeric)?, port.parse().ok()?))
     };
-    let numeric = |host: &str| host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
-    let is_number = text.rsplit_once(':').is_some_and(|(host, _)| numeric(host));
-    let parsed = text.parse().ok().map(Endpoint::Internet).or_else(|| if is_number { None } else { named() });
+    let parsed = match text.strip_prefix("unix:") {
+        Some(path) => Some(Server::Unix(directory.join(path))),
+        None => text.parse().ok().map(Server::Tcp).or_else(|| text.rsplit_once(':').and_then(named)),
+    };
     parsed.ok_or_else(|| {
-        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
-            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/lmtp")
+        Error::new(Kind::Config, format!("server {text:?}: not an address with a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/upstream")
     })
 }

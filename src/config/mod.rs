@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::Policy,
-    transport::{self, Network, sendmail::Program},
+    transport::{Endpoint, Network, sendmail::Program},
 };
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
@@ -69,7 +69,7 @@ pub struct Listener {
     /// What is spoken there.
     pub kind: ListenerKind,
     /// Where.
-    pub endpoint: transport::Endpoint,
+    pub endpoint: Endpoint,
     /// How it is protected.
     pub tls: Tls,
     /// How clients log in.
@@ -89,14 +89,14 @@ pub enum ListenerKind {
     Submission,
 }
 
-/// Where something is reached.
+/// Where a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
-    Internet(SocketAddr),
+pub enum Server {
     /// `mail.example.org:25`.
     Named(String, u16),
-    /// `unix:/run/postseal/milter`.
+    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
+    Tcp(SocketAddr),
+    /// `unix:/run/postseal/upstream`.
     Unix(PathBuf),
 }
 
@@ -146,7 +146,7 @@ pub enum Upstream {
     /// To this one, always.
     SmartHost {
         /// Where it is.
-        endpoint: Endpoint,
+        server: Server,
         /// How the connection is protected.
         security: Security,
     },

@@ -17,7 +17,7 @@ use crate::base::{Error, Result, Secret};
 /// modulus' length.
 ///
 /// A key that is none, or too short for `plain`, is an error of kind `NoKey`.
-pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap, plain: &Secret) -> Result<Vec<u8>> {
+pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> Result<Vec<u8>> {
     let encrypted = match bits(n) {
         2048..=8192 => fast(n, e, wrap, plain).or_else(|| encrypt_rsa(n, e, wrap, plain)),
         _ => encrypt_rsa(n, e, wrap, plain),
@@ -47,14 +47,14 @@ pub fn agree_ephemeral(algorithm: KeyAlgorithm, peer: &[u8]) -> Result<(Vec<u8>,
 }
 
 /// On aws-lc, which refuses some hashes.
-fn fast(n: &[u8], e: &[u8], wrap: Unwrap, plain: &Secret) -> Option<Vec<u8>> {
+fn fast(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> Option<Vec<u8>> {
     let components = PublicKeyComponents { n: trimmed(n), e: trimmed(e) };
     let key: PublicEncryptingKey = components.try_into().ok()?;
     let mut encrypted = vec![0; key.key_size_bytes()];
     let length = match wrap {
-        Unwrap::RsaOaep { hash, mgf } => {
+        Unwrap::RsaOaep { hash, mgf, label } => {
             let key = OaepPublicEncryptingKey::new(key).ok()?;
-            key.encrypt(oaep(hash, mgf)?, plain.expose(), &mut encrypted, None).ok()?.len()
+            key.encrypt(oaep(hash, mgf)?, plain.expose(), &mut encrypted, Some(label)).ok()?.len()
         }
         Unwrap::RsaPkcs1 => {
             let key = Pkcs1PublicEncryptingKey::new(key).ok()?;
@@ -79,7 +79,9 @@ mod tests {
         let plain = Secret::new((0..32).collect());
         let mut wraps = vec![Unwrap::RsaPkcs1];
         for hash in Hash::ALL {
-            wraps.extend([Hash::Sha1, hash].map(|mgf| Unwrap::RsaOaep { hash, mgf }));
+            for label in [&b""[..], b"label"] {
+                wraps.extend([Hash::Sha1, hash].map(|mgf| Unwrap::RsaOaep { hash, mgf, label }));
+            }
         }
         for wrap in wraps {
             // By both crates.

@@ -119,18 +119,18 @@ impl FastRsa {
     }
 
     /// `None` when `wrapped` was not encrypted to this key, as far as [`Unwrap`] lets that be told.
-    pub(super) fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Option<Secret>> {
+    pub(super) fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Result<Option<Secret>> {
         // The length is public: whoever sent the message chose it.
         if wrapped.len() != self.pair.public_modulus_len() {
             return Ok(None);
         }
         match unwrap {
-            Unwrap::RsaOaep { hash, mgf } => match oaep(hash, mgf) {
+            Unwrap::RsaOaep { hash, mgf, label } => match oaep(hash, mgf) {
                 Some(algorithm) => {
                     let key =
                         kept(&self.oaep, || OaepPrivateDecryptingKey::new(self.decrypting()?).or(Err(unreadable())))?;
                     let mut plain = vec![0; key.min_output_size()];
-                    let length = key.decrypt(algorithm, wrapped, &mut plain, None).map(|plain| plain.len());
+                    let length = key.decrypt(algorithm, wrapped, &mut plain, Some(label)).map(|plain| plain.len());
                     Ok(opened(length, plain))
                 }
                 None => Ok(self.legacy()?.decrypt(unwrap, wrapped)),

@@ -48,11 +48,11 @@ impl LegacyRsa {
     }
 
     /// `None` when `wrapped` has not the modulus' length or, with OAEP, was not encrypted to this key.
-    pub(super) fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Option<Secret> {
+    pub(super) fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Option<Secret> {
         match unwrap {
             Unwrap::RsaPkcs1 => self.0.decrypt(Pkcs1v15Encrypt, wrapped).ok().map(Secret::new),
-            Unwrap::RsaOaep { hash, mgf } if wrapped.len() == self.0.size() => {
-                oaep_decode(hash, mgf, self.power(wrapped)?)
+            Unwrap::RsaOaep { hash, mgf, label } if wrapped.len() == self.0.size() => {
+                oaep_decode(hash, mgf, label, self.power(wrapped)?)
             }
             Unwrap::RsaOaep { .. } => None,
         }
@@ -92,12 +92,12 @@ pub(super) fn verify_rsa(
 }
 
 /// Encrypts a key to an RSA key of any size that a mail may have; `None` when the key is none, or too short for it.
-pub(super) fn encrypt_rsa(n: &[u8], e: &[u8], wrap: Unwrap, plain: &Secret) -> Option<Vec<u8>> {
+pub(super) fn encrypt_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> Option<Vec<u8>> {
     let key = public(n, e)?;
     match wrap {
         Unwrap::RsaPkcs1 => key.encrypt(&mut SysRng, Pkcs1v15Encrypt, plain.expose()).ok(),
-        Unwrap::RsaOaep { hash, mgf } => {
-            let encoded = oaep_encode(hash, mgf, plain.expose(), key.size())?;
+        Unwrap::RsaOaep { hash, mgf, label } => {
+            let encoded = oaep_encode(hash, mgf, label, plain.expose(), key.size())?;
             let base = Zeroizing::new(number(&encoded).try_resize(key.n().bits_precision())?);
             Some(sized(&rsa_encrypt(&key, &base).ok()?, key.size()))
         }

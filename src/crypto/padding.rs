@@ -46,14 +46,20 @@ pub(super) fn pss_verify(hash: Hash, mgf: Hash, salt: usize, digest: &[u8], enco
     padded && digest.len() == hash.length() && salted(hash, digest, &block[before + 1..]) == inner
 }
 
-/// EME-OAEP-ENCODE with an empty label, for a modulus of `length` octets; `None` when the message does not fit.
-pub(super) fn oaep_encode(hash: Hash, mgf: Hash, message: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
+/// EME-OAEP-ENCODE for a modulus of `length` octets; `None` when the message does not fit.
+pub(super) fn oaep_encode(
+    hash: Hash,
+    mgf: Hash,
+    label: &[u8],
+    message: &[u8],
+    length: usize,
+) -> Option<Zeroizing<Vec<u8>>> {
     let digest = hash.length();
     let before = length.checked_sub(2 * digest + 2)?.checked_sub(message.len())?;
     let mut encoded = Zeroizing::new(vec![0; length]);
     let (seed, block) = encoded[1..].split_at_mut(digest);
     getrandom::fill(seed).ok()?;
-    block[..digest].copy_from_slice(&hash.digest(b""));
+    block[..digest].copy_from_slice(&hash.digest(label));
     block[digest + before] = 1;
     block[digest + before + 1..].copy_from_slice(message);
     mask(mgf, seed, block);
@@ -61,9 +67,9 @@ pub(super) fn oaep_encode(hash: Hash, mgf: Hash, message: &[u8], length: usize) 
     Some(encoded)
 }
 
-/// EME-OAEP-DECODE with an empty label, of a number of the modulus' length. `None` for whatever is wrong, without a
+/// EME-OAEP-DECODE of a number of the modulus' length. `None` for whatever is wrong, without a
 /// branch that tells what (Manger 2001).
-pub(super) fn oaep_decode(hash: Hash, mgf: Hash, mut encoded: Zeroizing<Vec<u8>>) -> Option<Secret> {
+pub(super) fn oaep_decode(hash: Hash, mgf: Hash, label: &[u8], mut encoded: Zeroizing<Vec<u8>>) -> Option<Secret> {
     let digest = hash.length();
     if encoded.len() < 2 * digest + 2 {
         return None;
@@ -72,7 +78,7 @@ pub(super) fn oaep_decode(hash: Hash, mgf: Hash, mut encoded: Zeroizing<Vec<u8>>
     let (seed, block) = encoded[1..].split_at_mut(digest);
     mask(mgf, block, seed);
     mask(mgf, seed, block);
-    right &= block[..digest].ct_eq(&hash.digest(b""));
+    right &= block[..digest].ct_eq(&hash.digest(label));
     let mut found = Choice::from(0);
     let mut separator = 0;
     for (at, octet) in (0_u32..).zip(block.iter()).skip(digest) {
@@ -144,17 +150,18 @@ mod tests {
         for (hash, mgf) in [(Hash::Sha256, Hash::Sha1), (Hash::Sha224, Hash::Sha224), (Hash::Md5, Hash::Sha512)] {
             for length in [0, 1, 128 - 2 * hash.length() - 2] {
                 let message = vec![1; length];
-                let mut encoded = oaep_encode(hash, mgf, &message, 128).unwrap();
-                assert_eq!(oaep_decode(hash, mgf, encoded.clone()), Some(Secret::new(message)));
-                assert!(hash == mgf || oaep_decode(mgf, hash, encoded.clone()).is_none());
+                let mut encoded = oaep_encode(hash, mgf, b"", &message, 128).unwrap();
+                assert_eq!(oaep_decode(hash, mgf, b"", encoded.clone()), Some(Secret::new(message)));
+                assert!(oaep_decode(hash, mgf, b"label", encoded.clone()).is_none());
+                assert!(hash == mgf || oaep_decode(mgf, hash, b"", encoded.clone()).is_none());
                 for at in 0..encoded.len() {
                     encoded[at] ^= 1;
-                    assert_eq!(oaep_decode(hash, mgf, encoded.clone()), None, "{at}");
+                    assert_eq!(oaep_decode(hash, mgf, b"", encoded.clone()), None, "{at}");
                     encoded[at] ^= 1;
                 }
             }
-            assert_eq!(oaep_encode(hash, mgf, &vec![1; 128 - 2 * hash.length() - 1], 128), None);
-            assert_eq!(oaep_decode(hash, mgf, Zeroizing::new(vec![0; 2 * hash.length() + 1])), None);
+            assert_eq!(oaep_encode(hash, mgf, b"", &vec![1; 128 - 2 * hash.length() - 1], 128), None);
+            assert_eq!(oaep_decode(hash, mgf, b"", Zeroizing::new(vec![0; 2 * hash.length() + 1])), None);
         }
     }
 }

@@ -23,7 +23,7 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
     ///
     /// With [`Unwrap::RsaPkcs1`] wrong padding is no error: the answer is then as unpredictable as another key's would
     /// be, and whoever asked finds out as late as with any wrong session key (see `crypto/rejection.rs`).
-    fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Secret>;
+    fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Result<Secret>;
 
     /// The shared secret with `peer`: an uncompressed point (X9.62, leading 4) answered by its x-coordinate,
     /// or 32 octets (56 for X448) of RFC 7748 answered by as many.
@@ -173,13 +173,15 @@ impl Scheme {
 /// How a wrapped key is unwrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Unwrap {
-    /// RSAES-OAEP with an empty label (RFC 8017, section 7.1).
+pub enum Unwrap<'a> {
+    /// RSAES-OAEP (RFC 8017, section 7.1).
     RsaOaep {
         /// The hash of the label.
         hash: Hash,
         /// The hash of MGF1.
         mgf: Hash,
+        /// What the padding is bound to; almost always empty.
+        label: &'a [u8],
     },
     /// RSAES-PKCS1-v1_5 (RFC 8017, section 7.2), with implicit rejection.
     RsaPkcs1,

@@ -108,7 +108,7 @@ impl SecretKey for SoftwareKey {
         answer.ok_or_else(|| self.algorithm.refuses(format_args!("sign a digest of {} octets", digest.len())))
     }
 
-    fn decrypt(&self, unwrap: Unwrap, wrapped: &[u8]) -> Result<Secret> {
+    fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Result<Secret> {
         let answer = match &self.inner {
             Inner::Rsa(key) => key.decrypt(unwrap, wrapped)?,
             Inner::LegacyRsa(key) => key.decrypt(unwrap, wrapped),

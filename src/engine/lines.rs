@@ -14,35 +14,48 @@ pub(super) struct LfWriter<'a> {
     to: &'a mut dyn Write,
     /// Whether a CR came last and has not been written yet.
     held: bool,
+    /// One piece with its line ends turned.
+    turned: Vec<u8>,
 }
 
 impl<'a> LfWriter<'a> {
-    /// A writer before `to`.
+    /// A writer before `to`; [`LfWriter::finish`] writes what it may still hold.
     pub(super) fn new(to: &'a mut dyn Write) -> Self {
-        LfWriter { to, held: false }
+        LfWriter { to, held: false, turned: Vec::new() }
+    }
+
+    /// Writes a CR that came last of all.
+    pub(super) fn finish(self) -> io::Result<()> {
+        if self.held { self.to.write_all(b"\r") } else { Ok(()) }
+    }
+
+    fn turn(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.turned.clear();
+        let mut rest = piece;
+        if self.held && !rest.is_empty() {
+            self.held = false;
+            if !rest.starts_with(b"\n") {
+                self.turned.push(b'\r');
+            }
+        }
+        while let Some(at) = memchr::memchr(b'\r', rest) {
+            let (before, after) = rest.split_at(at);
+            self.turned.extend_from_slice(before);
+            rest = after.get(1..).unwrap_or_default();
+            match rest.first() {
+                Some(b'\n') => {}
+                Some(_) => self.turned.push(b'\r'),
+                None => self.held = true,
+            }
+        }
+        self.turned.extend_from_slice(rest);
+        self.to.write_all(&self.turned)
     }
 }
 
 impl Write for LfWriter<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let mut rest = octets;
-        if self.held && !rest.is_empty() {
-            self.held = false;
-            if !rest.starts_with(b"\n") {
-                self.to.write_all(b"\r")?;
-            }
-        }
-        while let Some(at) = memchr::memchr(b'\r', rest) {
-            let (before, after) = rest.split_at(at);
-            self.to.write_all(before)?;
-            rest = after.get(1..).unwrap_or_default();
-            match rest.first() {
-                Some(b'\n') => {}
-                Some(_) => self.to.write_all(b"\r")?,
-                None => self.held = true,
-            }
-        }
-        self.to.write_all(rest)?;
+        octets.chunks(PIECE).try_for_each(|piece| self.turn(piece))?;
         Ok(octets.len())
     }
 
@@ -50,6 +63,9 @@ impl Write for LfWriter<'_> {
         self.to.flush()
     }
 }
+
+/// How much is turned at once: a system call for each line would cost more than all the rest.
+const PIECE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -59,9 +75,10 @@ mod tests {
     fn crlf_becomes_lf_across_writes_and_a_lone_cr_stays() {
         let mut out = Vec::new();
         let mut writer = LfWriter::new(&mut out);
-        for piece in [&b"a\r"[..], b"\nb\rc\r", b"d\r\n"] {
+        for piece in [&b"a\r"[..], b"\nb\rc\r", b"d\r\n\r"] {
             writer.write_all(piece).unwrap();
         }
-        assert_eq!(out, b"a\nb\rc\rd\n");
+        writer.finish().unwrap();
+        assert_eq!(out, b"a\nb\rc\rd\n\r");
     }
 }

@@ -98,8 +98,9 @@ impl Engine<'_> {
             self.write_part(part, opened, &mut to)?;
             to.finish().map(|_| ())
         } else {
-            self.write_part(part, opened, &mut LfWriter::new(&mut octets))?;
-            Ok(())
+            let mut to = LfWriter::new(&mut octets);
+            self.write_part(part, opened, &mut to)?;
+            to.finish()
         };
         written.map_err(|error| Error::io("plaintext", &error))?;
         Ok(octets)

@@ -33,7 +33,10 @@ impl Engine<'_> {
         if shows_signed_octets || uses_crlf(message.root()) {
             found.seal(message, how, self.context, out)
         } else {
-            found.seal(message, how, self.context, &mut LfWriter::new(out))
+            let mut to = LfWriter::new(out);
+            let sealed = found.seal(message, how, self.context, &mut to)?;
+            to.finish().map_err(|e| Error::io("output", &e))?;
+            Ok(sealed)
         }
     }
 

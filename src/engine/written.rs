@@ -47,7 +47,9 @@ impl Opening {
             write_parts(outer, payload, &mut to)?;
             to.finish().map(|_| ())
         } else {
-            write_parts(outer, payload, &mut LfWriter::new(out))
+            let mut to = LfWriter::new(out);
+            write_parts(outer, payload, &mut to)?;
+            to.finish()
         }
     }
 }

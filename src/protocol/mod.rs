@@ -12,7 +12,7 @@ mod unfit;
 use std::{io::Write, time::SystemTime};
 
 use crate::{
-    base::{Budget, Clock, Random, Result},
+    base::{Budget, Clock, Error, Random, Result},
     crypto::{Hash, Legacy},
     keys::{Handle, KeyState, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
@@ -256,4 +256,7 @@ pub struct KeyFile {
     pub found: Vec<Described>,
     /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
     pub skipped: Vec<String>,
+    /// Private keys that no passphrase opened, an error of kind `NoKey` each: whoever reads them to keep them is refused, whoever reads
+    /// them for one run may do without.
+    pub locked: Vec<Error>,
 }

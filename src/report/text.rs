@@ -122,7 +122,8 @@ fn signature_line(signature: &Signature) -> String {
         State::Valid(_) if signature.reservation.is_some() => (DOUBT, signature.reservation.as_ref()),
         State::Valid(_) => (GOOD, None),
     };
-    let reason = why.map(|why| format!(": {}", printable(&why.to_string()))).unwrap_or_default();
+    let link = if matches!(signature.state, State::Valid(_)) { ", but" } else { ":" };
+    let reason = why.map(|why| format!("{link} {}", printable(&why.to_string()))).unwrap_or_default();
     let part = match signature.covers {
         Covers::Part => ", covers only a part",
         Covers::Whole => "",

@@ -70,6 +70,7 @@ pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<Key
         let file = if files.is_empty() { KeyFile::default() } else { format.read(&files, reading)? };
         all.found.extend(file.found);
         all.skipped.extend(file.skipped);
+        all.locked.extend(file.locked);
     }
     Ok(all)
 }
@@ -109,6 +110,7 @@ impl Format for Pem {
             let contents = pem::keyfile::read(octets, place, reading.passphrases, reading.limits)?;
             all.found.extend(contents.found);
             all.skipped.extend(contents.skipped);
+            all.locked.extend(contents.locked);
             for certificate in &contents.certificates {
                 match smime::keyfile::describe(certificate, place) {
                     Ok(found) => all.found.push(found),

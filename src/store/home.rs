@@ -4,6 +4,7 @@
 //! HOME/certs/FINGERPRINT.cert        a certificate, public, in its binary form: OpenPGP packets or X.509 in DER
 //! HOME/secrets/FINGERPRINT.key       its secret parts, as locked as they came: OpenPGP packets or PKCS#8 in DER
 //! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armoured
+//! HOME/statements/SHA256.der         what issuers say about revocation: CRLs and OCSP responses
 //! HOME/bindings                      who the owner says it belongs to
 //! HOME/index                         made from the others, and made anew when they changed
 //! HOME/lock                          held by whoever writes
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     base::{Error, Limits, Result, Secret},
-    crypto::SecretKey,
+    crypto::{Hash, SecretKey},
     keys::{Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     protocol::{Described, KeyFile},
 };
@@ -109,9 +110,12 @@ impl Home {
     }
 
     /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
-    /// goes with a certificate in any of the files, or with one that is here.
+    /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
-        format::read(files, &Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self })
+        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
+        let file = format::read(files, &reading)?;
+        file.locked.first().map_or(Ok(()), |error| Err(error.clone()))?;
+        Ok(file)
     }
 
     /// Puts certificates and secret keys in, each together with what is here of it already.
@@ -151,6 +155,17 @@ impl Home {
         let name = format!("{fingerprint}.asc");
         folder.write(&name, octets)?;
         Ok(folder.path().join(name))
+    }
+
+    /// Keeps a CRL or an OCSP response, DER; says whether it is new.
+    pub fn keep_statement(&self, der: &[u8]) -> Result<bool> {
+        let folder = Folder::create(&Folder::create(&self.place)?.path().join(STATEMENTS))?;
+        let name = format!("{}.der", Handle::from_octets(&Hash::Sha256.digest(der)));
+        let new = folder.read(&name)?.is_none();
+        if new {
+            folder.write(&name, der)?;
+        }
+        Ok(new)
     }
 
     /// The secret parts of a certificate as they are held; `None` when there are none.
@@ -204,6 +219,15 @@ impl Keys for Home {
         }
         anchors.retain(|record| record.bindings.contains(&Binding::Anchor));
         Ok(anchors)
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        let Some(folder) = Folder::open(&self.place.join(STATEMENTS))? else { return Ok(Vec::new()) };
+        let mut statements = Vec::new();
+        for name in folder.names(".der")? {
+            statements.extend(folder.read(&format!("{name}.der"))?.map(|octets| Arc::from(octets.expose())));
+        }
+        Ok(statements)
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -418,4 +442,5 @@ const CERTS: &str = "certs";
 const CERT_SUFFIX: &str = ".cert";
 const INDEX: &str = "index";
 const REVOCATIONS: &str = "revocations";
+const STATEMENTS: &str = "statements";
 const SECRETS: &str = "secrets";

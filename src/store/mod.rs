@@ -29,10 +29,12 @@ pub struct Loaded {
 }
 
 /// Reads key files, each as the place that errors name and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are
-/// put together, and private keys find their certificates in whichever file they are.
+/// put together, and private keys find their certificates in whichever file they are; those that no passphrase opens are passed over.
 pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {
     let file = format::read(files, &Reading { passphrases, limits, beside: &Memory::new() })?;
     let mut loaded = Loaded { keys: Memory::new(), skipped: file.skipped };
+    // Perhaps nothing asks for them; where something does, it says that there is no key.
+    loaded.skipped.extend(file.locked.iter().map(ToString::to_string));
     let mut order: Vec<Handle> = Vec::new();
     let mut certs: BTreeMap<Handle, Described> = BTreeMap::new();
     for found in file.found {

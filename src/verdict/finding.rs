@@ -117,11 +117,15 @@ pub enum Covers {
 pub enum Why {
     /// The algorithm named is broken, as `md5` or `rsa768`.
     BrokenAlgorithm(String),
+    /// The certificate expired before the time of the check (RFC 5280, section 6.1.3 (a)(2)).
+    CertificateExpired,
+    /// The certificate was not valid yet at the time of the check.
+    CertificateNotYetValid,
     /// The certificate has no valid binding for the signing key at that time.
     KeyNotBound,
-    /// The key expired before the signature was made.
+    /// The key expired before the signature was made, by the time that the signature says (OpenPGP).
     KeyExpired,
-    /// The key did not exist yet when the signature was made.
+    /// The key did not exist yet when the signature was made, by the time that the signature says (OpenPGP).
     KeyNotYetValid,
     /// The key is revoked; the reason as its owner gave it.
     KeyRevoked(String),
@@ -149,6 +153,8 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::BrokenAlgorithm(name) => write!(f, "{name} is broken"),
+            Why::CertificateExpired => f.write_str("the certificate had expired by the time of the check"),
+            Why::CertificateNotYetValid => f.write_str("the certificate was not valid yet at the time of the check"),
             Why::KeyNotBound => f.write_str("the certificate does not vouch for the signing key at that time"),
             Why::KeyExpired => f.write_str("the key had expired when the signature was made"),
             Why::KeyNotYetValid => f.write_str("the key did not exist yet when the signature was made"),

@@ -7,13 +7,14 @@ use std::{
     time::SystemTime,
 };
 
+use crate::gnupg::{self, AgentKey};
 use postseal::{
     base::{FixedClock, Limits, Secret, SystemRandom},
     crypto::Legacy,
     engine::Engine,
     keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Want},
     mail::Message,
-    pki::Revocation,
+    pki::{Certificate, Revocation},
     protocol::{Context, smime::keyfile},
     verdict::{Layer, LayerKind, Signature, State},
 };
@@ -33,6 +34,10 @@ pub(crate) fn keys(places: &[PathBuf], anchors: &[PathBuf], passwords: &[&str]) 
     let files = || all(anchors).map(|file| (file, true)).chain(all(places).map(|file| (file, false)));
     // Twice, since a private key may come before its certificate; one without it opens nothing.
     for (file, is_anchor) in files().chain(files()) {
+        if file.extension().is_some_and(|ending| ending == "kbx") {
+            from_keybox(&file, is_anchor, &mut memory);
+            continue;
+        }
         let Ok(octets) = fs::read(&file) else { continue };
         let name = file.display().to_string();
         let read = keyfile::read(&[(&name, &octets)], &passphrases, &Limits::default(), &memory);
@@ -54,6 +59,22 @@ pub(crate) fn keys(places: &[PathBuf], anchors: &[PathBuf], passwords: &[&str]) 
         memory.add_password(password);
     }
     memory
+}
+
+/// The certificates of a keybox, with the keys that gpg-agent keeps beside it.
+fn from_keybox(keybox: &Path, is_anchor: bool, memory: &mut Memory) {
+    let agent: Vec<_> =
+        files(&keybox.with_file_name("private-keys-v1.d")).iter().map(|file| AgentKey::read(file)).collect();
+    for octets in gnupg::certificates(keybox) {
+        let certificate = Certificate::parse(&octets).unwrap();
+        let mut record = keyfile::describe(&octets, "pubring.kbx").unwrap().record;
+        record.bindings.extend(is_anchor.then_some(Binding::Anchor));
+        if let Some(key) = agent.iter().find(|key| key.belongs_to(&certificate)) {
+            record.secrets.push(record.fingerprint.clone());
+            memory.add_secret(record.fingerprint.clone(), Arc::new(key.software()));
+        }
+        memory.add(record);
+    }
 }
 
 fn all(places: &[PathBuf]) -> impl Iterator<Item = PathBuf> {

@@ -383,7 +383,7 @@ fn legacy_digests() {
             let how = Seal { digest: Some(hash), ..signed() };
             let refused = world.seal(MESSAGE, &how).unwrap_err();
             assert_eq!((refused.kind(), refused.to_string()), (Kind::Usage, format!("digest {name} is weak")));
-            assert_eq!(refused.hint(), Some("--legacy"));
+            assert_eq!(refused.hint(), Some("--legacy writes it all the same, for readers that know nothing newer"));
             let (message, _) = seal(world.keys.as_ref(), MESSAGE, &how, Legacy::Admit).unwrap();
             let header = assert_verifies(world, &message, &["--allow-weak-digest-algos"]);
             assert!(header.contains(&format!("micalg=pgp-{name};")), "{header}");

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use der::{Decode as _, asn1::AnyRef};
 use openssl::{For, Lab, present};
 use postseal::{
     base::{Budget, Clock, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
@@ -274,7 +275,11 @@ fn what_is_weak_is_written_on_request_alone() {
     for cipher in ["3des", "des", "rc2-40", "RC2-64", "rc2-128"] {
         let how = Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
         let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
-        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("--legacy")), "{error}");
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (Kind::Usage, Some("--legacy writes it all the same, for readers that know nothing newer")),
+            "{error}"
+        );
         let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
         let read = LAB.decrypted(&message, "bob", &["-provider", "legacy", "-provider", "default"]);
         assert!(read.contains("Gr\u{fc}\u{df}e aus"), "{cipher}");
@@ -282,7 +287,11 @@ fn what_is_weak_is_written_on_request_alone() {
     for (digest, micalg) in [(Hash::Sha1, "sha-1"), (Hash::Md5, "md5")] {
         let how = Seal { sign: by("alice"), digest: Some(digest), ..Seal::default() };
         let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
-        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some("--legacy")), "{error}");
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (Kind::Usage, Some("--legacy writes it all the same, for readers that know nothing newer")),
+            "{error}"
+        );
         let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
         assert!(header(&message).contains(&format!("micalg={micalg};")));
         LAB.verified(&message);
@@ -319,6 +328,45 @@ fn ciphers_by_name() {
     let how = Seal { to: to(&["carol"]), cipher: Some("des".to_owned()), ..Seal::default() };
     let error = seal(&keys, &how, Legacy::Admit).unwrap_err();
     assert_eq!(error.to_string(), "p256 key: AES key wrap takes no content key of 8 octets");
+}
+
+/// No program here reads ChaCha20-Poly1305 in CMS (RFC 8103). But openssl unwraps the content key, and knows the bare stream cipher, whose
+/// first block makes the key of the tag (RFC 8439, section 2.8).
+#[test]
+fn chacha20_is_written_as_others_would_read_it() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let (keys, cipher) = (everybody(), "chacha20-poly1305");
+    let how = Seal { to: to(&["bob", "carol"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
+    let message = sealed(&keys, &how);
+    assert!(header(&message).contains("smime-type=authEnveloped-data;"), "{message}");
+    let (written, opening) = opened(&keys, message.clone(), Legacy::Refuse);
+    assert!(written.contains("Gr\u{fc}\u{df}e aus"), "{written}");
+    let LayerKind::Encrypted { cipher: found, authenticated, .. } = &opening.verdict().layers()[0].kind else {
+        panic!()
+    };
+    assert_eq!((found.as_str(), *authenticated), (cipher, true));
+
+    let data = interop::within(&interop::within(&interop::cms(&message).0)[1])[0].clone();
+    let [_, recipients, content, tag] = interop::within(&data).try_into().unwrap();
+    let [_, algorithm, encrypted] = interop::within(&content).try_into().unwrap();
+    let value = |element: &[u8]| AnyRef::from_der(element).unwrap().value().to_vec();
+    let hexadecimal = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    // id-alg-AEADChaCha20Poly1305 and its nonce (RFC 8103, section 3).
+    let [identifier, nonce] = interop::within(&algorithm).try_into().unwrap();
+    assert_eq!(hexadecimal(&identifier), "060b2a864886f70d0109100312");
+    assert_eq!((nonce[..2].to_vec(), tag[..2].to_vec()), (vec![4, 12], vec![4, 16]));
+
+    let wrapped =
+        interop::within(&recipients).iter().find(|info| info[0] == 0x30).map(|info| interop::within(info)[3].clone());
+    let wrapped = LAB.fresh(value(&wrapped.unwrap()));
+    let key = LAB.run(&["pkeyutl", "-decrypt", "-inkey", "bob.key", "-in", &wrapped]);
+    let encrypted = LAB.fresh(value(&encrypted));
+    let counter_and_nonce = format!("01000000{}", hexadecimal(&value(&nonce)));
+    let read =
+        LAB.run(&["enc", "-chacha20", "-d", "-K", &hexadecimal(&key), "-iv", &counter_and_nonce, "-in", &encrypted]);
+    assert!(text(&read).contains("Gr\u{fc}\u{df}e aus"));
 }
 
 /// Opened by ourselves: what was inside, and what is thought of it.

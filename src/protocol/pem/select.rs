@@ -101,7 +101,10 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
     records.extend(context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?);
     records.retain(|record| !record.secrets.is_empty());
     let record = match records.as_slice() {
-        [] => return Err(Error::no_key(format!("key {handle}: no secret key here")).with_hint("postseal key list")),
+        [] => {
+            return Err(Error::no_key(format!("key {handle}: no secret key here"))
+                .with_hint("`postseal key list` shows what is here"));
+        }
         [record] => record,
         several => {
             let list: Vec<&str> = several.iter().map(|record| record.fingerprint.as_str()).collect();

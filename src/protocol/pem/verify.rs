@@ -1,11 +1,11 @@
 //! Judges the message integrity checks: the octets, the public key, and whether its certificate is good for it now.
 
 use super::{
+    header::{Header, KeyInfo, MicInfo, Originator},
     path,
     record::{Candidate, Named, rsa},
     shared::InterchangeKey,
     suite,
-    text::{Header, KeyInfo, MicInfo, Originator},
 };
 use crate::{
     base::{Budget, Result},
@@ -109,6 +109,13 @@ fn judge(
     Ok(signature)
 }
 
+/// Whether the originator's signature over `canonical` is by this key.
+pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) -> bool {
+    let mic = originator.mic_info.as_ref().filter(|mic| mic.algorithm == "RSA");
+    let hash = mic.and_then(|mic| suite::digest(&mic.digest));
+    mic.zip(hash).is_some_and(|(mic, hash)| verified(key, hash, &hash.digest(canonical), &mic.value).is_ok())
+}
+
 /// RFC 1423, section 4.2.1: a digest in the block type 01 of PKCS#1.
 fn verified(key: &PublicKey, hash: Hash, digest: &[u8], signature: &[u8]) -> std::result::Result<(), State> {
     let unusable = || State::Invalid(Why::Malformed("the key is none of rsa".to_owned()));
@@ -143,10 +150,10 @@ fn standing(certificate: Option<&Certificate>, context: Context<'_>) -> std::res
     let Some(certificate) = certificate else { return Ok(()) };
     let (now, (from, to)) = (context.clock.now(), certificate.validity());
     if now < from {
-        return Err(Why::KeyNotYetValid);
+        return Err(Why::CertificateNotYetValid);
     }
     if now > to {
-        return Err(Why::KeyExpired);
+        return Err(Why::CertificateExpired);
     }
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }

@@ -200,7 +200,8 @@ fn common_cipher(wishes: &[Wishes]) -> SymmetricAlgorithm {
 fn cipher(name: &str, legacy: Legacy) -> Result<SymmetricAlgorithm> {
     let wanted = Cipher::parse(name)?;
     if wanted.strength() < Strength::Strong && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("cipher {} is weak", wanted.name())).with_hint("--legacy"));
+        return Err(Error::usage(format!("cipher {} is weak", wanted.name()))
+            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
     }
     suite::cipher(wanted.name())
         .filter(SymmetricAlgorithm::is_supported)

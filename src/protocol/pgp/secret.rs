@@ -213,7 +213,7 @@ impl SecretKey for SequoiaKey {
         }
     }
 
-    fn decrypt(&self, _: Unwrap, _: &[u8]) -> Result<Secret> {
+    fn decrypt(&self, _: Unwrap<'_>, _: &[u8]) -> Result<Secret> {
         Err(self.algorithm.refuses("decrypt"))
     }
 

@@ -108,7 +108,9 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
     let records = keys.find(ProtocolName::Pgp, &Want::Handle(handle))?;
     let record = match records.as_slice() {
         [] => {
-            return Err(Error::no_key(format!("key {handle}: not here")).with_hint("postseal key list"));
+            return Err(
+                Error::no_key(format!("key {handle}: not here")).with_hint("`postseal key list` shows what is here")
+            );
         }
         [record] => record,
         several => {

@@ -108,7 +108,8 @@ pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -
         None => keys.iter().map(fitting).max_by_key(|hash| hash.length()).unwrap_or(Hash::Sha512),
     };
     if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("digest {} is weak", hash.name())).with_hint("--legacy"));
+        return Err(Error::usage(format!("digest {} is weak", hash.name()))
+            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
     }
     number(hash)?;
     for key in keys {

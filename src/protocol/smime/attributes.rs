@@ -137,6 +137,23 @@ impl Attributes {
     }
 }
 
+/// Whether these octets are a SET OF Attribute from end to end. A signature over attributes is also one over content that looks like them:
+/// whoever takes the attributes away makes them the content (Strenzke 2016; RFC 5652, section 5.3, says only that both are allowed).
+pub(super) fn is_attributes(octets: &[u8]) -> bool {
+    let read = || -> Result<bool> {
+        let mut whole = Reader::new(octets, "content");
+        let mut members = whole.expect(SET)?.reader();
+        let is_all = whole.is_finished() && !members.is_finished();
+        while !members.is_finished() {
+            let mut fields = members.expect(SEQUENCE)?.reader();
+            fields.expect(OID)?;
+            fields.expect(SET)?;
+        }
+        Ok(is_all)
+    };
+    octets.first() == Some(&SET) && read().unwrap_or(false)
+}
+
 /// The first of SigningCertificate or SigningCertificateV2. `hash` is that of the former; the latter names it, or means SHA-256.
 fn certificate_id(value: Element<'_>, hash: Option<Hash>) -> Result<CertificateId> {
     let mut certificates = expected(value, SEQUENCE)?.reader().sequence()?;
@@ -191,3 +208,23 @@ const SIGNING_CERTIFICATE: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0
 const SIGNING_CERTIFICATE_V2: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x2f";
 const KNOWN: [&[u8]; 6] =
     [CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, PROTECTION, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_known_when_they_pose_as_content() {
+        let mut attribute = vec![SEQUENCE, 24, OID, 9];
+        attribute.extend_from_slice(CONTENT_TYPE);
+        attribute.extend_from_slice(&[SET, 11, OID, 9]);
+        attribute.extend_from_slice(b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01");
+        let whole = set_of(&[&attribute, &attribute]);
+        assert!(is_attributes(&whole));
+        assert!(!is_attributes(&whole[..whole.len() - 1]));
+        assert!(!is_attributes(&[&whole[..], b"\n"].concat()));
+        assert!(!is_attributes(&attribute));
+        assert!(!is_attributes(b"1 line of text"));
+        assert!(!is_attributes(b"1\0"));
+    }
+}

@@ -2,9 +2,11 @@
 
 use std::{borrow::Cow, io};
 
+use super::attributes;
 use crate::{
     crypto::{Digester, Hash},
     mail::canonical::{Canonical, Form, canonical},
+    pki::tlv,
 };
 
 /// The content of a SignedData, and its digests in each reading.
@@ -70,6 +72,12 @@ impl<'a> Content<'a> {
             Reading::AsIs => Cow::Borrowed(self.octets),
             Reading::Crlf => canonical(self.octets, Form::Crlf),
         }
+    }
+
+    /// Whether, in some reading, they are signed attributes from end to end.
+    pub(super) fn is_attributes(&self) -> bool {
+        self.octets.first() == Some(&tlv::SET)
+            && self.readings().iter().any(|reading| attributes::is_attributes(&self.read(*reading)))
     }
 
     /// Whether the octets had to be changed for this reading.

@@ -155,7 +155,8 @@ impl Chosen {
             Chosen::Cbc(cipher) => (cipher.name(), cipher.strength()),
         };
         if strength < Strength::Strong && legacy == Legacy::Refuse {
-            return Err(Error::usage(format!("cipher {name} is {}", strength.name())).with_hint("--legacy"));
+            return Err(Error::usage(format!("cipher {name} is {}", strength.name()))
+                .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
         }
         Ok(())
     }

@@ -29,13 +29,13 @@ pub fn recognizes(octets: &[u8]) -> bool {
 /// those without one among what `beside` holds.
 ///
 /// What is no key, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error of kind
-/// `Malformed`. An error of kind `NoKey` for a private key without its certificate, and when no passphrase fits.
+/// `Malformed`. An error of kind `NoKey` for a private key without its certificate; those that no passphrase opens are listed apart.
 pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits, beside: &dyn Keys) -> Result<KeyFile> {
     let mut pieces = Pieces::default();
     for (place, octets) in files {
         pieces.read(octets, place, passphrases, limits)?;
     }
-    let mut file = KeyFile { found: Vec::new(), skipped: pieces.skipped };
+    let mut file = KeyFile { found: Vec::new(), skipped: pieces.skipped, locked: pieces.locked };
     for certificate in pieces.certificates {
         let fingerprint = fingerprint(&certificate);
         if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {

@@ -23,6 +23,8 @@ pub(super) struct Pieces {
     pub(super) keys: Vec<Piece>,
     /// What was passed over, one line each.
     pub(super) skipped: Vec<String>,
+    /// What no passphrase opened.
+    pub(super) locked: Vec<Error>,
 }
 
 /// A private key.
@@ -67,7 +69,8 @@ impl Pieces {
         passphrases: &Passphrases,
         limits: &Limits,
     ) -> Result<()> {
-        let (certificates, keys, skipped) = (self.certificates.len(), self.keys.len(), self.skipped.len());
+        let count = |pieces: &Self| pieces.certificates.len() + pieces.keys.len() + pieces.locked.len();
+        let (before, skipped) = (count(self), self.skipped.len());
         match octets.first() {
             Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, limits)?,
             _ => {
@@ -76,7 +79,7 @@ impl Pieces {
                 }
             }
         }
-        if self.certificates.len() == certificates && self.keys.len() == keys {
+        if count(self) == before {
             let reason = self.skipped.get(skipped).cloned();
             return Err(Error::new(Kind::Malformed, reason.unwrap_or_else(|| format!("{place}: holds no key")))
                 .with_hint("give certificates and private keys in PEM, DER or PKCS#12"));
@@ -125,7 +128,7 @@ impl Pieces {
     /// By what it is, whatever its label says.
     fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
         let budget = Budget::new(limits.clone());
-        let key = format!("{place}: private key {}", self.keys.len() + 1);
+        let key = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
         let unreadable = |_| Error::malformed(&key, "cannot be read");
         let shape = shape(octets).or_else(|_| {
             let named = |error| Error::malformed(place, error);
@@ -146,8 +149,21 @@ impl Pieces {
                 return Ok(());
             }
         };
-        let plain = unlocked(&secret, &key, passphrases, limits)?;
-        self.key(key, secret, plain)
+        match self.opened(unlocked(&secret, &key, passphrases, limits))? {
+            Some(plain) => self.key(key, secret, plain),
+            None => Ok(()),
+        }
+    }
+
+    /// What was unlocked; `None` when no passphrase fits, which is listed.
+    fn opened<T>(&mut self, tried: Result<T>) -> Result<Option<T>> {
+        match tried {
+            Err(error) if error.kind() == Kind::NoKey => {
+                self.locked.push(error);
+                Ok(None)
+            }
+            tried => tried.map(Some),
+        }
     }
 
     /// A certs-only message (RFC 8551, section 3.8), and the certificates of any other signed-data.
@@ -163,13 +179,15 @@ impl Pieces {
     }
 
     fn read_pkcs12(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
-        let contents = pkcs12::open(octets, place, passphrases, limits)?;
+        let Some(contents) = self.opened(pkcs12::open(octets, place, passphrases, limits))? else { return Ok(()) };
         contents.certificates.iter().for_each(|certificate| self.certificate(certificate, place));
         self.skipped.extend(contents.skipped.iter().map(|what| format!("{place}: {what}")));
         for key in contents.keys {
-            let name = format!("{place}: private key {}", self.keys.len() + 1);
-            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, limits), Ok)?;
-            self.key(name, key.secret, plain)?;
+            let name = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
+            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, limits), Ok);
+            if let Some(plain) = self.opened(plain)? {
+                self.key(name, key.secret, plain)?;
+            }
         }
         Ok(())
     }

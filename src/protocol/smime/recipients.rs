@@ -28,7 +28,7 @@ enum Way {
     /// Key agreement with an ephemeral key on the reader's curve.
     Agreement(KeyAlgorithm, Agreement<'static>),
     /// RSA encryption.
-    Transport(Unwrap),
+    Transport(Unwrap<'static>),
 }
 
 impl Reader {
@@ -40,7 +40,7 @@ impl Reader {
             KeyAlgorithm::Rsa(_) if oaep => {
                 return Ok(Reader {
                     certificate,
-                    way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256 }),
+                    way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256, label: &[] }),
                 });
             }
             KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaPkcs1) }),
@@ -80,7 +80,7 @@ impl Reader {
     }
 
     /// KeyTransRecipientInfo (RFC 5652, section 6.2.1).
-    fn transported(&self, padding: Unwrap, key: &Secret) -> Result<Vec<u8>> {
+    fn transported(&self, padding: Unwrap<'_>, key: &Secret) -> Result<Vec<u8>> {
         let identifier = match padding {
             Unwrap::RsaOaep { hash, .. } => {
                 algorithm(RSAES_OAEP, &sequence(&hash_and_mask(hash)?.each_ref().map(Vec::as_slice)))

@@ -118,7 +118,11 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
     records.sort_by_key(|record| record.secrets.is_empty());
     records.dedup_by_key(|record| record.fingerprint.clone());
     let record = match records.as_slice() {
-        [] => return Err(Error::no_key(format!("key {handle}: not here")).with_hint("postseal key list")),
+        [] => {
+            return Err(
+                Error::no_key(format!("key {handle}: not here")).with_hint("`postseal key list` shows what is here")
+            );
+        }
         [record] => record,
         several => {
             let list: Vec<&str> = several.iter().map(|record| record.fingerprint.as_str()).collect();

@@ -284,7 +284,8 @@ fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash
     };
     let hash = asked.unwrap_or(fitting);
     if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("digest {hash} is {}", hash.strength().name())).with_hint("--legacy"));
+        return Err(Error::usage(format!("digest {hash} is {}", hash.strength().name()))
+            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
     }
     Ok(hash)
 }

@@ -166,24 +166,24 @@ fn rc2(parameters: AnyRef<'_>) -> der::Result<(u32, Vec<u8>)> {
 
 /// RSAES-OAEP-params (RFC 8017, appendix A.2.1; RFC 4055, section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Oaep {
+pub(super) struct Oaep<'a> {
     /// The hash function over the label.
     pub(super) hash: Hash,
     /// The hash function of the mask generation function, MGF1.
     pub(super) mgf: Hash,
     /// The label.
-    pub(super) label: Vec<u8>,
+    pub(super) label: &'a [u8],
 }
 
-impl Oaep {
+impl<'a> Oaep<'a> {
     /// Reads the parameters of id-RSAES-OAEP; absent ones are the defaults. `None` when they make no sense, or name what we do not know.
-    pub(super) fn read(parameters: Option<AnyRef<'_>>) -> Option<Oaep> {
-        let mut oaep = Oaep { hash: Hash::Sha1, mgf: Hash::Sha1, label: Vec::new() };
+    pub(super) fn read(parameters: Option<AnyRef<'a>>) -> Option<Self> {
+        let mut oaep = Oaep { hash: Hash::Sha1, mgf: Hash::Sha1, label: &[] };
         let Some(parameters) = parameters.filter(|parameters| parameters.tag() != Tag::Null) else { return Some(oaep) };
         parameters.tag().assert_eq(Tag::Sequence).ok()?;
         let mut fields = SliceReader::new(parameters.value()).ok()?;
         while !fields.is_finished() {
-            let field: AnyRef<'_> = fields.decode().ok()?;
+            let field: AnyRef<'a> = fields.decode().ok()?;
             let algorithm = AlgorithmIdentifierRef::from_der(field.value()).ok()?;
             match field.tag() {
                 tag if tag == explicit(0) => oaep.hash = hash(algorithm.oid)?,
@@ -192,7 +192,7 @@ impl Oaep {
                     oaep.mgf = hash(inner.oid)?;
                 }
                 tag if tag == explicit(2) && algorithm.oid == P_SPECIFIED => {
-                    oaep.label = algorithm.parameters?.decode_as::<&OctetStringRef>().ok()?.as_bytes().to_vec();
+                    oaep.label = algorithm.parameters?.decode_as::<&OctetStringRef>().ok()?.as_bytes();
                 }
                 _ => return None,
             }

@@ -173,7 +173,7 @@ impl<'a> Recipient<'a> {
 #[derive(Debug)]
 struct Transport<'a> {
     reader: Identifier<'a>,
-    unwrap: Unwrap,
+    unwrap: Unwrap<'a>,
     wrapped: &'a [u8],
 }
 
@@ -186,8 +186,7 @@ impl<'a> Transport<'a> {
             RSA_ENCRYPTION => Unwrap::RsaPkcs1,
             RSAES_OAEP => {
                 let Oaep { hash, mgf, label } = Oaep::read(algorithm.parameters)?;
-                // RFC 4055, section 4.1: no label is used in mail, and a SecretKey takes none.
-                label.is_empty().then_some(Unwrap::RsaOaep { hash, mgf })?
+                Unwrap::RsaOaep { hash, mgf, label }
             }
             _ => return None,
         };

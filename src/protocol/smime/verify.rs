@@ -233,6 +233,9 @@ fn over<'a>(
             let kind = tlv::dotted(signed.content_type);
             return Err(State::Invalid(Why::Malformed(format!("it has no attributes, over content of type {kind}"))));
         }
+        None if content.is_attributes() => {
+            return Err(State::Invalid(Why::Malformed(POSING.to_owned())));
+        }
         None => Octets::Content,
     };
     Ok(Over { algorithm, hash, signature: signer.signature, octets, attributes: signer.attributes.as_ref() })
@@ -282,10 +285,10 @@ fn candidates(id: &SignerId<'_>, signed: &SignedData<'_>, context: Context<'_>) 
 fn standing(certificate: &Certificate, context: Context<'_>) -> std::result::Result<(), Why> {
     let (now, (from, to)) = (context.clock.now(), certificate.validity());
     if now < from {
-        return Err(Why::KeyNotYetValid);
+        return Err(Why::CertificateNotYetValid);
     }
     if now > to {
-        return Err(Why::KeyExpired);
+        return Err(Why::CertificateExpired);
     }
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }
@@ -344,6 +347,7 @@ fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
 }
 
 const REPAIRED: &str = "line ends were put right before it was checked (RFC 8551, section 3.1.1)";
+const POSING: &str = "it has no attributes, over content that is a set of attributes itself";
 /// id-data (RFC 5652, section 4): 1.2.840.113549.1.7.1.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 /// Certificates of the same issuer and serial number that are tried. Source: a renewed one of an authority that forgot to count, twice.

@@ -88,12 +88,7 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session
     for record in held {
         let Some(octets) = home.secret_parts(&record.fingerprint)? else { continue };
         written.push(match record.protocol {
-            ProtocolName::Pem => {
-                return Err(Error::unavailable(format!(
-                    "key {}: a bare secret key is not written",
-                    record.fingerprint
-                )));
-            }
+            ProtocolName::Pem => pem::keyfile::labelled_secret(record, &octets),
             ProtocolName::Smime => pkcs12(record, &octets, home, session)?,
             _ => keyfile::export_secret(&octets, armor)?,
         });
@@ -108,6 +103,6 @@ fn pkcs12(record: &Record, octets: &Secret, home: &Home, session: &Session) -> R
     let passphrases = session.passphrases()?;
     let title = format!("key {}", record.fingerprint);
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
-    let passphrase = new_passphrase("key export", session)?;
+    let passphrase = new_passphrase("key export", "", session)?;
     export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), &SystemRandom)
 }
