@@ -205,7 +205,7 @@ fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metri
     let at = |port: u16| Endpoint::parse(&format!("127.0.0.1:{port}")).expect("an endpoint");
     let figures: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(metrics)));
     let doors = [(at(port), milter), (at(monitor), figures)].into();
-    Open { doors, connections: 50, drain: Duration::from_secs(20) }
+    Open { doors, connections: CONNECTIONS, drain: Duration::from_secs(20) }
 }
 
 fn policy(max_size: usize) -> Policy {
@@ -435,3 +435,6 @@ fn armored(der: &[u8], what: &str) -> Vec<u8> {
     let kind = if what == "CERTIFICATE" { "x509" } else { "pkey" };
     openssl(&[kind, "-inform", "DER", "-outform", "PEM"], der)
 }
+
+/// At each door at once.
+pub(crate) const CONNECTIONS: usize = 50;

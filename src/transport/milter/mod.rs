@@ -137,8 +137,10 @@ impl Milter {
         let closed = |_| Refusal { codes: LATER, words: "shutting down".to_owned() };
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
         let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
+        let span = tracing::info_span!("milter", queue_id = ?transaction.queue_id);
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            let _within = span.entered();
             let mail = transaction.mail(&limits)?;
             let old: Message = mail.message.clone();
             let outcome = handler.handle(mail)?;
