@@ -5,14 +5,16 @@ use std::{
     io::Read,
     net::{TcpListener, TcpStream},
     os::unix::{fs::DirBuilderExt, net::UnixDatagram},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::Duration,
 };
 
 use super::{
     house::{letter, try_send},
-    lab::{Postfix, Sink, free_port, present},
+    lab::{Postfix, Sink, free_port, present, run_with},
 };
 
 /// A running program, and the notices that it sends.
@@ -29,14 +31,16 @@ impl Program {
         fs::DirBuilder::new().mode(0o700).create(folder.path().join("home")).expect("a home");
         let notices = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
         notices.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-        let program = env!("CARGO_BIN_EXE_postseal");
-        let config_file = folder.path().join("postseal.toml");
-        fs::write(&config_file, config).expect("a file");
-        let words = [starter, &[program, "serve", "--config"]].concat();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).arg(config_file).env("NOTIFY_SOCKET", folder.path().join("notify"));
-        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        fs::write(folder.path().join("postseal.toml"), config).expect("a file");
+        let child = spawn(starter, folder.path());
         Program { child, notices, folder }
+    }
+
+    /// Kills it without a warning, and starts it again.
+    fn kill_and_start(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+        self.child = spawn(&[], self.folder.path());
     }
 
     fn config(&self) -> PathBuf {
@@ -73,6 +77,13 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(starter: &[&str], folder: &Path) -> Child {
+    let words = [starter, &[env!("CARGO_BIN_EXE_postseal"), "serve", "--config"]].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(folder.join("postseal.toml")).env("NOTIFY_SOCKET", folder.join("notify"));
+    command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
 }
 
 fn config(milter: &str, metrics: u16, rule: &str) -> String {
@@ -173,6 +184,74 @@ fn systemd_may_open_the_sockets() {
     let (code, log) = unnamed.end();
     assert_eq!(code, Some(78), "{log}");
     assert!(log.contains("systemd:door: systemd passed no socket of that name"), "{log}");
+}
+
+/// The mail server's queue is the only one: what it said 250 to arrives once, sealed; what it did not, its client still has.
+#[test]
+fn killed_at_any_moment_it_loses_doubles_and_shows_nothing() {
+    if !present(&["kill"]) {
+        return;
+    }
+    let (sink, port, metrics) = (Sink::start(), free_port(), free_port());
+    let rule = "action = \"sign+encrypt\"\nprotocol = \"pgp\"";
+    let text = config(&format!("127.0.0.1:{port}"), metrics, rule)
+        .replace("[trusted]", "[log]\nlevel = \"error\"\n[trusted]\nsign-as = [\"alice@example.org\"]");
+    let mut program = Program::start(&[], &config(&format!("127.0.0.1:{port}"), metrics, rule));
+    let home = program.folder.path().join("home");
+    for owner in ["alice@example.org", "bob@example.net"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+        command.args(["key", "generate", "--no-passphrase", "--home"]).arg(&home).arg(owner);
+        assert!(run_with(&mut command, b"").status.success());
+    }
+    fs::write(program.config(), text).expect("a file");
+    program.kill_and_start();
+    program.wait_for("READY=1");
+    let milter = format!("inet:127.0.0.1:{port}");
+    let settings =
+        [("smtpd_milters", milter.as_str()), ("milter_default_action", "tempfail"), ("milter_connect_timeout", "2s")];
+    let postfix = Postfix::start(sink.port(), &settings, "");
+
+    let (clients, each, sending) = (8, 25, AtomicUsize::new(8));
+    let mut kills = 0;
+    thread::scope(|scope| {
+        for client in 0..clients {
+            let (postfix, sending) = (&postfix, &sending);
+            scope.spawn(move || {
+                for number in 0..each {
+                    let from = "alice@example.org";
+                    let message =
+                        String::from_utf8(letter(from, "bob@example.net", "secret words\r\n")).expect("ASCII");
+                    let message = message.replace("Message-ID: <bob", &format!("Message-ID: <{client}.{number}.bob"));
+                    let mut tries = 0;
+                    while !try_send(postfix.port(), from, &["bob@example.net"], message.as_bytes()).starts_with("250 ")
+                    {
+                        tries += 1;
+                        assert!(tries < 200, "message {client}.{number} is never taken");
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                }
+                sending.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        while sending.load(Ordering::SeqCst) > 0 {
+            // Not in step with anything.
+            thread::sleep(Duration::from_millis(150 + 37 * (kills % 7)));
+            program.kill_and_start();
+            kills += 1;
+        }
+    });
+    assert!(kills > 2, "{kills}");
+    let received = sink.wait_for(clients * each);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(sink.received().len(), clients * each, "something was doubled");
+    let mut names: Vec<String> = Vec::new();
+    for one in &received {
+        assert!(!one.text().contains("secret words"), "{}", one.text());
+        names.extend(one.text().lines().filter(|line| line.starts_with("Message-ID:")).map(str::to_owned));
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), clients * each);
 }
 
 fn get(port: u16, target: &str) -> String {
