@@ -41,8 +41,8 @@ fn one_object_for_programs() {
 
 #[test]
 fn without_an_anchor_nothing_holds() {
-    let (code, out, _) = run(&["good.der"]);
-    assert_eq!(code, 1);
+    let (code, out, err) = run(&["good.der"]);
+    assert_eq!((code, err.starts_with("hint: name a trust anchor with --anchors FILE")), (1, true), "{err}");
     assert!(out.contains("no trust anchor and no certificate here issued it"), "{out}");
 }
 
@@ -81,9 +81,21 @@ fn the_sample_certificates_of_rfc_9216_hold() {
 }
 
 #[test]
+fn what_must_be_known_of_revocation_is_asked_for() {
+    let hard = |crls: &[&str]| run(&[&["--revocation", "hard", "--anchors", "ca.der", "good.der"], crls].concat());
+    let (code, out, err) = hard(&[]);
+    assert_eq!((code, err.trim_end()), (1, "hint: give CRLs or OCSP responses with --crls FILE"));
+    assert!(
+        out.contains("not known whether it is revoked: there is no CRL of its issuer (RFC 5280, section 6.3.3)"),
+        "{out}"
+    );
+    assert_eq!(hard(&["--crls", "good-by-delegate.der"]).0, 0);
+}
+
+#[test]
 fn purposes_and_policies() {
-    let (code, out, _) = run(&["--anchors", "ca.der", "delegate.der"]);
-    assert_eq!(code, 1);
+    let (code, out, err) = run(&["--anchors", "ca.der", "delegate.der"]);
+    assert_eq!((code, err.trim_end()), (1, "hint: --purpose any judges it for whatever use"));
     assert!(out.contains("its extended key usage does not allow mail"), "{out}");
     assert_eq!(run(&["--anchors", "ca.der", "--purpose", "any", "delegate.der"]).0, 0);
     let (code, out, _) = run(&["--anchors", "ca.der", "good.der", "--explicit-policy", "--policy", "2.5.29.32.0"]);

@@ -1,5 +1,8 @@
 //! One mail through the whole corridor: who gets what, and that nothing is lost, doubled, shown or changed beside that.
 
+#[path = "handle/random.rs"]
+mod random;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock},

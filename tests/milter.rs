@@ -4,6 +4,8 @@
 mod house;
 #[path = "postfix/lab.rs"]
 mod lab;
+#[path = "milter/program.rs"]
+mod program;
 
 use std::{
     collections::BTreeSet,
@@ -60,12 +62,15 @@ fn incoming_mail_is_judged_and_forged_results_go() {
     }
     let (sink, house) = (Sink::start(), House::start(Copies::Tempfail));
     // XCLIENT lets the test speak as a stranger.
+    let relay = format!("relay:[127.0.0.1]:{}", sink.port());
     let postfix = house.postfix(
         &sink,
         &[
             ("smtpd_authorized_xclient_hosts", "127.0.0.0/8"),
-            ("smtpd_recipient_restrictions", "permit,reject"),
-            ("smtpd_relay_restrictions", "permit,reject"),
+            ("smtpd_recipient_restrictions", "reject_unauth_destination"),
+            ("relay_domains", "example.org"),
+            ("relay_recipient_maps", ""),
+            ("relay_transport", &relay),
         ],
     );
     let signed = house.gpg_clearsigned("bob@example.net");
@@ -286,7 +291,7 @@ fn no_mix_of_cr_lf_and_dot_makes_another_message() {
 
 #[test]
 fn opendkim_after_us_signs_what_its_verifier_accepts() {
-    if !present(&["gpg", "openssl", "opendkim", "opendkim-genkey"]) {
+    if !present(&["gpg", "openssl", "opendkim"]) {
         return;
     }
     let (sink, house) = (Sink::start(), House::start(Copies::Tempfail));
@@ -378,4 +383,79 @@ fn metrics_tell_what_happened() {
     );
     assert!(get("/healthz").ends_with("\r\n\r\nok\n"));
     assert!(get("/").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn who_logged_in_signs_as_himself_and_as_nobody_else() {
+    if !present(PROGRAMS) {
+        return;
+    }
+    let (sink, house) = (Sink::start(), House::start(Copies::Tempfail));
+    let postfix = house.postfix(
+        &sink,
+        &[
+            ("smtpd_authorized_xclient_hosts", "127.0.0.0/8"),
+            ("smtpd_recipient_restrictions", "permit_sasl_authenticated,permit_mynetworks,reject_unauth_destination"),
+            ("relay_domains", "example.net"),
+        ],
+    );
+    let last_reply = |login: &str| {
+        let message = String::from_utf8(letter("alice@example.org", "list@example.net", "hello\r\n")).expect("ASCII");
+        let replies = client(
+            postfix.port(),
+            &[
+                "EHLO x\r\n",
+                &format!("XCLIENT ADDR=203.0.113.9 NAME=home.example LOGIN={login}\r\n"),
+                "EHLO home.example\r\n",
+                "MAIL FROM:<alice@example.org>\r\n",
+                "RCPT TO:<list@example.net>\r\n",
+                "DATA\r\n",
+                &format!("{message}.\r\n"),
+            ],
+        );
+        replies.last().cloned().unwrap_or_default()
+    };
+    for (login, reply) in
+        [("alice@example.org", "250 "), ("carl@example.org", "550 5.7.1 "), ("[UNAVAILABLE]", "550 5.7.1 ")]
+    {
+        let said = last_reply(login);
+        assert!(said.starts_with(reply), "{login}: {said}");
+    }
+    assert!(house.gpg_verify(&sink.wait_for(1)[0].message).contains("GOODSIG"));
+}
+
+#[test]
+fn mail_by_sendmail_comes_by_too() {
+    if !present(PROGRAMS) {
+        return;
+    }
+    let (sink, house) = (Sink::start(), House::start(Copies::Tempfail));
+    let milter = format!("inet:127.0.0.1:{}", house.port());
+    let postfix = house.postfix(&sink, &[("non_smtpd_milters", &milter)]);
+    let message = "From: alice@example.org\nTo: bob@example.net\nSubject: cron\n\nhello\n";
+    let output = postfix.sendmail(&["-f", "alice@example.org", "bob@example.net"], message.as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    let received = sink.wait_for(1);
+    assert!(!received[0].text().contains("hello"), "{}", received[0].text());
+    assert!(house.gpg_decrypt("bob@example.net", &received[0].message).0.contains("hello"));
+}
+
+#[test]
+fn more_connections_than_there_is_room_for_wait() {
+    let house = House::start(Copies::Tempfail);
+    let offer = b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
+    let connect = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", house.port())).expect("the milter listens");
+        stream.write_all(offer).expect("an offer");
+        stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+        stream
+    };
+    let is_answered = |stream: &mut TcpStream| stream.read_exact(&mut [0; 5]).is_ok();
+    let mut inside: Vec<TcpStream> = (0..house::CONNECTIONS).map(|_| connect()).collect();
+    assert!(inside.iter_mut().all(is_answered));
+    let mut outside = connect();
+    assert!(!is_answered(&mut outside));
+    inside.pop();
+    outside.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    assert!(is_answered(&mut outside));
 }

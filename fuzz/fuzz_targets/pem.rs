@@ -4,13 +4,13 @@
 use libfuzzer_sys::fuzz_target;
 use postseal::{
     base::{Budget, Limits},
-    protocol::pem::{canonical, keyfile, text},
+    protocol::pem::{boundary, canonical, keyfile, services, text},
 };
 
 fuzz_target!(|octets: &[u8]| {
     let budget = Budget::new(Limits::default());
     let mut from = 0;
-    for block in text::blocks(octets) {
+    for block in boundary::blocks(octets) {
         assert!(from <= block.span.start && block.span.start < block.inside.start);
         assert!(block.inside.end <= block.span.end && block.span.end <= octets.len());
         from = block.span.end;
@@ -23,4 +23,5 @@ fuzz_target!(|octets: &[u8]| {
     let once = canonical::of_local(octets);
     assert_eq!(canonical::of_local(&once), once);
     let _ = keyfile::recognizes(octets);
+    let _ = services::carried(octets, "text", &Limits::default());
 });

@@ -66,13 +66,15 @@ impl Error {
         Self::new(Kind::Unavailable, message)
     }
 
-    /// An operating system's refusal at `place`.
+    /// An operating system's refusal at `place`, in its words and without its number.
     pub fn io(place: impl fmt::Display, error: &std::io::Error) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => Kind::NoInput,
             _ => Kind::Io,
         };
-        Self::new(kind, format!("{place}: {}", error.to_string().to_lowercase()))
+        let text = error.to_string().to_lowercase();
+        let number = error.raw_os_error().map(|number| format!(" (os error {number})")).unwrap_or_default();
+        Self::new(kind, format!("{place}: {}", text.strip_suffix(&number).unwrap_or(&text)))
     }
 
     /// The same error with something the reader can do about it.

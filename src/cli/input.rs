@@ -54,5 +54,5 @@ fn limited(mut from: impl Read, expected: usize, place: &str, budget: &Budget) -
 
 /// An input that cannot be opened is not there for us, whatever the reason.
 fn missing(place: &str, error: &io::Error) -> Error {
-    Error::new(Kind::NoInput, format!("{place}: {}", error.to_string().to_lowercase()))
+    Error::new(Kind::NoInput, Error::io(place, error).to_string())
 }

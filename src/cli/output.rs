@@ -127,7 +127,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn cannot_create(name: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::CannotCreate, format!("{}: {}", name.display(), error.to_string().to_lowercase()))
+    Error::new(Kind::CannotCreate, Error::io(name.display(), error).to_string())
 }
 
 /// Up to here output to a stream is held in memory, beyond it in an unlinked file that only the owner can read.

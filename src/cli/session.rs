@@ -9,10 +9,13 @@ use std::{
 };
 
 use postseal::{
-    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    base::{
+        Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom,
+        parse_rfc3339,
+    },
     config::Config,
     crypto::Legacy,
-    engine::{Engine, OpenedParts, Opening},
+    engine::{Engine, OpenedParts, Opening, Setup},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
@@ -97,6 +100,32 @@ impl Session {
         self.engine(self.keys()?).open_parts(&message)
     }
 
+    /// Everything that handling mail by a configuration needs, for as long as the program runs.
+    pub(crate) fn setup(self, config: &Config) -> Result<Setup> {
+        let (legacy, revocation) = (self.legacy(), self.revocation());
+        self.keys()?;
+        let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
+        let marker = match &config.marker {
+            Some(marker) => marker.read()?,
+            None => {
+                let mut octets = vec![0; 32];
+                SystemRandom.fill(&mut octets)?;
+                Secret::new(octets)
+            }
+        };
+        Ok(Setup {
+            keys,
+            clock: self.clock.into(),
+            random: Arc::new(SystemRandom),
+            legacy,
+            revocation,
+            limits: config.bounds.message.clone(),
+            policy: config.policy.clone(),
+            name: config.hostname.clone(),
+            marker,
+        })
+    }
+
     /// What an engine is made from.
     pub(crate) fn context(&self) -> Result<Context<'_>> {
         Ok(self.context_with(self.keys()?))
@@ -163,11 +192,7 @@ impl Session {
         for name in &self.common.crls {
             let octets = input::octets(Some(name), &self.budget())?;
             let place = name.display().to_string();
-            let found = match pem::revocation_lists(&octets, &place, &self.limits)? {
-                Some(lists) => lists,
-                None => statements::read(&octets, &place)?,
-            };
-            found.into_iter().for_each(|der| given.add_revocation(der));
+            self.statements(&octets, &place)?.into_iter().for_each(|der| given.add_revocation(der));
         }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;
@@ -179,6 +204,20 @@ impl Session {
             keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
         }
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// What one file may cost.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The CRLs and OCSP responses in a file: in messages of PEM, in PEM blocks, or DER.
+    pub(crate) fn statements(&self, octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
+        match pem::services::carried(octets, place, &self.limits)? {
+            Some(carried) if carried.lists.is_empty() => Err(Error::malformed(place, "holds no CRL")),
+            Some(carried) => Ok(carried.lists),
+            None => statements::read(octets, place),
+        }
     }
 
     /// The certificates in files, in order.

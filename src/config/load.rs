@@ -11,8 +11,8 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Auth, Bounds, Config, Copies, Endpoint, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention,
-    Problem, SecretFrom, Security, Tls, Upstream, What, rules,
+    Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention, Problem,
+    SecretFrom, Security, Server, Tls, Upstream, What, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-    transport::Network,
+    transport::{Endpoint, Network, sendmail::Program},
 };
 
 /// What reading a configuration came to.
@@ -120,8 +120,9 @@ impl Reader<'_> {
         if let Some(trusted) = trusted {
             trusted.finish();
         }
-        let listeners = root.tables("listener").into_iter().filter_map(|table| self.listener(table)).collect();
+        let listeners = self.listeners(root);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
+        let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
         Some(Config {
@@ -136,6 +137,7 @@ impl Reader<'_> {
             peers,
             listeners,
             upstream,
+            sendmail,
             quarantine,
             bounds,
             log,
@@ -192,18 +194,31 @@ impl Reader<'_> {
         bounds
     }
 
+    fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for table in root.tables("listener") {
+            let line = table.line_of("address");
+            let Some(listener) = self.listener(table) else { continue };
+            if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
+                self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
+            }
+            if listener.kind == ListenerKind::Milter
+                && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
+            {
+                let message = format!("address {}: a milter believes whoever reaches it", listener.endpoint);
+                self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
     fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
         let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
-        let endpoint = table.required("address").and_then(|text| {
-            let endpoint = self.document.read(&text, |text| endpoint(text, self.directory))?;
-            if matches!(endpoint, Endpoint::Named(..)) {
-                self.document
-                    .error(text.line, format!("address {:?}: a listener needs a number and a port", text.value));
-            }
-            Some(endpoint)
-        });
+        let address = table.required("address");
+        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
         let tls = self.tls(&table);
         let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
@@ -248,8 +263,8 @@ impl Reader<'_> {
         table.finish();
         match (host, mx) {
             (Some(host), false) => {
-                let endpoint = self.document.read(&host, |text| endpoint(text, self.directory))?;
-                Some(Upstream::SmartHost { endpoint, security })
+                let server = self.document.read(&host, |text| server(text, self.directory))?;
+                Some(Upstream::SmartHost { server, security })
             }
             (None, true) => Some(Upstream::Mx),
             _ => {
@@ -257,6 +272,13 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn sendmail(&mut self, table: Table<'_>) -> Option<Program> {
+        let path = table.required("program").map(|program| self.place(&program, What::File));
+        let arguments = table.strings("arguments").into_iter().map(|argument| argument.value).collect();
+        table.finish();
+        Some(Program { path: path?, arguments })
     }
 
     fn log(&self, root: &Table<'_>) -> Log {
@@ -319,20 +341,26 @@ fn socket(text: &str) -> Result<SocketAddr> {
     })
 }
 
-/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/lmtp`.
-fn endpoint(text: &str, directory: &Path) -> Result<Endpoint> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(Endpoint::Unix(directory.join(path)));
+/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
+fn listening(text: &str, directory: &Path) -> Result<Endpoint> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(Endpoint::Unix(directory.join(path))),
+        None => Endpoint::parse(text),
     }
-    let named = || {
-        let (host, port) = text.rsplit_once(':')?;
-        Some(Endpoint::Named(hostname(host).ok()?, port.parse().ok()?))
+}
+
+/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.
+fn server(text: &str, directory: &Path) -> Result<Server> {
+    let named = |(host, port): (&str, &str)| {
+        let numeric = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        Some(Server::Named(hostname(host).ok().filter(|_| !numeric)?, port.parse().ok()?))
     };
-    let numeric = |host: &str| host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
-    let is_number = text.rsplit_once(':').is_some_and(|(host, _)| numeric(host));
-    let parsed = text.parse().ok().map(Endpoint::Internet).or_else(|| if is_number { None } else { named() });
+    let parsed = match text.strip_prefix("unix:") {
+        Some(path) => Some(Server::Unix(directory.join(path))),
+        None => text.parse().ok().map(Server::Tcp).or_else(|| text.rsplit_once(':').and_then(named)),
+    };
     parsed.ok_or_else(|| {
-        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
-            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/lmtp")
+        Error::new(Kind::Config, format!("server {text:?}: not an address with a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/upstream")
     })
 }

@@ -15,7 +15,14 @@ pub use explain::{Explanation, PassedOver, Reached, explain};
 pub use load::{Loaded, load, read};
 pub use secret::SecretFrom;
 
-use crate::{base::Limits, crypto::Legacy, mail::Address, pki::Revocation, policy::Policy, transport::Network};
+use crate::{
+    base::Limits,
+    crypto::Legacy,
+    mail::Address,
+    pki::Revocation,
+    policy::Policy,
+    transport::{Endpoint, Network, sendmail::Program},
+};
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
 #[derive(Clone, Debug)]
@@ -42,6 +49,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where mail goes on.
     pub upstream: Option<Upstream>,
+    /// The program to which `sendmail` hands over; without one it speaks to the upstream.
+    pub sendmail: Option<Program>,
     /// Where held messages go.
     pub quarantine: Option<PathBuf>,
     /// How much of what is taken on.
@@ -80,14 +89,14 @@ pub enum ListenerKind {
     Submission,
 }
 
-/// Where something listens, or is reached.
+/// Where a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
-    Internet(SocketAddr),
-    /// `mail.example.org:25`: to reach, not to listen on.
+pub enum Server {
+    /// `mail.example.org:25`.
     Named(String, u16),
-    /// `unix:/run/postseal/milter`.
+    /// `192.0.2.1:25`, `[2001:db8::1]:25`.
+    Tcp(SocketAddr),
+    /// `unix:/run/postseal/upstream`.
     Unix(PathBuf),
 }
 
@@ -137,7 +146,7 @@ pub enum Upstream {
     /// To this one, always.
     SmartHost {
         /// Where it is.
-        endpoint: Endpoint,
+        server: Server,
         /// How the connection is protected.
         security: Security,
     },

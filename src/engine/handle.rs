@@ -174,7 +174,9 @@ pub const HANDLED: &str = "handled before";
 fn of_recipients(group: &Group, why: &str) -> String {
     let shown: Vec<String> = group.recipients.iter().take(3).map(|path| path.address.to_string()).collect();
     let more = if group.recipients.len() > shown.len() { ", ..." } else { "" };
-    format!("{}{more}: {why} (rule {:?})", shown.join(", "), group.rule)
+    let shown = format!("{}{more}: ", shown.join(", "));
+    let shown = if why.starts_with(&shown) { "" } else { &shown };
+    format!("{shown}{why} (rule {:?})", group.rule)
 }
 
 fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {

@@ -110,6 +110,11 @@ impl Engine<'_> {
                         if budget.layer().is_ok() {
                             self.walk(opened.payload.root(), Depth::Below, errant, budget);
                         }
+                        // What stands after one block may be another.
+                        let rest = opened.beside.map(|beside| [TEXT, &beside.after].concat());
+                        if let Some(Ok(rest)) = rest.map(|rest| Message::parse(rest, budget)) {
+                            self.walk(rest.root(), Depth::Below, errant, budget);
+                        }
                     }
                     Err(error) => errant.extend(unopened(claim.kind, claim.protocol, claim.span, &error)),
                 }
@@ -161,12 +166,15 @@ fn is_ambiguous(root: Part<'_>) -> bool {
 fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
     let mut octets = message.root().header_octets().to_vec();
     let crlf = octets.windows(2).any(|pair| pair == b"\r\n");
-    if pem::text::is_bare(message.octets()) {
+    if pem::boundary::is_bare(message.octets()) {
         octets.clear();
     }
     octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Message::parse(octets, budget)
 }
+
+/// The header of decoded text on its own.
+const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\n";
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc, time::SystemTime};
 use der::asn1::ObjectIdentifier;
 
 use super::{
-    Name, PublicKey,
+    Name, PublicKey, check,
     extensions::{Extensions, KeyUsage},
     general_name::GeneralName,
     time,
@@ -159,6 +159,12 @@ impl Certificate {
         self.parsed.subject == self.parsed.issuer
     }
 
+    /// Whether its own key signed it, in its own name. That says of the key that its owner has the private half, and nothing of the name.
+    pub fn is_self_signed(&self) -> bool {
+        let [outer, signed] = self.signature_algorithms();
+        self.is_self_issued() && outer == signed && check::signed(self, self.public_key()).is_ok()
+    }
+
     /// Whether it says that it is a certification authority's (RFC 5280, section 4.2.1.9).
     pub fn is_authority(&self) -> bool {
         self.parsed.extensions.basic.is_some_and(|basic| basic.authority)
@@ -243,7 +249,7 @@ const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0"
 mod tests {
     use std::fs;
 
-    use super::{super::check, *};
+    use super::*;
     use crate::base::rfc3339;
 
     fn file(name: &str) -> Vec<u8> {

@@ -27,4 +27,4 @@ pub use path::{Path, Policies, Purpose, Question, Require, validate};
 pub(crate) use public_key::hash_algorithm;
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub use refusal::{Place, Refusal, Rule};
-pub use revocation::{Revocation, check_statement};
+pub use revocation::{Revocation, check_statement, list_issuer};

@@ -36,6 +36,11 @@ pub fn check_statement(der: &[u8]) -> Result<()> {
     }
 }
 
+/// Who issued a CRL. An error of kind `Malformed` says what is wrong with it.
+pub fn list_issuer(der: &[u8]) -> Result<Name> {
+    Crl::parse(der).map(|list| list.issuer().clone())
+}
+
 /// What is known of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {

@@ -11,7 +11,7 @@ use crate::{keys::ProtocolName, mail::Submitter, verdict::Standing};
 /// One question about a mail and one of its recipients. A rule decides when each of its conditions holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// From is one of these; for outbound mail, only when the submitter may use that address, because anybody can write a From.
+    /// From is one of these, or [`Pattern::Null`] when it does not name exactly one; for outbound mail, only when the submitter may use that address, because anybody can write a From.
     Author(Vec<Pattern>),
     /// Which way it goes.
     Direction(Direction),
@@ -86,10 +86,11 @@ impl Condition {
             protocols.iter().any(|protocol| recipient.keys.get(protocol).is_some_and(|state| state.is_usable()))
         };
         match self {
-            Condition::Author(patterns) => facts.author.is_some_and(|author| {
-                let known = direction() == Direction::Inbound || policy.may_use(facts.submitter, author);
-                known && patterns.iter().any(|pattern| pattern.covers(Some(author)))
-            }),
+            Condition::Author(patterns) => {
+                let may_use = || facts.author.is_some_and(|author| policy.may_use(facts.submitter, author));
+                let counts = direction() == Direction::Inbound || may_use();
+                counts && patterns.iter().any(|pattern| pattern.covers(facts.author))
+            }
             Condition::Direction(wanted) => direction() == *wanted,
             Condition::Header(name, like) => {
                 let mut fields = facts.message.root().fields().filter(|field| field.is(name));

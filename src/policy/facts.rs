@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Which way a mail goes to one of its recipients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the world to one of our users.
     Inbound,

@@ -1,6 +1,6 @@
 //! Recipients put together by what they get.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Action, Decision, Facts, Group, NO_RULE, Policy,
@@ -12,18 +12,18 @@ use crate::mail::{Address, ForwardPath, address};
 pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Decision {
     let shown = shown(facts);
     let mut groups: Vec<Group> = Vec::new();
-    // The groups that others may join, and why.
-    let mut shared: Vec<(Ruling, usize)> = Vec::new();
+    // The groups that others may join, by what they get.
+    let mut shared: HashMap<Ruling, usize> = HashMap::new();
     for (recipient, walk) in facts.recipients.iter().zip(walks) {
         let ruling = walk.ruling;
         let alone = encrypts(&ruling) && !shown.contains(&recipient.path.address);
-        let place = shared.iter().find(|(other, _)| !alone && *other == ruling).map(|(_, place)| *place);
+        let place = shared.get(&ruling).copied().filter(|_| !alone);
         match place.and_then(|place| groups.get_mut(place)) {
             Some(group) => group.recipients.push(recipient.path.clone()),
             None => {
                 groups.push(of(policy, recipient.path.clone(), &ruling));
                 if !alone {
-                    shared.push((ruling, groups.len() - 1));
+                    shared.insert(ruling, groups.len() - 1);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Policy: a pure function from what is known of a mail to what is done with it. No key, no clock, no network.
 
+#[cfg(test)]
+mod cases;
 mod condition;
 mod explain;
 mod facts;
@@ -66,7 +68,7 @@ pub struct Group {
 }
 
 /// What becomes of a mail for some of its recipients.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Disposition {
     /// It is accepted and thrown away.
     Discard,

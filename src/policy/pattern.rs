@@ -16,7 +16,7 @@ pub enum Pattern {
     Any,
     /// Every mailbox of this domain: `example.org`. In lower case, A-labels.
     Domain(String),
-    /// The null sender: `<>`.
+    /// The null sender, or nobody in particular: `<>`.
     Null,
     /// Every mailbox of the domains below this one: `.example.org`.
     Subdomains(String),
@@ -50,7 +50,7 @@ impl Pattern {
         }
     }
 
-    /// Whether `address` is meant; `None` is the null sender.
+    /// Whether `address` is meant; `None` is the null sender, or nobody in particular.
     pub fn covers(&self, address: Option<&Address>) -> bool {
         match (self, address) {
             (Pattern::Any, _) | (Pattern::Null, None) => true,

@@ -32,7 +32,7 @@ pub enum Order {
     Annotate,
     /// The mail may be read on its way.
     Clear,
-    /// Take layers off where a key is here. For inbound mail.
+    /// Take layers off where a key is here; not of what is sealed or kept by the same rule. For inbound mail.
     Decrypt,
     /// Accept it and throw it away.
     Discard,
@@ -51,7 +51,7 @@ pub enum Order {
 }
 
 /// One thing that is done to a mail, with nothing left to choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A header field on top: name and value.
     AddHeader(String, String),
@@ -77,7 +77,7 @@ pub enum Action {
 }
 
 /// Why the orders of a rule cannot be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
     /// It is to be sealed, and is encrypted already.
     AlreadyEncrypted,

@@ -25,7 +25,7 @@ pub(super) enum Why {
 }
 
 /// What is done for one recipient.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ruling {
     pub(super) direction: Direction,
     /// By its place; `None` when none decided.
@@ -123,7 +123,8 @@ impl Walker<'_> {
         let sealing = if encrypts || signs { self.sealing(rule)? } else { None };
         let is_clear = rule.says(Order::Clear) && !matches!(sealing, Some(Action::Keep)) && !encrypts;
         let mut actions = Vec::new();
-        actions.extend(rule.says(Order::Decrypt).then_some(Action::Decrypt));
+        // What is kept or sealed is not opened first: a layer that is there may be all that hides the mail.
+        actions.extend((rule.says(Order::Decrypt) && sealing.is_none()).then_some(Action::Decrypt));
         actions.extend(rule.edits.iter().cloned());
         actions.extend(rule.says(Order::Annotate).then_some(Action::Annotate));
         actions.extend(is_clear.then_some(Action::Clear));

@@ -4,6 +4,7 @@
 //! HOME/certs/FINGERPRINT.cert        a certificate, public, in its binary form: OpenPGP packets or X.509 in DER
 //! HOME/secrets/FINGERPRINT.key       its secret parts, as locked as they came: OpenPGP packets or PKCS#8 in DER
 //! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armoured
+//! HOME/statements/SHA256.der         what issuers say about revocation: CRLs and OCSP responses
 //! HOME/bindings                      who the owner says it belongs to
 //! HOME/index                         made from the others, and made anew when they changed
 //! HOME/lock                          held by whoever writes
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     base::{Error, Limits, Result, Secret},
-    crypto::SecretKey,
+    crypto::{Hash, SecretKey},
     keys::{Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     protocol::{Described, KeyFile},
 };
@@ -156,6 +157,17 @@ impl Home {
         Ok(folder.path().join(name))
     }
 
+    /// Keeps a CRL or an OCSP response, DER; says whether it is new.
+    pub fn keep_statement(&self, der: &[u8]) -> Result<bool> {
+        let folder = Folder::create(&Folder::create(&self.place)?.path().join(STATEMENTS))?;
+        let name = format!("{}.der", Handle::from_octets(&Hash::Sha256.digest(der)));
+        let new = folder.read(&name)?.is_none();
+        if new {
+            folder.write(&name, der)?;
+        }
+        Ok(new)
+    }
+
     /// The secret parts of a certificate as they are held; `None` when there are none.
     pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         match Folders::open(&self.place)? {
@@ -207,6 +219,15 @@ impl Keys for Home {
         }
         anchors.retain(|record| record.bindings.contains(&Binding::Anchor));
         Ok(anchors)
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        let Some(folder) = Folder::open(&self.place.join(STATEMENTS))? else { return Ok(Vec::new()) };
+        let mut statements = Vec::new();
+        for name in folder.names(".der")? {
+            statements.extend(folder.read(&format!("{name}.der"))?.map(|octets| Arc::from(octets.expose())));
+        }
+        Ok(statements)
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -421,4 +442,5 @@ const CERTS: &str = "certs";
 const CERT_SUFFIX: &str = ".cert";
 const INDEX: &str = "index";
 const REVOCATIONS: &str = "revocations";
+const STATEMENTS: &str = "statements";
 const SECRETS: &str = "secrets";

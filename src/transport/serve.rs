@@ -187,5 +187,8 @@ impl Drop for Stay {
     }
 }
 
+/// How long mails under way may take when we are told to stop: less than the 90 s of systemd's `TimeoutStopSec`.
+pub const DRAIN: Duration = Duration::from_secs(60);
+
 /// Between two attempts to accept when the machine is out of something.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -197,6 +197,7 @@ fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metri
         trusted: vec![Network::parse("127.0.0.0/8").expect("a network")],
         limits,
         copying: if copies == Copies::Submit { Copying::Submit(courier) } else { Copying::Tempfail },
+        recipients: 100,
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),
     };
@@ -204,7 +205,7 @@ fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metri
     let at = |port: u16| Endpoint::parse(&format!("127.0.0.1:{port}")).expect("an endpoint");
     let figures: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(metrics)));
     let doors = [(at(port), milter), (at(monitor), figures)].into();
-    Open { doors, connections: 50, drain: Duration::from_secs(20) }
+    Open { doors, connections: CONNECTIONS, drain: Duration::from_secs(20) }
 }
 
 fn policy(max_size: usize) -> Policy {
@@ -434,3 +435,6 @@ fn armored(der: &[u8], what: &str) -> Vec<u8> {
     let kind = if what == "CERTIFICATE" { "x509" } else { "pkey" };
     openssl(&[kind, "-inform", "DER", "-outform", "PEM"], der)
 }
+
+/// At each door at once.
+pub(crate) const CONNECTIONS: usize = 50;

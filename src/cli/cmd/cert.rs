@@ -1,5 +1,7 @@
 //! `cert`: certificates judged by themselves, without a message.
 
+mod mail;
+
 use std::{collections::BTreeSet, fmt::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anstyle::{AnsiColor, Style};
@@ -26,6 +28,12 @@ pub(crate) struct Cert {
 enum Action {
     /// Find a path from a certificate to a trust anchor, and say whether it holds (RFC 5280, section 6)
     Verify(Verify),
+    /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
+    Reply(mail::Reply),
+    /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
+    CrlRequest(mail::ListRequest),
+    /// Put revocation lists into a message of classic PEM (RFC 1424)
+    CrlMessage(mail::ListMessage),
 }
 
 #[derive(Args, Debug)]
@@ -68,6 +76,9 @@ enum Purpose {
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
         Action::Verify(verify) => self::verify(verify, session),
+        Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
+        Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
+        Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -206,7 +217,7 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
         Rule::NoIssuer => {
             Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
         }
-        Rule::Purpose => Some("--purpose any asks for nothing"),
+        Rule::Purpose => Some("--purpose any judges it for whatever use"),
         Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
         Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
         _ => None,

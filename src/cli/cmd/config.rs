@@ -11,7 +11,7 @@ use postseal::{
     base::{Error, Kind, Result},
     config::{self, Grade, Loaded, Problem},
     engine::Engine,
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address},
     policy::Policy,
 };
 
@@ -41,8 +41,8 @@ pub(crate) struct Explain {
     #[arg(value_name = "FROM")]
     from: String,
     /// The recipients, with commas between them
-    #[arg(value_name = "TO", value_delimiter = ',', num_args = 1)]
-    to: Vec<String>,
+    #[arg(value_name = "TO")]
+    to: String,
     /// The message [default: one by FROM to TO]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     message: Option<PathBuf>,
@@ -99,8 +99,9 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
     let config = config::load(&path(what.config.as_deref()))?;
     let session = session.configured(&config)?;
     let sender = if what.from == "<>" { None } else { Some(typed(&what.from)?) };
-    let recipients = what.to.iter().map(|to| Ok(ForwardPath { address: typed(to)?, parameters: Vec::new() }));
-    let recipients: Vec<ForwardPath> = recipients.collect::<Result<_>>()?;
+    let to = address::list(&what.to).map_err(|error| Error::usage(error.to_string()))?;
+    let recipients: Vec<ForwardPath> =
+        to.into_iter().map(|to| ForwardPath { address: to.address, parameters: Vec::new() }).collect();
     let message = match &what.message {
         Some(file) => input::message(Some(file), &mut session.budget())?,
         None => written(sender.as_ref(), &recipients, &session)?,
@@ -141,7 +142,8 @@ fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
     users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
 }
 
-fn path(given: Option<&Path>) -> PathBuf {
+/// Where the configuration is.
+pub(crate) fn path(given: Option<&Path>) -> PathBuf {
     let set = || env::var_os("POSTSEAL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
     given.map(Path::to_path_buf).or_else(set).unwrap_or_else(|| PathBuf::from("/etc/postseal/postseal.toml"))
 }

@@ -17,6 +17,7 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
+    protocol::pem,
     store::{Change, Home, Origin, Removal},
 };
 
@@ -119,8 +120,16 @@ enum Trust {
 
 fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Result<()> {
     let mut files = Vec::with_capacity(names.len());
+    let (mut lists, mut text) = (Vec::new(), String::new());
     for name in names {
-        files.push((input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?)));
+        let (place, octets) = (input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?));
+        let found = session.statements(octets.expose(), &place).unwrap_or_default();
+        // A message of PEM has the certificates of the issuers beside their lists.
+        let is_message = pem::services::carried(octets.expose(), &place, session.limits())?.is_some();
+        if found.is_empty() || is_message {
+            files.push((place, octets));
+        }
+        lists.extend(found);
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|(place, octets)| (place.as_str(), octets.expose())).collect();
     let file = home.read(&files)?;
@@ -130,7 +139,10 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         return Err(Error::usage(format!("key {}: an OpenPGP certificate is no trust anchor", one.record.fingerprint)));
     }
     let changes = home.add(&file.found)?;
-    let mut text = String::new();
+    for list in &lists {
+        let change = if home.keep_statement(list)? { "added" } else { "unchanged" };
+        text.push_str(&show::statement(change, list));
+    }
     for (one, change) in file.found.iter().zip(changes) {
         let mut change = match change {
             Change::Added => "added",

@@ -18,8 +18,7 @@ pub(crate) fn completions(shell: Shell) -> Result<ExitCode> {
 
 /// Writes `postseal.1` and one page for each verb.
 pub(crate) fn pages(directory: &Path) -> Result<ExitCode> {
-    clap_mangen::generate_to(Arguments::command(), directory).map_err(|e| {
-        Error::new(Kind::CannotCreate, format!("{}: {}", directory.display(), e.to_string().to_lowercase()))
-    })?;
+    clap_mangen::generate_to(Arguments::command(), directory)
+        .map_err(|e| Error::new(Kind::CannotCreate, Error::io(directory.display(), &e).to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,9 +2,12 @@
 
 pub(crate) mod cert;
 pub(crate) mod config;
+pub(crate) mod filter;
 pub(crate) mod key;
 pub(crate) mod look;
 pub(crate) mod manual;
 pub(crate) mod open;
 pub(crate) mod pieces;
 pub(crate) mod seal;
+pub(crate) mod sendmail;
+pub(crate) mod serve;

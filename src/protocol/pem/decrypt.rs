@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
+    header::{Header, KeyInfo},
     record::{Candidate, Named, rsa},
     shared::{InterchangeKey, two_keys},
     suite,
-    text::{Header, KeyInfo},
 };
 use crate::{
     base::{Budget, Error, Result, Secret},

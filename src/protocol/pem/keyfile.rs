@@ -1,12 +1,15 @@
 //! Key files of PEM: RIPEM's `PublicKeyInfo:`, `CertificateInfo:` and `EncryptedPrivateKeyInfo:`, and bare public keys of RSA.
 
-use super::{canonical::printable, private_key, record};
+use super::{boundary, canonical::printable, private_key, record, services, text};
 use crate::{
     base::{Error, Kind, Limits, Result, Secret},
     crypto::Hash,
     keys::{Passphrases, Record},
     mail::encoding::base64_decode,
-    pki::PublicKey,
+    pki::{
+        PublicKey,
+        tlv::{self, INTEGER},
+    },
     protocol::Described,
 };
 
@@ -25,9 +28,9 @@ pub struct Contents {
     pub locked: Vec<Error>,
 }
 
-/// Whether `octets` are RIPEM's, or a bare public key of RSA: DER, labelled PUBLIC KEY (RFC 7468, section 13), or base64 alone.
+/// Whether `octets` are RIPEM's, a PEM message that may carry certificates (RFC 1424), or a bare public key of RSA: DER, labelled PUBLIC KEY (RFC 7468, section 13), or base64 alone.
 pub fn recognizes(octets: &[u8]) -> bool {
-    is_ripem(octets) || bare(octets).is_some()
+    is_ripem(octets) || bare(octets).is_some() || is_message(octets)
 }
 
 /// Reads a file; `place` is what errors name.
@@ -37,6 +40,10 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
     let mut contents = Contents::default();
     if let Some(spki) = bare(octets) {
         contents.found.push(public(&spki, None)?);
+        return Ok(contents);
+    }
+    if is_message(octets) {
+        contents.certificates = services::carried(octets, place, limits)?.unwrap_or_default().certificates;
         return Ok(contents);
     }
     let mut user: Option<String> = None;
@@ -90,6 +97,20 @@ pub fn labelled(record: &Record) -> Vec<u8> {
     format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n").into_bytes()
 }
 
+/// The secret half of a bare key as it is held, in RIPEM's form, which [`read`] takes back; it is as much encrypted as it is here.
+pub fn labelled_secret(record: &Record, held: &Secret) -> Secret {
+    // PrivateKeyInfo begins with its version, EncryptedPrivateKeyInfo with an algorithm (RFC 5958, sections 2 and 3).
+    let is_open =
+        tlv::Reader::new(held.expose(), "private key").sequence().is_ok_and(|mut key| key.expect(INTEGER).is_ok());
+    let name = if is_open { "PrivateKeyInfo" } else { "EncryptedPrivateKeyInfo" };
+    let mut text = String::new();
+    for address in &record.claimed {
+        text.push_str(&format!("User: {address}\n"));
+    }
+    text.push_str(&format!("{name}:\n{}", printable(held.expose(), " ").replace("\r\n", "\n")));
+    Secret::new(text.into_bytes())
+}
+
 /// Two copies of one key put together: whose it is, and whether its private half is here.
 pub fn merge(old: &Record, new: &Record) -> Record {
     let mut merged = old.clone();
@@ -124,6 +145,10 @@ fn is_ripem(octets: &[u8]) -> bool {
     let begins = |line: &[u8]| NAMES.iter().any(|name| line.starts_with(name));
     // Keys in binary have no lines.
     octets.first() != Some(&0x30) && octets.split(|octet| *octet == b'\n').any(begins)
+}
+
+fn is_message(octets: &[u8]) -> bool {
+    boundary::blocks(octets).iter().any(|block| text::proc_type_of(block.inside.of(octets)).is_some())
 }
 
 /// Names and values on one line; what is no field is passed over.

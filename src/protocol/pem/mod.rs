@@ -1,8 +1,9 @@
 //! Classic Privacy Enhanced Mail: RFC 1421 to 1423, and what RIPEM and EDGAR made of it.
 
+pub mod boundary;
 pub mod canonical;
-mod crl;
 mod decrypt;
+pub mod header;
 pub mod keyfile;
 mod open;
 mod path;
@@ -10,12 +11,15 @@ mod private_key;
 mod record;
 mod seal;
 mod select;
+pub mod services;
 mod shared;
 mod suite;
 pub mod text;
 mod verify;
 
-// text.rs         where messages lie, and what their headers say
+// boundary.rs     where messages lie in a text
+// header.rs       what their headers say
+// text.rs         reads those
 // canonical.rs    the text that is signed, and the forms it travels in
 // suite.rs        names of algorithms
 // open.rs         peel one layer                                       (claim, open)
@@ -24,7 +28,7 @@ mod verify;
 // shared.rs       interchange keys
 // seal.rs         sign and encrypt
 // select.rs       which key an address means
-// crl.rs          revocation lists in messages of their own
+// services.rs     certification and revocation lists by mail, RFC 1424
 // path.rs         the certification path of RFC 1422
 // record.rs       certificates and bare keys, as PEM names them
 // keyfile.rs      RIPEM's key files, bare keys
@@ -32,7 +36,6 @@ mod verify;
 
 use std::io::Write;
 
-pub use crl::revocation_lists;
 pub use seal::signable;
 
 use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::{
+    boundary::{self, Block},
     canonical, decrypt,
-    text::{self, Block, Header, ProcType},
-    verify,
+    header::{self, Header, ProcType},
+    text, verify,
 };
 use crate::{
     base::{Budget, Error, Result},
@@ -26,9 +27,9 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     let kind = match found.proc_type {
         ProcType::Encrypted => ClaimKind::Encrypted,
         ProcType::MicClear => ClaimKind::InlineSigned,
-        ProcType::Crl | ProcType::MicOnly => ClaimKind::Opaque,
+        ProcType::Crl | ProcType::CrlRetrievalRequest | ProcType::MicOnly => ClaimKind::Opaque,
     };
-    let at = match (&text, text::is_bare(part.octets())) {
+    let at = match (&text, boundary::is_bare(part.octets())) {
         (_, true) => part.span(),
         (_, false) => part.body_span(),
     };
@@ -55,7 +56,13 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     let covers = if claim.is_whole(root) { Covers::Whole } else { Covers::Part };
     let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
     let (layers, canonical) = match header.proc_type {
-        ProcType::Crl => return Err(Error::malformed("pem message", "holds revocation lists, and no text")),
+        ProcType::Crl => {
+            return Err(Error::malformed("pem message", "holds revocation lists, and no text")
+                .with_hint("`postseal key import` keeps them"));
+        }
+        ProcType::CrlRetrievalRequest => {
+            return Err(Error::malformed("pem message", "asks for revocation lists, and holds no text"));
+        }
         ProcType::Encrypted => {
             let opened = decrypt::opened(&header, encapsulated, context, budget)?;
             let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget)?;
@@ -88,7 +95,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
 /// The text that a PEM message may be in: the whole part when it begins with one, because then what looks like a header is the
 /// encapsulated one; else its decoded body.
 pub(super) fn body(part: Part<'_>) -> Option<Cow<'_, [u8]>> {
-    if text::is_bare(part.octets()) {
+    if boundary::is_bare(part.octets()) {
         return Some(Cow::Borrowed(part.octets()));
     }
     part.content_type().is("text", "plain").then(|| part.decoded())
@@ -103,7 +110,7 @@ struct Found {
 }
 
 fn find(text: &[u8]) -> Option<Found> {
-    let blocks = text::blocks(text);
+    let blocks = boundary::blocks(text);
     let (block, proc_type) =
         blocks.into_iter().find_map(|block| text::proc_type_of(block.inside.of(text)).map(|kind| (block, kind)))?;
     let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.trim_ascii().is_empty());
@@ -126,7 +133,7 @@ fn refuse_changed(signatures: &[Signature]) -> Result<()> {
 
 /// Whom the message names as readers.
 fn recipients(header: &Header) -> Vec<String> {
-    let name = |recipient: &text::Recipient| {
+    let name = |recipient: &header::Recipient| {
         let shared = recipient.shared_key.as_ref().map(|id| id.entity.clone());
         let certificate = || {
             let id = recipient.certificate_id.as_ref()?;
@@ -145,7 +152,7 @@ fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
     if is_mime {
         return text;
     }
-    let typed = !text::is_bare(root.octets()) && root.header("Content-Type").is_some();
+    let typed = !boundary::is_bare(root.octets()) && root.header("Content-Type").is_some();
     let head = if typed {
         format!(
             "Content-Type: text/plain; charset={}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",

@@ -7,7 +7,7 @@ use der::{
     asn1::{BitStringRef, Null, ObjectIdentifier, UintRef},
 };
 
-use super::text::CertificateId;
+use super::header::CertificateId;
 use crate::{
     base::{Error, Result},
     crypto::{self, Hash},

@@ -1,219 +1,15 @@
-//! Where PEM messages lie in a text, and what their headers say (RFC 1421, sections 4.4 and 4.6).
+//! Reads an encapsulated header, and tells it from the text (RFC 1421, section 4.6).
 //!
-//! Also read: the boundaries and the `X-` names of RFC 1113, and what RIPEM and EDGAR write as version 2001, bare keys and names in place
-//! of certificates.
+//! Also read: the `X-` names of RFC 1113, what RIPEM and EDGAR write as version 2001, bare keys and names in place of certificates, and the
+//! requests of RFC 1424.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
+use super::header::{CertificateId, DekInfo, Header, KeyInfo, MicInfo, Originator, ProcType, Recipient, SharedKeyId};
 use crate::{
     base::{Budget, Error, Result},
-    mail::{Span, encoding::base64_decode},
+    mail::encoding::base64_decode,
 };
-
-/// One encapsulated message, from the first dash of its pre-encapsulation boundary to the end of the line that ends it; a boundary that
-/// begins the next message is not part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// With its boundaries.
-    pub span: Span,
-    /// Header, empty line and text.
-    pub inside: Span,
-    /// Whether something ends it.
-    pub closed: bool,
-}
-
-/// The encapsulated messages in `text`, in order. Those that are quoted inside another (RFC 934: `- -----BEGIN`) are that one's text.
-pub fn blocks(text: &[u8]) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(Boundary, usize, usize)> = None;
-    let mut close = |open: &mut Option<(Boundary, usize, usize)>, before: usize, after: usize, closed: bool| {
-        if let Some((_, start, inside)) = open.take() {
-            let inside = Span { start: inside, end: before };
-            blocks.push(Block { span: Span { start, end: after }, inside, closed });
-        }
-    };
-    for (boundary, start, after) in boundaries(text) {
-        match (boundary, open.as_ref().map(|(begun, ..)| *begun)) {
-            (Boundary::Begin, _) => {
-                close(&mut open, start, start, true);
-                open = Some((boundary, start, after));
-            }
-            (Boundary::Both, None) => open = Some((boundary, start, after)),
-            (Boundary::End, Some(Boundary::Begin)) | (Boundary::Both, Some(Boundary::Both)) => {
-                close(&mut open, start, after, true);
-            }
-            (Boundary::End | Boundary::Both, _) => {}
-        }
-    }
-    close(&mut open, text.len(), text.len(), false);
-    blocks
-}
-
-/// Whether `octets` begin with a PEM message, as a file does that no mail is around.
-pub fn is_bare(octets: &[u8]) -> bool {
-    let first = boundaries(octets).next();
-    first.is_some_and(|(boundary, start, _)| boundary != Boundary::End && start == 0)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Boundary {
-    /// RFC 1421, section 4.4: the pre-EB.
-    Begin,
-    /// RFC 1113, section 4.4: begins and ends.
-    Both,
-    /// RFC 1421, section 4.4: the post-EB.
-    End,
-}
-
-/// The lines that are boundaries: which, where each starts, and where the next line does.
-fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
-    memmem::find_iter(text, NAME).filter_map(move |at| {
-        let (boundary, prefix, suffix) = BOUNDARIES.into_iter().find(|(_, prefix, suffix)| {
-            text.get(..at).is_some_and(|before| before.ends_with(prefix))
-                && text.get(at + NAME.len()..).is_some_and(|after| after.starts_with(suffix))
-        })?;
-        let start = at - prefix.len();
-        // First of all, so that a line of a million of them is not looked through a million times.
-        if start > 0 && text.get(start - 1) != Some(&b'\n') {
-            return None;
-        }
-        let after = at + NAME.len() + suffix.len();
-        let line_end = text.get(after..).map(|rest| memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))?;
-        let alone = text.get(after..after + line_end).is_some_and(|rest| rest.trim_ascii().is_empty());
-        alone.then_some((boundary, start, after + line_end))
-    })
-}
-
-/// What is done to the text of a message (RFC 1421, section 4.6.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcType {
-    /// Nothing: the header carries revocation lists, and there is no text.
-    Crl,
-    /// Signed, encrypted and encoded.
-    Encrypted,
-    /// Signed, and left as it is.
-    MicClear,
-    /// Signed and encoded.
-    MicOnly,
-}
-
-/// An encapsulated header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// `4` for RFC 1421, `3` for RFC 1113, `2001` for RIPEM and EDGAR.
-    pub version: String,
-    /// What was done to the text.
-    pub proc_type: ProcType,
-    /// `RFC822`.
-    pub content_domain: Option<String>,
-    /// How the text is encrypted.
-    pub dek_info: Option<DekInfo>,
-    /// Who signed, each with what he says of his key.
-    pub originators: Vec<Originator>,
-    /// Who can read, or verify with a key that is shared.
-    pub recipients: Vec<Recipient>,
-    /// Revocation lists, DER.
-    pub crls: Vec<Vec<u8>>,
-}
-
-/// DEK-Info (RFC 1421, section 4.6.1.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DekInfo {
-    /// `DES-CBC`.
-    pub algorithm: String,
-    /// The initialization vector.
-    pub parameters: Vec<u8>,
-}
-
-/// Originator-*, and what belongs to it (RFC 1421, section 4.6.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Originator {
-    /// Originator-Name: a name or a mailbox, vouched for by nobody.
-    pub name: Option<String>,
-    /// Originator-ID-Asymmetric: issuer and serial number of a certificate.
-    pub certificate_id: Option<CertificateId>,
-    /// Originator-ID-Symmetric: which interchange key.
-    pub shared_key: Option<SharedKeyId>,
-    /// Originator-Certificate, DER.
-    pub certificate: Option<Vec<u8>>,
-    /// Originator-Key-Asymmetric: a SubjectPublicKeyInfo, DER.
-    pub key: Option<Vec<u8>>,
-    /// Issuer-Certificate, DER each, nearest first.
-    pub issuers: Vec<Vec<u8>>,
-    /// Key-Info for the originator himself.
-    pub key_info: Option<KeyInfo>,
-    /// MIC-Info.
-    pub mic_info: Option<MicInfo>,
-}
-
-/// Recipient-*, and its Key-Info (RFC 1421, section 4.6.4).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recipient {
-    /// Recipient-Name.
-    pub name: Option<String>,
-    /// Recipient-ID-Asymmetric.
-    pub certificate_id: Option<CertificateId>,
-    /// Recipient-ID-Symmetric.
-    pub shared_key: Option<SharedKeyId>,
-    /// Recipient-Key-Asymmetric: a SubjectPublicKeyInfo, DER.
-    pub key: Option<Vec<u8>>,
-    /// Key-Info.
-    pub key_info: Option<KeyInfo>,
-}
-
-/// Issuer and serial number (RFC 1421, section 5.2.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateId {
-    /// The issuer's Name, DER.
-    pub issuer: Vec<u8>,
-    /// The serial number, big-endian, as its hexadecimal digits stand.
-    pub serial: Vec<u8>,
-}
-
-/// Whose interchange key, issued by whom, and which of several (RFC 1421, section 5.2.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedKeyId {
-    /// `linn@zendia.enet.dec.com`.
-    pub entity: String,
-    /// `ptf-kmc`; empty when it is left out.
-    pub authority: String,
-    /// `3`; empty when it is left out.
-    pub version: String,
-}
-
-/// MIC-Info (RFC 1421, section 4.6.2.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MicInfo {
-    /// `RSA-MD5`.
-    pub digest: String,
-    /// `RSA`.
-    pub algorithm: String,
-    /// The signature; in an ENCRYPTED message, encrypted.
-    pub value: Vec<u8>,
-}
-
-/// Key-Info (RFC 1421, section 4.6.4.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyInfo {
-    /// For the owner of a private key.
-    Asymmetric {
-        /// `RSA`.
-        algorithm: String,
-        /// The data-encrypting key, encrypted.
-        dek: Vec<u8>,
-    },
-    /// For whoever shares an interchange key.
-    Symmetric {
-        /// `DES-ECB`, `DES-EDE`.
-        algorithm: String,
-        /// `RSA-MD2`.
-        digest: String,
-        /// The data-encrypting key, encrypted.
-        dek: Vec<u8>,
-        /// The digest of the text, encrypted.
-        mic: Vec<u8>,
-    },
-}
 
 /// Reads what is inside a block: its header, and its text as it stands.
 ///
@@ -290,6 +86,7 @@ fn proc_type(value: &str) -> Result<(String, ProcType)> {
     }
     let proc_type = match kind.trim().to_ascii_uppercase().as_str() {
         "CRL" => ProcType::Crl,
+        "CRL-RETRIEVAL-REQUEST" => ProcType::CrlRetrievalRequest,
         "ENCRYPTED" => ProcType::Encrypted,
         "MIC-CLEAR" => ProcType::MicClear,
         "MIC-ONLY" => ProcType::MicOnly,
@@ -321,6 +118,7 @@ impl Reading {
             originators: Vec::new(),
             recipients: Vec::new(),
             crls: Vec::new(),
+            issuers: Vec::new(),
         };
         Reading { header, last: Last::Neither }
     }
@@ -393,6 +191,7 @@ impl Reading {
                 self.recipient(|one| one.shared_key.is_none()).shared_key = Some(id);
             }
             "crl" => self.header.crls.push(base64_decode(value.as_bytes())),
+            "issuer" => self.header.issuers.push(base64_decode(value.as_bytes())),
             // RFC 1421, section 4.6: fields that are not known mean nothing.
             _ => {}
         }
@@ -503,57 +302,16 @@ fn refuse(reason: impl std::fmt::Display) -> Error {
     Error::malformed("pem header", reason)
 }
 
-/// What all boundaries have in common.
-const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
-/// What stands around that in each.
-const BOUNDARIES: [(Boundary, &[u8], &[u8]); 3] = [
-    (Boundary::Begin, b"-----BEGIN ", b"-----"),
-    (Boundary::End, b"-----END ", b"-----"),
-    (Boundary::Both, b"-----", b" BOUNDARY-----"),
-];
 /// Source: RFC 1422, section 3.3: IPRA, PCA, and the authorities of one organization; DESIGN 8 has 64 certificates.
 const MOST_ISSUERS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Limits;
+    use crate::{base::Limits, protocol::pem::boundary};
 
     fn budget() -> Budget {
         Budget::new(Limits::default())
-    }
-
-    fn inside<'a>(text: &'a str, block: &Block) -> &'a str {
-        std::str::from_utf8(block.inside.of(text.as_bytes())).unwrap()
-    }
-
-    #[test]
-    fn blocks_end_at_the_end_or_where_the_next_begins() {
-        let text = "before\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\nB\n\
-                    - -----END PRIVACY-ENHANCED MESSAGE-----\n-----END PRIVACY-ENHANCED MESSAGE-----  \r\nafter\n";
-        let found = blocks(text.as_bytes());
-        let insides: Vec<&str> = found.iter().map(|block| inside(text, block)).collect();
-        assert_eq!(insides, ["A\n", "B\n- -----END PRIVACY-ENHANCED MESSAGE-----\n"]);
-        assert!(found.iter().all(|block| block.closed));
-        assert!(text.as_bytes()[found[1].span.end..] == *b"after\n");
-        assert!(!is_bare(text.as_bytes()) && is_bare(&text.as_bytes()[7..]));
-    }
-
-    #[test]
-    fn what_is_not_a_line_of_its_own_is_no_boundary() {
-        for text in [
-            "x-----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
-            "-----BEGIN PRIVACY-ENHANCED MESSAGE----- x\n",
-            "-----BEGIN PRIVACY-ENHANCED MESSAGE----\n",
-            "> -----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
-        ] {
-            assert_eq!(blocks(text.as_bytes()), [], "{text:?}");
-        }
-        let line = "-----BEGIN PRIVACY-ENHANCED MESSAGE-----".repeat(100_000);
-        assert_eq!(blocks(line.as_bytes()), []);
-        let open = blocks(b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA");
-        assert_eq!(open.len(), 1);
-        assert!(!open[0].closed);
     }
 
     /// RFC 1113, section 4.6, shortened: one boundary for both ends, names with `X-`, colons in identifiers.
@@ -563,9 +321,9 @@ mod tests {
                     X-Sender-ID: linn@ccy.bbn.com::\nX-Recipient-ID: linn@ccy.bbn.com:ptf-kmc:3\n\
                     X-Key-Info: DES-ECB,RSA-MD2,9FD3AAD2F2691B9A,B70665BB9BF7CBCD,\n A60195DB94F727D3\n\nLLrH\n\
                     -----PRIVACY-ENHANCED MESSAGE BOUNDARY-----\n";
-        let found = blocks(text.as_bytes());
+        let found = boundary::blocks(text.as_bytes());
         assert_eq!(found.len(), 1);
-        let (header, body) = read(inside(text, &found[0]).as_bytes(), &budget()).unwrap();
+        let (header, body) = read(found[0].inside.of(text.as_bytes()), &budget()).unwrap();
         assert_eq!((header.version.as_str(), body), ("3", &b"LLrH\n"[..]));
         let id = header.recipients[0].shared_key.as_ref().unwrap();
         assert_eq!(

@@ -1,11 +1,11 @@
 //! Judges the message integrity checks: the octets, the public key, and whether its certificate is good for it now.
 
 use super::{
+    header::{Header, KeyInfo, MicInfo, Originator},
     path,
     record::{Candidate, Named, rsa},
     shared::InterchangeKey,
     suite,
-    text::{Header, KeyInfo, MicInfo, Originator},
 };
 use crate::{
     base::{Budget, Result},
@@ -107,6 +107,13 @@ fn judge(
         };
     }
     Ok(signature)
+}
+
+/// Whether the originator's signature over `canonical` is by this key.
+pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) -> bool {
+    let mic = originator.mic_info.as_ref().filter(|mic| mic.algorithm == "RSA");
+    let hash = mic.and_then(|mic| suite::digest(&mic.digest));
+    mic.zip(hash).is_some_and(|(mic, hash)| verified(key, hash, &hash.digest(canonical), &mic.value).is_ok())
 }
 
 /// RFC 1423, section 4.2.1: a digest in the block type 01 of PKCS#1.

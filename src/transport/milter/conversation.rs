@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
+    Settings,
     edits::Space,
     wire::{Client, Command, Options, Path, Refusal, Reply, Stage, action, protocol},
 };
@@ -17,6 +18,7 @@ use crate::{
 pub(super) struct Conversation {
     trusted: Vec<Network>,
     limits: Limits,
+    recipients: usize,
     options: Options,
     /// The MTA's own name (macro `j`), which completes addresses that have no domain.
     host: Option<String>,
@@ -59,10 +61,11 @@ pub(super) enum Answer {
 
 impl Conversation {
     /// Before the first word.
-    pub(super) fn new(trusted: &[Network], limits: &Limits) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Conversation {
-            trusted: trusted.to_vec(),
-            limits: limits.clone(),
+            trusted: settings.trusted.clone(),
+            limits: settings.limits.clone(),
+            recipients: settings.recipients,
             options: Options { version: 0, actions: 0, protocol: 0 },
             host: None,
             is_client_trusted: false,
@@ -185,16 +188,15 @@ impl Conversation {
 
     fn recipient(&mut self, path: &Path<'_>) -> Result<Reply> {
         let mailbox = self.mailbox(path.path);
+        let most = self.recipients;
         let transaction = self.transaction()?;
         Ok(match mailbox {
-            Ok(Some(address)) if transaction.recipients.len() < RECIPIENTS => {
+            Ok(Some(address)) if transaction.recipients.len() < most => {
                 let whom = ForwardPath { address, parameters: passed_on(&path.parameters) };
                 transaction.recipients.push((path.path.to_vec(), whom));
                 Reply::Continue
             }
-            Ok(Some(_)) => {
-                Reply::Refuse(Refusal { codes: "452 4.5.3", words: format!("more than {RECIPIENTS} recipients") })
-            }
+            Ok(Some(_)) => Reply::Refuse(Refusal { codes: "452 4.5.3", words: format!("more than {most} recipients") }),
             Ok(None) => Reply::Refuse(Refusal { codes: "553 5.1.3", words: "no recipient".to_owned() }),
             Err(refusal) => Reply::Refuse(refusal),
         })
@@ -353,20 +355,28 @@ const MACROS: &[(Stage, &str)] = &[
 const OLDEST: u32 = 2;
 const NEWEST: u32 = 6;
 
-/// Postfix's `smtpd_recipient_limit` is 1,000; Sendmail has no bound of its own.
-const RECIPIENTS: usize = 10_000;
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::Kind;
+    use crate::{
+        base::Kind,
+        transport::milter::{Copying, IDLE, PROGRESS},
+    };
 
     const OFFER: &[u8] = b"O\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
 
     fn conversation(limits: Limits) -> Conversation {
-        Conversation::new(&[Network::parse("192.0.2.0/24").unwrap()], &limits)
+        let trusted = vec![Network::parse("192.0.2.0/24").unwrap()];
+        Conversation::new(&Settings {
+            trusted,
+            limits,
+            recipients: 3,
+            copying: Copying::Tempfail,
+            progress: PROGRESS,
+            idle: IDLE,
+        })
     }
 
     fn told(conversation: &mut Conversation, packets: &[&[u8]]) -> Answer {
@@ -491,6 +501,7 @@ mod tests {
                 "{answer:?}"
             );
         }
+        assert_eq!(conversation.transaction().unwrap().recipients.len(), 0);
         assert_eq!(told(&mut conversation, &[b"R<@relay.org:b@y.org>\0"]), Answer::Say(Reply::Continue));
     }
 

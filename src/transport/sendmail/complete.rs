@@ -1,6 +1,6 @@
 //! What a message lacks when a program writes it: domains, From, Date, Message-ID (RFC 6409, section 8).
 
-use crate::mail::{Message, encoding::encode_words};
+use crate::mail::{Address, Message, encoding::encode_words};
 
 /// What missing fields are made of.
 #[derive(Clone, Debug)]
@@ -18,9 +18,9 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The message with those of From, Date and Message-ID that it lacks on top, and with a domain behind every mailbox in its header that
+    /// The message, by `author` if it does not say by whom, with those of From, Date and Message-ID that it lacks on top, and with a domain behind every mailbox in its header that
     /// has none; the same octets when nothing is missing.
-    pub fn complete(&self, message: &Message) -> Vec<u8> {
+    pub fn complete(&self, message: &Message, author: &Address) -> Vec<u8> {
         let root = message.root();
         let octets = message.octets();
         let line_break = if crate::transport::lines::are_crlf(octets) { "\r\n" } else { "\n" };
@@ -41,7 +41,7 @@ impl Writer<'_> {
             put(format!("Date: {}", self.date));
         }
         if lacks("From") {
-            put(self.from());
+            put(self.from(author));
         }
         for field in fields {
             let names_people = PEOPLE.iter().any(|name| field.is(name));
@@ -65,9 +65,9 @@ impl Writer<'_> {
         complete
     }
 
-    fn from(&self) -> String {
+    fn from(&self, author: &Address) -> String {
         match self.full_name.filter(|name| !name.is_empty()) {
-            None => format!("From: {}@{}", self.user, self.domain),
+            None => format!("From: {author}"),
             Some(name) => {
                 let is_phrase = name.chars().all(|c| c.is_ascii_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c));
                 let is_printable = name.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !name.contains("=?");
@@ -76,7 +76,7 @@ impl Writer<'_> {
                     (false, true) => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
                     (false, false) => encode_words(name),
                 };
-                format!("From: {phrase} <{}@{}>", self.user, self.domain)
+                format!("From: {phrase} <{author}>")
             }
         }
     }
@@ -197,7 +197,7 @@ mod tests {
     fn complete(message: &str, full_name: Option<&str>) -> String {
         let writer = Writer { user: "al", full_name, domain: "h.org", date: "D".to_owned(), unique: "u".to_owned() };
         let message = Message::parse(message.into(), &mut Budget::new(Limits::default())).unwrap();
-        String::from_utf8(writer.complete(&message)).unwrap()
+        String::from_utf8(writer.complete(&message, &Address::parse("al@h.org").unwrap())).unwrap()
     }
 
     #[test]

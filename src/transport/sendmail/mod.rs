@@ -5,7 +5,7 @@ mod options;
 mod program;
 
 pub use complete::{Writer, qualify};
-pub use options::{End, Mode, Options, Source};
+pub use options::{End, Mode, Options, Source, Speech};
 pub use program::Program;
 
 use std::io::Read;
@@ -47,8 +47,7 @@ impl Sendmail<'_> {
     /// Nothing was sent, unless the words say to whom: `Usage` without recipients or for one that cannot be read, `NoKey` when the policy
     /// refuses, `TryAgain` when it may pass later.
     pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
-        let message = self.read(options, input)?;
-        let mail = self.mail(options, message)?;
+        let mail = self.mail(options, self.read(options, input)?)?;
         let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
         if let Some(refusal) = outcome.refusal() {
             return Err(refusal);
@@ -75,8 +74,8 @@ impl Sendmail<'_> {
     ///
     /// As [`Sendmail::send`].
     pub fn verify(&self, options: &Options) -> Result<Vec<String>> {
-        let message = self.completed(b"\n".to_vec())?;
-        let outcome = self.handler.handle(self.mail(options, message)?).map_err(super::filter::temporary)?;
+        let mail = self.mail(options, self.parse(b"\n".to_vec())?)?;
+        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
         let mut lines = Vec::new();
         for group in &outcome.decision.groups {
             let fate = match &group.disposition {
@@ -102,17 +101,21 @@ impl Sendmail<'_> {
         if options.end == End::Dot {
             octets.truncate(before_dot(&octets));
         }
-        self.completed(octets)
+        self.parse(octets)
     }
 
-    fn completed(&self, octets: Vec<u8>) -> Result<Message> {
-        let parse = |octets| Message::parse(octets, &mut Budget::new(self.limits.clone()));
-        let message = parse(octets)?;
-        let completed = self.writer.complete(&message);
-        if completed == message.octets() { Ok(message) } else { parse(completed) }
+    fn parse(&self, octets: Vec<u8>) -> Result<Message> {
+        Message::parse(octets, &mut Budget::new(self.limits.clone()))
     }
 
     fn mail(&self, options: &Options, message: Message) -> Result<Mail> {
+        let own = self.addresses(self.writer.user)?.pop().ok_or_else(|| Error::usage("the user has no name"))?;
+        let sender = match options.sender.as_deref().map(str::trim) {
+            None => Some(own.clone()),
+            Some("" | "<>") => None,
+            Some(given) => self.addresses(given)?.pop(),
+        };
+        let message = self.parse(self.writer.complete(&message, sender.as_ref().unwrap_or(&own)))?;
         let mut addresses = Vec::new();
         for recipient in &options.recipients {
             addresses.extend(self.addresses(recipient)?);
@@ -133,17 +136,9 @@ impl Sendmail<'_> {
         }
         let ret = options.ret.iter().map(|value| format!("RET={value}"));
         let parameters = ret.chain(options.envid.iter().map(|value| format!("ENVID={value}"))).collect();
-        let sender = ReversePath { address: self.sender(options)?, parameters };
+        let sender = ReversePath { address: sender, parameters };
         let submitter = Submitter::Authenticated(self.writer.user.to_owned());
         Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, message })
-    }
-
-    fn sender(&self, options: &Options) -> Result<Option<Address>> {
-        let given = options.sender.as_deref().unwrap_or(self.writer.user).trim();
-        match given {
-            "" | "<>" => Ok(None),
-            given => self.addresses(given).map(|mut all| all.pop()),
-        }
     }
 
     /// What stands in one argument: `bob`, `bob@example.net, carol`, `Bob <bob@example.net>`.

@@ -15,6 +15,8 @@ pub struct Options {
     pub sender: Option<String>,
     /// The name of whoever sends: `-F`.
     pub full_name: Option<String>,
+    /// What is said of it.
+    pub speech: Speech,
     /// As given.
     pub recipients: Vec<String>,
     /// `-N`: the value of NOTIFY (RFC 3461, section 4.1).
@@ -57,6 +59,16 @@ pub enum End {
     Dot,
     /// Where the input ends: `-i`, `-oi`.
     Input,
+}
+
+/// What is said of a mail that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Speech {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// What was done: `-v`.
+    Verbose,
 }
 
 impl Options {
@@ -109,6 +121,7 @@ impl Options {
         match letter {
             'i' => self.end = End::Input,
             't' => self.source = Source::Header,
+            'v' => self.speech = Speech::Verbose,
             'I' => self.mode = Mode::Other,
             _ => {}
         }
@@ -173,7 +186,7 @@ mod tests {
             "-t -i -f a@x.org -F Al b@x.org",
             "-ti -fa@x.org -FAl -- b@x.org",
             "-oi -oem -odb -t -ra@x.org -FAl b@x.org",
-            "-t -o i -f a@x.org -F Al b@x.org -v -B8BITMIME -Ooption=value -C /dev/null -X log -L tag -p smtp -h 5 -em -d7",
+            "-t -o i -f a@x.org -F Al b@x.org -B8BITMIME -Ooption=value -C /dev/null -X log -L tag -p smtp -h 5 -em -d7",
             "b@x.org -tifa@x.org -FAl",
             "-Am -G -U -n -m -OIgnoreDots=True -t -f a@x.org -FAl b@x.org",
         ] {

@@ -88,12 +88,7 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session
     for record in held {
         let Some(octets) = home.secret_parts(&record.fingerprint)? else { continue };
         written.push(match record.protocol {
-            ProtocolName::Pem => {
-                return Err(Error::unavailable(format!(
-                    "key {}: a bare secret key is not written",
-                    record.fingerprint
-                )));
-            }
+            ProtocolName::Pem => pem::keyfile::labelled_secret(record, &octets),
             ProtocolName::Smime => pkcs12(record, &octets, home, session)?,
             _ => keyfile::export_secret(&octets, armor)?,
         });

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
-    mail::Address,
-    protocol::{pgp, smime},
+    mail::{Address, Message},
+    protocol::{Seal, Signer, pgp, smime},
     store::{Home, Origin},
 };
 
@@ -37,6 +37,9 @@ pub(super) struct Generate {
 
 #[derive(Args, Debug)]
 pub(super) struct Request {
+    /// smime: PKCS#10 (RFC 2986); pem: a certification request of classic PEM (RFC 1424), for RSA keys
+    #[arg(short, long, value_enum, default_value = "smime")]
+    format: RequestFormat,
     #[command(flatten)]
     shape: Shape,
     /// Where it goes; appears whole or not at all [default: standard output]
@@ -62,6 +65,12 @@ struct Shape {
     /// Do not lock the secret key; otherwise the first line of --passphrase-file or the answer to a prompt locks it
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     no_passphrase: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RequestFormat {
+    Pem,
+    Smime,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -141,6 +150,9 @@ pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<
     };
     let secret = home.secret(&record, &record.fingerprint)?;
     let secret = secret.ok_or_else(|| Error::no_key(format!("key {}: its secret is gone", record.fingerprint)))?;
+    if what.format == RequestFormat::Pem {
+        return certification_request(&record, what, session);
+    }
     let mut addresses = record.claimed.clone();
     if by_address {
         let asked = typed(&what.which)?;
@@ -152,6 +164,21 @@ pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<
     let octets = smime::export::request(&record, secret.as_ref(), &addresses)?;
     let mut output = Output::create(what.output.as_deref(), &[], Privacy::Umask)?;
     output.write_all(&octets).map_err(|error| Error::io("output", &error))?;
+    output.commit()
+}
+
+/// A certification request of classic PEM: any text, signed by the key whose certificate signs itself (RFC 1424, section 3.1).
+fn certification_request(record: &Record, what: &Request, session: &Session) -> Result<()> {
+    if !smime::record::certificate(record)?.is_self_signed() {
+        return Err(Error::usage(format!("key {}: has a certificate that an authority issued", record.fingerprint))
+            .with_hint(
+                "a request of PEM holds one that its own key signed; `postseal key generate -f smime` makes one",
+            ));
+    }
+    let message = Message::parse(ASKING.to_vec(), &mut session.budget())?;
+    let how = Seal { sign: vec![Signer::Key(record.fingerprint.clone())], ..Seal::default() };
+    let mut output = Output::create(what.output.as_deref(), &[], Privacy::Umask)?;
+    session.seal(ProtocolName::Pem, &message, &how, &mut output)?;
     output.commit()
 }
 
@@ -268,6 +295,9 @@ fn validity(text: &str) -> Result<Validity, String> {
     let seconds = seconds(text).ok_or("not a time like 90d, 6m or 3y, nor never")?;
     Ok(Validity::For(Duration::from_secs(seconds)))
 }
+
+/// RFC 1424, section 2.1: something innocuous.
+const ASKING: &[u8] = b"Please certify my key.\r\n";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use postseal::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
     keys::{Binding, ProtocolName, Record},
+    pki,
     protocol::pgp::summary::{Key, State, Summary, summarize},
     report::printable,
 };
@@ -53,6 +54,14 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime) -> Result<St
         }
     }
     Ok(text)
+}
+
+/// One line for a CRL or an OCSP response that was imported.
+pub(super) fn statement(what: &str, der: &[u8]) -> String {
+    match pki::list_issuer(der) {
+        Ok(issuer) => format!("{what:<9}  revocation list of {}\n", printable(&issuer.to_string())),
+        Err(_) => format!("{what:<9}  OCSP response\n"),
+    }
 }
 
 /// One line for what importing did.

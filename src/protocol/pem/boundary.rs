@@ -1,0 +1,125 @@
+//! Where PEM messages lie in a text (RFC 1421, section 4.4; RFC 934, section 3). The boundaries of RFC 1113 are read too.
+
+use memchr::{memchr, memmem};
+
+use crate::mail::Span;
+
+/// One encapsulated message, from the first dash of its pre-encapsulation boundary to the end of the line that ends it; a boundary that
+/// begins the next message is not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// With its boundaries.
+    pub span: Span,
+    /// Header, empty line and text.
+    pub inside: Span,
+    /// Whether something ends it.
+    pub closed: bool,
+}
+
+/// The encapsulated messages in `text`, in order. Those that are quoted inside another (RFC 934: `- -----BEGIN`) are that one's text.
+pub fn blocks(text: &[u8]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(Boundary, usize, usize)> = None;
+    let mut close = |open: &mut Option<(Boundary, usize, usize)>, before: usize, after: usize, closed: bool| {
+        if let Some((_, start, inside)) = open.take() {
+            let inside = Span { start: inside, end: before };
+            blocks.push(Block { span: Span { start, end: after }, inside, closed });
+        }
+    };
+    for (boundary, start, after) in boundaries(text) {
+        match (boundary, open.as_ref().map(|(begun, ..)| *begun)) {
+            (Boundary::Begin, _) => {
+                close(&mut open, start, start, true);
+                open = Some((boundary, start, after));
+            }
+            (Boundary::Both, None) => open = Some((boundary, start, after)),
+            (Boundary::End, Some(Boundary::Begin)) | (Boundary::Both, Some(Boundary::Both)) => {
+                close(&mut open, start, after, true);
+            }
+            (Boundary::End | Boundary::Both, _) => {}
+        }
+    }
+    close(&mut open, text.len(), text.len(), false);
+    blocks
+}
+
+/// Whether `octets` begin with a PEM message, as a file does that no mail is around.
+pub fn is_bare(octets: &[u8]) -> bool {
+    let first = boundaries(octets).next();
+    first.is_some_and(|(boundary, start, _)| boundary != Boundary::End && start == 0)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Boundary {
+    /// RFC 1421, section 4.4: the pre-EB.
+    Begin,
+    /// RFC 1113, section 4.4: begins and ends.
+    Both,
+    /// RFC 1421, section 4.4: the post-EB.
+    End,
+}
+
+/// The lines that are boundaries: which, where each starts, and where the next line does.
+fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
+    memmem::find_iter(text, NAME).filter_map(move |at| {
+        let (boundary, prefix, suffix) = BOUNDARIES.into_iter().find(|(_, prefix, suffix)| {
+            text.get(..at).is_some_and(|before| before.ends_with(prefix))
+                && text.get(at + NAME.len()..).is_some_and(|after| after.starts_with(suffix))
+        })?;
+        let start = at - prefix.len();
+        // First of all, so that a line of a million of them is not looked through a million times.
+        if start > 0 && text.get(start - 1) != Some(&b'\n') {
+            return None;
+        }
+        let after = at + NAME.len() + suffix.len();
+        let line_end = text.get(after..).map(|rest| memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))?;
+        let alone = text.get(after..after + line_end).is_some_and(|rest| rest.trim_ascii().is_empty());
+        alone.then_some((boundary, start, after + line_end))
+    })
+}
+
+/// What all boundaries have in common.
+const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
+/// What stands around that in each.
+const BOUNDARIES: [(Boundary, &[u8], &[u8]); 3] = [
+    (Boundary::Begin, b"-----BEGIN ", b"-----"),
+    (Boundary::End, b"-----END ", b"-----"),
+    (Boundary::Both, b"-----", b" BOUNDARY-----"),
+];
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inside<'a>(text: &'a str, block: &Block) -> &'a str {
+        std::str::from_utf8(block.inside.of(text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn blocks_end_at_the_end_or_where_the_next_begins() {
+        let text = "before\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\nB\n\
+                    - -----END PRIVACY-ENHANCED MESSAGE-----\n-----END PRIVACY-ENHANCED MESSAGE-----  \r\nafter\n";
+        let found = blocks(text.as_bytes());
+        let insides: Vec<&str> = found.iter().map(|block| inside(text, block)).collect();
+        assert_eq!(insides, ["A\n", "B\n- -----END PRIVACY-ENHANCED MESSAGE-----\n"]);
+        assert!(found.iter().all(|block| block.closed));
+        assert!(text.as_bytes()[found[1].span.end..] == *b"after\n");
+        assert!(!is_bare(text.as_bytes()) && is_bare(&text.as_bytes()[7..]));
+    }
+
+    #[test]
+    fn what_is_not_a_line_of_its_own_is_no_boundary() {
+        for text in [
+            "x-----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
+            "-----BEGIN PRIVACY-ENHANCED MESSAGE----- x\n",
+            "-----BEGIN PRIVACY-ENHANCED MESSAGE----\n",
+            "> -----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
+        ] {
+            assert_eq!(blocks(text.as_bytes()), [], "{text:?}");
+        }
+        let line = "-----BEGIN PRIVACY-ENHANCED MESSAGE-----".repeat(100_000);
+        assert_eq!(blocks(line.as_bytes()), []);
+        let open = blocks(b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA");
+        assert_eq!(open.len(), 1);
+        assert!(!open[0].closed);
+    }
+}
