@@ -3,16 +3,22 @@
 mod door;
 pub mod filter;
 mod lines;
+mod lmtp;
 mod measured;
 pub mod milter;
 mod monitor;
 mod network;
+mod quarantine;
+pub mod relay;
 pub mod sendmail;
 pub mod serve;
 pub mod smtp;
+mod submission;
 pub mod tls;
 
 pub use door::{Connection, Door, Endpoint, Inherited, Listener, Stream};
 pub use measured::Measured;
 pub use monitor::Monitor;
 pub use network::Network;
+pub use quarantine::Quarantine;
+pub use submission::PARTLY_SENT;

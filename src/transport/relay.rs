@@ -104,6 +104,18 @@ impl Relay {
         sent
     }
 
+    /// Sends a mail for those of its recipients whom the server takes; one reply for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Relay::send`].
+    pub async fn send_each(&self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
+        let mut client = self.client().await?;
+        let sent = client.send_each(mail).await;
+        self.keep(client);
+        sent
+    }
+
     /// Whether passwords may go this way: nobody can listen, because TLS proves who is there, or because it does not leave this machine.
     pub fn is_private(&self) -> bool {
         let is_local = match &self.host {

@@ -125,28 +125,6 @@ impl Client {
         accepted("RSET", reply)
     }
 
-    /// Begins a transaction: the server says what it thinks of this sender.
-    ///
-    /// # Errors
-    ///
-    /// The sender is refused.
-    pub async fn sender(&mut self, path: &ReversePath, eight_bit: Content) -> Result<(), Reply> {
-        let line = self.mail_line(path, eight_bit);
-        let reply = self.command(&line).await?;
-        accepted(&line, reply)
-    }
-
-    /// Adds one recipient: the server says what it thinks of him.
-    ///
-    /// # Errors
-    ///
-    /// He is refused.
-    pub async fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
-        let line = self.recipient_line(path);
-        let reply = self.command(&line).await?;
-        accepted(&line, reply)
-    }
-
     /// Sends a mail for all its recipients: when the server refuses one of them, nobody gets it.
     ///
     /// # Errors
@@ -154,14 +132,47 @@ impl Client {
     /// Nothing was sent: what the server said, 554 when the server cannot take this mail as it is, 451 when the connection broke. Broken
     /// behind the last dot, the mail may have arrived all the same (RFC 1047).
     pub async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
+        let refused = self.begin(mail).await?.into_iter().flatten().next();
+        if let Some(refusal) = refused {
+            self.forget().await;
+            return Err(refusal);
+        }
+        self.content(mail).await
+    }
+
+    /// Sends a mail for those of its recipients whom the server takes. Answers with one reply for each recipient.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`]: nothing was sent to anybody.
+    pub async fn send_each(&mut self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
+        let refused = self.begin(mail).await?;
+        if refused.iter().all(Option::is_some) {
+            self.forget().await;
+            return Ok(refused.into_iter().flatten().collect());
+        }
+        let reply = self.content(mail).await?;
+        Ok(refused.into_iter().map(|refusal| refusal.unwrap_or_else(|| reply.clone())).collect())
+    }
+
+    /// MAIL and every RCPT: what was said to each recipient who is refused.
+    async fn begin(&mut self, mail: &Mail) -> Result<Vec<Option<Reply>>, Reply> {
         let content = Content::of(mail);
         self.can_take(mail, content)?;
         let mut lines = vec![self.mail_line(&mail.envelope.sender, content)];
         lines.extend(mail.envelope.recipients.iter().map(|path| self.recipient_line(path)));
-        if let Err(refusal) = self.converse(&lines).await {
+        for line in &lines {
+            sayable(line)?;
+        }
+        let mut refusals = self.converse(&lines).await?.into_iter();
+        if let Some(refusal) = refusals.next().flatten() {
             self.forget().await;
             return Err(refusal);
         }
+        Ok(refusals.collect())
+    }
+
+    async fn content(&mut self, mail: &Mail) -> Result<Reply, Reply> {
         let reply = self.command("DATA").await?;
         if reply.code != 354 {
             self.forget().await;
@@ -191,26 +202,18 @@ impl Client {
         accepted("HELO", reply)
     }
 
-    /// Says these commands, as many at once as the server takes, and hears an answer to each. The first that is refused counts.
-    async fn converse(&mut self, lines: &[String]) -> Result<(), Reply> {
+    /// Says these commands, as many at once as the server takes, and hears an answer to each: the refusals among them.
+    async fn converse(&mut self, lines: &[String]) -> Result<Vec<Option<Reply>>, Reply> {
         let at_once = if self.offers.has("PIPELINING") { AT_ONCE } else { 1 };
+        let mut refusals = Vec::with_capacity(lines.len());
         for few in lines.chunks(at_once) {
-            let mut octets = Vec::new();
-            for line in few {
-                octets.extend_from_slice(sayable(line)?.as_bytes());
-                octets.extend_from_slice(b"\r\n");
-            }
-            self.say(&octets).await?;
-            let mut refusal = None;
+            self.say(format!("{}\r\n", few.join("\r\n")).as_bytes()).await?;
             for line in few {
                 let reply = self.reply(self.patience.command).await?;
-                refusal = refusal.or(accepted(line, reply).err());
-            }
-            if let Some(refusal) = refusal {
-                return Err(refusal);
+                refusals.push(accepted(line, reply).err());
             }
         }
-        Ok(())
+        Ok(refusals)
     }
 
     /// After a refusal in the middle of a transaction.

@@ -2,11 +2,18 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod client;
+mod command;
 mod reply;
+mod server;
+mod session;
+mod way;
 mod wire;
+
+pub(super) use way::Way;
 
 pub use client::{Caller, Client, Offers};
 pub use reply::Reply;
+pub use server::{Dialect, Login, Protection, Server, Settings};
 
 use std::time::Duration;
 

@@ -32,6 +32,8 @@ pub(super) enum Fault {
 pub(super) enum Given {
     /// A CR or LF in it is not part of a CRLF: whoever ends lines differently may see several messages in it.
     Bare,
+    /// There was no room for it. It has been read to its end.
+    Crowded,
     /// More than there may be. It has been read to its end.
     Large,
     /// The message, every line ending in CRLF.
@@ -82,11 +84,17 @@ impl Wire {
         }
     }
 
-    /// The message up to the dot that stands alone, of at most `most` octets; `pace` for every piece of it.
-    pub(super) async fn message(&mut self, most: usize, pace: Duration) -> Result<Given, Fault> {
+    /// The message up to the dot that stands alone, of at most `most` octets; `pace` for every piece of it. `has_room` is asked before so
+    /// many octets are held.
+    pub(super) async fn message(
+        &mut self,
+        most: usize,
+        pace: Duration,
+        mut has_room: impl FnMut(usize) -> bool,
+    ) -> Result<Given, Fault> {
         // The line end of the command before it is the first that a dot can follow.
         let mut raw = b"\r\n".to_vec();
-        let mut is_large = false;
+        let (mut is_large, mut is_crowded) = (false, false);
         let end = loop {
             let seam = raw.len().saturating_sub(END.len() - 1);
             raw.append(&mut self.buffer);
@@ -94,16 +102,19 @@ impl Wire {
                 break seam + at;
             }
             // Dots that are taken out again do not count against anybody; no honest message doubles by them.
-            if is_large || raw.len() > most.saturating_mul(2) {
-                is_large = true;
+            is_large |= raw.len() > most.saturating_mul(2);
+            is_crowded |= !is_large && !is_crowded && !has_room(raw.len());
+            if is_large || is_crowded {
                 raw.drain(..raw.len().saturating_sub(END.len() - 1));
             }
             within(pace, self.fill()).await?;
         };
         self.buffer = raw.split_off(end + END.len());
         raw.truncate(end + 2);
-        if is_large {
-            return Ok(Given::Large);
+        match () {
+            () if is_large => return Ok(Given::Large),
+            () if is_crowded => return Ok(Given::Crowded),
+            () => {}
         }
         Ok(given(without_dots(&raw), most))
     }
@@ -254,7 +265,12 @@ mod tests {
             (b"0123456789abcdef0123456789abcdef0123456789abcdef\r\n.\r\n", Given::Large),
         ] {
             let mut wire = wire(&[given, b"QUIT\r\n"]);
-            assert_eq!(wire.message(14, LONG).await.unwrap(), expected, "{:?}", given.escape_ascii().to_string());
+            assert_eq!(
+                wire.message(14, LONG, |held| held < 100).await.unwrap(),
+                expected,
+                "{:?}",
+                given.escape_ascii().to_string()
+            );
             assert_eq!(wire.line(10, LONG).await.unwrap(), b"QUIT");
         }
     }

@@ -1,0 +1,55 @@
+//! The way on for the mails of one session.
+
+use super::{Client, Reply};
+use crate::{
+    engine::Outcome,
+    mail::Mail,
+    policy::Disposition,
+    transport::{Quarantine, relay::Relay},
+};
+
+/// The way on for one message: over the connection on which its submitter logged in, or over any.
+pub(in crate::transport) struct Way<'a> {
+    pub(super) own: Option<&'a mut Client>,
+    pub(super) relay: &'a Relay,
+    pub(super) quarantine: Option<&'a Quarantine>,
+}
+
+impl Way<'_> {
+    /// Sends a mail for all its recipients or for none.
+    pub(in crate::transport) async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
+        match &mut self.own {
+            Some(client) => client.send(mail).await,
+            None => self.relay.send(mail).await,
+        }
+    }
+
+    /// Sends a mail for those of its recipients whom the server takes; one reply for each.
+    pub(in crate::transport) async fn send_each(&mut self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
+        match &mut self.own {
+            Some(client) => client.send_each(mail).await,
+            None => self.relay.send_each(mail).await,
+        }
+    }
+
+    /// Puts away what is to be held.
+    pub(in crate::transport) async fn hold(&mut self, outcome: &Outcome) -> Result<(), Reply> {
+        for (group, mail) in outcome.copies() {
+            let Disposition::Quarantine(reason) = &group.disposition else { continue };
+            let Some(quarantine) = self.quarantine else {
+                return Err(Reply::later("4.7.1", format!("to be held, and there is no place for it: {reason}")));
+            };
+            let (quarantine, mail, reason) = (quarantine.clone(), mail.clone(), reason.clone());
+            let held = tokio::task::spawn_blocking(move || quarantine.hold(&mail, &reason)).await;
+            match held {
+                Ok(Ok(path)) => tracing::info!(path = %path.display(), "held"),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "not held");
+                    return Err(Reply::later("4.3.0", "not now"));
+                }
+                Err(_) => return Err(Reply::later("4.3.0", "internal error")),
+            }
+        }
+        Ok(())
+    }
+}
