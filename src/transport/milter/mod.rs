@@ -224,3 +224,216 @@ pub const IDLE: Duration = Duration::from_secs(7_210);
 
 /// How long the MTA may take to read a reply; Postfix's own patience for a milter's commands is 30 s.
 const WRITING: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        runtime::{Builder, Runtime},
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::{
+        base::{Secret, SystemClock, SystemRandom},
+        crypto::Legacy,
+        engine::{Hook, Outcome, Setup},
+        keys::Memory,
+        pki::Revocation,
+        policy::{Order, Pattern, Policy, Rule},
+    };
+
+    /// Lets everything out in clear, after a while.
+    struct Slow {
+        hook: Hook,
+        pause: Duration,
+    }
+
+    impl Handler for Slow {
+        fn handle(&self, mail: Mail) -> Result<Outcome> {
+            std::thread::sleep(self.pause);
+            self.hook.handle(mail)
+        }
+
+        fn mark(&self, message: &Message) -> Result<Message> {
+            self.hook.mark(message)
+        }
+    }
+
+    fn hook() -> Hook {
+        let clear =
+            Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), edits: Vec::new(), ..Rule::default() };
+        let policy = Policy {
+            local: Vec::new(),
+            identities: [("alice".to_owned(), vec![Pattern::Any])].into(),
+            trusted: Vec::new(),
+            rules: vec![clear],
+            obstacles: Default::default(),
+            max_size: 1024,
+        };
+        Hook::new(Setup {
+            keys: Arc::new(Memory::new()),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            legacy: Legacy::Refuse,
+            revocation: Revocation::Soft,
+            limits: Limits::default(),
+            policy,
+            name: "mx.example.org".to_owned(),
+            marker: Secret::from("0123456789abcdef"),
+        })
+    }
+
+    fn milter(pause: Duration) -> Arc<Milter> {
+        let settings = Settings {
+            trusted: Vec::new(),
+            limits: Limits::default(),
+            recipients: 3,
+            copying: Copying::Tempfail,
+            progress: Duration::from_millis(20),
+            idle: Duration::from_millis(500),
+        };
+        Arc::new(Milter::new(Arc::new(Slow { hook: hook(), pause }), Arc::new(Semaphore::new(1)), settings))
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    }
+
+    /// A connection to a milter, and the task that sees to it.
+    fn connect(milter: &Arc<Milter>, stopping: &watch::Receiver<bool>) -> (DuplexStream, JoinHandle<Result<()>>) {
+        let (ours, theirs) = duplex(64);
+        let (milter, stopping) = (Arc::clone(milter), stopping.clone());
+        (ours, tokio::spawn(async move { milter.converse(theirs, stopping).await }))
+    }
+
+    async fn say(stream: &mut DuplexStream, packets: &[&[u8]]) {
+        for packet in packets {
+            stream.write_all(&u32::try_from(packet.len()).unwrap().to_be_bytes()).await.unwrap();
+            stream.write_all(packet).await.unwrap();
+        }
+    }
+
+    /// The letters of the next packets, up to one of `last`.
+    async fn letters(stream: &mut DuplexStream, last: &[u8]) -> String {
+        let mut letters = String::new();
+        while let Some(packet) = wire::read(stream).await.unwrap() {
+            letters.push(char::from(packet[0]));
+            if last.contains(&packet[0]) {
+                break;
+            }
+        }
+        letters
+    }
+
+    const OFFER: &[u8] = b"O\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
+    const MESSAGE: &[&[u8]] = &[
+        b"DM{auth_authen}\0alice\0",
+        b"M<a@x.org>\0",
+        b"R<b@y.org>\0",
+        b"LFrom\0 a@x.org\0",
+        b"N",
+        b"Bhello\r\n",
+        b"E",
+    ];
+
+    #[test]
+    fn progress_is_told_and_a_stop_waits_for_the_message() {
+        runtime().block_on(async {
+            let (stop, stopping) = watch::channel(false);
+            let milter = milter(Duration::from_millis(200));
+            let (mut stream, task) = connect(&milter, &stopping);
+            say(&mut stream, &[OFFER]).await;
+            assert_eq!(letters(&mut stream, b"O").await, "O");
+            say(&mut stream, MESSAGE).await;
+            stop.send(true).unwrap();
+            assert_eq!(letters(&mut stream, b"c").await, "c", "MAIL");
+            assert_eq!(letters(&mut stream, b"c").await, "c", "RCPT");
+            let told = letters(&mut stream, b"cy").await;
+            assert!(told.len() > 3 && told.ends_with("pc"), "{told}");
+            task.await.unwrap().unwrap();
+            // Nothing is under way: the connection ends at once.
+            let (mut stream, task) = connect(&milter, &stopping);
+            task.await.unwrap().unwrap();
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn work_is_bounded_and_everybody_is_served() {
+        runtime().block_on(async {
+            let (_stop, stopping) = watch::channel(false);
+            let milter = milter(Duration::from_millis(40));
+            let start = std::time::Instant::now();
+            let mut guests = Vec::new();
+            for _ in 0..5 {
+                let (mut stream, task) = connect(&milter, &stopping);
+                guests.push(tokio::spawn(async move {
+                    say(&mut stream, &[OFFER]).await;
+                    letters(&mut stream, b"O").await;
+                    say(&mut stream, MESSAGE).await;
+                    let told = [letters(&mut stream, b"c").await, letters(&mut stream, b"c").await].concat();
+                    assert_eq!(told, "cc");
+                    assert!(letters(&mut stream, b"cyt").await.ends_with('c'));
+                    say(&mut stream, &[b"Q"]).await;
+                    task.await.unwrap().unwrap();
+                }));
+            }
+            for guest in guests {
+                guest.await.unwrap();
+            }
+            assert!(start.elapsed() >= Duration::from_millis(5 * 40), "one at a time: {:?}", start.elapsed());
+        });
+    }
+
+    #[test]
+    fn who_says_nothing_or_nonsense_is_shown_out() {
+        runtime().block_on(async {
+            let (_stop, stopping) = watch::channel(false);
+            let milter = milter(Duration::ZERO);
+            let ended = |octets: &'static [u8]| {
+                let (mut stream, task) = connect(&milter, &stopping);
+                async move {
+                    stream.write_all(octets).await.unwrap();
+                    task.await.unwrap().unwrap_err().to_string()
+                }
+            };
+            assert_eq!(ended(b"\0\0").await, "milter connection: silent for too long");
+            assert_eq!(ended(b"\xff\xff\xff\xff").await, "milter protocol: packet of 4294967295 octets");
+            assert_eq!(ended(b"GET / HTTP/1.1\r\n").await, "milter protocol: packet of 1195725856 octets");
+            assert_eq!(ended(b"\0\0\0\x01E").await, "milter protocol: a command before the negotiation");
+            let (mut stream, task) = connect(&milter, &stopping);
+            stream.write_all(b"\0\0\0\x09O\0").await.unwrap();
+            drop(stream);
+            assert_eq!(
+                task.await.unwrap().unwrap_err().to_string(),
+                "milter protocol: connection ended within a packet"
+            );
+        });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_octets_bring_it_down(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..30), 0..20), rest in prop::collection::vec(any::<u8>(), 0..30)) {
+            runtime().block_on(async {
+                let (_stop, stopping) = watch::channel(false);
+                let (mut stream, task) = connect(&milter(Duration::ZERO), &stopping);
+                let (mut read, mut write) = tokio::io::split(&mut stream);
+                let mut octets = Vec::new();
+                for packet in [&[OFFER.to_vec()], packets.as_slice()].concat() {
+                    octets.extend(u32::try_from(packet.len()).unwrap().to_be_bytes());
+                    octets.extend(packet);
+                }
+                octets.extend(rest);
+                let reading = async { while read.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {} };
+                // The milter may hang up at any time.
+                let writing = async { write.write_all(&octets).await.and(write.shutdown().await) };
+                let _ = tokio::join!(reading, writing);
+                let ended = task.await;
+                assert!(ended.is_ok(), "{ended:?}");
+            });
+        }
+    }
+}
