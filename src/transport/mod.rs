@@ -9,6 +9,8 @@ mod monitor;
 mod network;
 pub mod sendmail;
 pub mod serve;
+pub mod smtp;
+pub mod tls;
 
 pub use door::{Connection, Door, Endpoint, Inherited, Listener, Stream};
 pub use measured::Measured;

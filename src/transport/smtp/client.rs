@@ -1,0 +1,347 @@
+//! The client: mail handed to a server that takes the responsibility for it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Patience, Reply,
+    wire::{Fault, Wire, with_dots},
+};
+use crate::{
+    mail::{ForwardPath, Mail, ReversePath},
+    transport::{
+        Stream,
+        tls::{Connector, Security},
+    },
+};
+
+/// How we call on servers.
+#[derive(Clone)]
+pub struct Caller {
+    /// Our own name, in EHLO.
+    pub name: String,
+    /// Speaks TLS.
+    pub connector: Connector,
+    /// How long servers may take.
+    pub patience: Patience,
+}
+
+/// A connection with a server, between two mails. After a negative answer it may be used on, unless [`Client::is_lost`].
+pub struct Client {
+    wire: Wire,
+    offers: Offers,
+    patience: Patience,
+    is_lost: bool,
+}
+
+/// The extensions that a server offers, by keyword in upper case, with what stands behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    keywords: BTreeMap<String, String>,
+}
+
+impl Offers {
+    /// Whether it is offered; the keyword in upper case.
+    pub fn has(&self, keyword: &str) -> bool {
+        self.keywords.contains_key(keyword)
+    }
+
+    /// What stands behind the keyword.
+    pub fn of(&self, keyword: &str) -> Option<&str> {
+        self.keywords.get(keyword).map(String::as_str)
+    }
+
+    fn read(reply: &Reply) -> Offers {
+        let keywords = reply.lines.iter().skip(1).map(|line| {
+            let (keyword, rest) = line.split_once([' ', '=']).unwrap_or((line, ""));
+            (keyword.to_ascii_uppercase(), rest.to_owned())
+        });
+        Offers { keywords: keywords.collect() }
+    }
+}
+
+impl Caller {
+    /// Greets the server called `host` on a fresh connection, under TLS if `security` says so.
+    ///
+    /// # Errors
+    ///
+    /// The reply to whoever wants to send: what the server said, or 451 when it could not be talked with.
+    pub async fn greet(&self, stream: Box<dyn Stream>, host: &str, security: &Security) -> Result<Client, Reply> {
+        let mut client =
+            Client { wire: Wire::new(stream), offers: Offers::default(), patience: self.patience, is_lost: false };
+        let greeting = client.reply(self.patience.command).await?;
+        accepted("the greeting", greeting)?;
+        client.introduce(&self.name).await?;
+        if *security == Security::None || (*security == Security::Opportunistic && !client.offers.has("STARTTLS")) {
+            return Ok(client);
+        }
+        if !client.offers.has("STARTTLS") {
+            return Err(Reply::later("4.7.4", format!("{host} does not offer STARTTLS, which is required")));
+        }
+        let reply = client.command("STARTTLS").await?;
+        accepted("STARTTLS", reply)?;
+        let injected = || Reply::later("4.7.0", format!("{host} said more than it may before TLS"));
+        let stream = client.wire.into_stream().ok_or_else(injected)?;
+        let handshake = tokio::time::timeout(self.patience.command, self.connector.connect(stream, host, security));
+        let stream = match handshake.await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Reply::later("4.7.5", format!("no TLS with {host}: {error}"))),
+            Err(_) => return Err(Reply::later("4.7.5", format!("no TLS with {host}: it is too slow"))),
+        };
+        client.wire = Wire::new(stream);
+        // What was offered before TLS may have been said by somebody else (RFC 3207, section 4.2).
+        client.introduce(&self.name).await?;
+        Ok(client)
+    }
+}
+
+impl Client {
+    /// What the server offers.
+    pub fn offers(&self) -> &Offers {
+        &self.offers
+    }
+
+    /// Whether the connection is of no use any more.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// One command line and the reply to it.
+    ///
+    /// # Errors
+    ///
+    /// 451 when there is no reply.
+    pub async fn command(&mut self, line: &str) -> Result<Reply, Reply> {
+        self.say(format!("{}\r\n", sayable(line)?).as_bytes()).await?;
+        self.reply(self.patience.command).await
+    }
+
+    /// Forgets what was begun.
+    ///
+    /// # Errors
+    ///
+    /// The server does not answer that as it should.
+    pub async fn reset(&mut self) -> Result<(), Reply> {
+        let reply = self.command("RSET").await?;
+        accepted("RSET", reply)
+    }
+
+    /// Begins a transaction: the server says what it thinks of this sender.
+    ///
+    /// # Errors
+    ///
+    /// The sender is refused.
+    pub async fn sender(&mut self, path: &ReversePath, eight_bit: Content) -> Result<(), Reply> {
+        let line = self.mail_line(path, eight_bit);
+        let reply = self.command(&line).await?;
+        accepted(&line, reply)
+    }
+
+    /// Adds one recipient: the server says what it thinks of him.
+    ///
+    /// # Errors
+    ///
+    /// He is refused.
+    pub async fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
+        let line = self.recipient_line(path);
+        let reply = self.command(&line).await?;
+        accepted(&line, reply)
+    }
+
+    /// Sends a mail for all its recipients: when the server refuses one of them, nobody gets it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent: what the server said, 554 when the server cannot take this mail as it is, 451 when the connection broke. Broken
+    /// behind the last dot, the mail may have arrived all the same (RFC 1047).
+    pub async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
+        let content = Content::of(mail);
+        self.can_take(mail, content)?;
+        let mut lines = vec![self.mail_line(&mail.envelope.sender, content)];
+        lines.extend(mail.envelope.recipients.iter().map(|path| self.recipient_line(path)));
+        if let Err(refusal) = self.converse(&lines).await {
+            self.forget().await;
+            return Err(refusal);
+        }
+        let reply = self.command("DATA").await?;
+        if reply.code != 354 {
+            self.forget().await;
+            return accepted("DATA", reply).and(Err(Reply::later("4.5.0", "the answer to DATA makes no sense")));
+        }
+        for piece in with_dots(mail.message.octets()).chunks(PIECE) {
+            let said = self.wire.say(piece, self.patience.block).await;
+            said.map_err(|fault| self.lose(fault))?;
+        }
+        let reply = self.reply(self.patience.end).await?;
+        accepted("the message", reply.clone()).map(|()| reply)
+    }
+
+    /// Says goodbye; nothing depends on the answer.
+    pub async fn quit(mut self) {
+        let _ = self.wire.say(b"QUIT\r\n", GOODBYE).await;
+        let _ = self.reply(GOODBYE).await;
+    }
+
+    async fn introduce(&mut self, name: &str) -> Result<(), Reply> {
+        let reply = self.command(&format!("EHLO {name}")).await?;
+        self.offers = if reply.is_positive() { Offers::read(&reply) } else { Offers::default() };
+        if reply.is_positive() {
+            return Ok(());
+        }
+        let reply = self.command(&format!("HELO {name}")).await?;
+        accepted("HELO", reply)
+    }
+
+    /// Says these commands, as many at once as the server takes, and hears an answer to each. The first that is refused counts.
+    async fn converse(&mut self, lines: &[String]) -> Result<(), Reply> {
+        let at_once = if self.offers.has("PIPELINING") { AT_ONCE } else { 1 };
+        for few in lines.chunks(at_once) {
+            let mut octets = Vec::new();
+            for line in few {
+                octets.extend_from_slice(sayable(line)?.as_bytes());
+                octets.extend_from_slice(b"\r\n");
+            }
+            self.say(&octets).await?;
+            let mut refusal = None;
+            for line in few {
+                let reply = self.reply(self.patience.command).await?;
+                refusal = refusal.or(accepted(line, reply).err());
+            }
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// After a refusal in the middle of a transaction.
+    async fn forget(&mut self) {
+        if !self.is_lost && self.reset().await.is_err() {
+            self.is_lost = true;
+        }
+    }
+
+    /// Whether this server can take this mail without anybody changing it.
+    fn can_take(&self, mail: &Mail, content: Content) -> Result<(), Reply> {
+        if content == Content::EightBit && !self.offers.has("8BITMIME") {
+            return Err(Reply::new(554, "5.6.3", "8-bit content, and the next server does not take it (8BITMIME)"));
+        }
+        if needs_utf8(mail) && !self.offers.has("SMTPUTF8") {
+            return Err(Reply::new(
+                554,
+                "5.6.7",
+                "international mail, and the next server does not take it (SMTPUTF8)",
+            ));
+        }
+        let octets = mail.message.octets().len() as u64;
+        let most = self.offers.of("SIZE").and_then(|most| most.trim().parse().ok()).filter(|most| *most > 0);
+        if most.is_some_and(|most: u64| octets > most) {
+            let words =
+                format!("the next server takes no more than {} octets; these are {octets}", most.unwrap_or_default());
+            return Err(Reply::new(552, "5.3.4", words));
+        }
+        Ok(())
+    }
+
+    fn mail_line(&self, path: &ReversePath, content: Content) -> String {
+        let address = path.address.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut line = format!("MAIL FROM:<{address}>");
+        if content == Content::EightBit && self.offers.has("8BITMIME") {
+            line.push_str(" BODY=8BITMIME");
+        }
+        self.add_parameters(&mut line, &path.parameters);
+        line
+    }
+
+    fn recipient_line(&self, path: &ForwardPath) -> String {
+        let mut line = format!("RCPT TO:<{}>", path.address);
+        self.add_parameters(&mut line, &path.parameters);
+        line
+    }
+
+    /// Those of an extension that the server does not offer stay behind (RFC 3461, section 5.2.2).
+    fn add_parameters(&self, line: &mut String, parameters: &[String]) {
+        for parameter in parameters {
+            let keyword = parameter.split('=').next().unwrap_or_default().to_ascii_uppercase();
+            let extension = if keyword == "SMTPUTF8" { "SMTPUTF8" } else { "DSN" };
+            if self.offers.has(extension) {
+                line.push(' ');
+                line.push_str(parameter);
+            }
+        }
+    }
+
+    async fn say(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        let said = self.wire.say(octets, self.patience.command).await;
+        said.map_err(|fault| self.lose(fault))
+    }
+
+    async fn reply(&mut self, patience: Duration) -> Result<Reply, Reply> {
+        let reply = Reply::read(&mut self.wire, patience).await.map_err(|fault| self.lose(fault))?;
+        // RFC 5321, section 3.8: the server is about to close.
+        self.is_lost |= reply.code == 421;
+        Ok(reply)
+    }
+
+    fn lose(&mut self, fault: Fault) -> Reply {
+        self.is_lost = true;
+        let why = match fault {
+            Fault::Gone(error) => error.to_string().to_lowercase(),
+            Fault::Bare => "its lines do not end in CRLF".to_owned(),
+            Fault::Long => "its lines are too long".to_owned(),
+        };
+        Reply::later("4.4.2", format!("the connection with the next server broke: {why}"))
+    }
+}
+
+/// Whether there are octets beyond ASCII in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// There are.
+    EightBit,
+    /// There are none.
+    SevenBit,
+}
+
+impl Content {
+    fn of(mail: &Mail) -> Content {
+        if mail.message.octets().is_ascii() { Content::SevenBit } else { Content::EightBit }
+    }
+}
+
+/// Whether a server must know SMTPUTF8 to take this mail: it was declared and is so, or an address is beyond ASCII (RFC 6531, section 3.2).
+fn needs_utf8(mail: &Mail) -> bool {
+    let envelope = &mail.envelope;
+    let paths = envelope.recipients.iter().map(|path| &path.address).chain(&envelope.sender.address);
+    let is_declared = envelope.sender.parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case("SMTPUTF8"));
+    let is_international = |address: &crate::mail::Address| !address.local().is_ascii();
+    paths.into_iter().any(is_international) || (is_declared && !mail.message.root().header_octets().is_ascii())
+}
+
+/// A negative answer, with what it was the answer to.
+fn accepted(to: &str, reply: Reply) -> Result<(), Reply> {
+    if reply.is_positive() {
+        return Ok(());
+    }
+    // RFC 5321, section 3.8: 421 is about the connection with us; whoever asks us may ask again.
+    let code = if reply.code == 421 { 451 } else { reply.code };
+    let class = code / 100;
+    let status = reply.status.unwrap_or_else(|| format!("{class}.0.0"));
+    let command = to.split(" BODY=").next().unwrap_or(to);
+    let said = reply.lines.join(" ");
+    Err(Reply { code, status: Some(status), lines: vec![format!("{said} (in reply to {command})")] })
+}
+
+/// A line that is one line, whoever composed it.
+fn sayable(line: &str) -> Result<&str, Reply> {
+    if line.chars().any(char::is_control) {
+        return Err(Reply::new(553, "5.1.0", "control characters in an address or a parameter"));
+    }
+    Ok(line)
+}
+
+/// Commands sent before the first answer is awaited: their answers fit into the buffers of any connection.
+const AT_ONCE: usize = 100;
+/// What is said at once of a message.
+const PIECE: usize = 256 * 1024;
+/// How long we wait for an answer to QUIT.
+const GOODBYE: Duration = Duration::from_secs(2);

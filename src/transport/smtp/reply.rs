@@ -1,0 +1,154 @@
+//! Replies (RFC 5321, section 4.2) with enhanced status codes (RFC 2034, RFC 3463).
+
+use std::{fmt, time::Duration};
+
+use super::wire::{Fault, Wire};
+use crate::base::{Error, Kind};
+
+/// What a server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits.
+    pub code: u16,
+    /// `5.1.1`, where there is one.
+    pub status: Option<String>,
+    /// One or more, without line ends.
+    pub lines: Vec<String>,
+}
+
+impl Reply {
+    /// One line with an enhanced status code.
+    pub fn new(code: u16, status: &str, text: impl Into<String>) -> Reply {
+        Reply { code, status: Some(status.to_owned()), lines: vec![text.into()] }
+    }
+
+    /// Lines without an enhanced status code.
+    pub fn plain(code: u16, lines: impl IntoIterator<Item = String>) -> Reply {
+        Reply { code, status: None, lines: lines.into_iter().collect() }
+    }
+
+    /// Something here does not work, but may later.
+    pub fn later(status: &str, text: impl Into<String>) -> Reply {
+        Reply::new(451, status, text)
+    }
+
+    /// Whether it says yes, or go on.
+    pub fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// Whether the same may pass later.
+    pub fn is_temporary(&self) -> bool {
+        (400..500).contains(&self.code)
+    }
+
+    /// As octets, with CRLF. Control characters and octets beyond ASCII become question marks, and a line that is too long is cut.
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            let space = if at + 1 == self.lines.len() { ' ' } else { '-' };
+            let status = self.status.as_ref().map(|status| format!("{status} ")).unwrap_or_default();
+            let shown = line.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+            let shown: String = shown.take(MOST_TEXT).collect();
+            octets.extend_from_slice(format!("{}{space}{status}{shown}\r\n", self.code).as_bytes());
+        }
+        octets
+    }
+
+    /// Reads one.
+    pub(super) async fn read(wire: &mut Wire, patience: Duration) -> Result<Reply, Fault> {
+        let mut reply: Option<Reply> = None;
+        for _ in 0..MOST_LINES {
+            let line = wire.line(MOST_LINE, patience).await?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let (code, rest) = line.split_at_checked(3).ok_or_else(nonsense)?;
+            let code = code.parse().ok().filter(|code| (200..600).contains(code)).ok_or_else(nonsense)?;
+            let (is_last, text) = match rest.split_at_checked(1) {
+                None => (true, ""),
+                Some((" ", text)) => (true, text),
+                Some(("-", text)) => (false, text),
+                Some(_) => return Err(nonsense()),
+            };
+            let (status, text) = split_status(code, text);
+            let reply = reply.get_or_insert_with(|| Reply { code, status: status.clone(), lines: Vec::new() });
+            if reply.code != code {
+                return Err(nonsense());
+            }
+            reply.lines.push(if status.is_none() || status == reply.status { text } else { &line }.to_owned());
+            if is_last {
+                return Ok(reply.clone());
+            }
+        }
+        Err(nonsense())
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        for word in self.status.iter().chain(&self.lines) {
+            write!(f, " {word}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A refusal, for those who know nothing of SMTP.
+impl From<Reply> for Error {
+    fn from(reply: Reply) -> Error {
+        let kind = if reply.is_temporary() { Kind::TryAgain } else { Kind::NoKey };
+        Error::new(kind, reply.to_string())
+    }
+}
+
+/// The enhanced status code at the beginning of a line; it has to agree with the reply's first digit (RFC 2034, section 4).
+fn split_status(code: u16, text: &str) -> (Option<String>, &str) {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let numbers: Vec<&str> = word.split('.').collect();
+    let is_number =
+        |number: &&str| (1..=3).contains(&number.len()) && number.bytes().all(|octet| octet.is_ascii_digit());
+    let agrees = numbers.first().is_some_and(|class| class.parse() == Ok(code / 100));
+    if numbers.len() == 3 && numbers.iter().all(is_number) && agrees {
+        (Some(word.to_owned()), rest)
+    } else {
+        (None, text)
+    }
+}
+
+fn nonsense() -> Fault {
+    Fault::Gone(std::io::Error::new(std::io::ErrorKind::InvalidData, "what came is no reply"))
+}
+
+/// Source: 512 octets for a reply line (RFC 5321, section 4.5.3.1.5), less code and status.
+const MOST_TEXT: usize = 480;
+/// What we can bear of others: four times as much as they may.
+const MOST_LINE: usize = 2_048;
+/// Source: an EHLO reply has about 20.
+const MOST_LINES: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(octets: &'static [u8]) -> Option<Reply> {
+        Reply::read(&mut Wire::new(Box::new(std::io::Cursor::new(octets.to_vec()))), Duration::from_secs(1)).await.ok()
+    }
+
+    #[tokio::test]
+    async fn replies_are_read_and_written() {
+        let reply = read(b"250-2.1.5 first\r\n250 2.1.5 second\r\n").await.unwrap();
+        assert_eq!(
+            reply,
+            Reply { code: 250, status: Some("2.1.5".into()), lines: vec!["first".into(), "second".into()] }
+        );
+        assert_eq!(reply.octets(), b"250-2.1.5 first\r\n250 2.1.5 second\r\n");
+        assert_eq!(read(b"220 mx\r\n").await.unwrap(), Reply::plain(220, ["mx".to_owned()]));
+        assert_eq!(read(b"250\r\n").await.unwrap(), Reply::plain(250, [String::new()]));
+        // A status of another class is text.
+        assert_eq!(read(b"550 2.1.5 no\r\n").await.unwrap(), Reply::plain(550, ["2.1.5 no".to_owned()]));
+        for wrong in [b"25\r\n".as_slice(), b"999 x\r\n", b"250_x\r\n", b"250-a\r\n550 b\r\n", b"250-a\r\n"] {
+            assert_eq!(read(wrong).await, None, "{}", wrong.escape_ascii());
+        }
+        assert_eq!(Reply::new(550, "5.1.1", "a\r\nb\u{e9}").octets(), b"550 5.1.1 a??b?\r\n");
+    }
+}

@@ -1,0 +1,282 @@
+//! Octets of SMTP: lines that end in CRLF and nothing else, and messages with and without the dots of RFC 5321, section 4.5.2.
+
+use std::{future::Future, io, time::Duration};
+
+use memchr::{memchr, memchr2, memmem};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+use crate::transport::Stream;
+
+/// A connection, read with a buffer of its own so that what is left over can be seen.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+}
+
+/// Why nothing came.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// A CR or LF that is not part of a CRLF.
+    Bare,
+    /// The peer is gone, or was silent for too long.
+    Gone(io::Error),
+    /// A line longer than it may be. It has been read to its end.
+    Long,
+}
+
+/// A message as it was given.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// A CR or LF in it is not part of a CRLF: whoever ends lines differently may see several messages in it.
+    Bare,
+    /// More than there may be. It has been read to its end.
+    Large,
+    /// The message, every line ending in CRLF.
+    Whole(Vec<u8>),
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>) -> Wire {
+        Wire { stream, buffer: Vec::new() }
+    }
+
+    /// The stream alone; `None` when the peer has said more already, which must not be taken for something said under TLS.
+    pub(super) fn into_stream(self) -> Option<Box<dyn Stream>> {
+        self.buffer.is_empty().then_some(self.stream)
+    }
+
+    /// Whether the peer has said more already.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The next line of at most `most` octets, without its CRLF, complete within `patience`.
+    pub(super) async fn line(&mut self, most: usize, patience: Duration) -> Result<Vec<u8>, Fault> {
+        within(patience, self.next_line(most)).await
+    }
+
+    async fn next_line(&mut self, most: usize) -> Result<Vec<u8>, Fault> {
+        let mut is_long = false;
+        let mut searched = 0;
+        loop {
+            let fresh = self.buffer.get(searched..).unwrap_or_default();
+            if let Some(end) = memchr(b'\n', fresh) {
+                let rest = self.buffer.split_off(searched + end + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                if is_long || line.len() > most + 2 {
+                    return Err(Fault::Long);
+                }
+                let length = line.strip_suffix(b"\r\n").ok_or(Fault::Bare)?.len();
+                line.truncate(length);
+                return if memchr(b'\r', &line).is_some() { Err(Fault::Bare) } else { Ok(line) };
+            }
+            if self.buffer.len() > most + 2 {
+                is_long = true;
+                self.buffer.clear();
+            }
+            searched = self.buffer.len();
+            self.fill().await?;
+        }
+    }
+
+    /// The message up to the dot that stands alone, of at most `most` octets; `pace` for every piece of it.
+    pub(super) async fn message(&mut self, most: usize, pace: Duration) -> Result<Given, Fault> {
+        // The line end of the command before it is the first that a dot can follow.
+        let mut raw = b"\r\n".to_vec();
+        let mut is_large = false;
+        let end = loop {
+            let seam = raw.len().saturating_sub(END.len() - 1);
+            raw.append(&mut self.buffer);
+            if let Some(at) = memmem::find(raw.get(seam..).unwrap_or_default(), END) {
+                break seam + at;
+            }
+            // Dots that are taken out again do not count against anybody; no honest message doubles by them.
+            if is_large || raw.len() > most.saturating_mul(2) {
+                is_large = true;
+                raw.drain(..raw.len().saturating_sub(END.len() - 1));
+            }
+            within(pace, self.fill()).await?;
+        };
+        self.buffer = raw.split_off(end + END.len());
+        raw.truncate(end + 2);
+        if is_large {
+            return Ok(Given::Large);
+        }
+        Ok(given(without_dots(&raw), most))
+    }
+
+    /// Exactly `count` octets, `pace` for every piece of them.
+    pub(super) async fn chunk(&mut self, count: usize, pace: Duration) -> Result<Vec<u8>, Fault> {
+        while self.buffer.len() < count {
+            within(pace, self.fill()).await?;
+        }
+        let rest = self.buffer.split_off(count);
+        Ok(std::mem::replace(&mut self.buffer, rest))
+    }
+
+    /// Reads `count` octets and forgets them.
+    pub(super) async fn skip(&mut self, mut count: u64, pace: Duration) -> Result<(), Fault> {
+        loop {
+            let here = self.buffer.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+            self.buffer.drain(..here);
+            count -= here as u64;
+            if count == 0 {
+                return Ok(());
+            }
+            within(pace, self.fill()).await?;
+        }
+    }
+
+    /// Says it all within `patience`.
+    pub(super) async fn say(&mut self, octets: &[u8], patience: Duration) -> Result<(), Fault> {
+        within(patience, async {
+            self.stream.write_all(octets).await.map_err(Fault::Gone)?;
+            self.stream.flush().await.map_err(Fault::Gone)
+        })
+        .await
+    }
+
+    /// Waits until the peer says something more or goes away, whichever comes first.
+    pub(super) async fn fill(&mut self) -> Result<(), Fault> {
+        if self.buffer.is_empty() {
+            // A connection that rests holds nothing.
+            self.buffer = Vec::new();
+        }
+        self.buffer.reserve(PIECE);
+        match self.stream.read_buf(&mut self.buffer).await.map_err(Fault::Gone)? {
+            0 => Err(Fault::Gone(io::ErrorKind::UnexpectedEof.into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A message that came in pieces of known lengths.
+pub(super) fn given(octets: Vec<u8>, most: usize) -> Given {
+    match () {
+        () if octets.len() > most => Given::Large,
+        () if is_bare(&octets) => Given::Bare,
+        () => Given::Whole(octets),
+    }
+}
+
+/// A message as DATA carries it, its last dot included. Every line end of any kind becomes a CRLF, and every dot at the beginning of a line
+/// is doubled: whatever the peer takes for a line end, it sees one message.
+pub(super) fn with_dots(message: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(message.len() + message.len() / 64 + 5);
+    let mut rest = message;
+    while !rest.is_empty() {
+        if rest.starts_with(b".") {
+            raw.push(b'.');
+        }
+        let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(end);
+        raw.extend_from_slice(line);
+        raw.extend_from_slice(b"\r\n");
+        rest = after.strip_prefix(b"\r\n").or_else(|| after.get(1..)).unwrap_or_default();
+    }
+    raw.extend_from_slice(b".\r\n");
+    raw
+}
+
+/// Without the dots that SMTP adds, and without the line end before the first line.
+fn without_dots(raw: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(raw.len());
+    let mut from = 0;
+    for at in memmem::find_iter(raw, b"\r\n.") {
+        message.extend_from_slice(raw.get(from..at + 2).unwrap_or_default());
+        from = at + 3;
+    }
+    message.extend_from_slice(raw.get(from..).unwrap_or_default());
+    message.drain(..2);
+    message
+}
+
+fn is_bare(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    while let Some(at) = memchr2(b'\r', b'\n', rest) {
+        match rest.get(at..).unwrap_or_default().strip_prefix(b"\r\n") {
+            Some(after) => rest = after,
+            None => return true,
+        }
+    }
+    false
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    timeout(patience, work).await.unwrap_or_else(|_| Err(Fault::Gone(io::ErrorKind::TimedOut.into())))
+}
+
+/// The end of the data (RFC 5321, section 4.1.1.4): these five octets and no others.
+const END: &[u8] = b"\r\n.\r\n";
+/// What is read at once.
+const PIECE: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(5);
+
+    /// A wire on which these pieces arrive one by one.
+    fn wire(pieces: &[&[u8]]) -> Wire {
+        let (here, mut there) = tokio::io::duplex(1);
+        let all = pieces.concat();
+        tokio::spawn(async move { there.write_all(&all).await });
+        Wire::new(Box::new(here))
+    }
+
+    #[tokio::test]
+    async fn lines_end_in_crlf_and_in_nothing_else() {
+        let mut wire = wire(&[b"NOOP\r\nNO\nNO\r\r\n", &[b'x'; 20], b"\r\nQUIT\r\n"]);
+        assert_eq!(wire.line(10, LONG).await.unwrap(), b"NOOP");
+        assert!(matches!(wire.line(10, LONG).await, Err(Fault::Bare)));
+        assert!(matches!(wire.line(10, LONG).await, Err(Fault::Bare)));
+        assert!(matches!(wire.line(10, LONG).await, Err(Fault::Long)));
+        assert_eq!(wire.line(10, LONG).await.unwrap(), b"QUIT");
+        assert!(matches!(wire.line(10, LONG).await, Err(Fault::Gone(_))));
+    }
+
+    #[tokio::test]
+    async fn a_message_ends_at_one_place() {
+        for (given, expected) in [
+            (b".\r\n".as_slice(), Given::Whole(b"".to_vec())),
+            (b"a\r\n..b\r\n...\r\n.\r\n", Given::Whole(b"a\r\n.b\r\n..\r\n".to_vec())),
+            (b"\r\n\r\n.\r\n", Given::Whole(b"\r\n\r\n".to_vec())),
+            (b"a\n.\nb\r\n.\r\n", Given::Bare),
+            (b"a\r\n.\nb\r\n.\r\n", Given::Bare),
+            (b"a\n.\r\nb\r\n.\r\n", Given::Bare),
+            (b"a\r.\rb\r\n.\r\n", Given::Bare),
+            (b"a\r\r\n.\r\n", Given::Bare),
+            (b"0123456789abcdef\r\n.\r\n", Given::Large),
+            (b"0123456789abcdef0123456789abcdef0123456789abcdef\r\n.\r\n", Given::Large),
+        ] {
+            let mut wire = wire(&[given, b"QUIT\r\n"]);
+            assert_eq!(wire.message(14, LONG).await.unwrap(), expected, "{:?}", given.escape_ascii().to_string());
+            assert_eq!(wire.line(10, LONG).await.unwrap(), b"QUIT");
+        }
+    }
+
+    /// Every mix of up to six CRs, LFs, dots and letters, out and in again: one message, with nothing left over.
+    #[test]
+    fn whatever_goes_out_is_one_message() {
+        let letters = *b"\r\n.x";
+        for length in 0..=6 {
+            for number in 0..4_usize.pow(length) {
+                let message: Vec<u8> =
+                    (0..length).map(|place| letters[number / 4_usize.pow(place) % letters.len()]).collect();
+                let raw = with_dots(&message);
+                let shown = message.escape_ascii().to_string();
+                let body = raw.strip_suffix(b".\r\n").expect("the end");
+                assert!(body.is_empty() || body.ends_with(b"\r\n"), "{shown}");
+                assert!(!is_bare(&raw), "{shown}");
+                assert!(!body.starts_with(b".\r\n") && memmem::find(body, END).is_none(), "{shown}");
+                if !is_bare(&message) && (message.is_empty() || message.ends_with(b"\r\n")) {
+                    assert_eq!(without_dots(&[b"\r\n", body].concat()), message, "{shown}");
+                }
+            }
+        }
+    }
+}
