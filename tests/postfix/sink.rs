@@ -57,6 +57,9 @@ struct Shared {
     /// Prefixes of commands (`.` is the end of the data), and what is said to them.
     answers: Mutex<Vec<(String, String)>>,
     is_over: AtomicBool,
+    is_down: AtomicBool,
+    /// Every connection that there has been.
+    streams: Mutex<Vec<TcpStream>>,
 }
 
 impl Sink {
@@ -77,6 +80,14 @@ impl Sink {
                     return;
                 }
                 let shared = Arc::clone(&theirs);
+                if theirs.is_down.load(Ordering::SeqCst) {
+                    continue;
+                }
+                shared
+                    .streams
+                    .lock()
+                    .expect("nobody panics with it")
+                    .extend(stream.iter().flat_map(TcpStream::try_clone));
                 // A client that goes away in the middle is none of our business.
                 thread::spawn(move || stream.and_then(|stream| converse(&stream, &shared)));
             }
@@ -94,6 +105,19 @@ impl Sink {
     pub(crate) fn answer(&self, prefix: &str, reply: &str) {
         let mut answers = self.shared.answers.lock().expect("nobody panics with it");
         answers.insert(0, (prefix.to_ascii_uppercase(), reply.to_owned()));
+    }
+
+    /// Cuts every connection in the middle of whatever it is in, and every new one, until [`Sink::resume`].
+    pub(crate) fn hang_up(&self) {
+        self.shared.is_down.store(true, Ordering::SeqCst);
+        for stream in self.shared.streams.lock().expect("nobody panics with it").drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Serves again.
+    pub(crate) fn resume(&self) {
+        self.shared.is_down.store(false, Ordering::SeqCst);
     }
 
     /// What has arrived so far.
@@ -161,6 +185,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 }
                 write!(to, "{reply}\r\n")?;
             }
+            "AUTH" => to.write_all(b"235 2.7.0 whoever you are\r\n")?,
             "QUIT" => return to.write_all(b"221 2.0.0 bye\r\n"),
             "HELO" | "NOOP" | "RSET" => to.write_all(b"250 2.0.0 ok\r\n")?,
             _ => to.write_all(b"502 5.5.2 what?\r\n")?,

@@ -30,7 +30,7 @@ use tokio::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
-use super::sendmail::onward;
+use super::{sendmail::onward, upstream};
 use crate::cli::session::Session;
 
 /// Serve. SIGHUP reads the configuration again; a bad one leaves the old in force. SIGTERM ends it when the mails under way are done.
@@ -80,7 +80,7 @@ impl Builder<'_> {
         let mut doors: BTreeMap<Endpoint, Arc<dyn Door>> = BTreeMap::new();
         let listeners = config.listeners.iter().map(|listener| {
             let door = self.door(listener, &config, &hook, &work)?;
-            Ok((listener.endpoint.clone(), door))
+            Ok::<_, Error>((listener.endpoint.clone(), door))
         });
         let monitor: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(&self.metrics)));
         let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
@@ -111,6 +111,7 @@ impl Builder<'_> {
         match listener.kind {
             ListenerKind::Milter => {
                 let copying = match listener.copies {
+                    Copies::Submit if config.sendmail.is_none() => Copying::Submit(Arc::new(upstream::relay(config)?)),
                     Copies::Submit => Copying::Submit(Arc::new(milter::Blocking(onward(config)?.into()))),
                     Copies::Tempfail => Copying::Tempfail,
                 };
@@ -124,9 +125,8 @@ impl Builder<'_> {
                 };
                 Ok(Arc::new(Milter::new(measured("milter"), Arc::clone(work), settings)))
             }
-            ListenerKind::Lmtp | ListenerKind::Submission => {
-                Err(Error::new(Kind::Config, format!("{}: only milters can be served", listener.endpoint)))
-            }
+            ListenerKind::Lmtp => upstream::door(listener, config, measured("lmtp"), work),
+            ListenerKind::Submission => upstream::door(listener, config, measured("submission"), work),
         }
     }
 }

@@ -298,7 +298,7 @@ impl Client {
 
 /// Whether there are octets beyond ASCII in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+enum Content {
     /// There are.
     EightBit,
     /// There are none.

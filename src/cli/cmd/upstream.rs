@@ -1,0 +1,78 @@
+//! The way on by SMTP, and the doors that lead to it, by the configuration.
+
+use std::sync::Arc;
+
+use postseal::{
+    base::{Error, Kind, Result},
+    config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream},
+    engine::Handler,
+    transport::{
+        Door, Quarantine,
+        relay::{Host, Relay},
+        smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
+        tls::{Connector, Identity, Security},
+    },
+};
+use tokio::sync::Semaphore;
+
+/// The way on.
+pub(super) fn relay(config: &Config) -> Result<Relay> {
+    let caller = Caller { name: config.hostname.clone(), connector: Connector::new(), patience: Patience::default() };
+    match &config.upstream {
+        None => Err(Error::new(Kind::Config, "upstream: nobody to pass mail on to")
+            .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
+        Some(Upstream::Mx) => Err(Error::new(Kind::Config, "upstream: mx cannot be done yet")
+            .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
+        Some(Upstream::SmartHost { server, security }) => {
+            let (host, name) = match server {
+                config::Server::Named(name, port) => (Host::Name(name.clone(), *port), name.clone()),
+                config::Server::Tcp(address) => (Host::Address(*address), address.ip().to_string()),
+                config::Server::Unix(path) => (Host::Unix(path.clone()), "localhost".to_owned()),
+            };
+            let security = match security {
+                config::Security::None => Security::None,
+                config::Security::Opportunistic => Security::Opportunistic,
+                config::Security::Required => Security::Verified(name),
+            };
+            Ok(Relay::new(caller, host, security))
+        }
+    }
+}
+
+/// A listener of SMTP or LMTP.
+pub(super) fn door(
+    listener: &Listener,
+    config: &Config,
+    handler: Arc<dyn Handler>,
+    work: &Arc<Semaphore>,
+) -> Result<Arc<dyn Door>> {
+    let identity = |files: &config::Identity| Identity::read(&files.certificate, &files.key);
+    let settings = Settings {
+        dialect: if listener.kind == ListenerKind::Lmtp { Dialect::Lmtp } else { Dialect::Smtp },
+        name: config.hostname.clone(),
+        protection: match &listener.tls {
+            Tls::Implicit(files) => Protection::Implicit(identity(files)?),
+            Tls::None => Protection::None,
+            Tls::Starttls(files) => Protection::Starttls(identity(files)?),
+        },
+        login: match listener.auth {
+            Auth::None => Login::None,
+            Auth::Relay => Login::Relayed,
+        },
+        trusted: config.trusted.clone(),
+        peers: config.peers.clone(),
+        local: config.policy.local.clone(),
+        limits: config.bounds.message.clone(),
+        recipients: config.bounds.recipients,
+        per_client: PER_CLIENT,
+        room: config.bounds.message.message.saturating_mul(4).max(ROOM),
+        patience: Patience::default(),
+        quarantine: config.quarantine.clone().map(Quarantine::new),
+    };
+    Ok(Arc::new(Server::new(handler, Arc::new(relay(config)?), Arc::clone(work), settings)))
+}
+
+/// Source: Postfix's `smtpd_client_connection_count_limit`.
+const PER_CLIENT: usize = 50;
+/// Octets of messages on their way in: four of the largest, or 256 MiB.
+const ROOM: usize = 256 * 1024 * 1024;

@@ -1,0 +1,132 @@
+//! `postseal serve` before the queue: SMTP and LMTP with real clients, a real Postfix behind it, and gpg and openssl at the end.
+
+#[path = "submission/crash.rs"]
+mod crash;
+#[path = "submission/dialogue.rs"]
+mod dialogue;
+#[path = "submission/house.rs"]
+mod house;
+#[path = "postfix/lab.rs"]
+mod lab;
+
+use std::process::Command;
+
+use house::House;
+use lab::{Postfix, Sink, present, run_with};
+
+/// Through a real Postfix, sent by swaks and by Python: each recipient gets what the rules say, and gpg and openssl can read it.
+#[test]
+fn each_recipient_gets_what_the_rules_say() {
+    if !present(&["swaks", "python3", "gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let house = House::start(postfix.port(), "");
+    let to = "bob@example.net,carol@example.com,dave@plain.test";
+    let port = house.port().to_string();
+    let mut swaks = Command::new("swaks");
+    swaks.args(["--server", "127.0.0.1", "--port", &port, "--ehlo", "client.test", "--from", "alice@example.org"]);
+    swaks.args(["--to", to, "--header", "Subject: by swaks", "--body", "the plan\n.\nbehind a dot\n", "--pipeline"]);
+    let said = run_with(&mut swaks, b"");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+
+    let arrived = sink.wait_for(3);
+    for received in &arrived {
+        assert!(received.text().contains("(postseal) with ESMTP;"), "{}", received.text());
+        assert_eq!(received.sender.split(' ').next(), Some("<alice@example.org>"));
+        let text = match received.addresses().as_slice() {
+            ["bob@example.net"] => house.gpg_decrypt("bob@example.net", &received.message),
+            ["carol@example.com"] => house.openssl_decrypt("carol@example.com", &received.message),
+            ["dave@plain.test"] => received.text(),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            text.contains("the plan") && text.contains("\n.\r\nbehind a dot") | text.contains("\n.\nbehind a dot"),
+            "{text}"
+        );
+    }
+    assert_eq!(arrived.iter().filter(|received| received.text().contains("the plan")).count(), 1, "one in clear");
+
+    let script = format!("import smtplib\ns = smtplib.SMTP('127.0.0.1', {})\n{PYTHON}", house.port());
+    let said = run_with(Command::new("python3").arg("-"), script.as_bytes());
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let arrived = sink.wait_for(5);
+    let text = house.gpg_decrypt("bob@example.net", &arrived.last().expect("five").message);
+    assert!(text.contains("..two dots") && text.contains("zw=C3=B6lf") | text.contains("zw\u{f6}lf"), "{text}");
+}
+
+/// LMTP as Postfix's `content_filter` speaks it: the filtered mail goes to a second smtpd, and everybody has a fate of his own.
+#[test]
+fn postfix_filters_its_content_by_lmtp() {
+    if !present(&["swaks", "gpg"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let behind = Postfix::start(sink.port(), &[], "");
+    let house = House::start(behind.port(), "");
+    let filter = format!("lmtp:[127.0.0.1]:{}", house.lmtp());
+    let front = Postfix::start(sink.port(), &[("content_filter", &filter), ("lmtp_send_xforward_command", "yes")], "");
+    let mut swaks = Command::new("swaks");
+    swaks.args(["--server", "127.0.0.1", "--port", &front.port().to_string(), "--from", "alice@example.org"]);
+    swaks.args(["--to", "bob@example.net,eve@refused.test,dave@plain.test", "--body", "the plan"]);
+    assert!(run_with(&mut swaks, b"").status.success());
+    // Two copies, and the bounce for the one who is refused.
+    let arrived = sink.wait_for(3);
+    let bounce = arrived.iter().find(|received| received.sender.starts_with("<>")).expect("a bounce");
+    assert_eq!(bounce.addresses(), ["alice@example.org"]);
+    assert!(bounce.text().contains("eve@refused.test") && bounce.text().contains("not to them"), "{}", bounce.text());
+    let sealed = arrived.iter().find(|received| received.addresses() == ["bob@example.net"]).expect("bob's");
+    assert!(house.gpg_decrypt("bob@example.net", &sealed.message).contains("the plan"));
+    assert!(arrived.iter().any(|received| received.addresses() == ["dave@plain.test"]));
+}
+
+/// AUTH goes to the upstream, under TLS; what it refuses is refused.
+#[test]
+fn who_logs_in_is_for_the_upstream_to_say() {
+    if !present(&["swaks"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "");
+    let run = |arguments: &[&str]| {
+        let mut swaks = Command::new("swaks");
+        swaks.args(["--server", "127.0.0.1", "--port", &house.tls().to_string(), "--from", "alice@example.org"]);
+        swaks.args(["--to", "bob@example.net", "--tls", "--auth-user", "alice@example.org"]).args(arguments);
+        let output = run_with(&mut swaks, b"");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    sink.answer("AUTH", "535 5.7.8 who?");
+    let (_, said) = run(&["--auth", "PLAIN", "--auth-password", "wrong"]);
+    assert!(said.contains("535 5.7.8 who?") && sink.received().is_empty(), "{said}");
+    sink.answer("AUTH", "250 as before");
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let before = sink.received().len();
+        let (good, said) = run(&["--auth", mechanism, "--auth-password", "secret"]);
+        assert!(good && said.contains("235 2.7.0"), "{said}");
+        let arrived = sink.wait_for(before + 1);
+        assert!(arrived.last().expect("one").text().contains("(postseal) with ESMTPSA;"));
+    }
+}
+
+const PYTHON: &str = r#"
+s.ehlo('client.test')
+assert s.has_extn('chunking') and s.has_extn('smtputf8') and s.has_extn('dsn'), s.esmtp_features
+refused = s.sendmail('alice@example.org', ['bob@example.net'],
+    'From: alice@example.org\r\nTo: bob@example.net\r\nSubject: by Python\r\n\r\nfirst\r\n')
+assert not refused, refused
+s.sendmail('alice@example.org', ['bob@example.net'],
+    'From: alice@example.org\r\nTo: bob@example.net\r\nSubject: 8 bit\r\nMIME-Version: 1.0\r\n'
+    'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n..two dots\r\nzw\u00f6lf\r\n'.encode(),
+    mail_options=['BODY=8BITMIME', 'RET=HDRS'], rcpt_options=['NOTIFY=NEVER'])
+for to, code in [('eve@refused.test', 550), ('eve@later.test', 451)]:
+    try:
+        s.sendmail('alice@example.org', ['bob@example.net', to], 'From: alice@example.org\r\nSubject: no\r\n\r\nx\r\n')
+    except smtplib.SMTPDataError as error:
+        assert error.smtp_code == code, error
+    else:
+        raise AssertionError(to)
+assert s.verify('alice@example.org')[0] == 502
+assert s.expn('staff')[0] == 502
+s.quit()
+"#;

@@ -1,0 +1,216 @@
+//! What a hostile or clumsy client can say.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    house::House,
+    lab::{Sink, present},
+};
+
+/// A client that says exactly what it is told to say.
+pub(crate) struct Client {
+    from: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub(crate) fn new(house: &House) -> Client {
+        let mut client = Client { from: BufReader::new(house.connect()) };
+        client.hear();
+        client
+    }
+
+    pub(crate) fn say(&mut self, octets: impl AsRef<[u8]>) -> String {
+        let _ = self.from.get_mut().write_all(octets.as_ref());
+        self.hear()
+    }
+
+    /// The last line of the next reply; empty when there is none any more.
+    pub(crate) fn hear(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            if self.from.read_line(&mut line).unwrap_or_default() == 0 {
+                return String::new();
+            }
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return line;
+            }
+        }
+    }
+
+    /// Up to the go-ahead.
+    fn begin(&mut self, to: &str) {
+        for line in ["EHLO client.test", "MAIL FROM:<alice@example.org>", &format!("RCPT TO:<{to}>")] {
+            let reply = self.say(format!("{line}\r\n"));
+            assert!(reply.starts_with("250"), "{line}: {reply}");
+        }
+        assert!(self.say("DATA\r\n").starts_with("354"));
+    }
+}
+
+/// Every mix of line ends around a dot, with a second message behind it: the sink never has more than the one that was sent.
+#[test]
+fn nothing_is_smuggled() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "");
+    let ends = ["\r\n", "\n", "\r", "\r\r\n", "\n\r", ""];
+    let mut honest = 0;
+    for before in ends {
+        for after in ends {
+            for dot in [".", "..", "\0."] {
+                let mut client = Client::new(&house);
+                client.begin("dave@plain.test");
+                let smuggled = "MAIL FROM:<mallory@example.org>\r\nRCPT TO:<dave@plain.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx";
+                let reply = client.say(format!("Subject: honest\r\n\r\nbody{before}{dot}{after}{smuggled}\r\n.\r\n"));
+                let name = format!("{before:?} {dot:?} {after:?}");
+                if (before, dot, after) == ("\r\n", ".", "\r\n") {
+                    // That is the end of the data, and two messages it is.
+                    assert!(reply.starts_with("250"), "{name}: {reply}");
+                    continue;
+                }
+                match reply.get(..3) {
+                    Some("250") => honest += 1,
+                    Some("550") => assert!(reply.contains("bare CR or LF"), "{name}: {reply}"),
+                    _ => panic!("{name}: {reply}"),
+                }
+                // Nobody talks with us any more, or waits for the next message.
+                let next = client.say("NOOP\r\n");
+                assert!(next.is_empty() || next.starts_with("250"), "{name}: {next}");
+            }
+        }
+    }
+    // What is told apart by CRLF alone arrived as one message each.
+    let arrived = sink.received();
+    let smuggled = arrived.iter().filter(|received| received.text().starts_with("Subject: smuggled")).count();
+    let own = arrived.iter().filter(|received| received.text().contains("Subject: honest")).count();
+    assert_eq!(own, honest + 1);
+    assert_eq!(arrived.len(), own + 1, "{smuggled} smuggled");
+    assert!(honest > 0);
+}
+
+#[test]
+fn everything_has_a_limit() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "limits = { message = 200000, recipients = 100 }");
+    let mut client = Client::new(&house);
+    assert!(client.say(format!("NOOP {}\r\n", "x".repeat(100_000))).starts_with("500 5.5.2 a line too long"));
+    assert!(client.say("NOOP\r\n").starts_with("250"), "and goes on");
+    assert!(client.say("EHLO client.test\r\n").starts_with("250"));
+    assert!(client.say("MAIL FROM:<alice@example.org> SIZE=200001\r\n").starts_with("552 5.3.4"));
+    client.begin("dave@plain.test");
+    let line = format!("{}\r\n", "x".repeat(98));
+    assert!(client.say(format!("Subject: large\r\n\r\n{}.\r\n", line.repeat(3_000))).starts_with("552 5.3.4"));
+    client.begin("dave@plain.test");
+    assert!(client.say("Subject: small\r\n\r\nx\r\n.\r\n").starts_with("250 2.0.0"));
+    // BDAT, and BDAT that is too much: the octets are read, and the dialogue goes on.
+    client.say("MAIL FROM:<alice@example.org>\r\n");
+    client.say("RCPT TO:<dave@plain.test>\r\n");
+    assert!(client.say("BDAT 20\r\nSubject: chunked\r\n\r\n").starts_with("250 2.0.0 20 octets"));
+    assert!(client.say("BDAT 3 LAST\r\ny\r\n").starts_with("250 2.0.0"));
+    client.say("MAIL FROM:<alice@example.org>\r\n");
+    client.say("RCPT TO:<dave@plain.test>\r\n");
+    assert!(client.say(format!("BDAT 300000 LAST\r\n{}", line.repeat(3_000))).starts_with("552 5.3.4"));
+    assert!(client.say("NOOP\r\n").starts_with("250"), "and goes on");
+    // 100,000 recipients.
+    client.say("MAIL FROM:<alice@example.org>\r\n");
+    for thousand in 0..100 {
+        let lines: String = (0..1_000).map(|number| format!("RCPT TO:<r{thousand}.{number}@plain.test>\r\n")).collect();
+        let mut writing = client.from.get_ref().try_clone().expect("a second handle");
+        let writing = thread::spawn(move || writing.write_all(lines.as_bytes()));
+        for number in 0..1_000 {
+            let reply = client.hear();
+            let expected = if thousand == 0 && number < 100 { "250" } else { "452 4.5.3" };
+            assert!(reply.starts_with(expected), "{thousand} {number}: {reply}");
+        }
+        writing.join().expect("written").expect("written");
+    }
+    assert!(client.say("QUIT\r\n").starts_with("221"));
+    let arrived = sink.received();
+    assert_eq!(arrived.len(), 2);
+    assert!(arrived[1].text().ends_with("Subject: chunked\r\n\r\ny\r\n"), "{}", arrived[1].text());
+    let mut client = Client::new(&house);
+    for number in 0..=20 {
+        assert!(client.say("WHAT\r\n").starts_with("500"), "{number}");
+    }
+    assert!(client.hear().starts_with("421 4.7.0"));
+}
+
+/// A thousand who say nothing, and some who say very little, are in nobody's way.
+#[test]
+fn the_idle_and_the_slow_are_held() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "limits = { connections = 2000 }");
+    let before = house.memory();
+    let idle: Vec<Client> = (0..1_000).map(|_| Client::new(&house)).collect();
+    let mut slow: Vec<Client> = (0..20).map(|_| Client::new(&house)).collect();
+    for client in &mut slow {
+        client.begin("dave@plain.test");
+        client.from.get_mut().write_all(b"S").expect("one octet");
+    }
+    let grown = house.memory().saturating_sub(before);
+    println!("1,000 idle connections: {grown} KiB");
+    assert!(grown < 64 * 1024, "{grown} KiB for 1,020 connections");
+    for _ in 0..20 {
+        let mut client = Client::new(&house);
+        client.begin("dave@plain.test");
+        assert!(client.say("Subject: hello\r\n\r\nx\r\n.\r\n").starts_with("250 2.0.0"));
+    }
+    assert_eq!(sink.received().len(), 20);
+    drop(idle);
+    for mut client in slow {
+        assert!(client.say("ubject: slow\r\n\r\nx\r\n.\r\n").starts_with("250 2.0.0"));
+    }
+    assert_eq!(sink.received().len(), 40);
+}
+
+/// The upstream's word counts, and a copy that it refuses after another was taken is said to be one.
+#[test]
+fn the_upstream_has_the_last_word() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "");
+    let send = |recipients: &[&str]| {
+        let mut client = Client::new(&house);
+        client.say("EHLO client.test\r\n");
+        client.say("MAIL FROM:<alice@example.org>\r\n");
+        for to in recipients {
+            client.say(format!("RCPT TO:<{to}>\r\n"));
+        }
+        client.say("DATA\r\n");
+        client.say("From: alice@example.org\r\nSubject: hello\r\n\r\nx\r\n.\r\n")
+    };
+    sink.answer("RCPT TO:<NOBODY@", "550 5.1.1 no such person");
+    let reply = send(&["nobody@plain.test", "dave@plain.test"]);
+    assert_eq!(reply, "550 5.1.1 no such person (in reply to RCPT TO:<nobody@plain.test>)\r\n");
+    assert_eq!(sink.received().len(), 0);
+    let reply = send(&["bob@example.net", "nobody@plain.test"]);
+    assert!(reply.starts_with("451 4.3.0 partly-sent: 1 of the recipients"), "{reply}");
+    assert!(house.log().contains("partly-sent"));
+    assert_eq!(sink.received().len(), 1);
+    sink.answer(".", "452 4.3.1 full");
+    assert_eq!(send(&["dave@plain.test"]), "452 4.3.1 full (in reply to the message)\r\n");
+    sink.hang_up();
+    assert!(send(&["dave@plain.test"]).starts_with("451 4.4."));
+    let mut rest = String::new();
+    let mut client = Client::new(&house);
+    client.say("EHLO client.test\r\n");
+    client.from.get_mut().write_all(b"QUIT\r\n").expect("said");
+    client.from.read_to_string(&mut rest).expect("it ends");
+    assert!(rest.starts_with("221"), "{rest}");
+    thread::sleep(Duration::from_millis(1));
+}

@@ -1,0 +1,190 @@
+//! `postseal serve` with keys and rules, in a throwaway folder.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+use crate::lab::{free_port, run_with, wait_for_port};
+
+/// A running program; it stops when dropped.
+pub(crate) struct House {
+    folder: tempfile::TempDir,
+    submission: u16,
+    tls: u16,
+    lmtp: u16,
+    child: Mutex<Option<Child>>,
+}
+
+impl House {
+    /// Starts one that passes on to this port of loopback. `more` stands on top of its configuration.
+    pub(crate) fn start(upstream: u16, more: &str) -> House {
+        let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
+        let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
+        let house = House { folder, submission, tls, lmtp, child: Mutex::new(None) };
+        for (protocol, owner) in [
+            ("pgp", "alice@example.org"),
+            ("smime", "alice@example.org"),
+            ("pgp", "bob@example.net"),
+            ("smime", "carol@example.com"),
+        ] {
+            house.postseal(&["key", "generate", "-f", protocol, "--no-passphrase", owner]);
+        }
+        let (key, certificate) = (house.path("key.pem"), house.path("cert.pem"));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+        assert!(run_with(&mut openssl, b"").status.success());
+        let configuration = format!(
+            "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
+            [trusted]\nnetworks = [\"127.0.0.0/8\"]\nsign-as = [\"alice@example.org\"]\n\
+            [upstream]\nsmart-host = \"127.0.0.1:{upstream}\"\ntls = \"none\"\n\
+            [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
+            [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\n\
+            certificate = \"cert.pem\"\nkey = \"key.pem\"\n\
+            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{RULES}"
+        );
+        fs::write(house.path("postseal.toml"), configuration).expect("a configuration");
+        house.open();
+        house
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.submission
+    }
+
+    pub(crate) fn tls(&self) -> u16 {
+        self.tls
+    }
+
+    pub(crate) fn lmtp(&self) -> u16 {
+        self.lmtp
+    }
+
+    /// Starts the program and waits until it listens.
+    pub(crate) fn open(&self) {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+        command.args(["serve", "--config"]).arg(self.path("postseal.toml")).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(log).spawn().expect("postseal can be started");
+        *self.child.lock().expect("nobody panics with it") = Some(child);
+        wait_for_port(self.submission);
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&self) {
+        if let Some(mut child) = self.child.lock().expect("nobody panics with it").take() {
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+        }
+    }
+
+    /// Its memory in KiB (VmRSS).
+    pub(crate) fn memory(&self) -> usize {
+        let child = self.child.lock().expect("nobody panics with it");
+        let status = fs::read_to_string(format!("/proc/{}/status", child.as_ref().expect("it runs").id()));
+        let status = status.expect("a process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// A connection of a client's to the submission port.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.submission)).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream
+    }
+
+    pub(crate) fn gpg_decrypt(&self, owner: &str, message: &[u8]) -> String {
+        let home = self.path("gnupg");
+        if !home.exists() {
+            fs::create_dir(&home).expect("a home");
+            let secret = self.postseal(&["key", "export", "-f", "pgp", "--secret", owner]);
+            let imported = self.gpg(&["--import"], &secret);
+            assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        }
+        let text = String::from_utf8_lossy(message);
+        let from = text.find("-----BEGIN PGP MESSAGE").unwrap_or_else(|| panic!("not encrypted: {text}"));
+        let output = self.gpg(&["--decrypt"], text[from..].as_bytes());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    pub(crate) fn openssl_decrypt(&self, owner: &str, message: &[u8]) -> String {
+        let secret = self.path("secret.pem");
+        fs::write(&secret, self.postseal(&["key", "export", "-f", "smime", "--secret", owner])).expect("a key");
+        let mut command = Command::new("openssl");
+        command.args(["cms", "-decrypt", "-inkey"]).arg(&secret);
+        let output = run_with(&mut command, message);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut command = Command::new("openssl");
+        command.args(["cms", "-verify", "-noverify"]);
+        let output = run_with(&mut command, &output.stdout);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn gpg(&self, arguments: &[&str], input: &[u8]) -> std::process::Output {
+        let mut command = Command::new("gpg");
+        command.args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]).args(arguments);
+        run_with(command.env("GNUPGHOME", self.path("gnupg")), input)
+    }
+
+    fn postseal(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+        let output = run_with(command.arg("--home").arg(self.path("home")).args(arguments), b"");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "postseal logged:\n{}", self.log());
+        }
+        self.kill();
+        let _ = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", self.path("gnupg")).output();
+    }
+}
+
+const RULES: &str = r#"
+[[rule]]
+name = "never"
+recipient = "refused.test"
+action = "reject"
+text = "not to them"
+
+[[rule]]
+name = "not now"
+recipient = "later.test"
+action = "tempfail"
+text = "not now"
+
+[[rule]]
+name = "in clear"
+recipient = ["plain.test", "<>"]
+action = "clear"
+
+[[rule]]
+name = "bounces"
+from = "<>"
+action = "clear"
+
+[[rule]]
+name = "sealed"
+action = "sign+encrypt"
+"#;
