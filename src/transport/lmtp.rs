@@ -19,7 +19,7 @@ pub(super) async fn answers(outcome: &Outcome, recipients: &[Address], way: &mut
         };
         fates.extend(group.recipients.iter().map(|path| (path.address.clone(), fate.clone())));
     }
-    for mail in outcome.transactions() {
+    for mail in way.transactions(outcome) {
         let paths = mail.envelope.recipients.iter().map(|path| path.address.clone());
         match way.send_each(&mail).await {
             Ok(replies) => fates.extend(paths.zip(replies)),

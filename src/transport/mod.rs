@@ -1,6 +1,7 @@
 //! Where mail comes in and an outcome goes out. Every transport calls [`Handler::handle`](crate::engine::Handler) and nothing else.
 
 mod door;
+mod exchangers;
 pub mod filter;
 mod lines;
 mod lmtp;
@@ -17,6 +18,7 @@ mod submission;
 pub mod tls;
 
 pub use door::{Connection, Door, Endpoint, Inherited, Listener, Stream};
+pub use exchangers::Exchangers;
 pub use measured::Measured;
 pub use monitor::Monitor;
 pub use network::Network;

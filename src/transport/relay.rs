@@ -1,6 +1,7 @@
-//! Where mail goes on by SMTP: to one host always, over connections that are kept.
+//! Where mail goes on by SMTP: to one host always, over connections that are kept, or to the hosts that the recipients' domains name.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     path::PathBuf,
@@ -15,12 +16,15 @@ use tokio::{
 };
 
 use super::{
-    Stream,
+    Exchangers, Stream,
     milter::Courier,
     smtp::{Caller, Client, Reply},
     tls::Security,
 };
-use crate::{base, mail::Mail};
+use crate::{
+    base,
+    mail::{Envelope, Mail},
+};
 
 /// A server that takes everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,56 +40,118 @@ pub enum Host {
 /// The way on.
 pub struct Relay {
     caller: Caller,
-    host: Host,
-    security: Security,
+    next: Next,
     /// Connections that rest, the one used last at the end.
     kept: Mutex<Vec<(Client, Instant)>>,
+}
+
+enum Next {
+    Exchangers(Exchangers),
+    Host(Host, Security),
 }
 
 impl Relay {
     /// To one host, always.
     pub fn new(caller: Caller, host: Host, security: Security) -> Relay {
-        Relay { caller, host, security, kept: Mutex::new(Vec::new()) }
+        Relay { caller, next: Next::Host(host, security), kept: Mutex::default() }
     }
 
-    /// A connection with nothing under way: one that was kept, or a new one.
+    /// To the hosts that the recipients' domains name (RFC 5321, section 5.1), by STARTTLS where they offer it.
+    pub fn direct(caller: Caller, exchangers: Exchangers) -> Relay {
+        Relay { caller, next: Next::Exchangers(exchangers), kept: Mutex::default() }
+    }
+
+    /// The mails that one mail becomes on this way: one for each domain where each has hosts of its own. [`Relay::send`] takes no others.
+    pub fn legs(&self, mail: Mail) -> Vec<Mail> {
+        let Next::Exchangers(_) = self.next else { return vec![mail] };
+        let mut legs: BTreeMap<String, Mail> = BTreeMap::new();
+        for path in &mail.envelope.recipients {
+            let leg = legs.entry(path.address.domain().to_owned()).or_insert_with(|| {
+                let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: Vec::new() };
+                Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() }
+            });
+            leg.envelope.recipients.push(path.clone());
+        }
+        legs.into_values().collect()
+    }
+
+    /// A new connection with the one host.
     ///
     /// # Errors
     ///
     /// The reply to whoever wants to send: there is none.
-    pub async fn client(&self) -> Result<Client, Reply> {
+    pub async fn connect(&self) -> Result<Client, Reply> {
+        let Next::Host(host, security) = &self.next else {
+            return Err(Reply::new(502, "5.3.3", "there is no one host to talk with"));
+        };
+        let name = host.name();
+        let stream = self.stream(&name, host.connect()).await?;
+        self.caller.greet(stream, &name, security).await
+    }
+
+    /// A connection for a mail, with nothing under way: one that was kept, or a new one.
+    async fn client_for(&self, mail: &Mail) -> Result<Client, Reply> {
         while let Some(mut client) = self.take() {
             if client.reset().await.is_ok() {
                 return Ok(client);
             }
         }
-        self.connect().await
+        match (&self.next, mail.envelope.recipients.first()) {
+            (Next::Exchangers(exchangers), Some(path)) => self.exchanger(exchangers, path.address.domain()).await,
+            _ => self.connect().await,
+        }
     }
 
-    /// A new connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`Relay::client`].
-    pub async fn connect(&self) -> Result<Client, Reply> {
-        let unreachable = |why: String| Reply::later("4.4.1", format!("{}: {why}", self.host_name()));
-        let connecting = async {
-            Ok::<Box<dyn Stream>, std::io::Error>(match &self.host {
-                Host::Address(address) => Box::new(at_once(TcpStream::connect(address).await?)?),
-                Host::Name(name, port) => Box::new(at_once(TcpStream::connect((name.as_str(), *port)).await?)?),
-                Host::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            })
-        };
-        let stream = match timeout(self.caller.patience.connect, connecting).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(error.to_string().to_lowercase())),
-            Err(_) => return Err(unreachable("no answer".to_owned())),
-        };
-        self.caller.greet(stream, &self.host_name(), &self.security).await
+    /// A connection with the first host for a domain that takes one.
+    async fn exchanger(&self, exchangers: &Exchangers, domain: &str) -> Result<Client, Reply> {
+        let mut last = Reply::later("4.4.4", format!("{domain}: its hosts have no addresses"));
+        let mut tries = 0;
+        for host in exchangers.hosts(domain).await? {
+            let addresses = match exchangers.addresses(&host).await {
+                Ok(addresses) => addresses,
+                Err(reply) => {
+                    last = reply;
+                    continue;
+                }
+            };
+            for address in addresses {
+                tries += 1;
+                if tries > MOST_TRIES {
+                    return Err(last);
+                }
+                let connecting = Host::Address(address);
+                let greeted = match self.stream(&host, connecting.connect()).await {
+                    Ok(stream) => self.caller.greet(stream, &host, &Security::Opportunistic).await,
+                    Err(reply) => Err(reply),
+                };
+                match greeted {
+                    Ok(client) => return Ok(client),
+                    Err(reply) => last = reply,
+                }
+            }
+        }
+        Err(last)
     }
 
-    /// Keeps a connection for the next mail, unless it is lost or there are enough.
-    pub fn keep(&self, client: Client) {
+    async fn stream(
+        &self,
+        name: &str,
+        connecting: impl Future<Output = std::io::Result<Box<dyn Stream>>>,
+    ) -> Result<Box<dyn Stream>, Reply> {
+        let unreachable = |why: String| Reply::later("4.4.1", format!("{name}: {why}"));
+        match timeout(self.caller.patience.connect, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(unreachable(error.to_string().to_lowercase())),
+            Err(_) => Err(unreachable("no answer".to_owned())),
+        }
+    }
+
+    /// Keeps a connection with the one host for the next mail, unless it is lost or there are enough.
+    fn keep(&self, client: Client) {
+        if let Next::Exchangers(_) = self.next {
+            tokio::spawn(client.quit());
+            return;
+        }
         let mut kept = self.kept();
         if !client.is_lost() && kept.len() < MOST_KEPT {
             kept.push((client, Instant::now()));
@@ -98,7 +164,7 @@ impl Relay {
     ///
     /// As [`Client::send`], or there is no connection.
     pub async fn send(&self, mail: &Mail) -> Result<Reply, Reply> {
-        let mut client = self.client().await?;
+        let mut client = self.client_for(mail).await?;
         let sent = client.send(mail).await;
         self.keep(client);
         sent
@@ -110,7 +176,7 @@ impl Relay {
     ///
     /// As [`Relay::send`].
     pub async fn send_each(&self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
-        let mut client = self.client().await?;
+        let mut client = self.client_for(mail).await?;
         let sent = client.send_each(mail).await;
         self.keep(client);
         sent
@@ -118,20 +184,13 @@ impl Relay {
 
     /// Whether passwords may go this way: nobody can listen, because TLS proves who is there, or because it does not leave this machine.
     pub fn is_private(&self) -> bool {
-        let is_local = match &self.host {
+        let Next::Host(host, security) = &self.next else { return false };
+        let is_local = match host {
             Host::Address(address) => address.ip().is_loopback(),
             Host::Name(name, _) => name == "localhost",
             Host::Unix(_) => true,
         };
-        is_local || matches!(self.security, Security::Verified(_))
-    }
-
-    fn host_name(&self) -> String {
-        match &self.host {
-            Host::Address(address) => address.ip().to_string(),
-            Host::Name(name, _) => name.clone(),
-            Host::Unix(_) => "localhost".to_owned(),
-        }
+        is_local || matches!(security, Security::Verified(_))
     }
 
     fn take(&self) -> Option<Client> {
@@ -147,7 +206,30 @@ impl Relay {
 
 impl Courier for Relay {
     fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = base::Result<()>> + Send + '_>> {
-        Box::pin(async move { Ok(self.send(&mail).await.map(drop)?) })
+        Box::pin(async move {
+            for leg in self.legs(mail) {
+                self.send(&leg).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Host {
+    fn name(&self) -> String {
+        match self {
+            Host::Address(address) => address.ip().to_string(),
+            Host::Name(name, _) => name.clone(),
+            Host::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Host::Address(address) => Box::new(at_once(TcpStream::connect(address).await?)?),
+            Host::Name(name, port) => Box::new(at_once(TcpStream::connect((name.as_str(), *port)).await?)?),
+            Host::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        })
     }
 }
 
@@ -158,6 +240,8 @@ fn at_once(stream: TcpStream) -> std::io::Result<TcpStream> {
 
 /// Connections that may rest. Source: half the 100 processes of Postfix's `default_process_limit`, so that others find a place too.
 const MOST_KEPT: usize = 50;
+/// Addresses tried for one mail. Source: twice the 5 of Postfix's `smtp_mx_address_limit`.
+const MOST_TRIES: usize = 10;
 /// How long one may rest. Source: far below the 300 s after which servers hang up (RFC 5321, section 4.5.3.2.7); of one that hung up
 /// before, RSET tells.
 const MOST_REST: Duration = Duration::from_secs(60);

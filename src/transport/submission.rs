@@ -18,7 +18,7 @@ pub(super) async fn answer(outcome: &Outcome, way: &mut Way<'_>) -> Reply {
     if let Err(reply) = way.hold(outcome).await {
         return reply;
     }
-    let transactions = outcome.transactions();
+    let transactions = way.transactions(outcome);
     let mut said = Vec::new();
     for (at, mail) in transactions.iter().enumerate() {
         match way.send(mail).await {

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write,
     net::TcpStream,
+    os::unix::fs::DirBuilderExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -107,21 +108,32 @@ impl House {
     pub(crate) fn gpg_decrypt(&self, owner: &str, message: &[u8]) -> String {
         let home = self.path("gnupg");
         if !home.exists() {
-            fs::create_dir(&home).expect("a home");
+            fs::DirBuilder::new().mode(0o700).create(&home).expect("a home");
             let secret = self.postseal(&["key", "export", "-f", "pgp", "--secret", owner]);
-            let imported = self.gpg(&["--import"], &secret);
-            assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+            let author = self.postseal(&["key", "export", "-f", "pgp", "alice@example.org"]);
+            for keys in [secret, author] {
+                let imported = self.gpg(&["--import"], &keys);
+                assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+            }
         }
         let text = String::from_utf8_lossy(message);
         let from = text.find("-----BEGIN PGP MESSAGE").unwrap_or_else(|| panic!("not encrypted: {text}"));
         let output = self.gpg(&["--decrypt"], text[from..].as_bytes());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("Good signature"), "{said}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     pub(crate) fn openssl_decrypt(&self, owner: &str, message: &[u8]) -> String {
-        let secret = self.path("secret.pem");
-        fs::write(&secret, self.postseal(&["key", "export", "-f", "smime", "--secret", owner])).expect("a key");
+        let (pass, archive, secret) = (self.path("pass"), self.path("secret.p12"), self.path("secret.pem"));
+        fs::write(&pass, "secret\n").expect("a file");
+        let pass = pass.to_str().expect("a plain name");
+        let export = ["--passphrase-file", pass, "key", "export", "-f", "smime", "--secret", "--binary", owner];
+        fs::write(&archive, self.postseal(&export)).expect("a key");
+        let mut command = Command::new("openssl");
+        command.args(["pkcs12", "-nodes", "-passin", "pass:secret", "-in"]).arg(&archive).arg("-out").arg(&secret);
+        let output = run_with(&mut command, b"");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut command = Command::new("openssl");
         command.args(["cms", "-decrypt", "-inkey"]).arg(&secret);
         let output = run_with(&mut command, message);
@@ -135,7 +147,7 @@ impl House {
 
     fn gpg(&self, arguments: &[&str], input: &[u8]) -> std::process::Output {
         let mut command = Command::new("gpg");
-        command.args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]).args(arguments);
+        command.args(["--batch", "--pinentry-mode", "loopback", "--passphrase", ""]).args(arguments);
         run_with(command.env("GNUPGHOME", self.path("gnupg")), input)
     }
 

@@ -7,7 +7,7 @@ use postseal::{
     config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream},
     engine::Handler,
     transport::{
-        Door, Quarantine,
+        Door, Exchangers, Quarantine,
         relay::{Host, Relay},
         smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
         tls::{Connector, Identity, Security},
@@ -21,8 +21,7 @@ pub(super) fn relay(config: &Config) -> Result<Relay> {
     match &config.upstream {
         None => Err(Error::new(Kind::Config, "upstream: nobody to pass mail on to")
             .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
-        Some(Upstream::Mx) => Err(Error::new(Kind::Config, "upstream: mx cannot be done yet")
-            .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
+        Some(Upstream::Mx) => Ok(Relay::direct(caller, Exchangers::of_system()?)),
         Some(Upstream::SmartHost { server, security }) => {
             let (host, name) = match server {
                 config::Server::Named(name, port) => (Host::Name(name.clone(), *port), name.clone()),

@@ -3,6 +3,8 @@
 
 mod client;
 mod command;
+mod guest;
+mod login;
 mod reply;
 mod server;
 mod session;

@@ -15,7 +15,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Patience, session::Session};
+use super::{
+    Patience,
+    session::{Line, Session},
+};
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
@@ -109,15 +112,15 @@ impl Server {
             let _ = timeout(REFUSAL, stream.write_all(b"421 4.7.0 too many connections from you\r\n")).await;
             return Ok(());
         };
-        let (stream, is_private) = match &self.settings.protection {
+        let (stream, line) = match &self.settings.protection {
             Protection::Implicit(identity) => {
                 let late = |_| Error::new(Kind::TryAgain, "tls: the handshake takes too long");
                 let accepted = timeout(HANDSHAKE, identity.accept(stream)).await.map_err(late)?;
-                (accepted.map_err(|error| Error::io("tls", &error))?, true)
+                (accepted.map_err(|error| Error::io("tls", &error))?, Line::Encrypted)
             }
-            Protection::None | Protection::Starttls(_) => (stream, false),
+            Protection::None | Protection::Starttls(_) => (stream, Line::Open),
         };
-        Session::new(&self, stream, address, is_private).converse(stopping).await
+        Session::new(&self, stream, address, line).converse(stopping).await
     }
 
     /// A place for one more connection from there.

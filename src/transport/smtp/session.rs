@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::timeout,
@@ -11,6 +10,7 @@ use tokio::{
 use super::{
     Client, Dialect, Login, Protection, Reply, Server, Way,
     command::{Command, Order, Sender},
+    guest::{Guest, Rank, rank},
     server::ROOM_UNIT,
     wire::{Fault, Given, Wire, given},
 };
@@ -23,48 +23,34 @@ use crate::{
 
 /// One connection.
 pub(super) struct Session<'a> {
-    server: &'a Server,
-    wire: Wire,
+    pub(super) server: &'a Server,
+    pub(super) wire: Wire,
     /// Replies that wait for the last of the commands that came together (RFC 2920, section 3.2).
     replies: Vec<u8>,
-    client: Guest,
-    hello: Option<String>,
+    pub(super) client: Guest,
+    pub(super) hello: Option<String>,
     is_extended: bool,
     /// Under TLS, or not leaving this machine.
-    is_private: bool,
+    pub(super) is_private: bool,
     is_encrypted: bool,
     /// Whom a peer carries mail for, until the end of the transaction.
-    forwarded: Option<Guest>,
+    pub(super) forwarded: Option<Guest>,
     /// The connection with the upstream on which the client logged in.
-    upstream: Option<Client>,
-    transaction: Option<Transaction>,
+    pub(super) upstream: Option<Client>,
+    pub(super) transaction: Option<Transaction>,
     errors: usize,
     idling: usize,
 }
 
-/// Who it is.
-#[derive(Clone, Debug, Default)]
-struct Guest {
-    /// None when it is not known, or when there is none.
-    address: Option<IpAddr>,
-    login: Option<String>,
-    rank: Rank,
-}
-
-/// What somebody may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Rank {
-    /// Bring mail of others for anybody.
-    Peer,
-    /// Leave mail for those who live here.
-    #[default]
-    Stranger,
-    /// Send mail to anybody.
-    User,
+/// What a connection begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Encrypted,
+    Open,
 }
 
 /// A message under way.
-struct Transaction {
+pub(super) struct Transaction {
     sender: ReversePath,
     recipients: Vec<ForwardPath>,
     known: HashSet<Address>,
@@ -79,7 +65,7 @@ struct Transaction {
 }
 
 /// Whether the dialogue goes on.
-enum Next {
+pub(super) enum Next {
     Close,
     GoOn,
 }
@@ -89,8 +75,9 @@ impl<'a> Session<'a> {
         server: &'a Server,
         stream: Box<dyn crate::transport::Stream>,
         address: Option<IpAddr>,
-        is_encrypted: bool,
+        line: Line,
     ) -> Session<'a> {
+        let is_encrypted = line == Line::Encrypted;
         Session {
             server,
             wire: Wire::new(stream),
@@ -423,82 +410,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn may_log_in(&self) -> bool {
-        self.server.settings.login == Login::Relayed && self.is_private && self.client.login.is_none()
-    }
-
-    /// RFC 4954. The upstream says whether it is they, and what they send goes over the connection on which it said so.
-    async fn log_in(&mut self, mechanism: &str, initial: Option<String>) -> Result<Next, Fault> {
-        let refusal = match () {
-            () if self.server.settings.login == Login::None => Some(Reply::new(502, "5.5.1", "nobody logs in here")),
-            () if !self.is_private => Some(Reply::new(538, "5.7.11", "not without TLS")),
-            () if self.hello.is_none() || self.transaction.is_some() || self.client.login.is_some() => {
-                Some(Reply::new(503, "5.5.1", "not now"))
-            }
-            () if !matches!(mechanism, "PLAIN" | "LOGIN") => Some(Reply::new(504, "5.5.4", "PLAIN or LOGIN")),
-            () => None,
-        };
-        if let Some(refusal) = refusal {
-            self.refuse(&refusal);
-            return Ok(Next::GoOn);
-        }
-        let credentials = match mechanism {
-            "PLAIN" => match initial {
-                Some(initial) => decode(&initial),
-                None => self.ask("").await?,
-            }
-            .and_then(|response| plain(&response)),
-            _ => {
-                let name = match initial {
-                    Some(initial) => decode(&initial),
-                    None => self.ask("VXNlcm5hbWU6").await?,
-                };
-                match name {
-                    Ok(name) => self.ask("UGFzc3dvcmQ6").await?.map(|password| (name, password)),
-                    Err(reply) => Err(reply),
-                }
-            }
-        };
-        let logged_in = match credentials {
-            Ok((name, password)) => self.relay_login(name, &password).await,
-            Err(reply) => Err(reply),
-        };
-        match logged_in {
-            Ok(name) => {
-                self.client.login = Some(name);
-                self.reply(&Reply::new(235, "2.7.0", "welcome"));
-            }
-            Err(reply) => self.refuse(&reply),
-        }
-        Ok(Next::GoOn)
-    }
-
-    async fn ask(&mut self, prompt: &str) -> Result<Result<Vec<u8>, Reply>, Fault> {
-        self.reply(&Reply::plain(334, [prompt.to_owned()]));
-        self.flush().await?;
-        // Source: RFC 4954, section 4.
-        let line = self.wire.line(12_288, self.server.settings.patience.command).await?;
-        Ok(decode(&String::from_utf8_lossy(&line)))
-    }
-
-    async fn relay_login(&mut self, name: Vec<u8>, password: &[u8]) -> Result<String, Reply> {
-        if !self.server.relay.is_private() {
-            return Err(Reply::new(454, "4.7.0", "the next server is not known well enough for passwords"));
-        }
-        let login = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
-        let login = login.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
-        let mut client = self.server.relay.connect().await?;
-        let response = STANDARD.encode([b"\0".as_slice(), login.as_bytes(), b"\0", password].concat());
-        let reply = client.command(&format!("AUTH PLAIN {response}")).await?;
-        if reply.code != 235 {
-            client.quit().await;
-            let is_refusal = (400..600).contains(&reply.code);
-            return Err(if is_refusal { reply } else { Reply::new(535, "5.7.8", "refused") });
-        }
-        self.upstream = Some(client);
-        Ok(login)
-    }
-
     async fn start_tls(&mut self) -> Result<Next, Fault> {
         let Protection::Starttls(identity) = &self.server.settings.protection else {
             self.refuse(&Reply::new(502, "5.5.1", "no TLS here"));
@@ -522,51 +433,21 @@ impl<'a> Session<'a> {
         Ok(Next::GoOn)
     }
 
-    /// The peer is somebody else from here on, with somebody else's rights.
-    fn become_client(&mut self, attributes: &[(String, String)]) -> Result<Reply, Reply> {
-        if self.client.rank != Rank::Peer || self.transaction.is_some() {
-            return Err(Reply::new(550, "5.7.0", "not for you"));
-        }
-        let address = address_in(attributes);
-        let login = value_of(attributes, "LOGIN").map(str::to_owned);
-        let rank = address.map_or(Rank::Stranger, |address| user_or_stranger(self.server, address));
-        self.client = Guest { address, login, rank };
-        self.hello = value_of(attributes, "HELO").map(str::to_owned);
-        let greeting = format!("{} ESMTP postseal", self.server.settings.name);
-        Ok(Reply::plain(220, [greeting]))
-    }
-
-    /// The next message is somebody else's.
-    fn forward(&mut self, attributes: &[(String, String)]) -> Result<Reply, Reply> {
-        if self.client.rank != Rank::Peer || self.transaction.is_some() {
-            return Err(Reply::new(550, "5.7.0", "not for you"));
-        }
-        let forwarded = self.forwarded.get_or_insert_with(Guest::default);
-        if let Some(address) = address_in(attributes) {
-            forwarded.address = Some(address);
-            forwarded.rank = user_or_stranger(self.server, address);
-        }
-        if value_of(attributes, "SOURCE").is_some_and(|source| source.eq_ignore_ascii_case("LOCAL")) {
-            forwarded.rank = Rank::User;
-        }
-        Ok(Reply::new(250, "2.0.0", "ok"))
-    }
-
     fn forget(&mut self) {
         self.transaction = None;
         self.forwarded = None;
     }
 
-    fn reply(&mut self, reply: &Reply) {
+    pub(super) fn reply(&mut self, reply: &Reply) {
         self.replies.extend(reply.octets());
     }
 
-    fn refuse(&mut self, reply: &Reply) {
+    pub(super) fn refuse(&mut self, reply: &Reply) {
         self.errors += 1;
         self.reply(reply);
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    pub(super) async fn flush(&mut self) -> Result<(), Fault> {
         let replies = std::mem::take(&mut self.replies);
         self.wire.say(&replies, self.server.settings.patience.command).await
     }
@@ -623,32 +504,6 @@ enum Extended {
     Yes,
 }
 
-fn rank(server: &Server, address: Option<IpAddr>) -> Rank {
-    match address {
-        None => Rank::Peer,
-        Some(address) if server.is_peer(address) => Rank::Peer,
-        Some(address) => user_or_stranger(server, address),
-    }
-}
-
-fn user_or_stranger(server: &Server, address: IpAddr) -> Rank {
-    if server.is_trusted(address) { Rank::User } else { Rank::Stranger }
-}
-
-fn value_of<'v>(attributes: &'v [(String, String)], name: &str) -> Option<&'v str> {
-    let found = attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    found.filter(|value| !value.starts_with('['))
-}
-
-fn address_in(attributes: &[(String, String)]) -> Option<IpAddr> {
-    let value = value_of(attributes, "ADDR")?;
-    let value = value
-        .get(..5)
-        .filter(|head| head.eq_ignore_ascii_case("IPV6:"))
-        .map_or(value, |_| value.get(5..).unwrap_or_default());
-    value.parse::<IpAddr>().ok().map(|address| address.to_canonical())
-}
-
 /// Makes sure that there is room for so many octets of one message.
 fn take_room(server: &Server, taken: &mut Option<OwnedSemaphorePermit>, octets: usize) -> bool {
     let have = taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -659,25 +514,6 @@ fn take_room(server: &Server, taken: &mut Option<OwnedSemaphorePermit>, octets: 
         None => *taken = Some(more),
     }
     true
-}
-
-/// RFC 4616: an authorization identity, which has to be none or the same, the authentication identity, the password.
-fn plain(response: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Reply> {
-    let mut pieces = response.split(|octet| *octet == 0);
-    match (pieces.next(), pieces.next(), pieces.next(), pieces.next()) {
-        (Some(as_whom), Some(name), Some(password), None) if as_whom.is_empty() || as_whom == name => {
-            Ok((name.to_vec(), password.to_vec()))
-        }
-        _ => Err(Reply::new(501, "5.5.2", "not a response of PLAIN")),
-    }
-}
-
-fn decode(response: &str) -> Result<Vec<u8>, Reply> {
-    let words = if response == "*" { "given up" } else { "not base64" };
-    match response {
-        "=" => Ok(Vec::new()),
-        response => STANDARD.decode(response).map_err(|_| Reply::new(501, "5.5.2", words)),
-    }
 }
 
 fn too_large(most: usize) -> Reply {

@@ -16,6 +16,11 @@ pub(in crate::transport) struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// What is relayed, in the order in which it is.
+    pub(in crate::transport) fn transactions(&self, outcome: &Outcome) -> Vec<Mail> {
+        outcome.transactions().into_iter().flat_map(|mail| self.relay.legs(mail)).collect()
+    }
+
     /// Sends a mail for all its recipients or for none.
     pub(in crate::transport) async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
         match &mut self.own {

@@ -1,0 +1,84 @@
+//! Whom we talk with, and for whom a peer speaks.
+
+use std::net::IpAddr;
+
+use super::{Reply, Server, session::Session};
+
+/// Who it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guest {
+    /// None when it is not known, or when there is none.
+    pub(super) address: Option<IpAddr>,
+    pub(super) login: Option<String>,
+    pub(super) rank: Rank,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// Bring mail of others for anybody.
+    Peer,
+    /// Leave mail for those who live here.
+    #[default]
+    Stranger,
+    /// Send mail to anybody.
+    User,
+}
+
+impl Session<'_> {
+    /// The peer is somebody else from here on, with somebody else's rights.
+    pub(super) fn become_client(&mut self, attributes: &[(String, String)]) -> Result<Reply, Reply> {
+        if self.client.rank != Rank::Peer || self.transaction.is_some() {
+            return Err(Reply::new(550, "5.7.0", "not for you"));
+        }
+        let address = address_in(attributes);
+        let login = value_of(attributes, "LOGIN").map(str::to_owned);
+        let rank = address.map_or(Rank::Stranger, |address| user_or_stranger(self.server, address));
+        self.client = Guest { address, login, rank };
+        self.hello = value_of(attributes, "HELO").map(str::to_owned);
+        let greeting = format!("{} ESMTP postseal", self.server.settings.name);
+        Ok(Reply::plain(220, [greeting]))
+    }
+
+    /// The next message is somebody else's.
+    pub(super) fn forward(&mut self, attributes: &[(String, String)]) -> Result<Reply, Reply> {
+        if self.client.rank != Rank::Peer || self.transaction.is_some() {
+            return Err(Reply::new(550, "5.7.0", "not for you"));
+        }
+        let forwarded = self.forwarded.get_or_insert_with(Guest::default);
+        if let Some(address) = address_in(attributes) {
+            forwarded.address = Some(address);
+            forwarded.rank = user_or_stranger(self.server, address);
+        }
+        if value_of(attributes, "SOURCE").is_some_and(|source| source.eq_ignore_ascii_case("LOCAL")) {
+            forwarded.rank = Rank::User;
+        }
+        Ok(Reply::new(250, "2.0.0", "ok"))
+    }
+}
+
+pub(super) fn rank(server: &Server, address: Option<IpAddr>) -> Rank {
+    match address {
+        None => Rank::Peer,
+        Some(address) if server.is_peer(address) => Rank::Peer,
+        Some(address) => user_or_stranger(server, address),
+    }
+}
+
+fn user_or_stranger(server: &Server, address: IpAddr) -> Rank {
+    if server.is_trusted(address) { Rank::User } else { Rank::Stranger }
+}
+
+fn value_of<'v>(attributes: &'v [(String, String)], name: &str) -> Option<&'v str> {
+    let found = attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    found.filter(|value| !value.starts_with('['))
+}
+
+fn address_in(attributes: &[(String, String)]) -> Option<IpAddr> {
+    let value = value_of(attributes, "ADDR")?;
+    let value = value
+        .get(..5)
+        .filter(|head| head.eq_ignore_ascii_case("IPV6:"))
+        .map_or(value, |_| value.get(5..).unwrap_or_default());
+    value.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}

@@ -1,0 +1,107 @@
+//! AUTH (RFC 4954), by PLAIN (RFC 4616) and LOGIN: the upstream says whether it is they.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::{
+    Login, Reply,
+    session::{Next, Session},
+    wire::Fault,
+};
+
+impl Session<'_> {
+    /// Whether AUTH is offered now.
+    pub(super) fn may_log_in(&self) -> bool {
+        self.server.settings.login == Login::Relayed && self.is_private && self.client.login.is_none()
+    }
+
+    /// What they send goes over the connection on which the upstream said that it is they.
+    pub(super) async fn log_in(&mut self, mechanism: &str, initial: Option<String>) -> Result<Next, Fault> {
+        let refusal = match () {
+            () if self.server.settings.login == Login::None => Some(Reply::new(502, "5.5.1", "nobody logs in here")),
+            () if !self.is_private => Some(Reply::new(538, "5.7.11", "not without TLS")),
+            () if self.hello.is_none() || self.transaction.is_some() || self.client.login.is_some() => {
+                Some(Reply::new(503, "5.5.1", "not now"))
+            }
+            () if !matches!(mechanism, "PLAIN" | "LOGIN") => Some(Reply::new(504, "5.5.4", "PLAIN or LOGIN")),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(&refusal);
+            return Ok(Next::GoOn);
+        }
+        let credentials = match mechanism {
+            "PLAIN" => match initial {
+                Some(initial) => decode(&initial),
+                None => self.ask("").await?,
+            }
+            .and_then(|response| plain(&response)),
+            _ => {
+                let name = match initial {
+                    Some(initial) => decode(&initial),
+                    None => self.ask("VXNlcm5hbWU6").await?,
+                };
+                match name {
+                    Ok(name) => self.ask("UGFzc3dvcmQ6").await?.map(|password| (name, password)),
+                    Err(reply) => Err(reply),
+                }
+            }
+        };
+        let logged_in = match credentials {
+            Ok((name, password)) => self.relay_login(name, &password).await,
+            Err(reply) => Err(reply),
+        };
+        match logged_in {
+            Ok(name) => {
+                self.client.login = Some(name);
+                self.reply(&Reply::new(235, "2.7.0", "welcome"));
+            }
+            Err(reply) => self.refuse(&reply),
+        }
+        Ok(Next::GoOn)
+    }
+
+    async fn ask(&mut self, prompt: &str) -> Result<Result<Vec<u8>, Reply>, Fault> {
+        self.reply(&Reply::plain(334, [prompt.to_owned()]));
+        self.flush().await?;
+        // Source: RFC 4954, section 4.
+        let line = self.wire.line(12_288, self.server.settings.patience.command).await?;
+        Ok(decode(&String::from_utf8_lossy(&line)))
+    }
+
+    async fn relay_login(&mut self, name: Vec<u8>, password: &[u8]) -> Result<String, Reply> {
+        if !self.server.relay.is_private() {
+            return Err(Reply::new(454, "4.7.0", "the next server is not known well enough for passwords"));
+        }
+        let login = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
+        let login = login.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
+        let mut client = self.server.relay.connect().await?;
+        let response = STANDARD.encode([b"\0".as_slice(), login.as_bytes(), b"\0", password].concat());
+        let reply = client.command(&format!("AUTH PLAIN {response}")).await?;
+        if reply.code != 235 {
+            client.quit().await;
+            let is_refusal = (400..600).contains(&reply.code);
+            return Err(if is_refusal { reply } else { Reply::new(535, "5.7.8", "refused") });
+        }
+        self.upstream = Some(client);
+        Ok(login)
+    }
+}
+
+/// RFC 4616: an authorization identity, which has to be none or the same, the authentication identity, the password.
+fn plain(response: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Reply> {
+    let mut pieces = response.split(|octet| *octet == 0);
+    match (pieces.next(), pieces.next(), pieces.next(), pieces.next()) {
+        (Some(as_whom), Some(name), Some(password), None) if as_whom.is_empty() || as_whom == name => {
+            Ok((name.to_vec(), password.to_vec()))
+        }
+        _ => Err(Reply::new(501, "5.5.2", "not a response of PLAIN")),
+    }
+}
+
+fn decode(response: &str) -> Result<Vec<u8>, Reply> {
+    let words = if response == "*" { "given up" } else { "not base64" };
+    match response {
+        "=" => Ok(Vec::new()),
+        response => STANDARD.decode(response).map_err(|_| Reply::new(501, "5.5.2", words)),
+    }
+}
