@@ -46,7 +46,7 @@ pub struct Relay {
 }
 
 enum Next {
-    Exchangers(Exchangers),
+    Exchangers(Box<Exchangers>),
     Host(Host, Security),
 }
 
@@ -58,7 +58,7 @@ impl Relay {
 
     /// To the hosts that the recipients' domains name (RFC 5321, section 5.1), by STARTTLS where they offer it.
     pub fn direct(caller: Caller, exchangers: Exchangers) -> Relay {
-        Relay { caller, next: Next::Exchangers(exchangers), kept: Mutex::default() }
+        Relay { caller, next: Next::Exchangers(Box::new(exchangers)), kept: Mutex::default() }
     }
 
     /// The mails that one mail becomes on this way: one for each domain where each has hosts of its own. [`Relay::send`] takes no others.

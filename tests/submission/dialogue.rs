@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     thread,
-    time::Duration,
 };
 
 use crate::{
@@ -204,6 +203,20 @@ fn the_upstream_has_the_last_word() {
     assert_eq!(sink.received().len(), 1);
     sink.answer(".", "452 4.3.1 full");
     assert_eq!(send(&["dave@plain.test"]), "452 4.3.1 full (in reply to the message)\r\n");
+    sink.answer(".", "250 as before");
+    // An upstream without extensions takes what anybody takes, and is spared the rest.
+    sink.hang_up();
+    sink.resume();
+    sink.answer("EHLO", "502 5.5.1 an old server");
+    assert!(send(&["dave@plain.test"]).starts_with("250 2.0.0"));
+    let mut client = Client::new(&house);
+    client.begin("dave@plain.test");
+    assert!(client.say("Subject: 8 bit\r\n\r\nzw\u{f6}lf\r\n.\r\n").starts_with("554 5.6.3 8-bit content"));
+    client.say("MAIL FROM:<alice@example.org> SMTPUTF8\r\n");
+    assert!(client.say("RCPT TO:<\u{f6}@plain.test>\r\n").starts_with("250"));
+    assert!(client.say("DATA\r\n").starts_with("354"));
+    assert!(client.say("Subject: x\r\n\r\nx\r\n.\r\n").starts_with("554 5.6.7 international mail"));
+    assert_eq!(sink.received().len(), 2);
     sink.hang_up();
     assert!(send(&["dave@plain.test"]).starts_with("451 4.4."));
     let mut rest = String::new();
@@ -212,5 +225,46 @@ fn the_upstream_has_the_last_word() {
     client.from.get_mut().write_all(b"QUIT\r\n").expect("said");
     client.from.read_to_string(&mut rest).expect("it ends");
     assert!(rest.starts_with("221"), "{rest}");
-    thread::sleep(Duration::from_millis(1));
+}
+
+/// Whom a mail server speaks for, it says; who does not say it is nobody we know, and nobody may be somebody else.
+#[test]
+fn peers_speak_for_others() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "trusted.peers = [\"127.0.0.1\"]");
+    let letter = "From: alice@example.org\r\nSubject: x\r\n\r\nthe plan\r\n.\r\n";
+    for (line, trace) in [
+        ("XFORWARD ADDR=192.0.2.7 NAME=[UNAVAILABLE] HELO=theirs SOURCE=REMOTE", "client.test ([192.0.2.7])\r\n"),
+        ("XFORWARD ADDR=IPV6:2001:db8::7", "client.test ([IPv6:2001:db8::7])\r\n"),
+        ("XFORWARD ADDR=[UNAVAILABLE] SOURCE=LOCAL", "client.test\r\n"),
+    ] {
+        // Whoever is a stranger signs as nobody, and XFORWARD holds for one message.
+        let expected = if line.ends_with("LOCAL") { "250" } else { "550 5.7.1" };
+        for (to, reply) in [("dave@plain.test", "250"), ("bob@example.net", expected)] {
+            let mut client = Client::new(&house);
+            client.say("EHLO client.test\r\n");
+            assert!(client.say(format!("{line}\r\n")).starts_with("250 2.0.0"));
+            client.begin(to);
+            let said = client.say(letter);
+            assert!(said.starts_with(reply), "{line}, {to}: {said}");
+            if to == "dave@plain.test" {
+                let text = sink.received().last().expect("one").text();
+                assert!(text.starts_with(&format!("Received: from {trace}")), "{line}: {text}");
+            }
+        }
+    }
+    let mut client = Client::new(&house);
+    client.say("EHLO client.test\r\n");
+    assert!(client.say("XCLIENT ADDR=192.0.2.7\r\n").starts_with("220"));
+    assert!(client.say("XCLIENT ADDR=127.0.0.1\r\n").starts_with("550 5.7.0"), "once a stranger, always a stranger");
+    client.say("EHLO client.test\r\n");
+    client.say("MAIL FROM:<mallory@example.org>\r\n");
+    assert!(client.say("RCPT TO:<bob@example.net>\r\n").starts_with("554 5.7.1 not relayed for you"));
+    let house = House::start(sink.port(), "");
+    let mut client = Client::new(&house);
+    client.say("EHLO client.test\r\n");
+    assert!(client.say("XFORWARD ADDR=192.0.2.7\r\n").starts_with("550 5.7.0"));
 }

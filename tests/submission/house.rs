@@ -43,7 +43,7 @@ impl House {
         assert!(run_with(&mut openssl, b"").status.success());
         let configuration = format!(
             "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
-            [trusted]\nnetworks = [\"127.0.0.0/8\"]\nsign-as = [\"alice@example.org\"]\n\
+            trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\n\
             [upstream]\nsmart-host = \"127.0.0.1:{upstream}\"\ntls = \"none\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\n\
