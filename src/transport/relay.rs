@@ -12,6 +12,7 @@ use std::{
 
 use tokio::{
     net::{TcpStream, UnixStream},
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -43,6 +44,8 @@ pub struct Relay {
     next: Next,
     /// Connections that rest, the one used last at the end.
     kept: Mutex<Vec<(Client, Instant)>>,
+    /// One permit for each connection that is used.
+    places: Semaphore,
 }
 
 enum Next {
@@ -53,12 +56,17 @@ enum Next {
 impl Relay {
     /// To one host, always.
     pub fn new(caller: Caller, host: Host, security: Security) -> Relay {
-        Relay { caller, next: Next::Host(host, security), kept: Mutex::default() }
+        Relay { caller, next: Next::Host(host, security), kept: Mutex::default(), places: Semaphore::new(MOST_USED) }
     }
 
     /// To the hosts that the recipients' domains name (RFC 5321, section 5.1), by STARTTLS where they offer it.
     pub fn direct(caller: Caller, exchangers: Exchangers) -> Relay {
-        Relay { caller, next: Next::Exchangers(Box::new(exchangers)), kept: Mutex::default() }
+        Relay {
+            caller,
+            next: Next::Exchangers(Box::new(exchangers)),
+            kept: Mutex::default(),
+            places: Semaphore::new(MOST_USED),
+        }
     }
 
     /// The mails that one mail becomes on this way: one for each domain where each has hosts of its own. [`Relay::send`] takes no others.
@@ -164,10 +172,69 @@ impl Relay {
     ///
     /// As [`Client::send`], or there is no connection.
     pub async fn send(&self, mail: &Mail) -> Result<Reply, Reply> {
-        let mut client = self.client_for(mail).await?;
-        let sent = client.send(mail).await;
-        self.keep(client);
-        sent
+        let mut replies = self.send_all(std::slice::from_ref(mail)).await?;
+        replies.pop().unwrap_or_else(|| Err(Reply::later("4.3.0", "nothing is known of it")))
+    }
+
+    /// Sends several mails, and none of them before the servers have agreed to all recipients and have all contents but the last dot, as
+    /// far as [`TOGETHER`] allows. Answers with what became of each.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent: as [`Client::prepare`], or there is no connection.
+    pub async fn send_all(&self, mails: &[Mail]) -> Result<Vec<Result<Reply, Reply>>, Reply> {
+        let mut results: Vec<Result<Reply, Reply>> = Vec::new();
+        for few in mails.chunks(TOGETHER) {
+            // All places at once: who has some and waits for others would be in the way of those who do the same.
+            let _places = self.places(few.len()).await?;
+            let prepared = match self.prepare(few).await {
+                Ok(prepared) => prepared,
+                Err(reply) if results.is_empty() => return Err(reply),
+                Err(reply) => {
+                    results.resize(mails.len(), Err(reply));
+                    break;
+                }
+            };
+            let finishing = prepared.into_iter().map(|mut client| {
+                tokio::spawn(async move {
+                    let reply = client.finish().await;
+                    (client, reply)
+                })
+            });
+            for finished in finishing.collect::<Vec<_>>() {
+                results.push(match finished.await {
+                    Ok((client, reply)) => {
+                        self.keep(client);
+                        reply
+                    }
+                    Err(_) => Err(Reply::later("4.3.0", "internal error")),
+                });
+            }
+            if let Some(Err(reply)) = results.iter().find(|result| result.is_err()).cloned() {
+                results.resize(mails.len(), Err(reply));
+                break;
+            }
+        }
+        Ok(results)
+    }
+
+    async fn prepare(&self, mails: &[Mail]) -> Result<Vec<Client>, Reply> {
+        let mut prepared = Vec::new();
+        for mail in mails {
+            let mut client = self.client_for(mail).await?;
+            let said = client.prepare(mail).await;
+            if let Err(reply) = said {
+                self.keep(client);
+                return Err(reply);
+            }
+            prepared.push(client);
+        }
+        Ok(prepared)
+    }
+
+    async fn places(&self, count: usize) -> Result<SemaphorePermit<'_>, Reply> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.places.acquire_many(count).await.map_err(|_| Reply::later("4.3.2", "shutting down"))
     }
 
     /// Sends a mail for those of its recipients whom the server takes; one reply for each.
@@ -176,6 +243,7 @@ impl Relay {
     ///
     /// As [`Relay::send`].
     pub async fn send_each(&self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
+        let _place = self.places(1).await?;
         let mut client = self.client_for(mail).await?;
         let sent = client.send_each(mail).await;
         self.keep(client);
@@ -238,6 +306,10 @@ fn at_once(stream: TcpStream) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Mails that are sent together. Source: a fifth of the connections; a message with more different copies is rare.
+const TOGETHER: usize = 10;
+/// Connections used at once. Source: as those that rest.
+const MOST_USED: usize = 50;
 /// Connections that may rest. Source: half the 100 processes of Postfix's `default_process_limit`, so that others find a place too.
 const MOST_KEPT: usize = 50;
 /// Addresses tried for one mail. Source: twice the 5 of Postfix's `smtp_mx_address_limit`.

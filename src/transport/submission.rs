@@ -5,9 +5,9 @@ use crate::{base::Kind, engine::Outcome, mail::Mail};
 
 /// Sends every copy, and answers for all of them: 250 when the upstream has said 250 for each.
 ///
-/// The first that is refused refuses the message. Refused by a rule, nothing is sent to anybody. When the upstream refuses a later copy
-/// after it has taken an earlier one, the client is told to try again, and the recipients of the earlier copy get it again then: the reply
-/// and the log say [`PARTLY_SENT`].
+/// The first that is refused refuses the message. Refused by a rule, nothing is sent to anybody; refused by the upstream, neither, because
+/// no copy gets its last dot before every recipient was taken. When the upstream takes one copy and then not another, the client is told to
+/// try again, and the recipients of the first get it again then: the reply and the log say [`PARTLY_SENT`].
 pub(super) async fn answer(outcome: &Outcome, way: &mut Way<'_>) -> Reply {
     if let Some(error) = outcome.refusal() {
         return match error.kind() {
@@ -19,26 +19,29 @@ pub(super) async fn answer(outcome: &Outcome, way: &mut Way<'_>) -> Reply {
         return reply;
     }
     let transactions = way.transactions(outcome);
-    let mut said = Vec::new();
-    for (at, mail) in transactions.iter().enumerate() {
-        match way.send(mail).await {
-            Ok(reply) => said.extend(reply.lines),
-            Err(reply) if at == 0 => return reply,
-            Err(reply) => return partly(&transactions, at, &reply),
+    let results = match way.send_all(&transactions).await {
+        Ok(results) => results,
+        Err(reply) => return reply,
+    };
+    match results.iter().find_map(|result| result.as_ref().err()) {
+        Some(reply) if results.iter().all(Result::is_err) => reply.clone(),
+        Some(reply) => partly(&transactions, &results, reply),
+        None => {
+            let said: Vec<_> = results.into_iter().flatten().flat_map(|reply| reply.lines).collect();
+            Reply::new(250, "2.0.0", if said.is_empty() { "taken".to_owned() } else { said.join("; ") })
         }
-    }
-    match said.is_empty() {
-        true => Reply::new(250, "2.0.0", "taken"),
-        false => Reply::new(250, "2.0.0", said.join("; ")),
     }
 }
 
 /// What the log and the reply say when some recipients have a message whose sender was told to try again.
 pub const PARTLY_SENT: &str = "partly-sent";
 
-fn partly(transactions: &[Mail], sent: usize, why: &Reply) -> Reply {
-    let count = |mails: &[Mail]| mails.iter().map(|mail| mail.envelope.recipients.len()).sum::<usize>();
-    let (have, lack) = transactions.split_at_checked(sent).unwrap_or_default();
-    tracing::warn!(have = count(have), lack = count(lack), why = ?why.to_string(), "{PARTLY_SENT}");
-    Reply::later("4.3.0", format!("{PARTLY_SENT}: {} of the recipients have it; then: {why}", count(have)))
+fn partly(transactions: &[Mail], results: &[Result<Reply, Reply>], why: &Reply) -> Reply {
+    let (mut have, mut lack) = (0, 0);
+    for (mail, result) in transactions.iter().zip(results) {
+        let count = if result.is_ok() { &mut have } else { &mut lack };
+        *count += mail.envelope.recipients.len();
+    }
+    tracing::warn!(have, lack, why = ?why.to_string(), "{PARTLY_SENT}");
+    Reply::later("4.3.0", format!("{PARTLY_SENT}: {have} of the recipients have it; then: {why}"))
 }

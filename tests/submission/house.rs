@@ -43,7 +43,7 @@ impl House {
         assert!(run_with(&mut openssl, b"").status.success());
         let configuration = format!(
             "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
-            trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\n\
+            trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\nidentities.a = [\"alice@example.org\"]\n\
             [upstream]\nsmart-host = \"127.0.0.1:{upstream}\"\ntls = \"none\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\n\
@@ -98,9 +98,9 @@ impl House {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// A connection of a client's to the submission port.
-    pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.submission)).expect("it listens");
+    /// A connection of a client's.
+    pub(crate) fn connect(&self, port: u16) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         stream
     }

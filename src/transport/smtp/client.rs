@@ -129,9 +129,19 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Nothing was sent: what the server said, 554 when the server cannot take this mail as it is, 451 when the connection broke. Broken
-    /// behind the last dot, the mail may have arrived all the same (RFC 1047).
+    /// As [`Client::prepare`] and [`Client::finish`].
     pub async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
+        self.prepare(mail).await?;
+        self.finish().await
+    }
+
+    /// Sends all of a mail but the last dot. Until [`Client::finish`] says it, nobody gets the mail: the connection is lost, and closing it
+    /// takes everything back.
+    ///
+    /// # Errors
+    ///
+    /// Nothing will be sent: what the server said, 554 when the server cannot take this mail as it is, 451 when the connection broke.
+    pub async fn prepare(&mut self, mail: &Mail) -> Result<(), Reply> {
         let refused = self.begin(mail).await?.into_iter().flatten().next();
         if let Some(refusal) = refused {
             self.forget().await;
@@ -140,18 +150,31 @@ impl Client {
         self.content(mail).await
     }
 
+    /// Says the last dot of what was prepared.
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or the connection broke; behind the dot, the mail may have arrived all the same (RFC 1047).
+    pub async fn finish(&mut self) -> Result<Reply, Reply> {
+        self.say(END).await?;
+        self.is_lost = false;
+        let reply = self.reply(self.patience.end).await?;
+        accepted("the message", reply.clone()).map(|()| reply)
+    }
+
     /// Sends a mail for those of its recipients whom the server takes. Answers with one reply for each recipient.
     ///
     /// # Errors
     ///
-    /// As [`Client::send`]: nothing was sent to anybody.
+    /// As [`Client::send`], of MAIL or of the message: nothing was sent to anybody.
     pub async fn send_each(&mut self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
         let refused = self.begin(mail).await?;
         if refused.iter().all(Option::is_some) {
             self.forget().await;
             return Ok(refused.into_iter().flatten().collect());
         }
-        let reply = self.content(mail).await?;
+        self.content(mail).await?;
+        let reply = self.finish().await?;
         Ok(refused.into_iter().map(|refusal| refusal.unwrap_or_else(|| reply.clone())).collect())
     }
 
@@ -172,18 +195,20 @@ impl Client {
         Ok(refusals.collect())
     }
 
-    async fn content(&mut self, mail: &Mail) -> Result<Reply, Reply> {
+    /// DATA, and the message without its last dot.
+    async fn content(&mut self, mail: &Mail) -> Result<(), Reply> {
         let reply = self.command("DATA").await?;
         if reply.code != 354 {
             self.forget().await;
             return accepted("DATA", reply).and(Err(Reply::later("4.5.0", "the answer to DATA makes no sense")));
         }
-        for piece in with_dots(mail.message.octets()).chunks(PIECE) {
+        self.is_lost = true;
+        let raw = with_dots(mail.message.octets());
+        for piece in raw.strip_suffix(END).unwrap_or(&raw).chunks(PIECE) {
             let said = self.wire.say(piece, self.patience.block).await;
             said.map_err(|fault| self.lose(fault))?;
         }
-        let reply = self.reply(self.patience.end).await?;
-        accepted("the message", reply.clone()).map(|()| reply)
+        Ok(())
     }
 
     /// Says goodbye; nothing depends on the answer.
@@ -344,6 +369,8 @@ fn sayable(line: &str) -> Result<&str, Reply> {
 
 /// Commands sent before the first answer is awaited: their answers fit into the buffers of any connection.
 const AT_ONCE: usize = 100;
+/// What stands behind the last line of a message.
+const END: &[u8] = b".\r\n";
 /// What is said at once of a message.
 const PIECE: usize = 256 * 1024;
 /// How long we wait for an answer to QUIT.

@@ -21,12 +21,22 @@ impl Way<'_> {
         outcome.transactions().into_iter().flat_map(|mail| self.relay.legs(mail)).collect()
     }
 
-    /// Sends a mail for all its recipients or for none.
-    pub(in crate::transport) async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
-        match &mut self.own {
-            Some(client) => client.send(mail).await,
-            None => self.relay.send(mail).await,
+    /// Sends every mail, or says that nothing was sent; answers with what became of each. What one connection carries goes one after the
+    /// other, and stops where one fails.
+    pub(in crate::transport) async fn send_all(&mut self, mails: &[Mail]) -> Result<Vec<Result<Reply, Reply>>, Reply> {
+        let Some(client) = &mut self.own else { return self.relay.send_all(mails).await };
+        let mut results = Vec::new();
+        for mail in mails {
+            match client.send(mail).await {
+                Ok(reply) => results.push(Ok(reply)),
+                Err(reply) if results.is_empty() => return Err(reply),
+                Err(reply) => {
+                    results.resize(mails.len(), Err(reply));
+                    break;
+                }
+            }
         }
+        Ok(results)
     }
 
     /// Sends a mail for those of its recipients whom the server takes; one reply for each.
