@@ -117,6 +117,31 @@ s.sendmail('alice@example.org', ['bob@example.net'], 'From: alice@example.org\r\
 s.quit()
 "#;
 
+/// Without a sendmail to hand over to, `postseal sendmail` speaks to the upstream itself.
+#[test]
+fn sendmail_speaks_to_the_upstream() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let house = House::start(sink.port(), "");
+    let message = "From: alice@example.org\nTo: dave@plain.test\nSubject: x\n\n.a\n.\n..\n";
+    let output = house.sendmail(&["-i", "-t", "-f", "alice@example.org"], message);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let arrived = sink.wait_for(1);
+    assert!(arrived[0].text().ends_with("\r\n\r\n.a\r\n.\r\n..\r\n"), "{}", arrived[0].text());
+    sink.answer("RCPT TO:<DAVE@", "550 5.1.1 no such person");
+    let output = house.sendmail(&["-i", "-t", "-f", "alice@example.org"], message);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(77) && said.contains("550 5.1.1 no such person"),
+        "{:?} {said}",
+        output.status
+    );
+    sink.hang_up();
+    assert_eq!(house.sendmail(&["-i", "-t", "-f", "alice@example.org"], message).status.code(), Some(75));
+}
+
 const PYTHON: &str = r#"
 s.ehlo('client.test')
 assert s.has_extn('chunking') and s.has_extn('smtputf8') and s.has_extn('dsn'), s.esmtp_features

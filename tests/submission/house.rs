@@ -151,6 +151,13 @@ impl House {
         run_with(command.env("GNUPGHOME", self.path("gnupg")), input)
     }
 
+    /// `postseal sendmail` by the same configuration.
+    pub(crate) fn sendmail(&self, arguments: &[&str], message: &str) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+        command.env("POSTSEAL_CONFIG", self.path("postseal.toml")).arg("sendmail").args(arguments);
+        run_with(&mut command, message.as_bytes())
+    }
+
     fn postseal(&self, arguments: &[&str]) -> Vec<u8> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         let output = run_with(command.arg("--home").arg(self.path("home")).args(arguments), b"");

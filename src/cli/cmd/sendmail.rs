@@ -81,8 +81,10 @@ fn lines(lines: &[String]) -> String {
 pub(super) fn onward(config: &Config) -> Result<Box<dyn Onward>> {
     match &config.sendmail {
         Some(program) => Ok(Box::new(not_ourselves(program)?)),
-        None => Err(Error::new(Kind::Config, "sendmail: nobody to hand mail over to")
-            .with_hint("[sendmail] program = \"/usr/sbin/sendmail.postfix\"")),
+        None if config.upstream.is_some() => Ok(Box::new(super::upstream::waiting(config)?)),
+        None => Err(Error::new(Kind::Config, "sendmail: nobody to hand mail over to").with_hint(
+            "[upstream] smart-host = \"127.0.0.1:25\", or [sendmail] program = \"/usr/sbin/sendmail.postfix\"",
+        )),
     }
 }
 

@@ -6,14 +6,17 @@ use postseal::{
     base::{Error, Kind, Result},
     config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream},
     engine::Handler,
+    mail::Mail,
     transport::{
         Door, Exchangers, Quarantine,
+        milter::Courier,
         relay::{Host, Relay},
+        sendmail::Onward,
         smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
         tls::{Connector, Identity, Security},
     },
 };
-use tokio::sync::Semaphore;
+use tokio::{runtime, sync::Semaphore};
 
 /// The way on.
 pub(super) fn relay(config: &Config) -> Result<Relay> {
@@ -35,6 +38,26 @@ pub(super) fn relay(config: &Config) -> Result<Relay> {
             };
             Ok(Relay::new(caller, host, security))
         }
+    }
+}
+
+/// The way on for somebody who waits for it. He must not be of a runtime.
+pub(super) fn waiting(config: &Config) -> Result<Waiting> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::io("sockets", &error))?;
+    let relay = runtime.block_on(async { relay(config) })?;
+    Ok(Waiting { runtime, relay })
+}
+
+/// Mail handed over by SMTP.
+pub(super) struct Waiting {
+    runtime: runtime::Runtime,
+    relay: Relay,
+}
+
+impl Onward for Waiting {
+    fn hand_over(&self, mail: &Mail) -> Result<()> {
+        self.runtime.block_on(self.relay.submit(mail.clone()))
     }
 }
 
