@@ -345,7 +345,7 @@ fn what_was_changed_is_one_answer() {
     // The text is the last thing: every value of one octet of the block before the last, so that one of them has right padding.
     let end = text.find("-----END").unwrap();
     let start = text[..end].trim_end().rfind("\n\n").or_else(|| text[..end].rfind("\r\n\r\n")).unwrap();
-    let ciphertext = base64_decode(text[start..end].as_bytes());
+    let ciphertext = base64_decode(&text.as_bytes()[start..end]);
     let mut answers = BTreeSet::new();
     for value in 1..=255 {
         let mut changed = ciphertext.clone();
