@@ -21,7 +21,7 @@ pub struct Limits {
     pub expansion: usize,
     /// Signatures in one layer. Source: signature flooding, Schleuder #441.
     pub signatures: usize,
-    /// Encrypted session keys tried in one layer. Source: a list of 1,000 recipients, each with one key.
+    /// Encrypted session keys of one layer, and those tried in one message. Source: a list of 1,000 recipients, each with one key.
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
@@ -74,6 +74,7 @@ pub struct Budget {
     parts: usize,
     layers: usize,
     iterations: u32,
+    unwrappings: usize,
     path_signatures: usize,
     name_comparisons: usize,
 }
@@ -85,6 +86,7 @@ impl Budget {
             parts: limits.parts,
             layers: limits.layers,
             iterations: limits.kdf_iterations,
+            unwrappings: limits.session_keys,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
             limits,
@@ -152,6 +154,11 @@ impl Budget {
         within(count, self.limits.certificates, "layer", "certificates")
     }
 
+    /// One more try to unwrap a session key, in whatever layer: each may cost a millisecond, and a message may have a thousand parts.
+    pub fn unwrapping(&mut self) -> Result<()> {
+        spend(&mut self.unwrappings, "message", "encrypted session keys to try", self.limits.session_keys)
+    }
+
     /// Refuses ASN.1 that nests deeper than the limit; `depth` counts from 1.
     pub fn asn1_depth(&self, depth: usize) -> Result<()> {
         within(depth, self.limits.asn1_depth, "asn.1", "elements within one another")
@@ -162,8 +169,9 @@ impl Budget {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
     }
 
-    /// One more signature verified to find a certification path.
-    pub fn path_signature(&mut self) -> Result<()> {
+    /// One more signature over so many octets verified to find a certification path; what is long to hash counts for several.
+    pub fn path_signature(&mut self, octets: usize) -> Result<()> {
+        self.path_signatures = self.path_signatures.saturating_sub(octets / (256 * 1024));
         spend(&mut self.path_signatures, "certification path", "signatures to verify", self.limits.path_signatures)
     }
 
@@ -190,4 +198,20 @@ fn within(value: usize, limit: usize, place: &str, what: &str) -> Result<()> {
         return Err(Error::malformed(place, format!("more than {limit} {what}")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A CRL of 64 MiB costs as much as 257 signatures over a certificate.
+    #[test]
+    fn long_octets_cost_more() {
+        let mut budget = Budget::new(Limits::default());
+        let paid = (0..100).take_while(|_| budget.path_signature(64 * 1024 * 1024).is_ok()).count();
+        assert_eq!(paid, 7);
+        let mut budget = Budget::new(Limits::default());
+        let paid = (0..9_000).take_while(|_| budget.path_signature(1_000).is_ok()).count();
+        assert_eq!(paid, 2_000);
+    }
 }
