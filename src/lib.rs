@@ -24,6 +24,7 @@
 //! one. [`keys::Keys`], [`crypto::SecretKey`] and [`base::Clock`] are the extension points.
 
 pub mod base;
+pub mod config;
 pub mod crypto;
 pub mod engine;
 mod face;

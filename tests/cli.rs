@@ -2,6 +2,8 @@
 
 #[path = "cli/lab.rs"]
 mod lab;
+#[path = "cli/policy.rs"]
+mod policy;
 
 use std::{
     fs,

@@ -25,8 +25,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("policy", &["base", "mail", "keys", "verdict"]),
     // crypto: a report names a signature's `Strength`.
     ("report", &["base", "crypto", "mail", "verdict", "policy"]),
-    // crypto: `Legacy` is an argument of the engine, and it hands it on to the protocols.
-    ("engine", &["base", "crypto", "mail", "keys", "verdict", "protocol", "policy", "report"]),
+    // crypto, pki: `Legacy` and `Revocation` are arguments of the engine, and it hands them on to the protocols.
+    ("engine", &["base", "crypto", "mail", "keys", "verdict", "pki", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
     // The simple face of the library: four functions over the engine.
     ("face", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine"]),

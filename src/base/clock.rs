@@ -40,6 +40,13 @@ pub fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
+/// `Tue, 24 Nov 2026 03:00:00 +0000` (RFC 5322, section 3.3), in universal time.
+pub fn rfc5322(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |after| after.as_secs());
+    let timestamp = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default();
+    timestamp.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
 /// Reads an RFC 3339 time; anything else is a usage error.
 pub fn parse_rfc3339(text: &str) -> Result<SystemTime> {
     let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok());

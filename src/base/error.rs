@@ -24,6 +24,8 @@ pub enum Kind {
     Config,
     /// Reading or writing failed half-way (74).
     Io,
+    /// There are keys, but they have expired (77).
+    KeyExpired,
     /// The input is not what it says it is, or is over a bound (65).
     Malformed,
     /// The named input does not exist (66).

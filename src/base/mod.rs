@@ -7,7 +7,7 @@ mod random;
 mod secret;
 
 pub use budget::{Budget, Limits};
-pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339};
+pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322};
 pub use error::{Error, Kind, Result};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options of every verb.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every verb")]
 pub(crate) struct Common {
     /// Certificates, keyrings and secret keys for this run, in any format that postseal reads; each vouches for its user IDs
@@ -82,6 +82,16 @@ pub(crate) enum Verb {
     Key(super::cmd::key::Key),
     /// Judge certificates
     Cert(super::cmd::cert::Cert),
+    /// Handle one message by the configuration, from standard input to standard output: for pipe(8), procmail, sieve
+    Filter(super::cmd::filter::Filter),
+    /// Take a message as sendmail does, handle it by the configuration, and hand it over
+    #[command(disable_help_flag = true)]
+    Sendmail(super::cmd::sendmail::Sendmail),
+    /// Serve the listeners of the configuration: the milter, metrics
+    Serve(super::cmd::serve::Serve),
+    /// Check the configuration file, and explain what it does with a mail
+    #[command(subcommand)]
+    Config(super::cmd::config::Config),
     /// Write a completion script for a shell
     Completions {
         /// Which shell

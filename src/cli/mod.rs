@@ -7,7 +7,7 @@ mod output;
 mod session;
 mod show;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser;
 use postseal::{
@@ -20,7 +20,7 @@ use session::Session;
 
 /// Parses the command line, does what it says, and answers with the exit code.
 pub(crate) fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(cmd::sendmail::arguments(env::args_os())) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
@@ -45,6 +45,10 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Digest(digest) => cmd::look::digest(&digest, session),
         Verb::Key(key) => cmd::key::run(&key, session),
         Verb::Cert(cert) => cmd::cert::run(&cert, session),
+        Verb::Filter(filter) => cmd::filter::run(&filter, session),
+        Verb::Sendmail(sendmail) => cmd::sendmail::run(&sendmail, session),
+        Verb::Serve(serve) => cmd::serve::run(&serve, session),
+        Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),
     }

@@ -9,9 +9,13 @@ use std::{
 };
 
 use postseal::{
-    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    base::{
+        Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom,
+        parse_rfc3339,
+    },
+    config::Config,
     crypto::Legacy,
-    engine::{Engine, OpenedParts, Opening},
+    engine::{Engine, OpenedParts, Opening, Setup},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
@@ -54,6 +58,27 @@ impl Session {
         })
     }
 
+    /// A session with the keys, bounds and judgement that a configuration file names; `--home` still wins.
+    pub(crate) fn configured(&self, config: &Config) -> Result<Session> {
+        let common = Common {
+            home: self.common.home.clone().or_else(|| Some(config.home.clone())),
+            max_size: config.bounds.message.message,
+            legacy: self.common.legacy || config.legacy == Legacy::Admit,
+            revocation: match config.revocation {
+                Revocation::Hard => args::Revocation::Hard,
+                Revocation::Off => args::Revocation::Off,
+                Revocation::Soft => args::Revocation::Soft,
+            },
+            ..self.common.clone()
+        };
+        let session = Session::new(common)?;
+        if let Some(passphrases) = &config.passphrases {
+            let lines = Passphrases::of_lines(passphrases.read()?.expose());
+            return Ok(Session { given: lines.into(), ..session });
+        }
+        Ok(session)
+    }
+
     /// A full budget for one message.
     pub(crate) fn budget(&self) -> Budget {
         Budget::new(self.limits.clone())
@@ -73,6 +98,37 @@ impl Session {
     pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
         let message = Message::parse(octets, &mut self.budget())?;
         self.engine(self.keys()?).open_parts(&message)
+    }
+
+    /// Everything that handling mail by a configuration needs, for as long as the program runs.
+    pub(crate) fn setup(self, config: &Config) -> Result<Setup> {
+        let (legacy, revocation) = (self.legacy(), self.revocation());
+        self.keys()?;
+        let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
+        let marker = match &config.marker {
+            Some(marker) => marker.read()?,
+            None => {
+                let mut octets = vec![0; 32];
+                SystemRandom.fill(&mut octets)?;
+                Secret::new(octets)
+            }
+        };
+        Ok(Setup {
+            keys,
+            clock: self.clock.into(),
+            random: Arc::new(SystemRandom),
+            legacy,
+            revocation,
+            limits: config.bounds.message.clone(),
+            policy: config.policy.clone(),
+            name: config.hostname.clone(),
+            marker,
+        })
+    }
+
+    /// What an engine is made from.
+    pub(crate) fn context(&self) -> Result<Context<'_>> {
+        Ok(self.context_with(self.keys()?))
     }
 
     /// Seals.
@@ -196,14 +252,17 @@ impl Session {
     }
 
     fn engine<'a>(&'a self, keys: &'a dyn Keys) -> Engine<'a> {
-        let context = Context {
+        Engine::new(self.context_with(keys), self.limits.clone())
+    }
+
+    fn context_with<'a>(&'a self, keys: &'a dyn Keys) -> Context<'a> {
+        Context {
             keys,
             clock: self.clock(),
             random: &SystemRandom,
             legacy: self.legacy(),
             revocation: self.revocation(),
-        };
-        Engine::new(context, self.limits.clone())
+        }
     }
 
     fn home_directory(&self) -> Result<PathBuf> {

@@ -1,16 +1,27 @@
 //! The whole corridor for one mail: open, judge, gather facts, decide, act.
 
-use crate::{base::Result, mail::Mail, policy::Decision, verdict::Verdict};
+use std::collections::HashMap;
+
+use super::{Engine, act::Acting, edit::Edits, marker};
+use crate::{
+    base::{Error, Kind, Result, Secret},
+    mail::{Address, Envelope, Mail, Message},
+    policy::{Action, Decision, Disposition, Group, Policy},
+    verdict::Verdict,
+};
 
 /// What a mail became.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What goes on: one mail for each group of recipients that [`Relay`](crate::policy::Disposition::Relay) or [`Quarantine`](crate::policy::Disposition::Quarantine) concerns.
+    /// What goes on: one mail for each group of recipients that [`Relay`](Disposition::Relay) or [`Quarantine`](Disposition::Quarantine)
+    /// concerns, in the order of the groups.
     pub mails: Vec<Mail>,
     /// What was found in it as it came.
     pub verdict: Verdict,
     /// Who gets what, and which rule said so.
     pub decision: Decision,
+    /// What was done, one lower-case line each, for the log: `signed by FINGERPRINT`.
+    pub notes: Vec<String>,
 }
 
 /// The one thing that every transport calls.
@@ -21,4 +32,169 @@ pub trait Handler: Send + Sync {
     ///
     /// The work could not be done: nothing went on, and the sender keeps the mail. `TryAgain` and `Unavailable` are worth a retry.
     fn handle(&self, mail: Mail) -> Result<Outcome>;
+
+    /// The message with a field that says that it was handled, for a copy that comes by again: [`Handler::handle`] then only removes the
+    /// field. Nobody else can make one.
+    ///
+    /// # Errors
+    ///
+    /// The message is over the bounds.
+    fn mark(&self, message: &Message) -> Result<Message>;
+}
+
+/// What handling needs to know of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Duty<'a> {
+    /// Who gets what.
+    pub policy: &'a Policy,
+    /// The authserv-id in Authentication-Results, usually the host's name (RFC 8601, section 2.5).
+    pub name: &'a str,
+    /// What makes a mark one of ours: 16 octets or more, shared by all that handle the same mail.
+    pub marker: &'a Secret,
+}
+
+impl Engine<'_> {
+    /// Carries one mail through the corridor. Every recipient of the envelope ends in exactly one group.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handler::handle`].
+    pub fn handle(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
+        if marker::is_on(mail.message.root(), &mail.message, duty.marker) {
+            return self.pass_on(mail, duty.policy);
+        }
+        let gathered = self.gather(&mail, duty.policy)?;
+        let decision = duty.policy.decide(&gathered.facts(&mail));
+        account_for(&mail.envelope, &decision)?;
+        let mut acting = Acting {
+            engine: self,
+            mail: &mail,
+            gathered: &gathered,
+            name: duty.name,
+            made: Vec::new(),
+            notes: Vec::new(),
+        };
+        let mut mails = Vec::new();
+        for group in &decision.groups {
+            let message = match group.disposition {
+                Disposition::Relay => acting.message_for(group)?,
+                Disposition::Quarantine(_) => mail.message.clone(),
+                Disposition::Discard | Disposition::Reject(_) | Disposition::Tempfail(_) => continue,
+            };
+            mails.push(copy_for(group, &mail, message));
+        }
+        let notes = acting.notes;
+        Ok(Outcome { mails, verdict: gathered.verdict, decision, notes })
+    }
+
+    /// See [`Handler::mark`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn mark(&self, message: &Message, secret: &Secret) -> Result<Message> {
+        let mut edits = Edits::default();
+        edits.add(marker::NAME, &marker::value(message, secret));
+        self.edited(message, &edits)
+    }
+
+    /// A copy that was handled: all that is left to do is to take the mark off.
+    fn pass_on(&self, mail: Mail, policy: &Policy) -> Result<Outcome> {
+        let mut edits = Edits::default();
+        edits.remove(marker::NAME);
+        let message = self.edited(&mail.message, &edits)?;
+        let verdict = self.unopened(&mail);
+        let direction_of = |address: &Address| policy.direction(&mail.submitter, address);
+        let mut groups: Vec<Group> = Vec::new();
+        for path in &mail.envelope.recipients {
+            let direction = direction_of(&path.address);
+            match groups.iter_mut().find(|group| group.direction == direction) {
+                Some(group) => group.recipients.push(path.clone()),
+                None => groups.push(Group {
+                    recipients: vec![path.clone()],
+                    direction,
+                    rule: HANDLED.to_owned(),
+                    obstacle: None,
+                    actions: vec![Action::Keep],
+                    disposition: Disposition::Relay,
+                }),
+            }
+        }
+        let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
+        Ok(Outcome { mails, verdict, decision: Decision { groups }, notes: Vec::new() })
+    }
+
+    fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
+        match edits.apply(message, |_| false) {
+            Some(octets) => Message::parse(octets, &mut self.budget()),
+            None => Ok(message.clone()),
+        }
+    }
+}
+
+impl Outcome {
+    /// The groups that something goes on for, each with its mail.
+    pub fn copies(&self) -> impl Iterator<Item = (&Group, &Mail)> {
+        let goes_on = |group: &&Group| matches!(group.disposition, Disposition::Relay | Disposition::Quarantine(_));
+        self.decision.groups.iter().filter(goes_on).zip(&self.mails)
+    }
+
+    /// What is relayed, in as few transactions as there are different messages.
+    pub fn transactions(&self) -> Vec<Mail> {
+        let mut transactions: Vec<Mail> = Vec::new();
+        for (_, mail) in self.copies().filter(|(group, _)| group.disposition == Disposition::Relay) {
+            match transactions.iter_mut().find(|other| other.message.octets() == mail.message.octets()) {
+                Some(other) => other.envelope.recipients.extend(mail.envelope.recipients.iter().cloned()),
+                None => transactions.push(mail.clone()),
+            }
+        }
+        transactions
+    }
+
+    /// The first group that gets nothing and whose sender has to know, with the error for him: `TryAgain` when it may pass later,
+    /// otherwise `NoKey`, not permitted.
+    pub fn refusal(&self) -> Option<Error> {
+        let groups = &self.decision.groups;
+        let permanent = groups.iter().find_map(|group| match &group.disposition {
+            Disposition::Reject(why) => Some(Error::no_key(of_recipients(group, why))),
+            _ => None,
+        });
+        permanent.or_else(|| {
+            groups.iter().find_map(|group| match &group.disposition {
+                Disposition::Tempfail(why) => Some(Error::new(Kind::TryAgain, of_recipients(group, why))),
+                _ => None,
+            })
+        })
+    }
+}
+
+/// What the groups of a copy that was handled before call their rule.
+pub const HANDLED: &str = "handled before";
+
+fn of_recipients(group: &Group, why: &str) -> String {
+    let shown: Vec<String> = group.recipients.iter().take(3).map(|path| path.address.to_string()).collect();
+    let more = if group.recipients.len() > shown.len() { ", ..." } else { "" };
+    let shown = format!("{}{more}: ", shown.join(", "));
+    let shown = if why.starts_with(&shown) { "" } else { &shown };
+    format!("{shown}{why} (rule {:?})", group.rule)
+}
+
+fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {
+    let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: group.recipients.clone() };
+    Mail { envelope, submitter: mail.submitter.clone(), message }
+}
+
+/// Nobody is forgotten and nobody is served twice.
+fn account_for(envelope: &Envelope, decision: &Decision) -> Result<()> {
+    let mut open: HashMap<&Address, isize> = HashMap::new();
+    for path in &envelope.recipients {
+        *open.entry(&path.address).or_default() += 1;
+    }
+    for path in decision.groups.iter().flat_map(|group| &group.recipients) {
+        *open.entry(&path.address).or_default() -= 1;
+    }
+    match open.iter().find(|(_, count)| **count != 0) {
+        None => Ok(()),
+        Some((address, _)) => Err(Error::unavailable(format!("{address}: not in exactly one group of the decision"))),
+    }
 }

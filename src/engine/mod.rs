@@ -1,14 +1,21 @@
 //! The corridor: open, judge, seal. Every door calls these and nothing else.
 
+mod act;
+mod edit;
+mod facts;
 mod handle;
+mod hook;
 mod inspect;
 mod lines;
+mod marker;
 mod open;
 mod parts;
 mod seal;
 mod written;
 
-pub use handle::{Handler, Outcome};
+pub use facts::Gathered;
+pub use handle::{Duty, HANDLED, Handler, Outcome};
+pub use hook::{Hook, Setup};
 pub use open::Opening;
 pub use parts::OpenedParts;
 

@@ -5,6 +5,7 @@ mod chain;
 mod locked;
 mod memory;
 mod record;
+mod state;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ pub use chain::Chain;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
+pub use state::KeyState;
 
 use crate::{
     base::{Result, Secret},

@@ -3,32 +3,53 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    keys::ProtocolName,
-    mail::Submitter,
-    mail::{Address, ForwardPath, Message},
+    keys::{KeyState, ProtocolName},
+    mail::{Address, ForwardPath, Message, Submitter},
     verdict::Standing,
 };
 
-/// Which way a mail goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Which way a mail goes to one of its recipients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the world to one of our users.
     Inbound,
-    /// From one of our users.
+    /// From one of our users, or through us to somewhere else.
     Outbound,
 }
 
-/// Whether there is a key for an address, in one protocol.
+impl Direction {
+    /// The word in the configuration and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        }
+    }
+}
+
+/// What a message is as it came, by its outermost layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// None is known.
-    Missing,
-    /// There is one, and it may be used now.
-    Usable,
-    /// There is one, but it has expired.
-    Expired,
-    /// There is one, but not for this: revoked, wrong usage, too weak; the reason in words.
-    Unusable(String),
+pub enum Wrapping {
+    /// It is encrypted, and was read far enough to know it: a message that merely says so is not.
+    Encrypted,
+    /// It says that it is sealed, and cannot be read; the reason in words.
+    Malformed(String),
+    /// It is not sealed.
+    Plain,
+    /// It is signed, well or badly, and can be read.
+    Signed,
+}
+
+impl Wrapping {
+    /// The word in the configuration and in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Wrapping::Encrypted => "encrypted",
+            Wrapping::Malformed(_) => "malformed",
+            Wrapping::Plain => "plain",
+            Wrapping::Signed => "signed",
+        }
+    }
 }
 
 /// What is known of one recipient.
@@ -36,26 +57,27 @@ pub enum KeyState {
 pub struct RecipientFacts {
     /// Who.
     pub path: ForwardPath,
-    /// Whether he can be encrypted to, for each protocol that this build has.
+    /// Whether he can be encrypted to, for each protocol that the policy asks about ([`Policy::protocols`](super::Policy::protocols)).
+    /// One that is not here has no key.
     pub keys: BTreeMap<ProtocolName, KeyState>,
 }
 
 /// What is known of one mail.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// Which way.
-    pub direction: Direction,
     /// Who handed it over.
     pub submitter: &'a Submitter,
-    /// The reverse-path.
+    /// The reverse-path; `None` is the null sender.
     pub sender: Option<&'a Address>,
     /// From's one mailbox; `None` when From is missing, repeated, or has several.
     pub author: Option<&'a Address>,
     /// The message as it came, for conditions on header fields and size.
     pub message: &'a Message,
+    /// What it is as it came.
+    pub wrapping: &'a Wrapping,
     /// What its signatures are worth.
     pub standing: Standing,
-    /// Whether the author can sign, for each protocol.
+    /// Whether the author can sign, for each protocol that the policy asks about.
     pub signing: BTreeMap<ProtocolName, KeyState>,
     /// Each recipient, in the envelope's order.
     pub recipients: Vec<RecipientFacts>,

@@ -1,12 +1,46 @@
 //! Policy: a pure function from what is known of a mail to what is done with it. No key, no clock, no network.
 
+#[cfg(test)]
+mod cases;
+mod condition;
+mod explain;
 mod facts;
+mod groups;
+mod pattern;
+#[cfg(test)]
+mod properties;
 mod rules;
+mod ruling;
 
-pub use facts::{Direction, Facts, KeyState, RecipientFacts};
-pub use rules::Action;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::ForwardPath;
+pub use condition::{Condition, Party, WrappingKind};
+pub use explain::{Passed, Trace};
+pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
+pub use pattern::Pattern;
+pub use rules::{Action, Obstacle, Order, Resort, Rule};
+
+use crate::{
+    keys::ProtocolName,
+    mail::{Address, ForwardPath, Submitter},
+};
+
+/// Who may do what with which mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The domains whose mail ends here.
+    pub local: Vec<Pattern>,
+    /// As whom each SASL identity (or local user) may sign.
+    pub identities: BTreeMap<String, Vec<Pattern>>,
+    /// As whom clients in trusted networks may sign.
+    pub trusted: Vec<Pattern>,
+    /// In order: the first whose conditions hold decides, for each recipient.
+    pub rules: Vec<Rule>,
+    /// What is done about obstacles that a rule says nothing of; what is not here is [`Obstacle::resort`].
+    pub obstacles: BTreeMap<Obstacle, Resort>,
+    /// Messages of more octets are neither opened nor sealed ([`Obstacle::Oversized`]).
+    pub max_size: usize,
+}
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,27 +52,92 @@ pub struct Decision {
 /// Recipients that get the same octets, or the same refusal, because of the same rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Who. A recipient whose presence the others must not learn (Bcc) is alone in his group.
+    /// Who. A recipient whose presence the others must not learn (he is not in To or Cc) is alone in his group when it is encrypted,
+    /// because the ciphertext tells for how many it is.
     pub recipients: Vec<ForwardPath>,
-    /// The name of the rule that decided.
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The name of the rule that decided; `no rule` when none did.
     pub rule: String,
-    /// What is done, in this order.
+    /// Why the rule's orders could not be followed, if so.
+    pub obstacle: Option<Obstacle>,
+    /// What is done, in this order; nothing unless it is relayed.
     pub actions: Vec<Action>,
     /// What becomes of the result.
     pub disposition: Disposition,
 }
 
 /// What becomes of a mail for some of its recipients.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Disposition {
-    /// It goes on its way.
-    Relay,
-    /// It is refused for good; one line for the sender, without a reply code (`5.7.1` is added by the transport).
-    Reject(String),
-    /// It is refused for now.
-    Tempfail(String),
-    /// It is held where the administrator can look at it.
-    Quarantine(String),
     /// It is accepted and thrown away.
     Discard,
+    /// It is held as it came where the administrator can look at it; the reason.
+    Quarantine(String),
+    /// It is refused for good; one line for the sender, without a reply code (`5.7.1` is added by the transport).
+    Reject(String),
+    /// It goes on its way.
+    Relay,
+    /// It is refused for now.
+    Tempfail(String),
 }
+
+impl Policy {
+    /// What is done with a mail.
+    ///
+    /// - The first rule whose conditions hold decides, for each recipient on his own.
+    /// - Outbound mail is relayed in clear only when that rule says [`Order::Clear`]. When no rule decides, or what it orders cannot be
+    ///   done, it is refused. Inbound mail that no rule decides is annotated and relayed as it came.
+    /// - A rule that asks a header field is passed over unless it protects at least as much as what would be decided without such rules.
+    /// - Nobody signs as somebody whom the submitter may not be.
+    pub fn decide(&self, facts: &Facts<'_>) -> Decision {
+        groups::group(self, facts, self.rulings(facts))
+    }
+
+    /// Which way a mail goes to `recipient`: whoever is known to us sends out; the world's mail comes in when it ends here.
+    pub fn direction(&self, submitter: &Submitter, recipient: &Address) -> Direction {
+        let known = !matches!(submitter, Submitter::Unknown);
+        if known || !self.is_local(recipient) { Direction::Outbound } else { Direction::Inbound }
+    }
+
+    /// Whether mail for `address` ends here.
+    pub fn is_local(&self, address: &Address) -> bool {
+        self.local.iter().any(|pattern| pattern.covers(Some(address)))
+    }
+
+    /// Whether the submitter may sign as `author`: by the tables, or because he logged in by that very address and it is local.
+    pub fn may_use(&self, submitter: &Submitter, author: &Address) -> bool {
+        let listed = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.covers(Some(author)));
+        match submitter {
+            Submitter::Authenticated(name) => {
+                let own = || Address::parse(name).is_ok_and(|own| own == *author) && self.is_local(author);
+                self.identities.get(name).is_some_and(|patterns| listed(patterns)) || own()
+            }
+            Submitter::Trusted => listed(&self.trusted),
+            Submitter::Unknown => false,
+        }
+    }
+
+    /// The protocols whose keys may matter for a mail in `direction`; of others, [`Facts`] need say nothing.
+    pub fn protocols(&self, direction: Direction) -> BTreeSet<ProtocolName> {
+        let may_decide = |rule: &&Rule| {
+            !rule
+                .conditions
+                .iter()
+                .any(|condition| matches!(condition, Condition::Direction(other) if *other != direction))
+        };
+        let asked = |condition: &Condition| match condition {
+            Condition::Key(protocols) | Condition::NoKey(protocols) => protocols.clone(),
+            _ => Vec::new(),
+        };
+        let named = |rule: &Rule| {
+            let seals = rule.says(Order::Encrypt) || rule.says(Order::Sign);
+            let sealing = if seals { rule.protocols.clone() } else { Vec::new() };
+            sealing.into_iter().chain(rule.conditions.iter().flat_map(asked)).collect::<Vec<_>>()
+        };
+        self.rules.iter().filter(may_decide).flat_map(named).collect()
+    }
+}
+
+/// What a group calls its rule when none decided.
+pub const NO_RULE: &str = "no rule";

@@ -1,26 +1,250 @@
-//! Rules, and what they order.
+//! Rules: on which conditions, and what they order.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::condition::Condition;
 use crate::keys::ProtocolName;
 
-/// One thing that is done to a mail, with nothing left to choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It goes as it came, on purpose.
+/// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by
+/// [`Rule::contradiction`].
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Rule {
+    /// Unique in a policy.
+    pub name: String,
+    /// All must hold; none: it always decides.
+    pub conditions: Vec<Condition>,
+    /// What is done.
+    pub orders: BTreeSet<Order>,
+    /// For signing and encrypting, the preferred one first.
+    pub protocols: Vec<ProtocolName>,
+    /// Changes of the header, made before anything is sealed: [`Action::TagSubject`], [`Action::AddHeader`], [`Action::RemoveHeader`].
+    pub edits: Vec<Action>,
+    /// What a refusal says; otherwise the rule's name.
+    pub text: Option<String>,
+    /// What is done when the orders cannot be followed; what is not here comes from [`Policy::obstacles`](super::Policy::obstacles).
+    pub obstacles: BTreeMap<Obstacle, Resort>,
+}
+
+/// What a rule may order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Write what was found into Authentication-Results.
+    Annotate,
+    /// The mail may be read on its way.
     Clear,
-    /// It is signed as its author.
-    Sign(ProtocolName),
-    /// It is encrypted to the group's recipients.
-    Encrypt(ProtocolName),
-    /// Both.
-    SignAndEncrypt(ProtocolName),
-    /// Its layers are taken off where a key is here.
+    /// Take layers off where a key is here; not of what is sealed or kept by the same rule. For inbound mail.
     Decrypt,
+    /// Accept it and throw it away.
+    Discard,
+    /// Encrypt to the recipient.
+    Encrypt,
+    /// Hold it where the administrator can look at it.
+    Quarantine,
+    /// Refuse it for good.
+    Reject,
+    /// Sign as the author.
+    Sign,
+    /// Refuse it for now.
+    Tempfail,
+    /// Pass it on as it came, judged and logged. For inbound mail.
+    Verify,
+}
+
+/// One thing that is done to a mail, with nothing left to choose.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A header field on top: name and value.
+    AddHeader(String, String),
     /// What was found is written into Authentication-Results (RFC 8601).
     Annotate,
-    /// These words go before the subject.
-    TagSubject(String),
-    /// A header field on top.
-    AddHeader(String, String),
+    /// It may be read on its way, because the rule says so. A mail that goes out without this, [`Action::Keep`] or encryption is a
+    /// mistake, and must be refused.
+    Clear,
+    /// Its layers are taken off where a key is here.
+    Decrypt,
+    /// It is encrypted to the group's recipients.
+    Encrypt(ProtocolName),
+    /// It goes as it came: it is encrypted already.
+    Keep,
     /// Every header field of this name goes.
     RemoveHeader(String),
+    /// It is signed as its author.
+    Sign(ProtocolName),
+    /// Both.
+    SignAndEncrypt(ProtocolName),
+    /// These words go before the subject.
+    TagSubject(String),
+}
+
+/// Why the orders of a rule cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Obstacle {
+    /// It is to be sealed, and is encrypted already.
+    AlreadyEncrypted,
+    /// It is to be signed, and is signed already.
+    AlreadySigned,
+    /// The recipient has keys, but they have expired.
+    ExpiredKey,
+    /// It says that it is sealed and cannot be read, or From does not name one author to sign as.
+    Malformed,
+    /// The recipient has no key that may be used.
+    MissingKey,
+    /// The author has no key to sign with.
+    NoSigningKey,
+    /// No rule's conditions hold. Always a refusal.
+    NoRule,
+    /// The submitter may not sign as the author. Always a refusal.
+    NotPermitted,
+    /// It is too large to be opened or sealed.
+    Oversized,
+    /// The rule neither encrypts nor says that the mail may be read. Always a refusal.
+    Unsaid,
+}
+
+/// What is done about an [`Obstacle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resort {
+    /// Accept it and throw it away.
+    Discard,
+    /// Leave the layer that is there, and do the rest. For what is signed or encrypted already; elsewhere it refuses.
+    Keep,
+    /// Let the rules after this one decide.
+    Next,
+    /// Hold it where the administrator can look at it.
+    Quarantine,
+    /// Refuse it for good.
+    Reject,
+    /// Refuse it for now.
+    Tempfail,
+}
+
+impl Rule {
+    /// Whether it asks a header field, which whoever writes the message chooses. Such a rule may only tighten.
+    pub fn asks_header(&self) -> bool {
+        self.conditions.iter().any(|condition| matches!(condition, Condition::Header(..)))
+    }
+
+    /// Whether it orders `order`.
+    pub fn says(&self, order: Order) -> bool {
+        self.orders.contains(&order)
+    }
+
+    /// What makes no sense in its orders, in words; such a rule still never lets a mail out in clear.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        let says = |order| self.says(order);
+        let seals = says(Order::Encrypt) || says(Order::Sign);
+        let ends = [Order::Discard, Order::Quarantine, Order::Reject, Order::Tempfail];
+        let ends = ends.into_iter().filter(|order| says(*order)).count();
+        if self.orders.is_empty() {
+            Some("orders nothing")
+        } else if ends > 1 || ends == 1 && self.orders.len() > 1 {
+            Some("refuses, and orders something else")
+        } else if says(Order::Clear) && says(Order::Encrypt) {
+            Some("orders both encrypt and clear")
+        } else if says(Order::Decrypt) && (seals || says(Order::Clear)) {
+            Some("decrypts, and seals or sends on: decrypt is for inbound mail")
+        } else if ends == 0 && !self.is_inbound() && !says(Order::Encrypt) && !says(Order::Clear) {
+            Some("may decide outbound mail, and says neither encrypt nor clear")
+        } else if seals && self.protocols.is_empty() {
+            Some("seals, and names no protocol")
+        } else {
+            None
+        }
+    }
+
+    fn is_inbound(&self) -> bool {
+        self.conditions.contains(&Condition::Direction(super::Direction::Inbound))
+    }
+}
+
+impl Order {
+    /// All, by name.
+    pub const ALL: [Order; 10] = [
+        Order::Annotate,
+        Order::Clear,
+        Order::Decrypt,
+        Order::Discard,
+        Order::Encrypt,
+        Order::Quarantine,
+        Order::Reject,
+        Order::Sign,
+        Order::Tempfail,
+        Order::Verify,
+    ];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Order::Annotate => "annotate",
+            Order::Clear => "clear",
+            Order::Decrypt => "decrypt",
+            Order::Discard => "discard",
+            Order::Encrypt => "encrypt",
+            Order::Quarantine => "quarantine",
+            Order::Reject => "reject",
+            Order::Sign => "sign",
+            Order::Tempfail => "tempfail",
+            Order::Verify => "verify",
+        }
+    }
+}
+
+impl Obstacle {
+    /// Those that a policy says something about.
+    pub const CONFIGURABLE: [Obstacle; 7] = [
+        Obstacle::AlreadyEncrypted,
+        Obstacle::AlreadySigned,
+        Obstacle::ExpiredKey,
+        Obstacle::Malformed,
+        Obstacle::MissingKey,
+        Obstacle::NoSigningKey,
+        Obstacle::Oversized,
+    ];
+
+    /// The word in the configuration and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Obstacle::AlreadyEncrypted => "already-encrypted",
+            Obstacle::AlreadySigned => "already-signed",
+            Obstacle::ExpiredKey => "expired-key",
+            Obstacle::Malformed => "malformed",
+            Obstacle::MissingKey => "missing-key",
+            Obstacle::NoSigningKey => "no-signing-key",
+            Obstacle::NoRule => "no-rule",
+            Obstacle::NotPermitted => "not-permitted",
+            Obstacle::Oversized => "oversized",
+            Obstacle::Unsaid => "unsaid",
+        }
+    }
+
+    /// What is done when the policy says nothing: refused, for now where the administrator's own keys are to blame.
+    pub fn resort(self) -> Resort {
+        match self {
+            Obstacle::NoSigningKey => Resort::Tempfail,
+            _ => Resort::Reject,
+        }
+    }
+
+    /// Whether a layer that is there can be left there.
+    pub fn can_keep(self) -> bool {
+        matches!(self, Obstacle::AlreadyEncrypted | Obstacle::AlreadySigned)
+    }
+}
+
+impl Resort {
+    /// All, by name.
+    pub const ALL: [Resort; 6] =
+        [Resort::Discard, Resort::Keep, Resort::Next, Resort::Quarantine, Resort::Reject, Resort::Tempfail];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Resort::Discard => "discard",
+            Resort::Keep => "keep",
+            Resort::Next => "next",
+            Resort::Quarantine => "quarantine",
+            Resort::Reject => "reject",
+            Resort::Tempfail => "tempfail",
+        }
+    }
 }

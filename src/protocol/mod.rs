@@ -7,13 +7,14 @@ mod halves;
 pub mod pem;
 pub mod pgp;
 pub mod smime;
+mod unfit;
 
 use std::{io::Write, time::SystemTime};
 
 use crate::{
     base::{Budget, Clock, Error, Random, Result},
     crypto::{Hash, Legacy},
-    keys::{Handle, Keys, ProtocolName, Record},
+    keys::{Handle, KeyState, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
     pki::Revocation,
     verdict::Layer,
@@ -120,6 +121,22 @@ pub trait Protocol: Send + Sync {
 
     /// Writes `message` sealed to `out`. Whoever gives `out` makes sure that nothing of it is seen when this fails.
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed>;
+
+    /// Whether there is a key for `address`: the answer that [`Protocol::seal`] would come to now.
+    ///
+    /// # Errors
+    ///
+    /// The keys could not be asked. That there is none is an answer.
+    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState>;
+}
+
+/// What a key is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Encrypting to the mailbox.
+    Encrypt,
+    /// Signing as the mailbox.
+    Sign,
 }
 
 /// What is to be done to a message.

@@ -1,12 +1,15 @@
 //! Views of an outcome: text for people, JSON for scripts, a tree for the curious.
 
+pub mod authres;
 mod json;
+mod metrics;
 mod text;
 mod tree;
 
 use std::collections::BTreeMap;
 
 pub use json::json;
+pub use metrics::Metrics;
 pub use text::{printable, text};
 pub use tree::{Tree, tree};
 

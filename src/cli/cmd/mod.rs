@@ -1,9 +1,13 @@
 //! The verbs. Each builds what it needs from its flags and calls the engine.
 
 pub(crate) mod cert;
+pub(crate) mod config;
+pub(crate) mod filter;
 pub(crate) mod key;
 pub(crate) mod look;
 pub(crate) mod manual;
 pub(crate) mod open;
 pub(crate) mod pieces;
 pub(crate) mod seal;
+pub(crate) mod sendmail;
+pub(crate) mod serve;

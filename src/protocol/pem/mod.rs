@@ -38,11 +38,11 @@ use std::io::Write;
 
 pub use seal::signable;
 
-use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
+use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
-    mail::{Message, Part},
+    keys::{KeyState, ProtocolName},
+    mail::{Address, Message, Part},
 };
 
 /// Classic PEM as a [`Protocol`].
@@ -64,5 +64,9 @@ impl Protocol for Pem {
 
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
         seal::seal(message.root(), how, context, out)
+    }
+
+    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
+        select::readiness(address, purpose, context)
     }
 }

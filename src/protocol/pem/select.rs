@@ -9,10 +9,13 @@ use super::{
 use crate::{
     base::{Budget, Error, Limits, Result},
     crypto::{Legacy, SecretKey, Strength},
-    keys::{Handle, ProtocolName, Want},
+    keys::{Handle, KeyState, ProtocolName, Want},
     mail::Address,
     pki::{Certificate, Usage},
-    protocol::Context,
+    protocol::{
+        Context, Purpose,
+        unfit::{Refused, Unfit},
+    },
 };
 
 /// A key to encrypt to.
@@ -39,11 +42,11 @@ pub(super) struct SigningKey {
 /// vouches for serves only if it is the single one. The error lists every candidate and what is wrong with it.
 pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
     let mut budget = Budget::new(Limits::default());
-    let mut refused = Vec::new();
+    let mut refused = Refused::default();
     let mut good: Vec<(Standing, Candidate)> = Vec::new();
     for candidate in candidates(address, context)? {
         if let Err(why) = usable(&candidate, Usage::Wrap, at, context.legacy) {
-            refused.push(format!("{} {why}", candidate.fingerprint()));
+            refused.push(candidate.fingerprint(), why);
             continue;
         }
         good.push((standing(&candidate, address, context, &mut budget)?, candidate));
@@ -55,7 +58,7 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
             .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}")));
     }
     let Some((standing, candidate)) = good.into_iter().next() else {
-        return Err(nothing(address, "encryption", &refused));
+        return Err(refused.error(address, "encryption key of rsa", HINT.to_owned()));
     };
     let fingerprint = candidate.fingerprint();
     let warning = (standing == Standing::Claiming).then(|| {
@@ -66,17 +69,30 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
 
 /// The key to sign with for `address`.
 pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let mut refused = Vec::new();
+    let mut refused = Refused::default();
     for candidate in candidates(address, context)? {
         match usable(&candidate, Usage::Sign, at, context.legacy) {
-            Err(why) => refused.push(format!("{} {why}", candidate.fingerprint())),
+            Err(why) => refused.push(candidate.fingerprint(), why),
             Ok(()) => match signing(candidate, Some(address), context)? {
                 Some(found) => return Ok(found),
                 None => continue,
             },
         }
     }
-    Err(nothing(address, "signing", &refused))
+    Err(refused.error(address, "signing key of rsa", HINT.to_owned()))
+}
+
+/// Whether [`recipient`] or [`signer_for`] finds a key now.
+pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
+    let at = context.clock.now();
+    let found = match purpose {
+        Purpose::Encrypt => recipient(address, at, context).map(|chosen| (chosen.candidate, chosen.warning)),
+        Purpose::Sign => signer_for(address, at, context).map(|signing| (signing.candidate, None)),
+    };
+    let usable = |(candidate, warning): (Candidate, _)| {
+        Ok(KeyState::Usable { key: Handle::parse(&candidate.fingerprint())?, warning })
+    };
+    found.and_then(usable).or_else(KeyState::of_refusal)
 }
 
 /// The key to sign with that `handle` names.
@@ -98,7 +114,7 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
     };
     let refuse = |why: &str| Error::no_key(format!("key {}: {why}", record.fingerprint));
     let candidate = Candidate::of_record(record).ok_or_else(|| refuse("is not of rsa, which PEM knows alone"))?;
-    usable(&candidate, Usage::Sign, at, context.legacy).map_err(|why| refuse(&why))?;
+    usable(&candidate, Usage::Sign, at, context.legacy).map_err(|why| refuse(&why.to_string()))?;
     let name = record.claimed.first();
     signing(candidate, name, context)?.ok_or_else(|| refuse("its secret half is not here"))
 }
@@ -136,20 +152,20 @@ fn candidates(address: &Address, context: Context<'_>) -> Result<Vec<Candidate>>
 }
 
 /// Whether a key is good for a use now; if not, why not.
-fn usable(candidate: &Candidate, usage: Usage, at: SystemTime, legacy: Legacy) -> std::result::Result<(), String> {
+fn usable(candidate: &Candidate, usage: Usage, at: SystemTime, legacy: Legacy) -> std::result::Result<(), Unfit> {
     let algorithm = candidate.key.algorithm();
     if legacy == Legacy::Refuse && algorithm.strength() < Strength::Strong {
-        return Err(format!("is {} ({})", algorithm.name(), algorithm.strength().name()));
+        return Err(format!("is {} ({})", algorithm.name(), algorithm.strength().name()).into());
     }
     let Some(certificate) = &candidate.certificate else { return Ok(()) };
     let (from, to) = certificate.validity();
     if at < from {
-        return Err("is not valid yet".to_owned());
+        return Err("is not valid yet".to_owned().into());
     }
     if at > to {
-        return Err("has expired".to_owned());
+        return Err(Unfit::Expired("has expired".to_owned()));
     }
-    if certificate.allows(usage) { Ok(()) } else { Err("is not meant for that".to_owned()) }
+    if certificate.allows(usage) { Ok(()) } else { Err("is not meant for that".to_owned().into()) }
 }
 
 fn signing(candidate: Candidate, address: Option<&Address>, context: Context<'_>) -> Result<Option<SigningKey>> {
@@ -164,10 +180,4 @@ fn signing(candidate: Candidate, address: Option<&Address>, context: Context<'_>
     Ok(Some(SigningKey { candidate, name: address.map(Address::to_string), secret, issuers }))
 }
 
-fn nothing(address: &Address, what: &str, refused: &[String]) -> Error {
-    let hint = "postseal key import FILE";
-    match refused {
-        [] => Error::no_key(format!("{address}: no {what} key of rsa")).with_hint(hint),
-        reasons => Error::no_key(format!("{address}: no usable {what} key: {}", reasons.join("; "))).with_hint(hint),
-    }
-}
+const HINT: &str = "postseal key import FILE";

@@ -19,6 +19,7 @@ use crate::{
     crypto::Legacy,
     keys::{Handle, Record},
     mail::{Address, address},
+    protocol::unfit::Unfit,
 };
 
 /// What a key is wanted for.
@@ -104,7 +105,7 @@ pub(super) fn signing_keys(
     at: SystemTime,
     legacy: Legacy,
 ) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>> {
-    usable(cert, Usage::Sign, at, legacy).map_err(|why| no_key(cert, &why))
+    usable(cert, Usage::Sign, at, legacy).map_err(|why| no_key(cert, &why.to_string()))
 }
 
 /// The keys of `cert` that are good for any of what `usage` means at `at`, newest first; otherwise why there is none, in words
@@ -114,13 +115,13 @@ pub(super) fn usable(
     usage: Usage,
     at: SystemTime,
     legacy: Legacy,
-) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, String> {
+) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, Unfit> {
     let policy = policy(at, legacy);
     let valid = cert
         .with_policy(&policy, at)
         .map_err(|error| rejected(error.chain(), cert.primary_key().key().role_as_unspecified(), at))?;
     if let RevocationStatus::Revoked(signatures) = valid.revocation_status() {
-        return Err(revoked(&signatures));
+        return Err(revoked(&signatures).into());
     }
     if valid.alive().is_err() {
         return Err(not_alive(
@@ -131,15 +132,17 @@ pub(super) fn usable(
     }
 
     let mut good: Vec<Key<PublicParts, UnspecifiedRole>> = Vec::new();
-    let mut reasons: Vec<String> = Vec::new();
+    let mut reasons: Vec<Unfit> = Vec::new();
     for candidate in cert.keys().filter(|candidate| usage.possible(candidate.key())) {
         match candidate.with_policy(&policy, at) {
             Ok(key) if !usage.allowed(&key) => {}
             Ok(key) => match obstacle(&key, at) {
                 None => good.push(key.key().clone()),
-                Some(why) => reasons.push(of_key(cert, key.key(), &why)),
+                Some(why) => reasons.push(of_key(cert, key.key(), why)),
             },
-            Err(error) => reasons.push(of_key(cert, candidate.key(), &rejected(error.chain(), candidate.key(), at))),
+            Err(error) => {
+                reasons.push(of_key(cert, candidate.key(), rejected(error.chain(), candidate.key(), at).into()));
+            }
         }
     }
     // A stable sort over primary, subkeys in reverse: of two made in the same second the subkey goes first.
@@ -147,8 +150,12 @@ pub(super) fn usable(
     good.sort_by_key(|key| std::cmp::Reverse(key.creation_time()));
     match (good.is_empty(), reasons.is_empty()) {
         (false, _) => Ok(good),
-        (true, true) => Err(format!("no {} subkey", usage.name())),
-        (true, false) => Err(reasons.join(", ")),
+        (true, true) => Err(format!("no {} subkey", usage.name()).into()),
+        (true, false) => {
+            let words = reasons.iter().map(Unfit::to_string).collect::<Vec<_>>().join(", ");
+            let expired = reasons.iter().all(|why| matches!(why, Unfit::Expired(_)));
+            Err(if expired { Unfit::Expired(words) } else { Unfit::Otherwise(words) })
+        }
     }
 }
 
@@ -157,14 +164,14 @@ pub(super) fn no_key(cert: &Cert, why: &str) -> Error {
     Error::no_key(format!("key {}: {why}", cert.fingerprint().to_hex()))
 }
 
-fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -> Option<String> {
+fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -> Option<Unfit> {
     if let RevocationStatus::Revoked(signatures) = key.revocation_status() {
-        return Some(revoked(&signatures));
+        return Some(revoked(&signatures).into());
     }
     if key.alive().is_err() {
         return Some(not_alive(key.key_expiration_time(), key.key(), at));
     }
-    (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()))
+    (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()).into())
 }
 
 fn revoked(signatures: &[&Signature]) -> String {
@@ -178,10 +185,10 @@ fn revoked(signatures: &[&Signature]) -> String {
     }
 }
 
-fn not_alive(expires: Option<SystemTime>, key: &Key<PublicParts, UnspecifiedRole>, at: SystemTime) -> String {
+fn not_alive(expires: Option<SystemTime>, key: &Key<PublicParts, UnspecifiedRole>, at: SystemTime) -> Unfit {
     match expires {
-        Some(end) if end <= at => format!("expired on {}", date(end)),
-        _ => format!("not valid before {}", date(key.creation_time())),
+        Some(end) if end <= at => Unfit::Expired(format!("expired on {}", date(end))),
+        _ => format!("not valid before {}", date(key.creation_time())).into(),
     }
 }
 
@@ -201,11 +208,14 @@ fn rejected<'a>(
     policy.unwrap_or_else(|| format!("no valid self-signature on {}", date(at)))
 }
 
-fn of_key(cert: &Cert, key: &Key<PublicParts, UnspecifiedRole>, why: &str) -> String {
+fn of_key(cert: &Cert, key: &Key<PublicParts, UnspecifiedRole>, why: Unfit) -> Unfit {
     if key.fingerprint() == cert.fingerprint() {
-        why.to_owned()
-    } else {
-        format!("subkey {} {why}", key.fingerprint().to_hex())
+        return why;
+    }
+    let named = |words: String| format!("subkey {} {words}", key.fingerprint().to_hex());
+    match why {
+        Unfit::Expired(words) => Unfit::Expired(named(words)),
+        Unfit::Otherwise(words) => Unfit::Otherwise(named(words)),
     }
 }
 

@@ -47,11 +47,11 @@ mod verify;
 
 use std::io::Write;
 
-use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
+use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
-    mail::{Message, Part},
+    keys::{KeyState, ProtocolName},
+    mail::{Address, Message, Part},
 };
 
 /// OpenPGP as a [`Protocol`].
@@ -73,5 +73,9 @@ impl Protocol for Pgp {
 
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
         seal::seal(message, how, context, out)
+    }
+
+    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
+        select::readiness(address, purpose, context)
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use sequoia_openpgp::{
-    Cert,
+    Cert, Fingerprint,
     packet::{
         Key,
         key::{PublicParts, UnspecifiedRole},
@@ -14,8 +14,9 @@ use super::cert::{self, Usage};
 use crate::{
     base::{Error, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
+    protocol::{Context, Purpose, unfit::Refused},
 };
 
 /// A certificate to encrypt to, and which of its keys.
@@ -46,12 +47,12 @@ pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, lega
     let anyone_bound = candidates.iter().any(|candidate| candidate.standing == Standing::Bound);
     candidates.retain(|candidate| !anyone_bound || candidate.standing == Standing::Bound);
 
-    let mut refused: Vec<String> = Vec::new();
+    let mut refused = Refused::default();
     let mut good: Vec<(Candidate, Vec<Key<PublicParts, UnspecifiedRole>>)> = Vec::new();
     for candidate in candidates {
         match (candidate.standing, cert::usable(&candidate.cert, Usage::Encrypt, at, legacy)) {
-            (_, Err(why)) => refused.push(candidate.reason(&why)),
-            (Standing::Mentioned, Ok(_)) => refused.push(candidate.reason("its user id is not valid")),
+            (_, Err(why)) => refused.push(candidate.fingerprint(), why),
+            (Standing::Mentioned, Ok(_)) => refused.push(candidate.fingerprint(), NOT_VALID.to_owned()),
             (Standing::Bound | Standing::Claiming, Ok(usable)) => good.push((candidate, usable)),
         }
     }
@@ -71,22 +72,35 @@ pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, lega
 
 /// The key to sign with for `address`: a certificate with a secret part that is bound to the address or validly names it.
 pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
-    let mut refused: Vec<String> = Vec::new();
+    let mut refused = Refused::default();
     for candidate in candidates(keys, address, at, legacy)? {
         let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
         if candidate.standing == Standing::Mentioned {
-            refused.push(candidate.reason("its user id is not valid"));
+            refused.push(candidate.fingerprint(), NOT_VALID.to_owned());
             continue;
         }
         match cert::usable(&candidate.cert, Usage::Sign, at, legacy) {
-            Err(why) => refused.push(candidate.reason(&why)),
+            Err(why) => refused.push(candidate.fingerprint(), why),
             Ok(usable) => match with_secret(keys, record, usable)? {
                 Some(found) => return Ok(found),
-                None => refused.push(candidate.reason("the secret part of its signing key is not here")),
+                None => refused.push(candidate.fingerprint(), NOT_HERE.to_owned()),
             },
         }
     }
     Err(nothing(address, Usage::Sign, &refused))
+}
+
+/// Whether [`recipient`] or [`signer_for`] finds a key now.
+pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
+    let (keys, at, legacy) = (context.keys, context.clock.now(), context.legacy);
+    let usable = |fingerprint: &Fingerprint, warning| KeyState::Usable { key: cert::handle(fingerprint), warning };
+    let found = match purpose {
+        Purpose::Encrypt => {
+            recipient(keys, address, at, legacy).map(|chosen| usable(&chosen.cert.fingerprint(), chosen.warning))
+        }
+        Purpose::Sign => signer_for(keys, address, at, legacy).map(|signing| usable(&signing.key.fingerprint(), None)),
+    };
+    found.or_else(KeyState::of_refusal)
 }
 
 /// The key to sign with that `handle` names: a certificate by its primary key, or one subkey.
@@ -114,8 +128,7 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
                 .with_hint(format!("give its certificate: {}", record.fingerprint)));
         }
     }
-    with_secret(keys, record, usable)?
-        .ok_or_else(|| cert::no_key(&cert, "the secret part of its signing key is not here"))
+    with_secret(keys, record, usable)?.ok_or_else(|| cert::no_key(&cert, NOT_HERE))
 }
 
 /// Why a certificate was found for an address.
@@ -137,8 +150,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn reason(&self, why: &str) -> String {
-        format!("{} {why}", self.cert.fingerprint().to_hex())
+    fn fingerprint(&self) -> String {
+        self.cert.fingerprint().to_hex()
     }
 }
 
@@ -192,16 +205,12 @@ fn with_secret(
     Ok(None)
 }
 
-fn nothing(address: &Address, usage: Usage, refused: &[String]) -> Error {
-    let what = usage.name();
+fn nothing(address: &Address, usage: Usage, refused: &Refused) -> Error {
     let hint = match usage {
         Usage::Encrypt => format!("import one: postseal key import FILE, then postseal key trust ID {address}"),
         Usage::Sign => format!("postseal key generate {address}, or postseal key import FILE"),
     };
-    match refused {
-        [] => Error::no_key(format!("{address}: no {what} key")).with_hint(hint),
-        reasons => Error::no_key(format!("{address}: no usable {what} key: {}", reasons.join("; "))).with_hint(hint),
-    }
+    refused.error(address, &format!("{} key", usage.name()), hint)
 }
 
 fn ambiguous<'a>(address: &Address, candidates: impl Iterator<Item = &'a Candidate>) -> Error {
@@ -209,3 +218,6 @@ fn ambiguous<'a>(address: &Address, candidates: impl Iterator<Item = &'a Candida
     Error::no_key(format!("{address}: nobody vouches for any of several keys: {}", list.join(", ")))
         .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
 }
+
+const NOT_HERE: &str = "the secret part of its signing key is not here";
+const NOT_VALID: &str = "its user id is not valid";

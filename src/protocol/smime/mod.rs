@@ -73,11 +73,11 @@ mod verify;
 
 use std::io::Write;
 
-use super::{Claim, Context, Opened, Protocol, Seal, Sealed};
+use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
-    mail::{Message, Part},
+    keys::{KeyState, ProtocolName},
+    mail::{Address, Message, Part},
 };
 
 /// The S/MIME protocol.
@@ -99,5 +99,9 @@ impl Protocol for Smime {
 
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
         seal::seal(message, how, context, out)
+    }
+
+    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
+        select::readiness(address, purpose, context)
     }
 }

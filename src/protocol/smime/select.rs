@@ -9,10 +9,13 @@ use super::{
 use crate::{
     base::{Budget, Error, Limits, Result, rfc3339},
     crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
     pki::{Certificate, Refusal, Rule, Usage},
-    protocol::Context,
+    protocol::{
+        Context, Purpose,
+        unfit::{Refused, Unfit},
+    },
 };
 
 /// A certificate to encrypt to.
@@ -39,7 +42,7 @@ pub(super) struct SigningKey {
 /// nobody vouches for serves only if it is the single one that names the address, and never beside a bound one: otherwise whoever slips
 /// a newer certificate into the key store reads the mail. The error lists every candidate and what is wrong with it.
 pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
-    let mut refused: Vec<String> = Vec::new();
+    let mut refused = Refused::default();
     let mut found = candidates(context.keys, address, &mut refused)?;
     if found.iter().any(|candidate| candidate.standing == Standing::Bound) {
         found.retain(|candidate| candidate.standing == Standing::Bound);
@@ -48,7 +51,7 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
     let (mut chain, mut budget) = (Chain::new(&[], &[], context)?, Budget::new(Limits::default()));
     for mut candidate in found {
         if let Err(why) = usable(&candidate.certificate, Use::Encrypt, at, context.legacy) {
-            refused.push(candidate.reason(&why));
+            refused.push(candidate.fingerprint(), why);
             continue;
         }
         match chain.path(&candidate.certificate, &mut budget)? {
@@ -56,7 +59,7 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
             Ok(_) => {}
             // Whoever vouches for it cannot have meant that the key is still its owner's alone.
             Err(refusal) if is_revoked(&refusal) => {
-                refused.push(candidate.reason(&refusal.rule().to_string()));
+                refused.push(candidate.fingerprint(), refusal.rule().to_string());
                 continue;
             }
             Err(refusal) => candidate.no_path = Some(refusal.to_string()),
@@ -83,18 +86,30 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
 
 /// The key to sign with for `address`: a certificate with a secret part that is bound to the address or names it.
 pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let mut refused: Vec<String> = Vec::new();
+    let mut refused = Refused::default();
     for candidate in candidates(context.keys, address, &mut refused)? {
         let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
         match usable(&candidate.certificate, Use::Sign, at, context.legacy) {
-            Err(why) => refused.push(candidate.reason(&why)),
+            Err(why) => refused.push(candidate.fingerprint(), why),
             Ok(()) => match context.keys.secret(record, &record.fingerprint)? {
                 Some(secret) => return signing(candidate.certificate, secret, context.keys),
-                None => refused.push(candidate.reason("its secret key is not here")),
+                None => refused.push(candidate.fingerprint(), "its secret key is not here".to_owned()),
             },
         }
     }
     Err(nothing(address, Use::Sign, &refused))
+}
+
+/// Whether [`recipient`] or [`signer_for`] finds a key now.
+pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
+    let at = context.clock.now();
+    let usable =
+        |certificate: &Certificate, warning| KeyState::Usable { key: record::fingerprint(certificate), warning };
+    let found = match purpose {
+        Purpose::Encrypt => recipient(address, at, context).map(|chosen| usable(&chosen.certificate, chosen.warning)),
+        Purpose::Sign => signer_for(address, at, context).map(|signing| usable(&signing.certificate, None)),
+    };
+    found.or_else(KeyState::of_refusal)
 }
 
 /// The key to sign with that `handle` names.
@@ -117,7 +132,7 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
     };
     let certificate = Certificate::clone(&*record::certificate(record)?);
     let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", record.fingerprint));
-    usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why))?;
+    usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why.to_string()))?;
     let secret = context.keys.secret(record, &record.fingerprint)?;
     signing(certificate, secret.ok_or_else(|| refuse("its secret key is not here"))?, context.keys)
 }
@@ -150,13 +165,13 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn reason(&self, why: &str) -> String {
-        format!("{} {why}", record::fingerprint(&self.certificate))
+    fn fingerprint(&self) -> Handle {
+        record::fingerprint(&self.certificate)
     }
 }
 
 /// Bound ones first, then newest, then by fingerprint, so that the order is the same each time. What cannot be read is refused.
-fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> Result<Vec<Candidate>> {
+fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Refused) -> Result<Vec<Candidate>> {
     let mut found: Vec<Candidate> = Vec::new();
     for record in keys.find(ProtocolName::Smime, &Want::Address(address))? {
         if let Some(other) = found.iter_mut().find(|other| other.certificate.der() == &*record.bytes) {
@@ -164,7 +179,7 @@ fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> 
             continue;
         }
         match record::certificate(&record) {
-            Err(error) => refused.push(error.to_string()),
+            Err(error) => refused.unreadable(&error),
             Ok(certificate) => {
                 found.push(Candidate {
                     records: vec![record],
@@ -190,13 +205,13 @@ fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Vec<String>) -> 
 }
 
 /// Whether the certificate alone is good for the use; otherwise why not, in words that follow its fingerprint.
-fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy) -> std::result::Result<(), String> {
+fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy) -> std::result::Result<(), Unfit> {
     let (from, until) = certificate.validity();
     if at < from {
-        return Err(format!("is not valid before {}", rfc3339(from)));
+        return Err(format!("is not valid before {}", rfc3339(from)).into());
     }
     if at > until {
-        return Err(format!("expired on {}", rfc3339(until)));
+        return Err(Unfit::Expired(format!("expired on {}", rfc3339(until))));
     }
     let algorithm = certificate.public_key().algorithm();
     let usage = match (wanted, algorithm) {
@@ -205,18 +220,19 @@ fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy
         (Use::Encrypt, KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::Ecdh(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448) => {
             Usage::Agree
         }
-        (Use::Encrypt, _) => return Err(format!("is of a key that cannot encrypt: {}", algorithm.name())),
+        (Use::Encrypt, _) => return Err(format!("is of a key that cannot encrypt: {}", algorithm.name()).into()),
     };
     if !certificate.allows(usage) {
         return Err(format!(
             "is not for {} mail (key usage)",
             if wanted == Use::Sign { "signing" } else { "encrypting" }
-        ));
+        )
+        .into());
     }
     match algorithm.strength() {
         Strength::Strong => Ok(()),
         _ if legacy == Legacy::Admit => Ok(()),
-        strength => Err(format!("is of a {} key: {}", strength.name(), algorithm.name())),
+        strength => Err(format!("is of a {} key: {}", strength.name(), algorithm.name()).into()),
     }
 }
 
@@ -252,18 +268,13 @@ fn signing(certificate: Certificate, secret: Arc<dyn SecretKey>, keys: &dyn Keys
     Ok(SigningKey { certificate, secret, chain })
 }
 
-fn nothing(address: &Address, wanted: Use, refused: &[String]) -> Error {
+fn nothing(address: &Address, wanted: Use, refused: &Refused) -> Error {
     let what = if wanted == Use::Sign { "signing" } else { "encryption" };
     let hint = match wanted {
         Use::Encrypt => format!("import one: postseal key import FILE, then postseal key trust ID {address}"),
         Use::Sign => format!("postseal key import FILE, or postseal key generate -f smime {address}"),
     };
-    match refused {
-        [] => Error::no_key(format!("{address}: no {what} certificate")).with_hint(hint),
-        reasons => {
-            Error::no_key(format!("{address}: no usable {what} certificate: {}", reasons.join("; "))).with_hint(hint)
-        }
-    }
+    refused.error(address, &format!("{what} certificate"), hint)
 }
 
 fn ambiguous(address: &Address, candidates: &[Candidate]) -> Error {

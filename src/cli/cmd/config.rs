@@ -1,0 +1,149 @@
+//! `config check` and `config explain`.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand, ValueHint};
+use postseal::{
+    base::{Error, Kind, Result},
+    config::{self, Grade, Loaded, Problem},
+    engine::Engine,
+    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address},
+    policy::Policy,
+};
+
+use crate::cli::{input, session::Session, show, typed};
+
+/// What is done with the configuration file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say what is wrong with it: rules, files, addresses, and keys that are missing or expire within 30 days
+    Check(Check),
+    /// Say what would happen to a mail: which rule decides, why the ones before it do not, which keys are used
+    Explain(Explain),
+}
+
+/// Check.
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: Option<PathBuf>,
+}
+
+/// Explain.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The sender; also the author, when no message is given; <> is the null sender
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// The recipients, with commas between them
+    #[arg(value_name = "TO")]
+    to: String,
+    /// The message [default: one by FROM to TO]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    message: Option<PathBuf>,
+    /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+    /// Handed over by somebody who logged in by this name [default: who may sign as FROM, or unknown]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["trusted", "unknown"])]
+    user: Option<String>,
+    /// Handed over by a client in a trusted network
+    #[arg(long, conflicts_with = "unknown")]
+    trusted: bool,
+    /// Handed over by nobody in particular: mail from the world
+    #[arg(long)]
+    unknown: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does it.
+pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
+    match what {
+        Config::Check(check) => self::check(check, session),
+        Config::Explain(explain) => self::explain(explain, session),
+    }
+}
+
+fn check(what: &Check, session: &Session) -> Result<ExitCode> {
+    let path = path(what.file.as_deref());
+    let Loaded { config, mut problems } = config::read(&path)?;
+    let mut rules = 0;
+    if let Some(config) = config {
+        rules = config.policy.rules.len();
+        problems.extend(config::check(&config, session.configured(&config)?.context()?)?);
+        problems.sort_by_key(|problem| problem.line);
+    }
+    let count = |grade| problems.iter().filter(|problem| problem.grade == grade).count();
+    let (errors, warnings) = (count(Grade::Error), count(Grade::Warning));
+    let lines: String = problems.iter().map(|problem| line(&path, problem)).collect();
+    show::data(&format!("{lines}{}: {rules} rules, {errors} errors, {warnings} warnings\n", path.display()))?;
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(show::exit_code(Kind::Config)) })
+}
+
+/// `postseal.toml:12: error: ...`; what stands on no line has none.
+fn line(path: &Path, problem: &Problem) -> String {
+    let hint = problem.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+    let text = problem.to_string();
+    let text = text.strip_prefix("0: ").map_or_else(|| text.clone(), |rest| format!(" {rest}"));
+    format!("{}:{text}\n{hint}", path.display())
+}
+
+fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
+    let config = config::load(&path(what.config.as_deref()))?;
+    let session = session.configured(&config)?;
+    let sender = if what.from == "<>" { None } else { Some(typed(&what.from)?) };
+    let to = address::list(&what.to).map_err(|error| Error::usage(error.to_string()))?;
+    let recipients: Vec<ForwardPath> =
+        to.into_iter().map(|to| ForwardPath { address: to.address, parameters: Vec::new() }).collect();
+    let message = match &what.message {
+        Some(file) => input::message(Some(file), &mut session.budget())?,
+        None => written(sender.as_ref(), &recipients, &session)?,
+    };
+    let submitter = match (&what.user, what.trusted, what.unknown) {
+        (Some(name), ..) => Submitter::Authenticated(name.clone()),
+        (None, true, _) => Submitter::Trusted,
+        (None, false, true) => Submitter::Unknown,
+        (None, false, false) => likely(&config.policy, sender.as_ref()),
+    };
+    let sender = ReversePath { address: sender, parameters: Vec::new() };
+    let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
+    let engine = Engine::new(session.context()?, config.bounds.message.clone());
+    let explanation = config::explain(&config, &engine, &mail)?;
+    if what.json {
+        let json = serde_json::to_string(&explanation)
+            .map_err(|error| Error::new(Kind::Io, format!("explanation: {error}")))?;
+        show::data(&(json + "\n"))?;
+    } else {
+        show::data(&explanation.text())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The message that somebody would write.
+fn written(from: Option<&Address>, to: &[ForwardPath], session: &Session) -> Result<Message> {
+    let from = from.map_or_else(|| "postmaster@localhost.invalid".to_owned(), ToString::to_string);
+    let to: Vec<String> = to.iter().map(|path| path.address.to_string()).collect();
+    let text = format!("From: {from}\r\nTo: {}\r\nSubject: \r\n\r\n\r\n", to.join(",\r\n "));
+    Message::parse(text.into_bytes(), &mut session.budget())
+}
+
+/// Who would hand over mail from `sender`: whoever may sign as him.
+fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
+    let Some(sender) = sender else { return Submitter::Unknown };
+    let users = policy.identities.keys().cloned().map(Submitter::Authenticated);
+    let own = [Submitter::Authenticated(sender.to_string()), Submitter::Trusted];
+    users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
+}
+
+/// Where the configuration is.
+pub(crate) fn path(given: Option<&Path>) -> PathBuf {
+    let set = || env::var_os("POSTSEAL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    given.map(Path::to_path_buf).or_else(set).unwrap_or_else(|| PathBuf::from("/etc/postseal/postseal.toml"))
+}

@@ -1,0 +1,79 @@
+//! `filter`: standard input to standard output by the configuration.
+
+use std::{
+    io::{self, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, ValueHint};
+use postseal::{
+    base::{Budget, Error, Limits, Result},
+    config,
+    engine::Hook,
+    mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    transport::filter::{filter, temporary},
+};
+
+use crate::cli::{session::Session, typed};
+
+/// Filter. Exit status 0: what is on standard output is the message, and nothing there means that it is to be thrown away; 75: keep it
+/// and try again; 65 and 77: refuse it.
+#[derive(Args, Debug)]
+pub(crate) struct Filter {
+    /// The sender; <> or nothing is the null sender
+    #[arg(short = 'f', value_name = "SENDER", default_value = "")]
+    sender: String,
+    /// The recipients; they all get what comes out
+    #[arg(value_name = "RECIPIENT", required = true)]
+    recipients: Vec<String>,
+    /// The name by which whoever sends it logged in, as Postfix's ${sasl_username}; none when empty
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Handed over by a client in a trusted network
+    #[arg(long)]
+    trusted: bool,
+    /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+}
+
+/// Does it. Whatever is wrong with this machine is temporary: whoever calls keeps the mail.
+pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
+    let written = handled(what, session).map_err(temporary)?;
+    if let Some(octets) = written {
+        let mut out = io::stdout().lock();
+        let done = out.write_all(&octets).and_then(|()| out.flush());
+        done.map_err(|error| temporary(Error::io("standard output", &error)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
+    let config = config::load(&super::config::path(what.config.as_deref()))?;
+    let limits = config.bounds.message.clone();
+    let hook = Hook::new(session.configured(&config)?.setup(&config)?);
+    let path = |one: &String| Ok(ForwardPath { address: typed(one)?, parameters: Vec::new() });
+    let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
+    let address = match what.sender.as_str() {
+        "" | "<>" => None,
+        sender => Some(typed(sender)?),
+    };
+    let submitter = match what.user.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => Submitter::Authenticated(name.to_owned()),
+        None if what.trusted => Submitter::Trusted,
+        None => Submitter::Unknown,
+    };
+    let sender = ReversePath { address, parameters: Vec::new() };
+    filter(&hook, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
+}
+
+fn read(limits: &Limits) -> Result<Message> {
+    let mut budget = Budget::new(limits.clone());
+    let mut octets = Vec::new();
+    // One octet more than is taken shows that there is more.
+    let mut input = io::stdin().lock().take(limits.message as u64 + 1);
+    input.read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
+    budget.message(octets.len())?;
+    Message::parse(octets, &mut budget)
+}

@@ -1,0 +1,125 @@
+//! What can only be seen by looking: files, secrets, keys.
+
+use std::{collections::HashSet, fs, path::Path, time::Duration};
+
+use super::{Config, Grade, Problem, What};
+use crate::{
+    base::{FixedClock, Result},
+    engine::Engine,
+    keys::{KeyState, Keys, ProtocolName, Want},
+    mail::Address,
+    policy::Direction,
+    protocol::{Context, Purpose},
+};
+
+/// Everything that is wrong with what `config` names: files that are not there, secrets that others can read, addresses without a key, and keys
+/// that expire within 30 days of `context`'s clock. Problems of keys that no line names stand at line 0.
+///
+/// # Errors
+///
+/// The keys could not be asked.
+pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
+    let soon = FixedClock(context.clock.now() + SOON);
+    let now = Engine::new(context, config.bounds.message.clone());
+    let later = Engine::new(Context { clock: &soon, ..context }, config.bounds.message.clone());
+    let checker = Checker { config, now, later };
+    let mut problems = Vec::new();
+    let mut seen: HashSet<(Address, Purpose)> = HashSet::new();
+    for mention in &config.mentions {
+        let mut add =
+            |found: Option<Problem>| problems.extend(found.map(|problem| Problem { line: mention.line, ..problem }));
+        match &mention.what {
+            What::Directory(path) => {
+                add(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
+            }
+            What::File(path) => add(missing(path, fs::File::open(path).map(|_| true), "not a file")),
+            What::Secret(secret) => add(secret.read().err().map(|error| Problem {
+                hint: error.hint().map(str::to_owned),
+                ..problem(Grade::Error, error.to_string())
+            })),
+            What::Reader(address) => {
+                add(checker.key(address, Purpose::Encrypt)?);
+                seen.insert((address.clone(), Purpose::Encrypt));
+            }
+            What::Signer(address) => {
+                add(checker.key(address, Purpose::Sign)?);
+                seen.insert((address.clone(), Purpose::Sign));
+            }
+        }
+    }
+    problems.extend(checker.expiring(context.keys, seen)?);
+    Ok(problems)
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    now: Engine<'a>,
+    later: Engine<'a>,
+}
+
+impl Checker<'_> {
+    /// What is wrong with the keys of an address that the configuration names: it must have one in some protocol that rules use.
+    fn key(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
+        let protocols = self.config.policy.protocols(Direction::Outbound);
+        let states = self.now.readiness(address, purpose, &protocols)?;
+        if states.values().any(KeyState::is_usable) {
+            return self.ending(address, purpose);
+        }
+        let reasons = states.into_values().filter_map(|state| match state {
+            KeyState::Expired(why) | KeyState::Missing(why) => Some(why),
+            KeyState::Usable { .. } => None,
+        });
+        let reasons: Vec<String> = reasons.collect();
+        Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))))
+    }
+
+    /// Whether a key that serves now has expired by then.
+    fn ending(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
+        let protocols = ALL.into_iter().collect();
+        let (now, later) =
+            (self.now.readiness(address, purpose, &protocols)?, self.later.readiness(address, purpose, &protocols)?);
+        for (protocol, state) in now {
+            let KeyState::Usable { key, .. } = state else { continue };
+            if let Some(KeyState::Expired(why)) = later.get(&protocol) {
+                let why = why.rsplit_once("expired on ").map_or("", |(_, date)| date);
+                let message = format!("{address}: {} key {key} expires on {why}, within 30 days", protocol.name());
+                return Ok(Some(problem(Grade::Warning, message)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keys of anybody else that end soon.
+    fn expiring(&self, keys: &dyn Keys, mut seen: HashSet<(Address, Purpose)>) -> Result<Vec<Problem>> {
+        let mut problems = Vec::new();
+        for protocol in ALL {
+            for record in keys.find(protocol, &Want::All)? {
+                let purpose = if record.secrets.is_empty() { Purpose::Encrypt } else { Purpose::Sign };
+                for address in &record.claimed {
+                    if seen.insert((address.clone(), purpose)) {
+                        problems.extend(self.ending(address, purpose)?);
+                    }
+                }
+            }
+        }
+        Ok(problems)
+    }
+}
+
+fn missing(path: &Path, found: std::io::Result<bool>, otherwise: &str) -> Option<Problem> {
+    let why = match found {
+        Ok(true) => return None,
+        Ok(false) => otherwise.to_owned(),
+        Err(error) => error.to_string().to_lowercase(),
+    };
+    Some(problem(Grade::Error, format!("{}: {why}", path.display())))
+}
+
+fn problem(grade: Grade, message: String) -> Problem {
+    Problem { line: 0, grade, message, hint: None }
+}
+
+const ALL: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
+
+/// How long before its end somebody should look at a key.
+const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);

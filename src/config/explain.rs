@@ -1,0 +1,173 @@
+//! What would happen to a mail, and why.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use serde::Serialize;
+
+use super::Config;
+use crate::{
+    base::Result,
+    engine::Engine,
+    keys::{KeyState, ProtocolName},
+    mail::{Mail, Submitter},
+    policy::{Action, Decision, Disposition, Facts, Trace},
+};
+
+/// What would happen to a mail for each of its recipients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Who hands it over: `user alice`, `trusted`, `unknown`.
+    pub submitter: String,
+    /// The one mailbox in From, if it is one.
+    pub author: Option<String>,
+    /// What the message is as it came: `plain`, `signed`, `encrypted`, `malformed`.
+    pub message: &'static str,
+    /// What its signatures are worth: `unsigned`, `signed`, `authentic`.
+    pub standing: &'static str,
+    /// In the envelope's order.
+    pub recipients: Vec<Reached>,
+}
+
+/// What would happen for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reached {
+    /// Who.
+    pub to: String,
+    /// `inbound` or `outbound`.
+    pub direction: &'static str,
+    /// The rules before the one that decides.
+    pub passed: Vec<PassedOver>,
+    /// The rule that decides.
+    pub rule: String,
+    /// Why its orders cannot be followed, if so.
+    pub obstacle: Option<&'static str>,
+    /// `relay`, `reject`, `tempfail`, `quarantine`, `discard`.
+    pub outcome: &'static str,
+    /// The reply or the reason, when it is not relayed.
+    pub text: Option<String>,
+    /// What is done to it, in this order, and with which keys.
+    pub actions: Vec<String>,
+    /// Who else gets the same copy, or shares the same refusal.
+    pub together_with: Vec<String>,
+}
+
+/// A rule that does not decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PassedOver {
+    /// Its name.
+    pub rule: String,
+    /// Why it does not.
+    pub why: String,
+}
+
+/// Explains what `config` has done to `mail`, from the same facts and by the same rules as [`Engine::handle`]; nothing is done.
+///
+/// # Errors
+///
+/// The keys could not be asked, or the message is over the bounds.
+pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Explanation> {
+    let gathered = engine.gather(mail, &config.policy)?;
+    let facts = gathered.facts(mail);
+    let decision = config.policy.decide(&facts);
+    let traces = config.policy.explain(&facts);
+    Ok(Explanation {
+        submitter: match facts.submitter {
+            Submitter::Authenticated(name) => format!("user {name}"),
+            Submitter::Trusted => "trusted".to_owned(),
+            Submitter::Unknown => "unknown".to_owned(),
+        },
+        author: facts.author.map(ToString::to_string),
+        message: facts.wrapping.name(),
+        standing: facts.standing.name(),
+        recipients: traces.into_iter().map(|trace| reached(&facts, &decision, trace)).collect(),
+    })
+}
+
+impl Explanation {
+    /// For people: lines of plain text.
+    pub fn text(&self) -> String {
+        let mut text =
+            format!("from {} by {}", self.author.as_deref().unwrap_or("nobody in particular"), self.submitter);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "; the message is {}, {}", self.message, self.standing);
+        for one in &self.recipients {
+            one.write(&mut text);
+        }
+        text
+    }
+}
+
+impl Reached {
+    fn write(&self, text: &mut String) {
+        let _ = writeln!(text, "{} ({})", self.to, self.direction);
+        for PassedOver { rule, why } in &self.passed {
+            let _ = writeln!(text, "  passed   {rule}: {why}");
+        }
+        let obstacle = self.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
+        let _ = writeln!(text, "  decides  {}{obstacle}", self.rule);
+        let why = self.text.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let _ = writeln!(text, "  outcome  {}{why}", self.outcome);
+        for action in &self.actions {
+            let _ = writeln!(text, "           {action}");
+        }
+        if !self.together_with.is_empty() {
+            let _ = writeln!(text, "           in one copy with {}", self.together_with.join(", "));
+        }
+    }
+}
+
+fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
+    let Trace { passed, group } = trace;
+    let path = group.recipients.first();
+    let to = path.map(|path| path.address.to_string()).unwrap_or_default();
+    let keys = facts.recipients.iter().find(|one| Some(&one.path) == path).map(|one| &one.keys);
+    let shared = decision.groups.iter().find(|group| path.is_some_and(|path| group.recipients.contains(path)));
+    let others = shared.into_iter().flat_map(|group| &group.recipients).filter(|other| Some(*other) != path);
+    let (outcome, text) = match group.disposition {
+        Disposition::Discard => ("discard", None),
+        Disposition::Quarantine(why) => ("quarantine", Some(why)),
+        Disposition::Reject(why) => ("reject", Some(why)),
+        Disposition::Relay => ("relay", None),
+        Disposition::Tempfail(why) => ("tempfail", Some(why)),
+    };
+    Reached {
+        to,
+        direction: group.direction.name(),
+        passed: passed.into_iter().map(|one| PassedOver { rule: one.rule, why: one.why }).collect(),
+        rule: group.rule,
+        obstacle: group.obstacle.map(|obstacle| obstacle.name()),
+        outcome,
+        text,
+        actions: group.actions.iter().flat_map(|action| words(action, &facts.signing, keys)).collect(),
+        together_with: others.map(|path| path.address.to_string()).collect(),
+    }
+}
+
+fn words(
+    action: &Action,
+    signing: &BTreeMap<ProtocolName, KeyState>,
+    reading: Option<&BTreeMap<ProtocolName, KeyState>>,
+) -> Vec<String> {
+    let signed = |protocol| format!("signed, {}", key(protocol, signing.get(protocol)));
+    let encrypted = |protocol| format!("encrypted, {}", key(protocol, reading.and_then(|keys| keys.get(protocol))));
+    match action {
+        Action::AddHeader(name, value) => vec![format!("header added: {name}: {value}")],
+        Action::Annotate => vec!["annotated in Authentication-Results".to_owned()],
+        Action::Clear => vec!["in clear, as the rule says".to_owned()],
+        Action::Decrypt => vec!["decrypted where a key is here".to_owned()],
+        Action::Encrypt(protocol) => vec![encrypted(protocol)],
+        Action::Keep => vec!["as it came: it is encrypted already".to_owned()],
+        Action::RemoveHeader(name) => vec![format!("header removed: {name}")],
+        Action::Sign(protocol) => vec![signed(protocol)],
+        Action::SignAndEncrypt(protocol) => vec![signed(protocol), encrypted(protocol)],
+        Action::TagSubject(tag) => vec![format!("subject tagged: {tag}")],
+    }
+}
+
+fn key(protocol: &ProtocolName, state: Option<&KeyState>) -> String {
+    match state {
+        Some(KeyState::Usable { key, warning: None }) => format!("{} key {key}", protocol.name()),
+        Some(KeyState::Usable { key, warning: Some(warning) }) => format!("{} key {key} ({warning})", protocol.name()),
+        _ => protocol.name().to_owned(),
+    }
+}

@@ -1,0 +1,366 @@
+//! From a file to a [`Config`], or everything that is wrong with it. A pure function of the file, so that a running service can load it
+//! again and keep what it has when it is bad.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use toml::de::DeTable;
+
+use super::{
+    Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention, Problem,
+    SecretFrom, Security, Server, Tls, Upstream, What, rules,
+    table::{Document, Located, Table},
+};
+use crate::{
+    base::{Error, Kind, Limits, Result},
+    crypto::Legacy,
+    mail::Address,
+    pki::Revocation,
+    policy::{Pattern, Policy},
+    transport::{Endpoint, Network, sendmail::Program},
+};
+
+/// What reading a configuration came to.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// `None` when there is an error among the problems.
+    pub config: Option<Config>,
+    /// By line.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+///
+/// `Config`: the file cannot be read, or the first error in it, as `FILE:LINE: what`.
+pub fn load(path: &Path) -> Result<Config> {
+    let loaded = read(path)?;
+    let error = loaded.problems.into_iter().find(|problem| problem.grade == Grade::Error);
+    match (loaded.config, error) {
+        (Some(config), None) => Ok(config),
+        (_, Some(Problem { line, message, hint, .. })) => {
+            let error = Error::new(Kind::Config, format!("{}:{line}: {message}", path.display()));
+            Err(match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            })
+        }
+        (None, None) => Err(Error::new(Kind::Config, format!("{}: cannot be used", path.display()))),
+    }
+}
+
+/// Reads the file at `path`, and says everything that is wrong with it.
+///
+/// # Errors
+///
+/// `Config`: the file cannot be read at all.
+pub fn read(path: &Path) -> Result<Loaded> {
+    let refuse = |why: String| Error::new(Kind::Config, format!("{}: {}", path.display(), why.to_lowercase()));
+    let octets = fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let text = String::from_utf8(octets).map_err(|_| refuse("is not UTF-8".to_owned()))?;
+    Ok(parse(&text, path.parent().unwrap_or(Path::new(""))))
+}
+
+/// `directory` is where relative names in the file start from.
+fn parse(text: &str, directory: &Path) -> Loaded {
+    let document = Document::new(text);
+    let parsed = match DeTable::parse(text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let line = error.span().map_or(1, |span| document.line(span.start));
+            document.error(line, error.message().to_lowercase());
+            return Loaded { config: None, problems: document.into_problems() };
+        }
+    };
+    let root = Table::new(&document, 1, parsed.get_ref());
+    let mut reader = Reader { document: &document, directory, mentions: Vec::new() };
+    let config = reader.config(&root);
+    root.finish();
+    let problems = document.into_problems();
+    let usable = problems.iter().all(|problem| problem.grade != Grade::Error);
+    Loaded { config: config.filter(|_| usable), problems }
+}
+
+/// What all sections share.
+pub(super) struct Reader<'a> {
+    pub(super) document: &'a Document<'a>,
+    directory: &'a Path,
+    pub(super) mentions: Vec<Mention>,
+}
+
+impl Reader<'_> {
+    /// `None` when something that must be there is not; that is noted.
+    fn config(&mut self, root: &Table<'_>) -> Option<Config> {
+        let home = root.required("home").map(|home| self.place(&home, What::Directory));
+        let passphrases = self.secret(root, "passphrases");
+        let marker = self.secret(root, "marker");
+        let hostname = root.required("hostname").and_then(|name| self.document.read(&name, hostname));
+        let revocation = self.choice(
+            root,
+            "revocation",
+            Revocation::Soft,
+            &[("off", Revocation::Off), ("soft", Revocation::Soft), ("hard", Revocation::Hard)],
+        );
+        let legacy =
+            self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
+        let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
+        let bounds = self.bounds(root);
+        let trusted = root.table("trusted");
+        let networks = |key| {
+            let texts = trusted.as_ref().map(|trusted| trusted.strings(key)).unwrap_or_default();
+            texts.iter().filter_map(|text| self.document.read(text, Network::parse)).collect::<Vec<_>>()
+        };
+        let (clients, peers) = (networks("networks"), networks("peers"));
+        let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
+        if let Some(trusted) = trusted {
+            trusted.finish();
+        }
+        let listeners = self.listeners(root);
+        let upstream = root.table("upstream").and_then(|table| self.upstream(table));
+        let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
+        let log = self.log(root);
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
+        Some(Config {
+            home: home?,
+            passphrases,
+            hostname: hostname?,
+            marker,
+            revocation,
+            legacy,
+            policy,
+            trusted: clients,
+            peers,
+            listeners,
+            upstream,
+            sendmail,
+            quarantine,
+            bounds,
+            log,
+            metrics,
+            mentions: std::mem::take(&mut self.mentions),
+        })
+    }
+
+    fn policy(&mut self, root: &Table<'_>, trusted: Option<&Table<'_>>, max_size: usize) -> Policy {
+        let local = self.patterns(&root.strings("local-domains"));
+        let mut identities = BTreeMap::new();
+        if let Some(table) = root.table("identities") {
+            for (name, patterns) in table.named() {
+                identities.insert(name.value, self.signers(&patterns));
+            }
+        }
+        let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
+        let trusted = self.signers(&trusted);
+        let (rules, obstacles) = rules::read(self, root);
+        Policy { local, identities, trusted, rules, obstacles, max_size }
+    }
+
+    /// Patterns of addresses that somebody may sign as.
+    fn signers(&mut self, texts: &[Located<String>]) -> Vec<Pattern> {
+        for text in texts {
+            if let Ok(Pattern::Address(address)) = Pattern::parse(&text.value) {
+                self.mentions.push(Mention { line: text.line, what: What::Signer(address) });
+            }
+        }
+        self.patterns(texts)
+    }
+
+    pub(super) fn patterns(&self, texts: &[Located<String>]) -> Vec<Pattern> {
+        texts.iter().filter_map(|text| self.document.read(text, Pattern::parse)).collect()
+    }
+
+    fn bounds(&self, root: &Table<'_>) -> Bounds {
+        let mut bounds = Bounds { message: Limits::default(), recipients: 1_000, connections: 1_000, work: 64 };
+        if let Some(table) = root.table("limits") {
+            let fields = [
+                ("message", &mut bounds.message.message),
+                ("recipients", &mut bounds.recipients),
+                ("connections", &mut bounds.connections),
+                ("work", &mut bounds.work),
+            ];
+            for (key, field) in fields {
+                *field = table.size(key).unwrap_or(*field);
+                if *field == 0 {
+                    self.document.error(table.line_of(key), format!("{key}: nothing would be taken on"));
+                }
+            }
+            table.finish();
+        }
+        bounds
+    }
+
+    fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for table in root.tables("listener") {
+            let line = table.line_of("address");
+            let Some(listener) = self.listener(table) else { continue };
+            if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
+                self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
+            }
+            if listener.kind == ListenerKind::Milter
+                && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
+            {
+                let message = format!("address {}: a milter believes whoever reaches it", listener.endpoint);
+                self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
+    fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
+        let kinds =
+            [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
+        let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
+        let address = table.required("address");
+        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
+        let tls = self.tls(&table);
+        let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
+        let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
+        let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
+        if auth == Auth::Relay && kind.is_some_and(|kind| kind != ListenerKind::Submission) {
+            self.document.error(table.line_of("auth"), "auth: only a listener of kind \"submission\" knows it");
+        }
+        table.finish();
+        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth, copies })
+    }
+
+    fn tls(&mut self, table: &Table<'_>) -> Option<Tls> {
+        let mode = table.string("tls").filter(|mode| mode.value != "none");
+        let files = [table.string("certificate"), table.string("key")];
+        let Some(mode) = mode else {
+            if let Some(file) = files.into_iter().flatten().next() {
+                self.document.error(file.line, "a certificate or key, but no tls = \"starttls\" or \"implicit\"");
+            }
+            return Some(Tls::None);
+        };
+        let implicit = self.document.word(&mode, "kind of tls", &[("implicit", true), ("starttls", false)])?;
+        let [Some(certificate), Some(key)] = files else {
+            self.document.error(table.line_of("tls"), "tls: needs certificate and key");
+            return None;
+        };
+        let certificate = self.place(&certificate, What::File);
+        let key = self.place(&key, |path| What::Secret(SecretFrom::File(path)));
+        let identity = Identity { certificate, key };
+        Some(if implicit { Tls::Implicit(identity) } else { Tls::Starttls(identity) })
+    }
+
+    fn upstream(&self, table: Table<'_>) -> Option<Upstream> {
+        let host = table.string("smart-host");
+        let mx = table.truth("mx").unwrap_or_default();
+        let security = self.choice(
+            &table,
+            "tls",
+            Security::Opportunistic,
+            &[("none", Security::None), ("opportunistic", Security::Opportunistic), ("required", Security::Required)],
+        );
+        let line = table.line;
+        table.finish();
+        match (host, mx) {
+            (Some(host), false) => {
+                let server = self.document.read(&host, |text| server(text, self.directory))?;
+                Some(Upstream::SmartHost { server, security })
+            }
+            (None, true) => Some(Upstream::Mx),
+            _ => {
+                self.document.error(line, "upstream: either smart-host or mx = true");
+                None
+            }
+        }
+    }
+
+    fn sendmail(&mut self, table: Table<'_>) -> Option<Program> {
+        let path = table.required("program").map(|program| self.place(&program, What::File));
+        let arguments = table.strings("arguments").into_iter().map(|argument| argument.value).collect();
+        table.finish();
+        Some(Program { path: path?, arguments })
+    }
+
+    fn log(&self, root: &Table<'_>) -> Log {
+        let Some(table) = root.table("log") else { return Log { level: Level::Info, form: LogForm::Text } };
+        let levels =
+            [("debug", Level::Debug), ("info", Level::Info), ("warning", Level::Warning), ("error", Level::Error)];
+        let level = self.choice(&table, "level", Level::Info, &levels);
+        let form = self.choice(&table, "form", LogForm::Text, &[("json", LogForm::Json), ("text", LogForm::Text)]);
+        table.finish();
+        Log { level, form }
+    }
+
+    /// One word of several, or the default.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        table: &Table<'_>,
+        key: &'static str,
+        default: T,
+        known: &[(&'static str, T)],
+    ) -> T {
+        table.string(key).and_then(|text| self.document.word(&text, key, known)).unwrap_or(default)
+    }
+
+    /// `{ file = "..." }` or `{ credential = "..." }`.
+    fn secret(&mut self, root: &Table<'_>, key: &'static str) -> Option<SecretFrom> {
+        let table = root.table(key)?;
+        let (file, credential) = (table.string("file"), table.string("credential"));
+        let line = table.line;
+        table.finish();
+        let secret = match (file, credential) {
+            (Some(file), None) => SecretFrom::File(self.directory.join(file.value)),
+            (None, Some(name)) => SecretFrom::Credential(name.value),
+            _ => {
+                self.document.error(line, format!("{key}: either {{ file = ... }} or {{ credential = ... }}"));
+                return None;
+            }
+        };
+        self.mentions.push(Mention { line, what: What::Secret(secret.clone()) });
+        Some(secret)
+    }
+
+    fn place(&mut self, text: &Located<String>, what: impl FnOnce(PathBuf) -> What) -> PathBuf {
+        let path = self.directory.join(&text.value);
+        self.mentions.push(Mention { line: text.line, what: what(path.clone()) });
+        path
+    }
+}
+
+fn hostname(text: &str) -> Result<String> {
+    let wrong = |_| Error::new(Kind::Config, format!("hostname {text:?}: not the name of a host"));
+    let plain = text.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.'));
+    let address = if plain { Address::parse(&format!("x@{text}")) } else { Err(Error::usage("")) };
+    address.map(|address| address.domain().to_owned()).map_err(wrong)
+}
+
+fn socket(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025")
+    })
+}
+
+/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
+fn listening(text: &str, directory: &Path) -> Result<Endpoint> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(Endpoint::Unix(directory.join(path))),
+        None => Endpoint::parse(text),
+    }
+}
+
+/// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.
+fn server(text: &str, directory: &Path) -> Result<Server> {
+    let named = |(host, port): (&str, &str)| {
+        let numeric = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        Some(Server::Named(hostname(host).ok().filter(|_| !numeric)?, port.parse().ok()?))
+    };
+    let parsed = match text.strip_prefix("unix:") {
+        Some(path) => Some(Server::Unix(directory.join(path))),
+        None => text.parse().ok().map(Server::Tcp).or_else(|| text.rsplit_once(':').and_then(named)),
+    };
+    parsed.ok_or_else(|| {
+        Error::new(Kind::Config, format!("server {text:?}: not an address with a port"))
+            .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/upstream")
+    })
+}

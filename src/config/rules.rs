@@ -1,0 +1,183 @@
+//! The rules of the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Grade, Mention, Problem, What,
+    load::Reader,
+    table::{Located, Table},
+};
+use crate::{
+    keys::ProtocolName,
+    policy::{Action, Condition, Direction, Obstacle, Order, Party, Pattern, Resort, Rule, WrappingKind},
+    verdict::Standing,
+};
+
+/// The rules, and what holds for all of them.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTreeMap<Obstacle, Resort>) {
+    let mut obstacles = BTreeMap::new();
+    if let Some(table) = root.table("obstacles") {
+        obstacles = resorts(reader, &table);
+        table.finish();
+    }
+    let protocols = protocols(reader, &root.strings("protocol")).unwrap_or_else(|| PREFERRED.to_vec());
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut last: Option<String> = None;
+    for table in root.tables("rule") {
+        let line = table.line;
+        let rule = rule(reader, table, &protocols);
+        if rules.iter().any(|other| other.name == rule.name) {
+            reader.document.error(line, format!("rule {:?}: another one has this name", rule.name));
+        }
+        if let Some(what) = rule.contradiction() {
+            reader.document.error(line, format!("rule {:?} {what}", rule.name));
+        }
+        if let Some(last) = &last {
+            let message = format!("rule {:?} is never reached: rule {last:?} always decides", rule.name);
+            reader.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
+        }
+        let goes_on = [&rule.obstacles, &obstacles].iter().any(|all| all.values().any(|one| *one == Resort::Next));
+        if rule.conditions.is_empty() && !goes_on && last.is_none() {
+            last = Some(rule.name.clone());
+        }
+        rules.push(rule);
+    }
+    (rules, obstacles)
+}
+
+fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -> Rule {
+    let protocols = protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec());
+    let orders = orders(reader, &table);
+    let rule = Rule {
+        name: table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value),
+        conditions: conditions(reader, &table, &protocols),
+        edits: edits(reader, &table),
+        text: table.string("text").and_then(|text| line(reader, text, "text")),
+        obstacles: resorts(reader, &table),
+        orders,
+        protocols,
+    };
+    if rule.says(Order::Encrypt) {
+        let readers = rule.conditions.iter().filter_map(|condition| match condition {
+            Condition::Recipient(patterns) => Some(patterns),
+            _ => None,
+        });
+        let addresses = readers.flatten().filter_map(|pattern| match pattern {
+            Pattern::Address(address) => Some(address.clone()),
+            _ => None,
+        });
+        let at = table.line_of("recipient");
+        let mention = |address| Mention { line: at, what: What::Reader(address) };
+        reader.mentions.extend(addresses.map(mention));
+    }
+    table.finish();
+    rule
+}
+
+fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]) -> Vec<Condition> {
+    let document = reader.document;
+    let mut conditions = Vec::new();
+    if let Some(text) = table.string("direction") {
+        let known = [Direction::Inbound, Direction::Outbound].map(|one| (one.name(), one));
+        conditions.extend(document.word(&text, "direction", &known).map(Condition::Direction));
+    }
+    let submitters =
+        [("authenticated", Party::Authenticated), ("trusted", Party::Trusted), ("unknown", Party::Unknown)];
+    let indices: Vec<(&'static str, usize)> =
+        submitters.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
+    let parties = words(reader, table, "submitter", &indices);
+    let parties = parties.into_iter().filter_map(|at| submitters.get(at)).map(|(_, party)| party.clone()).collect();
+    conditions.extend(some(parties).map(Condition::Submitter));
+    let users = table.strings("user").into_iter().map(|name| Party::User(name.value)).collect();
+    conditions.extend(some(users).map(Condition::Submitter));
+    let patterns = |key| some(reader.patterns(&table.strings(key)));
+    conditions.extend(patterns("sender").map(Condition::Sender));
+    conditions.extend(patterns("from").map(Condition::Author));
+    conditions.extend(patterns("recipient").map(Condition::Recipient));
+    for (name, values) in table.table("header").map(|table| table.named()).unwrap_or_default() {
+        let Some(name) = field_name(reader, name) else { continue };
+        conditions.extend(values.into_iter().map(|value| Condition::Header(name.clone(), value.value)));
+    }
+    conditions.extend(table.size("larger").map(Condition::Larger));
+    let standings = [Standing::Unsigned, Standing::Signed, Standing::Authentic].map(|one| (one.name(), one));
+    conditions.extend(some(words(reader, table, "standing", &standings)).map(Condition::Standing));
+    let kinds = [WrappingKind::Encrypted, WrappingKind::Malformed, WrappingKind::Plain, WrappingKind::Signed];
+    let kinds = words(reader, table, "message", &kinds.map(|one| (one.name(), one)));
+    conditions.extend(some(kinds).map(Condition::Wrapping));
+    let keys = table.strings("key");
+    conditions.extend(match keys.as_slice() {
+        [] => None,
+        [one] if one.value == "any" => Some(Condition::Key(protocols.to_vec())),
+        [one] if one.value == "none" => Some(Condition::NoKey(protocols.to_vec())),
+        all => self::protocols(reader, all).map(Condition::Key),
+    });
+    conditions
+}
+
+fn orders(reader: &Reader<'_>, table: &Table<'_>) -> BTreeSet<Order> {
+    let Some(text) = table.required("action") else { return BTreeSet::new() };
+    let known = Order::ALL.map(|order| (order.name(), order));
+    let words = text.value.split('+').map(|word| Located { line: text.line, value: word.trim().to_owned() });
+    words.filter_map(|word| reader.document.word(&word, "action", &known)).collect()
+}
+
+fn edits(reader: &Reader<'_>, table: &Table<'_>) -> Vec<Action> {
+    let mut edits = Vec::new();
+    for name in table.strings("remove-headers") {
+        edits.extend(field_name(reader, name).map(Action::RemoveHeader));
+    }
+    let tag = table.string("tag-subject").and_then(|tag| line(reader, tag, "tag-subject"));
+    edits.extend(tag.map(Action::TagSubject));
+    for (name, values) in table.table("add-headers").map(|table| table.named()).unwrap_or_default() {
+        let Some(name) = field_name(reader, name) else { continue };
+        let values = values.into_iter().filter_map(|value| line(reader, value, "add-headers"));
+        edits.extend(values.map(|value| Action::AddHeader(name.clone(), value)));
+    }
+    edits
+}
+
+fn resorts(reader: &Reader<'_>, table: &Table<'_>) -> BTreeMap<Obstacle, Resort> {
+    let mut resorts = BTreeMap::new();
+    for obstacle in Obstacle::CONFIGURABLE {
+        let Some(text) = table.string(obstacle.name()) else { continue };
+        let fits = |resort: &Resort| *resort != Resort::Keep || obstacle.can_keep();
+        let known: Vec<_> = Resort::ALL.into_iter().filter(fits).map(|one| (one.name(), one)).collect();
+        let Some(resort) = reader.document.word(&text, obstacle.name(), &known) else { continue };
+        resorts.insert(obstacle, resort);
+    }
+    resorts
+}
+
+fn protocols(reader: &Reader<'_>, texts: &[Located<String>]) -> Option<Vec<ProtocolName>> {
+    let known = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime].map(|one| (one.name(), one));
+    some(texts.iter().filter_map(|text| reader.document.word(text, "protocol", &known)).collect())
+}
+
+fn words<T: Copy>(reader: &Reader<'_>, table: &Table<'_>, key: &'static str, known: &[(&'static str, T)]) -> Vec<T> {
+    table.strings(key).iter().filter_map(|text| reader.document.word(text, key, known)).collect()
+}
+
+/// RFC 5322, section 3.6.8: printable ASCII without a colon.
+fn field_name(reader: &Reader<'_>, name: Located<String>) -> Option<String> {
+    let good = !name.value.is_empty() && name.value.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':');
+    if !good {
+        reader.document.error(name.line, format!("header {:?}: not the name of a header field", name.value));
+    }
+    good.then_some(name.value)
+}
+
+/// What stands in a header field or a reply is one line.
+fn line(reader: &Reader<'_>, text: Located<String>, what: &str) -> Option<String> {
+    let good = !text.value.chars().any(char::is_control);
+    if !good {
+        reader.document.error(text.line, format!("{what}: more than one line, or control characters"));
+    }
+    good.then_some(text.value)
+}
+
+fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
+    (!all.is_empty()).then_some(all)
+}
+
+/// When nothing is said of it.
+const PREFERRED: [ProtocolName; 2] = [ProtocolName::Pgp, ProtocolName::Smime];

@@ -1,0 +1,138 @@
+//! Step 5 of the corridor: what was decided is done.
+
+use super::{Engine, edit::Edits, facts::Gathered};
+use crate::{
+    base::{Error, Kind, Result},
+    keys::ProtocolName,
+    mail::{Mail, Message, Submitter, header::Field},
+    policy::{Action, Direction, Group},
+    protocol::{Recipient, Seal, Signer},
+    report::authres,
+};
+
+/// One mail while groups of its recipients are served.
+pub(super) struct Acting<'a> {
+    pub(super) engine: &'a Engine<'a>,
+    pub(super) mail: &'a Mail,
+    pub(super) gathered: &'a Gathered,
+    /// The authserv-id of this machine (RFC 8601, section 2.5).
+    pub(super) name: &'a str,
+    /// What was made for groups whose ciphertext does not depend on who they are.
+    pub(super) made: Vec<(Vec<Action>, Message)>,
+    /// One line for each thing done.
+    pub(super) notes: Vec<String>,
+}
+
+impl Acting<'_> {
+    /// The message that `group` gets.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or the decision would let it out in clear without a rule that says so.
+    pub(super) fn message_for(&mut self, group: &Group) -> Result<Message> {
+        refuse_unsaid(group)?;
+        if let Some((_, message)) = self.made.iter().find(|(actions, _)| *actions == group.actions) {
+            return Ok(message.clone());
+        }
+        let message = self.make(group)?;
+        if !group.actions.iter().any(encrypts) {
+            self.made.push((group.actions.clone(), message.clone()));
+        }
+        Ok(message)
+    }
+
+    fn make(&mut self, group: &Group) -> Result<Message> {
+        let mut message = self.mail.message.clone();
+        let mut edits = Edits::default();
+        for action in &group.actions {
+            match action {
+                Action::AddHeader(name, value) => edits.add(name, value),
+                Action::Annotate => edits.add_raw(self.results()),
+                Action::Clear | Action::Keep => {}
+                Action::Decrypt => message = self.decrypted(message)?,
+                Action::RemoveHeader(name) => edits.remove(name),
+                Action::TagSubject(words) => edits.tag(words),
+                Action::Encrypt(protocol) | Action::Sign(protocol) | Action::SignAndEncrypt(protocol) => {
+                    message = self.edited(message, &std::mem::take(&mut edits), Bcc::Kept)?;
+                    message = self.sealed(&message, *protocol, action, group)?;
+                }
+            }
+        }
+        self.edited(message, &edits, Bcc::Removed)
+    }
+
+    fn results(&self) -> String {
+        let stopped = self.gathered.opening.as_ref().and_then(|opening| opening.error());
+        authres::field(self.name, &self.gathered.verdict, stopped)
+    }
+
+    /// Without its layers; as it is when nothing was encrypted or nobody here can read it.
+    fn decrypted(&mut self, message: Message) -> Result<Message> {
+        let opening = self.gathered.opening.as_ref();
+        let readable = opening.filter(|one| one.error().is_none() && one.verdict().is_confidential());
+        let Some(opening) = readable else { return Ok(message) };
+        let mut octets = Vec::with_capacity(message.octets().len());
+        opening.write(&mut octets)?;
+        self.notes.push("decrypted".to_owned());
+        self.parse(octets)
+    }
+
+    /// With its changes. What others wrote in our name goes (RFC 8601, section 5), and so does who is hidden from the others (RFC 5322,
+    /// section 3.6.3); the sealing protocols need to know whom to hide, and remove the field themselves.
+    fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
+        let is_from_world = self.mail.submitter == Submitter::Unknown;
+        let hides = !is_from_world && bcc == Bcc::Removed;
+        let unwanted = |field: &Field<'_>| {
+            is_from_world && authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
+        };
+        match edits.apply(&message, unwanted) {
+            Some(octets) => self.parse(octets),
+            None => Ok(message),
+        }
+    }
+
+    fn sealed(&mut self, message: &Message, protocol: ProtocolName, how: &Action, group: &Group) -> Result<Message> {
+        let mut seal = Seal::default();
+        if matches!(how, Action::Sign(_) | Action::SignAndEncrypt(_)) {
+            seal.sign.push(Signer::Author);
+        }
+        if encrypts(how) {
+            seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
+        }
+        let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
+        let sealed = self.engine.seal(protocol, message, &seal, &mut octets).map_err(|error| match error.kind() {
+            // A key was there when it was asked for.
+            Kind::NoKey | Kind::KeyExpired => Error::new(Kind::TryAgain, error.to_string()),
+            _ => error,
+        })?;
+        self.notes.extend(sealed.did.into_iter().chain(sealed.warnings));
+        self.parse(octets)
+    }
+
+    fn parse(&self, octets: Vec<u8>) -> Result<Message> {
+        Message::parse(octets, &mut self.engine.budget())
+    }
+}
+
+/// Who removes the Bcc field.
+#[derive(Clone, Copy, PartialEq)]
+enum Bcc {
+    Kept,
+    Removed,
+}
+
+fn encrypts(action: &Action) -> bool {
+    matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_))
+}
+
+/// The last door before the world: nothing goes out in clear unless the deciding rule says clear.
+fn refuse_unsaid(group: &Group) -> Result<()> {
+    let is_said = |action: &Action| encrypts(action) || matches!(action, Action::Clear | Action::Keep);
+    if group.direction == Direction::Inbound || group.actions.iter().any(is_said) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Config,
+        format!("rule {:?}: would let the message out in clear without saying so", group.rule),
+    ))
+}

@@ -1,0 +1,40 @@
+//! Whether there is a key for an address.
+
+use super::Handle;
+use crate::base::{Error, Kind, Result};
+
+/// Whether a mailbox can be encrypted to, or can sign, in one protocol and now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// There are keys, but they have expired; the reason in words that name the address and each key.
+    Expired(String),
+    /// None is known, or none that may be used (revoked, too weak, one of several that nobody vouches for); the reason in words.
+    Missing(String),
+    /// This one serves.
+    Usable {
+        /// The certificate's fingerprint.
+        key: Handle,
+        /// What the person who relies on it should know: that nobody vouches for it.
+        warning: Option<String>,
+    },
+}
+
+impl KeyState {
+    /// What a refusal to seal says of the key: of kind `KeyExpired` or `NoKey`. Any other error remains one.
+    ///
+    /// # Errors
+    ///
+    /// The keys could not be asked.
+    pub fn of_refusal(refusal: Error) -> Result<Self> {
+        match refusal.kind() {
+            Kind::KeyExpired => Ok(KeyState::Expired(refusal.to_string())),
+            Kind::NoKey => Ok(KeyState::Missing(refusal.to_string())),
+            _ => Err(refusal),
+        }
+    }
+
+    /// Whether a key serves.
+    pub fn is_usable(&self) -> bool {
+        matches!(self, KeyState::Usable { .. })
+    }
+}

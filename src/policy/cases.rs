@@ -1,0 +1,232 @@
+//! Each obstacle, each direction, each claim in a header, one by one.
+
+use super::*;
+use crate::{
+    base::{Budget, Limits},
+    keys::{Handle, KeyState},
+    mail::Message,
+    verdict::Standing,
+};
+
+/// A mail by alice, who logged in, to bob; everything is there to seal it.
+struct Case {
+    author: Option<Address>,
+    keys: BTreeMap<ProtocolName, KeyState>,
+    message: Message,
+    policy: Policy,
+    signing: BTreeMap<ProtocolName, KeyState>,
+    submitter: Submitter,
+    to: &'static str,
+    wrapping: Wrapping,
+}
+
+impl Case {
+    fn new(orders: &[Order]) -> Self {
+        let rule = Rule {
+            name: "one".to_owned(),
+            orders: orders.iter().copied().collect(),
+            protocols: vec![ProtocolName::Smime, ProtocolName::Pgp],
+            ..Rule::default()
+        };
+        let last = Rule { name: "last".to_owned(), orders: [Order::Clear].into(), ..Rule::default() };
+        let own = vec![Pattern::parse("alice@a.example").unwrap()];
+        let text = "From: alice@a.example\r\nTo: bob@b.example\r\nX-Seal: clear\r\n\r\nbody\r\n";
+        Case {
+            author: Some(Address::parse("alice@a.example").unwrap()),
+            keys: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
+            message: Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap(),
+            policy: Policy {
+                local: vec![Pattern::parse("a.example").unwrap()],
+                identities: [("alice".to_owned(), own)].into(),
+                trusted: Vec::new(),
+                rules: vec![rule, last],
+                obstacles: BTreeMap::new(),
+                max_size: 1_000,
+            },
+            signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
+            submitter: Submitter::Authenticated("alice".to_owned()),
+            to: "bob@b.example",
+            wrapping: Wrapping::Plain,
+        }
+    }
+
+    fn decide(&self) -> Group {
+        let path = ForwardPath { address: Address::parse(self.to).unwrap(), parameters: Vec::new() };
+        let facts = Facts {
+            submitter: &self.submitter,
+            sender: None,
+            author: self.author.as_ref(),
+            message: &self.message,
+            wrapping: &self.wrapping,
+            standing: Standing::Unsigned,
+            signing: self.signing.clone(),
+            recipients: vec![RecipientFacts { path, keys: self.keys.clone() }],
+        };
+        self.policy.decide(&facts).groups.remove(0)
+    }
+
+    #[track_caller]
+    fn meets(&mut self, obstacle: Obstacle, disposition: &Disposition) {
+        let group = self.decide();
+        assert_eq!((group.obstacle, &group.disposition), (Some(obstacle), disposition));
+        assert_eq!((group.rule.as_str(), group.actions.len()), ("one", 0));
+        for (resort, expected) in [
+            (Resort::Discard, Some(Disposition::Discard)),
+            (Resort::Quarantine, Some(Disposition::Quarantine(why(disposition)))),
+            (Resort::Reject, Some(Disposition::Reject(why(disposition)))),
+            (Resort::Tempfail, Some(Disposition::Tempfail(why(disposition)))),
+            (Resort::Next, None),
+        ] {
+            self.policy.rules[0].obstacles.insert(obstacle, resort);
+            let group = self.decide();
+            match (Obstacle::CONFIGURABLE.contains(&obstacle), expected) {
+                (false, _) => assert_eq!(group.disposition, *disposition),
+                (true, Some(expected)) => assert_eq!((group.disposition, group.rule.as_str()), (expected, "one")),
+                (true, None) => {
+                    assert_eq!((group.rule.as_str(), &group.actions[..]), ("last", &[Action::Clear][..]))
+                }
+            }
+        }
+        if !obstacle.can_keep() {
+            self.policy.rules[0].obstacles.insert(obstacle, Resort::Keep);
+            assert_eq!(self.decide().disposition, Disposition::Reject(why(disposition)), "never kept");
+        }
+    }
+}
+
+fn why(disposition: &Disposition) -> String {
+    match disposition {
+        Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => why.clone(),
+        Disposition::Discard | Disposition::Relay => panic!("no reason"),
+    }
+}
+
+fn usable(protocols: &[ProtocolName]) -> BTreeMap<ProtocolName, KeyState> {
+    let state = KeyState::Usable { key: Handle::from_octets(&[1; 20]), warning: None };
+    protocols.iter().map(|protocol| (*protocol, state.clone())).collect()
+}
+
+fn reject(why: &str) -> Disposition {
+    Disposition::Reject(why.to_owned())
+}
+
+const BOTH: &[Order] = &[Order::Encrypt, Order::Sign];
+
+#[test]
+fn the_first_protocol_with_every_key_is_taken() {
+    let mut case = Case::new(BOTH);
+    assert_eq!(case.decide().actions, [Action::SignAndEncrypt(ProtocolName::Smime)]);
+    case.keys = usable(&[ProtocolName::Pgp]);
+    assert_eq!(case.decide().actions, [Action::SignAndEncrypt(ProtocolName::Pgp)]);
+    case.policy.rules[0].edits = vec![Action::TagSubject("[x]".to_owned())];
+    assert_eq!(case.decide().actions.len(), 2);
+    let case = Case::new(&[Order::Sign, Order::Clear]);
+    assert_eq!(case.decide().actions, [Action::Clear, Action::Sign(ProtocolName::Smime)]);
+}
+
+#[test]
+fn each_obstacle_has_its_own_outcome() {
+    let missing = KeyState::Missing("bob: no key".to_owned());
+    let mut case = Case::new(BOTH);
+    case.keys = [(ProtocolName::Pgp, missing.clone())].into();
+    case.meets(Obstacle::MissingKey, &reject("bob: no key"));
+
+    let mut case = Case::new(BOTH);
+    case.keys = [(ProtocolName::Pgp, missing), (ProtocolName::Smime, KeyState::Expired("bob: old".to_owned()))].into();
+    case.meets(Obstacle::ExpiredKey, &reject("bob: old; bob: no key"));
+
+    let mut case = Case::new(BOTH);
+    case.signing = BTreeMap::new();
+    case.meets(Obstacle::NoSigningKey, &Disposition::Tempfail("no signing key".to_owned()));
+
+    let mut case = Case::new(BOTH);
+    case.wrapping = Wrapping::Encrypted;
+    case.meets(Obstacle::AlreadyEncrypted, &reject("the message is encrypted already"));
+    case.policy.rules[0].obstacles.insert(Obstacle::AlreadyEncrypted, Resort::Keep);
+    assert_eq!(case.decide().actions, [Action::Keep]);
+
+    let mut case = Case::new(BOTH);
+    case.wrapping = Wrapping::Signed;
+    case.meets(Obstacle::AlreadySigned, &reject("the message is signed already"));
+    case.policy.rules[0].obstacles.insert(Obstacle::AlreadySigned, Resort::Keep);
+    assert_eq!(case.decide().actions, [Action::Encrypt(ProtocolName::Smime)]);
+
+    let mut case = Case::new(BOTH);
+    case.wrapping = Wrapping::Malformed("broken".to_owned());
+    case.meets(Obstacle::Malformed, &reject("broken"));
+
+    let mut case = Case::new(BOTH);
+    case.author = None;
+    case.meets(Obstacle::Malformed, &reject("from: not exactly one mailbox to sign as"));
+
+    let mut case = Case::new(BOTH);
+    case.policy.max_size = 60;
+    let size = case.message.octets().len();
+    let why = format!("the message has {size} octets, more than the 60 that are handled");
+    case.meets(Obstacle::Oversized, &reject(&why));
+
+    let mut case = Case::new(BOTH);
+    case.submitter = Submitter::Authenticated("bob".to_owned());
+    case.meets(Obstacle::NotPermitted, &reject("user \"bob\" may not sign as alice@a.example"));
+
+    let mut case = Case::new(&[Order::Sign]);
+    case.meets(Obstacle::Unsaid, &reject("rule \"one\" says neither encrypt nor clear"));
+
+    let mut case = Case::new(BOTH);
+    case.policy.rules.clear();
+    let group = case.decide();
+    assert_eq!((group.obstacle, group.disposition), (Some(Obstacle::NoRule), reject("no rule allows this mail")));
+}
+
+#[test]
+fn the_world_sends_in_and_never_signs() {
+    let mut case = Case::new(BOTH);
+    (case.submitter, case.to) = (Submitter::Unknown, "carol@a.example");
+    let group = case.decide();
+    assert_eq!((group.direction, group.obstacle), (Direction::Inbound, Some(Obstacle::NotPermitted)));
+    case.policy.rules.clear();
+    assert_eq!(case.decide().actions, [Action::Annotate]);
+    case.to = "bob@b.example";
+    assert_eq!(case.decide().direction, Direction::Outbound, "whoever is not local is not ours to deliver to");
+    let own = Submitter::Authenticated("Carol@a.example".to_owned());
+    assert!(case.policy.may_use(&own, &Address::parse("carol@a.example").unwrap()));
+    let foreign = Submitter::Authenticated("bob@b.example".to_owned());
+    assert!(!case.policy.may_use(&foreign, &Address::parse("bob@b.example").unwrap()));
+}
+
+#[test]
+fn a_header_asks_for_more_and_never_for_less() {
+    let mut case = Case::new(BOTH);
+    let asks = |order: &[Order]| Rule {
+        name: "asks".to_owned(),
+        conditions: vec![Condition::Header("X-Seal".to_owned(), "cl*".to_owned())],
+        orders: order.iter().copied().collect(),
+        protocols: vec![ProtocolName::Pgp],
+        ..Rule::default()
+    };
+    case.policy.rules.insert(0, asks(&[Order::Clear]));
+    assert_eq!(case.decide().rule, "one");
+    case.policy.rules[0] = asks(&[Order::Encrypt]);
+    assert_eq!(case.decide().rule, "one", "it would not be signed, and in another protocol");
+    case.policy.rules[0] = asks(&[Order::Reject]);
+    assert_eq!(case.decide().rule, "asks");
+    case.policy.rules[1].orders = [Order::Sign, Order::Clear].into();
+    case.policy.rules[0] = asks(BOTH);
+    assert_eq!(case.decide().actions, [Action::SignAndEncrypt(ProtocolName::Pgp)]);
+    case.keys.clear();
+    assert_eq!(case.decide().obstacle, Some(Obstacle::MissingKey), "who asked for encryption does not get clear");
+}
+
+#[test]
+fn a_from_that_is_not_ones_own_decides_nothing() {
+    let mut case = Case::new(&[Order::Reject]);
+    case.policy.rules[0].conditions = vec![Condition::Author(vec![Pattern::parse("alice@a.example").unwrap()])];
+    assert_eq!(case.decide().rule, "one");
+    case.submitter = Submitter::Authenticated("bob".to_owned());
+    assert_eq!(case.decide().rule, "last");
+    case.author = None;
+    case.policy.rules[0].conditions = vec![Condition::Author(vec![Pattern::Null])];
+    assert_eq!(case.decide().rule, "last");
+    (case.submitter, case.to) = (Submitter::Unknown, "carol@a.example");
+    assert_eq!(case.decide().rule, "one");
+}

@@ -1,0 +1,185 @@
+//! Conditions: what a rule asks before it decides.
+
+use std::fmt;
+
+use super::{
+    Direction, Facts, Policy, RecipientFacts, Wrapping,
+    pattern::{Pattern, is_like},
+};
+use crate::{keys::ProtocolName, mail::Submitter, verdict::Standing};
+
+/// One question about a mail and one of its recipients. A rule decides when each of its conditions holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// From is one of these, or [`Pattern::Null`] when it does not name exactly one; for outbound mail, only when the submitter may use that address, because anybody can write a From.
+    Author(Vec<Pattern>),
+    /// Which way it goes.
+    Direction(Direction),
+    /// A header field of this name has a value like the pattern, in which `*` stands for anything. A rule that asks this may only tighten.
+    Header(String, String),
+    /// The recipient has a usable key in one of these protocols.
+    Key(Vec<ProtocolName>),
+    /// The message is larger than so many octets.
+    Larger(usize),
+    /// The recipient has no usable key in any of these protocols.
+    NoKey(Vec<ProtocolName>),
+    /// The recipient is one of these.
+    Recipient(Vec<Pattern>),
+    /// The reverse-path is one of these.
+    Sender(Vec<Pattern>),
+    /// The message stands at one of these.
+    Standing(Vec<Standing>),
+    /// It was handed over by one of these.
+    Submitter(Vec<Party>),
+    /// The message came so.
+    Wrapping(Vec<WrappingKind>),
+}
+
+/// Who may have handed a mail over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// Somebody who logged in, whoever it is.
+    Authenticated,
+    /// A client in a trusted network.
+    Trusted,
+    /// Nobody in particular.
+    Unknown,
+    /// This one, who logged in.
+    User(String),
+}
+
+/// A [`Wrapping`] without its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrappingKind {
+    /// [`Wrapping::Encrypted`].
+    Encrypted,
+    /// [`Wrapping::Malformed`].
+    Malformed,
+    /// [`Wrapping::Plain`].
+    Plain,
+    /// [`Wrapping::Signed`].
+    Signed,
+}
+
+impl Condition {
+    /// Whether the answer differs from one recipient of a mail to another.
+    pub(super) fn is_about_recipient(&self) -> bool {
+        match self {
+            Condition::Author(_)
+            | Condition::Direction(_)
+            | Condition::Key(_)
+            | Condition::NoKey(_)
+            | Condition::Recipient(_) => true,
+            Condition::Header(..)
+            | Condition::Larger(_)
+            | Condition::Sender(_)
+            | Condition::Standing(_)
+            | Condition::Submitter(_)
+            | Condition::Wrapping(_) => false,
+        }
+    }
+
+    /// Whether it holds.
+    pub(super) fn holds(&self, policy: &Policy, facts: &Facts<'_>, recipient: &RecipientFacts) -> bool {
+        let direction = || policy.direction(facts.submitter, &recipient.path.address);
+        let has_key = |protocols: &[ProtocolName]| {
+            protocols.iter().any(|protocol| recipient.keys.get(protocol).is_some_and(|state| state.is_usable()))
+        };
+        match self {
+            Condition::Author(patterns) => {
+                let may_use = || facts.author.is_some_and(|author| policy.may_use(facts.submitter, author));
+                let counts = direction() == Direction::Inbound || may_use();
+                counts && patterns.iter().any(|pattern| pattern.covers(facts.author))
+            }
+            Condition::Direction(wanted) => direction() == *wanted,
+            Condition::Header(name, like) => {
+                let mut fields = facts.message.root().fields().filter(|field| field.is(name));
+                fields.any(|field| is_like(like, &field.decoded()))
+            }
+            Condition::Key(protocols) => has_key(protocols),
+            Condition::Larger(octets) => facts.message.octets().len() > *octets,
+            Condition::NoKey(protocols) => !has_key(protocols),
+            Condition::Recipient(patterns) => {
+                patterns.iter().any(|pattern| pattern.covers(Some(&recipient.path.address)))
+            }
+            Condition::Sender(patterns) => patterns.iter().any(|pattern| pattern.covers(facts.sender)),
+            Condition::Standing(wanted) => wanted.contains(&facts.standing),
+            Condition::Submitter(parties) => parties.iter().any(|party| party.is(facts.submitter)),
+            Condition::Wrapping(kinds) => kinds.contains(&WrappingKind::of(facts.wrapping)),
+        }
+    }
+}
+
+impl Party {
+    fn is(&self, submitter: &Submitter) -> bool {
+        match (self, submitter) {
+            (Party::Authenticated, Submitter::Authenticated(_))
+            | (Party::Trusted, Submitter::Trusted)
+            | (Party::Unknown, Submitter::Unknown) => true,
+            (Party::User(name), Submitter::Authenticated(own)) => name == own,
+            _ => false,
+        }
+    }
+}
+
+impl WrappingKind {
+    /// Of what a message is.
+    pub(super) fn of(wrapping: &Wrapping) -> Self {
+        match wrapping {
+            Wrapping::Encrypted => WrappingKind::Encrypted,
+            Wrapping::Malformed(_) => WrappingKind::Malformed,
+            Wrapping::Plain => WrappingKind::Plain,
+            Wrapping::Signed => WrappingKind::Signed,
+        }
+    }
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            WrappingKind::Encrypted => "encrypted",
+            WrappingKind::Malformed => "malformed",
+            WrappingKind::Plain => "plain",
+            WrappingKind::Signed => "signed",
+        }
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Party::Authenticated => f.write_str("authenticated"),
+            Party::Trusted => f.write_str("trusted"),
+            Party::Unknown => f.write_str("unknown"),
+            Party::User(name) => write!(f, "user {name}"),
+        }
+    }
+}
+
+/// As the configuration writes it, for people.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::Author(patterns) => write!(f, "from is {}", words(patterns)),
+            Condition::Direction(direction) => write!(f, "direction is {}", direction.name()),
+            Condition::Header(name, like) => write!(f, "header {name} is {like:?}"),
+            Condition::Key(protocols) => write!(f, "recipient has a key of {}", words(names(protocols))),
+            Condition::Larger(octets) => write!(f, "larger than {octets} octets"),
+            Condition::NoKey(protocols) => write!(f, "recipient has no key of {}", words(names(protocols))),
+            Condition::Recipient(patterns) => write!(f, "recipient is {}", words(patterns)),
+            Condition::Sender(patterns) => write!(f, "sender is {}", words(patterns)),
+            Condition::Standing(wanted) => {
+                write!(f, "standing is {}", words(wanted.iter().map(|standing| standing.name())))
+            }
+            Condition::Submitter(parties) => write!(f, "submitter is {}", words(parties)),
+            Condition::Wrapping(kinds) => write!(f, "message is {}", words(kinds.iter().map(|kind| kind.name()))),
+        }
+    }
+}
+
+fn names(protocols: &[ProtocolName]) -> impl Iterator<Item = &'static str> {
+    protocols.iter().map(|protocol| protocol.name())
+}
+
+fn words(all: impl IntoIterator<Item = impl fmt::Display>) -> String {
+    all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,59 @@
+//! Recipients put together by what they get.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    Action, Decision, Facts, Group, NO_RULE, Policy,
+    ruling::{Ruling, Walk},
+};
+use crate::mail::{Address, ForwardPath, address};
+
+/// Recipients with the same ruling share a group, unless a ciphertext would tell of one who is hidden.
+pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Decision {
+    let shown = shown(facts);
+    let mut groups: Vec<Group> = Vec::new();
+    // The groups that others may join, by what they get.
+    let mut shared: HashMap<Ruling, usize> = HashMap::new();
+    for (recipient, walk) in facts.recipients.iter().zip(walks) {
+        let ruling = walk.ruling;
+        let alone = encrypts(&ruling) && !shown.contains(&recipient.path.address);
+        let place = shared.get(&ruling).copied().filter(|_| !alone);
+        match place.and_then(|place| groups.get_mut(place)) {
+            Some(group) => group.recipients.push(recipient.path.clone()),
+            None => {
+                groups.push(of(policy, recipient.path.clone(), &ruling));
+                if !alone {
+                    shared.insert(ruling, groups.len() - 1);
+                }
+            }
+        }
+    }
+    Decision { groups }
+}
+
+/// One recipient's group.
+pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Group {
+    let rule = ruling.rule.and_then(|place| policy.rules.get(place));
+    Group {
+        recipients: vec![recipient],
+        direction: ruling.direction,
+        rule: rule.map_or_else(|| NO_RULE.to_owned(), |rule| rule.name.clone()),
+        obstacle: ruling.obstacle,
+        actions: ruling.actions.clone(),
+        disposition: ruling.disposition.clone(),
+    }
+}
+
+fn encrypts(ruling: &Ruling) -> bool {
+    ruling.actions.iter().any(|action| matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_)))
+}
+
+/// Whom every reader sees as a recipient (RFC 5322, section 3.6.3). A field that cannot be read shows nobody, which errs on the side of
+/// hiding.
+fn shown(facts: &Facts<'_>) -> HashSet<Address> {
+    let fields = facts.message.root().fields().filter(|field| field.is("To") || field.is("Cc"));
+    fields
+        .flat_map(|field| address::list(&field.unfolded()).unwrap_or_default())
+        .map(|mailbox| mailbox.address)
+        .collect()
+}

@@ -1,0 +1,259 @@
+//! What holds of every policy and every mail.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, option, prelude::*, sample::select, sample::subsequence};
+
+use super::*;
+use crate::{
+    base::{Budget, Limits},
+    keys::{Handle, KeyState},
+    mail::Message,
+    verdict::Standing,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the rules say and whatever the mail is: who gets clear text gets it because the deciding rule says clear.
+    #[test]
+    fn nothing_goes_out_in_clear_unless_the_deciding_rule_says_so(policy in policies(), mail in mails()) {
+        let decision = policy.decide(&mail.facts(&mail.silent));
+        let mut seen: Vec<String> = Vec::new();
+        for group in &decision.groups {
+            seen.extend(group.recipients.iter().map(|path| path.address.to_string()));
+            if group.direction == Direction::Inbound || group.disposition != Disposition::Relay {
+                prop_assert!(group.disposition == Disposition::Relay || group.actions.is_empty());
+                continue;
+            }
+            let rule = policy.rules.iter().find(|rule| rule.name == group.rule);
+            let opens = group.actions.contains(&Action::Decrypt);
+            let is_kept = group.actions.contains(&Action::Keep) && mail.wrapping == Wrapping::Encrypted && !opens;
+            if !encrypts(group) && !is_kept {
+                prop_assert!(rule.is_some_and(|rule| rule.says(Order::Clear) && !rule.says(Order::Encrypt)), "{group:?}");
+                prop_assert!(group.actions.contains(&Action::Clear), "{group:?}");
+            }
+        }
+        let mut all: Vec<String> = mail.recipients.iter().map(|(who, _)| who.clone()).collect();
+        seen.sort();
+        all.sort();
+        prop_assert_eq!(seen, all, "each recipient is in exactly one group");
+    }
+
+    /// A header field may ask for more and never for less.
+    #[test]
+    fn a_header_field_never_loosens(policy in policies(), mail in mails()) {
+        let without: BTreeMap<String, Group> = alone(&policy.decide(&mail.facts(&mail.silent)));
+        for (who, asked) in alone(&policy.decide(&mail.facts(&mail.asking))) {
+            let plain = &without[&who];
+            if asked.disposition == Disposition::Relay {
+                prop_assert_eq!(&plain.disposition, &Disposition::Relay, "{:?}", asked);
+                prop_assert!(encrypts(&asked) || !encrypts(plain), "{plain:?} {asked:?}");
+                prop_assert!(signs(&asked) || !signs(plain), "{plain:?} {asked:?}");
+                for action in [Action::Clear, Action::Decrypt] {
+                    prop_assert!(!asked.actions.contains(&action) || plain.actions.contains(&action), "{plain:?} {asked:?}");
+                }
+                prop_assert!(asked.actions.contains(&Action::Annotate) || !plain.actions.contains(&Action::Annotate));
+            }
+        }
+    }
+
+    /// Who may not be the author does not sign as him, and who has no key is not encrypted to.
+    #[test]
+    fn only_those_who_may_sign_do(policy in policies(), mail in mails()) {
+        let facts = mail.facts(&mail.asking);
+        for group in policy.decide(&facts).groups {
+            let usable = |states: &BTreeMap<ProtocolName, KeyState>, protocol| states.get(protocol).is_some_and(KeyState::is_usable);
+            for action in &group.actions {
+                if let Action::Sign(protocol) | Action::SignAndEncrypt(protocol) = action {
+                    prop_assert!(facts.author.is_some_and(|author| policy.may_use(facts.submitter, author)), "{group:?}");
+                    prop_assert!(usable(&facts.signing, protocol), "{group:?}");
+                }
+                if let Action::Encrypt(protocol) | Action::SignAndEncrypt(protocol) = action {
+                    for path in &group.recipients {
+                        let one = facts.recipients.iter().find(|one| one.path == *path).unwrap();
+                        prop_assert!(usable(&one.keys, protocol), "{group:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is encrypted for somebody hidden is for nobody else.
+    #[test]
+    fn the_hidden_are_alone(policy in policies(), mail in mails()) {
+        for group in policy.decide(&mail.facts(&mail.silent)).groups.iter().filter(|group| encrypts(group)) {
+            let hidden = |path: &ForwardPath| !mail.shown.contains(&path.address.to_string());
+            prop_assert!(group.recipients.len() == 1 || !group.recipients.iter().any(hidden), "{group:?}");
+        }
+    }
+}
+
+/// A mail in the making.
+#[derive(Clone, Debug)]
+struct Draft {
+    /// With a header field that rules ask for.
+    asking: Message,
+    /// Of the same size, without it.
+    silent: Message,
+    author: Option<Address>,
+    recipients: Vec<(String, BTreeMap<ProtocolName, KeyState>)>,
+    sender: Option<Address>,
+    shown: Vec<String>,
+    signing: BTreeMap<ProtocolName, KeyState>,
+    standing: Standing,
+    submitter: Submitter,
+    wrapping: Wrapping,
+}
+
+impl Draft {
+    fn facts<'a>(&'a self, message: &'a Message) -> Facts<'a> {
+        let recipient = |(who, keys): &(String, BTreeMap<ProtocolName, KeyState>)| RecipientFacts {
+            path: ForwardPath { address: Address::parse(who).unwrap(), parameters: Vec::new() },
+            keys: keys.clone(),
+        };
+        Facts {
+            submitter: &self.submitter,
+            sender: self.sender.as_ref(),
+            author: self.author.as_ref(),
+            message,
+            wrapping: &self.wrapping,
+            standing: self.standing,
+            signing: self.signing.clone(),
+            recipients: self.recipients.iter().map(recipient).collect(),
+        }
+    }
+}
+
+fn alone(decision: &Decision) -> BTreeMap<String, Group> {
+    let each = |group: &Group| {
+        let one = group.clone();
+        group
+            .recipients
+            .clone()
+            .into_iter()
+            .map(move |path| (path.address.to_string(), one.clone()))
+            .collect::<Vec<_>>()
+    };
+    decision.groups.iter().flat_map(each).collect()
+}
+
+fn encrypts(group: &Group) -> bool {
+    group.actions.iter().any(|action| matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_)))
+}
+
+fn signs(group: &Group) -> bool {
+    group.actions.iter().any(|action| matches!(action, Action::Sign(_) | Action::SignAndEncrypt(_)))
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let parts = (vec(rules(), 0..6), patterns(), patterns(), patterns(), resorts(), select(vec![64_usize, 100_000]));
+    parts.prop_map(|(mut rules, local, own, trusted, obstacles, max_size)| {
+        for (place, rule) in rules.iter_mut().enumerate() {
+            rule.name = format!("rule {place}");
+        }
+        let identities = [("alice".to_owned(), own)].into();
+        Policy { local, identities, trusted, rules, obstacles, max_size }
+    })
+}
+
+/// Any set of orders, also those that make no sense.
+fn rules() -> impl Strategy<Value = Rule> {
+    let orders = vec![Order::Clear, Order::Encrypt, Order::Sign, Order::Annotate, Order::Decrypt, Order::Verify];
+    let often = subsequence(orders, 0..4);
+    let ends = subsequence(Order::ALL.to_vec(), 0..3);
+    let edits =
+        subsequence(vec![Action::TagSubject("[x]".to_owned()), Action::RemoveHeader("X-Seal".to_owned())], 0..2);
+    let parts = (vec(conditions(), 0..3), prop_oneof![4 => often, 1 => ends], protocols(), edits, resorts());
+    parts.prop_map(|(conditions, orders, protocols, edits, obstacles)| Rule {
+        conditions,
+        orders: orders.into_iter().collect(),
+        protocols,
+        edits,
+        obstacles,
+        ..Rule::default()
+    })
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    prop_oneof![
+        3 => select(vec!["yes", "*", "no"]).prop_map(|like| Condition::Header("X-Seal".to_owned(), like.to_owned())),
+        1 => patterns().prop_map(Condition::Author),
+        1 => patterns().prop_map(Condition::Recipient),
+        1 => patterns().prop_map(Condition::Sender),
+        1 => protocols().prop_map(Condition::Key),
+        1 => protocols().prop_map(Condition::NoKey),
+        1 => select(vec![Direction::Inbound, Direction::Outbound]).prop_map(Condition::Direction),
+        1 => subsequence(vec![Standing::Unsigned, Standing::Signed, Standing::Authentic], 1..3).prop_map(Condition::Standing),
+        1 => select(vec![Party::Authenticated, Party::Trusted, Party::Unknown, Party::User("alice".to_owned())])
+            .prop_map(|party| Condition::Submitter(vec![party])),
+        1 => select(vec![WrappingKind::Encrypted, WrappingKind::Plain, WrappingKind::Signed, WrappingKind::Malformed])
+            .prop_map(|kind| Condition::Wrapping(vec![kind])),
+        1 => select(vec![10_usize, 1_000]).prop_map(Condition::Larger),
+    ]
+}
+
+fn mails() -> impl Strategy<Value = Draft> {
+    let wrappings = select(vec![
+        Wrapping::Encrypted,
+        Wrapping::Malformed("broken".to_owned()),
+        Wrapping::Plain,
+        Wrapping::Plain,
+        Wrapping::Signed,
+    ]);
+    let submitters = select(vec![
+        Submitter::Authenticated("alice".to_owned()),
+        Submitter::Authenticated("bob@b.example".to_owned()),
+        Submitter::Trusted,
+        Submitter::Unknown,
+    ]);
+    let people = || subsequence(PEOPLE.to_vec(), 0..PEOPLE.len());
+    let someone = || option::of(select(PEOPLE.to_vec()).prop_map(|who| Address::parse(who).unwrap()));
+    let keys = vec(states(), PEOPLE.len());
+    let standings = select(vec![Standing::Unsigned, Standing::Signed, Standing::Authentic]);
+    let parts = (wrappings, submitters, people(), people(), keys, states(), someone(), someone(), standings);
+    parts.prop_map(|(wrapping, submitter, to, shown, keys, signing, author, sender, standing)| {
+        let message = |field: &str| {
+            let text = format!("{field}: yes\r\nTo: {}\r\nSubject: x\r\n\r\nbody\r\n", shown.join(", "));
+            Message::parse(text.into_bytes(), &mut Budget::new(Limits::default())).unwrap()
+        };
+        Draft {
+            author,
+            recipients: to.iter().map(|who| (*who).to_owned()).zip(keys).collect(),
+            sender,
+            asking: message("X-Seal"),
+            silent: message("X-Else"),
+            shown: shown.iter().map(|who| (*who).to_owned()).collect(),
+            signing,
+            standing,
+            submitter,
+            wrapping,
+        }
+    })
+}
+
+fn states() -> impl Strategy<Value = BTreeMap<ProtocolName, KeyState>> {
+    let usable = KeyState::Usable { key: Handle::from_octets(&[7; 20]), warning: None };
+    let state =
+        select(vec![usable.clone(), usable, KeyState::Missing("none".to_owned()), KeyState::Expired("old".to_owned())]);
+    vec((select(PROTOCOLS.to_vec()), state), 0..4).prop_map(|all| all.into_iter().collect())
+}
+
+fn resorts() -> impl Strategy<Value = BTreeMap<Obstacle, Resort>> {
+    vec((select(Obstacle::CONFIGURABLE.to_vec()), select(Resort::ALL.to_vec())), 0..3)
+        .prop_map(|all| all.into_iter().collect())
+}
+
+fn protocols() -> impl Strategy<Value = Vec<ProtocolName>> {
+    subsequence(PROTOCOLS.to_vec(), 0..3).prop_shuffle()
+}
+
+fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
+    let all = ["*", "<>", "a.example", ".example", "alice@a.example", "bob@b.example"];
+    subsequence(all.to_vec(), 0..3).prop_map(|all| all.into_iter().map(|one| Pattern::parse(one).unwrap()).collect())
+}
+
+const PEOPLE: [&str; 5] =
+    ["alice@a.example", "bob@b.example", "carol@c.example", "dave@a.example", "erin@sub.a.example"];
+
+const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];

@@ -1,0 +1,285 @@
+//! One rule after another, for one recipient.
+
+use super::{Action, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Wrapping};
+use crate::{
+    keys::{KeyState, ProtocolName},
+    mail::Submitter,
+};
+
+/// What was decided for one recipient, and on the way to it.
+pub(super) struct Walk {
+    /// The rules before the one that decided, by their places.
+    pub(super) passed: Vec<(usize, Why)>,
+    /// What was decided.
+    pub(super) ruling: Ruling,
+}
+
+/// Why a rule did not decide.
+pub(super) enum Why {
+    /// This condition does not hold, by its place.
+    Condition(usize),
+    /// It asks a header field, and would protect less than what is decided without it.
+    Looser,
+    /// It could not be followed, and lets the next ones decide; the reason in words.
+    Next(Obstacle, String),
+}
+
+/// What is done for one recipient.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Ruling {
+    pub(super) direction: Direction,
+    /// By its place; `None` when none decided.
+    pub(super) rule: Option<usize>,
+    pub(super) obstacle: Option<Obstacle>,
+    pub(super) actions: Vec<Action>,
+    pub(super) disposition: Disposition,
+}
+
+impl Policy {
+    /// One for each recipient, in their order.
+    pub(super) fn rulings(&self, facts: &Facts<'_>) -> Vec<Walk> {
+        let Some(any) = facts.recipients.first() else { return Vec::new() };
+        // What is about the message is asked once, however many recipients there are.
+        let fails = |rule: &Rule| {
+            let mut conditions = rule.conditions.iter();
+            conditions.position(|condition| !condition.is_about_recipient() && !condition.holds(self, facts, any))
+        };
+        let failing: Vec<Option<usize>> = self.rules.iter().map(fails).collect();
+        let walker = |recipient| Walker { policy: self, facts, failing: &failing, recipient };
+        facts.recipients.iter().map(|recipient| walker(recipient).walk()).collect()
+    }
+}
+
+struct Walker<'a> {
+    policy: &'a Policy,
+    facts: &'a Facts<'a>,
+    /// For each rule, the condition about the message that does not hold.
+    failing: &'a [Option<usize>],
+    recipient: &'a RecipientFacts,
+}
+
+impl Walker<'_> {
+    /// First without the rules that ask the header, to know what they must not fall short of.
+    fn walk(&self) -> Walk {
+        let floor = self.through(|rule, _| !rule.asks_header());
+        self.through(|rule, ruling| !rule.asks_header() || ruling.is_at_least(&floor.ruling))
+    }
+
+    /// The first rule that decides and whose ruling is `admitted`.
+    fn through(&self, admitted: impl Fn(&Rule, &Ruling) -> bool) -> Walk {
+        let mut passed = Vec::new();
+        for (place, rule) in self.policy.rules.iter().enumerate() {
+            if let Some(condition) = self.failing_condition(place, rule) {
+                passed.push((place, Why::Condition(condition)));
+                continue;
+            }
+            match self.apply(place, rule) {
+                Err((obstacle, why)) => passed.push((place, Why::Next(obstacle, why))),
+                Ok(ruling) if admitted(rule, &ruling) => return Walk { passed, ruling },
+                Ok(_) => passed.push((place, Why::Looser)),
+            }
+        }
+        Walk { passed, ruling: self.unmatched() }
+    }
+
+    fn failing_condition(&self, place: usize, rule: &Rule) -> Option<usize> {
+        let about_message = self.failing.get(place).copied().flatten();
+        about_message.or_else(|| {
+            let mut conditions = rule.conditions.iter();
+            conditions.position(|one| one.is_about_recipient() && !one.holds(self.policy, self.facts, self.recipient))
+        })
+    }
+
+    /// What `rule` makes of the mail; an error when it leaves the mail to the next one.
+    fn apply(&self, place: usize, rule: &Rule) -> Result<Ruling, (Obstacle, String)> {
+        let (obstacle, actions, disposition) = match refusal(rule) {
+            Some(refusal) => (None, Vec::new(), refusal),
+            None => match self.actions(rule) {
+                Ok(actions) => (None, actions, Disposition::Relay),
+                Err((obstacle, why)) => {
+                    let disposition = match self.resort(rule, obstacle) {
+                        Resort::Next => return Err((obstacle, why)),
+                        Resort::Discard => Disposition::Discard,
+                        Resort::Quarantine => Disposition::Quarantine(why),
+                        Resort::Keep | Resort::Reject => Disposition::Reject(why),
+                        Resort::Tempfail => Disposition::Tempfail(why),
+                    };
+                    (Some(obstacle), Vec::new(), disposition)
+                }
+            },
+        };
+        Ok(Ruling { direction: self.direction(), rule: Some(place), obstacle, actions, disposition })
+    }
+
+    /// What `rule` orders for this recipient, or why that cannot be done.
+    fn actions(&self, rule: &Rule) -> Result<Vec<Action>, (Obstacle, String)> {
+        let (encrypts, signs) = (rule.says(Order::Encrypt), rule.says(Order::Sign));
+        if self.direction() == Direction::Outbound && !encrypts && !rule.says(Order::Clear) {
+            return Err((Obstacle::Unsaid, format!("rule {:?} says neither encrypt nor clear", rule.name)));
+        }
+        if encrypts || signs || rule.says(Order::Decrypt) {
+            self.is_tractable()?;
+        }
+        let sealing = if encrypts || signs { self.sealing(rule)? } else { None };
+        let is_clear = rule.says(Order::Clear) && !matches!(sealing, Some(Action::Keep)) && !encrypts;
+        let mut actions = Vec::new();
+        // What is kept or sealed is not opened first: a layer that is there may be all that hides the mail.
+        actions.extend((rule.says(Order::Decrypt) && sealing.is_none()).then_some(Action::Decrypt));
+        actions.extend(rule.edits.iter().cloned());
+        actions.extend(rule.says(Order::Annotate).then_some(Action::Annotate));
+        actions.extend(is_clear.then_some(Action::Clear));
+        actions.extend(sealing);
+        Ok(actions)
+    }
+
+    fn is_tractable(&self) -> Result<(), (Obstacle, String)> {
+        let (size, limit) = (self.facts.message.octets().len(), self.policy.max_size);
+        if size > limit {
+            return Err((
+                Obstacle::Oversized,
+                format!("the message has {size} octets, more than the {limit} that are handled"),
+            ));
+        }
+        match self.facts.wrapping {
+            Wrapping::Malformed(why) => Err((Obstacle::Malformed, why.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// How a message is sealed; `None` when it is signed already and nothing else is asked.
+    fn sealing(&self, rule: &Rule) -> Result<Option<Action>, (Obstacle, String)> {
+        let keeps = |obstacle| self.resort(rule, obstacle) == Resort::Keep;
+        if *self.facts.wrapping == Wrapping::Encrypted {
+            return match keeps(Obstacle::AlreadyEncrypted) {
+                true => Ok(Some(Action::Keep)),
+                false => Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned())),
+            };
+        }
+        let mut signs = rule.says(Order::Sign);
+        if signs && *self.facts.wrapping == Wrapping::Signed {
+            if !keeps(Obstacle::AlreadySigned) {
+                return Err((Obstacle::AlreadySigned, "the message is signed already".to_owned()));
+            }
+            signs = false;
+        }
+        if signs {
+            self.may_sign()?;
+        }
+        let can_sign = |protocol| state(self.facts.signing.get(&protocol)).is_some();
+        let can_read = |protocol| state(self.recipient.keys.get(&protocol)).is_some();
+        let mut protocols = rule.protocols.iter().copied();
+        let found = match (signs, rule.says(Order::Encrypt)) {
+            (false, false) => return Ok(None),
+            (true, false) => protocols.find(|one| can_sign(*one)).map(Action::Sign),
+            (false, true) => protocols.find(|one| can_read(*one)).map(Action::Encrypt),
+            (true, true) => protocols.find(|one| can_read(*one) && can_sign(*one)).map(Action::SignAndEncrypt),
+        };
+        match found {
+            Some(action) => Ok(Some(action)),
+            None => Err(self.lack(rule)),
+        }
+    }
+
+    fn may_sign(&self) -> Result<(), (Obstacle, String)> {
+        let Some(author) = self.facts.author else {
+            return Err((Obstacle::Malformed, "from: not exactly one mailbox to sign as".to_owned()));
+        };
+        if self.policy.may_use(self.facts.submitter, author) {
+            return Ok(());
+        }
+        let who = match self.facts.submitter {
+            Submitter::Authenticated(name) => format!("user {name:?}"),
+            Submitter::Trusted => "a client of a trusted network".to_owned(),
+            Submitter::Unknown => "a client that is not known".to_owned(),
+        };
+        Err((Obstacle::NotPermitted, format!("{who} may not sign as {author}")))
+    }
+
+    /// Which key is missing. The recipient's comes first: the author cannot do anything about his own before that is there.
+    fn lack(&self, rule: &Rule) -> (Obstacle, String) {
+        let readable: Vec<ProtocolName> =
+            rule.protocols.iter().copied().filter(|one| state(self.recipient.keys.get(one)).is_some()).collect();
+        if rule.says(Order::Encrypt) && readable.is_empty() {
+            let states = || rule.protocols.iter().filter_map(|one| self.recipient.keys.get(one));
+            let expired = states().any(|state| matches!(state, KeyState::Expired(_)));
+            let obstacle = if expired { Obstacle::ExpiredKey } else { Obstacle::MissingKey };
+            return (obstacle, reasons(states(), &format!("{}: no encryption key", self.recipient.path.address)));
+        }
+        let tried = if rule.says(Order::Encrypt) { &readable } else { &rule.protocols };
+        let states = tried.iter().filter_map(|one| self.facts.signing.get(one));
+        (Obstacle::NoSigningKey, reasons(states, "no signing key"))
+    }
+
+    fn resort(&self, rule: &Rule, obstacle: Obstacle) -> Resort {
+        if !Obstacle::CONFIGURABLE.contains(&obstacle) {
+            return Resort::Reject;
+        }
+        let said = rule.obstacles.get(&obstacle).or_else(|| self.policy.obstacles.get(&obstacle));
+        said.copied().unwrap_or_else(|| obstacle.resort())
+    }
+
+    fn unmatched(&self) -> Ruling {
+        let direction = self.direction();
+        let (obstacle, actions, disposition) = match direction {
+            Direction::Inbound => (None, vec![Action::Annotate], Disposition::Relay),
+            Direction::Outbound => {
+                let refusal = Disposition::Reject("no rule allows this mail".to_owned());
+                (Some(Obstacle::NoRule), Vec::new(), refusal)
+            }
+        };
+        Ruling { direction, rule: None, obstacle, actions, disposition }
+    }
+
+    fn direction(&self) -> Direction {
+        self.policy.direction(self.facts.submitter, &self.recipient.path.address)
+    }
+}
+
+impl Ruling {
+    /// Whether nothing of what `floor` protects is lost: what is not relayed protects most; layers, annotations and edits stay, a
+    /// ciphertext in the same protocol; nothing is readable, or opened, that was not.
+    fn is_at_least(&self, floor: &Ruling) -> bool {
+        if self.disposition != Disposition::Relay {
+            return true;
+        }
+        let has = |action: &Action| self.actions.contains(action);
+        let signs = || self.actions.iter().any(|one| matches!(one, Action::Sign(_) | Action::SignAndEncrypt(_)));
+        let still = |action: &Action| match action {
+            Action::Clear | Action::Decrypt => true,
+            Action::Encrypt(protocol) => has(action) || has(&Action::SignAndEncrypt(*protocol)),
+            Action::Sign(_) => signs(),
+            _ => has(action),
+        };
+        let opens_no_more =
+            [Action::Clear, Action::Decrypt].iter().all(|action| !has(action) || floor.actions.contains(action));
+        floor.disposition == Disposition::Relay && opens_no_more && floor.actions.iter().all(still)
+    }
+}
+
+/// What a rule says that lets nothing through; of several the one that keeps the mail.
+fn refusal(rule: &Rule) -> Option<Disposition> {
+    let text = || rule.text.clone().unwrap_or_else(|| format!("refused by rule {:?}", rule.name));
+    let [tempfail, reject, quarantine, discard] =
+        [Order::Tempfail, Order::Reject, Order::Quarantine, Order::Discard].map(|order| rule.says(order));
+    match () {
+        () if tempfail => Some(Disposition::Tempfail(text())),
+        () if reject => Some(Disposition::Reject(text())),
+        () if quarantine => Some(Disposition::Quarantine(text())),
+        () if discard => Some(Disposition::Discard),
+        () => None,
+    }
+}
+
+/// The key that serves.
+fn state(state: Option<&KeyState>) -> Option<&KeyState> {
+    state.filter(|state| state.is_usable())
+}
+
+fn reasons<'a>(states: impl Iterator<Item = &'a KeyState>, otherwise: &str) -> String {
+    let words = states.filter_map(|state| match state {
+        KeyState::Expired(why) | KeyState::Missing(why) => Some(why.as_str()),
+        KeyState::Usable { .. } => None,
+    });
+    let words: Vec<&str> = words.collect();
+    if words.is_empty() { otherwise.to_owned() } else { words.join("; ") }
+}

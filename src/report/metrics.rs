@@ -1,0 +1,208 @@
+//! Figures for Prometheus (text exposition format 0.0.4).
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    base::Kind,
+    policy::{Direction, Disposition, Group},
+};
+
+/// What has been counted since the start. Shared by all threads; nothing in it tells of a person.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    figures: Mutex<Figures>,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    /// By door: those that are there, and those that have been.
+    connections: BTreeMap<&'static str, (u64, u64)>,
+    /// By door.
+    mails: BTreeMap<&'static str, Mails>,
+    /// By door and kind of error.
+    failures: BTreeMap<(&'static str, String), u64>,
+    /// By door, direction and disposition.
+    recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    reloads: BTreeMap<&'static str, u64>,
+}
+
+/// A histogram of seconds, and the sum of octets.
+#[derive(Debug, Default)]
+struct Mails {
+    buckets: [u64; BUCKETS.len()],
+    count: u64,
+    octets: u64,
+    time: Duration,
+}
+
+impl Metrics {
+    /// Somebody connected at `door`.
+    pub fn connected(&self, door: &'static str) {
+        let mut figures = self.figures();
+        let (open, total) = figures.connections.entry(door).or_default();
+        *open += 1;
+        *total += 1;
+    }
+
+    /// A connection at `door` ended.
+    pub fn disconnected(&self, door: &'static str) {
+        let mut figures = self.figures();
+        let (open, _) = figures.connections.entry(door).or_default();
+        *open = open.saturating_sub(1);
+    }
+
+    /// A mail of so many octets went through the corridor in so much time.
+    pub fn handled(&self, door: &'static str, octets: usize, time: Duration, groups: &[Group]) {
+        let mut figures = self.figures();
+        let mails = figures.mails.entry(door).or_default();
+        mails.count += 1;
+        mails.octets += octets as u64;
+        mails.time += time;
+        for (bucket, limit) in mails.buckets.iter_mut().zip(BUCKETS) {
+            *bucket += u64::from(time <= Duration::from_millis(limit));
+        }
+        for group in groups {
+            let key = (door, direction(group.direction), disposition(&group.disposition));
+            *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
+        }
+    }
+
+    /// A mail could not be handled.
+    pub fn failed(&self, door: &'static str, kind: Kind) {
+        *self.figures().failures.entry((door, format!("{kind:?}").to_lowercase())).or_default() += 1;
+    }
+
+    /// The configuration was read again and is in force.
+    pub fn reloaded(&self) {
+        *self.figures().reloads.entry("done").or_default() += 1;
+    }
+
+    /// The configuration could not be read again; the old one is in force.
+    pub fn reload_failed(&self) {
+        *self.figures().reloads.entry("failed").or_default() += 1;
+    }
+
+    /// All of it, as a page for Prometheus.
+    pub fn page(&self) -> String {
+        let figures = self.figures();
+        let mut page = Page::default();
+        page.head("postseal_connections", "gauge", "connections that are open");
+        page.lines(figures.connections.iter().map(|(door, (open, _))| (format!("door=\"{door}\""), *open)));
+        page.head("postseal_connections_total", "counter", "connections so far");
+        page.lines(figures.connections.iter().map(|(door, (_, total))| (format!("door=\"{door}\""), *total)));
+        page.head("postseal_mail_octets_total", "counter", "octets of mails handled");
+        page.lines(figures.mails.iter().map(|(door, mails)| (format!("door=\"{door}\""), mails.octets)));
+        page.head("postseal_recipients_total", "counter", "recipients by what became of their mail");
+        page.lines(figures.recipients.iter().map(|((door, direction, disposition), count)| {
+            (format!("door=\"{door}\",direction=\"{direction}\",disposition=\"{disposition}\""), *count)
+        }));
+        page.head("postseal_failures_total", "counter", "mails that could not be handled");
+        page.lines(
+            figures.failures.iter().map(|((door, kind), count)| (format!("door=\"{door}\",kind=\"{kind}\""), *count)),
+        );
+        page.head("postseal_reloads_total", "counter", "times that the configuration was read again");
+        page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
+        page.head("postseal_handle_seconds", "histogram", "time that a mail took in the corridor");
+        for (door, mails) in &figures.mails {
+            page.histogram(door, mails);
+        }
+        page.text
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+    name: &'static str,
+}
+
+impl Page {
+    fn head(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.name = name;
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn lines(&mut self, figures: impl Iterator<Item = (String, u64)>) {
+        let name = self.name;
+        figures.for_each(|(labels, figure)| self.line(format_args!("{name}{{{labels}}} {figure}")));
+    }
+
+    fn histogram(&mut self, door: &str, mails: &Mails) {
+        let name = self.name;
+        for (count, limit) in mails.buckets.iter().zip(BUCKETS) {
+            let seconds = Duration::from_millis(limit).as_secs_f64();
+            self.line(format_args!("{name}_bucket{{door=\"{door}\",le=\"{seconds}\"}} {count}"));
+        }
+        self.line(format_args!("{name}_bucket{{door=\"{door}\",le=\"+Inf\"}} {}", mails.count));
+        self.line(format_args!("{name}_sum{{door=\"{door}\"}} {}", mails.time.as_secs_f64()));
+        self.line(format_args!("{name}_count{{door=\"{door}\"}} {}", mails.count));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // A string takes everything.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    }
+}
+
+fn disposition(disposition: &Disposition) -> &'static str {
+    match disposition {
+        Disposition::Discard => "discard",
+        Disposition::Quarantine(_) => "quarantine",
+        Disposition::Reject(_) => "reject",
+        Disposition::Relay => "relay",
+        Disposition::Tempfail(_) => "tempfail",
+    }
+}
+
+/// Upper bounds in milliseconds: an Ed25519 signature to a passphrase's key derivation.
+const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_adds_up() {
+        let metrics = Metrics::default();
+        metrics.connected("milter");
+        metrics.connected("milter");
+        metrics.disconnected("milter");
+        metrics.handled("milter", 1_000, Duration::from_millis(3), &[]);
+        metrics.handled("milter", 24, Duration::from_secs(60), &[]);
+        metrics.failed("lmtp", Kind::TryAgain);
+        metrics.reload_failed();
+        let page = metrics.page();
+        for line in [
+            "postseal_connections{door=\"milter\"} 1",
+            "postseal_connections_total{door=\"milter\"} 2",
+            "postseal_mail_octets_total{door=\"milter\"} 1024",
+            "postseal_failures_total{door=\"lmtp\",kind=\"tryagain\"} 1",
+            "postseal_reloads_total{result=\"failed\"} 1",
+            "postseal_handle_seconds_bucket{door=\"milter\",le=\"0.002\"} 0",
+            "postseal_handle_seconds_bucket{door=\"milter\",le=\"0.005\"} 1",
+            "postseal_handle_seconds_bucket{door=\"milter\",le=\"10\"} 1",
+            "postseal_handle_seconds_bucket{door=\"milter\",le=\"+Inf\"} 2",
+            "postseal_handle_seconds_sum{door=\"milter\"} 60.003",
+            "# TYPE postseal_handle_seconds histogram",
+        ] {
+            assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The milter protocol: Postfix or Sendmail asks, between a message's last dot and its reply, what is to become of it.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+mod conversation;
+mod edits;
+mod plan;
+mod wire;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader},
+    sync::{Semaphore, watch},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use self::{
+    conversation::{Answer, Conversation, Transaction},
+    edits::Space,
+    plan::{LATER, NEVER, Plan},
+    wire::{Command, Refusal, Reply},
+};
+use super::{Connection, Door, Network, sendmail::Onward};
+use crate::{
+    base::{Error, Kind, Limits, Result},
+    engine::Handler,
+    mail::{Mail, Message},
+};
+
+/// How this milter works.
+pub struct Settings {
+    /// Whose mail counts as a trusted network's.
+    pub trusted: Vec<Network>,
+    /// Bounds on one message.
+    pub limits: Limits,
+    /// The most recipients of one message.
+    pub recipients: usize,
+    /// What is done when recipients need different copies.
+    pub copying: Copying,
+    /// How often the MTA is told that work goes on. Postfix waits 300 s by default (`milter_content_timeout`).
+    pub progress: Duration,
+    /// How long the MTA may be silent.
+    pub idle: Duration,
+}
+
+/// What is done when recipients of one message need different copies: the MTA has only one.
+#[derive(Clone)]
+pub enum Copying {
+    /// The others are removed from the MTA's copy, and theirs go this way.
+    Submit(Arc<dyn Courier>),
+    /// The message is refused for now: the rules and this setting do not fit together.
+    Tempfail,
+}
+
+/// Carries a mail to an MTA that takes the responsibility for it.
+pub trait Courier: Send + Sync {
+    /// Ends well when the MTA has said 250 for every recipient; whether a failure is worth a retry is the error's kind.
+    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+}
+
+/// A courier that keeps a thread busy while it is on its way.
+pub struct Blocking(pub Arc<dyn Onward>);
+
+impl Courier for Blocking {
+    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        let onward = Arc::clone(&self.0);
+        let broken = |_| Error::new(Kind::TryAgain, "the copy was not handed over");
+        Box::pin(async move { tokio::task::spawn_blocking(move || onward.hand_over(&mail)).await.map_err(broken)? })
+    }
+}
+
+/// The milter, for many connections at once.
+pub struct Milter {
+    handler: Arc<dyn Handler>,
+    work: Arc<Semaphore>,
+    settings: Settings,
+}
+
+impl Milter {
+    /// A milter that asks `handler`, for as many messages at once as `work` has permits.
+    pub fn new(handler: Arc<dyn Handler>, work: Arc<Semaphore>, settings: Settings) -> Self {
+        Milter { handler, work, settings }
+    }
+
+    /// Talks with one MTA until it has enough, or until `stopping` turns true and no message is under way.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed, or the MTA does not keep to the protocol: the connection is to be closed, and the MTA does by itself what its
+    /// `milter_default_action` says.
+    pub async fn converse<S>(&self, stream: S, mut stopping: watch::Receiver<bool>) -> Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut stream = BufReader::new(stream);
+        let mut conversation = Conversation::new(&self.settings);
+        loop {
+            let packet = tokio::select! {
+                packet = timeout(self.settings.idle, wire::read(&mut stream)) => packet,
+                _ = stopping.wait_for(|stop| *stop), if conversation.is_at_rest() => return Ok(()),
+            };
+            let late = |_| Error::new(Kind::TryAgain, "milter connection: silent for too long");
+            let Some(packet) = packet.map_err(late)?? else { return Ok(()) };
+            match conversation.receive(Command::parse(&packet)?)? {
+                Answer::End => return Ok(()),
+                Answer::Nothing => {}
+                Answer::Say(reply) => say(&mut stream, &[reply]).await?,
+                Answer::Judge(transaction) => {
+                    let queue_id = transaction.queue_id.clone();
+                    let replies = self.judge(*transaction, conversation.space(), &mut stream).await?;
+                    log(&queue_id, &replies);
+                    say(&mut stream, &replies).await?;
+                }
+            }
+        }
+    }
+
+    /// What is said to a complete message; the MTA is told of the progress meanwhile.
+    async fn judge<S>(&self, transaction: Transaction, space: Space, stream: &mut S) -> Result<Vec<Reply>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let verdict = self.verdict(transaction, space);
+        tokio::pin!(verdict);
+        let mut ticks = interval(self.settings.progress);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                replies = &mut verdict => return Ok(replies.unwrap_or_else(|refusal| vec![Reply::Refuse(refusal)])),
+                _ = ticks.tick() => say(stream, &[Reply::Progress]).await?,
+            }
+        }
+    }
+
+    async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Reply>, Refusal> {
+        let closed = |_| Refusal { codes: LATER, words: "shutting down".to_owned() };
+        let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
+        let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
+        let span = tracing::info_span!("milter", queue_id = ?transaction.queue_id);
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let _within = span.entered();
+            let mail = transaction.mail(&limits)?;
+            let old: Message = mail.message.clone();
+            let outcome = handler.handle(mail)?;
+            Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
+                // They may come by again.
+                for copy in &mut plan.copies {
+                    copy.message = handler.mark(&copy.message).map_err(|error| refusal(&error))?;
+                }
+                Ok(plan)
+            }))
+        });
+        let planned = work.await.map_err(|_| Refusal { codes: LATER, words: "internal error".to_owned() })?;
+        let Plan { copies, replies } = planned.map_err(|error| refusal(&error))??;
+        self.hand_over(copies).await?;
+        Ok(replies)
+    }
+
+    /// Hands the copies over, one after the other: the first that fails spares the others from arriving twice.
+    async fn hand_over(&self, copies: Vec<Mail>) -> Result<(), Refusal> {
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let Copying::Submit(courier) = &self.settings.copying else {
+            let words = "recipients of this message need different copies".to_owned();
+            return Err(Refusal { codes: LATER, words });
+        };
+        for copy in copies {
+            courier.submit(copy).await.map_err(|error| refusal(&error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Door for Milter {
+    fn name(&self) -> &'static str {
+        "milter"
+    }
+
+    fn welcome(
+        self: Arc<Self>,
+        connection: Connection,
+        stopping: watch::Receiver<bool>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move { self.converse(connection.stream, stopping).await })
+    }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Reply]) -> Result<()> {
+    let late = |_| Error::new(Kind::TryAgain, "milter connection: does not take a reply");
+    timeout(WRITING, wire::write(stream, replies)).await.map_err(late)?
+}
+
+/// The message's own faults are for good; ours are for now.
+fn refusal(error: &Error) -> Refusal {
+    tracing::warn!(kind = ?error.kind(), %error, "not handled");
+    match error.kind() {
+        // RFC 3463, section 3.7: a content that cannot be handled.
+        Kind::Malformed => Refusal { codes: "554 5.6.0", words: error.to_string() },
+        Kind::NoKey | Kind::KeyExpired => Refusal { codes: NEVER, words: error.to_string() },
+        _ => Refusal { codes: LATER, words: "not now".to_owned() },
+    }
+}
+
+fn log(queue_id: &str, replies: &[Reply]) {
+    let edits = replies.len().saturating_sub(1);
+    match replies.last() {
+        Some(Reply::Refuse(refusal)) => {
+            tracing::info!(?queue_id, codes = refusal.codes, words = ?refusal.words, "refused");
+        }
+        Some(Reply::Discard) => tracing::info!(?queue_id, "discarded"),
+        _ if replies.iter().any(|reply| matches!(reply, Reply::Quarantine(_))) => {
+            tracing::info!(?queue_id, edits, "held");
+        }
+        _ => tracing::info!(?queue_id, edits, "passed on"),
+    }
+}
+
+/// A [`Settings::progress`] for every day: a tenth of the patience of Postfix.
+pub const PROGRESS: Duration = Duration::from_secs(30);
+
+/// A [`Settings::idle`] for every day: libmilter's own (`smfi_settimeout`) outlasts every SMTP client.
+pub const IDLE: Duration = Duration::from_secs(7_210);
+
+/// How long the MTA may take to read a reply; Postfix's own patience for a milter's commands is 30 s.
+const WRITING: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        runtime::{Builder, Runtime},
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::{
+        base::{Secret, SystemClock, SystemRandom},
+        crypto::Legacy,
+        engine::{Hook, Outcome, Setup},
+        keys::Memory,
+        pki::Revocation,
+        policy::{Order, Pattern, Policy, Rule},
+    };
+
+    /// Lets everything out in clear, after a while.
+    struct Slow {
+        hook: Hook,
+        pause: Duration,
+    }
+
+    impl Handler for Slow {
+        fn handle(&self, mail: Mail) -> Result<Outcome> {
+            std::thread::sleep(self.pause);
+            self.hook.handle(mail)
+        }
+
+        fn mark(&self, message: &Message) -> Result<Message> {
+            self.hook.mark(message)
+        }
+    }
+
+    fn hook() -> Hook {
+        let clear =
+            Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), edits: Vec::new(), ..Rule::default() };
+        let policy = Policy {
+            local: Vec::new(),
+            identities: [("alice".to_owned(), vec![Pattern::Any])].into(),
+            trusted: Vec::new(),
+            rules: vec![clear],
+            obstacles: Default::default(),
+            max_size: 1024,
+        };
+        Hook::new(Setup {
+            keys: Arc::new(Memory::new()),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            legacy: Legacy::Refuse,
+            revocation: Revocation::Soft,
+            limits: Limits::default(),
+            policy,
+            name: "mx.example.org".to_owned(),
+            marker: Secret::from("0123456789abcdef"),
+        })
+    }
+
+    fn milter(pause: Duration) -> Arc<Milter> {
+        let settings = Settings {
+            trusted: Vec::new(),
+            limits: Limits::default(),
+            recipients: 3,
+            copying: Copying::Tempfail,
+            progress: Duration::from_millis(20),
+            idle: Duration::from_millis(500),
+        };
+        Arc::new(Milter::new(Arc::new(Slow { hook: hook(), pause }), Arc::new(Semaphore::new(1)), settings))
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    }
+
+    /// A connection to a milter, and the task that sees to it.
+    fn connect(milter: &Arc<Milter>, stopping: &watch::Receiver<bool>) -> (DuplexStream, JoinHandle<Result<()>>) {
+        let (ours, theirs) = duplex(64);
+        let (milter, stopping) = (Arc::clone(milter), stopping.clone());
+        (ours, tokio::spawn(async move { milter.converse(theirs, stopping).await }))
+    }
+
+    async fn say(stream: &mut DuplexStream, packets: &[&[u8]]) {
+        for packet in packets {
+            stream.write_all(&u32::try_from(packet.len()).unwrap().to_be_bytes()).await.unwrap();
+            stream.write_all(packet).await.unwrap();
+        }
+    }
+
+    /// The letters of the next packets, up to one of `last`.
+    async fn letters(stream: &mut DuplexStream, last: &[u8]) -> String {
+        let mut letters = String::new();
+        while let Some(packet) = wire::read(stream).await.unwrap() {
+            letters.push(char::from(packet[0]));
+            if last.contains(&packet[0]) {
+                break;
+            }
+        }
+        letters
+    }
+
+    const OFFER: &[u8] = b"O\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
+    const MESSAGE: &[&[u8]] = &[
+        b"DM{auth_authen}\0alice\0",
+        b"M<a@x.org>\0",
+        b"R<b@y.org>\0",
+        b"LFrom\0 a@x.org\0",
+        b"N",
+        b"Bhello\r\n",
+        b"E",
+    ];
+
+    #[test]
+    fn progress_is_told_and_a_stop_waits_for_the_message() {
+        runtime().block_on(async {
+            let (stop, stopping) = watch::channel(false);
+            let milter = milter(Duration::from_millis(200));
+            let (mut stream, task) = connect(&milter, &stopping);
+            say(&mut stream, &[OFFER]).await;
+            assert_eq!(letters(&mut stream, b"O").await, "O");
+            say(&mut stream, MESSAGE).await;
+            stop.send(true).unwrap();
+            assert_eq!(letters(&mut stream, b"c").await, "c", "MAIL");
+            assert_eq!(letters(&mut stream, b"c").await, "c", "RCPT");
+            let told = letters(&mut stream, b"cy").await;
+            assert!(told.len() > 3 && told.ends_with("pc"), "{told}");
+            task.await.unwrap().unwrap();
+            // Nothing is under way: the connection ends at once.
+            let (mut stream, task) = connect(&milter, &stopping);
+            task.await.unwrap().unwrap();
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn work_is_bounded_and_everybody_is_served() {
+        runtime().block_on(async {
+            let (_stop, stopping) = watch::channel(false);
+            let milter = milter(Duration::from_millis(40));
+            let start = std::time::Instant::now();
+            let mut guests = Vec::new();
+            for _ in 0..5 {
+                let (mut stream, task) = connect(&milter, &stopping);
+                guests.push(tokio::spawn(async move {
+                    say(&mut stream, &[OFFER]).await;
+                    letters(&mut stream, b"O").await;
+                    say(&mut stream, MESSAGE).await;
+                    let told = [letters(&mut stream, b"c").await, letters(&mut stream, b"c").await].concat();
+                    assert_eq!(told, "cc");
+                    assert!(letters(&mut stream, b"cyt").await.ends_with('c'));
+                    say(&mut stream, &[b"Q"]).await;
+                    task.await.unwrap().unwrap();
+                }));
+            }
+            for guest in guests {
+                guest.await.unwrap();
+            }
+            assert!(start.elapsed() >= Duration::from_millis(5 * 40), "one at a time: {:?}", start.elapsed());
+        });
+    }
+
+    #[test]
+    fn who_says_nothing_or_nonsense_is_shown_out() {
+        runtime().block_on(async {
+            let (_stop, stopping) = watch::channel(false);
+            let milter = milter(Duration::ZERO);
+            let ended = |octets: &'static [u8]| {
+                let (mut stream, task) = connect(&milter, &stopping);
+                async move {
+                    stream.write_all(octets).await.unwrap();
+                    task.await.unwrap().unwrap_err().to_string()
+                }
+            };
+            assert_eq!(ended(b"\0\0").await, "milter connection: silent for too long");
+            assert_eq!(ended(b"\xff\xff\xff\xff").await, "milter protocol: packet of 4294967295 octets");
+            assert_eq!(ended(b"GET / HTTP/1.1\r\n").await, "milter protocol: packet of 1195725856 octets");
+            assert_eq!(ended(b"\0\0\0\x01E").await, "milter protocol: a command before the negotiation");
+            let (mut stream, task) = connect(&milter, &stopping);
+            stream.write_all(b"\0\0\0\x09O\0").await.unwrap();
+            drop(stream);
+            assert_eq!(
+                task.await.unwrap().unwrap_err().to_string(),
+                "milter protocol: connection ended within a packet"
+            );
+        });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_octets_bring_it_down(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..30), 0..20), rest in prop::collection::vec(any::<u8>(), 0..30)) {
+            runtime().block_on(async {
+                let (_stop, stopping) = watch::channel(false);
+                let (mut stream, task) = connect(&milter(Duration::ZERO), &stopping);
+                let (mut read, mut write) = tokio::io::split(&mut stream);
+                let mut octets = Vec::new();
+                for packet in [&[OFFER.to_vec()], packets.as_slice()].concat() {
+                    octets.extend(u32::try_from(packet.len()).unwrap().to_be_bytes());
+                    octets.extend(packet);
+                }
+                octets.extend(rest);
+                let reading = async { while read.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {} };
+                // The milter may hang up at any time.
+                let writing = async { write.write_all(&octets).await.and(write.shutdown().await) };
+                let _ = tokio::join!(reading, writing);
+                let ended = task.await;
+                assert!(ended.is_ok(), "{ended:?}");
+            });
+        }
+    }
+}

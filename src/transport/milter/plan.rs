@@ -1,0 +1,213 @@
+//! From an outcome to what the MTA is told, and to the copies that somebody else must carry.
+
+use std::collections::HashSet;
+
+use super::{
+    conversation::Transaction,
+    edits::{Space, edits},
+    wire::{Refusal, Reply},
+};
+use crate::{
+    base::Kind,
+    engine::Outcome,
+    mail::{Address, Mail, Message},
+    policy::Disposition,
+};
+
+/// What is done with one message.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Mails that the MTA's own copy cannot be: they are handed over before anything is said.
+    pub(super) copies: Vec<Mail>,
+    /// What the MTA is told, the verdict last.
+    pub(super) replies: Vec<Reply>,
+}
+
+/// Plans what follows from `outcome` for the message that came as `old`.
+///
+/// The MTA has one copy and one reply for all recipients. So whoever is refused takes the others with him: nothing goes on, and the
+/// sender, who is told of whom it is said, still has everything. The MTA's copy becomes the one that is held, or the one that did not change,
+/// or the first.
+///
+/// # Errors
+///
+/// The reply that refuses the message.
+pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: &Outcome, space: Space) -> Result<Plan, Refusal> {
+    if let Some(error) = outcome.refusal() {
+        let codes = if error.kind() == Kind::TryAgain { LATER } else { NEVER };
+        return Err(Refusal { codes, words: error.to_string() });
+    }
+    let mut copies = outcome.transactions();
+    let held = held(outcome);
+    let own = match &held {
+        Some((_, mail)) => Some(mail.clone()),
+        None if copies.is_empty() => None,
+        None => {
+            let is_same = copies.iter().position(|copy| copy.message.octets() == old.octets());
+            Some(copies.remove(is_same.unwrap_or_default()))
+        }
+    };
+    let Some(own) = own else {
+        return Ok(Plan { copies: Vec::new(), replies: vec![Reply::Discard] });
+    };
+    let mut replies = edits(old, &own.message, space);
+    replies.extend(envelope_edits(transaction, &own));
+    replies.extend(held.map(|(reason, _)| Reply::Quarantine(reason)));
+    replies.push(Reply::Continue);
+    Ok(Plan { copies, replies })
+}
+
+/// The first reason for which it is held, and the mail for all for whom it is held: they get the same, because it is held as it came.
+fn held(outcome: &Outcome) -> Option<(String, Mail)> {
+    let mut held: Option<(String, Mail)> = None;
+    for (group, mail) in outcome.copies() {
+        let Disposition::Quarantine(reason) = &group.disposition else { continue };
+        match &mut held {
+            Some((_, whole)) => whole.envelope.recipients.extend(mail.envelope.recipients.iter().cloned()),
+            None => held = Some((reason.clone(), mail.clone())),
+        }
+    }
+    held
+}
+
+fn envelope_edits(transaction: &Transaction, mail: &Mail) -> Vec<Reply> {
+    let mut edits = Vec::new();
+    let sender = &mail.envelope.sender;
+    if *sender != transaction.sender {
+        let path = bracketed(sender.address.as_ref());
+        edits.push(Reply::ChangeFrom { path, parameters: sender.parameters.clone() });
+    }
+    let staying: HashSet<&Address> = mail.envelope.recipients.iter().map(|path| &path.address).collect();
+    let known: HashSet<&Address> = transaction.recipients.iter().map(|(_, path)| &path.address).collect();
+    let gone = transaction.recipients.iter().filter(|(_, path)| !staying.contains(&path.address));
+    edits.extend(gone.map(|(given, _)| Reply::DeleteRecipient(given.clone())));
+    edits.extend(mail.envelope.recipients.iter().filter(|path| !known.contains(&path.address)).map(|path| {
+        let parameters = path.parameters.clone();
+        Reply::AddRecipient { path: bracketed(Some(&path.address)), parameters }
+    }));
+    edits
+}
+
+fn bracketed(address: Option<&Address>) -> String {
+    address.map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
+}
+
+/// RFC 3463, section 3.8: delivery not authorized, message refused.
+pub(super) const NEVER: &str = "550 5.7.1";
+pub(super) const LATER: &str = "451 4.7.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{Budget, Limits},
+        crypto::Legacy,
+        mail::{Envelope, ForwardPath, ReversePath, Submitter},
+        policy::{Decision, Direction, Group},
+        verdict::Verdict,
+    };
+
+    fn message(body: &str) -> Message {
+        Message::parse(format!("A: 1\r\n\r\n{body}").into(), &mut Budget::new(Limits::default())).unwrap()
+    }
+
+    fn path(to: &str) -> ForwardPath {
+        ForwardPath { address: Address::parse(to).unwrap(), parameters: Vec::new() }
+    }
+
+    /// What is told, and for whom there are copies, when each recipient's mail has such a body and such an end; the original is "old".
+    fn planned(groups: &[(&str, &str, Disposition)]) -> (Vec<Reply>, Vec<String>) {
+        let given = |to: &&str| (format!("<{to}>").into_bytes(), path(to));
+        let names: Vec<&str> = groups.iter().map(|(to, ..)| *to).filter(|to| !to.starts_with("new")).collect();
+        let mut transaction = Transaction::default();
+        transaction.recipients = names.iter().map(given).collect();
+        let mails = groups.iter().filter(|(.., end)| matches!(end, Disposition::Relay | Disposition::Quarantine(_)));
+        let mail = |(to, body, _): &(&str, &str, Disposition)| Mail {
+            envelope: Envelope { sender: ReversePath::default(), recipients: vec![path(to)] },
+            submitter: Submitter::Unknown,
+            message: message(body),
+        };
+        let group = |(to, _, disposition): &(&str, &str, Disposition)| Group {
+            recipients: vec![path(to)],
+            direction: Direction::Outbound,
+            rule: "r".to_owned(),
+            obstacle: None,
+            actions: Vec::new(),
+            disposition: disposition.clone(),
+        };
+        let outcome = Outcome {
+            mails: mails.map(mail).collect(),
+            verdict: Verdict::new(None, Vec::new(), Vec::new(), Legacy::Refuse),
+            decision: Decision { groups: groups.iter().map(group).collect() },
+            notes: Vec::new(),
+        };
+        match plan(&transaction, &message("old"), &outcome, Space::Value) {
+            Err(refusal) => (vec![Reply::Refuse(refusal)], Vec::new()),
+            Ok(plan) => {
+                let to = |copy: &Mail| copy.envelope.recipients.iter().map(|path| path.address.to_string()).collect();
+                let copies: Vec<Vec<String>> = plan.copies.iter().map(to).collect();
+                (plan.replies, copies.iter().map(|to| to.join(" ")).collect())
+            }
+        }
+    }
+
+    fn delete(to: &str) -> Reply {
+        Reply::DeleteRecipient(format!("<{to}>").into_bytes())
+    }
+
+    #[test]
+    fn the_unchanged_copy_stays_and_the_same_octets_are_one_copy() {
+        let relay = Disposition::Relay;
+        let groups = [
+            ("a@x.org", "sealed", relay.clone()),
+            ("b@x.org", "old", relay.clone()),
+            ("c@x.org", "sealed", relay.clone()),
+            ("d@x.org", "for d", relay),
+        ];
+        let (replies, copies) = planned(&groups);
+        assert_eq!(replies, [delete("a@x.org"), delete("c@x.org"), delete("d@x.org"), Reply::Continue]);
+        assert_eq!(copies, ["a@x.org c@x.org", "d@x.org"]);
+    }
+
+    #[test]
+    fn the_first_is_rewritten_when_none_is_unchanged() {
+        let (replies, copies) =
+            planned(&[("a@x.org", "sealed", Disposition::Relay), ("new@x.org", "sealed", Disposition::Relay)]);
+        let added = Reply::AddRecipient { path: "<new@x.org>".to_owned(), parameters: Vec::new() };
+        assert_eq!(replies, [Reply::ReplaceBody(b"sealed".to_vec()), added, Reply::Continue]);
+        assert!(copies.is_empty());
+    }
+
+    #[test]
+    fn who_is_refused_takes_the_others_with_him() {
+        let reject = || Disposition::Reject("no".to_owned());
+        let tempfail = || Disposition::Tempfail("wait".to_owned());
+        let codes = |ends: [Disposition; 2]| {
+            let [one, two] = ends;
+            match planned(&[("a@x.org", "old", one), ("b@x.org", "old", two)]).0.as_slice() {
+                [Reply::Refuse(refusal)] => refusal.codes,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(codes([Disposition::Relay, reject()]), NEVER);
+        assert_eq!(codes([tempfail(), reject()]), NEVER);
+        assert_eq!(codes([tempfail(), Disposition::Discard]), LATER);
+    }
+
+    #[test]
+    fn what_is_held_is_the_mtas_own_copy() {
+        let held = || Disposition::Quarantine("look".to_owned());
+        let groups =
+            [("a@x.org", "sealed", Disposition::Relay), ("b@x.org", "old", held()), ("c@x.org", "old", held())];
+        let (replies, copies) = planned(&groups);
+        assert_eq!(replies, [delete("a@x.org"), Reply::Quarantine("look".to_owned()), Reply::Continue]);
+        assert_eq!(copies, ["a@x.org"]);
+    }
+
+    #[test]
+    fn what_nobody_gets_is_discarded() {
+        assert_eq!(planned(&[("a@x.org", "old", Disposition::Discard)]).0, [Reply::Discard]);
+        let (replies, _) = planned(&[("a@x.org", "old", Disposition::Discard), ("b@x.org", "old", Disposition::Relay)]);
+        assert_eq!(replies, [delete("a@x.org"), Reply::Continue]);
+    }
+}

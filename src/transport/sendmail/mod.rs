@@ -1,0 +1,199 @@
+//! In the place of sendmail: for cron, php, mailx, git and everything else that has run that program since 1983.
+
+mod complete;
+mod options;
+mod program;
+
+pub use complete::{Writer, qualify};
+pub use options::{End, Mode, Options, Source, Speech};
+pub use program::Program;
+
+use std::io::Read;
+
+use crate::{
+    base::{Budget, Error, Limits, Result},
+    engine::{Handler, Outcome},
+    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address},
+    policy::Disposition,
+};
+
+/// Where mail goes on.
+pub trait Onward: Send + Sync {
+    /// Ends well when somebody else has taken charge of the mail for all its recipients.
+    ///
+    /// # Errors
+    ///
+    /// He has not, for some of them at least; the kind says whether it is worth a retry.
+    fn hand_over(&self, mail: &Mail) -> Result<()>;
+}
+
+/// One run of the program.
+pub struct Sendmail<'a> {
+    /// Decides and seals.
+    pub handler: &'a dyn Handler,
+    /// Takes what comes out.
+    pub onward: &'a dyn Onward,
+    /// Completes what the caller left out.
+    pub writer: Writer<'a>,
+    /// What one message may cost.
+    pub limits: &'a Limits,
+}
+
+impl Sendmail<'_> {
+    /// Reads one message, and sends what the policy makes of it. Answers with one line for each thing done, for a log.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent, unless the words say to whom: `Usage` without recipients or for one that cannot be read, `NoKey` when the policy
+    /// refuses, `TryAgain` when it may pass later.
+    pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
+        let mail = self.mail(options, self.read(options, input)?)?;
+        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
+        if let Some(refusal) = outcome.refusal() {
+            return Err(refusal);
+        }
+        if let Some(held) = held(&outcome) {
+            return Err(held);
+        }
+        let mut notes = outcome.notes.clone();
+        let mut gone: Vec<String> = Vec::new();
+        for mail in outcome.transactions() {
+            let names = named(&mail);
+            if let Err(error) = self.onward.hand_over(&mail) {
+                return Err(partly(&gone, &names, &error));
+            }
+            notes.push(format!("handed over for {names}"));
+            gone.push(names);
+        }
+        Ok(notes)
+    }
+
+    /// What would become of an empty message, one line for each recipient: `-bv`. Nothing is read and nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sendmail::send`].
+    pub fn verify(&self, options: &Options) -> Result<Vec<String>> {
+        let mail = self.mail(options, self.parse(b"\n".to_vec())?)?;
+        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
+        let mut lines = Vec::new();
+        for group in &outcome.decision.groups {
+            let fate = match &group.disposition {
+                Disposition::Discard => "thrown away".to_owned(),
+                Disposition::Quarantine(why) => format!("held: {why}"),
+                Disposition::Reject(why) => format!("refused: {why}"),
+                Disposition::Relay => "deliverable".to_owned(),
+                Disposition::Tempfail(why) => format!("refused for now: {why}"),
+            };
+            lines.extend(
+                group.recipients.iter().map(|path| format!("{}... {fate} (rule {:?})", path.address, group.rule)),
+            );
+        }
+        Ok(lines)
+    }
+
+    fn read(&self, options: &Options, input: &mut dyn Read) -> Result<Message> {
+        // One octet more than is taken shows that there is more.
+        let most = self.limits.message as u64 + 1;
+        let mut octets = Vec::new();
+        input.take(most).read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
+        Budget::new(self.limits.clone()).message(octets.len())?;
+        if options.end == End::Dot {
+            octets.truncate(before_dot(&octets));
+        }
+        self.parse(octets)
+    }
+
+    fn parse(&self, octets: Vec<u8>) -> Result<Message> {
+        Message::parse(octets, &mut Budget::new(self.limits.clone()))
+    }
+
+    fn mail(&self, options: &Options, message: Message) -> Result<Mail> {
+        let own = self.addresses(self.writer.user)?.pop().ok_or_else(|| Error::usage("the user has no name"))?;
+        let sender = match options.sender.as_deref().map(str::trim) {
+            None => Some(own.clone()),
+            Some("" | "<>") => None,
+            Some(given) => self.addresses(given)?.pop(),
+        };
+        let message = self.parse(self.writer.complete(&message, sender.as_ref().unwrap_or(&own)))?;
+        let mut addresses = Vec::new();
+        for recipient in &options.recipients {
+            addresses.extend(self.addresses(recipient)?);
+        }
+        if options.source == Source::Header {
+            addresses.extend(recipients(&message)?);
+        }
+        let notify: Vec<String> = options.notify.iter().map(|value| format!("NOTIFY={value}")).collect();
+        let mut paths: Vec<ForwardPath> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for address in addresses {
+            if seen.insert(address.clone()) {
+                paths.push(ForwardPath { address, parameters: notify.clone() });
+            }
+        }
+        if paths.is_empty() {
+            return Err(Error::usage("no recipients").with_hint("name them, or give -t and a To field"));
+        }
+        let ret = options.ret.iter().map(|value| format!("RET={value}"));
+        let parameters = ret.chain(options.envid.iter().map(|value| format!("ENVID={value}"))).collect();
+        let sender = ReversePath { address: sender, parameters };
+        let submitter = Submitter::Authenticated(self.writer.user.to_owned());
+        Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, message })
+    }
+
+    /// What stands in one argument: `bob`, `bob@example.net, carol`, `Bob <bob@example.net>`.
+    fn addresses(&self, argument: &str) -> Result<Vec<Address>> {
+        let mailboxes = address::list(&qualify(argument, self.writer.domain));
+        let mailboxes = mailboxes.map_err(|error| Error::usage(error.to_string()))?;
+        Ok(mailboxes.into_iter().map(|mailbox| mailbox.address).collect())
+    }
+}
+
+/// Whoever the header names (RFC 5322, section 3.6.3); of a message that is sent again, whoever it is sent to this time (section 3.6.6).
+fn recipients(message: &Message) -> Result<Vec<Address>> {
+    let fields = || message.root().fields();
+    let resent = ["Resent-To", "Resent-Cc", "Resent-Bcc"];
+    let is_resent = fields().any(|field| resent.iter().any(|name| field.is(name)));
+    let names = if is_resent { resent } else { ["To", "Cc", "Bcc"] };
+    let mut found = Vec::new();
+    for field in fields().filter(|field| names.iter().any(|name| field.is(name))) {
+        let value = field.unfolded();
+        if !value.is_empty() {
+            found.extend(address::list(&value)?.into_iter().map(|mailbox| mailbox.address));
+        }
+    }
+    Ok(found)
+}
+
+/// Up to the first line that is a dot alone.
+fn before_dot(octets: &[u8]) -> usize {
+    let mut at = 0;
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        if matches!(line, b"." | b".\n" | b".\r\n") {
+            return at;
+        }
+        at += line.len();
+    }
+    at
+}
+
+/// This program has no place to hold a mail in; whoever wrote it still has it.
+fn held(outcome: &Outcome) -> Option<Error> {
+    outcome.decision.groups.iter().find_map(|group| match &group.disposition {
+        Disposition::Quarantine(why) => Some(Error::no_key(format!("to be held: {why} (rule {:?})", group.rule))),
+        _ => None,
+    })
+}
+
+fn partly(gone: &[String], names: &str, error: &Error) -> Error {
+    let words = match gone {
+        [] => error.to_string(),
+        gone => format!("handed over for {}, but not for {names}: {error}", gone.join(", ")),
+    };
+    let hint = error.hint().map(str::to_owned);
+    hint.into_iter().fold(Error::new(error.kind(), words), Error::with_hint)
+}
+
+fn named(mail: &Mail) -> String {
+    mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect::<Vec<_>>().join(", ")
+}

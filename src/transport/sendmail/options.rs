@@ -1,0 +1,227 @@
+//! The options of sendmail, as programs have called it since 1983: in clusters, with values attached or not.
+
+use crate::base::{Error, Result};
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Options {
+    /// What is done.
+    pub mode: Mode,
+    /// Where recipients are found.
+    pub source: Source,
+    /// Where the message ends.
+    pub end: End,
+    /// The reverse-path as given with `-f` or `-r`; empty or `<>` is the null sender.
+    pub sender: Option<String>,
+    /// The name of whoever sends: `-F`.
+    pub full_name: Option<String>,
+    /// What is said of it.
+    pub speech: Speech,
+    /// As given.
+    pub recipients: Vec<String>,
+    /// `-N`: the value of NOTIFY (RFC 3461, section 4.1).
+    pub notify: Option<String>,
+    /// `-R`: the value of RET (RFC 3461, section 4.3).
+    pub ret: Option<String>,
+    /// `-V`: the value of ENVID (RFC 3461, section 4.4).
+    pub envid: Option<String>,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// A message is sent: `-bm`.
+    #[default]
+    Deliver,
+    /// Something about the queue, the aliases or the daemon, which only the real program can do: `-bp`, `-bi`, `-bd`, `-q`, ...
+    Other,
+    /// SMTP is spoken on standard input and output: `-bs`.
+    Smtp,
+    /// What would become of mail for the recipients is said, and nothing is sent: `-bv`.
+    Verify,
+}
+
+/// Where recipients are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Source {
+    /// On the command line.
+    #[default]
+    Arguments,
+    /// There, and in To, Cc and Bcc: `-t`.
+    Header,
+}
+
+/// Where the message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum End {
+    /// At a line that is a dot alone, as typed by hand.
+    #[default]
+    Dot,
+    /// Where the input ends: `-i`, `-oi`.
+    Input,
+}
+
+/// What is said of a mail that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Speech {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// What was done: `-v`.
+    Verbose,
+}
+
+impl Options {
+    /// Reads the arguments after the program's name. Options that mean nothing here are passed over.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for an option that nobody knows, or one that lacks its value.
+    pub fn parse(arguments: &[String]) -> Result<Self> {
+        let mut options = Options::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.strip_prefix('-') {
+                Some("-") => options.recipients.extend(arguments.by_ref().cloned()),
+                Some(cluster) if !cluster.is_empty() => options.cluster(cluster, &mut arguments)?,
+                _ => options.recipients.push(argument.clone()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn cluster<'a>(&mut self, cluster: &str, rest: &mut impl Iterator<Item = &'a String>) -> Result<()> {
+        let mut letters = cluster.chars();
+        while let Some(letter) = letters.next() {
+            let attached = letters.as_str();
+            if FLAGS.contains(letter) {
+                self.flag(letter);
+                continue;
+            }
+            if OPTIONAL.contains(letter) {
+                if letter == 'q' {
+                    self.mode = Mode::Other;
+                }
+                return Ok(());
+            }
+            if !VALUED.contains(letter) {
+                return Err(Error::usage(format!("option -{letter}: not one of sendmail's")));
+            }
+            let value = match attached {
+                "" => rest.next().cloned(),
+                attached => Some(attached.to_owned()),
+            };
+            let value = value.ok_or_else(|| Error::usage(format!("option -{letter}: lacks its value")))?;
+            return self.valued(letter, value);
+        }
+        Ok(())
+    }
+
+    fn flag(&mut self, letter: char) {
+        match letter {
+            'i' => self.end = End::Input,
+            't' => self.source = Source::Header,
+            'v' => self.speech = Speech::Verbose,
+            'I' => self.mode = Mode::Other,
+            _ => {}
+        }
+    }
+
+    fn valued(&mut self, letter: char, value: String) -> Result<()> {
+        match (letter, value.as_str()) {
+            ('b', "m") => self.mode = Mode::Deliver,
+            ('b', "s") => self.mode = Mode::Smtp,
+            ('b', "v") => self.mode = Mode::Verify,
+            ('b', "a" | "d" | "D" | "h" | "H" | "i" | "l" | "p" | "P" | "t") => self.mode = Mode::Other,
+            ('b', other) => return Err(Error::usage(format!("option -b{other}: not one of sendmail's"))),
+            // Sendmail 8: `-oi` is `-i`; so is the long form.
+            ('o', "i") | ('O', "IgnoreDots=True" | "IgnoreDots=true") => self.end = End::Input,
+            ('f' | 'r', _) => self.sender = Some(value),
+            ('F', _) => self.full_name = Some(value),
+            ('N', _) => self.notify = Some(printable("N", value)?),
+            ('R', _) => self.ret = Some(printable("R", value)?),
+            ('V', _) => self.envid = Some(printable("V", value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What goes into a command of SMTP must not end it.
+fn printable(option: &str, value: String) -> Result<String> {
+    match !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_graphic()) {
+        true => Ok(value),
+        false => Err(Error::usage(format!("option -{option}: {value:?} is not printable"))),
+    }
+}
+
+/// Options without a value. Source: sendmail(8) of Sendmail 8.18, Postfix 3.9, Exim 4.98 and OpenSMTPD 7.5.
+const FLAGS: &str = "cGIimnsTtUvx";
+
+/// Options with a value that is attached, if there is one.
+const OPTIONAL: &str = "dq";
+
+/// Options with a value, attached or in the next argument.
+const VALUED: &str = "ABbCDeFfhLMNoOpRrVX";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Options {
+        Options::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn options_come_in_every_shape() {
+        let expected = Options {
+            source: Source::Header,
+            end: End::Input,
+            sender: Some("a@x.org".to_owned()),
+            full_name: Some("Al".to_owned()),
+            recipients: vec!["b@x.org".to_owned()],
+            ..Options::default()
+        };
+        for line in [
+            "-t -i -f a@x.org -F Al b@x.org",
+            "-ti -fa@x.org -FAl -- b@x.org",
+            "-oi -oem -odb -t -ra@x.org -FAl b@x.org",
+            "-t -o i -f a@x.org -F Al b@x.org -B8BITMIME -Ooption=value -C /dev/null -X log -L tag -p smtp -h 5 -em -d7",
+            "b@x.org -tifa@x.org -FAl",
+            "-Am -G -U -n -m -OIgnoreDots=True -t -f a@x.org -FAl b@x.org",
+        ] {
+            assert_eq!(parse(line), expected, "{line}");
+        }
+        assert_eq!(parse("-- -f -t").recipients, ["-f", "-t"]);
+        assert_eq!(parse("-").recipients, ["-"]);
+    }
+
+    #[test]
+    fn modes_are_known() {
+        for (line, mode) in [
+            ("-bm x@y.z", Mode::Deliver),
+            ("-bs", Mode::Smtp),
+            ("-b s", Mode::Smtp),
+            ("-bv x@y.z", Mode::Verify),
+            ("-bp", Mode::Other),
+            ("-q", Mode::Other),
+            ("-q15m", Mode::Other),
+            ("-I", Mode::Other),
+        ] {
+            assert_eq!(parse(line).mode, mode, "{line}");
+        }
+        let dsn = parse("-N success,failure -R hdrs -V id1");
+        assert_eq!(
+            (dsn.notify.as_deref(), dsn.ret.as_deref(), dsn.envid.as_deref()),
+            (Some("success,failure"), Some("hdrs"), Some("id1"))
+        );
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused() {
+        for wrong in [&["-Z"][..], &["-f"], &["-bz"], &["-N", "never\r\nRSET"], &["-V", ""]] {
+            let arguments: Vec<String> = wrong.iter().map(|argument| (*argument).to_owned()).collect();
+            assert!(Options::parse(&arguments).is_err(), "{wrong:?}");
+        }
+    }
+}

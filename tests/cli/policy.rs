@@ -1,0 +1,177 @@
+//! docs/manual/policy.md, executed: its configuration and messages are written out, its commands typed, and what they print compared.
+
+use std::{fs, path::Path};
+
+use super::lab::{Lab, POSTSEAL};
+
+#[test]
+fn the_situations_of_the_manual_come_out_as_shown() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual/policy.md")).unwrap();
+    let lab = office();
+    let mut commands = 0;
+    for block in blocks(&text) {
+        match block.kind.split_once(' ') {
+            Some(("toml" | "eml", name)) => {
+                lab.write(name, block.text);
+            }
+            _ if block.kind == "console" => {
+                for (command, expected) in sessions(block.text) {
+                    let output = lab.command("sh").args(["-c", command]).env("PATH", path()).output().unwrap();
+                    let said = [output.stdout, output.stderr].concat();
+                    assert_eq!(without_fingerprints(&String::from_utf8(said).unwrap()), expected, "{command}");
+                    commands += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(commands >= 13, "only {commands} commands were found");
+}
+
+/// A bad file is an error for whoever loads it, with its first fault; and `check` names all of them.
+#[test]
+fn a_bad_configuration_is_refused_with_every_fault() {
+    let lab = office();
+    let good = "home = \"home\"\nhostname = \"h.example\"\n[[rule]]\nname = \"all\"\naction = \"clear\"\n";
+    lab.write("c.toml", good);
+    assert_eq!(lab.run(&["config", "check", "c.toml"]).code(0).text(), "c.toml: 1 rules, 0 errors, 0 warnings\n");
+    lab.run(&["config", "explain", "-c", "c.toml", "a@x.example", "b@x.example"]).code(0);
+    for (bad, fault) in [
+        (
+            "hom = \"home\"\nhome = \"home\"\nhostname = \"h\"",
+            "c.toml:1: error: unknown key \"hom\"\n  hint: \"home\"?\n",
+        ),
+        ("home = \"home\"", "c.toml:1: error: \"hostname\" is missing\n"),
+        ("home = 1\nhostname = \"h\"", "c.toml:1: error: home: not a string\n"),
+        ("home = \"home\nhostname = \"h\"", "c.toml:1: error: "),
+        (&format!("{good}recipent = \"x\""), "c.toml:6: error: unknown key \"recipent\"\n  hint: \"recipient\"?\n"),
+        (&format!("{good}recipient = [\"a@b@c\"]"), "c.toml:6: error: \"a@b@c\": neither an address nor a domain\n"),
+        (
+            &format!("{good}missing-key = \"keep\""),
+            "c.toml:6: error: unknown missing-key \"keep\"\n  hint: known here: ",
+        ),
+        (&format!("{good}missing-key = \"clear\""), "c.toml:6: error: unknown missing-key \"clear\"\n"),
+        (
+            &good.replace("\"clear\"", "\"sign\""),
+            "c.toml:3: error: rule \"all\" may decide outbound mail, and says neither encrypt nor clear\n",
+        ),
+        (
+            &good.replace("\"clear\"", "\"encrypt+clear\""),
+            "c.toml:3: error: rule \"all\" orders both encrypt and clear\n",
+        ),
+        (
+            &good.replace("\"clear\"", "\"clear+reject\""),
+            "c.toml:3: error: rule \"all\" refuses, and orders something else\n",
+        ),
+        (&format!("{good}tag-subject = \"a\\nb\""), "c.toml:6: error: tag-subject: more than one line"),
+        (
+            &format!("{good}[[rule]]\nname = \"all\"\naction = \"clear\""),
+            "c.toml:6: error: rule \"all\": another one has this name\n",
+        ),
+        (&format!("passphrases = \"secret\"\n{good}"), "c.toml:1: error: passphrases: not a table\n"),
+        (
+            &format!("marker = {{ file = \"open\" }}\n{good}"),
+            "c.toml:1: error: open: others can read it\n  hint: chmod 600 open\n",
+        ),
+        (&format!("quarantine = \"nowhere\"\n{good}"), "c.toml:1: error: nowhere: no such file or directory"),
+        (
+            &format!("{good}[[listener]]\nkind = \"lmtp\"\naddress = \"localhost:24\""),
+            "c.toml:8: error: endpoint \"localhost:24\": not an address with a port",
+        ),
+        (
+            &format!("{good}[trusted]\nnetworks = \"10.0.0.1/8\""),
+            "c.toml:7: error: network \"10.0.0.1/8\": bits are set that do not count\n",
+        ),
+        (&format!("{good}[limits]\nmessage = \"64X\""), "c.toml:7: error: message: not a size such as 64M\n"),
+    ] {
+        lab.write("c.toml", bad).write("open", "x");
+        let done = lab.run(&["config", "check", "c.toml"]).code(78);
+        assert!(done.text().contains(fault), "{fault}\n{}", done.text());
+    }
+    lab.write("c.toml", good.replace("\nname", "\nnme"));
+    lab.run(&["config", "explain", "-c", "c.toml", "a@x.example", "b@x.example"])
+        .refused(78, "c.toml:3: \"name\" is missing");
+    lab.run(&["config", "check", "nowhere.toml"]).refused(78, "nowhere.toml");
+}
+
+#[test]
+fn keys_that_end_soon_are_named() {
+    let lab = office();
+    lab.write("c.toml", "home = \"home\"\nhostname = \"h.example\"\n[identities]\nalice = \"alice@example.org\"\n[[rule]]\nname = \"all\"\naction = \"sign+clear\"\n");
+    assert!(lab.run(&["config", "check", "c.toml"]).code(0).text().ends_with("1 rules, 0 errors, 0 warnings\n"));
+    let home = ["--at", "2024-12-10T00:00:00Z", "config", "check", "c.toml"];
+    let done = lab.run(&home).code(0).text();
+    let line = done.lines().find(|line| line.contains("old@bank.example")).unwrap_or_else(|| panic!("{done}"));
+    assert!(line.starts_with("c.toml: warning: old@bank.example: smime key "), "{line}");
+    assert!(line.contains(" expires on 2024-12-31T") && line.ends_with(", within 30 days"), "{line}");
+    let json = ["config", "explain", "--json", "-c", "c.toml", "alice@example.org", "bob@x.example"];
+    let json: serde_json::Value = serde_json::from_str(&lab.run(&json).code(0).text()).unwrap();
+    assert_eq!(json["submitter"], "user alice");
+    assert_eq!(json["recipients"][0]["rule"], "all");
+}
+
+/// The keys that the manual speaks of: those of example.org, and those of its correspondents in homes of their own.
+fn office() -> Lab {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("quarantine")).unwrap();
+    let run = |arguments: &str| lab.run(&arguments.split(' ').collect::<Vec<_>>()).code(0);
+    run("key generate --no-passphrase alice@example.org");
+    run("key generate --no-passphrase robot@example.org");
+    run("key generate --no-passphrase -f smime --algorithm p256 alice@example.org");
+    run("--home partner key generate --no-passphrase buyer@partner.example");
+    run("--home partner key generate --no-passphrase seller@partner.example");
+    run("--home bank key generate --no-passphrase -f smime --algorithm p256 clerk@bank.example");
+    run(
+        "--home bank --at 2024-01-01T00:00:00Z key generate --no-passphrase -f smime --algorithm p256 --expires 1y old@bank.example",
+    );
+    for (home, owner) in [
+        ("partner", "buyer@partner.example"),
+        ("partner", "seller@partner.example"),
+        ("bank", "clerk@bank.example"),
+        ("bank", "old@bank.example"),
+    ] {
+        run(&format!("--home {home} key export -o {owner}.key {owner}"));
+        let added = run(&format!("key import {owner}.key")).text();
+        let fingerprint = added.split_whitespace().nth(1).unwrap();
+        run(&format!("key trust {fingerprint} {owner}"));
+    }
+    lab
+}
+
+struct Block<'a> {
+    kind: &'a str,
+    text: &'a str,
+}
+
+fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
+    text.split("\n```").skip(1).step_by(2).filter_map(|block| {
+        let (kind, text) = block.split_once('\n')?;
+        Some(Block { kind, text })
+    })
+}
+
+/// Each command with what it prints.
+fn sessions(block: &str) -> impl Iterator<Item = (&str, String)> {
+    block.split("$ ").skip(1).map(|session| {
+        let (command, output) = session.split_once('\n').unwrap_or((session, ""));
+        let output = output.trim_end_matches('\n');
+        (command, if output.is_empty() { String::new() } else { format!("{output}\n") })
+    })
+}
+
+/// New keys have new fingerprints.
+fn without_fingerprints(text: &str) -> String {
+    let mut words = String::new();
+    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let hex = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_fingerprint = hex.len() >= 40 && hex.bytes().all(|octet| octet.is_ascii_hexdigit());
+        words += &if is_fingerprint { word.replace(hex, "FINGERPRINT") } else { word.to_owned() };
+    }
+    words
+}
+
+/// Where `postseal` is found by its name.
+fn path() -> String {
+    let folder = Path::new(POSTSEAL).parent().unwrap().display().to_string();
+    format!("{folder}:/usr/bin:/bin")
+}

@@ -1,0 +1,299 @@
+//! One mail through the whole corridor: who gets what, and that nothing is lost, doubled, shown or changed beside that.
+
+#[path = "handle/random.rs"]
+mod random;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+use postseal::{
+    base::{Budget, Kind, Limits, Secret, SystemClock, SystemRandom},
+    crypto::Legacy,
+    engine::{HANDLED, Handler, Hook, Outcome, Setup},
+    keys::{Keys, Memory, Passphrases, ProtocolName},
+    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    pki::Revocation,
+    policy::{Action, Condition, Direction, Disposition, Obstacle, Order, Pattern, Policy, Resort, Rule},
+    protocol::{pgp, smime},
+    store,
+    verdict::Standing,
+};
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+/// Alice has both kinds of key, bob and ben OpenPGP, carol and carl S/MIME, dora none. Generated once.
+fn keys() -> Memory {
+    static KEYS: OnceLock<Memory> = OnceLock::new();
+    let generated = || {
+        let mut files: Vec<Vec<u8>> = Vec::new();
+        for name in ["alice@example.org", "bob@example.net", "ben@example.net"] {
+            let request = pgp::generate::Request::new(address(name));
+            let generated = pgp::generate::generate(&request, &SystemClock).unwrap();
+            files.push(generated.described.secret.unwrap().expose().to_vec());
+        }
+        for name in ["alice@example.org", "carol@bank.example", "carl@bank.example"] {
+            let mut request = smime::generate::Request::new(address(name));
+            request.algorithm = smime::generate::Algorithm::P256;
+            let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
+            files.push(described.record.bytes.to_vec());
+            files.push(described.secret.unwrap().expose().to_vec());
+        }
+        let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
+        store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
+    };
+    KEYS.get_or_init(generated).clone()
+}
+
+fn rule(name: &str, conditions: Vec<Condition>, orders: &[Order], protocols: &[ProtocolName]) -> Rule {
+    let orders: BTreeSet<Order> = orders.iter().copied().collect();
+    Rule { name: name.to_owned(), conditions, orders, protocols: protocols.to_vec(), ..Rule::default() }
+}
+
+fn to(pattern: &str) -> Vec<Condition> {
+    vec![Condition::Recipient(vec![Pattern::parse(pattern).unwrap()])]
+}
+
+fn policy() -> Policy {
+    let alice = || vec![Pattern::parse("alice@example.org").unwrap()];
+    let mut tagged = rule("tagged", to("tag@example.net"), &[Order::Clear], &[]);
+    tagged.edits =
+        vec![Action::TagSubject("[ok]".to_owned()), Action::AddHeader("X-Seen".to_owned(), "yes".to_owned())];
+    Policy {
+        local: vec![Pattern::parse("example.org").unwrap()],
+        identities: [("alice".to_owned(), alice())].into(),
+        trusted: alice(),
+        rules: vec![
+            rule("in", vec![Condition::Direction(Direction::Inbound)], &[Order::Decrypt, Order::Annotate], &[]),
+            rule("bank", to("bank.example"), &[Order::Sign, Order::Encrypt], &[ProtocolName::Smime]),
+            tagged,
+            rule("list", to("list@example.net"), &[Order::Sign, Order::Clear], &[ProtocolName::Pgp]),
+            rule("plain", to("plain@example.net"), &[Order::Clear], &[]),
+            rule("partner", to("example.net"), &[Order::Sign, Order::Encrypt], &[ProtocolName::Pgp]),
+        ],
+        obstacles: [(Obstacle::AlreadyEncrypted, Resort::Keep)].into(),
+        max_size: 1024 * 1024,
+    }
+}
+
+fn hook() -> Hook {
+    Hook::new(Setup {
+        keys: Arc::new(keys()),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        legacy: Legacy::Refuse,
+        revocation: Revocation::Soft,
+        limits: Limits::default(),
+        policy: policy(),
+        name: "mx.example.org".to_owned(),
+        marker: Secret::from("0123456789abcdef"),
+    })
+}
+
+fn parse(octets: impl Into<Vec<u8>>) -> Message {
+    Message::parse(octets.into(), &mut Budget::new(Limits::default())).unwrap()
+}
+
+fn mail(submitter: Submitter, recipients: &[&str], message: impl Into<Vec<u8>>) -> Mail {
+    let path = |one: &&str| ForwardPath { address: address(one), parameters: vec!["NOTIFY=NEVER".to_owned()] };
+    let sender = ReversePath { address: Some(address("bounces@example.org")), parameters: vec!["RET=HDRS".to_owned()] };
+    let envelope = Envelope { sender, recipients: recipients.iter().map(path).collect() };
+    Mail { envelope, submitter, message: parse(message) }
+}
+
+fn alice() -> Submitter {
+    Submitter::Authenticated("alice".to_owned())
+}
+
+fn text(mail: &Mail) -> String {
+    String::from_utf8(mail.message.octets().to_vec()).unwrap()
+}
+
+fn recipients(mail: &Mail) -> Vec<String> {
+    mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect()
+}
+
+/// What each recipient reads, by the keys of everybody.
+fn read(message: &Message) -> (String, Standing, bool) {
+    let everybody = keys();
+    let (octets, opening) = postseal::decrypt(message.octets(), &everybody as &dyn Keys).unwrap();
+    let verdict = opening.verdict();
+    (String::from_utf8(octets).unwrap(), verdict.standing(), verdict.is_confidential())
+}
+
+const LETTER: &str = "From: Alice <alice@example.org>\r\nTo: bob@example.net, carol@bank.example\r\nCc: list@example.net\r\n\
+Bcc: ben@example.net\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n";
+
+#[test]
+fn each_recipient_gets_what_his_rule_says() {
+    let everyone = ["bob@example.net", "carol@bank.example", "list@example.net", "ben@example.net"];
+    let outcome = hook().handle(mail(alice(), &everyone, LETTER)).unwrap();
+    let groups: Vec<(Vec<String>, &str)> =
+        outcome.copies().map(|(group, mail)| (recipients(mail), group.rule.as_str())).collect();
+    let of = |name: &str| vec![name.to_owned()];
+    assert_eq!(
+        groups,
+        [
+            (of("bob@example.net"), "partner"),
+            (of("carol@bank.example"), "bank"),
+            (of("list@example.net"), "list"),
+            (of("ben@example.net"), "partner")
+        ]
+    );
+    for (index, (confidential, kind)) in [
+        (true, "multipart/encrypted"),
+        (true, "application/pkcs7-mime"),
+        (false, "multipart/signed"),
+        (true, "multipart/encrypted"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let copy = &outcome.mails[index];
+        assert!(text(copy).contains(kind), "{index}: {}", text(copy));
+        assert!(!text(copy).contains("ben@"), "the hidden one is shown: {}", text(copy));
+        assert!(text(copy).contains("Message-ID: <1@example.org>\r\n"), "{}", text(copy));
+        assert_eq!(copy.envelope.sender.parameters, ["RET=HDRS"]);
+        assert_eq!(copy.envelope.recipients[0].parameters, ["NOTIFY=NEVER"]);
+        let (read, standing, is_confidential) = read(&copy.message);
+        assert!(read.ends_with("\r\nhello\r\n"), "{read}");
+        assert_eq!((standing > Standing::Unsigned, is_confidential), (true, confidential), "{index}");
+    }
+    assert!(outcome.refusal().is_none());
+    assert_eq!(outcome.transactions().len(), 4);
+}
+
+/// A ciphertext says for how many it is: who is hidden is in none but his own.
+#[test]
+fn a_hidden_reader_is_in_no_ciphertext_but_his_own() {
+    let outcome = hook().handle(mail(alice(), &["bob@example.net", "ben@example.net"], LETTER)).unwrap();
+    assert_eq!(outcome.mails.len(), 2);
+    let everybody = keys();
+    for (copy, count) in outcome.mails.iter().zip([1, 1]) {
+        let opening = postseal::verify(copy.message.octets(), &everybody).unwrap();
+        let readers = opening.verdict().layers().iter().find_map(|layer| match &layer.kind {
+            postseal::verdict::LayerKind::Encrypted { recipients, .. } => Some(recipients.len()),
+            _ => None,
+        });
+        assert_eq!(readers, Some(count));
+    }
+}
+
+#[test]
+fn one_without_a_key_refuses_in_his_own_name() {
+    let outcome = hook().handle(mail(alice(), &["bob@example.net", "dora@example.net"], LETTER)).unwrap();
+    let refusal = outcome.refusal().unwrap();
+    assert_eq!(refusal.kind(), Kind::NoKey);
+    assert!(refusal.to_string().starts_with("dora@example.net: "), "{refusal}");
+    assert_eq!(outcome.mails.len(), 1);
+    assert_eq!(recipients(&outcome.mails[0]), ["bob@example.net"]);
+    let all: usize = outcome.decision.groups.iter().map(|group| group.recipients.len()).sum();
+    assert_eq!(all, 2);
+}
+
+#[test]
+fn what_no_rule_speaks_of_and_what_nobody_may_sign_is_refused() {
+    let refused = |submitter: Submitter, recipient: &str| -> Outcome {
+        let outcome = hook().handle(mail(submitter, &[recipient], LETTER)).unwrap();
+        assert!(outcome.mails.is_empty());
+        assert!(matches!(outcome.decision.groups[0].disposition, Disposition::Reject(_)));
+        outcome
+    };
+    refused(alice(), "someone@elsewhere.example");
+    refused(Submitter::Authenticated("mallory".to_owned()), "bob@example.net");
+    refused(Submitter::Unknown, "bob@example.net");
+}
+
+#[test]
+fn what_goes_in_clear_goes_as_it_came() {
+    for line_break in ["\r\n", "\n"] {
+        let letter = LETTER.replace("\r\n", line_break).replace(&format!("Bcc: ben@example.net{line_break}"), "");
+        let outcome = hook().handle(mail(alice(), &["plain@example.net"], letter.clone())).unwrap();
+        assert_eq!(text(&outcome.mails[0]), letter);
+        let tagged = hook().handle(mail(alice(), &["tag@example.net"], letter.clone())).unwrap();
+        let expected = format!("X-Seen: yes{line_break}{}", letter.replace("Subject: hello", "Subject: [ok] hello"));
+        assert_eq!(text(&tagged.mails[0]), expected);
+    }
+    let outcome = hook().handle(mail(alice(), &["plain@example.net"], LETTER)).unwrap();
+    assert_eq!(text(&outcome.mails[0]), LETTER.replace("Bcc: ben@example.net\r\n", ""));
+}
+
+#[test]
+fn what_is_encrypted_already_is_kept_and_what_only_says_so_is_not() {
+    let sealed = hook().handle(mail(alice(), &["bob@example.net"], LETTER)).unwrap().mails.remove(0);
+    let again = hook().handle(mail(alice(), &["bob@example.net"], text(&sealed))).unwrap();
+    assert_eq!(again.decision.groups[0].actions, [Action::Keep]);
+    assert_eq!(text(&again.mails[0]), text(&sealed));
+    let pretends = "From: alice@example.org\r\nTo: bob@example.net\r\nMIME-Version: 1.0\r\nContent-Type: multipart/encrypted; \
+                    protocol=\"application/pgp-encrypted\"; boundary=b\r\n\r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\n\
+                    Version: 1\r\n\r\n--b\r\nContent-Type: application/octet-stream\r\n\r\nclear text\r\n\r\n--b--\r\n";
+    let outcome = hook().handle(mail(alice(), &["bob@example.net"], pretends)).unwrap();
+    for copy in &outcome.mails {
+        assert!(!text(copy).contains("clear text"), "{:?}", outcome.decision);
+    }
+}
+
+#[test]
+fn inbound_mail_is_judged_and_forged_results_go() {
+    let sealed = hook().handle(mail(alice(), &["list@example.net"], LETTER)).unwrap().mails.remove(0);
+    let arriving = format!(
+        "Received: from x\r\nAuthentication-Results: MX.example.org (hi) 1; x-pgp=pass\r\nAuthentication-Results: other.example; dkim=pass\r\n{}",
+        text(&sealed)
+    );
+    let outcome = hook().handle(mail(Submitter::Unknown, &["carol@example.org"], arriving.clone())).unwrap();
+    assert_eq!(outcome.verdict.standing(), Standing::Authentic);
+    let annotated = text(&outcome.mails[0]);
+    let rest = annotated.split_once("\r\nReceived: ").unwrap();
+    assert_eq!(rest.0.lines().next(), Some("Authentication-Results: mx.example.org;"));
+    assert!(rest.0.contains("x-pgp=pass") && rest.0.contains("body.x-pgp-identifier=alice@example.org"), "{}", rest.0);
+    assert!(rest.1.starts_with("from x\r\nAuthentication-Results: other.example; dkim=pass\r\n"), "{}", rest.1);
+    assert!(arriving.ends_with(rest.1.split_once("dkim=pass\r\n").unwrap().1));
+
+    let tampered = arriving.replace("hello\r\n\r\n--", "help\r\n\r\n--");
+    assert_ne!(tampered, arriving);
+    let outcome = hook().handle(mail(Submitter::Unknown, &["carol@example.org"], tampered)).unwrap();
+    assert_eq!(outcome.verdict.standing(), Standing::Unsigned);
+    assert!(text(&outcome.mails[0]).contains("x-pgp=fail"), "{}", text(&outcome.mails[0]));
+    assert!(!text(&outcome.mails[0]).contains("=pass reason"));
+}
+
+#[test]
+fn inbound_mail_is_decrypted_and_the_null_sender_stays() {
+    let sealed = hook().handle(mail(alice(), &["bob@example.net"], LETTER)).unwrap().mails.remove(0);
+    let mut arriving = mail(Submitter::Unknown, &["alice@example.org", "x@example.org"], text(&sealed));
+    arriving.envelope.sender = ReversePath::default();
+    let outcome = hook().handle(arriving).unwrap();
+    assert_eq!(outcome.mails.len(), 1);
+    assert_eq!(outcome.mails[0].envelope.sender, ReversePath::default());
+    assert_eq!(recipients(&outcome.mails[0]), ["alice@example.org", "x@example.org"]);
+    let shown = text(&outcome.mails[0]);
+    assert!(shown.starts_with("Authentication-Results: mx.example.org;\r\n\tx-pgp=pass"), "{shown}");
+    assert!(shown.ends_with("\r\n\r\nhello\r\n"), "{shown}");
+}
+
+#[test]
+fn a_marked_copy_passes_once_and_nobody_forges_the_mark() {
+    let hook = hook();
+    let plain = LETTER.replace("Bcc: ben@example.net\r\n", "");
+    let marked = hook.mark(&parse(plain.clone())).unwrap();
+    let outcome = hook.handle(mail(alice(), &["bob@example.net"], marked.octets())).unwrap();
+    assert_eq!(outcome.decision.groups[0].rule, HANDLED);
+    assert_eq!(text(&outcome.mails[0]), plain);
+    let forged = String::from_utf8(marked.octets().to_vec()).unwrap().replace("\r\n\r\nhello", "\r\n\r\nsecret");
+    let outcome = hook.handle(mail(alice(), &["bob@example.net"], forged)).unwrap();
+    assert_eq!(outcome.decision.groups[0].rule, "partner");
+    assert!(!text(&outcome.mails[0]).contains("secret"));
+}
+
+#[test]
+fn a_reload_is_whole() {
+    let hook = hook();
+    let mut setup = Setup::clone(&hook.setup());
+    setup.policy.rules.clear();
+    hook.replace(setup);
+    let outcome = hook.handle(mail(alice(), &["plain@example.net"], LETTER)).unwrap();
+    assert!(outcome.mails.is_empty() && outcome.refusal().is_some());
+}

@@ -1,0 +1,243 @@
+//! sendmail and filter before a real Postfix: what programs hand over arrives sealed as the configuration says, and gpg and openssl read it.
+
+#[path = "sendmail/desk.rs"]
+mod desk;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "interop/lab.rs"]
+mod keyring;
+#[path = "postfix/lab.rs"]
+mod lab;
+
+use std::{fs, process::Command};
+
+use desk::{Desk, text};
+use lab::{Postfix, Sink, run_with};
+
+const LETTER: &str = "To: Bob <bob@example.net>, carol@bank.example\nCc: list@example.net\nBcc: ben@example.net\nSubject: hello\n\n\
+hello\n.\nthere\n";
+
+#[test]
+fn each_copy_arrives_as_its_rule_says_and_others_read_it() {
+    if !lab::present(&["gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    let sent = desk.sendmail(&["-t", "-i", "-F", "Alice A.", "-f", "alice@example.org"], LETTER.as_bytes());
+    assert!(sent.status.success() && sent.stdout.is_empty(), "{}", text(&sent.stderr));
+    let received = sink.wait_for(4);
+    assert_eq!(received.len(), 4);
+    let of = |address: &str| received.iter().find(|one| one.addresses() == [address]).expect(address).clone();
+    for one in &received {
+        assert!(!one.text().contains("ben@example.net"), "{}", one.text());
+        assert!(one.sender.starts_with("<alice@example.org>"), "{}", one.sender);
+        // What the caller left out is there, and the same in every copy.
+        assert!(one.text().contains("\r\nFrom: \"Alice A.\" <alice@example.org>\r\n"), "{}", one.text());
+        assert_eq!(desk::header(one, "Message-ID"), desk::header(&received[0], "Message-ID"));
+    }
+    for reader in ["bob@example.net", "ben@example.net"] {
+        let plain = desk.gpg_decrypts(&of(reader));
+        assert!(plain.ends_with("hello\r\n.\r\nthere\r\n"), "{plain}");
+    }
+    desk.gpg_verifies(&of("list@example.net"));
+    assert!(of("list@example.net").text().contains("hello\r\n.\r\nthere\r\n"));
+    let plain = desk.openssl_decrypts_and_verifies(&of("carol@bank.example"));
+    assert!(plain.ends_with("hello\r\n.\r\nthere\r\n"), "{plain}");
+}
+
+#[test]
+fn one_who_cannot_be_encrypted_to_stops_the_whole_mail() {
+    if !lab::present(&["gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    let refused = desk
+        .sendmail(&["-i", "-f", "alice@example.org", "bob@example.net", "dora@example.net"], b"Subject: x\n\nsecret\n");
+    assert_eq!(refused.status.code(), Some(77));
+    let said = text(&refused.stderr);
+    assert!(
+        said.starts_with("postseal: error: dora@example.net: no encryption key") && said.contains("rule \"partner\""),
+        "{said}"
+    );
+    let refused = desk.sendmail(&["-i", "-f", "<>", "someone@elsewhere.example"], b"Subject: x\n\nsecret\n");
+    assert_eq!(refused.status.code(), Some(77), "{}", text(&refused.stderr));
+    let nobody = desk.sendmail(&["-t"], b"Subject: x\n\n");
+    assert_eq!(nobody.status.code(), Some(64), "{}", text(&nobody.stderr));
+    // Mail that goes afterwards shows that nothing went before.
+    assert!(desk.sendmail(&["-i", "plain@example.net"], b"Subject: last\n\n").status.success());
+    let received = sink.wait_for(1);
+    assert_eq!((received.len(), received[0].addresses()), (1, vec!["plain@example.net"]));
+}
+
+#[test]
+fn in_the_place_of_sendmail_it_takes_what_programs_have_always_written() {
+    if !lab::present(&["gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    let named = desk.path("sendmail");
+    fs::hard_link(desk.program(), &named).expect("a second name");
+    let call = |arguments: &[&str], message: &str| {
+        let mut command = Command::new(&named);
+        let output =
+            run_with(command.args(arguments).env("POSTSEAL_CONFIG", desk.path("postseal.toml")), message.as_bytes());
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    // PHP's mail(): -t -i, CRLF in the header and LF in the body.
+    call(
+        &["-t", "-i"],
+        "To: plain@example.net\r\nSubject: php\r\nX-PHP-Originating-Script: 0:a.php\r\n\r\nline\n.\nline\n",
+    );
+    // cron of Debian: a name in a comment.
+    call(
+        &["-i", "-FCronDaemon", "-B8BITMIME", "-oem", "plain@example.net"],
+        "From: root (Cron Daemon)\nTo: root\nSubject: cron\n\nout\n",
+    );
+    // By hand: a dot ends it; the null sender.
+    call(&["-oem", "-f", "<>", "-N", "never", "--", "plain@example.net"], "Subject: hand\n\none\n.\ntwo\n");
+    let received = sink.wait_for(3);
+    let of = |subject: &str| {
+        received.iter().find(|one| desk::header(one, "Subject") == Some(subject.to_owned())).expect(subject).clone()
+    };
+    assert!(of("php").text().ends_with("\r\n\r\nline\r\n.\r\nline\r\n"), "{}", of("php").text());
+    let cron = of("cron");
+    assert_eq!(desk::header(&cron, "From").as_deref(), Some("root@host.example.org (Cron Daemon)"));
+    assert!(cron.sender.starts_with(&format!("<{}@host.example.org>", desk.user())), "{}", cron.sender);
+    let hand = of("hand");
+    assert!(hand.text().ends_with("\r\n\r\none\r\n"), "{}", hand.text());
+    assert_eq!(hand.sender.split(' ').next(), Some("<>"));
+    assert!(hand.recipients[0].contains("NOTIFY=NEVER"), "{:?}", hand.recipients);
+    let said = call(&["-bv", "plain@example.net", "dora@example.net"], "");
+    assert!(said.contains("plain@example.net... deliverable (rule \"plain\")\n"), "{said}");
+    assert!(said.contains("dora@example.net... refused: "), "{said}");
+    // The queue is the real program's.
+    assert!(call(&["-bp"], "").contains("Mail queue is empty"), "the queue");
+}
+
+#[test]
+fn the_real_program_may_refuse() {
+    if !lab::present(&["gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    // Stops before it reads what it is given.
+    for (status, ours) in [(75, 75), (69, 69), (64, 64), (1, 75)] {
+        desk.hand_over_to("/bin/sh", &["-c", &format!("echo busy >&2; exit {status}")]);
+        let refused =
+            desk.sendmail(&["-i", "plain@example.net"], &[b"Subject: x\n\n".to_vec(), vec![b'x'; 1 << 20]].concat());
+        assert_eq!(refused.status.code(), Some(ours), "{}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains("busy"), "{}", text(&refused.stderr));
+    }
+    desk.hand_over_to(desk.program().to_str().expect("UTF-8"), &[]);
+    let refused = desk.sendmail(&["-i", "plain@example.net"], b"x");
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(text(&refused.stderr).contains("is postseal itself"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn the_filter_writes_all_or_nothing() {
+    if !lab::present(&["gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    let letter = b"From: alice@example.org\nTo: bob@example.net\nSubject: x\n\nhello\n";
+    let from = ["filter", "--user", desk.user(), "-f", "alice@example.org", "--"];
+    let filter = |recipients: &[&str]| desk.run(&[&from[..], recipients].concat(), letter);
+    let sealed = filter(&["bob@example.net"]);
+    assert!(sealed.status.success(), "{}", text(&sealed.stderr));
+    assert!(text(&sealed.stdout).contains("multipart/encrypted") && !sealed.stdout.contains(&b'\r'));
+    let plain = filter(&["plain@example.net"]);
+    assert_eq!(plain.stdout, letter);
+    for (recipients, status, words) in [
+        (&["bob@example.net", "plain@example.net"][..], 75, "different messages"),
+        (&["dora@example.net"], 77, "dora@example.net: "),
+        (&["later@example.net"], 75, "later@example.net: "),
+        (&["held@example.net"], 75, "to be held"),
+        (&["plain@example.net", "bob"], 64, "bob"),
+    ] {
+        let refused = filter(recipients);
+        assert_eq!(refused.status.code(), Some(status), "{recipients:?}: {}", text(&refused.stderr));
+        assert!(refused.stdout.is_empty() && text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
+    }
+    let discarded = filter(&["void@example.net"]);
+    assert!(discarded.status.success() && discarded.stdout.is_empty());
+    // Nobody's mail is lost because the configuration is: whoever calls keeps it.
+    let lost = desk.run(&["filter", "-c", "absent.toml", "-f", "", "plain@example.net"], letter);
+    assert_eq!(lost.status.code(), Some(75), "{}", text(&lost.stderr));
+}
+
+/// What docs say of pipe(8): Postfix's queue keeps the mail while the filter says 75, and the null sender stays.
+#[test]
+fn postfix_calls_the_filter_by_pipe() {
+    if !lab::present(&["gpg", "openssl", "swaks"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let back = lab::free_port();
+    let folder = tempfile::tempdir().expect("a throwaway folder");
+    let script = folder.path().join("call");
+    let master = format!(
+        "127.0.0.1:{back} inet n - n - - smtpd -o content_filter=\n\
+         postseal unix - n n - 2 pipe flags=Rq user=nobody null_sender= argv={} ${{sender}} ${{recipient}}\n",
+        script.display()
+    );
+    let main = [("content_filter", "postseal:dummy"), ("postseal_destination_recipient_limit", "1")];
+    let postfix = Postfix::start(sink.port(), &main, &master);
+    let desk = Desk::new(&postfix);
+    desk.belong_to("nobody");
+    desk::executable(folder.path());
+    let call = format!(
+        "#!/bin/sh\nout=$(mktemp) || exit 75\n{} filter -c {} --trusted -f \"$1\" -- \"$2\" > \"$out\" || {{ status=$?; rm \"$out\"; exit $status; }}\n\
+         swaks --silent 2 --server 127.0.0.1 --port {back} --helo x --from \"${{1:-<>}}\" --to \"$2\" --data \"@$out\" > /dev/null\n\
+         status=$?; rm \"$out\"; [ $status = 0 ] || exit 75\n",
+        desk.program().display(),
+        desk.path("postseal.toml").display()
+    );
+    fs::write(&script, call).expect("the script");
+    desk::executable(&script);
+    let letter = b"From: alice@example.org\nTo: bob@example.net\nSubject: x\n\nhello\n";
+    for (sender, recipients) in
+        [("alice@example.org", vec!["bob@example.net", "plain@example.net"]), ("<>", vec!["plain@example.net"])]
+    {
+        let to = recipients.join(",");
+        let port = postfix.port().to_string();
+        let mut swaks = Command::new("swaks");
+        swaks.args([
+            "--silent",
+            "2",
+            "--server",
+            "127.0.0.1",
+            "--port",
+            &port,
+            "--from",
+            sender,
+            "--to",
+            &to,
+            "--data",
+            "-",
+        ]);
+        let sent = run_with(&mut swaks, letter);
+        assert!(sent.status.success(), "{}", text(&sent.stderr));
+    }
+    let received = sink.wait_for(3);
+    let bob = received.iter().find(|one| one.addresses() == ["bob@example.net"]).expect("bob's copy");
+    let plain = desk.gpg_decrypts(bob);
+    // swaks ends what it is given with a line of its own.
+    assert!(plain.contains("\r\nhello\r\n"), "{plain:?}");
+    let senders: Vec<&str> = received
+        .iter()
+        .filter(|one| one.addresses() == ["plain@example.net"])
+        .filter_map(|one| one.sender.split(' ').next())
+        .collect();
+    assert!(senders.contains(&"<>") && senders.contains(&"<alice@example.org>"), "{senders:?}");
+}
