@@ -621,6 +621,19 @@ fn what_costs_too_much_is_refused() {
     let many: Vec<&[u8]> = vec![&many; 1_001];
     let (kind, text) = refusal(open(&enveloped(&many), &keys));
     assert_eq!((kind, text.as_str()), (Kind::Malformed, "layer: more than 1000 encrypted session keys"));
+
+    // However many parts a message has, what is tried is counted once.
+    let mut budget = Budget::new(Limits { session_keys: 3, ..Limits::default() });
+    let clock = FixedClock(parse_rfc3339("2026-11-23T12:00:00Z").unwrap());
+    let (legacy, revocation) = (Legacy::Refuse, Revocation::Off);
+    let context = Context { keys: &keys, clock: &clock, random: &SystemRandom, legacy, revocation };
+    let mut again = || {
+        let message = Message::parse(enveloped(&[&pwri(1)]), &mut budget).unwrap();
+        let claim = Smime.claim(message.root()).unwrap();
+        refusal(Smime.open(message, &claim, context, &mut budget))
+    };
+    assert_eq!(again().0, Kind::NoKey);
+    assert_eq!(again(), (Kind::Malformed, "message: more than 3 encrypted session keys to try".to_owned()));
 }
 
 #[test]

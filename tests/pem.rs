@@ -4,6 +4,7 @@
 mod people;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -16,7 +17,10 @@ use postseal::{
     crypto::Legacy,
     engine::{Engine, Opening},
     keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Want},
-    mail::{Address, Message},
+    mail::{
+        Address, Message,
+        encoding::{base64_decode, base64_encode},
+    },
     pki::Revocation,
     protocol::{
         Context,
@@ -322,6 +326,38 @@ fn a_flipped_bit_is_noticed() {
             }
         }
     }
+}
+
+/// Wrong padding and a wrong digest are one answer: to tell them apart decrypts the text, octet for octet (Vaudenay 2002).
+#[test]
+fn what_was_changed_is_one_answer() {
+    let (plain, sealed) = (people().join("oracle.eml"), people().join("oracle.sealed"));
+    fs::write(&plain, MAIL).unwrap();
+    let mut command = postseal();
+    command.arg("--keys").arg(file("alice.pem")).arg("--keys").arg(file("bob.crt"));
+    run(command
+        .args(["encrypt", "--sign", "--to", "bob@example.org", "-f", "pem", "-o"])
+        .arg(&sealed)
+        .arg("--")
+        .arg(&plain));
+    let text = fs::read_to_string(&sealed).unwrap();
+    let keys = keys(&[file("bob.pem"), file("alice.crt")], "");
+    // The text is the last thing: every value of one octet of the block before the last, so that one of them has right padding.
+    let end = text.find("-----END").unwrap();
+    let start = text[..end].trim_end().rfind("\n\n").or_else(|| text[..end].rfind("\r\n\r\n")).unwrap();
+    let ciphertext = base64_decode(&text.as_bytes()[start..end]);
+    let mut answers = BTreeSet::new();
+    for value in 1..=255 {
+        let mut changed = ciphertext.clone();
+        let at = changed.len() - 17;
+        changed[at] ^= value;
+        let changed = String::from_utf8(base64_encode(&changed)).unwrap();
+        let message = format!("{}\n\n{changed}\n{}", &text[..start], &text[end..]);
+        let opening = open(message.as_bytes(), &keys, "2030-01-01T00:00:00Z", Legacy::Refuse);
+        answers.insert(opening.error().map(ToString::to_string));
+    }
+    let answer = "pem message: its integrity check does not hold: it was changed on the way";
+    assert_eq!(answers, BTreeSet::from([Some(answer.to_owned())]));
 }
 
 #[test]

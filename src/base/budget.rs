@@ -21,7 +21,7 @@ pub struct Limits {
     pub expansion: usize,
     /// Signatures in one layer. Source: signature flooding, Schleuder #441.
     pub signatures: usize,
-    /// Encrypted session keys tried in one layer. Source: a list of 1,000 recipients, each with one key.
+    /// Encrypted session keys of one layer, and those tried in one message. Source: a list of 1,000 recipients, each with one key.
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
@@ -74,6 +74,7 @@ pub struct Budget {
     parts: usize,
     layers: usize,
     iterations: u32,
+    unwrappings: usize,
     path_signatures: usize,
     name_comparisons: usize,
 }
@@ -85,6 +86,7 @@ impl Budget {
             parts: limits.parts,
             layers: limits.layers,
             iterations: limits.kdf_iterations,
+            unwrappings: limits.session_keys,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
             limits,
@@ -150,6 +152,11 @@ impl Budget {
     /// Refuses more certificates in one layer than the limit.
     pub fn certificates(&self, count: usize) -> Result<()> {
         within(count, self.limits.certificates, "layer", "certificates")
+    }
+
+    /// One more try to unwrap a session key, in whatever layer: each may cost a millisecond, and a message may have a thousand parts.
+    pub fn unwrapping(&mut self) -> Result<()> {
+        spend(&mut self.unwrappings, "message", "encrypted session keys to try", self.limits.session_keys)
     }
 
     /// Refuses ASN.1 that nests deeper than the limit; `depth` counts from 1.

@@ -24,6 +24,9 @@ pub(super) struct Decrypted {
     pub(super) header: Header,
     /// What it was hidden by.
     pub(super) cipher: Cipher,
+    /// What is said when the integrity check does not hold: the same as when the padding is wrong, because whoever learns which of the two
+    /// it was can decrypt with that (Vaudenay 2002).
+    pub(super) refusal: Error,
 }
 
 /// Decrypts `encapsulated`, the text of a message with that header.
@@ -40,7 +43,7 @@ pub(super) fn opened(
         .ok_or_else(|| Error::unavailable(format!("pem message: encrypted by {}: not known", info.algorithm)))?;
     let ciphertext = base64_decode(encapsulated);
     let sealed = Sealed { cipher, iv: &info.parameters, ciphertext: &ciphertext };
-    let (dek, canonical) = sealed.open(header, context, budget)?;
+    let Found { dek, canonical, refusal } = sealed.open(header, context, budget)?;
     let mut header = header.clone();
     for mic in header.originators.iter_mut().filter_map(|one| one.mic_info.as_mut()) {
         // RFC 1421, section 4.6.2.3: under the same key and vector as the text.
@@ -48,7 +51,14 @@ pub(super) fn opened(
             mic.value.clear();
         }
     }
-    Ok(Decrypted { canonical, header, cipher })
+    Ok(Decrypted { canonical, header, cipher, refusal })
+}
+
+/// The data-encrypting key and the text, unless the integrity check refuses it.
+struct Found {
+    dek: Secret,
+    canonical: Vec<u8>,
+    refusal: Error,
 }
 
 struct Sealed<'a> {
@@ -58,24 +68,27 @@ struct Sealed<'a> {
 }
 
 impl Sealed<'_> {
-    /// The data-encrypting key, and the text.
-    fn open(&self, header: &Header, context: Context<'_>, budget: &Budget) -> Result<(Secret, Vec<u8>)> {
-        let mut locked = None;
-        let (mut tried, mut fitting) = (0, 0);
+    fn open(&self, header: &Header, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
+        let (mut locked, mut refusal) = (None, nobody());
+        let mut fitting = 0;
         let shared = InterchangeKey::all(context)?;
         for (named, info) in wrapped(header) {
             match info {
                 KeyInfo::Symmetric { algorithm, dek, .. } => {
                     for key in shared.iter().filter(|key| key.algorithm() == algorithm) {
                         if let Some(opened) = key.decrypt(dek).and_then(|dek| self.decrypt(&dek)) {
-                            return Ok(opened);
+                            let (dek, canonical) = opened;
+                            return Ok(Found { dek, canonical, refusal });
                         }
                     }
                 }
                 KeyInfo::Asymmetric { algorithm, dek } if algorithm == "RSA" => {
-                    for candidate in held(named, context)? {
-                        tried += 1;
-                        budget.session_keys(tried)?;
+                    let meant = meant(named, context)?;
+                    if !meant.is_empty() {
+                        refusal = changed();
+                    }
+                    for candidate in if meant.is_empty() { all(context)? } else { meant } {
+                        budget.unwrapping()?;
                         match unwrapped(&candidate, dek, context) {
                             Ok(Some(dek)) => {
                                 fitting += usize::from(self.key(&dek).is_some());
@@ -83,8 +96,8 @@ impl Sealed<'_> {
                                     let reason = format!("more than {MOST_KEYS} keys that do not open it");
                                     return Err(Error::malformed("pem message", reason));
                                 }
-                                if let Some(opened) = self.decrypt(&dek) {
-                                    return Ok(opened);
+                                if let Some((dek, canonical)) = self.decrypt(&dek) {
+                                    return Ok(Found { dek, canonical, refusal });
                                 }
                             }
                             Ok(None) => {}
@@ -95,10 +108,7 @@ impl Sealed<'_> {
                 KeyInfo::Asymmetric { .. } => {}
             }
         }
-        Err(locked.unwrap_or_else(|| {
-            Error::no_key("pem message: no secret key here opens it")
-                .with_hint("postseal key import FILE, or --keys FILE")
-        }))
+        Err(locked.unwrap_or(refusal))
     }
 
     /// The key as the cipher takes it; `None` when it has not the length.
@@ -134,21 +144,38 @@ fn wrapped(header: &Header) -> impl Iterator<Item = (Named<'_>, &KeyInfo)> {
     others.chain(own)
 }
 
-/// Keys with a secret half here that may be meant: those that are named; when there are none, all, since names are any.
-fn held(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
-    let has_secret = |candidate: &Candidate| candidate.record.as_ref().is_some_and(|record| !record.secrets.is_empty());
+/// Keys with a secret half here that are named.
+fn meant(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = named.stored(context.keys)?;
-    found.retain(has_secret);
-    if found.is_empty() {
-        for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
-            let records = context.keys.find(protocol, &Want::All)?;
-            found.extend(records.iter().filter(|record| !record.secrets.is_empty()).filter_map(Candidate::of_record));
-        }
+    found.retain(|candidate| candidate.record.as_ref().is_some_and(|record| !record.secrets.is_empty()));
+    Ok(distinct(found))
+}
+
+/// All keys with a secret half here: names are any, so that one that we do not know may be ours.
+fn all(context: Context<'_>) -> Result<Vec<Candidate>> {
+    let mut found = Vec::new();
+    for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
+        let records = context.keys.find(protocol, &Want::All)?;
+        found.extend(records.iter().filter(|record| !record.secrets.is_empty()).filter_map(Candidate::of_record));
     }
-    // One key may have a certificate and be here bare too.
+    Ok(distinct(found))
+}
+
+/// One key may have a certificate and be here bare too.
+fn distinct(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
-    found.retain(|candidate| seen.insert(Handle::from_octets(candidate.key.octets())));
-    Ok(found)
+    candidates.retain(|candidate| seen.insert(Handle::from_octets(candidate.key.octets())));
+    candidates
+}
+
+/// The one answer when a message names a key that is here, and it does not open it.
+fn changed() -> Error {
+    Error::malformed("pem message", "its integrity check does not hold: it was changed on the way")
+}
+
+/// The one answer when it names no key that is here.
+fn nobody() -> Error {
+    Error::no_key("pem message: no secret key here opens it").with_hint("postseal key import FILE, or --keys FILE")
 }
 
 /// The key that was wrapped; `None` when it was wrapped for somebody else.

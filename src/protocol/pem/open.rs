@@ -66,7 +66,11 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         ProcType::Encrypted => {
             let opened = decrypt::opened(&header, encapsulated, context, budget)?;
             let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget)?;
-            refuse_changed(&signatures)?;
+            // CBC lets whoever changes the ciphertext change the text, and the integrity check is there to tell (RFC 1421,
+            // section 4.1.2.2): a text that does not fit it is not shown.
+            if signatures.iter().all(is_wrong) {
+                return Err(opened.refusal);
+            }
             let valid = |signature: &Signature| matches!(signature.state, State::Valid(_));
             let encrypted = LayerKind::Encrypted {
                 cipher: opened.cipher.name().to_owned(),
@@ -118,17 +122,12 @@ fn find(text: &[u8]) -> Option<Found> {
     Some(Found { block, proc_type, alone })
 }
 
-/// CBC lets whoever changes the ciphertext change the text, and the integrity check is there to tell (RFC 1421, section 4.1.2.2): a text that
-/// does not fit it is not shown.
-fn refuse_changed(signatures: &[Signature]) -> Result<()> {
-    let wrong = |signature: &Signature| match &signature.state {
+/// Whether the signature does not fit the text, whoever made it.
+fn is_wrong(signature: &Signature) -> bool {
+    match &signature.state {
         State::Invalid(why) => matches!(why, Why::Mismatch | Why::Malformed(_)),
         State::Unknown(_) | State::Valid(_) => false,
-    };
-    if signatures.iter().all(wrong) {
-        return Err(Error::malformed("pem message", "its integrity check does not hold: it was changed on the way"));
     }
-    Ok(())
 }
 
 /// Whom the message names as readers.
@@ -147,9 +146,12 @@ fn recipients(header: &Header) -> Vec<String> {
 }
 
 /// The text as a message of its own. A text of MIME is one; that of a part that has a type is given the same one; else it has no header.
+///
+/// Nobody signs Content-Domain: whoever writes it in on the way must not make a header, which no reader shows, of the first paragraph of
+/// a text. So the text has to begin like MIME too.
 fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
     let is_mime = header.content_domain.as_deref().is_some_and(|domain| domain.eq_ignore_ascii_case("MIME"));
-    if is_mime {
+    if is_mime && begins_as_mime(&text) {
         return text;
     }
     let typed = !boundary::is_bare(root.octets()) && root.header("Content-Type").is_some();
@@ -165,6 +167,18 @@ fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
+/// Whether fields of MIME, and nothing else, stand before the first empty line (RFC 2045, section 3).
+fn begins_as_mime(text: &[u8]) -> bool {
+    let names = |line: &[u8], name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let is_field = |line: &[u8]| {
+        let folded = line.first().is_some_and(|octet| b" \t".contains(octet));
+        folded || ((names(line, b"content-") || names(line, b"mime-version:")) && line.contains(&b':'))
+    };
+    let mut lines = text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).take_while(|line| !line.is_empty());
+    lines.next().is_some_and(|first| names(first, b"content-type:") || names(first, b"mime-version:"))
+        && lines.all(is_field)
+}
+
 /// What the outer part says, when the text can be that; UTF-8 when it is that.
 fn charset(text: &[u8], outer: Option<&str>) -> String {
     let token = |name: &&str| {
@@ -174,5 +188,35 @@ fn charset(text: &[u8], outer: Option<&str>) -> String {
         (Some(outer), _) => outer.to_ascii_lowercase(),
         (None, Ok(_)) => "utf-8".to_owned(),
         (None, Err(_)) => "windows-1252".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    /// The domain is not signed: it must not hide what is.
+    #[test]
+    fn a_text_that_is_no_mime_stays_a_text() {
+        let mut budget = Budget::new(Limits::default());
+        let mail = Message::parse(b"Content-Type: text/plain\n\nx".to_vec(), &mut budget).unwrap();
+        let (header, _) = text::read(b"Proc-Type: 4,MIC-CLEAR\nContent-Domain: MIME\n\n", &budget).unwrap();
+        let mut body = |text: &str| {
+            let entity = entity(mail.root(), &header, text.into());
+            String::from_utf8(Message::parse(entity, &mut budget).unwrap().root().body().to_vec()).unwrap()
+        };
+        for text in [
+            "Note: never pay\r\n\r\nPay 100\r\n",
+            "Content-Type is a word\r\n\r\nPay\r\n",
+            "MIME-Version: 1.0\r\nNote: never pay\r\n\r\nPay 100\r\n",
+            "\r\nPay\r\n",
+        ] {
+            assert_eq!(body(text), text);
+        }
+        assert_eq!(
+            body("MIME-Version: 1.0\r\nContent-Type: text/plain;\r\n charset=us-ascii\r\n\r\nPay\r\n"),
+            "Pay\r\n"
+        );
     }
 }

@@ -37,7 +37,7 @@ impl Esk {
 /// What is here to open a message with.
 pub(super) struct Sessions<'a> {
     context: Context<'a>,
-    /// Private-key operations and passwords tried so far.
+    /// Passwords tried so far.
     tries: usize,
     /// Whether some session key came out, whatever became of it.
     unwrapped: bool,
@@ -56,7 +56,7 @@ impl<'a> Sessions<'a> {
         &mut self,
         esks: &[Esk],
         hint: Option<SymmetricAlgorithm>,
-        budget: &Budget,
+        budget: &mut Budget,
         fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<String> {
         for pass in [Pass::Named, Pass::Hidden] {
@@ -86,7 +86,7 @@ impl<'a> Sessions<'a> {
         esk: &PKESK,
         pass: Pass,
         hint: Option<SymmetricAlgorithm>,
-        budget: &Budget,
+        budget: &mut Budget,
         fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<Option<String>> {
         let named = esk.recipient().map(|handle| Handle::from_octets(handle.as_bytes()));
@@ -119,7 +119,7 @@ impl<'a> Sessions<'a> {
         record: &Arc<Record>,
         handle: &Handle,
         hint: Option<SymmetricAlgorithm>,
-        budget: &Budget,
+        budget: &mut Budget,
     ) -> Result<Option<(Option<SymmetricAlgorithm>, SessionKey)>> {
         let cert = cert::parse(record).ok();
         let wanted = |key: &Handle| key == handle;
@@ -129,8 +129,7 @@ impl<'a> Sessions<'a> {
                 .find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
         });
         let Some(key) = key.filter(|key| key.pk_algo() == esk.pk_algo()) else { return Ok(None) };
-        self.tries += 1;
-        budget.session_keys(self.tries)?;
+        budget.unwrapping()?;
         let secret = match self.context.keys.secret(record, handle) {
             Ok(Some(secret)) => secret,
             Ok(None) => return Ok(None),

@@ -56,7 +56,7 @@ impl<'a> Recipients<'a> {
     /// An error of kind `NoKey` when there is no key of any recipient here, or it cannot be unlocked; `Malformed` when what it should
     /// unwrap was changed, or more would have to be tried than the Budget allows.
     pub(super) fn content_key(&self, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
-        let mut search = Search { context, budget, tries: 0, used: false, locked: None };
+        let mut search = Search { context, budget, used: false, locked: None };
         if let Some(key) = search.by_name(&self.0)? {
             return Ok(Found::Named(key));
         }
@@ -303,8 +303,6 @@ impl<'a> Identifier<'a> {
 struct Search<'a, 'b> {
     context: Context<'a>,
     budget: &'b mut Budget,
-    /// Private-key operations and passwords tried so far.
-    tries: usize,
     /// Whether a key that the message names was tried, whatever came of it.
     used: bool,
     /// Why a key that is here could not be used.
@@ -320,7 +318,7 @@ impl Search<'_, '_> {
                 for record in self.context.keys.find(ProtocolName::Smime, &Want::Handle(&handle))? {
                     for secret in self.secrets(&record)? {
                         self.used = true;
-                        self.spend()?;
+                        self.budget.unwrapping()?;
                         if let Some(key) = recipient.unwrap(secret.as_ref(), Some(reader)) {
                             return Ok(Some(key));
                         }
@@ -345,7 +343,7 @@ impl Search<'_, '_> {
                     Recipient::Password(recipient) => recipient.unwrap(password, self.budget)?,
                     Recipient::Agree(_) | Recipient::Transport(_) | Recipient::Unknown => break,
                 };
-                self.spend()?;
+                self.budget.unwrapping()?;
                 if key.is_some() {
                     return Ok(key);
                 }
@@ -366,7 +364,7 @@ impl Search<'_, '_> {
             }
             for secret in self.secrets(&record)? {
                 for recipient in &suited {
-                    self.spend()?;
+                    self.budget.unwrapping()?;
                     found.extend(recipient.unwrap(secret.as_ref(), None).filter(|key| !found.contains(key)));
                 }
             }
@@ -384,11 +382,6 @@ impl Search<'_, '_> {
             }
         }
         Ok(secrets)
-    }
-
-    fn spend(&mut self) -> Result<()> {
-        self.tries += 1;
-        self.budget.session_keys(self.tries)
     }
 }
 

@@ -224,6 +224,10 @@ fn over<'a>(
             let digest = attributes
                 .message_digest(signed.content_type, signer.digest_algorithm, signer.signature_algorithm)
                 .map_err(State::Invalid)?;
+            if signed.content_type != DATA {
+                let kind = tlv::dotted(signed.content_type);
+                return Err(State::Invalid(Why::Malformed(format!("it is over content of type {kind}, {NO_MESSAGE}"))));
+            }
             let mut readings = content.readings().iter();
             let reading = readings.find(|reading| content.digest(hash, **reading) == digest);
             Octets::Attributes(&attributes.encodings, *reading.ok_or(State::Invalid(Why::Mismatch))?)
@@ -347,6 +351,8 @@ fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
 }
 
 const REPAIRED: &str = "line ends were put right before it was checked (RFC 8551, section 3.1.1)";
+/// What somebody's program signs by itself, a receipt or a time stamp, holds octets that the one who asked for it chose.
+const NO_MESSAGE: &str = "which is no message (RFC 8551, section 2.4.1)";
 const POSING: &str = "it has no attributes, over content that is a set of attributes itself";
 /// id-data (RFC 5652, section 4): 1.2.840.113549.1.7.1.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
