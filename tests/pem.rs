@@ -342,6 +342,7 @@ fn what_was_changed_is_one_answer() {
         .arg(&plain));
     let text = fs::read_to_string(&sealed).unwrap();
     let keys = keys(&[file("bob.pem"), file("alice.crt")], "");
+    assert!(text.contains("DEK-Info: AES-256-CBC,"));
     // The text is the last thing: every value of one octet of the block before the last, so that one of them has right padding.
     let end = text.find("-----END").unwrap();
     let start = text[..end].trim_end().rfind("\n\n").or_else(|| text[..end].rfind("\r\n\r\n")).unwrap();

@@ -169,8 +169,9 @@ impl Budget {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
     }
 
-    /// One more signature verified to find a certification path.
-    pub fn path_signature(&mut self) -> Result<()> {
+    /// One more signature over so many octets verified to find a certification path; what is long to hash counts for several.
+    pub fn path_signature(&mut self, octets: usize) -> Result<()> {
+        self.path_signatures = self.path_signatures.saturating_sub(octets / (256 * 1024));
         spend(&mut self.path_signatures, "certification path", "signatures to verify", self.limits.path_signatures)
     }
 
@@ -197,4 +198,20 @@ fn within(value: usize, limit: usize, place: &str, what: &str) -> Result<()> {
         return Err(Error::malformed(place, format!("more than {limit} {what}")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A CRL of 64 MiB costs as much as 257 signatures over a certificate.
+    #[test]
+    fn long_octets_cost_more() {
+        let mut budget = Budget::new(Limits::default());
+        let paid = (0..100).take_while(|_| budget.path_signature(64 * 1024 * 1024).is_ok()).count();
+        assert_eq!(paid, 7);
+        let mut budget = Budget::new(Limits::default());
+        let paid = (0..9_000).take_while(|_| budget.path_signature(1_000).is_ok()).count();
+        assert_eq!(paid, 2_000);
+    }
 }

@@ -219,4 +219,17 @@ mod tests {
             "Pay\r\n"
         );
     }
+
+    #[test]
+    fn only_plain_text_holds_blocks() {
+        let block = "-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nProc-Type: 4,MIC-CLEAR\n\nPay\n-----END PRIVACY-ENHANCED MESSAGE-----\n";
+        let mut claimed = |head: &str| {
+            let mail = Message::parse(format!("{head}{block}").into(), &mut Budget::new(Limits::default())).unwrap();
+            claim(mail.root()).is_some_and(|claim| claim.is_whole(mail.root()))
+        };
+        assert!(claimed("") && claimed("Content-Type: text/plain\n\n"));
+        for head in ["Content-Type: text/html\n\n", "Content-Type: text/html\n\n<pre>\n", "From: a@b.c\n\nPay more\n"] {
+            assert!(!claimed(head), "{head}");
+        }
+    }
 }

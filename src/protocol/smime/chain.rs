@@ -20,6 +20,8 @@ pub(super) struct Chain<'a> {
     enclosed: Vec<&'a [u8]>,
     /// Subjects that the store was asked for.
     asked: BTreeSet<Handle>,
+    /// What was found: many signatures by one certificate cost one path, and one reading of its issuer's CRL.
+    found: Vec<(Certificate, std::result::Result<Path, Refusal>)>,
 }
 
 impl<'a> Chain<'a> {
@@ -40,6 +42,7 @@ impl<'a> Chain<'a> {
             revocations: context.keys.revocations()?,
             enclosed: revocations.to_vec(),
             asked: BTreeSet::new(),
+            found: Vec::new(),
             context,
         })
     }
@@ -50,6 +53,9 @@ impl<'a> Chain<'a> {
         leaf: &Certificate,
         budget: &mut Budget,
     ) -> Result<std::result::Result<Path, Refusal>> {
+        if let Some((_, found)) = self.found.iter().find(|(other, _)| other == leaf) {
+            return Ok(found.clone());
+        }
         self.complete(leaf, budget)?;
         let revocations: Vec<&[u8]> =
             self.enclosed.iter().copied().chain(self.revocations.iter().map(AsRef::as_ref)).collect();
@@ -63,7 +69,9 @@ impl<'a> Chain<'a> {
             purpose: Purpose::Email,
             legacy: self.context.legacy,
         };
-        pki::validate(leaf, &question, budget)
+        let found = pki::validate(leaf, &question, budget)?;
+        self.found.push((leaf.clone(), found.clone()));
+        Ok(found)
     }
 
     /// The key of `leaf`, with the parameters of an issuer's where it has none itself (RFC 5280, section 6.1.4 (e)).
