@@ -121,6 +121,36 @@ fn in_the_place_of_sendmail_it_takes_what_programs_have_always_written() {
 }
 
 #[test]
+fn it_speaks_smtp_on_standard_input_and_output() {
+    if !lab::present(&["gpg", "openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    let talk = "EHLO x\r\nMAIL FROM:<alice@example.org> SIZE=10 RET=HDRS\r\nRCPT TO:<bob@example.net> NOTIFY=NEVER\r\n\
+                RCPT TO:<dora@example.net>\r\nDATA\r\nSubject: refused\r\n\r\nsecret\r\n.\r\n\
+                RCPT TO:<bob@example.net>\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.net>\r\nRCPT TO:<a b>\r\n\
+                DATA\r\nSubject: one\r\n\r\n..\r\none\r\n.\r\n\
+                MAIL FROM:<>\nRCPT TO:<plain@example.net> FOO=1\nRCPT TO:<plain@example.net>\nDATA\nSubject: two\n\ntwo\n.\nWHAT\nQUIT\n";
+    let said = desk.sendmail(&["-bs"], talk.as_bytes());
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let said = text(&said.stdout);
+    let codes: Vec<&str> = said.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
+    let expected = "220 250 250 250 250 354 550 503 250 250 553 354 250 250 555 250 354 250 502 221";
+    assert_eq!(codes.join(" "), expected, "{said}");
+    assert!(said.contains("550 5.7.1 dora@example.net: no encryption key"), "{said}");
+    let received = sink.wait_for(2);
+    assert_eq!(received.len(), 2);
+    let of = |address: &str| received.iter().find(|one| one.addresses() == [address]).expect(address);
+    assert!(desk.gpg_decrypts(of("bob@example.net")).ends_with("\r\n.\r\none\r\n"));
+    let plain = of("plain@example.net");
+    assert!(plain.sender.starts_with("<>") && plain.text().ends_with("\r\n\r\ntwo\r\n"), "{}", plain.text());
+    let ids: Vec<_> = received.iter().map(|one| desk::header(one, "Message-ID")).collect();
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
 fn the_real_program_may_refuse() {
     if !lab::present(&["gpg", "openssl"]) {
         return;

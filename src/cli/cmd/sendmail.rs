@@ -63,7 +63,8 @@ pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
     let transport = Transport { handler: &hook, onward: &*onward, writer, limits: &limits };
     match options.mode {
         Mode::Verify => show::data(&lines(&transport.verify(&options)?))?,
-        _ => {
+        Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock())?,
+        Mode::Deliver | Mode::Other => {
             let notes = transport.send(&options, &mut io::stdin().lock())?;
             if options.speech == Speech::Verbose {
                 show::data(&lines(&notes))?;

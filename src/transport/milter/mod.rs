@@ -349,9 +349,10 @@ mod tests {
             say(&mut stream, &[OFFER]).await;
             assert_eq!(letters(&mut stream, b"O").await, "O");
             say(&mut stream, MESSAGE).await;
-            stop.send(true).unwrap();
             assert_eq!(letters(&mut stream, b"c").await, "c", "MAIL");
             assert_eq!(letters(&mut stream, b"c").await, "c", "RCPT");
+            // Now a message is under way.
+            stop.send(true).unwrap();
             let told = letters(&mut stream, b"cy").await;
             assert!(told.len() > 3 && told.ends_with("pc"), "{told}");
             task.await.unwrap().unwrap();

@@ -3,6 +3,7 @@
 mod complete;
 mod options;
 mod program;
+mod session;
 
 pub use complete::{Writer, qualify};
 pub use options::{End, Mode, Options, Source, Speech};
@@ -48,6 +49,11 @@ impl Sendmail<'_> {
     /// refuses, `TryAgain` when it may pass later.
     pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
         let mail = self.mail(options, self.read(options, input)?)?;
+        self.deliver(mail)
+    }
+
+    /// All copies, or an error that says which.
+    fn deliver(&self, mail: Mail) -> Result<Vec<String>> {
         let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
         if let Some(refusal) = outcome.refusal() {
             return Err(refusal);
