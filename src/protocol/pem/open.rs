@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn only_plain_text_holds_blocks() {
         let block = "-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nProc-Type: 4,MIC-CLEAR\n\nPay\n-----END PRIVACY-ENHANCED MESSAGE-----\n";
-        let mut claimed = |head: &str| {
+        let claimed = |head: &str| {
             let mail = Message::parse(format!("{head}{block}").into(), &mut Budget::new(Limits::default())).unwrap();
             claim(mail.root()).is_some_and(|claim| claim.is_whole(mail.root()))
         };
