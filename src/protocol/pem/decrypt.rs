@@ -93,7 +93,9 @@ impl Sealed<'_> {
                             Ok(Some(dek)) => {
                                 fitting += usize::from(self.key(&dek).is_some());
                                 // No error of its own: that a key has the right length is what nobody may learn (Bleichenbacher 1998).
-                                if fitting <= MOST_KEYS && let Some((dek, canonical)) = self.decrypt(&dek) {
+                                if fitting <= MOST_KEYS
+                                    && let Some((dek, canonical)) = self.decrypt(&dek)
+                                {
                                     return Ok(Found { dek, canonical, refusal });
                                 }
                             }
