@@ -169,9 +169,11 @@ impl Budget {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
     }
 
-    /// One more signature over so many octets verified to find a certification path; what is long to hash counts for several.
-    pub fn path_signature(&mut self, octets: usize) -> Result<()> {
-        self.path_signatures = self.path_signatures.saturating_sub(octets / (256 * 1024));
+    /// One more signature over so many octets verified to find a certification path, which takes as long as `cost` of the usual ones; what is
+    /// long to hash counts for several too.
+    pub fn path_signature(&mut self, cost: usize, octets: usize) -> Result<()> {
+        let more = cost.saturating_sub(1).saturating_add(octets / (256 * 1024));
+        self.path_signatures = self.path_signatures.saturating_sub(more);
         spend(&mut self.path_signatures, "certification path", "signatures to verify", self.limits.path_signatures)
     }
 
@@ -208,10 +210,10 @@ mod tests {
     #[test]
     fn long_octets_cost_more() {
         let mut budget = Budget::new(Limits::default());
-        let paid = (0..100).take_while(|_| budget.path_signature(64 * 1024 * 1024).is_ok()).count();
+        let paid = (0..100).take_while(|_| budget.path_signature(1, 64 * 1024 * 1024).is_ok()).count();
         assert_eq!(paid, 7);
         let mut budget = Budget::new(Limits::default());
-        let paid = (0..9_000).take_while(|_| budget.path_signature(1_000).is_ok()).count();
+        let paid = (0..9_000).take_while(|_| budget.path_signature(1, 1_000).is_ok()).count();
         assert_eq!(paid, 2_000);
     }
 }

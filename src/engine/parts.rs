@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::{Budget, Error, Result},
     mail::{
-        Message, Part,
+        Message, Part, Span,
         build::boundary,
         canonical::{Canonical, Form},
         header::Edit,
@@ -38,15 +38,16 @@ impl Engine<'_> {
     ///
     /// `Malformed` when HTML, or what a reader shows as such, stands beside them.
     pub fn open_parts(&self, message: &Message) -> Result<OpenedParts> {
-        let mut opened = OpenedParts { octets: Vec::new(), count: 0, closed: Vec::new() };
+        let mut found = Found::default();
         let mut budget = self.budget();
         let root = message.root();
-        let octets = self.replacement(root, root, &mut opened, &mut budget)?;
-        opened.octets = octets.unwrap_or_else(|| root.octets().to_vec());
-        if opened.count > 0 {
-            self.refuse_html(root)?;
-        }
-        Ok(opened)
+        let octets = self.replacement(root, root, &mut found, &mut budget)?;
+        found.refuse_html(root)?;
+        Ok(OpenedParts {
+            octets: octets.unwrap_or_else(|| root.octets().to_vec()),
+            count: found.opened.len(),
+            closed: found.closed,
+        })
     }
 
     /// What stands in the place of `part`; `None` when nothing in it was opened.
@@ -54,7 +55,7 @@ impl Engine<'_> {
         &self,
         part: Part<'_>,
         root: Part<'_>,
-        found: &mut OpenedParts,
+        found: &mut Found,
         budget: &mut Budget,
     ) -> Result<Option<Vec<u8>>> {
         let Some((protocol, claim)) = self.claim(part) else {
@@ -71,13 +72,15 @@ impl Engine<'_> {
         budget.part()?;
         let opened = match protocol.open(part.as_message(), &claim, self.context, budget) {
             Ok(opened) if opened.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. })) => opened,
-            Ok(_) => return Ok(None),
+            Ok(opened) => {
+                found.beside.push(opened.payload);
+                return Ok(None);
+            }
             Err(error) => {
                 found.closed.push(format!("part at {}..{}: {error}", part.span().start, part.span().end));
                 return Ok(None);
             }
         };
-        found.count += 1;
         let octets = self.in_place_of(part, root, &opened)?;
         if delimits(root, &octets) {
             return Err(Error::malformed(
@@ -85,6 +88,7 @@ impl Engine<'_> {
                 "its plaintext holds a boundary of the message around it",
             ));
         }
+        found.opened.push((part.span(), opened.payload));
         Ok(Some(octets))
     }
 
@@ -116,30 +120,50 @@ impl Engine<'_> {
         };
         written.map_err(|error| Error::io("plaintext", &error))
     }
+}
 
-    fn refuse_html(&self, part: Part<'_>) -> Result<()> {
-        if self.claim(part).is_some() {
+/// What was met on the way through the message.
+#[derive(Default)]
+struct Found {
+    /// Where each opened part was, and what was in it.
+    opened: Vec<(Span, Message)>,
+    /// What lies in signed and packed parts, which stay as they are: a reader shows it all the same.
+    beside: Vec<Message>,
+    closed: Vec<String>,
+}
+
+impl Found {
+    /// Refuses HTML beside a plaintext, whoever it is from: anybody can sign some, or encrypt it to the same reader.
+    fn refuse_html(&self, root: Part<'_>) -> Result<()> {
+        if self.opened.is_empty() {
             return Ok(());
         }
-        part.children().try_for_each(|child| self.refuse_html(child))?;
-        let kind = part.content_type();
-        let is_harmless = match kind.kind.as_str() {
-            "text" => kind.subtype == "plain",
-            "multipart" => true,
-            "image" | "audio" | "video" => !kind.subtype.contains("xml"),
-            "application" => ["octet-stream", "pdf", "pgp", "pgp-encrypted", "pgp-keys", "pgp-signature"]
-                .contains(&kind.subtype.as_str()),
-            _ => false,
-        };
-        if is_harmless {
-            return Ok(());
-        }
-        let place = format!("part at {}..{}", part.span().start, part.span().end);
-        Err(Error::malformed(
-            place,
-            format!("{}/{} stands beside what is encrypted, and could carry it away", kind.kind, kind.subtype),
-        ))
+        let skips = |span: Span| self.opened.iter().any(|(opened, _)| *opened == span);
+        refuse_html(root, &skips)?;
+        let neighbours = self.opened.iter().map(|(_, payload)| payload).filter(|_| self.opened.len() > 1);
+        neighbours.chain(&self.beside).try_for_each(|message| refuse_html(message.root(), &|_| false))
     }
+}
+
+fn refuse_html(part: Part<'_>, skips: &dyn Fn(Span) -> bool) -> Result<()> {
+    if skips(part.span()) {
+        return Ok(());
+    }
+    part.children().try_for_each(|child| refuse_html(child, skips))?;
+    let kind = part.content_type();
+    let is_harmless = match kind.kind.as_str() {
+        "text" => kind.subtype == "plain",
+        "multipart" => true,
+        "image" | "audio" | "video" => !kind.subtype.contains("xml"),
+        "application" => HARMLESS.contains(&kind.subtype.as_str()),
+        _ => false,
+    };
+    if is_harmless {
+        return Ok(());
+    }
+    let place = format!("part at {}..{}", part.span().start, part.span().end);
+    let reason = format!("{}/{} stands beside what is encrypted, and could carry it away", kind.kind, kind.subtype);
+    Err(Error::malformed(place, reason))
 }
 
 /// The text before, the plaintext and the text after as parts of their own: nothing flows into its neighbour.
@@ -183,3 +207,17 @@ fn delimits(part: Part<'_>, octets: &[u8]) -> bool {
     });
     own || part.children().any(|child| delimits(child, octets))
 }
+
+/// Subtypes of application that show nothing themselves; what is in signed and encrypted ones is looked at where it was opened.
+const HARMLESS: [&str; 10] = [
+    "octet-stream",
+    "pdf",
+    "pgp",
+    "pgp-encrypted",
+    "pgp-keys",
+    "pgp-signature",
+    "pkcs7-mime",
+    "pkcs7-signature",
+    "x-pkcs7-mime",
+    "x-pkcs7-signature",
+];

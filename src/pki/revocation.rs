@@ -253,7 +253,8 @@ impl<'a> Sealed<'a> {
             return Ok(false);
         }
         // They are hashed once, unless the algorithm takes nothing less than all of them.
-        budget.path_signature(if self.digest.borrow().is_some() { 0 } else { self.octets.len() })?;
+        let octets = if self.digest.borrow().is_some() { 0 } else { self.octets.len() };
+        budget.path_signature(key.algorithm().cost(), octets)?;
         let Some(hash) = self.algorithm.hash() else {
             return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok());
         };

@@ -118,7 +118,7 @@ impl<'a, 's> Search<'a, 's> {
                 continue;
             }
             // A key that inherits its parameters is known when the path is; it is tried then.
-            budget.path_signature(last.tbs().len())?;
+            budget.path_signature(issuer.public_key().algorithm().cost(), last.tbs().len())?;
             if !issuer.public_key().inherits()
                 && let Err(wrong) = check::signed(&last, issuer.public_key())
             {

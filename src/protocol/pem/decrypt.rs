@@ -92,11 +92,10 @@ impl Sealed<'_> {
                         match unwrapped(&candidate, dek, context) {
                             Ok(Some(dek)) => {
                                 fitting += usize::from(self.key(&dek).is_some());
-                                if fitting > MOST_KEYS {
-                                    let reason = format!("more than {MOST_KEYS} keys that do not open it");
-                                    return Err(Error::malformed("pem message", reason));
-                                }
-                                if let Some((dek, canonical)) = self.decrypt(&dek) {
+                                // No error of its own: that a key has the right length is what nobody may learn (Bleichenbacher 1998).
+                                if fitting <= MOST_KEYS
+                                    && let Some((dek, canonical)) = self.decrypt(&dek)
+                                {
                                     return Ok(Found { dek, canonical, refusal });
                                 }
                             }

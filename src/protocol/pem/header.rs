@@ -34,6 +34,21 @@ pub struct Header {
     pub crls: Vec<Vec<u8>>,
     /// Issuers whose revocation lists are asked for: their Names, DER.
     pub issuers: Vec<Vec<u8>>,
+    /// Names of fields that nobody knows, in lower case, in order.
+    pub unknown: Vec<String>,
+}
+
+impl Header {
+    /// Whether something in it serves neither to verify nor to decrypt. The integrity check does not cover the header, and who reads the
+    /// message as it came sees it between the same boundaries as the text: it is text beside the text.
+    pub fn says_more(&self) -> bool {
+        let no_signer = |one: &Originator| one.mic_info.is_none() && one.shared_key.is_none() && one.key_info.is_none();
+        !self.unknown.is_empty()
+            || self.originators.iter().any(no_signer)
+            || self.recipients.iter().any(|one| one.key_info.is_none())
+            || !(self.crls.is_empty() && self.issuers.is_empty())
+            || self.content_domain.as_deref().is_some_and(|domain| domain.contains(char::is_whitespace))
+    }
 }
 
 /// DEK-Info (RFC 1421, section 4.6.1.3).

@@ -53,7 +53,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         return Err(Error::malformed("pem message", "its end is missing"));
     }
     let (header, encapsulated) = text::read(found.block.inside.of(&text), budget)?;
-    let covers = if claim.is_whole(root) { Covers::Whole } else { Covers::Part };
+    let covers = if claim.is_whole(root) && !header.says_more() { Covers::Whole } else { Covers::Part };
     let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
     let (layers, canonical) = match header.proc_type {
         ProcType::Crl => {
@@ -89,7 +89,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         }
     };
     let payload = Message::parse(entity(root, &header, canonical), budget)?;
-    let beside = (covers == Covers::Part).then(|| {
+    let beside = (!claim.is_whole(root)).then(|| {
         let (before, after) = (text.get(..found.block.span.start), text.get(found.block.span.end..));
         Beside { before: before.unwrap_or_default().to_vec(), after: after.unwrap_or_default().to_vec() }
     });

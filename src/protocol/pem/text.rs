@@ -119,6 +119,7 @@ impl Reading {
             recipients: Vec::new(),
             crls: Vec::new(),
             issuers: Vec::new(),
+            unknown: Vec::new(),
         };
         Reading { header, last: Last::Neither }
     }
@@ -192,8 +193,8 @@ impl Reading {
             }
             "crl" => self.header.crls.push(base64_decode(value.as_bytes())),
             "issuer" => self.header.issuers.push(base64_decode(value.as_bytes())),
-            // RFC 1421, section 4.6: fields that are not known mean nothing.
-            _ => {}
+            // They mean nothing, but they are seen.
+            _ => self.header.unknown.push(name.to_owned()),
         }
         Ok(())
     }

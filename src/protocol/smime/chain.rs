@@ -74,24 +74,18 @@ impl<'a> Chain<'a> {
         Ok(found)
     }
 
-    /// The key of `leaf`, with the parameters of an issuer's where it has none itself (RFC 5280, section 6.1.4 (e)).
-    pub(super) fn key(&mut self, leaf: &Certificate, budget: &Budget) -> Result<PublicKey> {
-        let mut key = leaf.public_key().clone();
-        if key.as_crypto().is_ok() {
-            return Ok(key);
+    /// The key of `leaf`. One that inherits its parameters (RFC 5280, section 6.1.4 (e)) has them from a path that holds, and from nowhere else:
+    /// whoever may choose them, as with a certificate of the issuer's name in the message, signs for everybody (generator = public number).
+    /// The inner error says why there is no path. Errors as [`Chain::path`].
+    pub(super) fn key(
+        &mut self,
+        leaf: &Certificate,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<PublicKey, Refusal>> {
+        if !leaf.public_key().inherits() {
+            return Ok(Ok(leaf.public_key().clone()));
         }
-        self.complete(leaf, budget)?;
-        let mut at = leaf.clone();
-        let all = || self.intermediates.iter().chain(&self.anchors);
-        for _ in 0..LONGEST {
-            let Some(issuer) = all().find(|one| one.subject() == at.issuer()) else { break };
-            key = key.inheriting(issuer.public_key());
-            if key.as_crypto().is_ok() {
-                break;
-            }
-            at = issuer.clone();
-        }
-        Ok(key)
+        Ok(self.path(leaf, budget)?.map(|path| path.public_key().clone()))
     }
 
     /// Adds issuers from the store until no certificate at hand lacks one that is there.
@@ -128,6 +122,3 @@ pub(super) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record
 pub(super) fn certificate(record: &Record) -> Result<Certificate> {
     record::certificate(record).map(|read| (*read).clone())
 }
-
-/// Certificates from a leaf to where its key's parameters are.
-const LONGEST: usize = 16;

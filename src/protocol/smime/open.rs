@@ -69,9 +69,8 @@ fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut
     };
     match signed {
         // Content beside the content that is shown: which of them is signed, nobody can see (content-type confusion).
-        Ok(signed) if taken.content.is_some() => {
-            let why = Why::Malformed("it holds content of its own beside the content that is shown".to_owned());
-            Ok(signed.signers.iter().map(|_| verify::unreadable(why.clone())).take(1).collect())
+        Ok(_) if taken.content.is_some() => {
+            malformed("it holds content of its own beside the content that is shown".to_owned())
         }
         Ok(signed) => verify::judged(&signed, first.octets(), Shape::Part, context, budget),
         Err(error) => malformed(error.to_string()),

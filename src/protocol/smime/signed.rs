@@ -57,8 +57,12 @@ impl<'a> SignedData<'a> {
         let content_type = encapsulated.expect(OID)?.value;
         // PKCS #7 v1.5 let it be anything; signatures over what is no octet string are not those of mail.
         if let Some(content) = encapsulated.optional(constructed(0))? {
-            content.reader().expect(OCTET_STRING)?;
+            let mut content = content.reader();
+            content.expect(OCTET_STRING)?;
+            // One content, or readers may choose.
+            content.finish()?;
         }
+        encapsulated.finish()?;
         Self::tail(fields, content_type, budget)
     }
 

@@ -77,8 +77,14 @@ impl Judge<'_> {
         signature: &mut Signature,
         budget: &mut Budget,
     ) -> Result<()> {
-        let key = self.chain.key(&candidate.certificate, budget)?;
         signature.signer = Some(record::fingerprint(&candidate.certificate).to_string());
+        let key = match self.chain.key(&candidate.certificate, budget)? {
+            Ok(key) => key,
+            Err(refusal) => {
+                signature.state = State::Unknown(Why::Path(refusal.to_string()));
+                return Ok(());
+            }
+        };
         signature.algorithms = what.algorithm.name(&key);
         signature.strength = what.algorithm.strength(&key).min(what.hash.strength());
         let good = what.verified(&key, &mut self.content).and_then(|reading| {
