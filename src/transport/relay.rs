@@ -177,7 +177,7 @@ impl Relay {
     }
 
     /// Sends several mails, and none of them before the servers have agreed to all recipients and have all contents but the last dot, as
-    /// far as [`TOGETHER`] allows. Answers with what became of each.
+    /// far as `TOGETHER` allows. Answers with what became of each.
     ///
     /// # Errors
     ///
