@@ -395,12 +395,6 @@ fn common(name: &str) -> Vec<u8> {
     sequence(&[&tlv(0x31, &[&sequence(&[&oid("2.5.4.3"), &tlv(12, &[name.as_bytes()])])])])
 }
 
-/// A name with an emailAddress in it.
-fn with_address(address: &str) -> Vec<u8> {
-    let attribute = sequence(&[&oid("1.2.840.113549.1.9.1"), &tlv(22, &[address.as_bytes()])]);
-    sequence(&[&tlv(0x31, &[&attribute])])
-}
-
 fn extension(kind: &str, value: &[u8]) -> Vec<u8> {
     sequence(&[&oid(kind), &[1, 1, 0xff], &octets(value)])
 }
