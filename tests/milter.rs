@@ -135,7 +135,7 @@ fn what_may_not_go_is_refused_and_named() {
     );
     let received = sink.wait_for(1);
     assert_eq!(received.len(), 1, "{received:?}");
-    assert!(postfix.queue().contains("is empty"), "{}", postfix.queue());
+    postfix.wait_for_queue(|queue| queue.contains("is empty"));
 }
 
 #[test]
@@ -208,11 +208,9 @@ fn what_is_held_waits_in_the_hold_queue() {
     send(postfix.port(), "alice@example.org", &both, &letter("alice@example.org", "held@example.net", "hello\r\n"));
     let received = sink.wait_for(1);
     assert_eq!(received[0].addresses(), ["clear@example.net"]);
-    let queue = postfix.queue();
-    assert!(
-        queue.contains('!') && queue.contains("held@example.net") && !queue.contains("clear@example.net"),
-        "{queue}"
-    );
+    postfix.wait_for_queue(|queue| {
+        queue.contains('!') && queue.contains("held@example.net") && !queue.contains("clear@example.net")
+    });
     postfix.wait_for_log("milter triggers HOLD action");
 }
 

@@ -124,10 +124,19 @@ impl Postfix {
         succeed(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.config()).arg("-f"));
     }
 
-    /// What `postqueue -p` says of the queue.
-    pub(crate) fn queue(&self) -> String {
-        let output = succeed(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.config()).arg("-p"));
-        String::from_utf8_lossy(&output).into_owned()
+    /// Waits until what `postqueue -p` says is as it should be: a moment passes between the sink's last word and the end of the queue's
+    /// file.
+    pub(crate) fn wait_for_queue(&self, is_right: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let output = succeed(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.config()).arg("-p"));
+            let queue = String::from_utf8_lossy(&output);
+            if is_right(&queue) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{queue}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn command(&self, verb: &str) -> Command {
