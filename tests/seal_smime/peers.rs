@@ -33,17 +33,37 @@ impl Gpgsm {
             gpgsm.run(&["--import", &path(&lab.path(file))]);
         }
         for person in people {
-            let file = path(&lab.pkcs12(person));
-            gpgsm.run(&["--pinentry-mode", "loopback", "--passphrase-fd", "0", "--import", &file]);
+            gpgsm.import_key(lab, person);
         }
         gpgsm
     }
 
+    /// Its version 2.2 cannot read every PKCS#12 file, depending on what is random in it: then it gets another one.
+    fn import_key(&self, lab: &Lab, person: &str) {
+        let import = || {
+            let file = path(&lab.pkcs12(person));
+            let mut command = self.command(&["--pinentry-mode", "loopback", "--passphrase-fd", "0", "--import", &file]);
+            command.stdin(Stdio::null()).output().expect("the program can be started")
+        };
+        let mut output = import();
+        for _ in 0..3 {
+            if output.status.success() {
+                return;
+            }
+            output = import();
+        }
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Runs gpgsm; answers what it wrote and its status lines; panics unless it exits with 0.
     pub(crate) fn run(&self, arguments: &[&str]) -> (Vec<u8>, String) {
+        succeed(self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("gpgsm");
         command.arg("--homedir").arg(self.home.path()).args(["--yes", "--status-fd", "2"]).args(arguments);
-        succeed(command)
+        command
     }
 
     /// Whether it finds the signature good; without `content` it is within the message.
