@@ -22,7 +22,7 @@ use postseal::{
             keyfile::{self, Armor},
         },
     },
-    store::{self, Change, Home, Origin, Removal},
+    store::{self, Change, Home, MasterKey, Origin, Removal},
 };
 
 /// Alice has no passphrase, Bob has one, and Carol has one and a version 6 key. Made once: locking a key is slow on purpose.
@@ -107,16 +107,6 @@ fn home_keeps_the_contract() {
     let place = folder.path().join("home");
     fill(&home(&place, &[]));
     contract(&home(&place, &["wrong", PASSPHRASE]), &home(&place, &["wrong"]));
-}
-
-#[test]
-fn home_keeps_the_contract_when_its_index_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("home");
-    fill(&home(&place, &[]));
-    fs::remove_file(place.join("index")).unwrap();
-    contract(&home(&place, &[PASSPHRASE]), &home(&place, &[]));
-    assert!(place.join("index").exists());
 }
 
 #[test]
@@ -207,9 +197,6 @@ fn what_another_process_writes_is_seen() {
     }
     writer.remove(&bob.described.record, Removal::WithSecret).unwrap();
     assert_eq!(find(&reader, &Want::All), std::slice::from_ref(&alice.described.record.fingerprint));
-    // By hand, past the index.
-    fs::remove_file(place.join(format!("certs/{}.cert", alice.described.record.fingerprint))).unwrap();
-    assert_eq!(find(&reader, &Want::All), []);
 }
 
 #[test]
@@ -243,12 +230,8 @@ fn what_others_can_read_is_refused() {
     assert_eq!(use_it(), Ok(()));
     let names = [
         (String::new(), 0o700, 0o750),
-        ("certs".to_owned(), 0o700, 0o701),
-        ("secrets".to_owned(), 0o700, 0o770),
-        (format!("certs/{fingerprint}.cert"), 0o600, 0o644),
-        (format!("secrets/{fingerprint}.key"), 0o600, 0o640),
-        ("bindings".to_owned(), 0o600, 0o602),
-        ("index".to_owned(), 0o600, 0o620),
+        ("postseal.db".to_owned(), 0o600, 0o644),
+        ("master.key".to_owned(), 0o600, 0o640),
     ];
     for (name, good, bad) in names {
         let path = if name.is_empty() { place.clone() } else { place.join(name) };
@@ -264,15 +247,136 @@ fn what_others_can_read_is_refused() {
 }
 
 #[test]
-fn a_certificate_under_another_name_is_refused() {
+fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, elsewhere) = (folder.path().join("home"), folder.path().join("elsewhere"));
+    fill(&home(&place, &[]));
+    let fingerprint = &PEOPLE[0].described.record.fingerprint;
+    let opens = |keys: &Home| {
+        let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint)).unwrap().remove(0);
+        keys.secret(&record, fingerprint).map(|found| found.is_some())
+    };
+    let refused = |keys: &Home| opens(keys).map_err(|error| (error.kind(), error.to_string())).unwrap_err();
+    let own = place.join("master.key");
+    assert_eq!(opens(&home(&place, &[])), Ok(true));
+
+    // Without its file there are certificates, and no secret key.
+    let aside = folder.path().join("aside");
+    fs::rename(&own, &aside).unwrap();
+    assert_eq!(refused(&home(&place, &[])), (Kind::NoKey, format!("{}: the master key is not there", own.display())));
+    fs::write(&own, "00".repeat(32)).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
+    let said = format!("master key ({}): does not fit", own.display());
+    assert_eq!(refused(&home(&place, &[])), (Kind::NoKey, said.clone()));
+    // Nothing of a key is kept under a master key that does not fit.
+    let error = home(&place, &[]).add(&[copy(&PEOPLE[0].described)]).unwrap_err();
+    assert_eq!(error.to_string(), said);
+    fs::write(&own, "00".repeat(31)).unwrap();
+    let said = format!("{}: a master key is 64 hexadecimal digits", own.display());
+    assert_eq!(refused(&home(&place, &[])), (Kind::Malformed, said));
+    fs::rename(&aside, &own).unwrap();
+
+    home(&place, &[]).set_master(&MasterKey::File(elsewhere.clone())).unwrap();
+    assert!(!own.exists() && elsewhere.exists());
+    assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(opens(&home(&place, &[])), Ok(true));
+
+    // The same file, given by systemd under another name.
+    fs::copy(&elsewhere, folder.path().join("given")).unwrap();
+    let by_systemd = || home(&place, &[]).with_credentials(Some(folder.path().to_owned()));
+    by_systemd().set_master(&MasterKey::Credential("given".to_owned())).unwrap();
+    fs::remove_file(&elsewhere).unwrap();
+    assert_eq!(opens(&by_systemd()), Ok(true));
+    let said = "master key: systemd gave no credential \"given\"".to_owned();
+    assert_eq!(refused(&home(&place, &[])), (Kind::NoKey, said));
+
+    by_systemd().set_master(&MasterKey::Passphrase(Secret::from("open sesame"))).unwrap();
+    assert_eq!(opens(&home(&place, &["wrong", "open sesame"])), Ok(true));
+    let said = "master key (passphrase): does not fit".to_owned();
+    assert_eq!(refused(&home(&place, &["wrong"])), (Kind::NoKey, said));
+    contract(&home(&place, &["open sesame", PASSPHRASE]), &home(&place, &["open sesame"]));
+}
+
+#[test]
+fn no_secret_lies_open_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    let keys = home(&place, &[]);
+    fill(&keys);
+    let [alice, ..] = &*PEOPLE;
+    let secret = keys.secret_parts(&alice.described.record.fingerprint).unwrap().unwrap();
+    assert_eq!(Some(&secret), alice.described.secret.as_ref());
+    // What the secret parts have and the certificate has not.
+    let public = &alice.described.record.bytes;
+    let telling = |window: &&[u8]| !public.windows(window.len()).any(|one| one == *window);
+    let window = secret.expose().windows(16).find(telling).unwrap();
+    for entry in fs::read_dir(&place).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let octets = fs::read(&path).unwrap();
+            assert!(!octets.windows(window.len()).any(|one| one == window), "{}", path.display());
+        }
+    }
+    // One certificate's secret parts are not another's.
+    drop(keys);
+    let change = rusqlite::Connection::open(place.join("postseal.db")).unwrap();
+    let sql = "UPDATE secret SET sealed = (SELECT sealed FROM secret ORDER BY certificate DESC LIMIT 1)";
+    assert_eq!(change.execute(sql, ()).unwrap(), 3);
+    let failed = PEOPLE.iter().filter(|one| home(&place, &[]).secret_parts(&one.described.record.fingerprint).is_err());
+    assert_eq!(failed.count(), 2);
+}
+
+#[test]
+fn what_is_no_home_of_ours_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
     fill(&home(&place, &[]));
-    let file = |number: usize| place.join(format!("certs/{}.cert", PEOPLE[number].described.record.fingerprint));
-    fs::copy(file(0), place.join("certs/new")).unwrap();
-    fs::rename(place.join("certs/new"), file(1)).unwrap();
-    let error = Home::open(&place, passphrases(&[]), &Limits::default()).unwrap_err();
-    assert_eq!(error.to_string(), format!("{}: not the certificate that its name says", file(1).display()));
+    let open = || Home::open(&place, passphrases(&[]), &Limits::default()).map(|_| ()).unwrap_err();
+    let database = place.join("postseal.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.execute_batch("PRAGMA user_version = 1000").unwrap();
+    drop(connection);
+    let said = format!("{}: tables of version 1000, made by a newer postseal", database.display());
+    assert_eq!((open().kind(), open().to_string()), (Kind::Config, said));
+
+    fs::write(&database, "keys, keys, keys\n".repeat(1_000)).unwrap();
+    assert_eq!(
+        (open().kind(), open().to_string()),
+        (Kind::Malformed, format!("{}: file is not a database", database.display()))
+    );
+
+    fs::remove_file(&database).unwrap();
+    fs::create_dir(place.join("certs")).unwrap();
+    let said = format!("{}: a home of files, of an older postseal", place.display());
+    assert_eq!((open().kind(), open().to_string()), (Kind::Config, said));
+}
+
+/// What another program does to a home that is killed at any moment.
+#[test]
+fn a_writer_that_is_killed_leaves_a_whole_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    let all: Vec<u8> = PEOPLE.iter().flat_map(|one| one.described.secret.as_ref().unwrap().expose().to_vec()).collect();
+    let file = folder.path().join("all.pgp");
+    fs::write(&file, &all).unwrap();
+    let mut outcomes = [0, 0];
+    for milliseconds in (0..60).map(|turn| turn % 30) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+        command.args(["key", "import", "--home"]).arg(&place).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let keys = home(&place, &[]);
+        let found = keys.find(ProtocolName::Pgp, &Want::All).unwrap();
+        assert!(found.is_empty() || found.len() == 3, "{} of 3", found.len());
+        outcomes[usize::from(!found.is_empty())] += 1;
+        for record in found {
+            assert!(keys.secret_parts(&record.fingerprint).unwrap().is_some(), "a certificate without its key");
+            keys.remove(&record, Removal::WithSecret).unwrap();
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 0), "killed too early or too late: {outcomes:?}");
 }
 
 #[test]

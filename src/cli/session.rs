@@ -149,7 +149,7 @@ impl Session {
 
     /// The directory where keys are kept, made when `key` first writes to it.
     pub(crate) fn home(&self) -> Result<Home> {
-        Home::open(&self.home_directory()?, self.passphrases()?, &self.limits)
+        self.home_at(&self.home_directory()?)
     }
 
     /// Passphrases from the file or descriptor, and the person at the terminal, if there is one.
@@ -186,7 +186,6 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let passphrases = self.passphrases()?;
         let mut given = self.load(&self.common.keys)?;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
         for name in &self.common.crls {
@@ -197,7 +196,7 @@ impl Session {
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;
         if home.exists() {
-            sources.push(Arc::new(Home::open(&home, passphrases, &self.limits)?));
+            sources.push(Arc::new(self.home_at(&home)?));
         }
         let mut keys = Chain::new(sources, store::merge);
         if !self.common.anchors.is_empty() {
@@ -237,6 +236,11 @@ impl Session {
             args::Revocation::Off => Revocation::Off,
             args::Revocation::Soft => Revocation::Soft,
         }
+    }
+
+    fn home_at(&self, home: &Path) -> Result<Home> {
+        let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Ok(Home::open(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
     }
 
     fn load(&self, names: &[PathBuf]) -> Result<Memory> {

@@ -107,6 +107,18 @@ pub fn scrypt(password: &Secret, salt: &[u8], cost: u64, block: u32, parallel: u
     Ok(Secret::new(derived.to_vec()))
 }
 
+/// Argon2id (RFC 9106), version 1.3: `memory` in KiB, which the caller bounds, `passes` over it, `lanes`.
+///
+/// Parameters that make no sense are an error of kind `Malformed`.
+pub fn argon2id(password: &Secret, salt: &[u8], memory: u32, passes: u32, lanes: u32, length: usize) -> Result<Secret> {
+    let refused = || Error::malformed("argon2id", format_args!("no such parameters: {memory}, {passes}, {lanes}"));
+    let parameters = argon2::Params::new(memory, passes, lanes, Some(length)).map_err(|_| refused())?;
+    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters);
+    let mut derived = Zeroizing::new(vec![0; length]);
+    argon2.hash_password_into(password.expose(), salt, &mut derived).map_err(|_| refused())?;
+    Ok(Secret::new(derived.to_vec()))
+}
+
 /// What [`pkcs12_kdf`] derives for (RFC 7292, appendix B.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pkcs12Use {

@@ -31,7 +31,7 @@ pub use ecb::{ecb_decrypt, ecb_encrypt};
 pub use encrypt::{agree_ephemeral, encrypt_to_rsa};
 pub use fast_rsa::RsaComponents;
 pub use generate::{generate, public_of};
-pub use kdf::{Pkcs12Use, bmp_string, hkdf, hmac, pbkdf1, pbkdf2, pkcs12_kdf, scrypt, x963_kdf};
+pub use kdf::{Pkcs12Use, argon2id, bmp_string, hkdf, hmac, pbkdf1, pbkdf2, pkcs12_kdf, scrypt, x963_kdf};
 pub use keywrap::{KeyWrap, unwrap_for_password, wrap_for_password};
 pub use secret::{Curve, KeyAlgorithm, Scheme, SecretKey, Unwrap};
 pub use software::SoftwareKey;

@@ -1,10 +1,9 @@
 //! Folders and files that nobody but their owner can read, written whole or not at all.
 
 use std::{
-    fmt,
-    fs::{self, DirBuilder, File, Metadata, OpenOptions},
+    fs::{self, DirBuilder, File, Metadata},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -14,25 +13,12 @@ use crate::base::{Error, Kind, Result, Secret};
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
-/// Holds other writers off until it is dropped.
-#[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
-
-/// Tells a file or folder from itself before a change: when it changed, in nanoseconds since 1970, and its inode, which
-/// differs even when two writers come within one tick of the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    changed: i128,
-    inode: u64,
-}
-
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.changed, self.inode)
-    }
-}
-
 impl Folder {
+    /// A folder that is looked after by somebody else, for files of ours in it.
+    pub(super) fn at(path: &Path) -> Folder {
+        Folder(path.to_owned())
+    }
+
     /// The folder, if it is there. Refuses one that others can get into, or that is another's.
     pub(super) fn open(path: &Path) -> Result<Option<Folder>> {
         match fs::metadata(path) {
@@ -90,40 +76,6 @@ impl Folder {
         }
     }
 
-    /// The names of the files that end in `suffix`, without it, in order.
-    pub(super) fn names(&self, suffix: &str) -> Result<Vec<String>> {
-        let failed = |error| Error::io(self.0.display(), &error);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.0).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            names.extend(name.to_str().and_then(|name| name.strip_suffix(suffix)).map(str::to_owned));
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    /// When a file last came, went or was exchanged here.
-    pub(super) fn stamp(&self) -> Result<Stamp> {
-        fs::metadata(&self.0).map(|metadata| stamp(&metadata)).map_err(|error| Error::io(self.0.display(), &error))
-    }
-
-    /// When a file last changed; `None` when there is none.
-    pub(super) fn stamp_of(&self, name: &str) -> Result<Option<Stamp>> {
-        match fs::metadata(self.0.join(name)) {
-            Ok(metadata) => Ok(Some(stamp(&metadata))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(self.0.join(name).display(), &error)),
-        }
-    }
-
-    /// Waits until no other process writes here.
-    pub(super) fn lock(&self) -> Result<Lock> {
-        let path = self.0.join(LOCK);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let locked = file.and_then(|file| file.lock().map(|()| file));
-        locked.map(Lock).map_err(|error| Error::new(Kind::CannotCreate, Error::io(path.display(), &error).to_string()))
-    }
-
     /// Where it lies.
     pub(super) fn path(&self) -> &Path {
         &self.0
@@ -134,12 +86,12 @@ impl Folder {
     }
 }
 
-fn stamp(metadata: &Metadata) -> Stamp {
-    let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Stamp { changed, inode: metadata.ino() }
-}
-
-fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> {
+/// Refuses what others can get at, or what is another's; `mode` is what mends it.
+///
+/// # Errors
+///
+/// `NoKey`, with the command as its hint.
+pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> {
     let place = path.display();
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(Error::no_key(format!("{place}: belongs to user {}", metadata.uid()))
@@ -152,5 +104,3 @@ fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> {
     }
     Ok(())
 }
-
-const LOCK: &str = "lock";

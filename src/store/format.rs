@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     base::{Error, Limits, Result, Secret},
     keys::{Binding, Keys, Locked, Passphrases, ProtocolName, Record},
-    protocol::{Described, KeyFile, pem, pgp, smime},
+    protocol::{KeyFile, pem, pgp, smime},
 };
 
 /// The key files of one protocol.
@@ -18,12 +18,6 @@ pub(super) trait Format: Sync {
 
     /// Reads files, each as the place that errors name and its octets; all of them were recognized.
     fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile>;
-
-    /// The certificates in a file of the home.
-    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>>;
-
-    /// A certificate with its secret parts as a file of the home holds them; `None` when the certificate is lost and cannot be made again.
-    fn attach(&self, cert: Option<Described>, secret: Secret, place: &str) -> Result<Option<Described>>;
 
     /// Two copies of one certificate put together.
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
@@ -121,17 +115,6 @@ impl Format for Pem {
         Ok(all)
     }
 
-    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>> {
-        pem::keyfile::describe(octets, place).map(|found| vec![found])
-    }
-
-    fn attach(&self, cert: Option<Described>, secret: Secret, _: &str) -> Result<Option<Described>> {
-        Ok(cert.map(|Described { mut record, .. }| {
-            record.secrets = vec![record.fingerprint.clone()];
-            Described { record, secret: Some(secret) }
-        }))
-    }
-
     fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
         Ok(pem::keyfile::merge(old, new))
     }
@@ -181,20 +164,6 @@ impl Format for Pgp {
         Ok(all)
     }
 
-    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>> {
-        pgp::keyfile::describe(octets, place).map(|file| file.found)
-    }
-
-    fn attach(&self, cert: Option<Described>, secret: Secret, place: &str) -> Result<Option<Described>> {
-        // The secret parts hold the public ones too.
-        let mut found = pgp::keyfile::describe(secret.expose(), place)?.found;
-        let Some(cert) = cert else { return Ok(found.pop()) };
-        let found = found.into_iter().find(|one| one.record.fingerprint == cert.record.fingerprint);
-        let found = found.ok_or_else(|| misplaced(place))?;
-        let record = Record { secrets: found.record.secrets, ..cert.record };
-        Ok(Some(Described { record, secret: found.secret }))
-    }
-
     fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
         pgp::keyfile::merge(old, new)
     }
@@ -236,17 +205,6 @@ impl Format for Smime {
         smime::keyfile::read(files, reading.passphrases, reading.limits, reading.beside)
     }
 
-    fn describe(&self, octets: &[u8], place: &str) -> Result<Vec<Described>> {
-        smime::keyfile::describe(octets, place).map(|found| vec![found])
-    }
-
-    fn attach(&self, cert: Option<Described>, secret: Secret, _: &str) -> Result<Option<Described>> {
-        Ok(cert.map(|Described { mut record, .. }| {
-            record.secrets = vec![record.fingerprint.clone()];
-            Described { record, secret: Some(secret) }
-        }))
-    }
-
     fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
         Ok(smime::keyfile::merge(old, new))
     }
@@ -274,10 +232,6 @@ impl Format for Smime {
     fn given(&self) -> Vec<Binding> {
         Vec::new()
     }
-}
-
-pub(super) fn misplaced(place: &str) -> Error {
-    Error::malformed(place, "not the certificate that its name says").with_hint("move it away, and import it")
 }
 
 const FORMATS: [&dyn Format; 3] = [&Pem, &Pgp, &Smime];

@@ -1,15 +1,17 @@
 //! Keys on disk: a home, and key files given for one run.
 
-mod bindings;
+mod binding;
 mod files;
 mod format;
 mod home;
-mod index;
+mod master;
+mod sqlite;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use bindings::Origin;
+pub use binding::Origin;
 pub use home::{Change, Home, Removal};
+pub use master::MasterKey;
 
 use crate::{
     base::{Limits, Result},

@@ -18,7 +18,7 @@ use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
     protocol::pem,
-    store::{Change, Home, Origin, Removal},
+    store::{Change, Home, MasterKey, Origin, Removal},
 };
 
 use crate::cli::{
@@ -81,6 +81,22 @@ enum Verb {
         /// A fingerprint or key ID
         id: String,
     },
+    /// Change what opens the secret keys of the home: a file of its own at first
+    #[command(group = clap::ArgGroup::new("master").required(true))]
+    Master {
+        /// A file of 64 hexadecimal digits, made if it is not there; keep a copy of it elsewhere
+        #[arg(long, group = "master", value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+        /// A file in the home: what has just the database has no secret key
+        #[arg(long, group = "master")]
+        home: bool,
+        /// A credential of this name that systemd gives the service (LoadCredential=), with the same content
+        #[arg(long, group = "master", value_name = "NAME")]
+        credential: Option<String>,
+        /// A passphrase: the first line of --passphrase-file, or the answer to a prompt
+        #[arg(long, group = "master")]
+        passphrase: bool,
+    },
     /// Ask an authority for an S/MIME certificate: a request (PKCS#10) for a key that is here, or for a new one
     Request(generate::Request),
 }
@@ -105,6 +121,15 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Trust { id, address } => trust(id, address, &home, session)?,
         Verb::Remove { secret, id } => {
             remove(id, if *secret { Removal::WithSecret } else { Removal::Certificate }, &home)?;
+        }
+        Verb::Master { file, credential, passphrase, .. } => {
+            let master = match (file, credential) {
+                (Some(file), _) => MasterKey::File(file.clone()),
+                (_, Some(name)) => MasterKey::Credential(name.clone()),
+                _ if *passphrase => MasterKey::Passphrase(new_passphrase("key master", "", session)?),
+                _ => MasterKey::Home,
+            };
+            home.set_master(&master)?;
         }
         Verb::Request(what) => generate::request(what, &home, session)?,
     }

@@ -1,0 +1,74 @@
+//! What the owner of a home holds to be true of whose certificates are whose, as text.
+
+use crate::{
+    base::{Error, Result},
+    keys::Binding,
+    mail::Address,
+};
+
+/// Where a binding comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The key was made here.
+    Generated,
+    /// The owner said so.
+    Trusted,
+}
+
+impl Origin {
+    /// As it is written down.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Origin::Generated => "generated",
+            Origin::Trusted => "trusted",
+        }
+    }
+}
+
+/// The address of a binding, `anchor` for a trust anchor, or `*` for the user IDs of the certificate.
+///
+/// An error of kind `Usage` for an address that is not the same when it is read again.
+pub(super) fn written(binding: &Binding) -> Result<String> {
+    let text = match binding {
+        Binding::Address(address) => address.to_string(),
+        Binding::Anchor => ANCHOR.to_owned(),
+        Binding::UserIds => USER_IDS.to_owned(),
+    };
+    if read(&text).as_ref() == Some(binding) {
+        Ok(text)
+    } else {
+        Err(Error::usage(format!("{binding:?}: cannot be written down")))
+    }
+}
+
+/// What was [`written`].
+pub(super) fn read(text: &str) -> Option<Binding> {
+    Some(match text {
+        ANCHOR => Binding::Anchor,
+        USER_IDS => Binding::UserIds,
+        address => Binding::Address(Address::parse(address).ok()?),
+    })
+}
+
+/// Says that certificate paths may end here.
+pub(super) const ANCHOR: &str = "anchor";
+const USER_IDS: &str = "*";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for binding in [
+            Binding::Anchor,
+            Binding::UserIds,
+            Binding::Address(Address::parse("a@example.org").unwrap()),
+            Binding::Address(Address::parse("\"anchor\"@example.org").unwrap()),
+        ] {
+            assert_eq!(read(&written(&binding).unwrap()), Some(binding));
+        }
+        assert_eq!(read("nobody"), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! The master key, which keeps a home's secret keys from whoever gets at a copy of the home alone.
+//!
+//! Every secret is sealed with AES-256-GCM (NIST SP 800-38D) under a data key of 256 random bits, together with the fingerprint that it
+//! belongs to. The data key is wrapped in the same way under the master key, so that the master key can change and no secret has to.
+
+use std::path::{Path, PathBuf};
+
+use super::{files::Folder, sqlite::Master};
+use crate::{
+    base::{Error, Kind, Random as _, Result, Secret, SystemRandom},
+    crypto::{Aead, argon2id},
+    keys::Passphrases,
+};
+
+/// Where a home's master key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MasterKey {
+    /// The file `master.key` in the home, made when it is first needed: keeps secrets from whoever gets the database alone.
+    Home,
+    /// A file elsewhere: 64 hexadecimal digits.
+    File(PathBuf),
+    /// A credential of this name that systemd hands the service (`LoadCredential=`), with the same content.
+    Credential(String),
+    /// Derived from a passphrase by Argon2id (RFC 9106, section 4, the second recommended option).
+    Passphrase(Secret),
+}
+
+/// Where to look for master keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<'a> {
+    /// The home.
+    pub(super) home: &'a Path,
+    /// Where systemd puts credentials (`$CREDENTIALS_DIRECTORY`).
+    pub(super) credentials: Option<&'a Path>,
+    /// What may be a passphrase, and whom to ask.
+    pub(super) passphrases: &'a Passphrases,
+}
+
+/// What secrets are sealed with.
+#[derive(Debug)]
+pub(super) struct DataKey(Secret);
+
+impl DataKey {
+    /// A new one.
+    pub(super) fn generate() -> Result<DataKey> {
+        random().map(|octets: [u8; KEY]| DataKey(Secret::new(octets.to_vec())))
+    }
+
+    /// The one that `master` wraps.
+    ///
+    /// An error of kind `NoKey` when the master key is not there or does not fit.
+    pub(super) fn unwrap(master: &Master, places: Places<'_>) -> Result<DataKey> {
+        let open = |key: &Secret| unsealed(key, WRAPPED, &master.wrapped);
+        let opened = match master.kind.as_str() {
+            PASSPHRASE => places
+                .passphrases
+                .open("the master key", |passphrase| derived(passphrase, &master.salt).map(|key| open(&key)))?,
+            kind => open(&of_file(&place(kind, &master.name, places)?)?),
+        };
+        let refused = || Error::no_key(format!("master key ({}): does not fit", described(master, places)));
+        opened.map(DataKey).ok_or_else(refused)
+    }
+
+    /// Wraps it under a master key, which is made if it is a file that is not there.
+    pub(super) fn wrap(&self, master: &MasterKey, places: Places<'_>) -> Result<Master> {
+        let (kind, name, salt, key) = match master {
+            MasterKey::Passphrase(passphrase) => {
+                let salt: [u8; SALT] = random()?;
+                (PASSPHRASE, String::new(), salt.to_vec(), derived(passphrase, &salt)?)
+            }
+            MasterKey::Home => (FILE, String::new(), Vec::new(), file_or_new(&place(FILE, "", places)?)?),
+            MasterKey::File(path) => {
+                let path = std::path::absolute(path).map_err(|error| Error::io(path.display(), &error))?;
+                let name = path.to_str().ok_or_else(|| Error::usage(format!("{}: not UTF-8", path.display())))?;
+                (FILE, name.to_owned(), Vec::new(), file_or_new(&path)?)
+            }
+            MasterKey::Credential(name) => {
+                if name.is_empty() || name.contains('/') {
+                    return Err(Error::usage(format!("credential {name:?}: not a name")));
+                }
+                (CREDENTIAL, name.clone(), Vec::new(), of_file(&place(CREDENTIAL, name, places)?)?)
+            }
+        };
+        let wrapped = sealed(&key, WRAPPED, &self.0)?;
+        Ok(Master { kind: kind.to_owned(), name, salt, wrapped })
+    }
+
+    /// Seals the secret parts of a certificate.
+    pub(super) fn seal(&self, fingerprint: &str, secret: &Secret) -> Result<Vec<u8>> {
+        sealed(&self.0, &about(fingerprint), secret)
+    }
+
+    /// Opens what [`DataKey::seal`] made.
+    pub(super) fn open(&self, fingerprint: &str, octets: &[u8]) -> Result<Secret> {
+        let damaged = || Error::malformed(format!("secret key of {fingerprint}"), "damaged, or another certificate's");
+        unsealed(&self.0, &about(fingerprint), octets).ok_or_else(damaged)
+    }
+}
+
+/// The file that a home's own master key is in.
+pub(super) const OWN: &str = "master.key";
+
+fn described(master: &Master, places: Places<'_>) -> String {
+    match (master.kind.as_str(), place(&master.kind, &master.name, places)) {
+        (PASSPHRASE, _) | (_, Err(_)) => master.kind.clone(),
+        (_, Ok(path)) => path.display().to_string(),
+    }
+}
+
+fn place(kind: &str, name: &str, places: Places<'_>) -> Result<PathBuf> {
+    match (kind, places.credentials) {
+        (FILE, _) if name.is_empty() => Ok(places.home.join(OWN)),
+        (FILE, _) => Ok(PathBuf::from(name)),
+        (CREDENTIAL, Some(folder)) => Ok(folder.join(name)),
+        (CREDENTIAL, None) => Err(Error::no_key(format!("master key: systemd gave no credential {name:?}"))
+            .with_hint(format!("it is for a service with LoadCredential={name}:FILE"))),
+        _ => Err(Error::new(Kind::Config, format!("master key: of a kind that is not known: {kind:?}"))
+            .with_hint("a newer postseal made it; use that one")),
+    }
+}
+
+fn of_file(path: &Path) -> Result<Secret> {
+    read(path)?.ok_or_else(|| {
+        Error::no_key(format!("{}: the master key is not there", path.display()))
+            .with_hint("put it back from its copy: without it no secret key of the home can be used")
+    })
+}
+
+fn file_or_new(path: &Path) -> Result<Secret> {
+    if let Some(key) = read(path)? {
+        return Ok(key);
+    }
+    let key: [u8; KEY] = random()?;
+    let text: String = key.iter().map(|octet| format!("{octet:02x}")).chain(["\n".to_owned()]).collect();
+    let (folder, name) = folder_and_name(path)?;
+    Folder::at(folder).write(name, text.as_bytes())?;
+    Ok(Secret::new(key.to_vec()))
+}
+
+fn read(path: &Path) -> Result<Option<Secret>> {
+    let (folder, name) = folder_and_name(path)?;
+    let Some(text) = Folder::at(folder).read(name)? else { return Ok(None) };
+    let digits = text.expose().trim_ascii();
+    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    let key = pairs.collect::<Option<Vec<u8>>>().map(Secret::new).filter(|key| key.expose().len() == KEY);
+    key.map(Some).ok_or_else(|| {
+        Error::malformed(path.display(), "a master key is 64 hexadecimal digits")
+            .with_hint(format!("a new one: openssl rand -hex {KEY}"))
+    })
+}
+
+fn folder_and_name(path: &Path) -> Result<(&Path, &str)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let found = path.parent().zip(name);
+    found.ok_or_else(|| Error::usage(format!("{}: not the name of a file", path.display())))
+}
+
+fn derived(passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
+    argon2id(passphrase, salt, MEMORY, PASSES, LANES, KEY)
+}
+
+/// Nonce, ciphertext, tag.
+fn sealed(key: &Secret, about: &[u8], secret: &Secret) -> Result<Vec<u8>> {
+    let nonce: [u8; NONCE] = random()?;
+    let mut octets = secret.expose().to_vec();
+    let tag = Aead::Aes256Gcm.seal(key, nonce, about, &mut octets)?;
+    Ok([&nonce[..], &octets, &tag].concat())
+}
+
+fn unsealed(key: &Secret, about: &[u8], octets: &[u8]) -> Option<Secret> {
+    let (nonce, rest) = octets.split_at_checked(NONCE)?;
+    let (octets, tag) = rest.split_at_checked(rest.len().checked_sub(TAG)?)?;
+    let mut octets = octets.to_vec();
+    Aead::Aes256Gcm.open(key, nonce, about, &mut octets, tag).ok()?;
+    Some(Secret::new(octets))
+}
+
+fn about(fingerprint: &str) -> Vec<u8> {
+    [b"postseal secret key ", fingerprint.as_bytes()].concat()
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut octets = [0; N];
+    SystemRandom.fill(&mut octets)?;
+    Ok(octets)
+}
+
+const CREDENTIAL: &str = "credential";
+const FILE: &str = "file";
+const PASSPHRASE: &str = "passphrase";
+const WRAPPED: &[u8] = b"postseal data key";
+
+const KEY: usize = 32;
+const NONCE: usize = 12;
+const TAG: usize = 16;
+
+/// RFC 9106, section 4: 128 bits of salt, 64 MiB, 3 passes, 4 lanes.
+const SALT: usize = 16;
+const MEMORY: u32 = 64 * 1024;
+const PASSES: u32 = 3;
+const LANES: u32 = 4;

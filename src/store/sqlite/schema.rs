@@ -1,0 +1,68 @@
+//! The tables, version by version.
+
+/// What makes each version of the tables out of the one before; a version that was ever released is never changed.
+pub(super) const MIGRATIONS: [&str; 1] = [VERSION_1];
+
+const VERSION_1: &str = "
+-- A certificate, and what is asked about it, so that no protocol's parser is needed to find it. Lists: handles and secrets (those
+-- with a secret key) separated by commas, addresses by tabs.
+CREATE TABLE certificate (
+    number      INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL UNIQUE,
+    protocol    TEXT NOT NULL,
+    handles     TEXT NOT NULL,
+    secrets     TEXT NOT NULL,
+    addresses   TEXT NOT NULL,
+    octets      BLOB NOT NULL
+) STRICT;
+
+-- What a key is looked up by: '>' and a fingerprint of 64 digits, whose key ID is its beginning, or '<' and any other backwards.
+CREATE TABLE handle (
+    sought      TEXT NOT NULL,
+    certificate INTEGER NOT NULL REFERENCES certificate ON DELETE CASCADE,
+    PRIMARY KEY (sought, certificate)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX handle_of ON handle (certificate);
+
+-- Addresses that certificates claim, in lower case.
+CREATE TABLE address (
+    sought      TEXT NOT NULL,
+    certificate INTEGER NOT NULL REFERENCES certificate ON DELETE CASCADE,
+    PRIMARY KEY (sought, certificate)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX address_of ON address (certificate);
+
+-- Secret parts, sealed under the data key.
+CREATE TABLE secret (
+    certificate INTEGER PRIMARY KEY REFERENCES certificate ON DELETE CASCADE,
+    sealed      BLOB NOT NULL
+) STRICT;
+
+-- Why a certificate is believed: an address, '*' for its user IDs, 'anchor'. In the order in which it was said; the time is RFC 3339.
+CREATE TABLE binding (
+    number      INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    sought      TEXT NOT NULL,
+    origin      TEXT NOT NULL,
+    at          TEXT NOT NULL,
+    UNIQUE (fingerprint, subject)
+) STRICT;
+CREATE INDEX binding_sought ON binding (sought);
+
+-- What issuers say about revocation: CRLs and OCSP responses, by the SHA-256 of their DER.
+CREATE TABLE statement (
+    digest      BLOB PRIMARY KEY,
+    octets      BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The data key, wrapped under the master key, and where that comes from: 'file' (a path, or empty for the one in the home), 'credential'
+-- (a name) or 'passphrase' (with a salt for Argon2id).
+CREATE TABLE master (
+    number      INTEGER PRIMARY KEY CHECK (number = 1),
+    kind        TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    salt        BLOB NOT NULL,
+    wrapped     BLOB NOT NULL
+) STRICT;
+";
