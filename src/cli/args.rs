@@ -80,6 +80,8 @@ pub(crate) enum Verb {
     Digest(Digest),
     /// Generate, import, export, list, trust and remove keys
     Key(super::cmd::key::Key),
+    /// Take over what gpg, gpgsm or a folder of openssl's files holds
+    Import(super::cmd::import::Import),
     /// Judge certificates
     Cert(super::cmd::cert::Cert),
     /// Handle one message by the configuration, from standard input to standard output: for pipe(8), procmail, sieve

@@ -44,6 +44,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Canon(canon) => cmd::look::canon(&canon, session),
         Verb::Digest(digest) => cmd::look::digest(&digest, session),
         Verb::Key(key) => cmd::key::run(&key, session),
+        Verb::Import(import) => cmd::import::run(&import, session),
         Verb::Cert(cert) => cmd::cert::run(&cert, session),
         Verb::Filter(filter) => cmd::filter::run(&filter, session),
         Verb::Sendmail(sendmail) => cmd::sendmail::run(&sendmail, session),

@@ -3,7 +3,7 @@
 mod bare;
 mod export;
 mod generate;
-mod show;
+pub(super) mod show;
 mod x509;
 
 use std::{
@@ -169,11 +169,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         text.push_str(&show::statement(change, list));
     }
     for (one, change) in file.found.iter().zip(changes) {
-        let mut change = match change {
-            Change::Added => "added",
-            Change::Unchanged => "unchanged",
-            Change::Updated => "updated",
-        };
+        let mut change = word(change);
         if trust == Trust::Anchor {
             home.bind(&one.record.fingerprint, &Binding::Anchor, Origin::Trusted, session.clock().now())?;
             change = "anchor";
@@ -181,6 +177,15 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         text.push_str(&show::change(change, &one.record));
     }
     data(&text)
+}
+
+/// What adding a certificate did, in a word.
+pub(super) fn word(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Unchanged => "unchanged",
+        Change::Updated => "updated",
+    }
 }
 
 fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> {

@@ -3,6 +3,7 @@
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod filter;
+pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod look;
 pub(crate) mod manual;

@@ -65,7 +65,7 @@ pub(super) fn statement(what: &str, der: &[u8]) -> String {
 }
 
 /// One line for what importing did.
-pub(super) fn change(what: &str, record: &Record) -> String {
+pub(in crate::cli::cmd) fn change(what: &str, record: &Record) -> String {
     let secret = if record.secrets.is_empty() { "" } else { " with its secret key" };
     let claimed: Vec<String> = record.claimed.iter().map(|address| printable(&address.to_string())).collect();
     format!("{what:<9}  {}  {}{secret}\n", record.fingerprint, claimed.join(", "))

@@ -1,0 +1,197 @@
+//! GnuPG's home, asked through its own programs: how its agent keeps keys is its own affair, and so are the passphrases that it asks for.
+
+use std::{
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use postseal::{
+    base::{Error, Kind, Result, Secret},
+    keys::{Binding, Handle, Keys as _, ProtocolName, Want},
+    store::Home,
+};
+
+use super::{Found, KeyFile};
+use crate::cli::session::Session;
+
+/// The keys of gpg. Its owner's own, trusted ultimately, are trusted for their user IDs, as `key generate` trusts what it makes.
+pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
+    let gpg = Program::new("gpg", directory)?;
+    let mut found = Found::default();
+    found.files.push(gpg.file("public keys", gpg.asked(&["--export"])?));
+    let own = gpg.secret_keys("sec")?;
+    for fingerprint in new(ProtocolName::Pgp, &own, home)? {
+        gpg.take_secret(&mut found, &["--export-secret-keys", fingerprint], fingerprint, session)?;
+    }
+    let trust = gpg.asked(&["--export-ownertrust"])?;
+    // "FINGERPRINT:6:", and 6 is "ultimate" (gnupg, doc/DETAILS).
+    for line in String::from_utf8_lossy(trust.expose()).lines() {
+        // Only of one's own: to gpg it also says whose certifications count, and here that is no one's.
+        if let Some(fingerprint) = line.strip_suffix(":6:").filter(|one| own.iter().any(|own| own == one)) {
+            found.beliefs.push((ProtocolName::Pgp, Handle::parse(fingerprint)?, Binding::UserIds));
+        }
+    }
+    Ok(found)
+}
+
+/// The keys of gpgsm. What its trustlist.txt names may end certificate paths.
+pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
+    let gpgsm = Program::new("gpgsm", directory)?;
+    let mut found = Found::default();
+    found.files.push(gpgsm.file("certificates", gpgsm.asked(&["--armor", "--export"])?));
+    for fingerprint in new(ProtocolName::Smime, &gpgsm.secret_keys("crs")?, home)? {
+        gpgsm.take_secret(&mut found, &["--export-secret-key-p12", fingerprint], fingerprint, session)?;
+    }
+    let path = directory.join("trustlist.txt");
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            for fingerprint in text.lines().filter_map(trusted) {
+                found.beliefs.push((ProtocolName::Smime, Handle::parse(&fingerprint)?, Binding::Anchor));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => found.left.push(Error::io(path.display(), &error)),
+    }
+    Ok(found)
+}
+
+/// Those whose secret key is not here yet: exporting one locks it anew, and it would look like a change.
+fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Home) -> Result<Vec<&'a str>> {
+    let mut new = Vec::new();
+    for fingerprint in fingerprints {
+        let here = home.find(protocol, &Want::Handle(&Handle::parse(fingerprint)?))?;
+        if here.iter().all(|record| record.secrets.is_empty()) {
+            new.push(fingerprint.as_str());
+        }
+    }
+    Ok(new)
+}
+
+/// The SHA-1 fingerprint in a line of trustlist.txt that trusts it for S/MIME (gnupg, doc/gpg-agent): `[!]FINGERPRINT S|* [flags]`.
+fn trusted(line: &str) -> Option<String> {
+    let mut fields = line.split_whitespace();
+    let fingerprint = fields.next().filter(|first| !first.starts_with(['#', '!']))?;
+    ["S", "s", "*"].contains(&fields.next()?).then(|| fingerprint.replace(':', ""))
+}
+
+/// One of GnuPG's programs, with a home of its own.
+struct Program {
+    name: &'static str,
+    directory: PathBuf,
+}
+
+impl Program {
+    fn new(name: &'static str, directory: &Path) -> Result<Program> {
+        let place = directory.display();
+        // It would make a home where there is none.
+        if !["pubring.kbx", "pubring.gpg", "public-keys.d"].iter().any(|file| directory.join(file).exists()) {
+            return Err(Error::new(Kind::NoInput, format!("{place}: no keyring of gnupg is there")));
+        }
+        Ok(Program { name, directory: directory.to_owned() })
+    }
+
+    /// What it exports, as a file to read.
+    fn file(&self, what: &str, octets: Secret) -> KeyFile {
+        KeyFile { place: format!("{}: {what}", self.directory.display()), octets, named: None }
+    }
+
+    /// The fingerprints of those that it has the secret key of, by the kind of their lines (gnupg, doc/DETAILS).
+    fn secret_keys(&self, kind: &str) -> Result<Vec<String>> {
+        let list = self.asked(&["--list-secret-keys", "--with-colons"])?;
+        let list = String::from_utf8_lossy(list.expose()).into_owned();
+        let (mut fingerprints, mut is_next) = (Vec::new(), false);
+        for line in list.lines() {
+            let mut fields = line.split(':');
+            match fields.next() {
+                Some(first) if first == kind => is_next = true,
+                // The tenth field is the fingerprint; that of the primary key comes first.
+                Some("fpr") if is_next => {
+                    fingerprints.extend(fields.nth(8).map(str::to_owned));
+                    is_next = false;
+                }
+                _ => {}
+            }
+        }
+        Ok(fingerprints)
+    }
+
+    /// Exports a secret key, locked with the passphrase that it has: without one, with one of those that were given, or with what its own
+    /// agent asks the person at the terminal for.
+    fn take_secret(&self, found: &mut Found, arguments: &[&str], fingerprint: &str, session: &Session) -> Result<()> {
+        let none = [Secret::new(Vec::new())];
+        let given = session.given_passphrases()?;
+        for passphrase in none.iter().chain(&given) {
+            let loopback = ["--pinentry-mode", "loopback", "--passphrase-fd", "0"];
+            let output = self.run(&[&loopback[..], arguments].concat(), passphrase)?;
+            if output.status.success() && !output.stdout.is_empty() {
+                found.files.push(self.file(&format!("secret key {fingerprint}"), Secret::new(output.stdout)));
+                return Ok(());
+            }
+        }
+        let mut why = String::new();
+        if given.is_empty() && io::stderr().is_terminal() {
+            let output = self.run(arguments, &none[0])?;
+            if output.status.success() && !output.stdout.is_empty() {
+                found.files.push(self.file(&format!("secret key {fingerprint}"), Secret::new(output.stdout)));
+                return Ok(());
+            }
+            why = last_line(&output);
+        }
+        let reason = if why.is_empty() { "it is on a card, or no passphrase fits".to_owned() } else { why };
+        let error = Error::no_key(format!("secret key {fingerprint} in {}: {reason}", self.directory.display()));
+        found.left.push(error.with_hint("give its passphrase with --passphrase-file"));
+        Ok(())
+    }
+
+    /// What it says when it has to succeed.
+    fn asked(&self, arguments: &[&str]) -> Result<Secret> {
+        let output = self.run(arguments, &Secret::new(Vec::new()))?;
+        if output.status.success() {
+            return Ok(Secret::new(output.stdout));
+        }
+        Err(Error::malformed(self.directory.display(), format!("{}: {}", self.name, last_line(&output))))
+    }
+
+    fn run(&self, arguments: &[&str], input: &Secret) -> Result<Output> {
+        let mut command = Command::new(self.name);
+        command.arg("--homedir").arg(&self.directory).args(["--batch", "--no-tty"]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| {
+            Error::unavailable(format!("{}: {}", self.name, error.to_string().to_lowercase()))
+                .with_hint(format!("install it: {} itself says what is in its home", self.name))
+        })?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A program that does not read it has closed it.
+            let _ = pipe.write_all(&[input.expose(), b"\n"].concat());
+        }
+        child.wait_with_output().map_err(|error| Error::io(self.name, &error))
+    }
+}
+
+fn last_line(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    postseal::report::printable(said.lines().last().unwrap_or("it failed").trim_start_matches("gpg: ")).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusted_are_those_for_mail_or_everything() {
+        let fingerprint = "FD:3C:CA:40:D1:C4:77:00:57:B5:CB:C9:8D:12:5F:53:23:39:0D:24";
+        let plain = Some(fingerprint.replace(':', ""));
+        assert_eq!(trusted(&format!("{fingerprint} S relax")), plain);
+        assert_eq!(trusted(&format!("  {fingerprint} * ")), plain);
+        for line in [
+            format!("!{fingerprint} S"),
+            format!("# {fingerprint} S"),
+            format!("{fingerprint} P"),
+            fingerprint.to_owned(),
+        ] {
+            assert_eq!(trusted(&line), None, "{line}");
+        }
+    }
+}
