@@ -69,14 +69,14 @@ impl Drop for Place {
 #[test]
 fn a_home_of_gpg() {
     let Some(place) = Place::with(&["gpg"]) else { return };
-    let generate = |who: &str, algorithm: &str, passphrase: &str| {
+    let generate = |who: &str, (algorithm, usage): (&str, &str), passphrase: &str| {
         let secret = ["--pinentry-mode", "loopback", "--passphrase", passphrase];
-        place.gnupg("gpg", &[&secret[..], &["--quick-generate-key", who, algorithm, "default", "never"]].concat(), b"");
+        place.gnupg("gpg", &[&secret[..], &["--quick-generate-key", who, algorithm, usage, "never"]].concat(), b"");
     };
-    generate("Alice <alice@example.org>", "future-default", "");
-    generate("Bob <bob@example.org>", "rsa2048", "open sesame");
+    generate("Alice <alice@example.org>", ("future-default", "default"), "");
+    generate("Bob <bob@example.org>", ("rsa2048", "cert,sign,encr"), "open sesame");
     // Somebody else's, whom gpg trusts ultimately: that makes no binding.
-    generate("Carol <carol@example.org>", "future-default", "");
+    generate("Carol <carol@example.org>", ("future-default", "default"), "");
     let carol = fingerprint(&place, "carol@example.org");
     place.gnupg("gpg", &["--delete-secret-keys", &carol], b"");
 
