@@ -77,13 +77,18 @@ impl Acting<'_> {
         self.parse(octets)
     }
 
-    /// With its changes. What others wrote in our name goes (RFC 8601, section 5), and so does who is hidden from the others (RFC 5322,
-    /// section 3.6.3); the sealing protocols need to know whom to hide, and remove the field themselves.
+    /// As it came, but for what others wrote in our name: it may be let go on as it is.
+    pub(super) fn held(&self) -> Result<Message> {
+        self.edited(self.mail.message.clone(), &Edits::default(), Bcc::Kept)
+    }
+
+    /// With its changes. What anybody else wrote in our name goes (RFC 8601, section 5; our own people are no servers of ours either), and
+    /// so does who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
+    /// field themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
-        let is_from_world = self.mail.submitter == Submitter::Unknown;
-        let hides = !is_from_world && bcc == Bcc::Removed;
+        let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
-            is_from_world && authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
+            authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
         };
         match edits.apply(&message, unwanted) {
             Some(octets) => self.parse(octets),

@@ -32,7 +32,7 @@ pub enum Order {
     Annotate,
     /// The mail may be read on its way.
     Clear,
-    /// Take layers off where a key is here; not of what is sealed or kept by the same rule. For inbound mail.
+    /// Take layers off where the recipient's key is here; not of what is sealed or kept by the same rule. For inbound mail.
     Decrypt,
     /// Accept it and throw it away.
     Discard,
@@ -97,6 +97,9 @@ pub enum Obstacle {
     NotPermitted,
     /// It is too large to be opened or sealed.
     Oversized,
+    /// The recipient's local part names another mailbox, to which mail servers may pass it on: `bob%bank.example@example.org`. Always a
+    /// refusal.
+    Routed,
     /// The rule neither encrypts nor says that the mail may be read. Always a refusal.
     Unsaid,
 }
@@ -213,6 +216,7 @@ impl Obstacle {
             Obstacle::NoRule => "no-rule",
             Obstacle::NotPermitted => "not-permitted",
             Obstacle::Oversized => "oversized",
+            Obstacle::Routed => "routed",
             Obstacle::Unsaid => "unsaid",
         }
     }

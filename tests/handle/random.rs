@@ -17,7 +17,7 @@ use proptest::{
     sample::{select, subsequence},
 };
 
-use super::{address, hook, mail};
+use super::house::{address, hook, mail, parse};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
@@ -81,7 +81,7 @@ fn messages() -> &'static Vec<Vec<u8>> {
         let plain = format!("From: alice@example.org\r\nTo: bob@example.net\r\nX-Seal: yes\r\nSubject: s\r\n\r\n{SECRET}\r\n");
         let setup = hook().setup();
         let seal = |how: &Seal| {
-            let message = super::parse(plain.clone());
+            let message = parse(plain.clone());
             let mut sealed = Vec::new();
             setup.engine().seal(ProtocolName::Pgp, &message, how, &mut sealed).unwrap();
             sealed

@@ -1,0 +1,127 @@
+//! Whether anything in the body of an encrypted message can be read by whoever sees it pass: text beside the ciphertext.
+
+use memchr::memchr;
+
+use crate::mail::Part;
+
+/// Whether `part` shows nothing but ciphertext and what belongs around it by its format. Field bodies, one line of a preamble and a few
+/// armour headers are not looked into: programs write all of these, and whoever writes the message has its subject anyway.
+pub(super) fn is_opaque(part: Part<'_>) -> bool {
+    if part.children().len() > 0 {
+        let is_margin_harmless = part.preamble().trim_ascii().len() <= PREAMBLE && is_blank(part.epilogue());
+        return is_margin_harmless && part.children().all(is_opaque);
+    }
+    let (raw, decoded) = (part.body(), part.decoded());
+    if is_blank(raw) {
+        return true;
+    }
+    if part.content_type().is("application", "pgp-encrypted") && !decoded.starts_with(BEGIN) {
+        return decoded.len() <= PREAMBLE
+            && lines(&decoded).all(|line| line.is_empty() || line.starts_with(b"Version:"));
+    }
+    let is_clean = part.transfer_encoding() != "base64" || lines(raw).all(is_base64);
+    is_clean && if decoded.is_ascii() { is_armor(&decoded) } else { ends_with_its_object(&decoded) }
+}
+
+/// Whether a text is blocks of armour, of OpenPGP or PEM, and blank lines around them.
+fn is_armor(text: &[u8]) -> bool {
+    let mut place = Place::Outside;
+    let mut remarks = 0;
+    for line in lines(text) {
+        let is_fitting = match place {
+            Place::Outside if line.is_empty() => true,
+            Place::Outside => {
+                place = Place::Header;
+                line.starts_with(BEGIN) && is_label(line)
+            }
+            Place::Header if line.is_empty() => {
+                place = Place::Data;
+                true
+            }
+            Place::Header if line.contains(&b':') => {
+                let name = memchr(b':', line).and_then(|colon| line.get(..colon)).unwrap_or_default();
+                remarks += usize::from(REMARKS.contains(&name));
+                remarks <= MOST_REMARKS
+                    && (REMARKS.contains(&name) || PEM_FIELDS.iter().any(|one| name.starts_with(one)))
+            }
+            Place::Header | Place::Data if line.starts_with(END) => {
+                place = Place::Outside;
+                is_label(line)
+            }
+            // The header of PEM is folded; OpenPGP's may be missing.
+            Place::Header | Place::Data => is_base64(line.trim_ascii_start()),
+        };
+        if !is_fitting {
+            return false;
+        }
+    }
+    place == Place::Outside
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Data,
+    Header,
+    Outside,
+}
+
+/// Whether nothing follows the one ASN.1 object that binary data begins with; of OpenPGP, its own reader takes care.
+fn ends_with_its_object(octets: &[u8]) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    const INDEFINITE: u8 = 0x80;
+    let (Some(&SEQUENCE), Some(&first)) = (octets.first(), octets.get(1)) else { return true };
+    if first == INDEFINITE {
+        return octets.trim_ascii_end().ends_with(&[0, 0]);
+    }
+    let count = if first < INDEFINITE { 0 } else { usize::from(first - INDEFINITE) };
+    let Some(length) = octets.get(2..2 + count) else { return false };
+    let length = length.iter().fold(0_usize, |sum, octet| sum.saturating_mul(256).saturating_add(usize::from(*octet)));
+    let length = if count == 0 { usize::from(first) } else { length };
+    octets.get((2 + count).saturating_add(length)..).is_none_or(is_blank)
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end)
+}
+
+/// A line of base64, or an OpenPGP checksum.
+fn is_base64(line: &[u8]) -> bool {
+    let padding = line.iter().rev().take_while(|octet| **octet == b'=').count();
+    let data = line.get(..line.len() - padding).unwrap_or_default();
+    let data = if data.len() == CHECKSUM { data.strip_prefix(b"=").unwrap_or(data) } else { data };
+    data.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
+}
+
+fn is_label(line: &[u8]) -> bool {
+    let label =
+        line.strip_prefix(BEGIN).or_else(|| line.strip_prefix(END)).and_then(|rest| rest.strip_suffix(b"-----"));
+    label.is_some_and(|label| LABELS.contains(&label))
+}
+
+fn is_blank(octets: &[u8]) -> bool {
+    octets.trim_ascii().is_empty()
+}
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const LABELS: [&[u8]; 3] = [b"PGP MESSAGE", b"PGP SIGNATURE", b"PRIVACY-ENHANCED MESSAGE"];
+/// RFC 9580, section 6.2.2.
+const REMARKS: [&[u8]; 5] = [b"Version", b"Comment", b"Hash", b"Charset", b"MessageID"];
+/// One of each.
+const MOST_REMARKS: usize = 5;
+/// RFC 1421, section 4.6, by how their names begin.
+const PEM_FIELDS: [&[u8]; 9] = [
+    b"CRL",
+    b"Content-Domain",
+    b"DEK-Info",
+    b"Issuer-Certificate",
+    b"Key-Info",
+    b"MIC-Info",
+    b"Originator-",
+    b"Proc-Type",
+    b"Recipient-",
+];
+/// Octets of `=` and a checksum of 24 bits.
+const CHECKSUM: usize = 5;
+/// Octets of the line that programs write above the first boundary. Source: Enigmail's has 65.
+const PREAMBLE: usize = 200;

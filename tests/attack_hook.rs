@@ -1,0 +1,200 @@
+//! What somebody tries who sends through the hook, or at it: to read, to be believed, to get by.
+
+#[path = "handle/house.rs"]
+mod house;
+
+use std::sync::Arc;
+
+use house::{LETTER, address, alice, hook, mail, parse, text};
+use postseal::{
+    base::{Kind, Limits, SystemClock, SystemRandom},
+    engine::{HANDLED, Handler, Hook, Outcome, Setup},
+    keys::{Keys, Memory, Passphrases, ProtocolName},
+    mail::Submitter,
+    policy::{Action, Obstacle, Order, Rule},
+    protocol::{Recipient, Seal, pgp, smime},
+    store,
+};
+
+const SECRET: &str = "the number is forty-two";
+
+/// What arrives for each recipient, as text.
+fn arriving(outcome: &Outcome) -> Vec<String> {
+    outcome.mails.iter().map(text).collect()
+}
+
+fn with_rule(rule: Rule) -> Hook {
+    let mut setup = Setup::clone(&hook().setup());
+    setup.policy.rules.insert(0, rule);
+    Hook::new(setup)
+}
+
+/// Everything in clear, to whomever.
+fn clear() -> Hook {
+    with_rule(Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), ..Rule::default() })
+}
+
+/// A letter encrypted to somebody of whom nothing is here.
+fn to_a_stranger(protocol: ProtocolName) -> String {
+    let who = address("stranger@elsewhere.example");
+    let files = match protocol {
+        ProtocolName::Pgp => {
+            let generated = pgp::generate::generate(&pgp::generate::Request::new(who.clone()), &SystemClock).unwrap();
+            vec![generated.described.secret.unwrap().expose().to_vec()]
+        }
+        _ => {
+            let mut request = smime::generate::Request::new(who.clone());
+            request.algorithm = smime::generate::Algorithm::P256;
+            vec![smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap().record.bytes.to_vec()]
+        }
+    };
+    let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
+    let keys: Memory = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys;
+    let setup = Setup { keys: Arc::new(keys) as Arc<dyn Keys>, ..Setup::clone(&hook().setup()) };
+    let seal = Seal { to: vec![Recipient::Named(who)], ..Seal::default() };
+    let mut sealed = Vec::new();
+    setup.engine().seal(protocol, &parse(LETTER.replace("Bcc: ben@example.net\r\n", "")), &seal, &mut sealed).unwrap();
+    String::from_utf8(sealed).unwrap()
+}
+
+/// A ciphertext is kept as it is; what stands beside it in clear is not.
+#[test]
+fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
+    let pgp = to_a_stranger(ProtocolName::Pgp);
+    let smime = to_a_stranger(ProtocolName::Smime);
+    for sealed in [&pgp, &smime] {
+        let outcome = hook().handle(mail(alice(), &["bob@example.net"], sealed.as_str())).unwrap();
+        assert_eq!(outcome.decision.groups[0].actions, [Action::Keep], "as its author's own program made it");
+    }
+    let boundary =
+        pgp.split("boundary=").nth(1).unwrap().trim_start_matches('"').split(['"', '\r', ';']).next().unwrap();
+    let armor = &pgp[pgp.find("-----BEGIN PGP").unwrap()..pgp.rfind("\r\n--").unwrap()];
+    let paragraph = format!("{SECRET}\r\n").repeat(20);
+    let header = "From: alice@example.org\r\nTo: bob@example.net\r\n";
+    let end = format!("--{boundary}--");
+    let (head, body) = smime.split_once("\r\n\r\n").unwrap();
+    for (name, lie) in [
+        ("a third part", pgp.replace(&end, &format!("--{boundary}\r\n\r\n{SECRET}\r\n{end}"))),
+        (
+            "a part before",
+            pgp.replacen(&format!("--{boundary}\r\n"), &format!("--{boundary}\r\n\r\n{SECRET}\r\n--{boundary}\r\n"), 1),
+        ),
+        ("the version part", pgp.replacen("Version: 1", &format!("Version: 1\r\n\r\n{SECRET}"), 1)),
+        ("a preamble", pgp.replacen("\r\n\r\n", &format!("\r\n\r\n{paragraph}"), 1)),
+        ("an epilogue", pgp.replace(&end, &format!("{end}\r\n{paragraph}"))),
+        ("before the armour", pgp.replace("-----BEGIN", &format!("{SECRET}\r\n-----BEGIN"))),
+        (
+            "after the armour",
+            pgp.replace("-----END PGP MESSAGE-----", &format!("-----END PGP MESSAGE-----\r\n{SECRET}")),
+        ),
+        ("inline, before", format!("{header}\r\n{SECRET}\r\n{armor}\r\n")),
+        ("inline, after", format!("{header}\r\n{armor}\r\n{SECRET}\r\n")),
+        ("pkcs7, before", format!("{head}\r\n\r\n{SECRET}\r\n{body}")),
+        ("pkcs7, after", format!("{head}\r\n\r\n{body}\r\n{SECRET}\r\n")),
+        ("pkcs7, after its end", format!("{head}\r\n\r\n{}=\r\n{SECRET}\r\n", body.trim_end())),
+        (
+            "pkcs7, no base64",
+            format!("{header}Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\n{SECRET}\r\n"),
+        ),
+        (
+            "signed data for enveloped",
+            format!("{head}\r\n\r\n{SECRET}\r\n").replace("enveloped-data", "authEnveloped-data"),
+        ),
+        (
+            "armour around nothing",
+            format!("{header}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{SECRET}\r\n-----END PGP MESSAGE-----\r\n"),
+        ),
+        (
+            "pem",
+            format!(
+                "{header}\r\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\nProc-Type: 4,ENCRYPTED\r\nContent-Domain: RFC822\r\n\
+            DEK-Info: DES-CBC,BFF968AA74691AC1\r\nRecipient-ID-Asymmetric: MFExCzAJBgNVBAYTAlVTMSAwHgYDVQQKExdSU0EgRGF0YSBTZWN1cml0eSwgSW5jLjEPMA0GA1UECxMGQmV0YSAxMQ8wDQYDVQQLEwZOT1RBUlk=,66\r\n\
+            Key-Info: RSA,O6BS1ww9CTyHPtS3bMLD+L0hejdvX6Qv1HK2ds2sQPEaXhX8EhvVphHYTjwekdWv7x0Z3Jx2vTAhOYHMcqqCjA==\r\n\r\n{SECRET}\r\n-----END PRIVACY-ENHANCED MESSAGE-----\r\n"
+            ),
+        ),
+    ] {
+        assert!(lie.contains(SECRET), "{name}");
+        let outcome = hook().handle(mail(alice(), &["bob@example.net"], lie)).unwrap();
+        for copy in arriving(&outcome) {
+            assert!(!copy.contains(SECRET), "{name}: {:?}", outcome.decision.groups[0].actions);
+        }
+    }
+}
+
+/// Whoever holds a ciphertext that was meant for alice sends it to himself, and the house has her key.
+#[test]
+fn the_house_decrypts_for_nobody_but_the_keys_owner() {
+    let seal = Seal { to: vec![Recipient::Named(address("alice@example.org"))], ..Seal::default() };
+    for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
+        let mut sealed = Vec::new();
+        let letter = parse(LETTER.replace("\r\nhello\r\n", &format!("\r\n{SECRET}\r\n")));
+        hook().setup().engine().seal(protocol, &letter, &seal, &mut sealed).unwrap();
+        let sealed = String::from_utf8(sealed).unwrap();
+        for to in [&["mallory@example.org"][..], &["mallory@example.org", "alice@example.org"], &["alice@example.org"]]
+        {
+            let outcome = hook().handle(mail(Submitter::Unknown, to, sealed.as_str())).unwrap();
+            for (group, copy) in outcome.copies() {
+                let is_alice = |address: &str| address == "alice@example.org";
+                let reads = text(copy).contains(SECRET);
+                for path in &group.recipients {
+                    assert_eq!(reads, is_alice(&path.address.to_string()), "{protocol:?} {}", path.address);
+                }
+            }
+        }
+    }
+}
+
+/// A mail server may look behind the local domain, where the rules do not.
+#[test]
+fn a_way_to_another_mailbox_is_no_mailbox() {
+    let clear = clear();
+    for routed in
+        ["carol%bank.example@example.org", "\"carol@bank.example\"@example.org", "bank.example!carol@example.org"]
+    {
+        for submitter in [alice(), Submitter::Trusted, Submitter::Unknown] {
+            let outcome = clear.handle(mail(submitter, &[routed], LETTER)).unwrap();
+            assert!(outcome.mails.is_empty(), "{routed}: {:?}", outcome.decision);
+            assert_eq!(outcome.decision.groups[0].obstacle, Some(Obstacle::Routed));
+        }
+    }
+}
+
+/// Her copy, and the mark in it, are all that a recipient has.
+#[test]
+fn a_mark_opens_no_way_to_anybody_else() {
+    let marked = hook().mark(&mail(alice(), &["plain@example.net", "list@example.net"], LETTER)).unwrap();
+    let handled = |to: &[&str]| {
+        let outcome = hook().handle(mail(alice(), to, marked.octets())).unwrap();
+        outcome.decision.groups.iter().all(|group| group.rule == HANDLED)
+    };
+    assert!(handled(&["plain@example.net", "list@example.net"]) && handled(&["list@example.net"]));
+    assert!(!handled(&["carol@bank.example"]));
+    assert!(!handled(&["plain@example.net", "carol@bank.example"]));
+}
+
+/// Whoever sends it, and wherever in the header it hides.
+#[test]
+fn nobody_writes_results_in_our_name() {
+    let mut held = Setup::clone(&hook().setup());
+    let quarantine = Rule { name: "hold".to_owned(), orders: [Order::Quarantine].into(), ..Rule::default() };
+    held.policy.rules.insert(0, quarantine);
+    for (forged, submitter, hook) in [
+        ("Authentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: mx.example.org; smime=pass\r\n", alice(), clear()),
+        ("Authentication-Results: mx.example.org; smime=pass\r\n", Submitter::Trusted, clear()),
+        ("authentication-results : (x) \"MX.example.org\".; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("X: y\rAuthentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-\0Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results\u{a0}: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, Hook::new(held)),
+    ] {
+        let outcome = hook.handle(mail(submitter, &["alice@example.org"], format!("{forged}{LETTER}"))).unwrap();
+        assert_eq!(outcome.mails.len(), 1, "{forged}");
+        assert!(!text(&outcome.mails[0]).contains("smime=pass"), "{forged}: {}", text(&outcome.mails[0]));
+    }
+}
+
+#[test]
+fn mail_for_nobody_is_not_thrown_away() {
+    assert_eq!(hook().handle(mail(alice(), &[], LETTER)).unwrap_err().kind(), Kind::Usage);
+}
