@@ -5,7 +5,7 @@ mod house;
 
 use std::sync::Arc;
 
-use house::{LETTER, address, alice, hook, mail, parse, text};
+use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{
     base::{Kind, Limits, SystemClock, SystemRandom},
     engine::{HANDLED, Handler, Hook, Outcome, Setup},
@@ -197,4 +197,71 @@ fn nobody_writes_results_in_our_name() {
 #[test]
 fn mail_for_nobody_is_not_thrown_away() {
     assert_eq!(hook().handle(mail(alice(), &[], LETTER)).unwrap_err().kind(), Kind::Usage);
+}
+
+/// However it is written, and in whatever copy.
+#[test]
+fn nobody_learns_who_is_hidden() {
+    for hidden in
+        ["Bcc: ben@example.net", "bcc : ben@example.net", "BCC:\r\n ben@example.net", "Resent-Bcc: <ben@example.net>"]
+    {
+        let letter = LETTER.replace("Bcc: ben@example.net", &format!("{hidden}\r\nBcc: \"x\" <ben@example.net>"));
+        let to = ["bob@example.net", "carol@bank.example", "list@example.net", "plain@example.net", "ben@example.net"];
+        let outcome = hook().handle(mail(alice(), &to, letter)).unwrap();
+        assert_eq!(outcome.mails.len(), to.len());
+        for copy in &outcome.mails {
+            let (read, _) = postseal::decrypt(copy.message.octets(), &keys() as &dyn Keys).unwrap();
+            for octets in [&read[..], copy.message.octets()] {
+                assert!(
+                    !String::from_utf8_lossy(octets).contains("ben@"),
+                    "{hidden}: {}",
+                    String::from_utf8_lossy(octets)
+                );
+            }
+        }
+    }
+}
+
+/// Each who is hidden has a ciphertext of his own; all of them are in memory before the first is sent.
+#[test]
+fn copies_of_one_message_are_bounded() {
+    let mut setup = Setup::clone(&hook().setup());
+    setup.limits = Limits { message: 64 * 1024, copies: 1, ..Limits::default() };
+    let letter = format!("{LETTER}{}", "0123456789\r\n".repeat(3 * 1024));
+    let to = ["bob@example.net", "ben@example.net"];
+    let error = Hook::new(setup.clone()).handle(mail(alice(), &to, letter.clone())).unwrap_err();
+    assert_eq!(error.to_string(), "message: its copies have more than 65536 octets");
+    setup.limits.copies = 2;
+    assert_eq!(Hook::new(setup).handle(mail(alice(), &to, letter)).unwrap().mails.len(), 2);
+}
+
+/// Alice, who is alice@example.org and nobody else, in front of a rule that signs.
+#[test]
+fn a_forged_author_signs_nothing() {
+    for from in [
+        "From: boss@example.org",
+        "From: alice@example.org, boss@example.org",
+        "From: alice@example.org\r\nFrom: boss@example.org",
+        "From: boss@example.org\r\nfrom : alice@example.org",
+        "From: x\r\n <boss@example.org>",
+        "From: all: alice@example.org;",
+        "From: <@example.org:boss@example.org>",
+        "From: alice@example.org <boss@example.org>",
+        "From: \"alice@example.org\" <boss@example.org>",
+        "From: boss@example.org (alice@example.org)",
+        "From: =?utf-8?q?boss=40example.org?= alice@example.org",
+        "From: al\u{456}ce@example.org",
+        "From: alice@ex\u{430}mple.org",
+        "From: alice@example.org.",
+        "X: y\rFrom: boss@example.org\r\nFrom: alice@example.org",
+        "From\u{a0}: boss@example.org\r\nFrom: alice@example.org",
+        "Sender: alice@example.org",
+        "Resent-From: alice@example.org",
+        "Sender: alice@example.org\r\nFrom: boss@example.org",
+        "Resent-From: alice@example.org\r\nFrom: boss@example.org",
+    ] {
+        let letter = LETTER.replace("From: Alice <alice@example.org>", from);
+        let outcome = hook().handle(mail(alice(), &["list@example.net", "bob@example.net"], letter)).unwrap();
+        assert!(outcome.mails.is_empty() && outcome.notes.is_empty(), "{from}: {:?}", outcome.decision);
+    }
 }

@@ -35,7 +35,7 @@ impl Acting<'_> {
             return Ok(message.clone());
         }
         let message = self.make(group)?;
-        if !group.actions.iter().any(encrypts) {
+        if !group.encrypts() {
             self.made.push((group.actions.clone(), message.clone()));
         }
         Ok(message)
@@ -101,7 +101,7 @@ impl Acting<'_> {
         if matches!(how, Action::Sign(_) | Action::SignAndEncrypt(_)) {
             seal.sign.push(Signer::Author);
         }
-        if encrypts(how) {
+        if how.encrypts() {
             seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
         }
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
@@ -126,13 +126,9 @@ enum Bcc {
     Removed,
 }
 
-fn encrypts(action: &Action) -> bool {
-    matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_))
-}
-
 /// The last door before the world: nothing goes out in clear unless the deciding rule says clear.
 fn refuse_unsaid(group: &Group) -> Result<()> {
-    let is_said = |action: &Action| encrypts(action) || matches!(action, Action::Clear | Action::Keep);
+    let is_said = |action: &Action| action.encrypts() || matches!(action, Action::Clear | Action::Keep);
     if group.direction == Direction::Inbound || group.actions.iter().any(is_said) {
         return Ok(());
     }

@@ -79,9 +79,15 @@ impl Engine<'_> {
             notes: Vec::new(),
         };
         let mut mails = Vec::new();
+        let mut octets = 0_usize;
         for group in &decision.groups {
             let message = match group.disposition {
-                Disposition::Relay => acting.message_for(group)?,
+                Disposition::Relay => {
+                    let message = acting.message_for(group)?;
+                    octets += if group.encrypts() { message.octets().len() } else { 0 };
+                    self.budget().copies(octets)?;
+                    message
+                }
                 Disposition::Quarantine(_) => acting.held()?,
                 Disposition::Discard | Disposition::Reject(_) | Disposition::Tempfail(_) => continue,
             };

@@ -121,6 +121,13 @@ pub enum Resort {
     Tempfail,
 }
 
+impl Action {
+    /// Whether what it makes can be read by its readers alone.
+    pub fn encrypts(&self) -> bool {
+        matches!(self, Action::Encrypt(_) | Action::SignAndEncrypt(_))
+    }
+}
+
 impl Rule {
     /// Whether it asks a header field, which whoever writes the message chooses. Such a rule may only tighten.
     pub fn asks_header(&self) -> bool {
