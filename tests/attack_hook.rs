@@ -10,9 +10,12 @@ use postseal::{
     base::{Kind, Limits, SystemClock, SystemRandom},
     engine::{HANDLED, Handler, Hook, Outcome, Setup},
     keys::{Keys, Memory, Passphrases, ProtocolName},
-    mail::Submitter,
+    mail::{
+        Submitter,
+        encoding::{base64_decode, base64_encode},
+    },
     policy::{Action, Obstacle, Order, Rule},
-    protocol::{Recipient, Seal, pgp, smime},
+    protocol::{Recipient, Seal, Shape, Signer, pgp, smime},
     store,
 };
 
@@ -263,5 +266,48 @@ fn a_forged_author_signs_nothing() {
         let letter = LETTER.replace("From: Alice <alice@example.org>", from);
         let outcome = hook().handle(mail(alice(), &["list@example.net", "bob@example.net"], letter)).unwrap();
         assert!(outcome.mails.is_empty() && outcome.notes.is_empty(), "{from}: {:?}", outcome.decision);
+    }
+}
+
+/// Anybody takes a signature off, and unpacks: what is in there beside the ciphertext is in the open.
+#[test]
+fn a_packed_layer_around_a_ciphertext_hides_nothing() {
+    let pgp = to_a_stranger(ProtocolName::Pgp);
+    let (start, end) = (pgp.find("boundary=\"").unwrap() + 10, pgp.find("\"\r\n\r\n").unwrap());
+    let boundary = &pgp[start..end];
+    let partly = pgp.replace(&format!("--{boundary}--"), &format!("--{boundary}\r\n\r\n{SECRET}\r\n--{boundary}--"));
+    assert_ne!(partly, pgp);
+    for (shape, sealed) in [(Shape::Opaque, &partly), (Shape::Mime, &partly), (Shape::Mime, &pgp)] {
+        let how = Seal { sign: vec![Signer::Author], shape, ..Seal::default() };
+        let mut signed = Vec::new();
+        hook().setup().engine().seal(ProtocolName::Smime, &parse(sealed.as_str()), &how, &mut signed).unwrap();
+        let outcome = hook().handle(mail(alice(), &["bob@example.net"], signed)).unwrap();
+        let is_kept = outcome.decision.groups[0].actions == [Action::Keep];
+        assert_eq!(is_kept, *sealed == pgp, "{shape:?}: {:?}", outcome.decision);
+    }
+}
+
+/// A session key for somebody, and then no ciphertext.
+#[test]
+fn packets_that_only_begin_like_a_ciphertext_are_none() {
+    let pgp = to_a_stranger(ProtocolName::Pgp);
+    let start = pgp.find("-----BEGIN PGP MESSAGE-----\r\n\r\n").unwrap() + 31;
+    let packets = base64_decode(pgp[start..pgp.find("\r\n=").unwrap()].as_bytes());
+    assert_eq!(packets[0] & 0xff, 0xc1, "a session key, new format");
+    let (key, rest) = packets.split_at(2 + usize::from(packets[1]));
+    let text = [b"b\0\0\0\0\0", SECRET.as_bytes()].concat();
+    let literal = [&[0xcb, u8::try_from(text.len()).unwrap()], text.as_slice()].concat();
+    for (name, lie) in [
+        ("a key and a text", [key, &literal].concat()),
+        ("a text, and then", [&literal, key, rest].concat()),
+        ("a key alone", key.to_vec()),
+        ("a text after", [key, rest, &literal].concat()),
+        ("a text between", [key, &literal, rest].concat()),
+    ] {
+        let armor = String::from_utf8(base64_encode(&lie)).unwrap();
+        let header = "From: alice@example.org\r\nTo: bob@example.net\r\n\r\n";
+        let message = format!("{header}-----BEGIN PGP MESSAGE-----\r\n\r\n{armor}\r\n-----END PGP MESSAGE-----\r\n");
+        let outcome = hook().handle(mail(alice(), &["bob@example.net"], message)).unwrap();
+        assert!(outcome.mails.is_empty(), "{name}: {:?}", outcome.decision);
     }
 }

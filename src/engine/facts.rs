@@ -6,7 +6,7 @@ use super::{Engine, Opening, opaque::is_opaque};
 use crate::{
     base::{Kind, Result},
     keys::{KeyState, Own, ProtocolName, Want},
-    mail::{Address, Mail, Submitter, header},
+    mail::{Address, Mail, Part, Submitter, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
     protocol::{Context, Purpose},
     verdict::{LayerKind, Verdict},
@@ -58,13 +58,15 @@ impl Engine<'_> {
             let opening = self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address))?;
             (opening.verdict().clone(), Some(opening), Wrapping::Plain)
         };
-        let wrapping = match opening.as_ref().map_or(wrapping, wrapping_of) {
-            // What our own people send is not hidden by a ciphertext beside it; what came from the world could be read already.
-            Wrapping::Encrypted if mail.submitter != Submitter::Unknown && !is_opaque(mail.message.root()) => {
-                Wrapping::Plain
-            }
-            wrapping => wrapping,
-        };
+        let mut wrapping = opening.as_ref().map_or(wrapping, wrapping_of);
+        // What our own people send is not hidden by a ciphertext beside it; what came from the world could be read already.
+        if let Some(opening) = &opening
+            && wrapping == Wrapping::Encrypted
+            && mail.submitter != Submitter::Unknown
+            && !hides_all(opening, mail.message.root())
+        {
+            wrapping = if is_signed(opening) { Wrapping::Signed } else { Wrapping::Plain };
+        }
         let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
         let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
         let readers = self.readers(mail, opening.as_ref(), policy)?;
@@ -144,12 +146,28 @@ impl Engine<'_> {
 
 /// A message that nobody here can decrypt was read up to the keys of its readers; anything else that cannot be opened may hold clear text.
 fn wrapping_of(opening: &Opening) -> Wrapping {
-    let is_signed = opening.verdict().layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }));
     match opening.error() {
         Some(error) if error.kind() == Kind::NoKey => Wrapping::Encrypted,
         Some(error) => Wrapping::Malformed(error.to_string()),
         None if opening.verdict().is_confidential() => Wrapping::Encrypted,
-        None if is_signed => Wrapping::Signed,
+        None if is_signed(opening) => Wrapping::Signed,
         None => Wrapping::Plain,
     }
+}
+
+fn is_signed(opening: &Opening) -> bool {
+    opening.verdict().layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
+}
+
+/// Whether an encrypted message shows nothing to those who cannot decrypt it: no text beside the ciphertext, and no layer around it but
+/// signatures that leave everything in the open, because what else is packed there nobody looked at.
+fn hides_all(opening: &Opening, root: Part<'_>) -> bool {
+    let outside =
+        opening.verdict().layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));
+    let mut part = Some(root);
+    for _ in outside {
+        let signed = part.filter(|part| part.content_type().is("multipart", "signed"));
+        part = signed.and_then(|signed| signed.children().next());
+    }
+    part.is_some() && is_opaque(root)
 }
