@@ -9,7 +9,9 @@ use crate::mail::Part;
 pub(super) fn is_opaque(part: Part<'_>) -> bool {
     if part.children().len() > 0 {
         let is_margin_harmless = part.preamble().trim_ascii().len() <= PREAMBLE && is_blank(part.epilogue());
-        return is_margin_harmless && part.children().all(is_opaque);
+        // A second block of armour may pack and not encrypt: its reader did not look at it.
+        let contents = part.children().filter(|child| !is_blank(child.body()) && !is_companion(*child)).count();
+        return is_margin_harmless && contents <= 1 && part.children().all(is_opaque);
     }
     let (raw, decoded) = (part.body(), part.decoded());
     if is_blank(raw) {
@@ -21,6 +23,12 @@ pub(super) fn is_opaque(part: Part<'_>) -> bool {
     }
     let is_clean = part.transfer_encoding() != "base64" || lines(raw).all(is_base64);
     is_clean && if decoded.is_ascii() { is_armor(&decoded) } else { ends_with_its_object(&decoded) }
+}
+
+/// Whether it is what RFC 1847 puts beside a content: a version, or a signature.
+fn is_companion(part: Part<'_>) -> bool {
+    let content = part.content_type();
+    content.kind == "application" && COMPANIONS.contains(&content.subtype.as_str())
 }
 
 /// Whether a text is blocks of armour, of OpenPGP or PEM, and blank lines around them.
@@ -39,10 +47,13 @@ fn is_armor(text: &[u8]) -> bool {
                 true
             }
             Place::Header if line.contains(&b':') => {
-                let name = memchr(b':', line).and_then(|colon| line.get(..colon)).unwrap_or_default();
-                remarks += usize::from(REMARKS.contains(&name));
-                remarks <= MOST_REMARKS
-                    && (REMARKS.contains(&name) || PEM_FIELDS.iter().any(|one| name.starts_with(one)))
+                let (name, value) = line.split_at(memchr(b':', line).unwrap_or_default());
+                let is_remark = REMARKS.contains(&name) && line.len() <= PREAMBLE;
+                let is_of_pem = PEM_FIELDS.iter().any(|one| name.starts_with(one));
+                remarks += usize::from(is_remark);
+                let has_words =
+                    value.trim_ascii_start().strip_prefix(b":").unwrap_or(value).trim_ascii().contains(&b' ');
+                is_remark && remarks <= MOST_REMARKS || is_of_pem && !has_words
             }
             Place::Header | Place::Data if line.starts_with(END) => {
                 place = Place::Outside;
@@ -102,6 +113,7 @@ fn is_blank(octets: &[u8]) -> bool {
     octets.trim_ascii().is_empty()
 }
 
+const COMPANIONS: [&str; 4] = ["pgp-encrypted", "pgp-signature", "pkcs7-signature", "x-pkcs7-signature"];
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const LABELS: [&[u8]; 3] = [b"PGP MESSAGE", b"PGP SIGNATURE", b"PRIVACY-ENHANCED MESSAGE"];

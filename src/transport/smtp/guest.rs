@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Reply, Server, session::Session};
+use super::{Reply, Server, command, session::Session};
 
 /// Who it is.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Session<'_> {
         let login = value_of(attributes, "LOGIN").map(str::to_owned);
         let rank = address.map_or(Rank::Stranger, |address| user_or_stranger(self.server, address));
         self.client = Guest { address, login, rank };
-        self.hello = value_of(attributes, "HELO").map(str::to_owned);
+        self.hello = value_of(attributes, "HELO").and_then(|hello| command::name(hello).ok());
         let greeting = format!("{} ESMTP postseal", self.server.settings.name);
         Ok(Reply::plain(220, [greeting]))
     }
