@@ -6,7 +6,7 @@ use super::{Engine, Opening, opaque::is_opaque};
 use crate::{
     base::{Kind, Result},
     keys::{KeyState, Own, ProtocolName, Want},
-    mail::{Address, Mail, Part, Submitter, header},
+    mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
     protocol::{Context, Purpose},
     verdict::{LayerKind, Verdict},
@@ -58,11 +58,12 @@ impl Engine<'_> {
             let opening = self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address))?;
             (opening.verdict().clone(), Some(opening), Wrapping::Plain)
         };
+        let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;
         let mut wrapping = opening.as_ref().map_or(wrapping, wrapping_of);
-        // What our own people send is not hidden by a ciphertext beside it; what came from the world could be read already.
+        // What goes out is not hidden by a ciphertext beside it; what comes in could be read already.
         if let Some(opening) = &opening
             && wrapping == Wrapping::Encrypted
-            && mail.submitter != Submitter::Unknown
+            && mail.envelope.recipients.iter().any(|path| goes_out(&path.address))
             && !hides_all(opening, mail.message.root())
         {
             wrapping = if is_signed(opening) { Wrapping::Signed } else { Wrapping::Plain };

@@ -30,8 +30,8 @@ impl Direction {
 /// What a message is as it came, by its outermost layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrapping {
-    /// It is encrypted, and was read far enough to know it: a message that merely says so is not, nor one of ours with text beside the
-    /// ciphertext.
+    /// It is encrypted, and was read far enough to know it: a message that merely says so is not, nor one that goes out with text beside
+    /// the ciphertext.
     Encrypted,
     /// It says that it is sealed, and cannot be read; the reason in words.
     Malformed(String),
