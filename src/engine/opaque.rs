@@ -137,3 +137,57 @@ const PEM_FIELDS: [&[u8]; 9] = [
 const CHECKSUM: usize = 5;
 /// Octets of the line that programs write above the first boundary. Source: Enigmail's has 65.
 const PREAMBLE: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{Budget, Limits},
+        mail::Message,
+    };
+
+    fn opaque(message: &str) -> bool {
+        is_opaque(Message::parse(message.into(), &mut Budget::new(Limits::default())).unwrap().root())
+    }
+
+    const ARMOR: &str = "-----BEGIN PGP MESSAGE-----\nVersion: GnuPG v2\nComment: made by hand\n\nhQEMA\n+/8=\n=aB3d\n-----END PGP MESSAGE-----\n";
+
+    #[test]
+    fn what_other_programs_encrypt_is_opaque() {
+        let mime = "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\n\n";
+        let version = "--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--b\nContent-Type: application/octet-stream\n";
+        let enigmail = "This is an OpenPGP/MIME encrypted message (RFC 4880 and 3156)\n";
+        let exchange = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\n\n";
+        for message in [
+            format!("{mime}{enigmail}{version}\n{ARMOR}\n--b--\n"),
+            format!("{exchange}{version}\n{ARMOR}\n--b--\n"),
+            format!("A: 1\n\n\n{ARMOR}\n"),
+            format!("Content-Transfer-Encoding: quoted-printable\n\n{}", ARMOR.replace('=', "=3D")),
+            "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMC\nAf8=\n".to_owned(),
+            "Content-Type: application/pkcs7-mime\n\n0\u{4}\u{4}\u{2}\u{ff}".to_owned(),
+            "\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nProc-Type: 4,ENCRYPTED\nRecipient-ID-Asymmetric:\n MFEx,\n 66\n\nAAAA\n\
+             -----END PRIVACY-ENHANCED MESSAGE-----\n"
+                .to_owned(),
+        ] {
+            assert!(opaque(&message), "{message}");
+        }
+    }
+
+    #[test]
+    fn words_are_not() {
+        for message in [
+            format!("\nfortytwo\n{ARMOR}"),
+            format!("\n{ARMOR}fortytwo\n"),
+            format!("\n{}", ARMOR.replace("+/8=", "forty two")),
+            format!("\n{}", ARMOR.replace("Version: GnuPG v2", "Subject: forty two")),
+            format!("\n{}", ARMOR.replace("made by hand", &"forty two ".repeat(30))),
+            format!("\n{}", ARMOR.replace("PGP MESSAGE", "FORTY TWO")),
+            "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMC\nAf8=\nforty two\n"
+                .to_owned(),
+            "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMCAQDffm9ydHl0d28=\n"
+                .to_owned(),
+        ] {
+            assert!(!opaque(&message), "{message}");
+        }
+    }
+}

@@ -245,6 +245,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn fields_that_hide_one_are_known() {
+        let hides = |header: &str| {
+            let octets = format!("{header}\r\n\r\n");
+            let message = Message::parse(octets.into(), &mut Budget::new(Limits::default())).unwrap();
+            message.root().fields().any(|field| is_from(&field, "mx.example.org"))
+        };
+        assert!(hides("X: y\rAuthentication-Results: mx.example.org; dkim=pass"));
+        assert!(hides("X: y\rauthentication-\0results : mx.example.org; dkim=pass"));
+        assert!(!hides("X: y\r\n Authentication-Results: mx.example.org; dkim=pass"), "folded");
+        assert!(!hides("X: y\rAuthentication-Results: other.example; dkim=pass"));
+        assert!(!hides("Authentication-Results: other.example\r\n\t; dkim=pass (mx.example.org)"));
+    }
+
     /// The examples of RFC 8601, appendix B, and what only looks like ours.
     #[test]
     fn fields_of_others_stay() {
