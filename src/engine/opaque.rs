@@ -60,7 +60,8 @@ fn is_armor(text: &[u8]) -> bool {
                 is_label(line)
             }
             // The header of PEM is folded; OpenPGP's may be missing.
-            Place::Header | Place::Data => is_base64(line.trim_ascii_start()),
+            Place::Header if line.starts_with(b" ") => !line.trim_ascii().contains(&b' '),
+            Place::Header | Place::Data => is_base64(line),
         };
         if !is_fitting {
             return false;
