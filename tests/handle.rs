@@ -1,116 +1,20 @@
 //! One mail through the whole corridor: who gets what, and that nothing is lost, doubled, shown or changed beside that.
 
+#[path = "handle/house.rs"]
+mod house;
 #[path = "handle/random.rs"]
 mod random;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, OnceLock},
-};
-
+use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{
-    base::{Budget, Kind, Limits, Secret, SystemClock, SystemRandom},
-    crypto::Legacy,
-    engine::{HANDLED, Handler, Hook, Outcome, Setup},
-    keys::{Keys, Memory, Passphrases, ProtocolName},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
-    pki::Revocation,
-    policy::{Action, Condition, Direction, Disposition, Obstacle, Order, Pattern, Policy, Resort, Rule},
-    protocol::{pgp, smime},
-    store,
+    base::Kind,
+    engine::{HANDLED, Handler, Outcome, Setup},
+    keys::{Keys, ProtocolName},
+    mail::{Mail, Message, ReversePath, Submitter},
+    policy::{Action, Disposition},
+    protocol::{Recipient, Seal, Signer},
     verdict::Standing,
 };
-
-fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
-}
-
-/// Alice has both kinds of key, bob and ben OpenPGP, carol and carl S/MIME, dora none. Generated once.
-fn keys() -> Memory {
-    static KEYS: OnceLock<Memory> = OnceLock::new();
-    let generated = || {
-        let mut files: Vec<Vec<u8>> = Vec::new();
-        for name in ["alice@example.org", "bob@example.net", "ben@example.net"] {
-            let request = pgp::generate::Request::new(address(name));
-            let generated = pgp::generate::generate(&request, &SystemClock).unwrap();
-            files.push(generated.described.secret.unwrap().expose().to_vec());
-        }
-        for name in ["alice@example.org", "carol@bank.example", "carl@bank.example"] {
-            let mut request = smime::generate::Request::new(address(name));
-            request.algorithm = smime::generate::Algorithm::P256;
-            let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
-            files.push(described.record.bytes.to_vec());
-            files.push(described.secret.unwrap().expose().to_vec());
-        }
-        let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
-        store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
-    };
-    KEYS.get_or_init(generated).clone()
-}
-
-fn rule(name: &str, conditions: Vec<Condition>, orders: &[Order], protocols: &[ProtocolName]) -> Rule {
-    let orders: BTreeSet<Order> = orders.iter().copied().collect();
-    Rule { name: name.to_owned(), conditions, orders, protocols: protocols.to_vec(), ..Rule::default() }
-}
-
-fn to(pattern: &str) -> Vec<Condition> {
-    vec![Condition::Recipient(vec![Pattern::parse(pattern).unwrap()])]
-}
-
-fn policy() -> Policy {
-    let alice = || vec![Pattern::parse("alice@example.org").unwrap()];
-    let mut tagged = rule("tagged", to("tag@example.net"), &[Order::Clear], &[]);
-    tagged.edits =
-        vec![Action::TagSubject("[ok]".to_owned()), Action::AddHeader("X-Seen".to_owned(), "yes".to_owned())];
-    Policy {
-        local: vec![Pattern::parse("example.org").unwrap()],
-        identities: [("alice".to_owned(), alice())].into(),
-        trusted: alice(),
-        rules: vec![
-            rule("in", vec![Condition::Direction(Direction::Inbound)], &[Order::Decrypt, Order::Annotate], &[]),
-            rule("bank", to("bank.example"), &[Order::Sign, Order::Encrypt], &[ProtocolName::Smime]),
-            tagged,
-            rule("list", to("list@example.net"), &[Order::Sign, Order::Clear], &[ProtocolName::Pgp]),
-            rule("plain", to("plain@example.net"), &[Order::Clear], &[]),
-            rule("partner", to("example.net"), &[Order::Sign, Order::Encrypt], &[ProtocolName::Pgp]),
-        ],
-        obstacles: [(Obstacle::AlreadyEncrypted, Resort::Keep)].into(),
-        max_size: 1024 * 1024,
-    }
-}
-
-fn hook() -> Hook {
-    Hook::new(Setup {
-        keys: Arc::new(keys()),
-        clock: Arc::new(SystemClock),
-        random: Arc::new(SystemRandom),
-        legacy: Legacy::Refuse,
-        revocation: Revocation::Soft,
-        limits: Limits::default(),
-        policy: policy(),
-        name: "mx.example.org".to_owned(),
-        marker: Secret::from("0123456789abcdef"),
-    })
-}
-
-fn parse(octets: impl Into<Vec<u8>>) -> Message {
-    Message::parse(octets.into(), &mut Budget::new(Limits::default())).unwrap()
-}
-
-fn mail(submitter: Submitter, recipients: &[&str], message: impl Into<Vec<u8>>) -> Mail {
-    let path = |one: &&str| ForwardPath { address: address(one), parameters: vec!["NOTIFY=NEVER".to_owned()] };
-    let sender = ReversePath { address: Some(address("bounces@example.org")), parameters: vec!["RET=HDRS".to_owned()] };
-    let envelope = Envelope { sender, recipients: recipients.iter().map(path).collect() };
-    Mail { envelope, submitter, message: parse(message) }
-}
-
-fn alice() -> Submitter {
-    Submitter::Authenticated("alice".to_owned())
-}
-
-fn text(mail: &Mail) -> String {
-    String::from_utf8(mail.message.octets().to_vec()).unwrap()
-}
 
 fn recipients(mail: &Mail) -> Vec<String> {
     mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect()
@@ -123,9 +27,6 @@ fn read(message: &Message) -> (String, Standing, bool) {
     let verdict = opening.verdict();
     (String::from_utf8(octets).unwrap(), verdict.standing(), verdict.is_confidential())
 }
-
-const LETTER: &str = "From: Alice <alice@example.org>\r\nTo: bob@example.net, carol@bank.example\r\nCc: list@example.net\r\n\
-Bcc: ben@example.net\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n";
 
 #[test]
 fn each_recipient_gets_what_his_rule_says() {
@@ -262,13 +163,17 @@ fn inbound_mail_is_judged_and_forged_results_go() {
 
 #[test]
 fn inbound_mail_is_decrypted_and_the_null_sender_stays() {
-    let sealed = hook().handle(mail(alice(), &["bob@example.net"], LETTER)).unwrap().mails.remove(0);
-    let mut arriving = mail(Submitter::Unknown, &["alice@example.org", "x@example.org"], text(&sealed));
+    let to = vec![Recipient::Named(address("alice@example.org"))];
+    let seal = Seal { sign: vec![Signer::Author], to, ..Seal::default() };
+    let mut sealed = Vec::new();
+    hook().setup().engine().seal(ProtocolName::Pgp, &parse(LETTER), &seal, &mut sealed).unwrap();
+    let mut arriving = mail(Submitter::Unknown, &["alice@example.org", "x@example.org"], sealed);
     arriving.envelope.sender = ReversePath::default();
     let outcome = hook().handle(arriving).unwrap();
-    assert_eq!(outcome.mails.len(), 1);
+    assert_eq!(outcome.mails.len(), 2);
+    assert!(text(&outcome.mails[1]).contains("multipart/encrypted"), "not his: {}", text(&outcome.mails[1]));
     assert_eq!(outcome.mails[0].envelope.sender, ReversePath::default());
-    assert_eq!(recipients(&outcome.mails[0]), ["alice@example.org", "x@example.org"]);
+    assert_eq!(recipients(&outcome.mails[0]), ["alice@example.org"]);
     let shown = text(&outcome.mails[0]);
     assert!(shown.starts_with("Authentication-Results: mx.example.org;\r\n\tx-pgp=pass"), "{shown}");
     assert!(shown.ends_with("\r\n\r\nhello\r\n"), "{shown}");
@@ -278,7 +183,7 @@ fn inbound_mail_is_decrypted_and_the_null_sender_stays() {
 fn a_marked_copy_passes_once_and_nobody_forges_the_mark() {
     let hook = hook();
     let plain = LETTER.replace("Bcc: ben@example.net\r\n", "");
-    let marked = hook.mark(&parse(plain.clone())).unwrap();
+    let marked = hook.mark(&mail(alice(), &["bob@example.net"], plain.clone())).unwrap();
     let outcome = hook.handle(mail(alice(), &["bob@example.net"], marked.octets())).unwrap();
     assert_eq!(outcome.decision.groups[0].rule, HANDLED);
     assert_eq!(text(&outcome.mails[0]), plain);

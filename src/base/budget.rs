@@ -19,6 +19,9 @@ pub struct Limits {
     pub ratio: usize,
     /// Decompressed or decrypted octets as a multiple of `message`.
     pub expansion: usize,
+    /// Octets of all copies that are encrypted of one message, as a multiple of `message`. Source: eight readers who are hidden from one
+    /// another, of the largest message; of one of 100 KiB, thousands.
+    pub copies: usize,
     /// Signatures in one layer. Source: signature flooding, Schleuder #441.
     pub signatures: usize,
     /// Encrypted session keys of one layer, and those tried in one message. Source: a list of 1,000 recipients, each with one key.
@@ -53,6 +56,7 @@ impl Default for Limits {
             message: 64 * 1024 * 1024,
             ratio: 200,
             expansion: 4,
+            copies: 8,
             signatures: 32,
             session_keys: 1_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
@@ -147,6 +151,16 @@ impl Budget {
     /// Refuses more encrypted session keys in one layer than the limit.
     pub fn session_keys(&self, count: usize) -> Result<()> {
         within(count, self.limits.session_keys, "layer", "encrypted session keys")
+    }
+
+    /// Refuses more octets of copies of one message than the limit.
+    pub fn copies(&self, octets: usize) -> Result<()> {
+        let limit = self.limits.message.saturating_mul(self.limits.copies);
+        let over = || {
+            Error::malformed("message", format!("its copies have more than {limit} octets"))
+                .with_hint("send it to fewer at a time")
+        };
+        (octets <= limit).then_some(()).ok_or_else(over)
     }
 
     /// Refuses more certificates in one layer than the limit.

@@ -106,7 +106,14 @@ impl Session {
         self.keys()?;
         let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
         let marker = match &config.marker {
-            Some(marker) => marker.read()?,
+            Some(marker) => {
+                let secret = marker.read()?;
+                if secret.expose().len() < SHORTEST_MARKER {
+                    let what = format!("marker: {marker} has fewer than {SHORTEST_MARKER} octets");
+                    return Err(Error::new(Kind::Config, what).with_hint("openssl rand -hex 32 makes one"));
+                }
+                secret
+            }
             None => {
                 let mut octets = vec![0; 32];
                 SystemRandom.fill(&mut octets)?;
@@ -295,3 +302,6 @@ impl Ask for Prompt {
         Ok(typed.ok().filter(|typed| !typed.is_empty()).map(|typed| Secret::new(typed.into_bytes())))
     }
 }
+
+/// Octets. Source: `Duty::marker`; an outsider may try offline whatever he finds in a copy.
+const SHORTEST_MARKER: usize = 16;

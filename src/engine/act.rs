@@ -35,7 +35,7 @@ impl Acting<'_> {
             return Ok(message.clone());
         }
         let message = self.make(group)?;
-        if !group.actions.iter().any(encrypts) {
+        if !group.encrypts() {
             self.made.push((group.actions.clone(), message.clone()));
         }
         Ok(message)
@@ -77,13 +77,18 @@ impl Acting<'_> {
         self.parse(octets)
     }
 
-    /// With its changes. What others wrote in our name goes (RFC 8601, section 5), and so does who is hidden from the others (RFC 5322,
-    /// section 3.6.3); the sealing protocols need to know whom to hide, and remove the field themselves.
+    /// As it came, but for what others wrote in our name: it may be let go on as it is.
+    pub(super) fn held(&self) -> Result<Message> {
+        self.edited(self.mail.message.clone(), &Edits::default(), Bcc::Kept)
+    }
+
+    /// With its changes. What anybody else wrote in our name goes (RFC 8601, section 5; our own people are no servers of ours either), and
+    /// so does who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
+    /// field themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
-        let is_from_world = self.mail.submitter == Submitter::Unknown;
-        let hides = !is_from_world && bcc == Bcc::Removed;
+        let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
-            is_from_world && authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
+            authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
         };
         match edits.apply(&message, unwanted) {
             Some(octets) => self.parse(octets),
@@ -96,7 +101,7 @@ impl Acting<'_> {
         if matches!(how, Action::Sign(_) | Action::SignAndEncrypt(_)) {
             seal.sign.push(Signer::Author);
         }
-        if encrypts(how) {
+        if how.encrypts() {
             seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
         }
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
@@ -121,13 +126,9 @@ enum Bcc {
     Removed,
 }
 
-fn encrypts(action: &Action) -> bool {
-    matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_))
-}
-
 /// The last door before the world: nothing goes out in clear unless the deciding rule says clear.
 fn refuse_unsaid(group: &Group) -> Result<()> {
-    let is_said = |action: &Action| encrypts(action) || matches!(action, Action::Clear | Action::Keep);
+    let is_said = |action: &Action| action.encrypts() || matches!(action, Action::Clear | Action::Keep);
     if group.direction == Direction::Inbound || group.actions.iter().any(is_said) {
         return Ok(());
     }

@@ -1,14 +1,14 @@
 //! Steps 1 to 3 of the corridor: what a decision is made from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Engine, Opening};
+use super::{Engine, Opening, opaque::is_opaque};
 use crate::{
     base::{Kind, Result},
-    keys::{KeyState, ProtocolName},
-    mail::{Address, Mail, header},
-    policy::{Direction, Facts, Policy, RecipientFacts, Wrapping},
-    protocol::Purpose,
+    keys::{KeyState, Own, ProtocolName, Want},
+    mail::{Address, Mail, Part, header},
+    policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
+    protocol::{Context, Purpose},
     verdict::{LayerKind, Verdict},
 };
 
@@ -54,17 +54,29 @@ impl Engine<'_> {
         let (verdict, opening, wrapping) = if mail.message.octets().len() > policy.max_size {
             (self.unopened(mail), None, Wrapping::Plain)
         } else {
-            let opening = self.open(mail.message.clone())?;
+            // For a recipient, and not for whoever has a key here: who holds a ciphertext of somebody else's sends it to himself.
+            let opening = self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address))?;
             (opening.verdict().clone(), Some(opening), Wrapping::Plain)
         };
-        let wrapping = opening.as_ref().map_or(wrapping, wrapping_of);
+        let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;
+        let mut wrapping = opening.as_ref().map_or(wrapping, wrapping_of);
+        // What goes out is not hidden by a ciphertext beside it; what comes in could be read already.
+        if let Some(opening) = &opening
+            && wrapping == Wrapping::Encrypted
+            && mail.envelope.recipients.iter().any(|path| goes_out(&path.address))
+            && !hides_all(opening, mail.message.root())
+        {
+            wrapping = if is_signed(opening) { Wrapping::Signed } else { Wrapping::Plain };
+        }
         let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
         let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
+        let readers = self.readers(mail, opening.as_ref(), policy)?;
         for path in &mail.envelope.recipients {
             let direction = policy.direction(&mail.submitter, &path.address);
             let protocols = asked.entry(direction).or_insert_with(|| policy.protocols(direction));
             let keys = self.readiness(&path.address, Purpose::Encrypt, protocols)?;
-            recipients.push(RecipientFacts { path: path.clone(), keys });
+            let is_reader = readers.as_ref().is_none_or(|readers| readers.contains(&path.address));
+            recipients.push(RecipientFacts { path: path.clone(), keys, is_reader });
         }
         let protocols: BTreeSet<ProtocolName> = asked.into_values().flatten().collect();
         let signing = match verdict.author() {
@@ -72,6 +84,49 @@ impl Engine<'_> {
             None => BTreeMap::new(),
         };
         Ok(Gathered { verdict, opening, wrapping, signing, recipients })
+    }
+
+    /// `mail` opened by the keys of `readers` alone.
+    fn opened_for<'m>(&self, mail: &'m Mail, readers: impl IntoIterator<Item = &'m Address>) -> Result<Opening> {
+        let own = Own::new(self.context.keys, readers);
+        Engine::new(Context { keys: &own, ..self.context }, self.limits.clone()).open(mail.message.clone())
+    }
+
+    /// Those whose own keys open `mail`; `None` when each recipient is one, because it hides nothing or he is the only one.
+    fn readers<'m>(
+        &self,
+        mail: &'m Mail,
+        opening: Option<&Opening>,
+        policy: &Policy,
+    ) -> Result<Option<HashSet<&'m Address>>> {
+        let is_opened = opening.is_some_and(|opening| opening.error().is_none() && opening.verdict().is_confidential());
+        let is_asked = policy.rules.iter().any(|rule| rule.says(Order::Decrypt));
+        if !is_opened || !is_asked || mail.envelope.recipients.len() == 1 {
+            return Ok(None);
+        }
+        let mut owners = Vec::new();
+        for path in &mail.envelope.recipients {
+            for protocol in &self.protocols {
+                let found = self.context.keys.find(protocol.name(), &Want::Address(&path.address))?;
+                if found.iter().any(|record| !record.secrets.is_empty()) {
+                    owners.push(&path.address);
+                    break;
+                }
+            }
+        }
+        // To open it as often costs more than any one message may: then it goes to everybody as it came.
+        if mail.message.octets().len().saturating_mul(owners.len())
+            > self.limits.message.saturating_mul(self.limits.expansion)
+        {
+            return Ok(Some(HashSet::new()));
+        }
+        let mut readers = HashSet::new();
+        for owner in owners {
+            if self.opened_for(mail, [owner])?.error().is_none() {
+                readers.insert(owner);
+            }
+        }
+        Ok(Some(readers))
     }
 
     /// The verdict on a message that nobody looked into.
@@ -92,12 +147,28 @@ impl Engine<'_> {
 
 /// A message that nobody here can decrypt was read up to the keys of its readers; anything else that cannot be opened may hold clear text.
 fn wrapping_of(opening: &Opening) -> Wrapping {
-    let is_signed = opening.verdict().layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }));
     match opening.error() {
         Some(error) if error.kind() == Kind::NoKey => Wrapping::Encrypted,
         Some(error) => Wrapping::Malformed(error.to_string()),
         None if opening.verdict().is_confidential() => Wrapping::Encrypted,
-        None if is_signed => Wrapping::Signed,
+        None if is_signed(opening) => Wrapping::Signed,
         None => Wrapping::Plain,
     }
+}
+
+fn is_signed(opening: &Opening) -> bool {
+    opening.verdict().layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
+}
+
+/// Whether an encrypted message shows nothing to those who cannot decrypt it: no text beside the ciphertext, and no layer around it but
+/// signatures that leave everything in the open, because what else is packed there nobody looked at.
+fn hides_all(opening: &Opening, root: Part<'_>) -> bool {
+    let outside =
+        opening.verdict().layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));
+    let mut part = Some(root);
+    for _ in outside {
+        let signed = part.filter(|part| part.content_type().is("multipart", "signed"));
+        part = signed.and_then(|signed| signed.children().next());
+    }
+    part.is_some() && is_opaque(root)
 }

@@ -33,13 +33,13 @@ pub trait Handler: Send + Sync {
     /// The work could not be done: nothing went on, and the sender keeps the mail. `TryAgain` and `Unavailable` are worth a retry.
     fn handle(&self, mail: Mail) -> Result<Outcome>;
 
-    /// The message with a field that says that it was handled, for a copy that comes by again: [`Handler::handle`] then only removes the
-    /// field. Nobody else can make one.
+    /// The message with a field that says that it was handled for these recipients, for a copy that comes by again: [`Handler::handle`]
+    /// then only removes the field. Nobody else can make one, and for others it says nothing.
     ///
     /// # Errors
     ///
     /// The message is over the bounds.
-    fn mark(&self, message: &Message) -> Result<Message>;
+    fn mark(&self, mail: &Mail) -> Result<Message>;
 }
 
 /// What handling needs to know of this machine.
@@ -60,7 +60,11 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
-        if marker::is_on(mail.message.root(), &mail.message, duty.marker) {
+        // Whatever follows for nobody is thrown away.
+        if mail.envelope.recipients.is_empty() {
+            return Err(Error::usage("envelope: no recipients"));
+        }
+        if marker::is_on(&mail, duty.marker) {
             return self.pass_on(mail, duty.policy);
         }
         let gathered = self.gather(&mail, duty.policy)?;
@@ -75,10 +79,16 @@ impl Engine<'_> {
             notes: Vec::new(),
         };
         let mut mails = Vec::new();
+        let mut octets = 0_usize;
         for group in &decision.groups {
             let message = match group.disposition {
-                Disposition::Relay => acting.message_for(group)?,
-                Disposition::Quarantine(_) => mail.message.clone(),
+                Disposition::Relay => {
+                    let message = acting.message_for(group)?;
+                    octets += if group.encrypts() { message.octets().len() } else { 0 };
+                    self.budget().copies(octets)?;
+                    message
+                }
+                Disposition::Quarantine(_) => acting.held()?,
                 Disposition::Discard | Disposition::Reject(_) | Disposition::Tempfail(_) => continue,
             };
             mails.push(copy_for(group, &mail, message));
@@ -92,10 +102,10 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// As there.
-    pub fn mark(&self, message: &Message, secret: &Secret) -> Result<Message> {
+    pub fn mark(&self, mail: &Mail, secret: &Secret) -> Result<Message> {
         let mut edits = Edits::default();
-        edits.add(marker::NAME, &marker::value(message, secret));
-        self.edited(message, &edits)
+        edits.add_raw(marker::field(mail, secret));
+        self.edited(&mail.message, &edits)
     }
 
     /// A copy that was handled: all that is left to do is to take the mark off.

@@ -93,8 +93,8 @@ impl Handler for Hook {
         setup.engine().handle(mail, setup.duty())
     }
 
-    fn mark(&self, message: &Message) -> Result<Message> {
+    fn mark(&self, mail: &Mail) -> Result<Message> {
         let setup = self.setup();
-        setup.engine().mark(message, &setup.marker)
+        setup.engine().mark(mail, &setup.marker)
     }
 }

@@ -8,6 +8,7 @@ mod hook;
 mod inspect;
 mod lines;
 mod marker;
+mod opaque;
 mod open;
 mod parts;
 mod seal;

@@ -4,6 +4,7 @@
 mod chain;
 mod locked;
 mod memory;
+mod own;
 mod record;
 mod state;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use chain::Chain;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
+pub use own::Own;
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
 pub use state::KeyState;
 

@@ -60,7 +60,7 @@ impl Case {
             wrapping: &self.wrapping,
             standing: Standing::Unsigned,
             signing: self.signing.clone(),
-            recipients: vec![RecipientFacts { path, keys: self.keys.clone() }],
+            recipients: vec![RecipientFacts { path, keys: self.keys.clone(), is_reader: true }],
         };
         self.policy.decide(&facts).groups.remove(0)
     }

@@ -30,7 +30,8 @@ impl Direction {
 /// What a message is as it came, by its outermost layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrapping {
-    /// It is encrypted, and was read far enough to know it: a message that merely says so is not.
+    /// It is encrypted, and was read far enough to know it: a message that merely says so is not, nor one that goes out with text beside
+    /// the ciphertext.
     Encrypted,
     /// It says that it is sealed, and cannot be read; the reason in words.
     Malformed(String),
@@ -60,6 +61,8 @@ pub struct RecipientFacts {
     /// Whether he can be encrypted to, for each protocol that the policy asks about ([`Policy::protocols`](super::Policy::protocols)).
     /// One that is not here has no key.
     pub keys: BTreeMap<ProtocolName, KeyState>,
+    /// Whether his own keys open the message, or it hides nothing. For anybody else it is not decrypted.
+    pub is_reader: bool,
 }
 
 /// What is known of one mail.

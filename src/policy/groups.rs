@@ -45,7 +45,7 @@ pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Gr
 }
 
 fn encrypts(ruling: &Ruling) -> bool {
-    ruling.actions.iter().any(|action| matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_)))
+    ruling.actions.iter().any(Action::encrypts)
 }
 
 /// Whom every reader sees as a recipient (RFC 5322, section 3.6.3). A field that cannot be read shows nobody, which errs on the side of

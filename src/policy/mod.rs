@@ -82,6 +82,13 @@ pub enum Disposition {
     Tempfail(String),
 }
 
+impl Group {
+    /// Whether what it gets is encrypted to its recipients.
+    pub fn encrypts(&self) -> bool {
+        self.actions.iter().any(Action::encrypts)
+    }
+}
+
 impl Policy {
     /// What is done with a mail.
     ///

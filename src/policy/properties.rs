@@ -111,6 +111,7 @@ impl Draft {
         let recipient = |(who, keys): &(String, BTreeMap<ProtocolName, KeyState>)| RecipientFacts {
             path: ForwardPath { address: Address::parse(who).unwrap(), parameters: Vec::new() },
             keys: keys.clone(),
+            is_reader: true,
         };
         Facts {
             submitter: &self.submitter,

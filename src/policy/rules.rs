@@ -32,7 +32,7 @@ pub enum Order {
     Annotate,
     /// The mail may be read on its way.
     Clear,
-    /// Take layers off where a key is here; not of what is sealed or kept by the same rule. For inbound mail.
+    /// Take layers off where the recipient's key is here; not of what is sealed or kept by the same rule. For inbound mail.
     Decrypt,
     /// Accept it and throw it away.
     Discard,
@@ -97,6 +97,9 @@ pub enum Obstacle {
     NotPermitted,
     /// It is too large to be opened or sealed.
     Oversized,
+    /// The recipient's local part names another mailbox, to which mail servers may pass it on: `bob%bank.example@example.org`. Always a
+    /// refusal.
+    Routed,
     /// The rule neither encrypts nor says that the mail may be read. Always a refusal.
     Unsaid,
 }
@@ -116,6 +119,13 @@ pub enum Resort {
     Reject,
     /// Refuse it for now.
     Tempfail,
+}
+
+impl Action {
+    /// Whether what it makes can be read by its readers alone.
+    pub fn encrypts(&self) -> bool {
+        matches!(self, Action::Encrypt(_) | Action::SignAndEncrypt(_))
+    }
 }
 
 impl Rule {
@@ -213,6 +223,7 @@ impl Obstacle {
             Obstacle::NoRule => "no-rule",
             Obstacle::NotPermitted => "not-permitted",
             Obstacle::Oversized => "oversized",
+            Obstacle::Routed => "routed",
             Obstacle::Unsaid => "unsaid",
         }
     }

@@ -61,6 +61,9 @@ struct Walker<'a> {
 impl Walker<'_> {
     /// First without the rules that ask the header, to know what they must not fall short of.
     fn walk(&self) -> Walk {
+        if let Some(ruling) = self.routed() {
+            return Walk { passed: Vec::new(), ruling };
+        }
         let floor = self.through(|rule, _| !rule.asks_header());
         self.through(|rule, ruling| !rule.asks_header() || ruling.is_at_least(&floor.ruling))
     }
@@ -124,7 +127,9 @@ impl Walker<'_> {
         let is_clear = rule.says(Order::Clear) && !matches!(sealing, Some(Action::Keep)) && !encrypts;
         let mut actions = Vec::new();
         // What is kept or sealed is not opened first: a layer that is there may be all that hides the mail.
-        actions.extend((rule.says(Order::Decrypt) && sealing.is_none()).then_some(Action::Decrypt));
+        actions.extend(
+            (rule.says(Order::Decrypt) && sealing.is_none() && self.recipient.is_reader).then_some(Action::Decrypt),
+        );
         actions.extend(rule.edits.iter().cloned());
         actions.extend(rule.says(Order::Annotate).then_some(Action::Annotate));
         actions.extend(is_clear.then_some(Action::Clear));
@@ -216,6 +221,19 @@ impl Walker<'_> {
         }
         let said = rule.obstacles.get(&obstacle).or_else(|| self.policy.obstacles.get(&obstacle));
         said.copied().unwrap_or_else(|| obstacle.resort())
+    }
+
+    /// Rules look at the domain; a mail server may not stop there (RFC 5321, section 4.1.1.3 and appendix F.2; Postfix's
+    /// `allow_untrusted_routing`).
+    fn routed(&self) -> Option<Ruling> {
+        let address = &self.recipient.path.address;
+        address.local().contains(['@', '%', '!']).then(|| Ruling {
+            direction: self.direction(),
+            rule: None,
+            obstacle: Some(Obstacle::Routed),
+            actions: Vec::new(),
+            disposition: Disposition::Reject(format!("{address}: names a way to another mailbox")),
+        })
     }
 
     fn unmatched(&self) -> Ruling {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use memchr::memchr;
+
 use crate::{
     base::Error,
     mail::{Address, encoding::decode_words, header::Field},
@@ -36,12 +38,25 @@ pub fn field(authserv_id: &str, verdict: &Verdict, stopped: Option<&Error>) -> S
 
 /// Whether `field` is an Authentication-Results field that claims to come from `authserv_id`, or that some reader may take for one that
 /// does: in any case, quoted, with comments, as an encoded word, with a trailing dot, of whatever version (RFC 8601, sections 2.2 and 5).
+///
+/// A reader may end lines at a lone CR, and drop what belongs in no name: then the field may hide in another.
 pub fn is_from(field: &Field<'_>, authserv_id: &str) -> bool {
-    if !field.is("Authentication-Results") {
-        return false;
+    if field.is(NAME) {
+        return is_by(&field.unfolded(), authserv_id);
     }
-    let value = field.unfolded();
-    match claimed(&value) {
+    let lines = field.raw.split(|octet| matches!(octet, b'\r' | b'\n')).enumerate();
+    let mut lines = lines.filter(|(at, line)| *at == 0 || !line.starts_with(b" ") && !line.starts_with(b"\t"));
+    lines.any(|(_, line)| {
+        let Some(colon) = memchr(b':', line) else { return false };
+        let (name, value) = line.split_at_checked(colon + 1).unwrap_or_default();
+        let name = name.iter().filter(|octet| octet.is_ascii_graphic() && **octet != b':').map(u8::to_ascii_lowercase);
+        name.eq(NAME.bytes().map(|octet| octet.to_ascii_lowercase()))
+            && is_by(&String::from_utf8_lossy(value), authserv_id)
+    })
+}
+
+fn is_by(value: &str, authserv_id: &str) -> bool {
+    match claimed(value) {
         Some(claimed) => is_same(&claimed, authserv_id) || is_same(&decode_words(&claimed), authserv_id),
         // Nobody knows what others make of it: it goes when it names us before its first result.
         None => {
@@ -81,7 +96,7 @@ fn judge(signature: &Signature, place: Place, verdict: &Verdict) -> Result {
             (None, _) if signature.authenticated.is_empty() => {
                 because("policy", "nobody vouches for the signer".to_owned())
             }
-            (None, Some(author)) if is_by(signature, author) && verdict.standing() == Standing::Authentic => {
+            (None, Some(author)) if is_signed_by(signature, author) && verdict.standing() == Standing::Authentic => {
                 Result { word: "pass", reason: None }
             }
             (None, _) => because("policy", "the signer is not the author".to_owned()),
@@ -89,7 +104,7 @@ fn judge(signature: &Signature, place: Place, verdict: &Verdict) -> Result {
     }
 }
 
-fn is_by(signature: &Signature, author: &Address) -> bool {
+fn is_signed_by(signature: &Signature, author: &Address) -> bool {
     signature.authenticated.iter().any(|one| one.address() == author)
 }
 
@@ -106,8 +121,8 @@ fn result(field: &mut String, protocol: &str, result: &Result, signature: &Signa
         let _ = write!(field, " reason={}", quoted(reason));
     }
     for address in signature.authenticated.iter().map(|one| one.address().to_string()) {
-        // Outside of ASCII it would need SMTPUTF8 on the way (RFC 6532).
-        if address.bytes().all(|octet| octet.is_ascii_graphic()) {
+        // Outside of ASCII it would need SMTPUTF8 on the way (RFC 6532); and who does not know quotes would find results within them.
+        if address.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'"' | b';')) {
             let _ = write!(field, "\n\t body.{experimental}{protocol}-identifier={address}");
         }
     }
@@ -173,12 +188,18 @@ fn value(text: &str) -> String {
     if !text.is_empty() && text.chars().all(is_token) { text.to_owned() } else { quoted(text) }
 }
 
-/// A quoted string of printable ASCII; a stranger's words may be in it.
+/// A quoted string of printable ASCII; a stranger's words may be in it, and nothing that ends a result for those who do not know quotes.
 fn quoted(text: &str) -> String {
-    let shown = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let shown = |c: char| match c {
+        ';' => ',',
+        c if c.is_ascii_graphic() || c == ' ' => c,
+        _ => '?',
+    };
     let text: String = text.chars().take(LONGEST_REASON).map(shown).collect();
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
+
+const NAME: &str = "Authentication-Results";
 
 /// In characters. Source: with what stands around it a line stays under the 998 of RFC 5322, section 2.1.1, whatever is escaped.
 const LONGEST_REASON: usize = 240;
@@ -222,6 +243,20 @@ mod tests {
         ] {
             assert!(claims(ours), "{ours:?}");
         }
+    }
+
+    #[test]
+    fn fields_that_hide_one_are_known() {
+        let hides = |header: &str| {
+            let octets = format!("{header}\r\n\r\n");
+            let message = Message::parse(octets.into(), &mut Budget::new(Limits::default())).unwrap();
+            message.root().fields().any(|field| is_from(&field, "mx.example.org"))
+        };
+        assert!(hides("X: y\rAuthentication-Results: mx.example.org; dkim=pass"));
+        assert!(hides("X: y\rauthentication-\0results : mx.example.org; dkim=pass"));
+        assert!(!hides("X: y\r\n Authentication-Results: mx.example.org; dkim=pass"), "folded");
+        assert!(!hides("X: y\rAuthentication-Results: other.example; dkim=pass"));
+        assert!(!hides("Authentication-Results: other.example\r\n\t; dkim=pass (mx.example.org)"));
     }
 
     /// The examples of RFC 8601, appendix B, and what only looks like ours.
@@ -342,6 +377,6 @@ mod tests {
     fn a_strangers_words_stay_within_their_quotes() {
         let evil = Why::Malformed("x\"; smime=pass\r\nX: y\u{e9}\\".to_owned());
         let said = field("mx", &verdict(vec![signed(ProtocolName::Pgp, signature(State::Invalid(evil), &[]))]), None);
-        assert!(said.contains("x\\\"; smime=pass??X: y?\\\\\""), "{said}");
+        assert!(said.contains("x\\\", smime=pass??X: y?\\\\\""), "{said}");
     }
 }

@@ -38,8 +38,8 @@ impl Handler for Measured {
         outcome
     }
 
-    fn mark(&self, message: &Message) -> Result<Message> {
-        self.handler.mark(message)
+    fn mark(&self, mail: &Mail) -> Result<Message> {
+        self.handler.mark(mail)
     }
 }
 

@@ -17,7 +17,7 @@ use proptest::{
     sample::{select, subsequence},
 };
 
-use super::{address, hook, mail};
+use super::house::{address, hook, mail, parse};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
@@ -81,7 +81,7 @@ fn messages() -> &'static Vec<Vec<u8>> {
         let plain = format!("From: alice@example.org\r\nTo: bob@example.net\r\nX-Seal: yes\r\nSubject: s\r\n\r\n{SECRET}\r\n");
         let setup = hook().setup();
         let seal = |how: &Seal| {
-            let message = super::parse(plain.clone());
+            let message = parse(plain.clone());
             let mut sealed = Vec::new();
             setup.engine().seal(ProtocolName::Pgp, &message, how, &mut sealed).unwrap();
             sealed
@@ -90,9 +90,12 @@ fn messages() -> &'static Vec<Vec<u8>> {
             let header = "From: alice@example.org\r\nTo: bob@example.net\r\nMIME-Version: 1.0\r\nX-Seal: yes\r\n";
             format!("{header}Content-Type: {kind}; boundary=b\r\n\r\n--b\r\n\r\nVersion: 1\r\n--b\r\n\r\n{SECRET}\r\n--b--\r\n")
         };
+        let encrypted = seal(&Seal { to: vec![Recipient::Named(address("bob@example.net"))], ..Seal::default() });
+        let partly = [encrypted.as_slice(), SECRET.as_bytes(), b"\r\n"].concat();
         vec![
             seal(&Seal { sign: vec![Signer::Author], ..Seal::default() }),
-            seal(&Seal { to: vec![Recipient::Named(address("bob@example.net"))], ..Seal::default() }),
+            encrypted,
+            partly,
             lie("multipart/encrypted; protocol=\"application/pgp-encrypted\"").into_bytes(),
             lie("multipart/signed; protocol=\"application/pgp-signature\"").into_bytes(),
             plain.replace("alice@example.org", "mallory@example.org").into_bytes(),

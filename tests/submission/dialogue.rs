@@ -272,6 +272,13 @@ fn peers_speak_for_others() {
             }
         }
     }
+    // What was known of one client does not count for the next.
+    let mut client = Client::new(&house);
+    for line in ["EHLO client.test", "XFORWARD SOURCE=LOCAL", "XFORWARD ADDR=[UNAVAILABLE]"] {
+        assert!(client.say(format!("{line}\r\n")).starts_with("250"));
+    }
+    client.begin("bob@example.net");
+    assert!(client.say(letter).starts_with("550 5.7.1"));
     let mut client = Client::new(&house);
     client.say("EHLO client.test\r\n");
     assert!(client.say("XCLIENT ADDR=192.0.2.7\r\n").starts_with("220"));

@@ -17,7 +17,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Budget, Error, Result, Secret},
+    base::{Budget, Error, Kind, Result, Secret},
     crypto::{CfbReader, Cipher, Legacy, Resync},
     protocol::Context,
     verdict::Why,
@@ -153,17 +153,25 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
         let mut next = parser(source).map_err(|error| malformed(&error))?;
+        // Without a key a container stays closed. What stands after it is walked all the same: text there is not encrypted.
+        let mut locked = None;
         loop {
             match next {
                 PacketParserResult::Some(_) if self.unprotected.is_some() => {
                     return Err(Error::malformed("openpgp message", "goes on after its encrypted data"));
                 }
                 PacketParserResult::Some(mut parser) => {
-                    self.packet(&mut parser)?;
+                    match self.packet(&mut parser) {
+                        Err(error) if error.kind() == Kind::NoKey && locked.is_none() => locked = Some(error),
+                        walked => walked?,
+                    }
                     next = parser.recurse().map_err(|error| self.damaged(&error))?.1;
                 }
                 PacketParserResult::EOF(_) if self.unprotected.is_some() => return Ok(()),
-                PacketParserResult::EOF(end) => return end.is_message().map_err(|error| malformed(&error)),
+                PacketParserResult::EOF(end) => {
+                    end.is_message().map_err(|error| malformed(&error))?;
+                    return locked.map_or(Ok(()), Err);
+                }
             }
         }
     }

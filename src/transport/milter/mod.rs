@@ -147,7 +147,7 @@ impl Milter {
             Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
                 // They may come by again.
                 for copy in &mut plan.copies {
-                    copy.message = handler.mark(&copy.message).map_err(|error| refusal(&error))?;
+                    copy.message = handler.mark(copy).map_err(|error| refusal(&error))?;
                 }
                 Ok(plan)
             }))
@@ -258,8 +258,8 @@ mod tests {
             self.hook.handle(mail)
         }
 
-        fn mark(&self, message: &Message) -> Result<Message> {
-            self.hook.mark(message)
+        fn mark(&self, mail: &Mail) -> Result<Message> {
+            self.hook.mark(mail)
         }
     }
 

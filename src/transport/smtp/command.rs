@@ -93,7 +93,8 @@ impl Command {
     }
 }
 
-fn name(argument: &str) -> Result<String, Reply> {
+/// A host's name as a client writes it.
+pub(super) fn name(argument: &str) -> Result<String, Reply> {
     // It stands in a trace field later.
     let harmless = |c: char| c.is_ascii_graphic() && !"()<>\"\\;".contains(c);
     match argument {

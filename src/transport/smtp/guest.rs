@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Reply, Server, session::Session};
+use super::{Reply, Server, command, session::Session};
 
 /// Who it is.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Session<'_> {
         let login = value_of(attributes, "LOGIN").map(str::to_owned);
         let rank = address.map_or(Rank::Stranger, |address| user_or_stranger(self.server, address));
         self.client = Guest { address, login, rank };
-        self.hello = value_of(attributes, "HELO").map(str::to_owned);
+        self.hello = value_of(attributes, "HELO").and_then(|hello| command::name(hello).ok());
         let greeting = format!("{} ESMTP postseal", self.server.settings.name);
         Ok(Reply::plain(220, [greeting]))
     }
@@ -46,9 +46,11 @@ impl Session<'_> {
             return Err(Reply::new(550, "5.7.0", "not for you"));
         }
         let forwarded = self.forwarded.get_or_insert_with(Guest::default);
-        if let Some(address) = address_in(attributes) {
-            forwarded.address = Some(address);
-            forwarded.rank = user_or_stranger(self.server, address);
+        // Who is not known now is not whoever was known before.
+        if attributes.iter().any(|(name, _)| name == "ADDR") {
+            forwarded.address = address_in(attributes);
+            let rank = forwarded.address.map(|address| user_or_stranger(self.server, address));
+            forwarded.rank = rank.unwrap_or_default();
         }
         if value_of(attributes, "SOURCE").is_some_and(|source| source.eq_ignore_ascii_case("LOCAL")) {
             forwarded.rank = Rank::User;

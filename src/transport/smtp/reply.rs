@@ -32,9 +32,9 @@ impl Reply {
         Reply::new(451, status, text)
     }
 
-    /// Whether it says yes, or go on.
+    /// Whether it says yes. `354`, go on, is no yes: whoever says it after a message has not taken it.
     pub fn is_positive(&self) -> bool {
-        self.code < 400
+        (200..300).contains(&self.code)
     }
 
     /// Whether the same may pass later.

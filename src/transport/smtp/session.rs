@@ -297,7 +297,7 @@ impl<'a> Session<'a> {
     async fn chunk(&mut self, count: u64, order: Order) -> Result<Next, Fault> {
         let (most, pace) = (self.server.settings.limits.message, self.server.settings.patience.block);
         let Some(transaction) = &mut self.transaction else {
-            self.wire.skip(count, pace).await?;
+            timeout(WHOLE, self.wire.skip(count, pace)).await.unwrap_or_else(|_| Err(slow()))?;
             self.refuse(&Reply::new(503, "5.5.1", "from whom?"));
             return Ok(Next::GoOn);
         };
@@ -429,7 +429,8 @@ impl<'a> Session<'a> {
         self.wire = Wire::new(stream);
         (self.is_encrypted, self.is_private) = (true, true);
         self.forget();
-        self.hello = None;
+        // RFC 3207, section 4.2: nothing that was said before counts.
+        (self.hello, self.client.login, self.upstream) = (None, None, None);
         Ok(Next::GoOn)
     }
 

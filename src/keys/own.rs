@@ -1,0 +1,57 @@
+//! The keys of some people, for what is done in their name alone.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Binding, Handle, Keys, ProtocolName, Record, Want};
+use crate::{
+    base::{Result, Secret},
+    crypto::SecretKey,
+    mail::Address,
+};
+
+/// All certificates of `keys`, and the secret keys of `owners`: those whose certificate names one of them. No passwords, which are nobody's.
+pub struct Own<'k, 'o> {
+    keys: &'k dyn Keys,
+    owners: HashSet<&'o Address>,
+}
+
+impl<'k, 'o> Own<'k, 'o> {
+    /// What `owners` have of `keys`.
+    pub fn new(keys: &'k dyn Keys, owners: impl IntoIterator<Item = &'o Address>) -> Self {
+        Own { keys, owners: owners.into_iter().collect() }
+    }
+
+    fn owns(&self, record: &Record) -> bool {
+        let bound = record.bindings.iter().filter_map(|binding| match binding {
+            Binding::Address(address) => Some(address),
+            Binding::Anchor | Binding::UserIds => None,
+        });
+        record.claimed.iter().chain(bound).any(|address| self.owners.contains(address))
+    }
+}
+
+impl Keys for Own<'_, '_> {
+    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+        let mut found = self.keys.find(protocol, want)?;
+        for record in found.iter_mut().filter(|record| !record.secrets.is_empty() && !self.owns(record)) {
+            *record = Arc::new(Record { secrets: Vec::new(), ..Record::clone(record) });
+        }
+        Ok(found)
+    }
+
+    fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        if self.owns(record) { self.keys.secret(record, key) } else { Ok(None) }
+    }
+
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        self.keys.anchors()
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        self.keys.revocations()
+    }
+
+    fn passwords(&self) -> Result<Vec<Secret>> {
+        Ok(Vec::new())
+    }
+}
