@@ -1,4 +1,5 @@
 //! `postseal serve` with keys and rules, in a throwaway folder.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     fs,

@@ -22,6 +22,7 @@ use postseal::{
         serve::{self, Event, House, State},
     },
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::{
     runtime,
@@ -47,6 +48,7 @@ pub(crate) fn run(what: &Serve, session: &Session) -> Result<ExitCode> {
     // systemd's sockets are taken over before there is a second thread, because that changes the environment.
     let inherited = inherited()?;
     log(&config::load(&path)?);
+    allow_connections();
     let metrics = Arc::new(Metrics::default());
     let mut builder = Builder { path: &path, session, metrics: Arc::clone(&metrics), marker: None };
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
@@ -129,6 +131,13 @@ impl Builder<'_> {
             ListenerKind::Submission => upstream::door(listener, config, measured("submission"), work),
         }
     }
+}
+
+/// As many file descriptors as the system lets us have: most give a process 1,024 unless it asks, and every connection is one.
+fn allow_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    // Without them, some wait at the door.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Events on standard error, where systemd's journal adds the time itself. A failure here only means that somebody else logs already.
