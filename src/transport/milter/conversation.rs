@@ -333,10 +333,10 @@ const NEEDED: u32 = action::ADD_HEADERS
 /// What we use when it is offered.
 const WELCOME: u32 = action::CHANGE_FROM | action::ADD_RECIPIENTS_WITH_PARAMETERS | action::CHOOSE_MACROS;
 
-/// Fewer round trips where we have nothing to say.
+/// Fewer round trips where we have nothing to say. Not at DATA: an MTA that need not wait there still sends its macros, and the message right
+/// after them, which TCP then holds back until our system acknowledges the macros: 40 ms a message that our answer spares.
 const QUIETER: u32 = protocol::NO_HELO
     | protocol::NO_UNKNOWN
-    | protocol::NO_DATA
     | protocol::SILENT_CONNECT
     | protocol::SILENT_HEADER
     | protocol::SILENT_END_OF_HEADER

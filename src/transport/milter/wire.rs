@@ -318,7 +318,6 @@ pub(super) mod protocol {
     pub(crate) const NO_HELO: u32 = 0x2;
     pub(crate) const SILENT_HEADER: u32 = 0x80;
     pub(crate) const NO_UNKNOWN: u32 = 0x100;
-    pub(crate) const NO_DATA: u32 = 0x200;
     pub(crate) const SILENT_CONNECT: u32 = 0x1000;
     pub(crate) const SILENT_END_OF_HEADER: u32 = 0x4_0000;
     pub(crate) const SILENT_BODY: u32 = 0x8_0000;
