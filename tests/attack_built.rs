@@ -15,7 +15,7 @@ use std::{
 use crypto_bigint::{BoxedUint, NonZero, Resize};
 use der::{content_info, octets, oid, sequence, tlv};
 use postseal::{
-    base::{FixedClock, Limits, SystemRandom, parse_rfc3339},
+    base::{Limits, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
     engine::{Engine, Opening},
     keys::{Binding, Memory},
@@ -103,8 +103,8 @@ impl Lab {
 }
 
 fn opened(message: impl Into<Vec<u8>>, keys: &Memory, legacy: Legacy) -> Opening {
-    let clock = FixedClock(parse_rfc3339("2026-11-24T12:00:00Z").unwrap());
-    let context = Context { keys, clock: &clock, random: &SystemRandom, legacy, revocation: Revocation::Soft };
+    // The certificates are as old as the test.
+    let context = Context { keys, clock: &SystemClock, random: &SystemRandom, legacy, revocation: Revocation::Soft };
     let engine = Engine::new(context, Limits::default());
     engine.open(Message::parse(message.into(), &mut engine.budget()).unwrap()).unwrap()
 }
