@@ -94,6 +94,47 @@ s.sendmail('alice@example.org', ['bob@example.net'], 'From: alice@example.org\r\
 s.quit()
 "#;
 
+/// postseal logs in by itself where the configuration says as whom, and says nothing where somebody could listen.
+#[test]
+fn postseal_logs_in_at_the_upstream() {
+    let sink = Sink::start();
+    let folder = tempfile::tempdir().expect("a throwaway folder");
+    let (config, password) = (folder.path().join("postseal.toml"), folder.path().join("password"));
+    std::fs::write(&password, "secret\n").expect("a password");
+    std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+    let send = |upstream: &str| {
+        let text = format!(
+            "home = \"home\"\nhostname = \"mx.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
+            [upstream]\nlogin = \"alice\"\npassword = {{ file = \"password\" }}\n{upstream}\n\
+            [[rule]]\nname = \"clear\"\naction = \"clear\"\n"
+        );
+        std::fs::write(&config, text).expect("a configuration");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+        command.env("POSTSEAL_CONFIG", &config).args(["sendmail", "-i", "-f", "alice@example.org", "dave@plain.test"]);
+        let output = run_with(&mut command, b"From: alice@example.org\n\nx\n");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let here = format!("smart-host = \"127.0.0.1:{}\"\ntls = \"none\"", sink.port());
+    // Any other name or password would be welcome.
+    sink.answer("AUTH PLAIN AGFSAWNLAHNLY3JLDA==", "535 5.7.8 who?");
+    let (code, said) = send(&here);
+    assert!(code == Some(75) && said.contains("refuses our login: 535 5.7.8 who?"), "{code:?} {said}");
+    assert!(sink.received().is_empty());
+    sink.answer("AUTH PLAIN AGFSAWNLAHNLY3JLDA==", "250 as before");
+    assert_eq!(send(&here), (Some(0), String::new()));
+    assert_eq!(sink.wait_for(1)[0].addresses(), ["dave@plain.test"]);
+    for (upstream, why) in [
+        (
+            "smart-host = \"mail.example.org:587\"",
+            "login: a password goes to another machine with tls = \"required\" only",
+        ),
+        ("mx = true", "login: only a smart-host has one"),
+    ] {
+        let (code, said) = send(upstream);
+        assert!(code == Some(78) && said.contains(why), "{code:?} {said}");
+    }
+}
+
 /// Without a sendmail to hand over to, `postseal sendmail` speaks to the upstream itself.
 #[test]
 fn sendmail_speaks_to_the_upstream() {

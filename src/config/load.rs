@@ -11,8 +11,8 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention, Problem,
-    SecretFrom, Security, Server, Tls, Upstream, What, rules,
+    Account, Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention,
+    Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-    transport::{Endpoint, Network, sendmail::Program},
+    transport::{Endpoint, Network, sendmail::Program, smtp::Aliases},
 };
 
 /// What reading a configuration came to.
@@ -121,7 +121,14 @@ impl Reader<'_> {
             trusted.finish();
         }
         let listeners = self.listeners(root);
+        let aliases = root.table("aliases").map(|table| self.aliases(&table)).unwrap_or_default();
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
+        if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
+            && listeners.iter().any(|listener| listener.auth == Auth::Relay)
+        {
+            let line = root.line_of("upstream");
+            self.document.error(line, "upstream: its login is ours, or by auth = \"relay\" our clients', not both");
+        }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
@@ -135,6 +142,7 @@ impl Reader<'_> {
             policy,
             trusted: clients,
             peers,
+            aliases,
             listeners,
             upstream,
             sendmail,
@@ -213,6 +221,13 @@ impl Reader<'_> {
         listeners
     }
 
+    fn aliases(&self, table: &Table<'_>) -> Aliases {
+        let people = |texts: Vec<Located<String>>| {
+            texts.iter().filter_map(|text| self.document.read(text, Address::parse)).collect()
+        };
+        table.named().into_iter().map(|(name, texts)| (name.value.to_lowercase(), people(texts))).collect()
+    }
+
     fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
         let kinds =
             [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
@@ -221,13 +236,15 @@ impl Reader<'_> {
         let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
         let tls = self.tls(&table);
         let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
+        let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
+        let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
         let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
         if auth == Auth::Relay && kind.is_some_and(|kind| kind != ListenerKind::Submission) {
             self.document.error(table.line_of("auth"), "auth: only a listener of kind \"submission\" knows it");
         }
         table.finish();
-        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth, copies })
+        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth, vrfy, copies })
     }
 
     fn tls(&mut self, table: &Table<'_>) -> Option<Tls> {
@@ -250,7 +267,7 @@ impl Reader<'_> {
         Some(if implicit { Tls::Implicit(identity) } else { Tls::Starttls(identity) })
     }
 
-    fn upstream(&self, table: Table<'_>) -> Option<Upstream> {
+    fn upstream(&mut self, table: Table<'_>) -> Option<Upstream> {
         let host = table.string("smart-host");
         let mx = table.truth("mx").unwrap_or_default();
         let security = self.choice(
@@ -259,14 +276,29 @@ impl Reader<'_> {
             Security::Opportunistic,
             &[("none", Security::None), ("opportunistic", Security::Opportunistic), ("required", Security::Required)],
         );
+        let (login, password) = (table.string("login"), self.secret(&table, "password"));
         let line = table.line;
+        let login_line = table.line_of("login");
+        let is_half = login.is_some() != table.has("password");
         table.finish();
+        if is_half {
+            self.document.error(login_line, "upstream: login and password go together");
+        }
         match (host, mx) {
             (Some(host), false) => {
                 let server = self.document.read(&host, |text| server(text, self.directory))?;
-                Some(Upstream::SmartHost { server, security })
+                let account = login.zip(password).map(|(name, password)| Account { name: name.value, password });
+                if account.is_some() && security != Security::Required && !server.is_local() {
+                    let message = "login: a password goes to another machine with tls = \"required\" only";
+                    self.document.error(login_line, message);
+                }
+                Some(Upstream::SmartHost { server, security, account })
             }
-            (None, true) => Some(Upstream::Mx),
+            (None, true) if login.is_none() => Some(Upstream::Mx),
+            (None, true) => {
+                self.document.error(login_line, "login: only a smart-host has one");
+                None
+            }
             _ => {
                 self.document.error(line, "upstream: either smart-host or mx = true");
                 None

@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::Policy,
-    transport::{Endpoint, Network, sendmail::Program},
+    transport::{Endpoint, Network, sendmail::Program, smtp::Aliases},
 };
 
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
@@ -45,6 +45,8 @@ pub struct Config {
     pub trusted: Vec<Network>,
     /// Clients that may say for whom they speak (XCLIENT, XFORWARD).
     pub peers: Vec<Network>,
+    /// What VRFY and EXPN tell, where a listener does.
+    pub aliases: Aliases,
     /// What `serve` listens on.
     pub listeners: Vec<Listener>,
     /// Where mail goes on.
@@ -74,6 +76,8 @@ pub struct Listener {
     pub tls: Tls,
     /// How clients log in.
     pub auth: Auth,
+    /// What VRFY and EXPN tell.
+    pub vrfy: Vrfy,
     /// Whether recipients of a milter's message that need copies of their own get them; otherwise it is refused for now.
     pub copies: Copies,
 }
@@ -98,6 +102,17 @@ pub enum Server {
     Tcp(SocketAddr),
     /// `unix:/run/postseal/upstream`.
     Unix(PathBuf),
+}
+
+impl Server {
+    /// Whether what goes there stays on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Server::Named(name, _) => name == "localhost",
+            Server::Tcp(address) => address.ip().is_loopback(),
+            Server::Unix(_) => true,
+        }
+    }
 }
 
 /// How a connection is protected.
@@ -129,6 +144,15 @@ pub enum Auth {
     Relay,
 }
 
+/// What VRFY and EXPN tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vrfy {
+    /// The aliases, to clients that are known.
+    Aliases,
+    /// Nothing.
+    Refuse,
+}
+
 /// What a milter does when recipients need different copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copies {
@@ -149,7 +173,18 @@ pub enum Upstream {
         server: Server,
         /// How the connection is protected.
         security: Security,
+        /// As whom we log in there.
+        account: Option<Account>,
     },
+}
+
+/// As whom we log in at a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The authentication identity (RFC 4616).
+    pub name: String,
+    /// What proves it.
+    pub password: SecretFrom,
 }
 
 /// How a connection that we make is protected.

@@ -114,6 +114,11 @@ impl<'a> Table<'a> {
         self.entries.get(key).map_or(self.line, |(line, _)| *line)
     }
 
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// A string.
     pub(super) fn string(&self, key: &'static str) -> Option<Located<String>> {
         let (line, value) = self.value(key)?;
@@ -122,7 +127,7 @@ impl<'a> Table<'a> {
 
     /// A string that must be there.
     pub(super) fn required(&self, key: &'static str) -> Option<Located<String>> {
-        if !self.entries.contains_key(key) {
+        if !self.has(key) {
             self.document.error(self.line, format!("{key:?} is missing"));
         }
         self.string(key)

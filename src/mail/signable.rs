@@ -59,8 +59,9 @@ impl Signable<'_> {
             header.insert(format!("Content-Transfer-Encoding: {label}"));
         }
         self.header(&header.octets())?;
-        // A part may end with its header.
-        if part.body_span().start > part.header_span().end {
+        // A part may end with its header, and a boundary may end a header; but not one that is encoded, and then no boundary any more.
+        let is_encoded = matches!(way, Way::Base64 | Way::QuotedPrintable);
+        if is_encoded || part.body_span().start > part.header_span().end {
             self.write(b"\r\n")?;
         }
         let body = part.body();
@@ -314,6 +315,15 @@ mod tests {
             signable("content-transfer-encoding: quoted-printable\n\n\u{e9}= \ndone \n"),
             "content-transfer-encoding: quoted-printable\r\n\r\n=C3=A9done\r\n"
         );
+    }
+
+    #[test]
+    fn a_header_that_a_boundary_ended_ends_when_that_is_encoded() {
+        // The inner multipart has the boundary of the outer, and an encoding that no multipart may have (RFC 2045, section 6.4).
+        let inner = "Content-Transfer-Encoding: quoted-printable\r\nContent-Type: multipart/mixed; boundary=a\r\n";
+        let mail =
+            |inside: &str| format!("Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n--a\r\n{inner}{inside}");
+        assert_eq!(signable(mail("--a--\r\ntext \t\r\n")), mail("\r\n=2D-a--\r\ntext\r\n"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{
     tls::Security,
 };
 use crate::{
-    base,
+    base::{self, Secret},
     mail::{Envelope, Mail},
 };
 
@@ -38,10 +38,20 @@ pub enum Host {
     Unix(PathBuf),
 }
 
+/// As whom we log in at a host.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The authentication identity (RFC 4616).
+    pub name: String,
+    /// What proves it.
+    pub password: Secret,
+}
+
 /// The way on.
 pub struct Relay {
     caller: Caller,
     next: Next,
+    account: Option<Account>,
     /// Connections that rest, the one used last at the end.
     kept: Mutex<Vec<(Client, Instant)>>,
     /// One permit for each connection that is used.
@@ -56,7 +66,8 @@ enum Next {
 impl Relay {
     /// To one host, always.
     pub fn new(caller: Caller, host: Host, security: Security) -> Relay {
-        Relay { caller, next: Next::Host(host, security), kept: Mutex::default(), places: Semaphore::new(MOST_USED) }
+        let next = Next::Host(host, security);
+        Relay { caller, next, account: None, kept: Mutex::default(), places: Semaphore::new(MOST_USED) }
     }
 
     /// To the hosts that the recipients' domains name (RFC 5321, section 5.1), by STARTTLS where they offer it.
@@ -64,9 +75,16 @@ impl Relay {
         Relay {
             caller,
             next: Next::Exchangers(Box::new(exchangers)),
+            account: None,
             kept: Mutex::default(),
             places: Semaphore::new(MOST_USED),
         }
+    }
+
+    /// The same, and each connection logs in first. Where somebody could listen, nothing is sent.
+    #[must_use]
+    pub fn logging_in(self, account: Account) -> Relay {
+        Relay { account: Some(account), ..self }
     }
 
     /// The mails that one mail becomes on this way: one for each domain where each has hosts of its own. [`Relay::send`] takes no others.
@@ -94,7 +112,18 @@ impl Relay {
         };
         let name = host.name();
         let stream = self.stream(&name, host.connect()).await?;
-        self.caller.greet(stream, &name, security).await
+        let mut client = self.caller.greet(stream, &name, security).await?;
+        if let Some(account) = &self.account {
+            if !self.is_private() {
+                return Err(Reply::later("4.7.0", format!("{name}: not known well enough for passwords")));
+            }
+            let reply = client.log_in(&account.name, &account.password).await?;
+            if reply.code != 235 {
+                // Ours to mend, so that the mail is to be tried again.
+                return Err(Reply::later("4.7.8", format!("{name} refuses our login: {reply}")));
+            }
+        }
+        Ok(client)
     }
 
     /// A connection for a mail, with nothing under way: one that was kept, or a new one.

@@ -45,9 +45,10 @@ impl House {
         let configuration = format!(
             "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
             trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\nidentities.a = [\"alice@example.org\"]\n\
+            aliases.Staff = [\"alice@example.org\", \"bob@example.net\"]\naliases.boss = \"alice@example.org\"\n\
             [upstream]\nsmart-host = \"127.0.0.1:{upstream}\"\ntls = \"none\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
-            [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\n\
+            [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\nvrfy = \"aliases\"\n\
             certificate = \"cert.pem\"\nkey = \"key.pem\"\n\
             [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{RULES}"
         );

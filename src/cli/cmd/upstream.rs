@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use postseal::{
     base::{Error, Kind, Result},
-    config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream},
+    config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream, Vrfy},
     engine::Handler,
     mail::Mail,
     transport::{
         Door, Exchangers, Quarantine,
         milter::Courier,
-        relay::{Host, Relay},
+        relay::{Account, Host, Relay},
         sendmail::Onward,
         smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
         tls::{Connector, Identity, Security},
@@ -25,7 +25,7 @@ pub(super) fn relay(config: &Config) -> Result<Relay> {
         None => Err(Error::new(Kind::Config, "upstream: nobody to pass mail on to")
             .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
         Some(Upstream::Mx) => Ok(Relay::direct(caller, Exchangers::of_system()?)),
-        Some(Upstream::SmartHost { server, security }) => {
+        Some(Upstream::SmartHost { server, security, account }) => {
             let (host, name) = match server {
                 config::Server::Named(name, port) => (Host::Name(name.clone(), *port), name.clone()),
                 config::Server::Tcp(address) => (Host::Address(*address), address.ip().to_string()),
@@ -36,7 +36,14 @@ pub(super) fn relay(config: &Config) -> Result<Relay> {
                 config::Security::Opportunistic => Security::Opportunistic,
                 config::Security::Required => Security::Verified(name),
             };
-            Ok(Relay::new(caller, host, security))
+            let relay = Relay::new(caller, host, security);
+            Ok(match account {
+                Some(account) => {
+                    let password = account.password.read()?;
+                    relay.logging_in(Account { name: account.name.clone(), password })
+                }
+                None => relay,
+            })
         }
     }
 }
@@ -83,6 +90,10 @@ pub(super) fn door(
         },
         trusted: config.trusted.clone(),
         peers: config.peers.clone(),
+        aliases: match listener.vrfy {
+            Vrfy::Aliases => Some(config.aliases.clone()),
+            Vrfy::Refuse => None,
+        },
         local: config.policy.local.clone(),
         limits: config.bounds.message.clone(),
         recipients: config.bounds.recipients,

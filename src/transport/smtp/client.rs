@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::{
     Patience, Reply,
     wire::{Fault, Wire, with_dots},
 };
 use crate::{
+    base::Secret,
     mail::{ForwardPath, Mail, ReversePath},
     transport::{
         Stream,
@@ -113,6 +116,28 @@ impl Client {
     pub async fn command(&mut self, line: &str) -> Result<Reply, Reply> {
         self.say(format!("{}\r\n", sayable(line)?).as_bytes()).await?;
         self.reply(self.patience.command).await
+    }
+
+    /// AUTH (RFC 4954), by PLAIN (RFC 4616) unless the server offers LOGIN and not that. The reply says whether it is they.
+    ///
+    /// # Errors
+    ///
+    /// 451 when there is no reply.
+    pub async fn log_in(&mut self, name: &str, password: &Secret) -> Result<Reply, Reply> {
+        let offered = self.offers.of("AUTH").unwrap_or_default().to_ascii_uppercase();
+        let has = |mechanism| offered.split_ascii_whitespace().any(|one| one == mechanism);
+        if has("PLAIN") || !has("LOGIN") {
+            let response = [b"\0".as_slice(), name.as_bytes(), b"\0", password.expose()].concat();
+            return self.command(&format!("AUTH PLAIN {}", STANDARD.encode(response))).await;
+        }
+        let mut reply = self.command("AUTH LOGIN").await?;
+        for response in [name.as_bytes(), password.expose()] {
+            if reply.code != 334 {
+                break;
+            }
+            reply = self.command(&STANDARD.encode(response)).await?;
+        }
+        Ok(reply)
     }
 
     /// Forgets what was begun.

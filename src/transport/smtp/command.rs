@@ -21,7 +21,8 @@ pub(super) enum Command {
     },
     Data,
     Ehlo(String),
-    Expn,
+    /// A list, as it was named.
+    Expn(String),
     Helo(String),
     Help,
     Lhlo(String),
@@ -31,7 +32,8 @@ pub(super) enum Command {
     Rcpt(ForwardPath),
     Rset,
     Starttls,
-    Vrfy,
+    /// Somebody, as he was named.
+    Vrfy(String),
     /// Who a peer's client is, names in upper case (Postfix's XCLIENT_README).
     Xclient(Vec<(String, String)>),
     /// Whose mail a peer carries (Postfix's XFORWARD_README).
@@ -75,7 +77,7 @@ impl Command {
             "BDAT" => bdat(argument),
             "DATA" => alone(Command::Data),
             "EHLO" => name(argument).map(Command::Ehlo),
-            "EXPN" => Ok(Command::Expn),
+            "EXPN" => Ok(Command::Expn(argument.to_owned())),
             "HELO" => name(argument).map(Command::Helo),
             "HELP" => Ok(Command::Help),
             "LHLO" => name(argument).map(Command::Lhlo),
@@ -85,7 +87,7 @@ impl Command {
             "RCPT" => rcpt(argument, domain),
             "RSET" => alone(Command::Rset),
             "STARTTLS" => alone(Command::Starttls),
-            "VRFY" => Ok(Command::Vrfy),
+            "VRFY" => Ok(Command::Vrfy(argument.to_owned())),
             "XCLIENT" => attributes(argument).map(Command::Xclient),
             "XFORWARD" => attributes(argument).map(Command::Xforward),
             _ => Err(Reply::new(500, "5.5.2", "what?")),

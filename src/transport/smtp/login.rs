@@ -7,6 +7,7 @@ use super::{
     session::{Next, Session},
     wire::Fault,
 };
+use crate::base::Secret;
 
 impl Session<'_> {
     /// Whether AUTH is offered now.
@@ -75,8 +76,7 @@ impl Session<'_> {
         let login = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let login = login.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
         let mut client = self.server.relay.connect().await?;
-        let response = STANDARD.encode([b"\0".as_slice(), login.as_bytes(), b"\0", password].concat());
-        let reply = client.command(&format!("AUTH PLAIN {response}")).await?;
+        let reply = client.log_in(&login, &Secret::new(password.to_vec())).await?;
         if reply.code != 235 {
             client.quit().await;
             let is_refusal = (400..600).contains(&reply.code);

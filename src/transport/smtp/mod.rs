@@ -1,6 +1,7 @@
 //! SMTP (RFC 5321) and LMTP (RFC 2033), both ends of it.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
+mod aliases;
 mod client;
 mod command;
 mod guest;
@@ -13,6 +14,7 @@ mod wire;
 
 pub(super) use way::Way;
 
+pub use aliases::Aliases;
 pub use client::{Caller, Client, Offers};
 pub use reply::Reply;
 pub use server::{Dialect, Login, Protection, Server, Settings};

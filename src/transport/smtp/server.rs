@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Patience,
+    Aliases, Patience,
     session::{Line, Session},
 };
 use crate::{
@@ -71,6 +71,8 @@ pub struct Settings {
     /// Mail servers that bring other people's mail and say whose it is by XFORWARD or XCLIENT. What they do not say is not known: their own
     /// addresses prove nothing. Whoever connects to a local socket is one of them.
     pub peers: Vec<Network>,
+    /// What VRFY and EXPN tell to those who are known; `None`: nothing to anybody.
+    pub aliases: Option<Aliases>,
     /// For whom anybody may leave mail here.
     pub local: Vec<Pattern>,
     /// Bounds on one message.

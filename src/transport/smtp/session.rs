@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
             Command::Ehlo(name) => self.greet(name, Dialect::Smtp, Extended::Yes),
             Command::Helo(name) => self.greet(name, Dialect::Smtp, Extended::No),
             Command::Lhlo(name) => self.greet(name, Dialect::Lmtp, Extended::Yes),
-            Command::Expn => Err(Reply::new(502, "5.7.0", "no lists are told here")),
+            Command::Expn(name) => self.expand(&name),
             Command::Help => Ok(Reply::new(214, "2.0.0", "RFC 5321; and see the manual of postseal")),
             Command::Mail(sender) => self.mail(sender),
             Command::Noop => Ok(Reply::new(250, "2.0.0", "ok")),
@@ -179,8 +179,7 @@ impl<'a> Session<'a> {
                 Ok(Reply::new(250, "2.0.0", "ok"))
             }
             Command::Starttls => return self.start_tls().await,
-            // RFC 5321, section 7.3.
-            Command::Vrfy => Err(Reply::new(502, "5.7.0", "nobody is told here; send, and see")),
+            Command::Vrfy(name) => self.verify(&name),
             Command::Xclient(attributes) => self.become_client(&attributes),
             Command::Xforward(attributes) => self.forward(&attributes),
         };
@@ -245,7 +244,7 @@ impl<'a> Session<'a> {
     fn recipient(&mut self, path: ForwardPath) -> Result<Reply, Reply> {
         let settings = &self.server.settings;
         let is_local = settings.local.iter().any(|pattern| pattern.covers(Some(&path.address)));
-        let may = is_local || self.client.rank != Rank::Stranger || self.client.login.is_some();
+        let may = is_local || !self.is_stranger();
         let transaction = self.transaction.as_mut().filter(|transaction| !transaction.has_chunks);
         let transaction = transaction.ok_or_else(|| Reply::new(503, "5.5.1", "from whom?"))?;
         if !may {
@@ -432,6 +431,11 @@ impl<'a> Session<'a> {
         // RFC 3207, section 4.2: nothing that was said before counts.
         (self.hello, self.client.login, self.upstream) = (None, None, None);
         Ok(Next::GoOn)
+    }
+
+    /// Whether nothing is known of the client that would give it more rights than anybody has.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.client.rank == Rank::Stranger && self.client.login.is_none()
     }
 
     fn forget(&mut self) {
