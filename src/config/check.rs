@@ -10,6 +10,7 @@ use crate::{
     mail::Address,
     policy::Direction,
     protocol::{Context, Purpose},
+    transport::tls,
 };
 
 /// Everything that is wrong with what `config` names: files that are not there, secrets that others can read, addresses without a key, and keys
@@ -33,6 +34,12 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
                 add(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
             }
             What::File(path) => add(missing(path, fs::File::open(path).map(|_| true), "not a file")),
+            // What cannot be read has its own mentions.
+            What::Identity(files) if fs::metadata(&files.certificate).is_ok() && fs::metadata(&files.key).is_ok() => {
+                let read = tls::Identity::read(&files.certificate, &files.key);
+                add(read.err().map(|error| problem(Grade::Error, error.to_string())));
+            }
+            What::Identity(_) => {}
             What::Secret(secret) => add(secret.read().err().map(|error| Problem {
                 hint: error.hint().map(str::to_owned),
                 ..problem(Grade::Error, error.to_string())

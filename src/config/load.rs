@@ -261,9 +261,11 @@ impl Reader<'_> {
             self.document.error(table.line_of("tls"), "tls: needs certificate and key");
             return None;
         };
+        let line = certificate.line;
         let certificate = self.place(&certificate, What::File);
         let key = self.place(&key, |path| What::Secret(SecretFrom::File(path)));
         let identity = Identity { certificate, key };
+        self.mentions.push(Mention { line, what: What::Identity(identity.clone()) });
         Some(if implicit { Tls::Implicit(identity) } else { Tls::Starttls(identity) })
     }
 

@@ -278,6 +278,8 @@ enum What {
     Directory(PathBuf),
     /// A file that must be readable.
     File(PathBuf),
+    /// A certificate and a key that must belong together.
+    Identity(Identity),
     /// Somebody whom a rule encrypts to.
     Reader(Address),
     /// A secret that must be readable, and by nobody else.

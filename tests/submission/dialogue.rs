@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     house::House,
-    lab::{Sink, present},
+    lab::{Sink, free_port, present},
 };
 
 /// A client that says exactly what it is told to say.
@@ -290,4 +290,42 @@ fn peers_speak_for_others() {
     let mut client = Client::new(&house);
     client.say("EHLO client.test\r\n");
     assert!(client.say("XFORWARD ADDR=192.0.2.7\r\n").starts_with("550 5.7.0"));
+}
+
+/// VRFY and EXPN tell what the configuration allows, where it does, and to those who are known.
+#[test]
+fn aliases_are_told_to_those_who_are_known() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let house = House::start(free_port(), "trusted.peers = [\"127.0.0.1\"]");
+    let mut client = Client::on(house.connect(house.tls()));
+    for (line, reply) in [
+        ("VRFY boss", "250 2.1.5 <alice@example.org>"),
+        ("VRFY <BOSS>", "250 2.1.5 <alice@example.org>"),
+        ("VRFY staff", "252 2.1.5 a list; EXPN tells it"),
+        ("VRFY alice@example.org", "252 2.5.0 send, and see"),
+        ("EXPN Staff", "250 2.1.5 <bob@example.net>"),
+        ("EXPN alice", "550 5.1.1 no such list"),
+    ] {
+        assert_eq!(client.say(format!("{line}\r\n")).trim_end(), reply, "{line}");
+    }
+    client.say("EHLO client.test\r\n");
+    assert!(client.say("XCLIENT ADDR=192.0.2.7\r\n").starts_with("220"));
+    assert!(client.say("VRFY boss\r\n").starts_with("502 5.7.0"), "a stranger");
+    assert!(Client::new(&house).say("EXPN staff\r\n").starts_with("502 5.7.0"), "a listener that does not allow it");
+}
+
+/// What comes in clear with STARTTLS is not taken for something that was said under TLS (CVE-2011-0411).
+#[test]
+fn nothing_is_injected_before_tls() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let house = House::start(free_port(), "");
+    let mut client = Client::on(house.connect(house.tls()));
+    client.say("EHLO client.test\r\n");
+    let said = client.say("STARTTLS\r\nRSET\r\n");
+    assert!(said.starts_with("503 5.5.1"), "{said}");
+    assert_eq!(client.hear(), "", "the connection is closed");
 }
