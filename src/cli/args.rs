@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use super::later::Later;
+
 /// Signs, encrypts, verifies and decrypts mail.
 #[derive(Debug, Parser)]
 #[command(
@@ -65,32 +67,32 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Sign a message
-    Sign(Sign),
+    Sign(Later<Sign>),
     /// Encrypt a message, and sign it with --sign
-    Encrypt(Encrypt),
+    Encrypt(Later<Encrypt>),
     /// Write the message as it was written; the verdict goes to standard error
-    Decrypt(Decrypt),
+    Decrypt(Later<Decrypt>),
     /// Say who vouches for each message
-    Verify(Verify),
+    Verify(Later<Verify>),
     /// Draw the tree of parts and layers; needs no key
-    Inspect(Inspect),
+    Inspect(Later<Inspect>),
     /// Write the exact bytes that a signature would cover
-    Canon(Canon),
+    Canon(Later<Canon>),
     /// Write the digest of a file, or of its canonical form
-    Digest(Digest),
+    Digest(Later<Digest>),
     /// Generate, import, export, list, trust and remove keys
-    Key(super::cmd::key::Key),
+    Key(Later<super::cmd::key::Key>),
     /// Take over what gpg, gpgsm or a folder of openssl's files holds
-    Import(super::cmd::import::Import),
+    Import(Later<super::cmd::import::Import>),
     /// Judge certificates
-    Cert(super::cmd::cert::Cert),
+    Cert(Later<super::cmd::cert::Cert>),
     /// Handle one message by the configuration, from standard input to standard output: for pipe(8), procmail, sieve
-    Filter(super::cmd::filter::Filter),
+    Filter(Later<super::cmd::filter::Filter>),
     /// Take a message as sendmail does, handle it by the configuration, and hand it over
     #[command(disable_help_flag = true)]
-    Sendmail(super::cmd::sendmail::Sendmail),
+    Sendmail(Later<super::cmd::sendmail::Sendmail>),
     /// Serve the listeners of the configuration: the milter, metrics
-    Serve(super::cmd::serve::Serve),
+    Serve(Later<super::cmd::serve::Serve>),
     /// Check the configuration file, and explain what it does with a mail
     #[command(subcommand)]
     Config(super::cmd::config::Config),

@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod input;
+mod later;
 mod output;
 mod session;
 mod show;
@@ -16,6 +17,7 @@ use postseal::{
 };
 
 use args::{Arguments, Verb};
+use later::Later;
 use session::Session;
 
 /// Parses the command line, does what it says, and answers with the exit code.
@@ -36,19 +38,19 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
     match verb {
-        Verb::Sign(sign) => cmd::seal::sign(&sign, session),
-        Verb::Encrypt(encrypt) => cmd::seal::encrypt(encrypt, session),
-        Verb::Decrypt(decrypt) => cmd::open::decrypt(&decrypt, session),
-        Verb::Verify(verify) => cmd::open::verify(&verify, session),
-        Verb::Inspect(inspect) => cmd::look::inspect(&inspect, session),
-        Verb::Canon(canon) => cmd::look::canon(&canon, session),
-        Verb::Digest(digest) => cmd::look::digest(&digest, session),
-        Verb::Key(key) => cmd::key::run(&key, session),
-        Verb::Import(import) => cmd::import::run(&import, session),
-        Verb::Cert(cert) => cmd::cert::run(&cert, session),
-        Verb::Filter(filter) => cmd::filter::run(&filter, session),
-        Verb::Sendmail(sendmail) => cmd::sendmail::run(&sendmail, session),
-        Verb::Serve(serve) => cmd::serve::run(&serve, session),
+        Verb::Sign(Later(sign)) => cmd::seal::sign(&sign, session),
+        Verb::Encrypt(Later(encrypt)) => cmd::seal::encrypt(encrypt, session),
+        Verb::Decrypt(Later(decrypt)) => cmd::open::decrypt(&decrypt, session),
+        Verb::Verify(Later(verify)) => cmd::open::verify(&verify, session),
+        Verb::Inspect(Later(inspect)) => cmd::look::inspect(&inspect, session),
+        Verb::Canon(Later(canon)) => cmd::look::canon(&canon, session),
+        Verb::Digest(Later(digest)) => cmd::look::digest(&digest, session),
+        Verb::Key(Later(key)) => cmd::key::run(&key, session),
+        Verb::Import(Later(import)) => cmd::import::run(&import, session),
+        Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),
+        Verb::Filter(Later(filter)) => cmd::filter::run(&filter, session),
+        Verb::Sendmail(Later(sendmail)) => cmd::sendmail::run(&sendmail, session),
+        Verb::Serve(Later(serve)) => cmd::serve::run(&serve, session),
         Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),

@@ -15,15 +15,15 @@ use postseal::{
     policy::Policy,
 };
 
-use crate::cli::{input, session::Session, show, typed};
+use crate::cli::{input, later::Later, session::Session, show, typed};
 
 /// What is done with the configuration file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Say what is wrong with it: rules, files, addresses, and keys that are missing or expire within 30 days
-    Check(Check),
+    Check(Later<Check>),
     /// Say what would happen to a mail: which rule decides, why the ones before it do not, which keys are used
-    Explain(Explain),
+    Explain(Later<Explain>),
 }
 
 /// Check.
@@ -66,8 +66,8 @@ pub(crate) struct Explain {
 /// Does it.
 pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
     match what {
-        Config::Check(check) => self::check(check, session),
-        Config::Explain(explain) => self::explain(explain, session),
+        Config::Check(Later(check)) => self::check(check, session),
+        Config::Explain(Later(explain)) => self::explain(explain, session),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod bindings;
 mod certificates;
+mod quiet;
 mod schema;
 
 use std::{
+    cell::OnceCell,
     fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt as _,
@@ -14,13 +16,16 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, ffi::ErrorCode};
 
-use super::files;
-use crate::base::{Error, Kind, Result};
+use quiet::{Held, Quiet};
 
-/// An open database.
+use super::files;
+use crate::base::{Clock as _, Error, Kind, Result, SystemClock};
+
+/// An open database. It is read quietly until somebody writes to it, here or elsewhere.
 #[derive(Debug)]
 pub(super) struct Database {
-    connection: Connection,
+    quiet: Option<Quiet>,
+    shared: OnceCell<Connection>,
     place: PathBuf,
 }
 
@@ -42,10 +47,13 @@ impl Database {
             Err(error) => return Err(Error::io(place.display(), &error)),
         };
         files::check(place, &metadata, "600")?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(place, flags).map_err(|error| failed(place, &error))?;
-        let database = Database { connection, place: place.to_owned() };
-        database.prepare()?;
+        let quiet = Quiet::open(place, &metadata, SystemClock.now());
+        let database = Database { quiet, shared: OnceCell::new(), place: place.to_owned() };
+        // Tables that are missing are made where the database is open in its usual way.
+        let is_complete = database.hold().is_some_and(|held| tables(&held).is_ok_and(is_current));
+        if !is_complete {
+            database.shared()?;
+        }
         Ok(Some(database))
     }
 
@@ -61,7 +69,7 @@ impl Database {
     pub(super) fn change<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.run("BEGIN IMMEDIATE")?;
         let done = work().and_then(|done| self.run("COMMIT").map(|()| done));
-        if done.is_err() && !self.connection.is_autocommit() {
+        if done.is_err() && !self.shared()?.is_autocommit() {
             // The first error is the one that counts.
             let _ = self.run("ROLLBACK");
         }
@@ -70,6 +78,9 @@ impl Database {
 
     /// Differs whenever another process has changed something.
     pub(super) fn version(&self) -> Result<i64> {
+        if self.hold().is_some() {
+            return Ok(QUIET);
+        }
         self.one("PRAGMA data_version", (), |row| row.get(0)).map(Option::unwrap_or_default)
     }
 
@@ -99,39 +110,47 @@ impl Database {
         self.execute(sql, (kind, name, salt, wrapped)).map(|_| ())
     }
 
-    /// Settings of this connection, and the tables brought up to date.
-    fn prepare(&self) -> Result<()> {
-        self.connection.busy_timeout(PATIENCE).map_err(|error| failed(&self.place, &error))?;
-        self.connection.set_prepared_statement_cache_capacity(32);
-        // What is removed is overwritten; what is said to be kept is on the disk.
-        self.run("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")?;
-        if self.tables()? == schema::MIGRATIONS.len() {
-            return Ok(());
+    /// The database as everybody may use it at once, opened when it is first needed.
+    fn shared(&self) -> Result<&Connection> {
+        if let Some(connection) = self.shared.get() {
+            return Ok(connection);
         }
-        self.run("PRAGMA journal_mode = WAL")?;
-        self.change(|| {
+        let connection = quiet::disturb(&self.place, || self.open_shared())?;
+        Ok(self.shared.get_or_init(|| connection))
+    }
+
+    /// With the settings of a connection, and the tables brought up to date.
+    fn open_shared(&self) -> Result<Connection> {
+        let failed = |error| failed(&self.place, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.place, flags).map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        // What is removed is overwritten; what is said to be kept is on the disk.
+        connection
+            .execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+            .map_err(failed)?;
+        if !is_current(tables(&connection).map_err(failed)?) {
+            connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").map_err(failed)?;
             // Somebody else may have done it while we waited.
-            let done = self.tables()?;
+            let done = tables(&connection).map_err(failed)?;
             let missing = schema::MIGRATIONS.get(done..).ok_or_else(|| {
                 let reason = format!("{}: tables of version {done}, made by a newer postseal", self.place.display());
                 Error::new(Kind::Config, reason).with_hint("use that one")
             })?;
-            missing.iter().try_for_each(|migration| self.run(migration))?;
-            self.run(&format!("PRAGMA user_version = {}", schema::MIGRATIONS.len()))
-        })
-    }
-
-    fn tables(&self) -> Result<usize> {
-        let version = self.one("PRAGMA user_version", (), |row| row.get::<_, i64>(0))?;
-        Ok(version.and_then(|version| usize::try_from(version).ok()).unwrap_or(usize::MAX))
+            missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
+            let version = schema::MIGRATIONS.len();
+            connection.execute_batch(&format!("PRAGMA user_version = {version}; COMMIT")).map_err(failed)?;
+        }
+        Ok(connection)
     }
 
     fn run(&self, sql: &str) -> Result<()> {
-        self.connection.execute_batch(sql).map_err(|error| failed(&self.place, &error))
+        self.shared()?.execute_batch(sql).map_err(|error| failed(&self.place, &error))
     }
 
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
-        let done = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
+        let done = self.shared()?.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
         done.map_err(|error| failed(&self.place, &error))
     }
 
@@ -141,8 +160,7 @@ impl Database {
         values: impl rusqlite::Params,
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(|error| failed(&self.place, &error))?;
-        statement.query_row(values, read).optional().map_err(|error| failed(&self.place, &error))
+        self.reading(|connection| connection.prepare_cached(sql)?.query_row(values, read).optional())
     }
 
     fn all<T>(
@@ -151,10 +169,31 @@ impl Database {
         values: impl rusqlite::Params,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(|error| failed(&self.place, &error))?;
-        let rows = statement.query_map(values, read).and_then(Iterator::collect);
-        rows.map_err(|error| failed(&self.place, &error))
+        self.reading(|connection| connection.prepare_cached(sql)?.query_map(values, read)?.collect())
     }
+
+    fn reading<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let done = match self.hold() {
+            Some(held) => work(&held),
+            None => work(self.shared()?),
+        };
+        done.map_err(|error| failed(&self.place, &error))
+    }
+
+    /// The database as long as it is quiet: once it was opened in its usual way, it never is again.
+    fn hold(&self) -> Option<Held<'_>> {
+        if self.shared.get().is_some() { None } else { self.quiet.as_ref()?.hold() }
+    }
+}
+
+/// How many of the migrations were made.
+fn tables(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+fn is_current(tables: usize) -> bool {
+    tables == schema::MIGRATIONS.len()
 }
 
 fn failed(place: &Path, error: &rusqlite::Error) -> Error {
@@ -171,5 +210,7 @@ fn failed(place: &Path, error: &rusqlite::Error) -> Error {
     }
 }
 
+/// No version of SQLite's, which count from 1.
+const QUIET: i64 = -1;
 /// How long another writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,115 @@
+//! A database that nobody has open is read without locks of SQLite's and without files beside it: a program that looks up one key spares
+//! itself half a millisecond, and a home on a read-only file system can be read at all.
+//!
+//! SQLite calls such a database immutable, and believes that it is. The lock on the folder makes it true: whoever wants the database in its
+//! usual way (write-ahead logging, WAL) takes the lock alone until the log is there beside it, and whoever reads it quietly shares the lock
+//! while he reads, and finds no log. The log goes when the last one closes the database, after everything was put into it.
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    fs::{self, File, Metadata},
+    ops::Deref,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+/// A database that nobody had open when it was looked at last.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    connection: Connection,
+    folder: File,
+    place: PathBuf,
+    log: PathBuf,
+    seen: Seen,
+}
+
+/// The promise that it stays as it is.
+pub(super) struct Held<'a>(&'a Quiet);
+
+/// What changes when somebody writes to the file.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    device: u64,
+    file: u64,
+    length: u64,
+    modified: SystemTime,
+}
+
+impl Quiet {
+    /// `None` when somebody has it open, when it was changed just now, or when the file system knows no locks.
+    pub(super) fn open(place: &Path, metadata: &Metadata, now: SystemTime) -> Option<Quiet> {
+        let seen = Seen::of(metadata)?;
+        // The times of files come in ticks: two changes in one cannot be told apart.
+        if now.duration_since(seen.modified).ok()? < TICK {
+            return None;
+        }
+        let mut log = OsString::from(place);
+        log.push("-wal");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(address(place), flags).ok()?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).ok()?;
+        Some(Quiet { connection, folder: folder(place)?, place: place.to_owned(), log: log.into(), seen })
+    }
+
+    /// The database while nobody may change it; `None` when it is quiet no longer.
+    pub(super) fn hold(&self) -> Option<Held<'_>> {
+        self.folder.try_lock_shared().ok()?;
+        let held = Held(self);
+        let is_quiet = !fs::exists(&self.log).unwrap_or(true)
+            && fs::metadata(&self.place).is_ok_and(|metadata| Seen::of(&metadata).as_ref() == Some(&self.seen));
+        is_quiet.then_some(held)
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0.connection
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // It goes with the file at the latest.
+        let _ = self.0.folder.unlock();
+    }
+}
+
+/// Does `work`, which opens the database so that its log is there when it is done, while nobody reads it quietly.
+pub(super) fn disturb<T>(place: &Path, work: impl FnOnce() -> T) -> T {
+    // Where there are no locks, nobody reads quietly. The lock goes with the file.
+    let folder = folder(place);
+    let _locked = folder.as_ref().map(File::lock);
+    work()
+}
+
+impl Seen {
+    fn of(metadata: &Metadata) -> Option<Seen> {
+        let modified = metadata.modified().ok()?;
+        Some(Seen { device: metadata.dev(), file: metadata.ino(), length: metadata.len(), modified })
+    }
+}
+
+fn folder(place: &Path) -> Option<File> {
+    File::open(place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))).ok()
+}
+
+/// The file as an address with a promise (<https://www.sqlite.org/uri.html>).
+fn address(place: &Path) -> String {
+    let mut address = "file:".to_owned();
+    for octet in place.as_os_str().as_bytes() {
+        match octet {
+            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => address.push(char::from(*octet)),
+            _ => _ = write!(address, "%{octet:02X}"),
+        }
+    }
+    address + "?immutable=1"
+}
+
+/// Linux counts the times of files in steps of 10 ms at most.
+const TICK: Duration = Duration::from_millis(50);
