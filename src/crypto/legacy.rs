@@ -17,6 +17,7 @@ use super::{
     Hash, RsaComponents, Scheme, Unverified, Unwrap,
     padding::{oaep_decode, oaep_encode, pss_encode, pss_verify},
     rejection::Rejection,
+    short_rsa,
     software::{bits, trimmed, unfit},
 };
 use crate::{
@@ -74,6 +75,11 @@ pub(super) fn verify_rsa(
     digest: &[u8],
     signature: &[u8],
 ) -> Result<(), Unverified> {
+    if let (Scheme::RsaPkcs1(hash), MIN_BITS.., Some(encoded)) = (scheme, bits(n), short_rsa::power(n, e, signature)) {
+        let scheme = pkcs1(hash).ok_or(Unverified::Algorithm)?;
+        let right = is_encoded(&encoded, &scheme.prefix, digest) && digest.len() == hash.length();
+        return right.then_some(()).ok_or(Unverified::Signature);
+    }
     let key = public(n, e).ok_or(Unverified::Key)?;
     match scheme {
         Scheme::RsaPkcs1(hash) => {
@@ -89,6 +95,13 @@ pub(super) fn verify_rsa(
         }
         _ => Err(Unverified::Algorithm),
     }
+}
+
+/// Whether `encoded` is `00 01 ff..ff 00`, the DigestInfo and nothing else, with at least eight times `ff` (RFC 8017, section 9.2).
+fn is_encoded(encoded: &[u8], info: &[u8], digest: &[u8]) -> bool {
+    let end = encoded.strip_suffix(digest).and_then(|start| start.strip_suffix(info)?.strip_suffix(&[0]));
+    let padding = end.and_then(|start| start.strip_prefix(&[0, 1]));
+    padding.is_some_and(|padding| padding.len() >= 8 && padding.iter().all(|octet| *octet == 0xff))
 }
 
 /// Encrypts a key to an RSA key of any size that a mail may have; `None` when the key is none, or too short for it.
@@ -262,6 +275,42 @@ mod tests {
             assert_eq!(verify(public, scheme, &digest, &signature), Ok(()), "{hash}");
             let refused = verify(public, scheme, &hash.digest(b"texT"), &signature);
             assert_eq!(refused, Err(Unverified::Signature), "{hash}");
+        }
+    }
+
+    /// The fast way and the rsa crate agree, on what is right and on what is not.
+    #[test]
+    fn short_numbers_are_those_of_any_size() {
+        for size in [384, 512, 768, 1024] {
+            let parts = generate(size);
+            let key = public(&parts.n, &parts.e).unwrap();
+            let (digest, scheme) = (Hash::Md5.digest(b"text"), pkcs1(Hash::Md5).unwrap());
+            let good = SoftwareKey::rsa(&parts).unwrap().sign(Scheme::RsaPkcs1(Hash::Md5), &digest).unwrap();
+            let flipped = |at: usize| {
+                let mut octets = good.clone();
+                octets[at] ^= 1;
+                octets
+            };
+            let cases = [good.clone(), flipped(good.len() - 1), flipped(1), parts.n.clone(), vec![0; good.len()]];
+            for signature in cases.iter().chain([&good[1..].to_vec(), &[&[0], good.as_slice()].concat()]) {
+                let right = scheme.verify(&key, &digest, signature).is_ok();
+                let verified = verify_rsa(&parts.n, &parts.e, Scheme::RsaPkcs1(Hash::Md5), &digest, signature);
+                assert_eq!(verified.is_ok(), right, "{size}: {signature:02x?}");
+            }
+            assert!(
+                short_rsa::power(&parts.n, &parts.e, &good).is_some_and(|encoded| encoded[..4] == [0, 1, 0xff, 0xff])
+            );
+        }
+    }
+
+    /// Bleichenbacher's forgery of 2006: the digest is not at the end, or the padding is short.
+    #[test]
+    fn only_the_one_encoding_is_right() {
+        let (info, digest) = (pkcs1(Hash::Md5).unwrap().prefix, [7; 16]);
+        let encoded = |padding: &[u8], end: &[u8]| [&[0, 1], padding, &[0], &info, &digest, end].concat();
+        assert!(is_encoded(&encoded(&[0xff; 8], &[]), &info, &digest));
+        for (padding, end) in [(&[0xff; 7][..], &[][..]), (&[0xff; 8], &[0]), (&[0xfe; 8], &[]), (&[], &[])] {
+            assert!(!is_encoded(&encoded(padding, end), &info, &digest), "{padding:?} {end:?}");
         }
     }
 

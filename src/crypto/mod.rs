@@ -18,6 +18,7 @@ mod legacy;
 mod padding;
 mod rejection;
 mod secret;
+mod short_rsa;
 mod software;
 mod strength;
 mod verify;

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
     mail::{Address, Message, Part, header, protect, protect::Protection},
-    protocol::{ClaimKind, pem},
+    protocol::{Claim, ClaimKind, Protocol, pem},
     verdict::{Layer, LayerKind, Verdict},
 };
 
@@ -61,14 +61,14 @@ impl Engine<'_> {
         let mut budget = self.budget();
         let outer = header_alone(&message, &mut budget)?;
         let mut layers = Vec::new();
+        let mut errant = Vec::new();
         let (payload, error) = match self.peel(message, &mut layers, &mut budget) {
-            Ok(payload) => (Some(payload), None),
+            Ok((payload, claimed)) => {
+                self.walk(payload.root(), claimed, &mut errant, &mut budget);
+                (Some(payload), None)
+            }
             Err(error) => (None, Some(error)),
         };
-        let mut errant = Vec::new();
-        if let Some(payload) = &payload {
-            self.walk(payload.root(), Depth::Root, &mut errant, &mut budget);
-        }
         let sealed = !layers.is_empty();
         let inner = payload.as_ref().filter(|_| sealed);
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
@@ -83,14 +83,15 @@ impl Engine<'_> {
         Ok(Opening { verdict, outer, payload, headers, subject, error })
     }
 
-    fn peel(&self, message: Message, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<Message> {
+    /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
+    fn peel(&self, message: Message, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<(Message, Claimed<'_>)> {
         let mut current = message;
         loop {
             let root = current.root();
-            let Some((protocol, claim)) = self.claim(root) else { return Ok(current) };
-            if !claim.is_whole(root) {
-                return Ok(current);
-            }
+            let (protocol, claim) = match self.claim(root) {
+                Some((protocol, claim)) if claim.is_whole(root) => (protocol, claim),
+                claimed => return Ok((current, Claimed(claimed))),
+            };
             budget.layer()?;
             let opened = protocol.open(current, &claim, self.context, budget)?;
             layers.extend(opened.layers);
@@ -98,40 +99,34 @@ impl Engine<'_> {
         }
     }
 
-    /// Records layers below the root. Nothing that goes wrong with one of them says anything about the message.
-    fn walk(&self, part: Part<'_>, depth: Depth, errant: &mut Vec<Layer>, budget: &mut Budget) {
-        if let Some((protocol, claim)) = self.claim(part) {
-            let whole = claim.is_whole(part);
-            // A whole claim at the root was peeled, or the layer budget is spent.
-            if (!whole || depth == Depth::Below) && errant.len() < budget.limits().signatures {
-                match protocol.open(part.as_message(), &claim, self.context, budget) {
-                    Ok(opened) => {
-                        errant.extend(opened.layers);
-                        if budget.layer().is_ok() {
-                            self.walk(opened.payload.root(), Depth::Below, errant, budget);
-                        }
-                        // What stands after one block may be another.
-                        let rest = opened.beside.map(|beside| [TEXT, &beside.after].concat());
-                        if let Some(Ok(rest)) = rest.map(|rest| Message::parse(rest, budget)) {
-                            self.walk(rest.root(), Depth::Below, errant, budget);
-                        }
-                    }
-                    Err(error) => errant.extend(unopened(claim.kind, claim.protocol, claim.span, &error)),
-                }
-                return;
+    /// Records layers at or below `part`. Nothing that goes wrong with one of them says anything about the message.
+    fn walk(&self, part: Part<'_>, claimed: Claimed<'_>, errant: &mut Vec<Layer>, budget: &mut Budget) {
+        let Some((protocol, claim)) = claimed.0.filter(|_| errant.len() < budget.limits().signatures) else {
+            for child in part.children() {
+                self.walk(child, Claimed(self.claim(child)), errant, budget);
             }
-        }
-        for child in part.children() {
-            self.walk(child, Depth::Below, errant, budget);
+            return;
+        };
+        match protocol.open(part.as_message(), &claim, self.context, budget) {
+            Ok(opened) => {
+                errant.extend(opened.layers);
+                if budget.layer().is_ok() {
+                    let root = opened.payload.root();
+                    self.walk(root, Claimed(self.claim(root)), errant, budget);
+                }
+                // What stands after one block may be another.
+                let rest = opened.beside.map(|beside| [TEXT, &beside.after].concat());
+                if let Some(Ok(rest)) = rest.map(|rest| Message::parse(rest, budget)) {
+                    self.walk(rest.root(), Claimed(self.claim(rest.root())), errant, budget);
+                }
+            }
+            Err(error) => errant.extend(unopened(claim.kind, claim.protocol, claim.span, &error)),
         }
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Depth {
-    Below,
-    Root,
-}
+/// What a part claims to be, and who can open it.
+struct Claimed<'a>(Option<(&'a dyn Protocol, Claim)>);
 
 /// An errant encrypted layer that nobody here can open is still a fact worth reporting.
 fn unopened(

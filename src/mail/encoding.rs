@@ -18,7 +18,7 @@ pub use super::{
 /// what follows it is read on, as when two pieces of base64 were put together.
 pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
-    let mut pending = Vec::with_capacity(CHUNK + 8);
+    let mut pending = Vec::with_capacity(encoded.len().min(CHUNK) + 8);
     for piece in encoded.chunks(CHUNK) {
         push_unbroken(piece, &mut pending);
         decode_groups(&mut pending, &mut octets);
@@ -31,8 +31,9 @@ pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
 /// [`base64_decode`] in the memory that the characters are in: a large message is there once.
 pub fn base64_decode_in_place(octets: &mut Vec<u8>) {
     let (mut read, mut written) = (0, 0);
-    let mut pending = Vec::with_capacity(CHUNK + 8);
-    let mut decoded = Vec::with_capacity(CHUNK);
+    let room = octets.len().min(CHUNK);
+    let mut pending = Vec::with_capacity(room + 8);
+    let mut decoded = Vec::with_capacity(room);
     while read < octets.len() {
         let end = octets.len().min(read + CHUNK);
         push_unbroken(octets.get(read..end).unwrap_or_default(), &mut pending);

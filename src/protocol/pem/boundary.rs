@@ -45,8 +45,12 @@ pub fn blocks(text: &[u8]) -> Vec<Block> {
 
 /// Whether `octets` begin with a PEM message, as a file does that no mail is around.
 pub fn is_bare(octets: &[u8]) -> bool {
-    let first = boundaries(octets).next();
-    first.is_some_and(|(boundary, start, _)| boundary != Boundary::End && start == 0)
+    let opening = BOUNDARIES.iter().filter(|(boundary, ..)| *boundary != Boundary::End);
+    opening.filter(|(_, prefix, _)| octets.starts_with(prefix)).any(|(boundary, prefix, _)| {
+        let rest = octets.get(prefix.len()..);
+        rest.is_some_and(|rest| rest.starts_with(NAME))
+            && boundary_around(octets, prefix.len()).is_some_and(|(found, ..)| found == *boundary)
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,21 +65,24 @@ enum Boundary {
 
 /// The lines that are boundaries: which, where each starts, and where the next line does.
 fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
-    memmem::find_iter(text, NAME).filter_map(move |at| {
-        let (boundary, prefix, suffix) = BOUNDARIES.into_iter().find(|(_, prefix, suffix)| {
-            text.get(..at).is_some_and(|before| before.ends_with(prefix))
-                && text.get(at + NAME.len()..).is_some_and(|after| after.starts_with(suffix))
-        })?;
-        let start = at - prefix.len();
-        // First of all, so that a line of a million of them is not looked through a million times.
-        if start > 0 && text.get(start - 1) != Some(&b'\n') {
-            return None;
-        }
-        let after = at + NAME.len() + suffix.len();
-        let line_end = text.get(after..).map(|rest| memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))?;
-        let alone = text.get(after..after + line_end).is_some_and(|rest| rest.trim_ascii().is_empty());
-        alone.then_some((boundary, start, after + line_end))
-    })
+    memmem::find_iter(text, NAME).filter_map(move |at| boundary_around(text, at))
+}
+
+/// The boundary around the name at `at`, if it is one.
+fn boundary_around(text: &[u8], at: usize) -> Option<(Boundary, usize, usize)> {
+    let (boundary, prefix, suffix) = BOUNDARIES.into_iter().find(|(_, prefix, suffix)| {
+        text.get(..at).is_some_and(|before| before.ends_with(prefix))
+            && text.get(at + NAME.len()..).is_some_and(|after| after.starts_with(suffix))
+    })?;
+    let start = at - prefix.len();
+    // First of all, so that a line of a million of them is not looked through a million times.
+    if start > 0 && text.get(start - 1) != Some(&b'\n') {
+        return None;
+    }
+    let after = at + NAME.len() + suffix.len();
+    let line_end = text.get(after..).map(|rest| memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))?;
+    let alone = text.get(after..after + line_end).is_some_and(|rest| rest.trim_ascii().is_empty());
+    alone.then_some((boundary, start, after + line_end))
 }
 
 /// What all boundaries have in common.

@@ -21,7 +21,7 @@ use crate::{
 pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
     rsa(key)?;
     let bytes = normal(key)?;
-    let fingerprint = Handle::from_octets(&Hash::Sha256.digest(&bytes));
+    let fingerprint = fingerprint(&bytes);
     // The key identifier that certificates have of the same key (RFC 5280, section 4.2.1.2).
     let identifier = Handle::from_octets(&Hash::Sha1.digest(key.octets()));
     Ok(Record {
@@ -33,6 +33,11 @@ pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
         bytes: bytes.into(),
         secrets: Vec::new(),
     })
+}
+
+/// Of a bare key, by its SubjectPublicKeyInfo.
+fn fingerprint(spki: &[u8]) -> Handle {
+    Handle::from_octets(&Hash::Sha256.digest(spki))
 }
 
 /// A SubjectPublicKeyInfo of rsaEncryption around modulus and exponent, big-endian without leading zeros.
@@ -87,16 +92,17 @@ impl Candidate {
     /// Of a bare key in a message, and its record when it is in the store too.
     pub(super) fn of_key(spki: &[u8], keys: &dyn Keys) -> Result<Candidate> {
         let key = PublicKey::parse(spki)?;
-        let fingerprint = record(&key, None)?.fingerprint;
+        rsa(&key)?;
+        let fingerprint = fingerprint(&normal(&key)?);
         let record = keys.find(ProtocolName::Pem, &Want::Handle(&fingerprint))?.into_iter().next();
         Ok(Candidate { key, certificate: None, record })
     }
 
     /// What reports call it: the SHA-256 of the certificate, or of the bare key.
     pub(super) fn fingerprint(&self) -> String {
-        match (&self.certificate, record(&self.key, None)) {
+        match (&self.certificate, normal(&self.key)) {
             (Some(certificate), _) => Handle::from_octets(&certificate.fingerprint()).to_string(),
-            (None, Ok(record)) => record.fingerprint.to_string(),
+            (None, Ok(key)) => fingerprint(&key).to_string(),
             (None, Err(_)) => "unknown".to_owned(),
         }
     }
