@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod input;
+mod notebook;
 mod output;
 mod session;
 mod show;

@@ -301,6 +301,7 @@ mod tests {
             bindings,
             bytes: Encoded::default(),
             secrets: Vec::new(),
+            capabilities: None,
         };
         Signature {
             state,

@@ -1,6 +1,7 @@
 //! A home's keys in SQLite: one file, any number of processes, and every change whole or not at all.
 
 mod bindings;
+mod capabilities;
 mod certificates;
 mod schema;
 
@@ -105,7 +106,11 @@ impl Database {
         self.connection.set_prepared_statement_cache_capacity(32);
         // What is removed is overwritten; what is said to be kept is on the disk.
         self.run("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")?;
-        if self.tables()? == schema::MIGRATIONS.len() {
+        let tables = self.tables()?;
+        // Whoever may not write reads what there is.
+        let is_readable =
+            || tables > 0 && tables < schema::MIGRATIONS.len() && self.connection.is_readonly("main") == Ok(true);
+        if tables == schema::MIGRATIONS.len() || is_readable() {
             return Ok(());
         }
         self.run("PRAGMA journal_mode = WAL")?;
