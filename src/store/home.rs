@@ -146,7 +146,7 @@ impl Home {
     /// Notes what the owner of a certificate says that he reads, heard at `at`; says whether that was done. It is not when he said something
     /// later, or when the certificate is not in this home: whose certificates are kept is for the owner of the home to say.
     ///
-    /// An error of kind `TryAgain` when somebody else is writing: nobody is waited for.
+    /// An error of kind `TryAgain` when somebody else keeps writing: he is not waited for long.
     pub fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
         // On a connection of its own, for it is rare: those who look for keys meanwhile do not wait for the disk.
         let Some(folder) = Folder::open(&self.place)? else { return Ok(false) };

@@ -110,8 +110,14 @@ fn said_with(
     let mut latest: Option<Capabilities> = None;
     for other in others {
         let Some(said) = other.said() else { continue };
-        let is_usable = usable(&other.certificate, Use::Sign, at, context.legacy).is_ok();
-        if is_usable && (other.standing == Standing::Bound || chain.path(&other.certificate, budget)?.is_ok()) {
+        if usable(&other.certificate, Use::Sign, at, context.legacy).is_err() {
+            continue;
+        }
+        let is_his = match chain.path(&other.certificate, budget)? {
+            Ok(_) => true,
+            Err(refusal) => other.standing == Standing::Bound && !is_revoked(&refusal),
+        };
+        if is_his {
             latest = Capabilities::later(latest.as_ref(), Some(&said));
         }
     }

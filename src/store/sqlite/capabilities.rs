@@ -24,9 +24,9 @@ impl Database {
     }
 
     /// Notes what the owner of a certificate says; says whether that was done. It is not when he said something later, or when the
-    /// certificate is not here. Whoever is writing meanwhile is not waited for: it will be heard again.
+    /// certificate is not here. Whoever is writing meanwhile is not waited for long: it will be heard again.
     pub(in crate::store) fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
-        self.connection.busy_timeout(Duration::ZERO).map_err(|error| failed(&self.place, &error))?;
+        self.connection.busy_timeout(PATIENCE).map_err(|error| failed(&self.place, &error))?;
         let Capabilities { list, said } = &announcement.capabilities;
         // One statement is one change: of two processes at once, the later word stays.
         let sql = "INSERT INTO capability (certificate, list, said, heard) SELECT number, ?2, ?3, ?4 FROM certificate WHERE fingerprint = ?1
@@ -36,3 +36,6 @@ impl Database {
         Ok(self.execute(sql, values)? > 0)
     }
 }
+
+/// How long another writer is waited for by one who came to read.
+const PATIENCE: Duration = Duration::from_millis(100);
