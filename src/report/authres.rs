@@ -313,6 +313,7 @@ mod tests {
             algorithms: "ed25519-sha512".to_owned(),
             strength: Strength::Strong,
             notes: Vec::new(),
+            announcement: None,
         }
     }
 

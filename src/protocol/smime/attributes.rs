@@ -228,6 +228,42 @@ const LONGEST_CAPABILITIES: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Limits;
+
+    /// `[0]` of these attributes, each of a kind and its values.
+    fn read(attributes: &[(&[u8], &[u8])]) -> Result<Attributes> {
+        let mut members = Vec::new();
+        for (kind, values) in attributes {
+            let mut fields = vec![OID, u8::try_from(kind.len()).unwrap()];
+            fields.extend_from_slice(kind);
+            fields.extend([SET, u8::try_from(values.len()).unwrap()]);
+            fields.extend_from_slice(values);
+            members.extend([SEQUENCE, u8::try_from(fields.len()).unwrap()]);
+            members.extend_from_slice(&fields);
+        }
+        let mut whole = vec![0xa0];
+        ber::push_length(members.len(), &mut whole);
+        whole.extend_from_slice(&members);
+        Attributes::read(Reader::new(&whole, "test").any().unwrap(), &Budget::new(Limits::default()))
+    }
+
+    /// RFC 8551, section 2.5.2: one attribute with one value. A list that is none, or that has no time, is not there.
+    #[test]
+    fn capabilities_are_there_once_and_with_their_time() {
+        let time = b"\x17\x0d261124030000Z".as_slice();
+        let list = b"\x30\x0d\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e".as_slice();
+        let said = read(&[(CAPABILITIES, list), (SIGNING_TIME, time)]).unwrap().capabilities().unwrap();
+        assert_eq!((said.list.as_slice(), crate::base::rfc3339(said.said)), (list, "2026-11-24T03:00:00Z".to_owned()));
+        for none in
+            [&[(CAPABILITIES, list)][..], &[(SIGNING_TIME, time)], &[(CAPABILITIES, b"\x05\0"), (SIGNING_TIME, time)]]
+        {
+            assert_eq!(read(none).unwrap().capabilities(), None, "{none:?}");
+        }
+        let refused = |attributes: &[(&[u8], &[u8])]| read(attributes).unwrap_err().to_string();
+        let (twice, two) = (refused(&[(CAPABILITIES, list); 2]), refused(&[(CAPABILITIES, &[list, list].concat())]));
+        assert!(twice.ends_with("attribute 1.2.840.113549.1.9.15 is there twice"), "{twice}");
+        assert!(two.ends_with("attribute 1.2.840.113549.1.9.15 has two values"), "{two}");
+    }
 
     #[test]
     fn attributes_are_known_when_they_pose_as_content() {

@@ -186,7 +186,7 @@ mod tests {
             known(&[TRIPLE_DES]),
         );
         let name = |readers: &[&Known]| {
-            let readers: Vec<Known> = readers.iter().map(|one| Known::clone(one)).collect();
+            let readers: Vec<Known> = readers.iter().copied().cloned().collect();
             best(&readers).map(|cipher| cipher.name())
         };
         let is = |name: &str| Some(name.to_owned());
