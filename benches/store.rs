@@ -57,6 +57,7 @@ fn described(number: usize) -> Described {
         bindings: Vec::new(),
         bytes: vec![0; 600].into(),
         secrets: Vec::new(),
+        capabilities: None,
     };
     Described { record, secret: None }
 }

@@ -1,5 +1,8 @@
 //! One contract for every place where keys are, and GnuPG on the other side of the fence.
 
+#[path = "store/capabilities.rs"]
+mod capabilities;
+
 use std::{
     fs,
     io::Write as _,

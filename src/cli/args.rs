@@ -213,7 +213,7 @@ pub(crate) struct Encrypt {
     /// Signed, encrypted, and signed again (RFC 2634), with -f smime
     #[arg(long, requires = "sign", conflicts_with_all = ["inline", "nested", "opaque"])]
     pub(crate) triple: bool,
-    /// Authenticate what is encrypted even where no recipient announced that he reads that, with -f smime
+    /// Authenticate what is encrypted even where not every recipient is known to read that, with -f smime
     #[arg(long)]
     pub(crate) aead: bool,
     /// The cipher [default: what all recipients prefer]

@@ -4,6 +4,7 @@ mod args;
 mod cmd;
 mod input;
 mod later;
+mod notebook;
 mod output;
 mod session;
 mod show;

@@ -15,7 +15,7 @@ use postseal::{
     },
     config::Config,
     crypto::Legacy,
-    engine::{Engine, OpenedParts, Opening, Setup},
+    engine::{Engine, Hook, OpenedParts, Opening, Setup},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
@@ -25,7 +25,9 @@ use postseal::{
 
 use super::{
     args::{self, Common},
-    input, show,
+    input,
+    notebook::{Attentive, Notebook},
+    show,
 };
 
 /// One run of the program.
@@ -36,6 +38,7 @@ pub(crate) struct Session {
     none: Memory,
     given: OnceCell<Vec<Secret>>,
     passphrases: OnceCell<Arc<Passphrases>>,
+    home: OnceCell<Arc<Home>>,
     keys: OnceCell<Chain>,
 }
 
@@ -54,6 +57,7 @@ impl Session {
             none: Memory::new(),
             given: OnceCell::new(),
             passphrases: OnceCell::new(),
+            home: OnceCell::new(),
             keys: OnceCell::new(),
         })
     }
@@ -89,9 +93,11 @@ impl Session {
         self.clock.as_ref()
     }
 
-    /// Opens and judges.
+    /// Opens and judges, and keeps in the home what the message tells of its author's program.
     pub(crate) fn open(&self, message: Message) -> Result<Opening> {
-        self.engine(self.keys()?).open(message)
+        let opening = self.engine(self.keys()?).open(message)?;
+        self.notebook()?.keep(opening.verdict());
+        Ok(opening)
     }
 
     /// Opens the encrypted parts of a message in their places.
@@ -100,7 +106,19 @@ impl Session {
         self.engine(self.keys()?).open_parts(&message)
     }
 
-    /// Everything that handling mail by a configuration needs, for as long as the program runs.
+    /// What handles mail by a configuration, and learns from it, for as long as the program runs.
+    pub(crate) fn handler(self, config: &Config) -> Result<Attentive<Hook>> {
+        let notebook = self.notebook()?;
+        Ok(Attentive::new(Hook::new(self.setup(config)?), notebook))
+    }
+
+    /// Where what mail tells is kept: in the home, unless it is judged by another time than now.
+    pub(crate) fn notebook(&self) -> Result<Notebook> {
+        self.keys()?;
+        Ok(Notebook::new(self.home.get().filter(|_| self.common.at.is_none()).cloned()))
+    }
+
+    /// Everything that handling mail by a configuration needs.
     pub(crate) fn setup(self, config: &Config) -> Result<Setup> {
         let (legacy, revocation) = (self.legacy(), self.revocation());
         self.keys()?;
@@ -203,7 +221,8 @@ impl Session {
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         let home = self.home_directory()?;
         if home.exists() {
-            sources.push(Arc::new(self.home_at(&home)?));
+            let home = Arc::new(self.home_at(&home)?);
+            sources.push(Arc::clone(self.home.get_or_init(|| home)) as Arc<dyn Keys>);
         }
         let mut keys = Chain::new(sources, store::merge);
         if !self.common.anchors.is_empty() {

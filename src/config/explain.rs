@@ -166,8 +166,11 @@ fn words(
 
 fn key(protocol: &ProtocolName, state: Option<&KeyState>) -> String {
     match state {
-        Some(KeyState::Usable { key, warning: None }) => format!("{} key {key}", protocol.name()),
-        Some(KeyState::Usable { key, warning: Some(warning) }) => format!("{} key {key} ({warning})", protocol.name()),
+        Some(KeyState::Usable { key, warning, note }) => {
+            let known: Vec<&str> = note.iter().chain(warning).map(String::as_str).collect();
+            let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join("; ")) };
+            format!("{} key {key}{known}", protocol.name())
+        }
         _ => protocol.name().to_owned(),
     }
 }

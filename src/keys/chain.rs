@@ -132,6 +132,7 @@ mod tests {
             bindings: Vec::new(),
             bytes: bytes.to_vec().into(),
             secrets: Vec::new(),
+            capabilities: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Keys: anything that answers which certificates there are, which secret belongs to one, and what the owner
 //! of this machine says about whose they are.
 
+mod capabilities;
 mod chain;
 mod locked;
 mod memory;
@@ -10,6 +11,7 @@ mod state;
 
 use std::sync::Arc;
 
+pub use capabilities::{Announcement, Capabilities};
 pub use chain::Chain;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;

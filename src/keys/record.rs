@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use super::Capabilities;
 use crate::{
     base::{Error, Result},
     mail::Address,
@@ -117,6 +118,8 @@ pub struct Record {
     pub bytes: Encoded,
     /// Fingerprints of the keys whose secret part is held beside it.
     pub secrets: Vec<Handle>,
+    /// What its owner said that he reads, as far as that was heard (S/MIME).
+    pub capabilities: Option<Capabilities>,
 }
 
 impl Record {

@@ -102,7 +102,7 @@ fn why(disposition: &Disposition) -> String {
 }
 
 fn usable(protocols: &[ProtocolName]) -> BTreeMap<ProtocolName, KeyState> {
-    let state = KeyState::Usable { key: Handle::from_octets(&[1; 20]), warning: None };
+    let state = KeyState::Usable { key: Handle::from_octets(&[1; 20]), warning: None, note: None };
     protocols.iter().map(|protocol| (*protocol, state.clone())).collect()
 }
 

@@ -301,6 +301,7 @@ mod tests {
             bindings,
             bytes: Encoded::default(),
             secrets: Vec::new(),
+            capabilities: None,
         };
         Signature {
             state,
@@ -312,6 +313,7 @@ mod tests {
             algorithms: "ed25519-sha512".to_owned(),
             strength: Strength::Strong,
             notes: Vec::new(),
+            announcement: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! A home: a folder with a database of keys.
 //!
 //! ```text
-//! HOME/postseal.db                   certificates, secret keys, bindings, CRLs and OCSP responses (store/sqlite)
+//! HOME/postseal.db                   certificates, secret keys, bindings, CRLs and OCSP responses (store/sqlite),
+//!                                    and what their owners said that they read
 //! HOME/master.key                    opens the secret keys, unless `key master` has moved it (store/master.rs)
 //! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armoured: of use when all else is lost
 //! ```
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     base::{Error, Kind, Limits, Result, Secret},
     crypto::{Hash, SecretKey},
-    keys::{Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
+    keys::{Announcement, Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     mail::Address,
     protocol::{Described, KeyFile},
 };
@@ -140,6 +141,17 @@ impl Home {
     /// Keeps a CRL or an OCSP response, DER; says whether it is new.
     pub fn keep_statement(&self, der: &[u8]) -> Result<bool> {
         self.write(|database, _| database.keep_statement(&Hash::Sha256.digest(der), der))
+    }
+
+    /// Notes what the owner of a certificate says that he reads, heard at `at`; says whether that was done. It is not when he said something
+    /// later, or when the certificate is not in this home: whose certificates are kept is for the owner of the home to say.
+    ///
+    /// An error of kind `TryAgain` when somebody else keeps writing: he is not waited for long.
+    pub fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
+        // On a connection of its own, for it is rare: those who look for keys meanwhile do not wait for the disk.
+        let Some(folder) = Folder::open(&self.place)? else { return Ok(false) };
+        let database = Database::open(&folder.path().join(DATABASE))?;
+        database.map_or(Ok(false), |database| database.note(announcement, at))
     }
 
     /// The secret parts of a certificate as they came; `None` when there are none.

@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use crate::{
     crypto::Strength,
-    keys::{Authenticated, ProtocolName},
+    keys::{Announcement, Authenticated, ProtocolName},
     mail::Span,
 };
 
@@ -65,6 +65,8 @@ pub struct Signature {
     pub strength: Strength,
     /// What had to be put right in the message before it could be checked, one lower-case line each. Says nothing against it.
     pub notes: Vec<String>,
+    /// What it says of its signer's program, when his certificate is one of the keys asked and they do not know it yet.
+    pub announcement: Option<Announcement>,
 }
 
 /// Whether a signature holds.

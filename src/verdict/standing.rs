@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     crypto::{Legacy, Strength},
+    keys::Announcement,
     mail::Address,
 };
 
@@ -91,6 +92,16 @@ impl Verdict {
         } else {
             Standing::Signed
         }
+    }
+
+    /// What is to be remembered of the author's program: what those signatures say that make the message Authentic, and by strong
+    /// algorithms, whatever else this run admits.
+    pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {
+        let is_authentic = |signature: &&Signature| {
+            whole(signature, Legacy::Refuse)
+                .is_some_and(|vouched| authentic(&vouched, self.author.as_ref(), Legacy::Refuse).is_some())
+        };
+        self.inner_signatures().filter(is_authentic).filter_map(|signature| signature.announcement.as_ref())
     }
 
     /// Signatures with no encryption between them and the payload: one around ciphertext says nothing of what is within,

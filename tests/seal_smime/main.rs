@@ -1,5 +1,6 @@
 //! Seal, then let openssl judge: every shape, for RSA, ECDSA, Ed25519, PSS, OAEP, ECDH and passwords.
 
+mod capabilities;
 mod interop;
 mod openssl;
 mod peers;

@@ -10,7 +10,6 @@ use clap::{Args, ValueHint};
 use postseal::{
     base::{Budget, Error, Limits, Result},
     config,
-    engine::Hook,
     mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     transport::filter::{filter, temporary},
 };
@@ -52,7 +51,7 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
 fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
     let config = config::load(&super::config::path(what.config.as_deref()))?;
     let limits = config.bounds.message.clone();
-    let hook = Hook::new(session.configured(&config)?.setup(&config)?);
+    let handler = session.configured(&config)?.handler(&config)?;
     let path = |one: &String| Ok(ForwardPath { address: typed(one)?, parameters: Vec::new() });
     let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
     let address = match what.sender.as_str() {
@@ -65,7 +64,7 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
         None => Submitter::Unknown,
     };
     let sender = ReversePath { address, parameters: Vec::new() };
-    filter(&hook, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
+    filter(&handler, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
 }
 
 fn read(limits: &Limits) -> Result<Message> {

@@ -13,7 +13,6 @@ use clap::Args;
 use postseal::{
     base::{Clock, Error, Kind, Result, SystemClock, SystemRandom, rfc5322},
     config::{self, Config},
-    engine::Hook,
     mail::build::unique,
     transport::sendmail::{Mode, Onward, Options, Program, Sendmail as Transport, Speech, Writer},
 };
@@ -50,7 +49,7 @@ pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
         return Err(passed_on(&config, &what.arguments));
     }
     let limits = config.bounds.message.clone();
-    let hook = Hook::new(session.configured(&config)?.setup(&config)?);
+    let handler = session.configured(&config)?.handler(&config)?;
     let user = User::of_this_process()?;
     let writer = Writer {
         user: &user.name,
@@ -60,7 +59,7 @@ pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
         unique: unique(&SystemRandom)?,
     };
     let onward = onward(&config)?;
-    let transport = Transport { handler: &hook, onward: &*onward, writer, limits: &limits };
+    let transport = Transport { handler: &handler, onward: &*onward, writer, limits: &limits };
     match options.mode {
         Mode::Verify => show::data(&lines(&transport.verify(&options)?))?,
         Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock())?,

@@ -32,7 +32,7 @@ use tokio::{
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{sendmail::onward, upstream};
-use crate::cli::session::Session;
+use crate::cli::{notebook::Attentive, session::Session};
 
 /// Serve. SIGHUP reads the configuration again; a bad one leaves the old in force. SIGTERM ends it when the mails under way are done.
 #[derive(Args, Debug)]
@@ -72,12 +72,14 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn house(&mut self) -> Result<House> {
         let config = config::load(self.path)?;
-        let mut setup = self.session.configured(&config)?.setup(&config)?;
+        let session = self.session.configured(&config)?;
+        let notebook = session.notebook()?;
+        let mut setup = session.setup(&config)?;
         match (&config.marker, &self.marker) {
             (None, Some(marker)) => setup.marker = marker.clone(),
             _ => self.marker = Some(setup.marker.clone()),
         }
-        let hook: Arc<dyn Handler> = Arc::new(Hook::new(setup));
+        let hook: Arc<dyn Handler> = Arc::new(Attentive::new(Hook::new(setup), notebook));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let mut doors: BTreeMap<Endpoint, Arc<dyn Door>> = BTreeMap::new();
         let listeners = config.listeners.iter().map(|listener| {

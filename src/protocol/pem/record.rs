@@ -32,6 +32,7 @@ pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
         bindings: Vec::new(),
         bytes: bytes.into(),
         secrets: Vec::new(),
+        capabilities: None,
     })
 }
 

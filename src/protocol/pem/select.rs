@@ -90,7 +90,7 @@ pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_
         Purpose::Sign => signer_for(address, at, context).map(|signing| (signing.candidate, None)),
     };
     let usable = |(candidate, warning): (Candidate, _)| {
-        Ok(KeyState::Usable { key: Handle::parse(&candidate.fingerprint())?, warning })
+        Ok(KeyState::Usable { key: Handle::parse(&candidate.fingerprint())?, warning, note: None })
     };
     found.and_then(usable).or_else(KeyState::of_refusal)
 }

@@ -245,6 +245,7 @@ fn described(state: State, signer: Option<String>, covers: Covers) -> Signature 
         algorithms: "unknown".to_owned(),
         strength: Strength::Broken,
         notes: Vec::new(),
+        announcement: None,
     }
 }
 

@@ -225,6 +225,7 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
         bindings: Vec::new(),
         bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?.into(),
         secrets,
+        capabilities: None,
         fingerprint,
     };
     Ok(Described { record, secret })

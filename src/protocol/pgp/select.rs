@@ -93,7 +93,8 @@ pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, leg
 /// Whether [`recipient`] or [`signer_for`] finds a key now.
 pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
     let (keys, at, legacy) = (context.keys, context.clock.now(), context.legacy);
-    let usable = |fingerprint: &Fingerprint, warning| KeyState::Usable { key: cert::handle(fingerprint), warning };
+    let usable =
+        |fingerprint: &Fingerprint, warning| KeyState::Usable { key: cert::handle(fingerprint), warning, note: None };
     let found = match purpose {
         Purpose::Encrypt => {
             recipient(keys, address, at, legacy).map(|chosen| usable(&chosen.cert.fingerprint(), chosen.warning))

@@ -79,6 +79,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
         algorithms: "unknown".to_owned(),
         strength: Strength::Broken,
         notes: Vec::new(),
+        announcement: None,
     }
 }
 
@@ -210,6 +211,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
         algorithms: format!("{}-{hash}", suite::public_name(packed.pk_algo())),
         strength: suite::hash_strength(packed.hash_algo()),
         notes: Vec::new(),
+        announcement: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signed attributes (RFC 5652, section 5.3 and 11; RFC 5035; RFC 6211): what they say, and the octets that are signed.
+//! Signed attributes (RFC 5652, section 5.3 and 11; RFC 5035; RFC 6211; RFC 8551, section 2.5): what they say, and the octets that are signed.
 
 use std::time::SystemTime;
 
@@ -6,6 +6,7 @@ use super::ber;
 use crate::{
     base::{Budget, Result},
     crypto::Hash,
+    keys::Capabilities,
     pki::{
         Certificate, hash_algorithm, time,
         tlv::{Element, INTEGER, NULL, OCTET_STRING, OID, Reader, SEQUENCE, SET, dotted},
@@ -23,6 +24,7 @@ pub(super) struct Attributes {
     protection: Option<Protection>,
     signer: Option<CertificateId>,
     signing_time: Option<SystemTime>,
+    capabilities: Option<Vec<u8>>,
 }
 
 /// CMSAlgorithmProtection (RFC 6211, section 2): AlgorithmIdentifiers without their tags and lengths.
@@ -78,6 +80,11 @@ impl Attributes {
         self.signing_time
     }
 
+    /// SMIMECapabilities (RFC 8551, section 2.5.2), when it says what it is and when it was said.
+    pub(super) fn capabilities(&self) -> Option<Capabilities> {
+        Some(Capabilities { list: self.capabilities.clone()?, said: self.signing_time? })
+    }
+
     /// messageDigest, after it was checked that contentType and CMSAlgorithmProtection say what the signature says.
     pub(super) fn message_digest(
         &self,
@@ -128,6 +135,11 @@ impl Attributes {
             }
             // A time that cannot be read is none: nothing depends on it.
             SIGNING_TIME => self.signing_time = time::read(value).ok(),
+            // Likewise a list that is none, or that nobody would keep.
+            CAPABILITIES => {
+                let is_list = value.tag == SEQUENCE && value.whole.len() <= LONGEST_CAPABILITIES;
+                self.capabilities = is_list.then(|| value.whole.to_vec());
+            }
             // Where both are there, the newer one counts (RFC 5035, section 5.4.1).
             SIGNING_CERTIFICATE if self.signer.is_some() => {}
             SIGNING_CERTIFICATE => self.signer = Some(certificate_id(value, Some(Hash::Sha1))?),
@@ -206,12 +218,52 @@ const PROTECTION: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x34";
 /// 1.2.840.113549.1.9.16.2.12 and .47 (RFC 5035).
 const SIGNING_CERTIFICATE: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0c";
 const SIGNING_CERTIFICATE_V2: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x2f";
-const KNOWN: [&[u8]; 6] =
-    [CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, PROTECTION, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2];
+/// 1.2.840.113549.1.9.15 (RFC 8551, section 2.5.2).
+const CAPABILITIES: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0f";
+const KNOWN: [&[u8]; 7] =
+    [CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, PROTECTION, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2, CAPABILITIES];
+/// Octets. Source: Outlook, Apple Mail, Thunderbird and openssl write 50 to 200.
+const LONGEST_CAPABILITIES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Limits;
+
+    /// `[0]` of these attributes, each of a kind and its values.
+    fn read(attributes: &[(&[u8], &[u8])]) -> Result<Attributes> {
+        let mut members = Vec::new();
+        for (kind, values) in attributes {
+            let mut fields = vec![OID, u8::try_from(kind.len()).unwrap()];
+            fields.extend_from_slice(kind);
+            fields.extend([SET, u8::try_from(values.len()).unwrap()]);
+            fields.extend_from_slice(values);
+            members.extend([SEQUENCE, u8::try_from(fields.len()).unwrap()]);
+            members.extend_from_slice(&fields);
+        }
+        let mut whole = vec![0xa0];
+        ber::push_length(members.len(), &mut whole);
+        whole.extend_from_slice(&members);
+        Attributes::read(Reader::new(&whole, "test").any().unwrap(), &Budget::new(Limits::default()))
+    }
+
+    /// RFC 8551, section 2.5.2: one attribute with one value. A list that is none, or that has no time, is not there.
+    #[test]
+    fn capabilities_are_there_once_and_with_their_time() {
+        let time = b"\x17\x0d261124030000Z".as_slice();
+        let list = b"\x30\x0d\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e".as_slice();
+        let said = read(&[(CAPABILITIES, list), (SIGNING_TIME, time)]).unwrap().capabilities().unwrap();
+        assert_eq!((said.list.as_slice(), crate::base::rfc3339(said.said)), (list, "2026-11-24T03:00:00Z".to_owned()));
+        for none in
+            [&[(CAPABILITIES, list)][..], &[(SIGNING_TIME, time)], &[(CAPABILITIES, b"\x05\0"), (SIGNING_TIME, time)]]
+        {
+            assert_eq!(read(none).unwrap().capabilities(), None, "{none:?}");
+        }
+        let refused = |attributes: &[(&[u8], &[u8])]| read(attributes).unwrap_err().to_string();
+        let (twice, two) = (refused(&[(CAPABILITIES, list); 2]), refused(&[(CAPABILITIES, &[list, list].concat())]));
+        assert!(twice.ends_with("attribute 1.2.840.113549.1.9.15 is there twice"), "{twice}");
+        assert!(two.ends_with("attribute 1.2.840.113549.1.9.15 has two values"), "{two}");
+    }
 
     #[test]
     fn attributes_are_known_when_they_pose_as_content() {

@@ -1,10 +1,91 @@
 //! What a reader says that he can read: SMIMECapabilities (RFC 8551, section 2.5.2), written and read.
 
-use der::{Decode, asn1::ObjectIdentifier};
-use x509_cert::spki::SubjectPublicKeyInfoRef;
+use std::time::{Duration, SystemTime};
 
-use super::encode::{algorithm, sequence};
-use crate::pki::Certificate;
+use der::{Decode, asn1::ObjectIdentifier};
+use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+
+use super::{
+    encode::{algorithm, sequence},
+    encrypt::ContentKind,
+};
+use crate::{
+    base::rfc3339,
+    crypto::{Aead, Cipher},
+    keys::{Announcement, Capabilities, Record},
+    pki::Certificate,
+};
+
+/// What is known of what one reader reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// As he prefers them; those that we know.
+    ciphers: Vec<ContentKind>,
+    source: Source,
+}
+
+/// Who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The certificate, by the extension of RFC 4262.
+    Certificate,
+    /// Nobody: every reader is presumed to read them.
+    Nobody,
+    /// He himself, in a message that he signed at this time.
+    Said(SystemTime),
+}
+
+impl Known {
+    /// His own word comes first, then his certificate's (RFC 8551, section 2.7.1). A list without a cipher that we know says nothing.
+    pub fn of(certificate: &Certificate, said: Option<&Capabilities>) -> Known {
+        let said = said.and_then(|said| Some((ciphers(&said.list)?, Source::Said(said.said))));
+        let announced = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
+        let (ciphers, source) = said.or_else(announced).unwrap_or((PRESUMED.to_vec(), Source::Nobody));
+        Known { ciphers, source }
+    }
+
+    /// Of somebody who is but a password.
+    pub(super) fn nothing() -> Known {
+        Known { ciphers: PRESUMED.to_vec(), source: Source::Nobody }
+    }
+
+    /// Who says so.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// `aes256-gcm`, `aes256-cbc`, ...: as he prefers them.
+    pub fn names(&self) -> Vec<String> {
+        self.ciphers.iter().map(|cipher| cipher.name()).collect()
+    }
+
+    /// `reads aes256-gcm, said on 2026-11-24`: the best of them by our lights; `None` when nobody says anything.
+    pub(super) fn words(&self) -> Option<String> {
+        let best = best(std::slice::from_ref(self)).or_else(|| self.ciphers.first().copied())?.name();
+        match self.source {
+            Source::Certificate => Some(format!("reads {best}, says the certificate")),
+            Source::Nobody => None,
+            Source::Said(time) => {
+                let day: String = rfc3339(time).chars().take_while(|c| *c != 'T').collect();
+                Some(format!("reads {best}, said on {day}"))
+            }
+        }
+    }
+}
+
+/// The best cipher that all of them read; `None` when there is none that is strong. The order is ours: a list that holds what is better
+/// only further down holds it all the same, and no one reader's wish is another's.
+pub(super) fn best(readers: &[Known]) -> Option<ContentKind> {
+    BEST.into_iter().find(|cipher| readers.iter().all(|reader| reader.ciphers.contains(cipher)))
+}
+
+/// What a signature says of its signer's program, when `record`, his certificate, does not know it yet. A time that lies in the future
+/// is not believed, or nothing that he says later would count (RFC 8551, section 2.7.1).
+pub(super) fn news(said: Capabilities, record: &Record, now: SystemTime) -> Option<Announcement> {
+    let latest = now.checked_add(SKEW)?;
+    let is_news = said.said <= latest && ciphers(&said.list).is_some() && said.is_news(record.capabilities.as_ref());
+    is_news.then(|| Announcement { certificate: record.fingerprint.clone(), capabilities: said })
+}
 
 /// The content ciphers that we read, best first, as the value of the attribute.
 pub(super) fn ours() -> Vec<u8> {
@@ -13,39 +94,51 @@ pub(super) fn ours() -> Vec<u8> {
     sequence(&lines)
 }
 
-/// Whether the certificate says that its owner reads AES-256 in GCM, by the extension of RFC 4262.
-pub(super) fn reads_gcm(certificate: &Certificate) -> bool {
-    announced(certificate.der()).is_some_and(|announced| announced.contains(&AES256_GCM))
-}
-
 /// The algorithm of the certificate's key, as its SubjectPublicKeyInfo names it.
 pub(super) fn key_identifier(certificate: &Certificate) -> Option<ObjectIdentifier> {
     let key = SubjectPublicKeyInfoRef::from_der(certificate.public_key().der()).ok()?;
     Some(key.algorithm.oid)
 }
 
-/// `None` when there is no such extension, or none that can be read.
-fn announced(certificate: &[u8]) -> Option<Vec<ObjectIdentifier>> {
+/// `None` when there is no such extension, or none that says anything.
+fn extension(certificate: &[u8]) -> Option<Vec<ContentKind>> {
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
     let extensions = certificate.tbs_certificate().extensions()?;
     let extension = extensions.iter().find(|extension| extension.extn_id == SMIME_CAPABILITIES)?;
-    identifiers(extension.extn_value.as_bytes())
+    ciphers(extension.extn_value.as_bytes())
 }
 
-fn identifiers(capabilities: &[u8]) -> Option<Vec<ObjectIdentifier>> {
-    let lines = Vec::<x509_cert::spki::AlgorithmIdentifierRef<'_>>::from_der(capabilities).ok()?;
+/// The content ciphers in a list; `None` when none that we know is there.
+fn ciphers(list: &[u8]) -> Option<Vec<ContentKind>> {
+    let known: Vec<ContentKind> = identifiers(list)?.into_iter().filter_map(ContentKind::named).collect();
+    (!known.is_empty()).then_some(known)
+}
+
+fn identifiers(list: &[u8]) -> Option<Vec<ObjectIdentifier>> {
+    let lines = Vec::<AlgorithmIdentifierRef<'_>>::from_der(list).ok()?;
     Some(lines.into_iter().map(|line| line.oid).collect())
 }
 
 /// The attribute (RFC 8551, section 2.5.2) and the extension (RFC 4262, section 2).
 pub(super) const SMIME_CAPABILITIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.15");
 
-/// AES-256 in GCM (RFC 5084, section 3.2).
-pub(super) const AES256_GCM: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.46");
+/// What we write unasked, best first: what authenticates before what does not.
+const BEST: [ContentKind; 4] = [
+    ContentKind::Aead(Aead::Aes256Gcm),
+    ContentKind::Aead(Aead::Aes128Gcm),
+    ContentKind::Cbc(Cipher::Aes256),
+    ContentKind::Cbc(Cipher::Aes128),
+];
+
+/// What everybody reads of whom nothing is known (RFC 8551, section 2.7.1.2, as to those whose program is of before 2019).
+const PRESUMED: [ContentKind; 2] = [ContentKind::Cbc(Cipher::Aes256), ContentKind::Cbc(Cipher::Aes128)];
+
+/// How far somebody's clock may be ahead of ours. Source: as Kerberos has it.
+const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// RFC 8551, section 2.7; ciphers that authenticate come first.
 const OURS: [ObjectIdentifier; 6] = [
-    AES256_GCM,
+    ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.46"),
     ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.6"),
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.18"),
     ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42"),
@@ -57,17 +150,62 @@ const OURS: [ObjectIdentifier; 6] = [
 mod tests {
     use super::*;
 
+    fn list(identifiers: &[&str]) -> Vec<u8> {
+        let lines: Vec<Vec<u8>> =
+            identifiers.iter().map(|one| algorithm(ObjectIdentifier::new_unwrap(one), &[])).collect();
+        sequence(&lines.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    fn known(identifiers: &[&str]) -> Known {
+        Known { ciphers: ciphers(&list(identifiers)).unwrap(), source: Source::Said(SystemTime::UNIX_EPOCH) }
+    }
+
     #[test]
     fn what_we_write_we_read() {
         assert_eq!(identifiers(&ours()).unwrap(), OURS);
+        assert_eq!(ciphers(&ours()).unwrap().len(), OURS.len());
     }
 
     /// RFC 8551, section 2.5.2 leaves the parameters to each capability: here RC2 with a key of 128 bits.
     #[test]
     fn parameters_do_no_harm() {
         let rc2 = [0x30, 0x0e, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x03, 0x02, 0x02, 0x02, 0x00, 0x80];
-        let read = identifiers(&sequence(&[&rc2, &algorithm(AES256_GCM, &[])])).unwrap();
-        assert_eq!(read, [ObjectIdentifier::new_unwrap("1.2.840.113549.3.2"), AES256_GCM]);
+        let read = identifiers(&sequence(&[&rc2, &algorithm(OURS[0], &[])])).unwrap();
+        assert_eq!(read, [ObjectIdentifier::new_unwrap("1.2.840.113549.3.2"), OURS[0]]);
         assert_eq!(identifiers(&[0x30, 0x01]), None);
+        // Nothing in it encrypts: sha256WithRSAEncryption.
+        assert_eq!(ciphers(&list(&["1.2.840.113549.1.1.11"])), None);
     }
+
+    #[test]
+    fn the_best_is_what_all_read_and_never_a_weak_one() {
+        let (gcm, cbc, small, weak) = (
+            known(&[AES128_CBC, AES128_GCM, AES256_GCM]),
+            known(&[AES256_CBC, AES128_CBC, TRIPLE_DES]),
+            known(&[AES128_CBC, TRIPLE_DES]),
+            known(&[TRIPLE_DES]),
+        );
+        let name = |readers: &[&Known]| {
+            let readers: Vec<Known> = readers.iter().copied().cloned().collect();
+            best(&readers).map(|cipher| cipher.name())
+        };
+        let is = |name: &str| Some(name.to_owned());
+        assert_eq!(name(&[&gcm]), is("aes256-gcm"));
+        assert_eq!(name(&[&gcm, &known(&[AES128_GCM])]), is("aes128-gcm"));
+        assert_eq!(name(&[&cbc]), is("aes256-cbc"));
+        assert_eq!(name(&[&Known::nothing(), &cbc]), is("aes256-cbc"));
+        assert_eq!(name(&[&Known::nothing(), &gcm]), is("aes128-cbc"));
+        assert_eq!(name(&[&cbc, &small]), is("aes128-cbc"));
+        assert_eq!(name(&[&weak]), None);
+        assert_eq!(name(&[&weak, &gcm]), None);
+        assert_eq!(gcm.words(), is("reads aes256-gcm, said on 1970-01-01"));
+        assert_eq!(weak.words(), is("reads 3des-cbc, said on 1970-01-01"));
+        assert_eq!(Known::nothing().words(), None);
+    }
+
+    const AES256_GCM: &str = "2.16.840.1.101.3.4.1.46";
+    const AES128_GCM: &str = "2.16.840.1.101.3.4.1.6";
+    const AES256_CBC: &str = "2.16.840.1.101.3.4.1.42";
+    const AES128_CBC: &str = "2.16.840.1.101.3.4.1.2";
+    const TRIPLE_DES: &str = "1.2.840.113549.3.7";
 }

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use der::asn1::ObjectIdentifier;
 
 use super::{
-    capabilities,
+    capabilities::{self, Known},
     encode::{Frame, SEQUENCE, constructed, integer, octet_string, oid, primitive, set_of},
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
     sign::ID_DATA,
-    suite::ContentCipher,
+    suite::{self, ContentCipher},
 };
 use crate::{
     base::{Error, Random, Result, Secret},
@@ -23,19 +23,20 @@ use crate::{
 pub(super) struct Readers {
     people: Vec<Reader>,
     passwords: Vec<Secret>,
-    cipher: Chosen,
+    cipher: ContentKind,
 }
 
 impl Readers {
-    /// Decides the algorithms for these certificates and the passwords of `how`. A weak cipher needs `Legacy::Admit`.
-    pub(super) fn new(people: Vec<Certificate>, how: &Seal, legacy: Legacy) -> Result<Self> {
-        let everyone = how.passwords.is_empty() && people.iter().all(capabilities::reads_gcm);
+    /// Decides the algorithms for these certificates, with what is known of their owners, and the passwords of `how`. A weak cipher needs
+    /// `Legacy::Admit`.
+    pub(super) fn new(people: Vec<(Certificate, Known)>, how: &Seal, legacy: Legacy) -> Result<Self> {
+        let (people, mut known): (Vec<Certificate>, Vec<Known>) = people.into_iter().unzip();
+        known.extend(how.passwords.first().map(|_| Known::nothing()));
         let cipher = match (how.cipher.as_deref(), how.aead) {
-            (Some(name), aead) => Chosen::parse(name, aead)?,
-            (None, Aead::Always) => Chosen::Aead(crypto::Aead::Aes256Gcm),
-            (None, Aead::Announced) if everyone => Chosen::Aead(crypto::Aead::Aes256Gcm),
-            // RFC 8551, section 2.7.1.2.
-            (None, Aead::Announced) => Chosen::Cbc(Cipher::Aes256),
+            (Some(name), aead) => ContentKind::parse(name, aead)?,
+            (None, Aead::Always) => ContentKind::Aead(crypto::Aead::Aes256Gcm),
+            // RFC 8551, sections 2.7.1.1 and 2.7.2: nobody's list makes it weak.
+            (None, Aead::Announced) => capabilities::best(&known).unwrap_or(ContentKind::Cbc(Cipher::Aes256)),
         };
         cipher.admit(legacy)?;
         let people =
@@ -124,35 +125,51 @@ impl Entity for Enveloped<'_> {
 
 /// What encrypts the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chosen {
+pub(super) enum ContentKind {
+    /// Authenticated.
     Aead(crypto::Aead),
+    /// Cipher block chaining.
     Cbc(Cipher),
 }
 
-impl Chosen {
+impl ContentKind {
+    /// By the identifier of its algorithm; `None` when it is not one that we know.
+    pub(super) fn named(identifier: ObjectIdentifier) -> Option<Self> {
+        let aead = suite::aead(identifier).map(ContentKind::Aead);
+        aead.or_else(|| suite::cbc(identifier).map(ContentKind::Cbc))
+    }
+
+    /// `aes256-gcm`, `aes256-cbc`: as in reports.
+    pub(super) fn name(self) -> String {
+        match self {
+            ContentKind::Aead(cipher) => cipher.name().to_owned(),
+            ContentKind::Cbc(cipher) => format!("{}-cbc", cipher.name()),
+        }
+    }
+
     /// `aes256`, `aes256-cbc`, `aes256-gcm`, `3des`, ...: what says nothing of the mode is CBC, unless `aead` wants another.
     fn parse(name: &str, aead: Aead) -> Result<Self> {
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let wanted = plain(name);
         let authenticated = |wanted: &str| crypto::Aead::ALL.into_iter().find(|one| plain(one.name()) == wanted);
         if let Some(cipher) = authenticated(&wanted) {
-            return Ok(Chosen::Aead(cipher));
+            return Ok(ContentKind::Aead(cipher));
         }
         if aead == Aead::Always {
             let cipher = authenticated(&format!("{wanted}gcm"));
             return cipher
-                .map(Chosen::Aead)
+                .map(ContentKind::Aead)
                 .ok_or_else(|| Error::usage(format!("cipher {name:?}: does not authenticate")));
         }
         let cipher = Cipher::parse(wanted.strip_suffix("cbc").unwrap_or(&wanted))?;
         let written = ContentCipher::Cbc { cipher, iv: Vec::new() }.identifier();
-        written.map(|_| Chosen::Cbc(cipher)).ok_or_else(|| unwritten(cipher.name()))
+        written.map(|_| ContentKind::Cbc(cipher)).ok_or_else(|| unwritten(cipher.name()))
     }
 
     fn admit(self, legacy: Legacy) -> Result<()> {
         let (name, strength) = match self {
-            Chosen::Aead(cipher) => (cipher.name(), cipher.strength()),
-            Chosen::Cbc(cipher) => (cipher.name(), cipher.strength()),
+            ContentKind::Aead(cipher) => (cipher.name(), cipher.strength()),
+            ContentKind::Cbc(cipher) => (cipher.name(), cipher.strength()),
         };
         if strength < Strength::Strong && legacy == Legacy::Refuse {
             return Err(Error::usage(format!("cipher {name} is {}", strength.name()))
@@ -163,15 +180,15 @@ impl Chosen {
 
     fn key_length(self) -> usize {
         match self {
-            Chosen::Aead(cipher) => cipher.key_length(),
-            Chosen::Cbc(cipher) => cipher.key_length(),
+            ContentKind::Aead(cipher) => cipher.key_length(),
+            ContentKind::Cbc(cipher) => cipher.key_length(),
         }
     }
 
     fn new_key(self, random: &dyn Random) -> Result<Secret> {
         let mut key = vec![0; self.key_length()];
         random.fill(&mut key)?;
-        if matches!(self, Chosen::Cbc(Cipher::Des | Cipher::TripleDes)) {
+        if matches!(self, ContentKind::Cbc(Cipher::Des | Cipher::TripleDes)) {
             // The lowest bit of each octet makes the number of ones odd (SP 800-67, section 3.3.1), and old readers check it.
             key.iter_mut().for_each(|octet| *octet ^= u8::from(octet.count_ones() % 2 == 0));
         }
@@ -185,16 +202,16 @@ impl Chosen {
             random.fill(&mut octets).map(|()| octets)
         };
         Ok(match self {
-            Chosen::Aead(cipher) => ContentCipher::Aead { cipher, nonce: octets(12)?, tag: TAG },
-            Chosen::Cbc(cipher) => ContentCipher::Cbc { cipher, iv: octets(cipher.block_length())? },
+            ContentKind::Aead(cipher) => ContentCipher::Aead { cipher, nonce: octets(12)?, tag: TAG },
+            ContentKind::Cbc(cipher) => ContentCipher::Cbc { cipher, iv: octets(cipher.block_length())? },
         })
     }
 
     /// How long the ciphertext of so many octets is (RFC 5652, section 6.3).
     fn encrypted_length(self, length: usize) -> usize {
         match self {
-            Chosen::Aead(_) => length,
-            Chosen::Cbc(cipher) => (length / cipher.block_length() + 1) * cipher.block_length(),
+            ContentKind::Aead(_) => length,
+            ContentKind::Cbc(cipher) => (length / cipher.block_length() + 1) * cipher.block_length(),
         }
     }
 }

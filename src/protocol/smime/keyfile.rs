@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::{Error, Limits, Result, Secret},
     crypto::SecretKey,
-    keys::{Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
+    keys::{Capabilities, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     pki::{Certificate, PublicKey},
     protocol::{Described, KeyFile},
 };
@@ -62,10 +62,11 @@ pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
     Ok(Described { record: record(&certificate), secret: None })
 }
 
-/// Two copies of one certificate put together: whose it is, and whether its key is here.
+/// Two copies of one certificate put together: whose it is, whether its key is here, and what its owner said last.
 pub fn merge(old: &Record, new: &Record) -> Record {
     let mut merged = old.clone();
     merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
+    merged.capabilities = Capabilities::later(old.capabilities.as_ref(), new.capabilities.as_ref());
     merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
     merged
 }

@@ -3,7 +3,7 @@
 mod agree;
 mod attributes;
 mod ber;
-mod capabilities;
+pub mod capabilities;
 mod chain;
 mod claim;
 mod compressed;
@@ -67,7 +67,7 @@ mod verify;
 // sign.rs       SignedData over octets that stream by
 // encrypt.rs    EnvelopedData and AuthEnvelopedData around a ciphertext as it streams by
 // recipients.rs the content key wrapped for one reader
-// capabilities.rs  what we read, and what a certificate says that its owner reads
+// capabilities.rs  what we read, and what others said that they read
 // mime.rs       entities that are written as often as it takes, and their header fields
 // encode.rs     DER written
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::{
+    capabilities::Known,
     encrypt::Readers,
     record,
     select::{self, Chosen, SigningKey},
@@ -79,7 +80,7 @@ fn readers(
     }
     sealed.warnings.extend(blind::bcc_warning(root));
     let blind = Blind::of(root);
-    let mut people: Vec<Certificate> = Vec::new();
+    let mut people: Vec<(Certificate, Known)> = Vec::new();
     for recipient in &how.to {
         let address = match recipient {
             Recipient::Hidden(address) => return Err(unhidden(address)),
@@ -89,11 +90,12 @@ fn readers(
             }
             Recipient::Named(address) => address,
         };
-        let Chosen { certificate, warning } = select::recipient(address, at, context)?;
+        let Chosen { certificate, warning, known } = select::recipient(address, at, context)?;
         sealed.warnings.extend(warning);
-        sealed.did.push(format!("encrypted to {address} with {}", record::fingerprint(&certificate)));
-        if people.iter().all(|other| other.der() != certificate.der()) {
-            people.push(certificate);
+        let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
+        sealed.did.push(format!("encrypted to {address} with {}{reads}", record::fingerprint(&certificate)));
+        if people.iter().all(|(other, _)| other.der() != certificate.der()) {
+            people.push((certificate, known));
         }
     }
     if !how.passwords.is_empty() {

@@ -29,6 +29,7 @@ pub fn record(certificate: &Certificate) -> Record {
         bindings: Vec::new(),
         bytes,
         secrets: Vec::new(),
+        capabilities: None,
     }
 }
 

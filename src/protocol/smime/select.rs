@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use super::{
+    capabilities::Known,
     chain::{self, Chain},
     record,
 };
 use crate::{
     base::{Budget, Error, Limits, Result, rfc3339},
     crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
-    keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
+    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
     pki::{Certificate, Refusal, Rule, Usage},
     protocol::{
@@ -24,6 +25,8 @@ pub(super) struct Chosen {
     pub(super) certificate: Certificate,
     /// What the person who asked should know of the choice.
     pub(super) warning: Option<String>,
+    /// What is known of what its owner reads.
+    pub(super) known: Known,
 }
 
 /// A key to sign with.
@@ -44,14 +47,17 @@ pub(super) struct SigningKey {
 pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
     let mut refused = Refused::default();
     let mut found = candidates(context.keys, address, &mut refused)?;
+    // Those that are not encrypted to: perhaps he signs with one of them.
+    let mut others: Vec<Candidate> = Vec::new();
     if found.iter().any(|candidate| candidate.standing == Standing::Bound) {
-        found.retain(|candidate| candidate.standing == Standing::Bound);
+        others.extend(found.extract_if(.., |candidate| candidate.standing != Standing::Bound));
     }
     let mut good: Vec<Candidate> = Vec::new();
     let (mut chain, mut budget) = (Chain::new(&[], &[], context)?, Budget::new(Limits::default()));
     for mut candidate in found {
         if let Err(why) = usable(&candidate.certificate, Use::Encrypt, at, context.legacy) {
             refused.push(candidate.fingerprint(), why);
+            others.push(candidate);
             continue;
         }
         match chain.path(&candidate.certificate, &mut budget)? {
@@ -71,9 +77,17 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
     if unknown > 1 && unknown == good.len() {
         return Err(ambiguous(address, &good));
     }
-    let Some(Candidate { certificate, standing, no_path, .. }) = good.into_iter().next() else {
+    let mut good = good.into_iter();
+    let Some(chosen) = good.next() else {
         return Err(nothing(address, Use::Encrypt, &refused));
     };
+    others.extend(good);
+    let said = match chosen.said() {
+        None => said_with(&others, at, &mut chain, &mut budget, context)?,
+        said => said,
+    };
+    let known = Known::of(&chosen.certificate, said.as_ref());
+    let Candidate { certificate, standing, no_path, .. } = chosen;
     let fingerprint = record::fingerprint(&certificate);
     let warning = (standing == Standing::Claiming).then(|| {
         let why = no_path.map_or_else(String::new, |why| format!(" ({why})"));
@@ -81,7 +95,33 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
             "{address}: nobody vouches for certificate {fingerprint}{why}; if it is right: postseal key trust {fingerprint} {address}"
         )
     });
-    Ok(Chosen { certificate, warning })
+    Ok(Chosen { certificate, warning, known })
+}
+
+/// What he said last whose certificates these are too, for the same address: people read with one certificate and sign with another, or have
+/// a new one. It counts when whoever vouches for the one that is encrypted to could vouch for this one.
+fn said_with(
+    others: &[Candidate],
+    at: SystemTime,
+    chain: &mut Chain<'_>,
+    budget: &mut Budget,
+    context: Context<'_>,
+) -> Result<Option<Capabilities>> {
+    let mut latest: Option<Capabilities> = None;
+    for other in others {
+        let Some(said) = other.said() else { continue };
+        if usable(&other.certificate, Use::Sign, at, context.legacy).is_err() {
+            continue;
+        }
+        let is_his = match chain.path(&other.certificate, budget)? {
+            Ok(_) => true,
+            Err(refusal) => other.standing == Standing::Bound && !is_revoked(&refusal),
+        };
+        if is_his {
+            latest = Capabilities::later(latest.as_ref(), Some(&said));
+        }
+    }
+    Ok(latest)
 }
 
 /// The key to sign with for `address`: a certificate with a secret part that is bound to the address or names it.
@@ -103,11 +143,17 @@ pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>
 /// Whether [`recipient`] or [`signer_for`] finds a key now.
 pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
     let at = context.clock.now();
-    let usable =
-        |certificate: &Certificate, warning| KeyState::Usable { key: record::fingerprint(certificate), warning };
+    let usable = |certificate: &Certificate, warning, note| KeyState::Usable {
+        key: record::fingerprint(certificate),
+        warning,
+        note,
+    };
     let found = match purpose {
-        Purpose::Encrypt => recipient(address, at, context).map(|chosen| usable(&chosen.certificate, chosen.warning)),
-        Purpose::Sign => signer_for(address, at, context).map(|signing| usable(&signing.certificate, None)),
+        Purpose::Encrypt => {
+            let state = |chosen: Chosen| usable(&chosen.certificate, chosen.warning, chosen.known.words());
+            recipient(address, at, context).map(state)
+        }
+        Purpose::Sign => signer_for(address, at, context).map(|signing| usable(&signing.certificate, None, None)),
     };
     found.or_else(KeyState::of_refusal)
 }
@@ -167,6 +213,12 @@ struct Candidate {
 impl Candidate {
     fn fingerprint(&self) -> Handle {
         record::fingerprint(&self.certificate)
+    }
+
+    /// What its owner said last that he reads.
+    fn said(&self) -> Option<Capabilities> {
+        let said = self.records.iter().filter_map(|record| record.capabilities.as_ref());
+        said.max_by_key(|said| said.said).cloned()
     }
 }
 

@@ -110,6 +110,16 @@ impl ContentCipher {
     }
 }
 
+/// The authenticated cipher of an identifier; `None` when it is not one that we know.
+pub(super) fn aead(oid: ObjectIdentifier) -> Option<Aead> {
+    find(&AEADS, oid)
+}
+
+/// The cipher in CBC mode of an identifier that says all of it, as that of RC2 does not; `None` when it is not one that we know.
+pub(super) fn cbc(oid: ObjectIdentifier) -> Option<Cipher> {
+    find(&CBCS, oid)
+}
+
 /// How a key is wrapped, and the length in octets of the key that wraps it (RFC 3370, section 4.3; RFC 3565, section 2.3.2; RFC 5649);
 /// `None` when it is not a way that we know.
 pub(super) fn key_wrap(oid: ObjectIdentifier) -> Option<(KeyWrap, usize)> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     attributes::Attributes,
+    capabilities,
     chain::{self, Chain},
     content::{Content, Reading, Shape},
     record,
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Strength, Unverified},
-    keys::{Authenticated, Handle, Record},
+    keys::{Announcement, Authenticated, Handle, Record},
     pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, hash_algorithm, tlv},
     protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
@@ -99,6 +100,7 @@ impl Judge<'_> {
                 }
                 signature.state = State::Valid(Matches::assertion());
                 trusted(candidate, signature, &mut self.chain, budget)?;
+                signature.announcement = self.news(candidate, what);
             }
         }
         if matches!(signature.state, State::Valid(_)) {
@@ -110,6 +112,13 @@ impl Judge<'_> {
             };
         }
         Ok(())
+    }
+
+    /// What the signature says of its signer's program. Of those who are not among the keys nothing is wanted: to keep what is told by
+    /// somebody whom nobody here knows, his certificate would have to be kept too.
+    fn news(&self, candidate: &Candidate, what: &Over<'_>) -> Option<Announcement> {
+        let said = what.attributes?.capabilities()?;
+        capabilities::news(said, candidate.record.as_deref()?, self.context.clock.now())
     }
 }
 
@@ -135,6 +144,7 @@ pub(super) fn unreadable(why: Why) -> Signature {
         algorithms: "unknown".to_owned(),
         strength: Strength::Broken,
         notes: Vec::new(),
+        announcement: None,
     }
 }
 
@@ -268,6 +278,7 @@ fn described(signer: &SignerInfo<'_>) -> Signature {
         algorithms: hash.as_ref().map_or("unknown", |hash| hash.name()).to_owned(),
         strength: hash.map_or(Strength::Broken, |hash| hash.strength()),
         notes: Vec::new(),
+        announcement: None,
     }
 }
 

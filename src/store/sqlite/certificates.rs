@@ -61,6 +61,10 @@ impl Database {
             bindings: self.bindings(fingerprint)?,
             bytes: octets.into(),
             secrets: list(&secrets)?,
+            capabilities: match protocol {
+                ProtocolName::Smime => self.capabilities(fingerprint)?,
+                ProtocolName::Pem | ProtocolName::Pgp => None,
+            },
         }))
     }
 

@@ -1,6 +1,7 @@
 //! A home's keys in SQLite: one file, any number of processes, and every change whole or not at all.
 
 mod bindings;
+mod capabilities;
 mod certificates;
 mod quiet;
 mod schema;
@@ -25,8 +26,16 @@ use crate::base::{Clock as _, Error, Kind, Result, SystemClock};
 #[derive(Debug)]
 pub(super) struct Database {
     quiet: Option<Quiet>,
-    shared: OnceCell<Connection>,
+    shared: OnceCell<Shared>,
     place: PathBuf,
+}
+
+/// A connection that takes its turn with all others.
+#[derive(Debug)]
+struct Shared {
+    connection: Connection,
+    /// How many of the migrations were made.
+    tables: usize,
 }
 
 /// Where the data key is, as the database tells it.
@@ -50,7 +59,7 @@ impl Database {
         let quiet = Quiet::open(place, &metadata, SystemClock.now());
         let database = Database { quiet, shared: OnceCell::new(), place: place.to_owned() };
         // Tables that are missing are made where the database is open in its usual way.
-        let is_complete = database.hold().is_some_and(|held| tables(&held).is_ok_and(is_current));
+        let is_complete = database.hold().is_some_and(|held| tables(&held).is_ok_and(|tables| tables == current()));
         if !is_complete {
             database.shared()?;
         }
@@ -112,15 +121,20 @@ impl Database {
 
     /// The database as everybody may use it at once, opened when it is first needed.
     fn shared(&self) -> Result<&Connection> {
-        if let Some(connection) = self.shared.get() {
-            return Ok(connection);
+        if let Some(shared) = self.shared.get() {
+            return Ok(&shared.connection);
         }
-        let connection = quiet::disturb(&self.place, || self.open_shared())?;
-        Ok(self.shared.get_or_init(|| connection))
+        let shared = quiet::disturb(&self.place, || self.open_shared())?;
+        Ok(&self.shared.get_or_init(|| shared).connection)
+    }
+
+    /// How many of the migrations were made: all, unless it belongs to somebody who does not let us write.
+    fn tables(&self) -> usize {
+        self.shared.get().map_or(current(), |shared| shared.tables)
     }
 
     /// With the settings of a connection, and the tables brought up to date.
-    fn open_shared(&self) -> Result<Connection> {
+    fn open_shared(&self) -> Result<Shared> {
         let failed = |error| failed(&self.place, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.place, flags).map_err(failed)?;
@@ -130,19 +144,22 @@ impl Database {
         connection
             .execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
             .map_err(failed)?;
-        if !is_current(tables(&connection).map_err(failed)?) {
-            connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").map_err(failed)?;
-            // Somebody else may have done it while we waited.
-            let done = tables(&connection).map_err(failed)?;
-            let missing = schema::MIGRATIONS.get(done..).ok_or_else(|| {
-                let reason = format!("{}: tables of version {done}, made by a newer postseal", self.place.display());
-                Error::new(Kind::Config, reason).with_hint("use that one")
-            })?;
-            missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
-            let version = schema::MIGRATIONS.len();
-            connection.execute_batch(&format!("PRAGMA user_version = {version}; COMMIT")).map_err(failed)?;
+        let tables = tables(&connection).map_err(failed)?;
+        // Whoever may not write reads what there is.
+        let is_readable = || tables > 0 && tables < current() && connection.is_readonly("main") == Ok(true);
+        if tables == current() || is_readable() {
+            return Ok(Shared { connection, tables });
         }
-        Ok(connection)
+        connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").map_err(failed)?;
+        // Somebody else may have done it while we waited.
+        let done = self::tables(&connection).map_err(failed)?;
+        let missing = schema::MIGRATIONS.get(done..).ok_or_else(|| {
+            let reason = format!("{}: tables of version {done}, made by a newer postseal", self.place.display());
+            Error::new(Kind::Config, reason).with_hint("use that one")
+        })?;
+        missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
+        connection.execute_batch(&format!("PRAGMA user_version = {}; COMMIT", current())).map_err(failed)?;
+        Ok(Shared { connection, tables: current() })
     }
 
     fn run(&self, sql: &str) -> Result<()> {
@@ -192,8 +209,8 @@ fn tables(connection: &Connection) -> rusqlite::Result<usize> {
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }
 
-fn is_current(tables: usize) -> bool {
-    tables == schema::MIGRATIONS.len()
+fn current() -> usize {
+    schema::MIGRATIONS.len()
 }
 
 fn failed(place: &Path, error: &rusqlite::Error) -> Error {

@@ -1,7 +1,10 @@
 //! The tables, version by version.
 
 /// What makes each version of the tables out of the one before; a version that was ever released is never changed.
-pub(super) const MIGRATIONS: [&str; 1] = [VERSION_1];
+pub(super) const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+
+/// The version that has the table `capability`.
+pub(super) const WITH_CAPABILITIES: usize = 2;
 
 const VERSION_1: &str = "
 -- A certificate, and what is asked about it, so that no protocol's parser is needed to find it. Lists: handles and secrets (those
@@ -64,5 +67,16 @@ CREATE TABLE master (
     name        TEXT NOT NULL,
     salt        BLOB NOT NULL,
     wrapped     BLOB NOT NULL
+) STRICT;
+";
+
+const VERSION_2: &str = "
+-- What the owner of a certificate said last that he reads (RFC 8551, section 2.5.2): SMIMECapabilities in DER, when he said so by his own
+-- clock, and when it was heard. The times are RFC 3339.
+CREATE TABLE capability (
+    certificate INTEGER PRIMARY KEY REFERENCES certificate ON DELETE CASCADE,
+    list        BLOB NOT NULL,
+    said        TEXT NOT NULL,
+    heard       TEXT NOT NULL
 ) STRICT;
 ";

@@ -6,7 +6,10 @@ use postseal::{
     base::{Error, Result, rfc3339},
     keys::{Binding, Record},
     pki::{Certificate, Usage},
-    protocol::smime::record::certificate,
+    protocol::smime::{
+        capabilities::{Known, Source},
+        record::certificate,
+    },
     report::printable,
 };
 use serde::Serialize;
@@ -54,6 +57,15 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     let algorithm = read.public_key().algorithm().name();
     field("key", &format!("{algorithm}  {}  {}", uses(&read).join(", "), secret(record)));
     field("", &format!("from {}, {}", day(read.validity().0), worth(&read, at)));
+    let known = Known::of(&read, record.capabilities.as_ref());
+    let source = match known.source() {
+        Source::Certificate => Some("says the certificate".to_owned()),
+        Source::Said(time) => Some(format!("said on {}", day(time))),
+        Source::Nobody => None,
+    };
+    if let Some(source) = source {
+        field("reads", &format!("{}  {source}", known.names().join(", ")));
+    }
     match trusted(record).as_slice() {
         [] => field("trusted for", "nothing but by its issuer"),
         all => all.iter().for_each(|one| field("trusted for", one)),
@@ -86,6 +98,7 @@ pub(super) fn object(record: &Record, at: SystemTime) -> Result<String> {
         secret: !record.secrets.is_empty(),
         trusted_addresses: bound.collect(),
         anchor: record.bindings.contains(&Binding::Anchor),
+        reads: Reads::new(record, &read),
     };
     serde_json::to_string(&object).map_err(|error| Error::usage(error.to_string()))
 }
@@ -107,6 +120,27 @@ struct Object {
     secret: bool,
     trusted_addresses: Vec<String>,
     anchor: bool,
+    reads: Option<Reads>,
+}
+
+/// What is known of what its owner reads.
+#[derive(Serialize)]
+struct Reads {
+    ciphers: Vec<String>,
+    /// When he said so; `null` when the certificate does.
+    said: Option<String>,
+}
+
+impl Reads {
+    fn new(record: &Record, read: &Certificate) -> Option<Self> {
+        let known = Known::of(read, record.capabilities.as_ref());
+        let said = match known.source() {
+            Source::Certificate => None,
+            Source::Nobody => return None,
+            Source::Said(time) => Some(rfc3339(time)),
+        };
+        Some(Reads { ciphers: known.names(), said })
+    }
 }
 
 /// Whether its dates have come and gone. Whether anybody vouches for it, `cert verify` says.

@@ -1,0 +1,67 @@
+//! What the owner of a certificate said that his mail program reads.
+
+use std::time::{Duration, SystemTime};
+
+use super::Handle;
+
+/// SMIMECapabilities (RFC 8551, section 2.5.2) as a signature had them; `protocol/smime/capabilities.rs` reads what they say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The value of the attribute, DER: what he reads, best first. It need not be all that he reads.
+    pub list: Vec<u8>,
+    /// The signing time: when he said so, by his own clock.
+    pub said: SystemTime,
+}
+
+/// What a message says of the program of somebody whose certificate is here. It is worth no more than the signature that it comes from:
+/// [`Verdict::announcements`](crate::verdict::Verdict::announcements) names those to believe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The fingerprint of the certificate that the signature was made with.
+    pub certificate: Handle,
+    /// What its owner says.
+    pub capabilities: Capabilities,
+}
+
+impl Capabilities {
+    /// Whether they are to take the place of what is known. A later word does (RFC 8551, section 2.7.1); the same one, told again in each
+    /// message, only when a day has gone by: nobody has to write for every letter that he reads.
+    pub fn is_news(&self, known: Option<&Capabilities>) -> bool {
+        let Some(known) = known else { return true };
+        match self.said.duration_since(known.said) {
+            Ok(since) if known.list == self.list => since >= REFRESHED_AFTER,
+            Ok(since) => !since.is_zero(),
+            Err(_) => false,
+        }
+    }
+
+    /// The later word of two.
+    pub fn later(one: Option<&Capabilities>, other: Option<&Capabilities>) -> Option<Capabilities> {
+        [one, other].into_iter().flatten().max_by_key(|word| word.said).cloned()
+    }
+}
+
+/// How old a word may grow while the same one is heard again.
+const REFRESHED_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(list: &[u8], hours: u64) -> Capabilities {
+        Capabilities { list: list.to_vec(), said: SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600) }
+    }
+
+    #[test]
+    fn a_later_word_is_news_and_the_same_one_after_a_day() {
+        let known = word(b"gcm", 100);
+        assert!(word(b"gcm", 1).is_news(None));
+        for (list, hours, is_news) in
+            [("cbc", 99, false), ("cbc", 100, false), ("cbc", 101, true), ("gcm", 123, false), ("gcm", 124, true)]
+        {
+            assert_eq!(word(list.as_bytes(), hours).is_news(Some(&known)), is_news, "{list} {hours}");
+        }
+        assert_eq!(Capabilities::later(Some(&word(b"a", 2)), Some(&word(b"b", 1))), Some(word(b"a", 2)));
+        assert_eq!(Capabilities::later(None, Some(&word(b"b", 1))), Some(word(b"b", 1)));
+    }
+}
