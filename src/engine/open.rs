@@ -60,8 +60,8 @@ impl Engine<'_> {
     pub fn open(&self, message: Message) -> Result<Opening> {
         let mut budget = self.budget();
         let outer = header_alone(&message, &mut budget)?;
-        let mut layers = Vec::new();
-        let (payload, error) = match self.peel(message, &mut layers, &mut budget) {
+        let mut envelope = Envelope::default();
+        let (payload, error) = match self.peel(message, &mut envelope, &mut budget) {
             Ok(payload) => (Some(payload), None),
             Err(error) => (None, Some(error)),
         };
@@ -69,6 +69,7 @@ impl Engine<'_> {
         if let Some(payload) = &payload {
             self.walk(payload.root(), Depth::Root, &mut errant, &mut budget);
         }
+        let Envelope { layers, ambiguous } = envelope;
         let sealed = !layers.is_empty();
         let inner = payload.as_ref().filter(|_| sealed);
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
@@ -76,15 +77,15 @@ impl Engine<'_> {
             Some(inner) => protect::shown(outer.root(), inner.root(), "Subject"),
             None => outer.root().fields().find(|field| field.is("Subject")).map(|field| field.decoded()),
         };
-        let author = header::author(outer.root()).filter(|author| {
-            !is_ambiguous(outer.root()) && !inner.is_some_and(|inner| contradicts(inner, author, &headers))
-        });
+        let author = header::author(outer.root())
+            .filter(|author| !ambiguous && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
         let verdict = Verdict::new(author, layers, errant, self.context.legacy);
         Ok(Opening { verdict, outer, payload, headers, subject, error })
     }
 
-    fn peel(&self, message: Message, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<Message> {
+    fn peel(&self, message: Message, envelope: &mut Envelope, budget: &mut Budget) -> Result<Message> {
         let mut current = message;
+        envelope.ambiguous = header::is_ambiguous(current.root());
         loop {
             let root = current.root();
             let Some((protocol, claim)) = self.claim(root) else { return Ok(current) };
@@ -92,8 +93,10 @@ impl Engine<'_> {
                 return Ok(current);
             }
             budget.layer()?;
+            // Whoever encrypted a signed message wrote the header around the signature.
+            envelope.ambiguous |= header::is_ambiguous(root);
             let opened = protocol.open(current, &claim, self.context, budget)?;
-            layers.extend(opened.layers);
+            envelope.layers.extend(opened.layers);
             current = opened.payload;
         }
     }
@@ -127,6 +130,14 @@ impl Engine<'_> {
     }
 }
 
+/// What was peeled off.
+#[derive(Default)]
+struct Envelope {
+    layers: Vec<Layer>,
+    /// One of them lay in a body that another reader of mail may take apart otherwise.
+    ambiguous: bool,
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Depth {
     Below,
@@ -154,11 +165,6 @@ fn contradicts(payload: &Message, author: &Address, headers: &BTreeMap<String, P
     let differs = headers.iter().any(|(name, how)| name.eq_ignore_ascii_case("From") && *how != Protection::Protected);
     let inside = protect::protected(payload.root()).any(|field| field.is("From"));
     inside && (differs || header::author(payload.root()).as_ref() != Some(author))
-}
-
-/// Whether two readers of mail may find different bodies: what is verified here need not be what the other one shows.
-fn is_ambiguous(root: Part<'_>) -> bool {
-    ["content-type", "content-transfer-encoding"].iter().any(|name| header::times_read(root, name) > 1)
 }
 
 /// The header section as a message with an empty body: it stays when the message is consumed. A file that begins with a PEM message has

@@ -71,7 +71,10 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
             if rest.strip_suffix(b"-----") == Some(label.as_bytes()) {
                 break;
             }
-            return Err(Error::malformed(format!("armour, line {}", cursor.line), format!("not the end of a PGP {label}")));
+            return Err(Error::malformed(
+                format!("armour, line {}", cursor.line),
+                format!("not the end of a PGP {label}"),
+            ));
         }
         let place = cursor.line;
         let not_base64 = || Error::malformed(format!("armour, line {place}"), "not base64");
@@ -322,7 +325,8 @@ mod tests {
 
     #[test]
     fn nothing_but_base64_and_one_checksum_stands_in_armour() {
-        let error = |text: &str| message(&format!("-----BEGIN PGP MESSAGE-----\n\n{text}\nmore")).unwrap_err().to_string();
+        let error =
+            |text: &str| message(&format!("-----BEGIN PGP MESSAGE-----\n\n{text}\nmore")).unwrap_err().to_string();
         for text in [
             "SGk=\nPay Mallory\n-----END PGP MESSAGE-----",
             "SGVs\n= Pay Mallory.\n-----END PGP MESSAGE-----",
