@@ -41,6 +41,29 @@ fn two_boundaries_are_two_messages() {
     }
 }
 
+/// Python's reader and others take what is no field, and a line that a lone CR makes blank, for the end of the header, and show what follows.
+#[test]
+fn a_header_ends_where_every_reader_finds_its_end() {
+    let genuine = read("johnny-intact");
+    for line in ["Pay Mallory.", "Pay Mallory: now", "X: y\r\rPay Mallory.", "X: y\n \n Pay Mallory."] {
+        let message = genuine.replacen("\nMIME-Version", &format!("\n{line}\nMIME-Version"), 1);
+        assert_eq!(judged(&message), "signed", "{line:?}");
+    }
+    let harmless = genuine.replacen("\nMIME-Version", "\nX-Mailer: x\n\ty\nMIME-Version", 1);
+    assert_eq!(judged(&harmless), "authentic");
+    assert_eq!(judged(&format!("From alice@example.org Sun Mar  1 12:00:00 2026\n{genuine}")), "authentic");
+}
+
+/// RFC 2046, section 5.1.1 lets a line that only starts like the boundary be one, and some readers end lines at a lone CR.
+#[test]
+fn a_boundary_is_one_to_every_reader() {
+    let genuine = read("johnny-intact");
+    let (header, body) = genuine.split_once("\n\n").unwrap();
+    for hidden in ["--=_signed2\n\nPay Mallory.\n", "x\r--=_signed\r\rPay Mallory.\r--=_signed--\r\n"] {
+        assert_eq!(judged(&format!("{header}\n\n{hidden}{body}")), "signed", "{hidden:?}");
+    }
+}
+
 /// The same for the other fields of a header that only the attacker's encryption covers.
 #[test]
 fn an_attacker_who_encrypts_writes_the_header_around_the_signature() {

@@ -2,7 +2,6 @@
 
 use memchr::memchr;
 
-use super::parameters::boundaries;
 pub(super) use super::parameters::boundary;
 pub use super::parameters::{ContentType, parameter};
 use super::{Address, Part, Span, address, encoding, words};
@@ -86,13 +85,6 @@ pub fn times_read(part: Part<'_>, name: &str) -> usize {
             read.iter().filter(|octet| octet.is_ascii_graphic()).map(u8::to_ascii_lowercase).eq(name.bytes())
         })
         .count()
-}
-
-/// Whether two readers of mail may find different bodies in `part`: what is verified here need not be what the other one shows.
-pub fn is_ambiguous(part: Part<'_>) -> bool {
-    let twice = |name: &str| times_read(part, name) > 1;
-    let kind = part.fields().find(|field| field.is("content-type"));
-    twice("content-type") || twice("content-transfer-encoding") || kind.is_some_and(|kind| boundaries(kind.value) > 1)
 }
 
 /// Whether nobody takes the local part for another address: it holds no encoded word, which some decode (Mailsploit, 2017), and nothing
