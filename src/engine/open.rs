@@ -85,7 +85,6 @@ impl Engine<'_> {
 
     fn peel(&self, message: Message, envelope: &mut Envelope, budget: &mut Budget) -> Result<Message> {
         let mut current = message;
-        envelope.ambiguous = ambiguity::is_ambiguous(current.root());
         loop {
             let root = current.root();
             let Some((protocol, claim)) = self.claim(root) else { return Ok(current) };
@@ -93,7 +92,7 @@ impl Engine<'_> {
                 return Ok(current);
             }
             budget.layer()?;
-            // Whoever encrypted a signed message wrote the header around the signature.
+            // Also below the first: whoever encrypted a signed message wrote the header around the signature.
             envelope.ambiguous |= ambiguity::is_ambiguous(root);
             let opened = protocol.open(current, &claim, self.context, budget)?;
             envelope.layers.extend(opened.layers);
