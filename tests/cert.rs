@@ -115,3 +115,14 @@ fn files_that_hold_something_else_are_named() {
     assert_eq!(code, 65, "{err}");
     assert_eq!(run(&["no-such-file"]).0, 66);
 }
+
+/// An authority has no address, and is named all the same when it is imported.
+#[test]
+fn an_imported_authority_is_named_by_its_subject() {
+    let home = tempfile::tempdir().unwrap();
+    let mut program = Command::cargo_bin("postseal").unwrap();
+    program.arg("--home").arg(home.path().join("home")).args(["key", "import"]);
+    program.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/ocsp/ca.der"));
+    let said = String::from_utf8(program.output().unwrap().stdout).unwrap();
+    assert!(said.starts_with("added ") && said.ends_with("  CN=Test CA\n"), "{said:?}");
+}

@@ -18,7 +18,7 @@ use postseal::{
     protocol::{
         Described,
         smime::{
-            export::{self, Held},
+            export::{self, Held, Integrity},
             generate::{Algorithm, Request, generate},
         },
     },
@@ -228,6 +228,32 @@ fn pbmac1_is_checked() {
     assert_eq!(skipped(&[("pbmac1", &flipped)], "secret"), ["pbmac1: locked, and no passphrase fits"]);
 }
 
+/// Ours, with key and code computed again by openssl, which reads this check itself from version 3.4 on only.
+#[test]
+fn pbmac1_is_written() {
+    let Some(lab) = Lab::new() else { return };
+    let described = made(Algorithm::Rsa2048, "a@example.org", Some("secret"));
+    let file = written(&described, "other", Legacy::Refuse, Integrity::Pbmac1);
+    signs(&load(&[("pbmac1", file.expose())], &["other"]).unwrap());
+    assert_eq!(skipped(&[("pbmac1", file.expose())], "secret"), ["pbmac1: locked, and no passphrase fits"]);
+    // The end of the file: PBKDF2's salt, 600,000 iterations, 32 octets, HMAC-SHA256; that again; the code; "NOT USED".
+    let hmac_sha256 = "300c06082a864886f70d02090500";
+    let (whole, tail) = (file.expose(), unhex(&format!("02030927c0020120{hmac_sha256}{hmac_sha256}0420")));
+    let (safe_start, at) = (30, whole.windows(tail.len()).position(|window| window == tail).expect("its parameters"));
+    let (salt, code) = (&whole[at - 16..at], &whole[at + tail.len()..at + tail.len() + 32]);
+    assert_eq!(&whole[at + tail.len() + 32..], b"\x04\x08NOT USED");
+    let length = usize::from(u16::from_be_bytes([whole[safe_start - 2], whole[safe_start - 1]]));
+    fs::write(lab.0.path().join("safe"), &whole[safe_start..safe_start + length]).unwrap();
+    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    let salt = format!("hexsalt:{}", hex(salt));
+    let derive = ["kdf", "-keylen", "32", "-kdfopt", "digest:SHA256", "-kdfopt", "pass:other", "-kdfopt", &salt];
+    lab.run(&[derive.as_slice(), &["-kdfopt", "iter:600000", "-out", "key", "PBKDF2"]].concat());
+    let key = String::from_utf8(lab.read("key")).unwrap().trim().replace(':', "");
+    let option = format!("hexkey:{key}");
+    lab.run(&["dgst", "-sha256", "-mac", "HMAC", "-macopt", &option, "-binary", "-out", "mac", "safe"]);
+    assert_eq!(hex(&lab.read("mac")), hex(code));
+}
+
 #[test]
 fn ours_is_read_by_openssl() {
     let Some(lab) = Lab::new() else { return };
@@ -371,11 +397,15 @@ fn made(algorithm: Algorithm, whose: &str, passphrase: Option<&str>) -> Describe
 }
 
 fn pkcs12(described: &Described, passphrase: &str, legacy: Legacy) -> Secret {
+    written(described, passphrase, legacy, Integrity::Classic)
+}
+
+fn written(described: &Described, passphrase: &str, legacy: Legacy, integrity: Integrity) -> Secret {
     let passphrases = Passphrases::new(vec!["secret".into()]);
     let octets = described.secret.as_ref().unwrap();
     let held = Held { octets, title: "key", passphrases: &passphrases, limits: &Limits::default() };
     let chain = export::chain(&described.record, &Memory::new()).unwrap();
-    export::export_secret(&held, &chain, &passphrase.into(), legacy, &SystemRandom).unwrap()
+    export::export_secret(&held, &chain, &passphrase.into(), legacy, integrity, &SystemRandom).unwrap()
 }
 
 fn loaded(described: &Described, passphrase: &str) -> Memory {

@@ -84,6 +84,15 @@ impl Error {
         self
     }
 
+    /// The same error of the input `place`, where that is not its place already.
+    #[must_use]
+    pub fn of(mut self, place: &str) -> Self {
+        if !self.message.starts_with(&format!("{place}: ")) {
+            self.message = format!("{place}: {}", self.message);
+        }
+        self
+    }
+
     /// Who has to act.
     pub fn kind(&self) -> Kind {
         self.kind

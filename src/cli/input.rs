@@ -11,6 +11,8 @@ use postseal::{
     mail::Message,
 };
 
+use super::show::progress::Counted;
+
 /// The octets of a file, or of standard input for `None` and `-`; refused when there are more than the Budget allows.
 pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
     match name.filter(|name| name.as_os_str() != "-") {
@@ -38,7 +40,7 @@ pub(crate) fn label(name: Option<&PathBuf>) -> String {
     name.map_or_else(|| "-".to_owned(), |name| name.display().to_string())
 }
 
-fn limited(mut from: impl Read, expected: usize, place: &str, budget: &Budget) -> Result<Vec<u8>> {
+fn limited(from: impl Read, expected: usize, place: &str, budget: &Budget) -> Result<Vec<u8>> {
     let limit = budget.limits().message;
     let too_large =
         || Error::malformed(place, format!("more than {limit} octets")).with_hint("--max-size takes larger messages");
@@ -48,7 +50,7 @@ fn limited(mut from: impl Read, expected: usize, place: &str, budget: &Budget) -
     // One more than expected, so that the end of the file is found without growing.
     let mut octets = Vec::with_capacity(expected.saturating_add(1));
     let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    from.by_ref().take(more).read_to_end(&mut octets).map_err(|e| Error::io(place, &e))?;
+    Counted(from).take(more).read_to_end(&mut octets).map_err(|e| Error::io(place, &e))?;
     if octets.len() > limit { Err(too_large()) } else { Ok(octets) }
 }
 

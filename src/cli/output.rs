@@ -10,6 +10,8 @@ use std::{
 use postseal::base::{Error, Kind, Result};
 use tempfile::{NamedTempFile, SpooledTempFile};
 
+use super::show::progress;
+
 /// Who may read a new output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Privacy {
@@ -81,10 +83,12 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Output::File { temporary, .. } => temporary.write(octets),
-            Output::Stream { spool, .. } => spool.write(octets),
-        }
+        let count = match self {
+            Output::File { temporary, .. } => temporary.write(octets)?,
+            Output::Stream { spool, .. } => spool.write(octets)?,
+        };
+        progress::written(count);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -127,7 +131,10 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn cannot_create(name: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::CannotCreate, Error::io(name.display(), error).to_string())
+    // The system's words alone: the name of the temporary file, which follows them, tells nobody anything.
+    let text = error.to_string().to_lowercase();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    Error::new(Kind::CannotCreate, format!("{}: {words}", name.display()))
 }
 
 /// Up to here output to a stream is held in memory, beyond it in an unlinked file that only the owner can read.

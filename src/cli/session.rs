@@ -317,7 +317,8 @@ struct Prompt;
 
 impl Ask for Prompt {
     fn ask(&self, what: &str) -> Result<Option<Secret>> {
-        let typed = rpassword::prompt_password(format!("passphrase for {}: ", postseal::report::printable(what)));
+        let prompt = format!("passphrase for {}: ", postseal::report::printable(what));
+        let typed = show::progress::quietly(|| rpassword::prompt_password(prompt));
         Ok(typed.ok().filter(|typed| !typed.is_empty()).map(|typed| Secret::new(typed.into_bytes())))
     }
 }

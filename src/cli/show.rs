@@ -1,5 +1,7 @@
 //! What a person sees: colour where a terminal shows it (NO_COLOR honoured), errors as one line and a hint.
 
+pub(crate) mod progress;
+
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -10,14 +12,14 @@ use super::output::forgive_closed_pipe;
 /// Writes data for people to standard output; ANSI escapes are stripped where no terminal shows them.
 pub(crate) fn data(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    forgive_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-        .map_err(|e| Error::io("standard output", &e))
+    let written = progress::quietly(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    forgive_closed_pipe(written).map_err(|e| Error::io("standard output", &e))
 }
 
 /// Writes something that is not data to standard error.
 pub(crate) fn aside(text: &str) {
     // Nobody can be told when standard error is gone.
-    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    let _ = progress::quietly(|| anstream::stderr().lock().write_all(text.as_bytes()));
 }
 
 /// `postseal: warning: ...`.

@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 pub mod address;
+pub mod ambiguity;
 pub mod armor;
 pub mod build;
 pub mod canonical;

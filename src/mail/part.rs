@@ -100,6 +100,11 @@ impl<'a> Part<'a> {
         self.node.body
     }
 
+    /// What lies at `span` in the message that this is a part of.
+    pub(super) fn whole(&self, span: Span) -> &'a [u8] {
+        span.of(&self.message.octets)
+    }
+
     /// The fields in order. A line that is no field (an mbox `From ` line, a line without a colon) is one with an empty name.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         fields(&self.message.octets, self.node.header)

@@ -191,7 +191,12 @@ impl Certificate {
             Usage::Wrap => KeyUsage::KEY_ENCIPHERMENT,
         };
         let extensions = &self.parsed.extensions;
-        extensions.key_usage.is_none_or(|usage| usage.has(bits)) && self.is_for(&EMAIL_PROTECTION)
+        extensions.key_usage.is_none_or(|usage| usage.has(bits)) && self.is_for_mail()
+    }
+
+    /// Whether its extended key usage has emailProtection or any, or is not there (RFC 8550, section 4.4.4).
+    pub fn is_for_mail(&self) -> bool {
+        self.is_for(&EMAIL_PROTECTION)
     }
 
     /// Whether its extended key usage has `purpose` or any, or is not there (RFC 5280, section 4.2.1.12).

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Report;
 use crate::{
-    base::rfc3339,
+    base::{Error, rfc3339},
     mail::protect::Protection,
-    verdict::{Covers, Layer, LayerKind, Signature, State},
+    verdict::{Covers, Layer, LayerKind, Signature, Standing, State},
 };
 
 /// One line, one object, without a line break.
@@ -26,6 +26,22 @@ pub fn json(report: &Report<'_>) -> String {
         errant: report.verdict.errant().iter().map(|layer| layer_object(layer, Place::Errant)).collect(),
         headers: report.headers.iter().map(|(name, protection)| (name.as_str(), protection.name())).collect(),
         error: report.error.map(ToString::to_string),
+    };
+    serde_json::to_string(&object).unwrap_or_default()
+}
+
+/// The object of a message that could not be read: everything in it is what an empty message has, and `error` says why.
+pub fn json_of_error(file: &str, error: &Error) -> String {
+    let object = Object {
+        file,
+        standing: Standing::Unsigned.name(),
+        author: None,
+        confidential: false,
+        subject: Subject { value: None, protected: false },
+        layers: Vec::new(),
+        errant: Vec::new(),
+        headers: BTreeMap::new(),
+        error: Some(error.to_string()),
     };
     serde_json::to_string(&object).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 
-pub use json::json;
+pub use json::{json, json_of_error};
 pub use metrics::Metrics;
 pub use text::{printable, text};
 pub use tree::{Tree, tree};

@@ -16,7 +16,7 @@ use postseal::{
     base::{Budget, Clock, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
     engine::{Engine, Opening},
-    keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{self, Context, Headers, Padding, Protocol, Recipient, Seal, Sealed, Shape, Signer, smime::Smime},
@@ -472,14 +472,37 @@ fn when_nothing_serves_each_certificate_and_its_fault_is_named() {
     assert_eq!(error.kind(), Kind::NoKey);
     assert!(said.starts_with("bob@example.org: no usable encryption certificate: "), "{said}");
     assert!(said.contains(&format!("{} expired on ", fingerprint(&CROWD, "short"))), "{said}");
-    for name in ["server", "signing"] {
-        let fault = format!("{} is not for encrypting mail (key usage)", fingerprint(&CROWD, name));
+    for (name, rule) in [("server", "extended key usage"), ("signing", "key usage")] {
+        let fault = format!("{} is not for encrypting mail ({rule})", fingerprint(&CROWD, name));
         assert!(said.contains(&fault), "{said}");
     }
     let how = Seal { to: to(&["nobody"]), ..Seal::default() };
     assert_eq!(refusal(&keys, &how), (Kind::NoKey, "nobody@example.org: no encryption certificate".to_owned()));
     let how = Seal { sign: by("alice"), ..Seal::default() };
     assert_eq!(refusal(&keys, &how), (Kind::NoKey, "alice@example.org: no signing certificate".to_owned()));
+}
+
+#[test]
+fn who_was_revoked_neither_signs_nor_is_encrypted_to() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let list = CROWD.revoked("long");
+    let mut keys = keys(&CROWD, &["long", "alice"]);
+    let sign = Seal { sign: by("bob"), ..Seal::default() };
+    let named = Handle::parse(&fingerprint(&CROWD, "long")).unwrap();
+    let sign_named = Seal { sign: vec![Signer::Key(named)], ..Seal::default() };
+    let encrypt = Seal { to: to(&["bob"]), ..Seal::default() };
+    for how in [&sign, &sign_named, &encrypt] {
+        seal(&keys, how, Legacy::Refuse).expect("nothing is known of revocation");
+    }
+    keys.add_revocation(list.into());
+    for how in [&sign, &sign_named, &encrypt] {
+        let (kind, said) = refusal(&keys, how);
+        assert_eq!(kind, Kind::NoKey, "{said}");
+        assert!(said.contains(&fingerprint(&CROWD, "long")) && said.contains(" revoked on 2026-"), "{said}");
+    }
+    seal(&keys, &Seal { sign: by("alice"), ..Seal::default() }, Legacy::Refuse).expect("hers was not");
 }
 
 #[test]

@@ -139,6 +139,19 @@ impl Lab {
         ]);
     }
 
+    /// The authority's CRL, which takes `name.crt` back.
+    pub(crate) fn revoked(&self, name: &str) -> Vec<u8> {
+        let serial = self.run(&["x509", "-noout", "-serial", "-in", &format!("{name}.crt")]);
+        let serial = String::from_utf8(serial).expect("digits").trim().replace("serial=", "");
+        self.write(
+            "index",
+            format!("R\t400101000000Z\t260101000000Z,keyCompromise\t{serial}\tunknown\t/O=Lab/CN={name}\n"),
+        );
+        self.write("crl.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=30\n");
+        self.run(&["ca", "-config", "crl.cnf", "-gencrl", "-keyfile", "ca.key", "-cert", "ca.crt", "-out", "crl.pem"]);
+        self.run(&["crl", "-in", "crl.pem", "-outform", "DER"])
+    }
+
     /// A person's key, certificate and chain in PKCS#12 without a passphrase, in the oldest form, which everybody reads.
     pub(crate) fn pkcs12(&self, name: &str) -> PathBuf {
         let (key, crt, p12) = (format!("{name}.key"), format!("{name}.crt"), self.fresh(""));

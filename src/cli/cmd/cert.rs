@@ -44,7 +44,8 @@ struct Verify {
     /// Certificates that may lie on the path, beside those in the home and of --keys
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     intermediates: Vec<PathBuf>,
-    /// Policies one of which must hold, as dotted object identifiers [default: any]
+    /// Acceptable policies (user-initial-policy-set), as dotted object identifiers; one must hold with --explicit-policy, or where a
+    /// certificate asks for it [default: any]
     #[arg(long, value_name = "OID", num_args = 1..)]
     policy: Vec<String>,
     /// Some acceptable policy must hold (initial-explicit-policy)

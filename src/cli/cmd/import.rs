@@ -76,6 +76,8 @@ pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
         From::Gpgsm { directory } => gnupg::x509(directory, &home, session)?,
         From::OpensslDir { directory } => folder::read(directory, session)?,
     };
+    // Only now: before, gpg-agent may have asked for a passphrase at the same terminal.
+    let _progress = show::progress::begin("importing");
     let mut taken = Taken { home, at: session.clock().now(), text: String::new() };
     let mut left = found.left;
     // A private key whose certificate is in a file after it is tried again when that is here.

@@ -25,7 +25,7 @@ use crate::cli::{
     args::Format,
     input,
     session::Session,
-    show::{aside, data, warning},
+    show::{aside, data, progress, warning},
     typed,
 };
 
@@ -144,6 +144,7 @@ enum Trust {
 }
 
 fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Result<()> {
+    let _progress = progress::begin("importing");
     let mut files = Vec::with_capacity(names.len());
     let (mut lists, mut text) = (Vec::new(), String::new());
     for name in names {
@@ -260,7 +261,9 @@ fn new_passphrase(verb: &str, instead: &str, session: &Session) -> Result<Secret
         return Err(Error::usage(format!("{verb}: nobody can be asked for a passphrase"))
             .with_hint(format!("give --passphrase-file or --passphrase-fd{instead}")));
     }
-    let ask = |prompt: &str| rpassword::prompt_password(prompt).map(|typed| Secret::new(typed.into_bytes()));
+    let ask = |prompt: &str| {
+        progress::quietly(|| rpassword::prompt_password(prompt)).map(|typed| Secret::new(typed.into_bytes()))
+    };
     let typed = ask("new passphrase: ").and_then(|first| Ok((first, ask("the same again: ")?)));
     match typed.map_err(|error| Error::io("terminal", &error))? {
         (first, _) if first.expose().is_empty() => {

@@ -15,10 +15,15 @@ use crate::cli::{
     input,
     output::{Output, Privacy},
     session::Session,
+    show::{
+        self,
+        progress::{self, Progress},
+    },
 };
 
 /// Draws the tree.
 pub(crate) fn inspect(what: &Inspect, session: &Session) -> Result<ExitCode> {
+    let _progress = reading(&what.files);
     let mut budget = session.budget();
     let message = input::message(what.files.input.as_deref(), &mut budget)?;
     let tree = session.engine_without_keys().inspect(&message);
@@ -30,13 +35,14 @@ pub(crate) fn inspect(what: &Inspect, session: &Session) -> Result<ExitCode> {
         let plain = anstream::adapter::strip_str(&report::tree(&tree)).to_string();
         write(&what.files, |out| out.write_all(plain.as_bytes()))?;
     } else {
-        crate::cli::show::data(&report::tree(&tree))?;
+        show::data(&report::tree(&tree))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes what a signature would cover.
 pub(crate) fn canon(what: &Canon, session: &Session) -> Result<ExitCode> {
+    let _progress = reading(&what.files);
     let message = input::message(what.files.input.as_deref(), &mut session.budget())?;
     let mut output = create(&what.files)?;
     write_form(what.form, &message, &mut output)?;
@@ -48,6 +54,7 @@ pub(crate) fn canon(what: &Canon, session: &Session) -> Result<ExitCode> {
 pub(crate) fn digest(what: &Digest, session: &Session) -> Result<ExitCode> {
     let hash = Hash::parse(&what.algorithm)?;
     let mut digester = hash.digester();
+    let _progress = reading(&what.files);
     let name = what.files.input.as_deref();
     match what.form {
         None => digester.update(&input::octets(name, &session.budget())?),
@@ -72,6 +79,10 @@ fn write_form(form: Form, message: &Message, to: &mut dyn Write) -> Result<()> {
             write_signable(root, &header, to)
         }
     }
+}
+
+fn reading(files: &Files) -> Progress {
+    progress::begin(&format!("reading {}", input::label(files.input.as_ref())))
 }
 
 fn create(files: &Files) -> Result<Output> {

@@ -14,7 +14,7 @@ use crate::cli::{
     args::{Decrypt, Require, Verify},
     output::{Output, Privacy},
     session::Session,
-    show,
+    show::{self, progress},
 };
 
 /// Reports every message; the exit code is that of the first that could not be opened, else 1 when one stands too low.
@@ -25,7 +25,11 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
     };
     let mut failed: Option<Error> = None;
     let mut reached = true;
-    for (label, message) in wholes(&what.input, session) {
+    let _progress = progress::begin("reading");
+    let count = what.input.len();
+    for (index, (label, message)) in wholes(&what.input, session).enumerate() {
+        let place = if count > 1 { format!(" (message {} of {count})", index + 1) } else { String::new() };
+        progress::now(&format!("verifying {label}{place}"));
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
@@ -33,9 +37,15 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
                 reached &= opening.verdict().standing() >= required;
                 opening.error().cloned()
             }
-            Err(error) => Some(error),
+            Err(error) => {
+                if what.json {
+                    show::data(&(report::json_of_error(&label, &error) + "\n"))?;
+                }
+                Some(error)
+            }
         };
         if let Some(error) = problem {
+            let error = if what.input.len() > 1 { error.of(&label) } else { error };
             show::error(&error);
             failed.get_or_insert(error);
         }
@@ -50,8 +60,10 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
 /// Writes the message as it was written; the verdict goes to standard error.
 pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     let mut output = Output::create(what.output.as_deref(), &what.input, Privacy::Owner)?;
+    let _progress = progress::begin("reading");
     let mut messages = wholes(&what.input, session);
     let Some((label, message)) = messages.next() else { return Err(Error::usage("no message")) };
+    progress::now(&format!("decrypting {label}"));
     let opening = session.open(message?)?;
     if messages.next().is_some() {
         return Err(Error::usage("more than one message").with_hint("several files must be the pieces of one message"));

@@ -16,13 +16,18 @@ use crate::cli::{
     input,
     output::{Output, Privacy},
     session::Session,
-    show, typed,
+    show::{
+        self,
+        progress::{self, Progress},
+    },
+    typed,
 };
 
 /// Signs.
 pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
     let shape = shape(&what.shaping)?;
     let how = Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? };
+    let _progress = reading(&what.shaping);
     let message = read(&what.shaping, session)?;
     seal(&what.shaping, &how, &message, session)
 }
@@ -49,11 +54,14 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         (true, false) => Shape::Nested,
         (false, false) => shape(&what.shaping)?,
     };
-    if !what.sign && (what.shaping.signer.is_some() || !what.shaping.key.is_empty()) {
+    let names_signer = what.shaping.signer.is_some() || !what.shaping.key.is_empty();
+    // RFC 1421, section 4.6.1.1.1: what is ENCRYPTED is signed, by the author unless somebody is named.
+    let is_signed = what.sign || what.shaping.format == Format::Pem && names_signer;
+    if names_signer && !is_signed {
         return Err(Error::usage("a signer is named, but nothing is signed").with_hint("add --sign"));
     }
     let how = Seal {
-        sign: if what.sign { signers(&what.shaping)? } else { Vec::new() },
+        sign: if is_signed { signers(&what.shaping)? } else { Vec::new() },
         to,
         passwords: if what.password { session.given_passphrases()? } else { Vec::new() },
         shape,
@@ -61,6 +69,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         aead: if what.aead { Aead::Always } else { Aead::Announced },
         ..shaped(&what.shaping)?
     };
+    let _progress = reading(&what.shaping);
     let message = read(&what.shaping, session)?;
     if !what.again && session.engine_without_keys().is_encrypted(&message) {
         show::warning("already encrypted; passed on as it is (--again encrypts once more)");
@@ -122,6 +131,10 @@ fn shaped(shaping: &Shaping) -> Result<Seal> {
     })
 }
 
+fn reading(shaping: &Shaping) -> Progress {
+    progress::begin(&format!("reading {}", input::label(shaping.files.input.as_ref())))
+}
+
 fn read(shaping: &Shaping, session: &Session) -> Result<Message> {
     input::message(shaping.files.input.as_deref(), &mut session.budget())
 }
@@ -134,6 +147,7 @@ fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> 
     };
     let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
     let output = shaping.files.output.as_deref();
+    progress::now(&format!("sealing {}", input::label(shaping.files.input.as_ref())));
     let sealed = match (shaping.split, output) {
         (Some(size), Some(output)) => {
             let mut octets = Vec::new();

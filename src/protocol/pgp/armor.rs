@@ -28,7 +28,8 @@ pub(super) fn is_armored(octets: &[u8]) -> bool {
 }
 
 /// Undoes the first block of armour in `armored`, in its own memory; `label` is what it should hold, `MESSAGE` or `SIGNATURE`. Text
-/// around the block is skipped. The checksum is not looked at, as RFC 9580 (section 6.1) demands: it protects nothing.
+/// around the block is skipped, and refused within it: nothing vouches for it, and it stands where a reader sees it. The checksum is
+/// not looked at, as RFC 9580 (section 6.1) demands: it protects nothing.
 pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
     let mut headers = Vec::new();
     let mut cursor = Cursor { at: 0, line: 0 };
@@ -66,11 +67,14 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
         let Some(line) = cursor.next(&armored) else {
             return Err(Error::malformed("armour", "ends without its last line, -----END PGP"));
         };
-        if line.starts_with(b"-----END PGP ") {
-            break;
-        }
-        if line.starts_with(b"=") {
-            continue;
+        if let Some(rest) = line.strip_prefix(END) {
+            if rest.strip_suffix(b"-----") == Some(label.as_bytes()) {
+                break;
+            }
+            return Err(Error::malformed(
+                format!("armour, line {}", cursor.line),
+                format!("not the end of a PGP {label}"),
+            ));
         }
         let place = cursor.line;
         let not_base64 = || Error::malformed(format!("armour, line {place}"), "not base64");
@@ -167,7 +171,10 @@ fn is_blank(octet: u8) -> bool {
 struct Base64 {
     bits: u32,
     count: u32,
+    /// Padding or the checksum's sign was there: the data is over.
     padded: bool,
+    /// How many characters followed it.
+    checksum: u32,
     written: usize,
 }
 
@@ -217,9 +224,10 @@ impl Base64 {
             blank if is_blank(blank) => return Some(()),
             _ => return None,
         };
-        // What follows the padding is the checksum, when its line was joined to the last one on the way.
+        // What follows the padding is the checksum, on its line or joined to the last one on the way, and nothing else (RFC 9580, section 6.1).
         if self.padded {
-            return Some(());
+            self.checksum += 1;
+            return (self.checksum <= CHECKSUM).then_some(());
         }
         self.bits = self.bits << 6 | u32::from(value);
         self.count += 1;
@@ -255,7 +263,9 @@ impl Base64 {
 /// Characters decoded at a time: more than a line of armour has (RFC 9580, section 6.3: 76).
 const GROUPS: usize = 1024;
 
-/// How every first line of armour starts (RFC 9580, section 6.2).
+/// Characters of the checksum: 24 bits (RFC 9580, section 6.1).
+const CHECKSUM: u32 = 4;
+
 /// The names that may follow `Hash:` (RFC 9580, section 9.5, and those of old programs).
 const HASHES: [&[u8]; 11] = [
     b"MD2",
@@ -270,7 +280,10 @@ const HASHES: [&[u8]; 11] = [
     b"SHA3-256",
     b"SHA3-512",
 ];
+
+/// How every first and last line of armour starts (RFC 9580, section 6.2).
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
+const END: &[u8] = b"-----END PGP ";
 
 #[cfg(test)]
 mod tests {
@@ -308,6 +321,22 @@ mod tests {
             "armour: its base64 is cut short"
         );
         assert_eq!(error("-----BEGIN PGP MESSAGE-----\n\nSGVs\n"), "armour: ends without its last line, -----END PGP");
+    }
+
+    #[test]
+    fn nothing_but_base64_and_one_checksum_stands_in_armour() {
+        let error =
+            |text: &str| message(&format!("-----BEGIN PGP MESSAGE-----\n\n{text}\nmore")).unwrap_err().to_string();
+        for text in [
+            "SGk=\nPay Mallory\n-----END PGP MESSAGE-----",
+            "SGVs\n= Pay Mallory.\n-----END PGP MESSAGE-----",
+            "SGVs\n=abcd Pay Mallory\n-----END PGP MESSAGE-----",
+        ] {
+            assert!(error(text).ends_with(": not base64"), "{text:?}: {}", error(text));
+        }
+        for last in ["-----END PGP MESSAGE----- .", "-----END PGP SIGNATURE-----", "-----END PGP MESSAGE"] {
+            assert_eq!(error(&format!("SGVs\n=abcd\n{last}")), "armour, line 5: not the end of a PGP MESSAGE");
+        }
     }
 
     #[test]

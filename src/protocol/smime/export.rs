@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{Error, Limits, Random, Result, Secret},
-    crypto::{Hash, Legacy, Pkcs12Use, SecretKey, bmp_string, hmac, pkcs12_kdf},
+    crypto::{Hash, Legacy, Pkcs12Use, SecretKey, bmp_string, hmac, pbkdf2, pkcs12_kdf},
     keys::{Keys, Passphrases, ProtocolName, Record, Want},
     mail::Address,
     pki::{
@@ -54,6 +54,15 @@ pub fn export(certificates: &[Arc<Certificate>], form: Form) -> Vec<u8> {
     certificates.iter().flat_map(write).collect()
 }
 
+/// By what a PKCS#12 file shows that it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// The check of RFC 7292, appendix B: everything reads it.
+    Classic,
+    /// PBMAC1 with PBKDF2 (RFC 9579), as rules for approved algorithms ask for: OpenSSL since 3.4 reads it.
+    Pbmac1,
+}
+
 /// A private key as it is held.
 pub struct Held<'a> {
     /// PKCS#8, encrypted or not, as in [`Described::secret`](crate::protocol::Described::secret).
@@ -67,12 +76,13 @@ pub struct Held<'a> {
 }
 
 /// A private key with its certificates, the leaf first, as PKCS#12 under `passphrase`: PBES2 with AES-256 and an integrity check with SHA-256,
-/// which OpenSSL since 1.0, GnuPG since 2.4 and NSS read; as legacy, triple DES and SHA-1, which everything reads.
+/// which OpenSSL since 1.0, GnuPG since 2.4 and NSS read; as legacy, triple DES and SHA-1, which everything reads. PBMAC1 is never legacy.
 pub fn export_secret(
     held: &Held<'_>,
     certificates: &[Arc<Certificate>],
     passphrase: &Secret,
     legacy: Legacy,
+    integrity: Integrity,
     random: &dyn Random,
 ) -> Result<Secret> {
     let leaf = certificates.first().ok_or_else(|| Error::no_key("pkcs#12: needs a certificate"))?;
@@ -95,16 +105,39 @@ pub fn export_secret(
     let safe =
         sequence(&[&content_info(ENCRYPTED_DATA, &encrypted), &content_info(DATA, &octet_string(&sequence(&[&key])))]);
 
+    let mac = match integrity {
+        Integrity::Classic => classic_mac(&safe, passphrase, legacy, random)?,
+        Integrity::Pbmac1 => pbmac1(&safe, passphrase, random)?,
+    };
+    Ok(Secret::new(sequence(&[&integer(&[3]), &content_info(DATA, &octet_string(&safe)), &mac])))
+}
+
+/// MacData of RFC 7292, section 4, with the key of appendix B.
+fn classic_mac(safe: &[u8], passphrase: &Secret, legacy: Legacy, random: &dyn Random) -> Result<Vec<u8>> {
     let (hash, name, iterations) = match legacy {
         Legacy::Admit => (Hash::Sha1, SHA1, LEGACY_MAC_ITERATIONS),
         Legacy::Refuse => (Hash::Sha256, SHA256, MAC_ITERATIONS),
     };
     let mut salt = [0; 16];
     random.fill(&mut salt)?;
-    let mac_key = pkcs12_kdf(hash, Pkcs12Use::Mac, &bmp_string(passphrase), &salt, iterations, hash.length());
-    let digest = sequence(&[&algorithm(name, NULL), &octet_string(&hmac(hash, &mac_key, &safe))]);
-    let mac = sequence(&[&digest, &octet_string(&salt), &unsigned(&iterations.to_be_bytes())]);
-    Ok(Secret::new(sequence(&[&integer(&[3]), &content_info(DATA, &octet_string(&safe)), &mac])))
+    let key = pkcs12_kdf(hash, Pkcs12Use::Mac, &bmp_string(passphrase), &salt, iterations, hash.length());
+    let digest = sequence(&[&algorithm(name, NULL), &octet_string(&hmac(hash, &key, safe))]);
+    Ok(sequence(&[&digest, &octet_string(&salt), &unsigned(&iterations.to_be_bytes())]))
+}
+
+/// MacData of RFC 9579: salt and iterations stand with PBKDF2, and those of the old form say nothing (section 5).
+fn pbmac1(safe: &[u8], passphrase: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+    let (hash, length) = (Hash::Sha256, Hash::Sha256.length());
+    let mut salt = [0; 16];
+    random.fill(&mut salt)?;
+    let key = pbkdf2(hash, passphrase, &salt, PBMAC1_ITERATIONS, length)?;
+    let hmac_sha256 = algorithm(HMAC_SHA256, NULL);
+    let iterations = unsigned(&PBMAC1_ITERATIONS.to_be_bytes());
+    let length = unsigned(&u32::try_from(length).unwrap_or_default().to_be_bytes());
+    let derivation = sequence(&[&octet_string(&salt), &iterations, &length, &hmac_sha256]);
+    let parameters = sequence(&[&algorithm(PBKDF2, &derivation), &hmac_sha256]);
+    let digest = sequence(&[&algorithm(PBMAC1, &parameters), &octet_string(&hmac(hash, &key, safe))]);
+    Ok(sequence(&[&digest, &octet_string(b"NOT USED")]))
 }
 
 /// A request for a certificate (RFC 2986) in PEM: for the subject and key of `record`, whose private key is `secret`, and these addresses.
@@ -133,6 +166,8 @@ fn content_info(kind: ObjectIdentifier, content: &[u8]) -> Vec<u8> {
 
 /// The integrity check is as strong as the encryption, whose key costs 600,000 iterations; its own KDF is slower by the iteration.
 const MAC_ITERATIONS: u32 = 100_000;
+/// As many as the encryption's key costs.
+const PBMAC1_ITERATIONS: u32 = 600_000;
 /// What Windows writes.
 const LEGACY_MAC_ITERATIONS: u32 = 2_000;
 /// More certificates than any path in use.
@@ -144,6 +179,9 @@ const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
 const FRIENDLY_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.20");
 const LOCAL_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.21");
+const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
+const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
+const PBMAC1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.14");
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");

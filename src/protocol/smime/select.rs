@@ -12,7 +12,7 @@ use crate::{
     crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
     keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
-    pki::{Certificate, Refusal, Rule, Usage},
+    pki::{Certificate, Refusal, Revocation, Rule, Usage},
     protocol::{
         Context, Purpose,
         unfit::{Refused, Unfit},
@@ -131,10 +131,16 @@ pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>
         let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
         match usable(&candidate.certificate, Use::Sign, at, context.legacy) {
             Err(why) => refused.push(candidate.fingerprint(), why),
-            Ok(()) => match context.keys.secret(record, &record.fingerprint)? {
-                Some(secret) => return signing(candidate.certificate, secret, context.keys),
-                None => refused.push(candidate.fingerprint(), "its secret key is not here".to_owned()),
-            },
+            Ok(()) => {
+                if let Some(why) = revoked(&candidate.certificate, context)? {
+                    refused.push(candidate.fingerprint(), why);
+                    continue;
+                }
+                match context.keys.secret(record, &record.fingerprint)? {
+                    Some(secret) => return signing(candidate.certificate, secret, context.keys),
+                    None => refused.push(candidate.fingerprint(), "its secret key is not here".to_owned()),
+                }
+            }
         }
     }
     Err(nothing(address, Use::Sign, &refused))
@@ -179,6 +185,9 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
     let certificate = Certificate::clone(&*record::certificate(record)?);
     let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", record.fingerprint));
     usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why.to_string()))?;
+    if let Some(why) = revoked(&certificate, context)? {
+        return Err(refuse(&why));
+    }
     let secret = context.keys.secret(record, &record.fingerprint)?;
     signing(certificate, secret.ok_or_else(|| refuse("its secret key is not here"))?, context.keys)
 }
@@ -275,17 +284,25 @@ fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy
         (Use::Encrypt, _) => return Err(format!("is of a key that cannot encrypt: {}", algorithm.name()).into()),
     };
     if !certificate.allows(usage) {
-        return Err(format!(
-            "is not for {} mail (key usage)",
-            if wanted == Use::Sign { "signing" } else { "encrypting" }
-        )
-        .into());
+        let what = if wanted == Use::Sign { "signing" } else { "encrypting" };
+        let rule = if certificate.is_for_mail() { "key usage" } else { "extended key usage" };
+        return Err(format!("is not for {what} mail ({rule})").into());
     }
     match algorithm.strength() {
         Strength::Strong => Ok(()),
         _ if legacy == Legacy::Admit => Ok(()),
         strength => Err(format!("is of a {} key: {}", strength.name(), algorithm.name()).into()),
     }
+}
+
+/// Why no reader would believe a signature by `certificate`: its issuer took it back. A path is looked for only where something is known
+/// of revocation.
+fn revoked(certificate: &Certificate, context: Context<'_>) -> Result<Option<String>> {
+    if context.revocation == Revocation::Off || context.keys.revocations()?.is_empty() {
+        return Ok(None);
+    }
+    let found = Chain::new(&[], &[], context)?.path(certificate, &mut Budget::new(Limits::default()))?;
+    Ok(found.err().filter(is_revoked).map(|refusal| refusal.rule().to_string()))
 }
 
 fn is_revoked(refusal: &Refusal) -> bool {

@@ -10,7 +10,7 @@ use postseal::{
     protocol::{
         pem,
         pgp::keyfile::{self, Armor},
-        smime::export::{self, Form, Held},
+        smime::export::{self, Form, Held, Integrity},
     },
     store::Home,
 };
@@ -31,6 +31,9 @@ pub(super) struct Export {
     /// --legacy in the form that GnuPG before 2.4 reads
     #[arg(long)]
     secret: bool,
+    /// PKCS#12 that is checked by PBMAC1 (RFC 9579): without PKCS#12's own derivation of keys; OpenSSL since 3.4 reads it
+    #[arg(long, requires = "secret", conflicts_with = "legacy")]
+    pbmac1: bool,
     /// Packets or DER instead of text
     #[arg(long)]
     binary: bool,
@@ -84,12 +87,13 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session
             .with_hint("give -f, or the fingerprint; `postseal key list` tells it"));
     }
     let armor = if what.binary { Armor::Binary } else { Armor::Ascii };
+    let integrity = if what.pbmac1 { Integrity::Pbmac1 } else { Integrity::Classic };
     let mut written = Vec::new();
     for record in held {
         let Some(octets) = home.secret_parts(&record.fingerprint)? else { continue };
         written.push(match record.protocol {
             ProtocolName::Pem => pem::keyfile::labelled_secret(record, &octets),
-            ProtocolName::Smime => pkcs12(record, &octets, home, session)?,
+            ProtocolName::Smime => pkcs12(record, &octets, integrity, home, session)?,
             _ => keyfile::export_secret(&octets, armor)?,
         });
     }
@@ -99,10 +103,10 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session
     Ok(written)
 }
 
-fn pkcs12(record: &Record, octets: &Secret, home: &Home, session: &Session) -> Result<Secret> {
+fn pkcs12(record: &Record, octets: &Secret, integrity: Integrity, home: &Home, session: &Session) -> Result<Secret> {
     let passphrases = session.passphrases()?;
     let title = format!("key {}", record.fingerprint);
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
     let passphrase = new_passphrase("key export", "", session)?;
-    export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), &SystemRandom)
+    export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), integrity, &SystemRandom)
 }

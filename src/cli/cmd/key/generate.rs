@@ -16,7 +16,7 @@ use crate::cli::{
     args::Format,
     output::{Output, Privacy},
     session::Session,
-    show::{aside, data},
+    show::{aside, data, progress},
     typed,
 };
 
@@ -205,6 +205,7 @@ fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Home, session: 
     request.validity = what.shape.expires.duration();
     request.passphrase = what.shape.passphrase("key generate", session)?;
 
+    let _progress = progress::begin("making a key");
     let generated = generate(&request, session.clock())?;
     let fingerprint = generated.described.record.fingerprint.clone();
     // The revocation first: a key that cannot be revoked must not be in use.
@@ -243,6 +244,7 @@ fn generate_smime(
     request.validity = shape.expires.duration();
     request.passphrase = shape.passphrase(verb, session)?;
 
+    let _progress = progress::begin("making a key");
     let described = generate(&request, session.clock(), &SystemRandom)?;
     let fingerprint = described.record.fingerprint.clone();
     home.add(&[described])?;

@@ -68,7 +68,9 @@ pub(super) fn statement(what: &str, der: &[u8]) -> String {
 pub(in crate::cli::cmd) fn change(what: &str, record: &Record) -> String {
     let secret = if record.secrets.is_empty() { "" } else { " with its secret key" };
     let claimed: Vec<String> = record.claimed.iter().map(|address| printable(&address.to_string())).collect();
-    format!("{what:<9}  {}  {}{secret}\n", record.fingerprint, claimed.join(", "))
+    let owner = if claimed.is_empty() { x509::subject(record) } else { claimed.join(", ") };
+    let line = format!("{what:<9}  {}  {owner}{secret}", record.fingerprint);
+    format!("{}\n", line.trim_end())
 }
 
 fn certificate(text: &mut String, record: &Record, summary: &Summary) {

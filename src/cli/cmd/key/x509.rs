@@ -4,7 +4,7 @@ use std::{fmt::Write, time::SystemTime};
 
 use postseal::{
     base::{Error, Result, rfc3339},
-    keys::{Binding, Record},
+    keys::{Binding, ProtocolName, Record},
     pki::{Certificate, Usage},
     protocol::smime::{
         capabilities::{Known, Source},
@@ -26,6 +26,12 @@ pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
         worth(&read, at),
         whose(record, &read),
     ])
+}
+
+/// Its subject; empty for what is no certificate of X.509.
+pub(super) fn subject(record: &Record) -> String {
+    let read = (record.protocol == ProtocolName::Smime).then(|| certificate(record).ok()).flatten();
+    read.map(|read| printable(&read.subject().to_string())).unwrap_or_default()
 }
 
 /// Its addresses, or its subject where it has none; and whether paths may end with it.

@@ -1,0 +1,128 @@
+//! That work goes on: one line on a terminal's standard error, once it takes long. Elsewhere, and before, nothing is said.
+
+use std::{
+    io::{self, IsTerminal, Read},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use postseal::report::printable;
+
+/// Work that goes on until this is dropped.
+pub(crate) struct Progress {
+    ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+/// Says `what` goes on, as `signing big.eml`, if it takes long.
+pub(crate) fn begin(what: &str) -> Progress {
+    if !io::stderr().is_terminal() {
+        return Progress { ticker: None };
+    }
+    now(what);
+    let (stop, stopped) = mpsc::channel();
+    let ticker = thread::Builder::new().spawn(move || tick_until(&stopped));
+    // Work goes on all the same where no thread is to be had.
+    Progress { ticker: ticker.ok().map(|ticker| (stop, ticker)) }
+}
+
+/// Says `what` instead from here on.
+pub(crate) fn now(what: &str) {
+    line().what = printable(what);
+}
+
+/// Does something with the terminal while the line is out of the way: asks for a passphrase, prints.
+pub(crate) fn quietly<T>(act: impl FnOnce() -> T) -> T {
+    match &line().bar {
+        Some(bar) => bar.suspend(act),
+        None => act(),
+    }
+}
+
+/// So many octets more were written.
+pub(crate) fn written(octets: usize) {
+    WRITTEN.fetch_add(octets as u64, Relaxed);
+}
+
+/// Counts what is read.
+pub(crate) struct Counted<R>(pub(crate) R);
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        READ.fetch_add(count as u64, Relaxed);
+        Ok(count)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, ticker)) = self.ticker.take() {
+            drop(stop);
+            // A ticker that panicked has nothing to clear away.
+            let _ = ticker.join();
+        }
+    }
+}
+
+fn tick_until(stopped: &Receiver<()>) {
+    let goes_on = |time| stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+    if !goes_on(PATIENCE) {
+        return;
+    }
+    loop {
+        {
+            let mut line = line();
+            let said = [&line.what[..], &counted("read", &READ), &counted("written", &WRITTEN)].concat();
+            let bar = line.bar.get_or_insert_with(bar);
+            bar.set_message(said);
+            bar.tick();
+        }
+        if !goes_on(BEAT) {
+            break;
+        }
+    }
+    if let Some(bar) = line().bar.take() {
+        bar.finish_and_clear();
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}");
+    ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_elapsed(PATIENCE)
+}
+
+fn counted(what: &str, count: &AtomicU64) -> String {
+    match count.load(Relaxed) {
+        0 => String::new(),
+        octets => format!(", {} {what}", HumanBytes(octets)),
+    }
+}
+
+/// What the terminal's one line says.
+struct Line {
+    what: String,
+    /// There while it is shown.
+    bar: Option<ProgressBar>,
+}
+
+fn line() -> MutexGuard<'static, Line> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static LINE: Mutex<Line> = Mutex::new(Line { what: String::new(), bar: None });
+static READ: AtomicU64 = AtomicU64::new(0);
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// Work that ends within this needs no word. Source: a person waits a second without losing the thread (Nielsen 1993); half of it is left.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often the line moves.
+const BEAT: Duration = Duration::from_millis(100);
