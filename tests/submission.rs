@@ -8,6 +8,12 @@ mod dialogue;
 mod house;
 #[path = "postfix/lab.rs"]
 mod lab;
+#[path = "submission/login.rs"]
+mod login;
+#[path = "submission/room.rs"]
+mod room;
+#[path = "submission/upstream.rs"]
+mod upstream;
 
 use std::process::Command;
 
