@@ -422,3 +422,56 @@ const END: &[u8] = b".\r\n";
 const PIECE: usize = 256 * 1024;
 /// How long we wait for an answer to QUIT.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+    use crate::{
+        base::{Budget, Limits},
+        mail::{Address, Envelope, Message, Submitter},
+    };
+
+    /// Speaks with a server that takes XFORWARD and refuses what it is told by it; answers with the lines that it heard.
+    async fn heard(origin: Option<&Origin>) -> Vec<String> {
+        let (here, there) = tokio::io::duplex(1024);
+        let server = tokio::spawn(async move {
+            let (from, mut to) = tokio::io::split(there);
+            let mut lines = BufReader::new(from).lines();
+            let mut heard = Vec::new();
+            to.write_all(b"220 mx\r\n").await.unwrap();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let reply = match line.split(' ').next().unwrap_or_default() {
+                    "EHLO" => "250-mx\r\n250-PIPELINING\r\n250 XFORWARD ADDR HELO\r\n",
+                    "XFORWARD" => "501 5.5.4 no\r\n",
+                    "DATA" => "354 go on\r\n",
+                    "MAIL" | "RCPT" | "." => "250 2.0.0 ok\r\n",
+                    _ => "",
+                };
+                to.write_all(reply.as_bytes()).await.unwrap();
+                heard.push(line);
+            }
+            heard
+        });
+        let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), patience: Patience::default() };
+        let mut client = caller.greet(Box::new(here), "mx", &Security::None).await.unwrap();
+        let address = |text: &str| Address::parse(text).unwrap();
+        let sender = ReversePath { address: Some(address("a@x.org")), parameters: Vec::new() };
+        let recipients = vec![ForwardPath { address: address("b@y.org"), parameters: Vec::new() }];
+        let message = Message::parse(b"Subject: x\r\n\r\nx\r\n".to_vec(), &mut Budget::new(Limits::default())).unwrap();
+        let mail = Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Unknown, message };
+        assert_eq!(client.send(&mail, origin).await.unwrap().code, 250);
+        assert!(!client.is_lost());
+        drop(client);
+        server.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_somebody_s_log_lacks_holds_up_no_mail() {
+        let origin = Origin::default().at("192.0.2.7".parse().unwrap());
+        let told = ["EHLO us.test", "XFORWARD ADDR=192.0.2.7 HELO=[UNAVAILABLE]", "MAIL FROM:<a@x.org>"];
+        assert_eq!(heard(Some(&origin)).await[..3], told);
+        assert_eq!(heard(None).await[..2], ["EHLO us.test", "MAIL FROM:<a@x.org>"]);
+    }
+}
