@@ -75,6 +75,9 @@ impl Postfix {
             fs::set_permissions(postfix.path(name), fs::Permissions::from_mode(mode)).expect("permissions");
         }
         succeed(Command::new("chown").arg("postfix").arg(postfix.path("data")));
+        // postsuper writes to it as the user postfix, when it looks at a queue that was left in the middle of something.
+        fs::write(postfix.path("log"), "").expect("a log");
+        fs::set_permissions(postfix.path("log"), fs::Permissions::from_mode(0o666)).expect("permissions");
         fs::write(postfix.config().join("main.cf"), postfix.main_cf(relay, main)).expect("main.cf");
         let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{MASTER}{master}", postfix.port);
         fs::write(postfix.config().join("master.cf"), master).expect("master.cf");
@@ -156,10 +159,14 @@ impl Postfix {
 
     /// Starts it again.
     pub(crate) fn resume(&self) {
-        let end = Instant::now() + Duration::from_secs(20);
-        // The process before it may not be quite gone.
-        while !self.command("start").output().expect("postfix can be started").status.success() {
-            assert!(Instant::now() < end, "it does not start again\n{}", self.log());
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let output = self.command("start").output().expect("postfix can be started");
+            if output.status.success() {
+                break;
+            }
+            // The processes before it may not be quite gone.
+            assert!(Instant::now() < end, "it does not start again: {}", String::from_utf8_lossy(&output.stderr));
             thread::sleep(Duration::from_millis(100));
         }
         wait_for_port(self.port);

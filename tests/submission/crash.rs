@@ -110,7 +110,9 @@ impl Run {
                                 return;
                             }
                             // As a mail server does: until somebody takes it.
+                            let begun = Instant::now();
                             loop {
+                                assert!(begun.elapsed() < Duration::from_secs(300), "{number} is never taken");
                                 tries.fetch_add(1, Ordering::SeqCst);
                                 match send(&mut connection, house.port(), number) {
                                     Some(()) => break,
@@ -137,12 +139,11 @@ impl Run {
                     outages += 1;
                 }
             });
-            for client in clients {
-                client.join().expect("a client that does not panic");
-            }
+            let ended: Vec<_> = clients.into_iter().map(thread::ScopedJoinHandle::join).collect();
             is_over.store(true, Ordering::SeqCst);
             killing.join().expect("no panic");
             stopping.join().expect("no panic");
+            assert!(ended.iter().all(Result::is_ok), "a client gave up");
         });
         assert!(kills > 0 && outages > 0);
         Run { total, kills, outages, tries: tries.load(Ordering::SeqCst), took: start.elapsed() }
