@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// One message as it arrived.
@@ -18,6 +18,8 @@ pub(crate) struct Received {
     pub(crate) sender: String,
     /// What followed each `RCPT TO:`.
     pub(crate) recipients: Vec<String>,
+    /// When its end was heard.
+    pub(crate) at: Instant,
     /// What followed `AUTH ` on its connection.
     pub(crate) login: Option<String>,
     /// The message with CRLF, without the dots that SMTP adds (RFC 5321, section 4.5.2).
@@ -181,7 +183,8 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 let reply = shared.told(".").unwrap_or_else(|| "250 2.0.0 taken".to_owned());
                 if reply.starts_with('2') {
                     let (sender, login) = (sender.clone(), login.clone());
-                    let received = Received { sender, recipients: std::mem::take(&mut recipients), login, message };
+                    let (recipients, at) = (std::mem::take(&mut recipients), Instant::now());
+                    let received = Received { sender, recipients, at, login, message };
                     shared.received.lock().expect("nobody panics with it").push(received);
                     shared.more.notify_all();
                 }
