@@ -8,6 +8,12 @@ mod dialogue;
 mod house;
 #[path = "postfix/lab.rs"]
 mod lab;
+#[path = "submission/login.rs"]
+mod login;
+#[path = "submission/room.rs"]
+mod room;
+#[path = "submission/upstream.rs"]
+mod upstream;
 
 use std::process::Command;
 
@@ -129,6 +135,7 @@ fn postseal_logs_in_at_the_upstream() {
             "login: a password goes to another machine with tls = \"required\" only",
         ),
         ("mx = true", "login: only a smart-host has one"),
+        ("mx = true\nxforward = true", "xforward: only a smart-host is told"),
     ] {
         let (code, said) = send(upstream);
         assert!(code == Some(78) && said.contains(why), "{code:?} {said}");

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, fs, path::Path, time::Duration};
 
-use super::{Config, Grade, Problem, What};
+use super::{
+    Config, Grade, Problem, Users, What,
+    users::{Flaw, REMEDY},
+};
 use crate::{
     base::{FixedClock, Result},
     engine::Engine,
@@ -52,6 +55,7 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
                 add(checker.key(address, Purpose::Sign)?);
                 seen.insert((address.clone(), Purpose::Sign));
             }
+            What::Users(path) => unfit_users(path).into_iter().for_each(|found| add(Some(found))),
         }
     }
     problems.extend(checker.expiring(context.keys, seen)?);
@@ -110,6 +114,18 @@ impl Checker<'_> {
             }
         }
         Ok(problems)
+    }
+}
+
+/// Every line of a users file that says nothing of anybody.
+fn unfit_users(path: &Path) -> Vec<Problem> {
+    let with_hint = |problem: Problem, hint: Option<&str>| Problem { hint: hint.map(str::to_owned), ..problem };
+    match Users::flawed(path) {
+        Ok((_, flaws)) => {
+            let flaws = flaws.into_iter().map(|Flaw { line, why }| format!("{}:{line}: {why}", path.display()));
+            flaws.map(|message| with_hint(problem(Grade::Error, message), Some(REMEDY))).collect()
+        }
+        Err(error) => vec![with_hint(problem(Grade::Error, error.to_string()), error.hint())],
     }
 }
 

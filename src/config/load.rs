@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention,
-    Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, rules,
+    Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -235,16 +235,35 @@ impl Reader<'_> {
         let address = table.required("address");
         let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
         let tls = self.tls(&table);
-        let auth = self.choice(&table, "auth", Auth::None, &[("none", Auth::None), ("relay", Auth::Relay)]);
+        let auth = self.auth(&table);
         let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
         let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
         let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
-        if auth == Auth::Relay && kind.is_some_and(|kind| kind != ListenerKind::Submission) {
+        if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
+            && kind.is_some_and(|kind| kind != ListenerKind::Submission)
+        {
             self.document.error(table.line_of("auth"), "auth: only a listener of kind \"submission\" knows it");
         }
         table.finish();
-        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth, vrfy, copies })
+        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, vrfy, copies })
+    }
+
+    fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {
+        let word = self.choice(table, "auth", "none", &[("here", "here"), ("none", "none"), ("relay", "relay")]);
+        match (word, table.string("users")) {
+            ("here", Some(users)) => Some(Auth::Here(self.place(&users, What::Users))),
+            ("here", None) => {
+                self.document.error(table.line_of("auth"), "auth: \"here\" needs users, a file");
+                None
+            }
+            (_, Some(users)) => {
+                self.document.error(users.line, "users: goes with auth = \"here\"");
+                None
+            }
+            ("relay", None) => Some(Auth::Relay),
+            (_, None) => Some(Auth::None),
+        }
     }
 
     fn tls(&mut self, table: &Table<'_>) -> Option<Tls> {
@@ -279,8 +298,9 @@ impl Reader<'_> {
             &[("none", Security::None), ("opportunistic", Security::Opportunistic), ("required", Security::Required)],
         );
         let (login, password) = (table.string("login"), self.secret(&table, "password"));
+        let xforward = table.truth("xforward");
         let line = table.line;
-        let login_line = table.line_of("login");
+        let (login_line, xforward_line) = (table.line_of("login"), table.line_of("xforward"));
         let is_half = login.is_some() != table.has("password");
         table.finish();
         if is_half {
@@ -294,7 +314,13 @@ impl Reader<'_> {
                     let message = "login: a password goes to another machine with tls = \"required\" only";
                     self.document.error(login_line, message);
                 }
-                Some(Upstream::SmartHost { server, security, account })
+                // Who our clients are is told to this machine, and to others where somebody says so.
+                let xforward = if xforward.unwrap_or(server.is_local()) { Xforward::On } else { Xforward::Off };
+                Some(Upstream::SmartHost { server, security, account, xforward })
+            }
+            (None, true) if xforward == Some(true) => {
+                self.document.error(xforward_line, "xforward: only a smart-host is told");
+                None
             }
             (None, true) if login.is_none() => Some(Upstream::Mx),
             (None, true) => {

@@ -7,6 +7,7 @@ mod load;
 mod rules;
 mod secret;
 mod table;
+mod users;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -14,6 +15,7 @@ pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, explain};
 pub use load::{Loaded, load, read};
 pub use secret::SecretFrom;
+pub use users::{Users, user_line};
 
 use crate::{
     base::Limits,
@@ -136,8 +138,10 @@ pub struct Identity {
 }
 
 /// How clients log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
+    /// By this file of [`Users`].
+    Here(PathBuf),
     /// They do not.
     None,
     /// AUTH is passed on to the upstream, which says who they are.
@@ -175,7 +179,18 @@ pub enum Upstream {
         security: Security,
         /// As whom we log in there.
         account: Option<Account>,
+        /// Whether it is told whose mail each is.
+        xforward: Xforward,
     },
+}
+
+/// Whether the upstream is told by XFORWARD which client a mail is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Xforward {
+    /// It is not.
+    Off,
+    /// It is, where it announces XFORWARD.
+    On,
 }
 
 /// As whom we log in at a server.
@@ -286,6 +301,8 @@ enum What {
     Secret(SecretFrom),
     /// Somebody who is signed as.
     Signer(Address),
+    /// A file of [`Users`].
+    Users(PathBuf),
 }
 
 impl fmt::Display for Problem {

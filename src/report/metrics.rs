@@ -29,6 +29,8 @@ struct Figures {
     /// By door, direction and disposition.
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     reloads: BTreeMap<&'static str, u64>,
+    /// By door and result.
+    logins: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// A histogram of seconds, and the sum of octets.
@@ -77,6 +79,16 @@ impl Metrics {
         *self.figures().failures.entry((door, format!("{kind:?}").to_lowercase())).or_default() += 1;
     }
 
+    /// Somebody proved at `door` who he is.
+    pub fn logged_in(&self, door: &'static str) {
+        *self.figures().logins.entry((door, "done")).or_default() += 1;
+    }
+
+    /// Somebody at `door` did not prove who he says he is.
+    pub fn login_refused(&self, door: &'static str) {
+        *self.figures().logins.entry((door, "refused")).or_default() += 1;
+    }
+
     /// The configuration was read again and is in force.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
@@ -104,6 +116,13 @@ impl Metrics {
         page.head("postseal_failures_total", "counter", "mails that could not be handled");
         page.lines(
             figures.failures.iter().map(|((door, kind), count)| (format!("door=\"{door}\",kind=\"{kind}\""), *count)),
+        );
+        page.head("postseal_logins_total", "counter", "clients that logged in, or did not prove who they are");
+        page.lines(
+            figures
+                .logins
+                .iter()
+                .map(|((door, result), count)| (format!("door=\"{door}\",result=\"{result}\""), *count)),
         );
         page.head("postseal_reloads_total", "counter", "times that the configuration was read again");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
@@ -188,6 +207,9 @@ mod tests {
         metrics.handled("milter", 24, Duration::from_secs(60), &[]);
         metrics.failed("lmtp", Kind::TryAgain);
         metrics.reload_failed();
+        metrics.logged_in("submission");
+        metrics.login_refused("submission");
+        metrics.login_refused("submission");
         let page = metrics.page();
         for line in [
             "postseal_connections{door=\"milter\"} 1",
@@ -195,6 +217,8 @@ mod tests {
             "postseal_mail_octets_total{door=\"milter\"} 1024",
             "postseal_failures_total{door=\"lmtp\",kind=\"tryagain\"} 1",
             "postseal_reloads_total{result=\"failed\"} 1",
+            "postseal_logins_total{door=\"submission\",result=\"done\"} 1",
+            "postseal_logins_total{door=\"submission\",result=\"refused\"} 2",
             "postseal_handle_seconds_bucket{door=\"milter\",le=\"0.002\"} 0",
             "postseal_handle_seconds_bucket{door=\"milter\",le=\"0.005\"} 1",
             "postseal_handle_seconds_bucket{door=\"milter\",le=\"10\"} 1",

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     Exchangers, Stream,
     milter::Courier,
-    smtp::{Caller, Client, Reply},
+    smtp::{Caller, Client, Origin, Reply},
     tls::Security,
 };
 use crate::{
@@ -52,6 +52,7 @@ pub struct Relay {
     caller: Caller,
     next: Next,
     account: Option<Account>,
+    names_clients: bool,
     /// Connections that rest, the one used last at the end.
     kept: Mutex<Vec<(Client, Instant)>>,
     /// One permit for each connection that is used.
@@ -67,24 +68,34 @@ impl Relay {
     /// To one host, always.
     pub fn new(caller: Caller, host: Host, security: Security) -> Relay {
         let next = Next::Host(host, security);
-        Relay { caller, next, account: None, kept: Mutex::default(), places: Semaphore::new(MOST_USED) }
+        Self::by(caller, next)
     }
 
     /// To the hosts that the recipients' domains name (RFC 5321, section 5.1), by STARTTLS where they offer it.
     pub fn direct(caller: Caller, exchangers: Exchangers) -> Relay {
-        Relay {
-            caller,
-            next: Next::Exchangers(Box::new(exchangers)),
-            account: None,
-            kept: Mutex::default(),
-            places: Semaphore::new(MOST_USED),
-        }
+        Self::by(caller, Next::Exchangers(Box::new(exchangers)))
+    }
+
+    fn by(caller: Caller, next: Next) -> Relay {
+        let (kept, places) = (Mutex::default(), Semaphore::new(MOST_USED));
+        Relay { caller, next, account: None, names_clients: false, kept, places }
     }
 
     /// The same, and each connection logs in first. Where somebody could listen, nothing is sent.
     #[must_use]
     pub fn logging_in(self, account: Account) -> Relay {
         Relay { account: Some(account), ..self }
+    }
+
+    /// The same, and it tells the host whose mail each is, where the host takes that (XFORWARD).
+    #[must_use]
+    pub fn naming_clients(self) -> Relay {
+        Relay { names_clients: true, ..self }
+    }
+
+    /// Whether whose mail it is may be told.
+    pub fn names_clients(&self) -> bool {
+        self.names_clients
     }
 
     /// The mails that one mail becomes on this way: one for each domain where each has hosts of its own. [`Relay::send`] takes no others.
@@ -201,7 +212,7 @@ impl Relay {
     ///
     /// As [`Client::send`], or there is no connection.
     pub async fn send(&self, mail: &Mail) -> Result<Reply, Reply> {
-        let mut replies = self.send_all(std::slice::from_ref(mail)).await?;
+        let mut replies = self.send_all(std::slice::from_ref(mail), None).await?;
         replies.pop().unwrap_or_else(|| Err(Reply::later("4.3.0", "nothing is known of it")))
     }
 
@@ -211,12 +222,12 @@ impl Relay {
     /// # Errors
     ///
     /// Nothing was sent: as [`Client::prepare`], or there is no connection.
-    pub async fn send_all(&self, mails: &[Mail]) -> Result<Vec<Result<Reply, Reply>>, Reply> {
+    pub async fn send_all(&self, mails: &[Mail], origin: Option<&Origin>) -> Result<Vec<Result<Reply, Reply>>, Reply> {
         let mut results: Vec<Result<Reply, Reply>> = Vec::new();
         for few in mails.chunks(TOGETHER) {
             // All places at once: who has some and waits for others would be in the way of those who do the same.
             let _places = self.places(few.len()).await?;
-            let prepared = match self.prepare(few).await {
+            let prepared = match self.prepare(few, origin).await {
                 Ok(prepared) => prepared,
                 Err(reply) if results.is_empty() => return Err(reply),
                 Err(reply) => {
@@ -247,11 +258,11 @@ impl Relay {
         Ok(results)
     }
 
-    async fn prepare(&self, mails: &[Mail]) -> Result<Vec<Client>, Reply> {
+    async fn prepare(&self, mails: &[Mail], origin: Option<&Origin>) -> Result<Vec<Client>, Reply> {
         let mut prepared = Vec::new();
         for mail in mails {
             let mut client = self.client_for(mail).await?;
-            let said = client.prepare(mail).await;
+            let said = client.prepare(mail, origin).await;
             if let Err(reply) = said {
                 self.keep(client);
                 return Err(reply);
@@ -271,10 +282,10 @@ impl Relay {
     /// # Errors
     ///
     /// As [`Relay::send`].
-    pub async fn send_each(&self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
+    pub async fn send_each(&self, mail: &Mail, origin: Option<&Origin>) -> Result<Vec<Reply>, Reply> {
         let _place = self.places(1).await?;
         let mut client = self.client_for(mail).await?;
-        let sent = client.send_each(mail).await;
+        let sent = client.send_each(mail, origin).await;
         self.keep(client);
         sent
     }

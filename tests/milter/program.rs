@@ -254,6 +254,45 @@ fn killed_at_any_moment_it_loses_doubles_and_shows_nothing() {
     assert_eq!(names.len(), clients * each);
 }
 
+/// Without a `[sendmail]`, copies are handed over by SMTP, to the mail server that they came from; there they come by again, and are left alone.
+#[test]
+fn copies_go_by_smtp() {
+    if !present(&["kill"]) {
+        return;
+    }
+    let (sink, port, metrics) = (Sink::start(), free_port(), free_port());
+    let milter = format!("inet:127.0.0.1:{port}");
+    let settings = [("smtpd_milters", milter.as_str()), ("milter_default_action", "tempfail")];
+    let postfix = Postfix::start(sink.port(), &settings, "");
+    let rules = "recipient = \"bob@example.net\"\naction = \"encrypt\"\nprotocol = \"pgp\"\n\
+                 [[rule]]\nname = \"in clear\"\naction = \"clear\"";
+    let text = config(&format!("127.0.0.1:{port}"), metrics, rules)
+        .replace("kind = \"milter\"\n", "kind = \"milter\"\ncopies = \"submit\"\n")
+        .replace(
+            "[trusted]",
+            &format!("[upstream]\nsmart-host = \"127.0.0.1:{}\"\ntls = \"none\"\n[trusted]", postfix.port()),
+        );
+    let program = Program::start(&[], &text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
+    command.args(["key", "generate", "--no-passphrase", "--home"]).arg(program.folder.path().join("home"));
+    assert!(run_with(command.arg("bob@example.net"), b"").status.success());
+    program.wait_for("READY=1");
+    let both = ["bob@example.net", "dave@example.net"];
+    let message = letter("alice@example.org", "bob@example.net", "secret words\r\n");
+    let reply = try_send(postfix.port(), "alice@example.org", &both, &message);
+    assert!(reply.starts_with("250 "), "{reply}");
+    let received = sink.wait_for(2);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(sink.received().len(), 2, "somebody got two");
+    for to in both {
+        let one = received.iter().find(|one| one.addresses() == [to]).unwrap_or_else(|| panic!("{to}"));
+        assert_eq!(one.text().contains("secret words"), to == "dave@example.net", "{}", one.text());
+        assert!(!one.text().contains("X-Postseal-Handled"), "the mark is left: {}", one.text());
+    }
+    // One of them came by SMTP from us, the other from the client.
+    assert_eq!(postfix.log().matches(": client=").count(), 2, "{}", postfix.log());
+}
+
 fn get(port: u16, target: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the monitor listens");
     std::io::Write::write_all(&mut stream, format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())

@@ -75,6 +75,9 @@ impl Postfix {
             fs::set_permissions(postfix.path(name), fs::Permissions::from_mode(mode)).expect("permissions");
         }
         succeed(Command::new("chown").arg("postfix").arg(postfix.path("data")));
+        // postsuper writes to it as the user postfix, when it looks at a queue that was left in the middle of something.
+        fs::write(postfix.path("log"), "").expect("a log");
+        fs::set_permissions(postfix.path("log"), fs::Permissions::from_mode(0o666)).expect("permissions");
         fs::write(postfix.config().join("main.cf"), postfix.main_cf(relay, main)).expect("main.cf");
         let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{MASTER}{master}", postfix.port);
         fs::write(postfix.config().join("master.cf"), master).expect("master.cf");
@@ -124,19 +127,49 @@ impl Postfix {
         succeed(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.config()).arg("-f"));
     }
 
+    /// What `postqueue -p` says.
+    pub(crate) fn queue(&self) -> String {
+        let output = succeed(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.config()).arg("-p"));
+        String::from_utf8_lossy(&output).into_owned()
+    }
+
     /// Waits until what `postqueue -p` says is as it should be: a moment passes between the sink's last word and the end of the queue's
     /// file.
     pub(crate) fn wait_for_queue(&self, is_right: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let output = succeed(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.config()).arg("-p"));
-            let queue = String::from_utf8_lossy(&output);
+            let queue = self.queue();
             if is_right(&queue) {
                 return;
             }
             assert!(Instant::now() < deadline, "{queue}");
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Ends all of it at once, in the middle of whatever it is in.
+    pub(crate) fn abort(&self) {
+        succeed(&mut self.command("abort"));
+    }
+
+    /// Ends it when those at work are done, which takes up to five seconds.
+    pub(crate) fn stop(&self) {
+        succeed(&mut self.command("stop"));
+    }
+
+    /// Starts it again.
+    pub(crate) fn resume(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let output = self.command("start").output().expect("postfix can be started");
+            if output.status.success() {
+                break;
+            }
+            // The processes before it may not be quite gone.
+            assert!(Instant::now() < end, "it does not start again: {}", String::from_utf8_lossy(&output.stderr));
+            thread::sleep(Duration::from_millis(100));
+        }
+        wait_for_port(self.port);
     }
 
     fn command(&self, verb: &str) -> Command {

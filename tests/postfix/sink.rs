@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// One message as it arrived.
@@ -18,6 +18,10 @@ pub(crate) struct Received {
     pub(crate) sender: String,
     /// What followed each `RCPT TO:`.
     pub(crate) recipients: Vec<String>,
+    /// When its end was heard.
+    pub(crate) at: Instant,
+    /// What followed `AUTH ` on its connection.
+    pub(crate) login: Option<String>,
     /// The message with CRLF, without the dots that SMTP adds (RFC 5321, section 4.5.2).
     pub(crate) message: Vec<u8>,
 }
@@ -148,7 +152,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(300)))?;
     let mut from = BufReader::new(stream);
     let mut to = stream;
-    let (mut sender, mut recipients) = (String::new(), Vec::new());
+    let (mut sender, mut recipients, mut login) = (String::new(), Vec::new(), None);
     to.write_all(b"220 sink.postseal.test ESMTP\r\n")?;
     let mut line = Vec::new();
     loop {
@@ -178,14 +182,18 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 let message = data(&mut from)?;
                 let reply = shared.told(".").unwrap_or_else(|| "250 2.0.0 taken".to_owned());
                 if reply.starts_with('2') {
-                    let received =
-                        Received { sender: sender.clone(), recipients: std::mem::take(&mut recipients), message };
+                    let (sender, login) = (sender.clone(), login.clone());
+                    let (recipients, at) = (std::mem::take(&mut recipients), Instant::now());
+                    let received = Received { sender, recipients, at, login, message };
                     shared.received.lock().expect("nobody panics with it").push(received);
                     shared.more.notify_all();
                 }
                 write!(to, "{reply}\r\n")?;
             }
-            "AUTH" => to.write_all(b"235 2.7.0 whoever you are\r\n")?,
+            "AUTH" => {
+                login = text.split_once(' ').map(|(_, how)| how.to_owned());
+                to.write_all(b"235 2.7.0 whoever you are\r\n")?;
+            }
             "QUIT" => return to.write_all(b"221 2.0.0 bye\r\n"),
             "HELO" | "NOOP" | "RSET" => to.write_all(b"250 2.0.0 ok\r\n")?,
             _ => to.write_all(b"502 5.5.2 what?\r\n")?,

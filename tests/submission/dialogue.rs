@@ -21,7 +21,7 @@ impl Client {
         Client::on(house.connect(house.port()))
     }
 
-    fn on(stream: TcpStream) -> Client {
+    pub(crate) fn on(stream: TcpStream) -> Client {
         let mut client = Client { from: BufReader::new(stream) };
         client.hear();
         client
@@ -46,7 +46,7 @@ impl Client {
     }
 
     /// Up to the go-ahead.
-    fn begin(&mut self, to: &str) {
+    pub(crate) fn begin(&mut self, to: &str) {
         for line in ["EHLO client.test", "MAIL FROM:<alice@example.org>", &format!("RCPT TO:<{to}>")] {
             let reply = self.say(format!("{line}\r\n"));
             assert!(reply.starts_with("250"), "{line}: {reply}");

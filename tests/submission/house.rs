@@ -9,7 +9,8 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::lab::{free_port, run_with, wait_for_port};
@@ -26,6 +27,11 @@ pub(crate) struct House {
 impl House {
     /// Starts one that passes on to this port of loopback. `more` stands on top of its configuration.
     pub(crate) fn start(upstream: u16, more: &str) -> House {
+        House::furnished(upstream, more, |_| String::new())
+    }
+
+    /// The same; `furnish` puts files into the folder and says what stands at the end of the configuration.
+    pub(crate) fn furnished(upstream: u16, more: &str, furnish: impl FnOnce(&House) -> String) -> House {
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
         let house = House { folder, submission, tls, lmtp, child: Mutex::new(None) };
@@ -42,6 +48,7 @@ impl House {
         openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
         openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
         assert!(run_with(&mut openssl, b"").status.success());
+        let end = furnish(&house);
         let configuration = format!(
             "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
             trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\nidentities.a = [\"alice@example.org\"]\n\
@@ -50,7 +57,7 @@ impl House {
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\nvrfy = \"aliases\"\n\
             certificate = \"cert.pem\"\nkey = \"key.pem\"\n\
-            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{RULES}"
+            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{RULES}{end}"
         );
         fs::write(house.path("postseal.toml"), configuration).expect("a configuration");
         house.open();
@@ -84,6 +91,18 @@ impl House {
         if let Some(mut child) = self.child.lock().expect("nobody panics with it").take() {
             child.kill().expect("it runs");
             child.wait().expect("it ends");
+        }
+    }
+
+    /// Tells it to read its configuration again, and waits until its log holds `words` once more.
+    pub(crate) fn reload(&self, words: &str) {
+        let before = self.log().matches(words).count();
+        let child = self.child.lock().expect("nobody panics with it").as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &child]).status().expect("kill runs").success());
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.log().matches(words).count() == before {
+            assert!(Instant::now() < end, "not in the log: {words}");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -160,21 +179,21 @@ impl House {
         run_with(&mut command, message.as_bytes())
     }
 
-    fn postseal(&self, arguments: &[&str]) -> Vec<u8> {
+    pub(crate) fn postseal(&self, arguments: &[&str]) -> Vec<u8> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         let output = run_with(command.arg("--home").arg(self.path("home")).args(arguments), b"");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
 
 impl Drop for House {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             let _ = writeln!(std::io::stderr(), "postseal logged:\n{}", self.log());
         }
         self.kill();

@@ -1,4 +1,4 @@
-//! `config check` and `config explain`.
+//! `config check`, `config explain` and `config user`.
 
 use std::{
     env,
@@ -8,13 +8,14 @@ use std::{
 
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
-    base::{Error, Kind, Result},
+    base::{Error, Kind, Result, SystemRandom},
     config::{self, Grade, Loaded, Problem},
     engine::Engine,
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address},
     policy::Policy,
 };
 
+use super::key::new_passphrase;
 use crate::cli::{input, later::Later, session::Session, show, typed};
 
 /// What is done with the configuration file.
@@ -24,6 +25,16 @@ pub(crate) enum Config {
     Check(Later<Check>),
     /// Say what would happen to a mail: which rule decides, why the ones before it do not, which keys are used
     Explain(Later<Explain>),
+    /// Write the line of somebody for a listener's file of users; the passphrase is the first line of --passphrase-file or what is typed
+    User(Later<User>),
+}
+
+/// A user.
+#[derive(Args, Debug)]
+pub(crate) struct User {
+    /// By which he logs in
+    #[arg(value_name = "NAME")]
+    name: String,
 }
 
 /// Check.
@@ -68,6 +79,11 @@ pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
     match what {
         Config::Check(Later(check)) => self::check(check, session),
         Config::Explain(Later(explain)) => self::explain(explain, session),
+        Config::User(Later(User { name })) => {
+            let passphrase = new_passphrase("config user", "", session)?;
+            show::data(&(config::user_line(name, &passphrase, &SystemRandom)? + "\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -253,7 +253,7 @@ fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
 
 /// The first line of the passphrase file or descriptor, or what is typed twice. `verb` is what errors begin with; `instead` says, after
 /// a comma, what else there is to do than to give one.
-fn new_passphrase(verb: &str, instead: &str, session: &Session) -> Result<Secret> {
+pub(super) fn new_passphrase(verb: &str, instead: &str, session: &Session) -> Result<Secret> {
     if let Some(given) = session.given_passphrases()?.into_iter().next() {
         return Ok(given);
     }

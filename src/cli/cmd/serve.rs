@@ -4,9 +4,11 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     env,
     io::{self, IsTerminal},
+    num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use clap::{Args, ValueHint};
@@ -31,7 +33,10 @@ use tokio::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{sendmail::onward, upstream};
+use super::{
+    sendmail::onward,
+    upstream::{self, Shared},
+};
 use crate::cli::{notebook::Attentive, session::Session};
 
 /// Serve. SIGHUP reads the configuration again; a bad one leaves the old in force. SIGTERM ends it when the mails under way are done.
@@ -50,7 +55,10 @@ pub(crate) fn run(what: &Serve, session: &Session) -> Result<ExitCode> {
     log(&config::load(&path)?);
     allow_connections();
     let metrics = Arc::new(Metrics::default());
-    let mut builder = Builder { path: &path, session, metrics: Arc::clone(&metrics), marker: None };
+    // A password takes a core and 64 MiB for a while.
+    let hashing = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
+    let shared = Shared { metrics: Arc::clone(&metrics), hashing };
+    let mut builder = Builder { path: &path, session, shared, marker: None };
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
     runtime.block_on(async {
@@ -64,7 +72,7 @@ pub(crate) fn run(what: &Serve, session: &Session) -> Result<ExitCode> {
 struct Builder<'a> {
     path: &'a Path,
     session: &'a Session,
-    metrics: Arc<Metrics>,
+    shared: Shared,
     /// The mark of copies under way outlives a reload.
     marker: Option<Secret>,
 }
@@ -86,7 +94,7 @@ impl Builder<'_> {
             let door = self.door(listener, &config, &hook, &work)?;
             Ok::<_, Error>((listener.endpoint.clone(), door))
         });
-        let monitor: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(&self.metrics)));
+        let monitor: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(&self.shared.metrics)));
         let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
         for listener in listeners.chain(monitor) {
             let (endpoint, door) = listener?;
@@ -111,7 +119,7 @@ impl Builder<'_> {
         hook: &Arc<dyn Handler>,
         work: &Arc<Semaphore>,
     ) -> Result<Arc<dyn Door>> {
-        let measured = |door| Arc::new(Measured::new(Arc::clone(hook), Arc::clone(&self.metrics), door));
+        let measured = |door| Arc::new(Measured::new(Arc::clone(hook), Arc::clone(&self.shared.metrics), door));
         match listener.kind {
             ListenerKind::Milter => {
                 let copying = match listener.copies {
@@ -129,8 +137,8 @@ impl Builder<'_> {
                 };
                 Ok(Arc::new(Milter::new(measured("milter"), Arc::clone(work), settings)))
             }
-            ListenerKind::Lmtp => upstream::door(listener, config, measured("lmtp"), work),
-            ListenerKind::Submission => upstream::door(listener, config, measured("submission"), work),
+            ListenerKind::Lmtp => upstream::door(listener, config, measured("lmtp"), work, &self.shared),
+            ListenerKind::Submission => upstream::door(listener, config, measured("submission"), work, &self.shared),
         }
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use postseal::{
     base::{Error, Kind, Result},
-    config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream, Vrfy},
+    config::{self, Auth, Config, Listener, ListenerKind, Tls, Upstream, Users, Vrfy, Xforward},
     engine::Handler,
     mail::Mail,
+    report::Metrics,
     transport::{
         Door, Exchangers, Quarantine,
         milter::Courier,
         relay::{Account, Host, Relay},
         sendmail::Onward,
-        smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
+        smtp::{Caller, Dialect, Keeper, Login, Patience, Protection, Server, Settings},
         tls::{Connector, Identity, Security},
     },
 };
@@ -25,7 +26,7 @@ pub(super) fn relay(config: &Config) -> Result<Relay> {
         None => Err(Error::new(Kind::Config, "upstream: nobody to pass mail on to")
             .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
         Some(Upstream::Mx) => Ok(Relay::direct(caller, Exchangers::of_system()?)),
-        Some(Upstream::SmartHost { server, security, account }) => {
+        Some(Upstream::SmartHost { server, security, account, xforward }) => {
             let (host, name) = match server {
                 config::Server::Named(name, port) => (Host::Name(name.clone(), *port), name.clone()),
                 config::Server::Tcp(address) => (Host::Address(*address), address.ip().to_string()),
@@ -37,6 +38,7 @@ pub(super) fn relay(config: &Config) -> Result<Relay> {
                 config::Security::Required => Security::Verified(name),
             };
             let relay = Relay::new(caller, host, security);
+            let relay = if *xforward == Xforward::On { relay.naming_clients() } else { relay };
             Ok(match account {
                 Some(account) => {
                     let password = account.password.read()?;
@@ -68,12 +70,20 @@ impl Onward for Waiting {
     }
 }
 
+/// What all listeners have in common, and what outlives a reload.
+pub(super) struct Shared {
+    pub(super) metrics: Arc<Metrics>,
+    /// One permit for each password that is checked.
+    pub(super) hashing: Arc<Semaphore>,
+}
+
 /// A listener of SMTP or LMTP.
 pub(super) fn door(
     listener: &Listener,
     config: &Config,
     handler: Arc<dyn Handler>,
     work: &Arc<Semaphore>,
+    shared: &Shared,
 ) -> Result<Arc<dyn Door>> {
     let identity = |files: &config::Identity| Identity::read(&files.certificate, &files.key);
     let settings = Settings {
@@ -84,10 +94,12 @@ pub(super) fn door(
             Tls::None => Protection::None,
             Tls::Starttls(files) => Protection::Starttls(identity(files)?),
         },
-        login: match listener.auth {
+        login: match &listener.auth {
+            Auth::Here(users) => Login::Here(Keeper::new(Arc::new(Users::read(users)?), Arc::clone(&shared.hashing))),
             Auth::None => Login::None,
             Auth::Relay => Login::Relayed,
         },
+        metrics: Arc::clone(&shared.metrics),
         trusted: config.trusted.clone(),
         peers: config.peers.clone(),
         aliases: match listener.vrfy {

@@ -1,15 +1,16 @@
-//! What the MTA tells, put together to mails: a state machine without a socket.
+//! What the MTA tells, command by command: a state machine without a socket.
 
 use std::net::IpAddr;
 
 use super::{
     Settings,
     edits::Space,
+    transaction::Transaction,
     wire::{Client, Command, Options, Path, Refusal, Reply, Stage, action, protocol},
 };
 use crate::{
-    base::{Budget, Error, Limits, Result},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    base::{Error, Limits, Result},
+    mail::{Address, ForwardPath, ReversePath, Submitter},
     transport::Network,
 };
 
@@ -28,22 +29,6 @@ pub(super) struct Conversation {
     /// The MTA's name for the message (macro `i`).
     queue_id: String,
     transaction: Option<Transaction>,
-}
-
-/// What is known of one message so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Transaction {
-    /// The MTA's name for it, for the log.
-    pub(super) queue_id: String,
-    /// The reverse-path.
-    pub(super) sender: ReversePath,
-    /// Every recipient as the MTA wrote him, and who that is.
-    pub(super) recipients: Vec<(Vec<u8>, ForwardPath)>,
-    submitter: Submitter,
-    octets: Vec<u8>,
-    is_header_over: bool,
-    /// Why it is refused when it is over; nothing more is kept of it then.
-    refusal: Option<Refusal>,
 }
 
 /// What follows from a command.
@@ -182,7 +167,7 @@ impl Conversation {
             Err(refusal) => return Reply::Refuse(refusal),
         };
         let queue_id = self.queue_id.clone();
-        self.transaction = Some(Transaction { queue_id, sender, submitter, ..Transaction::default() });
+        self.transaction = Some(Transaction::new(queue_id, sender, submitter));
         Reply::Continue
     }
 
@@ -251,57 +236,6 @@ impl Conversation {
     fn forget_client(&mut self) {
         self.forget_message();
         self.is_client_trusted = false;
-    }
-}
-
-impl Transaction {
-    /// The mail as it came.
-    ///
-    /// # Errors
-    ///
-    /// `Malformed` when the message goes over a bound.
-    pub(super) fn mail(&mut self, limits: &Limits) -> Result<Mail> {
-        let message = Message::parse(std::mem::take(&mut self.octets), &mut Budget::new(limits.clone()))?;
-        let mut recipients: Vec<ForwardPath> = Vec::new();
-        let mut known = std::collections::HashSet::new();
-        for (_, path) in &self.recipients {
-            if known.insert(&path.address) {
-                recipients.push(path.clone());
-            }
-        }
-        let envelope = Envelope { sender: self.sender.clone(), recipients };
-        Ok(Mail { envelope, submitter: self.submitter.clone(), message })
-    }
-
-    fn field(&mut self, name: &[u8], value: &[u8], space: Space) {
-        self.append(name);
-        self.append(if space == Space::Mta { b": " } else { b":" });
-        for (at, line) in value.split(|octet| *octet == b'\n').enumerate() {
-            self.append(if at == 0 { b"" } else { b"\r\n" });
-            self.append(line.strip_suffix(b"\r").unwrap_or(line));
-        }
-        self.append(b"\r\n");
-    }
-
-    fn end_header(&mut self) {
-        if !std::mem::replace(&mut self.is_header_over, true) {
-            self.append(b"\r\n");
-        }
-    }
-
-    fn append(&mut self, octets: &[u8]) {
-        if self.refusal.is_none() {
-            self.octets.extend_from_slice(octets);
-        }
-    }
-
-    fn keep_within(&mut self, limit: usize, what: &str) {
-        if self.octets.len() > limit {
-            self.octets = Vec::new();
-            // RFC 3463, section 3.4: message too big for system.
-            let words = format!("{what} of more than {limit} octets");
-            self.refusal = Some(Refusal { codes: "552 5.3.4", words });
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod conversation;
 mod edits;
 mod plan;
+mod transaction;
 mod wire;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -15,9 +16,10 @@ use tokio::{
 };
 
 use self::{
-    conversation::{Answer, Conversation, Transaction},
+    conversation::{Answer, Conversation},
     edits::Space,
     plan::{LATER, NEVER, Plan},
+    transaction::Transaction,
     wire::{Command, Refusal, Reply},
 };
 use super::{Connection, Door, Network, sendmail::Onward};

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    conversation::Transaction,
     edits::{Space, edits},
+    transaction::Transaction,
     wire::{Refusal, Reply},
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    Patience, Reply,
+    Origin, Patience, Reply,
     wire::{Fault, Wire, with_dots},
 };
 use crate::{
@@ -150,13 +150,14 @@ impl Client {
         accepted("RSET", reply)
     }
 
-    /// Sends a mail for all its recipients: when the server refuses one of them, nobody gets it.
+    /// Sends a mail for all its recipients: when the server refuses one of them, nobody gets it. Tells whose mail it is, where the server
+    /// takes that (XFORWARD).
     ///
     /// # Errors
     ///
     /// As [`Client::prepare`] and [`Client::finish`].
-    pub async fn send(&mut self, mail: &Mail) -> Result<Reply, Reply> {
-        self.prepare(mail).await?;
+    pub async fn send(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<Reply, Reply> {
+        self.prepare(mail, origin).await?;
         self.finish().await
     }
 
@@ -166,8 +167,8 @@ impl Client {
     /// # Errors
     ///
     /// Nothing will be sent: what the server said, 554 when the server cannot take this mail as it is, 451 when the connection broke.
-    pub async fn prepare(&mut self, mail: &Mail) -> Result<(), Reply> {
-        let refused = self.begin(mail).await?.into_iter().flatten().next();
+    pub async fn prepare(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<(), Reply> {
+        let refused = self.begin(mail, origin).await?.into_iter().flatten().next();
         if let Some(refusal) = refused {
             self.forget().await;
             return Err(refusal);
@@ -192,8 +193,8 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::send`], of MAIL or of the message: nothing was sent to anybody.
-    pub async fn send_each(&mut self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
-        let refused = self.begin(mail).await?;
+    pub async fn send_each(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<Vec<Reply>, Reply> {
+        let refused = self.begin(mail, origin).await?;
         if refused.iter().all(Option::is_some) {
             self.forget().await;
             return Ok(refused.into_iter().flatten().collect());
@@ -204,15 +205,22 @@ impl Client {
     }
 
     /// MAIL and every RCPT: what was said to each recipient who is refused.
-    async fn begin(&mut self, mail: &Mail) -> Result<Vec<Option<Reply>>, Reply> {
+    async fn begin(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<Vec<Option<Reply>>, Reply> {
         let content = Content::of(mail);
         self.can_take(mail, content)?;
-        let mut lines = vec![self.mail_line(&mail.envelope.sender, content)];
+        let taken = self.offers.of("XFORWARD").unwrap_or_default();
+        let mut lines = origin.map(|origin| origin.commands(taken)).unwrap_or_default();
+        let told = lines.len();
+        lines.push(self.mail_line(&mail.envelope.sender, content));
         lines.extend(mail.envelope.recipients.iter().map(|path| self.recipient_line(path)));
         for line in &lines {
             sayable(line)?;
         }
         let mut refusals = self.converse(&lines).await?.into_iter();
+        for refusal in refusals.by_ref().take(told).flatten() {
+            // As Postfix: what somebody's log lacks holds up no mail.
+            tracing::warn!(reply = ?refusal.to_string(), "the next server was not told whose mail it is");
+        }
         if let Some(refusal) = refusals.next().flatten() {
             self.forget().await;
             return Err(refusal);
@@ -225,7 +233,7 @@ impl Client {
         let reply = self.command("DATA").await?;
         if reply.code != 354 {
             self.forget().await;
-            return accepted("DATA", reply).and(Err(Reply::later("4.5.0", "the answer to DATA makes no sense")));
+            return Err(accepted("DATA", reply.clone()).err().unwrap_or_else(|| senseless("DATA", &reply)));
         }
         self.is_lost = true;
         let raw = with_dots(mail.message.octets());
@@ -375,13 +383,27 @@ fn accepted(to: &str, reply: Reply) -> Result<(), Reply> {
     if reply.is_positive() {
         return Ok(());
     }
+    if !(400..600).contains(&reply.code) {
+        return Err(senseless(to, &reply));
+    }
     // RFC 5321, section 3.8: 421 is about the connection with us; whoever asks us may ask again.
     let code = if reply.code == 421 { 451 } else { reply.code };
     let class = code / 100;
     let status = reply.status.unwrap_or_else(|| format!("{class}.0.0"));
-    let command = to.split(" BODY=").next().unwrap_or(to);
+    let command = shown(to);
     let said = reply.lines.join(" ");
     Err(Reply { code, status: Some(status), lines: vec![format!("{said} (in reply to {command})")] })
+}
+
+/// An answer that is none to this: whoever asks us must not take it for his own (RFC 5321, section 4.3.2, has 3yz for DATA alone).
+fn senseless(to: &str, reply: &Reply) -> Reply {
+    let command = shown(to);
+    Reply::later("4.5.0", format!("the next server says {} to {command}, which makes no sense", reply.code))
+}
+
+/// A command as it is shown: MAIL without its parameters.
+fn shown(command: &str) -> &str {
+    command.split(" BODY=").next().unwrap_or(command)
 }
 
 /// A line that is one line, whoever composed it.
@@ -400,3 +422,56 @@ const END: &[u8] = b".\r\n";
 const PIECE: usize = 256 * 1024;
 /// How long we wait for an answer to QUIT.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+    use crate::{
+        base::{Budget, Limits},
+        mail::{Address, Envelope, Message, Submitter},
+    };
+
+    /// Speaks with a server that takes XFORWARD and refuses what it is told by it; answers with the lines that it heard.
+    async fn heard(origin: Option<&Origin>) -> Vec<String> {
+        let (here, there) = tokio::io::duplex(1024);
+        let server = tokio::spawn(async move {
+            let (from, mut to) = tokio::io::split(there);
+            let mut lines = BufReader::new(from).lines();
+            let mut heard = Vec::new();
+            to.write_all(b"220 mx\r\n").await.unwrap();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let reply = match line.split(' ').next().unwrap_or_default() {
+                    "EHLO" => "250-mx\r\n250-PIPELINING\r\n250 XFORWARD ADDR HELO\r\n",
+                    "XFORWARD" => "501 5.5.4 no\r\n",
+                    "DATA" => "354 go on\r\n",
+                    "MAIL" | "RCPT" | "." => "250 2.0.0 ok\r\n",
+                    _ => "",
+                };
+                to.write_all(reply.as_bytes()).await.unwrap();
+                heard.push(line);
+            }
+            heard
+        });
+        let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), patience: Patience::default() };
+        let mut client = caller.greet(Box::new(here), "mx", &Security::None).await.unwrap();
+        let address = |text: &str| Address::parse(text).unwrap();
+        let sender = ReversePath { address: Some(address("a@x.org")), parameters: Vec::new() };
+        let recipients = vec![ForwardPath { address: address("b@y.org"), parameters: Vec::new() }];
+        let message = Message::parse(b"Subject: x\r\n\r\nx\r\n".to_vec(), &mut Budget::new(Limits::default())).unwrap();
+        let mail = Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Unknown, message };
+        assert_eq!(client.send(&mail, origin).await.unwrap().code, 250);
+        assert!(!client.is_lost());
+        drop(client);
+        server.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_somebody_s_log_lacks_holds_up_no_mail() {
+        let origin = Origin::default().at("192.0.2.7".parse().unwrap());
+        let told = ["EHLO us.test", "XFORWARD ADDR=192.0.2.7 HELO=[UNAVAILABLE]", "MAIL FROM:<a@x.org>"];
+        assert_eq!(heard(Some(&origin)).await[..3], told);
+        assert_eq!(heard(None).await[..2], ["EHLO us.test", "MAIL FROM:<a@x.org>"]);
+    }
+}

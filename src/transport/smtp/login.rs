@@ -1,4 +1,4 @@
-//! AUTH (RFC 4954), by PLAIN (RFC 4616) and LOGIN: the upstream says whether it is they.
+//! AUTH (RFC 4954), by PLAIN (RFC 4616) and LOGIN: the upstream says whether it is they, or a [`Keeper`](super::Keeper) here.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -7,18 +7,20 @@ use super::{
     session::{Next, Session},
     wire::Fault,
 };
-use crate::base::Secret;
+use crate::{base::Secret, transport::Door};
 
 impl Session<'_> {
     /// Whether AUTH is offered now.
     pub(super) fn may_log_in(&self) -> bool {
-        self.server.settings.login == Login::Relayed && self.is_private && self.client.login.is_none()
+        !matches!(self.server.settings.login, Login::None) && self.is_private && self.client.login.is_none()
     }
 
-    /// What they send goes over the connection on which the upstream said that it is they.
+    /// Where the upstream said that it is they, what they send goes over the connection on which it did.
     pub(super) async fn log_in(&mut self, mechanism: &str, initial: Option<String>) -> Result<Next, Fault> {
         let refusal = match () {
-            () if self.server.settings.login == Login::None => Some(Reply::new(502, "5.5.1", "nobody logs in here")),
+            () if matches!(self.server.settings.login, Login::None) => {
+                Some(Reply::new(502, "5.5.1", "nobody logs in here"))
+            }
             () if !self.is_private => Some(Reply::new(538, "5.7.11", "not without TLS")),
             () if self.hello.is_none() || self.transaction.is_some() || self.client.login.is_some() => {
                 Some(Reply::new(503, "5.5.1", "not now"))
@@ -48,17 +50,40 @@ impl Session<'_> {
             }
         };
         let logged_in = match credentials {
-            Ok((name, password)) => self.relay_login(name, &password).await,
+            Ok((name, password)) => self.prove(name, Secret::new(password)).await,
             Err(reply) => Err(reply),
         };
+        let door = self.server.name();
         match logged_in {
             Ok(name) => {
+                self.server.settings.metrics.logged_in(door);
                 self.client.login = Some(name);
                 self.reply(&Reply::new(235, "2.7.0", "welcome"));
             }
-            Err(reply) => self.refuse(&reply),
+            Err(reply) if reply.is_temporary() => self.refuse(&reply),
+            Err(reply) => {
+                self.server.settings.metrics.login_refused(door);
+                // Not the name: some type their password there.
+                tracing::warn!(door, client = ?self.client.address, "login refused");
+                self.refuse(&reply);
+                self.failed_logins += 1;
+                if self.failed_logins >= MOST_FAILED {
+                    self.part("4.7.0", "too many failed logins").await?;
+                    return Ok(Next::Close);
+                }
+            }
         }
         Ok(Next::GoOn)
+    }
+
+    async fn prove(&mut self, name: Vec<u8>, password: Secret) -> Result<String, Reply> {
+        let name = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
+        let name = name.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
+        match &self.server.settings.login {
+            Login::Here(keeper) => keeper.who(name, password).await,
+            Login::None => Err(Reply::new(502, "5.5.1", "nobody logs in here")),
+            Login::Relayed => self.relay_login(name, &password).await,
+        }
     }
 
     async fn ask(&mut self, prompt: &str) -> Result<Result<Vec<u8>, Reply>, Fault> {
@@ -69,18 +94,20 @@ impl Session<'_> {
         Ok(decode(&String::from_utf8_lossy(&line)))
     }
 
-    async fn relay_login(&mut self, name: Vec<u8>, password: &[u8]) -> Result<String, Reply> {
+    async fn relay_login(&mut self, login: String, password: &Secret) -> Result<String, Reply> {
         if !self.server.relay.is_private() {
             return Err(Reply::new(454, "4.7.0", "the next server is not known well enough for passwords"));
         }
-        let login = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
-        let login = login.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
         let mut client = self.server.relay.connect().await?;
-        let reply = client.log_in(&login, &Secret::new(password.to_vec())).await?;
+        let reply = client.log_in(&login, password).await?;
         if reply.code != 235 {
             client.quit().await;
-            let is_refusal = (400..600).contains(&reply.code);
-            return Err(if is_refusal { reply } else { Reply::new(535, "5.7.8", "refused") });
+            return Err(match reply.code {
+                // That is about the connection with us (RFC 5321, section 3.8).
+                421 => Reply { code: 454, ..reply },
+                400..600 => reply,
+                _ => Reply::new(535, "5.7.8", "refused"),
+            });
         }
         self.upstream = Some(client);
         Ok(login)
@@ -105,3 +132,6 @@ fn decode(response: &str) -> Result<Vec<u8>, Reply> {
         response => STANDARD.decode(response).map_err(|_| Reply::new(501, "5.5.2", words)),
     }
 }
+
+/// Source: fewer than the 6 of OpenSSH's `MaxAuthTries`; a person who mistypes connects again.
+const MOST_FAILED: usize = 3;

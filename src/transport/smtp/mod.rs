@@ -5,10 +5,13 @@ mod aliases;
 mod client;
 mod command;
 mod guest;
+mod keeper;
 mod login;
+mod origin;
 mod reply;
 mod server;
 mod session;
+mod transaction;
 mod way;
 mod wire;
 
@@ -16,6 +19,8 @@ pub(super) use way::Way;
 
 pub use aliases::Aliases;
 pub use client::{Caller, Client, Offers};
+pub use keeper::{Accounts, Keeper};
+pub use origin::Origin;
 pub use reply::Reply;
 pub use server::{Dialect, Login, Protection, Server, Settings};
 

@@ -16,13 +16,14 @@ use tokio::{
 };
 
 use super::{
-    Aliases, Patience,
+    Aliases, Keeper, Patience,
     session::{Line, Session},
 };
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
     policy::Pattern,
+    report::Metrics,
     transport::{Connection, Door, Network, Quarantine, relay::Relay, tls::Identity},
 };
 
@@ -47,8 +48,10 @@ pub enum Protection {
 }
 
 /// How clients log in (RFC 4954).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Login {
+    /// By TLS or on this machine only; it is checked here whether it is they.
+    Here(Keeper),
     /// They do not.
     None,
     /// By TLS or on this machine only; the upstream says whether it is they.
@@ -66,6 +69,8 @@ pub struct Settings {
     pub protection: Protection,
     /// How clients log in.
     pub login: Login,
+    /// Where logins are counted.
+    pub metrics: Arc<Metrics>,
     /// Whose mail counts as our users'.
     pub trusted: Vec<Network>,
     /// Mail servers that bring other people's mail and say whose it is by XFORWARD or XCLIENT. What they do not say is not known: their own
@@ -122,7 +127,7 @@ impl Server {
             }
             Protection::None | Protection::Starttls(_) => (stream, Line::Open),
         };
-        Session::new(&self, stream, address, line).converse(stopping).await
+        Session::new(&self, stream, peer, line).converse(stopping).await
     }
 
     /// A place for one more connection from there.

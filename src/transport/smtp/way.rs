@@ -1,6 +1,6 @@
 //! The way on for the mails of one session.
 
-use super::{Client, Reply};
+use super::{Client, Origin, Reply};
 use crate::{
     engine::Outcome,
     mail::Mail,
@@ -12,6 +12,8 @@ use crate::{
 pub(in crate::transport) struct Way<'a> {
     pub(super) own: Option<&'a mut Client>,
     pub(super) relay: &'a Relay,
+    /// Whose message it is, where the next server is to know.
+    pub(super) origin: Option<&'a Origin>,
     pub(super) quarantine: Option<&'a Quarantine>,
 }
 
@@ -24,10 +26,10 @@ impl Way<'_> {
     /// Sends every mail, or says that nothing was sent; answers with what became of each. What one connection carries goes one after the
     /// other, and stops where one fails.
     pub(in crate::transport) async fn send_all(&mut self, mails: &[Mail]) -> Result<Vec<Result<Reply, Reply>>, Reply> {
-        let Some(client) = &mut self.own else { return self.relay.send_all(mails).await };
+        let Some(client) = &mut self.own else { return self.relay.send_all(mails, self.origin).await };
         let mut results = Vec::new();
         for mail in mails {
-            match client.send(mail).await {
+            match client.send(mail, self.origin).await {
                 Ok(reply) => results.push(Ok(reply)),
                 Err(reply) if results.is_empty() => return Err(reply),
                 Err(reply) => {
@@ -42,8 +44,8 @@ impl Way<'_> {
     /// Sends a mail for those of its recipients whom the server takes; one reply for each.
     pub(in crate::transport) async fn send_each(&mut self, mail: &Mail) -> Result<Vec<Reply>, Reply> {
         match &mut self.own {
-            Some(client) => client.send_each(mail).await,
-            None => self.relay.send_each(mail).await,
+            Some(client) => client.send_each(mail, self.origin).await,
+            None => self.relay.send_each(mail, self.origin).await,
         }
     }
 

@@ -27,6 +27,13 @@ pub(super) enum Fault {
     Long,
 }
 
+impl Fault {
+    /// The peer takes too long.
+    pub(super) fn slow() -> Fault {
+        Fault::Gone(io::ErrorKind::TimedOut.into())
+    }
+}
+
 /// A message as it was given.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Given {
@@ -217,7 +224,7 @@ fn is_bare(octets: &[u8]) -> bool {
 }
 
 async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    timeout(patience, work).await.unwrap_or_else(|_| Err(Fault::Gone(io::ErrorKind::TimedOut.into())))
+    timeout(patience, work).await.unwrap_or_else(|_| Err(Fault::slow()))
 }
 
 /// The end of the data (RFC 5321, section 4.1.1.4): these five octets and no others.
