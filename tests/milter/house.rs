@@ -444,6 +444,11 @@ impl Dkim {
         self.port
     }
 
+    /// The file of the private key, selector `s`.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
     /// What the verifier says of a message.
     pub(crate) fn verify(&self, message: &[u8]) -> String {
         let at = |name: &str| -> PathBuf { self.folder.path().join(name) };

@@ -26,6 +26,11 @@ pub(crate) struct House {
 impl House {
     /// Starts one that passes on to this port of loopback. `more` stands on top of its configuration.
     pub(crate) fn start(upstream: u16, more: &str) -> House {
+        House::by(upstream, more, TRUSTED, RULES)
+    }
+
+    /// [`House::start`] with another section of who is trusted, and other rules.
+    pub(crate) fn by(upstream: u16, more: &str, trusted: &str, rules: &str) -> House {
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
         let house = House { folder, submission, tls, lmtp, child: Mutex::new(None) };
@@ -44,13 +49,13 @@ impl House {
         assert!(run_with(&mut openssl, b"").status.success());
         let configuration = format!(
             "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
-            trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\nidentities.a = [\"alice@example.org\"]\n\
+            {trusted}\nidentities.a = [\"alice@example.org\"]\n\
             aliases.Staff = [\"alice@example.org\", \"bob@example.net\"]\naliases.boss = \"alice@example.org\"\n\
             [upstream]\nsmart-host = \"127.0.0.1:{upstream}\"\ntls = \"none\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\nvrfy = \"aliases\"\n\
             certificate = \"cert.pem\"\nkey = \"key.pem\"\n\
-            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{RULES}"
+            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{rules}"
         );
         fs::write(house.path("postseal.toml"), configuration).expect("a configuration");
         house.open();
@@ -181,6 +186,8 @@ impl Drop for House {
         let _ = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", self.path("gnupg")).output();
     }
 }
+
+const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]";
 
 const RULES: &str = r#"
 [[rule]]
