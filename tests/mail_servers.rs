@@ -37,13 +37,22 @@ fn carries(sink: &Sink, house: &House, port: u16, dkim: &Dkim) {
                 Subject: in\r\nMessage-ID: <in@example.net>\r\nDate: Tue, 24 Nov 2026 00:00:00 +0000\r\n\r\nhello\r\n.\r\n";
     let replies = stranger(
         port,
-        &["EHLO stranger.example\r\n", "MAIL FROM:<bob@example.net>\r\n", "RCPT TO:<alice@example.org>\r\n", "DATA\r\n", text],
+        &[
+            "EHLO stranger.example\r\n",
+            "MAIL FROM:<bob@example.net>\r\n",
+            "RCPT TO:<alice@example.org>\r\n",
+            "DATA\r\n",
+            text,
+        ],
     );
     assert!(replies.last().is_some_and(|reply| reply.starts_with("250 ")), "{replies:?}");
     let received = sink.wait_for(2);
     let judged = received[1].text();
     assert_eq!(received[1].addresses(), [alice], "{judged}");
-    assert!(judged.contains("Authentication-Results: proxy.postseal.test;") && judged.contains("x-pgp=none"), "{judged}");
+    assert!(
+        judged.contains("Authentication-Results: proxy.postseal.test;") && judged.contains("x-pgp=none"),
+        "{judged}"
+    );
     assert!(!judged.contains("smime=pass") && !judged.contains("DKIM-Signature"), "{judged}");
 
     // What is refused comes back to its author, and to nobody else.

@@ -44,10 +44,9 @@ impl Sendmail {
             .replace("OURS", &self.port.to_string())
             .replace("SINK", &sink.port().to_string());
         self.tree.write("/srv/sendmail.mc", &source);
-        let configuration = self.tree.run(
-            "m4",
-            &["-D_CF_DIR_=/usr/share/sendmail/cf/", "/usr/share/sendmail/cf/m4/cf.m4", "/srv/sendmail.mc"],
-        );
+        let configuration = self
+            .tree
+            .run("m4", &["-D_CF_DIR_=/usr/share/sendmail/cf/", "/usr/share/sendmail/cf/m4/cf.m4", "/srv/sendmail.mc"]);
         self.tree.write("/etc/mail/sendmail.cf", &configuration);
         self.tree.start(&format!("/{PROGRAM}"), &["-bD", "-X", "/srv/said"], self.port);
     }
@@ -268,8 +267,8 @@ fn who_logged_in_signs_as_himself_and_as_nobody_else() {
         sendmail.tree.folder(folder, "root", 0o755);
     }
     sendmail.tree.write("/etc/mail/sasl/Sendmail.conf.2", "pwcheck_method: auxprop\nmech_list: PLAIN\n");
-    for name in ["alice", "carl"] {
-        let command = format!("printf secret | saslpasswd2 -p -c -u example.org {name}");
+    for (name, realm) in [("alice", "example.org"), ("carl", "example.org"), ("dave", "mx.example.org")] {
+        let command = format!("printf secret | saslpasswd2 -p -c -u {realm} {name}");
         sendmail.tree.run("sh", &["-c", &command]);
     }
     sendmail.open(&sink, &filters(1, 0));
@@ -288,7 +287,10 @@ fn who_logged_in_signs_as_himself_and_as_nobody_else() {
     let alice = last_reply(Some("AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA=="));
     assert!(alice.starts_with("250 "), "{alice}");
     let carl = last_reply(Some("AGNhcmxAZXhhbXBsZS5vcmcAc2VjcmV0"));
-    assert!(carl.starts_with("550 5.7.1 "), "{carl}");
+    assert!(carl.starts_with("550 5.7.1 ") && carl.contains("carl@example.org"), "{carl}");
+    // "\0dave\0secret": in Sendmail's own realm a name is a name.
+    let dave = last_reply(Some("AGRhdmUAc2VjcmV0"));
+    assert!(dave.starts_with("550 5.7.1 ") && dave.contains("user \"dave\""), "{dave}");
     // Relaying without a login is Sendmail's to refuse; DATA then has nobody to go to.
     let nobody = last_reply(None);
     assert!(!nobody.starts_with("250 "), "{nobody}");
@@ -336,6 +338,19 @@ fn what_is_held_waits_in_quarantine() {
     assert_eq!(received[0].addresses(), ["clear@example.net"]);
     let queue = sendmail.tree.wait_for(|| sendmail.queue("-qQ"), "held@example.net");
     assert!(queue.contains("QUARANTINE") && !queue.contains("clear@example.net"), "{queue}");
+
+    // As the manual says: let go, and it leaves as it came.
+    let id = queue
+        .lines()
+        .find(|line| line.starts_with(|c: char| c.is_ascii_digit()))
+        .and_then(|line| line.split(' ').next());
+    let id = id.unwrap_or_else(|| panic!("{queue}"));
+    for arguments in [&["-qQ", &format!("-qI{id}"), "-Q"][..], &[&format!("-qI{id}")]] {
+        sendmail.tree.run(&format!("/{PROGRAM}"), arguments);
+    }
+    let received = sink.wait_for(2);
+    assert_eq!(received[1].addresses(), ["held@example.net"]);
+    assert!(received[1].text().ends_with("\r\n\r\nhello\r\n"), "{}", received[1].text());
 }
 
 #[test]
@@ -358,11 +373,13 @@ fn opendkim_after_us_signs_what_its_verifier_accepts() {
     }
 }
 
-/// As Debian's own, but without DNS, and with ports that anybody may open.
+/// As Debian's own, but without DNS, with other ports, and at work whatever the load of the machine.
 const MC: &str = "\
 OSTYPE(`debian')
 define(`confDOMAIN_NAME', `mx.example.org')
 define(`confSERVICE_SWITCH_FILE', `/etc/mail/service.switch-nodns')
+define(`confQUEUE_LA', `1000')
+define(`confREFUSE_LA', `1000')
 define(`confAUTH_OPTIONS', `')
 define(`confAUTH_MECHANISMS', `PLAIN')
 define(`SMART_HOST', `relay:[127.0.0.1]')
