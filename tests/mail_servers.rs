@@ -64,7 +64,7 @@ fn carries(sink: &Sink, house: &House, port: u16, dkim: &Dkim) {
 
 /// The manual's section, with who sends here.
 const TRUSTED: &str = "trusted.networks = [\"127.0.0.1\"]\ntrusted.peers = [\"127.0.0.2\"]\n\
-                       trusted.sign-as = [\"alice@example.org\", \"mailer-daemon@mx.example.org\"]";
+                       trusted.sign-as = [\"alice@example.org\"]";
 
 const RULES: &str = r#"
 [[rule]]

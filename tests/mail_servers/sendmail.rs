@@ -25,7 +25,8 @@ impl Sendmail {
             ("/var/spool/mqueue", "root", 0o700),
             ("/var/lib/sendmail/host_status", "root", 0o700),
             ("/run/sendmail/mta", "root", 0o755),
-            ("/run/postseal", "root", 0o755),
+            // As systemd makes it: postseal's own.
+            ("/run/postseal", "nobody", 0o755),
         ] {
             tree.folder(folder, owner, mode);
         }
@@ -141,6 +142,28 @@ fn header_fields_stay_as_they_came() {
             _ => assert!(house.gpg_decrypt("bob@example.net", &one.message).0.ends_with("hello\r\n\r\n\tthere\r\n")),
         }
     }
+}
+
+/// Sendmail counts the fields of a name from the first; its own (Received, and a Date and Message-ID that were missing) must not count.
+#[test]
+fn rules_edit_the_fields_that_they_mean() {
+    if !present(PROGRAM, PROGRAMS) {
+        return;
+    }
+    let sink = Sink::start();
+    let (sendmail, house) = start(&sink, Copies::Tempfail);
+    let message = "Received: from x by y; Tue, 24 Nov 2026 00:00:00 +0000\r\nX-Same: 1\r\nFrom: alice@example.org\r\nX-Other: 2\r\n\
+                   X-Same: 3\r\n folded\r\nSubject: a\r\n folded one\r\nX-Same: 4\r\nX-Last: 5\r\n\r\nhello\r\n";
+    send(sendmail.port, "alice@example.org", &["edited@example.net"], message.as_bytes());
+    let received = sink.wait_for(1);
+    let text = received[0].text();
+    let header = text.split_once("\r\n\r\n").expect("a header").0;
+    let count = |name: &str| header.split("\r\n").filter(|line| line.starts_with(name)).count();
+    assert_eq!((count("Received:"), count("Date:"), count("Message-Id:"), count("X-Same:")), (2, 1, 1, 1), "{header}");
+    for field in ["X-Same: ours", "X-Other: 2", "X-Last: 5", "Subject: [x] a\r\n folded one"] {
+        assert!(format!("\r\n{header}\r\n").contains(&format!("\r\n{field}\r\n")), "{field}: {header}");
+    }
+    assert!(house.gpg_verify(&received[0].message).contains("GOODSIG"));
 }
 
 #[test]

@@ -26,7 +26,7 @@ use postseal::{
     keys::{Keys, Passphrases, ProtocolName},
     mail::{Address, Mail, Message},
     pki::Revocation,
-    policy::{Condition, Direction, Order, Pattern, Policy, Rule},
+    policy::{Action, Condition, Direction, Order, Pattern, Policy, Rule},
     protocol::{pgp, smime},
     report::Metrics,
     store,
@@ -240,6 +240,12 @@ fn policy(max_size: usize) -> Policy {
         Rule { conditions: vec![Condition::Direction(Direction::Inbound)], ..rule("in", "*", &[Order::Annotate], &[]) };
     let later =
         Rule { text: Some("100% later".to_owned()), ..rule("later", "later@example.net", &[Order::Tempfail], &[]) };
+    let mut edited = rule("edited", "edited@example.net", &[Order::Sign, Order::Clear], &[ProtocolName::Pgp]);
+    edited.edits = vec![
+        Action::RemoveHeader("X-Same".to_owned()),
+        Action::TagSubject("[x]".to_owned()),
+        Action::AddHeader("X-Same".to_owned(), "ours".to_owned()),
+    ];
     Policy {
         local: vec![Pattern::parse("example.org").expect("a pattern")],
         identities: Default::default(),
@@ -250,6 +256,7 @@ fn policy(max_size: usize) -> Policy {
             rule("held", "held@example.net", &[Order::Quarantine], &[]),
             rule("void", "void@example.net", &[Order::Discard], &[]),
             later,
+            edited,
             rule("list", "list@example.net", &[Order::Sign, Order::Clear], &[ProtocolName::Pgp]),
             rule("paper", "paper@example.net", &[Order::Sign, Order::Clear], &[ProtocolName::Smime]),
             rule("bank", "bank.example", &[Order::Sign, Order::Encrypt], &[ProtocolName::Smime]),
