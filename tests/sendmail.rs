@@ -128,6 +128,39 @@ fn in_the_place_of_sendmail_it_takes_what_programs_have_always_written() {
     );
 }
 
+/// The line of docs/manual/mail-servers.md, with a configuration of PHP's own.
+#[test]
+fn php_sends_and_is_told_of_refusals() {
+    if !lab::present(&["gpg", "openssl", "php"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let postfix = Postfix::start(sink.port(), &[], "");
+    let desk = Desk::new(&postfix);
+    let manual = include_str!("../docs/manual/mail-servers.md");
+    let line = manual.lines().find(|line| line.starts_with("sendmail_path = ")).expect("the manual's line");
+    let own = line
+        .replace("/etc/postseal/web.toml", &desk.path("postseal.toml").display().to_string())
+        .replace("/usr/bin/postseal", &desk.program().display().to_string());
+    assert!(own.contains("POSTSEAL_CONFIG=/"), "{own}");
+    fs::write(desk.path("php.ini"), own).expect("a file");
+    let mail = |to: &str| {
+        let script = format!(
+            "exit(mail('{to}', 'web', \"hello\\n.\\nthere\\n\", ['From' => 'alice@example.org'], '-falice@example.org') ? 0 : 1);"
+        );
+        run_with(Command::new("php").arg("-c").arg(desk.path("php.ini")).args(["-r", &script]), b"")
+    };
+    let sent = mail("bob@example.net");
+    assert!(sent.status.success(), "{}{}", text(&sent.stdout), text(&sent.stderr));
+    let refused = mail("dora@example.net");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("dora@example.net: no encryption key"), "{}", text(&refused.stderr));
+    let received = sink.wait_for(1);
+    assert_eq!((received.len(), received[0].addresses()), (1, vec!["bob@example.net"]));
+    let plain = desk.gpg_decrypts(&received[0]);
+    assert!(plain.contains("hello\r\n.\r\nthere\r\n"), "{plain}");
+}
+
 #[test]
 fn it_speaks_smtp_on_standard_input_and_output() {
     if !lab::present(&["gpg", "openssl"]) {

@@ -1,4 +1,5 @@
 //! postseal's milter in this process, its keys, and those who judge what it sealed.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +7,8 @@ use std::{
     future::Future,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    path::PathBuf,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     pin::Pin,
     process::{Child, Command, Stdio},
     sync::{
@@ -14,7 +16,7 @@ use std::{
         atomic::{AtomicU16, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use postseal::{
@@ -24,7 +26,7 @@ use postseal::{
     keys::{Keys, Passphrases, ProtocolName},
     mail::{Address, Mail, Message},
     pki::Revocation,
-    policy::{Condition, Direction, Order, Pattern, Policy, Rule},
+    policy::{Action, Condition, Direction, Order, Pattern, Policy, Rule},
     protocol::{pgp, smime},
     report::Metrics,
     store,
@@ -57,7 +59,25 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn start(copies: Copies) -> House {
-        let (port, monitor) = (free_port(), free_port());
+        let port = free_port();
+        let house = House::open(copies, port, format!("127.0.0.1:{port}"));
+        wait_for_port(port);
+        house
+    }
+
+    /// One at a local socket, with this path.
+    pub(crate) fn at(socket: &Path, copies: Copies) -> House {
+        let house = House::open(copies, 0, format!("unix:{}", socket.display()));
+        let end = Instant::now() + Duration::from_secs(20);
+        while UnixStream::connect(socket).is_err() {
+            assert!(Instant::now() < end, "nobody listens at {socket:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        house
+    }
+
+    fn open(copies: Copies, port: u16, address: String) -> House {
+        let monitor = free_port();
         let upstream = Arc::new(Upstream { port: AtomicU16::new(0) });
         let (events, told) = mpsc::channel(1);
         let metrics = Arc::new(Metrics::default());
@@ -65,10 +85,9 @@ impl House {
         let serving = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
             let counted = Arc::clone(&metrics);
-            let load = move || Ok(open(port, monitor, copies, &courier, &counted));
+            let load = move || Ok(open(&address, monitor, copies, &courier, &counted));
             runtime.block_on(serve(load, &[], metrics, told, |_: State| {}))
         });
-        wait_for_port(port);
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         House { port, monitor, upstream, events, serving: Some(serving), folder }
     }
@@ -178,7 +197,7 @@ impl Drop for House {
 }
 
 /// The milter and the monitor.
-fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Open {
+fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Open {
     let limits = Limits { message: 16 * 1024 * 1024, ..Limits::default() };
     let hook: Arc<dyn Handler> = Arc::new(Hook::new(Setup {
         keys: Arc::clone(&people().keys),
@@ -194,7 +213,8 @@ fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metri
     let measured: Arc<dyn Handler> = Arc::new(Measured::new(hook, Arc::clone(metrics), "milter"));
     let courier: Arc<dyn Courier> = Arc::clone(upstream) as Arc<dyn Courier>;
     let settings = Settings {
-        trusted: vec![Network::parse("127.0.0.0/8").expect("a network")],
+        // The rest of loopback is the world.
+        trusted: vec![Network::parse("127.0.0.1").expect("a network")],
         limits,
         copying: if copies == Copies::Submit { Copying::Submit(courier) } else { Copying::Tempfail },
         recipients: 100,
@@ -202,9 +222,9 @@ fn open(port: u16, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metri
         idle: Duration::from_secs(60),
     };
     let milter: Arc<dyn Door> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
-    let at = |port: u16| Endpoint::parse(&format!("127.0.0.1:{port}")).expect("an endpoint");
+    let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
     let figures: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(metrics)));
-    let doors = [(at(port), milter), (at(monitor), figures)].into();
+    let doors = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
     Open { doors, connections: CONNECTIONS, drain: Duration::from_secs(20) }
 }
 
@@ -220,6 +240,12 @@ fn policy(max_size: usize) -> Policy {
         Rule { conditions: vec![Condition::Direction(Direction::Inbound)], ..rule("in", "*", &[Order::Annotate], &[]) };
     let later =
         Rule { text: Some("100% later".to_owned()), ..rule("later", "later@example.net", &[Order::Tempfail], &[]) };
+    let mut edited = rule("edited", "edited@example.net", &[Order::Sign, Order::Clear], &[ProtocolName::Pgp]);
+    edited.edits = vec![
+        Action::RemoveHeader("X-Same".to_owned()),
+        Action::TagSubject("[x]".to_owned()),
+        Action::AddHeader("X-Same".to_owned(), "ours".to_owned()),
+    ];
     Policy {
         local: vec![Pattern::parse("example.org").expect("a pattern")],
         identities: Default::default(),
@@ -230,6 +256,7 @@ fn policy(max_size: usize) -> Policy {
             rule("held", "held@example.net", &[Order::Quarantine], &[]),
             rule("void", "void@example.net", &[Order::Discard], &[]),
             later,
+            edited,
             rule("list", "list@example.net", &[Order::Sign, Order::Clear], &[ProtocolName::Pgp]),
             rule("paper", "paper@example.net", &[Order::Sign, Order::Clear], &[ProtocolName::Smime]),
             rule("bank", "bank.example", &[Order::Sign, Order::Encrypt], &[ProtocolName::Smime]),
@@ -326,6 +353,12 @@ pub(crate) fn client(port: u16, commands: &[&str]) -> Vec<String> {
     converse(port, &commands.iter().map(|command| command.as_bytes()).collect::<Vec<_>>())
 }
 
+/// [`client`], from 127.0.0.2.
+pub(crate) fn stranger(port: u16, commands: &[&str]) -> Vec<String> {
+    let commands: Vec<&[u8]> = commands.iter().map(|command| command.as_bytes()).collect();
+    talk(from_afar(port), &commands)
+}
+
 /// Starts a message, pours `octets` in, and reads until the server hangs up.
 pub(crate) fn pour(port: u16, from: &str, to: &str, octets: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
@@ -346,7 +379,22 @@ pub(crate) fn pour(port: u16, from: &str, to: &str, octets: &[u8]) {
 }
 
 fn converse(port: u16, commands: &[&[u8]]) -> Vec<String> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    talk(TcpStream::connect(("127.0.0.1", port)).expect("somebody listens"), commands)
+}
+
+/// A connection from another address of loopback.
+fn from_afar(port: u16) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 2], 0).into()).expect("an address of loopback");
+        socket.connect(([127, 0, 0, 1], port).into()).await.expect("somebody listens").into_std().expect("a socket")
+    });
+    stream.set_nonblocking(false).expect("a socket that waits");
+    stream
+}
+
+fn talk(stream: TcpStream, commands: &[&[u8]]) -> Vec<String> {
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     let mut reader = BufReader::new(&stream);
     let mut reply = || {
@@ -401,6 +449,11 @@ impl Dkim {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The file of the private key, selector `s`.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
     }
 
     /// What the verifier says of a message.

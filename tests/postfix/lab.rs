@@ -23,12 +23,17 @@ use std::{
 /// Whether Postfix and `programs` are here, and whether we may start it (only root may). Absence is said loudly; with
 /// POSTSEAL_REQUIRE_ALL=1 it fails.
 pub(crate) fn present(programs: &[&str]) -> bool {
+    all_here(&[&["postfix"], programs].concat(), &[])
+}
+
+/// Whether `programs` are here and nothing is `absent`, and whether we may start servers (only root may).
+pub(crate) fn all_here(programs: &[&str], absent: &[&str]) -> bool {
     let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
     let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     let found = |program: &str| folders.iter().chain(&sbin).any(|folder| folder.join(program).is_file());
-    let mut absent: Vec<&str> = ["postfix"].iter().chain(programs).copied().filter(|name| !found(name)).collect();
+    let mut absent: Vec<&str> = programs.iter().filter(|name| !found(name)).chain(absent).copied().collect();
     if !rustix::process::geteuid().is_root() {
-        absent.push("the right to start postfix (root)");
+        absent.push("the right to start servers (root)");
     }
     if absent.is_empty() {
         return true;

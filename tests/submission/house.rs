@@ -27,11 +27,20 @@ pub(crate) struct House {
 impl House {
     /// Starts one that passes on to this port of loopback. `more` stands on top of its configuration.
     pub(crate) fn start(upstream: u16, more: &str) -> House {
-        House::furnished(upstream, more, |_| String::new())
+        House::build(upstream, more, TRUSTED, RULES, |_| String::new())
     }
 
     /// The same; `furnish` puts files into the folder and says what stands at the end of the configuration.
     pub(crate) fn furnished(upstream: u16, more: &str, furnish: impl FnOnce(&House) -> String) -> House {
+        House::build(upstream, more, TRUSTED, RULES, furnish)
+    }
+
+    /// [`House::start`] with another section of who is trusted, and other rules.
+    pub(crate) fn by(upstream: u16, more: &str, trusted: &str, rules: &str) -> House {
+        House::build(upstream, more, trusted, rules, |_| String::new())
+    }
+
+    fn build(upstream: u16, more: &str, trusted: &str, rules: &str, furnish: impl FnOnce(&House) -> String) -> House {
         let folder = tempfile::Builder::new().prefix("ps").tempdir().expect("a throwaway folder");
         let [submission, tls, lmtp] = [free_port(), free_port(), free_port()];
         let house = House { folder, submission, tls, lmtp, child: Mutex::new(None) };
@@ -51,13 +60,13 @@ impl House {
         let end = furnish(&house);
         let configuration = format!(
             "{more}\nhome = \"home\"\nhostname = \"proxy.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
-            trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]\nidentities.a = [\"alice@example.org\"]\n\
+            {trusted}\nidentities.a = [\"alice@example.org\"]\n\
             aliases.Staff = [\"alice@example.org\", \"bob@example.net\"]\naliases.boss = \"alice@example.org\"\n\
             [upstream]\nsmart-host = \"127.0.0.1:{upstream}\"\ntls = \"none\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{submission}\"\n\
             [[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:{tls}\"\ntls = \"starttls\"\nauth = \"relay\"\nvrfy = \"aliases\"\n\
             certificate = \"cert.pem\"\nkey = \"key.pem\"\n\
-            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{RULES}{end}"
+            [[listener]]\nkind = \"lmtp\"\naddress = \"127.0.0.1:{lmtp}\"\n{rules}{end}"
         );
         fs::write(house.path("postseal.toml"), configuration).expect("a configuration");
         house.open();
@@ -200,6 +209,8 @@ impl Drop for House {
         let _ = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", self.path("gnupg")).output();
     }
 }
+
+const TRUSTED: &str = "trusted.networks = [\"127.0.0.0/8\"]\ntrusted.sign-as = [\"alice@example.org\"]";
 
 const RULES: &str = r#"
 [[rule]]
