@@ -244,8 +244,19 @@ fn push_unbroken(piece: &[u8], pending: &mut Vec<u8>) {
     }
 }
 
-/// Decodes all whole groups of four in `pending`, fast when they are nothing else; fewer than four characters of the alphabet stay.
+/// Decodes all whole groups of four in `pending`, fast when they are nothing else but white space; fewer than four characters of the
+/// alphabet stay.
 fn decode_groups(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
+    if !decode_clean(pending, octets) {
+        pending.retain(|octet| !octet.is_ascii_whitespace());
+        if !decode_clean(pending, octets) {
+            decode_dirty(pending, octets);
+        }
+    }
+}
+
+/// The same, if they are nothing else; says whether they are.
+fn decode_clean(pending: &mut Vec<u8>, octets: &mut Vec<u8>) -> bool {
     let whole = pending.len() / 4 * 4;
     let start = octets.len();
     octets.resize(start + whole / 4 * 3, 0);
@@ -254,10 +265,10 @@ fn decode_groups(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
         _ => None,
     };
     octets.truncate(start + decoded.unwrap_or(0));
-    match decoded {
-        Some(_) => _ = pending.drain(..whole),
-        None => decode_dirty(pending, octets),
+    if decoded.is_some() {
+        pending.drain(..whole);
     }
+    decoded.is_some()
 }
 
 /// Decodes groups among anything else; leaves the last one, if it is not whole, and nothing but characters of the alphabet.

@@ -61,6 +61,7 @@ pub(super) fn rsa(key: &PublicKey) -> Result<(&[u8], &[u8])> {
 pub(super) struct Candidate {
     /// The public key.
     pub(super) key: PublicKey,
+    fingerprint: Handle,
     /// The certificate that it is in.
     pub(super) certificate: Option<Certificate>,
     /// Where it is in the store.
@@ -79,7 +80,8 @@ impl Candidate {
             ProtocolName::Pgp => return None,
         };
         rsa(&key).ok()?;
-        Some(Candidate { key, certificate, record: Some(Arc::clone(record)) })
+        let fingerprint = record.fingerprint.clone();
+        Some(Candidate { key, fingerprint, certificate, record: Some(Arc::clone(record)) })
     }
 
     /// Of a certificate in a message, and its record when it is in the store too.
@@ -87,7 +89,7 @@ impl Candidate {
         let certificate = Certificate::parse(der)?;
         let fingerprint = Handle::from_octets(&certificate.fingerprint());
         let record = keys.find(ProtocolName::Smime, &Want::Handle(&fingerprint))?.into_iter().next();
-        Ok(Candidate { key: certificate.public_key().clone(), certificate: Some(certificate), record })
+        Ok(Candidate { key: certificate.public_key().clone(), fingerprint, certificate: Some(certificate), record })
     }
 
     /// Of a bare key in a message, and its record when it is in the store too.
@@ -96,16 +98,12 @@ impl Candidate {
         rsa(&key)?;
         let fingerprint = fingerprint(&normal(&key)?);
         let record = keys.find(ProtocolName::Pem, &Want::Handle(&fingerprint))?.into_iter().next();
-        Ok(Candidate { key, certificate: None, record })
+        Ok(Candidate { key, fingerprint, certificate: None, record })
     }
 
     /// What reports call it: the SHA-256 of the certificate, or of the bare key.
     pub(super) fn fingerprint(&self) -> String {
-        match (&self.certificate, normal(&self.key)) {
-            (Some(certificate), _) => Handle::from_octets(&certificate.fingerprint()).to_string(),
-            (None, Ok(key)) => fingerprint(&key).to_string(),
-            (None, Err(_)) => "unknown".to_owned(),
-        }
+        self.fingerprint.to_string()
     }
 }
 

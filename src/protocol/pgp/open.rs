@@ -292,13 +292,14 @@ fn block(text: &[u8]) -> Option<Inline> {
 /// Leaves that are looked into. Keys and detached signatures are not messages.
 fn may_be_inline(part: Part<'_>) -> bool {
     let content = part.content_type();
-    let name = name(part).unwrap_or_default();
+    let is_named = || {
+        let name = name(part).unwrap_or_default();
+        SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+    };
     is_text(part)
         || content.is("application", "octet-stream")
         || content.is("application", "pgp-encrypted")
-        || (content.kind != "multipart"
-            && content.kind != "text"
-            && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
+        || (content.kind != "multipart" && content.kind != "text" && is_named())
 }
 
 fn is_text(part: Part<'_>) -> bool {
