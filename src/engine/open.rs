@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use memchr::memmem;
+
 use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
@@ -164,11 +166,11 @@ fn contradicts(payload: &Message, author: &Address, headers: &BTreeMap<String, P
 /// The header section as a message with an empty body: it stays when the message is consumed. A file that begins with a PEM message has
 /// none: what looks like it is the encapsulated header.
 fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
-    let mut octets = message.root().header_octets().to_vec();
-    let crlf = octets.windows(2).any(|pair| pair == b"\r\n");
-    if pem::boundary::is_bare(message.octets()) {
-        octets.clear();
-    }
+    let mut octets = match pem::boundary::is_bare(message.octets()) {
+        true => Vec::new(),
+        false => message.root().header_octets().to_vec(),
+    };
+    let crlf = memmem::find(&octets, b"\r\n").is_some();
     octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Message::parse(octets, budget)
 }

@@ -1,5 +1,7 @@
 //! Where PEM messages lie in a text (RFC 1421, section 4.4; RFC 934, section 3). The boundaries of RFC 1113 are read too.
 
+use std::sync::LazyLock;
+
 use memchr::{memchr, memmem};
 
 use crate::mail::Span;
@@ -65,7 +67,7 @@ enum Boundary {
 
 /// The lines that are boundaries: which, where each starts, and where the next line does.
 fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
-    memmem::find_iter(text, NAME).filter_map(move |at| boundary_around(text, at))
+    FINDER.find_iter(text).filter_map(move |at| boundary_around(text, at))
 }
 
 /// The boundary around the name at `at`, if it is one.
@@ -85,6 +87,7 @@ fn boundary_around(text: &[u8], at: usize) -> Option<(Boundary, usize, usize)> {
     alone.then_some((boundary, start, after + line_end))
 }
 
+static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(NAME));
 /// What all boundaries have in common.
 const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
 /// What stands around that in each.

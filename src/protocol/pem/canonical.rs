@@ -9,7 +9,9 @@ pub fn of_clear(text: &[u8]) -> Vec<u8> {
     let mut canonical = Vec::with_capacity(text.len() + text.len() / 32 + 2);
     for_lines(text, |line, broken| {
         canonical.extend_from_slice(line.strip_prefix(b"- ").unwrap_or(line));
-        canonical.extend_from_slice(if broken { b"\r\n" } else { b"" });
+        if broken {
+            canonical.extend_from_slice(b"\r\n");
+        }
     });
     canonical
 }
@@ -19,7 +21,9 @@ pub fn of_local(text: &[u8]) -> Vec<u8> {
     let mut canonical = Vec::with_capacity(text.len() + text.len() / 32 + 2);
     for_lines(text, |line, broken| {
         canonical.extend_from_slice(line);
-        canonical.extend_from_slice(if broken { b"\r\n" } else { b"" });
+        if broken {
+            canonical.extend_from_slice(b"\r\n");
+        }
     });
     canonical
 }
