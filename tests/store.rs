@@ -2,6 +2,8 @@
 
 #[path = "store/capabilities.rs"]
 mod capabilities;
+#[path = "store/quiet.rs"]
+mod quiet;
 
 use std::{
     fs,
