@@ -370,6 +370,7 @@ fn rsa_private(group: &Value) -> RsaComponents {
         d: secret("privateExponent"),
         p: secret("prime1"),
         q: secret("prime2"),
+        q_inverse: None,
     }
 }
 

@@ -35,6 +35,8 @@ pub struct RsaComponents {
     pub p: Secret,
     /// The other prime factor.
     pub q: Secret,
+    /// The inverse of `q` modulo `p`, where somebody has written it down: finding it again takes a tenth of the time of a signature.
+    pub q_inverse: Option<Secret>,
 }
 
 impl RsaComponents {
@@ -75,6 +77,7 @@ impl RsaComponents {
             d: secret(key.private_exponent),
             p: secret(key.prime1),
             q: secret(key.prime2),
+            q_inverse: Some(secret(key.coefficient)),
         })
     }
 }
@@ -91,18 +94,10 @@ pub(super) struct FastRsa {
 
 impl FastRsa {
     pub(super) fn new(parts: &RsaComponents) -> Result<FastRsa> {
-        let algorithm = KeyAlgorithm::Rsa(bits(&parts.n));
-        let crt = Crt::new(parts).ok_or_else(|| unfit(algorithm))?;
-        let components = KeyPairComponents {
-            public_key: PublicKeyComponents { n: trimmed(&parts.n), e: trimmed(&parts.e) },
-            d: parts.d.expose(),
-            p: parts.p.expose(),
-            q: parts.q.expose(),
-            dP: crt.dp.expose(),
-            dQ: crt.dq.expose(),
-            qInv: crt.q_inverse.expose(),
-        };
-        let pair = KeyPair::from_components(&components).map_err(|_| unfit(algorithm))?;
+        // aws-lc refuses an inverse that is none; then it is found anew.
+        let known = parts.q_inverse.as_ref().and_then(|inverse| pair(parts, &Crt::with(parts, inverse.clone())?));
+        let pair = known.or_else(|| pair(parts, &Crt::new(parts)?));
+        let pair = pair.ok_or_else(|| unfit(KeyAlgorithm::Rsa(bits(&parts.n))))?;
         let rejection = Rejection::new(&parts.d, pair.public_modulus_len());
         Ok(FastRsa { pair, rejection, oaep: OnceLock::new(), pkcs1: OnceLock::new(), legacy: OnceLock::new() })
     }
@@ -165,17 +160,40 @@ struct Crt {
 
 impl Crt {
     fn new(parts: &RsaComponents) -> Option<Crt> {
-        let number = |secret: &Secret| BoxedUint::from_be_slice_vartime(secret.expose());
-        let (d, p, q) = (number(&parts.d), number(&parts.p), number(&parts.q));
-        let remainder = |prime: &BoxedUint| -> Option<Secret> {
-            let less = NonZero::new(prime.wrapping_sub(BoxedUint::one())).into_option()?;
-            Some(Secret::new(d.rem(&less).to_be_bytes().into_vec()))
-        };
+        let (p, q) = (number(&parts.p), number(&parts.q));
         let odd = Odd::new(p.clone()).into_option()?;
         let reduced = q.rem(&NonZero::new(p.clone()).into_option()?);
         let inverse = reduced.resize(p.bits_precision()).invert_odd_mod(&odd).into_option()?;
-        Some(Crt { dp: remainder(&p)?, dq: remainder(&q)?, q_inverse: Secret::new(inverse.to_be_bytes().into_vec()) })
+        Crt::with(parts, Secret::new(inverse.to_be_bytes().into_vec()))
     }
+
+    /// With the inverse of `q` modulo `p`.
+    fn with(parts: &RsaComponents, q_inverse: Secret) -> Option<Crt> {
+        let d = number(&parts.d);
+        let remainder = |prime: &Secret| -> Option<Secret> {
+            let less = NonZero::new(number(prime).wrapping_sub(BoxedUint::one())).into_option()?;
+            Some(Secret::new(d.rem(&less).to_be_bytes().into_vec()))
+        };
+        Some(Crt { dp: remainder(&parts.p)?, dq: remainder(&parts.q)?, q_inverse })
+    }
+}
+
+/// `None` when the parts do not belong together.
+fn pair(parts: &RsaComponents, crt: &Crt) -> Option<KeyPair> {
+    let components = KeyPairComponents {
+        public_key: PublicKeyComponents { n: trimmed(&parts.n), e: trimmed(&parts.e) },
+        d: parts.d.expose(),
+        p: parts.p.expose(),
+        q: parts.q.expose(),
+        dP: crt.dp.expose(),
+        dQ: crt.dq.expose(),
+        qInv: crt.q_inverse.expose(),
+    };
+    KeyPair::from_components(&components).ok()
+}
+
+fn number(secret: &Secret) -> BoxedUint {
+    BoxedUint::from_be_slice_vartime(secret.expose())
 }
 
 /// What `cell` holds, made when it holds nothing yet; two threads may both make it, and one of them wins.

@@ -257,6 +257,7 @@ mod tests {
             d: octets(key.d()),
             p: octets(key.primes()[0].as_ref()),
             q: octets(key.primes()[1].as_ref()),
+            q_inverse: None,
         }
     }
 

@@ -359,6 +359,21 @@ mod tests {
     }
 
     #[test]
+    fn an_inverse_that_is_none_is_found_anew() {
+        let parts = RsaComponents::generate(2048).unwrap();
+        let scheme = Scheme::RsaPkcs1(Hash::Sha256);
+        let signed = |q_inverse| {
+            let parts = RsaComponents { q_inverse, ..parts.clone() };
+            SoftwareKey::rsa(&parts).unwrap().sign(scheme, &Hash::Sha256.digest(b"text")).unwrap()
+        };
+        let right = signed(parts.q_inverse.clone());
+        assert!(parts.q_inverse.is_some());
+        for wrong in [None, Some(Secret::new(vec![2])), Some(parts.q.clone()), Some(Secret::new(Vec::new()))] {
+            assert_eq!(signed(wrong), right);
+        }
+    }
+
+    #[test]
     fn parts_of_two_keys_are_refused() {
         let ((scalar, _), (_, point)) = (generate(Curve::P256), generate(Curve::P256));
         for error in [

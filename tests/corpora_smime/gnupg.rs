@@ -38,7 +38,14 @@ impl AgentKey {
             octets[colon + 1..][..length].to_vec()
         };
         let secret = |name| Secret::new(number(name));
-        AgentKey(RsaComponents { n: number("n"), e: number("e"), d: secret("d"), p: secret("p"), q: secret("q") })
+        AgentKey(RsaComponents {
+            n: number("n"),
+            e: number("e"),
+            d: secret("d"),
+            p: secret("p"),
+            q: secret("q"),
+            q_inverse: None,
+        })
     }
 
     pub(crate) fn belongs_to(&self, certificate: &Certificate) -> bool {

@@ -103,6 +103,7 @@ fn components(octets: &[u8]) -> der::Result<RsaComponents> {
         d: secret(key.d),
         p: secret(key.p),
         q: secret(key.q),
+        q_inverse: None,
     })
 }
 

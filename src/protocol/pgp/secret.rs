@@ -133,12 +133,14 @@ pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<d
 /// `None` when `crypto` does not serve the algorithm.
 fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Result<SoftwareKey>> {
     let key = match (public, secret) {
-        (mpi::PublicKey::RSA { e, n }, SecretKeyMaterial::RSA { d, p, q, .. }) => SoftwareKey::rsa(&RsaComponents {
+        (mpi::PublicKey::RSA { e, n }, SecretKeyMaterial::RSA { d, p, q, u }) => SoftwareKey::rsa(&RsaComponents {
             n: n.value().to_vec(),
             e: e.value().to_vec(),
             d: octets(d.value()),
-            p: octets(p.value()),
-            q: octets(q.value()),
+            // The other way round: `u` is the inverse of the first prime modulo the second (RFC 9580, section 5.5.5.1).
+            p: octets(q.value()),
+            q: octets(p.value()),
+            q_inverse: Some(octets(u.value())),
         }),
         (mpi::PublicKey::ECDSA { curve, q }, SecretKeyMaterial::ECDSA { scalar }) => {
             SoftwareKey::ecdsa(curve_of(curve)?, &octets(scalar.value()), q.value())

@@ -158,6 +158,7 @@ fn rsa(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::R
         d: secret(own.d),
         p: secret(own.p),
         q: secret(own.q),
+        q_inverse: Some(secret(own.q_inverse)),
     }))
 }
 
