@@ -91,7 +91,7 @@ pub(crate) enum Verb {
     /// Take a message as sendmail does, handle it by the configuration, and hand it over
     #[command(disable_help_flag = true)]
     Sendmail(Later<super::cmd::sendmail::Sendmail>),
-    /// Serve the listeners of the configuration: the milter, metrics
+    /// Serve the listeners of the configuration: the milter, SMTP, LMTP, metrics
     Serve(Later<super::cmd::serve::Serve>),
     /// Check the configuration file, and explain what it does with a mail
     #[command(subcommand)]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use postseal::{
+    base::Kind,
     keys::{Keys as _, ProtocolName, Want},
     store::Removal,
 };
@@ -92,6 +93,23 @@ fn nobody_who_reads_sees_half_of_what_is_written() {
         is_over.store(true, Ordering::SeqCst);
     });
     assert!(quiet.load(Ordering::SeqCst) > 0 && reads.load(Ordering::SeqCst) > 100, "{quiet:?} {reads:?}");
+}
+
+/// Somebody who is stopped while he reads holds others up, but not for ever.
+#[test]
+fn a_folder_that_stays_locked_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    home(&place, &[]).add(&[copy(&PEOPLE[0].described)]).unwrap();
+    thread::sleep(QUIETLY);
+    let held = fs::File::open(&place).unwrap();
+    held.lock_shared().unwrap();
+    assert_eq!(find(&home(&place, &[]), &Want::All).len(), 1);
+    let refused = home(&place, &[]).add(&[copy(&PEOPLE[1].described)]).unwrap_err();
+    assert_eq!(refused.kind(), Kind::TryAgain);
+    assert!(refused.to_string().ends_with("postseal.db: somebody keeps it locked"), "{refused}");
+    drop(held);
+    home(&place, &[]).add(&[copy(&PEOPLE[1].described)]).unwrap();
 }
 
 fn files(place: &Path) -> Vec<String> {

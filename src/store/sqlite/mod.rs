@@ -124,7 +124,7 @@ impl Database {
         if let Some(shared) = self.shared.get() {
             return Ok(&shared.connection);
         }
-        let shared = quiet::disturb(&self.place, || self.open_shared())?;
+        let shared = quiet::disturb(&self.place, PATIENCE, || self.open_shared())?;
         Ok(&self.shared.get_or_init(|| shared).connection)
     }
 

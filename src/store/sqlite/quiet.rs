@@ -8,14 +8,17 @@
 use std::{
     ffi::OsString,
     fmt::Write as _,
-    fs::{self, File, Metadata},
+    fs::{self, File, Metadata, TryLockError},
     ops::Deref,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+use crate::base::{Error, Kind, Result};
 
 /// A database that nobody had open when it was looked at last.
 #[derive(Debug)]
@@ -80,11 +83,18 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Does `work`, which opens the database so that its log is there when it is done, while nobody reads it quietly.
-pub(super) fn disturb<T>(place: &Path, work: impl FnOnce() -> T) -> T {
-    // Where there are no locks, nobody reads quietly. The lock goes with the file.
+/// Does `work`, which opens the database so that its log is there when it is done, while nobody reads it quietly. Whoever does is waited for
+/// as long as for another writer.
+pub(super) fn disturb<T>(place: &Path, patience: Duration, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The lock goes with the file. Where there are no locks, nobody reads quietly.
     let folder = folder(place);
-    let _locked = folder.as_ref().map(File::lock);
+    let start = Instant::now();
+    while let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(File::try_lock) {
+        if start.elapsed() > patience {
+            return Err(Error::new(Kind::TryAgain, format!("{}: somebody keeps it locked", place.display())));
+        }
+        thread::sleep(STEP);
+    }
     work()
 }
 
@@ -113,3 +123,5 @@ fn address(place: &Path) -> String {
 
 /// Linux counts the times of files in steps of 10 ms at most.
 const TICK: Duration = Duration::from_millis(50);
+/// Between two tries to get the lock: a statement takes less.
+const STEP: Duration = Duration::from_millis(1);
