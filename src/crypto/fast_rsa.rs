@@ -35,7 +35,7 @@ pub struct RsaComponents {
     pub p: Secret,
     /// The other prime factor.
     pub q: Secret,
-    /// The inverse of `q` modulo `p`, where somebody has written it down: finding it again takes a tenth of the time of a signature.
+    /// The inverse of `q` modulo `p`, where somebody has written it down: finding it again is a tenth of the work of a signature.
     pub q_inverse: Option<Secret>,
 }
 
