@@ -13,9 +13,11 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
+    ops::Range,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{self, Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -45,10 +47,18 @@ pub(crate) fn all_here(programs: &[&str], absent: &[&str]) -> bool {
     false
 }
 
-/// A port of loopback on which nobody listens.
+/// A port of loopback on which nobody listens, and which nobody else gets: it lies below those that Linux gives to outgoing
+/// connections and to who asks for port 0 (ip(7), `ip_local_port_range`), and each is given once in a process.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    const PORTS: Range<u16> = 10_000..32_768;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Processes that run side by side start at places of their own.
+    let first = process::id() % 1_000 * 251;
+    (0..PORTS.len())
+        .map(|_| first + u32::from(GIVEN.fetch_add(1, Ordering::Relaxed)))
+        .filter_map(|place| PORTS.clone().nth(place as usize % PORTS.len()))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("loopback has a free port")
 }
 
 /// Waits until somebody listens on `port` of loopback; panics after 20 seconds.
