@@ -1,8 +1,11 @@
 //! What can be typed. Nothing here does anything.
 
-use std::path::PathBuf;
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use super::later::Later;
@@ -10,7 +13,7 @@ use super::later::Later;
 /// Signs, encrypts, verifies and decrypts mail.
 #[derive(Debug, Parser)]
 #[command(
-    name = "postseal",
+    name = NAME,
     version,
     about,
     long_about = "Signs, encrypts, verifies and decrypts mail.\n\nA message is read from FILE or standard input and written to standard output or -o. \
@@ -18,7 +21,7 @@ use super::later::Later;
     after_help = "Exit status: 0 done (verify: the required standing was reached), 1 the verdict is below it, 64 usage, 65 malformed input, \
                   66 no such input, 69 unavailable, 73 cannot create, 74 I/O, 75 try again, 77 no usable key or not permitted, 78 configuration.",
     disable_help_subcommand = true,
-    max_term_width = 110
+    max_term_width = TERM_WIDTH
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -26,6 +29,26 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
+
+impl Arguments {
+    /// Reads what was typed, the program's name first.
+    pub(crate) fn read(typed: Vec<OsString>) -> Result<Self, clap::Error> {
+        let command = described(typed.get(1).map(OsString::as_os_str));
+        command.try_get_matches_from(typed).and_then(|matches| Self::from_arg_matches(&matches))
+    }
+}
+
+/// All that can be typed, or what can be when the first word is a verb: the options of every verb are copied into each verb that is described,
+/// which takes longer than many a run.
+fn described(first: Option<&OsStr>) -> Command {
+    let whole = Arguments::command();
+    let Some(verb) = first.and_then(|first| whole.find_subcommand(first)) else { return whole };
+    Common::augment_args(Command::new(NAME)).max_term_width(TERM_WIDTH).subcommand(verb.clone())
+}
+
+const NAME: &str = "postseal";
+/// Columns of help, at most.
+const TERM_WIDTH: usize = 110;
 
 /// Options of every verb.
 #[derive(Args, Clone, Debug)]

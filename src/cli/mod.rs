@@ -11,7 +11,6 @@ mod show;
 
 use std::{env, process::ExitCode};
 
-use clap::Parser;
 use postseal::{
     base::{Error, Result},
     mail::Address,
@@ -23,7 +22,7 @@ use session::Session;
 
 /// Parses the command line, does what it says, and answers with the exit code.
 pub(crate) fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse_from(cmd::sendmail::arguments(env::args_os())) {
+    let arguments = match Arguments::read(cmd::sendmail::arguments(env::args_os())) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };

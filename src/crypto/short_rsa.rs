@@ -1,9 +1,6 @@
-//! The public operation of short RSA keys, in numbers of a fixed size on the stack: four times as fast as numbers of any size, which allocate.
+//! The public operation of short RSA keys, in numbers of a fixed size on the stack: many times as fast as numbers of any size, which allocate.
 
-use crypto_bigint::{
-    Odd, U64, U512, U1024, Uint,
-    modular::{FixedMontyForm, FixedMontyParams},
-};
+use ruint::Uint;
 
 use super::software::{bits, trimmed};
 
@@ -13,44 +10,89 @@ use super::software::{bits, trimmed};
 /// is no number of the modulus' length below it.
 pub(super) fn power(n: &[u8], e: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
     match bits(n) {
-        1..=512 => power_in(U512::ZERO, n, e, signature),
-        513..=1024 => power_in(U1024::ZERO, n, e, signature),
+        1..=512 => power_in::<512, 8>(n, e, signature),
+        513..=1024 => power_in::<1024, 16>(n, e, signature),
         _ => None,
     }
 }
 
-/// In numbers of as many limbs as `zero` has.
-fn power_in<const LIMBS: usize>(zero: Uint<LIMBS>, n: &[u8], e: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+fn power_in<const BITS: usize, const LIMBS: usize>(n: &[u8], e: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
     let (n, e) = (trimmed(n), trimmed(e));
-    let exponent = number(U64::ZERO, e)?;
-    let modulus = Odd::new(number(zero, n)?).into_option()?;
-    let base = number(zero, signature)?;
-    let is_usual = e.last()? & 1 == 1 && exponent != U64::ONE && exponent.bit_width_vartime() <= MOST_BITS;
-    if !is_usual || signature.len() != n.len() || base >= *modulus.as_ref() {
+    let exponent: u64 = Uint::<64, 1>::try_from_be_slice(e)?.to();
+    let modulus = Uint::<BITS, LIMBS>::try_from_be_slice(n)?;
+    let base = Uint::try_from_be_slice(signature)?;
+    let is_usual = exponent & 1 == 1 && exponent > 1 && exponent.ilog2() < MOST_BITS;
+    if !is_usual || signature.len() != n.len() || base >= modulus {
         return None;
     }
-    let parameters = FixedMontyParams::new_vartime(modulus);
-    let base = FixedMontyForm::new(&base, &parameters);
-    // Exponents have two bits set, as a rule: from the highest, a square for each and a product for each that is set. The library's powers
-    // go by tables, which cost more than that.
-    let bits = (0..exponent.bit_width_vartime() - 1).rev();
-    let power = bits.fold(base, |power, bit| {
-        let square = power.square();
-        if exponent.bit_vartime(bit) { square.mul(&base) } else { square }
+    // Montgomery's form, which only an odd modulus has (Menezes, van Oorschot, Vanstone: Handbook of Applied Cryptography, 14.3.2).
+    let inverse = Uint::<64, 1>::from(*modulus.as_limbs().first()?).inv_ring()?.wrapping_neg().to();
+    let radix = Uint::MAX.checked_rem(modulus)?.add_mod(Uint::from(1), modulus);
+    let form = base.mul_mod(radix, modulus);
+    // Exponents have two bits set, as a rule: from the highest, a square for each and a product for each that is set.
+    let middle = (1..exponent.ilog2()).rev();
+    let power = middle.fold(form, |power, bit| {
+        let square = power.mul_redc(power, modulus, inverse);
+        if exponent >> bit & 1 == 1 { square.mul_redc(form, modulus, inverse) } else { square }
     });
-    let octets = power.retrieve().to_be_bytes();
-    let octets = octets.as_ref();
+    // The last bit is set. A product with what has not that form leaves it.
+    let power = power.mul_redc(power, modulus, inverse).mul_redc(base, modulus, inverse);
+    let octets = power.to_be_bytes_vec();
     octets.get(octets.len() - n.len()..).map(<[u8]>::to_vec)
-}
-
-/// Big-endian octets; `None` when they are too many.
-fn number<const LIMBS: usize>(_: Uint<LIMBS>, octets: &[u8]) -> Option<Uint<LIMBS>> {
-    let mut padded = [0; U1024::BYTES];
-    let padded = padded.get_mut(..Uint::<LIMBS>::BYTES)?;
-    let start = padded.len().checked_sub(octets.len())?;
-    padded.get_mut(start..)?.copy_from_slice(octets);
-    Some(Uint::from_be_slice(padded))
 }
 
 /// As the rsa crate has it: longer exponents are nobody's, and cost.
 const MOST_BITS: u32 = 33;
+
+#[cfg(test)]
+mod tests {
+    use rsa::{BoxedUint, RsaPublicKey, hazmat::rsa_encrypt};
+
+    use super::*;
+    use crate::base::{Random, SystemRandom};
+
+    /// Another library's powers, for every length that there is.
+    #[test]
+    fn powers_are_those_of_numbers_of_any_size() {
+        let number = |octets: &[u8]| BoxedUint::from_be_slice_vartime(octets);
+        for length in 1..=128 {
+            for e in [3u64, 5, 17, 257, 65_537, 0x1_8000_0001, 0x1_ffff_ffff] {
+                let (mut n, mut signature) = (vec![0; length], vec![0; length]);
+                SystemRandom.fill(&mut n);
+                SystemRandom.fill(&mut signature);
+                (n[0], signature[0]) = (n[0] | 1, 0);
+                n[length - 1] |= 1;
+                if length == 1 {
+                    n[0] |= 2;
+                }
+                let key = RsaPublicKey::new_unchecked(number(&n), number(&e.to_be_bytes()));
+                let expected = rsa_encrypt(&key, &number(&signature)).unwrap().to_be_bytes();
+                let expected = &expected[expected.len() - length..];
+                assert_eq!(power(&n, &e.to_be_bytes(), &signature).as_deref(), Some(expected), "{length} {e}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_has_no_power() {
+        assert_eq!(power(&[35], &[3], &[2]), Some(vec![8]));
+        assert_eq!(power(&[0, 0, 35], &[0, 3], &[2]), Some(vec![8]));
+        for (n, e, signature) in [
+            (&[36][..], &[3][..], &[2][..]),
+            (&[35], &[2], &[2]),
+            (&[35], &[1], &[2]),
+            (&[35], &[0], &[2]),
+            (&[35], &[], &[2]),
+            (&[35], &[4, 0, 0, 0, 1], &[2]),
+            (&[35], &[1, 0, 0, 0, 0, 0, 0, 0, 1], &[2]),
+            (&[35], &[3], &[0, 2]),
+            (&[35], &[3], &[]),
+            (&[35], &[3], &[35]),
+            (&[0], &[3], &[0]),
+            (&[], &[3], &[]),
+            (&[255; 129], &[3], &[2; 129]),
+        ] {
+            assert_eq!(power(n, e, signature), None, "{n:?} {e:?} {signature:?}");
+        }
+    }
+}

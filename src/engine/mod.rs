@@ -22,8 +22,14 @@ pub use parts::OpenedParts;
 
 use crate::{
     base::{Budget, Limits},
+    keys::ProtocolName,
     mail::Part,
-    protocol::{Claim, Context, Protocol, pem::Pem, pgp::Pgp, smime::Smime},
+    protocol::{
+        Claim, Context, Protocol,
+        pem::{self, Pem},
+        pgp::Pgp,
+        smime::Smime,
+    },
 };
 
 /// Everything that a message meets on its way, put together once and used for many messages.
@@ -44,8 +50,11 @@ impl<'a> Engine<'a> {
         Budget::new(self.limits.clone())
     }
 
-    /// What `part` itself claims to be, and who can open it. The first protocol that recognizes it has it.
+    /// What `part` itself claims to be, and who can open it. The first protocol that recognizes it has it; but what looks like the header
+    /// of a file that begins with a PEM message is the encapsulated one, which says nothing to others.
     fn claim(&self, part: Part<'_>) -> Option<(&dyn Protocol, Claim)> {
-        self.protocols.iter().find_map(|protocol| Some((protocol.as_ref(), protocol.claim(part)?)))
+        let is_bare = pem::boundary::is_bare(part.octets());
+        let reads = |protocol: &&Box<dyn Protocol>| !is_bare || protocol.name() == ProtocolName::Pem;
+        self.protocols.iter().filter(reads).find_map(|protocol| Some((protocol.as_ref(), protocol.claim(part)?)))
     }
 }

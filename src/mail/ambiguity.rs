@@ -12,12 +12,15 @@ use super::{
 /// Whether two readers may find different bodies in `part`, of which nothing but a signature over one of its own parts is vouched for.
 pub fn is_ambiguous(part: Part<'_>) -> bool {
     let twice = |name: &str| times_read(part, name) > 1;
-    let kind = part.fields().find(|field| field.is("content-type")).map(|field| field.value);
+    let is_structured_twice = || {
+        let kind = part.fields().find(|field| field.is("content-type")).map(|field| field.value);
+        kind.is_some_and(|kind| boundaries(kind) > 1)
+            || kind.and_then(boundary).is_some_and(|boundary| has_other_boundaries(part, &boundary))
+    };
     !ends_everywhere(part.header_octets())
         || twice("content-type")
         || twice("content-transfer-encoding")
-        || kind.is_some_and(|kind| boundaries(kind) > 1)
-        || kind.and_then(boundary).is_some_and(|boundary| has_other_boundaries(part, &boundary))
+        || is_structured_twice()
 }
 
 /// Whether every reader finds the end of `header` where we do: some take a line that is neither field (RFC 5322, section 2.2) nor continuation

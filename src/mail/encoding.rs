@@ -273,6 +273,9 @@ fn decode_clean(pending: &mut Vec<u8>, octets: &mut Vec<u8>) -> bool {
 
 /// Decodes groups among anything else; leaves the last one, if it is not whole, and nothing but characters of the alphabet.
 fn decode_dirty(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
+    if pending.is_empty() {
+        return;
+    }
     let mut group = Vec::with_capacity(4);
     for character in pending.iter() {
         if character.is_ascii_alphanumeric() || matches!(character, b'+' | b'/') {
@@ -289,7 +292,9 @@ fn decode_dirty(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
 /// Decodes at most four characters of the alphabet; one alone says nothing.
 fn decode_group(group: &[u8], octets: &mut Vec<u8>) {
     // With at least two characters of the alphabet there is nothing that can fail.
-    octets.extend(ENGINE.decode(group).unwrap_or_default());
+    if group.len() > 1 {
+        octets.extend(ENGINE.decode(group).unwrap_or_default());
+    }
 }
 
 /// How many octets are collected before they are handed on.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memmem, memrchr};
 
 use crate::mail::Span;
 
@@ -45,14 +45,22 @@ pub fn blocks(text: &[u8]) -> Vec<Block> {
     blocks
 }
 
+/// The one message that `text` begins and ends with, white space aside. What lies between is not looked at: [`blocks`] has found it alone.
+pub(super) fn whole(text: &[u8]) -> Option<Block> {
+    let start = text.len() - text.trim_ascii_start().len();
+    let last = memrchr(b'\n', text.trim_ascii_end()).map_or(0, |end| end + 1);
+    let ((begun, _, inside), (ended, before, after)) = (boundary_at(text, start)?, boundary_at(text, last)?);
+    let closes = matches!((begun, ended), (Boundary::Begin, Boundary::End) | (Boundary::Both, Boundary::Both));
+    (closes && inside <= before).then_some(Block {
+        span: Span { start, end: after },
+        inside: Span { start: inside, end: before },
+        closed: true,
+    })
+}
+
 /// Whether `octets` begin with a PEM message, as a file does that no mail is around.
 pub fn is_bare(octets: &[u8]) -> bool {
-    let opening = BOUNDARIES.iter().filter(|(boundary, ..)| *boundary != Boundary::End);
-    opening.filter(|(_, prefix, _)| octets.starts_with(prefix)).any(|(boundary, prefix, _)| {
-        let rest = octets.get(prefix.len()..);
-        rest.is_some_and(|rest| rest.starts_with(NAME))
-            && boundary_around(octets, prefix.len()).is_some_and(|(found, ..)| found == *boundary)
-    })
+    boundary_at(octets, 0).is_some_and(|(boundary, ..)| boundary != Boundary::End)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +76,16 @@ enum Boundary {
 /// The lines that are boundaries: which, where each starts, and where the next line does.
 fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
     FINDER.find_iter(text).filter_map(move |at| boundary_around(text, at))
+}
+
+/// The boundary that starts at `start`, if one does.
+fn boundary_at(text: &[u8], start: usize) -> Option<(Boundary, usize, usize)> {
+    let line = text.get(start..)?;
+    BOUNDARIES.into_iter().find_map(|(boundary, prefix, _)| {
+        let is_named = line.strip_prefix(prefix)?.starts_with(NAME);
+        let found = is_named.then(|| boundary_around(text, start + prefix.len()))?;
+        found.filter(|(found, ..)| *found == boundary)
+    })
 }
 
 /// The boundary around the name at `at`, if it is one.
@@ -114,6 +132,36 @@ mod tests {
         assert!(found.iter().all(|block| block.closed));
         assert!(text.as_bytes()[found[1].span.end..] == *b"after\n");
         assert!(!is_bare(text.as_bytes()) && is_bare(&text.as_bytes()[7..]));
+    }
+
+    #[test]
+    fn a_whole_text_is_the_block_that_a_search_finds() {
+        let (begin, end) = ("-----BEGIN PRIVACY-ENHANCED MESSAGE-----", "-----END PRIVACY-ENHANCED MESSAGE-----");
+        let both = "-----PRIVACY-ENHANCED MESSAGE BOUNDARY-----";
+        for text in [
+            format!("{begin}\nA\n{end}\n"),
+            format!(" \r\n\n{begin} \r\nA\r\n- {begin}\r\n{end}"),
+            format!("{both}\nA\n{both}\n\n"),
+            format!("{begin}\n{end}\n"),
+        ] {
+            let found = blocks(text.as_bytes());
+            let whole = whole(text.as_bytes()).unwrap();
+            assert_eq!((found.len(), whole.inside, whole.closed), (1, found[0].inside, true), "{text:?}");
+        }
+        for text in [
+            String::new(),
+            begin.to_owned(),
+            format!("{begin}\nA\n"),
+            format!("{begin}\nA\n{begin}\n"),
+            format!("{begin}\nA\n{both}\n"),
+            format!(" {begin}\nA\n{end}\n"),
+            format!("{begin}\nA\n {end}\n"),
+            format!("x\n{begin}\nA\n{end}\n"),
+            format!("{begin}\nA\n{end}\nx"),
+            format!("{begin} {end}\n"),
+        ] {
+            assert_eq!(whole(text.as_bytes()), None, "{text:?}");
+        }
     }
 
     #[test]

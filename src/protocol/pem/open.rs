@@ -48,11 +48,13 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
 pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
     let text = body(root).ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
-    let found = find(&text).ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
-    if !found.block.closed {
+    let whole = boundary::whole(&text).filter(|_| claim.is_whole(root));
+    let block = whole.or_else(|| find(&text).map(|found| found.block));
+    let block = block.ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    if !block.closed {
         return Err(Error::malformed("pem message", "its end is missing"));
     }
-    let (header, encapsulated) = text::read(found.block.inside.of(&text), budget)?;
+    let (header, encapsulated) = text::read(block.inside.of(&text), budget)?;
     let covers = if claim.is_whole(root) && !header.says_more() { Covers::Whole } else { Covers::Part };
     let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
     let (layers, canonical) = match header.proc_type {
@@ -90,7 +92,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     };
     let payload = Message::parse(entity(root, &header, canonical), budget)?;
     let beside = (!claim.is_whole(root)).then(|| {
-        let (before, after) = (text.get(..found.block.span.start), text.get(found.block.span.end..));
+        let (before, after) = (text.get(..block.span.start), text.get(block.span.end..));
         Beside { before: before.unwrap_or_default().to_vec(), after: after.unwrap_or_default().to_vec() }
     });
     Ok(Opened { layers, payload, beside })

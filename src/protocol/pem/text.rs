@@ -3,6 +3,8 @@
 //! Also read: the `X-` names of RFC 1113, what RIPEM and EDGAR write as version 2001, bare keys and names in place of certificates, and the
 //! requests of RFC 1424.
 
+use std::borrow::Cow;
+
 use memchr::memchr;
 
 use super::header::{CertificateId, DekInfo, Header, KeyInfo, MicInfo, Originator, ProcType, Recipient, SharedKeyId};
@@ -17,12 +19,13 @@ use crate::{
 pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])> {
     let (header, text) = split(inside);
     budget.header(header.len())?;
-    let mut fields = fields(header)?.into_iter();
-    let first = fields.next().filter(|(name, _)| name == "proc-type");
+    let mut fields = fields(header);
+    let first = fields.next().transpose()?.filter(|(name, _)| name == "proc-type");
     // RFC 1421, section 4.6.1.1: it must be the first.
     let (_, value) = first.ok_or_else(|| refuse("does not begin with Proc-Type"))?;
     let mut reading = Reading::new(proc_type(&value)?);
-    for (name, value) in fields {
+    for field in fields {
+        let (name, value) = field?;
         reading.field(&name, &value)?;
     }
     let header = reading.header;
@@ -37,10 +40,8 @@ pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])>
 
 /// What the first line says that a block is; `None` when there is no Proc-Type that we know.
 pub(super) fn proc_type_of(inside: &[u8]) -> Option<ProcType> {
-    let first = inside.split(|octet| *octet == b'\n').next()?;
-    let fields = fields(first).ok()?;
-    let (_, value) = fields.first().filter(|(name, _)| name == "proc-type")?;
-    proc_type(value).ok().map(|(_, kind)| kind)
+    let (_, value) = fields(inside).next()?.ok().filter(|(name, _)| name == "proc-type")?;
+    proc_type(&value).ok().map(|(_, kind)| kind)
 }
 
 /// The header, and the text after the empty line; a CRL message has neither.
@@ -56,44 +57,69 @@ fn split(inside: &[u8]) -> (&[u8], &[u8]) {
     (inside, &[])
 }
 
-/// Names in lower case without `X-` (RFC 1421, section 4.6), and values on one line.
-fn fields(header: &[u8]) -> Result<Vec<(String, String)>> {
-    let mut fields: Vec<(String, String)> = Vec::new();
-    for line in header.split(|octet| *octet == b'\n') {
-        let line = String::from_utf8_lossy(line);
-        if line.trim().is_empty() {
-            continue;
-        }
-        if line.starts_with([' ', '\t']) {
-            let (_, value) = fields.last_mut().ok_or_else(|| refuse("begins with a folded line"))?;
-            value.push(' ');
-            value.push_str(line.trim());
-            continue;
-        }
-        let (name, value) = line.split_once(':').ok_or_else(|| refuse(format!("no field: {:?}", line.trim_end())))?;
-        let name = name.trim().to_ascii_lowercase();
-        let name = name.strip_prefix("x-").map_or(name.clone(), str::to_owned);
-        fields.push((name, value.trim().to_owned()));
-    }
-    Ok(fields)
+/// What `octets` say, without white space around it.
+fn text(octets: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(octets.trim_ascii())
 }
 
-fn proc_type(value: &str) -> Result<(String, ProcType)> {
+/// Names in lower case without `X-` (RFC 1421, section 4.6), and values on one line.
+fn fields(header: &[u8]) -> impl Iterator<Item = Result<(String, String)>> + use<'_> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        let mut length = 0;
+        // A line that starts with white space continues the field before it.
+        while let Some(line) = rest.get(length..).filter(|line| !line.is_empty()) {
+            length += memchr(b'\n', line).map_or(line.len(), |end| end + 1);
+            if !matches!(rest.get(length), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        let (raw, after) = rest.split_at_checked(length).filter(|(raw, _)| !raw.is_empty())?;
+        rest = after;
+        Some(field(raw))
+    })
+}
+
+fn field(raw: &[u8]) -> Result<(String, String)> {
+    if raw.starts_with(b" ") || raw.starts_with(b"\t") {
+        return Err(refuse("begins with a folded line"));
+    }
+    let mut lines = raw.split(|octet| *octet == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let split = memchr(b':', first).and_then(|colon| Some((first.get(..colon)?, first.get(colon + 1..)?)));
+    let (name, start) = split.ok_or_else(|| refuse(format!("no field: {:?}", text(first))))?;
+    let mut value = String::with_capacity(raw.len());
+    value.push_str(&text(start));
+    for line in lines.filter(|line| !line.is_empty()) {
+        value.push(' ');
+        value.push_str(&text(line));
+    }
+    let mut name = text(name).to_ascii_lowercase();
+    if name.starts_with("x-") {
+        name.drain(..2);
+    }
+    Ok((name, value))
+}
+
+fn proc_type(value: &str) -> Result<(&str, ProcType)> {
     let (version, kind) = value.split_once(',').ok_or_else(|| refuse("Proc-Type without a comma"))?;
-    let version = version.trim();
+    let (version, kind) = (version.trim(), kind.trim());
     if !["3", "4", "2001"].contains(&version) {
         return Err(refuse(format!("version {version:?} is not known")));
     }
-    let proc_type = match kind.trim().to_ascii_uppercase().as_str() {
-        "CRL" => ProcType::Crl,
-        "CRL-RETRIEVAL-REQUEST" => ProcType::CrlRetrievalRequest,
-        "ENCRYPTED" => ProcType::Encrypted,
-        "MIC-CLEAR" => ProcType::MicClear,
-        "MIC-ONLY" => ProcType::MicOnly,
-        other => return Err(refuse(format!("Proc-Type {other:?} is not known"))),
-    };
-    Ok((version.to_owned(), proc_type))
+    let known = PROC_TYPES.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(kind));
+    let (_, proc_type) = known.ok_or_else(|| refuse(format!("Proc-Type {kind:?} is not known")))?;
+    Ok((version, proc_type))
 }
+
+/// RFC 1421, section 4.6.1.1, and RFC 1424, section 2.4.
+const PROC_TYPES: [(&str, ProcType); 5] = [
+    ("CRL", ProcType::Crl),
+    ("CRL-RETRIEVAL-REQUEST", ProcType::CrlRetrievalRequest),
+    ("ENCRYPTED", ProcType::Encrypted),
+    ("MIC-CLEAR", ProcType::MicClear),
+    ("MIC-ONLY", ProcType::MicOnly),
+];
 
 /// A header as its fields come: some belong to the one before (RFC 1421, sections 4.6.2 and 4.6.4).
 struct Reading {
@@ -109,9 +135,9 @@ enum Last {
 }
 
 impl Reading {
-    fn new((version, proc_type): (String, ProcType)) -> Self {
+    fn new((version, proc_type): (&str, ProcType)) -> Self {
         let header = Header {
-            version,
+            version: version.to_owned(),
             proc_type,
             content_domain: None,
             dek_info: None,
