@@ -203,12 +203,7 @@ fn agreement_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public:
     Ok(AgreementKey::Fast(agreeing, key))
 }
 
-fn brainpool_key(
-    algorithm: KeyAlgorithm,
-    curve: Curve,
-    scalar: &Secret,
-    public: &[u8],
-) -> Result<Box<BrainpoolKey>> {
+fn brainpool_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public: &[u8]) -> Result<Box<BrainpoolKey>> {
     let key = BrainpoolKey::new(curve, scalar).filter(|key| key.public().as_deref() == Some(public));
     key.map(Box::new).ok_or_else(|| unfit(algorithm))
 }
@@ -290,11 +285,6 @@ pub(super) fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorith
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::{
-        encoding::{AsBigEndian, EcPrivateKeyBin},
-        signature::KeyPair as _,
-    };
-
     use super::*;
     use crate::{
         base::Kind,
@@ -309,14 +299,8 @@ mod tests {
         Secret::new(unhex(hex))
     }
 
-    const CURVES: [Curve; 6] = [
-        Curve::P256,
-        Curve::P384,
-        Curve::P521,
-        Curve::BrainpoolP256,
-        Curve::BrainpoolP384,
-        Curve::BrainpoolP512,
-    ];
+    const CURVES: [Curve; 6] =
+        [Curve::P256, Curve::P384, Curve::P521, Curve::BrainpoolP256, Curve::BrainpoolP384, Curve::BrainpoolP512];
 
     /// A scalar and its point.
     fn generate(curve: Curve) -> (Secret, Vec<u8>) {

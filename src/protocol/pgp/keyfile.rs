@@ -22,7 +22,7 @@ use sequoia_openpgp::{
     serialize::MarshalInto,
 };
 
-use super::secret::handle_of;
+use super::{cert, secret::handle_of};
 use crate::{
     base::{Error, Limits, Result, Secret},
     crypto::SecretKey,
@@ -89,7 +89,7 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
 /// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts (its passphrase
 /// may have changed); a stub never replaces a key.
 pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
-    let read = |secret: &Secret| Cert::from_bytes(secret.expose()).and_then(without_stubs);
+    let read = |secret: &Secret| cert::read(secret.expose()).and_then(without_stubs);
     let both = read(old).and_then(|old| read(new).and_then(|new| old.merge_public_and_secret(new)));
     both.and_then(|cert| cert.as_tsk().to_vec())
         .map(Secret::new)
@@ -100,13 +100,17 @@ pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
 pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
     let cert = parse(&record.bytes, &record.fingerprint)?;
     let octets = cert.export_to_vec().map_err(|error| failed(&record.fingerprint, &error))?;
+    if octets.is_empty() {
+        // Sequoia leaves out what no self-signature holds.
+        return Err(Error::no_key(format!("key {}: no self-signature of it is valid", record.fingerprint)));
+    }
     armored(octets, armor::Kind::PublicKey, form)
 }
 
 /// The secret key as a file, as locked as it is held. Keys whose secret part is not here are written as GnuPG's stubs, without which
 /// GnuPG refuses the others.
 pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
-    let cert = Cert::from_bytes(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
+    let cert = cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
     let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
     let octets = octets.map_err(|error| failed(&handle(&cert.fingerprint()), &error))?;
     armored(octets, armor::Kind::SecretKey, form).map(Secret::new)
@@ -166,7 +170,7 @@ impl Locked for LockedKeys {
         if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(Arc::clone(opened)));
         }
-        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
+        let cert = cert::read(self.octets.expose()).map_err(|error| failed(key, &error))?;
         let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
         let Some(held) = wanted else { return Ok(None) };
         let opened = match held.key().secret() {
@@ -265,7 +269,7 @@ fn title(cert: &Cert, key: &Handle) -> String {
 }
 
 fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
-    Cert::from_bytes(octets).map_err(|error| failed(fingerprint, &error))
+    cert::read(octets).map_err(|error| failed(fingerprint, &error))
 }
 
 fn armored(octets: Vec<u8>, kind: armor::Kind, form: Armor) -> Result<Vec<u8>> {
