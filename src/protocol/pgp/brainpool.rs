@@ -165,7 +165,10 @@ const SIGNATURES: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::SystemTime};
+    use std::{
+        sync::Arc,
+        time::{Duration, SystemTime},
+    };
 
     use sequoia_openpgp::{
         packet::{
@@ -183,13 +186,28 @@ mod tests {
         protocol::pgp::{cert, secret::Handled},
     };
 
-    /// A certificate on a curve of our own making, with a signing subkey; `spoil` changes the numbers of its last signature.
-    fn made_cert(spoil: impl Fn(&mut Vec<u8>)) -> openpgp::Result<Vec<u8>> {
+    /// Whose the subkey is.
+    #[derive(PartialEq)]
+    enum Subkey {
+        Own,
+        Stolen,
+    }
+
+    /// A certificate on a curve with a signing subkey, whose owner agreed to it if it is his own.
+    fn made_cert(whose: Subkey) -> openpgp::Result<Vec<u8>> {
         let (primary, mut signer) = key()?;
         let (subkey, mut back_signer) = key()?;
+        if whose == Subkey::Stolen {
+            back_signer = Handled::new(subkey.clone().role_into_unspecified(), Arc::new(scalar()?.0));
+        }
         let subkey: Key<PublicParts, SubordinateRole> = subkey.role_into_subordinate();
         let user_id = UserID::from("Alice <alice@example.org>");
-        let builder = |kind| SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA256);
+        let builder = |kind| {
+            SignatureBuilder::new(kind)
+                .set_hash_algo(HashAlgorithm::SHA256)
+                .set_signature_creation_time(made())
+                .unwrap()
+        };
         let name = builder(SignatureType::PositiveCertification)
             .set_key_flags(KeyFlags::empty().set_certification())?
             .sign_userid_binding(&mut signer, &primary, &user_id)?;
@@ -204,34 +222,47 @@ mod tests {
         for packet in packets {
             octets.extend(Packet::to_vec(&packet)?);
         }
-        spoil(&mut octets);
         Ok(octets)
     }
 
-    fn key() -> openpgp::Result<(Key<PublicParts, PrimaryRole>, Handled)> {
+    fn scalar() -> openpgp::Result<(SoftwareKey, Vec<u8>)> {
         let (scalar, point) = generate(KeyAlgorithm::Ecdsa(Curve::BrainpoolP256))?;
-        let secret = SoftwareKey::ecdsa(Curve::BrainpoolP256, &scalar, &point)?;
+        Ok((SoftwareKey::ecdsa(Curve::BrainpoolP256, &scalar, &point)?, point))
+    }
+
+    fn key() -> openpgp::Result<(Key<PublicParts, PrimaryRole>, Handled)> {
+        let (secret, point) = scalar()?;
         let public = mpi::PublicKey::ECDSA { curve: PgpCurve::BrainpoolP256, q: mpi::MPI::new(&point) };
-        let made = SystemTime::now() - std::time::Duration::from_secs(60);
-        let key: Key<PublicParts, PrimaryRole> = Key4::new(made, PublicKeyAlgorithm::ECDSA, public)?.into();
+        let key: Key<PublicParts, PrimaryRole> = Key4::new(made(), PublicKeyAlgorithm::ECDSA, public)?.into();
         let handled = Handled::new(key.clone().role_into_unspecified(), Arc::new(secret));
         Ok((key, handled))
     }
 
+    /// 2026-11-23T12:00:00Z.
+    fn made() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_435_200)
+    }
+
     /// How many keys the certificate binds.
     fn bound(octets: &[u8]) -> usize {
-        cert::read(octets).unwrap().keys().with_policy(&StandardPolicy::new(), None).count()
+        cert::read(octets).unwrap().keys().with_policy(&StandardPolicy::new(), made()).count()
     }
 
     #[test]
     fn bindings_and_back_signatures_count() {
-        assert_eq!(bound(&made_cert(|_| {}).unwrap()), 2);
+        assert_eq!(bound(&made_cert(Subkey::Own).unwrap()), 2);
+    }
+
+    #[test]
+    fn a_back_signature_by_another_key_does_not() {
+        assert_eq!(bound(&made_cert(Subkey::Stolen).unwrap()), 1);
     }
 
     /// The last octets of the last packet are those of its number `s`.
     #[test]
     fn a_changed_binding_does_not() {
-        let changed = made_cert(|octets| *octets.last_mut().unwrap() ^= 1).unwrap();
+        let mut changed = made_cert(Subkey::Own).unwrap();
+        *changed.last_mut().unwrap() ^= 1;
         assert_eq!(bound(&changed), 1);
     }
 }
