@@ -16,7 +16,7 @@ use crypto_bigint::{BoxedUint, NonZero, Resize};
 use der::{content_info, octets, oid, sequence, tlv};
 use postseal::{
     base::{Limits, SystemClock, SystemRandom},
-    crypto::{Hash, Legacy},
+    crypto::{Curve, Hash, KeyAlgorithm, Legacy, generate},
     engine::{Engine, Opening},
     keys::{Binding, Memory},
     mail::{Message, encoding::base64_encode},
@@ -594,11 +594,19 @@ fn huge_keys_cost_little() {
         let key = sequence(&[&number(2048, seed), &exponent]);
         sequence(&[&sequence(&[&oid("1.2.840.113549.1.1.1"), &[5, 0]]), &tlv(3, &[&[0], &key])])
     };
+    let brainpool = |_: u8| {
+        let (_, point) = generate(KeyAlgorithm::Ecdsa(Curve::BrainpoolP512)).unwrap();
+        let named = sequence(&[&oid("1.2.840.10045.2.1"), &oid("1.3.36.3.3.2.8.1.1.13")]);
+        sequence(&[&named, &tlv(3, &[&[0], &point])])
+    };
+    let by_ecdsa = sequence(&[&oid("1.2.840.10045.4.3.2")]);
+    let ecdsa_signature = sequence(&[&tlv(2, &[&small]), &tlv(2, &[&small])]);
     let by_dsa = sequence(&[&oid("2.16.840.1.101.3.4.3.2")]);
     let by_rsa = sequence(&[&oid("1.2.840.113549.1.1.11"), &[5, 0]]);
     for (name, keys, algorithm, signature) in [
         ("dsa", (0..32).map(dsa).collect::<Vec<_>>(), by_dsa, dsa_signature),
         ("rsa", (0..32).map(rsa).collect(), by_rsa, vec![3; 2048]),
+        ("brainpool", (0..32).map(brainpool).collect(), by_ecdsa, ecdsa_signature),
     ] {
         let leaves = (0..31).map(|serial| certificate("Alice", serial, &spki, &algorithm, &signature));
         let issuers = keys.iter().map(|spki| certificate("X", 99, spki, &algorithm, &signature));

@@ -4,6 +4,8 @@
 mod lab;
 #[path = "cli/policy.rs"]
 mod policy;
+#[path = "cli/refusals.rs"]
+mod refusals;
 
 use std::{
     fs,

@@ -49,6 +49,9 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
         ("p256", ec("P-256").to_vec()),
         ("p384", ec("P-384").to_vec()),
         ("p521", ec("P-521").to_vec()),
+        ("brainpoolp256", ec("brainpoolP256r1").to_vec()),
+        ("brainpoolp384", ec("brainpoolP384r1").to_vec()),
+        ("brainpoolp512", ec("brainpoolP512r1").to_vec()),
     ] {
         let mut command = lab.openssl(&["req", "-x509", "-nodes", "-days", "3650"]);
         command.args(kind).args(["-subj", &format!("/CN={name}/emailAddress={name}@example.org")]);
@@ -205,7 +208,7 @@ fn every_curve_derivation_and_wrap_of_openssl() {
     if !present("openssl") {
         return;
     }
-    for curve in ["p256", "p384", "p521"] {
+    for curve in ["p256", "p384", "p521", "brainpoolp256", "brainpoolp384", "brainpoolp512"] {
         let keys = LAB.keys(&[curve]);
         let certificate = format!("{curve}.crt");
         for digest in ["sha1", "sha224", "sha256", "sha384", "sha512"] {

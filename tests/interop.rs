@@ -36,6 +36,58 @@ fn gpg_made_curve25519() {
     }
 }
 
+/// Sequoia's backend does not know these curves; `crypto` does.
+#[test]
+fn gpg_made_brainpool() {
+    if present(GPG) {
+        for curve in ["brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"] {
+            let lab = Lab::new();
+            let alice = made_by_gpg(&lab, curve, curve);
+            with_gpg(&lab, &alice);
+            brainpool_in_a_home(&lab, &alice);
+        }
+    }
+}
+
+/// Bindings by a signing subkey and its back signature; one reader on such a curve beside one on another; what `key export` writes.
+fn brainpool_in_a_home(lab: &Lab, alice: &Identity) {
+    let fingerprint = fingerprint_in_gpg(lab);
+    lab.gpg(["--quick-add-key", &fingerprint, "brainpoolP256r1/ecdsa", "sign"]);
+    fs::write(&alice.secret, lab.gpg(["--armor", "--export-secret-keys", ADDRESS])).expect("written");
+    let secret = text(&alice.secret);
+
+    // The newest signing subkey signs, here and there.
+    let plain = text(&lab.write("plain.eml", mime::MESSAGE));
+    let signed = text(&lab.path("signed.eml"));
+    lab.postseal(["--keys", &secret, "sign", "-o", &signed, &plain]);
+    gpg_verifies(lab, &signed);
+    let verdict = judged(lab, &["--keys", &secret], Path::new(&signed));
+    assert_eq!(verdict["standing"], "authentic", "{verdict}");
+    assert_eq!(verdict["layers"][0]["signatures"][0]["algorithms"], "brainpoolp256-sha256", "{verdict}");
+
+    lab.postseal(["key", "import", &secret]);
+    let exported = lab.write("exported.asc", lab.postseal(["key", "export", ADDRESS]));
+    let verdict = judged(lab, &["--keys", &text(&exported)], Path::new(&signed));
+    assert_eq!(verdict["standing"], "authentic", "{verdict}");
+
+    // Beside a reader whose key Sequoia knows, and one with a password.
+    lab.postseal(["key", "generate", "--no-passphrase", "bob@example.org"]);
+    let bob = lab.write("bob.asc", lab.postseal(["key", "export", "--secret", "bob@example.org"]));
+    let words = text(&lab.write("words", "correct horse\n"));
+    let sealed = text(&lab.path("both.eml"));
+    let readers = ["encrypt", "--to", ADDRESS, "--to", "bob@example.org", "--password", "-o", &sealed, &plain];
+    lab.postseal(["--passphrase-file", &words].into_iter().chain(readers));
+    let status = gpg_decrypts(lab, &sealed);
+    assert!(status.contains("[GNUPG:] DECRYPTION_OKAY"), "{status}");
+    let opens = |option: &str, file: &str| {
+        let opened = Lab::new().postseal([option, file, "decrypt", &sealed]);
+        assert_same_content(&opened, mime::MESSAGE.as_bytes());
+    };
+    opens("--keys", &text(&bob));
+    opens("--keys", &secret);
+    opens("--passphrase-file", &words);
+}
+
 #[test]
 fn gpg_reads_our_rsa3072() {
     if present(GPG) {
@@ -119,13 +171,13 @@ fn with_gpg(lab: &Lab, alice: &Identity) {
     // Theirs, signed.
     let part = text(&lab.write("part", mime::PART));
     let signature =
-        lab.gpg(["--armor", "--digest-algo=SHA256", "--local-user", ADDRESS, "--output=-", "--detach-sign", &part]);
-    let message = lab.write("theirs.eml", mime::signed(&signature, "pgp-sha256"));
+        lab.gpg(["--armor", "--digest-algo=SHA512", "--local-user", ADDRESS, "--output=-", "--detach-sign", &part]);
+    let message = lab.write("theirs.eml", mime::signed(&signature, "pgp-sha512"));
     let verdict = judged(lab, &["--keys", &public], &message);
     assert_eq!((&verdict["standing"], &verdict["author"]), (&"authentic".into(), &ADDRESS.into()), "{verdict}");
 
     // Theirs, signed with a changed octet.
-    let changed = mime::signed(&signature, "pgp-sha256").replace("on it is", "on it was");
+    let changed = mime::signed(&signature, "pgp-sha512").replace("on it is", "on it was");
     let changed = lab.write("changed.eml", changed);
     let verdict = judged(lab, &["--keys", &public], &changed);
     assert_eq!((&verdict["standing"], signature_of(&verdict)), (&"unsigned".into(), "invalid"), "{verdict}");
@@ -337,14 +389,18 @@ fn with_openpgpjs(lab: &Lab, alice: &Identity) {
 
 fn made_by_gpg(lab: &Lab, signing: &str, encryption: &str) -> Identity {
     lab.gpg(["--quick-generate-key", USER_ID, signing, "cert,sign", "never"]);
-    let listed = String::from_utf8(lab.gpg(["--with-colons", "--list-keys", ADDRESS])).expect("colons");
-    let line = listed.lines().find(|line| line.starts_with("fpr:")).expect("a fingerprint");
-    let fingerprint = line.split(':').nth(9).expect("ten fields");
-    lab.gpg(["--quick-add-key", fingerprint, encryption, "encr", "never"]);
+    let fingerprint = fingerprint_in_gpg(lab);
+    lab.gpg(["--quick-add-key", &fingerprint, encryption, "encr", "never"]);
     Identity {
         public: lab.write("public.asc", lab.gpg(["--armor", "--export", ADDRESS])),
         secret: lab.write("secret.asc", lab.gpg(["--armor", "--export-secret-keys", ADDRESS])),
     }
+}
+
+fn fingerprint_in_gpg(lab: &Lab) -> String {
+    let listed = String::from_utf8(lab.gpg(["--with-colons", "--list-keys", ADDRESS])).expect("colons");
+    let line = listed.lines().find(|line| line.starts_with("fpr:")).expect("a fingerprint");
+    line.split(':').nth(9).expect("ten fields").to_owned()
 }
 
 fn made_by_us(lab: &Lab, options: &[&str]) -> Identity {

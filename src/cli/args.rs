@@ -7,6 +7,7 @@ use std::{
 
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use postseal::crypto::Hash;
 
 use super::later::Later;
 
@@ -323,14 +324,18 @@ pub(crate) enum Form {
 /// Digests.
 #[derive(Args, Debug)]
 pub(crate) struct Digest {
-    /// md5, sha1, ripemd160, sha224, sha256, sha384, sha512, sha3-256, sha3-384, sha3-512
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", help = digests())]
     pub(crate) algorithm: String,
     /// Of the canonical form instead of the file as it is
     #[arg(long, value_enum)]
     pub(crate) form: Option<Form>,
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// The names of the digests, as they may be given.
+fn digests() -> String {
+    Hash::ALL.map(Hash::name).join(", ")
 }
 
 /// `64M`: octets, with K, M or G for powers of 1024.

@@ -8,6 +8,7 @@ mod notebook;
 mod output;
 mod session;
 mod show;
+mod usage;
 
 use std::{env, process::ExitCode};
 
@@ -64,7 +65,12 @@ fn typed(address: &str) -> Result<Address> {
 
 /// Help and version are answers; anything else is a usage error (64), where clap would say 2.
 fn refuse(refusal: &clap::Error) -> ExitCode {
-    // Nobody can be told when the stream is gone.
-    let _ = refusal.print();
-    if refusal.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+    if !refusal.use_stderr() {
+        // Nobody can be told when the stream is gone.
+        let _ = refusal.print();
+        return ExitCode::SUCCESS;
+    }
+    let error = usage::refusal(refusal);
+    show::error(&error);
+    ExitCode::from(show::exit_code(error.kind()))
 }

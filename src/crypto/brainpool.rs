@@ -1,10 +1,11 @@
-//! ECDSA on the brainpool curves (RFC 5639), to verify: everything here is public, and nothing takes constant time.
+//! The brainpool curves (RFC 5639), and ECDSA on them to verify, which is public and takes no constant time. What private keys do is
+//! in `brainpool_key.rs`.
 //!
 //! No crate that we know has all three (bp256 and bp384 have no brother of 512 bits, aws-lc has none), and with the
 //! complete formulas one page serves them all.
 
 use crypto_bigint::{
-    BoxedUint, Odd, Resize,
+    BoxedUint, CtAssign, Odd, Resize,
     modular::{BoxedMontyForm, BoxedMontyParams},
 };
 
@@ -17,34 +18,42 @@ pub(super) fn verify_brainpool(curve: Curve, point: &[u8], digest: &[u8], signat
     let public = domain.point(point).ok_or(Unverified::Key)?;
     let ((left, right), r) = powers(&domain.order, digest, signature).ok_or(Unverified::Signature)?;
     let sum = domain.double_multiple(&left, &right, &public);
-    // The neutral element has no x.
-    let inverse = sum.z.invert_vartime().into_option().ok_or(Unverified::Signature)?;
-    let x = sum.x.mul(&inverse).retrieve();
+    let (x, _) = sum.affine().ok_or(Unverified::Signature)?;
     let value = x.rem_vartime(domain.order.as_nz_ref());
     (value == r).then_some(()).ok_or(Unverified::Signature)
 }
 
 /// A curve `y^2 = x^3 + ax + b` of prime order.
-struct Domain {
+pub(super) struct Domain {
     a: BoxedMontyForm,
     /// `3b`.
     triple_b: BoxedMontyForm,
-    generator: Point,
-    order: Odd<BoxedUint>,
+    pub(super) generator: Point,
+    pub(super) order: Odd<BoxedUint>,
     prime: BoxedMontyParams,
-    length: usize,
+    /// The length in octets of a coordinate, and of a scalar.
+    pub(super) length: usize,
 }
 
 /// In homogeneous coordinates: `x/z, y/z`, and `0:1:0`.
 #[derive(Clone)]
-struct Point {
+pub(super) struct Point {
     x: BoxedMontyForm,
     y: BoxedMontyForm,
     z: BoxedMontyForm,
 }
 
+impl Point {
+    /// `x` and `y`; the neutral element has none.
+    pub(super) fn affine(&self) -> Option<(BoxedUint, BoxedUint)> {
+        let inverse = self.z.invert().into_option()?;
+        Some((self.x.mul(&inverse).retrieve(), self.y.mul(&inverse).retrieve()))
+    }
+}
+
 impl Domain {
-    fn of(curve: Curve) -> Option<Domain> {
+    /// `None` for a curve that is none of these.
+    pub(super) fn of(curve: Curve) -> Option<Domain> {
         let numbers = match curve {
             Curve::BrainpoolP256 => &P256,
             Curve::BrainpoolP384 => &P384,
@@ -63,8 +72,8 @@ impl Domain {
         Some(Domain { a: element(a)?, triple_b, generator, order, prime, length })
     }
 
-    /// `None` when it is not on the curve.
-    fn point(&self, octets: &[u8]) -> Option<Point> {
+    /// An uncompressed point (X9.62, leading 4); `None` when it is not on the curve.
+    pub(super) fn point(&self, octets: &[u8]) -> Option<Point> {
         let coordinates = octets.strip_prefix(&[4]).filter(|rest| rest.len() == 2 * self.length)?;
         let (x, y) = coordinates.split_at(self.length);
         let element = |octets: &[u8]| {
@@ -83,8 +92,7 @@ impl Domain {
     /// `left * G + right * point`, bit by bit (Shamir's trick).
     fn double_multiple(&self, left: &BoxedUint, right: &BoxedUint, point: &Point) -> Point {
         let both = self.add(&self.generator, point);
-        let (zero, one) = (BoxedMontyForm::zero(&self.prime), BoxedMontyForm::one(&self.prime));
-        let mut sum = Point { x: zero.clone(), y: one, z: zero };
+        let mut sum = self.neutral();
         for bit in (0..self.order.bit_width_vartime()).rev() {
             sum = self.add(&sum, &sum);
             match (left.bit_vartime(bit), right.bit_vartime(bit)) {
@@ -95,6 +103,25 @@ impl Domain {
             }
         }
         sum
+    }
+
+    /// `scalar * point`, by the same steps for every scalar of the order's precision.
+    pub(super) fn multiple(&self, scalar: &BoxedUint, point: &Point) -> Point {
+        let mut sum = self.neutral();
+        for bit in (0..self.order.bits_precision()).rev() {
+            sum = self.add(&sum, &sum);
+            let more = self.add(&sum, point);
+            let chosen = scalar.bit(bit);
+            sum.x.ct_assign(&more.x, chosen);
+            sum.y.ct_assign(&more.y, chosen);
+            sum.z.ct_assign(&more.z, chosen);
+        }
+        sum
+    }
+
+    fn neutral(&self) -> Point {
+        let (zero, one) = (BoxedMontyForm::zero(&self.prime), BoxedMontyForm::one(&self.prime));
+        Point { x: zero.clone(), y: one, z: zero }
     }
 
     /// Renes, Costello, Batina 2016, algorithm 1: complete, so that no two points are a special case.

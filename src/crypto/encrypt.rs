@@ -7,6 +7,7 @@ use aws_lc_rs::{
 
 use super::{
     KeyAlgorithm, Unwrap,
+    brainpool_key::BrainpoolKey,
     fast_rsa::oaep,
     legacy::encrypt_rsa,
     software::{bits, ecdh_agreeing, trimmed, unserved},
@@ -26,21 +27,25 @@ pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> R
     encrypted.ok_or_else(|| KeyAlgorithm::Rsa(bits(n)).refuses(format_args!("take a key of {length} octets")))
 }
 
-/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH or ECDSA on P-256, P-384 or
-/// P-521, or X25519. Answers the public half and the secret, in the forms of [`SecretKey::agree`](super::SecretKey::agree).
+/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH or ECDSA, or X25519. Answers the public half and the secret, in the forms of [`SecretKey::agree`](super::SecretKey::agree).
 ///
 /// Another algorithm, or a point that is not of its curve, is an error of kind `NoKey`.
 pub fn agree_ephemeral(algorithm: KeyAlgorithm, peer: &[u8]) -> Result<(Vec<u8>, Secret)> {
+    let refused = algorithm.refuses("agree with a point that is not of its curve");
     let agreeing = match algorithm {
-        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => ecdh_agreeing(curve),
-        KeyAlgorithm::X25519 => Some(&agreement::X25519),
-        _ => None,
+        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => match ecdh_agreeing(curve) {
+            Some(agreeing) => agreeing,
+            None => {
+                let own = BrainpoolKey::generate(curve)?.ok_or_else(|| unserved(algorithm))?;
+                return own.public().zip(own.agree(peer)).ok_or(refused);
+            }
+        },
+        KeyAlgorithm::X25519 => &agreement::X25519,
+        _ => return Err(unserved(algorithm)),
     };
-    let agreeing = agreeing.ok_or_else(|| unserved(algorithm))?;
     let failed = |_| Error::unavailable(format!("{} key: generation failed", algorithm.name()));
     let own = agreement::PrivateKey::generate(agreeing).map_err(failed)?;
     let public = own.compute_public_key().map_err(failed)?.as_ref().to_vec();
-    let refused = algorithm.refuses("agree with a point that is not of its curve");
     let peer = agreement::UnparsedPublicKey::new(agreeing, peer);
     let secret = agreement::agree(&own, peer, refused, |shared| Ok(Secret::new(shared.to_vec())))?;
     Ok((public, secret))
@@ -104,6 +109,8 @@ mod tests {
         assert_eq!(error.kind(), Kind::NoKey);
         let error = agree_ephemeral(KeyAlgorithm::Ecdh(Curve::P256), &[4; 65]).unwrap_err();
         assert_eq!(error.to_string(), "p256 key: cannot agree with a point that is not of its curve");
+        let error = agree_ephemeral(KeyAlgorithm::Ecdh(Curve::BrainpoolP256), &[4; 65]).unwrap_err();
+        assert_eq!(error.to_string(), "brainpoolp256 key: cannot agree with a point that is not of its curve");
         let error = agree_ephemeral(KeyAlgorithm::X25519, &[0; 32]).unwrap_err();
         assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
         let error = agree_ephemeral(KeyAlgorithm::Ed25519, &[0; 32]).unwrap_err();
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_recipient_finds_the_same_secret() {
-        let ecdh = [Curve::P256, Curve::P384, Curve::P521].map(KeyAlgorithm::Ecdh);
+        let ecdh = [Curve::P256, Curve::P384, Curve::P521, Curve::BrainpoolP384].map(KeyAlgorithm::Ecdh);
         for algorithm in ecdh.into_iter().chain([KeyAlgorithm::X25519]) {
             let (scalar, point) = generate(algorithm).unwrap();
             let key = match algorithm {

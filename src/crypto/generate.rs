@@ -8,11 +8,12 @@ use aws_lc_rs::{
 
 use super::{
     KeyAlgorithm,
+    brainpool_key::BrainpoolKey,
     software::{ecdh_agreeing, padded, unfit, unserved},
 };
 use crate::base::{Error, Result, Secret};
 
-/// A new key on P-256, P-384, P-521, Curve25519 or its Edwards form: the private half, a big-endian scalar of the curve's
+/// A new key on a Weierstrass curve, Curve25519 or its Edwards form: the private half, a big-endian scalar of the curve's
 /// length or the octets of RFC 7748 or RFC 8032, and the public half as [`public_of`] answers it.
 ///
 /// RSA keys are made by [`RsaComponents::generate`](super::RsaComponents::generate); another algorithm is an error of
@@ -20,12 +21,14 @@ use crate::base::{Error, Result, Secret};
 pub fn generate(algorithm: KeyAlgorithm) -> Result<(Secret, Vec<u8>)> {
     let failed = |_| Error::unavailable(format!("{} key: generation failed", algorithm.name()));
     let secret = match algorithm {
-        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => {
-            let agreeing = ecdh_agreeing(curve).ok_or_else(|| unserved(algorithm))?;
-            let key = PrivateKey::generate(agreeing).map_err(failed)?;
-            let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().map_err(failed)?;
-            Secret::new(scalar.as_ref().to_vec())
-        }
+        KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => match ecdh_agreeing(curve) {
+            Some(agreeing) => {
+                let key = PrivateKey::generate(agreeing).map_err(failed)?;
+                let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().map_err(failed)?;
+                Secret::new(scalar.as_ref().to_vec())
+            }
+            None => BrainpoolKey::generate(curve)?.ok_or_else(|| unserved(algorithm))?.secret(),
+        },
         KeyAlgorithm::Ed25519 => {
             let pair = Ed25519KeyPair::generate().map_err(failed)?;
             Secret::new(pair.seed().map_err(failed)?.as_be_bytes().map_err(failed)?.as_ref().to_vec())
@@ -52,8 +55,10 @@ pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
     };
     let public = match algorithm {
         KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => {
-            let agreeing = ecdh_agreeing(curve).ok_or_else(|| unserved(algorithm))?;
-            padded(secret, curve.length()).and_then(|scalar| agreed(agreeing, scalar.expose()))
+            padded(secret, curve.length()).and_then(|scalar| match ecdh_agreeing(curve) {
+                Some(agreeing) => agreed(agreeing, scalar.expose()),
+                None => BrainpoolKey::new(curve, &scalar)?.public(),
+            })
         }
         KeyAlgorithm::Ed25519 => {
             let pair = Ed25519KeyPair::from_seed_unchecked(secret.expose()).ok();
@@ -72,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_is_generated_makes_a_key() {
-        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+        for curve in [Curve::P256, Curve::P384, Curve::P521, Curve::BrainpoolP256, Curve::BrainpoolP512] {
             let (scalar, public) = generate(KeyAlgorithm::Ecdsa(curve)).unwrap();
             assert_eq!((scalar.expose().len(), public.len()), (curve.length(), 2 * curve.length() + 1));
             SoftwareKey::elliptic(curve, &scalar, &public).unwrap();

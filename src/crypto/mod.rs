@@ -4,6 +4,7 @@
 
 mod aead;
 mod brainpool;
+mod brainpool_key;
 mod cbc;
 mod cipher;
 mod digest;

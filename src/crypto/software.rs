@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     Curve, KeyAlgorithm, RsaComponents, Scheme, SecretKey, Unwrap,
+    brainpool_key::BrainpoolKey,
     fast_rsa::FastRsa,
     legacy::{Elgamal, LegacyRsa},
 };
@@ -37,26 +38,25 @@ impl SoftwareKey {
         Ok(SoftwareKey { algorithm: KeyAlgorithm::Rsa(bits), inner })
     }
 
-    /// An ECDSA key on P-256, P-384 or P-521; `public` is the uncompressed point (X9.62, leading 4).
+    /// An ECDSA key; `public` is the uncompressed point (X9.62, leading 4).
     pub fn ecdsa(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdsa(curve);
-        Ok(SoftwareKey { algorithm, inner: Inner::Ecdsa(curve, signing_key(algorithm, curve, scalar, public)?) })
+        Ok(SoftwareKey { algorithm, inner: Inner::Ecdsa(signing_key(algorithm, curve, scalar, public)?) })
     }
 
-    /// An ECDH key on P-256, P-384 or P-521; `public` is the uncompressed point (X9.62, leading 4).
+    /// An ECDH key; `public` is the uncompressed point (X9.62, leading 4).
     pub fn ecdh(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdh(curve);
-        let (agreeing, key) = agreement_key(algorithm, curve, scalar, public)?;
-        Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreeing, key) })
+        Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreement_key(algorithm, curve, scalar, public)?) })
     }
 
-    /// A key on P-256, P-384 or P-521 that signs and agrees, as a certificate's may (RFC 5480, section 2.1.1); `public`
-    /// is the uncompressed point (X9.62, leading 4). It calls itself an ECDSA key.
+    /// A key on a curve that signs and agrees, as a certificate's may (RFC 5480, section 2.1.1); `public` is the uncompressed point
+    /// (X9.62, leading 4). It calls itself an ECDSA key.
     pub fn elliptic(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdsa(curve);
         let signing = signing_key(algorithm, curve, scalar, public)?;
-        let (agreeing, key) = agreement_key(algorithm, curve, scalar, public)?;
-        Ok(SoftwareKey { algorithm, inner: Inner::Elliptic(curve, Box::new(signing), agreeing, key) })
+        let agreeing = agreement_key(algorithm, curve, scalar, public)?;
+        Ok(SoftwareKey { algorithm, inner: Inner::Elliptic(Box::new(signing), agreeing) })
     }
 
     /// An Ed25519 key from its seed and public key, 32 octets each (RFC 8032, section 5.1.5).
@@ -71,7 +71,7 @@ impl SoftwareKey {
         let algorithm = KeyAlgorithm::X25519;
         let agreeing = &agreement::X25519;
         let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
-        Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreeing, key) })
+        Ok(SoftwareKey { algorithm, inner: Inner::Agreement(AgreementKey::Fast(agreeing, key)) })
     }
 
     /// An X448 key from its 56 little-endian octets (RFC 7748, section 5).
@@ -96,8 +96,8 @@ impl SecretKey for SoftwareKey {
 
     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>> {
         let answer = match (&self.inner, scheme) {
-            (Inner::Ecdsa(curve, pair), Scheme::Ecdsa(_)) => sign_ecdsa(*curve, pair, digest),
-            (Inner::Elliptic(curve, pair, ..), Scheme::Ecdsa(_)) => sign_ecdsa(*curve, pair, digest),
+            (Inner::Ecdsa(key), Scheme::Ecdsa(_)) => key.sign(digest)?,
+            (Inner::Elliptic(key, _), Scheme::Ecdsa(_)) => key.sign(digest)?,
             (Inner::Ed25519(pair), Scheme::EdDsa) => {
                 pair.try_sign(digest).ok().map(|signature| signature.as_ref().to_vec())
             }
@@ -120,11 +120,7 @@ impl SecretKey for SoftwareKey {
 
     fn agree(&self, peer: &[u8]) -> Result<Secret> {
         let answer = match &self.inner {
-            // aws-lc refuses points off the curve and, for X25519, those that force the secret to zero.
-            Inner::Agreement(algorithm, key) | Inner::Elliptic(_, _, algorithm, key) => {
-                let peer = agreement::UnparsedPublicKey::new(algorithm, peer);
-                agreement::agree(key, peer, (), |shared| Ok(Secret::new(shared.to_vec()))).ok()
-            }
+            Inner::Agreement(key) | Inner::Elliptic(_, key) => key.agree(peer),
             Inner::X448(scalar) => x448(scalar, peer),
             _ => return Err(self.algorithm.refuses("agree on a secret")),
         };
@@ -139,41 +135,77 @@ impl fmt::Debug for SoftwareKey {
 }
 
 enum Inner {
-    Agreement(&'static agreement::Algorithm, agreement::PrivateKey),
-    Ecdsa(Curve, EcdsaKeyPair),
+    Agreement(AgreementKey),
+    Ecdsa(EcdsaKey),
     Ed25519(Ed25519KeyPair),
-    Elliptic(Curve, Box<EcdsaKeyPair>, &'static agreement::Algorithm, agreement::PrivateKey),
+    Elliptic(Box<EcdsaKey>, AgreementKey),
     Elgamal(Box<Elgamal>),
     LegacyRsa(Box<LegacyRsa>),
     Rsa(Box<FastRsa>),
     X448(Secret),
 }
 
-fn signing_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public: &[u8]) -> Result<EcdsaKeyPair> {
-    let signing = ecdsa_signing(curve).ok_or_else(|| unserved(algorithm))?;
-    let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
-    EcdsaKeyPair::from_private_key_and_public_key(signing, scalar.expose(), public).map_err(|_| unfit(algorithm))
+/// What signs on a curve.
+enum EcdsaKey {
+    Brainpool(Box<BrainpoolKey>),
+    Fast(Curve, EcdsaKeyPair),
 }
 
-fn agreement_key(
-    algorithm: KeyAlgorithm,
-    curve: Curve,
-    scalar: &Secret,
-    public: &[u8],
-) -> Result<(&'static agreement::Algorithm, agreement::PrivateKey)> {
-    let agreeing = ecdh_agreeing(curve).ok_or_else(|| unserved(algorithm))?;
+impl EcdsaKey {
+    fn sign(&self, digest: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self {
+            EcdsaKey::Brainpool(key) => key.sign(digest),
+            EcdsaKey::Fast(curve, pair) => Ok(import(*curve, digest)
+                .and_then(|digest| pair.sign_digest(&digest).ok())
+                .map(|signature| signature.as_ref().to_vec())),
+        }
+    }
+}
+
+/// What agrees on a curve, or on that of RFC 7748 with 255 bits.
+enum AgreementKey {
+    Brainpool(Box<BrainpoolKey>),
+    Fast(&'static agreement::Algorithm, agreement::PrivateKey),
+}
+
+impl AgreementKey {
+    /// `None` for points off the curve and, for X25519, those that force the secret to zero.
+    fn agree(&self, peer: &[u8]) -> Option<Secret> {
+        match self {
+            AgreementKey::Brainpool(key) => key.agree(peer),
+            AgreementKey::Fast(algorithm, key) => {
+                let peer = agreement::UnparsedPublicKey::new(algorithm, peer);
+                agreement::agree(key, peer, (), |shared| Ok(Secret::new(shared.to_vec()))).ok()
+            }
+        }
+    }
+}
+
+fn signing_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public: &[u8]) -> Result<EcdsaKey> {
     let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
+    let Some(signing) = ecdsa_signing(curve) else {
+        return brainpool_key(algorithm, curve, &scalar, public).map(EcdsaKey::Brainpool);
+    };
+    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, scalar.expose(), public);
+    Ok(EcdsaKey::Fast(curve, pair.map_err(|_| unfit(algorithm))?))
+}
+
+fn agreement_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public: &[u8]) -> Result<AgreementKey> {
+    let scalar = padded(scalar, curve.length()).ok_or_else(|| unfit(algorithm))?;
+    let Some(agreeing) = ecdh_agreeing(curve) else {
+        return brainpool_key(algorithm, curve, &scalar, public).map(AgreementKey::Brainpool);
+    };
     let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
     let own = key.compute_public_key().map_err(|_| unfit(algorithm))?;
     if own.as_ref() != public {
         return Err(unfit(algorithm));
     }
-    Ok((agreeing, key))
+    Ok(AgreementKey::Fast(agreeing, key))
 }
 
-fn sign_ecdsa(curve: Curve, pair: &EcdsaKeyPair, digest: &[u8]) -> Option<Vec<u8>> {
-    let signature = pair.sign_digest(&import(curve, digest)?).ok()?;
-    Some(signature.as_ref().to_vec())
+fn brainpool_key(algorithm: KeyAlgorithm, curve: Curve, scalar: &Secret, public: &[u8]) -> Result<Box<BrainpoolKey>> {
+    let key = BrainpoolKey::new(curve, scalar).filter(|key| key.public().as_deref() == Some(public));
+    key.map(Box::new).ok_or_else(|| unfit(algorithm))
 }
 
 /// A digest of any hash as the one that aws-lc wants on `curve`.
@@ -253,11 +285,6 @@ pub(super) fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorith
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::{
-        encoding::{AsBigEndian, EcPrivateKeyBin},
-        signature::KeyPair as _,
-    };
-
     use super::*;
     use crate::{
         base::Kind,
@@ -272,16 +299,17 @@ mod tests {
         Secret::new(unhex(hex))
     }
 
+    const CURVES: [Curve; 6] =
+        [Curve::P256, Curve::P384, Curve::P521, Curve::BrainpoolP256, Curve::BrainpoolP384, Curve::BrainpoolP512];
+
     /// A scalar and its point.
     fn generate(curve: Curve) -> (Secret, Vec<u8>) {
-        let pair = EcdsaKeyPair::generate(ecdsa_signing(curve).unwrap()).unwrap();
-        let scalar: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().unwrap();
-        (Secret::new(scalar.as_ref().to_vec()), pair.public_key().as_ref().to_vec())
+        crate::crypto::generate(KeyAlgorithm::Ecdsa(curve)).unwrap()
     }
 
     #[test]
     fn ecdsa_signs_a_digest_of_every_hash() {
-        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+        for curve in CURVES {
             let (scalar, point) = generate(curve);
             let key = SoftwareKey::ecdsa(curve, &scalar, &point).unwrap();
             for hash in Hash::ALL {
@@ -298,7 +326,7 @@ mod tests {
 
     #[test]
     fn one_scalar_signs_and_agrees() {
-        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+        for curve in CURVES {
             let (scalar, point) = generate(curve);
             let key = SoftwareKey::elliptic(curve, &scalar, &point).unwrap();
             assert_eq!(key.algorithm(), KeyAlgorithm::Ecdsa(curve));
@@ -314,7 +342,7 @@ mod tests {
 
     #[test]
     fn ecdh_agrees_both_ways() {
-        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+        for curve in CURVES {
             let ((ours, our_point), (theirs, their_point)) = (generate(curve), generate(curve));
             let ours = SoftwareKey::ecdh(curve, &ours, &our_point).unwrap();
             let theirs = SoftwareKey::ecdh(curve, &theirs, &their_point).unwrap();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    base::{Error, Kind},
+    base::{Error, Kind, Result},
     mail::Address,
 };
 
@@ -63,9 +63,67 @@ impl Refused {
     }
 }
 
+/// The readers for whom there is no key: all of them are named at once, so that nobody has to ask once for each.
+#[derive(Debug, Default)]
+pub(super) struct Missing(Vec<Error>);
+
+impl Missing {
+    /// What was found for one reader; `None` when there is no key for him, and then [`Missing::refuse`] says so. Other errors are passed on.
+    pub(super) fn found<T>(&mut self, found: Result<T>) -> Result<Option<T>> {
+        match found {
+            Err(error) if matches!(error.kind(), Kind::NoKey | Kind::KeyExpired) => {
+                if !self.0.contains(&error) {
+                    self.0.push(error);
+                }
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
+    /// The refusal, if anybody is missing; of kind `KeyExpired` when all that is wrong is expired keys.
+    pub(super) fn refuse(self) -> Result<()> {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            [only] => Err(only.clone()),
+            errors => {
+                let expired = errors.iter().all(|error| error.kind() == Kind::KeyExpired);
+                let kind = if expired { Kind::KeyExpired } else { Kind::NoKey };
+                let words: Vec<String> = errors.iter().map(Error::to_string).collect();
+                Err(Error::new(kind, words.join("; ")).with_hint(EACH))
+            }
+        }
+    }
+}
+
+/// What to do where several are missing.
+const EACH: &str = "for each of them: postseal key import FILE, then postseal key trust ID ADDRESS";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_who_are_missing_are_named_once() {
+        let no_key = |name: &str| Err::<(), _>(Error::no_key(format!("{name}: no encryption key")).with_hint("do"));
+        let expired = || Err::<(), _>(Error::new(Kind::KeyExpired, "c@x.org: expired"));
+        assert_eq!(Missing::default().refuse(), Ok(()));
+        let mut missing = Missing::default();
+        assert_eq!(missing.found(Ok(1)), Ok(Some(1)));
+        assert_eq!(missing.found(no_key("a@x.org")), Ok(None));
+        assert_eq!(missing.found(no_key("a@x.org")), Ok(None));
+        assert_eq!(missing.found(Err::<(), _>(Error::usage("no"))), Err(Error::usage("no")));
+        let alone = Missing(missing.0.clone()).refuse().unwrap_err();
+        assert_eq!((alone.to_string().as_str(), alone.hint()), ("a@x.org: no encryption key", Some("do")));
+        assert_eq!(missing.found(expired()), Ok(None));
+        let both = missing.refuse().unwrap_err();
+        assert_eq!((both.kind(), both.hint()), (Kind::NoKey, Some(EACH)));
+        assert_eq!(both.to_string(), "a@x.org: no encryption key; c@x.org: expired");
+        let mut missing = Missing::default();
+        assert_eq!(missing.found(expired()), Ok(None));
+        assert_eq!(missing.found(Err::<(), _>(Error::new(Kind::KeyExpired, "d@x.org: expired"))), Ok(None));
+        assert_eq!(missing.refuse().unwrap_err().kind(), Kind::KeyExpired);
+    }
 
     #[test]
     fn keys_that_have_all_expired_are_an_answer_of_their_own() {

@@ -70,9 +70,7 @@ struct LayerObject<'a> {
     kind: &'static str,
     protocol: &'static str,
     errant: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     cipher: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     authenticated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipients: Option<&'a [String]>,

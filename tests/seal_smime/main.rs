@@ -40,6 +40,9 @@ const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
 const P521: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
+const BRAINPOOL_P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"];
+const BRAINPOOL_P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP384r1"];
+const BRAINPOOL_P512: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP512r1"];
 const PSS: &[&str] = &["-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"];
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
 const X25519: &[&str] = &["-algorithm", "X25519"];
@@ -56,6 +59,9 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
         ("frank", ED25519),
         ("grace", PSS),
         ("heidi", X25519),
+        ("ivan", BRAINPOOL_P256),
+        ("judy", BRAINPOOL_P384),
+        ("karl", BRAINPOOL_P512),
     ] {
         lab.issue(person, &format!("{person}@example.org"), algorithm, For::Mail, 3650, "");
     }
@@ -90,7 +96,7 @@ fn record(file: &[u8]) -> Record {
 }
 
 fn everybody() -> Memory {
-    keys(&LAB, &["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"])
+    keys(&LAB, &["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "karl"])
 }
 
 fn seal_at(
@@ -147,9 +153,16 @@ fn every_signature_is_good_to_openssl() {
         return;
     }
     let keys = everybody();
-    for (person, micalg) in
-        [("alice", "sha-256"), ("carol", "sha-256"), ("dave", "sha-384"), ("erin", "sha-512"), ("grace", "sha-256")]
-    {
+    for (person, micalg) in [
+        ("alice", "sha-256"),
+        ("carol", "sha-256"),
+        ("dave", "sha-384"),
+        ("erin", "sha-512"),
+        ("grace", "sha-256"),
+        ("ivan", "sha-256"),
+        ("judy", "sha-384"),
+        ("karl", "sha-512"),
+    ] {
         for (shape, padding) in
             [(Shape::Mime, Padding::Pkcs1), (Shape::Opaque, Padding::Pkcs1), (Shape::Mime, Padding::PssOaep)]
         {
@@ -208,7 +221,7 @@ fn everybody_named_can_read() {
         return;
     }
     let keys = everybody();
-    let people = ["alice", "bob", "carol", "dave", "erin"];
+    let people = ["alice", "bob", "carol", "dave", "erin", "ivan", "judy", "karl"];
     for (padding, aead, smime_type) in [
         (Padding::Pkcs1, protocol::Aead::Announced, "enveloped-data"),
         (Padding::PssOaep, protocol::Aead::Announced, "enveloped-data"),

@@ -33,7 +33,7 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                show::data(&rendered(&opening, &label, what.json))?;
+                show::data(&rendered(&opening, opening.error(), &label, what.json))?;
                 reached &= opening.verdict().standing() >= required;
                 opening.error().cloned()
             }
@@ -64,26 +64,35 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     let mut messages = wholes(&what.input, session);
     let Some((label, message)) = messages.next() else { return Err(Error::usage("no message")) };
     progress::now(&format!("decrypting {label}"));
-    let opening = session.open(message?)?;
+    let opening = message.and_then(|message| session.open(message)).inspect_err(|error| {
+        if what.json {
+            show::aside(&(report::json_of_error(&label, error) + "\n"));
+        }
+    })?;
     if messages.next().is_some() {
         return Err(Error::usage("more than one message").with_hint("several files must be the pieces of one message"));
     }
+    let written = write(&opening, &label, what, session, &mut output).and_then(|()| output.commit());
+    if written.is_ok() || what.json {
+        show::aside(&rendered(&opening, written.as_ref().err(), &label, what.json));
+    }
+    written.map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes what is in the message.
+fn write(opening: &Opening, label: &str, what: &Decrypt, session: &Session, output: &mut Output) -> Result<()> {
     if let Some(error) = opening.error() {
         return Err(error.clone());
     }
-    let sealed = !opening.verdict().layers().is_empty();
     if what.parts {
-        write_parts(&opening, &label, session, &mut output)?;
-    } else if sealed {
-        opening.write(&mut output)?;
-    } else {
-        let error = Error::malformed(&label, "nothing in it is encrypted or signed as a whole");
-        let hint = "--parts opens what stands beside other text";
-        return Err(if opening.verdict().errant().is_empty() { error } else { error.with_hint(hint) });
+        return write_parts(opening, label, session, output);
     }
-    output.commit()?;
-    show::aside(&rendered(&opening, &label, what.json));
-    Ok(ExitCode::SUCCESS)
+    if !opening.verdict().layers().is_empty() {
+        return opening.write(output);
+    }
+    let error = Error::malformed(label, "nothing in it is encrypted or signed as a whole");
+    let hint = "--parts opens what stands beside other text";
+    Err(if opening.verdict().errant().is_empty() { error } else { error.with_hint(hint) })
 }
 
 /// Writes the message with its encrypted parts opened. Nothing is written when there was none, and no layer around them either.
@@ -98,13 +107,13 @@ fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut O
     output.write_all(&opened.octets).map_err(|error| Error::io("output", &error))
 }
 
-fn rendered(opening: &Opening, label: &str, json: bool) -> String {
+fn rendered(opening: &Opening, error: Option<&Error>, label: &str, json: bool) -> String {
     let report = Report {
         file: label,
         verdict: opening.verdict(),
         subject: opening.subject(),
         headers: opening.headers(),
-        error: opening.error(),
+        error,
     };
     if json { report::json(&report) + "\n" } else { report::text(&report) }
 }

@@ -23,6 +23,7 @@ use crate::{
     protocol::{
         Context, Headers, Recipient, Seal, Sealed, Shape, Signer,
         blind::{self, Blind},
+        unfit::Missing,
     },
 };
 
@@ -130,6 +131,7 @@ impl Plan {
         }
         let hides = Blind::of(root);
         let mut readers = Vec::new();
+        let mut missing = Missing::default();
         for recipient in &how.to {
             let address = match recipient {
                 Recipient::Named(address) if !hides.hides(address) => address,
@@ -138,11 +140,12 @@ impl Plan {
                         .with_hint("send him a copy of his own, or -f pgp"));
                 }
             };
-            let chosen = select::recipient(address, at, context)?;
+            let Some(chosen) = missing.found(select::recipient(address, at, context))? else { continue };
             sealed.warnings.extend(chosen.warning.clone());
             sealed.did.push(format!("encrypted to {address} with {}", chosen.candidate.fingerprint()));
             readers.push((address.to_string(), chosen));
         }
+        missing.refuse()?;
         if !how.to.is_empty() || !how.passwords.is_empty() {
             sealed.warnings.extend(blind::bcc_warning(root));
         }

@@ -14,6 +14,7 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, RevocationStatus},
 };
 
+use super::brainpool;
 use crate::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
@@ -58,9 +59,15 @@ impl Usage {
 /// Reads a record's certificate.
 pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
     record.bytes.read(|octets| {
-        Cert::from_bytes(octets)
-            .map_err(|error| Error::malformed(format!("key {}", record.fingerprint), lower(&error.to_string())))
+        read(octets).map_err(|error| Error::malformed(format!("key {}", record.fingerprint), lower(&error.to_string())))
     })
+}
+
+/// Reads one certificate, with or without secret parts.
+pub(super) fn read(octets: &[u8]) -> sequoia_openpgp::Result<Cert> {
+    let cert = Cert::from_bytes(octets)?;
+    brainpool::vouch(&cert);
+    Ok(cert)
 }
 
 /// A fingerprint as the rest of the house writes it.

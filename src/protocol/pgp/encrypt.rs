@@ -8,18 +8,21 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Cert, KeyHandle,
+    Cert,
     cert::Preferences as _,
-    crypto::Password,
+    crypto::{Password, SessionKey},
     packet::{
         Key,
         key::{PublicParts, UnspecifiedRole},
     },
-    serialize::stream::{Encryptor, Message, Recipient},
+    serialize::{
+        Marshal,
+        stream::{Encryptor, Message, Recipient},
+    },
     types::{AEADAlgorithm, Features, SymmetricAlgorithm},
 };
 
-use super::{armored::Checksum, cert, select::Chosen, suite};
+use super::{armored::Checksum, brainpool, cert, select::Chosen, suite};
 use crate::{
     base::{Error, Result, Secret},
     crypto::{Cipher, Legacy, Strength},
@@ -88,17 +91,31 @@ impl Readers {
             Container::V1 => Features::empty().set_seipdv1(),
             Container::V2 => Features::empty().set_seipdv2(),
         };
-        let recipients = self.keys.iter().map(|(naming, key)| {
-            let handle: Option<KeyHandle> = match naming {
-                Naming::Hidden => None,
-                Naming::Named => Some(key.key_handle()),
-            };
-            Recipient::new(features.clone(), handle, key)
-        });
-        let ciphertext = Ciphertext::default();
-        let mut encryptor = Encryptor::for_recipients(Message::new(ciphertext.clone()), recipients)
-            .add_passwords(self.passwords.iter().cloned())
-            .symmetric_algo(self.cipher);
+        let handle = |naming: Naming, key: &Key<PublicParts, UnspecifiedRole>| match naming {
+            Naming::Hidden => None,
+            Naming::Named => Some(key.key_handle()),
+        };
+        let (ours, theirs): (Vec<_>, Vec<_>) = self.keys.iter().partition(|(_, key)| brainpool::is_on(key));
+        let recipients =
+            theirs.into_iter().map(|(naming, key)| Recipient::new(features.clone(), handle(*naming, key), key));
+        let mut ciphertext = Ciphertext::default();
+        let message = Message::new(ciphertext.clone());
+        let mut encryptor = if ours.is_empty() {
+            Encryptor::for_recipients(message, recipients).symmetric_algo(self.cipher)
+        } else {
+            let session = self.cipher.key_size().and_then(SessionKey::new).map_err(|error| failed(&error))?;
+            for (naming, key) in ours {
+                let handle = handle(*naming, key);
+                let packet = match self.container {
+                    Container::V1 => brainpool::encrypted(key, handle, Some(self.cipher), &session),
+                    Container::V2 => brainpool::encrypted(key, handle, None, &session),
+                };
+                packet.and_then(|packet| packet.serialize(&mut ciphertext)).map_err(|error| failed(&error))?;
+            }
+            let encryptor = Encryptor::with_session_key(message, self.cipher, session);
+            encryptor.map_err(|error| failed(&error))?.add_recipients(recipients)
+        };
+        encryptor = encryptor.add_passwords(self.passwords.iter().cloned());
         if self.container == Container::V2 {
             encryptor = encryptor.aead_algo(AEADAlgorithm::OCB);
         }

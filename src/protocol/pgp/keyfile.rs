@@ -10,7 +10,7 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Cert, Packet, armor,
+    Cert, Error as PgpError, Packet, armor,
     cert::{
         CertParser,
         amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
@@ -22,7 +22,7 @@ use sequoia_openpgp::{
     serialize::MarshalInto,
 };
 
-use super::secret::handle_of;
+use super::{cert, secret::handle_of};
 use crate::{
     base::{Error, Limits, Result, Secret},
     crypto::SecretKey,
@@ -89,7 +89,7 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
 /// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts (its passphrase
 /// may have changed); a stub never replaces a key.
 pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
-    let read = |secret: &Secret| Cert::from_bytes(secret.expose()).and_then(without_stubs);
+    let read = |secret: &Secret| cert::read(secret.expose()).and_then(without_stubs);
     let both = read(old).and_then(|old| read(new).and_then(|new| old.merge_public_and_secret(new)));
     both.and_then(|cert| cert.as_tsk().to_vec())
         .map(Secret::new)
@@ -100,13 +100,17 @@ pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
 pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
     let cert = parse(&record.bytes, &record.fingerprint)?;
     let octets = cert.export_to_vec().map_err(|error| failed(&record.fingerprint, &error))?;
+    if octets.is_empty() {
+        // Sequoia leaves out what no self-signature holds.
+        return Err(Error::no_key(format!("key {}: no self-signature of it is valid", record.fingerprint)));
+    }
     armored(octets, armor::Kind::PublicKey, form)
 }
 
 /// The secret key as a file, as locked as it is held. Keys whose secret part is not here are written as GnuPG's stubs, without which
 /// GnuPG refuses the others.
 pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
-    let cert = Cert::from_bytes(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
+    let cert = cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
     let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
     let octets = octets.map_err(|error| failed(&handle(&cert.fingerprint()), &error))?;
     armored(octets, armor::Kind::SecretKey, form).map(Secret::new)
@@ -166,7 +170,7 @@ impl Locked for LockedKeys {
         if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(Arc::clone(opened)));
         }
-        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
+        let cert = cert::read(self.octets.expose()).map_err(|error| failed(key, &error))?;
         let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
         let Some(held) = wanted else { return Ok(None) };
         let opened = match held.key().secret() {
@@ -192,11 +196,35 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
         Err(error) => return file.skipped.push(format!("{place}: {}", reason(&error))),
     };
     for (number, cert) in (1..).zip(certs) {
-        match cert.map_err(|error| reason(&error)).and_then(|cert| describe_cert(&cert).map_err(|e| e.to_string())) {
+        match cert.map_err(|error| unread(&error)).and_then(|cert| describe_cert(&cert).map_err(|e| e.to_string())) {
             Ok(described) => file.found.push(described),
             Err(reason) => file.skipped.push(format!("{place}: certificate {number}: {reason}")),
         }
     }
+}
+
+/// Why Sequoia does not read a certificate.
+fn unread(error: &sequoia_openpgp::anyhow::Error) -> String {
+    let primary = match error.downcast_ref::<PgpError>() {
+        Some(PgpError::UnsupportedCert(_, packets)) => packets.first(),
+        _ => None,
+    };
+    let old = match primary {
+        Some(Packet::Unknown(unknown)) => version_3(unknown.body()),
+        _ => None,
+    };
+    old.unwrap_or_else(|| reason(error))
+}
+
+/// What there is to say of a key of versions 2 and 3 (RFC 4880, sections 5.5.2 and 12.2), whose key ID is the end of its modulus.
+fn version_3(body: &[u8]) -> Option<String> {
+    let [version @ (2 | 3), _, _, _, _, _, _, 1..=3, high, low, numbers @ ..] = body else { return None };
+    let length = usize::from(u16::from_be_bytes([*high, *low])).div_ceil(8);
+    let id = numbers.get(..length)?.last_chunk::<8>()?;
+    Some(format!(
+        "key {} is of version {version}, which RFC 4880 gave up and nothing here reads",
+        Handle::from_octets(id)
+    ))
 }
 
 /// The record and the secret parts of `cert`.
@@ -265,7 +293,7 @@ fn title(cert: &Cert, key: &Handle) -> String {
 }
 
 fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
-    Cert::from_bytes(octets).map_err(|error| failed(fingerprint, &error))
+    cert::read(octets).map_err(|error| failed(fingerprint, &error))
 }
 
 fn armored(octets: Vec<u8>, kind: armor::Kind, form: Armor) -> Result<Vec<u8>> {
@@ -293,4 +321,53 @@ fn failed(key: &Handle, error: &sequoia_openpgp::anyhow::Error) -> Error {
 /// Sequoia's reason as the end of a lower-case line.
 fn reason(error: &sequoia_openpgp::anyhow::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A public key of version 3 as PGP 2.6 wrote it, and a user ID.
+    fn version_3_key() -> Vec<u8> {
+        let mut body = vec![3, 0x38, 0x6d, 0x43, 0x80, 0, 0, 1, 4, 0];
+        body.extend([0xc1; 120]);
+        body.extend([0x9a, 0x71, 0x5b, 0x32, 0xbe, 0x04, 0x09, 0x57]);
+        body.extend([0, 17, 1, 0, 1]);
+        let mut octets = vec![0x99, 0, u8::try_from(body.len()).unwrap()];
+        octets.extend(body);
+        octets.extend([0xb4, 17]);
+        octets.extend(b"o <o@example.org>");
+        octets
+    }
+
+    #[test]
+    fn a_key_of_version_3_is_named() {
+        let error = describe(&version_3_key(), "old.pgp").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "old.pgp: certificate 1: key 9A715B32BE040957 is of version 3, which RFC 4880 gave up and nothing here reads"
+        );
+    }
+
+    #[test]
+    fn a_key_of_version_3_beside_others_is_passed_over_and_named() {
+        let newer = include_bytes!("../../../testdata/attack/keys/alice.asc");
+        let newer = describe(newer, "alice.asc").unwrap().found.remove(0).record.bytes.to_vec();
+        for octets in [[version_3_key(), newer.clone()].concat(), [newer, version_3_key()].concat()] {
+            let file = describe(&octets, "both.pgp").unwrap();
+            assert_eq!((file.found.len(), file.skipped.len()), (1, 1));
+            assert!(file.skipped[0].contains("key 9A715B32BE040957 is of version 3"), "{:?}", file.skipped);
+        }
+    }
+
+    /// Cut short anywhere it is not read, and nothing is said that is not there.
+    #[test]
+    fn what_is_cut_short_is_not_named() {
+        let whole = version_3_key();
+        assert_eq!(version_3(&whole[3..131]), None);
+        assert!(version_3(&whole[3..146]).is_some());
+        for length in 0..whole.len() {
+            assert!(describe(&whole[..length], "short").is_err());
+        }
+    }
 }

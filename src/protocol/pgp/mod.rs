@@ -2,6 +2,7 @@
 
 mod armor;
 mod armored;
+mod brainpool;
 mod cert;
 mod chunks;
 mod encrypt;
@@ -41,6 +42,7 @@ mod verify;
 // literal.rs    a literal data packet of unknown length
 // armored.rs    write armour
 // suite.rs      names and numbers of algorithms
+// brainpool.rs  the curves that Sequoia's backend does not know
 // cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
 // generate.rs   new keys

@@ -14,6 +14,7 @@ use crate::{
     protocol::{
         Context, Recipient, Seal, Sealed, Signer,
         blind::{self, Blind},
+        unfit::Missing,
     },
 };
 
@@ -90,13 +91,15 @@ fn readers(
     let blind = Blind::of(root);
     sealed.warnings.extend(blind::bcc_warning(root));
     let mut people: Vec<(Naming, Chosen)> = Vec::new();
+    let mut missing = Missing::default();
     for recipient in &how.to {
         let (naming, address) = match recipient {
             Recipient::Hidden(address) => (Naming::Hidden, address),
             Recipient::Named(address) if blind.hides(address) => (Naming::Hidden, address),
             Recipient::Named(address) => (Naming::Named, address),
         };
-        let found = select::recipient(context.keys, address, at, context.legacy)?;
+        let found = missing.found(select::recipient(context.keys, address, at, context.legacy))?;
+        let Some(found) = found else { continue };
         sealed.warnings.extend(found.warning.clone());
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
         sealed.did.push(format!("encrypted to {address} with {}{note}", found.cert.fingerprint().to_hex()));
@@ -107,6 +110,7 @@ fn readers(
             Some(_) => {}
         }
     }
+    missing.refuse()?;
     if !how.passwords.is_empty() {
         sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
     }

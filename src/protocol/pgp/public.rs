@@ -1,4 +1,4 @@
-//! Verifies a digest under a public key: `crypto` where it serves the algorithm, Sequoia for the rest (DSA, Ed448, brainpool, post-quantum).
+//! Verifies a digest under a public key: `crypto` where it serves the algorithm, Sequoia for the rest (DSA, Ed448, post-quantum).
 
 use std::borrow::Cow;
 

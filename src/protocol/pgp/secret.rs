@@ -19,7 +19,7 @@ use sequoia_openpgp::{
 use super::suite;
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{Curve, Hash, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, hkdf},
+    crypto::{Hash, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, hkdf},
 };
 
 /// A private key that we hold, as Sequoia wants it: signs and decrypts for the public key beside it.
@@ -143,7 +143,7 @@ fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Resul
             q_inverse: Some(octets(u.value())),
         }),
         (mpi::PublicKey::ECDSA { curve, q }, SecretKeyMaterial::ECDSA { scalar }) => {
-            SoftwareKey::ecdsa(curve_of(curve)?, &octets(scalar.value()), q.value())
+            SoftwareKey::ecdsa(suite::curve(curve)?, &octets(scalar.value()), q.value())
         }
         (mpi::PublicKey::EdDSA { curve: curve @ PgpCurve::Ed25519, q }, SecretKeyMaterial::EdDSA { scalar }) => {
             let public = q.decode_point(curve).ok()?.0;
@@ -157,7 +157,7 @@ fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Resul
             SoftwareKey::x25519(&octets(&scalar))
         }
         (mpi::PublicKey::ECDH { curve, q, .. }, SecretKeyMaterial::ECDH { scalar }) => {
-            SoftwareKey::ecdh(curve_of(curve)?, &octets(scalar.value()), q.value())
+            SoftwareKey::ecdh(suite::curve(curve)?, &octets(scalar.value()), q.value())
         }
         (mpi::PublicKey::X25519 { .. }, SecretKeyMaterial::X25519 { x }) => SoftwareKey::x25519(&octets(x)),
         (mpi::PublicKey::X448 { .. }, SecretKeyMaterial::X448 { x }) => SoftwareKey::x448(&octets(x)),
@@ -260,15 +260,6 @@ fn halves(signature: &[u8]) -> (MPI, MPI) {
 
 fn octets(secret: &[u8]) -> Secret {
     Secret::new(secret.to_vec())
-}
-
-fn curve_of(curve: &PgpCurve) -> Option<Curve> {
-    match curve {
-        PgpCurve::NistP256 => Some(Curve::P256),
-        PgpCurve::NistP384 => Some(Curve::P384),
-        PgpCurve::NistP521 => Some(Curve::P521),
-        _ => None,
-    }
 }
 
 fn hash_of(hash: HashAlgorithm) -> Result<Hash> {

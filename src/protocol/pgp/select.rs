@@ -75,12 +75,11 @@ pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, leg
     let mut refused = Refused::default();
     for candidate in candidates(keys, address, at, legacy)? {
         let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
-        if candidate.standing == Standing::Mentioned {
-            refused.push(candidate.fingerprint(), NOT_VALID.to_owned());
-            continue;
-        }
         match cert::usable(&candidate.cert, Usage::Sign, at, legacy) {
             Err(why) => refused.push(candidate.fingerprint(), why),
+            Ok(_) if candidate.standing == Standing::Mentioned => {
+                refused.push(candidate.fingerprint(), NOT_VALID.to_owned());
+            }
             Ok(usable) => match with_secret(keys, record, usable)? {
                 Some(found) => return Ok(found),
                 None => refused.push(candidate.fingerprint(), NOT_HERE.to_owned()),

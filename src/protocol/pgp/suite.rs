@@ -148,7 +148,8 @@ pub(super) fn compression_name(algorithm: CompressionAlgorithm) -> &'static str 
     }
 }
 
-fn curve(pgp: &PgpCurve) -> Option<Curve> {
+/// Our curve for OpenPGP's; `None` for those of RFC 7748 and RFC 8032, and those that are nobody's.
+pub(super) fn curve(pgp: &PgpCurve) -> Option<Curve> {
     match pgp {
         PgpCurve::BrainpoolP256 => Some(Curve::BrainpoolP256),
         PgpCurve::BrainpoolP384 => Some(Curve::BrainpoolP384),

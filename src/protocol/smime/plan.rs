@@ -16,6 +16,7 @@ use crate::{
     protocol::{
         Context, Recipient, Seal, Sealed, Signer,
         blind::{self, Blind},
+        unfit::Missing,
     },
 };
 
@@ -81,6 +82,7 @@ fn readers(
     sealed.warnings.extend(blind::bcc_warning(root));
     let blind = Blind::of(root);
     let mut people: Vec<(Certificate, Known)> = Vec::new();
+    let mut missing = Missing::default();
     for recipient in &how.to {
         let address = match recipient {
             Recipient::Hidden(address) => return Err(unhidden(address)),
@@ -90,7 +92,8 @@ fn readers(
             }
             Recipient::Named(address) => address,
         };
-        let Chosen { certificate, warning, known } = select::recipient(address, at, context)?;
+        let found = missing.found(select::recipient(address, at, context))?;
+        let Some(Chosen { certificate, warning, known }) = found else { continue };
         sealed.warnings.extend(warning);
         let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
         sealed.did.push(format!("encrypted to {address} with {}{reads}", record::fingerprint(&certificate)));
@@ -98,6 +101,7 @@ fn readers(
             people.push((certificate, known));
         }
     }
+    missing.refuse()?;
     if !how.passwords.is_empty() {
         sealed.did.push(format!("encrypted to {} passwords", how.passwords.len()));
     }

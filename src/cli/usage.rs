@@ -1,0 +1,27 @@
+//! A wrong call, in the one line and the hint that every error has here; clap says it in a page.
+
+use clap::error::ErrorKind;
+use postseal::base::Error;
+
+/// What clap refuses, with its suggestion as the hint; where it has none, the values that are possible, or how the verb is called.
+pub(crate) fn refusal(refusal: &clap::Error) -> Error {
+    let page = refusal.render().to_string();
+    let usage = page.lines().find_map(|line| line.strip_prefix("Usage: ")).map(|usage| format!("usage: {usage}"));
+    if refusal.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::usage("no command is given").with_hint(usage.unwrap_or_default() + "; --help lists them");
+    }
+    let said = page.strip_prefix("error: ").unwrap_or(&page).lines().map(str::trim);
+    let (values, said): (Vec<&str>, Vec<&str>) =
+        said.take_while(|line| !line.is_empty()).partition(|line| line.starts_with(VALUES));
+    let tips: Vec<&str> = page.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+    let values = values.first().map(|line| format!("one of {}", line.trim_start_matches(VALUES).trim_end_matches(']')));
+    let tip = (!tips.is_empty()).then(|| tips.join("; "));
+    let error = Error::usage(said.join(" "));
+    match tip.or(values).or(usage) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// How clap begins the line of the possible values.
+const VALUES: &str = "[possible values: ";
