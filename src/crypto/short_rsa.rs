@@ -46,7 +46,7 @@ const MOST_BITS: u32 = 33;
 
 #[cfg(test)]
 mod tests {
-    use rsa::{BoxedUint, RsaPublicKey, hazmat::rsa_encrypt};
+    use rsa::{BoxedUint, PublicKey, hazmat::rsa_encrypt};
 
     use super::*;
     use crate::base::{Random, SystemRandom};
@@ -58,14 +58,14 @@ mod tests {
         for length in 1..=128 {
             for e in [3u64, 5, 17, 257, 65_537, 0x1_8000_0001, 0x1_ffff_ffff] {
                 let (mut n, mut signature) = (vec![0; length], vec![0; length]);
-                SystemRandom.fill(&mut n);
-                SystemRandom.fill(&mut signature);
+                SystemRandom.fill(&mut n).unwrap();
+                SystemRandom.fill(&mut signature).unwrap();
                 (n[0], signature[0]) = (n[0] | 1, 0);
                 n[length - 1] |= 1;
                 if length == 1 {
                     n[0] |= 2;
                 }
-                let key = RsaPublicKey::new_unchecked(number(&n), number(&e.to_be_bytes()));
+                let key = PublicKey::new_unchecked(number(&n), number(&e.to_be_bytes()));
                 let expected = rsa_encrypt(&key, &number(&signature)).unwrap().to_be_bytes();
                 let expected = &expected[expected.len() - length..];
                 assert_eq!(power(&n, &e.to_be_bytes(), &signature).as_deref(), Some(expected), "{length} {e}");

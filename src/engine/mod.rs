@@ -54,7 +54,8 @@ impl<'a> Engine<'a> {
     /// of a file that begins with a PEM message is the encapsulated one, which says nothing to others.
     fn claim(&self, part: Part<'_>) -> Option<(&dyn Protocol, Claim)> {
         let is_bare = pem::boundary::is_bare(part.octets());
-        let reads = |protocol: &&Box<dyn Protocol>| !is_bare || protocol.name() == ProtocolName::Pem;
-        self.protocols.iter().filter(reads).find_map(|protocol| Some((protocol.as_ref(), protocol.claim(part)?)))
+        let readers = self.protocols.iter().map(AsRef::as_ref);
+        let mut readers = readers.filter(|protocol| !is_bare || protocol.name() == ProtocolName::Pem);
+        readers.find_map(|protocol| Some((protocol, protocol.claim(part)?)))
     }
 }
