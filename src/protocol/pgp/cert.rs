@@ -14,7 +14,7 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, RevocationStatus},
 };
 
-use super::brainpool;
+use super::vouch::vouch;
 use crate::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
@@ -66,7 +66,7 @@ pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
 /// Reads one certificate, with or without secret parts.
 pub(super) fn read(octets: &[u8]) -> sequoia_openpgp::Result<Cert> {
     let cert = Cert::from_bytes(octets)?;
-    brainpool::vouch(&cert);
+    vouch(&cert, octets);
     Ok(cert)
 }
 

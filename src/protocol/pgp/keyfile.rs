@@ -170,7 +170,8 @@ impl Locked for LockedKeys {
         if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(Arc::clone(opened)));
         }
-        let cert = cert::read(self.octets.expose()).map_err(|error| failed(key, &error))?;
+        // No binding is asked for.
+        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
         let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
         let Some(held) = wanted else { return Ok(None) };
         let opened = match held.key().secret() {

@@ -24,6 +24,7 @@ mod suite;
 pub mod summary;
 mod trailer;
 mod verify;
+mod vouch;
 
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
@@ -42,7 +43,8 @@ mod verify;
 // literal.rs    a literal data packet of unknown length
 // armored.rs    write armour
 // suite.rs      names and numbers of algorithms
-// brainpool.rs  the curves that Sequoia's backend does not know
+// brainpool.rs  encrypt to the curves that Sequoia's backend does not know
+// vouch.rs      what a certificate's keys signed in it
 // cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
 // generate.rs   new keys
