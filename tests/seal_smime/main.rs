@@ -574,7 +574,7 @@ fn nobody_is_hidden_among_others() {
     assert_eq!(sealed_to(&["bob", "carol"]).unwrap_err().to_string(), refused);
     for people in [&["bob"], &["carol"]] {
         let (message, sealed) = sealed_to(people).unwrap();
-        assert!(!message.contains("Bcc"), "{message}");
+        assert!(!header(&message).contains("Bcc"), "{message}");
         assert_eq!(sealed.warnings, ["the bcc field is left out; give its addresses to whatever sends the message"]);
     }
 }
