@@ -137,16 +137,16 @@ fn nobody_learns_which_names_there_are() {
     let users = fs::read_to_string(house.path("users")).expect("a file");
     write_users(house, &users.lines().filter(|line| line.starts_with("a:")).collect::<Vec<_>>().join("\n"));
     house.reload("the configuration was read again");
-    let quickest = |name: &str| {
-        let tries = (0..4).map(|_| {
-            let mut client = checking.client();
-            let start = Instant::now();
-            assert!(client.say(plain(name, "wrong")).starts_with("535"));
-            start.elapsed()
-        });
-        tries.min().expect("some tries")
+    let took = |name: &str| {
+        let mut client = checking.client();
+        let start = Instant::now();
+        assert!(client.say(plain(name, "wrong")).starts_with("535"));
+        start.elapsed()
     };
-    let (known, unknown) = (quickest("a"), quickest("nobody"));
+    // In turns, so that what else the machine does takes as much of both.
+    let tries = (0..6).map(|_| (took("a"), took("nobody")));
+    let quickest = tries.reduce(|(known, unknown), try_| (known.min(try_.0), unknown.min(try_.1)));
+    let (known, unknown) = quickest.expect("some tries");
     assert!(known > Duration::from_millis(10), "{known:?} is no work");
     // On a machine that has other things to do, too.
     assert!(unknown > known / 4 && unknown < known * 4, "{known:?} for a name that is known, {unknown:?} for another");
