@@ -27,15 +27,20 @@ use crate::crypto::{Hash, KeyAlgorithm};
 /// certificate that was read, before anything is asked of it.
 pub(super) fn vouch(cert: &Cert, octets: &[u8]) {
     let most = cert.keys().map(|key| most(suite::key_algorithm(key.key()))).max().unwrap_or(0);
+    if most == 0 {
+        return;
+    }
     let digest = Hash::Sha256.digest(octets);
-    if most == 0 || seen().contains(&digest) {
+    if seen().contains(&digest) {
         return;
     }
     let good: Vec<Vec<u8>> = made(cert, most).iter().filter_map(Made::entry).collect();
-    let (done, finished) = mpsc::channel();
-    // Sequoia adds them in a thread of its own.
-    SignatureVerificationCache::restore(good.into_iter(), move || done.send(()).unwrap_or_default());
-    finished.recv().unwrap_or_default();
+    if !good.is_empty() {
+        let (done, finished) = mpsc::channel();
+        // Sequoia adds them in a thread of its own.
+        SignatureVerificationCache::restore(good.into_iter(), move || done.send(()).unwrap_or_default());
+        finished.recv().unwrap_or_default();
+    }
     // Not before: whoever sees it here relies on it.
     let mut seen = seen();
     if seen.len() == REMEMBERED {
