@@ -27,7 +27,8 @@ pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> R
     encrypted.ok_or_else(|| KeyAlgorithm::Rsa(bits(n)).refuses(format_args!("take a key of {length} octets")))
 }
 
-/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH or ECDSA, or X25519. Answers the public half and the secret, in the forms of [`SecretKey::agree`](super::SecretKey::agree).
+/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH, ECDSA, or X25519. Answers the public half and
+/// the secret, in the forms of [`SecretKey::agree`](super::SecretKey::agree).
 ///
 /// Another algorithm, or a point that is not of its curve, is an error of kind `NoKey`.
 pub fn agree_ephemeral(algorithm: KeyAlgorithm, peer: &[u8]) -> Result<(Vec<u8>, Secret)> {

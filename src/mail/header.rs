@@ -54,18 +54,24 @@ pub(super) fn fields(octets: &[u8], header: Span) -> impl Iterator<Item = Field<
         if rest.is_empty() {
             return None;
         }
-        let mut length = 0;
-        // A line that starts with white space continues the field before it.
-        while let Some(line) = rest.get(length..).filter(|line| !line.is_empty()) {
-            length += memchr(b'\n', line).map_or(line.len(), |end| end + 1);
-            if !matches!(rest.get(length), Some(b' ' | b'\t')) {
-                break;
-            }
-        }
+        let length = first_field(rest);
         let span = Span { start: at, end: at + length };
         at = span.end;
         Some(field(span.of(octets), span))
     })
+}
+
+/// How many octets the first field of `header` has, with the lines after it that start with white space, which continue it (RFC 5322,
+/// section 2.2.3).
+pub fn first_field(header: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(line) = header.get(length..).filter(|line| !line.is_empty()) {
+        length += memchr(b'\n', line).map_or(line.len(), |end| end + 1);
+        if !matches!(header.get(length), Some(b' ' | b'\t')) {
+            break;
+        }
+    }
+    length
 }
 
 /// The one mailbox that wrote the message: `None` when From is missing, repeated, unreadable, a group, has several mailboxes, or when

@@ -10,7 +10,7 @@ use memchr::memchr;
 use super::header::{CertificateId, DekInfo, Header, KeyInfo, MicInfo, Originator, ProcType, Recipient, SharedKeyId};
 use crate::{
     base::{Budget, Error, Result},
-    mail::encoding::base64_decode,
+    mail::{encoding::base64_decode, header::first_field},
 };
 
 /// Reads what is inside a block: its header, and its text as it stands.
@@ -66,15 +66,7 @@ fn text(octets: &[u8]) -> Cow<'_, str> {
 fn fields(header: &[u8]) -> impl Iterator<Item = Result<(String, String)>> + use<'_> {
     let mut rest = header;
     std::iter::from_fn(move || {
-        let mut length = 0;
-        // A line that starts with white space continues the field before it.
-        while let Some(line) = rest.get(length..).filter(|line| !line.is_empty()) {
-            length += memchr(b'\n', line).map_or(line.len(), |end| end + 1);
-            if !matches!(rest.get(length), Some(b' ' | b'\t')) {
-                break;
-            }
-        }
-        let (raw, after) = rest.split_at_checked(length).filter(|(raw, _)| !raw.is_empty())?;
+        let (raw, after) = rest.split_at_checked(first_field(rest)).filter(|(raw, _)| !raw.is_empty())?;
         rest = after;
         Some(field(raw))
     })
