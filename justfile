@@ -28,8 +28,8 @@ lint:
 ci:
     .ci/run
 
-# the program as it is handed out, target/dist/postseal: optimized whole and without shared libraries, so that it starts a millisecond
-# sooner (takes minutes, and needs the C library's static archive)
+# the program as it is handed out, target/dist/postseal: optimized whole and without shared libraries, so that each run takes a
+# millisecond less (takes minutes, and needs the C library's static archive)
 release:
     cargo rustc --locked --profile dist --bin postseal -- -C target-feature=+crt-static
 
