@@ -31,7 +31,7 @@ ci:
 # the program as it is handed out, target/dist/postseal: optimized whole and without shared libraries, so that each run takes a
 # millisecond less (takes minutes, and needs the C library's static archive)
 release:
-    cargo rustc --locked --profile dist --bin postseal -- -C target-feature=+crt-static
+    cargo executable
 
 # the figures of docs/performance.md
 bench *ARGS:

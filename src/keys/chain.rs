@@ -61,9 +61,7 @@ impl Keys for Chain {
         // A copy that does not name the address may still know of a revocation.
         let mut whole = Vec::with_capacity(found.len());
         for record in found {
-            let mut copies = self.copies(protocol, &Want::Handle(&record.fingerprint))?;
-            copies.retain(|copy| copy.fingerprint == record.fingerprint);
-            whole.extend(self.put_together(copies)?);
+            whole.extend(self.put_together(self.copies(protocol, &Want::Certificate(&record.fingerprint))?)?);
         }
         Ok(whole)
     }

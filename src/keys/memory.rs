@@ -77,6 +77,7 @@ impl Keys for Memory {
 fn wanted(record: &Record, want: &Want<'_>) -> bool {
     match want {
         Want::All => true,
+        Want::Certificate(fingerprint) => record.fingerprint == **fingerprint,
         Want::Handle(handle) => record.has(handle),
         Want::Address(address) => record.claimed.contains(address) || bound(record, address),
     }

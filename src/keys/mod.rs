@@ -32,6 +32,8 @@ pub enum Want<'a> {
     All,
     /// Records that name this mailbox, in themselves or by a binding.
     Address(&'a Address),
+    /// The certificate with this fingerprint, each copy of it.
+    Certificate(&'a Handle),
     /// Records one of whose keys has this handle, or a fingerprint that ends in it.
     Handle(&'a Handle),
 }

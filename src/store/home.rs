@@ -22,7 +22,7 @@ use super::{
     format::{self, Reading},
     master::{self, DataKey, MasterKey, Places},
     put_together,
-    sqlite::Database,
+    sqlite::{Database, Records},
 };
 use crate::{
     base::{Error, Kind, Limits, Result, Secret},
@@ -68,7 +68,7 @@ struct Held {
     /// `None` as long as there is none.
     database: Option<Database>,
     /// What was read, as long as nobody has changed the database: a certificate that serves many messages is read once.
-    records: BTreeMap<String, Arc<Record>>,
+    records: Records,
     version: i64,
     data_key: Option<Arc<DataKey>>,
     /// Secret parts that were opened, with what they were sealed in.
@@ -285,28 +285,26 @@ impl Home {
 }
 
 impl Held {
-    fn record(&mut self, fingerprint: &str) -> Result<Option<Arc<Record>>> {
-        if let Some(record) = self.records.get(fingerprint) {
-            return Ok(Some(Arc::clone(record)));
+    /// What `look` finds in a database that stays as it is meanwhile; nothing when there is none.
+    fn find(&mut self, look: impl FnOnce(&Database, &Records) -> Result<Vec<Arc<Record>>>) -> Result<Vec<Arc<Record>>> {
+        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        let steady = database.hold();
+        let found = look(database, &self.records)?;
+        drop(steady);
+        for record in &found {
+            self.records.entry(record.fingerprint.as_str().to_owned()).or_insert_with(|| Arc::clone(record));
         }
-        let Some(database) = &self.database else { return Ok(None) };
-        let Some(record) = database.record(fingerprint)?.map(Arc::new) else { return Ok(None) };
-        self.records.insert(fingerprint.to_owned(), Arc::clone(&record));
-        Ok(Some(record))
+        Ok(found)
     }
 }
 
 impl Keys for Home {
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let mut held = self.held()?;
-        let Some(database) = &held.database else { return Ok(Vec::new()) };
-        let mut records = Vec::new();
-        for fingerprint in database.candidates(protocol, want)? {
-            records.extend(held.record(&fingerprint)?);
-        }
+        let mut records = self.held()?.find(|database, known| database.certificates(protocol, want, known))?;
         // The database folds case as ASCII does and cuts key IDs as it may; these are the true rules.
         records.retain(|record| match want {
             Want::All => true,
+            Want::Certificate(fingerprint) => record.fingerprint == **fingerprint,
             Want::Handle(handle) => record.has(handle),
             Want::Address(address) => is_of(record, address),
         });
@@ -314,12 +312,7 @@ impl Keys for Home {
     }
 
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
-        let mut held = self.held()?;
-        let Some(database) = &held.database else { return Ok(Vec::new()) };
-        let mut anchors = Vec::new();
-        for fingerprint in database.anchors()? {
-            anchors.extend(held.record(fingerprint.as_str())?);
-        }
+        let mut anchors = self.held()?.find(|database, known| database.anchors(known))?;
         anchors.retain(|record| record.protocol == ProtocolName::Smime && record.bindings.contains(&Binding::Anchor));
         Ok(anchors)
     }

@@ -1,13 +1,8 @@
-//! Key files: certificates and secret keys read, put together, written, and unlocked.
+//! Key files: certificates and secret keys read, put together, and written.
 //!
 //! Transferable Public and Secret Keys are those of RFC 9580, sections 10.1 and 10.2, armoured or not, one or many in a file.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::io::Write;
 
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet, armor,
@@ -15,18 +10,18 @@ use sequoia_openpgp::{
         CertParser,
         amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
     },
-    crypto::{Password, S2K},
-    packet::key::{Encrypted, SecretKeyMaterial, SecretParts, UnspecifiedRole},
-    packet::{Key, UserID},
+    crypto::S2K,
+    packet::UserID,
+    packet::key::{SecretKeyMaterial, SecretParts},
     parse::Parse,
     serialize::MarshalInto,
 };
 
-use super::{cert, secret::handle_of};
+use super::cert;
+pub use super::locked::LockedKeys;
 use crate::{
-    base::{Error, Limits, Result, Secret},
-    crypto::SecretKey,
-    keys::{Handle, Locked, Passphrases, ProtocolName, Record},
+    base::{Error, Result, Secret},
+    keys::{Handle, ProtocolName, Record},
     mail::{
         Address, address,
         armor::{Label, pgp_blocks},
@@ -116,81 +111,6 @@ pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
     armored(octets, armor::Kind::SecretKey, form).map(Secret::new)
 }
 
-/// The secret parts of one certificate, unlocked one key at a time when asked for.
-pub struct LockedKeys {
-    octets: Secret,
-    passphrases: Arc<Passphrases>,
-    argon2_memory: usize,
-    opened: Mutex<BTreeMap<Handle, Arc<dyn SecretKey>>>,
-}
-
-impl LockedKeys {
-    /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`].
-    pub fn new(octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Self {
-        LockedKeys { octets, passphrases, argon2_memory: limits.argon2_memory, opened: Mutex::default() }
-    }
-
-    fn open(
-        &self,
-        key: &Key<SecretParts, UnspecifiedRole>,
-        locked: &Encrypted,
-        what: &str,
-    ) -> Result<Option<Arc<dyn SecretKey>>> {
-        match locked.s2k() {
-            // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
-            S2K::Private { .. } => return Ok(None),
-            S2K::Argon2 { m, .. } if 1024_usize.checked_shl((*m).into()).is_none_or(|n| n > self.argon2_memory) => {
-                return Err(Error::malformed(
-                    what,
-                    format!("needs 2^{m} KiB of memory to unlock, more than is allowed"),
-                ));
-            }
-            s2k if !s2k.is_supported() => {
-                return Err(Error::no_key(format!(
-                    "{what}: nobody here knows how its passphrase is turned into a key"
-                )));
-            }
-            _ => {}
-        }
-        let opened = self.passphrases.open(what, |passphrase| {
-            match key.clone().decrypt_secret(&Password::from(passphrase.expose())) {
-                Ok(open) => handle_of(open.role_as_unspecified()).map(Some),
-                Err(_) => Ok(None),
-            }
-        })?;
-        opened.map(Some).ok_or_else(|| {
-            Error::no_key(format!("{what}: locked, and no passphrase fits"))
-                .with_hint("give the passphrase with --passphrase-file")
-        })
-    }
-}
-
-impl Locked for LockedKeys {
-    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
-        if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Ok(Some(Arc::clone(opened)));
-        }
-        // No binding is asked for.
-        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
-        let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
-        let Some(held) = wanted else { return Ok(None) };
-        let opened = match held.key().secret() {
-            SecretKeyMaterial::Encrypted(locked) => self.open(held.key(), locked, &title(&cert, key))?,
-            SecretKeyMaterial::Unencrypted(_) => Some(handle_of(held.key().role_as_unspecified())?),
-        };
-        if let Some(opened) = &opened {
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(opened));
-        }
-        Ok(opened)
-    }
-}
-
-impl fmt::Debug for LockedKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LockedKeys(..)")
-    }
-}
-
 fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
     let certs = match CertParser::from_bytes(octets) {
         Ok(certs) => certs,
@@ -260,7 +180,7 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
     Ok(Described { record, secret })
 }
 
-fn claim(user_id: &UserID) -> Option<Address> {
+pub(super) fn claim(user_id: &UserID) -> Option<Address> {
     std::str::from_utf8(user_id.value()).ok().and_then(address::of_user_id)
 }
 
@@ -285,14 +205,6 @@ fn is_binary(octets: &[u8]) -> bool {
     octets.first().is_some_and(|first| first & 0x80 != 0)
 }
 
-/// `key FINGERPRINT of a@example.org`, for the person who is asked for a passphrase.
-fn title(cert: &Cert, key: &Handle) -> String {
-    match cert.userids().find_map(|user_id| claim(user_id.userid())) {
-        Some(address) => format!("key {key} of {address}"),
-        None => format!("key {key}"),
-    }
-}
-
 fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
     cert::read(octets).map_err(|error| failed(fingerprint, &error))
 }
@@ -315,7 +227,7 @@ pub(super) fn handle(fingerprint: &sequoia_openpgp::Fingerprint) -> Handle {
     Handle::from_octets(fingerprint.as_bytes())
 }
 
-fn failed(key: &Handle, error: &sequoia_openpgp::anyhow::Error) -> Error {
+pub(super) fn failed(key: &Handle, error: &sequoia_openpgp::anyhow::Error) -> Error {
     Error::malformed(format!("key {key}"), reason(error))
 }
 

@@ -10,6 +10,7 @@ pub mod generate;
 mod inline;
 pub mod keyfile;
 mod literal;
+mod locked;
 mod open;
 mod packets;
 mod plan;
@@ -46,7 +47,8 @@ mod vouch;
 // brainpool.rs  encrypt to the curves that Sequoia's backend does not know
 // vouch.rs      what a certificate's keys signed in it
 // cert.rs       one certificate: its keys that are good for a use, or why there are none
-// secret.rs     our SecretKey behind Sequoia's Signer and Decryptor; unlocking
+// secret.rs     our SecretKey behind Sequoia's Signer and Decryptor
+// locked.rs     the secret parts of a certificate, unlocked when asked for
 // generate.rs   new keys
 
 use std::io::Write;

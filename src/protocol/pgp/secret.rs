@@ -131,7 +131,7 @@ pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<d
 }
 
 /// `None` when `crypto` does not serve the algorithm.
-fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Result<SoftwareKey>> {
+pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Result<SoftwareKey>> {
     let key = match (public, secret) {
         (mpi::PublicKey::RSA { e, n }, SecretKeyMaterial::RSA { d, p, q, u }) => SoftwareKey::rsa(&RsaComponents {
             n: n.value().to_vec(),

@@ -42,11 +42,4 @@ impl Database {
         };
         subjects.iter().map(read).collect()
     }
-
-    /// The certificates at which paths may end.
-    pub(in crate::store) fn anchors(&self) -> Result<Vec<Handle>> {
-        let sql = "SELECT fingerprint FROM binding WHERE sought = ?1 ORDER BY number";
-        let found = self.all(sql, [binding::ANCHOR], |row| row.get::<_, String>(0))?;
-        found.iter().map(|fingerprint| Handle::parse(fingerprint)).collect()
-    }
 }

@@ -1,5 +1,7 @@
 //! Certificates, what they are found by, and their secret parts.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use rusqlite::params;
 
 use super::Database;
@@ -7,33 +9,74 @@ use crate::{
     base::{Error, Result},
     keys::{Handle, ProtocolName, Record, Want},
     mail::Address,
+    store::binding,
 };
 
+/// Certificates that were read, by fingerprint.
+pub(in crate::store) type Records = BTreeMap<String, Arc<Record>>;
+
+/// A certificate as it is kept.
+struct Row {
+    fingerprint: String,
+    protocol: String,
+    handles: String,
+    secrets: String,
+    addresses: String,
+    octets: Vec<u8>,
+}
+
+/// A certificate that was looked up.
+enum Found {
+    Known(Arc<Record>),
+    New(Row),
+}
+
 impl Database {
-    /// The fingerprints of the certificates of `protocol` that may match, in order: the caller looks whether they do.
-    pub(in crate::store) fn candidates(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<String>> {
+    /// The certificates of `protocol` that may match, in order: the caller looks whether they do. Those in `known` are not read again.
+    pub(in crate::store) fn certificates(
+        &self,
+        protocol: ProtocolName,
+        want: &Want<'_>,
+        known: &Records,
+    ) -> Result<Vec<Arc<Record>>> {
         let name = protocol.name();
-        let first = |row: &rusqlite::Row<'_>| row.get(0);
-        match want {
-            Want::All => {
-                let sql = "SELECT fingerprint FROM certificate WHERE protocol = ?1 ORDER BY fingerprint";
-                self.all(sql, [name], first)
+        // Short statements: SQLite takes longer to read one than to do it.
+        let found = match want {
+            Want::All => return self.records("certificate WHERE protocol = ?1 ORDER BY fingerprint", [name], known),
+            Want::Certificate(fingerprint) => {
+                let fingerprint = fingerprint.as_str();
+                return match known.get(fingerprint).filter(|record| record.protocol == protocol) {
+                    Some(record) => Ok(vec![Arc::clone(record)]),
+                    None => {
+                        self.records("certificate WHERE protocol = ?1 AND fingerprint = ?2", [name, fingerprint], known)
+                    }
+                };
             }
             Want::Address(address) => {
-                let sql = "SELECT fingerprint FROM certificate WHERE protocol = ?1 AND number IN (
-                        SELECT certificate FROM address WHERE sought = ?2
-                        UNION SELECT one.number FROM binding JOIN certificate AS one USING (fingerprint) WHERE sought = ?2
-                    ) ORDER BY fingerprint";
-                self.all(sql, [name, &address.to_string().to_ascii_lowercase()], first)
+                let sought = address.to_string().to_ascii_lowercase();
+                let claimed =
+                    "address CROSS JOIN certificate ON certificate = number WHERE protocol = ?1 AND sought = ?2";
+                let bound = "binding CROSS JOIN certificate USING (fingerprint) WHERE protocol = ?1 AND sought = ?2";
+                [self.records(claimed, (name, &sought), known)?, self.records(bound, (name, &sought), known)?]
             }
             Want::Handle(handle) => {
-                let sql = "SELECT fingerprint FROM certificate WHERE protocol = ?1 AND number IN (
-                        SELECT certificate FROM handle WHERE sought >= ?2 AND sought < ?2 || 'G'
-                        UNION SELECT certificate FROM handle WHERE sought >= ?3 AND sought < ?3 || 'G'
-                    ) ORDER BY fingerprint";
-                self.all(sql, [name, &forwards(handle), &backwards(handle)], first)
+                let range = "handle CROSS JOIN certificate ON certificate = number
+                    WHERE protocol = ?1 AND sought >= ?2 AND sought < ?2 || 'G'";
+                [
+                    self.records(range, (name, forwards(handle)), known)?,
+                    self.records(range, (name, backwards(handle)), known)?,
+                ]
             }
-        }
+        };
+        let found: BTreeMap<Handle, Arc<Record>> =
+            found.into_iter().flatten().map(|record| (record.fingerprint.clone(), record)).collect();
+        Ok(found.into_values().collect())
+    }
+
+    /// The certificates at which paths may end, in the order in which they were said to be. Those in `known` are not read again.
+    pub(in crate::store) fn anchors(&self, known: &Records) -> Result<Vec<Arc<Record>>> {
+        let bound = "binding CROSS JOIN certificate USING (fingerprint) WHERE sought = ?1 ORDER BY binding.number";
+        self.records(bound, [binding::ANCHOR], known)
     }
 
     /// The certificates of `protocol` with secret parts, in order.
@@ -45,27 +88,51 @@ impl Database {
 
     /// The certificate with this fingerprint, as it was kept, with its bindings.
     pub(in crate::store) fn record(&self, fingerprint: &str) -> Result<Option<Record>> {
-        let sql = "SELECT protocol, handles, secrets, addresses, octets FROM certificate WHERE fingerprint = ?1";
-        let row = self.one(sql, [fingerprint], |row| {
-            let text = |column| row.get::<_, String>(column);
-            Ok((text(0)?, text(1)?, text(2)?, text(3)?, row.get::<_, Vec<u8>>(4)?))
+        let found = self.records("certificate WHERE fingerprint = ?1", [fingerprint], &Records::new())?;
+        Ok(found.into_iter().next().map(Arc::unwrap_or_clone))
+    }
+
+    /// The certificates that stand in `place`, in an order if it tells one.
+    fn records(&self, place: &str, values: impl rusqlite::Params, known: &Records) -> Result<Vec<Arc<Record>>> {
+        let sql = format!("SELECT fingerprint, protocol, handles, secrets, addresses, octets FROM {place}");
+        let rows = self.all(&sql, values, |row| {
+            let fingerprint: String = row.get(0)?;
+            match known.get(&fingerprint) {
+                Some(record) => Ok(Found::Known(Arc::clone(record))),
+                None => Ok(Found::New(Row {
+                    fingerprint,
+                    protocol: row.get(1)?,
+                    handles: row.get(2)?,
+                    secrets: row.get(3)?,
+                    addresses: row.get(4)?,
+                    octets: row.get(5)?,
+                })),
+            }
         })?;
-        let Some((protocol, handles, secrets, addresses, octets)) = row else { return Ok(None) };
+        let read = |found| match found {
+            Found::Known(record) => Ok(record),
+            Found::New(row) => self.read(row).map(Arc::new),
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    fn read(&self, row: Row) -> Result<Record> {
+        let Row { fingerprint, protocol, handles, secrets, addresses, octets } = row;
         let known = PROTOCOLS.into_iter().find(|known| known.name() == protocol);
         let protocol = known.ok_or_else(|| Error::malformed(self.place.display(), format!("protocol {protocol:?}")))?;
-        Ok(Some(Record {
+        Ok(Record {
             protocol,
-            fingerprint: Handle::parse(fingerprint)?,
+            fingerprint: Handle::parse(&fingerprint)?,
             handles: list(&handles)?,
             claimed: addresses.split('\t').filter_map(|address| Address::parse(address).ok()).collect(),
-            bindings: self.bindings(fingerprint)?,
+            bindings: self.bindings(&fingerprint)?,
             bytes: octets.into(),
             secrets: list(&secrets)?,
             capabilities: match protocol {
-                ProtocolName::Smime => self.capabilities(fingerprint)?,
+                ProtocolName::Smime => self.capabilities(&fingerprint)?,
                 ProtocolName::Pem | ProtocolName::Pgp => None,
             },
-        }))
+        })
     }
 
     /// Keeps a certificate in the place of the one with its fingerprint, whose secret parts stay.

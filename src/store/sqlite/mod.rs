@@ -17,6 +17,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, ffi::ErrorCode};
 
+pub(super) use certificates::Records;
 use quiet::{Held, Quiet};
 
 use super::files;
@@ -59,7 +60,7 @@ impl Database {
         let quiet = Quiet::open(place, &metadata, SystemClock.now());
         let database = Database { quiet, shared: OnceCell::new(), place: place.to_owned() };
         // Tables that are missing are made where the database is open in its usual way.
-        let is_complete = database.hold().is_some_and(|held| tables(&held).is_ok_and(|tables| tables == current()));
+        let is_complete = database.hold().is_some_and(|held| held.tables().is_ok_and(|tables| tables == current()));
         if !is_complete {
             database.shared()?;
         }
@@ -197,8 +198,9 @@ impl Database {
         done.map_err(|error| failed(&self.place, &error))
     }
 
-    /// The database as long as it is quiet: once it was opened in its usual way, it never is again.
-    fn hold(&self) -> Option<Held<'_>> {
+    /// The promise that nobody changes the database, to be dropped before anything is written here; `None` when it is not quiet: once it
+    /// was opened in its usual way, it never is again.
+    pub(super) fn hold(&self) -> Option<Held<'_>> {
         if self.shared.get().is_some() { None } else { self.quiet.as_ref()?.hold() }
     }
 }

@@ -6,9 +6,11 @@
 //! while he reads, and finds no log. The log goes when the last one closes the database, after everything was put into it.
 
 use std::{
+    cell::Cell,
     ffi::OsString,
     fmt::Write as _,
     fs::{self, File, Metadata, TryLockError},
+    io::{self, Read as _},
     ops::Deref,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
@@ -28,10 +30,12 @@ pub(super) struct Quiet {
     place: PathBuf,
     log: PathBuf,
     seen: Seen,
+    /// How many promises there are now; one lock stands for all of them.
+    holds: Cell<usize>,
 }
 
 /// The promise that it stays as it is.
-pub(super) struct Held<'a>(&'a Quiet);
+pub(in crate::store) struct Held<'a>(&'a Quiet);
 
 /// What changes when somebody writes to the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,16 +59,44 @@ impl Quiet {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(address(place), flags).ok()?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).ok()?;
-        Some(Quiet { connection, folder: folder(place)?, place: place.to_owned(), log: log.into(), seen })
+        Some(Quiet {
+            connection,
+            folder: folder(place)?,
+            place: place.to_owned(),
+            log: log.into(),
+            seen,
+            holds: Cell::new(0),
+        })
     }
 
     /// The database while nobody may change it; `None` when it is quiet no longer.
     pub(super) fn hold(&self) -> Option<Held<'_>> {
-        self.folder.try_lock_shared().ok()?;
+        if self.holds.get() == 0 {
+            self.folder.try_lock_shared().ok()?;
+        }
+        self.holds.set(self.holds.get() + 1);
         let held = Held(self);
+        if self.holds.get() > 1 {
+            return Some(held);
+        }
         let is_quiet = !fs::exists(&self.log).unwrap_or(true)
             && fs::metadata(&self.place).is_ok_and(|metadata| Seen::of(&metadata).as_ref() == Some(&self.seen));
         is_quiet.then_some(held)
+    }
+}
+
+impl Held<'_> {
+    /// How many of the migrations were made, from the file's first octets (<https://www.sqlite.org/fileformat2.html#database_header>):
+    /// asking SQLite takes longer than looking up a key.
+    pub(super) fn tables(&self) -> io::Result<usize> {
+        let mut header = [0; 64];
+        File::open(&self.0.place)?.read_exact(&mut header)?;
+        match header {
+            [.., a, b, c, d] if header.starts_with(b"SQLite format 3\0") => {
+                Ok(usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX))
+            }
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 }
 
@@ -78,8 +110,11 @@ impl Deref for Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // It goes with the file at the latest.
-        let _ = self.0.folder.unlock();
+        self.0.holds.set(self.0.holds.get() - 1);
+        if self.0.holds.get() == 0 {
+            // It goes with the file at the latest.
+            let _ = self.0.folder.unlock();
+        }
     }
 }
 
@@ -125,3 +160,29 @@ fn address(place: &Path) -> String {
 const TICK: Duration = Duration::from_millis(50);
 /// Between two tries to get the lock: a statement takes less.
 const STEP: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_lasts_as_long_as_the_last_promise() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("postseal.db");
+        Connection::open(&place).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
+        let quiet = Quiet::open(&place, &fs::metadata(&place).unwrap(), SystemTime::now() + TICK).unwrap();
+        let is_locked = || super::folder(&place).unwrap().try_lock().is_err();
+        assert!(!is_locked());
+        let first = quiet.hold().unwrap();
+        assert_eq!(first.tables().unwrap(), 7);
+        let second = quiet.hold().unwrap();
+        drop(first);
+        assert!(is_locked());
+        assert!(quiet.hold().is_some());
+        drop(second);
+        assert!(!is_locked());
+        fs::write(&place, "not quiet").unwrap();
+        assert!(quiet.hold().is_none());
+        assert!(!is_locked());
+    }
+}

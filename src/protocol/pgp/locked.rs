@@ -1,0 +1,251 @@
+//! The secret parts of one certificate, unlocked one key at a time.
+
+use std::{
+    collections::BTreeMap,
+    fmt, iter,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use sequoia_openpgp::{
+    Cert,
+    crypto::{
+        Password, S2K,
+        mpi::{self, SecretKeyChecksum},
+    },
+    packet::key::{Encrypted, Key4, PublicParts, SecretKeyMaterial, SecretParts, UnspecifiedRole},
+    packet::{Key, Tag},
+    parse::Parse,
+    serialize::MarshalInto,
+    types::PublicKeyAlgorithm,
+};
+
+use super::{
+    keyfile::{claim, failed, handle},
+    secret::{handle_of, software},
+};
+use crate::{
+    base::{Error, Limits, Result, Secret},
+    crypto::SecretKey,
+    keys::{Handle, Locked, Passphrases},
+};
+
+/// The secret parts of one certificate, unlocked one key at a time when asked for.
+pub struct LockedKeys {
+    octets: Secret,
+    passphrases: Arc<Passphrases>,
+    argon2_memory: usize,
+    opened: Mutex<BTreeMap<Handle, Arc<dyn SecretKey>>>,
+}
+
+impl LockedKeys {
+    /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`].
+    pub fn new(octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Self {
+        LockedKeys { octets, passphrases, argon2_memory: limits.argon2_memory, opened: Mutex::default() }
+    }
+
+    /// The key as Sequoia reads it.
+    fn parsed(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        // No binding is asked for.
+        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
+        let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
+        let Some(held) = wanted else { return Ok(None) };
+        match held.key().secret() {
+            SecretKeyMaterial::Encrypted(locked) => self.open(held.key(), locked, &title(&cert, key)),
+            SecretKeyMaterial::Unencrypted(_) => handle_of(held.key().role_as_unspecified()).map(Some),
+        }
+    }
+
+    fn open(
+        &self,
+        key: &Key<SecretParts, UnspecifiedRole>,
+        locked: &Encrypted,
+        what: &str,
+    ) -> Result<Option<Arc<dyn SecretKey>>> {
+        match locked.s2k() {
+            // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
+            S2K::Private { .. } => return Ok(None),
+            S2K::Argon2 { m, .. } if 1024_usize.checked_shl((*m).into()).is_none_or(|n| n > self.argon2_memory) => {
+                return Err(Error::malformed(
+                    what,
+                    format!("needs 2^{m} KiB of memory to unlock, more than is allowed"),
+                ));
+            }
+            s2k if !s2k.is_supported() => {
+                return Err(Error::no_key(format!(
+                    "{what}: nobody here knows how its passphrase is turned into a key"
+                )));
+            }
+            _ => {}
+        }
+        let opened = self.passphrases.open(what, |passphrase| {
+            match key.clone().decrypt_secret(&Password::from(passphrase.expose())) {
+                Ok(open) => handle_of(open.role_as_unspecified()).map(Some),
+                Err(_) => Ok(None),
+            }
+        })?;
+        opened.map(Some).ok_or_else(|| {
+            Error::no_key(format!("{what}: locked, and no passphrase fits"))
+                .with_hint("give the passphrase with --passphrase-file")
+        })
+    }
+}
+
+impl Locked for LockedKeys {
+    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Some(Arc::clone(opened)));
+        }
+        let opened = match bare(self.octets.expose(), key) {
+            Some(opened) => Some(opened?),
+            None => self.parsed(key)?,
+        };
+        if let Some(opened) = &opened {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(opened));
+        }
+        Ok(opened)
+    }
+}
+
+impl fmt::Debug for LockedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockedKeys(..)")
+    }
+}
+
+/// A key that no passphrase guards and that `crypto` serves, of version 4, without reading anything else: Sequoia would hash all of the
+/// certificate, and hide each secret in it from whoever reads this process' memory, which takes longer than signing with a curve.
+fn bare(octets: &[u8], wanted: &Handle) -> Option<Result<Arc<dyn SecretKey>>> {
+    let secret = |tag: &Tag| matches!(tag, Tag::SecretKey | Tag::SecretSubkey);
+    let bodies = packets(octets).filter(|(tag, _)| secret(tag));
+    let key =
+        bodies.filter_map(|(_, body)| Bare::read(body)).find(|key| handle(&key.public.fingerprint()) == *wanted)?;
+    let secret = mpi::SecretKeyMaterial::from_bytes_with_checksum(key.algorithm, key.secret, SecretKeyChecksum::Sum16);
+    let key = software(key.public.mpis(), &secret.ok()?)?;
+    Some(key.map(|key| Arc::new(key) as Arc<dyn SecretKey>))
+}
+
+/// A secret key packet that no passphrase guards.
+struct Bare<'a> {
+    algorithm: PublicKeyAlgorithm,
+    public: Key4<PublicParts, UnspecifiedRole>,
+    /// Its numbers and their checksum.
+    secret: &'a [u8],
+}
+
+impl Bare<'_> {
+    /// RFC 9580, sections 5.5.2.2 and 5.5.3.
+    fn read(body: &[u8]) -> Option<Bare<'_>> {
+        let [4, a, b, c, d, algorithm, numbers @ ..] = body else { return None };
+        let algorithm = PublicKeyAlgorithm::from(*algorithm);
+        let made = UNIX_EPOCH + Duration::from_secs(u32::from_be_bytes([*a, *b, *c, *d]).into());
+        let public = mpi::PublicKey::parse(algorithm, numbers).ok()?;
+        let [0, secret @ ..] = numbers.get(public.serialized_len()..)? else { return None };
+        Some(Bare { algorithm, public: Key4::new(made, algorithm, public).ok()?, secret })
+    }
+}
+
+/// Packets and their bodies, up to one whose header is not as Sequoia writes it (RFC 9580, section 4.2.1, without partial lengths).
+fn packets(mut octets: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
+    iter::from_fn(move || {
+        let (length, rest) = match octets {
+            [0xc0..=0xff, one @ 0..192, rest @ ..] => (usize::from(*one), rest),
+            [0xc0..=0xff, high @ 192..224, low, rest @ ..] => {
+                (usize::from(u16::from_be_bytes([*high - 192, *low])) + 192, rest)
+            }
+            [0xc0..=0xff, 255, a, b, c, d, rest @ ..] => {
+                (usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?, rest)
+            }
+            _ => return None,
+        };
+        let tag = Tag::from(octets[0] & 0x3f);
+        let (body, rest) = rest.split_at_checked(length)?;
+        octets = rest;
+        Some((tag, body))
+    })
+}
+
+/// `key FINGERPRINT of a@example.org`, for the person who is asked for a passphrase.
+fn title(cert: &Cert, key: &Handle) -> String {
+    match cert.userids().find_map(|user_id| claim(user_id.userid())) {
+        Some(address) => format!("key {key} of {address}"),
+        None => format!("key {key}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::FixedClock,
+        crypto::{Hash, Scheme},
+        mail::Address,
+        protocol::pgp::generate::{Algorithm, Profile, Request, generate},
+    };
+
+    /// A new secret key, and the fingerprints of its keys.
+    fn made(profile: Profile, algorithm: Algorithm, passphrase: Option<&str>) -> (Secret, Vec<Handle>) {
+        let request = Request {
+            profile,
+            algorithm,
+            name: None,
+            addresses: vec![Address::parse("alice@example.org").unwrap()],
+            passphrase: passphrase.map(Secret::from),
+            validity: None,
+        };
+        let clock = FixedClock(UNIX_EPOCH + Duration::from_secs(1_795_435_200));
+        let described = generate(&request, &clock).unwrap().described;
+        (described.secret.unwrap(), described.record.secrets)
+    }
+
+    fn locked(octets: &[u8]) -> LockedKeys {
+        let passphrases = Arc::new(Passphrases::new(vec!["open".into()]));
+        LockedKeys::new(Secret::new(octets.to_vec()), passphrases, &Limits::default())
+    }
+
+    #[test]
+    fn a_bare_key_is_the_one_that_sequoia_reads() {
+        for algorithm in [Algorithm::Rsa2048, Algorithm::Curve25519] {
+            let (octets, keys) = made(Profile::Rfc4880, algorithm, None);
+            assert_eq!(keys.len(), 2);
+            for key in &keys {
+                let ours = bare(octets.expose(), key).unwrap().unwrap();
+                let theirs = locked(octets.expose()).parsed(key).unwrap().unwrap();
+                assert_eq!(ours.algorithm(), theirs.algorithm());
+                let peer = [9; 32];
+                assert_eq!(ours.agree(&peer).ok(), theirs.agree(&peer).ok());
+                let sign = |key: &Arc<dyn SecretKey>| {
+                    let rsa = Scheme::RsaPkcs1(Hash::Sha256);
+                    [rsa, Scheme::EdDsa].map(|scheme| key.sign(scheme, &[7; 32]).ok())
+                };
+                assert_eq!(sign(&ours), sign(&theirs));
+                assert!(sign(&ours).iter().any(Option::is_some) || ours.agree(&peer).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn others_are_left_to_sequoia() {
+        for (profile, passphrase) in [(Profile::Rfc4880, Some("open")), (Profile::Rfc9580, None)] {
+            let (octets, keys) = made(profile, Algorithm::Curve25519, passphrase);
+            assert!(bare(octets.expose(), &keys[0]).is_none());
+            assert!(locked(octets.expose()).unlock(&keys[0]).unwrap().is_some());
+        }
+    }
+
+    /// A key whose checksum is wrong, or that is cut short, is not read; nor is one that is not there.
+    #[test]
+    fn what_is_broken_is_not_read() {
+        let (octets, keys) = made(Profile::Rfc4880, Algorithm::Curve25519, None);
+        let octets = octets.expose();
+        let (_, body) = packets(octets).next().unwrap();
+        for length in 0..body.len() {
+            assert!(bare(&octets[..length], &keys[0]).is_none());
+        }
+        let mut changed = octets.to_vec();
+        changed[body.len()] ^= 1;
+        assert!(bare(&changed, &keys[0]).is_none());
+        assert!(locked(&changed).unlock(&keys[0]).is_err());
+        assert!(bare(octets, &Handle::parse("0123456789ABCDEF0123456789ABCDEF01234567").unwrap()).is_none());
+    }
+}
