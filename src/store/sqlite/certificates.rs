@@ -1,6 +1,9 @@
 //! Certificates, what they are found by, and their secret parts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rusqlite::params;
 
@@ -40,37 +43,38 @@ impl Database {
         known: &Records,
     ) -> Result<Vec<Arc<Record>>> {
         let name = protocol.name();
-        // Short statements: SQLite takes longer to read one than to do it.
-        let found = match want {
+        // Short statements, the long one but once: SQLite takes longer to read one than to do it.
+        let numbers = match want {
             Want::All => return self.records("certificate WHERE protocol = ?1 ORDER BY fingerprint", [name], known),
             Want::Certificate(fingerprint) => {
-                let fingerprint = fingerprint.as_str();
-                return match known.get(fingerprint).filter(|record| record.protocol == protocol) {
-                    Some(record) => Ok(vec![Arc::clone(record)]),
-                    None => {
-                        self.records("certificate WHERE protocol = ?1 AND fingerprint = ?2", [name, fingerprint], known)
-                    }
-                };
+                if let Some(record) = known.get(fingerprint.as_str()).filter(|record| record.protocol == protocol) {
+                    return Ok(vec![Arc::clone(record)]);
+                }
+                [
+                    self.numbers("SELECT number FROM certificate WHERE fingerprint = ?1", fingerprint.as_str())?,
+                    Vec::new(),
+                ]
             }
             Want::Address(address) => {
                 let sought = address.to_string().to_ascii_lowercase();
-                let claimed =
-                    "address CROSS JOIN certificate ON certificate = number WHERE protocol = ?1 AND sought = ?2";
-                let bound = "binding CROSS JOIN certificate USING (fingerprint) WHERE protocol = ?1 AND sought = ?2";
-                [self.records(claimed, (name, &sought), known)?, self.records(bound, (name, &sought), known)?]
-            }
-            Want::Handle(handle) => {
-                let range = "handle CROSS JOIN certificate ON certificate = number
-                    WHERE protocol = ?1 AND sought >= ?2 AND sought < ?2 || 'G'";
+                let bound =
+                    "SELECT certificate.number FROM binding JOIN certificate USING (fingerprint) WHERE sought = ?1";
                 [
-                    self.records(range, (name, forwards(handle)), known)?,
-                    self.records(range, (name, backwards(handle)), known)?,
+                    self.numbers("SELECT certificate FROM address WHERE sought = ?1", &sought)?,
+                    self.numbers(bound, &sought)?,
                 ]
             }
+            Want::Handle(handle) => {
+                let range = "SELECT certificate FROM handle WHERE sought >= ?1 AND sought < ?1 || 'G'";
+                [self.numbers(range, &forwards(handle))?, self.numbers(range, &backwards(handle))?]
+            }
         };
-        let found: BTreeMap<Handle, Arc<Record>> =
-            found.into_iter().flatten().map(|record| (record.fingerprint.clone(), record)).collect();
-        Ok(found.into_values().collect())
+        let mut found = Vec::new();
+        for number in numbers.into_iter().flatten().collect::<BTreeSet<_>>() {
+            found.extend(self.records("certificate WHERE number = ?1 AND protocol = ?2", (number, name), known)?);
+        }
+        found.sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
+        Ok(found)
     }
 
     /// The certificates at which paths may end, in the order in which they were said to be. Those in `known` are not read again.
@@ -114,6 +118,10 @@ impl Database {
             Found::New(row) => self.read(row).map(Arc::new),
         };
         rows.into_iter().map(read).collect()
+    }
+
+    fn numbers(&self, sql: &str, sought: &str) -> Result<Vec<i64>> {
+        self.all(sql, [sought], |row| row.get(0))
     }
 
     fn read(&self, row: Row) -> Result<Record> {
