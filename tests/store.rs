@@ -66,6 +66,13 @@ fn contract(keys: &dyn Keys, ignorant: &dyn Keys) {
                 std::slice::from_ref(&record.fingerprint)
             );
         }
+        assert_eq!(find(keys, &Want::Certificate(&record.fingerprint)), std::slice::from_ref(&record.fingerprint));
+        assert_eq!(
+            find(keys, &Want::Certificate(&record.handles[1])),
+            [],
+            "a subkey's fingerprint is not its certificate's"
+        );
+        assert!(keys.find(ProtocolName::Smime, &Want::Certificate(&record.fingerprint)).unwrap().is_empty());
         let held = keys.find(ProtocolName::Pgp, &Want::Handle(&record.fingerprint)).unwrap().remove(0);
         assert_eq!(held.bytes, record.bytes);
         assert_eq!(held.handles, record.handles);

@@ -47,13 +47,14 @@ impl Database {
         let numbers = match want {
             Want::All => return self.records("certificate WHERE protocol = ?1 ORDER BY fingerprint", [name], known),
             Want::Certificate(fingerprint) => {
-                if let Some(record) = known.get(fingerprint.as_str()).filter(|record| record.protocol == protocol) {
-                    return Ok(vec![Arc::clone(record)]);
-                }
-                [
-                    self.numbers("SELECT number FROM certificate WHERE fingerprint = ?1", fingerprint.as_str())?,
-                    Vec::new(),
-                ]
+                let held = known.get(fingerprint.as_str()).filter(|record| record.protocol == protocol);
+                return match held {
+                    Some(record) => Ok(vec![Arc::clone(record)]),
+                    None => {
+                        let one = "certificate WHERE fingerprint = ?1 AND protocol = ?2";
+                        self.records(one, (fingerprint.as_str(), name), known)
+                    }
+                };
             }
             Want::Address(address) => {
                 let sought = address.to_string().to_ascii_lowercase();
