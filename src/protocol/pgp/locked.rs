@@ -148,20 +148,16 @@ impl Bare<'_> {
 /// Packets and their bodies, up to one whose header is not as Sequoia writes it (RFC 9580, section 4.2.1, without partial lengths).
 fn packets(mut octets: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
     iter::from_fn(move || {
-        let (length, rest) = match octets {
-            [0xc0..=0xff, one @ 0..192, rest @ ..] => (usize::from(*one), rest),
-            [0xc0..=0xff, high @ 192..224, low, rest @ ..] => {
-                (usize::from(u16::from_be_bytes([*high - 192, *low])) + 192, rest)
-            }
-            [0xc0..=0xff, 255, a, b, c, d, rest @ ..] => {
-                (usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?, rest)
-            }
+        let (first @ 0xc0..=0xff, rest) = octets.split_first()? else { return None };
+        let (length, rest) = match rest {
+            [one @ 0..192, rest @ ..] => (usize::from(*one), rest),
+            [high @ 192..224, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high - 192, *low])) + 192, rest),
+            [255, a, b, c, d, rest @ ..] => (usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?, rest),
             _ => return None,
         };
-        let tag = Tag::from(octets[0] & 0x3f);
         let (body, rest) = rest.split_at_checked(length)?;
         octets = rest;
-        Some((tag, body))
+        Some((Tag::from(first & 0x3f), body))
     })
 }
 

@@ -164,13 +164,14 @@ const STEP: Duration = Duration::from_millis(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{Clock as _, SystemClock};
 
     #[test]
     fn the_lock_lasts_as_long_as_the_last_promise() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("postseal.db");
         Connection::open(&place).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
-        let quiet = Quiet::open(&place, &fs::metadata(&place).unwrap(), SystemTime::now() + TICK).unwrap();
+        let quiet = Quiet::open(&place, &fs::metadata(&place).unwrap(), SystemClock.now() + TICK).unwrap();
         let is_locked = || super::folder(&place).unwrap().try_lock().is_err();
         assert!(!is_locked());
         let first = quiet.hold().unwrap();
