@@ -39,7 +39,7 @@ pub struct LockedKeys {
 }
 
 impl LockedKeys {
-    /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`].
+    /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`](crate::protocol::Described::secret).
     pub fn new(octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Self {
         LockedKeys { octets, passphrases, argon2_memory: limits.argon2_memory, opened: Mutex::default() }
     }
