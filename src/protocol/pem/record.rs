@@ -88,7 +88,7 @@ impl Candidate {
     pub(super) fn of_certificate(der: &[u8], keys: &dyn Keys) -> Result<Candidate> {
         let certificate = Certificate::parse(der)?;
         let fingerprint = Handle::from_octets(&certificate.fingerprint());
-        let record = keys.find(ProtocolName::Smime, &Want::Handle(&fingerprint))?.into_iter().next();
+        let record = keys.find(ProtocolName::Smime, &Want::Certificate(&fingerprint))?.into_iter().next();
         Ok(Candidate { key: certificate.public_key().clone(), fingerprint, certificate: Some(certificate), record })
     }
 
@@ -97,7 +97,7 @@ impl Candidate {
         let key = PublicKey::parse(spki)?;
         rsa(&key)?;
         let fingerprint = fingerprint(&normal(&key)?);
-        let record = keys.find(ProtocolName::Pem, &Want::Handle(&fingerprint))?.into_iter().next();
+        let record = keys.find(ProtocolName::Pem, &Want::Certificate(&fingerprint))?.into_iter().next();
         Ok(Candidate { key, fingerprint, certificate: None, record })
     }
 
@@ -128,7 +128,7 @@ impl Named<'_> {
                 None => Vec::new(),
             }
         } else if let Some(record) = self.key.and_then(|spki| record(&PublicKey::parse(spki).ok()?, None).ok()) {
-            keys.find(ProtocolName::Pem, &Want::Handle(&record.fingerprint))?
+            keys.find(ProtocolName::Pem, &Want::Certificate(&record.fingerprint))?
         } else if let Some(address) = self.name.and_then(|name| Address::parse(name).ok()) {
             let mut found = keys.find(ProtocolName::Pem, &Want::Address(&address))?;
             found.extend(keys.find(ProtocolName::Smime, &Want::Address(&address))?);

@@ -86,7 +86,7 @@ pub(super) fn unpack<'a>(
 pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let unreadable = |reason: String| Found::Unreadable(Why::Malformed(reason));
-    let mut next = parser(PacketParserBuilder::from_bytes(octets));
+    let mut next = PacketParserBuilder::from_bytes(octets).and_then(parser);
     loop {
         match next {
             Ok(PacketParserResult::EOF(_)) => break,
@@ -114,9 +114,9 @@ pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn parser(source: sequoia_openpgp::Result<PacketParserBuilder<'_>>) -> sequoia_openpgp::Result<PacketParserResult<'_>> {
+fn parser(source: PacketParserBuilder<'_>) -> sequoia_openpgp::Result<PacketParserResult<'_>> {
     // Signatures are hashed by verify.rs, once for each hash function, and not while parsing.
-    source?.dearmor(Dearmor::Disabled).automatic_hashing(false).build()
+    source.dearmor(Dearmor::Disabled).automatic_hashing(false).build()
 }
 
 /// The state between two packets.
@@ -152,7 +152,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
-        let mut next = parser(PacketParserBuilder::from_reader(source)).map_err(|error| malformed(&error))?;
+        let mut next = PacketParserBuilder::from_reader(source).and_then(parser).map_err(|error| malformed(&error))?;
         // Without a key a container stays closed. What stands after it is walked all the same: text there is not encrypted.
         let mut locked = None;
         loop {

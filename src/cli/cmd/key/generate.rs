@@ -257,9 +257,9 @@ fn generate_smime(
 
 /// What was just put into the home.
 fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
-    let mut found = home.find(protocol, &Want::Handle(fingerprint))?;
-    found.retain(|record| record.fingerprint == *fingerprint);
-    found.pop().ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
+    home.find(protocol, &Want::Certificate(fingerprint))?
+        .pop()
+        .ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
 }
 
 impl Shape {
