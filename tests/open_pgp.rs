@@ -10,7 +10,7 @@ use std::{
 use postseal::{
     base::{Budget, FixedClock, Kind, Limits, Result, Secret, SystemRandom, parse_rfc3339},
     crypto::{Legacy, Strength},
-    keys::{Binding, Memory, Passphrases},
+    keys::{Binding, Deprecated, Handle, Memory, Passphrases},
     mail::Message,
     pki::Revocation,
     protocol::{ClaimKind, Context, Opened, Protocol, pgp::Pgp, pgp::keyfile},
@@ -18,7 +18,7 @@ use postseal::{
 };
 use proptest::prelude::*;
 use sequoia_openpgp::{
-    Cert, Packet,
+    Cert, KeyID, Packet,
     armor::{Kind as Block, Writer as Armorer},
     cert::{CertBuilder, CipherSuite, SubkeyRevocationBuilder},
     crypto::KeyPair,
@@ -270,6 +270,24 @@ fn a_missing_key_is_unknown() {
     let signature = judged(mail_by(&cert, builder()), &[]);
     assert_eq!(signature.state, State::Unknown(Why::NoKey));
     assert_eq!(signature.algorithms, "eddsa-sha512");
+}
+
+#[test]
+fn a_key_of_a_version_that_nobody_reads() {
+    let (cert, _) = alice().generate().unwrap();
+    let old = Deprecated { id: Handle::parse("7D0BC10E933404C9").unwrap(), version: 3 };
+    let id = KeyID::from_bytes(&[0x7d, 0x0b, 0xc1, 0x0e, 0x93, 0x34, 0x04, 0xc9]);
+    let signer = signing_key(&cert);
+    let named = builder().set_issuer(id).unwrap().set_issuer_fingerprint(signer.public().fingerprint()).unwrap();
+    let mail = signed_mail(TEXT, &detached(named, signer));
+    let found = |mut keys: Memory| {
+        keys.add_deprecated(old.clone());
+        signatures(&open(mail.clone(), &keys).unwrap().layers).remove(0)
+    };
+    assert_eq!(found(Memory::new()).state, State::Unknown(Why::KeyDeprecated(3)));
+    assert!(is_valid(&found(keys(&[&public(&cert)]))));
+    let other = signed_mail(TEXT, &detached(builder(), signing_key(&cert)));
+    assert_eq!(signatures(&open(other, &Memory::new()).unwrap().layers)[0].state, State::Unknown(Why::NoKey));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{Handle, Keys, ProtocolName, Record, Want};
+use super::{Deprecated, Handle, Keys, ProtocolName, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -76,6 +76,15 @@ impl Keys for Chain {
             }
         }
         locked.map_or(Ok(None), Err)
+    }
+
+    fn deprecated(&self, id: &Handle) -> Result<Option<Deprecated>> {
+        for source in &self.sources {
+            if let Some(key) = source.deprecated(id)? {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Binding, Handle, Keys, Locked, ProtocolName, Record, Want};
+use super::{Binding, Deprecated, Handle, Keys, Locked, ProtocolName, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -15,6 +15,7 @@ pub struct Memory {
     records: Vec<Arc<Record>>,
     secrets: BTreeMap<Handle, Arc<dyn SecretKey>>,
     locked: BTreeMap<Handle, Arc<dyn Locked>>,
+    deprecated: Vec<Deprecated>,
     passwords: Vec<Secret>,
     revocations: Vec<Arc<[u8]>>,
 }
@@ -40,6 +41,11 @@ impl Memory {
         self.locked.extend(keys.into_iter().map(|key| (key, Arc::clone(&locked))));
     }
 
+    /// Notes a key that cannot be read for its age.
+    pub fn add_deprecated(&mut self, key: Deprecated) {
+        self.deprecated.push(key);
+    }
+
     /// Adds a password for messages that are encrypted to one.
     pub fn add_password(&mut self, password: Secret) {
         self.passwords.push(password);
@@ -63,6 +69,10 @@ impl Keys for Memory {
             (None, Some(locked)) => locked.unlock(key),
             (None, None) => Ok(None),
         }
+    }
+
+    fn deprecated(&self, id: &Handle) -> Result<Option<Deprecated>> {
+        Ok(self.deprecated.iter().find(|key| key.id == *id).cloned())
     }
 
     fn passwords(&self) -> Result<Vec<Secret>> {

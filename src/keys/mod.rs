@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod chain;
+mod deprecated;
 mod locked;
 mod memory;
 mod own;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use capabilities::{Announcement, Capabilities};
 pub use chain::Chain;
+pub use deprecated::Deprecated;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
 pub use own::Own;
@@ -46,6 +48,11 @@ pub trait Keys: Send + Sync {
     /// The secret key with the fingerprint `key` within `record`; `None` when it is not here.
     /// An error of kind `NoKey` when it is here and cannot be unlocked.
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
+
+    /// The key with this key ID that is here and cannot be read for its age: it answers for no signature, and whoever asks is told why.
+    fn deprecated(&self, _id: &Handle) -> Result<Option<Deprecated>> {
+        Ok(None)
+    }
 
     /// The certificates at which paths may end, whatever their own dates and extensions say (RFC 5280, section 6.1.1 (d)).
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Binding, Handle, Keys, ProtocolName, Record, Want};
+use super::{Binding, Deprecated, Handle, Keys, ProtocolName, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -41,6 +41,10 @@ impl Keys for Own<'_, '_> {
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         if self.owns(record) { self.keys.secret(record, key) } else { Ok(None) }
+    }
+
+    fn deprecated(&self, id: &Handle) -> Result<Option<Deprecated>> {
+        self.keys.deprecated(id)
     }
 
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {

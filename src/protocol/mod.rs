@@ -14,7 +14,7 @@ use std::{io::Write, time::SystemTime};
 use crate::{
     base::{Budget, Clock, Error, Random, Result},
     crypto::{Hash, Legacy},
-    keys::{Handle, KeyState, Keys, ProtocolName, Record},
+    keys::{Deprecated, Handle, KeyState, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
     pki::Revocation,
     verdict::Layer,
@@ -254,6 +254,8 @@ pub struct Described {
 pub struct KeyFile {
     /// In the order of the files.
     pub found: Vec<Described>,
+    /// Keys that nothing here reads for their age; they are among `skipped` too.
+    pub deprecated: Vec<Deprecated>,
     /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
     pub skipped: Vec<String>,
     /// Private keys that no passphrase opened, an error of kind `NoKey` each: whoever reads them to keep them is refused, whoever reads

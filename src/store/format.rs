@@ -63,6 +63,7 @@ pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<Key
         let files: Vec<(&str, &[u8])> = files.iter().filter(of_this).copied().collect();
         let file = if files.is_empty() { KeyFile::default() } else { format.read(&files, reading)? };
         all.found.extend(file.found);
+        all.deprecated.extend(file.deprecated);
         all.skipped.extend(file.skipped);
         all.locked.extend(file.locked);
     }
@@ -159,6 +160,7 @@ impl Format for Pgp {
         for (place, octets) in files {
             let file = pgp::keyfile::describe(octets, place)?;
             all.found.extend(file.found);
+            all.deprecated.extend(file.deprecated);
             all.skipped.extend(file.skipped);
         }
         Ok(all)

@@ -103,7 +103,10 @@ impl Home {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
         let file = format::read(files, &reading)?;
         file.locked.first().map_or(Ok(()), |error| Err(error.clone()))?;
-        Ok(file)
+        match file.skipped.first() {
+            Some(reason) if file.found.is_empty() => Err(Error::new(Kind::Malformed, reason.clone())),
+            _ => Ok(file),
+        }
     }
 
     /// Puts certificates and secret keys in, each together with what is here of it already: all of them or, when one fails, none.

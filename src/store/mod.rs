@@ -37,6 +37,7 @@ pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Li
     let mut loaded = Loaded { keys: Memory::new(), skipped: file.skipped };
     // Perhaps nothing asks for them; where something does, it says that there is no key.
     loaded.skipped.extend(file.locked.iter().map(ToString::to_string));
+    file.deprecated.into_iter().for_each(|key| loaded.keys.add_deprecated(key));
     let mut order: Vec<Handle> = Vec::new();
     let mut certs: BTreeMap<Handle, Described> = BTreeMap::new();
     for found in file.found {

@@ -129,6 +129,8 @@ pub enum Why {
     KeyExpired,
     /// The key did not exist yet when the signature was made, by the time that the signature says (OpenPGP).
     KeyNotYetValid,
+    /// The key is of this version, which was given up before it could be read here (OpenPGP).
+    KeyDeprecated(u8),
     /// The key is revoked; the reason as its owner gave it.
     KeyRevoked(String),
     /// The signature packet makes no sense.
@@ -160,6 +162,7 @@ impl fmt::Display for Why {
             Why::KeyNotBound => f.write_str("the certificate does not vouch for the signing key at that time"),
             Why::KeyExpired => f.write_str("the key had expired when the signature was made"),
             Why::KeyNotYetValid => f.write_str("the key did not exist yet when the signature was made"),
+            Why::KeyDeprecated(version) => write!(f, "the key is of version {version}, which is not used any more"),
             Why::KeyRevoked(reason) => write!(f, "the key is revoked: {reason}"),
             Why::Malformed(reason) => write!(f, "the signature is malformed: {reason}"),
             Why::Mismatch => f.write_str("the octets are not those that were signed"),

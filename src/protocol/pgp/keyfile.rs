@@ -21,7 +21,7 @@ use super::cert;
 pub use super::locked::LockedKeys;
 use crate::{
     base::{Error, Result, Secret},
-    keys::{Handle, ProtocolName, Record},
+    keys::{Deprecated, Handle, ProtocolName, Record},
     mail::{
         Address, address,
         armor::{Label, pgp_blocks},
@@ -46,7 +46,7 @@ pub fn recognizes(octets: &[u8]) -> bool {
 /// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.
 ///
 /// Blocks that are no keys, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error
-/// of kind `Malformed`.
+/// of kind `Malformed`, unless there are keys of deprecated versions among them.
 pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
     let mut file = KeyFile::default();
     if is_binary(octets) {
@@ -59,7 +59,7 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
             }
         }
     }
-    if file.found.is_empty() {
+    if file.found.is_empty() && file.deprecated.is_empty() {
         let reason = file.skipped.first().cloned().unwrap_or_else(|| format!("{place}: holds no OpenPGP key"));
         return Err(Error::new(crate::base::Kind::Malformed, reason)
             .with_hint("give a certificate or key as written by `postseal key export` or `gpg --export`"));
@@ -117,35 +117,34 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
         Err(error) => return file.skipped.push(format!("{place}: {}", reason(&error))),
     };
     for (number, cert) in (1..).zip(certs) {
-        match cert.map_err(|error| unread(&error)).and_then(|cert| describe_cert(&cert).map_err(|e| e.to_string())) {
+        let described = cert.map_err(|error| match deprecated(&error) {
+            Some(key) => {
+                let told = key.to_string();
+                file.deprecated.push(key);
+                told
+            }
+            None => reason(&error),
+        });
+        match described.and_then(|cert| describe_cert(&cert).map_err(|error| error.to_string())) {
             Ok(described) => file.found.push(described),
             Err(reason) => file.skipped.push(format!("{place}: certificate {number}: {reason}")),
         }
     }
 }
 
-/// Why Sequoia does not read a certificate.
-fn unread(error: &sequoia_openpgp::anyhow::Error) -> String {
-    let primary = match error.downcast_ref::<PgpError>() {
-        Some(PgpError::UnsupportedCert(_, packets)) => packets.first(),
-        _ => None,
-    };
-    let old = match primary {
-        Some(Packet::Unknown(unknown)) => version_3(unknown.body()),
-        _ => None,
-    };
-    old.unwrap_or_else(|| reason(error))
+/// The key that Sequoia does not read because of its age, if that is why.
+fn deprecated(error: &sequoia_openpgp::anyhow::Error) -> Option<Deprecated> {
+    let Some(PgpError::UnsupportedCert(_, packets)) = error.downcast_ref::<PgpError>() else { return None };
+    let Some(Packet::Unknown(primary)) = packets.first() else { return None };
+    version_3(primary.body())
 }
 
-/// What there is to say of a key of versions 2 and 3 (RFC 4880, sections 5.5.2 and 12.2), whose key ID is the end of its modulus.
-fn version_3(body: &[u8]) -> Option<String> {
+/// A key of versions 2 and 3 (RFC 4880, sections 5.5.2 and 12.2), whose key ID is the end of its modulus.
+fn version_3(body: &[u8]) -> Option<Deprecated> {
     let [version @ (2 | 3), _, _, _, _, _, _, 1..=3, high, low, numbers @ ..] = body else { return None };
     let length = usize::from(u16::from_be_bytes([*high, *low])).div_ceil(8);
     let id = numbers.get(..length)?.last_chunk::<8>()?;
-    Some(format!(
-        "key {} is of version {version}, which RFC 4880 gave up and nothing here reads",
-        Handle::from_octets(id)
-    ))
+    Some(Deprecated { id: Handle::from_octets(id), version: *version })
 }
 
 /// The record and the secret parts of `cert`.
@@ -255,11 +254,14 @@ mod tests {
 
     #[test]
     fn a_key_of_version_3_is_named() {
-        let error = describe(&version_3_key(), "old.pgp").unwrap_err();
+        let file = describe(&version_3_key(), "old.pgp").unwrap();
         assert_eq!(
-            error.to_string(),
-            "old.pgp: certificate 1: key 9A715B32BE040957 is of version 3, which RFC 4880 gave up and nothing here reads"
+            file.skipped,
+            [
+                "old.pgp: certificate 1: key 9A715B32BE040957 is of version 3, which RFC 4880 gave up and nothing here reads"
+            ]
         );
+        assert_eq!(file.deprecated, [Deprecated { id: Handle::parse("9A715B32BE040957").unwrap(), version: 3 }]);
     }
 
     #[test]
@@ -268,7 +270,7 @@ mod tests {
         let newer = describe(newer, "alice.asc").unwrap().found.remove(0).record.bytes.to_vec();
         for octets in [[version_3_key(), newer.clone()].concat(), [newer, version_3_key()].concat()] {
             let file = describe(&octets, "both.pgp").unwrap();
-            assert_eq!((file.found.len(), file.skipped.len()), (1, 1));
+            assert_eq!((file.found.len(), file.skipped.len(), file.deprecated.len()), (1, 1, 1));
             assert!(file.skipped[0].contains("key 9A715B32BE040957 is of version 3"), "{:?}", file.skipped);
         }
     }
@@ -279,7 +281,7 @@ mod tests {
         let whole = version_3_key();
         assert_eq!(version_3(&whole[3..131]), None);
         assert!(version_3(&whole[3..146]).is_some());
-        for length in 0..whole.len() {
+        for length in 0..146 {
             assert!(describe(&whole[..length], "short").is_err());
         }
     }

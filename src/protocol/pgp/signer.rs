@@ -18,7 +18,7 @@ use super::{cert, suite};
 use crate::{
     base::Result,
     crypto::{KeyAlgorithm, Strength},
-    keys::{Authenticated, Handle, ProtocolName, Record, Want},
+    keys::{Authenticated, Deprecated, Handle, ProtocolName, Record, Want},
     mail::{Address, address},
     protocol::Context,
     verdict::Why,
@@ -52,6 +52,16 @@ impl Signer {
             }
         }
         Ok(signers)
+    }
+
+    /// The key that the signature names, where it is here and too old to be read.
+    pub(super) fn deprecated(signature: &Packed, context: Context<'_>) -> Result<Option<Deprecated>> {
+        for issuer in signature.get_issuers().iter().take(CANDIDATES) {
+            if let Some(key) = context.keys.deprecated(&Handle::from_octets(issuer.as_bytes()))? {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     /// Copies of one certificate are one: a revocation in any of them counts.

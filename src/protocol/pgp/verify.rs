@@ -38,7 +38,12 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
         return Ok(signature);
     };
     let signers = Signer::find(packed, context)?;
-    let Some((signer, checked)) = verified(packed, &signers, text) else { return Ok(signature) };
+    let Some((signer, checked)) = verified(packed, &signers, text) else {
+        if let Some(key) = Signer::deprecated(packed, context)? {
+            signature.state = State::Unknown(Why::KeyDeprecated(key.version));
+        }
+        return Ok(signature);
+    };
 
     let algorithm = suite::key_algorithm(&signer.key);
     signature.signer = Some(signer.key.fingerprint().to_hex());

@@ -35,7 +35,7 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
     for (place, octets) in files {
         pieces.read(octets, place, passphrases, limits)?;
     }
-    let mut file = KeyFile { found: Vec::new(), skipped: pieces.skipped, locked: pieces.locked };
+    let mut file = KeyFile { skipped: pieces.skipped, locked: pieces.locked, ..KeyFile::default() };
     for certificate in pieces.certificates {
         let fingerprint = fingerprint(&certificate);
         if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
