@@ -19,8 +19,16 @@ pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<
         return Ok(vec![message.octets().to_vec()]);
     }
     if !message.octets().is_ascii() {
-        return Err(Error::malformed("message", "cannot be split because it is not 7-bit")
-            .with_hint("sign or encrypt it first"));
+        let field = root.fields().find(|field| !field.raw.is_ascii());
+        return Err(match field {
+            Some(field) => Error::malformed(
+                format_args!("header field {:?}", field.name),
+                "not ASCII, so that the message cannot be split",
+            )
+            .with_hint("encoded words (RFC 2047) are ASCII"),
+            None => Error::malformed("message", "cannot be split because it is not 7-bit")
+                .with_hint("sign or encrypt it first"),
+        });
     }
     let identity = Identity::new(root, random)?;
     let mut enclosing = Edit::new(root);
@@ -217,6 +225,11 @@ mod tests {
         assert_eq!(
             split(&parse("\n\u{e9}\n".repeat(500)), 400, &SystemRandom).unwrap_err().to_string(),
             "message: cannot be split because it is not 7-bit"
+        );
+        let header = format!("Subject: \u{e9}\n{}", "\nx\n".repeat(500));
+        assert_eq!(
+            split(&parse(header), 400, &SystemRandom).unwrap_err().to_string(),
+            "header field \"Subject\": not ASCII, so that the message cannot be split"
         );
     }
 
