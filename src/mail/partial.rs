@@ -37,15 +37,16 @@ pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<
     enclosed.retain(is_enclosed);
     let line_break = enclosing.line_break();
 
-    // The enclosed header travels at the start of the first piece.
+    // The enclosed header travels at the start of the first piece, and is not cut: not everybody looks for the rest of it in the second.
     let mut content = enclosed.octets();
     content.extend_from_slice(line_break);
+    let header = content.len();
     content.extend_from_slice(root.body());
     let mut bodies: Vec<&[u8]> = Vec::new();
     let most = content.len();
     let room = size
         .checked_sub(identity.enclose(&enclosing, most, most).len())
-        .filter(|room| *room > 0)
+        .filter(|room| *room >= header)
         .ok_or_else(|| too_small(size))?;
     let mut rest = content.as_slice();
     while !rest.is_empty() {
@@ -107,18 +108,18 @@ pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
 
     let length = by_number.values().map(|piece| piece.root.octets().len()).sum();
     budget.message(length)?;
-    // RFC 2046, 5.2.2.1: the header is that of the first piece, and then what it encloses.
-    let start = Message::parse(first.root.body().to_vec(), &mut Budget::new(budget.limits().clone()))?;
+    // RFC 2046, 5.2.2.1: the header is that of the first piece, and then what it encloses, which may go on in the pieces after it.
+    let bodies: Vec<&[u8]> = by_number.values().map(|piece| piece.root.body()).collect();
+    let content = Message::parse(bodies.concat(), &mut Budget::new(budget.limits().clone()))?;
     let mut enclosing = Edit::new(first.root);
     enclosing.retain(|field| !is_enclosed(field));
-    let mut enclosed = Edit::new(start.root());
+    let mut enclosed = Edit::new(content.root());
     enclosed.retain(is_enclosed);
     let mut octets = Vec::with_capacity(length);
     octets.extend(enclosing.octets());
     octets.extend(enclosed.octets());
     octets.extend_from_slice(enclosing.line_break());
-    octets.extend_from_slice(start.root().body());
-    by_number.values().skip(1).for_each(|piece| octets.extend_from_slice(piece.root.body()));
+    octets.extend_from_slice(content.root().body());
     Message::parse(octets, budget)
 }
 
@@ -215,6 +216,32 @@ mod tests {
         pieces.reverse();
         pieces.push(pieces[0].clone());
         assert_eq!(joined(&pieces).unwrap().octets(), message.octets());
+    }
+
+    #[test]
+    fn of_every_size_or_not_at_all() {
+        let message = sample();
+        let split = |size: usize| split(&message, size, &SystemRandom);
+        let smallest = (1..).find(|size| split(*size).is_ok()).unwrap();
+        for size in smallest..message.octets().len() {
+            let pieces: Vec<_> = split(size).unwrap().into_iter().map(parse).collect();
+            assert!(memchr::memmem::find(pieces[0].root().body(), b"\r\n\r\n").is_some(), "{size}");
+            assert_eq!(joined(&pieces).unwrap().octets(), message.octets(), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_others_cut() {
+        let within =
+            "Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed;\n boundary=b\n\n--b\n\ntext\n--b--\n";
+        let piece = |number: usize, body: &str| {
+            parse(format!("From: a@x.org\nContent-Type: message/partial; id=i;\n number={number}; total=2\n\n{body}"))
+        };
+        for at in 0..within.len() {
+            let (first, second) = within.split_at(at);
+            let whole = joined(&[piece(1, first), piece(2, second)]).unwrap();
+            assert_eq!(whole.octets(), format!("From: a@x.org\n{within}").as_bytes(), "{at}");
+        }
     }
 
     #[test]
