@@ -189,6 +189,21 @@ fn with_gpg(lab: &Lab, alice: &Identity) {
     assert_eq!((&verdict["standing"], &verdict["confidential"]), (&"authentic".into(), &true.into()), "{verdict}");
     let opened = lab.postseal(["--keys", &secret, "decrypt", &text(&message)]);
     assert_same_content(&opened, mime::PART.as_bytes());
+
+    // Theirs, as files that no mail is around: nobody is their author.
+    let words = text(&lab.write("words.txt", "From: eve@example.org\n\nThe bearer may pass.\n"));
+    let clear = lab.write("clear.asc", lab.gpg(["--local-user", ADDRESS, "--output=-", "--clearsign", &words]));
+    let verdict = judged(lab, &["--keys", &public], &clear);
+    let found = (&verdict["standing"], signature_of(&verdict), &verdict["author"]);
+    assert_eq!(found, (&"signed".into(), "valid", &serde_json::Value::Null), "{verdict}");
+    let armored = lab.gpg(["--armor", "--encrypt", "--recipient", ADDRESS, "--output=-", &words]);
+    let message = lab.write("words.asc", armored);
+    let opened = lab.postseal(["--keys", &secret, "decrypt", &text(&message)]);
+    assert!(
+        opened.ends_with(b"\n\nFrom: eve@example.org\n\nThe bearer may pass.\n"),
+        "{}",
+        String::from_utf8_lossy(&opened)
+    );
 }
 
 #[test]

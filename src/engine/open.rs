@@ -8,7 +8,7 @@ use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
     mail::{Address, Message, Part, ambiguity, header, protect, protect::Protection},
-    protocol::{Claim, ClaimKind, Protocol, pem},
+    protocol::{Claim, ClaimKind, Protocol},
     verdict::{Layer, LayerKind, Verdict},
 };
 
@@ -163,13 +163,9 @@ fn contradicts(payload: &Message, author: &Address, headers: &BTreeMap<String, P
     inside && (differs || header::author(payload.root()).as_ref() != Some(author))
 }
 
-/// The header section as a message with an empty body: it stays when the message is consumed. A file that begins with a PEM message has
-/// none: what looks like it is the encapsulated header.
+/// The header section as a message with an empty body: it stays when the message is consumed.
 fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
-    let mut octets = match pem::boundary::is_bare(message.octets()) {
-        true => Vec::new(),
-        false => message.root().header_octets().to_vec(),
-    };
+    let mut octets = message.root().header_octets().to_vec();
     let crlf = memmem::find(&octets, b"\r\n").is_some();
     octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Message::parse(octets, budget)

@@ -44,6 +44,16 @@ pub fn pgp_blocks(text: &[u8]) -> Vec<Block> {
     blocks
 }
 
+/// Whether `octets` begin with armour of mail security, OpenPGP's or PEM's (RFC 1421, section 4.4; RFC 1113, section 4.4).
+pub(super) fn begins(octets: &[u8]) -> bool {
+    if !octets.starts_with(b"-----") {
+        return false;
+    }
+    let line = memchr(b'\n', octets).and_then(|end| octets.get(..end)).unwrap_or(octets).trim_ascii_end();
+    let pgp = line.strip_prefix(BEGIN).and_then(Label::begun_by);
+    pgp.is_some() || PEM.contains(&line)
+}
+
 impl Label {
     fn begun_by(line: &[u8]) -> Option<Label> {
         match line {
@@ -83,6 +93,7 @@ fn after_line(text: &[u8], start: usize) -> usize {
 }
 
 const BEGIN: &[u8] = b"-----BEGIN ";
+const PEM: [&[u8]; 2] = [b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----", b"-----PRIVACY-ENHANCED MESSAGE BOUNDARY-----"];
 const END: &[u8] = b"-----END ";
 
 #[cfg(test)]

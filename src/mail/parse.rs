@@ -8,7 +8,7 @@ use std::sync::Arc;
 use memchr::{memchr, memmem};
 
 use super::{
-    Span,
+    Span, armor,
     header::{ContentType, Field, boundary, fields},
 };
 use crate::base::{Budget, Result};
@@ -169,8 +169,11 @@ impl Parser<'_> {
     ///
     /// It goes to the first empty line, as in Thunderbird and Outlook: a line without a colon within it is kept and means nothing. Ending
     /// the header there instead, as others do, would let one stray line move what follows, a From included, into the body.
-    /// A boundary ends it too, and so does the end of the octets.
+    /// A boundary ends it too, and so does the end of the octets. Armour has none before it: a file with nothing else is a message too.
     fn header(&self, start: usize) -> Result<(Span, usize)> {
+        if self.octets.get(start..).is_some_and(armor::begins) {
+            return Ok((Span { start, end: start }, start));
+        }
         // Never look further than the limit, and a CRLF.
         let horizon = start.saturating_add(self.budget.limits().header).saturating_add(2).min(self.octets.len());
         let mut at = start;
@@ -288,6 +291,10 @@ mod tests {
             ("", "", ""),
             ("From a Mon Nov 23\nA: b\nnonsense\nC: d\n\nbody", "From a Mon Nov 23\nA: b\nnonsense\nC: d\n", "body"),
             ("A: b\n \n c\n\nbody", "A: b\n \n c\n", "body"),
+            ("-----BEGIN PGP MESSAGE-----\n\nbody", "", "-----BEGIN PGP MESSAGE-----\n\nbody"),
+            ("-----BEGIN PGP: x-----", "-----BEGIN PGP: x-----", ""),
+            ("-----x-----\nA: b\n\nbody", "-----x-----\nA: b\n", "body"),
+            ("A: b\n-----BEGIN PGP MESSAGE-----\n\nbody", "A: b\n-----BEGIN PGP MESSAGE-----\n", "body"),
         ] {
             let message = parse(text);
             assert_eq!(message.root().header_octets(), header.as_bytes(), "{text:?}");

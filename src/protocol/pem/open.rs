@@ -29,10 +29,7 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
         ProcType::MicClear => ClaimKind::InlineSigned,
         ProcType::Crl | ProcType::CrlRetrievalRequest | ProcType::MicOnly => ClaimKind::Opaque,
     };
-    let at = match (&text, boundary::is_bare(part.octets())) {
-        (_, true) => part.span(),
-        (_, false) => part.body_span(),
-    };
+    let at = part.body_span();
     let span = match (found.alone, &text) {
         (true, _) => part.span(),
         (false, Cow::Borrowed(_)) => {
@@ -98,12 +95,8 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     Ok(Opened { layers, payload, beside })
 }
 
-/// The text that a PEM message may be in: the whole part when it begins with one, because then what looks like a header is the
-/// encapsulated one; else its decoded body.
+/// The text that a PEM message may be in.
 pub(super) fn body(part: Part<'_>) -> Option<Cow<'_, [u8]>> {
-    if boundary::is_bare(part.octets()) {
-        return Some(Cow::Borrowed(part.octets()));
-    }
     part.content_type().is("text", "plain").then(|| part.decoded())
 }
 
@@ -156,7 +149,7 @@ fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
     if is_mime && begins_as_mime(&text) {
         return text;
     }
-    let typed = !boundary::is_bare(root.octets()) && root.header("Content-Type").is_some();
+    let typed = root.header("Content-Type").is_some();
     let head = if typed {
         format!(
             "Content-Type: text/plain; charset={}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
