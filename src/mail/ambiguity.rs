@@ -4,7 +4,7 @@
 use memchr::{memchr2, memmem};
 
 use super::{
-    Part, Span,
+    Part, Span, armor,
     header::{boundary, times_read},
     parameters::boundaries,
 };
@@ -17,7 +17,9 @@ pub fn is_ambiguous(part: Part<'_>) -> bool {
         kind.is_some_and(|kind| boundaries(kind) > 1)
             || kind.and_then(boundary).is_some_and(|boundary| has_other_boundaries(part, &boundary))
     };
-    !ends_everywhere(part.header_octets())
+    // Some take the lines of armour up to an empty one for a header.
+    armor::begins(part.octets())
+        || !ends_everywhere(part.header_octets())
         || twice("content-type")
         || twice("content-transfer-encoding")
         || is_structured_twice()
@@ -103,6 +105,7 @@ mod tests {
             "X: y\0\r\n",
             "\u{e9}: x\r\n",
             "X: y\r\nFrom x Mon\r\n",
+            "-----BEGIN PGP SIGNED MESSAGE-----\r\n",
         ] {
             assert!(ambiguous(&with(odd)), "{odd:?}");
         }

@@ -98,7 +98,8 @@ impl Home {
     }
 
     /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
-    /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`.
+    /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`,
+    /// and files of which nothing can be read are one of kind `Malformed`.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
         let file = format::read(files, &reading)?;
