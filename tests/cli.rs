@@ -266,6 +266,17 @@ fn pieces_come_in_any_order_and_never_mixed() {
 }
 
 #[test]
+fn what_is_within_hangs_from_the_branch_of_its_signatures() {
+    let lab = Lab::with_keys(&["alice"]);
+    lab.write("m", MESSAGE).run(&["sign", "-o", "once", "m"]).code(0);
+    lab.run(&["sign", "-o", "twice", "once"]).code(0);
+    let drawn = lab.run(&["verify", "twice"]).code(0).text();
+    let branches: Vec<&str> = drawn.lines().filter(|line| line.contains('─')).map(|line| line.trim_end()).collect();
+    assert_eq!(branches, ["  └─ signed pgp", "     ├─ valid", "     └─ signed pgp", "        └─ valid"]);
+    assert!(drawn.contains("     │    by "), "{drawn}");
+}
+
+#[test]
 fn escapes_are_for_terminals() {
     let lab = Lab::with_keys(&["alice"]);
     lab.write("m", MESSAGE).run(&["sign", "-o", "s", "m"]).code(0);

@@ -90,7 +90,9 @@ fn draw(out: &mut String, layers: &[Layer]) {
         let _ = writeln!(out, "  {indent}└─ {}", layer_line(layer));
         if let LayerKind::Signed { signatures } = &layer.kind {
             for (index, signature) in signatures.iter().enumerate() {
-                let (branch, stem) = if index + 1 == signatures.len() { ("└─", "  ") } else { ("├─", "│ ") };
+                // The layer within hangs from the same branch.
+                let is_last = index + 1 == signatures.len() && depth + 1 == layers.len();
+                let (branch, stem) = if is_last { ("└─", "  ") } else { ("├─", "│ ") };
                 let _ = writeln!(out, "  {indent}   {branch} {}", signature_line(signature));
                 for detail in signature_details(signature) {
                     let _ = writeln!(out, "  {indent}   {stem}   {detail}");
