@@ -50,8 +50,8 @@ impl<'a> Engine<'a> {
         Budget::new(self.limits.clone())
     }
 
-    /// What `part` itself claims to be, and who can open it. The first protocol that recognizes it has it; but what looks like the header
-    /// of a file that begins with a PEM message is the encapsulated one, which says nothing to others.
+    /// What `part` itself claims to be, and who can open it. The first protocol that recognizes it has it; but what begins with a PEM message
+    /// is PEM's, whatever others would find in its text.
     fn claim(&self, part: Part<'_>) -> Option<(&dyn Protocol, Claim)> {
         let is_bare = pem::boundary::is_bare(part.octets());
         let readers = self.protocols.iter().map(AsRef::as_ref);

@@ -262,3 +262,14 @@ pub struct KeyFile {
     /// them for one run may do without.
     pub locked: Vec<Error>,
 }
+
+impl KeyFile {
+    /// Puts what another file holds after what is here.
+    pub fn append(&mut self, other: KeyFile) {
+        let KeyFile { found, deprecated, skipped, locked } = other;
+        self.found.extend(found);
+        self.deprecated.extend(deprecated);
+        self.skipped.extend(skipped);
+        self.locked.extend(locked);
+    }
+}

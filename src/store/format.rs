@@ -61,11 +61,9 @@ pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<Key
     for format in FORMATS {
         let of_this = |(_, octets): &&(&str, &[u8])| format.recognizes(octets);
         let files: Vec<(&str, &[u8])> = files.iter().filter(of_this).copied().collect();
-        let file = if files.is_empty() { KeyFile::default() } else { format.read(&files, reading)? };
-        all.found.extend(file.found);
-        all.deprecated.extend(file.deprecated);
-        all.skipped.extend(file.skipped);
-        all.locked.extend(file.locked);
+        if !files.is_empty() {
+            all.append(format.read(&files, reading)?);
+        }
     }
     Ok(all)
 }
@@ -158,10 +156,7 @@ impl Format for Pgp {
     fn read(&self, files: &[(&str, &[u8])], _: &Reading<'_>) -> Result<KeyFile> {
         let mut all = KeyFile::default();
         for (place, octets) in files {
-            let file = pgp::keyfile::describe(octets, place)?;
-            all.found.extend(file.found);
-            all.deprecated.extend(file.deprecated);
-            all.skipped.extend(file.skipped);
+            all.append(pgp::keyfile::describe(octets, place)?);
         }
         Ok(all)
     }

@@ -129,7 +129,7 @@ pub enum Why {
     KeyExpired,
     /// The key did not exist yet when the signature was made, by the time that the signature says (OpenPGP).
     KeyNotYetValid,
-    /// The key is of this version, which was given up before it could be read here (OpenPGP).
+    /// The key is here, and of this version, which is not read any more (OpenPGP; RFC 9580, section 5.5.2.1).
     KeyDeprecated(u8),
     /// The key is revoked; the reason as its owner gave it.
     KeyRevoked(String),
