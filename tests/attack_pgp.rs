@@ -203,7 +203,8 @@ fn notations_do_not_speak() {
     }
 }
 
-/// `Comment:` and `Version:` are anybody's to write: nobody signs the headers of armour.
+/// Anybody can write `Comment:` and `Version:`: no signature covers the headers of armour. A reader without OpenPGP shows them, so that a message
+/// with other words in them than programs write has no author.
 #[test]
 fn headers_of_armour_are_neither_shown_nor_written() {
     let lab = Lab::new();
@@ -216,7 +217,7 @@ fn headers_of_armour_are_neither_shown_nor_written() {
     let begin = "-----BEGIN PGP MESSAGE-----\r\n";
     let sealed = sealed.replace(begin, &format!("{begin}{}", headers.replace('\n', "\r\n")));
     assert!(sealed.contains("Mallory"));
-    for (message, standing) in [(commented, "authentic"), (sealed, "unsigned")] {
+    for (message, standing) in [(commented, "signed"), (sealed, "unsigned")] {
         for verb in [&["verify"][..], &["verify", "--json"], &["decrypt"], &["decrypt", "--json"]] {
             let output = lab.run(&[&judging()[..], verb].concat(), &message);
             let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

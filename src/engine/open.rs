@@ -7,9 +7,13 @@ use memchr::memmem;
 use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
-    mail::{Address, Message, Part, ambiguity, header, protect, protect::Protection},
+    mail::{
+        Address, Message, Part, header, protect,
+        protect::Protection,
+        skeleton::{self, Deviation},
+    },
     protocol::{Claim, ClaimKind, Protocol},
-    verdict::{Layer, LayerKind, Verdict},
+    verdict::{Covers, Layer, LayerKind, Verdict},
 };
 
 /// A message opened as far as it goes, and what is to be thought of it. Whole or nothing: while a layer has not passed its
@@ -71,7 +75,7 @@ impl Engine<'_> {
             }
             Err(error) => (None, Some(error)),
         };
-        let Envelope { layers, ambiguous } = envelope;
+        let Envelope { layers, deviation, .. } = envelope;
         let sealed = !layers.is_empty();
         let inner = payload.as_ref().filter(|_| sealed);
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
@@ -80,7 +84,7 @@ impl Engine<'_> {
             None => outer.root().fields().find(|field| field.is("Subject")).map(|field| field.decoded()),
         };
         let author = header::author(outer.root())
-            .filter(|author| !ambiguous && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
+            .filter(|author| deviation.is_none() && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
         let verdict = Verdict::new(author, layers, errant, self.context.legacy);
         Ok(Opening { verdict, outer, payload, headers, subject, error })
     }
@@ -95,10 +99,10 @@ impl Engine<'_> {
                 claimed => return Ok((current, Claimed(claimed))),
             };
             budget.layer()?;
-            // Also below the first: whoever encrypted a signed message wrote the header around the signature.
-            envelope.ambiguous |= ambiguity::is_ambiguous(root);
+            // Also below the first: the header around a signature may be the work of another person, who encrypted the signed message.
+            envelope.deviation = envelope.deviation.take().or_else(|| skeleton::deviation(root));
             let opened = protocol.open(current, &claim, self.context, budget)?;
-            envelope.layers.extend(opened.layers);
+            envelope.add(opened.layers, opened.covers);
             current = opened.payload;
         }
     }
@@ -136,8 +140,25 @@ struct Claimed<'a>(Option<(&'a dyn Protocol, Claim)>);
 #[derive(Default)]
 struct Envelope {
     layers: Vec<Layer>,
-    /// One of them lay in a body that another reader of mail may take apart otherwise.
-    ambiguous: bool,
+    /// One of them stood beside text that is in none of those within.
+    partial: bool,
+    /// Where one of them first leaves what all readers of mail take apart alike.
+    deviation: Option<Deviation>,
+}
+
+impl Envelope {
+    /// Puts layers within those that are here, of a part of which they cover `covers`.
+    fn add(&mut self, mut layers: Vec<Layer>, covers: Covers) {
+        self.partial |= covers == Covers::Part;
+        let signed = layers.iter_mut().filter_map(|layer| match &mut layer.kind {
+            LayerKind::Signed { signatures } => Some(signatures),
+            LayerKind::Compressed { .. } | LayerKind::Encrypted { .. } => None,
+        });
+        if self.partial {
+            signed.flatten().for_each(|signature| signature.covers = Covers::Part);
+        }
+        self.layers.extend(layers);
+    }
 }
 
 /// An errant encrypted layer that nobody here can open is still a fact worth reporting.

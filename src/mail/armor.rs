@@ -54,6 +54,95 @@ pub(super) fn begins(octets: &[u8]) -> bool {
     pgp.is_some() || PEM.contains(&line)
 }
 
+/// Whether `text` is one block of armour, of OpenPGP or PEM, or one cleartext-signed text, and blank lines around it. What stands inside a PEM
+/// message, and the signed text, are the protocols' matter.
+pub(super) fn is_alone(text: &[u8]) -> bool {
+    let Some(first) = text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).find(|line| !line.is_empty())
+    else {
+        return false;
+    };
+    if PEM.contains(&first) {
+        let last = text.trim_ascii_end().rsplit(|octet| *octet == b'\n').next().map(<[u8]>::trim_ascii_end);
+        return last.is_some_and(|last| last == PEM_END || (last == first && first != PEM[0]));
+    }
+    match first.strip_prefix(BEGIN).and_then(Label::begun_by) {
+        Some(Label::PgpMessage) => stray_line(text, Label::PgpMessage).is_none(),
+        Some(Label::PgpSigned) => {
+            let signature = memmem::find_iter(text, SIGNATURE)
+                .find(|at| at.checked_sub(1).and_then(|before| text.get(before)) == Some(&b'\n'));
+            signature.is_some_and(|at| stray_line(text.get(at..).unwrap_or_default(), Label::PgpSignature).is_none())
+        }
+        _ => false,
+    }
+}
+
+/// The first line of `text`, counted from 1, that does not belong to one block of armour with blank lines around it; the line after the last
+/// when the block does not end.
+pub(super) fn stray_line(text: &[u8], label: Label) -> Option<usize> {
+    let mut place = Place::Before;
+    let mut count = 0;
+    for (index, line) in text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).enumerate() {
+        count = index + 1;
+        place = match place {
+            Place::Before | Place::After if line.is_empty() => place,
+            Place::Before if line.strip_prefix(BEGIN).and_then(Label::begun_by) == Some(label) => Place::Header,
+            Place::Header if line.is_empty() => Place::Data,
+            Place::Header if is_armor_header(line) => Place::Header,
+            Place::Header | Place::Data if line.strip_prefix(END) == Some(label.end()) => Place::After,
+            Place::Data if is_armor_data(line) => Place::Data,
+            Place::After | Place::Before | Place::Data | Place::Header => return Some(count),
+        };
+    }
+    (!matches!(place, Place::After)).then_some(count)
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    After,
+    Before,
+    Data,
+    Header,
+}
+
+/// A header of armour (RFC 9580, section 6.2.2) in which nobody can say anything: the program's name and version.
+fn is_armor_header(line: &[u8]) -> bool {
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    if let Some(comment) = line.strip_prefix("Comment: ") {
+        return is_known_comment(comment);
+    }
+    let Some(value) = line.strip_prefix("Version: ") else { return false };
+    let mut words = value.split(' ').peekable();
+    let is_version =
+        |word: &str| word.len() <= 24 && word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    let product = words.next().unwrap_or_default();
+    (PROGRAMS.contains(&product) || is_version(product)) && {
+        words.next_if(|word| is_version(word));
+        words.next_if(|word| {
+            word.strip_prefix('(').and_then(|word| word.strip_suffix(')')).is_some_and(|word| SYSTEMS.contains(&word))
+        });
+        words.next().is_none()
+    }
+}
+
+/// What programs have put into comments by themselves.
+fn is_known_comment(comment: &str) -> bool {
+    let enigmail = comment.strip_prefix("Using GnuPG with ").and_then(|rest| rest.split_once(" - "));
+    let exmh = comment.strip_prefix("Exmh version ");
+    enigmail.is_some_and(|(with, place)| MAILERS.contains(&with) && PLACES.contains(&place))
+        || exmh.is_some_and(|rest| {
+            rest.len() <= 24 && rest.bytes().all(|octet| octet.is_ascii_digit() || b"./ ".contains(&octet))
+        })
+        || COMMENTS.contains(&comment)
+}
+
+/// Base64, or the checksum: RFC 9580, section 6.
+fn is_armor_data(line: &[u8]) -> bool {
+    let data = if line.len() == 5 { line.strip_prefix(b"=").unwrap_or(line) } else { line };
+    let end = data.iter().rev().take_while(|octet| **octet == b'=').count();
+    let (letters, _) = data.split_at_checked(data.len() - end).unwrap_or_default();
+    end <= 2 && letters.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
+}
+
 impl Label {
     fn begun_by(line: &[u8]) -> Option<Label> {
         match line {
@@ -94,7 +183,46 @@ fn after_line(text: &[u8], start: usize) -> usize {
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const PEM: [&[u8]; 2] = [b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----", b"-----PRIVACY-ENHANCED MESSAGE BOUNDARY-----"];
+const PEM_END: &[u8] = b"-----END PRIVACY-ENHANCED MESSAGE-----";
+const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
 const END: &[u8] = b"-----END ";
+/// Programs that write their names into armour.
+const PROGRAMS: [&str; 14] = [
+    "BCPG",
+    "BCPG-FIPS",
+    "End-To-End",
+    "FlowCrypt",
+    "GNUPG",
+    "GnuPG",
+    "LibTMCG",
+    "Mailvelope",
+    "OpenPGP.js",
+    "PGP",
+    "PGPainless",
+    "ProtonMail",
+    "Sequoia-PGP",
+    "rnp",
+];
+/// Programs that Enigmail ran in, and where it said that it can be had.
+const MAILERS: [&str; 7] =
+    ["Icedove", "Mozilla", "Mozilla Thunderbird", "SeaMonkey", "Thunderbird", "Netscape", "Debian"];
+const PLACES: [&str; 6] = [
+    "http://enigmail.mozdev.org",
+    "http://enigmail.mozdev.org/",
+    "http://www.enigmail.net/",
+    "https://enigmail.mozdev.org",
+    "https://www.enigmail.net/",
+    "https://enigmail.net/",
+];
+const COMMENTS: [&str; 4] = [
+    "GPGTools - http://gpgtools.org",
+    "GPGTools - https://gpgtools.org",
+    "https://gpgtools.org",
+    "https://openpgpjs.org",
+];
+/// Systems that GnuPG 1 and 2.0 name behind their version.
+const SYSTEMS: [&str; 11] =
+    ["Cygwin", "Darwin", "FreeBSD", "GNU/Linux", "Linux", "MacOS", "MingW32", "NetBSD", "OpenBSD", "SunOS", "Win32"];
 
 #[cfg(test)]
 mod tests {

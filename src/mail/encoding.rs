@@ -28,6 +28,45 @@ pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
     octets
 }
 
+/// Whether `encoded` is base64 and line ends and nothing else, so that every reader undoes it to the same octets: whole groups, and padding at the end
+/// alone. White space counts as a line end only where a line ends.
+pub fn is_base64(encoded: &[u8]) -> bool {
+    let lines = encoded.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end);
+    let (mut data, mut padding) = (0_usize, 0_usize);
+    for line in lines {
+        let end = line.iter().rev().take_while(|octet| **octet == b'=').count();
+        let (letters, _) = line.split_at_checked(line.len() - end).unwrap_or_default();
+        if padding > 0 && !line.is_empty()
+            || !letters.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
+        {
+            return false;
+        }
+        data += letters.len();
+        padding += end;
+    }
+    padding <= 2 && (data + padding).is_multiple_of(4)
+}
+
+/// Whether `encoded` is quoted-printable as RFC 2045, section 6.7 has it: `=` before two digits or a line end, and nothing but printable ASCII
+/// and white space beside.
+pub(super) fn is_quoted_printable(encoded: &[u8]) -> bool {
+    let is_line = |line: &[u8]| {
+        let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
+        rest = rest.strip_suffix(b"=").unwrap_or(rest);
+        while let Some((octet, after)) = rest.split_first() {
+            rest = match octet {
+                b'=' if after.first_chunk().and_then(|digits| hex(*digits)).is_some() => {
+                    after.get(2..).unwrap_or_default()
+                }
+                b' '..=b'<' | b'>'..=b'~' | b'\t' => after,
+                _ => return false,
+            };
+        }
+        true
+    };
+    encoded.split(|octet| *octet == b'\n').all(is_line)
+}
+
 /// [`base64_decode`] in the memory that the characters are in: a large message is there once.
 pub fn base64_decode_in_place(octets: &mut Vec<u8>) {
     let (mut read, mut written) = (0, 0);

@@ -2,7 +2,6 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 pub mod address;
-pub mod ambiguity;
 pub mod armor;
 pub mod build;
 pub mod canonical;
@@ -10,12 +9,14 @@ mod charset;
 pub mod encoding;
 mod envelope;
 pub mod header;
+mod media_type;
 mod parameters;
 mod parse;
 pub mod part;
 pub mod partial;
 pub mod protect;
 mod signable;
+pub mod skeleton;
 mod words;
 
 pub use address::Address;

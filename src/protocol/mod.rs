@@ -17,7 +17,7 @@ use crate::{
     keys::{Deprecated, Handle, KeyState, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
     pki::Revocation,
-    verdict::Layer,
+    verdict::{Covers, Layer},
 };
 
 /// What everything that opens or seals is given. No protocol has any other source of time, keys or randomness.
@@ -93,6 +93,8 @@ pub struct Opened {
     pub layers: Vec<Layer>,
     /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
     pub payload: Message,
+    /// Whether the payload is all that the part shows: text beside a ciphertext is vouched for by nobody who signed within.
+    pub covers: Covers,
     /// The text around an inline block, when there is some.
     pub beside: Option<Beside>,
 }

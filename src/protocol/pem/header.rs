@@ -36,6 +36,8 @@ pub struct Header {
     pub issuers: Vec<Vec<u8>>,
     /// Names of fields that nobody knows, in lower case, in order.
     pub unknown: Vec<String>,
+    /// Names of fields, in lower case, whose base64 has other octets among it.
+    pub unclean: Vec<String>,
 }
 
 impl Header {
@@ -44,6 +46,7 @@ impl Header {
     pub fn says_more(&self) -> bool {
         let no_signer = |one: &Originator| one.mic_info.is_none() && one.shared_key.is_none() && one.key_info.is_none();
         !self.unknown.is_empty()
+            || !self.unclean.is_empty()
             || self.originators.iter().any(no_signer)
             || self.recipients.iter().any(|one| one.key_info.is_none())
             || !(self.crls.is_empty() && self.issuers.is_empty())

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     base::{Budget, Error, Result},
     keys::ProtocolName,
-    mail::{Message, Part, Span, encoding::base64_decode},
+    mail::{
+        Message, Part, Span,
+        encoding::{base64_decode, is_base64},
+    },
     protocol::{Beside, Claim, ClaimKind, Context, Opened},
     verdict::{Covers, Layer, LayerKind, Signature, State, Why},
 };
@@ -52,7 +55,9 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         return Err(Error::malformed("pem message", "its end is missing"));
     }
     let (header, encapsulated) = text::read(block.inside.of(&text), budget)?;
-    let covers = if claim.is_whole(root) && !header.says_more() { Covers::Whole } else { Covers::Part };
+    // Octets that are no base64 are text that readers show, and that the signature does not cover.
+    let is_clean = !matches!(header.proc_type, ProcType::Encrypted | ProcType::MicOnly) || is_base64(encapsulated);
+    let covers = if claim.is_whole(root) && !header.says_more() && is_clean { Covers::Whole } else { Covers::Part };
     let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
     let (layers, canonical) = match header.proc_type {
         ProcType::Crl => {
@@ -92,7 +97,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         let (before, after) = (text.get(..block.span.start), text.get(block.span.end..));
         Beside { before: before.unwrap_or_default().to_vec(), after: after.unwrap_or_default().to_vec() }
     });
-    Ok(Opened { layers, payload, beside })
+    Ok(Opened { layers, payload, covers, beside })
 }
 
 /// The text that a PEM message may be in.

@@ -10,7 +10,10 @@ use memchr::memchr;
 use super::header::{CertificateId, DekInfo, Header, KeyInfo, MicInfo, Originator, ProcType, Recipient, SharedKeyId};
 use crate::{
     base::{Budget, Error, Result},
-    mail::{encoding::base64_decode, header::first_field},
+    mail::{
+        encoding::{base64_decode, is_base64},
+        header::first_field,
+    },
 };
 
 /// Reads what is inside a block: its header, and its text as it stands.
@@ -138,11 +141,15 @@ impl Reading {
             crls: Vec::new(),
             issuers: Vec::new(),
             unknown: Vec::new(),
+            unclean: Vec::new(),
         };
         Reading { header, last: Last::Neither }
     }
 
     fn field(&mut self, name: &str, value: &str) -> Result<()> {
+        if base64_of(name, value).is_some_and(|data| !is_clean(data)) {
+            self.header.unclean.push(name.to_owned());
+        }
         match name {
             "proc-type" => return Err(refuse("a second Proc-Type")),
             "content-domain" => self.header.content_domain = Some(value.to_owned()),
@@ -296,6 +303,34 @@ fn key_info(value: &str) -> Result<KeyInfo> {
         }
         _ => Err(refuse("Key-Info: neither two arguments nor four")),
     }
+}
+
+/// What of the value of field `name` is base64.
+fn base64_of<'a>(name: &str, value: &'a str) -> Option<&'a str> {
+    match name {
+        "certificate"
+        | "crl"
+        | "issuer"
+        | "issuer-certificate"
+        | "originator-certificate"
+        | "originator-key-asymmetric"
+        | "recipient-key-asymmetric" => Some(value),
+        "originator-id-asymmetric" | "recipient-id-asymmetric" => value.rsplit_once(',').map(|(issuer, _)| issuer),
+        "mic-info" => value.splitn(3, ',').nth(2),
+        "key-info" => value.split_once(',').map(|(_, dek)| dek).filter(|dek| !dek.contains(',')),
+        _ => None,
+    }
+}
+
+/// Whether a value is lines of base64 and nothing else: all alike but the first, which may share its line with the field's name, and the last.
+/// Words among them, which a reader would show, are not that.
+fn is_clean(value: &str) -> bool {
+    let lines: Vec<&str> = value.split_ascii_whitespace().collect();
+    let whole = lines.get(1..lines.len().saturating_sub(1)).unwrap_or_default();
+    let (length, last) = (whole.first().map_or(0, |line| line.len()), lines.last().map_or(0, |line| line.len()));
+    whole.iter().all(|line| line.len() == length)
+        && (whole.is_empty() || last <= length)
+        && is_base64(lines.join("\n").as_bytes())
 }
 
 /// The name of an algorithm.

@@ -66,7 +66,8 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
     };
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside: None })
+    let layers = vec![layer(LayerKind::Signed { signatures }, claim.span)];
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None })
 }
 
 /// multipart/encrypted (RFC 3156, section 4), whole or mangled.
@@ -83,7 +84,7 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
     };
     let unpacked = unpack(octets, context, budget)?.1;
     let layers = layers(&unpacked, claim.span, covers, context)?;
-    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, beside: None })
+    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, covers, beside: None })
 }
 
 /// The cleartext framework (RFC 9580, section 7) in a text body.
@@ -99,7 +100,7 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
     let beside = beside(covers, &decoded, block.span);
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside })
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, covers, beside })
 }
 
 /// An armoured or binary message in a text body or an attachment.
@@ -123,7 +124,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let layers = layers(&unpacked, claim.span, covers, context)?;
     let literal = unpacked.literal;
     if mime {
-        return Ok(Opened { layers, payload: entity(literal.octets, budget)?, beside });
+        return Ok(Opened { layers, payload: entity(literal.octets, budget)?, covers, beside });
     }
     let payload = if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
@@ -132,7 +133,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     } else {
         file_message(name.as_deref(), literal.octets)
     };
-    Ok(Opened { layers, payload: Message::parse(payload, budget)?, beside })
+    Ok(Opened { layers, payload: Message::parse(payload, budget)?, covers, beside })
 }
 
 /// What stands around a block that is not all of the text.

@@ -19,7 +19,7 @@ use crate::{
         Claim, Context, Opened,
         entity::{as_text, entity, is_entity, taken},
     },
-    verdict::{Layer, LayerKind, Signature, Why},
+    verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
 
 /// Opens `message`, whose root makes the claim.
@@ -52,7 +52,8 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
     };
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, span)], payload, beside: None })
+    let layers = vec![layer(LayerKind::Signed { signatures }, span)];
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None })
 }
 
 /// The signatures of a multipart/signed: a ContentInfo of signedData without content.
@@ -100,7 +101,7 @@ fn within(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut B
         layers.push(layer(LayerKind::Signed { signatures }, span));
     }
     if inner.content_type == unwrapped::DATA {
-        return Ok(Opened { layers, payload: entity(inner.octets, budget)?, beside: None });
+        return Ok(Opened { layers, payload: entity(inner.octets, budget)?, covers: Covers::Whole, beside: None });
     }
     budget.layer()?;
     let opened = content_info(ber::take_content(inner.into_content_info(), budget)?, span, context, budget)?;
@@ -118,14 +119,19 @@ fn opaque(
 ) -> Result<Opened> {
     let Some(content) = content else {
         if signed.signers.is_empty() {
-            return Ok(Opened { layers: Vec::new(), payload: certificates(signed, budget)?, beside: None });
+            return Ok(Opened {
+                layers: Vec::new(),
+                payload: certificates(signed, budget)?,
+                covers: Covers::Whole,
+                beside: None,
+            });
         }
         let reason = "holds a signature, and not what it signs";
         return Err(Error::malformed("application/pkcs7-mime", reason));
     };
     let signatures = verify::judged(signed, &content, Shape::Encapsulated, context, budget)?;
     let layers = vec![layer(LayerKind::Signed { signatures }, span)];
-    Ok(Opened { layers, payload: entity(content, budget)?, beside: None })
+    Ok(Opened { layers, payload: entity(content, budget)?, covers: Covers::Whole, beside: None })
 }
 
 /// Certificates and CRLs as parts of their own (RFC 2585, section 4): what a certs-only message holds, where everybody can read it.

@@ -1,0 +1,120 @@
+//! Content-Type and Content-Disposition in the one form that all readers of mail take alike: RFC 2045, section 5.1, without comments, without white
+//! space around `/` and `=`, without escapes, without the forms of RFC 2231, each parameter once.
+
+use std::fmt;
+
+/// A media type whose spelling leaves nothing to a reader's discretion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MediaType {
+    /// In lower case.
+    pub(super) kind: String,
+    /// In lower case.
+    pub(super) subtype: String,
+    /// Names in lower case.
+    parameters: Vec<(String, String)>,
+}
+
+impl MediaType {
+    /// What a part is that does not say (RFC 2045, section 5.2).
+    pub(super) fn plain_text() -> Self {
+        MediaType { kind: "text".to_owned(), subtype: "plain".to_owned(), parameters: Vec::new() }
+    }
+
+    /// The value of the parameter `name`, without quotes.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.subtype)
+    }
+}
+
+/// Reads an unfolded value of Content-Type.
+///
+/// # Errors
+///
+/// What is wrong with it, in lower case.
+pub(super) fn strict(value: &str) -> Result<MediaType, String> {
+    let (name, parameters) = split(value);
+    let (kind, subtype) = name
+        .split_once('/')
+        .filter(|(kind, subtype)| is_token(kind) && is_token(subtype))
+        .ok_or("a content type that is not exactly type/subtype")?;
+    let parameters = strict_parameters(parameters, "content type")?;
+    Ok(MediaType { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), parameters })
+}
+
+/// Reads an unfolded value of Content-Disposition (RFC 2183), of which only the form is of interest.
+///
+/// # Errors
+///
+/// What is wrong with it, in lower case.
+pub(super) fn strict_disposition(value: &str) -> Result<(), String> {
+    let (name, parameters) = split(value);
+    if !is_token(name) {
+        return Err("a content disposition that is not one word".to_owned());
+    }
+    strict_parameters(parameters, "content disposition").map(|_| ())
+}
+
+/// What stands before the first semicolon, and what after it.
+fn split(value: &str) -> (&str, &str) {
+    let (name, parameters) = value.split_once(';').unwrap_or((value, ""));
+    (trimmed(name), parameters)
+}
+
+fn strict_parameters(text: &str, field: &str) -> Result<Vec<(String, String)>, String> {
+    let mut parameters: Vec<(String, String)> = Vec::new();
+    let mut rest = trimmed(text);
+    while !rest.is_empty() {
+        let word = rest.find([';', '=']).unwrap_or(rest.len());
+        let (name, after) = rest.split_at_checked(word).unwrap_or((rest, ""));
+        // Delta Chat writes this word alone. No reader takes it for a parameter.
+        if trimmed(name) == "protected" && !after.starts_with('=') {
+            rest = trimmed(after.strip_prefix(';').unwrap_or(after));
+            continue;
+        }
+        let after = after.strip_prefix('=').ok_or_else(|| format!("a parameter of the {field} without a value"))?;
+        if !is_token(name) || name.contains(['*', '%', '\'']) {
+            return Err(format!("a parameter of the {field} whose name is not a plain word"));
+        }
+        let name = name.to_ascii_lowercase();
+        if parameters.iter().any(|(own, _)| *own == name) {
+            return Err(format!("the parameter {name} of the {field} twice"));
+        }
+        // Some readers look for parameters within quotes too. A boundary needs its equals signs.
+        let (value, after) = strict_value(after)
+            .filter(|(value, _)| name == "boundary" || !value.contains('='))
+            .ok_or_else(|| format!("a value of the {field}'s parameter {name} that readers take apart differently"))?;
+        parameters.push((name, value.to_owned()));
+        let after = trimmed(after);
+        rest = match after.strip_prefix(';') {
+            Some(after) => trimmed(after),
+            None if after.is_empty() => after,
+            None => return Err(format!("a parameter of the {field} that ends without a semicolon")),
+        };
+    }
+    Ok(parameters)
+}
+
+/// A token, or a quoted string without escapes or semicolons in it; and what follows.
+fn strict_value(text: &str) -> Option<(&str, &str)> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        return quoted.split_once('"').filter(|(value, _)| !value.contains(['\\', ';']));
+    }
+    let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
+    let (value, rest) = text.split_at_checked(end)?;
+    is_token(value).then_some((value, rest))
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// RFC 2045, section 5.1.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet))
+}

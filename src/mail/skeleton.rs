@@ -1,0 +1,566 @@
+//! The canonical skeleton: what a signed or encrypted message must look like, from its first octet to its payload, for all readers of mail to take
+//! it apart in the same way.
+//!
+//! Every octet outside the payload follows this grammar, or the message has no author. It is the grammar of RFC 5322, 2045, 2046, 1847, 3156 and 8551
+//! without what readers disagree about: comments, obsolete forms, lone CR or LF, parameters given twice, margins with text. The payload itself is the
+//! signer's, and is not looked at.
+//!
+//! ```text
+//! message   = [ mbox line ] header empty-line body
+//! header    = fields of printable characters, those that count at most once
+//! body      = signed | encrypted | cms | inline      ; by Content-Type
+//! signed    = margin delimiter payload delimiter signature-part close margin
+//! encrypted = margin delimiter version-part delimiter ciphertext-part close margin
+//! margin    = printable lines in which the boundary does not occur
+//! cms       = base64 and line ends
+//! inline    = one block of armour, and blank lines
+//! ```
+
+use std::fmt;
+
+use memchr::{memchr, memmem};
+
+use super::{
+    Part, Span, armor, encoding,
+    media_type::{self, MediaType},
+};
+
+/// Where a message first leaves the canonical skeleton, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// The line, counted from 1, in the octets that the layer was found in.
+    pub line: usize,
+    /// What is there, in lower case.
+    pub reason: String,
+}
+
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// The first deviation of `root`, which is a cryptographic layer; `None` when all readers agree about it.
+pub fn deviation(root: Part<'_>) -> Option<Deviation> {
+    let found = Skeleton { root, line_end: line_end(root) }.check().err()?;
+    let before = root.whole(Span { start: 0, end: found.at });
+    Some(Deviation { line: memchr::memchr_iter(b'\n', before).count() + 1, reason: found.reason })
+}
+
+/// A deviation at an octet of the message.
+struct Found {
+    at: usize,
+    reason: String,
+}
+
+fn found<T>(at: usize, reason: impl Into<String>) -> Result<T, Found> {
+    Err(Found { at, reason: reason.into() })
+}
+
+struct Skeleton<'a> {
+    root: Part<'a>,
+    /// CRLF or LF, by the first line. All lines of the skeleton end alike.
+    line_end: &'static [u8],
+}
+
+/// The fields of a part that its structure hangs on.
+struct Header {
+    /// `text/plain` when the field is absent (RFC 2045, section 5.2).
+    media_type: MediaType,
+    encoding: Encoding,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Encoding {
+    Base64,
+    Identity,
+    QuotedPrintable,
+}
+
+impl<'a> Skeleton<'a> {
+    fn check(&self) -> Result<(), Found> {
+        let start = self.root.span().start;
+        if armor::begins(self.root.octets()) {
+            return found(start, "armour in the place of a header");
+        }
+        let header = self.header(self.root)?;
+        let kind = (header.media_type.kind.as_str(), header.media_type.subtype.as_str());
+        match kind {
+            ("multipart", "signed") => self.signed(&header),
+            ("multipart", "encrypted") => self.encrypted(&header),
+            ("application", "pkcs7-mime" | "x-pkcs7-mime" | "octet-stream") => self.cms(self.root, &header),
+            ("text", "plain") => self.inline(&header),
+            (kind, subtype) => found(start, format!("{kind}/{subtype} is no form of a sealed message")),
+        }
+    }
+
+    /// Every field of `part`, and the empty line after them.
+    fn header(&self, part: Part<'a>) -> Result<Header, Found> {
+        let span = part.header_span();
+        let mut at = span.start;
+        let mut seen: Vec<String> = Vec::new();
+        let mut header = Header { media_type: MediaType::plain_text(), encoding: Encoding::Identity };
+        if part.span() == self.root.span() && part.header_octets().starts_with(b"From ") {
+            at += self.mbox_line(part)?;
+        }
+        while at < span.end {
+            let field = self.field(Span { start: at, end: span.end })?;
+            if COUNTED.contains(&field.name.as_str()) {
+                if seen.contains(&field.name) {
+                    return found(at, format!("a second {} field", field.name));
+                }
+                seen.push(field.name.clone());
+            }
+            match field.name.as_str() {
+                "content-type" => {
+                    header.media_type = media_type::strict(&field.value).or_else(|reason| found(at, reason))?;
+                }
+                "content-transfer-encoding" => header.encoding = transfer_encoding(&field.value, at)?,
+                // RFC 2045, section 4: a comment may follow.
+                "mime-version"
+                    if !matches!(field.value.split(['(', ' ', '\t']).find(|word| !word.is_empty()), Some("1.0")) =>
+                {
+                    return found(at, "a version of MIME that is not 1.0");
+                }
+                "content-disposition" => {
+                    media_type::strict_disposition(&field.value).or_else(|reason| found(at, reason))?
+                }
+                _ => {}
+            }
+            at = field.end;
+        }
+        let gap = Span { start: span.end, end: part.body_span().start };
+        if self.root.whole(gap) != self.line_end {
+            return found(span.end, "the header does not end with an empty line");
+        }
+        Ok(header)
+    }
+
+    /// The length of an mbox `From ` line, which files have above the first field (RFC 4155).
+    fn mbox_line(&self, part: Part<'a>) -> Result<usize, Found> {
+        let at = part.span().start;
+        let line = self.line(Span { start: at, end: part.header_span().end })?;
+        match line.iter().all(|octet| matches!(octet, b' '..=b'~')) {
+            true => Ok(line.len() + self.line_end.len()),
+            false => found(at, "an mbox line that is not printable"),
+        }
+    }
+
+    /// The line at the start of `rest`, without its line end.
+    fn line(&self, rest: Span) -> Result<&'a [u8], Found> {
+        let octets = self.root.whole(rest);
+        let length = memmem::find(octets, self.line_end);
+        let line = length.and_then(|length| octets.get(..length));
+        match line {
+            Some(line) if !line.contains(&b'\n') && !line.contains(&b'\r') => Ok(line),
+            _ => found(rest.start, "a line that ends otherwise than the first one"),
+        }
+    }
+
+    /// The field at the start of `rest`: RFC 5322, section 2.2, with UTF-8 in its value (RFC 6532, section 3.1).
+    fn field(&self, rest: Span) -> Result<Field, Found> {
+        let mut at = rest.start;
+        let first = self.line(rest)?;
+        let Some(colon) = memchr(b':', first) else { return found(at, "a line that is no header field") };
+        let (name, value) = first.split_at_checked(colon).unwrap_or_default();
+        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+            return found(at, "a line that is no header field");
+        }
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let mut text = value.get(1..).unwrap_or_default().to_vec();
+        at += first.len() + self.line_end.len();
+        while self
+            .root
+            .whole(Span { start: at, end: rest.end })
+            .first()
+            .is_some_and(|octet| matches!(octet, b' ' | b'\t'))
+        {
+            let line = self.line(Span { start: at, end: rest.end })?;
+            if line.trim_ascii().is_empty() {
+                return found(at, "a continuation line of white space alone");
+            }
+            text.extend_from_slice(line);
+            at += line.len() + self.line_end.len();
+        }
+        let value = String::from_utf8(text);
+        let is_control = |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}');
+        match value {
+            Ok(value) if !value.contains(is_control) => Ok(Field { name, value, end: at }),
+            Ok(_) => found(rest.start, format!("a control character in the {name} field")),
+            Err(_) => found(rest.start, format!("octets that are not UTF-8 in the {name} field")),
+        }
+    }
+
+    /// multipart/signed (RFC 1847, section 2.1): the payload, and its signature in a leaf of the type that `protocol` names.
+    fn signed(&self, header: &Header) -> Result<(), Found> {
+        let (_, signature) = self.two_parts(header)?;
+        let start = signature.span().start;
+        let own = self.header(signature)?;
+        let name = own.media_type.to_string();
+        if header.media_type.parameter("protocol").is_some_and(|protocol| !protocol.eq_ignore_ascii_case(&name)) {
+            return found(start, format!("the signature part is {name}, which the parameter protocol does not name"));
+        }
+        match name.as_str() {
+            "application/pgp-signature" => self.armored(signature, &own, armor::Label::PgpSignature),
+            "application/pkcs7-signature" | "application/x-pkcs7-signature" => self.cms(signature, &own),
+            _ => found(start, format!("{name} is no type of a signature")),
+        }
+    }
+
+    /// multipart/encrypted (RFC 3156, section 4): the version, and the ciphertext.
+    fn encrypted(&self, header: &Header) -> Result<(), Found> {
+        let (version, ciphertext) = self.two_parts(header)?;
+        let own = self.header(version)?;
+        if own.media_type.to_string() != "application/pgp-encrypted" {
+            return found(version.span().start, "the first part is not application/pgp-encrypted");
+        }
+        if own.encoding != Encoding::Identity || version.body().trim_ascii() != b"Version: 1" {
+            return found(version.body_span().start, "the first part holds more than its version");
+        }
+        let own = self.header(ciphertext)?;
+        if own.media_type.to_string() != "application/octet-stream" {
+            return found(ciphertext.span().start, "the second part is not application/octet-stream");
+        }
+        self.armored(ciphertext, &own, armor::Label::PgpMessage)
+    }
+
+    /// The two parts of the root, and nothing else: RFC 2046, section 5.1.1 without padding, with blank lines alone behind them.
+    fn two_parts(&self, header: &Header) -> Result<(Part<'a>, Part<'a>), Found> {
+        let body = self.root.body_span();
+        let Some(boundary) = header.media_type.parameter("boundary").filter(|boundary| is_boundary(boundary)) else {
+            return found(self.root.span().start, "a multipart without a boundary as RFC 2046 has it");
+        };
+        if header.encoding != Encoding::Identity {
+            return found(self.root.span().start, "a multipart with a transfer encoding");
+        }
+        let delimiter = format!("--{boundary}");
+        let octets = self.root.whole(body);
+        let places: Vec<usize> = memmem::find_iter(octets, &delimiter).take(4).collect();
+        let &[first, second, last] = places.as_slice() else {
+            return found(body.start, format!("the boundary is there {} times and not 3", count(places.len())));
+        };
+        for (at, tail) in [(first, ""), (second, ""), (last, "--")] {
+            let (before, after) = octets.split_at_checked(at).unwrap_or_default();
+            let rest = after.get(delimiter.len()..).and_then(|rest| rest.strip_prefix(tail.as_bytes()));
+            let ends = rest.is_some_and(|rest| rest.starts_with(self.line_end) || (rest.is_empty() && at == last));
+            if !ends || !(at == 0 || before.ends_with(self.line_end)) {
+                return found(body.start + at, "a line that only starts like a boundary");
+            }
+        }
+        let mut children = self.root.children();
+        let (Some(one), Some(two), None) = (children.next(), children.next(), children.next()) else {
+            return found(body.start, "not the two parts that the form has");
+        };
+        // The parser gives a boundary to the innermost multipart that declares it: parts that begin elsewhere are another reader's.
+        let after = |at: usize| body.start + at + delimiter.len() + self.line_end.len();
+        let before = |at: usize| (body.start + at).saturating_sub(self.line_end.len());
+        if one.span() != (Span { start: after(first), end: before(second) })
+            || two.span() != (Span { start: after(second), end: before(last) })
+        {
+            return found(body.start + second, "a boundary that a part within declares too");
+        }
+        let (preamble, epilogue) = self.root.margins();
+        self.margin(preamble)?;
+        self.margin(epilogue)?;
+        Ok((one, two))
+    }
+
+    /// What stands before the first boundary or after the last is no part, and no reader shows it: printable lines, which are not looked into
+    /// further, because the boundary occurs in none of them.
+    fn margin(&self, span: Span) -> Result<(), Found> {
+        let is_line = |line: &[u8]| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            line.iter().all(|octet| matches!(octet, b' '..=b'~' | b'\t'))
+        };
+        match self.root.whole(span).split(|octet| *octet == b'\n').all(is_line) {
+            true => Ok(()),
+            false => found(span.start, "octets that are not printable outside the parts"),
+        }
+    }
+
+    /// A leaf whose content is one block of armour and blank lines.
+    fn armored(&self, part: Part<'a>, header: &Header, label: armor::Label) -> Result<(), Found> {
+        let start = part.body_span().start;
+        self.leaf(part, header)?;
+        let text = part.decoded();
+        match armor::stray_line(&text, label) {
+            None => Ok(()),
+            Some(line) => found(start, format!("line {line} of the part does not belong to its armour")),
+        }
+    }
+
+    /// A leaf that holds a CMS object: base64 and line ends (RFC 8551, section 3.1.2), or the object itself.
+    fn cms(&self, part: Part<'a>, header: &Header) -> Result<(), Found> {
+        let start = part.body_span().start;
+        self.leaf(part, header)?;
+        match header.encoding {
+            Encoding::Base64 => Ok(()),
+            Encoding::Identity if part.body().first() == Some(&SEQUENCE) => Ok(()),
+            Encoding::Identity | Encoding::QuotedPrintable => found(start, "a CMS object that is not in base64"),
+        }
+    }
+
+    /// Text that is one block of armour, of OpenPGP or PEM, or one cleartext-signed text. What stands in it is the protocol's matter.
+    fn inline(&self, header: &Header) -> Result<(), Found> {
+        let start = self.root.body_span().start;
+        self.leaf(self.root, header)?;
+        let text = self.root.decoded();
+        match armor::is_alone(&text) {
+            true => Ok(()),
+            false => found(start, "text beside the armour"),
+        }
+    }
+
+    /// A part without parts, whose transfer encoding every reader undoes to the same octets.
+    fn leaf(&self, part: Part<'a>, header: &Header) -> Result<(), Found> {
+        let start = part.body_span().start;
+        if part.children().len() > 0 {
+            return found(start, "parts where a leaf is expected");
+        }
+        let body = part.body();
+        match header.encoding {
+            Encoding::Base64 if !encoding::is_base64(body) => found(start, "octets that are no base64 among base64"),
+            Encoding::QuotedPrintable if !encoding::is_quoted_printable(body) => {
+                found(start, "quoted-printable that does not follow RFC 2045")
+            }
+            Encoding::Base64 | Encoding::Identity | Encoding::QuotedPrintable => Ok(()),
+        }
+    }
+}
+
+struct Field {
+    /// In lower case.
+    name: String,
+    /// Unfolded.
+    value: String,
+    /// Where the next one starts.
+    end: usize,
+}
+
+/// One bare token (RFC 2045, section 6.1).
+fn transfer_encoding(value: &str, at: usize) -> Result<Encoding, Found> {
+    match value.trim_matches([' ', '\t']).to_ascii_lowercase().as_str() {
+        "7bit" | "8bit" | "binary" => Ok(Encoding::Identity),
+        "base64" => Ok(Encoding::Base64),
+        "quoted-printable" => Ok(Encoding::QuotedPrintable),
+        _ => found(at, "a transfer encoding that is not one of the five names"),
+    }
+}
+
+/// RFC 2046, section 5.1.1, without spaces.
+fn is_boundary(boundary: &str) -> bool {
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&octet);
+    (1..=70).contains(&boundary.len()) && boundary.bytes().all(allowed)
+}
+
+fn line_end(root: Part<'_>) -> &'static [u8] {
+    let octets = root.octets();
+    match memchr(b'\n', octets).and_then(|end| end.checked_sub(1)).and_then(|at| octets.get(at)) {
+        Some(b'\r') => b"\r\n",
+        _ => b"\n",
+    }
+}
+
+fn count(places: usize) -> String {
+    if places > 3 { "more than 3".to_owned() } else { places.to_string() }
+}
+
+/// Fields that may be there once (RFC 5322, section 3.6; RFC 2045): readers take the first, or the last.
+const COUNTED: [&str; 16] = [
+    "bcc",
+    "cc",
+    "content-base",
+    "content-description",
+    "content-disposition",
+    "content-id",
+    "content-location",
+    "content-transfer-encoding",
+    "content-type",
+    "date",
+    "from",
+    "mime-version",
+    "reply-to",
+    "sender",
+    "subject",
+    "to",
+];
+
+/// The tag that a CMS object begins with.
+const SEQUENCE: u8 = 0x30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{Budget, Limits},
+        mail::Message,
+    };
+
+    const HEADER: &str = "From: a@example.org\nSubject: x\nMIME-Version: 1.0\n";
+    const SIGNED: &str =
+        "Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; micalg=pgp-sha256; boundary=\"=_b\"\n";
+    const PARTS: &str = "--=_b\nContent-Type: text/plain\n\none\n\n--=_b\nContent-Type: application/pgp-signature; name=\"a.asc\"\n\n\
+                         -----BEGIN PGP SIGNATURE-----\nVersion: GnuPG v1.4.10 (GNU/Linux)\n\niQEz\n=aB3d\n-----END PGP SIGNATURE-----\n\n--=_b--\n";
+
+    fn found(message: &str) -> Option<String> {
+        let message = Message::parse(message.into(), &mut Budget::new(Limits::default())).unwrap();
+        deviation(message.root()).map(|found| found.to_string())
+    }
+
+    fn signed(header: &str, content_type: &str, body: &str) -> String {
+        format!("{header}{content_type}\n{body}")
+    }
+
+    #[test]
+    fn canonical_forms_have_no_deviation() {
+        let signed = signed(HEADER, SIGNED, PARTS);
+        let encrypted = "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\n\n\
+            This is an OpenPGP/MIME encrypted message (RFC 4880 and 3156)\n--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--b\n\
+            Content-Type: application/octet-stream\n\n-----BEGIN PGP MESSAGE-----\n\nhQEM\n+/8=\n-----END PGP MESSAGE-----\n\n--b--\n\n";
+        let cms = "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\nContent-Transfer-Encoding: base64\n\nMAMC\nAf8=\n";
+        let cleartext = "Content-Type: text/plain; charset=utf-8\n\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nany text: \u{e4}\n\
+            -----BEGIN PGP SIGNATURE-----\n\niQEz\n-----END PGP SIGNATURE-----\n";
+        for message in [
+            signed.clone(),
+            signed.replace('\n', "\r\n"),
+            format!("From a@example.org Mon Nov 23 12:00:00 2026\n{signed}"),
+            format!("{HEADER}{encrypted}"),
+            format!("{HEADER}{cms}"),
+            format!("{HEADER}{cleartext}"),
+            format!("Subject: \u{e9}\nReceived: from a\n\tby b\nX-Empty:\n{signed}").replacen("Subject: x\n", "", 1),
+            signed.replacen("--=_b\n", "A word for old readers\n\n--=_b\n", 1),
+            format!("{signed}A word after the last boundary\n"),
+        ] {
+            assert_eq!(found(&message), None, "{message}");
+        }
+    }
+
+    #[test]
+    fn header_lines_that_end_a_header_for_some() {
+        for (line, reason) in [
+            ("Pay Mallory.\n", "a line that is no header field"),
+            ("Pay Mallory: now\n", "a line that is no header field"),
+            ("From : a\n", "a line that is no header field"),
+            (": x\n", "a line that is no header field"),
+            ("X: y\n \n Pay Mallory.\n", "a continuation line of white space alone"),
+            ("X: y\r\rPay Mallory.\n", "a line that ends otherwise than the first one"),
+            ("X: y\r\n", "a line that ends otherwise than the first one"),
+            ("X: y\0\n", "a control character in the x field"),
+            ("X: y\u{85}z\n", "a control character in the x field"),
+            ("X: y\u{2028}z\n", "a control character in the x field"),
+            ("\u{e9}: x\n", "a line that is no header field"),
+            ("X: y\nFrom x Mon\n", "a line that is no header field"),
+            ("Subject: again\n", "a second subject field"),
+            ("sUBJECT: again\n", "a second subject field"),
+            ("Content-Transfer-Encoding: \"base64\"\n", "a transfer encoding that is not one of the five names"),
+            ("Content-Transfer-Encoding: base64\n", "a multipart with a transfer encoding"),
+            (
+                "Content-Disposition: inline; filename=a; filename=b\n",
+                "the parameter filename of the content disposition twice",
+            ),
+        ] {
+            let message = signed(&format!("{HEADER}{line}"), SIGNED, PARTS);
+            assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{line:?}: {:?}", found(&message));
+        }
+    }
+
+    #[test]
+    fn a_content_type_has_one_spelling() {
+        for (content_type, reason) in [
+            (SIGNED.replace("/signed", "/signed/x"), "a content type that is not exactly type/subtype"),
+            (SIGNED.replace("/signed", "(c)/signed"), "a content type that is not exactly type/subtype"),
+            (SIGNED.replace("multipart/", "multipart /"), "a content type that is not exactly type/subtype"),
+            (SIGNED.replace('\n', "; boundary=c\n"), "the parameter boundary of the content type twice"),
+            (SIGNED.replace("boundary=", "boundary*="), "whose name is not a plain word"),
+            (SIGNED.replace("boundary=", "boundary ="), "whose name is not a plain word"),
+            (SIGNED.replace("; boundary", "; boundary; boundary"), "without a value"),
+            (SIGNED.replace("\"=_b\"", "\"\\=_b\""), "that readers take apart differently"),
+            (SIGNED.replace("\"=_b\"", "\"=_b\" (c)"), "that ends without a semicolon"),
+            (format!("{SIGNED}{SIGNED}"), "a second content-type field"),
+            (SIGNED.replace("pgp-signature", "pkcs7-signature"), "which the parameter protocol does not name"),
+        ] {
+            let message = signed(HEADER, &content_type, PARTS);
+            assert!(
+                found(&message).is_some_and(|found| found.ends_with(reason)),
+                "{content_type:?}: {:?}",
+                found(&message)
+            );
+        }
+    }
+
+    #[test]
+    fn there_are_two_parts_and_nothing_else() {
+        let part = "\n--=_b\nContent-Type: text/plain\n\nPay Mallory.\n";
+        let signature = "application/pgp-signature; name=\"a.asc\"\n\n";
+        for (body, reason) in [
+            (PARTS.replacen("\n--=_b--", &format!("{part}--=_b--"), 1), "more than 3 times and not 3"),
+            (PARTS.replacen("one\n", "one\n--=_bee\n", 1), "more than 3 times and not 3"),
+            (PARTS.replacen("one\n", "one\nx--=_b\n", 1), "more than 3 times and not 3"),
+            (PARTS.replacen("--=_b--", "--=_b", 1), "a line that only starts like a boundary"),
+            (PARTS.replacen("--=_b--", "--=_b--x", 1), "a line that only starts like a boundary"),
+            (PARTS.replacen("--=_b\n", "--=_b \n", 1), "a line that only starts like a boundary"),
+            (PARTS.replacen("--=_b--\n", "", 1), "2 times and not 3"),
+            (
+                PARTS.replacen("text/plain", "multipart/mixed; boundary=\"=_b\"", 1),
+                "not the two parts that the form has",
+            ),
+            (
+                PARTS.replacen("application/pgp-signature", "text/plain", 1),
+                "which the parameter protocol does not name",
+            ),
+            (
+                PARTS.replacen(signature, &format!("{signature}Pay Mallory.\n"), 1),
+                "line 1 of the part does not belong to its armour",
+            ),
+            (PARTS.replacen("=aB3d", "Pay Mallory.", 1), "line 5 of the part does not belong to its armour"),
+            (PARTS.replacen("(GNU/Linux)", "(Pay Mallory)", 1), "line 2 of the part does not belong to its armour"),
+            (
+                PARTS.replacen("-----\n\n--=_b--", "-----\n\nPay.\n\n--=_b--", 1),
+                "of the part does not belong to its armour",
+            ),
+            (PARTS.replacen("; name", "\nPay Mallory.\nX: y; name", 1), "a line that is no header field"),
+            (format!("\u{e9}\n{PARTS}"), "octets that are not printable outside the parts"),
+        ] {
+            assert_ne!(body, PARTS);
+            let message = signed(HEADER, SIGNED, &body);
+            assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{body}: {:?}", found(&message));
+        }
+    }
+
+    #[test]
+    fn leaves_hold_what_they_say() {
+        let armor = "-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----\n";
+        for (message, reason) in [
+            (
+                "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMC\nPay\nAf8=\n"
+                    .to_owned(),
+                "no base64 among base64",
+            ),
+            (
+                "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMC\nAf8=\nPaid\n"
+                    .to_owned(),
+                "no base64 among base64",
+            ),
+            ("Content-Type: application/pkcs7-mime\n\nMAMC\nAf8=\n".to_owned(), "a CMS object that is not in base64"),
+            (format!("\nPay Mallory.\n{armor}"), "text beside the armour"),
+            (format!("\n{armor}{armor}"), "text beside the armour"),
+            (format!("Content-Type: text/html\n\n{armor}"), "text/html is no form of a sealed message"),
+            (
+                format!("Content-Transfer-Encoding: quoted-printable\n\n{armor}=4"),
+                "quoted-printable that does not follow RFC 2045",
+            ),
+            (armor.to_owned(), "armour in the place of a header"),
+        ] {
+            let message = if message.starts_with('-') { message } else { format!("{HEADER}{message}") };
+            assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{message}: {:?}", found(&message));
+        }
+    }
+
+    #[test]
+    fn the_line_is_named() {
+        assert_eq!(
+            found(&signed(&format!("{HEADER}Pay.\n"), SIGNED, PARTS)).as_deref(),
+            Some("line 4: a line that is no header field")
+        );
+    }
+}
