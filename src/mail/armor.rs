@@ -140,7 +140,9 @@ fn is_armor_data(line: &[u8]) -> bool {
     let data = if line.len() == 5 { line.strip_prefix(b"=").unwrap_or(line) } else { line };
     let end = data.iter().rev().take_while(|octet| **octet == b'=').count();
     let (letters, _) = data.split_at_checked(data.len() - end).unwrap_or_default();
-    end <= 2 && letters.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
+    !line.is_empty()
+        && end <= 2
+        && letters.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
 }
 
 impl Label {

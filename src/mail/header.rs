@@ -81,6 +81,33 @@ pub fn author(root: Part<'_>) -> Option<Address> {
     address::only(&from.unfolded()).filter(|address| is_plain(address.local()))
 }
 
+/// Whether an unfolded From has the one form that all readers of mail take alike: an address, or a name and an address in angle brackets (RFC 5322,
+/// section 3.4), without comments, routes, groups and white space within the address. A name that holds another address could be taken for the
+/// author's.
+pub(super) fn is_plain_from(value: &str) -> bool {
+    let value = value.trim_matches([' ', '\t']);
+    let (name, address) = match value.strip_suffix('>') {
+        Some(value) => value.rsplit_once('<').unwrap_or(("<", value)),
+        None => ("", value),
+    };
+    let is_atom = |text: &str| {
+        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || SPECIALS.contains(c))
+    };
+    let is_address = address.split_once('@').is_some_and(|(local, domain)| is_atom(local) && is_atom(domain));
+    let name = name.trim_matches([' ', '\t']);
+    let is_name = match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(quoted) => !quoted.contains(['"', '\\']),
+        None => !name.contains(|c: char| c != '.' && SPECIALS.contains(c)),
+    };
+    let shown = words::decode_octets(name.trim_matches('"').as_bytes());
+    let is_other =
+        shown.contains(['@', '<', '>']) && !shown.trim_matches(['<', '>', '\'', ' ']).eq_ignore_ascii_case(address);
+    is_address && is_name && !is_other
+}
+
+/// What has a meaning in an address list (RFC 5322, section 3.2.3), less the dot.
+const SPECIALS: &str = "()<>[]:;@\\,\"";
+
 /// How often some reader may find field `name`: it may end lines at a lone CR, and drop what belongs in no name.
 pub fn times_read(part: Part<'_>, name: &str) -> usize {
     let lines = part.header_octets().split(|octet| matches!(octet, b'\r' | b'\n'));
@@ -208,6 +235,45 @@ mod tests {
         assert_eq!(raw, message.root().header_octets());
         assert_eq!(message.root().header("a").as_deref(), Some("1 2\t3"));
         assert_eq!(message.root().header("B").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_plain_from_is_one_name_and_one_address() {
+        for from in [
+            "alice@example.org",
+            "<alice@example.org>",
+            " Alice <alice@example.org>",
+            "Alice B. C <alice@example.org>",
+            "\"Liddell, Alice\" <alice@example.org>",
+            "=?utf-8?q?Alic=C3=A9?= <alice@example.org>",
+            "Ålice <alice@example.org>",
+            "\"alice@example.org\" <alice@example.org>",
+            "\"'alice@example.org'\" <alice@example.org>",
+        ] {
+            assert!(is_plain_from(from), "{from}");
+        }
+        for from in [
+            "",
+            "Alice",
+            "\"alice\"@example.org",
+            "alice @ example.org",
+            "alice(x)@example.org",
+            "alice@example.org (Alice)",
+            "(x) alice@example.org",
+            "a@example.org, b@example.org",
+            "Alice: alice@example.org;",
+            "Alice <@a,@b:alice@example.org>",
+            "Alice <alice@example.org> x",
+            "Alice <bob@example.org> <alice@example.org>",
+            "bob@example.org <alice@example.org>",
+            "\"bob@example.org\" <alice@example.org>",
+            "\"a\\\"b\" <alice@example.org>",
+            "=?utf-8?q?bob=40example.org?= <alice@example.org>",
+            "=?utf-8?q?Bob_=3Cbob?= <alice@example.org>",
+            "Alice <alice@[127.0.0.1]>",
+        ] {
+            assert!(!is_plain_from(from), "{from}");
+        }
     }
 
     #[test]

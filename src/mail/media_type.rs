@@ -47,17 +47,18 @@ pub(super) fn strict(value: &str) -> Result<MediaType, String> {
     Ok(MediaType { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), parameters })
 }
 
-/// Reads an unfolded value of Content-Disposition (RFC 2183), of which only the form is of interest.
+/// Reads an unfolded value of Content-Disposition (RFC 2183), and answers with its first word, in lower case.
 ///
 /// # Errors
 ///
 /// What is wrong with it, in lower case.
-pub(super) fn strict_disposition(value: &str) -> Result<(), String> {
+pub(super) fn disposition(value: &str) -> Result<String, String> {
     let (name, parameters) = split(value);
-    if !is_token(name) {
-        return Err("a content disposition that is not one word".to_owned());
+    let name = name.to_ascii_lowercase();
+    if !["attachment", "inline"].contains(&name.as_str()) {
+        return Err("a content disposition that is neither inline nor attachment".to_owned());
     }
-    strict_parameters(parameters, "content disposition").map(|_| ())
+    strict_parameters(parameters, "content disposition").map(|_| name)
 }
 
 /// What stands before the first semicolon, and what after it.
@@ -85,9 +86,12 @@ fn strict_parameters(text: &str, field: &str) -> Result<Vec<(String, String)>, S
         if parameters.iter().any(|(own, _)| *own == name) {
             return Err(format!("the parameter {name} of the {field} twice"));
         }
-        // Some readers look for parameters within quotes too. A boundary needs its equals signs.
+        // Some readers look for parameters within quotes too. A boundary needs its equals signs, and file names have spaces.
+        let is_plain = |value: &str| {
+            (name == "boundary" || !value.contains('=')) && (name.ends_with("name") || !value.contains([' ', '\t']))
+        };
         let (value, after) = strict_value(after)
-            .filter(|(value, _)| name == "boundary" || !value.contains('='))
+            .filter(|(value, _)| is_plain(value))
             .ok_or_else(|| format!("a value of the {field}'s parameter {name} that readers take apart differently"))?;
         parameters.push((name, value.to_owned()));
         let after = trimmed(after);

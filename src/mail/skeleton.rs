@@ -22,7 +22,9 @@ use memchr::{memchr, memmem};
 
 use super::{
     Part, Span, armor, encoding,
+    header::is_plain_from,
     media_type::{self, MediaType},
+    words,
 };
 
 /// Where a message first leaves the canonical skeleton, and how.
@@ -68,6 +70,8 @@ struct Header {
     /// `text/plain` when the field is absent (RFC 2045, section 5.2).
     media_type: MediaType,
     encoding: Encoding,
+    /// In lower case; empty when the field is absent.
+    disposition: String,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -99,7 +103,8 @@ impl<'a> Skeleton<'a> {
         let span = part.header_span();
         let mut at = span.start;
         let mut seen: Vec<String> = Vec::new();
-        let mut header = Header { media_type: MediaType::plain_text(), encoding: Encoding::Identity };
+        let mut header =
+            Header { media_type: MediaType::plain_text(), encoding: Encoding::Identity, disposition: String::new() };
         if part.span() == self.root.span() && part.header_octets().starts_with(b"From ") {
             at += self.mbox_line(part)?;
         }
@@ -123,7 +128,16 @@ impl<'a> Skeleton<'a> {
                     return found(at, "a version of MIME that is not 1.0");
                 }
                 "content-disposition" => {
-                    media_type::strict_disposition(&field.value).or_else(|reason| found(at, reason))?
+                    header.disposition = media_type::disposition(&field.value).or_else(|reason| found(at, reason))?;
+                }
+                "from" if !is_plain_from(&field.value) => {
+                    return found(at, "a from field that readers take apart differently");
+                }
+                "from" if !words::are_whole(&field.value) => {
+                    return found(at, "an encoded word in the from field that readers decode differently");
+                }
+                "subject" if !words::are_whole(&field.value) || !words::are_apart(&field.value) => {
+                    return found(at, "an encoded word in the subject field that readers decode differently");
                 }
                 _ => {}
             }
@@ -294,9 +308,11 @@ impl<'a> Skeleton<'a> {
         let start = part.body_span().start;
         self.leaf(part, header)?;
         match header.encoding {
-            Encoding::Base64 => Ok(()),
+            Encoding::Base64 if begins_with_a_sequence(part.body()) => Ok(()),
             Encoding::Identity if part.body().first() == Some(&SEQUENCE) => Ok(()),
-            Encoding::Identity | Encoding::QuotedPrintable => found(start, "a CMS object that is not in base64"),
+            Encoding::Base64 | Encoding::Identity | Encoding::QuotedPrintable => {
+                found(start, "something else than a CMS object in base64")
+            }
         }
     }
 
@@ -304,10 +320,16 @@ impl<'a> Skeleton<'a> {
     fn inline(&self, header: &Header) -> Result<(), Found> {
         let start = self.root.body_span().start;
         self.leaf(self.root, header)?;
+        if header.disposition == "attachment" {
+            return found(self.root.span().start, "a text that is an attachment");
+        }
         let text = self.root.decoded();
-        match armor::is_alone(&text) {
+        if !armor::is_alone(&text) {
+            return found(start, "text beside the armour");
+        }
+        match has_one_reading(&text, header.media_type.parameter("charset")) {
             true => Ok(()),
-            false => found(start, "text beside the armour"),
+            false => found(start, "a charset, which no signature covers, that gives the text another reading"),
         }
     }
 
@@ -347,10 +369,28 @@ fn transfer_encoding(value: &str, at: usize) -> Result<Encoding, Found> {
     }
 }
 
-/// RFC 2046, section 5.1.1, without spaces.
+/// Whether a text says the same in all charsets that the header could name in the place of `charset`: it is ASCII and `charset` agrees with ASCII, or it is
+/// UTF-8, which no other text looks like.
+fn has_one_reading(text: &[u8], charset: Option<&str>) -> bool {
+    let charset = charset.unwrap_or("us-ascii").to_ascii_lowercase();
+    match text.is_ascii() {
+        true => {
+            charset == "us-ascii" || charset == "utf-8" || ASCII_LIKE.iter().any(|prefix| charset.starts_with(prefix))
+        }
+        false => charset == "utf-8" && std::str::from_utf8(text).is_ok(),
+    }
+}
+
+/// Whether base64 begins with the octet [`SEQUENCE`]: twelve bits make its first two characters.
+fn begins_with_a_sequence(base64: &[u8]) -> bool {
+    let mut characters = base64.iter().filter(|octet| !octet.is_ascii_whitespace());
+    characters.next() == Some(&b'M') && matches!(characters.next(), Some(b'A'..=b'P'))
+}
+
+/// RFC 2046, section 5.1.1, without spaces and encoded words.
 fn is_boundary(boundary: &str) -> bool {
     let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&octet);
-    (1..=70).contains(&boundary.len()) && boundary.bytes().all(allowed)
+    (1..=70).contains(&boundary.len()) && boundary.bytes().all(allowed) && !boundary.contains("=?")
 }
 
 fn line_end(root: Part<'_>) -> &'static [u8] {
@@ -385,6 +425,9 @@ const COUNTED: [&str; 16] = [
     "to",
 ];
 
+/// How the names of charsets begin in which ASCII is itself.
+const ASCII_LIKE: [&str; 3] = ["iso-8859-", "koi8-", "windows-125"];
+
 /// The tag that a CMS object begins with.
 const SEQUENCE: u8 = 0x30;
 
@@ -402,6 +445,9 @@ mod tests {
     const PARTS: &str = "--=_b\nContent-Type: text/plain\n\none\n\n--=_b\nContent-Type: application/pgp-signature; name=\"a.asc\"\n\n\
                          -----BEGIN PGP SIGNATURE-----\nVersion: GnuPG v1.4.10 (GNU/Linux)\n\niQEz\n=aB3d\n-----END PGP SIGNATURE-----\n\n--=_b--\n";
 
+    const CLEARTEXT: &str = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nany text: \u{e4}\n-----BEGIN PGP SIGNATURE-----\n\niQEz\n\
+                             -----END PGP SIGNATURE-----\n";
+
     fn found(message: &str) -> Option<String> {
         let message = Message::parse(message.into(), &mut Budget::new(Limits::default())).unwrap();
         deviation(message.root()).map(|found| found.to_string())
@@ -418,8 +464,7 @@ mod tests {
             This is an OpenPGP/MIME encrypted message (RFC 4880 and 3156)\n--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--b\n\
             Content-Type: application/octet-stream\n\n-----BEGIN PGP MESSAGE-----\n\nhQEM\n+/8=\n-----END PGP MESSAGE-----\n\n--b--\n\n";
         let cms = "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\nContent-Transfer-Encoding: base64\n\nMAMC\nAf8=\n";
-        let cleartext = "Content-Type: text/plain; charset=utf-8\n\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nany text: \u{e4}\n\
-            -----BEGIN PGP SIGNATURE-----\n\niQEz\n-----END PGP SIGNATURE-----\n";
+        let cleartext = format!("Content-Type: text/plain; charset=utf-8\n\n{CLEARTEXT}");
         for message in [
             signed.clone(),
             signed.replace('\n', "\r\n"),
@@ -541,7 +586,13 @@ mod tests {
                     .to_owned(),
                 "no base64 among base64",
             ),
-            ("Content-Type: application/pkcs7-mime\n\nMAMC\nAf8=\n".to_owned(), "a CMS object that is not in base64"),
+            (
+                "Content-Type: application/pkcs7-mime\n\nMAMC\nAf8=\n".to_owned(),
+                "something else than a CMS object in base64",
+            ),
+            (format!("Content-Type: text/plain; charset=utf-7\n\n{armor}"), "that gives the text another reading"),
+            (format!("Content-Type: text/plain; charset=koi8-r\n\n{CLEARTEXT}"), "that gives the text another reading"),
+            (format!("Content-Disposition: attachment\n\n{armor}"), "a text that is an attachment"),
             (format!("\nPay Mallory.\n{armor}"), "text beside the armour"),
             (format!("\n{armor}{armor}"), "text beside the armour"),
             (format!("Content-Type: text/html\n\n{armor}"), "text/html is no form of a sealed message"),

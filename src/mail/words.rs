@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::{
-    encoding::{base64_decode, quoted_printable_decode, to_unicode, trim_blank_end},
+    encoding::{base64_decode, is_base64, is_quoted_printable, quoted_printable_decode, to_unicode, trim_blank_end},
     header::Field,
     parameters::ContentType,
 };
@@ -49,6 +49,39 @@ pub(super) fn decode_octets(value: &[u8]) -> String {
     end_row(&mut row, &mut decoded);
     decoded.push_str(&to_unicode(rest, "us-ascii"));
     decoded
+}
+
+/// Whether every encoded word of an unfolded value stands alone, as RFC 2047, section 5 has it: some readers decode others, and some do not.
+pub(super) fn are_apart(value: &str) -> bool {
+    value.split([' ', '\t']).filter(|word| word.contains("=?")).all(|word| {
+        let inside = word.strip_prefix("=?").and_then(|word| word.strip_suffix("?="));
+        inside.is_some_and(|inside| inside.matches('?').count() == 2)
+    })
+}
+
+/// Whether every encoded word of a value decodes to the same text for all readers (RFC 2047, section 2).
+pub(super) fn are_whole(value: &str) -> bool {
+    let mut rest = value;
+    while let Some((_, word)) = rest.split_once("=?") {
+        let mut parts = word.splitn(3, '?');
+        let (Some(charset), Some(encoding), Some(after)) = (parts.next(), parts.next(), parts.next()) else {
+            return false;
+        };
+        let Some((text, after)) = after.split_once("?=") else { return false };
+        let is_charset = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.:+*".contains(&octet);
+        let is_text = match encoding {
+            "B" | "b" => is_base64(text.as_bytes()),
+            "Q" | "q" => {
+                !text.contains([' ', '\t', '?']) && is_quoted_printable(text.as_bytes()) && !text.ends_with('=')
+            }
+            _ => false,
+        };
+        if charset.is_empty() || !charset.bytes().all(is_charset) || !is_text {
+            return false;
+        }
+        rest = after;
+    }
+    true
 }
 
 /// Unicode as a header value: itself when printable ASCII that cannot be taken for an encoded word, else encoded words in UTF-8 (RFC
@@ -169,6 +202,21 @@ fn q(octet: u8) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn words_that_readers_decode_alike() {
+        for plain in ["", "a = ?", "=?utf-8?q?Fr=C3=BChst?= =?UTF-8?B?w7w=?=", "a =?us-ascii?q?b?= c"] {
+            assert!(are_whole(plain) && are_apart(plain), "{plain}");
+        }
+        for odd in
+            ["=?utf-8?b?THVuY2g?=", "=?utf-8?q?a b?=", "=?utf-8?x?a?=", "=?utf-8?q?a=4?=", "=??q?a?=", "=?utf-8?q?a"]
+        {
+            assert!(!are_whole(odd), "{odd}");
+        }
+        for inside in ["=?utf-8?q?a?=b", "x=?utf-8?q?a?=", "\"=?utf-8?q?a?=\""] {
+            assert!(are_whole(inside) && !are_apart(inside), "{inside}");
+        }
+    }
 
     #[test]
     fn the_examples_of_rfc_2047_section_8() {
