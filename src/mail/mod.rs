@@ -4,20 +4,22 @@
 pub mod address;
 pub mod ambiguity;
 pub mod armor;
+mod author;
 pub mod build;
 pub mod canonical;
 mod charset;
 pub mod encoding;
 mod envelope;
 pub mod header;
+pub mod header_protection;
 mod parameters;
 mod parse;
 pub mod part;
 pub mod partial;
-pub mod protect;
 mod signable;
 mod words;
 
 pub use address::Address;
+pub use author::NoAuthor;
 pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use part::{Message, Part, Span};
