@@ -11,7 +11,7 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
 
-/// The report with colours as ANSI escapes; whoever prints it strips them where they do not belong.
+/// The report with colours as ANSI escapes; the caller strips them where no terminal shows them.
 pub fn text(report: &Report<'_>) -> String {
     let mut out = String::new();
     let standing = report.verdict.standing();
@@ -34,11 +34,11 @@ pub fn text(report: &Report<'_>) -> String {
     if is_malleable(report) {
         let _ = writeln!(
             out,
-            "  {BAD}warning{BAD:#}  the encryption keeps nobody from changing the text, and no valid signature within does"
+            "  {BAD}warning{BAD:#}  the encryption does not detect changes, and no valid signature covers the text"
         );
     }
     if !report.verdict.errant().is_empty() {
-        let _ = writeln!(out, "  {DIM}deeper, and counting for nothing:{DIM:#}");
+        let _ = writeln!(out, "  {DIM}deeper in the message, not counted:{DIM:#}");
         for layer in report.verdict.errant() {
             draw(&mut out, std::slice::from_ref(layer));
         }
@@ -118,7 +118,7 @@ fn layer_line(layer: &Layer) -> String {
             let to: Vec<String> = recipients.iter().map(|one| printable(one)).collect();
             format!("encrypted {protocol} {} {integrity}, to {}", printable(cipher), to.join(", "))
         }
-        LayerKind::Signed { signatures } if signatures.is_empty() => format!("signed {protocol} {BAD}by nobody{BAD:#}"),
+        LayerKind::Signed { signatures } if signatures.is_empty() => format!("signed {protocol} {BAD}without a signature{BAD:#}"),
         LayerKind::Signed { .. } => format!("signed {protocol}"),
     }
 }

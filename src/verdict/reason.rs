@@ -75,7 +75,7 @@ impl Reason {
             Reason::AroundCiphertext => 2,
             Reason::Unknown { .. } => 3,
             Reason::Invalid(_) => 4,
-            Reason::Partial => 5,
+            Reason::Partial | Reason::Reserved(Why::BrokenAlgorithm(_)) => 5,
             Reason::Untrusted { .. } => 6,
             Reason::NotByAuthor(_) => 7,
             Reason::Reserved(_) => 8,

@@ -42,7 +42,7 @@ pub enum Reached {
     Nothing,
     /// To its payload.
     Payload,
-    /// To a layer that could not be opened: what that holds, nobody here can say, and no signature around it speaks for it.
+    /// To a layer that could not be opened. What that holds is unknown, so that no signature around it counts for it.
     Obstacle,
 }
 
