@@ -85,14 +85,14 @@ fn a_message_below_authentic_says_why() {
     ];
     for (file, more, code, why) in [
         ("johnny-intact", None, "", ""),
-        ("johnny-other-signer", Some("pretender"), "not-by-author", "signed by "),
+        ("johnny-other-signer", Some("mallory"), "not-by-author", "signed by "),
         ("johnny-beside", None, "errant", "only parts within the message are signed"),
         ("johnny-two-from-fields", None, "from-repeated", "no author: two From fields"),
         ("johnny-two-authors", None, "from-several-addresses", "no author: From has two addresses"),
         ("changed", None, "invalid-signature", "the signature is invalid: the octets are not those that were signed"),
         ("expired-signature", None, "invalid-signature", "the signature is invalid: the signature has expired"),
         ("around-ciphertext", None, "around-ciphertext", "the signature is around a ciphertext"),
-        ("cleartext-before", None, "partial", "the signature covers only a part of the message"),
+        ("cleartext-before", None, "errant", "only parts within the message are signed"),
         ("efail-no-mdc", None, "not-opened", "the message could not be opened"),
         ("short-rsa", Some("short-rsa"), "weak-algorithm", "valid, but rsa1024 is weak"),
     ] {

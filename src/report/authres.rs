@@ -13,7 +13,7 @@ use crate::{
 /// The whole field with its name, folded with `\n`, without the last line break. `stopped` is why peeling stopped, if it did.
 ///
 /// The method is `smime` of RFC 7281; `x-pgp` and `x-pem` say the same of the protocols that have none registered (RFC 8601, section 2.7.6).
-/// `pass` is said of a signature that makes the message authentic and of no other.
+/// `pass` is said of a signature that makes the message authentic by strong algorithms, and of no other.
 pub fn field(authserv_id: &str, verdict: &Verdict, stopped: Option<&Error>) -> String {
     let mut field = format!("Authentication-Results: {}", value(authserv_id));
     let mut found = 0;
@@ -68,6 +68,8 @@ struct Result {
 
 /// `shortfall` is what keeps the signature from making the message authentic.
 fn judge(signature: &Signature, shortfall: Option<Reason>) -> Result {
+    // What is admitted here as legacy need not be admitted where the field is read.
+    let shortfall = shortfall.or_else(|| signature.reservation.clone().map(Reason::Reserved));
     let word = match (&signature.state, &shortfall) {
         (State::Invalid(_), _) => "fail",
         (State::Unknown(Why::Malformed(_)), _) => "neutral",

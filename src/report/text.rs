@@ -118,7 +118,9 @@ fn layer_line(layer: &Layer) -> String {
             let to: Vec<String> = recipients.iter().map(|one| printable(one)).collect();
             format!("encrypted {protocol} {} {integrity}, to {}", printable(cipher), to.join(", "))
         }
-        LayerKind::Signed { signatures } if signatures.is_empty() => format!("signed {protocol} {BAD}without a signature{BAD:#}"),
+        LayerKind::Signed { signatures } if signatures.is_empty() => {
+            format!("signed {protocol} {BAD}without a signature{BAD:#}")
+        }
         LayerKind::Signed { .. } => format!("signed {protocol}"),
     }
 }
