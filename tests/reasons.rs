@@ -136,6 +136,16 @@ fn who_signed_is_named_and_what_the_key_claims_is_a_hint() {
     assert_eq!(verdict["layers"][0]["signatures"][0]["claimed"], Value::from(vec!["alice@example.org"]));
 }
 
+/// What the ciphertext holds nobody here knows, so that a signature around it counts no more than it does once that is opened.
+#[test]
+fn a_signature_around_what_cannot_be_opened_counts_for_nothing() {
+    let message = fs::read(data("attack/around-ciphertext.eml")).expect("testdata");
+    let options = ["--at", "2026-04-01T00:00:00Z", "--keys", "DATA/attack/keys/alice.asc"];
+    let (verdict, _) = reason(&message, &options);
+    assert_eq!(verdict["layers"][0]["signatures"][0]["state"], "valid", "{verdict}");
+    assert_eq!((&verdict["standing"], &verdict["reason_code"]), (&Value::from("unsigned"), &Value::from("not-opened")));
+}
+
 /// Without a signature and without an author, both are said.
 #[test]
 fn two_reasons_are_two() {
