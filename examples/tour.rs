@@ -44,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn drawn(file: &str, opening: &postseal::engine::Opening) -> String {
-    let (verdict, subject, headers, error) = (opening.verdict(), opening.subject(), opening.headers(), opening.error());
-    text(&Report { file, verdict, subject, headers, error })
+    let (verdict, header, error) = (opening.verdict(), opening.header(), opening.error());
+    text(&Report { file, verdict, header, error })
 }
 
 const MESSAGE: &str =

@@ -5,7 +5,10 @@ pub(crate) mod progress;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
-use postseal::base::{Error, Kind, Result};
+use postseal::{
+    base::{Error, Kind, Result},
+    report::printable,
+};
 
 use super::output::forgive_closed_pipe;
 
@@ -24,12 +27,12 @@ pub(crate) fn aside(text: &str) {
 
 /// `postseal: warning: ...`.
 pub(crate) fn warning(text: &str) {
-    aside(&format!("postseal: {YELLOW}warning:{YELLOW:#} {text}\n"));
+    aside(&format!("postseal: {YELLOW}warning:{YELLOW:#} {}\n", printable(text)));
 }
 
 /// One lower-case line, then the hint.
 pub(crate) fn error(error: &Error) {
-    aside(&format!("postseal: {RED}error:{RED:#} {error}\n"));
+    aside(&format!("postseal: {RED}error:{RED:#} {}\n", printable(&error.to_string())));
     if let Some(hint) = error.hint() {
         self::hint(hint);
     }
@@ -37,7 +40,7 @@ pub(crate) fn error(error: &Error) {
 
 /// `hint: ...`: what there is to do.
 pub(crate) fn hint(text: &str) {
-    aside(&format!("{CYAN}hint:{CYAN:#} {text}\n"));
+    aside(&format!("{CYAN}hint:{CYAN:#} {}\n", printable(text)));
 }
 
 /// The exit code of `sysexits.h` for an error.

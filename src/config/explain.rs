@@ -11,6 +11,8 @@ use crate::{
     keys::{KeyState, ProtocolName},
     mail::{Mail, Submitter},
     policy::{Action, Decision, Disposition, Facts, Trace},
+    report::printable,
+    verdict::Reason,
 };
 
 /// What would happen to a mail for each of its recipients.
@@ -20,10 +22,16 @@ pub struct Explanation {
     pub submitter: String,
     /// The one mailbox in From, if it is one.
     pub author: Option<String>,
+    /// Why there is no author.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_author: Option<String>,
     /// What the message is as it came: `plain`, `signed`, `encrypted`, `malformed`.
     pub message: &'static str,
     /// What its signatures are worth: `unsigned`, `signed`, `authentic`.
     pub standing: &'static str,
+    /// Why it stands below `authentic`, when something in it is signed or closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// In the envelope's order.
     pub recipients: Vec<Reached>,
 }
@@ -70,15 +78,19 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
     let facts = gathered.facts(mail);
     let decision = config.policy.decide(&facts);
     let traces = config.policy.explain(&facts);
+    // Of a message without a signature, "unsigned" says it all.
+    let reason = gathered.verdict().reason().filter(|reason| *reason != Reason::NotSigned);
     Ok(Explanation {
         submitter: match facts.submitter {
             Submitter::Authenticated(name) => format!("user {name}"),
             Submitter::Trusted => "trusted".to_owned(),
             Submitter::Unknown => "unknown".to_owned(),
         },
-        author: facts.author.map(ToString::to_string),
+        author: facts.author.ok().map(ToString::to_string),
+        no_author: facts.author.err().map(ToString::to_string),
         message: facts.wrapping.name(),
         standing: facts.standing.name(),
+        reason: reason.map(|reason| reason.to_string()),
         recipients: traces.into_iter().map(|trace| reached(&facts, &decision, trace)).collect(),
     })
 }
@@ -86,10 +98,11 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
 impl Explanation {
     /// For people: lines of plain text.
     pub fn text(&self) -> String {
-        let mut text =
-            format!("from {} by {}", self.author.as_deref().unwrap_or("nobody in particular"), self.submitter);
+        let why = self.no_author.as_ref().map(|why| format!("no author ({})", printable(why))).unwrap_or_default();
+        let reason = self.reason.as_ref().map(|reason| format!(" ({})", printable(reason))).unwrap_or_default();
+        let mut text = format!("from {} by {}", self.author.as_deref().unwrap_or(&why), self.submitter);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "; the message is {}, {}", self.message, self.standing);
+        let _ = writeln!(text, "; the message is {}, {}{reason}", self.message, self.standing);
         for one in &self.recipients {
             one.write(&mut text);
         }

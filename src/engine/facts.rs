@@ -9,7 +9,7 @@ use crate::{
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
     protocol::{Context, Purpose},
-    verdict::{LayerKind, Verdict},
+    verdict::{LayerKind, Reached, Verdict},
 };
 
 /// What is known of one mail, for [`Facts`] to borrow from.
@@ -80,8 +80,8 @@ impl Engine<'_> {
         }
         let protocols: BTreeSet<ProtocolName> = asked.into_values().flatten().collect();
         let signing = match verdict.author() {
-            Some(author) => self.readiness(author, Purpose::Sign, &protocols)?,
-            None => BTreeMap::new(),
+            Ok(author) => self.readiness(author, Purpose::Sign, &protocols)?,
+            Err(_) => BTreeMap::new(),
         };
         Ok(Gathered { verdict, opening, wrapping, signing, recipients })
     }
@@ -131,7 +131,8 @@ impl Engine<'_> {
 
     /// The verdict on a message that nobody looked into.
     pub(super) fn unopened(&self, mail: &Mail) -> Verdict {
-        Verdict::new(header::author(mail.message.root()), Vec::new(), Vec::new(), self.context.legacy)
+        let author = header::author(mail.message.root());
+        Verdict::new(author, Vec::new(), Vec::new(), Reached::Nothing, self.context.legacy)
     }
 
     pub(crate) fn readiness(

@@ -1,19 +1,17 @@
 //! Steps 1 and 2 of the corridor: peel the layers from the root, then judge.
 
-use std::collections::BTreeMap;
-
 use memchr::memmem;
 
 use super::Engine;
 use crate::{
     base::{Budget, Error, Kind, Result},
     mail::{
-        Address, Message, Part, header, protect,
-        protect::Protection,
+        Message, NoAuthor, Part,
+        header_protection::{Header, author},
         skeleton::{self, Deviation},
     },
     protocol::{Claim, ClaimKind, Protocol},
-    verdict::{Covers, Layer, LayerKind, Verdict},
+    verdict::{Covers, Layer, LayerKind, Reached, State, Verdict, Why},
 };
 
 /// A message opened as far as it goes, and what is to be thought of it. Whole or nothing: while a layer has not passed its
@@ -23,8 +21,7 @@ pub struct Opening {
     pub(super) verdict: Verdict,
     pub(super) outer: Message,
     pub(super) payload: Option<Message>,
-    pub(super) headers: BTreeMap<String, Protection>,
-    pub(super) subject: Option<String>,
+    pub(super) header: Header,
     pub(super) error: Option<Error>,
 }
 
@@ -44,14 +41,9 @@ impl Opening {
         self.payload.as_ref()
     }
 
-    /// What became of each header field (RFC 9788).
-    pub fn headers(&self) -> &BTreeMap<String, Protection> {
-        &self.headers
-    }
-
-    /// The subject that a reader should see, decoded.
-    pub fn subject(&self) -> Option<&str> {
-        self.subject.as_deref()
+    /// The header as a reader should see it, and what covers each field (RFC 9788).
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
     /// Why peeling stopped before the payload, if it did.
@@ -76,17 +68,16 @@ impl Engine<'_> {
             Err(error) => (None, Some(error)),
         };
         let Envelope { layers, deviation, .. } = envelope;
-        let sealed = !layers.is_empty();
-        let inner = payload.as_ref().filter(|_| sealed);
-        let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
-        let subject = match inner {
-            Some(inner) => protect::shown(outer.root(), inner.root(), "Subject"),
-            None => outer.root().fields().find(|field| field.is("Subject")).map(|field| field.decoded()),
-        };
-        let author = header::author(outer.root())
-            .filter(|author| deviation.is_none() && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
-        let verdict = Verdict::new(author, layers, errant, self.context.legacy);
-        Ok(Opening { verdict, outer, payload, headers, subject, error })
+        // Without a layer the message is its own payload, and nothing covers its header.
+        let inner = payload.as_ref().filter(|_| !layers.is_empty()).map(Message::root);
+        let author = author(outer.root(), inner).and_then(|author| match deviation {
+            Some(deviation) => Err(NoAuthor::Ambiguous(deviation)),
+            None => Ok(author),
+        });
+        let reached = if payload.is_some() { Reached::Payload } else { Reached::Obstacle };
+        let verdict = Verdict::new(author, layers, errant, reached, self.context.legacy);
+        let header = Header::read(outer.root(), inner, verdict.protection());
+        Ok(Opening { verdict, outer, payload, header, error })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -101,7 +92,11 @@ impl Engine<'_> {
             budget.layer()?;
             // Also below the first: the header around a signature may be the work of another person, who encrypted the signed message.
             envelope.deviation = envelope.deviation.take().or_else(|| skeleton::deviation(root));
+            let unreadable = Deviation::of(root, "a signature that cannot be read");
             let opened = protocol.open(current, &claim, self.context, budget)?;
+            if opened.layers.iter().any(holds_no_signature) {
+                envelope.deviation.get_or_insert(unreadable);
+            }
             envelope.add(opened.layers, opened.covers);
             current = opened.payload;
         }
@@ -161,6 +156,12 @@ impl Envelope {
     }
 }
 
+/// Whether anything else may stand in the place of a signature, whatever other layers say.
+fn holds_no_signature(layer: &Layer) -> bool {
+    let LayerKind::Signed { signatures } = &layer.kind else { return false };
+    signatures.iter().any(|signature| matches!(signature.state, State::Invalid(Why::Malformed(_))))
+}
+
 /// An errant encrypted layer that nobody here can open is still a fact worth reporting.
 fn unopened(
     kind: ClaimKind,
@@ -176,14 +177,6 @@ fn unopened(
     })
 }
 
-/// A From that says one thing outside and another inside names nobody, even when the sender says that he meant it (HP-Outer): one of
-/// the two is shown, and either may be.
-fn contradicts(payload: &Message, author: &Address, headers: &BTreeMap<String, Protection>) -> bool {
-    let differs = headers.iter().any(|(name, how)| name.eq_ignore_ascii_case("From") && *how != Protection::Protected);
-    let inside = protect::protected(payload.root()).any(|field| field.is("From"));
-    inside && (differs || header::author(payload.root()).as_ref() != Some(author))
-}
-
 /// The header section as a message with an empty body: it stays when the message is consumed.
 fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
     let mut octets = message.root().header_octets().to_vec();
@@ -194,37 +187,3 @@ fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
 
 /// The header of decoded text on its own.
 const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\n";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Limits;
-
-    fn parse(text: &str) -> Message {
-        Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap()
-    }
-
-    fn contradicted(outer: &str, payload: &str) -> bool {
-        let (outer, payload) = (parse(outer), parse(payload));
-        let author = header::author(outer.root()).unwrap();
-        contradicts(&payload, &author, &protect::compare(outer.root(), payload.root()))
-    }
-
-    #[test]
-    fn a_from_inside_that_is_another_names_nobody() {
-        let outer = "From: Eve <eve@x.org>\n\n";
-        for (payload, is_contradicted) in [
-            ("From: Eve <eve@x.org>\nContent-Type: text/plain; hp=clear\n\n", false),
-            ("Content-Type: text/plain; hp=clear\n\n", false),
-            ("From: alice@x.org\nContent-Type: text/plain\n\n", false),
-            ("From: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
-            ("From: alice@x.org\nHP-Outer: From: Eve <eve@x.org>\nContent-Type: text/plain; hp=cipher\n\n", true),
-            ("From: alice@x.org\nContent-Type: text/plain; protected-headers=v1\n\n", true),
-            ("From: Eve <eve@x.org>\nFrom: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
-            ("From: Eve <eve@x.org>\rFrom: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
-            ("From: =?utf-8?q?Eve_=3Ceve=40x.org=3E?=\nContent-Type: text/plain; hp=clear\n\n", true),
-        ] {
-            assert_eq!(contradicted(outer, payload), is_contradicted, "{payload:?}");
-        }
-    }
-}

@@ -5,7 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use super::encoding;
+use super::{NoAuthor, author::shortened, encoding};
 use crate::base::{Error, Result};
 
 /// An addr-spec. Equality is that of mailboxes as people mean them: the domain in any case and in either of its IDNA forms,
@@ -29,7 +29,7 @@ impl Address {
     /// Reads a bare addr-spec, `a@example.org`; nothing around it.
     pub fn parse(text: &str) -> Result<Address> {
         let error = || Error::malformed(format_args!("address {text:?}"), "not in the form local@domain");
-        let scan = scan(text).ok_or_else(error)?;
+        let scan = scan(text).map_err(|_| error())?;
         if scan.trailing_blank || scan.tokens.iter().any(|token| token.after_blank) {
             return Err(error());
         }
@@ -83,7 +83,7 @@ impl fmt::Display for Address {
 /// Every mailbox of an address list (From, To, Cc, Bcc, Reply-To), groups flattened. An entry that cannot be read makes the whole
 /// list an error, because half a list would be a lie.
 pub fn list(value: &str) -> Result<Vec<Mailbox>> {
-    let read = scan(value).and_then(|scan| List { tokens: &scan.tokens, groups: 0, routes: 0 }.mailboxes());
+    let read = scan(value).ok().and_then(|scan| List { tokens: &scan.tokens, groups: 0, routes: 0 }.mailboxes());
     read.ok_or_else(|| {
         let shown: String = value.chars().take(80).collect();
         Error::malformed(format_args!("address list {shown:?}"), "not in the form of RFC 5322, section 3.4")
@@ -102,13 +102,23 @@ pub fn of_user_id(text: &str) -> Option<Address> {
     Address::parse(bare).ok()
 }
 
-/// The address in `value` when it is one mailbox, no group, and without a route, whose mailboxes some readers take for the address.
-pub(super) fn only(value: &str) -> Option<Address> {
-    let scan = scan(value)?;
+/// The address in the From field `value`: one mailbox, no group, and without a route, whose mailboxes some readers take for the address.
+pub(super) fn only(value: &str) -> std::result::Result<Address, NoAuthor> {
+    let scan = scan(value).map_err(NoAuthor::Unreadable)?;
     let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
-    let mut mailboxes = list.mailboxes()?;
-    let only = mailboxes.pop()?;
-    (mailboxes.is_empty() && list.groups == 0 && list.routes == 0).then_some(only.address)
+    let Some(mut mailboxes) = list.mailboxes() else {
+        return Err(NoAuthor::Unreadable(match list.tokens.first().and_then(|token| value.get(token.start..)) {
+            Some(rest) => format!("no address list from {:?} on", shortened(rest)),
+            None => "it ends within an address".to_owned(),
+        }));
+    };
+    match (mailboxes.pop(), mailboxes.len()) {
+        _ if list.groups > 0 => Err(NoAuthor::Group),
+        (None, _) => Err(NoAuthor::Empty),
+        (Some(_), others @ 1..) => Err(NoAuthor::Several(others + 1)),
+        (Some(_), 0) if list.routes > 0 => Err(NoAuthor::Route),
+        (Some(only), 0) => Ok(only.address),
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -123,6 +133,8 @@ enum Lexeme {
 #[derive(Debug)]
 struct Token {
     lexeme: Lexeme,
+    /// Where it begins in the text, in octets.
+    start: usize,
     /// Whether white space or a comment stands before it.
     after_blank: bool,
 }
@@ -132,12 +144,16 @@ struct Scan {
     trailing_blank: bool,
 }
 
-/// The lexical tokens of RFC 5322, section 3.2. `None` when something is not closed, or holds a control character.
-fn scan(text: &str) -> Option<Scan> {
+/// The lexical tokens of RFC 5322, section 3.2; or what is wrong: something is not closed, or holds a character that belongs in no address.
+fn scan(text: &str) -> std::result::Result<Scan, String> {
     let mut tokens = Vec::new();
     let mut after_blank = false;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut chars = text.char_indices().peekable();
+    while let Some((start, c)) = chars.next() {
+        let mut within = |what: &str| match chars.next() {
+            Some((_, c)) => visible(c).ok_or_else(|| foreign(c)),
+            None => Err(format!("{what} does not end")),
+        };
         let lexeme = match c {
             ' ' | '\t' => {
                 after_blank = true;
@@ -146,10 +162,10 @@ fn scan(text: &str) -> Option<Scan> {
             '(' => {
                 let mut depth = 1;
                 while depth > 0 {
-                    match visible(chars.next()?)? {
+                    match within("a comment")? {
                         '(' => depth += 1,
                         ')' => depth -= 1,
-                        '\\' => _ = visible(chars.next()?)?,
+                        '\\' => _ = within("a comment")?,
                         _ => {}
                     }
                 }
@@ -159,9 +175,9 @@ fn scan(text: &str) -> Option<Scan> {
             '"' => {
                 let mut quoted = String::new();
                 loop {
-                    match visible(chars.next()?)? {
+                    match within("a quoted string")? {
                         '"' => break,
-                        '\\' => quoted.push(visible(chars.next()?)?),
+                        '\\' => quoted.push(within("a quoted string")?),
                         c => quoted.push(c),
                     }
                 }
@@ -170,24 +186,36 @@ fn scan(text: &str) -> Option<Scan> {
             '[' => {
                 let mut literal = String::from('[');
                 while !literal.ends_with(']') {
-                    literal.push(chars.next().filter(|c| c.is_ascii_graphic() && !matches!(c, '[' | '\\'))?);
+                    let c = within("a domain literal")?;
+                    if !c.is_ascii_graphic() || matches!(c, '[' | '\\') {
+                        return Err(foreign('['));
+                    }
+                    literal.push(c);
                 }
                 Lexeme::DomainLiteral(literal)
             }
             '<' | '>' | ':' | ';' | '@' | ',' | '.' => Lexeme::Special(c),
             c if is_atext(c) => {
                 let mut atom = String::from(c);
-                while let Some(c) = chars.next_if(|c| is_atext(*c)) {
+                while let Some((_, c)) = chars.next_if(|(_, c)| is_atext(*c)) {
                     atom.push(c);
                 }
                 Lexeme::Atom(atom)
             }
-            _ => return None,
+            _ => return Err(foreign(c)),
         };
-        tokens.push(Token { lexeme, after_blank });
+        tokens.push(Token { lexeme, start, after_blank });
         after_blank = false;
     }
-    Some(Scan { tokens, trailing_blank: after_blank })
+    Ok(Scan { tokens, trailing_blank: after_blank })
+}
+
+/// What is wrong with a character that stands where none like it may.
+fn foreign(c: char) -> String {
+    match visible(c) {
+        Some(c) => format!("{c:?} stands outside of quotes"),
+        None => format!("the character U+{:04X} belongs in no address", u32::from(c)),
+    }
 }
 
 /// What may stand in an atom (RFC 5322, section 3.2.3; RFC 6532, section 3.2).

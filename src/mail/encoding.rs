@@ -29,9 +29,9 @@ pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
 }
 
 /// Whether `encoded` is base64 and line ends and nothing else, so that every reader undoes it to the same octets: whole groups, and padding at the end
-/// alone. White space counts as a line end only where a line ends.
+/// alone.
 pub fn is_base64(encoded: &[u8]) -> bool {
-    let lines = encoded.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end);
+    let lines = encoded.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (mut data, mut padding) = (0_usize, 0_usize);
     for line in lines {
         let end = line.iter().rev().take_while(|octet| **octet == b'=').count();

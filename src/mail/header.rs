@@ -4,7 +4,7 @@ use memchr::memchr;
 
 pub(super) use super::parameters::boundary;
 pub use super::parameters::{ContentType, parameter};
-use super::{Address, Part, Span, address, encoding, words};
+use super::{Address, NoAuthor, Part, Span, address, encoding, words};
 
 /// One header field as it stands in the octets.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +74,19 @@ pub fn first_field(header: &[u8]) -> usize {
     length
 }
 
-/// The one mailbox that wrote the message: `None` when From is missing, repeated, unreadable, a group, has several mailboxes, or when
-/// two readers of mail might take it for different ones (DESIGN 3).
-pub fn author(root: Part<'_>) -> Option<Address> {
-    let from = root.fields().find(|field| field.is("from")).filter(|_| times_read(root, "from") == 1)?;
-    address::only(&from.unfolded()).filter(|address| is_plain(address.local()))
+/// The one mailbox that wrote the message (DESIGN 3).
+///
+/// # Errors
+///
+/// From does not name exactly one mailbox, or two readers of mail might take it for different ones.
+pub fn author(root: Part<'_>) -> Result<Address, NoAuthor> {
+    let from = root.fields().find(|field| field.is("from")).ok_or(NoAuthor::Missing)?;
+    match times_read(root, "from") {
+        1 => {}
+        count => return Err(NoAuthor::Repeated(count)),
+    }
+    let address = address::only(&from.unfolded())?;
+    if is_plain(address.local()) { Ok(address) } else { Err(NoAuthor::Deceptive(address.to_string())) }
 }
 
 /// Whether an unfolded From has the one form that all readers of mail take alike: an address, or a name and an address in angle brackets (RFC 5322,
@@ -223,7 +231,7 @@ mod tests {
     }
 
     fn author_of(header: &str) -> Option<String> {
-        author(parse(&format!("{header}\n\n")).root()).map(|address| address.to_string())
+        author(parse(&format!("{header}\n\n")).root()).ok().map(|address| address.to_string())
     }
 
     #[test]

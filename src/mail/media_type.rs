@@ -118,7 +118,8 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// RFC 2045, section 5.1.
+/// RFC 2045, section 5.1, no longer than RFC 6838, section 4.2 lets a name be; boundaries are shorter.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet))
+    (1..=127).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet))
 }

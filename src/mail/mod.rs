@@ -3,22 +3,24 @@
 
 pub mod address;
 pub mod armor;
+mod author;
 pub mod build;
 pub mod canonical;
 mod charset;
 pub mod encoding;
 mod envelope;
 pub mod header;
+pub mod header_protection;
 mod media_type;
 mod parameters;
 mod parse;
 pub mod part;
 pub mod partial;
-pub mod protect;
 mod signable;
 pub mod skeleton;
 mod words;
 
 pub use address::Address;
+pub use author::NoAuthor;
 pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use part::{Message, Part, Span};

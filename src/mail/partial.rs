@@ -131,7 +131,7 @@ struct Identity {
 
 impl Identity {
     fn new(root: Part<'_>, random: &dyn Random) -> Result<Self> {
-        let domain = author(root).map_or_else(|| "localhost".into(), |author| author.domain().to_owned());
+        let domain = author(root).map_or_else(|_| "localhost".into(), |author| author.domain().to_owned());
         Ok(Identity { unique: unique(random)?, domain })
     }
 
@@ -167,7 +167,7 @@ impl<'a> Piece<'a> {
 
     /// Someone else's piece with the same identifier does not get in.
     fn root_author(&self) -> Option<super::Address> {
-        author(self.root)
+        author(self.root).ok()
     }
 }
 

@@ -36,6 +36,13 @@ pub struct Deviation {
     pub reason: String,
 }
 
+impl Deviation {
+    /// A deviation of `root` that its protocol found in it.
+    pub fn of(root: Part<'_>, reason: impl Into<String>) -> Self {
+        Deviation { line: line_of(root, root.span().start), reason: reason.into() }
+    }
+}
+
 impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.reason)
@@ -44,9 +51,13 @@ impl fmt::Display for Deviation {
 
 /// The first deviation of `root`, which is a cryptographic layer; `None` when all readers agree about it.
 pub fn deviation(root: Part<'_>) -> Option<Deviation> {
-    let found = Skeleton { root, line_end: line_end(root) }.check().err()?;
-    let before = root.whole(Span { start: 0, end: found.at });
-    Some(Deviation { line: memchr::memchr_iter(b'\n', before).count() + 1, reason: found.reason })
+    let Found { at, reason } = Skeleton { root, line_end: line_end(root) }.check().err()?;
+    Some(Deviation { line: line_of(root, at), reason })
+}
+
+/// The line that octet `at` is on, counted from 1.
+fn line_of(root: Part<'_>, at: usize) -> usize {
+    memchr::memchr_iter(b'\n', root.whole(Span { start: 0, end: at })).count() + 1
 }
 
 /// A deviation at an octet of the message.
@@ -154,9 +165,12 @@ impl<'a> Skeleton<'a> {
     fn mbox_line(&self, part: Part<'a>) -> Result<usize, Found> {
         let at = part.span().start;
         let line = self.line(Span { start: at, end: part.header_span().end })?;
-        match line.iter().all(|octet| matches!(octet, b' '..=b'~')) {
+        // The second word is an address: a colon there makes a field of the line to some readers.
+        let address = line.split(|octet| *octet == b' ').nth(1).unwrap_or_default();
+        let is_address = !address.is_empty() && !address.contains(&b':');
+        match is_address && line.iter().all(|octet| matches!(octet, b' '..=b'~')) {
             true => Ok(line.len() + self.line_end.len()),
-            false => found(at, "an mbox line that is not printable"),
+            false => found(at, "an mbox line of another form"),
         }
     }
 
@@ -177,7 +191,7 @@ impl<'a> Skeleton<'a> {
         let first = self.line(rest)?;
         let Some(colon) = memchr(b':', first) else { return found(at, "a line that is no header field") };
         let (name, value) = first.split_at_checked(colon).unwrap_or_default();
-        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+        if name.is_empty() || name.len() > MAX_NAME || !name.iter().all(u8::is_ascii_graphic) {
             return found(at, "a line that is no header field");
         }
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -323,7 +337,19 @@ impl<'a> Skeleton<'a> {
         if header.disposition == "attachment" {
             return found(self.root.span().start, "a text that is an attachment");
         }
+        if ["delsp", "format"]
+            .iter()
+            .any(|name| header.media_type.parameter(name).is_some_and(|value| value != "fixed"))
+        {
+            return found(
+                self.root.span().start,
+                "a text whose lines the header, which no signature covers, lets readers join",
+            );
+        }
         let text = self.root.decoded();
+        if !is_printable(&text) {
+            return found(start, "a control character in the text");
+        }
         if !armor::is_alone(&text) {
             return found(start, "text beside the armour");
         }
@@ -359,9 +385,9 @@ struct Field {
     end: usize,
 }
 
-/// One bare token (RFC 2045, section 6.1).
+/// One bare token (RFC 2045, section 6.1), with nothing behind it and not on a line of its own: some readers take white space for a part of the name.
 fn transfer_encoding(value: &str, at: usize) -> Result<Encoding, Found> {
-    match value.trim_matches([' ', '\t']).to_ascii_lowercase().as_str() {
+    match value.strip_prefix(' ').unwrap_or(value).to_ascii_lowercase().as_str() {
         "7bit" | "8bit" | "binary" => Ok(Encoding::Identity),
         "base64" => Ok(Encoding::Base64),
         "quoted-printable" => Ok(Encoding::QuotedPrintable),
@@ -379,6 +405,13 @@ fn has_one_reading(text: &[u8], charset: Option<&str>) -> bool {
         }
         false => charset == "utf-8" && std::str::from_utf8(text).is_ok(),
     }
+}
+
+/// Whether a text has no control characters but those that end lines, tabs and form feeds; and no CR that ends no line.
+fn is_printable(text: &[u8]) -> bool {
+    let lines = text.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let is_control = |octet: &u8| octet.is_ascii_control() && !matches!(octet, b'\t' | b'\x0c');
+    lines.into_iter().all(|line| !line.iter().any(is_control))
 }
 
 /// Whether base64 begins with the octet [`SEQUENCE`]: twelve bits make its first two characters.
@@ -427,6 +460,9 @@ const COUNTED: [&str; 16] = [
 
 /// How the names of charsets begin in which ASCII is itself.
 const ASCII_LIKE: [&str; 3] = ["iso-8859-", "koi8-", "windows-125"];
+
+/// Octets of a field's name. The longest that programs write have some 60.
+const MAX_NAME: usize = 100;
 
 /// The tag that a CMS object begins with.
 const SEQUENCE: u8 = 0x30;
@@ -486,6 +522,8 @@ mod tests {
             ("Pay Mallory.\n", "a line that is no header field"),
             ("Pay Mallory: now\n", "a line that is no header field"),
             ("From : a\n", "a line that is no header field"),
+            ("Content-Transfer-Encoding:\n 7bit\n", "a transfer encoding that is not one of the five names"),
+            ("Content-Transfer-Encoding: 7bit \n", "a transfer encoding that is not one of the five names"),
             (": x\n", "a line that is no header field"),
             ("X: y\n \n Pay Mallory.\n", "a continuation line of white space alone"),
             ("X: y\r\rPay Mallory.\n", "a line that ends otherwise than the first one"),
@@ -593,6 +631,11 @@ mod tests {
             (format!("Content-Type: text/plain; charset=utf-7\n\n{armor}"), "that gives the text another reading"),
             (format!("Content-Type: text/plain; charset=koi8-r\n\n{CLEARTEXT}"), "that gives the text another reading"),
             (format!("Content-Disposition: attachment\n\n{armor}"), "a text that is an attachment"),
+            (format!("Content-Type: text/plain; format=flowed\n\n{armor}"), "lets readers join"),
+            (
+                format!("Content-Type: text/plain; charset=utf-8\n\n{}", CLEARTEXT.replace("any", "a\rny")),
+                "a control character in the text",
+            ),
             (format!("\nPay Mallory.\n{armor}"), "text beside the armour"),
             (format!("\n{armor}{armor}"), "text beside the armour"),
             (format!("Content-Type: text/html\n\n{armor}"), "text/html is no form of a sealed message"),
@@ -605,6 +648,12 @@ mod tests {
             let message = if message.starts_with('-') { message } else { format!("{HEADER}{message}") };
             assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{message}: {:?}", found(&message));
         }
+    }
+
+    #[test]
+    fn a_from_field_is_no_mbox_line() {
+        let message = signed("From : a@example.org\n", SIGNED, PARTS);
+        assert_eq!(found(&message).as_deref(), Some("line 1: an mbox line of another form"));
     }
 
     #[test]

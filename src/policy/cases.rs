@@ -4,13 +4,13 @@ use super::*;
 use crate::{
     base::{Budget, Limits},
     keys::{Handle, KeyState},
-    mail::Message,
+    mail::{Message, NoAuthor},
     verdict::Standing,
 };
 
 /// A mail by alice, who logged in, to bob; everything is there to seal it.
 struct Case {
-    author: Option<Address>,
+    author: Result<Address, NoAuthor>,
     keys: BTreeMap<ProtocolName, KeyState>,
     message: Message,
     policy: Policy,
@@ -32,7 +32,7 @@ impl Case {
         let own = vec![Pattern::parse("alice@a.example").unwrap()];
         let text = "From: alice@a.example\r\nTo: bob@b.example\r\nX-Seal: clear\r\n\r\nbody\r\n";
         Case {
-            author: Some(Address::parse("alice@a.example").unwrap()),
+            author: Ok(Address::parse("alice@a.example").unwrap()),
             keys: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             message: Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap(),
             policy: Policy {
@@ -156,8 +156,8 @@ fn each_obstacle_has_its_own_outcome() {
     case.meets(Obstacle::Malformed, &reject("broken"));
 
     let mut case = Case::new(BOTH);
-    case.author = None;
-    case.meets(Obstacle::Malformed, &reject("from: not exactly one mailbox to sign as"));
+    case.author = Err(NoAuthor::Missing);
+    case.meets(Obstacle::Malformed, &reject("no author to sign as: there is no From field"));
 
     let mut case = Case::new(BOTH);
     case.policy.max_size = 60;
@@ -224,7 +224,7 @@ fn a_from_that_is_not_ones_own_decides_nothing() {
     assert_eq!(case.decide().rule, "one");
     case.submitter = Submitter::Authenticated("bob".to_owned());
     assert_eq!(case.decide().rule, "last");
-    case.author = None;
+    case.author = Err(NoAuthor::Missing);
     case.policy.rules[0].conditions = vec![Condition::Author(vec![Pattern::Null])];
     assert_eq!(case.decide().rule, "last");
     (case.submitter, case.to) = (Submitter::Unknown, "carol@a.example");

@@ -87,9 +87,9 @@ impl Condition {
         };
         match self {
             Condition::Author(patterns) => {
-                let may_use = || facts.author.is_some_and(|author| policy.may_use(facts.submitter, author));
+                let may_use = || facts.author.is_ok_and(|author| policy.may_use(facts.submitter, author));
                 let counts = direction() == Direction::Inbound || may_use();
-                counts && patterns.iter().any(|pattern| pattern.covers(facts.author))
+                counts && patterns.iter().any(|pattern| pattern.covers(facts.author.ok()))
             }
             Condition::Direction(wanted) => direction() == *wanted,
             Condition::Header(name, like) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     keys::{KeyState, ProtocolName},
-    mail::{Address, ForwardPath, Message, Submitter},
+    mail::{Address, ForwardPath, Message, NoAuthor, Submitter},
     verdict::Standing,
 };
 
@@ -72,8 +72,8 @@ pub struct Facts<'a> {
     pub submitter: &'a Submitter,
     /// The reverse-path; `None` is the null sender.
     pub sender: Option<&'a Address>,
-    /// From's one mailbox; `None` when From is missing, repeated, or has several.
-    pub author: Option<&'a Address>,
+    /// From's one mailbox, or why there is none.
+    pub author: std::result::Result<&'a Address, &'a NoAuthor>,
     /// The message as it came, for conditions on header fields and size.
     pub message: &'a Message,
     /// What it is as it came.

@@ -16,7 +16,7 @@ pub enum Pattern {
     Any,
     /// Every mailbox of this domain: `example.org`. In lower case, A-labels.
     Domain(String),
-    /// The null sender, or nobody in particular: `<>`.
+    /// The null sender, or a message without an author: `<>`.
     Null,
     /// Every mailbox of the domains below this one: `.example.org`.
     Subdomains(String),
@@ -50,7 +50,7 @@ impl Pattern {
         }
     }
 
-    /// Whether `address` is meant; `None` is the null sender, or nobody in particular.
+    /// Whether `address` is meant; `None` is the null sender, or a message without an author.
     pub fn covers(&self, address: Option<&Address>) -> bool {
         match (self, address) {
             (Pattern::Any, _) | (Pattern::Null, None) => true,

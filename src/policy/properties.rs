@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     base::{Budget, Limits},
     keys::{Handle, KeyState},
-    mail::Message,
+    mail::{Message, NoAuthor},
     verdict::Standing,
 };
 
@@ -66,7 +66,7 @@ proptest! {
             let usable = |states: &BTreeMap<ProtocolName, KeyState>, protocol| states.get(protocol).is_some_and(KeyState::is_usable);
             for action in &group.actions {
                 if let Action::Sign(protocol) | Action::SignAndEncrypt(protocol) = action {
-                    prop_assert!(facts.author.is_some_and(|author| policy.may_use(facts.submitter, author)), "{group:?}");
+                    prop_assert!(facts.author.is_ok_and(|author| policy.may_use(facts.submitter, author)), "{group:?}");
                     prop_assert!(usable(&facts.signing, protocol), "{group:?}");
                 }
                 if let Action::Encrypt(protocol) | Action::SignAndEncrypt(protocol) = action {
@@ -116,7 +116,7 @@ impl Draft {
         Facts {
             submitter: &self.submitter,
             sender: self.sender.as_ref(),
-            author: self.author.as_ref(),
+            author: self.author.as_ref().ok_or(&NoAuthor::Missing),
             message,
             wrapping: &self.wrapping,
             standing: self.standing,

@@ -186,9 +186,7 @@ impl Walker<'_> {
     }
 
     fn may_sign(&self) -> Result<(), (Obstacle, String)> {
-        let Some(author) = self.facts.author else {
-            return Err((Obstacle::Malformed, "from: not exactly one mailbox to sign as".to_owned()));
-        };
+        let author = self.facts.author.map_err(|why| (Obstacle::Malformed, format!("no author to sign as: {why}")))?;
         if self.policy.may_use(self.facts.submitter, author) {
             return Ok(());
         }

@@ -7,9 +7,8 @@ use crate::{
 
 /// The author to sign as; `NoKey` when From does not have exactly one mailbox.
 pub(super) fn author(root: Part<'_>) -> Result<Address> {
-    header::author(root).ok_or_else(|| {
-        Error::no_key("from: not exactly one mailbox to sign as").with_hint("name the signer: --as ADDRESS")
-    })
+    header::author(root)
+        .map_err(|why| Error::no_key(format!("no author to sign as: {why}")).with_hint("name the signer: --as ADDRESS"))
 }
 
 /// What to say of a Bcc field in a message that is encrypted; `None` when there is none.

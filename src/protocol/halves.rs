@@ -10,7 +10,7 @@ use crate::{
         Message, Part,
         canonical::{self, Canonical, Form},
         header::Edit,
-        protect,
+        header_protection::{Mode, protect},
     },
 };
 
@@ -24,17 +24,17 @@ pub(super) struct Halves<'a> {
 
 impl<'a> Halves<'a> {
     /// Content-* moves inside, and with it what `headers` protects. What is encrypted says nothing of Bcc outside.
-    pub(super) fn of(message: &'a Message, headers: Headers, mode: protect::Mode) -> Self {
+    pub(super) fn of(message: &'a Message, headers: Headers, mode: Mode) -> Self {
         let (payload, mut outer) = match headers {
             Headers::Outside => {
                 let mut payload = Edit::within(message.root());
                 payload.retain(|field| is_content(field.name));
                 (payload, Edit::new(message.root()))
             }
-            Headers::Protected => protect::protect(message, mode),
+            Headers::Protected => protect(message, mode),
         };
         outer.retain(|field| !is_content(field.name));
-        if mode == protect::Mode::Cipher {
+        if mode == Mode::Cipher {
             hide_bcc(&mut outer);
         }
         Halves { outer, payload }

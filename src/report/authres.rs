@@ -7,25 +7,19 @@ use memchr::memchr;
 use crate::{
     base::Error,
     mail::{Address, encoding::decode_words, header::Field},
-    verdict::{Covers, Layer, LayerKind, Signature, Standing, State, Verdict, Why},
+    verdict::{Reason, Signature, State, Verdict, Why},
 };
 
 /// The whole field with its name, folded with `\n`, without the last line break. `stopped` is why peeling stopped, if it did.
 ///
 /// The method is `smime` of RFC 7281; `x-pgp` and `x-pem` say the same of the protocols that have none registered (RFC 8601, section 2.7.6).
-/// `pass` is said of a signature that makes the message authentic and of no other.
+/// `pass` is said of a signature that makes the message authentic by strong algorithms, and of no other.
 pub fn field(authserv_id: &str, verdict: &Verdict, stopped: Option<&Error>) -> String {
     let mut field = format!("Authentication-Results: {}", value(authserv_id));
     let mut found = 0;
-    let innermost_encrypted = verdict.layers().iter().rposition(is_encrypted);
-    for (at, layer) in verdict.layers().iter().enumerate() {
-        let LayerKind::Signed { signatures } = &layer.kind else { continue };
-        let place =
-            if innermost_encrypted.is_some_and(|encrypted| at < encrypted) { Place::Around } else { Place::Within };
-        for signature in signatures {
-            found += 1;
-            result(&mut field, layer.protocol.name(), &judge(signature, place, verdict), signature);
-        }
+    for (layer, signature, shortfall) in verdict.signatures() {
+        found += 1;
+        result(&mut field, layer.protocol.name(), &judge(signature, shortfall), signature);
     }
     match (found, stopped) {
         (0, None) => field.push_str(";\n\tsmime=none; x-pgp=none; x-pem=none"),
@@ -72,44 +66,18 @@ struct Result {
     reason: Option<String>,
 }
 
-/// Where a signature stands.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// Around a ciphertext: it says nothing of what is within.
-    Around,
-    /// Around the payload.
-    Within,
-}
-
-fn judge(signature: &Signature, place: Place, verdict: &Verdict) -> Result {
-    let because = |word, reason: String| Result { word, reason: Some(reason) };
-    match &signature.state {
-        State::Invalid(why) => because("fail", why.to_string()),
-        State::Unknown(why @ Why::Malformed(_)) => because("neutral", why.to_string()),
-        State::Unknown(why) => because("permerror", why.to_string()),
-        State::Valid(_) if place == Place::Around => because("policy", "it is around a ciphertext".to_owned()),
-        State::Valid(_) if signature.covers == Covers::Part => {
-            because("policy", "it covers a part of the message".to_owned())
-        }
-        State::Valid(_) => match (&signature.reservation, verdict.author()) {
-            (Some(why), _) => because("policy", why.to_string()),
-            (None, _) if signature.authenticated.is_empty() => {
-                because("policy", "nobody vouches for the signer".to_owned())
-            }
-            (None, Some(author)) if is_signed_by(signature, author) && verdict.standing() == Standing::Authentic => {
-                Result { word: "pass", reason: None }
-            }
-            (None, _) => because("policy", "the signer is not the author".to_owned()),
-        },
-    }
-}
-
-fn is_signed_by(signature: &Signature, author: &Address) -> bool {
-    signature.authenticated.iter().any(|one| one.address() == author)
-}
-
-fn is_encrypted(layer: &Layer) -> bool {
-    matches!(layer.kind, LayerKind::Encrypted { .. })
+/// `shortfall` is what keeps the signature from making the message authentic.
+fn judge(signature: &Signature, shortfall: Option<Reason>) -> Result {
+    // What is admitted here as legacy need not be admitted where the field is read.
+    let shortfall = shortfall.or_else(|| signature.reservation.clone().map(Reason::Reserved));
+    let word = match (&signature.state, &shortfall) {
+        (State::Invalid(_), _) => "fail",
+        (State::Unknown(Why::Malformed(_)), _) => "neutral",
+        (State::Unknown(_), _) => "permerror",
+        (State::Valid(_), Some(_)) => "policy",
+        (State::Valid(_), None) => "pass",
+    };
+    Result { word, reason: shortfall.map(|reason| reason.to_string()) }
 }
 
 fn result(field: &mut String, protocol: &str, result: &Result, signature: &Signature) {
@@ -212,7 +180,7 @@ mod tests {
         crypto::{Legacy, Strength},
         keys::{Binding, Encoded, Handle, ProtocolName, Record},
         mail::{Message, Span},
-        verdict::Matches,
+        verdict::{Covers, Layer, LayerKind, Matches, Reached},
     };
 
     fn claims(value: &str) -> bool {
@@ -307,6 +275,7 @@ mod tests {
             state,
             reservation: None,
             signer: Some("ABCD".to_owned()),
+            claimed: Vec::new(),
             authenticated: record.authenticate(&[]),
             covers: Covers::Whole,
             at: None,
@@ -326,7 +295,13 @@ mod tests {
     }
 
     fn verdict(layers: Vec<Layer>) -> Verdict {
-        Verdict::new(Address::parse("alice@example.org").ok(), layers, Vec::new(), Legacy::Refuse)
+        Verdict::new(
+            Ok(Address::parse("alice@example.org").unwrap()),
+            layers,
+            Vec::new(),
+            Reached::Payload,
+            Legacy::Refuse,
+        )
     }
 
     #[test]
@@ -345,15 +320,21 @@ mod tests {
         let weak = Signature { reservation: Some(Why::WeakAlgorithm("sha1".to_owned())), ..signature(valid(), alice) };
         let part = Signature { covers: Covers::Part, ..signature(valid(), alice) };
         for (one, words) in [
-            (signature(valid(), &["eve@example.org"]), "x-pgp=policy reason=\"the signer is not the author\""),
-            (signature(valid(), &[]), "x-pgp=policy reason=\"nobody vouches for the signer\""),
-            (weak, "x-pgp=policy reason=\"sha1 is weak\""),
-            (part, "x-pgp=policy reason=\"it covers a part of the message\""),
+            (
+                signature(valid(), &["eve@example.org"]),
+                "x-pgp=policy reason=\"signed by eve@example.org, not by the author\"",
+            ),
+            (signature(valid(), &[]), "x-pgp=policy reason=\"signed by ABCD, nobody here says whose key that is\""),
+            (weak, "x-pgp=policy reason=\"valid, but sha1 is weak\""),
+            (part, "x-pgp=policy reason=\"the signature covers only a part of the message\""),
             (
                 signature(State::Invalid(Why::Mismatch), alice),
-                "x-pgp=fail reason=\"the octets are not those that were signed\"",
+                "x-pgp=fail reason=\"the signature is invalid: the octets are not those that were signed\"",
             ),
-            (signature(State::Unknown(Why::NoKey), &[]), "x-pgp=permerror reason=\"the signing key is not here\""),
+            (
+                signature(State::Unknown(Why::NoKey), &[]),
+                "x-pgp=permerror reason=\"signed by ABCD, which is not here\"",
+            ),
         ] {
             assert!(of(one).contains(words), "{words}");
         }
@@ -365,7 +346,12 @@ mod tests {
         let encrypted = Layer { protocol: ProtocolName::Pgp, kind: cipher, span: Span::default() };
         let outer = signed(ProtocolName::Pgp, signature(valid(), &["alice@example.org"]));
         let said = field("mx", &verdict(vec![outer, encrypted]), None);
-        assert!(said.contains("x-pgp=policy reason=\"it is around a ciphertext\""), "{said}");
+        assert!(
+            said.contains(
+                "x-pgp=policy reason=\"the signature is around a ciphertext, and covers nothing of what is in it\""
+            ),
+            "{said}"
+        );
     }
 
     #[test]

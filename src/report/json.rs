@@ -7,24 +7,28 @@ use serde::Serialize;
 use super::Report;
 use crate::{
     base::{Error, rfc3339},
-    mail::protect::Protection,
-    verdict::{Covers, Layer, LayerKind, Signature, Standing, State},
+    verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
 
 /// One line, one object, without a line break.
 pub fn json(report: &Report<'_>) -> String {
+    let subject = report.header.field("Subject");
+    let contradicted = report.header.fields().filter(|field| field.outside.is_some());
     let object = Object {
         file: report.file,
         standing: report.verdict.standing().name(),
-        author: report.verdict.author().map(ToString::to_string),
+        author: report.verdict.author().ok().map(ToString::to_string),
+        reason: report.reason(),
+        reason_code: report.reason_code(),
         confidential: report.verdict.is_confidential(),
         subject: Subject {
-            value: report.subject,
-            protected: matches!(report.protection("Subject"), Protection::Protected | Protection::Hidden),
+            value: subject.map(|field| field.value.as_str()),
+            protected: subject.is_some_and(|field| field.protection.is_signed()),
         },
         layers: report.verdict.layers().iter().map(|layer| layer_object(layer, Place::Envelope)).collect(),
         errant: report.verdict.errant().iter().map(|layer| layer_object(layer, Place::Errant)).collect(),
-        headers: report.headers.iter().map(|(name, protection)| (name.as_str(), protection.name())).collect(),
+        headers: report.header.fields().map(|field| (field.name.as_str(), field.protection.name())).collect(),
+        differs: contradicted.map(|field| field.name.as_str()).collect(),
         error: report.error.map(ToString::to_string),
     };
     serde_json::to_string(&object).unwrap_or_default()
@@ -36,11 +40,14 @@ pub fn json_of_error(file: &str, error: &Error) -> String {
         file,
         standing: Standing::Unsigned.name(),
         author: None,
+        reason: Some(Reason::NotExamined.to_string()),
+        reason_code: Some(Reason::NotExamined.code()),
         confidential: false,
         subject: Subject { value: None, protected: false },
         layers: Vec::new(),
         errant: Vec::new(),
         headers: BTreeMap::new(),
+        differs: Vec::new(),
         error: Some(error.to_string()),
     };
     serde_json::to_string(&object).unwrap_or_default()
@@ -51,17 +58,23 @@ struct Object<'a> {
     file: &'a str,
     standing: &'static str,
     author: Option<String>,
+    /// Why there is no author, or why the standing is below authentic.
+    reason: Option<String>,
+    reason_code: Option<&'static str>,
     confidential: bool,
     subject: Subject<'a>,
     layers: Vec<LayerObject<'a>>,
     errant: Vec<LayerObject<'a>>,
     headers: BTreeMap<&'a str, &'static str>,
+    /// The fields whose value outside contradicts the one within.
+    differs: Vec<&'a str>,
     error: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Subject<'a> {
     value: Option<&'a str>,
+    /// Whether a valid signature covers it.
     protected: bool,
 }
 
@@ -84,6 +97,9 @@ struct SignatureObject<'a> {
     state: &'static str,
     why: Option<String>,
     signer: Option<&'a str>,
+    /// What the key claims, checked or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    claimed: Vec<String>,
     addresses: Vec<String>,
     algorithms: &'a str,
     strength: &'static str,
@@ -138,6 +154,7 @@ fn signature_object(signature: &Signature) -> SignatureObject<'_> {
         state: signature.state.name(),
         why: why.map(ToString::to_string),
         signer: signature.signer.as_deref(),
+        claimed: signature.claimed.iter().map(ToString::to_string).collect(),
         addresses: signature.authenticated.iter().map(|one| one.address().to_string()).collect(),
         algorithms: &signature.algorithms,
         strength: signature.strength.name(),

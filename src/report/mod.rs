@@ -6,14 +6,16 @@ mod metrics;
 mod text;
 mod tree;
 
-use std::collections::BTreeMap;
-
 pub use json::{json, json_of_error};
 pub use metrics::Metrics;
 pub use text::{printable, text};
 pub use tree::{Tree, tree};
 
-use crate::{base::Error, mail::protect::Protection, verdict::Verdict};
+use crate::{
+    base::Error,
+    mail::{NoAuthor, header_protection::Header},
+    verdict::Verdict,
+};
 
 /// What is known of one message, ready to be shown. Borrowed: a report makes nothing up.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +24,26 @@ pub struct Report<'a> {
     pub file: &'a str,
     /// The layers and who vouches for what.
     pub verdict: &'a Verdict,
-    /// The subject that a reader should see, decoded.
-    pub subject: Option<&'a str>,
-    /// What became of each header field (RFC 9788).
-    pub headers: &'a BTreeMap<String, Protection>,
+    /// The header that a reader should see, and what covers each field (RFC 9788).
+    pub header: &'a Header,
     /// Why peeling stopped before the payload, if it did.
     pub error: Option<&'a Error>,
 }
 
 impl Report<'_> {
-    /// What became of the field `name`.
-    fn protection(&self, name: &str) -> Protection {
-        let found = self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
-        found.map_or(Protection::Unprotected, |(_, protection)| *protection)
+    /// Why there is no author, or why the message is not authentic: one line, both when there are both.
+    pub fn reason(&self) -> Option<String> {
+        let author = self.verdict.author().err().map(|why| format!("no author: {why}"));
+        let standing = self.verdict.reason().map(|reason| reason.to_string());
+        match (author, standing) {
+            (Some(author), Some(standing)) if author != standing => Some(format!("{author}; {standing}")),
+            (author, standing) => author.or(standing),
+        }
+    }
+
+    /// The same in a word for scripts: the author's, where it is missing.
+    fn reason_code(&self) -> Option<&'static str> {
+        let author = self.verdict.author().err().map(NoAuthor::code);
+        author.or_else(|| self.verdict.reason().map(|reason| reason.code()))
     }
 }

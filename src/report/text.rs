@@ -7,36 +7,44 @@ use anstyle::{AnsiColor, Style};
 use super::Report;
 use crate::{
     base::rfc3339,
-    mail::protect::Protection,
-    verdict::{Covers, Layer, LayerKind, Signature, Standing, State},
+    mail::header_protection::{HeaderField, Protection},
+    verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
 
-/// The report with colours as ANSI escapes; whoever prints it strips them where they do not belong.
+/// The report with colours as ANSI escapes; the caller strips them where no terminal shows them.
 pub fn text(report: &Report<'_>) -> String {
     let mut out = String::new();
     let standing = report.verdict.standing();
     let style = standing_style(standing);
     let _ = writeln!(out, "{}: {style}{}{style:#}{}", printable(report.file), standing.name(), remark(report));
-    let author = report.verdict.author().map_or_else(|| "nobody in particular".to_owned(), ToString::to_string);
-    let _ = writeln!(out, "  author   {}", printable(&author));
-    if let Some(subject) = report.subject {
-        let _ = writeln!(out, "  subject  {}{}", printable(subject), subject_note(report.protection("Subject")));
+    let _ = match report.verdict.author() {
+        Ok(author) => writeln!(out, "  author   {}", printable(&author.to_string())),
+        Err(why) => writeln!(out, "  author   none ({})", printable(&why.to_string())),
+    };
+    if let Some(reason) = report.verdict.reason().filter(|reason| !matches!(reason, Reason::NoAuthor(_))) {
+        let _ = writeln!(out, "  reason   {}", printable(&reason.to_string()));
+    }
+    for (label, name) in [("to", "To"), ("cc", "Cc"), ("date", "Date"), ("subject", "Subject")] {
+        // Where the sender did not protect the header, the subject is enough to tell messages apart.
+        if let Some(field) = report.header.field(name).filter(|field| field.is_inner || name == "Subject") {
+            let _ = writeln!(out, "  {label:<8} {} ({})", printable(&field.value), coverage(field));
+        }
     }
     draw(&mut out, report.verdict.layers());
     if is_malleable(report) {
         let _ = writeln!(
             out,
-            "  {BAD}warning{BAD:#}  the encryption keeps nobody from changing the text, and no valid signature within does"
+            "  {BAD}warning{BAD:#}  the encryption does not detect changes, and no valid signature covers the text"
         );
     }
     if !report.verdict.errant().is_empty() {
-        let _ = writeln!(out, "  {DIM}deeper, and counting for nothing:{DIM:#}");
+        let _ = writeln!(out, "  {DIM}deeper in the message, not counted:{DIM:#}");
         for layer in report.verdict.errant() {
             draw(&mut out, std::slice::from_ref(layer));
         }
     }
     if let Some(error) = report.error {
-        let _ = writeln!(out, "  {BAD}stopped{BAD:#}  {error}");
+        let _ = writeln!(out, "  {BAD}stopped{BAD:#}  {}", printable(&error.to_string()));
     }
     out
 }
@@ -55,15 +63,8 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-fn remark(report: &Report<'_>) -> String {
-    let mut remarks = Vec::new();
-    if report.verdict.is_confidential() {
-        remarks.push("confidential");
-    }
-    if report.verdict.standing() == Standing::Signed {
-        remarks.push("the signer is not known to be the author");
-    }
-    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join("; ")) }
+fn remark(report: &Report<'_>) -> &'static str {
+    if report.verdict.is_confidential() { " (confidential)" } else { "" }
 }
 
 /// Whether the payload came out of encryption that anybody on the way could have altered (RFC 8551, section 6; EFAIL), and nothing within
@@ -75,12 +76,17 @@ fn is_malleable(report: &Report<'_>) -> bool {
         && report.verdict.layers().iter().any(unauthenticated)
 }
 
-fn subject_note(protection: Protection) -> &'static str {
-    match protection {
-        Protection::Unprotected => "",
-        Protection::Protected => " (protected)",
-        Protection::Hidden => " (hidden outside)",
-        Protection::Differs => " (differs from the unprotected one)",
+/// What covers a field, and what stands outside instead.
+fn coverage(field: &HeaderField) -> String {
+    let words = match field.protection {
+        Protection::Encrypted => "encrypted, not signed",
+        Protection::Signed => "signed",
+        Protection::SignedAndEncrypted => "signed and encrypted",
+        Protection::Unprotected => "not signed",
+    };
+    match &field.outside {
+        Some(outside) => format!("{words}; outside it is {DOUBT}{}{DOUBT:#}", printable(&format!("{outside:?}"))),
+        None => words.to_owned(),
     }
 }
 
@@ -112,7 +118,9 @@ fn layer_line(layer: &Layer) -> String {
             let to: Vec<String> = recipients.iter().map(|one| printable(one)).collect();
             format!("encrypted {protocol} {} {integrity}, to {}", printable(cipher), to.join(", "))
         }
-        LayerKind::Signed { signatures } if signatures.is_empty() => format!("signed {protocol} {BAD}by nobody{BAD:#}"),
+        LayerKind::Signed { signatures } if signatures.is_empty() => {
+            format!("signed {protocol} {BAD}without a signature{BAD:#}")
+        }
         LayerKind::Signed { .. } => format!("signed {protocol}"),
     }
 }
@@ -142,6 +150,9 @@ fn signature_details(signature: &Signature) -> Vec<String> {
         let addresses: Vec<String> =
             signature.authenticated.iter().map(|one| printable(&one.address().to_string())).collect();
         details.push(format!("for {}", addresses.join(", ")));
+    } else if !signature.claimed.is_empty() {
+        let claimed: Vec<String> = signature.claimed.iter().map(|one| printable(&one.to_string())).collect();
+        details.push(format!("{DIM}claims {}, unchecked{DIM:#}", claimed.join(", ")));
     }
     let at = signature.at.map(|at| format!(", {}", rfc3339(at))).unwrap_or_default();
     details.push(format!("{DIM}{} ({}){at}{DIM:#}", printable(&signature.algorithms), signature.strength.name()));

@@ -46,6 +46,8 @@ impl Handler for Measured {
 impl Measured {
     fn log(&self, outcome: &Outcome, octets: usize) {
         let standing = outcome.verdict.standing();
+        // The code alone: the text may hold what the sender wrote.
+        let shortfall = outcome.verdict.reason().map_or("", |reason| reason.code());
         for group in &outcome.decision.groups {
             let (disposition, reason) = match &group.disposition {
                 Disposition::Discard => ("discard", ""),
@@ -59,6 +61,7 @@ impl Measured {
                 door = self.door,
                 octets,
                 ?standing,
+                shortfall,
                 direction = ?group.direction,
                 recipients = group.recipients.len(),
                 rule = ?group.rule,

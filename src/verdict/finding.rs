@@ -5,7 +5,7 @@ use std::{fmt, time::SystemTime};
 use crate::{
     crypto::Strength,
     keys::{Announcement, Authenticated, ProtocolName},
-    mail::Span,
+    mail::{Address, Span},
 };
 
 /// One cryptographic layer (RFC 9787, section 4.1).
@@ -53,6 +53,8 @@ pub struct Signature {
     pub reservation: Option<Why>,
     /// The signing key's fingerprint, or the key ID that the signature names.
     pub signer: Option<String>,
+    /// The mailboxes that the signer's certificate claims, checked or not: a hint for people, and never evidence.
+    pub claimed: Vec<Address>,
     /// The mailboxes that a trust path ties to the signer.
     pub authenticated: Vec<Authenticated>,
     /// How much of the payload it covers.

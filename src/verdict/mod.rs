@@ -2,8 +2,10 @@
 
 mod align;
 mod finding;
+mod reason;
 mod standing;
 
 pub use align::Aligned;
 pub use finding::{Covers, Layer, LayerKind, Matches, Signature, State, Why};
-pub use standing::{Standing, Verdict};
+pub use reason::Reason;
+pub use standing::{Reached, Standing, Verdict};

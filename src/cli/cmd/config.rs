@@ -66,7 +66,7 @@ pub(crate) struct Explain {
     /// Handed over by a client in a trusted network
     #[arg(long, conflicts_with = "unknown")]
     trusted: bool,
-    /// Handed over by nobody in particular: mail from the world
+    /// Handed over by a client that is not known: mail from the world
     #[arg(long)]
     unknown: bool,
     /// As JSON

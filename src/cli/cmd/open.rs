@@ -108,12 +108,6 @@ fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut O
 }
 
 fn rendered(opening: &Opening, error: Option<&Error>, label: &str, json: bool) -> String {
-    let report = Report {
-        file: label,
-        verdict: opening.verdict(),
-        subject: opening.subject(),
-        headers: opening.headers(),
-        error,
-    };
+    let report = Report { file: label, verdict: opening.verdict(), header: opening.header(), error };
     if json { report::json(&report) + "\n" } else { report::text(&report) }
 }

@@ -208,7 +208,7 @@ fn shared(how: &Seal, legacy: Legacy) -> Result<Vec<InterchangeKey>> {
 /// From and To, for the identifiers of interchange keys (RFC 1421, section 5.2.1.1).
 fn entities(root: Part<'_>) -> [String; 2] {
     let nobody = || "nobody".to_owned();
-    let author = header::author(root).map_or_else(nobody, |author| author.to_string());
+    let author = header::author(root).map_or_else(|_| nobody(), |author| author.to_string());
     let to = root.fields().find(|field| field.is("To")).and_then(|field| address::list(&field.unfolded()).ok());
     let to = to.and_then(|list| list.into_iter().next()).map_or_else(nobody, |mailbox| mailbox.address.to_string());
     [author, to]

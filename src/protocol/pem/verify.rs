@@ -89,6 +89,7 @@ fn judge(
     };
     let algorithm = candidate.key.algorithm();
     let mut signature = described(State::Unknown(Why::NoKey), Some(candidate.fingerprint()), covers);
+    signature.claimed = candidate.certificate.as_ref().map(Certificate::mailboxes).unwrap_or_default();
     signature.algorithms = format!("{}-{hash}", algorithm.name());
     signature.strength = algorithm.strength().min(hash.strength());
     signature.state =
@@ -239,6 +240,7 @@ fn described(state: State, signer: Option<String>, covers: Covers) -> Signature 
         state,
         reservation: None,
         signer,
+        claimed: Vec::new(),
         authenticated: Vec::new(),
         covers,
         at: None,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    mail::{Message, build, protect},
+    mail::{Message, build, header_protection::Mode},
     protocol::{
         Context, Seal, Sealed, Shape,
         halves::{Halves, Payload, output, write_outer},
@@ -45,7 +45,7 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
 }
 
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
-    let mode = if plan.readers.is_some() { protect::Mode::Cipher } else { protect::Mode::Clear };
+    let mode = if plan.readers.is_some() { Mode::Cipher } else { Mode::Clear };
     let halves = Halves::of(message, how.headers, mode);
     let payload = Payload { part: message.root(), header: &halves.payload };
     // Whatever can still fail for lack of something fails here, before anything is written.

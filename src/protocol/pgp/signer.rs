@@ -87,6 +87,17 @@ impl Signer {
         }
     }
 
+    /// The mailboxes that the certificate claims, checked or not.
+    pub(super) fn claimed(&self) -> Vec<Address> {
+        let mut claimed: Vec<Address> = Vec::new();
+        for address in self.records.iter().flat_map(|record| &record.claimed) {
+            if !claimed.contains(address) {
+                claimed.push(address.clone());
+            }
+        }
+        claimed
+    }
+
     /// Whether the key was good for signing a message at that time (RFC 9580, section 10.1).
     pub(super) fn standing(&self, at: SystemTime) -> std::result::Result<(), Why> {
         let cert = &self.cert;

@@ -48,6 +48,7 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
     let algorithm = suite::key_algorithm(&signer.key);
     signature.signer = Some(signer.key.fingerprint().to_hex());
     signature.algorithms = format!("{}-{}", algorithm.name(), suite::hash_name(packed.hash_algo()));
+    signature.claimed = signer.claimed();
     signature.authenticated = signer.authenticated(at);
     let (strength, weakest) =
         signer.weakest(at).min((suite::hash_strength(packed.hash_algo()), suite::hash_name(packed.hash_algo())));
@@ -78,6 +79,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
         state,
         reservation: None,
         signer: None,
+        claimed: Vec::new(),
         authenticated: Vec::new(),
         covers,
         at: None,
@@ -210,6 +212,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
         state: State::Unknown(Why::NoKey),
         reservation: None,
         signer,
+        claimed: Vec::new(),
         authenticated: Vec::new(),
         covers,
         at: packed.signature_creation_time(),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Error, Random, Result},
-    mail::{Message, build, protect},
+    mail::{Message, build, header_protection::Mode},
     protocol::{
         Context, Seal, Sealed, Shape,
         halves::{Halves, Payload, write_outer},
@@ -29,7 +29,7 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
         );
     }
     let Plan { signers, readers, sealed } = Plan::new(message.root(), how, context)?;
-    let mode = if readers.is_some() { protect::Mode::Cipher } else { protect::Mode::Clear };
+    let mode = if readers.is_some() { Mode::Cipher } else { Mode::Clear };
     let halves = Halves::of(message, how.headers, mode);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
     let payload = Payload { part: message.root(), header: &halves.payload };

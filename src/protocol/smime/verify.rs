@@ -79,6 +79,7 @@ impl Judge<'_> {
         budget: &mut Budget,
     ) -> Result<()> {
         signature.signer = Some(record::fingerprint(&candidate.certificate).to_string());
+        signature.claimed = candidate.certificate.mailboxes();
         let key = match self.chain.key(&candidate.certificate, budget)? {
             Ok(key) => key,
             Err(refusal) => {
@@ -138,6 +139,7 @@ pub(super) fn unreadable(why: Why) -> Signature {
         state: State::Invalid(why),
         reservation: None,
         signer: None,
+        claimed: Vec::new(),
         authenticated: Vec::new(),
         covers: Covers::Whole,
         at: None,
@@ -272,6 +274,7 @@ fn described(signer: &SignerInfo<'_>) -> Signature {
         state: State::Unknown(Why::NoKey),
         reservation: None,
         signer: Some(named),
+        claimed: Vec::new(),
         authenticated: Vec::new(),
         covers: Covers::Whole,
         at: signer.attributes.as_ref().and_then(|attributes| attributes.signing_time()),

@@ -102,9 +102,9 @@ mod tests {
     use crate::{
         base::{Budget, Limits},
         crypto::Legacy,
-        mail::{Envelope, ForwardPath, ReversePath, Submitter},
+        mail::{Envelope, ForwardPath, NoAuthor, ReversePath, Submitter},
         policy::{Decision, Direction, Group},
-        verdict::Verdict,
+        verdict::{Reached, Verdict},
     };
 
     fn message(body: &str) -> Message {
@@ -137,7 +137,7 @@ mod tests {
         };
         let outcome = Outcome {
             mails: mails.map(mail).collect(),
-            verdict: Verdict::new(None, Vec::new(), Vec::new(), Legacy::Refuse),
+            verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
             decision: Decision { groups: groups.iter().map(group).collect() },
             notes: Vec::new(),
         };
