@@ -95,7 +95,8 @@ fn pem(lines: &[&str]) -> Option<Carrier> {
     });
     let mut kind = None;
     for field in header.trim_start().split('\n') {
-        let (name, value) = field.split_once(": ")?;
+        let (name, value) = field.split_once(':')?;
+        let value = value.trim_start();
         // Names of people may stand in the identifiers, and they are what is verified: everything else is words and base64.
         let is_word = |c: char| c.is_ascii_alphanumeric() || "+/=,.-@:".contains(c);
         if !PEM_FIELDS.contains(&name) || !value.chars().all(is_word) {
@@ -112,7 +113,7 @@ fn pem(lines: &[&str]) -> Option<Carrier> {
     }
 }
 
-const PEM_FIELDS: [&str; 11] = [
+const PEM_FIELDS: [&str; 12] = [
     "Proc-Type",
     "Content-Domain",
     "DEK-Info",
@@ -124,6 +125,7 @@ const PEM_FIELDS: [&str; 11] = [
     "Recipient-Certificate",
     "Key-Info",
     "Originator-Name",
+    "Originator-Key-Asymmetric",
 ];
 
 /// A text whose lines that begin with a dash were written with `- ` before them; `None` when one was not.

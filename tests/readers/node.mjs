@@ -1,7 +1,7 @@
 // Shows messages as the npm package that is named on the command line does: mailparser or postal-mime. Framed as in python.py.
 import { createRequire } from "node:module";
 
-const require = createRequire(`${process.env.POSTSEAL_READERS}/`);
+const require = createRequire(`${process.env.POSTSEAL_READERS_PACKAGES}/`);
 const readers = { mailparser, "postal-mime": postalMime };
 const show = readers[process.argv[2]]();
 
@@ -23,7 +23,7 @@ function mailparser() {
   return async (message) => {
     const mail = await simpleParser(message, plain);
     return {
-      subject: mail.subject ?? null,
+      subject: mail.subject ? String(mail.subject) : null,
       from: mailboxes(mail.from?.value ?? []),
       parts: [
         ...displayed("text/plain", mail.text),
@@ -40,7 +40,7 @@ function postalMime() {
   return async (message) => {
     const mail = await Parser.parse(message);
     return {
-      subject: mail.subject ?? null,
+      subject: mail.subject ? String(mail.subject) : null,
       from: mailboxes(mail.from ? [mail.from] : []),
       parts: [
         ...displayed("text/plain", mail.text),
@@ -56,7 +56,7 @@ function displayed(type, text) {
 }
 
 function attached(type, name, content) {
-  return { type: type ?? "", name: name ?? null, text: null, octets: Buffer.from(content).toString("base64") };
+  return { type: String(type ?? ""), name: typeof name === "string" ? name : null, text: null, octets: Buffer.from(content).toString("base64") };
 }
 
 function mailboxes(found) {

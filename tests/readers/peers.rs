@@ -84,7 +84,7 @@ impl Peer {
     fn start(name: &'static str, program: &str, script: &str, argument: &str) -> Result<Peer, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers").join(script);
         let mut command = Command::new(program);
-        command.arg(script).arg(argument).env("POSTSEAL_READERS", packages());
+        command.arg(script).arg(argument).env("POSTSEAL_READERS_PACKAGES", packages());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
         let (to, from) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
@@ -181,7 +181,7 @@ fn leaves(message: &mail_parser::Message<'_>, parts: &mut Vec<ShownPart>) {
 /// Where `npm install --prefix` put mailparser and postal-mime.
 fn packages() -> OsString {
     let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/readers").into_os_string();
-    env::var_os("POSTSEAL_READERS").unwrap_or_else(default)
+    env::var_os("POSTSEAL_READERS_PACKAGES").unwrap_or_else(default)
 }
 
 fn octets<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {

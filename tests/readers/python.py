@@ -50,8 +50,9 @@ def leaf(part):
 
 def text(octets, charset):
     try:
-        return octets.decode(charset, "replace")
-    except LookupError:
+        # UTF-7 makes surrogates out of anything; a screen shows none.
+        return octets.decode(charset, "replace").encode("utf-8", "replace").decode()
+    except (LookupError, ValueError):
         return octets.decode("latin-1")
 
 

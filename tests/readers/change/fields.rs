@@ -122,8 +122,11 @@ pub(super) fn changes(entity: &Entity, path: &[usize], nl: &str, changes: &mut V
     for (name, line) in lines {
         for place in places.clone() {
             let raw = [octets(&line, nl), nl.as_bytes().to_vec()].concat();
-            let place_name =
-                ["first", "before the type", "last"][places.iter().position(|one| *one == place).unwrap_or(0)];
+            let place_name = match place {
+                0 => "first",
+                _ if place == count => "last",
+                _ => "before the type",
+            };
             changes.push(Change::at(path, format!("header line: {name}, {place_name}"), move |entity| {
                 entity.fields.insert(place.min(entity.fields.len()), raw.clone());
             }));

@@ -81,7 +81,8 @@ pub(super) fn changes(entity: &Entity, path: &[usize], nl: &str, changes: &mut V
                 if place == 0 {
                     parts.preamble = [&text, parts.preamble.as_slice()].concat();
                 } else if place == 1 {
-                    parts.preamble.extend_from_slice(&text);
+                    let end = if parts.preamble.is_empty() { &[] } else { end.as_slice() };
+                    parts.preamble.extend_from_slice(&[end, &text].concat());
                 } else if place == count + 2 {
                     parts.epilogue.extend_from_slice(&text);
                 } else if let Some((_, part)) = parts.parts.get_mut(place - 2) {
