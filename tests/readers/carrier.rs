@@ -25,8 +25,8 @@ pub(crate) fn carrier(octets: &[u8]) -> Option<Carrier> {
     {
         return is_one_object(octets).then_some(Carrier::Object);
     }
-    let text = std::str::from_utf8(octets).ok()?;
-    let lines: Vec<&str> = text.trim_end().split('\n').map(|line| line.trim_end_matches('\r')).collect();
+    let text = std::str::from_utf8(octets).ok()?.replace("\r\n", "\n").replace('\r', "\n");
+    let lines: Vec<&str> = text.trim_end().split('\n').map(str::trim_end).collect();
     let first = lines.iter().position(|line| !line.trim().is_empty())?;
     let lines = &lines[first..];
     match lines {
@@ -42,20 +42,16 @@ pub(crate) fn carrier(octets: &[u8]) -> Option<Carrier> {
     }
 }
 
-/// RFC 9580, section 6.2, without remarks: a `Comment` says whatever its writer likes.
+/// RFC 9580, section 6.2, without remarks: a `Comment` says whatever its writer likes. White space among the data shows nothing.
 fn armor(lines: &[&str], label: &'static str) -> Option<Carrier> {
     let [_, rest @ .., end] = lines else { return None };
-    let blank = rest.iter().position(|line| line.trim().is_empty())?;
-    let (remarks, data) = rest.split_at(blank);
-    let (sum, data) = match data {
-        [_, data @ .., sum] if sum.starts_with('=') && sum.len() == 5 => (&sum[1..], data),
-        [_, data @ ..] => ("", data),
-        [] => return None,
-    };
+    let remarks = rest.iter().take_while(|line| line.contains(": ")).count();
+    let (remarks, data) = rest.split_at(remarks);
+    let data: String = data.iter().flat_map(|line| line.split_whitespace()).collect();
+    let summed = || data.rfind('=').filter(|at| data.len() - at == 5).map(|at| &data[..at]);
     let fits = *end == format!("-----END {label}-----")
         && remarks.iter().all(|line| is_remark(line))
-        && is_base64(data)
-        && sum.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+/".contains(&octet));
+        && (is_base64(&[&data]) || summed().is_some_and(|data| is_base64(&[data])));
     fits.then_some(Carrier::Armor(label))
 }
 
@@ -99,14 +95,14 @@ fn pem(lines: &[&str]) -> Option<Carrier> {
         let value = value.trim_start();
         // Names of people may stand in the identifiers, and they are what is verified: everything else is words and base64.
         let is_word = |c: char| c.is_ascii_alphanumeric() || "+/=,.-@:".contains(c);
-        if !PEM_FIELDS.contains(&name) || !value.chars().all(is_word) {
+        if !PEM_FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name)) || !value.chars().all(is_word) {
             return None;
         }
-        if name == "Proc-Type" {
-            kind = value.split_once(',').map(|(_, kind)| kind);
+        if name.eq_ignore_ascii_case("Proc-Type") {
+            kind = value.split_once(',').map(|(_, kind)| kind.trim().to_uppercase());
         }
     }
-    match kind? {
+    match kind?.as_str() {
         "MIC-CLEAR" => Some(Carrier::Around(unescaped(text)?)),
         "MIC-ONLY" | "ENCRYPTED" => is_base64(text).then_some(Carrier::Pem),
         _ => None,
@@ -142,7 +138,7 @@ fn unescaped(lines: &[&str]) -> Option<String> {
 
 /// Whether the lines are base64 and nothing else, with its end at the end.
 fn is_base64(lines: &[&str]) -> bool {
-    let text: String = lines.iter().map(|line| line.trim_end()).collect();
+    let text: String = lines.iter().flat_map(|line| line.split_whitespace()).collect();
     !text.is_empty() && STANDARD.decode(text).is_ok()
 }
 

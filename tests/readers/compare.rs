@@ -50,20 +50,24 @@ impl View {
 
 /// What is expected of one reader for all messages with one payload.
 pub(crate) struct Expected {
-    view: View,
+    /// That it shows nothing, because everything is encrypted or opaque.
+    is_hidden: bool,
+    carriers: Vec<Carrier>,
 }
 
 /// What a message that we call authentic says of itself.
 pub(crate) struct Said<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) author: String,
-    pub(crate) subject: String,
+    /// The field whose subject we show, alone as a message.
+    pub(crate) subject: Vec<u8>,
 }
 
 /// The readers, and what each shows of payloads that it was asked about already.
 pub(crate) struct Jury {
     readers: Vec<Box<dyn Reader>>,
     payloads: HashMap<(usize, Vec<u8>), Vec<Item>>,
+    subjects: HashMap<(usize, Vec<u8>), String>,
 }
 
 /// A reader that shows something else, and what.
@@ -77,7 +81,7 @@ pub(crate) struct Disagreement {
 
 impl Jury {
     pub(crate) fn new(readers: Vec<Box<dyn Reader>>) -> Jury {
-        Jury { readers, payloads: HashMap::new() }
+        Jury { readers, payloads: HashMap::new(), subjects: HashMap::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -107,7 +111,7 @@ impl Jury {
             if is_outermost {
                 odd.extend(self.header(index, &shown, said));
             }
-            expected.push(Expected { view });
+            expected.push(Expected { is_hidden: hidden, carriers: view.carriers });
         }
         if odd.is_empty() { Ok(expected) } else { Err(odd) }
     }
@@ -128,10 +132,11 @@ impl Jury {
                 continue;
             }
             let view = View::of(&shown);
-            if view.shown != expected.view.shown {
-                found.push(self.difference(index, &view.shown, &expected.view.shown));
-            } else if view.carriers != expected.view.carriers {
-                let what = format!("{:?} instead of {:?}", view.carriers, expected.view.carriers);
+            let payload = if expected.is_hidden { Vec::new() } else { self.payload(index, said.payload) };
+            if view.shown != payload {
+                found.push(self.difference(index, &view.shown, &payload));
+            } else if view.carriers != expected.carriers {
+                let what = format!("{:?} instead of {:?}", view.carriers, expected.carriers);
                 found.push(self.disagreement(index, "format", what));
             }
             if is_outermost {
@@ -151,13 +156,20 @@ impl Jury {
         items
     }
 
-    fn header(&self, index: usize, shown: &Shown, said: &Said<'_>) -> Vec<Disagreement> {
+    fn header(&mut self, index: usize, shown: &Shown, said: &Said<'_>) -> Vec<Disagreement> {
         let mut found = Vec::new();
+        // How it decodes what it finds is the reader's own affair: which field it takes, and how much of it, is not.
+        let key = (index, said.subject.clone());
+        let expected = self.subjects.entry(key).or_insert_with(|| {
+            let subject = self.readers[index].show(&said.subject).subject;
+            words(subject.as_deref().unwrap_or_default())
+        });
+        let expected = expected.clone();
         let subject = words(shown.subject.as_deref().unwrap_or_default());
-        if subject != words(&said.subject) {
-            found.push(self.disagreement(index, "subject", format!("{subject:?} instead of {:?}", said.subject)));
+        if subject != expected {
+            found.push(self.disagreement(index, "subject", format!("{subject:?} instead of {expected:?}")));
         }
-        let from: Vec<String> = shown.from.iter().map(|address| address.to_ascii_lowercase()).collect();
+        let from: Vec<String> = shown.from.iter().map(|address| plain(address)).collect();
         if from != [said.author.as_str()] {
             found.push(self.disagreement(index, "from", format!("{from:?} instead of {:?}", said.author)));
         }
@@ -195,4 +207,9 @@ fn lines(text: &str) -> String {
 
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An address without quotes, escapes and spaces, which change nothing (RFC 5322, section 3.4.1).
+fn plain(address: &str) -> String {
+    address.chars().filter(|c| !matches!(c, '"' | '\\') && !c.is_whitespace()).collect::<String>().to_lowercase()
 }

@@ -32,6 +32,14 @@ pub(crate) struct Seed {
     pub(crate) around: Around,
 }
 
+impl Seed {
+    /// Whether the signature is over a text in the body, and not over a MIME part.
+    pub(crate) fn is_inline(&self) -> bool {
+        let inline = ["pgp-clear", "gpg-clear", "pgp-around-clear", "pgp-opaque", "pgp-inline", "mic-", "pem-"];
+        inline.iter().any(|form| self.name.starts_with(form))
+    }
+}
+
 /// What is put around it once it was changed, by one who cannot sign.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Around {
@@ -326,7 +334,7 @@ const HEADER: &str = "From: Alice <alice@example.org>\r\nTo: Bob <bob@example.or
 const PAYLOADS: &[(&str, &str)] = &[
     (
         "plain",
-        "Content-Type: text/plain; charset=us-ascii\r\n\r\nLunch is at noon.\r\n--dashes\r\n\r\n-- \r\nAlice\r\n",
+        "Content-Type: text/plain; charset=us-ascii\r\n\r\nLunch is at noon--sharp--today.\r\n--dashes\r\n\r\n-- \r\nAlice\r\n",
     ),
     (
         "nested",

@@ -71,7 +71,7 @@ impl<'a> Genuine<'a> {
         let payload = payload(&opening);
         let said = said(&opening, &payload);
         let mut disagreements = Vec::new();
-        if payload != self.payload {
+        if self.signed(&payload) != self.signed(&self.payload) {
             let what = format!(
                 "{:?} instead of {:?}",
                 String::from_utf8_lossy(&payload),
@@ -91,6 +91,16 @@ impl<'a> Genuine<'a> {
             message,
         });
         (true, finding)
+    }
+}
+
+impl Genuine<'_> {
+    /// What of the payload was signed. A text in the body has a header that we made, after the message's; and white space at the ends of its
+    /// lines is not signed.
+    fn signed(&self, payload: &[u8]) -> String {
+        let text = String::from_utf8_lossy(payload);
+        let text = if self.seed.is_inline() { text.split_once("\r\n\r\n").map_or("", |(_, body)| body) } else { &text };
+        text.trim_end().split("\r\n").map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -134,10 +144,10 @@ fn payload(opening: &Opening) -> Vec<u8> {
 }
 
 fn said<'b>(opening: &Opening, payload: &'b [u8]) -> Said<'b> {
-    let subject = opening.outer().root().fields().find(|field| field.is("Subject")).map(|field| field.decoded());
+    let subject = opening.outer().root().fields().find(|field| field.is("Subject")).map(|field| field.raw.to_vec());
     Said {
         payload,
         author: opening.verdict().author().map(|author| author.to_string().to_ascii_lowercase()).unwrap_or_default(),
-        subject: subject.unwrap_or_default(),
+        subject: [subject.unwrap_or_default().as_slice(), b"\r\n"].concat(),
     }
 }

@@ -128,7 +128,11 @@ fn boundaries(parts: &Parts, path: &[usize], changes: &mut Vec<Change>) {
         ("an encoded word".to_owned(), "=?us-ascii?q?a?=".to_owned()),
         ("an apostrophe".to_owned(), "us-ascii''b".to_owned()),
     ];
-    for line in text.lines().filter_map(|line| line.trim_end().strip_prefix("--")) {
+    // Also within a line: some look for a boundary there.
+    let dashed = text
+        .lines()
+        .flat_map(|line| line.match_indices("--").map(|(at, _)| line[at + 2..].trim_end()).collect::<Vec<_>>());
+    for line in dashed.filter(|line| line.len() < 70) {
         let open = line.strip_suffix("--").unwrap_or(line);
         for (how, name) in [
             ("a line of the text", line.to_owned()),
