@@ -62,7 +62,10 @@ const GIVEN: &[(&str, &[&str])] = &[
     ("gpg-mime/plain", &["another type: text/plain, at [1]", "line more: \"Please pay Mallory.\", 0, at [1]"]),
     ("gpg-mime/plain", &["part wrapped: 1 in mixed with text before, at []"]),
     ("gpg-mime/plain", &["line more: \"Please pay Mallory.\", 0, at [1]"]),
-    ("openssl-clear/plain", &["in PEM, not encoded, with text before: PKCS7, at [1]"]),
+    (
+        "openssl-clear/plain",
+        &["another type: text/plain, at [1]", "in PEM, not encoded, with text after: PKCS7, at [1]"],
+    ),
     ("gpg-mime/plain", &["boundary: evil first, and a preamble, at []"]),
     ("gpg-mime/plain", &["gap: a longer boundary, before the preamble, at []"]),
 ];
@@ -150,8 +153,8 @@ fn picks<'a>(seed: &Seed, changes: &'a [Change], count: usize, number: usize) ->
             None => change.name == name,
         };
         let found = changes.iter().filter(matching);
-        // Before the last line of the block's end.
         let found: Vec<&Change> = found.collect();
+        // LAST: after it come the line that ends the block, and the end.
         *found.get(found.len().saturating_sub(3)).unwrap_or_else(|| panic!("{}: no change is called {name}", seed.name))
     };
     let given = GIVEN.iter().filter(|(of, _)| *of == seed.name);

@@ -55,12 +55,13 @@ fn armor(lines: &[&str], label: &'static str) -> Option<Carrier> {
     fits.then_some(Carrier::Armor(label))
 }
 
-/// What GnuPG and others write into the header of armour by themselves.
+/// A program and its version, which some write into the header of armour by themselves.
 fn is_remark(line: &str) -> bool {
-    let program = |text: &str| {
-        text.len() <= 40 && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b" .()/-".contains(&octet))
-    };
-    line.strip_prefix("Version: ").is_some_and(|text| program(text) && text.bytes().any(|octet| octet.is_ascii_digit()))
+    let is_name = |word: &str| word.bytes().all(|octet| octet.is_ascii_alphabetic());
+    let is_version =
+        |word: &str| word.trim_start_matches('v').bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+    let words = line.strip_prefix("Version: ").and_then(|program| program.split_once(' '));
+    words.is_some_and(|(name, version)| is_name(name) && is_version(version))
 }
 
 /// RFC 9580, section 7.

@@ -99,7 +99,11 @@ impl Genuine<'_> {
     /// lines is not signed.
     fn signed(&self, payload: &[u8]) -> String {
         let text = String::from_utf8_lossy(payload);
-        let text = if self.seed.is_inline() { text.split_once("\r\n\r\n").map_or("", |(_, body)| body) } else { &text };
+        let text = if self.seed.is_inline() {
+            text.strip_prefix("\r\n").or(text.split_once("\r\n\r\n").map(|(_, body)| body)).unwrap_or_default()
+        } else {
+            &text
+        };
         text.trim_end().split("\r\n").map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 }

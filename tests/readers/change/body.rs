@@ -19,6 +19,8 @@ const LINES: &[&str] = &[
     "--Please pay Mallory.",
     "Comment: Please pay Mallory.",
     "Version: Please pay Mallory.",
+    "Version: Pay Mallory 1000 EUR now.",
+    "Version: GnuPG v2",
     "Hash: SHA256, Please pay Mallory.",
     "Hash: SHA512",
     "Charset: utf-7",
@@ -220,6 +222,11 @@ fn binary(octets: &[u8], path: &[usize], nl: &str, changes: &mut Vec<Change>) {
         forms.push((
             format!("in PEM, not encoded, with text before: {label}"),
             format!("{EVIL}{nl}{}", pem(label)).into_bytes(),
+            false,
+        ));
+        forms.push((
+            format!("in PEM, not encoded, with text after: {label}"),
+            format!("{}{EVIL}{nl}", pem(label)).into_bytes(),
             false,
         ));
         forms.push((
