@@ -3,7 +3,7 @@
 use std::{io::Write as _, sync::Arc, time::SystemTime};
 
 use postseal::{
-    base::{Limits, SystemClock, SystemRandom},
+    base::{Clock as _, Limits, SystemClock, SystemRandom},
     crypto::Legacy,
     engine::{Engine, Opening},
     keys::{Binding, Keys as _, Memory, Passphrases, ProtocolName, Record, Want},
@@ -60,7 +60,7 @@ const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 
 impl House {
     pub(crate) fn new() -> House {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let now = SystemClock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let gpg = Gpg::new(now - 60);
         gpg.generate("Alice <alice@example.org>", "ed25519");
         gpg.generate("Bob <bob@example.org>", "ed25519");

@@ -111,7 +111,7 @@ pub(super) fn changes(entity: &Entity, path: &[usize], nl: &str, changes: &mut V
     for line in 0..=count {
         let own = nl.to_owned();
         let other = if nl == "\n" { "\r\n" } else { "\n" };
-        let edits: Vec<(&str, Box<dyn Fn(&[u8]) -> Vec<u8>>)> = vec![
+        let edits: Vec<(&str, LineEdit)> = vec![
             ("gone", Box::new(move |_: &[u8]| own.clone().into_bytes())),
             ("twice", Box::new(|raw: &[u8]| [raw.trim_ascii_end(), raw].concat())),
             ("other line ends", Box::new(move |raw: &[u8]| ended(raw, other))),
@@ -146,6 +146,9 @@ pub(super) fn changes(entity: &Entity, path: &[usize], nl: &str, changes: &mut V
         }
     }));
 }
+
+/// From one boundary line to another.
+type LineEdit = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
 fn place_name(place: usize, count: usize) -> String {
     match place {
