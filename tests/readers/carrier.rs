@@ -30,7 +30,7 @@ pub(crate) fn carrier(octets: &[u8]) -> Option<Carrier> {
     let first = lines.iter().position(|line| !line.trim().is_empty())?;
     let lines = &lines[first..];
     match lines {
-        ["Version: 1"] => Some(Carrier::Version),
+        [line] if line.trim() == "Version: 1" => Some(Carrier::Version),
         ["-----BEGIN PGP SIGNATURE-----", ..] => armor(lines, "PGP SIGNATURE"),
         ["-----BEGIN PGP MESSAGE-----", ..] => armor(lines, "PGP MESSAGE"),
         ["-----BEGIN PGP SIGNED MESSAGE-----", rest @ ..] => cleartext(rest),

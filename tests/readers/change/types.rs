@@ -154,6 +154,7 @@ const MORE: &[&str] = &[
     "charset*=us-ascii'en'utf-16",
     "name=\"pay-mallory.txt\"",
     "name*=utf-8''pay%2Dmallory.txt",
+    "format=flowed",
     "format=flowed; delsp=yes",
     "protected-headers=v1",
     "hp=clear",
