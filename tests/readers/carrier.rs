@@ -87,7 +87,7 @@ fn pem(lines: &[&str]) -> Option<Carrier> {
     let blank = lines.iter().position(|line| line.is_empty())?;
     let (header, text) = (&lines[..blank], &lines[blank + 1..]);
     let header = header.iter().fold(String::new(), |all, line| match line.strip_prefix(' ') {
-        Some(more) => all + more,
+        Some(more) => all + more.trim_start(),
         None => all + "\n" + line,
     });
     let mut kind = None;
