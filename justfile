@@ -15,6 +15,10 @@ test *ARGS:
 test-all:
     POSTSEAL_REQUIRE_ALL=1 cargo test
 
+# every change of every genuine message, and as many together, shown to other readers of mail (minutes); the number of changed messages may be given
+readers COUNT='400000':
+    POSTSEAL_REQUIRE_ALL=1 POSTSEAL_READERS={{ COUNT }} cargo test --test readers -- --nocapture
+
 # the floor plan alone
 layers:
     cargo test --test layers
