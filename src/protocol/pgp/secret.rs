@@ -183,7 +183,7 @@ impl SequoiaKey {
             mpi::PublicKey::DSA { p, q, .. } => (KeyAlgorithm::Dsa(p.bits()), q.value().len()),
             mpi::PublicKey::Ed448 { .. } => (KeyAlgorithm::Ed448, 57),
             _ => {
-                let algorithm = pair.public().pk_algo().to_string().to_lowercase();
+                let algorithm = suite::public_name(pair.public().pk_algo());
                 return Err(Error::no_key(format!(
                     "key {}: its algorithm is not served here: {algorithm}",
                     pair.public().fingerprint()
