@@ -120,7 +120,7 @@ fn packets(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
                 (first & 63, (usize::from(*high) - 192) * 256 + usize::from(*low) + 192, rest)
             }
             // A partial body of the seeds is followed by the rest of one: what is put together of it is a packet too.
-            (_, [high @ 224..255, rest @ ..]) => (first & 63, 1 << (high & 31), rest),
+            (_, [high @ 224..=254, rest @ ..]) => (first & 63, 1 << (high & 31), rest),
             (_, [_, rest @ ..]) => (first & 63, number(&rest[..4]), &rest[4..]),
             (_, []) => break,
         };
