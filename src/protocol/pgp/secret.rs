@@ -434,7 +434,7 @@ mod tests {
         let key = Key::from(sequoia_openpgp::packet::key::Key6::generate_mlkem768_x25519().unwrap());
         let error = handle_of(&key).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
-        assert!(error.to_string().contains("its algorithm is not served here: ml-kem-768"), "{error}");
+        assert!(error.to_string().contains("its algorithm is not served here: mlkem768-x25519"), "{error}");
     }
 
     #[test]
