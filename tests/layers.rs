@@ -49,6 +49,7 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("rusqlite"), &["store/sqlite"]),
     (Name::Crate("sequoia_openpgp"), &["protocol/pgp"]),
     (Name::Crate("sha1"), &["crypto"]),
+    (Name::Crate("sha1_checked"), &["crypto"]),
     (Name::Crate("tokio"), &["transport", "cli", "discover/fetch"]),
     (Name::Crate("x509_cert"), &["pki", "protocol/smime"]),
     (Name::Function("Authenticated", "assertion"), &["protocol/smime/verify", "protocol/pem/verify"]),

@@ -426,7 +426,7 @@ fn weak_and_broken_digests_are_named() {
     let (cert, _) = alice().set_cipher_suite(CipherSuite::RSA2k).generate().unwrap();
     let sha1 = judged(mail_by(&cert, builder().set_hash_algo(HashAlgorithm::SHA1)), &[&cert]);
     assert!(is_valid(&sha1));
-    assert_eq!((sha1.strength, sha1.reservation), (Strength::Weak, Some(Why::WeakAlgorithm("sha1".to_owned()))));
+    assert_eq!((sha1.strength, sha1.reservation), (Strength::Broken, Some(Why::BrokenAlgorithm("sha1".to_owned()))));
     assert_eq!(sha1.algorithms, "rsa2048-sha1");
     let md5 = judged(mail_by(&cert, builder().set_hash_algo(HashAlgorithm::MD5)), &[&cert]);
     assert!(is_valid(&md5));
@@ -475,15 +475,26 @@ fn more_signatures_than_the_limit_are_refused_together() {
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Malformed, "layer: more than 32 signatures"));
 }
 
-/// The key is strong and so is the signature, but what binds the key is not.
+/// The key is strong and so is the signature, but what binds the key is not: weak as long as nobody could forge it, broken since 2023-02-01.
 #[test]
-fn a_certificate_bound_with_sha1_is_weak() {
-    let (cert, _) = alice().generate().unwrap();
+fn a_certificate_bound_with_sha1_counts_by_its_date() {
+    let name = || "the certificate's sha1 self-signature".to_owned();
+    let weak = (Strength::Weak, Some(Why::WeakAlgorithm(name())));
+    let broken = (Strength::Broken, Some(Why::BrokenAlgorithm(name())));
+    assert_eq!(bound_with_sha1("2012-05-01T00:00:00Z"), weak);
+    assert_eq!(bound_with_sha1("2023-01-31T23:59:59Z"), weak);
+    assert_eq!(bound_with_sha1("2023-02-01T00:00:00Z"), broken);
+    assert_eq!(bound_with_sha1("2024-01-01T00:00:00Z"), broken);
+}
+
+fn bound_with_sha1(at: &str) -> (Strength, Option<Why>) {
+    let at = parse_rfc3339(at).unwrap();
+    let (cert, _) = alice().set_creation_time(at).generate().unwrap();
     let mut primary = cert.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
     let name = cert.userids().next().unwrap().userid().clone();
     let binding = SignatureBuilder::new(SignatureType::PositiveCertification)
         .set_hash_algo(HashAlgorithm::SHA1)
-        .set_signature_creation_time(born())
+        .set_signature_creation_time(at)
         .unwrap()
         .set_key_flags(KeyFlags::empty().set_certification().set_signing())
         .unwrap()
@@ -493,10 +504,7 @@ fn a_certificate_bound_with_sha1_is_weak() {
     let bound = Cert::from_packets(vec![Packet::from(key), name.into(), binding.into()].into_iter()).unwrap();
     let signature = judged(signed_mail(TEXT, &detached(builder(), primary)), &[&bound]);
     assert!(is_valid(&signature));
-    assert_eq!(
-        (signature.strength, signature.reservation),
-        (Strength::Weak, Some(Why::WeakAlgorithm("sha1".to_owned())))
-    );
+    (signature.strength, signature.reservation)
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn weak_and_broken_algorithms_count_for_as_much_as_they_are_worth() {
     for (file, line) in [
         ("dsa", "signed: valid but dsa2048 is weak"),
         ("rsa-md5", "unsigned: valid but md5 is broken"),
-        ("rsa-sha1", "signed: valid but sha1 is weak"),
+        ("rsa-sha1", "unsigned: valid but sha1 is broken"),
         ("rsa1024", "signed: valid but rsa1024 is weak"),
     ] {
         assert_eq!(opened(testdata(file), &trust()).line(), line, "{file}");

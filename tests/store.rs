@@ -473,7 +473,8 @@ fn gpg_keys_are_read() {
         let loaded = store::load(&[("subkeys", &secret)], &passphrases(&[passphrase]), &Limits::default()).unwrap();
         let record = loaded.keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
         assert_eq!(record.secrets, record.handles[1..]);
-        assert!(loaded.keys.secret(&record, &record.handles[0]).unwrap().is_none());
+        let stub = loaded.keys.secret(&record, &record.handles[0]).unwrap_err();
+        assert!(stub.to_string().ends_with("its secret part is not here: only the public part came along"), "{stub}");
         assert!(loaded.keys.secret(&record, &record.handles[1]).unwrap().is_some());
         // A stub does not replace a key.
         let keys = home(&folder.path().join("--armor"), &[passphrase]);

@@ -211,7 +211,12 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let mut given = self.load(&self.common.keys)?;
+        let home = self.home_directory()?;
+        let home = if home.exists() { Some(Arc::new(self.home_at(&home)?)) } else { None };
+        let mut given = match &home {
+            Some(home) => self.load(&self.common.keys, home.as_ref())?,
+            None => self.load(&self.common.keys, &self.none)?,
+        };
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
         for name in &self.common.crls {
             let octets = input::octets(Some(name), &self.budget())?;
@@ -219,9 +224,7 @@ impl Session {
             self.statements(&octets, &place)?.into_iter().for_each(|der| given.add_revocation(der));
         }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
-        let home = self.home_directory()?;
-        if home.exists() {
-            let home = Arc::new(self.home_at(&home)?);
+        if let Some(home) = home {
             sources.push(Arc::clone(self.home.get_or_init(|| home)) as Arc<dyn Keys>);
         }
         let mut keys = Chain::new(sources, store::merge);
@@ -247,7 +250,7 @@ impl Session {
 
     /// The certificates in files, in order.
     pub(crate) fn certificates(&self, files: &[PathBuf]) -> Result<Vec<Arc<Record>>> {
-        self.load(files)?.find(ProtocolName::Smime, &Want::All)
+        self.load(files, &self.none)?.find(ProtocolName::Smime, &Want::All)
     }
 
     /// Whether weak and broken algorithms count.
@@ -269,14 +272,14 @@ impl Session {
         Ok(Home::open(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
     }
 
-    fn load(&self, names: &[PathBuf]) -> Result<Memory> {
+    fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {
         let mut files = Vec::new();
         for name in names {
             files.push((name.display().to_string(), input::octets(Some(name), &self.budget())?));
         }
         let files: Vec<(&str, &[u8])> =
             files.iter().map(|(place, octets)| (place.as_str(), octets.as_slice())).collect();
-        let loaded = store::load(&files, &self.passphrases()?, &self.limits)?;
+        let loaded = store::load_beside(&files, &self.passphrases()?, &self.limits, beside)?;
         loaded.skipped.iter().for_each(|skipped| show::warning(skipped));
         Ok(loaded.keys)
     }

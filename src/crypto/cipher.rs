@@ -11,7 +11,7 @@ use blowfish::Blowfish;
 use camellia::{Camellia128, Camellia192, Camellia256};
 use cast5::Cast5;
 use cfb_mode::{
-    BufDecryptor,
+    BufDecryptor, BufEncryptor,
     cipher::{BlockCipher, BlockEncryptMut, InnerIvInit, KeyInit},
 };
 use des::TdesEde3;
@@ -161,26 +161,32 @@ impl Cipher {
         }
     }
 
+    /// Decrypts `data` in place in CFB (SP 800-38A, section 6.3); `None` when key or `iv` do not have their lengths.
+    pub fn decrypt_cfb(self, key: &Secret, iv: &[u8], data: &mut [u8]) -> Option<()> {
+        self.cfb(Direction::Decrypt, key.expose(), iv)?.apply(data);
+        Some(())
+    }
+
     /// `None` when key or block do not have their lengths.
-    fn cfb(self, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
+    fn cfb(self, direction: Direction, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
         // Blowfish and Twofish would take other lengths too.
         if key.len() != self.key_length() {
             return None;
         }
         match self {
-            Cipher::Aes128 => cfb::<Aes128>(key, iv),
-            Cipher::Aes192 => cfb::<Aes192>(key, iv),
-            Cipher::Aes256 => cfb::<Aes256>(key, iv),
-            Cipher::Blowfish => cfb::<Blowfish>(key, iv),
-            Cipher::Camellia128 => cfb::<Camellia128>(key, iv),
-            Cipher::Camellia192 => cfb::<Camellia192>(key, iv),
-            Cipher::Camellia256 => cfb::<Camellia256>(key, iv),
-            Cipher::Cast5 => cfb::<Cast5>(key, iv),
+            Cipher::Aes128 => cfb::<Aes128>(direction, key, iv),
+            Cipher::Aes192 => cfb::<Aes192>(direction, key, iv),
+            Cipher::Aes256 => cfb::<Aes256>(direction, key, iv),
+            Cipher::Blowfish => cfb::<Blowfish>(direction, key, iv),
+            Cipher::Camellia128 => cfb::<Camellia128>(direction, key, iv),
+            Cipher::Camellia192 => cfb::<Camellia192>(direction, key, iv),
+            Cipher::Camellia256 => cfb::<Camellia256>(direction, key, iv),
+            Cipher::Cast5 => cfb::<Cast5>(direction, key, iv),
             // OpenPGP has no number for them.
             Cipher::Des | Cipher::Rc2_40 | Cipher::Rc2_64 | Cipher::Rc2_128 => None,
-            Cipher::Idea => cfb::<Idea>(key, iv),
-            Cipher::TripleDes => cfb::<TdesEde3>(key, iv),
-            Cipher::Twofish => cfb::<Twofish>(key, iv),
+            Cipher::Idea => cfb::<Idea>(direction, key, iv),
+            Cipher::TripleDes => cfb::<TdesEde3>(direction, key, iv),
+            Cipher::Twofish => cfb::<Twofish>(direction, key, iv),
         }
     }
 }
@@ -215,7 +221,7 @@ impl<R: Read> CfbReader<R> {
         let block = cipher.block_length();
         let started = |iv: &[u8]| {
             let wrong = || Error::no_key(format!("session key: not {} octets, as {cipher} takes", cipher.key_length()));
-            cipher.cfb(key.expose(), iv).ok_or_else(wrong)
+            cipher.cfb(Direction::Decrypt, key.expose(), iv).ok_or_else(wrong)
         };
         let mut cfb = started(&vec![0; block])?;
         let mut prefix = vec![0; block + 2];
@@ -224,7 +230,7 @@ impl<R: Read> CfbReader<R> {
             _ => Error::io("encrypted data", &error),
         })?;
         let feedback = prefix[2..].to_vec();
-        cfb.decrypt(&mut prefix);
+        cfb.apply(&mut prefix);
         if resync == Resync::Yes {
             cfb = started(&feedback)?;
         }
@@ -249,7 +255,7 @@ impl<R: Read> CfbReader<R> {
 impl<R: Read> Read for CfbReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.cfb.decrypt(&mut buffer[..count]);
+        self.cfb.apply(&mut buffer[..count]);
         Ok(count)
     }
 }
@@ -260,21 +266,63 @@ impl<R> fmt::Debug for CfbReader<R> {
     }
 }
 
-/// CFB with its state, whatever the cipher.
-trait Cfb: Send {
-    fn decrypt(&mut self, data: &mut [u8]);
+/// Encrypts in the CFB mode of OpenPGP, from a block of zeros on and without starting anew (RFC 9580, section 5.13.1).
+pub struct CfbEncryptor(Box<dyn Cfb>);
+
+impl CfbEncryptor {
+    /// A key of the wrong length is an error of kind `NoKey`.
+    pub fn new(cipher: Cipher, key: &Secret) -> Result<Self> {
+        let iv = vec![0; cipher.block_length()];
+        let wrong = || Error::no_key(format!("session key: not {} octets, as {cipher} takes", cipher.key_length()));
+        cipher.cfb(Direction::Encrypt, key.expose(), &iv).map(CfbEncryptor).ok_or_else(wrong)
+    }
+
+    /// Encrypts what follows, in place.
+    pub fn encrypt(&mut self, data: &mut [u8]) {
+        self.0.apply(data);
+    }
 }
 
-impl<C: BlockEncryptMut + BlockCipher + Send> Cfb for BufDecryptor<C> {
-    fn decrypt(&mut self, data: &mut [u8]) {
-        BufDecryptor::decrypt(self, data);
+impl fmt::Debug for CfbEncryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CfbEncryptor(..)")
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Decrypt,
+    Encrypt,
+}
+
+/// CFB with its state, whatever the cipher and the direction.
+trait Cfb: Send + Sync {
+    fn apply(&mut self, data: &mut [u8]);
+}
+
+impl<C: BlockEncryptMut + BlockCipher + Send + Sync> Cfb for BufDecryptor<C> {
+    fn apply(&mut self, data: &mut [u8]) {
+        self.decrypt(data);
+    }
+}
+
+impl<C: BlockEncryptMut + BlockCipher + Send + Sync> Cfb for BufEncryptor<C> {
+    fn apply(&mut self, data: &mut [u8]) {
+        self.encrypt(data);
     }
 }
 
 /// `None` when key or block have lengths that the cipher never has.
-fn cfb<C: KeyInit + BlockEncryptMut + BlockCipher + Send + 'static>(key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
+fn cfb<C: KeyInit + BlockEncryptMut + BlockCipher + Send + Sync + 'static>(
+    direction: Direction,
+    key: &[u8],
+    iv: &[u8],
+) -> Option<Box<dyn Cfb>> {
     let cipher = C::new_from_slice(key).ok()?;
-    Some(Box::new(BufDecryptor::inner_iv_slice_init(cipher, iv).ok()?))
+    Some(match direction {
+        Direction::Decrypt => Box::new(BufDecryptor::inner_iv_slice_init(cipher, iv).ok()?),
+        Direction::Encrypt => Box::new(BufEncryptor::inner_iv_slice_init(cipher, iv).ok()?),
+    })
 }
 
 #[cfg(test)]
@@ -334,7 +382,7 @@ mod tests {
             plain
         };
         let mut whole = stream.clone();
-        Cipher::Aes128.cfb(key(Cipher::Aes128).expose(), &[0; 16]).unwrap().decrypt(&mut whole);
+        Cipher::Aes128.decrypt_cfb(&key(Cipher::Aes128), &[0; 16], &mut whole).unwrap();
         assert_eq!(read(Resync::No), whole[18..]);
         assert_ne!(read(Resync::Yes), whole[18..]);
     }
@@ -384,7 +432,7 @@ mod tests {
         assert!(
             numbered
                 .iter()
-                .all(|cipher| cipher.cfb(&vec![1; cipher.key_length()], &vec![0; cipher.block_length()]).is_some())
+                .all(|cipher| CfbEncryptor::new(*cipher, &Secret::new(vec![1; cipher.key_length()])).is_ok())
         );
         assert_eq!(Cipher::from_openpgp(9), Some(Cipher::Aes256));
     }

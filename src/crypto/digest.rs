@@ -140,6 +140,23 @@ impl Hash {
         digester.finish()
     }
 
+    /// The digest of `data` that somebody signed; `None` when it was made to collide: see [`Hash::guarded`].
+    pub fn guarded_digest(self, data: &[u8]) -> Option<Vec<u8>> {
+        let mut digester = self.guarded();
+        digester.update(data);
+        digester.finish_guarded()
+    }
+
+    /// A running digest of what somebody signed. Of SHA-1 it detects octets that were made to collide with others (Stevens, Shumow 2017,
+    /// "Speeding up detection of SHA-1 collision attacks using unavoidable attack conditions"); it is slower for that. Of every other hash
+    /// function it is what [`Hash::digester`] is.
+    pub fn guarded(self) -> Digester {
+        match self {
+            Hash::Sha1 => Digester { hash: self, state: State::Sha1(Box::default()) },
+            _ => self.digester(),
+        }
+    }
+
     /// A running digest.
     pub fn digester(self) -> Digester {
         let state = match self {
@@ -189,15 +206,28 @@ impl Digester {
             State::Fast(state) => state.update(data),
             State::Shake128(state) => Update::update(state, data),
             State::Shake256(state) => Update::update(state, data),
+            State::Sha1(state) => sha1_checked::Digest::update(state.as_mut(), data),
             State::Slow(state) => state.update(data),
         }
     }
 
-    /// The digest, of [`Hash::length`] octets.
+    /// The digest; `None` when the octets were made to collide with others, as far as [`Hash::guarded`] detects it.
+    pub fn finish_guarded(self) -> Option<Vec<u8>> {
+        match self.state {
+            State::Sha1(state) => {
+                let result = state.try_finalize();
+                (!result.has_collision()).then(|| result.hash().to_vec())
+            }
+            _ => Some(self.finish()),
+        }
+    }
+
+    /// The digest, of [`Hash::length`] octets. One that [`Hash::guarded`] began is not SHA-1's when a collision was detected.
     pub fn finish(self) -> Vec<u8> {
         let length = self.hash.length();
         match self.state {
             State::Fast(state) => state.finish().as_ref().to_vec(),
+            State::Sha1(state) => sha1_checked::Digest::finalize(*state).to_vec(),
             State::Slow(state) => state.finalize().into_vec(),
             shake => shake.squeeze(length).unwrap_or_default(),
         }
@@ -231,6 +261,8 @@ impl io::Write for Digester {
 #[derive(Clone)]
 enum State {
     Fast(fast::Context),
+    /// With detection of collisions.
+    Sha1(Box<sha1_checked::Sha1>),
     Shake128(sha3::Shake128),
     Shake256(sha3::Shake256),
     /// On RustCrypto.
@@ -340,6 +372,39 @@ mod tests {
             second.update(b"xy");
             assert_eq!(first.finish(), hash.digest(b"abc"), "{hash}");
             assert_eq!(second.finish(), hash.digest(b"axy"), "{hash}");
+        }
+    }
+
+    /// The first octets of the two files of Stevens and others 2017.
+    #[test]
+    fn the_published_collision_is_detected() {
+        let files: [&[u8]; 2] = [
+            include_bytes!("../../testdata/pgp/shattered-1.bin"),
+            include_bytes!("../../testdata/pgp/shattered-2.bin"),
+        ];
+        let [one, other] = files;
+        assert!(one != other && Hash::Sha1.digest(one) == Hash::Sha1.digest(other));
+        for file in files {
+            assert_eq!(Hash::Sha1.guarded_digest(file), None);
+            let mut digester = Hash::Sha1.guarded();
+            file.chunks(7).for_each(|piece| digester.update(piece));
+            digester.update(b"what follows");
+            assert_eq!(digester.clone().finish_guarded(), None);
+            assert_ne!(digester.finish(), Hash::Sha1.digest(&[file, b"what follows"].concat()));
+        }
+    }
+
+    #[test]
+    fn what_does_not_collide_has_the_same_digest_guarded() {
+        for hash in Hash::ALL {
+            assert_eq!(hash.guarded_digest(b"abc"), Some(hash.digest(b"abc")), "{hash}");
+            let mut first = hash.guarded();
+            first.update(b"ab");
+            let mut second = first.clone();
+            first.update(b"c");
+            second.update(b"x");
+            assert_eq!(first.finish_guarded(), Some(hash.digest(b"abc")), "{hash}");
+            assert_eq!(second.finish(), hash.digest(b"abx"), "{hash}");
         }
     }
 

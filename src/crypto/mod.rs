@@ -26,7 +26,7 @@ mod verify;
 
 pub use aead::Aead;
 pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
-pub use cipher::{CfbReader, Cipher, Resync};
+pub use cipher::{CfbEncryptor, CfbReader, Cipher, Resync};
 pub use digest::{Digester, Hash};
 pub use dsa::DsaPublic;
 pub use ecb::{ecb_decrypt, ecb_encrypt};

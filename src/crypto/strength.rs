@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Weakest first, so that `min` of several is the strength of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// Forged or recovered by a hobbyist: stands at Unsigned, whatever it verifies to.
+    /// Forged or recovered for little money, or not to be validated by its standard: stands at Unsigned, whatever it verifies to.
     Broken,
     /// Within reach of a well-funded attacker: stands at most at Signed.
     Weak,
@@ -94,11 +94,11 @@ const TABLE: &[Line] = &[
     digest("md2", Strength::Broken, "RFC 6149; Knudsen, Mathiassen, Muller, Thomsen 2009, collisions"),
     digest("md4", Strength::Broken, "RFC 6150; Wang, Lai, Feng, Chen, Yu 2005, collisions by hand"),
     digest("md5", Strength::Broken, "RFC 6151; Wang, Yu 2005; Stevens et al. 2009, a forged certificate authority"),
-    digest("ripemd160", Strength::Weak, "RFC 9580, section 9.5: must not be generated; 80 bits against collisions"),
+    digest("ripemd160", Strength::Broken, "RFC 9580, section 9.5: must not be validated; 80 bits against collisions"),
     digest(
         "sha1",
-        Strength::Weak,
-        "RFC 9580, section 9.5; Leurent, Peyrin 2020, chosen-prefix collisions for 45,000 USD",
+        Strength::Broken,
+        "RFC 9580, section 9.5: must not be validated; Leurent, Peyrin 2020, chosen-prefix collisions for 45,000 USD",
     ),
     digest("sha224", Strength::Strong, "FIPS 180-4; SP 800-57 part 1 rev. 5, table 3: 112 bits"),
     digest("sha256", Strength::Strong, "FIPS 180-4; SP 800-57 part 1 rev. 5, table 3: 128 bits"),
@@ -194,7 +194,8 @@ mod tests {
         assert_eq!(KeyAlgorithm::Dsa(4096).strength(), Strength::Weak);
         assert_eq!(KeyAlgorithm::Elgamal(768).strength(), Strength::Broken);
         assert_eq!(KeyAlgorithm::Ecdsa(Curve::P256).strength(), Strength::Strong);
-        assert_eq!(Hash::Sha1.strength(), Strength::Weak);
+        assert_eq!(Hash::Sha1.strength(), Strength::Broken);
+        assert_eq!(Hash::Ripemd160.strength(), Strength::Broken);
         assert_eq!(Hash::Md5.strength().min(Hash::Sha512.strength()), Strength::Broken);
         assert_eq!(Cipher::Cast5.strength(), Strength::Weak);
     }

@@ -57,8 +57,10 @@ impl Chain {
 impl Keys for Chain {
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
         let found = self.put_together(self.copies(protocol, want)?)?;
-        let Want::Address(_) = want else { return Ok(found) };
-        // A copy that does not name the address may still know of a revocation.
+        if matches!(want, Want::All | Want::Certificate(_)) || self.sources.len() < 2 {
+            return Ok(found);
+        }
+        // A copy that does not name the address, or has not the subkey, may still know of a revocation.
         let mut whole = Vec::with_capacity(found.len());
         for record in found {
             whole.extend(self.put_together(self.copies(protocol, &Want::Certificate(&record.fingerprint))?)?);

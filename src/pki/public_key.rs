@@ -351,7 +351,10 @@ impl SignatureAlgorithm {
         signature: &[u8],
     ) -> std::result::Result<(), Unverified> {
         match self.hash() {
-            Some(hash) => self.verify(key, &hash.digest(message), signature),
+            Some(hash) => {
+                let digest = hash.guarded_digest(message).ok_or(Unverified::Signature)?;
+                self.verify(key, &digest, signature)
+            }
             None => self.verify(key, message, signature),
         }
     }

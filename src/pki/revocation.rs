@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result},
-    crypto::{Hash, Legacy, Strength},
+    crypto::{Legacy, Strength},
 };
 
 /// `--revocation`.
@@ -236,8 +236,8 @@ pub(super) struct Sealed<'a> {
     octets: &'a [u8],
     algorithm: SignatureAlgorithm,
     signature: &'a [u8],
-    /// Of the octets, made when first needed: there may be a megabyte of them, and several candidates for the key.
-    digest: RefCell<Option<Vec<u8>>>,
+    /// Of the octets, made when first needed, and `None` within when they were made to collide with others: there may be a megabyte of them, and several candidates for the key.
+    digest: RefCell<Option<Option<Vec<u8>>>>,
 }
 
 impl<'a> Sealed<'a> {
@@ -259,8 +259,8 @@ impl<'a> Sealed<'a> {
             return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok());
         };
         let mut digest = self.digest.borrow_mut();
-        let digest = digest.get_or_insert_with(|| Hash::digest(hash, self.octets));
-        Ok(self.algorithm.verify(key, digest, self.signature).is_ok())
+        let digest = digest.get_or_insert_with(|| hash.guarded_digest(self.octets));
+        Ok(digest.as_ref().is_some_and(|digest| self.algorithm.verify(key, digest, self.signature).is_ok()))
     }
 }
 

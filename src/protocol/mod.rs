@@ -247,8 +247,18 @@ pub struct Sealed {
 pub struct Described {
     /// The certificate.
     pub record: Record,
-    /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form; `None` when public only.
+    /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form, with stubs of those that are
+    /// elsewhere; `None` when public only.
     pub secret: Option<crate::base::Secret>,
+}
+
+/// A revocation that came without the certificate that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LooseRevocation {
+    /// What errors call the file.
+    pub place: String,
+    /// The revocation in its protocol's binary form.
+    pub octets: Vec<u8>,
 }
 
 /// What key files hold.
@@ -263,15 +273,24 @@ pub struct KeyFile {
     /// Private keys that no passphrase opened, an error of kind `NoKey` each: whoever reads them to keep them is refused, whoever reads
     /// them for one run may do without.
     pub locked: Vec<Error>,
+    /// Revocations that are still to be applied to the certificates that they are about.
+    pub revocations: Vec<LooseRevocation>,
+    /// Certificates that are not in the files, with the revocations that are.
+    pub elsewhere: Vec<Record>,
+    /// Revocations that were applied to nothing, and why.
+    pub lost: Vec<Error>,
 }
 
 impl KeyFile {
     /// Puts what another file holds after what is here.
     pub fn append(&mut self, other: KeyFile) {
-        let KeyFile { found, deprecated, skipped, locked } = other;
+        let KeyFile { found, deprecated, skipped, locked, revocations, elsewhere, lost } = other;
         self.found.extend(found);
         self.deprecated.extend(deprecated);
         self.skipped.extend(skipped);
         self.locked.extend(locked);
+        self.revocations.extend(revocations);
+        self.elsewhere.extend(elsewhere);
+        self.lost.extend(lost);
     }
 }

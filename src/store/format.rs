@@ -47,7 +47,7 @@ pub(super) struct Reading<'a> {
     pub(super) passphrases: &'a Passphrases,
     /// How much that may cost.
     pub(super) limits: &'a Limits,
-    /// Where the certificates of bare private keys may be.
+    /// Where the certificates of bare private keys and of revocations may be.
     pub(super) beside: &'a dyn Keys,
 }
 
@@ -153,11 +153,12 @@ impl Format for Pgp {
         pgp::keyfile::recognizes(octets)
     }
 
-    fn read(&self, files: &[(&str, &[u8])], _: &Reading<'_>) -> Result<KeyFile> {
+    fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
         let mut all = KeyFile::default();
         for (place, octets) in files {
             all.append(pgp::keyfile::describe(octets, place)?);
         }
+        pgp::keyfile::apply_revocations(&mut all, reading.beside)?;
         Ok(all)
     }
 

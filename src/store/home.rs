@@ -99,13 +99,18 @@ impl Home {
 
     /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
     /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`,
-    /// and files of which nothing can be read are one of kind `Malformed`.
+    /// and files of which nothing can be read are one of kind `Malformed`. Certificates that are here and revoked by the files are among those
+    /// found.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
-        let file = format::read(files, &reading)?;
+        let mut file = format::read(files, &reading)?;
+        let revoked = std::mem::take(&mut file.elsewhere).into_iter();
+        file.found.extend(revoked.map(|record| Described { record, secret: None }));
         file.locked.first().map_or(Ok(()), |error| Err(error.clone()))?;
         match file.skipped.first() {
-            Some(reason) if file.found.is_empty() => Err(Error::new(Kind::Malformed, reason.clone())),
+            Some(reason) if file.found.is_empty() && file.lost.is_empty() => {
+                Err(Error::new(Kind::Malformed, reason.clone()))
+            }
             _ => Ok(file),
         }
     }
@@ -124,7 +129,11 @@ impl Home {
     pub fn remove(&self, record: &Record, removal: Removal) -> Result<()> {
         let fingerprint = &record.fingerprint;
         self.write(|database, _| {
-            if removal == Removal::Certificate && database.sealed(fingerprint.as_str())?.is_some() {
+            // Stubs of keys that are elsewhere are no loss.
+            if removal == Removal::Certificate
+                && !record.secrets.is_empty()
+                && database.sealed(fingerprint.as_str())?.is_some()
+            {
                 return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it")).with_hint(
                     "what was encrypted to it can then never be read again; if you are sure, add --secret",
                 ));

@@ -15,7 +15,7 @@ pub use master::MasterKey;
 
 use crate::{
     base::{Limits, Result},
-    keys::{Handle, Memory, Passphrases, Record},
+    keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record},
     protocol::Described,
 };
 use format::Reading;
@@ -33,10 +33,20 @@ pub struct Loaded {
 /// Reads key files, each as the place that errors name and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are
 /// put together, and private keys find their certificates in whichever file they are; those that no passphrase opens are passed over.
 pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {
-    let file = format::read(files, &Reading { passphrases, limits, beside: &Memory::new() })?;
+    load_beside(files, passphrases, limits, &Memory::new())
+}
+
+/// As [`load`]; revocations are applied to the certificates of `beside` too, which are among the keys then, believed for nothing more.
+pub fn load_beside(
+    files: &[(&str, &[u8])],
+    passphrases: &Arc<Passphrases>,
+    limits: &Limits,
+    beside: &dyn Keys,
+) -> Result<Loaded> {
+    let file = format::read(files, &Reading { passphrases, limits, beside })?;
     let mut loaded = Loaded { keys: Memory::new(), skipped: file.skipped };
     // Perhaps nothing asks for them; where something does, it says that there is no key.
-    loaded.skipped.extend(file.locked.iter().map(ToString::to_string));
+    loaded.skipped.extend(file.locked.iter().chain(&file.lost).map(ToString::to_string));
     file.deprecated.into_iter().for_each(|key| loaded.keys.add_deprecated(key));
     let mut order: Vec<Handle> = Vec::new();
     let mut certs: BTreeMap<Handle, Described> = BTreeMap::new();
@@ -51,11 +61,16 @@ pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Li
         };
         certs.insert(fingerprint, together);
     }
+    for revoked in file.elsewhere {
+        loaded.keys.add(Record { bindings: Vec::new(), secrets: Vec::new(), ..revoked });
+    }
     for mut held in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
         let format = format::of(held.record.protocol)?;
         if let Some(secret) = held.secret {
             let locked = format.locked(&held.record, secret, passphrases, limits)?;
-            loaded.keys.add_locked(held.record.secrets.iter().cloned(), locked);
+            // Of a stub it says where the secret part is.
+            let stubs: &[Handle] = if held.record.protocol == ProtocolName::Pgp { &held.record.handles } else { &[] };
+            loaded.keys.add_locked(held.record.secrets.iter().chain(stubs).cloned(), locked);
         }
         held.record.bindings = format.given();
         loaded.keys.add(held.record);

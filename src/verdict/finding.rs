@@ -125,6 +125,8 @@ pub enum Why {
     CertificateExpired,
     /// The certificate was not valid yet at the time of the check.
     CertificateNotYetValid,
+    /// The octets were made to have the digest of others, by the known attacks on this hash function.
+    Collision(String),
     /// The certificate has no valid binding for the signing key at that time.
     KeyNotBound,
     /// The key expired before the signature was made, by the time that the signature says (OpenPGP).
@@ -161,6 +163,7 @@ impl fmt::Display for Why {
             Why::BrokenAlgorithm(name) => write!(f, "{name} is broken"),
             Why::CertificateExpired => f.write_str("the certificate had expired by the time of the check"),
             Why::CertificateNotYetValid => f.write_str("the certificate was not valid yet at the time of the check"),
+            Why::Collision(name) => write!(f, "the octets were made to collide with others under {name}"),
             Why::KeyNotBound => f.write_str("the certificate does not vouch for the signing key at that time"),
             Why::KeyExpired => f.write_str("the key had expired when the signature was made"),
             Why::KeyNotYetValid => f.write_str("the key did not exist yet when the signature was made"),

@@ -119,6 +119,7 @@ impl Taken {
         for (one, change) in read.found.iter().zip(changes) {
             self.text.push_str(&key::show::change(key::word(change), &one.record));
         }
+        read.lost.first().map_or(Ok(()), |lost| Err(lost.clone()))?;
         let Some(address) = &file.named else { return Ok(()) };
         // The chain is in the file too.
         let record = |is_his: fn(&Record, &Address) -> bool| {

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
-    protocol::pem,
+    protocol::{pem, pgp::summary::doubt},
     store::{Change, Home, MasterKey, Origin, Removal},
 };
 
@@ -25,7 +25,7 @@ use crate::cli::{
     args::Format,
     input,
     session::Session,
-    show::{aside, data, progress, warning},
+    show::{aside, data, error, progress, warning},
     typed,
 };
 
@@ -112,11 +112,11 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Export(what) => export::export(what, &home, session)?,
         Verb::List { json } => {
             let (found, at) = (find(&home, None, &Want::All)?, session.clock().now());
-            data(&if *json { show::objects(&found, at)? } else { show::list(&found, at)? })?;
+            data(&if *json { show::objects(&found, at, &home)? } else { show::list(&found, at, &home)? })?;
         }
         Verb::Show { json, which } => {
             let (found, at) = (select(&home, None, which)?, session.clock().now());
-            data(&if *json { show::objects(&found, at)? } else { show::certificates(&found, at)? })?;
+            data(&if *json { show::objects(&found, at, &home)? } else { show::certificates(&found, at, &home)? })?;
         }
         Verb::Trust { id, address } => trust(id, address, &home, session)?,
         Verb::Remove { secret, id } => {
@@ -176,8 +176,16 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
             change = "anchor";
         }
         text.push_str(&show::change(change, &one.record));
+        if one.record.protocol == ProtocolName::Pgp {
+            doubt(&one.record, session.clock().now(), home)?.iter().for_each(|doubt| warning(doubt));
+        }
     }
-    data(&text)
+    data(&text)?;
+    // What is taken in stays; a revocation that is lost is no success.
+    let mut lost = file.lost.into_iter();
+    let first = lost.next();
+    lost.for_each(|other| error(&other));
+    first.map_or(Ok(()), Err)
 }
 
 /// What adding a certificate did, in a word.

@@ -42,15 +42,16 @@ pub(super) fn judged(
 /// A text, hashed once by each hash function.
 struct Text<'a> {
     canonical: &'a [u8],
-    digests: Vec<(Hash, Vec<u8>)>,
+    digests: Vec<(Hash, Option<Vec<u8>>)>,
 }
 
 impl Text<'_> {
-    fn digest(&mut self, hash: Hash) -> Vec<u8> {
+    /// `None` when the text was made to collide with another.
+    fn digest(&mut self, hash: Hash) -> Option<Vec<u8>> {
         if let Some((_, digest)) = self.digests.iter().find(|(known, _)| *known == hash) {
             return digest.clone();
         }
-        let digest = hash.digest(self.canonical);
+        let digest = hash.guarded_digest(self.canonical);
         self.digests.push((hash, digest.clone()));
         digest
     }
@@ -69,7 +70,10 @@ fn judge(
         let name = format!("{},{}", mic.digest, mic.algorithm).to_lowercase();
         return Ok(described(State::Unknown(Why::UnknownAlgorithm(name)), named, covers));
     };
-    let digest = text.digest(hash);
+    let Some(digest) = text.digest(hash) else {
+        let collision = State::Invalid(Why::Collision(hash.name().to_owned()));
+        return Ok(described(collision, named, covers));
+    };
     let mut checked = None;
     for candidate in candidates(originator, context)? {
         let state = verified(&candidate.key, hash, &digest, &mic.value);
@@ -114,7 +118,8 @@ fn judge(
 pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) -> bool {
     let mic = originator.mic_info.as_ref().filter(|mic| mic.algorithm == "RSA");
     let hash = mic.and_then(|mic| suite::digest(&mic.digest));
-    mic.zip(hash).is_some_and(|(mic, hash)| verified(key, hash, &hash.digest(canonical), &mic.value).is_ok())
+    let digest = hash.and_then(|hash| hash.guarded_digest(canonical));
+    mic.zip(hash).zip(digest).is_some_and(|((mic, hash), digest)| verified(key, hash, &digest, &mic.value).is_ok())
 }
 
 /// RFC 1423, section 4.2.1: a digest in the block type 01 of PKCS#1.
@@ -218,7 +223,8 @@ fn shared(header: &Header, text: &mut Text<'_>, covers: Covers, context: Context
     for (algorithm, digest, mic) in checks {
         let Some(hash) = suite::digest(digest) else { continue };
         for key in keys.iter().filter(|key| key.algorithm() == algorithm) {
-            let right = key.decrypt(mic).is_some_and(|mic| mic.expose() == text.digest(hash));
+            let right =
+                key.decrypt(mic).is_some_and(|mic| text.digest(hash).is_some_and(|digest| mic.expose() == digest));
             found.algorithms = format!("{}-{hash}", key.cipher().name());
             found.strength = key.cipher().strength().min(hash.strength());
             if right {

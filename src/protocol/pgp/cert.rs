@@ -4,7 +4,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use sequoia_openpgp::{
     Cert, Fingerprint,
-    cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::ValidErasedKeyAmalgamation},
+    cert::amalgamation::{
+        ValidAmalgamation, ValidateAmalgamation,
+        key::{PrimaryKey, ValidErasedKeyAmalgamation},
+    },
     packet::{
         Key, Signature,
         key::{PublicParts, UnspecifiedRole},
@@ -14,11 +17,16 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, RevocationStatus},
 };
 
-use super::vouch::vouch;
+use super::{
+    revocation::{self, Known},
+    signer::LENIENT,
+    vouch::vouch,
+    words,
+};
 use crate::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
-    keys::{Handle, Record},
+    keys::{Handle, Keys, Record},
     mail::{Address, address},
     protocol::unfit::Unfit,
 };
@@ -41,10 +49,15 @@ impl Usage {
         }
     }
 
+    /// What the key's flags say. Where there are none the algorithm decides, as in GnuPG (RFC 4880, section 5.2.3.21 asks for no flags);
+    /// flags that are all zero allow nothing.
     fn allowed(self, key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
-        match self {
-            Usage::Encrypt => key.for_transport_encryption() || key.for_storage_encryption(),
-            Usage::Sign => key.for_signing(),
+        match (self, key.key_flags()) {
+            (Usage::Encrypt, Some(flags)) => flags.for_transport_encryption() || flags.for_storage_encryption(),
+            (Usage::Encrypt, None) => true,
+            (Usage::Sign, Some(flags)) => flags.for_signing(),
+            // Readers take signatures by a subkey that signed for its primary key alone (RFC 9580, section 5.2.1.9).
+            (Usage::Sign, None) => is_crossed(key),
         }
     }
 
@@ -59,7 +72,7 @@ impl Usage {
 /// Reads a record's certificate.
 pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
     record.bytes.read(|octets| {
-        read(octets).map_err(|error| Error::malformed(format!("key {}", record.fingerprint), lower(&error.to_string())))
+        read(octets).map_err(|error| Error::malformed(format!("key {}", record.fingerprint), words::reason(&error)))
     })
 }
 
@@ -94,12 +107,16 @@ pub(super) fn policy(at: SystemTime, legacy: Legacy) -> StandardPolicy<'static> 
 }
 
 /// The mailboxes of the user IDs that the certificate vouches for at `at`: bound by a self-signature, and not revoked.
-pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy) -> Vec<Address> {
+pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn Keys) -> Vec<Address> {
     let policy = policy(at, legacy);
     let mailbox = |user: sequoia_openpgp::cert::amalgamation::UserIDAmalgamation<'_>| {
-        let valid = user.with_policy(&policy, at).ok()?;
-        if matches!(valid.revocation_status(), RevocationStatus::Revoked(_)) {
-            return None;
+        let valid = user.clone().with_policy(&policy, at).ok()?;
+        // Whoever cannot be asked may know of a revocation.
+        for status in [valid.revocation_status(), user.revocation_status(&LENIENT, at)] {
+            match revocation::known(&status, cert, keys) {
+                Ok(Known::Good | Known::Perhaps(_)) => {}
+                Ok(Known::Revoked(_)) | Err(_) => return None,
+            }
         }
         address::of_user_id(std::str::from_utf8(valid.userid().value()).ok()?)
     };
@@ -111,8 +128,9 @@ pub(super) fn signing_keys(
     cert: &Cert,
     at: SystemTime,
     legacy: Legacy,
+    keys: &dyn Keys,
 ) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>> {
-    usable(cert, Usage::Sign, at, legacy).map_err(|why| no_key(cert, &why.to_string()))
+    usable(cert, Usage::Sign, at, legacy, keys).map_err(|why| no_key(cert, &why.to_string()))
 }
 
 /// The keys of `cert` that are good for any of what `usage` means at `at`, newest first; otherwise why there is none, in words
@@ -122,13 +140,18 @@ pub(super) fn usable(
     usage: Usage,
     at: SystemTime,
     legacy: Legacy,
+    keys: &dyn Keys,
 ) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, Unfit> {
     let policy = policy(at, legacy);
+    // By the signatures of any digest: a revocation counts however weak it is.
+    if let Some(why) = taken_back(&cert.revocation_status(&LENIENT, at), cert, keys) {
+        return Err(why);
+    }
     let valid = cert
         .with_policy(&policy, at)
         .map_err(|error| rejected(error.chain(), cert.primary_key().key().role_as_unspecified(), at))?;
-    if let RevocationStatus::Revoked(signatures) = valid.revocation_status() {
-        return Err(revoked(&signatures).into());
+    if let Some(why) = taken_back(&valid.revocation_status(), cert, keys) {
+        return Err(why);
     }
     if valid.alive().is_err() {
         return Err(not_alive(
@@ -141,9 +164,9 @@ pub(super) fn usable(
     let mut good: Vec<Key<PublicParts, UnspecifiedRole>> = Vec::new();
     let mut reasons: Vec<Unfit> = Vec::new();
     for candidate in cert.keys().filter(|candidate| usage.possible(candidate.key())) {
-        match candidate.with_policy(&policy, at) {
+        match candidate.clone().with_policy(&policy, at) {
             Ok(key) if !usage.allowed(&key) => {}
-            Ok(key) => match obstacle(&key, at) {
+            Ok(key) => match obstacle(&key, at, keys) {
                 None => good.push(key.key().clone()),
                 Some(why) => reasons.push(of_key(cert, key.key(), why)),
             },
@@ -151,6 +174,10 @@ pub(super) fn usable(
                 reasons.push(of_key(cert, candidate.key(), rejected(error.chain(), candidate.key(), at).into()));
             }
         }
+    }
+    // A primary key that does not say what it is for leaves encryption to the subkeys.
+    if usage == Usage::Encrypt && good.len() > 1 && valid.primary_key().key_flags().is_none() {
+        good.retain(|key| key.fingerprint() != cert.fingerprint());
     }
     // A stable sort over primary, subkeys in reverse: of two made in the same second the subkey goes first.
     good.reverse();
@@ -171,9 +198,20 @@ pub(super) fn no_key(cert: &Cert, why: &str) -> Error {
     Error::no_key(format!("key {}: {why}", cert.fingerprint().to_hex()))
 }
 
-fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -> Option<Unfit> {
-    if let RevocationStatus::Revoked(signatures) = key.revocation_status() {
-        return Some(revoked(&signatures).into());
+/// Whether the key is the primary one, or agreed to be one of its subkeys: otherwise anybody could claim the subkey of another
+/// (RFC 9580, section 5.2.1.9).
+pub(super) fn is_crossed(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+    let primary = key.cert().primary_key();
+    let subkey = key.key().role_as_subordinate();
+    let crossed = |back: &Signature| back.verify_primary_key_binding(primary.key(), subkey).is_ok();
+    key.primary() || key.binding_signature().embedded_signatures().any(crossed)
+}
+
+fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, keys: &dyn Keys) -> Option<Unfit> {
+    let of_any_digest = revocation::of_key(key.cert(), &key.key().key_handle(), at, keys);
+    let known = revocation::known(&key.revocation_status(), key.cert(), keys);
+    if let Some(why) = of_any_digest.map_or_else(refused, unfit).or_else(|| known.map_or_else(refused, unfit)) {
+        return Some(why);
     }
     if key.alive().is_err() {
         return Some(not_alive(key.key_expiration_time(), key.key(), at));
@@ -181,7 +219,23 @@ fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -
     (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()).into())
 }
 
-fn revoked(signatures: &[&Signature]) -> String {
+/// Why a part of `cert` is not to be used any more, if that is so or nobody can say.
+fn taken_back(status: &RevocationStatus<'_>, cert: &Cert, keys: &dyn Keys) -> Option<Unfit> {
+    revocation::known(status, cert, keys).map_or_else(refused, unfit)
+}
+
+fn refused(error: Error) -> Option<Unfit> {
+    Some(error.to_string().into())
+}
+
+fn unfit(known: Known) -> Option<Unfit> {
+    match known {
+        Known::Good | Known::Perhaps(_) => None,
+        Known::Revoked(signatures) => Some(revoked(&signatures).into()),
+    }
+}
+
+fn revoked(signatures: &[Signature]) -> String {
     let reason = signatures.iter().find_map(|signature| signature.reason_for_revocation());
     match reason {
         Some((code, [])) => format!("revoked: {}", lower(&code.to_string())),
@@ -209,7 +263,7 @@ fn rejected<'a>(
         return format!("not valid before {}", date(key.creation_time()));
     }
     let policy = causes.find_map(|cause| match cause.downcast_ref::<sequoia_openpgp::Error>() {
-        Some(sequoia_openpgp::Error::PolicyViolation(what, _)) => Some(format!("weak: {}", lower(what))),
+        Some(sequoia_openpgp::Error::PolicyViolation(what, _)) => Some(words::weak(what)),
         _ => None,
     });
     policy.unwrap_or_else(|| format!("no valid self-signature on {}", date(at)))

@@ -8,12 +8,14 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Cert,
+    Cert, Packet, anyhow,
     cert::Preferences as _,
-    crypto::{Password, SessionKey},
+    crypto::{Password, S2K, SessionKey},
     packet::{
-        Key,
+        Key, PKESK, SKESK,
         key::{PublicParts, UnspecifiedRole},
+        pkesk::PKESK3,
+        skesk::SKESK4,
     },
     serialize::{
         Marshal,
@@ -22,7 +24,13 @@ use sequoia_openpgp::{
     types::{AEADAlgorithm, Features, SymmetricAlgorithm},
 };
 
-use super::{armored::Checksum, brainpool, cert, select::Chosen, suite};
+use super::{
+    armored::Checksum,
+    brainpool, cert,
+    protected::{self, Protected},
+    select::Chosen,
+    suite, words,
+};
 use crate::{
     base::{Error, Result, Secret},
     crypto::{Cipher, Legacy, Strength},
@@ -99,6 +107,11 @@ impl Readers {
         let recipients =
             theirs.into_iter().map(|(naming, key)| Recipient::new(features.clone(), handle(*naming, key), key));
         let mut ciphertext = Ciphertext::default();
+        if let Some(cipher) = protected::ours(self.cipher) {
+            let session = self.session_keys(&mut ciphertext).map_err(|error| failed(&error))?;
+            let plaintext = Plaintext::Ours(Box::new(Protected::begin(cipher, &session, ciphertext.clone())?));
+            return Ok(Encryption { plaintext, ciphertext });
+        }
         let message = Message::new(ciphertext.clone());
         let mut encryptor = if ours.is_empty() {
             Encryptor::for_recipients(message, recipients).symmetric_algo(self.cipher)
@@ -119,14 +132,43 @@ impl Readers {
         if self.container == Container::V2 {
             encryptor = encryptor.aead_algo(AEADAlgorithm::OCB);
         }
-        let plaintext = encryptor.build().map_err(|error| failed(&error))?;
+        let plaintext = Plaintext::Sequoia(encryptor.build().map_err(|error| failed(&error))?);
         Ok(Encryption { plaintext, ciphertext })
     }
+
+    /// A new session key, encrypted to everyone: packets of version 3 and 4, before a container of version 1.
+    fn session_keys(&self, to: &mut Ciphertext) -> anyhow::Result<SessionKey> {
+        let session = SessionKey::new(self.cipher.key_size()?)?;
+        for (naming, key) in &self.keys {
+            let handle = (*naming == Naming::Named).then(|| key.key_handle());
+            let packet = if brainpool::is_on(key) {
+                brainpool::encrypted(key, handle, Some(self.cipher), &session)?
+            } else {
+                let mut packet = PKESK3::for_recipient(self.cipher, &session, key)?;
+                packet.set_recipient(handle.map(Into::into));
+                Packet::from(PKESK::from(packet))
+            };
+            packet.serialize(to)?;
+        }
+        for password in &self.passwords {
+            // The password's key is for AES, which every reader knows.
+            let cipher = SymmetricAlgorithm::AES128;
+            let packet = SKESK4::with_password(self.cipher, cipher, S2K::default(), &session, password)?;
+            Packet::from(SKESK::from(packet)).serialize(to)?;
+        }
+        Ok(session)
+    }
+}
+
+/// What encrypts.
+enum Plaintext<'a> {
+    Ours(Box<Protected<Ciphertext>>),
+    Sequoia(Message<'a>),
 }
 
 /// An encrypted message that can be written.
 pub(super) struct Encryption<'a> {
-    plaintext: Message<'a>,
+    plaintext: Plaintext<'a>,
     ciphertext: Ciphertext,
 }
 
@@ -139,24 +181,31 @@ impl<'a> Encryption<'a> {
 
 /// Encrypts what is written to it.
 pub(super) struct Encrypting<'a, W: Write> {
-    plaintext: Message<'a>,
+    plaintext: Plaintext<'a>,
     ciphertext: Ciphertext,
     to: W,
 }
 
 impl<W: Write> Encrypting<'_, W> {
     /// Writes what protects the message against changes.
-    pub(super) fn finish(mut self) -> Result<W> {
-        self.plaintext.finalize().map_err(|error| failed(&error))?;
-        self.to.write_all(&self.ciphertext.take()).map_err(|error| Error::io("output", &error))?;
-        Ok(self.to)
+    pub(super) fn finish(self) -> Result<W> {
+        let Encrypting { plaintext, ciphertext, mut to } = self;
+        match plaintext {
+            Plaintext::Ours(protected) => drop(protected.finish().map_err(|error| Error::io("output", &error))?),
+            Plaintext::Sequoia(message) => message.finalize().map_err(|error| failed(&error))?,
+        }
+        to.write_all(&ciphertext.take()).map_err(|error| Error::io("output", &error))?;
+        Ok(to)
     }
 }
 
 impl<W: Write> Write for Encrypting<'_, W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let (now, _) = octets.split_at(octets.len().min(CHUNK));
-        self.plaintext.write_all(now)?;
+        match &mut self.plaintext {
+            Plaintext::Ours(protected) => protected.write_all(now)?,
+            Plaintext::Sequoia(message) => message.write_all(now)?,
+        }
         self.to.write_all(&self.ciphertext.take())?;
         Ok(now.len())
     }
@@ -229,8 +278,8 @@ fn is_aes(cipher: SymmetricAlgorithm) -> bool {
     AES.contains(&cipher)
 }
 
-fn failed(error: &impl std::fmt::Display) -> Error {
-    Error::unavailable(format!("encryption: {error}").to_lowercase())
+fn failed(error: &anyhow::Error) -> Error {
+    Error::unavailable(format!("encryption: {}", words::reason(error)))
 }
 
 /// Strongest first.

@@ -17,7 +17,7 @@ use sequoia_openpgp::{
     },
 };
 
-use super::keyfile::describe_cert;
+use super::{keyfile::describe_cert, words};
 use crate::{
     base::{Clock, Error, Result, Secret},
     crypto::RsaComponents,
@@ -256,5 +256,5 @@ fn user_ids(request: &Request) -> Result<Vec<UserID>> {
 }
 
 fn failed(error: &anyhow::Error) -> Error {
-    Error::unavailable(format!("key generation: {error}").to_lowercase())
+    Error::unavailable(format!("key generation: {}", words::reason(error)))
 }

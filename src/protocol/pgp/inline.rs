@@ -8,7 +8,7 @@ use std::{
 use super::{
     armored::{Armored, Block, Checksum},
     encrypt::Readers,
-    literal::Literal,
+    partial::Partial,
     plan::{Plan, Signers},
     seal::{Tee, write_encrypted_block, write_signature_block},
     sign::{self, Kind, Signatures},
@@ -86,11 +86,11 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
 /// A literal data packet, and the signatures around it if there are any (RFC 9580, section 10.3).
 fn write_packets(text: &[u8], signatures: Option<Signatures>, at: SystemTime, to: &mut dyn Write) -> Result<()> {
     let Some(mut signatures) = signatures else {
-        let literal = Literal::begin(to).map_err(output)?;
-        return write_crlf(text, literal).and_then(Literal::finish).map(|_| ()).map_err(output);
+        let literal = Partial::literal(to).map_err(output)?;
+        return write_crlf(text, literal).and_then(Partial::finish).map(|_| ()).map_err(output);
     };
     to.write_all(&signatures.one_pass()?).map_err(output)?;
-    let mut literal = Literal::begin(&mut *to).map_err(output)?;
+    let mut literal = Partial::literal(&mut *to).map_err(output)?;
     write_crlf(text, Tee { signatures: &mut signatures, to: &mut literal }).map_err(output)?;
     literal.finish().map_err(output)?;
     to.write_all(&signatures.finish(at)?).map_err(output)

@@ -2,7 +2,10 @@
 //!
 //! Transferable Public and Secret Keys are those of RFC 9580, sections 10.1 and 10.2, armoured or not, one or many in a file.
 
-use std::io::Write;
+use std::{
+    borrow::Cow,
+    io::{Read, Write},
+};
 
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet, armor,
@@ -17,8 +20,13 @@ use sequoia_openpgp::{
     serialize::MarshalInto,
 };
 
-use super::cert;
-pub use super::locked::LockedKeys;
+use super::{
+    cert,
+    locked::{Stub, stub},
+    loose::Loose,
+    words::reason,
+};
+pub use super::{locked::LockedKeys, loose::apply_revocations};
 use crate::{
     base::{Error, Result, Secret},
     keys::{Deprecated, Handle, ProtocolName, Record},
@@ -40,7 +48,7 @@ pub enum Armor {
 
 /// Whether `octets` look like a key file: packets, or text with a block of OpenPGP armour.
 pub fn recognizes(octets: &[u8]) -> bool {
-    is_binary(octets) || !pgp_blocks(octets).is_empty()
+    is_binary(octets) || !pgp_blocks(&without_colon(octets)).is_empty()
 }
 
 /// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.
@@ -52,14 +60,24 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
     if is_binary(octets) {
         read(&mut file, octets, place);
     } else {
-        for block in pgp_blocks(octets) {
-            match (block.label, octets.get(block.span.start..block.span.end)) {
-                (Label::PgpPublicKey | Label::PgpPrivateKey, Some(armored)) => read(&mut file, armored, place),
+        let octets = without_colon(octets);
+        for block in pgp_blocks(&octets) {
+            let armored = octets.get(block.span.start..block.span.end).unwrap_or_default();
+            match block.label {
+                Label::PgpPublicKey | Label::PgpPrivateKey | Label::PgpSignature => {
+                    let mut packets = Vec::with_capacity(armored.len());
+                    let mode = armor::ReaderMode::Tolerant(None);
+                    let whole = armor::Reader::from_bytes(armored, mode).read_to_end(&mut packets).is_ok();
+                    read(&mut file, Secret::new(packets).expose(), place);
+                    if !whole {
+                        file.skipped.push(format!("{place}: its armour is damaged"));
+                    }
+                }
                 _ => file.skipped.push(format!("{place}: an OpenPGP block that holds no key")),
             }
         }
     }
-    if file.found.is_empty() && file.deprecated.is_empty() {
+    if file.found.is_empty() && file.deprecated.is_empty() && file.revocations.is_empty() {
         let reason = file.skipped.first().cloned().unwrap_or_else(|| format!("{place}: holds no OpenPGP key"));
         return Err(Error::new(crate::base::Kind::Malformed, reason)
             .with_hint("give a certificate or key as written by `postseal key export` or `gpg --export`"));
@@ -84,8 +102,20 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
 /// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts (its passphrase
 /// may have changed); a stub never replaces a key.
 pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
-    let read = |secret: &Secret| cert::read(secret.expose()).and_then(without_stubs);
-    let both = read(old).and_then(|old| read(new).and_then(|new| old.merge_public_and_secret(new)));
+    let read = |secret: &Secret| cert::read(secret.expose()).and_then(split);
+    let both = read(old).and_then(|(old, stubs)| {
+        let (new, newer) = read(new)?;
+        let keys = old.merge_public_and_secret(new)?;
+        let fingerprint = |packet: &Packet| match packet {
+            Packet::SecretKey(key) => Some(key.fingerprint()),
+            Packet::SecretSubkey(key) => Some(key.fingerprint()),
+            _ => None,
+        };
+        let is_here =
+            |stub: &Packet| keys.keys().secret().any(|held| fingerprint(stub) == Some(held.key().fingerprint()));
+        let stubs: Vec<Packet> = stubs.into_iter().chain(newer).filter(|stub| !is_here(stub)).collect();
+        Ok(keys.insert_packets(stubs)?.0)
+    });
     both.and_then(|cert| cert.as_tsk().to_vec())
         .map(Secret::new)
         .map_err(|error| Error::malformed("secret key", reason(&error)))
@@ -112,11 +142,23 @@ pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
 }
 
 fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
+    let mut loose = Loose::read(octets);
     let certs = match CertParser::from_bytes(octets) {
         Ok(certs) => certs,
         Err(error) => return file.skipped.push(format!("{place}: {}", reason(&error))),
     };
     for (number, cert) in (1..).zip(certs) {
+        match &cert {
+            Ok(cert) => loose.held_by(cert),
+            // Signatures before the first certificate are none.
+            Err(_) if number == 1 && starts_with_signature(octets) => {
+                if loose.is_empty() {
+                    file.skipped.push(format!("{place}: a signature, and no key"));
+                }
+                continue;
+            }
+            Err(_) => {}
+        }
         let described = cert.map_err(|error| match deprecated(&error) {
             Some(key) => {
                 let told = key.to_string();
@@ -125,11 +167,19 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
             }
             None => reason(&error),
         });
-        match described.and_then(|cert| describe_cert(&cert).map_err(|error| error.to_string())) {
-            Ok(described) => file.found.push(described),
+        let described = described.and_then(|cert| {
+            let described = describe_cert(&cert).map_err(|error| error.to_string())?;
+            Ok((described, absent(&cert)))
+        });
+        match described {
+            Ok((described, absent)) => {
+                file.found.push(described);
+                file.skipped.extend(absent.into_iter().map(|why| format!("{place}: {why}")));
+            }
             Err(reason) => file.skipped.push(format!("{place}: certificate {number}: {reason}")),
         }
     }
+    file.revocations.extend(loose.left(place));
 }
 
 /// The key that Sequoia does not read because of its age, if that is why.
@@ -162,9 +212,10 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
         .filter(|held| !is_stub(held.key().secret()))
         .map(|held| handle(&held.key().fingerprint()))
         .collect();
-    let secret = match secrets.as_slice() {
-        [] => None,
-        _ => Some(Secret::new(cert.as_tsk().to_vec().map_err(|error| failed(&fingerprint, &error))?)),
+    // Stubs are kept too: they say where the secret part is.
+    let secret = match cert.is_tsk() {
+        false => None,
+        true => Some(Secret::new(cert.as_tsk().to_vec().map_err(|error| failed(&fingerprint, &error))?)),
     };
     let record = Record {
         protocol: ProtocolName::Pgp,
@@ -183,20 +234,56 @@ pub(super) fn claim(user_id: &UserID) -> Option<Address> {
     std::str::from_utf8(user_id.value()).ok().and_then(address::of_user_id)
 }
 
+/// Which of the certificate's secret keys came as stubs, and where they are.
+fn absent(cert: &Cert) -> Vec<String> {
+    let words = |held: ErasedKeyAmalgamation<'_, SecretParts>| {
+        let words = is_stub(held.key().secret()).then(|| stub(held.key()).map_or(Stub::UNKNOWN, Stub::words))?;
+        Some(format!("key {}: its secret part {words}", handle(&held.key().fingerprint())))
+    };
+    cert.keys().secret().filter_map(words).collect()
+}
+
 fn is_stub(secret: &SecretKeyMaterial) -> bool {
     matches!(secret, SecretKeyMaterial::Encrypted(locked) if matches!(locked.s2k(), S2K::Private { .. }))
 }
 
-fn without_stubs(cert: Cert) -> sequoia_openpgp::Result<Cert> {
-    let public = |held: ErasedKeyAmalgamation<'_, SecretParts>| {
-        let key = held.key().clone().take_secret().0;
-        match held.primary() {
-            true => Packet::from(key.role_into_primary()),
-            false => Packet::from(key.role_into_subordinate()),
+/// The certificate without its stubs, and they.
+fn split(cert: Cert) -> sequoia_openpgp::Result<(Cert, Vec<Packet>)> {
+    let mut stubs = Vec::new();
+    let mut public = Vec::new();
+    for held in cert.keys().secret().filter(|held| is_stub(held.key().secret())) {
+        let key = held.key().clone();
+        let bare = key.clone().take_secret().0;
+        if held.primary() {
+            public.push(Packet::from(bare.role_into_primary()));
+            stubs.push(Packet::from(key.role_into_primary()));
+        } else {
+            public.push(Packet::from(bare.role_into_subordinate()));
+            stubs.push(Packet::from(key.role_into_subordinate()));
         }
-    };
-    let stubs: Vec<Packet> = cert.keys().secret().filter(|held| is_stub(held.key().secret())).map(public).collect();
-    Ok(cert.insert_packets(stubs)?.0)
+    }
+    Ok((cert.insert_packets(public)?.0, stubs))
+}
+
+/// GnuPG puts a colon before the first line of the revocation certificates that it lays aside, so that none is imported by accident.
+fn without_colon(octets: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(octets, COLON_AND_BEGIN).is_none() {
+        return Cow::Borrowed(octets);
+    }
+    let mut lines: Vec<u8> = Vec::with_capacity(octets.len());
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        lines.extend_from_slice(if line.starts_with(COLON_AND_BEGIN) {
+            line.get(1..).unwrap_or_default()
+        } else {
+            line
+        });
+    }
+    Cow::Owned(lines)
+}
+
+/// A packet of type 2 in either form of header (RFC 9580, sections 4.2 and 5.2).
+fn starts_with_signature(octets: &[u8]) -> bool {
+    matches!(octets.first(), Some(0xc2 | 0x88..=0x8b))
 }
 
 /// The first octet of a packet has its high bit set (RFC 9580, section 4.2); armour is ASCII.
@@ -230,10 +317,7 @@ pub(super) fn failed(key: &Handle, error: &sequoia_openpgp::anyhow::Error) -> Er
     Error::malformed(format!("key {key}"), reason(error))
 }
 
-/// Sequoia's reason as the end of a lower-case line.
-fn reason(error: &sequoia_openpgp::anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_lowercase()
-}
+const COLON_AND_BEGIN: &[u8] = b":-----BEGIN PGP ";
 
 #[cfg(test)]
 mod tests {

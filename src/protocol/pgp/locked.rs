@@ -8,25 +8,28 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Cert,
+    Cert, Packet,
     crypto::{
         Password, S2K,
         mpi::{self, SecretKeyChecksum},
     },
-    packet::key::{Encrypted, Key4, PublicParts, SecretKeyMaterial, SecretParts, UnspecifiedRole},
+    packet::key::{Encrypted, Key4, KeyRole, PublicParts, SecretKeyMaterial, SecretParts, UnspecifiedRole},
     packet::{Key, Tag},
     parse::Parse,
     serialize::MarshalInto,
     types::PublicKeyAlgorithm,
 };
 
+use zeroize::Zeroizing;
+
 use super::{
     keyfile::{claim, failed, handle},
+    protected,
     secret::{handle_of, software},
 };
 use crate::{
     base::{Error, Limits, Result, Secret},
-    crypto::SecretKey,
+    crypto::{Cipher, SecretKey},
     keys::{Handle, Locked, Passphrases},
 };
 
@@ -64,7 +67,10 @@ impl LockedKeys {
     ) -> Result<Option<Arc<dyn SecretKey>>> {
         match locked.s2k() {
             // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
-            S2K::Private { .. } => return Ok(None),
+            S2K::Private { .. } => {
+                let why = stub(key).map_or(Stub::UNKNOWN, Stub::words);
+                return Err(Error::no_key(format!("{what}: its secret part {why}")));
+            }
             S2K::Argon2 { m, .. } if 1024_usize.checked_shl((*m).into()).is_none_or(|n| n > self.argon2_memory) => {
                 return Err(Error::malformed(
                     what,
@@ -79,10 +85,12 @@ impl LockedKeys {
             _ => {}
         }
         let opened = self.passphrases.open(what, |passphrase| {
-            match key.clone().decrypt_secret(&Password::from(passphrase.expose())) {
-                Ok(open) => handle_of(open.role_as_unspecified()).map(Some),
-                Err(_) => Ok(None),
-            }
+            let password = Password::from(passphrase.expose());
+            let open = match protected::ours(locked.algo()).filter(|_| locked.aead_algo().is_none()) {
+                Some(cipher) => decrypted(key, locked, cipher, &password),
+                None => key.clone().decrypt_secret(&password).ok(),
+            };
+            open.map_or(Ok(None), |open| handle_of(open.role_as_unspecified()).map(Some))
         })?;
         opened.map(Some).ok_or_else(|| {
             Error::no_key(format!("{what}: locked, and no passphrase fits"))
@@ -111,6 +119,59 @@ impl fmt::Debug for LockedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LockedKeys(..)")
     }
+}
+
+/// The key as its passphrase opens it, by our cipher (RFC 9580, section 3.7.2.1); `None` when the passphrase does not fit.
+fn decrypted(
+    key: &Key<SecretParts, UnspecifiedRole>,
+    locked: &Encrypted,
+    cipher: Cipher,
+    password: &Password,
+) -> Option<Key<SecretParts, UnspecifiedRole>> {
+    let derived = locked.s2k().derive_key(password, cipher.key_length()).ok()?;
+    let (iv, numbers) = locked.ciphertext().ok()?.split_at_checked(cipher.block_length())?;
+    let mut numbers = Zeroizing::new(numbers.to_vec());
+    cipher.decrypt_cfb(&Secret::new(derived.to_vec()), iv, &mut numbers)?;
+    let checksum = locked.checksum().unwrap_or_default();
+    let secret = mpi::SecretKeyMaterial::from_bytes_with_checksum(key.pk_algo(), &numbers, checksum).ok()?;
+    Some(key.clone().take_secret().0.add_secret(secret.into()).0)
+}
+
+/// Where the secret part of a key is that came without it (GnuPG's doc/DETAILS, "GNU extensions to the S2K algorithm").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stub {
+    /// Nobody says.
+    Absent,
+    /// On a smart card.
+    Card,
+}
+
+impl Stub {
+    /// What follows `its secret part` where nothing says why it is not here.
+    pub(super) const UNKNOWN: &str = "is in no form that is known here";
+
+    /// What follows `its secret part`.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Stub::Absent => "is not here: only the public part came along",
+            Stub::Card => "is on a card, which is not read here: only the public part came along",
+        }
+    }
+}
+
+/// What stands in the place of the secret part; `None` where that is one, or nothing that is known.
+pub(super) fn stub<R: KeyRole>(key: &Key<SecretParts, R>) -> Option<Stub> {
+    let SecretKeyMaterial::Encrypted(locked) = key.secret() else { return None };
+    if !matches!(locked.s2k(), S2K::Private { .. }) {
+        return None;
+    }
+    // Sequoia keeps the parameters to itself.
+    let octets = Packet::from(key.clone().role_into_primary()).to_vec().ok()?;
+    octets.windows(6).rev().find_map(|six| match six {
+        [GNU_S2K, _, b'G', b'N', b'U', 1] => Some(Stub::Absent),
+        [GNU_S2K, _, b'G', b'N', b'U', 2] => Some(Stub::Card),
+        _ => None,
+    })
 }
 
 /// A key that no passphrase guards and that `crypto` serves, of version 4, without reading anything else: Sequoia would hash all of the
@@ -168,6 +229,9 @@ fn title(cert: &Cert, key: &Handle) -> String {
         None => format!("key {key}"),
     }
 }
+
+/// The number of GnuPG's own S2K.
+const GNU_S2K: u8 = 101;
 
 #[cfg(test)]
 mod tests {

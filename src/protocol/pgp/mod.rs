@@ -9,12 +9,16 @@ mod encrypt;
 pub mod generate;
 mod inline;
 pub mod keyfile;
-mod literal;
+mod librepgp;
 mod locked;
+mod loose;
 mod open;
 mod packets;
+mod partial;
 mod plan;
+mod protected;
 mod public;
+mod revocation;
 mod seal;
 mod secret;
 mod select;
@@ -26,11 +30,14 @@ pub mod summary;
 mod trailer;
 mod verify;
 mod vouch;
+mod words;
 
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
+// protected.rs  the integrity-protected container under Blowfish
+// librepgp.rs   LibrePGP's packet 20
 // sessions.rs   session keys: the key that is named, every key for a hidden one, every password
 // public.rs     check a digest under a public key
 // signer.rs     the key behind a signature, and what it was good for at that time
@@ -41,15 +48,18 @@ mod vouch;
 // select.rs     which certificate an address means
 // sign.rs       signatures over octets that stream by
 // encrypt.rs    encrypted session keys, and the container's ciphertext as it streams by
-// literal.rs    a literal data packet of unknown length
+// partial.rs   packets of unknown length
 // armored.rs    write armour
 // suite.rs      names and numbers of algorithms
 // brainpool.rs  encrypt to the curves that Sequoia's backend does not know
 // vouch.rs      what a certificate's keys signed in it
 // cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor
+// revocation.rs whether a certificate or a part of it is revoked, by its own key or by a designated revoker
+// loose.rs      revocation certificates that come by themselves
 // locked.rs     the secret parts of a certificate, unlocked when asked for
 // generate.rs   new keys
+// words.rs      what went wrong in Sequoia, in our words
 
 use std::io::Write;
 

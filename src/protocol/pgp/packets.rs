@@ -13,8 +13,11 @@ use sequoia_openpgp::{
 
 use super::{
     chunks::Chunks,
+    librepgp::Chunked,
+    protected,
     sessions::{Esk, Sessions},
     suite,
+    words::reason,
 };
 use crate::{
     base::{Budget, Error, Kind, Result, Secret},
@@ -73,7 +76,7 @@ pub(super) fn unpack<'a>(
 ) -> Result<Unpacked> {
     let mut walk = Walk::new(size, context, budget);
     walk.run(source)?;
-    while let Some(plain) = walk.unprotected.take() {
+    while let Some(plain) = walk.inner.take() {
         walk.run(Chunks::new(plain))?;
     }
     match walk.literal {
@@ -131,8 +134,10 @@ struct Walk<'a, 'b> {
     esks: Vec<Esk>,
     wraps: Vec<Wrap>,
     literal: Option<Literal>,
-    /// What came out of a container without integrity protection, still to be walked.
-    unprotected: Option<Vec<u8>>,
+    /// LibrePGP's container was met, which is not in Sequoia's grammar of messages.
+    is_foreign: bool,
+    /// What came out of a container that was not opened by Sequoia, still to be walked.
+    inner: Option<Vec<u8>>,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
@@ -147,7 +152,8 @@ impl<'a, 'b> Walk<'a, 'b> {
             esks: Vec::new(),
             wraps: Vec::new(),
             literal: None,
-            unprotected: None,
+            is_foreign: false,
+            inner: None,
         }
     }
 
@@ -157,7 +163,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let mut locked = None;
         loop {
             match next {
-                PacketParserResult::Some(_) if self.unprotected.is_some() => {
+                PacketParserResult::Some(_) if self.inner.is_some() => {
                     return Err(Error::malformed("openpgp message", "goes on after its encrypted data"));
                 }
                 PacketParserResult::Some(mut parser) => {
@@ -167,9 +173,11 @@ impl<'a, 'b> Walk<'a, 'b> {
                     }
                     next = parser.recurse().map_err(|error| self.damaged(&error))?.1;
                 }
-                PacketParserResult::EOF(_) if self.unprotected.is_some() => return Ok(()),
+                PacketParserResult::EOF(_) if self.inner.is_some() => return Ok(()),
                 PacketParserResult::EOF(end) => {
-                    end.is_message().map_err(|error| malformed(&error))?;
+                    if !self.is_foreign {
+                        end.is_message().map_err(|error| malformed(&error))?;
+                    }
                     return locked.map_or(Ok(()), Err);
                 }
             }
@@ -188,9 +196,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             return self.unprotected(parser);
         }
         if tag == Tag::AED {
-            return Err(Error::unavailable(
-                "openpgp message: encrypted in the LibrePGP form (packet 20), which is not read",
-            ));
+            return self.librepgp(parser);
         }
         parser.possible_message().map_err(|error| malformed(&error))?;
         match &parser.packet {
@@ -238,12 +244,17 @@ impl<'a, 'b> Walk<'a, 'b> {
             }
             _ => (None, None),
         };
+        let mut plain = None;
         // For SEIPDv1 this is the quick check, for SEIPDv2 the first chunk's tag. The rest is checked while reading.
         let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
             if named.is_none() {
                 // Sequoia 2.4 panics when there is less than the random prefix and the MDC packet that it reserves.
                 let least = algorithm?.block_size().ok()? + PREFIX_AND_MDC;
                 parser.data_hard(least).ok()?;
+                if let Some(cipher) = protected::ours(algorithm?) {
+                    plain = Some(protected::open_cfb(cipher, key, parser.data_eof().ok()?)?);
+                    return Some(cipher.name().to_owned());
+                }
             }
             parser.decrypt(algorithm, key).ok()?;
             named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
@@ -251,6 +262,29 @@ impl<'a, 'b> Walk<'a, 'b> {
         let cipher = self.sessions.unlock(&esks, hint, self.budget, &mut fits)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
+        self.inner = plain;
+        Ok(())
+    }
+
+    /// LibrePGP's packet 20.
+    fn librepgp(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        if parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
+            return Err(Error::malformed("openpgp message", "librepgp packet 20 within something else"));
+        }
+        self.is_foreign = true;
+        let mut sealed = Vec::new();
+        parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
+        let chunked = Chunked::read(&sealed)?;
+        let esks = std::mem::take(&mut self.esks);
+        let mut plain = Vec::new();
+        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
+            plain = chunked.open(algorithm, key)?;
+            Some(chunked.name())
+        };
+        let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
+        let recipients = esks.iter().map(Esk::recipient).collect();
+        self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
+        self.inner = Some(plain);
         Ok(())
     }
 
@@ -281,7 +315,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: false, recipients });
-        self.unprotected = Some(plain);
+        self.inner = Some(plain);
         Ok(())
     }
 
@@ -389,18 +423,8 @@ fn malformed(error: &anyhow::Error) -> Error {
     Error::malformed("openpgp message", reason(error))
 }
 
-/// Sequoia's reason as one lower-case line.
-pub(super) fn reason(error: &anyhow::Error) -> String {
-    let text = error.root_cause().to_string();
-    let line = text.lines().next().unwrap_or_default().trim_end_matches('.');
-    line.chars().take(LINE).collect::<String>().to_lowercase()
-}
-
 /// Octets read between two looks at the Budget.
 const CHUNK: u64 = 256 * 1024;
 
 /// The two repeated octets of SEIPDv1 and its MDC packet (RFC 9580, section 5.13.1), both beside the cipher's block.
 const PREFIX_AND_MDC: usize = 2 + 22;
-
-/// Characters of somebody else's error that are worth repeating.
-const LINE: usize = 120;

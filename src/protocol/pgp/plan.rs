@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::{
     encrypt::{Naming, Readers},
+    revocation,
     select::{self, Chosen, SigningKey},
     sign,
 };
@@ -101,6 +102,7 @@ fn readers(
         let found = missing.found(select::recipient(context.keys, address, at, context.legacy))?;
         let Some(found) = found else { continue };
         sealed.warnings.extend(found.warning.clone());
+        sealed.warnings.extend(revocation::doubt(&found.cert, at, context.keys)?);
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
         sealed.did.push(format!("encrypted to {address} with {}{note}", found.cert.fingerprint().to_hex()));
         match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == found.cert.fingerprint()) {

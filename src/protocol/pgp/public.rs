@@ -70,7 +70,7 @@ fn padded(number: &mpi::MPI, length: usize) -> Option<Cow<'_, [u8]>> {
 
 fn refused(error: &anyhow::Error) -> Why {
     match error.downcast_ref::<PgpError>().cloned() {
-        Some(PgpError::UnsupportedEllipticCurve(curve)) => Why::UnknownAlgorithm(curve.to_string().to_lowercase()),
+        Some(PgpError::UnsupportedEllipticCurve(curve)) => Why::UnknownAlgorithm(suite::curve_name(&curve)),
         Some(PgpError::UnsupportedHashAlgorithm(hash)) => Why::UnknownAlgorithm(suite::hash_name(hash)),
         Some(PgpError::UnsupportedPublicKeyAlgorithm(algorithm)) => {
             Why::UnknownAlgorithm(suite::public_name(algorithm).to_owned())

@@ -9,7 +9,7 @@ use super::{
     armored::{Armored, Block, Checksum},
     encrypt::{Encrypting, Encryption, Readers},
     inline,
-    literal::Literal,
+    partial::Partial,
     plan::{Plan, Signers},
     sign::{Kind, Signatures},
     suite,
@@ -60,19 +60,19 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
         (signing, Some((encryption, readers))) => write_encrypted(encryption, readers.checksum(), first, out, |to| {
             match (signing, how.shape) {
                 (Some(signing), Shape::Nested) => {
-                    let mut literal = Literal::begin(to).map_err(output)?;
+                    let mut literal = Partial::literal(to).map_err(output)?;
                     write_signed(payload, signing, plan.at, second, &mut literal)?;
                     literal.finish().map_err(output)?;
                 }
                 (Some(mut signing), _) => {
                     to.write_all(&signing.signatures.one_pass()?).map_err(output)?;
-                    let mut literal = Literal::begin(&mut *to).map_err(output)?;
+                    let mut literal = Partial::literal(&mut *to).map_err(output)?;
                     write_payload(payload, &mut signing.signatures, &mut literal)?;
                     literal.finish().map_err(output)?;
                     to.write_all(&signing.signatures.finish(plan.at)?).map_err(output)?;
                 }
                 (None, _) => {
-                    let mut literal = Literal::begin(to).map_err(output)?;
+                    let mut literal = Partial::literal(to).map_err(output)?;
                     payload.write(&mut literal)?;
                     literal.finish().map_err(output)?;
                 }

@@ -183,7 +183,7 @@ impl SequoiaKey {
             mpi::PublicKey::DSA { p, q, .. } => (KeyAlgorithm::Dsa(p.bits()), q.value().len()),
             mpi::PublicKey::Ed448 { .. } => (KeyAlgorithm::Ed448, 57),
             _ => {
-                let algorithm = pair.public().pk_algo().to_string().to_lowercase();
+                let algorithm = suite::public_name(pair.public().pk_algo());
                 return Err(Error::no_key(format!(
                     "key {}: its algorithm is not served here: {algorithm}",
                     pair.public().fingerprint()
@@ -434,7 +434,7 @@ mod tests {
         let key = Key::from(sequoia_openpgp::packet::key::Key6::generate_mlkem768_x25519().unwrap());
         let error = handle_of(&key).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
-        assert!(error.to_string().contains("its algorithm is not served here: ml-kem-768"), "{error}");
+        assert!(error.to_string().contains("its algorithm is not served here: mlkem768-x25519"), "{error}");
     }
 
     #[test]

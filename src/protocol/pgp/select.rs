@@ -10,7 +10,10 @@ use sequoia_openpgp::{
     },
 };
 
-use super::cert::{self, Usage};
+use super::{
+    cert::{self, Usage},
+    words,
+};
 use crate::{
     base::{Error, Result},
     crypto::{Legacy, SecretKey},
@@ -50,7 +53,7 @@ pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, lega
     let mut refused = Refused::default();
     let mut good: Vec<(Candidate, Vec<Key<PublicParts, UnspecifiedRole>>)> = Vec::new();
     for candidate in candidates {
-        match (candidate.standing, cert::usable(&candidate.cert, Usage::Encrypt, at, legacy)) {
+        match (candidate.standing, cert::usable(&candidate.cert, Usage::Encrypt, at, legacy, keys)) {
             (_, Err(why)) => refused.push(candidate.fingerprint(), why),
             (Standing::Mentioned, Ok(_)) => refused.push(candidate.fingerprint(), NOT_VALID.to_owned()),
             (Standing::Bound | Standing::Claiming, Ok(usable)) => good.push((candidate, usable)),
@@ -74,15 +77,23 @@ pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, lega
 pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
     let mut refused = Refused::default();
     for candidate in candidates(keys, address, at, legacy)? {
-        let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
-        match cert::usable(&candidate.cert, Usage::Sign, at, legacy) {
+        let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else {
+            if let Some(why) = candidate.records.iter().find_map(|record| elsewhere(keys, record)) {
+                refused.push(candidate.fingerprint(), why);
+            }
+            continue;
+        };
+        match cert::usable(&candidate.cert, Usage::Sign, at, legacy, keys) {
             Err(why) => refused.push(candidate.fingerprint(), why),
             Ok(_) if candidate.standing == Standing::Mentioned => {
                 refused.push(candidate.fingerprint(), NOT_VALID.to_owned());
             }
             Ok(usable) => match with_secret(keys, record, usable)? {
                 Some(found) => return Ok(found),
-                None => refused.push(candidate.fingerprint(), NOT_HERE.to_owned()),
+                None => {
+                    refused
+                        .push(candidate.fingerprint(), elsewhere(keys, record).unwrap_or_else(|| NOT_HERE.to_owned()));
+                }
             },
         }
     }
@@ -120,7 +131,7 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
         }
     };
     let cert = cert::parse(record)?;
-    let mut usable = cert::signing_keys(&cert, at, legacy)?;
+    let mut usable = cert::signing_keys(&cert, at, legacy, keys)?;
     if !record.fingerprint.is_named_by(handle) {
         usable.retain(|key| cert::handle(&key.fingerprint()).is_named_by(handle));
         if usable.is_empty() {
@@ -128,7 +139,8 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
                 .with_hint(format!("give its certificate: {}", record.fingerprint)));
         }
     }
-    with_secret(keys, record, usable)?.ok_or_else(|| cert::no_key(&cert, NOT_HERE))
+    let why = || elsewhere(keys, record).unwrap_or_else(|| NOT_HERE.to_owned());
+    with_secret(keys, record, usable)?.ok_or_else(|| cert::no_key(&cert, &why()))
 }
 
 /// Why a certificate was found for an address.
@@ -166,8 +178,9 @@ fn candidates(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy
             Some(other) => {
                 if !other.records.iter().any(|own| own.bytes == record.bytes) {
                     let merged = Cert::clone(&other.cert).merge_public(Cert::clone(&cert));
-                    let merged =
-                        merged.map_err(|error| Error::malformed(format!("key {}", record.fingerprint), error))?;
+                    let merged = merged.map_err(|error| {
+                        Error::malformed(format!("key {}", record.fingerprint), words::reason(&error))
+                    })?;
                     other.cert = Arc::new(merged);
                 }
                 other.records.push(record);
@@ -175,7 +188,7 @@ fn candidates(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy
         }
     }
     for candidate in &mut found {
-        let certified = cert::certified(&candidate.cert, at, legacy);
+        let certified = cert::certified(&candidate.cert, at, legacy, keys);
         let believed =
             |record: &Arc<Record>| record.authenticate(&certified).iter().any(|one| one.address() == address);
         if candidate.records.iter().any(believed) {
@@ -198,11 +211,20 @@ fn with_secret(
     usable: Vec<Key<PublicParts, UnspecifiedRole>>,
 ) -> Result<Option<SigningKey>> {
     for key in usable {
-        if let Some(secret) = keys.secret(record, &cert::handle(&key.fingerprint()))? {
+        let handle = cert::handle(&key.fingerprint());
+        if record.secrets.contains(&handle)
+            && let Some(secret) = keys.secret(record, &handle)?
+        {
             return Ok(Some(SigningKey { key, secret }));
         }
     }
     Ok(None)
+}
+
+/// Where the secret part of a key of the certificate is that is not here: on a card, for one. `None` when nothing says so.
+fn elsewhere(keys: &dyn Keys, record: &Record) -> Option<String> {
+    let absent = record.handles.iter().filter(|handle| !record.secrets.contains(handle));
+    absent.filter_map(|handle| keys.secret(record, handle).err()).map(|error| error.to_string()).next()
 }
 
 fn nothing(address: &Address, usage: Usage, refused: &Refused) -> Error {

@@ -8,9 +8,10 @@ use sequoia_openpgp::{
     types::SymmetricAlgorithm,
 };
 
-use super::{cert, packets::changed, secret::Handled};
+use super::{cert, packets::changed, protected, secret::Handled};
 use crate::{
-    base::{Budget, Error, Result},
+    base::{Budget, Error, Result, Secret},
+    crypto::Cipher,
     keys::{Handle, ProtocolName, Record, Want},
     protocol::Context,
 };
@@ -107,8 +108,20 @@ impl<'a> Sessions<'a> {
                     return Ok(Some(cipher));
                 }
             }
+            self.note_absent(record, named.as_ref());
         }
         Ok(None)
+    }
+
+    /// Notes why a key that the message names is not among those with a secret part: on a card, for one.
+    fn note_absent(&mut self, record: &Arc<Record>, named: Option<&Handle>) {
+        let Some(named) = named else { return };
+        let absent = record.handles.iter().filter(|own| own.is_named_by(named) && !record.secrets.contains(own));
+        for handle in absent {
+            if let Err(error) = self.context.keys.secret(record, handle) {
+                self.locked.get_or_insert(error);
+            }
+        }
     }
 
     /// One try of one secret key. Every way to fail looks the same, because the differences are what oracles are made of
@@ -157,13 +170,31 @@ impl<'a> Sessions<'a> {
                 ));
             }
             let password = Password::from(password.expose());
-            if let Ok((algorithm, key)) = esk.decrypt(&password)
+            if let Some((algorithm, key)) = opened(esk, &password)
                 && let Some(cipher) = fits(algorithm, &key)
             {
                 return Ok(Some(cipher));
             }
         }
         Ok(None)
+    }
+}
+
+/// The session key, or what comes out in its place under another password.
+fn opened(esk: &SKESK, password: &Password) -> Option<(Option<SymmetricAlgorithm>, SessionKey)> {
+    let (SKESK::V4(four), Some(cipher)) = (esk, protected_by(esk)) else { return esk.decrypt(password).ok() };
+    let key = four.s2k().derive_key(password, cipher.key_length()).ok()?;
+    let mut session = four.esk().ok()??.to_vec();
+    cipher.decrypt_cfb(&Secret::new(key.to_vec()), &vec![0; cipher.block_length()], &mut session)?;
+    let (algorithm, key) = session.split_first()?;
+    Some((Some(SymmetricAlgorithm::from(*algorithm)), SessionKey::from(key)))
+}
+
+/// The cipher that the session key is encrypted with, where Sequoia does not decrypt it rightly.
+fn protected_by(esk: &SKESK) -> Option<Cipher> {
+    match esk {
+        SKESK::V4(four) if matches!(four.esk(), Ok(Some(_))) => protected::ours(four.symmetric_algo()),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Packet,
+    Packet, anyhow,
     crypto::Signer as _,
     packet::{
         Key, Signature,
@@ -24,7 +24,7 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, SignatureType, Timestamp},
 };
 
-use super::{secret::Handled, select::SigningKey, suite, trailer::Fields};
+use super::{secret::Handled, select::SigningKey, suite, trailer::Fields, words};
 use crate::{
     base::{Error, Random, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
@@ -238,10 +238,10 @@ fn serialized(packet: &Packet) -> Result<Vec<u8>> {
     packet.to_vec().map_err(|error| failed(&error))
 }
 
-fn failed(error: &impl std::fmt::Display) -> Error {
-    Error::unavailable(format!("signature: {error}").to_lowercase())
+fn failed(error: &anyhow::Error) -> Error {
+    Error::unavailable(format!("signature: {}", words::reason(error)))
 }
 
-fn refused(key: &Key<PublicParts, UnspecifiedRole>, error: &impl std::fmt::Display) -> Error {
-    Error::no_key(format!("key {}: cannot sign: {}", key.fingerprint().to_hex(), error.to_string().to_lowercase()))
+fn refused(key: &Key<PublicParts, UnspecifiedRole>, error: &anyhow::Error) -> Error {
+    Error::no_key(format!("key {}: cannot sign: {}", key.fingerprint().to_hex(), words::reason(error)))
 }

@@ -1,24 +1,28 @@
 //! The key behind a signature, and what it was good for at that time.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet,
     cert::ValidCert,
-    cert::amalgamation::{
-        ValidAmalgamation, ValidateAmalgamation,
-        key::{PrimaryKey, ValidErasedKeyAmalgamation},
-    },
+    cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::ValidErasedKeyAmalgamation},
     packet::{Key, Signature as Packed, key, signature::subpacket::SubpacketTag},
     policy::{HashAlgoSecurity, Policy},
-    types::{AEADAlgorithm, ReasonForRevocation, RevocationStatus, SymmetricAlgorithm},
+    types::{AEADAlgorithm, HashAlgorithm, ReasonForRevocation, SymmetricAlgorithm},
 };
 
-use super::{cert, suite};
+use super::{
+    cert,
+    revocation::{self, Known},
+    suite,
+};
 use crate::{
     base::Result,
     crypto::{KeyAlgorithm, Strength},
-    keys::{Authenticated, Deprecated, Handle, ProtocolName, Record, Want},
+    keys::{Authenticated, Deprecated, Handle, Keys, ProtocolName, Record, Want},
     mail::{Address, address},
     protocol::Context,
     verdict::Why,
@@ -98,17 +102,26 @@ impl Signer {
         claimed
     }
 
-    /// Whether the key was good for signing a message at that time (RFC 9580, section 10.1).
-    pub(super) fn standing(&self, at: SystemTime) -> std::result::Result<(), Why> {
-        let cert = &self.cert;
-        if self.key.creation_time() > at || cert.primary_key().key().creation_time() > at {
-            return Err(Why::KeyNotYetValid);
-        }
+    /// Whether the key was good for signing a message at that time (RFC 9580, section 10.1). Errors only when the keys cannot be asked.
+    pub(super) fn standing(&self, at: SystemTime, keys: &dyn Keys) -> Result<std::result::Result<(), Why>> {
         // A hard revocation counts at any time, and even when nothing else of the certificate is valid.
-        revoked(cert.revocation_status(&LENIENT, at))?;
-        for subkey in cert.keys().subkeys().key_handle(self.key.key_handle()) {
-            revoked(subkey.revocation_status(&LENIENT, at))?;
+        let known = revocation::of_key(&self.cert, &self.key.key_handle(), at, keys)?;
+        Ok(self.timely(at).and_then(|()| revoked(&known)).and_then(|()| self.usable(at)))
+    }
+
+    fn timely(&self, at: SystemTime) -> std::result::Result<(), Why> {
+        match self.key.creation_time() > at || self.cert.primary_key().key().creation_time() > at {
+            true => Err(Why::KeyNotYetValid),
+            false => Ok(()),
         }
+    }
+
+    /// What the person who relies on the key should know: see [`revocation::doubt`].
+    pub(super) fn doubt(&self, at: SystemTime, keys: &dyn Keys) -> Result<Option<String>> {
+        revocation::doubt(&self.cert, at, keys)
+    }
+
+    fn usable(&self, at: SystemTime) -> std::result::Result<(), Why> {
         let (bound, valid) = self.bound(at).ok_or(Why::KeyNotBound)?;
         let over = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
         if over(bound.primary_key().key_expiration_time()) || over(valid.key_expiration_time()) {
@@ -146,26 +159,22 @@ impl Signer {
         if !flags.map_or(valid.key().pk_algo().for_signing(), |flags| flags.for_signing()) {
             return Err(Why::WrongUsage);
         }
-        // Without its cross-signature, anybody could claim the subkey of another as his own (RFC 9580, section 5.2.1.9).
-        let primary = self.cert.primary_key();
-        let crossed =
-            |back: &Packed| back.verify_primary_key_binding(primary.key(), self.key.role_as_subordinate()).is_ok();
-        match valid.primary() || valid.binding_signature().embedded_signatures().any(crossed) {
+        match cert::is_crossed(valid) {
             true => Ok(()),
             false => Err(Why::KeyNotBound),
         }
     }
 
     /// The mailboxes that somebody believes to be the certificate's.
-    pub(super) fn authenticated(&self, at: SystemTime) -> Vec<Authenticated> {
-        let certified = self.certified(at);
+    pub(super) fn authenticated(&self, at: SystemTime, keys: &dyn Keys) -> Result<Vec<Authenticated>> {
+        let certified = self.certified(at, keys)?;
         let mut all: Vec<Authenticated> = Vec::new();
         for one in self.records.iter().flat_map(|record| record.authenticate(&certified)) {
             if !all.contains(&one) {
                 all.push(one);
             }
         }
-        all
+        Ok(all)
     }
 
     /// The weakest of what the key stands on, and its name: the key, the primary key, and the self-signatures that bind them. A digest
@@ -175,8 +184,9 @@ impl Signer {
         let mut weakest =
             of(suite::key_algorithm(&self.key)).min(of(suite::key_algorithm(self.cert.primary_key().key())));
         if let Some((cert, key)) = self.bound(at) {
-            for hash in [cert.primary_key().binding_signature().hash_algo(), key.binding_signature().hash_algo()] {
-                weakest = weakest.min((suite::hash_strength(hash), suite::hash_name(hash)));
+            for packed in [cert.primary_key().binding_signature(), key.binding_signature()] {
+                let name = format!("the certificate's {} self-signature", suite::hash_name(packed.hash_algo()));
+                weakest = weakest.min((self_signature_strength(packed), name));
             }
         }
         weakest
@@ -184,22 +194,36 @@ impl Signer {
 
     /// The mailboxes of its user IDs that were bound and not revoked at that time; bound no worse than the primary key is, because what
     /// that is worth counts in the strength of the signature.
-    fn certified(&self, at: SystemTime) -> Vec<Address> {
-        let Some((valid, _)) = self.bound(at) else { return Vec::new() };
-        let strength = |packed: &Packed| suite::hash_strength(packed.hash_algo());
-        let least = strength(valid.primary_key().binding_signature());
-        let good = valid.userids().filter(|id| {
-            !matches!(id.revocation_status(), RevocationStatus::Revoked(_)) && strength(id.binding_signature()) >= least
-        });
-        good.filter_map(|id| address::of_user_id(std::str::from_utf8(id.userid().value()).ok()?)).collect()
+    fn certified(&self, at: SystemTime, keys: &dyn Keys) -> Result<Vec<Address>> {
+        let Some((valid, _)) = self.bound(at) else { return Ok(Vec::new()) };
+        let least = self_signature_strength(valid.primary_key().binding_signature());
+        let mut good = Vec::new();
+        for id in valid.userids().filter(|id| self_signature_strength(id.binding_signature()) >= least) {
+            let known = revocation::known(&id.revocation_status(), &self.cert, keys)?;
+            if !matches!(known, Known::Revoked(_)) {
+                good.extend(std::str::from_utf8(id.userid().value()).ok().and_then(address::of_user_id));
+            }
+        }
+        Ok(good)
+    }
+}
+
+/// What the digest of a signature in a certificate is worth. SHA-1 and RIPEMD-160 are weak there as long as nobody could pay for a collision
+/// with a chosen prefix by the time it was made (RFC 9580, section 9.5); since then they are broken, as in messages.
+fn self_signature_strength(packed: &Packed) -> Strength {
+    let is_old = packed.signature_creation_time().is_some_and(|made| made < SystemTime::UNIX_EPOCH + SHA1_ENDED);
+    match packed.hash_algo() {
+        HashAlgorithm::SHA1 | HashAlgorithm::RipeMD if is_old => Strength::Weak,
+        hash => suite::hash_strength(hash),
     }
 }
 
 /// A policy that lets old certificates be judged, whatever they use: what a signature is worth is decided by `crypto::Strength`.
 #[derive(Debug)]
-struct Lenient;
+pub(super) struct Lenient;
 
-const LENIENT: Lenient = Lenient;
+/// See [`Lenient`].
+pub(super) const LENIENT: Lenient = Lenient;
 
 impl Policy for Lenient {
     fn signature(&self, signature: &Packed, _: HashAlgoSecurity) -> sequoia_openpgp::Result<()> {
@@ -237,8 +261,8 @@ pub(super) fn unknown_critical(packed: &Packed) -> Option<String> {
     })
 }
 
-fn revoked(status: RevocationStatus<'_>) -> std::result::Result<(), Why> {
-    let RevocationStatus::Revoked(revocations) = status else { return Ok(()) };
+fn revoked(known: &Known) -> std::result::Result<(), Why> {
+    let Known::Revoked(revocations) = known else { return Ok(()) };
     let said = revocations.first().and_then(|revocation| revocation.reason_for_revocation());
     let (code, text) = said.unwrap_or((ReasonForRevocation::Unspecified, &[]));
     let text = String::from_utf8_lossy(text);
@@ -254,6 +278,9 @@ fn revoked(status: RevocationStatus<'_>) -> std::result::Result<(), Why> {
     };
     Err(Why::KeyRevoked(code.to_owned()))
 }
+
+/// From 1970 to 2023-02-01T00:00:00Z, the date from which Sequoia's standard policy takes no self-signature by SHA-1.
+const SHA1_ENDED: Duration = Duration::from_secs(1_675_209_600);
 
 /// Issuers of one signature, and records for one issuer, that are looked at. A key ID is 64 bits that can be forged; a fingerprint is one key.
 const CANDIDATES: usize = 8;

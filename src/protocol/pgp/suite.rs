@@ -148,6 +148,12 @@ pub(super) fn compression_name(algorithm: CompressionAlgorithm) -> &'static str 
     }
 }
 
+/// The curve's name, or its object identifier in hexadecimal where it has none here.
+pub(super) fn curve_name(pgp: &PgpCurve) -> String {
+    let identifier = || pgp.oid().iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    curve(pgp).map_or_else(|| format!("curve {}", identifier()), |known| known.name().to_owned())
+}
+
 /// Our curve for OpenPGP's; `None` for those of RFC 7748 and RFC 8032, and those that are nobody's.
 pub(super) fn curve(pgp: &PgpCurve) -> Option<Curve> {
     match pgp {

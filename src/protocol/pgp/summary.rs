@@ -3,21 +3,25 @@
 use std::time::SystemTime;
 
 use sequoia_openpgp::{
-    anyhow,
-    cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation, key::ValidErasedKeyAmalgamation},
+    cert::amalgamation::{
+        ValidAmalgamation, ValidateAmalgamation,
+        key::{PrimaryKey, ValidErasedKeyAmalgamation},
+    },
     packet::{Signature, key::PublicParts},
-    types::RevocationStatus,
+    types::RevocationStatus::Revoked,
 };
 
 use super::{
     cert::{self, policy},
     keyfile::handle,
+    revocation::{self, Known},
     suite::key_algorithm,
+    words,
 };
 use crate::{
     base::Result,
     crypto::{KeyAlgorithm, Legacy},
-    keys::{Handle, Record},
+    keys::{Handle, Keys, Record},
 };
 
 /// A certificate at one time.
@@ -67,75 +71,117 @@ pub enum State {
     Good,
     /// Its beginning has not come.
     NotYetValid,
-    /// The certificate does not vouch for it, or with an algorithm that is too weak; why, in Sequoia's words.
+    /// The certificate does not vouch for it, or with an algorithm that is too weak; why.
     Rejected(String),
+    /// Good, and perhaps revoked: the key with this fingerprint may revoke it and has a revocation in it, and is not here.
+    PerhapsRevoked(Handle),
     /// Taken back; why, in its owner's words.
     Revoked(String),
 }
 
-/// What the certificate of `record` says at `at`, by the rules with which `legacy` has it judged.
-pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy) -> Result<Summary> {
+/// What the certificate of `record` says at `at`, by the rules with which `legacy` has it judged; `keys` are asked for the keys that it
+/// names as its revokers.
+pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Keys) -> Result<Summary> {
     let cert = cert::parse(record)?;
     let policy = policy(at, legacy);
-    let user_ids = cert.userids().map(|user_id| UserId {
-        text: String::from_utf8_lossy(user_id.userid().value()).into_owned(),
-        state: match user_id.with_policy(&policy, at) {
-            Ok(valid) => revoked(&valid.revocation_status()).unwrap_or(State::Good),
-            Err(error) => State::Rejected(words(&error)),
-        },
-    });
-    let keys = cert.keys().map(|key| {
-        let known = Key {
+    let mut user_ids = Vec::new();
+    for user_id in cert.userids() {
+        let known = revocation::of_user_id(&cert, &user_id, at, keys)?;
+        let text = String::from_utf8_lossy(user_id.userid().value()).into_owned();
+        let bound = user_id.with_policy(&policy, at).map(|valid| matches!(valid.revocation_status(), Revoked(_)));
+        user_ids.push(UserId {
+            text,
+            state: match (revoked(&known), bound) {
+                (Some(state), _) => state,
+                (None, Ok(true)) => State::Revoked(NO_REASON.to_owned()),
+                (None, Ok(false)) => perhaps(known),
+                (None, Err(error)) => State::Rejected(words::reason(&error)),
+            },
+        });
+    }
+    let mut all = Vec::new();
+    for key in cert.keys() {
+        let known = revocation::of_key(&cert, &key.key().key_handle(), at, keys)?;
+        let described = Key {
             fingerprint: handle(&key.key().fingerprint()),
             algorithm: key_algorithm(key.key()),
             created: key.key().creation_time(),
             expires: None,
             uses: Vec::new(),
-            state: State::Good,
+            state: revoked(&known).unwrap_or(State::NotYetValid),
         };
-        match key.with_policy(&policy, at) {
-            _ if known.created > at => Key { state: State::NotYetValid, ..known },
+        let is_revoked = matches!(described.state, State::Revoked(_));
+        all.push(match key.with_policy(&policy, at) {
+            _ if !is_revoked && described.created > at => described,
             Ok(valid) => {
-                Key { expires: valid.key_expiration_time(), uses: uses(&valid), state: state(&valid, at), ..known }
+                let state = if is_revoked { described.state } else { state(&valid, at, known) };
+                Key { expires: valid.key_expiration_time(), uses: uses(&valid), state, ..described }
             }
-            Err(error) => Key { state: State::Rejected(words(&error)), ..known },
-        }
-    });
-    Ok(Summary { version: cert.primary_key().key().version(), user_ids: user_ids.collect(), keys: keys.collect() })
+            Err(_) if is_revoked => described,
+            Err(error) => Key { state: State::Rejected(words::reason(&error)), ..described },
+        });
+    }
+    Ok(Summary { version: cert.primary_key().key().version(), user_ids, keys: all })
 }
 
-fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime) -> State {
+/// Why somebody who relies on the certificate of `record` should have a key that is not here: one that it names as its revoker made a revocation
+/// in it (RFC 4880, section 5.2.3.15). `None` where that is not so.
+///
+/// # Errors
+///
+/// The certificate cannot be read, or the keys cannot be asked.
+pub fn doubt(record: &Record, at: SystemTime, keys: &dyn Keys) -> Result<Option<String>> {
+    revocation::doubt(&*cert::parse(record)?, at, keys)
+}
+
+fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, known: Known) -> State {
     // A subkey of a revoked or expired certificate is no better than the certificate.
     let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
-    revoked(&key.valid_cert().revocation_status()).or_else(|| revoked(&key.revocation_status())).unwrap_or_else(|| {
-        match ended(key.key_expiration_time()) || ended(key.valid_cert().primary_key().key_expiration_time()) {
-            true => State::Expired,
-            false => State::Good,
-        }
-    })
+    let whole = key.valid_cert();
+    if [whole.revocation_status(), key.revocation_status()].iter().any(|status| matches!(status, Revoked(_))) {
+        return State::Revoked(NO_REASON.to_owned());
+    }
+    match ended(key.key_expiration_time()) || ended(whole.primary_key().key_expiration_time()) {
+        true => State::Expired,
+        false => perhaps(known),
+    }
 }
 
-fn revoked(status: &RevocationStatus<'_>) -> Option<State> {
-    let RevocationStatus::Revoked(signatures) = status else { return None };
-    let reason = |signature: &&Signature| {
+fn perhaps(known: Known) -> State {
+    match known {
+        Known::Perhaps(revoker) => State::PerhapsRevoked(revoker),
+        Known::Good | Known::Revoked(_) => State::Good,
+    }
+}
+
+fn revoked(known: &Known) -> Option<State> {
+    let Known::Revoked(signatures) = known else { return None };
+    let reason = |signature: &Signature| {
         let (code, text) = signature.reason_for_revocation()?;
         let text = String::from_utf8_lossy(text).into_owned();
         Some(if text.is_empty() { code.to_string().to_lowercase() } else { text })
     };
-    Some(State::Revoked(signatures.iter().find_map(reason).unwrap_or_else(|| "no reason given".to_owned())))
+    Some(State::Revoked(signatures.iter().find_map(reason).unwrap_or_else(|| NO_REASON.to_owned())))
 }
 
 fn uses(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> Vec<&'static str> {
+    let algorithm = key.key().pk_algo();
+    // Without flags the algorithm decides, as where a key is chosen (cert.rs).
+    let Some(flags) = key.key_flags() else {
+        let all = [
+            (key.primary(), "certify"),
+            (algorithm.for_signing() && cert::is_crossed(key), "sign"),
+            (algorithm.for_encryption(), "encrypt"),
+        ];
+        return all.into_iter().filter_map(|(able, name)| able.then_some(name)).collect();
+    };
     let all = [
-        (key.for_certification(), "certify"),
-        (key.for_signing(), "sign"),
-        (key.for_transport_encryption() || key.for_storage_encryption(), "encrypt"),
-        (key.for_authentication(), "authenticate"),
+        (flags.for_certification(), "certify"),
+        (flags.for_signing(), "sign"),
+        (flags.for_transport_encryption() || flags.for_storage_encryption(), "encrypt"),
+        (flags.for_authentication(), "authenticate"),
     ];
     all.into_iter().filter_map(|(flagged, name)| flagged.then_some(name)).collect()
 }
 
-/// The innermost cause, as the end of a lower-case line.
-fn words(error: &anyhow::Error) -> String {
-    error.root_cause().to_string().lines().next().unwrap_or_default().to_lowercase()
-}
+const NO_REASON: &str = "no reason given";

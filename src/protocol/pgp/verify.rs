@@ -49,17 +49,18 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
     signature.signer = Some(signer.key.fingerprint().to_hex());
     signature.algorithms = format!("{}-{}", algorithm.name(), suite::hash_name(packed.hash_algo()));
     signature.claimed = signer.claimed();
-    signature.authenticated = signer.authenticated(at);
+    signature.authenticated = signer.authenticated(at, context.keys)?;
     let (strength, weakest) =
         signer.weakest(at).min((suite::hash_strength(packed.hash_algo()), suite::hash_name(packed.hash_algo())));
     signature.strength = strength;
-    signature.state =
-        match checked.and_then(|()| timely(packed, at, context.clock.now())).and_then(|()| signer.standing(at)) {
-            Ok(()) => State::Valid(Matches::assertion()),
-            Err(Why::UnknownAlgorithm(name)) => State::Unknown(Why::UnknownAlgorithm(name)),
-            Err(why) => State::Invalid(why),
-        };
+    let standing = signer.standing(at, context.keys)?;
+    signature.state = match checked.and_then(|()| timely(packed, at, context.clock.now())).and(standing) {
+        Ok(()) => State::Valid(Matches::assertion()),
+        Err(Why::UnknownAlgorithm(name)) => State::Unknown(Why::UnknownAlgorithm(name)),
+        Err(why) => State::Invalid(why),
+    };
     if matches!(signature.state, State::Valid(_)) {
+        signature.notes.extend(signer.doubt(at, context.keys)?);
         signature.reservation = match strength {
             Strength::Broken => Some(Why::BrokenAlgorithm(weakest)),
             Strength::Strong => None,
@@ -146,9 +147,11 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The digest that `packed` should be over, in this reading; `None` for a hash function that is not ours to compute.
-    fn digest(&mut self, packed: &Packed, reading: Reading) -> Option<Vec<u8>> {
-        let hash = suite::hash(packed.hash_algo())?;
+    /// The digest that `packed` should be over, in this reading: [`Why::UnknownAlgorithm`] for a hash function that is not ours to compute,
+    /// [`Why::Collision`] for octets that were made to collide.
+    fn digest(&mut self, packed: &Packed, reading: Reading) -> std::result::Result<Vec<u8>, Why> {
+        let unknown = || Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo()));
+        let hash = suite::hash(packed.hash_algo()).ok_or_else(unknown)?;
         let salt = match packed {
             Packed::V6(packed) => packed.salt(),
             _ => &[],
@@ -157,17 +160,17 @@ impl<'a> Text<'a> {
         let mut digester = match self.hashed.iter().find(same) {
             Some(hashed) => hashed.digester.clone(),
             None => {
-                let digester = self.fed(hash, salt, reading)?;
+                let digester = self.fed(hash, salt, reading).ok_or_else(unknown)?;
                 self.hashed.push(Hashed { hash, salt: salt.to_vec(), reading, digester: digester.clone() });
                 digester
             }
         };
-        digester.update(&trailer(packed)?);
-        Some(digester.finish())
+        digester.update(&trailer(packed).ok_or_else(unknown)?);
+        digester.finish_guarded().ok_or_else(|| Why::Collision(hash.name().to_owned()))
     }
 
     fn fed(&self, hash: Hash, salt: &[u8], reading: Reading) -> Option<Digester> {
-        let mut digester = hash.digester();
+        let mut digester = hash.guarded();
         digester.update(salt);
         match reading {
             Reading::AsIs => {
@@ -273,8 +276,7 @@ fn fits(packed: &Packed, signer: &Signer, text: &mut Text<'_>) -> std::result::R
     }
     let mut why = Why::Mismatch;
     for reading in text.readings(packed.typ()) {
-        let unknown = || Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo()));
-        let digest = text.digest(packed, *reading).ok_or_else(unknown)?;
+        let digest = text.digest(packed, *reading)?;
         match public::check(&signer.key, packed, &digest) {
             Ok(()) => return Ok(()),
             Err(refused) => why = refused,

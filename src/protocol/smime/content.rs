@@ -38,7 +38,7 @@ pub(super) enum Reading {
 /// The digests of one reading.
 struct Hashed {
     reading: Reading,
-    digests: Vec<(Hash, Vec<u8>)>,
+    digests: Vec<(Hash, Option<Vec<u8>>)>,
     /// How many octets were hashed.
     length: usize,
 }
@@ -57,13 +57,13 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// The digest in this reading.
-    pub(super) fn digest(&mut self, hash: Hash, reading: Reading) -> Vec<u8> {
+    /// The digest in this reading; `None` when the octets were made to collide with others.
+    pub(super) fn digest(&mut self, hash: Hash, reading: Reading) -> Option<Vec<u8>> {
         let hashed = self.hashed(reading);
         let found = hashed.and_then(|hashed| hashed.digests.iter().find(|(own, _)| *own == hash));
         let found = found.map(|(_, digest)| digest.clone());
         // Every signer's hash was announced.
-        found.unwrap_or_else(|| hash.digest(&self.read(reading)))
+        found.unwrap_or_else(|| hash.guarded_digest(&self.read(reading)))
     }
 
     /// The octets themselves in this reading, for algorithms that take nothing less.
@@ -112,7 +112,7 @@ struct Digesters {
 
 impl Digesters {
     fn new(hashes: &[Hash]) -> Self {
-        Digesters { digesters: hashes.iter().map(|hash| (*hash, hash.digester())).collect(), length: 0 }
+        Digesters { digesters: hashes.iter().map(|hash| (*hash, hash.guarded())).collect(), length: 0 }
     }
 
     fn take(&mut self, octets: &[u8]) {
@@ -123,7 +123,7 @@ impl Digesters {
     }
 
     fn finish(self, reading: Reading) -> Hashed {
-        let digests = self.digesters.into_iter().map(|(hash, digester)| (hash, digester.finish())).collect();
+        let digests = self.digesters.into_iter().map(|(hash, digester)| (hash, digester.finish_guarded())).collect();
         Hashed { reading, digests, length: self.length }
     }
 }

@@ -210,7 +210,10 @@ impl Over<'_> {
             Octets::Content => {
                 for reading in content.readings() {
                     let checked = match self.algorithm.hash() {
-                        Some(hash) => self.algorithm.verify(key, &content.digest(hash, *reading), self.signature),
+                        Some(hash) => {
+                            let digest = content.digest(hash, *reading).ok_or_else(|| collision(hash))?;
+                            self.algorithm.verify(key, &digest, self.signature)
+                        }
                         None => self.algorithm.verify_message(key, &content.read(*reading), self.signature),
                     };
                     match checked {
@@ -246,9 +249,14 @@ fn over<'a>(
                 let kind = tlv::dotted(signed.content_type);
                 return Err(State::Invalid(Why::Malformed(format!("it is over content of type {kind}, {NO_MESSAGE}"))));
             }
-            let mut readings = content.readings().iter();
-            let reading = readings.find(|reading| content.digest(hash, **reading) == digest);
-            Octets::Attributes(&attributes.encodings, *reading.ok_or(State::Invalid(Why::Mismatch))?)
+            let mut found = None;
+            for reading in content.readings() {
+                if content.digest(hash, *reading).ok_or_else(|| collision(hash))? == digest {
+                    found = Some(*reading);
+                    break;
+                }
+            }
+            Octets::Attributes(&attributes.encodings, found.ok_or(State::Invalid(Why::Mismatch))?)
         }
         // RFC 5652, section 5.3: attributes must be there when the content is not of type data.
         None if signed.content_type != DATA => {
@@ -261,6 +269,10 @@ fn over<'a>(
         None => Octets::Content,
     };
     Ok(Over { algorithm, hash, signature: signer.signature, octets, attributes: signer.attributes.as_ref() })
+}
+
+fn collision(hash: Hash) -> State {
+    State::Invalid(Why::Collision(hash.name().to_owned()))
 }
 
 /// What the signature says of itself, before anything is checked: nobody here has its certificate.

@@ -123,7 +123,7 @@ pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Resul
             made
         }
     };
-    data(&show::list(&[record], session.clock().now())?)
+    data(&show::list(&[record], session.clock().now(), home)?)
 }
 
 /// Writes a request for a certificate; makes a key first where an address has none.

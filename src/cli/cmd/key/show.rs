@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use postseal::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
-    keys::{Binding, ProtocolName, Record},
+    keys::{Binding, Keys, ProtocolName, Record},
     pki,
     protocol::pgp::summary::{Key, State, Summary, summarize},
     report::printable,
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::{bare, x509};
 
 /// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
-pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
+pub(super) fn list(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
         if record.protocol == ProtocolName::Smime {
@@ -27,7 +27,7 @@ pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
             rows.push(bare::row(record)?);
             continue;
         }
-        let summary = summarize(record, at, Legacy::Refuse)?;
+        let summary = summarize(record, at, Legacy::Refuse, keys)?;
         let Some(primary) = summary.keys.first() else { continue };
         rows.push([
             record.fingerprint.to_string(),
@@ -41,7 +41,7 @@ pub(super) fn list(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
 }
 
 /// Everything that each says.
-pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
+pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut text = String::new();
     for (number, record) in records.iter().enumerate() {
         if number > 0 {
@@ -50,7 +50,7 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime) -> Result<St
         match record.protocol {
             ProtocolName::Pem => bare::text(&mut text, record)?,
             ProtocolName::Smime => x509::certificate_text(&mut text, record, at)?,
-            _ => certificate(&mut text, record, &summarize(record, at, Legacy::Refuse)?),
+            _ => certificate(&mut text, record, &summarize(record, at, Legacy::Refuse, keys)?),
         }
     }
     Ok(text)
@@ -135,6 +135,7 @@ fn flaw(state: &State) -> String {
         State::Expired => "expired".to_owned(),
         State::NotYetValid => "not yet valid".to_owned(),
         State::Rejected(why) => format!("rejected: {}", printable(why)),
+        State::PerhapsRevoked(by) => format!("perhaps revoked: by {by}, which is not here"),
         State::Revoked(why) => format!("revoked: {}", printable(why)),
         _ => "of no known worth".to_owned(),
     };
@@ -169,7 +170,7 @@ pub(super) fn day(time: SystemTime) -> String {
 }
 
 /// One JSON object a line.
-pub(super) fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String> {
+pub(super) fn objects(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut text = String::new();
     for record in records {
         if record.protocol == ProtocolName::Smime {
@@ -177,7 +178,7 @@ pub(super) fn objects(records: &[Arc<Record>], at: SystemTime) -> Result<String>
         } else if record.protocol == ProtocolName::Pem {
             text.push_str(&bare::object(record)?);
         } else {
-            let summary = summarize(record, at, Legacy::Refuse)?;
+            let summary = summarize(record, at, Legacy::Refuse, keys)?;
             let object = serde_json::to_string(&Certificate::new(record, &summary));
             text.push_str(&object.map_err(|error| Error::usage(error.to_string()))?);
         }
@@ -259,6 +260,7 @@ fn words(state: &State) -> (&'static str, Option<String>) {
         State::Good => ("good", None),
         State::NotYetValid => ("not-yet-valid", None),
         State::Rejected(why) => ("rejected", Some(why.clone())),
+        State::PerhapsRevoked(by) => ("perhaps-revoked", Some(format!("by {by}, which is not here"))),
         State::Revoked(why) => ("revoked", Some(why.clone())),
         _ => ("unknown", None),
     }

@@ -1,20 +1,29 @@
-//! A literal data packet of unknown length, written as it streams by (RFC 9580, sections 5.9 and 4.2.1.4).
+//! Packets of unknown length, written as they stream by in partial bodies (RFC 9580, section 4.2.1.4).
 
 use std::io::{self, Write};
 
-/// Packs what is written to it into a literal data packet, binary, without file name and date.
-pub(super) struct Literal<W: Write> {
+/// Packs what is written to it into one packet.
+pub(super) struct Partial<W: Write> {
     to: W,
     held: Vec<u8>,
 }
 
-impl<W: Write> Literal<W> {
-    /// Writes the packet's header.
-    pub(super) fn begin(mut to: W) -> io::Result<Self> {
-        to.write_all(&[TAG])?;
+impl<W: Write> Partial<W> {
+    /// A literal data packet, binary, without file name and date (RFC 9580, section 5.9).
+    pub(super) fn literal(to: W) -> io::Result<Self> {
+        Partial::begin(LITERAL, &EMPTY_NAME_AND_DATE, to)
+    }
+
+    /// A symmetrically encrypted and integrity protected packet of version 1 (RFC 9580, section 5.13.1).
+    pub(super) fn protected(to: W) -> io::Result<Self> {
+        Partial::begin(SEIP, &[1], to)
+    }
+
+    fn begin(tag: u8, start: &[u8], mut to: W) -> io::Result<Self> {
+        to.write_all(&[tag])?;
         let mut held = Vec::with_capacity(CHUNK);
-        held.extend_from_slice(&EMPTY_NAME_AND_DATE);
-        Ok(Literal { to, held })
+        held.extend_from_slice(start);
+        Ok(Partial { to, held })
     }
 
     /// Writes the last chunk, whose length is plain.
@@ -27,7 +36,7 @@ impl<W: Write> Literal<W> {
     }
 }
 
-impl<W: Write> Write for Literal<W> {
+impl<W: Write> Write for Partial<W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let taken = octets.len().min(CHUNK - self.held.len());
         let (now, _) = octets.split_at(taken);
@@ -45,8 +54,9 @@ impl<W: Write> Write for Literal<W> {
     }
 }
 
-/// New format, tag 11.
-const TAG: u8 = 0xC0 | 11;
+/// New format, tags 11 and 18.
+const LITERAL: u8 = 0xC0 | 11;
+const SEIP: u8 = 0xC0 | 18;
 /// Binary, a file name of no octets, no date.
 const EMPTY_NAME_AND_DATE: [u8; 6] = [b'b', 0, 0, 0, 0, 0];
 const CHUNK: usize = 1 << 16;

@@ -1,0 +1,95 @@
+//! LibrePGP's packet 20 (draft-koch-librepgp), which GnuPG 2.3 and later write to keys that ask for it. It is read, and never written.
+
+use sequoia_openpgp::{
+    crypto::SessionKey,
+    types::{AEADAlgorithm, SymmetricAlgorithm},
+};
+
+use super::suite;
+use crate::base::{Error, Result};
+
+/// The body of an OCB Encrypted Data packet, LibrePGP's number 20 (draft-koch-librepgp, section 5.16): chunks with a tag each, and a last tag
+/// over how much there is.
+pub(super) struct Chunked<'a> {
+    /// Version, cipher, mode and size of the chunks, as they stand.
+    header: [u8; 4],
+    cipher: SymmetricAlgorithm,
+    mode: AEADAlgorithm,
+    /// Octets of plaintext in every chunk but the last.
+    chunk: usize,
+    nonce: &'a [u8],
+    sealed: &'a [u8],
+}
+
+impl<'a> Chunked<'a> {
+    /// Reads the header; an error of kind `Unavailable` where it names something else than a cipher in EAX or OCB.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self> {
+        let unknown = |what: String| Error::unavailable(format!("openpgp message: librepgp packet 20: {what}"));
+        let [version, cipher, mode, size, rest @ ..] = body else {
+            return Err(Error::malformed("openpgp message", "its packet 20 is cut short"));
+        };
+        let header = [*version, *cipher, *mode, *size];
+        if *version != 1 {
+            return Err(unknown(format!("version {version} is not known")));
+        }
+        let (cipher, named) = (SymmetricAlgorithm::from(*cipher), *mode);
+        let mode = AEADAlgorithm::from(named);
+        let known = matches!(mode, AEADAlgorithm::EAX | AEADAlgorithm::OCB);
+        let nonce = mode.nonce_size().ok().filter(|_| known && cipher.is_supported());
+        let nonce = nonce.ok_or_else(|| unknown(format!("cipher {} in mode {named} is not known", header[1])))?;
+        // RFC 9580, section 5.13.2 has the same bound: 4 MiB.
+        let chunk = (*size <= LARGEST_CHUNK).then(|| 1_usize << (size + 6));
+        let chunk =
+            chunk.ok_or_else(|| unknown(format!("its chunks are too large (2^{} octets)", u16::from(*size) + 6)))?;
+        let cut = || Error::malformed("openpgp message", "its packet 20 is cut short");
+        let (nonce, sealed) = rest.split_at_checked(nonce).ok_or_else(cut)?;
+        Ok(Chunked { header, cipher, mode, chunk, nonce, sealed })
+    }
+
+    /// `aes256-ocb`.
+    pub(super) fn name(&self) -> String {
+        format!("{}-{}", suite::cipher_name(self.cipher), suite::aead_name(self.mode))
+    }
+
+    /// What is in it; `None` when it does not fit the key, or was changed, cut short or put in another order. `said` is the cipher that comes with
+    /// the session key, which has to be the one of the header.
+    pub(super) fn open(&self, said: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<Vec<u8>> {
+        if said != Some(self.cipher) || self.cipher.key_size().ok()? != key.len() {
+            return None;
+        }
+        let (chunks, last) = self.sealed.split_at_checked(self.sealed.len().checked_sub(TAG)?)?;
+        let mut plain = Vec::with_capacity(chunks.len());
+        let mut index = 0_u64;
+        for sealed in chunks.chunks(self.chunk + TAG) {
+            let start = plain.len();
+            plain.resize(start + sealed.len().checked_sub(TAG)?, 0);
+            self.open_one(key, index, &self.associated(index), plain.get_mut(start..)?, sealed)?;
+            index += 1;
+        }
+        let total = u64::try_from(plain.len()).ok()?;
+        let associated = [&self.associated(index)[..], &total.to_be_bytes()].concat();
+        self.open_one(key, index, &associated, &mut [], last)?;
+        Some(plain)
+    }
+
+    fn open_one(&self, key: &SessionKey, index: u64, associated: &[u8], plain: &mut [u8], sealed: &[u8]) -> Option<()> {
+        // The last eight octets of the nonce count the chunks.
+        let (fixed, counter) = self.nonce.split_last_chunk::<8>()?;
+        let counted = u64::from_be_bytes(*counter) ^ index;
+        let nonce = [fixed, &counted.to_be_bytes()].concat();
+        let context = self.mode.context(self.cipher, key, associated, &nonce).ok()?;
+        context.for_decryption().ok()?.decrypt_verify(plain, sealed).ok()
+    }
+
+    /// The packet's type in the new form of headers, its header and the number of the chunk.
+    fn associated(&self, index: u64) -> [u8; 13] {
+        let [version, cipher, mode, size] = self.header;
+        let [a, b, c, d, e, f, g, h] = index.to_be_bytes();
+        [0xc0 | 20, version, cipher, mode, size, a, b, c, d, e, f, g, h]
+    }
+}
+
+/// Octets of the tag of EAX and OCB.
+const TAG: usize = 16;
+/// As a power of two less 6. GnuPG writes 2^22.
+const LARGEST_CHUNK: u8 = 16;

@@ -1,0 +1,89 @@
+//! Version 1 of the integrity-protected packet (RFC 9580, section 5.13.1) under Blowfish: Sequoia 2.4 pads its key with zeros, and nobody else
+//! reads what comes of that.
+
+use std::io::{self, Read, Write};
+
+use sequoia_openpgp::{
+    crypto::{SessionKey, random},
+    types::SymmetricAlgorithm,
+};
+use subtle::ConstantTimeEq;
+
+use super::{partial::Partial, words};
+use crate::{
+    base::{Error, Result, Secret},
+    crypto::{CfbEncryptor, CfbReader, Cipher, Digester, Hash, Resync},
+};
+
+/// Our cipher for OpenPGP's, where Sequoia's own does something else.
+pub(super) fn ours(algorithm: SymmetricAlgorithm) -> Option<Cipher> {
+    #[allow(deprecated)]
+    match algorithm {
+        SymmetricAlgorithm::Blowfish => Some(Cipher::Blowfish),
+        _ => None,
+    }
+}
+
+/// What is in the ciphertext of an integrity-protected packet of version 1 (RFC 9580, section 5.13.1); `None` when it does not fit the key or was changed.
+pub(super) fn open_cfb(cipher: Cipher, key: &SessionKey, sealed: &[u8]) -> Option<Vec<u8>> {
+    let key = Secret::new(key.to_vec());
+    let mut reader = CfbReader::new(cipher, &key, Resync::No, sealed).ok()?;
+    let mut plain = Vec::with_capacity(sealed.len());
+    reader.read_to_end(&mut plain).ok()?;
+    let end = plain.len().checked_sub(MDC_PACKET.len() + MDC)?;
+    let mut hash = Hash::Sha1.digester();
+    hash.update(reader.prefix());
+    hash.update(plain.get(..end + MDC_PACKET.len())?);
+    let proof = [&MDC_PACKET[..], &hash.finish()].concat();
+    bool::from(plain.get(end..)?.ct_eq(&proof)).then_some(())?;
+    plain.truncate(end);
+    Some(plain)
+}
+
+/// Encrypts what is written to it into a packet of that kind.
+pub(super) struct Protected<W: Write> {
+    cfb: CfbEncryptor,
+    hash: Digester,
+    to: Partial<W>,
+}
+
+impl<W: Write> Protected<W> {
+    /// Writes the random prefix.
+    pub(super) fn begin(cipher: Cipher, key: &SessionKey, to: W) -> Result<Self> {
+        let mut prefix = vec![0; cipher.block_length()];
+        random(&mut prefix).map_err(|error| Error::unavailable(format!("encryption: {}", words::reason(&error))))?;
+        let repeated = prefix.get(prefix.len() - 2..).unwrap_or_default().to_vec();
+        prefix.extend(repeated);
+        let cfb = CfbEncryptor::new(cipher, &Secret::new(key.to_vec()))?;
+        let to = Partial::protected(to).map_err(|error| Error::io("output", &error))?;
+        let mut protected = Protected { cfb, hash: Hash::Sha1.digester(), to };
+        protected.write_all(&prefix).map_err(|error| Error::io("output", &error))?;
+        Ok(protected)
+    }
+
+    /// Writes the modification detection code.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.write_all(&MDC_PACKET)?;
+        let code = self.hash.clone().finish();
+        self.write_all(&code)?;
+        self.to.finish()
+    }
+}
+
+impl<W: Write> Write for Protected<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut octets = octets.to_vec();
+        self.hash.update(&octets);
+        self.cfb.encrypt(&mut octets);
+        self.to.write_all(&octets)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The header of the modification detection code's packet, and the octets of the code (RFC 9580, section 5.13.1).
+const MDC_PACKET: [u8; 2] = [0xd3, 0x14];
+const MDC: usize = 20;
