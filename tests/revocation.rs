@@ -31,6 +31,7 @@ fn judge(leaf: &str, statements: &[&[u8]], revocation: Revocation, at: &str) -> 
         anchors: &[certificate("ca")],
         intermediates: &[certificate("delegate")],
         revocations: statements,
+        enclosed: &[],
         revocation,
         policies: Policies::default(),
         purpose: Purpose::Any,

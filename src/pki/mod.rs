@@ -10,6 +10,7 @@ mod distribution;
 mod extensions;
 mod general_name;
 mod name;
+mod news;
 mod ocsp;
 mod path;
 mod policy;

@@ -6,6 +6,7 @@ use super::{
     Certificate, Name, PublicKey, SignatureAlgorithm,
     crl::Crl,
     crl_status,
+    news::News,
     ocsp::{self, OcspResponse},
 };
 use crate::{
@@ -61,8 +62,18 @@ pub(super) struct Revoked {
     pub(super) since: SystemTime,
 }
 
+impl Revoked {
+    /// After every [`rank`](Revoked::rank).
+    pub(super) const LAST: (u8, SystemTime, Reason) = (2, SystemTime::UNIX_EPOCH, Reason::Unspecified);
+
+    /// Orders revocations, the one that is reported first: for good, then on hold; each the earliest.
+    pub(super) fn rank(&self) -> (u8, SystemTime, Reason) {
+        (u8::from(self.reason == Reason::Hold), self.since, self.reason)
+    }
+}
+
 /// CRLReason (RFC 5280, section 5.3.1), but removeFromCRL, which revokes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     AffiliationChanged,
     AttributeAuthorityCompromise,
@@ -110,24 +121,49 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Where a statement came from. A later one is trusted more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// The message that is judged.
+    Message,
+    /// The owner of this machine: the home, or a file that the command line names.
+    Owner,
+}
+
+/// How much of a signed statement counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// Everything that it says.
+    Everything,
+    /// Only that certificates are revoked: the algorithm of its signature is weak, and weak algorithms do not count. A collision could make
+    /// a certificate look good; to make one look revoked gains nobody anything.
+    Revocations,
+}
+
 /// CRLs and OCSP responses, read and indexed once for all certificates of all paths to one leaf.
 #[derive(Debug)]
 pub(super) struct Statements<'a> {
     /// By the normal form of the issuer's name.
-    crls: HashMap<Vec<u8>, Vec<Crl<'a>>>,
+    crls: HashMap<Vec<u8>, Vec<(Origin, Crl<'a>)>>,
     responses: Vec<OcspResponse<'a>>,
     /// Fingerprints of the CRL signers whose own paths are being looked for.
     signers: RefCell<Vec<[u8; 32]>>,
 }
 
 impl<'a> Statements<'a> {
-    /// Reads what is given. What is neither a CRL nor a successful OCSP response says nothing.
-    pub(super) fn read(given: &[&'a [u8]]) -> Self {
-        let mut statements =
-            Statements { crls: HashMap::new(), responses: Vec::new(), signers: RefCell::new(Vec::new()) };
-        for der in given {
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Statements { crls: HashMap::new(), responses: Vec::new(), signers: RefCell::new(Vec::new()) }
+    }
+
+    /// Reads what the owner of this machine has, and what came with the message. What is neither a CRL nor a successful OCSP response says
+    /// nothing.
+    pub(super) fn read(owned: &[&'a [u8]], enclosed: &[&'a [u8]]) -> Self {
+        let mut statements = Statements::none();
+        let owned = owned.iter().map(|der| (Origin::Owner, der));
+        for (origin, der) in owned.chain(enclosed.iter().map(|der| (Origin::Message, der))) {
             if let Ok(crl) = Crl::parse(der) {
-                statements.crls.entry(crl.issuer().normal().to_vec()).or_default().push(crl);
+                statements.crls.entry(crl.issuer().normal().to_vec()).or_default().push((origin, crl));
             } else if let Ok(response) = OcspResponse::parse(der) {
                 statements.responses.push(response);
             }
@@ -136,8 +172,12 @@ impl<'a> Statements<'a> {
     }
 
     /// The CRLs that `issuer` signed, or says that it signed.
-    pub(super) fn of_issuer(&self, issuer: &Name) -> &[Crl<'a>] {
+    pub(super) fn of_issuer(&self, issuer: &Name) -> &[(Origin, Crl<'a>)] {
         self.crls.get(issuer.normal()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.crls.is_empty() && self.responses.is_empty()
     }
 
     pub(super) fn responses(&self) -> &[OcspResponse<'a>] {
@@ -186,16 +226,6 @@ pub(super) struct Issuer<'a> {
     pub(super) certificate: &'a Certificate,
     /// Its key, with the parameters that it inherits.
     pub(super) key: &'a PublicKey,
-    pub(super) role: Role,
-}
-
-/// Where a path has an issuer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// The trust anchor: believed whatever its extensions say (RFC 5280, section 6.1.1 (d)).
-    Anchor,
-    /// In between.
-    Intermediate,
 }
 
 /// Finds the certificates of CRL signers that are not the issuers on the path: indirect CRLs, separate keys, keys rolled over.
@@ -209,9 +239,20 @@ pub(super) trait Signers {
     fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>>;
 }
 
-/// What is known about `certificate`, which `issuer` issued. An error means that the Budget is spent.
-///
-/// Revoked is what anybody says who may: a CRL of good standing is not overruled by an OCSP response, nor the other way round.
+/// Nobody.
+pub(super) struct NoSigners;
+
+impl Signers for NoSigners {
+    fn named(&self, _: &Name) -> Vec<Certificate> {
+        Vec::new()
+    }
+
+    fn key(&self, _: &Certificate, _: &mut Budget) -> Result<Option<PublicKey>> {
+        Ok(None)
+    }
+}
+
+/// What is known about `certificate`, which `issuer` issued, by the rules in `news`. An error means that the Budget is spent.
 pub(super) fn status(
     certificate: &Certificate,
     issuer: Issuer<'_>,
@@ -219,15 +260,10 @@ pub(super) fn status(
     asked: &Asked<'_>,
     budget: &mut Budget,
 ) -> Result<Status> {
-    let online = ocsp::status(certificate, issuer, statements, asked, budget)?;
-    if let Some(Status::Revoked(revoked)) = online {
-        return Ok(Status::Revoked(revoked));
-    }
-    let listed = crl_status::status(certificate, issuer, statements, asked, budget)?;
-    Ok(match (online, listed) {
-        (Some(Status::Good), Status::Unknown(_)) => Status::Good,
-        (_, listed) => listed,
-    })
+    let mut news = News::default();
+    ocsp::tell(certificate, issuer, statements, asked, budget, &mut news)?;
+    let flaw = crl_status::tell(certificate, issuer, statements, asked, budget, &mut news)?;
+    Ok(news.status(flaw))
 }
 
 /// Octets that somebody signed: a CRL or an OCSP response.
@@ -247,20 +283,22 @@ impl<'a> Sealed<'a> {
         Ok(Sealed { octets, algorithm, signature, digest: RefCell::new(None) })
     }
 
-    /// Whether `key` made the signature, by algorithms that count.
-    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<bool> {
-        if legacy == Legacy::Refuse && self.algorithm.strength(key) < Strength::Strong {
-            return Ok(false);
-        }
+    /// What a signature by `key` makes of it; `None` when `key` did not make it, or by broken algorithms that do not count.
+    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<Option<Worth>> {
+        let worth = match (legacy, self.algorithm.strength(key)) {
+            (Legacy::Admit, _) | (Legacy::Refuse, Strength::Strong) => Worth::Everything,
+            (Legacy::Refuse, Strength::Weak) => Worth::Revocations,
+            (Legacy::Refuse, _) => return Ok(None),
+        };
         // They are hashed once, unless the algorithm takes nothing less than all of them.
         let octets = if self.digest.borrow().is_some() { 0 } else { self.octets.len() };
         budget.path_signature(key.algorithm().cost(), octets)?;
         let Some(hash) = self.algorithm.hash() else {
-            return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok());
+            return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok().then_some(worth));
         };
         let mut digest = self.digest.borrow_mut();
         let digest = digest.get_or_insert_with(|| Hash::digest(hash, self.octets));
-        Ok(self.algorithm.verify(key, digest, self.signature).is_ok())
+        Ok(self.algorithm.verify(key, digest, self.signature).is_ok().then_some(worth))
     }
 }
 
