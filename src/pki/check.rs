@@ -159,8 +159,12 @@ impl<'a> Walk<'a> {
             signed(certificate, key)?;
         }
         let algorithm = algorithm(certificate)?;
-        if self.question.legacy == Legacy::Refuse && algorithm.strength(key) < Strength::Strong {
-            return Err(Rule::WeakAlgorithm(algorithm.name(key)));
+        match algorithm.strength(key) {
+            Strength::Unknown => return Err(Rule::UnknownAlgorithm(format!("cannot verify {}", algorithm.name(key)))),
+            Strength::Broken | Strength::Weak if self.question.legacy == Legacy::Refuse => {
+                return Err(Rule::WeakAlgorithm(algorithm.name(key)));
+            }
+            Strength::Broken | Strength::Weak | Strength::Strong => {}
         }
         let key = certificate.public_key().inheriting(key);
         self.keys.push(key);

@@ -110,6 +110,6 @@ impl Search<'_, '_> {
 }
 
 /// (f): the bit cRLSign, where there is a key usage at all.
-fn signs_crls(signer: &Certificate) -> bool {
+pub(super) fn signs_crls(signer: &Certificate) -> bool {
     signer.extensions().key_usage.is_none_or(|usage| usage.has(KeyUsage::CRL_SIGN))
 }

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashMap, fmt, time::SystemTime};
 
 use super::{
     Certificate, Name, PublicKey, SignatureAlgorithm,
-    crl::Crl,
+    crl::{Crl, Freshness, Understood},
     crl_status,
     news::News,
     ocsp::{self, OcspResponse},
@@ -40,6 +40,36 @@ pub fn check_statement(der: &[u8]) -> Result<()> {
 /// Who issued a CRL. An error of kind `Malformed` says what is wrong with it.
 pub fn list_issuer(der: &[u8]) -> Result<Name> {
     Crl::parse(der).map(|list| list.issuer().clone())
+}
+
+/// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of
+/// the same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that
+/// key nothing is superseded: anybody can write a list with a high number. An error means that the Budget is spent.
+pub fn supersedes(
+    newer: &[u8],
+    older: &[u8],
+    issuers: &[Certificate],
+    at: SystemTime,
+    budget: &mut Budget,
+) -> Result<bool> {
+    let (Ok(newer), Ok(older)) = (Crl::parse(newer), Crl::parse(older)) else { return Ok(false) };
+    let takes_its_place = !newer.is_delta()
+        && newer.understood() == Understood::Wholly
+        && newer.freshness(at) != Freshness::Future
+        && newer.is_of_series(&older)
+        && newer.is_newer_than(&older);
+    if !takes_its_place {
+        return Ok(false);
+    }
+    for issuer in issuers.iter().filter(|issuer| issuer.subject() == newer.issuer() && crl_status::signs_crls(issuer)) {
+        let key = issuer.public_key();
+        if newer.is_by(key, Legacy::Refuse, budget)? == Some(Worth::Everything)
+            && older.is_by(key, Legacy::Admit, budget)?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is known of one certificate.
