@@ -351,3 +351,46 @@ const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
 const DELTA_CRL_INDICATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
 const REASON_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+        let content = content.concat();
+        [&[tag, u8::try_from(content.len()).unwrap()], content.as_slice()].concat()
+    }
+
+    fn entry(serial: &[u8], rest: &[u8]) -> Vec<u8> {
+        element(SEQUENCE, &[&element(INTEGER, &[serial]), &element(UTC_TIME, &[b"261127000000Z"]), rest])
+    }
+
+    /// Bad news counts although what stands beside it cannot be read.
+    #[test]
+    fn an_entry_that_cannot_be_read_to_its_end_revokes_and_hides_no_other() {
+        let list = [entry(&[1], &[4, 1]), entry(&[2], b""), entry(&[3], &element(SEQUENCE, &[&[5, 0]]))].concat();
+        let entries = Entries::read(&list, Issuers::Own);
+        assert_eq!(entries.understood, Understood::Partly);
+        for serial in [1, 2, 3] {
+            assert_eq!(entries.by_serial.get([serial].as_slice()).map(Vec::len), Some(1), "{serial}");
+        }
+        // Whose certificate is meant may have stood in what cannot be read.
+        let entries = Entries::read(&list, Issuers::Others);
+        assert_eq!((entries.by_serial.len(), entries.understood), (1, Understood::Partly));
+    }
+
+    #[test]
+    fn a_serial_number_is_the_same_in_more_octets_than_it_needs() {
+        for (written, minimal) in [
+            (&[0, 0, 1][..], &[1][..]),
+            (&[0, 0x80], &[0, 0x80]),
+            (&[0xff, 0xff, 0x80], &[0x80]),
+            (&[0xff, 0x7f], &[0xff, 0x7f]),
+            (&[0], &[0]),
+        ] {
+            assert_eq!(super::minimal(written), minimal);
+            let list = entry(written, b"");
+            assert!(Entries::read(&list, Issuers::Own).by_serial.contains_key(minimal));
+        }
+    }
+}

@@ -259,7 +259,8 @@ impl<'a> Agree<'a> {
             readers.push((reader, wrapped.as_bytes()));
         }
         let Some(agreement) = agreement else {
-            let why = format!("key agreement algorithm {} is not known with its parameters", algorithm.oid);
+            let why =
+                format!("key agreement algorithm {} is not known, or its parameters cannot be read", algorithm.oid);
             return Some(Recipient::Unusable { readers: readers.into_iter().map(|(reader, _)| reader).collect(), why });
         };
         Some(Recipient::Agree(Agree { agreement, peer: peer.as_bytes()?, readers }))
