@@ -198,7 +198,7 @@ fn with_signature(mail: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let text = String::from_utf8(mail.to_vec()).unwrap().replace("\r\n", "\n");
     let start = text.rfind("\n\nMI").unwrap() + 2;
     let end = start + text[start..].find("\n\n").unwrap();
-    let mut signature = base64_decode(text[start..end].as_bytes());
+    let mut signature = base64_decode(&text.as_bytes()[start..end]);
     change(&mut signature);
     let signature = String::from_utf8(base64_encode(&signature)).unwrap().replace("\r\n", "\n");
     format!("{}{}\n{}", &text[..start], signature.trim_end(), &text[end..]).into_bytes()
