@@ -179,6 +179,10 @@ fn no_other_series_and_no_response_takes_anything_back() {
     assert_eq!(known("dave", &["lister-1", "list-3"], &[], NOV30), Good);
     assert_eq!(known("dave", &["lister-2", "lister-1", "list-4"], &[], NOV30), Revoked);
     assert_eq!(known("dave", &["lister-1", "list-3"], &["lister-2"], NOV30), Revoked);
+    // Nothing current is known of the Lister's own certificate. Its lists revoke all the same, and call nobody good.
+    assert_eq!(known("dave", &["lister-2"], &[], NOV30), Revoked);
+    assert_eq!(known("dave", &["lister-1"], &[], NOV30), Nothing);
+    assert_eq!(known("dave", &["lister-2", "list-3"], &["unknown-extension"], DEC08), Revoked);
 }
 
 #[test]
@@ -292,9 +296,11 @@ proptest! {
         leaf in proptest::sample::select(vec!["alice", "bob", "carol", "dave"]),
         at in moment(),
     ) {
-        let alone = judge(leaf, &owned, &[], Revocation::Soft, at);
-        if alone.is_err() {
-            prop_assert!(judge(leaf, &owned, &enclosed, Revocation::Soft, at).is_err());
+        for revocation in [Revocation::Hard, Revocation::Soft] {
+            if let Err(Rule::Revoked { .. }) = judge(leaf, &owned, &[], revocation, at) {
+                let judged = judge(leaf, &owned, &enclosed, revocation, at);
+                prop_assert!(matches!(judged, Err(Rule::Revoked { .. })), "{:?}", judged);
+            }
         }
     }
 

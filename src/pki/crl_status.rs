@@ -97,12 +97,12 @@ impl Search<'_, '_> {
             if is_whole && own.is_none() {
                 continue;
             }
-            let Some(key) = self.statements.signer_key(&signer, self.certificate, self.asked, budget)? else {
+            let Some((key, most)) = self.statements.signer_key(&signer, self.certificate, self.asked, budget)? else {
                 continue;
             };
             let worth = if own.is_some() { own } else { crl.is_by(&key, self.asked.legacy, budget)? };
             if let Some(worth) = worth {
-                return Ok(Some((key, worth)));
+                return Ok(Some((key, worth.min(most))));
             }
         }
         Ok(None)

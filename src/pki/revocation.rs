@@ -160,14 +160,14 @@ pub(super) enum Origin {
     Owner,
 }
 
-/// How much of a signed statement counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much of a signed statement counts, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Worth {
+    /// Only that certificates are revoked. The algorithm of its signature is weak: a collision could make a certificate look good, and to make
+    /// one look revoked gains nobody anything. Or it is not known whether the signer's own certificate is revoked, and that has to be known.
+    Revocations,
     /// Everything that it says.
     Everything,
-    /// Only that certificates are revoked: the algorithm of its signature is weak, and weak algorithms do not count. A collision could make
-    /// a certificate look good; to make one look revoked gains nobody anything.
-    Revocations,
 }
 
 /// CRLs and OCSP responses, read and indexed once for all certificates of all paths to one leaf.
@@ -224,10 +224,10 @@ impl<'a> Statements<'a> {
         certificate: &Certificate,
         asked: &Asked<'_>,
         budget: &mut Budget,
-    ) -> Result<Option<PublicKey>> {
+    ) -> Result<Option<(PublicKey, Worth)>> {
         let fingerprint = signer.fingerprint();
         if self.signers.borrow().contains(&fingerprint) {
-            return Ok((signer == certificate).then(|| signer.public_key().clone()));
+            return Ok((signer == certificate).then(|| (signer.public_key().clone(), Worth::Everything)));
         }
         if self.signers.borrow().len() >= DEEPEST {
             return Ok(None);
@@ -264,9 +264,9 @@ pub(super) trait Signers {
     fn named(&self, subject: &Name) -> Vec<Certificate>;
 
     /// The key of `signer` with the parameters that it inherits, if a path from it holds to the anchor at which the path in question ends
-    /// (RFC 5280, section 6.3.3 (f)), for any purpose and policy, with the status of each certificate on it. An error means that the
-    /// Budget is spent.
-    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>>;
+    /// (RFC 5280, section 6.3.3 (f)), for any purpose and policy, with the status of each certificate on it; and how much of what it signs
+    /// counts. An error means that the Budget is spent.
+    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>>;
 }
 
 /// Nobody.
@@ -277,7 +277,7 @@ impl Signers for NoSigners {
         Vec::new()
     }
 
-    fn key(&self, _: &Certificate, _: &mut Budget) -> Result<Option<PublicKey>> {
+    fn key(&self, _: &Certificate, _: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
         Ok(None)
     }
 }

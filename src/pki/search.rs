@@ -10,7 +10,7 @@ use super::{
     check::{self, Judged, Stop},
     public_key::PublicKey,
     refusal::Rule,
-    revocation::{self, Asked, Issuer, NoSigners, Revocation, Revoked, Signers, Statements, Status},
+    revocation::{self, Asked, Issuer, NoSigners, Revocation, Revoked, Signers, Statements, Status, Worth},
 };
 use crate::base::{Budget, Result};
 
@@ -243,15 +243,26 @@ impl Signers for Below<'_, '_, '_> {
         authorities.chain((self.anchor.subject() == subject).then_some(self.anchor)).cloned().collect()
     }
 
-    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>> {
-        let question = Question {
-            anchors: std::slice::from_ref(self.anchor),
-            policies: Policies::default(),
-            purpose: Purpose::Any,
-            ..self.search.question.clone()
+    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
+        // Where everything has to be known, what is not known keeps a signer from calling certificates good, and not from revoking them.
+        let asked = match self.search.question.revocation {
+            Revocation::Hard => &[(Revocation::Hard, Worth::Everything), (Revocation::Soft, Worth::Revocations)][..],
+            Revocation::Off | Revocation::Soft => &[(Revocation::Soft, Worth::Everything)],
         };
-        let found = Search::new(question, self.search.authorities, self.search.statements).find(signer, budget)?;
-        Ok(found.ok().map(|path| path.key))
+        for (revocation, worth) in asked {
+            let question = Question {
+                anchors: std::slice::from_ref(self.anchor),
+                policies: Policies::default(),
+                purpose: Purpose::Any,
+                revocation: *revocation,
+                ..self.search.question.clone()
+            };
+            let search = Search::new(question, self.search.authorities, self.search.statements);
+            if let Ok(path) = search.find(signer, budget)? {
+                return Ok(Some((path.key, *worth)));
+            }
+        }
+        Ok(None)
     }
 }
 
