@@ -54,6 +54,7 @@ impl Shared {
             anchors: &self.anchors,
             intermediates: &self.intermediates,
             revocations: &revocations,
+            enclosed: &[],
             revocation: row.revocation(),
             policies: row.policies(),
             purpose: Purpose::Email,

@@ -31,6 +31,7 @@ fn judge(leaf: &str, statements: &[&[u8]], revocation: Revocation, at: &str) -> 
         anchors: &[certificate("ca")],
         intermediates: &[certificate("delegate")],
         revocations: statements,
+        enclosed: &[],
         revocation,
         policies: Policies::default(),
         purpose: Purpose::Any,
@@ -90,7 +91,8 @@ fn what_is_revoked_stays_revoked_and_what_is_good_does_not_stay_good() {
     assert_eq!(hard("revoked", &["revoked-by-delegate"], LATER).as_deref(), Some(revoked));
     let held = "revoked on 2026-11-01T00:00:00Z: on hold (RFC 5280, section 6.1.3 (a)(3))";
     assert_eq!(hard("held", &["held-by-delegate"], NOW).as_deref(), Some(held));
-    assert_eq!(hard("held", &["held-by-delegate"], LATER).as_deref(), Some(NO_RESPONSE));
+    let was_held = "not known whether it is revoked: it was on hold, and nothing newer says otherwise (RFC 5280, section 6.3.3 (a))";
+    assert_eq!(hard("held", &["held-by-delegate"], LATER).as_deref(), Some(was_held));
     assert_eq!(hard("good", &["good-by-delegate"], LATER).as_deref(), Some(NO_RESPONSE));
     assert_eq!(hard("absent", &["unknown"], NOW).as_deref(), Some(NO_RESPONSE));
 }

@@ -5,6 +5,8 @@ use std::ops::Range;
 /// Weakest first, so that `min` of several is the strength of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
+    /// Of an algorithm that the table does not name. It counts for nothing, and says nothing against the signer.
+    Unknown,
     /// Forged or recovered for little money, or not to be validated by its standard: stands at Unsigned, whatever it verifies to.
     Broken,
     /// Within reach of a well-funded attacker: stands at most at Signed.
@@ -20,6 +22,7 @@ impl Strength {
             Strength::Broken => "broken",
             Strength::Weak => "weak",
             Strength::Strong => "strong",
+            Strength::Unknown => "unknown",
         }
     }
 
@@ -50,10 +53,9 @@ pub enum Legacy {
     Refuse,
 }
 
-/// An algorithm that the table does not name is broken: nobody vouches for it.
 fn look_up(used: Use, name: &str, bits: usize) -> Strength {
     let found = TABLE.iter().find(|line| line.used == used && line.name == name && line.bits.contains(&bits));
-    found.map_or(Strength::Broken, |line| line.strength)
+    found.map_or(Strength::Unknown, |line| line.strength)
 }
 
 struct Line {
@@ -201,8 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn the_unknown_is_broken() {
-        assert_eq!(Strength::of_digest("sha256 "), Strength::Broken);
-        assert_eq!(Strength::of_key("p192", 192), Strength::Broken);
+    fn the_unknown_is_weaker_than_anything_and_not_called_broken() {
+        assert_eq!(Strength::of_digest("sha256 "), Strength::Unknown);
+        assert_eq!(Strength::of_key("p192", 192), Strength::Unknown);
+        assert!(Strength::Unknown < Strength::Broken);
     }
 }

@@ -54,7 +54,7 @@ pub trait Keys: Send + Sync {
         Ok(None)
     }
 
-    /// The certificates at which paths may end, whatever their own dates and extensions say (RFC 5280, section 6.1.1 (d)).
+    /// The certificates at which paths may end (RFC 5280, section 6.1.1 (d)). What such a certificate says limits the paths that end there.
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
         let mut records = self.find(ProtocolName::Smime, &Want::All)?;
         records.retain(|record| record.bindings.contains(&Binding::Anchor));

@@ -46,16 +46,19 @@ pub(super) fn judge(path: &[Certificate], question: &Question<'_>, budget: &mut 
     let Some((anchor, certificates)) = path.split_last() else {
         return Ok(Judged { keys: Vec::new(), policies: Vec::new() });
     };
+    let Some((leaf, authorities)) = certificates.split_first() else {
+        return Ok(Judged { keys: vec![anchor.public_key().clone()], policies: Vec::new() });
+    };
+    // RFC 5280, section 6.2: what the certificate of an anchor says of itself limits what it is trusted for. Its signature says nothing.
+    alone(anchor, question).map_err(|rule| Stop::Refused(certificates.len(), rule))?;
+    let extensions = anchor.extensions();
     let mut walk = Walk {
-        constraints: Vec::new(),
+        constraints: extensions.name_constraints.iter().collect(),
         issuer: anchor,
         keys: vec![anchor.public_key().clone()],
-        policies: PolicyGraph::new(&question.policies, certificates.len()),
-        path_length: u32::MAX,
+        policies: PolicyGraph::new(&question.policies, anchor, certificates.len()),
+        path_length: extensions.basic.and_then(|basic| basic.path_length).unwrap_or(u32::MAX),
         question,
-    };
-    let Some((leaf, authorities)) = certificates.split_first() else {
-        return Ok(Judged { keys: walk.keys, policies: Vec::new() });
     };
     for (at, certificate) in authorities.iter().enumerate().rev() {
         let refused = |rule| Stop::Refused(at + 1, rule);
@@ -111,8 +114,8 @@ pub(super) fn signed(certificate: &Certificate, issuer: &PublicKey) -> Result<()
     })
 }
 
-/// Whether an anchor's key may have signed other certificates. RFC 5280, section 6.1.1 (d) trusts the name and key of an anchor for
-/// everything. But whoever trusts one person's certificate has not made that person an authority: one of version 3 has to say that it is one.
+/// Whether an anchor's key may have signed other certificates. Trust in one person's certificate does not make that person an authority: an
+/// anchor of version 3 has to say that it is one.
 pub(super) fn may_issue(anchor: &Certificate) -> bool {
     anchor.version() == Version::Old || (anchor.is_authority() && signs_certificates(anchor))
 }
@@ -156,8 +159,12 @@ impl<'a> Walk<'a> {
             signed(certificate, key)?;
         }
         let algorithm = algorithm(certificate)?;
-        if self.question.legacy == Legacy::Refuse && algorithm.strength(key) < Strength::Strong {
-            return Err(Rule::WeakAlgorithm(algorithm.name(key)));
+        match algorithm.strength(key) {
+            Strength::Unknown => return Err(Rule::UnknownAlgorithm(format!("cannot verify {}", algorithm.name(key)))),
+            Strength::Broken | Strength::Weak if self.question.legacy == Legacy::Refuse => {
+                return Err(Rule::WeakAlgorithm(algorithm.name(key)));
+            }
+            Strength::Broken | Strength::Weak | Strength::Strong => {}
         }
         let key = certificate.public_key().inheriting(key);
         self.keys.push(key);

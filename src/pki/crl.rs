@@ -13,11 +13,11 @@ use super::{
     Certificate, Name, PublicKey,
     distribution::{Issuers, Scope, directory_names},
     general_name::GeneralName,
-    revocation::{Reason, Revoked, Sealed},
+    revocation::{Reason, Revoked, Sealed, Worth},
     time,
     tlv::{
         BIT_STRING, BOOLEAN, ENUMERATED, Element, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE,
-        UTC_TIME, constructed, primitive,
+        UTC_TIME, constructed, minimal, primitive,
     },
 };
 use crate::{
@@ -126,8 +126,8 @@ impl<'a> Crl<'a> {
         &self.issuer
     }
 
-    pub(super) fn number(&self) -> Option<Number<'_>> {
-        self.extensions.number
+    pub(super) fn this_update(&self) -> SystemTime {
+        self.this_update
     }
 
     pub(super) fn scope(&self) -> &Scope {
@@ -146,13 +146,27 @@ impl<'a> Crl<'a> {
         }
     }
 
+    /// Whether both are of one issuer and one scope, so that their numbers count together (RFC 5280, section 5.2.3).
+    pub(super) fn is_of_series(&self, other: &Crl<'_>) -> bool {
+        self.issuer == other.issuer && self.scope == other.scope
+    }
+
+    /// Whether it was issued after `other`, of the same series: by CRL number, then by thisUpdate (RFC 5280, section 5.2.3). Where the two
+    /// contradict each other, neither list is newer.
+    pub(super) fn is_newer_than(&self, other: &Crl<'_>) -> bool {
+        match (self.extensions.number, other.extensions.number) {
+            (Some(own), Some(others)) if own > others => self.this_update >= other.this_update,
+            (Some(own), Some(others)) if own < others => false,
+            _ => self.this_update > other.this_update,
+        }
+    }
+
     /// Whether this delta brings `complete` up to date (RFC 5280, sections 5.2.4 and 6.3.3 (c)).
     pub(super) fn updates(&self, complete: &Crl<'_>) -> bool {
         let (Some(base), Some(own)) = (self.extensions.base, self.extensions.number) else { return false };
         let follows = complete.extensions.number.is_some_and(|number| base <= number && number < own);
         follows
-            && self.issuer == complete.issuer
-            && self.scope == complete.scope
+            && self.is_of_series(complete)
             && self.extensions.scope.is_some() == complete.extensions.scope.is_some()
             && self.extensions.authority_key == complete.extensions.authority_key
     }
@@ -165,8 +179,8 @@ impl<'a> Crl<'a> {
         }
     }
 
-    /// Whether `key` made its signature, by algorithms that count.
-    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<bool> {
+    /// What a signature by `key` makes of it; `None` when `key` did not make it, or by broken algorithms that do not count.
+    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<Option<Worth>> {
         self.sealed.is_by(key, legacy, budget)
     }
 
@@ -180,14 +194,17 @@ impl<'a> Crl<'a> {
     /// What it says of the certificate that `issuer` issued with that serial number (RFC 5280, section 5.3.3).
     pub(super) fn find(&self, issuer: &Name, serial: &[u8]) -> Option<Listed> {
         let entries = self.entries();
-        let found = entries.by_serial.get(serial).into_iter().flatten();
+        let found = entries.by_serial.get(minimal(serial)).into_iter().flatten();
         let of_issuer = |entry: &&Entry<'_>| match &entry.issuers {
             Some(named) => named.contains(issuer),
             None => self.issuer == *issuer,
         };
         // Were one number there twice, the worse entry would count.
         let mut listed: Vec<Listed> = found.filter(of_issuer).map(|entry| entry.listed(self.this_update)).collect();
-        listed.sort_by_key(|one| *one == Listed::Removed);
+        listed.sort_by_key(|one| match one {
+            Listed::Revoked(revoked) => revoked.rank(),
+            Listed::Removed => Revoked::LAST,
+        });
         listed.into_iter().next()
     }
 
@@ -212,30 +229,43 @@ struct Entry<'a> {
 }
 
 impl<'a> Entries<'a> {
-    /// A list that cannot be read to its end is understood as far as it goes.
+    /// A list that cannot be read to its end is understood as far as it goes. An entry that cannot be read to its end revokes its serial
+    /// number, if that can be read.
     fn read(list: &'a [u8], scope: Issuers) -> Self {
         let mut entries = Entries { by_serial: HashMap::new(), understood: Understood::Wholly };
         let mut reader = Reader::new(list, "CRL entry");
         // An entry without certificateIssuer is of the same issuer as the one before it (RFC 5280, section 5.3.3).
         let mut issuers = None;
         while !reader.is_finished() {
-            let Ok(()) = entries.read_one(&mut reader, &mut issuers, scope) else {
+            let start = reader.sequence().and_then(|mut fields| {
+                let (serial, date) = (fields.expect(INTEGER)?.value, fields.any()?);
+                Ok((fields, minimal(serial), date))
+            });
+            let Ok((fields, serial, date)) = start else {
                 entries.understood = Understood::Partly;
                 break;
             };
+            let reason = entries.extensions(fields, &mut issuers, scope);
+            let entry = Entry { date, reason: *reason.as_ref().unwrap_or(&0), issuers: issuers.clone() };
+            entries.by_serial.entry(serial).or_default().push(entry);
+            if reason.is_err() {
+                entries.understood = Understood::Partly;
+                // Whose certificates the entries after it are about may have stood in it.
+                if scope == Issuers::Others {
+                    break;
+                }
+            }
         }
         entries
     }
 
-    fn read_one(
+    /// The reason code, from the rest of an entry.
+    fn extensions(
         &mut self,
-        reader: &mut Reader<'a>,
+        mut fields: Reader<'a>,
         issuers: &mut Option<Rc<HashSet<Name>>>,
         scope: Issuers,
-    ) -> Result<()> {
-        let mut fields = reader.sequence()?;
-        let serial = fields.expect(INTEGER)?.value;
-        let date = fields.any()?;
+    ) -> Result<u8> {
         let mut reason = 0;
         if !fields.is_finished() {
             let mut list = fields.sequence()?;
@@ -253,8 +283,7 @@ impl<'a> Entries<'a> {
             }
         }
         fields.finish()?;
-        self.by_serial.entry(serial).or_default().push(Entry { date, reason, issuers: issuers.clone() });
-        Ok(())
+        Ok(reason)
     }
 }
 
@@ -322,3 +351,46 @@ const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
 const DELTA_CRL_INDICATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
 const REASON_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+        let content = content.concat();
+        [&[tag, u8::try_from(content.len()).unwrap()], content.as_slice()].concat()
+    }
+
+    fn entry(serial: &[u8], rest: &[u8]) -> Vec<u8> {
+        element(SEQUENCE, &[&element(INTEGER, &[serial]), &element(UTC_TIME, &[b"261127000000Z"]), rest])
+    }
+
+    /// Bad news counts although what stands beside it cannot be read.
+    #[test]
+    fn an_entry_that_cannot_be_read_to_its_end_revokes_and_hides_no_other() {
+        let list = [entry(&[1], &[4, 1]), entry(&[2], b""), entry(&[3], &element(SEQUENCE, &[&[5, 0]]))].concat();
+        let entries = Entries::read(&list, Issuers::Own);
+        assert_eq!(entries.understood, Understood::Partly);
+        for serial in [1, 2, 3] {
+            assert_eq!(entries.by_serial.get([serial].as_slice()).map(Vec::len), Some(1), "{serial}");
+        }
+        // Whose certificate is meant may have stood in what cannot be read.
+        let entries = Entries::read(&list, Issuers::Others);
+        assert_eq!((entries.by_serial.len(), entries.understood), (1, Understood::Partly));
+    }
+
+    #[test]
+    fn a_serial_number_is_the_same_in_more_octets_than_it_needs() {
+        for (written, minimal) in [
+            (&[0, 0, 1][..], &[1][..]),
+            (&[0, 0x80], &[0, 0x80]),
+            (&[0xff, 0xff, 0x80], &[0x80]),
+            (&[0xff, 0x7f], &[0xff, 0x7f]),
+            (&[0], &[0]),
+        ] {
+            assert_eq!(super::minimal(written), minimal);
+            let list = entry(written, b"");
+            assert!(Entries::read(&list, Issuers::Own).by_serial.contains_key(minimal));
+        }
+    }
+}

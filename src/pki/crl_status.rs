@@ -1,43 +1,59 @@
-//! The status of a certificate by CRLs (RFC 5280, section 6.3.3).
+//! Which CRLs count for a certificate (RFC 5280, section 6.3.3); `news` says what follows from them.
 
 use super::{
-    Certificate, PublicKey,
-    crl::{Crl, Freshness, Listed, Understood},
+    Certificate, Name, PublicKey,
+    crl::{Crl, Listed},
     distribution::{Issuers, Point, Reasons},
     extensions::KeyUsage,
-    revocation::{Asked, Issuer, Reason, Revoked, Role, Statements, Status},
+    news::{self, Flaw, List, News},
+    revocation::{Asked, Issuer, Statements, Worth},
 };
 use crate::{
     base::{Budget, Result},
     crypto::KeyAlgorithm,
 };
 
-/// What the CRLs among `statements` say of `certificate`, which `issuer` issued. An error means that the Budget is spent.
-pub(super) fn status(
+/// Adds to `news` what the CRLs among `statements` say of `certificate`, which `issuer` issued; why they say too little, if they do. An error
+/// means that the Budget is spent.
+pub(super) fn tell(
     certificate: &Certificate,
     issuer: Issuer<'_>,
     statements: &Statements<'_>,
     asked: &Asked<'_>,
     budget: &mut Budget,
-) -> Result<Status> {
-    let mut points = match Point::all_of(certificate) {
-        Ok(points) => points,
-        Err(error) => return Ok(Status::Unknown(format!("{error} (RFC 5280, section 4.2.1.13)"))),
+    news: &mut News,
+) -> Result<Option<Flaw>> {
+    let search = Search { certificate, issuer, statements, asked };
+    let (points, mut flaw) = match Point::all_of(certificate) {
+        Ok(points) => (points, None),
+        Err(_) => (Vec::new(), Some(Flaw::Points)),
     };
-    points.push(Point::of_issuer(certificate.issuer()));
-    let mut search = Search { certificate, issuer, statements, asked, known: Reasons::NONE, flaw: None };
-    for point in &points {
-        let issuers = point.crl_issuers.as_deref().unwrap_or(std::slice::from_ref(certificate.issuer()));
-        for crl in issuers.iter().flat_map(|issuer| statements.of_issuer(issuer)) {
-            if let Some(revoked) = search.consult(crl, point, budget)? {
-                return Ok(Status::Revoked(revoked));
-            }
+    let points = [points, vec![Point::of_issuer(certificate.issuer())]].concat();
+    let mut names: Vec<&Name> = vec![certificate.issuer()];
+    for name in points.iter().flat_map(|point| point.crl_issuers.iter().flatten()) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
-    if search.known.has(Reasons::ALL) {
-        return Ok(Status::Good);
+    let mut lists = Vec::new();
+    for (origin, crl) in names.into_iter().flat_map(|name| statements.of_issuer(name)) {
+        let listed = crl.find(certificate.issuer(), certificate.serial());
+        let is_revoked = matches!(listed, Some(Listed::Revoked(_)));
+        let reasons = search.reasons(crl, &points);
+        if reasons.is_none() && !(is_revoked && crl.scope().speaks_of_certificates()) {
+            flaw = flaw.max(Some(Flaw::Scope));
+            continue;
+        }
+        match search.signer(crl, budget)? {
+            Some((key, worth)) if worth == Worth::Everything || is_revoked => {
+                // Where it cannot be told which lists are missing, those that are here show nothing good.
+                let reasons = reasons.filter(|_| flaw != Some(Flaw::Points)).unwrap_or(Reasons::NONE);
+                lists.push(List { crl, origin: *origin, key, reasons, listed });
+            }
+            _ => flaw = flaw.max(Some(Flaw::Signature)),
+        }
     }
-    Ok(Status::Unknown(search.why()))
+    Ok(flaw.max(news::tell(&lists, asked.at, news)))
 }
 
 struct Search<'a, 's> {
@@ -45,50 +61,31 @@ struct Search<'a, 's> {
     issuer: Issuer<'a>,
     statements: &'a Statements<'s>,
     asked: &'a Asked<'a>,
-    /// The reasons for which it is known not to be revoked: reasons_mask.
-    known: Reasons,
-    /// What kept the CRL that came furthest from counting.
-    flaw: Option<Flaw>,
 }
 
-/// Why a CRL does not settle a status; a later one came further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Flaw {
-    Scope,
-    Signature,
-    Freshness,
-    Extension,
-}
-
-impl<'a, 's> Search<'a, 's> {
-    /// Whether `crl` revokes the certificate; if it does not, for which reasons it is known now that it is not revoked.
-    fn consult(&mut self, crl: &Crl<'s>, point: &Point, budget: &mut Budget) -> Result<Option<Revoked>> {
+impl Search<'_, '_> {
+    /// The reasons for which `crl` speaks of the certificate at any of `points` (b), (d); `None` when it is not of its scope.
+    fn reasons(&self, crl: &Crl<'_>, points: &[Point]) -> Option<Reasons> {
         let is_indirect = crl.scope().issuers == Issuers::Others;
-        // (b)(1): another issuer's CRL must say that it is indirect. Deltas are looked for below.
-        let is_meant = !crl.is_delta() && (point.crl_issuers.is_none() || is_indirect);
-        if !is_meant || !crl.scope().covers(self.certificate, point) {
-            self.fall_short(Flaw::Scope);
-            return Ok(None);
-        }
-        // (d), (e)
-        let reasons = point.reasons.and(crl.scope().reasons);
-        if self.known.has(reasons) {
-            return Ok(None);
-        }
-        let Some(key) = self.signer(crl, budget)? else {
-            self.fall_short(Flaw::Signature);
-            return Ok(None);
-        };
-        let delta = self.delta(crl, &key, budget)?;
-        Ok(self.judge(crl, delta, reasons))
+        let meant = points.iter().filter(|point| {
+            // (b)(1): another issuer's CRL must say that it is indirect.
+            let by_whom = match &point.crl_issuers {
+                Some(named) => is_indirect && named.contains(crl.issuer()),
+                None => crl.issuer() == self.certificate.issuer(),
+            };
+            by_whom && crl.scope().covers(self.certificate, point)
+        });
+        meant.map(|point| point.reasons.and(crl.scope().reasons)).reduce(Reasons::or)
     }
 
-    /// The key that signed `crl`, of somebody who may (f), (g).
-    fn signer(&self, crl: &Crl<'_>, budget: &mut Budget) -> Result<Option<PublicKey>> {
-        let Issuer { certificate: issuer, key, role } = self.issuer;
-        let may_sign = role == Role::Anchor || signs_crls(issuer);
-        if issuer.subject() == crl.issuer() && may_sign && crl.is_by(key, self.asked.legacy, budget)? {
-            return Ok(Some(key.clone()));
+    /// The key that signed `crl`, of somebody who may (f), (g), and how much of the list counts.
+    fn signer(&self, crl: &Crl<'_>, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
+        let Issuer { certificate: issuer, key } = self.issuer;
+        if issuer.subject() == crl.issuer()
+            && signs_crls(issuer)
+            && let Some(worth) = crl.is_by(key, self.asked.legacy, budget)?
+        {
+            return Ok(Some((key.clone(), worth)));
         }
         for signer in self.asked.signers.named(crl.issuer()) {
             if signer == *issuer || !signs_crls(&signer) || !crl.may_be_by(&signer) {
@@ -96,76 +93,23 @@ impl<'a, 's> Search<'a, 's> {
             }
             // The signature first: it costs less than a path. A key that inherits its parameters has none without its path.
             let is_whole = signer.public_key().algorithm() != KeyAlgorithm::Dsa(0);
-            if is_whole && !crl.is_by(signer.public_key(), self.asked.legacy, budget)? {
+            let own = if is_whole { crl.is_by(signer.public_key(), self.asked.legacy, budget)? } else { None };
+            if is_whole && own.is_none() {
                 continue;
             }
-            let Some(key) = self.statements.signer_key(&signer, self.certificate, self.asked, budget)? else {
+            let Some((key, most)) = self.statements.signer_key(&signer, self.certificate, self.asked, budget)? else {
                 continue;
             };
-            if is_whole || crl.is_by(&key, self.asked.legacy, budget)? {
-                return Ok(Some(key));
+            let worth = if own.is_some() { own } else { crl.is_by(&key, self.asked.legacy, budget)? };
+            if let Some(worth) = worth {
+                return Ok(Some((key, worth.min(most))));
             }
         }
         Ok(None)
     }
-
-    /// The newest current delta of `complete` that the same key signed (c), (h).
-    fn delta(&self, complete: &Crl<'_>, key: &PublicKey, budget: &mut Budget) -> Result<Option<&'a Crl<'s>>> {
-        let all = self.statements.of_issuer(complete.issuer()).iter();
-        let mut deltas: Vec<&'a Crl<'s>> =
-            all.filter(|crl| crl.updates(complete) && crl.freshness(self.asked.at) == Freshness::Current).collect();
-        deltas.sort_by_key(|delta| std::cmp::Reverse(delta.number()));
-        for delta in deltas {
-            if delta.is_by(key, self.asked.legacy, budget)? {
-                return Ok(Some(delta));
-            }
-        }
-        Ok(None)
-    }
-
-    /// (i) to (l). With a current delta an old CRL is as good as a current one (RFC 5280, section 5.2.4).
-    fn judge(&mut self, crl: &Crl<'_>, delta: Option<&Crl<'_>>, reasons: Reasons) -> Option<Revoked> {
-        let find = |crl: &Crl<'_>| crl.find(self.certificate.issuer(), self.certificate.serial());
-        let listed = delta.and_then(find).or_else(|| find(crl));
-        let is_current = delta.is_some() || crl.freshness(self.asked.at) == Freshness::Current;
-        match listed {
-            // Whoever is revoked stays revoked, so a CRL of another time tells that much; what was on hold may not be any more.
-            Some(Listed::Revoked(revoked))
-                if is_current || (revoked.reason != Reason::Hold && revoked.since <= self.asked.at) =>
-            {
-                return Some(revoked);
-            }
-            _ if !is_current => self.fall_short(Flaw::Freshness),
-            _ if is_partly_understood(crl) || delta.is_some_and(is_partly_understood) => {
-                self.fall_short(Flaw::Extension)
-            }
-            _ => self.known = self.known.or(reasons),
-        }
-        None
-    }
-
-    fn fall_short(&mut self, flaw: Flaw) {
-        self.flaw = self.flaw.max(Some(flaw));
-    }
-
-    fn why(&self) -> String {
-        let (reason, section) = match self.flaw {
-            _ if self.known != Reasons::NONE => ("the CRLs leave out some reasons", "6.3.3 (e)"),
-            None => ("there is no CRL of its issuer", "6.3.3"),
-            Some(Flaw::Scope) => ("no CRL of its issuer speaks of it", "6.3.3 (b)"),
-            Some(Flaw::Signature) => ("nobody who may has signed the CRL", "6.3.3 (f)"),
-            Some(Flaw::Freshness) => ("the CRL is not of this time", "6.3.3 (a)"),
-            Some(Flaw::Extension) => ("the CRL has a critical extension that is not known", "5.2"),
-        };
-        format!("{reason} (RFC 5280, section {section})")
-    }
-}
-
-fn is_partly_understood(crl: &Crl<'_>) -> bool {
-    crl.understood() == Understood::Partly
 }
 
 /// (f): the bit cRLSign, where there is a key usage at all.
-fn signs_crls(signer: &Certificate) -> bool {
+pub(super) fn signs_crls(signer: &Certificate) -> bool {
     signer.extensions().key_usage.is_none_or(|usage| usage.has(KeyUsage::CRL_SIGN))
 }

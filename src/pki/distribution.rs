@@ -109,6 +109,11 @@ impl Scope {
         Ok(Scope { names, reasons, kind, issuers })
     }
 
+    /// Whether a CRL of this scope is of certificates for public keys at all: numbers of attribute certificates are others.
+    pub(super) fn speaks_of_certificates(&self) -> bool {
+        self.kind != Kind::Other
+    }
+
     /// Whether a CRL of this scope speaks of `certificate` at `point` (RFC 5280, section 6.3.3 (b)(2)).
     pub(super) fn covers(&self, certificate: &Certificate, point: &Point) -> bool {
         let kind = match self.kind {

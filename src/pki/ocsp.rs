@@ -8,13 +8,17 @@ use std::{
 use der::asn1::ObjectIdentifier;
 
 use super::{
-    Certificate, Name, PublicKey, crl_status,
+    Certificate, Name, PublicKey,
+    crl::Freshness,
+    crl_status,
+    distribution::Reasons,
     extensions::OCSP_NO_CHECK,
-    revocation::{Asked, Issuer, Reason, Revoked, Sealed, Statements, Status},
+    news::News,
+    revocation::{Asked, Issuer, Reason, Revoked, Sealed, Statements, Worth},
     time,
     tlv::{
         BIT_STRING, BOOLEAN, ENUMERATED, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, constructed,
-        primitive,
+        minimal, primitive,
     },
 };
 use crate::{
@@ -127,16 +131,18 @@ impl<'a> OcspResponse<'a> {
         Ok(OcspResponse { responder, answers, nonce, certificates, sealed, has_unknown })
     }
 
-    /// Whether somebody signed it who may speak for `issuer` (RFC 6960, section 4.2.2.2).
-    fn is_authorized(
+    /// How much of it counts; `None` when nobody signed it who may speak for `issuer` (RFC 6960, section 4.2.2.2).
+    fn worth(
         &self,
         issuer: Issuer<'_>,
         statements: &Statements<'_>,
         asked: &Asked<'_>,
         budget: &mut Budget,
-    ) -> Result<bool> {
-        if self.is_from(issuer.certificate) && self.sealed.is_by(issuer.key, asked.legacy, budget)? {
-            return Ok(true);
+    ) -> Result<Option<Worth>> {
+        if self.is_from(issuer.certificate)
+            && let Some(worth) = self.sealed.is_by(issuer.key, asked.legacy, budget)?
+        {
+            return Ok(Some(worth));
         }
         let known = match &self.responder {
             Responder::Name(name) => asked.signers.named(name),
@@ -146,14 +152,14 @@ impl<'a> OcspResponse<'a> {
             let key = delegate.public_key().inheriting(issuer.key);
             if self.is_from(delegate)
                 && is_delegate(delegate, issuer, asked)
-                && self.sealed.is_by(&key, asked.legacy, budget)?
+                && let Some(worth) = self.sealed.is_by(&key, asked.legacy, budget)?
                 && is_issued_by(delegate, issuer, asked, budget)?
                 && is_in_force(delegate, issuer, statements, asked, budget)?
             {
-                return Ok(true);
+                return Ok(Some(worth));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Whether the responder names that certificate (RFC 6960, section 4.2.2.3).
@@ -165,32 +171,35 @@ impl<'a> OcspResponse<'a> {
     }
 }
 
-/// What the responses among `statements` say of `certificate`; `None` when none of them counts. An error means that the Budget is spent.
-pub(super) fn status(
+/// Adds to `news` what the responses among `statements` say of `certificate`. An error means that the Budget is spent.
+pub(super) fn tell(
     certificate: &Certificate,
     issuer: Issuer<'_>,
     statements: &Statements<'_>,
     asked: &Asked<'_>,
     budget: &mut Budget,
-) -> Result<Option<Status>> {
-    let mut found = None;
+    news: &mut News,
+) -> Result<()> {
     for response in statements.responses() {
-        if response.has_unknown {
-            continue;
-        }
-        let answers = response.answers.get(certificate.serial()).into_iter().flatten();
-        for answer in answers.filter(|answer| answer.is_about(certificate, issuer.key) && answer.counts(asked.at)) {
-            if matches!(answer.state, State::Unknown) || !response.is_authorized(issuer, statements, asked, budget)? {
+        let answers = response.answers.get(minimal(certificate.serial())).into_iter().flatten();
+        for answer in answers.filter(|answer| answer.is_about(certificate, issuer.key)) {
+            let freshness = answer.freshness(asked.at);
+            let says_something = match answer.state {
+                State::Good => freshness == Freshness::Current && !answer.has_unknown && !response.has_unknown,
+                State::Revoked(_) => true,
+                State::Unknown => false,
+            };
+            if !says_something {
                 continue;
             }
-            match answer.state {
-                State::Revoked(revoked) => return Ok(Some(Status::Revoked(revoked))),
-                State::Good if answer.is_current(asked.at) => found = Some(Status::Good),
-                State::Good | State::Unknown => {}
+            match (answer.state, response.worth(issuer, statements, asked, budget)?) {
+                (State::Revoked(revoked), Some(_)) => news.bad(revoked, freshness, answer.this_update, asked.at),
+                (State::Good, Some(Worth::Everything)) => news.good(Reasons::ALL, answer.this_update),
+                _ => {}
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 impl<'a> Answer<'a> {
@@ -201,7 +210,7 @@ impl<'a> Answer<'a> {
         let hash = HASHES.iter().find(|(oid, _)| hash.is(oid)).map(|(_, hash)| *hash);
         let issuer_name_hash = about.expect(OCTET_STRING)?.value;
         let issuer_key_hash = about.expect(OCTET_STRING)?.value;
-        let serial = about.expect(INTEGER)?.value;
+        let serial = minimal(about.expect(INTEGER)?.value);
         let state = fields.any()?;
         let state = match state.tag {
             GOOD => State::Good,
@@ -236,20 +245,17 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Whether it says something at that time: what is revoked stays revoked, unless it is on hold.
-    fn counts(&self, at: SystemTime) -> bool {
-        let is_final = match self.state {
-            State::Revoked(revoked) => revoked.reason != Reason::Hold && revoked.since <= at,
-            State::Good | State::Unknown => false,
-        };
-        is_final || self.is_current(at)
-    }
-
     /// RFC 6960, section 3.2, (5) and (6).
-    fn is_current(&self, at: SystemTime) -> bool {
+    fn freshness(&self, at: SystemTime) -> Freshness {
         let later = |time: SystemTime, by| time.checked_add(by).unwrap_or(time);
         let end = self.next_update.unwrap_or_else(|| later(self.this_update, LONGEST_WITHOUT_NEXT));
-        !self.has_unknown && self.this_update <= later(at, SKEW) && at <= later(end, SKEW)
+        if self.this_update > later(at, SKEW) {
+            Freshness::Future
+        } else if at <= later(end, SKEW) {
+            Freshness::Current
+        } else {
+            Freshness::Past
+        }
     }
 }
 
@@ -273,7 +279,7 @@ fn is_issued_by(delegate: &Certificate, issuer: Issuer<'_>, asked: &Asked<'_>, b
         return Ok(false);
     }
     match Sealed::new(delegate.tbs(), inner, delegate.signature()) {
-        Ok(sealed) => sealed.is_by(issuer.key, asked.legacy, budget),
+        Ok(sealed) => Ok(sealed.is_by(issuer.key, asked.legacy, budget)? == Some(Worth::Everything)),
         Err(_) => Ok(false),
     }
 }
@@ -289,7 +295,9 @@ fn is_in_force(
     if delegate.extensions().find(&OCSP_NO_CHECK).is_some() {
         return Ok(true);
     }
-    Ok(!matches!(crl_status::status(delegate, issuer, statements, asked, budget)?, Status::Revoked(_)))
+    let mut news = News::default();
+    crl_status::tell(delegate, issuer, statements, asked, budget, &mut news)?;
+    Ok(!news.is_bad())
 }
 
 /// Calls `take` with type, criticality and content of each of Extensions.

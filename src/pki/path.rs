@@ -9,8 +9,10 @@ use crate::{
     mail::Address,
 };
 
-/// What a path is judged by. Anchors are trusted for their name and key alone, as RFC 5280, section 6.1.1 (d) has it: their own times,
-/// constraints and revocation do not matter. But an anchor of version 3 that does not say that it is an authority vouches for itself alone.
+/// What a path is judged by. The certificate of an anchor limits what the anchor is trusted for, as RFC 5280, section 6.2 allows: its
+/// validity, critical extensions, extended key usage, name constraints, path length and policies hold for every path below it, and its CRLs
+/// count when its key usage allows them. Its own signature and revocation are not looked at. An anchor of version 3 that does not say that
+/// it is an authority vouches for itself alone.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// The time that counts.
@@ -19,8 +21,10 @@ pub struct Question<'a> {
     pub anchors: &'a [Certificate],
     /// What may lie in between, in any order; from the message and from the store.
     pub intermediates: &'a [Certificate],
-    /// CRLs and OCSP responses, DER, of any issuer.
+    /// CRLs and OCSP responses, DER, of any issuer, that the owner of this machine has.
     pub revocations: &'a [&'a [u8]],
+    /// CRLs and OCSP responses, DER, that came with the message. They count as the owner's do, but take back nothing that those say.
+    pub enclosed: &'a [&'a [u8]],
     /// How much must be known about revocation.
     pub revocation: Revocation,
     /// The initial policy inputs.
@@ -146,6 +150,7 @@ mod tests {
             anchors,
             intermediates,
             revocations: &[],
+            enclosed: &[],
             revocation: Revocation::Soft,
             policies: Policies::default(),
             purpose: Purpose::Email,

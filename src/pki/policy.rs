@@ -18,6 +18,8 @@ pub(super) struct PolicyGraph {
     inhibit_any: u32,
     inhibit_mapping: u32,
     any_expected: Any,
+    /// The policies that the anchor is limited to, if it is.
+    anchor: Option<BTreeSet<Vec<u8>>>,
 }
 
 /// Whether anyPolicy is among the policies.
@@ -42,17 +44,24 @@ impl Level {
 }
 
 impl PolicyGraph {
-    /// RFC 5280, section 6.1.2 (a), (d) to (f), for a path of `length` certificates without the anchor.
-    pub(super) fn new(inputs: &Policies, length: usize) -> Self {
+    /// RFC 5280, section 6.1.2 (a), (d) to (f), for a path of `length` certificates below `anchor`, whose own certificate may ask for more, and
+    /// may name the policies that it is trusted for (section 6.2).
+    pub(super) fn new(inputs: &Policies, anchor: &Certificate, length: usize) -> Self {
         let later = u32::try_from(length).unwrap_or(u32::MAX).saturating_add(1);
-        let begins = |require| if require == Require::Set { 0 } else { later };
+        let begins =
+            |require, own: Option<u32>| if require == Require::Set { 0 } else { own.unwrap_or(later).min(later) };
+        let extensions = anchor.extensions();
+        let constraints = extensions.policy_constraints.unwrap_or_default();
+        let named = extensions.policies.as_ref();
+        let limits = named.filter(|named| !named.iter().any(|policy| policy == ANY_POLICY.as_bytes()));
         PolicyGraph {
             levels: Vec::new(),
             expected: BTreeMap::new(),
-            explicit: begins(inputs.explicit),
-            inhibit_any: begins(inputs.inhibit_any),
-            inhibit_mapping: begins(inputs.inhibit_mapping),
+            explicit: begins(inputs.explicit, constraints.explicit),
+            inhibit_any: begins(inputs.inhibit_any, extensions.inhibit_any),
+            inhibit_mapping: begins(inputs.inhibit_mapping, constraints.inhibit_mapping),
             any_expected: Any::Present,
+            anchor: limits.map(|limits| limits.iter().cloned().collect()),
         }
     }
 
@@ -83,8 +92,15 @@ impl PolicyGraph {
         if certificate.extensions().policy_constraints.and_then(|constraints| constraints.explicit) == Some(0) {
             self.explicit = 0;
         }
-        let any = self.levels.last().is_some_and(|last| last.any == Any::Present);
-        let mut policies: Vec<String> = self.of_authorities().iter().map(|policy| dotted(policy)).collect();
+        let mut any = self.levels.last().is_some_and(|last| last.any == Any::Present);
+        let mut policies = self.of_authorities();
+        if let Some(limits) = &self.anchor {
+            policies.retain(|policy| limits.contains(policy));
+            if std::mem::take(&mut any) {
+                policies.extend(limits.iter().cloned());
+            }
+        }
+        let mut policies: Vec<String> = policies.iter().map(|policy| dotted(policy)).collect();
         let wanted = match inputs.initial.as_slice() {
             [] => any || !policies.is_empty(),
             initial if initial.iter().any(|policy| policy.as_bytes() == ANY_POLICY_DOTTED) => {

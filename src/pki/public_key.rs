@@ -247,6 +247,18 @@ pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
     found.ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
 }
 
+/// The hash function that the digestAlgorithm of a signature in CMS names. Some programs write sha256WithRSAEncryption where sha256 belongs, and
+/// likewise the others with RSA; OpenSSL takes that too. An error of kind `Unavailable` names one that nobody here knows.
+pub(crate) fn digest_algorithm(algorithm: &[u8]) -> Result<Hash> {
+    hash_algorithm(algorithm).or_else(|error| {
+        let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
+        match SIGNATURES.iter().find(|(oid, _)| kind.is(oid)) {
+            Some((_, Kind::RsaPkcs1(hash))) => Ok(*hash),
+            _ => Err(error),
+        }
+    })
+}
+
 /// An AlgorithmIdentifier that signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureAlgorithm {
@@ -277,7 +289,12 @@ impl SignatureAlgorithm {
         let bare = || digest.ok_or_else(|| fields.refuse("names no digest"));
         let kind = if kind.is(&RSA_PSS) {
             // RFC 4055, section 3.1: in a signature the parameters must be there.
-            Kind::RsaPss(Pss::read(fields.expect(super::tlv::SEQUENCE)?)?)
+            let pss = Pss::read(fields.expect(super::tlv::SEQUENCE)?)?;
+            if pss.hash != pss.mgf1 {
+                let (hash, mask) = (pss.hash, pss.mgf1);
+                return Err(fields.refuse(format!("{hash} masked by mgf1 with {mask} (RFC 4055, section 3.1)")));
+            }
+            Kind::RsaPss(pss)
         } else if kind.is(&RSA) {
             Kind::RsaPkcs1(bare()?)
         } else if kind.is(&EC) {

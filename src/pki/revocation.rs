@@ -4,8 +4,9 @@ use std::{cell::RefCell, collections::HashMap, fmt, time::SystemTime};
 
 use super::{
     Certificate, Name, PublicKey, SignatureAlgorithm,
-    crl::Crl,
+    crl::{Crl, Freshness, Understood},
     crl_status,
+    news::News,
     ocsp::{self, OcspResponse},
 };
 use crate::{
@@ -41,6 +42,36 @@ pub fn list_issuer(der: &[u8]) -> Result<Name> {
     Crl::parse(der).map(|list| list.issuer().clone())
 }
 
+/// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of
+/// the same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that
+/// key nothing is superseded: anybody can write a list with a high number. An error means that the Budget is spent.
+pub fn supersedes(
+    newer: &[u8],
+    older: &[u8],
+    issuers: &[Certificate],
+    at: SystemTime,
+    budget: &mut Budget,
+) -> Result<bool> {
+    let (Ok(newer), Ok(older)) = (Crl::parse(newer), Crl::parse(older)) else { return Ok(false) };
+    let takes_its_place = !newer.is_delta()
+        && newer.understood() == Understood::Wholly
+        && newer.freshness(at) != Freshness::Future
+        && newer.is_of_series(&older)
+        && newer.is_newer_than(&older);
+    if !takes_its_place {
+        return Ok(false);
+    }
+    for issuer in issuers.iter().filter(|issuer| issuer.subject() == newer.issuer() && crl_status::signs_crls(issuer)) {
+        let key = issuer.public_key();
+        if newer.is_by(key, Legacy::Refuse, budget)? == Some(Worth::Everything)
+            && older.is_by(key, Legacy::Admit, budget)?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What is known of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -61,8 +92,18 @@ pub(super) struct Revoked {
     pub(super) since: SystemTime,
 }
 
+impl Revoked {
+    /// After every [`rank`](Revoked::rank).
+    pub(super) const LAST: (u8, SystemTime, Reason) = (2, SystemTime::UNIX_EPOCH, Reason::Unspecified);
+
+    /// Orders revocations, the one that is reported first: for good, then on hold; each the earliest.
+    pub(super) fn rank(&self) -> (u8, SystemTime, Reason) {
+        (u8::from(self.reason == Reason::Hold), self.since, self.reason)
+    }
+}
+
 /// CRLReason (RFC 5280, section 5.3.1), but removeFromCRL, which revokes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     AffiliationChanged,
     AttributeAuthorityCompromise,
@@ -110,24 +151,49 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Where a statement came from. A later one is trusted more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// The message that is judged.
+    Message,
+    /// The owner of this machine: the home, or a file that the command line names.
+    Owner,
+}
+
+/// How much of a signed statement counts, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth {
+    /// Only that certificates are revoked. The algorithm of its signature is weak: a collision could make a certificate look good, and to make
+    /// one look revoked gains nobody anything. Or it is not known whether the signer's own certificate is revoked, and that has to be known.
+    Revocations,
+    /// Everything that it says.
+    Everything,
+}
+
 /// CRLs and OCSP responses, read and indexed once for all certificates of all paths to one leaf.
 #[derive(Debug)]
 pub(super) struct Statements<'a> {
     /// By the normal form of the issuer's name.
-    crls: HashMap<Vec<u8>, Vec<Crl<'a>>>,
+    crls: HashMap<Vec<u8>, Vec<(Origin, Crl<'a>)>>,
     responses: Vec<OcspResponse<'a>>,
     /// Fingerprints of the CRL signers whose own paths are being looked for.
     signers: RefCell<Vec<[u8; 32]>>,
 }
 
 impl<'a> Statements<'a> {
-    /// Reads what is given. What is neither a CRL nor a successful OCSP response says nothing.
-    pub(super) fn read(given: &[&'a [u8]]) -> Self {
-        let mut statements =
-            Statements { crls: HashMap::new(), responses: Vec::new(), signers: RefCell::new(Vec::new()) };
-        for der in given {
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Statements { crls: HashMap::new(), responses: Vec::new(), signers: RefCell::new(Vec::new()) }
+    }
+
+    /// Reads what the owner of this machine has, and what came with the message. What is neither a CRL nor a successful OCSP response says
+    /// nothing.
+    pub(super) fn read(owned: &[&'a [u8]], enclosed: &[&'a [u8]]) -> Self {
+        let mut statements = Statements::none();
+        let owned = owned.iter().map(|der| (Origin::Owner, der));
+        for (origin, der) in owned.chain(enclosed.iter().map(|der| (Origin::Message, der))) {
             if let Ok(crl) = Crl::parse(der) {
-                statements.crls.entry(crl.issuer().normal().to_vec()).or_default().push(crl);
+                statements.crls.entry(crl.issuer().normal().to_vec()).or_default().push((origin, crl));
             } else if let Ok(response) = OcspResponse::parse(der) {
                 statements.responses.push(response);
             }
@@ -136,8 +202,12 @@ impl<'a> Statements<'a> {
     }
 
     /// The CRLs that `issuer` signed, or says that it signed.
-    pub(super) fn of_issuer(&self, issuer: &Name) -> &[Crl<'a>] {
+    pub(super) fn of_issuer(&self, issuer: &Name) -> &[(Origin, Crl<'a>)] {
         self.crls.get(issuer.normal()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.crls.is_empty() && self.responses.is_empty()
     }
 
     pub(super) fn responses(&self) -> &[OcspResponse<'a>] {
@@ -154,10 +224,10 @@ impl<'a> Statements<'a> {
         certificate: &Certificate,
         asked: &Asked<'_>,
         budget: &mut Budget,
-    ) -> Result<Option<PublicKey>> {
+    ) -> Result<Option<(PublicKey, Worth)>> {
         let fingerprint = signer.fingerprint();
         if self.signers.borrow().contains(&fingerprint) {
-            return Ok((signer == certificate).then(|| signer.public_key().clone()));
+            return Ok((signer == certificate).then(|| (signer.public_key().clone(), Worth::Everything)));
         }
         if self.signers.borrow().len() >= DEEPEST {
             return Ok(None);
@@ -186,16 +256,6 @@ pub(super) struct Issuer<'a> {
     pub(super) certificate: &'a Certificate,
     /// Its key, with the parameters that it inherits.
     pub(super) key: &'a PublicKey,
-    pub(super) role: Role,
-}
-
-/// Where a path has an issuer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// The trust anchor: believed whatever its extensions say (RFC 5280, section 6.1.1 (d)).
-    Anchor,
-    /// In between.
-    Intermediate,
 }
 
 /// Finds the certificates of CRL signers that are not the issuers on the path: indirect CRLs, separate keys, keys rolled over.
@@ -204,14 +264,25 @@ pub(super) trait Signers {
     fn named(&self, subject: &Name) -> Vec<Certificate>;
 
     /// The key of `signer` with the parameters that it inherits, if a path from it holds to the anchor at which the path in question ends
-    /// (RFC 5280, section 6.3.3 (f)), for any purpose and policy, with the status of each certificate on it. An error means that the
-    /// Budget is spent.
-    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>>;
+    /// (RFC 5280, section 6.3.3 (f)), for any purpose and policy, with the status of each certificate on it; and how much of what it signs
+    /// counts. An error means that the Budget is spent.
+    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>>;
 }
 
-/// What is known about `certificate`, which `issuer` issued. An error means that the Budget is spent.
-///
-/// Revoked is what anybody says who may: a CRL of good standing is not overruled by an OCSP response, nor the other way round.
+/// Nobody.
+pub(super) struct NoSigners;
+
+impl Signers for NoSigners {
+    fn named(&self, _: &Name) -> Vec<Certificate> {
+        Vec::new()
+    }
+
+    fn key(&self, _: &Certificate, _: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
+        Ok(None)
+    }
+}
+
+/// What is known about `certificate`, which `issuer` issued, by the rules in `news`. An error means that the Budget is spent.
 pub(super) fn status(
     certificate: &Certificate,
     issuer: Issuer<'_>,
@@ -219,15 +290,10 @@ pub(super) fn status(
     asked: &Asked<'_>,
     budget: &mut Budget,
 ) -> Result<Status> {
-    let online = ocsp::status(certificate, issuer, statements, asked, budget)?;
-    if let Some(Status::Revoked(revoked)) = online {
-        return Ok(Status::Revoked(revoked));
-    }
-    let listed = crl_status::status(certificate, issuer, statements, asked, budget)?;
-    Ok(match (online, listed) {
-        (Some(Status::Good), Status::Unknown(_)) => Status::Good,
-        (_, listed) => listed,
-    })
+    let mut news = News::default();
+    ocsp::tell(certificate, issuer, statements, asked, budget, &mut news)?;
+    let flaw = crl_status::tell(certificate, issuer, statements, asked, budget, &mut news)?;
+    Ok(news.status(flaw))
 }
 
 /// Octets that somebody signed: a CRL or an OCSP response.
@@ -247,20 +313,23 @@ impl<'a> Sealed<'a> {
         Ok(Sealed { octets, algorithm, signature, digest: RefCell::new(None) })
     }
 
-    /// Whether `key` made the signature, by algorithms that count.
-    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<bool> {
-        if legacy == Legacy::Refuse && self.algorithm.strength(key) < Strength::Strong {
-            return Ok(false);
-        }
+    /// What a signature by `key` makes of it; `None` when `key` did not make it, or by broken algorithms that do not count.
+    pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<Option<Worth>> {
+        let worth = match (legacy, self.algorithm.strength(key)) {
+            (Legacy::Admit, _) | (Legacy::Refuse, Strength::Strong) => Worth::Everything,
+            (Legacy::Refuse, Strength::Weak) => Worth::Revocations,
+            (Legacy::Refuse, _) => return Ok(None),
+        };
         // They are hashed once, unless the algorithm takes nothing less than all of them.
         let octets = if self.digest.borrow().is_some() { 0 } else { self.octets.len() };
         budget.path_signature(key.algorithm().cost(), octets)?;
         let Some(hash) = self.algorithm.hash() else {
-            return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok());
+            return Ok(self.algorithm.verify(key, self.octets, self.signature).is_ok().then_some(worth));
         };
         let mut digest = self.digest.borrow_mut();
         let digest = digest.get_or_insert_with(|| hash.guarded_digest(self.octets));
-        Ok(digest.as_ref().is_some_and(|digest| self.algorithm.verify(key, digest, self.signature).is_ok()))
+        let is_right = |digest: &[u8]| self.algorithm.verify(key, digest, self.signature).is_ok();
+        Ok(digest.as_deref().is_some_and(is_right).then_some(worth))
     }
 }
 

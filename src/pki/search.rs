@@ -10,7 +10,7 @@ use super::{
     check::{self, Judged, Stop},
     public_key::PublicKey,
     refusal::Rule,
-    revocation::{self, Asked, Issuer, Revocation, Revoked, Role, Signers, Statements, Status},
+    revocation::{self, Asked, Issuer, NoSigners, Revocation, Revoked, Signers, Statements, Status, Worth},
 };
 use crate::base::{Budget, Result};
 
@@ -22,10 +22,17 @@ pub(super) fn find(
 ) -> Result<std::result::Result<Path, Refusal>> {
     let authorities = Authorities::new(question.intermediates);
     let statements = match question.revocation {
-        Revocation::Off => Statements::read(&[]),
-        Revocation::Hard | Revocation::Soft => Statements::read(question.revocations),
+        Revocation::Off => Statements::none(),
+        Revocation::Hard | Revocation::Soft => Statements::read(question.revocations, question.enclosed),
     };
-    Search::new(question.clone(), &authorities, &statements).find(leaf, budget)
+    let search = Search::new(question.clone(), &authorities, &statements);
+    let found = search.find(leaf, budget)?;
+    match found {
+        Err(refusal) if !matches!(refusal.rule_of_leaf(), Some(Rule::Revoked { .. })) => {
+            Ok(Err(search.taken_back(leaf, budget)?.unwrap_or(refusal)))
+        }
+        found => Ok(found),
+    }
 }
 
 /// The certificates that may lie in between, by the normal form of their subjects.
@@ -97,6 +104,26 @@ impl<'a, 's> Search<'a, 's> {
         }
         let unknown = || Refusal::new(leaf, Place::Leaf, Rule::NoIssuer);
         Ok(Err(furthest.0.map_or_else(unknown, |(_, refusal)| refusal)))
+    }
+
+    /// That an issuer of `leaf` took it back, when no path holds: the owner of this machine may believe the certificate without a path, and
+    /// who signed a certificate may revoke it, whether trusted or not.
+    fn taken_back(&self, leaf: &Certificate, budget: &mut Budget) -> Result<Option<Refusal>> {
+        let asked = Asked { at: self.question.at, legacy: self.question.legacy, signers: &NoSigners };
+        if self.statements.is_empty() {
+            return Ok(None);
+        }
+        for (issuer, _) in self.issuers(leaf) {
+            budget.path_signature(issuer.public_key().algorithm().cost(), leaf.tbs().len())?;
+            if check::signed(leaf, issuer.public_key()).is_err() {
+                continue;
+            }
+            let issuer = Issuer { certificate: issuer, key: issuer.public_key() };
+            if let Status::Revoked(revoked) = revocation::status(leaf, issuer, self.statements, &asked, budget)? {
+                return Ok(Some(Refusal::new(leaf, Place::Leaf, revoked.into())));
+            }
+        }
+        Ok(None)
     }
 
     /// Tries every issuer of the last certificate of `trail`.
@@ -186,16 +213,21 @@ impl<'a, 's> Search<'a, 's> {
         let asked = Asked { at: self.question.at, legacy: self.question.legacy, signers: &signers };
         for (at, (pair, key)) in path.windows(2).zip(keys.iter().skip(1)).enumerate().rev() {
             let [certificate, issuer] = pair else { continue };
-            let role = if issuer == anchor { Role::Anchor } else { Role::Intermediate };
-            let issuer = Issuer { certificate: issuer, key, role };
+            let issuer = Issuer { certificate: issuer, key };
             let rule = match revocation::status(certificate, issuer, self.statements, &asked, budget)? {
-                Status::Revoked(Revoked { reason, since }) => Rule::Revoked { reason: reason.to_string(), since },
+                Status::Revoked(revoked) => revoked.into(),
                 Status::Unknown(what) if self.question.revocation == Revocation::Hard => Rule::UnknownStatus(what),
                 Status::Good | Status::Unknown(_) => continue,
             };
             return Err(Stop::Refused(at, rule));
         }
         Ok(())
+    }
+}
+
+impl From<Revoked> for Rule {
+    fn from(Revoked { reason, since }: Revoked) -> Self {
+        Rule::Revoked { reason: reason.to_string(), since }
     }
 }
 
@@ -211,15 +243,26 @@ impl Signers for Below<'_, '_, '_> {
         authorities.chain((self.anchor.subject() == subject).then_some(self.anchor)).cloned().collect()
     }
 
-    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<PublicKey>> {
-        let question = Question {
-            anchors: std::slice::from_ref(self.anchor),
-            policies: Policies::default(),
-            purpose: Purpose::Any,
-            ..self.search.question.clone()
+    fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
+        // Where everything has to be known, what is not known keeps a signer from calling certificates good, and not from revoking them.
+        let asked = match self.search.question.revocation {
+            Revocation::Hard => &[(Revocation::Hard, Worth::Everything), (Revocation::Soft, Worth::Revocations)][..],
+            Revocation::Off | Revocation::Soft => &[(Revocation::Soft, Worth::Everything)],
         };
-        let found = Search::new(question, self.search.authorities, self.search.statements).find(signer, budget)?;
-        Ok(found.ok().map(|path| path.key))
+        for (revocation, worth) in asked {
+            let question = Question {
+                anchors: std::slice::from_ref(self.anchor),
+                policies: Policies::default(),
+                purpose: Purpose::Any,
+                revocation: *revocation,
+                ..self.search.question.clone()
+            };
+            let search = Search::new(question, self.search.authorities, self.search.statements);
+            if let Ok(path) = search.find(signer, budget)? {
+                return Ok(Some((path.key, *worth)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -158,6 +158,16 @@ pub(crate) fn dotted(octets: &[u8]) -> String {
     arcs.join(".")
 }
 
+/// The content octets of an INTEGER without those that say nothing: some issuers write them in the certificate and not in the list.
+pub(super) fn minimal(mut integer: &[u8]) -> &[u8] {
+    while let Some((first, rest)) = integer.split_first()
+        && matches!((first, rest.first()), (0x00, Some(0..=0x7f)) | (0xff, Some(0x80..=0xff)))
+    {
+        integer = rest;
+    }
+    integer
+}
+
 fn split<'a>(octets: &'a [u8], place: &'static str) -> Option<(Element<'a>, &'a [u8])> {
     let (&tag, mut rest) = octets.split_first()?;
     // High tag numbers occur in nothing that is read here, and would desynchronize.

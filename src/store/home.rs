@@ -29,7 +29,7 @@ use crate::{
     crypto::{Hash, SecretKey},
     keys::{Announcement, Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     mail::Address,
-    protocol::{Described, KeyFile},
+    protocol::{Described, KeyFile, smime::statements},
 };
 
 /// Keys in a folder.
@@ -51,6 +51,19 @@ pub enum Change {
     Unchanged,
     /// It was here, and something of it is new.
     Updated,
+}
+
+/// What became of a CRL or an OCSP response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept, and was not here before.
+    Added,
+    /// It is not kept: a newer CRL of the same issuer and scope is here.
+    Outdated,
+    /// It is kept, in the place of older ones.
+    Replaced,
+    /// It was here.
+    Unchanged,
 }
 
 /// How much is to be removed.
@@ -151,9 +164,27 @@ impl Home {
         Ok(folder.path().join(name))
     }
 
-    /// Keeps a CRL or an OCSP response, DER; says whether it is new.
-    pub fn keep_statement(&self, der: &[u8]) -> Result<bool> {
-        self.write(|database, _| database.keep_statement(&Hash::Sha256.digest(der), der))
+    /// Keeps a CRL or an OCSP response, DER, as of `at`. A CRL that a newer one supersedes is not kept, and those that it supersedes are removed,
+    /// where the key of their issuer is here or in `beside`.
+    pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
+        let (known, keys) = (self.revocations()?, [self as &dyn Keys, beside]);
+        if known.iter().any(|old| **old == *der) {
+            return Ok(Kept::Unchanged);
+        }
+        let mut outdated = Vec::new();
+        for old in &known {
+            if statements::supersedes(old, der, &keys, at)? {
+                return Ok(Kept::Outdated);
+            }
+            if statements::supersedes(der, old, &keys, at)? {
+                outdated.push(Hash::Sha256.digest(old));
+            }
+        }
+        self.write(|database, _| {
+            database.keep_statement(&Hash::Sha256.digest(der), der)?;
+            outdated.iter().try_for_each(|digest| database.forget_statement(digest))
+        })?;
+        Ok(if outdated.is_empty() { Kept::Added } else { Kept::Replaced })
     }
 
     /// Notes what the owner of a certificate says that he reads, heard at `at`; says whether that was done. It is not when he said something

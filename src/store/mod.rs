@@ -10,7 +10,7 @@ mod sqlite;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use binding::Origin;
-pub use home::{Change, Home, Removal};
+pub use home::{Change, Home, Kept, Removal};
 pub use master::MasterKey;
 
 use crate::{

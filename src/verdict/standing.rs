@@ -231,12 +231,14 @@ fn weakness(signature: &Signature) -> Why {
 
 fn whole(signature: &Signature, legacy: Legacy) -> Option<Vouched<'_>> {
     let State::Valid(matches) = signature.state else { return None };
-    let strong_enough = signature.strength >= Strength::Weak || legacy == Legacy::Admit;
+    let admitted = legacy == Legacy::Admit && signature.strength != Strength::Unknown;
+    let strong_enough = signature.strength >= Strength::Weak || admitted;
     (signature.covers == Covers::Whole && strong_enough).then_some(Vouched { signature, _matches: matches })
 }
 
 fn authentic(vouched: &Vouched<'_>, author: Option<&Address>, legacy: Legacy) -> Option<AuthenticEvidence> {
-    let strong_enough = vouched.signature.strength == Strength::Strong || legacy == Legacy::Admit;
+    let admitted = legacy == Legacy::Admit && vouched.signature.strength != Strength::Unknown;
+    let strong_enough = vouched.signature.strength == Strength::Strong || admitted;
     let aligned = align(author, vouched.signature)?;
     strong_enough.then_some(AuthenticEvidence { _aligned: aligned })
 }

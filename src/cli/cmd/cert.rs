@@ -105,6 +105,7 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         anchors: &anchors,
         intermediates: &intermediates,
         revocations: &statements.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>(),
+        enclosed: &[],
         revocation: session.revocation(),
         policies: Policies {
             initial: verify.policy.clone(),

@@ -166,8 +166,8 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
     }
     let changes = home.add(&file.found)?;
     for list in &lists {
-        let change = if home.keep_statement(list)? { "added" } else { "unchanged" };
-        text.push_str(&show::statement(change, list));
+        let kept = home.keep_statement(list, session.keys()?, session.clock().now())?;
+        text.push_str(&show::statement(kept, list));
     }
     for (one, change) in file.found.iter().zip(changes) {
         let mut change = word(change);

@@ -28,6 +28,7 @@ pub(super) fn mailboxes(
         anchors: &anchors,
         intermediates: &intermediates,
         revocations: &revocations,
+        enclosed: &[],
         revocation: context.revocation,
         policies: Policies::default(),
         purpose: Purpose::Hierarchy,

@@ -108,6 +108,7 @@ fn judge(
         signature.reservation = match signature.strength {
             Strength::Broken => Some(Why::BrokenAlgorithm(weakest(algorithm, hash))),
             Strength::Strong => signature.reservation,
+            Strength::Unknown => Some(Why::UnknownAlgorithm(weakest(algorithm, hash))),
             Strength::Weak => signature.reservation.or(Some(Why::WeakAlgorithm(weakest(algorithm, hash)))),
         };
     }
@@ -251,7 +252,7 @@ fn described(state: State, signer: Option<String>, covers: Covers) -> Signature 
         covers,
         at: None,
         algorithms: "unknown".to_owned(),
-        strength: Strength::Broken,
+        strength: Strength::Unknown,
         notes: Vec::new(),
         announcement: None,
     }

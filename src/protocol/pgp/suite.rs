@@ -52,9 +52,9 @@ pub(super) fn hash_name(algorithm: HashAlgorithm) -> String {
     hash(algorithm).map_or_else(|| format!("hash{}", u8::from(algorithm)), |known| known.name().to_owned())
 }
 
-/// How strong the hash function is in signatures; broken when we do not know it.
+/// How strong the hash function is in signatures; unknown when we do not know it.
 pub(super) fn hash_strength(algorithm: HashAlgorithm) -> Strength {
-    hash(algorithm).map_or(Strength::Broken, Hash::strength)
+    hash(algorithm).map_or(Strength::Unknown, Hash::strength)
 }
 
 /// What kind of key this is.

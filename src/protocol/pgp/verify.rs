@@ -64,6 +64,7 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
         signature.reservation = match strength {
             Strength::Broken => Some(Why::BrokenAlgorithm(weakest)),
             Strength::Strong => None,
+            Strength::Unknown => Some(Why::UnknownAlgorithm(weakest)),
             Strength::Weak => Some(Why::WeakAlgorithm(weakest)),
         };
     }
@@ -85,7 +86,7 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
         covers,
         at: None,
         algorithms: "unknown".to_owned(),
-        strength: Strength::Broken,
+        strength: Strength::Unknown,
         notes: Vec::new(),
         announcement: None,
     }

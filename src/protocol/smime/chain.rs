@@ -57,13 +57,13 @@ impl<'a> Chain<'a> {
             return Ok(found.clone());
         }
         self.complete(leaf, budget)?;
-        let revocations: Vec<&[u8]> =
-            self.enclosed.iter().copied().chain(self.revocations.iter().map(AsRef::as_ref)).collect();
+        let revocations: Vec<&[u8]> = self.revocations.iter().map(AsRef::as_ref).collect();
         let question = Question {
             at: self.context.clock.now(),
             anchors: &self.anchors,
             intermediates: &self.intermediates,
             revocations: &revocations,
+            enclosed: &self.enclosed,
             revocation: self.context.revocation,
             policies: Policies::default(),
             purpose: Purpose::Email,

@@ -1,13 +1,14 @@
 //! Files of what issuers say about revocation: CRLs and OCSP responses, in PEM (RFC 7468) or DER.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use der::{Reader, SliceReader};
 
-use super::pem_bundle;
+use super::{chain, pem_bundle, record};
 use crate::{
-    base::{Error, Result},
-    pki,
+    base::{Budget, Error, Limits, Result},
+    keys::Keys,
+    pki::{self, Certificate},
 };
 
 /// The CRLs and OCSP responses in `octets`, DER each, in order; `place` is what errors name. A file with anything else among them may be a
@@ -30,6 +31,22 @@ pub fn read(octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
         None if statements.is_empty() => Err(Error::malformed(place, "holds no CRL and no OCSP response")),
         None => Ok(statements),
     }
+}
+
+/// Whether the CRL `newer` stands in the place of `older` at that time, so that `older` need not be kept. Both must be signed by the key of an
+/// issuer that is among `keys`. Errors only when the keys cannot be asked, or signatures without end would have to be verified.
+pub fn supersedes(newer: &[u8], older: &[u8], keys: &[&dyn Keys], at: SystemTime) -> Result<bool> {
+    let Ok(name) = pki::list_issuer(newer) else { return Ok(false) };
+    if pki::list_issuer(older).ok().as_ref() != Some(&name) {
+        return Ok(false);
+    }
+    let mut issuers: Vec<Certificate> = Vec::new();
+    for source in keys {
+        let anchors = source.anchors()?;
+        issuers.extend(anchors.iter().filter_map(|record| chain::certificate(record).ok()));
+        issuers.extend(chain::stored(*source, &record::subject(&name))?.into_iter().map(|(_, issuer)| issuer));
+    }
+    pki::supersedes(newer, older, &issuers, at, &mut Budget::new(Limits::default()))
 }
 
 /// One value after the other, as far as they can be told apart.

@@ -46,6 +46,7 @@ impl<'a> Recipients<'a> {
             Recipient::Kek(kek) => vec![format!("key {}", Handle::from_octets(kek.identifier))],
             Recipient::Password(_) => vec!["password".to_owned()],
             Recipient::Transport(transport) => vec![transport.reader.text()],
+            Recipient::Unusable { readers, .. } => readers.iter().map(Identifier::text).collect(),
             Recipient::Unknown => vec!["unknown".to_owned()],
         });
         names.collect()
@@ -92,6 +93,14 @@ impl<'a> Recipients<'a> {
             return Error::no_key("enveloped data: encrypted to a password that is not here")
                 .with_hint("give the password with --passphrase-file");
         }
+        // Everybody can see what is wrong with the envelope: to tell it says nothing of the keys that are here.
+        let unusable = self.0.iter().find_map(|recipient| match recipient {
+            Recipient::Unusable { readers, why } => Some((readers.first()?, why)),
+            _ => None,
+        });
+        if let Some((reader, why)) = unusable {
+            return Error::no_key(format!("enveloped data: its key for {} cannot be unwrapped: {why}", reader.text()));
+        }
         Error::no_key(format!("enveloped data: no secret key here for any recipient ({list})"))
             .with_hint("import the secret key of one of them, or name its file with --keys")
     }
@@ -119,6 +128,11 @@ enum Recipient<'a> {
     Kek(KekRecipient<'a>),
     Password(PasswordRecipient<'a>),
     Transport(Transport<'a>),
+    /// The key is wrapped in a way that is not known, or that makes no sense.
+    Unusable {
+        readers: Vec<Identifier<'a>>,
+        why: String,
+    },
     Unknown,
 }
 
@@ -126,8 +140,8 @@ impl<'a> Recipient<'a> {
     fn read(info: AnyRef<'a>) -> Option<Self> {
         let mut fields = SliceReader::new(info.value()).ok()?;
         match info.tag() {
-            Tag::Sequence => Transport::read(&mut fields).map(Recipient::Transport),
-            tag if tag == suite::explicit(1) => Agree::read(&mut fields).map(Recipient::Agree),
+            Tag::Sequence => Transport::read(&mut fields),
+            tag if tag == suite::explicit(1) => Agree::read(&mut fields),
             tag if tag == suite::explicit(2) => KekRecipient::read(fields).map(Recipient::Kek),
             tag if tag == suite::explicit(3) => PasswordRecipient::read(fields).map(Recipient::Password),
             _ => None,
@@ -139,7 +153,7 @@ impl<'a> Recipient<'a> {
         match self {
             Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| *reader).collect(),
             Recipient::Transport(transport) => vec![transport.reader],
-            Recipient::Kek(_) | Recipient::Password(_) | Recipient::Unknown => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -151,7 +165,7 @@ impl<'a> Recipient<'a> {
                 KeyAlgorithm::Ecdh(_) | KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448
             ),
             Recipient::Transport(_) => matches!(algorithm, KeyAlgorithm::Rsa(_)),
-            Recipient::Kek(_) | Recipient::Password(_) | Recipient::Unknown => false,
+            _ => false,
         }
     }
 
@@ -164,7 +178,7 @@ impl<'a> Recipient<'a> {
                 ours.map(|(_, wrapped)| agree.agreement.unwrap(&shared, wrapped)).find_map(Result::ok)
             }
             Recipient::Transport(transport) => transport.unwrap(secret),
-            Recipient::Kek(_) | Recipient::Password(_) | Recipient::Unknown => None,
+            _ => None,
         }
     }
 }
@@ -178,20 +192,23 @@ struct Transport<'a> {
 }
 
 impl<'a> Transport<'a> {
-    fn read(fields: &mut SliceReader<'a>) -> Option<Self> {
+    fn read(fields: &mut SliceReader<'a>) -> Option<Recipient<'a>> {
         let _version: u32 = fields.decode().ok()?;
         let reader = Identifier::read(fields.decode().ok()?)?;
         let algorithm: AlgorithmIdentifierRef<'a> = fields.decode().ok()?;
         let unwrap = match algorithm.oid {
-            RSA_ENCRYPTION => Unwrap::RsaPkcs1,
-            RSAES_OAEP => {
-                let Oaep { hash, mgf, label } = Oaep::read(algorithm.parameters)?;
-                Unwrap::RsaOaep { hash, mgf, label }
-            }
-            _ => return None,
+            RSA_ENCRYPTION => Ok(Unwrap::RsaPkcs1),
+            RSAES_OAEP => match Oaep::read(algorithm.parameters) {
+                Some(Oaep { hash, mgf, label }) => Ok(Unwrap::RsaOaep { hash, mgf, label }),
+                None => Err("the parameters of RSAES-OAEP cannot be read (RFC 4055, section 4)".to_owned()),
+            },
+            oid => Err(format!("key transport algorithm {oid} is not known")),
         };
         let wrapped: &OctetStringRef = fields.decode().ok()?;
-        Some(Transport { reader, unwrap, wrapped: wrapped.as_bytes() })
+        Some(match unwrap {
+            Ok(unwrap) => Recipient::Transport(Transport { reader, unwrap, wrapped: wrapped.as_bytes() }),
+            Err(why) => Recipient::Unusable { readers: vec![reader], why },
+        })
     }
 
     fn unwrap(&self, secret: &dyn SecretKey) -> Option<Secret> {
@@ -214,7 +231,7 @@ struct Agree<'a> {
 }
 
 impl<'a> Agree<'a> {
-    fn read(fields: &mut SliceReader<'a>) -> Option<Self> {
+    fn read(fields: &mut SliceReader<'a>) -> Option<Recipient<'a>> {
         let _version: u32 = fields.decode().ok()?;
         let originator: AnyRef<'a> = fields.decode().ok()?;
         // RFC 5753, section 3.1.1: it brings its own key; certificates are for MQV and static keys.
@@ -229,7 +246,8 @@ impl<'a> Agree<'a> {
             ukm = Some(<&OctetStringRef>::from_der(next.value()).ok()?.as_bytes());
             next = fields.decode().ok()?;
         }
-        let agreement = Agreement::read(&next.decode_as().ok()?, ukm)?;
+        let algorithm: AlgorithmIdentifierRef<'a> = next.decode_as().ok()?;
+        let agreement = Agreement::read(&algorithm, ukm);
         let wrapped: AnyRef<'a> = fields.decode().ok()?;
         let mut keys = SliceReader::new(wrapped.value()).ok()?;
         let mut readers = Vec::new();
@@ -240,7 +258,12 @@ impl<'a> Agree<'a> {
             let wrapped: &OctetStringRef = fields.decode().ok()?;
             readers.push((reader, wrapped.as_bytes()));
         }
-        Some(Agree { agreement, peer: peer.as_bytes()?, readers })
+        let Some(agreement) = agreement else {
+            let why =
+                format!("key agreement algorithm {} is not known, or its parameters cannot be read", algorithm.oid);
+            return Some(Recipient::Unusable { readers: readers.into_iter().map(|(reader, _)| reader).collect(), why });
+        };
+        Some(Recipient::Agree(Agree { agreement, peer: peer.as_bytes()?, readers }))
     }
 }
 
@@ -341,7 +364,7 @@ impl Search<'_, '_> {
                 let key = match recipient {
                     Recipient::Kek(kek) => kek.unwrap(password),
                     Recipient::Password(recipient) => recipient.unwrap(password, self.budget)?,
-                    Recipient::Agree(_) | Recipient::Transport(_) | Recipient::Unknown => break,
+                    _ => break,
                 };
                 self.budget.unwrapping()?;
                 if key.is_some() {

@@ -14,7 +14,7 @@ use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Strength, Unverified},
     keys::{Announcement, Authenticated, Handle, Record},
-    pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, hash_algorithm, tlv},
+    pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, digest_algorithm, tlv},
     protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
 };
@@ -54,6 +54,9 @@ impl Judge<'_> {
         let what = match over(signer, self.signed, &mut self.content) {
             Ok(what) => what,
             Err(state) => {
+                if let State::Unknown(Why::UnknownAlgorithm(name)) = &state {
+                    (signature.algorithms, signature.strength) = (name.clone(), Strength::Unknown);
+                }
                 signature.state = state;
                 return Ok(signature);
             }
@@ -108,6 +111,7 @@ impl Judge<'_> {
             let weakest = weakest(what, &key);
             signature.reservation = match (signature.strength, signature.reservation.take()) {
                 (Strength::Broken, _) => Some(Why::BrokenAlgorithm(weakest)),
+                (Strength::Unknown, _) => Some(Why::UnknownAlgorithm(weakest)),
                 (Strength::Weak, None) => Some(Why::WeakAlgorithm(weakest)),
                 (_, reservation) => reservation,
             };
@@ -144,7 +148,7 @@ pub(super) fn unreadable(why: Why) -> Signature {
         covers: Covers::Whole,
         at: None,
         algorithms: "unknown".to_owned(),
-        strength: Strength::Broken,
+        strength: Strength::Unknown,
         notes: Vec::new(),
         announcement: None,
     }
@@ -154,7 +158,7 @@ pub(super) fn unreadable(why: Why) -> Signature {
 fn hashes(signed: &SignedData<'_>) -> Vec<Hash> {
     let mut hashes: Vec<Hash> = Vec::new();
     for signer in signed.signers.iter().flatten() {
-        let digest = hash_algorithm(signer.digest_algorithm).ok();
+        let digest = digest_algorithm(signer.digest_algorithm).ok();
         let algorithm = SignatureAlgorithm::parse(signer.signature_algorithm, digest).ok();
         let needed = match &signer.attributes {
             Some(_) => digest,
@@ -237,9 +241,13 @@ fn over<'a>(
     signed: &SignedData<'_>,
     content: &mut Content<'_>,
 ) -> std::result::Result<Over<'a>, State> {
-    let hash = hash_algorithm(signer.digest_algorithm).map_err(|error| unknown(&error, signer.digest_algorithm))?;
+    let hash = digest_algorithm(signer.digest_algorithm).map_err(|error| unknown(&error, signer.digest_algorithm))?;
     let algorithm = SignatureAlgorithm::parse(signer.signature_algorithm, Some(hash))
         .map_err(|error| unknown(&error, signer.signature_algorithm))?;
+    if let Some(other) = algorithm.hash().filter(|other| *other != hash) {
+        let algorithms = format!("its digest algorithm is {hash}, and its signature is made with {other}");
+        return Err(State::Invalid(Why::Malformed(format!("{algorithms} (RFC 5652, section 5.3)"))));
+    }
     let octets = match &signer.attributes {
         Some(attributes) => {
             let digest = attributes
@@ -277,7 +285,7 @@ fn collision(hash: Hash) -> State {
 
 /// What the signature says of itself, before anything is checked: nobody here has its certificate.
 fn described(signer: &SignerInfo<'_>) -> Signature {
-    let hash = hash_algorithm(signer.digest_algorithm);
+    let hash = digest_algorithm(signer.digest_algorithm);
     let named = match &signer.id {
         SignerId::IssuerAndSerial(issuer, serial) => format!("{} of {issuer}", Handle::from_octets(serial)),
         SignerId::KeyIdentifier(identifier) => Handle::from_octets(identifier).to_string(),
@@ -291,7 +299,7 @@ fn described(signer: &SignerInfo<'_>) -> Signature {
         covers: Covers::Whole,
         at: signer.attributes.as_ref().and_then(|attributes| attributes.signing_time()),
         algorithms: hash.as_ref().map_or("unknown", |hash| hash.name()).to_owned(),
-        strength: hash.map_or(Strength::Broken, |hash| hash.strength()),
+        strength: hash.map_or(Strength::Unknown, |hash| hash.strength()),
         notes: Vec::new(),
         announcement: None,
     }

@@ -99,11 +99,14 @@ impl Database {
         self.all("SELECT octets FROM statement ORDER BY digest", (), |row| row.get(0))
     }
 
-    /// Keeps one; says whether it is new.
-    pub(super) fn keep_statement(&self, digest: &[u8], octets: &[u8]) -> Result<bool> {
-        let kept =
-            self.execute("INSERT OR IGNORE INTO statement (digest, octets) VALUES (?1, ?2)", (digest, octets))?;
-        Ok(kept > 0)
+    /// Keeps one.
+    pub(super) fn keep_statement(&self, digest: &[u8], octets: &[u8]) -> Result<()> {
+        self.execute("INSERT OR IGNORE INTO statement (digest, octets) VALUES (?1, ?2)", (digest, octets)).map(|_| ())
+    }
+
+    /// Removes one.
+    pub(super) fn forget_statement(&self, digest: &[u8]) -> Result<()> {
+        self.execute("DELETE FROM statement WHERE digest = ?1", (digest,)).map(|_| ())
     }
 
     /// Where the data key is; `None` as long as no secret was ever kept.

@@ -10,6 +10,7 @@ use postseal::{
     pki,
     protocol::pgp::summary::{Key, State, Summary, summarize},
     report::printable,
+    store::Kept,
 };
 use serde::Serialize;
 
@@ -57,9 +58,15 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn K
 }
 
 /// One line for a CRL or an OCSP response that was imported.
-pub(super) fn statement(what: &str, der: &[u8]) -> String {
+pub(super) fn statement(kept: Kept, der: &[u8]) -> String {
+    let (what, why) = match kept {
+        Kept::Added => ("added", ""),
+        Kept::Outdated => ("not kept", ": a newer one is here"),
+        Kept::Replaced => ("added", " in the place of an older one"),
+        Kept::Unchanged => ("unchanged", ""),
+    };
     match pki::list_issuer(der) {
-        Ok(issuer) => format!("{what:<9}  revocation list of {}\n", printable(&issuer.to_string())),
+        Ok(issuer) => format!("{what:<9}  revocation list of {}{why}\n", printable(&issuer.to_string())),
         Err(_) => format!("{what:<9}  OCSP response\n"),
     }
 }
