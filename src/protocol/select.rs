@@ -323,7 +323,8 @@ mod tests {
         let wanted = Wanted { address: &bob, purpose, words };
         match choose(wanted, candidates, &mut (), serve) {
             Ok(chosen) => {
-                let name = u8::from_str_radix(&chosen.candidate.copies.fingerprint().as_str()[..2], 16).unwrap();
+                let name =
+                    u8::from_str_radix(chosen.candidate.copies.fingerprint().as_str().get(..2).unwrap(), 16).unwrap();
                 Ok((name, chosen.warning.is_some()))
             }
             Err(error) => Err((error.kind(), error.to_string())),

@@ -50,12 +50,11 @@ pub(super) struct SigningKey {
 pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Chosen> {
     let candidates = candidates(keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
-    let serve = |candidate: &Candidate| {
-        let usable = candidate.usable(Usage::Encrypt, address, at, legacy);
-        Ok(usable.map(|(cert, keys)| (Arc::clone(cert), keys)))
-    };
-    let select::Chosen { key: (cert, keys), warning, .. } = select::choose(wanted, &candidates, &mut (), serve)?;
-    Ok(Chosen { cert, keys, warning })
+    let chosen = select::choose(wanted, &candidates, &mut (), |candidate| {
+        Ok(candidate.usable(Usage::Encrypt, address, at, legacy))
+    })?;
+    let (cert, keys) = chosen.key;
+    Ok(Chosen { cert: Arc::clone(cert), keys, warning: chosen.warning })
 }
 
 /// The key to sign with for `address`.
@@ -102,6 +101,9 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
     with_secret(keys, &copies, usable)?.map_err(|why| cert::no_key(&cert, &why.to_string()))
 }
 
+/// A certificate and those of its keys that are good for a use, newest first; at least one.
+type Usable<'c> = (&'c Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>);
+
 /// A certificate that was found for an address.
 struct Candidate {
     copies: Copies,
@@ -110,14 +112,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// The certificate and its keys that are good for `usage` at `at`, newest first; otherwise why there is none, in words that follow its name.
-    fn usable(
-        &self,
-        usage: Usage,
-        address: &Address,
-        at: SystemTime,
-        legacy: Legacy,
-    ) -> Result<(&Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>), Unfit> {
+    /// The certificate and its keys that are good for `usage` at `at`; otherwise why there is none, in words that follow its name.
+    fn usable(&self, usage: Usage, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Usable<'_>, Unfit> {
         let cert = self.cert.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
         let keys = cert::usable(cert, usage, at, legacy)?;
         if !self.copies.is_named_for(address) && !cert::certified(cert, at, legacy).contains(address) {
