@@ -37,9 +37,13 @@ release:
 bench *ARGS:
     cargo bench {{ ARGS }}
 
-# licences, advisories, sources (needs cargo-deny)
+# licences, advisories, sources, as CI checks them
 deny:
-    cargo deny check
+    .ci/deny
+
+# mutants of what decides on a standing, each with the tests that concern it; takes hours (needs cargo-mutants)
+mutants *ARGS:
+    .ci/mutants {{ ARGS }}
 
 # fuzz one target for a minute (needs cargo-fuzz); all of them, as CI does: .ci/fuzz
 fuzz TARGET:
