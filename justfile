@@ -41,13 +41,17 @@ release:
 bench *ARGS:
     cargo bench {{ ARGS }}
 
-# licences, advisories, sources (needs cargo-deny)
+# licences, advisories, sources, as CI checks them
 deny:
-    cargo deny check
+    .ci/deny
 
-# fuzz one target for a minute (needs cargo-fuzz and a nightly toolchain)
+# mutants of what decides on a standing, each with the tests that concern it; takes hours (needs cargo-mutants)
+mutants *ARGS:
+    .ci/mutants {{ ARGS }}
+
+# fuzz one target for a minute (needs cargo-fuzz); all of them, as CI does: .ci/fuzz
 fuzz TARGET:
-    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time=60
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ TARGET }} -- -max_total_time=60
 
 # the documentation of the library
 doc:

@@ -6,8 +6,10 @@ mod entity;
 mod halves;
 pub mod pem;
 pub mod pgp;
+mod select;
 pub mod smime;
 mod unfit;
+mod x509;
 
 use std::{io::Write, time::SystemTime};
 

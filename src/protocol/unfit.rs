@@ -44,10 +44,9 @@ impl Refused {
         self.reasons.push(format!("{key} {why}"));
     }
 
-    /// A record that cannot be read.
-    pub(super) fn unreadable(&mut self, error: &Error) {
-        self.has_other_than_expired = true;
-        self.reasons.push(error.to_string());
+    /// Whether none was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
     }
 
     /// That there is none for `address`; of kind `KeyExpired` when there are some that have all expired. `what` is `signing key`.

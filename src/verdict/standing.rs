@@ -225,6 +225,7 @@ fn weakness(signature: &Signature) -> Why {
     let named = signature.reservation.clone();
     named.unwrap_or_else(|| match signature.strength {
         Strength::Broken => Why::BrokenAlgorithm(signature.algorithms.clone()),
+        Strength::Unknown => Why::UnknownAlgorithm(signature.algorithms.clone()),
         Strength::Strong | Strength::Weak => Why::WeakAlgorithm(signature.algorithms.clone()),
     })
 }

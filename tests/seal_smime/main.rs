@@ -473,7 +473,7 @@ fn what_cannot_serve_is_passed_over_while_something_can() {
 }
 
 #[test]
-fn when_nothing_serves_each_certificate_and_its_fault_is_named() {
+fn when_nothing_serves_each_trusted_certificate_and_its_fault_is_named() {
     if !present(&["openssl"]) {
         return;
     }
@@ -485,10 +485,14 @@ fn when_nothing_serves_each_certificate_and_its_fault_is_named() {
     assert_eq!(error.kind(), Kind::NoKey);
     assert!(said.starts_with("bob@example.org: no usable encryption certificate: "), "{said}");
     assert!(said.contains(&format!("{} expired on ", fingerprint(&CROWD, "short"))), "{said}");
-    for (name, rule) in [("server", "extended key usage"), ("signing", "key usage")] {
-        let fault = format!("{} is not for encrypting mail ({rule})", fingerprint(&CROWD, name));
-        assert!(said.contains(&fault), "{said}");
-    }
+    let fault = |name, rule| format!("{} is not for encrypting mail ({rule})", fingerprint(&CROWD, name));
+    assert!(said.contains(&fault("signing", "key usage")), "{said}");
+    // No authority vouches for it in mail, and for the others one does.
+    assert!(!said.contains(&fingerprint(&CROWD, "server")), "{said}");
+    let error =
+        seal_at(&load(&[("bob", &CROWD.read("server.crt"))]), MESSAGE, &how, Legacy::Refuse, &later, &SystemRandom);
+    let said = error.unwrap_err().to_string();
+    assert!(said.contains(&fault("server", "extended key usage")), "{said}");
     let how = Seal { to: to(&["nobody"]), ..Seal::default() };
     assert_eq!(refusal(&keys, &how), (Kind::NoKey, "nobody@example.org: no encryption certificate".to_owned()));
     let how = Seal { sign: by("alice"), ..Seal::default() };

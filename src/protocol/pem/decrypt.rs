@@ -155,7 +155,12 @@ fn all(context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
         let records = context.keys.find(protocol, &Want::All)?;
-        found.extend(records.iter().filter(|record| !record.secrets.is_empty()).filter_map(Candidate::of_record));
+        found.extend(
+            records
+                .iter()
+                .filter(|record| !record.secrets.is_empty())
+                .filter_map(|record| Candidate::of_record(record).ok()),
+        );
     }
     Ok(distinct(found))
 }

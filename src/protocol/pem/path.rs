@@ -7,18 +7,18 @@ use crate::{
     crypto::Hash,
     keys::{Handle, ProtocolName, Want},
     mail::Address,
-    pki::{self, Certificate, Name, Place, Policies, Purpose, Question, Rule},
-    protocol::Context,
+    pki::{self, Certificate, Name, Policies, Purpose, Question},
+    protocol::{Context, x509::NoPath},
 };
 
 /// The mailboxes that a path from `leaf` to a trust anchor ties to its key; the inner error says why there is no path. `enclosed` are the
-/// certificates that came with the message. Errors only when the keys cannot be asked, or the Budget is spent.
+/// certificates that came with the message, and `context.clock` says at what time. Errors only when the keys cannot be asked, or the Budget is spent.
 pub(super) fn mailboxes(
     leaf: &Certificate,
     enclosed: &[Certificate],
     context: Context<'_>,
     budget: &mut Budget,
-) -> Result<std::result::Result<Vec<Address>, Refused>> {
+) -> Result<std::result::Result<Vec<Address>, NoPath>> {
     let anchors: Vec<Certificate> = context.keys.anchors()?.iter().filter_map(|record| read(record)).collect();
     let intermediates = issuers(leaf, enclosed, context, budget)?;
     let revocations: Vec<Arc<[u8]>> = context.keys.revocations()?;
@@ -37,27 +37,13 @@ pub(super) fn mailboxes(
     Ok(match pki::validate(leaf, &question, budget)? {
         Ok(path) => match insubordinate(path.certificates()) {
             None => Ok(path.mailboxes().to_vec()),
-            Some(name) => Err(Refused {
+            Some(name) => Err(NoPath {
                 reason: format!("certificate {name:?}: not below the name of its issuer (RFC 1422, section 3.6)"),
-                revoked: None,
+                rule_of_leaf: None,
             }),
         },
-        Err(refusal) => {
-            let revoked = match (refusal.place(), refusal.rule()) {
-                (Place::Leaf, Rule::Revoked { reason, .. }) => Some(reason.clone()),
-                _ => None,
-            };
-            Err(Refused { reason: refusal.to_string(), revoked })
-        }
+        Err(refusal) => Err(refusal.into()),
     })
-}
-
-/// Why there is no path.
-pub(super) struct Refused {
-    /// Which certificate, and which rule.
-    pub(super) reason: String,
-    /// Why the leaf is revoked, when it is.
-    pub(super) revoked: Option<String>,
 }
 
 /// The subject of the first certificate whose name is not below its issuer's, from the leaf to the anchor.

@@ -69,19 +69,18 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Of a record of either kind; `None` when it cannot be read, or is no RSA key.
-    pub(super) fn of_record(record: &Arc<Record>) -> Option<Candidate> {
+    /// Of a record of either kind. An error when it cannot be read, or is no RSA key.
+    pub(super) fn of_record(record: &Arc<Record>) -> Result<Candidate> {
         let (key, certificate) = match record.protocol {
-            ProtocolName::Pem => (PublicKey::clone(&*record.bytes.read(PublicKey::parse).ok()?), None),
             ProtocolName::Smime => {
-                let certificate = Certificate::clone(&*record.bytes.read(Certificate::parse).ok()?);
+                let certificate = Certificate::clone(&*record.bytes.read(Certificate::parse)?);
                 (certificate.public_key().clone(), Some(certificate))
             }
-            ProtocolName::Pgp => return None,
+            ProtocolName::Pem | ProtocolName::Pgp => (PublicKey::clone(&*record.bytes.read(PublicKey::parse)?), None),
         };
-        rsa(&key).ok()?;
+        rsa(&key)?;
         let fingerprint = record.fingerprint.clone();
-        Some(Candidate { key, fingerprint, certificate, record: Some(Arc::clone(record)) })
+        Ok(Candidate { key, fingerprint, certificate, record: Some(Arc::clone(record)) })
     }
 
     /// Of a certificate in a message, and its record when it is in the store too.
@@ -138,7 +137,7 @@ impl Named<'_> {
         } else {
             Vec::new()
         };
-        Ok(found.iter().filter_map(Candidate::of_record).take(MOST_CANDIDATES).collect())
+        Ok(found.iter().filter_map(|record| Candidate::of_record(record).ok()).take(MOST_CANDIDATES).collect())
     }
 }
 

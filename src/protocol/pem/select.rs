@@ -1,27 +1,26 @@
-//! Which key is meant by an address, to sign with and to encrypt to.
+//! Which key is meant by an address, to sign with and to encrypt to. The rule is that of [`crate::protocol::select`].
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{
-    path,
-    record::{Candidate, Named},
-};
+use super::{path, record};
 use crate::{
-    base::{Budget, Error, Limits, Result},
-    crypto::{Legacy, SecretKey, Strength},
-    keys::{Handle, KeyState, ProtocolName, Want},
+    base::{Budget, Error, FixedClock, Limits, Result},
+    crypto::{Legacy, SecretKey},
+    keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
         Context, Purpose,
-        unfit::{Refused, Unfit},
+        select::{self, Authority, Candidate as _, Copies, Wanted, Words},
+        unfit::Unfit,
+        x509,
     },
 };
 
 /// A key to encrypt to.
 pub(super) struct Chosen {
     /// It.
-    pub(super) candidate: Candidate,
+    pub(super) candidate: record::Candidate,
     /// What the person who asked should know of the choice.
     pub(super) warning: Option<String>,
 }
@@ -29,7 +28,7 @@ pub(super) struct Chosen {
 /// A key to sign with.
 pub(super) struct SigningKey {
     /// The public half, and whose it says it is.
-    pub(super) candidate: Candidate,
+    pub(super) candidate: record::Candidate,
     /// What to write when there is no certificate to say it.
     pub(super) name: Option<String>,
     /// The private half.
@@ -38,48 +37,29 @@ pub(super) struct SigningKey {
     pub(super) issuers: Vec<Certificate>,
 }
 
-/// The key to encrypt to for `address`: one that this machine's owner ties to it, else one with a valid path to an anchor. One that nobody
-/// vouches for serves only if it is the single one. The error lists every candidate and what is wrong with it.
+/// The key to encrypt to for `address`.
+///
+/// # Errors
+///
+/// As [`select::choose`].
 pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
-    let mut budget = Budget::new(Limits::default());
-    let mut refused = Refused::default();
-    let mut good: Vec<(Standing, Candidate)> = Vec::new();
-    for candidate in candidates(address, context)? {
-        if let Err(why) = usable(&candidate, Usage::Wrap, at, context.legacy) {
-            refused.push(candidate.fingerprint(), why);
-            continue;
-        }
-        good.push((standing(&candidate, address, context, &mut budget)?, candidate));
-    }
-    good.sort_by_key(|(standing, _)| *standing);
-    if let [(Standing::Claiming, _), (_, _), ..] = good.as_slice() {
-        let list: Vec<String> = good.iter().map(|(_, candidate)| candidate.fingerprint()).collect();
-        return Err(Error::no_key(format!("{address}: nobody vouches for any of several keys: {}", list.join(", ")))
-            .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}")));
-    }
-    let Some((standing, candidate)) = good.into_iter().next() else {
-        return Err(refused.error(address, "encryption key of rsa", HINT.to_owned()));
-    };
-    let fingerprint = candidate.fingerprint();
-    let warning = (standing == Standing::Claiming).then(|| {
-        format!("{address}: nobody vouches for key {fingerprint}; if it is right: postseal key trust {fingerprint} {address}")
-    });
-    Ok(Chosen { candidate, warning })
+    let candidates = candidates(context.keys, &Want::Address(address))?;
+    let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
+    let serve = |candidate: &Candidate| Ok(candidate.usable(Usage::Wrap, at, context.legacy).cloned());
+    let select::Chosen { key, warning, .. } = select::choose(wanted, &candidates, &mut Paths::new(context), serve)?;
+    Ok(Chosen { candidate: key, warning })
 }
 
 /// The key to sign with for `address`.
+///
+/// # Errors
+///
+/// As [`select::choose`].
 pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let mut refused = Refused::default();
-    for candidate in candidates(address, context)? {
-        match usable(&candidate, Usage::Sign, at, context.legacy) {
-            Err(why) => refused.push(candidate.fingerprint(), why),
-            Ok(()) => match signing(candidate, Some(address), context)? {
-                Some(found) => return Ok(found),
-                None => continue,
-            },
-        }
-    }
-    Err(refused.error(address, "signing key of rsa", HINT.to_owned()))
+    let candidates = candidates(context.keys, &Want::Address(address))?;
+    let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
+    let serve = |candidate: &Candidate| candidate.signing(Some(address), at, context);
+    Ok(select::choose(wanted, &candidates, &mut Paths::new(context), serve)?.key)
 }
 
 /// Whether [`recipient`] or [`signer_for`] finds a key now.
@@ -89,7 +69,7 @@ pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_
         Purpose::Encrypt => recipient(address, at, context).map(|chosen| (chosen.candidate, chosen.warning)),
         Purpose::Sign => signer_for(address, at, context).map(|signing| (signing.candidate, None)),
     };
-    let usable = |(candidate, warning): (Candidate, _)| {
+    let usable = |(candidate, warning): (record::Candidate, _)| {
         Ok(KeyState::Usable { key: Handle::parse(&candidate.fingerprint())?, warning, note: None })
     };
     found.and_then(usable).or_else(KeyState::of_refusal)
@@ -97,87 +77,109 @@ pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_
 
 /// The key to sign with that `handle` names.
 pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let mut records = context.keys.find(ProtocolName::Pem, &Want::Handle(handle))?;
-    records.extend(context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?);
-    records.retain(|record| !record.secrets.is_empty());
-    let record = match records.as_slice() {
-        [] => {
-            return Err(Error::no_key(format!("key {handle}: no secret key here"))
-                .with_hint("`postseal key list` shows what is here"));
+    let candidate = Candidate::of(Copies::named(handle, records(context.keys, &Want::Handle(handle))?)?);
+    let refuse = |why: &str| Error::no_key(format!("key {}: {why}", candidate.copies.fingerprint()));
+    if let Authority::Revoked(why) = candidate.authority(&mut Paths::new(context))? {
+        return Err(refuse(&why));
+    }
+    let name = candidate.copies.records().iter().find_map(|record| record.claimed.first());
+    candidate.signing(name, at, context)?.map_err(|why| refuse(&why.to_string()))
+}
+
+/// A certificate or a bare key that was found for an address.
+struct Candidate {
+    copies: Copies,
+    /// Or why PEM cannot use it.
+    key: Result<record::Candidate>,
+}
+
+impl Candidate {
+    fn of(copies: Copies) -> Candidate {
+        // The copies have one fingerprint, which is that of all their octets.
+        let first = copies.records().first();
+        let first = first.ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())));
+        Candidate { key: first.and_then(record::Candidate::of_record), copies }
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.key.as_ref().ok()?.certificate.as_ref()
+    }
+
+    /// The key, if it alone is good for `usage`; otherwise why not, in words that follow its fingerprint.
+    fn usable(&self, usage: Usage, at: SystemTime, legacy: Legacy) -> Result<&record::Candidate, Unfit> {
+        let key = self.key.as_ref().map_err(|error| format!("cannot be used in PEM: {error}"))?;
+        match &key.certificate {
+            Some(certificate) => x509::fit(certificate, usage, at, legacy)?,
+            None => x509::strong(&key.key, legacy)?,
         }
-        [record] => record,
-        several => {
-            let list: Vec<&str> = several.iter().map(|record| record.fingerprint.as_str()).collect();
-            return Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))
-                .with_hint("give the whole fingerprint"));
+        Ok(key)
+    }
+
+    /// The key to sign with; otherwise why it cannot, in words that follow its fingerprint.
+    fn signing(
+        &self,
+        name: Option<&Address>,
+        at: SystemTime,
+        context: Context<'_>,
+    ) -> Result<Result<SigningKey, Unfit>> {
+        let candidate = match self.usable(Usage::Sign, at, context.legacy) {
+            Ok(candidate) => candidate.clone(),
+            Err(why) => return Ok(Err(why)),
+        };
+        for record in self.copies.with_secrets() {
+            let Some(handle) = record.secrets.first() else { continue };
+            if let Some(secret) = context.keys.secret(record, handle)? {
+                let mut issuers = match &candidate.certificate {
+                    Some(certificate) => path::issuers(certificate, &[], context, &Budget::new(Limits::default()))?,
+                    None => Vec::new(),
+                };
+                issuers.retain(|issuer| !issuer.is_self_issued());
+                return Ok(Ok(SigningKey { candidate, name: name.map(Address::to_string), secret, issuers }));
+            }
         }
-    };
-    let refuse = |why: &str| Error::no_key(format!("key {}: {why}", record.fingerprint));
-    let candidate = Candidate::of_record(record).ok_or_else(|| refuse("is not of rsa, which PEM knows alone"))?;
-    usable(&candidate, Usage::Sign, at, context.legacy).map_err(|why| refuse(&why.to_string()))?;
-    let name = record.claimed.first();
-    signing(candidate, name, context)?.ok_or_else(|| refuse("its secret half is not here"))
-}
-
-/// Why a key was found for an address, the best reason first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    /// The owner of this machine ties it to the address.
-    Bound,
-    /// It names the address, and a path from an anchor vouches for it.
-    Vouched,
-    /// It names the address.
-    Claiming,
-}
-
-fn standing(candidate: &Candidate, address: &Address, context: Context<'_>, budget: &mut Budget) -> Result<Standing> {
-    let mailboxes = candidate.certificate.as_ref().map(Certificate::mailboxes).unwrap_or_default();
-    let believed = candidate.record.iter().flat_map(|record| record.authenticate(&mailboxes));
-    if believed.into_iter().any(|one| one.address() == address) {
-        return Ok(Standing::Bound);
+        Ok(Err("its secret key is not here".to_owned().into()))
     }
-    let Some(certificate) = &candidate.certificate else { return Ok(Standing::Claiming) };
-    Ok(match path::mailboxes(certificate, &[], context, budget)? {
-        Ok(mailboxes) if mailboxes.contains(address) => Standing::Vouched,
-        _ => Standing::Claiming,
-    })
 }
 
-fn candidates(address: &Address, context: Context<'_>) -> Result<Vec<Candidate>> {
-    let name = address.to_string();
-    let mut found = Named { name: Some(&name), ..Named::default() }.stored(context.keys)?;
-    found.sort_by_key(Candidate::fingerprint);
-    found.dedup_by_key(|candidate| candidate.fingerprint());
-    Ok(found)
+/// What paths are looked for with.
+struct Paths<'a> {
+    context: Context<'a>,
+    budget: Budget,
 }
 
-/// Whether a key is good for a use now; if not, why not.
-fn usable(candidate: &Candidate, usage: Usage, at: SystemTime, legacy: Legacy) -> std::result::Result<(), Unfit> {
-    let algorithm = candidate.key.algorithm();
-    if legacy == Legacy::Refuse && algorithm.strength() < Strength::Strong {
-        return Err(format!("is {} ({})", algorithm.name(), algorithm.strength().name()).into());
+impl<'a> Paths<'a> {
+    fn new(context: Context<'a>) -> Paths<'a> {
+        Paths { context, budget: Budget::new(Limits::default()) }
     }
-    let Some(certificate) = &candidate.certificate else { return Ok(()) };
-    let (from, to) = certificate.validity();
-    if at < from {
-        return Err("is not valid yet".to_owned().into());
-    }
-    if at > to {
-        return Err(Unfit::Expired("has expired".to_owned()));
-    }
-    if certificate.allows(usage) { Ok(()) } else { Err("is not meant for that".to_owned().into()) }
 }
 
-fn signing(candidate: Candidate, address: Option<&Address>, context: Context<'_>) -> Result<Option<SigningKey>> {
-    let Some(record) = candidate.record.clone() else { return Ok(None) };
-    let Some(handle) = record.secrets.first() else { return Ok(None) };
-    let Some(secret) = context.keys.secret(&record, handle)? else { return Ok(None) };
-    let mut issuers = match &candidate.certificate {
-        Some(certificate) => path::issuers(certificate, &[], context, &Budget::new(Limits::default()))?,
-        None => Vec::new(),
-    };
-    issuers.retain(|issuer| !issuer.is_self_issued());
-    Ok(Some(SigningKey { candidate, name: address.map(Address::to_string), secret, issuers }))
+impl select::Candidate<Paths<'_>> for Candidate {
+    fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    fn made(&self) -> Option<SystemTime> {
+        self.certificate().map(|certificate| certificate.validity().0)
+    }
+
+    fn authority(&self, paths: &mut Paths<'_>) -> Result<Authority> {
+        let Some(certificate) = self.certificate() else { return Ok(Authority::Silent(None)) };
+        x509::authority(certificate, paths.context.clock.now(), |at| {
+            path::mailboxes(certificate, &[], Context { clock: &FixedClock(at), ..paths.context }, &mut paths.budget)
+        })
+    }
 }
 
-const HINT: &str = "postseal key import FILE";
+fn candidates(keys: &dyn Keys, want: &Want<'_>) -> Result<Vec<Candidate>> {
+    Ok(Copies::grouped(records(keys, want)?).into_iter().map(Candidate::of).collect())
+}
+
+/// Bare keys, and the certificates that S/MIME uses too.
+fn records(keys: &dyn Keys, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+    let mut records = keys.find(ProtocolName::Pem, want)?;
+    records.extend(keys.find(ProtocolName::Smime, want)?);
+    Ok(records)
+}
+
+const WORDS: Words =
+    Words { noun: "key", kind: " of rsa", generate: "postseal key generate -f smime --algorithm rsa2048" };

@@ -11,8 +11,8 @@ use crate::{
     base::{Budget, Result},
     crypto::{self, Hash, KeyAlgorithm, Scheme, Strength, Unverified},
     keys::Authenticated,
-    pki::{Certificate, PublicKey, Usage},
-    protocol::Context,
+    pki::{Certificate, PublicKey, Rule, Usage},
+    protocol::{Context, x509::NoPath},
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
@@ -189,7 +189,7 @@ fn trusted(
                         }
                     }
                 }
-                Err(path::Refused { revoked: Some(reason), .. }) => {
+                Err(NoPath { rule_of_leaf: Some(Rule::Revoked { reason, .. }), .. }) => {
                     signature.state = State::Invalid(Why::KeyRevoked(reason));
                     return Ok(());
                 }

@@ -1,4 +1,5 @@
-//! Which certificate is meant by an address, for a use, at a time.
+//! Which certificate is meant by an address, for a use, at a time. The rule is that of [`crate::protocol::select`]; OpenPGP has no authorities
+//! here.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -19,7 +20,11 @@ use crate::{
     crypto::{Legacy, SecretKey},
     keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
-    protocol::{Context, Purpose, unfit::Refused},
+    protocol::{
+        Context, Purpose,
+        select::{self, Authority, Copies, Wanted, Words},
+        unfit::Unfit,
+    },
 };
 
 /// A certificate to encrypt to, and which of its keys.
@@ -42,62 +47,34 @@ pub(super) struct SigningKey {
 
 /// The certificate to encrypt to for `address`.
 ///
-/// Bound certificates (this machine's owner believes them) come first, then newer ones. One that nobody vouches for serves only if
-/// it is the single one that validly names the address, and never beside a bound one: otherwise whoever slips a newer certificate into
-/// the key store reads the mail. The error lists every candidate and what is wrong with it.
+/// # Errors
+///
+/// As [`select::choose`].
 pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Chosen> {
-    let mut candidates = candidates(keys, address, at, legacy)?;
-    let anyone_bound = candidates.iter().any(|candidate| candidate.standing == Standing::Bound);
-    candidates.retain(|candidate| !anyone_bound || candidate.standing == Standing::Bound);
-
-    let mut refused = Refused::default();
-    let mut good: Vec<(Candidate, Vec<Key<PublicParts, UnspecifiedRole>>)> = Vec::new();
-    for candidate in candidates {
-        match (candidate.standing, cert::usable(&candidate.cert, Usage::Encrypt, at, legacy, keys)) {
-            (_, Err(why)) => refused.push(candidate.fingerprint(), why),
-            (Standing::Mentioned, Ok(_)) => refused.push(candidate.fingerprint(), NOT_VALID.to_owned()),
-            (Standing::Bound | Standing::Claiming, Ok(usable)) => good.push((candidate, usable)),
-        }
-    }
-    match good.len() {
-        0 => return Err(nothing(address, Usage::Encrypt, &refused)),
-        1 => {}
-        _ if anyone_bound => good.truncate(1),
-        _ => return Err(ambiguous(address, good.iter().map(|(candidate, _)| candidate))),
-    }
-    let (Candidate { cert, .. }, keys) = good.remove(0);
-    let fingerprint = cert.fingerprint().to_hex();
-    let warning = (!anyone_bound).then(|| {
-        format!("{address}: nobody vouches for key {fingerprint}; if it is right: postseal key trust {fingerprint} {address}")
-    });
-    Ok(Chosen { cert, keys, warning })
+    let candidates = candidates(keys, address)?;
+    let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
+    let chosen = select::choose(wanted, &candidates, &mut (), |candidate| {
+        Ok(candidate.usable(Usage::Encrypt, address, at, legacy, keys))
+    })?;
+    let (cert, keys) = chosen.key;
+    Ok(Chosen { cert: Arc::clone(cert), keys, warning: chosen.warning })
 }
 
-/// The key to sign with for `address`: a certificate with a secret part that is bound to the address or validly names it.
+/// The key to sign with for `address`.
+///
+/// # Errors
+///
+/// As [`select::choose`].
 pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
-    let mut refused = Refused::default();
-    for candidate in candidates(keys, address, at, legacy)? {
-        let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else {
-            if let Some(why) = candidate.records.iter().find_map(|record| elsewhere(keys, record)) {
-                refused.push(candidate.fingerprint(), why);
-            }
-            continue;
-        };
-        match cert::usable(&candidate.cert, Usage::Sign, at, legacy, keys) {
-            Err(why) => refused.push(candidate.fingerprint(), why),
-            Ok(_) if candidate.standing == Standing::Mentioned => {
-                refused.push(candidate.fingerprint(), NOT_VALID.to_owned());
-            }
-            Ok(usable) => match with_secret(keys, record, usable)? {
-                Some(found) => return Ok(found),
-                None => {
-                    refused
-                        .push(candidate.fingerprint(), elsewhere(keys, record).unwrap_or_else(|| NOT_HERE.to_owned()));
-                }
-            },
-        }
-    }
-    Err(nothing(address, Usage::Sign, &refused))
+    let mut candidates = candidates(keys, address)?;
+    let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
+    // A key whose secret part is elsewhere is named, and not passed over.
+    candidates.iter_mut().for_each(|candidate| candidate.elsewhere = elsewhere(keys, &candidate.copies));
+    let serve = |candidate: &Candidate| match candidate.usable(Usage::Sign, address, at, legacy, keys) {
+        Err(why) => Ok(Err(why)),
+        Ok((_, usable)) => with_secret(keys, &candidate.copies, usable),
+    };
+    Ok(select::choose(wanted, &candidates, &mut (), serve)?.key)
 }
 
 /// Whether [`recipient`] or [`signer_for`] finds a key now.
@@ -116,130 +93,112 @@ pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_
 
 /// The key to sign with that `handle` names: a certificate by its primary key, or one subkey.
 pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
-    let records = keys.find(ProtocolName::Pgp, &Want::Handle(handle))?;
-    let record = match records.as_slice() {
-        [] => {
-            return Err(
-                Error::no_key(format!("key {handle}: not here")).with_hint("`postseal key list` shows what is here")
-            );
-        }
-        [record] => record,
-        several => {
-            let list: Vec<&str> = several.iter().map(|record| record.fingerprint.as_str()).collect();
-            return Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))
-                .with_hint("give the whole fingerprint"));
-        }
-    };
-    let cert = cert::parse(record)?;
+    let copies = Copies::named(handle, keys.find(ProtocolName::Pgp, &Want::Handle(handle))?)?;
+    let cert = merged(&copies)?;
     let mut usable = cert::signing_keys(&cert, at, legacy, keys)?;
-    if !record.fingerprint.is_named_by(handle) {
+    if !copies.fingerprint().is_named_by(handle) {
         usable.retain(|key| cert::handle(&key.fingerprint()).is_named_by(handle));
         if usable.is_empty() {
             return Err(Error::no_key(format!("key {handle}: not a usable signing key"))
-                .with_hint(format!("give its certificate: {}", record.fingerprint)));
+                .with_hint(format!("give its certificate: {}", copies.fingerprint())));
         }
     }
-    let why = || elsewhere(keys, record).unwrap_or_else(|| NOT_HERE.to_owned());
-    with_secret(keys, record, usable)?.ok_or_else(|| cert::no_key(&cert, &why()))
+    with_secret(keys, &copies, usable)?.map_err(|why| cert::no_key(&cert, &why.to_string()))
 }
 
-/// Why a certificate was found for an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    /// The owner of this machine ties it to the address.
-    Bound,
-    /// It names the address in a valid user ID.
-    Claiming,
-    /// It names the address in a user ID that is revoked, or not its own.
-    Mentioned,
-}
+/// A certificate and those of its keys that are good for a use, newest first; at least one.
+type Usable<'c> = (&'c Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>);
 
-/// A certificate, and all records that hold a copy of it.
+/// A certificate that was found for an address.
 struct Candidate {
-    records: Vec<Arc<Record>>,
-    cert: Arc<Cert>,
-    standing: Standing,
+    copies: Copies,
+    /// Or why it cannot be read.
+    cert: Result<Arc<Cert>>,
+    /// Where the secret part is when it is not here and something says so; looked for to sign.
+    elsewhere: Option<String>,
 }
 
 impl Candidate {
-    fn fingerprint(&self) -> String {
-        self.cert.fingerprint().to_hex()
+    /// The certificate and its keys that are good for `usage` at `at`; otherwise why there is none, in words that follow its name.
+    fn usable(
+        &self,
+        usage: Usage,
+        address: &Address,
+        at: SystemTime,
+        legacy: Legacy,
+        keys: &dyn Keys,
+    ) -> Result<Usable<'_>, Unfit> {
+        let cert = self.cert.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
+        let usable = cert::usable(cert, usage, at, legacy, keys)?;
+        if !self.copies.is_named_for(address) && !cert::certified(cert, at, legacy, keys).contains(address) {
+            return Err("its user id is not valid".to_owned().into());
+        }
+        Ok((cert, usable))
     }
 }
 
-/// Copies of one certificate merged, so that a revocation or an expiry in any of them counts; bound ones first, then newest, then
-/// by fingerprint, so that the order is the same each time.
-fn candidates(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Vec<Candidate>> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for record in keys.find(ProtocolName::Pgp, &Want::Address(address))? {
-        let cert = cert::parse(&record)?;
-        match found.iter_mut().find(|other| other.cert.fingerprint() == cert.fingerprint()) {
-            None => found.push(Candidate { records: vec![record], cert, standing: Standing::Mentioned }),
+impl select::Candidate<()> for Candidate {
+    fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    fn made(&self) -> Option<SystemTime> {
+        self.cert.as_ref().ok().map(|cert| cert.primary_key().key().creation_time())
+    }
+
+    fn may_sign(&self) -> bool {
+        self.copies.has_secrets() || self.elsewhere.is_some()
+    }
+
+    fn authority(&self, (): &mut ()) -> Result<Authority> {
+        Ok(Authority::Silent(None))
+    }
+}
+
+fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
+    let found = Copies::grouped(keys.find(ProtocolName::Pgp, &Want::Address(address))?);
+    Ok(found.into_iter().map(|copies| Candidate { cert: merged(&copies), copies, elsewhere: None }).collect())
+}
+
+/// The copies of one certificate put together, so that a revocation or an expiry in any of them counts.
+fn merged(copies: &Copies) -> Result<Arc<Cert>> {
+    let mut merged: Option<Arc<Cert>> = None;
+    for record in copies.records() {
+        let cert = cert::parse(record)?;
+        merged = Some(match merged {
+            None => cert,
+            Some(other) if Arc::ptr_eq(&other, &cert) => other,
             Some(other) => {
-                if !other.records.iter().any(|own| own.bytes == record.bytes) {
-                    let merged = Cert::clone(&other.cert).merge_public(Cert::clone(&cert));
-                    let merged = merged.map_err(|error| {
-                        Error::malformed(format!("key {}", record.fingerprint), words::reason(&error))
-                    })?;
-                    other.cert = Arc::new(merged);
-                }
-                other.records.push(record);
+                let both = Cert::clone(&other).merge_public(Cert::clone(&cert));
+                Arc::new(both.map_err(|error| Error::malformed(format!("key {}", record.fingerprint), words::reason(&error)))?)
             }
-        }
+        });
     }
-    for candidate in &mut found {
-        let certified = cert::certified(&candidate.cert, at, legacy, keys);
-        let believed =
-            |record: &Arc<Record>| record.authenticate(&certified).iter().any(|one| one.address() == address);
-        if candidate.records.iter().any(believed) {
-            candidate.standing = Standing::Bound;
-        } else if certified.contains(address) {
-            candidate.standing = Standing::Claiming;
-        }
-    }
-    found.sort_by(|a, b| {
-        let (a_key, b_key) = (a.cert.primary_key().key(), b.cert.primary_key().key());
-        let newest = b_key.creation_time().cmp(&a_key.creation_time());
-        a.standing.cmp(&b.standing).then(newest).then_with(|| a_key.fingerprint().cmp(&b_key.fingerprint()))
-    });
-    Ok(found)
+    merged.ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())))
 }
 
 fn with_secret(
     keys: &dyn Keys,
-    record: &Record,
+    copies: &Copies,
     usable: Vec<Key<PublicParts, UnspecifiedRole>>,
-) -> Result<Option<SigningKey>> {
+) -> Result<Result<SigningKey, Unfit>> {
     for key in usable {
-        let handle = cert::handle(&key.fingerprint());
-        if record.secrets.contains(&handle)
-            && let Some(secret) = keys.secret(record, &handle)?
-        {
-            return Ok(Some(SigningKey { key, secret }));
+        for record in copies.with_secrets() {
+            if let Some(secret) = keys.secret(record, &cert::handle(&key.fingerprint()))? {
+                return Ok(Ok(SigningKey { key, secret }));
+            }
         }
     }
-    Ok(None)
+    let why = elsewhere(keys, copies).unwrap_or_else(|| "the secret part of its signing key is not here".to_owned());
+    Ok(Err(why.into()))
 }
 
 /// Where the secret part of a key of the certificate is that is not here: on a card, for one. `None` when nothing says so.
-fn elsewhere(keys: &dyn Keys, record: &Record) -> Option<String> {
-    let absent = record.handles.iter().filter(|handle| !record.secrets.contains(handle));
-    absent.filter_map(|handle| keys.secret(record, handle).err()).map(|error| error.to_string()).next()
+fn elsewhere(keys: &dyn Keys, copies: &Copies) -> Option<String> {
+    copies.records().iter().find_map(|record: &Arc<Record>| {
+        let mut absent = record.handles.iter().filter(|handle| !record.secrets.contains(handle));
+        absent.find_map(|handle| keys.secret(record, handle).err()).map(|error| error.to_string())
+    })
 }
 
-fn nothing(address: &Address, usage: Usage, refused: &Refused) -> Error {
-    let hint = match usage {
-        Usage::Encrypt => format!("import one: postseal key import FILE, then postseal key trust ID {address}"),
-        Usage::Sign => format!("postseal key generate {address}, or postseal key import FILE"),
-    };
-    refused.error(address, &format!("{} key", usage.name()), hint)
-}
-
-fn ambiguous<'a>(address: &Address, candidates: impl Iterator<Item = &'a Candidate>) -> Error {
-    let list: Vec<String> = candidates.map(|candidate| candidate.cert.fingerprint().to_hex()).collect();
-    Error::no_key(format!("{address}: nobody vouches for any of several keys: {}", list.join(", ")))
-        .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
-}
-
-const NOT_HERE: &str = "the secret part of its signing key is not here";
-const NOT_VALID: &str = "its user id is not valid";
+const WORDS: Words = Words { noun: "key", kind: "", generate: "postseal key generate" };

@@ -1,6 +1,6 @@
 //! What a certificate path may be made of: certificates from the message and the store, and what their issuers say of them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use super::record;
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Chain<'a> {
     /// Subjects that the store was asked for.
     asked: BTreeSet<Handle>,
     /// What was found: many signatures by one certificate cost one path, and one reading of its issuer's CRL.
-    found: Vec<(Certificate, std::result::Result<Path, Refusal>)>,
+    found: Vec<(Certificate, SystemTime, std::result::Result<Path, Refusal>)>,
 }
 
 impl<'a> Chain<'a> {
@@ -53,13 +53,23 @@ impl<'a> Chain<'a> {
         leaf: &Certificate,
         budget: &mut Budget,
     ) -> Result<std::result::Result<Path, Refusal>> {
-        if let Some((_, found)) = self.found.iter().find(|(other, _)| other == leaf) {
+        self.path_at(leaf, self.context.clock.now(), budget)
+    }
+
+    /// As [`Chain::path`], at a time.
+    pub(super) fn path_at(
+        &mut self,
+        leaf: &Certificate,
+        at: SystemTime,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<Path, Refusal>> {
+        if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
             return Ok(found.clone());
         }
         self.complete(leaf, budget)?;
         let revocations: Vec<&[u8]> = self.revocations.iter().map(AsRef::as_ref).collect();
         let question = Question {
-            at: self.context.clock.now(),
+            at,
             anchors: &self.anchors,
             intermediates: &self.intermediates,
             revocations: &revocations,
@@ -70,7 +80,7 @@ impl<'a> Chain<'a> {
             legacy: self.context.legacy,
         };
         let found = pki::validate(leaf, &question, budget)?;
-        self.found.push((leaf.clone(), found.clone()));
+        self.found.push((leaf.clone(), at, found.clone()));
         Ok(found)
     }
 

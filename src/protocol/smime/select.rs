@@ -1,4 +1,4 @@
-//! Which certificate is meant by an address, for a use, at a time.
+//! Which certificate is meant by an address, for a use, at a time. The rule is that of [`crate::protocol::select`].
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
@@ -8,14 +8,16 @@ use super::{
     record,
 };
 use crate::{
-    base::{Budget, Error, Limits, Result, rfc3339},
-    crypto::{KeyAlgorithm, Legacy, SecretKey, Strength},
-    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Record, Want},
+    base::{Budget, Error, Limits, Result},
+    crypto::{KeyAlgorithm, Legacy, SecretKey},
+    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Want},
     mail::Address,
-    pki::{Certificate, Refusal, Revocation, Rule, Usage},
+    pki::{Certificate, Usage},
     protocol::{
         Context, Purpose,
-        unfit::{Refused, Unfit},
+        select::{self, Authority, Candidate as _, Copies, Wanted, Words},
+        unfit::Unfit,
+        x509,
     },
 };
 
@@ -41,109 +43,61 @@ pub(super) struct SigningKey {
 
 /// The certificate to encrypt to for `address`.
 ///
-/// One that this machine's owner ties to the address comes first, then those with a valid path to an anchor, the newest first. One that
-/// nobody vouches for serves only if it is the single one that names the address, and never beside a bound one: otherwise whoever slips
-/// a newer certificate into the key store reads the mail. The error lists every candidate and what is wrong with it.
+/// # Errors
+///
+/// As [`select::choose`].
 pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
-    let mut refused = Refused::default();
-    let mut found = candidates(context.keys, address, &mut refused)?;
-    // Those that are not encrypted to: perhaps he signs with one of them.
-    let mut others: Vec<Candidate> = Vec::new();
-    if found.iter().any(|candidate| candidate.standing == Standing::Bound) {
-        others.extend(found.extract_if(.., |candidate| candidate.standing != Standing::Bound));
-    }
-    let mut good: Vec<Candidate> = Vec::new();
-    let (mut chain, mut budget) = (Chain::new(&[], &[], context)?, Budget::new(Limits::default()));
-    for mut candidate in found {
-        if let Err(why) = usable(&candidate.certificate, Use::Encrypt, at, context.legacy) {
-            refused.push(candidate.fingerprint(), why);
-            others.push(candidate);
-            continue;
+    let candidates = candidates(context.keys, address)?;
+    let mut paths = Paths::new(context)?;
+    let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
+    let serve = |candidate: &Candidate| Ok(candidate.usable(Purpose::Encrypt, at, context.legacy).cloned());
+    let select::Chosen { candidate, key, warning } = select::choose(wanted, &candidates, &mut paths, serve)?;
+    let said = match candidate.said() {
+        None => {
+            let others = candidates.iter().filter(|other| !std::ptr::eq(*other, candidate));
+            said_with(others, address, at, &mut paths)?
         }
-        match chain.path(&candidate.certificate, &mut budget)? {
-            Ok(_) if candidate.standing == Standing::Claiming => candidate.standing = Standing::Vouched,
-            Ok(_) => {}
-            // Whoever vouches for it cannot have meant that the key is still its owner's alone.
-            Err(refusal) if is_revoked(&refusal) => {
-                refused.push(candidate.fingerprint(), refusal.rule().to_string());
-                continue;
-            }
-            Err(refusal) => candidate.no_path = Some(refusal.to_string()),
-        }
-        good.push(candidate);
-    }
-    good.sort_by_key(|candidate| candidate.standing);
-    let unknown = good.iter().filter(|candidate| candidate.standing == Standing::Claiming).count();
-    if unknown > 1 && unknown == good.len() {
-        return Err(ambiguous(address, &good));
-    }
-    let mut good = good.into_iter();
-    let Some(chosen) = good.next() else {
-        return Err(nothing(address, Use::Encrypt, &refused));
-    };
-    others.extend(good);
-    let said = match chosen.said() {
-        None => said_with(&others, at, &mut chain, &mut budget, context)?,
         said => said,
     };
-    let known = Known::of(&chosen.certificate, said.as_ref());
-    let Candidate { certificate, standing, no_path, .. } = chosen;
-    let fingerprint = record::fingerprint(&certificate);
-    let warning = (standing == Standing::Claiming).then(|| {
-        let why = no_path.map_or_else(String::new, |why| format!(" ({why})"));
-        format!(
-            "{address}: nobody vouches for certificate {fingerprint}{why}; if it is right: postseal key trust {fingerprint} {address}"
-        )
-    });
-    Ok(Chosen { certificate, warning, known })
+    Ok(Chosen { known: Known::of(&key, said.as_ref()), certificate: key, warning })
 }
 
-/// What he said last whose certificates these are too, for the same address: people read with one certificate and sign with another, or have
-/// a new one. It counts when whoever vouches for the one that is encrypted to could vouch for this one.
-fn said_with(
-    others: &[Candidate],
+/// What the owner of `others` said last, which are certificates for the same address: people read with one certificate and sign with another, or
+/// have a new one. It counts when the owner or an authority ties them to the address as well.
+fn said_with<'c>(
+    others: impl Iterator<Item = &'c Candidate>,
+    address: &Address,
     at: SystemTime,
-    chain: &mut Chain<'_>,
-    budget: &mut Budget,
-    context: Context<'_>,
+    paths: &mut Paths<'_>,
 ) -> Result<Option<Capabilities>> {
     let mut latest: Option<Capabilities> = None;
     for other in others {
         let Some(said) = other.said() else { continue };
-        if usable(&other.certificate, Use::Sign, at, context.legacy).is_err() {
+        if other.usable(Purpose::Sign, at, paths.context.legacy).is_err() {
             continue;
         }
-        let is_his = match chain.path(&other.certificate, budget)? {
-            Ok(_) => true,
-            Err(refusal) => other.standing == Standing::Bound && !is_revoked(&refusal),
+        let is_tied = match other.authority(paths)? {
+            Authority::Vouches(mailboxes) => mailboxes.contains(address) || other.copies.is_bound_to(address),
+            Authority::Silent(_) | Authority::Unknown(_) => other.copies.is_bound_to(address),
+            Authority::Revoked(_) => false,
         };
-        if is_his {
+        if is_tied {
             latest = Capabilities::later(latest.as_ref(), Some(&said));
         }
     }
     Ok(latest)
 }
 
-/// The key to sign with for `address`: a certificate with a secret part that is bound to the address or names it.
+/// The key to sign with for `address`.
+///
+/// # Errors
+///
+/// As [`select::choose`].
 pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let mut refused = Refused::default();
-    for candidate in candidates(context.keys, address, &mut refused)? {
-        let Some(record) = candidate.records.iter().find(|record| !record.secrets.is_empty()) else { continue };
-        match usable(&candidate.certificate, Use::Sign, at, context.legacy) {
-            Err(why) => refused.push(candidate.fingerprint(), why),
-            Ok(()) => {
-                if let Some(why) = revoked(&candidate.certificate, context)? {
-                    refused.push(candidate.fingerprint(), why);
-                    continue;
-                }
-                match context.keys.secret(record, &record.fingerprint)? {
-                    Some(secret) => return signing(candidate.certificate, secret, context.keys),
-                    None => refused.push(candidate.fingerprint(), "its secret key is not here".to_owned()),
-                }
-            }
-        }
-    }
-    Err(nothing(address, Use::Sign, &refused))
+    let candidates = candidates(context.keys, address)?;
+    let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
+    let serve = |candidate: &Candidate| candidate.signing(at, context);
+    Ok(select::choose(wanted, &candidates, &mut Paths::new(context)?, serve)?.key)
 }
 
 /// Whether [`recipient`] or [`signer_for`] finds a key now.
@@ -166,147 +120,107 @@ pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_
 
 /// The key to sign with that `handle` names.
 pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let mut records = context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
-    records.sort_by_key(|record| record.secrets.is_empty());
-    records.dedup_by_key(|record| record.fingerprint.clone());
-    let record = match records.as_slice() {
-        [] => {
-            return Err(
-                Error::no_key(format!("key {handle}: not here")).with_hint("`postseal key list` shows what is here")
-            );
-        }
-        [record] => record,
-        several => {
-            let list: Vec<&str> = several.iter().map(|record| record.fingerprint.as_str()).collect();
-            return Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))
-                .with_hint("give the whole fingerprint"));
-        }
-    };
-    let certificate = Certificate::clone(&*record::certificate(record)?);
-    let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", record.fingerprint));
-    usable(&certificate, Use::Sign, at, context.legacy).map_err(|why| refuse(&why.to_string()))?;
-    if let Some(why) = revoked(&certificate, context)? {
+    let candidate =
+        Candidate::of(Copies::named(handle, context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?)?);
+    let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", candidate.copies.fingerprint()));
+    if let Authority::Revoked(why) = candidate.authority(&mut Paths::new(context)?)? {
         return Err(refuse(&why));
     }
-    let secret = context.keys.secret(record, &record.fingerprint)?;
-    signing(certificate, secret.ok_or_else(|| refuse("its secret key is not here"))?, context.keys)
+    candidate.signing(at, context)?.map_err(|why| refuse(&why.to_string()))
 }
 
-/// What a certificate is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Encrypt,
-    Sign,
-}
-
-/// Why a certificate was found for an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    /// The owner of this machine ties it to the address.
-    Bound,
-    /// It names the address, and a path from an anchor vouches for it.
-    Vouched,
-    /// It names the address.
-    Claiming,
-}
-
-/// A certificate, and all records that hold a copy of it.
+/// A certificate that was found for an address.
 struct Candidate {
-    records: Vec<Arc<Record>>,
-    certificate: Certificate,
-    standing: Standing,
-    /// Why there is no path to an anchor.
-    no_path: Option<String>,
+    copies: Copies,
+    /// Or why it cannot be read.
+    certificate: Result<Certificate>,
 }
 
 impl Candidate {
-    fn fingerprint(&self) -> Handle {
-        record::fingerprint(&self.certificate)
+    fn of(copies: Copies) -> Candidate {
+        // The copies have one fingerprint, which is that of all their octets.
+        let first =
+            copies.records().first().ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())));
+        let certificate = first.and_then(|record| Ok(Certificate::clone(&*record.bytes.read(Certificate::parse)?)));
+        Candidate { copies, certificate }
     }
 
     /// What its owner said last that he reads.
     fn said(&self) -> Option<Capabilities> {
-        let said = self.records.iter().filter_map(|record| record.capabilities.as_ref());
+        let said = self.copies.records().iter().filter_map(|record| record.capabilities.as_ref());
         said.max_by_key(|said| said.said).cloned()
     }
-}
 
-/// Bound ones first, then newest, then by fingerprint, so that the order is the same each time. What cannot be read is refused.
-fn candidates(keys: &dyn Keys, address: &Address, refused: &mut Refused) -> Result<Vec<Candidate>> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for record in keys.find(ProtocolName::Smime, &Want::Address(address))? {
-        if let Some(other) = found.iter_mut().find(|other| other.certificate.der() == &*record.bytes) {
-            other.records.push(record);
-            continue;
-        }
-        match record::certificate(&record) {
-            Err(error) => refused.unreadable(&error),
-            Ok(certificate) => {
-                found.push(Candidate {
-                    records: vec![record],
-                    certificate: Certificate::clone(&certificate),
-                    standing: Standing::Claiming,
-                    no_path: None,
-                });
+    /// The certificate, if it alone is good for `purpose`; otherwise why not, in words that follow its fingerprint.
+    fn usable(&self, purpose: Purpose, at: SystemTime, legacy: Legacy) -> Result<&Certificate, Unfit> {
+        let certificate = self.certificate.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
+        let algorithm = certificate.public_key().algorithm();
+        let usage = match (purpose, algorithm) {
+            (Purpose::Sign, _) => Usage::Sign,
+            (Purpose::Encrypt, KeyAlgorithm::Rsa(_)) => Usage::Wrap,
+            (
+                Purpose::Encrypt,
+                KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::Ecdh(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448,
+            ) => Usage::Agree,
+            (Purpose::Encrypt, _) => {
+                return Err(format!("is of a key that cannot encrypt: {}", algorithm.name()).into());
+            }
+        };
+        x509::fit(certificate, usage, at, legacy)?;
+        Ok(certificate)
+    }
+
+    /// The key to sign with; otherwise why it cannot, in words that follow its fingerprint.
+    fn signing(&self, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Unfit>> {
+        let certificate = match self.usable(Purpose::Sign, at, context.legacy) {
+            Ok(certificate) => certificate.clone(),
+            Err(why) => return Ok(Err(why)),
+        };
+        for record in self.copies.with_secrets() {
+            if let Some(secret) = context.keys.secret(record, &record.fingerprint)? {
+                let mut chain = above(&certificate, context.keys)?;
+                chain.retain(|above| !above.is_self_issued());
+                return Ok(Ok(SigningKey { certificate, secret, chain }));
             }
         }
-    }
-    for candidate in &mut found {
-        let named = candidate.certificate.mailboxes();
-        let believed = |record: &Arc<Record>| record.authenticate(&named).iter().any(|one| one.address() == address);
-        if candidate.records.iter().any(believed) {
-            candidate.standing = Standing::Bound;
-        }
-    }
-    found.sort_by_cached_key(|candidate| {
-        let (from, _) = candidate.certificate.validity();
-        (candidate.standing, std::cmp::Reverse(from), candidate.certificate.fingerprint())
-    });
-    Ok(found)
-}
-
-/// Whether the certificate alone is good for the use; otherwise why not, in words that follow its fingerprint.
-fn usable(certificate: &Certificate, wanted: Use, at: SystemTime, legacy: Legacy) -> std::result::Result<(), Unfit> {
-    let (from, until) = certificate.validity();
-    if at < from {
-        return Err(format!("is not valid before {}", rfc3339(from)).into());
-    }
-    if at > until {
-        return Err(Unfit::Expired(format!("expired on {}", rfc3339(until))));
-    }
-    let algorithm = certificate.public_key().algorithm();
-    let usage = match (wanted, algorithm) {
-        (Use::Sign, _) => Usage::Sign,
-        (Use::Encrypt, KeyAlgorithm::Rsa(_)) => Usage::Wrap,
-        (Use::Encrypt, KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::Ecdh(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448) => {
-            Usage::Agree
-        }
-        (Use::Encrypt, _) => return Err(format!("is of a key that cannot encrypt: {}", algorithm.name()).into()),
-    };
-    if !certificate.allows(usage) {
-        let what = if wanted == Use::Sign { "signing" } else { "encrypting" };
-        let rule = if certificate.is_for_mail() { "key usage" } else { "extended key usage" };
-        return Err(format!("is not for {what} mail ({rule})").into());
-    }
-    match algorithm.strength() {
-        Strength::Strong => Ok(()),
-        _ if legacy == Legacy::Admit => Ok(()),
-        strength => Err(format!("is of a {} key: {}", strength.name(), algorithm.name()).into()),
+        Ok(Err("its secret key is not here".to_owned().into()))
     }
 }
 
-/// Why no reader would believe a signature by `certificate`: its issuer took it back. A path is looked for only where something is known
-/// of revocation.
-fn revoked(certificate: &Certificate, context: Context<'_>) -> Result<Option<String>> {
-    if context.revocation == Revocation::Off || context.keys.revocations()?.is_empty() {
-        return Ok(None);
-    }
-    let found = Chain::new(&[], &[], context)?.path(certificate, &mut Budget::new(Limits::default()))?;
-    Ok(found.err().filter(is_revoked).map(|refusal| refusal.rule().to_string()))
+/// What paths are looked for with.
+struct Paths<'a> {
+    chain: Chain<'a>,
+    budget: Budget,
+    context: Context<'a>,
 }
 
-fn is_revoked(refusal: &Refusal) -> bool {
-    matches!(refusal.rule_of_leaf(), Some(Rule::Revoked { .. }))
+impl<'a> Paths<'a> {
+    fn new(context: Context<'a>) -> Result<Paths<'a>> {
+        Ok(Paths { chain: Chain::new(&[], &[], context)?, budget: Budget::new(Limits::default()), context })
+    }
+}
+
+impl select::Candidate<Paths<'_>> for Candidate {
+    fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    fn made(&self) -> Option<SystemTime> {
+        self.certificate.as_ref().ok().map(|certificate| certificate.validity().0)
+    }
+
+    fn authority(&self, paths: &mut Paths<'_>) -> Result<Authority> {
+        let Ok(certificate) = &self.certificate else { return Ok(Authority::Silent(None)) };
+        x509::authority(certificate, paths.context.clock.now(), |at| {
+            let found = paths.chain.path_at(certificate, at, &mut paths.budget)?;
+            Ok(found.map(|path| path.mailboxes().to_vec()).map_err(x509::NoPath::from))
+        })
+    }
+}
+
+fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
+    let found = Copies::grouped(keys.find(ProtocolName::Smime, &Want::Address(address))?);
+    Ok(found.into_iter().map(Candidate::of).collect())
 }
 
 /// The certificates of the store that may stand above `leaf`, nearest first.
@@ -331,27 +245,7 @@ fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
     Ok(found)
 }
 
-fn signing(certificate: Certificate, secret: Arc<dyn SecretKey>, keys: &dyn Keys) -> Result<SigningKey> {
-    let mut chain = above(&certificate, keys)?;
-    chain.retain(|above| above.subject() != above.issuer());
-    Ok(SigningKey { certificate, secret, chain })
-}
-
-fn nothing(address: &Address, wanted: Use, refused: &Refused) -> Error {
-    let what = if wanted == Use::Sign { "signing" } else { "encryption" };
-    let hint = match wanted {
-        Use::Encrypt => format!("import one: postseal key import FILE, then postseal key trust ID {address}"),
-        Use::Sign => format!("postseal key import FILE, or postseal key generate -f smime {address}"),
-    };
-    refused.error(address, &format!("{what} certificate"), hint)
-}
-
-fn ambiguous(address: &Address, candidates: &[Candidate]) -> Error {
-    let list: Vec<String> =
-        candidates.iter().map(|candidate| record::fingerprint(&candidate.certificate).to_string()).collect();
-    Error::no_key(format!("{address}: nobody vouches for any of several certificates: {}", list.join(", ")))
-        .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
-}
+const WORDS: Words = Words { noun: "certificate", kind: "", generate: "postseal key generate -f smime" };
 
 /// Certificates above one that are looked at. Source: real chains have up to 4, and a bridge between authorities twice that.
 const ABOVE: usize = 16;

@@ -1,0 +1,497 @@
+//! Which key is meant by an address, for a purpose: one rule for all protocols.
+//!
+//! What ties a candidate to the address ([`Tie`]) is the owner's word, an authority that the owner trusts, or only the candidate's own claim.
+//! The best tie found decides, and candidates with a lesser tie are not looked at:
+//!
+//! | Best tie found | Taken | Refused |
+//! |---|---|---|
+//! | owner, authority | the newest that can be used | none of them can be used |
+//! | claim, to encrypt | the only one that can be used, with a warning | none or several can be used |
+//! | claim, to sign | the newest that can be used | none of them can be used |
+//!
+//! A candidate that cannot be used (revoked, expired, not valid yet, weak, made for something else) keeps its tie. So an unusable trusted key is a
+//! refusal, and never a reason to take a key that is trusted less: otherwise anybody who gets a certificate into the key store would read the
+//! mail from the day on which the trusted key expires. This holds between owner and authority too: an owner who named one key for an address
+//! has decided against the others until the owner names another.
+//!
+//! To sign, only keys count whose secret part is here. That is why several claims do not matter then: each of them is the owner's own.
+
+mod copies;
+
+use std::{cmp::Reverse, time::SystemTime};
+
+pub(super) use copies::Copies;
+
+use super::{
+    Purpose,
+    unfit::{Refused, Unfit},
+};
+use crate::{
+    base::{Error, Result},
+    keys::Handle,
+    mail::Address,
+};
+
+/// One certificate or bare key that was found for an address. `J` is what a protocol needs to look for paths; `()` if it has no authorities.
+pub(super) trait Candidate<J> {
+    /// Its copies in the key store.
+    fn copies(&self) -> &Copies;
+
+    /// When it was made, or became valid. Of two that are equally good the newer one is taken; `None` is older than any time.
+    fn made(&self) -> Option<SystemTime>;
+
+    /// Whether it is considered for signing: its secret part is here, or it is to be said where that is.
+    fn may_sign(&self) -> bool {
+        self.copies().has_secrets()
+    }
+
+    /// What authorities say of it. An error means that the keys could not be asked, or that the Budget is spent.
+    fn authority(&self, judge: &mut J) -> Result<Authority>;
+}
+
+/// What the authorities that the owner trusts say of a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Authority {
+    /// They tie it to these mailboxes. A candidate that is out of its time is judged at the nearest time of its validity.
+    Vouches(Vec<Address>),
+    /// They vouch for it, but whether it is revoked has to be known and is not; the reason follows the candidate's name.
+    Unknown(String),
+    /// They took it back; the reason follows the candidate's name.
+    Revoked(String),
+    /// None vouches for it; the reason, if there is more to say.
+    Silent(Option<String>),
+}
+
+/// What ties a candidate to the address, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tie {
+    /// The owner of this machine.
+    Owner,
+    /// An authority that the owner trusts.
+    Authority,
+    /// Its own claim.
+    Claim,
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// Whose key.
+    pub(super) address: &'a Address,
+    /// For what.
+    pub(super) purpose: Purpose,
+    /// The protocol's words in messages.
+    pub(super) words: Words,
+}
+
+/// How messages of one protocol speak of what is selected.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    /// `key`, `certificate`.
+    pub(super) noun: &'static str,
+    /// What is said behind the noun where it has to be exact: ` of rsa`, or nothing.
+    pub(super) kind: &'static str,
+    /// The command that makes one; the address follows.
+    pub(super) generate: &'static str,
+}
+
+/// The candidate that was taken.
+#[derive(Debug)]
+pub(super) struct Chosen<'c, C, K> {
+    /// It.
+    pub(super) candidate: &'c C,
+    /// What `serve` made of it.
+    pub(super) key: K,
+    /// What the person who asked should know: nobody vouches for it.
+    pub(super) warning: Option<String>,
+}
+
+/// Takes one of `candidates`, or refuses. `serve` makes the key of a candidate, or says why it cannot be used in words that follow its name; it is
+/// asked in the order of preference, and not at all about a candidate that is revoked or has a lesser tie.
+///
+/// # Errors
+///
+/// Of kind `NoKey` or `KeyExpired` (all that is wrong is expiry), naming each candidate with the best tie and what is wrong with it. Any other
+/// error is one of `serve` or of the key store.
+pub(super) fn choose<'c, J, C: Candidate<J>, K>(
+    wanted: Wanted<'_>,
+    candidates: &'c [C],
+    judge: &mut J,
+    mut serve: impl FnMut(&'c C) -> Result<std::result::Result<K, Unfit>>,
+) -> Result<Chosen<'c, C, K>> {
+    let mut refused = Refused::default();
+    let mut claiming: Vec<Chosen<'c, C, K>> = Vec::new();
+    for Ranked { candidate, tie, obstacle, doubt } in ranked(wanted, candidates, judge)? {
+        let fingerprint = candidate.copies().fingerprint();
+        let served = match obstacle {
+            Some(why) => Err(Unfit::Otherwise(why)),
+            None => serve(candidate)?,
+        };
+        match (served, tie, wanted.purpose) {
+            (Err(why), _, _) => refused.push(fingerprint, why),
+            (Ok(key), Tie::Claim, Purpose::Encrypt) => {
+                claiming.push(Chosen { candidate, key, warning: Some(wanted.warning(fingerprint, doubt)) });
+            }
+            (Ok(key), _, _) => return Ok(Chosen { candidate, key, warning: None }),
+        }
+    }
+    match (claiming.pop(), claiming.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (Some(last), others) => {
+            let all = others.iter().chain([&last]).map(|one| one.candidate.copies().fingerprint());
+            Err(wanted.ambiguous(all))
+        }
+        (None, _) => Err(wanted.nothing(&refused)),
+    }
+}
+
+/// A candidate with the best tie.
+struct Ranked<'c, C> {
+    candidate: &'c C,
+    tie: Tie,
+    /// Why it cannot be used, as far as authorities know.
+    obstacle: Option<String>,
+    /// Why no authority vouches for it.
+    doubt: Option<String>,
+}
+
+/// The candidates with the best tie, newest first, then by fingerprint, so that the order is always the same.
+fn ranked<'c, J, C: Candidate<J>>(
+    wanted: Wanted<'_>,
+    candidates: &'c [C],
+    judge: &mut J,
+) -> Result<Vec<Ranked<'c, C>>> {
+    let is_bound = |candidate: &C| candidate.copies().is_bound_to(wanted.address);
+    let mut found: Vec<&C> = candidates.iter().collect();
+    if wanted.purpose == Purpose::Sign {
+        found.retain(|candidate| candidate.may_sign());
+    }
+    // Paths are not looked for on behalf of what is not considered.
+    let any_bound = found.iter().any(|candidate| is_bound(candidate));
+    found.retain(|candidate| !any_bound || is_bound(candidate));
+
+    let mut ranked = Vec::with_capacity(found.len());
+    for candidate in found {
+        let (tie, obstacle, doubt) = match candidate.authority(judge)? {
+            Authority::Revoked(why) => (Tie::Authority, Some(why), None),
+            Authority::Unknown(why) => (Tie::Authority, (!any_bound).then_some(why), None),
+            Authority::Vouches(mailboxes) if mailboxes.contains(wanted.address) => (Tie::Authority, None, None),
+            Authority::Vouches(_) => (Tie::Claim, None, None),
+            Authority::Silent(why) => (Tie::Claim, None, why),
+        };
+        let tie = if any_bound { Tie::Owner } else { tie };
+        ranked.push(Ranked { candidate, tie, obstacle, doubt });
+    }
+    let best = ranked.iter().map(|one| one.tie).min();
+    ranked.retain(|one| Some(one.tie) == best);
+    ranked.sort_by_cached_key(|one| (Reverse(one.candidate.made()), one.candidate.copies().fingerprint().clone()));
+    Ok(ranked)
+}
+
+impl Wanted<'_> {
+    fn warning(&self, fingerprint: &Handle, doubt: Option<String>) -> String {
+        let Wanted { address, words: Words { noun, .. }, .. } = self;
+        let doubt = doubt.map_or_else(String::new, |why| format!(" ({why})"));
+        format!(
+            "{address}: nobody vouches for {noun} {fingerprint}{doubt}; if it is right: postseal key trust {fingerprint} {address}"
+        )
+    }
+
+    fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Error {
+        let Wanted { address, words: Words { noun, .. }, .. } = self;
+        let list: Vec<&str> = fingerprints.map(Handle::as_str).collect();
+        Error::no_key(format!("{address}: nobody vouches for any of several {noun}s: {}", list.join(", ")))
+            .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
+    }
+
+    fn nothing(&self, refused: &Refused) -> Error {
+        let Wanted { address, words: Words { noun, kind, generate }, .. } = self;
+        let (use_, hint) = match self.purpose {
+            Purpose::Encrypt => {
+                ("encryption", format!("import one: postseal key import FILE, then postseal key trust ID {address}"))
+            }
+            Purpose::Sign if refused.is_empty() => {
+                ("signing", format!("{generate} {address}, or postseal key import FILE"))
+            }
+            Purpose::Sign => (
+                "signing",
+                format!("{generate} {address}, or postseal key import FILE, then postseal key trust ID {address}"),
+            ),
+        };
+        refused.error(address, &format!("{use_} {noun}{kind}"), hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use proptest::{collection::vec, option, prelude::*, sample::select};
+
+    use super::*;
+    use crate::{
+        base::Kind,
+        keys::{Binding, ProtocolName, Record},
+    };
+
+    /// A candidate without a protocol.
+    #[derive(Clone, Debug)]
+    struct Fake {
+        copies: Copies,
+        made: Option<SystemTime>,
+        authority: Authority,
+        unfit: Option<Unfit>,
+    }
+
+    impl Candidate<()> for Fake {
+        fn copies(&self) -> &Copies {
+            &self.copies
+        }
+
+        fn made(&self) -> Option<SystemTime> {
+            self.made
+        }
+
+        fn authority(&self, (): &mut ()) -> Result<Authority> {
+            Ok(self.authority.clone())
+        }
+    }
+
+    /// What a test says of a candidate: its fingerprint is `name` eight times.
+    #[derive(Clone, Debug)]
+    struct Draft {
+        binding: Option<Binding>,
+        authority: Authority,
+        unfit: Option<Unfit>,
+        year: Option<u32>,
+        secret: bool,
+    }
+
+    impl Draft {
+        fn named(self, name: u8) -> Fake {
+            let fingerprint = Handle::from_octets(&[name; 8]);
+            let record = Record {
+                protocol: ProtocolName::Smime,
+                handles: vec![fingerprint.clone()],
+                fingerprint: fingerprint.clone(),
+                claimed: vec![bob()],
+                bindings: self.binding.into_iter().collect(),
+                bytes: Vec::new().into(),
+                secrets: self.secret.then_some(fingerprint).into_iter().collect(),
+                capabilities: None,
+            };
+            Fake {
+                copies: Copies::grouped(vec![Arc::new(record)]).remove(0),
+                made: self.year.map(|year| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(year))),
+                authority: self.authority,
+                unfit: self.unfit,
+            }
+        }
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn bob() -> Address {
+        address("bob@example.org")
+    }
+
+    fn claim(year: u32) -> Draft {
+        Draft { binding: None, authority: Authority::Silent(None), unfit: None, year: Some(year), secret: true }
+    }
+
+    fn vouched(year: u32) -> Draft {
+        Draft { authority: Authority::Vouches(vec![bob()]), ..claim(year) }
+    }
+
+    fn owned(year: u32) -> Draft {
+        Draft { binding: Some(Binding::Address(bob())), ..claim(year) }
+    }
+
+    fn expired(draft: Draft) -> Draft {
+        Draft { unfit: Some(Unfit::Expired("expired".into())), ..draft }
+    }
+
+    fn unfit(draft: Draft) -> Draft {
+        Draft { unfit: Some(Unfit::Otherwise("is unfit".into())), ..draft }
+    }
+
+    fn revoked(draft: Draft) -> Draft {
+        Draft { authority: Authority::Revoked("is revoked".into()), ..draft }
+    }
+
+    /// The fingerprint's first octet and whether there is a warning; or the kind of the error and its text.
+    fn answer(purpose: Purpose, candidates: &[Fake]) -> Result<(u8, bool), (Kind, String)> {
+        let words = Words { noun: "key", kind: "", generate: "make" };
+        let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err)));
+        let wanted = Wanted { address: &bob, purpose, words };
+        match choose(wanted, candidates, &mut (), serve) {
+            Ok(chosen) => {
+                let name =
+                    u8::from_str_radix(chosen.candidate.copies.fingerprint().as_str().get(..2).unwrap(), 16).unwrap();
+                Ok((name, chosen.warning.is_some()))
+            }
+            Err(error) => Err((error.kind(), error.to_string())),
+        }
+    }
+
+    fn named(drafts: Vec<Draft>) -> Vec<Fake> {
+        (0..).zip(drafts).map(|(name, draft)| draft.named(name)).collect()
+    }
+
+    #[test]
+    fn the_rule() {
+        let warned = |name: u8| Ok((name, true));
+        let taken = |name: u8| Ok((name, false));
+        let refused = |kind: Kind| Err(kind);
+        let unknown = |draft: Draft| Draft { authority: Authority::Unknown("is not known".into()), ..draft };
+        let other = |draft: Draft| Draft { authority: Authority::Vouches(vec![address("eve@example.org")]), ..draft };
+        let user_ids = |draft: Draft| Draft { binding: Some(Binding::UserIds), ..draft };
+        let anchor = |draft: Draft| Draft { binding: Some(Binding::Anchor), ..draft };
+        let for_eve = |draft: Draft| Draft { binding: Some(Binding::Address(address("eve@example.org"))), ..draft };
+        let public = |draft: Draft| Draft { secret: false, ..draft };
+        for (drafts, encrypt, sign) in [
+            (vec![], refused(Kind::NoKey), refused(Kind::NoKey)),
+            // One tie.
+            (vec![claim(1)], warned(0), taken(0)),
+            (vec![claim(1), claim(2)], refused(Kind::NoKey), taken(1)),
+            (vec![claim(1), expired(claim(2))], warned(0), taken(0)),
+            (vec![expired(claim(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![vouched(1), vouched(2)], taken(1), taken(1)),
+            (vec![vouched(1), expired(vouched(2))], taken(0), taken(0)),
+            (vec![vouched(1), revoked(vouched(2))], taken(0), taken(0)),
+            (vec![owned(1), owned(2)], taken(1), taken(1)),
+            (vec![owned(1), unfit(owned(2))], taken(0), taken(0)),
+            (vec![unfit(owned(1)), expired(owned(2))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            // A better one is taken, however old.
+            (vec![claim(9), vouched(8), owned(1)], taken(2), taken(2)),
+            (vec![claim(9), vouched(1)], taken(1), taken(1)),
+            // And if it cannot be used, none is.
+            (vec![claim(9), expired(vouched(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![claim(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![claim(9), revoked(claim(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![claim(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![vouched(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![vouched(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![claim(9), unfit(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![claim(9), unfit(user_ids(claim(1)))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            // Where revocation has to be known, the owner's word is enough.
+            (vec![claim(9), unknown(claim(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![claim(9), unknown(owned(1))], taken(1), taken(1)),
+            // What vouches for something else does not count.
+            (vec![other(claim(1))], warned(0), taken(0)),
+            (vec![other(claim(1)), claim(2)], refused(Kind::NoKey), taken(1)),
+            (vec![anchor(claim(1)), vouched(1)], taken(1), taken(1)),
+            (vec![for_eve(claim(1)), owned(1)], taken(1), taken(1)),
+            // To sign it takes the secret part.
+            (vec![claim(1), expired(public(owned(1)))], refused(Kind::KeyExpired), taken(0)),
+            (vec![public(owned(1))], taken(0), refused(Kind::NoKey)),
+        ] {
+            let candidates = named(drafts);
+            for (purpose, expected) in [(Purpose::Encrypt, encrypt), (Purpose::Sign, sign)] {
+                let found = answer(purpose, &candidates).map_err(|(kind, _)| kind);
+                assert_eq!(found, expected, "{purpose:?} {candidates:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_refusal_names_what_was_trusted_and_nothing_else() {
+        let candidates = named(vec![claim(9), expired(owned(1)), revoked(owned(2))]);
+        let (kind, text) = answer(Purpose::Encrypt, &candidates).unwrap_err();
+        assert_eq!(kind, Kind::NoKey);
+        assert_eq!(
+            text,
+            "bob@example.org: no usable encryption key: 0202020202020202 is revoked; 0101010101010101 expired"
+        );
+        let (_, text) = answer(Purpose::Encrypt, &named(vec![claim(2), claim(1)])).unwrap_err();
+        let expected = "bob@example.org: nobody vouches for any of several keys: 0000000000000000, 0101010101010101";
+        assert_eq!(text, expected);
+    }
+
+    fn draft() -> impl Strategy<Value = Draft> {
+        let bindings = vec![
+            None,
+            Some(Binding::Anchor),
+            Some(Binding::UserIds),
+            Some(Binding::Address(bob())),
+            Some(Binding::Address(address("eve@example.org"))),
+        ];
+        let authorities = vec![
+            Authority::Silent(None),
+            Authority::Silent(Some("no path".into())),
+            Authority::Vouches(vec![bob()]),
+            Authority::Vouches(vec![address("eve@example.org")]),
+            Authority::Unknown("is not known".into()),
+            Authority::Revoked("is revoked".into()),
+        ];
+        let reasons =
+            vec![None, None, Some(Unfit::Expired("expired".into())), Some(Unfit::Otherwise("is unfit".into()))];
+        (select(bindings), select(authorities), select(reasons), option::of(0..4_u32), any::<bool>())
+            .prop_map(|(binding, authority, unfit, year, secret)| Draft { binding, authority, unfit, year, secret })
+    }
+
+    fn is_trusted(fake: &Fake) -> bool {
+        let by_authority = match &fake.authority {
+            Authority::Vouches(mailboxes) => mailboxes.contains(&bob()),
+            Authority::Unknown(_) | Authority::Revoked(_) => true,
+            Authority::Silent(_) => false,
+        };
+        by_authority || fake.copies.is_bound_to(&bob())
+    }
+
+    fn purposes() -> impl Strategy<Value = Purpose> {
+        select(vec![Purpose::Encrypt, Purpose::Sign])
+    }
+
+    proptest! {
+        #[test]
+        fn order_does_not_matter(purpose in purposes(), drafts in vec(draft(), 0..6), turn in 0..6_usize) {
+            let candidates = named(drafts);
+            let mut others = candidates.clone();
+            others.reverse();
+            let turn = turn.min(others.len());
+            others.rotate_left(turn);
+            prop_assert_eq!(answer(purpose, &candidates), answer(purpose, &others));
+        }
+
+        #[test]
+        fn a_strangers_certificate_changes_nothing_where_one_is_trusted(
+            purpose in purposes(), drafts in vec(draft(), 1..6), stranger in draft(),
+        ) {
+            let candidates = named(drafts);
+            let considered = |fake: &&Fake| purpose == Purpose::Encrypt || fake.copies.has_secrets();
+            prop_assume!(candidates.iter().filter(considered).any(is_trusted));
+            let stranger = stranger.named(0xff);
+            prop_assume!(!is_trusted(&stranger));
+            let others = [&candidates[..], &[stranger]].concat();
+            prop_assert_eq!(answer(purpose, &candidates), answer(purpose, &others));
+        }
+
+        #[test]
+        fn a_revoked_trusted_one_never_makes_an_answer_better(
+            purpose in purposes(), drafts in vec(draft(), 0..6), more in draft(),
+        ) {
+            let candidates = named(drafts);
+            let others = [&candidates[..], &[revoked(more).named(0xff)]].concat();
+            match (answer(purpose, &candidates), answer(purpose, &others)) {
+                (_, Err(_)) => {}
+                (before, after) => prop_assert_eq!(before, after),
+            }
+        }
+
+        #[test]
+        fn what_is_taken_can_be_used_and_is_trusted_where_any_is(purpose in purposes(), drafts in vec(draft(), 0..6)) {
+            let candidates = named(drafts);
+            if let Ok((name, warning)) = answer(purpose, &candidates) {
+                let taken = &candidates[usize::from(name)];
+                prop_assert!(taken.unfit.is_none() && !matches!(taken.authority, Authority::Revoked(_)));
+                prop_assert!(purpose == Purpose::Encrypt || taken.copies.has_secrets());
+                let considered = |fake: &&Fake| purpose == Purpose::Encrypt || fake.copies.has_secrets();
+                prop_assert_eq!(is_trusted(taken), candidates.iter().filter(considered).any(is_trusted));
+                prop_assert_eq!(warning, purpose == Purpose::Encrypt && !is_trusted(taken));
+            }
+        }
+    }
+}
