@@ -180,7 +180,7 @@ fn the_figures_of_rfc_1421() {
     let read = |name: &str| fs::read(suite.join("rfc1421").join(name)).unwrap();
     let budget = Budget::new(Limits::default());
     let header = |octets: &[u8]| {
-        let block = boundary::blocks(octets)[0];
+        let block = boundary::blocks(octets).next().unwrap();
         text::read(block.inside.of(octets), &budget).unwrap().0
     };
     let two = header(&read("figure2.pem"));
@@ -461,7 +461,7 @@ fn a_message_within_a_message_is_peeled() {
     assert_eq!(written(&opening), "a text\n");
     // Two beside each other: each vouches for a part, and nobody for the whole.
     let pair = [sealed("one", b"one\n"), sealed("two", b"two\n")].concat();
-    assert_eq!(boundary::blocks(&pair).len(), 2);
+    assert_eq!(boundary::blocks(&pair).count(), 2);
     let opening = open(&pair, &Memory::new(), "2030-01-01T00:00:00Z", Legacy::Refuse);
     assert_eq!((opening.verdict().standing(), opening.verdict().errant().len()), (Standing::Unsigned, 2));
     // All of many, as far as the Budget goes.

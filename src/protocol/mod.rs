@@ -93,17 +93,8 @@ pub struct Opened {
     pub layers: Vec<Layer>,
     /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
     pub payload: Message,
-    /// The text around an inline block, when there is some.
-    pub beside: Option<Beside>,
-}
-
-/// The decoded text around an inline block.
-#[derive(Debug)]
-pub struct Beside {
-    /// Up to the block's first line.
-    pub before: Vec<u8>,
-    /// After the block's last line.
-    pub after: Vec<u8>,
+    /// Where an inline block lies in the decoded body, from its first line to its last, when there is text around it.
+    pub beside: Option<Span>,
 }
 
 /// One of pgp, smime and pem.

@@ -40,7 +40,7 @@ pub enum Armor {
 
 /// Whether `octets` look like a key file: packets, or text with a block of OpenPGP armour.
 pub fn recognizes(octets: &[u8]) -> bool {
-    is_binary(octets) || !pgp_blocks(octets).is_empty()
+    is_binary(octets) || pgp_blocks(octets).next().is_some()
 }
 
 /// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.

@@ -18,8 +18,8 @@ use crate::{
         armor::{Label, pgp_blocks},
     },
     protocol::{
-        Beside, Claim, ClaimKind, Context, Opened,
-        entity::{as_text, charset, entity, file_message, is_entity, taken, text_message},
+        Claim, ClaimKind, Context, Opened,
+        entity::{as_text, charset, entity, file_message, is_entity, text_message},
     },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
@@ -61,7 +61,7 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         Some(part) => detached(part.decoded(), budget)?,
         None => vec![Found::Unreadable(Why::Malformed("it is missing".to_owned()))],
     };
-    let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context)?;
+    let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context, budget)?;
     let payload = match is_entity(first) {
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
@@ -78,11 +78,11 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
         Cow::Owned(octets) => octets,
         Cow::Borrowed(_) => {
             let span = part.body_span();
-            taken(message, span)
+            message.into_span(span)
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
-    let layers = layers(&unpacked, claim.span, covers, context)?;
+    let layers = layers(&unpacked, claim.span, covers, context, budget)?;
     Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, beside: None })
 }
 
@@ -95,10 +95,10 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
     let Cleartext { text, signatures } = armor::cleartext(octets)?;
     let found = detached(Cow::Borrowed(signatures), budget)?;
-    let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
+    let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context, budget)?;
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
-    let beside = beside(covers, &decoded, block.span);
+    let beside = (covers == Covers::Part).then_some(block.span);
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside })
 }
 
@@ -111,16 +111,20 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let outer = content.parameter("charset").map(str::to_owned);
     let decoded = root.decoded();
     let span = block(&decoded).map_or(Span { start: 0, end: decoded.len() }, |block| block.span);
-    let beside = beside(covers, &decoded, span);
+    let beside = (covers == Covers::Part).then_some(span);
     let octets = match decoded {
-        Cow::Owned(octets) => octets.get(span.start..span.end).unwrap_or_default().to_vec(),
+        Cow::Owned(mut octets) => {
+            octets.truncate(span.end);
+            octets.drain(..span.start.min(octets.len()));
+            octets
+        }
         Cow::Borrowed(_) => {
             let start = root.body_span().start;
-            taken(message, Span { start: start + span.start, end: start + span.end })
+            message.into_span(Span { start: start + span.start, end: start + span.end })
         }
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
-    let layers = layers(&unpacked, claim.span, covers, context)?;
+    let layers = layers(&unpacked, claim.span, covers, context, budget)?;
     let literal = unpacked.literal;
     if mime {
         return Ok(Opened { layers, payload: entity(literal.octets, budget)?, beside });
@@ -135,13 +139,6 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     Ok(Opened { layers, payload: Message::parse(payload, budget)?, beside })
 }
 
-/// What stands around a block that is not all of the text.
-fn beside(covers: Covers, decoded: &[u8], block: Span) -> Option<Beside> {
-    let piece = |octets: Option<&[u8]>| octets.unwrap_or_default().to_vec();
-    (covers == Covers::Part)
-        .then(|| Beside { before: piece(decoded.get(..block.start)), after: piece(decoded.get(block.end..)) })
-}
-
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
 fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
     let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
@@ -153,7 +150,7 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
 }
 
 /// The packets of a detached signature, armoured or not; one that says why where they cannot be read.
-fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
+fn detached(octets: Cow<'_, [u8]>, budget: &mut Budget) -> Result<Vec<Found>> {
     if is_binary(&octets) {
         return packets::signatures(&octets, budget);
     }
@@ -163,12 +160,24 @@ fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
     }
 }
 
-fn judged(found: &[Found], text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Vec<Signature>> {
-    found.iter().map(|one| verify::judge(one, text, covers, context)).collect()
+fn judged(
+    found: &[Found],
+    text: &mut Text<'_>,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Signature>> {
+    found.iter().map(|one| verify::judge(one, text, covers, context, budget)).collect()
 }
 
 /// The layers of an unpacked message, outermost first, with its signatures judged.
-fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>) -> Result<Vec<Layer>> {
+fn layers(
+    unpacked: &Unpacked,
+    span: Span,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Layer>> {
     let mut text = Text::new(&unpacked.literal.octets, Shape::Literal);
     let mut layers = Vec::new();
     for wrap in &unpacked.wraps {
@@ -180,7 +189,7 @@ fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>)
                 recipients: recipients.clone(),
             },
             Wrap::Signed { signatures, over: Over::Text, .. } => {
-                LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context)? }
+                LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context, budget)? }
             }
             Wrap::Signed { signatures, over: Over::Container, .. } => {
                 let why = || Why::Malformed("it stands around packed or encrypted data, not around text".to_owned());
@@ -282,9 +291,8 @@ struct Inline {
 }
 
 fn block(text: &[u8]) -> Option<Inline> {
-    let blocks = pgp_blocks(text);
-    let first = blocks.iter().find(|block| matches!(block.label, Label::PgpMessage | Label::PgpSigned))?;
-    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.trim_ascii().is_empty());
+    let first = pgp_blocks(text).find(|block| matches!(block.label, Label::PgpMessage | Label::PgpSigned))?;
+    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.iter().all(u8::is_ascii_whitespace));
     let alone = blank(text.get(..first.span.start)) && blank(text.get(first.span.end..));
     Some(Inline { label: first.label, span: first.span, alone })
 }

@@ -1,7 +1,7 @@
 //! The walk over the packets of one OpenPGP message (RFC 9580, section 10.3): decrypt, decompress, and gather the literal data
 //! with the signatures around it. Judges nothing, and hands nothing out before the last integrity check.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use sequoia_openpgp::{
     Packet,
@@ -83,7 +83,7 @@ pub(super) fn unpack<'a>(
 }
 
 /// The signature packets of a detached signature, in order; one that says why where they cannot be read. An error is over the Budget.
-pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
+pub(super) fn signatures(octets: &[u8], budget: &mut Budget) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let unreadable = |reason: String| Found::Unreadable(Why::Malformed(reason));
     let mut next = PacketParserBuilder::from_bytes(octets).and_then(parser);
@@ -91,6 +91,8 @@ pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
         match next {
             Ok(PacketParserResult::EOF(_)) => break,
             Ok(PacketParserResult::Some(mut packet)) => {
+                // What is passed over costs time too, and memory that Sequoia keeps for each packet.
+                budget.packet()?;
                 match signature(&mut packet) {
                     Some(one) => found.push(one),
                     None if skipped(packet.packet.tag()) => {}
@@ -196,6 +198,10 @@ impl<'a, 'b> Walk<'a, 'b> {
         match &parser.packet {
             Packet::CompressedData(data) => {
                 let name = suite::compression_name(data.algo());
+                // No program compresses twice, and what comes out of the outer one could not be counted.
+                if self.is_compressed() {
+                    return Err(Error::malformed("openpgp message", "compressed twice"));
+                }
                 self.container(parser)?;
                 self.wraps.push(Wrap::Compressed(name));
             }
@@ -212,6 +218,9 @@ impl<'a, 'b> Walk<'a, 'b> {
             Packet::Unknown(_) if tag == Tag::Signature => self.signature(parser)?,
             Packet::Unknown(unknown) if !skipped(tag) => return Err(malformed(unknown.error())),
             _ => {}
+        }
+        if matches!(parser.packet, Packet::Unknown(_) | Packet::Padding(_)) {
+            self.pass_over(parser)?;
         }
         self.budget.session_keys(self.esks.len())
     }
@@ -249,9 +258,16 @@ impl<'a, 'b> Walk<'a, 'b> {
             named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
         };
         let cipher = self.sessions.unlock(&esks, hint, self.budget, &mut fits)?;
+        self.deciphered(&cipher)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
         Ok(())
+    }
+
+    /// All of the message is decrypted by the cipher of this name.
+    fn deciphered(&mut self, cipher: &str) -> Result<()> {
+        let cost = cipher.split('-').next().and_then(|name| Cipher::parse(name).ok()).map_or(1, Cipher::cost);
+        self.budget.deciphered(self.size.saturating_mul(cost))
     }
 
     /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only.
@@ -280,6 +296,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         };
         let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
+        self.deciphered(&cipher)?;
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: false, recipients });
         self.unprotected = Some(plain);
         Ok(())
@@ -294,13 +311,40 @@ impl<'a, 'b> Walk<'a, 'b> {
         loop {
             let read =
                 parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| self.damaged(&error.into()))?;
-            self.budget.expanded(self.size, octets.len())?;
+            self.expanded(read, octets.len())?;
             if read == 0 {
                 break;
             }
         }
         self.literal = Some(Literal { format, octets });
         Ok(())
+    }
+
+    /// Reads what is left of a packet that is no container. It is counted as text is: Sequoia would pass over gigabytes of it.
+    fn pass_over(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let mut total = 0;
+        loop {
+            let piece = parser.by_ref().take(CHUNK);
+            let read = io::copy(&mut { piece }, &mut io::sink()).map_err(|error| self.damaged(&error.into()))?;
+            let read = usize::try_from(read).unwrap_or(usize::MAX);
+            if read == 0 {
+                return Ok(());
+            }
+            total += read;
+            self.expanded(read, total)?;
+        }
+    }
+
+    /// `more` octets came out of a packet that has yielded `total` of them.
+    fn expanded(&mut self, more: usize, total: usize) -> Result<()> {
+        if self.is_compressed() {
+            self.budget.decompressed(more)?;
+        }
+        self.budget.expanded(self.size, total)
+    }
+
+    fn is_compressed(&self) -> bool {
+        self.wraps.iter().any(|wrap| matches!(wrap, Wrap::Compressed(_)))
     }
 
     /// A one-pass signature packet: a signature will follow what it opens.
@@ -361,7 +405,8 @@ fn signature(parser: &mut PacketParser<'_>) -> Option<Found> {
         Packet::Unknown(unknown) if unknown.tag() == Tag::Signature => {}
         _ => return None,
     }
-    let version = parser.buffer_unread_content().ok().and_then(|body| body.first().copied());
+    // One octet, and not the body: that may be gigabytes that came out of a compressed packet.
+    let version = parser.data(1).ok().and_then(|body| body.first().copied());
     match &parser.packet {
         Packet::Unknown(unknown) => Some(Found::Unreadable(unreadable(unknown, version))),
         _ => None,
