@@ -30,9 +30,12 @@ pub struct Limits {
     pub deciphered: usize,
     /// Parameters of one structured header field. Source: RFC 2231 cuts a file name of 255 octets, percent-encoded, into 14 sections.
     pub parameters: usize,
-    /// OpenPGP packets in the place of detached signatures, in all layers together. Source: `signatures`, each of them with a few that mean nothing, in
+    /// OpenPGP packets in the place of detached signatures, in all layers together, and those of a key file that belong to no key. Source: `signatures`, each of them with a few that mean nothing, in
     /// eight layers.
     pub packets: usize,
+    /// OpenPGP packets of one certificate. Source: the keys that were flooded on the key servers in 2019 had 55,000 and 150,000 signatures, and nobody could
+    /// use them.
+    pub key_packets: usize,
     /// CRLs and OCSP responses that come with one layer. Source: one for each of `certificates`.
     pub revocations: usize,
     /// Octets of all of them. Source: 100,000 lines of a CRL, which take ten times their length when they are read.
@@ -81,6 +84,7 @@ impl Default for Limits {
             deciphered: 16,
             parameters: 128,
             packets: 1_000,
+            key_packets: 50_000,
             revocations: 64,
             revocation_octets: 4 * 1024 * 1024,
             certificate_octets: 1024 * 1024,

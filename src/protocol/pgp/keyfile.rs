@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use sequoia_openpgp::{
-    Cert, Error as PgpError, Packet, armor,
+    Cert, Error as PgpError, Packet, armor as sequoia_armor,
     cert::{
         CertParser,
         amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
@@ -17,10 +17,10 @@ use sequoia_openpgp::{
     serialize::MarshalInto,
 };
 
-use super::cert;
 pub use super::locked::LockedKeys;
+use super::{armor, cert, framing::affordable};
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Limits, Result, Secret},
     keys::{Deprecated, Handle, ProtocolName, Record},
     mail::{
         Address, address,
@@ -99,7 +99,7 @@ pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
         // Sequoia leaves out what no self-signature holds.
         return Err(Error::no_key(format!("key {}: no self-signature of it is valid", record.fingerprint)));
     }
-    armored(octets, armor::Kind::PublicKey, form)
+    armored(octets, sequoia_armor::Kind::PublicKey, form)
 }
 
 /// The secret key as a file, as locked as it is held. Keys whose secret part is not here are written as GnuPG's stubs, without which
@@ -108,10 +108,19 @@ pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
     let cert = cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
     let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
     let octets = octets.map_err(|error| failed(&handle(&cert.fingerprint()), &error))?;
-    armored(octets, armor::Kind::SecretKey, form).map(Secret::new)
+    armored(octets, sequoia_armor::Kind::SecretKey, form).map(Secret::new)
 }
 
 fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
+    let counted = match is_binary(octets) {
+        true => affordable(octets, place, &Limits::default()),
+        // Of secret keys, whose owner the file is from, no second copy is made.
+        false => armor::dearmor(octets.to_vec(), "PUBLIC KEY BLOCK")
+            .map_or(Ok(()), |block| affordable(&block.octets, place, &Limits::default())),
+    };
+    if let Err(error) = counted {
+        return file.skipped.push(error.to_string());
+    }
     let certs = match CertParser::from_bytes(octets) {
         Ok(certs) => certs,
         Err(error) => return file.skipped.push(format!("{place}: {}", reason(&error))),
@@ -208,14 +217,14 @@ fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
     cert::read(octets).map_err(|error| failed(fingerprint, &error))
 }
 
-fn armored(octets: Vec<u8>, kind: armor::Kind, form: Armor) -> Result<Vec<u8>> {
+fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Vec<u8>> {
     if form == Armor::Binary {
         return Ok(octets);
     }
     let octets = Secret::new(octets);
     // Base64 and line breaks take 65 octets for 48; sized once, so that no copy of a secret is left behind by growing.
     let room = Vec::with_capacity(octets.expose().len() / 48 * 65 + 256);
-    let written = armor::Writer::new(room, kind).and_then(|mut writer| {
+    let written = sequoia_armor::Writer::new(room, kind).and_then(|mut writer| {
         writer.write_all(octets.expose())?;
         writer.finalize()
     });

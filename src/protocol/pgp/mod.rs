@@ -6,6 +6,7 @@ mod brainpool;
 mod cert;
 mod chunks;
 mod encrypt;
+mod framing;
 pub mod generate;
 mod inline;
 pub mod keyfile;
@@ -29,6 +30,7 @@ mod vouch;
 
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
+// framing.rs    packet headers, to count packets before Sequoia reads them
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // sessions.rs   session keys: the key that is named, every key for a hidden one, every password

@@ -7,6 +7,7 @@ use sequoia_openpgp::types::DataFormat;
 use super::{
     armor::{self, Cleartext},
     chunks::Chunks,
+    framing::{Framed, first_packet},
     packets::{self, Found, Over, Unpacked, Wrap},
     verify::{self, Shape, Text},
 };
@@ -325,7 +326,7 @@ fn name(part: Part<'_>) -> Option<String> {
 /// Whether octets without armour are an OpenPGP message: by the first packet's tag (RFC 9580, section 4.2) when the name says so;
 /// without such a name only what starts with an encrypted session key of a version that exists.
 fn is_message(octets: &[u8], name: Option<&str>) -> bool {
-    let Some((tag, body)) = first_packet(octets) else { return false };
+    let Some(Framed { tag, body, .. }) = first_packet(octets) else { return false };
     let named = name.is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)));
     match tag {
         PKESK | SKESK => matches!(body.first(), Some(3..=6)),
@@ -337,20 +338,6 @@ fn is_message(octets: &[u8], name: Option<&str>) -> bool {
 /// Packets rather than text: the first bit of every packet is set (RFC 9580, section 4.2).
 fn is_binary(octets: &[u8]) -> bool {
     octets.first().is_some_and(|first| first & 0x80 != 0)
-}
-
-/// The first packet's tag and what follows its header.
-fn first_packet(octets: &[u8]) -> Option<(u8, &[u8])> {
-    let (first, rest) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0)?;
-    let (tag, length) = match first & 0x40 {
-        0 => (first >> 2 & 0x0f, [1, 2, 4, 0].get(usize::from(first & 3)).copied()?),
-        _ => match rest.first()? {
-            0..=191 | 224..=254 => (first & 0x3f, 1),
-            192..=223 => (first & 0x3f, 2),
-            255 => (first & 0x3f, 5),
-        },
-    };
-    Some((tag, rest.get(length..)?))
 }
 
 /// The parts of the mixed-up form.
