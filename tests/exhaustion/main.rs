@@ -7,6 +7,7 @@
 mod lab;
 
 mod generators;
+mod service;
 
 use std::{env, fs, path::Path};
 
