@@ -5,6 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::DirBuilderExt,
     process::{Child, Command, Stdio},
+    sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
@@ -40,19 +41,22 @@ fn messages_at_once_share_the_memory() {
     let port = house.port;
     let body = format!("\r\n{}", format!("{}\r\n", "x".repeat(98)).repeat(80_000));
     // All are on their way before one of them ends.
-    let mut clients: Vec<Client> = (0..40).map(|_| Client::new(port)).collect();
-    clients.iter_mut().for_each(Client::begin);
+    let (body, all_written) = (&body, &Barrier::new(40));
     let replies: Vec<String> = thread::scope(|scope| {
-        let body = &body;
-        let sending = clients.iter_mut().map(|client| scope.spawn(move || client.write(body))).collect::<Vec<_>>();
-        sending.into_iter().for_each(|one| one.join().unwrap());
-        let ending = clients.into_iter().map(|mut client| scope.spawn(move || client.say("."))).collect::<Vec<_>>();
-        ending.into_iter().map(|one| one.join().unwrap()).collect()
+        let one = || {
+            let mut client = Client::new(port);
+            client.begin();
+            client.write(body);
+            all_written.wait();
+            client.say(".")
+        };
+        let clients: Vec<_> = (0..40).map(|_| scope.spawn(one)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let put_off = replies.iter().filter(|reply| reply.starts_with("452 4.3.1 ")).count();
     let taken = replies.iter().filter(|reply| reply.starts_with("250 ")).count();
     assert!(put_off > 0 && taken > 0 && put_off + taken == replies.len(), "{replies:?}");
-    assert!(Client::new(port).send(&body).starts_with("250 "));
+    assert!(Client::new(port).send(body).starts_with("250 "));
 }
 
 /// `postseal serve` in 1.2 GB of address space, and a next server that takes everything.

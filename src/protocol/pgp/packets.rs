@@ -118,7 +118,7 @@ pub(super) fn signatures(octets: &[u8], budget: &mut Budget) -> Result<Vec<Found
 
 fn parser(source: PacketParserBuilder<'_>) -> sequoia_openpgp::Result<PacketParserResult<'_>> {
     // Signatures are hashed by verify.rs, once for each hash function, and not while parsing.
-    source.dearmor(Dearmor::Disabled).automatic_hashing(false).build()
+    source.dearmor(Dearmor::Disabled).automatic_hashing(false).max_packet_size(LARGEST).build()
 }
 
 /// The state between two packets.
@@ -440,6 +440,10 @@ pub(super) fn reason(error: &anyhow::Error) -> String {
     let line = text.lines().next().unwrap_or_default().trim_end_matches('.');
     line.chars().take(LINE).collect::<String>().to_lowercase()
 }
+
+/// Octets of a packet that is no container. Each subpacket of a signature takes fifty times its two octets. Source: signatures have 100 to 2,000 octets,
+/// session keys for the largest RSA keys 2,000, those of ML-KEM-1024 1,600.
+const LARGEST: u32 = 32 * 1024;
 
 /// Octets read between two looks at the Budget.
 const CHUNK: u64 = 256 * 1024;
