@@ -489,7 +489,7 @@ fn a_home_keeps_bare_keys() {
         command
     };
     run(command().args(["key", "import"]).arg(suite.join("ripem/test1.prv")));
-    let text = run(command().arg("decrypt").arg(suite.join("ripem/message.enc"))).stdout;
+    let text = run(command().args(["--legacy", "decrypt"]).arg(suite.join("ripem/message.enc"))).stdout;
     assert_eq!(text, b"RIPEM test message decrypted properly.\n");
     let listed = String::from_utf8(run(command().args(["key", "list"])).stdout).unwrap();
     assert!(listed.contains("rsa516  secret  bare"), "{listed}");
@@ -516,7 +516,7 @@ fn a_home_keeps_bare_keys() {
     {
         assert!(block.contains(line), "{block}");
     }
-    assert_eq!(run(command().arg("decrypt").arg(&sealed)).stdout, MAIL.as_bytes());
+    assert_eq!(run(command().args(["--legacy", "decrypt"]).arg(&sealed)).stdout, MAIL.as_bytes());
     run(command().args(["--legacy", "verify"]).arg(&sealed));
 }
 

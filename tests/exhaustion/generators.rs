@@ -1,8 +1,9 @@
 //! Messages that cost as much as they can, each in a size that is asked for. Nobody's keys are in them.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::DeflateEncoder};
 
 /// What stands on top of every message here.
 const FROM: &str = "From: eve@evil.example.org\r\nTo: bob@example.org\r\nMIME-Version: 1.0\r\n";
@@ -63,19 +64,20 @@ pub(crate) fn boundaries(octets: usize) -> Vec<u8> {
     format!("{FROM}{open}\r\n{}", "--x\n".repeat(octets / 4)).into_bytes()
 }
 
-/// `packet`'s header, new format with a length of five octets, and 128 MiB of zeros, packed by bzip2 as often as `times`.
+/// The header of a packet with this tag, new format with a length of five octets, and 128 MiB of zeros, packed as often as `times` (RFC 9580, section 5.6:
+/// ZIP).
 pub(crate) fn packed(tag: u8, times: usize) -> Vec<u8> {
     const SIZE: u32 = 1 << 27;
-    let mut packed = vec![0xa3, 3];
-    let mut bzip2 = bzip2::write::BzEncoder::new(&mut packed, bzip2::Compression::best());
-    bzip2.write_all(&[0xc0 | tag, 0xff]).unwrap();
-    bzip2.write_all(&SIZE.to_be_bytes()).unwrap();
-    io::copy(&mut io::repeat(0).take(u64::from(SIZE)), &mut bzip2).unwrap();
-    bzip2.finish().unwrap();
+    let pack = |from: &mut dyn Read| {
+        // Old format, tag 8, as long as there is data; algorithm 1.
+        let mut deflate = DeflateEncoder::new(vec![0xa3, 1], Compression::fast());
+        io::copy(from, &mut deflate).unwrap();
+        deflate.finish().unwrap()
+    };
+    let header = [&[0xc0 | tag, 0xff], &SIZE.to_be_bytes()[..]].concat();
+    let mut packed = pack(&mut header.as_slice().chain(io::repeat(0).take(u64::from(SIZE))));
     for _ in 1..times {
-        let mut bzip2 = bzip2::write::BzEncoder::new(vec![0xa3, 3], bzip2::Compression::best());
-        bzip2.write_all(&packed).unwrap();
-        packed = bzip2.finish().unwrap();
+        packed = pack(&mut packed.as_slice());
     }
     let armoured = wrapped(&packed);
     format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armoured}-----END PGP MESSAGE-----\r\n").into_bytes()

@@ -21,7 +21,7 @@ const MB: usize = 1_000_000;
 fn packets_that_mean_nothing_are_counted() {
     let lab = Lab::new();
     for (_, packet) in PACKETS {
-        lab.write("message", generators::packets(packet, 16 * MB));
+        lab.write("message", generators::packets(packet, 8 * MB));
         stopped(verify(&lab), "signature: more than 1000 packets");
         // In armour too, and of a size that honest signatures have.
         lab.write("message", generators::packets(packet, 100));
@@ -58,7 +58,7 @@ fn digests_of_all_layers_together_are_bounded() {
 #[test]
 fn blocks_are_found_where_they_lie() {
     let lab = Lab::new();
-    lab.write("message", generators::blocks(12 * MB));
+    lab.write("message", generators::blocks(8 * MB));
     verify(&lab).code(1);
     bounded(&lab, "inspect message").code(0);
 }
@@ -83,7 +83,7 @@ fn parameters_of_a_field_are_counted() {
 fn encoded_words_without_an_end_are_looked_at_once() {
     let lab = Lab::new();
     for pattern in ["=?a?q?x", "=?a?z?x"] {
-        lab.write("message", generators::fields(pattern, 8 * MB));
+        lab.write("message", generators::fields(pattern, 6 * MB));
         verify(&lab).code(1);
     }
 }
@@ -91,7 +91,7 @@ fn encoded_words_without_an_end_are_looked_at_once() {
 #[test]
 fn lines_that_begin_like_boundaries() {
     let lab = Lab::new();
-    lab.write("message", generators::boundaries(4 * MB));
+    lab.write("message", generators::boundaries(2 * MB));
     verify(&lab).code(1);
 }
 
@@ -111,7 +111,7 @@ fn what_comes_out_of_compression_is_counted_whatever_it_is() {
 fn envelopes_below_the_root_are_opened_a_few_times() {
     let lab = Lab::new();
     lab.run(&["key", "generate", "-f", "smime", "--no-passphrase", "bob@example.org"]).code(0);
-    lab.write("message", generators::envelopes(40 * MB));
+    lab.write("message", generators::envelopes(20 * MB));
     verify(&lab).code(1);
 }
 
