@@ -49,11 +49,11 @@ pub(crate) fn blocks(octets: usize) -> Vec<u8> {
     format!("{FROM}\nText:\n{}", block.repeat(octets / block.len())).into_bytes()
 }
 
-/// 500 parts whose Content-Type is `pattern` over and over.
-pub(crate) fn fields(pattern: &str, octets: usize) -> Vec<u8> {
-    let value = pattern.repeat(octets / 500 / pattern.len());
+/// So many parts whose Content-Type is `pattern` over and over.
+pub(crate) fn fields(pattern: &str, parts: usize, octets: usize) -> Vec<u8> {
+    let value = pattern.repeat(octets / parts / pattern.len());
     let part = format!("--b\r\nContent-Type: text/plain; name=x{value}\r\n\r\nhi\r\n");
-    format!("{FROM}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(500)).into_bytes()
+    format!("{FROM}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(parts)).into_bytes()
 }
 
 /// 50 multiparts within one another, and lines that begin like their boundaries.

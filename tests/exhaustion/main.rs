@@ -67,7 +67,7 @@ fn blocks_are_found_where_they_lie() {
 fn parameters_of_a_field_are_counted() {
     let lab = Lab::new();
     for pattern in ["; a=b", "; a*0=b", "; a"] {
-        lab.write("message", generators::fields(pattern, 12 * MB));
+        lab.write("message", generators::fields(pattern, 500, 12 * MB));
         let done = verify(&lab);
         let is_word = pattern == "; a";
         assert_eq!(done.code, if is_word { 1 } else { 65 }, "{pattern}: {}", done.stderr);
@@ -83,7 +83,7 @@ fn parameters_of_a_field_are_counted() {
 fn encoded_words_without_an_end_are_looked_at_once() {
     let lab = Lab::new();
     for pattern in ["=?a?q?x", "=?a?z?x"] {
-        lab.write("message", generators::fields(pattern, 6 * MB));
+        lab.write("message", generators::fields(pattern, 24, 6 * MB));
         verify(&lab).code(1);
     }
 }
@@ -157,7 +157,7 @@ fn written_for_figures() {
         }
         write(&format!("blocks-{size}.eml"), &generators::blocks(octets));
         for (name, pattern) in [("parameters", "; a=b"), ("words", "; a"), ("encoded-words", "=?a?q?x")] {
-            write(&format!("fields-{name}-{size}.eml"), &generators::fields(pattern, octets));
+            write(&format!("fields-{name}-{size}.eml"), &generators::fields(pattern, octets / 250_000, octets));
         }
         write(&format!("boundaries-{size}.eml"), &generators::boundaries(octets));
         write(&format!("envelopes-{size}.eml"), &generators::envelopes(octets));

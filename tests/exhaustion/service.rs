@@ -38,25 +38,23 @@ fn a_message_over_the_bounds_ends_alone() {
 #[test]
 fn messages_at_once_share_the_memory() {
     let house = House::start();
-    let port = house.port;
     let body = format!("\r\n{}", format!("{}\r\n", "x".repeat(98)).repeat(80_000));
-    // All are on their way before one of them ends.
-    let (body, all_written) = (&body, &Barrier::new(40));
-    let replies: Vec<String> = thread::scope(|scope| {
-        let one = || {
-            let mut client = Client::new(port);
-            client.begin();
-            client.write(body);
-            all_written.wait();
-            client.say(".")
-        };
-        let clients: Vec<_> = (0..40).map(|_| scope.spawn(one)).collect();
-        clients.into_iter().map(|client| client.join().unwrap()).collect()
-    });
+    let replies = house.send_at_once(40, &body);
     let put_off = replies.iter().filter(|reply| reply.starts_with("452 4.3.1 ")).count();
     let taken = replies.iter().filter(|reply| reply.starts_with("250 ")).count();
     assert!(put_off > 0 && taken > 0 && put_off + taken == replies.len(), "{replies:?}");
-    assert!(Client::new(port).send(body).starts_with("250 "));
+    assert!(Client::new(house.port).send(&body).starts_with("250 "));
+}
+
+/// 40 small messages that each grow by 64 MiB: those that find no memory wait.
+#[test]
+fn messages_that_grow_share_the_memory() {
+    let house = House::start();
+    let packed = String::from_utf8(generators::packed(11, 1)).unwrap();
+    let (_, body) = packed.split_once("\r\n\r\n").unwrap();
+    let replies = house.send_at_once(40, &format!("\r\n{body}"));
+    assert!(replies.iter().all(|reply| reply.starts_with(['2', '4', '5'])), "{replies:?}");
+    assert!(Client::new(house.port).send("\r\nhi\r\n").starts_with("250 "));
 }
 
 /// `postseal serve` in 1.2 GB of address space, and a next server that takes everything.
@@ -85,6 +83,22 @@ impl House {
         let child = command.spawn().expect("a shell starts");
         wait_for(port);
         House { port, child, _lab: lab }
+    }
+
+    /// The replies to as many messages with this body, all of them on their way before one of them ends.
+    fn send_at_once(&self, count: usize, body: &str) -> Vec<String> {
+        let (port, all_written) = (self.port, &Barrier::new(count));
+        thread::scope(|scope| {
+            let one = || {
+                let mut client = Client::new(port);
+                client.begin();
+                client.write(body);
+                all_written.wait();
+                client.say(".")
+            };
+            let clients: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
+            clients.into_iter().map(|client| client.join().unwrap()).collect()
+        })
     }
 }
 
