@@ -38,7 +38,7 @@ pub struct Limits {
     pub key_packets: usize,
     /// CRLs and OCSP responses that come with one layer. Source: one for each of `certificates`.
     pub revocations: usize,
-    /// Octets of all of them. Source: 100,000 lines of a CRL, which take ten times their length when they are read.
+    /// Octets of all of them. Source: 500,000 lines of a CRL have 12 MB, and take several times their length when they are read.
     pub revocation_octets: usize,
     /// Octets of all certificates that come with one layer. Source: four signers with paths of four, each with a signature of SLH-DSA (50 KiB).
     pub certificate_octets: usize,
@@ -86,7 +86,7 @@ impl Default for Limits {
             packets: 1_000,
             key_packets: 50_000,
             revocations: 64,
-            revocation_octets: 4 * 1024 * 1024,
+            revocation_octets: 16 * 1024 * 1024,
             certificate_octets: 1024 * 1024,
             copies: 8,
             signatures: 32,

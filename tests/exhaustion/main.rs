@@ -127,7 +127,7 @@ fn certificates_and_lists_of_a_signature_are_bounded() {
     let lab = Lab::new();
     for (certificates, revocations, why) in [
         (2 * MB, 0, "more than 1048576 octets of certificates"),
-        (0, 5 * MB, "more than 4194304 octets of revocation lists"),
+        (0, 17 * MB, "more than 16777216 octets of revocation lists"),
     ] {
         lab.write("message", generators::attached(certificates, revocations));
         let done = verify(&lab).code(1);

@@ -322,7 +322,7 @@ mod tests {
             trusted,
             limits,
             recipients: 3,
-            memory: MemoryLimit::new(1024 * 1024, &Limits::default()),
+            memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail,
             progress: PROGRESS,
             idle: IDLE,

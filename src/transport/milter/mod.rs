@@ -307,7 +307,7 @@ mod tests {
             trusted: Vec::new(),
             limits: Limits::default(),
             recipients: 3,
-            memory: MemoryLimit::new(1024 * 1024, &Limits::default()),
+            memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail,
             progress: Duration::from_millis(20),
             idle: Duration::from_millis(500),
