@@ -331,7 +331,7 @@ fn a_modulus_of_a_million_bits_is_no_key() {
     let spki = sequence(&[&sequence(&[&oid("1.2.840.113549.1.1.1"), &[5, 0]]), &tlv(3, &[&[0], &key])]);
     let spki = String::from_utf8(base64_encode(&spki)).unwrap().replace("\r\n", "");
     let header = format!(
-        "Proc-Type: 4,MIC-CLEAR\r\nOriginator-Key-Asymmetric: {}\r\nMIC-Info: RSA-MD5,RSA,AAAA\r\n",
+        "Proc-Type: 4,MIC-CLEAR\r\nOriginator-Key-Asymmetric: {}\r\nMIC-Info: RSA-SHA256,RSA,AAAA\r\n",
         spki.get(..200_000).unwrap_or(&spki)
     );
     let found = judged_pem(&header, "x\r\n");

@@ -11,14 +11,37 @@ pub struct Limits {
     pub parts: usize,
     /// Cryptographic layers peeled from the root. Source: RFC 2634 triple wrapping is 3; an encrypted, compressed, signed one inside is 6.
     pub layers: usize,
+    /// Signed, encrypted and packed parts and blocks that are opened below the root, to be reported. Source: as many as `signatures`.
+    pub errant: usize,
     /// One header section in octets. Source: 256 KiB is Sendmail's and indymilter's header limit.
     pub header: usize,
     /// The message in octets. Source: signing-milter's cap of 64 MiB.
     pub message: usize,
     /// Octets out for each octet in. Source: DEFLATE cannot exceed 1032:1, and honest text stays below 200:1.
     pub ratio: usize,
-    /// Decompressed or decrypted octets as a multiple of `message`.
+    /// Decompressed octets of all layers together, and decrypted octets of one, as a multiple of `message`. Source: what comes out of a layer is
+    /// a message too, and one larger than `message` could not have come in.
     pub expansion: usize,
+    /// Octets that are hashed for signatures, in all layers together, as a multiple of the message. Source: two digests of the text in two
+    /// readings, or a triple wrap (RFC 2634, section 1.1) in one.
+    pub hashed: usize,
+    /// Octets that ciphers are run over, in all layers together, as a multiple of the message, each as often as the cipher is slower than AES.
+    /// Source: Triple DES once, which is twelve times slower, or a triple wrap for five readers who are not named.
+    pub deciphered: usize,
+    /// Parameters of one structured header field. Source: RFC 2231 cuts a file name of 255 octets, percent-encoded, into 14 sections.
+    pub parameters: usize,
+    /// OpenPGP packets in the place of detached signatures, in all layers together, and those of a key file that belong to no key. Source: `signatures`, each of them with a few that mean nothing, in
+    /// eight layers.
+    pub packets: usize,
+    /// OpenPGP packets of one certificate. Source: the keys that were flooded on the key servers in 2019 had 55,000 and 150,000 signatures, and nobody could
+    /// use them.
+    pub key_packets: usize,
+    /// CRLs and OCSP responses that come with one layer. Source: one for each of `certificates`.
+    pub revocations: usize,
+    /// Octets of all of them. Source: 500,000 lines of a CRL have 12 MB, and take several times their length when they are read.
+    pub revocation_octets: usize,
+    /// Octets of all certificates that come with one layer. Source: four signers with paths of four, each with a signature of SLH-DSA (50 KiB).
+    pub certificate_octets: usize,
     /// Octets of all copies that are encrypted of one message, as a multiple of `message`. Source: eight readers who are hidden from one
     /// another, of the largest message; of one of 100 KiB, thousands.
     pub copies: usize,
@@ -52,10 +75,19 @@ impl Default for Limits {
             nesting: 64,
             parts: 1_000,
             layers: 8,
+            errant: 32,
             header: 256 * 1024,
             message: 64 * 1024 * 1024,
             ratio: 200,
-            expansion: 4,
+            expansion: 1,
+            hashed: 4,
+            deciphered: 16,
+            parameters: 128,
+            packets: 1_000,
+            key_packets: 50_000,
+            revocations: 64,
+            revocation_octets: 16 * 1024 * 1024,
+            certificate_octets: 1024 * 1024,
             copies: 8,
             signatures: 32,
             session_keys: 1_000,
@@ -77,6 +109,14 @@ pub struct Budget {
     limits: Limits,
     parts: usize,
     layers: usize,
+    errant: usize,
+    packets: usize,
+    /// Octets.
+    expanded: usize,
+    /// Octets.
+    hashed: usize,
+    /// Octets.
+    deciphered: usize,
     iterations: u32,
     unwrappings: usize,
     path_signatures: usize,
@@ -84,11 +124,23 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A full budget.
+    /// A full budget, for a message of any size.
     pub fn new(limits: Limits) -> Self {
+        let octets = limits.message;
+        Self::of_message(limits, octets)
+    }
+
+    /// A full budget for a message of so many octets: a short one may be hashed and decrypted for a shorter time.
+    pub fn of_message(limits: Limits, octets: usize) -> Self {
+        let counted = octets.max(SHORT);
         Budget {
             parts: limits.parts,
             layers: limits.layers,
+            errant: limits.errant,
+            packets: limits.packets,
+            expanded: limits.message.saturating_mul(limits.expansion),
+            hashed: counted.saturating_mul(limits.hashed),
+            deciphered: counted.saturating_mul(limits.deciphered),
             iterations: limits.kdf_iterations,
             unwrappings: limits.session_keys,
             path_signatures: limits.path_signatures,
@@ -110,6 +162,19 @@ impl Budget {
     /// One more cryptographic layer.
     pub fn layer(&mut self) -> Result<()> {
         spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
+    }
+
+    /// One more part or block below the root that is opened.
+    pub fn errant(&mut self) -> Result<()> {
+        spend(&mut self.errant, "message", "sealed parts below the root", self.limits.errant)
+    }
+
+    /// The Budget for opening the same message once more, with other keys: it may have as many parts and layers again, and what was worked on
+    /// it is spent.
+    #[must_use]
+    pub fn once_more(&self) -> Self {
+        let Limits { parts, layers, errant, packets, .. } = self.limits;
+        Budget { parts, layers, errant, packets, ..self.clone() }
     }
 
     /// So many more iterations of a key derivation.
@@ -141,6 +206,46 @@ impl Budget {
         // Small inputs may expand freely: a few kilobytes of spaces are harmless.
         let allowed = input.saturating_mul(self.limits.ratio).max(1024 * 1024);
         within(output, allowed, "decompressed data", "octets for its compressed size")
+    }
+
+    /// So many more octets that came out of decompression.
+    pub fn decompressed(&mut self, octets: usize) -> Result<()> {
+        let limit = self.limits.message.saturating_mul(self.limits.expansion);
+        spend_octets(&mut self.expanded, octets, || format!("decompressed data: more than {limit} octets"))
+    }
+
+    /// So many more octets hashed for signatures; a slow hash function counts for several.
+    pub fn hashed(&mut self, octets: usize) -> Result<()> {
+        let times = self.limits.hashed;
+        spend_octets(&mut self.hashed, octets, || format!("signatures: more than {times} times the message to hash"))
+    }
+
+    /// So many more octets that a cipher is run over; a slow one counts for several.
+    pub fn deciphered(&mut self, octets: usize) -> Result<()> {
+        let times = self.limits.deciphered;
+        spend_octets(&mut self.deciphered, octets, || {
+            format!("encrypted data: more than {times} times the message to decrypt")
+        })
+    }
+
+    /// One more OpenPGP packet in the place of a detached signature.
+    pub fn packet(&mut self) -> Result<()> {
+        spend(&mut self.packets, "signature", "packets", self.limits.packets)
+    }
+
+    /// Refuses more CRLs and OCSP responses in one layer than the limit.
+    pub fn revocations(&self, count: usize) -> Result<()> {
+        within(count, self.limits.revocations, "layer", "revocation lists")
+    }
+
+    /// Refuses more octets of CRLs and OCSP responses in one layer than the limit.
+    pub fn revocation_octets(&self, octets: usize) -> Result<()> {
+        within(octets, self.limits.revocation_octets, "layer", "octets of revocation lists")
+    }
+
+    /// Refuses more octets of certificates in one layer than the limit: what is read from one takes many times its memory.
+    pub fn certificate_octets(&self, octets: usize) -> Result<()> {
+        within(octets, self.limits.certificate_octets, "layer", "octets of certificates")
     }
 
     /// Refuses more signatures in one layer than the limit.
@@ -209,12 +314,29 @@ fn spend(left: &mut usize, place: &str, what: &str, limit: usize) -> Result<()> 
     }
 }
 
+fn spend_octets(left: &mut usize, octets: usize, reason: impl FnOnce() -> String) -> Result<()> {
+    match left.checked_sub(octets) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => {
+            // What did not fit is over: a smaller one does not fit either.
+            *left = 0;
+            Err(Error::new(super::Kind::Malformed, reason()))
+        }
+    }
+}
+
 fn within(value: usize, limit: usize, place: &str, what: &str) -> Result<()> {
     if value > limit {
         return Err(Error::malformed(place, format!("more than {limit} {what}")));
     }
     Ok(())
 }
+
+/// Octets that a short message is counted as. A few milliseconds of work.
+const SHORT: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

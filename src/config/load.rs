@@ -21,7 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
-    transport::{Endpoint, Network, sendmail::Program, smtp::Aliases},
+    transport::{Endpoint, MemoryLimit, Network, sendmail::Program, smtp::Aliases},
 };
 
 /// What reading a configuration came to.
@@ -183,22 +183,30 @@ impl Reader<'_> {
     }
 
     fn bounds(&self, root: &Table<'_>) -> Bounds {
-        let mut bounds = Bounds { message: Limits::default(), recipients: 1_000, connections: 1_000, work: 64 };
-        if let Some(table) = root.table("limits") {
-            let fields = [
-                ("message", &mut bounds.message.message),
-                ("recipients", &mut bounds.recipients),
-                ("connections", &mut bounds.connections),
-                ("work", &mut bounds.work),
-            ];
-            for (key, field) in fields {
-                *field = table.size(key).unwrap_or(*field);
-                if *field == 0 {
-                    self.document.error(table.line_of(key), format!("{key}: nothing would be taken on"));
-                }
+        let mut bounds =
+            Bounds { message: Limits::default(), recipients: 1_000, connections: 1_000, work: 64, memory: 0 };
+        let Some(table) = root.table("limits") else {
+            return Bounds { memory: MEMORY, ..bounds };
+        };
+        let fields = [
+            ("message", &mut bounds.message.message),
+            ("recipients", &mut bounds.recipients),
+            ("connections", &mut bounds.connections),
+            ("work", &mut bounds.work),
+        ];
+        for (key, field) in fields {
+            *field = table.size(key).unwrap_or(*field);
+            if *field == 0 {
+                self.document.error(table.line_of(key), format!("{key}: nothing would be taken on"));
             }
-            table.finish();
         }
+        let least = MemoryLimit::least(bounds.message.message);
+        bounds.memory = table.size("memory").unwrap_or_else(|| least.max(MEMORY));
+        if bounds.memory < least {
+            let reason = format!("memory: less than {least}, eight times the largest message");
+            self.document.error(table.line_of("memory"), reason);
+        }
+        table.finish();
         bounds
     }
 
@@ -424,3 +432,6 @@ fn server(text: &str, directory: &Path) -> Result<Server> {
             .with_hint("127.0.0.1:10025, [::1]:10025, mail.example.org:25, unix:/run/postseal/upstream")
     })
 }
+
+/// Memory for messages, where the configuration does not say. Source: the least for messages of 64 MiB, which a small machine has.
+const MEMORY: usize = 512 * 1024 * 1024;

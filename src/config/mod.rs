@@ -224,6 +224,8 @@ pub struct Bounds {
     pub connections: usize,
     /// Messages worked on at once.
     pub work: usize,
+    /// Octets of memory that messages take, all together: while they come in, are worked on, and go on.
+    pub memory: usize,
 }
 
 /// How events are written.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Engine, Opening, opaque::is_opaque};
 use crate::{
-    base::{Kind, Result},
+    base::{Budget, Kind, Result},
     keys::{KeyState, Own, ProtocolName, Want},
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
@@ -51,11 +51,13 @@ impl Engine<'_> {
     ///
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
+        let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
         let (verdict, opening, wrapping) = if mail.message.octets().len() > policy.max_size {
             (self.unopened(mail), None, Wrapping::Plain)
         } else {
             // For a recipient, and not for whoever has a key here: who holds a ciphertext of somebody else's sends it to himself.
-            let opening = self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address))?;
+            let opening =
+                self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address), &mut budget)?;
             (opening.verdict().clone(), Some(opening), Wrapping::Plain)
         };
         let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;
@@ -70,7 +72,7 @@ impl Engine<'_> {
         }
         let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
         let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
-        let readers = self.readers(mail, opening.as_ref(), policy)?;
+        let readers = self.readers(mail, opening.as_ref(), policy, budget)?;
         for path in &mail.envelope.recipients {
             let direction = policy.direction(&mail.submitter, &path.address);
             let protocols = asked.entry(direction).or_insert_with(|| policy.protocols(direction));
@@ -87,9 +89,15 @@ impl Engine<'_> {
     }
 
     /// `mail` opened by the keys of `readers` alone.
-    fn opened_for<'m>(&self, mail: &'m Mail, readers: impl IntoIterator<Item = &'m Address>) -> Result<Opening> {
+    fn opened_for<'m>(
+        &self,
+        mail: &'m Mail,
+        readers: impl IntoIterator<Item = &'m Address>,
+        budget: &mut Budget,
+    ) -> Result<Opening> {
         let own = Own::new(self.context.keys, readers);
-        Engine::new(Context { keys: &own, ..self.context }, self.limits.clone()).open(mail.message.clone())
+        let engine = Engine::new(Context { keys: &own, ..self.context }, self.limits.clone());
+        engine.open_within(mail.message.clone(), budget)
     }
 
     /// Those whose own keys open `mail`; `None` when each recipient is one, because it hides nothing or he is the only one.
@@ -98,6 +106,7 @@ impl Engine<'_> {
         mail: &'m Mail,
         opening: Option<&Opening>,
         policy: &Policy,
+        mut budget: Budget,
     ) -> Result<Option<HashSet<&'m Address>>> {
         let is_opened = opening.is_some_and(|opening| opening.error().is_none() && opening.verdict().is_confidential());
         let is_asked = policy.rules.iter().any(|rule| rule.says(Order::Decrypt));
@@ -122,7 +131,9 @@ impl Engine<'_> {
         }
         let mut readers = HashSet::new();
         for owner in owners {
-            if self.opened_for(mail, [owner])?.error().is_none() {
+            // What it costs is counted over all of them: a message that is dear to open is opened for a few, and stays sealed for the others.
+            budget = budget.once_more();
+            if self.opened_for(mail, [owner], &mut budget)?.error().is_none() {
                 readers.insert(owner);
             }
         }

@@ -56,13 +56,18 @@ impl Engine<'_> {
     /// Peels layers while the root is one, and judges. A layer that cannot be opened ends the peeling and is the
     /// [`Opening::error`]; only a message that cannot even be parsed within the Budget is an `Err`.
     pub fn open(&self, message: Message) -> Result<Opening> {
-        let mut budget = self.budget();
-        let outer = header_alone(&message, &mut budget)?;
+        let mut budget = Budget::of_message(self.limits.clone(), message.octets().len());
+        self.open_within(message, &mut budget)
+    }
+
+    /// [`Engine::open`] within what is left of a Budget: the same message may be opened by the keys of one reader after the other.
+    pub(super) fn open_within(&self, message: Message, budget: &mut Budget) -> Result<Opening> {
+        let outer = header_alone(&message, budget)?;
         let mut envelope = Envelope::default();
         let mut errant = Vec::new();
-        let (payload, error) = match self.peel(message, &mut envelope, &mut budget) {
+        let (payload, error) = match self.peel(message, &mut envelope, budget) {
             Ok((payload, claimed)) => {
-                self.walk(payload.root(), claimed, &mut errant, &mut budget);
+                self.walk(payload.root(), claimed, &mut errant, budget);
                 (Some(payload), None)
             }
             Err(error) => (None, Some(error)),
@@ -104,27 +109,52 @@ impl Engine<'_> {
 
     /// Records layers at or below `part`. Nothing that goes wrong with one of them says anything about the message.
     fn walk(&self, part: Part<'_>, claimed: Claimed<'_>, errant: &mut Vec<Layer>, budget: &mut Budget) {
-        let Some((protocol, claim)) = claimed.0.filter(|_| errant.len() < budget.limits().signatures) else {
-            for child in part.children() {
-                self.walk(child, Claimed(self.claim(child)), errant, budget);
+        match claimed.0 {
+            Some((protocol, claim)) if claim.is_whole(part) => {
+                self.errant(protocol, &claim, part.as_message(), errant, budget);
             }
-            return;
-        };
-        match protocol.open(part.as_message(), &claim, self.context, budget) {
+            Some(_) => self.walk_text(part.plain(), errant, budget),
+            None => part.children().for_each(|child| self.walk(child, Claimed(self.claim(child)), errant, budget)),
+        }
+    }
+
+    /// Records the blocks that stand one after the other in a text. What follows a block is looked at where it lies.
+    fn walk_text(&self, mut text: Message, errant: &mut Vec<Layer>, budget: &mut Budget) {
+        while let Some((protocol, claim)) = self.claim(text.root()) {
+            let rest = (!claim.is_whole(text.root())).then(|| text.text_from(claim.span.end));
+            if !self.errant(protocol, &claim, text, errant, budget) {
+                return;
+            }
+            match rest {
+                Some(rest) => text = rest,
+                None => return,
+            }
+        }
+    }
+
+    /// Opens one claim below the root, and records what is in it. False when the Budget allows no more of them.
+    fn errant(
+        &self,
+        protocol: &dyn Protocol,
+        claim: &Claim,
+        message: Message,
+        errant: &mut Vec<Layer>,
+        budget: &mut Budget,
+    ) -> bool {
+        if budget.errant().is_err() {
+            return false;
+        }
+        match protocol.open(message, claim, self.context, budget) {
             Ok(opened) => {
                 errant.extend(opened.layers);
                 if budget.layer().is_ok() {
                     let root = opened.payload.root();
                     self.walk(root, Claimed(self.claim(root)), errant, budget);
                 }
-                // What stands after one block may be another.
-                let rest = opened.beside.map(|beside| [TEXT, &beside.after].concat());
-                if let Some(Ok(rest)) = rest.map(|rest| Message::parse(rest, budget)) {
-                    self.walk(rest.root(), Claimed(self.claim(rest.root())), errant, budget);
-                }
             }
             Err(error) => errant.extend(unopened(claim.kind, claim.protocol, claim.span, &error)),
         }
+        true
     }
 }
 
@@ -184,6 +214,3 @@ fn header_alone(message: &Message, budget: &mut Budget) -> Result<Message> {
     octets.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Message::parse(octets, budget)
 }
-
-/// The header of decoded text on its own.
-const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\n";

@@ -15,10 +15,13 @@ use crate::{
         canonical::{Canonical, Form},
         header::Edit,
     },
-    protocol::{Beside, Opened},
+    protocol::Opened,
     verdict::LayerKind,
 };
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
 
 /// A message with its encrypted parts opened.
 #[derive(Debug)]
@@ -38,58 +41,41 @@ impl Engine<'_> {
     ///
     /// `Malformed` when HTML, or what a reader shows as such, stands beside them.
     pub fn open_parts(&self, message: &Message) -> Result<OpenedParts> {
-        let mut found = Found::default();
-        let mut budget = self.budget();
         let root = message.root();
-        let octets = self.replacement(root, root, &mut found, &mut budget)?;
+        let mut budget = Budget::of_message(self.limits.clone(), root.octets().len());
+        let mut found = Found { boundaries: Boundaries::of(root), ..Found::default() };
+        self.open_below(root, root, &mut found, &mut budget)?;
         found.refuse_html(root)?;
-        Ok(OpenedParts {
-            octets: octets.unwrap_or_else(|| root.octets().to_vec()),
-            count: found.opened.len(),
-            closed: found.closed,
-        })
+        Ok(OpenedParts { octets: found.replaced(root), count: found.opened.len(), closed: found.closed })
     }
 
-    /// What stands in the place of `part`; `None` when nothing in it was opened.
-    fn replacement(
-        &self,
-        part: Part<'_>,
-        root: Part<'_>,
-        found: &mut Found,
-        budget: &mut Budget,
-    ) -> Result<Option<Vec<u8>>> {
+    /// Opens what is encrypted at `part` and below.
+    fn open_below(&self, part: Part<'_>, root: Part<'_>, found: &mut Found, budget: &mut Budget) -> Result<()> {
         let Some((protocol, claim)) = self.claim(part) else {
-            let mut changed = None;
-            // From the last to the first, so that the spans of those before stay true.
-            for child in part.children().collect::<Vec<_>>().into_iter().rev() {
-                let Some(replacement) = self.replacement(child, root, found, budget)? else { continue };
-                let base = part.span().start;
-                let octets = changed.get_or_insert_with(|| part.octets().to_vec());
-                octets.splice(child.span().start - base..child.span().end - base, replacement);
-            }
-            return Ok(changed);
+            return part.children().try_for_each(|child| self.open_below(child, root, found, budget));
         };
         budget.part()?;
         let opened = match protocol.open(part.as_message(), &claim, self.context, budget) {
             Ok(opened) if opened.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. })) => opened,
             Ok(opened) => {
-                found.beside.push(opened.payload);
-                return Ok(None);
+                found.beside = found.beside.take().or_else(|| refuse_html(opened.payload.root(), &|_| false).err());
+                return Ok(());
             }
             Err(error) => {
                 found.closed.push(format!("part at {}..{}: {error}", part.span().start, part.span().end));
-                return Ok(None);
+                return Ok(());
             }
         };
         let octets = self.in_place_of(part, root, &opened)?;
-        if delimits(root, &octets) {
+        if found.boundaries.are_in(&octets) {
             return Err(Error::malformed(
                 format!("part at {}..{}", part.span().start, part.span().end),
                 "its plaintext holds a boundary of the message around it",
             ));
         }
-        found.opened.push((part.span(), opened.payload));
-        Ok(Some(octets))
+        let html = refuse_html(opened.payload.root(), &|_| false).err();
+        found.opened.push(OpenedPart { place: part.span(), octets, html });
+        Ok(())
     }
 
     /// The plaintext as a part under what is not Content-* in the header of the one that it replaces, with the line ends of the message.
@@ -113,9 +99,9 @@ impl Engine<'_> {
     fn write_part(&self, part: Part<'_>, opened: &Opened, to: &mut dyn Write) -> Result<()> {
         let written = match &opened.beside {
             None => to.write_all(opened.payload.octets()),
-            Some(beside) => {
+            Some(block) => {
                 let boundary = boundary(self.context.random)?;
-                write_beside(part, beside, &opened.payload, &boundary, to)
+                write_beside(part, block, &opened.payload, &boundary, to)
             }
         };
         written.map_err(|error| Error::io("plaintext", &error))
@@ -125,23 +111,53 @@ impl Engine<'_> {
 /// What was met on the way through the message.
 #[derive(Default)]
 struct Found {
-    /// Where each opened part was, and what was in it.
-    opened: Vec<(Span, Message)>,
-    /// What lies in signed and packed parts, which stay as they are: a reader shows it all the same.
-    beside: Vec<Message>,
+    /// In the order of their places.
+    opened: Vec<OpenedPart>,
+    /// The refusal of what lies in signed and packed parts, which stay as they are: a reader shows it all the same.
+    beside: Option<Error>,
     closed: Vec<String>,
+    /// Of the message around them.
+    boundaries: Boundaries,
+}
+
+/// A part that was opened.
+struct OpenedPart {
+    /// Where it is in the message.
+    place: Span,
+    /// What stands in its place.
+    octets: Vec<u8>,
+    /// Why it may not stand beside another one.
+    html: Option<Error>,
 }
 
 impl Found {
+    /// The message with what was opened in its place.
+    fn replaced(&self, root: Part<'_>) -> Vec<u8> {
+        let (base, octets) = (root.span().start, root.octets());
+        let added: usize = self.opened.iter().map(|one| one.octets.len()).sum();
+        let mut written = Vec::with_capacity(octets.len() + added);
+        let mut from = 0;
+        for OpenedPart { place, octets: within, .. } in &self.opened {
+            written.extend_from_slice(octets.get(from..place.start - base).unwrap_or_default());
+            written.extend_from_slice(within);
+            from = place.end - base;
+        }
+        written.extend_from_slice(octets.get(from..).unwrap_or_default());
+        written
+    }
+
     /// Refuses HTML beside a plaintext, whoever it is from: anybody can sign some, or encrypt it to the same reader.
     fn refuse_html(&self, root: Part<'_>) -> Result<()> {
         if self.opened.is_empty() {
             return Ok(());
         }
-        let skips = |span: Span| self.opened.iter().any(|(opened, _)| *opened == span);
-        refuse_html(root, &skips)?;
-        let neighbours = self.opened.iter().map(|(_, payload)| payload).filter(|_| self.opened.len() > 1);
-        neighbours.chain(&self.beside).try_for_each(|message| refuse_html(message.root(), &|_| false))
+        let places: HashSet<Span> = self.opened.iter().map(|one| one.place).collect();
+        refuse_html(root, &|span| places.contains(&span))?;
+        let mut neighbours = self.opened.iter().filter_map(|one| one.html.as_ref()).filter(|_| self.opened.len() > 1);
+        match neighbours.next().or(self.beside.as_ref()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -167,18 +183,13 @@ fn refuse_html(part: Part<'_>, skips: &dyn Fn(Span) -> bool) -> Result<()> {
 }
 
 /// The text before, the plaintext and the text after as parts of their own: nothing flows into its neighbour.
-fn write_beside(
-    part: Part<'_>,
-    beside: &Beside,
-    payload: &Message,
-    boundary: &str,
-    to: &mut dyn Write,
-) -> io::Result<()> {
+fn write_beside(part: Part<'_>, block: &Span, payload: &Message, boundary: &str, to: &mut dyn Write) -> io::Result<()> {
     if part.header("MIME-Version").is_none() {
         to.write_all(b"MIME-Version: 1.0\r\n")?;
     }
     write!(to, "Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n")?;
-    for text in [Some(&beside.before), None, Some(&beside.after)] {
+    let decoded = part.decoded();
+    for text in [decoded.get(..block.start), None, decoded.get(block.end..)] {
         match text {
             Some(text) if text.trim_ascii().is_empty() => continue,
             Some(text) => {
@@ -199,13 +210,32 @@ fn write_beside(
     write!(to, "--{boundary}--\r\n")
 }
 
-/// Whether a line of `octets` would be taken for a boundary of `part` or of what is in it.
-fn delimits(part: Part<'_>, octets: &[u8]) -> bool {
-    let own = part.content_type().parameter("boundary").is_some_and(|boundary| {
-        let line = format!("--{boundary}");
-        octets.split(|&octet| octet == b'\n').any(|found| found.starts_with(line.as_bytes()))
-    });
-    own || part.children().any(|child| delimits(child, octets))
+/// The boundary lines of a message, in order; of those that start with one another, the shortest.
+#[derive(Default)]
+struct Boundaries(Vec<Vec<u8>>);
+
+impl Boundaries {
+    fn of(root: Part<'_>) -> Self {
+        let mut lines = Vec::new();
+        let mut parts = vec![root];
+        while let Some(part) = parts.pop() {
+            lines
+                .extend(part.content_type().parameter("boundary").map(|boundary| format!("--{boundary}").into_bytes()));
+            parts.extend(part.children());
+        }
+        lines.sort_unstable();
+        lines.dedup_by(|longer, shorter| longer.starts_with(shorter));
+        Boundaries(lines)
+    }
+
+    /// Whether a line of `octets` would be taken for one of them.
+    fn are_in(&self, octets: &[u8]) -> bool {
+        let lines = octets.split(|octet| *octet == b'\n').filter(|line| line.starts_with(b"--"));
+        // None of them starts with another, so that only the last that is not greater can be what the line starts with.
+        let before = |line: &[u8]| self.0.partition_point(|boundary| boundary.as_slice() <= line).checked_sub(1);
+        let mut nearest = lines.filter_map(|line| Some((line, self.0.get(before(line)?)?)));
+        nearest.any(|(line, boundary)| line.starts_with(boundary))
+    }
 }
 
 /// Subtypes of application that show nothing themselves; what is in signed and encrypted ones is looked at where it was opened.

@@ -31,17 +31,17 @@ pub struct Block {
     pub closed: bool,
 }
 
-/// Every OpenPGP block that starts at the beginning of a line, in order, none inside another (RFC 9580, sections 6.2 and 7).
-pub fn pgp_blocks(text: &[u8]) -> Vec<Block> {
-    let mut blocks = Vec::new();
+/// Every OpenPGP block that starts at the beginning of a line, in order, none inside another (RFC 9580, sections 6.2 and 7). Each is looked for
+/// when it is asked for.
+pub fn pgp_blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     let mut from = 0;
-    while let Some((start, label)) = next(text, from, BEGIN, Label::begun_by) {
+    std::iter::from_fn(move || {
+        let (start, label) = next(text, from, BEGIN, Label::begun_by)?;
         let end = next(text, start, END, |line| (line == label.end()).then_some(()));
         let end = end.map(|(line, ())| after_line(text, line));
         from = end.unwrap_or(text.len());
-        blocks.push(Block { label, span: Span { start, end: from }, closed: end.is_some() });
-    }
-    blocks
+        Some(Block { label, span: Span { start, end: from }, closed: end.is_some() })
+    })
 }
 
 /// Whether `octets` begin with armour of mail security, OpenPGP's or PEM's (RFC 1421, section 4.4; RFC 1113, section 4.4).
@@ -232,7 +232,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(Label, &str, bool)> {
         let show = |block: Block| (block.label, text.get(block.span.start..block.span.end).unwrap(), block.closed);
-        pgp_blocks(text.as_bytes()).into_iter().map(show).collect()
+        pgp_blocks(text.as_bytes()).map(show).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::encoding;
+use crate::base::{Budget, Error, Result};
 
 /// A structured value with parameters: Content-Type and Content-Disposition (RFC 2045, 5.1; RFC 2183; RFC 2231 undone).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +22,20 @@ impl ContentType {
         Self::of_octets(value.as_bytes())
     }
 
+    /// Reads a raw value, folded or not, within the Budget.
+    pub(super) fn within(value: &[u8], budget: &Budget) -> Result<ContentType> {
+        let most = budget.limits().parameters;
+        let refused = || Error::malformed("header field \"Content-Type\"", format!("more than {most} parameters"));
+        Self::read(value, most).ok_or_else(refused)
+    }
+
     /// Reads a value of Content-Disposition; anything unreadable is `attachment` (RFC 2183, section 2.8).
     pub fn disposition(value: &str) -> ContentType {
         let mut cursor = Cursor { rest: value.as_bytes() };
         let kind = cursor.token().to_ascii_lowercase();
         let kind = if kind.is_empty() { "attachment".into() } else { kind };
-        ContentType { kind, subtype: String::new(), parameters: decoded(cursor.parameters()) }
+        let parameters = cursor.parameters(MOST_PARAMETERS).unwrap_or_default();
+        ContentType { kind, subtype: String::new(), parameters: decoded(parameters) }
     }
 
     /// Whether it is `kind/subtype` (lower case).
@@ -41,9 +50,14 @@ impl ContentType {
 
     /// Reads a raw value, folded or not.
     pub(super) fn of_octets(value: &[u8]) -> ContentType {
+        Self::read(value, MOST_PARAMETERS).unwrap_or_else(|| Self::bare("text", "plain"))
+    }
+
+    /// `None` when it has more parameters than `most`.
+    fn read(value: &[u8], most: usize) -> Option<ContentType> {
         let mut cursor = Cursor { rest: value };
         let read = cursor.media_type().unwrap_or_else(|| ("text".into(), "plain".into()));
-        ContentType { kind: read.0, subtype: read.1, parameters: decoded(cursor.parameters()) }
+        Some(ContentType { kind: read.0, subtype: read.1, parameters: decoded(cursor.parameters(most)?) })
     }
 
     /// Without parameters.
@@ -85,11 +99,15 @@ pub fn parameter(name: &str, value: &str) -> String {
 pub(super) fn boundary(value: &[u8]) -> Option<Vec<u8>> {
     let mut cursor = Cursor { rest: value };
     cursor.media_type();
-    let (_, _, octets) = joined(cursor.parameters()).into_iter().find(|(name, ..)| name == "boundary")?;
+    let (_, _, octets) =
+        joined(cursor.parameters(MOST_PARAMETERS)?).into_iter().find(|(name, ..)| name == "boundary")?;
     // RFC 2046, 5.1.1: it does not end with white space; nor do the lines that it is compared with.
     let boundary = octets.trim_ascii_end();
     (!boundary.is_empty()).then(|| boundary.to_vec())
 }
+
+/// Parameters of a value that is read without a Budget: as many as `base::Limits` has. With more of them it cannot be read.
+const MOST_PARAMETERS: usize = 128;
 
 /// A parameter as written: `name*1*=value` has section 1 and is extended.
 struct Parameter {
@@ -113,8 +131,8 @@ impl<'a> Cursor<'a> {
         (!kind.is_empty() && !subtype.is_empty()).then_some((kind, subtype))
     }
 
-    /// All that is left, tolerant of missing semicolons and of white space anywhere.
-    fn parameters(&mut self) -> Vec<Parameter> {
+    /// All that is left, tolerant of missing semicolons and of white space anywhere; `None` when there are more than `most`.
+    fn parameters(&mut self, most: usize) -> Option<Vec<Parameter>> {
         let mut parameters = Vec::new();
         while !self.rest.is_empty() {
             let name = self.token().to_ascii_lowercase();
@@ -123,6 +141,9 @@ impl<'a> Cursor<'a> {
                 Some(rest) if !name.is_empty() => {
                     self.rest = rest;
                     let value = self.value();
+                    if parameters.len() == most {
+                        return None;
+                    }
                     parameters.push(Parameter::new(&name, value));
                 }
                 // Not a parameter: a stray separator, a word, or a value without a name.
@@ -130,7 +151,7 @@ impl<'a> Cursor<'a> {
                 _ => {}
             }
         }
-        parameters
+        Some(parameters)
     }
 
     /// Letters up to white space, a separator or a comment; none when there are others than a token may have (RFC 2045, section 5.1).

@@ -37,6 +37,12 @@ pub(super) struct Margins {
 }
 
 impl Node {
+    /// A leaf without a header.
+    pub(super) fn headless(body: Span, content_type: ContentType) -> Node {
+        let header = Span { start: body.start, end: body.start };
+        Node { header, body, content_type, margins: None, children: Vec::new() }
+    }
+
     /// Header, empty line and body.
     pub(super) fn span(&self) -> Span {
         Span { start: self.header.start, end: self.body.end }
@@ -132,7 +138,7 @@ impl Parser<'_> {
             self.budget.part()?;
             self.budget.depth(self.open.len() + 1)?;
             let (header, body) = self.header(start)?;
-            let (open, is_message) = self.part(header, body);
+            let (open, is_message) = self.part(header, body)?;
             self.open.push(open);
             if !is_message {
                 return Ok(body);
@@ -142,10 +148,10 @@ impl Parser<'_> {
     }
 
     /// The part with that header, and whether a message makes up its body.
-    fn part(&self, header: Span, body: usize) -> (Open, bool) {
+    fn part(&self, header: Span, body: usize) -> Result<(Open, bool)> {
         let value = fields(self.octets, header).find(|field| field.is("content-type")).map(|field| field.value);
         let content_type = match (value, self.open.last().map(|parent| parent.child)) {
-            (Some(value), _) => ContentType::of_octets(value),
+            (Some(value), _) => ContentType::within(value, self.budget)?,
             (None, Some(Default::Message)) => ContentType::bare("message", "rfc822"),
             (None, _) => ContentType::bare("text", "plain"),
         };
@@ -162,7 +168,7 @@ impl Parser<'_> {
             margins: boundary.is_some().then_some(Margins { preamble: at_body, epilogue: at_body, closed: false }),
             children: Vec::new(),
         };
-        (Open { node, child, boundary }, is_message)
+        Ok((Open { node, child, boundary }, is_message))
     }
 
     /// The header section that starts at `start`, and where the body after it starts.
@@ -250,7 +256,7 @@ impl Parser<'_> {
         let nothing = Span::default();
         let mut root = match self.open.pop() {
             Some(open) => open.node,
-            None => self.part(nothing, 0).0.node,
+            None => Node::headless(nothing, ContentType::bare("text", "plain")),
         };
         root.end(end);
         Arc::new(root)

@@ -10,7 +10,7 @@ use super::{
 use crate::base::{Budget, Result};
 
 /// A range of octets in a message, `start..end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span {
     /// First octet.
     pub start: usize,
@@ -66,6 +66,29 @@ impl Message {
             return span.of(&self.octets).to_vec();
         }
         Arc::unwrap_or_clone(self.octets)
+    }
+
+    /// The octets at `span`: in their own memory when nobody else holds them, otherwise a copy of these and no others.
+    pub fn into_span(self, span: Span) -> Vec<u8> {
+        let Message { octets, root } = self;
+        drop(root);
+        match Arc::try_unwrap(octets) {
+            Ok(mut octets) => {
+                octets.truncate(span.end);
+                octets.drain(..span.start.min(octets.len()));
+                octets
+            }
+            Err(shared) => span.of(&shared).to_vec(),
+        }
+    }
+
+    /// The text of a leaf from `start` on, a place in the octets that the message is a part of, as a leaf of the same type without a header. It shares
+    /// the octets.
+    pub fn text_from(&self, start: usize) -> Message {
+        let end = self.root.body.end;
+        let body = Span { start: start.min(end), end };
+        let root = Node::headless(body, self.root.content_type.clone());
+        Message { octets: Arc::clone(&self.octets), root: Arc::new(root) }
     }
 }
 
@@ -169,6 +192,17 @@ impl<'a> Part<'a> {
     /// The body decoded to Unicode by its charset (RFC 2046, section 4.1.2).
     pub fn text(&self) -> String {
         encoding::to_unicode(&self.decoded(), self.content_type().parameter("charset").unwrap_or("us-ascii"))
+    }
+
+    /// This leaf with nothing left to decode: itself, sharing octets and tree, unless it is in base64 or quoted-printable.
+    pub fn plain(&self) -> Message {
+        match self.decoded() {
+            Cow::Borrowed(_) => self.as_message(),
+            Cow::Owned(octets) => {
+                let root = Node::headless(Span { start: 0, end: octets.len() }, self.node.content_type.clone());
+                Message { octets: Arc::new(octets), root: Arc::new(root) }
+            }
+        }
     }
 
     /// This part as a message of its own, sharing octets and tree.

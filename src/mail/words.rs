@@ -144,6 +144,9 @@ fn end_run(run: &mut String, value: &mut String) {
     run.clear();
 }
 
+/// Octets of an encoded word's content. Source: RFC 2047, section 2 allows 75 in all; some programs write a whole subject of 998 as one.
+const LONGEST: usize = 4096;
+
 struct Word {
     charset: String,
     octets: Vec<u8>,
@@ -159,8 +162,9 @@ fn word(text: &[u8]) -> Option<(Word, &[u8])> {
         return None;
     }
     let (encoding, text) = text.get(1..)?.split_at_checked(1)?;
-    let text = text.strip_prefix(b"?")?;
-    let length = memmem::find(text, b"?=")?;
+    let text = text.strip_prefix(b"?").filter(|_| matches!(encoding, b"B" | b"b" | b"Q" | b"q"))?;
+    // Nor is the end looked for at any distance, again for each of a thousand beginnings.
+    let length = memmem::find(text.get(..LONGEST.min(text.len()))?, b"?=")?;
     let (content, after) = text.split_at_checked(length)?;
     let octets = match encoding {
         b"B" | b"b" => base64_decode(content),

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Budget, Result},
-    mail::{Message, Part, Span},
+    mail::{Message, Part},
 };
 
 /// The MIME entity that was sealed. A text that was sealed without MIME, and then put into a container of it, comes out as the text that
@@ -27,16 +27,6 @@ pub(super) fn is_entity(part: Part<'_>) -> bool {
 /// Text without a header as a message of its own.
 pub(super) fn as_text(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
     Message::parse(text_message(&charset(&octets, None, None), octets), budget)
-}
-
-/// The octets of `message` at `span`, in its own memory when nobody else holds it, so that a large one is never there twice.
-pub(super) fn taken(message: Message, span: Span) -> Vec<u8> {
-    // The spans of a part are those of the message that it is in.
-    let base = message.root().span().start;
-    let mut octets = message.into_octets();
-    octets.truncate(span.end.saturating_sub(base));
-    octets.drain(..span.start.saturating_sub(base).min(octets.len()));
-    octets
 }
 
 /// The charset of a decrypted text: what its armour or its packet says, else UTF-8 if it is that, else what the outer part says.

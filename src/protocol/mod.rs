@@ -97,17 +97,8 @@ pub struct Opened {
     pub payload: Message,
     /// Whether the payload is all that the part shows: text beside a ciphertext is vouched for by nobody who signed within.
     pub covers: Covers,
-    /// The text around an inline block, when there is some.
-    pub beside: Option<Beside>,
-}
-
-/// The decoded text around an inline block.
-#[derive(Debug)]
-pub struct Beside {
-    /// Up to the block's first line.
-    pub before: Vec<u8>,
-    /// After the block's last line.
-    pub after: Vec<u8>,
+    /// Where an inline block lies in the decoded body, from its first line to its last, when there is text around it.
+    pub beside: Option<Span>,
 }
 
 /// One of pgp, smime and pem.

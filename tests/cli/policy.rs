@@ -83,6 +83,10 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             "c.toml:7: error: network \"10.0.0.1/8\": bits are set that do not count\n",
         ),
         (&format!("{good}[limits]\nmessage = \"64X\""), "c.toml:7: error: message: not a size such as 64M\n"),
+        (
+            &format!("{good}[limits]\nmemory = \"100M\""),
+            "c.toml:7: error: memory: less than 536870912, eight times the largest message\n",
+        ),
     ] {
         lab.write("c.toml", bad).write("open", "x");
         let done = lab.run(&["config", "check", "c.toml"]).code(78);

@@ -31,7 +31,7 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Door, Endpoint, Measured, Monitor, Network,
+        Door, Endpoint, Measured, MemoryLimit, Monitor, Network,
         milter::{Copying, Courier, Milter, Settings},
         serve::{Event, House as Open, State, serve},
     },
@@ -215,6 +215,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
     let settings = Settings {
         // The rest of loopback is the world.
         trusted: vec![Network::parse("127.0.0.1").expect("a network")],
+        memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
         copying: if copies == Copies::Submit { Copying::Submit(courier) } else { Copying::Tempfail },
         recipients: 100,

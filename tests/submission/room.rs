@@ -1,4 +1,4 @@
-//! Memory for messages that are being received is shared, and has an end.
+//! MemoryLimit for messages that are being received is shared, and has an end.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ use postseal::{
     mail::{Mail, Message},
     report::Metrics,
     transport::{
-        Connection, Door, Network,
+        Connection, Door, MemoryLimit, Network,
         relay::{Host, Relay},
         smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
         tls::{Connector, Security},
@@ -66,7 +66,7 @@ fn who_finds_no_room_is_put_off() {
     assert!(say(&mut second, &whole).starts_with(HANDLED));
 }
 
-/// A server in this process, with room for 2 MiB.
+/// A server in this process, with room for 2 MiB of messages on their way in.
 fn serve() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -86,7 +86,7 @@ fn serve() -> u16 {
         limits: Limits::default(),
         recipients: 100,
         per_client: 50,
-        room: 2 * 1024 * 1024,
+        memory: MemoryLimit::new(8 * 1024 * 1024, &Limits::default()),
         patience: Patience::default(),
         quarantine: None,
     };

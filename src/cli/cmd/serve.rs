@@ -19,7 +19,7 @@ use postseal::{
     engine::{Handler, Hook},
     report::Metrics,
     transport::{
-        Door, Endpoint, Inherited, Listener, Measured, Monitor,
+        Door, Endpoint, Inherited, Listener, Measured, MemoryLimit, Monitor,
         milter::{self, Copying, Milter},
         serve::{self, Event, House, State},
     },
@@ -52,12 +52,14 @@ pub(crate) fn run(what: &Serve, session: &Session) -> Result<ExitCode> {
     let path = super::config::path(what.config.as_deref());
     // systemd's sockets are taken over before there is a second thread, because that changes the environment.
     let inherited = inherited()?;
-    log(&config::load(&path)?);
+    let config = config::load(&path)?;
+    log(&config);
     allow_connections();
     let metrics = Arc::new(Metrics::default());
     // A password takes a core and 64 MiB for a while.
     let hashing = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
-    let shared = Shared { metrics: Arc::clone(&metrics), hashing };
+    let memory = MemoryLimit::new(config.bounds.memory, &config.bounds.message);
+    let shared = Shared { memory, metrics: Arc::clone(&metrics), hashing };
     let mut builder = Builder { path: &path, session, shared, marker: None };
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
@@ -80,6 +82,9 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn house(&mut self) -> Result<House> {
         let config = config::load(self.path)?;
+        if !self.shared.memory.is_of(config.bounds.memory, &config.bounds.message) {
+            self.shared.memory = MemoryLimit::new(config.bounds.memory, &config.bounds.message);
+        }
         let session = self.session.configured(&config)?;
         let notebook = session.notebook()?;
         let mut setup = session.setup(&config)?;
@@ -131,6 +136,7 @@ impl Builder<'_> {
                     trusted: config.trusted.clone(),
                     limits: config.bounds.message.clone(),
                     recipients: config.bounds.recipients,
+                    memory: self.shared.memory.clone(),
                     copying,
                     progress: milter::PROGRESS,
                     idle: milter::IDLE,

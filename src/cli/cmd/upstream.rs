@@ -9,7 +9,7 @@ use postseal::{
     mail::Mail,
     report::Metrics,
     transport::{
-        Door, Exchangers, Quarantine,
+        Door, Exchangers, MemoryLimit, Quarantine,
         milter::Courier,
         relay::{Account, Host, Relay},
         sendmail::Onward,
@@ -72,6 +72,8 @@ impl Onward for Waiting {
 
 /// What all listeners have in common, and what outlives a reload.
 pub(super) struct Shared {
+    /// For messages, by the configuration that is in force.
+    pub(super) memory: MemoryLimit,
     pub(super) metrics: Arc<Metrics>,
     /// One permit for each password that is checked.
     pub(super) hashing: Arc<Semaphore>,
@@ -110,7 +112,7 @@ pub(super) fn door(
         limits: config.bounds.message.clone(),
         recipients: config.bounds.recipients,
         per_client: PER_CLIENT,
-        room: config.bounds.message.message.saturating_mul(4).max(ROOM),
+        memory: shared.memory.clone(),
         patience: Patience::default(),
         quarantine: config.quarantine.clone().map(Quarantine::new),
     };
@@ -119,5 +121,3 @@ pub(super) fn door(
 
 /// Source: Postfix's `smtpd_client_connection_count_limit`.
 const PER_CLIENT: usize = 50;
-/// Octets of messages on their way in: four of the largest, or 256 MiB.
-const ROOM: usize = 256 * 1024 * 1024;

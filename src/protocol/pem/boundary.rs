@@ -18,31 +18,34 @@ pub struct Block {
     pub closed: bool,
 }
 
-/// The encapsulated messages in `text`, in order. Those that are quoted inside another (RFC 934: `- -----BEGIN`) are that one's text.
-pub fn blocks(text: &[u8]) -> Vec<Block> {
-    let mut blocks = Vec::new();
+/// The encapsulated messages in `text`, in order. Those that are quoted inside another (RFC 934: `- -----BEGIN`) are that one's text. Each is
+/// looked for when it is asked for.
+pub fn blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
+    let mut lines = boundaries(text);
+    // What has begun: by which boundary, where, and where what is inside it starts.
     let mut open: Option<(Boundary, usize, usize)> = None;
-    let mut close = |open: &mut Option<(Boundary, usize, usize)>, before: usize, after: usize, closed: bool| {
-        if let Some((_, start, inside)) = open.take() {
-            let inside = Span { start: inside, end: before };
-            blocks.push(Block { span: Span { start, end: after }, inside, closed });
-        }
+    let block = |(_, start, inside): (Boundary, usize, usize), before: usize, after: usize, closed: bool| Block {
+        span: Span { start, end: after },
+        inside: Span { start: inside, end: before },
+        closed,
     };
-    for (boundary, start, after) in boundaries(text) {
-        match (boundary, open.as_ref().map(|(begun, ..)| *begun)) {
-            (Boundary::Begin, _) => {
-                close(&mut open, start, start, true);
-                open = Some((boundary, start, after));
+    std::iter::from_fn(move || {
+        for (boundary, start, after) in lines.by_ref() {
+            match (boundary, open.as_ref().map(|(begun, ..)| *begun)) {
+                (Boundary::Begin, _) => {
+                    if let Some(begun) = open.replace((boundary, start, after)) {
+                        return Some(block(begun, start, start, true));
+                    }
+                }
+                (Boundary::Both, None) => open = Some((boundary, start, after)),
+                (Boundary::End, Some(Boundary::Begin)) | (Boundary::Both, Some(Boundary::Both)) => {
+                    return open.take().map(|begun| block(begun, start, after, true));
+                }
+                (Boundary::End | Boundary::Both, _) => {}
             }
-            (Boundary::Both, None) => open = Some((boundary, start, after)),
-            (Boundary::End, Some(Boundary::Begin)) | (Boundary::Both, Some(Boundary::Both)) => {
-                close(&mut open, start, after, true);
-            }
-            (Boundary::End | Boundary::Both, _) => {}
         }
-    }
-    close(&mut open, text.len(), text.len(), false);
-    blocks
+        open.take().map(|begun| block(begun, text.len(), text.len(), false))
+    })
 }
 
 /// The one message that `text` begins and ends with, white space aside. What lies between is not looked at: [`blocks`] has found it alone.
@@ -126,7 +129,7 @@ mod tests {
     fn blocks_end_at_the_end_or_where_the_next_begins() {
         let text = "before\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA\n-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\nB\n\
                     - -----END PRIVACY-ENHANCED MESSAGE-----\n-----END PRIVACY-ENHANCED MESSAGE-----  \r\nafter\n";
-        let found = blocks(text.as_bytes());
+        let found: Vec<Block> = blocks(text.as_bytes()).collect();
         let insides: Vec<&str> = found.iter().map(|block| inside(text, block)).collect();
         assert_eq!(insides, ["A\n", "B\n- -----END PRIVACY-ENHANCED MESSAGE-----\n"]);
         assert!(found.iter().all(|block| block.closed));
@@ -144,7 +147,7 @@ mod tests {
             format!("{both}\nA\n{both}\n\n"),
             format!("{begin}\n{end}\n"),
         ] {
-            let found = blocks(text.as_bytes());
+            let found: Vec<Block> = blocks(text.as_bytes()).collect();
             let whole = whole(text.as_bytes()).unwrap();
             assert_eq!((found.len(), whole.inside, whole.closed), (1, found[0].inside, true), "{text:?}");
         }
@@ -172,11 +175,11 @@ mod tests {
             "-----BEGIN PRIVACY-ENHANCED MESSAGE----\n",
             "> -----BEGIN PRIVACY-ENHANCED MESSAGE-----\n",
         ] {
-            assert_eq!(blocks(text.as_bytes()), [], "{text:?}");
+            assert_eq!(blocks(text.as_bytes()).count(), 0, "{text:?}");
         }
         let line = "-----BEGIN PRIVACY-ENHANCED MESSAGE-----".repeat(100_000);
-        assert_eq!(blocks(line.as_bytes()), []);
-        let open = blocks(b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA");
+        assert_eq!(blocks(line.as_bytes()).count(), 0);
+        let open: Vec<Block> = blocks(b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\nA").collect();
         assert_eq!(open.len(), 1);
         assert!(!open[0].closed);
     }

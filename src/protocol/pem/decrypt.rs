@@ -76,8 +76,9 @@ impl Sealed<'_> {
             match info {
                 KeyInfo::Symmetric { algorithm, dek, .. } => {
                     for key in shared.iter().filter(|key| key.algorithm() == algorithm) {
-                        if let Some(opened) = key.decrypt(dek).and_then(|dek| self.decrypt(&dek)) {
-                            let (dek, canonical) = opened;
+                        if let Some(dek) = key.decrypt(dek)
+                            && let Some((dek, canonical)) = self.decrypt(&dek, budget)
+                        {
                             return Ok(Found { dek, canonical, refusal });
                         }
                     }
@@ -94,7 +95,7 @@ impl Sealed<'_> {
                                 fitting += usize::from(self.key(&dek).is_some());
                                 // No error of its own: that a key has the right length is what nobody may learn (Bleichenbacher 1998).
                                 if fitting <= MOST_KEYS
-                                    && let Some((dek, canonical)) = self.decrypt(&dek)
+                                    && let Some((dek, canonical)) = self.decrypt(&dek, budget)
                                 {
                                     return Ok(Found { dek, canonical, refusal });
                                 }
@@ -119,9 +120,10 @@ impl Sealed<'_> {
         }
     }
 
-    /// `None` when the key does not decrypt it.
-    fn decrypt(&self, dek: &Secret) -> Option<(Secret, Vec<u8>)> {
+    /// `None` when the key does not decrypt it, or the Budget allows no more tries: to tell the two apart would tell how many keys are here.
+    fn decrypt(&self, dek: &Secret, budget: &mut Budget) -> Option<(Secret, Vec<u8>)> {
         let dek = self.key(dek)?;
+        budget.deciphered(self.ciphertext.len().saturating_mul(self.cipher.cost())).ok()?;
         let mut text = self.ciphertext.to_vec();
         cbc_decrypt(self.cipher, &dek, self.iv, &mut text).ok()?;
         Some((dek, text))

@@ -148,7 +148,7 @@ fn is_ripem(octets: &[u8]) -> bool {
 }
 
 fn is_message(octets: &[u8]) -> bool {
-    boundary::blocks(octets).iter().any(|block| text::proc_type_of(block.inside.of(octets)).is_some())
+    boundary::blocks(octets).any(|block| text::proc_type_of(block.inside.of(octets)).is_some())
 }
 
 /// Names and values on one line; what is no field is passed over.

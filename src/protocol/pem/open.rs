@@ -15,7 +15,7 @@ use crate::{
         Message, Part, Span,
         encoding::{base64_decode, is_base64},
     },
-    protocol::{Beside, Claim, ClaimKind, Context, Opened},
+    protocol::{Claim, ClaimKind, Context, Opened},
     verdict::{Covers, Layer, LayerKind, Signature, State, Why},
 };
 
@@ -68,6 +68,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
             return Err(Error::malformed("pem message", "asks for revocation lists, and holds no text"));
         }
         ProcType::Encrypted => {
+            verify::checkable(&header, context.legacy)?;
             let opened = decrypt::opened(&header, encapsulated, context, budget)?;
             let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget)?;
             // CBC lets whoever changes the ciphertext change the text, and the integrity check is there to tell (RFC 1421,
@@ -93,10 +94,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         }
     };
     let payload = Message::parse(entity(root, &header, canonical), budget)?;
-    let beside = (!claim.is_whole(root)).then(|| {
-        let (before, after) = (text.get(..block.span.start), text.get(block.span.end..));
-        Beside { before: before.unwrap_or_default().to_vec(), after: after.unwrap_or_default().to_vec() }
-    });
+    let beside = (!claim.is_whole(root)).then_some(block.span);
     Ok(Opened { layers, payload, covers, beside })
 }
 
@@ -114,10 +112,9 @@ struct Found {
 }
 
 fn find(text: &[u8]) -> Option<Found> {
-    let blocks = boundary::blocks(text);
     let (block, proc_type) =
-        blocks.into_iter().find_map(|block| text::proc_type_of(block.inside.of(text)).map(|kind| (block, kind)))?;
-    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.trim_ascii().is_empty());
+        boundary::blocks(text).find_map(|block| text::proc_type_of(block.inside.of(text)).map(|kind| (block, kind)))?;
+    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.iter().all(u8::is_ascii_whitespace));
     let alone = blank(text.get(..block.span.start)) && blank(text.get(block.span.end..));
     Some(Found { block, proc_type, alone })
 }

@@ -80,7 +80,7 @@ pub fn list_request(issuers: &[&Name]) -> Vec<u8> {
 /// for another name.
 pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &[Certificate]) -> Result<Vec<u8>> {
     let refuse = |reason: &str| Error::malformed("certification request", reason);
-    let block = boundary::blocks(request).into_iter().next().ok_or_else(|| refuse("no pem message in it"))?;
+    let block = boundary::blocks(request).next().ok_or_else(|| refuse("no pem message in it"))?;
     let inside = block.inside.of(request);
     let (header, text) = text::read(inside, &Budget::new(Limits::default()))?;
     if !matches!(header.proc_type, ProcType::MicClear | ProcType::MicOnly) {

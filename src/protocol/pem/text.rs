@@ -375,7 +375,7 @@ mod tests {
                     X-Sender-ID: linn@ccy.bbn.com::\nX-Recipient-ID: linn@ccy.bbn.com:ptf-kmc:3\n\
                     X-Key-Info: DES-ECB,RSA-MD2,9FD3AAD2F2691B9A,B70665BB9BF7CBCD,\n A60195DB94F727D3\n\nLLrH\n\
                     -----PRIVACY-ENHANCED MESSAGE BOUNDARY-----\n";
-        let found = boundary::blocks(text.as_bytes());
+        let found: Vec<_> = boundary::blocks(text.as_bytes()).collect();
         assert_eq!(found.len(), 1);
         let (header, body) = read(found[0].inside.of(text.as_bytes()), &budget()).unwrap();
         assert_eq!((header.version.as_str(), body), ("3", &b"LLrH\n"[..]));

@@ -8,8 +8,8 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Budget, Result},
-    crypto::{self, Hash, KeyAlgorithm, Scheme, Strength, Unverified},
+    base::{Budget, Error, Result},
+    crypto::{self, Hash, KeyAlgorithm, Legacy, Scheme, Strength, Unverified},
     keys::Authenticated,
     pki::{Certificate, PublicKey, Rule, Usage},
     protocol::{Context, x509::NoPath},
@@ -32,11 +32,31 @@ pub(super) fn judged(
             signatures.push(judge(originator, mic, &mut text, covers, context, budget)?);
         }
     }
-    signatures.extend(shared(header, &mut text, covers, context)?);
+    signatures.extend(shared(header, &mut text, covers, context, budget)?);
     if signatures.is_empty() {
         signatures.push(described(State::Invalid(Why::Malformed("no integrity check in it".to_owned())), None, covers));
     }
     Ok(signatures)
+}
+
+/// Refuses an encrypted message whose integrity checks are all of kinds that are not computed: whoever changes the ciphertext changes the text, and
+/// nothing would tell (RFC 1421, section 4.1.2.2).
+pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
+    let signed = header.originators.iter().filter_map(|one| one.mic_info.as_ref()).map(|mic| &mic.digest);
+    let shared = header.recipients.iter().filter_map(|one| match &one.key_info {
+        Some(KeyInfo::Symmetric { digest, .. }) => Some(digest),
+        _ => None,
+    });
+    let broken = |name: &String| suite::digest(name).filter(|hash| !hash.is_computed(legacy));
+    let mut checks = signed.chain(shared).map(broken).peekable();
+    match checks.peek() {
+        Some(Some(hash)) => {
+            let reason = format!("pem message: its integrity check is {hash}, which proves nothing");
+            let error = Error::unavailable(reason).with_hint("--legacy opens it for this run, and it proves nothing");
+            if checks.all(|hash| hash.is_some()) { Err(error) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A text, hashed once by each hash function.
@@ -46,14 +66,15 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// `None` when the text was made to collide with another.
-    fn digest(&mut self, hash: Hash) -> Option<Vec<u8>> {
+    /// `None` when the text was made to collide with another. An error is over the Budget.
+    fn digest(&mut self, hash: Hash, budget: &mut Budget) -> Result<Option<Vec<u8>>> {
         if let Some((_, digest)) = self.digests.iter().find(|(known, _)| *known == hash) {
-            return digest.clone();
+            return Ok(digest.clone());
         }
+        budget.hashed(self.canonical.len().saturating_mul(hash.cost()))?;
         let digest = hash.guarded_digest(self.canonical);
         self.digests.push((hash, digest.clone()));
-        digest
+        Ok(digest)
     }
 }
 
@@ -70,12 +91,20 @@ fn judge(
         let name = format!("{},{}", mic.digest, mic.algorithm).to_lowercase();
         return Ok(described(State::Unknown(Why::UnknownAlgorithm(name)), named, covers));
     };
-    let Some(digest) = text.digest(hash) else {
-        let collision = State::Invalid(Why::Collision(hash.name().to_owned()));
-        return Ok(described(collision, named, covers));
-    };
+    if !hash.is_computed(context.legacy) {
+        let mut signature = described(State::Unknown(Why::BrokenAlgorithm(hash.name().to_owned())), named, covers);
+        signature.algorithms = hash.name().to_owned();
+        return Ok(signature);
+    }
+    // Before anything is hashed: a signature that no key belongs to costs nothing.
+    let candidates = candidates(originator, context)?;
     let mut checked = None;
-    for candidate in candidates(originator, context)? {
+    for candidate in candidates {
+        let Some(digest) = text.digest(hash, budget)? else {
+            let collision = State::Invalid(Why::Collision(hash.name().to_owned()));
+            return Ok(described(collision, named, covers));
+        };
+        budget.path_signature(candidate.key.algorithm().cost(), 0)?;
         let state = verified(&candidate.key, hash, &digest, &mic.value);
         let good = state.is_ok();
         if good || checked.is_none() {
@@ -207,7 +236,13 @@ fn trusted(
 }
 
 /// Digests under interchange keys that we hold too. Whoever holds the key, the reader included, can have made them: nobody is named.
-fn shared(header: &Header, text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Option<Signature>> {
+fn shared(
+    header: &Header,
+    text: &mut Text<'_>,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Signature>> {
     let checks: Vec<_> = header
         .recipients
         .iter()
@@ -223,9 +258,13 @@ fn shared(header: &Header, text: &mut Text<'_>, covers: Covers, context: Context
     found.algorithms = name;
     for (algorithm, digest, mic) in checks {
         let Some(hash) = suite::digest(digest) else { continue };
+        if !hash.is_computed(context.legacy) {
+            found.state = State::Unknown(Why::BrokenAlgorithm(hash.name().to_owned()));
+            continue;
+        }
         for key in keys.iter().filter(|key| key.algorithm() == algorithm) {
-            let right =
-                key.decrypt(mic).is_some_and(|mic| text.digest(hash).is_some_and(|digest| mic.expose() == digest));
+            let digest = text.digest(hash, budget)?;
+            let right = key.decrypt(mic).is_some_and(|mic| digest.is_some_and(|digest| mic.expose() == digest));
             found.algorithms = format!("{}-{hash}", key.cipher().name());
             found.strength = key.cipher().strength().min(hash.strength());
             if right {

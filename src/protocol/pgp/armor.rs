@@ -102,7 +102,7 @@ pub(super) fn cleartext(block: &[u8]) -> Result<Cleartext<'_>> {
             }
         }
     }
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(block.len());
     loop {
         let start = cursor.at;
         let Some(line) = cursor.next(block) else {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Cert, Error as PgpError, Packet, armor,
+    Cert, Error as PgpError, Packet, armor as sequoia_armor,
     cert::{
         CertParser,
         amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
@@ -21,14 +21,15 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    cert,
+    armor, cert,
+    framing::affordable,
     locked::{Stub, stub},
     loose::Loose,
     words::reason,
 };
 pub use super::{locked::LockedKeys, loose::apply_revocations};
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Limits, Result, Secret},
     keys::{Deprecated, Handle, ProtocolName, Record},
     mail::{
         Address, address,
@@ -48,7 +49,7 @@ pub enum Armor {
 
 /// Whether `octets` look like a key file: packets, or text with a block of OpenPGP armour.
 pub fn recognizes(octets: &[u8]) -> bool {
-    is_binary(octets) || !pgp_blocks(&without_colon(octets)).is_empty()
+    is_binary(octets) || pgp_blocks(&without_colon(octets)).next().is_some()
 }
 
 /// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.
@@ -66,8 +67,8 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
             match block.label {
                 Label::PgpPublicKey | Label::PgpPrivateKey | Label::PgpSignature => {
                     let mut packets = Vec::with_capacity(armored.len());
-                    let mode = armor::ReaderMode::Tolerant(None);
-                    let whole = armor::Reader::from_bytes(armored, mode).read_to_end(&mut packets).is_ok();
+                    let mode = sequoia_armor::ReaderMode::Tolerant(None);
+                    let whole = sequoia_armor::Reader::from_bytes(armored, mode).read_to_end(&mut packets).is_ok();
                     read(&mut file, Secret::new(packets).expose(), place);
                     if !whole {
                         file.skipped.push(format!("{place}: its armour is damaged"));
@@ -129,7 +130,7 @@ pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
         // Sequoia leaves out what no self-signature holds.
         return Err(Error::no_key(format!("key {}: no self-signature of it is valid", record.fingerprint)));
     }
-    armored(octets, armor::Kind::PublicKey, form)
+    armored(octets, sequoia_armor::Kind::PublicKey, form)
 }
 
 /// The secret key as a file, as locked as it is held. Keys whose secret part is not here are written as GnuPG's stubs, without which
@@ -138,10 +139,19 @@ pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
     let cert = cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
     let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
     let octets = octets.map_err(|error| failed(&handle(&cert.fingerprint()), &error))?;
-    armored(octets, armor::Kind::SecretKey, form).map(Secret::new)
+    armored(octets, sequoia_armor::Kind::SecretKey, form).map(Secret::new)
 }
 
 fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
+    let counted = match is_binary(octets) {
+        true => affordable(octets, place, &Limits::default()),
+        // Of secret keys, whose owner the file is from, no second copy is made.
+        false => armor::dearmor(octets.to_vec(), "PUBLIC KEY BLOCK")
+            .map_or(Ok(()), |block| affordable(&block.octets, place, &Limits::default())),
+    };
+    if let Err(error) = counted {
+        return file.skipped.push(error.to_string());
+    }
     let mut loose = Loose::read(octets);
     let certs = match CertParser::from_bytes(octets) {
         Ok(certs) => certs,
@@ -295,14 +305,14 @@ fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
     cert::read(octets).map_err(|error| failed(fingerprint, &error))
 }
 
-fn armored(octets: Vec<u8>, kind: armor::Kind, form: Armor) -> Result<Vec<u8>> {
+fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Vec<u8>> {
     if form == Armor::Binary {
         return Ok(octets);
     }
     let octets = Secret::new(octets);
     // Base64 and line breaks take 65 octets for 48; sized once, so that no copy of a secret is left behind by growing.
     let room = Vec::with_capacity(octets.expose().len() / 48 * 65 + 256);
-    let written = armor::Writer::new(room, kind).and_then(|mut writer| {
+    let written = sequoia_armor::Writer::new(room, kind).and_then(|mut writer| {
         writer.write_all(octets.expose())?;
         writer.finalize()
     });

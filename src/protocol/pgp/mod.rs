@@ -6,6 +6,7 @@ mod brainpool;
 mod cert;
 mod chunks;
 mod encrypt;
+mod framing;
 pub mod generate;
 mod inline;
 pub mod keyfile;
@@ -34,6 +35,7 @@ mod words;
 
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
+// framing.rs    packet headers, to count packets before Sequoia reads them
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // protected.rs  the integrity-protected container under Blowfish

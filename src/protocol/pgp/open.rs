@@ -7,6 +7,7 @@ use sequoia_openpgp::types::DataFormat;
 use super::{
     armor::{self, Cleartext},
     chunks::Chunks,
+    framing::{Framed, first_packet},
     packets::{self, Found, Over, Unpacked, Wrap},
     verify::{self, Shape, Text},
 };
@@ -18,8 +19,8 @@ use crate::{
         armor::{Label, pgp_blocks},
     },
     protocol::{
-        Beside, Claim, ClaimKind, Context, Opened,
-        entity::{as_text, charset, entity, file_message, is_entity, taken, text_message},
+        Claim, ClaimKind, Context, Opened,
+        entity::{as_text, charset, entity, file_message, is_entity, text_message},
     },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
@@ -61,7 +62,7 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         Some(part) => detached(part.decoded(), budget)?,
         None => vec![Found::Unreadable(Why::Malformed("it is missing".to_owned()))],
     };
-    let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context)?;
+    let signatures = judged(&found, &mut Text::new(first.octets(), Shape::Part), Covers::Whole, context, budget)?;
     let payload = match is_entity(first) {
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
@@ -79,11 +80,11 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
         Cow::Owned(octets) => octets,
         Cow::Borrowed(_) => {
             let span = part.body_span();
-            taken(message, span)
+            message.into_span(span)
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
-    let layers = layers(&unpacked, claim.span, covers, context)?;
+    let layers = layers(&unpacked, claim.span, covers, context, budget)?;
     Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, covers, beside: None })
 }
 
@@ -96,10 +97,10 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
     let Cleartext { text, signatures } = armor::cleartext(octets)?;
     let found = detached(Cow::Borrowed(signatures), budget)?;
-    let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context)?;
+    let signatures = judged(&found, &mut Text::new(&text, Shape::Cleartext), covers, context, budget)?;
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
-    let beside = beside(covers, &decoded, block.span);
+    let beside = (covers == Covers::Part).then_some(block.span);
     Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, covers, beside })
 }
 
@@ -112,16 +113,20 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let outer = content.parameter("charset").map(str::to_owned);
     let decoded = root.decoded();
     let span = block(&decoded).map_or(Span { start: 0, end: decoded.len() }, |block| block.span);
-    let beside = beside(covers, &decoded, span);
+    let beside = (covers == Covers::Part).then_some(span);
     let octets = match decoded {
-        Cow::Owned(octets) => octets.get(span.start..span.end).unwrap_or_default().to_vec(),
+        Cow::Owned(mut octets) => {
+            octets.truncate(span.end);
+            octets.drain(..span.start.min(octets.len()));
+            octets
+        }
         Cow::Borrowed(_) => {
             let start = root.body_span().start;
-            taken(message, Span { start: start + span.start, end: start + span.end })
+            message.into_span(Span { start: start + span.start, end: start + span.end })
         }
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
-    let layers = layers(&unpacked, claim.span, covers, context)?;
+    let layers = layers(&unpacked, claim.span, covers, context, budget)?;
     let literal = unpacked.literal;
     if mime {
         return Ok(Opened { layers, payload: entity(literal.octets, budget)?, covers, beside });
@@ -136,13 +141,6 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     Ok(Opened { layers, payload: Message::parse(payload, budget)?, covers, beside })
 }
 
-/// What stands around a block that is not all of the text.
-fn beside(covers: Covers, decoded: &[u8], block: Span) -> Option<Beside> {
-    let piece = |octets: Option<&[u8]>| octets.unwrap_or_default().to_vec();
-    (covers == Covers::Part)
-        .then(|| Beside { before: piece(decoded.get(..block.start)), after: piece(decoded.get(block.end..)) })
-}
-
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
 fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
     let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
@@ -154,7 +152,7 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
 }
 
 /// The packets of a detached signature, armoured or not; one that says why where they cannot be read.
-fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
+fn detached(octets: Cow<'_, [u8]>, budget: &mut Budget) -> Result<Vec<Found>> {
     if is_binary(&octets) {
         return packets::signatures(&octets, budget);
     }
@@ -164,12 +162,24 @@ fn detached(octets: Cow<'_, [u8]>, budget: &Budget) -> Result<Vec<Found>> {
     }
 }
 
-fn judged(found: &[Found], text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Vec<Signature>> {
-    found.iter().map(|one| verify::judge(one, text, covers, context)).collect()
+fn judged(
+    found: &[Found],
+    text: &mut Text<'_>,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Signature>> {
+    found.iter().map(|one| verify::judge(one, text, covers, context, budget)).collect()
 }
 
 /// The layers of an unpacked message, outermost first, with its signatures judged.
-fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>) -> Result<Vec<Layer>> {
+fn layers(
+    unpacked: &Unpacked,
+    span: Span,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Layer>> {
     let mut text = Text::new(&unpacked.literal.octets, Shape::Literal);
     let mut layers = Vec::new();
     for wrap in &unpacked.wraps {
@@ -181,7 +191,7 @@ fn layers(unpacked: &Unpacked, span: Span, covers: Covers, context: Context<'_>)
                 recipients: recipients.clone(),
             },
             Wrap::Signed { signatures, over: Over::Text, .. } => {
-                LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context)? }
+                LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context, budget)? }
             }
             Wrap::Signed { signatures, over: Over::Container, .. } => {
                 let why = || Why::Malformed("it stands around packed or encrypted data, not around text".to_owned());
@@ -283,9 +293,8 @@ struct Inline {
 }
 
 fn block(text: &[u8]) -> Option<Inline> {
-    let blocks = pgp_blocks(text);
-    let first = blocks.iter().find(|block| matches!(block.label, Label::PgpMessage | Label::PgpSigned))?;
-    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.trim_ascii().is_empty());
+    let first = pgp_blocks(text).find(|block| matches!(block.label, Label::PgpMessage | Label::PgpSigned))?;
+    let blank = |octets: Option<&[u8]>| octets.is_none_or(|octets| octets.iter().all(u8::is_ascii_whitespace));
     let alone = blank(text.get(..first.span.start)) && blank(text.get(first.span.end..));
     Some(Inline { label: first.label, span: first.span, alone })
 }
@@ -318,7 +327,7 @@ fn name(part: Part<'_>) -> Option<String> {
 /// Whether octets without armour are an OpenPGP message: by the first packet's tag (RFC 9580, section 4.2) when the name says so;
 /// without such a name only what starts with an encrypted session key of a version that exists.
 fn is_message(octets: &[u8], name: Option<&str>) -> bool {
-    let Some((tag, body)) = first_packet(octets) else { return false };
+    let Some(Framed { tag, body, .. }) = first_packet(octets) else { return false };
     let named = name.is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)));
     match tag {
         PKESK | SKESK => matches!(body.first(), Some(3..=6)),
@@ -330,20 +339,6 @@ fn is_message(octets: &[u8], name: Option<&str>) -> bool {
 /// Packets rather than text: the first bit of every packet is set (RFC 9580, section 4.2).
 fn is_binary(octets: &[u8]) -> bool {
     octets.first().is_some_and(|first| first & 0x80 != 0)
-}
-
-/// The first packet's tag and what follows its header.
-fn first_packet(octets: &[u8]) -> Option<(u8, &[u8])> {
-    let (first, rest) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0)?;
-    let (tag, length) = match first & 0x40 {
-        0 => (first >> 2 & 0x0f, [1, 2, 4, 0].get(usize::from(first & 3)).copied()?),
-        _ => match rest.first()? {
-            0..=191 | 224..=254 => (first & 0x3f, 1),
-            192..=223 => (first & 0x3f, 2),
-            255 => (first & 0x3f, 5),
-        },
-    };
-    Some((tag, rest.get(length..)?))
 }
 
 /// The parts of the mixed-up form.

@@ -1,7 +1,7 @@
 //! The walk over the packets of one OpenPGP message (RFC 9580, section 10.3): decrypt, decompress, and gather the literal data
 //! with the signatures around it. Judges nothing, and hands nothing out before the last integrity check.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use sequoia_openpgp::{
     Packet,
@@ -86,7 +86,7 @@ pub(super) fn unpack<'a>(
 }
 
 /// The signature packets of a detached signature, in order; one that says why where they cannot be read. An error is over the Budget.
-pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
+pub(super) fn signatures(octets: &[u8], budget: &mut Budget) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let unreadable = |reason: String| Found::Unreadable(Why::Malformed(reason));
     let mut next = PacketParserBuilder::from_bytes(octets).and_then(parser);
@@ -94,6 +94,8 @@ pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
         match next {
             Ok(PacketParserResult::EOF(_)) => break,
             Ok(PacketParserResult::Some(mut packet)) => {
+                // What is passed over costs time too, and memory that Sequoia keeps for each packet.
+                budget.packet()?;
                 match signature(&mut packet) {
                     Some(one) => found.push(one),
                     None if skipped(packet.packet.tag()) => {}
@@ -119,7 +121,7 @@ pub(super) fn signatures(octets: &[u8], budget: &Budget) -> Result<Vec<Found>> {
 
 fn parser(source: PacketParserBuilder<'_>) -> sequoia_openpgp::Result<PacketParserResult<'_>> {
     // Signatures are hashed by verify.rs, once for each hash function, and not while parsing.
-    source.dearmor(Dearmor::Disabled).automatic_hashing(false).build()
+    source.dearmor(Dearmor::Disabled).automatic_hashing(false).max_packet_size(LARGEST).build()
 }
 
 /// The state between two packets.
@@ -202,6 +204,10 @@ impl<'a, 'b> Walk<'a, 'b> {
         match &parser.packet {
             Packet::CompressedData(data) => {
                 let name = suite::compression_name(data.algo());
+                // No program compresses twice, and what comes out of the outer one could not be counted.
+                if self.is_compressed() {
+                    return Err(Error::malformed("openpgp message", "compressed twice"));
+                }
                 self.container(parser)?;
                 self.wraps.push(Wrap::Compressed(name));
             }
@@ -218,6 +224,9 @@ impl<'a, 'b> Walk<'a, 'b> {
             Packet::Unknown(_) if tag == Tag::Signature => self.signature(parser)?,
             Packet::Unknown(unknown) if !skipped(tag) => return Err(malformed(unknown.error())),
             _ => {}
+        }
+        if matches!(parser.packet, Packet::Unknown(_) | Packet::Padding(_)) {
+            self.pass_over(parser)?;
         }
         self.budget.session_keys(self.esks.len())
     }
@@ -260,6 +269,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
         };
         let cipher = self.sessions.unlock(&esks, hint, self.budget, &mut fits)?;
+        self.deciphered(&cipher)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
         self.inner = plain;
@@ -288,6 +298,12 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
+    /// All of the message is decrypted by the cipher of this name.
+    fn deciphered(&mut self, cipher: &str) -> Result<()> {
+        let cost = cipher.split('-').next().and_then(|name| Cipher::parse(name).ok()).map_or(1, Cipher::cost);
+        self.budget.deciphered(self.size.saturating_mul(cost))
+    }
+
     /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only.
     fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.legacy == Legacy::Refuse {
@@ -314,6 +330,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         };
         let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
         let recipients = esks.iter().map(Esk::recipient).collect();
+        self.deciphered(&cipher)?;
         self.wraps.push(Wrap::Encrypted { cipher, authenticated: false, recipients });
         self.inner = Some(plain);
         Ok(())
@@ -328,13 +345,40 @@ impl<'a, 'b> Walk<'a, 'b> {
         loop {
             let read =
                 parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| self.damaged(&error.into()))?;
-            self.budget.expanded(self.size, octets.len())?;
+            self.expanded(read, octets.len())?;
             if read == 0 {
                 break;
             }
         }
         self.literal = Some(Literal { format, octets });
         Ok(())
+    }
+
+    /// Reads what is left of a packet that is no container. It is counted as text is: Sequoia would pass over gigabytes of it.
+    fn pass_over(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let mut total = 0;
+        loop {
+            let piece = parser.by_ref().take(CHUNK);
+            let read = io::copy(&mut { piece }, &mut io::sink()).map_err(|error| self.damaged(&error.into()))?;
+            let read = usize::try_from(read).unwrap_or(usize::MAX);
+            if read == 0 {
+                return Ok(());
+            }
+            total += read;
+            self.expanded(read, total)?;
+        }
+    }
+
+    /// `more` octets came out of a packet that has yielded `total` of them.
+    fn expanded(&mut self, more: usize, total: usize) -> Result<()> {
+        if self.is_compressed() {
+            self.budget.decompressed(more)?;
+        }
+        self.budget.expanded(self.size, total)
+    }
+
+    fn is_compressed(&self) -> bool {
+        self.wraps.iter().any(|wrap| matches!(wrap, Wrap::Compressed(_)))
     }
 
     /// A one-pass signature packet: a signature will follow what it opens.
@@ -395,7 +439,8 @@ fn signature(parser: &mut PacketParser<'_>) -> Option<Found> {
         Packet::Unknown(unknown) if unknown.tag() == Tag::Signature => {}
         _ => return None,
     }
-    let version = parser.buffer_unread_content().ok().and_then(|body| body.first().copied());
+    // One octet, and not the body: that may be gigabytes that came out of a compressed packet.
+    let version = parser.data(1).ok().and_then(|body| body.first().copied());
     match &parser.packet {
         Packet::Unknown(unknown) => Some(Found::Unreadable(unreadable(unknown, version))),
         _ => None,
@@ -422,6 +467,10 @@ pub(super) fn changed() -> Error {
 fn malformed(error: &anyhow::Error) -> Error {
     Error::malformed("openpgp message", reason(error))
 }
+
+/// Octets of a packet that is no container. Each subpacket of a signature takes fifty times its two octets. Source: signatures have 100 to 2,000 octets,
+/// session keys for the largest RSA keys 2,000, those of ML-KEM-1024 1,600.
+const LARGEST: u32 = 32 * 1024;
 
 /// Octets read between two looks at the Budget.
 const CHUNK: u64 = 256 * 1024;

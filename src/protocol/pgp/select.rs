@@ -165,14 +165,17 @@ fn merged(copies: &Copies) -> Result<Arc<Cert>> {
     let mut merged: Option<Arc<Cert>> = None;
     for record in copies.records() {
         let cert = cert::parse(record)?;
-        merged = Some(match merged {
-            None => cert,
-            Some(other) if Arc::ptr_eq(&other, &cert) => other,
-            Some(other) => {
-                let both = Cert::clone(&other).merge_public(Cert::clone(&cert));
-                Arc::new(both.map_err(|error| Error::malformed(format!("key {}", record.fingerprint), words::reason(&error)))?)
-            }
-        });
+        merged =
+            Some(match merged {
+                None => cert,
+                Some(other) if Arc::ptr_eq(&other, &cert) => other,
+                Some(other) => {
+                    let both = Cert::clone(&other).merge_public(Cert::clone(&cert));
+                    Arc::new(both.map_err(|error| {
+                        Error::malformed(format!("key {}", record.fingerprint), words::reason(&error))
+                    })?)
+                }
+            });
     }
     merged.ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())))
 }

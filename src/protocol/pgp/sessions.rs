@@ -40,15 +40,15 @@ pub(super) struct Sessions<'a> {
     context: Context<'a>,
     /// Passwords tried so far.
     tries: usize,
-    /// Whether some session key came out, whatever became of it.
-    unwrapped: bool,
+    /// How many session keys came out, whatever became of them.
+    unwrapped: usize,
     /// Why a key that is here could not be used.
     locked: Option<Error>,
 }
 
 impl<'a> Sessions<'a> {
     pub(super) fn new(context: Context<'a>) -> Self {
-        Sessions { context, tries: 0, unwrapped: false, locked: None }
+        Sessions { context, tries: 0, unwrapped: 0, locked: None }
     }
 
     /// Tries every session key that comes out of `esks` on `fits`, until that answers the cipher's name. `hint` is the cipher
@@ -76,7 +76,7 @@ impl<'a> Sessions<'a> {
                 return Ok(cipher);
             }
         }
-        if self.unwrapped {
+        if self.unwrapped > 0 {
             return Err(changed());
         }
         Err(self.locked.take().unwrap_or_else(|| nobody(esks)))
@@ -103,7 +103,11 @@ impl<'a> Sessions<'a> {
                     continue;
                 }
                 let Some((algorithm, key)) = self.unwrap(esk, record, handle, hint, budget)? else { continue };
-                self.unwrapped = true;
+                self.unwrapped += 1;
+                // No error of its own: that a session key came out is not for the sender to know.
+                if self.unwrapped > MOST_KEYS {
+                    return Err(changed());
+                }
                 if let Some(cipher) = fits(algorithm, &key) {
                     return Ok(Some(cipher));
                 }
@@ -245,6 +249,10 @@ fn nobody(esks: &[Esk]) -> Error {
 
 /// Passwords times encrypted session keys in one message. Source: each costs up to 65 MiB of hashing (RFC 9580, section 3.7.1.3), 0.1 s.
 const PASSWORD_TRIES: usize = 64;
+
+/// Session keys that are tried on the data of one message. Source: an honest message has one; each try may decrypt a chunk of 4 MiB (RFC 9580,
+/// section 5.13.2). RSA keys give one out of anything to those who are not named.
+const MOST_KEYS: usize = 64;
 
 /// Argon2 passes over the whole allowed memory. Source: RFC 9106, section 4 recommends 1 pass over 2 GiB, or 3 over 64 MiB.
 const ARGON2_PASSES: usize = 4;

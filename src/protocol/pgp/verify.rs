@@ -15,21 +15,27 @@ use super::{
     trailer::Fields,
 };
 use crate::{
-    base::Result,
-    crypto::{Digester, Hash, Strength},
+    base::{Budget, Result},
+    crypto::{Digester, Hash, Legacy, Strength},
     mail::canonical::{Canonical, Form},
     protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
-/// Judges what was found over `text`. Errors only when the keys cannot be asked.
-pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context: Context<'_>) -> Result<Signature> {
+/// Judges what was found over `text`. Errors only when the keys cannot be asked, or the Budget is spent.
+pub(super) fn judge(
+    found: &Found,
+    text: &mut Text<'_>,
+    covers: Covers,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Signature> {
     let packed = match found {
         Found::Signature(packed) => packed,
         Found::Unreadable(why) => return Ok(unreadable(why.clone(), covers)),
     };
     let mut signature = described(packed, covers);
-    if let Err(why) = acceptable(packed) {
+    if let Err(why) = acceptable(packed, context.legacy) {
         signature.state = why;
         return Ok(signature);
     }
@@ -38,7 +44,7 @@ pub(super) fn judge(found: &Found, text: &mut Text<'_>, covers: Covers, context:
         return Ok(signature);
     };
     let signers = Signer::find(packed, context)?;
-    let Some((signer, checked)) = verified(packed, &signers, text) else {
+    let Some((signer, checked)) = verified(packed, &signers, text, budget)? else {
         if let Some(key) = Signer::deprecated(packed, context)? {
             signature.state = State::Unknown(Why::KeyDeprecated(key.version));
         }
@@ -149,10 +155,15 @@ impl<'a> Text<'a> {
     }
 
     /// The digest that `packed` should be over, in this reading: [`Why::UnknownAlgorithm`] for a hash function that is not ours to compute,
-    /// [`Why::Collision`] for octets that were made to collide.
-    fn digest(&mut self, packed: &Packed, reading: Reading) -> std::result::Result<Vec<u8>, Why> {
-        let unknown = || Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo()));
-        let hash = suite::hash(packed.hash_algo()).ok_or_else(unknown)?;
+    /// [`Why::Collision`] for octets that were made to collide. An error is over the Budget.
+    fn digest(
+        &mut self,
+        packed: &Packed,
+        reading: Reading,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<Vec<u8>, Why>> {
+        let unknown = || Ok(Err(Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo()))));
+        let Some(hash) = suite::hash(packed.hash_algo()) else { return unknown() };
         let salt = match packed {
             Packed::V6(packed) => packed.salt(),
             _ => &[],
@@ -161,13 +172,15 @@ impl<'a> Text<'a> {
         let mut digester = match self.hashed.iter().find(same) {
             Some(hashed) => hashed.digester.clone(),
             None => {
-                let digester = self.fed(hash, salt, reading).ok_or_else(unknown)?;
+                budget.hashed(self.octets.len().saturating_mul(hash.cost()))?;
+                let Some(digester) = self.fed(hash, salt, reading) else { return unknown() };
                 self.hashed.push(Hashed { hash, salt: salt.to_vec(), reading, digester: digester.clone() });
                 digester
             }
         };
-        digester.update(&trailer(packed).ok_or_else(unknown)?);
-        digester.finish_guarded().ok_or_else(|| Why::Collision(hash.name().to_owned()))
+        let Some(trailer) = trailer(packed) else { return unknown() };
+        digester.update(&trailer);
+        Ok(digester.finish_guarded().ok_or_else(|| Why::Collision(hash.name().to_owned())))
     }
 
     fn fed(&self, hash: Hash, salt: &[u8], reading: Reading) -> Option<Digester> {
@@ -228,7 +241,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
 }
 
 /// Refuses what is not a signature over a message, and what we do not understand.
-fn acceptable(packed: &Packed) -> std::result::Result<(), State> {
+fn acceptable(packed: &Packed, legacy: Legacy) -> std::result::Result<(), State> {
     if !matches!(packed.typ(), SignatureType::Binary | SignatureType::Text) {
         return Err(State::Invalid(Why::Malformed("it is not a signature over a message".to_owned())));
     }
@@ -236,8 +249,12 @@ fn acceptable(packed: &Packed) -> std::result::Result<(), State> {
         let name = format!("public-key algorithm {}", u8::from(packed.pk_algo()));
         return Err(State::Unknown(Why::UnknownAlgorithm(name)));
     }
-    if suite::hash(packed.hash_algo()).is_none() {
-        return Err(State::Unknown(Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo()))));
+    match suite::hash(packed.hash_algo()) {
+        None => return Err(State::Unknown(Why::UnknownAlgorithm(suite::hash_name(packed.hash_algo())))),
+        Some(hash) if !hash.is_computed(legacy) => {
+            return Err(State::Unknown(Why::BrokenAlgorithm(hash.name().to_owned())));
+        }
+        Some(_) => {}
     }
     match unknown_critical(packed) {
         Some(reason) => Err(State::Invalid(Why::Malformed(reason))),
@@ -250,40 +267,47 @@ fn verified<'a>(
     packed: &Packed,
     signers: &'a [Signer],
     text: &mut Text<'_>,
-) -> Option<(&'a Signer, std::result::Result<(), Why>)> {
+    budget: &mut Budget,
+) -> Result<Option<(&'a Signer, std::result::Result<(), Why>)>> {
     let mut failed = None;
     for signer in signers {
-        match fits(packed, signer, text) {
-            Ok(()) => return Some((signer, Ok(()))),
+        match fits(packed, signer, text, budget)? {
+            Ok(()) => return Ok(Some((signer, Ok(())))),
             Err(why) => failed = failed.or(Some((signer, Err(why)))),
         }
     }
-    failed
+    Ok(failed)
 }
 
-fn fits(packed: &Packed, signer: &Signer, text: &mut Text<'_>) -> std::result::Result<(), Why> {
+/// Whether the key of `signer` made the signature; the inner error says why not.
+fn fits(
+    packed: &Packed,
+    signer: &Signer,
+    text: &mut Text<'_>,
+    budget: &mut Budget,
+) -> Result<std::result::Result<(), Why>> {
     // RFC 9580, section 5.2.3: a v6 key makes v6 signatures only, and no other key makes them.
     if (packed.version() == 6) != (signer.key.version() == 6) {
-        return Err(Why::Malformed(format!(
-            "version {} by a key of version {}",
-            packed.version(),
-            signer.key.version()
-        )));
+        let (own, key) = (packed.version(), signer.key.version());
+        return Ok(Err(Why::Malformed(format!("version {own} by a key of version {key}"))));
     }
     if let Packed::V6(v6) = packed
         && packed.hash_algo().salt_size().ok() != Some(v6.salt().len())
     {
-        return Err(Why::Malformed("its salt has the wrong length".to_owned()));
+        return Ok(Err(Why::Malformed("its salt has the wrong length".to_owned())));
     }
     let mut why = Why::Mismatch;
     for reading in text.readings(packed.typ()) {
-        let digest = text.digest(packed, *reading)?;
+        let digest = match text.digest(packed, *reading, budget)? {
+            Ok(digest) => digest,
+            Err(why) => return Ok(Err(why)),
+        };
         match public::check(&signer.key, packed, &digest) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Ok(())),
             Err(refused) => why = refused,
         }
     }
-    Err(why)
+    Ok(Err(why))
 }
 
 fn timely(packed: &Packed, at: SystemTime, now: SystemTime) -> std::result::Result<(), Why> {

@@ -15,7 +15,7 @@ use crate::{
 
 /// Unpacks a CompressedData: `fields` is its DER without the content octets, `packed` are those. Errors (`Malformed`) when it cannot be
 /// read or is out of proportion; of kind `Unavailable` when it is not packed by zlib.
-pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &Budget) -> Result<Unwrapped> {
+pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &mut Budget) -> Result<Unwrapped> {
     let (algorithm, content_type) = fields(data).map_err(|_| malformed("its fields cannot be read"))?;
     if algorithm != ZLIB {
         return Err(Error::unavailable(format!("compressed data: algorithm {algorithm} is not known")));
@@ -34,7 +34,7 @@ fn fields(data: &[u8]) -> der::Result<(ObjectIdentifier, ObjectIdentifier)> {
 }
 
 /// What comes after the end of the zlib stream is not looked at.
-fn inflate(packed: &[u8], budget: &Budget) -> Result<Vec<u8>> {
+fn inflate(packed: &[u8], budget: &mut Budget) -> Result<Vec<u8>> {
     let damaged = || malformed("its zlib stream is damaged");
     let mut octets = Vec::new();
     let mut stream = Decompress::new(true);
@@ -45,6 +45,7 @@ fn inflate(packed: &[u8], budget: &Budget) -> Result<Vec<u8>> {
         octets.reserve(PIECE);
         let status = stream.decompress_vec(rest, &mut octets, FlushDecompress::None).map_err(|_| damaged())?;
         budget.expanded(packed.len(), octets.len())?;
+        budget.decompressed(octets.len() - written)?;
         match status {
             Status::StreamEnd => return Ok(octets),
             _ if stream.total_in() == read && octets.len() == written => return Err(damaged()),

@@ -1,21 +1,22 @@
-//! The octets that signatures are over, hashed once for all of them.
+//! The octets that signatures are over, each reading of them hashed once by each hash function that a signature needs.
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, cell::OnceCell, io};
 
 use super::attributes;
 use crate::{
+    base::{Budget, Error, Result},
     crypto::{Digester, Hash},
     mail::canonical::{Canonical, Form, canonical},
     pki::tlv,
 };
 
-/// The content of a SignedData, and its digests in each reading.
+/// The content of a SignedData, and its digests so far.
 pub(super) struct Content<'a> {
     octets: &'a [u8],
     shape: Shape,
-    /// Of every signer.
-    hashes: Vec<Hash>,
     hashed: Vec<Hashed>,
+    /// [`Content::is_attributes`], once it was asked.
+    is_attributes: OnceCell<bool>,
 }
 
 /// Where the octets come from, which decides how they are hashed.
@@ -35,18 +36,20 @@ pub(super) enum Reading {
     Crlf,
 }
 
-/// The digests of one reading.
+/// One digest.
 struct Hashed {
+    hash: Hash,
     reading: Reading,
-    digests: Vec<(Hash, Option<Vec<u8>>)>,
+    /// `None` when the octets were made to collide with others.
+    digest: Option<Vec<u8>>,
     /// How many octets were hashed.
     length: usize,
 }
 
 impl<'a> Content<'a> {
-    /// `octets` that signers hash with `hashes`.
-    pub(super) fn new(octets: &'a [u8], shape: Shape, hashes: Vec<Hash>) -> Self {
-        Content { octets, shape, hashes, hashed: Vec::new() }
+    /// `octets` that came in this `shape`.
+    pub(super) fn new(octets: &'a [u8], shape: Shape) -> Self {
+        Content { octets, shape, hashed: Vec::new(), is_attributes: OnceCell::new() }
     }
 
     /// The ways to read the octets, best first.
@@ -57,13 +60,21 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// The digest in this reading; `None` when the octets were made to collide with others.
-    pub(super) fn digest(&mut self, hash: Hash, reading: Reading) -> Option<Vec<u8>> {
-        let hashed = self.hashed(reading);
-        let found = hashed.and_then(|hashed| hashed.digests.iter().find(|(own, _)| *own == hash));
-        let found = found.map(|(_, digest)| digest.clone());
-        // Every signer's hash was announced.
-        found.unwrap_or_else(|| hash.guarded_digest(&self.read(reading)))
+    /// The digest in this reading; `None` when the octets were made to collide with others. An error is over the Budget.
+    pub(super) fn digest(&mut self, hash: Hash, reading: Reading, budget: &mut Budget) -> Result<Option<&[u8]>> {
+        let known = |one: &Hashed| {
+            // Where line ends need no repair, both readings are the same octets.
+            one.hash == hash && (one.reading == reading || one.length == self.octets.len())
+        };
+        let at = match self.hashed.iter().position(known) {
+            Some(at) => at,
+            None => {
+                budget.hashed(self.octets.len().saturating_mul(hash.cost()))?;
+                self.hashed.push(self.computed(hash, reading)?);
+                self.hashed.len() - 1
+            }
+        };
+        Ok(self.hashed.get(at).and_then(|one| one.digest.as_deref()))
     }
 
     /// The octets themselves in this reading, for algorithms that take nothing less.
@@ -74,63 +85,49 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// How many octets there are, before anything is done to them.
+    pub(super) fn length(&self) -> usize {
+        self.octets.len()
+    }
+
     /// Whether, in some reading, they are signed attributes from end to end.
     pub(super) fn is_attributes(&self) -> bool {
-        self.octets.first() == Some(&tlv::SET)
-            && self.readings().iter().any(|reading| attributes::is_attributes(&self.read(*reading)))
+        *self.is_attributes.get_or_init(|| {
+            self.octets.first() == Some(&tlv::SET)
+                && self.readings().iter().any(|reading| attributes::is_attributes(&self.read(*reading)))
+        })
     }
 
     /// Whether the octets had to be changed for this reading.
-    pub(super) fn is_repaired(&mut self, reading: Reading) -> bool {
-        let length = self.octets.len();
-        reading == Reading::Crlf && self.hashed(reading).is_some_and(|hashed| hashed.length != length)
+    pub(super) fn is_repaired(&self, reading: Reading) -> bool {
+        let hashed = self.hashed.iter().find(|one| one.reading == reading).map(|one| one.length);
+        reading == Reading::Crlf && hashed.unwrap_or_else(|| self.read(reading).len()) != self.octets.len()
     }
 
-    fn hashed(&mut self, reading: Reading) -> Option<&Hashed> {
-        if !self.hashed.iter().any(|one| one.reading == reading) {
-            let mut digesters = Digesters::new(&self.hashes);
-            match reading {
-                Reading::AsIs => digesters.take(self.octets),
-                Reading::Crlf => {
-                    // A digester never fails to take what is written to it.
-                    let mut canonical = Canonical::new(Form::Crlf, &mut digesters);
-                    io::Write::write_all(&mut canonical, self.octets).ok()?;
-                    canonical.finish().ok()?;
-                }
+    fn computed(&self, hash: Hash, reading: Reading) -> Result<Hashed> {
+        let mut counted = Counted { digester: hash.guarded(), length: 0 };
+        let written = match reading {
+            Reading::AsIs => io::Write::write_all(&mut counted, self.octets),
+            Reading::Crlf => {
+                let mut canonical = Canonical::new(Form::Crlf, &mut counted);
+                io::Write::write_all(&mut canonical, self.octets).and_then(|()| canonical.finish().map(|_| ()))
             }
-            self.hashed.push(digesters.finish(reading));
-        }
-        self.hashed.iter().find(|one| one.reading == reading)
+        };
+        written.map_err(|error| Error::io("digest", &error))?;
+        Ok(Hashed { hash, reading, digest: counted.digester.finish_guarded(), length: counted.length })
     }
 }
 
-/// Several digests in one pass: each piece is hashed by all while it is in the processor's cache.
-struct Digesters {
-    digesters: Vec<(Hash, Digester)>,
+/// A digest of what is written, and how much that was.
+struct Counted {
+    digester: Digester,
     length: usize,
 }
 
-impl Digesters {
-    fn new(hashes: &[Hash]) -> Self {
-        Digesters { digesters: hashes.iter().map(|hash| (*hash, hash.guarded())).collect(), length: 0 }
-    }
-
-    fn take(&mut self, octets: &[u8]) {
-        for piece in octets.chunks(PIECE) {
-            self.digesters.iter_mut().for_each(|(_, digester)| digester.update(piece));
-        }
-        self.length += octets.len();
-    }
-
-    fn finish(self, reading: Reading) -> Hashed {
-        let digests = self.digesters.into_iter().map(|(hash, digester)| (hash, digester.finish_guarded())).collect();
-        Hashed { reading, digests, length: self.length }
-    }
-}
-
-impl io::Write for Digesters {
+impl io::Write for Counted {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.take(octets);
+        self.digester.update(octets);
+        self.length += octets.len();
         Ok(octets.len())
     }
 
@@ -138,6 +135,3 @@ impl io::Write for Digesters {
         Ok(())
     }
 }
-
-/// Half of a small second-level cache.
-const PIECE: usize = 128 * 1024;

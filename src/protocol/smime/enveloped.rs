@@ -112,11 +112,17 @@ impl<'a> Envelope<'a> {
             ContentCipher::Aead { cipher, nonce, .. } => cipher.open(key, nonce, covered, octets, tag),
             ContentCipher::Cbc { cipher, iv } => crypto::cbc_decrypt(*cipher, key, iv, octets),
         };
+        let work = encrypted.len().saturating_mul(cipher.cost()).saturating_mul(covered.len());
         let (octets, key) = match found {
-            Found::Named(key) => (first_right(&key, &covered, encrypted, open)?, key),
+            Found::Named(key) => {
+                budget.deciphered(work)?;
+                (first_right(&key, &covered, encrypted, open)?, key)
+            }
             Found::Candidates(keys) => {
                 let fits = |key: &Secret| is_padded(key, &cipher, &encrypted);
-                let mut opened = keys.into_iter().filter(fits).filter_map(|key| {
+                // Over the Budget there are no more tries, and no error of its own: it would tell how many keys are here.
+                let affordable = |_: &Secret| budget.deciphered(work).is_ok();
+                let mut opened = keys.into_iter().filter(fits).take_while(affordable).filter_map(|key| {
                     first_right(&key, &covered, encrypted.clone(), open).ok().map(|octets| (octets, key))
                 });
                 let right = opened.find(|(octets, _)| authenticated || self.is_plausible(octets));

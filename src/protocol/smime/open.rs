@@ -17,7 +17,7 @@ use crate::{
     pki::tlv::{self, Element, OID, Reader, constructed},
     protocol::{
         Claim, Context, Opened,
-        entity::{as_text, entity, is_entity, taken},
+        entity::{as_text, entity, is_entity},
     },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
@@ -165,7 +165,7 @@ fn octets(message: Message) -> Vec<u8> {
         return unarmored(root.decoded().into_owned());
     }
     let span = root.body_span();
-    let mut octets = taken(message, span);
+    let mut octets = message.into_span(span);
     if encoding == "base64" && !is_pem(&octets) {
         encoding::base64_decode_in_place(&mut octets);
     }

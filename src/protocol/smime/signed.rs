@@ -71,6 +71,9 @@ impl<'a> SignedData<'a> {
         let certificates = fields.optional(constructed(0))?.map(elements).transpose()?.unwrap_or_default();
         let revocations = fields.optional(constructed(1))?.map(elements).transpose()?.unwrap_or_default();
         budget.certificates(certificates.len())?;
+        budget.certificate_octets(certificates.iter().map(|one| one.whole.len()).sum())?;
+        budget.revocations(revocations.len())?;
+        budget.revocation_octets(revocations.iter().map(|one| one.whole.len()).sum())?;
         let signers = elements(fields.expect(SET)?)?;
         budget.signatures(signers.len())?;
         Ok(SignedData {

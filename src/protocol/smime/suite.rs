@@ -34,6 +34,14 @@ pub(super) enum ContentCipher {
 }
 
 impl ContentCipher {
+    /// How long decrypting takes, in passes of AES.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            ContentCipher::Aead { .. } => 1,
+            ContentCipher::Cbc { cipher, .. } => cipher.cost(),
+        }
+    }
+
     /// Reads a ContentEncryptionAlgorithmIdentifier (RFC 5652, section 10.1.4). An error of kind `Unavailable` names an algorithm
     /// that nobody here knows, one of kind `Malformed` says that its parameters make no sense.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<ContentCipher> {

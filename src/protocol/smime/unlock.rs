@@ -30,11 +30,15 @@ impl<'a> Recipients<'a> {
     /// Reads the content of RecipientInfos. Kinds and algorithms that we do not know are passed over: perhaps another one fits.
     pub(super) fn read(mut infos: SliceReader<'a>, budget: &Budget) -> Result<Recipients<'a>> {
         let mut recipients = Vec::new();
+        let mut count = 0;
         while !infos.is_finished() {
             let info: AnyRef<'a> =
                 infos.decode().map_err(|_| Error::malformed("enveloped data", "its recipients cannot be read"))?;
-            recipients.push(Recipient::read(info).unwrap_or(Recipient::Unknown));
-            budget.session_keys(recipients.len())?;
+            let recipient = Recipient::read(info).unwrap_or(Recipient::Unknown);
+            // One KeyAgreeRecipientInfo may hold keys for many readers.
+            count += recipient.readers().len().max(1);
+            recipients.push(recipient);
+            budget.session_keys(count)?;
         }
         Ok(Recipients(recipients))
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Kind, Result},
-    crypto::{Hash, Strength, Unverified},
+    crypto::{Hash, Legacy, Strength, Unverified},
     keys::{Announcement, Authenticated, Handle, Record},
     pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, digest_algorithm, tlv},
     protocol::Context,
@@ -30,7 +30,7 @@ pub(super) fn judged<'a>(
     if signed.signers.is_empty() {
         return Ok(vec![unreadable(Why::Malformed("nobody signed it".to_owned()))]);
     }
-    let content = Content::new(octets, shape, hashes(signed));
+    let content = Content::new(octets, shape);
     let chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
     let mut judge = Judge { signed, content, chain, context };
     let judged = signed.signers.iter().map(|signer| match signer {
@@ -51,7 +51,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn signature(&mut self, signer: &SignerInfo<'_>, budget: &mut Budget) -> Result<Signature> {
         let mut signature = described(signer);
-        let what = match over(signer, self.signed, &mut self.content) {
+        let mut what = match over(signer, self.signed, self.context.legacy) {
             Ok(what) => what,
             Err(state) => {
                 if let State::Unknown(Why::UnknownAlgorithm(name)) = &state {
@@ -61,9 +61,18 @@ impl Judge<'_> {
                 return Ok(signature);
             }
         };
+        // Before anything is hashed: a signature that no certificate belongs to costs nothing.
+        let candidates = candidates(&signer.id, self.signed, self.context)?;
+        if candidates.is_empty() {
+            return Ok(signature);
+        }
+        if let Err(why) = what.find_reading(&mut self.content, budget)? {
+            signature.state = State::Invalid(why);
+            return Ok(signature);
+        }
         // Anybody can make a certificate with another's issuer and serial number: the one that says most is meant.
         let mut best: Option<Signature> = None;
-        for candidate in candidates(&signer.id, self.signed, self.context)? {
+        for candidate in candidates {
             let mut one = signature.clone();
             self.by(&candidate, &what, &mut one, budget)?;
             if best.as_ref().is_none_or(|best| rank(&one) > rank(best)) {
@@ -92,7 +101,7 @@ impl Judge<'_> {
         };
         signature.algorithms = what.algorithm.name(&key);
         signature.strength = what.algorithm.strength(&key).min(what.hash.strength());
-        let good = what.verified(&key, &mut self.content).and_then(|reading| {
+        let good = what.verified(&key, &mut self.content, budget)?.and_then(|reading| {
             let checked = what.is_about(candidate).and_then(|()| standing(&candidate.certificate, self.context));
             checked.map(|()| reading).map_err(State::Invalid)
         });
@@ -154,21 +163,6 @@ pub(super) fn unreadable(why: Why) -> Signature {
     }
 }
 
-/// The hash functions that the content has to be hashed with for these signers.
-fn hashes(signed: &SignedData<'_>) -> Vec<Hash> {
-    let mut hashes: Vec<Hash> = Vec::new();
-    for signer in signed.signers.iter().flatten() {
-        let digest = digest_algorithm(signer.digest_algorithm).ok();
-        let algorithm = SignatureAlgorithm::parse(signer.signature_algorithm, digest).ok();
-        let needed = match &signer.attributes {
-            Some(_) => digest,
-            None => algorithm.and_then(|algorithm| algorithm.hash()),
-        };
-        hashes.extend(needed.filter(|hash| !hashes.contains(hash)));
-    }
-    hashes
-}
-
 /// A certificate that may be the signer's.
 struct Candidate {
     certificate: Certificate,
@@ -182,13 +176,15 @@ struct Over<'a> {
     hash: Hash,
     signature: &'a [u8],
     octets: Octets<'a>,
+    /// The reading of the content that has the digest of the attributes.
+    reading: Reading,
     attributes: Option<&'a Attributes>,
 }
 
 /// The octets that are signed.
 enum Octets<'a> {
-    /// Signed attributes in either of these encodings; the content in this reading has the digest that they name.
-    Attributes(&'a [Vec<u8>], Reading),
+    /// Signed attributes in either of these encodings, which name the content by this digest.
+    Attributes(&'a [Vec<u8>], &'a [u8]),
     /// The content itself.
     Content,
 }
@@ -199,47 +195,79 @@ impl Over<'_> {
         self.attributes.map_or(Ok(()), |said| said.is_about(&candidate.certificate))
     }
 
-    /// The reading of the content that the signature holds for.
-    fn verified(&self, key: &PublicKey, content: &mut Content<'_>) -> std::result::Result<Reading, State> {
+    /// Finds the reading of the content that the attributes are about. The inner error says why no signature over the content can hold.
+    fn find_reading(&mut self, content: &mut Content<'_>, budget: &mut Budget) -> Result<std::result::Result<(), Why>> {
+        let named = match self.octets {
+            Octets::Attributes(_, named) => named,
+            Octets::Content if content.is_attributes() => return Ok(Err(Why::Malformed(POSING.to_owned()))),
+            Octets::Content => return Ok(Ok(())),
+        };
+        for reading in content.readings() {
+            let Some(digest) = content.digest(self.hash, *reading, budget)? else {
+                return Ok(Err(collision(self.hash)));
+            };
+            if digest == named {
+                self.reading = *reading;
+                return Ok(Ok(()));
+            }
+        }
+        Ok(Err(Why::Mismatch))
+    }
+
+    /// The reading of the content that the signature holds for. The outer error is over the Budget.
+    fn verified(
+        &self,
+        key: &PublicKey,
+        content: &mut Content<'_>,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<Reading, State>> {
         let mut refused = Unverified::Signature;
+        let cost = key.algorithm().cost();
         match &self.octets {
-            Octets::Attributes(encodings, reading) => {
+            Octets::Attributes(encodings, _) => {
                 for encoding in *encodings {
+                    budget.path_signature(cost, encoding.len())?;
                     match self.algorithm.verify_message(key, encoding, self.signature) {
-                        Ok(()) => return Ok(*reading),
+                        Ok(()) => return Ok(Ok(self.reading)),
                         Err(why) => refused = why,
                     }
                 }
             }
             Octets::Content => {
                 for reading in content.readings() {
+                    budget.path_signature(cost, 0)?;
                     let checked = match self.algorithm.hash() {
                         Some(hash) => {
-                            let digest = content.digest(hash, *reading).ok_or_else(|| collision(hash))?;
-                            self.algorithm.verify(key, &digest, self.signature)
+                            let Some(digest) = content.digest(hash, *reading, budget)? else {
+                                return Ok(Err(State::Invalid(collision(hash))));
+                            };
+                            self.algorithm.verify(key, digest, self.signature)
                         }
-                        None => self.algorithm.verify_message(key, &content.read(*reading), self.signature),
+                        None => {
+                            budget.hashed(content.length())?;
+                            self.algorithm.verify_message(key, &content.read(*reading), self.signature)
+                        }
                     };
                     match checked {
-                        Ok(()) => return Ok(*reading),
+                        Ok(()) => return Ok(Ok(*reading)),
                         Err(why) => refused = why,
                     }
                 }
             }
         }
-        Err(match refused {
+        Ok(Err(match refused {
             Unverified::Algorithm => State::Unknown(Why::UnknownAlgorithm(self.algorithm.name(key))),
             Unverified::Key => State::Invalid(Why::Malformed("the certificate's key is none".to_owned())),
             Unverified::Signature => State::Invalid(Why::Mismatch),
-        })
+        }))
     }
 }
 
-/// What the signature is over, once its attributes were checked against the content: that takes no key.
+/// What the signature is over, by its own fields: nothing is hashed.
 fn over<'a>(
     signer: &'a SignerInfo<'_>,
     signed: &SignedData<'_>,
-    content: &mut Content<'_>,
+    legacy: Legacy,
 ) -> std::result::Result<Over<'a>, State> {
     let hash = digest_algorithm(signer.digest_algorithm).map_err(|error| unknown(&error, signer.digest_algorithm))?;
     let algorithm = SignatureAlgorithm::parse(signer.signature_algorithm, Some(hash))
@@ -247,6 +275,10 @@ fn over<'a>(
     if let Some(other) = algorithm.hash().filter(|other| *other != hash) {
         let algorithms = format!("its digest algorithm is {hash}, and its signature is made with {other}");
         return Err(State::Invalid(Why::Malformed(format!("{algorithms} (RFC 5652, section 5.3)"))));
+    }
+    let hashes = [Some(hash), algorithm.hash()];
+    if let Some(broken) = hashes.into_iter().flatten().find(|hash| !hash.is_computed(legacy)) {
+        return Err(State::Unknown(Why::BrokenAlgorithm(broken.name().to_owned())));
     }
     let octets = match &signer.attributes {
         Some(attributes) => {
@@ -257,30 +289,21 @@ fn over<'a>(
                 let kind = tlv::dotted(signed.content_type);
                 return Err(State::Invalid(Why::Malformed(format!("it is over content of type {kind}, {NO_MESSAGE}"))));
             }
-            let mut found = None;
-            for reading in content.readings() {
-                if content.digest(hash, *reading).ok_or_else(|| collision(hash))? == digest {
-                    found = Some(*reading);
-                    break;
-                }
-            }
-            Octets::Attributes(&attributes.encodings, found.ok_or(State::Invalid(Why::Mismatch))?)
+            Octets::Attributes(&attributes.encodings, digest)
         }
         // RFC 5652, section 5.3: attributes must be there when the content is not of type data.
         None if signed.content_type != DATA => {
             let kind = tlv::dotted(signed.content_type);
             return Err(State::Invalid(Why::Malformed(format!("it has no attributes, over content of type {kind}"))));
         }
-        None if content.is_attributes() => {
-            return Err(State::Invalid(Why::Malformed(POSING.to_owned())));
-        }
         None => Octets::Content,
     };
-    Ok(Over { algorithm, hash, signature: signer.signature, octets, attributes: signer.attributes.as_ref() })
+    let (signature, attributes) = (signer.signature, signer.attributes.as_ref());
+    Ok(Over { algorithm, hash, signature, octets, reading: Reading::AsIs, attributes })
 }
 
-fn collision(hash: Hash) -> State {
-    State::Invalid(Why::Collision(hash.name().to_owned()))
+fn collision(hash: Hash) -> Why {
+    Why::Collision(hash.name().to_owned())
 }
 
 /// What the signature says of itself, before anything is checked: nobody here has its certificate.

@@ -65,6 +65,18 @@ impl Conversation {
         self.transaction.is_none()
     }
 
+    /// Octets of the message under way.
+    pub(super) fn octets(&self) -> usize {
+        self.transaction.as_ref().map_or(0, |transaction| transaction.octets.len())
+    }
+
+    /// Puts the message under way off: there is no memory for it now.
+    pub(super) fn crowd(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.refuse(Refusal::crowded());
+        }
+    }
+
     /// Who writes the space after a colon.
     pub(super) fn space(&self) -> Space {
         if self.options.protocol & protocol::LEADING_SPACE == 0 { Space::Mta } else { Space::Value }
@@ -296,7 +308,10 @@ mod tests {
     use super::*;
     use crate::{
         base::Kind,
-        transport::milter::{Copying, IDLE, PROGRESS},
+        transport::{
+            MemoryLimit,
+            milter::{Copying, IDLE, PROGRESS},
+        },
     };
 
     const OFFER: &[u8] = b"O\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff";
@@ -307,6 +322,7 @@ mod tests {
             trusted,
             limits,
             recipients: 3,
+            memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail,
             progress: PROGRESS,
             idle: IDLE,

@@ -22,7 +22,7 @@ use self::{
     transaction::Transaction,
     wire::{Command, Refusal, Reply},
 };
-use super::{Connection, Door, Network, sendmail::Onward};
+use super::{Connection, Door, MemoryLimit, Network, memory::Held, sendmail::Onward};
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
@@ -37,6 +37,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The most recipients of one message.
     pub recipients: usize,
+    /// What messages may take of it, at all listeners together.
+    pub memory: MemoryLimit,
     /// What is done when recipients need different copies.
     pub copying: Copying,
     /// How often the MTA is told that work goes on. Postfix waits 300 s by default (`milter_content_timeout`).
@@ -96,6 +98,7 @@ impl Milter {
     {
         let mut stream = BufReader::new(stream);
         let mut conversation = Conversation::new(&self.settings);
+        let mut held = Held::default();
         loop {
             let packet = tokio::select! {
                 packet = timeout(self.settings.idle, wire::read(&mut stream)) => packet,
@@ -103,13 +106,21 @@ impl Milter {
             };
             let late = |_| Error::new(Kind::TryAgain, "milter connection: silent for too long");
             let Some(packet) = packet.map_err(late)?? else { return Ok(()) };
-            match conversation.receive(Command::parse(&packet)?)? {
+            let answer = conversation.receive(Command::parse(&packet)?)?;
+            match conversation.octets() {
+                0 if !matches!(answer, Answer::Judge(_)) => held = Held::default(),
+                0 => {}
+                octets if self.settings.memory.receive(&mut held, octets) => {}
+                _ => conversation.crowd(),
+            }
+            match answer {
                 Answer::End => return Ok(()),
                 Answer::Nothing => {}
                 Answer::Say(reply) => say(&mut stream, &[reply]).await?,
                 Answer::Judge(transaction) => {
                     let queue_id = transaction.queue_id.clone();
                     let replies = self.judge(*transaction, conversation.space(), &mut stream).await?;
+                    held = Held::default();
                     log(&queue_id, &replies);
                     say(&mut stream, &replies).await?;
                 }
@@ -137,6 +148,7 @@ impl Milter {
 
     async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Reply>, Refusal> {
         let closed = |_| Refusal { codes: LATER, words: "shutting down".to_owned() };
+        let share = self.settings.memory.work(transaction.octets.len()).await.ok_or_else(Refusal::crowded)?;
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
         let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
         let span = tracing::info_span!("milter", queue_id = ?transaction.queue_id);
@@ -156,6 +168,7 @@ impl Milter {
         });
         let planned = work.await.map_err(|_| Refusal { codes: LATER, words: "internal error".to_owned() })?;
         let Plan { copies, replies } = planned.map_err(|error| refusal(&error))??;
+        let _held = share;
         self.hand_over(copies).await?;
         Ok(replies)
     }
@@ -294,6 +307,7 @@ mod tests {
             trusted: Vec::new(),
             limits: Limits::default(),
             recipients: 3,
+            memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
             copying: Copying::Tempfail,
             progress: Duration::from_millis(20),
             idle: Duration::from_millis(500),

@@ -76,10 +76,14 @@ impl Transaction {
     /// Refuses it when so far it has more octets than `limit`.
     pub(super) fn keep_within(&mut self, limit: usize, what: &str) {
         if self.octets.len() > limit {
-            self.octets = Vec::new();
             // RFC 3463, section 3.4: message too big for system.
-            let words = format!("{what} of more than {limit} octets");
-            self.refusal = Some(Refusal { codes: "552 5.3.4", words });
+            self.refuse(Refusal { codes: "552 5.3.4", words: format!("{what} of more than {limit} octets") });
         }
+    }
+
+    /// Refuses it when it is over, and keeps nothing more of it.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        self.octets = Vec::new();
+        self.refusal = Some(refusal);
     }
 }

@@ -109,6 +109,13 @@ pub(super) struct Refusal {
     pub(super) words: String,
 }
 
+impl Refusal {
+    /// There is no memory for the message now (RFC 3463, section 3.4: mail system full).
+    pub(super) fn crowded() -> Refusal {
+        Refusal { codes: "452 4.3.1", words: "no room for so much mail at once".to_owned() }
+    }
+}
+
 /// When macros are sent (SMFIM_*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {

@@ -24,7 +24,7 @@ use crate::{
     engine::Handler,
     policy::Pattern,
     report::Metrics,
-    transport::{Connection, Door, Network, Quarantine, relay::Relay, tls::Identity},
+    transport::{Connection, Door, MemoryLimit, Network, Quarantine, relay::Relay, tls::Identity},
 };
 
 /// What is spoken.
@@ -86,8 +86,8 @@ pub struct Settings {
     pub recipients: usize,
     /// Connections from one address; trusted networks and peers are not counted.
     pub per_client: usize,
-    /// Octets of messages that are being received, of all clients together.
-    pub room: usize,
+    /// What messages may take of it, at all listeners together.
+    pub memory: MemoryLimit,
     /// How long clients may take.
     pub patience: Patience,
     /// Where held messages go.
@@ -99,7 +99,6 @@ pub struct Server {
     pub(super) handler: Arc<dyn Handler>,
     pub(super) relay: Arc<Relay>,
     pub(super) work: Arc<Semaphore>,
-    pub(super) room: Arc<Semaphore>,
     pub(super) settings: Settings,
     guests: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -107,8 +106,7 @@ pub struct Server {
 impl Server {
     /// A server that asks `handler`, for as many messages at once as `work` has permits, and passes on by `relay`.
     pub fn new(handler: Arc<dyn Handler>, relay: Arc<Relay>, work: Arc<Semaphore>, settings: Settings) -> Server {
-        let room = Arc::new(Semaphore::new(settings.room.div_ceil(ROOM_UNIT).min(Semaphore::MAX_PERMITS)));
-        Server { handler, relay, work, room, settings, guests: Mutex::default() }
+        Server { handler, relay, work, settings, guests: Mutex::default() }
     }
 
     async fn receive(self: Arc<Self>, connection: Connection, stopping: watch::Receiver<bool>) -> Result<()> {
@@ -198,7 +196,5 @@ impl Drop for Place {
     }
 }
 
-/// What one permit of `room` stands for, in octets.
-pub(super) const ROOM_UNIT: usize = 64 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(60);
 const REFUSAL: Duration = Duration::from_secs(5);

@@ -2,13 +2,12 @@
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Client, Dialect, Login, Reply, Server, Way,
     command::{Order, Sender},
     guest::Rank,
-    server::ROOM_UNIT,
     session::{Next, Session},
     wire::{Fault, Given, given},
 };
@@ -16,7 +15,7 @@ use crate::{
     base::{Budget, Clock, Kind, Limits, SystemClock, rfc5322},
     engine::Outcome,
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
-    transport::{Door, lmtp, submission},
+    transport::{Door, lmtp, memory::Held, submission},
 };
 
 /// A message under way.
@@ -31,7 +30,8 @@ pub(super) struct Transaction {
     has_chunks: bool,
     /// Why what BDAT brings is thrown away.
     refusal: Option<Reply>,
-    room: Option<OwnedSemaphorePermit>,
+    /// The memory that its octets take.
+    held: Held,
 }
 
 impl Session<'_> {
@@ -54,7 +54,7 @@ impl Session<'_> {
             octets: Vec::new(),
             has_chunks: false,
             refusal: None,
-            room: None,
+            held: Held::default(),
         });
         Ok(Reply::new(250, "2.1.0", "ok"))
     }
@@ -97,7 +97,7 @@ impl Session<'_> {
         self.reply(&Reply::plain(354, ["go on; a dot alone ends it".to_owned()]));
         self.flush().await?;
         let Some(transaction) = &mut self.transaction else { return Ok(Next::Close) };
-        let has_room = |octets: usize| take_room(self.server, &mut transaction.room, octets);
+        let has_room = |octets: usize| settings.memory.receive(&mut transaction.held, octets);
         let reading = self.wire.message(settings.limits.message, settings.patience.block, has_room);
         let given = timeout(WHOLE, reading).await.unwrap_or_else(|_| Err(Fault::slow()));
         match given {
@@ -125,7 +125,7 @@ impl Session<'_> {
             transaction.refusal.get_or_insert_with(|| Reply::new(503, "5.5.1", "to whom?"));
         } else if total.is_none_or(|total| total > most) {
             transaction.refusal.get_or_insert_with(|| too_large(most));
-        } else if !take_room(self.server, &mut transaction.room, total.unwrap_or_default()) {
+        } else if !self.server.settings.memory.receive(&mut transaction.held, total.unwrap_or_default()) {
             transaction.refusal.get_or_insert_with(crowded);
         }
         match (&transaction.refusal, usize::try_from(count)) {
@@ -172,7 +172,7 @@ impl Session<'_> {
         let outcome = match octets {
             Ok(octets) => {
                 let (trace, submitter) = (self.trace(), self.submitter());
-                handle(self.server, transaction, submitter, [trace.into_bytes(), octets]).await
+                handle(self.server, transaction, submitter, trace.into_bytes(), octets).await
             }
             Err(reply) => Err(reply),
         };
@@ -180,9 +180,10 @@ impl Session<'_> {
         let origin = self.origin().filter(|_| relay.names_clients());
         let quarantine = settings.quarantine.as_ref();
         let mut way = Way { own: self.upstream.as_mut(), relay, origin: origin.as_ref(), quarantine };
+        // What goes on takes memory until the next server has it.
         let replies = match (outcome, dialect) {
-            (Ok(outcome), Dialect::Smtp) => vec![submission::answer(&outcome, &mut way).await],
-            (Ok(outcome), Dialect::Lmtp) => lmtp::answers(&outcome, &named, &mut way).await,
+            (Ok((outcome, _held)), Dialect::Smtp) => vec![submission::answer(&outcome, &mut way).await],
+            (Ok((outcome, _held)), Dialect::Lmtp) => lmtp::answers(&outcome, &named, &mut way).await,
             (Err(reply), Dialect::Smtp) => vec![reply],
             (Err(reply), Dialect::Lmtp) => vec![reply; named.len()],
         };
@@ -229,27 +230,31 @@ impl Session<'_> {
     }
 }
 
-/// Carries a message through the corridor, its trace field on top, when it is its turn.
+/// Carries a message through the corridor, its trace field on top, when it is its turn; what comes of it, and the memory that it takes.
 async fn handle(
     server: &Server,
     transaction: Transaction,
     submitter: Submitter,
-    pieces: [Vec<u8>; 2],
-) -> Result<Outcome, Reply> {
+    trace: Vec<u8>,
+    mut octets: Vec<u8>,
+) -> Result<(Outcome, Held), Reply> {
     let (limits, handler) = (server.settings.limits.clone(), Arc::clone(&server.handler));
+    let mut share = server.settings.memory.work(octets.len()).await.ok_or_else(crowded)?;
     let permit = Arc::clone(&server.work).acquire_owned().await;
     let permit = permit.map_err(|_| Reply::new(421, "4.3.2", "shutting down"))?;
-    let Transaction { sender, recipients, room, .. } = transaction;
+    let Transaction { sender, recipients, held, .. } = transaction;
     let envelope = Envelope { sender, recipients };
     let work = tokio::task::spawn_blocking(move || {
-        let _held = (permit, room);
-        let whole =
-            Limits { message: limits.message.saturating_add(pieces.iter().take(1).map(Vec::len).sum()), ..limits };
-        let message = Message::parse(pieces.concat(), &mut Budget::new(whole))?;
+        let _held = (permit, held);
+        let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
+        octets.splice(..0, trace);
+        let message = Message::parse(octets, &mut Budget::new(whole))?;
         if message.root().fields().filter(|field| field.is("Received")).count() > MOST_HOPS {
             return Err(crate::base::Error::malformed("message", "it goes round in a loop"));
         }
-        handler.handle(Mail { envelope, submitter, message })
+        let outcome = handler.handle(Mail { envelope, submitter, message })?;
+        share.shrink(outcome.mails.iter().map(|mail| mail.message.octets().len()).sum());
+        Ok((outcome, share))
     });
     let outcome = work.await.map_err(|_| Reply::later("4.3.0", "internal error"))?;
     outcome.map_err(|error| {
@@ -261,18 +266,6 @@ async fn handle(
             _ => Reply::later("4.7.1", "not now"),
         }
     })
-}
-
-/// Makes sure that there is room for so many octets of one message.
-fn take_room(server: &Server, taken: &mut Option<OwnedSemaphorePermit>, octets: usize) -> bool {
-    let have = taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let Ok(need) = u32::try_from(octets.div_ceil(ROOM_UNIT).saturating_sub(have)) else { return false };
-    let Ok(more) = Arc::clone(&server.room).try_acquire_many_owned(need) else { return false };
-    match taken {
-        Some(taken) => taken.merge(more),
-        None => *taken = Some(more),
-    }
-    true
 }
 
 fn too_large(most: usize) -> Reply {
