@@ -162,7 +162,7 @@ impl Cipher {
     }
 
     /// `None` when key or block do not have their lengths.
-    fn cfb(self, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
+    pub(super) fn cfb(self, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
         // Blowfish and Twofish would take other lengths too.
         if key.len() != self.key_length() {
             return None;
@@ -261,7 +261,7 @@ impl<R> fmt::Debug for CfbReader<R> {
 }
 
 /// CFB with its state, whatever the cipher.
-trait Cfb: Send {
+pub(super) trait Cfb: Send {
     fn decrypt(&mut self, data: &mut [u8]);
 }
 

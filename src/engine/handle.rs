@@ -75,6 +75,7 @@ impl Engine<'_> {
             mail: &mail,
             gathered: &gathered,
             name: duty.name,
+            groups: decision.groups.len(),
             made: Vec::new(),
             notes: Vec::new(),
         };

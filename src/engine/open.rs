@@ -6,10 +6,10 @@ use memchr::memmem;
 
 use super::Engine;
 use crate::{
-    base::{Budget, Error, Kind, Result},
+    base::{Budget, Error, Result},
     mail::{Address, Message, Part, ambiguity, header, protect, protect::Protection},
-    protocol::{Claim, ClaimKind, Protocol},
-    verdict::{Layer, LayerKind, Verdict},
+    protocol::{Claim, ClaimKind, Protocol, blurred},
+    verdict::{Layer, LayerKind, Standing, Verdict},
 };
 
 /// A message opened as far as it goes, and what is to be thought of it. Whole or nothing: while a layer has not passed its
@@ -22,6 +22,16 @@ pub struct Opening {
     pub(super) headers: BTreeMap<String, Protection>,
     pub(super) subject: Option<String>,
     pub(super) error: Option<Error>,
+    pub(super) sealed: Option<Sealed>,
+}
+
+/// What is to be thought of a message that stays closed.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    /// The layers around the ciphertext, and the author that the header outside names.
+    pub(super) verdict: Verdict,
+    /// Why it stays closed.
+    pub(super) error: Error,
 }
 
 impl Opening {
@@ -54,6 +64,20 @@ impl Opening {
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
+
+    /// Whether the payload came out of encryption that protects nothing against changes (RFC 8551, section 6; RFC 4880, section 5.7), and no
+    /// valid signature within is over all of it: anybody on the way may have made it out of something else (Poddebniak et al. 2018, EFAIL).
+    pub fn is_unauthenticated(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// As if it had not decrypted, where it [is unauthenticated](Opening::is_unauthenticated): nothing of what was within is left.
+    pub(super) fn resealed(self) -> Opening {
+        let Some(Sealed { verdict, error }) = self.sealed else { return self };
+        let subject = self.outer.root().fields().find(|field| field.is("Subject")).map(|field| field.decoded());
+        let (payload, headers) = (None, BTreeMap::new());
+        Opening { verdict, outer: self.outer, payload, headers, subject, error: Some(error), sealed: None }
+    }
 }
 
 impl Engine<'_> {
@@ -69,11 +93,11 @@ impl Engine<'_> {
                 self.walk(payload.root(), claimed, &mut errant, &mut budget);
                 (Some(payload), None)
             }
-            Err(error) => (None, Some(error)),
+            Err(error) => (None, Some(envelope.told(error))),
         };
-        let Envelope { layers, ambiguous } = envelope;
-        let sealed = !layers.is_empty();
-        let inner = payload.as_ref().filter(|_| sealed);
+        let Envelope { layers, ambiguous, unprotected } = envelope;
+        let is_layered = !layers.is_empty();
+        let inner = payload.as_ref().filter(|_| is_layered);
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
         let subject = match inner {
             Some(inner) => protect::shown(outer.root(), inner.root(), "Subject"),
@@ -82,7 +106,14 @@ impl Engine<'_> {
         let author = header::author(outer.root())
             .filter(|author| !ambiguous && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
         let verdict = Verdict::new(author, layers, errant, self.context.legacy);
-        Ok(Opening { verdict, outer, payload, headers, subject, error })
+        let unprotected = unprotected.filter(|_| payload.is_some() && verdict.standing() == Standing::Unsigned);
+        let sealed = unprotected.map(|from| {
+            let author = header::author(outer.root()).filter(|_| !from.ambiguous);
+            let around = verdict.layers().iter().take(from.layers).cloned().collect();
+            let verdict = Verdict::new(author, around, Vec::new(), self.context.legacy);
+            Sealed { verdict, error: from.refusal }
+        });
+        Ok(Opening { verdict, outer, payload, headers, subject, error, sealed })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -98,7 +129,7 @@ impl Engine<'_> {
             // Also below the first: whoever encrypted a signed message wrote the header around the signature.
             envelope.ambiguous |= ambiguity::is_ambiguous(root);
             let opened = protocol.open(current, &claim, self.context, budget)?;
-            envelope.layers.extend(opened.layers);
+            envelope.extend(opened.layers, opened.refusal);
             current = opened.payload;
         }
     }
@@ -138,6 +169,39 @@ struct Envelope {
     layers: Vec<Layer>,
     /// One of them lay in a body that another reader of mail may take apart otherwise.
     ambiguous: bool,
+    /// From where on nothing protects what was found against changes.
+    unprotected: Option<Unprotected>,
+}
+
+/// The envelope as it was when an encryption that protects nothing against changes was opened.
+struct Unprotected {
+    /// How many layers there were.
+    layers: usize,
+    /// [`Envelope::ambiguous`].
+    ambiguous: bool,
+    /// What is told when it does not decrypt.
+    refusal: Error,
+}
+
+impl Envelope {
+    fn extend(&mut self, layers: Vec<Layer>, refusal: Option<Error>) {
+        if let (None, Some(refusal)) = (&self.unprotected, refusal) {
+            self.unprotected = Some(Unprotected { layers: self.layers.len(), ambiguous: self.ambiguous, refusal });
+        }
+        self.layers.extend(layers);
+    }
+
+    /// What is told of an `error` that ended the peeling. What is within an encryption that protects nothing decides neither this nor what
+    /// was found: all of it is as if that had not decrypted.
+    fn told(&mut self, error: Error) -> Error {
+        if let Some(Unprotected { layers, ambiguous, refusal }) = self.unprotected.take() {
+            self.layers.truncate(layers);
+            self.ambiguous = ambiguous;
+            return blurred(error, &refusal);
+        }
+        let is_encrypted = self.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. }));
+        if is_encrypted { error.within_encryption() } else { error }
+    }
 }
 
 /// An errant encrypted layer that nobody here can open is still a fact worth reporting.
@@ -147,7 +211,7 @@ fn unopened(
     span: crate::mail::Span,
     error: &Error,
 ) -> Option<Layer> {
-    let encrypted = matches!(kind, ClaimKind::Encrypted | ClaimKind::Inline) && error.kind() == Kind::NoKey;
+    let encrypted = matches!(kind, ClaimKind::Encrypted | ClaimKind::Inline) && error.is_sealed();
     encrypted.then(|| Layer {
         protocol,
         kind: LayerKind::Encrypted { cipher: "unknown".to_owned(), authenticated: false, recipients: Vec::new() },

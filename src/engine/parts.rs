@@ -15,7 +15,7 @@ use crate::{
         canonical::{Canonical, Form},
         header::Edit,
     },
-    protocol::{Beside, Opened},
+    protocol::{Beside, Opened, blurred},
     verdict::LayerKind,
 };
 use std::io::{self, Write};
@@ -83,12 +83,11 @@ impl Engine<'_> {
         };
         let octets = self.in_place_of(part, root, &opened)?;
         if delimits(root, &octets) {
-            return Err(Error::malformed(
-                format!("part at {}..{}", part.span().start, part.span().end),
-                "its plaintext holds a boundary of the message around it",
-            ));
+            let place = format!("part at {}..{}", part.span().start, part.span().end);
+            let error = Error::malformed(place, "its plaintext holds a boundary of the message around it");
+            return Err(told(error, opened.refusal.as_ref()));
         }
-        found.opened.push((part.span(), opened.payload));
+        found.opened.push(OpenedPart { span: part.span(), payload: opened.payload, refusal: opened.refusal });
         Ok(Some(octets))
     }
 
@@ -122,11 +121,28 @@ impl Engine<'_> {
     }
 }
 
+/// A part that was opened.
+struct OpenedPart {
+    /// Where it was.
+    span: Span,
+    /// What was in it.
+    payload: Message,
+    /// See [`Opened::refusal`].
+    refusal: Option<Error>,
+}
+
+/// What is told of an `error` in a plaintext.
+fn told(error: Error, refusal: Option<&Error>) -> Error {
+    match refusal {
+        Some(refusal) => blurred(error, refusal),
+        None => error.within_encryption(),
+    }
+}
+
 /// What was met on the way through the message.
 #[derive(Default)]
 struct Found {
-    /// Where each opened part was, and what was in it.
-    opened: Vec<(Span, Message)>,
+    opened: Vec<OpenedPart>,
     /// What lies in signed and packed parts, which stay as they are: a reader shows it all the same.
     beside: Vec<Message>,
     closed: Vec<String>,
@@ -138,10 +154,13 @@ impl Found {
         if self.opened.is_empty() {
             return Ok(());
         }
-        let skips = |span: Span| self.opened.iter().any(|(opened, _)| *opened == span);
+        let skips = |span: Span| self.opened.iter().any(|opened| opened.span == span);
         refuse_html(root, &skips)?;
-        let neighbours = self.opened.iter().map(|(_, payload)| payload).filter(|_| self.opened.len() > 1);
-        neighbours.chain(&self.beside).try_for_each(|message| refuse_html(message.root(), &|_| false))
+        for neighbour in self.opened.iter().filter(|_| self.opened.len() > 1) {
+            refuse_html(neighbour.payload.root(), &|_| false)
+                .map_err(|error| told(error, neighbour.refusal.as_ref()))?;
+        }
+        self.beside.iter().try_for_each(|message| refuse_html(message.root(), &|_| false))
     }
 }
 

@@ -10,11 +10,23 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Signature, Standing, State, Verdict, Why},
 };
 
-/// The whole field with its name, folded with `\n`, without the last line break. `stopped` is why peeling stopped, if it did.
+/// How much of a message was looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Examined<'a> {
+    /// Peeling stopped before the payload; why.
+    Stopped(&'a Error),
+    /// All, and it is delivered so, although it came out of encryption that protects nothing against changes and no valid signature is within.
+    Unauthenticated,
+    /// All.
+    Whole,
+}
+
+/// The whole field with its name, folded with `\n`, without the last line break.
 ///
 /// The method is `smime` of RFC 7281; `x-pgp` and `x-pem` say the same of the protocols that have none registered (RFC 8601, section 2.7.6).
-/// `pass` is said of a signature that makes the message authentic and of no other.
-pub fn field(authserv_id: &str, verdict: &Verdict, stopped: Option<&Error>) -> String {
+/// `pass` is said of a signature that makes the message authentic and of no other. `x-encryption` says that a ciphertext stayed closed, for
+/// whatever reason, because a bounce may carry the field back to the sender; or that a plaintext is delivered that nobody authenticated.
+pub fn field(authserv_id: &str, verdict: &Verdict, examined: Examined<'_>) -> String {
     let mut field = format!("Authentication-Results: {}", value(authserv_id));
     let mut found = 0;
     let innermost_encrypted = verdict.layers().iter().rposition(is_encrypted);
@@ -27,11 +39,15 @@ pub fn field(authserv_id: &str, verdict: &Verdict, stopped: Option<&Error>) -> S
             result(&mut field, layer.protocol.name(), &judge(signature, place, verdict), signature);
         }
     }
-    match (found, stopped) {
-        (0, None) => field.push_str(";\n\tsmime=none; x-pgp=none; x-pem=none"),
+    match (found, examined) {
+        (_, Examined::Stopped(error)) if error.is_sealed() => field.push_str(SEALED),
         // RFC 8601, section 2.2: nothing could be examined.
-        (0, Some(_)) => field.push_str("; none"),
+        (0, Examined::Stopped(_)) => field.push_str("; none"),
+        (0, _) => field.push_str(";\n\tsmime=none; x-pgp=none; x-pem=none"),
         _ => {}
+    }
+    if matches!(examined, Examined::Unauthenticated) {
+        field.push_str(UNAUTHENTICATED);
     }
     field
 }
@@ -199,6 +215,13 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// Said of every ciphertext that stayed closed.
+const SEALED: &str = ";\n\tx-encryption=neutral\n\t reason=\"left sealed: no key here opens it, it is damaged, or it is not authenticated\"";
+
+/// Said of a plaintext that anybody may have made.
+const UNAUTHENTICATED: &str =
+    ";\n\tx-encryption=policy\n\t reason=\"not authenticated: anybody on the way may have changed the text\"";
+
 const NAME: &str = "Authentication-Results";
 
 /// In characters. Source: with what stands around it a line stays under the 998 of RFC 5322, section 2.1.1, whatever is escaped.
@@ -333,14 +356,15 @@ mod tests {
     fn pass_is_said_of_what_is_authentic() {
         let verdict = verdict(vec![signed(ProtocolName::Smime, signature(valid(), &["alice@example.org"]))]);
         assert_eq!(
-            field("mx.example.net", &verdict, None),
+            field("mx.example.net", &verdict, Examined::Whole),
             "Authentication-Results: mx.example.net;\n\tsmime=pass\n\t body.smime-identifier=alice@example.org\n\t body.x-smime-key=ABCD"
         );
     }
 
     #[test]
     fn everything_less_has_its_reason() {
-        let of = |signature: Signature| field("mx", &verdict(vec![signed(ProtocolName::Pgp, signature)]), None);
+        let of =
+            |signature: Signature| field("mx", &verdict(vec![signed(ProtocolName::Pgp, signature)]), Examined::Whole);
         let alice = &["alice@example.org"];
         let weak = Signature { reservation: Some(Why::WeakAlgorithm("sha1".to_owned())), ..signature(valid(), alice) };
         let part = Signature { covers: Covers::Part, ..signature(valid(), alice) };
@@ -364,21 +388,33 @@ mod tests {
         let cipher = LayerKind::Encrypted { cipher: "aes256".to_owned(), authenticated: true, recipients: Vec::new() };
         let encrypted = Layer { protocol: ProtocolName::Pgp, kind: cipher, span: Span::default() };
         let outer = signed(ProtocolName::Pgp, signature(valid(), &["alice@example.org"]));
-        let said = field("mx", &verdict(vec![outer, encrypted]), None);
+        let said = field("mx", &verdict(vec![outer, encrypted]), Examined::Whole);
         assert!(said.contains("x-pgp=policy reason=\"it is around a ciphertext\""), "{said}");
     }
 
     #[test]
     fn nothing_signed_and_nothing_examined_are_two_things() {
         let none = verdict(Vec::new());
-        assert_eq!(field("mx", &none, None), "Authentication-Results: mx;\n\tsmime=none; x-pgp=none; x-pem=none");
-        assert_eq!(field("mx", &none, Some(&Error::no_key("x"))), "Authentication-Results: mx; none");
+        assert_eq!(
+            field("mx", &none, Examined::Whole),
+            "Authentication-Results: mx;\n\tsmime=none; x-pgp=none; x-pem=none"
+        );
+        let malformed = Error::malformed("x", "y");
+        assert_eq!(field("mx", &none, Examined::Stopped(&malformed)), "Authentication-Results: mx; none");
+        let [no_key, changed] = [Error::no_key("x"), malformed.within_encryption()]
+            .map(|error| field("mx", &none, Examined::Stopped(&error)));
+        assert_eq!(no_key, format!("Authentication-Results: mx{SEALED}"));
+        assert_eq!(no_key, changed);
     }
 
     #[test]
     fn a_strangers_words_stay_within_their_quotes() {
         let evil = Why::Malformed("x\"; smime=pass\r\nX: y\u{e9}\\".to_owned());
-        let said = field("mx", &verdict(vec![signed(ProtocolName::Pgp, signature(State::Invalid(evil), &[]))]), None);
+        let said = field(
+            "mx",
+            &verdict(vec![signed(ProtocolName::Pgp, signature(State::Invalid(evil), &[]))]),
+            Examined::Whole,
+        );
         assert!(said.contains("x\\\", smime=pass??X: y?\\\\\""), "{said}");
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         armor::{Label, pgp_blocks},
     },
     protocol::{
-        Beside, Claim, ClaimKind, Context, Opened,
+        Beside, Claim, ClaimKind, Context, Opened, blurred,
         entity::{as_text, charset, entity, file_message, is_entity, taken, text_message},
     },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
@@ -66,7 +66,12 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
     };
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside: None })
+    Ok(Opened {
+        layers: vec![layer(LayerKind::Signed { signatures }, claim.span)],
+        payload,
+        beside: None,
+        refusal: None,
+    })
 }
 
 /// multipart/encrypted (RFC 3156, section 4), whole or mangled.
@@ -82,8 +87,10 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
-    let layers = layers(&unpacked, claim.span, covers, context)?;
-    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, beside: None })
+    let secrecy = Secrecy::of(&unpacked);
+    let layers = layers(&unpacked, claim.span, covers, context).map_err(|error| secrecy.told(error))?;
+    let payload = entity(unpacked.literal.octets, budget).map_err(|error| secrecy.told(error))?;
+    Ok(Opened { layers, payload, beside: None, refusal: secrecy.refusal() })
 }
 
 /// The cleartext framework (RFC 9580, section 7) in a text body.
@@ -99,7 +106,7 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
     let beside = beside(covers, &decoded, block.span);
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside })
+    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, beside, refusal: None })
 }
 
 /// An armoured or binary message in a text body or an attachment.
@@ -120,10 +127,12 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
         }
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
-    let layers = layers(&unpacked, claim.span, covers, context)?;
+    let secrecy = Secrecy::of(&unpacked);
+    let layers = layers(&unpacked, claim.span, covers, context).map_err(|error| secrecy.told(error))?;
     let literal = unpacked.literal;
     if mime {
-        return Ok(Opened { layers, payload: entity(literal.octets, budget)?, beside });
+        let payload = entity(literal.octets, budget).map_err(|error| secrecy.told(error))?;
+        return Ok(Opened { layers, payload, beside, refusal: secrecy.refusal() });
     }
     let payload = if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
@@ -132,7 +141,44 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     } else {
         file_message(name.as_deref(), literal.octets)
     };
-    Ok(Opened { layers, payload: Message::parse(payload, budget)?, beside })
+    let payload = Message::parse(payload, budget).map_err(|error| secrecy.told(error))?;
+    Ok(Opened { layers, payload, beside, refusal: secrecy.refusal() })
+}
+
+/// What may be told of a literal that came out of a message.
+enum Secrecy {
+    /// It was not encrypted.
+    Clear,
+    /// It was, and it is what was encrypted.
+    Checked,
+    /// It was, and anybody may have changed it: only this.
+    Unchecked(Error),
+}
+
+impl Secrecy {
+    fn of(unpacked: &Unpacked) -> Secrecy {
+        let is_encrypted = unpacked.wraps.iter().any(|wrap| matches!(wrap, Wrap::Encrypted { .. }));
+        match &unpacked.refusal {
+            Some(refusal) => Secrecy::Unchecked(refusal.clone()),
+            None if is_encrypted => Secrecy::Checked,
+            None => Secrecy::Clear,
+        }
+    }
+
+    fn told(&self, error: Error) -> Error {
+        match self {
+            Secrecy::Clear => error,
+            Secrecy::Checked => error.within_encryption(),
+            Secrecy::Unchecked(refusal) => blurred(error, refusal),
+        }
+    }
+
+    fn refusal(self) -> Option<Error> {
+        match self {
+            Secrecy::Clear | Secrecy::Checked => None,
+            Secrecy::Unchecked(refusal) => Some(refusal),
+        }
+    }
 }
 
 /// What stands around a block that is not all of the text.
