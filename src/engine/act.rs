@@ -4,6 +4,7 @@ use super::{
     Engine,
     edit::Edits,
     facts::Gathered,
+    marker,
     plaintext::{self, Plaintext},
 };
 use crate::{
@@ -12,7 +13,10 @@ use crate::{
     mail::{Mail, Message, Submitter, header::Field},
     policy::{Action, Direction, Group},
     protocol::{Recipient, Seal, Signer},
-    report::authres::{self, Examined},
+    report::{
+        authres::{self, Examined},
+        authserv::Believed,
+    },
 };
 
 /// One mail while groups of its recipients are served.
@@ -20,8 +24,8 @@ pub(super) struct Acting<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) mail: &'a Mail,
     pub(super) gathered: &'a Gathered,
-    /// The authserv-id of this machine (RFC 8601, section 2.5).
-    pub(super) name: &'a str,
+    /// Whose Authentication-Results fields are believed.
+    pub(super) believed: Believed<'a>,
     /// How many groups there are.
     pub(super) groups: usize,
     /// What was made for groups whose ciphertext does not depend on who they are.
@@ -87,16 +91,18 @@ impl Acting<'_> {
 
     fn results(&self, opened: Option<&Plaintext>) -> String {
         let verdict = &self.gathered.verdict;
-        let Some(opening) = &self.gathered.opening else { return authres::field(self.name, verdict, Examined::Whole) };
+        let Some(opening) = &self.gathered.opening else {
+            return authres::field(self.believed.own, verdict, Examined::Whole);
+        };
         let examined = match (opening.error(), &opening.sealed) {
             (Some(error), _) => Examined::Stopped(error),
             (None, None) => Examined::Whole,
             (None, Some(_)) if opened.is_some() => {
-                return authres::field(self.name, opening.verdict(), Examined::Unauthenticated);
+                return authres::field(self.believed.own, opening.verdict(), Examined::Unauthenticated);
             }
             (None, Some(sealed)) => Examined::Stopped(&sealed.error),
         };
-        authres::field(self.name, verdict, examined)
+        authres::field(self.believed.own, verdict, examined)
     }
 
     /// As it came, but for what others wrote in our name: it may be let go on as it is.
@@ -104,13 +110,15 @@ impl Acting<'_> {
         self.edited(self.mail.message.clone(), &Edits::default(), Bcc::Kept)
     }
 
-    /// With its changes. What anybody else wrote in our name goes (RFC 8601, section 5; our own people are no servers of ours either), and
-    /// so does who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
+    /// With its changes. Authentication-Results of others than the hosts that are believed go (RFC 8601, section 5; our own people are no
+    /// servers of ours either), and so do marks that did not fit, and who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
     /// field themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
         let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
-            authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
+            self.believed.removes(field)
+                || field.is(marker::NAME)
+                || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
         };
         match edits.apply(&message, unwanted) {
             Some(octets) => self.parse(octets),

@@ -259,6 +259,21 @@ impl Obstacle {
         }
     }
 
+    /// What a client that is not known is told. It depends on nothing that is in the message or in the keys.
+    pub(super) fn reply(self) -> &'static str {
+        match self {
+            Obstacle::AlreadyEncrypted => "the message is encrypted already",
+            Obstacle::AlreadySigned => "the message is signed already",
+            // Which keys are here is not told.
+            Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
+            Obstacle::Malformed => "the message cannot be read",
+            Obstacle::NoSigningKey => "no signing key",
+            Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
+            Obstacle::Oversized => "the message is too large",
+            Obstacle::Routed => "the recipient names a way to another mailbox",
+        }
+    }
+
     /// What is done when the policy says nothing: refused, for now where the administrator's own keys are to blame.
     pub fn resort(self) -> Resort {
         match self {

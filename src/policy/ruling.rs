@@ -103,12 +103,16 @@ impl Walker<'_> {
             None => match self.actions(rule) {
                 Ok(actions) => (None, actions, Disposition::Relay),
                 Err((obstacle, why)) => {
+                    let told = |why: String| match self.facts.submitter {
+                        Submitter::Unknown => obstacle.reply().to_owned(),
+                        Submitter::Authenticated(_) | Submitter::Trusted => why,
+                    };
                     let disposition = match self.resort(rule, obstacle) {
                         Resort::Next => return Err((obstacle, why)),
                         Resort::Discard => Disposition::Discard,
                         Resort::Quarantine => Disposition::Quarantine(why),
-                        Resort::Keep | Resort::Reject => Disposition::Reject(why),
-                        Resort::Tempfail => Disposition::Tempfail(why),
+                        Resort::Keep | Resort::Reject => Disposition::Reject(told(why)),
+                        Resort::Tempfail => Disposition::Tempfail(told(why)),
                     };
                     (Some(obstacle), Vec::new(), disposition)
                 }
