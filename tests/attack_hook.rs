@@ -15,7 +15,7 @@ use postseal::{
         encoding::{base64_decode, base64_encode},
     },
     policy::{Action, Obstacle, Order, Rule},
-    protocol::{Recipient, Seal, Shape, Signer, pgp, smime},
+    protocol::{Aead, Recipient, Seal, Shape, Signer, pgp, smime},
     store,
 };
 
@@ -142,7 +142,8 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
 /// Whoever holds a ciphertext that was meant for alice sends it to himself, and the house has her key.
 #[test]
 fn the_house_decrypts_for_nobody_but_the_keys_owner() {
-    let seal = Seal { to: vec![Recipient::Named(address("alice@example.org"))], ..Seal::default() };
+    let to = vec![Recipient::Named(address("alice@example.org"))];
+    let seal = Seal { to, aead: Aead::Always, ..Seal::default() };
     for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
         let mut sealed = Vec::new();
         let letter = parse(LETTER.replace("\r\nhello\r\n", &format!("\r\n{SECRET}\r\n")));

@@ -426,7 +426,7 @@ fn a_tag_has_the_length_that_is_said() {
     assert_eq!(refusal(tagged(Some(16), 0)), differs(0, 16));
     for short in [0, 1, 4, 8, 11] {
         let (kind, text) = refusal(tagged(Some(short), usize::from(short)));
-        assert_eq!(kind, Kind::Malformed);
+        assert_eq!(kind, Kind::Undecryptable);
         assert_eq!(text, format!("encrypted content: aes128-gcm with a tag of {short} octets"));
     }
 }

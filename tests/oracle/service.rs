@@ -183,9 +183,11 @@ fn sink(listener: UnixListener, delivered: Arc<Mutex<Vec<String>>>) {
                     }
                     if line.to_ascii_uppercase().starts_with("DATA") {
                         say(b"354 go on\r\n");
-                        let mut message = String::new();
-                        while lines.read_line(&mut message).unwrap_or_default() > 0 && !message.ends_with("\r\n.\r\n") {
+                        let mut message = Vec::new();
+                        while !message.ends_with(b"\r\n.\r\n") {
+                            assert!(lines.read_until(b'\n', &mut message).unwrap() > 0, "the message does not end");
                         }
+                        let message = String::from_utf8_lossy(&message);
                         delivered.lock().unwrap().push(message.trim_end_matches(".\r\n").replace("\r\n..", "\r\n."));
                     }
                     is_alive = say(b"250 ok\r\n");
