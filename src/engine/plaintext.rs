@@ -3,7 +3,7 @@
 use super::{Opening, act::Acting, edit::Edits, lines::uses_crlf};
 use crate::{
     base::Result,
-    mail::{Message, Part, encoding::quoted_printable_encode},
+    mail::{Message, Part, canonical::write_signable, encoding::quoted_printable_encode, header::Edit},
     policy::{Action, Group, Unauthenticated},
     verdict::LayerKind,
 };
@@ -33,7 +33,7 @@ pub(super) fn of(acting: &Acting<'_>, group: &Group) -> Option<Plaintext> {
         match how {
             Unauthenticated::Leave => return None,
             Unauthenticated::Text => text(acting, opening)?,
-            Unauthenticated::Open => whole(acting, opening),
+            Unauthenticated::Open => whole(acting, opening).and_then(|message| of_seven_bits(acting, &message)),
         }
     };
     let written =
@@ -63,6 +63,14 @@ impl Plaintext {
 fn whole(acting: &Acting<'_>, opening: &Opening) -> Result<Message> {
     let mut octets = Vec::with_capacity(acting.mail.message.octets().len());
     opening.write(&mut octets)?;
+    acting.parse(octets)
+}
+
+/// The same in 7-bit, without long lines and lone CRs: a next server that does not take others would refuse it, and the sender would learn that
+/// it decrypted.
+fn of_seven_bits(acting: &Acting<'_>, message: &Message) -> Result<Message> {
+    let mut octets = Vec::with_capacity(message.octets().len());
+    write_signable(message.root(), &Edit::new(message.root()), &mut octets)?;
     acting.parse(octets)
 }
 

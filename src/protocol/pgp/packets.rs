@@ -244,6 +244,12 @@ impl<'a, 'b> Walk<'a, 'b> {
     /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only, and nothing is
     /// told of what is within.
     fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let walked = self.walk_unprotected(parser);
+        self.is_unprotected = true;
+        walked
+    }
+
+    fn walk_unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.legacy == Legacy::Refuse {
             let reason = "openpgp message: encrypted without any protection against changes";
             return Err(Error::new(Kind::Undecryptable, reason)
@@ -253,9 +259,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             return Err(Error::malformed("openpgp message", "unprotected encrypted data within something else"));
         }
         let container = Container::read(parser, self.size).map_err(|error| malformed(&error))?;
-        let opened = self.opened(container);
-        self.is_unprotected = true;
-        opened
+        self.opened(container)
     }
 
     /// Walks what is in a container, after its last check.
