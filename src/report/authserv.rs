@@ -50,7 +50,7 @@ fn authserv_id(value: &[u8]) -> Option<&str> {
     let lines: Vec<&str> = value.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
     let is_blank = |line: &&str| line.trim_matches([' ', '\t']).is_empty();
     // A line of white space alone ends the header for some readers; the value may begin on the second line.
-    if lines.iter().skip(1).any(|line| is_blank(line)) {
+    if lines.iter().skip(1).any(is_blank) {
         return None;
     }
     lines.iter().for_each(|line| unfolded.push_str(line));

@@ -34,6 +34,9 @@ impl Esk {
     }
 }
 
+/// A session key, and its cipher where the packet that it came in names one.
+type Session = (Option<SymmetricAlgorithm>, SessionKey);
+
 /// What is here to open a message with.
 pub(super) struct Sessions<'a> {
     context: Context<'a>,
@@ -127,7 +130,7 @@ impl<'a> Sessions<'a> {
     /// One session key tried on the container, unless that has cost too much already.
     fn attempt(
         &mut self,
-        (algorithm, key): (Option<SymmetricAlgorithm>, SessionKey),
+        (algorithm, key): Session,
         lock: &Lock<'_>,
         budget: &Budget,
         opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
@@ -181,7 +184,7 @@ impl<'a> Sessions<'a> {
         handle: &Handle,
         hint: Option<SymmetricAlgorithm>,
         budget: &mut Budget,
-    ) -> Result<Option<Option<(Option<SymmetricAlgorithm>, SessionKey)>>> {
+    ) -> Result<Option<Option<Session>>> {
         let cert = cert::parse(record).ok();
         let wanted = |key: &Handle| key == handle;
         let key = cert.as_ref().and_then(|cert| {
