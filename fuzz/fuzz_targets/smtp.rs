@@ -12,9 +12,9 @@ use postseal::{
     report::Metrics,
     transport::{
         Connection, Door,
-        relay::{Host, Relay, Security},
-        tls::Connector,
+        relay::{Host, Relay},
         smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
+        tls::{Connector, Security},
     },
 };
 use tokio::sync::{Semaphore, watch};
