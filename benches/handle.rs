@@ -120,6 +120,7 @@ fn hook(protocol: ProtocolName) -> Hook {
             max_size: 64 * 1024 * 1024,
         },
         name: "mx.example.org".to_owned(),
+        authserv_ids: Vec::new(),
         marker: Secret::from("0123456789abcdef"),
     })
 }

@@ -15,7 +15,7 @@ use postseal::{
         encoding::{base64_decode, base64_encode},
     },
     policy::{Action, Obstacle, Order, Rule},
-    protocol::{Recipient, Seal, Shape, Signer, pgp, smime},
+    protocol::{Aead, Recipient, Seal, Shape, Signer, pgp, smime},
     store,
 };
 
@@ -142,7 +142,8 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
 /// Whoever holds a ciphertext that was meant for alice sends it to himself, and the house has her key.
 #[test]
 fn the_house_decrypts_for_nobody_but_the_keys_owner() {
-    let seal = Seal { to: vec![Recipient::Named(address("alice@example.org"))], ..Seal::default() };
+    let to = vec![Recipient::Named(address("alice@example.org"))];
+    let seal = Seal { to, aead: Aead::Always, ..Seal::default() };
     for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
         let mut sealed = Vec::new();
         let letter = parse(LETTER.replace("\r\nhello\r\n", &format!("\r\n{SECRET}\r\n")));
@@ -201,6 +202,11 @@ fn nobody_writes_results_in_our_name() {
         ("Authentication-Results: mx.example.org; smime=pass\r\n", alice(), clear()),
         ("Authentication-Results: mx.example.org; smime=pass\r\n", Submitter::Trusted, clear()),
         ("authentication-results : (x) \"MX.example.org\".; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: other.example; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: dkim.example.org mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: mx . example . org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: mx.(x)example.org; smime=pass\r\n", Submitter::Unknown, hook()),
+        ("Authentication-Results: \"mx\".\"example\".\"org\"; smime=pass\r\n", Submitter::Unknown, hook()),
         ("X: y\rAuthentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
         ("Authentication-\0Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
         ("Authentication-Results\u{a0}: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
@@ -209,6 +215,35 @@ fn nobody_writes_results_in_our_name() {
         let outcome = hook.handle(mail(submitter, &["alice@example.org"], format!("{forged}{LETTER}"))).unwrap();
         assert_eq!(outcome.mails.len(), 1, "{forged}");
         assert!(!text(&outcome.mails[0]).contains("smime=pass"), "{forged}: {}", text(&outcome.mails[0]));
+    }
+}
+
+/// A mark vouches for what a reader is shown; one that does not fit is gone, and the message is judged.
+#[test]
+fn a_mark_on_another_header_is_no_mark() {
+    let to = ["alice@example.org"];
+    let plain = LETTER.replace("Bcc: ben@example.net\r\n", "");
+    let marked = hook().mark(&mail(Submitter::Unknown, &to, plain)).unwrap();
+    let marked = String::from_utf8(marked.octets().to_vec()).unwrap();
+    let handled = |message: &str| hook().handle(mail(Submitter::Unknown, &to, message)).unwrap();
+    let outcome = handled(&marked);
+    assert_eq!(outcome.decision.groups[0].rule, HANDLED);
+    let forged = "Authentication-Results: mx.example.org; smime=pass\r\n";
+    for (name, message) in [
+        ("results", format!("{forged}{marked}")),
+        ("results of others", format!("Authentication-Results: evil.example; smime=pass\r\n{marked}")),
+        ("from", marked.replace("From: Alice <alice@example.org>", "From: CEO <ceo@example.org>")),
+        ("subject", marked.replace("Subject: hello", "Subject: other")),
+        ("type", format!("Content-Type: text/html\r\n{marked}")),
+        ("sender", format!("Sender: ceo@example.org\r\n{marked}")),
+        ("a second from", format!("From: ceo@example.org\r\n{marked}")),
+        ("a hidden field", marked.replace("Subject: hello", "Subject: hello\r\nX: y\rReply-To: eve@evil.example")),
+    ] {
+        let outcome = handled(&message);
+        assert_eq!(outcome.decision.groups[0].rule, "in", "{name}");
+        let shown = text(&outcome.mails[0]);
+        assert!(!shown.contains("smime=pass") && !shown.contains("X-Postseal-Handled"), "{name}: {shown}");
+        assert!(shown.starts_with("Authentication-Results: mx.example.org;"), "{name}: {shown}");
     }
 }
 

@@ -426,7 +426,7 @@ fn a_tag_has_the_length_that_is_said() {
     assert_eq!(refusal(tagged(Some(16), 0)), differs(0, 16));
     for short in [0, 1, 4, 8, 11] {
         let (kind, text) = refusal(tagged(Some(short), usize::from(short)));
-        assert_eq!(kind, Kind::Malformed);
+        assert_eq!(kind, Kind::Undecryptable);
         assert_eq!(text, format!("encrypted content: aes128-gcm with a tag of {short} octets"));
     }
 }
@@ -445,7 +445,7 @@ fn authenticated_attributes_are_covered() {
     // DER sorts them, whatever order they came in; some covered them as they are.
     assert!(sealed(&[two, one], &[one, two]).is_ok());
     assert!(sealed(&[two, one], &[two, one]).is_ok());
-    let changed = (Kind::Malformed, "enveloped data: it does not decrypt: it was damaged or changed".to_owned());
+    let changed = (Kind::Undecryptable, "enveloped data: it does not decrypt: it was damaged or changed".to_owned());
     assert_eq!(refusal(sealed(&[one], &[one, two])), changed);
     assert_eq!(refusal(sealed(&[one, one], &[one, two])), changed);
     assert_eq!(refusal(sealed(&[one, two], &[two, one])), changed);
@@ -613,12 +613,15 @@ fn enveloped(recipients: &[&[u8]]) -> Vec<u8> {
 #[test]
 fn what_costs_too_much_is_refused() {
     let keys = passwords(&["one", "two", "three"]);
-    let over = (Kind::Malformed, "password: more than 10000000 iterations of its key derivation".to_owned());
+    let over = (Kind::Undecryptable, "password: more than 10000000 iterations of its key derivation".to_owned());
     assert_eq!(refusal(open(&enveloped(&[&pwri(10_000_001)]), &keys)), over);
     assert_eq!(refusal(open(&enveloped(&[&pwri(u32::MAX)]), &keys)), over);
     let limits = Limits { kdf_iterations: 1_000, ..Limits::default() };
     let (kind, text) = refusal(open_with(&enveloped(&[&pwri(400)]), &keys, Legacy::Refuse, limits));
-    assert_eq!((kind, text.as_str()), (Kind::Malformed, "password: more than 1000 iterations of its key derivation"));
+    assert_eq!(
+        (kind, text.as_str()),
+        (Kind::Undecryptable, "password: more than 1000 iterations of its key derivation")
+    );
 
     let many = pwri(1);
     let many: Vec<&[u8]> = vec![&many; 1_001];
@@ -636,7 +639,7 @@ fn what_costs_too_much_is_refused() {
         refusal(Smime.open(message, &claim, context, &mut budget))
     };
     assert_eq!(again().0, Kind::NoKey);
-    assert_eq!(again(), (Kind::Malformed, "message: more than 3 encrypted session keys to try".to_owned()));
+    assert_eq!(again(), (Kind::Undecryptable, "message: more than 3 encrypted session keys to try".to_owned()));
 }
 
 #[test]
@@ -708,7 +711,7 @@ fn every_failure_of_a_key_is_one_answer() {
     if !present("openssl") {
         return;
     }
-    let changed = (Kind::Malformed, "enveloped data: it does not decrypt: it was damaged or changed".to_owned());
+    let changed = (Kind::Undecryptable, "enveloped data: it does not decrypt: it was damaged or changed".to_owned());
     let keys = LAB.keys(&["rsa", "p256"]);
     // The last octets are those of the tag.
     let sealed = &SEALED[1];
@@ -854,7 +857,7 @@ fn other_peoples_messages_open() {
 fn other_peoples_broken_messages_do_not() {
     let Some(folder) = corpora() else { return };
     let recipes = "openssl-test/openssl-3.0.22/test/recipes";
-    let changed = (Kind::Malformed, "enveloped data: it does not decrypt: it was damaged or changed");
+    let changed = (Kind::Undecryptable, "enveloped data: it does not decrypt: it was damaged or changed");
     let path = folder.join(recipes).join("80-test_cms_data/bad_authenveloped_attrs.pem");
     assert_eq!(refusal(open(&read(&path), &passwords(&[KEK]))), (changed.0, changed.1.to_owned()));
     let agreement = |oid: &str| format!("key agreement algorithm {oid} is not known, or its parameters cannot be read");

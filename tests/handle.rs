@@ -141,7 +141,7 @@ fn what_is_encrypted_already_is_kept_and_what_only_says_so_is_not() {
 fn inbound_mail_is_judged_and_forged_results_go() {
     let sealed = hook().handle(mail(alice(), &["list@example.net"], LETTER)).unwrap().mails.remove(0);
     let arriving = format!(
-        "Received: from x\r\nAuthentication-Results: MX.example.org (hi) 1; x-pgp=pass\r\nAuthentication-Results: other.example; dkim=pass\r\n{}",
+        "Received: from x\r\nAuthentication-Results: MX.example.org (hi) 1; x-pgp=pass\r\nAuthentication-Results: dkim.example.org; dkim=pass\r\n{}",
         text(&sealed)
     );
     let outcome = hook().handle(mail(Submitter::Unknown, &["carol@example.org"], arriving.clone())).unwrap();
@@ -150,7 +150,7 @@ fn inbound_mail_is_judged_and_forged_results_go() {
     let rest = annotated.split_once("\r\nReceived: ").unwrap();
     assert_eq!(rest.0.lines().next(), Some("Authentication-Results: mx.example.org;"));
     assert!(rest.0.contains("x-pgp=pass") && rest.0.contains("body.x-pgp-identifier=alice@example.org"), "{}", rest.0);
-    assert!(rest.1.starts_with("from x\r\nAuthentication-Results: other.example; dkim=pass\r\n"), "{}", rest.1);
+    assert!(rest.1.starts_with("from x\r\nAuthentication-Results: dkim.example.org; dkim=pass\r\n"), "{}", rest.1);
     assert!(arriving.ends_with(rest.1.split_once("dkim=pass\r\n").unwrap().1));
 
     let tampered = arriving.replace("hello\r\n\r\n--", "help\r\n\r\n--");

@@ -77,7 +77,7 @@ fn incoming_mail_is_judged_and_forged_results_go() {
     for (subject, body) in [("plain", "hello\r\n".to_owned()), ("signed", signed)] {
         let text = format!(
             "Authentication-Results: mx.example.org; smime=pass\r\nReceived: from x by y; Tue, 24 Nov 2026 00:00:00 +0000\r\n\
-             Authentication-Results: other.example; dkim=pass\r\nFrom: bob@example.net\r\nTo: alice@example.org\r\n\
+             Authentication-Results: dkim.example.org; dkim=pass\r\nFrom: bob@example.net\r\nTo: alice@example.org\r\n\
              Subject: {subject}\r\nMessage-ID: <{subject}@example.net>\r\nDate: Tue, 24 Nov 2026 00:00:00 +0000\r\n\r\n{body}"
         );
         let replies = client(
@@ -97,7 +97,7 @@ fn incoming_mail_is_judged_and_forged_results_go() {
     for one in sink.wait_for(2) {
         let text = one.text();
         assert!(!text.contains("smime=pass"), "{text}");
-        assert!(text.contains("other.example; dkim=pass"), "{text}");
+        assert!(text.contains("dkim.example.org; dkim=pass"), "{text}");
         let first = text.lines().next().unwrap_or_default();
         assert!(first.starts_with("Authentication-Results: mx.example.org;"), "{text}");
         let is_signed = text.contains("Subject: signed");

@@ -36,6 +36,9 @@ pub enum Kind {
     TryAgain,
     /// Something outside, or an algorithm, is not available (69).
     Unavailable,
+    /// What is encrypted does not decrypt, or what it hid cannot be read (65). A correspondent who learns more than this kind, or who learns
+    /// whether it was this or [`Kind::NoKey`], has an oracle.
+    Undecryptable,
     /// The call makes no sense (64).
     Usage,
 }
@@ -64,6 +67,15 @@ impl Error {
     /// Something that is not available here.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, message)
+    }
+
+    /// The same error of something that came out of encryption: what is wrong with a plaintext is one kind, and no stranger is told which.
+    #[must_use]
+    pub fn within_encryption(mut self) -> Self {
+        if matches!(self.kind, Kind::Malformed | Kind::Unavailable) {
+            self.kind = Kind::Undecryptable;
+        }
+        self
     }
 
     /// An operating system's refusal at `place`, in its words and without its number.
@@ -101,6 +113,12 @@ impl Error {
     /// What to do, if there is something.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// Whether something is encrypted and stays so: for want of a key, or because it does not decrypt. Whoever answers a correspondent treats
+    /// both alike.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.kind, Kind::NoKey | Kind::Undecryptable)
     }
 
     /// Whether the same call may succeed later.

@@ -147,6 +147,7 @@ impl Session {
             limits: config.bounds.message.clone(),
             policy: config.policy.clone(),
             name: config.hostname.clone(),
+            authserv_ids: config.authserv_ids.clone(),
             marker,
         })
     }

@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     keys::{KeyState, ProtocolName},
     mail::{Mail, Submitter},
-    policy::{Action, Decision, Disposition, Facts, Trace},
+    policy::{Action, Decision, Disposition, Facts, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -167,7 +167,13 @@ fn words(
         Action::AddHeader(name, value) => vec![format!("header added: {name}: {value}")],
         Action::Annotate => vec!["annotated in Authentication-Results".to_owned()],
         Action::Clear => vec!["in clear, as the rule says".to_owned()],
-        Action::Decrypt => vec!["decrypted where a key is here".to_owned()],
+        Action::Decrypt(Unauthenticated::Leave) => vec!["decrypted where a key is here".to_owned()],
+        Action::Decrypt(Unauthenticated::Text) => {
+            vec!["decrypted where a key is here; of what nobody authenticated, the plain text".to_owned()]
+        }
+        Action::Decrypt(Unauthenticated::Open) => {
+            vec!["decrypted where a key is here, also what nobody authenticated".to_owned()]
+        }
         Action::Encrypt(protocol) => vec![encrypted(protocol)],
         Action::Keep => vec!["as it came: it is encrypted already".to_owned()],
         Action::RemoveHeader(name) => vec![format!("header removed: {name}")],

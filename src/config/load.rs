@@ -21,6 +21,7 @@ use crate::{
     mail::Address,
     pki::Revocation,
     policy::{Pattern, Policy},
+    report::authserv,
     transport::{Endpoint, MemoryLimit, Network, sendmail::Program, smtp::Aliases},
 };
 
@@ -116,6 +117,7 @@ impl Reader<'_> {
             texts.iter().filter_map(|text| self.document.read(text, Network::parse)).collect::<Vec<_>>()
         };
         let (clients, peers) = (networks("networks"), networks("peers"));
+        let authserv_ids = self.authserv_ids(trusted.as_ref(), hostname.as_deref());
         let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
         if let Some(trusted) = trusted {
             trusted.finish();
@@ -136,6 +138,7 @@ impl Reader<'_> {
             home: home?,
             passphrases,
             hostname: hostname?,
+            authserv_ids,
             marker,
             revocation,
             legacy,
@@ -152,6 +155,20 @@ impl Reader<'_> {
             metrics,
             mentions: std::mem::take(&mut self.mentions),
         })
+    }
+
+    /// Hosts whose Authentication-Results are believed. Our own name is none of them: whoever writes from outside knows it.
+    fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
+        let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
+        let admitted = texts.iter().filter(|text| {
+            let is_own = own.is_some_and(|own| authserv::is_same(own, &text.value));
+            if is_own {
+                self.document
+                    .error(text.line, format!("authserv-ids: {:?} is the hostname of this service", text.value));
+            }
+            !is_own
+        });
+        admitted.filter_map(|text| self.document.read(text, hostname)).collect()
     }
 
     fn policy(&mut self, root: &Table<'_>, trusted: Option<&Table<'_>>, max_size: usize) -> Policy {

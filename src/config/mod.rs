@@ -35,6 +35,8 @@ pub struct Config {
     pub passphrases: Option<SecretFrom>,
     /// This host's name: the authserv-id of RFC 8601, and what SMTP greets with.
     pub hostname: String,
+    /// The authserv-ids of other hosts whose Authentication-Results fields stay (RFC 8601, section 5).
+    pub authserv_ids: Vec<String>,
     /// What makes a loop marker one of ours; shared by all programs that handle the same mail.
     pub marker: Option<SecretFrom>,
     /// How much must be known about whether certificates are revoked.

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     keys::ProtocolName,
-    policy::{Action, Condition, Direction, Obstacle, Order, Party, Pattern, Resort, Rule, WrappingKind},
+    policy::{
+        Action, Condition, Direction, Obstacle, Order, Party, Pattern, Resort, Rule, Unauthenticated, WrappingKind,
+    },
     verdict::Standing,
 };
 
@@ -52,6 +54,12 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
         name: table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value),
         conditions: conditions(reader, &table, &protocols),
         edits: edits(reader, &table),
+        unauthenticated: reader.choice(
+            &table,
+            "unauthenticated",
+            Unauthenticated::Leave,
+            &Unauthenticated::ALL.map(|one| (one.name(), one)),
+        ),
         text: table.string("text").and_then(|text| line(reader, text, "text")),
         obstacles: resorts(reader, &table),
         orders,

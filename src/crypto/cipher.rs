@@ -183,7 +183,7 @@ impl Cipher {
     }
 
     /// `None` when key or block do not have their lengths.
-    fn cfb(self, direction: Direction, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
+    pub(super) fn cfb(self, direction: Direction, key: &[u8], iv: &[u8]) -> Option<Box<dyn Cfb>> {
         // Blowfish and Twofish would take other lengths too.
         if key.len() != self.key_length() {
             return None;
@@ -305,13 +305,13 @@ impl fmt::Debug for CfbEncryptor {
 }
 
 #[derive(Clone, Copy)]
-enum Direction {
+pub(super) enum Direction {
     Decrypt,
     Encrypt,
 }
 
 /// CFB with its state, whatever the cipher and the direction.
-trait Cfb: Send + Sync {
+pub(super) trait Cfb: Send + Sync {
     fn apply(&mut self, data: &mut [u8]);
 }
 

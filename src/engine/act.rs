@@ -1,13 +1,22 @@
 //! Step 5 of the corridor: what was decided is done.
 
-use super::{Engine, edit::Edits, facts::Gathered};
+use super::{
+    Engine,
+    edit::Edits,
+    facts::Gathered,
+    marker,
+    plaintext::{self, Plaintext},
+};
 use crate::{
     base::{Error, Kind, Result},
     keys::ProtocolName,
     mail::{Mail, Message, Submitter, header::Field},
     policy::{Action, Direction, Group},
     protocol::{Recipient, Seal, Signer},
-    report::authres,
+    report::{
+        authres::{self, Examined},
+        authserv::Believed,
+    },
 };
 
 /// One mail while groups of its recipients are served.
@@ -15,8 +24,10 @@ pub(super) struct Acting<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) mail: &'a Mail,
     pub(super) gathered: &'a Gathered,
-    /// The authserv-id of this machine (RFC 8601, section 2.5).
-    pub(super) name: &'a str,
+    /// Whose Authentication-Results fields are believed.
+    pub(super) believed: Believed<'a>,
+    /// How many groups there are.
+    pub(super) groups: usize,
     /// What was made for groups whose ciphertext does not depend on who they are.
     pub(super) made: Vec<(Vec<Action>, Message)>,
     /// One line for each thing done.
@@ -41,15 +52,32 @@ impl Acting<'_> {
         Ok(message)
     }
 
+    /// What cannot be made of a plaintext is made of the message as it came: how the sender is answered depends on no plaintext.
     fn make(&mut self, group: &Group) -> Result<Message> {
-        let mut message = self.mail.message.clone();
+        let opened = plaintext::of(self, group);
+        let made = self.made_of(opened.as_ref(), group);
+        match (opened, made) {
+            (Some(opened), Ok(made)) => {
+                self.notes.push(opened.note());
+                Ok(made)
+            }
+            (Some(_), Err(error)) => {
+                tracing::debug!(error = ?error.to_string(), "opened, and not delivered so");
+                self.made_of(None, group)
+            }
+            (None, made) => made,
+        }
+    }
+
+    fn made_of(&mut self, opened: Option<&Plaintext>, group: &Group) -> Result<Message> {
+        let mut message = opened.map_or(&self.mail.message, |opened| &opened.message).clone();
         let mut edits = Edits::default();
+        opened.into_iter().for_each(|opened| opened.announce(&mut edits));
         for action in &group.actions {
             match action {
                 Action::AddHeader(name, value) => edits.add(name, value),
-                Action::Annotate => edits.add_raw(self.results()),
-                Action::Clear | Action::Keep => {}
-                Action::Decrypt => message = self.decrypted(message)?,
+                Action::Annotate => edits.add_raw(self.results(opened)),
+                Action::Clear | Action::Decrypt(_) | Action::Keep => {}
                 Action::RemoveHeader(name) => edits.remove(name),
                 Action::TagSubject(words) => edits.tag(words),
                 Action::Encrypt(protocol) | Action::Sign(protocol) | Action::SignAndEncrypt(protocol) => {
@@ -61,20 +89,20 @@ impl Acting<'_> {
         self.edited(message, &edits, Bcc::Removed)
     }
 
-    fn results(&self) -> String {
-        let stopped = self.gathered.opening.as_ref().and_then(|opening| opening.error());
-        authres::field(self.name, &self.gathered.verdict, stopped)
-    }
-
-    /// Without its layers; as it is when nothing was encrypted or nobody here can read it.
-    fn decrypted(&mut self, message: Message) -> Result<Message> {
-        let opening = self.gathered.opening.as_ref();
-        let readable = opening.filter(|one| one.error().is_none() && one.verdict().is_confidential());
-        let Some(opening) = readable else { return Ok(message) };
-        let mut octets = Vec::with_capacity(message.octets().len());
-        opening.write(&mut octets)?;
-        self.notes.push("decrypted".to_owned());
-        self.parse(octets)
+    fn results(&self, opened: Option<&Plaintext>) -> String {
+        let verdict = &self.gathered.verdict;
+        let Some(opening) = &self.gathered.opening else {
+            return authres::field(self.believed.own, verdict, Examined::Whole);
+        };
+        let examined = match (opening.error(), &opening.sealed) {
+            (Some(error), _) => Examined::Stopped(error),
+            (None, None) => Examined::Whole,
+            (None, Some(_)) if opened.is_some() => {
+                return authres::field(self.believed.own, opening.verdict(), Examined::Unauthenticated);
+            }
+            (None, Some(sealed)) => Examined::Stopped(&sealed.error),
+        };
+        authres::field(self.believed.own, verdict, examined)
     }
 
     /// As it came, but for what others wrote in our name: it may be let go on as it is.
@@ -82,13 +110,15 @@ impl Acting<'_> {
         self.edited(self.mail.message.clone(), &Edits::default(), Bcc::Kept)
     }
 
-    /// With its changes. What anybody else wrote in our name goes (RFC 8601, section 5; our own people are no servers of ours either), and
-    /// so does who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
+    /// With its changes. Authentication-Results of others than the hosts that are believed go (RFC 8601, section 5; our own people are no
+    /// servers of ours either), and so do marks that did not fit, and who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
     /// field themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
         let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
-            authres::is_from(field, self.name) || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
+            self.believed.removes(field)
+                || field.is(marker::NAME)
+                || hides && (field.is("Bcc") || field.is("Resent-Bcc"))
         };
         match edits.apply(&message, unwanted) {
             Some(octets) => self.parse(octets),
@@ -114,7 +144,7 @@ impl Acting<'_> {
         self.parse(octets)
     }
 
-    fn parse(&self, octets: Vec<u8>) -> Result<Message> {
+    pub(super) fn parse(&self, octets: Vec<u8>) -> Result<Message> {
         Message::parse(octets, &mut self.engine.budget())
     }
 }

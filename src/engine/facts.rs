@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Engine, Opening, opaque::is_opaque};
 use crate::{
-    base::{Budget, Kind, Result},
+    base::{Budget, Result},
     keys::{KeyState, Own, ProtocolName, Want},
     mail::{Address, Mail, Part, header},
-    policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
+    policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
     protocol::{Context, Purpose},
     verdict::{LayerKind, Reached, Verdict},
 };
@@ -52,27 +52,27 @@ impl Engine<'_> {
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
-        let (verdict, opening, wrapping) = if mail.message.octets().len() > policy.max_size {
-            (self.unopened(mail), None, Wrapping::Plain)
+        let opening = if mail.message.octets().len() > policy.max_size {
+            None
         } else {
-            // For a recipient, and not for whoever has a key here: who holds a ciphertext of somebody else's sends it to himself.
-            let opening =
-                self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address), &mut budget)?;
-            (opening.verdict().clone(), Some(opening), Wrapping::Plain)
+            // For a recipient, and not for everybody who has a key here: a stranger could send another person's ciphertext to an own address.
+            let readers = mail.envelope.recipients.iter().map(|path| &path.address);
+            Some(self.opened_for(mail, readers, &mut budget)?)
         };
+        let (opening, readers) = self.shared(mail, opening, policy, budget)?;
+        let verdict = opening.as_ref().map_or_else(|| self.unopened(mail), |opening| told(opening).clone());
         let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;
-        let mut wrapping = opening.as_ref().map_or(wrapping, wrapping_of);
+        let mut wrapping = opening.as_ref().map_or(Wrapping::Plain, wrapping_of);
         // What goes out is not hidden by a ciphertext beside it; what comes in could be read already.
         if let Some(opening) = &opening
             && wrapping == Wrapping::Encrypted
             && mail.envelope.recipients.iter().any(|path| goes_out(&path.address))
             && !hides_all(opening, mail.message.root())
         {
-            wrapping = if is_signed(opening) { Wrapping::Signed } else { Wrapping::Plain };
+            wrapping = if is_signed(&verdict) { Wrapping::Signed } else { Wrapping::Plain };
         }
         let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
         let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
-        let readers = self.readers(mail, opening.as_ref(), policy, budget)?;
         for path in &mail.envelope.recipients {
             let direction = policy.direction(&mail.submitter, &path.address);
             let protocols = asked.entry(direction).or_insert_with(|| policy.protocols(direction));
@@ -100,15 +100,41 @@ impl Engine<'_> {
         engine.open_within(mail.message.clone(), budget)
     }
 
+    /// The opening by which `mail` is handled, and those whose own keys open it ([`Engine::readers`]).
+    ///
+    /// What nobody authenticated is as if it had not decrypted, unless a rule says otherwise and every recipient may read it: copies that
+    /// differ tell the sender that it decrypted, where there is one reply, or one copy, for all of them.
+    fn shared<'m>(
+        &self,
+        mail: &'m Mail,
+        opening: Option<Opening>,
+        policy: &Policy,
+        mut budget: Budget,
+    ) -> Result<(Option<Opening>, Option<HashSet<&'m Address>>)> {
+        let Some(opening) = opening else { return Ok((None, None)) };
+        if let Some(error) = opening.error() {
+            tracing::debug!(kind = ?error.kind(), error = ?error.to_string(), "not opened");
+        }
+        if !opening.is_unauthenticated() {
+            let readers = self.readers(mail, &opening, policy, &mut budget)?;
+            return Ok((Some(opening), readers));
+        }
+        let is_asked = policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave);
+        let readers = if is_asked { self.readers(mail, &opening, policy, &mut budget)? } else { Some(HashSet::new()) };
+        let is_for_all = readers.is_none_or(|readers| readers.len() == mail.envelope.recipients.len());
+        tracing::debug!(is_for_all, "opened, and nobody authenticated it");
+        Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
+    }
+
     /// Those whose own keys open `mail`; `None` when each recipient is one, because it hides nothing or he is the only one.
     fn readers<'m>(
         &self,
         mail: &'m Mail,
-        opening: Option<&Opening>,
+        opening: &Opening,
         policy: &Policy,
-        mut budget: Budget,
+        budget: &mut Budget,
     ) -> Result<Option<HashSet<&'m Address>>> {
-        let is_opened = opening.is_some_and(|opening| opening.error().is_none() && opening.verdict().is_confidential());
+        let is_opened = opening.error().is_none() && opening.verdict().is_confidential();
         let is_asked = policy.rules.iter().any(|rule| rule.says(Order::Decrypt));
         if !is_opened || !is_asked || mail.envelope.recipients.len() == 1 {
             return Ok(None);
@@ -132,8 +158,8 @@ impl Engine<'_> {
         let mut readers = HashSet::new();
         for owner in owners {
             // What it costs is counted over all of them: a message that is dear to open is opened for a few, and stays sealed for the others.
-            budget = budget.once_more();
-            if self.opened_for(mail, [owner], &mut budget)?.error().is_none() {
+            *budget = budget.once_more();
+            if self.opened_for(mail, [owner], budget)?.error().is_none() {
                 readers.insert(owner);
             }
         }
@@ -157,19 +183,25 @@ impl Engine<'_> {
     }
 }
 
-/// A message that nobody here can decrypt was read up to the keys of its readers; anything else that cannot be opened may hold clear text.
+/// What is told of a message: of what nobody authenticated, no more than when it does not decrypt.
+fn told(opening: &Opening) -> &Verdict {
+    opening.sealed.as_ref().map_or(&opening.verdict, |sealed| &sealed.verdict)
+}
+
+/// A message that nobody here can decrypt was read up to the keys of its readers, and so was one that does not decrypt: to its sender they
+/// are one. Anything else that cannot be opened may hold clear text.
 fn wrapping_of(opening: &Opening) -> Wrapping {
     match opening.error() {
-        Some(error) if error.kind() == Kind::NoKey => Wrapping::Encrypted,
+        Some(error) if error.is_sealed() => Wrapping::Encrypted,
         Some(error) => Wrapping::Malformed(error.to_string()),
         None if opening.verdict().is_confidential() => Wrapping::Encrypted,
-        None if is_signed(opening) => Wrapping::Signed,
+        None if is_signed(opening.verdict()) => Wrapping::Signed,
         None => Wrapping::Plain,
     }
 }
 
-fn is_signed(opening: &Opening) -> bool {
-    opening.verdict().layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
+fn is_signed(verdict: &Verdict) -> bool {
+    verdict.layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
 }
 
 /// Whether an encrypted message shows nothing to those who cannot decrypt it: no text beside the ciphertext, and no layer around it but

@@ -7,6 +7,7 @@ use crate::{
     base::{Error, Kind, Result, Secret},
     mail::{Address, Envelope, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Policy},
+    report::authserv::Believed,
     verdict::Verdict,
 };
 
@@ -49,8 +50,17 @@ pub struct Duty<'a> {
     pub policy: &'a Policy,
     /// The authserv-id in Authentication-Results, usually the host's name (RFC 8601, section 2.5).
     pub name: &'a str,
+    /// The authserv-ids of other hosts whose Authentication-Results fields stay.
+    pub authserv_ids: &'a [String],
     /// What makes a mark one of ours: 16 octets or more, shared by all that handle the same mail.
     pub marker: &'a Secret,
+}
+
+impl<'a> Duty<'a> {
+    /// Whose Authentication-Results fields are believed.
+    pub fn believed(&self) -> Believed<'a> {
+        Believed { own: self.name, hosts: self.authserv_ids }
+    }
 }
 
 impl Engine<'_> {
@@ -64,7 +74,7 @@ impl Engine<'_> {
         if mail.envelope.recipients.is_empty() {
             return Err(Error::usage("envelope: no recipients"));
         }
-        if marker::is_on(&mail, duty.marker) {
+        if marker::is_on(&mail, duty.marker, duty.believed()) {
             return self.pass_on(mail, duty.policy);
         }
         let gathered = self.gather(&mail, duty.policy)?;
@@ -74,7 +84,8 @@ impl Engine<'_> {
             engine: self,
             mail: &mail,
             gathered: &gathered,
-            name: duty.name,
+            believed: duty.believed(),
+            groups: decision.groups.len(),
             made: Vec::new(),
             notes: Vec::new(),
         };
@@ -102,13 +113,14 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// As there.
-    pub fn mark(&self, mail: &Mail, secret: &Secret) -> Result<Message> {
+    pub fn mark(&self, mail: &Mail, duty: Duty<'_>) -> Result<Message> {
         let mut edits = Edits::default();
-        edits.add_raw(marker::field(mail, secret));
+        edits.remove(marker::NAME);
+        edits.add_raw(marker::field(mail, duty.marker, duty.believed()));
         self.edited(&mail.message, &edits)
     }
 
-    /// A copy that was handled: all that is left to do is to take the mark off.
+    /// A copy that was handled: all that is left to do is to take the mark off, which covers what else there is.
     fn pass_on(&self, mail: Mail, policy: &Policy) -> Result<Outcome> {
         let mut edits = Edits::default();
         edits.remove(marker::NAME);

@@ -35,6 +35,8 @@ pub struct Setup {
     pub policy: Policy,
     /// See [`Duty::name`].
     pub name: String,
+    /// See [`Duty::authserv_ids`].
+    pub authserv_ids: Vec<String>,
     /// See [`Duty::marker`].
     pub marker: Secret,
 }
@@ -53,7 +55,7 @@ impl Setup {
     }
 
     fn duty(&self) -> Duty<'_> {
-        Duty { policy: &self.policy, name: &self.name, marker: &self.marker }
+        Duty { policy: &self.policy, name: &self.name, authserv_ids: &self.authserv_ids, marker: &self.marker }
     }
 }
 
@@ -95,6 +97,6 @@ impl Handler for Hook {
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         let setup = self.setup();
-        setup.engine().mark(mail, &setup.marker)
+        setup.engine().mark(mail, setup.duty())
     }
 }

@@ -11,6 +11,7 @@ mod marker;
 mod opaque;
 mod open;
 mod parts;
+mod plaintext;
 mod seal;
 mod written;
 

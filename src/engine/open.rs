@@ -4,14 +4,14 @@ use memchr::memmem;
 
 use super::Engine;
 use crate::{
-    base::{Budget, Error, Kind, Result},
+    base::{Budget, Error, Result},
     mail::{
-        Message, NoAuthor, Part,
+        Address, Message, NoAuthor, Part,
         header_protection::{Header, author},
         skeleton::{self, Deviation},
     },
-    protocol::{Claim, ClaimKind, Protocol},
-    verdict::{Covers, Layer, LayerKind, Reached, State, Verdict, Why},
+    protocol::{Claim, ClaimKind, Protocol, blurred},
+    verdict::{Covers, Layer, LayerKind, Reached, Standing, State, Verdict, Why},
 };
 
 /// A message opened as far as it goes, and what is to be thought of it. Whole or nothing: while a layer has not passed its
@@ -23,6 +23,16 @@ pub struct Opening {
     pub(super) payload: Option<Message>,
     pub(super) header: Header,
     pub(super) error: Option<Error>,
+    pub(super) sealed: Option<Sealed>,
+}
+
+/// What is to be thought of a message that stays closed.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    /// The layers around the ciphertext, and the author that the header outside names.
+    pub(super) verdict: Verdict,
+    /// Why it stays closed.
+    pub(super) error: Error,
 }
 
 impl Opening {
@@ -50,6 +60,19 @@ impl Opening {
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
+
+    /// Whether the payload came out of encryption that protects nothing against changes (RFC 8551, section 6; RFC 4880, section 5.7), and no
+    /// valid signature within is over all of it: anybody on the way may have made it out of something else (Poddebniak et al. 2018, EFAIL).
+    pub fn is_unauthenticated(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// As if it had not decrypted, where it [is unauthenticated](Opening::is_unauthenticated): nothing of what was within is left.
+    pub(super) fn resealed(self) -> Opening {
+        let Some(Sealed { verdict, error }) = self.sealed else { return self };
+        let header = Header::read(self.outer.root(), None, verdict.protection());
+        Opening { verdict, outer: self.outer, payload: None, header, error: Some(error), sealed: None }
+    }
 }
 
 impl Engine<'_> {
@@ -70,19 +93,23 @@ impl Engine<'_> {
                 self.walk(payload.root(), claimed, &mut errant, budget);
                 (Some(payload), None)
             }
-            Err(error) => (None, Some(error)),
+            Err(error) => (None, Some(envelope.told(error))),
         };
-        let Envelope { layers, deviation, .. } = envelope;
+        let Envelope { layers, deviation, unprotected, .. } = envelope;
         // Without a layer the message is its own payload, and nothing covers its header.
         let inner = payload.as_ref().filter(|_| !layers.is_empty()).map(Message::root);
-        let author = author(outer.root(), inner).and_then(|author| match deviation {
-            Some(deviation) => Err(NoAuthor::Ambiguous(deviation)),
-            None => Ok(author),
-        });
+        let named_author = named(author(outer.root(), inner), deviation);
         let reached = if payload.is_some() { Reached::Payload } else { Reached::Obstacle };
-        let verdict = Verdict::new(author, layers, errant, reached, self.context.legacy);
+        let verdict = Verdict::new(named_author, layers, errant, reached, self.context.legacy);
         let header = Header::read(outer.root(), inner, verdict.protection());
-        Ok(Opening { verdict, outer, payload, header, error })
+        let unprotected = unprotected.filter(|_| payload.is_some() && verdict.standing() == Standing::Unsigned);
+        let sealed = unprotected.map(|from| {
+            let author = named(author(outer.root(), None), from.deviation);
+            let around = verdict.layers().iter().take(from.layers).cloned().collect();
+            let verdict = Verdict::new(author, around, Vec::new(), Reached::Obstacle, self.context.legacy);
+            Sealed { verdict, error: from.refusal }
+        });
+        Ok(Opening { verdict, outer, payload, header, error, sealed })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -102,7 +129,7 @@ impl Engine<'_> {
             if opened.layers.iter().any(holds_no_signature) {
                 envelope.deviation.get_or_insert(unreadable);
             }
-            envelope.add(opened.layers, opened.covers);
+            envelope.add(opened.layers, opened.covers, opened.refusal);
             current = opened.payload;
         }
     }
@@ -169,11 +196,27 @@ struct Envelope {
     partial: bool,
     /// Where one of them first leaves what all readers of mail take apart alike.
     deviation: Option<Deviation>,
+    /// From where on nothing protects what was found against changes.
+    unprotected: Option<Unprotected>,
+}
+
+/// The envelope as it was when an encryption that protects nothing against changes was opened.
+struct Unprotected {
+    /// How many layers there were.
+    layers: usize,
+    /// [`Envelope::deviation`].
+    deviation: Option<Deviation>,
+    /// What is told when it does not decrypt.
+    refusal: Error,
 }
 
 impl Envelope {
     /// Puts layers within those that are here, of a part of which they cover `covers`.
-    fn add(&mut self, mut layers: Vec<Layer>, covers: Covers) {
+    fn add(&mut self, mut layers: Vec<Layer>, covers: Covers, refusal: Option<Error>) {
+        if let (None, Some(refusal)) = (&self.unprotected, refusal) {
+            let deviation = self.deviation.clone();
+            self.unprotected = Some(Unprotected { layers: self.layers.len(), deviation, refusal });
+        }
         self.partial |= covers == Covers::Part;
         let signed = layers.iter_mut().filter_map(|layer| match &mut layer.kind {
             LayerKind::Signed { signatures } => Some(signatures),
@@ -184,6 +227,29 @@ impl Envelope {
         }
         self.layers.extend(layers);
     }
+
+    /// What is told of an `error` that ended the peeling. What is within an encryption that protects nothing decides neither this nor what
+    /// was found: all of it is as if that had not decrypted.
+    fn told(&mut self, error: Error) -> Error {
+        if let Some(Unprotected { layers, deviation, refusal }) = self.unprotected.take() {
+            self.layers.truncate(layers);
+            self.deviation = deviation;
+            return blurred(error, &refusal);
+        }
+        let is_encrypted = self.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. }));
+        if is_encrypted { error.within_encryption() } else { error }
+    }
+}
+
+/// The author, unless readers may take the message apart differently.
+fn named(
+    author: std::result::Result<Address, NoAuthor>,
+    deviation: Option<Deviation>,
+) -> std::result::Result<Address, NoAuthor> {
+    author.and_then(|author| match deviation {
+        Some(deviation) => Err(NoAuthor::Ambiguous(deviation)),
+        None => Ok(author),
+    })
 }
 
 /// Whether anything else may stand in the place of a signature, whatever other layers say.
@@ -199,7 +265,7 @@ fn unopened(
     span: crate::mail::Span,
     error: &Error,
 ) -> Option<Layer> {
-    let encrypted = matches!(kind, ClaimKind::Encrypted | ClaimKind::Inline) && error.kind() == Kind::NoKey;
+    let encrypted = matches!(kind, ClaimKind::Encrypted | ClaimKind::Inline) && error.is_sealed();
     encrypted.then(|| Layer {
         protocol,
         kind: LayerKind::Encrypted { cipher: "unknown".to_owned(), authenticated: false, recipients: Vec::new() },

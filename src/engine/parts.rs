@@ -15,7 +15,7 @@ use crate::{
         canonical::{Canonical, Form},
         header::Edit,
     },
-    protocol::Opened,
+    protocol::{Opened, blurred},
     verdict::LayerKind,
 };
 use std::{
@@ -68,12 +68,12 @@ impl Engine<'_> {
         };
         let octets = self.in_place_of(part, root, &opened)?;
         if found.boundaries.are_in(&octets) {
-            return Err(Error::malformed(
-                format!("part at {}..{}", part.span().start, part.span().end),
-                "its plaintext holds a boundary of the message around it",
-            ));
+            let place = format!("part at {}..{}", part.span().start, part.span().end);
+            let error = Error::malformed(place, "its plaintext holds a boundary of the message around it");
+            return Err(told(error, opened.refusal.as_ref()));
         }
         let html = refuse_html(opened.payload.root(), &|_| false).err();
+        let html = html.map(|error| told(error, opened.refusal.as_ref()));
         found.opened.push(OpenedPart { place: part.span(), octets, html });
         Ok(())
     }
@@ -105,6 +105,14 @@ impl Engine<'_> {
             }
         };
         written.map_err(|error| Error::io("plaintext", &error))
+    }
+}
+
+/// What is told of an `error` in a plaintext.
+fn told(error: Error, refusal: Option<&Error>) -> Error {
+    match refusal {
+        Some(refusal) => blurred(error, refusal),
+        None => error.within_encryption(),
     }
 }
 

@@ -25,6 +25,26 @@ impl Field<'_> {
         self.name.eq_ignore_ascii_case(name)
     }
 
+    /// The fields that some reader may find in these octets, each as its name in lower case and its value: readers may end lines at a lone CR,
+    /// and drop what belongs in no name. A line without a colon is a value without a name.
+    pub fn readings(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+        for line in self.raw.split(|octet| matches!(octet, b'\r' | b'\n')) {
+            if let (Some((_, value)), Some(b' ' | b'\t')) = (found.last_mut(), line.first()) {
+                value.extend_from_slice(line);
+                continue;
+            }
+            if line.is_empty() {
+                continue;
+            }
+            let (name, value) = line.split_at(memchr(b':', line).unwrap_or_default());
+            let graphic = name.iter().filter(|octet| octet.is_ascii_graphic());
+            let name = graphic.map(|octet| char::from(octet.to_ascii_lowercase())).collect();
+            found.push((name, value.strip_prefix(b":").unwrap_or(value).to_vec()));
+        }
+        found.into_iter()
+    }
+
     /// The value unfolded (RFC 5322, section 2.2.3) and trimmed; as UTF-8 (RFC 6532), or when it is not that, as windows-1252.
     pub fn unfolded(&self) -> String {
         encoding::to_unicode(&self.unfolded_octets(), "us-ascii")

@@ -18,7 +18,7 @@ pub use condition::{Condition, Party, WrappingKind};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
 pub use pattern::Pattern;
-pub use rules::{Action, Obstacle, Order, Resort, Rule};
+pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 
 use crate::{
     keys::ProtocolName,

@@ -27,7 +27,7 @@ proptest! {
                 continue;
             }
             let rule = policy.rules.iter().find(|rule| rule.name == group.rule);
-            let opens = group.actions.contains(&Action::Decrypt);
+            let opens = opened(group).is_some();
             let is_kept = group.actions.contains(&Action::Keep) && mail.wrapping == Wrapping::Encrypted && !opens;
             if !encrypts(group) && !is_kept {
                 prop_assert!(rule.is_some_and(|rule| rule.says(Order::Clear) && !rule.says(Order::Encrypt)), "{group:?}");
@@ -50,9 +50,8 @@ proptest! {
                 prop_assert_eq!(&plain.disposition, &Disposition::Relay, "{:?}", asked);
                 prop_assert!(encrypts(&asked) || !encrypts(plain), "{plain:?} {asked:?}");
                 prop_assert!(signs(&asked) || !signs(plain), "{plain:?} {asked:?}");
-                for action in [Action::Clear, Action::Decrypt] {
-                    prop_assert!(!asked.actions.contains(&action) || plain.actions.contains(&action), "{plain:?} {asked:?}");
-                }
+                prop_assert!(!asked.actions.contains(&Action::Clear) || plain.actions.contains(&Action::Clear), "{plain:?} {asked:?}");
+                prop_assert!(opened(&asked) <= opened(plain), "{plain:?} {asked:?}");
                 prop_assert!(asked.actions.contains(&Action::Annotate) || !plain.actions.contains(&Action::Annotate));
             }
         }
@@ -143,6 +142,13 @@ fn encrypts(group: &Group) -> bool {
     group.actions.iter().any(|action| matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_)))
 }
 
+fn opened(group: &Group) -> Option<Unauthenticated> {
+    group.actions.iter().find_map(|action| match action {
+        Action::Decrypt(how) => Some(*how),
+        _ => None,
+    })
+}
+
 fn signs(group: &Group) -> bool {
     group.actions.iter().any(|action| matches!(action, Action::Sign(_) | Action::SignAndEncrypt(_)))
 }
@@ -165,13 +171,16 @@ fn rules() -> impl Strategy<Value = Rule> {
     let ends = subsequence(Order::ALL.to_vec(), 0..3);
     let edits =
         subsequence(vec![Action::TagSubject("[x]".to_owned()), Action::RemoveHeader("X-Seal".to_owned())], 0..2);
-    let parts = (vec(conditions(), 0..3), prop_oneof![4 => often, 1 => ends], protocols(), edits, resorts());
-    parts.prop_map(|(conditions, orders, protocols, edits, obstacles)| Rule {
+    let unauthenticated = select(Unauthenticated::ALL.to_vec());
+    let parts =
+        (vec(conditions(), 0..3), prop_oneof![4 => often, 1 => ends], protocols(), edits, resorts(), unauthenticated);
+    parts.prop_map(|(conditions, orders, protocols, edits, obstacles, unauthenticated)| Rule {
         conditions,
         orders: orders.into_iter().collect(),
         protocols,
         edits,
         obstacles,
+        unauthenticated,
         ..Rule::default()
     })
 }

@@ -21,6 +21,8 @@ pub struct Rule {
     pub edits: Vec<Action>,
     /// What a refusal says; otherwise the rule's name.
     pub text: Option<String>,
+    /// What [`Order::Decrypt`] does with what nobody authenticated.
+    pub unauthenticated: Unauthenticated,
     /// What is done when the orders cannot be followed; what is not here comes from [`Policy::obstacles`](super::Policy::obstacles).
     pub obstacles: BTreeMap<Obstacle, Resort>,
 }
@@ -50,6 +52,33 @@ pub enum Order {
     Verify,
 }
 
+/// What becomes of a plaintext that anybody on the way may have made: it came out of encryption that protects nothing against changes (CBC of
+/// S/MIME and PEM, OpenPGP without an integrity check), and no valid signature is within. The least is the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Unauthenticated {
+    /// The message stays sealed and goes on as it came.
+    #[default]
+    Leave,
+    /// Its text/plain alone is delivered, with a field that says so.
+    Text,
+    /// All of it is delivered, with a field that says so.
+    Open,
+}
+
+impl Unauthenticated {
+    /// All, the least first.
+    pub const ALL: [Unauthenticated; 3] = [Unauthenticated::Leave, Unauthenticated::Text, Unauthenticated::Open];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unauthenticated::Leave => "leave",
+            Unauthenticated::Text => "text",
+            Unauthenticated::Open => "open",
+        }
+    }
+}
+
 /// One thing that is done to a mail, with nothing left to choose.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -60,8 +89,8 @@ pub enum Action {
     /// It may be read on its way, because the rule says so. A mail that goes out without this, [`Action::Keep`] or encryption is a
     /// mistake, and must be refused.
     Clear,
-    /// Its layers are taken off where a key is here.
-    Decrypt,
+    /// Its layers are taken off where a key is here, as far as they are authenticated or this says.
+    Decrypt(Unauthenticated),
     /// It is encrypted to the group's recipients.
     Encrypt(ProtocolName),
     /// It goes as it came: it is encrypted already.
@@ -153,6 +182,8 @@ impl Rule {
             Some("orders both encrypt and clear")
         } else if says(Order::Decrypt) && (seals || says(Order::Clear)) {
             Some("decrypts, and seals or sends on: decrypt is for inbound mail")
+        } else if !says(Order::Decrypt) && self.unauthenticated != Unauthenticated::Leave {
+            Some("says what becomes of unauthenticated mail, and decrypts nothing")
         } else if ends == 0 && !self.is_inbound() && !says(Order::Encrypt) && !says(Order::Clear) {
             Some("may decide outbound mail, and says neither encrypt nor clear")
         } else if seals && self.protocols.is_empty() {
@@ -225,6 +256,21 @@ impl Obstacle {
             Obstacle::Oversized => "oversized",
             Obstacle::Routed => "routed",
             Obstacle::Unsaid => "unsaid",
+        }
+    }
+
+    /// What a client that is not known is told. It depends on nothing that is in the message or in the keys.
+    pub(super) fn reply(self) -> &'static str {
+        match self {
+            Obstacle::AlreadyEncrypted => "the message is encrypted already",
+            Obstacle::AlreadySigned => "the message is signed already",
+            // Which keys are here is not told.
+            Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
+            Obstacle::Malformed => "the message cannot be read",
+            Obstacle::NoSigningKey => "no signing key",
+            Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
+            Obstacle::Oversized => "the message is too large",
+            Obstacle::Routed => "the recipient names a way to another mailbox",
         }
     }
 

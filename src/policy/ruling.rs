@@ -1,6 +1,9 @@
 //! One rule after another, for one recipient.
 
-use super::{Action, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Wrapping};
+use super::{
+    Action, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Unauthenticated,
+    Wrapping,
+};
 use crate::{
     keys::{KeyState, ProtocolName},
     mail::Submitter,
@@ -100,12 +103,16 @@ impl Walker<'_> {
             None => match self.actions(rule) {
                 Ok(actions) => (None, actions, Disposition::Relay),
                 Err((obstacle, why)) => {
+                    let told = |why: String| match self.facts.submitter {
+                        Submitter::Unknown => obstacle.reply().to_owned(),
+                        Submitter::Authenticated(_) | Submitter::Trusted => why,
+                    };
                     let disposition = match self.resort(rule, obstacle) {
                         Resort::Next => return Err((obstacle, why)),
                         Resort::Discard => Disposition::Discard,
                         Resort::Quarantine => Disposition::Quarantine(why),
-                        Resort::Keep | Resort::Reject => Disposition::Reject(why),
-                        Resort::Tempfail => Disposition::Tempfail(why),
+                        Resort::Keep | Resort::Reject => Disposition::Reject(told(why)),
+                        Resort::Tempfail => Disposition::Tempfail(told(why)),
                     };
                     (Some(obstacle), Vec::new(), disposition)
                 }
@@ -128,7 +135,8 @@ impl Walker<'_> {
         let mut actions = Vec::new();
         // What is kept or sealed is not opened first: a layer that is there may be all that hides the mail.
         actions.extend(
-            (rule.says(Order::Decrypt) && sealing.is_none() && self.recipient.is_reader).then_some(Action::Decrypt),
+            (rule.says(Order::Decrypt) && sealing.is_none() && self.recipient.is_reader)
+                .then_some(Action::Decrypt(rule.unauthenticated)),
         );
         actions.extend(rule.edits.iter().cloned());
         actions.extend(rule.says(Order::Annotate).then_some(Action::Annotate));
@@ -261,15 +269,24 @@ impl Ruling {
         let has = |action: &Action| self.actions.contains(action);
         let signs = || self.actions.iter().any(|one| matches!(one, Action::Sign(_) | Action::SignAndEncrypt(_)));
         let still = |action: &Action| match action {
-            Action::Clear | Action::Decrypt => true,
+            Action::Clear | Action::Decrypt(_) => true,
             Action::Encrypt(protocol) => has(action) || has(&Action::SignAndEncrypt(*protocol)),
             Action::Sign(_) => signs(),
             _ => has(action),
         };
-        let opens_no_more =
-            [Action::Clear, Action::Decrypt].iter().all(|action| !has(action) || floor.actions.contains(action));
-        floor.disposition == Disposition::Relay && opens_no_more && floor.actions.iter().all(still)
+        let clears_no_more = !has(&Action::Clear) || floor.actions.contains(&Action::Clear);
+        let opens_no_more = opened(&self.actions) <= opened(&floor.actions);
+        let no_more = clears_no_more && opens_no_more;
+        floor.disposition == Disposition::Relay && no_more && floor.actions.iter().all(still)
     }
+}
+
+/// How much is opened; `None`: nothing.
+fn opened(actions: &[Action]) -> Option<Unauthenticated> {
+    actions.iter().find_map(|action| match action {
+        Action::Decrypt(unauthenticated) => Some(*unauthenticated),
+        _ => None,
+    })
 }
 
 /// What a rule says that lets nothing through; of several the one that keeps the mail.

@@ -14,7 +14,7 @@ mod x509;
 use std::{io::Write, time::SystemTime};
 
 use crate::{
-    base::{Budget, Clock, Error, Random, Result},
+    base::{Budget, Clock, Error, Kind, Random, Result},
     crypto::{Hash, Legacy},
     keys::{Deprecated, Handle, KeyState, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
@@ -99,6 +99,30 @@ pub struct Opened {
     pub covers: Covers,
     /// Where an inline block lies in the decoded body, from its first line to its last, when there is text around it.
     pub beside: Option<Span>,
+    /// For a plaintext that nothing protected against changes: what is told of it instead of any error further within, the same that is told
+    /// when it does not decrypt.
+    pub refusal: Option<Error>,
+}
+
+/// The one answer to everything that keeps a ciphertext of `protocol` from being opened once a key that it names was tried: a wrong key, a wrong
+/// checksum of the session key, padding, tag or integrity check, and whatever is wrong with a plaintext that nothing vouches for. To tell them
+/// apart makes an oracle (Vaudenay 2002; Maury et al. 2015).
+pub(crate) fn undecryptable(protocol: ProtocolName) -> Error {
+    let (place, reason) = match protocol {
+        ProtocolName::Pem => ("pem message", "its integrity check does not hold: it was changed on the way"),
+        ProtocolName::Pgp => ("openpgp message", "its integrity check fails: it was damaged or changed"),
+        ProtocolName::Smime => ("enveloped data", "it does not decrypt: it was damaged or changed"),
+    };
+    Error::new(Kind::Undecryptable, format!("{place}: {reason}"))
+}
+
+/// What is told of an `error` in a plaintext that nothing protected against changes: the `refusal` that is told when it does not decrypt,
+/// unless this machine is to blame.
+pub(crate) fn blurred(error: Error, refusal: &Error) -> Error {
+    match error.kind() {
+        Kind::Config | Kind::Io | Kind::TryAgain => error,
+        _ => refusal.clone(),
+    }
 }
 
 /// One of pgp, smime and pem.

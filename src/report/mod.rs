@@ -1,6 +1,7 @@
 //! Views of an outcome: text for people, JSON for scripts, a tree for the curious.
 
 pub mod authres;
+pub mod authserv;
 mod json;
 mod metrics;
 mod text;

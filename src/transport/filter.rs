@@ -46,7 +46,7 @@ pub fn filter(handler: &dyn Handler, mail: Mail) -> Result<Option<Vec<u8>>> {
 /// What a program that keeps the mail when told to should be told: everything that is not the message's own fault may pass.
 pub fn temporary(error: Error) -> Error {
     match error.kind() {
-        Kind::KeyExpired | Kind::Malformed | Kind::NoKey | Kind::TryAgain | Kind::Usage => error,
+        Kind::KeyExpired | Kind::Malformed | Kind::NoKey | Kind::TryAgain | Kind::Undecryptable | Kind::Usage => error,
         _ => {
             let hint = error.hint().map(str::to_owned);
             let error = Error::new(Kind::TryAgain, error.to_string());

@@ -85,6 +85,7 @@ pub(crate) fn hook() -> Hook {
         limits: Limits::default(),
         policy: policy(),
         name: "mx.example.org".to_owned(),
+        authserv_ids: vec!["dkim.example.org".to_owned()],
         marker: Secret::from("0123456789abcdef"),
     })
 }

@@ -208,6 +208,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         limits: limits.clone(),
         policy: policy(limits.message),
         name: "mx.example.org".to_owned(),
+        authserv_ids: vec!["dkim.example.org".to_owned()],
         marker: Secret::from("0123456789abcdef"),
     }));
     let measured: Arc<dyn Handler> = Arc::new(Measured::new(hook, Arc::clone(metrics), "milter"));

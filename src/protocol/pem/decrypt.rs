@@ -13,7 +13,7 @@ use crate::{
     crypto::{Cipher, Unwrap, cbc_decrypt},
     keys::{Handle, ProtocolName, Want},
     mail::encoding::base64_decode,
-    protocol::Context,
+    protocol::{Context, undecryptable},
 };
 
 /// What was hidden.
@@ -43,7 +43,8 @@ pub(super) fn opened(
         .ok_or_else(|| Error::unavailable(format!("pem message: encrypted by {}: not known", info.algorithm)))?;
     let ciphertext = base64_decode(encapsulated);
     let sealed = Sealed { cipher, iv: &info.parameters, ciphertext: &ciphertext };
-    let Found { dek, canonical, refusal } = sealed.open(header, context, budget)?;
+    let found = sealed.open(header, context, budget).map_err(Error::within_encryption)?;
+    let Found { dek, canonical, refusal } = found;
     let mut header = header.clone();
     for mic in header.originators.iter_mut().filter_map(|one| one.mic_info.as_mut()) {
         // RFC 1421, section 4.6.2.3: under the same key and vector as the text.
@@ -70,7 +71,7 @@ struct Sealed<'a> {
 impl Sealed<'_> {
     fn open(&self, header: &Header, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
         let (mut locked, mut refusal) = (None, nobody());
-        let mut fitting = 0;
+        let (mut fitting, mut misfit) = (0, None);
         let shared = InterchangeKey::all(context)?;
         for (named, info) in wrapped(header) {
             match info {
@@ -86,13 +87,16 @@ impl Sealed<'_> {
                 KeyInfo::Asymmetric { algorithm, dek } if algorithm == "RSA" => {
                     let meant = meant(named, context)?;
                     if !meant.is_empty() {
-                        refusal = changed();
+                        refusal = undecryptable(ProtocolName::Pem);
                     }
                     for candidate in if meant.is_empty() { all(context)? } else { meant } {
                         budget.unwrapping()?;
                         match unwrapped(&candidate, dek, context) {
                             Ok(Some(dek)) => {
-                                fitting += usize::from(self.key(&dek).is_some());
+                                match self.key(&dek) {
+                                    Some(_) => fitting += 1,
+                                    None => misfit = Some(dek.clone()),
+                                }
                                 // No error of its own: that a key has the right length is what nobody may learn (Bleichenbacher 1998).
                                 if fitting <= MOST_KEYS
                                     && let Some((dek, canonical)) = self.decrypt(&dek, budget)
@@ -107,6 +111,10 @@ impl Sealed<'_> {
                 }
                 KeyInfo::Asymmetric { .. } => {}
             }
+        }
+        if let (0, Some(misfit)) = (fitting, misfit) {
+            // As long as with a key of the right length, and in vain: it is replaced by a random one.
+            _ = cbc_decrypt(self.cipher, &misfit, self.iv, &mut self.ciphertext.to_vec());
         }
         Err(locked.unwrap_or(refusal))
     }
@@ -172,11 +180,6 @@ fn distinct(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
     candidates.retain(|candidate| seen.insert(Handle::from_octets(candidate.key.octets())));
     candidates
-}
-
-/// The one answer when a message names a key that is here, and it does not open it.
-fn changed() -> Error {
-    Error::malformed("pem message", "its integrity check does not hold: it was changed on the way")
 }
 
 /// The one answer when it names no key that is here.

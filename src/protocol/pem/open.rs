@@ -15,7 +15,7 @@ use crate::{
         Message, Part, Span,
         encoding::{base64_decode, is_base64},
     },
-    protocol::{Claim, ClaimKind, Context, Opened},
+    protocol::{Claim, ClaimKind, Context, Opened, blurred},
     verdict::{Covers, Layer, LayerKind, Signature, State, Why},
 };
 
@@ -59,6 +59,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     let is_clean = !matches!(header.proc_type, ProcType::Encrypted | ProcType::MicOnly) || is_base64(encapsulated);
     let covers = if claim.is_whole(root) && !header.says_more() && is_clean { Covers::Whole } else { Covers::Part };
     let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
+    let mut refusal = None;
     let (layers, canonical) = match header.proc_type {
         ProcType::Crl => {
             return Err(Error::malformed("pem message", "holds revocation lists, and no text")
@@ -70,16 +71,18 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         ProcType::Encrypted => {
             verify::checkable(&header, context.legacy)?;
             let opened = decrypt::opened(&header, encapsulated, context, budget)?;
-            let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget)?;
+            let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget);
+            let signatures = signatures.map_err(|error| blurred(error, &opened.refusal))?;
             // CBC lets whoever changes the ciphertext change the text, and the integrity check is there to tell (RFC 1421,
             // section 4.1.2.2): a text that does not fit it is not shown.
             if signatures.iter().all(is_wrong) {
                 return Err(opened.refusal);
             }
-            let valid = |signature: &Signature| matches!(signature.state, State::Valid(_));
+            let authenticated = signatures.iter().any(|signature| matches!(signature.state, State::Valid(_)));
+            refusal = (!authenticated).then_some(opened.refusal);
             let encrypted = LayerKind::Encrypted {
                 cipher: opened.cipher.name().to_owned(),
-                authenticated: signatures.iter().any(valid),
+                authenticated,
                 recipients: recipients(&header),
             };
             (vec![layer(encrypted), layer(LayerKind::Signed { signatures })], opened.canonical)
@@ -93,9 +96,13 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
             (vec![layer(LayerKind::Signed { signatures })], canonical)
         }
     };
-    let payload = Message::parse(entity(root, &header, canonical), budget)?;
+    let payload = Message::parse(entity(root, &header, canonical), budget).map_err(|error| match &refusal {
+        Some(refusal) => blurred(error, refusal),
+        None if header.proc_type == ProcType::Encrypted => error.within_encryption(),
+        None => error,
+    })?;
     let beside = (!claim.is_whole(root)).then_some(block.span);
-    Ok(Opened { layers, payload, covers, beside })
+    Ok(Opened { layers, payload, covers, beside, refusal })
 }
 
 /// The text that a PEM message may be in.

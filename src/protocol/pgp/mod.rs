@@ -5,6 +5,7 @@ mod armored;
 mod brainpool;
 mod cert;
 mod chunks;
+mod container;
 mod encrypt;
 mod framing;
 pub mod generate;

@@ -19,7 +19,7 @@ use crate::{
         armor::{Label, pgp_blocks},
     },
     protocol::{
-        Claim, ClaimKind, Context, Opened,
+        Claim, ClaimKind, Context, Opened, blurred,
         entity::{as_text, charset, entity, file_message, is_entity, text_message},
     },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
@@ -68,7 +68,7 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         false => as_text(first.octets().to_vec(), budget)?,
     };
     let layers = vec![layer(LayerKind::Signed { signatures }, claim.span)];
-    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None })
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None })
 }
 
 /// multipart/encrypted (RFC 3156, section 4), whole or mangled.
@@ -84,8 +84,10 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
         }
     };
     let unpacked = unpack(octets, context, budget)?.1;
-    let layers = layers(&unpacked, claim.span, covers, context, budget)?;
-    Ok(Opened { layers, payload: entity(unpacked.literal.octets, budget)?, covers, beside: None })
+    let secrecy = Secrecy::of(&unpacked);
+    let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.told(error))?;
+    let payload = entity(unpacked.literal.octets, budget).map_err(|error| secrecy.told(error))?;
+    Ok(Opened { layers, payload, covers, beside: None, refusal: secrecy.refusal() })
 }
 
 /// The cleartext framework (RFC 9580, section 7) in a text body.
@@ -101,7 +103,13 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     let charset = charset(&text, None, root.content_type().parameter("charset"));
     let payload = Message::parse(text_message(&charset, text), budget)?;
     let beside = (covers == Covers::Part).then_some(block.span);
-    Ok(Opened { layers: vec![layer(LayerKind::Signed { signatures }, claim.span)], payload, covers, beside })
+    Ok(Opened {
+        layers: vec![layer(LayerKind::Signed { signatures }, claim.span)],
+        payload,
+        covers,
+        beside,
+        refusal: None,
+    })
 }
 
 /// An armoured or binary message in a text body or an attachment.
@@ -126,10 +134,12 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
         }
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
-    let layers = layers(&unpacked, claim.span, covers, context, budget)?;
+    let secrecy = Secrecy::of(&unpacked);
+    let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.told(error))?;
     let literal = unpacked.literal;
     if mime {
-        return Ok(Opened { layers, payload: entity(literal.octets, budget)?, covers, beside });
+        let payload = entity(literal.octets, budget).map_err(|error| secrecy.told(error))?;
+        return Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal() });
     }
     let payload = if is_text && !literal.octets.contains(&0) {
         let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
@@ -138,7 +148,44 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     } else {
         file_message(name.as_deref(), literal.octets)
     };
-    Ok(Opened { layers, payload: Message::parse(payload, budget)?, covers, beside })
+    let payload = Message::parse(payload, budget).map_err(|error| secrecy.told(error))?;
+    Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal() })
+}
+
+/// What may be told of a literal that came out of a message.
+enum Secrecy {
+    /// It was not encrypted.
+    Clear,
+    /// It was, and it is what was encrypted.
+    Checked,
+    /// It was, and anybody may have changed it: only this.
+    Unchecked(Error),
+}
+
+impl Secrecy {
+    fn of(unpacked: &Unpacked) -> Secrecy {
+        let is_encrypted = unpacked.wraps.iter().any(|wrap| matches!(wrap, Wrap::Encrypted { .. }));
+        match &unpacked.refusal {
+            Some(refusal) => Secrecy::Unchecked(refusal.clone()),
+            None if is_encrypted => Secrecy::Checked,
+            None => Secrecy::Clear,
+        }
+    }
+
+    fn told(&self, error: Error) -> Error {
+        match self {
+            Secrecy::Clear => error,
+            Secrecy::Checked => error.within_encryption(),
+            Secrecy::Unchecked(refusal) => blurred(error, refusal),
+        }
+    }
+
+    fn refusal(self) -> Option<Error> {
+        match self {
+            Secrecy::Clear | Secrecy::Checked => None,
+            Secrecy::Unchecked(refusal) => Some(refusal),
+        }
+    }
 }
 
 /// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.

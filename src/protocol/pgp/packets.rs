@@ -5,24 +5,22 @@ use std::io::{self, Read};
 
 use sequoia_openpgp::{
     Packet,
-    crypto::SessionKey,
-    packet::{SEIP, Signature, Tag, Unknown},
+    packet::{Signature, Tag, Unknown},
     parse::{Dearmor, PacketParser, PacketParserBuilder, PacketParserResult, Parse, buffered_reader::BufferedReader},
-    types::{DataFormat, SymmetricAlgorithm},
+    types::DataFormat,
 };
 
 use super::{
     chunks::Chunks,
-    librepgp::Chunked,
-    protected,
-    sessions::{Esk, Sessions},
+    container::Container,
+    sessions::{Esk, Lock, Sessions},
     suite,
     words::reason,
 };
 use crate::{
-    base::{Budget, Error, Kind, Result, Secret},
-    crypto::{CfbReader, Cipher, Legacy, Resync},
-    protocol::Context,
+    base::{Budget, Error, Kind, Result},
+    crypto::Legacy,
+    protocol::{Context, blurred},
     verdict::Why,
 };
 
@@ -32,6 +30,8 @@ pub(super) struct Unpacked {
     pub(super) wraps: Vec<Wrap>,
     /// The literal data itself.
     pub(super) literal: Literal,
+    /// See [`Opened::refusal`](crate::protocol::Opened::refusal).
+    pub(super) refusal: Option<Error>,
 }
 
 /// The content of a literal data packet (RFC 9580, section 5.9).
@@ -76,11 +76,8 @@ pub(super) fn unpack<'a>(
 ) -> Result<Unpacked> {
     let mut walk = Walk::new(size, context, budget);
     walk.run(source)?;
-    while let Some(plain) = walk.inner.take() {
-        walk.run(Chunks::new(plain))?;
-    }
     match walk.literal {
-        Some(literal) => Ok(Unpacked { wraps: walk.wraps, literal }),
+        Some(literal) => Ok(Unpacked { wraps: walk.wraps, literal, refusal: walk.refusal }),
         None => Err(Error::malformed("openpgp message", "holds no text")),
     }
 }
@@ -136,10 +133,12 @@ struct Walk<'a, 'b> {
     esks: Vec<Esk>,
     wraps: Vec<Wrap>,
     literal: Option<Literal>,
-    /// LibrePGP's container was met, which is not in Sequoia's grammar of messages.
+    /// Containers that are being walked.
+    depth: usize,
+    /// A container was met that is not in Sequoia's grammar of messages: one without integrity protection, or LibrePGP's. Nothing may follow it.
     is_foreign: bool,
-    /// What came out of a container that was not opened by Sequoia, still to be walked.
-    inner: Option<Vec<u8>>,
+    /// See [`Unpacked::refusal`].
+    refusal: Option<Error>,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
@@ -154,28 +153,31 @@ impl<'a, 'b> Walk<'a, 'b> {
             esks: Vec::new(),
             wraps: Vec::new(),
             literal: None,
+            depth: 0,
             is_foreign: false,
-            inner: None,
+            refusal: None,
         }
     }
 
     fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
         let mut next = PacketParserBuilder::from_reader(source).and_then(parser).map_err(|error| malformed(&error))?;
-        // Without a key a container stays closed. What stands after it is walked all the same: text there is not encrypted.
+        // A container that does not open stays closed. What stands after it is walked all the same: text there is not encrypted.
         let mut locked = None;
         loop {
             match next {
-                PacketParserResult::Some(_) if self.inner.is_some() => {
+                PacketParserResult::Some(_) if self.is_foreign => {
                     return Err(Error::malformed("openpgp message", "goes on after its encrypted data"));
                 }
                 PacketParserResult::Some(mut parser) => {
                     match self.packet(&mut parser) {
-                        Err(error) if error.kind() == Kind::NoKey && locked.is_none() => locked = Some(error),
+                        Err(error) if error.is_sealed() && locked.is_none() => locked = Some(error),
                         walked => walked?,
                     }
-                    next = parser.recurse().map_err(|error| self.damaged(&error))?.1;
+                    next = match parser.recurse() {
+                        Ok((_, next)) => next,
+                        Err(error) => return Err(locked.unwrap_or_else(|| malformed(&error))),
+                    };
                 }
-                PacketParserResult::EOF(_) if self.inner.is_some() => return Ok(()),
                 PacketParserResult::EOF(end) => {
                     if !self.is_foreign {
                         end.is_message().map_err(|error| malformed(&error))?;
@@ -212,14 +214,12 @@ impl<'a, 'b> Walk<'a, 'b> {
                 self.wraps.push(Wrap::Compressed(name));
             }
             Packet::Literal(_) => self.literal(parser)?,
-            #[allow(deprecated)]
-            Packet::MDC(mdc) if !mdc.valid() => return Err(changed()),
-            Packet::OnePassSig(_) => self.opened(),
+            Packet::OnePassSig(_) => self.announced(),
             Packet::PKESK(packet) => self.esks.push(Esk::Key(packet.clone())),
             Packet::SEIP(_) => self.encrypted(parser)?,
             Packet::SKESK(packet) => self.esks.push(Esk::Password(packet.clone())),
             Packet::Signature(_) => self.signature(parser)?,
-            Packet::Unknown(_) if tag == Tag::OnePassSig => self.opened(),
+            Packet::Unknown(_) if tag == Tag::OnePassSig => self.announced(),
             Packet::Unknown(_) if tag == Tag::PKESK || tag == Tag::SKESK => self.esks.push(Esk::Unknown),
             Packet::Unknown(_) if tag == Tag::Signature => self.signature(parser)?,
             Packet::Unknown(unknown) if !skipped(tag) => return Err(malformed(unknown.error())),
@@ -233,7 +233,7 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// A container deeper than the first costs a layer of the Budget: `open` was paid for by its caller.
     fn container(&mut self, parser: &PacketParser<'_>) -> Result<()> {
-        if parser.recursion_depth() > 0 {
+        if self.depth > 0 || parser.recursion_depth() > 0 {
             self.budget.layer()?;
         }
         if !parser.processed() && matches!(parser.packet, Packet::CompressedData(_)) {
@@ -245,95 +245,67 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn encrypted(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         self.container(parser)?;
-        let esks = std::mem::take(&mut self.esks);
-        let (hint, named) = match &parser.packet {
-            Packet::SEIP(SEIP::V2(container)) => {
-                let name = suite::cipher_name(container.symmetric_algo());
-                (Some(container.symmetric_algo()), Some(format!("{name}-{}", suite::aead_name(container.aead()))))
-            }
-            _ => (None, None),
-        };
-        let mut plain = None;
-        // For SEIPDv1 this is the quick check, for SEIPDv2 the first chunk's tag. The rest is checked while reading.
-        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
-            if named.is_none() {
-                // Sequoia 2.4 panics when there is less than the random prefix and the MDC packet that it reserves.
-                let least = algorithm?.block_size().ok()? + PREFIX_AND_MDC;
-                parser.data_hard(least).ok()?;
-                if let Some(cipher) = protected::ours(algorithm?) {
-                    plain = Some(protected::open_cfb(cipher, key, parser.data_eof().ok()?)?);
-                    return Some(cipher.name().to_owned());
-                }
-            }
-            parser.decrypt(algorithm, key).ok()?;
-            named.clone().or_else(|| Some(suite::cipher_name(algorithm?).to_owned()))
-        };
-        let cipher = self.sessions.unlock(&esks, hint, self.budget, &mut fits)?;
-        self.deciphered(&cipher)?;
-        let recipients = esks.iter().map(Esk::recipient).collect();
-        self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
-        self.inner = plain;
-        Ok(())
+        let container = Container::read(parser, self.size).map_err(|error| malformed(&error))?;
+        self.opened(container).map_err(Error::within_encryption)
     }
 
     /// LibrePGP's packet 20.
     fn librepgp(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
-        if parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
+        self.is_foreign = true;
+        if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "librepgp packet 20 within something else"));
         }
-        self.is_foreign = true;
         let mut sealed = Vec::new();
         parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
-        let chunked = Chunked::read(&sealed)?;
-        let esks = std::mem::take(&mut self.esks);
-        let mut plain = Vec::new();
-        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
-            plain = chunked.open(algorithm, key)?;
-            Some(chunked.name())
-        };
-        let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
-        let recipients = esks.iter().map(Esk::recipient).collect();
-        self.wraps.push(Wrap::Encrypted { cipher, authenticated: true, recipients });
-        self.inner = Some(plain);
-        Ok(())
+        self.opened(Container::librepgp(sealed)?).map_err(Error::within_encryption)
     }
 
-    /// All of the message is decrypted by the cipher of this name.
-    fn deciphered(&mut self, cipher: &str) -> Result<()> {
-        let cost = cipher.split('-').next().and_then(|name| Cipher::parse(name).ok()).map_or(1, Cipher::cost);
-        self.budget.deciphered(self.size.saturating_mul(cost))
-    }
-
-    /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only.
+    /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only, and nothing is
+    /// told of what is within.
     fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let walked = self.walk_unprotected(parser);
+        self.is_foreign = true;
+        walked
+    }
+
+    fn walk_unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.legacy == Legacy::Refuse {
-            return Err(Error::malformed("openpgp message", "encrypted without any protection against changes")
+            let reason = "openpgp message: encrypted without any protection against changes";
+            return Err(Error::new(Kind::Undecryptable, reason)
                 .with_hint("--legacy opens it for this run, and it proves nothing"));
         }
-        if parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
+        if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "unprotected encrypted data within something else"));
         }
-        let mut sealed = Vec::new();
-        parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
+        let container = Container::read(parser, self.size).map_err(|error| malformed(&error))?;
+        self.opened(container)
+    }
+
+    /// Walks what is in a container, after its last check.
+    fn opened(&mut self, container: Container) -> Result<()> {
         let esks = std::mem::take(&mut self.esks);
+        let lock = Lock { esks: &esks, hint: container.cipher(), size: container.size() };
         let mut plain = Vec::new();
-        let mut fits = |algorithm: Option<SymmetricAlgorithm>, key: &SessionKey| {
-            let cipher = Cipher::from_openpgp(algorithm?.into())?;
-            let key = Secret::new(key.as_ref().to_vec());
-            let mut reader = CfbReader::new(cipher, &key, Resync::Yes, sealed.as_slice()).ok()?;
-            if !reader.repeats() {
-                return None;
-            }
-            plain.clear();
-            reader.read_to_end(&mut plain).ok()?;
-            Some(cipher.name().to_owned())
-        };
-        let cipher = self.sessions.unlock(&esks, None, self.budget, &mut fits)?;
+        let cipher = self.sessions.unlock(&lock, self.budget, &mut |algorithm, key| {
+            let (cipher, octets) = container.open(algorithm, key)?;
+            plain = octets;
+            Some(cipher)
+        });
+        let cipher = cipher.map_err(Error::within_encryption)?;
+        if !container.is_authenticated() {
+            self.refusal = Some(self.sessions.refusal(&esks));
+        }
+        let authenticated = container.is_authenticated();
+        drop(container);
         let recipients = esks.iter().map(Esk::recipient).collect();
-        self.deciphered(&cipher)?;
-        self.wraps.push(Wrap::Encrypted { cipher, authenticated: false, recipients });
-        self.inner = Some(plain);
-        Ok(())
+        self.wraps.push(Wrap::Encrypted { cipher, authenticated, recipients });
+        self.depth += 1;
+        let walked = self.run(Chunks::new(plain));
+        self.depth -= 1;
+        match &self.refusal {
+            Some(refusal) => walked.map_err(|error| blurred(error, refusal)),
+            None => walked,
+        }
     }
 
     fn literal(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
@@ -344,7 +316,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let mut octets = Vec::new();
         loop {
             let read =
-                parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| self.damaged(&error.into()))?;
+                parser.by_ref().take(CHUNK).read_to_end(&mut octets).map_err(|error| malformed(&error.into()))?;
             self.expanded(read, octets.len())?;
             if read == 0 {
                 break;
@@ -359,7 +331,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let mut total = 0;
         loop {
             let piece = parser.by_ref().take(CHUNK);
-            let read = io::copy(&mut { piece }, &mut io::sink()).map_err(|error| self.damaged(&error.into()))?;
+            let read = io::copy(&mut { piece }, &mut io::sink()).map_err(|error| malformed(&error.into()))?;
             let read = usize::try_from(read).unwrap_or(usize::MAX);
             if read == 0 {
                 return Ok(());
@@ -382,7 +354,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// A one-pass signature packet: a signature will follow what it opens.
-    fn opened(&mut self) {
+    fn announced(&mut self) {
         if let Some(Wrap::Signed { open, .. }) = self.group() {
             *open += 1;
         }
@@ -420,14 +392,6 @@ impl<'a, 'b> Walk<'a, 'b> {
             *over = Over::Container;
         }
     }
-
-    /// What a failure half-way means: inside encryption it is a failed integrity check, elsewhere damage.
-    fn damaged(&self, error: &anyhow::Error) -> Error {
-        match self.wraps.iter().any(|wrap| matches!(wrap, Wrap::Encrypted { .. })) {
-            true => changed(),
-            false => malformed(error),
-        }
-    }
 }
 
 /// The signature in `parser`, if it is one.
@@ -460,10 +424,6 @@ fn skipped(tag: Tag) -> bool {
     matches!(tag, Tag::Marker | Tag::Padding) || !tag.is_critical()
 }
 
-pub(super) fn changed() -> Error {
-    Error::malformed("openpgp message", "its integrity check fails: it was damaged or changed")
-}
-
 fn malformed(error: &anyhow::Error) -> Error {
     Error::malformed("openpgp message", reason(error))
 }
@@ -474,6 +434,3 @@ const LARGEST: u32 = 32 * 1024;
 
 /// Octets read between two looks at the Budget.
 const CHUNK: u64 = 256 * 1024;
-
-/// The two repeated octets of SEIPDv1 and its MDC packet (RFC 9580, section 5.13.1), both beside the cipher's block.
-const PREFIX_AND_MDC: usize = 2 + 22;

@@ -1,18 +1,17 @@
 //! Version 1 of the integrity-protected packet (RFC 9580, section 5.13.1) under Blowfish: Sequoia 2.4 pads its key with zeros, and nobody else
 //! reads what comes of that.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use sequoia_openpgp::{
     crypto::{SessionKey, random},
     types::SymmetricAlgorithm,
 };
-use subtle::ConstantTimeEq;
 
 use super::{partial::Partial, words};
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{CfbEncryptor, CfbReader, Cipher, Digester, Hash, Resync},
+    crypto::{CfbEncryptor, Cipher, Digester, Hash},
 };
 
 /// Our cipher for OpenPGP's, where Sequoia's own does something else.
@@ -22,22 +21,6 @@ pub(super) fn ours(algorithm: SymmetricAlgorithm) -> Option<Cipher> {
         SymmetricAlgorithm::Blowfish => Some(Cipher::Blowfish),
         _ => None,
     }
-}
-
-/// What is in the ciphertext of an integrity-protected packet of version 1 (RFC 9580, section 5.13.1); `None` when it does not fit the key or was changed.
-pub(super) fn open_cfb(cipher: Cipher, key: &SessionKey, sealed: &[u8]) -> Option<Vec<u8>> {
-    let key = Secret::new(key.to_vec());
-    let mut reader = CfbReader::new(cipher, &key, Resync::No, sealed).ok()?;
-    let mut plain = Vec::with_capacity(sealed.len());
-    reader.read_to_end(&mut plain).ok()?;
-    let end = plain.len().checked_sub(MDC_PACKET.len() + MDC)?;
-    let mut hash = Hash::Sha1.digester();
-    hash.update(reader.prefix());
-    hash.update(plain.get(..end + MDC_PACKET.len())?);
-    let proof = [&MDC_PACKET[..], &hash.finish()].concat();
-    bool::from(plain.get(end..)?.ct_eq(&proof)).then_some(())?;
-    plain.truncate(end);
-    Some(plain)
 }
 
 /// Encrypts what is written to it into a packet of that kind.
@@ -84,6 +67,5 @@ impl<W: Write> Write for Protected<W> {
     }
 }
 
-/// The header of the modification detection code's packet, and the octets of the code (RFC 9580, section 5.13.1).
+/// The header of the modification detection code's packet (RFC 9580, section 5.13.1).
 const MDC_PACKET: [u8; 2] = [0xd3, 0x14];
-const MDC: usize = 20;

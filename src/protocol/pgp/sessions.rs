@@ -8,12 +8,12 @@ use sequoia_openpgp::{
     types::SymmetricAlgorithm,
 };
 
-use super::{cert, packets::changed, protected, secret::Handled};
+use super::{cert, protected, secret::Handled};
 use crate::{
     base::{Budget, Error, Result, Secret},
     crypto::Cipher,
     keys::{Handle, ProtocolName, Record, Want},
-    protocol::Context,
+    protocol::{Context, undecryptable},
 };
 
 /// An encrypted session key packet.
@@ -35,60 +35,123 @@ impl Esk {
     }
 }
 
+/// A session key, and its cipher where the packet that it came in names one.
+type Session = (Option<SymmetricAlgorithm>, SessionKey);
+
 /// What is here to open a message with.
 pub(super) struct Sessions<'a> {
     context: Context<'a>,
     /// Passwords tried so far.
     tries: usize,
-    /// How many session keys came out, whatever became of them.
-    unwrapped: usize,
+    /// How many session keys were tried on a container.
+    attempts: usize,
+    /// A secret key that the message names was tried in the last search.
+    is_named: bool,
     /// Why a key that is here could not be used.
     locked: Option<Error>,
 }
 
+/// The container that a session key is looked for.
+pub(super) struct Lock<'e> {
+    /// What came before it.
+    pub(super) esks: &'e [Esk],
+    /// Its cipher, where it names one.
+    pub(super) hint: Option<SymmetricAlgorithm>,
+    /// Octets of its ciphertext.
+    pub(super) size: usize,
+}
+
+/// What became of one search.
+#[derive(Default)]
+struct Search {
+    /// A secret key was tried, named or not.
+    is_tried: bool,
+    /// Some session key was tried on the container.
+    is_decrypted: bool,
+}
+
 impl<'a> Sessions<'a> {
     pub(super) fn new(context: Context<'a>) -> Self {
-        Sessions { context, tries: 0, unwrapped: 0, locked: None }
+        Sessions { context, tries: 0, attempts: 0, is_named: false, locked: None }
     }
 
-    /// Tries every session key that comes out of `esks` on `fits`, until that answers the cipher's name. `hint` is the cipher
-    /// where the container names it.
+    /// Tries every session key that comes out of the packets before `lock` on `opens`, until that answers the cipher's name. `opens`
+    /// decrypts to the end and passes the last check.
+    ///
+    /// Whoever is named and does not open it, is told [`undecryptable`], whatever was wrong: a session key whose checksum fails (RFC 9580,
+    /// section 5.1) is replaced by one that opens nothing, so that it takes as long to fail. To hidden recipients it stays closed as if
+    /// for somebody else, whether a session key came out or not.
     pub(super) fn unlock(
         &mut self,
-        esks: &[Esk],
-        hint: Option<SymmetricAlgorithm>,
+        lock: &Lock<'_>,
         budget: &mut Budget,
-        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+        opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<String> {
+        let mut search = Search::default();
+        self.is_named = false;
         for pass in [Pass::Named, Pass::Hidden] {
-            for esk in esks {
+            for esk in lock.esks {
                 if let Esk::Key(packet) = esk
-                    && let Some(cipher) = self.by_key(packet, pass, hint, budget, fits)?
+                    && let Some(cipher) = self.by_key(packet, pass, lock, budget, &mut search, opens)?
                 {
                     return Ok(cipher);
                 }
             }
         }
-        for esk in esks {
+        for esk in lock.esks {
             if let Esk::Password(packet) = esk
-                && let Some(cipher) = self.by_password(packet, budget, fits)?
+                && let Some(cipher) = self.by_password(packet, lock, budget, opens)?
             {
                 return Ok(cipher);
             }
         }
-        if self.unwrapped > 0 {
-            return Err(changed());
+        if search.is_tried && !search.is_decrypted {
+            let substitute = self.substitute(lock)?;
+            self.attempt((lock.hint.or(Some(SymmetricAlgorithm::AES256)), substitute), lock, budget, opens);
         }
-        Err(self.locked.take().unwrap_or_else(|| nobody(esks)))
+        match self.locked.take() {
+            Some(locked) if !self.is_named => Err(locked),
+            _ => Err(self.refusal(lock.esks)),
+        }
+    }
+
+    /// What is told when no session key of `esks` opens their container: the same as when it opened and nothing vouches for what is within.
+    pub(super) fn refusal(&self, esks: &[Esk]) -> Error {
+        if self.is_named { undecryptable(ProtocolName::Pgp) } else { nobody(esks) }
+    }
+
+    /// A session key that opens nothing.
+    fn substitute(&self, lock: &Lock<'_>) -> Result<SessionKey> {
+        let length = lock.hint.and_then(|cipher| cipher.key_size().ok()).unwrap_or(LONGEST_KEY);
+        let mut octets = vec![0; length];
+        self.context.random.fill(&mut octets)?;
+        Ok(SessionKey::from(octets))
+    }
+
+    /// One session key tried on the container, unless that has cost too much already.
+    fn attempt(
+        &mut self,
+        (algorithm, key): Session,
+        lock: &Lock<'_>,
+        budget: &mut Budget,
+        opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+    ) -> Option<String> {
+        self.attempts += 1;
+        let cipher = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
+        let work = lock.size.saturating_mul(cipher.map_or(1, Cipher::cost));
+        // No error of its own: that a session key came out is not for the sender to know.
+        let is_affordable = self.attempts <= MOST_KEYS && budget.deciphered(work).is_ok();
+        is_affordable.then(|| opens(algorithm, &key)).flatten()
     }
 
     fn by_key(
         &mut self,
         esk: &PKESK,
         pass: Pass,
-        hint: Option<SymmetricAlgorithm>,
+        lock: &Lock<'_>,
         budget: &mut Budget,
-        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+        search: &mut Search,
+        opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<Option<String>> {
         let named = esk.recipient().map(|handle| Handle::from_octets(handle.as_bytes()));
         let records = match (pass, &named) {
@@ -102,13 +165,12 @@ impl<'a> Sessions<'a> {
                 if named.as_ref().is_some_and(|name| !handle.is_named_by(name)) {
                     continue;
                 }
-                let Some((algorithm, key)) = self.unwrap(esk, record, handle, hint, budget)? else { continue };
-                self.unwrapped += 1;
-                // No error of its own: that a session key came out is not for the sender to know.
-                if self.unwrapped > MOST_KEYS {
-                    return Err(changed());
-                }
-                if let Some(cipher) = fits(algorithm, &key) {
+                let Some(session) = self.unwrap(esk, record, handle, lock.hint, budget)? else { continue };
+                search.is_tried = true;
+                self.is_named |= named.is_some();
+                let Some(session) = session else { continue };
+                search.is_decrypted = true;
+                if let Some(cipher) = self.attempt(session, lock, budget, opens) {
                     return Ok(Some(cipher));
                 }
             }
@@ -128,8 +190,8 @@ impl<'a> Sessions<'a> {
         }
     }
 
-    /// One try of one secret key. Every way to fail looks the same, because the differences are what oracles are made of
-    /// (RFC 9580, section 13.4).
+    /// One try of one secret key: `None` when there is none of the right kind, `Some(None)` when no session key comes out of it. Every way to
+    /// fail looks the same, because the differences are what oracles are made of (RFC 9580, section 13.4).
     fn unwrap(
         &mut self,
         esk: &PKESK,
@@ -137,7 +199,7 @@ impl<'a> Sessions<'a> {
         handle: &Handle,
         hint: Option<SymmetricAlgorithm>,
         budget: &mut Budget,
-    ) -> Result<Option<(Option<SymmetricAlgorithm>, SessionKey)>> {
+    ) -> Result<Option<Option<Session>>> {
         let cert = cert::parse(record).ok();
         let wanted = |key: &Handle| key == handle;
         let key = cert.as_ref().and_then(|cert| {
@@ -155,14 +217,15 @@ impl<'a> Sessions<'a> {
                 return Ok(None);
             }
         };
-        Ok(esk.decrypt(&mut Handled::new(key, secret), hint))
+        Ok(Some(esk.decrypt(&mut Handled::new(key, secret), hint)))
     }
 
     fn by_password(
         &mut self,
         esk: &SKESK,
-        budget: &Budget,
-        fits: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
+        lock: &Lock<'_>,
+        budget: &mut Budget,
+        opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<Option<String>> {
         affordable(esk, budget)?;
         for password in self.context.keys.passwords()? {
@@ -174,8 +237,8 @@ impl<'a> Sessions<'a> {
                 ));
             }
             let password = Password::from(password.expose());
-            if let Some((algorithm, key)) = opened(esk, &password)
-                && let Some(cipher) = fits(algorithm, &key)
+            if let Some(session) = opened(esk, &password)
+                && let Some(cipher) = self.attempt(session, lock, budget, opens)
             {
                 return Ok(Some(cipher));
             }
@@ -253,6 +316,8 @@ const PASSWORD_TRIES: usize = 64;
 /// Session keys that are tried on the data of one message. Source: an honest message has one; each try may decrypt a chunk of 4 MiB (RFC 9580,
 /// section 5.13.2). RSA keys give one out of anything to those who are not named.
 const MOST_KEYS: usize = 64;
+/// Octets of the longest key of a cipher (RFC 9580, section 9.3).
+const LONGEST_KEY: usize = 32;
 
 /// Argon2 passes over the whole allowed memory. Source: RFC 9106, section 4 recommends 1 pass over 2 GiB, or 3 over 64 MiB.
 const ARGON2_PASSES: usize = 4;

@@ -21,7 +21,13 @@ pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &mut Budget) -> Resul
         return Err(Error::unavailable(format!("compressed data: algorithm {algorithm} is not known")));
     }
     let octets = inflate(&packed, budget)?;
-    Ok(Unwrapped { layer: LayerKind::Compressed { algorithm: "zlib".to_owned() }, content_type, octets, signed: None })
+    Ok(Unwrapped {
+        layer: LayerKind::Compressed { algorithm: "zlib".to_owned() },
+        content_type,
+        octets,
+        signed: None,
+        refusal: None,
+    })
 }
 
 fn fields(data: &[u8]) -> der::Result<(ObjectIdentifier, ObjectIdentifier)> {

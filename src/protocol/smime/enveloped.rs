@@ -12,21 +12,22 @@ use x509_cert::spki::AlgorithmIdentifierRef;
 use super::{
     encode::{self, octet_string, sequence, value},
     suite::{self, ContentCipher},
-    unlock::{Found, Recipients, changed},
+    unlock::{Found, Recipients},
     unwrapped::{DATA, SIGNED, Unwrapped, content_info},
 };
 use crate::{
     base::{Budget, Error, Kind as Why, Result, Secret},
     crypto::{self, Legacy},
+    keys::ProtocolName,
     pki::tlv,
-    protocol::Context,
+    protocol::{Context, undecryptable},
     verdict::LayerKind,
 };
 
 /// Decrypts an EnvelopedData or AuthEnvelopedData: `data` is its DER without the content octets, `encrypted` are those.
 ///
-/// Errors: `NoKey` when no key of a recipient is here, `Malformed` when it cannot be read or was changed, `Unavailable` when its cipher is
-/// not known, or is one that only `Legacy::Admit` opens.
+/// Errors: `NoKey` when no key of a recipient is here, `Malformed` when it cannot be read, `Undecryptable` when it was changed, `Unavailable`
+/// when its cipher is not known, or is one that only `Legacy::Admit` opens.
 pub(super) fn decrypt(data: &[u8], encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<Unwrapped> {
     let envelope = Envelope::read(data, Kind::Enveloped)?;
     envelope.open(encrypted, context, budget).map(|(content, _)| content)
@@ -41,7 +42,8 @@ pub(super) fn decrypt_signed(
 ) -> Result<Unwrapped> {
     let envelope = Envelope::read(data, Kind::SignedAndEnveloped)?;
     let (content, key) = envelope.open(encrypted, context, budget)?;
-    let signed = envelope.signed(&key).map_err(|_| unreadable())?;
+    let refused = || content.refusal.clone().unwrap_or_else(unreadable);
+    let signed = envelope.signed(&key).map_err(|_| refused())?;
     Ok(Unwrapped { signed: Some(signed), ..content })
 }
 
@@ -105,7 +107,7 @@ impl<'a> Envelope<'a> {
         let recipients = Recipients::read(inside(self.recipients).map_err(|_| unreadable())?, budget)?;
         let authenticated = matches!(cipher, ContentCipher::Aead { .. });
         let tag = self.tag(&cipher)?;
-        let found = recipients.content_key(context, budget)?;
+        let found = recipients.content_key(context, budget).map_err(Error::within_encryption)?;
         let layer = LayerKind::Encrypted { cipher: cipher.name(), authenticated, recipients: recipients.names() };
         let covered = self.covered();
         let open = |key: &Secret, covered: &[u8], octets: &mut Vec<u8>| match &cipher {
@@ -113,23 +115,32 @@ impl<'a> Envelope<'a> {
             ContentCipher::Cbc { cipher, iv } => crypto::cbc_decrypt(*cipher, key, iv, octets),
         };
         let work = encrypted.len().saturating_mul(cipher.cost()).saturating_mul(covered.len());
+        let refusal = match found {
+            Found::Named(_) => undecryptable(ProtocolName::Smime),
+            Found::Candidates(_) => recipients.nobody(),
+        };
         let (octets, key) = match found {
             Found::Named(key) => {
-                budget.deciphered(work)?;
+                budget.deciphered(work).map_err(|_| refusal.clone())?;
                 (first_right(&key, &covered, encrypted, open)?, key)
             }
             Found::Candidates(keys) => {
-                let fits = |key: &Secret| is_padded(key, &cipher, &encrypted);
                 // Over the Budget there are no more tries, and no error of its own: it would tell how many keys are here.
-                let affordable = |_: &Secret| budget.deciphered(work).is_ok();
-                let mut opened = keys.into_iter().filter(fits).take_while(affordable).filter_map(|key| {
-                    first_right(&key, &covered, encrypted.clone(), open).ok().map(|octets| (octets, key))
+                let mut fitting: Vec<&Secret> = keys.iter().filter(|key| is_padded(key, &cipher, &encrypted)).collect();
+                if fitting.is_empty() {
+                    // As long as if one had found padding: time tells a stranger too.
+                    fitting.extend(keys.first());
+                }
+                let affordable = |_: &&Secret| budget.deciphered(work).is_ok();
+                let mut opened = fitting.into_iter().take_while(affordable).filter_map(|key| {
+                    first_right(key, &covered, encrypted.clone(), open).ok().map(|octets| (octets, key.clone()))
                 });
                 let right = opened.find(|(octets, _)| authenticated || self.is_plausible(octets));
-                right.ok_or_else(|| recipients.nobody())?
+                right.ok_or_else(|| refusal.clone())?
             }
         };
-        Ok((Unwrapped { layer, content_type: self.content_type, octets, signed: None }, key))
+        let refusal = (!authenticated).then_some(refusal);
+        Ok((Unwrapped { layer, content_type: self.content_type, octets, signed: None, refusal }, key))
     }
 
     /// The authentication tag, which has exactly the length that the parameters say (RFC 5084, section 3.2): a shorter one would be easier
@@ -221,7 +232,7 @@ fn first_right(
     encrypted: Vec<u8>,
     open: impl Fn(&Secret, &[u8], &mut Vec<u8>) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let (last, others) = covered.split_last().ok_or_else(changed)?;
+    let (last, others) = covered.split_last().ok_or_else(unreadable)?;
     for one in others {
         let mut octets = encrypted.clone();
         if open(key, one, &mut octets).is_ok() {
@@ -242,9 +253,9 @@ fn is_padded(key: &Secret, cipher: &ContentCipher, encrypted: &[u8]) -> bool {
     crypto::cbc_decrypt(*cipher, key, iv, &mut last.to_vec()).is_ok()
 }
 
-/// Every failure of a key is one answer; what no key can mend is told as it is.
+/// Every failure of a key is one answer; what no key can mend is told as it is, and to a correspondent like the rest.
 fn uniform(error: Error) -> Error {
-    if error.kind() == Why::NoKey { changed() } else { error }
+    if error.kind() == Why::NoKey { undecryptable(ProtocolName::Smime) } else { error.within_encryption() }
 }
 
 fn unreadable() -> Error {

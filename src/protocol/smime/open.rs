@@ -16,7 +16,7 @@ use crate::{
     mail::{Message, Part, Span, encoding},
     pki::tlv::{self, Element, OID, Reader, constructed},
     protocol::{
-        Claim, Context, Opened,
+        Claim, Context, Opened, blurred,
         entity::{as_text, entity, is_entity},
     },
     verdict::{Covers, Layer, LayerKind, Signature, Why},
@@ -53,7 +53,7 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
         false => as_text(first.octets().to_vec(), budget)?,
     };
     let layers = vec![layer(LayerKind::Signed { signatures }, span)];
-    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None })
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None })
 }
 
 /// The signatures of a multipart/signed: a ContentInfo of signedData without content.
@@ -91,8 +91,22 @@ fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Bud
     }
 }
 
-/// What was encrypted or packed: an entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
-fn within(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+/// What was encrypted or packed. Of a plaintext that nothing vouches for, no more is told than that it does not decrypt.
+fn within(inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+    let (is_encrypted, refusal) = (matches!(inner.layer, LayerKind::Encrypted { .. }), inner.refusal.clone());
+    let opened = content(inner, span, context, budget);
+    match refusal {
+        Some(refusal) => match opened {
+            Ok(opened) => Ok(Opened { refusal: Some(refusal), ..opened }),
+            Err(error) => Err(blurred(error, &refusal)),
+        },
+        None if is_encrypted => opened.map_err(Error::within_encryption),
+        None => opened,
+    }
+}
+
+/// An entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
+fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut layers = vec![layer(inner.layer.clone(), span)];
     if let Some(signed) = inner.signed.take() {
         let taken = ber::take_content(signed, budget)?;
@@ -101,7 +115,13 @@ fn within(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut B
         layers.push(layer(LayerKind::Signed { signatures }, span));
     }
     if inner.content_type == unwrapped::DATA {
-        return Ok(Opened { layers, payload: entity(inner.octets, budget)?, covers: Covers::Whole, beside: None });
+        return Ok(Opened {
+            layers,
+            payload: entity(inner.octets, budget)?,
+            covers: Covers::Whole,
+            beside: None,
+            refusal: None,
+        });
     }
     budget.layer()?;
     let opened = content_info(ber::take_content(inner.into_content_info(), budget)?, span, context, budget)?;
@@ -124,6 +144,7 @@ fn opaque(
                 payload: certificates(signed, budget)?,
                 covers: Covers::Whole,
                 beside: None,
+                refusal: None,
             });
         }
         let reason = "holds a signature, and not what it signs";
@@ -131,7 +152,7 @@ fn opaque(
     };
     let signatures = verify::judged(signed, &content, Shape::Encapsulated, context, budget)?;
     let layers = vec![layer(LayerKind::Signed { signatures }, span)];
-    Ok(Opened { layers, payload: entity(content, budget)?, covers: Covers::Whole, beside: None })
+    Ok(Opened { layers, payload: entity(content, budget)?, covers: Covers::Whole, beside: None, refusal: None })
 }
 
 /// Certificates and CRLs as parts of their own (RFC 2585, section 4): what a certs-only message holds, where everybody can read it.

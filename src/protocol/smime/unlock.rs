@@ -58,8 +58,8 @@ impl<'a> Recipients<'a> {
 
     /// The content key, or what may be it.
     ///
-    /// An error of kind `NoKey` when there is no key of any recipient here, or it cannot be unlocked; `Malformed` when what it should
-    /// unwrap was changed, or more would have to be tried than the Budget allows.
+    /// An error of kind `NoKey` when there is no key of any recipient here, or it cannot be unlocked; `Malformed` when more would have to be
+    /// tried than the Budget allows. What a named key should unwrap and does not is no error here: it is a content key that opens nothing.
     pub(super) fn content_key(&self, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
         let mut search = Search { context, budget, used: false, locked: None };
         if let Some(key) = search.by_name(&self.0)? {
@@ -69,13 +69,21 @@ impl<'a> Recipients<'a> {
             return Ok(Found::Named(key));
         }
         if search.used {
-            return Err(search.locked.unwrap_or_else(changed));
+            // What a named key does not unwrap takes as long to fail as what it does: the content is decrypted by a key that opens nothing.
+            return search.locked.map_or_else(|| self.substitute(context), Err);
         }
         let candidates = search.by_every_key(&self.0)?;
         if candidates.is_empty() {
             return Err(search.locked.unwrap_or_else(|| self.nobody()));
         }
         Ok(Found::Candidates(candidates))
+    }
+
+    /// A content key that opens nothing.
+    fn substitute(&self, context: Context<'_>) -> Result<Found> {
+        let mut octets = vec![0; SUBSTITUTE];
+        context.random.fill(&mut octets)?;
+        Ok(Found::Named(Secret::new(octets)))
     }
 
     /// The refusal when none of the recipients is here.
@@ -118,11 +126,6 @@ pub(super) enum Found {
     Candidates(Vec<Secret>),
     /// From a key that the message names, or a password.
     Named(Secret),
-}
-
-/// The one answer to every wrapped key, padding and tag that is not right: to tell them apart makes an oracle.
-pub(super) fn changed() -> Error {
-    Error::malformed("enveloped data", "it does not decrypt: it was damaged or changed")
 }
 
 /// One RecipientInfo.
@@ -416,6 +419,9 @@ impl Search<'_, '_> {
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// id-RSAES-OAEP (RFC 3560, section 3).
 const RSAES_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
+
+/// Octets of a content key that opens nothing: those of the longest.
+const SUBSTITUTE: usize = 32;
 
 /// Recipients named in an error.
 const NAMED_RECIPIENTS: usize = 8;

@@ -28,6 +28,8 @@ pub(super) struct Unwrapped {
     pub(super) octets: Vec<u8>,
     /// The signatures that came along with SignedAndEnvelopedData: the ContentInfo of a SignedData without content.
     pub(super) signed: Option<Vec<u8>>,
+    /// See [`Opened::refusal`](crate::protocol::Opened::refusal).
+    pub(super) refusal: Option<Error>,
 }
 
 impl Unwrapped {

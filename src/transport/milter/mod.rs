@@ -298,6 +298,7 @@ mod tests {
             limits: Limits::default(),
             policy,
             name: "mx.example.org".to_owned(),
+            authserv_ids: Vec::new(),
             marker: Secret::from("0123456789abcdef"),
         })
     }

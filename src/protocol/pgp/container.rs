@@ -1,0 +1,150 @@
+//! Encryption containers (RFC 9580, sections 5.7 and 5.13): the ciphertext as it came, and the plaintext after its last check.
+//!
+//! A container is decrypted to its end before any packet within is looked at. What is said of a plaintext whose integrity check is still to
+//! come makes an oracle for whoever changes a captured ciphertext (Maury, Reinhard, Levillain, Gilbert 2015).
+
+use std::io::Read;
+
+use sequoia_openpgp::{
+    Packet,
+    crypto::SessionKey,
+    packet::{SEIP, seip::SEIP2},
+    parse::{PacketParser, PacketParserBuilder, PacketParserResult, Parse, buffered_reader::BufferedReader},
+    types::SymmetricAlgorithm,
+};
+
+use super::{librepgp::Chunked, suite};
+use crate::{
+    base::{Result, Secret},
+    crypto::{CfbReader, Cipher, Resync, mdc_decrypt},
+};
+
+/// A ciphertext and how it is protected.
+pub(super) struct Container {
+    form: Form,
+    sealed: Vec<u8>,
+}
+
+enum Form {
+    /// Symmetrically Encrypted and Integrity Protected Data, version 1: CFB and a digest.
+    Digest,
+    /// The same, version 2: AEAD.
+    Aead(SEIP2),
+    /// LibrePGP's packet 20: chunks with tags.
+    LibrePgp,
+    /// Symmetrically Encrypted Data: nothing protects it.
+    Unprotected,
+}
+
+impl Container {
+    /// Reads the ciphertext of the container that `parser` stands at, of at most `size` octets. The last octet is looked at and not consumed:
+    /// to Sequoia's grammar the container is then one that was not opened.
+    pub(super) fn read(parser: &mut PacketParser<'_>, size: usize) -> sequoia_openpgp::Result<Container> {
+        let form = match &parser.packet {
+            Packet::SEIP(SEIP::V1(_)) => Form::Digest,
+            Packet::SEIP(SEIP::V2(container)) => Form::Aead(container.clone()),
+            _ => Form::Unprotected,
+        };
+        let mut sealed = Vec::with_capacity(size);
+        loop {
+            let piece = parser.data(PIECE)?;
+            let (taken, is_last) = match piece.len() {
+                0 => break,
+                length if length < PIECE => (length, true),
+                _ => (PIECE - 1, false),
+            };
+            sealed.extend_from_slice(piece.get(..taken).unwrap_or_default());
+            if is_last {
+                parser.consume(taken - 1);
+                break;
+            }
+            parser.consume(taken);
+        }
+        Ok(Container { form, sealed })
+    }
+
+    /// LibrePGP's container, whose body `sealed` is. An error is one of its header, which everybody can read.
+    pub(super) fn librepgp(sealed: Vec<u8>) -> Result<Container> {
+        Chunked::read(&sealed)?;
+        Ok(Container { form: Form::LibrePgp, sealed })
+    }
+
+    /// Octets of ciphertext.
+    pub(super) fn size(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// The cipher, where the container names it.
+    pub(super) fn cipher(&self) -> Option<SymmetricAlgorithm> {
+        match &self.form {
+            Form::Aead(container) => Some(container.symmetric_algo()),
+            Form::Digest | Form::LibrePgp | Form::Unprotected => None,
+        }
+    }
+
+    /// Whether what comes out was protected against changes.
+    pub(super) fn is_authenticated(&self) -> bool {
+        !matches!(self.form, Form::Unprotected)
+    }
+
+    /// The cipher's name and the whole plaintext, when `key` passes every check. One that does not takes as long, whatever is wrong.
+    pub(super) fn open(&self, algorithm: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<(String, Vec<u8>)> {
+        if let Form::Aead(container) = &self.form {
+            let (cipher, aead) = (suite::cipher_name(container.symmetric_algo()), suite::aead_name(container.aead()));
+            return Some((format!("{cipher}-{aead}"), self.aead(container, key)?));
+        }
+        if let Form::LibrePgp = &self.form {
+            let chunked = Chunked::read(&self.sealed).ok()?;
+            return Some((chunked.name(), chunked.open(algorithm, key)?));
+        }
+        let known = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
+        // A session key for a cipher that does not exist takes as long to fail as one for a cipher that does.
+        let (cipher, key) = (known.unwrap_or(Cipher::Aes256), Secret::new(key.as_ref().to_vec()));
+        let plain = match &self.form {
+            Form::Unprotected => self.unprotected(cipher, &key),
+            _ => {
+                let mut octets = self.sealed.clone();
+                mdc_decrypt(cipher, &key, &mut octets).ok().map(|()| octets)
+            }
+        };
+        known.and(plain).map(|plain| (cipher.name().to_owned(), plain))
+    }
+
+    /// Every chunk and the final tag (RFC 9580, section 5.13.2).
+    fn aead(&self, container: &SEIP2, key: &SessionKey) -> Option<Vec<u8>> {
+        let head = [&[0xd2, 0xff][..], &self.packet_length()?.to_be_bytes(), &header(container)].concat();
+        let packet = head.chain(self.sealed.as_slice());
+        let parsed = PacketParserBuilder::from_reader(packet).and_then(PacketParserBuilder::build).ok()?;
+        let PacketParserResult::Some(mut parser) = parsed else { return None };
+        parser.decrypt(None, key).ok()?;
+        let mut plain = Vec::with_capacity(self.sealed.len());
+        parser.read_to_end(&mut plain).ok()?;
+        Some(plain)
+    }
+
+    fn packet_length(&self) -> Option<u32> {
+        u32::try_from(self.sealed.len() + AEAD_HEADER).ok()
+    }
+
+    /// RFC 4880, sections 5.7 and 13.9. The two repeated octets are all that tells the right key from another.
+    fn unprotected(&self, cipher: Cipher, key: &Secret) -> Option<Vec<u8>> {
+        let mut reader = CfbReader::new(cipher, key, Resync::Yes, self.sealed.as_slice()).ok()?;
+        let mut plain = Vec::with_capacity(self.sealed.len());
+        reader.read_to_end(&mut plain).ok()?;
+        reader.repeats().then_some(plain)
+    }
+}
+
+/// The body of a version 2 packet up to the ciphertext (RFC 9580, section 5.13.2).
+fn header(container: &SEIP2) -> Vec<u8> {
+    // The chunk size is 2 to the power of this octet and 6.
+    let chunk = u8::try_from(container.chunk_size().trailing_zeros().saturating_sub(6)).unwrap_or(u8::MAX);
+    let (cipher, aead) = (u8::from(container.symmetric_algo()), u8::from(container.aead()));
+    [&[2, cipher, aead, chunk], &container.salt()[..]].concat()
+}
+
+/// Octets of [`header`].
+const AEAD_HEADER: usize = 36;
+
+/// Octets taken at a time.
+const PIECE: usize = 256 * 1024;

@@ -1,0 +1,172 @@
+//! Whose an Authentication-Results field is (RFC 8601, sections 2.2 and 5), so that none from outside passes for one of ours or of a host that
+//! we trust.
+//!
+//! A field stays when its authserv-id is written so that all readers read the same, and is on the list. Everything else goes: readers drop
+//! comments, white space, quotes, escapes and controls in ways of their own, and to follow each of them is a race that a list of
+//! spellings loses. ARC-Authentication-Results (RFC 8617, section 4.1.1) is another field and stays: it means nothing without the ARC-Seal
+//! over it, and to remove it breaks the chain of those after it.
+
+use crate::mail::{Address, header::Field};
+
+/// Whose fields are believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Believed<'a> {
+    /// The authserv-id of this machine. Nobody else has a use for it.
+    pub own: &'a str,
+    /// Those of the hosts whose fields stay.
+    pub hosts: &'a [String],
+}
+
+impl Believed<'_> {
+    /// Whether `field` goes: it is an Authentication-Results field, or some reader takes it or a part of it for one, and it is not one of a
+    /// listed host beyond doubt.
+    pub fn removes(&self, field: &Field<'_>) -> bool {
+        let mut named = field.readings().filter(|(name, _)| name == NAME);
+        named.next().is_some() && !self.is_listed(field)
+    }
+
+    fn is_listed(&self, field: &Field<'_>) -> bool {
+        let is_plain = field.is(NAME) && field.readings().count() == 1;
+        let claimed = Some(field.value).filter(|_| is_plain).and_then(authserv_id);
+        claimed
+            .is_some_and(|claimed| !is_same(claimed, self.own) && self.hosts.iter().any(|host| is_same(claimed, host)))
+    }
+}
+
+/// Whether two names are one host: in any case, with a trailing dot or without, in either IDNA form.
+pub fn is_same(one: &str, other: &str) -> bool {
+    let plain = |name: &str| {
+        let name = name.trim().trim_end_matches('.').to_lowercase();
+        Address::parse(&format!("x@{name}")).map_or(name, |address| address.domain().to_owned())
+    };
+    plain(one) == plain(other)
+}
+
+/// The authserv-id, where every reader finds the same: a token of letters, digits, hyphens, underscores and dots; after it, perhaps, a
+/// comment and the version 1; then a semicolon, or nothing. Anything else in the field is printable ASCII or folds.
+fn authserv_id(value: &[u8]) -> Option<&str> {
+    let value = std::str::from_utf8(value).ok()?;
+    let mut unfolded = String::with_capacity(value.len());
+    let lines: Vec<&str> = value.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
+    let is_blank = |line: &&str| line.trim_matches([' ', '\t']).is_empty();
+    // A line of white space alone ends the header for some readers; the value may begin on the second line.
+    if lines.iter().skip(1).any(is_blank) {
+        return None;
+    }
+    lines.iter().for_each(|line| unfolded.push_str(line));
+    if !unfolded.bytes().all(|octet| octet.is_ascii_graphic() || matches!(octet, b' ' | b'\t')) {
+        return None;
+    }
+    let is_blank = |c: char| c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    let value = value.trim_start_matches(is_blank);
+    let end = value.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)).unwrap_or(value.len());
+    let (claimed, rest) = value.split_at_checked(end)?;
+    let mut rest = rest.trim_start_matches(is_blank);
+    if let Some(comment) = rest.strip_prefix('(') {
+        let (words, after) = comment.split_once(')')?;
+        if words.contains(['(', '\\', '"', ';']) {
+            return None;
+        }
+        rest = after.trim_start_matches(is_blank);
+    }
+    // RFC 8601, section 2.2: the only version is 1.
+    let rest = rest.strip_prefix('1').map_or(rest, |after| after.trim_start_matches(is_blank));
+    (!claimed.is_empty() && (rest.is_empty() || rest.starts_with(';'))).then_some(claimed)
+}
+
+/// As [`Field::readings`] writes it.
+const NAME: &str = "authentication-results";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{Budget, Limits},
+        mail::Message,
+    };
+
+    /// Whether every field of that header goes.
+    fn goes(header: &[u8]) -> bool {
+        let octets = [header, b"\r\n\r\n"].concat();
+        let message = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
+        let hosts = ["dkim.example.org".to_owned(), "mx.xn--bcher-kva.example".to_owned()];
+        let believed = Believed { own: "mx.Example.org", hosts: &hosts };
+        message.root().fields().all(|field| believed.removes(&field))
+    }
+
+    fn claim(value: &str) -> bool {
+        goes(format!("Authentication-Results:{value}").as_bytes())
+    }
+
+    #[test]
+    fn fields_of_listed_hosts_stay() {
+        for listed in [
+            " dkim.example.org; dkim=pass",
+            "dkim.example.org;dkim=pass",
+            " DKIM.example.org.; dkim=pass",
+            " dkim.example.org 1; dkim=pass",
+            " dkim.example.org (amavisd-new); dkim=pass",
+            " dkim.example.org;\r\n\tdkim=pass (2048-bit key) header.d=bank.example header.i=@bank.example header.b=\"a\\\"b\"",
+            "\r\n\tdkim.example.org;\r\n\t dkim=pass",
+            " mx.XN--BCHER-KVA.example; dkim=pass",
+            " dkim.example.org",
+        ] {
+            assert!(!claim(listed), "{listed:?}");
+        }
+    }
+
+    #[test]
+    fn fields_of_everybody_else_go() {
+        for other in [
+            " mx.example.org; dkim=pass",
+            " other.example; dkim=pass",
+            " mx . example . org; dkim=pass",
+            " mx.(x)example.org; dkim=pass",
+            " \"mx\".\"example\".\"org\"; dkim=pass",
+            " \"mx.exam\\ple.org\"; dkim=pass",
+            " =?utf-8?q?mx=2Eexample=2Eorg?=; dkim=pass",
+            " mx.\0example.org; dkim=pass",
+            " m\u{443}.example.org; dkim=pass",
+            " (never ends dkim.example.org; dkim=pass",
+            " spf=pass smtp.mailfrom=dkim.example.org",
+            "",
+        ] {
+            assert!(claim(other), "{other:?}");
+        }
+    }
+
+    /// Whatever is done to the name of a listed host that some reader may take for something else.
+    #[test]
+    fn a_listed_host_in_an_odd_spelling_goes() {
+        for odd in [
+            " dkim.example.org/1; dkim=pass",
+            " dkim.example.org 2; dkim=pass",
+            " dkim.example.org 1 x; dkim=pass",
+            " dkim.example.org mx.example.org; dkim=pass",
+            " (x) dkim.example.org; dkim=pass",
+            " dkim.example.org (a (b)); dkim=pass",
+            " dkim.example.org (a\\); dkim=pass",
+            " dkim.example.org (mx.example.org; dkim=pass)",
+            " \"dkim.example.org\"; dkim=pass",
+            " dkim. example.org; dkim=pass",
+            " dkim.example.org\r\n \r\n\t; dkim=pass",
+            " dkim.example.org;\rAuthentication-Results: mx.example.org; dkim=pass",
+            " dkim.example.org; dkim=pass \u{85}",
+            " dkim.example.org; dkim=pass \0",
+            " dkim.\r\n example.org; dkim=pass",
+        ] {
+            assert!(claim(odd), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn fields_that_hide_one_go() {
+        assert!(goes(b"X: y\rAuthentication-Results: mx.example.org; dkim=pass"));
+        assert!(goes(b"X: y\rauthentication-\0results : dkim.example.org; dkim=pass"));
+        assert!(goes(b"Authentication-Results : dkim.example.org; dkim=pass"));
+        assert!(goes(b"\x0bAuthentication-Results: mx.example.org; dkim=pass"));
+        assert!(!goes(b"X: y\r\n Authentication-Results: mx.example.org; dkim=pass"), "folded");
+        assert!(!goes(b"X-Authentication-Results: mx.example.org; dkim=pass"));
+        assert!(!goes(b"ARC-Authentication-Results: i=1; mx.example.org; dkim=pass"));
+    }
+}
