@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Engine, Opening, opaque::is_opaque};
 use crate::{
-    base::{Kind, Result},
+    base::{Budget, Kind, Result},
     keys::{KeyState, Own, ProtocolName, Want},
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Wrapping},
@@ -64,7 +64,7 @@ impl Engine<'_> {
         if let Some(opening) = &opening
             && wrapping == Wrapping::Encrypted
             && mail.envelope.recipients.iter().any(|path| goes_out(&path.address))
-            && !hides_all(opening, mail.message.root())
+            && !hides_all(opening, mail.message.root(), &self.budget())
         {
             wrapping = if is_signed(opening) { Wrapping::Signed } else { Wrapping::Plain };
         }
@@ -162,7 +162,7 @@ fn is_signed(opening: &Opening) -> bool {
 
 /// Whether an encrypted message shows nothing to those who cannot decrypt it: no text beside the ciphertext, and no layer around it but
 /// signatures that leave everything in the open, because what else is packed there nobody looked at.
-fn hides_all(opening: &Opening, root: Part<'_>) -> bool {
+fn hides_all(opening: &Opening, root: Part<'_>, budget: &Budget) -> bool {
     let outside =
         opening.verdict().layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));
     let mut part = Some(root);
@@ -170,5 +170,5 @@ fn hides_all(opening: &Opening, root: Part<'_>) -> bool {
         let signed = part.filter(|part| part.content_type().is("multipart", "signed"));
         part = signed.and_then(|signed| signed.children().next());
     }
-    part.is_some() && is_opaque(root)
+    part.is_some() && is_opaque(root, budget)
 }

@@ -7,8 +7,10 @@ pub mod armor;
 pub mod build;
 pub mod canonical;
 mod charset;
+pub mod compose;
 pub mod encoding;
 mod envelope;
+pub mod form;
 pub mod header;
 mod parameters;
 mod parse;
@@ -18,6 +20,6 @@ pub mod protect;
 mod signable;
 mod words;
 
-pub use address::Address;
+pub use address::{Address, Mailbox};
 pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use part::{Message, Part, Span};

@@ -5,7 +5,9 @@ mod armored;
 mod brainpool;
 mod cert;
 mod chunks;
+pub mod ciphertext;
 mod encrypt;
+mod framing;
 pub mod generate;
 mod inline;
 pub mod keyfile;
@@ -29,6 +31,8 @@ mod vouch;
 
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
+// framing.rs    where packets begin and end
+// ciphertext.rs whether packets hide all that they hold
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // sessions.rs   session keys: the key that is named, every key for a hidden one, every password

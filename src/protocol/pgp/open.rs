@@ -7,6 +7,7 @@ use sequoia_openpgp::types::DataFormat;
 use super::{
     armor::{self, Cleartext},
     chunks::Chunks,
+    framing::{COMPRESSED, OPS, PKESK, SED, SEIP, SKESK},
     packets::{self, Found, Over, Unpacked, Wrap},
     verify::{self, Shape, Text},
 };
@@ -350,11 +351,3 @@ const MIXED_UP: usize = 3;
 
 /// File names of sealed attachments.
 const SUFFIXES: [&str; 3] = [".asc", ".gpg", ".pgp"];
-
-/// Packet tags that begin a message (RFC 9580, section 5).
-const PKESK: u8 = 1;
-const SKESK: u8 = 3;
-const OPS: u8 = 4;
-const COMPRESSED: u8 = 8;
-const SED: u8 = 9;
-const SEIP: u8 = 18;

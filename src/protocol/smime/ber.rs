@@ -18,11 +18,25 @@ pub(super) struct Taken {
     pub(super) content: Option<Vec<u8>>,
 }
 
-/// Takes a ContentInfo apart. What follows it is not looked at. Errors (`Malformed`) when it is not BER, ends early, nests too deep or
+/// What may follow a ContentInfo. RFC 8551, section 3.2: a body is one ContentInfo and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// The line breaks that end a body without a transfer encoding, or a file.
+    LineBreaks,
+    /// No octet.
+    Nothing,
+}
+
+/// Takes a ContentInfo apart. Errors (`Malformed`) when it is not BER, ends early, is followed by more than `after` says, nests too deep or
 /// has too many elements; pieces of the content are no elements in this sense, and cost nothing.
-pub(super) fn take_content(mut octets: Vec<u8>, budget: &Budget) -> Result<Taken> {
+pub(super) fn take_content(mut octets: Vec<u8>, after: After, budget: &Budget) -> Result<Taken> {
     let mut walk = Walk::new(&mut octets, Shape::ContentInfo);
     walk.run(budget)?;
+    let rest = walk.octets.get(walk.at..).unwrap_or_default();
+    let is_break = |octet: &u8| after == After::LineBreaks && matches!(octet, b'\r' | b'\n');
+    if !rest.iter().all(is_break) {
+        return Err(malformed("octets follow the object"));
+    }
     let (skeleton, content) = (walk.der(), walk.content);
     let content = content.map(|span| {
         octets.truncate(span.end);
@@ -441,7 +455,7 @@ mod tests {
         let expected = signed(tlv, b"\x04\x00");
         for octets in [signed(tlv, &tlv(4, b"one two three")), signed(indefinite, &nested), signed(tlv, &nested)] {
             let (place, length) = (octets.as_ptr(), octets.len());
-            let taken = take_content(octets, &budget()).unwrap();
+            let taken = take_content(octets, After::Nothing, &budget()).unwrap();
             let content = taken.content.unwrap();
             assert_eq!(content, b"one two three");
             assert_eq!((content.as_ptr(), content.capacity()), (place, length));
@@ -460,9 +474,21 @@ mod tests {
             )
         };
         for octets in [content(b"\x80\x04abcd"), content(&indefinite(0xa0, b"\x04\x01a\x04\x03bcd"))] {
-            let taken = take_content(octets, &budget()).unwrap();
+            let taken = take_content(octets, After::Nothing, &budget()).unwrap();
             assert_eq!(taken.content.as_deref(), Some(b"abcd".as_slice()));
             assert!(taken.skeleton.ends_with(b"\x30\x00\x80\x00"), "{:x?}", taken.skeleton);
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_object_but_line_breaks_where_they_may() {
+        for object in [signed(tlv, b"\x04\x01x"), signed(indefinite, b"\x04\x01x")] {
+            let with = |rest: &[u8], after| take_content([&object, rest].concat(), after, &budget()).is_ok();
+            assert!(with(b"", After::Nothing) && with(b"\r\n\n", After::LineBreaks));
+            for rest in [b"\n".as_slice(), b"\0\0", b" ", b"garbage", b"garbage\0\0"] {
+                assert!(!with(rest, After::Nothing), "{rest:?}");
+                assert!(rest == b"\n" || !with(rest, After::LineBreaks), "{rest:?}");
+            }
         }
     }
 
@@ -472,8 +498,8 @@ mod tests {
             0x30,
             &[DATA, &tlv(0xa0, &tlv(0x30, &[b"\x02\x01\x01\x31\x00", tlv(0x30, DATA).as_slice()].concat()))].concat(),
         );
-        assert_eq!(take_content(detached, &budget()).unwrap().content, None);
-        assert_eq!(take_content(signed(tlv, b"\x04\x00"), &budget()).unwrap().content, Some(Vec::new()));
+        assert_eq!(take_content(detached, After::Nothing, &budget()).unwrap().content, None);
+        assert_eq!(take_content(signed(tlv, b"\x04\x00"), After::Nothing, &budget()).unwrap().content, Some(Vec::new()));
     }
 
     #[test]
@@ -484,7 +510,7 @@ mod tests {
         let fields =
             [b"\x02\x01\x01\x31\x00".as_slice(), &tlv(0x30, DATA), &tlv(0xa0, strange), &tlv(0x31, &signer)].concat();
         let octets = indefinite(0x30, &[DATA, &tlv(0xa0, &tlv(0x30, &fields))].concat());
-        let skeleton = take_content(octets, &budget()).unwrap().skeleton;
+        let skeleton = take_content(octets, After::Nothing, &budget()).unwrap().skeleton;
         let holds = |what: &[u8]| skeleton.windows(what.len()).any(|window| window == what);
         assert!(holds(&tlv(0xa0, strange)));
         // The other oddity is gone.
@@ -522,7 +548,7 @@ mod tests {
             let error = to_der(ber, &budget()).unwrap_err().to_string();
             assert!(error.contains(reason), "{ber:x?}: {error}");
         }
-        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), &budget()).unwrap_err();
+        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), After::Nothing, &budget()).unwrap_err();
         assert!(error.to_string().contains("no octet string"), "{error}");
     }
 
@@ -531,14 +557,14 @@ mod tests {
         let deep = b"\x30\x80".repeat(1_000_000);
         assert!(to_der(&deep, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
         let strings = signed(|_, value| [b"\x30\x80", value].concat(), &b"\x24\x80".repeat(1_000_000));
-        assert!(take_content(strings, &budget()).is_err());
+        assert!(take_content(strings, After::Nothing, &budget()).is_err());
         let content = signed(tlv, &indefinite(0x24, &b"\x24\x80".repeat(100_000)));
-        assert!(take_content(content, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
+        assert!(take_content(content, After::Nothing, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
         let wide = tlv(0x30, &b"\x05\x00".repeat(1_000_000));
         assert!(to_der(&wide, &budget()).unwrap_err().to_string().contains("more than 250000 elements"));
         // Pieces of the content are no elements.
         let pieces = signed(tlv, &indefinite(0x24, &b"\x04\x01x".repeat(1_000_000)));
-        assert_eq!(take_content(pieces, &budget()).unwrap().content.map(|content| content.len()), Some(1_000_000));
+        assert_eq!(take_content(pieces, After::Nothing, &budget()).unwrap().content.map(|content| content.len()), Some(1_000_000));
     }
 
     proptest! {
@@ -547,7 +573,7 @@ mod tests {
             if let Ok(der) = to_der(&octets, &budget()) {
                 prop_assert_eq!(to_der(&der, &budget()).unwrap(), der);
             }
-            _ = take_content(octets, &budget());
+            _ = take_content(octets, After::Nothing, &budget());
         }
     }
 }

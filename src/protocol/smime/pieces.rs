@@ -3,7 +3,7 @@
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef};
 
 use super::{
-    ber,
+    ber::{self, After},
     pbe::decrypt_pkcs8,
     pem_bundle::{self, PemBlock},
     pkcs8, pkcs12,
@@ -169,7 +169,7 @@ impl Pieces {
     /// A certs-only message (RFC 8551, section 3.8), and the certificates of any other signed-data.
     fn read_pkcs7(&mut self, octets: &[u8], place: &str, budget: &Budget) -> Result<()> {
         let unreadable = || Error::malformed(place, "not a bundle of certificates");
-        let der = ber::take_content(octets.to_vec(), budget)?.skeleton;
+        let der = ber::take_content(octets.to_vec(), After::LineBreaks, budget)?.skeleton;
         let certificates = bundled(&der).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
         let mut certificates = SliceReader::new(certificates).map_err(|_| unreadable())?;
         while !certificates.is_finished() {

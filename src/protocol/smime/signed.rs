@@ -72,6 +72,7 @@ impl<'a> SignedData<'a> {
         let revocations = fields.optional(constructed(1))?.map(elements).transpose()?.unwrap_or_default();
         budget.certificates(certificates.len())?;
         let signers = elements(fields.expect(SET)?)?;
+        fields.finish()?;
         budget.signatures(signers.len())?;
         Ok(SignedData {
             content_type,
