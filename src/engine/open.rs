@@ -98,6 +98,8 @@ impl Engine<'_> {
             // Also below the first: whoever encrypted a signed message wrote the header around the signature.
             envelope.ambiguous |= ambiguity::is_ambiguous(root);
             let opened = protocol.open(current, &claim, self.context, budget)?;
+            // What follows an object is no part of it, whatever a reader makes of it.
+            envelope.ambiguous |= opened.beside.is_some();
             envelope.layers.extend(opened.layers);
             current = opened.payload;
         }

@@ -1,4 +1,4 @@
-//! Encrypted parts that stand beside other text, opened in their places: only when a person asks for it.
+//! Sealed parts that stand beside other text or in attached messages, opened in their places: only when a person asks for it.
 //!
 //! It is no part of the corridor, because whoever can put text around a ciphertext can make software speak: HTML around it carries
 //! the plaintext away (EFAIL, section 4.1), and a reply quotes what its writer never saw (Müller et al. 2019, "covert content").
@@ -15,28 +15,29 @@ use crate::{
         canonical::{Canonical, Form},
         header::Edit,
     },
-    protocol::{Beside, Opened},
-    verdict::LayerKind,
+    protocol::{Beside, Claim, ClaimKind, Opened},
+    verdict::{Layer, LayerKind},
 };
 use std::io::{self, Write};
 
-/// A message with its encrypted parts opened.
+/// A message with its sealed parts opened.
 #[derive(Debug)]
 pub struct OpenedParts {
     /// The message; every octet outside those parts as it was.
     pub octets: Vec<u8>,
     /// How many were opened.
     pub count: usize,
-    /// Those that stayed as they were, and why, one line each.
+    /// Those that stayed as they were, or were left out, and why, one line each.
     pub closed: Vec<String>,
 }
 
 impl Engine<'_> {
-    /// Opens each encrypted part and block of `message` in its place.
+    /// Opens each part and block of `message` that cannot be read as it is, in its place: encrypted ones, and those that are signed or
+    /// packed so that nothing can be read without software. HTML that is another form of an encrypted text is left out.
     ///
     /// # Errors
     ///
-    /// `Malformed` when HTML, or what a reader shows as such, stands beside them.
+    /// `Malformed` when HTML, or what a reader shows as such, stands beside what was encrypted.
     pub fn open_parts(&self, message: &Message) -> Result<OpenedParts> {
         let mut found = Found::default();
         let mut budget = self.budget();
@@ -58,45 +59,74 @@ impl Engine<'_> {
         found: &mut Found,
         budget: &mut Budget,
     ) -> Result<Option<Vec<u8>>> {
-        let Some((protocol, claim)) = self.claim(part) else {
-            let mut changed = None;
-            // From the last to the first, so that the spans of those before stay true.
-            for child in part.children().collect::<Vec<_>>().into_iter().rev() {
-                let Some(replacement) = self.replacement(child, root, found, budget)? else { continue };
-                let base = part.span().start;
-                let octets = changed.get_or_insert_with(|| part.octets().to_vec());
-                octets.splice(child.span().start - base..child.span().end - base, replacement);
-            }
-            return Ok(changed);
-        };
+        let Some((protocol, claim)) = self.claim(part) else { return self.within(part, root, found, budget) };
         budget.part()?;
         let opened = match protocol.open(part.as_message(), &claim, self.context, budget) {
-            Ok(opened) if opened.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. })) => opened,
-            Ok(opened) => {
+            Ok(opened) if is_readable(&claim, part) || opened.layers.is_empty() => {
                 found.beside.push(opened.payload);
                 return Ok(None);
             }
+            Ok(opened) => self.opened_further(opened, budget)?,
             Err(error) => {
-                found.closed.push(format!("part at {}..{}: {error}", part.span().start, part.span().end));
+                found.closed.push(format!("{}: {error}", place(part)));
                 return Ok(None);
             }
         };
         let octets = self.in_place_of(part, root, &opened)?;
         if delimits(root, &octets) {
-            return Err(Error::malformed(
-                format!("part at {}..{}", part.span().start, part.span().end),
-                "its plaintext holds a boundary of the message around it",
-            ));
+            return Err(Error::malformed(place(part), "its plaintext holds a boundary of the message around it"));
         }
+        let is_encrypted = |layer: &Layer| matches!(layer.kind, LayerKind::Encrypted { .. });
+        found.is_secret |= opened.layers.iter().any(is_encrypted);
         found.opened.push((part.span(), opened.payload));
         Ok(Some(octets))
     }
 
+    /// What stands in the place of `part`, which claims nothing itself.
+    fn within(
+        &self,
+        part: Part<'_>,
+        root: Part<'_>,
+        found: &mut Found,
+        budget: &mut Budget,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut changed = None;
+        // From the last to the first, so that the spans of those before stay true.
+        for child in part.children().collect::<Vec<_>>().into_iter().rev() {
+            let Some(replacement) = self.replacement(child, root, found, budget)? else { continue };
+            if let Some(html) = other_forms(part, child).filter(|_| found.is_secret) {
+                found.leave_out(&html);
+                let mut octets = other_fields(part);
+                octets.extend_from_slice(&replacement);
+                return Ok(Some(octets));
+            }
+            let base = part.span().start;
+            let octets = changed.get_or_insert_with(|| part.octets().to_vec());
+            octets.splice(child.span().start - base..child.span().end - base, replacement);
+        }
+        Ok(changed)
+    }
+
+    /// What was opened, without the layers that are in it as a whole and leave nothing to read.
+    fn opened_further(&self, mut opened: Opened, budget: &mut Budget) -> Result<Opened> {
+        loop {
+            let root = opened.payload.root();
+            let Some((protocol, claim)) = self.claim(root) else { return Ok(opened) };
+            if is_readable(&claim, root) || !claim.is_whole(root) {
+                return Ok(opened);
+            }
+            budget.layer()?;
+            let Ok(inner) = protocol.open(opened.payload.clone(), &claim, self.context, budget) else {
+                return Ok(opened);
+            };
+            opened.layers.extend(inner.layers);
+            opened.payload = inner.payload;
+        }
+    }
+
     /// The plaintext as a part under what is not Content-* in the header of the one that it replaces, with the line ends of the message.
     fn in_place_of(&self, part: Part<'_>, root: Part<'_>, opened: &Opened) -> Result<Vec<u8>> {
-        let mut header = Edit::new(part);
-        header.retain(|field| !field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-")));
-        let mut octets = header.octets();
+        let mut octets = other_fields(part);
         let written = if uses_crlf(root) {
             let mut to = Canonical::new(Form::Crlf, &mut octets);
             self.write_part(part, opened, &mut to)?;
@@ -112,14 +142,39 @@ impl Engine<'_> {
 
     fn write_part(&self, part: Part<'_>, opened: &Opened, to: &mut dyn Write) -> Result<()> {
         let written = match &opened.beside {
-            None => to.write_all(opened.payload.octets()),
-            Some(beside) => {
+            // What follows an object in an attachment is no text.
+            Some(beside) if part.content_type().kind == "text" => {
                 let boundary = boundary(self.context.random)?;
                 write_beside(part, beside, &opened.payload, &boundary, to)
             }
+            _ => to.write_all(opened.payload.octets()),
         };
         written.map_err(|error| Error::io("plaintext", &error))
     }
+}
+
+/// Whether the text of a sealed part can be read without opening it: signed in clear.
+fn is_readable(claim: &Claim, part: Part<'_>) -> bool {
+    claim.kind == ClaimKind::InlineSigned || claim.kind == ClaimKind::Signed && part.children().len() > 0
+}
+
+/// The other parts of a multipart/alternative when all of them are HTML.
+fn other_forms<'a>(part: Part<'a>, chosen: Part<'a>) -> Option<Vec<Part<'a>>> {
+    let others: Vec<Part<'a>> = part.children().filter(|child| child.span() != chosen.span()).collect();
+    let is_html = |part: &Part<'_>| part.content_type().is("text", "html");
+    (part.content_type().is("multipart", "alternative") && !others.is_empty() && others.iter().all(is_html))
+        .then_some(others)
+}
+
+/// The header fields that do not speak of the content.
+fn other_fields(part: Part<'_>) -> Vec<u8> {
+    let mut header = Edit::new(part);
+    header.retain(|field| !field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-")));
+    header.octets()
+}
+
+fn place(part: Part<'_>) -> String {
+    format!("part at {}..{}", part.span().start, part.span().end)
 }
 
 /// What was met on the way through the message.
@@ -127,18 +182,29 @@ impl Engine<'_> {
 struct Found {
     /// Where each opened part was, and what was in it.
     opened: Vec<(Span, Message)>,
-    /// What lies in signed and packed parts, which stay as they are: a reader shows it all the same.
+    /// Whether one of them was encrypted.
+    is_secret: bool,
+    /// Where parts were that are not in the result.
+    left_out: Vec<Span>,
+    /// What lies in signed parts, which stay as they are: a reader shows it all the same.
     beside: Vec<Message>,
     closed: Vec<String>,
 }
 
 impl Found {
+    fn leave_out(&mut self, parts: &[Part<'_>]) {
+        for part in parts {
+            self.left_out.push(part.span());
+            self.closed.push(format!("{}: text/html is left out, because it could carry the text away", place(*part)));
+        }
+    }
+
     /// Refuses HTML beside a plaintext, whoever it is from: anybody can sign some, or encrypt it to the same reader.
     fn refuse_html(&self, root: Part<'_>) -> Result<()> {
-        if self.opened.is_empty() {
+        if !self.is_secret {
             return Ok(());
         }
-        let skips = |span: Span| self.opened.iter().any(|(opened, _)| *opened == span);
+        let skips = |span: Span| self.left_out.contains(&span) || self.opened.iter().any(|(opened, _)| *opened == span);
         refuse_html(root, &skips)?;
         let neighbours = self.opened.iter().map(|(_, payload)| payload).filter(|_| self.opened.len() > 1);
         neighbours.chain(&self.beside).try_for_each(|message| refuse_html(message.root(), &|_| false))
@@ -152,8 +218,12 @@ fn refuse_html(part: Part<'_>, skips: &dyn Fn(Span) -> bool) -> Result<()> {
     part.children().try_for_each(|child| refuse_html(child, skips))?;
     let kind = part.content_type();
     let is_harmless = match kind.kind.as_str() {
-        "text" => kind.subtype == "plain",
+        "text" => matches!(kind.subtype.as_str(), "plain" | "rfc822-headers"),
         "multipart" => true,
+        // What it holds was looked at; in another encoding it is one leaf, and what is in it is not known.
+        "message" if matches!(kind.subtype.as_str(), "rfc822" | "global") => part.children().len() > 0,
+        // RFC 3464, section 2.1; RFC 8098, section 3.1; RFC 6533: lines of fields.
+        "message" => MESSAGE_REPORTS.contains(&kind.subtype.as_str()),
         "image" | "audio" | "video" => !kind.subtype.contains("xml"),
         "application" => HARMLESS.contains(&kind.subtype.as_str()),
         _ => false,
@@ -161,9 +231,8 @@ fn refuse_html(part: Part<'_>, skips: &dyn Fn(Span) -> bool) -> Result<()> {
     if is_harmless {
         return Ok(());
     }
-    let place = format!("part at {}..{}", part.span().start, part.span().end);
     let reason = format!("{}/{} stands beside what is encrypted, and could carry it away", kind.kind, kind.subtype);
-    Err(Error::malformed(place, reason))
+    Err(Error::malformed(place(part), reason))
 }
 
 /// The text before, the plaintext and the text after as parts of their own: nothing flows into its neighbour.
@@ -207,6 +276,16 @@ fn delimits(part: Part<'_>, octets: &[u8]) -> bool {
     });
     own || part.children().any(|child| delimits(child, octets))
 }
+
+/// Subtypes of message that are lists of fields.
+const MESSAGE_REPORTS: [&str; 6] = [
+    "delivery-status",
+    "disposition-notification",
+    "feedback-report",
+    "global-delivery-status",
+    "global-disposition-notification",
+    "global-headers",
+];
 
 /// Subtypes of application that show nothing themselves; what is in signed and encrypted ones is looked at where it was opened.
 const HARMLESS: [&str; 10] = [

@@ -4,7 +4,7 @@
 use memchr::{memchr2, memmem};
 
 use super::{
-    Part, Span, armor,
+    Part, Span, bare,
     header::{boundary, times_read},
     parameters::boundaries,
 };
@@ -17,8 +17,8 @@ pub fn is_ambiguous(part: Part<'_>) -> bool {
         kind.is_some_and(|kind| boundaries(kind) > 1)
             || kind.and_then(boundary).is_some_and(|boundary| has_other_boundaries(part, &boundary))
     };
-    // Some take the lines of armour up to an empty one for a header.
-    armor::begins(part.octets())
+    // Some take the lines of armour, or a binary object, up to an empty line for a header.
+    bare::begins(part.octets()).is_some()
         || !ends_everywhere(part.header_octets())
         || twice("content-type")
         || twice("content-transfer-encoding")

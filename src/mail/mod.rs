@@ -4,6 +4,7 @@
 pub mod address;
 pub mod ambiguity;
 pub mod armor;
+mod bare;
 pub mod build;
 pub mod canonical;
 mod charset;

@@ -16,9 +16,11 @@ pub(super) struct Taken {
     /// The value octets of eContent or encryptedContent, without tags and lengths, in the memory that the message came in. `None` when
     /// there is none (detached), which is not the same as an empty one.
     pub(super) content: Option<Vec<u8>>,
+    /// What follows the object and is no part of it.
+    pub(super) rest: Vec<u8>,
 }
 
-/// What may follow a ContentInfo. RFC 8551, section 3.2: a body is one ContentInfo and nothing else.
+/// What may follow a ContentInfo and means nothing. RFC 8551, section 3.2: a body is one ContentInfo and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// The line breaks that end a body without a transfer encoding, or a file.
@@ -27,15 +29,15 @@ pub(super) enum After {
     Nothing,
 }
 
-/// Takes a ContentInfo apart. Errors (`Malformed`) when it is not BER, ends early, is followed by more than `after` says, nests too deep or
-/// has too many elements; pieces of the content are no elements in this sense, and cost nothing.
+/// Takes a ContentInfo apart. Errors (`Malformed`) when it is not BER, ends early, nests too deep or has too many elements; pieces of the
+/// content are no elements in this sense, and cost nothing.
 pub(super) fn take_content(mut octets: Vec<u8>, after: After, budget: &Budget) -> Result<Taken> {
     let mut walk = Walk::new(&mut octets, Shape::ContentInfo);
     walk.run(budget)?;
-    let rest = walk.octets.get(walk.at..).unwrap_or_default();
+    let mut rest = walk.octets.get(walk.at..).unwrap_or_default().to_vec();
     let is_break = |octet: &u8| after == After::LineBreaks && matches!(octet, b'\r' | b'\n');
-    if !rest.iter().all(is_break) {
-        return Err(malformed("octets follow the object"));
+    if rest.iter().all(is_break) {
+        rest.clear();
     }
     let (skeleton, content) = (walk.der(), walk.content);
     let content = content.map(|span| {
@@ -43,7 +45,7 @@ pub(super) fn take_content(mut octets: Vec<u8>, after: After, budget: &Budget) -
         octets.drain(..span.start.min(octets.len()));
         octets
     });
-    Ok(Taken { skeleton, content })
+    Ok(Taken { skeleton, content, rest })
 }
 
 /// One element of BER as DER: minimal definite lengths, strings in one piece; sets keep their order. What follows it is not looked at.
@@ -483,7 +485,7 @@ mod tests {
     #[test]
     fn nothing_follows_the_object_but_line_breaks_where_they_may() {
         for object in [signed(tlv, b"\x04\x01x"), signed(indefinite, b"\x04\x01x")] {
-            let with = |rest: &[u8], after| take_content([&object, rest].concat(), after, &budget()).is_ok();
+            let with = |rest: &[u8], after| take_content([&object, rest].concat(), after, &budget()).unwrap().rest.is_empty();
             assert!(with(b"", After::Nothing) && with(b"\r\n\n", After::LineBreaks));
             for rest in [b"\n".as_slice(), b"\0\0", b" ", b"garbage", b"garbage\0\0"] {
                 assert!(!with(rest, After::Nothing), "{rest:?}");

@@ -9,30 +9,33 @@ use crate::{
 /// Whether `octets` are one ContentInfo of EnvelopedData or AuthEnvelopedData (RFC 5652, section 6; RFC 5083), line breaks at the end aside,
 /// and hold nothing but its fields. Attributes that are neither encrypted nor authenticated are none of those: anything can stand in them.
 pub fn is_ciphertext(octets: Vec<u8>, budget: &Budget) -> bool {
-    let read = || {
-        let taken = ber::take_content(octets, After::LineBreaks, budget)?;
-        enveloped(&taken.skeleton)
-    };
-    read().is_ok()
+    alone(octets, budget).and_then(|skeleton| enveloped(&skeleton)).is_ok()
 }
 
 /// Whether `octets` are one ContentInfo of SignedData without content (RFC 8551, section 3.5.3), line breaks at the end aside.
 pub fn is_detached_signature(octets: Vec<u8>, budget: &Budget) -> bool {
-    let read = || {
-        let taken = ber::take_content(octets, After::LineBreaks, budget)?;
-        let (kind, mut fields) = content_info(&taken.skeleton)?;
-        fields.expect(INTEGER)?;
-        fields.expect(SET)?;
-        let mut encapsulated = fields.sequence()?;
-        encapsulated.expect(OID)?;
-        encapsulated.finish()?;
-        fields.optional(constructed(0))?;
-        fields.optional(constructed(1))?;
-        fields.expect(SET)?;
-        fields.finish()?;
-        if kind == SIGNED { Ok(()) } else { Err(other()) }
-    };
-    read().is_ok()
+    alone(octets, budget).and_then(|skeleton| detached(&skeleton)).is_ok()
+}
+
+/// The skeleton of the one object that `octets` are.
+fn alone(octets: Vec<u8>, budget: &Budget) -> Result<Vec<u8>> {
+    let taken = ber::take_content(octets, After::LineBreaks, budget)?;
+    if taken.rest.is_empty() { Ok(taken.skeleton) } else { Err(other()) }
+}
+
+/// Reads SignedData without content to its end.
+fn detached(skeleton: &[u8]) -> Result<()> {
+    let (kind, mut fields) = content_info(skeleton)?;
+    fields.expect(INTEGER)?;
+    fields.expect(SET)?;
+    let mut encapsulated = fields.sequence()?;
+    encapsulated.expect(OID)?;
+    encapsulated.finish()?;
+    fields.optional(constructed(0))?;
+    fields.optional(constructed(1))?;
+    fields.expect(SET)?;
+    fields.finish()?;
+    if kind == SIGNED { Ok(()) } else { Err(other()) }
 }
 
 /// Reads EnvelopedData or AuthEnvelopedData to its end.

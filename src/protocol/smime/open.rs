@@ -16,7 +16,7 @@ use crate::{
     mail::{Message, Part, Span, encoding},
     pki::tlv::{self, Element, OID, Reader, constructed},
     protocol::{
-        Claim, Context, Opened,
+        Beside, Claim, Context, Opened,
         entity::{as_text, entity, is_entity, taken},
     },
     verdict::{Layer, LayerKind, Signature, Why},
@@ -61,7 +61,8 @@ fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut 
     let malformed = |reason: String| Ok(vec![verify::unreadable(Why::Malformed(reason))]);
     let (octets, after) = unarmored(part.decoded().into_owned(), after(&part.transfer_encoding()));
     let taken = match ber::take_content(octets, after, budget) {
-        Ok(taken) => taken,
+        Ok(taken) if taken.rest.is_empty() => taken,
+        Ok(_) => return malformed("octets follow it".to_owned()),
         Err(error) => return malformed(error.to_string()),
     };
     let signed = match inside(&taken.skeleton) {
@@ -79,17 +80,19 @@ fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut 
     }
 }
 
-/// What a ContentInfo holds, by its type.
+/// What a ContentInfo holds, by its type. What follows it stands beside it.
 fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
-    let Taken { skeleton, content } = taken;
+    let Taken { skeleton, content, rest } = taken;
     let (kind, data) = inside(&skeleton)?;
-    match kind {
-        SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget),
+    let opened = match kind {
+        SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget)?,
         _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
-            Some(inner) => within(inner, span, context, budget),
-            None => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
+            Some(inner) => within(inner, span, context, budget)?,
+            None => return Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
         },
-    }
+    };
+    let beside = (!rest.is_empty()).then(|| Beside { before: Vec::new(), after: rest });
+    Ok(Opened { beside: opened.beside.or(beside), ..opened })
 }
 
 /// What was encrypted or packed: an entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
