@@ -276,7 +276,7 @@ pub(crate) struct Encrypt {
 /// Decrypt a message, or the message/partial pieces of one.
 #[derive(Args, Debug)]
 pub(crate) struct Decrypt {
-    /// Open encrypted parts and blocks that stand beside other text too, each in its place; the verdict says nothing of who wrote them
+    /// Open sealed parts and blocks that stand beside other text or in attached messages too, each in its place; the verdict says nothing of who wrote them
     #[arg(long)]
     pub(crate) parts: bool,
     /// The verdict as one JSON object a line

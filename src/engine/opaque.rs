@@ -33,11 +33,11 @@ pub(super) fn is_opaque(part: Part<'_>, budget: &Budget) -> bool {
     match (is_companion(part), decoded.is_ascii()) {
         (is_companion, true) => is_armor(&decoded, if is_companion { SIGNATURE } else { MESSAGE }),
         (true, false) => {
-            pgp::ciphertext::is_detached_signature(&decoded)
+            pgp::kind::is_detached_signature(&decoded)
                 || smime::ciphertext::is_detached_signature(decoded.into_owned(), budget)
         }
         (false, false) => {
-            pgp::ciphertext::is_ciphertext(&decoded) || smime::ciphertext::is_ciphertext(decoded.into_owned(), budget)
+            pgp::kind::is_ciphertext(&decoded) || smime::ciphertext::is_ciphertext(decoded.into_owned(), budget)
         }
     }
 }
@@ -143,8 +143,8 @@ impl<'a> Block<'a> {
         let Some(octets) = unarmored(&self.base64) else { return false };
         match self.label {
             PEM => self.is_encrypted,
-            SIGNATURE => pgp::ciphertext::is_detached_signature(&octets),
-            _ => pgp::ciphertext::is_ciphertext(&octets),
+            SIGNATURE => pgp::kind::is_detached_signature(&octets),
+            _ => pgp::kind::is_ciphertext(&octets),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use memchr::memmem;
 
-use super::Engine;
+use super::{Engine, notes};
 use crate::{
     base::{Budget, Error, Kind, Result},
     mail::{Address, Message, Part, ambiguity, header, protect, protect::Protection},
@@ -22,6 +22,7 @@ pub struct Opening {
     pub(super) headers: BTreeMap<String, Protection>,
     pub(super) subject: Option<String>,
     pub(super) error: Option<Error>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Opening {
@@ -54,6 +55,11 @@ impl Opening {
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
+
+    /// What the message holds that is no layer: certificates alone, OpenPGP in HTML. One line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
 }
 
 impl Engine<'_> {
@@ -64,14 +70,19 @@ impl Engine<'_> {
         let outer = header_alone(&message, &mut budget)?;
         let mut envelope = Envelope::default();
         let mut errant = Vec::new();
+        let mut notes = Vec::new();
         let (payload, error) = match self.peel(message, &mut envelope, &mut budget) {
             Ok((payload, claimed)) => {
+                notes = notes::of(payload.root());
                 self.walk(payload.root(), claimed, &mut errant, &mut budget);
                 (Some(payload), None)
             }
             Err(error) => (None, Some(error)),
         };
-        let Envelope { layers, ambiguous } = envelope;
+        let Envelope { layers, ambiguous, brings_certificates } = envelope;
+        if brings_certificates {
+            notes.push("it only brings certificates, and no text".to_owned());
+        }
         let sealed = !layers.is_empty();
         let inner = payload.as_ref().filter(|_| sealed);
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
@@ -82,7 +93,7 @@ impl Engine<'_> {
         let author = header::author(outer.root())
             .filter(|author| !ambiguous && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
         let verdict = Verdict::new(author, layers, errant, self.context.legacy);
-        Ok(Opening { verdict, outer, payload, headers, subject, error })
+        Ok(Opening { verdict, outer, payload, headers, subject, error, notes })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -100,6 +111,8 @@ impl Engine<'_> {
             let opened = protocol.open(current, &claim, self.context, budget)?;
             // What follows an object is no part of it, whatever a reader makes of it.
             envelope.ambiguous |= opened.beside.is_some();
+            // RFC 8551, section 3.8: signed data without a signature is a way to carry certificates, and no layer.
+            envelope.brings_certificates |= opened.layers.is_empty();
             envelope.layers.extend(opened.layers);
             current = opened.payload;
         }
@@ -140,6 +153,8 @@ struct Envelope {
     layers: Vec<Layer>,
     /// One of them lay in a body that another reader of mail may take apart otherwise.
     ambiguous: bool,
+    /// The innermost held certificates and no text.
+    brings_certificates: bool,
 }
 
 /// An errant encrypted layer that nobody here can open is still a fact worth reporting.

@@ -47,11 +47,14 @@ fn is_openpgp(octets: &[u8]) -> bool {
     let Some((first, rest)) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0) else { return false };
     let (tag, length_octets) = match first & 0x40 {
         0 => (first >> 2 & 0x0f, [1, 2, 4, 0].get(usize::from(first & 3)).copied().unwrap_or_default()),
-        _ => (first & 0x3f, match rest.first() {
-            Some(192..=223) => 2,
-            Some(255) => 5,
-            _ => 1,
-        }),
+        _ => (
+            first & 0x3f,
+            match rest.first() {
+                Some(192..=223) => 2,
+                Some(255) => 5,
+                _ => 1,
+            },
+        ),
     };
     let version = rest.get(length_octets).copied().unwrap_or(u8::MAX);
     match tag {
@@ -66,7 +69,8 @@ fn is_openpgp(octets: &[u8]) -> bool {
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-const PEM_LABELS: [&[u8]; 3] = [b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----", b"-----BEGIN PKCS7-----"];
+const PEM_LABELS: [&[u8]; 3] =
+    [b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----", b"-----BEGIN PKCS7-----"];
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 /// 1.2.840.113549.1, and 7 or 9 after it.

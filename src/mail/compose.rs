@@ -124,7 +124,10 @@ mod tests {
             assert!(!message.octets().contains(&b'\r') && message.octets().iter().all(u8::is_ascii));
         }
         let crlf = made(None, b"one\r\ntwo\r\n").unwrap();
-        assert!(crlf.ends_with(b"\r\n\r\none\r\ntwo\r\n") && crlf.starts_with(b"From: \"Alice, A.\" <alice@example.org>\r\n"));
+        assert!(
+            crlf.ends_with(b"\r\n\r\none\r\ntwo\r\n")
+                && crlf.starts_with(b"From: \"Alice, A.\" <alice@example.org>\r\n")
+        );
     }
 
     #[test]
@@ -132,7 +135,9 @@ mod tests {
         for subject in ["a\r\nBcc: eve@example.org", "a\nb", "a\rb", "a\0b", "a\tb", "a\u{85}b", &"x".repeat(901)] {
             assert!(made(Some(subject), b"hi\n").is_err(), "{subject:?}");
         }
-        for from in ["a@example.org\r\nBcc: eve@example.org", "a@example.org, b@example.org", "x", "", "g: a@example.org;"] {
+        for from in
+            ["a@example.org\r\nBcc: eve@example.org", "a@example.org, b@example.org", "x", "", "g: a@example.org;"]
+        {
             assert!(mailbox(from).is_err(), "{from:?}");
         }
         assert!(made(None, b"caf\xe9\n").unwrap_err().to_string().contains("not in UTF-8"));

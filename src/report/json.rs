@@ -25,6 +25,7 @@ pub fn json(report: &Report<'_>) -> String {
         layers: report.verdict.layers().iter().map(|layer| layer_object(layer, Place::Envelope)).collect(),
         errant: report.verdict.errant().iter().map(|layer| layer_object(layer, Place::Errant)).collect(),
         headers: report.headers.iter().map(|(name, protection)| (name.as_str(), protection.name())).collect(),
+        notes: report.notes,
         error: report.error.map(ToString::to_string),
     };
     serde_json::to_string(&object).unwrap_or_default()
@@ -41,6 +42,7 @@ pub fn json_of_error(file: &str, error: &Error) -> String {
         layers: Vec::new(),
         errant: Vec::new(),
         headers: BTreeMap::new(),
+        notes: &[],
         error: Some(error.to_string()),
     };
     serde_json::to_string(&object).unwrap_or_default()
@@ -56,6 +58,8 @@ struct Object<'a> {
     layers: Vec<LayerObject<'a>>,
     errant: Vec<LayerObject<'a>>,
     headers: BTreeMap<&'a str, &'static str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     error: Option<String>,
 }
 

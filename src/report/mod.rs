@@ -26,6 +26,8 @@ pub struct Report<'a> {
     pub subject: Option<&'a str>,
     /// What became of each header field (RFC 9788).
     pub headers: &'a BTreeMap<String, Protection>,
+    /// What the message holds that is no layer, one line each.
+    pub notes: &'a [String],
     /// Why peeling stopped before the payload, if it did.
     pub error: Option<&'a Error>,
 }

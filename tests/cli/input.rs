@@ -61,7 +61,8 @@ fn a_text_becomes_a_message() {
         lab.run(&["verify", "e"]).code(0);
         let opened = lab.run(&["decrypt", "e"]).code(0).text();
         let (header, body) = opened.split_once("\n\n").unwrap();
-        for field in ["From: =?utf-8?q?", " <alice@example.org>\n", "To: bob@example.org\n", "Date: ", "Message-ID: <"] {
+        for field in ["From: =?utf-8?q?", " <alice@example.org>\n", "To: bob@example.org\n", "Date: ", "Message-ID: <"]
+        {
             assert!(header.contains(field), "{header}");
         }
         assert!(!header.contains("From: eve"), "{header}");
@@ -124,7 +125,8 @@ fn what_only_looks_encrypted_is_encrypted() {
     lab.run(&["sign", "--inline", "--opaque", "-o", "packed", "m"]).code(0);
     lab.run(&["encrypt", "--inline", "--to", "carol@example.org", "-o", "e", "m"]).code(0);
     let sealed = String::from_utf8(lab.read("e")).unwrap();
-    let (before, after) = (sealed.replace("-----BEGIN", &format!("{SECRET}\n-----BEGIN")), format!("{sealed}{SECRET}\n"));
+    let (before, after) =
+        (sealed.replace("-----BEGIN", &format!("{SECRET}\n-----BEGIN")), format!("{sealed}{SECRET}\n"));
     lab.write("before", before).write("after", after);
     for name in ["packed", "before", "after"] {
         for keep in [&["--keep"][..], &[]] {

@@ -5,12 +5,12 @@ mod armored;
 mod brainpool;
 mod cert;
 mod chunks;
-pub mod ciphertext;
 mod encrypt;
 mod framing;
 pub mod generate;
 mod inline;
 pub mod keyfile;
+pub mod kind;
 mod literal;
 mod locked;
 mod open;
@@ -32,7 +32,7 @@ mod vouch;
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
 // framing.rs    where packets begin and end
-// ciphertext.rs whether packets hide all that they hold
+// kind.rs       what packets are, without a key
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // sessions.rs   session keys: the key that is named, every key for a hidden one, every password

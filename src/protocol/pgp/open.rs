@@ -317,7 +317,6 @@ fn is_named(part: Part<'_>) -> bool {
     name(part).is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
 }
 
-
 fn is_text(part: Part<'_>) -> bool {
     let content = part.content_type();
     content.is("text", "plain") || content.is("application", "pgp")

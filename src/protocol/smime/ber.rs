@@ -56,6 +56,14 @@ pub(super) fn to_der(octets: &[u8], budget: &Budget) -> Result<Vec<u8>> {
     Ok(walk.der())
 }
 
+/// How many octets the element has that `octets` begin with; `None` when it is not BER.
+pub(super) fn length(octets: &[u8], budget: &Budget) -> Option<usize> {
+    let mut octets = octets.to_vec();
+    let mut walk = Walk::new(&mut octets, Shape::Any);
+    walk.run(budget).ok()?;
+    Some(walk.at)
+}
+
 /// A DER length (X.690, section 8.1.3).
 pub(super) fn push_length(length: usize, der: &mut Vec<u8>) {
     let octets = length.to_be_bytes();
@@ -485,7 +493,8 @@ mod tests {
     #[test]
     fn nothing_follows_the_object_but_line_breaks_where_they_may() {
         for object in [signed(tlv, b"\x04\x01x"), signed(indefinite, b"\x04\x01x")] {
-            let with = |rest: &[u8], after| take_content([&object, rest].concat(), after, &budget()).unwrap().rest.is_empty();
+            let with =
+                |rest: &[u8], after| take_content([&object, rest].concat(), after, &budget()).unwrap().rest.is_empty();
             assert!(with(b"", After::Nothing) && with(b"\r\n\n", After::LineBreaks));
             for rest in [b"\n".as_slice(), b"\0\0", b" ", b"garbage", b"garbage\0\0"] {
                 assert!(!with(rest, After::Nothing), "{rest:?}");
@@ -501,7 +510,10 @@ mod tests {
             &[DATA, &tlv(0xa0, &tlv(0x30, &[b"\x02\x01\x01\x31\x00", tlv(0x30, DATA).as_slice()].concat()))].concat(),
         );
         assert_eq!(take_content(detached, After::Nothing, &budget()).unwrap().content, None);
-        assert_eq!(take_content(signed(tlv, b"\x04\x00"), After::Nothing, &budget()).unwrap().content, Some(Vec::new()));
+        assert_eq!(
+            take_content(signed(tlv, b"\x04\x00"), After::Nothing, &budget()).unwrap().content,
+            Some(Vec::new())
+        );
     }
 
     #[test]
@@ -550,7 +562,8 @@ mod tests {
             let error = to_der(ber, &budget()).unwrap_err().to_string();
             assert!(error.contains(reason), "{ber:x?}: {error}");
         }
-        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), After::Nothing, &budget()).unwrap_err();
+        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), After::Nothing, &budget())
+            .unwrap_err();
         assert!(error.to_string().contains("no octet string"), "{error}");
     }
 
@@ -561,12 +574,20 @@ mod tests {
         let strings = signed(|_, value| [b"\x30\x80", value].concat(), &b"\x24\x80".repeat(1_000_000));
         assert!(take_content(strings, After::Nothing, &budget()).is_err());
         let content = signed(tlv, &indefinite(0x24, &b"\x24\x80".repeat(100_000)));
-        assert!(take_content(content, After::Nothing, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
+        assert!(
+            take_content(content, After::Nothing, &budget())
+                .unwrap_err()
+                .to_string()
+                .contains("more than 64 elements within")
+        );
         let wide = tlv(0x30, &b"\x05\x00".repeat(1_000_000));
         assert!(to_der(&wide, &budget()).unwrap_err().to_string().contains("more than 250000 elements"));
         // Pieces of the content are no elements.
         let pieces = signed(tlv, &indefinite(0x24, &b"\x04\x01x".repeat(1_000_000)));
-        assert_eq!(take_content(pieces, After::Nothing, &budget()).unwrap().content.map(|content| content.len()), Some(1_000_000));
+        assert_eq!(
+            take_content(pieces, After::Nothing, &budget()).unwrap().content.map(|content| content.len()),
+            Some(1_000_000)
+        );
     }
 
     proptest! {

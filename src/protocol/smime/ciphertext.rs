@@ -131,7 +131,10 @@ mod tests {
                 // Attributes that nobody protects.
                 assert!(!with([b"", b"\xa1\x13\x04\x11The secret is 42.", b"", b""]));
                 assert!(!is_ciphertext(envelope(wrap, SIGNED, content, [b""; 4]), &budget()));
-                assert!(is_ciphertext(envelope(wrap, AUTH_ENVELOPED, content, [b"", b"\x04\x01x", b"", b""]), &budget()));
+                assert!(is_ciphertext(
+                    envelope(wrap, AUTH_ENVELOPED, content, [b"", b"\x04\x01x", b"", b""]),
+                    &budget()
+                ));
             }
         }
         assert!(!is_ciphertext(b"0".to_vec(), &budget()) && !is_ciphertext(Vec::new(), &budget()));

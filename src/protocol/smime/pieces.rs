@@ -43,6 +43,16 @@ pub(super) fn recognizes(octets: &[u8]) -> bool {
     octets.first() == Some(&SEQUENCE) || !pem_bundle::blocks(octets).is_empty()
 }
 
+/// Whether `octets` are text with a block of PEM, or one SEQUENCE from end to end, line breaks aside.
+pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
+    if octets.first() != Some(&SEQUENCE) {
+        return !pem_bundle::blocks(octets).is_empty();
+    }
+    let budget = Budget::new(limits.clone());
+    let is_rest = |rest: &[u8]| rest.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
+    ber::length(octets, &budget).and_then(|length| octets.get(length..)).is_some_and(is_rest)
+}
+
 /// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted; `what` is what errors and questions call it. An error of kind `NoKey` when no
 /// passphrase fits.
 pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Secret> {

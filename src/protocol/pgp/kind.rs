@@ -1,6 +1,10 @@
-//! Whether octets are an OpenPGP message that hides everything, without any key.
+//! What octets of OpenPGP are, without any key: a message that hides everything, signatures, keys.
 
-use super::framing::{AED, MARKER, PKESK, Packets, SED, SEIP, SIGNATURE, SKESK};
+use super::{
+    armor,
+    framing::{AED, MARKER, PKESK, Packets, SED, SEIP, SIGNATURE, SKESK},
+};
+use crate::mail::armor::{Label, pgp_blocks};
 
 /// Whether `octets`, without armour, are one encrypted message (RFC 9580, section 10.3) and nothing else: encrypted session keys, and one
 /// container of a length that is written down. Padding is none of it, because anything can stand in it.
@@ -21,6 +25,29 @@ pub fn is_ciphertext(octets: &[u8]) -> bool {
 pub fn is_detached_signature(octets: &[u8]) -> bool {
     !octets.is_empty() && Packets::new(octets).all(|packet| packet.is_some_and(|packet| packet.tag == SIGNATURE))
 }
+
+/// Whether `octets`, without armour, begin with a public or secret key (RFC 9580, section 10.1).
+pub fn is_key(octets: &[u8]) -> bool {
+    Packets::new(octets).next().flatten().is_some_and(|first| KEYS.contains(&first.tag))
+}
+
+/// What `octets`, armoured or not, are when they are no message: `a detached signature`, `an OpenPGP key`.
+pub fn no_message(octets: &[u8]) -> Option<&'static str> {
+    if !armor::is_armored(octets) {
+        return match octets {
+            _ if is_detached_signature(octets) => Some("a detached signature"),
+            _ => is_key(octets).then_some("an OpenPGP key"),
+        };
+    }
+    match pgp_blocks(octets).first()?.label {
+        Label::PgpPrivateKey | Label::PgpPublicKey => Some("an OpenPGP key"),
+        Label::PgpSignature => Some("a detached signature"),
+        Label::PgpMessage | Label::PgpSigned => None,
+    }
+}
+
+/// Public and secret primary keys (RFC 9580, sections 5.5.1.1 and 5.5.1.3).
+const KEYS: [u8; 2] = [6, 5];
 
 #[cfg(test)]
 mod tests {
