@@ -1,5 +1,7 @@
 //! The program as a user meets it: every verb, its exit codes, and what it leaves behind.
 
+#[path = "cli/forms.rs"]
+mod forms;
 #[path = "cli/input.rs"]
 mod input;
 #[path = "cli/lab.rs"]

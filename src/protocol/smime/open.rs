@@ -19,7 +19,7 @@ use crate::{
         Beside, Claim, Context, Opened,
         entity::{as_text, entity, is_entity, taken},
     },
-    verdict::{Layer, LayerKind, Signature, Why},
+    verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
 
 /// Opens `message`, whose root makes the claim.
@@ -91,8 +91,18 @@ fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Bud
             None => return Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
         },
     };
-    let beside = (!rest.is_empty()).then(|| Beside { before: Vec::new(), after: rest });
-    Ok(Opened { beside: opened.beside.or(beside), ..opened })
+    Ok(if rest.is_empty() { opened } else { beside(opened, rest) })
+}
+
+/// What was opened, with octets beside it that nobody signed.
+fn beside(mut opened: Opened, rest: Vec<u8>) -> Opened {
+    for layer in &mut opened.layers {
+        if let LayerKind::Signed { signatures } = &mut layer.kind {
+            signatures.iter_mut().for_each(|signature| signature.covers = Covers::Part);
+        }
+    }
+    opened.beside = Some(Beside { before: Vec::new(), after: rest });
+    opened
 }
 
 /// What was encrypted or packed: an entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
