@@ -228,3 +228,31 @@ fn keys_are_found_in_mail_and_behind_marks() {
     assert!(lab.run(&["verify", "m"]).code(1).text().contains("it only brings certificates, and no text"));
     lab.run(&["decrypt", "m"]).refused(65, "it only brings certificates, and no text");
 }
+
+/// A certificate whose point is compressed has the key of a private key whose point is not, and the other way round.
+#[test]
+fn keys_are_compared_as_keys_and_not_as_octets() {
+    let lab = Lab::new();
+    let made = lab.shell(
+        "openssl ecparam -name prime256v1 -genkey -noout -out long.key && \
+         openssl ec -in long.key -conv_form compressed -out short.key 2>/dev/null && \
+         for form in long short; do openssl req -new -x509 -key $form.key -subj /CN=eve -days 300 -out $form.pem \
+         -addext subjectAltName=email:eve@example.org -addext keyUsage=digitalSignature,keyAgreement || exit 1; done",
+    );
+    if made.code != 0 {
+        eprintln!("SKIPPED: no openssl that makes keys: {}", made.stderr);
+        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none());
+        return;
+    }
+    lab.write("m", "From: eve@example.org\nTo: eve@example.org\nSubject: x\n\nhi\n");
+    for (certificate, key) in [("short.pem", "long.key"), ("short.pem", "short.key"), ("long.pem", "short.key")] {
+        let run = |arguments: &[&str]| {
+            let given = ["--keys", certificate, "--keys", key, "--anchors", certificate];
+            lab.run(&[&given[..], arguments].concat()).code(0)
+        };
+        run(&["sign", "-f", "smime", "-o", "s", "m"]);
+        assert!(run(&["verify", "s"]).text().starts_with("s: authentic\n"));
+        run(&["encrypt", "-f", "smime", "--to", "eve@example.org", "-o", "e", "m"]);
+        assert!(run(&["decrypt", "e"]).text().ends_with("hi\n"));
+    }
+}
