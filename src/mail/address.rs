@@ -385,7 +385,9 @@ fn a_labels(domain: &str) -> Option<String> {
         return None;
     }
     let labels = idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::URL).ok()?;
-    let is_name = labels.len() <= MAX_DOMAIN && labels.split('.').all(|label| !label.is_empty());
+    // Some characters stand for two, one of which ends an address: U+1F101 is `0,`.
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(is_atext);
+    let is_name = labels.len() <= MAX_DOMAIN && labels.split('.').all(is_label);
     is_name.then(|| labels.into_owned())
 }
 
@@ -431,6 +433,13 @@ mod tests {
         assert_ne!(address("alice@example.org"), address("al.ice@example.org"));
         assert_ne!(address("\u{e9}@example.org"), address("\u{c9}@example.org"));
         assert_eq!(address("a@[IPv6:::1]").domain(), "[ipv6:::1]");
+    }
+
+    #[test]
+    fn a_character_that_stands_for_a_special_is_in_no_domain() {
+        for domain in ["\u{1f101}", "x.\u{1f102}.org", "\u{2474}", "\u{ff0c}", "\u{fe19}"] {
+            assert!(Address::parse(&format!("a@{domain}")).is_err(), "{domain}");
+        }
     }
 
     #[test]
