@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn drawn(file: &str, opening: &postseal::engine::Opening) -> String {
     let (verdict, subject, headers, error) = (opening.verdict(), opening.subject(), opening.headers(), opening.error());
-    text(&Report { file, verdict, subject, headers, error })
+    text(&Report { file, verdict, subject, headers, notes: opening.notes(), error })
 }
 
 const MESSAGE: &str =

@@ -222,7 +222,7 @@ fn refuse_html(part: Part<'_>, skips: &dyn Fn(Span) -> bool) -> Result<()> {
         "multipart" => true,
         // What it holds was looked at; in another encoding it is one leaf, and what is in it is not known.
         "message" if matches!(kind.subtype.as_str(), "rfc822" | "global") => part.children().len() > 0,
-        // RFC 3464, section 2.1; RFC 8098, section 3.1; RFC 6533: lines of fields.
+        // Reports for programs: lines of fields, which no reader takes for HTML.
         "message" => MESSAGE_REPORTS.contains(&kind.subtype.as_str()),
         "image" | "audio" | "video" => !kind.subtype.contains("xml"),
         "application" => HARMLESS.contains(&kind.subtype.as_str()),

@@ -38,7 +38,7 @@ pub fn require_message(message: &Message) -> Result<()> {
     }
 }
 
-/// How many messages an mbox holds (RFC 4155); 0 when `octets` do not begin with a `From ` line and a header field.
+/// How many messages an mbox holds; 0 when `octets` do not begin with a `From ` line and a header field.
 ///
 /// A message begins at a `From ` line after an empty one, with a header field after it; any other such line is text.
 pub fn mbox_messages(octets: &[u8]) -> usize {
