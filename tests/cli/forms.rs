@@ -83,6 +83,43 @@ fn octets_behind_an_object_take_its_author_away() {
     }
 }
 
+/// Security case 07 in the policy: clear text behind an object is not "encrypted already".
+#[test]
+fn clear_text_behind_a_ciphertext_is_plain_to_the_policy() {
+    let lab = Lab::with_keys(&["bob"]);
+    lab.write(
+        "postseal.toml",
+        "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n\
+         [identities]\nalice = [\"alice@example.org\"]\n[obstacles]\nalready-encrypted = \"keep\"\n\
+         [[rule]]\nname = \"out\"\ndirection = \"outbound\"\naction = \"encrypt\"\nprotocol = \"pgp\"\n",
+    );
+    let explained = |message: &str| {
+        lab.write("m", message);
+        lab.run(&["config", "explain", "-c", "postseal.toml", "alice@example.org", "bob@example.org", "m"])
+            .code(0)
+            .text()
+    };
+    let name = "smime/enveloped-stream.eml";
+    let intact = object(name);
+    let kept = explained(&holding(name, &intact));
+    assert!(kept.contains("the message is encrypted") && kept.contains("it is encrypted already"), "{kept}");
+    for behind in [b"The secret is 42.".as_slice(), b"The secret is 42.\0\0", b"\0\0", &object("smime/opaque.eml")] {
+        let sealed = explained(&holding(name, &[&intact, behind].concat()));
+        assert!(
+            sealed.contains("the message is plain") && sealed.contains("encrypted, pgp key"),
+            "{behind:?}: {sealed}"
+        );
+    }
+    // Words in the base64, and before and behind the part.
+    let message = holding(name, &intact);
+    for words in
+        [format!("{message}forty two\n"), message.replace("\n\n", "\n\nforty two\n"), format!("{message}fortytwo\n")]
+    {
+        let sealed = explained(&words);
+        assert!(!sealed.contains("it is encrypted already"), "{words}: {sealed}");
+    }
+}
+
 /// Bug 08: files without a header.
 #[test]
 fn an_object_alone_is_a_message_without_a_header() {
