@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::Engine;
+use super::{Engine, notes};
 use crate::{
     base::{Budget, Error, Kind, Result},
     mail::{
@@ -23,6 +23,7 @@ pub struct Opening {
     pub(super) payload: Option<Message>,
     pub(super) header: Header,
     pub(super) error: Option<Error>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Opening {
@@ -50,6 +51,11 @@ impl Opening {
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
+
+    /// What the message holds that is no layer: certificates alone, OpenPGP in HTML. One line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
 }
 
 impl Engine<'_> {
@@ -65,14 +71,19 @@ impl Engine<'_> {
         let outer = header_alone(&message, budget)?;
         let mut envelope = Envelope::default();
         let mut errant = Vec::new();
+        let mut notes = Vec::new();
         let (payload, error) = match self.peel(message, &mut envelope, budget) {
             Ok((payload, claimed)) => {
+                notes = notes::of(payload.root());
                 self.walk(payload.root(), claimed, &mut errant, budget);
                 (Some(payload), None)
             }
             Err(error) => (None, Some(error)),
         };
-        let Envelope { layers, deviation, .. } = envelope;
+        let Envelope { layers, deviation, brings_certificates, .. } = envelope;
+        if brings_certificates {
+            notes.push("it only brings certificates, and no text".to_owned());
+        }
         // Without a layer the message is its own payload, and nothing covers its header.
         let inner = payload.as_ref().filter(|_| !layers.is_empty()).map(Message::root);
         let author = author(outer.root(), inner).and_then(|author| match deviation {
@@ -82,7 +93,7 @@ impl Engine<'_> {
         let reached = if payload.is_some() { Reached::Payload } else { Reached::Obstacle };
         let verdict = Verdict::new(author, layers, errant, reached, self.context.legacy);
         let header = Header::read(outer.root(), inner, verdict.protection());
-        Ok(Opening { verdict, outer, payload, header, error })
+        Ok(Opening { verdict, outer, payload, header, error, notes })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -98,10 +109,17 @@ impl Engine<'_> {
             // Also below the first: the header around a signature may be the work of another person, who encrypted the signed message.
             envelope.deviation = envelope.deviation.take().or_else(|| skeleton::deviation(root));
             let unreadable = Deviation::of(root, "a signature that cannot be read");
+            let surrounded = Deviation::of(root, "octets beside what is signed or encrypted");
             let opened = protocol.open(current, &claim, self.context, budget)?;
             if opened.layers.iter().any(holds_no_signature) {
                 envelope.deviation.get_or_insert(unreadable);
             }
+            // What follows an object is no part of it, whatever a reader makes of it.
+            if opened.covers == Covers::Part {
+                envelope.deviation.get_or_insert(surrounded);
+            }
+            // RFC 8551, section 3.8: signed data without a signature is a way to carry certificates, and no layer.
+            envelope.brings_certificates |= opened.layers.is_empty();
             envelope.add(opened.layers, opened.covers);
             current = opened.payload;
         }
@@ -169,6 +187,8 @@ struct Envelope {
     partial: bool,
     /// Where one of them first leaves what all readers of mail take apart alike.
     deviation: Option<Deviation>,
+    /// The innermost held certificates and no text.
+    brings_certificates: bool,
 }
 
 impl Envelope {
