@@ -1,5 +1,7 @@
 //! What is sealed and what is judged: one mail message, and whatever else is named.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+
 use crate::lab::Lab;
 
 const MESSAGE: &str = "From: Alice <alice@example.org>\nTo: bob@example.org\nSubject: Lunch\n\nToday?\n";
@@ -127,8 +129,14 @@ fn what_only_looks_encrypted_is_encrypted() {
     let sealed = String::from_utf8(lab.read("e")).unwrap();
     let (before, after) =
         (sealed.replace("-----BEGIN", &format!("{SECRET}\n-----BEGIN")), format!("{sealed}{SECRET}\n"));
-    lab.write("before", before).write("after", after);
-    for name in ["packed", "before", "after"] {
+    // Words as octets behind the packets, within the armour.
+    let (head, armor) = sealed.split_once("-----BEGIN PGP MESSAGE-----\n\n").unwrap();
+    let base64: String = armor.lines().take_while(|line| !line.starts_with(['=', '-'])).collect();
+    let within = [BASE64_STANDARD.decode(base64).unwrap(), SECRET.into()].concat();
+    let within = BASE64_STANDARD.encode(within);
+    let within = format!("{head}-----BEGIN PGP MESSAGE-----\n\n{within}\n-----END PGP MESSAGE-----\n");
+    lab.write("before", before).write("after", after).write("within", within);
+    for name in ["packed", "before", "after", "within"] {
         for keep in [&["--keep"][..], &[]] {
             let arguments = [&["encrypt"], keep, &["--to", "bob@example.org", "-o", "sealed", name]].concat();
             lab.run(&arguments).code(0);
