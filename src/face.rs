@@ -5,7 +5,7 @@ use crate::{
     crypto::Legacy,
     engine::{Engine, Opening},
     keys::{Keys, ProtocolName},
-    mail::{Address, Message},
+    mail::{Address, Message, form},
     pki::Revocation,
     protocol::{Context, Recipient, Seal, Signer},
 };
@@ -14,7 +14,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// `NoKey` when no usable secret key belongs to the author; `Malformed` when the message is over the default bounds.
+/// `NoKey` when no usable secret key belongs to the author; `Malformed` for what is no mail message ([`form::require_message`]), and when
+/// the message is over the default bounds.
 pub fn sign(message: &[u8], protocol: ProtocolName, keys: &dyn Keys) -> Result<Vec<u8>> {
     seal(message, protocol, keys, &Seal { sign: vec![Signer::Author], ..Seal::default() })
 }
@@ -23,7 +24,7 @@ pub fn sign(message: &[u8], protocol: ProtocolName, keys: &dyn Keys) -> Result<V
 ///
 /// # Errors
 ///
-/// `NoKey` naming the address and the reason when a key is missing or unusable.
+/// `NoKey` naming the address and the reason when a key is missing or unusable; `Malformed` as [`sign`].
 pub fn encrypt(message: &[u8], protocol: ProtocolName, recipients: &[Address], keys: &dyn Keys) -> Result<Vec<u8>> {
     let to = recipients.iter().cloned().map(Recipient::Named).collect();
     seal(message, protocol, keys, &Seal { sign: vec![Signer::Author], to, ..Seal::default() })
@@ -54,6 +55,7 @@ pub fn decrypt(message: &[u8], keys: &dyn Keys) -> Result<(Vec<u8>, Opening)> {
 fn seal(message: &[u8], protocol: ProtocolName, keys: &dyn Keys, how: &Seal) -> Result<Vec<u8>> {
     let engine = engine(keys);
     let message = Message::parse(message.to_vec(), &mut engine.budget())?;
+    form::require_message(&message)?;
     let mut sealed = Vec::new();
     engine.seal(protocol, &message, how, &mut sealed)?;
     Ok(sealed)

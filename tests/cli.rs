@@ -1,5 +1,9 @@
 //! The program as a user meets it: every verb, its exit codes, and what it leaves behind.
 
+#[path = "cli/forms.rs"]
+mod forms;
+#[path = "cli/input.rs"]
+mod input;
 #[path = "cli/lab.rs"]
 mod lab;
 #[path = "cli/policy.rs"]
@@ -217,20 +221,6 @@ fn a_closed_pipe_is_no_error() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{arguments:?}");
     }
-}
-
-#[test]
-fn what_is_encrypted_is_passed_on() {
-    let lab = Lab::with_keys(&["bob"]);
-    lab.write("m", MESSAGE).run(&["encrypt", "--to", "bob@example.org", "-o", "e", "m"]).code(0);
-    let passed = lab.run(&["encrypt", "--to", "bob@example.org", "--", "e"]).code(0);
-    assert_eq!(passed.stdout, lab.read("e"));
-    assert!(passed.stderr.starts_with("postseal: warning: already encrypted"), "{passed:?}");
-    lab.run(&["encrypt", "--again", "--to", "bob@example.org", "-o", "twice", "e"]).code(0);
-    assert_ne!(lab.read("twice"), lab.read("e"));
-    let opened = lab.run(&["decrypt", "--json", "twice"]).code(0);
-    assert_eq!(opened.stderr.matches(r#""kind":"encrypted""#).count(), 2, "{opened:?}");
-    assert!(opened.text().ends_with("\n\nHello\n"), "{opened:?}");
 }
 
 #[test]

@@ -195,7 +195,23 @@ pub(crate) struct Shaping {
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]
     pub(crate) split: Option<usize>,
     #[command(flatten)]
+    pub(crate) draft: Draft,
+    #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// A message made of a text.
+#[derive(Args, Debug)]
+pub(crate) struct Draft {
+    /// The input is a text and no mail message: make a message of it, with --from, --to and --subject
+    #[arg(long, requires = "from")]
+    pub(crate) text: bool,
+    /// Who writes the text: ADDRESS or "Name <ADDRESS>"
+    #[arg(long, value_name = "MAILBOX", requires = "text")]
+    pub(crate) from: Option<String>,
+    /// The subject of the text
+    #[arg(long, value_name = "WORDS", requires = "text")]
+    pub(crate) subject: Option<String>,
 }
 
 /// One message in, one out.
@@ -209,14 +225,18 @@ pub(crate) struct Files {
     pub(crate) input: Option<PathBuf>,
 }
 
-/// Sign a message. The header survives; Content-* fields move into the signed part.
+/// Sign a mail message. The header survives; Content-* fields move into the signed part. Anything else is refused, unless --text makes a message of it.
 #[derive(Args, Debug)]
 pub(crate) struct Sign {
+    /// To whom a text goes; may be given several times
+    #[arg(long, value_name = "ADDRESS", requires = "text")]
+    pub(crate) to: Vec<String>,
     #[command(flatten)]
     pub(crate) shaping: Shaping,
 }
 
-/// Encrypt a message. A body that is already encrypted is passed on as it is.
+/// Encrypt a mail message. Anything else is refused, unless --text makes a message of it; and so is a message that is already encrypted,
+/// unless --keep or --again says what becomes of it.
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
     /// A recipient
@@ -246,6 +266,9 @@ pub(crate) struct Encrypt {
     /// Encrypt even what is already encrypted
     #[arg(long)]
     pub(crate) again: bool,
+    /// Pass on as it is what is already encrypted, whoever can read it
+    #[arg(long, conflicts_with = "again")]
+    pub(crate) keep: bool,
     #[command(flatten)]
     pub(crate) shaping: Shaping,
 }
@@ -253,7 +276,7 @@ pub(crate) struct Encrypt {
 /// Decrypt a message, or the message/partial pieces of one.
 #[derive(Args, Debug)]
 pub(crate) struct Decrypt {
-    /// Open encrypted parts and blocks that stand beside other text too, each in its place; the verdict says nothing of who wrote them
+    /// Open sealed parts and blocks that stand beside other text or in attached messages too, each in its place; the verdict says nothing of who wrote them
     #[arg(long)]
     pub(crate) parts: bool,
     /// The verdict as one JSON object a line

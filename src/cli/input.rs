@@ -8,7 +8,7 @@ use std::{
 
 use postseal::{
     base::{Budget, Error, Kind, Result},
-    mail::Message,
+    mail::{Message, form},
 };
 
 use super::show::progress::Counted;
@@ -29,9 +29,16 @@ pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
     }
 }
 
-/// The message in a file or on standard input.
+/// The one message in a file or on standard input.
 pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Message> {
     let octets = octets(name, budget)?;
+    // Read as one message, the second would be the text of the first.
+    let count = form::mbox_messages(&octets);
+    if count > 1 {
+        let place = name.map_or_else(|| "-".to_owned(), |name| name.display().to_string());
+        return Err(Error::malformed(place, format!("an mbox of {count} messages"))
+            .with_hint("give each message by itself: `git mailsplit -oDIR MBOX` takes them apart"));
+    }
     Message::parse(octets, budget)
 }
 

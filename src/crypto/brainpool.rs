@@ -23,6 +23,16 @@ pub(super) fn verify_brainpool(curve: Curve, point: &[u8], digest: &[u8], signat
     (value == r).then_some(()).ok_or(Unverified::Signature)
 }
 
+/// `p`, `a` and `b` of a curve; those of another size for a curve that is none of these.
+pub(super) fn equation(curve: Curve) -> [&'static str; 3] {
+    let [prime, a, b, ..] = match curve {
+        Curve::BrainpoolP256 => P256,
+        Curve::BrainpoolP384 => P384,
+        _ => P512,
+    };
+    [prime, a, b]
+}
+
 /// A curve `y^2 = x^3 + ax + b` of prime order.
 pub(super) struct Domain {
     a: BoxedMontyForm,

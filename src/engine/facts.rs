@@ -67,7 +67,7 @@ impl Engine<'_> {
         if let Some(opening) = &opening
             && wrapping == Wrapping::Encrypted
             && mail.envelope.recipients.iter().any(|path| goes_out(&path.address))
-            && !hides_all(opening, mail.message.root())
+            && !hides_all(opening, mail.message.root(), &self.budget())
         {
             wrapping = if is_signed(&verdict) { Wrapping::Signed } else { Wrapping::Plain };
         }
@@ -206,7 +206,7 @@ fn is_signed(verdict: &Verdict) -> bool {
 
 /// Whether an encrypted message shows nothing to those who cannot decrypt it: no text beside the ciphertext, and no layer around it but
 /// signatures that leave everything in the open, because what else is packed there nobody looked at.
-fn hides_all(opening: &Opening, root: Part<'_>) -> bool {
+fn hides_all(opening: &Opening, root: Part<'_>, budget: &Budget) -> bool {
     let outside =
         opening.verdict().layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));
     let mut part = Some(root);
@@ -214,5 +214,5 @@ fn hides_all(opening: &Opening, root: Part<'_>) -> bool {
         let signed = part.filter(|part| part.content_type().is("multipart", "signed"));
         part = signed.and_then(|signed| signed.children().next());
     }
-    part.is_some() && is_opaque(root)
+    part.is_some() && is_opaque(root, budget)
 }

@@ -8,6 +8,7 @@ mod hook;
 mod inspect;
 mod lines;
 mod marker;
+mod notes;
 mod opaque;
 mod open;
 mod parts;

@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::Engine;
+use super::{Engine, notes};
 use crate::{
     base::{Budget, Error, Result},
     mail::{
@@ -24,6 +24,7 @@ pub struct Opening {
     pub(super) header: Header,
     pub(super) error: Option<Error>,
     pub(super) sealed: Option<Sealed>,
+    pub(super) notes: Vec<String>,
 }
 
 /// What is to be thought of a message that stays closed.
@@ -71,7 +72,20 @@ impl Opening {
     pub(super) fn resealed(self) -> Opening {
         let Some(Sealed { verdict, error }) = self.sealed else { return self };
         let header = Header::read(self.outer.root(), None, verdict.protection());
-        Opening { verdict, outer: self.outer, payload: None, header, error: Some(error), sealed: None }
+        Opening {
+            verdict,
+            outer: self.outer,
+            payload: None,
+            header,
+            error: Some(error),
+            sealed: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// What the message holds that is no layer: certificates alone, OpenPGP in HTML. One line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
@@ -88,14 +102,19 @@ impl Engine<'_> {
         let outer = header_alone(&message, budget)?;
         let mut envelope = Envelope::default();
         let mut errant = Vec::new();
+        let mut notes = Vec::new();
         let (payload, error) = match self.peel(message, &mut envelope, budget) {
             Ok((payload, claimed)) => {
+                notes = notes::of(payload.root());
                 self.walk(payload.root(), claimed, &mut errant, budget);
                 (Some(payload), None)
             }
             Err(error) => (None, Some(envelope.told(error))),
         };
-        let Envelope { layers, deviation, unprotected, .. } = envelope;
+        let Envelope { layers, deviation, unprotected, brings_certificates, .. } = envelope;
+        if brings_certificates {
+            notes.push("it only brings certificates, and no text".to_owned());
+        }
         // Without a layer the message is its own payload, and nothing covers its header.
         let inner = payload.as_ref().filter(|_| !layers.is_empty()).map(Message::root);
         let named_author = named(author(outer.root(), inner), deviation);
@@ -109,7 +128,7 @@ impl Engine<'_> {
             let verdict = Verdict::new(author, around, Vec::new(), Reached::Obstacle, self.context.legacy);
             Sealed { verdict, error: from.refusal }
         });
-        Ok(Opening { verdict, outer, payload, header, error, sealed })
+        Ok(Opening { verdict, outer, payload, header, error, sealed, notes })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -125,10 +144,17 @@ impl Engine<'_> {
             // Also below the first: the header around a signature may be the work of another person, who encrypted the signed message.
             envelope.deviation = envelope.deviation.take().or_else(|| skeleton::deviation(root));
             let unreadable = Deviation::of(root, "a signature that cannot be read");
+            let surrounded = Deviation::of(root, "octets beside what is signed or encrypted");
             let opened = protocol.open(current, &claim, self.context, budget)?;
             if opened.layers.iter().any(holds_no_signature) {
                 envelope.deviation.get_or_insert(unreadable);
             }
+            // What follows an object is no part of it, whatever a reader makes of it.
+            if opened.covers == Covers::Part {
+                envelope.deviation.get_or_insert(surrounded);
+            }
+            // RFC 8551, section 3.8: signed data without a signature is a way to carry certificates, and no layer.
+            envelope.brings_certificates |= opened.layers.is_empty();
             envelope.add(opened.layers, opened.covers, opened.refusal);
             current = opened.payload;
         }
@@ -196,6 +222,8 @@ struct Envelope {
     partial: bool,
     /// Where one of them first leaves what all readers of mail take apart alike.
     deviation: Option<Deviation>,
+    /// The innermost held certificates and no text.
+    brings_certificates: bool,
     /// From where on nothing protects what was found against changes.
     unprotected: Option<Unprotected>,
 }

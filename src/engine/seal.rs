@@ -5,12 +5,13 @@ use std::io::Write;
 use super::{
     Engine,
     lines::{LfWriter, uses_crlf},
+    opaque::is_opaque,
 };
 use crate::{
     base::{Error, Result},
     keys::ProtocolName,
     mail::Message,
-    protocol::{ClaimKind, Seal, Sealed, Shape},
+    protocol::{Seal, Sealed, Shape},
 };
 
 impl Engine<'_> {
@@ -40,11 +41,11 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether the message says that it is encrypted already, in whatever protocol.
+    /// Whether the message is encrypted already, in whatever protocol and to whomever: no key is asked. One that shows anything beside the
+    /// ciphertext is not.
     pub fn is_encrypted(&self, message: &Message) -> bool {
         let root = message.root();
-        self.claim(root).is_some_and(|(_, claim)| {
-            claim.is_whole(root) && matches!(claim.kind, ClaimKind::Encrypted | ClaimKind::Inline)
-        })
+        let is_whole = self.claim(root).is_some_and(|(_, claim)| claim.is_whole(root));
+        is_whole && !root.body().trim_ascii().is_empty() && is_opaque(root, &self.budget())
     }
 }

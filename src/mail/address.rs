@@ -5,7 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use super::{NoAuthor, author::shortened, encoding};
+use super::{NoAuthor, author::shortened, encoding, words};
 use crate::base::{Error, Result};
 
 /// An addr-spec. Equality is that of mailboxes as people mean them: the domain in any case and in either of its IDNA forms,
@@ -78,6 +78,44 @@ impl fmt::Display for Address {
         }
         write!(f, "\"@{}", self.domain)
     }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            None => write!(f, "{}", self.address),
+            Some(name) => write!(f, "{} <{}>", words::encode_phrase(name), self.address),
+        }
+    }
+}
+
+/// Reads one mailbox, `Name <a@example.org>` or `a@example.org`, and no group.
+pub fn mailbox(text: &str) -> Result<Mailbox> {
+    let read = scan(text).ok().and_then(|scan| {
+        let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
+        list.mailbox().filter(|_| list.tokens.is_empty())
+    });
+    read.ok_or_else(|| {
+        Error::malformed(format_args!("mailbox {text:?}"), "not in the form `local@domain` or `Name <local@domain>`")
+    })
+}
+
+/// Whether the value of a From field names somebody: a list of mailboxes; a mailbox under a name that should have been quoted; or a
+/// mailbox without a domain, as cron and other programs of one machine write it.
+pub(super) fn names_mailbox(value: &str) -> bool {
+    list(value).is_ok_and(|mailboxes| !mailboxes.is_empty()) || of_user_id(value).is_some() || is_local(value)
+}
+
+/// Whether `value` is one mailbox without a domain: `root`, `Cron <root>`.
+fn is_local(value: &str) -> bool {
+    let Ok(scan) = scan(value) else { return false };
+    let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
+    let phrase = list.phrase_length();
+    let bracketed = list.tokens.get(phrase).is_some_and(|token| token.lexeme == Lexeme::Special('<'));
+    if bracketed {
+        list.tokens = list.tokens.get(phrase + 1..).unwrap_or_default();
+    }
+    list.local().is_some() && (!bracketed || list.take('>')) && list.tokens.is_empty()
 }
 
 /// Every mailbox of an address list (From, To, Cc, Bcc, Reply-To), groups flattened. An entry that cannot be read makes the whole
@@ -375,7 +413,9 @@ fn a_labels(domain: &str) -> Option<String> {
         return None;
     }
     let labels = idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::URL).ok()?;
-    let is_name = labels.len() <= MAX_DOMAIN && labels.split('.').all(|label| !label.is_empty());
+    // Some characters stand for two, one of which ends an address: U+1F101 is `0,`.
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(is_atext);
+    let is_name = labels.len() <= MAX_DOMAIN && labels.split('.').all(is_label);
     is_name.then(|| labels.into_owned())
 }
 
@@ -421,6 +461,13 @@ mod tests {
         assert_ne!(address("alice@example.org"), address("al.ice@example.org"));
         assert_ne!(address("\u{e9}@example.org"), address("\u{c9}@example.org"));
         assert_eq!(address("a@[IPv6:::1]").domain(), "[ipv6:::1]");
+    }
+
+    #[test]
+    fn a_character_that_stands_for_a_special_is_in_no_domain() {
+        for domain in ["\u{1f101}", "x.\u{1f102}.org", "\u{2474}", "\u{ff0c}", "\u{fe19}"] {
+            assert!(Address::parse(&format!("a@{domain}")).is_err(), "{domain}");
+        }
     }
 
     #[test]

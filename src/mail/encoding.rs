@@ -11,7 +11,7 @@ use memchr::memchr2;
 
 pub use super::{
     charset::to_unicode,
-    words::{decode_words, encode_words},
+    words::{decode_words, encode_phrase, encode_words},
 };
 
 /// Undoes base64 (RFC 2045, 6.8); characters outside the alphabet are skipped, a missing end is forgiven. Padding ends a group, and

@@ -4,11 +4,14 @@
 pub mod address;
 pub mod armor;
 mod author;
+mod bare;
 pub mod build;
 pub mod canonical;
 mod charset;
+pub mod compose;
 pub mod encoding;
 mod envelope;
+pub mod form;
 pub mod header;
 pub mod header_protection;
 mod media_type;
@@ -20,7 +23,7 @@ mod signable;
 pub mod skeleton;
 mod words;
 
-pub use address::Address;
+pub use address::{Address, Mailbox};
 pub use author::NoAuthor;
 pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use part::{Message, Part, Span};

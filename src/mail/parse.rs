@@ -8,7 +8,8 @@ use std::sync::Arc;
 use memchr::{memchr, memmem};
 
 use super::{
-    Span, armor,
+    Span,
+    bare::{self, Bare},
     header::{ContentType, Field, boundary, fields},
 };
 use crate::base::{Budget, Result};
@@ -153,7 +154,12 @@ impl Parser<'_> {
         let content_type = match (value, self.open.last().map(|parent| parent.child)) {
             (Some(value), _) => ContentType::within(value, self.budget)?,
             (None, Some(Default::Message)) => ContentType::bare("message", "rfc822"),
-            (None, _) => ContentType::bare("text", "plain"),
+            (None, _) if header.end > header.start => ContentType::bare("text", "plain"),
+            (None, _) => match self.bare(header.start) {
+                Some((Bare::Cms, _)) => ContentType::bare("application", "pkcs7-mime"),
+                Some((Bare::OpenPgp, _)) => ContentType::bare("application", "pgp"),
+                Some((Bare::Armor, _)) | None => ContentType::bare("text", "plain"),
+            },
         };
         let boundary = value.filter(|_| content_type.kind == "multipart").and_then(boundary);
         let is_message = (content_type.is("message", "rfc822") || content_type.is("message", "global"))
@@ -171,14 +177,20 @@ impl Parser<'_> {
         Ok((Open { node, child, boundary }, is_message))
     }
 
+    /// What begins at `start` without a header. Within a message nothing but armour does: a part says what it holds.
+    fn bare(&self, start: usize) -> Option<(Bare, usize)> {
+        bare::begins(self.octets.get(start..)?).filter(|(found, at)| start == 0 || (*found, *at) == (Bare::Armor, 0))
+    }
+
     /// The header section that starts at `start`, and where the body after it starts.
     ///
     /// It goes to the first empty line, as in Thunderbird and Outlook: a line without a colon within it is kept and means nothing. Ending
     /// the header there instead, as others do, would let one stray line move what follows, a From included, into the body.
-    /// A boundary ends it too, and so does the end of the octets. Armour has none before it: a file with nothing else is a message too.
+    /// A boundary ends it too, and so does the end of the octets. Armour has none before it, nor has a file that is a CMS object or packets of
+    /// OpenPGP: a file with nothing else is a message too.
     fn header(&self, start: usize) -> Result<(Span, usize)> {
-        if self.octets.get(start..).is_some_and(armor::begins) {
-            return Ok((Span { start, end: start }, start));
+        if let Some((_, at)) = self.bare(start) {
+            return Ok((Span { start, end: start }, start + at));
         }
         // Never look further than the limit, and a CRLF.
         let horizon = start.saturating_add(self.budget.limits().header).saturating_add(2).min(self.octets.len());

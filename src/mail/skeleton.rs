@@ -21,7 +21,9 @@ use std::fmt;
 use memchr::{memchr, memmem};
 
 use super::{
-    Part, Span, armor, encoding,
+    Part, Span, armor,
+    bare::{self, Bare},
+    encoding,
     header::is_plain_from,
     media_type::{self, MediaType},
     words,
@@ -95,8 +97,12 @@ enum Encoding {
 impl<'a> Skeleton<'a> {
     fn check(&self) -> Result<(), Found> {
         let start = self.root.span().start;
-        if armor::begins(self.root.octets()) {
-            return found(start, "armour in the place of a header");
+        // Some take the lines of armour, or a binary object, up to an empty line for a header.
+        match bare::begins(self.root.octets()) {
+            Some((Bare::Armor, _)) => return found(start, "armour in the place of a header"),
+            Some((Bare::Cms, _)) => return found(start, "a CMS object in the place of a header"),
+            Some((Bare::OpenPgp, _)) => return found(start, "OpenPGP packets in the place of a header"),
+            None => {}
         }
         let header = self.header(self.root)?;
         let kind = (header.media_type.kind.as_str(), header.media_type.subtype.as_str());
@@ -647,6 +653,19 @@ mod tests {
         ] {
             let message = if message.starts_with('-') { message } else { format!("{HEADER}{message}") };
             assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{message}: {:?}", found(&message));
+        }
+    }
+
+    #[test]
+    fn what_has_no_header_is_no_message() {
+        for (octets, reason) in [
+            (b"0\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02".as_slice(), "a CMS object in the place of a header"),
+            (b"-----BEGIN CMS-----\nMIAG\n-----END CMS-----\n", "a CMS object in the place of a header"),
+            (b"\x84\x8c\x03abcdefgh\nFrom: a@example.org\n\n", "OpenPGP packets in the place of a header"),
+            (b"\xef\xbb\xbf-----BEGIN PGP MESSAGE-----\n\n", "armour in the place of a header"),
+        ] {
+            let message = Message::parse(octets.to_vec(), &mut Budget::new(Limits::default())).unwrap();
+            assert_eq!(deviation(message.root()).map(|found| found.reason).as_deref(), Some(reason), "{octets:?}");
         }
     }
 

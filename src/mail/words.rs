@@ -104,6 +104,17 @@ pub fn encode_words(text: &str) -> String {
     words.iter().map(|word| format!("=?utf-8?q?{word}?=")).collect::<Vec<_>>().join("\r\n ")
 }
 
+/// Unicode as a display name (RFC 5322, section 3.2.5): itself, in quotes where it needs them, or in encoded words.
+pub fn encode_phrase(name: &str) -> String {
+    let is_phrase = name.chars().all(|c| c.is_ascii_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c));
+    let is_printable = name.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !name.contains("=?");
+    match (is_phrase && is_printable, is_printable) {
+        (true, _) => name.to_owned(),
+        (false, true) => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        (false, false) => encode_words(name),
+    }
+}
+
 /// A field that has the eighth bit set, written without it: file names and the like by RFC 2231, words elsewhere by RFC 2047.
 /// An address that is not ASCII cannot be written so (RFC 6532).
 pub(super) fn in_ascii(field: &Field<'_>) -> Result<Vec<u8>> {

@@ -11,12 +11,21 @@ use crate::{
     crypto::{self, Curve, DsaPublic, Hash, KeyAlgorithm, Scheme, Strength, Unverified, verify},
 };
 
-/// A SubjectPublicKeyInfo.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A SubjectPublicKeyInfo. Two are equal when their keys are, however they are written.
+#[derive(Clone, Debug)]
 pub struct PublicKey {
     der: Vec<u8>,
     key: Key,
 }
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        // Of what is not understood, the octets are compared.
+        self.der == other.der || self.key == other.key && self.key != Key::Other
+    }
+}
+
+impl Eq for PublicKey {}
 
 /// Numbers are big-endian without leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +191,7 @@ impl Key {
             let named = parameters.and_then(|named| CURVES.iter().find(|(oid, _)| named.is(oid)));
             let curve = named.ok_or_else(|| kind.refuse("an elliptic curve that is not known"))?.1;
             let agrees = if kind.is(&EC) { Agrees::Also } else { Agrees::Only };
-            return Ok(Key::Ec { curve, point: octets.to_vec(), agrees });
+            return Ok(Key::Ec { curve, point: crypto::uncompressed(curve, octets), agrees });
         }
         if kind.is(&DSA) {
             let parameters =

@@ -29,6 +29,7 @@ pub fn json(report: &Report<'_>) -> String {
         errant: report.verdict.errant().iter().map(|layer| layer_object(layer, Place::Errant)).collect(),
         headers: report.header.fields().map(|field| (field.name.as_str(), field.protection.name())).collect(),
         differs: contradicted.map(|field| field.name.as_str()).collect(),
+        notes: report.notes,
         error: report.error.map(ToString::to_string),
     };
     serde_json::to_string(&object).unwrap_or_default()
@@ -48,6 +49,7 @@ pub fn json_of_error(file: &str, error: &Error) -> String {
         errant: Vec::new(),
         headers: BTreeMap::new(),
         differs: Vec::new(),
+        notes: &[],
         error: Some(error.to_string()),
     };
     serde_json::to_string(&object).unwrap_or_default()
@@ -68,6 +70,8 @@ struct Object<'a> {
     headers: BTreeMap<&'a str, &'static str>,
     /// The fields whose value outside contradicts the one within.
     differs: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     error: Option<String>,
 }
 

@@ -27,6 +27,8 @@ pub struct Report<'a> {
     pub verdict: &'a Verdict,
     /// The header that a reader should see, and what covers each field (RFC 9788).
     pub header: &'a Header,
+    /// What the message holds that is no layer, one line each.
+    pub notes: &'a [String],
     /// Why peeling stopped before the payload, if it did.
     pub error: Option<&'a Error>,
 }

@@ -43,6 +43,9 @@ pub fn text(report: &Report<'_>) -> String {
             draw(&mut out, std::slice::from_ref(layer));
         }
     }
+    for note in report.notes {
+        let _ = writeln!(out, "  note     {}", printable(note));
+    }
     if let Some(error) = report.error {
         let _ = writeln!(out, "  {BAD}stopped{BAD:#}  {}", printable(&error.to_string()));
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::carried::{in_mail, unmarked};
 use crate::{
-    base::{Error, Limits, Result, Secret},
+    base::{Error, Kind, Limits, Result, Secret},
     keys::{Binding, Keys, Locked, Passphrases, ProtocolName, Record},
     protocol::{KeyFile, pem, pgp, smime},
 };
@@ -51,21 +52,54 @@ pub(super) struct Reading<'a> {
     pub(super) beside: &'a dyn Keys,
 }
 
-/// Reads key files of any format; one may hold several. A file that holds none is an error of kind `Malformed`.
+/// Reads key files of any format; one may hold several, and mail may carry them. A file that holds none is an error of kind `Malformed`.
 pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
-    if let Some((place, _)) = files.iter().find(|(_, octets)| of_octets(octets).is_none()) {
-        return Err(Error::malformed(place, "holds no certificate and no key")
-            .with_hint("OpenPGP, PEM, DER and PKCS#12 are understood"));
-    }
     let mut all = KeyFile::default();
+    let mut bare = Vec::new();
+    for (place, octets) in files {
+        let octets = unmarked(octets);
+        match in_mail(&octets, place, reading.limits) {
+            Some(parts) => all.append(read_mail(place, &parts, reading)?),
+            None => bare.push((*place, octets)),
+        }
+    }
+    let bare: Vec<(&str, &[u8])> = bare.iter().map(|(place, octets)| (*place, octets.as_ref())).collect();
+    if let Some((place, _)) = bare.iter().find(|(_, octets)| of_octets(octets).is_none()) {
+        return Err(without_keys(place));
+    }
     for format in FORMATS {
         let of_this = |(_, octets): &&(&str, &[u8])| format.recognizes(octets);
-        let files: Vec<(&str, &[u8])> = files.iter().filter(of_this).copied().collect();
+        let files: Vec<(&str, &[u8])> = bare.iter().filter(of_this).copied().collect();
         if !files.is_empty() {
             all.append(format.read(&files, reading)?);
         }
     }
     Ok(all)
+}
+
+/// Reads the parts of a mail one by one: one that holds nothing after all is passed over.
+fn read_mail(place: &str, parts: &[(String, Vec<u8>)], reading: &Reading<'_>) -> Result<KeyFile> {
+    let mut all = KeyFile::default();
+    for (place, octets) in parts {
+        for format in FORMATS.into_iter().filter(|format| format.recognizes(octets)) {
+            match format.read(&[(place, octets)], reading) {
+                Err(error) if error.kind() == Kind::Malformed => all.skipped.push(error.to_string()),
+                read => all.append(read?),
+            }
+        }
+    }
+    let is_empty = all.found.is_empty()
+        && all.deprecated.is_empty()
+        && all.locked.is_empty()
+        && all.revocations.is_empty()
+        && all.elsewhere.is_empty()
+        && all.lost.is_empty();
+    if is_empty { Err(without_keys(place)) } else { Ok(all) }
+}
+
+fn without_keys(place: &str) -> Error {
+    Error::malformed(place, "holds no certificate and no key")
+        .with_hint("OpenPGP, PEM, DER and PKCS#12 are understood, and mail that carries them")
 }
 
 /// The format of the keys of `protocol`.

@@ -1,6 +1,7 @@
 //! Keys on disk: a home, and key files given for one run.
 
 mod binding;
+mod carried;
 mod files;
 mod format;
 mod home;

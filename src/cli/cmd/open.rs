@@ -90,24 +90,36 @@ fn write(opening: &Opening, label: &str, what: &Decrypt, session: &Session, outp
     if !opening.verdict().layers().is_empty() {
         return opening.write(output);
     }
-    let error = Error::malformed(label, "nothing in it is encrypted or signed as a whole");
+    let error = nothing(opening, label, "nothing in it is encrypted or signed as a whole");
     let hint = "--parts opens what stands beside other text";
     Err(if opening.verdict().errant().is_empty() { error } else { error.with_hint(hint) })
 }
 
-/// Writes the message with its encrypted parts opened. Nothing is written when there was none, and no layer around them either.
+/// Why there is nothing to write: what the message holds instead, or `reason`.
+fn nothing(opening: &Opening, label: &str, reason: &str) -> Error {
+    match opening.notes() {
+        [] => Error::malformed(label, reason),
+        notes => Error::malformed(label, notes.join("; ")),
+    }
+}
+
+/// Writes the message with its sealed parts opened. Nothing is written when there was none, and no layer around them either.
 fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut Output) -> Result<()> {
     let mut octets = Vec::new();
     opening.write(&mut octets)?;
     let opened = session.open_parts(octets)?;
-    opened.closed.iter().for_each(|closed| show::warning(closed));
     if opened.count == 0 && opening.verdict().layers().is_empty() {
-        return Err(Error::malformed(label, "nothing in it could be opened"));
+        return Err(match opened.closed.as_slice() {
+            [] => nothing(opening, label, "nothing in it could be opened"),
+            closed => Error::malformed(label, format!("nothing in it could be opened: {}", closed.join("; "))),
+        });
     }
+    opened.closed.iter().for_each(|closed| show::warning(closed));
     output.write_all(&opened.octets).map_err(|error| Error::io("output", &error))
 }
 
 fn rendered(opening: &Opening, error: Option<&Error>, label: &str, json: bool) -> String {
-    let report = Report { file: label, verdict: opening.verdict(), header: opening.header(), error };
+    let (verdict, header, notes) = (opening.verdict(), opening.header(), opening.notes());
+    let report = Report { file: label, verdict, header, notes, error };
     if json { report::json(&report) + "\n" } else { report::text(&report) }
 }

@@ -3,10 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use postseal::{
-    base::{Error, Result},
+    base::{Error, Result, SystemRandom},
     crypto::Hash,
     keys::{Handle, ProtocolName},
-    mail::{Address, Message},
+    mail::{Address, Message, address::mailbox, compose::Draft, form},
     protocol::{Aead, Headers, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
@@ -27,8 +27,10 @@ use crate::cli::{
 pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
     let shape = shape(&what.shaping)?;
     let how = Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? };
+    let to: Vec<Address> = what.to.iter().map(|address| typed(address)).collect::<Result<_>>()?;
     let _progress = reading(&what.shaping);
-    let message = read(&what.shaping, session)?;
+    let message = read(&what.shaping, to, session)?;
+    require_message(&message, &what.shaping)?;
     seal(&what.shaping, &how, &message, session)
 }
 
@@ -37,7 +39,8 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     if what.shaping.files.input.is_none() {
         what.shaping.files.input = trailing_file(&mut what.to).or_else(|| trailing_file(&mut what.hidden_to));
     }
-    let named = what.to.iter().map(|address| Ok(Recipient::Named(recipient(address)?)));
+    let addressed: Vec<Address> = what.to.iter().map(|address| recipient(address)).collect::<Result<_>>()?;
+    let named = addressed.iter().cloned().map(|address| Ok(Recipient::Named(address)));
     let hidden = what.hidden_to.iter().map(|address| Ok(Recipient::Hidden(recipient(address)?)));
     let to: Vec<Recipient> = named.chain(hidden).collect::<Result<_>>()?;
     if to.is_empty() && !what.password {
@@ -70,11 +73,17 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         ..shaped(&what.shaping)?
     };
     let _progress = reading(&what.shaping);
-    let message = read(&what.shaping, session)?;
+    let message = read(&what.shaping, addressed, session)?;
     if !what.again && session.engine_without_keys().is_encrypted(&message) {
-        show::warning("already encrypted; passed on as it is (--again encrypts once more)");
-        return pass_on(&what.shaping, &message);
+        if what.keep {
+            show::warning("already encrypted; passed on as it is, and nobody knows here who can read it");
+            return pass_on(&what.shaping, &message);
+        }
+        let label = input::label(what.shaping.files.input.as_ref());
+        return Err(Error::malformed(label, "already encrypted, perhaps to others")
+            .with_hint("--keep passes it on as it is, --again encrypts once more"));
     }
+    require_message(&message, &what.shaping)?;
     seal(&what.shaping, &how, &message, session)
 }
 
@@ -135,8 +144,21 @@ fn reading(shaping: &Shaping) -> Progress {
     progress::begin(&format!("reading {}", input::label(shaping.files.input.as_ref())))
 }
 
-fn read(shaping: &Shaping, session: &Session) -> Result<Message> {
-    input::message(shaping.files.input.as_deref(), &mut session.budget())
+/// The message, or the one that `--text` makes for `to`.
+fn read(shaping: &Shaping, to: Vec<Address>, session: &Session) -> Result<Message> {
+    let (name, mut budget) = (shaping.files.input.as_deref(), session.budget());
+    let Some(from) = &shaping.draft.from else { return input::message(name, &mut budget) };
+    let from = mailbox(from).map_err(|error| Error::usage(error.to_string()))?;
+    let draft = Draft { from, to, subject: shaping.draft.subject.clone() };
+    let message = draft.message(&input::octets(name, &budget)?, session.clock(), &SystemRandom)?;
+    Message::parse(message, &mut budget)
+}
+
+/// Sealing leaves the header readable: what is taken for one must be one.
+fn require_message(message: &Message, shaping: &Shaping) -> Result<()> {
+    let hint = "--text makes a message of a text, with --from, --to and --subject";
+    form::require_message(message)
+        .map_err(|error| error.of(&input::label(shaping.files.input.as_ref())).with_hint(hint))
 }
 
 fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> Result<ExitCode> {

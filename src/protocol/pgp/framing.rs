@@ -1,99 +1,125 @@
-//! Packet headers (RFC 9580, section 4.2), read before Sequoia is given the packets: what they are, and how many.
+//! The frames of OpenPGP packets (RFC 9580, section 4.2), without a look at what is in them.
 
-use crate::base::{Error, Limits, Result};
-
-/// One packet.
-pub(super) struct Framed<'a> {
-    pub(super) tag: u8,
-    /// What follows its header; for a packet in pieces, with their lengths.
-    pub(super) body: &'a [u8],
-    /// What follows the packet.
+/// The packets that `octets` are made of, one after the other; the last is `None` when its frame cannot be read or ends too late.
+pub(super) struct Packets<'a> {
     rest: &'a [u8],
 }
 
-/// The first packet of `octets`; `None` when they do not begin with one. A body that ends early, has no length, or comes in pieces goes to the end.
-pub(super) fn first_packet(octets: &[u8]) -> Option<Framed<'_>> {
-    let (first, rest) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0)?;
-    let number = |octets: &[u8]| octets.iter().fold(0_usize, |sum, octet| sum << 8 | usize::from(*octet));
-    let (tag, length, skipped) = if first & 0x40 == 0 {
-        let octets = [1, 2, 4, 0].get(usize::from(first & 3)).copied()?;
-        (first >> 2 & 0x0f, (octets > 0).then_some(number(rest.get(..octets)?)), octets)
-    } else {
-        let length = match *rest {
-            [short @ ..192, ..] => (Some(usize::from(short)), 1),
-            [high @ 192..224, low, ..] => (Some((usize::from(high - 192) << 8) + usize::from(low) + 192), 2),
-            [255, ..] => (Some(number(rest.get(1..5)?)), 5),
-            [224..255, ..] => (None, 1),
-            _ => return None,
-        };
-        (first & 0x3f, length.0, length.1)
-    };
-    let body = rest.get(skipped..)?;
-    let (body, rest) = body.split_at_checked(length.unwrap_or(body.len())).unwrap_or((body, &[]));
-    Some(Framed { tag, body, rest })
+/// One packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet<'a> {
+    /// Its type.
+    pub(super) tag: u8,
+    /// Its body, or the first piece of one that comes in pieces.
+    pub(super) body: &'a [u8],
 }
 
-/// Refuses a key file with more packets that mean nothing, or more of one certificate, than the limits: Sequoia takes hundreds of octets of memory for each.
-///
-/// # Errors
-///
-/// `Malformed` names the file by `place`.
-pub(super) fn affordable(octets: &[u8], place: &str, limits: &Limits) -> Result<()> {
-    let (mut rest, mut idle, mut of_one) = (octets, 0, 0);
-    while let Some(packet) = first_packet(rest) {
-        rest = packet.rest;
-        of_one = if matches!(packet.tag, PUBLIC_KEY | SECRET_KEY) { 0 } else { of_one + 1 };
-        idle += usize::from(!KEY_FILE.contains(&packet.tag) || packet.body.is_empty());
-        if idle > limits.packets {
-            return Err(Error::malformed(place, format!("more than {} packets that belong to no key", limits.packets)));
-        }
-        if of_one > limits.key_packets {
-            return Err(Error::malformed(place, format!("a key of more than {} packets", limits.key_packets)));
-        }
+impl<'a> Packets<'a> {
+    /// Reads binary packets.
+    pub(super) fn new(octets: &'a [u8]) -> Self {
+        Packets { rest: octets }
     }
-    Ok(())
+
+    fn packet(&mut self) -> Option<Packet<'a>> {
+        let first = self.octet()?;
+        if first & 0x80 == 0 {
+            return None;
+        }
+        if first & 0x40 == 0 {
+            let octets = [1, 2, 4].get(usize::from(first & 3)).copied();
+            // The fourth form has no length: it goes on to the end of the file, whatever comes there.
+            let length = octets.and_then(|octets| self.take(octets)).map(number)?;
+            return Some(Packet { tag: first >> 2 & 0x0f, body: self.take(length)? });
+        }
+        let tag = first & 0x3f;
+        let (mut is_piece, length) = self.length()?;
+        let body = self.take(length)?;
+        while is_piece {
+            let length;
+            (is_piece, length) = self.length()?;
+            self.take(length)?;
+        }
+        Some(Packet { tag, body })
+    }
+
+    /// Whether it is the length of a piece that another follows, and the length.
+    fn length(&mut self) -> Option<(bool, usize)> {
+        Some(match self.octet()? {
+            short @ 0..=191 => (false, usize::from(short)),
+            high @ 192..=223 => (false, (usize::from(high) - 192) * 256 + usize::from(self.octet()?) + 192),
+            piece @ 224..=254 => (true, 1_usize.checked_shl(u32::from(piece & 0x1f))?),
+            255 => (false, number(self.take(4)?)),
+        })
+    }
+
+    fn octet(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
 }
 
-const SECRET_KEY: u8 = 5;
-const PUBLIC_KEY: u8 = 6;
-/// What a key file consists of (RFC 9580, sections 10.1 and 10.2): signatures, keys and subkeys, trust of GnuPG's, user IDs and attributes.
-const KEY_FILE: [u8; 8] = [2, SECRET_KEY, PUBLIC_KEY, 7, 12, 13, 14, 17];
+impl<'a> Iterator for Packets<'a> {
+    type Item = Option<Packet<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let packet = self.packet();
+        if packet.is_none() {
+            self.rest = &[];
+        }
+        Some(packet)
+    }
+}
+
+fn number(octets: &[u8]) -> usize {
+    octets.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet))
+}
+
+/// Public-key encrypted session key (RFC 9580, section 5.1).
+pub(super) const PKESK: u8 = 1;
+/// Section 5.2.
+pub(super) const SIGNATURE: u8 = 2;
+/// Symmetric-key encrypted session key (section 5.3).
+pub(super) const SKESK: u8 = 3;
+/// One-pass signature (section 5.4).
+pub(super) const OPS: u8 = 4;
+/// Section 5.6.
+pub(super) const COMPRESSED: u8 = 8;
+/// Symmetrically encrypted data (section 5.7).
+pub(super) const SED: u8 = 9;
+/// Section 5.8.
+pub(super) const MARKER: u8 = 10;
+/// Symmetrically encrypted and integrity protected data (section 5.13).
+pub(super) const SEIP: u8 = 18;
+/// LibrePGP's encrypted data (draft-koch-librepgp, section 5.16).
+pub(super) const AED: u8 = 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn packets_are_framed_in_every_form() {
-        for (octets, tag, body, rest) in [
-            (b"\x98\x02abc".as_slice(), 6, b"ab".as_slice(), b"c".as_slice()),
-            (b"\x99\x00\x02abc", 6, b"ab", b"c"),
-            (b"\x9b\x00\x00abc", 6, b"\x00\x00abc", b""),
-            (b"\xcd\x02abc", 13, b"ab", b"c"),
-            (b"\xcd\xff\x00\x00\x00\x01ab", 13, b"a", b"b"),
-            (b"\xcb\xe1abc", 11, b"abc", b""),
-            (b"\xcd\x05abc", 13, b"abc", b""),
-        ] {
-            let packet = first_packet(octets).unwrap();
-            assert_eq!((packet.tag, packet.body, packet.rest), (tag, body, rest), "{octets:x?}");
-        }
-        let long = [&b"\xcd\xc0\x01"[..], &[b'x'; 193], b"y"].concat();
-        assert_eq!(first_packet(&long).map(|packet| (packet.body.len(), packet.rest)), Some((193, &b"y"[..])));
-        for none in [b"".as_slice(), b"text", b"\xcd", b"\x99\x00", b"\xcd\xff\x00"] {
-            assert!(first_packet(none).is_none(), "{none:x?}");
-        }
+    fn tags(octets: &[u8]) -> Vec<Option<(u8, usize)>> {
+        Packets::new(octets).map(|packet| packet.map(|packet| (packet.tag, packet.body.len()))).collect()
     }
 
     #[test]
-    fn key_files_of_packets_that_mean_nothing_are_refused() {
-        let refused = |octets: &[u8]| affordable(octets, "k", &Limits::default()).err().map(|error| error.to_string());
-        let key = b"\x98\x02\x04\x00\xb4\x01a";
-        assert_eq!(refused(&key.repeat(100_000)), None);
-        for idle in [b"\xfc\x00".as_slice(), b"\xd5\x00", b"\xca\x03PGP", b"\xc2\x00"] {
-            let octets = [key, idle.repeat(1_001).as_slice()].concat();
-            assert_eq!(refused(&octets).as_deref(), Some("k: more than 1000 packets that belong to no key"));
+    fn frames_of_both_forms() {
+        assert_eq!(tags(b"\xd2\x02ab\x88\x01c"), [Some((18, 2)), Some((2, 1))]);
+        assert_eq!(tags(b"\x89\x00\x01a\x8a\x00\x00\x00\x01b"), [Some((2, 1)), Some((2, 1))]);
+        assert_eq!(tags(b"\xd2\xff\x00\x00\x00\x01a"), [Some((18, 1))]);
+        assert_eq!(tags(&[&[0xd2, 0xc0, 0x01][..], &[0; 193]].concat()), [Some((18, 193))]);
+        // Pieces of two octets and of one, and the last one.
+        assert_eq!(tags(b"\xd2\xe1ab\xe0c\x02de\xca\x00"), [Some((18, 2)), Some((10, 0))]);
+        assert_eq!(tags(b""), []);
+        for broken in [b"\xd2".as_slice(), b"\xd2\x05abcd", b"text", b"\xd2\xe1ab", b"\xa7abc", b"\x8b"] {
+            assert_eq!(tags(broken), [None], "{broken:?}");
         }
-        let flooded = [key, b"\xb4\x01a".repeat(60_000).as_slice()].concat();
-        assert_eq!(refused(&flooded).as_deref(), Some("k: a key of more than 50000 packets"));
     }
 }

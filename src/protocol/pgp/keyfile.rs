@@ -22,7 +22,7 @@ use sequoia_openpgp::{
 
 use super::{
     armor, cert,
-    framing::affordable,
+    counting::affordable,
     locked::{Stub, stub},
     loose::Loose,
     words::reason,

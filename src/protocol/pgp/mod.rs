@@ -6,11 +6,13 @@ mod brainpool;
 mod cert;
 mod chunks;
 mod container;
+mod counting;
 mod encrypt;
 mod framing;
 pub mod generate;
 mod inline;
 pub mod keyfile;
+pub mod kind;
 mod librepgp;
 mod locked;
 mod loose;
@@ -36,7 +38,9 @@ mod words;
 
 // armor.rs      undo armour and the cleartext framework
 // chunks.rs     a reader that frees what it has read
-// framing.rs    packet headers, to count packets before Sequoia reads them
+// counting.rs   packet headers, to count packets before Sequoia reads them
+// framing.rs    where packets begin and end
+// kind.rs       what packets are, without a key
 // open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // protected.rs  the integrity-protected container under Blowfish

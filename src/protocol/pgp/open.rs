@@ -7,7 +7,8 @@ use sequoia_openpgp::types::DataFormat;
 use super::{
     armor::{self, Cleartext},
     chunks::Chunks,
-    framing::{Framed, first_packet},
+    counting::{Framed, first_packet},
+    framing::{COMPRESSED, OPS, PKESK, SED, SEIP, SKESK},
     packets::{self, Found, Over, Unpacked, Wrap},
     verify::{self, Shape, Text},
 };
@@ -270,7 +271,7 @@ fn is_signed(part: Part<'_>) -> bool {
     }
 }
 
-/// The part of multipart/encrypted that holds the message, or of what Exchange makes of it: a multipart/mixed of an empty text, the
+/// The part of multipart/encrypted that holds the message, or of what Exchange makes of it: a multipart/mixed of an empty text or HTML, the
 /// version and the message (draft-dkg-openpgp-pgpmime-message-mangling, section 4.1).
 fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
     let content = part.content_type();
@@ -287,8 +288,7 @@ fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
     match children.as_slice() {
         [text, version, message]
             if content.is("multipart", "mixed")
-                && text.content_type().is("text", "plain")
-                && text.body().trim_ascii().is_empty()
+                && shows_nothing(*text)
                 && version.content_type().is("application", "pgp-encrypted")
                 && message.content_type().is("application", "octet-stream") =>
         {
@@ -296,6 +296,20 @@ fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
         }
         _ => None,
     }
+}
+
+/// Whether it is an empty text, or HTML of tags alone, which is left out when the message is opened.
+fn shows_nothing(text: Part<'_>) -> bool {
+    let content = text.content_type();
+    if content.is("text", "plain") {
+        return text.body().trim_ascii().is_empty();
+    }
+    let mut is_tag = false;
+    let mut shown = text.body().iter().filter(|octet| {
+        is_tag = **octet == b'<' || is_tag && **octet != b'>';
+        !is_tag && **octet != b'>' && !octet.is_ascii_whitespace()
+    });
+    content.is("text", "html") && shown.next().is_none()
 }
 
 /// Whether a multipart/encrypted has more to show than the version and the message (RFC 3156, section 4: exactly two parts).
@@ -315,7 +329,7 @@ fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
     }
     let decoded = part.decoded();
     let Some(block) = block(&decoded) else {
-        return is_message(&decoded, name(part).as_deref()).then_some((ClaimKind::Inline, part.span()));
+        return is_message(&decoded, part).then_some((ClaimKind::Inline, part.span()));
     };
     let kind = match block.label {
         Label::PgpSigned => ClaimKind::InlineSigned,
@@ -349,14 +363,15 @@ fn block(text: &[u8]) -> Option<Inline> {
 /// Leaves that are looked into. Keys and detached signatures are not messages.
 fn may_be_inline(part: Part<'_>) -> bool {
     let content = part.content_type();
-    let is_named = || {
-        let name = name(part).unwrap_or_default();
-        SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-    };
     is_text(part)
         || content.is("application", "octet-stream")
         || content.is("application", "pgp-encrypted")
-        || (content.kind != "multipart" && content.kind != "text" && is_named())
+        || (content.kind != "multipart" && content.kind != "text" && is_named(part))
+}
+
+/// Whether its file name is that of something sealed.
+fn is_named(part: Part<'_>) -> bool {
+    name(part).is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
 }
 
 fn is_text(part: Part<'_>) -> bool {
@@ -371,14 +386,14 @@ fn name(part: Part<'_>) -> Option<String> {
     name.or(part.content_type().parameter("name")).map(str::to_lowercase)
 }
 
-/// Whether octets without armour are an OpenPGP message: by the first packet's tag (RFC 9580, section 4.2) when the name says so;
-/// without such a name only what starts with an encrypted session key of a version that exists.
-fn is_message(octets: &[u8], name: Option<&str>) -> bool {
+/// Whether the decoded body of `part`, without armour, is an OpenPGP message: by the first packet's tag (RFC 9580, section 4.2) when its name
+/// says so, or its type, which is that of a file without a header; otherwise only what starts with an encrypted session key of a version that
+/// exists.
+fn is_message(octets: &[u8], part: Part<'_>) -> bool {
     let Some(Framed { tag, body, .. }) = first_packet(octets) else { return false };
-    let named = name.is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)));
     match tag {
         PKESK | SKESK => matches!(body.first(), Some(3..=6)),
-        COMPRESSED | OPS | SED | SEIP => named,
+        COMPRESSED | OPS | SED | SEIP => part.content_type().is("application", "pgp") || is_named(part),
         _ => false,
     }
 }
@@ -393,11 +408,3 @@ const MIXED_UP: usize = 3;
 
 /// File names of sealed attachments.
 const SUFFIXES: [&str; 3] = [".asc", ".gpg", ".pgp"];
-
-/// Packet tags that begin a message (RFC 9580, section 5).
-const PKESK: u8 = 1;
-const SKESK: u8 = 3;
-const OPS: u8 = 4;
-const COMPRESSED: u8 = 8;
-const SED: u8 = 9;
-const SEIP: u8 = 18;

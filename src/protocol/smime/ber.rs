@@ -16,20 +16,33 @@ pub(super) struct Taken {
     /// The value octets of eContent or encryptedContent, without tags and lengths, in the memory that the message came in. `None` when
     /// there is none (detached), which is not the same as an empty one.
     pub(super) content: Option<Vec<u8>>,
+    /// Whether nothing follows the object.
+    pub(super) is_alone: bool,
 }
 
-/// Takes a ContentInfo apart. What follows it is not looked at. Errors (`Malformed`) when it is not BER, ends early, nests too deep or
-/// has too many elements; pieces of the content are no elements in this sense, and cost nothing.
-pub(super) fn take_content(mut octets: Vec<u8>, budget: &Budget) -> Result<Taken> {
+/// What may follow a ContentInfo and means nothing. RFC 8551, section 3.2: a body is one ContentInfo and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// The line breaks that end a body without a transfer encoding, or a file.
+    LineBreaks,
+    /// No octet.
+    Nothing,
+}
+
+/// Takes a ContentInfo apart. Errors (`Malformed`) when it is not BER, ends early, nests too deep or has too many elements; pieces of the
+/// content are no elements in this sense, and cost nothing.
+pub(super) fn take_content(mut octets: Vec<u8>, after: After, budget: &Budget) -> Result<Taken> {
     let mut walk = Walk::new(&mut octets, Shape::ContentInfo);
     walk.run(budget)?;
+    let is_break = |octet: &u8| after == After::LineBreaks && matches!(octet, b'\r' | b'\n');
+    let is_alone = walk.octets.get(walk.at..).unwrap_or_default().iter().all(is_break);
     let (skeleton, content) = (walk.der(), walk.content);
     let content = content.map(|span| {
         octets.truncate(span.end);
         octets.drain(..span.start.min(octets.len()));
         octets
     });
-    Ok(Taken { skeleton, content })
+    Ok(Taken { skeleton, content, is_alone })
 }
 
 /// One element of BER as DER: minimal definite lengths, strings in one piece; sets keep their order. What follows it is not looked at.
@@ -38,6 +51,14 @@ pub(super) fn to_der(octets: &[u8], budget: &Budget) -> Result<Vec<u8>> {
     let mut walk = Walk::new(&mut octets, Shape::Any);
     walk.run(budget)?;
     Ok(walk.der())
+}
+
+/// How many octets the element has that `octets` begin with; `None` when it is not BER.
+pub(super) fn length(octets: &[u8], budget: &Budget) -> Option<usize> {
+    let mut octets = octets.to_vec();
+    let mut walk = Walk::new(&mut octets, Shape::Any);
+    walk.run(budget).ok()?;
+    Some(walk.at)
 }
 
 /// A DER length (X.690, section 8.1.3).
@@ -441,7 +462,7 @@ mod tests {
         let expected = signed(tlv, b"\x04\x00");
         for octets in [signed(tlv, &tlv(4, b"one two three")), signed(indefinite, &nested), signed(tlv, &nested)] {
             let (place, length) = (octets.as_ptr(), octets.len());
-            let taken = take_content(octets, &budget()).unwrap();
+            let taken = take_content(octets, After::Nothing, &budget()).unwrap();
             let content = taken.content.unwrap();
             assert_eq!(content, b"one two three");
             assert_eq!((content.as_ptr(), content.capacity()), (place, length));
@@ -460,9 +481,21 @@ mod tests {
             )
         };
         for octets in [content(b"\x80\x04abcd"), content(&indefinite(0xa0, b"\x04\x01a\x04\x03bcd"))] {
-            let taken = take_content(octets, &budget()).unwrap();
+            let taken = take_content(octets, After::Nothing, &budget()).unwrap();
             assert_eq!(taken.content.as_deref(), Some(b"abcd".as_slice()));
             assert!(taken.skeleton.ends_with(b"\x30\x00\x80\x00"), "{:x?}", taken.skeleton);
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_object_but_line_breaks_where_they_may() {
+        for object in [signed(tlv, b"\x04\x01x"), signed(indefinite, b"\x04\x01x")] {
+            let with = |rest: &[u8], after| take_content([&object, rest].concat(), after, &budget()).unwrap().is_alone;
+            assert!(with(b"", After::Nothing) && with(b"\r\n\n", After::LineBreaks));
+            for rest in [b"\n".as_slice(), b"\0\0", b" ", b"garbage", b"garbage\0\0"] {
+                assert!(!with(rest, After::Nothing), "{rest:?}");
+                assert!(rest == b"\n" || !with(rest, After::LineBreaks), "{rest:?}");
+            }
         }
     }
 
@@ -472,8 +505,11 @@ mod tests {
             0x30,
             &[DATA, &tlv(0xa0, &tlv(0x30, &[b"\x02\x01\x01\x31\x00", tlv(0x30, DATA).as_slice()].concat()))].concat(),
         );
-        assert_eq!(take_content(detached, &budget()).unwrap().content, None);
-        assert_eq!(take_content(signed(tlv, b"\x04\x00"), &budget()).unwrap().content, Some(Vec::new()));
+        assert_eq!(take_content(detached, After::Nothing, &budget()).unwrap().content, None);
+        assert_eq!(
+            take_content(signed(tlv, b"\x04\x00"), After::Nothing, &budget()).unwrap().content,
+            Some(Vec::new())
+        );
     }
 
     #[test]
@@ -484,7 +520,7 @@ mod tests {
         let fields =
             [b"\x02\x01\x01\x31\x00".as_slice(), &tlv(0x30, DATA), &tlv(0xa0, strange), &tlv(0x31, &signer)].concat();
         let octets = indefinite(0x30, &[DATA, &tlv(0xa0, &tlv(0x30, &fields))].concat());
-        let skeleton = take_content(octets, &budget()).unwrap().skeleton;
+        let skeleton = take_content(octets, After::Nothing, &budget()).unwrap().skeleton;
         let holds = |what: &[u8]| skeleton.windows(what.len()).any(|window| window == what);
         assert!(holds(&tlv(0xa0, strange)));
         // The other oddity is gone.
@@ -522,7 +558,8 @@ mod tests {
             let error = to_der(ber, &budget()).unwrap_err().to_string();
             assert!(error.contains(reason), "{ber:x?}: {error}");
         }
-        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), &budget()).unwrap_err();
+        let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), After::Nothing, &budget())
+            .unwrap_err();
         assert!(error.to_string().contains("no octet string"), "{error}");
     }
 
@@ -531,14 +568,22 @@ mod tests {
         let deep = b"\x30\x80".repeat(1_000_000);
         assert!(to_der(&deep, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
         let strings = signed(|_, value| [b"\x30\x80", value].concat(), &b"\x24\x80".repeat(1_000_000));
-        assert!(take_content(strings, &budget()).is_err());
+        assert!(take_content(strings, After::Nothing, &budget()).is_err());
         let content = signed(tlv, &indefinite(0x24, &b"\x24\x80".repeat(100_000)));
-        assert!(take_content(content, &budget()).unwrap_err().to_string().contains("more than 64 elements within"));
+        assert!(
+            take_content(content, After::Nothing, &budget())
+                .unwrap_err()
+                .to_string()
+                .contains("more than 64 elements within")
+        );
         let wide = tlv(0x30, &b"\x05\x00".repeat(1_000_000));
         assert!(to_der(&wide, &budget()).unwrap_err().to_string().contains("more than 250000 elements"));
         // Pieces of the content are no elements.
         let pieces = signed(tlv, &indefinite(0x24, &b"\x04\x01x".repeat(1_000_000)));
-        assert_eq!(take_content(pieces, &budget()).unwrap().content.map(|content| content.len()), Some(1_000_000));
+        assert_eq!(
+            take_content(pieces, After::Nothing, &budget()).unwrap().content.map(|content| content.len()),
+            Some(1_000_000)
+        );
     }
 
     proptest! {
@@ -547,7 +592,7 @@ mod tests {
             if let Ok(der) = to_der(&octets, &budget()) {
                 prop_assert_eq!(to_der(&der, &budget()).unwrap(), der);
             }
-            _ = take_content(octets, &budget());
+            _ = take_content(octets, After::Nothing, &budget());
         }
     }
 }

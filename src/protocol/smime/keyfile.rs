@@ -25,6 +25,12 @@ pub fn recognizes(octets: &[u8]) -> bool {
     pieces::recognizes(octets)
 }
 
+/// Whether `octets` are text with a block of PEM, or one SEQUENCE from end to end: the body of a mail may begin with its tag, which is the
+/// digit 0.
+pub fn is_object(octets: &[u8], limits: &Limits) -> bool {
+    pieces::is_object(octets, limits)
+}
+
 /// Reads files, each as the place that errors name and its octets. Private keys find their certificates in whichever file they are, and
 /// those without one among what `beside` holds.
 ///

@@ -5,6 +5,7 @@ mod attributes;
 mod ber;
 pub mod capabilities;
 mod chain;
+pub mod ciphertext;
 mod claim;
 mod compressed;
 mod content;
@@ -37,6 +38,7 @@ mod unwrapped;
 mod verify;
 
 // claim.rs      what a part says it is
+// ciphertext.rs whether an object hides all that it holds
 // open.rs       peel one layer
 // ber.rs        BER to DER, content octets put together in place
 // signed.rs     SignedData read: signers, certificates, CRLs

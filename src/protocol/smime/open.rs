@@ -3,7 +3,7 @@
 use memchr::{memchr, memmem};
 
 use super::{
-    ber::{self, Taken},
+    ber::{self, After, Taken},
     claim,
     content::Shape,
     signed::SignedData,
@@ -33,7 +33,8 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
     if claim::is_signed(root) {
         return multipart(&message, claim.span, context, budget);
     }
-    content_info(ber::take_content(octets(message), budget)?, claim.span, context, budget)
+    let (octets, after) = octets(message);
+    content_info(ber::take_content(octets, after, budget)?, claim.span, context, budget)
 }
 
 /// multipart/signed (RFC 8551, section 3.5.3). A signature that cannot be read is an answer, and the payload is there all the same.
@@ -45,7 +46,7 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
     }
     let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
     let signatures = match children.next() {
-        Some(part) => detached(first, unarmored(part.decoded().into_owned()), context, budget)?,
+        Some(part) => detached(first, part, context, budget)?,
         None => vec![verify::unreadable(Why::Malformed("it is missing".to_owned()))],
     };
     let payload = match is_entity(first) {
@@ -57,10 +58,12 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
 }
 
 /// The signatures of a multipart/signed: a ContentInfo of signedData without content.
-fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Signature>> {
+fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Signature>> {
     let malformed = |reason: String| Ok(vec![verify::unreadable(Why::Malformed(reason))]);
-    let taken = match ber::take_content(octets, budget) {
-        Ok(taken) => taken,
+    let (octets, after) = unarmored(part.decoded().into_owned(), after(&part.transfer_encoding()));
+    let taken = match ber::take_content(octets, after, budget) {
+        Ok(taken) if taken.is_alone => taken,
+        Ok(_) => return malformed("octets follow it".to_owned()),
         Err(error) => return malformed(error.to_string()),
     };
     let signed = match inside(&taken.skeleton) {
@@ -78,17 +81,28 @@ fn detached(first: Part<'_>, octets: Vec<u8>, context: Context<'_>, budget: &mut
     }
 }
 
-/// What a ContentInfo holds, by its type.
+/// What a ContentInfo holds, by its type. What follows it stands beside it.
 fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
-    let Taken { skeleton, content } = taken;
+    let Taken { skeleton, content, is_alone } = taken;
     let (kind, data) = inside(&skeleton)?;
-    match kind {
-        SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget),
+    let opened = match kind {
+        SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget)?,
         _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
-            Some(inner) => within(inner, span, context, budget),
-            None => Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
+            Some(inner) => within(inner, span, context, budget)?,
+            None => return Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
         },
+    };
+    Ok(if is_alone { opened } else { of_a_part(opened) })
+}
+
+/// What was opened, with octets beside it that nobody signed.
+fn of_a_part(mut opened: Opened) -> Opened {
+    for layer in &mut opened.layers {
+        if let LayerKind::Signed { signatures } = &mut layer.kind {
+            signatures.iter_mut().for_each(|signature| signature.covers = Covers::Part);
+        }
     }
+    Opened { covers: Covers::Part, ..opened }
 }
 
 /// What was encrypted or packed. Of a plaintext that nothing vouches for, no more is told than that it does not decrypt.
@@ -109,7 +123,7 @@ fn within(inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budge
 fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut layers = vec![layer(inner.layer.clone(), span)];
     if let Some(signed) = inner.signed.take() {
-        let taken = ber::take_content(signed, budget)?;
+        let taken = ber::take_content(signed, After::Nothing, budget)?;
         let signed = SignedData::read(inside(&taken.skeleton)?.1, budget)?;
         let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
         layers.push(layer(LayerKind::Signed { signatures }, span));
@@ -124,7 +138,8 @@ fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut 
         });
     }
     budget.layer()?;
-    let opened = content_info(ber::take_content(inner.into_content_info(), budget)?, span, context, budget)?;
+    let taken = ber::take_content(inner.into_content_info(), After::Nothing, budget)?;
+    let opened = content_info(taken, span, context, budget)?;
     layers.extend(opened.layers);
     Ok(Opened { layers, ..opened })
 }
@@ -175,29 +190,39 @@ fn certificates(signed: &SignedData<'_>, budget: &mut Budget) -> Result<Message>
 fn inside(skeleton: &[u8]) -> Result<(&[u8], Element<'_>)> {
     let mut fields = Reader::new(skeleton, "application/pkcs7-mime").sequence()?;
     let kind = fields.expect(OID)?.value;
-    Ok((kind, fields.expect(constructed(0))?.reader().any()?))
+    let mut content = fields.expect(constructed(0))?.reader();
+    let data = content.any()?;
+    // One content, and nothing behind it: what nobody reads could be anything.
+    content.finish()?;
+    fields.finish()?;
+    Ok((kind, data))
 }
 
-/// The decoded body, in the memory that the message was in when nobody else holds it.
-fn octets(message: Message) -> Vec<u8> {
+/// The decoded body, in the memory that the message was in when nobody else holds it, and what may follow the object in it.
+fn octets(message: Message) -> (Vec<u8>, After) {
     let root = message.root();
     let encoding = root.transfer_encoding();
     if encoding == "quoted-printable" {
-        return unarmored(root.decoded().into_owned());
+        return unarmored(root.decoded().into_owned(), After::LineBreaks);
     }
     let span = root.body_span();
     let mut octets = message.into_span(span);
     if encoding == "base64" && !is_pem(&octets) {
         encoding::base64_decode_in_place(&mut octets);
     }
-    unarmored(octets)
+    unarmored(octets, after(&encoding))
+}
+
+/// What may follow the object in a body of that transfer encoding, once it is undone.
+fn after(encoding: &str) -> After {
+    if encoding == "base64" { After::Nothing } else { After::LineBreaks }
 }
 
 /// Undoes PEM (RFC 7468, sections 8 and 9), and base64 that no header announces.
-fn unarmored(mut octets: Vec<u8>) -> Vec<u8> {
+fn unarmored(mut octets: Vec<u8>, after: After) -> (Vec<u8>, After) {
     // A ContentInfo is a SEQUENCE; its tag is the digit 0, which no base64 of one starts with.
     if octets.first() == Some(&tlv::SEQUENCE) {
-        return octets;
+        return (octets, after);
     }
     if is_pem(&octets) {
         let start = memchr(b'\n', octets.trim_ascii_start()).unwrap_or_default() + octets.len()
@@ -208,8 +233,9 @@ fn unarmored(mut octets: Vec<u8>) -> Vec<u8> {
     let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet) || octet.is_ascii_whitespace();
     if octets.iter().all(is_base64) {
         encoding::base64_decode_in_place(&mut octets);
+        return (octets, After::Nothing);
     }
-    octets
+    (octets, after)
 }
 
 fn is_pem(octets: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef};
 
 use super::{
-    ber,
+    ber::{self, After},
     pbe::decrypt_pkcs8,
     pem_bundle::{self, PemBlock},
     pkcs8, pkcs12,
@@ -41,6 +41,16 @@ pub(super) struct Piece {
 /// Whether `octets` are a SEQUENCE, or text with a block of PEM.
 pub(super) fn recognizes(octets: &[u8]) -> bool {
     octets.first() == Some(&SEQUENCE) || !pem_bundle::blocks(octets).is_empty()
+}
+
+/// Whether `octets` are text with a block of PEM, or one SEQUENCE from end to end, line breaks aside.
+pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
+    if octets.first() != Some(&SEQUENCE) {
+        return !pem_bundle::blocks(octets).is_empty();
+    }
+    let budget = Budget::new(limits.clone());
+    let is_rest = |rest: &[u8]| rest.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
+    ber::length(octets, &budget).and_then(|length| octets.get(length..)).is_some_and(is_rest)
 }
 
 /// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted; `what` is what errors and questions call it. An error of kind `NoKey` when no
@@ -169,7 +179,7 @@ impl Pieces {
     /// A certs-only message (RFC 8551, section 3.8), and the certificates of any other signed-data.
     fn read_pkcs7(&mut self, octets: &[u8], place: &str, budget: &Budget) -> Result<()> {
         let unreadable = || Error::malformed(place, "not a bundle of certificates");
-        let der = ber::take_content(octets.to_vec(), budget)?.skeleton;
+        let der = ber::take_content(octets.to_vec(), After::LineBreaks, budget)?.skeleton;
         let certificates = bundled(&der).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
         let mut certificates = SliceReader::new(certificates).map_err(|_| unreadable())?;
         while !certificates.is_finished() {

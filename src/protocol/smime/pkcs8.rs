@@ -19,6 +19,7 @@ use crate::{
 pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn SecretKey>>> {
     let unreadable = |_: der::Error| Error::malformed("private key", "not in the form of PKCS#8");
     let key = PrivateKeyInfo::read(pkcs8).map_err(unreadable)?;
+    let uncompressed = public.agreement();
     let public = SubjectPublicKeyInfoRef::from_der(public.der()).map_err(unreadable)?;
     let point = public.subject_public_key.raw_bytes();
     let opened: Option<Arc<dyn SecretKey>> = match key.algorithm.oid {
@@ -28,6 +29,7 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
         },
         EC => match ec(&key, &public).map_err(unreadable)? {
             Some((curve, scalar)) => {
+                let point = uncompressed.unwrap_or(point);
                 SoftwareKey::elliptic(curve, &scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
             }
             None => None,

@@ -75,6 +75,7 @@ impl<'a> SignedData<'a> {
         budget.revocations(revocations.len())?;
         budget.revocation_octets(revocations.iter().map(|one| one.whole.len()).sum())?;
         let signers = elements(fields.expect(SET)?)?;
+        fields.finish()?;
         budget.signatures(signers.len())?;
         Ok(SignedData {
             content_type,

@@ -1,6 +1,6 @@
 //! What a message lacks when a program writes it: domains, From, Date, Message-ID (RFC 6409, section 8).
 
-use crate::mail::{Address, Message, encoding::encode_words};
+use crate::mail::{Address, Message, encoding::encode_phrase};
 
 /// What missing fields are made of.
 #[derive(Clone, Debug)]
@@ -68,16 +68,7 @@ impl Writer<'_> {
     fn from(&self, author: &Address) -> String {
         match self.full_name.filter(|name| !name.is_empty()) {
             None => format!("From: {author}"),
-            Some(name) => {
-                let is_phrase = name.chars().all(|c| c.is_ascii_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c));
-                let is_printable = name.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !name.contains("=?");
-                let phrase = match (is_phrase && is_printable, is_printable) {
-                    (true, _) => name.to_owned(),
-                    (false, true) => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
-                    (false, false) => encode_words(name),
-                };
-                format!("From: {phrase} <{author}>")
-            }
+            Some(name) => format!("From: {} <{author}>", encode_phrase(name)),
         }
     }
 }

@@ -1,0 +1,155 @@
+//! What octets from outside are: one mail message, an mbox of several, or neither.
+
+use memchr::{memchr, memmem};
+
+use super::{Message, address};
+use crate::base::{Error, Result};
+
+/// Refuses what is no mail message (RFC 5322, section 3.5): its first lines would be taken for a header, which sealing leaves readable.
+///
+/// A message has a header section of fields, at least From among them with a mailbox in it, and an empty line after it. An mbox `From ` line
+/// may stand above, and the mailbox may lack a domain: programs of one machine write it so.
+///
+/// # Errors
+///
+/// `Malformed` naming the first thing that a message does not have.
+pub fn require_message(message: &Message) -> Result<()> {
+    let root = message.root();
+    let refused = |reason: &str| Err(Error::malformed("no mail message", reason));
+    if root.header_octets().is_empty() {
+        return refused("it has no header");
+    }
+    let mut fields = root.fields().peekable();
+    _ = fields.next_if(|first| first.name.is_empty() && first.raw.starts_with(b"From "));
+    for field in fields {
+        if field.name.is_empty() || !field.name.bytes().all(|octet| octet.is_ascii_graphic()) {
+            let before = message.octets().get(..field.span.start - root.span().start).unwrap_or_default();
+            let line = memchr::memchr_iter(b'\n', before).count() + 1;
+            return refused(&format!("line {line} is no header field, and no empty line is above it"));
+        }
+    }
+    if root.body_span().start == root.header_span().end {
+        return refused("no empty line ends its header");
+    }
+    match root.header("From") {
+        None => refused("its header has no From field"),
+        Some(from) if !address::names_mailbox(&from) => refused("its From field names no mailbox"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// How many messages an mbox holds; 0 when `octets` do not begin with a `From ` line and a header field.
+///
+/// A message begins at a `From ` line after an empty one, with a header field after it; any other such line is text.
+pub fn mbox_messages(octets: &[u8]) -> usize {
+    let octets = octets.get(blank_lines(octets)..).unwrap_or_default();
+    if !begins_message(octets) {
+        return 0;
+    }
+    let begins = |at: &usize| {
+        let before = octets.get(..*at).unwrap_or_default();
+        let before = before.strip_suffix(b"\r").unwrap_or(before);
+        before.ends_with(b"\n") && octets.get(at + 1..).is_some_and(begins_message)
+    };
+    1 + memmem::find_iter(octets, b"\nFrom ").filter(begins).count()
+}
+
+/// Whether `octets` begin with a `From ` line that a header field follows.
+fn begins_message(octets: &[u8]) -> bool {
+    let Some(mut rest) = octets.strip_prefix(b"From ") else { return false };
+    loop {
+        let Some(end) = memchr(b'\n', rest) else { return false };
+        rest = rest.get(end + 1..).unwrap_or_default();
+        // What a gateway puts below the first such line.
+        if !rest.starts_with(b">From ") {
+            break;
+        }
+    }
+    let line = memchr(b'\n', rest).and_then(|end| rest.get(..end)).unwrap_or(rest);
+    let name = memchr(b':', line).and_then(|end| line.get(..end)).unwrap_or_default().trim_ascii_end();
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// How many octets the empty lines take that `octets` begin with.
+fn blank_lines(octets: &[u8]) -> usize {
+    let length = octets.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
+    length.min(octets.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Budget, Limits};
+
+    fn refusal(text: &str) -> Option<String> {
+        let message = Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap();
+        require_message(&message).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn messages_of_all_programs_are_messages() {
+        for message in [
+            "From: a@example.org\nTo: b@example.org\n\nhi\n",
+            "from: a@example.org\r\n\r\nhi\r\n",
+            "From: a@example.org\n\n",
+            // git format-patch.
+            "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: A U Thor <a@example.org>\n\
+             Date: Thu, 7 Apr 2005 15:14:13 -0700\nSubject: [PATCH] one\n two\n\n---\n a | 1 +\n",
+            // cron of Debian and of others.
+            "From: root@h (Cron Daemon)\nTo: root@h\nX-Cron-Env: <SHELL=/bin/sh>\n\nout\n",
+            "From: \"(Cron Daemon)\" <root>\nTo: root\n\nout\n",
+            "From: root (Cron Daemon)\n\nout\n",
+            // Names that should have been quoted.
+            "From: Foo, Inc. <a@example.org>\n\nhi\n",
+            "From: a@example.org <a@example.org>\nX-Mailer : old\n\nhi\n",
+            "From: =?utf-8?q?=C3=84?= <a@example.org>\n\nhi\n",
+            "From: \u{c4} <a@example.org>\n\nhi\n",
+        ] {
+            assert_eq!(refusal(message), None, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_by_name() {
+        for (text, reason) in [
+            ("", "it has no header"),
+            ("\n", "it has no header"),
+            ("\nFrom: a@example.org\n\nhi\n", "it has no header"),
+            ("The secret is 42.\n", "line 1 is no header field"),
+            ("Dear Bob: the secret is 42.\n\nBye\n", "line 1 is no header field"),
+            ("From: a@example.org\nThe secret is 42.\n\nBye\n", "line 2 is no header field"),
+            ("From: a@example.org\n b\nThe secret is 42.\n\nBye\n", "line 3 is no header field"),
+            ("Note: the secret is 42.\n\nBye\n", "no From field"),
+            ("From: a@example.org\nNote: the secret is 42.\n", "no empty line"),
+            ("From: the desk of Alice\n\nThe secret is 42.\n", "names no mailbox"),
+            ("From:\n\nThe secret is 42.\n", "names no mailbox"),
+            ("From a@example.org\nThe secret is 42.\n\n", "line 2 is no header field"),
+            ("\u{feff}From: a@example.org\n\nhi\n", "line 1 is no header field"),
+            ("-----BEGIN PGP MESSAGE-----\n\nx\n", "it has no header"),
+        ] {
+            let refusal = refusal(text).unwrap_or_default();
+            assert!(refusal.contains(reason), "{text:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn messages_of_an_mbox_are_counted() {
+        const ONE: &str = "From a@example.org Mon Nov 30 10:00:00 2026\nFrom: a@example.org\n\nhi\n\n";
+        assert_eq!(mbox_messages(ONE.as_bytes()), 1);
+        assert_eq!(mbox_messages(ONE.repeat(3).as_bytes()), 3);
+        assert_eq!(mbox_messages(ONE.repeat(3).replace('\n', "\r\n").as_bytes()), 3);
+        assert_eq!(mbox_messages(format!("\n{}", ONE.repeat(2)).as_bytes()), 2);
+        assert_eq!(mbox_messages(ONE.replace("From:", ">From x\nFrom:").repeat(2).as_bytes()), 2);
+        for text in [
+            "From me to you, all the best.\n\nBye: me\n",
+            "From: a@example.org\n\nhi\n\nFrom b Mon\nFrom: b@example.org\n\nhi\n",
+            "",
+            "From ",
+        ] {
+            assert_eq!(mbox_messages(text.as_bytes()), 0, "{text:?}");
+        }
+        for text in ["\nFrom here on it is quiet.\n", "From b Mon\nFrom: b@example.org\n", "\n>From b Mon\nFrom: b\n"] {
+            assert_eq!(mbox_messages(format!("{}{text}", ONE.trim_end()).as_bytes()), 1, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Packet headers (RFC 9580, section 4.2), read before Sequoia is given the packets: what they are, and how many.
+
+use crate::base::{Error, Limits, Result};
+
+/// One packet.
+pub(super) struct Framed<'a> {
+    pub(super) tag: u8,
+    /// What follows its header; for a packet in pieces, with their lengths.
+    pub(super) body: &'a [u8],
+    /// What follows the packet.
+    rest: &'a [u8],
+}
+
+/// The first packet of `octets`; `None` when they do not begin with one. A body that ends early, has no length, or comes in pieces goes to the end.
+pub(super) fn first_packet(octets: &[u8]) -> Option<Framed<'_>> {
+    let (first, rest) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0)?;
+    let number = |octets: &[u8]| octets.iter().fold(0_usize, |sum, octet| sum << 8 | usize::from(*octet));
+    let (tag, length, skipped) = if first & 0x40 == 0 {
+        let octets = [1, 2, 4, 0].get(usize::from(first & 3)).copied()?;
+        (first >> 2 & 0x0f, (octets > 0).then_some(number(rest.get(..octets)?)), octets)
+    } else {
+        let length = match *rest {
+            [short @ ..192, ..] => (Some(usize::from(short)), 1),
+            [high @ 192..224, low, ..] => (Some((usize::from(high - 192) << 8) + usize::from(low) + 192), 2),
+            [255, ..] => (Some(number(rest.get(1..5)?)), 5),
+            [224..255, ..] => (None, 1),
+            _ => return None,
+        };
+        (first & 0x3f, length.0, length.1)
+    };
+    let body = rest.get(skipped..)?;
+    let (body, rest) = body.split_at_checked(length.unwrap_or(body.len())).unwrap_or((body, &[]));
+    Some(Framed { tag, body, rest })
+}
+
+/// Refuses a key file with more packets that mean nothing, or more of one certificate, than the limits: Sequoia takes hundreds of octets of memory for each.
+///
+/// # Errors
+///
+/// `Malformed` names the file by `place`.
+pub(super) fn affordable(octets: &[u8], place: &str, limits: &Limits) -> Result<()> {
+    let (mut rest, mut idle, mut of_one) = (octets, 0, 0);
+    while let Some(packet) = first_packet(rest) {
+        rest = packet.rest;
+        of_one = if matches!(packet.tag, PUBLIC_KEY | SECRET_KEY) { 0 } else { of_one + 1 };
+        idle += usize::from(!KEY_FILE.contains(&packet.tag) || packet.body.is_empty());
+        if idle > limits.packets {
+            return Err(Error::malformed(place, format!("more than {} packets that belong to no key", limits.packets)));
+        }
+        if of_one > limits.key_packets {
+            return Err(Error::malformed(place, format!("a key of more than {} packets", limits.key_packets)));
+        }
+    }
+    Ok(())
+}
+
+const SECRET_KEY: u8 = 5;
+const PUBLIC_KEY: u8 = 6;
+/// What a key file consists of (RFC 9580, sections 10.1 and 10.2): signatures, keys and subkeys, trust of GnuPG's, user IDs and attributes.
+const KEY_FILE: [u8; 8] = [2, SECRET_KEY, PUBLIC_KEY, 7, 12, 13, 14, 17];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_framed_in_every_form() {
+        for (octets, tag, body, rest) in [
+            (b"\x98\x02abc".as_slice(), 6, b"ab".as_slice(), b"c".as_slice()),
+            (b"\x99\x00\x02abc", 6, b"ab", b"c"),
+            (b"\x9b\x00\x00abc", 6, b"\x00\x00abc", b""),
+            (b"\xcd\x02abc", 13, b"ab", b"c"),
+            (b"\xcd\xff\x00\x00\x00\x01ab", 13, b"a", b"b"),
+            (b"\xcb\xe1abc", 11, b"abc", b""),
+            (b"\xcd\x05abc", 13, b"abc", b""),
+        ] {
+            let packet = first_packet(octets).unwrap();
+            assert_eq!((packet.tag, packet.body, packet.rest), (tag, body, rest), "{octets:x?}");
+        }
+        let long = [&b"\xcd\xc0\x01"[..], &[b'x'; 193], b"y"].concat();
+        assert_eq!(first_packet(&long).map(|packet| (packet.body.len(), packet.rest)), Some((193, &b"y"[..])));
+        for none in [b"".as_slice(), b"text", b"\xcd", b"\x99\x00", b"\xcd\xff\x00"] {
+            assert!(first_packet(none).is_none(), "{none:x?}");
+        }
+    }
+
+    #[test]
+    fn key_files_of_packets_that_mean_nothing_are_refused() {
+        let refused = |octets: &[u8]| affordable(octets, "k", &Limits::default()).err().map(|error| error.to_string());
+        let key = b"\x98\x02\x04\x00\xb4\x01a";
+        assert_eq!(refused(&key.repeat(100_000)), None);
+        for idle in [b"\xfc\x00".as_slice(), b"\xd5\x00", b"\xca\x03PGP", b"\xc2\x00"] {
+            let octets = [key, idle.repeat(1_001).as_slice()].concat();
+            assert_eq!(refused(&octets).as_deref(), Some("k: more than 1000 packets that belong to no key"));
+        }
+        let flooded = [key, b"\xb4\x01a".repeat(60_000).as_slice()].concat();
+        assert_eq!(refused(&flooded).as_deref(), Some("k: a key of more than 50000 packets"));
+    }
+}
