@@ -3,7 +3,10 @@
 
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use libfuzzer_sys::fuzz_target;
 use postseal::{
@@ -28,7 +31,7 @@ fuzz_target!(|octets: &[u8]| {
     runtime.block_on(async {
         let (_stop, stopping) = watch::channel(false);
         let connection = Connection { stream: Box::new(peer), peer: None };
-        _ = Arc::new(server(dialect)).welcome(connection, stopping).await;
+        _ = Arc::clone(&SERVERS[usize::from(dialect == Dialect::Lmtp)]).welcome(connection, stopping).await;
     });
     let heard = heard.lock().unwrap();
     assert!(heard.is_empty() || heard.ends_with(b"\r\n"));
@@ -39,6 +42,10 @@ fuzz_target!(|octets: &[u8]| {
         assert!(matches!(line.get(3), None | Some(b' ' | b'-')));
     }
 });
+
+/// Made once: a connector reads the authorities of the machine.
+static SERVERS: LazyLock<[Arc<Server>; 2]> =
+    LazyLock::new(|| [Dialect::Smtp, Dialect::Lmtp].map(|dialect| Arc::new(server(dialect))));
 
 fn server(dialect: Dialect) -> Server {
     let second = Duration::from_secs(1);

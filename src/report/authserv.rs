@@ -26,7 +26,8 @@ impl Believed<'_> {
     }
 
     fn is_listed(&self, field: &Field<'_>) -> bool {
-        let is_plain = field.is(NAME) && field.readings().count() == 1;
+        let is_named = field.is(NAME) && field.raw.get(NAME.len()) == Some(&b':');
+        let is_plain = is_named && field.readings().count() == 1;
         let claimed = Some(field.value).filter(|_| is_plain).and_then(authserv_id);
         claimed
             .is_some_and(|claimed| !is_same(claimed, self.own) && self.hosts.iter().any(|host| is_same(claimed, host)))
@@ -79,11 +80,50 @@ const NAME: &str = "authentication-results";
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
     use crate::{
         base::{Budget, Limits},
         mail::Message,
     };
+
+    /// What a reader that drops comments, white space, quotes, escapes, controls and all that is not ASCII takes for the authserv-id.
+    fn lenient(value: &str) -> String {
+        let (mut depth, mut is_escaped, mut claimed) = (0_usize, false, String::new());
+        for c in value.chars().filter(char::is_ascii_graphic) {
+            match c {
+                _ if is_escaped => is_escaped = false,
+                '\\' => is_escaped = depth > 0,
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                ';' if depth == 0 => break,
+                '"' => {}
+                _ if depth == 0 => claimed.push(c.to_ascii_lowercase()),
+                _ => {}
+            }
+        }
+        let claimed = claimed.strip_suffix('1').unwrap_or(&claimed);
+        claimed.trim_end_matches(['/', '.']).to_owned()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// However our name is put together, no field stays in which a lenient reader finds it.
+        #[test]
+        fn no_field_stays_that_a_lenient_reader_takes_for_ours(
+            parts in vec(select(vec!["", " ", "(x)", "(a (b))", "\"", "\\", "\0", "\r\n ", "\t", ".", "\u{e9}", "\u{200b}"]), 8),
+            name in select(vec!["mx.example.org", "MX.Example.ORG", "dkim.example.org"]),
+            end in select(vec!["; dkim=pass", " 1; dkim=pass", "", "/1; x", "\rX: y", " (", "("]),
+        ) {
+            let labels: Vec<&str> = name.split('.').collect();
+            let pieces = [parts[0], labels[0], parts[1], ".", parts[2], labels[1], parts[3], ".", parts[4], labels[2], parts[5], end];
+            let value = pieces.concat();
+            let stays = !claim(&value);
+            prop_assert!(!(stays && lenient(&value) == "mx.example.org"), "{value:?}");
+        }
+    }
 
     /// Whether every field of that header goes.
     fn goes(header: &[u8]) -> bool {
