@@ -137,7 +137,7 @@ impl<'a> Skeleton<'a> {
                 "content-type" => {
                     header.media_type = media_type::strict(&field.value).or_else(|reason| found(at, reason))?;
                 }
-                "content-transfer-encoding" => header.encoding = transfer_encoding(&field.value, at)?,
+                "content-transfer-encoding" => header.encoding = transfer_encoding(&field, at)?,
                 // RFC 2045, section 4: a comment may follow.
                 "mime-version"
                     if !matches!(field.value.split(['(', ' ', '\t']).find(|word| !word.is_empty()), Some("1.0")) =>
@@ -203,6 +203,7 @@ impl<'a> Skeleton<'a> {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         let mut text = value.get(1..).unwrap_or_default().to_vec();
         at += first.len() + self.line_end.len();
+        let end_of_first = at;
         while self
             .root
             .whole(Span { start: at, end: rest.end })
@@ -219,7 +220,9 @@ impl<'a> Skeleton<'a> {
         let value = String::from_utf8(text);
         let is_control = |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}');
         match value {
-            Ok(value) if !value.contains(is_control) => Ok(Field { name, value, end: at }),
+            Ok(value) if !value.contains(is_control) => {
+                Ok(Field { name, value, is_folded: at > end_of_first, end: at })
+            }
             Ok(_) => found(rest.start, format!("a control character in the {name} field")),
             Err(_) => found(rest.start, format!("octets that are not UTF-8 in the {name} field")),
         }
@@ -387,13 +390,17 @@ struct Field {
     name: String,
     /// Unfolded.
     value: String,
+    /// Whether it goes on in a second line.
+    is_folded: bool,
     /// Where the next one starts.
     end: usize,
 }
 
 /// One bare token (RFC 2045, section 6.1), with nothing behind it and not on a line of its own: some readers take white space for a part of the name.
-fn transfer_encoding(value: &str, at: usize) -> Result<Encoding, Found> {
-    match value.strip_prefix(' ').unwrap_or(value).to_ascii_lowercase().as_str() {
+fn transfer_encoding(field: &Field, at: usize) -> Result<Encoding, Found> {
+    let name = field.value.strip_prefix(' ').unwrap_or(&field.value).to_ascii_lowercase();
+    match name.as_str() {
+        _ if field.is_folded => found(at, "a transfer encoding on a line of its own"),
         "7bit" | "8bit" | "binary" => Ok(Encoding::Identity),
         "base64" => Ok(Encoding::Base64),
         "quoted-printable" => Ok(Encoding::QuotedPrintable),
@@ -528,7 +535,7 @@ mod tests {
             ("Pay Mallory.\n", "a line that is no header field"),
             ("Pay Mallory: now\n", "a line that is no header field"),
             ("From : a\n", "a line that is no header field"),
-            ("Content-Transfer-Encoding:\n 7bit\n", "a transfer encoding that is not one of the five names"),
+            ("Content-Transfer-Encoding:\n 7bit\n", "a transfer encoding on a line of its own"),
             ("Content-Transfer-Encoding: 7bit \n", "a transfer encoding that is not one of the five names"),
             (": x\n", "a line that is no header field"),
             ("X: y\n \n Pay Mallory.\n", "a continuation line of white space alone"),

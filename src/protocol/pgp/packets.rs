@@ -251,7 +251,12 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// LibrePGP's packet 20.
     fn librepgp(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
+        let walked = self.walk_librepgp(parser);
         self.is_foreign = true;
+        walked
+    }
+
+    fn walk_librepgp(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "librepgp packet 20 within something else"));
         }

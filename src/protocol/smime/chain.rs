@@ -13,6 +13,8 @@ use crate::{
 /// Everything that paths from the certificates of one message are built from.
 pub(super) struct Chain<'a> {
     context: Context<'a>,
+    /// One time for all of them: the clock goes on while a long list is read.
+    now: SystemTime,
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
     revocations: Vec<Arc<[u8]>>,
@@ -43,6 +45,7 @@ impl<'a> Chain<'a> {
             enclosed: revocations.to_vec(),
             asked: BTreeSet::new(),
             found: Vec::new(),
+            now: context.clock.now(),
             context,
         })
     }
@@ -53,7 +56,7 @@ impl<'a> Chain<'a> {
         leaf: &Certificate,
         budget: &mut Budget,
     ) -> Result<std::result::Result<Path, Refusal>> {
-        self.path_at(leaf, self.context.clock.now(), budget)
+        self.path_at(leaf, self.now, budget)
     }
 
     /// As [`Chain::path`], at a time.
