@@ -50,6 +50,10 @@ fn real_mail_is_canonical() {
 
 /// Whether the root says that it is signed or encrypted, or is a text with a block of armour and an author.
 fn is_sealed(root: Part<'_>) -> bool {
+    // Files that hold a CMS object alone are no mail.
+    if root.header_octets().is_empty() {
+        return false;
+    }
     let kind = root.content_type();
     let forms = [
         ("multipart", "signed"),

@@ -61,6 +61,12 @@ pub(super) fn is_alone(text: &[u8]) -> bool {
     else {
         return false;
     };
+    // A dash and a space before another line are the encapsulation's to the one reader, and a bullet or a minus sign to the other.
+    let is_stuffed =
+        |line: &[u8]| line.strip_prefix(b"- ").is_none_or(|line| line.starts_with(b"-") || line.starts_with(b"From "));
+    if !text.split(|octet| *octet == b'\n').all(is_stuffed) {
+        return false;
+    }
     if PEM.contains(&first) {
         let last = text.trim_ascii_end().rsplit(|octet| *octet == b'\n').next().map(<[u8]>::trim_ascii_end);
         return last.is_some_and(|last| last == PEM_END || (last == first && first != PEM[0]));
@@ -140,7 +146,7 @@ fn is_armor_data(line: &[u8]) -> bool {
     let data = if line.len() == 5 { line.strip_prefix(b"=").unwrap_or(line) } else { line };
     let end = data.iter().rev().take_while(|octet| **octet == b'=').count();
     let (letters, _) = data.split_at_checked(data.len() - end).unwrap_or_default();
-    !line.is_empty()
+    !letters.is_empty()
         && end <= 2
         && letters.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
 }

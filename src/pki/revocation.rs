@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result},
-    crypto::{Legacy, Strength},
+    crypto::{Hash, Legacy, Strength},
 };
 
 /// `--revocation`.
@@ -318,6 +318,8 @@ impl<'a> Sealed<'a> {
         let worth = match (legacy, self.algorithm.strength(key)) {
             (Legacy::Admit, _) | (Legacy::Refuse, Strength::Strong) => Worth::Everything,
             (Legacy::Refuse, Strength::Weak) => Worth::Revocations,
+            // Bad news counts by SHA-1 too: many authorities signed their lists so for long.
+            (Legacy::Refuse, Strength::Broken) if self.algorithm.hash() == Some(Hash::Sha1) => Worth::Revocations,
             (Legacy::Refuse, _) => return Ok(None),
         };
         // They are hashed once, unless the algorithm takes nothing less than all of them.

@@ -228,7 +228,7 @@ fn nothing_is_learnt_from_what_is_not_his() {
         ("another author", letter(&LAB, "alice", "bob", now), Legacy::Refuse, Standing::Signed),
         ("another certificate", letter(&LAB, "bob", "alice", now), Legacy::Refuse, Standing::Signed),
         ("from the future", letter(&LAB, "bob", "bob", now + seconds(3600)), Legacy::Refuse, Standing::Authentic),
-        ("weak", weak.clone(), Legacy::Refuse, Standing::Signed),
+        ("weak", weak.clone(), Legacy::Refuse, Standing::Unsigned),
         ("weak, and admitted", weak, Legacy::Admit, Standing::Authentic),
     ] {
         assert_eq!(desk.heard(&message, now, legacy), (standing, Vec::new()), "{what}");

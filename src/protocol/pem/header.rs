@@ -50,9 +50,15 @@ impl Header {
             || self.originators.iter().any(no_signer)
             || self.recipients.iter().any(|one| one.key_info.is_none())
             || !(self.crls.is_empty() && self.issuers.is_empty())
-            || self.content_domain.as_deref().is_some_and(|domain| domain.contains(char::is_whitespace))
+            || self
+                .content_domain
+                .as_deref()
+                .is_some_and(|domain| !DOMAINS.iter().any(|known| domain.eq_ignore_ascii_case(known)))
     }
 }
+
+/// Content domains that there are (RFC 1421, section 4.6.1.2); MIME is common beside.
+const DOMAINS: [&str; 2] = ["MIME", "RFC822"];
 
 /// DEK-Info (RFC 1421, section 4.6.1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]

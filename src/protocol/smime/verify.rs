@@ -119,6 +119,8 @@ impl Judge<'_> {
         if matches!(signature.state, State::Valid(_)) {
             let weakest = weakest(what, &key);
             signature.reservation = match (signature.strength, signature.reservation.take()) {
+                // Once broken algorithms are admitted, what else is wrong says more.
+                (Strength::Broken, Some(reservation)) if self.context.legacy == Legacy::Admit => Some(reservation),
                 (Strength::Broken, _) => Some(Why::BrokenAlgorithm(weakest)),
                 (Strength::Unknown, _) => Some(Why::UnknownAlgorithm(weakest)),
                 (Strength::Weak, None) => Some(Why::WeakAlgorithm(weakest)),
