@@ -346,16 +346,15 @@ impl<'a> Skeleton<'a> {
         if header.disposition == "attachment" {
             return found(self.root.span().start, "a text that is an attachment");
         }
-        if ["delsp", "format"]
-            .iter()
-            .any(|name| header.media_type.parameter(name).is_some_and(|value| value != "fixed"))
-        {
+        let text = self.root.decoded();
+        let format = header.media_type.parameter("format").unwrap_or("fixed").to_ascii_lowercase();
+        let is_flowed = format == "flowed" && header.media_type.parameter("delsp").is_none_or(|delsp| delsp == "no");
+        if format != "fixed" && !(is_flowed && flows_nowhere(&text)) {
             return found(
                 self.root.span().start,
                 "a text whose lines the header, which no signature covers, lets readers join",
             );
         }
-        let text = self.root.decoded();
         if !is_printable(&text) {
             return found(start, "a control character in the text");
         }
@@ -418,6 +417,13 @@ fn has_one_reading(text: &[u8], charset: Option<&str>) -> bool {
         }
         false => charset == "utf-8" && std::str::from_utf8(text).is_ok(),
     }
+}
+
+/// Whether no line of a text goes on in the next by format=flowed (RFC 3676, section 4.1): white space at the end of a line is not signed. The line above a
+/// signature block has some and goes on nowhere (section 4.3), also behind a dash escape.
+fn flows_nowhere(text: &[u8]) -> bool {
+    let mut lines = text.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.all(|line| !line.ends_with(b" ") || matches!(line, b"-- " | b"- -- "))
 }
 
 /// Whether a text has no control characters but those that end lines, tabs and form feeds; and no CR that ends no line.
@@ -644,7 +650,12 @@ mod tests {
             (format!("Content-Type: text/plain; charset=utf-7\n\n{armor}"), "that gives the text another reading"),
             (format!("Content-Type: text/plain; charset=koi8-r\n\n{CLEARTEXT}"), "that gives the text another reading"),
             (format!("Content-Disposition: attachment\n\n{armor}"), "a text that is an attachment"),
-            (format!("Content-Type: text/plain; format=flowed\n\n{armor}"), "lets readers join"),
+            (
+                format!("Content-Type: text/plain; format=flowed\n\n{}", armor.replacen("hQEM", "hQEM ", 1)),
+                "lets readers join",
+            ),
+            (format!("Content-Type: text/plain; format=flowed; delsp=yes\n\n{armor}"), "lets readers join"),
+            (format!("Content-Type: text/plain; format=x\n\n{armor}"), "lets readers join"),
             (
                 format!("Content-Type: text/plain; charset=utf-8\n\n{}", CLEARTEXT.replace("any", "a\rny")),
                 "a control character in the text",
