@@ -58,6 +58,9 @@ impl Engine<'_> {
             // For a recipient, and not for whoever has a key here: who holds a ciphertext of somebody else's sends it to himself.
             let opening =
                 self.opened_for(mail, mail.envelope.recipients.iter().map(|path| &path.address), &mut budget)?;
+            if let Some(error) = opening.error().filter(|_| opening.is_over_bounds) {
+                return Err(error.clone());
+            }
             (opening.verdict().clone(), Some(opening), Wrapping::Plain)
         };
         let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;

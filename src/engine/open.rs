@@ -22,6 +22,8 @@ pub struct Opening {
     pub(super) headers: BTreeMap<String, Protection>,
     pub(super) subject: Option<String>,
     pub(super) error: Option<Error>,
+    /// That is because of what anybody can see to be over the bounds: nothing was decrypted to find it.
+    pub(super) is_over_bounds: bool,
 }
 
 impl Opening {
@@ -76,7 +78,7 @@ impl Engine<'_> {
             }
             Err(error) => (None, Some(error)),
         };
-        let Envelope { layers, ambiguous } = envelope;
+        let Envelope { layers, ambiguous, is_over_bounds } = envelope;
         let sealed = !layers.is_empty();
         let inner = payload.as_ref().filter(|_| sealed);
         let headers = inner.map(|inner| protect::compare(outer.root(), inner.root())).unwrap_or_default();
@@ -87,7 +89,7 @@ impl Engine<'_> {
         let author = header::author(outer.root())
             .filter(|author| !ambiguous && !inner.is_some_and(|inner| contradicts(inner, author, &headers)));
         let verdict = Verdict::new(author, layers, errant, self.context.legacy);
-        Ok(Opening { verdict, outer, payload, headers, subject, error })
+        Ok(Opening { verdict, outer, payload, headers, subject, error, is_over_bounds })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -102,7 +104,12 @@ impl Engine<'_> {
             budget.layer()?;
             // Also below the first: whoever encrypted a signed message wrote the header around the signature.
             envelope.ambiguous |= ambiguity::is_ambiguous(root);
-            let opened = protocol.open(current, &claim, self.context, budget)?;
+            // multipart/signed is opened without a key. Of what is encrypted nobody is told what is in it.
+            let hides = |layer: &Layer| matches!(layer.kind, LayerKind::Encrypted { .. });
+            let is_clear = root.content_type().is("multipart", "signed") && !envelope.layers.iter().any(hides);
+            let opened = protocol.open(current, &claim, self.context, budget);
+            envelope.is_over_bounds = is_clear && opened.as_ref().is_err_and(Error::is_over_budget);
+            let opened = opened?;
             envelope.layers.extend(opened.layers);
             current = opened.payload;
         }
@@ -168,6 +175,8 @@ struct Envelope {
     layers: Vec<Layer>,
     /// One of them lay in a body that another reader of mail may take apart otherwise.
     ambiguous: bool,
+    /// [`Opening::is_over_bounds`].
+    is_over_bounds: bool,
 }
 
 /// An errant encrypted layer that nobody here can open is still a fact worth reporting.

@@ -89,7 +89,7 @@ impl Sealed<'_> {
                         refusal = changed();
                     }
                     for candidate in if meant.is_empty() { all(context)? } else { meant } {
-                        budget.unwrapping()?;
+                        budget.unwrapping(candidate.key.algorithm().unwrap_cost())?;
                         match unwrapped(&candidate, dek, context) {
                             Ok(Some(dek)) => {
                                 fitting += usize::from(self.key(&dek).is_some());

@@ -8,7 +8,7 @@ use sequoia_openpgp::{
     types::SymmetricAlgorithm,
 };
 
-use super::{cert, packets::changed, secret::Handled};
+use super::{cert, packets::changed, secret::Handled, suite};
 use crate::{
     base::{Budget, Error, Result},
     keys::{Handle, ProtocolName, Record, Want},
@@ -133,7 +133,7 @@ impl<'a> Sessions<'a> {
                 .find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
         });
         let Some(key) = key.filter(|key| key.pk_algo() == esk.pk_algo()) else { return Ok(None) };
-        budget.unwrapping()?;
+        budget.unwrapping(suite::key_algorithm(&key).unwrap_cost())?;
         let secret = match self.context.keys.secret(record, handle) {
             Ok(Some(secret)) => secret,
             Ok(None) => return Ok(None),
