@@ -180,7 +180,7 @@ impl Budget {
     /// So many more iterations of a key derivation.
     pub fn iterations(&mut self, count: u32) -> Result<()> {
         let limit = self.limits.kdf_iterations;
-        let over = || Error::malformed("password", format!("more than {limit} iterations of its key derivation"));
+        let over = || Error::over_budget("password", format!("more than {limit} iterations of its key derivation"));
         self.iterations = self.iterations.checked_sub(count).ok_or_else(over)?;
         Ok(())
     }
@@ -211,20 +211,20 @@ impl Budget {
     /// So many more octets that came out of decompression.
     pub fn decompressed(&mut self, octets: usize) -> Result<()> {
         let limit = self.limits.message.saturating_mul(self.limits.expansion);
-        spend_octets(&mut self.expanded, octets, || format!("decompressed data: more than {limit} octets"))
+        spend_octets(&mut self.expanded, octets, "decompressed data", || format!("more than {limit} octets"))
     }
 
     /// So many more octets hashed for signatures; a slow hash function counts for several.
     pub fn hashed(&mut self, octets: usize) -> Result<()> {
         let times = self.limits.hashed;
-        spend_octets(&mut self.hashed, octets, || format!("signatures: more than {times} times the message to hash"))
+        spend_octets(&mut self.hashed, octets, "signatures", || format!("more than {times} times the message to hash"))
     }
 
     /// So many more octets that a cipher is run over; a slow one counts for several.
     pub fn deciphered(&mut self, octets: usize) -> Result<()> {
         let times = self.limits.deciphered;
-        spend_octets(&mut self.deciphered, octets, || {
-            format!("encrypted data: more than {times} times the message to decrypt")
+        spend_octets(&mut self.deciphered, octets, "encrypted data", || {
+            format!("more than {times} times the message to decrypt")
         })
     }
 
@@ -262,7 +262,7 @@ impl Budget {
     pub fn copies(&self, octets: usize) -> Result<()> {
         let limit = self.limits.message.saturating_mul(self.limits.copies);
         let over = || {
-            Error::malformed("message", format!("its copies have more than {limit} octets"))
+            Error::over_budget("message", format!("its copies have more than {limit} octets"))
                 .with_hint("send it to fewer at a time")
         };
         (octets <= limit).then_some(()).ok_or_else(over)
@@ -273,8 +273,10 @@ impl Budget {
         within(count, self.limits.certificates, "layer", "certificates")
     }
 
-    /// One more try to unwrap a session key, in whatever layer: each may cost a millisecond, and a message may have a thousand parts.
-    pub fn unwrapping(&mut self) -> Result<()> {
+    /// One more try to unwrap a session key, in whatever layer, which takes as long as `cost` of the usual ones: each may cost two milliseconds, and a message
+    /// may have a thousand parts.
+    pub fn unwrapping(&mut self, cost: usize) -> Result<()> {
+        self.unwrappings = self.unwrappings.saturating_sub(cost.saturating_sub(1));
         spend(&mut self.unwrappings, "message", "encrypted session keys to try", self.limits.session_keys)
     }
 
@@ -310,11 +312,11 @@ fn spend(left: &mut usize, place: &str, what: &str, limit: usize) -> Result<()> 
             *left = rest;
             Ok(())
         }
-        None => Err(Error::malformed(place, format!("more than {limit} {what}"))),
+        None => Err(Error::over_budget(place, format!("more than {limit} {what}"))),
     }
 }
 
-fn spend_octets(left: &mut usize, octets: usize, reason: impl FnOnce() -> String) -> Result<()> {
+fn spend_octets(left: &mut usize, octets: usize, place: &str, reason: impl FnOnce() -> String) -> Result<()> {
     match left.checked_sub(octets) {
         Some(rest) => {
             *left = rest;
@@ -323,14 +325,14 @@ fn spend_octets(left: &mut usize, octets: usize, reason: impl FnOnce() -> String
         None => {
             // What did not fit is over: a smaller one does not fit either.
             *left = 0;
-            Err(Error::new(super::Kind::Malformed, reason()))
+            Err(Error::over_budget(place, reason()))
         }
     }
 }
 
 fn within(value: usize, limit: usize, place: &str, what: &str) -> Result<()> {
     if value > limit {
-        return Err(Error::malformed(place, format!("more than {limit} {what}")));
+        return Err(Error::over_budget(place, format!("more than {limit} {what}")));
     }
     Ok(())
 }

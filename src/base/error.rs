@@ -12,6 +12,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    is_over_budget: bool,
 }
 
 /// Who has to act. The command line turns each into an exit code of `sysexits.h`.
@@ -46,12 +47,17 @@ pub enum Kind {
 impl Error {
     /// An error of `kind`; `message` is one lower-case line without a full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), hint: None }
+        Error { kind, message: message.into(), hint: None, is_over_budget: false }
     }
 
     /// Input that cannot be read: `place` says where, `reason` says why.
     pub fn malformed(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Self::new(Kind::Malformed, format!("{place}: {reason}"))
+    }
+
+    /// Input that costs more than `base::Limits` allow: `place` says where, `reason` says what there is too much of. Its kind is `Malformed`.
+    pub(super) fn over_budget(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Error { is_over_budget: true, ..Self::malformed(place, reason) }
     }
 
     /// No usable key, or not permitted.
@@ -119,6 +125,11 @@ impl Error {
     /// both alike.
     pub fn is_sealed(&self) -> bool {
         matches!(self.kind, Kind::NoKey | Kind::Undecryptable)
+    }
+
+    /// Whether the input costs more than it may.
+    pub fn is_over_budget(&self) -> bool {
+        self.is_over_budget
     }
 
     /// Whether the same call may succeed later.

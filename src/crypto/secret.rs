@@ -103,6 +103,18 @@ impl KeyAlgorithm {
         (self.bits() / unit).saturating_pow(2).max(1)
     }
 
+    /// How long unwrapping one session key takes at most, in those of RSA with 3072 bits: by the cube of the length above that. Source: measured, 2.6 ms
+    /// for RSA of 3072 bits, 6 ms for 4096; an agreement on a curve takes no longer than a verification.
+    pub fn unwrap_cost(self) -> usize {
+        match self {
+            KeyAlgorithm::Ecdh(curve) => KeyAlgorithm::Ecdsa(curve).cost(),
+            KeyAlgorithm::Rsa(bits) | KeyAlgorithm::Elgamal(bits) => {
+                (bits.saturating_pow(3) / 3072_usize.saturating_pow(3)).max(1)
+            }
+            other => other.cost(),
+        }
+    }
+
     /// 0 where the family says all.
     fn bits(self) -> usize {
         match self {

@@ -57,7 +57,11 @@ impl Engine<'_> {
         } else {
             // For a recipient, and not for everybody who has a key here: a stranger could send another person's ciphertext to an own address.
             let readers = mail.envelope.recipients.iter().map(|path| &path.address);
-            Some(self.opened_for(mail, readers, &mut budget)?)
+            let opening = self.opened_for(mail, readers, &mut budget)?;
+            if let Some(error) = opening.error().filter(|_| opening.is_over_bounds) {
+                return Err(error.clone());
+            }
+            Some(opening)
         };
         let (opening, readers) = self.shared(mail, opening, policy, budget)?;
         let verdict = opening.as_ref().map_or_else(|| self.unopened(mail), |opening| told(opening).clone());

@@ -25,6 +25,8 @@ pub struct Opening {
     pub(super) error: Option<Error>,
     pub(super) sealed: Option<Sealed>,
     pub(super) notes: Vec<String>,
+    /// That is because of what anybody can see to be over the bounds: nothing was decrypted to find it.
+    pub(super) is_over_bounds: bool,
 }
 
 /// What is to be thought of a message that stays closed.
@@ -80,6 +82,7 @@ impl Opening {
             error: Some(error),
             sealed: None,
             notes: Vec::new(),
+            is_over_bounds: false,
         }
     }
 
@@ -111,7 +114,7 @@ impl Engine<'_> {
             }
             Err(error) => (None, Some(envelope.told(error))),
         };
-        let Envelope { layers, deviation, unprotected, brings_certificates, .. } = envelope;
+        let Envelope { layers, deviation, unprotected, brings_certificates, is_over_bounds, .. } = envelope;
         if brings_certificates {
             notes.push("it only brings certificates, and no text".to_owned());
         }
@@ -128,7 +131,7 @@ impl Engine<'_> {
             let verdict = Verdict::new(author, around, Vec::new(), Reached::Obstacle, self.context.legacy);
             Sealed { verdict, error: from.refusal }
         });
-        Ok(Opening { verdict, outer, payload, header, error, sealed, notes })
+        Ok(Opening { verdict, outer, payload, header, error, sealed, notes, is_over_bounds })
     }
 
     /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
@@ -145,7 +148,11 @@ impl Engine<'_> {
             envelope.deviation = envelope.deviation.take().or_else(|| skeleton::deviation(root));
             let unreadable = Deviation::of(root, "a signature that cannot be read");
             let surrounded = Deviation::of(root, "octets beside what is signed or encrypted");
-            let opened = protocol.open(current, &claim, self.context, budget)?;
+            // multipart/signed is opened without a key. Of what is encrypted a sender is not told what is in it.
+            let is_clear = root.content_type().is("multipart", "signed") && !envelope.layers.iter().any(is_encrypted);
+            let opened = protocol.open(current, &claim, self.context, budget);
+            envelope.is_over_bounds = is_clear && opened.as_ref().is_err_and(Error::is_over_budget);
+            let opened = opened?;
             if opened.layers.iter().any(holds_no_signature) {
                 envelope.deviation.get_or_insert(unreadable);
             }
@@ -224,6 +231,8 @@ struct Envelope {
     deviation: Option<Deviation>,
     /// The innermost held certificates and no text.
     brings_certificates: bool,
+    /// The last one cost more than it may, and anybody can see that.
+    is_over_bounds: bool,
     /// From where on nothing protects what was found against changes.
     unprotected: Option<Unprotected>,
 }
@@ -264,9 +273,12 @@ impl Envelope {
             self.deviation = deviation;
             return blurred(error, &refusal);
         }
-        let is_encrypted = self.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. }));
-        if is_encrypted { error.within_encryption() } else { error }
+        if self.layers.iter().any(is_encrypted) { error.within_encryption() } else { error }
     }
+}
+
+fn is_encrypted(layer: &Layer) -> bool {
+    matches!(layer.kind, LayerKind::Encrypted { .. })
 }
 
 /// The author, unless readers may take the message apart differently.

@@ -90,7 +90,7 @@ impl Sealed<'_> {
                         refusal = undecryptable(ProtocolName::Pem);
                     }
                     for candidate in if meant.is_empty() { all(context)? } else { meant } {
-                        budget.unwrapping()?;
+                        budget.unwrapping(candidate.key.algorithm().unwrap_cost())?;
                         match unwrapped(&candidate, dek, context) {
                             Ok(Some(dek)) => {
                                 match self.key(&dek) {

@@ -8,7 +8,7 @@ use sequoia_openpgp::{
     types::SymmetricAlgorithm,
 };
 
-use super::{cert, protected, secret::Handled};
+use super::{cert, protected, secret::Handled, suite};
 use crate::{
     base::{Budget, Error, Result, Secret},
     crypto::Cipher,
@@ -208,7 +208,7 @@ impl<'a> Sessions<'a> {
                 .find(|key| wanted(&Handle::from_octets(key.fingerprint().as_bytes())))
         });
         let Some(key) = key.filter(|key| key.pk_algo() == esk.pk_algo()) else { return Ok(None) };
-        budget.unwrapping()?;
+        budget.unwrapping(suite::key_algorithm(&key).unwrap_cost())?;
         let secret = match self.context.keys.secret(record, handle) {
             Ok(Some(secret)) => secret,
             Ok(None) => return Ok(None),

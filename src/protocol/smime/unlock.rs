@@ -348,7 +348,7 @@ impl Search<'_, '_> {
                 for record in self.context.keys.find(ProtocolName::Smime, &Want::Handle(&handle))? {
                     for secret in self.secrets(&record)? {
                         self.used = true;
-                        self.budget.unwrapping()?;
+                        self.budget.unwrapping(secret.algorithm().unwrap_cost())?;
                         if let Some(key) = recipient.unwrap(secret.as_ref(), Some(reader)) {
                             return Ok(Some(key));
                         }
@@ -373,7 +373,7 @@ impl Search<'_, '_> {
                     Recipient::Password(recipient) => recipient.unwrap(password, self.budget)?,
                     _ => break,
                 };
-                self.budget.unwrapping()?;
+                self.budget.unwrapping(1)?;
                 if key.is_some() {
                     return Ok(key);
                 }
@@ -394,7 +394,7 @@ impl Search<'_, '_> {
             }
             for secret in self.secrets(&record)? {
                 for recipient in &suited {
-                    self.budget.unwrapping()?;
+                    self.budget.unwrapping(kind.unwrap_cost())?;
                     found.extend(recipient.unwrap(secret.as_ref(), None).filter(|key| !found.contains(key)));
                 }
             }

@@ -253,7 +253,8 @@ async fn handle(
             return Err(crate::base::Error::malformed("message", "it goes round in a loop"));
         }
         let outcome = handler.handle(Mail { envelope, submitter, message })?;
-        share.shrink(outcome.mails.iter().map(|mail| mail.message.octets().len()).sum());
+        // Each is written to the next server in a copy with the dots of SMTP.
+        share.shrink(outcome.mails.iter().map(|mail| 2 * mail.message.octets().len()).sum());
         Ok((outcome, share))
     });
     let outcome = work.await.map_err(|_| Reply::later("4.3.0", "internal error"))?;

@@ -123,7 +123,7 @@ impl Wire {
             () if is_crowded => return Ok(Given::Crowded),
             () => {}
         }
-        Ok(given(without_dots(&raw), most))
+        Ok(given(without_dots(raw), most))
     }
 
     /// Exactly `count` octets, `pace` for every piece of them.
@@ -199,17 +199,20 @@ pub(super) fn with_dots(message: &[u8]) -> Vec<u8> {
     raw
 }
 
-/// Without the dots that SMTP adds, and without the line end before the first line.
-fn without_dots(raw: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(raw.len());
-    let mut from = 0;
-    for at in memmem::find_iter(raw, b"\r\n.") {
-        message.extend_from_slice(raw.get(from..at + 2).unwrap_or_default());
-        from = at + 3;
+/// Without the dots that SMTP adds, and without the line end before the first line; in place, so that a large message is there once.
+fn without_dots(mut raw: Vec<u8>) -> Vec<u8> {
+    let (mut from, mut written) = (2.min(raw.len()), 0);
+    // A line end is looked for from its own first octet on, so that the dot of the first line is found too.
+    while let Some(at) = memmem::find(raw.get(from.saturating_sub(2)..).unwrap_or_default(), b"\r\n.") {
+        let end = from.saturating_sub(2) + at + 2;
+        raw.copy_within(from..end, written);
+        written += end - from;
+        from = end + 1;
     }
-    message.extend_from_slice(raw.get(from..).unwrap_or_default());
-    message.drain(..2);
-    message
+    raw.copy_within(from.., written);
+    written += raw.len() - from;
+    raw.truncate(written);
+    raw
 }
 
 fn is_bare(octets: &[u8]) -> bool {
@@ -297,7 +300,7 @@ mod tests {
                 assert!(!is_bare(&raw), "{shown}");
                 assert!(!body.starts_with(b".\r\n") && memmem::find(body, END).is_none(), "{shown}");
                 if !is_bare(&message) && (message.is_empty() || message.ends_with(b"\r\n")) {
-                    assert_eq!(without_dots(&[b"\r\n", body].concat()), message, "{shown}");
+                    assert_eq!(without_dots([b"\r\n", body].concat()), message, "{shown}");
                 }
             }
         }
