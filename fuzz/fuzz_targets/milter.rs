@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use libfuzzer_sys::fuzz_target;
 use postseal::{
     base::Limits,
-    transport::milter::{Copying, Milter, Settings},
+    transport::{
+        MemoryLimit,
+        milter::{Copying, Milter, Settings},
+    },
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -31,6 +34,7 @@ fuzz_target!(|octets: &[u8]| {
         trusted: Vec::new(),
         limits: Limits { message: 64 * 1024, ..Limits::default() },
         recipients: 10,
+        memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
         copying: Copying::Tempfail,
         progress: Duration::from_secs(1),
         idle: Duration::from_secs(1),

@@ -14,7 +14,7 @@ use postseal::{
     policy::Pattern,
     report::Metrics,
     transport::{
-        Connection, Door,
+        Connection, Door, MemoryLimit,
         relay::{Host, Relay},
         smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
         tls::{Connector, Security},
@@ -65,7 +65,7 @@ fn server(dialect: Dialect) -> Server {
         limits: Limits { message: 64 * 1024, ..Limits::default() },
         recipients: 10,
         per_client: 10,
-        room: 1024 * 1024,
+        memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
         patience,
         quarantine: None,
     };
