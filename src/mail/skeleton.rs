@@ -419,11 +419,11 @@ fn has_one_reading(text: &[u8], charset: Option<&str>) -> bool {
     }
 }
 
-/// Whether no line of a text goes on in the next by format=flowed (RFC 3676, section 4.1): white space at the end of a line is not signed. The line above a
-/// signature block has some and goes on nowhere (section 4.3), also behind a dash escape.
+/// Whether format=flowed changes nothing in a text (RFC 3676): no line goes on in the next (section 4.1; white space at the end of a line is not signed), and
+/// none begins with a space, which readers take away (section 4.4). The line above a signature block goes on nowhere (section 4.3), also behind a dash escape.
 fn flows_nowhere(text: &[u8]) -> bool {
     let mut lines = text.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    lines.all(|line| !line.ends_with(b" ") || matches!(line, b"-- " | b"- -- "))
+    lines.all(|line| !line.starts_with(b" ") && (!line.ends_with(b" ") || matches!(line, b"-- " | b"- -- ")))
 }
 
 /// Whether a text has no control characters but those that end lines, tabs and form feeds; and no CR that ends no line.
