@@ -121,7 +121,7 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// Whether something is encrypted and stays so: for want of a key, or because it does not decrypt. Whoever answers a correspondent treats
+    /// Whether something is encrypted and stays so: for want of a key, or because it does not decrypt. Replies to a correspondent treat
     /// both alike.
     pub fn is_sealed(&self) -> bool {
         matches!(self.kind, Kind::NoKey | Kind::Undecryptable)

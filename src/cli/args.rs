@@ -266,7 +266,7 @@ pub(crate) struct Encrypt {
     /// Encrypt even what is already encrypted
     #[arg(long)]
     pub(crate) again: bool,
-    /// Pass on as it is what is already encrypted, whoever can read it
+    /// Pass an already encrypted message on unchanged, to any readers it has
     #[arg(long, conflicts_with = "again")]
     pub(crate) keep: bool,
     #[command(flatten)]

@@ -157,7 +157,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Hosts whose Authentication-Results are believed. Our own name is none of them: whoever writes from outside knows it.
+    /// Hosts whose Authentication-Results are believed. Our own name is never one of them, because strangers know it.
     fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
         let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
         let admitted = texts.iter().filter(|text| {

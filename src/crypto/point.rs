@@ -7,7 +7,7 @@ use crypto_bigint::{
 
 use super::{Curve, brainpool};
 
-/// The point in uncompressed form. What is no compressed point of the curve comes back as it is: whoever computes with it refuses it.
+/// The point in uncompressed form. What is no compressed point of the curve comes back unchanged, and is refused when it is used.
 pub fn uncompressed(curve: Curve, point: &[u8]) -> Vec<u8> {
     expanded(curve, point).unwrap_or_else(|| point.to_vec())
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Whether `part` shows nothing but ciphertext and what belongs around it by its format. Field bodies and a few armour headers are not
-/// looked into: programs write all of these, and whoever writes the message has its subject anyway.
+/// looked into: programs write all of these, and the writer of the message chooses its subject anyway.
 ///
 /// Every object is read to its true end: what follows it, or stands before it, is no part of it and hides nothing.
 pub(super) fn is_opaque(part: Part<'_>, budget: &Budget) -> bool {
