@@ -450,7 +450,7 @@ fn names_are_subordinate() {
         let good = verified("good", anchor);
         assert!(good.contains(r#""standing":"authentic""#), "{anchor}: {good}");
         let bad = verified("bad", anchor);
-        assert!(bad.contains(r#""standing":"signed""#), "{anchor}: {bad}");
+        assert!(bad.contains(r#""standing":"unsigned""#), "{anchor}: {bad}");
         assert!(bad.contains("not below the name of its issuer (RFC 1422, section 3.6)"), "{anchor}: {bad}");
     }
 }

@@ -176,7 +176,7 @@ fn the_messages_agree_on_every_path_and_every_signature_is_good() {
         let LayerKind::Signed { signatures } = &layer.kind else { panic!("{}: {layer:?}", row.id) };
         let [signature] = signatures.as_slice() else { panic!("{}: {layer:?}", row.id) };
         match (&signature.state, &signature.reservation) {
-            (State::Valid(_), Some(Why::Path(why))) => Err(why.clone()),
+            (State::Valid(_), Some(Why::Path(why))) | (State::Invalid(Why::Path(why)), _) => Err(why.clone()),
             (State::Valid(_), None | Some(Why::BrokenAlgorithm(_) | Why::WeakAlgorithm(_))) => Ok(()),
             // The octets are those that were signed, but the signer's certificate is no good by itself.
             (State::Invalid(why @ (Why::CertificateExpired | Why::CertificateNotYetValid | Why::KeyRevoked(_))), _) => {

@@ -89,6 +89,26 @@ impl Refusal {
         &self.rule
     }
 
+    /// Whether a path to an anchor breaks a rule of RFC 5280. Otherwise something is missing or too weak: an issuer (another of the same name did not
+    /// sign it), a status, an algorithm.
+    pub fn is_violation(&self) -> bool {
+        match self.rule {
+            Rule::NoIssuer | Rule::Signature | Rule::TooLong(_) | Rule::UnknownStatus(_) => false,
+            Rule::UnknownAlgorithm(_) | Rule::WeakAlgorithm(_) => false,
+            Rule::CriticalExtension(_)
+            | Rule::Expired(_)
+            | Rule::KeyUsage
+            | Rule::Malformed(_)
+            | Rule::MappedAnyPolicy => true,
+            Rule::NameConstraints(_)
+            | Rule::NoPolicy
+            | Rule::NotAuthority
+            | Rule::NotYetValid(_)
+            | Rule::PathLength => true,
+            Rule::Purpose | Rule::Revoked { .. } => true,
+        }
+    }
+
     /// The rule, if it is the leaf that breaks it.
     pub fn rule_of_leaf(&self) -> Option<&Rule> {
         (self.place == Place::Leaf).then_some(&self.rule)

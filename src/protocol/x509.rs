@@ -6,8 +6,10 @@ use super::{select::Authority, unfit::Unfit};
 use crate::{
     base::{Result, rfc3339},
     crypto::{Legacy, Strength},
+    keys::Authenticated,
     mail::Address,
     pki::{Certificate, PublicKey, Refusal, Rule, Usage},
+    verdict::{Signature, State, Why},
 };
 
 /// Why there is no path.
@@ -16,11 +18,30 @@ pub(super) struct NoPath {
     pub(super) reason: String,
     /// The rule of RFC 5280 that the leaf itself breaks, if it is that.
     pub(super) rule_of_leaf: Option<Rule>,
+    /// Whether there is a path to an anchor that breaks a rule; otherwise something is missing or too weak.
+    pub(super) is_violation: bool,
 }
 
 impl From<Refusal> for NoPath {
     fn from(refusal: Refusal) -> Self {
-        NoPath { reason: refusal.to_string(), rule_of_leaf: refusal.rule_of_leaf().cloned() }
+        NoPath {
+            reason: refusal.to_string(),
+            rule_of_leaf: refusal.rule_of_leaf().cloned(),
+            is_violation: refusal.is_violation(),
+        }
+    }
+}
+
+impl NoPath {
+    /// Enters it into a signature that holds. `by_owner` are the addresses that the owner of this machine ties to the certificate: only a
+    /// revocation counts against them. A path that breaks a rule makes the signature invalid, as `openssl cms -verify` has it.
+    pub(super) fn enter(self, signature: &mut Signature, by_owner: Vec<Authenticated>) {
+        match self.rule_of_leaf {
+            Some(Rule::Revoked { reason, .. }) => signature.state = State::Invalid(Why::KeyRevoked(reason)),
+            _ if !by_owner.is_empty() => signature.authenticated = by_owner,
+            _ if self.is_violation => signature.state = State::Invalid(Why::Path(self.reason)),
+            _ => signature.reservation = Some(Why::Path(self.reason)),
+        }
     }
 }
 
@@ -38,7 +59,7 @@ pub(super) fn authority(
     let at = now.max(from).min(until);
     Ok(match path(at)? {
         Ok(mailboxes) => Authority::Vouches(mailboxes),
-        Err(NoPath { reason, rule_of_leaf }) => match rule_of_leaf {
+        Err(NoPath { reason, rule_of_leaf, .. }) => match rule_of_leaf {
             Some(rule @ Rule::Revoked { .. }) => Authority::Revoked(rule.to_string()),
             // That it is out of its time is the better reason.
             Some(Rule::UnknownStatus(_)) if at != now => Authority::Vouches(certificate.mailboxes()),

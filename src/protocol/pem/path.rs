@@ -40,6 +40,7 @@ pub(super) fn mailboxes(
             Some(name) => Err(NoPath {
                 reason: format!("certificate {name:?}: not below the name of its issuer (RFC 1422, section 3.6)"),
                 rule_of_leaf: None,
+                is_violation: true,
             }),
         },
         Err(refusal) => Err(refusal.into()),

@@ -11,8 +11,8 @@ use crate::{
     base::{Budget, Error, Result},
     crypto::{self, Hash, KeyAlgorithm, Legacy, Scheme, Strength, Unverified},
     keys::Authenticated,
-    pki::{Certificate, PublicKey, Rule, Usage},
-    protocol::{Context, x509::NoPath},
+    pki::{Certificate, PublicKey, Usage},
+    protocol::Context,
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
@@ -218,12 +218,10 @@ fn trusted(
                         }
                     }
                 }
-                Err(NoPath { rule_of_leaf: Some(Rule::Revoked { reason, .. }), .. }) => {
-                    signature.state = State::Invalid(Why::KeyRevoked(reason));
+                Err(none) => {
+                    none.enter(signature, authenticated);
                     return Ok(());
                 }
-                Err(refused) if authenticated.is_empty() => signature.reservation = Some(Why::Path(refused.reason)),
-                Err(_) => {}
             }
         }
         None if authenticated.is_empty() => {

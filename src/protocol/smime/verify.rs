@@ -14,8 +14,8 @@ use crate::{
     base::{Budget, Kind, Result},
     crypto::{Hash, Legacy, Strength, Unverified},
     keys::{Announcement, Authenticated, Handle, Record},
-    pki::{Certificate, Place, PublicKey, Refusal, Rule, SignatureAlgorithm, Usage, digest_algorithm, tlv},
-    protocol::Context,
+    pki::{Certificate, PublicKey, SignatureAlgorithm, Usage, digest_algorithm, tlv},
+    protocol::{Context, x509::NoPath},
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
@@ -375,25 +375,13 @@ fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'
                 }
             }
         }
-        Err(refusal) => match revoked(&refusal) {
-            Some(reason) => {
-                signature.state = State::Invalid(Why::KeyRevoked(reason));
-                return Ok(());
-            }
-            None if authenticated.is_empty() => signature.reservation = Some(Why::Path(refusal.to_string())),
-            None => {}
-        },
+        Err(refusal) => {
+            NoPath::from(refusal).enter(signature, authenticated);
+            return Ok(());
+        }
     }
     signature.authenticated = authenticated;
     Ok(())
-}
-
-/// Why the issuer took the signer's own certificate back, if that is what is wrong with the path.
-fn revoked(refusal: &Refusal) -> Option<String> {
-    match (refusal.place(), refusal.rule()) {
-        (Place::Leaf, Rule::Revoked { reason, .. }) => Some(reason.clone()),
-        _ => None,
-    }
 }
 
 /// The weaker of digest and key, by name.
