@@ -188,7 +188,7 @@ impl Parser<'_> {
     /// the header there instead, as others do, would let one stray line move what follows, a From included, into the body.
     /// A boundary ends it too, and so does the end of the octets. Armour has none before it, nor has a file that is a CMS object or packets of
     /// OpenPGP: a file with nothing else is a message too.
-    fn header(&self, start: usize) -> Result<(Span, usize)> {
+    fn header(&mut self, start: usize) -> Result<(Span, usize)> {
         if let Some((_, at)) = self.bare(start) {
             return Ok((Span { start, end: start }, start + at));
         }
@@ -198,6 +198,7 @@ impl Parser<'_> {
         while let Some(rest) = self.octets.get(at..horizon) {
             let end = Span { start, end: at };
             if self.matching(at).is_some() {
+                self.budget.header(at - start)?;
                 return Ok((end, at));
             }
             let end_of_line = memchr(b'\n', rest);

@@ -80,6 +80,17 @@ fn parameters_of_a_field_are_counted() {
 }
 
 #[test]
+fn headers_of_parts_are_counted_together() {
+    let lab = Lab::new();
+    lab.write("message", generators::fields("=?a?q?x", 80, 18 * MB));
+    for arguments in ["verify", "decrypt --parts", "inspect"] {
+        let done = bounded(&lab, &format!("{arguments} message"));
+        assert_eq!(done.code, 65, "{arguments}: {}", done.stderr);
+        assert!(done.stderr.contains("message: more than 16777216 octets of header in its parts"), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn encoded_words_without_an_end_are_looked_at_once() {
     let lab = Lab::new();
     for pattern in ["=?a?q?x", "=?a?z?x"] {
