@@ -24,6 +24,7 @@
 //! one. [`keys::Keys`], [`crypto::SecretKey`] and [`base::Clock`] are the extension points.
 
 pub mod base;
+#[cfg(feature = "service")]
 pub mod config;
 pub mod crypto;
 pub mod engine;
@@ -35,6 +36,7 @@ pub mod policy;
 pub mod protocol;
 pub mod report;
 pub mod store;
+#[cfg(feature = "service")]
 pub mod transport;
 pub mod verdict;
 

@@ -1,17 +1,25 @@
 //! Keys on disk: a home, and key files given for one run.
 
+#[cfg(feature = "store")]
 mod binding;
 mod carried;
+#[cfg(feature = "store")]
 mod files;
 mod format;
+#[cfg(feature = "store")]
 mod home;
+#[cfg(feature = "store")]
 mod master;
+#[cfg(feature = "store")]
 mod sqlite;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+#[cfg(feature = "store")]
 pub use binding::Origin;
+#[cfg(feature = "store")]
 pub use home::{Change, Home, Kept, Removal};
+#[cfg(feature = "store")]
 pub use master::MasterKey;
 
 use crate::{
