@@ -183,10 +183,9 @@ fn ripem_keys_are_read_and_a_wrong_digest_is_noticed() {
 fn the_figures_of_rfc_1421() {
     let Some(suite) = suite() else { return };
     let read = |name: &str| fs::read(suite.join("rfc1421").join(name)).unwrap();
-    let budget = Budget::new(Limits::default());
     let header = |octets: &[u8]| {
         let block = boundary::blocks(octets).next().unwrap();
-        text::read(block.inside.of(octets), &budget).unwrap().0
+        text::read(block.inside.of(octets), &mut Budget::new(Limits::default())).unwrap().0
     };
     let two = header(&read("figure2.pem"));
     assert_eq!((two.version.as_str(), two.proc_type), ("4", ProcType::Encrypted));

@@ -24,7 +24,10 @@ pub(super) trait Format: Sync {
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
 
     /// Whether two certificates have one key, so that the secret parts of the one are those of the other: a renewed certificate may.
-    #[cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a home holds secret parts of certificates that come later"))]
+    #[cfg_attr(
+        not(feature = "store"),
+        expect(dead_code, reason = "only a home holds secret parts of certificates that come later")
+    )]
     fn share_key(&self, one: &Record, other: &Record) -> Result<bool>;
 
     /// Two copies of the secret parts of one certificate put together, the newer one second.
