@@ -267,6 +267,8 @@ pub struct Described {
     /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form, with stubs of those that are
     /// elsewhere; `None` when public only.
     pub secret: Option<crate::base::Secret>,
+    /// Keys whose secret part in `secret` was opened and fits its public part: these take the place of what is held, others do not.
+    pub proven: Vec<crate::keys::Handle>,
 }
 
 /// A revocation that came without the certificate that it is about.

@@ -15,8 +15,9 @@ pub use home::{Change, Home, Kept, Removal};
 pub use master::MasterKey;
 
 use crate::{
-    base::{Limits, Result},
-    keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record},
+    base::{Limits, Result, Secret},
+    crypto::SecretKey,
+    keys::{Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record},
     protocol::Described,
 };
 use format::Reading;
@@ -50,33 +51,54 @@ pub fn load_beside(
     loaded.skipped.extend(file.locked.iter().chain(&file.lost).map(ToString::to_string));
     file.deprecated.into_iter().for_each(|key| loaded.keys.add_deprecated(key));
     let mut order: Vec<Handle> = Vec::new();
-    let mut certs: BTreeMap<Handle, Described> = BTreeMap::new();
-    for found in file.found {
-        let fingerprint = found.record.fingerprint.clone();
-        let together = match certs.remove(&fingerprint) {
-            Some(held) => put_together(&held, &found)?,
+    let mut certs: BTreeMap<Handle, (Record, Vec<Secret>)> = BTreeMap::new();
+    for Described { record, secret, .. } in file.found {
+        let fingerprint = record.fingerprint.clone();
+        let (together, mut secrets) = match certs.remove(&fingerprint) {
+            Some((held, secrets)) => (merge(&held, &record)?, secrets),
             None => {
                 order.push(fingerprint.clone());
-                found
+                (record, Vec::new())
             }
         };
-        certs.insert(fingerprint, together);
+        secrets.extend(secret.filter(|secret| !secrets.contains(secret)));
+        certs.insert(fingerprint, (together, secrets));
     }
     for revoked in file.elsewhere {
         loaded.keys.add(Record { bindings: Vec::new(), secrets: Vec::new(), ..revoked });
     }
-    for mut held in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
-        let format = format::of(held.record.protocol)?;
-        if let Some(secret) = held.secret {
-            let locked = format.locked(&held.record, secret, passphrases, limits)?;
+    for (mut record, secrets) in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
+        let format = format::of(record.protocol)?;
+        if !secrets.is_empty() {
+            let locked = secrets.into_iter().map(|secret| format.locked(&record, secret, passphrases, limits));
+            let locked: Arc<dyn Locked> = Arc::new(Several(locked.collect::<Result<_>>()?));
             // Of a stub it says where the secret part is.
-            let stubs: &[Handle] = if held.record.protocol == ProtocolName::Pgp { &held.record.handles } else { &[] };
-            loaded.keys.add_locked(held.record.secrets.iter().chain(stubs).cloned(), locked);
+            let stubs: &[Handle] = if record.protocol == ProtocolName::Pgp { &record.handles } else { &[] };
+            loaded.keys.add_locked(record.secrets.iter().chain(stubs).cloned(), locked);
         }
-        held.record.bindings = format.given();
-        loaded.keys.add(held.record);
+        record.bindings = format.given();
+        loaded.keys.add(record);
     }
     Ok(loaded)
+}
+
+/// The secret parts of one certificate out of several files. Nothing says which of them are right until one is opened, so that none takes the
+/// place of another.
+#[derive(Debug)]
+struct Several(Vec<Arc<dyn Locked>>);
+
+impl Locked for Several {
+    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        let mut refused = None;
+        for locked in &self.0 {
+            match locked.unlock(key) {
+                Ok(Some(secret)) => return Ok(Some(secret)),
+                Ok(None) => {}
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        refused.map_or(Ok(None), Err)
+    }
 }
 
 /// Two copies of one certificate of any protocol put together, for [`Chain`](crate::keys::Chain).
@@ -84,11 +106,12 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     format::of(old.protocol)?.merge(old, new)
 }
 
-/// Two copies of one certificate with their secret parts, the newer one second.
+/// Two copies of one certificate with their secret parts, the newer one second: what it has proven takes the place of what the other has.
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
     let secret = match (&old.secret, &new.secret) {
-        (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer)?),
-        (old, new) => new.clone().or_else(|| old.clone()),
+        (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer, &new.proven)?),
+        (old, newer) => newer.clone().or_else(|| old.clone()),
     };
-    Ok(Described { record: merge(&old.record, &new.record)?, secret })
+    let proven = old.proven.iter().chain(&new.proven).cloned().collect();
+    Ok(Described { record: merge(&old.record, &new.record)?, secret, proven })
 }

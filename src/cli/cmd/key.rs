@@ -87,9 +87,9 @@ enum Verb {
         /// A file of 64 hexadecimal digits, made if it is not there; keep a copy of it elsewhere
         #[arg(long, group = "master", value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
-        /// A file in the home: what has just the database has no secret key
+        /// A file in the home: what has just the database has no secret key. `--home` without a folder means the same here
         #[arg(long, group = "master")]
-        home: bool,
+        in_home: bool,
         /// A credential of this name that systemd gives the service (LoadCredential=), with the same content
         #[arg(long, group = "master", value_name = "NAME")]
         credential: Option<String>,

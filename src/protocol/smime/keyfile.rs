@@ -13,7 +13,7 @@ use super::{
     record::{certificate, fingerprint, record},
 };
 use crate::{
-    base::{Error, Limits, Result, Secret},
+    base::{Budget, Error, Limits, Result, Secret},
     crypto::SecretKey,
     keys::{Capabilities, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     pki::{Certificate, PublicKey},
@@ -45,7 +45,7 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
     for certificate in pieces.certificates {
         let fingerprint = fingerprint(&certificate);
         if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
-            file.found.push(Described { record: record(&certificate), secret: None });
+            file.found.push(Described { record: record(&certificate), secret: None, proven: Vec::new() });
         }
     }
     for key in pieces.keys {
@@ -65,7 +65,7 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
 /// Reads one certificate in DER.
 pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
     let certificate = Certificate::parse(octets).map_err(|error| Error::malformed(place, error))?;
-    Ok(Described { record: record(&certificate), secret: None })
+    Ok(Described { record: record(&certificate), secret: None, proven: Vec::new() })
 }
 
 /// Two copies of one certificate put together: whose it is, whether its key is here, and what its owner said last.
@@ -117,7 +117,8 @@ impl Locked for LockedKey {
         if let Some(opened) = opened.as_ref() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &self.limits)?;
+        let mut budget = Budget::new(self.limits.clone()).for_each_password(self.passphrases.tries());
+        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &mut budget)?;
         let belongs = pkcs8::open(plain.expose(), &self.public)?;
         let belongs = belongs.ok_or_else(|| Error::no_key(format!("{}: it is another certificate's", self.title)))?;
         *opened = Some(Arc::clone(&belongs));
@@ -144,10 +145,11 @@ fn owners<'a>(key: &Piece, records: impl Iterator<Item = &'a Record>) -> Result<
 
 fn attach(found: &mut Vec<Described>, owner: &Record, secret: &Secret) {
     if !found.iter().any(|one| one.record.fingerprint == owner.fingerprint) {
-        found.push(Described { record: owner.clone(), secret: None });
+        found.push(Described { record: owner.clone(), secret: None, proven: Vec::new() });
     }
     for one in found.iter_mut().filter(|one| one.record.fingerprint == owner.fingerprint) {
         one.record.secrets = vec![owner.fingerprint.clone()];
         one.secret = Some(secret.clone());
+        one.proven = vec![owner.fingerprint.clone()];
     }
 }

@@ -54,13 +54,13 @@ pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
 }
 
 /// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted; `what` is what errors and questions call it. An error of kind `NoKey` when no
-/// passphrase fits.
-pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Secret> {
+/// passphrase fits, `Malformed` when it goes over `budget`.
+pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<Secret> {
     match shape(octets.expose()) {
         Ok(Shape::Pkcs8) => Ok(octets.clone()),
         Ok(Shape::EncryptedPkcs8) => {
             let named = |error: Error| Error::new(error.kind(), format!("{what}: {error}"));
-            let attempt = |passphrase: &Secret| decrypt_pkcs8(octets.expose(), passphrase, limits).map_err(named);
+            let attempt = |passphrase: &Secret| decrypt_pkcs8(octets.expose(), passphrase, budget).map_err(named);
             passphrases.open(what, attempt)?.ok_or_else(|| {
                 Error::no_key(format!("{what}: locked, and no passphrase fits"))
                     .with_hint("give the passphrase with --passphrase-file")
@@ -71,7 +71,7 @@ pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, l
 }
 
 impl Pieces {
-    /// Reads a file. One in which nothing was found is an error.
+    /// Reads a file. One in which nothing was found is an error. All that is locked in it spends from one Budget.
     pub(super) fn read(
         &mut self,
         octets: &[u8],
@@ -79,13 +79,14 @@ impl Pieces {
         passphrases: &Passphrases,
         limits: &Limits,
     ) -> Result<()> {
+        let budget = &mut Budget::new(limits.clone());
         let count = |pieces: &Self| pieces.certificates.len() + pieces.keys.len() + pieces.locked.len();
         let (before, skipped) = (count(self), self.skipped.len());
         match octets.first() {
-            Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, limits)?,
+            Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, budget)?,
             _ => {
                 for block in pem_bundle::blocks(octets) {
-                    self.read_block(&block, place, passphrases, limits)?;
+                    self.read_block(&block, place, passphrases, budget)?;
                 }
             }
         }
@@ -98,16 +99,22 @@ impl Pieces {
     }
 
     /// One value after the other, as `gpgsm --export` writes certificates.
-    fn read_binary(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
+    fn read_binary(
+        &mut self,
+        octets: &[u8],
+        place: &str,
+        passphrases: &Passphrases,
+        budget: &mut Budget,
+    ) -> Result<()> {
         // Who uses indefinite lengths writes one value.
         if octets.get(1) == Some(&0x80) {
-            return self.read_value(octets, place, passphrases, limits);
+            return self.read_value(octets, place, passphrases, budget);
         }
         let broken = |_| Error::malformed(place, "not in DER, or cut short");
         let mut values = SliceReader::new(octets).map_err(broken)?;
         while !values.is_finished() {
             let value = values.tlv_bytes().map_err(broken)?;
-            self.read_value(value, place, passphrases, limits)?;
+            self.read_value(value, place, passphrases, budget)?;
         }
         Ok(())
     }
@@ -117,7 +124,7 @@ impl Pieces {
         block: &PemBlock<'_>,
         place: &str,
         passphrases: &Passphrases,
-        limits: &Limits,
+        budget: &mut Budget,
     ) -> Result<()> {
         let problem = match (block.label, &block.octets) {
             // It says again what the key says.
@@ -129,24 +136,23 @@ impl Pieces {
                 "encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8`"
             }
             (_, None) => "no base64, or cut short",
-            (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, limits),
+            (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, budget),
         };
         self.skipped.push(format!("{place}: {}: {problem}", block.label));
         Ok(())
     }
 
     /// By what it is, whatever its label says.
-    fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
-        let budget = Budget::new(limits.clone());
+    fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<()> {
         let key = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
         let unreadable = |_| Error::malformed(&key, "cannot be read");
         let shape = shape(octets).or_else(|_| {
             let named = |error| Error::malformed(place, error);
-            ber::to_der(octets, &budget).map_err(named).map(|der| shape(&der).unwrap_or(Shape::Other))
+            ber::to_der(octets, budget).map_err(named).map(|der| shape(&der).unwrap_or(Shape::Other))
         });
         let secret = match shape? {
-            Shape::ContentInfo => return self.read_pkcs7(octets, place, &budget),
-            Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, limits),
+            Shape::ContentInfo => return self.read_pkcs7(octets, place, budget),
+            Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, budget),
             Shape::Signed => {
                 self.certificate(octets, place);
                 return Ok(());
@@ -159,7 +165,7 @@ impl Pieces {
                 return Ok(());
             }
         };
-        match self.opened(unlocked(&secret, &key, passphrases, limits))? {
+        match self.opened(unlocked(&secret, &key, passphrases, budget))? {
             Some(plain) => self.key(key, secret, plain),
             None => Ok(()),
         }
@@ -188,13 +194,19 @@ impl Pieces {
         Ok(())
     }
 
-    fn read_pkcs12(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
-        let Some(contents) = self.opened(pkcs12::open(octets, place, passphrases, limits))? else { return Ok(()) };
+    fn read_pkcs12(
+        &mut self,
+        octets: &[u8],
+        place: &str,
+        passphrases: &Passphrases,
+        budget: &mut Budget,
+    ) -> Result<()> {
+        let Some(contents) = self.opened(pkcs12::open(octets, place, passphrases, budget))? else { return Ok(()) };
         contents.certificates.iter().for_each(|certificate| self.certificate(certificate, place));
         self.skipped.extend(contents.skipped.iter().map(|what| format!("{place}: {what}")));
         for key in contents.keys {
             let name = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
-            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, limits), Ok);
+            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, budget), Ok);
             if let Some(plain) = self.opened(plain)? {
                 self.key(name, key.secret, plain)?;
             }

@@ -39,8 +39,14 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
             let seed = key.octets().map_err(unreadable)?;
             SoftwareKey::ed25519(&seed, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
         }
-        X25519 => montgomery(SoftwareKey::x25519(&key.octets().map_err(unreadable)?)?, point, 32, 9)?,
-        X448 => montgomery(SoftwareKey::x448(&key.octets().map_err(unreadable)?)?, point, 56, 5)?,
+        X25519 => {
+            let scalar = key.octets().map_err(unreadable)?;
+            SoftwareKey::x25519(&scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+        }
+        X448 => {
+            let scalar = key.octets().map_err(unreadable)?;
+            SoftwareKey::x448(&scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+        }
         _ => None,
     };
     Ok(opened)
@@ -178,14 +184,6 @@ fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Re
         || own.public_key.is_some_and(|own| own.raw_bytes() != point && own.raw_bytes().len() == point.len());
     let Some(known) = curve_of(curve).filter(|_| !other) else { return Ok(None) };
     Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
-}
-
-/// A key of RFC 7748 whose public key is what it agrees on with the base point `base`.
-fn montgomery(key: SoftwareKey, public: &[u8], length: usize, base: u8) -> Result<Option<Arc<dyn SecretKey>>> {
-    let mut point = vec![0; length];
-    point.iter_mut().take(1).for_each(|first| *first = base);
-    let belongs = key.agree(&point)?.expose() == public;
-    Ok(belongs.then(|| Arc::new(key) as Arc<dyn SecretKey>))
 }
 
 /// The name of a curve in X.509 (RFC 5480, section 2.1.1.1).
