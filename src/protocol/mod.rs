@@ -296,20 +296,23 @@ pub struct KeyFile {
     pub revocations: Vec<LooseRevocation>,
     /// Certificates that are not in the files, with the revocations that are.
     pub elsewhere: Vec<Record>,
-    /// Revocations that were applied to nothing, and why.
+    /// CRLs (RFC 5280, section 5) that came along, DER each.
+    pub statements: Vec<Vec<u8>>,
+    /// Revocations that were applied to nothing, and secret parts that do not fit, and why.
     pub lost: Vec<Error>,
 }
 
 impl KeyFile {
     /// Puts what another file holds after what is here.
     pub fn append(&mut self, other: KeyFile) {
-        let KeyFile { found, deprecated, skipped, locked, revocations, elsewhere, lost } = other;
+        let KeyFile { found, deprecated, skipped, locked, revocations, elsewhere, statements, lost } = other;
         self.found.extend(found);
         self.deprecated.extend(deprecated);
         self.skipped.extend(skipped);
         self.locked.extend(locked);
         self.revocations.extend(revocations);
         self.elsewhere.extend(elsewhere);
+        self.statements.extend(statements);
         self.lost.extend(lost);
     }
 }

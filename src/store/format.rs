@@ -110,6 +110,7 @@ fn read_mail(place: &str, parts: &[(String, Vec<u8>)], reading: &Reading<'_>) ->
         && all.locked.is_empty()
         && all.revocations.is_empty()
         && all.elsewhere.is_empty()
+        && all.statements.is_empty()
         && all.lost.is_empty();
     if is_empty { Err(without_keys(place)) } else { Ok(all) }
 }

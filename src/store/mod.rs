@@ -16,8 +16,7 @@ pub use master::MasterKey;
 
 use crate::{
     base::{Limits, Result, Secret},
-    crypto::SecretKey,
-    keys::{Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record},
+    keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record},
     protocol::Described,
 };
 use format::Reading;
@@ -50,6 +49,7 @@ pub fn load_beside(
     // Perhaps nothing asks for them; where something does, it says that there is no key.
     loaded.skipped.extend(file.locked.iter().chain(&file.lost).map(ToString::to_string));
     file.deprecated.into_iter().for_each(|key| loaded.keys.add_deprecated(key));
+    file.statements.into_iter().for_each(|der| loaded.keys.add_revocation(der.into()));
     let mut order: Vec<Handle> = Vec::new();
     let mut certs: BTreeMap<Handle, (Record, Vec<Secret>)> = BTreeMap::new();
     for Described { record, secret, .. } in file.found {
@@ -69,36 +69,17 @@ pub fn load_beside(
     }
     for (mut record, secrets) in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
         let format = format::of(record.protocol)?;
-        if !secrets.is_empty() {
-            let locked = secrets.into_iter().map(|secret| format.locked(&record, secret, passphrases, limits));
-            let locked: Arc<dyn Locked> = Arc::new(Several(locked.collect::<Result<_>>()?));
+        for secret in secrets {
+            let locked = format.locked(&record, secret, passphrases, limits)?;
             // Of a stub it says where the secret part is.
             let stubs: &[Handle] = if record.protocol == ProtocolName::Pgp { &record.handles } else { &[] };
-            loaded.keys.add_locked(record.secrets.iter().chain(stubs).cloned(), locked);
+            let absent = stubs.iter().filter(|stub| !record.secrets.contains(stub));
+            loaded.keys.add_locked(record.secrets.iter().chain(absent).cloned(), locked);
         }
         record.bindings = format.given();
         loaded.keys.add(record);
     }
     Ok(loaded)
-}
-
-/// The secret parts of one certificate out of several files. Nothing says which of them are right until one is opened, so that none takes the
-/// place of another.
-#[derive(Debug)]
-struct Several(Vec<Arc<dyn Locked>>);
-
-impl Locked for Several {
-    fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
-        let mut refused = None;
-        for locked in &self.0 {
-            match locked.unlock(key) {
-                Ok(Some(secret)) => return Ok(Some(secret)),
-                Ok(None) => {}
-                Err(error) => refused = refused.or(Some(error)),
-            }
-        }
-        refused.map_or(Ok(None), Err)
-    }
 }
 
 /// Two copies of one certificate of any protocol put together, for [`Chain`](crate::keys::Chain).

@@ -231,24 +231,21 @@ pub(crate) const VERBS: &[Verb] = &[
     verb("import gpg-home", "empty", 66, &[]),
     verb("import gpgsm", "empty", 66, &[]),
     verb("import openssl-dir", "certificates", 0, &[]),
-    Verb {
-        otherwise: &[("--revocation hard", 1)],
-        ..verb(
-            "cert verify",
-            "--anchors alice.pem alice.pem",
-            0,
-            &[
-                call("--intermediates alice.pem", "", 0),
-                call("--policy 2.5.29.32.0", "", 0),
-                call("--explicit-policy", "", 0),
-                call("--inhibit-policy-mapping", "", 0),
-                call("--inhibit-any-policy", "", 0),
-                call("--purpose any", "", 0),
-                call("--purpose email", "", 0),
-                call("--json", "", 0),
-            ],
-        )
-    },
+    verb(
+        "cert verify",
+        "--anchors alice.pem alice.pem",
+        0,
+        &[
+            call("--intermediates alice.pem", "", 0),
+            call("--policy 2.5.29.32.0", "", 0),
+            call("--explicit-policy", "", 0),
+            call("--inhibit-policy-mapping", "", 0),
+            call("--inhibit-any-policy", "", 0),
+            call("--purpose any", "", 0),
+            call("--purpose email", "", 0),
+            call("--json", "", 0),
+        ],
+    ),
     verb(
         "cert reply",
         "--certificate alice.pem request",

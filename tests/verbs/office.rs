@@ -51,5 +51,6 @@ const SETUP: &str = r#"set -e
 mkdir -m 700 empty certificates credentials
 cp alice.pem certificates
 head -c 64 /dev/zero | tr '\\0' a > credentials/postseal
+chmod 600 credentials/postseal
 "$0" cert reply --certificate alice.pem -o reply request
 "#;

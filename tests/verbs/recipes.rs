@@ -35,7 +35,7 @@ fn every_command_in_the_text_is_typed() {
         }
     }
     for (command, _) in COMMANDS {
-        assert!(named.contains(command), "{command:?} is in no page any more");
+        assert!(named.contains(*command), "{command:?} is in no page any more");
     }
 }
 

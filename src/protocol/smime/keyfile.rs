@@ -41,14 +41,15 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
     for (place, octets) in files {
         pieces.read(octets, place, passphrases, limits)?;
     }
-    let mut file = KeyFile { skipped: pieces.skipped, locked: pieces.locked, ..KeyFile::default() };
-    for certificate in pieces.certificates {
+    let Pieces { certificates, keys, statements, skipped, locked } = pieces;
+    let mut file = KeyFile { skipped, locked, statements, ..KeyFile::default() };
+    for certificate in certificates {
         let fingerprint = fingerprint(&certificate);
         if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
             file.found.push(Described { record: record(&certificate), secret: None, proven: Vec::new() });
         }
     }
-    for key in pieces.keys {
+    for key in keys {
         let mut owners = owners(&key, file.found.iter().map(|one| &one.record))?;
         if owners.is_empty() {
             owners = self::owners(&key, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;

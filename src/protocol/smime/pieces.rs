@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{Budget, Error, Kind, Limits, Result, Secret},
     keys::Passphrases,
-    pki::Certificate,
+    pki::{self, Certificate},
 };
 
 /// Everything that several files hold.
@@ -21,6 +21,8 @@ pub(super) struct Pieces {
     pub(super) certificates: Vec<Certificate>,
     /// In the order of the files.
     pub(super) keys: Vec<Piece>,
+    /// CRLs, in the order of the files.
+    pub(super) statements: Vec<Vec<u8>>,
     /// What was passed over, one line each.
     pub(super) skipped: Vec<String>,
     /// What no passphrase opened.
@@ -80,7 +82,9 @@ impl Pieces {
         limits: &Limits,
     ) -> Result<()> {
         let budget = &mut Budget::new(limits.clone());
-        let count = |pieces: &Self| pieces.certificates.len() + pieces.keys.len() + pieces.locked.len();
+        let count = |pieces: &Self| {
+            pieces.certificates.len() + pieces.keys.len() + pieces.locked.len() + pieces.statements.len()
+        };
         let (before, skipped) = (count(self), self.skipped.len());
         match octets.first() {
             Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, budget)?,
@@ -130,7 +134,6 @@ impl Pieces {
             // It says again what the key says.
             ("EC PARAMETERS", _) => return Ok(()),
             ("TRUSTED CERTIFICATE", _) => "in a form of OpenSSL's own; convert it with `openssl x509`",
-            ("X509 CRL", _) => "neither certificate nor private key; give it with --crls",
             (label, _) if !KNOWN.contains(&label) => "neither certificate nor private key",
             (_, _) if block.header.contains("ENCRYPTED") => {
                 "encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8`"
@@ -154,7 +157,7 @@ impl Pieces {
             Shape::ContentInfo => return self.read_pkcs7(octets, place, budget),
             Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, budget),
             Shape::Signed => {
-                self.certificate(octets, place);
+                self.signed(octets, place);
                 return Ok(());
             }
             Shape::Pkcs1 => pkcs8::of_pkcs1(octets).map_err(unreadable)?,
@@ -186,10 +189,15 @@ impl Pieces {
     fn read_pkcs7(&mut self, octets: &[u8], place: &str, budget: &Budget) -> Result<()> {
         let unreadable = || Error::malformed(place, "not a bundle of certificates");
         let der = ber::take_content(octets.to_vec(), After::LineBreaks, budget)?.skeleton;
-        let certificates = bundled(&der).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
-        let mut certificates = SliceReader::new(certificates).map_err(|_| unreadable())?;
-        while !certificates.is_finished() {
-            self.certificate(certificates.tlv_bytes().map_err(|_| unreadable())?, place);
+        let fields = bundled(&der).map_err(|_| unreadable())?;
+        if fields.is_empty() {
+            return Err(unreadable());
+        }
+        for field in fields {
+            let mut values = SliceReader::new(field).map_err(|_| unreadable())?;
+            while !values.is_finished() {
+                self.signed(values.tlv_bytes().map_err(|_| unreadable())?, place);
+            }
         }
         Ok(())
     }
@@ -202,7 +210,7 @@ impl Pieces {
         budget: &mut Budget,
     ) -> Result<()> {
         let Some(contents) = self.opened(pkcs12::open(octets, place, passphrases, budget))? else { return Ok(()) };
-        contents.certificates.iter().for_each(|certificate| self.certificate(certificate, place));
+        contents.signed.iter().for_each(|signed| self.signed(signed, place));
         self.skipped.extend(contents.skipped.iter().map(|what| format!("{place}: {what}")));
         for key in contents.keys {
             let name = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
@@ -214,9 +222,11 @@ impl Pieces {
         Ok(())
     }
 
-    fn certificate(&mut self, octets: &[u8], place: &str) {
+    /// A certificate, or a CRL.
+    fn signed(&mut self, octets: &[u8], place: &str) {
         match Certificate::parse(octets) {
             Ok(certificate) => self.certificates.push(certificate),
+            Err(_) if pki::list_issuer(octets).is_ok() => self.statements.push(octets.to_vec()),
             Err(error) => self.skipped.push(format!("{place}: {error}")),
         }
     }
@@ -272,23 +282,25 @@ fn shape(octets: &[u8]) -> der::Result<Shape> {
     })
 }
 
-/// What stands within certificates, the first [0] of a SignedData (RFC 5652, section 5.1).
-fn bundled(content_info: &[u8]) -> der::Result<Option<&[u8]>> {
+/// What stands within certificates and crls, [0] and [1] of a SignedData (RFC 5652, section 5.1); nothing where neither is there.
+fn bundled(content_info: &[u8]) -> der::Result<Vec<&[u8]>> {
     let inside = |octets| AnyRef::from_der(octets).and_then(|any| SliceReader::new(any.value()));
     let mut info = inside(content_info)?;
     info.tlv_bytes()?;
     let mut signed_data = inside(inside(info.tlv_bytes()?)?.tlv_bytes()?)?;
+    let mut found = Vec::new();
     while !signed_data.is_finished() {
         let field: AnyRef<'_> = signed_data.decode()?;
-        if field.tag() == CERTIFICATES {
-            return Ok(Some(field.value()));
+        if [CERTIFICATES, LISTS].contains(&field.tag()) {
+            found.push(field.value());
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 const CERTIFICATES: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
-const KNOWN: [&str; 10] = [
+const LISTS: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(1) };
+const KNOWN: [&str; 11] = [
     "CERTIFICATE",
     "CMS",
     "EC PRIVATE KEY",
@@ -299,5 +311,6 @@ const KNOWN: [&str; 10] = [
     "PRIVATE KEY",
     "RSA PRIVATE KEY",
     "X509 CERTIFICATE",
+    "X509 CRL",
 ];
 const SEQUENCE: u8 = 0x30;

@@ -19,8 +19,8 @@ use crate::{
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// In DER, in the order of the file.
-    pub(super) certificates: Vec<Vec<u8>>,
+    /// Certificates and CRLs, in DER, in the order of the file.
+    pub(super) signed: Vec<Vec<u8>>,
     /// In the order of the file.
     pub(super) keys: Vec<Key>,
     /// What was passed over, without the place.
@@ -192,12 +192,18 @@ impl Contents {
                     CERTIFICATE_BAG => match content_info(value) {
                         Ok((X509, certificate)) => {
                             let certificate = AnyRef::from_der(certificate).and_then(octet_string);
-                            self.certificates.push(certificate.map_err(unreadable)?);
+                            self.signed.push(certificate.map_err(unreadable)?);
                         }
                         _ => self.skipped.push("a certificate that is not X.509".to_owned()),
                     },
                     NESTED_BAG => pending.push(Secret::new(value.to_vec())),
-                    CRL_BAG => self.skipped.push("a CRL: give it with --crls".to_owned()),
+                    CRL_BAG => match content_info(value) {
+                        Ok((X509_CRL, list)) => {
+                            let list = AnyRef::from_der(list).and_then(octet_string);
+                            self.signed.push(list.map_err(unreadable)?);
+                        }
+                        _ => self.skipped.push("a CRL that is not of X.509".to_owned()),
+                    },
                     _ => self.skipped.push("something that is neither certificate nor private key".to_owned()),
                 }
             }
@@ -268,6 +274,7 @@ const CRL_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const NESTED_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.6");
 const PBMAC1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.14");
 const X509: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
+const X509_CRL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.23.1");
 const DIGESTS: [(ObjectIdentifier, Hash); 6] = [
     (ObjectIdentifier::new_unwrap("1.2.840.113549.2.5"), Hash::Md5),
     (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), Hash::Sha1),
