@@ -39,7 +39,7 @@ pub fn argon2_cost(memory: u64, passes: u32) -> u64 {
 /// Iterated and salted S2K (RFC 9580, section 3.7.1.3) of `octets` octets that makes `length` octets.
 pub fn s2k_cost(hash: Hash, octets: u64, length: usize) -> u64 {
     // A block of the usual hashes has 64 octets, and an iteration of PBKDF2 hashes two.
-    blocks(hash, length).saturating_mul(digest_weight(hash).div_ceil(2)).saturating_mul(octets / 128)
+    blocks(hash, length).saturating_mul(digest_weight(hash)).saturating_mul(octets / 128)
 }
 
 fn blocks(hash: Hash, length: usize) -> u64 {
@@ -50,9 +50,9 @@ fn blocks(hash: Hash, length: usize) -> u64 {
 fn digest_weight(hash: Hash) -> u64 {
     match hash {
         Hash::Md2 => 16,
-        Hash::Sha1 | Hash::Sha224 | Hash::Sha256 => 2,
-        Hash::Md5 | Hash::Sha384 | Hash::Sha512 => 4,
-        _ => 8,
+        Hash::Sha1 | Hash::Sha224 | Hash::Sha256 => 1,
+        Hash::Md5 | Hash::Sha384 | Hash::Sha512 => 2,
+        _ => 4,
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(pbkdf2_cost(Hash::Sha256, 1_000, 33), 2_000);
         // 1,024 octets out of SHA-1 are 52 blocks.
         assert_eq!(pbkdf2_cost(Hash::Sha1, 10_000_000, 1024), 520_000_000);
-        assert_eq!(pkcs12_cost(Hash::Sha1, 1_000, 24), 4_000);
+        assert_eq!(pkcs12_cost(Hash::Sha1, 1_000, 24), 2_000);
         assert_eq!(argon2_cost(2 << 20, 4), 8 << 20);
         assert_eq!(s2k_cost(Hash::Sha1, 65_011_712, 32), 2 * 507_904);
         assert_eq!(scrypt_cost(u64::MAX, u32::MAX, u32::MAX), u64::MAX / 1024 * 16);

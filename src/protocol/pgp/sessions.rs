@@ -227,12 +227,10 @@ impl<'a> Sessions<'a> {
         budget: &mut Budget,
         opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<Option<String>> {
-        let passwords = self.context.keys.passwords()?;
-        if passwords.is_empty() {
-            return Ok(None);
-        }
         let cost = cost(esk, budget.limits())?;
-        for password in passwords {
+        // One that cannot be tried at all is refused with and without a password.
+        budget.clone().derivation(cost)?;
+        for password in self.context.keys.passwords()? {
             self.tries += 1;
             if self.tries > PASSWORD_TRIES {
                 return Err(Error::malformed(

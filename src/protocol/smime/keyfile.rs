@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    pieces::{self, Piece, Pieces},
-    pkcs8,
+    pieces::{self, Pieces},
+    pkcs8::{self, Half},
     record::{certificate, fingerprint, record},
 };
 use crate::{
@@ -50,9 +50,10 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
         }
     }
     for key in keys {
-        let mut owners = owners(&key, file.found.iter().map(|one| &one.record))?;
+        let half = Half::of(key.plain.expose())?;
+        let mut owners = owners(&half, file.found.iter().map(|one| &one.record))?;
         if owners.is_empty() {
-            owners = self::owners(&key, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
+            owners = self::owners(&half, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
         }
         if owners.is_empty() {
             return Err(Error::no_key(format!("{}: no certificate goes with it", key.place))
@@ -134,10 +135,10 @@ impl fmt::Debug for LockedKey {
 }
 
 /// The certificates whose public key goes with a private key: a renewed certificate may keep its key.
-fn owners<'a>(key: &Piece, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
+fn owners<'a>(half: &Half, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
     let mut owners = Vec::new();
     for record in records {
-        if pkcs8::open(key.plain.expose(), certificate(record)?.public_key())?.is_some() {
+        if half.is(certificate(record)?.public_key()) {
             owners.push(record.clone());
         }
     }

@@ -169,7 +169,7 @@ impl Pieces {
             }
         };
         match self.opened(unlocked(&secret, &key, passphrases, budget))? {
-            Some(plain) => self.key(key, secret, plain),
+            Some(plain) => self.key(key, secret, plain, budget),
             None => Ok(()),
         }
     }
@@ -216,7 +216,7 @@ impl Pieces {
             let name = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
             let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, budget), Ok);
             if let Some(plain) = self.opened(plain)? {
-                self.key(name, key.secret, plain)?;
+                self.key(name, key.secret, plain, budget)?;
             }
         }
         Ok(())
@@ -231,7 +231,9 @@ impl Pieces {
         }
     }
 
-    fn key(&mut self, place: String, secret: Secret, plain: Secret) -> Result<()> {
+    /// A private key: to see whose it is takes a public-key operation.
+    fn key(&mut self, place: String, secret: Secret, plain: Secret, budget: &mut Budget) -> Result<()> {
+        budget.derivation(PRIVATE_KEY).map_err(|error| Error::new(error.kind(), format!("{place}: {error}")))?;
         match pkcs8::unserved(plain.expose()) {
             Ok(None) => self.keys.push(Piece { place, secret, plain }),
             Ok(Some(algorithm)) => {
@@ -242,6 +244,9 @@ impl Pieces {
         Ok(())
     }
 }
+
+/// What one private key costs, as [`Budget::derivation`] counts it: up to ten milliseconds on the slowest curve, so that a file may have 200.
+const PRIVATE_KEY: u64 = 50_000;
 
 /// What a SEQUENCE is, by the tags of its first fields.
 enum Shape {
