@@ -430,7 +430,7 @@ fn argon2_within_bounds_only() {
     let record = &carol.described.record;
     let error = loaded.keys.secret(record, &record.fingerprint).unwrap_err();
     assert_eq!(error.kind(), Kind::Malformed);
-    assert!(error.to_string().ends_with("of memory to unlock, more than is allowed"), "{error}");
+    assert!(error.to_string().contains("its argon2 needs 2^"), "{error}");
 }
 
 #[test]

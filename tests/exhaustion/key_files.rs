@@ -122,6 +122,28 @@ fn many_keys_beside_many_certificates() {
     }
 }
 
+/// A secret key of OpenPGP with thousands of subkeys: each is looked at by itself, and none of them anew for another.
+#[test]
+fn secret_subkeys_are_looked_at_once() {
+    let lab = Lab::with_keys(&["alice"]);
+    let secret = lab.run(&["key", "export", "--secret", "--binary", "alice@example.org"]).code(0).stdout;
+    // Of version 4, made at another second each, for Ed25519: a public point, and a number in the clear that is not its secret.
+    let subkey = |number: u32| {
+        let public =
+            [&[4][..], &(0x6000_0000 + number).to_be_bytes(), &[22, 9], ED25519, &[1, 7, 0x40], &[0x2a; 32]].concat();
+        let number = [&[0, 254][..], &[0x2a; 32]].concat();
+        let sum: u16 = number.iter().copied().map(u16::from).sum();
+        let body = [&public[..], &[0], &number, &sum.to_be_bytes()].concat();
+        [&[0xc7, u8::try_from(body.len()).unwrap()][..], &body].concat()
+    };
+    let subkeys: Vec<u8> = (0..9_000).flat_map(subkey).collect();
+    let file = [&secret[..], &subkeys].concat();
+    assert!(file.len() < 1_000_000);
+    lab.write("file", file);
+    bounded(&lab, "key import file").code(65);
+    assert_eq!(lab.run(&["key", "list"]).code(0).text().matches("secret").count(), 1);
+}
+
 /// What honest programs write is read, with a few wrong passphrases before the right one.
 #[test]
 fn what_programs_write_is_within_the_bounds() {
@@ -219,6 +241,8 @@ fn bounded(lab: &Lab, arguments: &str) -> Done {
     lab.shell(&format!("ulimit -c 0; ulimit -v 819200; ulimit -t 10; exec \"$0\" {arguments}"))
 }
 
+/// The curve's name (RFC 9580, section 9.2).
+const ED25519: &[u8] = &[0x2b, 6, 1, 4, 1, 0xda, 0x47, 0x0f, 1];
 const SHA224: &str = "1.2.840.113549.2.8";
 const SHA256: &str = "1.2.840.113549.2.9";
 const SHA512: &str = "1.2.840.113549.2.11";

@@ -27,6 +27,7 @@ use super::{
     keyfile::{claim, failed, handle},
     protected,
     secret::{Unusable, handle_of, software},
+    suite,
 };
 use crate::{
     base::{Budget, Error, Limits, Result, Secret},
@@ -48,21 +49,6 @@ impl LockedKeys {
         LockedKeys { octets, passphrases, limits: limits.clone(), opened: Mutex::default() }
     }
 
-    /// Whether the secret part of `key` fits its public part.
-    ///
-    /// # Errors
-    ///
-    /// `Malformed`: it cannot be read, or opening it goes over `budget`.
-    pub(super) fn prove(&self, key: &Handle, budget: &mut Budget) -> Result<Proof> {
-        match self.parsed(key, budget) {
-            Ok(Some(_)) => Ok(Proof::Fits),
-            Ok(None) => Ok(Proof::Unknown(Error::no_key(format!("key {key}: has no secret part")))),
-            Err(Refusal::Unusable(Unusable::Unfit(_))) => Ok(Proof::Unfit),
-            Err(Refusal::Unusable(Unusable::Unserved(why)) | Refusal::Locked(why)) => Ok(Proof::Unknown(why)),
-            Err(Refusal::Failed(error)) => Err(error),
-        }
-    }
-
     /// The key as Sequoia reads it.
     fn parsed(&self, key: &Handle, budget: &mut Budget) -> Result<Option<Arc<dyn SecretKey>>, Refusal> {
         // No binding is asked for.
@@ -70,60 +56,88 @@ impl LockedKeys {
         let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
         let Some(held) = wanted else { return Ok(None) };
         match held.key().secret() {
-            SecretKeyMaterial::Encrypted(locked) => self.open(held.key(), locked, &title(&cert, key), budget).map(Some),
+            SecretKeyMaterial::Encrypted(locked) => {
+                open(held.key(), locked, &title(&cert, key), &self.passphrases, budget).map(Some)
+            }
             SecretKeyMaterial::Unencrypted(_) => {
                 handle_of(held.key().role_as_unspecified()).map(Some).map_err(Refusal::Unusable)
             }
         }
     }
+}
 
-    fn open(
-        &self,
-        key: &Key<SecretParts, UnspecifiedRole>,
-        locked: &Encrypted,
-        what: &str,
-        budget: &mut Budget,
-    ) -> Result<Arc<dyn SecretKey>, Refusal> {
-        match locked.s2k() {
-            // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
-            S2K::Private { .. } => {
-                let why = stub(key).map_or(Stub::UNKNOWN, Stub::words);
-                return Err(Refusal::Locked(Error::no_key(format!("{what}: its secret part {why}"))));
-            }
-            s2k if !s2k.is_supported() => {
-                return Err(Refusal::Locked(Error::no_key(format!(
-                    "{what}: nobody here knows how its passphrase is turned into a key"
-                ))));
-            }
-            _ => {}
+/// Whether the secret part of a key fits its public part; `cert` is whose it is.
+///
+/// # Errors
+///
+/// `Malformed`: to find out goes over `budget`.
+pub(super) fn prove(
+    cert: &Cert,
+    key: &Key<SecretParts, UnspecifiedRole>,
+    passphrases: &Passphrases,
+    budget: &mut Budget,
+) -> Result<Proof> {
+    let name = handle(&key.fingerprint());
+    let cost = u64::try_from(suite::key_algorithm(key).unwrap_cost()).unwrap_or(u64::MAX);
+    budget.derivation(cost.saturating_mul(PRIVATE_KEY))?;
+    let opened = match key.secret() {
+        SecretKeyMaterial::Encrypted(locked) => open(key, locked, &title(cert, &name), passphrases, budget),
+        SecretKeyMaterial::Unencrypted(_) => handle_of(key).map_err(Refusal::Unusable),
+    };
+    match opened {
+        Ok(_) => Ok(Proof::Fits),
+        Err(Refusal::Unusable(Unusable::Unfit(_))) => Ok(Proof::Unfit),
+        Err(Refusal::Unusable(Unusable::Unserved(why)) | Refusal::Locked(why)) => Ok(Proof::Unknown(why)),
+        Err(Refusal::Failed(error)) => Err(error),
+    }
+}
+
+fn open(
+    key: &Key<SecretParts, UnspecifiedRole>,
+    locked: &Encrypted,
+    what: &str,
+    passphrases: &Passphrases,
+    budget: &mut Budget,
+) -> Result<Arc<dyn SecretKey>, Refusal> {
+    match locked.s2k() {
+        // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
+        S2K::Private { .. } => {
+            let why = stub(key).map_or(Stub::UNKNOWN, Stub::words);
+            return Err(Refusal::Locked(Error::no_key(format!("{what}: its secret part {why}"))));
         }
-        let cost = derivation::cost(locked.s2k(), locked.algo(), budget.limits(), what).map_err(Refusal::Failed)?;
-        let mut unfit = None;
-        let opened = self.passphrases.open(what, |passphrase| {
-            budget.derivation(cost).map_err(|error| Error::new(error.kind(), format!("{what}: {error}")))?;
-            let password = Password::from(passphrase.expose());
-            let open = match protected::ours(locked.algo()).filter(|_| locked.aead_algo().is_none()) {
-                Some(cipher) => decrypted(key, locked, cipher, &password),
-                None => key.clone().decrypt_secret(&password).ok(),
-            };
-            Ok(match open.map(|open| handle_of(open.role_as_unspecified())) {
-                Some(Ok(opened)) => Some(opened),
-                // A sum of 16 bits may be right by chance: another passphrase may open it yet.
-                Some(Err(why)) => {
-                    unfit = Some(why);
-                    None
-                }
-                None => None,
-            })
-        });
-        match (opened.map_err(Refusal::Failed)?, unfit) {
-            (Some(opened), _) => Ok(opened),
-            (None, Some(why)) => Err(Refusal::Unusable(why)),
-            (None, None) => Err(Refusal::Locked(
-                Error::no_key(format!("{what}: locked, and no passphrase fits"))
-                    .with_hint("give the passphrase with --passphrase-file"),
-            )),
+        s2k if !s2k.is_supported() => {
+            return Err(Refusal::Locked(Error::no_key(format!(
+                "{what}: nobody here knows how its passphrase is turned into a key"
+            ))));
         }
+        _ => {}
+    }
+    let cost = derivation::cost(locked.s2k(), locked.algo(), budget.limits(), what).map_err(Refusal::Failed)?;
+    let mut unfit = None;
+    let opened = passphrases.open(what, |passphrase| {
+        budget.derivation(cost).map_err(|error| Error::new(error.kind(), format!("{what}: {error}")))?;
+        let password = Password::from(passphrase.expose());
+        let open = match protected::ours(locked.algo()).filter(|_| locked.aead_algo().is_none()) {
+            Some(cipher) => decrypted(key, locked, cipher, &password),
+            None => key.clone().decrypt_secret(&password).ok(),
+        };
+        Ok(match open.map(|open| handle_of(open.role_as_unspecified())) {
+            Some(Ok(opened)) => Some(opened),
+            // A sum of 16 bits may be right by chance: another passphrase may open it yet.
+            Some(Err(why)) => {
+                unfit = Some(why);
+                None
+            }
+            None => None,
+        })
+    });
+    match (opened.map_err(Refusal::Failed)?, unfit) {
+        (Some(opened), _) => Ok(opened),
+        (None, Some(why)) => Err(Refusal::Unusable(why)),
+        (None, None) => Err(Refusal::Locked(
+            Error::no_key(format!("{what}: locked, and no passphrase fits"))
+                .with_hint("give the passphrase with --passphrase-file"),
+        )),
     }
 }
 
@@ -289,6 +303,8 @@ fn title(cert: &Cert, key: &Handle) -> String {
     }
 }
 
+/// What it costs to compare the two parts of a key, in so many of [`Budget::derivation`]'s units for each of its algorithm's.
+const PRIVATE_KEY: u64 = 2_000;
 /// The number of GnuPG's own S2K.
 const GNU_S2K: u8 = 101;
 

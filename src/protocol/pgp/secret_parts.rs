@@ -1,7 +1,7 @@
 //! Secret parts that come in from a file. Anybody can put octets behind a public key: what comes takes the place of a secret part that is held only
 //! when it was opened and fits its public part.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sequoia_openpgp::{
     Cert, Packet,
@@ -13,7 +13,7 @@ use sequoia_openpgp::{
 use super::{
     cert,
     keyfile::{failed, handle, is_stub, secrets},
-    locked::{LockedKeys, Proof},
+    locked::{Proof, prove},
     words::reason,
 };
 use crate::{
@@ -40,42 +40,36 @@ pub struct Sifted {
 /// # Errors
 ///
 /// `Malformed`: the secret parts cannot be read, or opening them goes over `budget`.
-pub fn sift(
-    found: Described,
-    held: Option<&Secret>,
-    passphrases: &Arc<Passphrases>,
-    budget: &mut Budget,
-) -> Result<Sifted> {
+pub fn sift(found: Described, held: Option<&Secret>, passphrases: &Passphrases, budget: &mut Budget) -> Result<Sifted> {
     let mut sifted = Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() };
     let Some(secret) = sifted.described.secret.clone() else { return Ok(sifted) };
     let new = read(&secret)?;
-    let held = held.map(read).transpose()?;
-    let locked = LockedKeys::new(secret, Arc::clone(passphrases), budget.limits());
-    let mut refused = Vec::new();
+    let held = held.map(read).transpose()?.map(|held| octets(&held)).unwrap_or_default();
+    let mut refused = BTreeSet::new();
     for part in new.keys().secret().filter(|part| !is_stub(part.key().secret())) {
         let key = handle(&part.key().fingerprint());
-        let known = held.as_ref().and_then(|held| octets_of(held, &key));
-        if known.is_some() && known == octets_of(&new, &key) {
+        let known = held.get(&key);
+        if known.is_some() && known == packet(&part).as_ref() {
             sifted.described.proven.push(key);
             continue;
         }
         if known.is_none() && part.key().secret().is_encrypted() {
             continue;
         }
-        match locked.prove(&key, budget)? {
+        match prove(&new, part.key().role_as_unspecified(), passphrases, budget)? {
             Proof::Fits => sifted.described.proven.push(key),
             Proof::Unfit => {
                 sifted.unfit.push(Error::malformed(
                     format!("key {key}"),
                     "what the file has as its secret part does not fit its public part; it is not taken",
                 ));
-                refused.push(key);
+                refused.insert(key);
             }
             Proof::Unknown(why) if known.is_some() => {
                 sifted
                     .unproven
                     .push(format!("{why}; the secret part that is here stays, and the one in the file is not taken"));
-                refused.push(key);
+                refused.insert(key);
             }
             Proof::Unknown(_) => {}
         }
@@ -97,7 +91,8 @@ pub fn sift(
 /// passphrase may have changed), and otherwise the one that is held; a stub never replaces a key.
 pub fn merge_secret(held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
     let (held, new) = (read(held)?, read(new)?);
-    let own = secrets(&held);
+    let own: BTreeSet<Handle> = secrets(&held).into_iter().collect();
+    let proven: BTreeSet<&Handle> = proven.iter().collect();
     let stays = |part: &ErasedKeyAmalgamation<'_, SecretParts>| {
         let key = handle(&part.key().fingerprint());
         own.contains(&key) && !proven.contains(&key)
@@ -124,10 +119,13 @@ fn read(secret: &Secret) -> Result<Cert> {
     cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))
 }
 
-/// The secret key packet of `key`, as locked as it is; `None` where there is none, or a stub.
-fn octets_of(cert: &Cert, key: &Handle) -> Option<Secret> {
-    let mut parts = cert.keys().secret().filter(|part| !is_stub(part.key().secret()));
-    let part = parts.find(|part| handle(&part.key().fingerprint()) == *key)?;
+/// The secret key packets, as locked as they are, without stubs.
+fn octets(cert: &Cert) -> BTreeMap<Handle, Secret> {
+    let parts = cert.keys().secret().filter(|part| !is_stub(part.key().secret()));
+    parts.filter_map(|part| Some((handle(&part.key().fingerprint()), packet(&part)?))).collect()
+}
+
+fn packet(part: &ErasedKeyAmalgamation<'_, SecretParts>) -> Option<Secret> {
     Packet::from(part.key().clone().role_into_primary()).to_vec().ok().map(Secret::new)
 }
 
