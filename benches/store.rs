@@ -59,7 +59,7 @@ fn described(number: usize) -> Described {
         secrets: Vec::new(),
         capabilities: None,
     };
-    Described { record, secret: None }
+    Described { record, secret: None, proven: Vec::new() }
 }
 
 fn fingerprint(number: usize) -> Handle {

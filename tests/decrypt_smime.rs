@@ -613,14 +613,14 @@ fn enveloped(recipients: &[&[u8]]) -> Vec<u8> {
 #[test]
 fn what_costs_too_much_is_refused() {
     let keys = passwords(&["one", "two", "three"]);
-    let over = (Kind::Undecryptable, "password: more than 10000000 iterations of its key derivation".to_owned());
+    let over = (Kind::Undecryptable, "password: its key derivations cost more than 10000000 iterations".to_owned());
     assert_eq!(refusal(open(&enveloped(&[&pwri(10_000_001)]), &keys)), over);
     assert_eq!(refusal(open(&enveloped(&[&pwri(u32::MAX)]), &keys)), over);
     let limits = Limits { kdf_iterations: 1_000, ..Limits::default() };
     let (kind, text) = refusal(open_with(&enveloped(&[&pwri(400)]), &keys, Legacy::Refuse, limits));
     assert_eq!(
         (kind, text.as_str()),
-        (Kind::Undecryptable, "password: more than 1000 iterations of its key derivation")
+        (Kind::Undecryptable, "password: its key derivations cost more than 1000 iterations")
     );
 
     let many = pwri(1);

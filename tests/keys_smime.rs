@@ -128,7 +128,7 @@ fn more_iterations_than_allowed_are_refused() {
     let tight = Limits { kdf_iterations: 99_999, ..Limits::default() };
     let passphrases = Arc::new(Passphrases::new(vec!["secret".into()]));
     let error = store::load(&[("p12", octets.expose())], &passphrases, &tight).unwrap_err();
-    assert_eq!(error.to_string(), "p12: key derivation: more than 99999 iterations");
+    assert_eq!(error.to_string(), "p12: password: its key derivations cost more than 99999 iterations");
     assert_eq!(error.kind(), Kind::Malformed);
 }
 

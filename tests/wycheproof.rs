@@ -238,10 +238,15 @@ fn ecdh_agreements() {
 
 #[test]
 fn x25519_and_x448_agreements() {
-    for (files, make) in [("x25519_", SoftwareKey::x25519 as fn(&Secret) -> _), ("x448_", SoftwareKey::x448)] {
+    type Make = fn(&Secret, &[u8]) -> postseal::base::Result<SoftwareKey>;
+    for (files, algorithm, make) in [
+        ("x25519_", KeyAlgorithm::X25519, SoftwareKey::x25519 as Make),
+        ("x448_", KeyAlgorithm::X448, SoftwareKey::x448),
+    ] {
         run(files, |group, tally| {
             for test in tests(group) {
-                let key = make(&secret(test, "private")).unwrap();
+                let scalar = secret(test, "private");
+                let key = make(&scalar, &public_of(algorithm, &scalar).unwrap()).unwrap();
                 agreed(test, &key, &octets(test, "public"), tally);
             }
         });

@@ -53,8 +53,9 @@ pub struct Limits {
     pub session_keys: usize,
     /// Memory for one Argon2 pass in octets. Source: RFC 9106, section 4, first recommended option, which RFC 9580's own examples (A.12) use.
     pub argon2_memory: usize,
-    /// Iterations of key derivations from passphrases: of one in a key file, of all that are tried in a message. Source: DESIGN 8; ten times what OWASP asks for PBKDF2 and 5,000 times what `openssl
-    /// pkcs12` writes.
+    /// What deriving keys from passwords may cost in one message or key file, all tries together, in iterations of PBKDF2 with HMAC-SHA-256
+    /// (`crypto::pbkdf2_cost` and its siblings): two seconds. Argon2 counts its memory in KiB times its passes, and may take four passes over
+    /// `argon2_memory`: eight seconds. Source: DESIGN 8; 16 times what OWASP asks for PBKDF2, and 20 times what GnuPG's longest S2K takes.
     pub kdf_iterations: u32,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
     pub asn1_depth: usize,
@@ -122,7 +123,7 @@ pub struct Budget {
     hashed: usize,
     /// Octets.
     deciphered: usize,
-    iterations: u32,
+    derivations: u64,
     unwrappings: usize,
     path_signatures: usize,
     name_comparisons: usize,
@@ -147,7 +148,7 @@ impl Budget {
             expanded: limits.message.saturating_mul(limits.expansion),
             hashed: counted.saturating_mul(limits.hashed),
             deciphered: counted.saturating_mul(limits.deciphered),
-            iterations: limits.kdf_iterations,
+            derivations: limits.kdf_iterations.into(),
             unwrappings: limits.session_keys,
             path_signatures: limits.path_signatures,
             name_comparisons: limits.name_comparisons,
@@ -183,12 +184,20 @@ impl Budget {
         Budget { parts, layers, errant, headers, packets, ..self.clone() }
     }
 
-    /// So many more iterations of a key derivation.
-    pub fn iterations(&mut self, count: u32) -> Result<()> {
+    /// One more key derived from a password, at a cost as `kdf_iterations` counts it.
+    pub fn derivation(&mut self, cost: u64) -> Result<()> {
         let limit = self.limits.kdf_iterations;
-        let over = || Error::over_budget("password", format!("more than {limit} iterations of its key derivation"));
-        self.iterations = self.iterations.checked_sub(count).ok_or_else(over)?;
+        let over = || Error::over_budget("password", format!("its key derivations cost more than {limit} iterations"));
+        self.derivations = self.derivations.checked_sub(cost).ok_or_else(over)?;
         Ok(())
+    }
+
+    /// The same with what key derivations may cost for each of so many passwords that the owner gave: for keys that are kept, and not for what
+    /// strangers send.
+    #[must_use]
+    pub fn for_each_password(self, passwords: usize) -> Self {
+        let passwords = u64::try_from(passwords.max(1)).unwrap_or(u64::MAX);
+        Budget { derivations: self.derivations.saturating_mul(passwords), ..self }
     }
 
     /// Refuses a nesting deeper than the limit; `depth` counts from 1.

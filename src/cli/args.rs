@@ -33,7 +33,8 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// Reads what was typed, the program's name first.
-    pub(crate) fn read(typed: Vec<OsString>) -> Result<Self, clap::Error> {
+    pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Self, clap::Error> {
+        move_master_home(&mut typed);
         let command = described(typed.get(1).map(OsString::as_os_str));
         command.try_get_matches_from(typed).and_then(|matches| Self::from_arg_matches(&matches))
     }
@@ -45,6 +46,20 @@ fn described(first: Option<&OsStr>) -> Command {
     let whole = Arguments::command();
     let Some(verb) = first.and_then(|first| whole.find_subcommand(first)) else { return whole };
     Common::augment_args(Command::new(NAME)).max_term_width(TERM_WIDTH).subcommand(verb.clone())
+}
+
+/// Writes `key master --home` without a folder as `key master --in-home`: clap has one meaning for a name, and `--home DIR` is for every verb.
+fn move_master_home(typed: &mut [OsString]) {
+    let after =
+        |from: usize, word: &str| typed.iter().skip(from).position(|typed| typed == word).map(|at| from + at + 1);
+    let Some(start) = after(1, "key").and_then(|key| after(key, "master")) else { return };
+    let is_alone = |at: &usize| {
+        let next = typed.get(at + 1);
+        typed[*at] == "--home" && next.is_none_or(|next| next.as_encoded_bytes().starts_with(b"-"))
+    };
+    if let Some(at) = (start..typed.len()).find(is_alone) {
+        typed[at] = OsString::from("--in-home");
+    }
 }
 
 const NAME: &str = "postseal";
@@ -371,4 +386,46 @@ fn size(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| "not a size such as 64M".to_owned())?;
     number.checked_mul(unit).filter(|size| *size > 0).ok_or_else(|| "out of range".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// clap checks this in debug builds, and only for the verbs that are described: here, all of them are.
+    #[test]
+    fn the_whole_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    /// tests/verbs.rs reads the help, which shows what is not hidden.
+    #[test]
+    fn nothing_is_hidden_from_the_help() {
+        fn walk(command: &Command) {
+            let hidden: Vec<_> = command.get_arguments().filter(|argument| argument.is_hide_set()).collect();
+            assert!(hidden.is_empty() && !command.is_hide_set(), "{}: {hidden:?}", command.get_name());
+            command.get_subcommands().for_each(walk);
+        }
+        let mut whole = Arguments::command();
+        whole.build();
+        walk(&whole);
+    }
+
+    #[test]
+    fn home_without_a_folder_is_the_homes_own_key() {
+        let moved = |line: &str| {
+            let mut typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            move_master_home(&mut typed);
+            typed.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        for (typed, read) in [
+            ("postseal key master --home", "postseal key master --in-home"),
+            ("postseal --home a key master --home --legacy", "postseal --home a key master --in-home --legacy"),
+            ("postseal key master --home --home a", "postseal key master --in-home --home a"),
+            ("postseal key master --home a --file b", "postseal key master --home a --file b"),
+            ("postseal key list --home", "postseal key list --home"),
+        ] {
+            assert_eq!(moved(typed), read);
+        }
+    }
 }

@@ -125,7 +125,7 @@ mod tests {
             let (scalar, point) = generate(algorithm).unwrap();
             let key = match algorithm {
                 KeyAlgorithm::Ecdh(curve) => SoftwareKey::ecdh(curve, &scalar, &point).unwrap(),
-                _ => SoftwareKey::x25519(&scalar).unwrap(),
+                _ => SoftwareKey::x25519(&scalar, &point).unwrap(),
             };
             let (public, shared) = agree_ephemeral(algorithm, &point).unwrap();
             assert_eq!(key.agree(&public), Ok(shared), "{algorithm:?}");

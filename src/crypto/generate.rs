@@ -9,7 +9,7 @@ use aws_lc_rs::{
 use super::{
     KeyAlgorithm,
     brainpool_key::BrainpoolKey,
-    software::{ecdh_agreeing, padded, unfit, unserved},
+    software::{ecdh_agreeing, padded, unfit, unserved, x448_public},
 };
 use crate::base::{Error, Result, Secret};
 
@@ -44,9 +44,9 @@ pub fn generate(algorithm: KeyAlgorithm) -> Result<(Secret, Vec<u8>)> {
     Ok((secret, public))
 }
 
-/// The public half of a private one: an uncompressed point (X9.62, leading 4), or 32 octets of RFC 7748 or RFC 8032.
+/// The public half of a private one: an uncompressed point (X9.62, leading 4), or 32 octets (56 for X448) of RFC 7748 or RFC 8032.
 ///
-/// What is no private key of this algorithm is an error of kind `NoKey`, and so is an algorithm other than those of
+/// What is no private key of this algorithm is an error of kind `NoKey`, and so is an algorithm other than X448 and those of
 /// [`generate`].
 pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
     let agreed = |agreeing, scalar: &[u8]| -> Option<Vec<u8>> {
@@ -65,6 +65,7 @@ pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
             pair.map(|pair| pair.public_key().as_ref().to_vec())
         }
         KeyAlgorithm::X25519 => agreed(&agreement::X25519, secret.expose()),
+        KeyAlgorithm::X448 => x448_public(secret),
         _ => return Err(unserved(algorithm)),
     };
     public.ok_or_else(|| unfit(algorithm))

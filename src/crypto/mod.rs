@@ -7,6 +7,7 @@ mod brainpool;
 mod brainpool_key;
 mod cbc;
 mod cipher;
+mod derivation_cost;
 mod digest;
 mod dsa;
 mod ecb;
@@ -29,6 +30,7 @@ mod verify;
 pub use aead::Aead;
 pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
 pub use cipher::{CfbEncryptor, CfbReader, Cipher, Resync};
+pub use derivation_cost::{argon2_cost, pbkdf1_cost, pbkdf2_cost, pkcs12_cost, s2k_cost, scrypt_cost};
 pub use digest::{Digester, Hash};
 pub use dsa::DsaPublic;
 pub use ecb::{ecb_decrypt, ecb_encrypt};
@@ -45,6 +47,7 @@ pub use strength::{Legacy, Strength};
 pub use verify::{PublicKey, Unverified, verify};
 
 use crate::base::Error;
+pub(crate) use software::unfit;
 
 /// The one answer to a wrong key, wrong padding and a wrong tag: to tell them apart makes an oracle.
 fn undecipherable() -> Error {

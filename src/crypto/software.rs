@@ -66,19 +66,25 @@ impl SoftwareKey {
         Ok(SoftwareKey { algorithm, inner: Inner::Ed25519(pair) })
     }
 
-    /// An X25519 key from its 32 little-endian octets (RFC 7748, section 5).
-    pub fn x25519(scalar: &Secret) -> Result<SoftwareKey> {
+    /// An X25519 key from its scalar and public key, 32 little-endian octets each (RFC 7748, section 5).
+    pub fn x25519(scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::X25519;
         let agreeing = &agreement::X25519;
         let key = agreement::PrivateKey::from_private_key(agreeing, scalar.expose()).map_err(|_| unfit(algorithm))?;
+        let own = key.compute_public_key().map_err(|_| unfit(algorithm))?;
+        if own.as_ref() != public {
+            return Err(unfit(algorithm));
+        }
         Ok(SoftwareKey { algorithm, inner: Inner::Agreement(AgreementKey::Fast(agreeing, key)) })
     }
 
-    /// An X448 key from its 56 little-endian octets (RFC 7748, section 5).
-    pub fn x448(scalar: &Secret) -> Result<SoftwareKey> {
+    /// An X448 key from its scalar and public key, 56 little-endian octets each (RFC 7748, section 5).
+    pub fn x448(scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::X448;
-        let octets: [u8; 56] = scalar.expose().try_into().map_err(|_| unfit(algorithm))?;
-        Ok(SoftwareKey { algorithm, inner: Inner::X448(Secret::new(octets.to_vec())) })
+        if x448_public(scalar).is_none_or(|own| own != public) {
+            return Err(unfit(algorithm));
+        }
+        Ok(SoftwareKey { algorithm, inner: Inner::X448(scalar.clone()) })
     }
 
     /// An ElGamal key: the prime, the generator, the public number and the private exponent.
@@ -248,12 +254,20 @@ pub(super) fn padded(number: &Secret, length: usize) -> Option<Secret> {
     Some(Secret::new(octets))
 }
 
-pub(super) fn unfit(algorithm: KeyAlgorithm) -> Error {
+/// The refusal of a key whose parts do not belong together.
+pub(crate) fn unfit(algorithm: KeyAlgorithm) -> Error {
     Error::no_key(format!("{} key: its parts do not belong together", algorithm.name()))
 }
 
 pub(super) fn unserved(algorithm: KeyAlgorithm) -> Error {
     algorithm.refuses("work: the curve is not served here")
+}
+
+/// The public key of an X448 key: what it agrees on with the base point (RFC 7748, section 6.2).
+pub(super) fn x448_public(scalar: &Secret) -> Option<Vec<u8>> {
+    let mut base = [0; 56];
+    base[0] = 5;
+    x448(scalar, &base).map(|public| public.expose().to_vec())
 }
 
 fn x448(scalar: &Secret, peer: &[u8]) -> Option<Secret> {
@@ -288,7 +302,7 @@ mod tests {
     use super::*;
     use crate::{
         base::Kind,
-        crypto::{Hash, PublicKey, Unverified, verify},
+        crypto::{Hash, PublicKey, Unverified, public_of, verify},
     };
 
     fn unhex(hex: &str) -> Vec<u8> {
@@ -369,15 +383,26 @@ mod tests {
         let alice = secret("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
         let bob = unhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
         let shared = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
-        assert_eq!(SoftwareKey::x25519(&alice).unwrap().agree(&bob).unwrap().expose(), unhex(shared));
+        let public = unhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+        assert_eq!(SoftwareKey::x25519(&alice, &public).unwrap().agree(&bob).unwrap().expose(), unhex(shared));
+    }
+
+    fn fives_25519() -> SoftwareKey {
+        let scalar = Secret::new(vec![0x55; 32]);
+        SoftwareKey::x25519(&scalar, &public_of(KeyAlgorithm::X25519, &scalar).unwrap()).unwrap()
+    }
+
+    fn fives_448() -> SoftwareKey {
+        let scalar = Secret::new(vec![0x55; 56]);
+        SoftwareKey::x448(&scalar, &public_of(KeyAlgorithm::X448, &scalar).unwrap()).unwrap()
     }
 
     #[test]
     fn low_order_points_are_refused() {
-        let key = SoftwareKey::x25519(&Secret::new(vec![0x55; 32])).unwrap();
+        let key = fives_25519();
         let error = key.agree(&[0; 32]).unwrap_err();
         assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
-        let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
+        let key = fives_448();
         assert_eq!(key.agree(&[0; 56]).unwrap_err().kind(), Kind::NoKey);
         // The prime of the field, which is 0.
         let zero = [[0xff; 28], [0xff; 28]].concat().into_iter().enumerate();
@@ -414,15 +439,30 @@ mod tests {
         let seed = Secret::new(vec![1; 32]);
         let error = SoftwareKey::ed25519(&seed, &[2; 32]).unwrap_err();
         assert_eq!(error.to_string(), "ed25519 key: its parts do not belong together");
+        for error in [
+            SoftwareKey::x25519(&seed, &[2; 32]).unwrap_err(),
+            SoftwareKey::x448(&Secret::new(vec![1; 56]), &[2; 56]).unwrap_err(),
+        ] {
+            assert!(error.to_string().ends_with("key: its parts do not belong together"), "{error}");
+        }
         let one = RsaComponents::generate(2048).unwrap();
         let two = RsaComponents::generate(2048).unwrap();
-        let error = SoftwareKey::rsa(&RsaComponents { q: two.q, ..one }).unwrap_err();
-        assert_eq!(error.to_string(), "rsa2048 key: its parts do not belong together");
+        for wrong in [
+            RsaComponents { q: two.q.clone(), ..one.clone() },
+            RsaComponents { p: two.p.clone(), q: two.q.clone(), ..one.clone() },
+            RsaComponents { d: two.d.clone(), ..one.clone() },
+            RsaComponents { d: two.d.clone(), p: two.p.clone(), q: two.q.clone(), ..one.clone() },
+            RsaComponents { n: two.n.clone(), ..one.clone() },
+            RsaComponents { e: vec![3], ..one },
+        ] {
+            let error = SoftwareKey::rsa(&wrong).unwrap_err();
+            assert_eq!(error.to_string(), "rsa2048 key: its parts do not belong together");
+        }
     }
 
     #[test]
     fn what_a_key_cannot_do_is_refused_by_name() {
-        let key = SoftwareKey::x25519(&Secret::new(vec![0x55; 32])).unwrap();
+        let key = fives_25519();
         let error = key.sign(Scheme::RsaPkcs1(Hash::Sha256), &[0; 32]).unwrap_err();
         assert_eq!(error.to_string(), "x25519 key: cannot sign with rsapkcs1(sha256)");
         assert_eq!(key.decrypt(Unwrap::RsaPkcs1, &[]).unwrap_err().to_string(), "x25519 key: cannot decrypt");
@@ -441,7 +481,7 @@ mod tests {
         assert!(!format!("{parts:?}").contains(digits.trim_end()));
         assert!(format!("{parts:?}").contains("d: Secret(..)"));
         assert_eq!(format!("{:?}", SoftwareKey::rsa(&parts).unwrap()), "SoftwareKey(rsa2048)");
-        let key = SoftwareKey::x448(&Secret::new(vec![0x55; 56])).unwrap();
+        let key = fives_448();
         assert_eq!(format!("{key:?}"), "SoftwareKey(x448)");
     }
 

@@ -60,6 +60,11 @@ impl Passphrases {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many passphrases may be tried on one key: those that are known, and those that somebody may type.
+    pub fn tries(&self) -> usize {
+        self.known().len().saturating_add(ATTEMPTS)
+    }
+
     /// The first outcome of `attempt`, which answers `None` when the passphrase does not fit. `None` when none fits.
     pub fn open<T>(&self, what: &str, mut attempt: impl FnMut(&Secret) -> Result<Option<T>>) -> Result<Option<T>> {
         for passphrase in self.known() {

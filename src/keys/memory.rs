@@ -1,6 +1,9 @@
 //! Keys held in memory: for `--keys`, for tests, and for programs that bring their own.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Binding, Deprecated, Handle, Keys, Locked, ProtocolName, Record, Want};
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
 pub struct Memory {
     records: Vec<Arc<Record>>,
     secrets: BTreeMap<Handle, Arc<dyn SecretKey>>,
-    locked: BTreeMap<Handle, Arc<dyn Locked>>,
+    locked: BTreeMap<Handle, Vec<Arc<dyn Locked>>>,
     deprecated: Vec<Deprecated>,
     passwords: Vec<Secret>,
     revocations: Vec<Arc<[u8]>>,
@@ -36,9 +39,10 @@ impl Memory {
         self.secrets.insert(key, secret);
     }
 
-    /// Adds the secret parts of the keys with these fingerprints, unlocked on the first request for each.
+    /// Adds the secret parts of the keys with these fingerprints, unlocked on the first request for each. Where there are several for one key,
+    /// each is tried: nothing says which is right until one is opened.
     pub fn add_locked(&mut self, keys: impl IntoIterator<Item = Handle>, locked: Arc<dyn Locked>) {
-        self.locked.extend(keys.into_iter().map(|key| (key, Arc::clone(&locked))));
+        keys.into_iter().for_each(|key| self.locked.entry(key).or_default().push(Arc::clone(&locked)));
     }
 
     /// Notes a key that cannot be read for its age.
@@ -59,16 +63,25 @@ impl Memory {
 
 impl Keys for Memory {
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let matches = |record: &&Arc<Record>| record.protocol == protocol && wanted(record, want);
-        Ok(self.records.iter().filter(matches).cloned().collect())
+        let of_protocol = || self.records.iter().filter(|record| record.protocol == protocol);
+        let named: BTreeSet<&Handle> =
+            of_protocol().filter(|record| wanted(record, want)).map(|record| &record.fingerprint).collect();
+        Ok(of_protocol().filter(|record| named.contains(&record.fingerprint)).cloned().collect())
     }
 
     fn secret(&self, _record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
-        match (self.secrets.get(key), self.locked.get(key)) {
-            (Some(secret), _) => Ok(Some(Arc::clone(secret))),
-            (None, Some(locked)) => locked.unlock(key),
-            (None, None) => Ok(None),
+        if let Some(secret) = self.secrets.get(key) {
+            return Ok(Some(Arc::clone(secret)));
         }
+        let mut refused = None;
+        for locked in self.locked.get(key).into_iter().flatten() {
+            match locked.unlock(key) {
+                Ok(Some(secret)) => return Ok(Some(secret)),
+                Ok(None) => {}
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        refused.map_or(Ok(None), Err)
     }
 
     fn deprecated(&self, id: &Handle) -> Result<Option<Deprecated>> {

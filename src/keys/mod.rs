@@ -42,7 +42,8 @@ pub enum Want<'a> {
 
 /// The extension point for keys. Nothing else in the house knows where they lie.
 pub trait Keys: Send + Sync {
-    /// The records that match, of one protocol, in a stable order. None is no error.
+    /// The records that match, of one protocol, in a stable order. None is no error. Of a certificate of which one copy matches, every copy that is
+    /// here is among them, or they are put together: a revocation in any of them counts.
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>>;
 
     /// The secret key with the fingerprint `key` within `record`; `None` when it is not here.

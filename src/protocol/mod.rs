@@ -267,6 +267,8 @@ pub struct Described {
     /// Its secret parts as they were in the file, still locked if they were, in the protocol's binary form, with stubs of those that are
     /// elsewhere; `None` when public only.
     pub secret: Option<crate::base::Secret>,
+    /// Keys whose secret part in `secret` was opened and fits its public part: these take the place of what is held, others do not.
+    pub proven: Vec<crate::keys::Handle>,
 }
 
 /// A revocation that came without the certificate that it is about.
@@ -294,20 +296,23 @@ pub struct KeyFile {
     pub revocations: Vec<LooseRevocation>,
     /// Certificates that are not in the files, with the revocations that are.
     pub elsewhere: Vec<Record>,
-    /// Revocations that were applied to nothing, and why.
+    /// CRLs (RFC 5280, section 5) that came along, DER each.
+    pub statements: Vec<Vec<u8>>,
+    /// Revocations that were applied to nothing, and secret parts that do not fit, and why.
     pub lost: Vec<Error>,
 }
 
 impl KeyFile {
     /// Puts what another file holds after what is here.
     pub fn append(&mut self, other: KeyFile) {
-        let KeyFile { found, deprecated, skipped, locked, revocations, elsewhere, lost } = other;
+        let KeyFile { found, deprecated, skipped, locked, revocations, elsewhere, statements, lost } = other;
         self.found.extend(found);
         self.deprecated.extend(deprecated);
         self.skipped.extend(skipped);
         self.locked.extend(locked);
         self.revocations.extend(revocations);
         self.elsewhere.extend(elsewhere);
+        self.statements.extend(statements);
         self.lost.extend(lost);
     }
 }

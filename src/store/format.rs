@@ -4,9 +4,16 @@ use std::sync::Arc;
 
 use super::carried::{in_mail, unmarked};
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret},
-    keys::{Binding, Keys, Locked, Passphrases, ProtocolName, Record},
-    protocol::{KeyFile, pem, pgp, smime},
+    base::{Budget, Error, Kind, Limits, Result, Secret},
+    keys::{Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record},
+    protocol::{
+        Described, KeyFile, pem,
+        pgp::{
+            self,
+            secret_parts::{self, Sifted},
+        },
+        smime,
+    },
 };
 
 /// The key files of one protocol.
@@ -30,8 +37,18 @@ pub(super) trait Format: Sync {
     )]
     fn share_key(&self, one: &Record, other: &Record) -> Result<bool>;
 
-    /// Two copies of the secret parts of one certificate put together, the newer one second.
-    fn merge_secret(&self, old: &Secret, new: &Secret) -> Result<Secret>;
+    /// Looks at the secret parts that came in with a certificate, beside those that are held.
+    fn sift(
+        &self,
+        found: Described,
+        held: Option<&Secret>,
+        reading: &Reading<'_>,
+        budget: &mut Budget,
+    ) -> Result<Sifted>;
+
+    /// Two copies of the secret parts of one certificate put together, the newer one second: of it, what is `proven` takes the place of what
+    /// is held.
+    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret>;
 
     /// The secret parts of `record`, unlocked when asked for.
     fn locked(
@@ -49,7 +66,7 @@ pub(super) trait Format: Sync {
 /// What reading key files may use.
 pub(super) struct Reading<'a> {
     /// What may open them.
-    pub(super) passphrases: &'a Passphrases,
+    pub(super) passphrases: &'a Arc<Passphrases>,
     /// How much that may cost.
     pub(super) limits: &'a Limits,
     /// Where the certificates of bare private keys and of revocations may be.
@@ -97,6 +114,7 @@ fn read_mail(place: &str, parts: &[(String, Vec<u8>)], reading: &Reading<'_>) ->
         && all.locked.is_empty()
         && all.revocations.is_empty()
         && all.elsewhere.is_empty()
+        && all.statements.is_empty()
         && all.lost.is_empty();
     if is_empty { Err(without_keys(place)) } else { Ok(all) }
 }
@@ -161,9 +179,14 @@ impl Format for Pem {
         Ok(false)
     }
 
-    fn merge_secret(&self, _: &Secret, new: &Secret) -> Result<Secret> {
+    /// It was opened when it was read, and its certificate found by it.
+    fn sift(&self, found: Described, _: Option<&Secret>, _: &Reading<'_>, _: &mut Budget) -> Result<Sifted> {
+        Ok(Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() })
+    }
+
+    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
         // One key; its passphrase may have changed.
-        Ok(new.clone())
+        Ok(if proven.is_empty() { held.clone() } else { new.clone() })
     }
 
     fn locked(
@@ -208,8 +231,18 @@ impl Format for Pgp {
         Ok(false)
     }
 
-    fn merge_secret(&self, old: &Secret, new: &Secret) -> Result<Secret> {
-        pgp::keyfile::merge_secret(old, new)
+    fn sift(
+        &self,
+        found: Described,
+        held: Option<&Secret>,
+        reading: &Reading<'_>,
+        budget: &mut Budget,
+    ) -> Result<Sifted> {
+        secret_parts::sift(found, held, reading.passphrases, budget)
+    }
+
+    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
+        secret_parts::merge_secret(held, new, proven)
     }
 
     fn locked(
@@ -249,9 +282,14 @@ impl Format for Smime {
         smime::keyfile::share_key(one, other)
     }
 
-    fn merge_secret(&self, _: &Secret, new: &Secret) -> Result<Secret> {
+    /// It was opened when it was read, and its certificate found by it.
+    fn sift(&self, found: Described, _: Option<&Secret>, _: &Reading<'_>, _: &mut Budget) -> Result<Sifted> {
+        Ok(Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() })
+    }
+
+    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
         // One key; its passphrase may have changed.
-        Ok(new.clone())
+        Ok(if proven.is_empty() { held.clone() } else { new.clone() })
     }
 
     fn locked(

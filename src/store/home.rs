@@ -25,7 +25,7 @@ use super::{
     sqlite::{Database, Records},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret},
+    base::{Budget, Error, Kind, Limits, Result, Secret},
     crypto::{Hash, SecretKey},
     keys::{Announcement, Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     mail::Address,
@@ -113,12 +113,14 @@ impl Home {
     /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
     /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`,
     /// and files of which nothing can be read are one of kind `Malformed`. Certificates that are here and revoked by the files are among those
-    /// found.
+    /// found. A secret part that does not fit its public part is left out and is an error in [`KeyFile::lost`]; one that is locked, and would
+    /// replace another one that is here, is left out and listed.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
         let mut file = format::read(files, &reading)?;
         let revoked = std::mem::take(&mut file.elsewhere).into_iter();
-        file.found.extend(revoked.map(|record| Described { record, secret: None }));
+        file.found.extend(revoked.map(|record| Described { record, secret: None, proven: Vec::new() }));
+        self.sift(&mut file, &reading)?;
         file.locked.first().map_or(Ok(()), |error| Err(error.clone()))?;
         match file.skipped.first() {
             Some(reason) if file.found.is_empty() && file.lost.is_empty() => {
@@ -128,7 +130,24 @@ impl Home {
         }
     }
 
-    /// Puts certificates and secret keys in, each together with what is here of it already: all of them or, when one fails, none.
+    /// Looks at the secret parts of `file` beside those that are here.
+    fn sift(&self, file: &mut KeyFile, reading: &Reading<'_>) -> Result<()> {
+        let mut budget = Budget::new(self.limits.clone());
+        for found in std::mem::take(&mut file.found) {
+            let held = match found.secret {
+                Some(_) => self.secret_parts(&found.record.fingerprint)?,
+                None => None,
+            };
+            let sifted = format::of(found.record.protocol)?.sift(found, held.as_ref(), reading, &mut budget)?;
+            file.found.push(sifted.described);
+            file.lost.extend(sifted.unfit);
+            file.skipped.extend(sifted.unproven);
+        }
+        Ok(())
+    }
+
+    /// Puts certificates and secret keys in, each together with what is here of it already: all of them or, when one fails, none. A secret part
+    /// that is here is replaced only by one that is [proven](Described::proven).
     pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
         self.write(|database, held| found.iter().map(|one| self.add_one(database, held, one)).collect())
     }
@@ -220,13 +239,16 @@ impl Home {
         let fingerprint = new.record.fingerprint.as_str();
         let old = match database.record(fingerprint)? {
             // Its secret parts are opened only when there are others to put them together with.
-            Some(record) if new.secret.is_none() => Some(Described { record, secret: None }),
-            Some(record) => Some(Described { record, secret: self.opened(database, held, fingerprint)? }),
+            Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
+            Some(record) => {
+                let secret = self.opened(database, held, fingerprint)?;
+                Some(Described { record, secret, proven: Vec::new() })
+            }
             None => None,
         };
         let mut together = match &old {
             Some(old) => put_together(old, new)?,
-            None => Described { record: new.record.clone(), secret: new.secret.clone() },
+            None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
         };
         if together.secret.is_none() && together.record.secrets.is_empty() {
             self.find_secret(database, held, &mut together)?;

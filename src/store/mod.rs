@@ -23,7 +23,7 @@ pub use home::{Change, Home, Kept, Removal};
 pub use master::MasterKey;
 
 use crate::{
-    base::{Limits, Result},
+    base::{Limits, Result, Secret},
     keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record},
     protocol::Described,
 };
@@ -57,32 +57,35 @@ pub fn load_beside(
     // Perhaps nothing asks for them; where something does, it says that there is no key.
     loaded.skipped.extend(file.locked.iter().chain(&file.lost).map(ToString::to_string));
     file.deprecated.into_iter().for_each(|key| loaded.keys.add_deprecated(key));
+    file.statements.into_iter().for_each(|der| loaded.keys.add_revocation(der.into()));
     let mut order: Vec<Handle> = Vec::new();
-    let mut certs: BTreeMap<Handle, Described> = BTreeMap::new();
-    for found in file.found {
-        let fingerprint = found.record.fingerprint.clone();
-        let together = match certs.remove(&fingerprint) {
-            Some(held) => put_together(&held, &found)?,
+    let mut certs: BTreeMap<Handle, (Record, Vec<Secret>)> = BTreeMap::new();
+    for Described { record, secret, .. } in file.found {
+        let fingerprint = record.fingerprint.clone();
+        let (together, mut secrets) = match certs.remove(&fingerprint) {
+            Some((held, secrets)) => (merge(&held, &record)?, secrets),
             None => {
                 order.push(fingerprint.clone());
-                found
+                (record, Vec::new())
             }
         };
-        certs.insert(fingerprint, together);
+        secrets.extend(secret.filter(|secret| !secrets.contains(secret)));
+        certs.insert(fingerprint, (together, secrets));
     }
     for revoked in file.elsewhere {
         loaded.keys.add(Record { bindings: Vec::new(), secrets: Vec::new(), ..revoked });
     }
-    for mut held in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
-        let format = format::of(held.record.protocol)?;
-        if let Some(secret) = held.secret {
-            let locked = format.locked(&held.record, secret, passphrases, limits)?;
+    for (mut record, secrets) in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
+        let format = format::of(record.protocol)?;
+        for secret in secrets {
+            let locked = format.locked(&record, secret, passphrases, limits)?;
             // Of a stub it says where the secret part is.
-            let stubs: &[Handle] = if held.record.protocol == ProtocolName::Pgp { &held.record.handles } else { &[] };
-            loaded.keys.add_locked(held.record.secrets.iter().chain(stubs).cloned(), locked);
+            let stubs: &[Handle] = if record.protocol == ProtocolName::Pgp { &record.handles } else { &[] };
+            let absent = stubs.iter().filter(|stub| !record.secrets.contains(stub));
+            loaded.keys.add_locked(record.secrets.iter().chain(absent).cloned(), locked);
         }
-        held.record.bindings = format.given();
-        loaded.keys.add(held.record);
+        record.bindings = format.given();
+        loaded.keys.add(record);
     }
     Ok(loaded)
 }
@@ -92,11 +95,12 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     format::of(old.protocol)?.merge(old, new)
 }
 
-/// Two copies of one certificate with their secret parts, the newer one second.
+/// Two copies of one certificate with their secret parts, the newer one second: what it has proven takes the place of what the other has.
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
     let secret = match (&old.secret, &new.secret) {
-        (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer)?),
-        (old, new) => new.clone().or_else(|| old.clone()),
+        (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer, &new.proven)?),
+        (old, newer) => newer.clone().or_else(|| old.clone()),
     };
-    Ok(Described { record: merge(&old.record, &new.record)?, secret })
+    let proven = old.proven.iter().chain(&new.proven).cloned().collect();
+    Ok(Described { record: merge(&old.record, &new.record)?, secret, proven })
 }

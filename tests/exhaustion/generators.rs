@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::DeflateEncoder};
 
 /// What stands on top of every message here.
-const FROM: &str = "From: eve@evil.example.org\r\nTo: bob@example.org\r\nMIME-Version: 1.0\r\n";
+pub(crate) const FROM: &str = "From: eve@evil.example.org\r\nTo: bob@example.org\r\nMIME-Version: 1.0\r\n";
 
 /// OpenPGP packets that mean nothing.
 pub(crate) const PACKETS: [(&str, &[u8]); 3] =
@@ -187,15 +187,15 @@ fn enveloped(recipients: &[u8]) -> Vec<u8> {
     content_info("1.2.840.113549.1.7.3", &sequence(&[&[2, 1, 2], &tlv(0x31, &[recipients]), &content]))
 }
 
-fn content_info(kind: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn content_info(kind: &str, content: &[u8]) -> Vec<u8> {
     sequence(&[&oid(kind), &tlv(0xa0, &[content])])
 }
 
-fn sequence(content: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn sequence(content: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, content)
 }
 
-fn tlv(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     let content = content.concat();
     let mut element = vec![tag];
     match u8::try_from(content.len()) {
@@ -208,7 +208,7 @@ fn tlv(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     [element, content].concat()
 }
 
-fn oid(dotted: &str) -> Vec<u8> {
+pub(crate) fn oid(dotted: &str) -> Vec<u8> {
     let arcs: Vec<u32> = dotted.split('.').map(|arc| arc.parse().unwrap()).collect();
     let mut content = vec![u8::try_from(arcs[0] * 40 + arcs[1]).unwrap()];
     for arc in &arcs[2..] {
@@ -223,12 +223,12 @@ fn oid(dotted: &str) -> Vec<u8> {
 }
 
 /// Base64 in lines.
-fn wrapped(octets: &[u8]) -> String {
+pub(crate) fn wrapped(octets: &[u8]) -> String {
     let encoded = STANDARD.encode(octets);
     encoded.as_bytes().chunks(76).map(|line| format!("{}\r\n", str::from_utf8(line).unwrap())).collect()
 }
 
-const DATA: &str = "1.2.840.113549.1.7.1";
+pub(crate) const DATA: &str = "1.2.840.113549.1.7.1";
 const SIGNED: &str = "1.2.840.113549.1.7.2";
 /// MD2, MD5, RIPEMD-160, SHA-1, SHA-2, SHA-3, SHAKE.
 const DIGESTS: [&str; 16] = [

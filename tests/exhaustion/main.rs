@@ -7,6 +7,8 @@
 mod lab;
 
 mod generators;
+mod key_files;
+mod passwords;
 mod service;
 
 use std::{env, fs, path::Path};

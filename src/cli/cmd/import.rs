@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Handle, Keys as _, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys as _, Memory, ProtocolName, Record, Want},
     mail::Address,
     store::{Home, Origin},
 };
@@ -116,6 +116,10 @@ impl Taken {
         let read = self.home.read(&[(file.place.as_str(), file.octets.expose())])?;
         let changes = self.home.add(&read.found)?;
         read.skipped.iter().for_each(|skipped| show::warning(skipped));
+        for list in &read.statements {
+            let kept = self.home.keep_statement(list, &Memory::new(), self.at)?;
+            self.text.push_str(&key::show::statement(kept, list));
+        }
         for (one, change) in read.found.iter().zip(changes) {
             self.text.push_str(&key::show::change(key::word(change), &one.record));
         }

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
-    protocol::{pem, pgp::summary::doubt},
+    protocol::{pem, pgp::summary::doubt, smime::statements},
     store::{Change, Home, MasterKey, Origin, Removal},
 };
 
@@ -87,9 +87,9 @@ enum Verb {
         /// A file of 64 hexadecimal digits, made if it is not there; keep a copy of it elsewhere
         #[arg(long, group = "master", value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
-        /// A file in the home: what has just the database has no secret key
+        /// A file in the home: what has just the database has no secret key. `--home` without a folder means the same here
         #[arg(long, group = "master")]
-        home: bool,
+        in_home: bool,
         /// A credential of this name that systemd gives the service (LoadCredential=), with the same content
         #[arg(long, group = "master", value_name = "NAME")]
         credential: Option<String>,
@@ -152,13 +152,18 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         let found = session.statements(octets.expose(), &place).unwrap_or_default();
         // A message of PEM has the certificates of the issuers beside their lists.
         let is_message = pem::services::carried(octets.expose(), &place, session.limits())?.is_some();
-        if found.is_empty() || is_message {
+        if found.is_empty() || is_message || statements::has_certificates(octets.expose()) {
             files.push((place, octets));
         }
         lists.extend(found);
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|(place, octets)| (place.as_str(), octets.expose())).collect();
     let file = home.read(&files)?;
+    for list in &file.statements {
+        if !lists.iter().any(|known| **known == **list) {
+            lists.push(Arc::from(list.as_slice()));
+        }
+    }
     file.skipped.iter().for_each(|skipped| warning(skipped));
     let foreign = file.found.iter().find(|one| one.record.protocol != ProtocolName::Smime);
     if let (Trust::Anchor, Some(one)) = (trust, foreign) {

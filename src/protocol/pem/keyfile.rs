@@ -2,8 +2,8 @@
 
 use super::{boundary, canonical::printable, private_key, record, services, text};
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret},
-    crypto::Hash,
+    base::{Budget, Error, Kind, Limits, Result, Secret},
+    crypto::{Hash, SoftwareKey},
     keys::{Passphrases, Record},
     mail::encoding::base64_decode,
     pki::{
@@ -38,6 +38,7 @@ pub fn recognizes(octets: &[u8]) -> bool {
 /// A key that does not fit the digest beside it is passed over and listed; so are private keys that no passphrase opens.
 pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
     let mut contents = Contents::default();
+    let budget = &mut Budget::new(limits.clone());
     if let Some(spki) = bare(octets) {
         contents.found.push(public(&spki, None)?);
         return Ok(contents);
@@ -67,7 +68,7 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
             "EncryptedPrivateKeyInfo" | "PrivateKeyInfo" => {
                 let octets = Secret::new(base64_decode(value.as_bytes()));
                 let whose = user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
-                let tried = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, limits);
+                let tried = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, budget);
                 let parts = match tried {
                     Err(error) if error.kind() == Kind::NoKey => {
                         contents.locked.push(error);
@@ -75,9 +76,14 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
                     }
                     tried => tried?,
                 };
+                if let Err(error) = SoftwareKey::rsa(&parts) {
+                    contents.skipped.push(format!("{place}: private key{whose}: {error}"));
+                    continue;
+                }
                 let mut record = record::record(&record::of_numbers(&parts.n, &parts.e)?, user.as_deref())?;
                 record.secrets = vec![record.fingerprint.clone()];
-                contents.found.push(Described { record, secret: Some(octets) });
+                let proven = record.secrets.clone();
+                contents.found.push(Described { record, secret: Some(octets), proven });
             }
             _ => {}
         }
@@ -121,7 +127,7 @@ pub fn merge(old: &Record, new: &Record) -> Record {
 }
 
 fn public(spki: &[u8], user: Option<&str>) -> Result<Described> {
-    Ok(Described { record: record::record(&PublicKey::parse(spki)?, user)?, secret: None })
+    Ok(Described { record: record::record(&PublicKey::parse(spki)?, user)?, secret: None, proven: Vec::new() })
 }
 
 /// A file that is nothing but a public key.

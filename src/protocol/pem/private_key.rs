@@ -11,8 +11,8 @@ use der::{
 };
 
 use crate::{
-    base::{Error, Limits, Result, Secret},
-    crypto::{Cipher, Hash, RsaComponents, SecretKey, SoftwareKey, cbc_decrypt, pbkdf1},
+    base::{Budget, Error, Limits, Result, Secret},
+    crypto::{Cipher, Hash, RsaComponents, SecretKey, SoftwareKey, cbc_decrypt, pbkdf1, pbkdf1_cost},
     keys::{Handle, Locked, Passphrases, Record},
 };
 
@@ -48,7 +48,8 @@ impl Locked for LockedKey {
         if let Some(opened) = opened.as_ref() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let parts = open(&self.octets, &self.title, &self.passphrases, &self.limits)?;
+        let mut budget = Budget::new(self.limits.clone()).for_each_password(self.passphrases.tries());
+        let parts = open(&self.octets, &self.title, &self.passphrases, &mut budget)?;
         let key: Arc<dyn SecretKey> = Arc::new(SoftwareKey::rsa(&parts)?);
         *opened = Some(Arc::clone(&key));
         Ok(Some(key))
@@ -62,8 +63,13 @@ impl fmt::Debug for LockedKey {
 }
 
 /// The RSA key in a PrivateKeyInfo or an EncryptedPrivateKeyInfo. An error of kind `NoKey` when no passphrase fits, `Malformed` when it
-/// cannot be read.
-pub(super) fn open(octets: &Secret, title: &str, passphrases: &Passphrases, limits: &Limits) -> Result<RsaComponents> {
+/// cannot be read or goes over `budget`.
+pub(super) fn open(
+    octets: &Secret,
+    title: &str,
+    passphrases: &Passphrases,
+    budget: &mut Budget,
+) -> Result<RsaComponents> {
     if let Ok(parts) = components(octets.expose()) {
         return Ok(parts);
     }
@@ -73,11 +79,9 @@ pub(super) fn open(octets: &Secret, title: &str, passphrases: &Passphrases, limi
     let (_, hash) = found
         .ok_or_else(|| Error::unavailable(format!("{title}: encrypted by {}: not known", locked.algorithm.kind)))?;
     let parameters = locked.algorithm.parameters;
-    let most = limits.kdf_iterations;
-    if parameters.iterations > most {
-        return Err(Error::malformed(title, format_args!("more than {most} iterations")));
-    }
+    let named = |error: Error| Error::new(error.kind(), format!("{title}: {error}"));
     let opened = passphrases.open(title, |passphrase| {
+        budget.derivation(pbkdf1_cost(hash, parameters.iterations)).map_err(named)?;
         let derived = pbkdf1(hash, passphrase, parameters.salt.as_bytes(), parameters.iterations, 16)?;
         let (key, iv) = derived.expose().split_at_checked(8).unwrap_or_default();
         let mut plain = locked.octets.as_bytes().to_vec();

@@ -7,6 +7,8 @@ pub(super) struct Framed<'a> {
     pub(super) tag: u8,
     /// What follows its header; for a packet in pieces, with their lengths.
     pub(super) body: &'a [u8],
+    /// It has no length, or comes in pieces: where it ends is not known here.
+    is_open: bool,
     /// What follows the packet.
     rest: &'a [u8],
 }
@@ -30,17 +32,28 @@ pub(super) fn first_packet(octets: &[u8]) -> Option<Framed<'_>> {
     };
     let body = rest.get(skipped..)?;
     let (body, rest) = body.split_at_checked(length.unwrap_or(body.len())).unwrap_or((body, &[]));
-    Some(Framed { tag, body, rest })
+    Some(Framed { tag, body, is_open: length.is_none(), rest })
 }
 
-/// Refuses a key file with more packets that mean nothing, or more of one certificate, than the limits: Sequoia takes hundreds of octets of memory for each.
+/// The packets of a key file, up to what is none. Refused is a file with more packets that mean nothing, or more of one certificate, than the limits: Sequoia
+/// takes hundreds of octets of memory for each. Refused too is one with compressed data, which no key file holds (RFC 9580, sections 10.1 and 10.2) and
+/// Sequoia would inflate whatever comes out of it, and one with packets whose end is not written down, behind which some could hide.
 ///
 /// # Errors
 ///
 /// `Malformed` names the file by `place`.
-pub(super) fn affordable(octets: &[u8], place: &str, limits: &Limits) -> Result<()> {
+pub(super) fn affordable<'a>(octets: &'a [u8], place: &str, limits: &Limits) -> Result<&'a [u8]> {
     let (mut rest, mut idle, mut of_one) = (octets, 0, 0);
     while let Some(packet) = first_packet(rest) {
+        if packet.tag == COMPRESSED {
+            return Err(Error::malformed(place, "compressed data, which no key file holds (rfc 9580, section 10.1)"));
+        }
+        if packet.is_open {
+            return Err(Error::malformed(
+                place,
+                format!("a packet of type {} whose end is not written down", packet.tag),
+            ));
+        }
         rest = packet.rest;
         of_one = if matches!(packet.tag, PUBLIC_KEY | SECRET_KEY) { 0 } else { of_one + 1 };
         idle += usize::from(!KEY_FILE.contains(&packet.tag) || packet.body.is_empty());
@@ -51,9 +64,11 @@ pub(super) fn affordable(octets: &[u8], place: &str, limits: &Limits) -> Result<
             return Err(Error::malformed(place, format!("a key of more than {} packets", limits.key_packets)));
         }
     }
-    Ok(())
+    Ok(octets.strip_suffix(rest).unwrap_or(octets))
 }
 
+/// RFC 9580, section 5.6.
+const COMPRESSED: u8 = 8;
 const SECRET_KEY: u8 = 5;
 const PUBLIC_KEY: u8 = 6;
 /// What a key file consists of (RFC 9580, sections 10.1 and 10.2): signatures, keys and subkeys, trust of GnuPG's, user IDs and attributes.
@@ -93,6 +108,19 @@ mod tests {
             let octets = [key, idle.repeat(1_001).as_slice()].concat();
             assert_eq!(refused(&octets).as_deref(), Some("k: more than 1000 packets that belong to no key"));
         }
+        for open in [b"\xb7ab".as_slice(), b"\xcd\xe1ab", b"\xfc\xe0a\xa3\x01"] {
+            let why = refused(&[key, open].concat()).unwrap();
+            assert!(why.ends_with("whose end is not written down"), "{why}");
+        }
+        for packed in [b"\xa3\x01ab".as_slice(), b"\xc8\x02\x01a", b"\xc8\xe1\x01a\x00", b"\xa0\x02\x01a"] {
+            for octets in [packed.to_vec(), [key, packed, key].concat()] {
+                let why = "k: compressed data, which no key file holds (rfc 9580, section 10.1)";
+                assert_eq!(refused(&octets).as_deref(), Some(why), "{packed:x?}");
+            }
+        }
+        // What is no packet ends the packets.
+        let cut = |octets| affordable(octets, "k", &Limits::default()).unwrap().len();
+        assert_eq!((cut(key), cut(&[key, b"text\xa3\x01ab".as_slice()].concat())), (key.len(), key.len()));
         let flooded = [key, b"\xb4\x01a".repeat(60_000).as_slice()].concat();
         assert_eq!(refused(&flooded).as_deref(), Some("k: a key of more than 50000 packets"));
     }

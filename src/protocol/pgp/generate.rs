@@ -90,7 +90,9 @@ pub fn generate(request: &Request, clock: &dyn Clock) -> Result<Generated> {
     let subkey = key::<SubordinateRole>(request, Use::Encryption, now)?;
     let (cert, revocation) = assemble(request, now, &user_ids, primary, subkey).map_err(|error| failed(&error))?;
     let revocation = armored(revocation).map_err(|error| failed(&error))?;
-    Ok(Generated { described: describe_cert(&cert)?, revocation })
+    let described = describe_cert(&cert)?;
+    let proven = described.record.secrets.clone();
+    Ok(Generated { described: Described { proven, ..described }, revocation })
 }
 
 impl Request {

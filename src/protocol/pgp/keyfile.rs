@@ -9,10 +9,7 @@ use std::{
 
 use sequoia_openpgp::{
     Cert, Error as PgpError, Packet, armor as sequoia_armor,
-    cert::{
-        CertParser,
-        amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
-    },
+    cert::{CertParser, amalgamation::key::ErasedKeyAmalgamation},
     crypto::S2K,
     packet::UserID,
     packet::key::{SecretKeyMaterial, SecretParts},
@@ -21,7 +18,7 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    armor, cert,
+    cert,
     counting::affordable,
     locked::{Stub, stub},
     loose::Loose,
@@ -100,28 +97,6 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     Ok(merged)
 }
 
-/// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts (its passphrase
-/// may have changed); a stub never replaces a key.
-pub fn merge_secret(old: &Secret, new: &Secret) -> Result<Secret> {
-    let read = |secret: &Secret| cert::read(secret.expose()).and_then(split);
-    let both = read(old).and_then(|(old, stubs)| {
-        let (new, newer) = read(new)?;
-        let keys = old.merge_public_and_secret(new)?;
-        let fingerprint = |packet: &Packet| match packet {
-            Packet::SecretKey(key) => Some(key.fingerprint()),
-            Packet::SecretSubkey(key) => Some(key.fingerprint()),
-            _ => None,
-        };
-        let is_here =
-            |stub: &Packet| keys.keys().secret().any(|held| fingerprint(stub) == Some(held.key().fingerprint()));
-        let stubs: Vec<Packet> = stubs.into_iter().chain(newer).filter(|stub| !is_here(stub)).collect();
-        Ok(keys.insert_packets(stubs)?.0)
-    });
-    both.and_then(|cert| cert.as_tsk().to_vec())
-        .map(Secret::new)
-        .map_err(|error| Error::malformed("secret key", reason(&error)))
-}
-
 /// The certificate as a file for others: what is marked as not to be exported stays behind (RFC 9580, section 5.2.3.19).
 pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
     let cert = parse(&record.bytes, &record.fingerprint)?;
@@ -143,17 +118,15 @@ pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
 }
 
 fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
-    let counted = match is_binary(octets) {
-        true => affordable(octets, place, &Limits::default()),
-        // Of secret keys, whose owner the file is from, no second copy is made.
-        false => armor::dearmor(octets.to_vec(), "PUBLIC KEY BLOCK")
-            .map_or(Ok(()), |block| affordable(&block.octets, place, &Limits::default())),
+    let packets = match affordable(octets, place, &Limits::default()) {
+        Ok(packets) => packets,
+        Err(error) => return file.skipped.push(error.to_string()),
     };
-    if let Err(error) = counted {
-        return file.skipped.push(error.to_string());
+    if packets.len() < octets.len() {
+        file.skipped.push(format!("{place}: what follows octet {} is no OpenPGP packet", packets.len()));
     }
-    let mut loose = Loose::read(octets);
-    let certs = match CertParser::from_bytes(octets) {
+    let mut loose = Loose::read(packets);
+    let certs = match CertParser::from_bytes(packets) {
         Ok(certs) => certs,
         Err(error) => return file.skipped.push(format!("{place}: {}", reason(&error))),
     };
@@ -161,7 +134,7 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
         match &cert {
             Ok(cert) => loose.held_by(cert),
             // Signatures before the first certificate are none.
-            Err(_) if number == 1 && starts_with_signature(octets) => {
+            Err(_) if number == 1 && starts_with_signature(packets) => {
                 if loose.is_empty() {
                     file.skipped.push(format!("{place}: a signature, and no key"));
                 }
@@ -216,12 +189,6 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
             claimed.push(address);
         }
     }
-    let secrets: Vec<Handle> = cert
-        .keys()
-        .secret()
-        .filter(|held| !is_stub(held.key().secret()))
-        .map(|held| handle(&held.key().fingerprint()))
-        .collect();
     // Stubs are kept too: they say where the secret part is.
     let secret = match cert.is_tsk() {
         false => None,
@@ -233,11 +200,17 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
         claimed,
         bindings: Vec::new(),
         bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?.into(),
-        secrets,
+        secrets: secrets(cert),
         capabilities: None,
         fingerprint,
     };
-    Ok(Described { record, secret })
+    Ok(Described { record, secret, proven: Vec::new() })
+}
+
+/// The keys of `cert` whose secret part is in it, and not a stub.
+pub(super) fn secrets(cert: &Cert) -> Vec<Handle> {
+    let secrets = cert.keys().secret().filter(|held| !is_stub(held.key().secret()));
+    secrets.map(|held| handle(&held.key().fingerprint())).collect()
 }
 
 pub(super) fn claim(user_id: &UserID) -> Option<Address> {
@@ -253,26 +226,8 @@ fn absent(cert: &Cert) -> Vec<String> {
     cert.keys().secret().filter_map(words).collect()
 }
 
-fn is_stub(secret: &SecretKeyMaterial) -> bool {
+pub(super) fn is_stub(secret: &SecretKeyMaterial) -> bool {
     matches!(secret, SecretKeyMaterial::Encrypted(locked) if matches!(locked.s2k(), S2K::Private { .. }))
-}
-
-/// The certificate without its stubs, and they.
-fn split(cert: Cert) -> sequoia_openpgp::Result<(Cert, Vec<Packet>)> {
-    let mut stubs = Vec::new();
-    let mut public = Vec::new();
-    for held in cert.keys().secret().filter(|held| is_stub(held.key().secret())) {
-        let key = held.key().clone();
-        let bare = key.clone().take_secret().0;
-        if held.primary() {
-            public.push(Packet::from(bare.role_into_primary()));
-            stubs.push(Packet::from(key.role_into_primary()));
-        } else {
-            public.push(Packet::from(bare.role_into_subordinate()));
-            stubs.push(Packet::from(key.role_into_subordinate()));
-        }
-    }
-    Ok((cert.insert_packets(public)?.0, stubs))
 }
 
 /// GnuPG puts a colon before the first line of the revocation certificates that it lays aside, so that none is imported by accident.

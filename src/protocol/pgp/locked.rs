@@ -23,12 +23,14 @@ use sequoia_openpgp::{
 use zeroize::Zeroizing;
 
 use super::{
+    derivation,
     keyfile::{claim, failed, handle},
     protected,
-    secret::{handle_of, software},
+    secret::{Unusable, handle_of, software},
+    suite,
 };
 use crate::{
-    base::{Error, Limits, Result, Secret},
+    base::{Budget, Error, Limits, Result, Secret},
     crypto::{Cipher, SecretKey},
     keys::{Handle, Locked, Passphrases},
 };
@@ -37,66 +39,135 @@ use crate::{
 pub struct LockedKeys {
     octets: Secret,
     passphrases: Arc<Passphrases>,
-    argon2_memory: usize,
+    limits: Limits,
     opened: Mutex<BTreeMap<Handle, Arc<dyn SecretKey>>>,
 }
 
 impl LockedKeys {
     /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`](crate::protocol::Described::secret).
     pub fn new(octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Self {
-        LockedKeys { octets, passphrases, argon2_memory: limits.argon2_memory, opened: Mutex::default() }
+        LockedKeys { octets, passphrases, limits: limits.clone(), opened: Mutex::default() }
     }
 
     /// The key as Sequoia reads it.
-    fn parsed(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+    fn parsed(&self, key: &Handle, budget: &mut Budget) -> Result<Option<Arc<dyn SecretKey>>, Refusal> {
         // No binding is asked for.
-        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| failed(key, &error))?;
+        let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| Refusal::Failed(failed(key, &error)))?;
         let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
         let Some(held) = wanted else { return Ok(None) };
         match held.key().secret() {
-            SecretKeyMaterial::Encrypted(locked) => self.open(held.key(), locked, &title(&cert, key)),
-            SecretKeyMaterial::Unencrypted(_) => handle_of(held.key().role_as_unspecified()).map(Some),
+            SecretKeyMaterial::Encrypted(locked) => {
+                open(held.key(), locked, &title(&cert, key), &self.passphrases, budget).map(Some)
+            }
+            SecretKeyMaterial::Unencrypted(_) => {
+                handle_of(held.key().role_as_unspecified()).map(Some).map_err(Refusal::Unusable)
+            }
         }
     }
+}
 
-    fn open(
-        &self,
-        key: &Key<SecretParts, UnspecifiedRole>,
-        locked: &Encrypted,
-        what: &str,
-    ) -> Result<Option<Arc<dyn SecretKey>>> {
-        match locked.s2k() {
-            // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
-            S2K::Private { .. } => {
-                let why = stub(key).map_or(Stub::UNKNOWN, Stub::words);
-                return Err(Error::no_key(format!("{what}: its secret part {why}")));
-            }
-            S2K::Argon2 { m, .. } if 1024_usize.checked_shl((*m).into()).is_none_or(|n| n > self.argon2_memory) => {
-                return Err(Error::malformed(
-                    what,
-                    format!("needs 2^{m} KiB of memory to unlock, more than is allowed"),
-                ));
-            }
-            s2k if !s2k.is_supported() => {
-                return Err(Error::no_key(format!(
-                    "{what}: nobody here knows how its passphrase is turned into a key"
-                )));
-            }
-            _ => {}
-        }
-        let opened = self.passphrases.open(what, |passphrase| {
-            let password = Password::from(passphrase.expose());
-            let open = match protected::ours(locked.algo()).filter(|_| locked.aead_algo().is_none()) {
-                Some(cipher) => decrypted(key, locked, cipher, &password),
-                None => key.clone().decrypt_secret(&password).ok(),
-            };
-            open.map_or(Ok(None), |open| handle_of(open.role_as_unspecified()).map(Some))
-        })?;
-        opened.map(Some).ok_or_else(|| {
-            Error::no_key(format!("{what}: locked, and no passphrase fits"))
-                .with_hint("give the passphrase with --passphrase-file")
-        })
+/// Whether the secret part of a key fits its public part; `cert` is whose it is.
+///
+/// # Errors
+///
+/// `Malformed`: to find out goes over `budget`.
+pub(super) fn prove(
+    cert: &Cert,
+    key: &Key<SecretParts, UnspecifiedRole>,
+    passphrases: &Passphrases,
+    budget: &mut Budget,
+) -> Result<Proof> {
+    let name = handle(&key.fingerprint());
+    let cost = u64::try_from(suite::key_algorithm(key).unwrap_cost()).unwrap_or(u64::MAX);
+    budget.derivation(cost.saturating_mul(PRIVATE_KEY))?;
+    let opened = match key.secret() {
+        SecretKeyMaterial::Encrypted(locked) => open(key, locked, &title(cert, &name), passphrases, budget),
+        SecretKeyMaterial::Unencrypted(_) => handle_of(key).map_err(Refusal::Unusable),
+    };
+    match opened {
+        Ok(_) => Ok(Proof::Fits),
+        Err(Refusal::Unusable(Unusable::Unfit(_))) => Ok(Proof::Unfit),
+        Err(Refusal::Unusable(Unusable::Unserved(why)) | Refusal::Locked(why)) => Ok(Proof::Unknown(why)),
+        Err(Refusal::Failed(error)) => Err(error),
     }
+}
+
+fn open(
+    key: &Key<SecretParts, UnspecifiedRole>,
+    locked: &Encrypted,
+    what: &str,
+    passphrases: &Passphrases,
+    budget: &mut Budget,
+) -> Result<Arc<dyn SecretKey>, Refusal> {
+    match locked.s2k() {
+        // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
+        S2K::Private { .. } => {
+            let why = stub(key).map_or(Stub::UNKNOWN, Stub::words);
+            return Err(Refusal::Locked(Error::no_key(format!("{what}: its secret part {why}"))));
+        }
+        s2k if !s2k.is_supported() => {
+            return Err(Refusal::Locked(Error::no_key(format!(
+                "{what}: nobody here knows how its passphrase is turned into a key"
+            ))));
+        }
+        _ => {}
+    }
+    let cost = derivation::cost(locked.s2k(), locked.algo(), budget.limits(), what).map_err(Refusal::Failed)?;
+    let mut unfit = None;
+    let opened = passphrases.open(what, |passphrase| {
+        budget.derivation(cost).map_err(|error| Error::new(error.kind(), format!("{what}: {error}")))?;
+        let password = Password::from(passphrase.expose());
+        let open = match protected::ours(locked.algo()).filter(|_| locked.aead_algo().is_none()) {
+            Some(cipher) => decrypted(key, locked, cipher, &password),
+            None => key.clone().decrypt_secret(&password).ok(),
+        };
+        Ok(match open.map(|open| handle_of(open.role_as_unspecified())) {
+            Some(Ok(opened)) => Some(opened),
+            // A sum of 16 bits may be right by chance: another passphrase may open it yet.
+            Some(Err(why)) => {
+                unfit = Some(why);
+                None
+            }
+            None => None,
+        })
+    });
+    match (opened.map_err(Refusal::Failed)?, unfit) {
+        (Some(opened), _) => Ok(opened),
+        (None, Some(why)) => Err(Refusal::Unusable(why)),
+        (None, None) => Err(Refusal::Locked(
+            Error::no_key(format!("{what}: locked, and no passphrase fits"))
+                .with_hint("give the passphrase with --passphrase-file"),
+        )),
+    }
+}
+
+/// Why a key is not opened.
+enum Refusal {
+    /// It cannot be read, or costs too much.
+    Failed(Error),
+    /// No passphrase fits, or there is nothing to open.
+    Locked(Error),
+    /// It was opened, or not locked.
+    Unusable(Unusable),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Failed(error) | Refusal::Locked(error) => error,
+            Refusal::Unusable(unusable) => unusable.into(),
+        }
+    }
+}
+
+/// What is known of whether a secret part fits its public part.
+pub(super) enum Proof {
+    /// It was opened, and does.
+    Fits,
+    /// It was opened, and does not.
+    Unfit,
+    /// It was not opened, or its algorithm is not served here: why.
+    Unknown(Error),
 }
 
 impl Locked for LockedKeys {
@@ -106,7 +177,9 @@ impl Locked for LockedKeys {
         }
         let opened = match bare(self.octets.expose(), key) {
             Some(opened) => Some(opened?),
-            None => self.parsed(key)?,
+            None => {
+                self.parsed(key, &mut Budget::new(self.limits.clone()).for_each_password(self.passphrases.tries()))?
+            }
         };
         if let Some(opened) = &opened {
             self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(opened));
@@ -230,6 +303,8 @@ fn title(cert: &Cert, key: &Handle) -> String {
     }
 }
 
+/// What it costs to compare the two parts of a key, in so many of [`Budget::derivation`]'s units for each of its algorithm's.
+const PRIVATE_KEY: u64 = 2_000;
 /// The number of GnuPG's own S2K.
 const GNU_S2K: u8 = 101;
 
@@ -270,7 +345,11 @@ mod tests {
             assert_eq!(keys.len(), 2);
             for key in &keys {
                 let ours = bare(octets.expose(), key).unwrap().unwrap();
-                let theirs = locked(octets.expose()).parsed(key).unwrap().unwrap();
+                let theirs = locked(octets.expose())
+                    .parsed(key, &mut Budget::new(Limits::default()))
+                    .map_err(Error::from)
+                    .unwrap()
+                    .unwrap();
                 assert_eq!(ours.algorithm(), theirs.algorithm());
                 let peer = [9; 32];
                 assert_eq!(ours.agree(&peer).ok(), theirs.agree(&peer).ok());

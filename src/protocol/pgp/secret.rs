@@ -114,18 +114,32 @@ impl fmt::Debug for Handled {
     }
 }
 
-/// A handle for an unlocked secret key: a software key wherever `crypto` serves the algorithm, Sequoia's own otherwise.
-///
-/// A key whose parts do not belong together, or that nobody here can use, is an error of kind `NoKey`; so is one that
-/// is still locked.
-pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<dyn SecretKey>> {
-    let locked = || Error::no_key(format!("key {}: is locked", key.fingerprint()));
+/// Why an unlocked secret key cannot be used: an error of kind `NoKey` each.
+pub(super) enum Unusable {
+    /// Its parts do not belong together: it is not the secret part of this key.
+    Unfit(Error),
+    /// Its algorithm is not served here, so that nothing can be said of it.
+    Unserved(Error),
+}
+
+impl From<Unusable> for Error {
+    fn from(unusable: Unusable) -> Error {
+        match unusable {
+            Unusable::Unfit(error) | Unusable::Unserved(error) => error,
+        }
+    }
+}
+
+/// A handle for an unlocked secret key: a software key wherever `crypto` serves the algorithm, Sequoia's own otherwise. Either fits its public
+/// part.
+pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<dyn SecretKey>, Unusable> {
+    let locked = || Unusable::Unserved(Error::no_key(format!("key {}: is locked", key.fingerprint())));
     if key.secret().is_encrypted() {
         return Err(locked());
     }
     let pair = key.clone().into_keypair().map_err(|_| locked())?;
     pair.secret().map(|secret| match software(key.mpis(), secret) {
-        Some(key) => Ok(Arc::new(key?) as Arc<dyn SecretKey>),
+        Some(key) => Ok(Arc::new(key.map_err(Unusable::Unfit)?) as Arc<dyn SecretKey>),
         None => Ok(Arc::new(SequoiaKey::new(pair.clone())?) as Arc<dyn SecretKey>),
     })
 }
@@ -150,17 +164,20 @@ pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> O
             SoftwareKey::ed25519(&octets(&scalar.value_padded(32)), public)
         }
         (mpi::PublicKey::Ed25519 { a }, SecretKeyMaterial::Ed25519 { x }) => SoftwareKey::ed25519(&octets(x), a),
-        (mpi::PublicKey::ECDH { curve: PgpCurve::Cv25519, .. }, SecretKeyMaterial::ECDH { scalar }) => {
+        (mpi::PublicKey::ECDH { curve: curve @ PgpCurve::Cv25519, q, .. }, SecretKeyMaterial::ECDH { scalar }) => {
+            let public = q.decode_point(curve).ok()?.0;
             // An MPI is big-endian, and the scalar of RFC 7748 is not: RFC 9580, section 5.5.5.6.1.1.
             let mut scalar = scalar.value_padded(32);
             scalar.reverse();
-            SoftwareKey::x25519(&octets(&scalar))
+            SoftwareKey::x25519(&octets(&scalar), public)
         }
         (mpi::PublicKey::ECDH { curve, q, .. }, SecretKeyMaterial::ECDH { scalar }) => {
             SoftwareKey::ecdh(suite::curve(curve)?, &octets(scalar.value()), q.value())
         }
-        (mpi::PublicKey::X25519 { .. }, SecretKeyMaterial::X25519 { x }) => SoftwareKey::x25519(&octets(x)),
-        (mpi::PublicKey::X448 { .. }, SecretKeyMaterial::X448 { x }) => SoftwareKey::x448(&octets(x)),
+        (mpi::PublicKey::X25519 { u }, SecretKeyMaterial::X25519 { x }) => {
+            SoftwareKey::x25519(&octets(x), u.as_slice())
+        }
+        (mpi::PublicKey::X448 { u }, SecretKeyMaterial::X448 { x }) => SoftwareKey::x448(&octets(x), u.as_slice()),
         (mpi::PublicKey::ElGamal { p, g, y }, SecretKeyMaterial::ElGamal { x }) => {
             SoftwareKey::elgamal(p.value(), g.value(), y.value(), &octets(x.value()))
         }
@@ -178,19 +195,25 @@ struct SequoiaKey {
 }
 
 impl SequoiaKey {
-    fn new(pair: KeyPair) -> Result<SequoiaKey> {
+    fn new(mut pair: KeyPair) -> Result<SequoiaKey, Unusable> {
         let (algorithm, half) = match pair.public().mpis() {
             mpi::PublicKey::DSA { p, q, .. } => (KeyAlgorithm::Dsa(p.bits()), q.value().len()),
             mpi::PublicKey::Ed448 { .. } => (KeyAlgorithm::Ed448, 57),
             _ => {
                 let algorithm = suite::public_name(pair.public().pk_algo());
-                return Err(Error::no_key(format!(
+                return Err(Unusable::Unserved(Error::no_key(format!(
                     "key {}: its algorithm is not served here: {algorithm}",
                     pair.public().fingerprint()
-                )));
+                ))));
             }
         };
-        Ok(SequoiaKey { pair, algorithm, half })
+        // Sequoia takes any two parts for a pair.
+        let signed = pair.sign(HashAlgorithm::SHA512, &[0; 64]);
+        let fits = signed.and_then(|signature| pair.public().verify(&signature, HashAlgorithm::SHA512, &[0; 64]));
+        match fits {
+            Ok(()) => Ok(SequoiaKey { pair, algorithm, half }),
+            Err(_) => Err(Unusable::Unfit(crate::crypto::unfit(algorithm))),
+        }
     }
 }
 
@@ -305,8 +328,12 @@ mod tests {
         cert.keys().secret().map(|key| key.key().clone()).collect()
     }
 
+    fn opened(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<dyn SecretKey>> {
+        handle_of(key).map_err(Error::from)
+    }
+
     fn handled(key: &Key<SecretParts, UnspecifiedRole>) -> Handled {
-        Handled::new(key.clone().take_secret().0, handle_of(key).unwrap())
+        Handled::new(key.clone().take_secret().0, opened(key).unwrap())
     }
 
     /// Elliptic-curve keys that are not in any suite of their version: EdDSA and ECDH in v4, as GnuPG makes them.
@@ -357,7 +384,7 @@ mod tests {
         for suite in [CipherSuite::Cv25519, CipherSuite::P256, CipherSuite::P384, CipherSuite::P521, CipherSuite::RSA2k]
         {
             for key in keys(suite, Profile::RFC9580) {
-                let shown = format!("{:?}", handle_of(&key).unwrap());
+                let shown = format!("{:?}", opened(&key).unwrap());
                 assert!(shown.starts_with("SoftwareKey("), "{shown}");
             }
         }
@@ -379,7 +406,7 @@ mod tests {
     #[test]
     fn a_dsa_key_signs_through_sequoia() {
         let key: Key<SecretParts, UnspecifiedRole> = Key4::generate_dsa(2048).unwrap().into();
-        assert_eq!(handle_of(&key).unwrap().algorithm(), KeyAlgorithm::Dsa(2048));
+        assert_eq!(opened(&key).unwrap().algorithm(), KeyAlgorithm::Dsa(2048));
         signs(&key);
     }
 
@@ -424,7 +451,7 @@ mod tests {
     fn a_locked_key_is_refused() {
         let key = &keys(CipherSuite::Cv25519, Profile::RFC4880)[0];
         let locked = key.clone().encrypt_secret(&"secret".into()).unwrap();
-        let error = handle_of(&locked).unwrap_err();
+        let error = opened(&locked).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
         assert_eq!(error.to_string(), format!("key {}: is locked", key.fingerprint()));
     }
@@ -432,7 +459,7 @@ mod tests {
     #[test]
     fn a_post_quantum_key_is_refused_by_name() {
         let key = Key::from(sequoia_openpgp::packet::key::Key6::generate_mlkem768_x25519().unwrap());
-        let error = handle_of(&key).unwrap_err();
+        let error = opened(&key).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
         assert!(error.to_string().contains("its algorithm is not served here: mlkem768-x25519"), "{error}");
     }

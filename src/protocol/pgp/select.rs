@@ -161,7 +161,7 @@ fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
 }
 
 /// The copies of one certificate put together, so that a revocation or an expiry in any of them counts.
-fn merged(copies: &Copies) -> Result<Arc<Cert>> {
+pub(super) fn merged(copies: &Copies) -> Result<Arc<Cert>> {
     let mut merged: Option<Arc<Cert>> = None;
     for record in copies.records() {
         let cert = cert::parse(record)?;

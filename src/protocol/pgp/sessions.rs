@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use sequoia_openpgp::{
-    crypto::{Password, S2K, SessionKey},
+    crypto::{Password, SessionKey},
     packet::{PKESK, SKESK},
     types::SymmetricAlgorithm,
 };
 
-use super::{cert, protected, secret::Handled, suite};
+use super::{cert, derivation, protected, secret::Handled, suite};
 use crate::{
-    base::{Budget, Error, Result, Secret},
+    base::{Budget, Error, Limits, Result, Secret},
     crypto::Cipher,
     keys::{Handle, ProtocolName, Record, Want},
     protocol::{Context, undecryptable},
@@ -227,7 +227,9 @@ impl<'a> Sessions<'a> {
         budget: &mut Budget,
         opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<Option<String>> {
-        affordable(esk, budget)?;
+        let cost = cost(esk, budget.limits())?;
+        // One that cannot be tried at all is refused with and without a password.
+        budget.clone().derivation(cost)?;
         for password in self.context.keys.passwords()? {
             self.tries += 1;
             if self.tries > PASSWORD_TRIES {
@@ -236,6 +238,7 @@ impl<'a> Sessions<'a> {
                     format!("more than {PASSWORD_TRIES} passwords to try"),
                 ));
             }
+            budget.derivation(cost)?;
             let password = Password::from(password.expose());
             if let Some(session) = opened(esk, &password)
                 && let Some(cipher) = self.attempt(session, lock, budget, opens)
@@ -272,21 +275,14 @@ enum Pass {
     Named,
 }
 
-/// Refuses a password hash that would cost more memory or time than a message is worth.
-fn affordable(esk: &SKESK, budget: &Budget) -> Result<()> {
-    let s2k = match esk {
-        SKESK::V4(esk) => esk.s2k(),
-        SKESK::V6(esk) => esk.s2k(),
-        _ => return Ok(()),
+/// What one try of a password costs.
+fn cost(esk: &SKESK, limits: &Limits) -> Result<u64> {
+    let (s2k, cipher) = match esk {
+        SKESK::V4(esk) => (esk.s2k(), esk.symmetric_algo()),
+        SKESK::V6(esk) => (esk.s2k(), esk.symmetric_algo()),
+        _ => return Ok(0),
     };
-    if let S2K::Argon2 { t, m, .. } = s2k {
-        let memory = 1024_usize.checked_shl(u32::from(*m)).unwrap_or(usize::MAX);
-        let limit = budget.limits().argon2_memory;
-        if memory > limit || memory.saturating_mul(usize::from(*t)) > limit.saturating_mul(ARGON2_PASSES) {
-            return Err(Error::malformed("openpgp message", format!("its argon2 needs 2^{m} KiB and {t} passes")));
-        }
-    }
-    Ok(())
+    derivation::cost(s2k, cipher, limits, "openpgp message")
 }
 
 fn nobody(esks: &[Esk]) -> Error {
@@ -318,9 +314,6 @@ const PASSWORD_TRIES: usize = 64;
 const MOST_KEYS: usize = 64;
 /// Octets of the longest key of a cipher (RFC 9580, section 9.3).
 const LONGEST_KEY: usize = 32;
-
-/// Argon2 passes over the whole allowed memory. Source: RFC 9106, section 4 recommends 1 pass over 2 GiB, or 3 over 64 MiB.
-const ARGON2_PASSES: usize = 4;
 
 /// Recipients named in an error.
 const NAMED_RECIPIENTS: usize = 8;

@@ -17,6 +17,7 @@ use sequoia_openpgp::{
 use super::{
     cert,
     revocation::{self, Known},
+    select::merged,
     suite,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     crypto::{KeyAlgorithm, Strength},
     keys::{Authenticated, Deprecated, Handle, Keys, ProtocolName, Record, Want},
     mail::{Address, address},
-    protocol::Context,
+    protocol::{Context, select::Copies},
     verdict::Why,
 };
 
@@ -47,11 +48,13 @@ impl Signer {
                 continue;
             }
             let handle = Handle::from_octets(issuer.as_bytes());
-            for record in context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?.into_iter().take(CANDIDATES) {
-                let Ok(cert) = cert::parse(&record) else { continue };
-                let keys: Vec<_> = cert.keys().key_handle(issuer.clone()).map(|key| key.key().clone()).collect();
-                for key in keys {
-                    Signer::add(&mut signers, key, &cert, &record);
+            let records = context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?;
+            for copies in Copies::grouped(records).iter().take(CANDIDATES) {
+                // A copy that has not the key may have its revocation.
+                let Ok(cert) = merged(copies) else { continue };
+                for key in cert.keys().key_handle(issuer.clone()) {
+                    let (cert, records) = (Arc::clone(&cert), copies.records().to_vec());
+                    signers.push(Signer { key: key.key().clone(), cert, records });
                 }
             }
         }
@@ -66,29 +69,6 @@ impl Signer {
             }
         }
         Ok(None)
-    }
-
-    /// Copies of one certificate are one: a revocation in any of them counts.
-    fn add(
-        signers: &mut Vec<Signer>,
-        key: Key<key::PublicParts, key::UnspecifiedRole>,
-        cert: &Arc<Cert>,
-        record: &Arc<Record>,
-    ) {
-        let same = |signer: &&mut Signer| {
-            signer.key.fingerprint() == key.fingerprint() && signer.cert.fingerprint() == cert.fingerprint()
-        };
-        match signers.iter_mut().find(same) {
-            Some(signer) if signer.records.iter().any(|own| Arc::ptr_eq(own, record)) => {}
-            Some(signer) => {
-                if !signer.records.iter().any(|own| own.bytes == record.bytes) {
-                    let merged = Cert::clone(&signer.cert).merge_public(Cert::clone(cert));
-                    signer.cert = merged.map_or_else(|_| Arc::clone(cert), Arc::new);
-                }
-                signer.records.push(Arc::clone(record));
-            }
-            None => signers.push(Signer { cert: Arc::clone(cert), key, records: vec![Arc::clone(record)] }),
-        }
     }
 
     /// The mailboxes that the certificate claims, checked or not.

@@ -12,7 +12,7 @@ use super::{
     record::{self, certificate},
 };
 use crate::{
-    base::{Error, Limits, Random, Result, Secret},
+    base::{Budget, Error, Limits, Random, Result, Secret},
     crypto::{Hash, Legacy, Pkcs12Use, SecretKey, bmp_string, hmac, pbkdf2, pkcs12_kdf},
     keys::{Keys, Passphrases, ProtocolName, Record, Want},
     mail::Address,
@@ -86,7 +86,8 @@ pub fn export_secret(
     random: &dyn Random,
 ) -> Result<Secret> {
     let leaf = certificates.first().ok_or_else(|| Error::no_key("pkcs#12: needs a certificate"))?;
-    let plain = pieces::unlocked(held.octets, held.title, held.passphrases, held.limits)?;
+    let mut budget = Budget::new(held.limits.clone()).for_each_password(held.passphrases.tries());
+    let plain = pieces::unlocked(held.octets, held.title, held.passphrases, &mut budget)?;
     let shrouded = encrypt_pkcs8(&plain, passphrase, legacy, random)?;
     let attributes = attributes(leaf);
     let key = sequence(&[&oid(SHROUDED_KEY_BAG), &value(constructed(0), &[shrouded.expose()]), &attributes]);

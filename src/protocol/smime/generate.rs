@@ -100,7 +100,8 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
         Some(passphrase) => encrypt_pkcs8(&pair.pkcs8, passphrase, Legacy::Refuse, random)?,
         None => pair.pkcs8,
     };
-    Ok(Described { record, secret: Some(secret) })
+    let proven = record.secrets.clone();
+    Ok(Described { record, secret: Some(secret), proven })
 }
 
 /// A new key.

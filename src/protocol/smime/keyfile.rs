@@ -8,12 +8,12 @@ use std::{
 };
 
 use super::{
-    pieces::{self, Piece, Pieces},
-    pkcs8,
+    pieces::{self, Pieces},
+    pkcs8::{self, Half},
     record::{certificate, fingerprint, record},
 };
 use crate::{
-    base::{Error, Limits, Result, Secret},
+    base::{Budget, Error, Limits, Result, Secret},
     crypto::SecretKey,
     keys::{Capabilities, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
     pki::{Certificate, PublicKey},
@@ -41,17 +41,19 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
     for (place, octets) in files {
         pieces.read(octets, place, passphrases, limits)?;
     }
-    let mut file = KeyFile { skipped: pieces.skipped, locked: pieces.locked, ..KeyFile::default() };
-    for certificate in pieces.certificates {
+    let Pieces { certificates, keys, statements, skipped, locked } = pieces;
+    let mut file = KeyFile { skipped, locked, statements, ..KeyFile::default() };
+    for certificate in certificates {
         let fingerprint = fingerprint(&certificate);
         if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
-            file.found.push(Described { record: record(&certificate), secret: None });
+            file.found.push(Described { record: record(&certificate), secret: None, proven: Vec::new() });
         }
     }
-    for key in pieces.keys {
-        let mut owners = owners(&key, file.found.iter().map(|one| &one.record))?;
+    for key in keys {
+        let half = Half::of(key.plain.expose())?;
+        let mut owners = owners(&half, file.found.iter().map(|one| &one.record))?;
         if owners.is_empty() {
-            owners = self::owners(&key, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
+            owners = self::owners(&half, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
         }
         if owners.is_empty() {
             return Err(Error::no_key(format!("{}: no certificate goes with it", key.place))
@@ -65,7 +67,7 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
 /// Reads one certificate in DER.
 pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
     let certificate = Certificate::parse(octets).map_err(|error| Error::malformed(place, error))?;
-    Ok(Described { record: record(&certificate), secret: None })
+    Ok(Described { record: record(&certificate), secret: None, proven: Vec::new() })
 }
 
 /// Two copies of one certificate put together: whose it is, whether its key is here, and what its owner said last.
@@ -117,7 +119,8 @@ impl Locked for LockedKey {
         if let Some(opened) = opened.as_ref() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &self.limits)?;
+        let mut budget = Budget::new(self.limits.clone()).for_each_password(self.passphrases.tries());
+        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &mut budget)?;
         let belongs = pkcs8::open(plain.expose(), &self.public)?;
         let belongs = belongs.ok_or_else(|| Error::no_key(format!("{}: it is another certificate's", self.title)))?;
         *opened = Some(Arc::clone(&belongs));
@@ -132,10 +135,10 @@ impl fmt::Debug for LockedKey {
 }
 
 /// The certificates whose public key goes with a private key: a renewed certificate may keep its key.
-fn owners<'a>(key: &Piece, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
+fn owners<'a>(half: &Half, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
     let mut owners = Vec::new();
     for record in records {
-        if pkcs8::open(key.plain.expose(), certificate(record)?.public_key())?.is_some() {
+        if half.is(certificate(record)?.public_key()) {
             owners.push(record.clone());
         }
     }
@@ -144,10 +147,11 @@ fn owners<'a>(key: &Piece, records: impl Iterator<Item = &'a Record>) -> Result<
 
 fn attach(found: &mut Vec<Described>, owner: &Record, secret: &Secret) {
     if !found.iter().any(|one| one.record.fingerprint == owner.fingerprint) {
-        found.push(Described { record: owner.clone(), secret: None });
+        found.push(Described { record: owner.clone(), secret: None, proven: Vec::new() });
     }
     for one in found.iter_mut().filter(|one| one.record.fingerprint == owner.fingerprint) {
         one.record.secrets = vec![owner.fingerprint.clone()];
         one.secret = Some(secret.clone());
+        one.proven = vec![owner.fingerprint.clone()];
     }
 }

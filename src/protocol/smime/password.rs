@@ -50,9 +50,10 @@ impl<'a> PasswordRecipient<'a> {
         let kek = match &self.derivation {
             None => password.clone(),
             Some(derivation) => {
-                budget.iterations(derivation.iterations)?;
                 let Pbkdf2 { hash, salt, iterations } = *derivation;
-                crypto::pbkdf2(hash, password, salt, iterations, self.cipher.key_length())?
+                let length = self.cipher.key_length();
+                budget.derivation(crypto::pbkdf2_cost(hash, iterations, length))?;
+                crypto::pbkdf2(hash, password, salt, iterations, length)?
             }
         };
         Ok(crypto::unwrap_for_password(self.cipher, &kek, &self.iv, self.wrapped).ok())

@@ -8,9 +8,10 @@ use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::encode::{NULL, algorithm, octet_string, sequence, unsigned};
 use crate::{
-    base::{Error, Limits, Random, Result, Secret},
+    base::{Budget, Error, Limits, Random, Result, Secret},
     crypto::{
-        Cipher, Hash, Legacy, Pkcs12Use, bmp_string, cbc_decrypt, cbc_encrypt, pbkdf1, pbkdf2, pkcs12_kdf, scrypt,
+        Cipher, Hash, Legacy, Pkcs12Use, bmp_string, cbc_decrypt, cbc_encrypt, pbkdf1, pbkdf1_cost, pbkdf2,
+        pbkdf2_cost, pkcs12_cost, pkcs12_kdf, scrypt, scrypt_cost,
     },
 };
 
@@ -36,10 +37,12 @@ pub(super) enum Derivation {
 
 /// The PrivateKeyInfo in an EncryptedPrivateKeyInfo (RFC 5958, section 3). `None` when the passphrase does not fit; it fits when what comes
 /// out is a SEQUENCE of the right length.
-pub(super) fn decrypt_pkcs8(octets: &[u8], passphrase: &Secret, limits: &Limits) -> Result<Option<Secret>> {
+///
+/// An error of kind `Malformed` when it goes over `budget`.
+pub(super) fn decrypt_pkcs8(octets: &[u8], passphrase: &Secret, budget: &mut Budget) -> Result<Option<Secret>> {
     let unreadable = |_| Error::malformed("encrypted private key", "cannot be read");
     let info = EncryptedPrivateKeyInfo::from_der(octets).map_err(unreadable)?;
-    Scheme::read(&info.algorithm, limits)?.decrypt(passphrase, info.encrypted.as_bytes())
+    Scheme::read(&info.algorithm, budget.limits())?.decrypt(passphrase, info.encrypted.as_bytes(), budget)
 }
 
 /// An EncryptedPrivateKeyInfo that holds `pkcs8`, encrypted as [`encrypt`] does it.
@@ -84,7 +87,7 @@ pub(super) fn encrypt(
 }
 
 impl Scheme {
-    /// Reads an AlgorithmIdentifier. An error of kind `Malformed` when more work is asked than `limits` allow, `Unavailable` for a scheme that
+    /// Reads an AlgorithmIdentifier. An error of kind `Malformed` when more memory is asked than `limits` allow, `Unavailable` for a scheme that
     /// is not served here.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, limits: &Limits) -> Result<Scheme> {
         let parameters = algorithm.parameters.ok_or_else(|| unreadable(algorithm.oid));
@@ -96,20 +99,21 @@ impl Scheme {
         }
         let known = |(oid, ..): &&(ObjectIdentifier, Hash, Cipher)| *oid == algorithm.oid;
         if let Some((_, hash, cipher)) = PBES1.iter().find(known).copied() {
-            let (salt, iterations) = salted(parameters?, limits).map_err(unreadable)??;
+            let (salt, iterations) = salted(parameters?).map_err(unreadable)??;
             return Ok(Scheme::Pbes1 { cipher, hash, salt, iterations });
         }
         let known = |(oid, ..): &&(ObjectIdentifier, Cipher, usize)| *oid == algorithm.oid;
         if let Some((_, cipher, length)) = PKCS12.iter().find(known).copied() {
-            let (salt, iterations) = salted(parameters?, limits).map_err(unreadable)??;
+            let (salt, iterations) = salted(parameters?).map_err(unreadable)??;
             return Ok(Scheme::Pkcs12 { cipher, length, salt, iterations });
         }
         Err(Error::unavailable(format!("encryption under a passphrase by {}: is not served here", algorithm.oid)))
     }
 
-    /// `None` when the passphrase does not fit: what comes out is no SEQUENCE.
-    pub(super) fn decrypt(&self, passphrase: &Secret, encrypted: &[u8]) -> Result<Option<Secret>> {
+    /// `None` when the passphrase does not fit: what comes out is no SEQUENCE. An error of kind `Malformed` when it goes over `budget`.
+    pub(super) fn decrypt(&self, passphrase: &Secret, encrypted: &[u8], budget: &mut Budget) -> Result<Option<Secret>> {
         for form in self.forms(passphrase) {
+            budget.derivation(self.cost())?;
             let (cipher, key, iv) = self.key(&form)?;
             let mut plain = encrypted.to_vec();
             match cbc_decrypt(cipher, &key, &iv, &mut plain) {
@@ -157,6 +161,18 @@ impl Scheme {
         }
     }
 
+    /// What the key costs, as [`Budget::derivation`] counts it.
+    fn cost(&self) -> u64 {
+        match self {
+            Scheme::Pbes1 { hash, iterations, .. } => pbkdf1_cost(*hash, *iterations),
+            Scheme::Pbes2 { cipher, derivation, .. } => derivation.cost(cipher.key_length()),
+            Scheme::Pkcs12 { cipher, length, iterations, .. } => {
+                let cost = |length| pkcs12_cost(Hash::Sha1, *iterations, length);
+                cost(*length).saturating_add(cost(cipher.block_length()))
+            }
+        }
+    }
+
     /// The forms in which a passphrase may have been taken. PBES2 within PKCS#12 takes it as UTF-8 in OpenSSL, and as UTF-16 in older NSS.
     fn forms(&self, passphrase: &Secret) -> Vec<Secret> {
         match self {
@@ -190,7 +206,7 @@ impl Derivation {
             PBKDF2 => {
                 let read: Pbkdf2Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
                 let hash = read.prf.map_or(Ok(Hash::Sha1), |prf| hmac_hash(&prf))?;
-                let iterations = bounded(read.iterations, limits)?;
+                let iterations = some(read.iterations)?;
                 let salt = read.salt.as_bytes().to_vec();
                 Ok((Derivation::Pbkdf2 { hash, salt, iterations }, read.length.map(usize::from)))
             }
@@ -206,6 +222,14 @@ impl Derivation {
                 Ok((Derivation::Scrypt { salt, cost, block, parallel }, read.length.map(usize::from)))
             }
             other => Err(Error::unavailable(format!("key derivation {other}: is not served here"))),
+        }
+    }
+
+    /// What a key of `length` octets costs, as [`Budget::derivation`] counts it.
+    pub(super) fn cost(&self, length: usize) -> u64 {
+        match self {
+            Derivation::Pbkdf2 { hash, iterations, .. } => pbkdf2_cost(*hash, *iterations, length),
+            Derivation::Scrypt { cost, block, parallel, .. } => scrypt_cost(*cost, *block, *parallel),
         }
     }
 
@@ -226,14 +250,11 @@ pub(super) fn hmac_hash(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Hash> 
     found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not served here", algorithm.oid)))
 }
 
-/// A number of iterations that `limits` allow; none is an error too.
-pub(super) fn bounded(iterations: u32, limits: &Limits) -> Result<u32> {
+/// A number of iterations: none is an error.
+pub(super) fn some(iterations: u32) -> Result<u32> {
     match iterations {
         0 => Err(Error::malformed("key derivation", "no iterations")),
-        many if many > limits.kdf_iterations => {
-            Err(Error::malformed("key derivation", format!("more than {} iterations", limits.kdf_iterations)))
-        }
-        fine => Ok(fine),
+        some => Ok(some),
     }
 }
 
@@ -284,9 +305,9 @@ struct Rc2Parameters<'a> {
     iv: &'a OctetStringRef,
 }
 
-fn salted(parameters: AnyRef<'_>, limits: &Limits) -> der::Result<Result<(Vec<u8>, u32)>> {
+fn salted(parameters: AnyRef<'_>) -> der::Result<Result<(Vec<u8>, u32)>> {
     let read: Salted<'_> = parameters.decode_as()?;
-    Ok(bounded(read.iterations, limits).map(|iterations| (read.salt.as_bytes().to_vec(), iterations)))
+    Ok(some(read.iterations).map(|iterations| (read.salt.as_bytes().to_vec(), iterations)))
 }
 
 /// An encryption scheme of PBES2 with its vector (RFC 8018, appendix B.2).

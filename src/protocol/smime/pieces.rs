@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{Budget, Error, Kind, Limits, Result, Secret},
     keys::Passphrases,
-    pki::Certificate,
+    pki::{self, Certificate},
 };
 
 /// Everything that several files hold.
@@ -21,6 +21,8 @@ pub(super) struct Pieces {
     pub(super) certificates: Vec<Certificate>,
     /// In the order of the files.
     pub(super) keys: Vec<Piece>,
+    /// CRLs, in the order of the files.
+    pub(super) statements: Vec<Vec<u8>>,
     /// What was passed over, one line each.
     pub(super) skipped: Vec<String>,
     /// What no passphrase opened.
@@ -54,13 +56,13 @@ pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
 }
 
 /// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted; `what` is what errors and questions call it. An error of kind `NoKey` when no
-/// passphrase fits.
-pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Secret> {
+/// passphrase fits, `Malformed` when it goes over `budget`.
+pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<Secret> {
     match shape(octets.expose()) {
         Ok(Shape::Pkcs8) => Ok(octets.clone()),
         Ok(Shape::EncryptedPkcs8) => {
             let named = |error: Error| Error::new(error.kind(), format!("{what}: {error}"));
-            let attempt = |passphrase: &Secret| decrypt_pkcs8(octets.expose(), passphrase, limits).map_err(named);
+            let attempt = |passphrase: &Secret| decrypt_pkcs8(octets.expose(), passphrase, budget).map_err(named);
             passphrases.open(what, attempt)?.ok_or_else(|| {
                 Error::no_key(format!("{what}: locked, and no passphrase fits"))
                     .with_hint("give the passphrase with --passphrase-file")
@@ -71,7 +73,7 @@ pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, l
 }
 
 impl Pieces {
-    /// Reads a file. One in which nothing was found is an error.
+    /// Reads a file. One in which nothing was found is an error. All that is locked in it spends from one Budget.
     pub(super) fn read(
         &mut self,
         octets: &[u8],
@@ -79,13 +81,16 @@ impl Pieces {
         passphrases: &Passphrases,
         limits: &Limits,
     ) -> Result<()> {
-        let count = |pieces: &Self| pieces.certificates.len() + pieces.keys.len() + pieces.locked.len();
+        let budget = &mut Budget::new(limits.clone());
+        let count = |pieces: &Self| {
+            pieces.certificates.len() + pieces.keys.len() + pieces.locked.len() + pieces.statements.len()
+        };
         let (before, skipped) = (count(self), self.skipped.len());
         match octets.first() {
-            Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, limits)?,
+            Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, budget)?,
             _ => {
                 for block in pem_bundle::blocks(octets) {
-                    self.read_block(&block, place, passphrases, limits)?;
+                    self.read_block(&block, place, passphrases, budget)?;
                 }
             }
         }
@@ -98,16 +103,22 @@ impl Pieces {
     }
 
     /// One value after the other, as `gpgsm --export` writes certificates.
-    fn read_binary(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
+    fn read_binary(
+        &mut self,
+        octets: &[u8],
+        place: &str,
+        passphrases: &Passphrases,
+        budget: &mut Budget,
+    ) -> Result<()> {
         // Who uses indefinite lengths writes one value.
         if octets.get(1) == Some(&0x80) {
-            return self.read_value(octets, place, passphrases, limits);
+            return self.read_value(octets, place, passphrases, budget);
         }
         let broken = |_| Error::malformed(place, "not in DER, or cut short");
         let mut values = SliceReader::new(octets).map_err(broken)?;
         while !values.is_finished() {
             let value = values.tlv_bytes().map_err(broken)?;
-            self.read_value(value, place, passphrases, limits)?;
+            self.read_value(value, place, passphrases, budget)?;
         }
         Ok(())
     }
@@ -117,38 +128,36 @@ impl Pieces {
         block: &PemBlock<'_>,
         place: &str,
         passphrases: &Passphrases,
-        limits: &Limits,
+        budget: &mut Budget,
     ) -> Result<()> {
         let problem = match (block.label, &block.octets) {
             // It says again what the key says.
             ("EC PARAMETERS", _) => return Ok(()),
             ("TRUSTED CERTIFICATE", _) => "in a form of OpenSSL's own; convert it with `openssl x509`",
-            ("X509 CRL", _) => "neither certificate nor private key; give it with --crls",
             (label, _) if !KNOWN.contains(&label) => "neither certificate nor private key",
             (_, _) if block.header.contains("ENCRYPTED") => {
                 "encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8`"
             }
             (_, None) => "no base64, or cut short",
-            (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, limits),
+            (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, budget),
         };
         self.skipped.push(format!("{place}: {}: {problem}", block.label));
         Ok(())
     }
 
     /// By what it is, whatever its label says.
-    fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
-        let budget = Budget::new(limits.clone());
+    fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<()> {
         let key = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
         let unreadable = |_| Error::malformed(&key, "cannot be read");
         let shape = shape(octets).or_else(|_| {
             let named = |error| Error::malformed(place, error);
-            ber::to_der(octets, &budget).map_err(named).map(|der| shape(&der).unwrap_or(Shape::Other))
+            ber::to_der(octets, budget).map_err(named).map(|der| shape(&der).unwrap_or(Shape::Other))
         });
         let secret = match shape? {
-            Shape::ContentInfo => return self.read_pkcs7(octets, place, &budget),
-            Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, limits),
+            Shape::ContentInfo => return self.read_pkcs7(octets, place, budget),
+            Shape::Pkcs12 => return self.read_pkcs12(octets, place, passphrases, budget),
             Shape::Signed => {
-                self.certificate(octets, place);
+                self.signed(octets, place);
                 return Ok(());
             }
             Shape::Pkcs1 => pkcs8::of_pkcs1(octets).map_err(unreadable)?,
@@ -159,8 +168,8 @@ impl Pieces {
                 return Ok(());
             }
         };
-        match self.opened(unlocked(&secret, &key, passphrases, limits))? {
-            Some(plain) => self.key(key, secret, plain),
+        match self.opened(unlocked(&secret, &key, passphrases, budget))? {
+            Some(plain) => self.key(key, secret, plain, budget),
             None => Ok(()),
         }
     }
@@ -180,36 +189,51 @@ impl Pieces {
     fn read_pkcs7(&mut self, octets: &[u8], place: &str, budget: &Budget) -> Result<()> {
         let unreadable = || Error::malformed(place, "not a bundle of certificates");
         let der = ber::take_content(octets.to_vec(), After::LineBreaks, budget)?.skeleton;
-        let certificates = bundled(&der).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
-        let mut certificates = SliceReader::new(certificates).map_err(|_| unreadable())?;
-        while !certificates.is_finished() {
-            self.certificate(certificates.tlv_bytes().map_err(|_| unreadable())?, place);
+        let fields = bundled(&der).map_err(|_| unreadable())?;
+        if fields.is_empty() {
+            return Err(unreadable());
         }
-        Ok(())
-    }
-
-    fn read_pkcs12(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<()> {
-        let Some(contents) = self.opened(pkcs12::open(octets, place, passphrases, limits))? else { return Ok(()) };
-        contents.certificates.iter().for_each(|certificate| self.certificate(certificate, place));
-        self.skipped.extend(contents.skipped.iter().map(|what| format!("{place}: {what}")));
-        for key in contents.keys {
-            let name = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
-            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, limits), Ok);
-            if let Some(plain) = self.opened(plain)? {
-                self.key(name, key.secret, plain)?;
+        for field in fields {
+            let mut values = SliceReader::new(field).map_err(|_| unreadable())?;
+            while !values.is_finished() {
+                self.signed(values.tlv_bytes().map_err(|_| unreadable())?, place);
             }
         }
         Ok(())
     }
 
-    fn certificate(&mut self, octets: &[u8], place: &str) {
+    fn read_pkcs12(
+        &mut self,
+        octets: &[u8],
+        place: &str,
+        passphrases: &Passphrases,
+        budget: &mut Budget,
+    ) -> Result<()> {
+        let Some(contents) = self.opened(pkcs12::open(octets, place, passphrases, budget))? else { return Ok(()) };
+        contents.signed.iter().for_each(|signed| self.signed(signed, place));
+        self.skipped.extend(contents.skipped.iter().map(|what| format!("{place}: {what}")));
+        for key in contents.keys {
+            let name = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
+            let plain = key.plain.map_or_else(|| unlocked(&key.secret, &name, passphrases, budget), Ok);
+            if let Some(plain) = self.opened(plain)? {
+                self.key(name, key.secret, plain, budget)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A certificate, or a CRL.
+    fn signed(&mut self, octets: &[u8], place: &str) {
         match Certificate::parse(octets) {
             Ok(certificate) => self.certificates.push(certificate),
+            Err(_) if pki::list_issuer(octets).is_ok() => self.statements.push(octets.to_vec()),
             Err(error) => self.skipped.push(format!("{place}: {error}")),
         }
     }
 
-    fn key(&mut self, place: String, secret: Secret, plain: Secret) -> Result<()> {
+    /// A private key: to see whose it is takes a public-key operation.
+    fn key(&mut self, place: String, secret: Secret, plain: Secret, budget: &mut Budget) -> Result<()> {
+        budget.derivation(PRIVATE_KEY).map_err(|error| Error::new(error.kind(), format!("{place}: {error}")))?;
         match pkcs8::unserved(plain.expose()) {
             Ok(None) => self.keys.push(Piece { place, secret, plain }),
             Ok(Some(algorithm)) => {
@@ -220,6 +244,9 @@ impl Pieces {
         Ok(())
     }
 }
+
+/// What one private key costs, as [`Budget::derivation`] counts it: up to ten milliseconds on the slowest curve, so that a file may have 200.
+const PRIVATE_KEY: u64 = 50_000;
 
 /// What a SEQUENCE is, by the tags of its first fields.
 enum Shape {
@@ -260,23 +287,25 @@ fn shape(octets: &[u8]) -> der::Result<Shape> {
     })
 }
 
-/// What stands within certificates, the first [0] of a SignedData (RFC 5652, section 5.1).
-fn bundled(content_info: &[u8]) -> der::Result<Option<&[u8]>> {
+/// What stands within certificates and crls, [0] and [1] of a SignedData (RFC 5652, section 5.1); nothing where neither is there.
+fn bundled(content_info: &[u8]) -> der::Result<Vec<&[u8]>> {
     let inside = |octets| AnyRef::from_der(octets).and_then(|any| SliceReader::new(any.value()));
     let mut info = inside(content_info)?;
     info.tlv_bytes()?;
     let mut signed_data = inside(inside(info.tlv_bytes()?)?.tlv_bytes()?)?;
+    let mut found = Vec::new();
     while !signed_data.is_finished() {
         let field: AnyRef<'_> = signed_data.decode()?;
-        if field.tag() == CERTIFICATES {
-            return Ok(Some(field.value()));
+        if [CERTIFICATES, LISTS].contains(&field.tag()) {
+            found.push(field.value());
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 const CERTIFICATES: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
-const KNOWN: [&str; 10] = [
+const LISTS: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(1) };
+const KNOWN: [&str; 11] = [
     "CERTIFICATE",
     "CMS",
     "EC PRIVATE KEY",
@@ -287,5 +316,6 @@ const KNOWN: [&str; 10] = [
     "PRIVATE KEY",
     "RSA PRIVATE KEY",
     "X509 CERTIFICATE",
+    "X509 CRL",
 ];
 const SEQUENCE: u8 = 0x30;

@@ -12,15 +12,15 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Limits, Result, Secret},
-    crypto::{Hash, Pkcs12Use, hmac, pkcs12_kdf},
+    crypto::{Hash, Pkcs12Use, hmac, pkcs12_cost, pkcs12_kdf},
     keys::Passphrases,
 };
 
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// In DER, in the order of the file.
-    pub(super) certificates: Vec<Vec<u8>>,
+    /// Certificates and CRLs, in DER, in the order of the file.
+    pub(super) signed: Vec<Vec<u8>>,
     /// In the order of the file.
     pub(super) keys: Vec<Key>,
     /// What was passed over, without the place.
@@ -38,13 +38,12 @@ pub(super) struct Key {
 
 /// Opens a file in BER or DER; `place` is what errors and questions call it. An empty passphrase is tried first.
 ///
-/// An error of kind `NoKey` when no passphrase fits; of kind `Malformed` when it cannot be read, or asks for more work than `limits` allow.
-pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
-    let budget = Budget::new(limits.clone());
+/// An error of kind `NoKey` when no passphrase fits; of kind `Malformed` when it cannot be read, or goes over `budget`.
+pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<Contents> {
     let named = |error: Error| Error::new(error.kind(), format!("{place}: {error}"));
-    let der = ber::to_der(octets, &budget).map_err(named)?;
+    let der = ber::to_der(octets, budget).map_err(named)?;
     let pfx = Pfx::read(&der).map_err(|_| Error::malformed(place, "not in the form of PKCS#12"))?;
-    let attempt = |passphrase: &Secret| pfx.open(passphrase, limits, &budget).map_err(named);
+    let mut attempt = |passphrase: &Secret| pfx.open(passphrase, budget).map_err(named);
     let empty = attempt(&Secret::from(""))?;
     let opened = match empty {
         Some(opened) => Some(opened),
@@ -86,9 +85,9 @@ impl Pfx {
     }
 
     /// `None` when the passphrase does not fit.
-    fn open(&self, passphrase: &Secret, limits: &Limits, budget: &Budget) -> Result<Option<Contents>> {
+    fn open(&self, passphrase: &Secret, budget: &mut Budget) -> Result<Option<Contents>> {
         if let Some(mac) = &self.mac
-            && !mac.fits(passphrase, &self.safe, limits)?
+            && !mac.fits(passphrase, &self.safe, budget)?
         {
             return Ok(None);
         }
@@ -101,12 +100,12 @@ impl Pfx {
             match kind {
                 DATA => {
                     let bags = AnyRef::from_der(content).and_then(octet_string).map_err(unreadable)?;
-                    contents.read(&bags, passphrase, limits, budget)?;
+                    contents.read(&bags, passphrase, budget)?;
                 }
                 ENCRYPTED_DATA => {
-                    let (scheme, encrypted) = encrypted_data(content, limits)?;
-                    let Some(bags) = scheme.decrypt(passphrase, &encrypted)? else { return Ok(None) };
-                    contents.read(bags.expose(), passphrase, limits, budget)?;
+                    let (scheme, encrypted) = encrypted_data(content, budget.limits())?;
+                    let Some(bags) = scheme.decrypt(passphrase, &encrypted, budget)? else { return Ok(None) };
+                    contents.read(bags.expose(), passphrase, budget)?;
                 }
                 other => contents.skipped.push(format!("contents of type {other}: not for a passphrase")),
             }
@@ -130,14 +129,14 @@ impl Mac {
         Ok(Mac { algorithm, digest, salt, iterations })
     }
 
-    fn fits(&self, passphrase: &Secret, safe: &[u8], limits: &Limits) -> Result<bool> {
+    fn fits(&self, passphrase: &Secret, safe: &[u8], budget: &mut Budget) -> Result<bool> {
         let unreadable = |_| Error::malformed("pkcs#12", "its integrity check cannot be read");
         let algorithm = AlgorithmIdentifierRef::from_der(&self.algorithm).map_err(unreadable)?;
         if algorithm.oid == PBMAC1 {
             let parameters = algorithm.parameters.unwrap_or(AnyRef::NULL);
             let parameters: Pbmac1Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
             let hash = hmac_hash(&parameters.mac)?;
-            let (derivation, length) = Derivation::read(&parameters.derivation, limits)?;
+            let (derivation, length) = Derivation::read(&parameters.derivation, budget.limits())?;
             // RFC 9579, section 6: the length is there, and at least 20 octets.
             let length = length.filter(|length| (20..=1024).contains(length)).ok_or_else(|| {
                 Error::malformed(
@@ -145,25 +144,30 @@ impl Mac {
                     "the key of its integrity check has no fitting length (rfc 9579, section 6)",
                 )
             })?;
+            budget.derivation(derivation.cost(length))?;
             return Ok(hmac(hash, &derivation.derive(passphrase, length)?, safe) == self.digest);
         }
         let hash = DIGESTS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
         let hash = hash.ok_or_else(|| {
             Error::unavailable(format!("integrity check of pkcs#12 by {}: is not served here", algorithm.oid))
         })?;
-        let iterations = pbe::bounded(self.iterations, limits)?;
-        // RFC 7292, appendix A: of the digest's length.
-        let fits = |form: &Secret| {
-            let key = pkcs12_kdf(hash, Pkcs12Use::Mac, form, &self.salt, iterations, hash.length());
-            hmac(hash, &key, safe) == self.digest
-        };
-        Ok(pkcs12_forms(passphrase).iter().any(fits))
+        let iterations = pbe::some(self.iterations)?;
+        for form in pkcs12_forms(passphrase) {
+            // RFC 7292, appendix A: of the digest's length.
+            let length = hash.length();
+            budget.derivation(pkcs12_cost(hash, iterations, length))?;
+            let key = pkcs12_kdf(hash, Pkcs12Use::Mac, &form, &self.salt, iterations, length);
+            if hmac(hash, &key, safe) == self.digest {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 impl Contents {
     /// SafeContents (RFC 7292, section 4.2).
-    fn read(&mut self, octets: &[u8], passphrase: &Secret, limits: &Limits, budget: &Budget) -> Result<()> {
+    fn read(&mut self, octets: &[u8], passphrase: &Secret, budget: &mut Budget) -> Result<()> {
         let unreadable = |_| Error::malformed("pkcs#12", "its contents cannot be read");
         let der = Secret::new(ber::to_der(octets, budget)?);
         // Bags within bags are read later, so that nothing recurses.
@@ -178,7 +182,7 @@ impl Contents {
                         self.keys.push(Key { secret: plain.clone(), plain: Some(plain) });
                     }
                     SHROUDED_KEY_BAG => {
-                        let plain = decrypt_pkcs8(value, passphrase, limits)?;
+                        let plain = decrypt_pkcs8(value, passphrase, budget)?;
                         let secret = match &plain {
                             Some(plain) if passphrase.expose().is_empty() => plain.clone(),
                             _ => Secret::new(value.to_vec()),
@@ -188,12 +192,18 @@ impl Contents {
                     CERTIFICATE_BAG => match content_info(value) {
                         Ok((X509, certificate)) => {
                             let certificate = AnyRef::from_der(certificate).and_then(octet_string);
-                            self.certificates.push(certificate.map_err(unreadable)?);
+                            self.signed.push(certificate.map_err(unreadable)?);
                         }
                         _ => self.skipped.push("a certificate that is not X.509".to_owned()),
                     },
                     NESTED_BAG => pending.push(Secret::new(value.to_vec())),
-                    CRL_BAG => self.skipped.push("a CRL: give it with --crls".to_owned()),
+                    CRL_BAG => match content_info(value) {
+                        Ok((X509_CRL, list)) => {
+                            let list = AnyRef::from_der(list).and_then(octet_string);
+                            self.signed.push(list.map_err(unreadable)?);
+                        }
+                        _ => self.skipped.push("a CRL that is not of X.509".to_owned()),
+                    },
                     _ => self.skipped.push("something that is neither certificate nor private key".to_owned()),
                 }
             }
@@ -264,6 +274,7 @@ const CRL_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const NESTED_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.6");
 const PBMAC1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.14");
 const X509: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
+const X509_CRL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.23.1");
 const DIGESTS: [(ObjectIdentifier, Hash); 6] = [
     (ObjectIdentifier::new_unwrap("1.2.840.113549.2.5"), Hash::Md5),
     (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), Hash::Sha1),

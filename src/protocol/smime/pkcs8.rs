@@ -10,7 +10,7 @@ use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::{
     base::{Error, Result, Secret},
-    crypto::{Curve, RsaComponents, SecretKey, SoftwareKey},
+    crypto::{Curve, KeyAlgorithm, RsaComponents, SecretKey, SoftwareKey, public_of},
     pki::PublicKey,
 };
 
@@ -39,11 +39,75 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
             let seed = key.octets().map_err(unreadable)?;
             SoftwareKey::ed25519(&seed, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
         }
-        X25519 => montgomery(SoftwareKey::x25519(&key.octets().map_err(unreadable)?)?, point, 32, 9)?,
-        X448 => montgomery(SoftwareKey::x448(&key.octets().map_err(unreadable)?)?, point, 56, 5)?,
+        X25519 => {
+            let scalar = key.octets().map_err(unreadable)?;
+            SoftwareKey::x25519(&scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+        }
+        X448 => {
+            let scalar = key.octets().map_err(unreadable)?;
+            SoftwareKey::x448(&scalar, point).ok().map(|key| Arc::new(key) as Arc<dyn SecretKey>)
+        }
         _ => None,
     };
     Ok(opened)
+}
+
+/// The public half of a private key. To find it takes a public-key operation; to compare it with a certificate's does not.
+#[derive(Debug)]
+pub(super) enum Half {
+    /// On a curve with this name, the uncompressed point (X9.62, leading 4).
+    Point(ObjectIdentifier, Vec<u8>),
+    /// Of RFC 8032 or RFC 7748, by the name of its algorithm.
+    Octets(ObjectIdentifier, Vec<u8>),
+    /// Modulus and public exponent.
+    Rsa(Vec<u8>, Vec<u8>),
+}
+
+impl Half {
+    /// Reads a PrivateKeyInfo. An error of kind `NoKey` when its parts do not belong together or its algorithm is not served here, or `Malformed` when it
+    /// cannot be read.
+    pub(super) fn of(pkcs8: &[u8]) -> Result<Half> {
+        let unreadable = |_: der::Error| Error::malformed("private key", "not in the form of PKCS#8");
+        let key = PrivateKeyInfo::read(pkcs8).map_err(unreadable)?;
+        let octets = |algorithm| public_of(algorithm, &key.octets().map_err(unreadable)?);
+        match key.algorithm.oid {
+            RSA | RSA_PSS | RSA_OAEP => {
+                let own = RsaPrivateKey::from_der(key.private_key).map_err(unreadable)?;
+                let parts = components(&own);
+                SoftwareKey::rsa(&parts)?;
+                Ok(Half::Rsa(parts.n, parts.e))
+            }
+            EC => {
+                let own = EcPrivateKey::from_der(key.private_key).map_err(unreadable)?;
+                let name = curve_name(&own, &key).map_err(unreadable)?;
+                let curve = curve_of(name).ok_or_else(|| unserved_curve(name))?;
+                let scalar = Secret::new(own.private_key.as_bytes().to_vec());
+                Ok(Half::Point(name, public_of(KeyAlgorithm::Ecdsa(curve), &scalar)?))
+            }
+            ED25519 => Ok(Half::Octets(ED25519, octets(KeyAlgorithm::Ed25519)?)),
+            X25519 => Ok(Half::Octets(X25519, octets(KeyAlgorithm::X25519)?)),
+            X448 => Ok(Half::Octets(X448, octets(KeyAlgorithm::X448)?)),
+            other => Err(Error::no_key(format!("private key: its algorithm is not served here: {other}"))),
+        }
+    }
+
+    /// Whether it is `public`, as a certificate has it.
+    pub(super) fn is(&self, public: &PublicKey) -> bool {
+        let uncompressed = public.agreement();
+        let Ok(public) = SubjectPublicKeyInfoRef::from_der(public.der()) else { return false };
+        let (algorithm, point) = (public.algorithm.oid, public.subject_public_key.raw_bytes());
+        match self {
+            Half::Rsa(n, e) => {
+                let same = |theirs: RsaPublicKey<'_>| theirs.n.as_bytes() == n && theirs.e.as_bytes() == e;
+                [RSA, RSA_PSS, RSA_OAEP].contains(&algorithm) && RsaPublicKey::from_der(point).is_ok_and(same)
+            }
+            Half::Point(curve, own) => {
+                let named = public.algorithm.parameters.and_then(|named| named.decode_as::<ObjectIdentifier>().ok());
+                algorithm == EC && named == Some(*curve) && uncompressed.unwrap_or(point) == own
+            }
+            Half::Octets(name, own) => algorithm == *name && point == own,
+        }
+    }
 }
 
 /// The name of the algorithm of a key that [`open`] cannot open; `None` when it can. `pkcs8` is a PrivateKeyInfo.
@@ -153,39 +217,44 @@ fn rsa(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::R
     if own.n != theirs.n || own.e != theirs.e {
         return Ok(None);
     }
+    Ok(Some(components(&own)))
+}
+
+fn components(key: &RsaPrivateKey<'_>) -> RsaComponents {
     let secret = |number: UintRef<'_>| Secret::new(number.as_bytes().to_vec());
-    Ok(Some(RsaComponents {
-        n: own.n.as_bytes().to_vec(),
-        e: own.e.as_bytes().to_vec(),
-        d: secret(own.d),
-        p: secret(own.p),
-        q: secret(own.q),
-        q_inverse: Some(secret(own.q_inverse)),
-    }))
+    RsaComponents {
+        n: key.n.as_bytes().to_vec(),
+        e: key.e.as_bytes().to_vec(),
+        d: secret(key.d),
+        p: secret(key.p),
+        q: secret(key.q),
+        q_inverse: Some(secret(key.q_inverse)),
+    }
+}
+
+/// The curve that the key itself names, or else its algorithm.
+fn curve_name(own: &EcPrivateKey<'_>, key: &PrivateKeyInfo<'_>) -> der::Result<ObjectIdentifier> {
+    match (own.parameters, key.algorithm.parameters) {
+        (Some(curve), _) => Ok(curve),
+        (None, parameters) => parameters.ok_or_else(|| Tag::ObjectIdentifier.value_error())?.decode_as(),
+    }
+}
+
+fn unserved_curve(name: ObjectIdentifier) -> Error {
+    Error::no_key(format!("private key: its elliptic curve is not served here: {name}"))
 }
 
 /// Curve and scalar, if they can be those of `public`.
 fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Result<Option<(Curve, Secret)>> {
     let own = EcPrivateKey::from_der(key.private_key)?;
     let named = |parameters: AnyRef<'_>| parameters.decode_as::<ObjectIdentifier>();
-    let curve = match (own.parameters, key.algorithm.parameters) {
-        (Some(curve), _) => curve,
-        (None, parameters) => named(parameters.ok_or_else(|| Tag::ObjectIdentifier.value_error())?)?,
-    };
+    let curve = curve_name(&own, key)?;
     let point = public.subject_public_key.raw_bytes();
     let other = public.algorithm.oid != EC
         || !public.algorithm.parameters.is_some_and(|parameters| named(parameters) == Ok(curve))
         || own.public_key.is_some_and(|own| own.raw_bytes() != point && own.raw_bytes().len() == point.len());
     let Some(known) = curve_of(curve).filter(|_| !other) else { return Ok(None) };
     Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
-}
-
-/// A key of RFC 7748 whose public key is what it agrees on with the base point `base`.
-fn montgomery(key: SoftwareKey, public: &[u8], length: usize, base: u8) -> Result<Option<Arc<dyn SecretKey>>> {
-    let mut point = vec![0; length];
-    point.iter_mut().take(1).for_each(|first| *first = base);
-    let belongs = key.agree(&point)?.expose() == public;
-    Ok(belongs.then(|| Arc::new(key) as Arc<dyn SecretKey>))
 }
 
 /// The name of a curve in X.509 (RFC 5480, section 2.1.1.1).

@@ -33,6 +33,11 @@ pub fn read(octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
     }
 }
 
+/// Whether there are certificates beside the statements in `octets`, so that they are a key file too.
+pub fn has_certificates(octets: &[u8]) -> bool {
+    pem_bundle::blocks(octets).iter().any(|block| block.label == "CERTIFICATE")
+}
+
 /// Whether the CRL `newer` stands in the place of `older` at that time, so that `older` need not be kept. Both must be signed by the key of an
 /// issuer that is among `keys`. Errors only when the keys cannot be asked, or signatures without end would have to be verified.
 pub fn supersedes(newer: &[u8], older: &[u8], keys: &[&dyn Keys], at: SystemTime) -> Result<bool> {

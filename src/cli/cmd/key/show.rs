@@ -58,7 +58,7 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn K
 }
 
 /// One line for a CRL or an OCSP response that was imported.
-pub(super) fn statement(kept: Kept, der: &[u8]) -> String {
+pub(in crate::cli::cmd) fn statement(kept: Kept, der: &[u8]) -> String {
     let (what, why) = match kept {
         Kept::Added => ("added", ""),
         Kept::Outdated => ("not kept", ": a newer one is here"),

@@ -1,0 +1,157 @@
+//! Secret parts that come in from a file. Anybody can put octets behind a public key: what comes takes the place of a secret part that is held only
+//! when it was opened and fits its public part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sequoia_openpgp::{
+    Cert, Packet,
+    cert::amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey},
+    packet::key::SecretParts,
+    serialize::MarshalInto,
+};
+
+use super::{
+    cert,
+    keyfile::{failed, handle, is_stub, secrets},
+    locked::{Proof, prove},
+    words::reason,
+};
+use crate::{
+    base::{Budget, Error, Result, Secret},
+    keys::{Handle, Passphrases},
+    protocol::Described,
+};
+
+/// A certificate whose secret parts were looked at.
+#[derive(Debug)]
+pub struct Sifted {
+    /// Without the secret parts that are not to be taken.
+    pub described: Described,
+    /// Secret parts that do not fit their public part, an error of kind `Malformed` each. They are left out.
+    pub unfit: Vec<Error>,
+    /// Secret parts that no passphrase opens and in whose place another one is held, one line each. They are left out.
+    pub unproven: Vec<String>,
+}
+
+/// Looks at the secret parts that came in with a certificate, each key by itself; `held` are those that are here already.
+///
+/// A locked one is opened only when there is another one that it would replace. All of them together spend from `budget`.
+///
+/// # Errors
+///
+/// `Malformed`: the secret parts cannot be read, or opening them goes over `budget`.
+pub fn sift(found: Described, held: Option<&Secret>, passphrases: &Passphrases, budget: &mut Budget) -> Result<Sifted> {
+    let mut sifted = Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() };
+    let Some(secret) = sifted.described.secret.clone() else { return Ok(sifted) };
+    let new = read(&secret)?;
+    let held = held.map(read).transpose()?.map(|held| octets(&held)).unwrap_or_default();
+    let mut refused = BTreeSet::new();
+    for part in new.keys().secret().filter(|part| !is_stub(part.key().secret())) {
+        let key = handle(&part.key().fingerprint());
+        let known = held.get(&key);
+        if known.is_some() && known == packet(&part).as_ref() {
+            sifted.described.proven.push(key);
+            continue;
+        }
+        if known.is_none() && part.key().secret().is_encrypted() {
+            continue;
+        }
+        match prove(&new, part.key().role_as_unspecified(), passphrases, budget)? {
+            Proof::Fits => sifted.described.proven.push(key),
+            Proof::Unfit => {
+                sifted.unfit.push(Error::malformed(
+                    format!("key {key}"),
+                    "what the file has as its secret part does not fit its public part; it is not taken",
+                ));
+                refused.insert(key);
+            }
+            Proof::Unknown(why) if known.is_some() => {
+                sifted
+                    .unproven
+                    .push(format!("{why}; the secret part that is here stays, and the one in the file is not taken"));
+                refused.insert(key);
+            }
+            Proof::Unknown(_) => {}
+        }
+    }
+    if !refused.is_empty() {
+        let fingerprint = &sifted.described.record.fingerprint;
+        let rest = without(new, |part| refused.contains(&handle(&part.key().fingerprint())))
+            .map_err(|error| failed(fingerprint, &error))?;
+        sifted.described.record.secrets = secrets(&rest);
+        sifted.described.secret = match rest.is_tsk() {
+            true => Some(Secret::new(rest.as_tsk().to_vec().map_err(|error| failed(fingerprint, &error))?)),
+            false => None,
+        };
+    }
+    Ok(sifted)
+}
+
+/// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts if it is among `proven` (its
+/// passphrase may have changed), and otherwise the one that is held; a stub never replaces a key.
+pub fn merge_secret(held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
+    let (held, new) = (read(held)?, read(new)?);
+    let own: BTreeSet<Handle> = secrets(&held).into_iter().collect();
+    let proven: BTreeSet<&Handle> = proven.iter().collect();
+    let stays = |part: &ErasedKeyAmalgamation<'_, SecretParts>| {
+        let key = handle(&part.key().fingerprint());
+        own.contains(&key) && !proven.contains(&key)
+    };
+    let both = without(new, stays).and_then(split).and_then(|(new, newer)| {
+        let (held, stubs) = split(held)?;
+        let keys = held.merge_public_and_secret(new)?;
+        let fingerprint = |packet: &Packet| match packet {
+            Packet::SecretKey(key) => Some(key.fingerprint()),
+            Packet::SecretSubkey(key) => Some(key.fingerprint()),
+            _ => None,
+        };
+        let is_here =
+            |stub: &Packet| keys.keys().secret().any(|held| fingerprint(stub) == Some(held.key().fingerprint()));
+        let stubs: Vec<Packet> = stubs.into_iter().chain(newer).filter(|stub| !is_here(stub)).collect();
+        Ok(keys.insert_packets(stubs)?.0)
+    });
+    both.and_then(|cert| cert.as_tsk().to_vec())
+        .map(Secret::new)
+        .map_err(|error| Error::malformed("secret key", reason(&error)))
+}
+
+fn read(secret: &Secret) -> Result<Cert> {
+    cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))
+}
+
+/// The secret key packets, as locked as they are, without stubs.
+fn octets(cert: &Cert) -> BTreeMap<Handle, Secret> {
+    let parts = cert.keys().secret().filter(|part| !is_stub(part.key().secret()));
+    parts.filter_map(|part| Some((handle(&part.key().fingerprint()), packet(&part)?))).collect()
+}
+
+fn packet(part: &ErasedKeyAmalgamation<'_, SecretParts>) -> Option<Secret> {
+    Packet::from(part.key().clone().role_into_primary()).to_vec().ok().map(Secret::new)
+}
+
+/// The certificate without its stubs, and they.
+fn split(cert: Cert) -> sequoia_openpgp::Result<(Cert, Vec<Packet>)> {
+    let stubs = cert.keys().secret().filter(|held| is_stub(held.key().secret()));
+    let stubs = stubs.map(|held| match held.primary() {
+        true => Packet::from(held.key().clone().role_into_primary()),
+        false => Packet::from(held.key().clone().role_into_subordinate()),
+    });
+    let stubs = stubs.collect();
+    Ok((without(cert, |held| is_stub(held.key().secret()))?, stubs))
+}
+
+/// The certificate with the public part alone of those of its keys whose secret part `leaves`.
+fn without(
+    cert: Cert,
+    leaves: impl Fn(&ErasedKeyAmalgamation<'_, SecretParts>) -> bool,
+) -> sequoia_openpgp::Result<Cert> {
+    let left = cert.keys().secret().filter(leaves).map(|held| {
+        let bare = held.key().clone().take_secret().0;
+        match held.primary() {
+            true => Packet::from(bare.role_into_primary()),
+            false => Packet::from(bare.role_into_subordinate()),
+        }
+    });
+    let left: Vec<Packet> = left.collect();
+    Ok(cert.insert_packets(left)?.0)
+}
