@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use postseal::{
     engine::{Handler, Hook, Setup},
     keys::ProtocolName,
-    mail::{ForwardPath, Mail, Submitter},
+    mail::{ForwardPath, Login, Mail, Submitter},
     policy::{
         Action, Condition, Direction, Disposition, Obstacle, Order, Party, Pattern, Policy, Resort, Rule, WrappingKind,
     },
@@ -105,8 +105,8 @@ fn messages() -> &'static Vec<Vec<u8>> {
 }
 
 fn submitters() -> impl Strategy<Value = Submitter> {
-    let alice = Submitter::Authenticated("alice".to_owned());
-    let mallory = Submitter::Authenticated("mallory".to_owned());
+    let alice = Submitter::Authenticated(Login::new("alice").unwrap());
+    let mallory = Submitter::Authenticated(Login::new("mallory").unwrap());
     select(vec![alice.clone(), alice, mallory, Submitter::Trusted, Submitter::Unknown])
 }
 

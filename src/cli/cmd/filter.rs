@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use postseal::{
     base::{Budget, Error, Limits, Result},
     config,
-    mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     transport::filter::{filter, temporary},
 };
 
@@ -58,8 +58,8 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
         "" | "<>" => None,
         sender => Some(typed(sender)?),
     };
-    let submitter = match what.user.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => Submitter::Authenticated(name.to_owned()),
+    let submitter = match what.user.as_deref().and_then(Login::new) {
+        Some(name) => Submitter::Authenticated(name),
         None if what.trusted => Submitter::Trusted,
         None => Submitter::Unknown,
     };
