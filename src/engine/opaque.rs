@@ -139,18 +139,16 @@ fn is_word(value: &str, most: usize) -> bool {
 /// Octets of `=` and a checksum of 24 bits.
 const CHECKSUM: usize = 5;
 /// What Enigmail, GPGMail, Thunderbird, Outlook and most others write above the first boundary for readers that know no MIME.
-const PREAMBLES: [&[u8]; 8] = [
+const PREAMBLES: [&[u8]; 6] = [
     b"This is a MIME-encapsulated message",
     b"This is a cryptographically signed message in MIME format",
     b"This is a multi-part message in MIME format",
     b"This is a multipart message in MIME format",
-    b"This is an OpenPGP/MIME encrypted message (RFC 2440 and 3156)",
     b"This is an OpenPGP/MIME encrypted message (RFC 4880 and 3156)",
-    b"This is an OpenPGP/MIME signed message (RFC 2440 and 3156)",
     b"This is an OpenPGP/MIME signed message (RFC 4880 and 3156)",
 ];
 /// What programs say of parts by themselves, without a full stop. Source: the corpora, with the programs that wrote them.
-const DESCRIPTIONS: [&str; 10] = [
+const DESCRIPTIONS: [&str; 12] = [
     "Digital signature",
     "Message encrypted with OpenPGP",
     "OpenPGP digital signature",
@@ -159,6 +157,8 @@ const DESCRIPTIONS: [&str; 10] = [
     "PGP/MIME version identification",
     "S/MIME Cryptographic Signature",
     "S/MIME Encrypted Message",
+    "S/MIME cryptographic signature",
+    "S/MIME message",
     "This is a digitally signed message part",
     "Version Identification",
 ];
