@@ -15,7 +15,12 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
     base::Budget,
-    mail::{Part, header::ContentType, skeleton},
+    mail::{
+        Part,
+        armor::{Label, stray_line},
+        header::ContentType,
+        skeleton,
+    },
     protocol::{pem, pgp, smime},
 };
 
@@ -24,6 +29,14 @@ use crate::{
 /// Every object is read to its end: what follows it, or stands before it, is no part of it and hides nothing.
 pub(super) fn is_opaque(root: Part<'_>, budget: &Budget) -> bool {
     skeleton::deviation(root).is_none() && Place::Root.says_nothing(root) && is_object(root, budget)
+}
+
+/// Whether a file without a header is ciphertext: armour, a CMS object or OpenPGP packets.
+pub(super) fn is_opaque_file(octets: &[u8], budget: &Budget) -> bool {
+    is_armored(octets, Label::PgpMessage)
+        || pem::kind::is_ciphertext(octets, budget)
+        || pgp::kind::is_ciphertext(octets)
+        || smime::ciphertext::is_ciphertext(octets.to_vec(), budget)
 }
 
 /// Whether the body of `part`, which the skeleton fits, is ciphertext.
@@ -43,12 +56,12 @@ fn is_object(part: Part<'_>, budget: &Budget) -> bool {
                 kind.is("multipart", "encrypted")
                     && Place::Within.says_nothing(content)
                     && Place::Within.says_nothing(other)
-                    && is_armored(&other.decoded(), pgp::kind::is_ciphertext)
+                    && is_armored(&other.decoded(), Label::PgpMessage)
             }
         }
         (None, None, None) if kind.is("text", "plain") => {
             let text = part.decoded();
-            is_armored(&text, pgp::kind::is_ciphertext) || pem::kind::is_ciphertext(&text, budget)
+            is_armored(&text, Label::PgpMessage) || pem::kind::is_ciphertext(&text, budget)
         }
         (None, None, None) => smime::ciphertext::is_ciphertext(part.decoded().into_owned(), budget),
         _ => false,
@@ -58,27 +71,26 @@ fn is_object(part: Part<'_>, budget: &Budget) -> bool {
 /// Whether `part` is a detached signature, armoured or of CMS, and nothing else.
 fn is_signature(part: Part<'_>, budget: &Budget) -> bool {
     match part.content_type().is("application", "pgp-signature") {
-        true => is_armored(&part.decoded(), pgp::kind::is_detached_signature),
+        true => is_armored(&part.decoded(), Label::PgpSignature),
         false => smime::ciphertext::is_detached_signature(part.decoded().into_owned(), budget),
     }
 }
 
-/// Whether the one block of armour that `text` is, with blank lines around it, holds octets such as `holds` wants.
-fn is_armored(text: &[u8], holds: fn(&[u8]) -> bool) -> bool {
+/// Whether `text` is one block of armour with that label and blank lines around it, and holds what the label says.
+fn is_armored(text: &[u8], label: Label) -> bool {
+    if stray_line(text, label).is_some() {
+        return false;
+    }
     let lines = text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end);
-    let mut lines = lines.skip_while(|line| line.is_empty());
-    if !lines.next().is_some_and(|line| line.starts_with(b"-----BEGIN PGP ")) {
-        return false;
-    }
-    // The skeleton lets headers of armour pass whose words are the programs' own.
-    let mut data: Vec<&[u8]> = lines.skip_while(|line| !line.is_empty()).skip(1).collect();
-    while data.pop_if(|line| line.is_empty()).is_some() {}
-    if !data.pop().is_some_and(|line| line.starts_with(b"-----END PGP ")) {
-        return false;
-    }
+    let lines = lines.skip_while(|line| line.is_empty()).skip_while(|line| !line.is_empty());
+    let mut data: Vec<&[u8]> = lines.filter(|line| !line.is_empty() && !line.starts_with(b"-----END PGP ")).collect();
     // RFC 9580, section 6.1: a checksum of 24 bits.
     data.pop_if(|line| line.len() == CHECKSUM && line.starts_with(b"="));
-    BASE64_STANDARD.decode(data.concat()).is_ok_and(|octets| holds(&octets))
+    BASE64_STANDARD.decode(data.concat()).is_ok_and(|octets| match label {
+        Label::PgpMessage => pgp::kind::is_ciphertext(&octets),
+        Label::PgpSignature => pgp::kind::is_detached_signature(&octets),
+        _ => false,
+    })
 }
 
 /// Whether outside of its parts a multipart has nothing but what programs write there.
@@ -107,6 +119,7 @@ impl Place {
                 "content-disposition" => ContentType::disposition(&field.unfolded()).parameters.iter().all(is_usual),
                 "content-transfer-encoding" => true,
                 "content-description" => DESCRIPTIONS.contains(&field.unfolded().trim_end_matches('.')),
+                "mime-version" if self == Place::Within => field.unfolded() == "1.0",
                 "content-language" => is_word(&field.unfolded(), LONGEST_LANGUAGE),
                 _ => self == Place::Root && !name.starts_with("content-"),
             }
