@@ -2,8 +2,6 @@
 
 #[path = "handle/house.rs"]
 mod house;
-#[path = "handle/random.rs"]
-mod random;
 
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{

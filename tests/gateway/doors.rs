@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::house;
 
 /// A way in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     Filter,
     Lmtp,

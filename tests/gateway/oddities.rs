@@ -36,7 +36,7 @@ pub(crate) fn oddity(dice: &mut Dice) -> Oddity {
         10 => changed(dice, open),
         _ => mutated(dice, sealed),
     };
-    let author = one(dice, &["alice", "alice", "alice", "alice", "mallory", "bob"]);
+    let author = one(dice, &["alice", "alice", "alice", "alice", "alice", "alice", "mallory", "bob"]);
     if let Some(at) = memchr::memmem::find(&octets, b"From: alice@") {
         octets.splice(at + 6..at + 11, author.bytes());
     }
@@ -63,7 +63,7 @@ impl From<Seed> for Oddity {
 fn changed(dice: &mut Dice, seeds: &[Seed]) -> Oddity {
     let seed = one(dice, seeds);
     let (mut entity, mut name) = (seed.entity.clone(), seed.name.clone());
-    for _ in 0..=dice.below(3) {
+    for _ in 0..dice.below(4) {
         let change = &seed.changes[dice.below(seed.changes.len())];
         change.apply(&mut entity);
         name = format!("{name}; {}", change.name);

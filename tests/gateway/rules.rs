@@ -48,7 +48,7 @@ fn rule(dice: &mut Dice) -> Rule {
     protocols.truncate(1 + dice.below(2));
     let edits = [Action::TagSubject("[x]".to_owned()), Action::RemoveHeader("X-Seal".to_owned())];
     Rule {
-        conditions: (0..dice.below(3)).map(|_| condition(dice)).collect(),
+        conditions: (0..dice.below(5).saturating_sub(2)).map(|_| condition(dice)).collect(),
         orders: orders.into_iter().collect(),
         edits: some(dice, &edits, 4),
         protocols,
@@ -82,18 +82,18 @@ pub(crate) fn submitter(dice: &mut Dice) -> Submitter {
     match dice.below(10) {
         0 => Submitter::Trusted,
         1 => Submitter::Unknown,
-        2 | 3 => user("mallory"),
+        2 => user("mallory"),
         _ => user(one(dice, &["alice", "ALICE", " Alice ", "\u{ff21}lice"])),
     }
 }
 
-/// One to four recipients.
+/// One recipient in most cases: where there is one answer for all, one who is refused stops the others.
 pub(crate) fn recipients(dice: &mut Dice) -> Vec<&'static str> {
-    let mut to = some(dice, &PEOPLE, 3);
-    if to.is_empty() {
-        to.push(PEOPLE[0]);
-    }
-    to
+    let to = match dice.below(4) {
+        0 => some(dice, &PEOPLE, 2),
+        _ => vec![one(dice, &PEOPLE[..3])],
+    };
+    if to.is_empty() { vec![PEOPLE[0]] } else { to }
 }
 
 const PEOPLE: [&str; 5] =
