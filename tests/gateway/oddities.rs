@@ -63,10 +63,13 @@ impl From<Seed> for Oddity {
 fn changed(dice: &mut Dice, seeds: &[Seed]) -> Oddity {
     let seed = one(dice, seeds);
     let (mut entity, mut name) = (seed.entity.clone(), seed.name.clone());
-    for _ in 0..dice.below(4) {
+    for place in 0..dice.below(4) {
         let change = &seed.changes[dice.below(seed.changes.len())];
-        change.apply(&mut entity);
-        name = format!("{name}; {}", change.name);
+        // Whole messages alone can be taken apart and put into something else.
+        if place == 0 || change.family() != "wrapped" {
+            change.apply(&mut entity);
+            name = format!("{name}; {}", change.name);
+        }
     }
     Oddity { name, octets: entity.write() }
 }
