@@ -99,9 +99,14 @@ impl Verdict {
         &self.errant
     }
 
-    /// Whether the payload came out of encryption. Says nothing about the author.
+    /// Whether the payload came out of encryption, whatever stands beside it. Says nothing about the author.
     pub fn is_confidential(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. }))
+    }
+
+    /// Whether the payload came out of encryption, and nothing stands beside the ciphertext that some reader would show. Says nothing about the author.
+    pub fn is_hidden(&self) -> bool {
+        self.is_confidential() && !matches!(self.author, Err(NoAuthor::Ambiguous(_)))
     }
 
     /// The summary.

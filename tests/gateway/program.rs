@@ -126,6 +126,30 @@ fn a_signature_that_verifies_for_the_author_is_kept() {
     lab.run(&["verify", "again"]).code(0);
 }
 
+/// What goes out as encrypted already is what the verdict calls confidential, and text beside a ciphertext is neither.
+#[test]
+fn the_verdict_gives_the_same_answer() {
+    let lab = house(&format!(
+        "identities.alice = \"alice@example.org\"\n{KEEP}[[rule]]\nname = \"all\"\naction = \"encrypt\"\n"
+    ));
+    lab.write("plain", "From: alice@example.org\nTo: buyer@partner.example\nSubject: s\n\nhello\n");
+    lab.run(&["encrypt", "--sign", "--to", "alice@example.org", "-o", "whole", "plain"]).code(0);
+    let whole = String::from_utf8(lab.read("whole")).unwrap();
+    for (message, is_whole) in [
+        (whole.clone(), true),
+        (whole.replace("-----BEGIN PGP", "hello\n-----BEGIN PGP"), false),
+        (whole.replace("-----END PGP MESSAGE-----\n", "-----END PGP MESSAGE-----\nhello\n"), false),
+        (whole.replace("Version: 1\n", "Version: 1\nhello\n"), false),
+    ] {
+        lab.write("message", &message);
+        let verified = lab.run(&["verify", "--require", "signed", "--json", "message"]).text();
+        let verdict: serde_json::Value = serde_json::from_str(&verified).unwrap();
+        assert_eq!(verdict["confidential"], is_whole, "{message}{verified}");
+        let done = fed(&lab, &["filter", "--user=alice", "--", "buyer@partner.example"], message.as_bytes());
+        assert_eq!(done.stdout == message.as_bytes(), is_whole, "{message}{}", said(&done));
+    }
+}
+
 /// However somebody's name is written: the rule for alice is for alice.
 #[test]
 fn what_differs_in_case_or_form_is_one_name() {
