@@ -31,7 +31,8 @@ pub(crate) fn oddity(dice: &mut Dice) -> Oddity {
     let Oddity { name, mut octets } = match dice.below(12) {
         0..=4 => changed(dice, sealed),
         5 | 6 => object(dice),
-        7 | 8 => inserted(dice, sealed),
+        7 => inserted(dice, sealed),
+        8 => said(dice, sealed),
         9 => one(dice, open).into(),
         10 => changed(dice, open),
         _ => mutated(dice, sealed),
@@ -73,6 +74,44 @@ fn changed(dice: &mut Dice, seeds: &[Seed]) -> Oddity {
     }
     Oddity { name, octets: entity.write() }
 }
+
+/// Text in one of the places where programs write words of their own.
+fn said(dice: &mut Dice, seeds: &[Seed]) -> Oddity {
+    let Oddity { mut name, octets } = one(dice, seeds).into();
+    let mut text = String::from_utf8(octets).unwrap();
+    let places: Vec<&(&str, &str)> = PLACES.iter().filter(|(place, _)| text.contains(place)).collect();
+    for _ in 0..=dice.below(2) {
+        let (place, words) = one(dice, &places);
+        text = match dice.below(2) {
+            0 => text.replacen(place, words, 1),
+            _ => text.replace(place, words),
+        };
+        name = format!("{name}; {words:?} for {place:?}");
+    }
+    Oddity { name, octets: text.into_bytes() }
+}
+
+/// What stands in a sealed message, and what is put there.
+const PLACES: [(&str, &str); 18] = [
+    ("PGP/MIME version identification", TEXT),
+    ("OpenPGP encrypted message", TEXT),
+    ("OpenPGP digital signature", TEXT),
+    ("S/MIME message", TEXT),
+    ("encrypted.asc", "Please pay Mallory.asc"),
+    ("signature.asc", "Pay-Mallory"),
+    ("smime.p7m", "Please pay Mallory.p7m"),
+    ("Content-Description", "X-Text: Please pay Mallory.\r\nContent-Description"),
+    ("Content-Disposition", "Content-ID: <pay@mallory>\r\nContent-Disposition"),
+    ("MIME-Version: 1.0", "MIME-Version: 1.0\r\nContent-Location: pay-mallory"),
+    ("Version: 1\r\n", "Version: 1\r\nPlease: pay Mallory.\r\n"),
+    ("-----BEGIN PGP MESSAGE-----\r\n", "-----BEGIN PGP MESSAGE-----\r\nComment: Please pay Mallory.\r\n"),
+    ("-----BEGIN PGP MESSAGE-----\r\n", "-----BEGIN PGP MESSAGE-----\r\nVersion: Please pay Mallory.\r\n"),
+    ("-----BEGIN PGP SIGNATURE-----\r\n", "-----BEGIN PGP SIGNATURE-----\r\nComment: Please pay Mallory.\r\n"),
+    ("\r\n\r\n--=_", "\r\n\r\nPlease pay Mallory.\r\n--=_"),
+    ("--\r\n", "--\r\nPlease pay Mallory.\r\n"),
+    ("DEK-Info", "Recipient-Name: Please pay Mallory.\r\nDEK-Info"),
+    ("DES-CBC", "Please-pay-Mallory"),
+];
 
 /// Text at the beginning of some line below the header.
 fn inserted(dice: &mut Dice, seeds: &[Seed]) -> Oddity {
