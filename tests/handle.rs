@@ -2,15 +2,13 @@
 
 #[path = "handle/house.rs"]
 mod house;
-#[path = "handle/random.rs"]
-mod random;
 
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{
     base::Kind,
     engine::{HANDLED, Handler, Outcome, Setup},
     keys::{Keys, ProtocolName},
-    mail::{Mail, Message, ReversePath, Submitter},
+    mail::{Login, Mail, Message, ReversePath, Submitter},
     policy::{Action, Disposition},
     protocol::{Recipient, Seal, Signer},
     verdict::Standing,
@@ -104,7 +102,7 @@ fn what_no_rule_speaks_of_and_what_nobody_may_sign_is_refused() {
         outcome
     };
     refused(alice(), "someone@elsewhere.example");
-    refused(Submitter::Authenticated("mallory".to_owned()), "bob@example.net");
+    refused(Submitter::Authenticated(Login::new("mallory").unwrap()), "bob@example.net");
     refused(Submitter::Unknown, "bob@example.net");
 }
 

@@ -23,7 +23,13 @@ use session::Session;
 
 /// Parses the command line, does what it says, and answers with the exit code.
 pub(crate) fn run() -> ExitCode {
-    let arguments = match Arguments::read(cmd::sendmail::arguments(env::args_os())) {
+    let typed = cmd::sendmail::arguments(env::args_os());
+    // Before they are read: one of them could ask for the help text, which would go out as the message.
+    if let Err(error) = cmd::filter::unambiguous(&typed) {
+        show::error(&error);
+        return ExitCode::from(show::exit_code(error.kind()));
+    }
+    let arguments = match Arguments::read(typed) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{Error, Kind, Limits, Result},
     crypto::Legacy,
-    mail::Address,
+    mail::{Address, Login},
     pki::Revocation,
     policy::{Pattern, Policy},
     report::authserv,
@@ -176,7 +176,12 @@ impl Reader<'_> {
         let mut identities = BTreeMap::new();
         if let Some(table) = root.table("identities") {
             for (name, patterns) in table.named() {
-                identities.insert(name.value, self.signers(&patterns));
+                let Some(login) = self.document.read(&name, login) else { continue };
+                if identities.contains_key(&login) {
+                    self.document
+                        .error(name.line, format!("identities: {:?} is the same name as another here", name.value));
+                }
+                identities.insert(login, self.signers(&patterns));
             }
         }
         let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
@@ -410,6 +415,11 @@ impl Reader<'_> {
         self.mentions.push(Mention { line: text.line, what: what(path.clone()) });
         path
     }
+}
+
+/// A login name.
+pub(super) fn login(text: &str) -> Result<Login> {
+    Login::new(text).ok_or_else(|| Error::new(Kind::Config, format!("{text:?}: not a login name")))
 }
 
 fn hostname(text: &str) -> Result<String> {

@@ -96,7 +96,8 @@ fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]
     let parties = words(reader, table, "submitter", &indices);
     let parties = parties.into_iter().filter_map(|at| submitters.get(at)).map(|(_, party)| party.clone()).collect();
     conditions.extend(some(parties).map(Condition::Submitter));
-    let users = table.strings("user").into_iter().map(|name| Party::User(name.value)).collect();
+    let users = table.strings("user");
+    let users = users.iter().filter_map(|name| document.read(name, super::load::login)).map(Party::User).collect();
     conditions.extend(some(users).map(Condition::Submitter));
     let patterns = |key| some(reader.patterns(&table.strings(key)));
     conditions.extend(patterns("sender").map(Condition::Sender));

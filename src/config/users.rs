@@ -14,14 +14,14 @@ use super::SecretFrom;
 use crate::{
     base::{Error, Kind, Limits, Random, Result, Secret},
     crypto::argon2id,
+    mail::Login,
     transport::smtp::Accounts,
 };
 
 /// Names, and what proves who they are.
 #[derive(Debug)]
 pub struct Users {
-    /// By name in lower case.
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<Login, Entry>,
     /// Which of the entries stands in for a name that there is not: always the same for the same name.
     stand_in: RandomState,
 }
@@ -37,8 +37,6 @@ pub(super) struct Flaw {
 
 #[derive(Debug)]
 struct Entry {
-    /// As the file has it; rules know him by this name.
-    name: String,
     line: usize,
     verifier: Verifier,
 }
@@ -83,19 +81,19 @@ impl Users {
     }
 
     fn parse(text: &str) -> (Users, Vec<Flaw>) {
-        let (mut entries, mut flaws) = (BTreeMap::<String, Entry>::new(), Vec::new());
+        let (mut entries, mut flaws) = (BTreeMap::<Login, Entry>::new(), Vec::new());
         for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_end())) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             match read_line(line) {
                 Ok((name, verifier)) => {
-                    let key = name.to_lowercase();
-                    if let Some(Entry { line, .. }) = entries.get(&key) {
-                        flaws.push(Flaw { line: number, why: format!("{name:?} is on line {line} already") });
+                    if let Some(Entry { line, .. }) = entries.get(&name) {
+                        flaws
+                            .push(Flaw { line: number, why: format!("{:?} is on line {line} already", name.as_str()) });
                         continue;
                     }
-                    entries.insert(key, Entry { name: name.to_owned(), line: number, verifier });
+                    entries.insert(name, Entry { line: number, verifier });
                 }
                 Err(why) => flaws.push(Flaw { line: number, why }),
             }
@@ -105,15 +103,13 @@ impl Users {
 }
 
 impl Accounts for Users {
-    fn who(&self, name: &str, password: &Secret) -> Option<String> {
-        let name = name.to_lowercase();
-        let found = self.entries.get(&name);
+    fn has(&self, name: &Login, password: &Secret) -> bool {
+        let found = self.entries.get(name);
         // Whoever asks for somebody who is not there waits as long as for one of those who are, and for the same one each time.
-        let place = self.stand_in.hash_one(&name) % (self.entries.len() as u64).max(1);
+        let place = self.stand_in.hash_one(name) % (self.entries.len() as u64).max(1);
         let stand_in = self.entries.values().nth(usize::try_from(place).unwrap_or_default());
-        let entry = found.or(stand_in)?;
-        let fits = entry.verifier.fits(password);
-        found.filter(|_| fits).map(|entry| entry.name.clone())
+        let fits = found.or(stand_in).is_some_and(|entry| entry.verifier.fits(password));
+        found.is_some() && fits
     }
 }
 
@@ -178,9 +174,9 @@ impl Verifier {
 }
 
 /// A name and what proves it, or what is wrong; nothing of what may be a password is in it.
-fn read_line(line: &str) -> Result<(&str, Verifier), String> {
+fn read_line(line: &str) -> Result<(Login, Verifier), String> {
     let (name, rest) = line.split_once(':').ok_or("no colon between name and password")?;
-    usable(name)?;
+    let name = usable(name)?;
     // Dovecot: user:password:uid:gid:gecos:home:shell:extra. What is extra may say who may not log in, or from where.
     let mut fields = rest.splitn(7, ':');
     let password = fields.next().unwrap_or_default();
@@ -195,12 +191,11 @@ fn read_line(line: &str) -> Result<(&str, Verifier), String> {
     Verifier::parse(hash).map(|verifier| (name, verifier))
 }
 
-fn usable(name: &str) -> Result<(), String> {
+fn usable(name: &str) -> Result<Login, String> {
     let is_plain = !name.contains([':', '\u{feff}']) && !name.contains(char::is_control);
-    if name.is_empty() || name.starts_with('#') || name.trim() != name || !is_plain {
-        return Err("not a name: empty, with a colon, a control character, or space around it".to_owned());
-    }
-    Ok(())
+    let is_name = !name.starts_with('#') && name.trim() == name && is_plain;
+    let login = Login::new(name).filter(|_| is_name);
+    login.ok_or_else(|| "not a name: empty, with a colon, a control character, or space around it".to_owned())
 }
 
 /// What is to be done about a flaw.
@@ -243,24 +238,20 @@ mod tests {
         let text = format!("# users\r\nalice@example.org:{DOVECOT}:::::\r\n\r\nbob:{REFERENCE}\n{own}");
         let (users, flaws) = parse(&text);
         assert_eq!(flaws, Vec::<String>::new());
-        let who = |name: &str, password: &str| users.who(name, &Secret::from(password));
-        assert_eq!(who("Alice@Example.ORG", "correct horse").as_deref(), Some("alice@example.org"));
-        assert_eq!(who("bob", "password").as_deref(), Some("bob"));
-        assert_eq!(who("carol", "tr:ou$bador").as_deref(), Some("Carol"), "rules know him as the file has him");
-        for (name, password) in [
-            ("bob", "Password"),
-            ("bob", ""),
-            ("bob", "password\0"),
-            ("bo", "password"),
-            ("", "password"),
-            ("# users", ""),
-        ] {
-            assert_eq!(who(name, password), None, "{name:?} {password:?}");
+        let has =
+            |users: &Users, name: &str, password: &str| users.has(&Login::new(name).unwrap(), &Secret::from(password));
+        assert!(has(&users, "Alice@Example.ORG", "correct horse"));
+        assert!(has(&users, "bob", "password"));
+        assert!(has(&users, "carol", "tr:ou$bador"));
+        for (name, password) in
+            [("bob", "Password"), ("bob", ""), ("bob", "password\0"), ("bo", "password"), ("# users", "")]
+        {
+            assert!(!has(&users, name, password), "{name:?} {password:?}");
         }
         // Not even by the password of whoever stands in for a name that there is not.
         let (one, _) = parse(&format!("bob:{REFERENCE}"));
-        assert_eq!(one.who("eve", &Secret::from("password")), None);
-        assert_eq!(parse("").0.who("eve", &Secret::from("")), None);
+        assert!(!has(&one, "eve", "password"));
+        assert!(!has(&parse("").0, "eve", ""));
     }
 
     #[test]
@@ -305,7 +296,7 @@ mod tests {
             assert!(!why.contains("sesame"));
         }
         let twice = parse(&format!("bob:{REFERENCE}\n\nBOB:{REFERENCE}\n")).1;
-        assert_eq!(twice, ["3: \"BOB\" is on line 1 already"]);
+        assert_eq!(twice, ["3: \"bob\" is on line 1 already"]);
         assert!(parse(&format!("bob:{REFERENCE}:1000:1000::/home/bob:/bin/sh:")).1.is_empty());
     }
 

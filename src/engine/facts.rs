@@ -9,7 +9,7 @@ use crate::{
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
     protocol::{Context, Purpose},
-    verdict::{LayerKind, Reached, Verdict},
+    verdict::{LayerKind, Reached, Standing, Verdict},
 };
 
 /// What is known of one mail, for [`Facts`] to borrow from.
@@ -67,13 +67,19 @@ impl Engine<'_> {
         let verdict = opening.as_ref().map_or_else(|| self.unopened(mail), |opening| told(opening).clone());
         let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;
         let mut wrapping = opening.as_ref().map_or(Wrapping::Plain, wrapping_of);
-        // What goes out is not hidden by a ciphertext beside it; what comes in could be read already.
         if let Some(opening) = &opening
-            && wrapping == Wrapping::Encrypted
             && mail.envelope.recipients.iter().any(|path| goes_out(&path.address))
-            && !hides_all(opening, mail.message.root(), &self.budget())
         {
-            wrapping = if is_signed(&verdict) { Wrapping::Signed } else { Wrapping::Plain };
+            let is_signed = || {
+                let author = verdict.author().ok().filter(|_| verdict.standing() == Standing::Authentic);
+                author.is_some_and(|author| policy.may_use(&mail.submitter, author))
+            };
+            wrapping = match wrapping {
+                Wrapping::Encrypted if hides_all(opening, mail.message.root(), &self.budget()) => Wrapping::Encrypted,
+                Wrapping::Encrypted | Wrapping::Signed if is_signed() => Wrapping::Signed,
+                Wrapping::Encrypted | Wrapping::Signed => Wrapping::Plain,
+                Wrapping::Malformed(_) | Wrapping::Plain => wrapping,
+            };
         }
         let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
         let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
@@ -208,15 +214,10 @@ fn is_signed(verdict: &Verdict) -> bool {
     verdict.layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
 }
 
-/// Whether an encrypted message shows nothing to those who cannot decrypt it: no text beside the ciphertext, and no layer around it but
-/// signatures that leave everything in the open, because what else is packed there nobody looked at.
+/// Whether an encrypted message shows nothing to those who cannot decrypt it: it is ciphertext octet by octet, and what is around the ciphertext are
+/// signatures of the author that hold, because anything can stand in the place of one that does not.
 fn hides_all(opening: &Opening, root: Part<'_>, budget: &Budget) -> bool {
-    let outside =
-        opening.verdict().layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));
-    let mut part = Some(root);
-    for _ in outside {
-        let signed = part.filter(|part| part.content_type().is("multipart", "signed"));
-        part = signed.and_then(|signed| signed.children().next());
-    }
-    part.is_some() && is_opaque(root, budget)
+    let verdict = opening.verdict();
+    let mut outside = verdict.layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));
+    outside.all(|layer| verdict.is_by_author(layer)) && is_opaque(root, budget)
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{
     Engine,
     lines::{LfWriter, uses_crlf},
-    opaque::is_opaque,
+    opaque::{is_opaque, is_opaque_file},
 };
 use crate::{
     base::{Error, Result},
@@ -46,6 +46,10 @@ impl Engine<'_> {
     pub fn is_encrypted(&self, message: &Message) -> bool {
         let root = message.root();
         let is_whole = self.claim(root).is_some_and(|(_, claim)| claim.is_whole(root));
-        is_whole && !root.body().trim_ascii().is_empty() && is_opaque(root, &self.budget())
+        is_whole
+            && match root.header_octets() {
+                [] => is_opaque_file(message.octets(), &self.budget()),
+                _ => is_opaque(root, &self.budget()),
+            }
     }
 }

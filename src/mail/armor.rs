@@ -83,8 +83,8 @@ pub(super) fn is_alone(text: &[u8]) -> bool {
 }
 
 /// The first line of `text`, counted from 1, that does not belong to one block of armour with blank lines around it; the line after the last
-/// when the block does not end.
-pub(super) fn stray_line(text: &[u8], label: Label) -> Option<usize> {
+/// when the block does not end. A header of armour belongs to it when its words are a program's own.
+pub fn stray_line(text: &[u8], label: Label) -> Option<usize> {
     let mut place = Place::Before;
     let mut count = 0;
     for (index, line) in text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).enumerate() {

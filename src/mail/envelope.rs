@@ -1,6 +1,6 @@
 //! The SMTP envelope.
 
-use super::{Address, Message};
+use super::{Address, Login, Message};
 
 /// Who sends and who receives, as SMTP has it (RFC 5321, section 2.3.1).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -37,7 +37,7 @@ pub enum Submitter {
     #[default]
     Unknown,
     /// Somebody who logged in: the SASL authentication identity (RFC 4954), or the local user's name.
-    Authenticated(String),
+    Authenticated(Login),
     /// A client in a network that the configuration trusts.
     Trusted,
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     base::{Budget, Limits},
     keys::{Handle, KeyState},
-    mail::{Message, NoAuthor},
+    mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
 
@@ -37,14 +37,14 @@ impl Case {
             message: Message::parse(text.into(), &mut Budget::new(Limits::default())).unwrap(),
             policy: Policy {
                 local: vec![Pattern::parse("a.example").unwrap()],
-                identities: [("alice".to_owned(), own)].into(),
+                identities: [(Login::new("alice").unwrap(), own)].into(),
                 trusted: Vec::new(),
                 rules: vec![rule, last],
                 obstacles: BTreeMap::new(),
                 max_size: 1_000,
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
-            submitter: Submitter::Authenticated("alice".to_owned()),
+            submitter: Submitter::Authenticated(Login::new("alice").unwrap()),
             to: "bob@b.example",
             wrapping: Wrapping::Plain,
         }
@@ -166,7 +166,7 @@ fn each_obstacle_has_its_own_outcome() {
     case.meets(Obstacle::Oversized, &reject(&why));
 
     let mut case = Case::new(BOTH);
-    case.submitter = Submitter::Authenticated("bob".to_owned());
+    case.submitter = Submitter::Authenticated(Login::new("bob").unwrap());
     case.meets(Obstacle::NotPermitted, &reject("user \"bob\" may not sign as alice@a.example"));
 
     let mut case = Case::new(&[Order::Sign]);
@@ -188,9 +188,9 @@ fn the_world_sends_in_and_never_signs() {
     assert_eq!(case.decide().actions, [Action::Annotate]);
     case.to = "bob@b.example";
     assert_eq!(case.decide().direction, Direction::Outbound, "whoever is not local is not ours to deliver to");
-    let own = Submitter::Authenticated("Carol@a.example".to_owned());
+    let own = Submitter::Authenticated(Login::new("Carol@a.example").unwrap());
     assert!(case.policy.may_use(&own, &Address::parse("carol@a.example").unwrap()));
-    let foreign = Submitter::Authenticated("bob@b.example".to_owned());
+    let foreign = Submitter::Authenticated(Login::new("bob@b.example").unwrap());
     assert!(!case.policy.may_use(&foreign, &Address::parse("bob@b.example").unwrap()));
 }
 
@@ -222,7 +222,7 @@ fn a_from_that_is_not_ones_own_decides_nothing() {
     let mut case = Case::new(&[Order::Reject]);
     case.policy.rules[0].conditions = vec![Condition::Author(vec![Pattern::parse("alice@a.example").unwrap()])];
     assert_eq!(case.decide().rule, "one");
-    case.submitter = Submitter::Authenticated("bob".to_owned());
+    case.submitter = Submitter::Authenticated(Login::new("bob").unwrap());
     assert_eq!(case.decide().rule, "last");
     case.author = Err(NoAuthor::Missing);
     case.policy.rules[0].conditions = vec![Condition::Author(vec![Pattern::Null])];

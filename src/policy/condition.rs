@@ -6,7 +6,11 @@ use super::{
     Direction, Facts, Policy, RecipientFacts, Wrapping,
     pattern::{Pattern, is_like},
 };
-use crate::{keys::ProtocolName, mail::Submitter, verdict::Standing};
+use crate::{
+    keys::ProtocolName,
+    mail::{Login, Submitter},
+    verdict::Standing,
+};
 
 /// One question about a mail and one of its recipients. A rule decides when each of its conditions holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub enum Party {
     /// Nobody in particular.
     Unknown,
     /// This one, who logged in.
-    User(String),
+    User(Login),
 }
 
 /// A [`Wrapping`] without its reason.

@@ -37,7 +37,8 @@ pub enum Wrapping {
     Malformed(String),
     /// It is not sealed.
     Plain,
-    /// It is signed, well or badly, and can be read.
+    /// It is signed and can be read. Of mail that comes in, well or badly; of mail that goes out, by its author, whom the submitter may use, with a
+    /// signature that makes it [authentic](Standing::Authentic).
     Signed,
 }
 

@@ -22,7 +22,7 @@ pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 
 use crate::{
     keys::ProtocolName,
-    mail::{Address, ForwardPath, Submitter},
+    mail::{Address, ForwardPath, Login, Submitter},
 };
 
 /// Who may do what with which mail.
@@ -31,7 +31,7 @@ pub struct Policy {
     /// The domains whose mail ends here.
     pub local: Vec<Pattern>,
     /// As whom each SASL identity (or local user) may sign.
-    pub identities: BTreeMap<String, Vec<Pattern>>,
+    pub identities: BTreeMap<Login, Vec<Pattern>>,
     /// As whom clients in trusted networks may sign.
     pub trusted: Vec<Pattern>,
     /// In order: the first whose conditions hold decides, for each recipient.
@@ -117,7 +117,9 @@ impl Policy {
         let listed = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.covers(Some(author)));
         match submitter {
             Submitter::Authenticated(name) => {
-                let own = || Address::parse(name).is_ok_and(|own| own == *author) && self.is_local(author);
+                let login_of = |address: &Address| Login::new(&address.to_string());
+                let own = || Address::parse(name.as_str()).is_ok_and(|own| login_of(&own) == login_of(author));
+                let own = || own() && self.is_local(author);
                 self.identities.get(name).is_some_and(|patterns| listed(patterns)) || own()
             }
             Submitter::Trusted => listed(&self.trusted),

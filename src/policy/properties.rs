@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     base::{Budget, Limits},
     keys::{Handle, KeyState},
-    mail::{Message, NoAuthor},
+    mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
 
@@ -159,7 +159,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         for (place, rule) in rules.iter_mut().enumerate() {
             rule.name = format!("rule {place}");
         }
-        let identities = [("alice".to_owned(), own)].into();
+        let identities = [(Login::new("alice").unwrap(), own)].into();
         Policy { local, identities, trusted, rules, obstacles, max_size }
     })
 }
@@ -195,7 +195,7 @@ fn conditions() -> impl Strategy<Value = Condition> {
         1 => protocols().prop_map(Condition::NoKey),
         1 => select(vec![Direction::Inbound, Direction::Outbound]).prop_map(Condition::Direction),
         1 => subsequence(vec![Standing::Unsigned, Standing::Signed, Standing::Authentic], 1..3).prop_map(Condition::Standing),
-        1 => select(vec![Party::Authenticated, Party::Trusted, Party::Unknown, Party::User("alice".to_owned())])
+        1 => select(vec![Party::Authenticated, Party::Trusted, Party::Unknown, Party::User(Login::new("alice").unwrap())])
             .prop_map(|party| Condition::Submitter(vec![party])),
         1 => select(vec![WrappingKind::Encrypted, WrappingKind::Plain, WrappingKind::Signed, WrappingKind::Malformed])
             .prop_map(|kind| Condition::Wrapping(vec![kind])),
@@ -212,8 +212,8 @@ fn mails() -> impl Strategy<Value = Draft> {
         Wrapping::Signed,
     ]);
     let submitters = select(vec![
-        Submitter::Authenticated("alice".to_owned()),
-        Submitter::Authenticated("bob@b.example".to_owned()),
+        Submitter::Authenticated(Login::new("alice").unwrap()),
+        Submitter::Authenticated(Login::new("bob@b.example").unwrap()),
         Submitter::Trusted,
         Submitter::Unknown,
     ]);

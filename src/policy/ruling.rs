@@ -162,21 +162,25 @@ impl Walker<'_> {
     /// How a message is sealed; `None` when it is signed already and nothing else is asked.
     fn sealing(&self, rule: &Rule) -> Result<Option<Action>, (Obstacle, String)> {
         let keeps = |obstacle| self.resort(rule, obstacle) == Resort::Keep;
-        if *self.facts.wrapping == Wrapping::Encrypted {
-            return match keeps(Obstacle::AlreadyEncrypted) {
-                true => Ok(Some(Action::Keep)),
-                false => Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned())),
-            };
-        }
         let mut signs = rule.says(Order::Sign);
+        if *self.facts.wrapping == Wrapping::Encrypted {
+            if !keeps(Obstacle::AlreadyEncrypted) {
+                return Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned()));
+            }
+            // A layer that is there goes out in the author's name, whoever made it.
+            if signs || self.direction() == Direction::Outbound {
+                self.may_sign()?;
+            }
+            return Ok(Some(Action::Keep));
+        }
+        if signs {
+            self.may_sign()?;
+        }
         if signs && *self.facts.wrapping == Wrapping::Signed {
             if !keeps(Obstacle::AlreadySigned) {
                 return Err((Obstacle::AlreadySigned, "the message is signed already".to_owned()));
             }
             signs = false;
-        }
-        if signs {
-            self.may_sign()?;
         }
         let can_sign = |protocol| state(self.facts.signing.get(&protocol)).is_some();
         let can_read = |protocol| state(self.recipient.keys.get(&protocol)).is_some();
@@ -199,7 +203,7 @@ impl Walker<'_> {
             return Ok(());
         }
         let who = match self.facts.submitter {
-            Submitter::Authenticated(name) => format!("user {name:?}"),
+            Submitter::Authenticated(name) => format!("user {:?}", name.as_str()),
             Submitter::Trusted => "a client of a trusted network".to_owned(),
             Submitter::Unknown => "a client that is not known".to_owned(),
         };

@@ -4,6 +4,7 @@
 mod blind;
 mod entity;
 mod halves;
+pub mod kind;
 pub mod pem;
 pub mod pgp;
 mod select;

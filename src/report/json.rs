@@ -20,7 +20,7 @@ pub fn json(report: &Report<'_>) -> String {
         author: report.verdict.author().ok().map(ToString::to_string),
         reason: report.reason(),
         reason_code: report.reason_code(),
-        confidential: report.verdict.is_confidential(),
+        confidential: report.verdict.is_hidden(),
         subject: Subject {
             value: subject.map(|field| field.value.as_str()),
             protected: subject.is_some_and(|field| field.protection.is_signed()),

@@ -67,7 +67,7 @@ pub fn printable(text: &str) -> String {
 }
 
 fn remark(report: &Report<'_>) -> &'static str {
-    if report.verdict.is_confidential() { " (confidential)" } else { "" }
+    if report.verdict.is_hidden() { " (confidential)" } else { "" }
 }
 
 /// Whether the payload came out of encryption that anybody on the way could have altered (RFC 8551, section 6; EFAIL), and nothing within

@@ -99,9 +99,14 @@ impl Verdict {
         &self.errant
     }
 
-    /// Whether the payload came out of encryption. Says nothing about the author.
+    /// Whether the payload came out of encryption, whatever stands beside it. Says nothing about the author.
     pub fn is_confidential(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. }))
+    }
+
+    /// Whether the payload came out of encryption, and nothing stands beside the ciphertext that some reader would show. Says nothing about the author.
+    pub fn is_hidden(&self) -> bool {
+        self.is_confidential() && !matches!(self.author, Err(NoAuthor::Ambiguous(_)))
     }
 
     /// The summary.
@@ -115,6 +120,15 @@ impl Verdict {
         } else {
             Standing::Signed
         }
+    }
+
+    /// Whether `layer` holds signatures, and each is valid, strong and its author's. Whether the author saw what is within is another question.
+    pub fn is_by_author(&self, layer: &Layer) -> bool {
+        let is_his = |signature: &Signature| {
+            whole(signature, self.legacy)
+                .is_some_and(|vouched| authentic(&vouched, self.author.as_ref().ok(), self.legacy).is_some())
+        };
+        !signatures(layer).is_empty() && signatures(layer).iter().all(is_his)
     }
 
     /// What covers the payload: valid signatures that raise the standing, and encryption (RFC 9788, section 4.3).

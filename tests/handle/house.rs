@@ -10,7 +10,7 @@ use postseal::{
     crypto::Legacy,
     engine::{Hook, Setup},
     keys::{Memory, Passphrases, ProtocolName},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     pki::Revocation,
     policy::{Action, Condition, Direction, Obstacle, Order, Pattern, Policy, Resort, Rule},
     protocol::{pgp, smime},
@@ -60,7 +60,7 @@ pub(crate) fn policy() -> Policy {
         vec![Action::TagSubject("[ok]".to_owned()), Action::AddHeader("X-Seen".to_owned(), "yes".to_owned())];
     Policy {
         local: vec![Pattern::parse("example.org").unwrap()],
-        identities: [("alice".to_owned(), alice())].into(),
+        identities: [(Login::new("alice").unwrap(), alice())].into(),
         trusted: alice(),
         rules: vec![
             rule("in", vec![Condition::Direction(Direction::Inbound)], &[Order::Decrypt, Order::Annotate], &[]),
@@ -102,7 +102,7 @@ pub(crate) fn mail(submitter: Submitter, recipients: &[&str], message: impl Into
 }
 
 pub(crate) fn alice() -> Submitter {
-    Submitter::Authenticated("alice".to_owned())
+    Submitter::Authenticated(Login::new("alice").unwrap())
 }
 
 pub(crate) fn text(mail: &Mail) -> String {

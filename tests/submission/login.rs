@@ -27,8 +27,13 @@ struct Checking {
 
 impl Checking {
     fn start(upstream: u16) -> Checking {
+        Checking::with(upstream, "")
+    }
+
+    /// The same, with this on top of its configuration.
+    fn with(upstream: u16, more: &str) -> Checking {
         let [starttls, implicit, metrics] = [free_port(), free_port(), free_port()];
-        let house = House::furnished(upstream, &format!("metrics = \"127.0.0.1:{metrics}\""), |house| {
+        let house = House::furnished(upstream, &format!("metrics = \"127.0.0.1:{metrics}\"\n{more}"), |house| {
             // By its own command, which costs what it should; and one that Dovecot's own would have written.
             fs::write(house.path("word"), "open: sesame\n").expect("a file");
             let line = house.postseal(&["--passphrase-file", &path(house, "word"), "config", "user", "a"]);
@@ -124,6 +129,38 @@ fn who_logs_in_is_checked_here() {
     assert!(page.contains("postseal_logins_total{door=\"submission\",result=\"refused\"} 5\n"), "{page}");
     let log = checking.house.log();
     assert!(log.contains("login refused") && !log.contains("sesame") && !log.contains("nobody"), "{log}");
+}
+
+/// A peer tells where messages come from, and nothing else: whoever logged in on its connection stays who it is. Names are one however they are written.
+#[test]
+fn xforward_changes_nobody_who_logged_in() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let checking = Checking::with(sink.port(), "trusted.peers = [\"127.0.0.1\"]");
+    let letter = "From: alice@example.org\r\nSubject: x\r\n\r\nthe plan\r\n.\r\n";
+    for line in ["XFORWARD SOURCE=LOCAL", "XFORWARD ADDR=127.0.0.1", "XFORWARD ADDR=127.0.0.1 SOURCE=LOCAL", "NOOP"] {
+        let mut eve = checking.client();
+        assert!(eve.say(plain("EVE@example.org", "password")).starts_with("235"));
+        assert!(eve.say(format!("{line}\r\n")).starts_with("250"), "{line}");
+        eve.begin("bob@example.net");
+        let said = eve.say(letter);
+        assert!(
+            said.starts_with("550 5.7.1") && said.contains("user \"eve@example.org\" may not sign"),
+            "{line}: {said}"
+        );
+        let mut alice = checking.client();
+        assert!(alice.say(plain("\u{ff21}", "open: sesame")).starts_with("235"), "a full-width A is an a");
+        assert!(alice.say(format!("{line}\r\n")).starts_with("250"));
+        alice.begin("bob@example.net");
+        assert!(alice.say(letter).starts_with("250"), "{line}");
+    }
+    // A peer on its own speaks for this machine.
+    let mut peer = checking.client();
+    assert!(peer.say("XFORWARD SOURCE=LOCAL\r\n").starts_with("250"));
+    peer.begin("bob@example.net");
+    assert!(peer.say(letter).starts_with("250"));
 }
 
 /// A name that there is not takes as long as a wrong password: 64 MiB are filled three times for both.

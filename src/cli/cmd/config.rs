@@ -11,7 +11,7 @@ use postseal::{
     base::{Error, Kind, Result, SystemRandom},
     config::{self, Grade, Loaded, Problem},
     engine::Engine,
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address},
+    mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
     policy::Policy,
 };
 
@@ -123,7 +123,7 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
         None => written(sender.as_ref(), &recipients, &session)?,
     };
     let submitter = match (&what.user, what.trusted, what.unknown) {
-        (Some(name), ..) => Submitter::Authenticated(name.clone()),
+        (Some(name), ..) => Submitter::Authenticated(login(name)?),
         (None, true, _) => Submitter::Trusted,
         (None, false, true) => Submitter::Unknown,
         (None, false, false) => likely(&config.policy, sender.as_ref()),
@@ -142,6 +142,10 @@ fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn login(name: &str) -> Result<Login> {
+    Login::new(name).ok_or_else(|| Error::usage(format!("user {name:?}: not a login name")))
+}
+
 /// The message that somebody would write.
 fn written(from: Option<&Address>, to: &[ForwardPath], session: &Session) -> Result<Message> {
     let from = from.map_or_else(|| "postmaster@localhost.invalid".to_owned(), ToString::to_string);
@@ -154,7 +158,7 @@ fn written(from: Option<&Address>, to: &[ForwardPath], session: &Session) -> Res
 fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
     let Some(sender) = sender else { return Submitter::Unknown };
     let users = policy.identities.keys().cloned().map(Submitter::Authenticated);
-    let own = [Submitter::Authenticated(sender.to_string()), Submitter::Trusted];
+    let own = Login::new(&sender.to_string()).map(Submitter::Authenticated).into_iter().chain([Submitter::Trusted]);
     users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
 }
 

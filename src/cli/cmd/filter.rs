@@ -1,6 +1,7 @@
 //! `filter`: standard input to standard output by the configuration.
 
 use std::{
+    ffi::OsString,
     io::{self, Read, Write},
     path::PathBuf,
     process::ExitCode,
@@ -10,7 +11,7 @@ use clap::{Args, ValueHint};
 use postseal::{
     base::{Budget, Error, Limits, Result},
     config,
-    mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     transport::filter::{filter, temporary},
 };
 
@@ -21,13 +22,13 @@ use crate::cli::{session::Session, typed};
 #[derive(Args, Debug)]
 pub(crate) struct Filter {
     /// The sender; <> or nothing is the null sender
-    #[arg(short = 'f', value_name = "SENDER", default_value = "")]
+    #[arg(short = 'f', long = "from", value_name = "SENDER", default_value = "", allow_hyphen_values = true)]
     sender: String,
-    /// The recipients; they all get what comes out
+    /// The recipients, after --; they all get what comes out
     #[arg(value_name = "RECIPIENT", required = true)]
     recipients: Vec<String>,
     /// The name by which whoever sends it logged in, as Postfix's ${sasl_username}; none when empty
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     user: Option<String>,
     /// Handed over by a client in a trusted network
     #[arg(long)]
@@ -36,6 +37,32 @@ pub(crate) struct Filter {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 }
+
+/// Refuses what may be an option to clap and a recipient to whoever typed it: strangers choose recipients, and one of them may begin with a hyphen.
+///
+/// # Errors
+///
+/// `Usage`: without `--`, an argument begins with a hyphen, is no value of an option before it, and has an @.
+pub(crate) fn unambiguous(typed: &[OsString]) -> Result<()> {
+    let words = typed.iter().map(|argument| argument.to_string_lossy());
+    // A recipient of sendmail's may be called filter.
+    let mut arguments = words.take_while(|word| word != "sendmail").skip_while(|word| word != "filter");
+    if typed.iter().any(|argument| argument == "--") {
+        return Ok(());
+    }
+    while let Some(argument) = arguments.next() {
+        if VALUED.contains(&argument.as_ref()) {
+            arguments.next();
+        } else if argument.starts_with('-') && argument.contains('@') {
+            return Err(Error::usage(format!("{argument}: an option or a recipient"))
+                .with_hint("filter --from=SENDER --user=NAME -- RECIPIENT ..."));
+        }
+    }
+    Ok(())
+}
+
+/// Options whose value is the next argument.
+const VALUED: [&str; 5] = ["-c", "--config", "-f", "--from", "--user"];
 
 /// Does it. Whatever is wrong with this machine is temporary: whoever calls keeps the mail.
 pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
@@ -58,8 +85,8 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
         "" | "<>" => None,
         sender => Some(typed(sender)?),
     };
-    let submitter = match what.user.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => Submitter::Authenticated(name.to_owned()),
+    let submitter = match what.user.as_deref().and_then(Login::new) {
+        Some(name) => Submitter::Authenticated(name),
         None if what.trusted => Submitter::Trusted,
         None => Submitter::Unknown,
     };

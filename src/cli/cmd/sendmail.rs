@@ -6,7 +6,7 @@ use std::{
     fs, io,
     os::unix::process::CommandExt,
     path::Path,
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, Stdio},
 };
 
 use clap::Args;
@@ -45,8 +45,8 @@ pub(crate) fn arguments(typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
 pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
     let options = Options::parse(&what.arguments)?;
     let config = config::load(&super::config::path(None))?;
-    if options.mode == Mode::Other {
-        return Err(passed_on(&config, &what.arguments));
+    if options.mode == Mode::Errand {
+        return Err(passed_on(&config, &options));
     }
     let limits = config.bounds.message.clone();
     let handler = session.configured(&config)?.handler(&config)?;
@@ -63,7 +63,7 @@ pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
     match options.mode {
         Mode::Verify => show::data(&lines(&transport.verify(&options)?))?,
         Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock())?,
-        Mode::Deliver | Mode::Other => {
+        Mode::Deliver | Mode::Errand => {
             let notes = transport.send(&options, &mut io::stdin().lock())?;
             if options.speech == Speech::Verbose {
                 show::data(&lines(&notes))?;
@@ -88,14 +88,16 @@ pub(super) fn onward(config: &Config) -> Result<Box<dyn Onward>> {
     }
 }
 
-/// The queue, the aliases and the daemon are the real program's: it takes this one's place. Returns only if it does not.
-fn passed_on(config: &Config, arguments: &[String]) -> Error {
+/// The queue, the aliases and the daemon are the real program's: it takes this one's place, with a command line that is made anew and without a
+/// standard input, because some send what they read there in any mode that they do not know. Returns only if it does not.
+fn passed_on(config: &Config, options: &Options) -> Error {
     let program = config.sendmail.as_ref().map(not_ourselves);
     match program {
         None => Error::usage("only the real sendmail can do that").with_hint("[sendmail] program = ..."),
         Some(Err(error)) => error,
         Some(Ok(program)) => {
-            let error = Command::new(&program.path).args(&program.arguments).args(arguments).exec();
+            let mut command = Command::new(&program.path);
+            let error = command.args(&program.arguments).args(options.errand()).stdin(Stdio::null()).exec();
             Error::io(program.path.display(), &error)
         }
     }

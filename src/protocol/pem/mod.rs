@@ -5,6 +5,7 @@ pub mod canonical;
 mod decrypt;
 pub mod header;
 pub mod keyfile;
+pub mod kind;
 mod open;
 mod path;
 mod private_key;
@@ -22,6 +23,7 @@ mod verify;
 // text.rs         reads those
 // canonical.rs    the text that is signed, and the forms it travels in
 // suite.rs        names of algorithms
+// kind.rs         what a message is, without any key
 // open.rs         peel one layer                                       (claim, open)
 // decrypt.rs      the key of a reader, and what it hides
 // verify.rs       judge one signature: the one place that calls Matches::assertion

@@ -28,6 +28,7 @@ mod seal;
 mod secret;
 pub mod secret_parts;
 mod select;
+mod session_key;
 mod sessions;
 mod sign;
 mod signer;
@@ -47,6 +48,7 @@ mod words;
 // packets.rs    the walk over OpenPGP packets: containers, literal, signatures
 // protected.rs  the integrity-protected container under Blowfish
 // librepgp.rs   LibrePGP's packet 20
+// session_key.rs the form of an encrypted session key, without a key
 // sessions.rs   session keys: the key that is named, every key for a hidden one, every password
 // public.rs     check a digest under a public key
 // signer.rs     the key behind a signature, and what it was good for at that time

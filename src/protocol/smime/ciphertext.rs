@@ -1,26 +1,49 @@
 //! Whether octets are a CMS object that hides everything, without any key.
 
-use super::ber::{self, After};
+use der::Decode;
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::{
+    ber::{self, After, Taken},
+    suite::ContentCipher,
+};
 use crate::{
     base::{Budget, Error, Result},
-    pki::tlv::{INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, constructed, primitive},
+    pki::{
+        Certificate, Name,
+        tlv::{BIT_STRING, Element, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, constructed, primitive},
+    },
+    protocol::kind::reads_as_text,
 };
 
-/// Whether `octets` are one ContentInfo of EnvelopedData or AuthEnvelopedData (RFC 5652, section 6; RFC 5083), line breaks at the end aside,
-/// and hold nothing but its fields. Attributes that are neither encrypted nor authenticated are none of those: anything can stand in them.
+/// Whether `octets` are one ContentInfo of EnvelopedData or AuthEnvelopedData (RFC 5652, section 6; RFC 5083), line breaks at the end aside, for at
+/// least one certificate's key, under a cipher that hides its content, and hold nothing but its fields. Attributes that are not encrypted are none of
+/// those: anything can stand in them.
 pub fn is_ciphertext(octets: Vec<u8>, budget: &Budget) -> bool {
-    alone(octets, budget).and_then(|skeleton| enveloped(&skeleton)).is_ok()
+    let hides = |taken: Taken| {
+        let cipher = enveloped(&taken.skeleton)?;
+        let content = taken.content.unwrap_or_default();
+        let is_whole = match &cipher {
+            ContentCipher::Aead { .. } => !content.is_empty(),
+            // A block is as long as the initialization vector.
+            ContentCipher::Cbc { iv, .. } => {
+                matches!(iv.len(), 8 | 16) && !content.is_empty() && content.len().is_multiple_of(iv.len())
+            }
+        };
+        Ok::<_, Error>(is_whole && !cipher.is_historic() && !reads_as_text(&content))
+    };
+    alone(octets, budget).and_then(hides).unwrap_or_default()
 }
 
 /// Whether `octets` are one ContentInfo of SignedData without content (RFC 8551, section 3.5.3), line breaks at the end aside.
 pub fn is_detached_signature(octets: Vec<u8>, budget: &Budget) -> bool {
-    alone(octets, budget).and_then(|skeleton| detached(&skeleton)).is_ok()
+    alone(octets, budget).and_then(|taken| detached(&taken.skeleton)).is_ok()
 }
 
-/// The skeleton of the one object that `octets` are.
-fn alone(octets: Vec<u8>, budget: &Budget) -> Result<Vec<u8>> {
+/// The one object that `octets` are.
+fn alone(octets: Vec<u8>, budget: &Budget) -> Result<Taken> {
     let taken = ber::take_content(octets, After::LineBreaks, budget)?;
-    if taken.is_alone { Ok(taken.skeleton) } else { Err(other()) }
+    if taken.is_alone { Ok(taken) } else { Err(other()) }
 }
 
 /// Reads SignedData without content to its end.
@@ -31,32 +54,121 @@ fn detached(skeleton: &[u8]) -> Result<()> {
     let mut encapsulated = fields.sequence()?;
     encapsulated.expect(OID)?;
     encapsulated.finish()?;
-    fields.optional(constructed(0))?;
-    fields.optional(constructed(1))?;
-    fields.expect(SET)?;
+    if let Some(certificates) = fields.optional(constructed(0))? {
+        let mut certificates = certificates.reader();
+        while !certificates.is_finished() {
+            Certificate::parse(certificates.expect(SEQUENCE)?.whole)?;
+        }
+    }
+    let mut signers = fields.expect(SET)?.reader();
     fields.finish()?;
+    while !signers.is_finished() {
+        signer(signers.expect(SEQUENCE)?)?;
+    }
     if kind == SIGNED { Ok(()) } else { Err(other()) }
 }
 
-/// Reads EnvelopedData or AuthEnvelopedData to its end.
-fn enveloped(skeleton: &[u8]) -> Result<()> {
+/// Reads a SignerInfo without unsigned attributes to its end (RFC 5652, section 5.3).
+fn signer(info: Element<'_>) -> Result<()> {
+    let mut fields = info.reader();
+    fields.expect(INTEGER)?;
+    identifier(&mut fields)?;
+    fields.expect(SEQUENCE)?;
+    fields.optional(constructed(0))?;
+    fields.expect(SEQUENCE)?;
+    fields.expect(OCTET_STRING)?;
+    fields.finish()
+}
+
+/// Reads EnvelopedData or AuthEnvelopedData to its end, and answers how its content is encrypted.
+fn enveloped(skeleton: &[u8]) -> Result<ContentCipher> {
     let (kind, mut fields) = content_info(skeleton)?;
     fields.expect(INTEGER)?;
-    fields.expect(SET)?;
+    recipients(fields.expect(SET)?)?;
     let mut content = fields.sequence()?;
-    content.expect(OID)?;
-    content.expect(SEQUENCE)?;
+    let content_type = content.expect(OID)?.value;
+    let algorithm = AlgorithmIdentifierRef::from_der(content.expect(SEQUENCE)?.whole).map_err(|_| other())?;
     content.expect(primitive(0))?;
     content.finish()?;
-    match kind {
-        ENVELOPED => fields.finish(),
-        AUTH_ENVELOPED => {
-            fields.optional(constructed(1))?;
-            fields.expect(OCTET_STRING)?;
-            fields.finish()
+    let cipher = ContentCipher::read(&algorithm)?;
+    match (kind, &cipher) {
+        (ENVELOPED, ContentCipher::Cbc { .. }) => fields.finish()?,
+        (AUTH_ENVELOPED, ContentCipher::Aead { tag, .. }) => {
+            let mac = fields.expect(OCTET_STRING)?;
+            fields.finish()?;
+            if mac.value.len() != *tag {
+                return Err(other());
+            }
         }
-        _ => Err(other()),
+        _ => return Err(other()),
     }
+    if CONTENTS.contains(&content_type) { Ok(cipher) } else { Err(other()) }
+}
+
+/// Reads RecipientInfos to their end: one or more, each for the key of a certificate (RFC 5652, sections 6.2.1 and 6.2.2). What a password opens, or a key
+/// that no certificate names, is for nobody that this machine could know.
+fn recipients(infos: Element<'_>) -> Result<()> {
+    let mut infos = infos.reader();
+    if infos.is_finished() {
+        return Err(other());
+    }
+    while !infos.is_finished() {
+        match infos.optional(constructed(1))? {
+            Some(agreed) => {
+                let mut fields = agreed.reader();
+                fields.expect(INTEGER)?;
+                // The originator's ephemeral key.
+                let mut originator = fields.expect(constructed(0))?.reader();
+                let mut key = originator.expect(constructed(1))?.reader();
+                originator.finish()?;
+                key.expect(SEQUENCE)?;
+                key.expect(BIT_STRING)?;
+                key.finish()?;
+                fields.optional(constructed(1))?;
+                fields.expect(SEQUENCE)?;
+                let mut keys = fields.sequence()?;
+                fields.finish()?;
+                while !keys.is_finished() {
+                    let mut key = keys.sequence()?;
+                    agreed_identifier(&mut key)?;
+                    key.expect(OCTET_STRING)?;
+                    key.finish()?;
+                }
+            }
+            None => {
+                let mut fields = infos.sequence()?;
+                fields.expect(INTEGER)?;
+                identifier(&mut fields)?;
+                fields.expect(SEQUENCE)?;
+                fields.expect(OCTET_STRING)?;
+                fields.finish()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// IssuerAndSerialNumber, or `[0]` of a key's identifier (RFC 5652, sections 5.3 and 6.2.1).
+fn identifier(fields: &mut Reader<'_>) -> Result<()> {
+    match fields.optional(primitive(0))? {
+        Some(_) => Ok(()),
+        None => issuer_and_serial(fields),
+    }
+}
+
+/// IssuerAndSerialNumber, or `[0]` of a RecipientKeyIdentifier without a date and other attributes (RFC 5652, section 6.2.2).
+fn agreed_identifier(fields: &mut Reader<'_>) -> Result<()> {
+    let Some(identifier) = fields.optional(constructed(0))? else { return issuer_and_serial(fields) };
+    let mut identifier = identifier.reader();
+    identifier.expect(OCTET_STRING)?;
+    identifier.finish()
+}
+
+fn issuer_and_serial(fields: &mut Reader<'_>) -> Result<()> {
+    let mut fields = fields.sequence()?;
+    Name::parse(fields.expect(SEQUENCE)?.whole)?;
+    fields.expect(INTEGER)?;
+    fields.finish()
 }
 
 /// The type of a ContentInfo, and the fields of the SEQUENCE in it.
@@ -77,6 +189,14 @@ fn other() -> Error {
 }
 
 const PLACE: &str = "cms";
+/// What is encrypted: data, signed, enveloped and digested data of CMS, and what RFC 3274 and RFC 5083 add (RFC 5652, section 4; RFC 8551, section 2.4).
+const CONTENTS: [&[u8]; 5] = [
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01",
+    SIGNED,
+    ENVELOPED,
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09",
+    AUTH_ENVELOPED,
+];
 /// 1.2.840.113549.1.7.2 (RFC 5652, section 5.1).
 const SIGNED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
 /// 1.2.840.113549.1.7.3 (RFC 5652, section 6.1).
@@ -104,11 +224,25 @@ mod tests {
         [&[tag, 0x80], value, &[0, 0]].concat()
     }
 
+    /// id-data, and AES in both modes with a zero for an initialization vector.
+    const DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+    const AES_CBC: &[u8] =
+        b"\x30\x1d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2a\x04\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    const AES_GCM: &[u8] =
+        b"\x30\x1e\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e\x30\x11\x04\x0c\0\0\0\0\0\0\0\0\0\0\0\0\x02\x01\x10";
+
+    /// KeyTransRecipientInfo for a key identifier.
+    fn reader() -> Vec<u8> {
+        let rsa = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+        tlv(0x30, &[b"\x02\x01\x02\x80\x04\x01\x02\x03\x04".as_slice(), rsa, b"\x04\x04\xff\xfe\xfd\xfc"].concat())
+    }
+
     /// An envelope with this content and these octets behind each of its elements.
     fn envelope(wrap: fn(u8, &[u8]) -> Vec<u8>, kind: &[u8], content: &[u8], behind: [&[u8]; 4]) -> Vec<u8> {
         let [in_content, in_data, in_info, after] = behind;
-        let info = wrap(0x30, &[b"\x06\x01\x2a\x30\x00".as_slice(), content, in_content].concat());
-        let data = wrap(0x30, &[b"\x02\x01\x00\x31\x00".as_slice(), &info, in_data].concat());
+        let cipher = if kind == ENVELOPED { AES_CBC } else { AES_GCM };
+        let info = wrap(0x30, &[DATA, cipher, content, in_content].concat());
+        let data = wrap(0x30, &[b"\x02\x01\x00".as_slice(), &tlv(SET, &reader()), &info, in_data].concat());
         let wrapped = [tlv(6, kind), wrap(0xa0, &data), in_info.to_vec()].concat();
         [wrap(0x30, &wrapped), after.to_vec()].concat()
     }
@@ -117,7 +251,7 @@ mod tests {
     fn an_envelope_hides_everything_and_nothing_else_does() {
         const WORDS: &[u8] = b"\x04\x11The secret is 42.";
         for wrap in [tlv, indefinite] {
-            for content in [b"\x80\x04abcd".as_slice(), b"\xa0\x80\x04\x04abcd\x00\x00"] {
+            for content in [b"\x80\x100123456789abcdef".as_slice(), b"\xa0\x80\x04\x100123456789abcdef\x00\x00"] {
                 let with = |behind: [&[u8]; 4]| is_ciphertext(envelope(wrap, ENVELOPED, content, behind), &budget());
                 assert!(with([b"", b"", b"", b""]) && with([b"", b"", b"", b"\r\n"]));
                 for at in 0..4 {
@@ -132,11 +266,44 @@ mod tests {
                 assert!(!with([b"", b"\xa1\x13\x04\x11The secret is 42.", b"", b""]));
                 assert!(!is_ciphertext(envelope(wrap, SIGNED, content, [b""; 4]), &budget()));
                 assert!(is_ciphertext(
-                    envelope(wrap, AUTH_ENVELOPED, content, [b"", b"\x04\x01x", b"", b""]),
+                    envelope(wrap, AUTH_ENVELOPED, content, [b"", b"\x04\x100123456789abcdef", b"", b""]),
                     &budget()
                 ));
             }
         }
         assert!(!is_ciphertext(b"0".to_vec(), &budget()) && !is_ciphertext(Vec::new(), &budget()));
+    }
+
+    /// By OpenSSL 3.0: EnvelopedData for a key on P-256.
+    const OPENSSL: &str = "MIIBNQYJKoZIhvcNAQcDoIIBJjCCASICAQIxgc6hgcsCAQOgUaFPMAkGByqGSM49AgEDQgAEn7n7hOxUd2zlV5e+qui5Rbleud3h40c0Q85/T3lQ5blhJZWY\
+        XQCRr0LcUOGJLcIy9t4NzhAbbpNDNDRNaxfRpjAYBgkrgQUQhkg/AAIwCwYJYIZIAWUDBAEtMFkwVzArMBMxETAPBgNVBAMMCFN0cmFuZ2VyAhQ+0KxszPZgj+oiA3aoSDLbwANf\
+        ewQopysGJufdh6VBUYgz8Ov4cMt7Mnsc5vvgWPeMHpoUL9u7Zrv/bsdp5zBMBgkqhkiG9w0BBwEwHQYJYIZIAWUDBAEqBBClNFyPRjkyPWZmW3seTMcKgCAf+H6Jj85lGAF5tziX\
+        ReRJK8MBZHgbM4k563WcmfmUrQ==";
+
+    #[test]
+    fn what_hides_nothing_is_no_ciphertext() {
+        let octets = crate::mail::encoding::base64_decode(OPENSSL.as_bytes());
+        assert!(is_ciphertext(octets.clone(), &budget()));
+        let cipher = octets.windows(5).rposition(|window| window == b"\x03\x04\x01\x2a\x04").unwrap();
+        let mut unknown = octets.clone();
+        unknown[cipher + 3] = 0x7f;
+        assert!(!is_ciphertext(unknown, &budget()), "a cipher that nobody knows");
+        let mut words = octets.clone();
+        let content = words.len() - 32;
+        words[content..].copy_from_slice(b"The secret is 42. The secret is ");
+        assert!(!is_ciphertext(words, &budget()), "words in the place of ciphertext");
+        let with = |recipients: &[u8], content: &[u8]| {
+            let info = tlv(0x30, &[DATA, AES_CBC, content].concat());
+            let data = tlv(0x30, &[b"\x02\x01\x00".as_slice(), &tlv(SET, recipients), &info].concat());
+            is_ciphertext(tlv(0x30, &[tlv(6, ENVELOPED), tlv(0xa0, &data)].concat()), &budget())
+        };
+        let content = b"\x80\x100123456789abcdef";
+        assert!(with(&reader(), content));
+        assert!(!with(b"", content), "nobody");
+        assert!(!with(b"\xa4\x13\x06\x03\x2a\x03\x04\x0c\x0cThe secret i", content), "another kind of recipient");
+        assert!(!with(&[reader(), b"\x04\x04The ".to_vec()].concat(), content), "something after the recipient");
+        assert!(!with(&reader(), b""), "no content");
+        assert!(!with(&reader(), b"\x80\x00"), "an empty content");
+        assert!(!with(&reader(), b"\x80\x0f0123456789abcde"), "no whole blocks");
     }
 }

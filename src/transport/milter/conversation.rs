@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Error, Limits, Result},
-    mail::{Address, ForwardPath, ReversePath, Submitter},
+    mail::{Address, ForwardPath, Login, ReversePath, Submitter},
     transport::Network,
 };
 
@@ -169,7 +169,7 @@ impl Conversation {
     }
 
     fn mail(&mut self, path: &Path<'_>) -> Reply {
-        let submitter = match self.authenticated.take() {
+        let submitter = match self.authenticated.take().and_then(|name| Login::new(&name)) {
             Some(name) => Submitter::Authenticated(name),
             None if self.is_client_trusted => Submitter::Trusted,
             None => Submitter::Unknown,
@@ -392,7 +392,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         told(&mut conversation, &[OFFER, connect, b"DM{auth_authen}\0alice\0", b"M<>\0"]);
-        assert_eq!(submitter(told(&mut conversation, end)), Submitter::Authenticated("alice".into()));
+        assert_eq!(submitter(told(&mut conversation, end)), Submitter::Authenticated(Login::new("alice").unwrap()));
         told(&mut conversation, &[b"M<>\0"]);
         assert_eq!(submitter(told(&mut conversation, end)), Submitter::Unknown);
         told(&mut conversation, &[b"DM{auth_authen}\0alice\0", b"A", b"M<>\0"]);

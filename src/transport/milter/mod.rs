@@ -257,6 +257,7 @@ mod tests {
         crypto::Legacy,
         engine::{Hook, Outcome, Setup},
         keys::Memory,
+        mail::Login,
         pki::Revocation,
         policy::{Order, Pattern, Policy, Rule},
     };
@@ -283,7 +284,7 @@ mod tests {
             Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), edits: Vec::new(), ..Rule::default() };
         let policy = Policy {
             local: Vec::new(),
-            identities: [("alice".to_owned(), vec![Pattern::Any])].into(),
+            identities: [(Login::new("alice").unwrap(), vec![Pattern::Any])].into(),
             trusted: Vec::new(),
             rules: vec![clear],
             obstacles: Default::default(),

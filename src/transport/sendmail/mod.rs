@@ -14,7 +14,7 @@ use std::io::Read;
 use crate::{
     base::{Budget, Error, Limits, Result},
     engine::{Handler, Outcome},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address},
+    mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
     policy::Disposition,
 };
 
@@ -143,8 +143,14 @@ impl Sendmail<'_> {
         let ret = options.ret.iter().map(|value| format!("RET={value}"));
         let parameters = ret.chain(options.envid.iter().map(|value| format!("ENVID={value}"))).collect();
         let sender = ReversePath { address: sender, parameters };
-        let submitter = Submitter::Authenticated(self.writer.user.to_owned());
+        let submitter = self.submitter()?;
         Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, message })
+    }
+
+    /// Whoever calls, by the name that rules know.
+    fn submitter(&self) -> Result<Submitter> {
+        let login = Login::new(self.writer.user).ok_or_else(|| Error::usage("the user has no name"))?;
+        Ok(Submitter::Authenticated(login))
     }
 
     /// What stands in one argument: `bob`, `bob@example.net, carol`, `Bob <bob@example.net>`.

@@ -25,16 +25,23 @@ pub struct Options {
     pub ret: Option<String>,
     /// `-V`: the value of ENVID (RFC 3461, section 4.4).
     pub envid: Option<String>,
+    /// The letter of the last `-b`.
+    chosen: Option<char>,
+    /// What follows `-q`.
+    queue: Option<String>,
+    /// `-Ac` or `-Am`: whose queue, and whose configuration, of the two that Sendmail 8 has.
+    side: Option<char>,
 }
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// A message is sent: `-bm`.
+    /// A message is sent: `-bm`; `-ba` does the same (sendmail(8) of Sendmail 8).
     #[default]
     Deliver,
-    /// Something about the queue, the aliases or the daemon, which only the real program can do: `-bp`, `-bi`, `-bd`, `-q`, ...
-    Other,
+    /// Something about the queue, the aliases or the daemon, which only the real program can do, and for which it needs neither a message nor
+    /// recipients: [`Options::errand`].
+    Errand,
     /// SMTP is spoken on standard input and output: `-bs`.
     Smtp,
     /// What would become of mail for the recipients is said, and nothing is sent: `-bv`.
@@ -76,7 +83,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `Usage` for an option that nobody knows, or one that lacks its value.
+    /// `Usage` for an option that nobody knows, one that lacks its value, or one about the queue beside recipients.
     pub fn parse(arguments: &[String]) -> Result<Self> {
         let mut options = Options::default();
         let mut arguments = arguments.iter();
@@ -87,7 +94,29 @@ impl Options {
                 _ => options.recipients.push(argument.clone()),
             }
         }
-        Ok(options)
+        options.mode = match options.chosen {
+            _ if options.queue.is_some() => Mode::Errand,
+            None | Some('a' | 'm') => Mode::Deliver,
+            Some('s') => Mode::Smtp,
+            Some('v') => Mode::Verify,
+            Some(_) => Mode::Errand,
+        };
+        // Whoever sends and asks for the queue may mean either: a mail that nobody sends would be lost without a word.
+        let sends = options.source == Source::Header || !options.recipients.is_empty();
+        match options.mode == Mode::Errand && sends {
+            true => Err(Error::usage(format!("{}: takes no recipients, and no -t", options.errand().join(" ")))),
+            false => Ok(options),
+        }
+    }
+
+    /// The command line of the real program for [`Mode::Errand`], made of what was understood and of nothing else: which errand, whose queue, and
+    /// whether it is to say what it does.
+    pub fn errand(&self) -> Vec<String> {
+        let chosen = self.chosen.filter(|letter| ERRANDS.contains(*letter)).map(|letter| format!("-b{letter}"));
+        let side = self.side.map(|letter| format!("-A{letter}"));
+        let queue = self.queue.as_ref().map(|value| format!("-q{value}"));
+        let speech = (self.speech == Speech::Verbose).then(|| "-v".to_owned());
+        [side, chosen, queue, speech].into_iter().flatten().collect()
     }
 
     fn cluster<'a>(&mut self, cluster: &str, rest: &mut impl Iterator<Item = &'a String>) -> Result<()> {
@@ -100,7 +129,7 @@ impl Options {
             }
             if OPTIONAL.contains(letter) {
                 if letter == 'q' {
-                    self.mode = Mode::Other;
+                    self.queue = Some(queue(attached)?);
                 }
                 return Ok(());
             }
@@ -122,18 +151,19 @@ impl Options {
             'i' => self.end = End::Input,
             't' => self.source = Source::Header,
             'v' => self.speech = Speech::Verbose,
-            'I' => self.mode = Mode::Other,
+            'I' => self.chosen = Some('i'),
             _ => {}
         }
     }
 
     fn valued(&mut self, letter: char, value: String) -> Result<()> {
         match (letter, value.as_str()) {
-            ('b', "m") => self.mode = Mode::Deliver,
-            ('b', "s") => self.mode = Mode::Smtp,
-            ('b', "v") => self.mode = Mode::Verify,
-            ('b', "a" | "d" | "D" | "h" | "H" | "i" | "l" | "p" | "P" | "t") => self.mode = Mode::Other,
-            ('b', other) => return Err(Error::usage(format!("option -b{other}: not one of sendmail's"))),
+            ('b', mode) => {
+                let letter = mode.parse().ok().filter(|letter| MODES.contains(*letter) || ERRANDS.contains(*letter));
+                self.chosen = Some(letter.ok_or_else(|| Error::usage(format!("option -b{mode}: not done here")))?);
+            }
+            ('A', "c") => self.side = Some('c'),
+            ('A', "m") => self.side = Some('m'),
             // Sendmail 8: `-oi` is `-i`; so is the long form.
             ('o', "i") | ('O', "IgnoreDots=True" | "IgnoreDots=true") => self.end = End::Input,
             ('f' | 'r', _) => self.sender = Some(value),
@@ -147,6 +177,15 @@ impl Options {
     }
 }
 
+/// What may follow `-q`: an interval, or what the messages to be sent have in common (`-qRexample.org`).
+fn queue(value: &str) -> Result<String> {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"!.@_-".contains(&octet);
+    match value.bytes().all(is_plain) {
+        true => Ok(value.to_owned()),
+        false => Err(Error::usage(format!("option -q{value}: not done here"))),
+    }
+}
+
 /// What goes into a command of SMTP must not end it.
 fn printable(option: &str, value: String) -> Result<String> {
     match !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_graphic()) {
@@ -154,6 +193,13 @@ fn printable(option: &str, value: String) -> Result<String> {
         false => Err(Error::usage(format!("option -{option}: {value:?} is not printable"))),
     }
 }
+
+/// Modes that are served here. `-ba` is `-bm` (sendmail(8) of Sendmail 8).
+const MODES: &str = "amsv";
+
+/// Modes that only the real program has: the daemon, the hosts that it remembers, aliases, the queue. `-bt` is none, because it reads its commands from
+/// its standard input.
+const ERRANDS: &str = "dDhHilpP";
 
 /// Options without a value. Source: sendmail(8) of Sendmail 8.18, Postfix 3.9, Exim 4.98 and OpenSMTPD 7.5.
 const FLAGS: &str = "cGIimnsTtUvx";
@@ -203,10 +249,12 @@ mod tests {
             ("-bs", Mode::Smtp),
             ("-b s", Mode::Smtp),
             ("-bv x@y.z", Mode::Verify),
-            ("-bp", Mode::Other),
-            ("-q", Mode::Other),
-            ("-q15m", Mode::Other),
-            ("-I", Mode::Other),
+            ("-ba x@y.z", Mode::Deliver),
+            ("-ba -C evil.cf -X log.php x@y.z", Mode::Deliver),
+            ("-bp", Mode::Errand),
+            ("-q", Mode::Errand),
+            ("-q15m", Mode::Errand),
+            ("-I", Mode::Errand),
         ] {
             assert_eq!(parse(line).mode, mode, "{line}");
         }
@@ -215,6 +263,28 @@ mod tests {
             (dsn.notify.as_deref(), dsn.ret.as_deref(), dsn.envid.as_deref()),
             (Some("success,failure"), Some("hdrs"), Some("id1"))
         );
+    }
+
+    #[test]
+    fn the_real_program_gets_its_errand_alone() {
+        for (line, errand) in [
+            ("-bp", "-bp"),
+            ("-bi -C evil.cf", "-bi"),
+            ("-I -v", "-bi -v"),
+            ("-bd -q30m -X log -OQueueDirectory=/tmp", "-bd -q30m"),
+            ("-bm -q", "-q"),
+            ("-Ac -qRexample.org -oQ/tmp -v", "-Ac -qRexample.org -v"),
+            ("-A x -bp -F Al -f a@x.org -d9 -L tag", "-bp"),
+            ("-bp -bi", "-bi"),
+        ] {
+            assert_eq!(parse(line).errand().join(" "), errand, "{line}");
+        }
+        for wrong in
+            ["-bp -t", "-bm -q x@y.z", "-q -- x@y.z", "-bi -bd x@y.z", "-q/tmp", "-qR$(x)", "-bt", "-b", "-bpq"]
+        {
+            let arguments: Vec<String> = wrong.split(' ').map(str::to_owned).collect();
+            assert!(Options::parse(&arguments).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read, Write};
 use super::{Sendmail, Writer, qualify};
 use crate::{
     base::{Budget, Error, Kind, Result},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath},
     report::printable,
 };
 
@@ -180,7 +180,7 @@ impl Session<'_> {
         let unique = format!("{}.{}", sendmail.writer.unique, self.count);
         let completed = Writer { unique, ..sendmail.writer.clone() }.complete(&message, &author);
         let message = Message::parse(completed, &mut Budget::new(sendmail.limits.clone()))?;
-        let submitter = Submitter::Authenticated(sendmail.writer.user.to_owned());
+        let submitter = sendmail.submitter()?;
         sendmail.deliver(Mail { envelope, submitter, message }).map(drop)
     }
 }

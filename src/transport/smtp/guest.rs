@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Origin, Reply, Server, command, origin::is_unavailable, session::Session};
+use crate::mail::Login;
 
 /// Who it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Guest {
     /// None when it is not known, or when there is none.
     pub(super) address: Option<IpAddr>,
-    pub(super) login: Option<String>,
+    pub(super) login: Option<Login>,
     pub(super) rank: Rank,
     /// What the next server may be told of him.
     pub(super) origin: Origin,
@@ -45,7 +46,7 @@ impl Session<'_> {
             return Err(Reply::new(550, "5.7.0", "not for you"));
         }
         let address = address_in(attributes);
-        let login = value_of(attributes, "LOGIN").map(str::to_owned);
+        let login = value_of(attributes, "LOGIN").and_then(Login::new);
         let rank = address.map_or(Rank::Stranger, |address| user_or_stranger(self.server, address));
         let mut origin = Origin::default();
         origin.learn(attributes);

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::Reply;
-use crate::base::Secret;
+use crate::{base::Secret, mail::Login};
 
 /// Who may log in.
 pub trait Accounts: Send + Sync {
-    /// The name by which rules know whoever proves by this password to be `name`; `None` when he does not.
+    /// Whether somebody has this name and this password.
     ///
     /// It takes as long for a name that nobody has, and may take a while and much memory: a [`Keeper`] bounds how often at once.
-    fn who(&self, name: &str, password: &Secret) -> Option<String>;
+    fn has(&self, name: &Login, password: &Secret) -> bool;
 }
 
 /// Asks [`Accounts`], for as many clients at once as there are places.
@@ -28,15 +28,15 @@ impl Keeper {
         Keeper { accounts, places }
     }
 
-    /// Whoever it is, or the reply to somebody who is not.
-    pub(super) async fn who(&self, name: String, password: Secret) -> Result<String, Reply> {
+    /// The name, or the reply to somebody who does not have it.
+    pub(super) async fn who(&self, name: Login, password: Secret) -> Result<Login, Reply> {
         let busy = || Reply::new(454, "4.7.0", "too many log in at once");
         let place = timeout(WAIT, Arc::clone(&self.places).acquire_owned()).await.map_err(|_| busy())?;
         let place = place.map_err(|_| busy())?;
         let accounts = Arc::clone(&self.accounts);
         let work = tokio::task::spawn_blocking(move || {
             let _held = place;
-            accounts.who(&name, &password)
+            accounts.has(&name, &password).then_some(name)
         });
         match work.await {
             Ok(who) => who.ok_or_else(|| Reply::new(535, "5.7.8", "no such name and password")),
@@ -65,12 +65,12 @@ mod tests {
     }
 
     impl Accounts for Counting {
-        fn who(&self, name: &str, password: &Secret) -> Option<String> {
+        fn has(&self, name: &Login, password: &Secret) -> bool {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(20));
             self.now.fetch_sub(1, Ordering::SeqCst);
-            (name == "alice" && password.expose() == b"secret").then(|| "Alice".to_owned())
+            name.as_str() == "alice" && password.expose() == b"secret"
         }
     }
 
@@ -81,14 +81,14 @@ mod tests {
         let asking: Vec<_> = (0..8)
             .map(|number| {
                 let keeper = keeper.clone();
-                let name = if number % 2 == 0 { "alice" } else { "eve" };
-                tokio::spawn(async move { keeper.who(name.to_owned(), Secret::from("secret")).await })
+                let name = if number % 2 == 0 { "Alice" } else { "eve" };
+                tokio::spawn(async move { keeper.who(Login::new(name).unwrap(), Secret::from("secret")).await })
             })
             .collect();
         for (number, asked) in asking.into_iter().enumerate() {
             let told = asked.await.unwrap();
             let expected = Err(Reply::new(535, "5.7.8", "no such name and password"));
-            assert_eq!(told, if number % 2 == 0 { Ok("Alice".to_owned()) } else { expected });
+            assert_eq!(told, if number % 2 == 0 { Ok(Login::new("alice").unwrap()) } else { expected });
         }
         assert_eq!(accounts.most.load(Ordering::SeqCst), 2);
     }
@@ -98,7 +98,7 @@ mod tests {
         let places = Arc::new(Semaphore::new(2));
         places.close();
         let keeper = Keeper::new(Arc::new(Counting::default()), places);
-        let told = keeper.who("alice".to_owned(), Secret::from("secret")).await;
+        let told = keeper.who(Login::new("alice").unwrap(), Secret::from("secret")).await;
         assert_eq!(told, Err(Reply::new(454, "4.7.0", "too many log in at once")));
     }
 }

@@ -7,7 +7,7 @@ use super::{
     session::{Next, Session},
     wire::Fault,
 };
-use crate::{base::Secret, transport::Door};
+use crate::{base::Secret, mail, transport::Door};
 
 impl Session<'_> {
     /// Whether AUTH is offered now.
@@ -76,13 +76,15 @@ impl Session<'_> {
         Ok(Next::GoOn)
     }
 
-    async fn prove(&mut self, name: Vec<u8>, password: Secret) -> Result<String, Reply> {
+    async fn prove(&mut self, name: Vec<u8>, password: Secret) -> Result<mail::Login, Reply> {
         let name = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
-        let name = name.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
+        let login = name.and_then(|name| Some((mail::Login::new(&name)?, name)));
+        let (login, name) = login.ok_or_else(|| Reply::new(535, "5.7.8", "no such name"))?;
         match &self.server.settings.login {
-            Login::Here(keeper) => keeper.who(name, password).await,
+            Login::Here(keeper) => keeper.who(login, password).await,
             Login::None => Err(Reply::new(502, "5.5.1", "nobody logs in here")),
-            Login::Relayed => self.relay_login(name, &password).await,
+            // The next server has its own way to compare names.
+            Login::Relayed => self.relay_login(&name, &password).await.map(|()| login),
         }
     }
 
@@ -94,12 +96,12 @@ impl Session<'_> {
         Ok(decode(&String::from_utf8_lossy(&line)))
     }
 
-    async fn relay_login(&mut self, login: String, password: &Secret) -> Result<String, Reply> {
+    async fn relay_login(&mut self, name: &str, password: &Secret) -> Result<(), Reply> {
         if !self.server.relay.is_private() {
             return Err(Reply::new(454, "4.7.0", "the next server is not known well enough for passwords"));
         }
         let mut client = self.server.relay.connect().await?;
-        let reply = client.log_in(&login, password).await?;
+        let reply = client.log_in(name, password).await?;
         if reply.code != 235 {
             client.quit().await;
             return Err(match reply.code {
@@ -110,7 +112,7 @@ impl Session<'_> {
             });
         }
         self.upstream = Some(client);
-        Ok(login)
+        Ok(())
     }
 }
 

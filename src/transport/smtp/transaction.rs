@@ -222,7 +222,8 @@ impl Session<'_> {
 
     fn submitter(&self) -> Submitter {
         let guest = self.forwarded.as_ref().unwrap_or(&self.client);
-        match (&guest.login, guest.rank) {
+        // XFORWARD is about where a message comes from. Who logged in on this connection stays who it is.
+        match (&self.client.login, guest.rank) {
             (Some(login), _) => Submitter::Authenticated(login.clone()),
             (None, Rank::User) => Submitter::Trusted,
             (None, Rank::Peer | Rank::Stranger) => Submitter::Unknown,

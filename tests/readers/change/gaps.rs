@@ -148,7 +148,7 @@ pub(super) fn changes(entity: &Entity, path: &[usize], nl: &str, changes: &mut V
 }
 
 /// From one boundary line to another.
-type LineEdit = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+type LineEdit = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 fn place_name(place: usize, count: usize) -> String {
     match place {
@@ -160,7 +160,12 @@ fn place_name(place: usize, count: usize) -> String {
 }
 
 /// A change of the boundary line with that number; the last is the closing one.
-fn delimiter(path: &[usize], name: String, line: usize, edit: impl Fn(&[u8]) -> Vec<u8> + 'static) -> Change {
+fn delimiter(
+    path: &[usize],
+    name: String,
+    line: usize,
+    edit: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+) -> Change {
     Change::at(path, name, move |entity| {
         let Some(parts) = entity.parts() else { return };
         let raw = match parts.parts.get_mut(line) {

@@ -11,12 +11,12 @@ use super::skeleton::{Body, Entity};
 /// One change, and what it is called: `family: which, where`.
 pub(crate) struct Change {
     pub(crate) name: String,
-    apply: Box<dyn Fn(&mut Entity)>,
+    apply: Box<dyn Fn(&mut Entity) + Send + Sync>,
 }
 
 impl Change {
     /// A change of the entity at `path`.
-    fn at(path: &[usize], name: impl Into<String>, apply: impl Fn(&mut Entity) + 'static) -> Change {
+    fn at(path: &[usize], name: impl Into<String>, apply: impl Fn(&mut Entity) + Send + Sync + 'static) -> Change {
         let place = path.iter().map(usize::to_string).collect::<Vec<_>>().join(".");
         let path = path.to_vec();
         let apply = move |root: &mut Entity| {

@@ -1,0 +1,57 @@
+//! Whether a text is a PEM message that hides everything, without any key.
+
+use super::{
+    boundary,
+    header::{Header, KeyInfo, MicInfo, Originator, ProcType, Recipient},
+    suite, text,
+};
+use crate::{
+    base::Budget,
+    mail::encoding::{base64_decode, is_base64},
+    pki::Certificate,
+};
+
+/// Whether `text` is one ENCRYPTED message (RFC 1421, section 4.6.1.1), white space around it aside, in whose header nothing is in words that somebody
+/// could choose: readers and originators are named by certificate, and every algorithm is known.
+pub fn is_ciphertext(text: &[u8], budget: &Budget) -> bool {
+    // One message alone: `whole` looks at its first and its last line.
+    let mut blocks = boundary::blocks(text);
+    let (Some(block), None) = (boundary::whole(text), blocks.nth(1)) else { return false };
+    let Ok((header, encrypted)) = text::read(block.inside.of(text), budget) else { return false };
+    let octets = base64_decode(encrypted);
+    names_nobody_in_words(&header)
+        && is_base64(encrypted)
+        && !octets.is_empty()
+        && !crate::protocol::kind::reads_as_text(&octets)
+}
+
+fn names_nobody_in_words(header: &Header) -> bool {
+    let cipher = header.dek_info.as_ref().and_then(|info| suite::cipher(&info.algorithm));
+    header.proc_type == ProcType::Encrypted
+        && cipher.is_some()
+        && !header.says_more()
+        && header.originators.iter().all(is_plain_originator)
+        && !header.recipients.is_empty()
+        && header.recipients.iter().all(is_plain_recipient)
+}
+
+fn is_plain_originator(one: &Originator) -> bool {
+    let certificates = one.certificate.iter().chain(&one.issuers);
+    one.name.is_none()
+        && one.shared_key.is_none()
+        && certificates.into_iter().all(|der| Certificate::parse(der).is_ok())
+        && one.key_info.iter().all(is_known_key)
+        && one.mic_info.iter().all(is_known_mic)
+}
+
+fn is_plain_recipient(one: &Recipient) -> bool {
+    one.name.is_none() && one.shared_key.is_none() && one.key_info.as_ref().is_some_and(is_known_key)
+}
+
+fn is_known_key(info: &KeyInfo) -> bool {
+    matches!(info, KeyInfo::Asymmetric { algorithm, .. } if algorithm == "RSA")
+}
+
+fn is_known_mic(info: &MicInfo) -> bool {
+    suite::digest(&info.digest).is_some() && info.algorithm == "RSA"
+}
