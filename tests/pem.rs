@@ -185,7 +185,7 @@ fn the_figures_of_rfc_1421() {
     let read = |name: &str| fs::read(suite.join("rfc1421").join(name)).unwrap();
     let header = |octets: &[u8]| {
         let block = boundary::blocks(octets).next().unwrap();
-        text::read(block.inside.of(octets), &mut Budget::new(Limits::default())).unwrap().0
+        text::read(block.inside.of(octets), &Budget::new(Limits::default())).unwrap().0
     };
     let two = header(&read("figure2.pem"));
     assert_eq!((two.version.as_str(), two.proc_type), ("4", ProcType::Encrypted));

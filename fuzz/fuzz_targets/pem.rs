@@ -8,14 +8,14 @@ use postseal::{
 };
 
 fuzz_target!(|octets: &[u8]| {
-    let mut budget = Budget::new(Limits::default());
+    let budget = Budget::new(Limits::default());
     let mut from = 0;
     for block in boundary::blocks(octets) {
         assert!(from <= block.span.start && block.span.start < block.inside.start);
         assert!(block.inside.end <= block.span.end && block.span.end <= octets.len());
         from = block.span.end;
         let inside = &octets[block.inside.start..block.inside.end];
-        if let Ok((_, text)) = text::read(inside, &mut budget) {
+        if let Ok((_, text)) = text::read(inside, &budget) {
             assert!(inside.ends_with(text));
             let _ = canonical::of_clear(text);
         }

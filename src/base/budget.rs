@@ -205,9 +205,14 @@ impl Budget {
         within(depth, self.limits.nesting, "message", "levels of nested parts")
     }
 
-    /// One more header section of so many octets, which has a limit of its own.
-    pub fn header(&mut self, octets: usize) -> Result<()> {
-        within(octets, self.limits.header, "header", "octets")?;
+    /// Refuses a header section of more octets than the limit.
+    pub fn header(&self, octets: usize) -> Result<()> {
+        within(octets, self.limits.header, "header", "octets")
+    }
+
+    /// The header section of one more part, of so many octets.
+    pub fn header_of_part(&mut self, octets: usize) -> Result<()> {
+        self.header(octets)?;
         let limit = self.limits.headers;
         spend_octets(&mut self.headers, octets, "message", || {
             format!("more than {limit} octets of header in its parts")

@@ -198,7 +198,7 @@ impl Parser<'_> {
         while let Some(rest) = self.octets.get(at..horizon) {
             let end = Span { start, end: at };
             if self.matching(at).is_some() {
-                self.budget.header(at - start)?;
+                self.budget.header_of_part(at - start)?;
                 return Ok((end, at));
             }
             let end_of_line = memchr(b'\n', rest);
@@ -206,7 +206,7 @@ impl Parser<'_> {
             let next = (at + line.len() + 1).min(horizon);
             // Some write CR CR LF for every line break.
             if line.iter().all(|octet| *octet == b'\r') {
-                self.budget.header(at - start)?;
+                self.budget.header_of_part(at - start)?;
                 return Ok((end, next));
             }
             if end_of_line.is_none() {
@@ -214,7 +214,7 @@ impl Parser<'_> {
             }
             at = next;
         }
-        self.budget.header(horizon - start)?;
+        self.budget.header_of_part(horizon - start)?;
         Ok((Span { start, end: horizon }, horizon))
     }
 

@@ -205,7 +205,7 @@ mod tests {
     fn a_text_that_is_no_mime_stays_a_text() {
         let mut budget = Budget::new(Limits::default());
         let mail = Message::parse(b"Content-Type: text/plain\n\nx".to_vec(), &mut budget).unwrap();
-        let (header, _) = text::read(b"Proc-Type: 4,MIC-CLEAR\nContent-Domain: MIME\n\n", &mut budget).unwrap();
+        let (header, _) = text::read(b"Proc-Type: 4,MIC-CLEAR\nContent-Domain: MIME\n\n", &budget).unwrap();
         let mut body = |text: &str| {
             let entity = entity(mail.root(), &header, text.into());
             String::from_utf8(Message::parse(entity, &mut budget).unwrap().root().body().to_vec()).unwrap()

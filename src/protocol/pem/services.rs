@@ -28,7 +28,7 @@ pub struct Carried {
 /// What the PEM messages in `octets` carry; `None` when there is no such message. `place` is what errors name. An error of kind `Malformed`
 /// for a header, a list or a name that cannot be read.
 pub fn carried(octets: &[u8], place: &str, limits: &Limits) -> Result<Option<Carried>> {
-    let mut budget = Budget::new(limits.clone());
+    let budget = Budget::new(limits.clone());
     let mut carried = None;
     for block in boundary::blocks(octets) {
         let inside = block.inside.of(octets);
@@ -36,7 +36,7 @@ pub fn carried(octets: &[u8], place: &str, limits: &Limits) -> Result<Option<Car
             continue;
         }
         let refused = |error| Error::malformed(place, error);
-        let (header, _) = text::read(inside, &mut budget).map_err(refused)?;
+        let (header, _) = text::read(inside, &budget).map_err(refused)?;
         let carried: &mut Carried = carried.get_or_insert_default();
         carried.certificates.extend(certificates(&header).map(<[u8]>::to_vec));
         for list in header.crls {
@@ -82,7 +82,7 @@ pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &
     let refuse = |reason: &str| Error::malformed("certification request", reason);
     let block = boundary::blocks(request).next().ok_or_else(|| refuse("no pem message in it"))?;
     let inside = block.inside.of(request);
-    let (header, text) = text::read(inside, &mut Budget::new(Limits::default()))?;
+    let (header, text) = text::read(inside, &Budget::new(Limits::default()))?;
     if !matches!(header.proc_type, ProcType::MicClear | ProcType::MicOnly) {
         return Err(refuse("is neither MIC-CLEAR nor MIC-ONLY"));
     }

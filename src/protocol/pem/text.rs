@@ -19,7 +19,7 @@ use crate::{
 /// Reads what is inside a block: its header, and its text as it stands.
 ///
 /// An error of kind `Malformed` names the field that cannot be read.
-pub fn read<'a>(inside: &'a [u8], budget: &mut Budget) -> Result<(Header, &'a [u8])> {
+pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])> {
     let (header, text) = split(inside);
     budget.header(header.len())?;
     let mut fields = fields(header);
@@ -377,7 +377,7 @@ mod tests {
                     -----PRIVACY-ENHANCED MESSAGE BOUNDARY-----\n";
         let found: Vec<_> = boundary::blocks(text.as_bytes()).collect();
         assert_eq!(found.len(), 1);
-        let (header, body) = read(found[0].inside.of(text.as_bytes()), &mut budget()).unwrap();
+        let (header, body) = read(found[0].inside.of(text.as_bytes()), &budget()).unwrap();
         assert_eq!((header.version.as_str(), body), ("3", &b"LLrH\n"[..]));
         let id = header.recipients[0].shared_key.as_ref().unwrap();
         assert_eq!(
@@ -409,7 +409,7 @@ mod tests {
             ("Proc-Type: 4,ENCRYPTED\nRecipient-Name: a\nKey-Info: RSA\n", "Key-Info: neither two arguments nor four"),
             ("Proc-Type: 4,MIC-ONLY\nno field\n", "no field: \"no field\""),
         ] {
-            let error = read(header.as_bytes(), &mut budget()).unwrap_err();
+            let error = read(header.as_bytes(), &budget()).unwrap_err();
             assert_eq!(error.to_string(), format!("pem header: {reason}"), "{header:?}");
         }
     }
