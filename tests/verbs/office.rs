@@ -50,7 +50,7 @@ const SETUP: &str = r#"set -e
 "$0" key request -f pem -o request alice@example.org
 mkdir -m 700 empty certificates credentials
 cp alice.pem certificates
-head -c 64 /dev/zero | tr '\\0' a > credentials/postseal
+printf 'a%.0s' $(seq 64) > credentials/postseal
 chmod 600 credentials/postseal
 "$0" cert reply --certificate alice.pem -o reply request
 "#;
