@@ -15,6 +15,10 @@ test *ARGS:
 test-all:
     POSTSEAL_REQUIRE_ALL=1 cargo test
 
+# any rules, any mail, any way in (half an hour for 100,000 messages); the number of messages may be given
+gateway COUNT='100000':
+    POSTSEAL_MAILS={{ COUNT }} cargo test --test gateway nothing_leaves -- --nocapture
+
 # every change of every genuine message, and as many together, shown to other readers of mail (minutes); the number of changed messages may be given
 readers COUNT='400000':
     POSTSEAL_REQUIRE_ALL=1 POSTSEAL_READERS={{ COUNT }} cargo test --test readers -- --nocapture

@@ -102,7 +102,8 @@ fn judged(
     let mut reached: Vec<_> =
         groups().flat_map(|group| &group.recipients).map(|path| path.address.to_string()).collect();
     let mut all: Vec<_> = mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect();
-    (reached.sort(), all.sort());
+    reached.sort();
+    all.sort();
     if reached != all {
         return Err(format!("not everybody is in one group: {reached:?}"));
     }

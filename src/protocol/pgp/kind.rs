@@ -108,8 +108,9 @@ pub fn is_key(octets: &[u8]) -> bool {
 /// What `octets`, armoured or not, are when they are no message: `a detached signature`, `an OpenPGP key`.
 pub fn no_message(octets: &[u8]) -> Option<&'static str> {
     if !armor::is_armored(octets) {
+        let are_signatures = || Packets::new(octets).all(|one| one.is_some_and(|one| one.tag == SIGNATURE));
         return match octets {
-            _ if is_detached_signature(octets) => Some("a detached signature"),
+            [_, ..] if are_signatures() => Some("a detached signature"),
             _ => is_key(octets).then_some("an OpenPGP key"),
         };
     }

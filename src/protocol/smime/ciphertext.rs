@@ -124,14 +124,14 @@ fn recipients(infos: Element<'_>) -> Result<()> {
                 key.expect(SEQUENCE)?;
                 key.expect(BIT_STRING)?;
                 key.finish()?;
-                fields.optional(constructed(1))?;
-                fields.expect(SEQUENCE)?;
+                fields.optional(constructed(1))?.map_or(Ok(()), no_words)?;
+                no_words(fields.expect(SEQUENCE)?)?;
                 let mut keys = fields.sequence()?;
                 fields.finish()?;
                 while !keys.is_finished() {
                     let mut key = keys.sequence()?;
                     agreed_identifier(&mut key)?;
-                    key.expect(OCTET_STRING)?;
+                    no_words(key.expect(OCTET_STRING)?)?;
                     key.finish()?;
                 }
             }
@@ -139,8 +139,8 @@ fn recipients(infos: Element<'_>) -> Result<()> {
                 let mut fields = infos.sequence()?;
                 fields.expect(INTEGER)?;
                 identifier(&mut fields)?;
-                fields.expect(SEQUENCE)?;
-                fields.expect(OCTET_STRING)?;
+                no_words(fields.expect(SEQUENCE)?)?;
+                no_words(fields.expect(OCTET_STRING)?)?;
                 fields.finish()?;
             }
         }
@@ -151,7 +151,7 @@ fn recipients(infos: Element<'_>) -> Result<()> {
 /// IssuerAndSerialNumber, or `[0]` of a key's identifier (RFC 5652, sections 5.3 and 6.2.1).
 fn identifier(fields: &mut Reader<'_>) -> Result<()> {
     match fields.optional(primitive(0))? {
-        Some(_) => Ok(()),
+        Some(identifier) => no_words(identifier),
         None => issuer_and_serial(fields),
     }
 }
@@ -160,15 +160,20 @@ fn identifier(fields: &mut Reader<'_>) -> Result<()> {
 fn agreed_identifier(fields: &mut Reader<'_>) -> Result<()> {
     let Some(identifier) = fields.optional(constructed(0))? else { return issuer_and_serial(fields) };
     let mut identifier = identifier.reader();
-    identifier.expect(OCTET_STRING)?;
+    no_words(identifier.expect(OCTET_STRING)?)?;
     identifier.finish()
 }
 
 fn issuer_and_serial(fields: &mut Reader<'_>) -> Result<()> {
     let mut fields = fields.sequence()?;
     Name::parse(fields.expect(SEQUENCE)?.whole)?;
-    fields.expect(INTEGER)?;
+    no_words(fields.expect(INTEGER)?)?;
     fields.finish()
+}
+
+/// Refuses an element that should look random, or is no text by its meaning, and holds words.
+fn no_words(element: Element<'_>) -> Result<()> {
+    if reads_as_text(element.value) { Err(other()) } else { Ok(()) }
 }
 
 /// The type of a ContentInfo, and the fields of the SEQUENCE in it.
@@ -303,6 +308,12 @@ mod tests {
         assert!(!with(b"\xa4\x13\x06\x03\x2a\x03\x04\x0c\x0cThe secret i", content), "another kind of recipient");
         assert!(!with(&[reader(), b"\x04\x04The ".to_vec()].concat(), content), "something after the recipient");
         assert!(!with(&reader(), b""), "no content");
+        let spoken = |key: &[u8]| {
+            let rsa = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+            tlv(0x30, &[b"\x02\x01\x02\x80\x04\x01\x02\x03\x04".as_slice(), rsa, &tlv(4, key)].concat())
+        };
+        assert!(with(&spoken(&[0xa5; 64]), content));
+        assert!(!with(&spoken(b"The secret is 42. The secret is 42."), content), "words in the place of a key");
         assert!(!with(&reader(), b"\x80\x00"), "an empty content");
         assert!(!with(&reader(), b"\x80\x0f0123456789abcde"), "no whole blocks");
     }

@@ -168,13 +168,18 @@ impl Options {
             ('o', "i") | ('O', "IgnoreDots=True" | "IgnoreDots=true") => self.end = End::Input,
             ('f' | 'r', _) => self.sender = Some(value),
             ('F', _) => self.full_name = Some(value),
-            ('N', _) => self.notify = Some(printable("N", value)?),
-            ('R', _) => self.ret = Some(printable("R", value)?),
+            ('N', _) if value.split(',').all(|word| is_one_of(word, &NOTICES)) => self.notify = Some(value),
+            ('R', _) if is_one_of(&value, &RETURNED) => self.ret = Some(value),
+            ('N' | 'R', _) => return Err(Error::usage(format!("option -{letter}: {value:?} is not one of its words"))),
             ('V', _) => self.envid = Some(printable("V", value)?),
             _ => {}
         }
         Ok(())
     }
+}
+
+fn is_one_of(word: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// What may follow `-q`: an interval, or what the messages to be sent have in common (`-qRexample.org`).
@@ -193,6 +198,12 @@ fn printable(option: &str, value: String) -> Result<String> {
         false => Err(Error::usage(format!("option -{option}: {value:?} is not printable"))),
     }
 }
+
+/// RFC 3461, section 4.1.
+const NOTICES: [&str; 4] = ["delay", "failure", "never", "success"];
+
+/// RFC 3461, section 4.3.
+const RETURNED: [&str; 2] = ["full", "hdrs"];
 
 /// Modes that are served here. `-ba` is `-bm` (sendmail(8) of Sendmail 8).
 const MODES: &str = "amsv";
@@ -234,7 +245,7 @@ mod tests {
             "-oi -oem -odb -t -ra@x.org -FAl b@x.org",
             "-t -o i -f a@x.org -F Al b@x.org -B8BITMIME -Ooption=value -C /dev/null -X log -L tag -p smtp -h 5 -em -d7",
             "b@x.org -tifa@x.org -FAl",
-            "-Am -G -U -n -m -OIgnoreDots=True -t -f a@x.org -FAl b@x.org",
+            "-Ax -G -U -n -m -OIgnoreDots=True -t -f a@x.org -FAl b@x.org",
         ] {
             assert_eq!(parse(line), expected, "{line}");
         }
@@ -289,7 +300,15 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_is_refused() {
-        for wrong in [&["-Z"][..], &["-f"], &["-bz"], &["-N", "never\r\nRSET"], &["-V", ""]] {
+        for wrong in [
+            &["-Z"][..],
+            &["-f"],
+            &["-bz"],
+            &["-N", "-X/tmp/log"],
+            &["-R", "bob"],
+            &["-N", "never\r\nRSET"],
+            &["-V", ""],
+        ] {
             let arguments: Vec<String> = wrong.iter().map(|argument| (*argument).to_owned()).collect();
             assert!(Options::parse(&arguments).is_err(), "{wrong:?}");
         }
