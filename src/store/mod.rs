@@ -11,8 +11,9 @@ mod sqlite;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use binding::Origin;
-pub use home::{Change, Home, Kept, Removal};
+pub use home::{Change, Home, Intake, Kept, Removal, Taken};
 pub use master::MasterKey;
+pub use sqlite::{Damage, Outcome, Repair};
 
 use crate::{
     base::{Limits, Result},

@@ -8,9 +8,10 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Handle, Keys as _, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys as _, Memory, ProtocolName, Record, Want},
     mail::Address,
-    store::{Home, Origin},
+    protocol::Described,
+    store::{Home, Intake, Origin},
 };
 
 use super::key;
@@ -114,27 +115,31 @@ impl Taken {
 
     fn file(&mut self, file: &KeyFile) -> Result<()> {
         let read = self.home.read(&[(file.place.as_str(), file.octets.expose())])?;
-        let changes = self.home.add(&read.found)?;
+        let belief = file.named.as_ref().and_then(|address| Some((owner(&read.found, address)?, address)));
+        let beliefs: Vec<_> = belief
+            .iter()
+            .map(|(own, address)| {
+                (own.fingerprint.clone(), Binding::Address(Address::clone(address)), Origin::Trusted)
+            })
+            .collect();
+        let intake = Intake { certificates: &read.found, beliefs: &beliefs, ..Intake::default() };
+        let taken = self.home.take_in(&intake, &Memory::new(), self.at)?;
         read.skipped.iter().for_each(|skipped| show::warning(skipped));
-        for (one, change) in read.found.iter().zip(changes) {
+        for (one, change) in read.found.iter().zip(taken.certificates) {
             self.text.push_str(&key::show::change(key::word(change), &one.record));
         }
-        read.lost.first().map_or(Ok(()), |lost| Err(lost.clone()))?;
-        let Some(address) = &file.named else { return Ok(()) };
-        // The chain is in the file too.
-        let record = |is_his: fn(&Record, &Address) -> bool| {
-            read.found.iter().map(|one| &one.record).find(|one| is_his(one, address))
-        };
-        let own =
-            record(|one, address| one.claimed.contains(address)).or_else(|| record(|one, _| !one.secrets.is_empty()));
-        let Some(own) = own.or_else(|| record(|_, _| true)) else { return Ok(()) };
-        if !own.claimed.contains(address) {
+        if let Some((own, address)) = belief
+            && !own.claimed.contains(address)
+        {
             show::warning(&format!(
                 "{}: {} does not name {address} itself; it is trusted for it by the file's name",
                 file.place, own.fingerprint
             ));
         }
-        self.bind(&own.fingerprint.clone(), &Binding::Address(address.clone()))
+        for ((fingerprint, binding, _), _) in beliefs.iter().zip(taken.beliefs).filter(|(_, is_new)| *is_new) {
+            self.say(fingerprint, binding);
+        }
+        read.lost.first().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
     /// Believes what is believed elsewhere, if the certificate came along.
@@ -147,13 +152,25 @@ impl Taken {
 
     fn bind(&mut self, fingerprint: &Handle, binding: &Binding) -> Result<()> {
         if self.home.bind(fingerprint, binding, Origin::Trusted, self.at)? {
-            let what = match binding {
-                Binding::Address(address) => format!("trusted for {address}"),
-                Binding::Anchor => "a trust anchor".to_owned(),
-                _ => "trusted for its user IDs".to_owned(),
-            };
-            self.text.push_str(&format!("{fingerprint} is {what}\n"));
+            self.say(fingerprint, binding);
         }
         Ok(())
     }
+
+    fn say(&mut self, fingerprint: &Handle, binding: &Binding) {
+        let what = match binding {
+            Binding::Address(address) => format!("trusted for {address}"),
+            Binding::Anchor => "a trust anchor".to_owned(),
+            _ => "trusted for its user IDs".to_owned(),
+        };
+        self.text.push_str(&format!("{fingerprint} is {what}\n"));
+    }
+}
+
+/// Whose file it is that is named after an address: the chain is in the file too.
+fn owner<'a>(found: &'a [Described], address: &Address) -> Option<&'a Record> {
+    let record =
+        |is_theirs: &dyn Fn(&Record) -> bool| found.iter().map(|one| &one.record).find(|one| is_theirs(one));
+    let own = record(&|one| one.claimed.contains(address)).or_else(|| record(&|one| !one.secrets.is_empty()));
+    own.or_else(|| record(&|_| true))
 }
