@@ -372,7 +372,7 @@ fn a_writer_that_is_killed_leaves_a_whole_home() {
     let file = folder.path().join("all.pgp");
     fs::write(&file, &all).unwrap();
     let mut outcomes = [0, 0];
-    for milliseconds in (0..60).map(|turn| turn % 30) {
+    for milliseconds in (0..60).map(|turn| turn % 30 * 5) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         command.args(["key", "import", "--home"]).arg(&place).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();

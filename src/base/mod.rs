@@ -12,4 +12,4 @@ pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322}
 pub use error::{Error, Kind, Result};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
-pub use temporary::Temporary;
+pub use temporary::{Temporary, sweep};

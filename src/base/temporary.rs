@@ -36,6 +36,11 @@ impl Temporary {
         }
     }
 
+    /// Where it is for now.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     /// Has what was written put on the disk.
     ///
     /// # Errors
@@ -65,8 +70,8 @@ impl Write for Temporary {
     }
 }
 
-/// Removes the files of ours in `folder` on which no process is at work. What cannot be removed stays: this is a courtesy to what was asked for.
-fn sweep(folder: &Path) {
+/// Removes the [`Temporary`] files of this user in `folder` on which no process is at work. What cannot be removed stays.
+pub fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let own = rustix::process::geteuid().as_raw();
     for entry in entries.flatten() {

@@ -11,7 +11,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -26,7 +25,7 @@ use super::{
     sqlite::{Damage, Database, Master, Outcome, Records, Repair, SHORT_PATIENCE, View, is_left_beside},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret},
+    base::{Error, Kind, Limits, Result, Secret, sweep},
     crypto::SecretKey,
     keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Address,
@@ -496,12 +495,14 @@ impl Home {
 
     /// Does `work` as one change, in a home that is made when it is not there.
     fn write<T>(&self, work: impl FnOnce(View<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+        // A master key may be in what a killed process left.
+        sweep(&self.place);
         let mut held = self.held()?;
         let Held { database, cache } = &mut *held;
         let database = match database {
             Some(database) => database,
             None => {
-                let made = Database::create(&Folder::create(&self.place)?.path().join(DATABASE))?;
+                let made = Database::create(Folder::create(&self.place)?.path(), DATABASE)?;
                 // From now on a database that is not there is one that is gone.
                 Folder::create(&self.place.join(REVOCATIONS))?;
                 database.insert(made)
@@ -549,8 +550,7 @@ impl Home {
         }
         let left = [master::OWN, REVOCATIONS].into_iter().find(|name| self.place.join(name).symlink_metadata().is_ok());
         let left = left.or_else(|| is_left_beside(database).then_some("its log"))?;
-        let state = if fs::symlink_metadata(database).is_ok() { "empty" } else { "gone" };
-        let reason = format!("{}: is {state}, and {left} is there", database.display());
+        let reason = format!("{}: is gone, and {left} is there", database.display());
         Some(Error::new(Kind::Malformed, reason).with_hint("put a copy of it in its place, or give another --home"))
     }
 }

@@ -131,9 +131,10 @@ impl Found<'_> {
         } else if let Some(row) = self.described(&row, describe)? {
             self.add(format!("certificate {}", row.fingerprint), Outcome::Repaired);
             if self.is_repairing() {
-                let sql = "UPDATE certificate SET fingerprint = ?2, protocol = ?3, handles = ?4, secrets = ?5, addresses = ?6 WHERE number = ?1";
-                let Row { number, fingerprint, protocol, handles, secrets, addresses, .. } = &row;
-                self.view.execute(sql, (number, fingerprint, protocol, handles, secrets, addresses))?;
+                let sql = "UPDATE certificate SET fingerprint = ?2, protocol = ?3, handles = ?4, secrets = ?5, addresses = ?6, octets = ?7
+                    WHERE number = ?1";
+                let Row { number, fingerprint, protocol, handles, secrets, addresses, octets, .. } = &row;
+                self.view.execute(sql, (number, fingerprint, protocol, handles, secrets, addresses, octets))?;
                 self.view.settle(&row)?;
             }
             row

@@ -12,9 +12,7 @@ mod view;
 
 use std::{
     cell::OnceCell,
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -28,7 +26,7 @@ pub(super) use view::View;
 use view::{Way, failed};
 
 use super::files;
-use crate::base::{Clock as _, Error, Kind, Result, SystemClock};
+use crate::base::{Clock as _, Error, Kind, Result, SystemClock, Temporary};
 
 /// An open database. It is read quietly until somebody writes to it, here or elsewhere.
 #[derive(Debug)]
@@ -54,15 +52,6 @@ enum Sharing {
     Copy,
 }
 
-/// Why a database is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// Nothing is made.
-    Read,
-    /// Tables are made where there are none.
-    Create,
-}
-
 /// Where the data key is, as the database tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Master {
@@ -73,56 +62,58 @@ pub(super) struct Master {
 }
 
 impl Database {
-    /// Opens what is there; `None` when there is nothing, or a file without any tables, which somebody is about to make. Refuses a file that
-    /// others can read.
+    /// Opens what is there; `None` when there is nothing. Refuses a file that others can read.
     ///
     /// # Errors
     ///
     /// `Io` when it cannot be reached or read, `Malformed` when it is damaged, `TryAgain` when others keep it locked.
     pub(super) fn open(place: &Path) -> Result<Option<Database>> {
-        Database::open_for(place, Purpose::Read)
-    }
-
-    /// Opens it, made if it is not there.
-    pub(super) fn create(place: &Path) -> Result<Database> {
-        let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(place);
-        made.map_err(|error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string()))?;
-        let gone = || Error::new(Kind::CannotCreate, format!("{}: vanished", place.display()));
-        Database::open_for(place, Purpose::Create)?.ok_or_else(gone)
-    }
-
-    fn open_for(place: &Path, purpose: Purpose) -> Result<Option<Database>> {
         let Some(metadata) = files::found(place)? else { return Ok(None) };
         if !metadata.is_file() {
             return Err(Error::new(Kind::Io, format!("{}: not a regular file", place.display())));
         }
         files::check(place, &metadata, "600")?;
-        if metadata.len() == 0 && purpose == Purpose::Read {
-            return Ok(None);
+        if metadata.len() == 0 {
+            // It takes its name with its tables in it.
+            return Err(Error::malformed(place.display(), "is empty").with_hint("put a copy of it in its place"));
         }
         let place = fs::canonicalize(place).map_err(|error| Error::io(place.display(), &error))?;
         let quiet = Quiet::open(&place, &metadata, SystemClock.now());
         let database = Database { quiet, shared: OnceCell::new(), place };
         match database.quiet.as_ref().and_then(Quiet::tables) {
-            Some(tables) if tables == current() => return Ok(Some(database)),
-            // Tables that are missing are made where the database is open in its usual way.
-            Some(tables) if (1..current()).contains(&tables) => {
-                if let Err(error) = database.shared() {
-                    if !matches!(error.kind(), Kind::Io | Kind::CannotCreate) {
-                        return Err(error);
-                    }
+            Some(tables) if tables == current() => {}
+            // Tables that are missing are made where the database is open in its usual way, or in a copy.
+            Some(tables) if (1..current()).contains(&tables) => match database.shared() {
+                Err(error) if matches!(error.kind(), Kind::Io | Kind::CannotCreate) => {
                     database.copy_quietly().map_err(|_| error)?;
                 }
-                return Ok(Some(database));
-            }
-            _ => {}
+                opened => _ = opened?,
+            },
+            _ => _ = database.shared()?,
         }
-        let shared = database.open_shared(purpose)?;
-        Ok(shared.map(|shared| {
-            // It was empty until now.
-            let _ = database.shared.set(shared);
-            database
-        }))
+        Ok(Some(database))
+    }
+
+    /// Opens it, made if it is not there: whole, and then under its name.
+    pub(super) fn create(folder: &Path, name: &str) -> Result<Database> {
+        let place = folder.join(name);
+        quiet::disturb(&place, PATIENCE, || {
+            if files::found(&place)?.is_some() {
+                return Ok(());
+            }
+            let failed = |error: io::Error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string());
+            let file = Temporary::create(folder, 0o600).map_err(failed)?;
+            let connection = Connection::open(file.path()).map_err(|error| self::failed(&place, &error))?;
+            // No one else knows of it, and what is not whole is thrown away.
+            let sql = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN";
+            connection.execute_batch(sql).map_err(|error| self::failed(&place, &error))?;
+            migrate(View { connection: &connection, place: &place, way: Way::Shared })?;
+            connection.execute_batch("COMMIT").map_err(|error| self::failed(&place, &error))?;
+            connection.close().map_err(|(_, error)| self::failed(&place, &error))?;
+            file.sync().and_then(|()| file.persist(&place)).map_err(failed)
+        })?;
+        let gone = || Error::new(Kind::CannotCreate, format!("{}: vanished", place.display()));
+        Database::open(&place)?.ok_or_else(gone)
     }
 
     /// Does `work` with the database as it stands at one moment. `work` may be done twice: then the first time counts for nothing.
@@ -203,17 +194,12 @@ impl Database {
         if let Some(shared) = self.shared.get() {
             return Ok(shared);
         }
-        let gone = || Error::malformed(self.place.display(), "its tables are gone");
-        let shared = self.open_shared(Purpose::Read)?.ok_or_else(gone)?;
+        let shared = quiet::disturb(&self.place, PATIENCE, || self.connect())?;
         Ok(self.shared.get_or_init(|| shared))
     }
 
-    fn open_shared(&self, purpose: Purpose) -> Result<Option<Shared>> {
-        quiet::disturb(&self.place, PATIENCE, || self.connect(purpose))
-    }
-
-    /// With the settings of a connection, and the tables brought up to date; `None` when there are none.
-    fn connect(&self, purpose: Purpose) -> Result<Option<Shared>> {
+    /// With the settings of a connection, and the tables brought up to date.
+    fn connect(&self) -> Result<Shared> {
         let failed = |error| failed(&self.place, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.place, flags).map_err(failed)?;
@@ -228,22 +214,15 @@ impl Database {
             .map_err(failed)?;
         let tables = tables(&connection).map_err(failed)?;
         let is_readonly = connection.is_readonly("main").map_err(failed)?;
-        let is_empty = tables == 0 && {
-            let sql = "SELECT count(*) FROM sqlite_schema";
-            connection.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(failed)? == 0
-        };
-        if is_empty && purpose == Purpose::Read {
-            return Ok(None);
-        }
         if tables > current() {
             let reason = format!("{}: tables of version {tables}, made by a newer postseal", self.place.display());
             return Err(Error::new(Kind::Config, reason).with_hint("use that one"));
         }
-        if tables == 0 && !is_empty {
+        if tables == 0 {
             return Err(Error::malformed(self.place.display(), "not a home's database, or its header is damaged"));
         }
         if tables < current() && is_readonly {
-            return self.copy(&connection).map(Some);
+            return self.copy(&connection);
         }
         if !is_readonly {
             // Whoever keeps it in another mode has it open: it is read and written as it is.
@@ -251,22 +230,10 @@ impl Database {
         }
         if tables < current() {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-            self.migrate(&connection)?;
+            migrate(View { connection: &connection, place: &self.place, way: Way::Shared })?;
             connection.execute_batch("COMMIT").map_err(failed)?;
         }
-        Ok(Some(Shared { connection, kind: Sharing::File }))
-    }
-
-    /// Makes the tables that are missing, within a transaction. Somebody else may have done it meanwhile.
-    fn migrate(&self, connection: &Connection) -> Result<()> {
-        let failed = |error| failed(&self.place, &error);
-        let done = tables(connection).map_err(failed)?;
-        let missing = schema::MIGRATIONS.get(done..).unwrap_or_default();
-        missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
-        if done < schema::WITH_DIGESTS {
-            View { connection, place: &self.place, way: Way::Shared }.complete()?;
-        }
-        connection.execute_batch(&format!("PRAGMA user_version = {}", current())).map_err(failed)
+        Ok(Shared { connection, kind: Sharing::File })
     }
 
     /// Older tables, brought up to date in memory.
@@ -277,7 +244,7 @@ impl Database {
         backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(failed)?;
         drop(backup);
         connection.execute_batch("BEGIN").map_err(failed)?;
-        self.migrate(&connection)?;
+        migrate(View { connection: &connection, place: &self.place, way: Way::Shared })?;
         connection.execute_batch("COMMIT").map_err(failed)?;
         Ok(Shared { connection, kind: Sharing::Copy })
     }
@@ -305,6 +272,18 @@ impl Database {
 /// What lies beside a database that is there or was: its log or its journal.
 pub(super) fn is_left_beside(place: &Path) -> bool {
     ["-wal", "-journal"].into_iter().any(|end| quiet::beside(place, end).exists())
+}
+
+/// Makes the tables that are missing, within a transaction. Somebody else may have done it meanwhile.
+fn migrate(view: View<'_>) -> Result<()> {
+    let (connection, failed) = (view.connection, |error| failed(view.place, &error));
+    let done = tables(connection).map_err(failed)?;
+    let missing = schema::MIGRATIONS.get(done..).unwrap_or_default();
+    missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
+    if done < schema::WITH_DIGESTS {
+        view.complete()?;
+    }
+    connection.execute_batch(&format!("PRAGMA user_version = {}", current())).map_err(failed)
 }
 
 /// How many of the migrations were made.
