@@ -157,7 +157,12 @@ impl Home {
     /// and files of which nothing can be read are one of kind `Malformed`. Certificates that are here and revoked by the files are among those
     /// found.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
-        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
+        self.read_beside(files, self)
+    }
+
+    /// As [`Home::read`], with the certificates of `beside` in the place of those that are here.
+    pub fn read_beside(&self, files: &[(&str, &[u8])], beside: &dyn Keys) -> Result<KeyFile> {
+        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside };
         let mut file = format::read(files, &reading)?;
         let revoked = std::mem::take(&mut file.elsewhere).into_iter();
         file.found.extend(revoked.map(|record| Described { record, secret: None }));

@@ -31,9 +31,8 @@ fn columns(connection: &Connection, table: &str) -> Vec<String> {
 /// The key of a row, whatever its table's is.
 fn is_this(columns: &[String], connection: &Connection, table: &str, row: usize) -> (String, Vec<Value>) {
     let sql = format!("SELECT {} FROM {table} ORDER BY 1, 2 LIMIT 1 OFFSET {row}", columns.join(", "));
-    let values: Vec<Value> = connection
-        .query_row(&sql, (), |row| (0..columns.len()).map(|column| row.get(column)).collect())
-        .unwrap();
+    let values: Vec<Value> =
+        connection.query_row(&sql, (), |row| (0..columns.len()).map(|column| row.get(column)).collect()).unwrap();
     let named = columns.iter().enumerate().map(|(number, column)| format!("{column} IS ?{}", number + 1));
     (named.collect::<Vec<_>>().join(" AND "), values)
 }

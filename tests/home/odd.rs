@@ -118,7 +118,9 @@ fn a_full_disk_loses_nothing() {
     let before = lab.run(&["key", "list"]).out;
     let mut refused = 0;
     for blocks in (0..120).step_by(7) {
-        for verb in ["key generate --no-passphrase -f smime --algorithm rsa2048 b@example.org", "key import --anchor $F"] {
+        for verb in
+            ["key generate --no-passphrase -f smime --algorithm rsa2048 b@example.org", "key import --anchor $F"]
+        {
             let lab = lab.copy();
             // In blocks of 512 octets.
             let script = format!("ulimit -f {blocks}; exec \"$P\" --home \"$H\" {verb}");
@@ -165,7 +167,9 @@ fn a_master_key_that_is_no_file_is_an_error() {
         ran(command.args(["key", "export", "--secret", "a@example.org"]).stdin(Stdio::null()))
     };
     let cases: [(&str, &dyn Fn()); 4] = [
-        ("not a regular file", &|| assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&own).status().unwrap().success())),
+        ("not a regular file", &|| {
+            assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&own).status().unwrap().success())
+        }),
         ("not a regular file", &|| symlink("/dev/zero", &own).unwrap()),
         ("a link to nothing", &|| symlink("nowhere", &own).unwrap()),
         ("more than 65536 octets", &|| {
@@ -233,9 +237,11 @@ fn output_that_cannot_be_written_is_an_error() {
     let lab = Lab::filled();
     let message = lab.path("m");
     fs::write(&message, "From: me@example.org\nTo: me@example.org\nSubject: t\n\nhello\n").unwrap();
-    for arguments in [&["sign", message.to_str().unwrap()][..], &["key", "list"], &["key", "export", "me@example.org"]] {
+    for arguments in [&["sign", message.to_str().unwrap()][..], &["key", "list"], &["key", "export", "me@example.org"]]
+    {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let done = lab.command(arguments).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let done =
+            lab.command(arguments).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
         assert_eq!(done.status.code(), Some(74), "{arguments:?}");
     }
 }

@@ -20,7 +20,9 @@ fn a_home_that_cannot_be_reached_is_an_error() {
     fs::write(at("file"), "").unwrap();
     fs::set_permissions(at("file"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(lab.verify(), 1);
-    for name in ["loop", "loop/home", "dangling", "dangling/home", "dangling/a/b", "one", "file", "file/home", "file/a/b"] {
+    for name in
+        ["loop", "loop/home", "dangling", "dangling/home", "dangling/a/b", "one", "file", "file/home", "file/a/b"]
+    {
         let home = at(name);
         assert_eq!(lab.verify_at(&home), 74, "{name}");
         assert_eq!(lab.run_at(&home, &["key", "list"]).code, 74, "{name}");
@@ -50,7 +52,9 @@ fn a_home_without_the_right_to_enter_is_an_error() {
     let folder = up.parent().unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&up, fs::Permissions::from_mode(0o700)).unwrap();
-    for (name, to) in [(env!("CARGO_BIN_EXE_postseal"), "postseal"), (&data("signed.eml"), "m"), (&data("clean.pgp"), "k")] {
+    for (name, to) in
+        [(env!("CARGO_BIN_EXE_postseal"), "postseal"), (&data("signed.eml"), "m"), (&data("clean.pgp"), "k")]
+    {
         fs::copy(name, folder.join(to)).unwrap();
         fs::set_permissions(folder.join(to), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -70,7 +74,11 @@ fn a_database_that_is_empty_or_gone_is_damage() {
         assert_eq!(lab.verify(), 1);
         for is_gone in [false, true] {
             let lab = lab.copy();
-            if is_gone { fs::remove_file(lab.database()).unwrap() } else { fs::write(lab.database(), "").unwrap() }
+            if is_gone {
+                fs::remove_file(lab.database()).unwrap()
+            } else {
+                fs::write(lab.database(), "").unwrap()
+            }
             let before = files(&lab.home);
             assert_eq!(lab.verify(), 65);
             for arguments in [&["key", "list"][..], &["key", "check"], &["key", "import", &data("clean.pgp")]] {

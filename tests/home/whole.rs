@@ -87,13 +87,19 @@ fn generate_is_whole_or_not_at_all() {
         },
     );
     let verb = ["-f", "smime", "--algorithm", "p256", "a@example.org", "b@example.org", "c@example.org"];
-    kill("key generate -f smime", &lab, &[&["key", "generate", "--no-passphrase"], &verb[..]].concat(), |_| (), |lab| {
-        let sql = "SELECT count(*) FROM certificate WHERE protocol = 'smime' AND 3 <>
+    kill(
+        "key generate -f smime",
+        &lab,
+        &[&["key", "generate", "--no-passphrase"], &verb[..]].concat(),
+        |_| (),
+        |lab| {
+            let sql = "SELECT count(*) FROM certificate WHERE protocol = 'smime' AND 3 <>
             (SELECT count(*) FROM binding WHERE binding.fingerprint = certificate.fingerprint)";
-        assert_eq!(count(lab, sql), 0);
-        let certificates = count(lab, "SELECT count(*) FROM certificate");
-        before.replace(certificates) < certificates
-    });
+            assert_eq!(count(lab, sql), 0);
+            let certificates = count(lab, "SELECT count(*) FROM certificate");
+            before.replace(certificates) < certificates
+        },
+    );
 }
 
 #[test]

@@ -27,7 +27,8 @@ impl View<'_> {
             return Ok(false);
         }
         // One that is there and does not count is no binding: it came in by another way.
-        let sql = "INSERT OR REPLACE INTO binding (fingerprint, subject, sought, origin, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql =
+            "INSERT OR REPLACE INTO binding (fingerprint, subject, sought, origin, at) VALUES (?1, ?2, ?3, ?4, ?5)";
         let values = (fingerprint.as_str(), &subject, subject.to_ascii_lowercase(), origin.name(), rfc3339(at));
         self.execute(sql, values)?;
         row.bound = self.bound(&row.fingerprint)?.1;
@@ -53,9 +54,8 @@ impl View<'_> {
     /// What a certificate is bound to, as it is written, and the digest of that; empty when there is nothing.
     pub(super) fn bound(&self, fingerprint: &str) -> Result<(Vec<String>, Vec<u8>)> {
         let sql = "SELECT subject, sought, origin, at FROM binding WHERE fingerprint = ?1 ORDER BY number";
-        let rows = self.all(sql, [fingerprint], |row| {
-            Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
-        })?;
+        let rows =
+            self.all(sql, [fingerprint], |row| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
         if rows.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }

@@ -118,7 +118,9 @@ impl View<'_> {
             Want::All => self.every(protocol, known)?,
             Want::Certificate(fingerprint) => match known.get(fingerprint.as_str()) {
                 Some(record) => vec![Arc::clone(record)],
-                None => self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose()?.into_iter().collect(),
+                None => {
+                    self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose()?.into_iter().collect()
+                }
             },
             Want::Address(address) => {
                 let sought = address.to_string().to_ascii_lowercase();
@@ -140,11 +142,7 @@ impl View<'_> {
 
     /// The certificates at which paths may end, in the order in which they came. Those in `known` are not read again.
     pub(in crate::store) fn anchors(&self, known: &Records) -> Result<Vec<Arc<Record>>> {
-        self.named(
-            Index::Address,
-            &self.entries(Index::Address, binding::ANCHOR, &after(binding::ANCHOR))?,
-            known,
-        )
+        self.named(Index::Address, &self.entries(Index::Address, binding::ANCHOR, &after(binding::ANCHOR))?, known)
     }
 
     /// The fingerprints of the certificates of `protocol` with secret parts, in order.
@@ -182,7 +180,8 @@ impl View<'_> {
         if self.one(sql, names, |row| row.get::<_, i64>(0))? != Some(self.count()?) {
             return Err(self.damaged("the set of certificates"));
         }
-        let sql = "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+        let sql =
+            "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
             FROM certificate WHERE protocol = ?1";
         let rows = self.all(sql, [protocol.name()], |row| found(row, known))?;
         rows.into_iter().map(|found| self.whole(found)).collect()
@@ -343,6 +342,7 @@ fn list(text: &str) -> Option<Vec<Handle>> {
     text.split(',').filter(|handle| !handle.is_empty()).map(|handle| Handle::parse(handle).ok()).collect()
 }
 
-const BY_NUMBER: &str = "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+const BY_NUMBER: &str =
+    "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
     FROM certificate WHERE number = ?1";
 pub(super) const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];

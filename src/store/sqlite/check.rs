@@ -9,11 +9,7 @@ use super::{
     totals::{MASTER, ROW, STATEMENTS, statement},
     view::digest,
 };
-use crate::{
-    base::Result,
-    crypto::Hash,
-    keys::Record,
-};
+use crate::{base::Result, crypto::Hash, keys::Record};
 
 /// Something that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +235,8 @@ impl Found<'_> {
 
     /// Bindings of certificates that are not here.
     fn strays(&mut self) -> Result<()> {
-        let sql = "SELECT DISTINCT fingerprint FROM binding WHERE fingerprint NOT IN (SELECT fingerprint FROM certificate)";
+        let sql =
+            "SELECT DISTINCT fingerprint FROM binding WHERE fingerprint NOT IN (SELECT fingerprint FROM certificate)";
         for fingerprint in self.view.all(sql, (), |row| row.get::<_, String>(0))? {
             let subjects = self.view.bound(&fingerprint)?.0.join(", ");
             self.add(format!("bindings of {fingerprint}, which is not here ({subjects})"), Outcome::Lost);
@@ -306,11 +303,15 @@ impl Damage {
         let begins = |word: &str| self.what.starts_with(word);
         match self.outcome {
             Outcome::Repaired => None,
-            Outcome::Left if begins("pages") || begins("what says") => Some("put a copy of the database in its place of before the damage"),
+            Outcome::Left if begins("pages") || begins("what says") => {
+                Some("put a copy of the database in its place of before the damage")
+            }
             Outcome::Left => Some("`postseal key check --repair` repairs what can be repaired, and names what is lost"),
             Outcome::Lost if begins("bindings") => Some("say it again with `postseal key trust`"),
             Outcome::Lost if begins("capabilities") => None,
-            Outcome::Lost if begins("secret key") => Some("import the secret key again, or put back a copy of the database"),
+            Outcome::Lost if begins("secret key") => {
+                Some("import the secret key again, or put back a copy of the database")
+            }
             Outcome::Lost => Some("import it again: `postseal key import`"),
         }
     }

@@ -1,7 +1,7 @@
 //! What certificates are looked up by: two ordered lists, each row of which names the row after it.
 //!
-//! A row that was changed, or that is gone, does not fit its neighbours. So a look-up that finds nothing finds that nothing is there, and not
-//! that the row was lost. NSEC records of DNSSEC prove absence in the same way (RFC 4034, section 4).
+//! A row that was changed, or that is gone, does not fit its neighbours. So a look-up that finds nothing has seen that nothing is there, and
+//! not that a row was lost. NSEC records of DNSSEC prove absence in the same way.
 
 use std::collections::BTreeSet;
 
@@ -159,9 +159,8 @@ impl View<'_> {
         entries.sort();
         entries.dedup();
         let sql = format!("SELECT sought, certificate, next FROM {} ORDER BY sought, certificate", index.name());
-        let rows = self.all(&sql, (), |row| {
-            Ok((Entry { sought: row.get(0)?, number: row.get(1)? }, row.get::<_, String>(2)?))
-        })?;
+        let rows = self
+            .all(&sql, (), |row| Ok((Entry { sought: row.get(0)?, number: row.get(1)? }, row.get::<_, String>(2)?)))?;
         let names = entries.iter().skip(1).map(Entry::name).chain([String::new()]);
         Ok(entries.iter().cloned().zip(names).eq(rows))
     }

@@ -101,7 +101,8 @@ impl Database {
             if files::found(&place)?.is_some() {
                 return Ok(());
             }
-            let failed = |error: io::Error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string());
+            let failed =
+                |error: io::Error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string());
             let file = Temporary::create(folder, 0o600).map_err(failed)?;
             let connection = Connection::open(file.path()).map_err(|error| self::failed(&place, &error))?;
             // No one else knows of it, and what is not whole is thrown away.

@@ -142,5 +142,6 @@ pub(super) const CERTIFICATES: &str = "certificate";
 pub(super) const STATEMENTS: &str = "statement";
 pub(super) const MASTER: &str = "master";
 const ERASE: &str = "erase";
-pub(super) const ROW: &str = "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+pub(super) const ROW: &str =
+    "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
     FROM certificate WHERE number = ?1";

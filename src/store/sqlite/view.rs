@@ -80,7 +80,8 @@ pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 /// What an error of SQLite's means to the caller.
 pub(super) fn failed(place: &Path, error: &rusqlite::Error) -> Error {
     let message = format!("{}: {}", place.display(), error.to_string().to_lowercase());
-    let damaged = || Error::new(Kind::Malformed, message.clone()).with_hint("move it away, and put a copy in its place");
+    let damaged =
+        || Error::new(Kind::Malformed, message.clone()).with_hint("move it away, and put a copy in its place");
     match (error, error.sqlite_error_code()) {
         (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => Error::new(Kind::TryAgain, message),
         (_, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch)) => damaged(),
