@@ -296,7 +296,11 @@ impl Session {
 
     fn home_directory(&self) -> Result<PathBuf> {
         if let Some(home) = &self.common.home {
-            return Ok(home.clone());
+            // Of a variable that was not set: another home is meant than the one that such a name would be.
+            return match home.as_os_str().is_empty() {
+                true => Err(Error::usage("--home: is empty")),
+                false => Ok(home.clone()),
+            };
         }
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(home) = set("POSTSEAL_HOME") {

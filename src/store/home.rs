@@ -231,6 +231,7 @@ impl Home {
                     "what was encrypted to it can then never be read again; if you are sure, add --secret",
                 ));
             }
+            let has_secret = has_secret || view.is_lost(fingerprint)?;
             if !view.forget(fingerprint)? {
                 return Err(Error::no_key(format!("key {fingerprint}: no certificate here")));
             }

@@ -28,6 +28,8 @@ fn a_home_that_cannot_be_reached_is_an_error() {
         assert_eq!(lab.run_at(&home, &["key", "list"]).code, 74, "{name}");
         assert_eq!(lab.run_at(&home, &["key", "check"]).code, 74, "{name}");
     }
+    // A variable that was not set.
+    assert_eq!(lab.verify_at(std::path::Path::new("")), 64);
     // Nothing was ever made there.
     for name in ["never", "never/made"] {
         assert_eq!(lab.verify_at(&at(name)), 0, "{name}");

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use postseal::base::{Clock as _, SystemClock};
+
 use super::lab::{Lab, REVOKED, data, rounds};
 
 /// Numbers that nobody foresees; where they began is said when a test fails.
@@ -18,7 +20,7 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Random {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let now = SystemClock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         println!("seed {}", now.as_nanos());
         Random(u64::try_from(now.as_nanos() & 0xffff_ffff).unwrap() | 1)
     }
@@ -86,6 +88,12 @@ fn generate_is_whole_or_not_at_all() {
             before.replace(certificates) < certificates
         },
     );
+}
+
+#[test]
+fn generate_of_smime_is_whole_or_not_at_all() {
+    let lab = Lab::new();
+    let before = Cell::new(0);
     let verb = ["-f", "smime", "--algorithm", "p256", "a@example.org", "b@example.org", "c@example.org"];
     kill(
         "key generate -f smime",
@@ -134,6 +142,20 @@ fn import_is_whole_or_not_at_all() {
         let found = count(lab, certificates);
         assert!([0, 4].contains(&found), "{found}");
         assert_eq!(count(lab, "SELECT count(*) FROM binding WHERE subject = 'anchor'"), found);
+        found > 0
+    });
+    // A folder of files, two of them named after an address that they are trusted for.
+    let folder = source.path("openssl");
+    fs::create_dir(&folder).unwrap();
+    for name in ["a", "b", "c"] {
+        let address = format!("{name}@example.org");
+        let end = if name == "c" { "c".to_owned() } else { address.clone() };
+        fs::write(folder.join(format!("{end}.pem")), source.run(&["key", "export", &address]).out).unwrap();
+    }
+    kill("import openssl-dir", &lab, &["import", "openssl-dir", folder.to_str().unwrap()], empty, |lab| {
+        let found = count(lab, certificates);
+        assert!([0, 3].contains(&found), "{found}");
+        assert_eq!(count(lab, "SELECT 3 * count(*) FROM binding"), 2 * found);
         found > 0
     });
     // With a list beside the certificates.

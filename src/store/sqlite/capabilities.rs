@@ -8,6 +8,13 @@ use crate::{
     keys::{Announcement, Capabilities},
 };
 
+/// What is written of what somebody said, and its digest.
+pub(super) struct Heard {
+    pub(super) list: Vec<u8>,
+    pub(super) said: String,
+    pub(super) digest: Vec<u8>,
+}
+
 impl View<'_> {
     /// What the owner of a certificate said last.
     pub(super) fn capabilities(&self, row: &Row) -> Result<Option<Capabilities>> {
@@ -15,23 +22,21 @@ impl View<'_> {
             return Ok(None);
         }
         let damaged = || self.damaged(&format!("capabilities of {}", row.fingerprint));
-        let (list, said, digest) = self.heard(row.number)?.ok_or_else(damaged)?;
-        if digest != row.heard {
+        let heard = self.heard(row.number)?.ok_or_else(damaged)?;
+        if heard.digest != row.heard {
             return Err(damaged());
         }
-        Ok(Some(Capabilities { list, said: parse_rfc3339(&said).map_err(|_| damaged())? }))
+        Ok(Some(Capabilities { list: heard.list, said: parse_rfc3339(&heard.said).map_err(|_| damaged())? }))
     }
 
-    /// What is written of it, and the digest of that.
-    pub(super) fn heard(&self, number: i64) -> Result<Option<(Vec<u8>, String, Vec<u8>)>> {
+    /// What is written of it.
+    pub(super) fn heard(&self, number: i64) -> Result<Option<Heard>> {
         let sql = "SELECT list, said, heard FROM capability WHERE certificate = ?1";
-        let row = self.one(sql, [number], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-        })?;
-        Ok(row.map(|(list, said, heard)| {
+        self.one(sql, [number], |row| {
+            let (list, said, heard): (Vec<u8>, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let digest = digest([list.as_slice(), said.as_bytes(), heard.as_bytes()]);
-            (list, said, digest)
-        }))
+            Ok(Heard { list, said, digest })
+        })
     }
 
     /// Notes what the owner of a certificate says; says whether that was done. It is not when they said something later, or when the
@@ -45,7 +50,7 @@ impl View<'_> {
         }
         let sql = "INSERT OR REPLACE INTO capability (certificate, list, said, heard) VALUES (?1, ?2, ?3, ?4)";
         self.execute(sql, (row.number, list, said, rfc3339(at)))?;
-        row.heard = self.heard(row.number)?.map(|(_, _, digest)| digest).unwrap_or_default();
+        row.heard = self.heard(row.number)?.map(|heard| heard.digest).unwrap_or_default();
         self.settle(&row)?;
         Ok(true)
     }

@@ -103,7 +103,7 @@ impl Row {
 /// A certificate that was looked up.
 enum Found {
     Known(Arc<Record>),
-    New(Row),
+    New(Box<Row>),
 }
 
 impl View<'_> {
@@ -210,7 +210,7 @@ impl View<'_> {
     fn whole(&self, found: Found) -> Result<Arc<Record>> {
         match found {
             Found::Known(record) => Ok(record),
-            Found::New(row) => self.read(row).map(Arc::new),
+            Found::New(row) => self.read(*row).map(Arc::new),
         }
     }
 
@@ -266,6 +266,12 @@ impl View<'_> {
         Ok(())
     }
 
+    /// Whether something of a certificate was set aside as damaged.
+    pub(in crate::store) fn is_lost(&self, fingerprint: &Handle) -> Result<bool> {
+        let sql = "SELECT 1 FROM lost WHERE fingerprint = ?1 LIMIT 1";
+        self.one(sql, [fingerprint.as_str()], |_| Ok(())).map(|found| found.is_some())
+    }
+
     /// Forgets a certificate and all that belongs to it: bindings, capabilities, secret parts; says whether it was here.
     pub(in crate::store) fn forget(&self, fingerprint: &Handle) -> Result<bool> {
         let Some(row) = self.row(fingerprint)? else { return Ok(false) };
@@ -316,7 +322,7 @@ impl View<'_> {
 fn found(row: &rusqlite::Row<'_>, known: &Records) -> rusqlite::Result<Found> {
     match known.get(row.get_ref(0)?.as_str().unwrap_or_default()) {
         Some(record) => Ok(Found::Known(Arc::clone(record))),
-        None => Row::of(row).map(Found::New),
+        None => Row::of(row).map(|row| Found::New(Box::new(row))),
     }
 }
 

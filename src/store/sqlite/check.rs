@@ -155,10 +155,10 @@ impl Found<'_> {
             row.bound = Vec::new();
         }
         let heard = view.heard(row.number)?;
-        if heard.as_ref().map(|(_, _, digest)| digest.clone()).unwrap_or_default() != row.heard {
+        if heard.as_ref().map(|heard| heard.digest.clone()).unwrap_or_default() != row.heard {
             self.add(format!("capabilities of {}", row.fingerprint), Outcome::Lost);
-            if let Some((list, ..)) = heard.filter(|_| self.is_repairing()) {
-                view.set_aside(&row.fingerprint, "capabilities", &list)?;
+            if let Some(heard) = heard.filter(|_| self.is_repairing()) {
+                view.set_aside(&row.fingerprint, "capabilities", &heard.list)?;
                 view.execute("DELETE FROM capability WHERE certificate = ?1", [row.number])?;
             }
             row.heard = Vec::new();
@@ -185,7 +185,7 @@ impl Found<'_> {
         let sealed = self.view.sealed_at(row.number)?;
         let now = [
             self.view.bound(record.fingerprint.as_str())?.1,
-            self.view.heard(row.number)?.map(|(_, _, digest)| digest).unwrap_or_default(),
+            self.view.heard(row.number)?.map(|heard| heard.digest).unwrap_or_default(),
             sealed.map(|sealed| digest([sealed.as_slice()])).unwrap_or_default(),
         ];
         let stored = [row.bound.clone(), row.heard.clone(), row.sealed.clone()];

@@ -98,7 +98,7 @@ impl View<'_> {
         for number in &numbers {
             let Some(mut row) = self.one(ROW, [number], Row::of)? else { continue };
             row.bound = self.bound(&row.fingerprint)?.1;
-            row.heard = self.heard(*number)?.map(|(_, _, digest)| digest).unwrap_or_default();
+            row.heard = self.heard(*number)?.map(|heard| heard.digest).unwrap_or_default();
             let sql = "SELECT sealed FROM secret WHERE certificate = ?1";
             let sealed = self.one(sql, [number], |row| row.get::<_, Vec<u8>>(0))?;
             row.sealed = sealed.map(|sealed| digest([sealed.as_slice()])).unwrap_or_default();
