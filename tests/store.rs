@@ -309,6 +309,34 @@ fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
     contract(&home(&place, &["open sesame", PASSPHRASE]), &home(&place, &["open sesame"]));
 }
 
+/// By whatever name: the home's own master key is not removed when it is the new one too.
+#[test]
+fn a_master_key_that_moves_to_where_it_is_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("home");
+    fill(&home(&place, &[]));
+    let own = place.join("master.key");
+    std::os::unix::fs::symlink(&place, folder.path().join("alias")).unwrap();
+    std::os::unix::fs::symlink(&own, folder.path().join("link")).unwrap();
+    fs::hard_link(&own, folder.path().join("second")).unwrap();
+    let same = [
+        own.clone(),
+        place.join("../home/master.key"),
+        folder.path().join("alias/master.key"),
+        folder.path().join("link"),
+        folder.path().join("second"),
+    ];
+    let masters =
+        same.into_iter().map(MasterKey::File).chain([MasterKey::Credential("master.key".to_owned()), MasterKey::Home]);
+    for master in masters {
+        let keys = || home(&place, &[PASSPHRASE]).with_credentials(Some(place.clone()));
+        keys().set_master(&master).unwrap();
+        assert!(own.exists(), "{master:?}");
+        let fingerprint = &PEOPLE[0].described.record.fingerprint;
+        assert!(keys().secret_parts(fingerprint).unwrap().is_some(), "{master:?}");
+    }
+}
+
 #[test]
 fn no_secret_lies_open_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
@@ -372,7 +400,7 @@ fn a_writer_that_is_killed_leaves_a_whole_home() {
     let file = folder.path().join("all.pgp");
     fs::write(&file, &all).unwrap();
     let mut outcomes = [0, 0];
-    for milliseconds in (0..60).map(|turn| turn % 30) {
+    for milliseconds in (0..60).map(|turn| turn % 30 * 5) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
         command.args(["key", "import", "--home"]).arg(&place).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();

@@ -5,9 +5,13 @@ mod clock;
 mod error;
 mod random;
 mod secret;
+#[cfg(feature = "store")]
+mod temporary;
 
 pub use budget::{Budget, Limits};
 pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322};
 pub use error::{Error, Kind, Result};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
+#[cfg(feature = "store")]
+pub use temporary::{Temporary, sweep};

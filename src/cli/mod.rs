@@ -10,7 +10,7 @@ mod session;
 mod show;
 mod usage;
 
-use std::{env, process::ExitCode};
+use std::{env, process::ExitCode, sync::Arc};
 
 use postseal::{
     base::{Error, Result},
@@ -23,6 +23,8 @@ use session::Session;
 
 /// Parses the command line, does what it says, and answers with the exit code.
 pub(crate) fn run() -> ExitCode {
+    // A file that may grow no further (RLIMIT_FSIZE) is an error then, and is told like one; without it the process would just end.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let typed = cmd::sendmail::arguments(env::args_os());
     // Before they are read: one of them could ask for the help text, which would go out as the message.
     if let Err(error) = cmd::filter::unambiguous(&typed) {

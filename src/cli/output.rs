@@ -3,12 +3,12 @@
 use std::{
     fs,
     io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use postseal::base::{Error, Kind, Result};
-use tempfile::{NamedTempFile, SpooledTempFile};
+use postseal::base::{Error, Kind, Result, Temporary};
+use tempfile::SpooledTempFile;
 
 use super::show::progress;
 
@@ -24,7 +24,7 @@ pub(crate) enum Privacy {
 /// A place for output. What is written is seen when [`Output::commit`] is called, and never if it is not.
 pub(crate) enum Output {
     /// A new file that takes the name at the end.
-    File { temporary: BufWriter<NamedTempFile>, name: PathBuf },
+    File { temporary: BufWriter<Temporary>, name: PathBuf },
     /// Standard output, a pipe or a device: held back until the end.
     Stream { spool: SpooledTempFile, name: Option<PathBuf> },
 }
@@ -43,8 +43,7 @@ impl Output {
         if existing.as_ref().is_some_and(|found| !found.is_file()) {
             return Ok(Output::Stream { spool: SpooledTempFile::new(SPOOL), name: Some(name.to_owned()) });
         }
-        // A link stays a link: the file that it names is replaced.
-        let name = fs::canonicalize(name).unwrap_or_else(|_| name.to_owned());
+        let name = named(name).map_err(|error| cannot_create(name, &error))?;
         let mode = match (privacy, existing) {
             (Privacy::Owner, _) => 0o600,
             (Privacy::Umask, Some(found)) => found.mode() & 0o777,
@@ -54,11 +53,7 @@ impl Output {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let temporary = tempfile::Builder::new()
-            .prefix(".postseal-")
-            .permissions(fs::Permissions::from_mode(mode))
-            .tempfile_in(folder)
-            .map_err(|e| cannot_create(&name, &e))?;
+        let temporary = Temporary::create(folder, mode).map_err(|e| cannot_create(&name, &e))?;
         Ok(Output::File { temporary: BufWriter::with_capacity(BUFFER, temporary), name })
     }
 
@@ -67,8 +62,7 @@ impl Output {
         match self {
             Output::File { temporary, name } => {
                 let temporary = temporary.into_inner().map_err(|e| Error::io(name.display(), e.error()))?;
-                temporary.persist(&name).map_err(|e| cannot_create(&name, &e.error))?;
-                Ok(())
+                temporary.persist(&name).map_err(|e| cannot_create(&name, &e))
             }
             Output::Stream { mut spool, name: None } => {
                 pour(&mut spool, &mut io::stdout().lock()).map_err(|e| Error::io("standard output", &e))
@@ -123,6 +117,19 @@ pub(crate) fn forgive_closed_pipe(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// The file that is meant: a link stays a link, and the file that it names is made or replaced.
+fn named(name: &Path) -> io::Result<PathBuf> {
+    let mut name = name.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&name) {
+            // A link that begins at the root replaces all before it.
+            Ok(target) => name = name.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(fs::canonicalize(&name).unwrap_or(name)),
+        }
+    }
+    Err(io::Error::other("too many levels of symbolic links"))
+}
+
 fn is_same(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => a.is_file() && a.dev() == b.dev() && a.ino() == b.ino(),
@@ -136,6 +143,9 @@ fn cannot_create(name: &Path, error: &io::Error) -> Error {
     let words = text.split(" (os error").next().unwrap_or_default();
     Error::new(Kind::CannotCreate, format!("{}: {words}", name.display()))
 }
+
+/// As many as Linux follows (path_resolution(7)).
+const MOST_LINKS: usize = 40;
 
 /// Up to here output to a stream is held in memory, beyond it in an unlinked file that only the owner can read.
 const SPOOL: usize = 4 * 1024 * 1024;

@@ -212,22 +212,17 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let home = self.home_directory()?;
-        let home = if home.exists() { Some(Arc::new(self.home_at(&home)?)) } else { None };
-        let mut given = match &home {
-            Some(home) => self.load(&self.common.keys, home.as_ref())?,
-            None => self.load(&self.common.keys, &self.none)?,
-        };
+        // One that is not there is empty.
+        let home = Arc::new(self.home()?);
+        let mut given = self.load(&self.common.keys, home.as_ref())?;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
         for name in &self.common.crls {
             let octets = input::octets(Some(name), &self.budget())?;
             let place = name.display().to_string();
             self.statements(&octets, &place)?.into_iter().for_each(|der| given.add_revocation(der));
         }
-        let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
-        if let Some(home) = home {
-            sources.push(Arc::clone(self.home.get_or_init(|| home)) as Arc<dyn Keys>);
-        }
+        let home = Arc::clone(self.home.get_or_init(|| home));
+        let sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given), home];
         let mut keys = Chain::new(sources, store::merge);
         if !self.common.anchors.is_empty() {
             keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
@@ -301,7 +296,11 @@ impl Session {
 
     fn home_directory(&self) -> Result<PathBuf> {
         if let Some(home) = &self.common.home {
-            return Ok(home.clone());
+            // Of a variable that was not set: another home is meant than the one that such a name would be.
+            return match home.as_os_str().is_empty() {
+                true => Err(Error::usage("--home: is empty")),
+                false => Ok(home.clone()),
+            };
         }
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(home) = set("POSTSEAL_HOME") {

@@ -1,13 +1,15 @@
 //! Folders and files that nobody but their owner can read, written whole or not at all.
 
 use std::{
-    fs::{self, DirBuilder, File, Metadata},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use crate::base::{Error, Kind, Result, Secret};
+use rustix::fs::OFlags;
+
+use crate::base::{Error, Kind, Result, Secret, Temporary};
 
 /// A folder of mode 0700 with files of mode 0600, all of them ours.
 #[derive(Clone, Debug)]
@@ -20,15 +22,17 @@ impl Folder {
     }
 
     /// The folder, if it is there. Refuses one that others can get into, or that is another's.
+    ///
+    /// # Errors
+    ///
+    /// `Io` when it cannot be reached: no right to enter a folder above, a loop of links, a link to nothing, a file on the way.
     pub(super) fn open(path: &Path) -> Result<Option<Folder>> {
-        match fs::metadata(path) {
-            Ok(metadata) => {
-                check(path, &metadata, "700")?;
-                Ok(Some(Folder(path.to_owned())))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(path.display(), &error)),
+        let Some(metadata) = found(path)? else { return Ok(None) };
+        if !metadata.is_dir() {
+            return Err(Error::new(Kind::Io, format!("{}: not a directory", path.display())));
         }
+        check(path, &metadata, "700")?;
+        Ok(Some(Folder(path.to_owned())))
     }
 
     /// The folder, made if it is not there.
@@ -38,20 +42,27 @@ impl Folder {
         Folder::open(path)?.ok_or_else(|| Error::new(Kind::CannotCreate, format!("{}: vanished", path.display())))
     }
 
-    /// A file's octets; `None` when there is no such file. Refuses one that others can read, or that is another's.
+    /// A small file's octets; `None` when there is no such file. Refuses one that others can read, or that is another's, and what is no regular
+    /// file: a pipe would be waited for, a device never ends.
     pub(super) fn read(&self, name: &str) -> Result<Option<Secret>> {
         let path = self.0.join(name);
+        if found(&path)?.is_none() {
+            return Ok(None);
+        }
         let failed = |error| Error::io(path.display(), &error);
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
+        let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(no_wait).open(&path).map_err(failed)?;
         // Of the opened file, not of its name: nobody can exchange it in between.
         let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(Error::new(Kind::Io, format!("{}: not a regular file", path.display())));
+        }
         check(&path, &metadata, "600")?;
+        if metadata.len() > LONGEST {
+            return Err(Error::malformed(path.display(), format!("more than {LONGEST} octets")));
+        }
         let mut octets = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-        file.read_to_end(&mut octets).map_err(failed)?;
+        file.take(LONGEST).read_to_end(&mut octets).map_err(failed)?;
         Ok(Some(Secret::new(octets)))
     }
 
@@ -59,10 +70,9 @@ impl Folder {
     pub(super) fn write(&self, name: &str, octets: &[u8]) -> Result<()> {
         let path = self.0.join(name);
         let failed = |error| Error::new(Kind::CannotCreate, Error::io(path.display(), &error).to_string());
-        // The crate gives its files mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(&self.0).map_err(failed)?;
-        file.write_all(octets).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
+        let mut file = Temporary::create(&self.0, 0o600).map_err(failed)?;
+        file.write_all(octets).and_then(|()| file.sync()).map_err(failed)?;
+        file.persist(&path).map_err(failed)?;
         self.sync()
     }
 
@@ -86,6 +96,35 @@ impl Folder {
     }
 }
 
+/// What is at `path`; `None` only when nothing was ever made there. A link to nothing, at `path` or above it, is an error of kind `Io`: what it
+/// leads to may be there again tomorrow.
+pub(super) fn found(path: &Path) -> Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) => return Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io(path.display(), &error)),
+    }
+    for above in path.ancestors().filter(|above| !above.as_os_str().is_empty()) {
+        match fs::symlink_metadata(above) {
+            Ok(metadata) if metadata.is_symlink() && fs::metadata(above).is_err() => {
+                return Err(Error::new(Kind::Io, format!("{}: a link to nothing", above.display())));
+            }
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io(above.display(), &error)),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether two names are those of one file.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
+        _ => false,
+    }
+}
+
 /// Refuses what others can get at, or what is another's; `mode` is what mends it.
 ///
 /// # Errors
@@ -104,3 +143,6 @@ pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> 
     }
     Ok(())
 }
+
+/// The most that a file in a home may have, in octets: a master key has 65.
+const LONGEST: u64 = 64 * 1024;

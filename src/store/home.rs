@@ -18,16 +18,16 @@ use std::{
 
 use super::{
     binding::Origin,
-    files::Folder,
+    files::{self, Folder},
     format::{self, Reading},
     master::{self, DataKey, MasterKey, Places},
     put_together,
-    sqlite::{Database, Records},
+    sqlite::{Damage, Database, Master, Outcome, Records, Repair, SHORT_PATIENCE, View, is_left_beside},
 };
 use crate::{
-    base::{Budget, Error, Kind, Limits, Result, Secret},
-    crypto::{Hash, SecretKey},
-    keys::{Announcement, Binding, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
+    base::{Budget, Error, Kind, Limits, Result, Secret, sweep},
+    crypto::SecretKey,
+    keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Address,
     protocol::{Described, KeyFile, smime::statements},
 };
@@ -75,17 +75,59 @@ pub enum Removal {
     WithSecret,
 }
 
+/// What comes into a home as one change: all of it, or nothing.
+#[derive(Debug, Default)]
+pub struct Intake<'a> {
+    /// Certificates and secret keys.
+    pub certificates: &'a [Described],
+    /// Why certificates are believed, by their primary fingerprints; they come with it or are here.
+    pub beliefs: &'a [(Handle, Binding, Origin)],
+    /// CRLs and OCSP responses, DER.
+    pub statements: &'a [Arc<[u8]>],
+    /// The file that revokes an OpenPGP certificate, and its fingerprint.
+    pub revocation: Option<(&'a Handle, &'a [u8])>,
+}
+
+/// What became of an [`Intake`], in its order.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Of each certificate.
+    pub certificates: Vec<Change>,
+    /// Whether each belief is new.
+    pub beliefs: Vec<bool>,
+    /// Of each CRL and OCSP response.
+    pub statements: Vec<Kept>,
+    /// Where the revocation is.
+    pub revocation: Option<PathBuf>,
+}
+
 /// What this process has of it.
 #[derive(Debug, Default)]
 struct Held {
     /// `None` as long as there is none.
     database: Option<Database>,
-    /// What was read, as long as nobody has changed the database: a certificate that serves many messages is read once.
+    cache: Cache,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Cache {
+    /// Certificates and statements as long as nobody has changed the database: what serves many messages is read once.
     records: Records,
+    statements: Option<Vec<Arc<[u8]>>>,
     version: i64,
     data_key: Option<Arc<DataKey>>,
     /// Secret parts that were opened, with what they were sealed in.
     locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
+}
+
+/// What is done about statements of which others are known.
+struct Plan {
+    kept: Vec<Kept>,
+    come: Vec<Arc<[u8]>>,
+    go: Vec<Arc<[u8]>>,
+    /// What is known, as a digest.
+    known: Vec<u8>,
 }
 
 impl Home {
@@ -116,7 +158,12 @@ impl Home {
     /// found. A secret part that does not fit its public part is left out and is an error in [`KeyFile::lost`]; one that is locked, and would
     /// replace another one that is here, is left out and listed.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
-        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside: self };
+        self.read_beside(files, self)
+    }
+
+    /// As [`Home::read`], with the certificates of `beside` in the place of those that are here.
+    pub fn read_beside(&self, files: &[(&str, &[u8])], beside: &dyn Keys) -> Result<KeyFile> {
+        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside };
         let mut file = format::read(files, &reading)?;
         let revoked = std::mem::take(&mut file.elsewhere).into_iter();
         file.found.extend(revoked.map(|record| Described { record, secret: None, proven: Vec::new() }));
@@ -146,64 +193,79 @@ impl Home {
         Ok(())
     }
 
-    /// Puts certificates and secret keys in, each together with what is here of it already: all of them or, when one fails, none. A secret part
-    /// that is here is replaced only by one that is [proven](Described::proven).
+    /// Takes everything in, each certificate together with what is here of it already: all of it or, when something fails, nothing. A CRL that a
+    /// newer one supersedes as of `at` is not kept, and those that it supersedes are removed, where the key of their issuer is here, comes in
+    /// or is in `beside`. A secret part that is here is replaced only by one that is [proven](Described::proven).
+    pub fn take_in(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Taken> {
+        let mut tries = 0;
+        loop {
+            let plan = self.plan(intake, beside, at)?;
+            let done = self.write(|view, cache| {
+                if let Some(plan) = &plan
+                    && view.statement_set()? != plan.known
+                {
+                    return Ok(None);
+                }
+                self.take_in_now(intake, plan.as_ref(), view, cache, at).map(Some)
+            });
+            match done? {
+                Some(taken) => return Ok(taken),
+                None if tries < MOST_TRIES => tries += 1,
+                None => {
+                    let reason = "others keep changing the revocation lists";
+                    return Err(Error::new(Kind::TryAgain, format!("{}: {reason}", self.place.display())));
+                }
+            }
+        }
+    }
+
+    /// Puts certificates and secret keys in, as [`Home::take_in`] does.
     pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
-        self.write(|database, held| found.iter().map(|one| self.add_one(database, held, one)).collect())
+        let intake = Intake { certificates: found, ..Intake::default() };
+        Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
     }
 
     /// Notes why the certificate with this primary fingerprint is believed; says whether that is new.
+    ///
+    /// An error of kind `NoKey` when the certificate is not here.
     pub fn bind(&self, fingerprint: &Handle, binding: &Binding, origin: Origin, at: SystemTime) -> Result<bool> {
-        self.write(|database, _| database.bind(fingerprint, binding, origin, at))
+        self.write(|view, _| view.bind(fingerprint, binding, origin, at))
     }
 
-    /// Removes a certificate, its bindings and, if told to, its secret key. The file that revokes it stays.
+    /// Removes a certificate, its bindings and, if told to, its secret key, of which no octet is left in the database, its log and its free
+    /// pages then. The file that revokes it stays.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when it is not here, or has a secret key that is not to be removed; `TryAgain` when it is removed and the secret key's octets
+    /// could not be erased yet, since another process reads them: [`Home::check`] does it later.
     pub fn remove(&self, record: &Record, removal: Removal) -> Result<()> {
         let fingerprint = &record.fingerprint;
-        self.write(|database, _| {
+        let had_secret = self.write(|view, _| {
+            let has_secret = view.sealed(fingerprint)?.is_some();
             // Stubs of keys that are elsewhere are no loss.
-            if removal == Removal::Certificate
-                && !record.secrets.is_empty()
-                && database.sealed(fingerprint.as_str())?.is_some()
-            {
+            if removal == Removal::Certificate && !record.secrets.is_empty() && has_secret {
                 return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it")).with_hint(
                     "what was encrypted to it can then never be read again; if you are sure, add --secret",
                 ));
             }
-            database.forget(fingerprint)?;
-            database.unbind(fingerprint)
-        })
-    }
-
-    /// Keeps the file that revokes a certificate, and says where.
-    pub fn keep_revocation(&self, fingerprint: &Handle, octets: &[u8]) -> Result<PathBuf> {
-        let folder = Folder::create(&self.place.join(REVOCATIONS))?;
-        let name = format!("{fingerprint}.asc");
-        folder.write(&name, octets)?;
-        Ok(folder.path().join(name))
-    }
-
-    /// Keeps a CRL or an OCSP response, DER, as of `at`. A CRL that a newer one supersedes is not kept, and those that it supersedes are removed,
-    /// where the key of their issuer is here or in `beside`.
-    pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
-        let (known, keys) = (self.revocations()?, [self as &dyn Keys, beside]);
-        if known.iter().any(|old| **old == *der) {
-            return Ok(Kept::Unchanged);
-        }
-        let mut outdated = Vec::new();
-        for old in &known {
-            if statements::supersedes(old, der, &keys, at)? {
-                return Ok(Kept::Outdated);
+            let has_secret = has_secret || view.is_lost(fingerprint)?;
+            if !view.forget(fingerprint)? {
+                return Err(Error::no_key(format!("key {fingerprint}: no certificate here")));
             }
-            if statements::supersedes(der, old, &keys, at)? {
-                outdated.push(Hash::Sha256.digest(old));
+            if has_secret {
+                view.must_erase()?;
             }
-        }
-        self.write(|database, _| {
-            database.keep_statement(&Hash::Sha256.digest(der), der)?;
-            outdated.iter().try_for_each(|digest| database.forget_statement(digest))
+            Ok(has_secret)
         })?;
-        Ok(if outdated.is_empty() { Kept::Added } else { Kept::Replaced })
+        self.held()?.cache.locked.remove(fingerprint);
+        if had_secret { self.erase() } else { Ok(()) }
+    }
+
+    /// Keeps a CRL or an OCSP response, DER, as [`Home::take_in`] does.
+    pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
+        let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
+        Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
     }
 
     /// Notes what the owner of a certificate says that he reads, heard at `at`; says whether that was done. It is not when he said something
@@ -213,35 +275,136 @@ impl Home {
     pub fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
         // On a connection of its own, for it is rare: those who look for keys meanwhile do not wait for the disk.
         let Some(folder) = Folder::open(&self.place)? else { return Ok(false) };
-        let database = Database::open(&folder.path().join(DATABASE))?;
-        database.map_or(Ok(false), |database| database.note(announcement, at))
+        let Some(database) = Database::open(&folder.path().join(DATABASE))? else { return Ok(false) };
+        database.wait_for(SHORT_PATIENCE)?;
+        database.change(|view| view.note(announcement, at))
+    }
+
+    /// Looks whether everything is what was written, and names what is not; `repair` says whether what can be repaired is. What cannot be is
+    /// set aside within the database then, and counts no longer. An empty list means that all is well.
+    pub fn check(&self, repair: Repair) -> Result<Vec<Damage>> {
+        let describe = |octets: &[u8]| self.described(octets);
+        let looked = match repair {
+            Repair::No => self.look(Vec::new(), |view, _| view.check(repair, &describe)),
+            Repair::Yes if self.held()?.database.is_none() => Ok(Vec::new()),
+            Repair::Yes => self.write(|view, _| view.check(repair, &describe)),
+        };
+        let mut found = match looked {
+            // So damaged that it cannot even be looked through.
+            Err(error) if error.kind() == Kind::Malformed => {
+                return Ok(vec![Damage { what: format!("pages: {error}"), outcome: Outcome::Left }]);
+            }
+            looked => looked?,
+        };
+        if self.look(false, |view, _| view.is_to_be_erased())? {
+            let outcome = match repair {
+                Repair::No => Outcome::Left,
+                Repair::Yes => self.erase().map(|()| Outcome::Repaired)?,
+            };
+            found.push(Damage { what: "removed secret keys: octets of them are left".to_owned(), outcome });
+        }
+        Ok(found)
     }
 
     /// The secret parts of a certificate as they came; `None` when there are none.
     pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
+        let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
         let mut held = self.held()?;
-        let Some(database) = held.database.take() else { return Ok(None) };
-        let opened = self.opened(&database, &mut held, fingerprint.as_str());
-        held.database = Some(database);
-        opened
+        self.data_key_of(&master, &mut held.cache)?.open(fingerprint.as_str(), &sealed).map(Some)
     }
 
-    /// Changes where the master key comes from. A file that is not there is made; the home's own is removed when it is no longer used.
+    /// Changes where the master key comes from. A file that is not there is made; the home's own is removed when it is no longer used, unless
+    /// it is the new one by another name.
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
-        self.write(|database, held| {
-            let data_key = self.data_key(database, held)?;
-            database.set_master(&data_key.wrap(master, self.places())?)
+        let place = self.write(|view, cache| {
+            let data_key = self.data_key(view, cache)?;
+            let wrapped = data_key.wrap(master, self.places())?;
+            view.set_master(&wrapped)?;
+            Ok(master::file(&wrapped, self.places()))
         })?;
-        if matches!(master, MasterKey::Home) { Ok(()) } else { Folder::at(&self.place).remove(master::OWN) }
+        let own = self.place.join(master::OWN);
+        let is_own = place.is_some_and(|place| files::is_same(&place, &own));
+        if is_own { Ok(()) } else { Folder::at(&self.place).remove(master::OWN) }
     }
 
-    fn add_one(&self, database: &Database, held: &mut Held, new: &Described) -> Result<Change> {
-        let fingerprint = new.record.fingerprint.as_str();
-        let old = match database.record(fingerprint)? {
+    fn take_in_now(
+        &self,
+        intake: &Intake<'_>,
+        plan: Option<&Plan>,
+        view: View<'_>,
+        cache: &mut Cache,
+        at: SystemTime,
+    ) -> Result<Taken> {
+        let mut taken = Taken::default();
+        for one in intake.certificates {
+            taken.certificates.push(self.add_one(view, cache, one)?);
+        }
+        for (fingerprint, binding, origin) in intake.beliefs {
+            taken.beliefs.push(view.bind(fingerprint, binding, *origin, at)?);
+        }
+        if let Some(plan) = plan {
+            plan.come.iter().try_for_each(|der| view.keep_statement(der))?;
+            plan.go.iter().try_for_each(|der| view.forget_statement(der))?;
+            taken.statements.clone_from(&plan.kept);
+        }
+        if let Some((fingerprint, octets)) = intake.revocation {
+            // Last, and before all else counts: a key that cannot be revoked must not be in use.
+            let folder = Folder::create(&self.place.join(REVOCATIONS))?;
+            let name = format!("{fingerprint}.asc");
+            folder.write(&name, octets)?;
+            taken.revocation = Some(folder.path().join(name));
+        }
+        Ok(taken)
+    }
+
+    /// What is to be done about the statements that come in, beside those that are here; `None` when none comes.
+    fn plan(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Option<Plan>> {
+        if intake.statements.is_empty() {
+            return Ok(None);
+        }
+        let mut coming = Memory::new();
+        intake.certificates.iter().for_each(|one| coming.add(one.record.clone()));
+        let keys = [self as &dyn Keys, &coming, beside];
+        let known = self.look(None, |view, _| Ok(Some((view.statements()?, view.statement_set()?))))?;
+        let (here, known) = match known {
+            Some((here, known)) => (here.into_iter().map(Arc::from).collect(), known),
+            None => (Vec::new(), View::no_statements()),
+        };
+        let mut now: Vec<Arc<[u8]>> = here.clone();
+        let mut kept = Vec::with_capacity(intake.statements.len());
+        for der in intake.statements {
+            if now.contains(der) {
+                kept.push(Kept::Unchanged);
+                continue;
+            }
+            let mut outdated = Vec::new();
+            let mut is_outdated = false;
+            for old in &now {
+                is_outdated |= statements::supersedes(old, der, &keys, at)?;
+                if statements::supersedes(der, old, &keys, at)? {
+                    outdated.push(Arc::clone(old));
+                }
+            }
+            if is_outdated {
+                kept.push(Kept::Outdated);
+                continue;
+            }
+            kept.push(if outdated.is_empty() { Kept::Added } else { Kept::Replaced });
+            now.retain(|one| !outdated.contains(one));
+            now.push(Arc::clone(der));
+        }
+        let come = now.iter().filter(|one| !here.contains(one)).cloned().collect();
+        let go = here.iter().filter(|one| !now.contains(one)).cloned().collect();
+        Ok(Some(Plan { kept, come, go, known }))
+    }
+
+    fn add_one(&self, view: View<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
+        let fingerprint = &new.record.fingerprint;
+        let old = match view.record(fingerprint)? {
             // Its secret parts are opened only when there are others to put them together with.
             Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
             Some(record) => {
-                let secret = self.opened(database, held, fingerprint)?;
+                let secret = self.opened(view, cache, fingerprint)?;
                 Some(Described { record, secret, proven: Vec::new() })
             }
             None => None,
@@ -251,7 +414,7 @@ impl Home {
             None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
         };
         if together.secret.is_none() && together.record.secrets.is_empty() {
-            self.find_secret(database, held, &mut together)?;
+            self.find_secret(view, cache, &mut together)?;
         }
         let change = match &old {
             None => Change::Added,
@@ -261,22 +424,23 @@ impl Home {
             Some(_) => Change::Updated,
         };
         if change != Change::Unchanged {
-            database.keep(&together.record)?;
+            view.keep(&together.record)?;
             if let Some(secret) = &together.secret {
-                let sealed = self.data_key(database, held)?.seal(fingerprint, secret)?;
-                database.keep_sealed(fingerprint, &sealed)?;
+                let sealed = self.data_key(view, cache)?.seal(fingerprint.as_str(), secret)?;
+                view.keep_sealed(fingerprint, &sealed)?;
             }
         }
         Ok(change)
     }
 
     /// The secret parts of a certificate whose key another one here has too.
-    fn find_secret(&self, database: &Database, held: &mut Held, new: &mut Described) -> Result<()> {
+    fn find_secret(&self, view: View<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
         let format = format::of(new.record.protocol)?;
-        for fingerprint in database.with_secrets(new.record.protocol)? {
-            let Some(other) = database.record(&fingerprint)? else { continue };
+        for fingerprint in view.with_secrets(new.record.protocol)? {
+            let fingerprint = Handle::parse(&fingerprint)?;
+            let Some(other) = view.record(&fingerprint)? else { continue };
             if format.share_key(&other, &new.record)? {
-                new.secret = self.opened(database, held, &fingerprint)?;
+                new.secret = self.opened(view, cache, &fingerprint)?;
                 new.record.secrets = vec![new.record.fingerprint.clone()];
                 return Ok(());
             }
@@ -284,48 +448,104 @@ impl Home {
         Ok(())
     }
 
-    fn opened(&self, database: &Database, held: &mut Held, fingerprint: &str) -> Result<Option<Secret>> {
-        let Some(sealed) = database.sealed(fingerprint)? else { return Ok(None) };
-        self.data_key(database, held)?.open(fingerprint, &sealed).map(Some)
+    fn opened(&self, view: View<'_>, cache: &mut Cache, fingerprint: &Handle) -> Result<Option<Secret>> {
+        let Some(sealed) = view.sealed(fingerprint)? else { return Ok(None) };
+        self.data_key(view, cache)?.open(fingerprint.as_str(), &sealed).map(Some)
     }
 
     /// The data key, made with a master key in the home when there is none yet.
-    fn data_key(&self, database: &Database, held: &mut Held) -> Result<Arc<DataKey>> {
-        if let Some(key) = &held.data_key {
+    fn data_key(&self, view: View<'_>, cache: &mut Cache) -> Result<Arc<DataKey>> {
+        if let Some(key) = &cache.data_key {
             return Ok(Arc::clone(key));
         }
-        let key = if let Some(master) = database.master()? {
-            DataKey::unwrap(&master, self.places())?
-        } else {
-            let key = DataKey::generate()?;
-            database.set_master(&key.wrap(&MasterKey::Home, self.places())?)?;
-            key
-        };
-        Ok(Arc::clone(held.data_key.insert(Arc::new(key))))
+        if let Some(master) = view.master()? {
+            return self.data_key_of(&master, cache);
+        }
+        let key = DataKey::generate()?;
+        view.set_master(&key.wrap(&MasterKey::Home, self.places())?)?;
+        Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
+    }
+
+    fn data_key_of(&self, master: &Master, cache: &mut Cache) -> Result<Arc<DataKey>> {
+        if let Some(key) = &cache.data_key {
+            return Ok(Arc::clone(key));
+        }
+        let key = DataKey::unwrap(master, self.places())?;
+        Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
+    }
+
+    /// Sealed secret parts, and what opens them; `None` when there are none. A passphrase is asked for only after this: nobody waits for who
+    /// types it.
+    fn sealed(&self, fingerprint: &Handle) -> Result<Option<(Vec<u8>, Master)>> {
+        self.look(None, |view, _| {
+            let Some(sealed) = view.sealed(fingerprint)? else { return Ok(None) };
+            let gone = || Error::malformed(self.place.display(), "what says where the master key is: gone");
+            Ok(Some((sealed, view.master()?.ok_or_else(gone)?)))
+        })
+    }
+
+    /// Erases what is left of removed secret keys.
+    fn erase(&self) -> Result<()> {
+        let held = self.held()?;
+        let Some(database) = &held.database else { return Ok(()) };
+        let emptied = database.empty_log().map_err(|error| {
+            let what = "octets of the removed secret key stay in it for now";
+            Error::new(error.kind(), format!("{error}: {what}"))
+                .with_hint("`postseal key check --repair` erases them when the other process is done")
+        });
+        emptied.and_then(|()| database.change(|view| view.has_erased()))
+    }
+
+    /// What the octets of a certificate say themselves.
+    fn described(&self, octets: &[u8]) -> Option<Record> {
+        let nothing = Memory::new();
+        let reading = Reading { passphrases: &Arc::default(), limits: &self.limits, beside: &nothing };
+        let read = format::of_octets(octets)?.read(&[("certificate", octets)], &reading).ok()?;
+        let [found] = read.found.as_slice() else { return None };
+        Some(found.record.clone())
     }
 
     fn places(&self) -> Places<'_> {
         Places { home: &self.place, credentials: self.credentials.as_deref(), passphrases: &self.passphrases }
     }
 
-    /// Does `work` as one change, in a home that is made when it is not there.
-    fn write<T>(&self, work: impl FnOnce(&Database, &mut Held) -> Result<T>) -> Result<T> {
+    /// Does `work` with the database as it stands at one moment; `none` when there is none. `work` may be done twice.
+    fn look<T>(&self, none: T, mut work: impl FnMut(View<'_>, &mut Cache) -> Result<T>) -> Result<T> {
         let mut held = self.held()?;
-        let database = match held.database.take() {
+        let Held { database, cache } = &mut *held;
+        let Some(database) = database else { return Ok(none) };
+        database.read(|view| {
+            cache.follow(view)?;
+            work(view, cache)
+        })
+    }
+
+    /// Does `work` as one change, in a home that is made when it is not there.
+    fn write<T>(&self, work: impl FnOnce(View<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+        // A master key may be in what a killed process left.
+        sweep(&self.place);
+        let mut held = self.held()?;
+        let Held { database, cache } = &mut *held;
+        let database = match database {
             Some(database) => database,
-            None => Database::create(&Folder::create(&self.place)?.path().join(DATABASE))?,
+            None => {
+                let made = Database::create(Folder::create(&self.place)?.path(), DATABASE)?;
+                // From now on a database that is not there is one that is gone.
+                Folder::create(&self.place.join(REVOCATIONS))?;
+                database.insert(made)
+            }
         };
-        let done = database.change(|| work(&database, &mut held));
+        let done = database.change(|view| work(view, cache));
         if done.is_err() {
             // It may have been made in what is undone now.
-            held.data_key = None;
+            cache.data_key = None;
         }
-        held.records.clear();
-        held.database = Some(database);
+        cache.records.clear();
+        cache.statements = None;
         done
     }
 
-    /// The database, when it is there, and nothing in `records` that has changed.
+    /// The database, when it is there.
     fn held(&self) -> Result<MutexGuard<'_, Held>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.database.is_none()
@@ -333,40 +553,61 @@ impl Home {
         {
             let place = folder.path().join(DATABASE);
             held.database = Database::open(&place)?;
-            if held.database.is_none() && self.place.join("certs").exists() {
-                return Err(Error::new(
-                    Kind::Config,
-                    format!("{}: a home of files, of an older postseal", self.place.display()),
-                )
-                .with_hint("give another --home, and `postseal key import` the files in certs and secrets"));
+            if held.database.is_none()
+                && let Some(error) = self.remains(&place)
+            {
+                // Somebody may have made it since.
+                held.database = Database::open(&place)?;
+                if held.database.is_none() {
+                    return Err(error);
+                }
             }
-        }
-        let version = held.database.as_ref().map_or(Ok(0), Database::version)?;
-        if held.version != version || held.records.len() > MOST_RECORDS {
-            held.records.clear();
-            held.version = version;
         }
         Ok(held)
     }
+
+    /// Why a home without a database is not one that nobody has made yet.
+    fn remains(&self, database: &Path) -> Option<Error> {
+        if self.place.join("certs").exists() {
+            let reason = format!("{}: a home of files, of an older postseal", self.place.display());
+            return Some(
+                Error::new(Kind::Config, reason)
+                    .with_hint("give another --home, and `postseal key import` the files in certs and secrets"),
+            );
+        }
+        let left = [master::OWN, REVOCATIONS].into_iter().find(|name| self.place.join(name).symlink_metadata().is_ok());
+        let left = left.or_else(|| is_left_beside(database).then_some("its log"))?;
+        let reason = format!("{}: is gone, and {left} is there", database.display());
+        Some(Error::new(Kind::Malformed, reason).with_hint("put a copy of it in its place, or give another --home"))
+    }
 }
 
-impl Held {
-    /// What `look` finds in a database that stays as it is meanwhile; nothing when there is none.
-    fn find(&mut self, look: impl FnOnce(&Database, &Records) -> Result<Vec<Arc<Record>>>) -> Result<Vec<Arc<Record>>> {
-        let Some(database) = &self.database else { return Ok(Vec::new()) };
-        let steady = database.hold();
-        let found = look(database, &self.records)?;
-        drop(steady);
-        for record in &found {
+impl Cache {
+    /// Forgets what others may have changed.
+    fn follow(&mut self, view: View<'_>) -> Result<()> {
+        let version = view.version()?;
+        if self.version != version || self.records.len() > MOST_RECORDS {
+            self.records.clear();
+            self.statements = None;
+            self.version = version;
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, found: &[Arc<Record>]) {
+        for record in found {
             self.records.entry(record.fingerprint.as_str().to_owned()).or_insert_with(|| Arc::clone(record));
         }
-        Ok(found)
     }
 }
 
 impl Keys for Home {
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let mut records = self.held()?.find(|database, known| database.certificates(protocol, want, known))?;
+        let mut records = self.look(Vec::new(), |view, cache| {
+            let found = view.certificates(protocol, want, &cache.records)?;
+            cache.remember(&found);
+            Ok(found)
+        })?;
         // The database folds case as ASCII does and cuts key IDs as it may; these are the true rules.
         records.retain(|record| match want {
             Want::All => true,
@@ -378,39 +619,44 @@ impl Keys for Home {
     }
 
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
-        let mut anchors = self.held()?.find(|database, known| database.anchors(known))?;
+        let mut anchors = self.look(Vec::new(), |view, cache| {
+            let found = view.anchors(&cache.records)?;
+            cache.remember(&found);
+            Ok(found)
+        })?;
         anchors.retain(|record| record.protocol == ProtocolName::Smime && record.bindings.contains(&Binding::Anchor));
         Ok(anchors)
     }
 
     fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
-        let held = self.held()?;
-        let Some(database) = &held.database else { return Ok(Vec::new()) };
-        Ok(database.statements()?.into_iter().map(Arc::from).collect())
+        self.look(Vec::new(), |view, cache| {
+            if let Some(known) = &cache.statements {
+                return Ok(known.clone());
+            }
+            let found: Vec<Arc<[u8]>> = view.statements()?.into_iter().map(Arc::from).collect();
+            Ok(cache.statements.insert(found).clone())
+        })
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
-        let mut held = self.held()?;
-        let Some(database) = held.database.take() else { return Ok(None) };
-        let locked = self.locked(&database, &mut held, record);
-        held.database = Some(database);
-        drop(held);
-        locked?.map_or(Ok(None), |locked| locked.unlock(key))
+        self.locked(record)?.map_or(Ok(None), |locked| locked.unlock(key))
     }
 }
 
 impl Home {
-    fn locked(&self, database: &Database, held: &mut Held, record: &Record) -> Result<Option<Arc<dyn Locked>>> {
+    fn locked(&self, record: &Record) -> Result<Option<Arc<dyn Locked>>> {
         let fingerprint = &record.fingerprint;
-        let Some(sealed) = database.sealed(fingerprint.as_str())? else { return Ok(None) };
-        if let Some((seen, locked)) = held.locked.get(fingerprint)
+        let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
+        let mut held = self.held()?;
+        let cache = &mut held.cache;
+        if let Some((seen, locked)) = cache.locked.get(fingerprint)
             && *seen == sealed
         {
             return Ok(Some(Arc::clone(locked)));
         }
-        let octets = self.data_key(database, held)?.open(fingerprint.as_str(), &sealed)?;
+        let octets = self.data_key_of(&master, cache)?.open(fingerprint.as_str(), &sealed)?;
         let locked = format::of(record.protocol)?.locked(record, octets, &self.passphrases, &self.limits)?;
-        held.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
+        cache.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
         Ok(Some(locked))
     }
 }
@@ -423,5 +669,7 @@ fn is_of(record: &Record, address: &Address) -> bool {
 
 const DATABASE: &str = "postseal.db";
 const REVOCATIONS: &str = "revocations";
+/// So often others may come first.
+const MOST_TRIES: usize = 20;
 /// More are not kept in memory at once.
 const MOST_RECORDS: usize = 10_000;

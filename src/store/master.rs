@@ -101,6 +101,11 @@ impl DataKey {
 /// The file that a home's own master key is in.
 pub(super) const OWN: &str = "master.key";
 
+/// The file that a master key is in; `None` of one that is in none.
+pub(super) fn file(master: &Master, places: Places<'_>) -> Option<PathBuf> {
+    place(&master.kind, &master.name, places).ok()
+}
+
 fn described(master: &Master, places: Places<'_>) -> String {
     match (master.kind.as_str(), place(&master.kind, &master.name, places)) {
         (PASSPHRASE, _) | (_, Err(_)) => master.kind.clone(),

@@ -18,9 +18,11 @@ use std::{collections::BTreeMap, sync::Arc};
 #[cfg(feature = "store")]
 pub use binding::Origin;
 #[cfg(feature = "store")]
-pub use home::{Change, Home, Kept, Removal};
+pub use home::{Change, Home, Intake, Kept, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
+#[cfg(feature = "store")]
+pub use sqlite::{Damage, Outcome, Repair};
 
 use crate::{
     base::{Limits, Result, Secret},

@@ -99,21 +99,24 @@ fn of_several_at_once_the_last_word_stays() {
 fn a_home_of_version_1_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
-    let erin = erin();
-    fill(&home(&place, &[]));
-    home(&place, &[]).add(&[copy(&erin)]).unwrap();
+    fs::create_dir(&place).unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o700)).unwrap();
     let database = Connection::open(place.join("postseal.db")).unwrap();
+    fs::set_permissions(place.join("postseal.db"), fs::Permissions::from_mode(0o600)).unwrap();
+    let sql = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/home/version-2.sql")).unwrap();
     // What version 2 has added.
-    database.execute_batch("DROP TABLE capability; PRAGMA user_version = 1").unwrap();
+    database.execute_batch(&format!("{sql}; DROP TABLE capability; PRAGMA user_version = 1")).unwrap();
+    let found = || home(&place, &[]).find(ProtocolName::Smime, &Want::Address(&address("me@example.net"))).unwrap();
 
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(known(&home(&place, &[]), &erin), None));
+            scope.spawn(|| assert_eq!(found()[0].capabilities, None));
         }
     });
     let version: i64 = database.query_row("PRAGMA user_version", (), |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
-    assert_eq!(find(&home(&place, &[]), &Want::All).len(), 3);
-    assert!(noted(&home(&place, &[]), &word(&erin, "gcm", 1)));
-    assert_eq!(known(&home(&place, &[]), &erin), Some(word(&erin, "gcm", 1).capabilities));
+    assert_eq!(version, 3);
+    assert_eq!(find(&home(&place, &[]), &Want::All).len(), 2);
+    let me = Described { record: Record::clone(&found()[0]), secret: None, proven: Vec::new() };
+    assert!(noted(&home(&place, &[]), &word(&me, "gcm", 1)));
+    assert_eq!(known(&home(&place, &[]), &me), Some(word(&me, "gcm", 1).capabilities));
 }

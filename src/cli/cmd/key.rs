@@ -1,6 +1,7 @@
 //! `postseal key`: the keys in the home.
 
 mod bare;
+mod check;
 mod export;
 mod generate;
 pub(super) mod show;
@@ -16,9 +17,9 @@ use std::{
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
-    protocol::{pem, pgp::summary::doubt, smime::statements},
-    store::{Change, Home, MasterKey, Origin, Removal},
+    keys::{Binding, Handle, Keys, Memory, ProtocolName, Record, Want},
+    protocol::{Described, pem, pgp::summary::doubt, smime::statements},
+    store::{Change, Home, Intake, MasterKey, Origin, Removal, Repair},
 };
 
 use crate::cli::{
@@ -81,6 +82,12 @@ enum Verb {
         /// A fingerprint or key ID
         id: String,
     },
+    /// Look whether everything in the home is what was written; what is not is named, and the exit code is 65
+    Check {
+        /// Repair what can be repaired, and set aside within the database what cannot; erase what is left of removed secret keys
+        #[arg(long)]
+        repair: bool,
+    },
     /// Change what opens the secret keys of the home: a file of its own at first
     #[command(group = clap::ArgGroup::new("master").required(true))]
     Master {
@@ -122,6 +129,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Remove { secret, id } => {
             remove(id, if *secret { Removal::WithSecret } else { Removal::Certificate }, &home)?;
         }
+        Verb::Check { repair } => return check::check(if *repair { Repair::Yes } else { Repair::No }, &home),
         Verb::Master { file, credential, passphrase, .. } => {
             let master = match (file, credential) {
                 (Some(file), _) => MasterKey::File(file.clone()),
@@ -169,17 +177,18 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
     if let (Trust::Anchor, Some(one)) = (trust, foreign) {
         return Err(Error::usage(format!("key {}: an OpenPGP certificate is no trust anchor", one.record.fingerprint)));
     }
-    let changes = home.add(&file.found)?;
-    for list in &lists {
-        let kept = home.keep_statement(list, session.keys()?, session.clock().now())?;
+    let belief = |one: &Described| (one.record.fingerprint.clone(), Binding::Anchor, Origin::Trusted);
+    let beliefs: Vec<_> = file.found.iter().filter(|_| trust == Trust::Anchor).map(belief).collect();
+    let intake = Intake { certificates: &file.found, beliefs: &beliefs, statements: &lists, revocation: None };
+    let taken = match lists.is_empty() {
+        true => home.take_in(&intake, &Memory::new(), session.clock().now())?,
+        false => home.take_in(&intake, session.keys()?, session.clock().now())?,
+    };
+    for (list, kept) in lists.iter().zip(taken.statements) {
         text.push_str(&show::statement(kept, list));
     }
-    for (one, change) in file.found.iter().zip(changes) {
-        let mut change = word(change);
-        if trust == Trust::Anchor {
-            home.bind(&one.record.fingerprint, &Binding::Anchor, Origin::Trusted, session.clock().now())?;
-            change = "anchor";
-        }
+    for (one, change) in file.found.iter().zip(taken.certificates) {
+        let change = if trust == Trust::Anchor { "anchor" } else { word(change) };
         text.push_str(&show::change(change, &one.record));
         if one.record.protocol == ProtocolName::Pgp {
             doubt(&one.record, session.clock().now(), home)?.iter().for_each(|doubt| warning(doubt));

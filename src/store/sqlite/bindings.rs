@@ -2,15 +2,17 @@
 
 use std::time::SystemTime;
 
-use super::Database;
+use super::{View, certificates::Row, view::digest};
 use crate::{
     base::{Error, Result, rfc3339},
     keys::{Binding, Handle},
     store::binding::{self, Origin},
 };
 
-impl Database {
-    /// Notes a binding; says whether it is new.
+impl View<'_> {
+    /// Notes a binding of a certificate that is here; says whether it is new.
+    ///
+    /// An error of kind `NoKey` when the certificate is not here.
     pub(in crate::store) fn bind(
         &self,
         fingerprint: &Handle,
@@ -19,27 +21,45 @@ impl Database {
         at: SystemTime,
     ) -> Result<bool> {
         let subject = binding::written(binding)?;
+        let row = self.row(fingerprint)?;
+        let mut row = row.ok_or_else(|| Error::no_key(format!("key {fingerprint}: no certificate here")))?;
+        if self.bindings(&row)?.contains(binding) {
+            return Ok(false);
+        }
+        // One that is there and does not count is no binding: it came in by another way.
         let sql =
-            "INSERT OR IGNORE INTO binding (fingerprint, subject, sought, origin, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+            "INSERT OR REPLACE INTO binding (fingerprint, subject, sought, origin, at) VALUES (?1, ?2, ?3, ?4, ?5)";
         let values = (fingerprint.as_str(), &subject, subject.to_ascii_lowercase(), origin.name(), rfc3339(at));
-        Ok(self.execute(sql, values)? > 0)
+        self.execute(sql, values)?;
+        row.bound = self.bound(&row.fingerprint)?.1;
+        self.settle(&row)?;
+        self.find_by(&row, binding)?;
+        Ok(true)
     }
 
-    /// Forgets every binding of a certificate.
-    pub(in crate::store) fn unbind(&self, fingerprint: &Handle) -> Result<()> {
-        self.execute("DELETE FROM binding WHERE fingerprint = ?1", [fingerprint.as_str()]).map(|_| ())
+    /// The bindings of a certificate, in the order in which they were made. One that is not what was written is an error: it might be the one
+    /// that counts.
+    pub(super) fn bindings(&self, row: &Row) -> Result<Vec<Binding>> {
+        if row.bound.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (subjects, digest) = self.bound(&row.fingerprint)?;
+        let damaged = || self.damaged(&format!("bindings of {}", row.fingerprint));
+        if digest != row.bound {
+            return Err(damaged());
+        }
+        subjects.iter().map(|subject| binding::read(subject).ok_or_else(damaged)).collect()
     }
 
-    /// The bindings of a certificate, in the order in which they were made. One that cannot be read is an error: it might be the one that
-    /// counts.
-    pub(in crate::store) fn bindings(&self, fingerprint: &str) -> Result<Vec<Binding>> {
-        let sql = "SELECT subject FROM binding WHERE fingerprint = ?1 ORDER BY number";
-        let subjects = self.all(sql, [fingerprint], |row| row.get::<_, String>(0))?;
-        let place = self.place.display();
-        let read = |subject: &String| {
-            binding::read(subject)
-                .ok_or_else(|| Error::malformed(&place, format!("binding of {fingerprint}: {subject:?}")))
-        };
-        subjects.iter().map(read).collect()
+    /// What a certificate is bound to, as it is written, and the digest of that; empty when there is nothing.
+    pub(super) fn bound(&self, fingerprint: &str) -> Result<(Vec<String>, Vec<u8>)> {
+        let sql = "SELECT subject, sought, origin, at FROM binding WHERE fingerprint = ?1 ORDER BY number";
+        let rows =
+            self.all(sql, [fingerprint], |row| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
+        if rows.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let digest = digest(rows.iter().flatten().map(String::as_bytes));
+        Ok((rows.into_iter().map(|[subject, ..]| subject).collect(), digest))
     }
 }

@@ -1,41 +1,57 @@
 //! What the owners of certificates said that they read.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::{Database, failed, schema};
+use super::{View, certificates::Row, view::digest};
 use crate::{
-    base::{Error, Result, parse_rfc3339, rfc3339},
+    base::{Result, parse_rfc3339, rfc3339},
     keys::{Announcement, Capabilities},
 };
 
-impl Database {
-    /// What the owner of a certificate said last. `None` also in a database of an older version that nobody may write to.
-    pub(in crate::store) fn capabilities(&self, fingerprint: &str) -> Result<Option<Capabilities>> {
-        if self.tables() < schema::WITH_CAPABILITIES {
-            return Ok(None);
-        }
-        let sql = "SELECT list, said FROM capability JOIN certificate ON certificate = number WHERE fingerprint = ?1";
-        let row = self.one(sql, [fingerprint], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
-        let Some((list, said)) = row else { return Ok(None) };
-        let said = parse_rfc3339(&said).map_err(|error| {
-            Error::malformed(self.place.display(), format!("capabilities of certificate {fingerprint}: {error}"))
-        })?;
-        Ok(Some(Capabilities { list, said }))
-    }
-
-    /// Notes what the owner of a certificate says; says whether that was done. It is not when he said something later, or when the
-    /// certificate is not here. Whoever is writing meanwhile is not waited for long: it will be heard again.
-    pub(in crate::store) fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
-        self.shared()?.busy_timeout(PATIENCE).map_err(|error| failed(&self.place, &error))?;
-        let Capabilities { list, said } = &announcement.capabilities;
-        // One statement is one change: of two processes at once, the later word stays.
-        let sql = "INSERT INTO capability (certificate, list, said, heard) SELECT number, ?2, ?3, ?4 FROM certificate WHERE fingerprint = ?1
-            ON CONFLICT (certificate) DO UPDATE SET list = excluded.list, said = excluded.said, heard = excluded.heard
-            WHERE excluded.said > said";
-        let values = (announcement.certificate.as_str(), list, rfc3339(*said), rfc3339(at));
-        Ok(self.execute(sql, values)? > 0)
-    }
+/// What is written of what somebody said, and its digest.
+pub(super) struct Heard {
+    pub(super) list: Vec<u8>,
+    pub(super) said: String,
+    pub(super) digest: Vec<u8>,
 }
 
-/// How long another writer is waited for by one who came to read.
-const PATIENCE: Duration = Duration::from_millis(100);
+impl View<'_> {
+    /// What the owner of a certificate said last.
+    pub(super) fn capabilities(&self, row: &Row) -> Result<Option<Capabilities>> {
+        if row.heard.is_empty() {
+            return Ok(None);
+        }
+        let damaged = || self.damaged(&format!("capabilities of {}", row.fingerprint));
+        let heard = self.heard(row.number)?.ok_or_else(damaged)?;
+        if heard.digest != row.heard {
+            return Err(damaged());
+        }
+        Ok(Some(Capabilities { list: heard.list, said: parse_rfc3339(&heard.said).map_err(|_| damaged())? }))
+    }
+
+    /// What is written of it.
+    pub(super) fn heard(&self, number: i64) -> Result<Option<Heard>> {
+        let sql = "SELECT list, said, heard FROM capability WHERE certificate = ?1";
+        self.one(sql, [number], |row| {
+            let (list, said, heard): (Vec<u8>, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let digest = digest([list.as_slice(), said.as_bytes(), heard.as_bytes()]);
+            Ok(Heard { list, said, digest })
+        })
+    }
+
+    /// Notes what the owner of a certificate says; says whether that was done. It is not when they said something later, or when the
+    /// certificate is not here.
+    pub(in crate::store) fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
+        let Some(mut row) = self.row(&announcement.certificate)? else { return Ok(false) };
+        let Capabilities { list, said } = &announcement.capabilities;
+        let said = rfc3339(*said);
+        if self.capabilities(&row)?.is_some_and(|known| rfc3339(known.said) >= said) {
+            return Ok(false);
+        }
+        let sql = "INSERT OR REPLACE INTO capability (certificate, list, said, heard) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, (row.number, list, said, rfc3339(at)))?;
+        row.heard = self.heard(row.number)?.map(|heard| heard.digest).unwrap_or_default();
+        self.settle(&row)?;
+        Ok(true)
+    }
+}

@@ -7,9 +7,13 @@ use std::{
 
 use rusqlite::params;
 
-use super::Database;
+use super::{
+    View,
+    index::{Entry, Index, backwards, bound, forwards, term},
+    view::digest,
+};
 use crate::{
-    base::{Error, Result},
+    base::Result,
     keys::{Handle, ProtocolName, Record, Want},
     mail::Address,
     store::binding,
@@ -19,22 +23,90 @@ use crate::{
 pub(in crate::store) type Records = BTreeMap<String, Arc<Record>>;
 
 /// A certificate as it is kept.
-struct Row {
-    fingerprint: String,
-    protocol: String,
-    handles: String,
-    secrets: String,
-    addresses: String,
-    octets: Vec<u8>,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    pub(super) number: i64,
+    pub(super) fingerprint: String,
+    pub(super) protocol: String,
+    pub(super) handles: String,
+    pub(super) secrets: String,
+    pub(super) addresses: String,
+    pub(super) octets: Vec<u8>,
+    /// Digests of what belongs to it: bindings, capabilities, sealed secret parts; empty where there is nothing.
+    pub(super) bound: Vec<u8>,
+    pub(super) heard: Vec<u8>,
+    pub(super) sealed: Vec<u8>,
+    pub(super) digest: Vec<u8>,
+}
+
+impl Row {
+    /// The digest that it should have. The number is not in it: the index names that.
+    pub(super) fn true_digest(&self) -> Vec<u8> {
+        digest([
+            self.fingerprint.as_bytes(),
+            self.protocol.as_bytes(),
+            self.handles.as_bytes(),
+            self.secrets.as_bytes(),
+            self.addresses.as_bytes(),
+            &self.octets,
+            &self.bound,
+            &self.heard,
+            &self.sealed,
+        ])
+    }
+
+    pub(super) fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        Ok(Row {
+            fingerprint: row.get(0)?,
+            number: row.get(1)?,
+            protocol: row.get(2)?,
+            handles: row.get(3)?,
+            secrets: row.get(4)?,
+            addresses: row.get(5)?,
+            octets: row.get(6)?,
+            bound: row.get(7)?,
+            heard: row.get(8)?,
+            sealed: row.get(9)?,
+            digest: row.get(10)?,
+        })
+    }
+
+    /// What its columns say, without its bindings and capabilities; `None` when they say nothing.
+    pub(super) fn record(&self) -> Option<Record> {
+        Some(Record {
+            protocol: PROTOCOLS.into_iter().find(|known| known.name() == self.protocol)?,
+            fingerprint: Handle::parse(&self.fingerprint).ok()?,
+            handles: list(&self.handles)?,
+            claimed: self.addresses.split('\t').filter_map(|address| Address::parse(address).ok()).collect(),
+            bindings: Vec::new(),
+            bytes: self.octets.clone().into(),
+            secrets: list(&self.secrets)?,
+            capabilities: None,
+        })
+    }
+
+    /// What `record` looks like when it is kept; nothing belongs to it yet.
+    pub(super) fn from_record(record: &Record) -> Row {
+        let joined = |handles: &[Handle]| handles.iter().map(Handle::as_str).collect::<Vec<_>>().join(",");
+        Row {
+            fingerprint: record.fingerprint.to_string(),
+            protocol: record.protocol.name().to_owned(),
+            handles: joined(&record.handles),
+            secrets: joined(&record.secrets),
+            addresses: kept(&record.claimed).iter().map(ToString::to_string).collect::<Vec<_>>().join("\t"),
+            octets: record.bytes.to_vec(),
+            ..Row::default()
+        }
+    }
 }
 
 /// A certificate that was looked up.
 enum Found {
     Known(Arc<Record>),
-    New(Row),
+    New(Box<Row>),
 }
 
-impl Database {
+impl View<'_> {
     /// The certificates of `protocol` that may match, in order: the caller looks whether they do. Those in `known` are not read again.
     pub(in crate::store) fn certificates(
         &self,
@@ -42,49 +114,38 @@ impl Database {
         want: &Want<'_>,
         known: &Records,
     ) -> Result<Vec<Arc<Record>>> {
-        let name = protocol.name();
-        // Short statements, the long one but once: SQLite takes longer to read one than to do it.
-        let numbers = match want {
-            Want::All => return self.records("certificate WHERE protocol = ?1 ORDER BY fingerprint", [name], known),
-            Want::Certificate(fingerprint) => {
-                let held = known.get(fingerprint.as_str()).filter(|record| record.protocol == protocol);
-                return match held {
-                    Some(record) => Ok(vec![Arc::clone(record)]),
-                    None => {
-                        let one = "certificate WHERE fingerprint = ?1 AND protocol = ?2";
-                        self.records(one, (fingerprint.as_str(), name), known)
-                    }
-                };
-            }
+        let mut found = match want {
+            Want::All => self.every(protocol, known)?,
+            Want::Certificate(fingerprint) => match known.get(fingerprint.as_str()) {
+                Some(record) => vec![Arc::clone(record)],
+                None => {
+                    self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose()?.into_iter().collect()
+                }
+            },
             Want::Address(address) => {
                 let sought = address.to_string().to_ascii_lowercase();
-                let bound =
-                    "SELECT certificate.number FROM binding JOIN certificate USING (fingerprint) WHERE sought = ?1";
-                [
-                    self.numbers("SELECT certificate FROM address WHERE sought = ?1", &sought)?,
-                    self.numbers(bound, &sought)?,
-                ]
+                self.named(Index::Address, &self.entries(Index::Address, &sought, &after(&sought))?, known)?
             }
             Want::Handle(handle) => {
-                let range = "SELECT certificate FROM handle WHERE sought >= ?1 AND sought < ?1 || 'G'";
-                [self.numbers(range, &forwards(handle))?, self.numbers(range, &backwards(handle))?]
+                let mut entries = Vec::new();
+                for sought in [forwards(handle), backwards(handle)] {
+                    // Behind every digit.
+                    entries.extend(self.entries(Index::Handle, &sought, &format!("{sought}G"))?);
+                }
+                self.named(Index::Handle, &entries, known)?
             }
         };
-        let mut found = Vec::new();
-        for number in numbers.into_iter().flatten().collect::<BTreeSet<_>>() {
-            found.extend(self.records("certificate WHERE number = ?1 AND protocol = ?2", (number, name), known)?);
-        }
+        found.retain(|record| record.protocol == protocol);
         found.sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
         Ok(found)
     }
 
-    /// The certificates at which paths may end, in the order in which they were said to be. Those in `known` are not read again.
+    /// The certificates at which paths may end, in the order in which they came. Those in `known` are not read again.
     pub(in crate::store) fn anchors(&self, known: &Records) -> Result<Vec<Arc<Record>>> {
-        let bound = "binding CROSS JOIN certificate USING (fingerprint) WHERE sought = ?1 ORDER BY binding.number";
-        self.records(bound, [binding::ANCHOR], known)
+        self.named(Index::Address, &self.entries(Index::Address, binding::ANCHOR, &after(binding::ANCHOR))?, known)
     }
 
-    /// The certificates of `protocol` with secret parts, in order.
+    /// The fingerprints of the certificates of `protocol` with secret parts, in order.
     pub(in crate::store) fn with_secrets(&self, protocol: ProtocolName) -> Result<Vec<String>> {
         // Few have one: CROSS says to begin with those, where the order would tempt SQLite to walk through all the others.
         let sql = "SELECT fingerprint FROM secret CROSS JOIN certificate ON certificate = number WHERE protocol = ?1 ORDER BY fingerprint";
@@ -92,118 +153,202 @@ impl Database {
     }
 
     /// The certificate with this fingerprint, as it was kept, with its bindings.
-    pub(in crate::store) fn record(&self, fingerprint: &str) -> Result<Option<Record>> {
-        let found = self.records("certificate WHERE fingerprint = ?1", [fingerprint], &Records::new())?;
-        Ok(found.into_iter().next().map(Arc::unwrap_or_clone))
+    pub(in crate::store) fn record(&self, fingerprint: &Handle) -> Result<Option<Record>> {
+        self.row(fingerprint)?.map(|row| self.read(row)).transpose()
     }
 
-    /// The certificates that stand in `place`, in an order if it tells one.
-    fn records(&self, place: &str, values: impl rusqlite::Params, known: &Records) -> Result<Vec<Arc<Record>>> {
-        let sql = format!("SELECT fingerprint, protocol, handles, secrets, addresses, octets FROM {place}");
-        let rows = self.all(&sql, values, |row| {
-            let fingerprint: String = row.get(0)?;
-            match known.get(&fingerprint) {
-                Some(record) => Ok(Found::Known(Arc::clone(record))),
-                None => Ok(Found::New(Row {
-                    fingerprint,
-                    protocol: row.get(1)?,
-                    handles: row.get(2)?,
-                    secrets: row.get(3)?,
-                    addresses: row.get(4)?,
-                    octets: row.get(5)?,
-                })),
+    /// The row of this fingerprint, as it was written.
+    pub(super) fn row(&self, fingerprint: &Handle) -> Result<Option<Row>> {
+        let sought = term(fingerprint);
+        for entry in self.entries(Index::Handle, &sought, &after(&sought))? {
+            let row = self.one(BY_NUMBER, [entry.number], Row::of)?;
+            let row = row.ok_or_else(|| self.damaged(&format!("certificate of {fingerprint}")))?;
+            if row.digest != row.true_digest() {
+                return Err(self.damaged(&format!("certificate {}", row.fingerprint)));
             }
-        })?;
-        let read = |found| match found {
-            Found::Known(record) => Ok(record),
-            Found::New(row) => self.read(row).map(Arc::new),
-        };
-        rows.into_iter().map(read).collect()
-    }
-
-    fn numbers(&self, sql: &str, sought: &str) -> Result<Vec<i64>> {
-        self.all(sql, [sought], |row| row.get(0))
-    }
-
-    fn read(&self, row: Row) -> Result<Record> {
-        let Row { fingerprint, protocol, handles, secrets, addresses, octets } = row;
-        let known = PROTOCOLS.into_iter().find(|known| known.name() == protocol);
-        let protocol = known.ok_or_else(|| Error::malformed(self.place.display(), format!("protocol {protocol:?}")))?;
-        Ok(Record {
-            protocol,
-            fingerprint: Handle::parse(&fingerprint)?,
-            handles: list(&handles)?,
-            claimed: addresses.split('\t').filter_map(|address| Address::parse(address).ok()).collect(),
-            bindings: self.bindings(&fingerprint)?,
-            bytes: octets.into(),
-            secrets: list(&secrets)?,
-            capabilities: match protocol {
-                ProtocolName::Smime => self.capabilities(&fingerprint)?,
-                ProtocolName::Pem | ProtocolName::Pgp => None,
-            },
-        })
-    }
-
-    /// Keeps a certificate in the place of the one with its fingerprint, whose secret parts stay.
-    pub(in crate::store) fn keep(&self, record: &Record) -> Result<()> {
-        // An address that does not survive being written and read cannot be looked up, and no mail program could use it.
-        let survives = |address: &&String| !address.contains(['\t', '\n', '\r']) && Address::parse(address).is_ok();
-        let written: Vec<String> = record.claimed.iter().map(Address::to_string).collect();
-        let addresses: Vec<&str> = written.iter().filter(survives).map(String::as_str).collect();
-        let joined = |handles: &[Handle]| handles.iter().map(Handle::as_str).collect::<Vec<_>>().join(",");
-        let sql = "INSERT INTO certificate (fingerprint, protocol, handles, secrets, addresses, octets) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (fingerprint) DO UPDATE SET protocol = ?2, handles = ?3, secrets = ?4, addresses = ?5, octets = ?6
-            RETURNING number";
-        let (handles, secrets) = (joined(&record.handles), joined(&record.secrets));
-        let fingerprint = record.fingerprint.as_str();
-        let octets: &[u8] = &record.bytes;
-        let values = params![fingerprint, record.protocol.name(), handles, secrets, addresses.join("\t"), octets];
-        let number = self.one(sql, values, |row| row.get::<_, i64>(0))?;
-        self.execute("DELETE FROM handle WHERE certificate = ?1", [number])?;
-        self.execute("DELETE FROM address WHERE certificate = ?1", [number])?;
-        for handle in &record.handles {
-            let sought = if handle.as_str().len() == WHOLE { forwards(handle) } else { backwards(handle) };
-            self.execute("INSERT OR IGNORE INTO handle (sought, certificate) VALUES (?1, ?2)", (sought, number))?;
+            if row.fingerprint == fingerprint.as_str() {
+                return Ok(Some(row));
+            }
         }
-        for address in addresses {
-            let sql = "INSERT OR IGNORE INTO address (sought, certificate) VALUES (?1, ?2)";
-            self.execute(sql, (address.to_ascii_lowercase(), number))?;
+        Ok(None)
+    }
+
+    /// Every certificate of `protocol`, of which none may be missing.
+    fn every(&self, protocol: ProtocolName, known: &Records) -> Result<Vec<Arc<Record>>> {
+        let names = PROTOCOLS.map(ProtocolName::name);
+        let sql = "SELECT count(*) FROM certificate WHERE protocol IN (?1, ?2, ?3)";
+        if self.one(sql, names, |row| row.get::<_, i64>(0))? != Some(self.count()?) {
+            return Err(self.damaged("the set of certificates"));
+        }
+        let sql =
+            "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+            FROM certificate WHERE protocol = ?1";
+        let rows = self.all(sql, [protocol.name()], |row| found(row, known))?;
+        rows.into_iter().map(|found| self.whole(found)).collect()
+    }
+
+    /// The certificates that rows of an index name. One that has not what it was found by is an error: the index or the row is not what was
+    /// written.
+    fn named(&self, index: Index, entries: &[Entry], known: &Records) -> Result<Vec<Arc<Record>>> {
+        let mut records: Vec<Arc<Record>> = Vec::with_capacity(entries.len());
+        let mut numbers = BTreeSet::new();
+        for entry in entries {
+            if !numbers.insert(entry.number) {
+                continue;
+            }
+            let found = self.one(BY_NUMBER, [entry.number], |row| found(row, known))?;
+            let found = found.ok_or_else(|| self.damaged(&format!("certificate of {}", entry.sought)))?;
+            let record = self.whole(found)?;
+            if !index.finds(&record, &entry.sought) {
+                return Err(self.damaged(&format!("index of {}, {}", index.name(), record.fingerprint)));
+            }
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    fn whole(&self, found: Found) -> Result<Arc<Record>> {
+        match found {
+            Found::Known(record) => Ok(record),
+            Found::New(row) => self.read(*row).map(Arc::new),
+        }
+    }
+
+    /// What a row says, with what belongs to it, when it is what was written.
+    pub(super) fn read(&self, row: Row) -> Result<Record> {
+        let damaged = || self.damaged(&format!("certificate {}", row.fingerprint));
+        if row.digest != row.true_digest() {
+            return Err(damaged());
+        }
+        let mut record = row.record().ok_or_else(damaged)?;
+        record.bindings = self.bindings(&row)?;
+        record.capabilities = self.capabilities(&row)?;
+        Ok(record)
+    }
+
+    /// Keeps a certificate in the place of the one with its fingerprint; what belongs to that stays.
+    pub(in crate::store) fn keep(&self, record: &Record) -> Result<()> {
+        let old = self.row(&record.fingerprint)?;
+        let old_record = old.clone().map(|row| self.read(row)).transpose()?;
+        let mut row = Row::from_record(record);
+        if let Some(old) = &old {
+            (row.bound, row.heard, row.sealed) = (old.bound.clone(), old.heard.clone(), old.sealed.clone());
+        } else {
+            // What an older version left behind when the certificate was removed is not believed again.
+            self.execute("DELETE FROM binding WHERE fingerprint = ?1", [&row.fingerprint])?;
+            self.set_count(self.count()? + 1)?;
+        }
+        let sql = "INSERT INTO certificate (fingerprint, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            ON CONFLICT (fingerprint) DO UPDATE SET protocol = ?2, handles = ?3, secrets = ?4, addresses = ?5, octets = ?6, digest = ?10
+            RETURNING number";
+        let values = params![
+            row.fingerprint,
+            row.protocol,
+            row.handles,
+            row.secrets,
+            row.addresses,
+            row.octets,
+            row.bound,
+            row.heard,
+            row.sealed,
+            row.true_digest()
+        ];
+        let number = self.one(sql, values, |row| row.get::<_, i64>(0))?.unwrap_or_default();
+        let bindings = old_record.as_ref().map(|old| old.bindings.clone()).unwrap_or_default();
+        let new_record = Record { claimed: kept(&record.claimed), bindings, ..record.clone() };
+        for index in Index::ALL {
+            let was = old_record.as_ref().map(|old| index.terms(old)).unwrap_or_default();
+            let is = index.terms(&new_record);
+            was.difference(&is).try_for_each(|term| self.leave(index, &entry(term, number)))?;
+            is.difference(&was).try_for_each(|term| self.enter(index, &entry(term, number)))?;
         }
         Ok(())
     }
 
-    /// Forgets a certificate and its secret parts.
-    pub(in crate::store) fn forget(&self, fingerprint: &Handle) -> Result<()> {
-        self.execute("DELETE FROM certificate WHERE fingerprint = ?1", [fingerprint.as_str()]).map(|_| ())
+    /// Whether something of a certificate was set aside as damaged.
+    pub(in crate::store) fn is_lost(&self, fingerprint: &Handle) -> Result<bool> {
+        let sql = "SELECT 1 FROM lost WHERE fingerprint = ?1 LIMIT 1";
+        self.one(sql, [fingerprint.as_str()], |_| Ok(())).map(|found| found.is_some())
+    }
+
+    /// Forgets a certificate and all that belongs to it: bindings, capabilities, secret parts; says whether it was here.
+    pub(in crate::store) fn forget(&self, fingerprint: &Handle) -> Result<bool> {
+        let Some(row) = self.row(fingerprint)? else { return Ok(false) };
+        let number = row.number;
+        let record = self.read(row)?;
+        for index in Index::ALL {
+            index.terms(&record).iter().try_for_each(|term| self.leave(index, &entry(term, number)))?;
+        }
+        self.execute("DELETE FROM binding WHERE fingerprint = ?1", [fingerprint.as_str()])?;
+        self.execute("DELETE FROM lost WHERE fingerprint = ?1", [fingerprint.as_str()])?;
+        self.execute("DELETE FROM certificate WHERE number = ?1", [number])?;
+        self.set_count(self.count()? - 1)?;
+        Ok(true)
     }
 
     /// The secret parts of a certificate, sealed.
-    pub(in crate::store) fn sealed(&self, fingerprint: &str) -> Result<Option<Vec<u8>>> {
-        let sql = "SELECT sealed FROM secret JOIN certificate ON certificate = number WHERE fingerprint = ?1";
-        self.one(sql, [fingerprint], |row| row.get(0))
+    pub(in crate::store) fn sealed(&self, fingerprint: &Handle) -> Result<Option<Vec<u8>>> {
+        let Some(row) = self.row(fingerprint)? else { return Ok(None) };
+        if row.sealed.is_empty() {
+            return Ok(None);
+        }
+        let sealed = self.one("SELECT sealed FROM secret WHERE certificate = ?1", [row.number], |row| row.get(0))?;
+        let is_whole = |sealed: &Vec<u8>| digest([sealed.as_slice()]) == row.sealed;
+        sealed.filter(is_whole).map(Some).ok_or_else(|| self.damaged(&format!("secret key of {fingerprint}")))
     }
 
     /// Keeps the secret parts of a certificate that is here.
-    pub(in crate::store) fn keep_sealed(&self, fingerprint: &str, sealed: &[u8]) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO secret (certificate, sealed) SELECT number, ?2 FROM certificate WHERE fingerprint = ?1";
-        self.execute(sql, (fingerprint, sealed)).map(|_| ())
+    pub(in crate::store) fn keep_sealed(&self, fingerprint: &Handle, sealed: &[u8]) -> Result<()> {
+        let row = self.row(fingerprint)?;
+        let mut row = row.ok_or_else(|| self.damaged(&format!("certificate of {fingerprint}")))?;
+        self.execute("INSERT OR REPLACE INTO secret (certificate, sealed) VALUES (?1, ?2)", (row.number, sealed))?;
+        row.sealed = digest([sealed]);
+        self.settle(&row)
+    }
+
+    /// Writes the digests of what belongs to a certificate, and its own.
+    pub(super) fn settle(&self, row: &Row) -> Result<()> {
+        let sql = "UPDATE certificate SET bound = ?2, heard = ?3, sealed = ?4, digest = ?5 WHERE number = ?1";
+        self.execute(sql, (row.number, &row.bound, &row.heard, &row.sealed, row.true_digest())).map(|_| ())
+    }
+
+    /// Puts a certificate into the index of addresses for a binding.
+    pub(super) fn find_by(&self, row: &Row, binding: &crate::keys::Binding) -> Result<()> {
+        bound(binding).map_or(Ok(()), |term| self.enter(Index::Address, &entry(&term, row.number)))
     }
 }
 
-fn forwards(handle: &Handle) -> String {
-    format!(">{handle}")
+fn found(row: &rusqlite::Row<'_>, known: &Records) -> rusqlite::Result<Found> {
+    match known.get(row.get_ref(0)?.as_str().unwrap_or_default()) {
+        Some(record) => Ok(Found::Known(Arc::clone(record))),
+        None => Row::of(row).map(|row| Found::New(Box::new(row))),
+    }
 }
 
-fn backwards(handle: &Handle) -> String {
-    let mut sought = "<".to_owned();
-    sought.extend(handle.as_str().chars().rev());
-    sought
+fn entry(term: &str, number: i64) -> Entry {
+    Entry { sought: term.to_owned(), number }
 }
 
-fn list(text: &str) -> Result<Vec<Handle>> {
-    text.split(',').filter(|handle| !handle.is_empty()).map(Handle::parse).collect()
+/// The addresses that can be kept: one that does not survive being written and read cannot be looked up, and no mail program could use it.
+fn kept(claimed: &[Address]) -> Vec<Address> {
+    let survives = |address: &&Address| {
+        let text = address.to_string();
+        !text.contains(['\t', '\n', '\r']) && Address::parse(&text).is_ok()
+    };
+    claimed.iter().filter(survives).cloned().collect()
 }
 
-/// The digits of a fingerprint whose key ID is its beginning (RFC 9580, section 5.5.4).
-const WHOLE: usize = 64;
-const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
+/// The end of a range that holds `sought` alone: no term has a control character.
+fn after(sought: &str) -> String {
+    format!("{sought}\u{1}")
+}
+
+fn list(text: &str) -> Option<Vec<Handle>> {
+    text.split(',').filter(|handle| !handle.is_empty()).map(|handle| Handle::parse(handle).ok()).collect()
+}
+
+const BY_NUMBER: &str =
+    "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
+    FROM certificate WHERE number = ?1";
+pub(super) const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];

@@ -3,31 +3,37 @@
 mod bindings;
 mod capabilities;
 mod certificates;
+mod check;
+mod index;
 mod quiet;
 mod schema;
+mod totals;
+mod view;
 
 use std::{
     cell::OnceCell,
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, ffi::ErrorCode};
+use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 pub(super) use certificates::Records;
-use quiet::{Held, Quiet};
+pub use check::{Damage, Outcome, Repair};
+use quiet::Quiet;
+pub(super) use view::View;
+use view::{Way, failed};
 
 use super::files;
-use crate::base::{Clock as _, Error, Kind, Result, SystemClock};
+use crate::base::{Clock as _, Error, Kind, Result, SystemClock, Temporary};
 
 /// An open database. It is read quietly until somebody writes to it, here or elsewhere.
 #[derive(Debug)]
 pub(super) struct Database {
     quiet: Option<Quiet>,
     shared: OnceCell<Shared>,
+    /// Behind all links: what SQLite writes beside the file lies there.
     place: PathBuf,
 }
 
@@ -35,8 +41,15 @@ pub(super) struct Database {
 #[derive(Debug)]
 struct Shared {
     connection: Connection,
-    /// How many of the migrations were made.
-    tables: usize,
+    kind: Sharing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// With the file itself.
+    File,
+    /// With nobody: a copy in memory of tables that are older and cannot be brought up to date where they are.
+    Copy,
 }
 
 /// Where the data key is, as the database tells it.
@@ -50,162 +63,228 @@ pub(super) struct Master {
 
 impl Database {
     /// Opens what is there; `None` when there is nothing. Refuses a file that others can read.
+    ///
+    /// # Errors
+    ///
+    /// `Io` when it cannot be reached or read, `Malformed` when it is damaged, `TryAgain` when others keep it locked.
     pub(super) fn open(place: &Path) -> Result<Option<Database>> {
-        let metadata = match fs::metadata(place) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(place.display(), &error)),
-        };
+        let Some(metadata) = files::found(place)? else { return Ok(None) };
+        if !metadata.is_file() {
+            return Err(Error::new(Kind::Io, format!("{}: not a regular file", place.display())));
+        }
         files::check(place, &metadata, "600")?;
-        let quiet = Quiet::open(place, &metadata, SystemClock.now());
-        let database = Database { quiet, shared: OnceCell::new(), place: place.to_owned() };
-        // Tables that are missing are made where the database is open in its usual way.
-        let is_complete = database.hold().is_some_and(|held| held.tables().is_ok_and(|tables| tables == current()));
-        if !is_complete {
-            database.shared()?;
+        if metadata.len() == 0 {
+            // It takes its name with its tables in it.
+            return Err(Error::malformed(place.display(), "is empty").with_hint("put a copy of it in its place"));
+        }
+        let place = fs::canonicalize(place).map_err(|error| Error::io(place.display(), &error))?;
+        let quiet = Quiet::open(&place, &metadata, SystemClock.now());
+        let database = Database { quiet, shared: OnceCell::new(), place };
+        match database.quiet.as_ref().and_then(Quiet::tables) {
+            Some(tables) if tables == current() => {}
+            // Tables that are missing are made where the database is open in its usual way, or in a copy.
+            Some(tables) if (1..current()).contains(&tables) => match database.shared() {
+                Err(error) if matches!(error.kind(), Kind::Io | Kind::CannotCreate) => {
+                    database.copy_quietly().map_err(|_| error)?;
+                }
+                opened => _ = opened?,
+            },
+            _ => _ = database.shared()?,
         }
         Ok(Some(database))
     }
 
-    /// Opens it, made if it is not there.
-    pub(super) fn create(place: &Path) -> Result<Database> {
-        let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(place);
-        made.map_err(|error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string()))?;
+    /// Opens it, made if it is not there: whole, and then under its name.
+    pub(super) fn create(folder: &Path, name: &str) -> Result<Database> {
+        let place = folder.join(name);
+        quiet::disturb(&place, PATIENCE, || {
+            if files::found(&place)?.is_some() {
+                return Ok(());
+            }
+            let failed =
+                |error: io::Error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string());
+            let file = Temporary::create(folder, 0o600).map_err(failed)?;
+            let connection = Connection::open(file.path()).map_err(|error| self::failed(&place, &error))?;
+            // No one else knows of it, and what is not whole is thrown away.
+            let sql = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN";
+            connection.execute_batch(sql).map_err(|error| self::failed(&place, &error))?;
+            migrate(View { connection: &connection, place: &place, way: Way::Shared })?;
+            connection.execute_batch("COMMIT").map_err(|error| self::failed(&place, &error))?;
+            connection.close().map_err(|(_, error)| self::failed(&place, &error))?;
+            file.sync().and_then(|()| file.persist(&place)).map_err(failed)
+        })?;
         let gone = || Error::new(Kind::CannotCreate, format!("{}: vanished", place.display()));
-        Database::open(place)?.ok_or_else(gone)
+        Database::open(&place)?.ok_or_else(gone)
+    }
+
+    /// Does `work` with the database as it stands at one moment. `work` may be done twice: then the first time counts for nothing.
+    pub(super) fn read<T>(&self, mut work: impl FnMut(View<'_>) -> Result<T>) -> Result<T> {
+        if self.shared.get().is_none()
+            && let Some(held) = self.quiet.as_ref().and_then(Quiet::hold)
+        {
+            let done = work(View { connection: &held, place: &self.place, way: Way::Quietly });
+            if held.is_steady() {
+                return done;
+            }
+        }
+        let connection = &self.shared()?.connection;
+        self.run("BEGIN")?;
+        let done = work(View { connection, place: &self.place, way: Way::Shared });
+        // Nothing was changed that could be lost.
+        let _ = self.run("COMMIT");
+        done
     }
 
     /// Does `work` as one change, or none of it when it fails. Other writers wait meanwhile.
-    pub(super) fn change<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn change<T>(&self, work: impl FnOnce(View<'_>) -> Result<T>) -> Result<T> {
+        let shared = self.shared()?;
+        if shared.kind == Sharing::Copy {
+            let reason = "tables of an older version, and they cannot be written to";
+            return Err(Error::new(Kind::CannotCreate, format!("{}: {reason}", self.place.display())));
+        }
         self.run("BEGIN IMMEDIATE")?;
-        let done = work().and_then(|done| self.run("COMMIT").map(|()| done));
-        if done.is_err() && !self.shared()?.is_autocommit() {
+        let view = View { connection: &shared.connection, place: &self.place, way: Way::Shared };
+        let done = work(view).and_then(|done| self.run("COMMIT").map(|()| done));
+        if done.is_err() && !shared.connection.is_autocommit() {
             // The first error is the one that counts.
             let _ = self.run("ROLLBACK");
         }
         done
     }
 
-    /// Differs whenever another process has changed something.
-    pub(super) fn version(&self) -> Result<i64> {
-        if self.hold().is_some() {
-            return Ok(QUIET);
+    /// Waits so long for others who write, and no longer.
+    pub(super) fn wait_for(&self, patience: Duration) -> Result<()> {
+        self.shared()?.connection.busy_timeout(patience).map_err(|error| failed(&self.place, &error))
+    }
+
+    /// Puts everything from the log into the file, where secure_delete has overwritten what was removed, and empties the log.
+    ///
+    /// # Errors
+    ///
+    /// `TryAgain` when somebody still reads what was there before.
+    pub(super) fn empty_log(&self) -> Result<()> {
+        let connection = &self.shared()?.connection;
+        let start = Instant::now();
+        loop {
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let busy = connection.query_row(sql, (), |row| row.get::<_, i64>(0));
+            match busy.map_err(|error| failed(&self.place, &error)) {
+                Ok(0) => break,
+                Err(error) if error.kind() != Kind::TryAgain => return Err(error),
+                _ if start.elapsed() > PATIENCE => {
+                    let reason = "another process still reads it";
+                    return Err(Error::new(Kind::TryAgain, format!("{}: {reason}", self.place.display())));
+                }
+                _ => std::thread::sleep(STEP),
+            }
         }
-        self.one("PRAGMA data_version", (), |row| row.get(0)).map(Option::unwrap_or_default)
+        // A journal that another mode has kept holds old pages; where there is a log it is nobody's.
+        let mode = connection.query_row("PRAGMA journal_mode", (), |row| row.get::<_, String>(0));
+        if mode.map_err(|error| failed(&self.place, &error))? != "wal" {
+            return Ok(());
+        }
+        let journal = quiet::beside(&self.place, "-journal");
+        match fs::remove_file(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(journal.display(), &error)),
+            _ => Ok(()),
+        }
     }
 
-    /// Every CRL and OCSP response.
-    pub(super) fn statements(&self) -> Result<Vec<Vec<u8>>> {
-        self.all("SELECT octets FROM statement ORDER BY digest", (), |row| row.get(0))
-    }
-
-    /// Keeps one.
-    pub(super) fn keep_statement(&self, digest: &[u8], octets: &[u8]) -> Result<()> {
-        self.execute("INSERT OR IGNORE INTO statement (digest, octets) VALUES (?1, ?2)", (digest, octets)).map(|_| ())
-    }
-
-    /// Removes one.
-    pub(super) fn forget_statement(&self, digest: &[u8]) -> Result<()> {
-        self.execute("DELETE FROM statement WHERE digest = ?1", (digest,)).map(|_| ())
-    }
-
-    /// Where the data key is; `None` as long as no secret was ever kept.
-    pub(super) fn master(&self) -> Result<Option<Master>> {
-        self.one("SELECT kind, name, salt, wrapped FROM master", (), |row| {
-            Ok(Master { kind: row.get(0)?, name: row.get(1)?, salt: row.get(2)?, wrapped: row.get(3)? })
-        })
-    }
-
-    /// Says where the data key is from now on.
-    pub(super) fn set_master(&self, master: &Master) -> Result<()> {
-        let Master { kind, name, salt, wrapped } = master;
-        let sql = "INSERT OR REPLACE INTO master (number, kind, name, salt, wrapped) VALUES (1, ?1, ?2, ?3, ?4)";
-        self.execute(sql, (kind, name, salt, wrapped)).map(|_| ())
-    }
-
-    /// The database as everybody may use it at once, opened when it is first needed.
-    fn shared(&self) -> Result<&Connection> {
+    /// The connection in its usual way: from now on that is how this database is read here.
+    fn shared(&self) -> Result<&Shared> {
         if let Some(shared) = self.shared.get() {
-            return Ok(&shared.connection);
+            return Ok(shared);
         }
-        let shared = quiet::disturb(&self.place, PATIENCE, || self.open_shared())?;
-        Ok(&self.shared.get_or_init(|| shared).connection)
-    }
-
-    /// How many of the migrations were made: all, unless it belongs to somebody who does not let us write.
-    fn tables(&self) -> usize {
-        self.shared.get().map_or(current(), |shared| shared.tables)
+        let shared = quiet::disturb(&self.place, PATIENCE, || self.connect())?;
+        Ok(self.shared.get_or_init(|| shared))
     }
 
     /// With the settings of a connection, and the tables brought up to date.
-    fn open_shared(&self) -> Result<Shared> {
+    fn connect(&self) -> Result<Shared> {
         let failed = |error| failed(&self.place, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.place, flags).map_err(failed)?;
         connection.busy_timeout(PATIENCE).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(32);
-        // What is removed is overwritten; what is said to be kept is on the disk.
+        connection.set_prepared_statement_cache_capacity(48);
+        // What is removed is overwritten; what is said to be kept is on the disk; nothing is written elsewhere.
         connection
-            .execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+            .execute_batch(
+                "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;
+                 PRAGMA temp_store = MEMORY",
+            )
             .map_err(failed)?;
         let tables = tables(&connection).map_err(failed)?;
-        // Whoever may not write reads what there is.
-        let is_readable = || tables > 0 && tables < current() && connection.is_readonly("main") == Ok(true);
-        if tables == current() || is_readable() {
-            return Ok(Shared { connection, tables });
+        let is_readonly = connection.is_readonly("main").map_err(failed)?;
+        if tables > current() {
+            let reason = format!("{}: tables of version {tables}, made by a newer postseal", self.place.display());
+            return Err(Error::new(Kind::Config, reason).with_hint("use that one"));
         }
-        connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").map_err(failed)?;
-        // Somebody else may have done it while we waited.
-        let done = self::tables(&connection).map_err(failed)?;
-        let missing = schema::MIGRATIONS.get(done..).ok_or_else(|| {
-            let reason = format!("{}: tables of version {done}, made by a newer postseal", self.place.display());
-            Error::new(Kind::Config, reason).with_hint("use that one")
-        })?;
-        missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
-        connection.execute_batch(&format!("PRAGMA user_version = {}; COMMIT", current())).map_err(failed)?;
-        Ok(Shared { connection, tables: current() })
+        if tables == 0 {
+            return Err(Error::malformed(self.place.display(), "not a home's database, or its header is damaged"));
+        }
+        if tables < current() && is_readonly {
+            return self.copy(&connection);
+        }
+        if !is_readonly {
+            // Whoever keeps it in another mode has it open: it is read and written as it is.
+            let _ = connection.execute_batch("PRAGMA journal_mode = WAL");
+        }
+        if tables < current() {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+            migrate(View { connection: &connection, place: &self.place, way: Way::Shared })?;
+            connection.execute_batch("COMMIT").map_err(failed)?;
+        }
+        Ok(Shared { connection, kind: Sharing::File })
+    }
+
+    /// Older tables, brought up to date in memory.
+    fn copy(&self, from: &Connection) -> Result<Shared> {
+        let failed = |error| failed(&self.place, &error);
+        let mut connection = Connection::open_in_memory().map_err(failed)?;
+        let backup = Backup::new(from, &mut connection).map_err(failed)?;
+        backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(failed)?;
+        drop(backup);
+        connection.execute_batch("BEGIN").map_err(failed)?;
+        migrate(View { connection: &connection, place: &self.place, way: Way::Shared })?;
+        connection.execute_batch("COMMIT").map_err(failed)?;
+        Ok(Shared { connection, kind: Sharing::Copy })
+    }
+
+    /// The same of a database that nobody can open in its usual way.
+    fn copy_quietly(&self) -> Result<()> {
+        let moved = || Error::new(Kind::TryAgain, format!("{}: it was changed just now", self.place.display()));
+        let held = self.quiet.as_ref().and_then(Quiet::hold).ok_or_else(moved)?;
+        let shared = self.copy(&held)?;
+        if !held.is_steady() {
+            return Err(moved());
+        }
+        drop(held);
+        let _ = self.shared.set(shared);
+        Ok(())
     }
 
     fn run(&self, sql: &str) -> Result<()> {
-        self.shared()?.execute_batch(sql).map_err(|error| failed(&self.place, &error))
+        let connection = &self.shared()?.connection;
+        let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute(()));
+        done.map(|_| ()).map_err(|error| failed(&self.place, &error))
     }
+}
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
-        let done = self.shared()?.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
-        done.map_err(|error| failed(&self.place, &error))
-    }
+/// What lies beside a database that is there or was: its log or its journal.
+pub(super) fn is_left_beside(place: &Path) -> bool {
+    ["-wal", "-journal"].into_iter().any(|end| quiet::beside(place, end).exists())
+}
 
-    fn one<T>(
-        &self,
-        sql: &str,
-        values: impl rusqlite::Params,
-        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
-        self.reading(|connection| connection.prepare_cached(sql)?.query_row(values, read).optional())
+/// Makes the tables that are missing, within a transaction. Somebody else may have done it meanwhile.
+fn migrate(view: View<'_>) -> Result<()> {
+    let (connection, failed) = (view.connection, |error| failed(view.place, &error));
+    let done = tables(connection).map_err(failed)?;
+    let missing = schema::MIGRATIONS.get(done..).unwrap_or_default();
+    missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
+    if done < schema::WITH_DIGESTS {
+        view.complete()?;
     }
-
-    fn all<T>(
-        &self,
-        sql: &str,
-        values: impl rusqlite::Params,
-        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>> {
-        self.reading(|connection| connection.prepare_cached(sql)?.query_map(values, read)?.collect())
-    }
-
-    fn reading<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let done = match self.hold() {
-            Some(held) => work(&held),
-            None => work(self.shared()?),
-        };
-        done.map_err(|error| failed(&self.place, &error))
-    }
-
-    /// The promise that nobody changes the database, to be dropped before anything is written here; `None` when it is not quiet: once it
-    /// was opened in its usual way, it never is again.
-    pub(super) fn hold(&self) -> Option<Held<'_>> {
-        if self.shared.get().is_some() { None } else { self.quiet.as_ref()?.hold() }
-    }
+    connection.execute_batch(&format!("PRAGMA user_version = {}", current())).map_err(failed)
 }
 
 /// How many of the migrations were made.
@@ -218,21 +297,11 @@ fn current() -> usize {
     schema::MIGRATIONS.len()
 }
 
-fn failed(place: &Path, error: &rusqlite::Error) -> Error {
-    let message = format!("{}: {}", place.display(), error.to_string().to_lowercase());
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::new(Kind::TryAgain, message),
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            Error::new(Kind::Malformed, message).with_hint("move it away, and put a copy in its place")
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            Error::new(Kind::CannotCreate, message)
-        }
-        _ => Error::new(Kind::Io, message),
-    }
-}
-
-/// No version of SQLite's, which count from 1.
-const QUIET: i64 = -1;
 /// How long another writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long another writer is waited for by one who came to read.
+pub(super) const SHORT_PATIENCE: Duration = Duration::from_millis(100);
+/// Between two tries to empty the log.
+const STEP: Duration = Duration::from_millis(20);
+/// Copied at once.
+const PAGES: std::ffi::c_int = 1024;

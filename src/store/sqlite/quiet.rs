@@ -3,14 +3,18 @@
 //!
 //! SQLite calls such a database immutable, and believes that it is. The lock on the folder makes it true: whoever wants the database in its
 //! usual way (write-ahead logging, WAL) takes the lock alone until the log is there beside it, and whoever reads it quietly shares the lock
-//! while he reads, and finds no log. The log goes when the last one closes the database, after everything was put into it.
+//! while he reads, and finds no log. The log goes when the last one closes the database, after everything was put into it. Other programs know
+//! nothing of the lock: so the file is looked at again after each look-up.
+//!
+//! A database in another journal mode is never read quietly: its writers leave no trace while they begin. Nor is one with a journal beside it,
+//! which holds what a writer who was killed had not committed.
 
 use std::{
     cell::Cell,
     ffi::OsString,
     fmt::Write as _,
     fs::{self, File, Metadata, TryLockError},
-    io::{self, Read as _},
+    io::Read as _,
     ops::Deref,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
@@ -28,14 +32,16 @@ pub(super) struct Quiet {
     connection: Connection,
     folder: File,
     place: PathBuf,
-    log: PathBuf,
+    /// What must not be there: the log and the journal.
+    traces: [PathBuf; 2],
+    tables: usize,
     seen: Seen,
     /// How many promises there are now; one lock stands for all of them.
     holds: Cell<usize>,
 }
 
 /// The promise that it stays as it is.
-pub(in crate::store) struct Held<'a>(&'a Quiet);
+pub(super) struct Held<'a>(&'a Quiet);
 
 /// What changes when somebody writes to the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,15 +53,15 @@ struct Seen {
 }
 
 impl Quiet {
-    /// `None` when somebody has it open, when it was changed just now, or when the file system knows no locks.
+    /// `place` is behind all links. `None` when somebody has it open, when it was changed just now, when it is in another mode than WAL, or when
+    /// the file system knows no locks.
     pub(super) fn open(place: &Path, metadata: &Metadata, now: SystemTime) -> Option<Quiet> {
         let seen = Seen::of(metadata)?;
         // The times of files come in ticks: two changes in one cannot be told apart.
         if now.duration_since(seen.modified).ok()? < TICK {
             return None;
         }
-        let mut log = OsString::from(place);
-        log.push("-wal");
+        let tables = tables(place)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(address(place), flags).ok()?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).ok()?;
@@ -63,10 +69,16 @@ impl Quiet {
             connection,
             folder: folder(place)?,
             place: place.to_owned(),
-            log: log.into(),
+            traces: ["-wal", "-journal"].map(|end| beside(place, end)),
+            tables,
             seen,
             holds: Cell::new(0),
         })
+    }
+
+    /// How many of the migrations were made; `None` when it is quiet no longer.
+    pub(super) fn tables(&self) -> Option<usize> {
+        self.hold().map(|_| self.tables)
     }
 
     /// The database while nobody may change it; `None` when it is quiet no longer.
@@ -79,24 +91,15 @@ impl Quiet {
         if self.holds.get() > 1 {
             return Some(held);
         }
-        let is_quiet = !fs::exists(&self.log).unwrap_or(true)
-            && fs::metadata(&self.place).is_ok_and(|metadata| Seen::of(&metadata).as_ref() == Some(&self.seen));
-        is_quiet.then_some(held)
+        held.is_steady().then_some(held)
     }
 }
 
 impl Held<'_> {
-    /// How many of the migrations were made, from the file's first octets (<https://www.sqlite.org/fileformat2.html#database_header>):
-    /// asking SQLite costs a process 0.1 ms.
-    pub(super) fn tables(&self) -> io::Result<usize> {
-        let mut header = [0; 64];
-        File::open(&self.0.place)?.read_exact(&mut header)?;
-        match header {
-            [.., a, b, c, d] if header.starts_with(b"SQLite format 3\0") => {
-                Ok(usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX))
-            }
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        }
+    /// Whether it is as it was seen, and nothing beside it says that somebody writes.
+    pub(super) fn is_steady(&self) -> bool {
+        self.0.traces.iter().all(|trace| !fs::exists(trace).unwrap_or(true))
+            && fs::metadata(&self.0.place).is_ok_and(|metadata| Seen::of(&metadata).as_ref() == Some(&self.0.seen))
     }
 }
 
@@ -140,6 +143,26 @@ impl Seen {
     }
 }
 
+/// How many of the migrations were made, from the file's first octets (<https://www.sqlite.org/fileformat2.html#database_header>): asking
+/// SQLite costs a process 0.1 ms. `None` when they are not those of a database in WAL mode.
+fn tables(place: &Path) -> Option<usize> {
+    let mut header = [0; 64];
+    File::open(place).ok()?.read_exact(&mut header).ok()?;
+    match header {
+        [.., a, b, c, d] if header.starts_with(b"SQLite format 3\0") && header.get(18..20) == Some(&[WAL, WAL]) => {
+            usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()
+        }
+        _ => None,
+    }
+}
+
+/// The name of a file of SQLite's beside the database.
+pub(super) fn beside(place: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(place);
+    name.push(end);
+    name.into()
+}
+
 fn folder(place: &Path) -> Option<File> {
     File::open(place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))).ok()
 }
@@ -156,6 +179,8 @@ fn address(place: &Path) -> String {
     address + "?immutable=1"
 }
 
+/// The file format's write and read versions of WAL.
+const WAL: u8 = 2;
 /// Linux counts the times of files in steps of 10 ms at most.
 const TICK: Duration = Duration::from_millis(50);
 /// Between two tries to get the lock: a statement takes less.
@@ -170,12 +195,12 @@ mod tests {
     fn the_lock_lasts_as_long_as_the_last_promise() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("postseal.db");
-        Connection::open(&place).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
+        Connection::open(&place).unwrap().execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 7").unwrap();
         let quiet = Quiet::open(&place, &fs::metadata(&place).unwrap(), SystemClock.now() + TICK).unwrap();
         let is_locked = || super::folder(&place).unwrap().try_lock().is_err();
         assert!(!is_locked());
         let first = quiet.hold().unwrap();
-        assert_eq!(first.tables().unwrap(), 7);
+        assert_eq!(quiet.tables(), Some(7));
         let second = quiet.hold().unwrap();
         drop(first);
         assert!(is_locked());

@@ -1,10 +1,10 @@
 //! The tables, version by version.
 
 /// What makes each version of the tables out of the one before; a version that was ever released is never changed.
-pub(super) const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
-/// The version that has the table `capability`.
-pub(super) const WITH_CAPABILITIES: usize = 2;
+/// The first version with digests, which are not made by SQL: `View::complete` fills its tables.
+pub(super) const WITH_DIGESTS: usize = 3;
 
 const VERSION_1: &str = "
 -- A certificate, and what is asked about it, so that no protocol's parser is needed to find it. Lists: handles and secrets (those
@@ -78,5 +78,49 @@ CREATE TABLE capability (
     list        BLOB NOT NULL,
     said        TEXT NOT NULL,
     heard       TEXT NOT NULL
+) STRICT;
+";
+
+const VERSION_3: &str = "
+-- Digests (SHA-256) of what belongs to a certificate: of its bindings, of what its owner said that they read, of its sealed secret parts, each
+-- empty where there is nothing; and of the row itself with these three.
+ALTER TABLE certificate ADD COLUMN bound BLOB NOT NULL DEFAULT x'';
+ALTER TABLE certificate ADD COLUMN heard BLOB NOT NULL DEFAULT x'';
+ALTER TABLE certificate ADD COLUMN sealed BLOB NOT NULL DEFAULT x'';
+ALTER TABLE certificate ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
+
+-- What a key is looked up by: '>' and a fingerprint of 64 digits, whose key ID is its beginning, or '<' and any other backwards. Each row
+-- names the one after it; the first is empty.
+DROP TABLE handle;
+CREATE TABLE handle (
+    sought      TEXT NOT NULL,
+    certificate INTEGER NOT NULL,
+    next        TEXT NOT NULL,
+    PRIMARY KEY (sought, certificate)
+) STRICT, WITHOUT ROWID;
+
+-- Addresses that certificates claim or are believed for, in lower case, and 'anchor'; as above.
+DROP TABLE address;
+CREATE TABLE address (
+    sought      TEXT NOT NULL,
+    certificate INTEGER NOT NULL,
+    next        TEXT NOT NULL,
+    PRIMARY KEY (sought, certificate)
+) STRICT, WITHOUT ROWID;
+DROP INDEX binding_sought;
+
+-- What is true of a table as a whole: of 'certificate' the number of its rows (8 octets), of 'statement' and 'master' a digest; 'erase' is
+-- there while octets of a removed secret key may still be in the log.
+CREATE TABLE total (
+    name        TEXT PRIMARY KEY,
+    value       BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What `key check --repair` has set aside: rows that are not what was written.
+CREATE TABLE lost (
+    number      INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    what        TEXT NOT NULL,
+    octets      BLOB NOT NULL
 ) STRICT;
 ";

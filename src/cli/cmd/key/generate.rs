@@ -5,10 +5,10 @@ use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
-    keys::{Binding, Handle, Keys, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Memory, ProtocolName, Record, Want},
     mail::{Address, Message},
     protocol::{Seal, Signer, pgp, smime},
-    store::{Home, Origin},
+    store::{Home, Intake, Origin},
 };
 
 use super::{find, new_passphrase, select, show};
@@ -208,11 +208,16 @@ fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Home, session: 
     let _progress = progress::begin("making a key");
     let generated = generate(&request, session.clock())?;
     let fingerprint = generated.described.record.fingerprint.clone();
-    // The revocation first: a key that cannot be revoked must not be in use.
-    let revocation = home.keep_revocation(&fingerprint, &generated.revocation)?;
-    home.add(&[generated.described])?;
-    home.bind(&fingerprint, &Binding::UserIds, Origin::Generated, session.clock().now())?;
-    aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", revocation.display()));
+    let intake = Intake {
+        certificates: &[generated.described],
+        beliefs: &[(fingerprint.clone(), Binding::UserIds, Origin::Generated)],
+        revocation: Some((&fingerprint, &generated.revocation)),
+        ..Intake::default()
+    };
+    let taken = home.take_in(&intake, &Memory::new(), session.clock().now())?;
+    if let Some(place) = taken.revocation {
+        aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", place.display()));
+    }
     kept(home, ProtocolName::Pgp, &fingerprint)
 }
 
@@ -247,11 +252,11 @@ fn generate_smime(
     let _progress = progress::begin("making a key");
     let described = generate(&request, session.clock(), &SystemRandom)?;
     let fingerprint = described.record.fingerprint.clone();
-    home.add(&[described])?;
     // No authority says whose it is.
-    for address in &request.addresses {
-        home.bind(&fingerprint, &Binding::Address(address.clone()), Origin::Generated, session.clock().now())?;
-    }
+    let belief = |address: &Address| (fingerprint.clone(), Binding::Address(address.clone()), Origin::Generated);
+    let beliefs: Vec<_> = request.addresses.iter().map(belief).collect();
+    let intake = Intake { certificates: &[described], beliefs: &beliefs, ..Intake::default() };
+    home.take_in(&intake, &Memory::new(), session.clock().now())?;
     kept(home, ProtocolName::Smime, &fingerprint)
 }
 
