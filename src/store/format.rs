@@ -17,6 +17,10 @@ use crate::{
 };
 
 /// The key files of one protocol.
+#[cfg_attr(
+    not(feature = "store"),
+    expect(dead_code, reason = "only a home puts secret parts of several files together")
+)]
 pub(super) trait Format: Sync {
     /// Whose they are.
     fn protocol(&self) -> ProtocolName;
@@ -31,10 +35,6 @@ pub(super) trait Format: Sync {
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
 
     /// Whether two certificates have one key, so that the secret parts of the one are those of the other: a renewed certificate may.
-    #[cfg_attr(
-        not(feature = "store"),
-        expect(dead_code, reason = "only a home holds secret parts of certificates that come later")
-    )]
     fn share_key(&self, one: &Record, other: &Record) -> Result<bool>;
 
     /// Looks at the secret parts that came in with a certificate, beside those that are held.

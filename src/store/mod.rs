@@ -98,6 +98,7 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
 }
 
 /// Two copies of one certificate with their secret parts, the newer one second: what it has proven takes the place of what the other has.
+#[cfg(feature = "store")]
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
     let secret = match (&old.secret, &new.secret) {
         (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer, &new.proven)?),
