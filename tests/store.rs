@@ -285,7 +285,7 @@ fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
     assert_eq!(error.to_string(), said);
     fs::write(&own, "00".repeat(31)).unwrap();
     let said = format!("{}: a master key is 64 hexadecimal digits", own.display());
-    assert_eq!(refused(&home(&place, &[])), (Kind::Malformed, said));
+    assert_eq!(refused(&home(&place, &[])), (Kind::Damaged, said));
     fs::rename(&aside, &own).unwrap();
 
     home(&place, &[]).set_master(&MasterKey::File(elsewhere.clone())).unwrap();
@@ -382,7 +382,7 @@ fn what_is_no_home_of_ours_is_refused() {
     fs::write(&database, "keys, keys, keys\n".repeat(1_000)).unwrap();
     assert_eq!(
         (open().kind(), open().to_string()),
-        (Kind::Malformed, format!("{}: file is not a database", database.display()))
+        (Kind::Damaged, format!("{}: file is not a database", database.display()))
     );
 
     fs::remove_file(&database).unwrap();

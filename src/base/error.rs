@@ -23,6 +23,8 @@ pub enum Kind {
     CannotCreate,
     /// The configuration is wrong (78).
     Config,
+    /// What this machine keeps is not what was written (65).
+    Damaged,
     /// Reading or writing failed half-way (74).
     Io,
     /// There are keys, but they have expired (77).
@@ -58,6 +60,11 @@ impl Error {
     /// Input that costs more than `base::Limits` allow: `place` says where, `reason` says what there is too much of. Its kind is `Malformed`.
     pub(super) fn over_budget(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Error { is_over_budget: true, ..Self::malformed(place, reason) }
+    }
+
+    /// What this machine keeps is not what was written: `place` says where, `reason` says what.
+    pub fn damaged(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self::new(Kind::Damaged, format!("{place}: {reason}"))
     }
 
     /// No usable key, or not permitted.
@@ -130,6 +137,11 @@ impl Error {
     /// Whether the input costs more than it may.
     pub fn is_over_budget(&self) -> bool {
         self.is_over_budget
+    }
+
+    /// Whether this machine is at fault, and not the message: mail is tried again later, when somebody has mended it.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self.kind, Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Io | Kind::TryAgain)
     }
 
     /// Whether the same call may succeed later.

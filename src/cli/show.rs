@@ -47,7 +47,7 @@ pub(crate) fn hint(text: &str) {
 pub(crate) fn exit_code(kind: Kind) -> u8 {
     match kind {
         Kind::Usage => 64,
-        Kind::Malformed | Kind::Undecryptable => 65,
+        Kind::Damaged | Kind::Malformed | Kind::Undecryptable => 65,
         Kind::NoInput => 66,
         Kind::Unavailable => 69,
         Kind::CannotCreate => 73,

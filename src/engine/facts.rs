@@ -107,7 +107,11 @@ impl Engine<'_> {
     ) -> Result<Opening> {
         let own = Own::new(self.context.keys, readers);
         let engine = Engine::new(Context { keys: &own, ..self.context }, self.limits.clone());
-        engine.open_within(mail.message.clone(), budget)
+        let opening = engine.open_within(mail.message.clone(), budget)?;
+        match opening.error().filter(|error| error.is_of_machine()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(opening),
+        }
     }
 
     /// The opening by which `mail` is handled, and those whose own keys open it ([`Engine::readers`]).

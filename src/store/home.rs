@@ -291,7 +291,7 @@ impl Home {
         };
         let mut found = match looked {
             // So damaged that it cannot even be looked through.
-            Err(error) if error.kind() == Kind::Malformed => {
+            Err(error) if error.kind() == Kind::Damaged => {
                 return Ok(vec![Damage { what: format!("pages: {error}"), outcome: Outcome::Left }]);
             }
             looked => looked?,
@@ -479,7 +479,7 @@ impl Home {
     fn sealed(&self, fingerprint: &Handle) -> Result<Option<(Vec<u8>, Master)>> {
         self.look(None, |view, _| {
             let Some(sealed) = view.sealed(fingerprint)? else { return Ok(None) };
-            let gone = || Error::malformed(self.place.display(), "what says where the master key is: gone");
+            let gone = || Error::damaged(self.place.display(), "what says where the master key is: gone");
             Ok(Some((sealed, view.master()?.ok_or_else(gone)?)))
         })
     }
@@ -578,7 +578,7 @@ impl Home {
         let left = [master::OWN, REVOCATIONS].into_iter().find(|name| self.place.join(name).symlink_metadata().is_ok());
         let left = left.or_else(|| is_left_beside(database).then_some("its log"))?;
         let reason = format!("{}: is gone, and {left} is there", database.display());
-        Some(Error::new(Kind::Malformed, reason).with_hint("put a copy of it in its place, or give another --home"))
+        Some(Error::new(Kind::Damaged, reason).with_hint("put a copy of it in its place, or give another --home"))
     }
 }
 

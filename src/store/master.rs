@@ -93,7 +93,7 @@ impl DataKey {
 
     /// Opens what [`DataKey::seal`] made.
     pub(super) fn open(&self, fingerprint: &str, octets: &[u8]) -> Result<Secret> {
-        let damaged = || Error::malformed(format!("secret key of {fingerprint}"), "damaged, or another certificate's");
+        let damaged = || Error::damaged(format!("secret key of {fingerprint}"), "damaged, or another certificate's");
         unsealed(&self.0, &about(fingerprint), octets).ok_or_else(damaged)
     }
 }
@@ -154,7 +154,7 @@ fn read(path: &Path) -> Result<Option<Secret>> {
     });
     let key = pairs.collect::<Option<Vec<u8>>>().map(Secret::new).filter(|key| key.expose().len() == KEY);
     key.map(Some).ok_or_else(|| {
-        Error::malformed(path.display(), "a master key is 64 hexadecimal digits")
+        Error::damaged(path.display(), "a master key is 64 hexadecimal digits")
             .with_hint(format!("a new one: openssl rand -hex {KEY}"))
     })
 }

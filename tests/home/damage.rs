@@ -1,8 +1,10 @@
 //! Whatever is changed in a database is noticed, named, and never makes an answer better.
 
+use std::fs::{self, File};
+
 use rusqlite::{Connection, types::Value};
 
-use super::lab::{Lab, REVOKED, data};
+use super::lab::{Lab, REVOKED, data, ran};
 
 /// A column of a row, by its place in the table.
 struct Cell {
@@ -183,4 +185,27 @@ fn damaged_pages_are_an_error() {
     // Cut off in the middle.
     std::fs::write(lab.database(), &whole[..whole.len() / 2]).unwrap();
     assert_eq!((lab.verify(), lab.verify_smime()), (65, 65));
+}
+
+/// The sender of a message is not told that it is at fault, and a mail server tries again.
+#[test]
+fn mail_waits_until_a_damaged_home_is_mended() {
+    let lab = Lab::filled();
+    let rule = "[[rule]]\nname = \"in\"\ndirection = \"inbound\"\naction = \"annotate\"\n";
+    let config = format!(
+        "home = {:?}\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n{rule}",
+        lab.home.display().to_string()
+    );
+    fs::write(lab.path("config.toml"), config).unwrap();
+    let filter = || {
+        let arguments = ["--at", super::lab::AT, "filter", "-c", "config.toml", "--", "me@example.org"];
+        let mut command = lab.command_at(&lab.home, &arguments);
+        ran(command.stdin(File::open(data("signed.eml")).unwrap()))
+    };
+    let before = filter();
+    assert_eq!(before.code, 0, "{}", before.err);
+    assert!(before.out.contains("Authentication-Results:"), "{}", before.out);
+    lab.sqlite().execute("UPDATE certificate SET octets = CAST(octets || x'00' AS BLOB)", ()).unwrap();
+    let after = filter();
+    assert_eq!((after.code, after.out.as_str()), (75, ""), "{}", after.err);
 }

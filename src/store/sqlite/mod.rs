@@ -66,7 +66,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// `Io` when it cannot be reached or read, `Malformed` when it is damaged, `TryAgain` when others keep it locked.
+    /// `Io` when it cannot be reached or read, `Damaged` when it is damaged, `TryAgain` when others keep it locked.
     pub(super) fn open(place: &Path) -> Result<Option<Database>> {
         let Some(metadata) = files::found(place)? else { return Ok(None) };
         if !metadata.is_file() {
@@ -75,7 +75,7 @@ impl Database {
         files::check(place, &metadata, "600")?;
         if metadata.len() == 0 {
             // It takes its name with its tables in it.
-            return Err(Error::malformed(place.display(), "is empty").with_hint("put a copy of it in its place"));
+            return Err(Error::damaged(place.display(), "is empty").with_hint("put a copy of it in its place"));
         }
         let place = fs::canonicalize(place).map_err(|error| Error::io(place.display(), &error))?;
         let quiet = Quiet::open(&place, &metadata, SystemClock.now());
@@ -220,7 +220,7 @@ impl Database {
             return Err(Error::new(Kind::Config, reason).with_hint("use that one"));
         }
         if tables == 0 {
-            return Err(Error::malformed(self.place.display(), "not a home's database, or its header is damaged"));
+            return Err(Error::damaged(self.place.display(), "not a home's database, or its header is damaged"));
         }
         if tables < current() && is_readonly {
             return self.copy(&connection);

@@ -60,9 +60,9 @@ impl View<'_> {
         found.map_err(|error| failed(self.place, &error))
     }
 
-    /// What is stored is not what was written: an error of kind `Malformed` that names it.
+    /// What is stored is not what was written: an error of kind `Damaged` that names it.
     pub(super) fn damaged(&self, what: &str) -> Error {
-        Error::malformed(self.place.display(), format!("{what}: damaged"))
+        Error::damaged(self.place.display(), format!("{what}: damaged"))
             .with_hint("`postseal key check` lists what is damaged, and with --repair mends what can be mended")
     }
 }
@@ -80,8 +80,7 @@ pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 /// What an error of SQLite's means to the caller.
 pub(super) fn failed(place: &Path, error: &rusqlite::Error) -> Error {
     let message = format!("{}: {}", place.display(), error.to_string().to_lowercase());
-    let damaged =
-        || Error::new(Kind::Malformed, message.clone()).with_hint("move it away, and put a copy in its place");
+    let damaged = || Error::new(Kind::Damaged, message.clone()).with_hint("move it away, and put a copy in its place");
     match (error, error.sqlite_error_code()) {
         (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => Error::new(Kind::TryAgain, message),
         (_, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch)) => damaged(),

@@ -30,5 +30,5 @@ pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
         aside("everything is what was written\n");
     }
     let is_whole = found.iter().all(|damage| damage.outcome == Outcome::Repaired);
-    Ok(if is_whole { ExitCode::SUCCESS } else { exit_code(Kind::Malformed).into() })
+    Ok(if is_whole { ExitCode::SUCCESS } else { exit_code(Kind::Damaged).into() })
 }
