@@ -482,7 +482,7 @@ fn certificates_that_may_not() {
         (
             "an extension twice",
             vec![alice(), rfc822(b"mallory@evil.example")],
-            "signed: certificate \"CN=Alice\": extension 2.5.29.17 is there twice (RFC 5280, section 4)",
+            "unsigned: certificate \"CN=Alice\": extension 2.5.29.17 is there twice (RFC 5280, section 4)",
         ),
     ];
     for (name, extensions, expected) in outcomes {

@@ -89,22 +89,16 @@ impl Refusal {
         &self.rule
     }
 
-    /// Whether a path to an anchor breaks a rule of RFC 5280. Otherwise something is missing or too weak: an issuer (another of the same name did not
-    /// sign it), a status, an algorithm.
+    /// Whether a path to an anchor breaks a rule of RFC 5280. Otherwise something is missing, too weak or not known here: an issuer (another of the
+    /// same name did not sign it), a status, an algorithm, a critical extension.
     pub fn is_violation(&self) -> bool {
         match self.rule {
-            Rule::NoIssuer | Rule::Signature | Rule::TooLong(_) | Rule::UnknownStatus(_) => false,
-            Rule::UnknownAlgorithm(_) | Rule::WeakAlgorithm(_) => false,
-            Rule::CriticalExtension(_)
-            | Rule::Expired(_)
-            | Rule::KeyUsage
-            | Rule::Malformed(_)
-            | Rule::MappedAnyPolicy => true,
-            Rule::NameConstraints(_)
-            | Rule::NoPolicy
-            | Rule::NotAuthority
-            | Rule::NotYetValid(_)
-            | Rule::PathLength => true,
+            Rule::NoIssuer | Rule::Signature | Rule::TooLong(_) | Rule::UnknownStatus(_) | Rule::WeakAlgorithm(_) => {
+                false
+            }
+            Rule::CriticalExtension(_) | Rule::UnknownAlgorithm(_) => false,
+            Rule::Expired(_) | Rule::KeyUsage | Rule::Malformed(_) | Rule::MappedAnyPolicy | Rule::NoPolicy => true,
+            Rule::NameConstraints(_) | Rule::NotAuthority | Rule::NotYetValid(_) | Rule::PathLength => true,
             Rule::Purpose | Rule::Revoked { .. } => true,
         }
     }

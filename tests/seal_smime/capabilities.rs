@@ -8,7 +8,7 @@ use std::{
 
 use postseal::{
     keys::{Announcement, Capabilities, Handle},
-    store::{Home, Origin},
+    store::{Home, Origin, Removal},
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -49,6 +49,12 @@ impl Desk {
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("home")
+    }
+
+    /// Takes away what vouches for certificates.
+    fn forget_anchors(&self) {
+        let home = self.home();
+        home.anchors().unwrap().iter().for_each(|anchor| home.remove(anchor, Removal::Certificate).unwrap());
     }
 
     fn connection(&self) -> Connection {
@@ -206,7 +212,7 @@ fn what_he_said_with_the_certificate_that_he_signs_with_counts_for_the_one_that_
     let home = desk.home();
     home.bind(&bob, &Binding::Address(address("bob")), Origin::Trusted, SystemClock.now()).unwrap();
     assert!(is_authenticated(&desk.encrypted(&["bob"])));
-    desk.connection().execute("DELETE FROM binding WHERE subject = 'anchor'", ()).unwrap();
+    desk.forget_anchors();
     assert!(!is_authenticated(&desk.encrypted(&["bob"])));
 }
 
@@ -241,7 +247,7 @@ fn nothing_is_learnt_from_what_is_not_his() {
     let expired = now + seconds(3660 * 24 * 3600);
     assert_eq!(desk.heard(&good, expired, Legacy::Refuse), (Standing::Unsigned, Vec::new()));
     // Nobody vouches for it.
-    desk.connection().execute("DELETE FROM binding WHERE subject = 'anchor'", ()).unwrap();
+    desk.forget_anchors();
     assert_eq!(desk.heard(&good, now, Legacy::Refuse), (Standing::Signed, Vec::new()));
     assert_eq!(desk.known("bob"), None);
 }

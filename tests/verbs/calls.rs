@@ -191,6 +191,7 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     verb("key list", "", 0, &[call("--json", "", 0)]),
+    verb("key check", "", 0, &[call("--repair", "", 0)]),
     verb("key show", "alice@example.org", 0, &[call("--json", "", 0)]),
     verb("key trust", "$(cat id) other@example.org", 0, &[]),
     verb("key remove", "$(cat colleague-id)", 0, &[call("--secret", "$(cat id)", 0)]),
@@ -261,10 +262,10 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
     verb(
         "filter",
-        "bob@example.org < message.eml",
+        "-- bob@example.org < message.eml",
         0,
         &[
-            call("-f alice@example.org", "", 0),
+            call("--from alice@example.org", "", 0),
             call("--user alice", "", 0),
             call("--trusted", "", 0),
             call("--config postseal.toml", "", 0),
