@@ -35,20 +35,21 @@ pub(super) trait Format: Sync {
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
 
     /// Whether two certificates have one key, so that the secret parts of the one are those of the other: a renewed certificate may.
-    fn share_key(&self, one: &Record, other: &Record) -> Result<bool>;
+    fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
+        Ok(false)
+    }
 
-    /// Looks at the secret parts that came in with a certificate, beside those that are held.
-    fn sift(
-        &self,
-        found: Described,
-        held: Option<&Secret>,
-        reading: &Reading<'_>,
-        budget: &mut Budget,
-    ) -> Result<Sifted>;
+    /// Looks at the secret parts that came in with a certificate, beside those that are held. A bare private key was opened when it was read, and its
+    /// certificate found by it.
+    fn sift(&self, found: Described, _: Option<&Secret>, _: &Reading<'_>, _: &mut Budget) -> Result<Sifted> {
+        Ok(Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() })
+    }
 
     /// Two copies of the secret parts of one certificate put together, the newer one second: of it, what is `proven` takes the place of what
-    /// is held.
-    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret>;
+    /// is held. A bare private key is one key, whose passphrase may have changed.
+    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
+        Ok(if proven.is_empty() { held.clone() } else { new.clone() })
+    }
 
     /// The secret parts of `record`, unlocked when asked for.
     fn locked(
@@ -59,8 +60,11 @@ pub(super) trait Format: Sync {
         limits: &Limits,
     ) -> Result<Arc<dyn Locked>>;
 
-    /// Why a certificate is believed that the owner gave for one run.
-    fn given(&self) -> Vec<Binding>;
+    /// Why a certificate is believed that the owner gave for one run. Nothing says whose an X.509 certificate or a bare key is but a path to a trust
+    /// anchor, or `key trust`.
+    fn given(&self) -> Vec<Binding> {
+        Vec::new()
+    }
 }
 
 /// What reading key files may use.
@@ -174,21 +178,6 @@ impl Format for Pem {
         Ok(pem::keyfile::merge(old, new))
     }
 
-    fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
-        // A record is its key.
-        Ok(false)
-    }
-
-    /// It was opened when it was read, and its certificate found by it.
-    fn sift(&self, found: Described, _: Option<&Secret>, _: &Reading<'_>, _: &mut Budget) -> Result<Sifted> {
-        Ok(Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() })
-    }
-
-    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
-        // One key; its passphrase may have changed.
-        Ok(if proven.is_empty() { held.clone() } else { new.clone() })
-    }
-
     fn locked(
         &self,
         record: &Record,
@@ -197,11 +186,6 @@ impl Format for Pem {
         limits: &Limits,
     ) -> Result<Arc<dyn Locked>> {
         Ok(Arc::new(pem::keyfile::LockedKey::new(record, secret, Arc::clone(passphrases), limits)))
-    }
-
-    /// Nothing: `key trust` says whose a bare key is.
-    fn given(&self) -> Vec<Binding> {
-        Vec::new()
     }
 }
 
@@ -225,10 +209,6 @@ impl Format for Pgp {
 
     fn merge(&self, old: &Record, new: &Record) -> Result<Record> {
         pgp::keyfile::merge(old, new)
-    }
-
-    fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
-        Ok(false)
     }
 
     fn sift(
@@ -282,16 +262,6 @@ impl Format for Smime {
         smime::keyfile::share_key(one, other)
     }
 
-    /// It was opened when it was read, and its certificate found by it.
-    fn sift(&self, found: Described, _: Option<&Secret>, _: &Reading<'_>, _: &mut Budget) -> Result<Sifted> {
-        Ok(Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() })
-    }
-
-    fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
-        // One key; its passphrase may have changed.
-        Ok(if proven.is_empty() { held.clone() } else { new.clone() })
-    }
-
     fn locked(
         &self,
         record: &Record,
@@ -300,11 +270,6 @@ impl Format for Smime {
         limits: &Limits,
     ) -> Result<Arc<dyn Locked>> {
         Ok(Arc::new(smime::keyfile::LockedKey::new(record, secret, Arc::clone(passphrases), limits)?))
-    }
-
-    /// Nothing: a path to a trust anchor says whose it is, or `key trust`.
-    fn given(&self) -> Vec<Binding> {
-        Vec::new()
     }
 }
 
