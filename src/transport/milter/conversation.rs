@@ -230,6 +230,11 @@ impl Conversation {
         let transaction = self.transaction.take().unwrap_or_default();
         Ok(match transaction.refusal {
             Some(refusal) => Answer::Say(Reply::Refuse(refusal)),
+            // Every handler may rely on a recipient.
+            None if transaction.recipients.is_empty() => {
+                let words = "Error: no valid recipients".to_owned();
+                Answer::Say(Reply::Refuse(Refusal { codes: "554 5.5.1", words }))
+            }
             None => Answer::Judge(Box::new(transaction)),
         })
     }
@@ -380,6 +385,15 @@ mod tests {
             assert_eq!(recipients, ["b@y.org", "postmaster@mx.example.org"]);
             assert_eq!(mail.envelope.recipients[0].parameters, ["NOTIFY=NEVER"]);
         }
+    }
+
+    #[test]
+    fn a_message_for_nobody_is_refused() {
+        let mut conversation = conversation(Limits::default());
+        told(&mut conversation, &[OFFER]);
+        let answer = told(&mut conversation, &[b"M<a@x.org>\0", b"N", b"E"]);
+        let refused = |answer| matches!(answer, Answer::Say(Reply::Refuse(Refusal { codes: "554 5.5.1", .. })));
+        assert!(refused(answer));
     }
 
     #[test]
