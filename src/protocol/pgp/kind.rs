@@ -90,10 +90,12 @@ fn names_its_key(body: &[u8]) -> bool {
     });
     let Some(mut unhashed) = unhashed else { return false };
     while let Some((length, rest)) = unhashed.split_first() {
-        // An issuer has 9 octets, the longest fingerprint 34.
-        let subpacket = rest.split_at_checked(usize::from(*length)).filter(|_| *length < 192);
+        // Longer names of a key would be words.
+        let subpacket = rest.split_at_checked(usize::from(*length));
         match subpacket {
-            Some(([ISSUER | ISSUER_FINGERPRINT, ..], after)) => unhashed = after,
+            Some(([ISSUER, id @ ..], after)) if id.len() == 8 => unhashed = after,
+            Some(([ISSUER_FINGERPRINT, 4, fingerprint @ ..], after)) if fingerprint.len() == 20 => unhashed = after,
+            Some(([ISSUER_FINGERPRINT, 6, fingerprint @ ..], after)) if fingerprint.len() == 32 => unhashed = after,
             _ => return false,
         }
     }
@@ -208,6 +210,9 @@ mod tests {
             is_detached_signature(&changed)
         };
         assert!(with(b"\x09\x1012345678"));
+        assert!(with(&[b"\x16\x21\x04".as_slice(), &[0xa5; 20]].concat()));
+        assert!(!with(b"\x12\x10The secret is 42."), "an issuer of words");
+        assert!(!with(b"\x13\x21\x04The secret is 42."), "a fingerprint of words");
         assert!(!with(b"\x12\x14The secret is 42."), "a notation");
         assert!(!with(b"\x12\x65The secret is 42."), "a private subpacket");
         assert!(!is_detached_signature(&[signature.as_slice(), b"\xcb\x17b\0\0\0\0\0The secret is 42."].concat()));

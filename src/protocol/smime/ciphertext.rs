@@ -50,7 +50,7 @@ fn alone(octets: Vec<u8>, budget: &Budget) -> Result<Taken> {
 fn detached(skeleton: &[u8]) -> Result<()> {
     let (kind, mut fields) = content_info(skeleton)?;
     fields.expect(INTEGER)?;
-    fields.expect(SET)?;
+    no_words(fields.expect(SET)?)?;
     let mut encapsulated = fields.sequence()?;
     encapsulated.expect(OID)?;
     encapsulated.finish()?;
@@ -73,10 +73,11 @@ fn signer(info: Element<'_>) -> Result<()> {
     let mut fields = info.reader();
     fields.expect(INTEGER)?;
     identifier(&mut fields)?;
-    fields.expect(SEQUENCE)?;
+    no_words(fields.expect(SEQUENCE)?)?;
+    // What is signed is the signer's.
     fields.optional(constructed(0))?;
-    fields.expect(SEQUENCE)?;
-    fields.expect(OCTET_STRING)?;
+    no_words(fields.expect(SEQUENCE)?)?;
+    no_words(fields.expect(OCTET_STRING)?)?;
     fields.finish()
 }
 
@@ -121,8 +122,8 @@ fn recipients(infos: Element<'_>) -> Result<()> {
                 let mut originator = fields.expect(constructed(0))?.reader();
                 let mut key = originator.expect(constructed(1))?.reader();
                 originator.finish()?;
-                key.expect(SEQUENCE)?;
-                key.expect(BIT_STRING)?;
+                no_words(key.expect(SEQUENCE)?)?;
+                no_words(key.expect(BIT_STRING)?)?;
                 key.finish()?;
                 fields.optional(constructed(1))?.map_or(Ok(()), no_words)?;
                 no_words(fields.expect(SEQUENCE)?)?;
@@ -297,6 +298,10 @@ mod tests {
         let content = words.len() - 32;
         words[content..].copy_from_slice(b"The secret is 42. The secret is ");
         assert!(!is_ciphertext(words, &budget()), "words in the place of ciphertext");
+        let point = octets.windows(4).position(|window| window == b"\x03\x42\x00\x04").unwrap() + 4;
+        let mut words = octets.clone();
+        words[point..point + 32].copy_from_slice(b"The secret is 42. The secret is ");
+        assert!(!is_ciphertext(words, &budget()), "words in the place of the originator's key");
         let with = |recipients: &[u8], content: &[u8]| {
             let info = tlv(0x30, &[DATA, AES_CBC, content].concat());
             let data = tlv(0x30, &[b"\x02\x01\x00".as_slice(), &tlv(SET, recipients), &info].concat());
