@@ -255,6 +255,9 @@ fn a_recipient_is_no_option() {
             fed(&lab, &["filter", "-f", "alice@example.org", "--user", "alice", odd, "buyer@partner.example"], letter);
         assert_eq!((done.status.code(), done.stdout.len()), (Some(64), 0), "{odd}: {}", said(&done));
     }
+    // A recipient that has the name of another verb ends nothing.
+    let done = fed(&lab, &["filter", "-f", "alice@example.org", "--user", "alice", "sendmail", &config], letter);
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(64), 0), "{}", said(&done));
     let done = fed(&lab, &["filter", "-f", "-x@else.example", "--user", "-c@x", "buyer@partner.example"], letter);
     assert!(done.status.success(), "{}", said(&done));
 }

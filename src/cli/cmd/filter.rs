@@ -27,7 +27,7 @@ pub(crate) struct Filter {
     /// The recipients, after --; they all get what comes out
     #[arg(value_name = "RECIPIENT", required = true)]
     recipients: Vec<String>,
-    /// The name by which whoever sends it logged in, as Postfix's ${sasl_username}; none when empty
+    /// The name by which the sender logged in, as Postfix's ${sasl_username}; none when empty
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     user: Option<String>,
     /// Handed over by a client in a trusted network
@@ -38,16 +38,16 @@ pub(crate) struct Filter {
     config: Option<PathBuf>,
 }
 
-/// Refuses what may be an option to clap and a recipient to whoever typed it: strangers choose recipients, and one of them may begin with a hyphen.
+/// Refuses an argument that is an option to clap and may have been meant as a recipient. Strangers choose recipients, and one may begin with a hyphen.
 ///
 /// # Errors
 ///
 /// `Usage`: without `--`, an argument begins with a hyphen, is no value of an option before it, and has an @.
 pub(crate) fn unambiguous(typed: &[OsString]) -> Result<()> {
-    let words = typed.iter().map(|argument| argument.to_string_lossy());
-    // A recipient of sendmail's may be called filter.
-    let mut arguments = words.take_while(|word| word != "sendmail").skip_while(|word| word != "filter");
-    if typed.iter().any(|argument| argument == "--") {
+    let mut arguments = typed.iter().map(|argument| argument.to_string_lossy());
+    // The first of both is the verb: a recipient may be called like the other.
+    let verb = arguments.find(|word| word == "filter" || word == "sendmail");
+    if verb.as_deref() != Some("filter") || typed.iter().any(|argument| argument == "--") {
         return Ok(());
     }
     while let Some(argument) = arguments.next() {
@@ -64,7 +64,7 @@ pub(crate) fn unambiguous(typed: &[OsString]) -> Result<()> {
 /// Options whose value is the next argument.
 const VALUED: [&str; 5] = ["-c", "--config", "-f", "--from", "--user"];
 
-/// Does it. Whatever is wrong with this machine is temporary: whoever calls keeps the mail.
+/// Does it. Whatever is wrong with this machine is temporary: the caller keeps the mail.
 pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     let written = handled(what, session).map_err(temporary)?;
     if let Some(octets) = written {
