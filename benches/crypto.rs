@@ -21,8 +21,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use postseal::{
     base::Secret,
     crypto::{
-        Aead, Cipher, Curve, Hash, KeyAlgorithm, PublicKey, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap,
-        cbc_decrypt, cbc_encrypt, generate, verify,
+        Aead, Cipher, Curve, Hash, KeyAlgorithm, Pkcs12Use, PublicKey, RsaComponents, Scheme, SecretKey, SoftwareKey,
+        Unwrap, argon2_cost, argon2id, cbc_decrypt, cbc_encrypt, generate, pbkdf1, pbkdf1_cost, pbkdf2, pbkdf2_cost,
+        pkcs12_cost, pkcs12_kdf, scrypt, scrypt_cost, verify,
     },
 };
 use sequoia_openpgp::types::HashAlgorithm;
@@ -205,9 +206,44 @@ fn hashes(criterion: &mut Criterion) {
     }
 }
 
+/// Units of `Budget::derivation` in a second, for each way to derive a key from a password: none may fall far below five millions.
+fn derivations(criterion: &mut Criterion) {
+    use Hash::{Md2, Md5, Ripemd160, Sha1, Sha224, Sha256, Sha384, Sha512};
+    let password = Secret::from("correct horse");
+    let mut group = criterion.benchmark_group("derivation");
+    group.sample_size(10);
+    let mut bench = |name: String, units: u64, work: &dyn Fn()| {
+        group.throughput(Throughput::Elements(units));
+        group.bench_function(name, |bencher| bencher.iter(work));
+    };
+    let iterations = 50_000;
+    for hash in [Md2, Md5, Ripemd160, Sha1, Sha224, Sha256, Sha384, Sha512] {
+        bench(format!("pbkdf2 {hash}"), pbkdf2_cost(hash, iterations, 20), &|| {
+            drop(pbkdf2(hash, &password, b"salt", iterations, 20).unwrap());
+        });
+        bench(format!("pbkdf1 {hash}"), pbkdf1_cost(hash, iterations), &|| {
+            drop(pbkdf1(hash, &password, b"salt", iterations, 16).unwrap());
+        });
+        bench(format!("pkcs12 {hash}"), pkcs12_cost(hash, iterations, 20), &|| {
+            drop(pkcs12_kdf(hash, Pkcs12Use::Mac, &password, b"salt", iterations, 20));
+        });
+    }
+    for (cost, block) in [(1 << 14, 8), (1 << 17, 8), (1 << 10, 1024), (1 << 17, 1)] {
+        bench(format!("scrypt {cost} {block}"), scrypt_cost(cost, block, 1), &|| {
+            drop(scrypt(&password, b"salt", cost, block, 1, 32).unwrap());
+        });
+    }
+    for (memory, passes) in [(1 << 21, 1), (1 << 16, 3), (1 << 10, 255)] {
+        bench(format!("argon2 {memory} {passes}"), argon2_cost(memory.into(), passes), &|| {
+            drop(argon2id(&password, b"saltsalt", memory, passes, 4, 32).unwrap());
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500)).sample_size(30);
-    targets = rsa, ed25519, ecdsa, ciphers, hashes
+    targets = rsa, ed25519, ecdsa, ciphers, hashes, derivations
 }
 criterion_main!(benches);

@@ -1,5 +1,6 @@
 //! What it costs to derive a key from a password, in one unit for all ways: an iteration of PBKDF2 with HMAC-SHA-256 that makes up to 32 octets,
-//! a fifth of a microsecond. Weights are measured, rounded up: `cargo test --lib derivation_cost -- --ignored --nocapture` prints the times.
+//! a fifth of a microsecond. Weights are measured, rounded up: `cargo bench --bench crypto derivation` tells how many units a second has,
+//! five millions of each.
 
 use super::Hash;
 
@@ -58,13 +59,7 @@ fn digest_weight(hash: Hash) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-    use crate::{
-        base::Secret,
-        crypto::{Pkcs12Use, argon2id, pbkdf1, pbkdf2, pkcs12_kdf, scrypt},
-    };
 
     #[test]
     fn what_takes_twice_as_long_costs_twice_as_much() {
@@ -76,41 +71,5 @@ mod tests {
         assert_eq!(argon2_cost(2 << 20, 4), 8 << 20);
         assert_eq!(s2k_cost(Hash::Sha1, 65_011_712, 32), 2 * 507_904);
         assert_eq!(scrypt_cost(u64::MAX, u32::MAX, u32::MAX), u64::MAX / 1024 * 16);
-    }
-
-    /// Prints how long a million units take.
-    #[test]
-    #[ignore = "prints times"]
-    fn times() {
-        let password = Secret::from("correct horse");
-        let print = |what: String, units: u64, work: &dyn Fn()| {
-            let start = Instant::now();
-            work();
-            let time = start.elapsed().as_secs_f64() * 1e6 / units as f64;
-            println!("{what:>24}: {time:.2} s for a million units");
-        };
-        use Hash::{Md2, Md5, Ripemd160, Sha1, Sha224, Sha256, Sha384, Sha512};
-        for hash in [Md2, Md5, Ripemd160, Sha1, Sha224, Sha256, Sha384, Sha512] {
-            let iterations = 50_000;
-            print(format!("pbkdf2 {hash}"), pbkdf2_cost(hash, iterations, 20), &|| {
-                drop(pbkdf2(hash, &password, b"salt", iterations, 20).unwrap());
-            });
-            print(format!("pbkdf1 {hash}"), pbkdf1_cost(hash, iterations), &|| {
-                drop(pbkdf1(hash, &password, b"salt", iterations, 16).unwrap());
-            });
-            print(format!("pkcs12 {hash}"), pkcs12_cost(hash, iterations, 20), &|| {
-                drop(pkcs12_kdf(hash, Pkcs12Use::Mac, &password, b"salt", iterations, 20));
-            });
-        }
-        for (cost, block) in [(1 << 14, 8), (1 << 17, 8), (1 << 10, 1024), (1 << 17, 1)] {
-            print(format!("scrypt {cost} {block}"), scrypt_cost(cost, block, 1), &|| {
-                drop(scrypt(&password, b"salt", cost, block, 1, 32).unwrap());
-            });
-        }
-        for (memory, passes) in [(1 << 21, 1), (1 << 16, 3), (1 << 10, 255)] {
-            print(format!("argon2 {memory} {passes}"), argon2_cost(memory.into(), passes), &|| {
-                drop(argon2id(&password, b"saltsalt", memory, passes, 4, 32).unwrap());
-            });
-        }
     }
 }
