@@ -226,7 +226,7 @@ impl Database {
             return self.copy(&connection);
         }
         if !is_readonly {
-            // Whoever keeps it in another mode has it open: it is read and written as it is.
+            // Another process has it open in another mode: it is read and written as it is.
             let _ = connection.execute_batch("PRAGMA journal_mode = WAL");
         }
         if tables < current() {

@@ -1,9 +1,9 @@
 //! A database that nobody has open is read without locks of SQLite's and without files beside it: a program that looks up one key spares
 //! itself half a millisecond, and a home on a read-only file system can be read at all.
 //!
-//! SQLite calls such a database immutable, and believes that it is. The lock on the folder makes it true: whoever wants the database in its
-//! usual way (write-ahead logging, WAL) takes the lock alone until the log is there beside it, and whoever reads it quietly shares the lock
-//! while he reads, and finds no log. The log goes when the last one closes the database, after everything was put into it. Other programs know
+//! SQLite calls such a database immutable, and does not check that it is. The lock on the folder makes it true: a process that opens the database
+//! in its usual way (write-ahead logging, WAL) takes the lock alone until the log is beside it, and a process that reads it quietly shares the
+//! lock while it reads, and finds no log. The log goes when the last one closes the database, after everything was put into it. Other programs know
 //! nothing of the lock: so the file is looked at again after each look-up.
 //!
 //! A database in another journal mode is never read quietly: its writers leave no trace while they begin. Nor is one with a journal beside it,

@@ -1,0 +1,281 @@
+//! What comes into a home: key files read beside it, and everything that they bring taken in as one change.
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use super::{Cache, Home, REVOCATIONS};
+use crate::{
+    base::{Budget, Error, Kind, Result},
+    keys::{Binding, Handle, Keys, Memory},
+    protocol::{Described, KeyFile, smime::statements},
+    store::{
+        binding::Origin,
+        files::Folder,
+        format::{self, Reading},
+        put_together,
+        sqlite::View,
+    },
+};
+
+/// What adding a certificate did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not here before.
+    Added,
+    /// Everything was known already.
+    Unchanged,
+    /// It was here, and something of it is new.
+    Updated,
+}
+
+/// What became of a CRL or an OCSP response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept, and was not here before.
+    Added,
+    /// It is not kept: a newer CRL of the same issuer and scope is here.
+    Outdated,
+    /// It is kept, in the place of older ones.
+    Replaced,
+    /// It was here.
+    Unchanged,
+}
+
+/// What comes into a home as one change: all of it, or nothing.
+#[derive(Debug, Default)]
+pub struct Intake<'a> {
+    /// Certificates and secret keys.
+    pub certificates: &'a [Described],
+    /// Why certificates are believed, by their primary fingerprints; they come with it or are here.
+    pub beliefs: &'a [(Handle, Binding, Origin)],
+    /// CRLs and OCSP responses, DER.
+    pub statements: &'a [Arc<[u8]>],
+    /// The file that revokes an OpenPGP certificate, and its fingerprint.
+    pub revocation: Option<(&'a Handle, &'a [u8])>,
+}
+
+/// What became of an [`Intake`], in its order.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Of each certificate.
+    pub certificates: Vec<Change>,
+    /// Whether each belief is new.
+    pub beliefs: Vec<bool>,
+    /// Of each CRL and OCSP response.
+    pub statements: Vec<Kept>,
+    /// Where the revocation is.
+    pub revocation: Option<PathBuf>,
+}
+
+/// What is done about statements of which others are known.
+struct Plan {
+    kept: Vec<Kept>,
+    come: Vec<Arc<[u8]>>,
+    go: Vec<Arc<[u8]>>,
+    /// What is known, as a digest.
+    known: Vec<u8>,
+}
+
+impl Home {
+    /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
+    /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`,
+    /// and files of which nothing can be read are one of kind `Malformed`. Certificates that are here and revoked by the files are among those
+    /// found. A secret part that does not fit its public part is left out and is an error in [`KeyFile::lost`]; one that is locked, and would
+    /// replace another one that is here, is left out and listed.
+    pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
+        self.read_beside(files, self)
+    }
+
+    /// As [`Home::read`], with the certificates of `beside` in the place of those that are here.
+    pub fn read_beside(&self, files: &[(&str, &[u8])], beside: &dyn Keys) -> Result<KeyFile> {
+        let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside };
+        let mut file = format::read(files, &reading)?;
+        let revoked = std::mem::take(&mut file.elsewhere).into_iter();
+        file.found.extend(revoked.map(|record| Described { record, secret: None, proven: Vec::new() }));
+        self.sift(&mut file, &reading)?;
+        file.locked.first().map_or(Ok(()), |error| Err(error.clone()))?;
+        match file.skipped.first() {
+            Some(reason) if file.found.is_empty() && file.lost.is_empty() => {
+                Err(Error::new(Kind::Malformed, reason.clone()))
+            }
+            _ => Ok(file),
+        }
+    }
+
+    /// Looks at the secret parts of `file` beside those that are here.
+    fn sift(&self, file: &mut KeyFile, reading: &Reading<'_>) -> Result<()> {
+        let mut budget = Budget::new(self.limits.clone());
+        for found in std::mem::take(&mut file.found) {
+            let held = match found.secret {
+                Some(_) => self.secret_parts(&found.record.fingerprint)?,
+                None => None,
+            };
+            let sifted = format::of(found.record.protocol)?.sift(found, held.as_ref(), reading, &mut budget)?;
+            file.found.push(sifted.described);
+            file.lost.extend(sifted.unfit);
+            file.skipped.extend(sifted.unproven);
+        }
+        Ok(())
+    }
+
+    /// Takes everything in, each certificate together with what is here of it already: all of it or, when something fails, nothing. A CRL that a
+    /// newer one supersedes as of `at` is not kept, and those that it supersedes are removed, where the key of their issuer is here, comes in
+    /// or is in `beside`. A secret part that is here is replaced only by one that is [proven](Described::proven).
+    pub fn take_in(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Taken> {
+        let mut tries = 0;
+        loop {
+            let plan = self.plan(intake, beside, at)?;
+            let done = self.write(|view, cache| {
+                if let Some(plan) = &plan
+                    && view.statement_set()? != plan.known
+                {
+                    return Ok(None);
+                }
+                self.take_in_now(intake, plan.as_ref(), view, cache, at).map(Some)
+            });
+            match done? {
+                Some(taken) => return Ok(taken),
+                None if tries < MOST_TRIES => tries += 1,
+                None => {
+                    let reason = "others keep changing the revocation lists";
+                    return Err(Error::new(Kind::TryAgain, format!("{}: {reason}", self.place.display())));
+                }
+            }
+        }
+    }
+
+    /// Puts certificates and secret keys in, as [`Home::take_in`] does.
+    pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
+        let intake = Intake { certificates: found, ..Intake::default() };
+        Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
+    }
+
+    /// Keeps a CRL or an OCSP response, DER, as [`Home::take_in`] does.
+    pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
+        let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
+        Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
+    }
+
+    fn take_in_now(
+        &self,
+        intake: &Intake<'_>,
+        plan: Option<&Plan>,
+        view: View<'_>,
+        cache: &mut Cache,
+        at: SystemTime,
+    ) -> Result<Taken> {
+        let mut taken = Taken::default();
+        for one in intake.certificates {
+            taken.certificates.push(self.add_one(view, cache, one)?);
+        }
+        for (fingerprint, binding, origin) in intake.beliefs {
+            taken.beliefs.push(view.bind(fingerprint, binding, *origin, at)?);
+        }
+        if let Some(plan) = plan {
+            plan.come.iter().try_for_each(|der| view.keep_statement(der))?;
+            plan.go.iter().try_for_each(|der| view.forget_statement(der))?;
+            taken.statements.clone_from(&plan.kept);
+        }
+        if let Some((fingerprint, octets)) = intake.revocation {
+            // Last, and before all else counts: a key that cannot be revoked must not be in use.
+            let folder = Folder::create(&self.place.join(REVOCATIONS))?;
+            let name = format!("{fingerprint}.asc");
+            folder.write(&name, octets)?;
+            taken.revocation = Some(folder.path().join(name));
+        }
+        Ok(taken)
+    }
+
+    /// What is to be done about the statements that come in, beside those that are here; `None` when none comes.
+    fn plan(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Option<Plan>> {
+        if intake.statements.is_empty() {
+            return Ok(None);
+        }
+        let mut coming = Memory::new();
+        intake.certificates.iter().for_each(|one| coming.add(one.record.clone()));
+        let keys = [self as &dyn Keys, &coming, beside];
+        let known = self.look(None, |view, _| Ok(Some((view.statements()?, view.statement_set()?))))?;
+        let (here, known) = match known {
+            Some((here, known)) => (here.into_iter().map(Arc::from).collect(), known),
+            None => (Vec::new(), View::no_statements()),
+        };
+        let mut now: Vec<Arc<[u8]>> = here.clone();
+        let mut kept = Vec::with_capacity(intake.statements.len());
+        for der in intake.statements {
+            if now.contains(der) {
+                kept.push(Kept::Unchanged);
+                continue;
+            }
+            let mut outdated = Vec::new();
+            let mut is_outdated = false;
+            for old in &now {
+                is_outdated |= statements::supersedes(old, der, &keys, at)?;
+                if statements::supersedes(der, old, &keys, at)? {
+                    outdated.push(Arc::clone(old));
+                }
+            }
+            if is_outdated {
+                kept.push(Kept::Outdated);
+                continue;
+            }
+            kept.push(if outdated.is_empty() { Kept::Added } else { Kept::Replaced });
+            now.retain(|one| !outdated.contains(one));
+            now.push(Arc::clone(der));
+        }
+        let come = now.iter().filter(|one| !here.contains(one)).cloned().collect();
+        let go = here.iter().filter(|one| !now.contains(one)).cloned().collect();
+        Ok(Some(Plan { kept, come, go, known }))
+    }
+
+    fn add_one(&self, view: View<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
+        let fingerprint = &new.record.fingerprint;
+        let old = match view.record(fingerprint)? {
+            // Its secret parts are opened only when there are others to put them together with.
+            Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
+            Some(record) => {
+                let secret = self.opened(view, cache, fingerprint)?;
+                Some(Described { record, secret, proven: Vec::new() })
+            }
+            None => None,
+        };
+        let mut together = match &old {
+            Some(old) => put_together(old, new)?,
+            None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
+        };
+        if together.secret.is_none() && together.record.secrets.is_empty() {
+            self.find_secret(view, cache, &mut together)?;
+        }
+        let change = match &old {
+            None => Change::Added,
+            Some(old) if old.record.bytes == together.record.bytes && old.secret == together.secret => {
+                Change::Unchanged
+            }
+            Some(_) => Change::Updated,
+        };
+        if change != Change::Unchanged {
+            view.keep(&together.record)?;
+            if let Some(secret) = &together.secret {
+                let sealed = self.data_key(view, cache)?.seal(fingerprint.as_str(), secret)?;
+                view.keep_sealed(fingerprint, &sealed)?;
+            }
+        }
+        Ok(change)
+    }
+
+    /// The secret parts of a certificate whose key another one here has too.
+    fn find_secret(&self, view: View<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
+        let format = format::of(new.record.protocol)?;
+        for fingerprint in view.with_secrets(new.record.protocol)? {
+            let fingerprint = Handle::parse(&fingerprint)?;
+            let Some(other) = view.record(&fingerprint)? else { continue };
+            if format.share_key(&other, &new.record)? {
+                new.secret = self.opened(view, cache, &fingerprint)?;
+                new.record.secrets = vec![new.record.fingerprint.clone()];
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// So often others may come first.
+const MOST_TRIES: usize = 20;
