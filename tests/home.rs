@@ -15,5 +15,7 @@ mod odd;
 mod quiet;
 #[path = "home/reach.rs"]
 mod reach;
+#[path = "home/recipes.rs"]
+mod recipes;
 #[path = "home/whole.rs"]
 mod whole;
