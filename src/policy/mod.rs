@@ -112,15 +112,15 @@ impl Policy {
         self.local.iter().any(|pattern| pattern.covers(Some(address)))
     }
 
-    /// Whether the submitter may sign as `author`: by the tables, or because he logged in by that very address and it is local.
+    /// Whether the submitter may sign as `author`: by the tables, or because the login is that very address and it is local.
     pub fn may_use(&self, submitter: &Submitter, author: &Address) -> bool {
         let listed = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.covers(Some(author)));
         match submitter {
             Submitter::Authenticated(name) => {
                 let login_of = |address: &Address| Login::new(&address.to_string());
-                let own = || Address::parse(name.as_str()).is_ok_and(|own| login_of(&own) == login_of(author));
-                let own = || own() && self.is_local(author);
-                self.identities.get(name).is_some_and(|patterns| listed(patterns)) || own()
+                let is_own = || Address::parse(name.as_str()).is_ok_and(|own| login_of(&own) == login_of(author));
+                self.identities.get(name).is_some_and(|patterns| listed(patterns))
+                    || (self.is_local(author) && is_own())
             }
             Submitter::Trusted => listed(&self.trusted),
             Submitter::Unknown => false,

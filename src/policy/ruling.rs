@@ -167,7 +167,7 @@ impl Walker<'_> {
             if !keeps(Obstacle::AlreadyEncrypted) {
                 return Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned()));
             }
-            // A layer that is there goes out in the author's name, whoever made it.
+            // A layer that is there goes out in the author's name, also when somebody else made it.
             if signs || self.direction() == Direction::Outbound {
                 self.may_sign()?;
             }

@@ -124,11 +124,11 @@ impl Verdict {
 
     /// Whether `layer` holds signatures, and each is valid, strong and its author's. Whether the author saw what is within is another question.
     pub fn is_by_author(&self, layer: &Layer) -> bool {
-        let is_his = |signature: &Signature| {
+        let is_by_author = |signature: &Signature| {
             whole(signature, self.legacy)
                 .is_some_and(|vouched| authentic(&vouched, self.author.as_ref().ok(), self.legacy).is_some())
         };
-        !signatures(layer).is_empty() && signatures(layer).iter().all(is_his)
+        !signatures(layer).is_empty() && signatures(layer).iter().all(is_by_author)
     }
 
     /// What covers the payload: valid signatures that raise the standing, and encryption (RFC 9788, section 4.3).

@@ -147,7 +147,7 @@ impl Sendmail<'_> {
         Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, message })
     }
 
-    /// Whoever calls, by the name that rules know.
+    /// The user who calls, as the login that rules compare.
     fn submitter(&self) -> Result<Submitter> {
         let login = Login::new(self.writer.user).ok_or_else(|| Error::usage("the user has no name"))?;
         Ok(Submitter::Authenticated(login))

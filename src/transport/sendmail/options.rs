@@ -101,7 +101,7 @@ impl Options {
             Some('v') => Mode::Verify,
             Some(_) => Mode::Errand,
         };
-        // Whoever sends and asks for the queue may mean either: a mail that nobody sends would be lost without a word.
+        // Recipients beside the queue are ambiguous: a message that is not sent would be lost without an error.
         let sends = options.source == Source::Header || !options.recipients.is_empty();
         match options.mode == Mode::Errand && sends {
             true => Err(Error::usage(format!("{}: takes no recipients, and no -t", options.errand().join(" ")))),
