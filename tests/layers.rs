@@ -2,6 +2,8 @@
 //!
 //! The checker is one function over `(path, text)` pairs, so that each rule is also tested on planted violations.
 
+#[path = "layers/pairs.rs"]
+mod pairs;
 #[path = "layers/planted.rs"]
 mod planted;
 #[path = "layers/source.rs"]
@@ -73,6 +75,29 @@ const PROTOCOLS: &[&str] = &["pgp", "smime", "pem"];
 const NAMELESS: &[&str] = &["common", "helper", "helpers", "misc", "util", "utils"];
 
 const EVERYTHING: &[&str] = &["*"];
+
+/// Who may name commands and options: the program, and the check of its configuration.
+const NAMES_COMMANDS: &[&str] = &["cli", "config"];
+
+const VERBS: &[&str] = &[
+    "canon",
+    "cert",
+    "completions",
+    "config",
+    "decrypt",
+    "demo",
+    "digest",
+    "encrypt",
+    "filter",
+    "import",
+    "inspect",
+    "key",
+    "man",
+    "sendmail",
+    "serve",
+    "sign",
+    "verify",
+];
 
 enum Name {
     Crate(&'static str),
@@ -161,9 +186,34 @@ fn complaints(files: &[(&str, &str)]) -> Vec<String> {
             imports(source, &mut complain);
             confined(source, &mut complain);
             signatures(source, &mut complain);
+            commands(source, &mut complain);
         }
     }
     found
+}
+
+/// The library names no command and no option of the program: `base::Hint` says what to do, and `cli/hint.rs` how.
+fn commands(source: &Source, complain: &mut Complaints<'_>) {
+    if source.module.first().is_none_or(|room| NAMES_COMMANDS.contains(&room.as_str())) {
+        return;
+    }
+    // A warning in protocol/select.rs still names the command.
+    let tokens = source.tokens.iter().filter(|_| source.path != "src/protocol/select.rs");
+    for token in tokens {
+        let words = token.literal.as_deref().unwrap_or_default().split([' ', '`', '"', '(']);
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let is_option = |word: &&str| {
+            word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        };
+        let is_verb =
+            |pair: &[&str]| pair[0] == "postseal" && VERBS.contains(&pair[1].trim_end_matches([',', ';', ':']));
+        if let Some(option) = words.iter().copied().find(|word| is_option(word)) {
+            complain.add(token.line, format!("{option}: an option belongs in cli"));
+        }
+        if let Some(pair) = words.windows(2).find(|pair| is_verb(pair)) {
+            complain.add(token.line, format!("{}: a command belongs in cli", pair.join(" ")));
+        }
+    }
 }
 
 struct Complaints<'a> {

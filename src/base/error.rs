@@ -1,7 +1,8 @@
-//! The one error of the house. It means that the work could not be done; a bad signature is an answer,
-//! and lives in `verdict`.
+//! The error of every fallible function. It means that the work could not be done; a bad signature is an answer, and is in `verdict`.
 
 use std::fmt;
+
+use super::Hint;
 
 /// What every fallible function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -11,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     kind: Kind,
     message: String,
-    hint: Option<String>,
+    hint: Option<Hint>,
     is_over_budget: bool,
 }
 
@@ -102,9 +103,9 @@ impl Error {
         Self::new(kind, format!("{place}: {}", text.strip_suffix(&number).unwrap_or(&text)))
     }
 
-    /// The same error with something the reader can do about it.
+    /// The same error with what can be done about it.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -123,9 +124,9 @@ impl Error {
         self.kind
     }
 
-    /// What to do, if there is something.
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+    /// What can be done about it, if there is something.
+    pub fn hint(&self) -> Option<&Hint> {
+        self.hint.as_ref()
     }
 
     /// Whether something is encrypted and stays so: for want of a key, or because it does not decrypt. Replies to a correspondent treat

@@ -9,7 +9,10 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, Va
 use clap_complete::Shell;
 use postseal::crypto::Hash;
 
-use super::later::Later;
+use super::{
+    later::Later,
+    values::{Format, Padding, Revocation},
+};
 
 /// Signs, encrypts, verifies and decrypts mail.
 #[derive(Debug, Parser)]
@@ -146,37 +149,6 @@ pub(crate) enum Verb {
         #[arg(value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
-}
-
-/// How much must be known about whether certificates are revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Revocation {
-    /// Nothing: CRLs and OCSP responses are not looked at
-    Off,
-    /// What is known to be revoked is refused
-    Soft,
-    /// Every certificate of a path must be known not to be revoked
-    Hard,
-}
-
-/// Which protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Classic PEM (RFC 1421): text alone, in the body or as a file
-    Pem,
-    /// OpenPGP: PGP/MIME, or inline with --inline
-    Pgp,
-    /// S/MIME
-    Smime,
-}
-
-/// How RSA keys sign and wrap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Padding {
-    /// PKCS#1 v1.5: every reader knows it
-    Pkcs1,
-    /// PSS and OAEP
-    PssOaep,
 }
 
 /// Options of both sealing verbs.

@@ -1,4 +1,4 @@
-//! Messages from files and standard input, read once.
+//! What is given: messages from files and standard input, and addresses from the command line.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use postseal::{
     base::{Budget, Error, Kind, Result},
-    mail::{Message, form},
+    mail::{Address, Message, form},
 };
 
 use super::show::progress::Counted;
@@ -45,6 +45,11 @@ pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Messag
 /// What a report calls the file.
 pub(crate) fn label(name: Option<&PathBuf>) -> String {
     name.map_or_else(|| "-".to_owned(), |name| name.display().to_string())
+}
+
+/// An address from the command line. One that cannot be read is a wrong call (64) and not a malformed message.
+pub(crate) fn address(typed: &str) -> Result<Address> {
+    Address::parse(typed).map_err(|error| Error::usage(error.to_string()))
 }
 
 fn limited(from: impl Read, expected: usize, place: &str, budget: &Budget) -> Result<Vec<u8>> {

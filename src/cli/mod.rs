@@ -2,20 +2,20 @@
 
 mod args;
 mod cmd;
+mod hint;
 mod input;
 mod later;
 mod notebook;
 mod output;
+mod passphrase;
 mod session;
 mod show;
 mod usage;
+mod values;
 
 use std::{env, process::ExitCode, sync::Arc};
 
-use postseal::{
-    base::{Error, Result},
-    mail::Address,
-};
+use postseal::base::Result;
 
 use args::{Arguments, Verb};
 use later::Later;
@@ -64,11 +64,6 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),
     }
-}
-
-/// An address from the command line: one that cannot be read is a wrong call, not a malformed message.
-fn typed(address: &str) -> Result<Address> {
-    Address::parse(address).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// Help and version are answers; anything else is a usage error (64), where clap would say 2.

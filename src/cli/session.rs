@@ -24,10 +24,10 @@ use postseal::{
 };
 
 use super::{
-    args::{self, Common},
+    args::Common,
     input,
     notebook::{Attentive, Notebook},
-    show,
+    show, values,
 };
 
 /// One run of the program.
@@ -69,9 +69,9 @@ impl Session {
             max_size: config.bounds.message.message,
             legacy: self.common.legacy || config.legacy == Legacy::Admit,
             revocation: match config.revocation {
-                Revocation::Hard => args::Revocation::Hard,
-                Revocation::Off => args::Revocation::Off,
-                Revocation::Soft => args::Revocation::Soft,
+                Revocation::Hard => values::Revocation::Hard,
+                Revocation::Off => values::Revocation::Off,
+                Revocation::Soft => values::Revocation::Soft,
             },
             ..self.common.clone()
         };
@@ -257,9 +257,9 @@ impl Session {
     /// How much must be known about revocation.
     pub(crate) fn revocation(&self) -> Revocation {
         match self.common.revocation {
-            args::Revocation::Hard => Revocation::Hard,
-            args::Revocation::Off => Revocation::Off,
-            args::Revocation::Soft => Revocation::Soft,
+            values::Revocation::Hard => Revocation::Hard,
+            values::Revocation::Off => Revocation::Off,
+            values::Revocation::Soft => Revocation::Soft,
         }
     }
 

@@ -10,7 +10,7 @@ use postseal::{
     report::printable,
 };
 
-use super::output::forgive_closed_pipe;
+use super::{hint::words, output::forgive_closed_pipe};
 
 /// Writes data for people to standard output; ANSI escapes are stripped where no terminal shows them.
 pub(crate) fn data(text: &str) -> Result<()> {
@@ -34,7 +34,7 @@ pub(crate) fn warning(text: &str) {
 pub(crate) fn error(error: &Error) {
     aside(&format!("postseal: {RED}error:{RED:#} {}\n", printable(&error.to_string())));
     if let Some(hint) = error.hint() {
-        self::hint(hint);
+        self::hint(&words(hint));
     }
 }
 

@@ -2,12 +2,9 @@
 
 use std::{collections::HashSet, fs, path::Path, time::Duration};
 
-use super::{
-    Config, Grade, Problem, Users, What,
-    users::{Flaw, REMEDY},
-};
+use super::{Config, Grade, Problem, Users, What, users::Flaw};
 use crate::{
-    base::{FixedClock, Result},
+    base::{FixedClock, Hint, Result},
     engine::Engine,
     keys::{KeyState, Keys, ProtocolName, Want},
     mail::Address,
@@ -43,10 +40,10 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
                 add(read.err().map(|error| problem(Grade::Error, error.to_string())));
             }
             What::Identity(_) => {}
-            What::Secret(secret) => add(secret.read().err().map(|error| Problem {
-                hint: error.hint().map(str::to_owned),
-                ..problem(Grade::Error, error.to_string())
-            })),
+            What::Secret(secret) => add(secret
+                .read()
+                .err()
+                .map(|error| Problem { hint: error.hint().cloned(), ..problem(Grade::Error, error.to_string()) })),
             What::Reader(address) => {
                 add(checker.key(address, Purpose::Encrypt)?);
                 seen.insert((address.clone(), Purpose::Encrypt));
@@ -119,11 +116,11 @@ impl Checker<'_> {
 
 /// Every line of a users file that says nothing of anybody.
 fn unfit_users(path: &Path) -> Vec<Problem> {
-    let with_hint = |problem: Problem, hint: Option<&str>| Problem { hint: hint.map(str::to_owned), ..problem };
+    let with_hint = |problem: Problem, hint: Option<&Hint>| Problem { hint: hint.cloned(), ..problem };
     match Users::flawed(path) {
         Ok((_, flaws)) => {
             let flaws = flaws.into_iter().map(|Flaw { line, why }| format!("{}:{line}: {why}", path.display()));
-            flaws.map(|message| with_hint(problem(Grade::Error, message), Some(REMEDY))).collect()
+            flaws.map(|message| with_hint(problem(Grade::Error, message), Some(&Hint::WriteUser))).collect()
         }
         Err(error) => vec![with_hint(problem(Grade::Error, error.to_string()), error.hint())],
     }

@@ -18,7 +18,7 @@ pub use secret::SecretFrom;
 pub use users::{Users, user_line};
 
 use crate::{
-    base::Limits,
+    base::{Hint, Limits},
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
@@ -271,7 +271,7 @@ pub struct Problem {
     /// One lower-case line.
     pub message: String,
     /// What to do.
-    pub hint: Option<String>,
+    pub hint: Option<Hint>,
 }
 
 /// How bad a [`Problem`] is.

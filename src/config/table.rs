@@ -76,7 +76,7 @@ impl<'a> Document<'a> {
     }
 
     fn refuse(&self, line: usize, error: &Error) {
-        let hint = error.hint().map(str::to_owned);
+        let hint = error.hint().cloned();
         self.add(Problem { line, grade: Grade::Error, message: error.to_string(), hint });
     }
 
@@ -87,7 +87,12 @@ impl<'a> Document<'a> {
             Some(near) => format!("{near:?}?"),
             None => format!("known here: {}", known.join(", ")),
         };
-        self.add(Problem { line, grade: Grade::Error, message: format!("unknown {what} {name:?}"), hint: Some(hint) });
+        self.add(Problem {
+            line,
+            grade: Grade::Error,
+            message: format!("unknown {what} {name:?}"),
+            hint: Some(hint.into()),
+        });
     }
 }
 

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::SecretFrom;
 use crate::{
-    base::{Error, Kind, Limits, Random, Result, Secret},
+    base::{Error, Hint, Kind, Limits, Random, Result, Secret},
     crypto::argon2id,
     mail::Login,
     transport::smtp::Accounts,
@@ -62,7 +62,7 @@ impl Users {
         let (users, flaws) = Self::flawed(path)?;
         match flaws.into_iter().next() {
             Some(Flaw { line, why }) => {
-                Err(Error::new(Kind::Config, format!("{}:{line}: {why}", path.display())).with_hint(REMEDY))
+                Err(Error::new(Kind::Config, format!("{}:{line}: {why}", path.display())).with_hint(Hint::WriteUser))
             }
             None => Ok(users),
         }
@@ -197,9 +197,6 @@ fn usable(name: &str) -> Result<Login, String> {
     let login = Login::new(name).filter(|_| is_name);
     login.ok_or_else(|| "not a name: empty, with a colon, a control character, or space around it".to_owned())
 }
-
-/// What is to be done about a flaw.
-pub(super) const REMEDY: &str = "`postseal config user NAME` writes such a line; so does `doveadm pw -s ARGON2ID`";
 
 /// RFC 9106, section 4, the second recommended option: 128 bits of salt, 64 MiB, 3 passes, 4 lanes, 256 bits.
 const SALT: usize = 16;

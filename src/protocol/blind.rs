@@ -1,14 +1,14 @@
 //! Who signs and who must not be seen, by the header of the message.
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     mail::{Address, Part, address, header},
 };
 
 /// The author to sign as; `NoKey` when From does not have exactly one mailbox.
 pub(super) fn author(root: Part<'_>) -> Result<Address> {
     header::author(root)
-        .map_err(|why| Error::no_key(format!("no author to sign as: {why}")).with_hint("name the signer: --as ADDRESS"))
+        .map_err(|why| Error::no_key(format!("no author to sign as: {why}")).with_hint(Hint::NameSigner))
 }
 
 /// What to say of a Bcc field in a message that is encrypted; `None` when there is none.

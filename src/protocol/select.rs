@@ -27,7 +27,7 @@ use super::{
     unfit::{Refused, Unfit},
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, KeyForm, Result},
     keys::Handle,
     mail::Address,
 };
@@ -92,7 +92,7 @@ pub(super) struct Words {
     /// What is said behind the noun where it has to be exact: ` of rsa`, or nothing.
     pub(super) kind: &'static str,
     /// The command that makes one; the address follows.
-    pub(super) generate: &'static str,
+    pub(super) signing: KeyForm,
 }
 
 /// The candidate that was taken.
@@ -201,22 +201,17 @@ impl Wanted<'_> {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let list: Vec<&str> = fingerprints.map(Handle::as_str).collect();
         Error::no_key(format!("{address}: nobody vouches for any of several {noun}s: {}", list.join(", ")))
-            .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
+            .with_hint(Hint::TrustKey(address.to_string()))
     }
 
     fn nothing(&self, refused: &Refused) -> Error {
-        let Wanted { address, words: Words { noun, kind, generate }, .. } = self;
+        let Wanted { address, words: Words { noun, kind, signing }, .. } = self;
         let (use_, hint) = match self.purpose {
-            Purpose::Encrypt => {
-                ("encryption", format!("import one: postseal key import FILE, then postseal key trust ID {address}"))
+            Purpose::Encrypt => ("encryption", Hint::FindCertificate(address.to_string())),
+            Purpose::Sign => {
+                let has_others = !refused.is_empty();
+                ("signing", Hint::FindSigningKey { address: address.to_string(), kind: *signing, has_others })
             }
-            Purpose::Sign if refused.is_empty() => {
-                ("signing", format!("{generate} {address}, or postseal key import FILE"))
-            }
-            Purpose::Sign => (
-                "signing",
-                format!("{generate} {address}, or postseal key import FILE, then postseal key trust ID {address}"),
-            ),
         };
         refused.error(address, &format!("{use_} {noun}{kind}"), hint)
     }
@@ -323,7 +318,7 @@ mod tests {
 
     /// The fingerprint's first octet and whether there is a warning; or the kind of the error and its text.
     fn answer(purpose: Purpose, candidates: &[Fake]) -> Result<(u8, bool), (Kind, String)> {
-        let words = Words { noun: "key", kind: "", generate: "make" };
+        let words = Words { noun: "key", kind: "", signing: KeyForm::OpenPgp };
         let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err)));
         let wanted = Wanted { address: &bob, purpose, words };
         match choose(wanted, candidates, &mut (), serve) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Error, Hint, Kind, Result},
     mail::Address,
 };
 
@@ -50,7 +50,7 @@ impl Refused {
     }
 
     /// That there is none for `address`; of kind `KeyExpired` when there are some that have all expired. `what` is `signing key`.
-    pub(super) fn error(&self, address: &Address, what: &str, hint: String) -> Error {
+    pub(super) fn error(&self, address: &Address, what: &str, hint: Hint) -> Error {
         let error = match self.reasons.as_slice() {
             [] => Error::no_key(format!("{address}: no {what}")),
             reasons => {
@@ -89,14 +89,11 @@ impl Missing {
                 let expired = errors.iter().all(|error| error.kind() == Kind::KeyExpired);
                 let kind = if expired { Kind::KeyExpired } else { Kind::NoKey };
                 let words: Vec<String> = errors.iter().map(Error::to_string).collect();
-                Err(Error::new(kind, words.join("; ")).with_hint(EACH))
+                Err(Error::new(kind, words.join("; ")).with_hint(Hint::FindCertificates))
             }
         }
     }
 }
-
-/// What to do where several are missing.
-const EACH: &str = "for each of them: postseal key import FILE, then postseal key trust ID ADDRESS";
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +101,8 @@ mod tests {
 
     #[test]
     fn all_who_are_missing_are_named_once() {
-        let no_key = |name: &str| Err::<(), _>(Error::no_key(format!("{name}: no encryption key")).with_hint("do"));
+        let no_key =
+            |name: &str| Err::<(), _>(Error::no_key(format!("{name}: no encryption key")).with_hint(Hint::ListKeys));
         let expired = || Err::<(), _>(Error::new(Kind::KeyExpired, "c@x.org: expired"));
         assert_eq!(Missing::default().refuse(), Ok(()));
         let mut missing = Missing::default();
@@ -113,10 +111,10 @@ mod tests {
         assert_eq!(missing.found(no_key("a@x.org")), Ok(None));
         assert_eq!(missing.found(Err::<(), _>(Error::usage("no"))), Err(Error::usage("no")));
         let alone = Missing(missing.0.clone()).refuse().unwrap_err();
-        assert_eq!((alone.to_string().as_str(), alone.hint()), ("a@x.org: no encryption key", Some("do")));
+        assert_eq!((alone.to_string().as_str(), alone.hint()), ("a@x.org: no encryption key", Some(&Hint::ListKeys)));
         assert_eq!(missing.found(expired()), Ok(None));
         let both = missing.refuse().unwrap_err();
-        assert_eq!((both.kind(), both.hint()), (Kind::NoKey, Some(EACH)));
+        assert_eq!((both.kind(), both.hint()), (Kind::NoKey, Some(&Hint::FindCertificates)));
         assert_eq!(both.to_string(), "a@x.org: no encryption key; c@x.org: expired");
         let mut missing = Missing::default();
         assert_eq!(missing.found(expired()), Ok(None));

@@ -26,7 +26,7 @@ use super::{
     sqlite::{Damage, Database, Master, Outcome, Records, Repair, SHORT_PATIENCE, View, is_left_beside},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret, sweep},
+    base::{Error, Hint, Kind, Limits, Result, Secret, sweep},
     crypto::SecretKey,
     keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Address,
@@ -115,9 +115,8 @@ impl Home {
             let has_secret = view.sealed(fingerprint)?.is_some();
             // Stubs of keys that are elsewhere are no loss.
             if removal == Removal::Certificate && !record.secrets.is_empty() && has_secret {
-                return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it")).with_hint(
-                    "what was encrypted to it can then never be read again; if you are sure, add --secret",
-                ));
+                return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it"))
+                    .with_hint(Hint::RemoveSecret));
             }
             let has_secret = has_secret || view.is_lost(fingerprint)?;
             if !view.forget(fingerprint)? {
@@ -233,8 +232,7 @@ impl Home {
         let Some(database) = &held.database else { return Ok(()) };
         let emptied = database.empty_log().map_err(|error| {
             let what = "octets of the removed secret key stay in it for now";
-            Error::new(error.kind(), format!("{error}: {what}"))
-                .with_hint("`postseal key check --repair` erases them when the other process is done")
+            Error::new(error.kind(), format!("{error}: {what}")).with_hint(Hint::EraseRemoved)
         });
         emptied.and_then(|()| database.change(|view| view.has_erased()))
     }
@@ -313,15 +311,12 @@ impl Home {
     fn remains(&self, database: &Path) -> Option<Error> {
         if self.place.join("certs").exists() {
             let reason = format!("{}: a home of files, of an older postseal", self.place.display());
-            return Some(
-                Error::new(Kind::Config, reason)
-                    .with_hint("give another --home, and `postseal key import` the files in certs and secrets"),
-            );
+            return Some(Error::new(Kind::Config, reason).with_hint(Hint::ImportOldHome));
         }
         let left = [master::OWN, REVOCATIONS].into_iter().find(|name| self.place.join(name).symlink_metadata().is_ok());
         let left = left.or_else(|| is_left_beside(database).then_some("its log"))?;
         let reason = format!("{}: is gone, and {left} is there", database.display());
-        Some(Error::new(Kind::Damaged, reason).with_hint("put a copy of it in its place, or give another --home"))
+        Some(Error::new(Kind::Damaged, reason).with_hint("put a copy of it in its place, or use another home"))
     }
 }
 

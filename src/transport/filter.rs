@@ -48,7 +48,7 @@ pub fn temporary(error: Error) -> Error {
     match error.kind() {
         Kind::KeyExpired | Kind::Malformed | Kind::NoKey | Kind::TryAgain | Kind::Undecryptable | Kind::Usage => error,
         _ => {
-            let hint = error.hint().map(str::to_owned);
+            let hint = error.hint().cloned();
             let error = Error::new(Kind::TryAgain, error.to_string());
             hint.into_iter().fold(error, Error::with_hint)
         }

@@ -79,7 +79,7 @@ pub async fn serve(
             }
             Err(error) => {
                 metrics.reload_failed();
-                tracing::error!(%error, hint = error.hint(), "the configuration stays as it was");
+                tracing::error!(%error, hint = error.hint().map(tracing::field::display), "the configuration stays as it was");
             }
         }
         tell(State::Ready);

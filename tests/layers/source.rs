@@ -2,7 +2,7 @@
 //!
 //! This is no compiler. Where the text is ambiguous it errs on the side of naming one path too many.
 
-/// One file of the house, without its comments, literals and test code.
+/// One source file, without its comments, literals and test code.
 pub(crate) struct Source {
     /// As `src/mail/parse.rs`.
     pub(crate) path: String,
@@ -14,10 +14,12 @@ pub(crate) struct Source {
     pub(crate) test_modules: Vec<Vec<String>>,
 }
 
-/// A word, a number or string (both with the text dropped), or punctuation; `::`, `->` and `=>` are one token.
+/// A word, a literal (its `text` is always `0`), or punctuation; `::`, `->` and `=>` are one token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) text: String,
+    /// A literal as it is written, with its quotes.
+    pub(crate) literal: Option<String>,
     pub(crate) line: usize,
 }
 
@@ -28,6 +30,8 @@ pub(crate) struct Named {
     pub(crate) line: usize,
     /// Ends in `*`.
     pub(crate) glob: bool,
+    /// Is a `pub use`, which makes the item known elsewhere.
+    pub(crate) public: bool,
 }
 
 impl Source {
@@ -41,26 +45,35 @@ impl Source {
     /// Every path of two or more segments, everything imported, and every `extern crate`, with `use` names, `self` and `super` resolved.
     pub(crate) fn named(&self) -> Vec<Named> {
         let (uses, inline) = raw_paths(&self.tokens, &self.module);
-        let local: Vec<&str> = self
-            .tokens
-            .windows(2)
-            .filter(|pair| pair[0].text == "mod" && is_word(&pair[1].text))
-            .map(|pair| pair[1].text.as_str())
-            .collect();
+        let (local, aliases) = self.aliases(&uses);
+        let imported = uses.iter().zip(&aliases).map(|(one, (_, segments))| (one, segments.clone()));
+        let written = inline.iter().map(|one| (one, resolve(one, &aliases, &local)));
+        imported
+            .chain(written)
+            .map(|(one, segments)| Named { segments, line: one.line, glob: one.glob, public: one.public })
+            .collect()
+    }
+
+    /// The names that imports make known, and what they stand for.
+    pub(crate) fn imported(&self) -> Vec<(String, Vec<String>)> {
+        let (uses, _) = raw_paths(&self.tokens, &self.module);
+        self.aliases(&uses).1
+    }
+
+    /// The modules that are declared here, and what each name of `uses` stands for.
+    fn aliases(&self, uses: &[Raw]) -> (Vec<&str>, Vec<(String, Vec<String>)>) {
+        let declared = self.tokens.windows(2).filter(|pair| pair[0].text == "mod" && is_word(&pair[1].text));
+        let local: Vec<&str> = declared.map(|pair| pair[1].text.as_str()).collect();
         // An alias may be made of an alias that stands below it, so resolve as often as there are aliases, but not endlessly.
         let mut aliases: Vec<(String, Vec<String>)> = Vec::new();
         for _ in 0..uses.len().min(4) {
-            aliases = uses
-                .iter()
-                .map(|one| {
-                    let others: Vec<_> = aliases.iter().filter(|(name, _)| *name != one.alias).cloned().collect();
-                    (one.alias.clone(), resolve(one, &others, &local))
-                })
-                .collect();
+            let once = |one: &Raw| {
+                let others: Vec<_> = aliases.iter().filter(|(name, _)| *name != one.alias).cloned().collect();
+                (one.alias.clone(), resolve(one, &others, &local))
+            };
+            aliases = uses.iter().map(once).collect();
         }
-        let imported = uses.iter().zip(&aliases).map(|(one, (_, segments))| (one, segments.clone()));
-        let written = inline.iter().map(|one| (one, resolve(one, &aliases, &local)));
-        imported.chain(written).map(|(one, segments)| Named { segments, line: one.line, glob: one.glob }).collect()
+        (local, aliases)
     }
 }
 
@@ -97,6 +110,7 @@ fn module_of(path: &str) -> Vec<String> {
 fn tokens(text: &str) -> Vec<Token> {
     let text: Vec<char> = text.chars().collect();
     let at = |index: usize| text.get(index).copied().unwrap_or('\0');
+    let written = |start: usize, end: usize| text[start..end.min(text.len())].iter().collect::<String>();
     let mut tokens = Vec::new();
     let (mut index, mut line) = (0, 1);
     while index < text.len() {
@@ -166,7 +180,8 @@ fn tokens(text: &str) -> Vec<Token> {
             }
         }
         if let Some(text) = token {
-            tokens.push(Token { text, line });
+            let literal = (text == LITERAL).then(|| written(start, index));
+            tokens.push(Token { text, literal, line });
         }
         line += text[start..index.min(text.len())].iter().filter(|c| **c == '\n').count();
     }
@@ -254,11 +269,20 @@ struct Raw {
     glob: bool,
     /// Starts with `::`, so that its first segment is a crate.
     external: bool,
+    public: bool,
 }
 
 impl Raw {
     fn new(segments: Vec<String>, module: &[String], line: usize) -> Raw {
-        Raw { segments, alias: String::new(), module: module.to_vec(), line, glob: false, external: false }
+        Raw {
+            segments,
+            alias: String::new(),
+            module: module.to_vec(),
+            line,
+            glob: false,
+            external: false,
+            public: false,
+        }
     }
 }
 
@@ -282,7 +306,8 @@ fn raw_paths(tokens: &[Token], module: &[String]) -> (Vec<Raw>, Vec<Raw>) {
             }
             // `use<'a>` in a type is a precise capture, not an import.
             "use" if text(index + 1) != "<" => {
-                let base = Raw::new(Vec::new(), &module, tokens[index].line);
+                let public = index > 0 && matches!(text(index - 1), "pub" | ")");
+                let base = Raw { public, ..Raw::new(Vec::new(), &module, tokens[index].line) };
                 index = use_tree(tokens, index + 1, base, &mut uses);
             }
             "extern" if text(index + 1) == "crate" => {

@@ -1,21 +1,24 @@
 //! `cert`: certificates judged by themselves, without a message.
 
 mod mail;
+mod parse;
 
-use std::{collections::BTreeSet, fmt::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, path::PathBuf, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, rfc3339},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, Keys, ProtocolName, Want},
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     protocol::smime::record,
     report::printable,
 };
 use serde::Serialize;
 
-use super::super::{session::Session, show};
+use parse::parsed;
+
+use crate::cli::{session::Session, show};
 
 /// Judge certificates.
 #[derive(Args, Debug)]
@@ -130,10 +133,6 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
 /// Numbers with dots between them, two at least.
 fn is_object_identifier(text: &str) -> bool {
     text.contains('.') && text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|digit| digit.is_ascii_digit()))
-}
-
-fn parsed(records: &[Arc<Record>]) -> Result<Vec<Certificate>> {
-    records.iter().map(|record| Certificate::parse(&record.bytes)).collect()
 }
 
 /// The certificates of `keys` that may lie above `leaf`, and above those that are here: by the names of issuers.

@@ -15,8 +15,7 @@ use postseal::{
     policy::Policy,
 };
 
-use super::key::new_passphrase;
-use crate::cli::{input, later::Later, session::Session, show, typed};
+use crate::cli::{hint::words, input, later::Later, passphrase, session::Session, show};
 
 /// What is done with the configuration file.
 #[derive(Debug, Subcommand)]
@@ -80,7 +79,7 @@ pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
         Config::Check(Later(check)) => self::check(check, session),
         Config::Explain(Later(explain)) => self::explain(explain, session),
         Config::User(Later(User { name })) => {
-            let passphrase = new_passphrase("config user", "", session)?;
+            let passphrase = passphrase::new("config user", "", session)?;
             show::data(&(config::user_line(name, &passphrase, &SystemRandom)? + "\n"))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -105,7 +104,7 @@ fn check(what: &Check, session: &Session) -> Result<ExitCode> {
 
 /// `postseal.toml:12: error: ...`; what stands on no line has none.
 fn line(path: &Path, problem: &Problem) -> String {
-    let hint = problem.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+    let hint = problem.hint.as_ref().map(|hint| format!("  hint: {}\n", words(hint))).unwrap_or_default();
     let text = problem.to_string();
     let text = text.strip_prefix("0: ").map_or_else(|| text.clone(), |rest| format!(" {rest}"));
     format!("{}:{text}\n{hint}", path.display())
@@ -114,7 +113,7 @@ fn line(path: &Path, problem: &Problem) -> String {
 fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
     let config = config::load(&path(what.config.as_deref()))?;
     let session = session.configured(&config)?;
-    let sender = if what.from == "<>" { None } else { Some(typed(&what.from)?) };
+    let sender = if what.from == "<>" { None } else { Some(input::address(&what.from)?) };
     let to = address::list(&what.to).map_err(|error| Error::usage(error.to_string()))?;
     let recipients: Vec<ForwardPath> =
         to.into_iter().map(|to| ForwardPath { address: to.address, parameters: Vec::new() }).collect();

@@ -15,7 +15,7 @@ use postseal::{
     transport::filter::{filter, temporary},
 };
 
-use crate::cli::{session::Session, typed};
+use crate::cli::{input, session::Session};
 
 /// Filter. Exit status 0: what is on standard output is the message, and nothing there means that it is to be thrown away; 75: keep it
 /// and try again; 65 and 77: refuse it.
@@ -79,11 +79,11 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
     let config = config::load(&super::config::path(what.config.as_deref()))?;
     let limits = config.bounds.message.clone();
     let handler = session.configured(&config)?.handler(&config)?;
-    let path = |one: &String| Ok(ForwardPath { address: typed(one)?, parameters: Vec::new() });
+    let path = |one: &String| Ok(ForwardPath { address: input::address(one)?, parameters: Vec::new() });
     let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
     let address = match what.sender.as_str() {
         "" | "<>" => None,
-        sender => Some(typed(sender)?),
+        sender => Some(input::address(sender)?),
     };
     let submitter = match what.user.as_deref().and_then(Login::new) {
         Some(name) => Submitter::Authenticated(name),

@@ -1,14 +1,15 @@
 //! `postseal import`: what people have elsewhere moves in with one command.
 
 mod folder;
+mod found;
 mod gnupg;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
-    base::{Error, Result, Secret},
-    keys::{Binding, Chain, Handle, Keys, Memory, ProtocolName, Record, Want},
+    base::{Error, Result},
+    keys::{Binding, Chain, Handle, Keys, Memory, Record, Want},
     mail::Address,
     protocol::Described,
     store::{self, Home, Intake, Origin},
@@ -19,6 +20,7 @@ use crate::cli::{
     session::Session,
     show::{self, data},
 };
+use found::KeyFile;
 
 /// Take keys and certificates over from GnuPG or from a folder of openssl's files.
 #[derive(Args, Debug)]
@@ -47,26 +49,6 @@ enum From {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
-}
-
-/// What was found elsewhere.
-#[derive(Default)]
-struct Found {
-    /// Key files.
-    files: Vec<KeyFile>,
-    /// What its owner believes there of certificates, by fingerprint.
-    beliefs: Vec<(ProtocolName, Handle, Binding)>,
-    /// Why something does not come along.
-    left: Vec<Error>,
-}
-
-/// A file as somebody else's program wrote it.
-struct KeyFile {
-    /// What errors call it.
-    place: String,
-    octets: Secret,
-    /// Whose it is by its name.
-    named: Option<Address>,
 }
 
 /// Takes everything in that can be read, as one change. What cannot is named, and the exit code is that of its error.
@@ -185,7 +167,7 @@ impl Coming {
         }
         for (found, believed) in counts {
             for (one, change) in changes.by_ref().take(found) {
-                text.push_str(&key::show::change(key::word(change), &one.record));
+                text.push_str(&key::show::change(key::show::word(change), &one.record));
             }
             for ((fingerprint, binding, _), is_new) in said.by_ref().take(believed) {
                 if is_new {

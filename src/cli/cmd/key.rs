@@ -2,32 +2,29 @@
 
 mod bare;
 mod check;
+mod choose;
 mod export;
 mod generate;
+mod layout;
 pub(super) mod show;
 mod x509;
 
-use std::{
-    io::{self, IsTerminal},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Handle, Keys, Memory, ProtocolName, Record, Want},
+    keys::{Binding, Memory, ProtocolName, Want},
     protocol::{Described, pem, pgp::summary::doubt, smime::statements},
-    store::{Change, Home, Intake, MasterKey, Origin, Removal, Repair},
+    store::{Home, Intake, MasterKey, Origin, Removal, Repair},
 };
 
+use choose::{find, one, select};
+
 use crate::cli::{
-    args::Format,
-    input,
+    input, passphrase,
     session::Session,
     show::{aside, data, error, progress, warning},
-    typed,
 };
 
 /// Generate, import, export, list, trust and remove keys.
@@ -134,7 +131,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
             let master = match (file, credential) {
                 (Some(file), _) => MasterKey::File(file.clone()),
                 (_, Some(name)) => MasterKey::Credential(name.clone()),
-                _ if *passphrase => MasterKey::Passphrase(new_passphrase("key master", "", session)?),
+                _ if *passphrase => MasterKey::Passphrase(passphrase::new("key master", "", session)?),
                 _ => MasterKey::Home,
             };
             home.set_master(&master)?;
@@ -188,7 +185,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         text.push_str(&show::statement(kept, list));
     }
     for (one, change) in file.found.iter().zip(taken.certificates) {
-        let change = if trust == Trust::Anchor { "anchor" } else { word(change) };
+        let change = if trust == Trust::Anchor { "anchor" } else { show::word(change) };
         text.push_str(&show::change(change, &one.record));
         if one.record.protocol == ProtocolName::Pgp {
             doubt(&one.record, session.clock().now(), home)?.iter().for_each(|doubt| warning(doubt));
@@ -202,18 +199,9 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
     first.map_or(Ok(()), Err)
 }
 
-/// What adding a certificate did, in a word.
-pub(super) fn word(change: Change) -> &'static str {
-    match change {
-        Change::Added => "added",
-        Change::Unchanged => "unchanged",
-        Change::Updated => "updated",
-    }
-}
-
 fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> {
     let record = one(home, id)?;
-    let address = typed(address)?;
+    let address = input::address(address)?;
     if !record.claimed.contains(&address) {
         warning(&format!("key {}: does not name {address} itself", record.fingerprint));
     }
@@ -228,71 +216,4 @@ fn remove(id: &str, removal: Removal, home: &Home) -> Result<()> {
     home.remove(&record, removal)?;
     aside(&format!("{} is removed\n", record.fingerprint));
     Ok(())
-}
-
-/// The certificates that an address, fingerprint or key ID names, of one protocol or of all; none is an error.
-fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
-    let found = match which.contains('@') {
-        true => find(home, format, &Want::Address(&typed(which)?))?,
-        false => find(home, format, &Want::Handle(&Handle::parse(which)?))?,
-    };
-    if found.is_empty() {
-        return Err(
-            Error::no_key(format!("{which}: no certificate here")).with_hint("`postseal key list` shows what is here")
-        );
-    }
-    Ok(found)
-}
-
-fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-    let protocols = match format {
-        None => vec![ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime],
-        Some(Format::Pem) => vec![ProtocolName::Pem],
-        Some(Format::Pgp) => vec![ProtocolName::Pgp],
-        Some(Format::Smime) => vec![ProtocolName::Smime],
-    };
-    let mut found = Vec::new();
-    for protocol in protocols {
-        found.extend(home.find(protocol, want)?);
-    }
-    Ok(found)
-}
-
-/// The one certificate that a fingerprint or key ID names.
-fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
-    if id.contains('@') {
-        return Err(Error::usage(format!("{id}: an address says nothing about which certificate is meant"))
-            .with_hint("give the fingerprint; `postseal key show` tells it"));
-    }
-    match select(home, None, id)?.as_slice() {
-        [record] => Ok(Arc::clone(record)),
-        _ => {
-            Err(Error::usage(format!("{id}: several certificates have a key of this id"))
-                .with_hint("give the fingerprint"))
-        }
-    }
-}
-
-/// The first line of the passphrase file or descriptor, or what is typed twice. `verb` is what errors begin with; `instead` says, after
-/// a comma, what else there is to do than to give one.
-pub(super) fn new_passphrase(verb: &str, instead: &str, session: &Session) -> Result<Secret> {
-    if let Some(given) = session.given_passphrases()?.into_iter().next() {
-        return Ok(given);
-    }
-    if !io::stderr().is_terminal() {
-        return Err(Error::usage(format!("{verb}: nobody can be asked for a passphrase"))
-            .with_hint(format!("give --passphrase-file or --passphrase-fd{instead}")));
-    }
-    let ask = |prompt: &str| {
-        progress::quietly(|| rpassword::prompt_password(prompt)).map(|typed| Secret::new(typed.into_bytes()))
-    };
-    let typed = ask("new passphrase: ").and_then(|first| Ok((first, ask("the same again: ")?)));
-    match typed.map_err(|error| Error::io("terminal", &error))? {
-        (first, _) if first.expose().is_empty() => {
-            Err(Error::usage(format!("{verb}: an empty passphrase locks nothing"))
-                .with_hint(format!("type one{instead}")))
-        }
-        (first, again) if first == again => Ok(first),
-        _ => Err(Error::usage(format!("{verb}: the two passphrases differ"))),
-    }
 }

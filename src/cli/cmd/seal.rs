@@ -12,7 +12,7 @@ use postseal::{
 
 use super::pieces;
 use crate::cli::{
-    args::{self, Encrypt, Format, Shaping, Sign},
+    args::{Encrypt, Shaping, Sign},
     input,
     output::{Output, Privacy},
     session::Session,
@@ -20,14 +20,14 @@ use crate::cli::{
         self,
         progress::{self, Progress},
     },
-    typed,
+    values::{self, Format},
 };
 
 /// Signs.
 pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
     let shape = shape(&what.shaping)?;
     let how = Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? };
-    let to: Vec<Address> = what.to.iter().map(|address| typed(address)).collect::<Result<_>>()?;
+    let to: Vec<Address> = what.to.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
     let _progress = reading(&what.shaping);
     let message = read(&what.shaping, to, session)?;
     require_message(&message, &what.shaping)?;
@@ -96,7 +96,7 @@ fn trailing_file(addresses: &mut Vec<String>) -> Option<PathBuf> {
 
 fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
     if let Some(address) = &shaping.signer {
-        return Ok(vec![Signer::Address(typed(address)?)]);
+        return Ok(vec![Signer::Address(input::address(address)?)]);
     }
     if shaping.key.is_empty() {
         return Ok(vec![Signer::Author]);
@@ -106,7 +106,7 @@ fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
 
 /// `--to` takes every word that follows it, the message's name too.
 fn recipient(address: &str) -> Result<Address> {
-    typed(address)
+    input::address(address)
         .map_err(|error| error.with_hint("the message's name after --to needs another option or -- before it"))
 }
 
@@ -126,13 +126,13 @@ fn shape(shaping: &Shaping) -> Result<Shape> {
 }
 
 fn shaped(shaping: &Shaping) -> Result<Seal> {
-    if shaping.format != Format::Smime && shaping.padding != args::Padding::Pkcs1 {
+    if shaping.format != Format::Smime && shaping.padding != values::Padding::Pkcs1 {
         return Err(Error::usage("--padding: OpenPGP and PEM leave no choice").with_hint("-f smime"));
     }
     Ok(Seal {
         padding: match shaping.padding {
-            args::Padding::Pkcs1 => Padding::Pkcs1,
-            args::Padding::PssOaep => Padding::PssOaep,
+            values::Padding::Pkcs1 => Padding::Pkcs1,
+            values::Padding::PssOaep => Padding::PssOaep,
         },
         headers: if shaping.protect_headers { Headers::Protected } else { Headers::Outside },
         digest: shaping.digest.as_deref().map(Hash::parse).transpose()?,

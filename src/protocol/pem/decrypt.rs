@@ -9,7 +9,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Budget, Error, Result, Secret},
+    base::{Budget, Error, Hint, Result, Secret},
     crypto::{Cipher, Unwrap, cbc_decrypt},
     keys::{Handle, ProtocolName, Want},
     mail::encoding::base64_decode,
@@ -184,7 +184,7 @@ fn distinct(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
 
 /// The one answer when it names no key that is here.
 fn nobody() -> Error {
-    Error::no_key("pem message: no secret key here opens it").with_hint("postseal key import FILE, or --keys FILE")
+    Error::no_key("pem message: no secret key here opens it").with_hint(Hint::ImportSecretKey)
 }
 
 /// The key that was wrapped; `None` when it was wrapped for somebody else.

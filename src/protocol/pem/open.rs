@@ -9,7 +9,7 @@ use super::{
     text, verify,
 };
 use crate::{
-    base::{Budget, Error, Result},
+    base::{Budget, Error, Hint, Result},
     keys::ProtocolName,
     mail::{
         Message, Part, Span,
@@ -63,7 +63,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     let (layers, canonical) = match header.proc_type {
         ProcType::Crl => {
             return Err(Error::malformed("pem message", "holds revocation lists, and no text")
-                .with_hint("`postseal key import` keeps them"));
+                .with_hint(Hint::ImportRevocations));
         }
         ProcType::CrlRetrievalRequest => {
             return Err(Error::malformed("pem message", "asks for revocation lists, and holds no text"));

@@ -11,7 +11,7 @@ use der::{
 };
 
 use crate::{
-    base::{Budget, Error, Limits, Result, Secret},
+    base::{Budget, Error, Hint, Limits, Result, Secret},
     crypto::{Cipher, Hash, RsaComponents, SecretKey, SoftwareKey, cbc_decrypt, pbkdf1, pbkdf1_cost},
     keys::{Handle, Locked, Passphrases, Record},
 };
@@ -89,7 +89,7 @@ pub(super) fn open(
         let plain = Secret::new(plain);
         Ok(decrypted.ok().and_then(|()| components(plain.expose()).ok()))
     })?;
-    opened.ok_or_else(|| Error::no_key(format!("{title}: no passphrase fits")).with_hint("--passphrase-file FILE"))
+    opened.ok_or_else(|| Error::no_key(format!("{title}: no passphrase fits")).with_hint(Hint::Passphrase))
 }
 
 /// The numbers in a PrivateKeyInfo (RFC 5208, section 5), which may call the key rsaEncryption, or rsa of X.509 (1988).

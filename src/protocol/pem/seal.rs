@@ -14,7 +14,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Error, Random, Result, Secret},
+    base::{Error, Hint, Random, Result, Secret},
     crypto::{Cipher, Hash, Legacy, Scheme, Strength, Unwrap, cbc_encrypt, encrypt_to_rsa},
     mail::{
         Part, address, canonical, encoding,
@@ -77,7 +77,9 @@ enum Form {
 impl Form {
     fn new(how: &Seal) -> Result<Form> {
         if how.headers == Headers::Protected {
-            return Err(Error::usage("pem: the header cannot be protected").with_hint("-f pgp or -f smime"));
+            return Err(
+                Error::usage("pem: the header cannot be protected").with_hint(Hint::UseProtocol(&["pgp", "smime"]))
+            );
         }
         match (how.shape, how.to.is_empty() && how.passwords.is_empty()) {
             (Shape::Nested | Shape::Triple, _) => {
@@ -137,7 +139,7 @@ impl Plan {
                 Recipient::Named(address) if !hides.hides(address) => address,
                 Recipient::Hidden(address) | Recipient::Named(address) => {
                     return Err(Error::usage(format!("{address}: pem names every reader"))
-                        .with_hint("send him a copy of his own, or -f pgp"));
+                        .with_hint(Hint::UseProtocol(&["pgp"])));
                 }
             };
             let Some(chosen) = missing.found(select::recipient(address, at, context))? else { continue };
@@ -170,11 +172,13 @@ fn algorithms(how: &Seal, legacy: Legacy) -> Result<(Hash, Cipher)> {
     let hash = how.digest.unwrap_or(Hash::Sha256);
     let cipher = how.cipher.as_deref().map(Cipher::parse).transpose()?.unwrap_or(Cipher::Aes256);
     if suite::digest_name(hash).is_none() {
-        return Err(Error::usage(format!("digest {hash}: pem has no name for it")).with_hint("--digest sha256"));
+        return Err(
+            Error::usage(format!("digest {hash}: pem has no name for it")).with_hint(Hint::UseDigest(&["sha256"]))
+        );
     }
     if suite::cipher_name(cipher).is_none() {
         let name = cipher.name();
-        return Err(Error::usage(format!("cipher {name}: pem has no name for it")).with_hint("--cipher aes256"));
+        return Err(Error::usage(format!("cipher {name}: pem has no name for it")).with_hint(Hint::UseCipher("aes256")));
     }
     for (what, name, strength) in
         [("digest", hash.name(), hash.strength()), ("cipher", cipher.name(), cipher.strength())]
@@ -187,7 +191,7 @@ fn algorithms(how: &Seal, legacy: Legacy) -> Result<(Hash, Cipher)> {
 fn admitted(what: &str, name: &str, strength: Strength, legacy: Legacy) -> Result<()> {
     if legacy == Legacy::Refuse && strength < Strength::Strong {
         let strength = strength.name();
-        return Err(Error::usage(format!("{what} {name}: {strength}, not written")).with_hint("--legacy admits it"));
+        return Err(Error::usage(format!("{what} {name}: {strength}, not written")).with_hint(Hint::WriteLegacy));
     }
     Ok(())
 }
@@ -339,7 +343,8 @@ fn local(root: Part<'_>) -> Result<Cow<'_, [u8]>> {
     let kind = root.content_type();
     if !kind.is("text", "plain") {
         let what = format!("{}/{}", kind.kind, kind.subtype);
-        return Err(Error::usage(format!("pem: the message is {what}, not text/plain")).with_hint("-f pgp or -f smime"));
+        return Err(Error::usage(format!("pem: the message is {what}, not text/plain"))
+            .with_hint(Hint::UseProtocol(&["pgp", "smime"])));
     }
     Ok(root.decoded())
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{path, record};
 use crate::{
-    base::{Budget, Error, FixedClock, Limits, Result},
+    base::{Budget, Error, FixedClock, KeyForm, Limits, Result},
     crypto::{Legacy, SecretKey},
     keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
@@ -181,5 +181,4 @@ fn records(keys: &dyn Keys, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
     Ok(records)
 }
 
-const WORDS: Words =
-    Words { noun: "key", kind: " of rsa", generate: "postseal key generate -f smime --algorithm rsa2048" };
+const WORDS: Words = Words { noun: "key", kind: " of rsa", signing: KeyForm::Rsa };

@@ -1,7 +1,7 @@
 //! Symmetric key management: interchange keys that sender and reader share (RFC 1421, section 4.6.4.2.1; RFC 1423, section 3).
 
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Hint, Result, Secret},
     crypto::{Cipher, ecb_decrypt, ecb_encrypt},
     protocol::Context,
 };
@@ -52,7 +52,7 @@ impl InterchangeKey {
     /// Encrypts a data-encrypting key or a digest.
     pub(super) fn encrypt(&self, octets: &Secret) -> Result<Vec<u8>> {
         ecb_encrypt(self.cipher, &self.key, octets.expose()).ok_or_else(|| {
-            Error::usage("interchange key: takes whole blocks of 8 octets alone").with_hint("--digest md5")
+            Error::usage("interchange key: takes whole blocks of 8 octets alone").with_hint(Hint::UseDigest(&["md5"]))
         })
     }
 }

@@ -8,7 +8,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Budget, Error, Result},
+    base::{Budget, Error, Hint, Result},
     crypto::{self, Hash, KeyAlgorithm, Legacy, Scheme, Strength, Unverified},
     keys::Authenticated,
     pki::{Certificate, PublicKey, Usage},
@@ -52,7 +52,7 @@ pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
     match checks.peek() {
         Some(Some(hash)) => {
             let reason = format!("pem message: its integrity check is {hash}, which proves nothing");
-            let error = Error::unavailable(reason).with_hint("--legacy opens it for this run, and it proves nothing");
+            let error = Error::unavailable(reason).with_hint(Hint::ReadLegacy);
             if checks.all(|hash| hash.is_some()) { Err(error) } else { Ok(()) }
         }
         _ => Ok(()),

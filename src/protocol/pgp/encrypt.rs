@@ -32,7 +32,7 @@ use super::{
     suite, words,
 };
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Hint, Result, Secret},
     crypto::{Cipher, Legacy, Strength},
 };
 
@@ -266,8 +266,7 @@ fn common_cipher(wishes: &[Wishes]) -> SymmetricAlgorithm {
 fn cipher(name: &str, legacy: Legacy) -> Result<SymmetricAlgorithm> {
     let wanted = Cipher::parse(name)?;
     if wanted.strength() < Strength::Strong && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("cipher {} is weak", wanted.name()))
-            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+        return Err(Error::usage(format!("cipher {} is weak", wanted.name())).with_hint(Hint::WriteLegacy));
     }
     suite::cipher(wanted.name())
         .filter(SymmetricAlgorithm::is_supported)

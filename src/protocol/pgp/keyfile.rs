@@ -78,7 +78,7 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
     if file.found.is_empty() && file.deprecated.is_empty() && file.revocations.is_empty() {
         let reason = file.skipped.first().cloned().unwrap_or_else(|| format!("{place}: holds no OpenPGP key"));
         return Err(Error::new(crate::base::Kind::Malformed, reason)
-            .with_hint("give a certificate or key as written by `postseal key export` or `gpg --export`"));
+            .with_hint("give an OpenPGP certificate or key, armoured or binary"));
     }
     Ok(file)
 }

@@ -30,7 +30,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Budget, Error, Limits, Result, Secret},
+    base::{Budget, Error, Hint, Limits, Result, Secret},
     crypto::{Cipher, SecretKey},
     keys::{Handle, Locked, Passphrases},
 };
@@ -135,8 +135,7 @@ fn open(
         (Some(opened), _) => Ok(opened),
         (None, Some(why)) => Err(Refusal::Unusable(why)),
         (None, None) => Err(Refusal::Locked(
-            Error::no_key(format!("{what}: locked, and no passphrase fits"))
-                .with_hint("give the passphrase with --passphrase-file"),
+            Error::no_key(format!("{what}: locked, and no passphrase fits")).with_hint(Hint::Passphrase),
         )),
     }
 }

@@ -13,7 +13,7 @@ use sequoia_openpgp::{
 
 use super::{cert, keyfile, revocation::revokers, words};
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     keys::{Handle, Keys, ProtocolName, Record, Want},
     protocol::{KeyFile, LooseRevocation},
 };
@@ -181,7 +181,7 @@ fn lost(revocation: &LooseRevocation, signature: &Signature, file: &KeyFile, bes
     Ok(match is_here {
         true => Error::malformed(&revocation.place, format!("{what}, which is damaged: it does not revoke that key")),
         false => Error::no_key(format!("{}: {what}, whose certificate is not here", revocation.place))
-            .with_hint("import the certificate too: postseal key import CERTIFICATE REVOCATION"),
+            .with_hint(Hint::ImportWithCertificate),
     })
 }
 

@@ -18,7 +18,7 @@ use super::{
     words::reason,
 };
 use crate::{
-    base::{Budget, Error, Kind, Result},
+    base::{Budget, Error, Hint, Kind, Result},
     crypto::Legacy,
     protocol::{Context, blurred},
     verdict::Why,
@@ -276,8 +276,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     fn walk_unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.legacy == Legacy::Refuse {
             let reason = "openpgp message: encrypted without any protection against changes";
-            return Err(Error::new(Kind::Undecryptable, reason)
-                .with_hint("--legacy opens it for this run, and it proves nothing"));
+            return Err(Error::new(Kind::Undecryptable, reason).with_hint(Hint::ReadLegacy));
         }
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
             return Err(Error::malformed("openpgp message", "unprotected encrypted data within something else"));

@@ -15,7 +15,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     mail::{Message, build, header_protection::Mode},
     protocol::{
         Context, Seal, Sealed, Shape,
@@ -33,7 +33,7 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
         inline::fits(root, how)?;
     }
     if how.shape == Shape::Triple {
-        return Err(Error::usage("triple wrapping: OpenPGP has no such form").with_hint("-f smime"));
+        return Err(Error::usage("triple wrapping: OpenPGP has no such form").with_hint(Hint::UseProtocol(&["smime"])));
     }
     let plan = Plan::new(root, how, context)?;
     let sealed = plan.sealed.clone();

@@ -16,7 +16,7 @@ use super::{
     words,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, KeyForm, Result},
     crypto::{Legacy, SecretKey},
     keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
@@ -204,4 +204,4 @@ fn elsewhere(keys: &dyn Keys, copies: &Copies) -> Option<String> {
     })
 }
 
-const WORDS: Words = Words { noun: "key", kind: "", generate: "postseal key generate" };
+const WORDS: Words = Words { noun: "key", kind: "", signing: KeyForm::OpenPgp };

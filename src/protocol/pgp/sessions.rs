@@ -10,7 +10,7 @@ use sequoia_openpgp::{
 
 use super::{cert, derivation, protected, secret::Handled, suite};
 use crate::{
-    base::{Budget, Error, Limits, Result, Secret},
+    base::{Budget, Error, Hint, Limits, Result, Secret},
     crypto::Cipher,
     keys::{Handle, ProtocolName, Record, Want},
     protocol::{Context, undecryptable},
@@ -299,11 +299,10 @@ fn nobody(esks: &[Esk]) -> Error {
         return Error::no_key("openpgp message: encrypted, and no key for it comes with it");
     }
     if esks.iter().all(|esk| matches!(esk, Esk::Password(_))) {
-        return Error::no_key("openpgp message: encrypted to a password that is not here")
-            .with_hint("give the password with --passphrase-file");
+        return Error::no_key("openpgp message: encrypted to a password that is not here").with_hint(Hint::Passphrase);
     }
     Error::no_key(format!("openpgp message: no secret key here for any recipient ({list})"))
-        .with_hint("import the secret key of one of them, or name its file with --keys")
+        .with_hint(Hint::ImportSecretKey)
 }
 
 /// Passwords times encrypted session keys in one message. Source: each costs up to 65 MiB of hashing (RFC 9580, section 3.7.1.3), 0.1 s.

@@ -26,7 +26,7 @@ use sequoia_openpgp::{
 
 use super::{secret::Handled, select::SigningKey, suite, trailer::Fields, words};
 use crate::{
-    base::{Error, Random, Result},
+    base::{Error, Hint, Random, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
 };
 
@@ -108,8 +108,7 @@ pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -
         None => keys.iter().map(fitting).max_by_key(|hash| hash.length()).unwrap_or(Hash::Sha512),
     };
     if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("digest {} is weak", hash.name()))
-            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+        return Err(Error::usage(format!("digest {} is weak", hash.name())).with_hint(Hint::WriteLegacy));
     }
     number(hash)?;
     for key in keys {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     keys::{Binding, Handle, Record},
     mail::Address,
 };
@@ -40,10 +40,7 @@ impl Copies {
         }
         match (groups.pop(), groups.as_slice()) {
             (Some(only), []) => Ok(only),
-            (None, _) => {
-                Err(Error::no_key(format!("key {handle}: not here"))
-                    .with_hint("`postseal key list` shows what is here"))
-            }
+            (None, _) => Err(Error::no_key(format!("key {handle}: not here")).with_hint(Hint::ListKeys)),
             (Some(last), others) => {
                 let list: Vec<&str> = others.iter().chain([&last]).map(|one| one.fingerprint.as_str()).collect();
                 Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))

@@ -13,7 +13,7 @@ use super::{
     suite::{self, ContentCipher},
 };
 use crate::{
-    base::{Error, Random, Result, Secret},
+    base::{Error, Hint, Random, Result, Secret},
     crypto::{self, CbcWriter, Cipher, Legacy, Strength},
     pki::Certificate,
     protocol::{Aead, Seal, halves::output},
@@ -172,8 +172,7 @@ impl ContentKind {
             ContentKind::Cbc(cipher) => (cipher.name(), cipher.strength()),
         };
         if strength < Strength::Strong && legacy == Legacy::Refuse {
-            return Err(Error::usage(format!("cipher {name} is {}", strength.name()))
-                .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+            return Err(Error::usage(format!("cipher {name} is {}", strength.name())).with_hint(Hint::WriteLegacy));
         }
         Ok(())
     }

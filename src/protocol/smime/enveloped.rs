@@ -16,7 +16,7 @@ use super::{
     unwrapped::{DATA, SIGNED, Unwrapped, content_info},
 };
 use crate::{
-    base::{Budget, Error, Kind as Why, Result, Secret},
+    base::{Budget, Error, Hint, Kind as Why, Result, Secret},
     crypto::{self, Legacy},
     keys::ProtocolName,
     pki::tlv,
@@ -102,7 +102,7 @@ impl<'a> Envelope<'a> {
         let cipher = ContentCipher::read(&self.algorithm)?;
         if cipher.is_historic() && context.legacy == Legacy::Refuse {
             return Err(Error::unavailable(format!("enveloped data: {} hides nothing from anybody", cipher.name()))
-                .with_hint("--legacy opens it for this run, and it proves nothing"));
+                .with_hint(Hint::ReadLegacy));
         }
         let recipients = Recipients::read(inside(self.recipients).map_err(|_| unreadable())?, budget)?;
         let authenticated = matches!(cipher, ContentCipher::Aead { .. });

@@ -9,7 +9,7 @@ use super::{
     pkcs8, pkcs12,
 };
 use crate::{
-    base::{Budget, Error, Kind, Limits, Result, Secret},
+    base::{Budget, Error, Hint, Kind, Limits, Result, Secret},
     keys::Passphrases,
     pki::{self, Certificate},
 };
@@ -64,8 +64,7 @@ pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, b
             let named = |error: Error| Error::new(error.kind(), format!("{what}: {error}"));
             let attempt = |passphrase: &Secret| decrypt_pkcs8(octets.expose(), passphrase, budget).map_err(named);
             passphrases.open(what, attempt)?.ok_or_else(|| {
-                Error::no_key(format!("{what}: locked, and no passphrase fits"))
-                    .with_hint("give the passphrase with --passphrase-file")
+                Error::no_key(format!("{what}: locked, and no passphrase fits")).with_hint(Hint::Passphrase)
             })
         }
         _ => Err(Error::malformed(what, "not in the form of PKCS#8")),

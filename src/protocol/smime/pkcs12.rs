@@ -11,7 +11,7 @@ use super::{
     pbe::{self, Derivation, Scheme, decrypt_pkcs8, hmac_hash, pkcs12_forms},
 };
 use crate::{
-    base::{Budget, Error, Limits, Result, Secret},
+    base::{Budget, Error, Hint, Limits, Result, Secret},
     crypto::{Hash, Pkcs12Use, hmac, pkcs12_cost, pkcs12_kdf},
     keys::Passphrases,
 };
@@ -49,10 +49,7 @@ pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, budget
         Some(opened) => Some(opened),
         None => passphrases.open(place, attempt)?,
     };
-    opened.ok_or_else(|| {
-        Error::no_key(format!("{place}: locked, and no passphrase fits"))
-            .with_hint("give the passphrase with --passphrase-file; a damaged file looks the same")
-    })
+    opened.ok_or_else(|| Error::no_key(format!("{place}: locked, and no passphrase fits")).with_hint(Hint::Passphrase))
 }
 
 /// RFC 7292, section 4.

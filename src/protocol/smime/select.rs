@@ -8,7 +8,7 @@ use super::{
     record,
 };
 use crate::{
-    base::{Budget, Error, Limits, Result},
+    base::{Budget, Error, KeyForm, Limits, Result},
     crypto::{KeyAlgorithm, Legacy, SecretKey},
     keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Want},
     mail::Address,
@@ -245,7 +245,7 @@ fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
     Ok(found)
 }
 
-const WORDS: Words = Words { noun: "certificate", kind: "", generate: "postseal key generate -f smime" };
+const WORDS: Words = Words { noun: "certificate", kind: "", signing: KeyForm::X509 };
 
 /// Certificates above one that are looked at. Source: real chains have up to 4, and a bridge between authorities twice that.
 const ABOVE: usize = 16;

@@ -20,7 +20,7 @@ use super::{
     suite,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
     pki::Certificate,
     protocol::{Padding, halves::output},
@@ -284,8 +284,7 @@ fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash
     };
     let hash = asked.unwrap_or(fitting);
     if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
-        return Err(Error::usage(format!("digest {hash} is {}", hash.strength().name()))
-            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+        return Err(Error::usage(format!("digest {hash} is {}", hash.strength().name())).with_hint(Hint::WriteLegacy));
     }
     Ok(hash)
 }
@@ -359,7 +358,8 @@ fn ecdsa_with(hash: Hash) -> Result<ObjectIdentifier> {
 }
 
 fn unwritten(hash: Hash) -> Error {
-    Error::usage(format!("digest {hash}: not in S/MIME signatures of this key")).with_hint("sha256, sha384 or sha512")
+    Error::usage(format!("digest {hash}: not in S/MIME signatures of this key"))
+        .with_hint(Hint::UseDigest(&["sha256", "sha384", "sha512"]))
 }
 
 /// RFC 8551, section 3.5.3.2.

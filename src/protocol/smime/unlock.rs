@@ -15,7 +15,7 @@ use super::{
     suite::{self, Oaep},
 };
 use crate::{
-    base::{Budget, Error, Result, Secret},
+    base::{Budget, Error, Hint, Result, Secret},
     crypto::{KeyAlgorithm, SecretKey, Unwrap},
     keys::{Handle, ProtocolName, Record, Want},
     pki::{Certificate, Name},
@@ -103,7 +103,7 @@ impl<'a> Recipients<'a> {
         }
         if self.0.iter().all(is_shared) {
             return Error::no_key("enveloped data: encrypted to a password that is not here")
-                .with_hint("give the password with --passphrase-file");
+                .with_hint(Hint::Passphrase);
         }
         // Everybody can see what is wrong with the envelope: to tell it says nothing of the keys that are here.
         let unusable = self.0.iter().find_map(|recipient| match recipient {
@@ -114,7 +114,7 @@ impl<'a> Recipients<'a> {
             return Error::no_key(format!("enveloped data: its key for {} cannot be unwrapped: {why}", reader.text()));
         }
         Error::no_key(format!("enveloped data: no secret key here for any recipient ({list})"))
-            .with_hint("import the secret key of one of them, or name its file with --keys")
+            .with_hint(Hint::ImportSecretKey)
     }
 }
 

@@ -9,7 +9,11 @@ use super::{
     totals::{MASTER, ROW, STATEMENTS, statement},
     view::digest,
 };
-use crate::{base::Result, crypto::Hash, keys::Record};
+use crate::{
+    base::{Hint, Result},
+    crypto::Hash,
+    keys::Record,
+};
 
 /// Something that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,21 +302,21 @@ impl Found<'_> {
 }
 
 impl Damage {
-    /// What there is to do about it, if there is something.
-    pub fn advice(&self) -> Option<&'static str> {
+    /// What can be done about it, if there is something.
+    pub fn hint(&self) -> Option<Hint> {
         let begins = |word: &str| self.what.starts_with(word);
         match self.outcome {
             Outcome::Repaired => None,
             Outcome::Left if begins("pages") || begins("what says") => {
-                Some("put a copy of the database in its place of before the damage")
+                Some("put a copy of the database in its place of before the damage".into())
             }
-            Outcome::Left => Some("`postseal key check --repair` repairs what can be repaired, and names what is lost"),
-            Outcome::Lost if begins("bindings") => Some("say it again with `postseal key trust`"),
+            Outcome::Left => Some(Hint::RepairStore),
+            Outcome::Lost if begins("bindings") => Some(Hint::TrustAgain),
             Outcome::Lost if begins("capabilities") => None,
             Outcome::Lost if begins("secret key") => {
-                Some("import the secret key again, or put back a copy of the database")
+                Some("import the secret key again, or put back a copy of the database".into())
             }
-            Outcome::Lost => Some("import it again: `postseal key import`"),
+            Outcome::Lost => Some(Hint::ImportAgain),
         }
     }
 }

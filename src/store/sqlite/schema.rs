@@ -116,7 +116,7 @@ CREATE TABLE total (
     value       BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What `key check --repair` has set aside: rows that are not what was written.
+-- What a repair has set aside: rows that are not what was written.
 CREATE TABLE lost (
     number      INTEGER PRIMARY KEY,
     fingerprint TEXT NOT NULL,

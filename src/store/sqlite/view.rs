@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row};
 
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Error, Hint, Kind, Result},
     crypto::Hash,
 };
 
@@ -62,8 +62,7 @@ impl View<'_> {
 
     /// What is stored is not what was written: an error of kind `Damaged` that names it.
     pub(super) fn damaged(&self, what: &str) -> Error {
-        Error::damaged(self.place.display(), format!("{what}: damaged"))
-            .with_hint("`postseal key check` lists what is damaged, and with --repair mends what can be mended")
+        Error::damaged(self.place.display(), format!("{what}: damaged")).with_hint(Hint::CheckStore)
     }
 }
 

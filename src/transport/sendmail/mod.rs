@@ -202,7 +202,7 @@ fn partly(gone: &[String], names: &str, error: &Error) -> Error {
         [] => error.to_string(),
         gone => format!("handed over for {}, but not for {names}: {error}", gone.join(", ")),
     };
-    let hint = error.hint().map(str::to_owned);
+    let hint = error.hint().cloned();
     hint.into_iter().fold(Error::new(error.kind(), words), Error::with_hint)
 }
 

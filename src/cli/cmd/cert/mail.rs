@@ -9,8 +9,8 @@ use postseal::{
     protocol::pem::services,
 };
 
+use super::parse::parsed;
 use crate::cli::{
-    cmd::cert::parsed,
     input,
     output::{Output, Privacy},
     session::Session,

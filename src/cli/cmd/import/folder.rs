@@ -7,7 +7,7 @@ use postseal::{
     mail::Address,
 };
 
-use super::{Found, KeyFile};
+use super::found::{Found, KeyFile};
 use crate::cli::{input, session::Session};
 
 /// Every file in `directory` that by its name may hold keys or certificates.

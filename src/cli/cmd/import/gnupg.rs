@@ -13,7 +13,7 @@ use postseal::{
     store::Home,
 };
 
-use super::{Found, KeyFile};
+use super::found::{Found, KeyFile};
 use crate::cli::session::Session;
 
 /// The keys of gpg. Its owner's own, trusted ultimately, are trusted for their user IDs, as `key generate` trusts what it makes.

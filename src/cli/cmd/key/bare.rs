@@ -9,17 +9,13 @@ use postseal::{
     report::printable,
 };
 
+use super::layout;
+
 /// A line of `key list`.
 pub(super) fn row(record: &Record) -> Result<[String; 5]> {
     let secret = if record.secrets.is_empty() { "public" } else { "secret" };
     let algorithm = PublicKey::parse(&record.bytes)?.algorithm().name();
-    Ok([
-        record.fingerprint.to_string(),
-        algorithm,
-        secret.to_owned(),
-        "bare".to_owned(),
-        super::show::addresses(record),
-    ])
+    Ok([record.fingerprint.to_string(), algorithm, secret.to_owned(), "bare".to_owned(), layout::addresses(record)])
 }
 
 /// Everything that is known of it.
@@ -30,7 +26,7 @@ pub(super) fn text(text: &mut String, record: &Record) -> Result<()> {
     for address in &record.claimed {
         let _ = writeln!(text, "{:<12} {}", "name", printable(&address.to_string()));
     }
-    for address in super::show::trusted(record) {
+    for address in layout::trusted(record) {
         let _ = writeln!(text, "{:<12} {address}", "trusted");
     }
     Ok(())
@@ -44,7 +40,7 @@ pub(super) fn object(record: &Record) -> Result<String> {
         "algorithm": PublicKey::parse(&record.bytes)?.algorithm().name(),
         "secret": !record.secrets.is_empty(),
         "addresses": record.claimed.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "trusted_addresses": super::show::trusted(record),
+        "trusted_addresses": layout::trusted(record),
     });
     serde_json::to_string(&object).map_err(|error| Error::usage(error.to_string()))
 }

@@ -3,18 +3,21 @@
 use std::process::ExitCode;
 
 use postseal::{
-    base::{Kind, Result},
+    base::{Hint, Kind, Result},
     report::printable,
     store::{Home, Outcome, Repair},
 };
 
-use crate::cli::show::{aside, data, exit_code, hint};
+use crate::cli::{
+    hint::words,
+    show::{aside, data, exit_code, hint},
+};
 
 /// One line for each thing that is not what was written: what became of it, and what it is.
 pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
     let found = home.check(repair)?;
     let mut text = String::new();
-    let mut advice: Vec<&str> = Vec::new();
+    let mut hints: Vec<Hint> = Vec::new();
     for damage in &found {
         let outcome = match damage.outcome {
             Outcome::Repaired => "repaired",
@@ -22,10 +25,10 @@ pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
             _ => "damaged",
         };
         text.push_str(&format!("{outcome} {}\n", printable(&damage.what)));
-        advice.extend(damage.advice().filter(|new| !advice.contains(new)));
+        hints.extend(damage.hint().filter(|new| !hints.contains(new)));
     }
     data(&text)?;
-    advice.iter().for_each(|line| hint(line));
+    hints.iter().for_each(|one| hint(&words(one)));
     if found.is_empty() {
         aside("everything is what was written\n");
     }

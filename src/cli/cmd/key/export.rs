@@ -15,11 +15,12 @@ use postseal::{
     store::Home,
 };
 
-use super::{new_passphrase, select};
+use super::choose::select;
 use crate::cli::{
-    args::Format,
     output::{Output, Privacy},
+    passphrase,
     session::Session,
+    values::Format,
 };
 
 #[derive(Args, Debug)]
@@ -107,6 +108,6 @@ fn pkcs12(record: &Record, octets: &Secret, integrity: Integrity, home: &Home, s
     let passphrases = session.passphrases()?;
     let title = format!("key {}", record.fingerprint);
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
-    let passphrase = new_passphrase("key export", "", session)?;
+    let passphrase = passphrase::new("key export", "", session)?;
     export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), integrity, &SystemRandom)
 }

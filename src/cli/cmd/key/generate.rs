@@ -11,13 +11,17 @@ use postseal::{
     store::{Home, Intake, Origin},
 };
 
-use super::{find, new_passphrase, select, show};
+use super::{
+    choose::{find, select},
+    show,
+};
 use crate::cli::{
-    args::Format,
+    input,
     output::{Output, Privacy},
+    passphrase,
     session::Session,
     show::{aside, data, progress},
-    typed,
+    values::Format,
 };
 
 #[derive(Args, Debug)]
@@ -106,7 +110,8 @@ enum Validity {
 
 /// Makes a key and says which.
 pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
-    let addresses: Vec<Address> = what.addresses.iter().map(|address| typed(address)).collect::<Result<_>>()?;
+    let addresses: Vec<Address> =
+        what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
     let record = match what.format {
         Format::Pem => {
             return Err(Error::usage("key generate: PEM takes RSA keys of X.509").with_hint("-f smime"));
@@ -130,13 +135,13 @@ pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Resul
 pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<()> {
     let by_address = what.which.contains('@');
     let mut held = match by_address {
-        true => find(home, Some(Format::Smime), &Want::Address(&typed(&what.which)?))?,
+        true => find(home, Some(Format::Smime), &Want::Address(&input::address(&what.which)?))?,
         false => select(home, Some(Format::Smime), &what.which)?,
     };
     held.retain(|record| !record.secrets.is_empty());
     let record = match held.as_slice() {
         [] if by_address => {
-            let made = generate_smime("key request", &what.shape, vec![typed(&what.which)?], home, session)?;
+            let made = generate_smime("key request", &what.shape, vec![input::address(&what.which)?], home, session)?;
             aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint));
             made
         }
@@ -155,7 +160,7 @@ pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<
     }
     let mut addresses = record.claimed.clone();
     if by_address {
-        let asked = typed(&what.which)?;
+        let asked = input::address(&what.which)?;
         addresses = if addresses.contains(&asked) { addresses } else { vec![asked] };
     }
     if addresses.is_empty() {
@@ -269,7 +274,7 @@ fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc
 
 impl Shape {
     fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
-        if self.no_passphrase { Ok(None) } else { new_passphrase(verb, ", or say --no-passphrase", session).map(Some) }
+        if self.no_passphrase { Ok(None) } else { passphrase::new(verb, ", or say --no-passphrase", session).map(Some) }
     }
 }
 

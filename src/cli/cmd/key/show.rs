@@ -2,7 +2,6 @@
 
 use std::{fmt::Write, sync::Arc, time::SystemTime};
 
-use anstyle::{AnsiColor, Style};
 use postseal::{
     base::{Error, Result, rfc3339},
     crypto::Legacy,
@@ -10,11 +9,15 @@ use postseal::{
     pki,
     protocol::pgp::summary::{Key, State, Summary, summarize},
     report::printable,
-    store::Kept,
+    store::{Change, Kept},
 };
 use serde::Serialize;
 
-use super::{bare, x509};
+use super::{
+    bare,
+    layout::{BOLD, RED, addresses, day, trusted},
+    x509,
+};
 
 /// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
 pub(super) fn list(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
@@ -71,6 +74,15 @@ pub(in crate::cli::cmd) fn statement(kept: Kept, der: &[u8]) -> String {
     }
 }
 
+/// What adding a certificate did, in a word.
+pub(in crate::cli::cmd) fn word(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Unchanged => "unchanged",
+        Change::Updated => "updated",
+    }
+}
+
 /// One line for what importing did.
 pub(in crate::cli::cmd) fn change(what: &str, record: &Record) -> String {
     let secret = if record.secrets.is_empty() { "" } else { " with its secret key" };
@@ -99,32 +111,6 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
         [] => field("trusted for", "nothing"),
         all => all.iter().for_each(|one| field("trusted for", one)),
     }
-}
-
-pub(super) fn trusted(record: &Record) -> Vec<String> {
-    let name = |binding: &Binding| match binding {
-        Binding::Address(address) => Some(printable(&address.to_string())),
-        Binding::Anchor => Some("certificate paths (trust anchor)".to_owned()),
-        Binding::UserIds => Some("its user IDs".to_owned()),
-        _ => None,
-    };
-    record.bindings.iter().filter_map(name).collect()
-}
-
-/// The addresses, the trusted ones marked.
-pub(super) fn addresses(record: &Record) -> String {
-    let whole = record.bindings.contains(&Binding::UserIds);
-    let bound = record.bindings.iter().filter_map(|binding| match binding {
-        Binding::Address(address) => Some(address),
-        _ => None,
-    });
-    let claimed = record.claimed.iter().filter(|address| !bound.clone().any(|one| one == *address));
-    let name = |address: &_, trusted: bool| {
-        let mark = if trusted { format!(" {GREEN}(trusted){GREEN:#}") } else { String::new() };
-        format!("{}{mark}", printable(&format!("{address}")))
-    };
-    let all = bound.clone().map(|address| name(address, true)).chain(claimed.map(|address| name(address, whole)));
-    all.collect::<Vec<_>>().join(", ")
 }
 
 fn worth(key: &Key) -> String {
@@ -169,11 +155,6 @@ fn aligned(rows: &[[String; 5]]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// `2026-11-23`.
-pub(super) fn day(time: SystemTime) -> String {
-    rfc3339(time).chars().take_while(|c| *c != 'T').collect()
 }
 
 /// One JSON object a line.
@@ -272,7 +253,3 @@ fn words(state: &State) -> (&'static str, Option<String>) {
         _ => ("unknown", None),
     }
 }
-
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const GREEN: Style = AnsiColor::Green.on_default();
-pub(super) const RED: Style = AnsiColor::Red.on_default();

@@ -14,7 +14,7 @@ use postseal::{
 };
 use serde::Serialize;
 
-use super::show::{BOLD, GREEN, RED, addresses, day, trusted};
+use super::layout::{BOLD, GREEN, RED, addresses, day, trusted};
 
 /// Its line in the list.
 pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {

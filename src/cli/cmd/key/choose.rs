@@ -1,0 +1,54 @@
+//! Which certificates of the home are meant.
+
+use std::sync::Arc;
+
+use postseal::{
+    base::{Error, Result},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
+    store::Home,
+};
+
+use crate::cli::{input, values::Format};
+
+/// The certificates that an address, fingerprint or key ID names, of one protocol or of all; none is an error.
+pub(super) fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
+    let found = match which.contains('@') {
+        true => find(home, format, &Want::Address(&input::address(which)?))?,
+        false => find(home, format, &Want::Handle(&Handle::parse(which)?))?,
+    };
+    if found.is_empty() {
+        return Err(
+            Error::no_key(format!("{which}: no certificate here")).with_hint("`postseal key list` shows what is here")
+        );
+    }
+    Ok(found)
+}
+
+pub(super) fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+    let protocols = match format {
+        None => vec![ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime],
+        Some(Format::Pem) => vec![ProtocolName::Pem],
+        Some(Format::Pgp) => vec![ProtocolName::Pgp],
+        Some(Format::Smime) => vec![ProtocolName::Smime],
+    };
+    let mut found = Vec::new();
+    for protocol in protocols {
+        found.extend(home.find(protocol, want)?);
+    }
+    Ok(found)
+}
+
+/// The one certificate that a fingerprint or key ID names.
+pub(super) fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
+    if id.contains('@') {
+        return Err(Error::usage(format!("{id}: an address says nothing about which certificate is meant"))
+            .with_hint("give the fingerprint; `postseal key show` tells it"));
+    }
+    match select(home, None, id)?.as_slice() {
+        [record] => Ok(Arc::clone(record)),
+        _ => {
+            Err(Error::usage(format!("{id}: several certificates have a key of this id"))
+                .with_hint("give the fingerprint"))
+        }
+    }
+}
