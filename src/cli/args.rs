@@ -138,6 +138,8 @@ pub(crate) enum Verb {
     /// Check the configuration file, and explain what it does with a mail
     #[command(subcommand)]
     Config(super::cmd::config::Config),
+    /// Show signing, verifying and encrypting at work, in a home that is thrown away
+    Demo,
     /// Write a completion script for a shell
     Completions {
         /// Which shell

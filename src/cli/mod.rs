@@ -61,6 +61,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Sendmail(Later(sendmail)) => cmd::sendmail::run(&sendmail, session),
         Verb::Serve(Later(serve)) => cmd::serve::run(&serve, session),
         Verb::Config(config) => cmd::config::run(&config, session),
+        Verb::Demo => cmd::demo::run(),
         Verb::Completions { shell } => cmd::manual::completions(shell),
         Verb::Man { directory } => cmd::manual::pages(&directory),
     }

@@ -296,5 +296,6 @@ pub(crate) const VERBS: &[Verb] = &[
         0,
         &[call("", "elvish", 0), call("", "fish", 0), call("", "powershell", 0), call("", "zsh", 0)],
     ),
+    verb("demo", "", 0, &[]),
     verb("man", "empty", 0, &[]),
 ];

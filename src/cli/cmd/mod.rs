@@ -2,6 +2,7 @@
 
 pub(crate) mod cert;
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod filter;
 pub(crate) mod import;
 pub(crate) mod key;
