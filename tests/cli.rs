@@ -85,7 +85,7 @@ fn keys_come_and_go() {
 fn passphrases_come_from_a_file_or_a_descriptor() {
     let lab = Lab::new();
     lab.write("m", MESSAGE).write("pass", "correct horse\n").write("wrong", "battery staple\n");
-    lab.run(&["key", "generate", "alice@example.org"]).refused(64, "nobody can be asked");
+    lab.run(&["key", "generate", "alice@example.org"]).refused(64, "there is no terminal to ask");
     lab.run(&["--passphrase-file", "pass", "key", "generate", "alice@example.org"]).code(0);
     lab.run(&["sign", "m"]).refused(77, "passphrase");
     lab.run(&["--passphrase-file", "wrong", "sign", "m"]).refused(77, "passphrase");

@@ -1,4 +1,4 @@
-//! What can be typed. Nothing here does anything.
+//! Verbs and options. Data only.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,8 +21,8 @@ use super::{
     version,
     about,
     long_about = "Signs, encrypts, verifies and decrypts mail.\n\nA message is read from FILE or standard input and written to standard output or -o. \
-                  Data goes to standard output, everything else to standard error. Output appears whole or not at all.",
-    after_help = "Exit status: 0 done (verify: the required standing was reached), 1 the verdict is below it, 64 usage, 65 malformed input, \
+                  Data goes to standard output, everything else to standard error. Output is written whole or not at all.",
+    after_help = "Exit status: 0 done (verify: the verdict is at least --require), 1 the verdict is below it, 64 usage, 65 malformed input, \
                   66 no such input, 69 unavailable, 73 cannot create, 74 I/O, 75 try again, 77 no usable key or not permitted, 78 configuration.",
     disable_help_subcommand = true,
     max_term_width = TERM_WIDTH
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads what was typed, the program's name first.
+    /// Parses the command line; the program's name comes first.
     pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Self, clap::Error> {
         move_master_home(&mut typed);
         let command = described(typed.get(1).map(OsString::as_os_str));
@@ -43,15 +43,15 @@ impl Arguments {
     }
 }
 
-/// All that can be typed, or what can be when the first word is a verb: the options of every verb are copied into each verb that is described,
-/// which takes longer than many a run.
+/// The whole command line, or one verb of it when the first word is a verb. clap copies the common options into each verb that it describes,
+/// which takes longer than many runs.
 fn described(first: Option<&OsStr>) -> Command {
     let whole = Arguments::command();
     let Some(verb) = first.and_then(|first| whole.find_subcommand(first)) else { return whole };
     Common::augment_args(Command::new(NAME)).max_term_width(TERM_WIDTH).subcommand(verb.clone())
 }
 
-/// Writes `key master --home` without a folder as `key master --in-home`: clap has one meaning for a name, and `--home DIR` is for every verb.
+/// Writes `key master --home` without a folder as `key master --in-home`. clap allows one meaning for a name, and `--home DIR` is an option of every verb.
 fn move_master_home(typed: &mut [OsString]) {
     let after =
         |from: usize, word: &str| typed.iter().skip(from).position(|typed| typed == word).map(|at| from + at + 1);
@@ -73,34 +73,34 @@ const TERM_WIDTH: usize = 110;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every verb")]
 pub(crate) struct Common {
-    /// Certificates, keyrings and secret keys for this run, in any format that postseal reads; each vouches for its user IDs
+    /// Keys to use and to trust in this run: certificates, keyrings, secret keys
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys: Vec<PathBuf>,
-    /// Where certificate paths end, instead of the configured trust anchors; any certificate may be one (PEM or DER)
+    /// Root certificates to trust in this run, instead of the imported ones (PEM or DER)
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) anchors: Vec<PathBuf>,
-    /// CRLs and OCSP responses (PEM or DER)
+    /// CRLs and OCSP responses to use in this run (PEM or DER)
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) crls: Vec<PathBuf>,
-    /// How much must be known about whether certificates are revoked
+    /// How certificates are checked for revocation
     #[arg(long, global = true, value_enum, default_value = "soft")]
     pub(crate) revocation: Revocation,
-    /// Where keys are kept [default: $POSTSEAL_HOME, or postseal in the data directory]
+    /// The folder of the keys [default: $POSTSEAL_HOME, or postseal in the data directory]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) home: Option<PathBuf>,
-    /// Passphrases, one a line, each tried
+    /// A file of passphrases, one on each line; each is tried
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Passphrases, one a line, from an inherited file descriptor
+    /// The same, read from this file descriptor
     #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
     pub(crate) passphrase_fd: Option<u32>,
-    /// Judge as of this time (RFC 3339) instead of now
+    /// Use this time (RFC 3339) instead of now
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// The largest message taken, in octets; K, M and G are understood
+    /// The largest message accepted, in bytes, or with K, M or G
     #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size)]
     pub(crate) max_size: usize,
-    /// Let weak and broken algorithms count, and write them on request
+    /// Accept weak and broken algorithms, and write them on request
     #[arg(long, global = true)]
     pub(crate) legacy: bool,
 }
@@ -110,50 +110,50 @@ pub(crate) struct Common {
 pub(crate) enum Verb {
     /// Sign a message
     Sign(Later<Sign>),
-    /// Encrypt a message, and sign it with --sign
+    /// Encrypt a message; with --sign, sign it too
     Encrypt(Later<Encrypt>),
-    /// Write the message as it was written; the verdict goes to standard error
+    /// Decrypt a message; the verdict goes to standard error
     Decrypt(Later<Decrypt>),
-    /// Say who vouches for each message
+    /// Check signatures, and whether the author shown is the signer
     Verify(Later<Verify>),
-    /// Draw the tree of parts and layers; needs no key
+    /// Show the tree of parts, signatures and encryption; needs no key
     Inspect(Later<Inspect>),
-    /// Write the exact bytes that a signature would cover
+    /// Write the exact bytes that a signature covers
     Canon(Later<Canon>),
     /// Write the digest of a file, or of its canonical form
     Digest(Later<Digest>),
     /// Generate, import, export, list, trust and remove keys
     Key(Later<super::cmd::key::Key>),
-    /// Take over what gpg, gpgsm or a folder of openssl's files holds
+    /// Import the keys of gpg, gpgsm, or a folder of openssl files
     Import(Later<super::cmd::import::Import>),
-    /// Judge certificates
+    /// Check certificates and their paths
     Cert(Later<super::cmd::cert::Cert>),
-    /// Handle one message by the configuration, from standard input to standard output: for pipe(8), procmail, sieve
+    /// Apply the configured policy to one message, from standard input to standard output (pipe(8), procmail, sieve)
     Filter(Later<super::cmd::filter::Filter>),
-    /// Take a message as sendmail does, handle it by the configuration, and hand it over
+    /// Replace sendmail: take a message, apply the policy, and pass it on
     #[command(disable_help_flag = true)]
     Sendmail(Later<super::cmd::sendmail::Sendmail>),
-    /// Serve the listeners of the configuration: the milter, SMTP, LMTP, metrics
+    /// Run the configured listeners: milter, SMTP, LMTP, metrics
     Serve(Later<super::cmd::serve::Serve>),
-    /// Check the configuration file, and explain what it does with a mail
+    /// Check the configuration, or explain what it does with a message
     #[command(subcommand)]
     Config(super::cmd::config::Config),
     /// Show signing, verifying and encrypting at work, in a home that is thrown away
     Demo,
     /// Write a completion script for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
     /// Write the manual pages into a directory
     Man {
-        /// Where they go
+        /// The directory to write them to
         #[arg(value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
 }
 
-/// Options of both sealing verbs.
+/// Options of `sign` and `encrypt`.
 #[derive(Args, Debug)]
 pub(crate) struct Shaping {
     /// The protocol
@@ -162,13 +162,13 @@ pub(crate) struct Shaping {
     /// Sign as this address instead of the author in From
     #[arg(long = "as", value_name = "ADDRESS", conflicts_with = "key")]
     pub(crate) signer: Option<String>,
-    /// Sign with this key (fingerprint or key ID); several sign in parallel
+    /// Sign with this key (fingerprint or key ID); may be repeated, for several signatures
     #[arg(long, value_name = "ID")]
     pub(crate) key: Vec<String>,
-    /// As text in the body instead of MIME parts: for readers that know no PGP/MIME
+    /// Write text in the body instead of MIME parts, for readers without PGP/MIME
     #[arg(long)]
     pub(crate) inline: bool,
-    /// Signed so that nothing can be read without software: one block with --inline, one part with -f smime
+    /// Put the signed text inside the signature object (--inline, or -f smime)
     #[arg(long)]
     pub(crate) opaque: bool,
     /// Protect the header too (RFC 9788)
@@ -180,7 +180,7 @@ pub(crate) struct Shaping {
     /// The digest of the signature [default: by key]
     #[arg(long, value_name = "NAME")]
     pub(crate) digest: Option<String>,
-    /// Cut the result into message/partial pieces of at most this size: OUT.1, OUT.2, ...
+    /// Split the result into message/partial files of at most this size: OUT.1, OUT.2, ...
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]
     pub(crate) split: Option<usize>,
     #[command(flatten)]
@@ -189,13 +189,13 @@ pub(crate) struct Shaping {
     pub(crate) files: Files,
 }
 
-/// A message made of a text.
+/// A message made from plain text.
 #[derive(Args, Debug)]
 pub(crate) struct Draft {
-    /// The input is a text and no mail message: make a message of it, with --from, --to and --subject
+    /// The input is plain text: make a message of it, with --from, --to and --subject
     #[arg(long, requires = "from")]
     pub(crate) text: bool,
-    /// Who writes the text: ADDRESS or "Name <ADDRESS>"
+    /// The author of the text: ADDRESS or "Name <ADDRESS>"
     #[arg(long, value_name = "MAILBOX", requires = "text")]
     pub(crate) from: Option<String>,
     /// The subject of the text
@@ -206,7 +206,7 @@ pub(crate) struct Draft {
 /// One message in, one out.
 #[derive(Args, Debug)]
 pub(crate) struct Files {
-    /// Where the result goes; appears whole or not at all [default: standard output]
+    /// The output file, written whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
     /// The message [default: standard input]
@@ -214,48 +214,48 @@ pub(crate) struct Files {
     pub(crate) input: Option<PathBuf>,
 }
 
-/// Sign a mail message. The header survives; Content-* fields move into the signed part. Anything else is refused, unless --text makes a message of it.
+/// Sign a mail message. Its header fields stay; Content-* fields move into the signed part. Input that is no mail message is refused, unless --text is given.
 #[derive(Args, Debug)]
 pub(crate) struct Sign {
-    /// To whom a text goes; may be given several times
+    /// A recipient of the text; may be repeated
     #[arg(long, value_name = "ADDRESS", requires = "text")]
     pub(crate) to: Vec<String>,
     #[command(flatten)]
     pub(crate) shaping: Shaping,
 }
 
-/// Encrypt a mail message. Anything else is refused, unless --text makes a message of it; and so is a message that is already encrypted,
-/// unless --keep or --again says what becomes of it.
+/// Encrypt a mail message. Input that is no mail message is refused, unless --text is given. A message that is already encrypted is refused,
+/// unless --keep or --again is given.
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
     /// A recipient
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) to: Vec<String>,
-    /// A recipient who is not named in the message
+    /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) hidden_to: Vec<String>,
-    /// Encrypt to each passphrase of --passphrase-file too
+    /// Encrypt with each passphrase of --passphrase-file too
     #[arg(long)]
     pub(crate) password: bool,
     /// Sign too
     #[arg(long)]
     pub(crate) sign: bool,
-    /// A signed message within an encrypted one (RFC 3156, section 6.1), instead of both in one
+    /// Encrypt a signed message (RFC 3156, section 6.1), instead of both in one object
     #[arg(long, requires = "sign", conflicts_with_all = ["inline", "opaque"])]
     pub(crate) nested: bool,
-    /// Signed, encrypted, and signed again (RFC 2634), with -f smime
+    /// Sign, encrypt, and sign again (RFC 2634), with -f smime
     #[arg(long, requires = "sign", conflicts_with_all = ["inline", "nested", "opaque"])]
     pub(crate) triple: bool,
-    /// Authenticate what is encrypted even where not every recipient is known to read that, with -f smime
+    /// Use authenticated encryption even if not all recipients are known to support it, with -f smime
     #[arg(long)]
     pub(crate) aead: bool,
-    /// The cipher [default: what all recipients prefer]
+    /// The cipher [default: the one that all recipients prefer]
     #[arg(long, value_name = "NAME")]
     pub(crate) cipher: Option<String>,
-    /// Encrypt even what is already encrypted
+    /// Encrypt a message that is already encrypted once more
     #[arg(long)]
     pub(crate) again: bool,
-    /// Pass an already encrypted message on unchanged, to any readers it has
+    /// Pass a message that is already encrypted on unchanged
     #[arg(long, conflicts_with = "again")]
     pub(crate) keep: bool,
     #[command(flatten)]
@@ -265,27 +265,27 @@ pub(crate) struct Encrypt {
 /// Decrypt a message, or the message/partial pieces of one.
 #[derive(Args, Debug)]
 pub(crate) struct Decrypt {
-    /// Open sealed parts and blocks that stand beside other text or in attached messages too, each in its place; the verdict says nothing of who wrote them
+    /// Decrypt encrypted parts beside other text and in attached messages too; the verdict cannot tell who wrote them
     #[arg(long)]
     pub(crate) parts: bool,
-    /// The verdict as one JSON object a line
+    /// Print the verdict as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where the result goes; appears whole or not at all [default: standard output]
+    /// The output file, written whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
-    /// The message, or all pieces of it in any order [default: standard input]
+    /// The message, or all its message/partial pieces in any order [default: standard input]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input: Vec<PathBuf>,
 }
 
-/// Verify messages; message/partial pieces are put together first, in any order.
+/// Verify messages. Pieces of type message/partial are joined first, in any order.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
-    /// The standing that is good enough
+    /// The verdict that exit code 0 needs
     #[arg(long, value_enum, default_value = "authentic")]
     pub(crate) require: Require,
-    /// One JSON object a message, one line each
+    /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,
     /// The messages [default: standard input]
@@ -293,19 +293,19 @@ pub(crate) struct Verify {
     pub(crate) input: Vec<PathBuf>,
 }
 
-/// What `verify` asks for.
+/// The verdict that `verify --require` needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Require {
-    /// The author shown vouches for the whole message
+    /// The author shown signed the whole message
     Authentic,
-    /// Somebody vouches for the whole message
+    /// A known key signed the whole message
     Signed,
 }
 
-/// Inspect a message: nothing is verified or decrypted.
+/// Inspect a message. Nothing is verified or decrypted.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -315,21 +315,21 @@ pub(crate) struct Inspect {
 /// Canonical forms.
 #[derive(Args, Debug)]
 pub(crate) struct Canon {
-    /// Whose rules
+    /// The protocol whose rules apply
     #[arg(long, value_enum)]
     pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) files: Files,
 }
 
-/// Canonical forms that exist.
+/// The canonical forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// The text that PEM signs: CRLF, and nothing else (RFC 1421, section 4.3.2.2)
+    /// The text that PEM signs: with CRLF, otherwise unchanged (RFC 1421, section 4.3.2.2)
     Pem,
     /// The MIME part that PGP/MIME signs: 7-bit, CRLF, no trailing white space (RFC 3156)
     Pgp,
-    /// The MIME part that S/MIME signs: the same, so that no relay changes it (RFC 8551, section 3.1)
+    /// The MIME part that S/MIME signs: the same form (RFC 8551, section 3.1)
     Smime,
 }
 
@@ -338,14 +338,14 @@ pub(crate) enum Form {
 pub(crate) struct Digest {
     #[arg(short, long, value_name = "NAME", help = digests())]
     pub(crate) algorithm: String,
-    /// Of the canonical form instead of the file as it is
+    /// Digest the canonical form instead of the file as it is
     #[arg(long, value_enum)]
     pub(crate) form: Option<Form>,
     #[command(flatten)]
     pub(crate) files: Files,
 }
 
-/// The names of the digests, as they may be given.
+/// The names of the digests, as `--algorithm` takes them.
 fn digests() -> String {
     Hash::ALL.map(Hash::name).join(", ")
 }
@@ -366,13 +366,13 @@ fn size(text: &str) -> Result<usize, String> {
 mod tests {
     use super::*;
 
-    /// clap checks this in debug builds, and only for the verbs that are described: here, all of them are.
+    /// clap checks this in debug builds, for the verbs that are described. Here all of them are.
     #[test]
     fn the_whole_command_line_is_sound() {
         Arguments::command().debug_assert();
     }
 
-    /// tests/verbs.rs reads the help, which shows what is not hidden.
+    /// tests/verbs reads the help, which does not show hidden options.
     #[test]
     fn nothing_is_hidden_from_the_help() {
         fn walk(command: &Command) {

@@ -1,4 +1,4 @@
-//! What is given: messages from files and standard input, and addresses from the command line.
+//! Input: messages from files and standard input, and addresses from the command line.
 
 use std::{
     fs::File,
@@ -32,7 +32,7 @@ pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
 /// The one message in a file or on standard input.
 pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Message> {
     let octets = octets(name, budget)?;
-    // Read as one message, the second would be the text of the first.
+    // Otherwise the second message would be read as text of the first.
     let count = form::mbox_messages(&octets);
     if count > 1 {
         let place = name.map_or_else(|| "-".to_owned(), |name| name.display().to_string());
@@ -42,7 +42,7 @@ pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Messag
     Message::parse(octets, budget)
 }
 
-/// What a report calls the file.
+/// The name of the file in reports.
 pub(crate) fn label(name: Option<&PathBuf>) -> String {
     name.map_or_else(|| "-".to_owned(), |name| name.display().to_string())
 }
@@ -59,14 +59,14 @@ fn limited(from: impl Read, expected: usize, place: &str, budget: &Budget) -> Re
     if expected > limit {
         return Err(too_large());
     }
-    // One more than expected, so that the end of the file is found without growing.
+    // One octet more than expected, so that the end of the file is found without growing the buffer.
     let mut octets = Vec::with_capacity(expected.saturating_add(1));
     let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     Counted(from).take(more).read_to_end(&mut octets).map_err(|e| Error::io(place, &e))?;
     if octets.len() > limit { Err(too_large()) } else { Ok(octets) }
 }
 
-/// An input that cannot be opened is not there for us, whatever the reason.
+/// Each failure to open an input is reported as a missing input (66).
 fn missing(place: &str, error: &io::Error) -> Error {
     Error::new(Kind::NoInput, Error::io(place, error).to_string())
 }

@@ -1,4 +1,4 @@
-//! Options of a verb that are described when that verb is typed: describing those of all verbs takes longer than many a run.
+//! Options of a verb that clap builds only for the verb in use. Building those of all verbs takes longer than many runs.
 
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
@@ -26,7 +26,7 @@ impl<T: Args> Args for Later<T> {
     }
 }
 
-/// What the verb is about is said where the verb is.
+/// Keeps the description that stands at the verb.
 fn described<T: Args>(command: Command) -> Command {
     let about = command.get_about().cloned().unwrap_or_default();
     T::augment_args(command).about(about).long_about(None)

@@ -1,4 +1,4 @@
-//! The command line: the one place that knows the terminal, the environment and the home directory.
+//! The command line. Only this module uses the terminal, the environment and the user's home directory.
 
 mod args;
 mod cmd;
@@ -21,12 +21,12 @@ use args::{Arguments, Verb};
 use later::Later;
 use session::Session;
 
-/// Parses the command line, does what it says, and answers with the exit code.
+/// Parses the command line and runs the verb; returns the exit code.
 pub(crate) fn run() -> ExitCode {
-    // A file that may grow no further (RLIMIT_FSIZE) is an error then, and is told like one; without it the process would just end.
+    // Without a handler, SIGXFSZ ends the process when a file reaches RLIMIT_FSIZE. With it, writing fails with an error that is reported.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let typed = cmd::sendmail::arguments(env::args_os());
-    // Before they are read: one of them could ask for the help text, which would go out as the message.
+    // Before clap parses them: an address that looks like --help would print the help text, which would go out as the message.
     if let Err(error) = cmd::filter::unambiguous(&typed) {
         show::error(&error);
         return ExitCode::from(show::exit_code(error.kind()));
@@ -67,10 +67,10 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
     }
 }
 
-/// Help and version are answers; anything else is a usage error (64), where clap would say 2.
+/// Prints help and version and returns 0. Anything else is a usage error (64; clap would return 2).
 fn refuse(refusal: &clap::Error) -> ExitCode {
     if !refusal.use_stderr() {
-        // Nobody can be told when the stream is gone.
+        // A closed stream cannot be reported anywhere.
         let _ = refusal.print();
         return ExitCode::SUCCESS;
     }

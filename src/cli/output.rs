@@ -1,4 +1,4 @@
-//! Output that appears whole or not at all.
+//! Output that is written whole or not at all.
 
 use std::{
     fs,
@@ -12,20 +12,20 @@ use tempfile::SpooledTempFile;
 
 use super::show::progress;
 
-/// Who may read a new output file.
+/// The permissions of a new output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Privacy {
-    /// The owner alone: it holds what was encrypted.
+    /// Readable by the owner alone: it holds decrypted text or a secret key.
     Owner,
-    /// As the umask says.
+    /// Set by the umask.
     Umask,
 }
 
-/// A place for output. What is written is seen when [`Output::commit`] is called, and never if it is not.
+/// An output file or stream. Others see what is written after [`Output::commit`], and nothing without it.
 pub(crate) enum Output {
-    /// A new file that takes the name at the end.
+    /// A new file that is renamed at the end.
     File { temporary: BufWriter<Temporary>, name: PathBuf },
-    /// Standard output, a pipe or a device: held back until the end.
+    /// Standard output, a pipe or a device: written at the end.
     Stream { spool: SpooledTempFile, name: Option<PathBuf> },
 }
 
@@ -57,7 +57,7 @@ impl Output {
         Ok(Output::File { temporary: BufWriter::with_capacity(BUFFER, temporary), name })
     }
 
-    /// Shows what was written. A reader that went away is no error.
+    /// Publishes what was written. A closed pipe is no error.
     pub(crate) fn commit(self) -> Result<()> {
         match self {
             Output::File { temporary, name } => {
@@ -109,7 +109,7 @@ fn pour(spool: &mut SpooledTempFile, to: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// A reader that has seen enough is no error.
+/// A closed pipe is no error.
 pub(crate) fn forgive_closed_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -117,7 +117,7 @@ pub(crate) fn forgive_closed_pipe(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The file that is meant: a link stays a link, and the file that it names is made or replaced.
+/// The file behind symbolic links. The links stay, and this file is made or replaced.
 fn named(name: &Path) -> io::Result<PathBuf> {
     let mut name = name.to_owned();
     for _ in 0..MOST_LINKS {
@@ -138,17 +138,17 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn cannot_create(name: &Path, error: &io::Error) -> Error {
-    // The system's words alone: the name of the temporary file, which follows them, tells nobody anything.
+    // Only the system's message: the name of the temporary file after it is of no use to the reader.
     let text = error.to_string().to_lowercase();
     let words = text.split(" (os error").next().unwrap_or_default();
     Error::new(Kind::CannotCreate, format!("{}: {words}", name.display()))
 }
 
-/// As many as Linux follows (path_resolution(7)).
+/// The number that Linux follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
 /// Up to here output to a stream is held in memory, beyond it in an unlinked file that only the owner can read.
 const SPOOL: usize = 4 * 1024 * 1024;
 
-/// What is collected for one write to a file.
+/// Octets collected for one write to a file.
 const BUFFER: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! A new passphrase.
+//! Asks for a new passphrase.
 
 use std::io::{self, IsTerminal};
 
@@ -6,14 +6,14 @@ use postseal::base::{Error, Result, Secret};
 
 use super::{session::Session, show::progress};
 
-/// The first line of the passphrase file or descriptor, or what is typed twice. `verb` is what errors begin with; `instead` says, after
-/// a comma, what else there is to do than to give one.
+/// The first line of the passphrase file or descriptor, or what is typed twice. Errors begin with `verb`. `instead` starts with a comma
+/// and names an alternative to giving a passphrase; it may be empty.
 pub(crate) fn new(verb: &str, instead: &str, session: &Session) -> Result<Secret> {
     if let Some(given) = session.given_passphrases()?.into_iter().next() {
         return Ok(given);
     }
     if !io::stderr().is_terminal() {
-        return Err(Error::usage(format!("{verb}: nobody can be asked for a passphrase"))
+        return Err(Error::usage(format!("{verb}: there is no terminal to ask for a passphrase"))
             .with_hint(format!("give --passphrase-file or --passphrase-fd{instead}")));
     }
     let ask = |prompt: &str| {

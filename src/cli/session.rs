@@ -1,4 +1,4 @@
-//! What the options of every verb amount to: keys, time, bounds. Built when first needed.
+//! Keys, time and bounds, made from the options of every verb when first needed.
 
 use std::{
     cell::OnceCell,
@@ -43,7 +43,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Reads nothing yet, but refuses options that make no sense.
+    /// Checks the options. Reads no file.
     pub(crate) fn new(common: Common) -> Result<Self> {
         let clock: Box<dyn Clock> = match &common.at {
             Some(time) => Box::new(FixedClock(parse_rfc3339(time)?)),
@@ -62,7 +62,7 @@ impl Session {
         })
     }
 
-    /// A session with the keys, bounds and judgement that a configuration file names; `--home` still wins.
+    /// A session with the keys, limits and checks of a configuration file. `--home` takes precedence.
     pub(crate) fn configured(&self, config: &Config) -> Result<Session> {
         let common = Common {
             home: self.common.home.clone().or_else(|| Some(config.home.clone())),
@@ -93,14 +93,14 @@ impl Session {
         self.clock.as_ref()
     }
 
-    /// Opens and judges, and keeps in the home what the message tells of its author's program.
+    /// Opens and judges a message, and stores the author's announced capabilities in the home.
     pub(crate) fn open(&self, message: Message) -> Result<Opening> {
         let opening = self.engine(self.keys()?).open(message)?;
         self.notebook()?.keep(opening.verdict());
         Ok(opening)
     }
 
-    /// Opens the encrypted parts of a message in their places.
+    /// Decrypts the encrypted parts of a message in place.
     pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
         let message = Message::parse(octets, &mut self.budget())?;
         self.engine(self.keys()?).open_parts(&message)
@@ -112,7 +112,7 @@ impl Session {
         Ok(Attentive::new(Hook::new(self.setup(config)?), notebook))
     }
 
-    /// Where what mail tells is kept: in the home, unless it is judged by another time than now.
+    /// Stores announced capabilities in the home, unless --at is given.
     pub(crate) fn notebook(&self) -> Result<Notebook> {
         self.keys()?;
         Ok(Notebook::new(self.home.get().filter(|_| self.common.at.is_none()).cloned()))
@@ -152,7 +152,7 @@ impl Session {
         })
     }
 
-    /// What an engine is made from.
+    /// The context of the engine.
     pub(crate) fn context(&self) -> Result<Context<'_>> {
         Ok(self.context_with(self.keys()?))
     }
@@ -168,17 +168,17 @@ impl Session {
         self.engine(self.keys()?).seal(protocol, message, how, out)
     }
 
-    /// An engine for what needs no key; no home is looked for.
+    /// An engine without keys. No home is opened.
     pub(crate) fn engine_without_keys(&self) -> Engine<'_> {
         self.engine(&self.none)
     }
 
-    /// The directory where keys are kept, made when `key` first writes to it.
+    /// The home. Its folder is made by the first write.
     pub(crate) fn home(&self) -> Result<Home> {
         self.home_at(&self.home_directory()?)
     }
 
-    /// Passphrases from the file or descriptor, and the person at the terminal, if there is one.
+    /// Passphrases from the file or descriptor, or typed at the terminal.
     pub(crate) fn passphrases(&self) -> Result<Arc<Passphrases>> {
         if let Some(found) = self.passphrases.get() {
             return Ok(Arc::clone(found));
@@ -192,7 +192,7 @@ impl Session {
         Ok(Arc::clone(self.passphrases.get_or_init(|| Arc::new(passphrases))))
     }
 
-    /// The lines of `--passphrase-file` or `--passphrase-fd`, read once: a pipe gives them but once.
+    /// The lines of `--passphrase-file` or `--passphrase-fd`, read once because a pipe cannot be read twice.
     pub(crate) fn given_passphrases(&self) -> Result<Vec<Secret>> {
         if let Some(given) = self.given.get() {
             return Ok(given.clone());
@@ -207,12 +207,12 @@ impl Session {
         Ok(self.given.get_or_init(|| lines).clone())
     }
 
-    /// The keys of this run, with the anchors and statements about revocation that its options name.
+    /// The keys of this run, with the trust anchors, CRLs and OCSP responses that its options name.
     pub(crate) fn keys(&self) -> Result<&Chain> {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        // One that is not there is empty.
+        // A missing home is empty.
         let home = Arc::new(self.home()?);
         let mut given = self.load(&self.common.keys, home.as_ref())?;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
@@ -230,7 +230,7 @@ impl Session {
         Ok(self.keys.get_or_init(|| keys))
     }
 
-    /// What one file may cost.
+    /// The limits for one file.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -249,12 +249,12 @@ impl Session {
         self.load(files, &self.none)?.find(ProtocolName::Smime, &Want::All)
     }
 
-    /// Whether weak and broken algorithms count.
+    /// Whether weak and broken algorithms are accepted.
     pub(crate) fn legacy(&self) -> Legacy {
         if self.common.legacy { Legacy::Admit } else { Legacy::Refuse }
     }
 
-    /// How much must be known about revocation.
+    /// How certificates are checked for revocation.
     pub(crate) fn revocation(&self) -> Revocation {
         match self.common.revocation {
             values::Revocation::Hard => Revocation::Hard,
@@ -296,7 +296,7 @@ impl Session {
 
     fn home_directory(&self) -> Result<PathBuf> {
         if let Some(home) = &self.common.home {
-            // Of a variable that was not set: another home is meant than the one that such a name would be.
+            // An empty value comes from a variable that was not set. It does not mean the current folder.
             return match home.as_os_str().is_empty() {
                 true => Err(Error::usage("--home: is empty")),
                 false => Ok(home.clone()),
@@ -314,7 +314,7 @@ impl Session {
     }
 }
 
-/// Somebody at the terminal.
+/// Asks at the terminal.
 #[derive(Debug)]
 struct Prompt;
 
@@ -326,5 +326,5 @@ impl Ask for Prompt {
     }
 }
 
-/// Octets. Source: `Duty::marker`; an outsider may try offline whatever he finds in a copy.
+/// Octets. A shorter secret could be guessed offline from a copy of a marked message.
 const SHORTEST_MARKER: usize = 16;

@@ -1,4 +1,4 @@
-//! What a person sees: colour where a terminal shows it (NO_COLOR honoured), errors as one line and a hint.
+//! Text for people: colour on a terminal (unless NO_COLOR is set), errors as one line and a hint.
 
 pub(crate) mod progress;
 
@@ -12,16 +12,16 @@ use postseal::{
 
 use super::{hint::words, output::forgive_closed_pipe};
 
-/// Writes data for people to standard output; ANSI escapes are stripped where no terminal shows them.
+/// Writes data to standard output. ANSI escapes are stripped unless it is a terminal.
 pub(crate) fn data(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
     let written = progress::quietly(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()));
     forgive_closed_pipe(written).map_err(|e| Error::io("standard output", &e))
 }
 
-/// Writes something that is not data to standard error.
+/// Writes to standard error what is not data.
 pub(crate) fn aside(text: &str) {
-    // Nobody can be told when standard error is gone.
+    // A closed standard error cannot be reported anywhere.
     let _ = progress::quietly(|| anstream::stderr().lock().write_all(text.as_bytes()));
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn error(error: &Error) {
     }
 }
 
-/// `hint: ...`: what there is to do.
+/// `hint: ...`.
 pub(crate) fn hint(text: &str) {
     aside(&format!("{CYAN}hint:{CYAN:#} {}\n", printable(text)));
 }

@@ -1,9 +1,9 @@
-//! A wrong call, in the one line and the hint that every error has here; clap says it in a page.
+//! Usage errors in one line and a hint, like every other error. clap prints a page.
 
 use clap::error::ErrorKind;
 use postseal::base::Error;
 
-/// What clap refuses, with its suggestion as the hint; where it has none, the values that are possible, or how the verb is called.
+/// The error for what clap refuses. The hint is clap's suggestion, or else the possible values, or the usage of the verb.
 pub(crate) fn refusal(refusal: &clap::Error) -> Error {
     let page = refusal.render().to_string();
     let usage = page.lines().find_map(|line| line.strip_prefix("Usage: ")).map(|usage| format!("usage: {usage}"));
@@ -23,5 +23,5 @@ pub(crate) fn refusal(refusal: &clap::Error) -> Error {
     }
 }
 
-/// How clap begins the line of the possible values.
+/// The beginning of clap's line of possible values.
 const VALUES: &str = "[possible values: ";

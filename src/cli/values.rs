@@ -2,21 +2,21 @@
 
 use clap::ValueEnum;
 
-/// How much must be known about whether certificates are revoked.
+/// How certificates are checked for revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Revocation {
-    /// Nothing: CRLs and OCSP responses are not looked at
+    /// No check: CRLs and OCSP responses are not used
     Off,
-    /// What is known to be revoked is refused
+    /// Refuse certificates that are known to be revoked
     Soft,
-    /// Every certificate of a path must be known not to be revoked
+    /// Refuse certificates unless each of the path is known not to be revoked
     Hard,
 }
 
-/// Which protocol.
+/// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Classic PEM (RFC 1421): text alone, in the body or as a file
+    /// Classic PEM (RFC 1421): plain text in the body, or a file
     Pem,
     /// OpenPGP: PGP/MIME, or inline with --inline
     Pgp,
@@ -27,7 +27,7 @@ pub(crate) enum Format {
 /// How RSA keys sign and wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Padding {
-    /// PKCS#1 v1.5: every reader knows it
+    /// PKCS#1 v1.5: all readers support it
     Pkcs1,
     /// PSS and OAEP
     PssOaep,

@@ -1,4 +1,4 @@
-//! `cert`: certificates judged by themselves, without a message.
+//! `cert`: checks certificates without a message.
 
 mod mail;
 mod parse;
@@ -20,7 +20,7 @@ use parse::parsed;
 
 use crate::cli::{session::Session, show};
 
-/// Judge certificates.
+/// Check certificates.
 #[derive(Args, Debug)]
 pub(crate) struct Cert {
     #[command(subcommand)]
@@ -29,7 +29,7 @@ pub(crate) struct Cert {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Find a path from a certificate to a trust anchor, and say whether it holds (RFC 5280, section 6)
+    /// Check a certificate: its path to a trust anchor, or the rule that it breaks (RFC 5280, section 6)
     Verify(Verify),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
@@ -41,42 +41,42 @@ enum Action {
 
 #[derive(Args, Debug)]
 struct Verify {
-    /// The certificate; more of them in the same file may lie on the path
+    /// The certificate; others in the same file may be part of the path
     #[arg(value_name = "LEAF", value_hint = ValueHint::FilePath)]
     leaf: PathBuf,
-    /// Certificates that may lie on the path, beside those in the home and of --keys
+    /// Certificates that may be part of the path, beside those in the home and in --keys
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     intermediates: Vec<PathBuf>,
-    /// Acceptable policies (user-initial-policy-set), as dotted object identifiers; one must hold with --explicit-policy, or where a
-    /// certificate asks for it [default: any]
+    /// Acceptable policies (user-initial-policy-set), as dotted object identifiers; one of them is required with --explicit-policy or if a
+    /// certificate requires it [default: any]
     #[arg(long, value_name = "OID", num_args = 1..)]
     policy: Vec<String>,
-    /// Some acceptable policy must hold (initial-explicit-policy)
+    /// Require an acceptable policy (initial-explicit-policy)
     #[arg(long)]
     explicit_policy: bool,
-    /// Authorities may not map policies (initial-policy-mapping-inhibit)
+    /// Refuse policy mappings (initial-policy-mapping-inhibit)
     #[arg(long)]
     inhibit_policy_mapping: bool,
-    /// anyPolicy stands for no other (initial-any-policy-inhibit)
+    /// Do not accept anyPolicy for a policy (initial-any-policy-inhibit)
     #[arg(long)]
     inhibit_any_policy: bool,
-    /// What the certificate must be good for
+    /// The purpose that the certificate must allow
     #[arg(long, value_enum, default_value = "email")]
     purpose: Purpose,
-    /// As one JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Purpose {
-    /// Anything: extended key usage is not looked at
+    /// Any purpose: extended key usage is not checked
     Any,
     /// Mail: emailProtection, or no extended key usage at all
     Email,
 }
 
-/// Does what the command line says.
+/// Runs one verb of `cert`.
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
         Action::Verify(verify) => self::verify(verify, session),
@@ -130,12 +130,12 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Numbers with dots between them, two at least.
+/// Two or more numbers separated by dots.
 fn is_object_identifier(text: &str) -> bool {
     text.contains('.') && text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// The certificates of `keys` that may lie above `leaf`, and above those that are here: by the names of issuers.
+/// The certificates of `keys` that may be issuers of `leaf` or of those in `here`, found by issuer name.
 fn issuers(leaf: &Certificate, here: &[Certificate], keys: &dyn Keys) -> Result<Vec<Certificate>> {
     let mut found: Vec<Certificate> = Vec::new();
     let mut asked: BTreeSet<Handle> = BTreeSet::new();
@@ -151,7 +151,7 @@ fn issuers(leaf: &Certificate, here: &[Certificate], keys: &dyn Keys) -> Result<
     Ok(found)
 }
 
-/// What `--json` prints.
+/// The JSON output.
 #[derive(Serialize)]
 struct Report {
     valid: bool,
@@ -182,7 +182,7 @@ fn json(judged: &Result<pki::Path, Refusal>) -> String {
     serde_json::to_string(&report).map_or_else(|_| String::new(), |line| line + "\n")
 }
 
-/// The path as a tree, the anchor at its root; what the leaf is good for below it.
+/// The path as a tree with the anchor at its root, and below it the purposes of the leaf.
 fn text(leaf: &Certificate, judged: &Result<pki::Path, Refusal>) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -211,7 +211,7 @@ fn text(leaf: &Certificate, judged: &Result<pki::Path, Refusal>) -> String {
     text
 }
 
-/// What may make the path hold.
+/// An option that may make the path valid.
 fn remedy(refusal: &Refusal) -> Option<&'static str> {
     match refusal.rule() {
         Rule::Expired(_) | Rule::NotYetValid(_) => Some("--at judges at another time"),
@@ -225,7 +225,7 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
     }
 }
 
-/// The subject; by number and issuer when it has no name.
+/// The subject, or serial number and issuer when the subject is empty.
 fn shown(certificate: &Certificate) -> String {
     if !certificate.subject().is_empty() {
         return printable(&certificate.subject().to_string());

@@ -17,21 +17,21 @@ use postseal::{
 
 use crate::cli::{hint::words, input, later::Later, passphrase, session::Session, show};
 
-/// What is done with the configuration file.
+/// Verbs of `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Say what is wrong with it: rules, files, addresses, and keys that are missing or expire within 30 days
+    /// Check the configuration: rules, files, addresses, and keys that are missing or expire within 30 days
     Check(Later<Check>),
-    /// Say what would happen to a mail: which rule decides, why the ones before it do not, which keys are used
+    /// Explain what would happen to a message: the rule that decides, why earlier rules do not, the keys used
     Explain(Later<Explain>),
-    /// Write the line of somebody for a listener's file of users; the passphrase is the first line of --passphrase-file or what is typed
+    /// Write a line for a users file; the password is the first line of --passphrase-file, or typed
     User(Later<User>),
 }
 
 /// A user.
 #[derive(Args, Debug)]
 pub(crate) struct User {
-    /// By which he logs in
+    /// The login name
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -47,33 +47,33 @@ pub(crate) struct Check {
 /// Explain.
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
-    /// The sender; also the author, when no message is given; <> is the null sender
+    /// The envelope sender, and the author when no message is given; <> is the null sender
     #[arg(value_name = "FROM")]
     from: String,
-    /// The recipients, with commas between them
+    /// The recipients, separated by commas
     #[arg(value_name = "TO")]
     to: String,
-    /// The message [default: one by FROM to TO]
+    /// The message [default: a short one from FROM to TO]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     message: Option<PathBuf>,
     /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Handed over by somebody who logged in by this name [default: who may sign as FROM, or unknown]
+    /// Submitted by a client that logged in with this name [default: a login that may sign as FROM, or none]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["trusted", "unknown"])]
     user: Option<String>,
-    /// Handed over by a client in a trusted network
+    /// Submitted by a client in a trusted network
     #[arg(long, conflicts_with = "unknown")]
     trusted: bool,
-    /// Handed over by a client that is not known: mail from the world
+    /// Received from an unknown client
     #[arg(long)]
     unknown: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Does it.
+/// Runs one verb of `config`.
 pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
     match what {
         Config::Check(Later(check)) => self::check(check, session),
@@ -102,7 +102,7 @@ fn check(what: &Check, session: &Session) -> Result<ExitCode> {
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(show::exit_code(Kind::Config)) })
 }
 
-/// `postseal.toml:12: error: ...`; what stands on no line has none.
+/// `postseal.toml:12: error: ...`; without a number when no line is at fault.
 fn line(path: &Path, problem: &Problem) -> String {
     let hint = problem.hint.as_ref().map(|hint| format!("  hint: {}\n", words(hint))).unwrap_or_default();
     let text = problem.to_string();
@@ -145,7 +145,7 @@ fn login(name: &str) -> Result<Login> {
     Login::new(name).ok_or_else(|| Error::usage(format!("user {name:?}: not a login name")))
 }
 
-/// The message that somebody would write.
+/// A short message from the sender to the recipients.
 fn written(from: Option<&Address>, to: &[ForwardPath], session: &Session) -> Result<Message> {
     let from = from.map_or_else(|| "postmaster@localhost.invalid".to_owned(), ToString::to_string);
     let to: Vec<String> = to.iter().map(|path| path.address.to_string()).collect();
@@ -153,7 +153,7 @@ fn written(from: Option<&Address>, to: &[ForwardPath], session: &Session) -> Res
     Message::parse(text.into_bytes(), &mut session.budget())
 }
 
-/// Who would hand over mail from `sender`: whoever may sign as him.
+/// The submitter of mail from `sender`: a login that may sign as that address, or an unknown client.
 fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
     let Some(sender) = sender else { return Submitter::Unknown };
     let users = policy.identities.keys().cloned().map(Submitter::Authenticated);
@@ -161,7 +161,7 @@ fn likely(policy: &Policy, sender: Option<&Address>) -> Submitter {
     users.chain(own).find(|submitter| policy.may_use(submitter, sender)).unwrap_or_default()
 }
 
-/// Where the configuration is.
+/// The path of the configuration file.
 pub(crate) fn path(given: Option<&Path>) -> PathBuf {
     let set = || env::var_os("POSTSEAL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
     given.map(Path::to_path_buf).or_else(set).unwrap_or_else(|| PathBuf::from("/etc/postseal/postseal.toml"))

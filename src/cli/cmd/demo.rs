@@ -1,4 +1,4 @@
-//! `postseal demo`: the verbs at work in a home that is thrown away.
+//! `postseal demo`: the verbs at work in a temporary home.
 
 use std::{
     env, fs,

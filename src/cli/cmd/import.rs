@@ -1,4 +1,4 @@
-//! `postseal import`: what people have elsewhere moves in with one command.
+//! `postseal import`: keys of other programs.
 
 mod folder;
 mod found;
@@ -22,7 +22,7 @@ use crate::cli::{
 };
 use found::KeyFile;
 
-/// Take keys and certificates over from GnuPG or from a folder of openssl's files.
+/// Import keys and certificates from GnuPG or from a folder of openssl files.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
     #[command(subcommand)]
@@ -31,13 +31,13 @@ pub(crate) struct Import {
 
 #[derive(Debug, Subcommand)]
 enum From {
-    /// OpenPGP keys of gpg, which has to be installed; its owner's own, trusted ultimately there, are trusted for their user IDs
+    /// OpenPGP keys of gpg (must be installed); keys with ultimate trust there are trusted for their user IDs
     GpgHome {
         /// GnuPG's home, such as ~/.gnupg
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
-    /// S/MIME keys of gpgsm, which has to be installed; what its trustlist.txt names becomes a trust anchor
+    /// S/MIME keys of gpgsm (must be installed); certificates in its trustlist.txt become trust anchors
     Gpgsm {
         /// GnuPG's home, such as ~/.gnupg
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -45,13 +45,13 @@ enum From {
     },
     /// PEM, DER and PKCS#12 files; one named after an address (alice@example.org.pem) is trusted for it
     OpensslDir {
-        /// Where they lie
+        /// The folder
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
 }
 
-/// Takes everything in that can be read, as one change. What cannot is named, and the exit code is that of its error.
+/// Imports everything that can be read, as one change. The rest is reported, and the exit code is that of the first error.
 pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
     let home = Arc::new(session.home()?);
     let found = match &import.from {
@@ -59,11 +59,11 @@ pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
         From::Gpgsm { directory } => gnupg::x509(directory, &home, session)?,
         From::OpensslDir { directory } => folder::read(directory, session)?,
     };
-    // Only now: before, gpg-agent may have asked for a passphrase at the same terminal.
+    // Not earlier: gpg-agent may have used the terminal to ask for a passphrase.
     let _progress = show::progress::begin("importing");
     let mut coming = Coming { home: Arc::clone(&home), files: Vec::new() };
     let mut left = found.left;
-    // A private key whose certificate is in a file after it is tried again when that is known.
+    // A private key whose certificate is in a later file is tried again after that file.
     let (again, _) = coming.read(found.files, Turn::First);
     let (_, refused) = coming.read(again, Turn::Last);
     left.extend(refused);
@@ -78,13 +78,13 @@ pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
     Ok(left.first().map_or(ExitCode::SUCCESS, |error| show::exit_code(error.kind()).into()))
 }
 
-/// What is on its way into the home.
+/// The files that will be imported.
 struct Coming {
     home: Arc<Home>,
     files: Vec<ReadFile>,
 }
 
-/// How often a file was tried.
+/// The first or the second attempt to read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     First,
@@ -100,7 +100,7 @@ struct ReadFile {
 }
 
 impl Coming {
-    /// Reads files, each for itself; gives back those that could not be, with the reasons.
+    /// Reads each file; returns those that could not be read, with the reasons.
     fn read(&mut self, files: Vec<KeyFile>, turn: Turn) -> (Vec<KeyFile>, Vec<Error>) {
         let mut refused = (Vec::new(), Vec::new());
         for file in files {
@@ -114,7 +114,7 @@ impl Coming {
 
     fn file(&mut self, file: &KeyFile, turn: Turn) -> Result<()> {
         let read = self.home.read_beside(&[(file.place.as_str(), file.octets.expose())], &self.keys())?;
-        // Perhaps the certificate that a revocation is about is in a later file.
+        // The certificate of a revocation may be in a later file.
         read.lost.first().filter(|_| turn == Turn::First).map_or(Ok(()), |lost| Err(lost.clone()))?;
         read.skipped.iter().for_each(|skipped| show::warning(skipped));
         let named = file.named.as_ref().filter(|_| read.lost.is_empty());
@@ -136,7 +136,7 @@ impl Coming {
         read.lost.first().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
-    /// The certificates that are in the home, and those that come.
+    /// The certificates of the home and of the files.
     fn keys(&self) -> Chain {
         let mut coming = Memory::new();
         self.files.iter().flat_map(|file| &file.found).for_each(|one| coming.add(one.record.clone()));
@@ -144,7 +144,7 @@ impl Coming {
         Chain::new(sources.into(), store::merge)
     }
 
-    /// Takes it all in with what else is believed, and says what has changed.
+    /// Imports all files and the trust in `others`; returns the lines that say what changed.
     fn take_in(self, others: Vec<(Handle, Binding, Origin)>, at: SystemTime) -> Result<String> {
         let (mut certificates, mut beliefs, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let mut statements: Vec<Arc<[u8]>> = Vec::new();
@@ -187,7 +187,7 @@ fn what(binding: &Binding) -> String {
     }
 }
 
-/// Whose file it is that is named after an address: the chain is in the file too.
+/// The certificate that a file named after `address` is about. The file may hold the chain too.
 fn owner<'a>(found: &'a [Described], address: &Address) -> Option<&'a Record> {
     let record = |is_theirs: &dyn Fn(&Record) -> bool| found.iter().map(|one| &one.record).find(|one| is_theirs(one));
     let own = record(&|one| one.claimed.contains(address)).or_else(|| record(&|one| !one.secrets.is_empty()));

@@ -36,42 +36,42 @@ pub(crate) struct Key {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a key for one or more addresses; it is trusted for them
+    /// Generate a key for one or more addresses, and trust it for them
     Generate(generate::Generate),
-    /// Take certificates and secret keys in: OpenPGP, PEM, DER or PKCS#12, one or many in a file
+    /// Import certificates and secret keys: OpenPGP, PEM, DER or PKCS#12, one or many in a file
     Import {
-        /// Trust every certificate in the files as an end of certificate paths (S/MIME)
+        /// Trust every certificate in the files as a root certificate (S/MIME)
         #[arg(long)]
         anchor: bool,
-        /// What to read; `-` is standard input
+        /// The files; `-` is standard input
         #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
-    /// Write certificates, or secret keys, for others to import
+    /// Export certificates, or secret keys
     Export(export::Export),
-    /// One line for each certificate
+    /// List the keys, one line each
     List {
-        /// One JSON object a line
+        /// Print one line of JSON for each
         #[arg(long)]
         json: bool,
     },
-    /// Everything that a certificate says
+    /// Show everything that is known about a key
     Show {
-        /// One JSON object a line
+        /// Print one line of JSON for each
         #[arg(long)]
         json: bool,
         /// An address, a fingerprint or a key ID
         #[arg(value_name = "ADDRESS|ID")]
         which: String,
     },
-    /// Say that a certificate belongs to an address; compare the fingerprint with its owner first
+    /// Trust a key for an address; compare its fingerprint with the owner first
     Trust {
         /// A fingerprint or key ID
         id: String,
-        /// Whose it is
+        /// The address of its owner
         address: String,
     },
-    /// Remove a certificate, and its secret key only with --secret
+    /// Remove a key; one with a secret key needs --secret
     Remove {
         /// Remove the secret key too: what was encrypted to it can never be read again
         #[arg(long)]
@@ -79,33 +79,33 @@ enum Verb {
         /// A fingerprint or key ID
         id: String,
     },
-    /// Look whether everything in the home is what was written; what is not is named, and the exit code is 65
+    /// Check the home for damage; damage is listed, and the exit code is 65
     Check {
-        /// Repair what can be repaired, and set aside within the database what cannot; erase what is left of removed secret keys
+        /// Repair what can be repaired, set aside in the database what cannot, and erase remains of removed secret keys
         #[arg(long)]
         repair: bool,
     },
-    /// Change what opens the secret keys of the home: a file of its own at first
+    /// Choose what protects the stored secret keys (at first: a key file in the home)
     #[command(group = clap::ArgGroup::new("master").required(true))]
     Master {
-        /// A file of 64 hexadecimal digits, made if it is not there; keep a copy of it elsewhere
+        /// A key file of 64 hexadecimal digits, made if it does not exist; keep a copy of it elsewhere
         #[arg(long, group = "master", value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
-        /// A file in the home: what has just the database has no secret key. `--home` without a folder means the same here
+        /// A key file in the home, beside the database. `--home` without a folder means the same here
         #[arg(long, group = "master")]
         in_home: bool,
-        /// A credential of this name that systemd gives the service (LoadCredential=), with the same content
+        /// A systemd credential of this name (LoadCredential=), with the same content
         #[arg(long, group = "master", value_name = "NAME")]
         credential: Option<String>,
-        /// A passphrase: the first line of --passphrase-file, or the answer to a prompt
+        /// A passphrase: the first line of --passphrase-file, or typed
         #[arg(long, group = "master")]
         passphrase: bool,
     },
-    /// Ask an authority for an S/MIME certificate: a request (PKCS#10) for a key that is here, or for a new one
+    /// Write a certificate request (PKCS#10) to send to a CA, for a key that is here or a new one
     Request(generate::Request),
 }
 
-/// Does what was asked of the home.
+/// Runs one verb of `key`.
 pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
     let home = session.home()?;
     match &key.verb {
@@ -141,7 +141,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What importing says of a certificate.
+/// The trust that importing gives to certificates.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
     Anchor,
@@ -155,7 +155,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
     for name in names {
         let (place, octets) = (input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?));
         let found = session.statements(octets.expose(), &place).unwrap_or_default();
-        // A message of PEM has the certificates of the issuers beside their lists.
+        // A PEM message holds the issuers' certificates beside their CRLs.
         let is_message = pem::services::carried(octets.expose(), &place, session.limits())?.is_some();
         if found.is_empty() || is_message || statements::has_certificates(octets.expose()) {
             files.push((place, octets));
@@ -192,7 +192,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         }
     }
     data(&text)?;
-    // What is taken in stays; a revocation that is lost is no success.
+    // What was imported stays. A revocation that could not be applied is an error.
     let mut lost = file.lost.into_iter();
     let first = lost.next();
     lost.for_each(|other| error(&other));

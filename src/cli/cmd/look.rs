@@ -1,4 +1,4 @@
-//! Verbs that look and need no key: inspect, canon, digest.
+//! `inspect`, `canon` and `digest`, which need no key.
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -21,7 +21,7 @@ use crate::cli::{
     },
 };
 
-/// Draws the tree.
+/// Prints the tree.
 pub(crate) fn inspect(what: &Inspect, session: &Session) -> Result<ExitCode> {
     let _progress = reading(&what.files);
     let mut budget = session.budget();
@@ -40,7 +40,7 @@ pub(crate) fn inspect(what: &Inspect, session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what a signature would cover.
+/// Writes the octets that a signature covers.
 pub(crate) fn canon(what: &Canon, session: &Session) -> Result<ExitCode> {
     let _progress = reading(&what.files);
     let message = input::message(what.files.input.as_deref(), &mut session.budget())?;

@@ -1,4 +1,4 @@
-//! Completions and manual pages, made from the same definitions as the command line itself.
+//! Completions and manual pages, made from the definitions of the command line.
 
 use std::{path::Path, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! The verbs. Each builds what it needs from its flags and calls the engine.
+//! The verbs. Each builds what it needs from its options and calls the engine.
 
 pub(crate) mod cert;
 pub(crate) mod config;

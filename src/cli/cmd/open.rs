@@ -1,4 +1,4 @@
-//! Verbs that open: verify and decrypt.
+//! `verify` and `decrypt`.
 
 use std::{io::Write, process::ExitCode};
 
@@ -17,7 +17,7 @@ use crate::cli::{
     show::{self, progress},
 };
 
-/// Reports every message; the exit code is that of the first that could not be opened, else 1 when one stands too low.
+/// Reports on every message. The exit code is that of the first message that could not be opened, else 1 when a verdict is below --require.
 pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
     let required = match what.require {
         Require::Authentic => Standing::Authentic,
@@ -57,7 +57,7 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
     })
 }
 
-/// Writes the message as it was written; the verdict goes to standard error.
+/// Writes the decrypted message; the verdict goes to standard error.
 pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     let mut output = Output::create(what.output.as_deref(), &what.input, Privacy::Owner)?;
     let _progress = progress::begin("reading");
@@ -79,7 +79,7 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     written.map(|()| ExitCode::SUCCESS)
 }
 
-/// Writes what is in the message.
+/// Writes the decrypted content.
 fn write(opening: &Opening, label: &str, what: &Decrypt, session: &Session, output: &mut Output) -> Result<()> {
     if let Some(error) = opening.error() {
         return Err(error.clone());
@@ -95,7 +95,7 @@ fn write(opening: &Opening, label: &str, what: &Decrypt, session: &Session, outp
     Err(if opening.verdict().errant().is_empty() { error } else { error.with_hint(hint) })
 }
 
-/// Why there is nothing to write: what the message holds instead, or `reason`.
+/// The error when there is nothing to write: it names what the message holds instead, or gives `reason`.
 fn nothing(opening: &Opening, label: &str, reason: &str) -> Error {
     match opening.notes() {
         [] => Error::malformed(label, reason),
@@ -103,7 +103,7 @@ fn nothing(opening: &Opening, label: &str, reason: &str) -> Error {
     }
 }
 
-/// Writes the message with its sealed parts opened. Nothing is written when there was none, and no layer around them either.
+/// Writes the message with its encrypted parts decrypted. Nothing is written when nothing was encrypted.
 fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut Output) -> Result<()> {
     let mut octets = Vec::new();
     opening.write(&mut octets)?;

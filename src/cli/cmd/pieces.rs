@@ -17,18 +17,17 @@ use crate::cli::{
     session::Session,
 };
 
-/// A message to open: one file, or all pieces of one message.
+/// A message to open: a file, or all pieces of one message.
 pub(crate) struct Whole {
-    /// What a report calls it.
+    /// Its name in reports.
     pub(crate) label: String,
     /// The message.
     pub(crate) message: Message,
 }
 
-/// Reads every input; those that are pieces become one message, in the place of the first of them.
+/// Reads every input. Pieces become one message, at the position of the first of them.
 ///
-/// Messages are read when they are asked for, so that many files do not lie in memory together; an input that cannot be read is
-/// an error in its place.
+/// Each message is read when the iterator reaches it, so that only one is in memory. An input that cannot be read is an error at its position.
 pub(crate) fn wholes<'a>(
     names: &'a [PathBuf],
     session: &'a Session,
@@ -51,7 +50,7 @@ pub(crate) fn wholes<'a>(
     })
 }
 
-/// Cuts `sealed` into pieces of at most `size` octets and writes them to `OUT.1`, `OUT.2`, ..., all or none.
+/// Splits `sealed` into pieces of at most `size` octets and writes them to `OUT.1`, `OUT.2`, ..., all or none.
 pub(crate) fn write(sealed: Vec<u8>, size: usize, name: &Path, inputs: &[PathBuf], session: &Session) -> Result<()> {
     let message = Message::parse(sealed, &mut session.budget())?;
     let pieces = partial::split(&message, size, &SystemRandom)?;

@@ -1,4 +1,4 @@
-//! Verbs that seal: sign and encrypt.
+//! `sign` and `encrypt`.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -58,7 +58,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         (false, false) => shape(&what.shaping)?,
     };
     let names_signer = what.shaping.signer.is_some() || !what.shaping.key.is_empty();
-    // RFC 1421, section 4.6.1.1.1: what is ENCRYPTED is signed, by the author unless somebody is named.
+    // RFC 1421, section 4.6.1.1.1: an ENCRYPTED message is signed too, by the author unless a signer is named.
     let is_signed = what.sign || what.shaping.format == Format::Pem && names_signer;
     if names_signer && !is_signed {
         return Err(Error::usage("a signer is named, but nothing is signed").with_hint("add --sign"));
@@ -76,7 +76,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     let message = read(&what.shaping, addressed, session)?;
     if !what.again && session.engine_without_keys().is_encrypted(&message) {
         if what.keep {
-            show::warning("already encrypted; passed on as it is, and nobody knows here who can read it");
+            show::warning("already encrypted; passed on as it is, and its recipients are not known here");
             return pass_on(&what.shaping, &message);
         }
         let label = input::label(what.shaping.files.input.as_ref());
@@ -87,7 +87,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     seal(&what.shaping, &how, &message, session)
 }
 
-/// `--to ADDRESS... FILE`: what follows the addresses and is none of them is the message.
+/// `--to ADDRESS... FILE`: the last word after `--to` is the message when it is no address.
 fn trailing_file(addresses: &mut Vec<String>) -> Option<PathBuf> {
     let last = addresses.last()?;
     let is_file = last.contains('/') || Address::parse(last).is_err();
@@ -104,13 +104,13 @@ fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
     shaping.key.iter().map(|key| Ok(Signer::Key(Handle::parse(key)?))).collect()
 }
 
-/// `--to` takes every word that follows it, the message's name too.
+/// clap gives `--to` every word that follows it, the name of the message too.
 fn recipient(address: &str) -> Result<Address> {
     input::address(address)
         .map_err(|error| error.with_hint("the message's name after --to needs another option or -- before it"))
 }
 
-/// The shape, as far as both verbs know it.
+/// The shape that the options of both verbs ask for.
 fn shape(shaping: &Shaping) -> Result<Shape> {
     match (shaping.format, shaping.inline, shaping.opaque) {
         (Format::Smime, true, _) => {
@@ -144,7 +144,7 @@ fn reading(shaping: &Shaping) -> Progress {
     progress::begin(&format!("reading {}", input::label(shaping.files.input.as_ref())))
 }
 
-/// The message, or the one that `--text` makes for `to`.
+/// The input message, or the message that `--text` makes for `to`.
 fn read(shaping: &Shaping, to: Vec<Address>, session: &Session) -> Result<Message> {
     let (name, mut budget) = (shaping.files.input.as_deref(), session.budget());
     let Some(from) = &shaping.draft.from else { return input::message(name, &mut budget) };
@@ -154,7 +154,7 @@ fn read(shaping: &Shaping, to: Vec<Address>, session: &Session) -> Result<Messag
     Message::parse(message, &mut budget)
 }
 
-/// Sealing leaves the header readable: what is taken for one must be one.
+/// The header stays readable, so the input must have one: otherwise text would leak.
 fn require_message(message: &Message, shaping: &Shaping) -> Result<()> {
     let hint = "--text makes a message of a text, with --from, --to and --subject";
     form::require_message(message)
@@ -184,7 +184,7 @@ fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> 
             sealed
         }
     };
-    tell(&sealed);
+    report(&sealed);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -197,8 +197,8 @@ fn pass_on(shaping: &Shaping, message: &Message) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Quiet when all is well, as `gpg` and `openssl` are in scripts; warnings always.
-fn tell(sealed: &Sealed) {
+/// Prints warnings. Nothing is printed on success, as with `gpg` and `openssl` in scripts.
+fn report(sealed: &Sealed) {
     for warning in &sealed.warnings {
         show::warning(warning);
     }

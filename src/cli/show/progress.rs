@@ -1,4 +1,4 @@
-//! That work goes on: one line on a terminal's standard error, once it takes long. Elsewhere, and before, nothing is said.
+//! Progress of long work: one line on standard error, if that is a terminal and the work takes long.
 
 use std::{
     io::{self, IsTerminal, Read},
@@ -14,12 +14,12 @@ use std::{
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use postseal::report::printable;
 
-/// Work that goes on until this is dropped.
+/// Work in progress, until this is dropped.
 pub(crate) struct Progress {
     ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
-/// Says `what` goes on, as `signing big.eml`, if it takes long.
+/// Shows `what` (`signing big.eml`) if it takes long.
 pub(crate) fn begin(what: &str) -> Progress {
     if !io::stderr().is_terminal() {
         return Progress { ticker: None };
@@ -27,16 +27,16 @@ pub(crate) fn begin(what: &str) -> Progress {
     now(what);
     let (stop, stopped) = mpsc::channel();
     let ticker = thread::Builder::new().spawn(move || tick_until(&stopped));
-    // Work goes on all the same where no thread is to be had.
+    // Without a thread the work goes on, and no progress is shown.
     Progress { ticker: ticker.ok().map(|ticker| (stop, ticker)) }
 }
 
-/// Says `what` instead from here on.
+/// Shows `what` from here on.
 pub(crate) fn now(what: &str) {
     line().what = printable(what);
 }
 
-/// Does something with the terminal while the line is out of the way: asks for a passphrase, prints.
+/// Runs `f`, which prompts or prints, while the progress line is cleared.
 pub(crate) fn quietly<T>(act: impl FnOnce() -> T) -> T {
     match &line().bar {
         Some(bar) => bar.suspend(act),
@@ -44,7 +44,7 @@ pub(crate) fn quietly<T>(act: impl FnOnce() -> T) -> T {
     }
 }
 
-/// So many octets more were written.
+/// Counts octets that were written.
 pub(crate) fn written(octets: usize) {
     WRITTEN.fetch_add(octets as u64, Relaxed);
 }
@@ -64,7 +64,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((stop, ticker)) = self.ticker.take() {
             drop(stop);
-            // A ticker that panicked has nothing to clear away.
+            // If the ticker panicked, there is no line to clear.
             let _ = ticker.join();
         }
     }
@@ -106,10 +106,10 @@ fn counted(what: &str, count: &AtomicU64) -> String {
     }
 }
 
-/// What the terminal's one line says.
+/// The progress line.
 struct Line {
     what: String,
-    /// There while it is shown.
+    /// Present while it is shown.
     bar: Option<ProgressBar>,
 }
 
@@ -121,8 +121,8 @@ static LINE: Mutex<Line> = Mutex::new(Line { what: String::new(), bar: None });
 static READ: AtomicU64 = AtomicU64::new(0);
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Work that ends within this needs no word. Source: a person waits a second without losing the thread (Nielsen 1993); half of it is left.
+/// No progress is shown before this. Source: people wait one second without losing their train of thought (Nielsen 1993); half of it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often the line moves.
+/// The time between two updates of the line.
 const BEAT: Duration = Duration::from_millis(100);

@@ -19,7 +19,7 @@ use crate::cli::{
 /// `cert reply`.
 #[derive(Args, Debug)]
 pub(super) struct Reply {
-    /// The new certificate, and after it those of its issuers
+    /// The new certificate, followed by those of its issuers
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     certificate: PathBuf,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(super) struct Reply {
 pub(super) struct ListRequest {
     #[command(flatten)]
     to: To,
-    /// Certificates whose issuers are asked for their lists
+    /// Certificates whose issuers are asked for their CRLs
     #[arg(required = true, value_name = "CERTIFICATE", value_hint = ValueHint::FilePath)]
     certificates: Vec<PathBuf>,
 }
@@ -42,7 +42,7 @@ pub(super) struct ListRequest {
 /// `cert crl-message`.
 #[derive(Args, Debug)]
 pub(super) struct ListMessage {
-    /// Certificates of the issuers, and of theirs
+    /// Certificates of the issuers and of their issuers
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     certificates: Vec<PathBuf>,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(super) struct ListMessage {
 
 #[derive(Args, Debug)]
 struct To {
-    /// Write here instead of standard output
+    /// The output file [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }

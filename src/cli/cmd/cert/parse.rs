@@ -1,10 +1,10 @@
-//! Certificates out of records.
+//! Parses the certificates of records.
 
 use std::sync::Arc;
 
 use postseal::{base::Result, keys::Record, pki::Certificate};
 
-/// In the same order; an error of kind `Malformed` names the first that cannot be read.
+/// The certificates in the same order. An error of kind `Malformed` names the first that cannot be parsed.
 pub(super) fn parsed(records: &[Arc<Record>]) -> Result<Vec<Certificate>> {
     records.iter().map(|record| Certificate::parse(&record.bytes)).collect()
 }

@@ -1,4 +1,4 @@
-//! A folder of files as openssl writes them.
+//! A folder of key files, as openssl writes them.
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ use postseal::{
 use super::found::{Found, KeyFile};
 use crate::cli::{input, session::Session};
 
-/// Every file in `directory` that by its name may hold keys or certificates.
+/// Every file in `directory` whose name says that it may hold keys or certificates.
 pub(super) fn read(directory: &Path, session: &Session) -> Result<Found> {
     let failed = |error| Error::io(directory.display(), &error);
     let mut paths = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn read(directory: &Path, session: &Session) -> Result<Found> {
     Ok(found)
 }
 
-/// The name without what says which kind of file it is; the end of an address is none.
+/// The file name without its extension. The top-level domain of an address is no extension.
 fn stem(name: &str) -> Option<&str> {
     SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix))
 }

@@ -1,4 +1,4 @@
-//! What another program keeps.
+//! Keys and trust found in another program's files.
 
 use postseal::{
     base::{Error, Secret},
@@ -11,17 +11,17 @@ use postseal::{
 pub(super) struct Found {
     /// Key files.
     pub(super) files: Vec<KeyFile>,
-    /// What its owner believes there of certificates, by fingerprint.
+    /// The trust that the other program stores, by fingerprint.
     pub(super) beliefs: Vec<(ProtocolName, Handle, Binding)>,
-    /// Why something does not come along.
+    /// Why something cannot be imported.
     pub(super) left: Vec<Error>,
 }
 
-/// A file as somebody else's program wrote it.
+/// A key file of another program.
 pub(super) struct KeyFile {
-    /// What errors call it.
+    /// Its name in errors.
     pub(super) place: String,
     pub(super) octets: Secret,
-    /// Whose it is by its name.
+    /// The address that the file is named after.
     pub(super) named: Option<Address>,
 }

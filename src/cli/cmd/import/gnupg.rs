@@ -1,4 +1,4 @@
-//! GnuPG's home, asked through its own programs: how its agent keeps keys is its own affair, and so are the passphrases that it asks for.
+//! GnuPG's home, read through gpg and gpgsm: the format of its key store is private to gpg-agent, which also asks for passphrases.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use postseal::{
 use super::found::{Found, KeyFile};
 use crate::cli::session::Session;
 
-/// The keys of gpg. Its owner's own, trusted ultimately, are trusted for their user IDs, as `key generate` trusts what it makes.
+/// The keys of gpg. Those with ultimate trust are trusted for their user IDs, like keys that `key generate` makes.
 pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
     let gpg = Program::new("gpg", directory)?;
     let mut found = Found::default();
@@ -28,7 +28,7 @@ pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Resul
     let trust = gpg.asked(&["--export-ownertrust"])?;
     // "FINGERPRINT:6:", and 6 is "ultimate" (gnupg, doc/DETAILS).
     for line in String::from_utf8_lossy(trust.expose()).lines() {
-        // Only of one's own: to gpg it also says whose certifications count, and here that is no one's.
+        // Only for own keys: in gpg, ultimate trust also makes the certifications of a key count, which postseal does not use.
         if let Some(fingerprint) = line.strip_suffix(":6:").filter(|one| own.iter().any(|own| own == one)) {
             found.beliefs.push((ProtocolName::Pgp, Handle::parse(fingerprint)?, Binding::UserIds));
         }
@@ -36,7 +36,7 @@ pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Resul
     Ok(found)
 }
 
-/// The keys of gpgsm. What its trustlist.txt names may end certificate paths.
+/// The keys of gpgsm. Certificates in its trustlist.txt become trust anchors.
 pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
     let gpgsm = Program::new("gpgsm", directory)?;
     let mut found = Found::default();
@@ -57,7 +57,7 @@ pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<F
     Ok(found)
 }
 
-/// Those whose secret key is not here yet: exporting one locks it anew, and it would look like a change.
+/// The keys whose secret part is not here yet. gpg locks an exported key anew, so that importing it again would look like a change.
 fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Home) -> Result<Vec<&'a str>> {
     let mut new = Vec::new();
     for fingerprint in fingerprints {
@@ -76,7 +76,7 @@ fn trusted(line: &str) -> Option<String> {
     ["S", "s", "*"].contains(&fields.next()?).then(|| fingerprint.replace(':', ""))
 }
 
-/// One of GnuPG's programs, with a home of its own.
+/// gpg or gpgsm with its home.
 struct Program {
     name: &'static str,
     directory: PathBuf,
@@ -85,19 +85,19 @@ struct Program {
 impl Program {
     fn new(name: &'static str, directory: &Path) -> Result<Program> {
         let place = directory.display();
-        // It would make a home where there is none.
+        // gpg creates a missing home.
         if !["pubring.kbx", "pubring.gpg", "public-keys.d"].iter().any(|file| directory.join(file).exists()) {
             return Err(Error::new(Kind::NoInput, format!("{place}: no keyring of gnupg is there")));
         }
         Ok(Program { name, directory: directory.to_owned() })
     }
 
-    /// What it exports, as a file to read.
+    /// The exported certificates.
     fn file(&self, what: &str, octets: Secret) -> KeyFile {
         KeyFile { place: format!("{}: {what}", self.directory.display()), octets, named: None }
     }
 
-    /// The fingerprints of those that it has the secret key of, by the kind of their lines (gnupg, doc/DETAILS).
+    /// The fingerprints of keys with a secret part; `kind` is the record type of the listing (gnupg, doc/DETAILS).
     fn secret_keys(&self, kind: &str) -> Result<Vec<String>> {
         let list = self.asked(&["--list-secret-keys", "--with-colons"])?;
         let list = String::from_utf8_lossy(list.expose()).into_owned();
@@ -117,8 +117,7 @@ impl Program {
         Ok(fingerprints)
     }
 
-    /// Exports a secret key, locked with the passphrase that it has: without one, with one of those that were given, or with what its own
-    /// agent asks the person at the terminal for.
+    /// Exports a secret key, locked with its own passphrase: none, one of the given ones, or the one that gpg-agent asks for at the terminal.
     fn take_secret(&self, found: &mut Found, arguments: &[&str], fingerprint: &str, session: &Session) -> Result<()> {
         let none = [Secret::new(Vec::new())];
         let given = session.given_passphrases()?;
@@ -145,7 +144,7 @@ impl Program {
         Ok(())
     }
 
-    /// What it says when it has to succeed.
+    /// Its output; an error when it fails.
     fn asked(&self, arguments: &[&str]) -> Result<Secret> {
         let output = self.run(arguments, &Secret::new(Vec::new()))?;
         if output.status.success() {
@@ -163,7 +162,7 @@ impl Program {
                 .with_hint(format!("install it: {} itself says what is in its home", self.name))
         })?;
         if let Some(mut pipe) = child.stdin.take() {
-            // A program that does not read it has closed it.
+            // The program may close its standard input without reading it.
             let _ = pipe.write_all(&[input.expose(), b"\n"].concat());
         }
         child.wait_with_output().map_err(|error| Error::io(self.name, &error))

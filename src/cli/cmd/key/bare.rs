@@ -1,4 +1,4 @@
-//! Bare RSA keys of PEM for people, and as JSON: nothing but a number, and who the owner says it belongs to.
+//! Bare RSA keys of classic PEM as text and as JSON. They hold no name; trusted addresses are the home's.
 
 use std::fmt::Write;
 
@@ -11,14 +11,14 @@ use postseal::{
 
 use super::layout;
 
-/// A line of `key list`.
+/// The columns of `key list`.
 pub(super) fn row(record: &Record) -> Result<[String; 5]> {
     let secret = if record.secrets.is_empty() { "public" } else { "secret" };
     let algorithm = PublicKey::parse(&record.bytes)?.algorithm().name();
     Ok([record.fingerprint.to_string(), algorithm, secret.to_owned(), "bare".to_owned(), layout::addresses(record)])
 }
 
-/// Everything that is known of it.
+/// The text of `key show`.
 pub(super) fn text(text: &mut String, record: &Record) -> Result<()> {
     let [fingerprint, algorithm, secret, ..] = row(record)?;
     // Writing to a string cannot fail.

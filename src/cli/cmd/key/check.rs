@@ -13,7 +13,7 @@ use crate::cli::{
     show::{aside, data, exit_code, hint},
 };
 
-/// One line for each thing that is not what was written: what became of it, and what it is.
+/// Prints one line for each damage: whether it was repaired, and what it is.
 pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
     let found = home.check(repair)?;
     let mut text = String::new();
@@ -30,7 +30,7 @@ pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
     data(&text)?;
     hints.iter().for_each(|one| hint(&words(one)));
     if found.is_empty() {
-        aside("everything is what was written\n");
+        aside("no damage\n");
     }
     let is_whole = found.iter().all(|damage| damage.outcome == Outcome::Repaired);
     Ok(if is_whole { ExitCode::SUCCESS } else { exit_code(Kind::Damaged).into() })

@@ -1,4 +1,4 @@
-//! Which certificates of the home are meant.
+//! Finds the keys that an argument names.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use postseal::{
 
 use crate::cli::{input, values::Format};
 
-/// The certificates that an address, fingerprint or key ID names, of one protocol or of all; none is an error.
+/// The keys that an address, fingerprint or key ID names, of one protocol or of all. An error of kind `NoKey` when there is none.
 pub(super) fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
     let found = match which.contains('@') {
         true => find(home, format, &Want::Address(&input::address(which)?))?,
@@ -38,11 +38,11 @@ pub(super) fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Resu
     Ok(found)
 }
 
-/// The one certificate that a fingerprint or key ID names.
+/// The one key that a fingerprint or key ID names.
 pub(super) fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
     if id.contains('@') {
         return Err(Error::usage(format!("{id}: an address says nothing about which certificate is meant"))
-            .with_hint("give the fingerprint; `postseal key show` tells it"));
+            .with_hint("give the fingerprint; `postseal key show` shows it"));
     }
     match select(home, None, id)?.as_slice() {
         [record] => Ok(Arc::clone(record)),

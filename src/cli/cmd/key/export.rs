@@ -28,17 +28,17 @@ pub(super) struct Export {
     /// The protocol [default: all that match]
     #[arg(short, long, value_enum)]
     format: Option<Format>,
-    /// The secret key: OpenPGP as locked as it is held; S/MIME as PKCS#12 under the first line of --passphrase-file or what is typed, with
-    /// --legacy in the form that GnuPG before 2.4 reads
+    /// Export the secret key. OpenPGP: locked as it is stored. S/MIME: PKCS#12, locked with the first line of --passphrase-file or a typed
+    /// passphrase; with --legacy in the form that GnuPG before 2.4 reads
     #[arg(long)]
     secret: bool,
-    /// PKCS#12 that is checked by PBMAC1 (RFC 9579): without PKCS#12's own derivation of keys; OpenSSL since 3.4 reads it
+    /// Protect PKCS#12 with PBMAC1 (RFC 9579) instead of the older key derivation; needs OpenSSL 3.4 to read
     #[arg(long, requires = "secret", conflicts_with = "legacy")]
     pbmac1: bool,
-    /// Packets or DER instead of text
+    /// Write binary packets or DER instead of text
     #[arg(long)]
     binary: bool,
-    /// Where it goes; appears whole or not at all [default: standard output]
+    /// The output file, written whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
     /// An address, a fingerprint or a key ID
@@ -82,10 +82,10 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Home) -> Result<Vec<Sec
 
 fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session) -> Result<Vec<Secret>> {
     let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets.is_empty()).collect();
-    // PKCS#12 files do not follow one another.
+    // PKCS#12 files cannot be concatenated.
     if held.len() > 1 && held.iter().any(|record| record.protocol == ProtocolName::Smime) {
         return Err(Error::usage(format!("{}: several secret keys are here", what.which))
-            .with_hint("give -f, or the fingerprint; `postseal key list` tells it"));
+            .with_hint("give -f, or the fingerprint; `postseal key list` shows it"));
     }
     let armor = if what.binary { Armor::Binary } else { Armor::Ascii };
     let integrity = if what.pbmac1 { Integrity::Pbmac1 } else { Integrity::Classic };

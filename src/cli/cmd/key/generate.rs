@@ -29,7 +29,7 @@ pub(super) struct Generate {
     /// The protocol
     #[arg(short, long, value_enum, default_value = "pgp")]
     format: Format,
-    /// The standard that an OpenPGP key follows: GnuPG reads rfc4880 only [default: rfc4880]
+    /// The format of an OpenPGP key; GnuPG supports rfc4880 only [default: rfc4880]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     #[command(flatten)]
@@ -41,32 +41,32 @@ pub(super) struct Generate {
 
 #[derive(Args, Debug)]
 pub(super) struct Request {
-    /// smime: PKCS#10 (RFC 2986); pem: a certification request of classic PEM (RFC 1424), for RSA keys
+    /// The form: smime is PKCS#10 (RFC 2986), pem is a request of classic PEM (RFC 1424, RSA keys)
     #[arg(short, long, value_enum, default_value = "smime")]
     format: RequestFormat,
     #[command(flatten)]
     shape: Shape,
-    /// Where it goes; appears whole or not at all [default: standard output]
+    /// The output file, written whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
-    /// An address, or the fingerprint of a certificate whose key is here; an address without one gets a new key
+    /// An address, or the fingerprint of a key; a new key is generated for an address without one
     #[arg(value_name = "ADDRESS|ID")]
     which: String,
 }
 
-/// What a new key is.
+/// Options of a new key.
 #[derive(Args, Debug)]
 struct Shape {
-    /// What the key is [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
+    /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
     /// The owner's name
     #[arg(long)]
     name: Option<String>,
-    /// How long it is good for: 90d, 6m, 3y or never
+    /// The validity period: 90d, 6m, 3y or never
     #[arg(long, value_name = "TIME", default_value = "3y", value_parser = validity)]
     expires: Validity,
-    /// Do not lock the secret key; otherwise the first line of --passphrase-file or the answer to a prompt locks it
+    /// Do not lock the secret key with a passphrase [default: the first line of --passphrase-file, or a prompt]
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     no_passphrase: bool,
 }
@@ -81,7 +81,7 @@ enum RequestFormat {
 enum Algorithm {
     /// Ed25519 and X25519 (OpenPGP)
     Curve25519,
-    /// Signs, and cannot be encrypted to (S/MIME)
+    /// For signing only (S/MIME)
     Ed25519,
     /// S/MIME
     P256,
@@ -108,7 +108,7 @@ enum Validity {
     Never,
 }
 
-/// Makes a key and says which.
+/// Generates a key and prints its line.
 pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
     let addresses: Vec<Address> =
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
@@ -122,16 +122,14 @@ pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Resul
         }
         Format::Smime => {
             let made = generate_smime("key generate", &what.shape, addresses, home, session)?;
-            aside(
-                "nobody vouches for it but itself; `postseal key request` asks an authority for one that others believe\n",
-            );
+            aside("it is self-signed, so others do not trust it; `postseal key request` writes a request for a CA\n");
             made
         }
     };
     data(&show::list(&[record], session.clock().now(), home)?)
 }
 
-/// Writes a request for a certificate; makes a key first where an address has none.
+/// Writes a certificate request. Generates a key first for an address without one.
 pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<()> {
     let by_address = what.which.contains('@');
     let mut held = match by_address {
@@ -172,7 +170,7 @@ pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<
     output.commit()
 }
 
-/// A certification request of classic PEM: any text, signed by the key whose certificate signs itself (RFC 1424, section 3.1).
+/// A certification request of classic PEM: any text, signed by the key of a self-signed certificate (RFC 1424, section 3.1).
 fn certification_request(record: &Record, what: &Request, session: &Session) -> Result<()> {
     if !smime::record::certificate(record)?.is_self_signed() {
         return Err(Error::usage(format!("key {}: has a certificate that an authority issued", record.fingerprint))
@@ -257,7 +255,7 @@ fn generate_smime(
     let _progress = progress::begin("making a key");
     let described = generate(&request, session.clock(), &SystemRandom)?;
     let fingerprint = described.record.fingerprint.clone();
-    // No authority says whose it is.
+    // It is self-signed, so the owner's trust is what ties it to the address.
     let belief = |address: &Address| (fingerprint.clone(), Binding::Address(address.clone()), Origin::Generated);
     let beliefs: Vec<_> = request.addresses.iter().map(belief).collect();
     let intake = Intake { certificates: &[described], beliefs: &beliefs, ..Intake::default() };
@@ -265,7 +263,7 @@ fn generate_smime(
     kept(home, ProtocolName::Smime, &fingerprint)
 }
 
-/// What was just put into the home.
+/// The key that was just stored.
 fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
     home.find(protocol, &Want::Certificate(fingerprint))?
         .pop()

@@ -1,4 +1,4 @@
-//! What the lines about OpenPGP certificates, X.509 certificates and bare keys have in common.
+//! Parts of the output that OpenPGP certificates, X.509 certificates and bare keys share.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use postseal::{
     report::printable,
 };
 
-/// What the owner of the home trusts it for, in words.
+/// What the key is trusted for, in words.
 pub(super) fn trusted(record: &Record) -> Vec<String> {
     let name = |binding: &Binding| match binding {
         Binding::Address(address) => Some(printable(&address.to_string())),

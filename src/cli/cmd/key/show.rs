@@ -1,4 +1,4 @@
-//! Certificates for people, and as JSON. Everything that a certificate says of itself is escaped.
+//! Keys as text and as JSON. Text out of a certificate is escaped.
 
 use std::{fmt::Write, sync::Arc, time::SystemTime};
 
@@ -19,7 +19,7 @@ use super::{
     x509,
 };
 
-/// One line for each: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
+/// One line for each key: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
 pub(super) fn list(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
@@ -44,7 +44,7 @@ pub(super) fn list(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> 
     Ok(aligned(&rows))
 }
 
-/// Everything that each says.
+/// Everything that is known about each key.
 pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut text = String::new();
     for (number, record) in records.iter().enumerate() {
@@ -83,7 +83,7 @@ pub(in crate::cli::cmd) fn word(change: Change) -> &'static str {
     }
 }
 
-/// One line for what importing did.
+/// One line for an imported key.
 pub(in crate::cli::cmd) fn change(what: &str, record: &Record) -> String {
     let secret = if record.secrets.is_empty() { "" } else { " with its secret key" };
     let claimed: Vec<String> = record.claimed.iter().map(|address| printable(&address.to_string())).collect();
@@ -135,7 +135,7 @@ fn flaw(state: &State) -> String {
     format!("  {RED}{why}{RED:#}")
 }
 
-/// Columns as wide as their widest field, which is measured as it is seen.
+/// Aligns columns. Widths are measured as displayed, without colour.
 fn aligned(rows: &[[String; 5]]) -> String {
     let seen = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
     let mut widths = [0; 5];

@@ -1,4 +1,4 @@
-//! X.509 certificates for people, and as JSON.
+//! X.509 certificates as text and as JSON.
 
 use std::{fmt::Write, time::SystemTime};
 
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::layout::{BOLD, GREEN, RED, addresses, day, trusted};
 
-/// Its line in the list.
+/// The columns of `key list`.
 pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
     let read = certificate(record)?;
     Ok([
@@ -28,13 +28,13 @@ pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
     ])
 }
 
-/// Its subject; empty for what is no certificate of X.509.
+/// The subject; empty unless the record is an X.509 certificate.
 pub(super) fn subject(record: &Record) -> String {
     let read = (record.protocol == ProtocolName::Smime).then(|| certificate(record).ok()).flatten();
     read.map(|read| printable(&read.subject().to_string())).unwrap_or_default()
 }
 
-/// Its addresses, or its subject where it has none; and whether paths may end with it.
+/// Its addresses, or else its subject; and whether it is a trust anchor.
 fn whose(record: &Record, read: &Certificate) -> String {
     let whose = match addresses(record) {
         none if none.is_empty() => printable(&read.subject().to_string()),
@@ -46,7 +46,7 @@ fn whose(record: &Record, read: &Certificate) -> String {
     }
 }
 
-/// Everything that it says.
+/// The text of `key show`.
 pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTime) -> Result<()> {
     let read = certificate(record)?;
     let mut field = |name: &str, value: &str| {
@@ -79,7 +79,7 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     Ok(())
 }
 
-/// One line of JSON without its end.
+/// One line of JSON, without a line feed.
 pub(super) fn object(record: &Record, at: SystemTime) -> Result<String> {
     let read = certificate(record)?;
     let (begin, end) = read.validity();
@@ -129,11 +129,11 @@ struct Object {
     reads: Option<Reads>,
 }
 
-/// What is known of what its owner reads.
+/// The capabilities that the owner announced.
 #[derive(Serialize)]
 struct Reads {
     ciphers: Vec<String>,
-    /// When he said so; `null` when the certificate does.
+    /// When the owner announced them; `null` when the certificate does.
     said: Option<String>,
 }
 
@@ -149,7 +149,7 @@ impl Reads {
     }
 }
 
-/// Whether its dates have come and gone. Whether anybody vouches for it, `cert verify` says.
+/// Whether it is within its validity period. `cert verify` checks its path.
 fn state(read: &Certificate, at: SystemTime) -> &'static str {
     match read.validity() {
         (begin, _) if at < begin => "not-yet-valid",
@@ -167,7 +167,7 @@ fn worth(read: &Certificate, at: SystemTime) -> String {
     }
 }
 
-/// What it may be used for: in mail, or to issue others.
+/// Its uses: for mail, or to issue certificates.
 fn uses(read: &Certificate) -> Vec<&'static str> {
     let all = [
         (read.is_authority(), "certify"),
