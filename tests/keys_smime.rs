@@ -156,7 +156,10 @@ fn openssl_s_files_are_read() {
         let octets = lab.read("o.p12");
         signs(&load(&[("o.p12", &octets)], &["gr\u{fc}n"]).unwrap());
         if !form.contains(&"NONE") {
-            assert_eq!(skipped(&[("o.p12", &octets)], "green"), ["o.p12: locked, and no passphrase fits"]);
+            assert_eq!(
+                skipped(&[("o.p12", &octets)], "green"),
+                ["o.p12: locked, and no passphrase fits, or it is damaged"]
+            );
         }
     }
     let forms: &[&[&str]] = &[
@@ -225,7 +228,10 @@ fn pbmac1_is_checked() {
     let at = file.len() - mac.len() - 1;
     let mut flipped = file.clone();
     flipped[at] ^= 1;
-    assert_eq!(skipped(&[("pbmac1", &flipped)], "secret"), ["pbmac1: locked, and no passphrase fits"]);
+    assert_eq!(
+        skipped(&[("pbmac1", &flipped)], "secret"),
+        ["pbmac1: locked, and no passphrase fits, or it is damaged"]
+    );
 }
 
 /// Ours, with key and code computed again by openssl, which reads this check itself from version 3.4 on only.
@@ -235,7 +241,10 @@ fn pbmac1_is_written() {
     let described = made(Algorithm::Rsa2048, "a@example.org", Some("secret"));
     let file = written(&described, "other", Legacy::Refuse, Integrity::Pbmac1);
     signs(&load(&[("pbmac1", file.expose())], &["other"]).unwrap());
-    assert_eq!(skipped(&[("pbmac1", file.expose())], "secret"), ["pbmac1: locked, and no passphrase fits"]);
+    assert_eq!(
+        skipped(&[("pbmac1", file.expose())], "secret"),
+        ["pbmac1: locked, and no passphrase fits, or it is damaged"]
+    );
     // The end of the file: PBKDF2's salt, 600,000 iterations, 32 octets, HMAC-SHA256; that again; the code; "NOT USED".
     let hmac_sha256 = "300c06082a864886f70d02090500";
     let (whole, tail) = (file.expose(), unhex(&format!("02030927c0020120{hmac_sha256}{hmac_sha256}0420")));
@@ -342,7 +351,8 @@ fn a_home_keeps_keys_locked_and_finds_them_by_every_handle() {
     let found = known.find(ProtocolName::Smime, &Want::Address(&address("A@example.org"))).unwrap();
     assert_eq!(known.secret(&found[0], &record.fingerprint).unwrap().unwrap().algorithm().name(), "p256");
     let error = home(&["wrong"]).secret(&found[0], &record.fingerprint).unwrap_err();
-    let expected = format!("key {} of a@example.org: locked, and no passphrase fits", record.fingerprint);
+    let expected =
+        format!("key {} of a@example.org: locked, and no passphrase fits, or it is damaged", record.fingerprint);
     assert_eq!((error.kind(), error.to_string()), (Kind::NoKey, expected));
 
     assert!(known.anchors().unwrap().is_empty());

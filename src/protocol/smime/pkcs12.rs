@@ -49,7 +49,9 @@ pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, budget
         Some(opened) => Some(opened),
         None => passphrases.open(place, attempt)?,
     };
-    opened.ok_or_else(|| Error::no_key(format!("{place}: locked, and no passphrase fits, or it is damaged")).with_hint(Hint::Passphrase))
+    opened.ok_or_else(|| {
+        Error::no_key(format!("{place}: locked, and no passphrase fits, or it is damaged")).with_hint(Hint::Passphrase)
+    })
 }
 
 /// RFC 7292, section 4.
