@@ -3,27 +3,27 @@
 _list:
     @just --list --unsorted
 
-# the main job, from nothing: two identities, a message signed, encrypted, decrypted, verified
-tour:
-    cargo run --release --example tour
+# builds the program, and shows it at work in a temporary home
+demo:
+    cargo run --release -- demo
 
-# all tests; programs and suites that are absent are skipped, loudly
+# all tests; those that need an absent program or suite are skipped with a notice
 test *ARGS:
     cargo test {{ ARGS }}
 
-# all tests; absence fails
+# all tests; an absent program or suite is an error
 test-all:
     POSTSEAL_REQUIRE_ALL=1 cargo test
 
-# any rules, any mail, any way in (half an hour for 100,000 messages); the number of messages may be given
+# random rules and mail through every transport (half an hour for 100,000 messages, the default number)
 gateway COUNT='100000':
     POSTSEAL_MAILS={{ COUNT }} cargo test --test gateway nothing_leaves -- --nocapture
 
-# every change of every genuine message, and as many together, shown to other readers of mail (minutes); the number of changed messages may be given
+# changed messages, compared with what other mail readers show (minutes; 400,000 messages by default)
 readers COUNT='400000':
     POSTSEAL_REQUIRE_ALL=1 POSTSEAL_READERS={{ COUNT }} cargo test --test readers -- --nocapture
 
-# the floor plan alone
+# the module structure
 layers:
     cargo test --test layers
 
@@ -32,12 +32,11 @@ lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
 
-# what CI runs, whole
+# everything that CI runs
 ci:
     .ci/run
 
-# the program as it is handed out, target/dist/postseal: optimized whole and without shared libraries, so that each run takes a
-# millisecond less (takes minutes, and needs the C library's static archive)
+# a static, link-time-optimized program, target/dist/postseal (about ten minutes; needs the static archive of the C library)
 release:
     cargo executable
 
@@ -49,7 +48,7 @@ bench *ARGS:
 deny:
     .ci/deny
 
-# mutants of what decides on a standing, each with the tests that concern it; takes hours (needs cargo-mutants)
+# mutants of the code that decides on a verdict, each with its tests (hours; needs cargo-mutants)
 mutants *ARGS:
     .ci/mutants {{ ARGS }}
 

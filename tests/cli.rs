@@ -49,6 +49,41 @@ fn commands_shown_in_documents_work() {
     assert!(commands >= 9, "only {commands} commands were found");
 }
 
+/// README.md shows a verdict on a signed and on a forged message: this is what `verify` prints, but for fingerprint and time.
+#[test]
+fn the_verdicts_in_the_readme_are_what_verify_prints() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = readme.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of text");
+    let lab = Lab::with_keys(&["alice"]);
+    let message = "From: Alice <alice@example.org>\nTo: Bob <bob@example.net>\nSubject: Lunch?\n\nAt noon.\n";
+    lab.write("message.eml", message).run(&["sign", "-o", "signed.eml", "message.eml"]).code(0);
+    let signed = String::from_utf8(lab.read("signed.eml")).unwrap();
+    lab.write("forged.eml", signed.replacen("alice@example.org", "mallory@example.org", 1));
+    let mut shown = 0;
+    for part in block.split("$ postseal verify ").skip(1) {
+        let (file, verdict) = part.split_once('\n').expect("a verdict after the command");
+        let said = masked(&lab.run(&["verify", file]).text());
+        let expected = masked(verdict.trim_end());
+        match expected.strip_suffix("\n  ...") {
+            Some(beginning) => assert!(said.starts_with(beginning), "{beginning}\n{said}"),
+            None => assert_eq!(said.trim_end(), expected),
+        }
+        shown += 1;
+    }
+    assert_eq!(shown, 2);
+}
+
+/// With its fingerprints and times replaced.
+fn masked(text: &str) -> String {
+    let word = |word: &str| match word.len() {
+        40 if word.bytes().all(|octet| octet.is_ascii_hexdigit()) => "FINGERPRINT".to_owned(),
+        20 if word.ends_with('Z') => "TIME".to_owned(),
+        _ => word.to_owned(),
+    };
+    let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn keys_come_and_go() {
     let (alice, bob) = (Lab::with_keys(&["alice"]), Lab::with_keys(&["bob"]));
