@@ -98,7 +98,7 @@ impl Sealed<'_> {
                                     None => misfit = Some(dek.clone()),
                                 }
                                 // No error of its own: that a key has the right length is what nobody may learn (Bleichenbacher 1998).
-                                if fitting <= MOST_KEYS
+                                if fitting <= MAX_KEYS
                                     && let Some((dek, canonical)) = self.decrypt(&dek, budget)
                                 {
                                     return Ok(Found { dek, canonical, refusal });
@@ -203,4 +203,4 @@ fn unwrapped(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Res
 }
 
 /// Keys of the right length that are tried on the text. Source: an honest message has one; eight leave room for a reader of several lists.
-const MOST_KEYS: usize = 8;
+const MAX_KEYS: usize = 8;

@@ -137,7 +137,7 @@ impl Named<'_> {
         } else {
             Vec::new()
         };
-        Ok(found.iter().filter_map(|record| Candidate::of_record(record).ok()).take(MOST_CANDIDATES).collect())
+        Ok(found.iter().filter_map(|record| Candidate::of_record(record).ok()).take(MAX_CANDIDATES).collect())
     }
 }
 
@@ -206,7 +206,7 @@ struct SubjectPublicKeyInfo<'a> {
 /// RFC 8017, appendix A.1.
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// Keys that are tried for one signature. Source: RIPEM's file of public keys of one group.
-const MOST_CANDIDATES: usize = 32;
+const MAX_CANDIDATES: usize = 32;
 
 #[cfg(test)]
 mod tests {

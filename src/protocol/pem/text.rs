@@ -35,8 +35,8 @@ pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])>
     budget.signatures(header.originators.len())?;
     budget.session_keys(header.recipients.len())?;
     let issuers = header.originators.iter().map(|one| one.issuers.len()).max().unwrap_or(0);
-    if issuers > MOST_ISSUERS {
-        return Err(refuse(format!("more than {MOST_ISSUERS} certificates of issuers")));
+    if issuers > MAX_ISSUERS {
+        return Err(refuse(format!("more than {MAX_ISSUERS} certificates of issuers")));
     }
     Ok((header, text))
 }
@@ -357,7 +357,7 @@ fn refuse(reason: impl std::fmt::Display) -> Error {
 }
 
 /// Source: RFC 1422, section 3.3: IPRA, PCA, and the authorities of one organization; DESIGN 8 has 64 certificates.
-const MOST_ISSUERS: usize = 64;
+const MAX_ISSUERS: usize = 64;
 
 #[cfg(test)]
 mod tests {

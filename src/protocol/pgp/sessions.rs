@@ -140,7 +140,7 @@ impl<'a> Sessions<'a> {
         let cipher = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
         let work = lock.size.saturating_mul(cipher.map_or(1, Cipher::cost));
         // No error of its own: that a session key came out is not for the sender to know.
-        let is_affordable = self.attempts <= MOST_KEYS && budget.deciphered(work).is_ok();
+        let is_affordable = self.attempts <= MAX_KEYS && budget.deciphered(work).is_ok();
         is_affordable.then(|| opens(algorithm, &key)).flatten()
     }
 
@@ -311,7 +311,7 @@ const PASSWORD_TRIES: usize = 64;
 
 /// Session keys that are tried on the data of one message. Source: an honest message has one; each try may decrypt a chunk of 4 MiB (RFC 9580,
 /// section 5.13.2). RSA keys give one out of anything to those who are not named.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 /// Octets of the longest key of a cipher (RFC 9580, section 9.3).
 const LONGEST_KEY: usize = 32;
 

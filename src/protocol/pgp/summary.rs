@@ -41,7 +41,7 @@ pub struct UserId {
     /// As it stands there; octets that are not UTF-8 replaced.
     pub text: String,
     /// What it is worth.
-    pub state: State,
+    pub state: Validity,
 }
 
 /// A primary key or subkey.
@@ -58,13 +58,13 @@ pub struct Key {
     /// What it is for: `certify`, `sign`, `encrypt`, `authenticate`.
     pub uses: Vec<&'static str>,
     /// What it is worth.
-    pub state: State,
+    pub state: Validity,
 }
 
 /// What a key or user ID is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum State {
+pub enum Validity {
     /// Its end has passed.
     Expired,
     /// The certificate vouches for it.
@@ -93,9 +93,9 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
             text,
             state: match (revoked(&known), bound) {
                 (Some(state), _) => state,
-                (None, Ok(true)) => State::Revoked(NO_REASON.to_owned()),
+                (None, Ok(true)) => Validity::Revoked(NO_REASON.to_owned()),
                 (None, Ok(false)) => perhaps(known),
-                (None, Err(error)) => State::Rejected(words::reason(&error)),
+                (None, Err(error)) => Validity::Rejected(words::reason(&error)),
             },
         });
     }
@@ -108,9 +108,9 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
             created: key.key().creation_time(),
             expires: None,
             uses: Vec::new(),
-            state: revoked(&known).unwrap_or(State::NotYetValid),
+            state: revoked(&known).unwrap_or(Validity::NotYetValid),
         };
-        let is_revoked = matches!(described.state, State::Revoked(_));
+        let is_revoked = matches!(described.state, Validity::Revoked(_));
         all.push(match key.with_policy(&policy, at) {
             _ if !is_revoked && described.created > at => described,
             Ok(valid) => {
@@ -118,7 +118,7 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
                 Key { expires: valid.key_expiration_time(), uses: uses(&valid), state, ..described }
             }
             Err(_) if is_revoked => described,
-            Err(error) => Key { state: State::Rejected(words::reason(&error)), ..described },
+            Err(error) => Key { state: Validity::Rejected(words::reason(&error)), ..described },
         });
     }
     Ok(Summary { version: cert.primary_key().key().version(), user_ids, keys: all })
@@ -134,34 +134,34 @@ pub fn doubt(record: &Record, at: SystemTime, keys: &dyn Keys) -> Result<Option<
     revocation::doubt(&*cert::parse(record)?, at, keys)
 }
 
-fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, known: Known) -> State {
+fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, known: Known) -> Validity {
     // A subkey of a revoked or expired certificate is no better than the certificate.
     let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
     let whole = key.valid_cert();
     if [whole.revocation_status(), key.revocation_status()].iter().any(|status| matches!(status, Revoked(_))) {
-        return State::Revoked(NO_REASON.to_owned());
+        return Validity::Revoked(NO_REASON.to_owned());
     }
     match ended(key.key_expiration_time()) || ended(whole.primary_key().key_expiration_time()) {
-        true => State::Expired,
+        true => Validity::Expired,
         false => perhaps(known),
     }
 }
 
-fn perhaps(known: Known) -> State {
+fn perhaps(known: Known) -> Validity {
     match known {
-        Known::Perhaps(revoker) => State::PerhapsRevoked(revoker),
-        Known::Good | Known::Revoked(_) => State::Good,
+        Known::Perhaps(revoker) => Validity::PerhapsRevoked(revoker),
+        Known::Good | Known::Revoked(_) => Validity::Good,
     }
 }
 
-fn revoked(known: &Known) -> Option<State> {
+fn revoked(known: &Known) -> Option<Validity> {
     let Known::Revoked(signatures) = known else { return None };
     let reason = |signature: &Signature| {
         let (code, text) = signature.reason_for_revocation()?;
         let text = String::from_utf8_lossy(text).into_owned();
         Some(if text.is_empty() { code.to_string().to_lowercase() } else { text })
     };
-    Some(State::Revoked(signatures.iter().find_map(reason).unwrap_or_else(|| NO_REASON.to_owned())))
+    Some(Validity::Revoked(signatures.iter().find_map(reason).unwrap_or_else(|| NO_REASON.to_owned())))
 }
 
 fn uses(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> Vec<&'static str> {

@@ -191,23 +191,24 @@ impl<'a> Walk<'a> {
         }
         let (start, end) = (header.start, header.end);
         match (place, end) {
-            (Place::Content, _) => {
+            (ElementRole::Content, _) => {
                 let span = self.put_together(&header, bound, budget)?;
                 self.content = Some(span);
                 self.push(Head::Primitive(header.tag_span), Span { start, end: start });
             }
-            (Place::Covered, Some(end)) => {
+            (ElementRole::Covered, Some(end)) => {
                 self.push(Head::Nothing, Span { start: header.tag_span.start, end });
                 self.at = end;
             }
-            (Place::Piece, _) if !is_piece(&header, self.open.last()) => {
+            (ElementRole::Piece, _) if !is_piece(&header, self.open.last()) => {
                 return Err(malformed("a constructed string holds something else"));
             }
             (place, end) => {
-                let what = if place == Place::Piece || is_string(header.tag) { What::String } else { What::Container };
+                let what =
+                    if place == ElementRole::Piece || is_string(header.tag) { What::String } else { What::Container };
                 let constructed = header.tag & CONSTRUCTED != 0;
                 let head = match (place, what, constructed) {
-                    (Place::Piece, ..) => Head::Nothing,
+                    (ElementRole::Piece, ..) => Head::Nothing,
                     (_, What::String, true) => Head::Primitive(header.tag_span),
                     _ => Head::AsIs(header.tag_span),
                 };
@@ -233,12 +234,12 @@ impl<'a> Walk<'a> {
     }
 
     /// What stands at this place of a ContentInfo.
-    fn place(&self, header: &Header) -> Place {
+    fn place(&self, header: &Header) -> ElementRole {
         if self.open.last().is_some_and(|open| open.what == What::String) {
-            return Place::Piece;
+            return ElementRole::Piece;
         }
         if self.shape == Shape::Any {
-            return Place::Plain;
+            return ElementRole::Plain;
         }
         let before = self.open.last().map_or(0, |open| open.children);
         let mut tags = [0; 6];
@@ -251,15 +252,17 @@ impl<'a> Walk<'a> {
             ([0x30, 0xa0, 0x30, 0x30, 0xa0, 0], 0x04 | 0x24)
                 if (explicit, before) == (2, 0) && self.content.is_none() =>
             {
-                Place::Content
+                ElementRole::Content
             }
             // ContentInfo, [0], EnvelopedData and its like, EncryptedContentInfo: the third of its elements.
-            ([0x30, 0xa0, 0x30, 0x30, 0, 0], 0x80 | 0xa0) if before == 2 && self.content.is_none() => Place::Content,
+            ([0x30, 0xa0, 0x30, 0x30, 0, 0], 0x80 | 0xa0) if before == 2 && self.content.is_none() => {
+                ElementRole::Content
+            }
             // Certificates and CRLs of SignedData; attributes of AuthEnvelopedData.
-            ([0x30, 0xa0, 0x30, 0xa0 | 0xa1, 0, 0], _) if header.tag & CONSTRUCTED != 0 => Place::Covered,
+            ([0x30, 0xa0, 0x30, 0xa0 | 0xa1, 0, 0], _) if header.tag & CONSTRUCTED != 0 => ElementRole::Covered,
             // Signed attributes: ContentInfo, [0], SignedData, signerInfos, SignerInfo.
-            ([0x30, 0xa0, 0x30, 0x31, 0x30, 0], 0xa0) => Place::Covered,
-            _ => Place::Plain,
+            ([0x30, 0xa0, 0x30, 0x31, 0x30, 0], 0xa0) => ElementRole::Covered,
+            _ => ElementRole::Plain,
         }
     }
 
@@ -336,7 +339,7 @@ impl Head {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum ElementRole {
     /// The content octets, to be taken out.
     Content,
     /// Somebody signed it: it stays as it is, when its length is definite.
@@ -361,7 +364,7 @@ fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
             tag_octets += 1;
             take()? & 0x80 != 0
         } {
-            if tag_octets > MOST_TAG_OCTETS {
+            if tag_octets > MAX_TAG_OCTETS {
                 return Err(malformed("a tag is too long"));
             }
         }
@@ -420,7 +423,7 @@ fn malformed(reason: &str) -> Error {
 const CONSTRUCTED: u8 = 0x20;
 const NUMBER: u8 = 0x1f;
 /// Object classes of 28 bits; those of CMS and X.509 need no more than 5.
-const MOST_TAG_OCTETS: usize = 5;
+const MAX_TAG_OCTETS: usize = 5;
 
 #[cfg(test)]
 mod tests {

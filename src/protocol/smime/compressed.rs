@@ -7,7 +7,7 @@ use der::{
 use flate2::{Decompress, FlushDecompress, Status};
 use x509_cert::spki::AlgorithmIdentifierRef;
 
-use super::unwrapped::Unwrapped;
+use super::decapsulate::Decapsulated;
 use crate::{
     base::{Budget, Error, Result},
     verdict::LayerKind,
@@ -15,13 +15,13 @@ use crate::{
 
 /// Unpacks a CompressedData: `fields` is its DER without the content octets, `packed` are those. Errors (`Malformed`) when it cannot be
 /// read or is out of proportion; of kind `Unavailable` when it is not packed by zlib.
-pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &mut Budget) -> Result<Unwrapped> {
+pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &mut Budget) -> Result<Decapsulated> {
     let (algorithm, content_type) = fields(data).map_err(|_| malformed("its fields cannot be read"))?;
     if algorithm != ZLIB {
         return Err(Error::unavailable(format!("compressed data: algorithm {algorithm} is not known")));
     }
     let octets = inflate(&packed, budget)?;
-    Ok(Unwrapped {
+    Ok(Decapsulated {
         layer: LayerKind::Compressed { algorithm: "zlib".to_owned() },
         content_type,
         octets,

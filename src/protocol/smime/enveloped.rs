@@ -10,10 +10,10 @@ use der::{
 use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::{
+    decapsulate::{DATA, Decapsulated, SIGNED, content_info},
     encode::{self, octet_string, sequence, value},
     suite::{self, ContentCipher},
     unlock::{Found, Recipients},
-    unwrapped::{DATA, SIGNED, Unwrapped, content_info},
 };
 use crate::{
     base::{Budget, Error, Kind as Why, Result, Secret},
@@ -28,7 +28,12 @@ use crate::{
 ///
 /// Errors: `NoKey` when no key of a recipient is here, `Malformed` when it cannot be read, `Undecryptable` when it was changed, `Unavailable`
 /// when its cipher is not known, or is one that only `Legacy::Admit` opens.
-pub(super) fn decrypt(data: &[u8], encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<Unwrapped> {
+pub(super) fn decrypt(
+    data: &[u8],
+    encrypted: Vec<u8>,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Decapsulated> {
     let envelope = Envelope::read(data, Kind::Enveloped)?;
     envelope.open(encrypted, context, budget).map(|(content, _)| content)
 }
@@ -39,12 +44,12 @@ pub(super) fn decrypt_signed(
     encrypted: Vec<u8>,
     context: Context<'_>,
     budget: &mut Budget,
-) -> Result<Unwrapped> {
+) -> Result<Decapsulated> {
     let envelope = Envelope::read(data, Kind::SignedAndEnveloped)?;
     let (content, key) = envelope.open(encrypted, context, budget)?;
     let refused = || content.refusal.clone().unwrap_or_else(unreadable);
     let signed = envelope.signed(&key).map_err(|_| refused())?;
-    Ok(Unwrapped { signed: Some(signed), ..content })
+    Ok(Decapsulated { signed: Some(signed), ..content })
 }
 
 /// The fields of an envelope that matter to a reader.
@@ -98,7 +103,7 @@ impl<'a> Envelope<'a> {
         Ok(Envelope { recipients, content_type, algorithm, attributes, mac, signature })
     }
 
-    fn open(&self, encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Unwrapped, Secret)> {
+    fn open(&self, encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Decapsulated, Secret)> {
         let cipher = ContentCipher::read(&self.algorithm)?;
         if cipher.is_historic() && context.legacy == Legacy::Refuse {
             return Err(Error::unavailable(format!("enveloped data: {} hides nothing from anybody", cipher.name()))
@@ -140,7 +145,7 @@ impl<'a> Envelope<'a> {
             }
         };
         let refusal = (!authenticated).then_some(refusal);
-        Ok((Unwrapped { layer, content_type: self.content_type, octets, signed: None, refusal }, key))
+        Ok((Decapsulated { layer, content_type: self.content_type, octets, signed: None, refusal }, key))
     }
 
     /// The authentication tag, which has exactly the length that the parameters say (RFC 5084, section 3.2): a shorter one would be easier

@@ -7,8 +7,9 @@ use der::asn1::ObjectIdentifier;
 use super::{
     encode::{NULL, algorithm, integer, octet_string, oid, sequence, set_of, unsigned, value},
     issue::{self, Owner},
+    key_material,
     pbe::{encrypt, encrypt_pkcs8},
-    pem_bundle, pieces,
+    pem_bundle,
     record::{self, certificate},
 };
 use crate::{
@@ -87,7 +88,7 @@ pub fn export_secret(
 ) -> Result<Secret> {
     let leaf = certificates.first().ok_or_else(|| Error::no_key("pkcs#12: needs a certificate"))?;
     let mut budget = Budget::new(held.limits.clone()).for_each_password(held.passphrases.tries());
-    let plain = pieces::unlocked(held.octets, held.title, held.passphrases, &mut budget)?;
+    let plain = key_material::unlocked(held.octets, held.title, held.passphrases, &mut budget)?;
     let shrouded = encrypt_pkcs8(&plain, passphrase, legacy, random)?;
     let attributes = attributes(leaf);
     let key = sequence(&[&oid(SHROUDED_KEY_BAG), &value(constructed(0), &[shrouded.expose()]), &attributes]);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    pieces::{self, Pieces},
+    key_material::{self, KeyMaterial},
     pkcs8::{self, Half},
     record::{certificate, fingerprint, record},
 };
@@ -22,13 +22,13 @@ use crate::{
 
 /// Whether `octets` look like a key file: a DER SEQUENCE, or text with a block of PEM.
 pub fn recognizes(octets: &[u8]) -> bool {
-    pieces::recognizes(octets)
+    key_material::recognizes(octets)
 }
 
 /// Whether `octets` are text with a block of PEM, or one SEQUENCE from end to end: the body of a mail may begin with its tag, which is the
 /// digit 0.
 pub fn is_object(octets: &[u8], limits: &Limits) -> bool {
-    pieces::is_object(octets, limits)
+    key_material::is_object(octets, limits)
 }
 
 /// Reads files, each as the place that errors name and its octets. Private keys find their certificates in whichever file they are, and
@@ -37,11 +37,11 @@ pub fn is_object(octets: &[u8], limits: &Limits) -> bool {
 /// What is no key, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error of kind
 /// `Malformed`. An error of kind `NoKey` for a private key without its certificate; those that no passphrase opens are listed apart.
 pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits, beside: &dyn Keys) -> Result<KeyFile> {
-    let mut pieces = Pieces::default();
+    let mut pieces = KeyMaterial::default();
     for (place, octets) in files {
         pieces.read(octets, place, passphrases, limits)?;
     }
-    let Pieces { certificates, keys, statements, skipped, locked } = pieces;
+    let KeyMaterial { certificates, keys, statements, skipped, locked } = pieces;
     let mut file = KeyFile { skipped, locked, statements, ..KeyFile::default() };
     for certificate in certificates {
         let fingerprint = fingerprint(&certificate);
@@ -120,7 +120,7 @@ impl Locked for LockedKey {
             return Ok(Some(Arc::clone(opened)));
         }
         let mut budget = Budget::new(self.limits.clone()).for_each_password(self.passphrases.tries());
-        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &mut budget)?;
+        let plain = key_material::unlocked(&self.octets, &self.title, &self.passphrases, &mut budget)?;
         let belongs = pkcs8::open(plain.expose(), &self.public)?;
         let belongs = belongs.ok_or_else(|| Error::no_key(format!("{}: it is another certificate's", self.title)))?;
         *opened = Some(Arc::clone(&belongs));

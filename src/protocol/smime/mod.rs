@@ -9,32 +9,32 @@ pub mod ciphertext;
 mod claim;
 mod compressed;
 mod content;
+mod decapsulate;
 mod encode;
 mod encrypt;
 mod enveloped;
 pub mod export;
 pub mod generate;
 mod issue;
+mod key_material;
 pub mod keyfile;
 mod mime;
 mod open;
 mod password;
 mod pbe;
 mod pem_bundle;
-mod pieces;
 mod pkcs12;
 mod pkcs8;
 mod plan;
 mod recipients;
 pub mod record;
+pub mod revocation_files;
 mod seal;
 mod select;
 mod sign;
 mod signed;
-pub mod statements;
 mod suite;
 mod unlock;
-mod unwrapped;
 mod verify;
 
 // claim.rs      what a part says it is
@@ -47,7 +47,7 @@ mod verify;
 // chain.rs      certificates from message and store that a path may be made of
 // verify.rs     judge one signature: the one place that calls Matches::assertion
 // keyfile.rs    key files: certificates and private keys put together, unlocked
-// pieces.rs     what key files are made of
+// key_material.rs what key files are made of
 // pem_bundle.rs labelled base64 in text
 // pkcs8.rs      private keys in their encodings
 // pkcs12.rs     private keys and certificates under a passphrase
@@ -61,7 +61,7 @@ mod verify;
 // agree.rs      from a shared secret to the key that wraps
 // password.rs   content keys wrapped for a password or a shared key
 // compressed.rs CompressedData
-// unwrapped.rs  what comes out of one wrap
+// decapsulate.rs what comes out of one wrap
 // suite.rs      algorithms of CMS, and ours
 // seal.rs       sign and encrypt: the shapes, as entities within entities
 // plan.rs       what is decided before the first octet: who signs, who reads

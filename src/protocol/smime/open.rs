@@ -6,8 +6,8 @@ use super::{
     ber::{self, After, Taken},
     claim,
     content::Shape,
+    decapsulate::{self, Decapsulated},
     signed::SignedData,
-    unwrapped::{self, Unwrapped},
     verify,
 };
 use crate::{
@@ -87,7 +87,7 @@ fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Bud
     let (kind, data) = inside(&skeleton)?;
     let opened = match kind {
         SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget)?,
-        _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
+        _ => match decapsulate::decapsulate(&skeleton, content, context, budget)? {
             Some(inner) => within(inner, span, context, budget)?,
             None => return Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
         },
@@ -106,7 +106,7 @@ fn of_a_part(mut opened: Opened) -> Opened {
 }
 
 /// What was encrypted or packed. Of a plaintext that nothing vouches for, no more is told than that it does not decrypt.
-fn within(inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+fn within(inner: Decapsulated, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let (is_encrypted, refusal) = (matches!(inner.layer, LayerKind::Encrypted { .. }), inner.refusal.clone());
     let opened = content(inner, span, context, budget);
     match refusal {
@@ -120,7 +120,7 @@ fn within(inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budge
 }
 
 /// An entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
-fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+fn content(mut inner: Decapsulated, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut layers = vec![layer(inner.layer.clone(), span)];
     if let Some(signed) = inner.signed.take() {
         let taken = ber::take_content(signed, After::Nothing, budget)?;
@@ -128,7 +128,7 @@ fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut 
         let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
         layers.push(layer(LayerKind::Signed { signatures }, span));
     }
-    if inner.content_type == unwrapped::DATA {
+    if inner.content_type == decapsulate::DATA {
         return Ok(Opened {
             layers,
             payload: entity(inner.octets, budget)?,

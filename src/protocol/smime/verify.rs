@@ -346,7 +346,7 @@ fn candidates(id: &SignerId<'_>, signed: &SignedData<'_>, context: Context<'_>) 
             candidates.push(Candidate { certificate: certificate.clone(), record: None });
         }
     }
-    candidates.truncate(MOST_CANDIDATES);
+    candidates.truncate(MAX_CANDIDATES);
     Ok(candidates)
 }
 
@@ -410,4 +410,4 @@ const POSING: &str = "it has no attributes, over content that is a set of attrib
 /// id-data (RFC 5652, section 4): 1.2.840.113549.1.7.1.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 /// Certificates of the same issuer and serial number that are tried. Source: a renewed one of an authority that forgot to count, twice.
-const MOST_CANDIDATES: usize = 4;
+const MAX_CANDIDATES: usize = 4;

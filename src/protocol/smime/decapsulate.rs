@@ -19,7 +19,7 @@ use crate::{
 
 /// Content without what was around it.
 #[derive(Debug)]
-pub(super) struct Unwrapped {
+pub(super) struct Decapsulated {
     /// What was around it, for the verdict.
     pub(super) layer: LayerKind,
     /// What `octets` are: [`DATA`], or another content type of CMS without its ContentInfo.
@@ -32,7 +32,7 @@ pub(super) struct Unwrapped {
     pub(super) refusal: Option<Error>,
 }
 
-impl Unwrapped {
+impl Decapsulated {
     /// The ContentInfo of what is within, which is not [`DATA`].
     pub(super) fn into_content_info(self) -> Vec<u8> {
         let mut octets = self.octets;
@@ -43,12 +43,12 @@ impl Unwrapped {
 
 /// Takes the wrap off, if `skeleton` is the ContentInfo of one: its DER without the content octets, and `content` those. `None` for every
 /// other content type. Errors as [`enveloped::decrypt`] and [`compressed::unpack`].
-pub(super) fn unwrap(
+pub(super) fn decapsulate(
     skeleton: &[u8],
     content: Option<Vec<u8>>,
     context: Context<'_>,
     budget: &mut Budget,
-) -> Result<Option<Unwrapped>> {
+) -> Result<Option<Decapsulated>> {
     let (kind, data) = fields(skeleton).map_err(|_| Error::malformed(PLACE, "its fields cannot be read"))?;
     let content = || content.ok_or_else(|| Error::malformed(PLACE, "it holds no content"));
     let unwrapped = match kind {

@@ -16,11 +16,11 @@ use crate::{
 
 /// Everything that several files hold.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct KeyMaterial {
     /// In the order of the files.
     pub(super) certificates: Vec<Certificate>,
     /// In the order of the files.
-    pub(super) keys: Vec<Piece>,
+    pub(super) keys: Vec<PrivateKey>,
     /// CRLs, in the order of the files.
     pub(super) statements: Vec<Vec<u8>>,
     /// What was passed over, one line each.
@@ -31,7 +31,7 @@ pub(super) struct Pieces {
 
 /// A private key.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct PrivateKey {
     /// What errors call it: `bundle.pem: private key 1`.
     pub(super) place: String,
     /// PKCS#8, as locked as it came.
@@ -72,7 +72,7 @@ pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, b
     }
 }
 
-impl Pieces {
+impl KeyMaterial {
     /// Reads a file. One in which nothing was found is an error. All that is locked in it spends from one Budget.
     pub(super) fn read(
         &mut self,
@@ -235,7 +235,7 @@ impl Pieces {
     fn key(&mut self, place: String, secret: Secret, plain: Secret, budget: &mut Budget) -> Result<()> {
         budget.derivation(PRIVATE_KEY).map_err(|error| Error::new(error.kind(), format!("{place}: {error}")))?;
         match pkcs8::unserved(plain.expose()) {
-            Ok(None) => self.keys.push(Piece { place, secret, plain }),
+            Ok(None) => self.keys.push(PrivateKey { place, secret, plain }),
             Ok(Some(algorithm)) => {
                 self.skipped.push(format!("{place}: its algorithm is not served here: {algorithm}"));
             }
