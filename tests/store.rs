@@ -502,7 +502,7 @@ fn gpg_keys_are_read() {
         let record = loaded.keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
         assert_eq!(record.secrets, record.handles[1..]);
         let stub = loaded.keys.secret(&record, &record.handles[0]).unwrap_err();
-        assert!(stub.to_string().ends_with("its secret part is not here: only the public part came along"), "{stub}");
+        assert!(stub.to_string().ends_with("its secret part is missing: GnuPG exported only a stub of it"), "{stub}");
         assert!(loaded.keys.secret(&record, &record.handles[1]).unwrap().is_some());
         // A stub does not replace a key.
         let keys = home(&folder.path().join("--armor"), &[passphrase]);

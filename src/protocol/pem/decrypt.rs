@@ -184,7 +184,7 @@ fn distinct(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
 
 /// The one answer when it names no key that is here.
 fn nobody() -> Error {
-    Error::no_key("pem message: no secret key here opens it").with_hint("postseal key import FILE, or --keys FILE")
+    Error::no_key("pem message: no secret key opens it").with_hint("postseal key import FILE, or --keys FILE")
 }
 
 /// The key that was wrapped; `None` when it was wrapped for somebody else.

@@ -56,7 +56,7 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
                 let spki = base64_decode(value.as_bytes());
                 let digest = fields.get(at + 1).filter(|(name, _)| name == "MD5OfPublicKey").map(|(_, value)| value);
                 if digest.is_some_and(|digest| !digest.eq_ignore_ascii_case(&md5(&spki))) {
-                    contents.skipped.push(format!("{place}: public key {}: not that of MD5OfPublicKey", at + 1));
+                    contents.skipped.push(format!("{place}: public key {}: does not match its MD5OfPublicKey", at + 1));
                     continue;
                 }
                 match public(&spki, user.as_deref()) {
@@ -93,7 +93,7 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
 
 /// Reads a bare public key as the home keeps it.
 pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
-    let spki = bare(octets).ok_or_else(|| Error::malformed(place, "no public key of rsa"))?;
+    let spki = bare(octets).ok_or_else(|| Error::malformed(place, "not an rsa public key"))?;
     public(&spki, None)
 }
 

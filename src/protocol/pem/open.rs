@@ -47,10 +47,10 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
 /// Opens `message`, whose root makes the claim.
 pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
-    let text = body(root).ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    let text = body(root).ok_or_else(|| Error::malformed("text", "has no pem message"))?;
     let whole = boundary::whole(&text).filter(|_| claim.is_whole(root));
     let block = whole.or_else(|| find(&text).map(|found| found.block));
-    let block = block.ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    let block = block.ok_or_else(|| Error::malformed("text", "has no pem message"))?;
     if !block.closed {
         return Err(Error::malformed("pem message", "its end is missing"));
     }
@@ -62,11 +62,11 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     let mut refusal = None;
     let (layers, canonical) = match header.proc_type {
         ProcType::Crl => {
-            return Err(Error::malformed("pem message", "holds revocation lists, and no text")
+            return Err(Error::malformed("pem message", "holds revocation lists and no text")
                 .with_hint("`postseal key import` keeps them"));
         }
         ProcType::CrlRetrievalRequest => {
-            return Err(Error::malformed("pem message", "asks for revocation lists, and holds no text"));
+            return Err(Error::malformed("pem message", "requests revocation lists and holds no text"));
         }
         ProcType::Encrypted => {
             verify::checkable(&header, context.legacy)?;

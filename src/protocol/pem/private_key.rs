@@ -73,7 +73,7 @@ pub(super) fn open(
     if let Ok(parts) = components(octets.expose()) {
         return Ok(parts);
     }
-    let unreadable = |_| Error::malformed(title, "no private key of RSA under a password of PKCS#5");
+    let unreadable = |_| Error::malformed(title, "not an RSA private key encrypted as in PKCS#5");
     let locked = EncryptedPrivateKeyInfo::from_der(octets.expose()).map_err(unreadable)?;
     let found = ENCRYPTIONS.into_iter().find(|(kind, _)| *kind == locked.algorithm.kind);
     let (_, hash) = found

@@ -52,7 +52,7 @@ pub(super) fn of_numbers(n: &[u8], e: &[u8]) -> Result<PublicKey> {
 pub(super) fn rsa(key: &PublicKey) -> Result<(&[u8], &[u8])> {
     match key.as_crypto() {
         Ok(crypto::PublicKey::Rsa { n, e }) => Ok((n, e)),
-        _ => Err(Error::malformed("public key", format_args!("{}, and PEM knows RSA alone", key.algorithm().name()))),
+        _ => Err(Error::malformed("public key", format_args!("{}: PEM supports only RSA", key.algorithm().name()))),
     }
 }
 

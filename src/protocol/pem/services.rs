@@ -80,13 +80,13 @@ pub fn list_request(issuers: &[&Name]) -> Vec<u8> {
 /// for another name.
 pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &[Certificate]) -> Result<Vec<u8>> {
     let refuse = |reason: &str| Error::malformed("certification request", reason);
-    let block = boundary::blocks(request).next().ok_or_else(|| refuse("no pem message in it"))?;
+    let block = boundary::blocks(request).next().ok_or_else(|| refuse("has no pem message"))?;
     let inside = block.inside.of(request);
     let (header, text) = text::read(inside, &Budget::new(Limits::default()))?;
     if !matches!(header.proc_type, ProcType::MicClear | ProcType::MicOnly) {
         return Err(refuse("is neither MIC-CLEAR nor MIC-ONLY"));
     }
-    let [originator] = header.originators.as_slice() else { return Err(refuse("has not one signer")) };
+    let [originator] = header.originators.as_slice() else { return Err(refuse("does not have exactly one signer")) };
     let own = originator.certificate.as_ref().ok_or_else(|| refuse("holds no certificate"))?;
     let own = Certificate::parse(own)?;
     if !own.is_self_signed() {
@@ -97,7 +97,7 @@ pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &
         _ => base64_decode(text),
     };
     if !verify::holds(originator, own.public_key(), &text) {
-        return Err(refuse("its signature does not hold"));
+        return Err(refuse("its signature is not valid"));
     }
     if own.public_key().der() != certificate.public_key().der() || own.subject() != certificate.subject() {
         return Err(Error::usage("certificate: of another key or name than the request's"));

@@ -52,7 +52,7 @@ impl InterchangeKey {
     /// Encrypts a data-encrypting key or a digest.
     pub(super) fn encrypt(&self, octets: &Secret) -> Result<Vec<u8>> {
         ecb_encrypt(self.cipher, &self.key, octets.expose()).ok_or_else(|| {
-            Error::usage("interchange key: takes whole blocks of 8 octets alone").with_hint("--digest md5")
+            Error::usage("interchange key: takes only whole blocks of 8 octets").with_hint("--digest md5")
         })
     }
 }

@@ -156,7 +156,7 @@ impl Reading {
             "dek-info" if self.header.dek_info.is_some() => return Err(refuse("a second DEK-Info")),
             "dek-info" => {
                 let (algorithm, parameters) = value.split_once(',').unwrap_or((value, ""));
-                let parameters = hexadecimal(parameters).ok_or_else(|| refuse("DEK-Info: no hexadecimal digits"))?;
+                let parameters = hexadecimal(parameters).ok_or_else(|| refuse("DEK-Info: not hexadecimal digits"))?;
                 self.header.dek_info = Some(DekInfo { algorithm: word(algorithm), parameters });
             }
             "originator-name" => self.originator(|one| one.name.is_none()).name = Some(value.to_owned()),
@@ -189,9 +189,9 @@ impl Reading {
                 }
             }
             "mic-info" => {
-                let one = self.header.originators.last_mut().ok_or_else(|| refuse("MIC-Info of no originator"))?;
+                let one = self.header.originators.last_mut().ok_or_else(|| refuse("MIC-Info without an originator"))?;
                 if one.mic_info.is_some() {
-                    return Err(refuse("a second MIC-Info of one originator"));
+                    return Err(refuse("a second MIC-Info for one originator"));
                 }
                 one.mic_info = Some(mic_info(value)?);
             }
@@ -253,7 +253,8 @@ impl Reading {
             Last::Originator => self.header.originators.last_mut().map(|one| &mut one.key_info),
             Last::Recipient => self.header.recipients.last_mut().map(|one| &mut one.key_info),
         };
-        let slot = slot.filter(|slot| slot.is_none()).ok_or_else(|| refuse("Key-Info that belongs to nobody"))?;
+        let slot =
+            slot.filter(|slot| slot.is_none()).ok_or_else(|| refuse("Key-Info without originator or recipient"))?;
         *slot = Some(info);
         Ok(())
     }
@@ -270,7 +271,7 @@ fn nth<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
 
 fn certificate_id(name: &str, value: &str) -> Result<CertificateId> {
     let (issuer, serial) = value.rsplit_once(',').ok_or_else(|| refuse(format!("{name}: no serial number")))?;
-    let serial = hexadecimal(serial).ok_or_else(|| refuse(format!("{name}: a serial number that is none")))?;
+    let serial = hexadecimal(serial).ok_or_else(|| refuse(format!("{name}: an invalid serial number")))?;
     Ok(CertificateId { issuer: base64_decode(issuer.as_bytes()), serial })
 }
 
@@ -295,7 +296,7 @@ fn key_info(value: &str) -> Result<KeyInfo> {
     match parts.as_slice() {
         [algorithm, dek] => Ok(KeyInfo::Asymmetric { algorithm: word(algorithm), dek: base64_decode(dek.as_bytes()) }),
         [algorithm, digest, dek, mic] => {
-            let no_digits = || refuse("Key-Info: no hexadecimal digits");
+            let no_digits = || refuse("Key-Info: not hexadecimal digits");
             let dek = hexadecimal(dek).ok_or_else(no_digits)?;
             // RFC 1113 has a comma between the halves of the digest.
             let mic = hexadecimal(&mic.replace(',', "")).ok_or_else(no_digits)?;
@@ -398,10 +399,10 @@ mod tests {
             ("Proc-Type: 5,MIC-CLEAR\n", "version \"5\" is not known"),
             ("Proc-Type: 4,MIC\n", "Proc-Type \"MIC\" is not known"),
             ("Proc-Type: 4,MIC-ONLY\nProc-Type: 4,ENCRYPTED\n", "a second Proc-Type"),
-            ("Proc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,xy\n", "DEK-Info: no hexadecimal digits"),
-            ("Proc-Type: 4,MIC-ONLY\nMIC-Info: RSA-MD5,RSA,AA==\n", "MIC-Info of no originator"),
+            ("Proc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,xy\n", "DEK-Info: not hexadecimal digits"),
+            ("Proc-Type: 4,MIC-ONLY\nMIC-Info: RSA-MD5,RSA,AA==\n", "MIC-Info without an originator"),
             ("Proc-Type: 4,MIC-ONLY\nOriginator-Name: a\nMIC-Info: RSA-MD5\n", "MIC-Info: fewer than three arguments"),
-            ("Proc-Type: 4,ENCRYPTED\nKey-Info: RSA,AA==\n", "Key-Info that belongs to nobody"),
+            ("Proc-Type: 4,ENCRYPTED\nKey-Info: RSA,AA==\n", "Key-Info without originator or recipient"),
             (
                 "Proc-Type: 4,ENCRYPTED\nRecipient-ID-Symmetric: a,b,c\n",
                 "Recipient-ID-Symmetric before Originator-ID-Symmetric",

@@ -34,7 +34,11 @@ pub(super) fn judged(
     }
     signatures.extend(shared(header, &mut text, covers, context, budget)?);
     if signatures.is_empty() {
-        signatures.push(described(State::Invalid(Why::Malformed("no integrity check in it".to_owned())), None, covers));
+        signatures.push(described(
+            State::Invalid(Why::Malformed("it has no integrity check".to_owned())),
+            None,
+            covers,
+        ));
     }
     Ok(signatures)
 }
@@ -52,7 +56,8 @@ pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
     match checks.peek() {
         Some(Some(hash)) => {
             let reason = format!("pem message: its integrity check is {hash}, which proves nothing");
-            let error = Error::unavailable(reason).with_hint("--legacy opens it for this run, and it proves nothing");
+            let error = Error::unavailable(reason)
+                .with_hint("--legacy opens it for this run; its content may have been modified");
             if checks.all(|hash| hash.is_some()) { Err(error) } else { Ok(()) }
         }
         _ => Ok(()),
@@ -154,7 +159,7 @@ pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) 
 
 /// RFC 1423, section 4.2.1: a digest in the block type 01 of PKCS#1.
 fn verified(key: &PublicKey, hash: Hash, digest: &[u8], signature: &[u8]) -> std::result::Result<(), State> {
-    let unusable = || State::Invalid(Why::Malformed("the key is none of rsa".to_owned()));
+    let unusable = || State::Invalid(Why::Malformed("the key is not an RSA key".to_owned()));
     let (n, e) = rsa(key).map_err(|_| unusable())?;
     crypto::verify(crypto::PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(hash), digest, signature).map_err(
         |why| match why {
@@ -225,7 +230,7 @@ fn trusted(
             }
         }
         None if authenticated.is_empty() => {
-            signature.reservation = Some(Why::Path("nobody says whose key it is".to_owned()));
+            signature.reservation = Some(Why::Path("the owner of the key is unknown".to_owned()));
         }
         None => {}
     }
@@ -269,7 +274,7 @@ fn shared(
                 found.state = State::Valid(Matches::assertion());
                 found.reservation = Some(match found.strength {
                     Strength::Broken => Why::BrokenAlgorithm(found.algorithms.clone()),
-                    _ => Why::Path("whoever shares the interchange key can have made it".to_owned()),
+                    _ => Why::Path("anyone who shares the interchange key could have made it".to_owned()),
                 });
                 return Ok(Some(found));
             }

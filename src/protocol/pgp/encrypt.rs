@@ -267,7 +267,7 @@ fn cipher(name: &str, legacy: Legacy) -> Result<SymmetricAlgorithm> {
     let wanted = Cipher::parse(name)?;
     if wanted.strength() < Strength::Strong && legacy == Legacy::Refuse {
         return Err(Error::usage(format!("cipher {} is weak", wanted.name()))
-            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+            .with_hint("--legacy allows it, for recipients whose software supports nothing newer"));
     }
     suite::cipher(wanted.name())
         .filter(SymmetricAlgorithm::is_supported)

@@ -109,7 +109,7 @@ pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -
     };
     if hash.strength() < Strength::Strong && legacy == Legacy::Refuse {
         return Err(Error::usage(format!("digest {} is weak", hash.name()))
-            .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+            .with_hint("--legacy allows it, for recipients whose software supports nothing newer"));
     }
     number(hash)?;
     for key in keys {

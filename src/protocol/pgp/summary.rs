@@ -1,4 +1,4 @@
-//! What a certificate says, for people who look at one.
+//! Describes a certificate for display: user IDs, keys, dates and validity.
 
 use std::time::SystemTime;
 
@@ -24,23 +24,23 @@ use crate::{
     keys::{Handle, Keys, Record},
 };
 
-/// A certificate at one time.
+/// A certificate as it is at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The version of its primary key: 4 or 6.
     pub version: u8,
-    /// Its user IDs, whatever they are worth.
+    /// Its user IDs, valid or not.
     pub user_ids: Vec<UserId>,
     /// Its keys, the primary key first.
     pub keys: Vec<Key>,
 }
 
-/// A user ID: text that whoever made the certificate chose.
+/// A user ID: text chosen by the creator of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserId {
-    /// As it stands there; octets that are not UTF-8 replaced.
+    /// The text, with invalid UTF-8 replaced.
     pub text: String,
-    /// What it is worth.
+    /// Whether it is valid.
     pub state: Validity,
 }
 
@@ -49,38 +49,43 @@ pub struct UserId {
 pub struct Key {
     /// Its fingerprint.
     pub fingerprint: Handle,
-    /// What it is.
+    /// Its algorithm.
     pub algorithm: KeyAlgorithm,
-    /// When it was made.
+    /// Its creation time.
     pub created: SystemTime,
-    /// When it ends, if it does.
+    /// Its expiry, if any.
     pub expires: Option<SystemTime>,
-    /// What it is for: `certify`, `sign`, `encrypt`, `authenticate`.
+    /// Its uses: `certify`, `sign`, `encrypt`, `authenticate`.
     pub uses: Vec<&'static str>,
-    /// What it is worth.
+    /// Whether it is valid.
     pub state: Validity,
 }
 
-/// What a key or user ID is worth.
+/// The validity of a key or user ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Validity {
-    /// Its end has passed.
+    /// Expired.
     Expired,
-    /// The certificate vouches for it.
+    /// Valid, with a valid self-signature.
     Good,
-    /// Its beginning has not come.
+    /// Created in the future.
     NotYetValid,
-    /// The certificate does not vouch for it, or with an algorithm that is too weak; why.
+    /// Without a valid self-signature, or with one that is too weak; the reason.
     Rejected(String),
-    /// Good, and perhaps revoked: the key with this fingerprint may revoke it and has a revocation in it, and is not here.
+    /// Valid, but possibly revoked: the designated revoker with this fingerprint made a revocation in it, and its key
+    /// is missing.
     PerhapsRevoked(Handle),
-    /// Taken back; why, in its owner's words.
+    /// Revoked; the reason given by the owner.
     Revoked(String),
 }
 
-/// What the certificate of `record` says at `at`, by the rules with which `legacy` has it judged; `keys` are asked for the keys that it
-/// names as its revokers.
+/// Describes the certificate of `record` at `at`. `legacy` decides whether weak algorithms are accepted. `keys` is
+/// asked for the keys of designated revokers.
+///
+/// # Errors
+///
+/// `Malformed` if the certificate cannot be read; errors of `keys`.
 pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Keys) -> Result<Summary> {
     let cert = cert::parse(record)?;
     let policy = policy(at, legacy);
@@ -124,18 +129,18 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
     Ok(Summary { version: cert.primary_key().key().version(), user_ids, keys: all })
 }
 
-/// Why somebody who relies on the certificate of `record` should have a key that is not here: one that it names as its revoker made a revocation
-/// in it (RFC 4880, section 5.2.3.15). `None` where that is not so.
+/// A warning that the key of a designated revoker is missing, which made a revocation in the certificate of `record`
+/// (RFC 4880, section 5.2.3.15). `None` if no such key is needed.
 ///
 /// # Errors
 ///
-/// The certificate cannot be read, or the keys cannot be asked.
+/// `Malformed` if the certificate cannot be read; errors of `keys`.
 pub fn doubt(record: &Record, at: SystemTime, keys: &dyn Keys) -> Result<Option<String>> {
     revocation::doubt(&*cert::parse(record)?, at, keys)
 }
 
 fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, known: Known) -> Validity {
-    // A subkey of a revoked or expired certificate is no better than the certificate.
+    // A subkey of a revoked or expired certificate is not valid either.
     let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
     let whole = key.valid_cert();
     if [whole.revocation_status(), key.revocation_status()].iter().any(|status| matches!(status, Revoked(_))) {
@@ -166,7 +171,7 @@ fn revoked(known: &Known) -> Option<Validity> {
 
 fn uses(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> Vec<&'static str> {
     let algorithm = key.key().pk_algo();
-    // Without flags the algorithm decides, as where a key is chosen (cert.rs).
+    // Without flags the algorithm decides, as in cert.rs.
     let Some(flags) = key.key_flags() else {
         let all = [
             (key.primary(), "certify"),

@@ -93,10 +93,10 @@ impl Attributes {
         signature_algorithm: &[u8],
     ) -> std::result::Result<&[u8], Why> {
         match &self.content_type {
-            None => return Err(malformed("its attributes name no content type")),
+            None => return Err(malformed("its attributes have no content type")),
             Some(said) if said != content_type => {
                 let (said, is) = (dotted(said), dotted(content_type));
-                return Err(malformed(format!("it is over content of type {said}, and the content is of type {is}")));
+                return Err(malformed(format!("it is over content of type {said}, but the content is of type {is}")));
             }
             Some(_) => {}
         }
@@ -104,7 +104,7 @@ impl Attributes {
             let same = is_same_algorithm(&said.digest, digest_algorithm)
                 && said.signature.as_ref().is_some_and(|said| is_same_algorithm(said, signature_algorithm));
             if !same {
-                return Err(malformed("its algorithms are not those that its attributes protect (RFC 6211)"));
+                return Err(malformed("its algorithms differ from those in its attributes (RFC 6211)"));
             }
         }
         self.message_digest.as_deref().ok_or_else(|| malformed("its attributes hold no digest of the content"))
@@ -202,7 +202,7 @@ fn set_of(members: &[&[u8]]) -> Vec<u8> {
 }
 
 fn expected(value: Element<'_>, tag: u8) -> Result<Element<'_>> {
-    if value.tag == tag { Ok(value) } else { Err(value.refuse("an attribute's value is of another type")) }
+    if value.tag == tag { Ok(value) } else { Err(value.refuse("an attribute's value has the wrong type")) }
 }
 
 fn malformed(reason: impl Into<String>) -> Why {

@@ -201,7 +201,7 @@ impl<'a> Walk<'a> {
                 self.at = end;
             }
             (ElementRole::Piece, _) if !is_piece(&header, self.open.last()) => {
-                return Err(malformed("a constructed string holds something else"));
+                return Err(malformed("a constructed string holds another type"));
             }
             (place, end) => {
                 let what =
@@ -299,7 +299,7 @@ impl<'a> Walk<'a> {
                     budget.asn1_depth(self.open.len() + open.len())?;
                     self.at = piece.start;
                 }
-                _ => return Err(malformed("the content holds something that is no octet string")),
+                _ => return Err(malformed("the content holds something other than octet strings")),
             }
         }
         Ok(Span { start, end: written })
@@ -385,7 +385,7 @@ fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
         short => Some(usize::from(short)),
     };
     if tag == 0 {
-        return Err(malformed("it has an end where nothing is open"));
+        return Err(malformed("it has an unexpected end-of-contents"));
     }
     let end = match length {
         Some(length) => {

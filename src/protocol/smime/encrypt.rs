@@ -101,7 +101,7 @@ impl<'a> Enveloped<'a> {
             ContentCipher::Aead { cipher, nonce, .. } => {
                 let mut data = Vec::with_capacity(self.length);
                 self.content.write(&mut data)?;
-                let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not of 12 octets"))?;
+                let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))?;
                 let tag = cipher.seal(&self.key, nonce, &[], &mut data)?;
                 to.write_all(&data).map_err(output)?;
                 // The tag is the last that there is.
@@ -173,7 +173,7 @@ impl ContentKind {
         };
         if strength < Strength::Strong && legacy == Legacy::Refuse {
             return Err(Error::usage(format!("cipher {name} is {}", strength.name()))
-                .with_hint("--legacy writes it all the same, for readers that know nothing newer"));
+                .with_hint("--legacy allows it, for recipients whose software supports nothing newer"));
         }
         Ok(())
     }

@@ -106,8 +106,8 @@ impl<'a> Envelope<'a> {
     fn open(&self, encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Decapsulated, Secret)> {
         let cipher = ContentCipher::read(&self.algorithm)?;
         if cipher.is_historic() && context.legacy == Legacy::Refuse {
-            return Err(Error::unavailable(format!("enveloped data: {} hides nothing from anybody", cipher.name()))
-                .with_hint("--legacy opens it for this run, and it proves nothing"));
+            return Err(Error::unavailable(format!("enveloped data: {} does not hide anything", cipher.name()))
+                .with_hint("--legacy opens it for this run; its content may have been modified"));
         }
         let recipients = Recipients::read(inside(self.recipients).map_err(|_| unreadable())?, budget)?;
         let authenticated = matches!(cipher, ContentCipher::Aead { .. });
@@ -154,7 +154,7 @@ impl<'a> Envelope<'a> {
         let ContentCipher::Aead { tag, .. } = cipher else { return Ok(&[]) };
         let mac = self.mac.ok_or_else(|| Error::malformed("enveloped data", "it has no authentication tag"))?;
         if mac.len() != *tag {
-            let lengths = format!("its authentication tag has {} octets and not {tag}", mac.len());
+            let lengths = format!("its authentication tag has {} octets instead of {tag}", mac.len());
             return Err(Error::malformed("enveloped data", lengths));
         }
         Ok(mac)

@@ -89,7 +89,7 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
     let owner = Owner { subject: &issue::common_name(&name), addresses: &request.addresses, public: &pair.public };
     let now = clock.now();
     let end = match request.validity {
-        Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: ends after all time"))?,
+        Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: expires too late"))?,
         // RFC 5280, section 4.1.2.5: 9999-12-31T23:59:59Z, when there is no well-defined end.
         None => SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799),
     };
@@ -124,7 +124,7 @@ impl Pair {
         };
         let public = PublicKey::parse(&public)?;
         let secret = pkcs8::open(pkcs8.expose(), &public)?;
-        let secret = secret.ok_or_else(|| Error::unavailable("key generation: its halves do not belong together"))?;
+        let secret = secret.ok_or_else(|| Error::unavailable("key generation: its parts do not match"))?;
         Ok(Pair { public, secret, pkcs8 })
     }
 }

@@ -133,12 +133,12 @@ impl KeyMaterial {
         let problem = match (block.label, &block.octets) {
             // It says again what the key says.
             ("EC PARAMETERS", _) => return Ok(()),
-            ("TRUSTED CERTIFICATE", _) => "in a form of OpenSSL's own; convert it with `openssl x509`",
+            ("TRUSTED CERTIFICATE", _) => "in OpenSSL's own form; convert it with `openssl x509`",
             (label, _) if !KNOWN.contains(&label) => "neither certificate nor private key",
             (_, _) if block.header.contains("ENCRYPTED") => {
                 "encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8`"
             }
-            (_, None) => "no base64, or cut short",
+            (_, None) => "not base64, or cut short",
             (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, budget),
         };
         self.skipped.push(format!("{place}: {}: {problem}", block.label));
@@ -237,7 +237,7 @@ impl KeyMaterial {
         match pkcs8::unserved(plain.expose()) {
             Ok(None) => self.keys.push(PrivateKey { place, secret, plain }),
             Ok(Some(algorithm)) => {
-                self.skipped.push(format!("{place}: its algorithm is not served here: {algorithm}"));
+                self.skipped.push(format!("{place}: its algorithm is not supported: {algorithm}"));
             }
             Err(_) => return Err(Error::malformed(place, "cannot be read")),
         }

@@ -56,7 +56,7 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
             owners = self::owners(&half, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
         }
         if owners.is_empty() {
-            return Err(Error::no_key(format!("{}: no certificate goes with it", key.place))
+            return Err(Error::no_key(format!("{}: no certificate for it", key.place))
                 .with_hint("give the file with its certificate too"));
         }
         owners.iter().for_each(|owner| attach(&mut file.found, owner, &key.secret));

@@ -27,7 +27,7 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
     let root = message.root();
     if claim::is_wrapped(root) {
         let reason = "microsoft exchange wrapped an s/mime message into its own format (tnef)";
-        let hint = "ask for the message as it was sent; the server must not convert mail that leaves it to rich text";
+        let hint = "ask for the original message; the server must not convert outgoing mail to rich text";
         return Err(Error::malformed("application/ms-tnef", reason).with_hint(hint));
     }
     if claim::is_signed(root) {
@@ -42,7 +42,7 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
     let mut children = message.root().children();
     // RFC 1847, section 2.1: exactly two parts. A third would be shown to nobody, or be taken for signed.
     if children.len() > 2 {
-        return Err(Error::malformed("multipart/signed", format!("has {} parts and not 2", children.len())));
+        return Err(Error::malformed("multipart/signed", format!("has {} parts instead of 2", children.len())));
     }
     let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
     let signatures = match children.next() {
@@ -68,13 +68,13 @@ fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut 
     };
     let signed = match inside(&taken.skeleton) {
         Ok((SIGNED, data)) => SignedData::read(data, budget),
-        Ok((kind, _)) => return malformed(format!("it holds no signature but {}", kind_name(kind))),
+        Ok((kind, _)) => return malformed(format!("it holds {} instead of a signature", kind_name(kind))),
         Err(error) => Err(error),
     };
     match signed {
         // Content beside the content that is shown: which of them is signed, nobody can see (content-type confusion).
         Ok(_) if taken.content.is_some() => {
-            malformed("it holds content of its own beside the content that is shown".to_owned())
+            malformed("it holds content of its own besides the shown content".to_owned())
         }
         Ok(signed) => verify::judged(&signed, first.octets(), Shape::Part, context, budget),
         Err(error) => malformed(error.to_string()),

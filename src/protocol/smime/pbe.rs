@@ -88,7 +88,7 @@ pub(super) fn encrypt(
 
 impl Scheme {
     /// Reads an AlgorithmIdentifier. An error of kind `Malformed` when more memory is asked than `limits` allow, `Unavailable` for a scheme that
-    /// is not served here.
+    /// is not supported.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, limits: &Limits) -> Result<Scheme> {
         let parameters = algorithm.parameters.ok_or_else(|| unreadable(algorithm.oid));
         let unreadable = |_| unreadable(algorithm.oid);
@@ -107,7 +107,7 @@ impl Scheme {
             let (salt, iterations) = salted(parameters?).map_err(unreadable)??;
             return Ok(Scheme::Pkcs12 { cipher, length, salt, iterations });
         }
-        Err(Error::unavailable(format!("encryption under a passphrase by {}: is not served here", algorithm.oid)))
+        Err(Error::unavailable(format!("encryption under a passphrase by {}: is not supported", algorithm.oid)))
     }
 
     /// `None` when the passphrase does not fit: what comes out is no SEQUENCE. An error of kind `Malformed` when it goes over `budget`.
@@ -138,7 +138,7 @@ impl Scheme {
             Scheme::Pkcs12 { salt, iterations, .. } => {
                 Ok(algorithm(TRIPLE_DES, &sequence(&[&octet_string(salt), &number(*iterations)])))
             }
-            _ => Err(Error::unavailable("encryption under a passphrase: is read only")),
+            _ => Err(Error::unavailable("encryption under a passphrase: is only read, never written")),
         }
     }
 
@@ -221,7 +221,7 @@ impl Derivation {
                 let (cost, block, parallel) = (read.cost, read.block, read.parallel);
                 Ok((Derivation::Scrypt { salt, cost, block, parallel }, read.length.map(usize::from)))
             }
-            other => Err(Error::unavailable(format!("key derivation {other}: is not served here"))),
+            other => Err(Error::unavailable(format!("key derivation {other}: is not supported"))),
         }
     }
 
@@ -247,7 +247,7 @@ impl Derivation {
 /// The hash of an HMAC (RFC 8018, appendix B.1).
 pub(super) fn hmac_hash(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Hash> {
     let found = HMACS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
-    found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not served here", algorithm.oid)))
+    found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not supported", algorithm.oid)))
 }
 
 /// A number of iterations: none is an error.
@@ -321,12 +321,12 @@ fn cipher(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Cipher, Vec<u8>)> {
             Some(160) => Cipher::Rc2_40,
             Some(120) => Cipher::Rc2_64,
             Some(58) => Cipher::Rc2_128,
-            _ => return Err(Error::unavailable("rc2 of this strength: is not served here")),
+            _ => return Err(Error::unavailable("rc2 of this strength: is not supported")),
         };
         return Ok((cipher, read.iv.as_bytes().to_vec()));
     }
     let found = CIPHERS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, cipher)| *cipher);
-    let found = found.ok_or_else(|| Error::unavailable(format!("cipher {}: is not served here", algorithm.oid)))?;
+    let found = found.ok_or_else(|| Error::unavailable(format!("cipher {}: is not supported", algorithm.oid)))?;
     let iv = parameters.decode_as::<&OctetStringRef>().map_err(unreadable)?;
     Ok((found, iv.as_bytes().to_vec()))
 }

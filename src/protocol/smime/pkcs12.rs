@@ -107,7 +107,7 @@ impl Pfx {
                     let Some(bags) = scheme.decrypt(passphrase, &encrypted, budget)? else { return Ok(None) };
                     contents.read(bags.expose(), passphrase, budget)?;
                 }
-                other => contents.skipped.push(format!("contents of type {other}: not for a passphrase")),
+                other => contents.skipped.push(format!("contents of type {other}: not encrypted with a passphrase")),
             }
         }
         // Without an integrity check a wrong passphrase shows in the keys alone.
@@ -141,7 +141,7 @@ impl Mac {
             let length = length.filter(|length| (20..=1024).contains(length)).ok_or_else(|| {
                 Error::malformed(
                     "pkcs#12",
-                    "the key of its integrity check has no fitting length (rfc 9579, section 6)",
+                    "the key of its integrity check has an unsuitable length (rfc 9579, section 6)",
                 )
             })?;
             budget.derivation(derivation.cost(length))?;
@@ -149,7 +149,7 @@ impl Mac {
         }
         let hash = DIGESTS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
         let hash = hash.ok_or_else(|| {
-            Error::unavailable(format!("integrity check of pkcs#12 by {}: is not served here", algorithm.oid))
+            Error::unavailable(format!("integrity check of pkcs#12 by {}: is not supported", algorithm.oid))
         })?;
         let iterations = pbe::some(self.iterations)?;
         for form in pkcs12_forms(passphrase) {
@@ -202,9 +202,9 @@ impl Contents {
                             let list = AnyRef::from_der(list).and_then(octet_string);
                             self.signed.push(list.map_err(unreadable)?);
                         }
-                        _ => self.skipped.push("a CRL that is not of X.509".to_owned()),
+                        _ => self.skipped.push("a CRL that is not X.509".to_owned()),
                     },
-                    _ => self.skipped.push("something that is neither certificate nor private key".to_owned()),
+                    _ => self.skipped.push("an entry that is neither certificate nor private key".to_owned()),
                 }
             }
         }

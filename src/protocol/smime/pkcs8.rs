@@ -64,7 +64,7 @@ pub(super) enum Half {
 }
 
 impl Half {
-    /// Reads a PrivateKeyInfo. An error of kind `NoKey` when its parts do not belong together or its algorithm is not served here, or `Malformed` when it
+    /// Reads a PrivateKeyInfo. An error of kind `NoKey` when its parts do not belong together or its algorithm is not supported, or `Malformed` when it
     /// cannot be read.
     pub(super) fn of(pkcs8: &[u8]) -> Result<Half> {
         let unreadable = |_: der::Error| Error::malformed("private key", "not in the form of PKCS#8");
@@ -87,7 +87,7 @@ impl Half {
             ED25519 => Ok(Half::Octets(ED25519, octets(KeyAlgorithm::Ed25519)?)),
             X25519 => Ok(Half::Octets(X25519, octets(KeyAlgorithm::X25519)?)),
             X448 => Ok(Half::Octets(X448, octets(KeyAlgorithm::X448)?)),
-            other => Err(Error::no_key(format!("private key: its algorithm is not served here: {other}"))),
+            other => Err(Error::no_key(format!("private key: its algorithm is not supported: {other}"))),
         }
     }
 
@@ -241,7 +241,7 @@ fn curve_name(own: &EcPrivateKey<'_>, key: &PrivateKeyInfo<'_>) -> der::Result<O
 }
 
 fn unserved_curve(name: ObjectIdentifier) -> Error {
-    Error::no_key(format!("private key: its elliptic curve is not served here: {name}"))
+    Error::no_key(format!("private key: its elliptic curve is not supported: {name}"))
 }
 
 /// Curve and scalar, if they can be those of `public`.

@@ -56,7 +56,7 @@ impl Reader {
         };
         if key_length < 16 || !key_length.is_multiple_of(8) {
             return Err(Error::usage(format!(
-                "{} key: AES key wrap takes no content key of {key_length} octets",
+                "{} key: AES key wrap does not take a content key of {key_length} octets",
                 key.name()
             ))
             .with_hint("take another cipher, or an RSA certificate"));

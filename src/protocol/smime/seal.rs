@@ -24,9 +24,7 @@ use crate::{
 /// fit to be signed, may.
 pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     if how.shape == Shape::Inline {
-        return Err(
-            Error::usage("inline: S/MIME has no such form").with_hint("leave the shape to MIME, or use --opaque")
-        );
+        return Err(Error::usage("inline: S/MIME has no such form").with_hint("leave the shape out, or use --opaque"));
     }
     let Plan { signers, readers, sealed } = Plan::new(message.root(), how, context)?;
     let mode = if readers.is_some() { Mode::Cipher } else { Mode::Clear };

@@ -49,7 +49,7 @@ impl<'a> SignedData<'a> {
     pub(super) fn read(data: Element<'a>, budget: &Budget) -> Result<SignedData<'a>> {
         let mut fields = match data.tag {
             SEQUENCE => data.reader(),
-            _ => return Err(data.refuse("signed data that is none")),
+            _ => return Err(data.refuse("not signed data")),
         };
         fields.expect(INTEGER)?;
         fields.expect(SET)?;
@@ -90,7 +90,7 @@ impl<'a> SignedData<'a> {
 impl<'a> SignerInfo<'a> {
     fn read(info: Element<'a>, budget: &Budget) -> Result<SignerInfo<'a>> {
         if info.tag != SEQUENCE {
-            return Err(info.refuse("a signer that is none"));
+            return Err(info.refuse("not a signer"));
         }
         let mut fields = info.reader();
         fields.expect(INTEGER)?;

@@ -99,10 +99,10 @@ impl<'a> Recipients<'a> {
         }
         let is_shared = |recipient: &Recipient<'_>| matches!(recipient, Recipient::Kek(_) | Recipient::Password(_));
         if self.0.is_empty() {
-            return Error::no_key("enveloped data: encrypted, and no key for it comes with it");
+            return Error::no_key("enveloped data: encrypted, but it holds no encrypted key");
         }
         if self.0.iter().all(is_shared) {
-            return Error::no_key("enveloped data: encrypted to a password that is not here")
+            return Error::no_key("enveloped data: encrypted to a password that was not given")
                 .with_hint("give the password with --passphrase-file");
         }
         // Everybody can see what is wrong with the envelope: to tell it says nothing of the keys that are here.
@@ -113,7 +113,7 @@ impl<'a> Recipients<'a> {
         if let Some((reader, why)) = unusable {
             return Error::no_key(format!("enveloped data: its key for {} cannot be unwrapped: {why}", reader.text()));
         }
-        Error::no_key(format!("enveloped data: no secret key here for any recipient ({list})"))
+        Error::no_key(format!("enveloped data: no secret key for any recipient ({list})"))
             .with_hint("import the secret key of one of them, or name its file with --keys")
     }
 }

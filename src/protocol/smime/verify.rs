@@ -28,7 +28,7 @@ pub(super) fn judged<'a>(
     budget: &mut Budget,
 ) -> Result<Vec<Signature>> {
     if signed.signers.is_empty() {
-        return Ok(vec![unreadable(Why::Malformed("nobody signed it".to_owned()))]);
+        return Ok(vec![unreadable(Why::Malformed("it has no signers".to_owned()))]);
     }
     let content = Content::new(octets, shape);
     let chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
@@ -259,7 +259,7 @@ impl Over<'_> {
         }
         Ok(Err(match refused {
             Unverified::Algorithm => State::Unknown(Why::UnknownAlgorithm(self.algorithm.name(key))),
-            Unverified::Key => State::Invalid(Why::Malformed("the certificate's key is none".to_owned())),
+            Unverified::Key => State::Invalid(Why::Malformed("the certificate's key is malformed".to_owned())),
             Unverified::Signature => State::Invalid(Why::Mismatch),
         }))
     }
@@ -403,10 +403,10 @@ fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
     }
 }
 
-const REPAIRED: &str = "line ends were put right before it was checked (RFC 8551, section 3.1.1)";
+const REPAIRED: &str = "line breaks were corrected before it was checked (RFC 8551, section 3.1.1)";
 /// What somebody's program signs by itself, a receipt or a time stamp, holds octets that the one who asked for it chose.
-const NO_MESSAGE: &str = "which is no message (RFC 8551, section 2.4.1)";
-const POSING: &str = "it has no attributes, over content that is a set of attributes itself";
+const NO_MESSAGE: &str = "which is not a message (RFC 8551, section 2.4.1)";
+const POSING: &str = "it has no attributes, and its content is a set of attributes";
 /// id-data (RFC 5652, section 4): 1.2.840.113549.1.7.1.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 /// Certificates of the same issuer and serial number that are tried. Source: a renewed one of an authority that forgot to count, twice.
