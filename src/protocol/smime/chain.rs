@@ -1,4 +1,4 @@
-//! What a certificate path may be made of: certificates from the message and the store, and what their issuers say of them.
+//! Finds certificate paths, with certificates and revocation information from the message and the store.
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
@@ -10,24 +10,24 @@ use crate::{
     protocol::Context,
 };
 
-/// Everything that paths from the certificates of one message are built from.
+/// The certificates and revocation information for the paths of one message.
 pub(super) struct Chain<'a> {
     context: Context<'a>,
-    /// One time for all of them: the clock goes on while a long list is read.
+    /// One time for the whole message, since the clock advances meanwhile.
     now: SystemTime,
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
     revocations: Vec<Arc<[u8]>>,
-    /// Those of the message.
+    /// The certificates in the message.
     enclosed: Vec<&'a [u8]>,
-    /// Subjects that the store was asked for.
+    /// Subjects already looked up in the store.
     asked: BTreeSet<Handle>,
-    /// What was found: many signatures by one certificate cost one path, and one reading of its issuer's CRL.
+    /// Results so far: for many signatures by one certificate, the path is searched and its CRLs are read once.
     found: Vec<(Certificate, SystemTime, std::result::Result<Path, Refusal>)>,
 }
 
 impl<'a> Chain<'a> {
-    /// From the certificates, CRLs and OCSP responses of a message.
+    /// Starts with the certificates, CRLs and OCSP responses of a message.
     pub(super) fn new(
         certificates: &[Certificate],
         revocations: &[&'a [u8]],
@@ -35,7 +35,7 @@ impl<'a> Chain<'a> {
     ) -> Result<Chain<'a>> {
         let mut anchors = Vec::new();
         for record in context.keys.anchors()? {
-            // An anchor that cannot be read is one that no path ends at.
+            // An anchor that cannot be read is ignored: no path ends there.
             anchors.extend(certificate(&record).ok());
         }
         Ok(Chain {
@@ -50,7 +50,7 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// Finds a path from `leaf` to an anchor, now. Errors only when the keys cannot be asked, or the Budget is spent.
+    /// Finds a path from `leaf` to an anchor, now. Errors only if the keys cannot be asked, or the Budget is exceeded.
     pub(super) fn path(
         &mut self,
         leaf: &Certificate,
@@ -59,7 +59,7 @@ impl<'a> Chain<'a> {
         self.path_at(leaf, self.now, budget)
     }
 
-    /// As [`Chain::path`], at a time.
+    /// As [`Chain::path`], at a given time.
     pub(super) fn path_at(
         &mut self,
         leaf: &Certificate,
@@ -87,8 +87,9 @@ impl<'a> Chain<'a> {
         Ok(found)
     }
 
-    /// The key of `leaf`. One that inherits its parameters (RFC 5280, section 6.1.4 (e)) has them from a path that holds, and from nowhere else:
-    /// whoever may choose them, as with a certificate of the issuer's name in the message, signs for everybody (generator = public number).
+    /// The public key of `leaf`. A key that inherits its parameters (RFC 5280, section 6.1.4 (e)) takes them only from
+    /// a valid path. Otherwise an attacker could choose them, for instance with a certificate of the issuer's name in
+    /// the message, and forge signatures (generator equal to the public number).
     /// The inner error says why there is no path. Errors as [`Chain::path`].
     pub(super) fn key(
         &mut self,
@@ -101,7 +102,7 @@ impl<'a> Chain<'a> {
         Ok(self.path(leaf, budget)?.map(|path| path.public_key().clone()))
     }
 
-    /// Adds issuers from the store until no certificate at hand lacks one that is there.
+    /// Adds issuers from the store until all available issuers are included.
     fn complete(&mut self, leaf: &Certificate, budget: &Budget) -> Result<()> {
         let mut open: Vec<Certificate> = self.intermediates.clone();
         open.push(leaf.clone());
@@ -111,7 +112,7 @@ impl<'a> Chain<'a> {
                 continue;
             }
             for found in stored(self.context.keys, &subject)? {
-                // A store of a whole country's certificates may hold many of one name: what is over the bound stays out.
+                // A large store may hold many certificates with one name. Those over the limit are left out.
                 if budget.certificates(self.intermediates.len() + 1).is_err() {
                     return Ok(());
                 }
@@ -125,13 +126,13 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The certificates in the store that `handle` names, with their records. Those that cannot be read are left out.
+/// The certificates in the store that `handle` names, with their records. Unreadable ones are left out.
 pub(super) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
     let records = keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
     Ok(records.into_iter().filter_map(|record| certificate(&record).ok().map(|read| (record, read))).collect())
 }
 
-/// A record's certificate, read once for all messages.
+/// The certificate of a record, parsed once for all messages.
 pub(super) fn certificate(record: &Record) -> Result<Certificate> {
     record::certificate(record).map(|read| (*read).clone())
 }

@@ -31,7 +31,7 @@ impl Readers {
     /// `Legacy::Admit`.
     pub(super) fn new(people: Vec<(Certificate, Known)>, how: &Seal, legacy: Legacy) -> Result<Self> {
         let (people, mut known): (Vec<Certificate>, Vec<Known>) = people.into_iter().unzip();
-        known.extend(how.passwords.first().map(|_| Known::nothing()));
+        known.extend(how.passwords.first().map(|_| Known::presumed()));
         let cipher = match (how.cipher.as_deref(), how.aead) {
             (Some(name), aead) => ContentKind::parse(name, aead)?,
             (None, Aead::Always) => ContentKind::Aead(crypto::Aead::Aes256Gcm),
