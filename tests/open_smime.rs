@@ -144,7 +144,7 @@ fn every_reason_why_a_signature_does_not_hold() {
     let protected = "its algorithms differ from those in its attributes (RFC 6211)";
     let posing = tlv(0x31, &base().attributes.concat());
     let cases: Vec<(&str, Draft, Why)> = vec![
-        ("zero signers", Draft { signers: 0, ..base() }, malformed("nobody signed it")),
+        ("zero signers", Draft { signers: 0, ..base() }, malformed("it has no signers")),
         (
             "content beside the content",
             Draft { content: Content::Both, ..base() },

@@ -175,7 +175,7 @@ fn ripem_keys_are_read_and_a_wrong_digest_is_noticed() {
     assert_eq!(public.keys.find(ProtocolName::Smime, &Want::All).unwrap().len(), 1);
     let bad = read("test1bad.pub", "").unwrap();
     assert_eq!(bad.keys.find(ProtocolName::Pem, &Want::All).unwrap().len(), 0);
-    assert_eq!(bad.skipped, ["test1bad.pub: public key 2: not that of MD5OfPublicKey"]);
+    assert_eq!(bad.skipped, ["test1bad.pub: public key 2: does not match its MD5OfPublicKey"]);
     assert_eq!(read("test1.prv", "wrong").unwrap().skipped, ["test1.prv: private key of test: no passphrase fits"]);
 }
 

@@ -62,7 +62,11 @@ fn a_fake_does_not_replace_a_key() {
             }
             Fake::Open => {
                 let said = said.code(65);
-                assert!(said.stderr.contains("does not fit its public part"), "{which:?}: {}", said.stderr);
+                assert!(
+                    said.stderr.contains("does not match the public part and is not imported"),
+                    "{which:?}: {}",
+                    said.stderr
+                );
             }
         }
         works(&lab, &[]);

@@ -1,4 +1,5 @@
-//! Judges the message integrity checks: the octets, the public key, and whether its certificate is good for it now.
+//! Judges message integrity checks: the signed octets, the public key, and whether its certificate is valid for signing
+//! now.
 
 use super::{
     header::{Header, KeyInfo, MicInfo, Originator},
@@ -16,8 +17,8 @@ use crate::{
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
-/// Judges everything that `header` says about who vouches for `canonical`, a text in canonical form. Errors only when the keys cannot be
-/// asked, or the Budget is spent.
+/// Judges all signatures and integrity checks in `header` over `canonical`, a text in canonical form. Errors only if
+/// the keys cannot be asked, or the Budget is exceeded.
 pub(super) fn judged(
     header: &Header,
     canonical: &[u8],
@@ -43,8 +44,8 @@ pub(super) fn judged(
     Ok(signatures)
 }
 
-/// Refuses an encrypted message whose integrity checks are all of kinds that are not computed: whoever changes the ciphertext changes the text, and
-/// nothing would tell (RFC 1421, section 4.1.2.2).
+/// Refuses an encrypted message if none of its integrity checks can be computed: an attacker could change the
+/// ciphertext and thereby the text without detection (RFC 1421, section 4.1.2.2).
 pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
     let signed = header.originators.iter().filter_map(|one| one.mic_info.as_ref()).map(|mic| &mic.digest);
     let shared = header.recipients.iter().filter_map(|one| match &one.key_info {
@@ -64,14 +65,14 @@ pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
     }
 }
 
-/// A text, hashed once by each hash function.
+/// A text, hashed once per hash function.
 struct Text<'a> {
     canonical: &'a [u8],
     digests: Vec<(Hash, Option<Vec<u8>>)>,
 }
 
 impl Text<'_> {
-    /// `None` when the text was made to collide with another. An error is over the Budget.
+    /// `None` if the text was made to collide with another. An error means the Budget is exceeded.
     fn digest(&mut self, hash: Hash, budget: &mut Budget) -> Result<Option<Vec<u8>>> {
         if let Some((_, digest)) = self.digests.iter().find(|(known, _)| *known == hash) {
             return Ok(digest.clone());
@@ -101,7 +102,7 @@ fn judge(
         signature.algorithms = hash.name().to_owned();
         return Ok(signature);
     }
-    // Before anything is hashed: a signature that no key belongs to costs nothing.
+    // Without a key nothing is hashed.
     let candidates = candidates(originator, context)?;
     let mut checked = None;
     for candidate in candidates {
@@ -149,7 +150,7 @@ fn judge(
     Ok(signature)
 }
 
-/// Whether the originator's signature over `canonical` is by this key.
+/// Whether this key made the originator's signature over `canonical`.
 pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) -> bool {
     let mic = originator.mic_info.as_ref().filter(|mic| mic.algorithm == "RSA");
     let hash = mic.and_then(|mic| suite::digest(&mic.digest));
@@ -172,7 +173,7 @@ fn verified(key: &PublicKey, hash: Hash, digest: &[u8], signature: &[u8]) -> std
     )
 }
 
-/// Keys that may be the originator's: the one in the message is the one that he means; else those in the store.
+/// Keys that may be the originator's: the one in the message, otherwise those in the store.
 fn candidates(originator: &Originator, context: Context<'_>) -> Result<Vec<Candidate>> {
     let enclosed = match (&originator.certificate, &originator.key) {
         (Some(certificate), _) => Candidate::of_certificate(certificate, context.keys).ok(),
@@ -199,7 +200,8 @@ fn standing(certificate: Option<&Certificate>, context: Context<'_>) -> std::res
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }
 
-/// Says whom a path, or the owner of this machine, ties to the key. What came with the message alone ties nobody.
+/// Adds the addresses that a path, or the owner of this machine, ties to the key. Certificates in the message alone tie
+/// no address.
 fn trusted(
     candidate: &Candidate,
     originator: &Originator,
@@ -212,7 +214,7 @@ fn trusted(
     match &candidate.certificate {
         Some(certificate) => {
             budget.certificates(originator.issuers.len())?;
-            // An issuer that cannot be read is one that no path goes through.
+            // An issuer that cannot be read is ignored: no path goes through it.
             let enclosed: Vec<Certificate> =
                 originator.issuers.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
             match path::mailboxes(certificate, &enclosed, context, budget)? {
@@ -238,7 +240,8 @@ fn trusted(
     Ok(())
 }
 
-/// Digests under interchange keys that we hold too. Whoever holds the key, the reader included, can have made them: nobody is named.
+/// Judges digests encrypted with interchange keys that we hold too. Any holder of the key could have made them,
+/// including the recipient, so no author is confirmed.
 fn shared(
     header: &Header,
     text: &mut Text<'_>,
@@ -300,7 +303,7 @@ fn described(state: State, signer: Option<String>, covers: Covers) -> Signature 
     }
 }
 
-/// The weaker of key and digest, by name.
+/// The name of the weaker of key and digest.
 fn weakest(key: KeyAlgorithm, hash: Hash) -> String {
     if hash.strength() < key.strength() { hash.name().to_owned() } else { key.name() }
 }

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_version_3_beside_others_is_passed_over_and_named() {
+    fn a_version_3_key_among_others_is_skipped_and_named() {
         let newer = include_bytes!("../../../testdata/attack/keys/alice.asc");
         let newer = describe(newer, "alice.asc").unwrap().found.remove(0).record.bytes.to_vec();
         for octets in [[version_3_key(), newer.clone()].concat(), [newer, version_3_key()].concat()] {
@@ -342,7 +342,7 @@ mod tests {
 
     /// A packet that is cut short anywhere is not read, and no key is named from it.
     #[test]
-    fn what_is_cut_short_is_not_named() {
+    fn truncated_keys_are_not_named() {
         let whole = version_3_key();
         assert_eq!(version_3(&whole[3..131]), None);
         assert!(version_3(&whole[3..146]).is_some());

@@ -120,7 +120,7 @@ impl<'a> Sessions<'a> {
     /// The error when no session key of `esks` opens the container. For a named key it is the same as for a plaintext
     /// that fails its check.
     pub(super) fn refusal(&self, esks: &[Esk]) -> Error {
-        if self.is_named { undecryptable(ProtocolName::Pgp) } else { nobody(esks) }
+        if self.is_named { undecryptable(ProtocolName::Pgp) } else { no_recipient(esks) }
     }
 
     /// A random session key.
@@ -289,7 +289,7 @@ fn cost(esk: &SKESK, limits: &Limits) -> Result<u64> {
     derivation::cost(s2k, cipher, limits, "openpgp message")
 }
 
-fn nobody(esks: &[Esk]) -> Error {
+fn no_recipient(esks: &[Esk]) -> Error {
     let mut names: Vec<String> = esks.iter().map(Esk::recipient).collect();
     names.sort();
     names.dedup();
