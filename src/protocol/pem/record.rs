@@ -14,6 +14,7 @@ use crate::{
     keys::{Handle, Keys, ProtocolName, Record, Want},
     mail::Address,
     pki::{Certificate, Name, PublicKey},
+    protocol::x509,
 };
 
 /// A new record for a bare RSA key, without bindings to addresses; an error of kind `Malformed` for any other key. It
@@ -86,7 +87,7 @@ impl Candidate {
     /// The key of a certificate in a message, with its record if it is in the store too.
     pub(super) fn of_certificate(der: &[u8], keys: &dyn Keys) -> Result<Candidate> {
         let certificate = Certificate::parse(der)?;
-        let fingerprint = Handle::from_octets(&certificate.fingerprint());
+        let fingerprint = x509::record::fingerprint(&certificate);
         let record = keys.find(ProtocolName::Smime, &Want::Certificate(&fingerprint))?.into_iter().next();
         Ok(Candidate { key: certificate.public_key().clone(), fingerprint, certificate: Some(certificate), record })
     }
@@ -159,15 +160,13 @@ impl<'a> CertificateName<'a> {
 }
 
 impl CertificateId {
-    /// The handle of X.509 records: SHA-256 of the issuer's name and the serial number's content octets.
+    /// The handle of the certificate's record.
     fn handle(&self) -> Option<Handle> {
-        let mut octets = Name::parse(&self.issuer).ok()?.normal().to_vec();
+        let issuer = Name::parse(&self.issuer).ok()?;
         // The content octets of a positive INTEGER.
-        if self.serial.first().is_none_or(|first| first & 0x80 != 0) {
-            octets.push(0);
-        }
-        octets.extend_from_slice(&self.serial);
-        Some(Handle::from_octets(&Hash::Sha256.digest(&octets)))
+        let needs_zero = self.serial.first().is_none_or(|first| first & 0x80 != 0);
+        let serial: Vec<u8> = needs_zero.then_some(0).into_iter().chain(self.serial.iter().copied()).collect();
+        Some(x509::record::issuer_and_serial(&issuer, &serial))
     }
 }
 

@@ -4,7 +4,6 @@ mod agree;
 mod attributes;
 mod ber;
 pub mod capabilities;
-mod chain;
 pub mod ciphertext;
 mod claim;
 mod compressed;
@@ -27,7 +26,6 @@ mod pkcs12;
 mod pkcs8;
 mod plan;
 mod recipients;
-pub mod record;
 pub mod revocation_files;
 mod seal;
 mod select;
@@ -44,7 +42,6 @@ mod verify;
 // signed.rs     read SignedData: signers, certificates, CRLs
 // attributes.rs signed attributes: their values, and the octets signed
 // content.rs    the octets that signatures cover, hashed once
-// chain.rs      find certificate paths from message and store
 // verify.rs     judge one signature: the only caller of Matches::assertion
 // keyfile.rs    read key files, match keys with certificates, unlock them
 // key_material.rs certificates and private keys in files
@@ -55,7 +52,6 @@ mod verify;
 // generate.rs   generate keys with self-signed certificates
 // issue.rs      self-signed certificates and certification requests
 // export.rs     write certificates and private keys
-// record.rs     the record of a certificate, with all its handles
 // enveloped.rs  decrypt EnvelopedData and its variants, whole or not at all
 // unlock.rs     the recipients of an envelope, and its content key
 // agree.rs      derive the key that wraps from a shared secret
@@ -75,7 +71,8 @@ mod verify;
 
 use std::io::Write;
 
-use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
+pub use super::x509::record;
+use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed, x509::chain};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName},

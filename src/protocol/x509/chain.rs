@@ -11,8 +11,9 @@ use crate::{
 };
 
 /// The certificates and revocation information for the paths of one message.
-pub(super) struct Chain<'a> {
+pub(in crate::protocol) struct Chain<'a> {
     context: Context<'a>,
+    purpose: Purpose,
     /// One time for the whole message, since the clock advances meanwhile.
     now: SystemTime,
     anchors: Vec<Certificate>,
@@ -27,8 +28,12 @@ pub(super) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Starts with the certificates, CRLs and OCSP responses of a message.
-    pub(super) fn new(
+    /// Starts with the certificates, CRLs and OCSP responses of a message. Paths are for [`Purpose::Email`].
+    ///
+    /// # Errors
+    ///
+    /// Errors of the keys.
+    pub(in crate::protocol) fn new(
         certificates: &[Certificate],
         revocations: &[&'a [u8]],
         context: Context<'a>,
@@ -46,12 +51,18 @@ impl<'a> Chain<'a> {
             asked: BTreeSet::new(),
             found: Vec::new(),
             now: context.clock.now(),
+            purpose: Purpose::Email,
             context,
         })
     }
 
+    /// Requires another purpose of the certificates in a path.
+    pub(in crate::protocol) fn for_purpose(self, purpose: Purpose) -> Self {
+        Chain { purpose, ..self }
+    }
+
     /// Finds a path from `leaf` to an anchor, now. Errors only if the keys cannot be asked, or the Budget is exceeded.
-    pub(super) fn path(
+    pub(in crate::protocol) fn path(
         &mut self,
         leaf: &Certificate,
         budget: &mut Budget,
@@ -60,7 +71,7 @@ impl<'a> Chain<'a> {
     }
 
     /// As [`Chain::path`], at a given time.
-    pub(super) fn path_at(
+    pub(in crate::protocol) fn path_at(
         &mut self,
         leaf: &Certificate,
         at: SystemTime,
@@ -69,7 +80,7 @@ impl<'a> Chain<'a> {
         if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
             return Ok(found.clone());
         }
-        self.complete(leaf, budget)?;
+        add_issuers(&mut self.intermediates, &mut self.asked, leaf, self.context.keys, budget)?;
         let revocations: Vec<&[u8]> = self.revocations.iter().map(AsRef::as_ref).collect();
         let question = Question {
             at,
@@ -79,7 +90,7 @@ impl<'a> Chain<'a> {
             enclosed: &self.enclosed,
             revocation: self.context.revocation,
             policies: Policies::default(),
-            purpose: Purpose::Email,
+            purpose: self.purpose,
             legacy: self.context.legacy,
         };
         let found = pki::validate(leaf, &question, budget)?;
@@ -91,7 +102,7 @@ impl<'a> Chain<'a> {
     /// a valid path. Otherwise an attacker could choose them, for instance with a certificate of the issuer's name in
     /// the message, and forge signatures (generator equal to the public number).
     /// The inner error says why there is no path. Errors as [`Chain::path`].
-    pub(super) fn key(
+    pub(in crate::protocol) fn key(
         &mut self,
         leaf: &Certificate,
         budget: &mut Budget,
@@ -101,38 +112,45 @@ impl<'a> Chain<'a> {
         }
         Ok(self.path(leaf, budget)?.map(|path| path.public_key().clone()))
     }
+}
 
-    /// Adds issuers from the store until all available issuers are included.
-    fn complete(&mut self, leaf: &Certificate, budget: &Budget) -> Result<()> {
-        let mut open: Vec<Certificate> = self.intermediates.clone();
-        open.push(leaf.clone());
-        while let Some(next) = open.pop() {
-            let subject = record::subject(next.issuer());
-            if !self.asked.insert(subject.clone()) {
-                continue;
+/// Adds issuers of `leaf` and of `certificates` from the store, and their issuers in turn. `asked` are the subjects
+/// already looked up. Errors only if the keys cannot be asked.
+pub(in crate::protocol) fn add_issuers(
+    certificates: &mut Vec<Certificate>,
+    asked: &mut BTreeSet<Handle>,
+    leaf: &Certificate,
+    keys: &dyn Keys,
+    budget: &Budget,
+) -> Result<()> {
+    let mut open: Vec<Certificate> = certificates.clone();
+    open.push(leaf.clone());
+    while let Some(next) = open.pop() {
+        let subject = record::subject(next.issuer());
+        if !asked.insert(subject.clone()) {
+            continue;
+        }
+        for (_, found) in stored(keys, &subject)? {
+            // A large store may hold many certificates with one name. Those over the limit are left out.
+            if budget.certificates(certificates.len() + 1).is_err() {
+                return Ok(());
             }
-            for found in stored(self.context.keys, &subject)? {
-                // A large store may hold many certificates with one name. Those over the limit are left out.
-                if budget.certificates(self.intermediates.len() + 1).is_err() {
-                    return Ok(());
-                }
-                if !self.intermediates.iter().any(|one| one.der() == found.1.der()) {
-                    self.intermediates.push(found.1.clone());
-                    open.push(found.1);
-                }
+            if !certificates.iter().any(|one| one.der() == found.der()) {
+                certificates.push(found.clone());
+                open.push(found);
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The certificates in the store that `handle` names, with their records. Unreadable ones are left out.
-pub(super) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
+pub(in crate::protocol) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
     let records = keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
     Ok(records.into_iter().filter_map(|record| certificate(&record).ok().map(|read| (record, read))).collect())
 }
 
 /// The certificate of a record, parsed once for all messages.
-pub(super) fn certificate(record: &Record) -> Result<Certificate> {
+pub(in crate::protocol) fn certificate(record: &Record) -> Result<Certificate> {
     record::certificate(record).map(|read| (*read).clone())
 }
