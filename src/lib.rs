@@ -28,16 +28,16 @@ pub mod base;
 pub mod config;
 pub mod crypto;
 pub mod engine;
-mod face;
 pub mod keys;
 pub mod mail;
 pub mod pki;
 pub mod policy;
 pub mod protocol;
 pub mod report;
+mod simple;
 pub mod store;
 #[cfg(feature = "service")]
 pub mod transport;
 pub mod verdict;
 
-pub use face::{decrypt, encrypt, sign, verify};
+pub use simple::{decrypt, encrypt, sign, verify};

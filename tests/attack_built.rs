@@ -514,7 +514,7 @@ fn one_content_and_no_more() {
     ] {
         assert_eq!(outcome(opaque(&content)), format!("unsigned: {after}"));
     }
-    let beside = "the signature is malformed: it holds content of its own beside the content that is shown";
+    let beside = "the signature is malformed: it holds content of its own besides the shown content";
     for signers in [&[&signer[..]][..], &[]] {
         let cms = signed_data(&tlv(0xa0, &[&mine]), &[&leaf], &[], signers);
         assert_eq!(outcome(detached(TEXT, &cms)), format!("unsigned: {beside}"));

@@ -150,7 +150,7 @@ fn what_a_program_signed_by_itself_is_no_message() {
         let (standing, signatures) = opened(Leaf { content: kind, ..Leaf::default() }.mail(ALICE), &trust());
         assert_eq!(standing, Standing::Unsigned);
         let State::Invalid(why) = &signatures[0].state else { panic!("{:?}", signatures[0].state) };
-        assert!(why.to_string().ends_with("which is no message (RFC 8551, section 2.4.1)"), "{why}");
+        assert!(why.to_string().ends_with("which is not a message (RFC 8551, section 2.4.1)"), "{why}");
     }
 }
 

@@ -155,7 +155,7 @@ fn a_locked_key_file_is_passed_over_until_it_is_needed() {
     assert!(done.stderr.starts_with(warned), "{done:?}");
     let done = lab.run(&["--keys", "bob.p12", "--passphrase-file", "wrong", "decrypt", "e"]);
     assert!(done.stderr.contains(warned), "{done:?}");
-    done.refused(77, "no secret key here for any recipient");
+    done.refused(77, "no secret key for any recipient");
     lab.run(&["--passphrase-file", "wrong", "key", "import", "bob.p12"])
         .refused(77, "bob.p12: locked, and no passphrase fits");
     lab.run(&["--passphrase-file", "pass", "--keys", "bob.p12", "decrypt", "e"]).code(0);

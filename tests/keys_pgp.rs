@@ -108,7 +108,7 @@ fn a_revocation_that_revokes_nothing_here_is_no_success() {
     let desk = Desk::new();
     let (code, _, err) = desk.import(&["bob-revocation.asc"]);
     assert_eq!(code, 77);
-    assert!(err.contains(&format!("a revocation certificate for key {BOB}, whose certificate is not here")), "{err}");
+    assert!(err.contains(&format!("a revocation certificate for key {BOB}, whose certificate is missing")), "{err}");
     // Another's certificate is taken in, and the exit code says that something was lost.
     let (code, out, err) = desk.import(&["carol-the-revoker.asc", "bob-revocation.asc"]);
     assert_eq!((code, out.contains(CAROL)), (77, true), "{err}");
@@ -209,7 +209,7 @@ fn a_key_on_a_card_is_named() {
     let desk = Desk::new();
     let (code, _, err) = desk.import(&["card-stubs.sec.asc"]);
     assert_eq!(code, 0, "{err}");
-    let words = "its secret part is on a card, which is not read here: only the public part came along";
+    let words = "its secret part is on a smart card, which is not supported";
     assert!(err.contains(words), "{err}");
     let fingerprint = "576A39D884784DA2475452D82576D806335037CD";
     assert!(desk.listed(fingerprint).contains("public"), "{}", desk.listed(fingerprint));

@@ -87,10 +87,7 @@ fn private_keys_find_their_certificates_across_files() {
     assert_eq!(held, [0, 1]);
     assert_eq!(all(&loaded)[1].bindings, [], "a certificate that was handed over is believed by its issuer alone");
     let error = load(&[("key", &key), ("other", &other)], &[]).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.to_string().as_str()),
-        (Kind::NoKey, "key: private key 1: no certificate goes with it")
-    );
+    assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NoKey, "key: private key 1: no certificate for it"));
 }
 
 #[test]
@@ -182,7 +179,7 @@ fn openssl_s_files_are_read() {
     signs(&load(&[("k1.pem", &lab.read("k1.pem")), ("c.p7c", &lab.read("c.p7c"))], &[]).unwrap());
     lab.run(&["x509", "-in", "c.pem", "-trustout", "-out", "trusted.pem"]);
     let error = load(&[("t.pem", &lab.read("trusted.pem"))], &[]).unwrap_err();
-    let expected = "t.pem: TRUSTED CERTIFICATE: in a form of OpenSSL's own; convert it with `openssl x509`";
+    let expected = "t.pem: TRUSTED CERTIFICATE: in OpenSSL's own form; convert it with `openssl x509`";
     assert_eq!(error.to_string(), expected);
 }
 

@@ -30,8 +30,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // crypto, pki: `Legacy` and `Revocation` are arguments of the engine, and it hands them on to the protocols.
     ("engine", &["base", "crypto", "mail", "keys", "verdict", "pki", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
-    // The simple face of the library: four functions over the engine.
-    ("face", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine"]),
+    // Four functions over the engine, re-exported at the crate root.
+    ("simple", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine"]),
     ("config", EVERYTHING),
     ("cli", EVERYTHING),
 ];

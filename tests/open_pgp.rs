@@ -230,7 +230,7 @@ fn a_third_part_is_refused() {
     let (cert, _) = alice().generate().unwrap();
     let mail = String::from_utf8(mail_by(&cert, builder())).unwrap();
     let mail = mail.replace("\r\n--b--", "\r\n--b\r\n\r\nunsigned\r\n--b--").into_bytes();
-    assert_eq!(open(mail, &keys(&[&cert])).unwrap_err().to_string(), "multipart/signed: has 3 parts and not 2");
+    assert_eq!(open(mail, &keys(&[&cert])).unwrap_err().to_string(), "multipart/signed: has 3 parts instead of 2");
 }
 
 #[test]
@@ -568,7 +568,7 @@ fn without_the_key_the_error_names_the_recipients() {
         open(encrypted_mail(&encrypted(&cert, Container::V1, false, None)), &keys(&[&public(&cert)])).unwrap_err();
     assert_eq!(error.kind(), Kind::NoKey);
     let key = cert.keys().subkeys().find(|key| key.key().pk_algo().for_encryption()).unwrap().key().keyid();
-    assert_eq!(error.to_string(), format!("openpgp message: no secret key here for any recipient ({key:X})"));
+    assert_eq!(error.to_string(), format!("openpgp message: no secret key for any recipient ({key:X})"));
     assert!(error.hint().is_some());
 }
 

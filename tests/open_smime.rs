@@ -126,7 +126,7 @@ fn line_ends_are_put_right_and_reported() {
         assert_eq!(found.line(), "authentic: valid");
         assert_eq!(
             found.signatures[0].notes,
-            ["line ends were put right before it was checked (RFC 8551, section 3.1.1)"]
+            ["line breaks were corrected before it was checked (RFC 8551, section 3.1.1)"]
         );
     }
 }
@@ -141,14 +141,14 @@ fn every_reason_why_a_signature_does_not_hold() {
     };
     let base = Draft::default;
     let twice = "signed attributes: attribute 1.2.840.113549.1.9.3 is there twice";
-    let protected = "its algorithms are not those that its attributes protect (RFC 6211)";
+    let protected = "its algorithms differ from those in its attributes (RFC 6211)";
     let posing = tlv(0x31, &base().attributes.concat());
     let cases: Vec<(&str, Draft, Why)> = vec![
-        ("zero signers", Draft { signers: 0, ..base() }, malformed("nobody signed it")),
+        ("zero signers", Draft { signers: 0, ..base() }, malformed("it has no signers")),
         (
             "content beside the content",
             Draft { content: Content::Both, ..base() },
-            malformed("it holds content of its own beside the content that is shown"),
+            malformed("it holds content of its own besides the shown content"),
         ),
         ("an attribute twice", attributes(&|all| all.push(content_type(DATA))), malformed(twice)),
         (
@@ -172,12 +172,12 @@ fn every_reason_why_a_signature_does_not_hold() {
             attributes(&|all| _ = all.remove(1)),
             malformed("its attributes hold no digest of the content"),
         ),
-        ("no contentType", attributes(&|all| _ = all.remove(0)), malformed("its attributes name no content type")),
+        ("no contentType", attributes(&|all| _ = all.remove(0)), malformed("its attributes have no content type")),
         (
             "another contentType",
             attributes(&|all| all[0] = content_type(SIGNED)),
             malformed(
-                "it is over content of type 1.2.840.113549.1.7.2, and the content is of type 1.2.840.113549.1.7.1",
+                "it is over content of type 1.2.840.113549.1.7.2, but the content is of type 1.2.840.113549.1.7.1",
             ),
         ),
         (
@@ -195,7 +195,7 @@ fn every_reason_why_a_signature_does_not_hold() {
         (
             "attributes posing as content",
             Draft { text: posing.clone(), shown: posing, content: Content::Inside, attributes: Vec::new(), ..base() },
-            malformed("it has no attributes, over content that is a set of attributes itself"),
+            malformed("it has no attributes, and its content is a set of attributes"),
         ),
         ("signature changed", Draft { flip: 7, ..base() }, Why::Mismatch),
         (
@@ -270,7 +270,7 @@ fn floods_are_refused() {
 #[test]
 fn three_parts_are_refused() {
     let message = Draft::default().message().replace("--b--", "--b\r\n\r\nand more\r\n--b--");
-    assert_eq!(opened(message, &trust()).error.as_deref(), Some("multipart/signed: has 3 parts and not 2"));
+    assert_eq!(opened(message, &trust()).error.as_deref(), Some("multipart/signed: has 3 parts instead of 2"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn openpgp_is_one_answer_before_the_last_check() {
     let keys = postseal::store::load(&[("bob", &bob)], &keys, &postseal::base::Limits::default()).unwrap().keys;
     let told = |message: &str| {
         let error = postseal::decrypt(message.as_bytes(), &keys).map(|_| ()).unwrap_err();
-        (error.kind(), error.to_string(), error.hint().map(str::to_owned))
+        (error.kind(), error.to_string(), error.hint().map(ToString::to_string))
     };
     let mut answers = BTreeSet::new();
     for x in 0..=255 {

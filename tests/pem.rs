@@ -175,7 +175,7 @@ fn ripem_keys_are_read_and_a_wrong_digest_is_noticed() {
     assert_eq!(public.keys.find(ProtocolName::Smime, &Want::All).unwrap().len(), 1);
     let bad = read("test1bad.pub", "").unwrap();
     assert_eq!(bad.keys.find(ProtocolName::Pem, &Want::All).unwrap().len(), 0);
-    assert_eq!(bad.skipped, ["test1bad.pub: public key 2: not that of MD5OfPublicKey"]);
+    assert_eq!(bad.skipped, ["test1bad.pub: public key 2: does not match its MD5OfPublicKey"]);
     assert_eq!(read("test1.prv", "wrong").unwrap().skipped, ["test1.prv: private key of test: no passphrase fits"]);
 }
 
@@ -306,7 +306,7 @@ fn an_interchange_key_seals_and_opens() {
         let mut wrong = Memory::new();
         wrong.add_password(Secret::from(digits.replace('0', "8").as_str()));
         let refused = open(&fs::read(&sealed).unwrap(), &wrong, "2030-01-01T00:00:00Z", Legacy::Admit);
-        assert_eq!(refused.error().unwrap().to_string(), "pem message: no secret key here opens it");
+        assert_eq!(refused.error().unwrap().to_string(), "pem message: no secret key opens it");
     }
 }
 
@@ -383,7 +383,7 @@ fn what_cannot_be_written_is_refused_by_name() {
         (&["sign", "--protect-headers"], &plain, "pem: the header cannot be protected"),
         (&["sign", "--as", "carol@example.org"], &plain, "carol@example.org: no signing key of rsa"),
         (&["encrypt", "--cipher", "des", "--to", "bob@example.org"], &plain, "cipher des: broken, not written"),
-        (&["encrypt", "--hidden-to", "bob@example.org"], &plain, "bob@example.org: pem names every reader"),
+        (&["encrypt", "--hidden-to", "bob@example.org"], &plain, "bob@example.org: pem names every recipient"),
         (&["encrypt", "--to", "carol@example.org"], &plain, "carol@example.org: no encryption key of rsa"),
     ] {
         let mut command = postseal();
@@ -634,7 +634,7 @@ fn the_services_of_rfc_1424() {
     let changed = fs::read_to_string(path("request")).unwrap().replace("Please", "please");
     fs::write(path("changed"), changed).unwrap();
     for (request, certificate, code, why) in [
-        ("changed", "chain", 65, "certification request: its signature does not hold"),
+        ("changed", "chain", 65, "certification request: its signature is not valid"),
         ("request", "ca.crt", 64, "certificate: of another key or name than the request's"),
     ] {
         let refused = reply(request, certificate);

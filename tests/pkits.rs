@@ -18,7 +18,7 @@ use postseal::{
     pki::{Certificate, Purpose, Question, validate},
     protocol::{
         Context,
-        smime::{keyfile, record::record, statements},
+        smime::{keyfile, record::record, revocation_files},
     },
     verdict::{LayerKind, State, Why},
 };
@@ -41,7 +41,7 @@ impl Shared {
         Shared {
             anchors: certificates(&octets(&row.trust)),
             intermediates: certificates(&octets(&row.extra_certs)),
-            statements: statements::read(&octets(&row.crls), &row.crls).unwrap(),
+            statements: revocation_files::read(&octets(&row.crls), &row.crls).unwrap(),
             now: parse_rfc3339(NOW).unwrap(),
         }
     }

@@ -57,12 +57,16 @@ fn a_fake_does_not_replace_a_key() {
         match fake {
             Fake::Locked => {
                 let said = said.code(0);
-                assert!(said.stderr.contains("the secret part that is here stays"), "{which:?}: {}", said.stderr);
+                assert!(said.stderr.contains("the stored secret part is kept"), "{which:?}: {}", said.stderr);
                 assert!(said.text().starts_with("unchanged"), "{}", said.text());
             }
             Fake::Open => {
                 let said = said.code(65);
-                assert!(said.stderr.contains("does not fit its public part"), "{which:?}: {}", said.stderr);
+                assert!(
+                    said.stderr.contains("does not match the public part and is not imported"),
+                    "{which:?}: {}",
+                    said.stderr
+                );
             }
         }
         works(&lab, &[]);
@@ -112,7 +116,7 @@ fn a_changed_passphrase_is_taken_when_it_is_given() {
     lab.run(&["key", "export", "--secret", "--binary", "-o", "true", "alice@example.org"]).code(0);
     lab.write("locked", locked(&lab.read("true"), "new")).write("pass", "new\n");
     let said = lab.run(&["key", "import", "locked"]).code(0);
-    assert!(said.stderr.contains("the secret part that is here stays"), "{}", said.stderr);
+    assert!(said.stderr.contains("the stored secret part is kept"), "{}", said.stderr);
     works(&lab, &[]);
     let said = lab.run(&["--passphrase-file", "pass", "key", "import", "locked"]).code(0);
     assert!(said.text().starts_with("updated"), "{}", said.text());

@@ -41,7 +41,7 @@ pub enum Hint {
     NameSigner,
     /// Give the passphrase or the password.
     Passphrase,
-    /// Admit legacy algorithms for reading. What is read so proves nothing.
+    /// Allow legacy algorithms for reading. The content may have been modified.
     ReadLegacy,
     /// Repair the store: that names what cannot be repaired.
     RepairStore,
@@ -61,7 +61,7 @@ pub enum Hint {
     UseProtocol(&'static [&'static str]),
     /// Write the line of the users file anew.
     WriteUser,
-    /// Admit legacy algorithms for writing, for a reader that knows nothing newer.
+    /// Allow legacy algorithms for writing, for recipients whose software supports nothing newer.
     WriteLegacy,
 }
 
@@ -101,7 +101,7 @@ impl fmt::Display for Hint {
             Hint::ListKeys => f.write_str("list the keys that are here"),
             Hint::NameSigner => f.write_str("name the signer"),
             Hint::Passphrase => f.write_str("give the passphrase"),
-            Hint::ReadLegacy => f.write_str("admit legacy algorithms to open it; it proves nothing"),
+            Hint::ReadLegacy => f.write_str("allow legacy algorithms to open it; its content may have been modified"),
             Hint::RemoveSecret => {
                 f.write_str("remove the secret key too; what is encrypted to it can then never be read again")
             }
@@ -110,10 +110,10 @@ impl fmt::Display for Hint {
             Hint::TrustKey(address) => write!(f, "compare fingerprints with the owner, then trust one for {address}"),
             Hint::UseCipher(name) => write!(f, "use the cipher {name}"),
             Hint::UseDigest(names) => write!(f, "use the digest {}", names.join(" or ")),
-            Hint::UseOpaque => f.write_str("leave the shape to MIME, or use the opaque form"),
+            Hint::UseOpaque => f.write_str("leave the shape out, or use the opaque form"),
             Hint::UseProtocol(names) => write!(f, "use {}", names.join(" or ")),
             Hint::WriteLegacy => {
-                f.write_str("admit legacy algorithms to write it, for readers that know nothing newer")
+                f.write_str("allow legacy algorithms, for recipients whose software supports nothing newer")
             }
             Hint::WriteUser => f.write_str("write the line anew: the name and an Argon2id hash of the password"),
         }

@@ -36,7 +36,7 @@ pub(crate) fn words(hint: &Hint) -> String {
         Hint::ListKeys => "`postseal key list` shows what is here".to_owned(),
         Hint::NameSigner => "name the signer: --as ADDRESS".to_owned(),
         Hint::Passphrase => "give the passphrase with --passphrase-file".to_owned(),
-        Hint::ReadLegacy => "--legacy opens it for this run, and it proves nothing".to_owned(),
+        Hint::ReadLegacy => "--legacy opens it for this run; its content may have been modified".to_owned(),
         Hint::RemoveSecret => {
             "what was encrypted to it can then never be read again; if you are sure, add --secret".to_owned()
         }
@@ -49,9 +49,9 @@ pub(crate) fn words(hint: &Hint) -> String {
         }
         Hint::UseCipher(name) => format!("--cipher {name}"),
         Hint::UseDigest(names) => format!("--digest {}", names.join(", or ")),
-        Hint::UseOpaque => "leave the shape to MIME, or use --opaque".to_owned(),
+        Hint::UseOpaque => "leave the shape out, or use --opaque".to_owned(),
         Hint::UseProtocol(names) => names.iter().map(|name| format!("-f {name}")).collect::<Vec<_>>().join(" or "),
-        Hint::WriteLegacy => "--legacy writes it all the same, for readers that know nothing newer".to_owned(),
+        Hint::WriteLegacy => "--legacy allows it, for recipients whose software supports nothing newer".to_owned(),
         Hint::WriteUser => {
             "`postseal config user NAME` writes such a line; so does `doveadm pw -s ARGON2ID`".to_owned()
         }

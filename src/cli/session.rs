@@ -19,7 +19,7 @@ use postseal::{
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
-    protocol::{Context, Seal, Sealed, pem, smime::statements},
+    protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
     store::{self, Home},
 };
 
@@ -240,7 +240,7 @@ impl Session {
         match pem::services::carried(octets, place, &self.limits)? {
             Some(carried) if carried.lists.is_empty() => Err(Error::malformed(place, "holds no CRL")),
             Some(carried) => Ok(carried.lists),
-            None => statements::read(octets, place),
+            None => revocation_files::read(octets, place),
         }
     }
 

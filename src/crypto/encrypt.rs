@@ -115,7 +115,7 @@ mod tests {
         let error = agree_ephemeral(KeyAlgorithm::X25519, &[0; 32]).unwrap_err();
         assert_eq!(error.to_string(), "x25519 key: cannot agree with a point that is not of its curve");
         let error = agree_ephemeral(KeyAlgorithm::Ed25519, &[0; 32]).unwrap_err();
-        assert_eq!(error.to_string(), "ed25519 key: cannot work: the curve is not served here");
+        assert_eq!(error.to_string(), "ed25519 key: cannot work: the curve is not supported");
     }
 
     #[test]

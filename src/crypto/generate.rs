@@ -110,6 +110,6 @@ mod tests {
         let error = public_of(KeyAlgorithm::Ed25519, &Secret::new(vec![1; 31])).unwrap_err();
         assert_eq!(error.to_string(), "ed25519 key: its parts do not belong together");
         let error = generate(KeyAlgorithm::X448).unwrap_err();
-        assert_eq!(error.to_string(), "x448 key: cannot work: the curve is not served here");
+        assert_eq!(error.to_string(), "x448 key: cannot work: the curve is not supported");
     }
 }

@@ -260,7 +260,7 @@ pub(crate) fn unfit(algorithm: KeyAlgorithm) -> Error {
 }
 
 pub(super) fn unserved(algorithm: KeyAlgorithm) -> Error {
-    algorithm.refuses("work: the curve is not served here")
+    algorithm.refuses("work: the curve is not supported")
 }
 
 /// The public key of an X448 key: what it agrees on with the base point (RFC 7748, section 6.2).

@@ -16,7 +16,7 @@ pub enum KeyState {
         key: Handle,
         /// What the person who relies on it should know: that nobody vouches for it.
         warning: Option<String>,
-        /// What is known of its owner's program: `reads aes256-gcm, said on 2026-11-24`.
+        /// What is known of its owner's program: `reads aes256-gcm, announced on 2026-11-24`.
         note: Option<String>,
     },
 }

@@ -85,25 +85,25 @@ pub(super) fn is_alone(text: &[u8]) -> bool {
 /// The first line of `text`, counted from 1, that does not belong to one block of armour with blank lines around it; the line after the last
 /// when the block does not end. A header of armour belongs to it when its words are a program's own.
 pub fn stray_line(text: &[u8], label: Label) -> Option<usize> {
-    let mut place = Place::Before;
+    let mut place = Position::Before;
     let mut count = 0;
     for (index, line) in text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).enumerate() {
         count = index + 1;
         place = match place {
-            Place::Before | Place::After if line.is_empty() => place,
-            Place::Before if line.strip_prefix(BEGIN).and_then(Label::begun_by) == Some(label) => Place::Header,
-            Place::Header if line.is_empty() => Place::Data,
-            Place::Header if is_armor_header(line) => Place::Header,
-            Place::Header | Place::Data if line.strip_prefix(END) == Some(label.end()) => Place::After,
-            Place::Data if is_armor_data(line) => Place::Data,
-            Place::After | Place::Before | Place::Data | Place::Header => return Some(count),
+            Position::Before | Position::After if line.is_empty() => place,
+            Position::Before if line.strip_prefix(BEGIN).and_then(Label::begun_by) == Some(label) => Position::Header,
+            Position::Header if line.is_empty() => Position::Data,
+            Position::Header if is_armor_header(line) => Position::Header,
+            Position::Header | Position::Data if line.strip_prefix(END) == Some(label.end()) => Position::After,
+            Position::Data if is_armor_data(line) => Position::Data,
+            Position::After | Position::Before | Position::Data | Position::Header => return Some(count),
         };
     }
-    (!matches!(place, Place::After)).then_some(count)
+    (!matches!(place, Position::After)).then_some(count)
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum Position {
     After,
     Before,
     Data,

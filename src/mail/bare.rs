@@ -34,7 +34,7 @@ fn is_content_info(octets: &[u8]) -> bool {
     let Some([tag, length]) = octets.first_chunk() else { return false };
     let length_octets = if *length > 0x80 { usize::from(length & 0x7f) } else { 0 };
     *tag == SEQUENCE
-        && length_octets <= MOST_LENGTH_OCTETS
+        && length_octets <= MAX_LENGTH_OCTETS
         && octets.get(2 + length_octets..).is_some_and(|rest| {
             // Nine octets for 1.2.840.113549.1.7, eleven for 1.2.840.113549.1.9.16.1.
             rest.first() == Some(&OBJECT_IDENTIFIER) && rest.get(2..).is_some_and(|oid| oid.starts_with(PKCS))
@@ -76,7 +76,7 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 /// 1.2.840.113549.1, and 7 or 9 after it.
 const PKCS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01";
 /// Octets; more make no length that fits in memory.
-const MOST_LENGTH_OCTETS: usize = 8;
+const MAX_LENGTH_OCTETS: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,7 @@ impl ContentType {
         let mut cursor = Cursor { rest: value.as_bytes() };
         let kind = cursor.token().to_ascii_lowercase();
         let kind = if kind.is_empty() { "attachment".into() } else { kind };
-        let parameters = cursor.parameters(MOST_PARAMETERS).unwrap_or_default();
+        let parameters = cursor.parameters(MAX_PARAMETERS).unwrap_or_default();
         ContentType { kind, subtype: String::new(), parameters: decoded(parameters) }
     }
 
@@ -50,7 +50,7 @@ impl ContentType {
 
     /// Reads a raw value, folded or not.
     pub(super) fn of_octets(value: &[u8]) -> ContentType {
-        Self::read(value, MOST_PARAMETERS).unwrap_or_else(|| Self::bare("text", "plain"))
+        Self::read(value, MAX_PARAMETERS).unwrap_or_else(|| Self::bare("text", "plain"))
     }
 
     /// `None` when it has more parameters than `most`.
@@ -100,14 +100,14 @@ pub(super) fn boundary(value: &[u8]) -> Option<Vec<u8>> {
     let mut cursor = Cursor { rest: value };
     cursor.media_type();
     let (_, _, octets) =
-        joined(cursor.parameters(MOST_PARAMETERS)?).into_iter().find(|(name, ..)| name == "boundary")?;
+        joined(cursor.parameters(MAX_PARAMETERS)?).into_iter().find(|(name, ..)| name == "boundary")?;
     // RFC 2046, 5.1.1: it does not end with white space; nor do the lines that it is compared with.
     let boundary = octets.trim_ascii_end();
     (!boundary.is_empty()).then(|| boundary.to_vec())
 }
 
 /// Parameters of a value that is read without a Budget: as many as `base::Limits` has. With more of them it cannot be read.
-const MOST_PARAMETERS: usize = 128;
+const MAX_PARAMETERS: usize = 128;
 
 /// A parameter as written: `name*1*=value` has section 1 and is extended.
 struct Parameter {

@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn keys_that_have_all_expired_are_an_answer_of_their_own() {
         let address = Address::parse("a@x.org").unwrap();
-        let error = |refused: &Refused| refused.error(&address, "signing key", "do".to_owned());
+        let error = |refused: &Refused| refused.error(&address, "signing key", Hint::ListKeys);
         let mut refused = Refused::default();
         assert_eq!(
             (error(&refused).kind(), error(&refused).to_string().as_str()),

@@ -25,8 +25,8 @@ pub fn json(report: &Report<'_>) -> String {
             value: subject.map(|field| field.value.as_str()),
             protected: subject.is_some_and(|field| field.protection.is_signed()),
         },
-        layers: report.verdict.layers().iter().map(|layer| layer_object(layer, Place::Envelope)).collect(),
-        errant: report.verdict.errant().iter().map(|layer| layer_object(layer, Place::Errant)).collect(),
+        layers: report.verdict.layers().iter().map(|layer| layer_object(layer, LayerPosition::Envelope)).collect(),
+        errant: report.verdict.errant().iter().map(|layer| layer_object(layer, LayerPosition::Errant)).collect(),
         headers: report.header.fields().map(|field| (field.name.as_str(), field.protection.name())).collect(),
         differs: contradicted.map(|field| field.name.as_str()).collect(),
         notes: report.notes,
@@ -114,16 +114,16 @@ struct SignatureObject<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum LayerPosition {
     Envelope,
     Errant,
 }
 
-fn layer_object(layer: &Layer, place: Place) -> LayerObject<'_> {
+fn layer_object(layer: &Layer, place: LayerPosition) -> LayerObject<'_> {
     let mut object = LayerObject {
         kind: "",
         protocol: layer.protocol.name(),
-        errant: place == Place::Errant,
+        errant: place == LayerPosition::Errant,
         cipher: None,
         authenticated: None,
         recipients: None,

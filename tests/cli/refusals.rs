@@ -67,7 +67,7 @@ fn decrypt_tells_scripts_why_it_failed() {
         object
     };
     let nobody = ["--home", "nobody", "decrypt", "--json", "sealed"];
-    let said = object(lab.run(&nobody), 77, "openpgp message: no secret key here for any recipient");
+    let said = object(lab.run(&nobody), 77, "openpgp message: no secret key for any recipient");
     assert_eq!((&said["file"], &said["author"]), (&"sealed".into(), &"alice@example.org".into()));
     object(lab.run(&["decrypt", "--json", "damaged"]), 65, "openpgp message: ");
     object(lab.run(&["decrypt", "--json", "m"]), 65, "m: nothing in it is encrypted");

@@ -26,10 +26,11 @@ fn mutual(files: &[Source]) -> BTreeSet<String> {
             let mut target = named.segments[1..].to_vec();
             // An item that a module re-exports is the file's that defines it.
             for _ in 0..4 {
-                match exports.get(&target) {
-                    Some(origin) if *origin != target => target = origin.clone(),
-                    _ => break,
-                }
+                let known =
+                    |length: &usize| exports.get(&target[..*length]).filter(|origin| **origin != target[..*length]);
+                let Some(length) = (1..=target.len()).rev().find(|length| known(length).is_some()) else { break };
+                let origin = exports.get(&target[..length]).cloned().unwrap_or_default();
+                target.splice(..length, origin);
             }
             let longest = (1..=target.len()).rev().find_map(|length| paths.get(&target[..length]));
             if let Some(path) = longest.filter(|path| **path != source.path) {

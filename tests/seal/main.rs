@@ -10,7 +10,7 @@ use std::{
 
 use gnupg::Gpg;
 use postseal::{
-    base::{Budget, Error, FixedClock, Kind, Limits, Secret, SystemRandom},
+    base::{Budget, Error, FixedClock, Hint, Kind, Limits, Secret, SystemRandom},
     crypto::{Hash, Legacy, SecretKey},
     engine::Engine,
     keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
@@ -383,7 +383,7 @@ fn legacy_digests() {
             let how = Seal { digest: Some(hash), ..signed() };
             let refused = world.seal(MESSAGE, &how).unwrap_err();
             assert_eq!((refused.kind(), refused.to_string()), (Kind::Usage, format!("digest {name} is weak")));
-            assert_eq!(refused.hint(), Some("--legacy writes it all the same, for readers that know nothing newer"));
+            assert_eq!(refused.hint(), Some(&Hint::WriteLegacy));
             let (message, _) = seal(world.keys.as_ref(), MESSAGE, &how, Legacy::Admit).unwrap();
             let header = assert_verifies(world, &message, &["--allow-weak-digest-algos"]);
             assert!(header.contains(&format!("micalg=pgp-{name};")), "{header}");
@@ -470,7 +470,10 @@ fn refusals_name_key_and_reason() {
     );
     assert_eq!(refused(&encrypt_to("nobody")), "nobody@example.org: no encryption key");
     let handle = Handle::parse("0123456789ABCDEF").unwrap();
-    assert_eq!(refused(&Seal { sign: vec![Signer::Key(handle)], ..Seal::default() }), "key 0123456789ABCDEF: not here");
+    assert_eq!(
+        refused(&Seal { sign: vec![Signer::Key(handle)], ..Seal::default() }),
+        "key 0123456789ABCDEF: not found"
+    );
     let mixed = Seal { to: to(&["fred"]), sign: vec![Signer::Address(address("fred"))], ..Seal::default() };
     assert!(refused(&mixed).starts_with("fred@example.org: no usable encryption key"));
 }

@@ -168,7 +168,7 @@ fn a_reader_is_written_to_as_he_said_last() {
     assert!(is_authenticated(&sealed));
     assert!(LAB.decrypted(&sealed, "bob", &[]).contains("attachment"));
     assert!(shown(&desk, "bob").contains("aes256-gcm, "), "{}", shown(&desk, "bob"));
-    assert!(shown(&desk, "bob").contains("  said on 20"), "{}", shown(&desk, "bob"));
+    assert!(shown(&desk, "bob").contains("  announced on 20"), "{}", shown(&desk, "bob"));
 
     // Not to somebody beside him who said nothing; an option says what it says.
     assert!(!is_authenticated(&desk.encrypted(&["bob", "carol"])));
@@ -176,7 +176,7 @@ fn a_reader_is_written_to_as_he_said_last() {
     assert!(!is_authenticated(&self::sealed(&desk.home(), &how("aes256-cbc"))));
     let (_, sealed) = seal(&desk.home(), &Seal { to: to(&["bob"]), ..Seal::default() }, Legacy::Refuse).unwrap();
     let expected =
-        format!("encrypted to bob@example.org with {} (reads aes256-gcm, said on ", fingerprint(&LAB, "bob"));
+        format!("encrypted to bob@example.org with {} (reads aes256-gcm, announced on ", fingerprint(&LAB, "bob"));
     assert!(sealed.did[0].starts_with(&expected), "{:?}", sealed.did);
 
     // What he said before does not count any more.
@@ -344,7 +344,7 @@ fn the_service_learns_from_the_mail_that_it_handles() {
     assert!(filter.status.success(), "{filter:?}");
     assert!(text(&filter.stdout).contains("smime=pass"), "{filter:?}");
     assert!(desk.known("bob").is_some());
-    assert!(explained().contains(&format!("{key} (reads aes256-gcm, said on ")), "{}", explained());
+    assert!(explained().contains(&format!("{key} (reads aes256-gcm, announced on ")), "{}", explained());
 }
 
 /// Several processes at once: the last word stays, whoever brings it.

@@ -13,7 +13,7 @@ use std::{
 use der::{Decode as _, asn1::AnyRef};
 use openssl::{For, Lab, present};
 use postseal::{
-    base::{Budget, Clock, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
+    base::{Budget, Clock, FixedClock, Hint, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
     engine::{Engine, Opening},
     keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
@@ -289,11 +289,7 @@ fn what_is_weak_is_written_on_request_alone() {
     for cipher in ["3des", "des", "rc2-40", "RC2-64", "rc2-128"] {
         let how = Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
         let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.hint()),
-            (Kind::Usage, Some("--legacy writes it all the same, for readers that know nothing newer")),
-            "{error}"
-        );
+        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some(&Hint::WriteLegacy)), "{error}");
         let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
         let read = LAB.decrypted(&message, "bob", &["-provider", "legacy", "-provider", "default"]);
         assert!(read.contains("Gr\u{fc}\u{df}e aus"), "{cipher}");
@@ -301,11 +297,7 @@ fn what_is_weak_is_written_on_request_alone() {
     for (digest, micalg) in [(Hash::Sha1, "sha-1"), (Hash::Md5, "md5")] {
         let how = Seal { sign: by("alice"), digest: Some(digest), ..Seal::default() };
         let error = seal(&keys, &how, Legacy::Refuse).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.hint()),
-            (Kind::Usage, Some("--legacy writes it all the same, for readers that know nothing newer")),
-            "{error}"
-        );
+        assert_eq!((error.kind(), error.hint()), (Kind::Usage, Some(&Hint::WriteLegacy)), "{error}");
         let (message, _) = seal(&keys, &how, Legacy::Admit).unwrap();
         assert!(header(&message).contains(&format!("micalg={micalg};")));
         LAB.verified(&message);
@@ -341,7 +333,7 @@ fn ciphers_by_name() {
     }
     let how = Seal { to: to(&["carol"]), cipher: Some("des".to_owned()), ..Seal::default() };
     let error = seal(&keys, &how, Legacy::Admit).unwrap_err();
-    assert_eq!(error.to_string(), "p256 key: AES key wrap takes no content key of 8 octets");
+    assert_eq!(error.to_string(), "p256 key: AES key wrap does not take a content key of 8 octets");
 }
 
 /// No program here reads ChaCha20-Poly1305 in CMS (RFC 8103). But openssl unwraps the content key, and knows the bare stream cipher, whose
@@ -566,7 +558,7 @@ fn nobody_is_hidden_among_others() {
         return;
     }
     let keys = everybody();
-    let refused = "carol@example.org: cannot be hidden from the others: S/MIME names every reader";
+    let refused = "carol@example.org: cannot be hidden from the others: S/MIME names every recipient";
     let hidden = vec![Recipient::Named(address("bob")), Recipient::Hidden(address("carol"))];
     assert_eq!(refusal(&keys, &Seal { to: hidden, ..Seal::default() }), (Kind::Usage, refused.to_owned()));
 
@@ -644,6 +636,6 @@ fn shapes_that_there_are_not() {
     assert_eq!(refusal(&keys, &triple), (Kind::Usage, "triple wrapping: needs a signer and a recipient".to_owned()));
     assert_eq!(refusal(&keys, &Seal::default()), (Kind::Usage, "neither a signer nor a recipient is given".to_owned()));
     let short = Seal { sign: by("frank"), digest: Some(Hash::Sha256), ..Seal::default() };
-    let said = "digest sha256: ed25519 keys sign sha512 alone (RFC 8419)";
+    let said = "digest sha256: ed25519 keys sign only sha512 (RFC 8419)";
     assert_eq!(refusal(&keys, &short), (Kind::Usage, said.to_owned()));
 }

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Memory, ProtocolName, Want},
-    protocol::{Described, pem, pgp::summary::doubt, smime::statements},
+    protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
     store::{Home, Intake, MasterKey, Origin, Removal, Repair},
 };
 
@@ -157,7 +157,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
         let found = session.statements(octets.expose(), &place).unwrap_or_default();
         // A PEM message holds the issuers' certificates beside their CRLs.
         let is_message = pem::services::carried(octets.expose(), &place, session.limits())?.is_some();
-        if found.is_empty() || is_message || statements::has_certificates(octets.expose()) {
+        if found.is_empty() || is_message || revocation_files::has_certificates(octets.expose()) {
             files.push((place, octets));
         }
         lists.extend(found);

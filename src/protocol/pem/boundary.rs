@@ -1,4 +1,5 @@
-//! Where PEM messages lie in a text (RFC 1421, section 4.4; RFC 934, section 3). The boundaries of RFC 1113 are read too.
+//! Finds PEM messages in a text (RFC 1421, section 4.4; RFC 934, section 3), with the boundaries of RFC 1421 or RFC
+//! 1113.
 
 use std::sync::LazyLock;
 
@@ -6,23 +7,23 @@ use memchr::{memchr, memmem, memrchr};
 
 use crate::mail::Span;
 
-/// One encapsulated message, from the first dash of its pre-encapsulation boundary to the end of the line that ends it; a boundary that
-/// begins the next message is not part of it.
+/// One encapsulated message, from its first boundary to the end of the line that ends it. A boundary that starts the
+/// next message is not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// With its boundaries.
+    /// The message with its boundaries.
     pub span: Span,
     /// Header, empty line and text.
     pub inside: Span,
-    /// Whether something ends it.
+    /// Whether it has an end boundary.
     pub closed: bool,
 }
 
-/// The encapsulated messages in `text`, in order. Those that are quoted inside another (RFC 934: `- -----BEGIN`) are that one's text. Each is
-/// looked for when it is asked for.
+/// Finds the encapsulated messages in `text`, in order, lazily. Messages quoted inside another (RFC 934: `-
+/// -----BEGIN`) are part of its text.
 pub fn blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     let mut lines = boundaries(text);
-    // What has begun: by which boundary, where, and where what is inside it starts.
+    // The open message: its boundary, its start, and the start of its content.
     let mut open: Option<(Boundary, usize, usize)> = None;
     let block = |(_, start, inside): (Boundary, usize, usize), before: usize, after: usize, closed: bool| Block {
         span: Span { start, end: after },
@@ -48,7 +49,8 @@ pub fn blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     })
 }
 
-/// The one message that `text` begins and ends with, white space aside. What lies between is not looked at: [`blocks`] has found it alone.
+/// The message, if `text` starts and ends with its boundaries, except for white space. The caller has checked with
+/// [`blocks`] that there is only one.
 pub(super) fn whole(text: &[u8]) -> Option<Block> {
     let start = text.len() - text.trim_ascii_start().len();
     let last = memrchr(b'\n', text.trim_ascii_end()).map_or(0, |end| end + 1);
@@ -61,27 +63,27 @@ pub(super) fn whole(text: &[u8]) -> Option<Block> {
     })
 }
 
-/// Whether `octets` begin with a PEM message, as a file does that no mail is around.
+/// Whether `octets` start with a PEM message, as in a file without a mail around it.
 pub fn is_bare(octets: &[u8]) -> bool {
     boundary_at(octets, 0).is_some_and(|(boundary, ..)| boundary != Boundary::End)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Boundary {
-    /// RFC 1421, section 4.4: the pre-EB.
+    /// The pre-encapsulation boundary (RFC 1421, section 4.4).
     Begin,
-    /// RFC 1113, section 4.4: begins and ends.
+    /// The boundary of RFC 1113, section 4.4, which both begins and ends.
     Both,
-    /// RFC 1421, section 4.4: the post-EB.
+    /// The post-encapsulation boundary (RFC 1421, section 4.4).
     End,
 }
 
-/// The lines that are boundaries: which, where each starts, and where the next line does.
+/// The lines that are boundaries: the kind, the start of the line and the start of the next line.
 fn boundaries(text: &[u8]) -> impl Iterator<Item = (Boundary, usize, usize)> + use<'_> {
     FINDER.find_iter(text).filter_map(move |at| boundary_around(text, at))
 }
 
-/// The boundary that starts at `start`, if one does.
+/// The boundary that starts at `start`, if any.
 fn boundary_at(text: &[u8], start: usize) -> Option<(Boundary, usize, usize)> {
     let line = text.get(start..)?;
     BOUNDARIES.into_iter().find_map(|(boundary, prefix, _)| {
@@ -91,14 +93,14 @@ fn boundary_at(text: &[u8], start: usize) -> Option<(Boundary, usize, usize)> {
     })
 }
 
-/// The boundary around the name at `at`, if it is one.
+/// The boundary around the name at `at`, if any.
 fn boundary_around(text: &[u8], at: usize) -> Option<(Boundary, usize, usize)> {
     let (boundary, prefix, suffix) = BOUNDARIES.into_iter().find(|(_, prefix, suffix)| {
         text.get(..at).is_some_and(|before| before.ends_with(prefix))
             && text.get(at + NAME.len()..).is_some_and(|after| after.starts_with(suffix))
     })?;
     let start = at - prefix.len();
-    // First of all, so that a line of a million of them is not looked through a million times.
+    // Checked first, so that a line with a million names is not scanned a million times.
     if start > 0 && text.get(start - 1) != Some(&b'\n') {
         return None;
     }
@@ -109,9 +111,9 @@ fn boundary_around(text: &[u8], at: usize) -> Option<(Boundary, usize, usize)> {
 }
 
 static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(NAME));
-/// What all boundaries have in common.
+/// Common part of all boundaries.
 const NAME: &[u8] = b"PRIVACY-ENHANCED MESSAGE";
-/// What stands around that in each.
+/// Prefix and suffix of each boundary.
 const BOUNDARIES: [(Boundary, &[u8], &[u8]); 3] = [
     (Boundary::Begin, b"-----BEGIN ", b"-----"),
     (Boundary::End, b"-----END ", b"-----"),

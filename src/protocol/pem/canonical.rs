@@ -1,21 +1,21 @@
-//! The text that is signed, and the forms it travels in (RFC 1421, section 4.3.2; RFC 934).
+//! The canonical text that is signed, and its transport encodings (RFC 1421, section 4.3.2; RFC 934).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use memchr::memchr_iter;
 
-/// The canonical text of what stands in a MIC-CLEAR message: CRLF at the end of each line, and the dashes of encapsulation gone
-/// (RFC 1421, section 4.4).
+/// The canonical text of a MIC-CLEAR message: lines end in CRLF, and the dashes added by encapsulation are removed (RFC
+/// 1421, section 4.4).
 pub fn of_clear(text: &[u8]) -> Vec<u8> {
     with_crlf(text, |line| line.strip_prefix(b"- ").unwrap_or(line))
 }
 
-/// The canonical text of a local one: CRLF at the end of each line, and nothing else.
+/// The canonical text of a local text: lines end in CRLF.
 pub fn of_local(text: &[u8]) -> Vec<u8> {
     with_crlf(text, |line| line)
 }
 
-/// A canonical text as it stands in a MIC-CLEAR message: `- ` before each line that starts with a dash (RFC 934, section 3). What ends
-/// without a line break has to be given one first, because a boundary follows.
+/// The text of a MIC-CLEAR message for a canonical text: `- ` before each line that starts with a dash (RFC 934,
+/// section 3). The text must end with a line break, because a boundary follows.
 pub(super) fn stuffed(canonical: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(canonical.len() + canonical.len() / 64);
     for line in canonical.split_inclusive(|octet| *octet == b'\n') {
@@ -27,7 +27,8 @@ pub(super) fn stuffed(canonical: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The printable encoding of RFC 1421, section 4.3.2.4: base64 in lines of 64 characters with CRLF, each after `margin`.
+/// The printable encoding of RFC 1421, section 4.3.2.4: base64 in lines of 64 characters with CRLF, each after
+/// `margin`.
 pub(super) fn printable(octets: &[u8], margin: &str) -> String {
     let encoded = STANDARD.encode(octets);
     let mut lines = String::with_capacity(encoded.len() + encoded.len() / 16 + 4);
@@ -42,7 +43,7 @@ pub(super) fn printable(octets: &[u8], margin: &str) -> String {
     lines
 }
 
-/// `text` with CRLF at the end of each line, and of each line what `kept` leaves of it.
+/// `text` with CRLF at the end of each line, and each line as returned by `kept`.
 fn with_crlf(text: &[u8], kept: impl Fn(&[u8]) -> &[u8]) -> Vec<u8> {
     let mut canonical = Vec::with_capacity(text.len() + text.len() / 32 + 2);
     let mut from = 0;
@@ -56,8 +57,8 @@ fn with_crlf(text: &[u8], kept: impl Fn(&[u8]) -> &[u8]) -> Vec<u8> {
     canonical
 }
 
-/// Calls `found` with the place of every LF. Lines of mail are short: a search that begins anew behind each takes longer than one that marks
-/// them in 64 octets at a time.
+/// Calls `found` with the position of every LF. Lines of mail are short: restarting a search after each is slower than
+/// marking them in 64 octets at a time.
 fn each_line_feed(text: &[u8], mut found: impl FnMut(usize)) {
     let (blocks, rest) = text.as_chunks::<64>();
     for (index, block) in blocks.iter().enumerate() {
@@ -70,23 +71,23 @@ fn each_line_feed(text: &[u8], mut found: impl FnMut(usize)) {
     memchr_iter(b'\n', rest).for_each(|at| found(text.len() - rest.len() + at));
 }
 
-/// A bit for each octet, from the lowest: whether it is LF.
+/// One bit per octet, from the lowest: whether it is LF.
 fn line_feeds(block: &[u8; 64]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const LOW: u64 = ONES * 0x7f;
-    // What moves the highest bits of eight octets into one octet, in their order.
+    // Moves the highest bits of eight octets into one octet, in order.
     const GATHER: u64 = 0x0002_0408_1020_4081;
     let mut marks = [0; 8];
     for (marks, octets) in marks.iter_mut().zip(block.as_chunks().0) {
         let zeros = u64::from_le_bytes(*octets) ^ (ONES * b'\n' as u64);
-        // The highest bit of each octet that is zero, and no other.
+        // The highest bit of each zero octet, and no other bit.
         let highest = !(((zeros & LOW) + LOW) | zeros | LOW);
         *marks = highest.wrapping_mul(GATHER).to_be_bytes()[0];
     }
     u64::from_le_bytes(marks)
 }
 
-/// Characters of a line.
+/// Characters in a line.
 const LINE: usize = 64;
 
 #[cfg(test)]

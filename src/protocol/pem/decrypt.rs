@@ -1,4 +1,4 @@
-//! Opens ENCRYPTED messages: finds the key of one of its readers, and undoes what it hides (RFC 1421, section 4.6.1.1.1).
+//! Decrypts ENCRYPTED messages with the key of a recipient (RFC 1421, section 4.6.1.1.1).
 
 use std::collections::BTreeSet;
 
@@ -16,22 +16,22 @@ use crate::{
     protocol::{Context, undecryptable},
 };
 
-/// What was hidden.
+/// A decrypted message.
 pub(super) struct Decrypted {
     /// The text in canonical form.
     pub(super) canonical: Vec<u8>,
-    /// The header with its signatures decrypted. One that the key does not decrypt is empty, and verifies for nobody.
+    /// The header with its signatures decrypted. A signature that does not decrypt is empty, and fails to verify.
     pub(super) header: Header,
-    /// What it was hidden by.
+    /// The cipher of the text.
     pub(super) cipher: Cipher,
-    /// What is said when the integrity check does not hold: the same as when the padding is wrong, because whoever learns which of the two
-    /// it was can decrypt with that (Vaudenay 2002).
+    /// The error for a failed integrity check. It equals the error for wrong padding, because an attacker who can tell
+    /// them apart can decrypt (Vaudenay 2002).
     pub(super) refusal: Error,
 }
 
-/// Decrypts `encapsulated`, the text of a message with that header.
+/// Decrypts `encapsulated`, the text of a message with this header.
 ///
-/// An error of kind `NoKey` when no secret key here is a reader's, `Unavailable` for a cipher that nobody knows.
+/// An error of kind `NoKey` if no recipient's secret key is available, `Unavailable` if the cipher is unknown.
 pub(super) fn opened(
     header: &Header,
     encapsulated: &[u8],
@@ -47,7 +47,7 @@ pub(super) fn opened(
     let Found { dek, canonical, refusal } = found;
     let mut header = header.clone();
     for mic in header.originators.iter_mut().filter_map(|one| one.mic_info.as_mut()) {
-        // RFC 1421, section 4.6.2.3: under the same key and vector as the text.
+        // RFC 1421, section 4.6.2.3: with the same key and initialization vector as the text.
         if cbc_decrypt(cipher, &dek, &info.parameters, &mut mic.value).is_err() {
             mic.value.clear();
         }
@@ -55,7 +55,7 @@ pub(super) fn opened(
     Ok(Decrypted { canonical, header, cipher, refusal })
 }
 
-/// The data-encrypting key and the text, unless the integrity check refuses it.
+/// The data-encrypting key and the text, before the integrity check.
 struct Found {
     dek: Secret,
     canonical: Vec<u8>,
@@ -70,7 +70,7 @@ struct Sealed<'a> {
 
 impl Sealed<'_> {
     fn open(&self, header: &Header, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
-        let (mut locked, mut refusal) = (None, nobody());
+        let (mut locked, mut refusal) = (None, no_recipient());
         let (mut fitting, mut misfit) = (0, None);
         let shared = InterchangeKey::all(context)?;
         for (named, info) in wrapped(header) {
@@ -91,14 +91,15 @@ impl Sealed<'_> {
                     }
                     for candidate in if meant.is_empty() { all(context)? } else { meant } {
                         budget.unwrapping(candidate.key.algorithm().unwrap_cost())?;
-                        match unwrapped(&candidate, dek, context) {
+                        match unwrap(&candidate, dek, context) {
                             Ok(Some(dek)) => {
                                 match self.key(&dek) {
                                     Some(_) => fitting += 1,
                                     None => misfit = Some(dek.clone()),
                                 }
-                                // No error of its own: that a key has the right length is what nobody may learn (Bleichenbacher 1998).
-                                if fitting <= MOST_KEYS
+                                // No separate error: it would reveal that the key has the right length (Bleichenbacher
+                                // 1998).
+                                if fitting <= MAX_KEYS
                                     && let Some((dek, canonical)) = self.decrypt(&dek, budget)
                                 {
                                     return Ok(Found { dek, canonical, refusal });
@@ -113,13 +114,13 @@ impl Sealed<'_> {
             }
         }
         if let (0, Some(misfit)) = (fitting, misfit) {
-            // As long as with a key of the right length, and in vain: it is replaced by a random one.
+            // Decrypt with a random key, to take the same time as with a key of the right length.
             _ = cbc_decrypt(self.cipher, &misfit, self.iv, &mut self.ciphertext.to_vec());
         }
         Err(locked.unwrap_or(refusal))
     }
 
-    /// The key as the cipher takes it; `None` when it has not the length.
+    /// The key in the form that the cipher needs; `None` if its length is wrong.
     fn key(&self, dek: &Secret) -> Option<Secret> {
         match (self.cipher, dek.expose().len()) {
             (Cipher::TripleDes, 16) => Some(two_keys(dek)),
@@ -128,7 +129,8 @@ impl Sealed<'_> {
         }
     }
 
-    /// `None` when the key does not decrypt it, or the Budget allows no more tries: to tell the two apart would tell how many keys are here.
+    /// `None` if the key does not decrypt the text, or the Budget allows no more tries. The two look the same, so that
+    /// the number of available keys is not revealed.
     fn decrypt(&self, dek: &Secret, budget: &mut Budget) -> Option<(Secret, Vec<u8>)> {
         let dek = self.key(dek)?;
         budget.deciphered(self.ciphertext.len().saturating_mul(self.cipher.cost())).ok()?;
@@ -138,7 +140,7 @@ impl Sealed<'_> {
     }
 }
 
-/// Every wrapped key, and what is said of whose it is.
+/// Every wrapped key, and the identifier of its recipient.
 fn wrapped(header: &Header) -> impl Iterator<Item = (Named<'_>, &KeyInfo)> {
     let own = header.originators.iter().filter_map(|one| {
         let named =
@@ -153,14 +155,14 @@ fn wrapped(header: &Header) -> impl Iterator<Item = (Named<'_>, &KeyInfo)> {
     others.chain(own)
 }
 
-/// Keys with a secret half here that are named.
+/// Available secret keys that the message names.
 fn meant(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = named.stored(context.keys)?;
     found.retain(|candidate| candidate.record.as_ref().is_some_and(|record| !record.secrets.is_empty()));
     Ok(distinct(found))
 }
 
-/// All keys with a secret half here: names are any, so that one that we do not know may be ours.
+/// All available secret keys: PEM allows any name, so an unknown one may mean one of our keys.
 fn all(context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
@@ -175,20 +177,20 @@ fn all(context: Context<'_>) -> Result<Vec<Candidate>> {
     Ok(distinct(found))
 }
 
-/// One key may have a certificate and be here bare too.
+/// Removes duplicates: a key may be stored both bare and in a certificate.
 fn distinct(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
     candidates.retain(|candidate| seen.insert(Handle::from_octets(candidate.key.octets())));
     candidates
 }
 
-/// The one answer when it names no key that is here.
-fn nobody() -> Error {
-    Error::no_key("pem message: no secret key here opens it").with_hint(Hint::ImportSecretKey)
+/// The error when no available key is named.
+fn no_recipient() -> Error {
+    Error::no_key("pem message: no secret key opens it").with_hint(Hint::ImportSecretKey)
 }
 
-/// The key that was wrapped; `None` when it was wrapped for somebody else.
-fn unwrapped(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Result<Option<Secret>> {
+/// Unwraps a key; `None` if it was wrapped for another recipient.
+fn unwrap(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Result<Option<Secret>> {
     let Some(record) = &candidate.record else { return Ok(None) };
     let Some(handle) = record.secrets.first() else { return Ok(None) };
     let Some(secret) = context.keys.secret(record, handle)? else { return Ok(None) };
@@ -196,11 +198,12 @@ fn unwrapped(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Res
     if wrapped.len() > length {
         return Ok(None);
     }
-    // A number whose first octets are zero may come without them.
+    // Leading zero octets of the number may be omitted.
     let mut number = vec![0; length - wrapped.len()];
     number.extend_from_slice(wrapped);
     Ok(secret.decrypt(Unwrap::RsaPkcs1, &number).ok())
 }
 
-/// Keys of the right length that are tried on the text. Source: an honest message has one; eight leave room for a reader of several lists.
-const MOST_KEYS: usize = 8;
+/// Maximum keys of the right length tried on the text. Source: a regular message has one; eight allow for a recipient
+/// of several mailing lists.
+const MAX_KEYS: usize = 8;

@@ -1,15 +1,15 @@
-//! What an encapsulated header says (RFC 1421, section 4.6).
+//! The fields of an encapsulated header (RFC 1421, section 4.6).
 
-/// What is done to the text of a message (RFC 1421, section 4.6.1.1).
+/// How the text of a message is processed (RFC 1421, section 4.6.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcType {
-    /// Nothing: the header carries revocation lists, and there is no text.
+    /// No text: the header carries revocation lists.
     Crl,
-    /// Nothing: the header asks for revocation lists (RFC 1424, section 3.5).
+    /// No text: the header requests revocation lists (RFC 1424, section 3.5).
     CrlRetrievalRequest,
     /// Signed, encrypted and encoded.
     Encrypted,
-    /// Signed, and left as it is.
+    /// Signed, and left readable.
     MicClear,
     /// Signed and encoded.
     MicOnly,
@@ -20,29 +20,30 @@ pub enum ProcType {
 pub struct Header {
     /// `4` for RFC 1421, `3` for RFC 1113, `2001` for RIPEM and EDGAR.
     pub version: String,
-    /// What was done to the text.
+    /// How the text was processed.
     pub proc_type: ProcType,
-    /// `RFC822`.
+    /// The content domain: `RFC822`.
     pub content_domain: Option<String>,
-    /// How the text is encrypted.
+    /// The encryption of the text.
     pub dek_info: Option<DekInfo>,
-    /// Who signed, each with what he says of his key.
+    /// The signers, each with the key or certificate given.
     pub originators: Vec<Originator>,
-    /// Who can read, or verify with a key that is shared.
+    /// Those who can decrypt, or verify with a shared key.
     pub recipients: Vec<Recipient>,
-    /// Revocation lists, DER.
+    /// Revocation lists in DER.
     pub crls: Vec<Vec<u8>>,
-    /// Issuers whose revocation lists are asked for: their Names, DER.
+    /// Names, in DER, of the issuers whose revocation lists are requested.
     pub issuers: Vec<Vec<u8>>,
-    /// Names of fields that nobody knows, in lower case, in order.
+    /// Names of unknown fields, in lower case, in order.
     pub unknown: Vec<String>,
-    /// Names of fields, in lower case, whose base64 has other octets among it.
+    /// Names of fields, in lower case, whose base64 has other octets in it.
     pub unclean: Vec<String>,
 }
 
 impl Header {
-    /// Whether something in it serves neither to verify nor to decrypt. The integrity check does not cover the header, and who reads the
-    /// message as it came sees it between the same boundaries as the text: it is text beside the text.
+    /// Whether it contains anything not needed for verifying or decrypting. The integrity check does not cover the
+    /// header, and a reader of the raw message sees it between the same boundaries as the text. So it counts as text
+    /// outside the signed text.
     pub fn says_more(&self) -> bool {
         let no_signer = |one: &Originator| one.mic_info.is_none() && one.shared_key.is_none() && one.key_info.is_none();
         !self.unknown.is_empty()
@@ -57,7 +58,7 @@ impl Header {
     }
 }
 
-/// Content domains that there are (RFC 1421, section 4.6.1.2); MIME is common beside.
+/// Known content domains (RFC 1421, section 4.6.1.2); MIME is also common.
 const DOMAINS: [&str; 2] = ["MIME", "RFC822"];
 
 /// DEK-Info (RFC 1421, section 4.6.1.3).
@@ -69,22 +70,22 @@ pub struct DekInfo {
     pub parameters: Vec<u8>,
 }
 
-/// Originator-*, and what belongs to it (RFC 1421, section 4.6.2).
+/// Originator-*, and the fields that belong to it (RFC 1421, section 4.6.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Originator {
-    /// Originator-Name: a name or a mailbox, vouched for by nobody.
+    /// Originator-Name: a name or a mailbox, not authenticated.
     pub name: Option<String>,
     /// Originator-ID-Asymmetric: issuer and serial number of a certificate.
     pub certificate_id: Option<CertificateId>,
-    /// Originator-ID-Symmetric: which interchange key.
+    /// Originator-ID-Symmetric: the identifier of the interchange key.
     pub shared_key: Option<SharedKeyId>,
-    /// Originator-Certificate, DER.
+    /// Originator-Certificate in DER.
     pub certificate: Option<Vec<u8>>,
-    /// Originator-Key-Asymmetric: a SubjectPublicKeyInfo, DER.
+    /// Originator-Key-Asymmetric: a SubjectPublicKeyInfo in DER.
     pub key: Option<Vec<u8>>,
-    /// Issuer-Certificate, DER each, nearest first.
+    /// Issuer-Certificate fields in DER, nearest first.
     pub issuers: Vec<Vec<u8>>,
-    /// Key-Info for the originator himself.
+    /// Key-Info for the originator.
     pub key_info: Option<KeyInfo>,
     /// MIC-Info.
     pub mic_info: Option<MicInfo>,
@@ -99,7 +100,7 @@ pub struct Recipient {
     pub certificate_id: Option<CertificateId>,
     /// Recipient-ID-Symmetric.
     pub shared_key: Option<SharedKeyId>,
-    /// Recipient-Key-Asymmetric: a SubjectPublicKeyInfo, DER.
+    /// Recipient-Key-Asymmetric: a SubjectPublicKeyInfo in DER.
     pub key: Option<Vec<u8>>,
     /// Key-Info.
     pub key_info: Option<KeyInfo>,
@@ -108,31 +109,31 @@ pub struct Recipient {
 /// Issuer and serial number (RFC 1421, section 5.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateId {
-    /// The issuer's Name, DER.
+    /// The issuer's Name in DER.
     pub issuer: Vec<u8>,
-    /// The serial number, big-endian, as its hexadecimal digits stand.
+    /// The serial number, big-endian, from its hexadecimal digits.
     pub serial: Vec<u8>,
 }
 
-/// Whose interchange key, issued by whom, and which of several (RFC 1421, section 5.2.1).
+/// The identifier of an interchange key: entity, issuing authority and version (RFC 1421, section 5.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedKeyId {
-    /// `linn@zendia.enet.dec.com`.
+    /// The entity: `linn@zendia.enet.dec.com`.
     pub entity: String,
-    /// `ptf-kmc`; empty when it is left out.
+    /// The issuing authority: `ptf-kmc`; empty if omitted.
     pub authority: String,
-    /// `3`; empty when it is left out.
+    /// The version: `3`; empty if omitted.
     pub version: String,
 }
 
 /// MIC-Info (RFC 1421, section 4.6.2.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicInfo {
-    /// `RSA-MD5`.
+    /// The digest algorithm: `RSA-MD5`.
     pub digest: String,
-    /// `RSA`.
+    /// The signature algorithm: `RSA`.
     pub algorithm: String,
-    /// The signature; in an ENCRYPTED message, encrypted.
+    /// The signature, encrypted in an ENCRYPTED message.
     pub value: Vec<u8>,
 }
 
@@ -141,16 +142,16 @@ pub struct MicInfo {
 pub enum KeyInfo {
     /// For the owner of a private key.
     Asymmetric {
-        /// `RSA`.
+        /// The algorithm: `RSA`.
         algorithm: String,
         /// The data-encrypting key, encrypted.
         dek: Vec<u8>,
     },
-    /// For whoever shares an interchange key.
+    /// For the holders of an interchange key.
     Symmetric {
-        /// `DES-ECB`, `DES-EDE`.
+        /// The algorithm: `DES-ECB`, `DES-EDE`.
         algorithm: String,
-        /// `RSA-MD2`.
+        /// The digest algorithm: `RSA-MD2`.
         digest: String,
         /// The data-encrypting key, encrypted.
         dek: Vec<u8>,

@@ -1,4 +1,5 @@
-//! Key files of PEM: RIPEM's `PublicKeyInfo:`, `CertificateInfo:` and `EncryptedPrivateKeyInfo:`, and bare public keys of RSA.
+//! Reads PEM's key files: RIPEM's `PublicKeyInfo:`, `CertificateInfo:` and `EncryptedPrivateKeyInfo:`, and bare RSA
+//! public keys.
 
 use super::{boundary, canonical::printable, private_key, record, services, text};
 use crate::{
@@ -15,27 +16,32 @@ use crate::{
 
 pub use super::private_key::LockedKey;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Bare keys, and private keys with what their public halves are.
+    /// Bare keys, and private keys with their public keys.
     pub found: Vec<Described>,
-    /// Certificates, DER each.
+    /// Certificates in DER.
     pub certificates: Vec<Vec<u8>>,
-    /// What was passed over, one line each.
+    /// Skipped items, one line each.
     pub skipped: Vec<String>,
-    /// Private keys that no passphrase opened, an error of kind `NoKey` each.
+    /// Private keys that no passphrase opened, each an error of kind `NoKey`.
     pub locked: Vec<Error>,
 }
 
-/// Whether `octets` are RIPEM's, a PEM message that may carry certificates (RFC 1424), or a bare public key of RSA: DER, labelled PUBLIC KEY (RFC 7468, section 13), or base64 alone.
+/// Whether `octets` are a RIPEM file, a PEM message that may carry certificates (RFC 1424), or a bare RSA public key:
+/// in DER, labelled PUBLIC KEY (RFC 7468, section 13), or in plain base64.
 pub fn recognizes(octets: &[u8]) -> bool {
     is_ripem(octets) || bare(octets).is_some() || is_message(octets)
 }
 
-/// Reads a file; `place` is what errors name.
+/// Reads a file. `place` names it in errors. Keys that do not match the digest next to them, and private keys that no
+/// passphrase opens, are skipped and listed.
 ///
-/// A key that does not fit the digest beside it is passed over and listed; so are private keys that no passphrase opens.
+/// # Errors
+///
+/// `Malformed` if a message or a private key cannot be read, or unlocking exceeds the limits; `Unavailable` if a private key is encrypted
+/// with an unsupported algorithm.
 pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limits) -> Result<Contents> {
     let mut contents = Contents::default();
     let budget = &mut Budget::new(limits.clone());
@@ -56,7 +62,7 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
                 let spki = base64_decode(value.as_bytes());
                 let digest = fields.get(at + 1).filter(|(name, _)| name == "MD5OfPublicKey").map(|(_, value)| value);
                 if digest.is_some_and(|digest| !digest.eq_ignore_ascii_case(&md5(&spki))) {
-                    contents.skipped.push(format!("{place}: public key {}: not that of MD5OfPublicKey", at + 1));
+                    contents.skipped.push(format!("{place}: public key {}: does not match its MD5OfPublicKey", at + 1));
                     continue;
                 }
                 match public(&spki, user.as_deref()) {
@@ -67,8 +73,8 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
             "CertificateInfo" => contents.certificates.push(base64_decode(value.as_bytes())),
             "EncryptedPrivateKeyInfo" | "PrivateKeyInfo" => {
                 let octets = Secret::new(base64_decode(value.as_bytes()));
-                let whose = user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
-                let tried = private_key::open(&octets, &format!("{place}: private key{whose}"), passphrases, budget);
+                let owner = user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
+                let tried = private_key::open(&octets, &format!("{place}: private key{owner}"), passphrases, budget);
                 let parts = match tried {
                     Err(error) if error.kind() == Kind::NoKey => {
                         contents.locked.push(error);
@@ -77,7 +83,7 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
                     tried => tried?,
                 };
                 if let Err(error) = SoftwareKey::rsa(&parts) {
-                    contents.skipped.push(format!("{place}: private key{whose}: {error}"));
+                    contents.skipped.push(format!("{place}: private key{owner}: {error}"));
                     continue;
                 }
                 let mut record = record::record(&record::of_numbers(&parts.n, &parts.e)?, user.as_deref())?;
@@ -91,21 +97,25 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
     Ok(contents)
 }
 
-/// Reads a bare public key as the home keeps it.
+/// Reads a bare public key as stored in the home.
+///
+/// # Errors
+///
+/// `Malformed` if it is not an RSA public key.
 pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
-    let spki = bare(octets).ok_or_else(|| Error::malformed(place, "no public key of rsa"))?;
+    let spki = bare(octets).ok_or_else(|| Error::malformed(place, "not an rsa public key"))?;
     public(&spki, None)
 }
 
-/// A bare key labelled PUBLIC KEY (RFC 7468, section 13).
+/// Writes a bare key with the label PUBLIC KEY (RFC 7468, section 13).
 pub fn labelled(record: &Record) -> Vec<u8> {
     let lines = printable(&record.bytes, "").replace("\r\n", "\n");
     format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n").into_bytes()
 }
 
-/// The secret half of a bare key as it is held, in RIPEM's form, which [`read`] takes back; it is as much encrypted as it is here.
+/// Writes the secret part of a bare key in RIPEM's format, which [`read`] reads. It stays encrypted as it is stored.
 pub fn labelled_secret(record: &Record, held: &Secret) -> Secret {
-    // PrivateKeyInfo begins with its version, EncryptedPrivateKeyInfo with an algorithm (RFC 5958, sections 2 and 3).
+    // PrivateKeyInfo starts with its version, EncryptedPrivateKeyInfo with an algorithm (RFC 5958, sections 2 and 3).
     let is_open =
         tlv::Reader::new(held.expose(), "private key").sequence().is_ok_and(|mut key| key.expect(INTEGER).is_ok());
     let name = if is_open { "PrivateKeyInfo" } else { "EncryptedPrivateKeyInfo" };
@@ -117,7 +127,7 @@ pub fn labelled_secret(record: &Record, held: &Secret) -> Secret {
     Secret::new(text.into_bytes())
 }
 
-/// Two copies of one key put together: whose it is, and whether its private half is here.
+/// Merges two copies of one key: its addresses, the owner's bindings, and its secret part.
 pub fn merge(old: &Record, new: &Record) -> Record {
     let mut merged = old.clone();
     merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
@@ -130,7 +140,7 @@ fn public(spki: &[u8], user: Option<&str>) -> Result<Described> {
     Ok(Described { record: record::record(&PublicKey::parse(spki)?, user)?, secret: None, proven: Vec::new() })
 }
 
-/// A file that is nothing but a public key.
+/// The key, if the file is only a public key.
 fn bare(octets: &[u8]) -> Option<Vec<u8>> {
     let is_key = |spki: &Vec<u8>| PublicKey::parse(spki).is_ok_and(|key| record::rsa(&key).is_ok());
     if octets.first() == Some(&0x30) {
@@ -146,10 +156,10 @@ fn bare(octets: &[u8]) -> Option<Vec<u8>> {
     only.then(|| base64_decode(inside.as_bytes())).filter(is_key)
 }
 
-/// Whether a line of the text begins with one of RIPEM's names for a key.
+/// Whether a line starts with one of RIPEM's field names.
 fn is_ripem(octets: &[u8]) -> bool {
     let begins = |line: &[u8]| NAMES.iter().any(|name| line.starts_with(name));
-    // Keys in binary have no lines.
+    // Binary keys have no lines.
     octets.first() != Some(&0x30) && octets.split(|octet| *octet == b'\n').any(begins)
 }
 
@@ -157,7 +167,7 @@ fn is_message(octets: &[u8]) -> bool {
     boundary::blocks(octets).any(|block| text::proc_type_of(block.inside.of(octets)).is_some())
 }
 
-/// Names and values on one line; what is no field is passed over.
+/// Names and values, unfolded. Lines that are not fields are skipped.
 fn fields(octets: &[u8]) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     for line in octets.split(|octet| *octet == b'\n') {
@@ -178,7 +188,7 @@ fn md5(octets: &[u8]) -> String {
     Hash::Md5.digest(octets).iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
-/// RIPEM's.
+/// RIPEM's field names.
 const NAMES: [&[u8]; 4] = [b"PublicKeyInfo:", b"CertificateInfo:", b"EncryptedPrivateKeyInfo:", b"PrivateKeyInfo:"];
-/// Characters of the longest RSA key that is anybody's, of 16,384 bits, with room.
+/// Maximum characters of an RSA key: those of 16,384 bits, with a margin.
 const LONGEST: usize = 8_192;

@@ -1,4 +1,4 @@
-//! Whether a text is a PEM message that hides everything, without any key.
+//! Whether a text is a fully encrypted PEM message, checked without a key.
 
 use super::{
     boundary,
@@ -11,21 +11,22 @@ use crate::{
     pki::Certificate,
 };
 
-/// Whether `text` is one ENCRYPTED message (RFC 1421, section 4.6.1.1), white space around it aside, in whose header nothing is in words that somebody
-/// could choose: readers and originators are named by certificate, and every algorithm is known.
+/// Whether `text` is exactly one ENCRYPTED message (RFC 1421, section 4.6.1.1), except for white space around it. Its
+/// header must not contain free text: recipients and originators are identified by certificate, and every algorithm is
+/// known.
 pub fn is_ciphertext(text: &[u8], budget: &Budget) -> bool {
-    // One message alone: `whole` looks at its first and its last line.
+    // Exactly one message: `whole` checks the first and the last line.
     let mut blocks = boundary::blocks(text);
     let (Some(block), None) = (boundary::whole(text), blocks.nth(1)) else { return false };
     let Ok((header, encrypted)) = text::read(block.inside.of(text), budget) else { return false };
     let octets = base64_decode(encrypted);
-    names_nobody_in_words(&header)
+    has_no_free_text(&header)
         && is_base64(encrypted)
         && !octets.is_empty()
         && !crate::protocol::kind::reads_as_text(&octets)
 }
 
-fn names_nobody_in_words(header: &Header) -> bool {
+fn has_no_free_text(header: &Header) -> bool {
     let cipher = header.dek_info.as_ref().and_then(|info| suite::cipher(&info.algorithm));
     header.proc_type == ProcType::Encrypted
         && cipher.is_some()

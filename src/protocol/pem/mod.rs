@@ -1,4 +1,4 @@
-//! Classic Privacy Enhanced Mail: RFC 1421 to 1423, and what RIPEM and EDGAR made of it.
+//! Classic Privacy Enhanced Mail: RFC 1421 to 1423, with the variants of RIPEM and EDGAR.
 
 pub mod boundary;
 pub mod canonical;
@@ -18,23 +18,23 @@ mod suite;
 pub mod text;
 mod verify;
 
-// boundary.rs     where messages lie in a text
-// header.rs       what their headers say
-// text.rs         reads those
-// canonical.rs    the text that is signed, and the forms it travels in
+// boundary.rs     find messages in a text
+// header.rs       the fields of an encapsulated header
+// text.rs         parse an encapsulated header
+// canonical.rs    the signed text, and its transport encodings
 // suite.rs        names of algorithms
-// kind.rs         what a message is, without any key
-// open.rs         peel one layer                                       (claim, open)
-// decrypt.rs      the key of a reader, and what it hides
-// verify.rs       judge one signature: the one place that calls Matches::assertion
+// kind.rs         whether a message is fully encrypted, without a key
+// open.rs         open one layer                                       (claim, open)
+// decrypt.rs      decrypt with a recipient's key
+// verify.rs       judge one signature: the only caller of Matches::assertion
 // shared.rs       interchange keys
 // seal.rs         sign and encrypt
-// select.rs       which key an address means
-// services.rs     certification and revocation lists by mail, RFC 1424
+// select.rs       choose the key for an address
+// services.rs     certification and revocation lists by mail (RFC 1424)
 // path.rs         the certification path of RFC 1422
-// record.rs       certificates and bare keys, as PEM names them
+// record.rs       certificates and bare keys, and the names by which PEM finds them
 // keyfile.rs      RIPEM's key files, bare keys
-// private_key.rs  private keys under PKCS#5
+// private_key.rs  private keys encrypted as in PKCS#5
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Peels one layer: a PEM message in a text body, or a file that is nothing else.
+//! Opens one layer: a PEM message in a text body, or in a file of its own.
 
 use std::borrow::Cow;
 
@@ -19,8 +19,8 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Signature, State, Why},
 };
 
-/// What `part` itself claims to be: by the first message in its text. HTML never is: what a reader sees of it and what is in it are
-/// different things.
+/// The claim that `part` itself makes, by the first message in its text. HTML never makes one, because what a reader
+/// shows of it differs from its source.
 pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     if part.children().len() > 0 {
         return None;
@@ -38,43 +38,44 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
         (false, Cow::Borrowed(_)) => {
             Span { start: at.start + found.block.span.start, end: at.start + found.block.span.end }
         }
-        // Encoded: where it starts cannot be said in octets of the message, only that it is not all of it.
+        // The body is encoded, so the block has no exact span in the message. The span only says that it is not the
+        // whole part.
         (false, Cow::Owned(_)) => Span { start: at.start, end: at.end.saturating_sub(1).max(at.start) },
     };
     Some(Claim { protocol: ProtocolName::Pem, kind, span })
 }
 
-/// Opens `message`, whose root makes the claim.
+/// Opens `message`, whose root part makes the claim.
 pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
-    let text = body(root).ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    let text = body(root).ok_or_else(|| Error::malformed("text", "has no pem message"))?;
     let whole = boundary::whole(&text).filter(|_| claim.is_whole(root));
     let block = whole.or_else(|| find(&text).map(|found| found.block));
-    let block = block.ok_or_else(|| Error::malformed("text", "no pem message in it"))?;
+    let block = block.ok_or_else(|| Error::malformed("text", "has no pem message"))?;
     if !block.closed {
         return Err(Error::malformed("pem message", "its end is missing"));
     }
     let (header, encapsulated) = text::read(block.inside.of(&text), budget)?;
-    // Octets that are no base64 are text that readers show, and that the signature does not cover.
+    // Octets that are not base64 are shown by readers, but are not signed.
     let is_clean = !matches!(header.proc_type, ProcType::Encrypted | ProcType::MicOnly) || is_base64(encapsulated);
     let covers = if claim.is_whole(root) && !header.says_more() && is_clean { Covers::Whole } else { Covers::Part };
     let layer = |kind| Layer { protocol: ProtocolName::Pem, kind, span: claim.span };
     let mut refusal = None;
     let (layers, canonical) = match header.proc_type {
         ProcType::Crl => {
-            return Err(Error::malformed("pem message", "holds revocation lists, and no text")
+            return Err(Error::malformed("pem message", "holds revocation lists and no text")
                 .with_hint(Hint::ImportRevocations));
         }
         ProcType::CrlRetrievalRequest => {
-            return Err(Error::malformed("pem message", "asks for revocation lists, and holds no text"));
+            return Err(Error::malformed("pem message", "requests revocation lists and holds no text"));
         }
         ProcType::Encrypted => {
             verify::checkable(&header, context.legacy)?;
             let opened = decrypt::opened(&header, encapsulated, context, budget)?;
             let signatures = verify::judged(&opened.header, &opened.canonical, covers, context, budget);
             let signatures = signatures.map_err(|error| blurred(error, &opened.refusal))?;
-            // CBC lets whoever changes the ciphertext change the text, and the integrity check is there to tell (RFC 1421,
-            // section 4.1.2.2): a text that does not fit it is not shown.
+            // With CBC an attacker who changes the ciphertext changes the text. The integrity check detects this (RFC
+            // 1421, section 4.1.2.2), so a text that fails it is not shown.
             if signatures.iter().all(is_wrong) {
                 return Err(opened.refusal);
             }
@@ -105,7 +106,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
     Ok(Opened { layers, payload, covers, beside, refusal })
 }
 
-/// The text that a PEM message may be in.
+/// The body, if it is text in which a PEM message may be.
 pub(super) fn body(part: Part<'_>) -> Option<Cow<'_, [u8]>> {
     part.content_type().is("text", "plain").then(|| part.decoded())
 }
@@ -114,7 +115,7 @@ pub(super) fn body(part: Part<'_>) -> Option<Cow<'_, [u8]>> {
 struct Found {
     block: Block,
     proc_type: ProcType,
-    /// Whether nothing but white space is around it.
+    /// Whether only white space surrounds it.
     alone: bool,
 }
 
@@ -126,7 +127,7 @@ fn find(text: &[u8]) -> Option<Found> {
     Some(Found { block, proc_type, alone })
 }
 
-/// Whether the signature does not fit the text, whoever made it.
+/// Whether the signature does not match the text, whatever the key.
 fn is_wrong(signature: &Signature) -> bool {
     match &signature.state {
         State::Invalid(why) => matches!(why, Why::Mismatch | Why::Malformed(_)),
@@ -134,7 +135,7 @@ fn is_wrong(signature: &Signature) -> bool {
     }
 }
 
-/// Whom the message names as readers.
+/// The recipients that the message names.
 fn recipients(header: &Header) -> Vec<String> {
     let name = |recipient: &header::Recipient| {
         let shared = recipient.shared_key.as_ref().map(|id| id.entity.clone());
@@ -149,10 +150,10 @@ fn recipients(header: &Header) -> Vec<String> {
     header.recipients.iter().map(name).collect()
 }
 
-/// The text as a message of its own. A text of MIME is one; that of a part that has a type is given the same one; else it has no header.
+/// The text as a message. A MIME text is one already. Otherwise it gets the type of its part, if that has one.
 ///
-/// Nobody signs Content-Domain: whoever writes it in on the way must not make a header, which no reader shows, of the first paragraph of
-/// a text. So the text has to begin like MIME too.
+/// Content-Domain is not signed. An attacker who inserts it could turn the first paragraph of a text into a header,
+/// which readers do not show. So the text must also begin like MIME.
 fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
     let is_mime = header.content_domain.as_deref().is_some_and(|domain| domain.eq_ignore_ascii_case("MIME"));
     if is_mime && begins_as_mime(&text) {
@@ -171,7 +172,7 @@ fn entity(root: Part<'_>, header: &Header, mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
-/// Whether fields of MIME, and nothing else, stand before the first empty line (RFC 2045, section 3).
+/// Whether only MIME fields come before the first empty line (RFC 2045, section 3).
 fn begins_as_mime(text: &[u8]) -> bool {
     let names = |line: &[u8], name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let is_field = |line: &[u8]| {
@@ -183,7 +184,7 @@ fn begins_as_mime(text: &[u8]) -> bool {
         && lines.all(is_field)
 }
 
-/// What the outer part says, when the text can be that; UTF-8 when it is that.
+/// The charset of the outer part if the text fits it, or UTF-8 if it is UTF-8.
 fn charset(text: &[u8], outer: Option<&str>) -> String {
     let token = |name: &&str| {
         !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.:+".contains(&octet))
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
     use crate::base::Limits;
 
-    /// The domain is not signed: it must not hide what is.
+    /// The domain is not signed: it must not hide signed text.
     #[test]
     fn a_text_that_is_no_mime_stays_a_text() {
         let mut budget = Budget::new(Limits::default());

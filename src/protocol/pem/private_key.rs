@@ -1,4 +1,5 @@
-//! Private keys as RIPEM keeps them: PKCS#8 under the password-based encryption of PKCS#5, version 1.5 (RFC 8018, appendix A.3).
+//! Private keys in RIPEM's format: PKCS#8 with the password-based encryption of PKCS#5, version 1.5 (RFC 8018, appendix
+//! A.3).
 
 use std::{
     fmt,
@@ -16,7 +17,7 @@ use crate::{
     keys::{Handle, Locked, Passphrases, Record},
 };
 
-/// The private key of one record, unlocked when asked for.
+/// The private key of one record, unlocked when needed.
 pub struct LockedKey {
     fingerprint: Handle,
     title: String,
@@ -27,7 +28,7 @@ pub struct LockedKey {
 }
 
 impl LockedKey {
-    /// `octets` are PKCS#8 in DER, encrypted or not, as in [`Described::secret`](crate::protocol::Described::secret).
+    /// Takes PKCS#8 in DER, encrypted or not, as in [`Described::secret`](crate::protocol::Described::secret).
     pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> LockedKey {
         let fingerprint = record.fingerprint.clone();
         let title = match record.claimed.first() {
@@ -43,7 +44,7 @@ impl Locked for LockedKey {
         if *key != self.fingerprint {
             return Ok(None);
         }
-        // Held while it is unlocked, so that two threads do not both ask for the passphrase.
+        // Held while unlocking, so that two threads do not both ask for the passphrase.
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = opened.as_ref() {
             return Ok(Some(Arc::clone(opened)));
@@ -62,8 +63,8 @@ impl fmt::Debug for LockedKey {
     }
 }
 
-/// The RSA key in a PrivateKeyInfo or an EncryptedPrivateKeyInfo. An error of kind `NoKey` when no passphrase fits, `Malformed` when it
-/// cannot be read or goes over `budget`.
+/// Unlocks the RSA key in a PrivateKeyInfo or an EncryptedPrivateKeyInfo. An error of kind `NoKey` if no passphrase
+/// fits, `Malformed` if it cannot be read or exceeds `budget`.
 pub(super) fn open(
     octets: &Secret,
     title: &str,
@@ -73,7 +74,7 @@ pub(super) fn open(
     if let Ok(parts) = components(octets.expose()) {
         return Ok(parts);
     }
-    let unreadable = |_| Error::malformed(title, "no private key of RSA under a password of PKCS#5");
+    let unreadable = |_| Error::malformed(title, "not an RSA private key encrypted as in PKCS#5");
     let locked = EncryptedPrivateKeyInfo::from_der(octets.expose()).map_err(unreadable)?;
     let found = ENCRYPTIONS.into_iter().find(|(kind, _)| *kind == locked.algorithm.kind);
     let (_, hash) = found
@@ -92,7 +93,7 @@ pub(super) fn open(
     opened.ok_or_else(|| Error::no_key(format!("{title}: no passphrase fits")).with_hint(Hint::Passphrase))
 }
 
-/// The numbers in a PrivateKeyInfo (RFC 5208, section 5), which may call the key rsaEncryption, or rsa of X.509 (1988).
+/// Reads a PrivateKeyInfo (RFC 5208, section 5) with the algorithm rsaEncryption, or rsa of X.509 (1988).
 fn components(octets: &[u8]) -> der::Result<RsaComponents> {
     let info = PrivateKeyInfo::from_der(octets)?;
     let algorithm = ObjectIdentifier::from_der(first(info.algorithm.value())?)?;
@@ -111,13 +112,13 @@ fn components(octets: &[u8]) -> der::Result<RsaComponents> {
     })
 }
 
-/// The first element of several.
+/// The first of several elements.
 fn first(elements: &[u8]) -> der::Result<&[u8]> {
     let mut reader = der::SliceReader::new(elements)?;
     der::Reader::tlv_bytes(&mut reader)
 }
 
-/// RFC 5208, section 5; attributes are not read.
+/// PrivateKeyInfo (RFC 5208, section 5), without its attributes.
 struct PrivateKeyInfo<'a> {
     algorithm: AnyRef<'a>,
     key: &'a OctetStringRef,
@@ -135,7 +136,7 @@ impl<'a> PrivateKeyInfo<'a> {
     }
 }
 
-/// RFC 5208, section 6.
+/// EncryptedPrivateKeyInfo (RFC 5208, section 6).
 #[derive(Sequence)]
 struct EncryptedPrivateKeyInfo<'a> {
     algorithm: Encryption<'a>,
@@ -148,14 +149,14 @@ struct Encryption<'a> {
     parameters: PbeParameter<'a>,
 }
 
-/// RFC 8018, appendix A.3.
+/// PBEParameter (RFC 8018, appendix A.3).
 #[derive(Clone, Copy, Sequence)]
 struct PbeParameter<'a> {
     salt: &'a OctetStringRef,
     iterations: u32,
 }
 
-/// RFC 8017, appendix A.1.2.
+/// RSAPrivateKey (RFC 8017, appendix A.1.2).
 #[derive(Sequence)]
 struct RsaPrivateKey<'a> {
     version: u8,
@@ -176,7 +177,7 @@ const fn oid(text: &str) -> ObjectIdentifier {
 const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 /// RFC 1423, section 4.1.1.
 const RSA_1988: ObjectIdentifier = oid("2.5.8.1.1");
-/// RFC 8018, appendix A.3: by DES in CBC mode under a key derived by this hash.
+/// RFC 8018, appendix A.3: DES in CBC mode with a key derived by this hash.
 const ENCRYPTIONS: [(ObjectIdentifier, Hash); 3] = [
     (oid("1.2.840.113549.1.5.1"), Hash::Md2),
     (oid("1.2.840.113549.1.5.3"), Hash::Md5),

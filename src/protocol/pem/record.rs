@@ -1,4 +1,4 @@
-//! Keys as PEM names them: certificates, and the bare RSA keys of RIPEM and EDGAR.
+//! Records and candidates for PEM: certificates, and the bare RSA keys of RIPEM and EDGAR.
 
 use std::sync::Arc;
 
@@ -14,15 +14,16 @@ use crate::{
     keys::{Handle, Keys, ProtocolName, Record, Want},
     mail::Address,
     pki::{Certificate, Name, PublicKey},
+    protocol::x509,
 };
 
-/// The record of a bare RSA key, which nobody vouches for yet; an error of kind `Malformed` for any other key. Its octets are a
-/// SubjectPublicKeyInfo of rsaEncryption (RFC 3279, section 2.3.1), whatever object identifier it came under.
+/// A new record for a bare RSA key, without bindings to addresses; an error of kind `Malformed` for any other key. It
+/// holds a SubjectPublicKeyInfo of rsaEncryption (RFC 3279, section 2.3.1), whatever object identifier the key had.
 pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
     rsa(key)?;
     let bytes = normal(key)?;
     let fingerprint = fingerprint(&bytes);
-    // The key identifier that certificates have of the same key (RFC 5280, section 4.2.1.2).
+    // The subject key identifier that certificates have for the same key (RFC 5280, section 4.2.1.2).
     let identifier = Handle::from_octets(&Hash::Sha1.digest(key.octets()));
     Ok(Record {
         protocol: ProtocolName::Pem,
@@ -36,40 +37,40 @@ pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
     })
 }
 
-/// Of a bare key, by its SubjectPublicKeyInfo.
+/// The fingerprint of a bare key, from its SubjectPublicKeyInfo.
 fn fingerprint(spki: &[u8]) -> Handle {
     Handle::from_octets(&Hash::Sha256.digest(spki))
 }
 
-/// A SubjectPublicKeyInfo of rsaEncryption around modulus and exponent, big-endian without leading zeros.
+/// A SubjectPublicKeyInfo of rsaEncryption for modulus and exponent, big-endian without leading zeros.
 pub(super) fn of_numbers(n: &[u8], e: &[u8]) -> Result<PublicKey> {
     let unfit = |_: der::Error| Error::malformed("rsa key", "its numbers cannot be written");
     let key = RsaPublicKey { n: UintRef::new(n).map_err(unfit)?, e: UintRef::new(e).map_err(unfit)? };
     PublicKey::parse(&wrapped(&key.to_der().map_err(unfit)?)?)
 }
 
-/// Modulus and exponent.
+/// Modulus and exponent of an RSA key; an error for any other key.
 pub(super) fn rsa(key: &PublicKey) -> Result<(&[u8], &[u8])> {
     match key.as_crypto() {
         Ok(crypto::PublicKey::Rsa { n, e }) => Ok((n, e)),
-        _ => Err(Error::malformed("public key", format_args!("{}, and PEM knows RSA alone", key.algorithm().name()))),
+        _ => Err(Error::malformed("public key", format_args!("{}: PEM supports only RSA", key.algorithm().name()))),
     }
 }
 
-/// A key of somebody's: from the store, or from a message.
+/// A key from the store or from a message.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     /// The public key.
     pub(super) key: PublicKey,
     fingerprint: Handle,
-    /// The certificate that it is in.
+    /// Its certificate, if any.
     pub(super) certificate: Option<Certificate>,
-    /// Where it is in the store.
+    /// Its record, if it is in the store.
     pub(super) record: Option<Arc<Record>>,
 }
 
 impl Candidate {
-    /// Of a record of either kind. An error when it cannot be read, or is no RSA key.
+    /// The key of a record of PEM or S/MIME. An error if it cannot be read, or is not an RSA key.
     pub(super) fn of_record(record: &Arc<Record>) -> Result<Candidate> {
         let (key, certificate) = match record.protocol {
             ProtocolName::Smime => {
@@ -83,15 +84,15 @@ impl Candidate {
         Ok(Candidate { key, fingerprint, certificate, record: Some(Arc::clone(record)) })
     }
 
-    /// Of a certificate in a message, and its record when it is in the store too.
+    /// The key of a certificate in a message, with its record if it is in the store too.
     pub(super) fn of_certificate(der: &[u8], keys: &dyn Keys) -> Result<Candidate> {
         let certificate = Certificate::parse(der)?;
-        let fingerprint = Handle::from_octets(&certificate.fingerprint());
+        let fingerprint = x509::record::fingerprint(&certificate);
         let record = keys.find(ProtocolName::Smime, &Want::Certificate(&fingerprint))?.into_iter().next();
         Ok(Candidate { key: certificate.public_key().clone(), fingerprint, certificate: Some(certificate), record })
     }
 
-    /// Of a bare key in a message, and its record when it is in the store too.
+    /// A bare key in a message, with its record if it is in the store too.
     pub(super) fn of_key(spki: &[u8], keys: &dyn Keys) -> Result<Candidate> {
         let key = PublicKey::parse(spki)?;
         rsa(&key)?;
@@ -100,13 +101,13 @@ impl Candidate {
         Ok(Candidate { key, fingerprint, certificate: None, record })
     }
 
-    /// What reports call it: the SHA-256 of the certificate, or of the bare key.
+    /// The fingerprint for reports: the SHA-256 of the certificate, or of the bare key.
     pub(super) fn fingerprint(&self) -> String {
         self.fingerprint.to_string()
     }
 }
 
-/// What is known of somebody's key: everything by which PEM may name it.
+/// The identifiers of a key in a message.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Named<'a> {
     /// A name or a mailbox.
@@ -118,8 +119,8 @@ pub(super) struct Named<'a> {
 }
 
 impl Named<'_> {
-    /// Keys in the store that may be meant: by the most exact of what is known; when there is only a name that is nobody's mailbox, the
-    /// bare keys, since RIPEM's names are any.
+    /// Keys in the store that may be meant, by the most exact identifier. If there is only a name that is not a known
+    /// mailbox: all bare keys, since RIPEM allows any name.
     pub(super) fn stored(&self, keys: &dyn Keys) -> Result<Vec<Candidate>> {
         let found = if let Some(id) = self.certificate {
             match id.handle() {
@@ -137,11 +138,11 @@ impl Named<'_> {
         } else {
             Vec::new()
         };
-        Ok(found.iter().filter_map(|record| Candidate::of_record(record).ok()).take(MOST_CANDIDATES).collect())
+        Ok(found.iter().filter_map(|record| Candidate::of_record(record).ok()).take(MAX_CANDIDATES).collect())
     }
 }
 
-/// How a certificate is named by what is written.
+/// Issuer and serial number of a certificate, for writing.
 pub(super) struct CertificateName<'a> {
     /// The issuer's Name, DER.
     pub(super) issuer: &'a [u8],
@@ -150,7 +151,7 @@ pub(super) struct CertificateName<'a> {
 }
 
 impl<'a> CertificateName<'a> {
-    /// Of this one.
+    /// Those of `certificate`.
     pub(super) fn of(certificate: &'a Certificate) -> CertificateName<'a> {
         let zeros = certificate.serial().iter().take_while(|octet| **octet == 0).count();
         let serial = certificate.serial().get(zeros..).unwrap_or_default();
@@ -159,15 +160,13 @@ impl<'a> CertificateName<'a> {
 }
 
 impl CertificateId {
-    /// How records of X.509 certificates are found by it: SHA-256 of the issuer's name and the serial number's content octets.
+    /// The handle of the certificate's record.
     fn handle(&self) -> Option<Handle> {
-        let mut octets = Name::parse(&self.issuer).ok()?.normal().to_vec();
+        let issuer = Name::parse(&self.issuer).ok()?;
         // The content octets of a positive INTEGER.
-        if self.serial.first().is_none_or(|first| first & 0x80 != 0) {
-            octets.push(0);
-        }
-        octets.extend_from_slice(&self.serial);
-        Some(Handle::from_octets(&Hash::Sha256.digest(&octets)))
+        let needs_zero = self.serial.first().is_none_or(|first| first & 0x80 != 0);
+        let serial: Vec<u8> = needs_zero.then_some(0).into_iter().chain(self.serial.iter().copied()).collect();
+        Some(x509::record::issuer_and_serial(&issuer, &serial))
     }
 }
 
@@ -184,7 +183,7 @@ fn wrapped(key: &[u8]) -> Result<Vec<u8>> {
     encode().map_err(|_| Error::malformed("rsa key", "too long to be written"))
 }
 
-/// An RSAPublicKey's numbers, or `None`.
+/// The numbers of an RSAPublicKey.
 #[derive(Sequence)]
 struct RsaPublicKey<'a> {
     n: UintRef<'a>,
@@ -205,8 +204,8 @@ struct SubjectPublicKeyInfo<'a> {
 
 /// RFC 8017, appendix A.1.
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-/// Keys that are tried for one signature. Source: RIPEM's file of public keys of one group.
-const MOST_CANDIDATES: usize = 32;
+/// Maximum keys tried for one signature. Source: a RIPEM file with the public keys of one group.
+const MAX_CANDIDATES: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -83,7 +83,7 @@ impl Form {
         }
         match (how.shape, how.to.is_empty() && how.passwords.is_empty()) {
             (Shape::Nested | Shape::Triple, _) => {
-                Err(Error::usage("pem: has one form for what is signed and encrypted").with_hint("leave the shape out"))
+                Err(Error::usage("pem: has only one form").with_hint("leave the shape out"))
             }
             (_, false) => Ok(Form::Encrypted),
             (Shape::Opaque, true) => Ok(Form::Encoded),
@@ -138,7 +138,7 @@ impl Plan {
             let address = match recipient {
                 Recipient::Named(address) if !hides.hides(address) => address,
                 Recipient::Hidden(address) | Recipient::Named(address) => {
-                    return Err(Error::usage(format!("{address}: pem names every reader"))
+                    return Err(Error::usage(format!("{address}: pem names every recipient"))
                         .with_hint(Hint::UseProtocol(&["pgp"])));
                 }
             };
@@ -200,7 +200,7 @@ fn shared(how: &Seal, legacy: Legacy) -> Result<Vec<InterchangeKey>> {
     let mut keys = Vec::new();
     for password in &how.passwords {
         let key = InterchangeKey::parse(password).ok_or_else(|| {
-            Error::usage("pem: a password is no interchange key")
+            Error::usage("pem: a password is not an interchange key")
                 .with_hint("16 or 32 hexadecimal digits, for DES-ECB or DES-EDE")
         })?;
         admitted("interchange key", key.algorithm(), key.cipher().strength(), legacy)?;

@@ -97,7 +97,7 @@ impl Candidate {
     fn of(copies: Copies) -> Candidate {
         // The copies have one fingerprint, which is that of all their octets.
         let first = copies.records().first();
-        let first = first.ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())));
+        let first = first.ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())));
         Candidate { key: first.and_then(record::Candidate::of_record), copies }
     }
 
@@ -137,7 +137,7 @@ impl Candidate {
                 return Ok(Ok(SigningKey { candidate, name: name.map(Address::to_string), secret, issuers }));
             }
         }
-        Ok(Err("its secret key is not here".to_owned().into()))
+        Ok(Err("its secret key is missing".to_owned().into()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Certification and revocation lists by mail (RFC 1424; RFC 1421, section 4.6.1.1.4): what the messages carry, and messages that carry it.
+//! Certification and revocation lists by mail (RFC 1424; RFC 1421, section 4.6.1.1.4): reads and writes these messages.
 
 use std::sync::Arc;
 
@@ -14,19 +14,22 @@ use crate::{
     pki::{self, Certificate, Name},
 };
 
-/// What the PEM messages of a file carry beside their text.
+/// The certificates, lists and requests in the PEM messages of a file.
 #[derive(Debug, Default)]
 pub struct Carried {
-    /// Revocation lists, DER each, in order.
+    /// Revocation lists in DER, in order.
     pub lists: Vec<Arc<[u8]>>,
-    /// Certificates of originators and issuers, DER each, in order.
+    /// Certificates of originators and issuers in DER, in order.
     pub certificates: Vec<Vec<u8>>,
-    /// Names of issuers whose revocation lists are asked for.
+    /// Names of issuers whose revocation lists are requested.
     pub asked: Vec<Name>,
 }
 
-/// What the PEM messages in `octets` carry; `None` when there is no such message. `place` is what errors name. An error of kind `Malformed`
-/// for a header, a list or a name that cannot be read.
+/// Reads the PEM messages in `octets`; `None` if there are none. `place` names the file in errors.
+///
+/// # Errors
+///
+/// `Malformed` if a header, a list or a name cannot be read.
 pub fn carried(octets: &[u8], place: &str, limits: &Limits) -> Result<Option<Carried>> {
     let budget = Budget::new(limits.clone());
     let mut carried = None;
@@ -50,8 +53,8 @@ pub fn carried(octets: &[u8], place: &str, limits: &Limits) -> Result<Option<Car
     Ok(carried)
 }
 
-/// A message that carries `lists`, with `certificates` of their issuers: to have them stored, or in reply to who asked for them (RFC 1424,
-/// sections 3.3 and 3.6). A list and the certificate of its issuer stand together.
+/// Writes a message with `lists` and `certificates` of their issuers, for storage or as reply to a request (RFC 1424,
+/// sections 3.3 and 3.6). The certificate of an issuer follows its list.
 pub fn list_message(lists: &[Arc<[u8]>], certificates: &[Certificate]) -> Vec<u8> {
     let mut fields = vec!["Proc-Type: 4,CRL\r\n".to_owned()];
     let mut rest: Vec<&Certificate> = certificates.iter().collect();
@@ -66,27 +69,29 @@ pub fn list_message(lists: &[Arc<[u8]>], certificates: &[Certificate]) -> Vec<u8
     message(&fields)
 }
 
-/// A message that asks for the latest revocation lists of these issuers (RFC 1424, section 3.5).
+/// Writes a message that requests the latest revocation lists of these issuers (RFC 1424, section 3.5).
 pub fn list_request(issuers: &[&Name]) -> Vec<u8> {
     let mut fields = vec!["Proc-Type: 4,CRL-RETRIEVAL-REQUEST\r\n".to_owned()];
     fields.extend(issuers.iter().map(|issuer| field("Issuer", issuer.der())));
     message(&fields)
 }
 
-/// The reply to a certification request (RFC 1424, section 3.2): the request with the new certificate in the place of the one that its
-/// sender signed himself, and the path from it. Text and signature stay as they are.
+/// Writes the reply to a certification request (RFC 1424, section 3.2): the request with the new certificate in place
+/// of the self-signed one, and its path. Text and signature are unchanged.
 ///
-/// Errors: `Malformed` when `request` is none, or either of its signatures does not hold; `Usage` when the certificate is of another key or
-/// for another name.
+/// # Errors
+///
+/// `Malformed` if `request` is not a certification request, or either of its signatures is invalid; `Usage` if the
+/// certificate has another key or another name.
 pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &[Certificate]) -> Result<Vec<u8>> {
     let refuse = |reason: &str| Error::malformed("certification request", reason);
-    let block = boundary::blocks(request).next().ok_or_else(|| refuse("no pem message in it"))?;
+    let block = boundary::blocks(request).next().ok_or_else(|| refuse("has no pem message"))?;
     let inside = block.inside.of(request);
     let (header, text) = text::read(inside, &Budget::new(Limits::default()))?;
     if !matches!(header.proc_type, ProcType::MicClear | ProcType::MicOnly) {
         return Err(refuse("is neither MIC-CLEAR nor MIC-ONLY"));
     }
-    let [originator] = header.originators.as_slice() else { return Err(refuse("has not one signer")) };
+    let [originator] = header.originators.as_slice() else { return Err(refuse("does not have exactly one signer")) };
     let own = originator.certificate.as_ref().ok_or_else(|| refuse("holds no certificate"))?;
     let own = Certificate::parse(own)?;
     if !own.is_self_signed() {
@@ -97,7 +102,7 @@ pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &
         _ => base64_decode(text),
     };
     if !verify::holds(originator, own.public_key(), &text) {
-        return Err(refuse("its signature does not hold"));
+        return Err(refuse("its signature is not valid"));
     }
     if own.public_key().der() != certificate.public_key().der() || own.subject() != certificate.subject() {
         return Err(Error::usage("certificate: of another key or name than the request's"));
@@ -110,12 +115,12 @@ pub fn certification_reply(request: &[u8], certificate: &Certificate, issuers: &
     Ok([head, before, fields.as_bytes(), after, tail].concat())
 }
 
-/// Certificates in a header.
+/// The certificates in a header.
 fn certificates(header: &Header) -> impl Iterator<Item = &[u8]> {
     header.originators.iter().flat_map(|one| one.certificate.iter().chain(&one.issuers)).map(Vec::as_slice)
 }
 
-/// What stands before and after the field whose name, in lower case and with its colon, is `name`.
+/// The header before and after the field `name`, given in lower case with its colon.
 fn around<'a>(header: &'a [u8], name: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let mut at = 0;
     let mut begins = None;

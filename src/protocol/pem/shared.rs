@@ -1,4 +1,5 @@
-//! Symmetric key management: interchange keys that sender and reader share (RFC 1421, section 4.6.4.2.1; RFC 1423, section 3).
+//! Symmetric key management: interchange keys shared by sender and recipient (RFC 1421, section 4.6.4.2.1; RFC 1423,
+//! section 3).
 
 use crate::{
     base::{Error, Hint, Result, Secret},
@@ -26,12 +27,12 @@ impl InterchangeKey {
         }
     }
 
-    /// Those among the passwords of this run.
+    /// The interchange keys among the passwords of this run.
     pub(super) fn all(context: Context<'_>) -> Result<Vec<InterchangeKey>> {
         Ok(context.keys.passwords()?.iter().filter_map(InterchangeKey::parse).collect())
     }
 
-    /// `DES-ECB` or `DES-EDE`.
+    /// The algorithm: `DES-ECB` or `DES-EDE`.
     pub(super) fn algorithm(&self) -> &'static str {
         match self.cipher {
             Cipher::Des => "DES-ECB",
@@ -39,12 +40,12 @@ impl InterchangeKey {
         }
     }
 
-    /// What the key is of, for the verdict.
+    /// The cipher of the key, for the verdict.
     pub(super) fn cipher(&self) -> Cipher {
         self.cipher
     }
 
-    /// Undoes the encryption of a data-encrypting key or a digest; `None` when they are no whole blocks.
+    /// Decrypts a data-encrypting key or a digest; `None` if it is not whole blocks.
     pub(super) fn decrypt(&self, octets: &[u8]) -> Option<Secret> {
         ecb_decrypt(self.cipher, &self.key, octets)
     }
@@ -52,12 +53,12 @@ impl InterchangeKey {
     /// Encrypts a data-encrypting key or a digest.
     pub(super) fn encrypt(&self, octets: &Secret) -> Result<Vec<u8>> {
         ecb_encrypt(self.cipher, &self.key, octets.expose()).ok_or_else(|| {
-            Error::usage("interchange key: takes whole blocks of 8 octets alone").with_hint(Hint::UseDigest(&["md5"]))
+            Error::usage("interchange key: takes only whole blocks of 8 octets").with_hint(Hint::UseDigest(&["md5"]))
         })
     }
 }
 
-/// The three keys of DES-EDE with a pair: the first twice (RFC 1423, section 3.2).
+/// The three keys of DES-EDE from a pair: the first is used twice (RFC 1423, section 3.2).
 pub(super) fn two_keys(pair: &Secret) -> Secret {
     let mut three = pair.expose().to_vec();
     three.extend_from_slice(pair.expose().get(..8).unwrap_or_default());

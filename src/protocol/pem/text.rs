@@ -1,7 +1,7 @@
-//! Reads an encapsulated header, and tells it from the text (RFC 1421, section 4.6).
+//! Parses an encapsulated header, and separates it from the text (RFC 1421, section 4.6).
 //!
-//! Also read: the `X-` names of RFC 1113, what RIPEM and EDGAR write as version 2001, bare keys and names in place of certificates, and the
-//! requests of RFC 1424.
+//! Also accepts the `X-` names of RFC 1113, version 2001 of RIPEM and EDGAR, bare keys and names in place of
+//! certificates, and the requests of RFC 1424.
 
 use std::borrow::Cow;
 
@@ -16,15 +16,17 @@ use crate::{
     },
 };
 
-/// Reads what is inside a block: its header, and its text as it stands.
+/// Reads the content of a block: its header, and its text unchanged.
 ///
-/// An error of kind `Malformed` names the field that cannot be read.
+/// # Errors
+///
+/// `Malformed` names the field that cannot be read.
 pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])> {
     let (header, text) = split(inside);
     budget.header(header.len())?;
     let mut fields = fields(header);
     let first = fields.next().transpose()?.filter(|(name, _)| name == "proc-type");
-    // RFC 1421, section 4.6.1.1: it must be the first.
+    // RFC 1421, section 4.6.1.1: it must be the first field.
     let (_, value) = first.ok_or_else(|| refuse("does not begin with Proc-Type"))?;
     let mut reading = Reading::new(proc_type(&value)?);
     for field in fields {
@@ -35,19 +37,19 @@ pub fn read<'a>(inside: &'a [u8], budget: &Budget) -> Result<(Header, &'a [u8])>
     budget.signatures(header.originators.len())?;
     budget.session_keys(header.recipients.len())?;
     let issuers = header.originators.iter().map(|one| one.issuers.len()).max().unwrap_or(0);
-    if issuers > MOST_ISSUERS {
-        return Err(refuse(format!("more than {MOST_ISSUERS} certificates of issuers")));
+    if issuers > MAX_ISSUERS {
+        return Err(refuse(format!("more than {MAX_ISSUERS} certificates of issuers")));
     }
     Ok((header, text))
 }
 
-/// What the first line says that a block is; `None` when there is no Proc-Type that we know.
+/// The processing type in the first line of a block; `None` if there is no known Proc-Type.
 pub(super) fn proc_type_of(inside: &[u8]) -> Option<ProcType> {
     let (_, value) = fields(inside).next()?.ok().filter(|(name, _)| name == "proc-type")?;
     proc_type(&value).ok().map(|(_, kind)| kind)
 }
 
-/// The header, and the text after the empty line; a CRL message has neither.
+/// The header, and the text after the empty line. A CRL message has no empty line and no text.
 fn split(inside: &[u8]) -> (&[u8], &[u8]) {
     let mut at = 0;
     while let Some(rest) = inside.get(at..).filter(|rest| !rest.is_empty()) {
@@ -60,12 +62,12 @@ fn split(inside: &[u8]) -> (&[u8], &[u8]) {
     (inside, &[])
 }
 
-/// What `octets` say, without white space around it.
+/// `octets` as text, without white space around it.
 fn text(octets: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(octets.trim_ascii())
 }
 
-/// Names in lower case without `X-` (RFC 1421, section 4.6), and values on one line.
+/// Names in lower case without `X-` (RFC 1421, section 4.6), and unfolded values.
 fn fields(header: &[u8]) -> impl Iterator<Item = Result<(String, String)>> + use<'_> {
     let mut rest = header;
     std::iter::from_fn(move || {
@@ -107,7 +109,7 @@ fn proc_type(value: &str) -> Result<(&str, ProcType)> {
     Ok((version, proc_type))
 }
 
-/// RFC 1421, section 4.6.1.1, and RFC 1424, section 2.4.
+/// Proc-Types of RFC 1421, section 4.6.1.1, and RFC 1424, section 2.4.
 const PROC_TYPES: [(&str, ProcType); 5] = [
     ("CRL", ProcType::Crl),
     ("CRL-RETRIEVAL-REQUEST", ProcType::CrlRetrievalRequest),
@@ -116,10 +118,10 @@ const PROC_TYPES: [(&str, ProcType); 5] = [
     ("MIC-ONLY", ProcType::MicOnly),
 ];
 
-/// A header as its fields come: some belong to the one before (RFC 1421, sections 4.6.2 and 4.6.4).
+/// Reads header fields in order. Some belong to the field before (RFC 1421, sections 4.6.2 and 4.6.4).
 struct Reading {
     header: Header,
-    /// What Key-Info would belong to.
+    /// The field that a following Key-Info belongs to.
     last: Last,
 }
 
@@ -156,7 +158,7 @@ impl Reading {
             "dek-info" if self.header.dek_info.is_some() => return Err(refuse("a second DEK-Info")),
             "dek-info" => {
                 let (algorithm, parameters) = value.split_once(',').unwrap_or((value, ""));
-                let parameters = hexadecimal(parameters).ok_or_else(|| refuse("DEK-Info: no hexadecimal digits"))?;
+                let parameters = hexadecimal(parameters).ok_or_else(|| refuse("DEK-Info: not hexadecimal digits"))?;
                 self.header.dek_info = Some(DekInfo { algorithm: word(algorithm), parameters });
             }
             "originator-name" => self.originator(|one| one.name.is_none()).name = Some(value.to_owned()),
@@ -183,15 +185,15 @@ impl Reading {
             }
             "issuer-certificate" => {
                 let one = self.header.originators.last_mut();
-                // Those of a revocation list say nothing of a message.
+                // Those of a revocation list do not concern a message.
                 if let Some(one) = one {
                     one.issuers.push(base64_decode(value.as_bytes()));
                 }
             }
             "mic-info" => {
-                let one = self.header.originators.last_mut().ok_or_else(|| refuse("MIC-Info of no originator"))?;
+                let one = self.header.originators.last_mut().ok_or_else(|| refuse("MIC-Info without an originator"))?;
                 if one.mic_info.is_some() {
-                    return Err(refuse("a second MIC-Info of one originator"));
+                    return Err(refuse("a second MIC-Info for one originator"));
                 }
                 one.mic_info = Some(mic_info(value)?);
             }
@@ -205,7 +207,7 @@ impl Reading {
                 self.recipient(|one| one.certificate_id.is_none()).certificate_id = Some(id);
             }
             "recipient-id-symmetric" => {
-                // RFC 1421, section 4.6.4.1: illegal before an Originator-ID-Symmetric.
+                // RFC 1421, section 4.6.4.1: not allowed before an Originator-ID-Symmetric.
                 if !self.header.originators.iter().any(|one| one.shared_key.is_some()) {
                     return Err(refuse("Recipient-ID-Symmetric before Originator-ID-Symmetric"));
                 }
@@ -218,13 +220,13 @@ impl Reading {
             }
             "crl" => self.header.crls.push(base64_decode(value.as_bytes())),
             "issuer" => self.header.issuers.push(base64_decode(value.as_bytes())),
-            // They mean nothing, but they are seen.
+            // Unknown fields have no effect, but a reader sees them.
             _ => self.header.unknown.push(name.to_owned()),
         }
         Ok(())
     }
 
-    /// The originator that a field belongs to: the last one, unless his signature has come or the field does not fit.
+    /// The originator that a field belongs to: the last one, unless its signature has come or the field does not fit.
     fn originator(&mut self, fits: impl Fn(&Originator) -> bool) -> &mut Originator {
         self.last = Last::Originator;
         let list = &mut self.header.originators;
@@ -235,7 +237,7 @@ impl Reading {
         nth(list, at)
     }
 
-    /// The recipient that a field belongs to: the last one, unless he has his key or the field does not fit.
+    /// The recipient that a field belongs to: the last one, unless its key has come or the field does not fit.
     fn recipient(&mut self, fits: impl Fn(&Recipient) -> bool) -> &mut Recipient {
         self.last = Last::Recipient;
         let list = &mut self.header.recipients;
@@ -253,24 +255,25 @@ impl Reading {
             Last::Originator => self.header.originators.last_mut().map(|one| &mut one.key_info),
             Last::Recipient => self.header.recipients.last_mut().map(|one| &mut one.key_info),
         };
-        let slot = slot.filter(|slot| slot.is_none()).ok_or_else(|| refuse("Key-Info that belongs to nobody"))?;
+        let slot =
+            slot.filter(|slot| slot.is_none()).ok_or_else(|| refuse("Key-Info without originator or recipient"))?;
         *slot = Some(info);
         Ok(())
     }
 }
 
-/// The element at `at`, made if it is the one after the last.
+/// The element at `at`, appended if it is the one after the last.
 fn nth<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
     list.resize_with(list.len().max(at + 1), T::default);
     let last = list.len() - 1;
-    // There is one now.
+    // The list is not empty now.
     #[expect(clippy::indexing_slicing, reason = "the list was made long enough in the line above")]
     &mut list[at.min(last)]
 }
 
 fn certificate_id(name: &str, value: &str) -> Result<CertificateId> {
     let (issuer, serial) = value.rsplit_once(',').ok_or_else(|| refuse(format!("{name}: no serial number")))?;
-    let serial = hexadecimal(serial).ok_or_else(|| refuse(format!("{name}: a serial number that is none")))?;
+    let serial = hexadecimal(serial).ok_or_else(|| refuse(format!("{name}: an invalid serial number")))?;
     Ok(CertificateId { issuer: base64_decode(issuer.as_bytes()), serial })
 }
 
@@ -295,7 +298,7 @@ fn key_info(value: &str) -> Result<KeyInfo> {
     match parts.as_slice() {
         [algorithm, dek] => Ok(KeyInfo::Asymmetric { algorithm: word(algorithm), dek: base64_decode(dek.as_bytes()) }),
         [algorithm, digest, dek, mic] => {
-            let no_digits = || refuse("Key-Info: no hexadecimal digits");
+            let no_digits = || refuse("Key-Info: not hexadecimal digits");
             let dek = hexadecimal(dek).ok_or_else(no_digits)?;
             // RFC 1113 has a comma between the halves of the digest.
             let mic = hexadecimal(&mic.replace(',', "")).ok_or_else(no_digits)?;
@@ -305,7 +308,7 @@ fn key_info(value: &str) -> Result<KeyInfo> {
     }
 }
 
-/// What of the value of field `name` is base64.
+/// The base64 in the value of field `name`.
 fn base64_of<'a>(name: &str, value: &'a str) -> Option<&'a str> {
     match name {
         "certificate"
@@ -322,8 +325,8 @@ fn base64_of<'a>(name: &str, value: &'a str) -> Option<&'a str> {
     }
 }
 
-/// Whether a value is lines of base64 and nothing else: all alike but the first, which may share its line with the field's name, and the last.
-/// Words among them, which a reader would show, are not that.
+/// Whether a value is only lines of base64, all of the same length except the first, which may share its line with the
+/// field name, and the last. Other lines could be text that a reader shows.
 fn is_clean(value: &str) -> bool {
     let lines: Vec<&str> = value.split_ascii_whitespace().collect();
     let whole = lines.get(1..lines.len().saturating_sub(1)).unwrap_or_default();
@@ -333,12 +336,12 @@ fn is_clean(value: &str) -> bool {
         && is_base64(lines.join("\n").as_bytes())
 }
 
-/// The name of an algorithm.
+/// The name of an algorithm, in upper case.
 fn word(text: &str) -> String {
     text.trim().to_ascii_uppercase()
 }
 
-/// Octets of hexadecimal digits; spaces do not count, and an odd first digit stands alone.
+/// Decodes hexadecimal digits, ignoring spaces. An odd first digit is an octet of its own.
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text
         .chars()
@@ -356,8 +359,9 @@ fn refuse(reason: impl std::fmt::Display) -> Error {
     Error::malformed("pem header", reason)
 }
 
-/// Source: RFC 1422, section 3.3: IPRA, PCA, and the authorities of one organization; DESIGN 8 has 64 certificates.
-const MOST_ISSUERS: usize = 64;
+/// Source: RFC 1422, section 3.3: IPRA, PCA, and the authorities of one organization. The default limit is 64
+/// certificates.
+const MAX_ISSUERS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -389,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn unreadable_fields_are_named() {
         for (header, reason) in [
             ("", "does not begin with Proc-Type"),
             ("Content-Domain: RFC822\nProc-Type: 4,MIC-ONLY\n", "does not begin with Proc-Type"),
@@ -398,10 +402,10 @@ mod tests {
             ("Proc-Type: 5,MIC-CLEAR\n", "version \"5\" is not known"),
             ("Proc-Type: 4,MIC\n", "Proc-Type \"MIC\" is not known"),
             ("Proc-Type: 4,MIC-ONLY\nProc-Type: 4,ENCRYPTED\n", "a second Proc-Type"),
-            ("Proc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,xy\n", "DEK-Info: no hexadecimal digits"),
-            ("Proc-Type: 4,MIC-ONLY\nMIC-Info: RSA-MD5,RSA,AA==\n", "MIC-Info of no originator"),
+            ("Proc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,xy\n", "DEK-Info: not hexadecimal digits"),
+            ("Proc-Type: 4,MIC-ONLY\nMIC-Info: RSA-MD5,RSA,AA==\n", "MIC-Info without an originator"),
             ("Proc-Type: 4,MIC-ONLY\nOriginator-Name: a\nMIC-Info: RSA-MD5\n", "MIC-Info: fewer than three arguments"),
-            ("Proc-Type: 4,ENCRYPTED\nKey-Info: RSA,AA==\n", "Key-Info that belongs to nobody"),
+            ("Proc-Type: 4,ENCRYPTED\nKey-Info: RSA,AA==\n", "Key-Info without originator or recipient"),
             (
                 "Proc-Type: 4,ENCRYPTED\nRecipient-ID-Symmetric: a,b,c\n",
                 "Recipient-ID-Symmetric before Originator-ID-Symmetric",

@@ -1,4 +1,5 @@
-//! Judges the message integrity checks: the octets, the public key, and whether its certificate is good for it now.
+//! Judges message integrity checks: the signed octets, the public key, and whether its certificate is valid for signing
+//! now.
 
 use super::{
     header::{Header, KeyInfo, MicInfo, Originator},
@@ -16,8 +17,8 @@ use crate::{
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
-/// Judges everything that `header` says about who vouches for `canonical`, a text in canonical form. Errors only when the keys cannot be
-/// asked, or the Budget is spent.
+/// Judges all signatures and integrity checks in `header` over `canonical`, a text in canonical form. Errors only if
+/// the keys cannot be asked, or the Budget is exceeded.
 pub(super) fn judged(
     header: &Header,
     canonical: &[u8],
@@ -34,13 +35,17 @@ pub(super) fn judged(
     }
     signatures.extend(shared(header, &mut text, covers, context, budget)?);
     if signatures.is_empty() {
-        signatures.push(described(State::Invalid(Why::Malformed("no integrity check in it".to_owned())), None, covers));
+        signatures.push(described(
+            State::Invalid(Why::Malformed("it has no integrity check".to_owned())),
+            None,
+            covers,
+        ));
     }
     Ok(signatures)
 }
 
-/// Refuses an encrypted message whose integrity checks are all of kinds that are not computed: whoever changes the ciphertext changes the text, and
-/// nothing would tell (RFC 1421, section 4.1.2.2).
+/// Refuses an encrypted message if none of its integrity checks can be computed: an attacker could change the
+/// ciphertext and thereby the text without detection (RFC 1421, section 4.1.2.2).
 pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
     let signed = header.originators.iter().filter_map(|one| one.mic_info.as_ref()).map(|mic| &mic.digest);
     let shared = header.recipients.iter().filter_map(|one| match &one.key_info {
@@ -59,14 +64,14 @@ pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
     }
 }
 
-/// A text, hashed once by each hash function.
+/// A text, hashed once per hash function.
 struct Text<'a> {
     canonical: &'a [u8],
     digests: Vec<(Hash, Option<Vec<u8>>)>,
 }
 
 impl Text<'_> {
-    /// `None` when the text was made to collide with another. An error is over the Budget.
+    /// `None` if the text was made to collide with another. An error means the Budget is exceeded.
     fn digest(&mut self, hash: Hash, budget: &mut Budget) -> Result<Option<Vec<u8>>> {
         if let Some((_, digest)) = self.digests.iter().find(|(known, _)| *known == hash) {
             return Ok(digest.clone());
@@ -96,7 +101,7 @@ fn judge(
         signature.algorithms = hash.name().to_owned();
         return Ok(signature);
     }
-    // Before anything is hashed: a signature that no key belongs to costs nothing.
+    // Without a key nothing is hashed.
     let candidates = candidates(originator, context)?;
     let mut checked = None;
     for candidate in candidates {
@@ -144,7 +149,7 @@ fn judge(
     Ok(signature)
 }
 
-/// Whether the originator's signature over `canonical` is by this key.
+/// Whether this key made the originator's signature over `canonical`.
 pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) -> bool {
     let mic = originator.mic_info.as_ref().filter(|mic| mic.algorithm == "RSA");
     let hash = mic.and_then(|mic| suite::digest(&mic.digest));
@@ -154,7 +159,7 @@ pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) 
 
 /// RFC 1423, section 4.2.1: a digest in the block type 01 of PKCS#1.
 fn verified(key: &PublicKey, hash: Hash, digest: &[u8], signature: &[u8]) -> std::result::Result<(), State> {
-    let unusable = || State::Invalid(Why::Malformed("the key is none of rsa".to_owned()));
+    let unusable = || State::Invalid(Why::Malformed("the key is not an RSA key".to_owned()));
     let (n, e) = rsa(key).map_err(|_| unusable())?;
     crypto::verify(crypto::PublicKey::Rsa { n, e }, Scheme::RsaPkcs1(hash), digest, signature).map_err(
         |why| match why {
@@ -167,7 +172,7 @@ fn verified(key: &PublicKey, hash: Hash, digest: &[u8], signature: &[u8]) -> std
     )
 }
 
-/// Keys that may be the originator's: the one in the message is the one that he means; else those in the store.
+/// Keys that may be the originator's: the one in the message, otherwise those in the store.
 fn candidates(originator: &Originator, context: Context<'_>) -> Result<Vec<Candidate>> {
     let enclosed = match (&originator.certificate, &originator.key) {
         (Some(certificate), _) => Candidate::of_certificate(certificate, context.keys).ok(),
@@ -194,7 +199,8 @@ fn standing(certificate: Option<&Certificate>, context: Context<'_>) -> std::res
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }
 
-/// Says whom a path, or the owner of this machine, ties to the key. What came with the message alone ties nobody.
+/// Adds the addresses that a path, or the owner of this machine, ties to the key. Certificates in the message alone tie
+/// no address.
 fn trusted(
     candidate: &Candidate,
     originator: &Originator,
@@ -207,7 +213,7 @@ fn trusted(
     match &candidate.certificate {
         Some(certificate) => {
             budget.certificates(originator.issuers.len())?;
-            // An issuer that cannot be read is one that no path goes through.
+            // An issuer that cannot be read is ignored: no path goes through it.
             let enclosed: Vec<Certificate> =
                 originator.issuers.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
             match path::mailboxes(certificate, &enclosed, context, budget)? {
@@ -225,7 +231,7 @@ fn trusted(
             }
         }
         None if authenticated.is_empty() => {
-            signature.reservation = Some(Why::Path("nobody says whose key it is".to_owned()));
+            signature.reservation = Some(Why::Path("the owner of the key is unknown".to_owned()));
         }
         None => {}
     }
@@ -233,7 +239,8 @@ fn trusted(
     Ok(())
 }
 
-/// Digests under interchange keys that we hold too. Whoever holds the key, the reader included, can have made them: nobody is named.
+/// Judges digests encrypted with interchange keys that we hold too. Any holder of the key could have made them,
+/// including the recipient, so no author is confirmed.
 fn shared(
     header: &Header,
     text: &mut Text<'_>,
@@ -269,7 +276,7 @@ fn shared(
                 found.state = State::Valid(Matches::assertion());
                 found.reservation = Some(match found.strength {
                     Strength::Broken => Why::BrokenAlgorithm(found.algorithms.clone()),
-                    _ => Why::Path("whoever shares the interchange key can have made it".to_owned()),
+                    _ => Why::Path("anyone who shares the interchange key could have made it".to_owned()),
                 });
                 return Ok(Some(found));
             }
@@ -295,7 +302,7 @@ fn described(state: State, signer: Option<String>, covers: Covers) -> Signature 
     }
 }
 
-/// The weaker of key and digest, by name.
+/// The name of the weaker of key and digest.
 fn weakest(key: KeyAlgorithm, hash: Hash) -> String {
     if hash.strength() < key.strength() { hash.name().to_owned() } else { key.name() }
 }

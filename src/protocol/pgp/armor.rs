@@ -4,32 +4,32 @@ use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 
 use crate::base::{Error, Result};
 
-/// What was in a block of armour.
+/// The decoded content of one armor block.
 #[derive(Debug)]
 pub(super) struct Dearmored {
     /// The headers, names in lower case.
     pub(super) headers: Vec<(String, String)>,
-    /// The packets.
+    /// The binary packets.
     pub(super) octets: Vec<u8>,
 }
 
 /// The parts of a cleartext-signed text.
 #[derive(Debug)]
 pub(super) struct Cleartext<'a> {
-    /// What is signed: dashes unescaped, without the last line break, which is not signed.
+    /// The signed text: dashes unescaped, without the last line break, which is not signed.
     pub(super) text: Vec<u8>,
     /// The armoured signatures.
     pub(super) signatures: &'a [u8],
 }
 
-/// Whether `octets` start with armour, blank lines aside.
+/// Whether `octets` start with armor, ignoring blank lines before it.
 pub(super) fn is_armored(octets: &[u8]) -> bool {
     octets.trim_ascii_start().starts_with(BEGIN)
 }
 
-/// Undoes the first block of armour in `armored`, in its own memory; `label` is what it should hold, `MESSAGE` or `SIGNATURE`. Text
-/// around the block is skipped, and refused within it: nothing vouches for it, and it stands where a reader sees it. The checksum is
-/// not looked at, as RFC 9580 (section 6.1) demands: it protects nothing.
+/// Decodes the first armor block in `armored` in place. `label` is the expected type, `MESSAGE` or `SIGNATURE`. Text
+/// around the block is skipped. Text inside it is refused, because a reader would show it and no signature covers it.
+/// The checksum is ignored, as RFC 9580, section 6.1 demands.
 pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
     let mut headers = Vec::new();
     let mut cursor = Cursor { at: 0, line: 0 };
@@ -48,7 +48,7 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
             None => return Err(Error::malformed("armour", format!("does not begin with -----BEGIN PGP {label}-----"))),
         }
     }
-    // Headers end at a blank line; a first line of data without one before it is forgiven.
+    // A blank line ends the headers. Data that starts without one is accepted.
     let mut data = cursor;
     while let Some(line) = cursor.next(&armored) {
         let Some(header) = header(line) else {
@@ -85,8 +85,8 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
     Ok(Dearmored { headers, octets: armored })
 }
 
-/// Takes a cleartext-signed block apart. Its only header is `Hash` (RFC 9580, section 7.1), and that says nothing: any other could
-/// be taken for signed text.
+/// Splits a cleartext-signed block into text and signatures. Only `Hash` headers (RFC 9580, section 7.1) are allowed:
+/// any other header could be mistaken for signed text.
 pub(super) fn cleartext(block: &[u8]) -> Result<Cleartext<'_>> {
     let mut cursor = Cursor { at: 0, line: 0 };
     cursor.next(block);
@@ -129,7 +129,7 @@ fn without_last_break(text: &mut Vec<u8>) {
     }
 }
 
-/// `Hash:` and names of hash functions; other words could be taken for signed text.
+/// Whether the line is `Hash:` with known hash names. Other words could be mistaken for signed text.
 fn is_hash_header(line: &[u8]) -> bool {
     let Some(names) = line.strip_prefix(b"Hash:") else { return false };
     names
@@ -143,7 +143,7 @@ fn header(line: &[u8]) -> Option<(String, String)> {
     Some((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
-/// Walks lines, whatever ends them.
+/// Iterates over lines that end in LF or CRLF.
 #[derive(Clone, Copy)]
 struct Cursor {
     at: usize,
@@ -151,7 +151,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// The next line without what ends it and without trailing white space.
+    /// The next line, without its line break and trailing white space.
     fn next<'a>(&mut self, octets: &'a [u8]) -> Option<&'a [u8]> {
         let rest = octets.get(self.at..).filter(|rest| !rest.is_empty())?;
         let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
@@ -161,25 +161,25 @@ impl Cursor {
     }
 }
 
-/// White space, also what editors and gateways make of it: the non-breaking space, in Latin-1 and in UTF-8.
+/// White space, including the non-breaking space that editors and gateways insert (in Latin-1 and in UTF-8).
 fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n' | 0xa0 | 0xc2)
 }
 
-/// Base64 that is written over itself: three octets never overtake the four that they came from.
+/// Base64 decoding in place: the write position never overtakes the read position.
 #[derive(Default)]
 struct Base64 {
     bits: u32,
     count: u32,
-    /// Padding or the checksum's sign was there: the data is over.
+    /// Padding or the `=` of the checksum was seen: no data follows.
     padded: bool,
-    /// How many characters followed it.
+    /// Number of checksum characters seen.
     checksum: u32,
     written: usize,
 }
 
 impl Base64 {
-    /// The line `start..end` of `octets`; `None` when something in it is not base64.
+    /// Decodes the line `start..end` of `octets`; `None` when it is not base64.
     fn line(&mut self, octets: &mut [u8], start: usize, end: usize) -> Option<()> {
         let mut at = start;
         while at < end {
@@ -197,7 +197,7 @@ impl Base64 {
         Some(())
     }
 
-    /// The quick way, for whole groups with nothing else between them: nearly every line.
+    /// Fast path for lines of whole groups without interruptions, which is nearly every line.
     fn groups(&mut self, octets: &mut [u8], start: usize, end: usize) -> Option<()> {
         let line = octets.get(start..end)?.trim_ascii_end();
         if self.count != 0 || self.padded || line.is_empty() || line.len() % 4 != 0 {
@@ -224,7 +224,8 @@ impl Base64 {
             blank if is_blank(blank) => return Some(()),
             _ => return None,
         };
-        // What follows the padding is the checksum, on its line or joined to the last one on the way, and nothing else (RFC 9580, section 6.1).
+        // After the padding only the checksum may follow, on a line of its own or joined to the last one (RFC 9580,
+        // section 6.1).
         if self.padded {
             self.checksum += 1;
             return (self.checksum <= CHECKSUM).then_some(());
@@ -260,13 +261,13 @@ impl Base64 {
     }
 }
 
-/// Characters decoded at a time: more than a line of armour has (RFC 9580, section 6.3: 76).
+/// Characters decoded at a time. A line of armor has at most 76 (RFC 9580, section 6.3).
 const GROUPS: usize = 1024;
 
 /// Characters of the checksum: 24 bits (RFC 9580, section 6.1).
 const CHECKSUM: u32 = 4;
 
-/// The names that may follow `Hash:` (RFC 9580, section 9.5, and those of old programs).
+/// Names allowed after `Hash:` (RFC 9580, section 9.5, and those of older programs).
 const HASHES: [&[u8]; 11] = [
     b"MD2",
     b"MD5",
@@ -281,7 +282,7 @@ const HASHES: [&[u8]; 11] = [
     b"SHA3-512",
 ];
 
-/// How every first and last line of armour starts (RFC 9580, section 6.2).
+/// Start of the first and last line of armor (RFC 9580, section 6.2).
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 const END: &[u8] = b"-----END PGP ";
 

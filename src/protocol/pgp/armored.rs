@@ -1,10 +1,10 @@
-//! ASCII armor written as it streams by (RFC 9580, section 6.2), with CRLF line ends.
+//! Writes ASCII armor as a stream (RFC 9580, section 6.2), with CRLF line breaks.
 
 use std::io::{self, Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// What a block holds.
+/// The type of an armor block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block {
     /// `BEGIN PGP MESSAGE`.
@@ -13,8 +13,8 @@ pub(super) enum Block {
     Signature,
 }
 
-/// Whether the line with the CRC-24 is written. RFC 9580, section 6.1 forbids it where the content itself shows that the reader does without it
-/// (version 6 signatures and version 2 of the encrypted container); readers of RFC 4880's time may insist on it.
+/// Whether to write the CRC-24 line. RFC 9580, section 6.1 forbids it for version 6 signatures and version 2 of the
+/// encrypted container. Readers written for RFC 4880 may insist on it elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checksum {
     /// Left out.
@@ -23,7 +23,7 @@ pub(super) enum Checksum {
     Present,
 }
 
-/// Armours what is written to it. Holds one line at most between calls.
+/// Armors the octets written to it. It holds at most one line between calls.
 pub(super) struct Armored<W: Write> {
     to: W,
     block: Block,
@@ -34,13 +34,13 @@ pub(super) struct Armored<W: Write> {
 }
 
 impl<W: Write> Armored<W> {
-    /// Writes the first line and the empty one: no Version, no Comment.
+    /// Writes the first line and the empty line. No Version or Comment header is written.
     pub(super) fn begin(block: Block, checksum: Checksum, mut to: W) -> io::Result<Self> {
         write!(to, "-----BEGIN PGP {}-----\r\n\r\n", block.name())?;
         Ok(Armored { to, block, checksum, crc: CRC_INIT, line: Vec::with_capacity(LINE), text: Vec::new() })
     }
 
-    /// Writes what is left, the checksum and the last line.
+    /// Writes the buffered rest, the checksum and the last line.
     pub(super) fn finish(mut self) -> io::Result<W> {
         let rest = std::mem::take(&mut self.line);
         self.lines(&rest)?;
@@ -52,7 +52,7 @@ impl<W: Write> Armored<W> {
         Ok(self.to)
     }
 
-    /// Encodes octets as lines, the last of which may be short.
+    /// Encodes octets as lines. Only the last line may be short.
     fn lines(&mut self, octets: &[u8]) -> io::Result<()> {
         if self.checksum == Checksum::Present {
             self.crc = crc24(self.crc, octets);
@@ -160,7 +160,7 @@ const CRC_INIT: u32 = 0x00B7_04CE;
 const CRC_POLY: u32 = 0x0086_4CFB;
 static CRC_TABLES: [[u32; 256]; 4] = crc_tables();
 
-/// RFC 9580, section 6.2 allows 76; everyone writes 64.
+/// RFC 9580, section 6.2 allows 76. All common programs write 64.
 const COLUMNS: usize = 64;
 /// Octets that make one full line.
 const LINE: usize = COLUMNS / 4 * 3;

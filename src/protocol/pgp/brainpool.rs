@@ -1,4 +1,5 @@
-//! Encrypting to keys on the brainpool curves (RFC 9580, section 9.2), which Sequoia's RustCrypto backend does not know.
+//! Encrypts to keys on the brainpool curves (RFC 9580, section 9.2), which Sequoia's RustCrypto backend does not
+//! support.
 
 use sequoia_openpgp::{
     self as openpgp, KeyHandle, Packet,
@@ -15,13 +16,13 @@ use zeroize::Zeroizing;
 use super::suite;
 use crate::crypto::{Curve, KeyAlgorithm, agree_ephemeral};
 
-/// Whether the key is on one of these curves, so that Sequoia cannot encrypt to it.
+/// Whether the key is on a brainpool curve, so that Sequoia cannot encrypt to it.
 pub(super) fn is_on(key: &Key<PublicParts, UnspecifiedRole>) -> bool {
     is_brainpool(suite::key_algorithm(key))
 }
 
-/// The session key encrypted to a key that [`is_on`] one of these curves (RFC 9580, sections 5.1.5 and 11.5): a packet of version 3 where
-/// `cipher` is named in it, of version 6 where the container names it.
+/// Encrypts the session key to a key that [`is_on`] a brainpool curve (RFC 9580, sections 5.1.5 and 11.5). Writes a
+/// version 3 packet when `cipher` is given, and a version 6 packet when the container names the cipher.
 pub(super) fn encrypted(
     key: &Key<PublicParts, UnspecifiedRole>,
     handle: Option<KeyHandle>,
@@ -60,11 +61,11 @@ pub(super) fn encrypted(
     Ok(packet.into())
 }
 
-/// Whether the algorithm is one on these curves.
+/// Whether the algorithm uses a brainpool curve.
 pub(super) fn is_brainpool(algorithm: KeyAlgorithm) -> bool {
     let (KeyAlgorithm::Ecdsa(curve) | KeyAlgorithm::Ecdh(curve)) = algorithm else { return false };
     matches!(curve, Curve::BrainpoolP256 | Curve::BrainpoolP384 | Curve::BrainpoolP512)
 }
 
-/// Octets to which a session key is padded, so that its length does not show (RFC 9580, section 11.5).
+/// Length in octets to which a session key is padded, to hide its own length (RFC 9580, section 11.5).
 const PADDED: usize = 40;

@@ -1,4 +1,4 @@
-//! One certificate: its bytes read, the keys of it that are good for a use, and if there are none, why not.
+//! Reads one certificate and finds its keys that are usable for a purpose, or the reason why there is none.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -18,9 +18,9 @@ use sequoia_openpgp::{
 };
 
 use super::{
+    binding_signatures::verify_own_signatures,
     revocation::{self, Known},
     signer::LENIENT,
-    vouch::vouch,
     words,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     protocol::unfit::Unfit,
 };
 
-/// What a key is wanted for.
+/// The purpose for which a key is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Usage {
     /// Encrypting mail: the flags for communications or for storage (RFC 9580, section 5.2.3.29).
@@ -41,7 +41,7 @@ pub(super) enum Usage {
 }
 
 impl Usage {
-    /// The word in errors: `encryption`, `signing`.
+    /// The word used in errors: `encryption`, `signing`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Usage::Encrypt => "encryption",
@@ -49,14 +49,14 @@ impl Usage {
         }
     }
 
-    /// What the key's flags say. Where there are none the algorithm decides, as in GnuPG (RFC 4880, section 5.2.3.21 asks for no flags);
-    /// flags that are all zero allow nothing.
+    /// Whether the key's flags allow this use. Without flags the algorithm decides, as in GnuPG (RFC 4880, section
+    /// 5.2.3.21 does not require flags). Flags that are all zero allow nothing.
     fn allowed(self, key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
         match (self, key.key_flags()) {
             (Usage::Encrypt, Some(flags)) => flags.for_transport_encryption() || flags.for_storage_encryption(),
             (Usage::Encrypt, None) => true,
             (Usage::Sign, Some(flags)) => flags.for_signing(),
-            // Readers take signatures by a subkey that signed for its primary key alone (RFC 9580, section 5.2.1.9).
+            // Signatures by a subkey are accepted only if it made a back signature (RFC 9580, section 5.2.1.9).
             (Usage::Sign, None) => is_crossed(key),
         }
     }
@@ -69,27 +69,27 @@ impl Usage {
     }
 }
 
-/// Reads a record's certificate.
+/// Parses the certificate of a record.
 pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
     record.bytes.read(|octets| {
         read(octets).map_err(|error| Error::malformed(format!("key {}", record.fingerprint), words::reason(&error)))
     })
 }
 
-/// Reads one certificate, with or without secret parts.
+/// Parses one certificate, with or without secret parts.
 pub(super) fn read(octets: &[u8]) -> sequoia_openpgp::Result<Cert> {
     let cert = Cert::from_bytes(octets)?;
-    vouch(&cert, octets);
+    verify_own_signatures(&cert, octets);
     Ok(cert)
 }
 
-/// A fingerprint as the rest of the house writes it.
+/// Converts a Sequoia fingerprint.
 pub(super) fn handle(fingerprint: &Fingerprint) -> Handle {
     Handle::from_octets(fingerprint.as_bytes())
 }
 
-/// The rules by which certificates are judged at `at`: Sequoia's table, and DSA and short RSA refused whatever the date,
-/// because `crypto/strength` holds them to be weak. `Legacy::Admit` lets the weak ones through.
+/// The Sequoia policy for judging certificates at time `at`. DSA and short RSA keys are refused at any date, because
+/// `crypto/strength` rates them weak. `Legacy::Admit` accepts the weak ones.
 pub(super) fn policy(at: SystemTime, legacy: Legacy) -> StandardPolicy<'static> {
     let mut policy = StandardPolicy::at(at);
     for algorithm in WEAK_KEYS {
@@ -106,12 +106,12 @@ pub(super) fn policy(at: SystemTime, legacy: Legacy) -> StandardPolicy<'static> 
     policy
 }
 
-/// The mailboxes of the user IDs that the certificate vouches for at `at`: bound by a self-signature, and not revoked.
+/// The mailboxes of the user IDs that are bound by a self-signature at `at` and not revoked.
 pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn Keys) -> Vec<Address> {
     let policy = policy(at, legacy);
     let mailbox = |user: sequoia_openpgp::cert::amalgamation::UserIDAmalgamation<'_>| {
         let valid = user.clone().with_policy(&policy, at).ok()?;
-        // Whoever cannot be asked may know of a revocation.
+        // If the key source fails, it may know of a revocation: the user ID does not count.
         for status in [valid.revocation_status(), user.revocation_status(&LENIENT, at)] {
             match revocation::known(&status, cert, keys) {
                 Ok(Known::Good | Known::Perhaps(_)) => {}
@@ -123,7 +123,8 @@ pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn 
     cert.userids().filter_map(mailbox).collect()
 }
 
-/// The keys of `cert` that are good for signing at `at`, newest first; an error of kind `NoKey` names the certificate and the reason.
+/// The keys of `cert` that can sign at `at`, newest first. An error of kind `NoKey` names the certificate and the
+/// reason.
 pub(super) fn signing_keys(
     cert: &Cert,
     at: SystemTime,
@@ -133,8 +134,8 @@ pub(super) fn signing_keys(
     usable(cert, Usage::Sign, at, legacy, keys).map_err(|why| no_key(cert, &why.to_string()))
 }
 
-/// The keys of `cert` that are good for any of what `usage` means at `at`, newest first; otherwise why there is none, in words
-/// that follow the name of the key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
+/// The keys of `cert` that `usage` allows at `at`, newest first. Otherwise the reason, worded to follow the name of the
+/// key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
 pub(super) fn usable(
     cert: &Cert,
     usage: Usage,
@@ -143,7 +144,7 @@ pub(super) fn usable(
     keys: &dyn Keys,
 ) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, Unfit> {
     let policy = policy(at, legacy);
-    // By the signatures of any digest: a revocation counts however weak it is.
+    // A revocation counts even if its digest is weak.
     if let Some(why) = taken_back(&cert.revocation_status(&LENIENT, at), cert, keys) {
         return Err(why);
     }
@@ -175,11 +176,11 @@ pub(super) fn usable(
             }
         }
     }
-    // A primary key that does not say what it is for leaves encryption to the subkeys.
+    // A primary key without flags leaves encryption to the subkeys.
     if usage == Usage::Encrypt && good.len() > 1 && valid.primary_key().key_flags().is_none() {
         good.retain(|key| key.fingerprint() != cert.fingerprint());
     }
-    // A stable sort over primary, subkeys in reverse: of two made in the same second the subkey goes first.
+    // The sort is stable. Reversed first, so that of two keys created in the same second the subkey comes first.
     good.reverse();
     good.sort_by_key(|key| std::cmp::Reverse(key.creation_time()));
     match (good.is_empty(), reasons.is_empty()) {
@@ -198,8 +199,8 @@ pub(super) fn no_key(cert: &Cert, why: &str) -> Error {
     Error::no_key(format!("key {}: {why}", cert.fingerprint().to_hex()))
 }
 
-/// Whether the key is the primary one, or agreed to be one of its subkeys: otherwise anybody could claim the subkey of another
-/// (RFC 9580, section 5.2.1.9).
+/// Whether the key is the primary key, or a subkey with a valid back signature. Without it anyone could claim a subkey
+/// of another certificate (RFC 9580, section 5.2.1.9).
 pub(super) fn is_crossed(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
     let primary = key.cert().primary_key();
     let subkey = key.key().role_as_subordinate();
@@ -219,7 +220,7 @@ fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, k
     (!key.key().pk_algo().is_supported()).then(|| format!("algorithm {} is not available", key.key().pk_algo()).into())
 }
 
-/// Why a part of `cert` is not to be used any more, if that is so or nobody can say.
+/// Why a part of `cert` must not be used any more: it is revoked, or its revocation status cannot be determined.
 fn taken_back(status: &RevocationStatus<'_>, cert: &Cert, keys: &dyn Keys) -> Option<Unfit> {
     revocation::known(status, cert, keys).map_or_else(refused, unfit)
 }
@@ -253,7 +254,7 @@ fn not_alive(expires: Option<SystemTime>, key: &Key<PublicParts, UnspecifiedRole
     }
 }
 
-/// Why Sequoia would not have a certificate or a key at all.
+/// Why Sequoia rejects the certificate or the key.
 fn rejected<'a>(
     mut causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>,
     key: &Key<PublicParts, UnspecifiedRole>,

@@ -1,15 +1,15 @@
-//! A reader that gives its memory back as it goes.
+//! A reader that frees the memory it has read.
 
 use std::{collections::VecDeque, io};
 
-/// Octets in pieces; each is freed when the reader has passed it, so that what grows out of them finds room.
+/// Octets in separately allocated chunks. Each is freed once it was read, to make room for the output produced from it.
 pub(super) struct Chunks {
     pieces: VecDeque<Vec<u8>>,
     at: usize,
 }
 
 impl Chunks {
-    /// Cuts `octets` up from the end, shrinking them on the way: at no time are there two of them.
+    /// Splits `octets` from the end, shrinking it on the way, so that memory never holds two copies.
     pub(super) fn new(mut octets: Vec<u8>) -> Self {
         let mut pieces = VecDeque::new();
         while octets.len() > PIECE {
@@ -42,5 +42,5 @@ impl io::Read for Chunks {
     }
 }
 
-/// Large enough that the allocator maps each piece for itself and gives it back to the system when it is freed.
+/// Large enough that the allocator maps each chunk separately and returns it to the system when freed.
 const PIECE: usize = 4 * 1024 * 1024;

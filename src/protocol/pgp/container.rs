@@ -1,7 +1,9 @@
-//! Encryption containers (RFC 9580, sections 5.7 and 5.13): the ciphertext as it came, and the plaintext after its last check.
+//! Encryption containers (RFC 9580, sections 5.7 and 5.13): reads the ciphertext, and returns the plaintext after its
+//! last check.
 //!
-//! A container is decrypted to its end before any packet within is looked at. What is said of a plaintext whose integrity check is still to
-//! come makes an oracle for whoever changes a captured ciphertext (Maury, Reinhard, Levillain, Gilbert 2015).
+//! A container is decrypted to its end before any packet in it is parsed. Errors about a plaintext that is not yet
+//! checked would be an oracle for an attacker who modifies a captured ciphertext (Maury, Reinhard, Levillain, Gilbert
+//! 2015).
 
 use std::io::Read;
 
@@ -19,26 +21,26 @@ use crate::{
     crypto::{CfbReader, Cipher, Resync, mdc_decrypt},
 };
 
-/// A ciphertext and how it is protected.
+/// A ciphertext and its kind of integrity protection.
 pub(super) struct Container {
     form: Form,
     sealed: Vec<u8>,
 }
 
 enum Form {
-    /// Symmetrically Encrypted and Integrity Protected Data, version 1: CFB and a digest.
+    /// Symmetrically Encrypted and Integrity Protected Data, version 1: CFB and a SHA-1 digest.
     Digest,
-    /// The same, version 2: AEAD.
+    /// The same packet, version 2: AEAD.
     Aead(SEIP2),
-    /// LibrePGP's packet 20: chunks with tags.
+    /// LibrePGP's packet 20: chunks with authentication tags.
     LibrePgp,
-    /// Symmetrically Encrypted Data: nothing protects it.
+    /// Symmetrically Encrypted Data, without integrity protection.
     Unprotected,
 }
 
 impl Container {
-    /// Reads the ciphertext of the container that `parser` stands at, of at most `size` octets. The last octet is looked at and not consumed:
-    /// to Sequoia's grammar the container is then one that was not opened.
+    /// Reads the ciphertext of the container at which `parser` stands, at most `size` octets. The last octet is not
+    /// consumed, so that Sequoia's grammar sees an unopened container.
     pub(super) fn read(parser: &mut PacketParser<'_>, size: usize) -> sequoia_openpgp::Result<Container> {
         let form = match &parser.packet {
             Packet::SEIP(SEIP::V1(_)) => Form::Digest,
@@ -63,18 +65,18 @@ impl Container {
         Ok(Container { form, sealed })
     }
 
-    /// LibrePGP's container, whose body `sealed` is. An error is one of its header, which everybody can read.
+    /// A container of LibrePGP with the body `sealed`. Errors concern only its header, which is not encrypted.
     pub(super) fn librepgp(sealed: Vec<u8>) -> Result<Container> {
         Chunked::read(&sealed)?;
         Ok(Container { form: Form::LibrePgp, sealed })
     }
 
-    /// Octets of ciphertext.
+    /// Length of the ciphertext in octets.
     pub(super) fn size(&self) -> usize {
         self.sealed.len()
     }
 
-    /// The cipher, where the container names it.
+    /// The cipher, if the container names it.
     pub(super) fn cipher(&self) -> Option<SymmetricAlgorithm> {
         match &self.form {
             Form::Aead(container) => Some(container.symmetric_algo()),
@@ -82,12 +84,13 @@ impl Container {
         }
     }
 
-    /// Whether what comes out was protected against changes.
+    /// Whether the plaintext is protected against changes.
     pub(super) fn is_authenticated(&self) -> bool {
         !matches!(self.form, Form::Unprotected)
     }
 
-    /// The cipher's name and the whole plaintext, when `key` passes every check. One that does not takes as long, whatever is wrong.
+    /// The cipher's name and the whole plaintext, if `key` passes every check. A failure takes the same time, whatever
+    /// its cause.
     pub(super) fn open(&self, algorithm: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<(String, Vec<u8>)> {
         if let Form::Aead(container) = &self.form {
             let (cipher, aead) = (suite::cipher_name(container.symmetric_algo()), suite::aead_name(container.aead()));
@@ -98,7 +101,7 @@ impl Container {
             return Some((chunked.name(), chunked.open(algorithm, key)?));
         }
         let known = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
-        // A session key for a cipher that does not exist takes as long to fail as one for a cipher that does.
+        // A session key for an unknown cipher must fail in the same time as one for a known cipher.
         let (cipher, key) = (known.unwrap_or(Cipher::Aes256), Secret::new(key.as_ref().to_vec()));
         let plain = match &self.form {
             Form::Unprotected => self.unprotected(cipher, &key),
@@ -110,7 +113,7 @@ impl Container {
         known.and(plain).map(|plain| (cipher.name().to_owned(), plain))
     }
 
-    /// Every chunk and the final tag (RFC 9580, section 5.13.2).
+    /// Checks every chunk and the final tag (RFC 9580, section 5.13.2).
     fn aead(&self, container: &SEIP2, key: &SessionKey) -> Option<Vec<u8>> {
         let head = [&[0xd2, 0xff][..], &self.packet_length()?.to_be_bytes(), &header(container)].concat();
         let packet = head.chain(self.sealed.as_slice());
@@ -126,7 +129,8 @@ impl Container {
         u32::try_from(self.sealed.len() + AEAD_HEADER).ok()
     }
 
-    /// RFC 4880, sections 5.7 and 13.9. The two repeated octets are all that tells the right key from another.
+    /// Decrypts without integrity check (RFC 4880, sections 5.7 and 13.9). Only the two repeated octets show whether
+    /// the key is right.
     fn unprotected(&self, cipher: Cipher, key: &Secret) -> Option<Vec<u8>> {
         let mut reader = CfbReader::new(cipher, key, Resync::Yes, self.sealed.as_slice()).ok()?;
         let mut plain = Vec::with_capacity(self.sealed.len());
@@ -135,16 +139,16 @@ impl Container {
     }
 }
 
-/// The body of a version 2 packet up to the ciphertext (RFC 9580, section 5.13.2).
+/// The body of a version 2 packet before the ciphertext (RFC 9580, section 5.13.2).
 fn header(container: &SEIP2) -> Vec<u8> {
-    // The chunk size is 2 to the power of this octet and 6.
+    // The chunk size is 2^(octet + 6).
     let chunk = u8::try_from(container.chunk_size().trailing_zeros().saturating_sub(6)).unwrap_or(u8::MAX);
     let (cipher, aead) = (u8::from(container.symmetric_algo()), u8::from(container.aead()));
     [&[2, cipher, aead, chunk], &container.salt()[..]].concat()
 }
 
-/// Octets of [`header`].
+/// Length of [`header`] in octets.
 const AEAD_HEADER: usize = 36;
 
-/// Octets taken at a time.
+/// Octets read at a time.
 const PIECE: usize = 256 * 1024;

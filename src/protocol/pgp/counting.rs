@@ -1,19 +1,20 @@
-//! Packet headers (RFC 9580, section 4.2), read before Sequoia is given the packets: what they are, and how many.
+//! Reads packet headers (RFC 9580, section 4.2), to check number and types of packets before Sequoia parses them.
 
 use crate::base::{Error, Limits, Result};
 
 /// One packet.
 pub(super) struct Framed<'a> {
     pub(super) tag: u8,
-    /// What follows its header; for a packet in pieces, with their lengths.
+    /// The body. For partial lengths it includes the length octets.
     pub(super) body: &'a [u8],
-    /// It has no length, or comes in pieces: where it ends is not known here.
+    /// The packet has no length or partial lengths, so its end is not known here.
     is_open: bool,
-    /// What follows the packet.
+    /// The octets after the packet.
     rest: &'a [u8],
 }
 
-/// The first packet of `octets`; `None` when they do not begin with one. A body that ends early, has no length, or comes in pieces goes to the end.
+/// The first packet of `octets`; `None` when they do not start with one. A body that is cut short, has no length or has
+/// partial lengths extends to the end.
 pub(super) fn first_packet(octets: &[u8]) -> Option<Framed<'_>> {
     let (first, rest) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0)?;
     let number = |octets: &[u8]| octets.iter().fold(0_usize, |sum, octet| sum << 8 | usize::from(*octet));
@@ -35,13 +36,14 @@ pub(super) fn first_packet(octets: &[u8]) -> Option<Framed<'_>> {
     Some(Framed { tag, body, is_open: length.is_none(), rest })
 }
 
-/// The packets of a key file, up to what is none. Refused is a file with more packets that mean nothing, or more of one certificate, than the limits: Sequoia
-/// takes hundreds of octets of memory for each. Refused too is one with compressed data, which no key file holds (RFC 9580, sections 10.1 and 10.2) and
-/// Sequoia would inflate whatever comes out of it, and one with packets whose end is not written down, behind which some could hide.
+/// The packets of a key file, up to the first octets that are not a packet. Refuses a file with more unrelated packets,
+/// or more packets in one certificate, than `limits` allow: Sequoia needs hundreds of octets of memory for each. Also
+/// refuses compressed data, which no key file holds (RFC 9580, sections 10.1 and 10.2) and which Sequoia would inflate
+/// without limit, and packets of unknown length, which could hide others.
 ///
 /// # Errors
 ///
-/// `Malformed` names the file by `place`.
+/// `Malformed` if the file is refused; it names the file by `place`.
 pub(super) fn affordable<'a>(octets: &'a [u8], place: &str, limits: &Limits) -> Result<&'a [u8]> {
     let (mut rest, mut idle, mut of_one) = (octets, 0, 0);
     while let Some(packet) = first_packet(rest) {
@@ -49,10 +51,7 @@ pub(super) fn affordable<'a>(octets: &'a [u8], place: &str, limits: &Limits) -> 
             return Err(Error::malformed(place, "compressed data, which no key file holds (rfc 9580, section 10.1)"));
         }
         if packet.is_open {
-            return Err(Error::malformed(
-                place,
-                format!("a packet of type {} whose end is not written down", packet.tag),
-            ));
+            return Err(Error::malformed(place, format!("a packet of type {} without a definite length", packet.tag)));
         }
         rest = packet.rest;
         of_one = if matches!(packet.tag, PUBLIC_KEY | SECRET_KEY) { 0 } else { of_one + 1 };
@@ -67,11 +66,12 @@ pub(super) fn affordable<'a>(octets: &'a [u8], place: &str, limits: &Limits) -> 
     Ok(octets.strip_suffix(rest).unwrap_or(octets))
 }
 
-/// RFC 9580, section 5.6.
+/// Compressed data (RFC 9580, section 5.6).
 const COMPRESSED: u8 = 8;
 const SECRET_KEY: u8 = 5;
 const PUBLIC_KEY: u8 = 6;
-/// What a key file consists of (RFC 9580, sections 10.1 and 10.2): signatures, keys and subkeys, trust of GnuPG's, user IDs and attributes.
+/// Packets of key files (RFC 9580, sections 10.1 and 10.2): signatures, keys, subkeys, GnuPG's trust packets, user IDs
+/// and user attributes.
 const KEY_FILE: [u8; 8] = [2, SECRET_KEY, PUBLIC_KEY, 7, 12, 13, 14, 17];
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
         }
         for open in [b"\xb7ab".as_slice(), b"\xcd\xe1ab", b"\xfc\xe0a\xa3\x01"] {
             let why = refused(&[key, open].concat()).unwrap();
-            assert!(why.ends_with("whose end is not written down"), "{why}");
+            assert!(why.ends_with("without a definite length"), "{why}");
         }
         for packed in [b"\xa3\x01ab".as_slice(), b"\xc8\x02\x01a", b"\xc8\xe1\x01a\x00", b"\xa0\x02\x01a"] {
             for octets in [packed.to_vec(), [key, packed, key].concat()] {
@@ -118,7 +118,7 @@ mod tests {
                 assert_eq!(refused(&octets).as_deref(), Some(why), "{packed:x?}");
             }
         }
-        // What is no packet ends the packets.
+        // Octets that are not a packet end the packets.
         let cut = |octets| affordable(octets, "k", &Limits::default()).unwrap().len();
         assert_eq!((cut(key), cut(&[key, b"text\xa3\x01ab".as_slice()].concat())), (key.len(), key.len()));
         let flooded = [key, b"\xb4\x01a".repeat(60_000).as_slice()].concat();

@@ -1,4 +1,4 @@
-//! What string-to-key costs (RFC 9580, section 3.7).
+//! The cost of string-to-key derivations (RFC 9580, section 3.7).
 
 use sequoia_openpgp::{crypto::S2K, types::SymmetricAlgorithm};
 
@@ -8,11 +8,12 @@ use crate::{
     crypto::{self, Hash},
 };
 
-/// What one derivation of a key of `cipher` costs, as [`Budget::derivation`](crate::base::Budget::derivation) counts it.
+/// The cost of one derivation of a key for `cipher`, in units of
+/// [`Budget::derivation`](crate::base::Budget::derivation).
 ///
 /// # Errors
 ///
-/// `Malformed`: it needs more memory than `limits` allow; `what` is whose it is.
+/// `Malformed` if it needs more memory than `limits` allow; `what` names the packet in the error.
 pub(super) fn cost(s2k: &S2K, cipher: SymmetricAlgorithm, limits: &Limits, what: &str) -> Result<u64> {
     let length = cipher.key_size().unwrap_or(LONGEST_KEY);
     match s2k {
@@ -28,10 +29,10 @@ pub(super) fn cost(s2k: &S2K, cipher: SymmetricAlgorithm, limits: &Limits, what:
         S2K::Iterated { hash, hash_bytes, .. } => {
             Ok(crypto::s2k_cost(suite::hash(*hash).unwrap_or(Hash::Sha3_512), u64::from(*hash_bytes), length))
         }
-        // The others hash the password once.
+        // The other methods hash the password once.
         _ => Ok(1),
     }
 }
 
-/// Octets of the longest key of a cipher (RFC 9580, section 9.3).
+/// Length in octets of the longest cipher key (RFC 9580, section 9.3).
 const LONGEST_KEY: usize = 32;

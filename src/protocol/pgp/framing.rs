@@ -1,6 +1,7 @@
-//! The frames of OpenPGP packets (RFC 9580, section 4.2), without a look at what is in them.
+//! Splits octets into OpenPGP packets (RFC 9580, section 4.2) without parsing their bodies.
 
-/// The packets that `octets` are made of, one after the other; the last is `None` when its frame cannot be read or ends too late.
+/// Iterates over the packets in `octets`. The last item is `None` if its header cannot be read or the packet is cut
+/// short.
 pub(super) struct Packets<'a> {
     rest: &'a [u8],
 }
@@ -8,14 +9,14 @@ pub(super) struct Packets<'a> {
 /// One packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet<'a> {
-    /// Its type.
+    /// Its type ID.
     pub(super) tag: u8,
-    /// Its body, or the first piece of one that comes in pieces.
+    /// Its body; for partial lengths, only the first part.
     pub(super) body: &'a [u8],
 }
 
 impl<'a> Packets<'a> {
-    /// Reads binary packets.
+    /// Reads binary packets, without armor.
     pub(super) fn new(octets: &'a [u8]) -> Self {
         Packets { rest: octets }
     }
@@ -27,7 +28,7 @@ impl<'a> Packets<'a> {
         }
         if first & 0x40 == 0 {
             let octets = [1, 2, 4].get(usize::from(first & 3)).copied();
-            // The fourth form has no length: it goes on to the end of the file, whatever comes there.
+            // Length type 3 (indeterminate): the packet would extend to the end of the file.
             let length = octets.and_then(|octets| self.take(octets)).map(number)?;
             return Some(Packet { tag: first >> 2 & 0x0f, body: self.take(length)? });
         }
@@ -42,7 +43,7 @@ impl<'a> Packets<'a> {
         Some(Packet { tag, body })
     }
 
-    /// Whether it is the length of a piece that another follows, and the length.
+    /// The length, and whether it is a partial length (another part follows).
     fn length(&mut self) -> Option<(bool, usize)> {
         Some(match self.octet()? {
             short @ 0..=191 => (false, usize::from(short)),
@@ -84,17 +85,17 @@ fn number(octets: &[u8]) -> usize {
 
 /// Public-key encrypted session key (RFC 9580, section 5.1).
 pub(super) const PKESK: u8 = 1;
-/// Section 5.2.
+/// Signature (section 5.2).
 pub(super) const SIGNATURE: u8 = 2;
 /// Symmetric-key encrypted session key (section 5.3).
 pub(super) const SKESK: u8 = 3;
 /// One-pass signature (section 5.4).
 pub(super) const OPS: u8 = 4;
-/// Section 5.6.
+/// Compressed data (section 5.6).
 pub(super) const COMPRESSED: u8 = 8;
 /// Symmetrically encrypted data (section 5.7).
 pub(super) const SED: u8 = 9;
-/// Section 5.8.
+/// Marker (section 5.8).
 pub(super) const MARKER: u8 = 10;
 /// Symmetrically encrypted and integrity protected data (section 5.13).
 pub(super) const SEIP: u8 = 18;
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(tags(b"\x89\x00\x01a\x8a\x00\x00\x00\x01b"), [Some((2, 1)), Some((2, 1))]);
         assert_eq!(tags(b"\xd2\xff\x00\x00\x00\x01a"), [Some((18, 1))]);
         assert_eq!(tags(&[&[0xd2, 0xc0, 0x01][..], &[0; 193]].concat()), [Some((18, 193))]);
-        // Pieces of two octets and of one, and the last one.
+        // Parts of two octets and of one, then the last part.
         assert_eq!(tags(b"\xd2\xe1ab\xe0c\x02de\xca\x00"), [Some((18, 2)), Some((10, 0))]);
         assert_eq!(tags(b""), []);
         for broken in [b"\xd2".as_slice(), b"\xd2\x05abcd", b"text", b"\xd2\xe1ab", b"\xa7abc", b"\x8b"] {

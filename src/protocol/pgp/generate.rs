@@ -1,4 +1,4 @@
-//! New keys.
+//! Generates OpenPGP keys (RFC 9580, section 10.1).
 
 use std::time::{Duration, SystemTime};
 
@@ -25,36 +25,36 @@ use crate::{
     protocol::Described,
 };
 
-/// What is wanted.
+/// The properties of a new key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
     /// Which standard the key follows.
     pub profile: Profile,
-    /// What the keys are.
+    /// The algorithms of its keys.
     pub algorithm: Algorithm,
-    /// The person's name, for the user IDs.
+    /// The name of the owner, for the user IDs.
     pub name: Option<String>,
-    /// One user ID for each; at least one. The first is the primary one.
+    /// Addresses, one user ID each; at least one. The first is the primary user ID.
     pub addresses: Vec<Address>,
-    /// What locks the secret parts.
+    /// The passphrase that protects the secret parts; `None` leaves them unprotected.
     pub passphrase: Option<Secret>,
-    /// How long the key is good for, in whole seconds; `None` is for ever.
+    /// How long the key is valid, in whole seconds; `None` for no expiry.
     pub validity: Option<Duration>,
 }
 
-/// Which standard a new key follows. Who reads only RFC 4880 (GnuPG) cannot use a key of RFC 9580.
+/// The standard that a new key follows. Programs that read only RFC 4880 (GnuPG) cannot use keys of RFC 9580.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Profile {
-    /// Version 4 keys, read by everything.
+    /// Version 4 keys, which every program reads.
     #[default]
     Rfc4880,
     /// Version 6 keys.
     Rfc9580,
 }
 
-/// What the keys of a new certificate are.
+/// The algorithms of a new certificate's keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -69,20 +69,25 @@ pub enum Algorithm {
     Rsa4096,
 }
 
-/// A new key.
+/// A newly generated key.
 #[derive(Debug)]
 pub struct Generated {
-    /// Certificate and secret key.
+    /// The certificate and the secret key.
     pub described: Described,
-    /// The certificate's revocation, armoured, to be published when the secret is lost or stolen.
+    /// The certificate's revocation, armored. Publish it when the secret key is lost or stolen.
     pub revocation: Vec<u8>,
 }
 
-/// As long as `sq key generate` and GnuPG 2.4 give a key: three years.
+/// Three years, as in `sq key generate` and GnuPG 2.4.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3 * 31_556_952);
 
-/// Makes a key that certifies and signs, with a subkey for encryption: what GnuPG makes. With no signing subkey, checking a signature
-/// costs two public-key operations less, and no mail program has trouble with it.
+/// Generates a primary key that certifies and signs, and a subkey for encryption, as GnuPG does. Without a separate
+/// signing subkey, verifying a signature needs two public-key operations less, and every mail program supports it.
+///
+/// # Errors
+///
+/// `Usage` if there is no address, or if name and address do not form a valid user ID; `Unavailable` if the key cannot
+/// be generated.
 pub fn generate(request: &Request, clock: &dyn Clock) -> Result<Generated> {
     let user_ids = user_ids(request)?;
     let now = clock.now();
@@ -96,7 +101,7 @@ pub fn generate(request: &Request, clock: &dyn Clock) -> Result<Generated> {
 }
 
 impl Request {
-    /// A key for one address, as most people want it: version 4, Curve25519, three years, no passphrase.
+    /// A request with the defaults for one address: version 4, Curve25519, three years, no passphrase.
     pub fn new(address: Address) -> Self {
         Request {
             profile: Profile::default(),
@@ -147,7 +152,8 @@ fn rsa<R: KeyRole>(profile: Profile, parts: &RsaComponents, now: SystemTime) -> 
     made.map_err(|error| failed(&error))
 }
 
-/// Binds everything to the primary key, in the order of RFC 9580, section 10.1, and locks the secret parts last.
+/// Binds subkey and user IDs to the primary key, in the order of RFC 9580, section 10.1, and encrypts the secret parts
+/// last.
 fn assemble(
     request: &Request,
     now: SystemTime,
@@ -158,7 +164,8 @@ fn assemble(
     let mut signer = primary.clone().into_keypair()?;
     let bare = Cert::try_from(vec![Packet::from(primary.clone())])?;
     let mut packets = Vec::new();
-    // Version 6 keys carry what is true of the whole certificate here (RFC 9580, section 10.1.1), version 4 keys with each user ID.
+    // Version 6 keys carry preferences in a direct-key signature (RFC 9580, section 10.1.1), version 4 keys in each
+    // user ID binding.
     if request.profile == Profile::Rfc9580 {
         let direct = preferences(signature(SignatureType::DirectKey, now)?, request)?;
         packets.push(direct.sign_direct_key(&mut signer, bare.primary_key().key())?.into());
@@ -191,7 +198,8 @@ fn signature(kind: SignatureType, now: SystemTime) -> anyhow::Result<SignatureBu
     SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)
 }
 
-/// What the key is for, how long, and what senders may use. A version 4 key is likely to be used with GnuPG too, which does not read SEIPDv2.
+/// Adds key flags, expiry and algorithm preferences. A version 4 key is likely to be used with GnuPG too, which does
+/// not read SEIPDv2.
 fn preferences(builder: SignatureBuilder, request: &Request) -> anyhow::Result<SignatureBuilder> {
     let builder = builder
         .set_key_flags(KeyFlags::empty().set_certification().set_signing())?
@@ -206,8 +214,9 @@ fn preferences(builder: SignatureBuilder, request: &Request) -> anyhow::Result<S
     }
 }
 
-/// Locks with AES-256: iterated and salted with CFB for version 4, because GnuPG reads nothing else; Argon2 with OCB for version 6
-/// (RFC 9580, section 3.7.2.1), with the second recommended option of RFC 9106, section 4.
+/// Encrypts the secret parts with AES-256. Version 4: iterated and salted S2K with CFB, because GnuPG reads nothing
+/// else. Version 6: Argon2 with OCB (RFC 9580, section 3.7.2.1), with the second recommended option of RFC 9106,
+/// section 4.
 fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Result<Key<SecretParts, R>> {
     let Some(passphrase) = &request.passphrase else { return Ok(key) };
     let password = Password::from(passphrase.expose());
@@ -231,13 +240,13 @@ fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Re
 }
 
 fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
-    // GnuPG writes and reads revocations under this label.
+    // GnuPG writes and reads revocations with this armor label.
     let mut writer = armor::Writer::new(Vec::new(), armor::Kind::PublicKey)?;
     packet.serialize(&mut writer)?;
     writer.finalize().map_err(anyhow::Error::from)
 }
 
-/// `Name <a@example.org>`, or the bare address; only what reads back as that address.
+/// The user IDs, `Name <a@example.org>` or the bare address. Each must parse back to its address.
 fn user_ids(request: &Request) -> Result<Vec<UserID>> {
     if request.addresses.is_empty() {
         return Err(Error::usage("key: needs an address"));

@@ -1,4 +1,4 @@
-//! The inline forms: the cleartext signature framework (RFC 9580, section 7), and armoured messages in the text.
+//! Writes the inline forms: the cleartext signature framework (RFC 9580, section 7) and armored messages in the text.
 
 use std::{
     io::{self, Write},
@@ -27,9 +27,9 @@ use crate::{
     },
 };
 
-/// Refuses (kind `Usage`) what the inline forms cannot hold: anything but one text, and a protected header.
+/// Refuses (kind `Usage`) messages that the inline forms cannot hold: anything but one text, or a protected header.
 pub(super) fn fits(root: Part<'_>, how: &Seal) -> Result<()> {
-    let hint = "leave the shape to MIME, which takes any message";
+    let hint = "leave the shape out: MIME takes any message";
     if !root.content_type().is("text", "plain") {
         let kind = root.content_type();
         let what = format!("{}/{}", kind.kind, kind.subtype);
@@ -41,7 +41,8 @@ pub(super) fn fits(root: Part<'_>, how: &Seal) -> Result<()> {
     Ok(())
 }
 
-/// Writes the message with its text sealed in place. Its Content-Type stays, because it says what is within.
+/// Writes the message with its text signed or encrypted in place. Content-Type is kept, because it describes the text
+/// inside.
 pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
     let mut header = Edit::new(root);
     let text = root.decoded();
@@ -83,7 +84,7 @@ pub(super) fn write(root: Part<'_>, shape: Shape, plan: Plan, context: Context<'
     }
 }
 
-/// A literal data packet, and the signatures around it if there are any (RFC 9580, section 10.3).
+/// Writes a literal data packet, with signatures around it if there are any (RFC 9580, section 10.3).
 fn write_packets(text: &[u8], signatures: Option<Signatures>, at: SystemTime, to: &mut dyn Write) -> Result<()> {
     let Some(mut signatures) = signatures else {
         let literal = Partial::literal(to).map_err(output)?;
@@ -102,8 +103,8 @@ fn write_crlf<W: Write>(text: &[u8], to: W) -> io::Result<W> {
     to.finish()
 }
 
-/// The cleartext signature framework: lines dash-escaped in what is shown, and signed without their trailing white space and without the last
-/// line's break (RFC 9580, sections 7.1 and 7.2).
+/// Writes the cleartext signature framework. Lines are dash-escaped. The signature covers them without trailing white
+/// space and without the last line break (RFC 9580, sections 7.1 and 7.2).
 fn write_cleartext(
     text: &[u8],
     hash: Option<&str>,
@@ -132,8 +133,8 @@ fn write_cleartext(
     write_signature_block(signatures, at, to)
 }
 
-/// Without the white space that does not count: RFC 9580, section 7.2 names space and tab; GnuPG trims CR as well, so that a stray one before the
-/// line break must not be signed either.
+/// The line without trailing white space. RFC 9580, section 7.2 names space and tab. GnuPG also strips CR, so a stray
+/// CR before the line break must not be signed.
 fn trimmed(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t' | b'\r')).map_or(0, |last| last + 1);
     line.get(..end).unwrap_or(line)
@@ -145,7 +146,7 @@ fn write_header(root: Part<'_>, mut header: Edit<'_>, encoding: &str, to: &mut d
     write!(to, "Content-Transfer-Encoding: {encoding}\r\n\r\n").map_err(output)
 }
 
-/// RFC 2045, section 2.7; the line length without its break is RFC 5322, section 2.1.1.
+/// RFC 2045, section 2.7. The maximum line length without the line break is from RFC 5322, section 2.1.1.
 fn is_seven_bit(text: &[u8]) -> bool {
     text.is_ascii() && !text.contains(&0) && text.split(|octet| *octet == b'\n').all(|line| line.len() <= 999)
 }

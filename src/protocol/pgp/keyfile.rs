@@ -1,6 +1,5 @@
-//! Key files: certificates and secret keys read, put together, and written.
-//!
-//! Transferable Public and Secret Keys are those of RFC 9580, sections 10.1 and 10.2, armoured or not, one or many in a file.
+//! Reads, merges and writes key files: Transferable Public and Secret Keys (RFC 9580, sections 10.1 and 10.2), armored
+//! or binary, one or many in a file.
 
 use std::{
     borrow::Cow,
@@ -35,24 +34,26 @@ use crate::{
     protocol::{Described, KeyFile},
 };
 
-/// In which form keys are written.
+/// The encoding of written keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Armor {
-    /// ASCII armour (RFC 9580, section 6.2).
+    /// ASCII armor (RFC 9580, section 6.2).
     Ascii,
-    /// Packets.
+    /// Binary packets.
     Binary,
 }
 
-/// Whether `octets` look like a key file: packets, or text with a block of OpenPGP armour.
+/// Whether `octets` look like a key file: binary packets, or text with an OpenPGP armor block.
 pub fn recognizes(octets: &[u8]) -> bool {
     is_binary(octets) || pgp_blocks(&without_colon(octets)).next().is_some()
 }
 
-/// Reads every certificate and secret key in `octets`; `place` is what errors call them. Secret parts stay as locked as they are.
+/// Reads every certificate and secret key in `octets`. `place` names the file in errors. Secret parts stay encrypted as
+/// they are. Blocks that are not keys, and certificates that cannot be read, are skipped and listed.
 ///
-/// Blocks that are no keys, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error
-/// of kind `Malformed`, unless there are keys of deprecated versions among them.
+/// # Errors
+///
+/// `Malformed` if the file holds no key, not even one of a deprecated version.
 pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
     let mut file = KeyFile::default();
     if is_binary(octets) {
@@ -83,7 +84,11 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
     Ok(file)
 }
 
-/// Two copies of one certificate put together: every key, user ID, signature, revocation and binding of both.
+/// Merges two copies of one certificate: every key, user ID, signature, revocation and binding of both.
+///
+/// # Errors
+///
+/// `Malformed` if one of them cannot be read, or they are different certificates.
 pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     let mut merged = old.clone();
     if old.bytes != new.bytes {
@@ -97,19 +102,28 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     Ok(merged)
 }
 
-/// The certificate as a file for others: what is marked as not to be exported stays behind (RFC 9580, section 5.2.3.19).
+/// Writes the certificate for publication, without signatures that are marked as not exportable (RFC 9580, section
+/// 5.2.3.19).
+///
+/// # Errors
+///
+/// `Malformed` if the record cannot be read; `NoKey` if it has no valid self-signature.
 pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
     let cert = parse(&record.bytes, &record.fingerprint)?;
     let octets = cert.export_to_vec().map_err(|error| failed(&record.fingerprint, &error))?;
     if octets.is_empty() {
-        // Sequoia leaves out what no self-signature holds.
-        return Err(Error::no_key(format!("key {}: no self-signature of it is valid", record.fingerprint)));
+        // Sequoia leaves out keys and user IDs without a valid self-signature.
+        return Err(Error::no_key(format!("key {}: it has no valid self-signature", record.fingerprint)));
     }
     armored(octets, sequoia_armor::Kind::PublicKey, form)
 }
 
-/// The secret key as a file, as locked as it is held. Keys whose secret part is not here are written as GnuPG's stubs, without which
-/// GnuPG refuses the others.
+/// Writes the secret key, encrypted as it is stored. Keys whose secret part is missing are written as GnuPG stubs,
+/// because GnuPG would otherwise refuse the whole file.
+///
+/// # Errors
+///
+/// `Malformed` if `secret` cannot be read or written.
 pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
     let cert = cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
     let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
@@ -123,7 +137,7 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
         Err(error) => return file.skipped.push(error.to_string()),
     };
     if packets.len() < octets.len() {
-        file.skipped.push(format!("{place}: what follows octet {} is no OpenPGP packet", packets.len()));
+        file.skipped.push(format!("{place}: the octets after {} are not an OpenPGP packet", packets.len()));
     }
     let mut loose = Loose::read(packets);
     let certs = match CertParser::from_bytes(packets) {
@@ -133,10 +147,10 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
     for (number, cert) in (1..).zip(certs) {
         match &cert {
             Ok(cert) => loose.held_by(cert),
-            // Signatures before the first certificate are none.
+            // Signatures before the first certificate are not certificates.
             Err(_) if number == 1 && starts_with_signature(packets) => {
                 if loose.is_empty() {
-                    file.skipped.push(format!("{place}: a signature, and no key"));
+                    file.skipped.push(format!("{place}: a signature without a key"));
                 }
                 continue;
             }
@@ -144,9 +158,9 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
         }
         let described = cert.map_err(|error| match deprecated(&error) {
             Some(key) => {
-                let told = key.to_string();
+                let name = key.to_string();
                 file.deprecated.push(key);
-                told
+                name
             }
             None => reason(&error),
         });
@@ -165,14 +179,14 @@ fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
     file.revocations.extend(loose.left(place));
 }
 
-/// The key that Sequoia does not read because of its age, if that is why.
+/// The deprecated key that Sequoia refused to parse because of its version.
 fn deprecated(error: &sequoia_openpgp::anyhow::Error) -> Option<Deprecated> {
     let Some(PgpError::UnsupportedCert(_, packets)) = error.downcast_ref::<PgpError>() else { return None };
     let Some(Packet::Unknown(primary)) = packets.first() else { return None };
     version_3(primary.body())
 }
 
-/// A key of versions 2 and 3 (RFC 4880, sections 5.5.2 and 12.2), whose key ID is the end of its modulus.
+/// Reads a key of version 2 or 3 (RFC 4880, sections 5.5.2 and 12.2). Its key ID is the end of its modulus.
 fn version_3(body: &[u8]) -> Option<Deprecated> {
     let [version @ (2 | 3), _, _, _, _, _, _, 1..=3, high, low, numbers @ ..] = body else { return None };
     let length = usize::from(u16::from_be_bytes([*high, *low])).div_ceil(8);
@@ -189,7 +203,7 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
             claimed.push(address);
         }
     }
-    // Stubs are kept too: they say where the secret part is.
+    // Stubs are kept too: they tell where the secret part is.
     let secret = match cert.is_tsk() {
         false => None,
         true => Some(Secret::new(cert.as_tsk().to_vec().map_err(|error| failed(&fingerprint, &error))?)),
@@ -207,7 +221,7 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
     Ok(Described { record, secret, proven: Vec::new() })
 }
 
-/// The keys of `cert` whose secret part is in it, and not a stub.
+/// The keys of `cert` that come with their secret part rather than a stub.
 pub(super) fn secrets(cert: &Cert) -> Vec<Handle> {
     let secrets = cert.keys().secret().filter(|held| !is_stub(held.key().secret()));
     secrets.map(|held| handle(&held.key().fingerprint())).collect()
@@ -217,7 +231,7 @@ pub(super) fn claim(user_id: &UserID) -> Option<Address> {
     std::str::from_utf8(user_id.value()).ok().and_then(address::of_user_id)
 }
 
-/// Which of the certificate's secret keys came as stubs, and where they are.
+/// One line for each secret key that came as a stub, telling where its secret part is.
 fn absent(cert: &Cert) -> Vec<String> {
     let words = |held: ErasedKeyAmalgamation<'_, SecretParts>| {
         let words = is_stub(held.key().secret()).then(|| stub(held.key()).map_or(Stub::UNKNOWN, Stub::words))?;
@@ -230,7 +244,8 @@ pub(super) fn is_stub(secret: &SecretKeyMaterial) -> bool {
     matches!(secret, SecretKeyMaterial::Encrypted(locked) if matches!(locked.s2k(), S2K::Private { .. }))
 }
 
-/// GnuPG puts a colon before the first line of the revocation certificates that it lays aside, so that none is imported by accident.
+/// Removes the colon that GnuPG puts before the first line of stored revocation certificates to prevent accidental
+/// import.
 fn without_colon(octets: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memmem::find(octets, COLON_AND_BEGIN).is_none() {
         return Cow::Borrowed(octets);
@@ -246,12 +261,12 @@ fn without_colon(octets: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(lines)
 }
 
-/// A packet of type 2 in either form of header (RFC 9580, sections 4.2 and 5.2).
+/// Whether the first packet is a signature, in either header format (RFC 9580, sections 4.2 and 5.2).
 fn starts_with_signature(octets: &[u8]) -> bool {
     matches!(octets.first(), Some(0xc2 | 0x88..=0x8b))
 }
 
-/// The first octet of a packet has its high bit set (RFC 9580, section 4.2); armour is ASCII.
+/// The first octet of a packet has its high bit set (RFC 9580, section 4.2). Armor is ASCII.
 fn is_binary(octets: &[u8]) -> bool {
     octets.first().is_some_and(|first| first & 0x80 != 0)
 }
@@ -265,7 +280,8 @@ fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Ve
         return Ok(octets);
     }
     let octets = Secret::new(octets);
-    // Base64 and line breaks take 65 octets for 48; sized once, so that no copy of a secret is left behind by growing.
+    // Base64 and line breaks take 65 octets for 48. The buffer is sized once, so that reallocation leaves no copy of a
+    // secret behind.
     let room = Vec::with_capacity(octets.expose().len() / 48 * 65 + 256);
     let written = sequoia_armor::Writer::new(room, kind).and_then(|mut writer| {
         writer.write_all(octets.expose())?;
@@ -314,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_version_3_beside_others_is_passed_over_and_named() {
+    fn a_version_3_key_among_others_is_skipped_and_named() {
         let newer = include_bytes!("../../../testdata/attack/keys/alice.asc");
         let newer = describe(newer, "alice.asc").unwrap().found.remove(0).record.bytes.to_vec();
         for octets in [[version_3_key(), newer.clone()].concat(), [newer, version_3_key()].concat()] {
@@ -324,9 +340,9 @@ mod tests {
         }
     }
 
-    /// Cut short anywhere it is not read, and nothing is said that is not there.
+    /// A packet that is cut short anywhere is not read, and no key is named from it.
     #[test]
-    fn what_is_cut_short_is_not_named() {
+    fn truncated_keys_are_not_named() {
         let whole = version_3_key();
         assert_eq!(version_3(&whole[3..131]), None);
         assert!(version_3(&whole[3..146]).is_some());

@@ -1,4 +1,4 @@
-//! What octets of OpenPGP are, without any key: a message that hides everything, signatures, keys.
+//! Classifies OpenPGP octets without a key: fully encrypted messages, signatures, keys.
 
 use super::{
     armor,
@@ -10,9 +10,10 @@ use crate::{
     protocol::kind::reads_as_text,
 };
 
-/// Whether `octets`, without armour, are one encrypted message (RFC 9580, section 10.3) for somebody's key and nothing else: encrypted session keys, at
-/// least one of them for a public key, and one container of a length that is written down, all of a form in which nobody can put words. Padding is
-/// none of it, because anything can stand in it. What a password alone opens is none either: nobody here knows whose it is.
+/// Whether `octets`, without armor, are exactly one message encrypted to a public key (RFC 9580, section 10.3):
+/// encrypted session keys, at least one of them for a public key, then one container of known length. All must be of a
+/// form that cannot carry readable text. Padding packets are refused, because they can hold anything. Messages for
+/// passwords alone are refused, because their recipient is unknown.
 pub fn is_ciphertext(octets: &[u8]) -> bool {
     let (mut is_closed, mut readers) = (false, 0);
     for packet in Packets::new(octets) {
@@ -38,8 +39,8 @@ pub fn is_ciphertext(octets: &[u8]) -> bool {
     is_closed && !reads_as_text(octets)
 }
 
-/// Whether the beginning of a container names a cipher that hides, as far as it names one (RFC 9580, sections 5.7 and 5.13; draft-koch-librepgp,
-/// section 5.16).
+/// Whether the start of a container names a known cipher, where the format names one (RFC 9580, sections 5.7 and 5.13;
+/// draft-koch-librepgp, section 5.16).
 fn is_container(tag: u8, body: &[u8]) -> bool {
     match (tag, body) {
         (SEIP, [1, rest @ ..]) => rest.len() >= LEAST_PREFIX + MDC,
@@ -60,15 +61,16 @@ fn is_container(tag: u8, body: &[u8]) -> bool {
     }
 }
 
-/// Whether `octets`, without armour, are signatures and nothing else (RFC 9580, section 10.4), with nothing outside their hashed areas but the name of
-/// the key.
+/// Whether `octets`, without armor, are only signatures (RFC 9580, section 10.4) whose unhashed areas hold nothing but
+/// the issuer.
 pub fn is_detached_signature(octets: &[u8]) -> bool {
     let is_plain =
         |packet: Option<Packet<'_>>| packet.is_some_and(|one| one.tag == SIGNATURE && names_its_key(one.body));
     !octets.is_empty() && Packets::new(octets).all(is_plain)
 }
 
-/// Whether the unhashed area of a signature holds issuers alone (RFC 9580, sections 5.2.3.12 and 5.2.3.35). Version 3 has none.
+/// Whether the unhashed area of a signature holds only issuer subpackets (RFC 9580, sections 5.2.3.12 and 5.2.3.35).
+/// Version 3 has no such area.
 fn names_its_key(body: &[u8]) -> bool {
     let Some((version, rest)) = body.split_first() else { return false };
     let length_octets = match version {
@@ -81,7 +83,7 @@ fn names_its_key(body: &[u8]) -> bool {
         let length = octets.get(..length_octets)?.iter().fold(0_usize, |sum, octet| sum << 8 | usize::from(*octet));
         Some((length_octets, length_octets.checked_add(length)?))
     };
-    // Type, public-key algorithm, hash algorithm; then the hashed area.
+    // Type, public-key algorithm, hash algorithm, then the hashed area.
     let unhashed = rest.get(3..).and_then(|rest| {
         let (_, end) = area(rest)?;
         let rest = rest.get(end..)?;
@@ -90,7 +92,7 @@ fn names_its_key(body: &[u8]) -> bool {
     });
     let Some(mut unhashed) = unhashed else { return false };
     while let Some((length, rest)) = unhashed.split_first() {
-        // Longer names of a key would be words.
+        // Longer issuers could carry readable text.
         let subpacket = rest.split_at_checked(usize::from(*length));
         match subpacket {
             Some(([ISSUER, id @ ..], after)) if id.len() == 8 => unhashed = after,
@@ -102,12 +104,12 @@ fn names_its_key(body: &[u8]) -> bool {
     true
 }
 
-/// Whether `octets`, without armour, begin with a public or secret key (RFC 9580, section 10.1).
+/// Whether `octets`, without armor, start with a public or secret key (RFC 9580, section 10.1).
 pub fn is_key(octets: &[u8]) -> bool {
     Packets::new(octets).next().flatten().is_some_and(|first| KEYS.contains(&first.tag))
 }
 
-/// What `octets`, armoured or not, are when they are no message: `a detached signature`, `an OpenPGP key`.
+/// Describes `octets`, armored or not, if they are not a message: `a detached signature`, `an OpenPGP key`.
 pub fn no_message(octets: &[u8]) -> Option<&'static str> {
     if !armor::is_armored(octets) {
         let are_signatures = || Packets::new(octets).all(|one| one.is_some_and(|one| one.tag == SIGNATURE));
@@ -123,18 +125,18 @@ pub fn no_message(octets: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Public and secret primary keys (RFC 9580, sections 5.5.1.1 and 5.5.1.3).
+/// Packet types of public and secret primary keys (RFC 9580, sections 5.5.1.1 and 5.5.1.3).
 const KEYS: [u8; 2] = [6, 5];
-/// Random octets, and the last two again, of a cipher with blocks of 64 bits.
+/// Random octets and the two repeated ones, for a cipher with blocks of 64 bits.
 const LEAST_PREFIX: usize = 10;
 /// The modification detection code: tag, length, SHA-1.
 const MDC: usize = 22;
 const SALT: usize = 32;
-/// Of AEAD.
+/// The AEAD tag.
 const TAG: usize = 16;
-/// Section 5.2.3.12.
+/// Issuer Key ID (section 5.2.3.12).
 const ISSUER: u8 = 16;
-/// Section 5.2.3.35.
+/// Issuer Fingerprint (section 5.2.3.35).
 const ISSUER_FINGERPRINT: u8 = 33;
 
 #[cfg(test)]
@@ -146,7 +148,7 @@ mod tests {
     const ESK: &str = "hF4DF+Q6mjKkmb0SAQdA6MgujTtof+FJ6+LdgUQTrRCdhCCJND2bmyd9PALFV1owbaaj/L3y7cvrPVk0SD9Kp4QasxpTU0AWGMCXkw8ox3bxXHfM2AuZ19vzCJs5wUBo";
     const SEALED: &str =
         "0k4B27FHphaP+labPSMznR8lzL4aJGfvDgmrwZvjFhrlAuf4sywH2CfSZXNkga/5Xol44UM58Fk9yG8sOV6wGX0Otmps4QSJQhu2TK41ovY=";
-    /// A session key under a password, by the same program.
+    /// A session key encrypted to a password, written by the same program.
     const PASSWORD: &str = "jA0ECQMCvKBDsyGwD5j/";
     const WORDS: &[u8] = b"The secret is 42.";
 
@@ -157,11 +159,11 @@ mod tests {
         for message in [[esk, sealed].concat(), [b"\xa8\x03PGP", esk, esk, password, sealed].concat()] {
             assert!(is_ciphertext(&message), "{message:?}");
         }
-        // For nobody's key.
+        // Without a public key.
         for message in [[b"".as_slice(), sealed].concat(), [password, sealed].concat()] {
             assert!(!is_ciphertext(&message), "{message:?}");
         }
-        // Another algorithm, one octet more than it has, no cipher, a container of words.
+        // Another algorithm, one octet too many, an unknown cipher, a container with readable text.
         for (place, octet) in [(1, 0x5f), (2, 9), (11, 17), (11, 0)] {
             let mut changed = [esk, b"x", sealed].concat();
             changed[place] = octet;
@@ -189,7 +191,7 @@ mod tests {
             assert!(!is_ciphertext(&[esk, words].concat()), "{words:?}");
         }
         assert!(!is_ciphertext(b"") && !is_ciphertext(esk));
-        // A packed message hides nothing.
+        // A compressed message is not encrypted.
         assert!(!is_ciphertext(b"\xc8\x03\x00ab"));
     }
 

@@ -1,4 +1,5 @@
-//! LibrePGP's packet 20 (draft-koch-librepgp), which GnuPG 2.3 and later write to keys that ask for it. It is read, and never written.
+//! LibrePGP's packet 20 (draft-koch-librepgp), which GnuPG 2.3 and later write to keys that ask for it. It is read but
+//! never written.
 
 use sequoia_openpgp::{
     crypto::SessionKey,
@@ -8,10 +9,10 @@ use sequoia_openpgp::{
 use super::suite;
 use crate::base::{Error, Result};
 
-/// The body of an OCB Encrypted Data packet, LibrePGP's number 20 (draft-koch-librepgp, section 5.16): chunks with a tag each, and a last tag
-/// over how much there is.
+/// The body of an OCB Encrypted Data packet, type 20 (draft-koch-librepgp, section 5.16): chunks with a tag each, and a
+/// final tag over the total length.
 pub(super) struct Chunked<'a> {
-    /// Version, cipher, mode and size of the chunks, as they stand.
+    /// Version, cipher, mode and chunk size, unparsed.
     header: [u8; 4],
     cipher: SymmetricAlgorithm,
     mode: AEADAlgorithm,
@@ -22,7 +23,7 @@ pub(super) struct Chunked<'a> {
 }
 
 impl<'a> Chunked<'a> {
-    /// Reads the header; an error of kind `Unavailable` where it names something else than a cipher in EAX or OCB.
+    /// Reads the header. An error of kind `Unavailable` if it names anything but a cipher in EAX or OCB mode.
     pub(super) fn read(body: &'a [u8]) -> Result<Self> {
         let unknown = |what: String| Error::unavailable(format!("openpgp message: librepgp packet 20: {what}"));
         let [version, cipher, mode, size, rest @ ..] = body else {
@@ -37,7 +38,7 @@ impl<'a> Chunked<'a> {
         let known = matches!(mode, AEADAlgorithm::EAX | AEADAlgorithm::OCB);
         let nonce = mode.nonce_size().ok().filter(|_| known && cipher.is_supported());
         let nonce = nonce.ok_or_else(|| unknown(format!("cipher {} in mode {named} is not known", header[1])))?;
-        // RFC 9580, section 5.13.2 has the same bound: 4 MiB.
+        // The same bound as in RFC 9580, section 5.13.2: 4 MiB.
         let chunk = (*size <= LARGEST_CHUNK).then(|| 1_usize << (size + 6));
         let chunk =
             chunk.ok_or_else(|| unknown(format!("its chunks are too large (2^{} octets)", u16::from(*size) + 6)))?;
@@ -51,10 +52,10 @@ impl<'a> Chunked<'a> {
         format!("{}-{}", suite::cipher_name(self.cipher), suite::aead_name(self.mode))
     }
 
-    /// What is in it; `None` when it does not fit the key, or was changed, cut short or put in another order. `said` is the cipher that comes with
-    /// the session key, which has to be the one of the header.
-    pub(super) fn open(&self, said: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<Vec<u8>> {
-        if said != Some(self.cipher) || self.cipher.key_size().ok()? != key.len() {
+    /// The plaintext; `None` if the key is wrong or the chunks were changed, cut short or reordered. `key_cipher` is
+    /// the cipher given with the session key; it must be the one in the header.
+    pub(super) fn open(&self, key_cipher: Option<SymmetricAlgorithm>, key: &SessionKey) -> Option<Vec<u8>> {
+        if key_cipher != Some(self.cipher) || self.cipher.key_size().ok()? != key.len() {
             return None;
         }
         let (chunks, last) = self.sealed.split_at_checked(self.sealed.len().checked_sub(TAG)?)?;
@@ -73,7 +74,7 @@ impl<'a> Chunked<'a> {
     }
 
     fn open_one(&self, key: &SessionKey, index: u64, associated: &[u8], plain: &mut [u8], sealed: &[u8]) -> Option<()> {
-        // The last eight octets of the nonce count the chunks.
+        // The chunk index is XORed into the last eight octets of the nonce.
         let (fixed, counter) = self.nonce.split_last_chunk::<8>()?;
         let counted = u64::from_be_bytes(*counter) ^ index;
         let nonce = [fixed, &counted.to_be_bytes()].concat();
@@ -81,7 +82,7 @@ impl<'a> Chunked<'a> {
         context.for_decryption().ok()?.decrypt_verify(plain, sealed).ok()
     }
 
-    /// The packet's type in the new form of headers, its header and the number of the chunk.
+    /// The associated data: the packet type in new format, the header and the chunk index.
     fn associated(&self, index: u64) -> [u8; 13] {
         let [version, cipher, mode, size] = self.header;
         let [a, b, c, d, e, f, g, h] = index.to_be_bytes();
@@ -89,7 +90,7 @@ impl<'a> Chunked<'a> {
     }
 }
 
-/// Octets of the tag of EAX and OCB.
+/// Length in octets of an EAX or OCB tag.
 const TAG: usize = 16;
-/// As a power of two less 6. GnuPG writes 2^22.
+/// As exponent of two, minus 6. GnuPG writes 2^22.
 const LARGEST_CHUNK: u8 = 16;

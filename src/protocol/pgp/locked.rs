@@ -1,4 +1,4 @@
-//! The secret parts of one certificate, unlocked one key at a time.
+//! The secret parts of one certificate, decrypted one key at a time.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ use crate::{
     keys::{Handle, Locked, Passphrases},
 };
 
-/// The secret parts of one certificate, unlocked one key at a time when asked for.
+/// The secret parts of one certificate, decrypted one key at a time when needed.
 pub struct LockedKeys {
     octets: Secret,
     passphrases: Arc<Passphrases>,
@@ -44,14 +44,14 @@ pub struct LockedKeys {
 }
 
 impl LockedKeys {
-    /// `octets` are a Transferable Secret Key in its binary form, as in [`Described::secret`](crate::protocol::Described::secret).
+    /// Takes a Transferable Secret Key in binary form, as in [`Described::secret`](crate::protocol::Described::secret).
     pub fn new(octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Self {
         LockedKeys { octets, passphrases, limits: limits.clone(), opened: Mutex::default() }
     }
 
-    /// The key as Sequoia reads it.
+    /// Reads the key with Sequoia.
     fn parsed(&self, key: &Handle, budget: &mut Budget) -> Result<Option<Arc<dyn SecretKey>>, Refusal> {
-        // No binding is asked for.
+        // Key bindings do not matter here.
         let cert = Cert::from_bytes(self.octets.expose()).map_err(|error| Refusal::Failed(failed(key, &error)))?;
         let wanted = cert.keys().secret().find(|held| handle(&held.key().fingerprint()) == *key);
         let Some(held) = wanted else { return Ok(None) };
@@ -66,11 +66,11 @@ impl LockedKeys {
     }
 }
 
-/// Whether the secret part of a key fits its public part; `cert` is whose it is.
+/// Whether the secret part of a key matches its public part. `cert` is the certificate of the key.
 ///
 /// # Errors
 ///
-/// `Malformed`: to find out goes over `budget`.
+/// `Malformed` if the check exceeds `budget`.
 pub(super) fn prove(
     cert: &Cert,
     key: &Key<SecretParts, UnspecifiedRole>,
@@ -100,15 +100,13 @@ fn open(
     budget: &mut Budget,
 ) -> Result<Arc<dyn SecretKey>, Refusal> {
     match locked.s2k() {
-        // GnuPG's gnu-dummy and divert-to-card (its doc/DETAILS, "GNU extensions to the S2K algorithm").
+        // GnuPG's gnu-dummy and divert-to-card (doc/DETAILS, "GNU extensions to the S2K algorithm").
         S2K::Private { .. } => {
             let why = stub(key).map_or(Stub::UNKNOWN, Stub::words);
             return Err(Refusal::Locked(Error::no_key(format!("{what}: its secret part {why}"))));
         }
         s2k if !s2k.is_supported() => {
-            return Err(Refusal::Locked(Error::no_key(format!(
-                "{what}: nobody here knows how its passphrase is turned into a key"
-            ))));
+            return Err(Refusal::Locked(Error::no_key(format!("{what}: its key derivation is not supported"))));
         }
         _ => {}
     }
@@ -123,7 +121,7 @@ fn open(
         };
         Ok(match open.map(|open| handle_of(open.role_as_unspecified())) {
             Some(Ok(opened)) => Some(opened),
-            // A sum of 16 bits may be right by chance: another passphrase may open it yet.
+            // A checksum of 16 bits may match by chance: another passphrase may still be the right one.
             Some(Err(why)) => {
                 unfit = Some(why);
                 None
@@ -140,13 +138,13 @@ fn open(
     }
 }
 
-/// Why a key is not opened.
+/// Why a secret key cannot be opened.
 enum Refusal {
     /// It cannot be read, or costs too much.
     Failed(Error),
-    /// No passphrase fits, or there is nothing to open.
+    /// No passphrase fits, or there is no secret part.
     Locked(Error),
-    /// It was opened, or not locked.
+    /// It was decrypted or not encrypted, but cannot be used.
     Unusable(Unusable),
 }
 
@@ -159,13 +157,13 @@ impl From<Refusal> for Error {
     }
 }
 
-/// What is known of whether a secret part fits its public part.
+/// Whether a secret part matches its public part.
 pub(super) enum Proof {
-    /// It was opened, and does.
+    /// It was opened, and matches.
     Fits,
-    /// It was opened, and does not.
+    /// It was opened, and does not match.
     Unfit,
-    /// It was not opened, or its algorithm is not served here: why.
+    /// It was not opened, or its algorithm is not supported; the reason.
     Unknown(Error),
 }
 
@@ -193,7 +191,8 @@ impl fmt::Debug for LockedKeys {
     }
 }
 
-/// The key as its passphrase opens it, by our cipher (RFC 9580, section 3.7.2.1); `None` when the passphrase does not fit.
+/// The key decrypted with its passphrase by our own cipher (RFC 9580, section 3.7.2.1); `None` if the passphrase does
+/// not fit.
 fn decrypted(
     key: &Key<SecretParts, UnspecifiedRole>,
     locked: &Encrypted,
@@ -209,35 +208,35 @@ fn decrypted(
     Some(key.clone().take_secret().0.add_secret(secret.into()).0)
 }
 
-/// Where the secret part of a key is that came without it (GnuPG's doc/DETAILS, "GNU extensions to the S2K algorithm").
+/// Where the missing secret part of a key is (GnuPG's doc/DETAILS, "GNU extensions to the S2K algorithm").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stub {
-    /// Nobody says.
+    /// Unknown.
     Absent,
     /// On a smart card.
     Card,
 }
 
 impl Stub {
-    /// What follows `its secret part` where nothing says why it is not here.
-    pub(super) const UNKNOWN: &str = "is in no form that is known here";
+    /// Text to follow `its secret part` for an unknown kind of stub.
+    pub(super) const UNKNOWN: &str = "is in an unknown form";
 
-    /// What follows `its secret part`.
+    /// Text to follow `its secret part`.
     pub(super) fn words(self) -> &'static str {
         match self {
-            Stub::Absent => "is not here: only the public part came along",
-            Stub::Card => "is on a card, which is not read here: only the public part came along",
+            Stub::Absent => "is missing: GnuPG exported only a stub of it",
+            Stub::Card => "is on a smart card, which is not supported",
         }
     }
 }
 
-/// What stands in the place of the secret part; `None` where that is one, or nothing that is known.
+/// The stub in place of the secret part; `None` for a real secret part or an unknown kind of stub.
 pub(super) fn stub<R: KeyRole>(key: &Key<SecretParts, R>) -> Option<Stub> {
     let SecretKeyMaterial::Encrypted(locked) = key.secret() else { return None };
     if !matches!(locked.s2k(), S2K::Private { .. }) {
         return None;
     }
-    // Sequoia keeps the parameters to itself.
+    // Sequoia does not expose the parameters.
     let octets = Packet::from(key.clone().role_into_primary()).to_vec().ok()?;
     octets.windows(6).rev().find_map(|six| match six {
         [GNU_S2K, _, b'G', b'N', b'U', 1] => Some(Stub::Absent),
@@ -246,8 +245,9 @@ pub(super) fn stub<R: KeyRole>(key: &Key<SecretParts, R>) -> Option<Stub> {
     })
 }
 
-/// A key that no passphrase guards and that `crypto` serves, of version 4, without reading anything else: Sequoia would hash all of the
-/// certificate, and hide each secret in it from whoever reads this process' memory, which takes longer than signing with a curve.
+/// Reads an unprotected key of version 4 that `crypto` supports, without parsing the rest of the certificate. Sequoia
+/// would hash the whole certificate and encrypt each secret in memory, which takes longer than a signature with an
+/// elliptic curve.
 fn bare(octets: &[u8], wanted: &Handle) -> Option<Result<Arc<dyn SecretKey>>> {
     let secret = |tag: &Tag| matches!(tag, Tag::SecretKey | Tag::SecretSubkey);
     let bodies = packets(octets).filter(|(tag, _)| secret(tag));
@@ -258,16 +258,16 @@ fn bare(octets: &[u8], wanted: &Handle) -> Option<Result<Arc<dyn SecretKey>>> {
     Some(key.map(|key| Arc::new(key) as Arc<dyn SecretKey>))
 }
 
-/// A secret key packet that no passphrase guards.
+/// A secret key packet without a passphrase.
 struct Bare<'a> {
     algorithm: PublicKeyAlgorithm,
     public: Key4<PublicParts, UnspecifiedRole>,
-    /// Its numbers and their checksum.
+    /// Its secret numbers and their checksum.
     secret: &'a [u8],
 }
 
 impl Bare<'_> {
-    /// RFC 9580, sections 5.5.2.2 and 5.5.3.
+    /// Reads the packet body (RFC 9580, sections 5.5.2.2 and 5.5.3).
     fn read(body: &[u8]) -> Option<Bare<'_>> {
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else { return None };
         let algorithm = PublicKeyAlgorithm::from(*algorithm);
@@ -278,7 +278,8 @@ impl Bare<'_> {
     }
 }
 
-/// Packets and their bodies, up to one whose header is not as Sequoia writes it (RFC 9580, section 4.2.1, without partial lengths).
+/// Packets and their bodies, up to the first header that Sequoia would not write (RFC 9580, section 4.2.1, without
+/// partial lengths).
 fn packets(mut octets: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
     iter::from_fn(move || {
         let (first @ 0xc0..=0xff, rest) = octets.split_first()? else { return None };
@@ -294,7 +295,7 @@ fn packets(mut octets: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
     })
 }
 
-/// `key FINGERPRINT of a@example.org`, for the person who is asked for a passphrase.
+/// `key FINGERPRINT of a@example.org`, shown when asking for a passphrase.
 fn title(cert: &Cert, key: &Handle) -> String {
     match cert.userids().find_map(|user_id| claim(user_id.userid())) {
         Some(address) => format!("key {key} of {address}"),
@@ -302,9 +303,9 @@ fn title(cert: &Cert, key: &Handle) -> String {
     }
 }
 
-/// What it costs to compare the two parts of a key, in so many of [`Budget::derivation`]'s units for each of its algorithm's.
+/// The cost of comparing the two parts of a key: units of [`Budget::derivation`] per unit of its algorithm's cost.
 const PRIVATE_KEY: u64 = 2_000;
-/// The number of GnuPG's own S2K.
+/// The S2K type of GnuPG's extensions.
 const GNU_S2K: u8 = 101;
 
 #[cfg(test)]
@@ -371,7 +372,7 @@ mod tests {
         }
     }
 
-    /// A key whose checksum is wrong, or that is cut short, is not read; nor is one that is not there.
+    /// A key with a wrong checksum, a truncated key and a missing key are not read.
     #[test]
     fn what_is_broken_is_not_read() {
         let (octets, keys) = made(Profile::Rfc4880, Algorithm::Curve25519, None);

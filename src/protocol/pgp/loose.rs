@@ -1,5 +1,5 @@
-//! Revocation certificates that come by themselves: a signature packet without the certificate that it is about (RFC 9580, section 5.2.1).
-//! What `key generate` and GnuPG lay aside for the day when a key is lost is of this form.
+//! Revocation certificates without the certificate that they revoke: a single signature packet (RFC 9580, section
+//! 5.2.1). `key generate` and GnuPG store revocations for later use in this form.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,16 +18,16 @@ use crate::{
     protocol::{KeyFile, LooseRevocation},
 };
 
-/// The revocations in the packets of a key file that no certificate among them has taken up.
+/// The revocations in a key file that belong to no certificate in it.
 pub(super) struct Loose {
-    /// Each by its numbers, which no other signature has.
+    /// Keyed by the numbers of the signature, which are unique.
     left: BTreeMap<Vec<u8>, Signature>,
     /// The primary keys of the certificates.
     owners: Vec<KeyHandle>,
 }
 
 impl Loose {
-    /// All of them, whatever stands around them.
+    /// Collects all revocations in the packets, ignoring the packets around them.
     pub(super) fn read(octets: &[u8]) -> Loose {
         let mut left = BTreeMap::new();
         let mut next = PacketParserBuilder::from_bytes(octets)
@@ -43,7 +43,7 @@ impl Loose {
         Loose { left, owners: Vec::new() }
     }
 
-    /// Those that `cert` holds are not loose.
+    /// Removes the revocations that `cert` holds.
     pub(super) fn held_by(&mut self, cert: &Cert) {
         if !self.left.is_empty() {
             self.owners.push(cert.key_handle());
@@ -51,16 +51,16 @@ impl Loose {
         }
     }
 
-    /// Whether there is none.
+    /// Whether no revocation is left.
     pub(super) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }
 
-    /// What is left once every certificate was seen; `place` is what errors call the file.
+    /// The revocations left after all certificates were read. `place` names the file in errors.
     pub(super) fn left(self, place: &str) -> Vec<LooseRevocation> {
         let Loose { left, owners } = self;
         let matters = |signature: &Signature| {
-            // Others take back what they once certified, which says nothing of the key.
+            // A certification revocation by another key says nothing about the key itself.
             signature.typ() != SignatureType::CertificationRevocation
                 || owners.is_empty()
                 || owners.iter().any(|owner| names(signature, owner))
@@ -72,14 +72,15 @@ impl Loose {
     }
 }
 
-/// Applies the revocations in `file` that came without their certificates: to certificates that came along, or that are in `beside`.
+/// Applies the revocations in `file` that came without their certificates, to certificates in the file or in `beside`.
 ///
-/// A certificate of `beside` goes, revoked, to `file.elsewhere`. What revokes nothing that is known is an error of kind `NoKey` in
-/// `file.lost`, or `Malformed` when its certificate is known and it is not valid.
+/// A certificate of `beside` is added, revoked, to `file.elsewhere`. A revocation that applies to no known certificate
+/// becomes an error in `file.lost`: of kind `NoKey`, or `Malformed` if its certificate is known and the revocation is
+/// invalid.
 ///
 /// # Errors
 ///
-/// The keys could not be asked.
+/// Errors of `beside`, and `Malformed` if a revocation is not a signature packet.
 pub fn apply_revocations(file: &mut KeyFile, beside: &dyn Keys) -> Result<()> {
     for revocation in std::mem::take(&mut file.revocations) {
         let signature = parse(&revocation)?;
@@ -106,7 +107,7 @@ pub fn apply_revocations(file: &mut KeyFile, beside: &dyn Keys) -> Result<()> {
     Ok(())
 }
 
-/// The certificate with the revocation in it; `None` when that does not revoke it.
+/// The certificate with the revocation added; `None` if the signature does not revoke it.
 fn revoked(record: &Record, signature: &Signature) -> Result<Option<Record>> {
     if record.protocol != ProtocolName::Pgp {
         return Ok(None);
@@ -117,7 +118,7 @@ fn revoked(record: &Record, signature: &Signature) -> Result<Option<Record>> {
     }
     let failed = |error: &sequoia_openpgp::anyhow::Error| keyfile::failed(&record.fingerprint, error);
     let octets = cert.insert_packets(vec![signature.clone()]).and_then(|(cert, _)| cert.to_vec());
-    // Read anew, so that signatures that Sequoia cannot verify are vouched for.
+    // Read again, so that `binding_signatures` verifies signatures that Sequoia cannot.
     let cert = octets.and_then(|octets| cert::read(&octets)).map_err(|error| failed(&error))?;
     if !is_held(&cert, signature) {
         return Ok(None);
@@ -126,12 +127,12 @@ fn revoked(record: &Record, signature: &Signature) -> Result<Option<Record>> {
     Ok(Some(Record { bytes: described.bytes, ..record.clone() }))
 }
 
-/// Whether the revocation has its place in the certificate: made by its own key, or perhaps by one of others.
+/// Whether the certificate accepts the revocation: it was made by its own key, or possibly by a designated revoker.
 fn is_held(cert: &Cert, signature: &Signature) -> bool {
     held(cert).into_iter().any(|held| held.normalized_eq(signature))
 }
 
-/// The revocations of a certificate and its parts: by its own key, verified, and by others, as far as they are about it.
+/// The revocations of a certificate and its parts: verified ones by its own key, and those by other keys.
 fn held(cert: &Cert) -> Vec<&Signature> {
     let mut all: Vec<&Signature> = Vec::new();
     let primary = cert.primary_key();
@@ -152,13 +153,14 @@ fn held(cert: &Cert) -> Vec<&Signature> {
     all
 }
 
-/// Certificates that may be meant: whose key made the revocation, or who name that as their revoker.
+/// Certificates that may be meant: the one whose key made the revocation, or those that name this key as designated
+/// revoker.
 fn candidates(signature: &Signature, beside: &dyn Keys) -> Result<Vec<Arc<Record>>> {
     let mut all = Vec::new();
     for issuer in signature.get_issuers() {
         all.extend(beside.find(ProtocolName::Pgp, &Want::Handle(&Handle::from_octets(issuer.as_bytes())))?);
     }
-    // Only what is revoked by another is looked for in all of them: it does not say whom it is about.
+    // A revocation by a designated revoker does not name the revoked certificate, so all certificates are searched.
     for record in beside.find(ProtocolName::Pgp, &Want::All)? {
         let is_new = all.iter().all(|known: &Arc<Record>| known.fingerprint != record.fingerprint);
         if is_new && cert::parse(&record).is_ok_and(|cert| is_by_revoker(&cert, signature)) {
@@ -173,14 +175,14 @@ fn lost(revocation: &LooseRevocation, signature: &Signature, file: &KeyFile, bes
     let mut issuers: Vec<KeyHandle> = signature.get_issuers();
     issuers.sort_by_key(|issuer| std::cmp::Reverse(issuer.as_bytes().len()));
     let Some(issuer) = issuers.first().map(|issuer| Handle::from_octets(issuer.as_bytes())) else {
-        return Ok(Error::malformed(&revocation.place, "a revocation certificate that does not say for which key"));
+        return Ok(Error::malformed(&revocation.place, "a revocation certificate that names no key"));
     };
     let is_here = file.found.iter().any(|one| one.record.has(&issuer))
         || !beside.find(ProtocolName::Pgp, &Want::Handle(&issuer))?.is_empty();
     let what = format!("a revocation certificate for key {issuer}");
     Ok(match is_here {
         true => Error::malformed(&revocation.place, format!("{what}, which is damaged: it does not revoke that key")),
-        false => Error::no_key(format!("{}: {what}, whose certificate is not here", revocation.place))
+        false => Error::no_key(format!("{}: {what}, whose certificate is missing", revocation.place))
             .with_hint(Hint::ImportWithCertificate),
     })
 }
@@ -189,7 +191,7 @@ fn parse(revocation: &LooseRevocation) -> Result<Signature> {
     let failed = |why: String| Error::malformed(&revocation.place, why);
     match Packet::from_bytes(&revocation.octets) {
         Ok(Packet::Signature(signature)) => Ok(signature),
-        Ok(_) => Err(failed("no revocation certificate".to_owned())),
+        Ok(_) => Err(failed("not a revocation certificate".to_owned())),
         Err(error) => Err(failed(words::reason(&error))),
     }
 }

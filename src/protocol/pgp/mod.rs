@@ -1,7 +1,9 @@
-//! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156), with Sequoia behind our private-key handle.
+//! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156). Sequoia parses packets; private-key operations go through
+//! [`SecretKey`](crate::crypto::SecretKey).
 
 mod armor;
 mod armored;
+mod binding_signatures;
 mod brainpool;
 mod cert;
 mod chunks;
@@ -36,41 +38,40 @@ mod suite;
 pub mod summary;
 mod trailer;
 mod verify;
-mod vouch;
 mod words;
 
-// armor.rs      undo armour and the cleartext framework
-// chunks.rs     a reader that frees what it has read
-// counting.rs   packet headers, to count packets before Sequoia reads them
-// framing.rs    where packets begin and end
-// kind.rs       what packets are, without a key
-// open.rs       peel one layer: PGP/MIME, inline                         (claim, open)
-// packets.rs    the walk over OpenPGP packets: containers, literal, signatures
-// protected.rs  the integrity-protected container under Blowfish
+// armor.rs      decode armor and the cleartext framework
+// chunks.rs     a reader that frees the memory it has read
+// counting.rs   packet headers, to count packets before Sequoia parses them
+// framing.rs    split octets into packets
+// kind.rs       classify octets without a key
+// open.rs       open one layer: PGP/MIME, inline                         (claim, open)
+// packets.rs    walk over OpenPGP packets: containers, literal data, signatures
+// protected.rs  the integrity-protected container with Blowfish
 // librepgp.rs   LibrePGP's packet 20
-// session_key.rs the form of an encrypted session key, without a key
-// sessions.rs   session keys: the key that is named, every key for a hidden one, every password
-// public.rs     check a digest under a public key
-// signer.rs     the key behind a signature, and what it was good for at that time
-// verify.rs     judge one signature: the one place that calls Matches::assertion
-// seal.rs       sign and encrypt: the shapes of RFC 3156, written in one pass
-// inline.rs     the inline shapes: cleartext framework, armour in the text
-// plan.rs       what is decided before the first octet: who signs, who reads
-// select.rs     which certificate an address means
-// sign.rs       signatures over octets that stream by
-// encrypt.rs    encrypted session keys, and the container's ciphertext as it streams by
-// partial.rs   packets of unknown length
-// armored.rs    write armour
+// session_key.rs the format of an encrypted session key, without a key
+// sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
+// public.rs     verify a digest with a public key
+// signer.rs     find the key that made a signature, and check that it could sign at that time
+// verify.rs     judge one signature: the only caller of Matches::assertion
+// seal.rs       sign and encrypt: the forms of RFC 3156, in one pass
+// inline.rs     the inline forms: cleartext framework, armor in the text
+// plan.rs       decisions before writing: signers, recipients, algorithms
+// select.rs     choose the certificate for an address
+// sign.rs       sign octets as a stream
+// encrypt.rs    encrypted session keys, and the container as a stream
+// partial.rs    packets with partial lengths
+// armored.rs    write armor
 // suite.rs      names and numbers of algorithms
-// brainpool.rs  encrypt to the curves that Sequoia's backend does not know
-// vouch.rs      what a certificate's keys signed in it
-// cert.rs       one certificate: its keys that are good for a use, or why there are none
-// secret.rs     our SecretKey behind Sequoia's Signer and Decryptor
+// brainpool.rs  encrypt to brainpool curves, which Sequoia's backend does not support
+// binding_signatures.rs verify the signatures of a certificate's own keys
+// cert.rs       one certificate: its usable keys, or why there are none
+// secret.rs     our SecretKey as Sequoia's Signer and Decryptor
 // revocation.rs whether a certificate or a part of it is revoked, by its own key or by a designated revoker
-// loose.rs      revocation certificates that come by themselves
-// locked.rs     the secret parts of a certificate, unlocked when asked for
-// generate.rs   new keys
-// words.rs      what went wrong in Sequoia, in our words
+// loose.rs      revocation certificates without their certificate
+// locked.rs     the secret parts of a certificate, decrypted when needed
+// generate.rs   generate keys
+// words.rs      Sequoia's errors in our words
 
 use std::io::Write;
 

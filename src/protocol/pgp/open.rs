@@ -1,4 +1,4 @@
-//! Peels one layer: PGP/MIME (RFC 3156), its mangled forms, and OpenPGP inline in text and attachments.
+//! Opens one layer: PGP/MIME (RFC 3156), its mangled forms, and inline OpenPGP in text and attachments.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,8 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
 
-/// What `part` itself claims to be. `text/html` never is: what a reader sees of it and what is in it are different things.
+/// The claim that `part` itself makes. `text/html` never makes one, because what a reader shows of it differs from its
+/// source.
 pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     let (kind, span) = if is_signed(part) {
         (ClaimKind::Signed, part.span())
@@ -38,7 +39,7 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     Some(Claim { protocol: ProtocolName::Pgp, kind, span })
 }
 
-/// Opens `message`, whose root makes the claim.
+/// Opens `message`, whose root part makes the claim.
 pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     match claim.kind {
         ClaimKind::Encrypted => encrypted(message, claim, context, budget),
@@ -46,17 +47,18 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
         ClaimKind::InlineSigned => inline_signed(&message, claim, context, budget),
         ClaimKind::Signed => signed(&message, claim, context, budget),
         ClaimKind::Certificates | ClaimKind::Compressed | ClaimKind::Opaque => {
-            Err(Error::malformed(claim.words(), "no form of OpenPGP"))
+            Err(Error::malformed(claim.words(), "not a form of OpenPGP"))
         }
     }
 }
 
-/// multipart/signed (RFC 3156, section 5). A signature that cannot be read is an answer, and the payload is there all the same.
+/// Opens multipart/signed (RFC 3156, section 5). A signature that cannot be read is reported, and the payload is
+/// returned anyway.
 fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut children = message.root().children();
-    // RFC 1847, section 2.1: exactly two parts. A third would be shown to nobody, or be taken for signed.
+    // RFC 1847, section 2.1 has exactly two parts. A third part could be taken for signed.
     if children.len() > 2 {
-        return Err(Error::malformed("multipart/signed", format!("has {} parts and not 2", children.len())));
+        return Err(Error::malformed("multipart/signed", format!("has {} parts instead of 2", children.len())));
     }
     let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
     let found = match children.next() {
@@ -72,7 +74,7 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
     Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None })
 }
 
-/// multipart/encrypted (RFC 3156, section 4), whole or mangled.
+/// Opens multipart/encrypted (RFC 3156, section 4), intact or mangled.
 fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
     let part = ciphertext(root).ok_or_else(|| Error::malformed("multipart/encrypted", "has no encrypted part"))?;
@@ -86,17 +88,17 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
     };
     let unpacked = unpack(octets, context, budget)?.1;
     let secrecy = Secrecy::of(&unpacked);
-    let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.told(error))?;
-    let payload = entity(unpacked.literal.octets, budget).map_err(|error| secrecy.told(error))?;
+    let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.reveal(error))?;
+    let payload = entity(unpacked.literal.octets, budget).map_err(|error| secrecy.reveal(error))?;
     Ok(Opened { layers, payload, covers, beside: None, refusal: secrecy.refusal() })
 }
 
-/// The cleartext framework (RFC 9580, section 7) in a text body.
+/// Opens the cleartext framework (RFC 9580, section 7) in a text body.
 fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
     let covers = covers(claim, root);
     let decoded = root.decoded();
-    let block = block(&decoded).ok_or_else(|| Error::malformed("text", "no openpgp block in it"))?;
+    let block = block(&decoded).ok_or_else(|| Error::malformed("text", "has no openpgp block"))?;
     let octets = decoded.get(block.span.start..block.span.end).unwrap_or_default();
     let Cleartext { text, signatures } = armor::cleartext(octets)?;
     let found = detached(Cow::Borrowed(signatures), budget)?;
@@ -113,7 +115,7 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
     })
 }
 
-/// An armoured or binary message in a text body or an attachment.
+/// Opens an armored or binary message in a text body or an attachment.
 fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
     let (covers, is_text, name) = (covers(claim, root), is_text(root), name(root));
@@ -136,30 +138,30 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     };
     let (headers, unpacked) = unpack(octets, context, budget)?;
     let secrecy = Secrecy::of(&unpacked);
-    let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.told(error))?;
+    let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.reveal(error))?;
     let literal = unpacked.literal;
     if mime {
-        let payload = entity(literal.octets, budget).map_err(|error| secrecy.told(error))?;
+        let payload = entity(literal.octets, budget).map_err(|error| secrecy.reveal(error))?;
         return Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal() });
     }
     let payload = if is_text && !literal.octets.contains(&0) {
-        let said = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
-        let said = said.or((literal.format == DataFormat::Unicode).then_some("utf-8"));
-        text_message(&charset(&literal.octets, said, outer.as_deref()), literal.octets)
+        let charset_name = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
+        let charset_name = charset_name.or((literal.format == DataFormat::Unicode).then_some("utf-8"));
+        text_message(&charset(&literal.octets, charset_name, outer.as_deref()), literal.octets)
     } else {
         file_message(name.as_deref(), literal.octets)
     };
-    let payload = Message::parse(payload, budget).map_err(|error| secrecy.told(error))?;
+    let payload = Message::parse(payload, budget).map_err(|error| secrecy.reveal(error))?;
     Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal() })
 }
 
-/// What may be told of a literal that came out of a message.
+/// How much errors may reveal about the content of a message.
 enum Secrecy {
-    /// It was not encrypted.
+    /// It was not encrypted: everything.
     Clear,
-    /// It was, and it is what was encrypted.
+    /// It was encrypted, and its integrity was checked: everything.
     Checked,
-    /// It was, and anybody may have changed it: only this.
+    /// It was encrypted and could have been modified: only this error.
     Unchecked(Error),
 }
 
@@ -173,7 +175,7 @@ impl Secrecy {
         }
     }
 
-    fn told(&self, error: Error) -> Error {
+    fn reveal(&self, error: Error) -> Error {
         match self {
             Secrecy::Clear => error,
             Secrecy::Checked => error.within_encryption(),
@@ -189,7 +191,7 @@ impl Secrecy {
     }
 }
 
-/// Undoes armour if there is any, then walks the packets; the armour's headers come with what was inside.
+/// Decodes armor if there is any, then walks the packets. Also returns the headers of the armor.
 fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Vec<(String, String)>, Unpacked)> {
     let (headers, octets) = match armor::is_armored(&octets) || !is_binary(&octets) {
         true => armor::dearmor(octets, "MESSAGE").map(|block| (block.headers, block.octets))?,
@@ -199,7 +201,7 @@ fn unpack(octets: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<
     Ok((headers, packets::unpack(Chunks::new(octets), size, context, budget)?))
 }
 
-/// The packets of a detached signature, armoured or not; one that says why where they cannot be read.
+/// The packets of a detached signature, armored or binary; an entry with the reason if they cannot be read.
 fn detached(octets: Cow<'_, [u8]>, budget: &mut Budget) -> Result<Vec<Found>> {
     if is_binary(&octets) {
         return packets::signatures(&octets, budget);
@@ -220,7 +222,7 @@ fn judged(
     found.iter().map(|one| verify::judge(one, text, covers, context, budget)).collect()
 }
 
-/// The layers of an unpacked message, outermost first, with its signatures judged.
+/// The layers of an unpacked message, outermost first, with their signatures judged.
 fn layers(
     unpacked: &Unpacked,
     span: Span,
@@ -242,7 +244,7 @@ fn layers(
                 LayerKind::Signed { signatures: judged(signatures, &mut text, covers, context, budget)? }
             }
             Wrap::Signed { signatures, over: Over::Container, .. } => {
-                let why = || Why::Malformed("it stands around packed or encrypted data, not around text".to_owned());
+                let why = || Why::Malformed("it covers compressed or encrypted data instead of text".to_owned());
                 LayerKind::Signed { signatures: signatures.iter().map(|_| verify::unreadable(why(), covers)).collect() }
             }
         };
@@ -259,7 +261,8 @@ fn covers(claim: &Claim, part: Part<'_>) -> Covers {
     if claim.is_whole(part) { Covers::Whole } else { Covers::Part }
 }
 
-/// RFC 3156, section 5; the signature's own type is enough when the parameter is missing.
+/// Whether it is a PGP/MIME signature (RFC 3156, section 5). If the protocol parameter is missing, the type of the
+/// signature part decides.
 fn is_signed(part: Part<'_>) -> bool {
     let content = part.content_type();
     if !content.is("multipart", "signed") {
@@ -271,8 +274,9 @@ fn is_signed(part: Part<'_>) -> bool {
     }
 }
 
-/// The part of multipart/encrypted that holds the message, or of what Exchange makes of it: a multipart/mixed of an empty text or HTML, the
-/// version and the message (draft-dkg-openpgp-pgpmime-message-mangling, section 4.1).
+/// The part of multipart/encrypted that holds the message. Also in the form that Exchange makes of it: a
+/// multipart/mixed of an empty text or HTML, the version and the message (draft-dkg-openpgp-pgpmime-message-mangling,
+/// section 4.1).
 fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
     let content = part.content_type();
     let children: Vec<Part<'_>> = part.children().take(MIXED_UP + 1).collect();
@@ -298,7 +302,7 @@ fn ciphertext(part: Part<'_>) -> Option<Part<'_>> {
     }
 }
 
-/// Whether it is an empty text, or HTML of tags alone, which is left out when the message is opened.
+/// Whether the part is an empty text, or HTML with tags only. It is left out when the message is opened.
 fn shows_nothing(text: Part<'_>) -> bool {
     let content = text.content_type();
     if content.is("text", "plain") {
@@ -312,7 +316,7 @@ fn shows_nothing(text: Part<'_>) -> bool {
     content.is("text", "html") && shown.next().is_none()
 }
 
-/// Whether a multipart/encrypted has more to show than the version and the message (RFC 3156, section 4: exactly two parts).
+/// Whether a multipart/encrypted shows more than the version and the message (RFC 3156, section 4: exactly two parts).
 fn has_other_text(root: Part<'_>, message: Part<'_>) -> bool {
     let is_known = |child: &Part<'_>| {
         child.span() == message.span()
@@ -322,7 +326,7 @@ fn has_other_text(root: Part<'_>, message: Part<'_>) -> bool {
     root.children().any(|child| !is_known(&child))
 }
 
-/// A claim made by what stands in the body of a leaf. With text around it, it covers part of the body only.
+/// A claim by armor or packets in the body of a leaf part. With text around it, it covers only part of the body.
 fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
     if part.children().len() > 0 || !may_be_inline(part) {
         return None;
@@ -339,17 +343,18 @@ fn inline(part: Part<'_>) -> Option<(ClaimKind, Span)> {
     let span = match (block.alone, &decoded) {
         (true, _) => part.span(),
         (false, Cow::Borrowed(_)) => Span { start: span.start + block.span.start, end: span.start + block.span.end },
-        // Encoded: where the block starts cannot be said in octets of the message, only that it is not all of it.
+        // The body is encoded, so the block has no exact span in the message. The span only says that it is not the
+        // whole part.
         (false, Cow::Owned(_)) => Span { start: span.start, end: span.end.saturating_sub(1).max(span.start) },
     };
     Some((kind, span))
 }
 
-/// The first block of armour in a text that makes a message.
+/// The first armor block in a text that is a message.
 struct Inline {
     label: Label,
     span: Span,
-    /// Whether nothing but white space is around it.
+    /// Whether only white space surrounds it.
     alone: bool,
 }
 
@@ -360,7 +365,7 @@ fn block(text: &[u8]) -> Option<Inline> {
     Some(Inline { label: first.label, span: first.span, alone })
 }
 
-/// Leaves that are looked into. Keys and detached signatures are not messages.
+/// Whether a leaf part is searched for inline OpenPGP. Keys and detached signatures are not messages.
 fn may_be_inline(part: Part<'_>) -> bool {
     let content = part.content_type();
     is_text(part)
@@ -369,7 +374,7 @@ fn may_be_inline(part: Part<'_>) -> bool {
         || (content.kind != "multipart" && content.kind != "text" && is_named(part))
 }
 
-/// Whether its file name is that of something sealed.
+/// Whether its file name has an OpenPGP suffix.
 fn is_named(part: Part<'_>) -> bool {
     name(part).is_some_and(|name| SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
 }
@@ -379,16 +384,16 @@ fn is_text(part: Part<'_>) -> bool {
     content.is("text", "plain") || content.is("application", "pgp")
 }
 
-/// The file name, in lower case.
+/// The file name in lower case.
 fn name(part: Part<'_>) -> Option<String> {
     let disposition = part.header("Content-Disposition").map(|value| crate::mail::header::ContentType::parse(&value));
     let name = disposition.as_ref().and_then(|value| value.parameter("filename"));
     name.or(part.content_type().parameter("name")).map(str::to_lowercase)
 }
 
-/// Whether the decoded body of `part`, without armour, is an OpenPGP message: by the first packet's tag (RFC 9580, section 4.2) when its name
-/// says so, or its type, which is that of a file without a header; otherwise only what starts with an encrypted session key of a version that
-/// exists.
+/// Whether the decoded body of `part`, without armor, is an OpenPGP message. With an OpenPGP file name or type, the
+/// first packet's type decides (RFC 9580, section 4.2). Otherwise only an encrypted session key of an existing version
+/// counts.
 fn is_message(octets: &[u8], part: Part<'_>) -> bool {
     let Some(Framed { tag, body, .. }) = first_packet(octets) else { return false };
     match tag {
@@ -398,13 +403,13 @@ fn is_message(octets: &[u8], part: Part<'_>) -> bool {
     }
 }
 
-/// Packets rather than text: the first bit of every packet is set (RFC 9580, section 4.2).
+/// Whether these are packets rather than text: the first bit of every packet is set (RFC 9580, section 4.2).
 fn is_binary(octets: &[u8]) -> bool {
     octets.first().is_some_and(|first| first & 0x80 != 0)
 }
 
-/// The parts of the mixed-up form.
+/// Number of parts in the form that Exchange makes.
 const MIXED_UP: usize = 3;
 
-/// File names of sealed attachments.
+/// File name suffixes of encrypted or signed attachments.
 const SUFFIXES: [&str; 3] = [".asc", ".gpg", ".pgp"];

@@ -1,5 +1,5 @@
-//! The walk over the packets of one OpenPGP message (RFC 9580, section 10.3): decrypt, decompress, and gather the literal data
-//! with the signatures around it. Judges nothing, and hands nothing out before the last integrity check.
+//! Walks over the packets of one OpenPGP message (RFC 9580, section 10.3): decrypts, decompresses, and collects the
+//! literal data with the signatures around it. It judges nothing, and returns nothing before the last integrity check.
 
 use std::io::{self, Read};
 
@@ -24,11 +24,11 @@ use crate::{
     verdict::Why,
 };
 
-/// What an OpenPGP message holds.
+/// The content of an OpenPGP message.
 pub(super) struct Unpacked {
-    /// What was around the literal data, outermost first.
+    /// The packets around the literal data, outermost first.
     pub(super) wraps: Vec<Wrap>,
-    /// The literal data itself.
+    /// The literal data.
     pub(super) literal: Literal,
     /// See [`Opened::refusal`](crate::protocol::Opened::refusal).
     pub(super) refusal: Option<Error>,
@@ -36,26 +36,26 @@ pub(super) struct Unpacked {
 
 /// The content of a literal data packet (RFC 9580, section 5.9).
 pub(super) struct Literal {
-    /// Binary, text or UTF-8 text, as the sender says.
+    /// The format that the sender gave: binary, text or UTF-8 text.
     pub(super) format: DataFormat,
-    /// The octets as they are.
+    /// The octets, unchanged.
     pub(super) octets: Vec<u8>,
 }
 
-/// One thing around the literal data.
+/// A layer around the literal data.
 pub(super) enum Wrap {
     /// A compressed data packet.
     Compressed(&'static str),
-    /// An encryption container, unlocked; its integrity check is passed when [`unpack`] returns.
+    /// A decrypted encryption container. Its integrity check has passed when [`unpack`] returns.
     Encrypted { cipher: String, authenticated: bool, recipients: Vec<String> },
     /// Signatures, in the order found.
     Signed { signatures: Vec<Found>, open: usize, over: Over },
 }
 
-/// What signatures stand around.
+/// What the signatures are around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
-    /// Packed or encrypted data: nobody agrees on what such a signature covers.
+    /// Compressed or encrypted data: implementations disagree on what such a signature covers.
     Container,
     /// The literal data.
     Text,
@@ -67,7 +67,7 @@ pub(super) enum Found {
     Unreadable(Why),
 }
 
-/// Unpacks the message that `source` yields, of `size` octets. Every octet of it is read, and every check on the way is passed.
+/// Unpacks the message of `size` octets that `source` yields. All octets are read and every check must pass.
 pub(super) fn unpack<'a>(
     source: impl Read + Send + Sync + 'a,
     size: usize,
@@ -82,7 +82,8 @@ pub(super) fn unpack<'a>(
     }
 }
 
-/// The signature packets of a detached signature, in order; one that says why where they cannot be read. An error is over the Budget.
+/// The signature packets of a detached signature, in order; an entry with the reason if they cannot be read. An error
+/// only if the Budget is exceeded.
 pub(super) fn signatures(octets: &[u8], budget: &mut Budget) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let unreadable = |reason: String| Found::Unreadable(Why::Malformed(reason));
@@ -91,12 +92,12 @@ pub(super) fn signatures(octets: &[u8], budget: &mut Budget) -> Result<Vec<Found
         match next {
             Ok(PacketParserResult::EOF(_)) => break,
             Ok(PacketParserResult::Some(mut packet)) => {
-                // What is passed over costs time too, and memory that Sequoia keeps for each packet.
+                // Skipped packets cost time too, and Sequoia keeps memory for each.
                 budget.packet()?;
                 match signature(&mut packet) {
                     Some(one) => found.push(one),
                     None if skipped(packet.packet.tag()) => {}
-                    // RFC 9580, section 10.4: signature packets and nothing else.
+                    // RFC 9580, section 10.4 allows only signature packets.
                     None => {
                         found.push(unreadable(format!("a {} among signatures", packet.packet.tag()).to_lowercase()))
                     }
@@ -117,11 +118,11 @@ pub(super) fn signatures(octets: &[u8], budget: &mut Budget) -> Result<Vec<Found
 }
 
 fn parser(source: PacketParserBuilder<'_>) -> sequoia_openpgp::Result<PacketParserResult<'_>> {
-    // Signatures are hashed by verify.rs, once for each hash function, and not while parsing.
+    // verify.rs hashes the data once per hash function, so Sequoia need not hash while parsing.
     source.dearmor(Dearmor::Disabled).automatic_hashing(false).max_packet_size(LARGEST).build()
 }
 
-/// The state between two packets.
+/// State of the walk between two packets.
 struct Walk<'a, 'b> {
     size: usize,
     budget: &'b mut Budget,
@@ -129,13 +130,14 @@ struct Walk<'a, 'b> {
     sessions: Sessions<'a>,
     packets: usize,
     signatures: usize,
-    /// Encrypted session keys that wait for their container.
+    /// Encrypted session keys whose container has not come yet.
     esks: Vec<Esk>,
     wraps: Vec<Wrap>,
     literal: Option<Literal>,
-    /// Containers that are being walked.
+    /// Number of containers being walked.
     depth: usize,
-    /// A container was met that is not in Sequoia's grammar of messages: one without integrity protection, or LibrePGP's. Nothing may follow it.
+    /// The message has a container that is not in Sequoia's message grammar: one without integrity protection, or
+    /// LibrePGP's. No packet may follow it.
     is_foreign: bool,
     /// See [`Unpacked::refusal`].
     refusal: Option<Error>,
@@ -161,12 +163,13 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn run(&mut self, source: impl Read + Send + Sync) -> Result<()> {
         let mut next = PacketParserBuilder::from_reader(source).and_then(parser).map_err(|error| malformed(&error))?;
-        // A container that does not open stays closed. What stands after it is walked all the same: text there is not encrypted.
+        // The first container that could not be opened. The walk goes on, because packets after it may hold text that
+        // is not encrypted.
         let mut locked = None;
         loop {
             match next {
                 PacketParserResult::Some(_) if self.is_foreign => {
-                    return Err(Error::malformed("openpgp message", "goes on after its encrypted data"));
+                    return Err(Error::malformed("openpgp message", "has packets after its encrypted data"));
                 }
                 PacketParserResult::Some(mut parser) => {
                     match self.packet(&mut parser) {
@@ -191,7 +194,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     fn packet(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         self.packets += 1;
         let limits = self.budget.limits();
-        // Every packet that means something is bounded by one of these; the rest are markers and padding.
+        // All meaningful packets are bounded by these limits. The rest are markers and padding.
         if self.packets > limits.session_keys + 2 * limits.signatures + 4 * limits.layers {
             return Err(Error::malformed("openpgp message", "too many packets"));
         }
@@ -206,7 +209,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         match &parser.packet {
             Packet::CompressedData(data) => {
                 let name = suite::compression_name(data.algo());
-                // No program compresses twice, and what comes out of the outer one could not be counted.
+                // No program compresses twice, and the output of the outer packet could not be counted.
                 if self.is_compressed() {
                     return Err(Error::malformed("openpgp message", "compressed twice"));
                 }
@@ -231,7 +234,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.budget.session_keys(self.esks.len())
     }
 
-    /// A container deeper than the first costs a layer of the Budget: `open` was paid for by its caller.
+    /// Counts every container but the first as a layer of the Budget. The caller has already counted the first.
     fn container(&mut self, parser: &PacketParser<'_>) -> Result<()> {
         if self.depth > 0 || parser.recursion_depth() > 0 {
             self.budget.layer()?;
@@ -249,7 +252,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.opened(container).map_err(Error::within_encryption)
     }
 
-    /// LibrePGP's packet 20.
+    /// Opens LibrePGP's packet 20.
     fn librepgp(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         let walked = self.walk_librepgp(parser);
         self.is_foreign = true;
@@ -258,15 +261,15 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn walk_librepgp(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
-            return Err(Error::malformed("openpgp message", "librepgp packet 20 within something else"));
+            return Err(Error::malformed("openpgp message", "nested librepgp packet 20"));
         }
         let mut sealed = Vec::new();
         parser.read_to_end(&mut sealed).map_err(|error| malformed(&error.into()))?;
         self.opened(Container::librepgp(sealed)?).map_err(Error::within_encryption)
     }
 
-    /// Symmetrically Encrypted Data (RFC 4880, section 5.7): anybody could have changed it, so it is opened on request only, and nothing is
-    /// told of what is within.
+    /// Opens Symmetrically Encrypted Data (RFC 4880, section 5.7). It could have been modified, so it is opened only on
+    /// request, and errors reveal nothing about its content.
     fn unprotected(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         let walked = self.walk_unprotected(parser);
         self.is_foreign = true;
@@ -279,13 +282,13 @@ impl<'a, 'b> Walk<'a, 'b> {
             return Err(Error::new(Kind::Undecryptable, reason).with_hint(Hint::ReadLegacy));
         }
         if self.depth > 0 || parser.recursion_depth() > 0 || !self.wraps.is_empty() || self.literal.is_some() {
-            return Err(Error::malformed("openpgp message", "unprotected encrypted data within something else"));
+            return Err(Error::malformed("openpgp message", "nested unprotected encrypted data"));
         }
         let container = Container::read(parser, self.size).map_err(|error| malformed(&error))?;
         self.opened(container)
     }
 
-    /// Walks what is in a container, after its last check.
+    /// Decrypts a container and walks its content after the last check.
     fn opened(&mut self, container: Container) -> Result<()> {
         let esks = std::mem::take(&mut self.esks);
         let lock = Lock { esks: &esks, hint: container.cipher(), size: container.size() };
@@ -330,7 +333,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
-    /// Reads what is left of a packet that is no container. It is counted as text is: Sequoia would pass over gigabytes of it.
+    /// Reads the rest of a packet that is not a container. It counts as text, because Sequoia would skip gigabytes of
+    /// it.
     fn pass_over(&mut self, parser: &mut PacketParser<'_>) -> Result<()> {
         let mut total = 0;
         loop {
@@ -345,7 +349,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
     }
 
-    /// `more` octets came out of a packet that has yielded `total` of them.
+    /// Counts `more` octets from a packet that has yielded `total` so far.
     fn expanded(&mut self, more: usize, total: usize) -> Result<()> {
         if self.is_compressed() {
             self.budget.decompressed(more)?;
@@ -357,7 +361,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.wraps.iter().any(|wrap| matches!(wrap, Wrap::Compressed(_)))
     }
 
-    /// A one-pass signature packet: a signature will follow what it opens.
+    /// Handles a one-pass signature packet: a signature will follow the data.
     fn announced(&mut self) {
         if let Some(Wrap::Signed { open, .. }) = self.group() {
             *open += 1;
@@ -374,7 +378,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             }
             return Ok(());
         }
-        // The grammar was checked: a signature after the text closes the innermost group that is still open.
+        // The grammar was already checked. A signature after the text closes the innermost open group.
         let waiting = |wrap: &&mut Wrap| matches!(wrap, Wrap::Signed { open: 1.., .. });
         if let Some(Wrap::Signed { signatures, open, .. }) = self.wraps.iter_mut().rev().find(waiting) {
             *open -= 1;
@@ -407,7 +411,7 @@ fn signature(parser: &mut PacketParser<'_>) -> Option<Found> {
         Packet::Unknown(unknown) if unknown.tag() == Tag::Signature => {}
         _ => return None,
     }
-    // One octet, and not the body: that may be gigabytes that came out of a compressed packet.
+    // Reads one octet only: the body could be gigabytes from a compressed packet.
     let version = parser.data(1).ok().and_then(|body| body.first().copied());
     match &parser.packet {
         Packet::Unknown(unknown) => Some(Found::Unreadable(unreadable(unknown, version))),
@@ -423,7 +427,7 @@ fn unreadable(unknown: &Unknown, version: Option<u8>) -> Why {
     }
 }
 
-/// Packets that a message may hold anywhere and that mean nothing (RFC 9580, sections 4.3, 5.8, 5.14).
+/// Whether packets of this type are ignored in a message (RFC 9580, sections 4.3, 5.8 and 5.14).
 fn skipped(tag: Tag) -> bool {
     matches!(tag, Tag::Marker | Tag::Padding) || !tag.is_critical()
 }
@@ -432,9 +436,10 @@ fn malformed(error: &anyhow::Error) -> Error {
     Error::malformed("openpgp message", reason(error))
 }
 
-/// Octets of a packet that is no container. Each subpacket of a signature takes fifty times its two octets. Source: signatures have 100 to 2,000 octets,
-/// session keys for the largest RSA keys 2,000, those of ML-KEM-1024 1,600.
+/// Maximum octets of a packet that is not a container, since each two-octet subpacket of a signature takes fifty times
+/// its size. Source: signatures have 100 to 2,000 octets, session keys for the largest RSA keys 2,000, those of
+/// ML-KEM-1024 1,600.
 const LARGEST: u32 = 32 * 1024;
 
-/// Octets read between two looks at the Budget.
+/// Octets read between two checks of the Budget.
 const CHUNK: u64 = 256 * 1024;

@@ -1,8 +1,8 @@
-//! Packets of unknown length, written as they stream by in partial bodies (RFC 9580, section 4.2.1.4).
+//! Writes packets of unknown length as a stream, with partial body lengths (RFC 9580, section 4.2.1.4).
 
 use std::io::{self, Write};
 
-/// Packs what is written to it into one packet.
+/// Writes octets into one packet.
 pub(super) struct Partial<W: Write> {
     to: W,
     held: Vec<u8>,
@@ -26,7 +26,7 @@ impl<W: Write> Partial<W> {
         Ok(Partial { to, held })
     }
 
-    /// Writes the last chunk, whose length is plain.
+    /// Writes the last part with its ordinary length.
     pub(super) fn finish(mut self) -> io::Result<W> {
         let length = u32::try_from(self.held.len()).map_err(io::Error::other)?;
         self.to.write_all(&[FIVE_OCTET_LENGTH])?;
@@ -54,12 +54,12 @@ impl<W: Write> Write for Partial<W> {
     }
 }
 
-/// New format, tags 11 and 18.
+/// New format, types 11 and 18.
 const LITERAL: u8 = 0xC0 | 11;
 const SEIP: u8 = 0xC0 | 18;
-/// Binary, a file name of no octets, no date.
+/// Binary format, an empty file name, no date.
 const EMPTY_NAME_AND_DATE: [u8; 6] = [b'b', 0, 0, 0, 0, 0];
 const CHUNK: usize = 1 << 16;
-/// 224 plus the power of two.
+/// 224 plus the exponent of two.
 const PARTIAL_LENGTH: u8 = 224 + 16;
 const FIVE_OCTET_LENGTH: u8 = 255;

@@ -1,5 +1,5 @@
-//! Version 1 of the integrity-protected packet (RFC 9580, section 5.13.1) under Blowfish: Sequoia 2.4 pads its key with zeros, and nobody else
-//! reads what comes of that.
+//! Version 1 of the integrity-protected packet (RFC 9580, section 5.13.1) with Blowfish. Sequoia 2.4 pads the Blowfish
+//! key with zeros, which no other program reads.
 
 use std::io::{self, Write};
 
@@ -14,7 +14,7 @@ use crate::{
     crypto::{CfbEncryptor, Cipher, Digester, Hash},
 };
 
-/// Our cipher for OpenPGP's, where Sequoia's own does something else.
+/// Our cipher for an algorithm that Sequoia implements differently.
 pub(super) fn ours(algorithm: SymmetricAlgorithm) -> Option<Cipher> {
     #[allow(deprecated)]
     match algorithm {
@@ -23,7 +23,7 @@ pub(super) fn ours(algorithm: SymmetricAlgorithm) -> Option<Cipher> {
     }
 }
 
-/// Encrypts what is written to it into a packet of that kind.
+/// Encrypts octets into a version 1 integrity-protected packet.
 pub(super) struct Protected<W: Write> {
     cfb: CfbEncryptor,
     hash: Digester,
@@ -31,7 +31,7 @@ pub(super) struct Protected<W: Write> {
 }
 
 impl<W: Write> Protected<W> {
-    /// Writes the random prefix.
+    /// Starts the packet with the random prefix.
     pub(super) fn begin(cipher: Cipher, key: &SessionKey, to: W) -> Result<Self> {
         let mut prefix = vec![0; cipher.block_length()];
         random(&mut prefix).map_err(|error| Error::unavailable(format!("encryption: {}", words::reason(&error))))?;
@@ -67,5 +67,5 @@ impl<W: Write> Write for Protected<W> {
     }
 }
 
-/// The header of the modification detection code's packet (RFC 9580, section 5.13.1).
+/// The header of the modification detection code packet (RFC 9580, section 5.13.1).
 const MDC_PACKET: [u8; 2] = [0xd3, 0x14];

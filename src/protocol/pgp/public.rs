@@ -1,4 +1,5 @@
-//! Verifies a digest under a public key: `crypto` where it serves the algorithm, Sequoia for the rest (DSA, Ed448, post-quantum).
+//! Verifies a digest with a public key: with `crypto` where it supports the algorithm, otherwise with Sequoia (DSA,
+//! Ed448, post-quantum).
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ use crate::{
     verdict::Why,
 };
 
-/// Whether `key` made `signature` over `digest`: [`Why::Mismatch`], or [`Why::UnknownAlgorithm`] when nobody here can say.
+/// Checks that `key` made `signature` over `digest`. Errors: [`Why::Mismatch`], or [`Why::UnknownAlgorithm`] if the
+/// algorithm is not supported.
 pub(super) fn check(key: &Key<PublicParts, UnspecifiedRole>, signature: &Signature, digest: &[u8]) -> Result<(), Why> {
     match fast(key, signature, digest) {
         Some(Ok(())) => Ok(()),
@@ -45,7 +47,7 @@ fn fast(
         (mpi::PublicKey::EdDSA { q, .. }, mpi::Signature::EdDSA { r, s })
             if suite::key_algorithm(key) == KeyAlgorithm::Ed25519 =>
         {
-            // RFC 9580, section 11.2.2: the native point with 0x40 before it.
+            // RFC 9580, section 11.2.2: the native point after an octet 0x40.
             let point = q.value().strip_prefix(&[0x40])?;
             Some(verify(PublicKey::Ed25519(point), Scheme::EdDsa, digest, &joined(r, s, 32)?))
         }
@@ -63,7 +65,7 @@ fn joined(r: &mpi::MPI, s: &mpi::MPI, length: usize) -> Option<Vec<u8>> {
     Some([padded(r, length)?, padded(s, length)?].concat())
 }
 
-/// The number in `length` octets; `None` when it does not fit, and then it is no such signature.
+/// The number in `length` octets; `None` when it does not fit, so that the signature is invalid.
 fn padded(number: &mpi::MPI, length: usize) -> Option<Cow<'_, [u8]>> {
     number.value_padded(length).ok()
 }

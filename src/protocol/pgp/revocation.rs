@@ -1,4 +1,5 @@
-//! Whether a certificate, a subkey or a user ID is revoked: by its own key, or by another that it names for that (RFC 4880, section 5.2.3.15).
+//! Whether a certificate, a subkey or a user ID is revoked, by its own key or by a designated revoker (RFC 4880,
+//! section 5.2.3.15).
 
 use std::time::SystemTime;
 
@@ -18,22 +19,23 @@ use crate::{
     keys::{Handle, Keys, ProtocolName, Want},
 };
 
-/// What is known of a revocation.
+/// The revocation status of a certificate or one of its parts.
 #[derive(Clone, Debug)]
 pub(super) enum Known {
-    /// There is none.
+    /// Not revoked.
     Good,
-    /// The key with this fingerprint may revoke it, and has a revocation in it that cannot be checked: the key is not here.
+    /// A designated revoker, the key with this fingerprint, may have revoked it. The signature cannot be checked,
+    /// because the key is missing.
     Perhaps(Handle),
-    /// These revoke it.
+    /// Revoked by these signatures.
     Revoked(Vec<Signature>),
 }
 
-/// What `status`, of a part of `cert`, comes to with the keys that are here.
+/// Evaluates `status`, of a part of `cert`, with the keys in `keys`.
 ///
 /// # Errors
 ///
-/// The keys could not be asked.
+/// Errors of `keys`.
 pub(super) fn known(status: &RevocationStatus<'_>, cert: &Cert, keys: &dyn Keys) -> Result<Known> {
     let others = match status {
         RevocationStatus::NotAsFarAsWeKnow => return Ok(Known::Good),
@@ -62,12 +64,12 @@ pub(super) fn known(status: &RevocationStatus<'_>, cert: &Cert, keys: &dyn Keys)
     Ok(known)
 }
 
-/// What is known of the certificate at `at`. A hard revocation counts at any time.
+/// The revocation status of the certificate at `at`. A hard revocation counts at any time.
 pub(super) fn of_cert(cert: &Cert, at: SystemTime, keys: &dyn Keys) -> Result<Known> {
     known(&cert.revocation_status(&LENIENT, at), cert, keys)
 }
 
-/// What is known of a key of the certificate at `at`: of the certificate, and of the subkey if it is one.
+/// The revocation status of a key at `at`: of its certificate, and of the subkey if it is one.
 pub(super) fn of_key(cert: &Cert, key: &KeyHandle, at: SystemTime, keys: &dyn Keys) -> Result<Known> {
     let mut all = of_cert(cert, at, keys)?;
     for subkey in cert.keys().subkeys().key_handle(key.clone()) {
@@ -77,14 +79,14 @@ pub(super) fn of_key(cert: &Cert, key: &KeyHandle, at: SystemTime, keys: &dyn Ke
     Ok(all)
 }
 
-/// What is known of a user ID of the certificate at `at`.
+/// The revocation status of a user ID at `at`.
 pub(super) fn of_user_id(cert: &Cert, user: &UserIDAmalgamation<'_>, at: SystemTime, keys: &dyn Keys) -> Result<Known> {
     known(&user.revocation_status(&LENIENT, at), cert, keys)
 }
 
-/// Why somebody who relies on the certificate should have a key that is not here; `None` where that is not so.
+/// A warning that a designated revoker's key is missing; `None` if no such key is needed.
 pub(super) fn doubt(cert: &Cert, at: SystemTime, keys: &dyn Keys) -> Result<Option<String>> {
-    // Few have any, and to look further takes public-key operations.
+    // Few certificates have such revocations, and checking further takes public-key operations.
     if !cert.keys().any(|key| key.other_revocations().next().is_some()) {
         return Ok(None);
     }
@@ -94,10 +96,10 @@ pub(super) fn doubt(cert: &Cert, at: SystemTime, keys: &dyn Keys) -> Result<Opti
     }
     let Known::Perhaps(revoker) = all else { return Ok(None) };
     let key = cert.fingerprint().to_hex();
-    Ok(Some(format!("key {key} may be revoked: by {revoker}, which it names as its revoker, and which is not here")))
+    Ok(Some(format!("key {key} may be revoked by its designated revoker {revoker}, whose key is missing")))
 }
 
-/// The keys that the certificate names as its revokers, in order.
+/// The designated revokers that the certificate names, sorted.
 pub(super) fn revokers(cert: &Cert) -> Vec<KeyHandle> {
     let mut all: Vec<KeyHandle> =
         cert.revocation_keys(&LENIENT).map(|revoker| KeyHandle::from(revoker.revoker().1.clone())).collect();

@@ -1,4 +1,4 @@
-//! Our private-key handle behind Sequoia's [`Signer`] and [`Decryptor`], and handles for OpenPGP secret keys.
+//! Our private-key handle as Sequoia's [`Signer`] and [`Decryptor`], and handles for OpenPGP secret keys.
 
 use std::{fmt, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     crypto::{Hash, KeyAlgorithm, RsaComponents, Scheme, SecretKey, SoftwareKey, Unwrap, hkdf},
 };
 
-/// A private key that we hold, as Sequoia wants it: signs and decrypts for the public key beside it.
+/// A secret key with its public key, in the form that Sequoia needs for signing and decrypting.
 #[derive(Clone)]
 pub(super) struct Handled {
     public: Key<PublicParts, UnspecifiedRole>,
@@ -30,7 +30,7 @@ pub(super) struct Handled {
 }
 
 impl Handled {
-    /// `secret` belongs to `public`; when it does not, signatures do not verify and nothing is decrypted.
+    /// `secret` must belong to `public`. If it does not, signatures do not verify and nothing is decrypted.
     pub(super) fn new(public: Key<PublicParts, UnspecifiedRole>, secret: Arc<dyn SecretKey>) -> Handled {
         Handled { public, secret }
     }
@@ -114,11 +114,11 @@ impl fmt::Debug for Handled {
     }
 }
 
-/// Why an unlocked secret key cannot be used: an error of kind `NoKey` each.
+/// Why an unlocked secret key cannot be used. Each holds an error of kind `NoKey`.
 pub(super) enum Unusable {
-    /// Its parts do not belong together: it is not the secret part of this key.
+    /// The secret part does not match the public part.
     Unfit(Error),
-    /// Its algorithm is not served here, so that nothing can be said of it.
+    /// The algorithm is not supported, so nothing is known about the key.
     Unserved(Error),
 }
 
@@ -130,8 +130,8 @@ impl From<Unusable> for Error {
     }
 }
 
-/// A handle for an unlocked secret key: a software key wherever `crypto` serves the algorithm, Sequoia's own otherwise. Either fits its public
-/// part.
+/// A handle for an unlocked secret key: a software key if `crypto` supports the algorithm, otherwise Sequoia's. The
+/// result matches its public part.
 pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<dyn SecretKey>, Unusable> {
     let locked = || Unusable::Unserved(Error::no_key(format!("key {}: is locked", key.fingerprint())));
     if key.secret().is_encrypted() {
@@ -144,14 +144,15 @@ pub(super) fn handle_of(key: &Key<SecretParts, UnspecifiedRole>) -> Result<Arc<d
     })
 }
 
-/// `None` when `crypto` does not serve the algorithm.
+/// `None` if `crypto` does not support the algorithm.
 pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> Option<Result<SoftwareKey>> {
     let key = match (public, secret) {
         (mpi::PublicKey::RSA { e, n }, SecretKeyMaterial::RSA { d, p, q, u }) => SoftwareKey::rsa(&RsaComponents {
             n: n.value().to_vec(),
             e: e.value().to_vec(),
             d: octets(d.value()),
-            // The other way round: `u` is the inverse of the first prime modulo the second (RFC 9580, section 5.5.5.1).
+            // The primes are swapped: `u` is the inverse of the first prime modulo the second (RFC 9580, section
+            // 5.5.5.1).
             p: octets(q.value()),
             q: octets(p.value()),
             q_inverse: Some(octets(u.value())),
@@ -166,7 +167,7 @@ pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> O
         (mpi::PublicKey::Ed25519 { a }, SecretKeyMaterial::Ed25519 { x }) => SoftwareKey::ed25519(&octets(x), a),
         (mpi::PublicKey::ECDH { curve: curve @ PgpCurve::Cv25519, q, .. }, SecretKeyMaterial::ECDH { scalar }) => {
             let public = q.decode_point(curve).ok()?.0;
-            // An MPI is big-endian, and the scalar of RFC 7748 is not: RFC 9580, section 5.5.5.6.1.1.
+            // An MPI is big-endian, the scalar of RFC 7748 is little-endian (RFC 9580, section 5.5.5.6.1.1).
             let mut scalar = scalar.value_padded(32);
             scalar.reverse();
             SoftwareKey::x25519(&octets(&scalar), public)
@@ -186,11 +187,11 @@ pub(super) fn software(public: &mpi::PublicKey, secret: &SecretKeyMaterial) -> O
     Some(key)
 }
 
-/// A key that Sequoia alone can use: DSA and Ed448.
+/// A key that only Sequoia supports: DSA and Ed448.
 struct SequoiaKey {
     pair: KeyPair,
     algorithm: KeyAlgorithm,
-    /// The length in octets of each of `r` and `s`.
+    /// The length in octets of `r` and of `s`.
     half: usize,
 }
 
@@ -202,12 +203,12 @@ impl SequoiaKey {
             _ => {
                 let algorithm = suite::public_name(pair.public().pk_algo());
                 return Err(Unusable::Unserved(Error::no_key(format!(
-                    "key {}: its algorithm is not served here: {algorithm}",
+                    "key {}: its algorithm is not supported: {algorithm}",
                     pair.public().fingerprint()
                 ))));
             }
         };
-        // Sequoia takes any two parts for a pair.
+        // Sequoia does not check that the two parts match.
         let signed = pair.sign(HashAlgorithm::SHA512, &[0; 64]);
         let fits = signed.and_then(|signature| pair.public().verify(&signature, HashAlgorithm::SHA512, &[0; 64]));
         match fits {
@@ -228,7 +229,7 @@ impl SecretKey for SequoiaKey {
             (KeyAlgorithm::Dsa(_), Scheme::Dsa) | (KeyAlgorithm::Ed448, Scheme::EdDsa) => {}
             _ => return Err(self.algorithm.refuses(format!("sign with {scheme:?}").to_lowercase())),
         }
-        // Neither algorithm names the hash within the signature.
+        // Neither algorithm includes the hash name in the signature.
         match self.pair.clone().sign(HashAlgorithm::SHA512, digest).map_err(failed)? {
             mpi::Signature::Ed448 { s } => Ok(s.to_vec()),
             mpi::Signature::DSA { r, s } => {
@@ -253,7 +254,8 @@ impl fmt::Debug for SequoiaKey {
     }
 }
 
-/// The session key in an X25519 or X448 packet: HKDF, then AES key unwrap (RFC 9580, sections 5.1.6 and 5.1.7).
+/// Decrypts the session key of an X25519 or X448 packet: HKDF, then AES key unwrap (RFC 9580, sections 5.1.6 and
+/// 5.1.7).
 fn unwrap(
     hash: Hash,
     keying: Vec<u8>,
@@ -265,10 +267,10 @@ fn unwrap(
     Ok(aes_key_unwrap(cipher, &Protected::from(key.expose()), wrapped)?.into())
 }
 
-/// A session key with its checksum, as it comes out of RSA, ElGamal and ECDH.
+/// Checks the length of a session key with its checksum, as decrypted by RSA, ElGamal or ECDH.
 ///
-/// Anyone can encrypt a single octet to a public key, and Sequoia 2.4 takes the first octet and the last two of what it
-/// is given without looking how many there are.
+/// Anyone can encrypt a single octet to a public key. Sequoia 2.4 reads the first octet and the last two without
+/// checking the length.
 fn long_enough(key: SessionKey) -> sequoia_openpgp::Result<SessionKey> {
     match key.len() {
         SHORTEST.. => Ok(key),
@@ -289,7 +291,7 @@ fn hash_of(hash: HashAlgorithm) -> Result<Hash> {
     suite::hash(hash).ok_or_else(|| Error::unavailable(format!("digest {}: not known", u8::from(hash))))
 }
 
-/// A key of 128 bits, the least that any cipher of OpenPGP takes, and two octets of checksum.
+/// A key of 128 bits, the shortest in OpenPGP, plus two octets of checksum.
 const SHORTEST: usize = 18;
 
 #[cfg(test)]
@@ -336,7 +338,7 @@ mod tests {
         Handled::new(key.clone().take_secret().0, opened(key).unwrap())
     }
 
-    /// Elliptic-curve keys that are not in any suite of their version: EdDSA and ECDH in v4, as GnuPG makes them.
+    /// Elliptic-curve keys that are in no suite of their version: EdDSA and ECDH in version 4, as GnuPG makes them.
     fn old(for_signing: bool, curve: PgpCurve) -> Key<SecretParts, UnspecifiedRole> {
         Key4::<SecretParts, UnspecifiedRole>::generate_ecc(for_signing, curve).unwrap().into()
     }
@@ -423,7 +425,7 @@ mod tests {
         }
     }
 
-    /// Sequoia alone panics on it.
+    /// Sequoia panics on it.
     #[test]
     fn an_empty_session_key_is_refused() {
         let key = &keys(CipherSuite::RSA2k, Profile::RFC4880)[0];
@@ -461,7 +463,7 @@ mod tests {
         let key = Key::from(sequoia_openpgp::packet::key::Key6::generate_mlkem768_x25519().unwrap());
         let error = opened(&key).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
-        assert!(error.to_string().contains("its algorithm is not served here: mlkem768-x25519"), "{error}");
+        assert!(error.to_string().contains("its algorithm is not supported: mlkem768-x25519"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Secret parts that come in from a file. Anybody can put octets behind a public key: what comes takes the place of a secret part that is held only
-//! when it was opened and fits its public part.
+//! Checks secret parts from imported files. Anyone can attach octets to a public key, so an imported secret part
+//! replaces a stored one only if it was opened and matches its public part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,24 +22,24 @@ use crate::{
     protocol::Described,
 };
 
-/// A certificate whose secret parts were looked at.
+/// A certificate whose secret parts were checked.
 #[derive(Debug)]
 pub struct Sifted {
-    /// Without the secret parts that are not to be taken.
+    /// The certificate without the rejected secret parts.
     pub described: Described,
-    /// Secret parts that do not fit their public part, an error of kind `Malformed` each. They are left out.
+    /// One error of kind `Malformed` for each secret part that does not match its public part. They are left out.
     pub unfit: Vec<Error>,
-    /// Secret parts that no passphrase opens and in whose place another one is held, one line each. They are left out.
+    /// One line for each secret part that no passphrase opens and that would replace a stored one. They are left out.
     pub unproven: Vec<String>,
 }
 
-/// Looks at the secret parts that came in with a certificate, each key by itself; `held` are those that are here already.
+/// Checks the secret parts that were imported with a certificate, key by key. `held` are those already stored.
 ///
-/// A locked one is opened only when there is another one that it would replace. All of them together spend from `budget`.
+/// A locked one is opened only if it would replace another. All of them together spend from `budget`.
 ///
 /// # Errors
 ///
-/// `Malformed`: the secret parts cannot be read, or opening them goes over `budget`.
+/// `Malformed` if the secret parts cannot be read, or opening them exceeds `budget`.
 pub fn sift(found: Described, held: Option<&Secret>, passphrases: &Passphrases, budget: &mut Budget) -> Result<Sifted> {
     let mut sifted = Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() };
     let Some(secret) = sifted.described.secret.clone() else { return Ok(sifted) };
@@ -61,14 +61,12 @@ pub fn sift(found: Described, held: Option<&Secret>, passphrases: &Passphrases, 
             Proof::Unfit => {
                 sifted.unfit.push(Error::malformed(
                     format!("key {key}"),
-                    "what the file has as its secret part does not fit its public part; it is not taken",
+                    "the secret part in the file does not match the public part and is not imported",
                 ));
                 refused.insert(key);
             }
             Proof::Unknown(why) if known.is_some() => {
-                sifted
-                    .unproven
-                    .push(format!("{why}; the secret part that is here stays, and the one in the file is not taken"));
+                sifted.unproven.push(format!("{why}; the stored secret part is kept"));
                 refused.insert(key);
             }
             Proof::Unknown(_) => {}
@@ -87,8 +85,12 @@ pub fn sift(found: Described, held: Option<&Secret>, passphrases: &Passphrases, 
     Ok(sifted)
 }
 
-/// Two copies of the secret parts of one certificate put together. Where both have a key, the new one counts if it is among `proven` (its
-/// passphrase may have changed), and otherwise the one that is held; a stub never replaces a key.
+/// Merges two copies of the secret parts of one certificate. Where both have a key, the new one is used if it is in
+/// `proven` (its passphrase may have changed), otherwise the stored one. A stub never replaces a key.
+///
+/// # Errors
+///
+/// `Malformed` if one of them cannot be read.
 pub fn merge_secret(held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
     let (held, new) = (read(held)?, read(new)?);
     let own: BTreeSet<Handle> = secrets(&held).into_iter().collect();
@@ -119,7 +121,7 @@ fn read(secret: &Secret) -> Result<Cert> {
     cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))
 }
 
-/// The secret key packets, as locked as they are, without stubs.
+/// The secret key packets, encrypted as they are, without stubs.
 fn octets(cert: &Cert) -> BTreeMap<Handle, Secret> {
     let parts = cert.keys().secret().filter(|part| !is_stub(part.key().secret()));
     parts.filter_map(|part| Some((handle(&part.key().fingerprint()), packet(&part)?))).collect()
@@ -129,7 +131,7 @@ fn packet(part: &ErasedKeyAmalgamation<'_, SecretParts>) -> Option<Secret> {
     Packet::from(part.key().clone().role_into_primary()).to_vec().ok().map(Secret::new)
 }
 
-/// The certificate without its stubs, and they.
+/// The certificate without its stubs, and the stubs.
 fn split(cert: Cert) -> sequoia_openpgp::Result<(Cert, Vec<Packet>)> {
     let stubs = cert.keys().secret().filter(|held| is_stub(held.key().secret()));
     let stubs = stubs.map(|held| match held.primary() {
@@ -140,7 +142,7 @@ fn split(cert: Cert) -> sequoia_openpgp::Result<(Cert, Vec<Packet>)> {
     Ok((without(cert, |held| is_stub(held.key().secret()))?, stubs))
 }
 
-/// The certificate with the public part alone of those of its keys whose secret part `leaves`.
+/// The certificate, keeping only the public part of the keys for which `leaves` is true.
 fn without(
     cert: Cert,
     leaves: impl Fn(&ErasedKeyAmalgamation<'_, SecretParts>) -> bool,

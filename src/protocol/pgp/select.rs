@@ -177,7 +177,7 @@ pub(super) fn merged(copies: &Copies) -> Result<Arc<Cert>> {
                 }
             });
     }
-    merged.ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())))
+    merged.ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())))
 }
 
 fn with_secret(
@@ -192,7 +192,7 @@ fn with_secret(
             }
         }
     }
-    let why = elsewhere(keys, copies).unwrap_or_else(|| "the secret part of its signing key is not here".to_owned());
+    let why = elsewhere(keys, copies).unwrap_or_else(|| "the secret part of its signing key is missing".to_owned());
     Ok(Err(why.into()))
 }
 

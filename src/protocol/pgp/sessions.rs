@@ -1,4 +1,5 @@
-//! Session keys: each encrypted one is tried against every secret key and password that is here (RFC 9580, sections 5.1, 5.3).
+//! Decrypts session keys: each encrypted one is tried with every available secret key and password (RFC 9580, sections
+//! 5.1 and 5.3).
 
 use std::sync::Arc;
 
@@ -20,12 +21,13 @@ use crate::{
 pub(super) enum Esk {
     Key(PKESK),
     Password(SKESK),
-    /// Of a version that we do not know: perhaps another one fits.
+    /// An unknown version: another packet may fit.
     Unknown,
 }
 
 impl Esk {
-    /// Whom it is for, as in the message: a key ID or fingerprint, `hidden` for a wildcard (RFC 9580, section 5.1.8), `password`.
+    /// The recipient as given in the message: a key ID or fingerprint, `hidden` for a wildcard (RFC 9580, section
+    /// 5.1.8), or `password`.
     pub(super) fn recipient(&self) -> String {
         match self {
             Esk::Key(packet) => packet.recipient().map_or("hidden".to_owned(), |handle| handle.to_hex()),
@@ -35,38 +37,38 @@ impl Esk {
     }
 }
 
-/// A session key, and its cipher where the packet that it came in names one.
+/// A session key, and its cipher if the packet names one.
 type Session = (Option<SymmetricAlgorithm>, SessionKey);
 
-/// What is here to open a message with.
+/// The keys and passwords for opening a message, and what was tried so far.
 pub(super) struct Sessions<'a> {
     context: Context<'a>,
     /// Passwords tried so far.
     tries: usize,
-    /// How many session keys were tried on a container.
+    /// Number of session keys tried on a container.
     attempts: usize,
-    /// A secret key that the message names was tried in the last search.
+    /// The last search tried a secret key that the message names.
     is_named: bool,
-    /// Why a key that is here could not be used.
+    /// Why an available key could not be used.
     locked: Option<Error>,
 }
 
-/// The container that a session key is looked for.
+/// The container for which a session key is needed.
 pub(super) struct Lock<'e> {
-    /// What came before it.
+    /// The encrypted session keys before it.
     pub(super) esks: &'e [Esk],
-    /// Its cipher, where it names one.
+    /// Its cipher, if the container names it.
     pub(super) hint: Option<SymmetricAlgorithm>,
-    /// Octets of its ciphertext.
+    /// Length of its ciphertext in octets.
     pub(super) size: usize,
 }
 
-/// What became of one search.
+/// The outcome of one search.
 #[derive(Default)]
 struct Search {
-    /// A secret key was tried, named or not.
+    /// A secret key was tried, whether named or not.
     is_tried: bool,
-    /// Some session key was tried on the container.
+    /// A session key was tried on the container.
     is_decrypted: bool,
 }
 
@@ -75,12 +77,12 @@ impl<'a> Sessions<'a> {
         Sessions { context, tries: 0, attempts: 0, is_named: false, locked: None }
     }
 
-    /// Tries every session key that comes out of the packets before `lock` on `opens`, until that answers the cipher's name. `opens`
-    /// decrypts to the end and passes the last check.
+    /// Tries every session key decrypted from the packets before `lock` with `opens`, until that returns the cipher's
+    /// name. `opens` decrypts to the end and passes the last check.
     ///
-    /// Whoever is named and does not open it, is told [`undecryptable`], whatever was wrong: a session key whose checksum fails (RFC 9580,
-    /// section 5.1) is replaced by one that opens nothing, so that it takes as long to fail. To hidden recipients it stays closed as if
-    /// for somebody else, whether a session key came out or not.
+    /// If a named key does not open the container, the error is [`undecryptable`], whatever the cause. A session key
+    /// with a wrong checksum (RFC 9580, section 5.1) is replaced by a random one, so that failing takes the same time.
+    /// For hidden recipients the error is the same as without any key, whether or not a session key was decrypted.
     pub(super) fn unlock(
         &mut self,
         lock: &Lock<'_>,
@@ -115,12 +117,13 @@ impl<'a> Sessions<'a> {
         }
     }
 
-    /// What is told when no session key of `esks` opens their container: the same as when it opened and nothing vouches for what is within.
+    /// The error when no session key of `esks` opens the container. For a named key it is the same as for a plaintext
+    /// that fails its check.
     pub(super) fn refusal(&self, esks: &[Esk]) -> Error {
-        if self.is_named { undecryptable(ProtocolName::Pgp) } else { nobody(esks) }
+        if self.is_named { undecryptable(ProtocolName::Pgp) } else { no_recipient(esks) }
     }
 
-    /// A session key that opens nothing.
+    /// A random session key.
     fn substitute(&self, lock: &Lock<'_>) -> Result<SessionKey> {
         let length = lock.hint.and_then(|cipher| cipher.key_size().ok()).unwrap_or(LONGEST_KEY);
         let mut octets = vec![0; length];
@@ -128,7 +131,7 @@ impl<'a> Sessions<'a> {
         Ok(SessionKey::from(octets))
     }
 
-    /// One session key tried on the container, unless that has cost too much already.
+    /// Tries one session key on the container, unless too much was spent already.
     fn attempt(
         &mut self,
         (algorithm, key): Session,
@@ -139,8 +142,8 @@ impl<'a> Sessions<'a> {
         self.attempts += 1;
         let cipher = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
         let work = lock.size.saturating_mul(cipher.map_or(1, Cipher::cost));
-        // No error of its own: that a session key came out is not for the sender to know.
-        let is_affordable = self.attempts <= MOST_KEYS && budget.deciphered(work).is_ok();
+        // Not an error of its own: it would tell the sender that a session key was decrypted.
+        let is_affordable = self.attempts <= MAX_KEYS && budget.deciphered(work).is_ok();
         is_affordable.then(|| opens(algorithm, &key)).flatten()
     }
 
@@ -157,7 +160,7 @@ impl<'a> Sessions<'a> {
         let records = match (pass, &named) {
             (Pass::Named, Some(handle)) => self.context.keys.find(ProtocolName::Pgp, &Want::Handle(handle))?,
             (Pass::Hidden, None) => self.context.keys.find(ProtocolName::Pgp, &Want::All)?,
-            // A key that is not the one named cannot open it, and to try would ask for the passphrase of every key there is.
+            // A key other than the named one cannot open it. Trying would ask for the passphrase of every key.
             _ => return Ok(None),
         };
         for record in &records {
@@ -179,7 +182,7 @@ impl<'a> Sessions<'a> {
         Ok(None)
     }
 
-    /// Notes why a key that the message names is not among those with a secret part: on a card, for one.
+    /// Notes why a key that the message names has no secret part here, for instance because it is on a smart card.
     fn note_absent(&mut self, record: &Arc<Record>, named: Option<&Handle>) {
         let Some(named) = named else { return };
         let absent = record.handles.iter().filter(|own| own.is_named_by(named) && !record.secrets.contains(own));
@@ -190,8 +193,8 @@ impl<'a> Sessions<'a> {
         }
     }
 
-    /// One try of one secret key: `None` when there is none of the right kind, `Some(None)` when no session key comes out of it. Every way to
-    /// fail looks the same, because the differences are what oracles are made of (RFC 9580, section 13.4).
+    /// Tries one secret key. `None` if it is of the wrong kind, `Some(None)` if no session key results. All failures
+    /// look the same: differences would be an oracle (RFC 9580, section 13.4).
     fn unwrap(
         &mut self,
         esk: &PKESK,
@@ -228,7 +231,7 @@ impl<'a> Sessions<'a> {
         opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Result<Option<String>> {
         let cost = cost(esk, budget.limits())?;
-        // One that cannot be tried at all is refused with and without a password.
+        // A packet that exceeds the budget is refused with and without a password.
         budget.clone().derivation(cost)?;
         for password in self.context.keys.passwords()? {
             self.tries += 1;
@@ -250,7 +253,7 @@ impl<'a> Sessions<'a> {
     }
 }
 
-/// The session key, or what comes out in its place under another password.
+/// The session key. A wrong password yields a different one.
 fn opened(esk: &SKESK, password: &Password) -> Option<(Option<SymmetricAlgorithm>, SessionKey)> {
     let (SKESK::V4(four), Some(cipher)) = (esk, protected_by(esk)) else { return esk.decrypt(password).ok() };
     let key = four.s2k().derive_key(password, cipher.key_length()).ok()?;
@@ -260,7 +263,7 @@ fn opened(esk: &SKESK, password: &Password) -> Option<(Option<SymmetricAlgorithm
     Some((Some(SymmetricAlgorithm::from(*algorithm)), SessionKey::from(key)))
 }
 
-/// The cipher that the session key is encrypted with, where Sequoia does not decrypt it rightly.
+/// The cipher of the session key, if Sequoia does not decrypt it correctly.
 fn protected_by(esk: &SKESK) -> Option<Cipher> {
     match esk {
         SKESK::V4(four) if matches!(four.esk(), Ok(Some(_))) => protected::ours(four.symmetric_algo()),
@@ -268,14 +271,15 @@ fn protected_by(esk: &SKESK) -> Option<Cipher> {
     }
 }
 
-/// Which encrypted session keys are tried: first those that name a key, because a hidden one costs a try of every key.
+/// Order of the encrypted session keys: those that name a key come first, because a hidden one costs a try of every
+/// key.
 #[derive(Clone, Copy)]
 enum Pass {
     Hidden,
     Named,
 }
 
-/// What one try of a password costs.
+/// The cost of trying one password.
 fn cost(esk: &SKESK, limits: &Limits) -> Result<u64> {
     let (s2k, cipher) = match esk {
         SKESK::V4(esk) => (esk.s2k(), esk.symmetric_algo()),
@@ -285,7 +289,7 @@ fn cost(esk: &SKESK, limits: &Limits) -> Result<u64> {
     derivation::cost(s2k, cipher, limits, "openpgp message")
 }
 
-fn nobody(esks: &[Esk]) -> Error {
+fn no_recipient(esks: &[Esk]) -> Error {
     let mut names: Vec<String> = esks.iter().map(Esk::recipient).collect();
     names.sort();
     names.dedup();
@@ -296,23 +300,24 @@ fn nobody(esks: &[Esk]) -> Error {
         list = format!("{list} and {more} more");
     }
     if esks.is_empty() {
-        return Error::no_key("openpgp message: encrypted, and no key for it comes with it");
+        return Error::no_key("openpgp message: encrypted, but it holds no encrypted key");
     }
     if esks.iter().all(|esk| matches!(esk, Esk::Password(_))) {
-        return Error::no_key("openpgp message: encrypted to a password that is not here").with_hint(Hint::Passphrase);
+        return Error::no_key("openpgp message: encrypted to a password that was not given")
+            .with_hint(Hint::Passphrase);
     }
-    Error::no_key(format!("openpgp message: no secret key here for any recipient ({list})"))
-        .with_hint(Hint::ImportSecretKey)
+    Error::no_key(format!("openpgp message: no secret key for any recipient ({list})")).with_hint(Hint::ImportSecretKey)
 }
 
-/// Passwords times encrypted session keys in one message. Source: each costs up to 65 MiB of hashing (RFC 9580, section 3.7.1.3), 0.1 s.
+/// Maximum of passwords times encrypted session keys in one message. Source: each costs up to 65 MiB of hashing (RFC
+/// 9580, section 3.7.1.3), 0.1 s.
 const PASSWORD_TRIES: usize = 64;
 
-/// Session keys that are tried on the data of one message. Source: an honest message has one; each try may decrypt a chunk of 4 MiB (RFC 9580,
-/// section 5.13.2). RSA keys give one out of anything to those who are not named.
-const MOST_KEYS: usize = 64;
-/// Octets of the longest key of a cipher (RFC 9580, section 9.3).
+/// Maximum session keys tried on the data of one message. Source: a regular message has one, and each try may decrypt a
+/// chunk of 4 MiB (RFC 9580, section 5.13.2). An RSA key yields a session key from any packet for a hidden recipient.
+const MAX_KEYS: usize = 64;
+/// Length in octets of the longest cipher key (RFC 9580, section 9.3).
 const LONGEST_KEY: usize = 32;
 
-/// Recipients named in an error.
+/// Maximum recipients listed in an error.
 const NAMED_RECIPIENTS: usize = 8;

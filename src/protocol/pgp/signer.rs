@@ -1,4 +1,4 @@
-//! The key behind a signature, and what it was good for at that time.
+//! Finds the key that made a signature, and checks that it could sign at that time.
 
 use std::{
     sync::Arc,
@@ -29,28 +29,28 @@ use crate::{
     verdict::Why,
 };
 
-/// A key that may have made a signature, with all that is known of its certificate.
+/// A key that may have made a signature, with its certificate.
 pub(super) struct Signer {
     cert: Arc<Cert>,
     /// The key itself.
     pub(super) key: Key<key::PublicParts, key::UnspecifiedRole>,
-    /// The records that hold the certificate: usually one.
+    /// The records that hold the certificate; usually one.
     records: Vec<Arc<Record>>,
 }
 
 impl Signer {
-    /// The keys that the signature names, in either of its areas: a name is a hint, the digest decides.
+    /// The keys that the signature names in its hashed or unhashed area. A name is only a hint: the digest decides.
     pub(super) fn find(signature: &Packed, context: Context<'_>) -> Result<Vec<Signer>> {
         let mut signers: Vec<Signer> = Vec::new();
         for issuer in signature.get_issuers().iter().take(CANDIDATES) {
-            // The key ID of a fingerprint that was found names nobody else.
+            // The key ID of a fingerprint that was already found is the same key.
             if signers.iter().any(|signer| signer.key.key_handle().aliases(issuer)) {
                 continue;
             }
             let handle = Handle::from_octets(issuer.as_bytes());
             let records = context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?;
             for copies in Copies::grouped(records).iter().take(CANDIDATES) {
-                // A copy that has not the key may have its revocation.
+                // Copies are merged, because one without this key may hold its revocation.
                 let Ok(cert) = merged(copies) else { continue };
                 for key in cert.keys().key_handle(issuer.clone()) {
                     let (cert, records) = (Arc::clone(&cert), copies.records().to_vec());
@@ -61,7 +61,7 @@ impl Signer {
         Ok(signers)
     }
 
-    /// The key that the signature names, where it is here and too old to be read.
+    /// The key that the signature names, if it is available but too old to be parsed.
     pub(super) fn deprecated(signature: &Packed, context: Context<'_>) -> Result<Option<Deprecated>> {
         for issuer in signature.get_issuers().iter().take(CANDIDATES) {
             if let Some(key) = context.keys.deprecated(&Handle::from_octets(issuer.as_bytes()))? {
@@ -71,7 +71,7 @@ impl Signer {
         Ok(None)
     }
 
-    /// The mailboxes that the certificate claims, checked or not.
+    /// The mailboxes that the certificate claims, verified or not.
     pub(super) fn claimed(&self) -> Vec<Address> {
         let mut claimed: Vec<Address> = Vec::new();
         for address in self.records.iter().flat_map(|record| &record.claimed) {
@@ -82,9 +82,9 @@ impl Signer {
         claimed
     }
 
-    /// Whether the key was good for signing a message at that time (RFC 9580, section 10.1). Errors only when the keys cannot be asked.
+    /// Whether the key could sign messages at that time (RFC 9580, section 10.1). Errors only if `keys` fails.
     pub(super) fn standing(&self, at: SystemTime, keys: &dyn Keys) -> Result<std::result::Result<(), Why>> {
-        // A hard revocation counts at any time, and even when nothing else of the certificate is valid.
+        // A hard revocation counts at any time, even if nothing else in the certificate is valid.
         let known = revocation::of_key(&self.cert, &self.key.key_handle(), at, keys)?;
         Ok(self.timely(at).and_then(|()| revoked(&known)).and_then(|()| self.usable(at)))
     }
@@ -96,7 +96,7 @@ impl Signer {
         }
     }
 
-    /// What the person who relies on the key should know: see [`revocation::doubt`].
+    /// A warning for users of the key; see [`revocation::doubt`].
     pub(super) fn doubt(&self, at: SystemTime, keys: &dyn Keys) -> Result<Option<String>> {
         revocation::doubt(&self.cert, at, keys)
     }
@@ -112,19 +112,20 @@ impl Signer {
 
     /// The certificate and the key as they were bound at that time.
     ///
-    /// Certificates are handed on without their older self-signatures (gpg's `export-clean`, most key servers). When none as old as that
-    /// is left, the oldest that is left speaks for the time before it, as it does in GnuPG: the owner has said since that the key is his.
+    /// Certificates are often distributed without older self-signatures (gpg's `export-clean`, most key servers). If
+    /// none from that time is left, the oldest remaining one counts for the time before it, as in GnuPG: the owner has
+    /// confirmed the key since.
     fn bound(&self, at: SystemTime) -> Option<(ValidCert<'_>, ValidErasedKeyAmalgamation<'_, key::PublicParts>)> {
         let bound = |time: SystemTime| {
             let key = self.cert.keys().key_handle(self.key.key_handle()).next()?.with_policy(&LENIENT, time).ok()?;
             Some((self.cert.with_policy(&LENIENT, time).ok()?, key))
         };
-        let said = |packed: &Packed| packed.signature_creation_time();
+        let created = |packed: &Packed| packed.signature_creation_time();
         let later = || {
-            let primary = self.cert.primary_key().self_signatures().filter_map(said);
-            let names = self.cert.userids().flat_map(|id| id.self_signatures().filter_map(said).collect::<Vec<_>>());
+            let primary = self.cert.primary_key().self_signatures().filter_map(created);
+            let names = self.cert.userids().flat_map(|id| id.self_signatures().filter_map(created).collect::<Vec<_>>());
             let subkeys = self.cert.keys().subkeys().key_handle(self.key.key_handle());
-            let subkeys = subkeys.flat_map(|subkey| subkey.self_signatures().filter_map(said).collect::<Vec<_>>());
+            let subkeys = subkeys.flat_map(|subkey| subkey.self_signatures().filter_map(created).collect::<Vec<_>>());
             let mut times: Vec<SystemTime> = primary.chain(names).chain(subkeys).filter(|time| *time > at).collect();
             times.sort();
             times.dedup();
@@ -134,7 +135,7 @@ impl Signer {
     }
 
     fn may_sign(&self, valid: &ValidErasedKeyAmalgamation<'_, key::PublicParts>) -> std::result::Result<(), Why> {
-        // Certificates of the nineties have no flags, and their keys do what their algorithm can.
+        // Certificates from the 1990s have no flags. Their keys may do what their algorithm can.
         let flags = valid.key_flags().filter(|flags| !flags.is_empty());
         if !flags.map_or(valid.key().pk_algo().for_signing(), |flags| flags.for_signing()) {
             return Err(Why::WrongUsage);
@@ -145,7 +146,7 @@ impl Signer {
         }
     }
 
-    /// The mailboxes that somebody believes to be the certificate's.
+    /// The certificate's mailboxes that a key source confirms.
     pub(super) fn authenticated(&self, at: SystemTime, keys: &dyn Keys) -> Result<Vec<Authenticated>> {
         let certified = self.certified(at, keys)?;
         let mut all: Vec<Authenticated> = Vec::new();
@@ -157,8 +158,8 @@ impl Signer {
         Ok(all)
     }
 
-    /// The weakest of what the key stands on, and its name: the key, the primary key, and the self-signatures that bind them. A digest
-    /// whose collisions are cheap lets a signature over one thing be shown as a binding of another.
+    /// The weakest algorithm that the signature relies on, and its name: of the key, the primary key, or the
+    /// self-signatures that bind them. With a weak digest, a signature over other data could be presented as a binding.
     pub(super) fn weakest(&self, at: SystemTime) -> (Strength, String) {
         let of = |algorithm: KeyAlgorithm| (algorithm.strength(), algorithm.name());
         let mut weakest =
@@ -172,8 +173,8 @@ impl Signer {
         weakest
     }
 
-    /// The mailboxes of its user IDs that were bound and not revoked at that time; bound no worse than the primary key is, because what
-    /// that is worth counts in the strength of the signature.
+    /// The mailboxes of the user IDs that were bound and not revoked at that time. Their self-signatures must be at
+    /// least as strong as that of the primary key, whose strength counts for the signature.
     fn certified(&self, at: SystemTime, keys: &dyn Keys) -> Result<Vec<Address>> {
         let Some((valid, _)) = self.bound(at) else { return Ok(Vec::new()) };
         let least = self_signature_strength(valid.primary_key().binding_signature());
@@ -188,8 +189,9 @@ impl Signer {
     }
 }
 
-/// What the digest of a signature in a certificate is worth. SHA-1 and RIPEMD-160 are weak there as long as nobody could pay for a collision
-/// with a chosen prefix by the time it was made (RFC 9580, section 9.5); since then they are broken, as in messages.
+/// The strength of the digest in a certificate's signature. SHA-1 and RIPEMD-160 are weak if the signature was made
+/// before chosen-prefix collisions became affordable (RFC 9580, section 9.5). Since then they are broken, as in
+/// messages.
 fn self_signature_strength(packed: &Packed) -> Strength {
     let is_old = packed.signature_creation_time().is_some_and(|made| made < SystemTime::UNIX_EPOCH + SHA1_ENDED);
     match packed.hash_algo() {
@@ -198,7 +200,7 @@ fn self_signature_strength(packed: &Packed) -> Strength {
     }
 }
 
-/// A policy that lets old certificates be judged, whatever they use: what a signature is worth is decided by `crypto::Strength`.
+/// A policy that accepts old certificates with any algorithm. `crypto::Strength` rates the signature.
 #[derive(Debug)]
 pub(super) struct Lenient;
 
@@ -230,7 +232,7 @@ impl Policy for Lenient {
     }
 }
 
-/// Critical subpackets and notations that nobody here understands make a signature an error (RFC 9580, sections 5.2.3.7, 5.2.3.24).
+/// Unknown critical subpackets and notations make a signature invalid (RFC 9580, sections 5.2.3.7 and 5.2.3.24).
 pub(super) fn unknown_critical(packed: &Packed) -> Option<String> {
     packed.hashed_area().iter().filter(|subpacket| subpacket.critical()).find_map(|subpacket| match subpacket.tag() {
         SubpacketTag::Reserved(_) | SubpacketTag::Private(_) | SubpacketTag::Unknown(_) => {
@@ -259,11 +261,13 @@ fn revoked(known: &Known) -> std::result::Result<(), Why> {
     Err(Why::KeyRevoked(code.to_owned()))
 }
 
-/// From 1970 to 2023-02-01T00:00:00Z, the date from which Sequoia's standard policy takes no self-signature by SHA-1.
+/// 2023-02-01T00:00:00Z, in seconds since 1970: the date from which Sequoia's standard policy refuses SHA-1
+/// self-signatures.
 const SHA1_ENDED: Duration = Duration::from_secs(1_675_209_600);
 
-/// Issuers of one signature, and records for one issuer, that are looked at. A key ID is 64 bits that can be forged; a fingerprint is one key.
+/// Maximum issuers per signature and records per issuer. A key ID has only 64 bits and can be forged; a fingerprint
+/// names one key.
 const CANDIDATES: usize = 8;
 
-/// Times of self-signatures that are tried in place of missing older ones.
+/// Maximum self-signature times tried in place of missing older ones.
 const SELF_SIGNATURES: usize = 64;

@@ -1,4 +1,4 @@
-//! Algorithms: OpenPGP's numbers (RFC 9580, section 9), our names, and how strong each is.
+//! Maps OpenPGP's algorithm numbers (RFC 9580, section 9) to our names, with their strengths.
 
 use sequoia_openpgp::{
     crypto::mpi,
@@ -10,7 +10,7 @@ use sequoia_openpgp::{
 
 use crate::crypto::{Curve, Hash, KeyAlgorithm, Strength};
 
-/// Our hash function for OpenPGP's number; `None` when it is not ours to compute.
+/// Our hash function for OpenPGP's number; `None` if `crypto` does not have it.
 pub(super) fn hash(algorithm: HashAlgorithm) -> Option<Hash> {
     match algorithm {
         HashAlgorithm::MD5 => Some(Hash::Md5),
@@ -47,17 +47,17 @@ pub(super) fn micalg(hash: Hash) -> String {
     format!("pgp-{}", hash.name())
 }
 
-/// The hash function's name, or `hash105` for a number that is nobody's.
+/// The name of the hash function, or `hash105` for an unassigned number.
 pub(super) fn hash_name(algorithm: HashAlgorithm) -> String {
     hash(algorithm).map_or_else(|| format!("hash{}", u8::from(algorithm)), |known| known.name().to_owned())
 }
 
-/// How strong the hash function is in signatures; unknown when we do not know it.
+/// The strength of the hash function in signatures; unknown if `crypto` does not have it.
 pub(super) fn hash_strength(algorithm: HashAlgorithm) -> Strength {
     hash(algorithm).map_or(Strength::Unknown, Hash::strength)
 }
 
-/// What kind of key this is.
+/// The algorithm of a key, with its size or curve.
 pub(super) fn key_algorithm<P: key::KeyParts, R: key::KeyRole>(key: &Key<P, R>) -> KeyAlgorithm {
     match key.mpis() {
         mpi::PublicKey::DSA { p, .. } => KeyAlgorithm::Dsa(p.bits()),
@@ -77,7 +77,7 @@ pub(super) fn key_algorithm<P: key::KeyParts, R: key::KeyRole>(key: &Key<P, R>) 
     }
 }
 
-/// The public-key algorithm without its size, for signatures whose key is not here.
+/// The public-key algorithm without its size, for signatures whose key is missing.
 pub(super) fn public_name(algorithm: PublicKeyAlgorithm) -> &'static str {
     #[allow(deprecated)]
     match algorithm {
@@ -102,7 +102,7 @@ pub(super) fn public_name(algorithm: PublicKeyAlgorithm) -> &'static str {
     }
 }
 
-/// The cipher's name: `aes256`, `3des`, ...
+/// The name of the cipher: `aes256`, `3des`, ...
 pub(super) fn cipher_name(algorithm: SymmetricAlgorithm) -> &'static str {
     #[allow(deprecated)]
     match algorithm {
@@ -122,12 +122,12 @@ pub(super) fn cipher_name(algorithm: SymmetricAlgorithm) -> &'static str {
     }
 }
 
-/// The cipher by our name, in any case; `None` when it is no cipher of OpenPGP's.
+/// The cipher with our name, in upper or lower case; `None` if OpenPGP does not have it.
 pub(super) fn cipher(name: &str) -> Option<SymmetricAlgorithm> {
     SymmetricAlgorithm::variants().find(|algorithm| cipher_name(*algorithm).eq_ignore_ascii_case(name))
 }
 
-/// The AEAD mode's name.
+/// The name of the AEAD mode.
 pub(super) fn aead_name(algorithm: AEADAlgorithm) -> &'static str {
     match algorithm {
         AEADAlgorithm::EAX => "eax",
@@ -137,7 +137,7 @@ pub(super) fn aead_name(algorithm: AEADAlgorithm) -> &'static str {
     }
 }
 
-/// The compression algorithm's name.
+/// The name of the compression algorithm.
 pub(super) fn compression_name(algorithm: CompressionAlgorithm) -> &'static str {
     match algorithm {
         CompressionAlgorithm::BZip2 => "bzip2",
@@ -148,13 +148,13 @@ pub(super) fn compression_name(algorithm: CompressionAlgorithm) -> &'static str 
     }
 }
 
-/// The curve's name, or its object identifier in hexadecimal where it has none here.
+/// The name of the curve, or its object identifier in hexadecimal if unknown.
 pub(super) fn curve_name(pgp: &PgpCurve) -> String {
     let identifier = || pgp.oid().iter().map(|octet| format!("{octet:02x}")).collect::<String>();
     curve(pgp).map_or_else(|| format!("curve {}", identifier()), |known| known.name().to_owned())
 }
 
-/// Our curve for OpenPGP's; `None` for those of RFC 7748 and RFC 8032, and those that are nobody's.
+/// Our curve for OpenPGP's; `None` for those of RFC 7748 and RFC 8032, and for unknown ones.
 pub(super) fn curve(pgp: &PgpCurve) -> Option<Curve> {
     match pgp {
         PgpCurve::BrainpoolP256 => Some(Curve::BrainpoolP256),

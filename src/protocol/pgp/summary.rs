@@ -1,4 +1,4 @@
-//! What a certificate says, for people who look at one.
+//! Describes a certificate for display: user IDs, keys, dates and validity.
 
 use std::time::SystemTime;
 
@@ -24,24 +24,24 @@ use crate::{
     keys::{Handle, Keys, Record},
 };
 
-/// A certificate at one time.
+/// A certificate as it is at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The version of its primary key: 4 or 6.
     pub version: u8,
-    /// Its user IDs, whatever they are worth.
+    /// Its user IDs, valid or not.
     pub user_ids: Vec<UserId>,
     /// Its keys, the primary key first.
     pub keys: Vec<Key>,
 }
 
-/// A user ID: text that whoever made the certificate chose.
+/// A user ID: text chosen by the creator of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserId {
-    /// As it stands there; octets that are not UTF-8 replaced.
+    /// The text, with invalid UTF-8 replaced.
     pub text: String,
-    /// What it is worth.
-    pub state: State,
+    /// Whether it is valid.
+    pub state: Validity,
 }
 
 /// A primary key or subkey.
@@ -49,38 +49,43 @@ pub struct UserId {
 pub struct Key {
     /// Its fingerprint.
     pub fingerprint: Handle,
-    /// What it is.
+    /// Its algorithm.
     pub algorithm: KeyAlgorithm,
-    /// When it was made.
+    /// Its creation time.
     pub created: SystemTime,
-    /// When it ends, if it does.
+    /// Its expiry, if any.
     pub expires: Option<SystemTime>,
-    /// What it is for: `certify`, `sign`, `encrypt`, `authenticate`.
+    /// Its uses: `certify`, `sign`, `encrypt`, `authenticate`.
     pub uses: Vec<&'static str>,
-    /// What it is worth.
-    pub state: State,
+    /// Whether it is valid.
+    pub state: Validity,
 }
 
-/// What a key or user ID is worth.
+/// The validity of a key or user ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum State {
-    /// Its end has passed.
+pub enum Validity {
+    /// Expired.
     Expired,
-    /// The certificate vouches for it.
+    /// Valid, with a valid self-signature.
     Good,
-    /// Its beginning has not come.
+    /// Created in the future.
     NotYetValid,
-    /// The certificate does not vouch for it, or with an algorithm that is too weak; why.
+    /// Without a valid self-signature, or with one that is too weak; the reason.
     Rejected(String),
-    /// Good, and perhaps revoked: the key with this fingerprint may revoke it and has a revocation in it, and is not here.
+    /// Valid, but possibly revoked: the designated revoker with this fingerprint made a revocation in it, and its key
+    /// is missing.
     PerhapsRevoked(Handle),
-    /// Taken back; why, in its owner's words.
+    /// Revoked; the reason given by the owner.
     Revoked(String),
 }
 
-/// What the certificate of `record` says at `at`, by the rules with which `legacy` has it judged; `keys` are asked for the keys that it
-/// names as its revokers.
+/// Describes the certificate of `record` at `at`. `legacy` decides whether weak algorithms are accepted. `keys` is
+/// asked for the keys of designated revokers.
+///
+/// # Errors
+///
+/// `Malformed` if the certificate cannot be read; errors of `keys`.
 pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Keys) -> Result<Summary> {
     let cert = cert::parse(record)?;
     let policy = policy(at, legacy);
@@ -93,9 +98,9 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
             text,
             state: match (revoked(&known), bound) {
                 (Some(state), _) => state,
-                (None, Ok(true)) => State::Revoked(NO_REASON.to_owned()),
+                (None, Ok(true)) => Validity::Revoked(NO_REASON.to_owned()),
                 (None, Ok(false)) => perhaps(known),
-                (None, Err(error)) => State::Rejected(words::reason(&error)),
+                (None, Err(error)) => Validity::Rejected(words::reason(&error)),
             },
         });
     }
@@ -108,9 +113,9 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
             created: key.key().creation_time(),
             expires: None,
             uses: Vec::new(),
-            state: revoked(&known).unwrap_or(State::NotYetValid),
+            state: revoked(&known).unwrap_or(Validity::NotYetValid),
         };
-        let is_revoked = matches!(described.state, State::Revoked(_));
+        let is_revoked = matches!(described.state, Validity::Revoked(_));
         all.push(match key.with_policy(&policy, at) {
             _ if !is_revoked && described.created > at => described,
             Ok(valid) => {
@@ -118,55 +123,55 @@ pub fn summarize(record: &Record, at: SystemTime, legacy: Legacy, keys: &dyn Key
                 Key { expires: valid.key_expiration_time(), uses: uses(&valid), state, ..described }
             }
             Err(_) if is_revoked => described,
-            Err(error) => Key { state: State::Rejected(words::reason(&error)), ..described },
+            Err(error) => Key { state: Validity::Rejected(words::reason(&error)), ..described },
         });
     }
     Ok(Summary { version: cert.primary_key().key().version(), user_ids, keys: all })
 }
 
-/// Why somebody who relies on the certificate of `record` should have a key that is not here: one that it names as its revoker made a revocation
-/// in it (RFC 4880, section 5.2.3.15). `None` where that is not so.
+/// A warning that the key of a designated revoker is missing, which made a revocation in the certificate of `record`
+/// (RFC 4880, section 5.2.3.15). `None` if no such key is needed.
 ///
 /// # Errors
 ///
-/// The certificate cannot be read, or the keys cannot be asked.
+/// `Malformed` if the certificate cannot be read; errors of `keys`.
 pub fn doubt(record: &Record, at: SystemTime, keys: &dyn Keys) -> Result<Option<String>> {
     revocation::doubt(&*cert::parse(record)?, at, keys)
 }
 
-fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, known: Known) -> State {
-    // A subkey of a revoked or expired certificate is no better than the certificate.
+fn state(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, known: Known) -> Validity {
+    // A subkey of a revoked or expired certificate is not valid either.
     let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= at);
     let whole = key.valid_cert();
     if [whole.revocation_status(), key.revocation_status()].iter().any(|status| matches!(status, Revoked(_))) {
-        return State::Revoked(NO_REASON.to_owned());
+        return Validity::Revoked(NO_REASON.to_owned());
     }
     match ended(key.key_expiration_time()) || ended(whole.primary_key().key_expiration_time()) {
-        true => State::Expired,
+        true => Validity::Expired,
         false => perhaps(known),
     }
 }
 
-fn perhaps(known: Known) -> State {
+fn perhaps(known: Known) -> Validity {
     match known {
-        Known::Perhaps(revoker) => State::PerhapsRevoked(revoker),
-        Known::Good | Known::Revoked(_) => State::Good,
+        Known::Perhaps(revoker) => Validity::PerhapsRevoked(revoker),
+        Known::Good | Known::Revoked(_) => Validity::Good,
     }
 }
 
-fn revoked(known: &Known) -> Option<State> {
+fn revoked(known: &Known) -> Option<Validity> {
     let Known::Revoked(signatures) = known else { return None };
     let reason = |signature: &Signature| {
         let (code, text) = signature.reason_for_revocation()?;
         let text = String::from_utf8_lossy(text).into_owned();
         Some(if text.is_empty() { code.to_string().to_lowercase() } else { text })
     };
-    Some(State::Revoked(signatures.iter().find_map(reason).unwrap_or_else(|| NO_REASON.to_owned())))
+    Some(Validity::Revoked(signatures.iter().find_map(reason).unwrap_or_else(|| NO_REASON.to_owned())))
 }
 
 fn uses(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> Vec<&'static str> {
     let algorithm = key.key().pk_algo();
-    // Without flags the algorithm decides, as where a key is chosen (cert.rs).
+    // Without flags the algorithm decides, as in cert.rs.
     let Some(flags) = key.key_flags() else {
         let all = [
             (key.primary(), "certify"),

@@ -1,4 +1,4 @@
-//! What a signature hashes after its data, one layout for those who sign and those who verify.
+//! The octets that a signature hashes after its data, for signing and verifying.
 
 use sequoia_openpgp::{
     packet::signature::subpacket::SubpacketArea,
@@ -6,7 +6,7 @@ use sequoia_openpgp::{
     types::{HashAlgorithm, PublicKeyAlgorithm, SignatureType},
 };
 
-/// The fields of a version 4 or 6 signature packet that are hashed, in their order.
+/// The hashed fields of a version 4 or 6 signature packet, in order.
 pub(super) struct Fields<'a> {
     pub(super) version: u8,
     pub(super) kind: SignatureType,
@@ -16,8 +16,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// The packet up to its hashed subpackets, and the count of those octets (RFC 9580, section 5.2.4); `None` when there are more
-    /// subpackets than the packet can hold.
+    /// The packet up to its hashed subpackets, and the length of those octets (RFC 9580, section 5.2.4); `None` if the
+    /// subpackets do not fit into the packet.
     pub(super) fn octets(&self) -> Option<Vec<u8>> {
         let area = self.hashed.to_vec().ok()?;
         let mut octets = vec![self.version, self.kind.into(), self.key.into(), self.hash.into()];

@@ -1,4 +1,4 @@
-//! Judges one signature: the octets, the public key, and whether the key was good for it when the signature was made.
+//! Judges one signature: the signed octets, the public key, and whether the key could sign when the signature was made.
 
 use std::{
     io::Write,
@@ -22,7 +22,7 @@ use crate::{
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
-/// Judges what was found over `text`. Errors only when the keys cannot be asked, or the Budget is spent.
+/// Judges a signature over `text`. Errors only if the keys cannot be asked, or the Budget is exceeded.
 pub(super) fn judge(
     found: &Found,
     text: &mut Text<'_>,
@@ -40,7 +40,7 @@ pub(super) fn judge(
         return Ok(signature);
     }
     let Some(at) = packed.signature_creation_time() else {
-        signature.state = State::Invalid(Why::Malformed("it does not say when it was made".to_owned()));
+        signature.state = State::Invalid(Why::Malformed("it has no creation time".to_owned()));
         return Ok(signature);
     };
     let signers = Signer::find(packed, context)?;
@@ -77,7 +77,7 @@ pub(super) fn judge(
     Ok(signature)
 }
 
-/// A signature that cannot even be read.
+/// The result for a signature that cannot be read.
 pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
     let state = match why {
         Why::UnknownAlgorithm(_) => State::Unknown(why),
@@ -98,14 +98,14 @@ pub(super) fn unreadable(why: Why, covers: Covers) -> Signature {
     }
 }
 
-/// The octets that signatures are about, each form of them hashed once for each hash function and salt.
+/// The signed octets. Each canonical form is hashed once per hash function and salt.
 pub(super) struct Text<'a> {
     octets: &'a [u8],
     shape: Shape,
     hashed: Vec<Hashed>,
 }
 
-/// The octets in one reading, hashed up to where the signature's own fields follow.
+/// The hash state of the octets in one reading, before the signature's own fields are added.
 struct Hashed {
     hash: Hash,
     salt: Vec<u8>,
@@ -116,12 +116,13 @@ struct Hashed {
 /// Where the octets come from, which decides how they are hashed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Shape {
-    /// The cleartext of the framework (RFC 9580, section 7.2): CRLF, no trailing white space. Without the last line break.
+    /// The cleartext framework (RFC 9580, section 7.2): CRLF, no trailing white space, without the last line break.
     Cleartext,
-    /// A literal data packet: as it is for a binary signature, with CRLF for a text signature (RFC 9580, section 5.2.1).
+    /// A literal data packet: unchanged for a binary signature, with CRLF for a text signature (RFC 9580, section
+    /// 5.2.1).
     Literal,
-    /// The first part of multipart/signed: CRLF whatever the signature's type (RFC 3156, section 5). Mail that was both signed and
-    /// stored with bare LF verifies as it is: the signer vouched for exactly these octets.
+    /// The first part of multipart/signed: CRLF for any type of signature (RFC 3156, section 5). Mail that was signed
+    /// and stored with bare LF is also tried unchanged: the signature then covers exactly these octets.
     Part,
 }
 
@@ -132,17 +133,17 @@ enum Reading {
 }
 
 impl<'a> Text<'a> {
-    /// `octets` that came in this `shape`.
+    /// `octets` that come in this `shape`.
     pub(super) fn new(octets: &'a [u8], shape: Shape) -> Self {
         let mut octets = octets;
-        // The last line of cleartext has lost the line break that its white space stood before.
+        // The last line of cleartext may keep white space that stood before its removed line break.
         while let (Shape::Cleartext, [rest @ .., b' ' | b'\t']) = (shape, octets) {
             octets = rest;
         }
         Text { octets, shape, hashed: Vec::new() }
     }
 
-    /// The ways to read the octets for a signature of this type, best first.
+    /// The readings of the octets to try for a signature of this type, best first.
     fn readings(&self, kind: SignatureType) -> &'static [Reading] {
         match (self.shape, kind) {
             (Shape::Cleartext, _) => &[Reading::Canonical(Form::CrlfTrimmed)],
@@ -154,8 +155,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The digest that `packed` should be over, in this reading: [`Why::UnknownAlgorithm`] for a hash function that is not ours to compute,
-    /// [`Why::Collision`] for octets that were made to collide. An error is over the Budget.
+    /// The digest over this reading for `packed`. Errors: [`Why::UnknownAlgorithm`] for an unsupported hash function,
+    /// [`Why::Collision`] for octets made to collide. The outer error means the Budget is exceeded.
     fn digest(
         &mut self,
         packed: &Packed,
@@ -192,7 +193,7 @@ impl<'a> Text<'a> {
                 Some(digester)
             }
             Reading::Canonical(form) => {
-                // A digester never fails to take what is written to it.
+                // Writing to a digester cannot fail.
                 let mut canonical = Canonical::new(form, digester);
                 canonical.write_all(self.octets).ok()?;
                 canonical.finish().ok()
@@ -201,7 +202,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What is hashed after the text (RFC 9580, section 5.2.4; RFC 4880, section 5.2.4 for version 3).
+/// The octets hashed after the text (RFC 9580, section 5.2.4; RFC 4880, section 5.2.4 for version 3).
 fn trailer(packed: &Packed) -> Option<Vec<u8>> {
     let version = packed.version();
     if version < 4 {
@@ -220,7 +221,7 @@ fn trailer(packed: &Packed) -> Option<Vec<u8>> {
     .octets()
 }
 
-/// What the packet says of itself, before anything is checked: nobody here has its key.
+/// Describes a signature from its packet alone, before anything is checked.
 fn described(packed: &Packed, covers: Covers) -> Signature {
     let issuers = packed.get_issuers();
     let signer = issuers.iter().max_by_key(|issuer| issuer.as_bytes().len()).map(|issuer| issuer.to_hex());
@@ -240,7 +241,7 @@ fn described(packed: &Packed, covers: Covers) -> Signature {
     }
 }
 
-/// Refuses what is not a signature over a message, and what we do not understand.
+/// Refuses signatures that are not over a message, and unknown algorithms.
 fn acceptable(packed: &Packed, legacy: Legacy) -> std::result::Result<(), State> {
     if !matches!(packed.typ(), SignatureType::Binary | SignatureType::Text) {
         return Err(State::Invalid(Why::Malformed("it is not a signature over a message".to_owned())));
@@ -262,7 +263,7 @@ fn acceptable(packed: &Packed, legacy: Legacy) -> std::result::Result<(), State>
     }
 }
 
-/// The first of `signers` whose key fits the digest; otherwise the first of them and why it does not.
+/// The first of `signers` whose key matches the digest; otherwise the first of them and the reason.
 fn verified<'a>(
     packed: &Packed,
     signers: &'a [Signer],
@@ -279,14 +280,14 @@ fn verified<'a>(
     Ok(failed)
 }
 
-/// Whether the key of `signer` made the signature; the inner error says why not.
+/// Whether the key of `signer` made the signature; the inner error gives the reason.
 fn fits(
     packed: &Packed,
     signer: &Signer,
     text: &mut Text<'_>,
     budget: &mut Budget,
 ) -> Result<std::result::Result<(), Why>> {
-    // RFC 9580, section 5.2.3: a v6 key makes v6 signatures only, and no other key makes them.
+    // RFC 9580, section 5.2.3: version 6 keys make only version 6 signatures, and no other key makes them.
     if (packed.version() == 6) != (signer.key.version() == 6) {
         let (own, key) = (packed.version(), signer.key.version());
         return Ok(Err(Why::Malformed(format!("version {own} by a key of version {key}"))));
@@ -320,5 +321,5 @@ fn timely(packed: &Packed, at: SystemTime, now: SystemTime) -> std::result::Resu
     }
 }
 
-/// How far two honest clocks may differ. Source: RFC 4120, section 1.6 recommends 5 minutes.
+/// Maximum difference between two correct clocks. Source: RFC 4120, section 1.6 recommends 5 minutes.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);

@@ -1,4 +1,4 @@
-//! What went wrong in Sequoia, in our own words: what its parser calls things says nothing to people, and changes with its version.
+//! Words Sequoia's errors in our terms. Its own texts use parser terms and change between versions.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use sequoia_openpgp::{Error as PgpError, anyhow};
 use super::suite;
 use crate::base::Error;
 
-/// The reason as the end of a lower-case line.
+/// The reason, in lower case, to end a line.
 pub(super) fn reason(error: &anyhow::Error) -> String {
     let ours = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
     if let Some(ours) = ours {
@@ -27,20 +27,20 @@ fn of(error: &PgpError) -> String {
     match error {
         PgpError::BadSignature(_) => "a signature in it is not valid".to_owned(),
         PgpError::Expired(_) => "it has expired".to_owned(),
-        PgpError::InvalidSessionKey(_) | PgpError::MissingSessionKey(_) => "its session key is not here".to_owned(),
-        PgpError::MalformedCert(_) => "its packets make no certificate (RFC 9580, section 10.1)".to_owned(),
+        PgpError::InvalidSessionKey(_) | PgpError::MissingSessionKey(_) => "its session key is missing".to_owned(),
+        PgpError::MalformedCert(_) => "its packets are not a certificate (RFC 9580, section 10.1)".to_owned(),
         PgpError::MalformedMPI(_) => "a number in it is malformed".to_owned(),
-        PgpError::MalformedMessage(_) => "its packets make no message (RFC 9580, section 10.3)".to_owned(),
-        PgpError::MalformedPacket(_) => "a packet of it is malformed".to_owned(),
+        PgpError::MalformedMessage(_) => "its packets are not a message (RFC 9580, section 10.3)".to_owned(),
+        PgpError::MalformedPacket(_) => "a packet is malformed".to_owned(),
         PgpError::ManipulatedMessage => "it was changed".to_owned(),
-        PgpError::NoBindingSignature(_) => "no self-signature of it is valid".to_owned(),
+        PgpError::NoBindingSignature(_) => "it has no valid self-signature".to_owned(),
         PgpError::NotYetLive(_) => "it is not valid yet".to_owned(),
-        PgpError::PacketTooLarge(..) => "a packet of it is too large".to_owned(),
+        PgpError::PacketTooLarge(..) => "a packet is too large".to_owned(),
         PgpError::PolicyViolation(what, _) => weak(what),
         PgpError::UnsupportedAEADAlgorithm(algorithm) => {
             format!("aead algorithm {} is not known", u8::from(*algorithm))
         }
-        PgpError::UnsupportedCert(..) => "there are packets in it that no certificate has".to_owned(),
+        PgpError::UnsupportedCert(..) => "it has packets that do not belong into a certificate".to_owned(),
         PgpError::UnsupportedCompressionAlgorithm(algorithm) => {
             format!("compression algorithm {} is not known", u8::from(*algorithm))
         }
@@ -58,7 +58,7 @@ fn of(error: &PgpError) -> String {
     }
 }
 
-/// Sequoia's policy names what it does not admit: `SHA1`, `RSA1024`, or a sentence about a property of the digest.
+/// Names what Sequoia's policy refuses: `SHA1`, `RSA1024`, or a sentence about a property of the digest.
 pub(super) fn weak(what: &str) -> String {
     match what.contains(char::is_whitespace) {
         true => "weak: its digest".to_owned(),

@@ -1,4 +1,5 @@
-//! From a secret that two elliptic-curve keys share to the key that wraps a content key (RFC 5753, section 7; RFC 8418, section 2).
+//! Derives the key that wraps a content key from the shared secret of two elliptic-curve keys (RFC 5753, section 7; RFC
+//! 8418, section 2).
 
 use der::{Encode, asn1::ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierRef;
@@ -10,8 +11,8 @@ use crate::{
     pki::tlv,
 };
 
-/// How the secret is spun out. With the curves of mail, whose cofactor is 1 or taken care of by RFC 7748, the standard and the cofactor
-/// form of Diffie-Hellman are the same.
+/// The key derivation function. Standard and cofactor Diffie-Hellman are the same for the curves used in mail: their
+/// cofactor is 1, or RFC 7748 accounts for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Derivation {
     /// HKDF (RFC 8418, section 2.2).
@@ -21,27 +22,27 @@ pub(super) enum Derivation {
 }
 
 impl Derivation {
-    /// The one that a key agreement algorithm names; `None` when it is not one that we know.
+    /// The derivation for a key agreement algorithm; `None` if unknown.
     pub(super) fn of(oid: ObjectIdentifier) -> Option<Derivation> {
         SCHEMES.iter().find(|(_, known)| *known == oid).map(|(derivation, _)| *derivation)
     }
 }
 
-/// What both sides agree on beside the secret.
+/// The parameters of a key agreement besides the secret.
 #[derive(Clone, Debug)]
 pub(super) struct Agreement<'a> {
     derivation: Derivation,
     wrap: KeyWrap,
-    /// Of the key that wraps, in octets.
+    /// Length in octets of the key that wraps.
     length: usize,
-    /// KeyWrapAlgorithm, as it stands in the message.
+    /// KeyWrapAlgorithm, as in the message.
     algorithm: Vec<u8>,
     /// User keying material.
     ukm: Option<&'a [u8]>,
 }
 
 impl<'a> Agreement<'a> {
-    /// Reads the keyEncryptionAlgorithm of a KeyAgreeRecipientInfo (RFC 5753, section 7.1.2). `None` when it is not one that we know.
+    /// Reads the keyEncryptionAlgorithm of a KeyAgreeRecipientInfo (RFC 5753, section 7.1.2). `None` if unknown.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, ukm: Option<&'a [u8]>) -> Option<Self> {
         let derivation = Derivation::of(algorithm.oid)?;
         let wrapping = algorithm.parameters?.decode_as::<AlgorithmIdentifierRef<'_>>().ok()?;
@@ -49,24 +50,25 @@ impl<'a> Agreement<'a> {
         Some(Agreement { derivation, wrap, length, algorithm: wrapping.to_der().ok()?, ukm })
     }
 
-    /// What a sender chooses: AES key wrap, and no user keying material, because his key serves once.
+    /// The parameters for sending: AES key wrap without user keying material, because the sender's key is used only
+    /// once.
     pub(super) fn new(derivation: Derivation, length: usize) -> Option<Self> {
         let algorithm = encode::algorithm(suite::key_wrap_identifier(KeyWrap::Aes, length)?, &[]);
         Some(Agreement { derivation, wrap: KeyWrap::Aes, length, algorithm, ukm: None })
     }
 
-    /// The keyEncryptionAlgorithm that says so.
+    /// The keyEncryptionAlgorithm for these parameters.
     pub(super) fn identifier(&self) -> Option<Vec<u8>> {
         let (_, oid) = SCHEMES.iter().find(|(known, _)| *known == self.derivation)?;
         Some(encode::algorithm(*oid, &self.algorithm))
     }
 
-    /// Wraps a content key. A length that does not fit is an error of kind `NoKey`.
+    /// Wraps a content key. An error of kind `NoKey` if its length is not supported.
     pub(super) fn wrap(&self, shared: &Secret, key: &Secret) -> Result<Vec<u8>> {
         self.wrap.wrap(&self.kek(shared)?, key)
     }
 
-    /// Unwraps a content key. Whatever is wrong with it is one error of kind `NoKey`.
+    /// Unwraps a content key. Every failure is the same error of kind `NoKey`.
     pub(super) fn unwrap(&self, shared: &Secret, wrapped: &[u8]) -> Result<Secret> {
         self.wrap.unwrap(&self.kek(shared)?, wrapped)
     }
@@ -92,7 +94,7 @@ const fn oid(dotted: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(dotted)
 }
 
-/// RFC 5753, section 7.1.4 (standard, then cofactor); RFC 8418, section 7.
+/// Object identifiers: RFC 5753, section 7.1.4 (standard, then cofactor); RFC 8418, section 7.
 const SCHEMES: [(Derivation, ObjectIdentifier); 13] = [
     (Derivation::X963(Hash::Sha1), oid("1.3.133.16.840.63.0.2")),
     (Derivation::X963(Hash::Sha224), oid("1.3.132.1.11.0")),

@@ -1,4 +1,5 @@
-//! Signed attributes (RFC 5652, section 5.3 and 11; RFC 5035; RFC 6211; RFC 8551, section 2.5): what they say, and the octets that are signed.
+//! Signed attributes (RFC 5652, sections 5.3 and 11; RFC 5035; RFC 6211; RFC 8551, section 2.5): their values, and the
+//! octets that are signed.
 
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ use crate::{
 /// The signed attributes of one signature.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// The encodings that the signature may be over: as DER SET OF (RFC 5652, section 5.4), then as they came in.
+    /// The encodings that the signature may cover: as DER SET OF (RFC 5652, section 5.4), then as received.
     pub(super) encodings: Vec<Vec<u8>>,
     content_type: Option<Vec<u8>>,
     message_digest: Option<Vec<u8>>,
@@ -27,24 +28,25 @@ pub(super) struct Attributes {
     capabilities: Option<Vec<u8>>,
 }
 
-/// CMSAlgorithmProtection (RFC 6211, section 2): AlgorithmIdentifiers without their tags and lengths.
+/// CMSAlgorithmProtection (RFC 6211, section 2): AlgorithmIdentifiers without tags and lengths.
 #[derive(Debug)]
 struct Protection {
     digest: Vec<u8>,
     signature: Option<Vec<u8>>,
 }
 
-/// The first ESSCertID or ESSCertIDv2 (RFC 5035, sections 4 and 3): the signer's own certificate.
+/// The first ESSCertID or ESSCertIDv2 (RFC 5035, sections 4 and 3), which names the signer's certificate.
 #[derive(Debug)]
 struct CertificateId {
-    /// `None`: a hash function that nobody here knows.
+    /// `None` for an unknown hash function.
     hash: Option<Hash>,
     digest: Vec<u8>,
     serial: Option<Vec<u8>>,
 }
 
 impl Attributes {
-    /// Reads the `[0]` of a SignerInfo, in BER. Attributes that we know and that are there twice, or have not one value, are malformed.
+    /// Reads the `[0]` of a SignerInfo, in BER. Known attributes that occur twice or do not have exactly one value are
+    /// malformed.
     pub(super) fn read(attributes: Element<'_>, budget: &Budget) -> Result<Attributes> {
         let der = ber::to_der(attributes.whole, budget)?;
         let mut reader = Reader::new(&der, "signed attributes").any()?.reader();
@@ -75,17 +77,17 @@ impl Attributes {
         Ok(found)
     }
 
-    /// signingTime (RFC 5652, section 11.3), for the report only.
+    /// signingTime (RFC 5652, section 11.3), for reports only.
     pub(super) fn signing_time(&self) -> Option<SystemTime> {
         self.signing_time
     }
 
-    /// SMIMECapabilities (RFC 8551, section 2.5.2), when it says what it is and when it was said.
+    /// SMIMECapabilities (RFC 8551, section 2.5.2), if there is a signing time too.
     pub(super) fn capabilities(&self) -> Option<Capabilities> {
         Some(Capabilities { list: self.capabilities.clone()?, said: self.signing_time? })
     }
 
-    /// messageDigest, after it was checked that contentType and CMSAlgorithmProtection say what the signature says.
+    /// messageDigest, after checking that contentType and CMSAlgorithmProtection match the signature.
     pub(super) fn message_digest(
         &self,
         content_type: &[u8],
@@ -93,10 +95,10 @@ impl Attributes {
         signature_algorithm: &[u8],
     ) -> std::result::Result<&[u8], Why> {
         match &self.content_type {
-            None => return Err(malformed("its attributes name no content type")),
+            None => return Err(malformed("its attributes have no content type")),
             Some(said) if said != content_type => {
                 let (said, is) = (dotted(said), dotted(content_type));
-                return Err(malformed(format!("it is over content of type {said}, and the content is of type {is}")));
+                return Err(malformed(format!("it is over content of type {said}, but the content is of type {is}")));
             }
             Some(_) => {}
         }
@@ -104,13 +106,13 @@ impl Attributes {
             let same = is_same_algorithm(&said.digest, digest_algorithm)
                 && said.signature.as_ref().is_some_and(|said| is_same_algorithm(said, signature_algorithm));
             if !same {
-                return Err(malformed("its algorithms are not those that its attributes protect (RFC 6211)"));
+                return Err(malformed("its algorithms differ from those in its attributes (RFC 6211)"));
             }
         }
         self.message_digest.as_deref().ok_or_else(|| malformed("its attributes hold no digest of the content"))
     }
 
-    /// Checks the ESS attribute, if there is one (RFC 5035, section 5.4).
+    /// Checks that the ESS attribute, if any, names this certificate (RFC 5035, section 5.4).
     pub(super) fn is_about(&self, certificate: &Certificate) -> std::result::Result<(), Why> {
         let Some(said) = &self.signer else { return Ok(()) };
         let Some(hash) = said.hash else {
@@ -133,14 +135,14 @@ impl Attributes {
                 let signature = fields.optional(0xa1)?.map(|algorithm| algorithm.value.to_vec());
                 self.protection = Some(Protection { digest, signature });
             }
-            // A time that cannot be read is none: nothing depends on it.
+            // A time that cannot be read is ignored: nothing depends on it.
             SIGNING_TIME => self.signing_time = time::read(value).ok(),
-            // Likewise a list that is none, or that nobody would keep.
+            // A list that is malformed or too long to store is ignored too.
             CAPABILITIES => {
                 let is_list = value.tag == SEQUENCE && value.whole.len() <= LONGEST_CAPABILITIES;
                 self.capabilities = is_list.then(|| value.whole.to_vec());
             }
-            // Where both are there, the newer one counts (RFC 5035, section 5.4.1).
+            // If both are present, the newer one counts (RFC 5035, section 5.4.1).
             SIGNING_CERTIFICATE if self.signer.is_some() => {}
             SIGNING_CERTIFICATE => self.signer = Some(certificate_id(value, Some(Hash::Sha1))?),
             _ => self.signer = Some(certificate_id(value, None)?),
@@ -149,8 +151,9 @@ impl Attributes {
     }
 }
 
-/// Whether these octets are a SET OF Attribute from end to end. A signature over attributes is also one over content that looks like them:
-/// whoever takes the attributes away makes them the content (Strenzke 2016; RFC 5652, section 5.3, says only that both are allowed).
+/// Whether the octets are exactly a SET OF Attribute. A signature over attributes is also valid over content that
+/// equals them: an attacker can remove the attributes and make them the content (Strenzke 2016; RFC 5652, section 5.3
+/// allows both forms).
 pub(super) fn is_attributes(octets: &[u8]) -> bool {
     let read = || -> Result<bool> {
         let mut whole = Reader::new(octets, "content");
@@ -166,7 +169,8 @@ pub(super) fn is_attributes(octets: &[u8]) -> bool {
     octets.first() == Some(&SET) && read().unwrap_or(false)
 }
 
-/// The first of SigningCertificate or SigningCertificateV2. `hash` is that of the former; the latter names it, or means SHA-256.
+/// The first certificate of SigningCertificate or SigningCertificateV2. `hash` is given for the former. The latter
+/// names its hash, with SHA-256 as default.
 fn certificate_id(value: Element<'_>, hash: Option<Hash>) -> Result<CertificateId> {
     let mut certificates = expected(value, SEQUENCE)?.reader().sequence()?;
     let mut id = certificates.sequence()?;
@@ -187,7 +191,8 @@ fn certificate_id(value: Element<'_>, hash: Option<Hash>) -> Result<CertificateI
     Ok(CertificateId { hash, digest, serial })
 }
 
-/// Compares the fields of an AlgorithmIdentifier with an AlgorithmIdentifier. NULL parameters are none (RFC 5754, section 2).
+/// Compares the fields of an AlgorithmIdentifier with an AlgorithmIdentifier. NULL parameters equal absent ones (RFC
+/// 5754, section 2).
 fn is_same_algorithm(said: &[u8], algorithm: &[u8]) -> bool {
     let fields = Reader::new(algorithm, "algorithm").any().map(|whole| whole.value).unwrap_or_default();
     let plain = |fields: &[u8]| fields.strip_suffix(&[NULL, 0]).unwrap_or(fields).to_vec();
@@ -202,7 +207,7 @@ fn set_of(members: &[&[u8]]) -> Vec<u8> {
 }
 
 fn expected(value: Element<'_>, tag: u8) -> Result<Element<'_>> {
-    if value.tag == tag { Ok(value) } else { Err(value.refuse("an attribute's value is of another type")) }
+    if value.tag == tag { Ok(value) } else { Err(value.refuse("an attribute's value has the wrong type")) }
 }
 
 fn malformed(reason: impl Into<String>) -> Why {
@@ -222,7 +227,7 @@ const SIGNING_CERTIFICATE_V2: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02
 const CAPABILITIES: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0f";
 const KNOWN: [&[u8]; 7] =
     [CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, PROTECTION, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2, CAPABILITIES];
-/// Octets. Source: Outlook, Apple Mail, Thunderbird and openssl write 50 to 200.
+/// Maximum octets. Source: Outlook, Apple Mail, Thunderbird and openssl write 50 to 200.
 const LONGEST_CAPABILITIES: usize = 4096;
 
 #[cfg(test)]
@@ -230,7 +235,7 @@ mod tests {
     use super::*;
     use crate::base::Limits;
 
-    /// `[0]` of these attributes, each of a kind and its values.
+    /// The `[0]` with these attributes, each a type and its values.
     fn read(attributes: &[(&[u8], &[u8])]) -> Result<Attributes> {
         let mut members = Vec::new();
         for (kind, values) in attributes {
@@ -247,7 +252,7 @@ mod tests {
         Attributes::read(Reader::new(&whole, "test").any().unwrap(), &Budget::new(Limits::default()))
     }
 
-    /// RFC 8551, section 2.5.2: one attribute with one value. A list that is none, or that has no time, is not there.
+    /// RFC 8551, section 2.5.2: one attribute with one value. A malformed list and one without a time are ignored.
     #[test]
     fn capabilities_are_there_once_and_with_their_time() {
         let time = b"\x17\x0d261124030000Z".as_slice();

@@ -1,36 +1,37 @@
-//! BER (X.690) as Outlook, Apple Mail, Thunderbird and `openssl cms -stream` send it, read once and turned into DER.
+//! Reads BER (X.690) as Outlook, Apple Mail, Thunderbird and `openssl cms -stream` send it, in one pass, and converts
+//! it to DER.
 //!
-//! Octets that somebody signed keep the encoding they came in as long as their length is definite: certificates, CRLs, and signed or
-//! authenticated attributes. Content octets are put together in place, so that a large message is in memory once.
+//! Signed octets of definite length keep their encoding: certificates, CRLs, and signed or authenticated attributes.
+//! Content octets are joined in place, so that a large message is in memory once.
 
 use crate::{
     base::{Budget, Error, Result},
     mail::Span,
 };
 
-/// A ContentInfo (RFC 5652, section 3) whose content octets were taken out.
+/// A ContentInfo (RFC 5652, section 3) with its content octets removed.
 #[derive(Debug)]
 pub(super) struct Taken {
-    /// The ContentInfo in DER. An empty OCTET STRING stands where the content octets were.
+    /// The ContentInfo in DER, with an empty OCTET STRING in place of the content.
     pub(super) skeleton: Vec<u8>,
-    /// The value octets of eContent or encryptedContent, without tags and lengths, in the memory that the message came in. `None` when
-    /// there is none (detached), which is not the same as an empty one.
+    /// The value octets of eContent or encryptedContent, without tags and lengths, in the memory of the message. `None`
+    /// if absent (detached), which differs from empty.
     pub(super) content: Option<Vec<u8>>,
     /// Whether nothing follows the object.
     pub(super) is_alone: bool,
 }
 
-/// What may follow a ContentInfo and means nothing. RFC 8551, section 3.2: a body is one ContentInfo and nothing else.
+/// Octets that may follow a ContentInfo. RFC 8551, section 3.2: a body is one ContentInfo and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// The line breaks that end a body without a transfer encoding, or a file.
+    /// The line breaks at the end of a body without transfer encoding, or of a file.
     LineBreaks,
-    /// No octet.
+    /// None.
     Nothing,
 }
 
-/// Takes a ContentInfo apart. Errors (`Malformed`) when it is not BER, ends early, nests too deep or has too many elements; pieces of the
-/// content are no elements in this sense, and cost nothing.
+/// Separates a ContentInfo into content and the rest. Errors (`Malformed`) if it is not BER, is cut short, nests too
+/// deep or has too many elements. Parts of the content do not count as elements.
 pub(super) fn take_content(mut octets: Vec<u8>, after: After, budget: &Budget) -> Result<Taken> {
     let mut walk = Walk::new(&mut octets, Shape::ContentInfo);
     walk.run(budget)?;
@@ -45,7 +46,8 @@ pub(super) fn take_content(mut octets: Vec<u8>, after: After, budget: &Budget) -
     Ok(Taken { skeleton, content, is_alone })
 }
 
-/// One element of BER as DER: minimal definite lengths, strings in one piece; sets keep their order. What follows it is not looked at.
+/// Converts one element from BER to DER: minimal definite lengths, strings in one part. Sets keep their order. Octets
+/// after the element are ignored.
 pub(super) fn to_der(octets: &[u8], budget: &Budget) -> Result<Vec<u8>> {
     let mut octets = octets.to_vec();
     let mut walk = Walk::new(&mut octets, Shape::Any);
@@ -53,7 +55,7 @@ pub(super) fn to_der(octets: &[u8], budget: &Budget) -> Result<Vec<u8>> {
     Ok(walk.der())
 }
 
-/// How many octets the element has that `octets` begin with; `None` when it is not BER.
+/// Length in octets of the element at the start of `octets`; `None` if it is not BER.
 pub(super) fn length(octets: &[u8], budget: &Budget) -> Option<usize> {
     let mut octets = octets.to_vec();
     let mut walk = Walk::new(&mut octets, Shape::Any);
@@ -61,7 +63,7 @@ pub(super) fn length(octets: &[u8], budget: &Budget) -> Option<usize> {
     Some(walk.at)
 }
 
-/// A DER length (X.690, section 8.1.3).
+/// Appends a DER length (X.690, section 8.1.3).
 pub(super) fn push_length(length: usize, der: &mut Vec<u8>) {
     let octets = length.to_be_bytes();
     let needed = length_octets(length) - 1;
@@ -73,14 +75,14 @@ pub(super) fn push_length(length: usize, der: &mut Vec<u8>) {
     der.extend_from_slice(octets.get(octets.len() - needed..).unwrap_or_default());
 }
 
-/// What is walked, which decides what is left as it is.
+/// The kind of structure, which decides what keeps its encoding.
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
     Any,
     ContentInfo,
 }
 
-/// One walk over BER without recursion: elements in the order met, and those that are open.
+/// A walk over BER without recursion, with the elements found and those still open.
 struct Walk<'a> {
     octets: &'a mut [u8],
     shape: Shape,
@@ -90,36 +92,36 @@ struct Walk<'a> {
     content: Option<Span>,
 }
 
-/// An element, or a piece of one.
+/// An element, or a part of one.
 struct Node {
     parent: Option<usize>,
     head: Head,
-    /// Value octets that are copied as they are; none of what is constructed.
+    /// Value octets that are copied unchanged; empty for a constructed element.
     value: Span,
-    /// Of all value octets in DER.
+    /// Length of all value octets in DER.
     length: usize,
 }
 
-/// How an element starts in DER.
+/// The start of an element in DER.
 enum Head {
-    /// With this tag.
+    /// This tag, unchanged.
     AsIs(Span),
-    /// It does not: it is a piece of a string, or its value has tag and length in it.
+    /// No tag: it is a part of a string, or its value includes tag and length.
     Nothing,
-    /// With this tag, made primitive.
+    /// This tag, changed to primitive.
     Primitive(Span),
 }
 
-/// A constructed element whose end has not been met.
+/// A constructed element whose end was not reached yet.
 struct Open {
     node: usize,
     /// Its first octet.
     tag: u8,
-    /// `None`: end-of-contents octets end it.
+    /// `None` if end-of-contents octets end it.
     end: Option<usize>,
-    /// No element within it goes beyond.
+    /// Elements inside must end here or before.
     bound: usize,
-    /// Elements met within it.
+    /// Number of elements found in it.
     children: usize,
     what: What,
 }
@@ -127,18 +129,18 @@ struct Open {
 #[derive(Clone, Copy, PartialEq)]
 enum What {
     Container,
-    /// A constructed string: its elements are pieces.
+    /// A constructed string, whose elements are parts.
     String,
 }
 
-/// Tag and length octets.
+/// The tag and length octets of an element.
 struct Header {
     /// The first octet.
     tag: u8,
     tag_span: Span,
-    /// Where the value starts.
+    /// Start of the value.
     start: usize,
-    /// Where it ends; `None` when the length is indefinite.
+    /// End of the value; `None` for an indefinite length.
     end: Option<usize>,
 }
 
@@ -185,29 +187,30 @@ impl<'a> Walk<'a> {
         let header = header(self.octets, self.at, bound)?;
         budget.asn1_elements(self.nodes.len() + 1)?;
         budget.asn1_depth(self.open.len() + 1)?;
-        let place = self.place(&header);
+        let role = self.role(&header);
         if let Some(open) = self.open.last_mut() {
             open.children += 1;
         }
         let (start, end) = (header.start, header.end);
-        match (place, end) {
-            (Place::Content, _) => {
+        match (role, end) {
+            (ElementRole::Content, _) => {
                 let span = self.put_together(&header, bound, budget)?;
                 self.content = Some(span);
                 self.push(Head::Primitive(header.tag_span), Span { start, end: start });
             }
-            (Place::Covered, Some(end)) => {
+            (ElementRole::Covered, Some(end)) => {
                 self.push(Head::Nothing, Span { start: header.tag_span.start, end });
                 self.at = end;
             }
-            (Place::Piece, _) if !is_piece(&header, self.open.last()) => {
-                return Err(malformed("a constructed string holds something else"));
+            (ElementRole::Piece, _) if !is_piece(&header, self.open.last()) => {
+                return Err(malformed("a constructed string holds another type"));
             }
-            (place, end) => {
-                let what = if place == Place::Piece || is_string(header.tag) { What::String } else { What::Container };
+            (role, end) => {
+                let what =
+                    if role == ElementRole::Piece || is_string(header.tag) { What::String } else { What::Container };
                 let constructed = header.tag & CONSTRUCTED != 0;
-                let head = match (place, what, constructed) {
-                    (Place::Piece, ..) => Head::Nothing,
+                let head = match (role, what, constructed) {
+                    (ElementRole::Piece, ..) => Head::Nothing,
                     (_, What::String, true) => Head::Primitive(header.tag_span),
                     _ => Head::AsIs(header.tag_span),
                 };
@@ -232,13 +235,13 @@ impl<'a> Walk<'a> {
         self.nodes.len() - 1
     }
 
-    /// What stands at this place of a ContentInfo.
-    fn place(&self, header: &Header) -> Place {
+    /// The role of an element at this position of a ContentInfo.
+    fn role(&self, header: &Header) -> ElementRole {
         if self.open.last().is_some_and(|open| open.what == What::String) {
-            return Place::Piece;
+            return ElementRole::Piece;
         }
         if self.shape == Shape::Any {
-            return Place::Plain;
+            return ElementRole::Plain;
         }
         let before = self.open.last().map_or(0, |open| open.children);
         let mut tags = [0; 6];
@@ -247,23 +250,25 @@ impl<'a> Walk<'a> {
         }
         let explicit = self.open.iter().rev().nth(1).map_or(0, |open| open.children);
         match (tags, header.tag) {
-            // ContentInfo, [0], SignedData or CompressedData, EncapsulatedContentInfo, [0]: the second of its elements.
+            // ContentInfo, [0], SignedData or CompressedData, EncapsulatedContentInfo, [0]: its second element.
             ([0x30, 0xa0, 0x30, 0x30, 0xa0, 0], 0x04 | 0x24)
                 if (explicit, before) == (2, 0) && self.content.is_none() =>
             {
-                Place::Content
+                ElementRole::Content
             }
-            // ContentInfo, [0], EnvelopedData and its like, EncryptedContentInfo: the third of its elements.
-            ([0x30, 0xa0, 0x30, 0x30, 0, 0], 0x80 | 0xa0) if before == 2 && self.content.is_none() => Place::Content,
+            // ContentInfo, [0], EnvelopedData and similar, EncryptedContentInfo: its third element.
+            ([0x30, 0xa0, 0x30, 0x30, 0, 0], 0x80 | 0xa0) if before == 2 && self.content.is_none() => {
+                ElementRole::Content
+            }
             // Certificates and CRLs of SignedData; attributes of AuthEnvelopedData.
-            ([0x30, 0xa0, 0x30, 0xa0 | 0xa1, 0, 0], _) if header.tag & CONSTRUCTED != 0 => Place::Covered,
+            ([0x30, 0xa0, 0x30, 0xa0 | 0xa1, 0, 0], _) if header.tag & CONSTRUCTED != 0 => ElementRole::Covered,
             // Signed attributes: ContentInfo, [0], SignedData, signerInfos, SignerInfo.
-            ([0x30, 0xa0, 0x30, 0x31, 0x30, 0], 0xa0) => Place::Covered,
-            _ => Place::Plain,
+            ([0x30, 0xa0, 0x30, 0x31, 0x30, 0], 0xa0) => ElementRole::Covered,
+            _ => ElementRole::Plain,
         }
     }
 
-    /// Moves the pieces of the content together, at the place of the first.
+    /// Joins the parts of the content at the position of the first.
     fn put_together(&mut self, outer: &Header, bound: usize, budget: &Budget) -> Result<Span> {
         let start = outer.start;
         if outer.tag & CONSTRUCTED == 0 {
@@ -296,7 +301,7 @@ impl<'a> Walk<'a> {
                     budget.asn1_depth(self.open.len() + open.len())?;
                     self.at = piece.start;
                 }
-                _ => return Err(malformed("the content holds something that is no octet string")),
+                _ => return Err(malformed("the content holds something other than octet strings")),
             }
         }
         Ok(Span { start, end: written })
@@ -326,7 +331,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Head {
-    /// Octets of tag and length before `length` octets of value.
+    /// Length of tag and length octets for a value of `length` octets.
     fn octets(&self, length: usize) -> usize {
         match self {
             Head::AsIs(tag) | Head::Primitive(tag) => tag.end - tag.start + length_octets(length),
@@ -336,17 +341,17 @@ impl Head {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// The content octets, to be taken out.
+enum ElementRole {
+    /// The content octets, which are removed.
     Content,
-    /// Somebody signed it: it stays as it is, when its length is definite.
+    /// Signed: its encoding is kept if its length is definite.
     Covered,
-    /// A piece of a constructed string.
+    /// A part of a constructed string.
     Piece,
     Plain,
 }
 
-/// Reads tag and length at `at`; the element ends at `bound` or before.
+/// Reads tag and length at `at`. The element must end at `bound` or before.
 fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
     let mut next = at;
     let mut take = || {
@@ -361,7 +366,7 @@ fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
             tag_octets += 1;
             take()? & 0x80 != 0
         } {
-            if tag_octets > MOST_TAG_OCTETS {
+            if tag_octets > MAX_TAG_OCTETS {
                 return Err(malformed("a tag is too long"));
             }
         }
@@ -382,7 +387,7 @@ fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
         short => Some(usize::from(short)),
     };
     if tag == 0 {
-        return Err(malformed("it has an end where nothing is open"));
+        return Err(malformed("it has an unexpected end-of-contents"));
     }
     let end = match length {
         Some(length) => {
@@ -394,13 +399,13 @@ fn header(octets: &[u8], at: usize, bound: usize) -> Result<Header> {
     Ok(Header { tag, tag_span: Span { start: at, end: at + tag_octets }, start: next, end })
 }
 
-/// Whether the tag is that of a string that BER may cut into pieces (X.690, sections 8.7 and 8.23), times among them. A BIT STRING in
-/// pieces is left as it is: nothing in mail has one.
+/// Whether the tag is that of a string type that BER may split into parts (X.690, sections 8.7 and 8.23), including
+/// times. A split BIT STRING is left unchanged, because mail has none.
 fn is_string(tag: u8) -> bool {
     matches!(tag & !CONSTRUCTED, 0x04 | 0x0c | 0x12..=0x16 | 0x17..=0x1e)
 }
 
-/// A piece is an OCTET STRING, or of the string's own type.
+/// Whether the element can be a part: an OCTET STRING, or the string's own type.
 fn is_piece(header: &Header, string: Option<&Open>) -> bool {
     let tag = header.tag & !CONSTRUCTED;
     tag == 0x04 || string.is_some_and(|string| string.tag & !CONSTRUCTED == tag)
@@ -419,8 +424,8 @@ fn malformed(reason: &str) -> Error {
 
 const CONSTRUCTED: u8 = 0x20;
 const NUMBER: u8 = 0x1f;
-/// Object classes of 28 bits; those of CMS and X.509 need no more than 5.
-const MOST_TAG_OCTETS: usize = 5;
+/// Tag numbers of up to 28 bits; those of CMS and X.509 need no more than 5.
+const MAX_TAG_OCTETS: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -578,7 +583,7 @@ mod tests {
         );
         let wide = tlv(0x30, &b"\x05\x00".repeat(1_000_000));
         assert!(to_der(&wide, &budget()).unwrap_err().to_string().contains("more than 250000 elements"));
-        // Pieces of the content are no elements.
+        // Parts of the content do not count as elements.
         let pieces = signed(tlv, &indefinite(0x24, &b"\x04\x01x".repeat(1_000_000)));
         assert_eq!(
             take_content(pieces, After::Nothing, &budget()).unwrap().content.map(|content| content.len()),

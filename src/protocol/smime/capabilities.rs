@@ -1,4 +1,4 @@
-//! What a reader says that he can read: SMIMECapabilities (RFC 8551, section 2.5.2), written and read.
+//! The ciphers that a recipient's software supports: SMIMECapabilities (RFC 8551, section 2.5.2), written and read.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,91 +16,92 @@ use crate::{
     pki::Certificate,
 };
 
-/// What is known of what one reader reads.
+/// The ciphers that one recipient supports, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// As he prefers them; those that we know.
+    /// The ciphers known to us, in the recipient's order of preference.
     ciphers: Vec<ContentKind>,
     source: Source,
 }
 
-/// Who says so.
+/// How the supported ciphers are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The certificate, by the extension of RFC 4262.
+    /// From the certificate, by the extension of RFC 4262.
     Certificate,
-    /// Nobody: every reader is presumed to read them.
-    Nobody,
-    /// He himself, in a message that he signed at this time.
-    Said(SystemTime),
+    /// Unknown: the ciphers that every recipient is presumed to support.
+    Presumed,
+    /// From a message that the recipient signed at this time.
+    Announced(SystemTime),
 }
 
 impl Known {
-    /// His own word comes first, then his certificate's (RFC 8551, section 2.7.1). A list without a cipher that we know says nothing.
+    /// The recipient's own announcement comes first, then the certificate's (RFC 8551, section 2.7.1). A list without a
+    /// known cipher is ignored.
     pub fn of(certificate: &Certificate, said: Option<&Capabilities>) -> Known {
-        let said = said.and_then(|said| Some((ciphers(&said.list)?, Source::Said(said.said))));
+        let said = said.and_then(|said| Some((ciphers(&said.list)?, Source::Announced(said.said))));
         let announced = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
-        let (ciphers, source) = said.or_else(announced).unwrap_or((PRESUMED.to_vec(), Source::Nobody));
+        let (ciphers, source) = said.or_else(announced).unwrap_or((PRESUMED.to_vec(), Source::Presumed));
         Known { ciphers, source }
     }
 
-    /// Of somebody who is but a password.
-    pub(super) fn nothing() -> Known {
-        Known { ciphers: PRESUMED.to_vec(), source: Source::Nobody }
+    /// The ciphers presumed for a password recipient.
+    pub(super) fn presumed() -> Known {
+        Known { ciphers: PRESUMED.to_vec(), source: Source::Presumed }
     }
 
-    /// Who says so.
+    /// How this is known.
     pub fn source(&self) -> Source {
         self.source
     }
 
-    /// `aes256-gcm`, `aes256-cbc`, ...: as he prefers them.
+    /// Cipher names in the recipient's order of preference: `aes256-gcm`, `aes256-cbc`, ...
     pub fn names(&self) -> Vec<String> {
         self.ciphers.iter().map(|cipher| cipher.name()).collect()
     }
 
-    /// `reads aes256-gcm, said on 2026-11-24`: the best of them by our lights; `None` when nobody says anything.
+    /// `reads aes256-gcm, announced on 2026-11-24`: the best cipher by our order; `None` if nothing is announced.
     pub(super) fn words(&self) -> Option<String> {
         let best = best(std::slice::from_ref(self)).or_else(|| self.ciphers.first().copied())?.name();
         match self.source {
-            Source::Certificate => Some(format!("reads {best}, says the certificate")),
-            Source::Nobody => None,
-            Source::Said(time) => {
+            Source::Certificate => Some(format!("reads {best}, according to the certificate")),
+            Source::Presumed => None,
+            Source::Announced(time) => {
                 let day: String = rfc3339(time).chars().take_while(|c| *c != 'T').collect();
-                Some(format!("reads {best}, said on {day}"))
+                Some(format!("reads {best}, announced on {day}"))
             }
         }
     }
 }
 
-/// The best cipher that all of them read; `None` when there is none that is strong. The order is ours: a list that holds what is better
-/// only further down holds it all the same, and no one reader's wish is another's.
+/// The best cipher that all recipients support; `None` if they share no strong one. The order is ours, because the
+/// recipients' preferences differ.
 pub(super) fn best(readers: &[Known]) -> Option<ContentKind> {
     BEST.into_iter().find(|cipher| readers.iter().all(|reader| reader.ciphers.contains(cipher)))
 }
 
-/// What a signature says of its signer's program, when `record`, his certificate, does not know it yet. A time that lies in the future
-/// is not believed, or nothing that he says later would count (RFC 8551, section 2.7.1).
+/// The signer's announcement, if `record`, the signer's certificate, does not have it yet. A time in the future is not
+/// accepted, because no later announcement would replace it (RFC 8551, section 2.7.1).
 pub(super) fn news(said: Capabilities, record: &Record, now: SystemTime) -> Option<Announcement> {
     let latest = now.checked_add(SKEW)?;
     let is_news = said.said <= latest && ciphers(&said.list).is_some() && said.is_news(record.capabilities.as_ref());
     is_news.then(|| Announcement { certificate: record.fingerprint.clone(), capabilities: said })
 }
 
-/// The content ciphers that we read, best first, as the value of the attribute.
+/// The attribute value with the content ciphers that we read, best first.
 pub(super) fn ours() -> Vec<u8> {
     let lines: Vec<Vec<u8>> = OURS.iter().map(|cipher| algorithm(*cipher, &[])).collect();
     let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
     sequence(&lines)
 }
 
-/// The algorithm of the certificate's key, as its SubjectPublicKeyInfo names it.
+/// The algorithm of the certificate's key, from its SubjectPublicKeyInfo.
 pub(super) fn key_identifier(certificate: &Certificate) -> Option<ObjectIdentifier> {
     let key = SubjectPublicKeyInfoRef::from_der(certificate.public_key().der()).ok()?;
     Some(key.algorithm.oid)
 }
 
-/// `None` when there is no such extension, or none that says anything.
+/// The ciphers in the certificate's extension; `None` if there is none or it lists no known cipher.
 fn extension(certificate: &[u8]) -> Option<Vec<ContentKind>> {
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
     let extensions = certificate.tbs_certificate().extensions()?;
@@ -108,7 +109,7 @@ fn extension(certificate: &[u8]) -> Option<Vec<ContentKind>> {
     ciphers(extension.extn_value.as_bytes())
 }
 
-/// The content ciphers in a list; `None` when none that we know is there.
+/// The known content ciphers in a list; `None` if there are none.
 fn ciphers(list: &[u8]) -> Option<Vec<ContentKind>> {
     let known: Vec<ContentKind> = identifiers(list)?.into_iter().filter_map(ContentKind::named).collect();
     (!known.is_empty()).then_some(known)
@@ -122,7 +123,7 @@ fn identifiers(list: &[u8]) -> Option<Vec<ObjectIdentifier>> {
 /// The attribute (RFC 8551, section 2.5.2) and the extension (RFC 4262, section 2).
 pub(super) const SMIME_CAPABILITIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.15");
 
-/// What we write unasked, best first: what authenticates before what does not.
+/// Ciphers that we choose ourselves, best first: authenticated ones before CBC.
 const BEST: [ContentKind; 4] = [
     ContentKind::Aead(Aead::Aes256Gcm),
     ContentKind::Aead(Aead::Aes128Gcm),
@@ -130,13 +131,13 @@ const BEST: [ContentKind; 4] = [
     ContentKind::Cbc(Cipher::Aes128),
 ];
 
-/// What everybody reads of whom nothing is known (RFC 8551, section 2.7.1.2, as to those whose program is of before 2019).
+/// The ciphers presumed if nothing is known (RFC 8551, section 2.7.1.2, for software from before 2019).
 const PRESUMED: [ContentKind; 2] = [ContentKind::Cbc(Cipher::Aes256), ContentKind::Cbc(Cipher::Aes128)];
 
-/// How far somebody's clock may be ahead of ours. Source: as Kerberos has it.
+/// How far another clock may be ahead of ours. Source: as in Kerberos.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// RFC 8551, section 2.7; ciphers that authenticate come first.
+/// RFC 8551, section 2.7. Authenticated ciphers come first.
 const OURS: [ObjectIdentifier; 6] = [
     ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.46"),
     ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.6"),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     fn known(identifiers: &[&str]) -> Known {
-        Known { ciphers: ciphers(&list(identifiers)).unwrap(), source: Source::Said(SystemTime::UNIX_EPOCH) }
+        Known { ciphers: ciphers(&list(identifiers)).unwrap(), source: Source::Announced(SystemTime::UNIX_EPOCH) }
     }
 
     #[test]
@@ -173,7 +174,7 @@ mod tests {
         let read = identifiers(&sequence(&[&rc2, &algorithm(OURS[0], &[])])).unwrap();
         assert_eq!(read, [ObjectIdentifier::new_unwrap("1.2.840.113549.3.2"), OURS[0]]);
         assert_eq!(identifiers(&[0x30, 0x01]), None);
-        // Nothing in it encrypts: sha256WithRSAEncryption.
+        // No cipher in it: sha256WithRSAEncryption.
         assert_eq!(ciphers(&list(&["1.2.840.113549.1.1.11"])), None);
     }
 
@@ -193,14 +194,14 @@ mod tests {
         assert_eq!(name(&[&gcm]), is("aes256-gcm"));
         assert_eq!(name(&[&gcm, &known(&[AES128_GCM])]), is("aes128-gcm"));
         assert_eq!(name(&[&cbc]), is("aes256-cbc"));
-        assert_eq!(name(&[&Known::nothing(), &cbc]), is("aes256-cbc"));
-        assert_eq!(name(&[&Known::nothing(), &gcm]), is("aes128-cbc"));
+        assert_eq!(name(&[&Known::presumed(), &cbc]), is("aes256-cbc"));
+        assert_eq!(name(&[&Known::presumed(), &gcm]), is("aes128-cbc"));
         assert_eq!(name(&[&cbc, &small]), is("aes128-cbc"));
         assert_eq!(name(&[&weak]), None);
         assert_eq!(name(&[&weak, &gcm]), None);
-        assert_eq!(gcm.words(), is("reads aes256-gcm, said on 1970-01-01"));
-        assert_eq!(weak.words(), is("reads 3des-cbc, said on 1970-01-01"));
-        assert_eq!(Known::nothing().words(), None);
+        assert_eq!(gcm.words(), is("reads aes256-gcm, announced on 1970-01-01"));
+        assert_eq!(weak.words(), is("reads 3des-cbc, announced on 1970-01-01"));
+        assert_eq!(Known::presumed().words(), None);
     }
 
     const AES256_GCM: &str = "2.16.840.1.101.3.4.1.46";

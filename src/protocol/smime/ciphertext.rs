@@ -1,4 +1,4 @@
-//! Whether octets are a CMS object that hides everything, without any key.
+//! Whether octets are a fully encrypted CMS object, checked without a key.
 
 use der::Decode;
 use x509_cert::spki::AlgorithmIdentifierRef;
@@ -16,16 +16,16 @@ use crate::{
     protocol::kind::reads_as_text,
 };
 
-/// Whether `octets` are one ContentInfo of EnvelopedData or AuthEnvelopedData (RFC 5652, section 6; RFC 5083), line breaks at the end aside, for at
-/// least one certificate's key, under a cipher that hides its content, and hold nothing but its fields. Attributes that are not encrypted are none of
-/// those: anything can stand in them.
+/// Whether `octets` are exactly one ContentInfo of EnvelopedData or AuthEnvelopedData (RFC 5652, section 6; RFC 5083),
+/// except for line breaks at the end. It must be encrypted to at least one certificate with a cipher that is not
+/// historic. Unencrypted attributes are refused, because they can hold anything.
 pub fn is_ciphertext(octets: Vec<u8>, budget: &Budget) -> bool {
     let hides = |taken: Taken| {
         let cipher = enveloped(&taken.skeleton)?;
         let content = taken.content.unwrap_or_default();
         let is_whole = match &cipher {
             ContentCipher::Aead { .. } => !content.is_empty(),
-            // A block is as long as the initialization vector.
+            // A block has the length of the initialization vector.
             ContentCipher::Cbc { iv, .. } => {
                 matches!(iv.len(), 8 | 16) && !content.is_empty() && content.len().is_multiple_of(iv.len())
             }
@@ -35,12 +35,13 @@ pub fn is_ciphertext(octets: Vec<u8>, budget: &Budget) -> bool {
     alone(octets, budget).and_then(hides).unwrap_or_default()
 }
 
-/// Whether `octets` are one ContentInfo of SignedData without content (RFC 8551, section 3.5.3), line breaks at the end aside.
+/// Whether `octets` are exactly one ContentInfo of SignedData without content (RFC 8551, section 3.5.3), except for
+/// line breaks at the end.
 pub fn is_detached_signature(octets: Vec<u8>, budget: &Budget) -> bool {
     alone(octets, budget).and_then(|taken| detached(&taken.skeleton)).is_ok()
 }
 
-/// The one object that `octets` are.
+/// The ContentInfo, if `octets` hold nothing else.
 fn alone(octets: Vec<u8>, budget: &Budget) -> Result<Taken> {
     let taken = ber::take_content(octets, After::LineBreaks, budget)?;
     if taken.is_alone { Ok(taken) } else { Err(other()) }
@@ -74,14 +75,14 @@ fn signer(info: Element<'_>) -> Result<()> {
     fields.expect(INTEGER)?;
     identifier(&mut fields)?;
     no_words(fields.expect(SEQUENCE)?)?;
-    // What is signed is the signer's.
+    // Signed attributes were written by the signer, so any text is allowed.
     fields.optional(constructed(0))?;
     no_words(fields.expect(SEQUENCE)?)?;
     no_words(fields.expect(OCTET_STRING)?)?;
     fields.finish()
 }
 
-/// Reads EnvelopedData or AuthEnvelopedData to its end, and answers how its content is encrypted.
+/// Reads EnvelopedData or AuthEnvelopedData to its end, and returns its content encryption.
 fn enveloped(skeleton: &[u8]) -> Result<ContentCipher> {
     let (kind, mut fields) = content_info(skeleton)?;
     fields.expect(INTEGER)?;
@@ -106,8 +107,8 @@ fn enveloped(skeleton: &[u8]) -> Result<ContentCipher> {
     if CONTENTS.contains(&content_type) { Ok(cipher) } else { Err(other()) }
 }
 
-/// Reads RecipientInfos to their end: one or more, each for the key of a certificate (RFC 5652, sections 6.2.1 and 6.2.2). What a password opens, or a key
-/// that no certificate names, is for nobody that this machine could know.
+/// Reads RecipientInfos to their end: at least one, each for a certificate's key (RFC 5652, sections 6.2.1 and 6.2.2).
+/// Recipients with a password or a symmetric key are refused, because this machine cannot know them.
 fn recipients(infos: Element<'_>) -> Result<()> {
     let mut infos = infos.reader();
     if infos.is_finished() {
@@ -149,7 +150,7 @@ fn recipients(infos: Element<'_>) -> Result<()> {
     Ok(())
 }
 
-/// IssuerAndSerialNumber, or `[0]` of a key's identifier (RFC 5652, sections 5.3 and 6.2.1).
+/// Reads IssuerAndSerialNumber, or `[0]` with a key identifier (RFC 5652, sections 5.3 and 6.2.1).
 fn identifier(fields: &mut Reader<'_>) -> Result<()> {
     match fields.optional(primitive(0))? {
         Some(identifier) => no_words(identifier),
@@ -157,7 +158,8 @@ fn identifier(fields: &mut Reader<'_>) -> Result<()> {
     }
 }
 
-/// IssuerAndSerialNumber, or `[0]` of a RecipientKeyIdentifier without a date and other attributes (RFC 5652, section 6.2.2).
+/// Reads IssuerAndSerialNumber, or `[0]` with a RecipientKeyIdentifier without date and other attributes (RFC 5652,
+/// section 6.2.2).
 fn agreed_identifier(fields: &mut Reader<'_>) -> Result<()> {
     let Some(identifier) = fields.optional(constructed(0))? else { return issuer_and_serial(fields) };
     let mut identifier = identifier.reader();
@@ -172,7 +174,7 @@ fn issuer_and_serial(fields: &mut Reader<'_>) -> Result<()> {
     fields.finish()
 }
 
-/// Refuses an element that should look random, or is no text by its meaning, and holds words.
+/// Refuses a readable text in an element that should look random or holds no text.
 fn no_words(element: Element<'_>) -> Result<()> {
     if reads_as_text(element.value) { Err(other()) } else { Ok(()) }
 }
@@ -195,7 +197,8 @@ fn other() -> Error {
 }
 
 const PLACE: &str = "cms";
-/// What is encrypted: data, signed, enveloped and digested data of CMS, and what RFC 3274 and RFC 5083 add (RFC 5652, section 4; RFC 8551, section 2.4).
+/// Allowed content types: data, signed, enveloped and digested data of CMS, and the additions of RFC 3274 and RFC 5083
+/// (RFC 5652, section 4; RFC 8551, section 2.4).
 const CONTENTS: [&[u8]; 5] = [
     b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01",
     SIGNED,
@@ -237,13 +240,13 @@ mod tests {
     const AES_GCM: &[u8] =
         b"\x30\x1e\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e\x30\x11\x04\x0c\0\0\0\0\0\0\0\0\0\0\0\0\x02\x01\x10";
 
-    /// KeyTransRecipientInfo for a key identifier.
+    /// A KeyTransRecipientInfo for a key identifier.
     fn reader() -> Vec<u8> {
         let rsa = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
         tlv(0x30, &[b"\x02\x01\x02\x80\x04\x01\x02\x03\x04".as_slice(), rsa, b"\x04\x04\xff\xfe\xfd\xfc"].concat())
     }
 
-    /// An envelope with this content and these octets behind each of its elements.
+    /// An envelope with this content and these octets after each of its elements.
     fn envelope(wrap: fn(u8, &[u8]) -> Vec<u8>, kind: &[u8], content: &[u8], behind: [&[u8]; 4]) -> Vec<u8> {
         let [in_content, in_data, in_info, after] = behind;
         let cipher = if kind == ENVELOPED { AES_CBC } else { AES_GCM };
@@ -264,11 +267,11 @@ mod tests {
                     for words in [WORDS, b"The secret is 42.\0\0", b"\0\0"] {
                         let mut behind: [&[u8]; 4] = [b"", b"", b"", b""];
                         behind[at] = words;
-                        // An element that ends early hides nothing, wherever its end is.
+                        // Octets after the end of an element are not encrypted, wherever they are.
                         assert!(!with(behind), "{at} {words:?}");
                     }
                 }
-                // Attributes that nobody protects.
+                // Unauthenticated attributes.
                 assert!(!with([b"", b"\xa1\x13\x04\x11The secret is 42.", b"", b""]));
                 assert!(!is_ciphertext(envelope(wrap, SIGNED, content, [b""; 4]), &budget()));
                 assert!(is_ciphertext(
@@ -293,7 +296,7 @@ mod tests {
         let cipher = octets.windows(5).rposition(|window| window == b"\x03\x04\x01\x2a\x04").unwrap();
         let mut unknown = octets.clone();
         unknown[cipher + 3] = 0x7f;
-        assert!(!is_ciphertext(unknown, &budget()), "a cipher that nobody knows");
+        assert!(!is_ciphertext(unknown, &budget()), "an unknown cipher");
         let mut words = octets.clone();
         let content = words.len() - 32;
         words[content..].copy_from_slice(b"The secret is 42. The secret is ");
@@ -309,7 +312,7 @@ mod tests {
         };
         let content = b"\x80\x100123456789abcdef";
         assert!(with(&reader(), content));
-        assert!(!with(b"", content), "nobody");
+        assert!(!with(b"", content), "no recipient");
         assert!(!with(b"\xa4\x13\x06\x03\x2a\x03\x04\x0c\x0cThe secret i", content), "another kind of recipient");
         assert!(!with(&[reader(), b"\x04\x04The ".to_vec()].concat(), content), "something after the recipient");
         assert!(!with(&reader(), b""), "no content");

@@ -1,4 +1,4 @@
-//! What a part says it is: RFC 8551, section 3.9, and what other programs write in its stead.
+//! The S/MIME form that a part claims to have: RFC 8551, section 3.9, and variants of other programs.
 
 use memchr::memmem;
 
@@ -8,7 +8,7 @@ use crate::{
     protocol::{Claim, ClaimKind},
 };
 
-/// What `part` itself claims to be.
+/// The claim that `part` itself makes.
 pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     let kind = if is_signed(part) {
         ClaimKind::Signed
@@ -20,18 +20,19 @@ pub(super) fn claim(part: Part<'_>) -> Option<Claim> {
     Some(Claim { protocol: ProtocolName::Smime, kind, span: part.span() })
 }
 
-/// Whether it is multipart/signed of ours: by its parameter, or by the second part's type (RFC 8551, section 3.5.3.2).
+/// Whether it is multipart/signed with an S/MIME signature: by its parameter, or by the second part's type (RFC 8551,
+/// section 3.5.3.2).
 pub(super) fn is_signed(part: Part<'_>) -> bool {
     let content = part.content_type();
     if !content.is("multipart", "signed") {
         return false;
     }
-    let said = content.parameter("protocol").map(ContentType::parse);
-    said.is_some_and(|said| is_signature(&said))
+    let protocol = content.parameter("protocol").map(ContentType::parse);
+    protocol.is_some_and(|protocol| is_signature(&protocol))
         || part.children().nth(1).is_some_and(|second| is_signature(second.content_type()) || named_signature(second))
 }
 
-/// Whether an Exchange server put an S/MIME message into its own format (\[MS-OXTNEF\]), alone or beside a text.
+/// Whether an Exchange server converted an S/MIME message to its own format (\[MS-OXTNEF\]), alone or next to a text.
 pub(super) fn is_wrapped(part: Part<'_>) -> bool {
     let wrapped = |part: Part<'_>| {
         let is_tnef = part.content_type().is("application", "ms-tnef")
@@ -48,7 +49,7 @@ pub(super) fn is_wrapped(part: Part<'_>) -> bool {
     }
 }
 
-/// application/pkcs7-mime, or an attachment that is named like one (RFC 8551, section 3.2.1).
+/// The claim of application/pkcs7-mime, or of an attachment with such a name (RFC 8551, section 3.2.1).
 fn enclosed(part: Part<'_>) -> Option<ClaimKind> {
     let content = part.content_type();
     let name = name(part);
@@ -81,20 +82,20 @@ fn named_signature(part: Part<'_>) -> bool {
     part.content_type().kind == "application" && name(part).is_some_and(|name| name.ends_with(".p7s"))
 }
 
-/// `application/pkcs7-...`, with or without the `x-` of RFC 2311.
+/// Whether the type is `application/pkcs7-...`, with or without the `x-` of RFC 2311.
 fn is_pkcs7(content: &ContentType, what: &str) -> bool {
     let subtype = content.subtype.strip_prefix("x-").unwrap_or(&content.subtype);
     content.kind == "application" && subtype.strip_prefix("pkcs7-") == Some(what)
 }
 
-/// The file name, in lower case.
+/// The file name in lower case.
 fn name(part: Part<'_>) -> Option<String> {
     let disposition = part.header("Content-Disposition").map(|value| ContentType::disposition(&value));
     let name = disposition.as_ref().and_then(|value| value.parameter("filename"));
     name.or(part.content_type().parameter("name")).map(|name| name.trim().to_lowercase())
 }
 
-/// Message classes of S/MIME (\[MS-OXOSMIME\], section 2.1.2.1), and the name of what they carry.
+/// Message classes of S/MIME (\[MS-OXOSMIME\], section 2.1.2.1), and the name of the attachment.
 const TNEF_SIGNS: [&[u8]; 3] = [b"IPM.Note.SMIME", b"IPM.Note.Secure", b"smime.p7m"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! CompressedData (RFC 3274): zlib undone within the Budget.
+//! Decompresses CompressedData (RFC 3274) within the Budget.
 
 use der::{
     Reader, SliceReader,
@@ -7,21 +7,21 @@ use der::{
 use flate2::{Decompress, FlushDecompress, Status};
 use x509_cert::spki::AlgorithmIdentifierRef;
 
-use super::unwrapped::Unwrapped;
+use super::decapsulate::Decapsulated;
 use crate::{
     base::{Budget, Error, Result},
     verdict::LayerKind,
 };
 
-/// Unpacks a CompressedData: `fields` is its DER without the content octets, `packed` are those. Errors (`Malformed`) when it cannot be
-/// read or is out of proportion; of kind `Unavailable` when it is not packed by zlib.
-pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &mut Budget) -> Result<Unwrapped> {
+/// Decompresses a CompressedData: `data` is its DER without the content octets, `packed` are the content octets.
+/// Errors: `Malformed` if it cannot be read or its expansion exceeds the Budget, `Unavailable` if it does not use zlib.
+pub(super) fn unpack(data: &[u8], packed: Vec<u8>, budget: &mut Budget) -> Result<Decapsulated> {
     let (algorithm, content_type) = fields(data).map_err(|_| malformed("its fields cannot be read"))?;
     if algorithm != ZLIB {
         return Err(Error::unavailable(format!("compressed data: algorithm {algorithm} is not known")));
     }
     let octets = inflate(&packed, budget)?;
-    Ok(Unwrapped {
+    Ok(Decapsulated {
         layer: LayerKind::Compressed { algorithm: "zlib".to_owned() },
         content_type,
         octets,
@@ -39,7 +39,7 @@ fn fields(data: &[u8]) -> der::Result<(ObjectIdentifier, ObjectIdentifier)> {
     Ok((algorithm.oid, SliceReader::new(content.value())?.decode()?))
 }
 
-/// What comes after the end of the zlib stream is not looked at.
+/// Octets after the end of the zlib stream are ignored.
 fn inflate(packed: &[u8], budget: &mut Budget) -> Result<Vec<u8>> {
     let damaged = || malformed("its zlib stream is damaged");
     let mut octets = Vec::new();
@@ -47,7 +47,7 @@ fn inflate(packed: &[u8], budget: &mut Budget) -> Result<Vec<u8>> {
     loop {
         let (read, written) = (stream.total_in(), octets.len());
         let rest = usize::try_from(read).ok().and_then(|read| packed.get(read..)).unwrap_or_default();
-        // One piece at a time, so that a bomb is noticed before it goes off.
+        // Small steps, so that a decompression bomb is detected early.
         octets.reserve(PIECE);
         let status = stream.decompress_vec(rest, &mut octets, FlushDecompress::None).map_err(|_| damaged())?;
         budget.expanded(packed.len(), octets.len())?;
@@ -67,5 +67,5 @@ fn malformed(reason: &str) -> Error {
 /// id-alg-zlibCompress (RFC 3274, section 2).
 const ZLIB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.8");
 
-/// Octets unpacked between two looks at the Budget, at least.
+/// Minimum octets decompressed between two checks of the Budget.
 const PIECE: usize = 1024 * 1024;

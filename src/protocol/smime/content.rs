@@ -1,4 +1,4 @@
-//! The octets that signatures are over, each reading of them hashed once by each hash function that a signature needs.
+//! The octets that signatures cover. Each reading is hashed once per hash function.
 
 use std::{borrow::Cow, cell::OnceCell, io};
 
@@ -15,17 +15,17 @@ pub(super) struct Content<'a> {
     octets: &'a [u8],
     shape: Shape,
     hashed: Vec<Hashed>,
-    /// [`Content::is_attributes`], once it was asked.
+    /// Cache for [`Content::is_attributes`].
     is_attributes: OnceCell<bool>,
 }
 
 /// Where the octets come from, which decides how they are hashed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Shape {
-    /// eContent: as it is.
+    /// eContent: unchanged.
     Encapsulated,
-    /// The first part of multipart/signed: with CRLF (RFC 8551, section 3.1.1). Mail that was both signed and stored with bare LF verifies
-    /// as it is: the signer vouched for exactly these octets.
+    /// The first part of multipart/signed: with CRLF (RFC 8551, section 3.1.1). Mail that was signed and stored with
+    /// bare LF is also tried unchanged: the signature then covers exactly these octets.
     Part,
 }
 
@@ -40,19 +40,19 @@ pub(super) enum Reading {
 struct Hashed {
     hash: Hash,
     reading: Reading,
-    /// `None` when the octets were made to collide with others.
+    /// `None` if the octets were made to collide with others.
     digest: Option<Vec<u8>>,
-    /// How many octets were hashed.
+    /// Number of octets hashed.
     length: usize,
 }
 
 impl<'a> Content<'a> {
-    /// `octets` that came in this `shape`.
+    /// `octets` that come in this `shape`.
     pub(super) fn new(octets: &'a [u8], shape: Shape) -> Self {
         Content { octets, shape, hashed: Vec::new(), is_attributes: OnceCell::new() }
     }
 
-    /// The ways to read the octets, best first.
+    /// The readings of the octets to try, best first.
     pub(super) fn readings(&self) -> &'static [Reading] {
         match self.shape {
             Shape::Encapsulated => &[Reading::AsIs],
@@ -60,10 +60,11 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// The digest in this reading; `None` when the octets were made to collide with others. An error is over the Budget.
+    /// The digest of this reading; `None` if the octets were made to collide with others. An error means the Budget is
+    /// exceeded.
     pub(super) fn digest(&mut self, hash: Hash, reading: Reading, budget: &mut Budget) -> Result<Option<&[u8]>> {
         let known = |one: &Hashed| {
-            // Where line ends need no repair, both readings are the same octets.
+            // If the line breaks need no change, both readings are the same octets.
             one.hash == hash && (one.reading == reading || one.length == self.octets.len())
         };
         let at = match self.hashed.iter().position(known) {
@@ -77,7 +78,7 @@ impl<'a> Content<'a> {
         Ok(self.hashed.get(at).and_then(|one| one.digest.as_deref()))
     }
 
-    /// The octets themselves in this reading, for algorithms that take nothing less.
+    /// The octets of this reading, for algorithms that sign the message itself.
     pub(super) fn read(&self, reading: Reading) -> Cow<'a, [u8]> {
         match reading {
             Reading::AsIs => Cow::Borrowed(self.octets),
@@ -85,12 +86,12 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// How many octets there are, before anything is done to them.
+    /// Number of octets, unchanged.
     pub(super) fn length(&self) -> usize {
         self.octets.len()
     }
 
-    /// Whether, in some reading, they are signed attributes from end to end.
+    /// Whether the octets are exactly signed attributes, in any reading.
     pub(super) fn is_attributes(&self) -> bool {
         *self.is_attributes.get_or_init(|| {
             self.octets.first() == Some(&tlv::SET)
@@ -98,7 +99,7 @@ impl<'a> Content<'a> {
         })
     }
 
-    /// Whether the octets had to be changed for this reading.
+    /// Whether this reading changes the octets.
     pub(super) fn is_repaired(&self, reading: Reading) -> bool {
         let hashed = self.hashed.iter().find(|one| one.reading == reading).map(|one| one.length);
         reading == Reading::Crlf && hashed.unwrap_or_else(|| self.read(reading).len()) != self.octets.len()
@@ -118,7 +119,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// A digest of what is written, and how much that was.
+/// A digest and the number of octets written to it.
 struct Counted {
     digester: Digester,
     length: usize,

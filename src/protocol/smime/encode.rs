@@ -1,4 +1,4 @@
-//! DER written, and a frame around content that is written separately, so that a message of any size is never held as a whole.
+//! Writes DER, and frames for content that is written separately, so that a large message is never held in memory.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::{
     pki::tlv::{BIT_STRING, GENERALIZED_TIME, INTEGER, OID, UTC_TIME},
 };
 
-/// A value of the tag with its content in pieces.
+/// A value with this tag, its content given in parts.
 pub(super) fn value(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     let length = content.iter().map(|piece| piece.len()).sum();
     let mut octets = Vec::with_capacity(length + 6);
@@ -24,12 +24,12 @@ pub(super) fn sequence(content: &[&[u8]]) -> Vec<u8> {
     value(SEQUENCE, content)
 }
 
-/// SET OF, in the order that DER wants (X.690, section 11.6).
+/// SET OF, sorted as in DER (X.690, section 11.6).
 pub(super) fn set_of(elements: Vec<Vec<u8>>) -> Vec<u8> {
     tagged_set_of(SET, elements)
 }
 
-/// SET OF under an implicit tag.
+/// SET OF with an implicit tag.
 pub(super) fn tagged_set_of(tag: u8, mut elements: Vec<Vec<u8>>) -> Vec<u8> {
     elements.sort();
     let pieces: Vec<&[u8]> = elements.iter().map(Vec::as_slice).collect();
@@ -64,12 +64,12 @@ pub(super) fn oid(oid: ObjectIdentifier) -> Vec<u8> {
     value(OID, &[oid.as_bytes()])
 }
 
-/// AlgorithmIdentifier; `parameters` is the whole value, empty when absent.
+/// AlgorithmIdentifier; `parameters` is the whole encoded value, empty if absent.
 pub(super) fn algorithm(algorithm: ObjectIdentifier, parameters: &[u8]) -> Vec<u8> {
     sequence(&[&oid(algorithm), parameters])
 }
 
-/// Time (RFC 5652, section 11.3): UTCTime through 2049, GeneralizedTime after. Whole seconds.
+/// Time (RFC 5652, section 11.3) in whole seconds: UTCTime until 2049, GeneralizedTime later.
 pub(super) fn time(time: SystemTime) -> Vec<u8> {
     let mut digits: String = rfc3339(time).chars().filter(char::is_ascii_digit).take(14).collect();
     digits.push('Z');
@@ -79,34 +79,34 @@ pub(super) fn time(time: SystemTime) -> Vec<u8> {
     }
 }
 
-/// The octets before and after content of a known length.
+/// The octets before and after a content of known length.
 pub(super) struct Frame {
-    /// What goes before.
+    /// The octets before the content.
     pub(super) head: Vec<u8>,
-    /// What goes after.
+    /// The octets after the content.
     pub(super) tail: Vec<u8>,
     content: usize,
 }
 
 impl Frame {
-    /// A value of the tag whose content has so many octets.
+    /// A value with this tag and a content of `content` octets.
     pub(super) fn new(tag: u8, content: usize) -> Self {
         let mut head = Vec::new();
         header(tag, content, &mut head);
         Frame { head, tail: Vec::new(), content }
     }
 
-    /// Octets that are there already, around nothing.
+    /// Finished octets, without separate content.
     pub(super) fn of(octets: Vec<u8>) -> Self {
         Frame { head: octets, tail: Vec::new(), content: 0 }
     }
 
-    /// All of it, when there is no content in between.
+    /// All octets, if there is no separate content.
     pub(super) fn into_octets(self) -> Vec<u8> {
         [self.head, self.tail].concat()
     }
 
-    /// The same within a value of the tag, with what stands before and after it there.
+    /// Wraps the frame in a value with this tag, between the elements `before` and `after`.
     pub(super) fn within(self, tag: u8, before: &[&[u8]], after: &[&[u8]]) -> Self {
         let Frame { head: inner, mut tail, content } = self;
         let pieces = || before.iter().chain(after).map(|piece| piece.len());

@@ -31,7 +31,7 @@ impl Readers {
     /// `Legacy::Admit`.
     pub(super) fn new(people: Vec<(Certificate, Known)>, how: &Seal, legacy: Legacy) -> Result<Self> {
         let (people, mut known): (Vec<Certificate>, Vec<Known>) = people.into_iter().unzip();
-        known.extend(how.passwords.first().map(|_| Known::nothing()));
+        known.extend(how.passwords.first().map(|_| Known::presumed()));
         let cipher = match (how.cipher.as_deref(), how.aead) {
             (Some(name), aead) => ContentKind::parse(name, aead)?,
             (None, Aead::Always) => ContentKind::Aead(crypto::Aead::Aes256Gcm),
@@ -101,7 +101,7 @@ impl<'a> Enveloped<'a> {
             ContentCipher::Aead { cipher, nonce, .. } => {
                 let mut data = Vec::with_capacity(self.length);
                 self.content.write(&mut data)?;
-                let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not of 12 octets"))?;
+                let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))?;
                 let tag = cipher.seal(&self.key, nonce, &[], &mut data)?;
                 to.write_all(&data).map_err(output)?;
                 // The tag is the last that there is.

@@ -1,7 +1,8 @@
-//! EnvelopedData (RFC 5652, section 6), AuthEnvelopedData (RFC 5083), and SignedAndEnvelopedData of PKCS #7 (RFC 2315, section 11).
+//! Opens EnvelopedData (RFC 5652, section 6), AuthEnvelopedData (RFC 5083), and SignedAndEnvelopedData of PKCS #7 (RFC
+//! 2315, section 11).
 //!
-//! Plaintext leaves this file whole and after its last check. What CBC hid may have been changed all the same (RFC 8551, section 6;
-//! Poddebniak et al. 2018, EFAIL): the layer says so, and only a signature within speaks for its author.
+//! Plaintext is returned whole and after its last check. CBC does not detect changes (RFC 8551, section 6; Poddebniak
+//! et al. 2018, EFAIL): the layer is marked so, and only a signature inside can confirm the author.
 
 use der::{
     Encode, Reader, SliceReader, Tag, Tagged,
@@ -10,10 +11,10 @@ use der::{
 use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::{
+    decapsulate::{DATA, Decapsulated, SIGNED, content_info},
     encode::{self, octet_string, sequence, value},
     suite::{self, ContentCipher},
     unlock::{Found, Recipients},
-    unwrapped::{DATA, SIGNED, Unwrapped, content_info},
 };
 use crate::{
     base::{Budget, Error, Hint, Kind as Why, Result, Secret},
@@ -24,30 +25,36 @@ use crate::{
     verdict::LayerKind,
 };
 
-/// Decrypts an EnvelopedData or AuthEnvelopedData: `data` is its DER without the content octets, `encrypted` are those.
+/// Decrypts an EnvelopedData or AuthEnvelopedData: `data` is its DER without the content octets, which are in
+/// `encrypted`.
 ///
-/// Errors: `NoKey` when no key of a recipient is here, `Malformed` when it cannot be read, `Undecryptable` when it was changed, `Unavailable`
-/// when its cipher is not known, or is one that only `Legacy::Admit` opens.
-pub(super) fn decrypt(data: &[u8], encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<Unwrapped> {
+/// Errors: `NoKey` if no recipient's key is available, `Malformed` if it cannot be read, `Undecryptable` if it was
+/// changed, `Unavailable` if its cipher is unknown or needs `Legacy::Admit`.
+pub(super) fn decrypt(
+    data: &[u8],
+    encrypted: Vec<u8>,
+    context: Context<'_>,
+    budget: &mut Budget,
+) -> Result<Decapsulated> {
     let envelope = Envelope::read(data, Kind::Enveloped)?;
     envelope.open(encrypted, context, budget).map(|(content, _)| content)
 }
 
-/// Decrypts a SignedAndEnvelopedData likewise, whose signatures come with what is in it.
+/// Decrypts a SignedAndEnvelopedData in the same way, and returns its signatures too.
 pub(super) fn decrypt_signed(
     data: &[u8],
     encrypted: Vec<u8>,
     context: Context<'_>,
     budget: &mut Budget,
-) -> Result<Unwrapped> {
+) -> Result<Decapsulated> {
     let envelope = Envelope::read(data, Kind::SignedAndEnveloped)?;
     let (content, key) = envelope.open(encrypted, context, budget)?;
     let refused = || content.refusal.clone().unwrap_or_else(unreadable);
     let signed = envelope.signed(&key).map_err(|_| refused())?;
-    Ok(Unwrapped { signed: Some(signed), ..content })
+    Ok(Decapsulated { signed: Some(signed), ..content })
 }
 
-/// The fields of an envelope that matter to a reader.
+/// The fields of an envelope needed for reading.
 struct Envelope<'a> {
     recipients: AnyRef<'a>,
     content_type: ObjectIdentifier,
@@ -55,7 +62,7 @@ struct Envelope<'a> {
     /// authAttrs.
     attributes: Option<AnyRef<'a>>,
     mac: Option<&'a [u8]>,
-    /// Of SignedAndEnvelopedData: digest algorithms first, then what follows the content.
+    /// For SignedAndEnvelopedData: digest algorithms, then the fields after the content.
     signature: Vec<AnyRef<'a>>,
 }
 
@@ -91,17 +98,17 @@ impl<'a> Envelope<'a> {
                 _ if kind == Kind::SignedAndEnveloped => signature.push(field),
                 tag if tag == suite::explicit(1) => attributes = Some(field),
                 Tag::OctetString => mac = Some(field.value()),
-                // Attributes that nobody protects.
+                // Unauthenticated attributes are ignored.
                 _ => {}
             }
         }
         Ok(Envelope { recipients, content_type, algorithm, attributes, mac, signature })
     }
 
-    fn open(&self, encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Unwrapped, Secret)> {
+    fn open(&self, encrypted: Vec<u8>, context: Context<'_>, budget: &mut Budget) -> Result<(Decapsulated, Secret)> {
         let cipher = ContentCipher::read(&self.algorithm)?;
         if cipher.is_historic() && context.legacy == Legacy::Refuse {
-            return Err(Error::unavailable(format!("enveloped data: {} hides nothing from anybody", cipher.name()))
+            return Err(Error::unavailable(format!("enveloped data: {} is too weak", cipher.name()))
                 .with_hint(Hint::ReadLegacy));
         }
         let recipients = Recipients::read(inside(self.recipients).map_err(|_| unreadable())?, budget)?;
@@ -117,7 +124,7 @@ impl<'a> Envelope<'a> {
         let work = encrypted.len().saturating_mul(cipher.cost()).saturating_mul(covered.len());
         let refusal = match found {
             Found::Named(_) => undecryptable(ProtocolName::Smime),
-            Found::Candidates(_) => recipients.nobody(),
+            Found::Candidates(_) => recipients.no_recipient(),
         };
         let (octets, key) = match found {
             Found::Named(key) => {
@@ -125,10 +132,11 @@ impl<'a> Envelope<'a> {
                 (first_right(&key, &covered, encrypted, open)?, key)
             }
             Found::Candidates(keys) => {
-                // Over the Budget there are no more tries, and no error of its own: it would tell how many keys are here.
+                // Over the Budget there are no more tries. No separate error, which would reveal how many keys are
+                // available.
                 let mut fitting: Vec<&Secret> = keys.iter().filter(|key| is_padded(key, &cipher, &encrypted)).collect();
                 if fitting.is_empty() {
-                    // As long as if one had found padding: time tells a stranger too.
+                    // Try one anyway, so that the time taken does not reveal that no key found padding.
                     fitting.extend(keys.first());
                 }
                 let affordable = |_: &&Secret| budget.deciphered(work).is_ok();
@@ -140,22 +148,23 @@ impl<'a> Envelope<'a> {
             }
         };
         let refusal = (!authenticated).then_some(refusal);
-        Ok((Unwrapped { layer, content_type: self.content_type, octets, signed: None, refusal }, key))
+        Ok((Decapsulated { layer, content_type: self.content_type, octets, signed: None, refusal }, key))
     }
 
-    /// The authentication tag, which has exactly the length that the parameters say (RFC 5084, section 3.2): a shorter one would be easier
-    /// to forge. Empty where the cipher has none.
+    /// The authentication tag. Its length must be exactly that in the parameters (RFC 5084, section 3.2), because a
+    /// shorter one is easier to forge. Empty if the cipher has none.
     fn tag(&self, cipher: &ContentCipher) -> Result<&'a [u8]> {
         let ContentCipher::Aead { tag, .. } = cipher else { return Ok(&[]) };
         let mac = self.mac.ok_or_else(|| Error::malformed("enveloped data", "it has no authentication tag"))?;
         if mac.len() != *tag {
-            let lengths = format!("its authentication tag has {} octets and not {tag}", mac.len());
+            let lengths = format!("its authentication tag has {} octets instead of {tag}", mac.len());
             return Err(Error::malformed("enveloped data", lengths));
         }
         Ok(mac)
     }
 
-    /// What the tag covers beside the content (RFC 5083, section 2.2): the attributes as a SET OF in DER, or as they are if that differs.
+    /// The additional data that the tag covers (RFC 5083, section 2.2): the attributes as a SET OF in DER, and as
+    /// received if that differs.
     fn covered(&self) -> Vec<Vec<u8>> {
         let Some(attributes) = self.attributes else { return vec![Vec::new()] };
         let as_it_is = value(tlv::SET, &[attributes.value()]);
@@ -170,7 +179,7 @@ impl<'a> Envelope<'a> {
         covered
     }
 
-    /// Whether the content starts as its type does: with text, or with a SEQUENCE.
+    /// Whether the content starts as its type requires: with text, or with a SEQUENCE.
     fn is_plausible(&self, octets: &[u8]) -> bool {
         let is_text = |octet: &u8| *octet >= b' ' || b"\t\r\n".contains(octet);
         match self.content_type {
@@ -179,7 +188,8 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// The signatures as a ContentInfo of SignedData without content. Each was encrypted once more with the content key (RFC 2315, section 11.1).
+    /// The signatures as a ContentInfo of SignedData without content. Each signature value is also encrypted with the
+    /// content key (RFC 2315, section 11.1).
     fn signed(&self, key: &Secret) -> der::Result<Vec<u8>> {
         let cipher = ContentCipher::read(&self.algorithm).map_err(|_| Tag::Sequence.value_error())?;
         let mut fields = vec![encode::integer(&[1])];
@@ -201,13 +211,13 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A SignerInfo whose encryptedDigest is the signature itself.
+/// A SignerInfo with its encryptedDigest decrypted to the signature value.
 fn revealed(signer: AnyRef<'_>, cipher: &ContentCipher, key: &Secret) -> der::Result<Vec<u8>> {
     let mut fields = Vec::new();
     for field in inside_all(signer)? {
         let mut signature = field.value().to_vec();
         fields.push(match cipher {
-            // OpenSSL and others leave this second encryption out: then it is a number of the key's length, without padding.
+            // OpenSSL and others omit this second encryption: the value then has the key's length, without padding.
             ContentCipher::Cbc { cipher, iv }
                 if field.tag() == Tag::OctetString
                     && signature.len() % SIGNATURE != 0
@@ -225,7 +235,8 @@ fn joined(fields: &[Vec<u8>]) -> Vec<u8> {
     sequence(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-/// The plaintext, with the first of `covered` that the tag fits. The last try, usually the only one, works in place.
+/// The plaintext, authenticated with the first of `covered` that fits the tag. The last try, usually the only one,
+/// works in place.
 fn first_right(
     key: &Secret,
     covered: &[Vec<u8>],
@@ -244,7 +255,7 @@ fn first_right(
     Ok(octets)
 }
 
-/// Whether a key finds padding in the last block, where there should be any: a look before everything is decrypted.
+/// Whether a key yields valid padding in the last block: a quick check before decrypting everything.
 fn is_padded(key: &Secret, cipher: &ContentCipher, encrypted: &[u8]) -> bool {
     let ContentCipher::Cbc { cipher, .. } = cipher else { return true };
     let block = cipher.block_length();
@@ -253,7 +264,7 @@ fn is_padded(key: &Secret, cipher: &ContentCipher, encrypted: &[u8]) -> bool {
     crypto::cbc_decrypt(*cipher, key, iv, &mut last.to_vec()).is_ok()
 }
 
-/// Every failure of a key is one answer; what no key can mend is told as it is, and to a correspondent like the rest.
+/// Makes all key failures the same error. Other errors are reported, but hidden from the sender like the rest.
 fn uniform(error: Error) -> Error {
     if error.kind() == Why::NoKey { undecryptable(ProtocolName::Smime) } else { error.within_encryption() }
 }
@@ -275,8 +286,8 @@ fn inside_all(any: AnyRef<'_>) -> der::Result<Vec<AnyRef<'_>>> {
     Ok(all)
 }
 
-/// How much of the content is looked at to tell right from wrong: random octets are all text once in 3,000 times.
+/// Octets checked for plausibility: 64 random octets are all text once in 3,000 times.
 const START: usize = 64;
 
-/// RSA signatures are this many octets long, or a multiple of it.
+/// RSA signatures have a multiple of this many octets.
 const SIGNATURE: usize = 64;

@@ -1,4 +1,4 @@
-//! Certificates and private keys as files for others: PEM (RFC 7468), PKCS#12 (RFC 7292), and requests for certificates.
+//! Writes certificates and private keys: PEM (RFC 7468), PKCS#12 (RFC 7292), and certification requests.
 
 use std::sync::Arc;
 
@@ -7,8 +7,9 @@ use der::asn1::ObjectIdentifier;
 use super::{
     encode::{NULL, algorithm, integer, octet_string, oid, sequence, set_of, unsigned, value},
     issue::{self, Owner},
+    key_material,
     pbe::{encrypt, encrypt_pkcs8},
-    pem_bundle, pieces,
+    pem_bundle,
     record::{self, certificate},
 };
 use crate::{
@@ -22,16 +23,21 @@ use crate::{
     },
 };
 
-/// In which form certificates are written.
+/// The encoding of written certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// DER, one after the other.
+    /// DER values in sequence.
     Der,
-    /// Textual.
+    /// PEM.
     Pem,
 }
 
-/// A certificate and those of its issuers that `keys` hold, the leaf first: no path is judged, and none needs to be complete.
+/// The certificate and those of its issuers that `keys` hold, the leaf first. The chain may be incomplete, and its path
+/// is not validated.
+///
+/// # Errors
+///
+/// `Malformed` if the leaf cannot be read; errors of `keys`.
 pub fn chain(leaf: &Record, keys: &dyn Keys) -> Result<Vec<Arc<Certificate>>> {
     let mut chain = vec![certificate(leaf)?];
     while let Some(last) = chain.last().filter(|last| !last.is_self_issued() && chain.len() < LONGEST) {
@@ -45,7 +51,7 @@ pub fn chain(leaf: &Record, keys: &dyn Keys) -> Result<Vec<Arc<Certificate>>> {
     Ok(chain)
 }
 
-/// Certificates as a file for others.
+/// Writes certificates.
 pub fn export(certificates: &[Arc<Certificate>], form: Form) -> Vec<u8> {
     let write = |certificate: &Arc<Certificate>| match form {
         Form::Der => certificate.der().to_vec(),
@@ -54,29 +60,35 @@ pub fn export(certificates: &[Arc<Certificate>], form: Form) -> Vec<u8> {
     certificates.iter().flat_map(write).collect()
 }
 
-/// By what a PKCS#12 file shows that it is whole.
+/// The integrity check of a PKCS#12 file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integrity {
-    /// The check of RFC 7292, appendix B: everything reads it.
+    /// The check of RFC 7292, appendix B, which every program reads.
     Classic,
-    /// PBMAC1 with PBKDF2 (RFC 9579), as rules for approved algorithms ask for: OpenSSL since 3.4 reads it.
+    /// PBMAC1 with PBKDF2 (RFC 9579), required by rules for approved algorithms. OpenSSL reads it since 3.4.
     Pbmac1,
 }
 
-/// A private key as it is held.
+/// A private key as it is stored.
 pub struct Held<'a> {
     /// PKCS#8, encrypted or not, as in [`Described::secret`](crate::protocol::Described::secret).
     pub octets: &'a Secret,
-    /// What it is called when somebody is asked for its passphrase.
+    /// Its name when asking for the passphrase.
     pub title: &'a str,
-    /// What may unlock it.
+    /// Passphrases that may unlock it.
     pub passphrases: &'a Passphrases,
-    /// How much that may cost.
+    /// Limits for unlocking it.
     pub limits: &'a Limits,
 }
 
-/// A private key with its certificates, the leaf first, as PKCS#12 under `passphrase`: PBES2 with AES-256 and an integrity check with SHA-256,
-/// which OpenSSL since 1.0, GnuPG since 2.4 and NSS read; as legacy, triple DES and SHA-1, which everything reads. PBMAC1 is never legacy.
+/// Writes a private key with its certificates, the leaf first, as PKCS#12 encrypted with `passphrase`. By default PBES2
+/// with AES-256 and an integrity check with SHA-256, which OpenSSL since 1.0, GnuPG since 2.4 and NSS read. With
+/// `legacy` triple DES and SHA-1, which every program reads. PBMAC1 is never legacy.
+///
+/// # Errors
+///
+/// `NoKey` if there is no certificate or no passphrase opens the key; `Malformed` if the key cannot be read or exceeds
+/// the limits.
 pub fn export_secret(
     held: &Held<'_>,
     certificates: &[Arc<Certificate>],
@@ -87,7 +99,7 @@ pub fn export_secret(
 ) -> Result<Secret> {
     let leaf = certificates.first().ok_or_else(|| Error::no_key("pkcs#12: needs a certificate"))?;
     let mut budget = Budget::new(held.limits.clone()).for_each_password(held.passphrases.tries());
-    let plain = pieces::unlocked(held.octets, held.title, held.passphrases, &mut budget)?;
+    let plain = key_material::unlocked(held.octets, held.title, held.passphrases, &mut budget)?;
     let shrouded = encrypt_pkcs8(&plain, passphrase, legacy, random)?;
     let attributes = attributes(leaf);
     let key = sequence(&[&oid(SHROUDED_KEY_BAG), &value(constructed(0), &[shrouded.expose()]), &attributes]);
@@ -99,7 +111,7 @@ pub fn export_secret(
         bags.push(sequence(&[&oid(CERTIFICATE_BAG), &value(constructed(0), &[&bag]), own]));
     }
     let bags = Secret::new(sequence(&bags.iter().map(Vec::as_slice).collect::<Vec<_>>()));
-    // Certificates are no secret, but programs expect them to be encrypted.
+    // Certificates are not secret, but programs expect them to be encrypted.
     let (scheme, encrypted) = encrypt(&bags, passphrase, legacy, random)?;
     let content = sequence(&[&oid(DATA), &scheme, &value(primitive(0), &[&encrypted])]);
     let encrypted = sequence(&[&integer(&[0]), &content]);
@@ -113,7 +125,7 @@ pub fn export_secret(
     Ok(Secret::new(sequence(&[&integer(&[3]), &content_info(DATA, &octet_string(&safe)), &mac])))
 }
 
-/// MacData of RFC 7292, section 4, with the key of appendix B.
+/// MacData of RFC 7292, section 4, with the key derivation of appendix B.
 fn classic_mac(safe: &[u8], passphrase: &Secret, legacy: Legacy, random: &dyn Random) -> Result<Vec<u8>> {
     let (hash, name, iterations) = match legacy {
         Legacy::Admit => (Hash::Sha1, SHA1, LEGACY_MAC_ITERATIONS),
@@ -126,7 +138,7 @@ fn classic_mac(safe: &[u8], passphrase: &Secret, legacy: Legacy, random: &dyn Ra
     Ok(sequence(&[&digest, &octet_string(&salt), &unsigned(&iterations.to_be_bytes())]))
 }
 
-/// MacData of RFC 9579: salt and iterations stand with PBKDF2, and those of the old form say nothing (section 5).
+/// MacData of RFC 9579. Salt and iterations are in the PBKDF2 parameters; the old fields are unused (section 5).
 fn pbmac1(safe: &[u8], passphrase: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
     let (hash, length) = (Hash::Sha256, Hash::Sha256.length());
     let mut salt = [0; 16];
@@ -141,7 +153,12 @@ fn pbmac1(safe: &[u8], passphrase: &Secret, random: &dyn Random) -> Result<Vec<u
     Ok(sequence(&[&digest, &octet_string(b"NOT USED")]))
 }
 
-/// A request for a certificate (RFC 2986) in PEM: for the subject and key of `record`, whose private key is `secret`, and these addresses.
+/// A certification request (RFC 2986) in PEM for the subject and key of `record` and these addresses, signed with the
+/// private key `secret`.
+///
+/// # Errors
+///
+/// `Malformed` if the certificate cannot be read; errors of `secret`, also when it cannot sign.
 pub fn request(record: &Record, secret: &dyn SecretKey, addresses: &[Address]) -> Result<Vec<u8>> {
     let certificate = certificate(record)?;
     let owner = Owner { subject: certificate.subject().der(), addresses, public: certificate.public_key() };
@@ -149,7 +166,7 @@ pub fn request(record: &Record, secret: &dyn SecretKey, addresses: &[Address]) -
     Ok(pem_bundle::write("CERTIFICATE REQUEST", &request).expose().to_vec())
 }
 
-/// friendlyName and localKeyId (RFC 2985, section 5.5): by the latter programs find the certificate that goes with the key.
+/// friendlyName and localKeyId (RFC 2985, section 5.5). By the latter, programs find the certificate of the key.
 fn attributes(leaf: &Certificate) -> Vec<u8> {
     let attribute = |kind, content: Vec<u8>| sequence(&[&oid(kind), &set_of(vec![content])]);
     let mut attributes = vec![attribute(LOCAL_KEY_ID, octet_string(&Hash::Sha1.digest(leaf.der())))];
@@ -160,18 +177,18 @@ fn attributes(leaf: &Certificate) -> Vec<u8> {
     set_of(attributes)
 }
 
-/// RFC 5652, section 3.
+/// A ContentInfo (RFC 5652, section 3).
 fn content_info(kind: ObjectIdentifier, content: &[u8]) -> Vec<u8> {
     sequence(&[&oid(kind), &value(constructed(0), &[content])])
 }
 
-/// The integrity check is as strong as the encryption, whose key costs 600,000 iterations; its own KDF is slower by the iteration.
+/// The iterations of PKCS#12's own KDF are slower, so that the check is as strong as the encryption with its 600,000.
 const MAC_ITERATIONS: u32 = 100_000;
-/// As many as the encryption's key costs.
+/// As many as for the encryption key.
 const PBMAC1_ITERATIONS: u32 = 600_000;
-/// What Windows writes.
+/// As in Windows.
 const LEGACY_MAC_ITERATIONS: u32 = 2_000;
-/// More certificates than any path in use.
+/// Longer than any path in use.
 const LONGEST: usize = 16;
 const BMP_STRING: u8 = 0x1e;
 

@@ -1,4 +1,4 @@
-//! New keys, each with a certificate that it issued for itself: for trying out, and to ask an authority for a better one.
+//! Generates keys with self-signed certificates, for testing and for certification requests.
 
 use std::{
     sync::Arc,
@@ -23,27 +23,27 @@ use crate::{
     protocol::Described,
 };
 
-/// What is wanted.
+/// The properties of a new key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// What the key is.
+    /// The algorithm of the key.
     pub algorithm: Algorithm,
-    /// The person's name, for the subject; the first address stands there without it.
+    /// The owner's name, for the subject. Without it the subject is the first address.
     pub name: Option<String>,
-    /// The alternative names; at least one.
+    /// Addresses for the alternative names; at least one.
     pub addresses: Vec<Address>,
-    /// What locks the private key.
+    /// The passphrase that encrypts the private key; `None` leaves it unencrypted.
     pub passphrase: Option<Secret>,
-    /// How long the certificate is good for, in whole seconds; `None` is for ever.
+    /// How long the certificate is valid, in whole seconds; `None` for no expiry.
     pub validity: Option<Duration>,
 }
 
-/// What the key of a new certificate is.
+/// The algorithm of a new certificate's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// Ed25519, which signs and cannot be encrypted to.
+    /// Ed25519, for signing only.
     Ed25519,
     /// The curve P-256.
     P256,
@@ -60,11 +60,12 @@ pub enum Algorithm {
     Rsa4096,
 }
 
-/// Three years, as a new OpenPGP key.
+/// Three years, as for a new OpenPGP key.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(3 * 31_556_952);
 
 impl Request {
-    /// A key for one address: RSA with 3072 bits, which every reader knows, three years, no passphrase.
+    /// A request with the defaults for one address: RSA with 3072 bits, which every reader supports, three years, no
+    /// passphrase.
     pub fn new(address: Address) -> Self {
         Request {
             algorithm: Algorithm::default(),
@@ -76,7 +77,12 @@ impl Request {
     }
 }
 
-/// Makes a key and its self-signed certificate. Nobody else believes such a certificate, unless he is told to.
+/// Generates a key and its self-signed certificate. Others accept such a certificate only if they are told to.
+///
+/// # Errors
+///
+/// `Usage` if there is no address, the name is not suitable, or the certificate expires too late; `Unavailable` if key
+/// generation fails.
 pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Result<Described> {
     let first = request.addresses.first().ok_or_else(|| Error::usage("key: needs an address"))?;
     let name = request.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
@@ -89,8 +95,8 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
     let owner = Owner { subject: &issue::common_name(&name), addresses: &request.addresses, public: &pair.public };
     let now = clock.now();
     let end = match request.validity {
-        Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: ends after all time"))?,
-        // RFC 5280, section 4.1.2.5: 9999-12-31T23:59:59Z, when there is no well-defined end.
+        Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: expires too late"))?,
+        // Without an end: 9999-12-31T23:59:59Z (RFC 5280, section 4.1.2.5).
         None => SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799),
     };
     let certificate = issue::self_signed(&owner, pair.secret.as_ref(), (now, end), random)?;
@@ -104,7 +110,7 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
     Ok(Described { record, secret: Some(secret), proven })
 }
 
-/// A new key.
+/// A new key pair.
 struct Pair {
     public: PublicKey,
     secret: Arc<dyn SecretKey>,
@@ -124,12 +130,12 @@ impl Pair {
         };
         let public = PublicKey::parse(&public)?;
         let secret = pkcs8::open(pkcs8.expose(), &public)?;
-        let secret = secret.ok_or_else(|| Error::unavailable("key generation: its halves do not belong together"))?;
+        let secret = secret.ok_or_else(|| Error::unavailable("key generation: its parts do not match"))?;
         Ok(Pair { public, secret, pkcs8 })
     }
 }
 
-/// SubjectPublicKeyInfo (RFC 3279, section 2.3.1) and PrivateKeyInfo.
+/// SubjectPublicKeyInfo (RFC 3279, section 2.3.1) and PrivateKeyInfo of a new RSA key.
 fn rsa(bits: usize) -> Result<(Vec<u8>, Secret)> {
     let parts = RsaComponents::generate(bits)?;
     let [d_p, d_q, q_inverse] = parts.chinese_remainders()?;
@@ -152,7 +158,8 @@ fn rsa(bits: usize) -> Result<(Vec<u8>, Secret)> {
     Ok((public, private_key_info(&identifier, &key)))
 }
 
-/// SubjectPublicKeyInfo (RFC 5480, section 2) and PrivateKeyInfo; the curve is named in the latter's algorithm alone, as OpenSSL has it.
+/// SubjectPublicKeyInfo (RFC 5480, section 2) and PrivateKeyInfo of a new key. As in OpenSSL, the curve is named only
+/// in the algorithm of the latter.
 fn elliptic(curve: Curve) -> Result<(Vec<u8>, Secret)> {
     let (scalar, point) = generate_key(KeyAlgorithm::Ecdsa(curve))?;
     let unnamed = || Error::unavailable(format!("key generation: curve {}: has no name in X.509", curve.name()));
@@ -164,7 +171,7 @@ fn elliptic(curve: Curve) -> Result<(Vec<u8>, Secret)> {
     Ok((public, private_key_info(&identifier, &key)))
 }
 
-/// SubjectPublicKeyInfo (RFC 8410, section 4) and PrivateKeyInfo (section 7).
+/// SubjectPublicKeyInfo (RFC 8410, section 4) and PrivateKeyInfo (section 7) of a new Ed25519 key.
 fn edwards() -> Result<(Vec<u8>, Secret)> {
     let (seed, point) = generate_key(KeyAlgorithm::Ed25519)?;
     let identifier = algorithm(pkcs8::ED25519, &[]);
@@ -172,7 +179,7 @@ fn edwards() -> Result<(Vec<u8>, Secret)> {
     Ok((public, private_key_info(&identifier, &Secret::new(octet_string(seed.expose())))))
 }
 
-/// RFC 5208, section 5.
+/// PrivateKeyInfo (RFC 5208, section 5).
 fn private_key_info(identifier: &[u8], key: &Secret) -> Secret {
     let key = Secret::new(octet_string(key.expose()));
     Secret::new(sequence(&[&value(INTEGER, &[&[0]]), identifier, key.expose()]))

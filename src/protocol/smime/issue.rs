@@ -1,4 +1,4 @@
-//! What a key signs about itself: certificates (RFC 5280) and requests for certificates (RFC 2986).
+//! Creates self-signed certificates (RFC 5280) and certification requests (RFC 2986).
 
 use std::time::SystemTime;
 
@@ -15,17 +15,17 @@ use crate::{
     },
 };
 
-/// Who a certificate is for.
+/// The subject of a certificate.
 pub(super) struct Owner<'a> {
-    /// The subject: a Name in DER.
+    /// The subject's Name in DER.
     pub(super) subject: &'a [u8],
-    /// Its alternative names.
+    /// The alternative names.
     pub(super) addresses: &'a [Address],
-    /// Its key.
+    /// The public key.
     pub(super) public: &'a PublicKey,
 }
 
-/// A certificate that `secret` issues for itself, valid from one time to the other. It is no authority's, and for mail alone.
+/// A self-signed certificate, valid between two times. It is for mail only and is not a CA certificate.
 pub(super) fn self_signed(
     owner: &Owner<'_>,
     secret: &dyn SecretKey,
@@ -47,7 +47,8 @@ pub(super) fn self_signed(
     signing.sign(&body, secret)
 }
 
-/// A CertificationRequest (RFC 2986, section 4) by `secret`, with the extensions asked for as an attribute (RFC 2985, section 5.4.2).
+/// A CertificationRequest (RFC 2986, section 4) signed with `secret`, with the requested extensions as an attribute
+/// (RFC 2985, section 5.4.2).
 pub(super) fn request(owner: &Owner<'_>, secret: &dyn SecretKey) -> Result<Vec<u8>> {
     let signing = Signing::new(secret.algorithm())?;
     let extensions = owner.extensions(Purpose::Request);
@@ -57,7 +58,8 @@ pub(super) fn request(owner: &Owner<'_>, secret: &dyn SecretKey) -> Result<Vec<u
     signing.sign(&body, secret)
 }
 
-/// A Name of one common name (RFC 5280, section 4.1.2.4). Addresses are alternative names, not part of it (RFC 8550, section 3).
+/// A Name with one common name (RFC 5280, section 4.1.2.4). Addresses are alternative names, not part of it (RFC 8550,
+/// section 3).
 pub(super) fn common_name(name: &str) -> Vec<u8> {
     let attribute = sequence(&[&oid(COMMON_NAME), &value(UTF8_STRING, &[name.as_bytes()])]);
     sequence(&[&set_of(vec![attribute])])
@@ -70,7 +72,7 @@ enum Purpose {
 }
 
 impl Owner<'_> {
-    /// Extensions (RFC 5280, section 4.2). The authority adds the key identifier to what is requested.
+    /// Extensions (RFC 5280, section 4.2). In a request the key identifier is left to the CA.
     fn extensions(&self, purpose: Purpose) -> Vec<u8> {
         let names: Vec<Vec<u8>> = self.addresses.iter().map(general_name).collect();
         let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
@@ -100,7 +102,7 @@ fn extension(kind: ObjectIdentifier, critical: Critical, content: &[u8]) -> Vec<
     sequence(&[&oid(kind), critical, &octet_string(content)])
 }
 
-/// What a key of this kind does in mail (RFC 8550, section 4.4.2): the bits of KeyUsage, and how many of its octet are unused.
+/// KeyUsage for mail with a key of this kind (RFC 8550, section 4.4.2): the number of unused bits, and the bits.
 fn key_usage(key: KeyAlgorithm) -> Vec<u8> {
     let bits: &[u8] = match key {
         // digitalSignature and keyEncipherment.
@@ -122,8 +124,8 @@ fn general_name(address: &Address) -> Vec<u8> {
     value(constructed(0), &[&oid(SMTP_UTF8_MAILBOX), &mailbox])
 }
 
-/// Positive, not zero, and nobody's guess (RFC 5280, section 4.1.2.2; 64 bits of randomness in the CA/Browser Forum's Baseline Requirements,
-/// section 7.1).
+/// A positive serial number that cannot be predicted (RFC 5280, section 4.1.2.2; 64 random bits in the CA/Browser
+/// Forum's Baseline Requirements, section 7.1).
 fn serial_number(random: &dyn Random) -> Result<Vec<u8>> {
     let mut octets = [0; 16];
     random.fill(&mut octets)?;
@@ -152,7 +154,7 @@ impl Signing {
         Ok(Signing { scheme, identifier: algorithm(oid, parameters) })
     }
 
-    /// SEQUENCE of what is signed, the algorithm, and the signature.
+    /// SEQUENCE of the signed body, the algorithm and the signature.
     fn sign(&self, body: &[u8], secret: &dyn SecretKey) -> Result<Vec<u8>> {
         let signature = match self.scheme {
             Scheme::RsaPkcs1(hash) => secret.sign(self.scheme, &hash.digest(body))?,

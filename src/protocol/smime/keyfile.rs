@@ -1,6 +1,6 @@
-//! Key files: certificates and private keys read and put together, and unlocked.
+//! Reads key files, matches private keys with their certificates, and unlocks them.
 //!
-//! PEM (RFC 7468) and DER; certificates, PKCS#7 bundles, PKCS#8, PKCS#1, SEC 1 and PKCS#12.
+//! Formats: PEM (RFC 7468) and DER with certificates, PKCS#7 bundles, PKCS#8, PKCS#1, SEC 1 and PKCS#12.
 
 use std::{
     fmt,
@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    pieces::{self, Pieces},
-    pkcs8::{self, Half},
+    key_material::{self, KeyMaterial},
+    pkcs8::{self, PublicPart},
     record::{certificate, fingerprint, record},
 };
 use crate::{
@@ -20,28 +20,30 @@ use crate::{
     protocol::{Described, KeyFile},
 };
 
-/// Whether `octets` look like a key file: a DER SEQUENCE, or text with a block of PEM.
+/// Whether `octets` look like a key file: a DER SEQUENCE, or text with a PEM block.
 pub fn recognizes(octets: &[u8]) -> bool {
-    pieces::recognizes(octets)
+    key_material::recognizes(octets)
 }
 
-/// Whether `octets` are text with a block of PEM, or one SEQUENCE from end to end: the body of a mail may begin with its tag, which is the
-/// digit 0.
+/// Whether `octets` are text with a PEM block, or exactly one SEQUENCE. A mail body may start with the tag octet of a
+/// SEQUENCE by chance: it is the digit 0.
 pub fn is_object(octets: &[u8], limits: &Limits) -> bool {
-    pieces::is_object(octets, limits)
+    key_material::is_object(octets, limits)
 }
 
-/// Reads files, each as the place that errors name and its octets. Private keys find their certificates in whichever file they are, and
-/// those without one among what `beside` holds.
+/// Reads files, each given as its name for errors and its octets. A private key may be in another file than its
+/// certificate, or belong to a certificate in `beside`. Items that are not keys, and certificates that cannot be read,
+/// are skipped and listed. Keys that no passphrase opens are listed apart.
 ///
-/// What is no key, and certificates that cannot be read, are passed over and listed; a file with nothing else is an error of kind
-/// `Malformed`. An error of kind `NoKey` for a private key without its certificate; those that no passphrase opens are listed apart.
+/// # Errors
+///
+/// `Malformed` if a file holds nothing else; `NoKey` for a private key without its certificate.
 pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits, beside: &dyn Keys) -> Result<KeyFile> {
-    let mut pieces = Pieces::default();
+    let mut material = KeyMaterial::default();
     for (place, octets) in files {
-        pieces.read(octets, place, passphrases, limits)?;
+        material.read(octets, place, passphrases, limits)?;
     }
-    let Pieces { certificates, keys, statements, skipped, locked } = pieces;
+    let KeyMaterial { certificates, keys, statements, skipped, locked } = material;
     let mut file = KeyFile { skipped, locked, statements, ..KeyFile::default() };
     for certificate in certificates {
         let fingerprint = fingerprint(&certificate);
@@ -50,13 +52,13 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
         }
     }
     for key in keys {
-        let half = Half::of(key.plain.expose())?;
-        let mut owners = owners(&half, file.found.iter().map(|one| &one.record))?;
+        let public = PublicPart::of(key.plain.expose())?;
+        let mut owners = owners(&public, file.found.iter().map(|one| &one.record))?;
         if owners.is_empty() {
-            owners = self::owners(&half, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
+            owners = self::owners(&public, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
         }
         if owners.is_empty() {
-            return Err(Error::no_key(format!("{}: no certificate goes with it", key.place))
+            return Err(Error::no_key(format!("{}: no certificate for it", key.place))
                 .with_hint("give the file with its certificate too"));
         }
         owners.iter().for_each(|owner| attach(&mut file.found, owner, &key.secret));
@@ -65,12 +67,16 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
 }
 
 /// Reads one certificate in DER.
+///
+/// # Errors
+///
+/// `Malformed` if it cannot be read.
 pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
     let certificate = Certificate::parse(octets).map_err(|error| Error::malformed(place, error))?;
     Ok(Described { record: record(&certificate), secret: None, proven: Vec::new() })
 }
 
-/// Two copies of one certificate put together: whose it is, whether its key is here, and what its owner said last.
+/// Merges two copies of one certificate: owner's bindings, secret keys, and the latest announced capabilities.
 pub fn merge(old: &Record, new: &Record) -> Record {
     let mut merged = old.clone();
     merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
@@ -80,11 +86,15 @@ pub fn merge(old: &Record, new: &Record) -> Record {
 }
 
 /// Whether two certificates have the same public key.
+///
+/// # Errors
+///
+/// `Malformed` if one of them cannot be read.
 pub fn share_key(one: &Record, other: &Record) -> Result<bool> {
     Ok(certificate(one)?.public_key() == certificate(other)?.public_key())
 }
 
-/// The private key of one certificate, unlocked when asked for.
+/// The private key of one certificate, unlocked when needed.
 pub struct LockedKey {
     fingerprint: Handle,
     title: String,
@@ -96,7 +106,7 @@ pub struct LockedKey {
 }
 
 impl LockedKey {
-    /// `octets` are PKCS#8 in DER, encrypted or not, as in [`Described::secret`].
+    /// Takes PKCS#8 in DER, encrypted or not, as in [`Described::secret`].
     pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<LockedKey> {
         let fingerprint = record.fingerprint.clone();
         let public = certificate(record)?.public_key().clone();
@@ -114,13 +124,13 @@ impl Locked for LockedKey {
         if *key != self.fingerprint {
             return Ok(None);
         }
-        // Held while it is unlocked, so that two threads do not both ask for the passphrase.
+        // Held while unlocking, so that two threads do not both ask for the passphrase.
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = opened.as_ref() {
             return Ok(Some(Arc::clone(opened)));
         }
         let mut budget = Budget::new(self.limits.clone()).for_each_password(self.passphrases.tries());
-        let plain = pieces::unlocked(&self.octets, &self.title, &self.passphrases, &mut budget)?;
+        let plain = key_material::unlocked(&self.octets, &self.title, &self.passphrases, &mut budget)?;
         let belongs = pkcs8::open(plain.expose(), &self.public)?;
         let belongs = belongs.ok_or_else(|| Error::no_key(format!("{}: it is another certificate's", self.title)))?;
         *opened = Some(Arc::clone(&belongs));
@@ -134,11 +144,11 @@ impl fmt::Debug for LockedKey {
     }
 }
 
-/// The certificates whose public key goes with a private key: a renewed certificate may keep its key.
-fn owners<'a>(half: &Half, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
+/// The certificates with the public key of a private key. There may be several: a renewed certificate can keep its key.
+fn owners<'a>(public: &PublicPart, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {
     let mut owners = Vec::new();
     for record in records {
-        if half.is(certificate(record)?.public_key()) {
+        if public.is(certificate(record)?.public_key()) {
             owners.push(record.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! MIME entities that are written as often as it takes, and the header fields that S/MIME gives them (RFC 8551, section 3).
+//! MIME entities that can be written repeatedly, and the header fields of S/MIME (RFC 8551, section 3).
 
 use std::{
     io::{self, Write},
@@ -11,27 +11,27 @@ use crate::{
     protocol::halves::{Payload, output},
 };
 
-/// An entity from its header on, with CRLF line ends. To learn its length or its digest it is written to nowhere; what is written the
-/// second time is what was written the first time.
+/// An entity from its header on, with CRLF line breaks. It can be written several times, for instance to measure or
+/// hash it first. Every time the output must be the same.
 pub(super) trait Entity {
-    /// Writes it.
+    /// Writes the entity.
     fn write(&self, to: &mut dyn Write) -> Result<()>;
 }
 
-/// The message itself, as it will be read.
+/// The message inside, as the recipient reads it.
 pub(super) struct Plain<'a> {
-    /// What is written.
+    /// The content.
     pub(super) payload: Payload<'a>,
-    /// How.
+    /// The encoding.
     pub(super) form: Form,
 }
 
-/// What an entity must survive.
+/// The encoding required for an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Nothing: it travels within base64 (RFC 8551, section 3.1.3).
+    /// Unchanged, because it is transported in base64 (RFC 8551, section 3.1.3).
     AsItIs,
-    /// Every gateway: its octets are signed (RFC 8551, section 3.1.3).
+    /// Safe for every gateway, because its octets are signed (RFC 8551, section 3.1.3).
     Signable,
 }
 
@@ -44,14 +44,15 @@ impl Entity for Plain<'_> {
     }
 }
 
-/// How long an entity is, in octets; what is written goes to `also`.
+/// Length of an entity in octets. The octets are also written to `also`.
 pub(super) fn measure(entity: &dyn Entity, also: &mut dyn Write) -> Result<usize> {
     let mut counting = Counting { length: 0, to: also };
     entity.write(&mut counting)?;
     Ok(counting.length)
 }
 
-/// Writes multipart/signed (RFC 8551, section 3.5.3): `content` writes the first part, and answers with the detached signature.
+/// Writes multipart/signed (RFC 8551, section 3.5.3). `content` writes the first part, and returns the detached
+/// signature.
 pub(super) fn write_clear_signed(
     micalg: &str,
     boundary: &str,
@@ -77,7 +78,7 @@ pub(super) fn write_clear_signed(
     write!(to, "\r\n--{boundary}--\r\n").map_err(output)
 }
 
-/// Writes application/pkcs7-mime (RFC 8551, section 3.2); `content` writes the CMS object, and its octets are put into base64.
+/// Writes application/pkcs7-mime (RFC 8551, section 3.2). `content` writes the CMS object, which is encoded in base64.
 pub(super) fn write_pkcs7(
     smime_type: &str,
     to: &mut dyn Write,
@@ -96,9 +97,9 @@ pub(super) fn write_pkcs7(
     base64.finish().map_err(output)
 }
 
-/// Base64 in lines of 76 as it arrives in pieces.
+/// Streaming base64 in lines of 76 characters.
 struct Base64<'a> {
-    /// Less than a chunk.
+    /// Octets that do not fill a chunk yet.
     held: Vec<u8>,
     to: &'a mut dyn Write,
 }
@@ -147,7 +148,7 @@ impl Write for Counting<'_> {
     }
 }
 
-/// Whole lines of base64: 57 octets make 76 characters.
+/// Octets for whole lines of base64: 57 octets make 76 characters.
 const CHUNK: usize = 57 * 576;
 
 #[cfg(test)]

@@ -4,85 +4,82 @@ mod agree;
 mod attributes;
 mod ber;
 pub mod capabilities;
-mod chain;
 pub mod ciphertext;
 mod claim;
 mod compressed;
 mod content;
+mod decapsulate;
 mod encode;
 mod encrypt;
 mod enveloped;
 pub mod export;
 pub mod generate;
 mod issue;
+mod key_material;
 pub mod keyfile;
 mod mime;
 mod open;
 mod password;
 mod pbe;
 mod pem_bundle;
-mod pieces;
 mod pkcs12;
 mod pkcs8;
 mod plan;
 mod recipients;
-pub mod record;
+pub mod revocation_files;
 mod seal;
 mod select;
 mod sign;
 mod signed;
-pub mod statements;
 mod suite;
 mod unlock;
-mod unwrapped;
 mod verify;
 
-// claim.rs      what a part says it is
-// ciphertext.rs whether an object hides all that it holds
-// open.rs       peel one layer
-// ber.rs        BER to DER, content octets put together in place
-// signed.rs     SignedData read: signers, certificates, CRLs
-// attributes.rs signed attributes: what they say, and the octets signed
-// content.rs    the octets that signatures are over, hashed once
-// chain.rs      certificates from message and store that a path may be made of
-// verify.rs     judge one signature: the one place that calls Matches::assertion
-// keyfile.rs    key files: certificates and private keys put together, unlocked
-// pieces.rs     what key files are made of
-// pem_bundle.rs labelled base64 in text
+// claim.rs      the S/MIME form that a part claims to have
+// ciphertext.rs whether an object is fully encrypted
+// open.rs       open one layer
+// ber.rs        BER to DER, content octets joined in place
+// signed.rs     read SignedData: signers, certificates, CRLs
+// attributes.rs signed attributes: their values, and the octets signed
+// content.rs    the octets that signatures cover, hashed once
+// verify.rs     judge one signature: the only caller of Matches::assertion
+// keyfile.rs    read key files, match keys with certificates, unlock them
+// key_material.rs certificates and private keys in files
+// pem_bundle.rs PEM blocks in text
 // pkcs8.rs      private keys in their encodings
-// pkcs12.rs     private keys and certificates under a passphrase
-// pbe.rs        encryption under a passphrase
-// generate.rs   new keys with certificates of their own
-// issue.rs      what a key signs about itself: certificates, requests
-// export.rs     certificates and private keys as files for others
-// record.rs     everything by which a certificate may be named
-// enveloped.rs  decrypt EnvelopedData and its kin, whole or not at all
-// unlock.rs     who can read an envelope, and the content key for one of us
-// agree.rs      from a shared secret to the key that wraps
-// password.rs   content keys wrapped for a password or a shared key
+// pkcs12.rs     private keys and certificates encrypted with a passphrase
+// pbe.rs        encryption with a passphrase
+// generate.rs   generate keys with self-signed certificates
+// issue.rs      self-signed certificates and certification requests
+// export.rs     write certificates and private keys
+// enveloped.rs  decrypt EnvelopedData and its variants, whole or not at all
+// unlock.rs     the recipients of an envelope, and its content key
+// agree.rs      derive the key that wraps from a shared secret
+// password.rs   content keys wrapped with a password or a shared key
 // compressed.rs CompressedData
-// unwrapped.rs  what comes out of one wrap
-// suite.rs      algorithms of CMS, and ours
-// seal.rs       sign and encrypt: the shapes, as entities within entities
-// plan.rs       what is decided before the first octet: who signs, who reads
-// select.rs     which certificate an address means
-// sign.rs       SignedData over octets that stream by
-// encrypt.rs    EnvelopedData and AuthEnvelopedData around a ciphertext as it streams by
-// recipients.rs the content key wrapped for one reader
-// capabilities.rs  what we read, and what others said that they read
-// mime.rs       entities that are written as often as it takes, and their header fields
-// encode.rs     DER written
+// decapsulate.rs remove one layer of CMS
+// suite.rs      algorithms of CMS and `crypto`
+// seal.rs       sign and encrypt: the forms, as nested entities
+// plan.rs       decisions before writing: signers, recipients, algorithms
+// select.rs     choose the certificate for an address
+// sign.rs       SignedData over a stream
+// encrypt.rs    EnvelopedData and AuthEnvelopedData as a stream
+// recipients.rs wrap the content key for one recipient
+// capabilities.rs  ciphers that recipients support
+// mime.rs       MIME entities that can be written repeatedly
+// encode.rs     write DER
 
 use std::io::Write;
 
-use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
+pub use super::x509::record;
+use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed, x509::chain};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName},
     mail::{Address, Message, Part},
 };
 
-/// The S/MIME protocol.
+/// S/MIME as a [`Protocol`].
 #[derive(Clone, Copy, Debug)]
 pub struct Smime;
 

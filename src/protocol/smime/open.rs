@@ -1,4 +1,4 @@
-//! Peels one layer: multipart/signed, or a ContentInfo in application/pkcs7-mime (RFC 8551, section 3).
+//! Opens one layer: multipart/signed, or a ContentInfo in application/pkcs7-mime (RFC 8551, section 3).
 
 use memchr::{memchr, memmem};
 
@@ -6,8 +6,8 @@ use super::{
     ber::{self, After, Taken},
     claim,
     content::Shape,
+    decapsulate::{self, Decapsulated},
     signed::SignedData,
-    unwrapped::{self, Unwrapped},
     verify,
 };
 use crate::{
@@ -22,12 +22,12 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Signature, Why},
 };
 
-/// Opens `message`, whose root makes the claim.
+/// Opens `message`, whose root part makes the claim.
 pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let root = message.root();
     if claim::is_wrapped(root) {
         let reason = "microsoft exchange wrapped an s/mime message into its own format (tnef)";
-        let hint = "ask for the message as it was sent; the server must not convert mail that leaves it to rich text";
+        let hint = "ask for the original message; the server must not convert outgoing mail to rich text";
         return Err(Error::malformed("application/ms-tnef", reason).with_hint(hint));
     }
     if claim::is_signed(root) {
@@ -37,12 +37,13 @@ pub(super) fn open(message: Message, claim: &Claim, context: Context<'_>, budget
     content_info(ber::take_content(octets, after, budget)?, claim.span, context, budget)
 }
 
-/// multipart/signed (RFC 8551, section 3.5.3). A signature that cannot be read is an answer, and the payload is there all the same.
+/// Opens multipart/signed (RFC 8551, section 3.5.3). A signature that cannot be read is reported, and the payload is
+/// returned anyway.
 fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut children = message.root().children();
-    // RFC 1847, section 2.1: exactly two parts. A third would be shown to nobody, or be taken for signed.
+    // RFC 1847, section 2.1 has exactly two parts. A third part could be taken for signed.
     if children.len() > 2 {
-        return Err(Error::malformed("multipart/signed", format!("has {} parts and not 2", children.len())));
+        return Err(Error::malformed("multipart/signed", format!("has {} parts instead of 2", children.len())));
     }
     let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
     let signatures = match children.next() {
@@ -57,7 +58,7 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
     Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None })
 }
 
-/// The signatures of a multipart/signed: a ContentInfo of signedData without content.
+/// The signatures of a multipart/signed, in a ContentInfo of signedData without content.
 fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Signature>> {
     let malformed = |reason: String| Ok(vec![verify::unreadable(Why::Malformed(reason))]);
     let (octets, after) = unarmored(part.decoded().into_owned(), after(&part.transfer_encoding()));
@@ -68,26 +69,26 @@ fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut 
     };
     let signed = match inside(&taken.skeleton) {
         Ok((SIGNED, data)) => SignedData::read(data, budget),
-        Ok((kind, _)) => return malformed(format!("it holds no signature but {}", kind_name(kind))),
+        Ok((kind, _)) => return malformed(format!("it holds {} instead of a signature", kind_name(kind))),
         Err(error) => Err(error),
     };
     match signed {
-        // Content beside the content that is shown: which of them is signed, nobody can see (content-type confusion).
+        // With a second content it is not visible which of them is signed (content-type confusion).
         Ok(_) if taken.content.is_some() => {
-            malformed("it holds content of its own beside the content that is shown".to_owned())
+            malformed("it holds content of its own besides the shown content".to_owned())
         }
         Ok(signed) => verify::judged(&signed, first.octets(), Shape::Part, context, budget),
         Err(error) => malformed(error.to_string()),
     }
 }
 
-/// What a ContentInfo holds, by its type. What follows it stands beside it.
+/// Opens the content of a ContentInfo by its type. Octets after it make the layer cover only a part.
 fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let Taken { skeleton, content, is_alone } = taken;
     let (kind, data) = inside(&skeleton)?;
     let opened = match kind {
         SIGNED => opaque(&SignedData::read(data, budget)?, content, span, context, budget)?,
-        _ => match unwrapped::unwrap(&skeleton, content, context, budget)? {
+        _ => match decapsulate::decapsulate(&skeleton, content, context, budget)? {
             Some(inner) => within(inner, span, context, budget)?,
             None => return Err(Error::unavailable(format!("application/pkcs7-mime: holds {}", kind_name(kind)))),
         },
@@ -95,7 +96,7 @@ fn content_info(taken: Taken, span: Span, context: Context<'_>, budget: &mut Bud
     Ok(if is_alone { opened } else { of_a_part(opened) })
 }
 
-/// What was opened, with octets beside it that nobody signed.
+/// Marks signatures as covering only a part, because octets follow the object.
 fn of_a_part(mut opened: Opened) -> Opened {
     for layer in &mut opened.layers {
         if let LayerKind::Signed { signatures } = &mut layer.kind {
@@ -105,8 +106,9 @@ fn of_a_part(mut opened: Opened) -> Opened {
     Opened { covers: Covers::Part, ..opened }
 }
 
-/// What was encrypted or packed. Of a plaintext that nothing vouches for, no more is told than that it does not decrypt.
-fn within(inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+/// Opens the content of an encrypted or compressed layer. If the plaintext is not authenticated, errors in it are
+/// reported only as failure to decrypt.
+fn within(inner: Decapsulated, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let (is_encrypted, refusal) = (matches!(inner.layer, LayerKind::Encrypted { .. }), inner.refusal.clone());
     let opened = content(inner, span, context, budget);
     match refusal {
@@ -119,8 +121,8 @@ fn within(inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budge
     }
 }
 
-/// An entity, or another ContentInfo's content without MIME between them (RFC 5652, section 6.1).
-fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
+/// Opens the content: an entity, or another CMS content type without MIME in between (RFC 5652, section 6.1).
+fn content(mut inner: Decapsulated, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut layers = vec![layer(inner.layer.clone(), span)];
     if let Some(signed) = inner.signed.take() {
         let taken = ber::take_content(signed, After::Nothing, budget)?;
@@ -128,7 +130,7 @@ fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut 
         let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
         layers.push(layer(LayerKind::Signed { signatures }, span));
     }
-    if inner.content_type == unwrapped::DATA {
+    if inner.content_type == decapsulate::DATA {
         return Ok(Opened {
             layers,
             payload: entity(inner.octets, budget)?,
@@ -144,7 +146,7 @@ fn content(mut inner: Unwrapped, span: Span, context: Context<'_>, budget: &mut 
     Ok(Opened { layers, ..opened })
 }
 
-/// SignedData with its content inside (RFC 8551, section 3.5.2), or certificates only (section 3.8).
+/// Opens SignedData with its content inside (RFC 8551, section 3.5.2), or certificates only (section 3.8).
 fn opaque(
     signed: &SignedData<'_>,
     content: Option<Vec<u8>>,
@@ -170,7 +172,8 @@ fn opaque(
     Ok(Opened { layers, payload: entity(content, budget)?, covers: Covers::Whole, beside: None, refusal: None })
 }
 
-/// Certificates and CRLs as parts of their own (RFC 2585, section 4): what a certs-only message holds, where everybody can read it.
+/// The certificates and CRLs of a certs-only message as parts of their own (RFC 2585, section 4), readable for
+/// everyone.
 fn certificates(signed: &SignedData<'_>, budget: &mut Budget) -> Result<Message> {
     let mut octets = b"Content-Type: multipart/mixed; boundary=certificates\r\n".to_vec();
     let certificates = signed.certificates.iter().map(|one| ("pkix-cert", "cer", one.der()));
@@ -186,19 +189,19 @@ fn certificates(signed: &SignedData<'_>, budget: &mut Budget) -> Result<Message>
     Message::parse(octets, budget)
 }
 
-/// The type of a ContentInfo, and what is in it.
+/// The content type of a ContentInfo, and its content.
 fn inside(skeleton: &[u8]) -> Result<(&[u8], Element<'_>)> {
     let mut fields = Reader::new(skeleton, "application/pkcs7-mime").sequence()?;
     let kind = fields.expect(OID)?.value;
     let mut content = fields.expect(constructed(0))?.reader();
     let data = content.any()?;
-    // One content, and nothing behind it: what nobody reads could be anything.
+    // Exactly one content: octets after it would be ignored, so they are refused.
     content.finish()?;
     fields.finish()?;
     Ok((kind, data))
 }
 
-/// The decoded body, in the memory that the message was in when nobody else holds it, and what may follow the object in it.
+/// The decoded body, without a copy if the message is not shared, and the octets allowed after the object.
 fn octets(message: Message) -> (Vec<u8>, After) {
     let root = message.root();
     let encoding = root.transfer_encoding();
@@ -213,14 +216,14 @@ fn octets(message: Message) -> (Vec<u8>, After) {
     unarmored(octets, after(&encoding))
 }
 
-/// What may follow the object in a body of that transfer encoding, once it is undone.
+/// The octets allowed after the object in a decoded body, by its transfer encoding.
 fn after(encoding: &str) -> After {
     if encoding == "base64" { After::Nothing } else { After::LineBreaks }
 }
 
-/// Undoes PEM (RFC 7468, sections 8 and 9), and base64 that no header announces.
+/// Decodes PEM (RFC 7468, sections 8 and 9), and base64 without a header that announces it.
 fn unarmored(mut octets: Vec<u8>, after: After) -> (Vec<u8>, After) {
-    // A ContentInfo is a SEQUENCE; its tag is the digit 0, which no base64 of one starts with.
+    // A ContentInfo is a SEQUENCE. Its tag is the digit 0, with which the base64 of a ContentInfo never starts.
     if octets.first() == Some(&tlv::SEQUENCE) {
         return (octets, after);
     }
@@ -246,7 +249,7 @@ fn layer(kind: LayerKind, span: Span) -> Layer {
     Layer { protocol: ProtocolName::Smime, kind, span }
 }
 
-/// The name of a content type, or its numbers.
+/// The name of a content type, or its object identifier.
 fn kind_name(kind: &[u8]) -> String {
     let known = KINDS.iter().find(|(own, _)| *own == kind).map(|(_, name)| (*name).to_owned());
     known.unwrap_or_else(|| tlv::dotted(kind))

@@ -1,5 +1,5 @@
-//! Content keys wrapped for a password or a key that both sides know: PasswordRecipientInfo (RFC 3211; RFC 5652, section 6.2.4) and
-//! KEKRecipientInfo (RFC 5652, section 6.2.3).
+//! Content keys wrapped with a password or a shared symmetric key: PasswordRecipientInfo (RFC 3211; RFC 5652, section
+//! 6.2.4) and KEKRecipientInfo (RFC 5652, section 6.2.3).
 
 use der::{
     Reader, SliceReader, Tag, Tagged,
@@ -13,10 +13,10 @@ use crate::{
     crypto::{self, Cipher, Hash, KeyWrap},
 };
 
-/// PasswordRecipientInfo.
+/// A PasswordRecipientInfo.
 #[derive(Debug)]
 pub(super) struct PasswordRecipient<'a> {
-    /// `None`: the password is the key itself.
+    /// `None` if the password is the key itself.
     derivation: Option<Pbkdf2<'a>>,
     cipher: Cipher,
     iv: Vec<u8>,
@@ -24,13 +24,13 @@ pub(super) struct PasswordRecipient<'a> {
 }
 
 impl<'a> PasswordRecipient<'a> {
-    /// Reads the fields of one. `None` when they make no sense or name what we do not know.
+    /// Reads its fields. `None` if they are invalid or name an unknown algorithm.
     pub(super) fn read(mut fields: SliceReader<'a>) -> Option<Self> {
         let _version: u32 = fields.decode().ok()?;
         let mut next: AnyRef<'a> = fields.decode().ok()?;
         let mut derivation = None;
         if next.tag() == suite::explicit(0) {
-            // An implicit tag: its content is that of an AlgorithmIdentifier.
+            // An implicit tag, with the content of an AlgorithmIdentifier.
             let mut algorithm = SliceReader::new(next.value()).ok()?;
             let oid: ObjectIdentifier = algorithm.decode().ok()?;
             let parameters: AnyRef<'a> = algorithm.decode().ok()?;
@@ -45,7 +45,7 @@ impl<'a> PasswordRecipient<'a> {
         Some(PasswordRecipient { derivation, cipher, iv, wrapped: wrapped.as_bytes() })
     }
 
-    /// The content key, if `password` is right. Errors only when the derivation goes over the Budget.
+    /// The content key, if `password` is right. Errors only if the derivation exceeds the Budget.
     pub(super) fn unwrap(&self, password: &Secret, budget: &mut Budget) -> Result<Option<Secret>> {
         let kek = match &self.derivation {
             None => password.clone(),
@@ -60,7 +60,7 @@ impl<'a> PasswordRecipient<'a> {
     }
 }
 
-/// PBKDF2-params (RFC 8018, appendix A.2). The length of the key is that of its cipher, whatever they say.
+/// PBKDF2-params (RFC 8018, appendix A.2). Its key length is ignored: the cipher decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pbkdf2<'a> {
     hash: Hash,
@@ -85,10 +85,10 @@ impl<'a> Pbkdf2<'a> {
     }
 }
 
-/// KEKRecipientInfo.
+/// A KEKRecipientInfo.
 #[derive(Debug)]
 pub(super) struct KekRecipient<'a> {
-    /// How both sides call the key.
+    /// The identifier of the shared key.
     pub(super) identifier: &'a [u8],
     wrap: KeyWrap,
     length: usize,
@@ -96,7 +96,7 @@ pub(super) struct KekRecipient<'a> {
 }
 
 impl<'a> KekRecipient<'a> {
-    /// Reads the fields of one. `None` when they make no sense or name what we do not know.
+    /// Reads its fields. `None` if they are invalid or name an unknown algorithm.
     pub(super) fn read(mut fields: SliceReader<'a>) -> Option<Self> {
         let _version: u32 = fields.decode().ok()?;
         let named: AnyRef<'a> = fields.decode().ok()?;
@@ -107,7 +107,7 @@ impl<'a> KekRecipient<'a> {
         Some(KekRecipient { identifier: identifier.as_bytes(), wrap, length, wrapped: wrapped.as_bytes() })
     }
 
-    /// The content key, if `password` is the key that wraps it: its octets, or those octets in hexadecimal.
+    /// The content key, if `password` is the key that wraps it, given as octets or in hexadecimal.
     pub(super) fn unwrap(&self, password: &Secret) -> Option<Secret> {
         let raw = Some(password.clone()).filter(|key| key.expose().len() == self.length);
         let octets = unhex(password).filter(|key| key.expose().len() == self.length);
@@ -115,7 +115,7 @@ impl<'a> KekRecipient<'a> {
     }
 }
 
-/// Octets written as hexadecimal digits, with `:` and spaces between them.
+/// Decodes hexadecimal digits with optional `:` and spaces.
 fn unhex(text: &Secret) -> Option<Secret> {
     let mut octets = Vec::with_capacity(text.expose().len() / 2);
     let mut high = None;

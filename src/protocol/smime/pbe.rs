@@ -1,4 +1,4 @@
-//! Encryption under a passphrase: PBES1 and PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292, appendix C).
+//! Encryption with a passphrase: PBES1 and PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292, appendix C).
 
 use der::{
     Decode, Sequence,
@@ -15,18 +15,18 @@ use crate::{
     },
 };
 
-/// How something is encrypted under a passphrase: an AlgorithmIdentifier, read.
+/// An encryption scheme with its parameters, read from an AlgorithmIdentifier.
 #[derive(Debug)]
 pub(super) enum Scheme {
-    /// RFC 8018, section 6.1: key and vector of 8 octets each by PBKDF1.
+    /// RFC 8018, section 6.1: key and initialization vector of 8 octets each by PBKDF1.
     Pbes1 { cipher: Cipher, hash: Hash, salt: Vec<u8>, iterations: u32 },
     /// RFC 8018, section 6.2.
     Pbes2 { cipher: Cipher, iv: Vec<u8>, derivation: Derivation },
-    /// RFC 7292, appendix C; SHA-1 with a key of so many octets.
+    /// RFC 7292, appendix C; SHA-1 with a key of `length` octets.
     Pkcs12 { cipher: Cipher, length: usize, salt: Vec<u8>, iterations: u32 },
 }
 
-/// How PBES2 and PBMAC1 make a key of a passphrase.
+/// The key derivation of PBES2 and PBMAC1.
 #[derive(Debug)]
 pub(super) enum Derivation {
     /// RFC 8018, section 5.2.
@@ -35,17 +35,17 @@ pub(super) enum Derivation {
     Scrypt { salt: Vec<u8>, cost: u64, block: u32, parallel: u32 },
 }
 
-/// The PrivateKeyInfo in an EncryptedPrivateKeyInfo (RFC 5958, section 3). `None` when the passphrase does not fit; it fits when what comes
-/// out is a SEQUENCE of the right length.
+/// Decrypts the PrivateKeyInfo in an EncryptedPrivateKeyInfo (RFC 5958, section 3). `None` if the passphrase does not
+/// fit. It fits if the plaintext is a SEQUENCE of the right length.
 ///
-/// An error of kind `Malformed` when it goes over `budget`.
+/// An error of kind `Malformed` if it exceeds `budget`.
 pub(super) fn decrypt_pkcs8(octets: &[u8], passphrase: &Secret, budget: &mut Budget) -> Result<Option<Secret>> {
     let unreadable = |_| Error::malformed("encrypted private key", "cannot be read");
     let info = EncryptedPrivateKeyInfo::from_der(octets).map_err(unreadable)?;
     Scheme::read(&info.algorithm, budget.limits())?.decrypt(passphrase, info.encrypted.as_bytes(), budget)
 }
 
-/// An EncryptedPrivateKeyInfo that holds `pkcs8`, encrypted as [`encrypt`] does it.
+/// Encrypts `pkcs8` to an EncryptedPrivateKeyInfo, as [`encrypt`] does.
 pub(super) fn encrypt_pkcs8(
     pkcs8: &Secret,
     passphrase: &Secret,
@@ -56,8 +56,9 @@ pub(super) fn encrypt_pkcs8(
     Ok(Secret::new(sequence(&[&algorithm, &octet_string(&encrypted)])))
 }
 
-/// `plain` encrypted, and the AlgorithmIdentifier that says how: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which OpenSSL since 1.0, GnuPG
-/// since 2.4 and NSS read; or triple DES with SHA-1 as PKCS#12 has it, which what is older reads.
+/// Encrypts `plain`. Returns the AlgorithmIdentifier and the ciphertext. By default PBES2 with PBKDF2-HMAC-SHA256 and
+/// AES-256-CBC, which OpenSSL since 1.0, GnuPG since 2.4 and NSS read; with `legacy` triple DES with SHA-1 as in
+/// PKCS#12, for older programs.
 pub(super) fn encrypt(
     plain: &Secret,
     passphrase: &Secret,
@@ -87,8 +88,8 @@ pub(super) fn encrypt(
 }
 
 impl Scheme {
-    /// Reads an AlgorithmIdentifier. An error of kind `Malformed` when more memory is asked than `limits` allow, `Unavailable` for a scheme that
-    /// is not served here.
+    /// Reads an AlgorithmIdentifier. An error of kind `Malformed` if it needs more memory than `limits` allow,
+    /// `Unavailable` if the scheme is not supported.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, limits: &Limits) -> Result<Scheme> {
         let parameters = algorithm.parameters.ok_or_else(|| unreadable(algorithm.oid));
         let unreadable = |_| unreadable(algorithm.oid);
@@ -107,10 +108,11 @@ impl Scheme {
             let (salt, iterations) = salted(parameters?).map_err(unreadable)??;
             return Ok(Scheme::Pkcs12 { cipher, length, salt, iterations });
         }
-        Err(Error::unavailable(format!("encryption under a passphrase by {}: is not served here", algorithm.oid)))
+        Err(Error::unavailable(format!("encryption under a passphrase by {}: is not supported", algorithm.oid)))
     }
 
-    /// `None` when the passphrase does not fit: what comes out is no SEQUENCE. An error of kind `Malformed` when it goes over `budget`.
+    /// Decrypts. `None` if the passphrase does not fit, so that the plaintext is not a SEQUENCE. An error of kind
+    /// `Malformed` if it exceeds `budget`.
     pub(super) fn decrypt(&self, passphrase: &Secret, encrypted: &[u8], budget: &mut Budget) -> Result<Option<Secret>> {
         for form in self.forms(passphrase) {
             budget.derivation(self.cost())?;
@@ -126,7 +128,7 @@ impl Scheme {
         Ok(None)
     }
 
-    /// The AlgorithmIdentifier of what [`encrypt`] writes.
+    /// The AlgorithmIdentifier for [`encrypt`].
     fn write(&self) -> Result<Vec<u8>> {
         match self {
             Scheme::Pbes2 { iv, derivation: Derivation::Pbkdf2 { salt, iterations, .. }, .. } => {
@@ -138,7 +140,7 @@ impl Scheme {
             Scheme::Pkcs12 { salt, iterations, .. } => {
                 Ok(algorithm(TRIPLE_DES, &sequence(&[&octet_string(salt), &number(*iterations)])))
             }
-            _ => Err(Error::unavailable("encryption under a passphrase: is read only")),
+            _ => Err(Error::unavailable("encryption under a passphrase: is only read, never written")),
         }
     }
 
@@ -161,7 +163,7 @@ impl Scheme {
         }
     }
 
-    /// What the key costs, as [`Budget::derivation`] counts it.
+    /// The cost of the key in units of [`Budget::derivation`].
     fn cost(&self) -> u64 {
         match self {
             Scheme::Pbes1 { hash, iterations, .. } => pbkdf1_cost(*hash, *iterations),
@@ -173,7 +175,7 @@ impl Scheme {
         }
     }
 
-    /// The forms in which a passphrase may have been taken. PBES2 within PKCS#12 takes it as UTF-8 in OpenSSL, and as UTF-16 in older NSS.
+    /// The encodings of a passphrase to try. For PBES2 in PKCS#12, OpenSSL uses UTF-8 and older NSS UTF-16.
     fn forms(&self, passphrase: &Secret) -> Vec<Secret> {
         match self {
             Scheme::Pbes1 { .. } => vec![passphrase.clone()],
@@ -183,8 +185,8 @@ impl Scheme {
     }
 }
 
-/// The forms in which PKCS#12 may have taken a passphrase: UTF-16; nothing at all for an empty one; and each octet of UTF-8 as a character,
-/// as OpenSSL before 1.1 did.
+/// The encodings of a passphrase in PKCS#12: UTF-16; no octets for an empty one; and each octet of UTF-8 as a
+/// character, as in OpenSSL before 1.1.
 pub(super) fn pkcs12_forms(passphrase: &Secret) -> Vec<Secret> {
     let mut forms = vec![bmp_string(passphrase)];
     if passphrase.expose().is_empty() {
@@ -198,7 +200,7 @@ pub(super) fn pkcs12_forms(passphrase: &Secret) -> Vec<Secret> {
 }
 
 impl Derivation {
-    /// Reads the AlgorithmIdentifier of a key derivation, and the length of the key if it names one.
+    /// Reads the AlgorithmIdentifier of a key derivation, and the key length if it has one.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>, limits: &Limits) -> Result<(Derivation, Option<usize>)> {
         let unreadable = |_| unreadable(algorithm.oid);
         let parameters = algorithm.parameters.unwrap_or(AnyRef::NULL);
@@ -221,11 +223,11 @@ impl Derivation {
                 let (cost, block, parallel) = (read.cost, read.block, read.parallel);
                 Ok((Derivation::Scrypt { salt, cost, block, parallel }, read.length.map(usize::from)))
             }
-            other => Err(Error::unavailable(format!("key derivation {other}: is not served here"))),
+            other => Err(Error::unavailable(format!("key derivation {other}: is not supported"))),
         }
     }
 
-    /// What a key of `length` octets costs, as [`Budget::derivation`] counts it.
+    /// The cost of a key of `length` octets in units of [`Budget::derivation`].
     pub(super) fn cost(&self, length: usize) -> u64 {
         match self {
             Derivation::Pbkdf2 { hash, iterations, .. } => pbkdf2_cost(*hash, *iterations, length),
@@ -233,7 +235,7 @@ impl Derivation {
         }
     }
 
-    /// A key of `length` octets.
+    /// Derives a key of `length` octets.
     pub(super) fn derive(&self, passphrase: &Secret, length: usize) -> Result<Secret> {
         match self {
             Derivation::Pbkdf2 { hash, salt, iterations } => pbkdf2(*hash, passphrase, salt, *iterations, length),
@@ -244,13 +246,13 @@ impl Derivation {
     }
 }
 
-/// The hash of an HMAC (RFC 8018, appendix B.1).
+/// The hash function of an HMAC (RFC 8018, appendix B.1).
 pub(super) fn hmac_hash(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Hash> {
     let found = HMACS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
-    found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not served here", algorithm.oid)))
+    found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not supported", algorithm.oid)))
 }
 
-/// A number of iterations: none is an error.
+/// The number of iterations; 0 is an error.
 pub(super) fn some(iterations: u32) -> Result<u32> {
     match iterations {
         0 => Err(Error::malformed("key derivation", "no iterations")),
@@ -258,21 +260,21 @@ pub(super) fn some(iterations: u32) -> Result<u32> {
     }
 }
 
-/// RFC 5958, section 3.
+/// EncryptedPrivateKeyInfo (RFC 5958, section 3).
 #[derive(Sequence)]
 struct EncryptedPrivateKeyInfo<'a> {
     algorithm: AlgorithmIdentifierRef<'a>,
     encrypted: &'a OctetStringRef,
 }
 
-/// RFC 8018, appendix A.4.
+/// PBES2-params (RFC 8018, appendix A.4).
 #[derive(Sequence)]
 struct Pbes2Parameters<'a> {
     derivation: AlgorithmIdentifierRef<'a>,
     cipher: AlgorithmIdentifierRef<'a>,
 }
 
-/// RFC 8018, appendix A.2.
+/// PBKDF2-params (RFC 8018, appendix A.2).
 #[derive(Sequence)]
 struct Pbkdf2Parameters<'a> {
     salt: &'a OctetStringRef,
@@ -281,7 +283,7 @@ struct Pbkdf2Parameters<'a> {
     prf: Option<AlgorithmIdentifierRef<'a>>,
 }
 
-/// RFC 7914, section 7.1.
+/// scrypt-params (RFC 7914, section 7.1).
 #[derive(Sequence)]
 struct ScryptParameters<'a> {
     salt: &'a OctetStringRef,
@@ -291,14 +293,14 @@ struct ScryptParameters<'a> {
     length: Option<u16>,
 }
 
-/// RFC 8018, appendix A.3; RFC 7292, appendix C.
+/// Salt and iterations (RFC 8018, appendix A.3; RFC 7292, appendix C).
 #[derive(Sequence)]
 struct Salted<'a> {
     salt: &'a OctetStringRef,
     iterations: u32,
 }
 
-/// RFC 8018, appendix B.2.3.
+/// RC2-CBC-Parameter (RFC 8018, appendix B.2.3).
 #[derive(Sequence)]
 struct Rc2Parameters<'a> {
     version: Option<u32>,
@@ -310,28 +312,28 @@ fn salted(parameters: AnyRef<'_>) -> der::Result<Result<(Vec<u8>, u32)>> {
     Ok(some(read.iterations).map(|iterations| (read.salt.as_bytes().to_vec(), iterations)))
 }
 
-/// An encryption scheme of PBES2 with its vector (RFC 8018, appendix B.2).
+/// Reads the cipher of PBES2 with its initialization vector (RFC 8018, appendix B.2).
 fn cipher(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Cipher, Vec<u8>)> {
     let unreadable = |_| unreadable(algorithm.oid);
     let parameters = algorithm.parameters.unwrap_or(AnyRef::NULL);
     if algorithm.oid == RC2 {
         let read: Rc2Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
-        // The version is a code for the effective bits.
+        // The version encodes the effective key bits.
         let cipher = match read.version {
             Some(160) => Cipher::Rc2_40,
             Some(120) => Cipher::Rc2_64,
             Some(58) => Cipher::Rc2_128,
-            _ => return Err(Error::unavailable("rc2 of this strength: is not served here")),
+            _ => return Err(Error::unavailable("rc2 of this strength: is not supported")),
         };
         return Ok((cipher, read.iv.as_bytes().to_vec()));
     }
     let found = CIPHERS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, cipher)| *cipher);
-    let found = found.ok_or_else(|| Error::unavailable(format!("cipher {}: is not served here", algorithm.oid)))?;
+    let found = found.ok_or_else(|| Error::unavailable(format!("cipher {}: is not supported", algorithm.oid)))?;
     let iv = parameters.decode_as::<&OctetStringRef>().map_err(unreadable)?;
     Ok((found, iv.as_bytes().to_vec()))
 }
 
-/// Two-key triple DES uses the first key again.
+/// Extends a key of two-key triple DES by its first part.
 fn whole(cipher: Cipher, key: Secret) -> Secret {
     match (cipher, key.expose()) {
         (Cipher::TripleDes, short) if short.len() == 16 => {
@@ -353,9 +355,9 @@ fn unreadable(algorithm: ObjectIdentifier) -> Error {
     Error::malformed(format!("encryption under a passphrase by {algorithm}"), "its parameters cannot be read")
 }
 
-/// OWASP's Password Storage Cheat Sheet (2023) for PBKDF2-HMAC-SHA256.
+/// Source: OWASP Password Storage Cheat Sheet (2023) for PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
-/// What Windows has written since its version 10.1709, and what reads old forms takes.
+/// As Windows writes since version 10.1709, accepted by all readers of the old form.
 const LEGACY_ITERATIONS: u32 = 2_000;
 
 const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
@@ -379,14 +381,14 @@ const HMACS: [(ObjectIdentifier, Hash); 5] = [
     (ObjectIdentifier::new_unwrap("1.2.840.113549.2.10"), Hash::Sha384),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.2.11"), Hash::Sha512),
 ];
-/// RFC 8018, appendix A.3, without MD2.
+/// Schemes of RFC 8018, appendix A.3, without MD2.
 const PBES1: [(ObjectIdentifier, Hash, Cipher); 4] = [
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.3"), Hash::Md5, Cipher::Des),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.6"), Hash::Md5, Cipher::Rc2_64),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.10"), Hash::Sha1, Cipher::Des),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.11"), Hash::Sha1, Cipher::Rc2_64),
 ];
-/// RFC 7292, appendix C, without RC4; the length of the key in octets.
+/// Schemes of RFC 7292, appendix C, without RC4, with the key length in octets.
 const PKCS12: [(ObjectIdentifier, Cipher, usize); 4] = [
     (TRIPLE_DES, Cipher::TripleDes, 24),
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.4"), Cipher::TripleDes, 16),

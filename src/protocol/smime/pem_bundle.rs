@@ -1,5 +1,5 @@
-//! The textual encodings of RFC 7468: labelled blocks of base64 in text, and the same with an encapsulated header (RFC 1421), as
-//! OpenSSL writes its traditional private keys.
+//! Reads and writes PEM (RFC 7468): labelled base64 blocks in text, also with an encapsulated header (RFC 1421) as in
+//! OpenSSL's traditional private keys.
 
 use base64::{
     Engine as _,
@@ -10,19 +10,19 @@ use memchr::memmem;
 
 use crate::base::Secret;
 
-/// One block.
+/// One PEM block.
 #[derive(Debug)]
 pub(super) struct PemBlock<'a> {
-    /// What it says it is: `CERTIFICATE`.
+    /// Its label: `CERTIFICATE`.
     pub(super) label: &'a str,
-    /// Its encapsulated header, if it has one.
+    /// Its encapsulated header; empty without one.
     pub(super) header: &'a str,
-    /// Its octets; `None` when they are not base64 or its last line is missing.
+    /// Its octets; `None` if they are not base64 or the last line is missing.
     pub(super) octets: Option<Secret>,
 }
 
-/// Every block of `text`, in order. What stands between them is explanatory text (RFC 7468, section 5.2), and so are blocks of OpenPGP
-/// armour.
+/// All blocks of `text`, in order. Text between them is explanatory text (RFC 7468, section 5.2). OpenPGP armor is
+/// ignored too.
 pub(super) fn blocks(text: &[u8]) -> Vec<PemBlock<'_>> {
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -32,7 +32,8 @@ pub(super) fn blocks(text: &[u8]) -> Vec<PemBlock<'_>> {
     blocks
 }
 
-/// Writes a block in lines of 64 characters (RFC 7468, section 2). Sized once, so that no copy of a secret is left behind by growing.
+/// Writes a block in lines of 64 characters (RFC 7468, section 2). The buffer is sized once, so that reallocation
+/// leaves no copy of a secret behind.
 pub(super) fn write(label: &str, octets: &[u8]) -> Secret {
     let mut text = Vec::with_capacity(octets.len() / 48 * 65 + 2 * label.len() + 128);
     text.extend_from_slice(format!("-----BEGIN {label}-----\n").as_bytes());
@@ -44,7 +45,7 @@ pub(super) fn write(label: &str, octets: &[u8]) -> Secret {
     Secret::new(text)
 }
 
-/// The next block of `rest`, which is moved behind it; the inner `None` for one that is not ours.
+/// Takes the next block off `rest`. The inner `None` is a block that is not PEM.
 fn next<'a>(rest: &mut &'a [u8]) -> Option<Option<PemBlock<'a>>> {
     let start = memmem::find(rest, BEGIN)?;
     let (first, body) = line(rest.get(start + BEGIN.len()..)?);
@@ -59,7 +60,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<Option<PemBlock<'a>>> {
     Some(Some(PemBlock { label, header: std::str::from_utf8(header).unwrap_or_default(), octets }))
 }
 
-/// A header ends with an empty line, and has a colon, which base64 has not.
+/// Splits off the header. It ends with an empty line and contains a colon, which base64 does not.
 fn split_header(inside: &[u8]) -> (&[u8], &[u8]) {
     if !line(inside).0.contains(&b':') {
         return (&[], inside);
@@ -76,7 +77,7 @@ fn split_header(inside: &[u8]) -> (&[u8], &[u8]) {
     (inside, &[])
 }
 
-/// The first line without its line feed, and what follows it.
+/// Splits off the first line, without its line feed.
 fn line(text: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'\n', text).and_then(|end| text.split_at_checked(end)) {
         Some((first, rest)) => (first, rest.get(1..).unwrap_or_default()),
@@ -91,7 +92,7 @@ fn decode(base64: &[u8]) -> Option<Secret> {
     LENIENT.decode(letters.expose()).ok().map(Secret::new)
 }
 
-/// Some writers leave the padding out, or bits behind the last octet.
+/// Some writers omit the padding, or leave bits after the last octet.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()

@@ -1,4 +1,4 @@
-//! PKCS#12 (RFC 7292), with the integrity checks of its appendix A and of RFC 9579.
+//! Reads PKCS#12 (RFC 7292), with the integrity checks of its appendix A and of RFC 9579.
 
 use der::{
     Decode, Reader, Sequence, SliceReader, Tag, Tagged,
@@ -16,29 +16,29 @@ use crate::{
     keys::Passphrases,
 };
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// Certificates and CRLs, in DER, in the order of the file.
     pub(super) signed: Vec<Vec<u8>>,
-    /// In the order of the file.
+    /// Private keys, in the order of the file.
     pub(super) keys: Vec<Key>,
-    /// What was passed over, without the place.
+    /// Skipped items, without the file name.
     pub(super) skipped: Vec<String>,
 }
 
 /// A private key.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// PKCS#8, encrypted as it was in the file; in the clear when the passphrase is empty.
+    /// PKCS#8, encrypted as in the file; unencrypted if the passphrase is empty.
     pub(super) secret: Secret,
-    /// PKCS#8 in the clear; `None` when another passphrase than the file's is needed.
+    /// PKCS#8, unencrypted; `None` if it needs another passphrase than the file.
     pub(super) plain: Option<Secret>,
 }
 
-/// Opens a file in BER or DER; `place` is what errors and questions call it. An empty passphrase is tried first.
+/// Opens a file in BER or DER. `place` names it in errors and passphrase questions. An empty passphrase is tried first.
 ///
-/// An error of kind `NoKey` when no passphrase fits; of kind `Malformed` when it cannot be read, or goes over `budget`.
+/// An error of kind `NoKey` if no passphrase fits; of kind `Malformed` if the file cannot be read, or exceeds `budget`.
 pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<Contents> {
     let named = |error: Error| Error::new(error.kind(), format!("{place}: {error}"));
     let der = ber::to_der(octets, budget).map_err(named)?;
@@ -54,14 +54,14 @@ pub(super) fn open(octets: &[u8], place: &str, passphrases: &Passphrases, budget
     })
 }
 
-/// RFC 7292, section 4.
+/// PFX (RFC 7292, section 4).
 struct Pfx {
-    /// The AuthenticatedSafe, as the integrity check covers it.
+    /// The AuthenticatedSafe: the octets that the integrity check covers.
     safe: Vec<u8>,
     mac: Option<Mac>,
 }
 
-/// RFC 7292, section 4: MacData; with the hash and the derivation of RFC 9579 instead where its algorithm is PBMAC1.
+/// MacData (RFC 7292, section 4), or PBMAC1 with the hash and key derivation of RFC 9579.
 struct Mac {
     algorithm: Vec<u8>,
     digest: Vec<u8>,
@@ -74,7 +74,7 @@ impl Pfx {
         let mut fields = sequence(octets)?;
         let _version: u8 = fields.decode()?;
         let (kind, content) = content_info(fields.tlv_bytes()?)?;
-        // With public-key integrity (RFC 7292, section 4) it would be signed-data; nobody writes that.
+        // Public-key integrity (RFC 7292, section 4) would be signed-data. No program writes it.
         if kind != DATA {
             return Err(Tag::ObjectIdentifier.value_error().into());
         }
@@ -83,7 +83,7 @@ impl Pfx {
         Ok(Pfx { safe, mac })
     }
 
-    /// `None` when the passphrase does not fit.
+    /// `None` if the passphrase does not fit.
     fn open(&self, passphrase: &Secret, budget: &mut Budget) -> Result<Option<Contents>> {
         if let Some(mac) = &self.mac
             && !mac.fits(passphrase, &self.safe, budget)?
@@ -106,10 +106,10 @@ impl Pfx {
                     let Some(bags) = scheme.decrypt(passphrase, &encrypted, budget)? else { return Ok(None) };
                     contents.read(bags.expose(), passphrase, budget)?;
                 }
-                other => contents.skipped.push(format!("contents of type {other}: not for a passphrase")),
+                other => contents.skipped.push(format!("contents of type {other}: not encrypted with a passphrase")),
             }
         }
-        // Without an integrity check a wrong passphrase shows in the keys alone.
+        // Without an integrity check only the keys reveal a wrong passphrase.
         if self.mac.is_none() && !contents.keys.is_empty() && contents.keys.iter().all(|key| key.plain.is_none()) {
             return Ok(None);
         }
@@ -136,11 +136,11 @@ impl Mac {
             let parameters: Pbmac1Parameters<'_> = parameters.decode_as().map_err(unreadable)?;
             let hash = hmac_hash(&parameters.mac)?;
             let (derivation, length) = Derivation::read(&parameters.derivation, budget.limits())?;
-            // RFC 9579, section 6: the length is there, and at least 20 octets.
+            // RFC 9579, section 6: the length must be present, and at least 20 octets.
             let length = length.filter(|length| (20..=1024).contains(length)).ok_or_else(|| {
                 Error::malformed(
                     "pkcs#12",
-                    "the key of its integrity check has no fitting length (rfc 9579, section 6)",
+                    "the key of its integrity check has an unsuitable length (rfc 9579, section 6)",
                 )
             })?;
             budget.derivation(derivation.cost(length))?;
@@ -148,11 +148,11 @@ impl Mac {
         }
         let hash = DIGESTS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
         let hash = hash.ok_or_else(|| {
-            Error::unavailable(format!("integrity check of pkcs#12 by {}: is not served here", algorithm.oid))
+            Error::unavailable(format!("integrity check of pkcs#12 by {}: is not supported", algorithm.oid))
         })?;
         let iterations = pbe::some(self.iterations)?;
         for form in pkcs12_forms(passphrase) {
-            // RFC 7292, appendix A: of the digest's length.
+            // RFC 7292, appendix A: the key has the length of the digest.
             let length = hash.length();
             budget.derivation(pkcs12_cost(hash, iterations, length))?;
             let key = pkcs12_kdf(hash, Pkcs12Use::Mac, &form, &self.salt, iterations, length);
@@ -165,11 +165,11 @@ impl Mac {
 }
 
 impl Contents {
-    /// SafeContents (RFC 7292, section 4.2).
+    /// Reads SafeContents (RFC 7292, section 4.2).
     fn read(&mut self, octets: &[u8], passphrase: &Secret, budget: &mut Budget) -> Result<()> {
         let unreadable = |_| Error::malformed("pkcs#12", "its contents cannot be read");
         let der = Secret::new(ber::to_der(octets, budget)?);
-        // Bags within bags are read later, so that nothing recurses.
+        // Nested bags are read later, which avoids recursion.
         let mut pending = vec![Secret::new(der.expose().to_vec())];
         while let Some(bags) = pending.pop() {
             let mut bags = sequence(bags.expose()).map_err(unreadable)?;
@@ -201,9 +201,9 @@ impl Contents {
                             let list = AnyRef::from_der(list).and_then(octet_string);
                             self.signed.push(list.map_err(unreadable)?);
                         }
-                        _ => self.skipped.push("a CRL that is not of X.509".to_owned()),
+                        _ => self.skipped.push("a CRL that is not X.509".to_owned()),
                     },
-                    _ => self.skipped.push("something that is neither certificate nor private key".to_owned()),
+                    _ => self.skipped.push("an entry that is neither certificate nor private key".to_owned()),
                 }
             }
         }
@@ -211,14 +211,14 @@ impl Contents {
     }
 }
 
-/// RFC 9579, section 4.
+/// PBMAC1-params (RFC 9579, section 4).
 #[derive(Sequence)]
 struct Pbmac1Parameters<'a> {
     derivation: AlgorithmIdentifierRef<'a>,
     mac: AlgorithmIdentifierRef<'a>,
 }
 
-/// How EncryptedData (RFC 5652, section 8) is encrypted, and what.
+/// Reads EncryptedData (RFC 5652, section 8): its scheme and its ciphertext.
 fn encrypted_data(octets: &[u8], limits: &Limits) -> Result<(Scheme, Vec<u8>)> {
     let read = || {
         let mut fields = sequence(octets)?;
@@ -233,7 +233,8 @@ fn encrypted_data(octets: &[u8], limits: &Limits) -> Result<(Scheme, Vec<u8>)> {
     Ok((Scheme::read(&algorithm, limits)?, encrypted))
 }
 
-/// An object identifier, and what stands within the [0] that follows: ContentInfo, SafeBag and CertBag alike. Attributes may follow.
+/// Reads an object identifier, and the content of the [0] after it: ContentInfo, SafeBag or CertBag. Attributes may
+/// follow.
 fn content_info(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
     let mut fields = sequence(octets)?;
     let kind = fields.decode()?;
@@ -251,7 +252,8 @@ fn sequence(octets: &[u8]) -> der::Result<SliceReader<'_>> {
     SliceReader::new(whole.value())
 }
 
-/// The octets of an OCTET STRING, implicitly tagged or not; one in pieces (X.690, section 8.7.3) is put together.
+/// The octets of an OCTET STRING, implicitly tagged or not. The parts of a constructed one (X.690, section 8.7.3) are
+/// joined.
 fn octet_string(string: AnyRef<'_>) -> der::Result<Vec<u8>> {
     if !string.tag().is_constructed() {
         return Ok(string.value().to_vec());

@@ -1,4 +1,5 @@
-//! Private keys: PKCS#8 (RFC 5208, RFC 5958), and what is older and is put into it, PKCS#1 (RFC 8017, appendix A.1.2) and SEC 1 (RFC 5915).
+//! Private keys in PKCS#8 (RFC 5208, RFC 5958), and PKCS#1 (RFC 8017, appendix A.1.2) and SEC 1 (RFC 5915) converted to
+//! it.
 
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use crate::{
     pki::PublicKey,
 };
 
-/// The private key in `pkcs8`, a PrivateKeyInfo, if it is the one that goes with `public`. An error of kind `NoKey` when its parts do not
-/// belong together, or `Malformed` when it cannot be read.
+/// The private key in the PrivateKeyInfo `pkcs8`; `None` if it does not match `public`. An error of kind `NoKey` if its
+/// parts do not match each other, or `Malformed` if it cannot be read.
 pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn SecretKey>>> {
     let unreadable = |_: der::Error| Error::malformed("private key", "not in the form of PKCS#8");
     let key = PrivateKeyInfo::read(pkcs8).map_err(unreadable)?;
@@ -52,21 +53,22 @@ pub(super) fn open(pkcs8: &[u8], public: &PublicKey) -> Result<Option<Arc<dyn Se
     Ok(opened)
 }
 
-/// The public half of a private key. To find it takes a public-key operation; to compare it with a certificate's does not.
+/// The public key of a private key. Computing it takes a public-key operation; comparing it with a certificate's does
+/// not.
 #[derive(Debug)]
-pub(super) enum Half {
-    /// On a curve with this name, the uncompressed point (X9.62, leading 4).
+pub(super) enum PublicPart {
+    /// An uncompressed point (X9.62, leading 4) on the curve with this identifier.
     Point(ObjectIdentifier, Vec<u8>),
-    /// Of RFC 8032 or RFC 7748, by the name of its algorithm.
+    /// A key of RFC 8032 or RFC 7748, with the identifier of its algorithm.
     Octets(ObjectIdentifier, Vec<u8>),
-    /// Modulus and public exponent.
+    /// RSA modulus and public exponent.
     Rsa(Vec<u8>, Vec<u8>),
 }
 
-impl Half {
-    /// Reads a PrivateKeyInfo. An error of kind `NoKey` when its parts do not belong together or its algorithm is not served here, or `Malformed` when it
-    /// cannot be read.
-    pub(super) fn of(pkcs8: &[u8]) -> Result<Half> {
+impl PublicPart {
+    /// Computes the public key of a PrivateKeyInfo. An error of kind `NoKey` if its parts do not match or its algorithm
+    /// is not supported, or `Malformed` if it cannot be read.
+    pub(super) fn of(pkcs8: &[u8]) -> Result<PublicPart> {
         let unreadable = |_: der::Error| Error::malformed("private key", "not in the form of PKCS#8");
         let key = PrivateKeyInfo::read(pkcs8).map_err(unreadable)?;
         let octets = |algorithm| public_of(algorithm, &key.octets().map_err(unreadable)?);
@@ -75,42 +77,42 @@ impl Half {
                 let own = RsaPrivateKey::from_der(key.private_key).map_err(unreadable)?;
                 let parts = components(&own);
                 SoftwareKey::rsa(&parts)?;
-                Ok(Half::Rsa(parts.n, parts.e))
+                Ok(PublicPart::Rsa(parts.n, parts.e))
             }
             EC => {
                 let own = EcPrivateKey::from_der(key.private_key).map_err(unreadable)?;
                 let name = curve_name(&own, &key).map_err(unreadable)?;
                 let curve = curve_of(name).ok_or_else(|| unserved_curve(name))?;
                 let scalar = Secret::new(own.private_key.as_bytes().to_vec());
-                Ok(Half::Point(name, public_of(KeyAlgorithm::Ecdsa(curve), &scalar)?))
+                Ok(PublicPart::Point(name, public_of(KeyAlgorithm::Ecdsa(curve), &scalar)?))
             }
-            ED25519 => Ok(Half::Octets(ED25519, octets(KeyAlgorithm::Ed25519)?)),
-            X25519 => Ok(Half::Octets(X25519, octets(KeyAlgorithm::X25519)?)),
-            X448 => Ok(Half::Octets(X448, octets(KeyAlgorithm::X448)?)),
-            other => Err(Error::no_key(format!("private key: its algorithm is not served here: {other}"))),
+            ED25519 => Ok(PublicPart::Octets(ED25519, octets(KeyAlgorithm::Ed25519)?)),
+            X25519 => Ok(PublicPart::Octets(X25519, octets(KeyAlgorithm::X25519)?)),
+            X448 => Ok(PublicPart::Octets(X448, octets(KeyAlgorithm::X448)?)),
+            other => Err(Error::no_key(format!("private key: its algorithm is not supported: {other}"))),
         }
     }
 
-    /// Whether it is `public`, as a certificate has it.
+    /// Whether it equals the public key of a certificate.
     pub(super) fn is(&self, public: &PublicKey) -> bool {
         let uncompressed = public.agreement();
         let Ok(public) = SubjectPublicKeyInfoRef::from_der(public.der()) else { return false };
         let (algorithm, point) = (public.algorithm.oid, public.subject_public_key.raw_bytes());
         match self {
-            Half::Rsa(n, e) => {
+            PublicPart::Rsa(n, e) => {
                 let same = |theirs: RsaPublicKey<'_>| theirs.n.as_bytes() == n && theirs.e.as_bytes() == e;
                 [RSA, RSA_PSS, RSA_OAEP].contains(&algorithm) && RsaPublicKey::from_der(point).is_ok_and(same)
             }
-            Half::Point(curve, own) => {
+            PublicPart::Point(curve, own) => {
                 let named = public.algorithm.parameters.and_then(|named| named.decode_as::<ObjectIdentifier>().ok());
                 algorithm == EC && named == Some(*curve) && uncompressed.unwrap_or(point) == own
             }
-            Half::Octets(name, own) => algorithm == *name && point == own,
+            PublicPart::Octets(name, own) => algorithm == *name && point == own,
         }
     }
 }
 
-/// The name of the algorithm of a key that [`open`] cannot open; `None` when it can. `pkcs8` is a PrivateKeyInfo.
+/// The name of the algorithm of the PrivateKeyInfo `pkcs8` if [`open`] does not support it, otherwise `None`.
 pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
     let algorithm = PrivateKeyInfo::read(pkcs8)?.algorithm;
     Ok(match (algorithm.oid, algorithm.parameters) {
@@ -118,7 +120,7 @@ pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
         (EC, Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
             Ok(curve) if curve_of(curve).is_some() => None,
             Ok(curve) => Some(format!("elliptic curve {curve}")),
-            // RFC 5480, section 2.1.1 wants a name.
+            // RFC 5480, section 2.1.1 requires a named curve.
             Err(_) => Some("elliptic curve without a name".to_owned()),
         },
         (DSA, _) => Some("dsa".to_owned()),
@@ -127,25 +129,26 @@ pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
     })
 }
 
-/// An RSAPrivateKey (RFC 8017, appendix A.1.2) as PKCS#8.
+/// Converts an RSAPrivateKey (RFC 8017, appendix A.1.2) to PKCS#8.
 pub(super) fn of_pkcs1(key: &[u8]) -> der::Result<Secret> {
     RsaPrivateKey::from_der(key)?;
     wrapped(AlgorithmIdentifierRef { oid: RSA, parameters: Some(AnyRef::NULL) }, key)
 }
 
-/// An ECPrivateKey (RFC 5915, section 3) as PKCS#8; it must name its curve.
+/// Converts an ECPrivateKey (RFC 5915, section 3) to PKCS#8. It must name its curve.
 pub(super) fn of_sec1(key: &[u8]) -> der::Result<Secret> {
     let curve = EcPrivateKey::from_der(key)?.parameters.ok_or_else(|| Tag::ObjectIdentifier.value_error())?;
     wrapped(AlgorithmIdentifierRef { oid: EC, parameters: Some(AnyRef::from(&curve)) }, key)
 }
 
-/// A PrivateKeyInfo around `key` (RFC 5208, section 5).
+/// Wraps `key` in a PrivateKeyInfo (RFC 5208, section 5).
 pub(super) fn wrapped(algorithm: AlgorithmIdentifierRef<'_>, key: &[u8]) -> der::Result<Secret> {
     let info = Version1 { version: 0, algorithm, private_key: OctetStringRef::new(key)? };
     info.to_der().map(Secret::new)
 }
 
-/// What counts of a PrivateKeyInfo. Attributes and the public key of version 2 may follow; the certificate has the public key.
+/// The fields of a PrivateKeyInfo that are used. Attributes and the public key of version 2 may follow; the public key
+/// is taken from the certificate.
 struct PrivateKeyInfo<'a> {
     algorithm: AlgorithmIdentifierRef<'a>,
     private_key: &'a [u8],
@@ -175,7 +178,7 @@ impl<'a> PrivateKeyInfo<'a> {
     }
 }
 
-/// RFC 8017, appendix A.1.2. More primes than two are refused: nobody makes such keys for mail.
+/// RSAPrivateKey (RFC 8017, appendix A.1.2). More than two primes are refused, because no such keys are used for mail.
 #[derive(Sequence)]
 struct RsaPrivateKey<'a> {
     version: u8,
@@ -189,14 +192,14 @@ struct RsaPrivateKey<'a> {
     q_inverse: UintRef<'a>,
 }
 
-/// RFC 8017, appendix A.1.1.
+/// RSAPublicKey (RFC 8017, appendix A.1.1).
 #[derive(Sequence)]
 struct RsaPublicKey<'a> {
     n: UintRef<'a>,
     e: UintRef<'a>,
 }
 
-/// RFC 5915, section 3.
+/// ECPrivateKey (RFC 5915, section 3).
 #[derive(Sequence)]
 struct EcPrivateKey<'a> {
     version: u8,
@@ -207,7 +210,7 @@ struct EcPrivateKey<'a> {
     public_key: Option<BitStringRef<'a>>,
 }
 
-/// The parts of the key, if it is the one that goes with `public`.
+/// The parts of the key, if it matches `public`.
 fn rsa(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Result<Option<RsaComponents>> {
     let own = RsaPrivateKey::from_der(key.private_key)?;
     if ![RSA, RSA_PSS, RSA_OAEP].contains(&public.algorithm.oid) {
@@ -232,7 +235,7 @@ fn components(key: &RsaPrivateKey<'_>) -> RsaComponents {
     }
 }
 
-/// The curve that the key itself names, or else its algorithm.
+/// The curve named by the key itself, or by its algorithm.
 fn curve_name(own: &EcPrivateKey<'_>, key: &PrivateKeyInfo<'_>) -> der::Result<ObjectIdentifier> {
     match (own.parameters, key.algorithm.parameters) {
         (Some(curve), _) => Ok(curve),
@@ -241,10 +244,10 @@ fn curve_name(own: &EcPrivateKey<'_>, key: &PrivateKeyInfo<'_>) -> der::Result<O
 }
 
 fn unserved_curve(name: ObjectIdentifier) -> Error {
-    Error::no_key(format!("private key: its elliptic curve is not served here: {name}"))
+    Error::no_key(format!("private key: its elliptic curve is not supported: {name}"))
 }
 
-/// Curve and scalar, if they can be those of `public`.
+/// Curve and scalar, if they can match `public`.
 fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Result<Option<(Curve, Secret)>> {
     let own = EcPrivateKey::from_der(key.private_key)?;
     let named = |parameters: AnyRef<'_>| parameters.decode_as::<ObjectIdentifier>();
@@ -257,7 +260,7 @@ fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Re
     Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
 }
 
-/// The name of a curve in X.509 (RFC 5480, section 2.1.1.1).
+/// The object identifier of a curve (RFC 5480, section 2.1.1.1).
 pub(super) fn name_of(curve: Curve) -> Option<ObjectIdentifier> {
     CURVES.into_iter().find(|(_, known)| *known == curve).map(|(name, _)| name)
 }

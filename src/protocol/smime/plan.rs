@@ -114,6 +114,6 @@ fn is_among_others(how: &Seal, address: &Address) -> bool {
 
 /// Every RecipientInfo names its reader's certificate (RFC 5652, section 6.2).
 fn unhidden(address: &Address) -> Error {
-    Error::usage(format!("{address}: cannot be hidden from the others: S/MIME names every reader"))
+    Error::usage(format!("{address}: cannot be hidden from the others: S/MIME names every recipient"))
         .with_hint(format!("seal a copy for {address} alone"))
 }

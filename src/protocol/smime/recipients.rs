@@ -1,4 +1,4 @@
-//! RecipientInfo (RFC 5652, section 6.2): the content key wrapped for one reader.
+//! RecipientInfo (RFC 5652, section 6.2): the content key wrapped for one recipient.
 
 use der::asn1::ObjectIdentifier;
 
@@ -16,23 +16,23 @@ use crate::{
     protocol::Padding,
 };
 
-/// One reader, and how the content key is wrapped for him.
+/// A recipient, and the method of wrapping the content key.
 pub(super) struct Reader {
     certificate: Certificate,
-    way: Way,
+    method: Method,
 }
 
-/// How a content key is wrapped.
+/// The method of wrapping a content key.
 #[derive(Clone, Debug)]
-enum Way {
-    /// Key agreement with an ephemeral key on the reader's curve.
+enum Method {
+    /// Key agreement with an ephemeral key on the recipient's curve.
     Agreement(KeyAlgorithm, Agreement<'static>),
     /// RSA encryption.
     Transport(Unwrap<'static>),
 }
 
 impl Reader {
-    /// Decides how a content key of so many octets is wrapped for the key of `certificate`.
+    /// Chooses the method of wrapping a content key of `key_length` octets for the key of `certificate`.
     pub(super) fn new(certificate: Certificate, padding: Padding, key_length: usize) -> Result<Self> {
         let key = certificate.public_key().algorithm();
         let oaep = padding == Padding::PssOaep || key_identifier(&certificate) == Some(RSAES_OAEP);
@@ -40,10 +40,10 @@ impl Reader {
             KeyAlgorithm::Rsa(_) if oaep => {
                 return Ok(Reader {
                     certificate,
-                    way: Way::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256, label: &[] }),
+                    method: Method::Transport(Unwrap::RsaOaep { hash: Hash::Sha256, mgf: Hash::Sha256, label: &[] }),
                 });
             }
-            KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, way: Way::Transport(Unwrap::RsaPkcs1) }),
+            KeyAlgorithm::Rsa(_) => return Ok(Reader { certificate, method: Method::Transport(Unwrap::RsaPkcs1) }),
             // RFC 8418, section 2.2.
             KeyAlgorithm::X25519 => Derivation::Hkdf(Hash::Sha256),
             KeyAlgorithm::X448 => Derivation::Hkdf(Hash::Sha512),
@@ -56,26 +56,26 @@ impl Reader {
         };
         if key_length < 16 || !key_length.is_multiple_of(8) {
             return Err(Error::usage(format!(
-                "{} key: AES key wrap takes no content key of {key_length} octets",
+                "{} key: AES key wrap does not take a content key of {key_length} octets",
                 key.name()
             ))
             .with_hint("take another cipher, or an RSA certificate"));
         }
         let agreement = Agreement::new(derivation, if key_length <= 16 { 16 } else { 32 });
         let agreement = agreement.ok_or_else(|| key.refuses("be encrypted to"))?;
-        Ok(Reader { certificate, way: Way::Agreement(key, agreement) })
+        Ok(Reader { certificate, method: Method::Agreement(key, agreement) })
     }
 
-    /// Whether it is key transport, whose version is 0.
+    /// Whether it is key transport, which has version 0.
     pub(super) fn is_transport(&self) -> bool {
-        matches!(self.way, Way::Transport(_))
+        matches!(self.method, Method::Transport(_))
     }
 
-    /// RecipientInfo with `key` wrapped.
+    /// The RecipientInfo with `key` wrapped.
     pub(super) fn info(&self, key: &Secret) -> Result<Vec<u8>> {
-        match &self.way {
-            Way::Agreement(kind, agreement) => self.agreed(*kind, agreement, key),
-            Way::Transport(padding) => self.transported(*padding, key),
+        match &self.method {
+            Method::Agreement(kind, agreement) => self.agreed(*kind, agreement, key),
+            Method::Transport(padding) => self.transported(*padding, key),
         }
     }
 
@@ -94,14 +94,15 @@ impl Reader {
         Ok(sequence(&[&integer(&[0]), &issuer_and_serial(&self.certificate), &identifier, &octet_string(&wrapped)]))
     }
 
-    /// KeyAgreeRecipientInfo (RFC 5652, section 6.2.2; RFC 5753, section 3.1.1) with one reader.
+    /// KeyAgreeRecipientInfo (RFC 5652, section 6.2.2; RFC 5753, section 3.1.1) with one recipient.
     fn agreed(&self, kind: KeyAlgorithm, agreement: &Agreement<'_>, key: &Secret) -> Result<Vec<u8>> {
         let refused = || kind.refuses("be encrypted to");
         let peer = self.certificate.public_key().agreement().ok_or_else(refused)?;
         let (own, shared) = crypto::agree_ephemeral(kind, peer)?;
         let wrapped = agreement.wrap(&shared, key)?;
 
-        // RFC 5753, section 7.1.2: parameters absent or NULL; the curve is that of the reader's key. RFC 8410, section 3: absent.
+        // RFC 5753, section 7.1.2: parameters are absent or NULL; the curve is that of the recipient's key. RFC 8410,
+        // section 3: absent.
         let public = match kind {
             KeyAlgorithm::X25519 => algorithm(X25519, &[]),
             KeyAlgorithm::X448 => algorithm(X448, &[]),
@@ -141,7 +142,7 @@ const fn named(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 
-/// Source: OWASP Password Storage Cheat Sheet (2023) for PBKDF2 with HMAC-SHA-256.
+/// Source: OWASP Password Storage Cheat Sheet (2023) for PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
 
 /// RFC 4055, section 4.1.

@@ -140,7 +140,7 @@ impl Candidate {
     fn of(copies: Copies) -> Candidate {
         // The copies have one fingerprint, which is that of all their octets.
         let first =
-            copies.records().first().ok_or_else(|| Error::no_key(format!("key {}: not here", copies.fingerprint())));
+            copies.records().first().ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())));
         let certificate = first.and_then(|record| Ok(Certificate::clone(&*record.bytes.read(Certificate::parse)?)));
         Candidate { copies, certificate }
     }
@@ -163,7 +163,7 @@ impl Candidate {
                 KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::Ecdh(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448,
             ) => Usage::Agree,
             (Purpose::Encrypt, _) => {
-                return Err(format!("is of a key that cannot encrypt: {}", algorithm.name()).into());
+                return Err(format!("has a key that cannot encrypt: {}", algorithm.name()).into());
             }
         };
         x509::fit(certificate, usage, at, legacy)?;
@@ -183,7 +183,7 @@ impl Candidate {
                 return Ok(Ok(SigningKey { certificate, secret, chain }));
             }
         }
-        Ok(Err("its secret key is not here".to_owned().into()))
+        Ok(Err("its secret key is missing".to_owned().into()))
     }
 }
 

@@ -274,7 +274,7 @@ fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash
     if key == KeyAlgorithm::Ed25519 {
         return match asked {
             None | Some(Hash::Sha512) => Ok(Hash::Sha512),
-            Some(hash) => Err(Error::usage(format!("digest {hash}: ed25519 keys sign sha512 alone (RFC 8419)"))),
+            Some(hash) => Err(Error::usage(format!("digest {hash}: ed25519 keys sign only sha512 (RFC 8419)"))),
         };
     }
     let fitting = match key {

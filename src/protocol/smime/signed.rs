@@ -1,4 +1,4 @@
-//! SignedData (RFC 5652, section 5) read: who says that he signed, and the certificates and CRLs that came along.
+//! Reads SignedData (RFC 5652, section 5): its signers, certificates and CRLs.
 
 use super::attributes::Attributes;
 use crate::{
@@ -10,63 +10,64 @@ use crate::{
     verdict::Why,
 };
 
-/// What a SignedData holds besides its content octets.
+/// The contents of a SignedData besides its content octets.
 pub(super) struct SignedData<'a> {
     /// The content octets of eContentType, an object identifier.
     pub(super) content_type: &'a [u8],
-    /// Those that can be read, in order.
+    /// The certificates that can be read, in order.
     pub(super) certificates: Vec<Certificate>,
-    /// CRLs, and OCSP responses (RFC 5940), DER each.
+    /// CRLs and OCSP responses (RFC 5940), each in DER.
     pub(super) revocations: Vec<&'a [u8]>,
-    /// In order; why not, where one cannot be read.
+    /// The signers in order; a reason in place of one that cannot be read.
     pub(super) signers: Vec<std::result::Result<SignerInfo<'a>, Why>>,
 }
 
 /// One signature (RFC 5652, section 5.3).
 pub(super) struct SignerInfo<'a> {
-    /// Whose certificate it is.
+    /// The identifier of its certificate.
     pub(super) id: SignerId<'a>,
-    /// An AlgorithmIdentifier.
+    /// The digest algorithm, an AlgorithmIdentifier.
     pub(super) digest_algorithm: &'a [u8],
-    /// The signed attributes, when there are any.
+    /// The signed attributes, if any.
     pub(super) attributes: Option<Attributes>,
-    /// An AlgorithmIdentifier.
+    /// The signature algorithm, an AlgorithmIdentifier.
     pub(super) signature_algorithm: &'a [u8],
     /// The signature value.
     pub(super) signature: &'a [u8],
 }
 
-/// How a signature names its certificate.
+/// How a signature identifies its certificate.
 pub(super) enum SignerId<'a> {
-    /// By who issued it, and the content octets of its serial number.
+    /// Issuer, and the content octets of the serial number.
     IssuerAndSerial(Name, &'a [u8]),
-    /// By its subject key identifier.
+    /// Subject key identifier.
     KeyIdentifier(&'a [u8]),
 }
 
 impl<'a> SignedData<'a> {
-    /// Reads what is in a ContentInfo of signedData, in DER.
+    /// Reads the content of a ContentInfo of signedData, in DER.
     pub(super) fn read(data: Element<'a>, budget: &Budget) -> Result<SignedData<'a>> {
         let mut fields = match data.tag {
             SEQUENCE => data.reader(),
-            _ => return Err(data.refuse("signed data that is none")),
+            _ => return Err(data.refuse("not signed data")),
         };
         fields.expect(INTEGER)?;
         fields.expect(SET)?;
         let mut encapsulated = fields.sequence()?;
         let content_type = encapsulated.expect(OID)?.value;
-        // PKCS #7 v1.5 let it be anything; signatures over what is no octet string are not those of mail.
+        // PKCS #7 v1.5 allows any content. Signatures over anything but an octet string do not occur in mail.
         if let Some(content) = encapsulated.optional(constructed(0))? {
             let mut content = content.reader();
             content.expect(OCTET_STRING)?;
-            // One content, or readers may choose.
+            // Exactly one content, because with more readers could choose different ones.
             content.finish()?;
         }
         encapsulated.finish()?;
         Self::tail(fields, content_type, budget)
     }
 
-    /// Certificates, CRLs and signers: what SignedData and signedAndEnvelopedData (PKCS #7 v1.5, section 11) end with.
+    /// Reads the last fields of SignedData and signedAndEnvelopedData (PKCS #7 v1.5, section 11): certificates, CRLs
+    /// and signers.
     pub(super) fn tail(mut fields: Reader<'a>, content_type: &'a [u8], budget: &Budget) -> Result<SignedData<'a>> {
         let certificates = fields.optional(constructed(0))?.map(elements).transpose()?.unwrap_or_default();
         let revocations = fields.optional(constructed(1))?.map(elements).transpose()?.unwrap_or_default();
@@ -79,7 +80,7 @@ impl<'a> SignedData<'a> {
         budget.signatures(signers.len())?;
         Ok(SignedData {
             content_type,
-            // PKCS #6 certificates and attribute certificates are of another tag, and say nothing about the signer's key.
+            // PKCS #6 and attribute certificates have other tags. They do not matter for the signer's key.
             certificates: certificates.iter().filter_map(|one| Certificate::parse(one.whole).ok()).collect(),
             revocations: revocations.iter().filter_map(revocation).collect(),
             signers: signers.into_iter().map(|one| SignerInfo::read(one, budget).map_err(malformed)).collect(),
@@ -90,13 +91,13 @@ impl<'a> SignedData<'a> {
 impl<'a> SignerInfo<'a> {
     fn read(info: Element<'a>, budget: &Budget) -> Result<SignerInfo<'a>> {
         if info.tag != SEQUENCE {
-            return Err(info.refuse("a signer that is none"));
+            return Err(info.refuse("not a signer"));
         }
         let mut fields = info.reader();
         fields.expect(INTEGER)?;
         let id = match fields.optional(primitive(0))? {
             Some(identifier) => SignerId::KeyIdentifier(identifier.value),
-            // A constructed octet string is one too.
+            // A constructed octet string is allowed too.
             None => match fields.optional(constructed(0))? {
                 Some(pieces) => SignerId::KeyIdentifier(pieces.reader().expect(OCTET_STRING)?.value),
                 None => {
@@ -118,7 +119,7 @@ impl<'a> SignerInfo<'a> {
 }
 
 impl SignerId<'_> {
-    /// Whether `certificate` is the one that is named.
+    /// Whether `certificate` is the identified one.
     pub(super) fn names(&self, certificate: &Certificate) -> bool {
         match self {
             SignerId::IssuerAndSerial(issuer, serial) => {
@@ -129,7 +130,7 @@ impl SignerId<'_> {
     }
 }
 
-/// A CRL, or an OCSP response as another format of revocation information (RFC 5940, section 2).
+/// A CRL, or an OCSP response as other revocation information (RFC 5940, section 2).
 fn revocation<'a>(choice: &Element<'a>) -> Option<&'a [u8]> {
     if choice.tag != constructed(1) {
         return (choice.tag == SEQUENCE).then_some(choice.whole);
@@ -148,7 +149,7 @@ fn elements(set: Element<'_>) -> Result<Vec<Element<'_>>> {
     Ok(elements)
 }
 
-/// Without the zero that keeps a number positive: some programs leave it out.
+/// The number without leading zeros: some programs omit the zero that keeps it positive.
 fn trimmed(serial: &[u8]) -> &[u8] {
     let zeros = serial.iter().take_while(|octet| **octet == 0).count();
     serial.get(zeros..).unwrap_or_default()

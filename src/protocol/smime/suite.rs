@@ -1,4 +1,4 @@
-//! Algorithms of CMS: object identifiers and parameters on one side, names of `crypto` on the other.
+//! Maps the algorithms of CMS (object identifiers and parameters) to those of `crypto`.
 
 use der::{
     Decode, Reader, SliceReader, Tag, TagNumber, Tagged,
@@ -12,21 +12,21 @@ use crate::{
     crypto::{Aead, Cipher, Hash, KeyWrap},
 };
 
-/// How content is encrypted, with its parameters.
+/// A content encryption algorithm with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ContentCipher {
     /// Authenticated: RFC 5084, RFC 8103.
     Aead {
-        /// Which.
+        /// The cipher.
         cipher: Aead,
         /// The nonce.
         nonce: Vec<u8>,
-        /// The length of the tag in octets, as the parameters say it.
+        /// The length of the tag in octets, from the parameters.
         tag: usize,
     },
-    /// Cipher block chaining, which authenticates nothing: RFC 3370, section 5; RFC 3565, section 2.3.
+    /// Cipher block chaining, without authentication: RFC 3370, section 5; RFC 3565, section 2.3.
     Cbc {
-        /// Which.
+        /// The cipher.
         cipher: Cipher,
         /// The initialization vector, of any length.
         iv: Vec<u8>,
@@ -34,7 +34,7 @@ pub(super) enum ContentCipher {
 }
 
 impl ContentCipher {
-    /// How long decrypting takes, in passes of AES.
+    /// The cost of decrypting, in passes of AES.
     pub(super) fn cost(&self) -> usize {
         match self {
             ContentCipher::Aead { .. } => 1,
@@ -42,8 +42,8 @@ impl ContentCipher {
         }
     }
 
-    /// Reads a ContentEncryptionAlgorithmIdentifier (RFC 5652, section 10.1.4). An error of kind `Unavailable` names an algorithm
-    /// that nobody here knows, one of kind `Malformed` says that its parameters make no sense.
+    /// Reads a ContentEncryptionAlgorithmIdentifier (RFC 5652, section 10.1.4). An error of kind `Unavailable` if the
+    /// algorithm is unknown, `Malformed` if its parameters are invalid.
     pub(super) fn read(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<ContentCipher> {
         let unreadable = |_| Error::malformed("content encryption algorithm", "its parameters cannot be read");
         let parameters = || algorithm.parameters.ok_or_else(|| Tag::Null.value_error().into());
@@ -79,7 +79,7 @@ impl ContentCipher {
         }
     }
 
-    /// The ContentEncryptionAlgorithmIdentifier; `None` for a cipher that CMS has no identifier for.
+    /// The ContentEncryptionAlgorithmIdentifier; `None` if CMS has no identifier for the cipher.
     pub(super) fn identifier(&self) -> Option<Vec<u8>> {
         let rc2 = |version: u8, iv| encode::sequence(&[&encode::unsigned(&[version]), &encode::octet_string(iv)]);
         match self {
@@ -103,7 +103,7 @@ impl ContentCipher {
         }
     }
 
-    /// `aes256-gcm`, `aes256-cbc`, `rc2-40-cbc`: as in reports.
+    /// The name used in reports: `aes256-gcm`, `aes256-cbc`, `rc2-40-cbc`.
     pub(super) fn name(&self) -> String {
         match self {
             ContentCipher::Aead { cipher, .. } => cipher.name().to_owned(),
@@ -111,45 +111,46 @@ impl ContentCipher {
         }
     }
 
-    /// Whether it is too weak to be opened unasked: RFC 8551, section 2.7 wants triple DES read, and lists none of these.
+    /// Whether it is too weak to be opened without `Legacy::Admit`. RFC 8551, section 2.7 requires reading triple DES,
+    /// and lists none of these.
     pub(super) fn is_historic(&self) -> bool {
         use Cipher::{Des, Rc2_40, Rc2_64, Rc2_128};
         matches!(self, ContentCipher::Cbc { cipher: Des | Rc2_40 | Rc2_64 | Rc2_128, .. })
     }
 }
 
-/// The authenticated cipher of an identifier; `None` when it is not one that we know.
+/// The authenticated cipher for an identifier; `None` if unknown.
 pub(super) fn aead(oid: ObjectIdentifier) -> Option<Aead> {
     find(&AEADS, oid)
 }
 
-/// The cipher in CBC mode of an identifier that says all of it, as that of RC2 does not; `None` when it is not one that we know.
+/// The cipher in CBC mode for an identifier; `None` if unknown, or if its parameters matter as for RC2.
 pub(super) fn cbc(oid: ObjectIdentifier) -> Option<Cipher> {
     find(&CBCS, oid)
 }
 
-/// How a key is wrapped, and the length in octets of the key that wraps it (RFC 3370, section 4.3; RFC 3565, section 2.3.2; RFC 5649);
-/// `None` when it is not a way that we know.
+/// The key wrap algorithm for an identifier, and the length in octets of the key that wraps (RFC 3370, section 4.3; RFC
+/// 3565, section 2.3.2; RFC 5649); `None` if unknown.
 pub(super) fn key_wrap(oid: ObjectIdentifier) -> Option<(KeyWrap, usize)> {
     find(&WRAPS, oid)
 }
 
-/// The identifier of such a way; `None` when it has none.
+/// The identifier of a key wrap algorithm; `None` if it has none.
 pub(super) fn key_wrap_identifier(wrap: KeyWrap, length: usize) -> Option<ObjectIdentifier> {
     identifier(&WRAPS, (wrap, length))
 }
 
-/// The hash function of a digest algorithm (RFC 3370, section 2; RFC 5754, section 2; RFC 8702); `None` when it is not one that we know.
+/// The hash function of a digest algorithm (RFC 3370, section 2; RFC 5754, section 2; RFC 8702); `None` if unknown.
 pub(super) fn hash(oid: ObjectIdentifier) -> Option<Hash> {
     find(&HASHES, oid)
 }
 
-/// The digest algorithm of a hash function; `None` when it has none.
+/// The identifier of a hash function; `None` if it has none.
 pub(super) fn hash_identifier(hash: Hash) -> Option<ObjectIdentifier> {
     identifier(&HASHES, hash)
 }
 
-/// The hash function within a pseudo-random function of PBKDF2 (RFC 8018, appendix B.1; RFC 8702 has none for SHA-3).
+/// The hash function of a PBKDF2 pseudo-random function (RFC 8018, appendix B.1; RFC 8702 has none for SHA-3).
 pub(super) fn hmac(oid: ObjectIdentifier) -> Option<Hash> {
     find(&HMACS, oid)
 }
@@ -163,9 +164,9 @@ fn gcm(parameters: AnyRef<'_>) -> der::Result<(Vec<u8>, usize)> {
     })
 }
 
-/// RC2-CBCParameter (RFC 2268, section 6; RFC 3370, section 5.2): effective bits, and the vector.
+/// RC2-CBCParameter (RFC 2268, section 6; RFC 3370, section 5.2): effective bits, and the initialization vector.
 fn rc2(parameters: AnyRef<'_>) -> der::Result<(u32, Vec<u8>)> {
-    // Without a version they are 32 bits.
+    // Without a version: 32 bits.
     if parameters.tag() == Tag::OctetString {
         return Ok((32, parameters.value().to_vec()));
     }
@@ -194,7 +195,8 @@ pub(super) struct Oaep<'a> {
 }
 
 impl<'a> Oaep<'a> {
-    /// Reads the parameters of id-RSAES-OAEP; absent ones are the defaults. `None` when they make no sense, or name what we do not know.
+    /// Reads the parameters of id-RSAES-OAEP; absent ones have defaults. `None` if they are invalid or name an unknown
+    /// algorithm.
     pub(super) fn read(parameters: Option<AnyRef<'a>>) -> Option<Self> {
         let mut oaep = Oaep { hash: Hash::Sha1, mgf: Hash::Sha1, label: &[] };
         let Some(parameters) = parameters.filter(|parameters| parameters.tag() != Tag::Null) else { return Some(oaep) };
@@ -219,7 +221,7 @@ impl<'a> Oaep<'a> {
     }
 }
 
-/// The tag `[number]` of something constructed.
+/// The context-specific constructed tag `[number]`.
 pub(super) fn explicit(number: u32) -> Tag {
     Tag::ContextSpecific { constructed: true, number: TagNumber(number) }
 }
@@ -236,10 +238,10 @@ const fn oid(dotted: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(dotted)
 }
 
-/// The length of a whole tag in octets.
+/// The full length of a tag in octets.
 const TAG: usize = 16;
 
-/// The length of a GCM tag when the parameters say nothing (RFC 5084, section 3.2).
+/// The default length of a GCM tag (RFC 5084, section 3.2).
 const SHORT_TAG: u8 = 12;
 
 /// RFC 5084, section 3.2; RFC 8103, section 2.

@@ -1,4 +1,5 @@
-//! Who can read an envelope (RecipientInfos, RFC 5652, section 6.2), and the content key for one of us.
+//! The recipients of an envelope (RecipientInfos, RFC 5652, section 6.2), and its content key, decrypted with a key or
+//! password of ours.
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ use crate::{
 pub(super) struct Recipients<'a>(Vec<Recipient<'a>>);
 
 impl<'a> Recipients<'a> {
-    /// Reads the content of RecipientInfos. Kinds and algorithms that we do not know are passed over: perhaps another one fits.
+    /// Reads the content of RecipientInfos. Unknown kinds and algorithms are skipped, because another recipient may
+    /// fit.
     pub(super) fn read(mut infos: SliceReader<'a>, budget: &Budget) -> Result<Recipients<'a>> {
         let mut recipients = Vec::new();
         let mut count = 0;
@@ -35,7 +37,7 @@ impl<'a> Recipients<'a> {
             let info: AnyRef<'a> =
                 infos.decode().map_err(|_| Error::malformed("enveloped data", "its recipients cannot be read"))?;
             let recipient = Recipient::read(info).unwrap_or(Recipient::Unknown);
-            // One KeyAgreeRecipientInfo may hold keys for many readers.
+            // One KeyAgreeRecipientInfo may hold keys for many recipients.
             count += recipient.readers().len().max(1);
             recipients.push(recipient);
             budget.session_keys(count)?;
@@ -43,7 +45,7 @@ impl<'a> Recipients<'a> {
         Ok(Recipients(recipients))
     }
 
-    /// Whom it is for, as the message says: an issuer and a serial number, a key identifier, `password`.
+    /// The recipients as named in the message: issuer and serial number, key identifier, or `password`.
     pub(super) fn names(&self) -> Vec<String> {
         let names = self.0.iter().flat_map(|recipient| match recipient {
             Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| reader.text()).collect(),
@@ -56,10 +58,11 @@ impl<'a> Recipients<'a> {
         names.collect()
     }
 
-    /// The content key, or what may be it.
+    /// Finds the content key, or candidates for it.
     ///
-    /// An error of kind `NoKey` when there is no key of any recipient here, or it cannot be unlocked; `Malformed` when more would have to be
-    /// tried than the Budget allows. What a named key should unwrap and does not is no error here: it is a content key that opens nothing.
+    /// An error of kind `NoKey` if no recipient's key is available or it cannot be unlocked; `Malformed` if more tries
+    /// are needed than the Budget allows. If a named key fails to unwrap, the result is a random content key, not an
+    /// error.
     pub(super) fn content_key(&self, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
         let mut search = Search { context, budget, used: false, locked: None };
         if let Some(key) = search.by_name(&self.0)? {
@@ -69,25 +72,25 @@ impl<'a> Recipients<'a> {
             return Ok(Found::Named(key));
         }
         if search.used {
-            // What a named key does not unwrap takes as long to fail as what it does: the content is decrypted by a key that opens nothing.
+            // Failing must take the same time as succeeding, so the content is decrypted with a random key.
             return search.locked.map_or_else(|| self.substitute(context), Err);
         }
         let candidates = search.by_every_key(&self.0)?;
         if candidates.is_empty() {
-            return Err(search.locked.unwrap_or_else(|| self.nobody()));
+            return Err(search.locked.unwrap_or_else(|| self.no_recipient()));
         }
         Ok(Found::Candidates(candidates))
     }
 
-    /// A content key that opens nothing.
+    /// A random content key.
     fn substitute(&self, context: Context<'_>) -> Result<Found> {
         let mut octets = vec![0; SUBSTITUTE];
         context.random.fill(&mut octets)?;
         Ok(Found::Named(Secret::new(octets)))
     }
 
-    /// The refusal when none of the recipients is here.
-    pub(super) fn nobody(&self) -> Error {
+    /// The error when none of the recipients' keys is available.
+    pub(super) fn no_recipient(&self) -> Error {
         let mut names = self.names();
         names.sort();
         names.dedup();
@@ -99,13 +102,13 @@ impl<'a> Recipients<'a> {
         }
         let is_shared = |recipient: &Recipient<'_>| matches!(recipient, Recipient::Kek(_) | Recipient::Password(_));
         if self.0.is_empty() {
-            return Error::no_key("enveloped data: encrypted, and no key for it comes with it");
+            return Error::no_key("enveloped data: encrypted, but it holds no encrypted key");
         }
         if self.0.iter().all(is_shared) {
-            return Error::no_key("enveloped data: encrypted to a password that is not here")
+            return Error::no_key("enveloped data: encrypted to a password that was not given")
                 .with_hint(Hint::Passphrase);
         }
-        // Everybody can see what is wrong with the envelope: to tell it says nothing of the keys that are here.
+        // Defects that anyone can see in the envelope reveal nothing about the available keys.
         let unusable = self.0.iter().find_map(|recipient| match recipient {
             Recipient::Unusable { readers, why } => Some((readers.first()?, why)),
             _ => None,
@@ -113,18 +116,18 @@ impl<'a> Recipients<'a> {
         if let Some((reader, why)) = unusable {
             return Error::no_key(format!("enveloped data: its key for {} cannot be unwrapped: {why}", reader.text()));
         }
-        Error::no_key(format!("enveloped data: no secret key here for any recipient ({list})"))
+        Error::no_key(format!("enveloped data: no secret key for any recipient ({list})"))
             .with_hint(Hint::ImportSecretKey)
     }
 }
 
-/// What the search for a content key came to.
+/// The result of the search for a content key.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// The message names nobody here, and all keys were tried. An RSA key gives a content key out of anything (`crypto/rejection.rs`), so
-    /// that whether one of these is right shows in the content alone.
+    /// The message names no key of ours, and all keys were tried. An RSA key yields a content key from any input
+    /// (`crypto/rejection.rs`), so only the content shows which candidate is right.
     Candidates(Vec<Secret>),
-    /// From a key that the message names, or a password.
+    /// Decrypted with a key that the message names, or with a password.
     Named(Secret),
 }
 
@@ -135,7 +138,7 @@ enum Recipient<'a> {
     Kek(KekRecipient<'a>),
     Password(PasswordRecipient<'a>),
     Transport(Transport<'a>),
-    /// The key is wrapped in a way that is not known, or that makes no sense.
+    /// The key is wrapped with an unknown algorithm or invalid parameters.
     Unusable {
         readers: Vec<Identifier<'a>>,
         why: String,
@@ -155,7 +158,7 @@ impl<'a> Recipient<'a> {
         }
     }
 
-    /// Those of its readers that carry a wrapped key, each as whom it names.
+    /// The identifiers of its recipients that have a wrapped key.
     fn readers(&self) -> Vec<Identifier<'a>> {
         match self {
             Recipient::Agree(agree) => agree.readers.iter().map(|(reader, _)| *reader).collect(),
@@ -164,7 +167,7 @@ impl<'a> Recipient<'a> {
         }
     }
 
-    /// Whether a key of this kind could be its reader's.
+    /// Whether a key of this kind could belong to its recipient.
     fn suits(&self, algorithm: KeyAlgorithm) -> bool {
         match self {
             Recipient::Agree(_) => matches!(
@@ -176,7 +179,7 @@ impl<'a> Recipient<'a> {
         }
     }
 
-    /// What `secret` unwraps of the keys for `reader`, or of all of them. Every way to fail looks the same.
+    /// Unwraps the content key for `reader`, or for any recipient. All failures look the same.
     fn unwrap(&self, secret: &dyn SecretKey, reader: Option<Identifier<'_>>) -> Option<Secret> {
         match self {
             Recipient::Agree(agree) => {
@@ -220,7 +223,7 @@ impl<'a> Transport<'a> {
 
     fn unwrap(&self, secret: &dyn SecretKey) -> Option<Secret> {
         let KeyAlgorithm::Rsa(bits) = secret.algorithm() else { return None };
-        // Some leave out the zeros that the number begins with.
+        // Some programs omit leading zeros of the number.
         let mut wrapped = vec![0; bits.div_ceil(8).saturating_sub(self.wrapped.len())];
         wrapped.extend_from_slice(self.wrapped);
         secret.decrypt(self.unwrap, &wrapped).ok()
@@ -233,7 +236,7 @@ struct Agree<'a> {
     agreement: Agreement<'a>,
     /// The originator's ephemeral key: a point, or the octets of RFC 7748.
     peer: &'a [u8],
-    /// Who may unwrap which key.
+    /// The recipients and their wrapped keys.
     readers: Vec<(Identifier<'a>, &'a [u8])>,
 }
 
@@ -241,7 +244,8 @@ impl<'a> Agree<'a> {
     fn read(fields: &mut SliceReader<'a>) -> Option<Recipient<'a>> {
         let _version: u32 = fields.decode().ok()?;
         let originator: AnyRef<'a> = fields.decode().ok()?;
-        // RFC 5753, section 3.1.1: it brings its own key; certificates are for MQV and static keys.
+        // RFC 5753, section 3.1.1: the originator's key is in the message. Certificates would be for MQV and static
+        // keys.
         let brought: AnyRef<'a> = SliceReader::new(originator.value()).ok()?.decode().ok()?;
         brought.tag().assert_eq(suite::explicit(1)).ok()?;
         let mut key = SliceReader::new(brought.value()).ok()?;
@@ -274,7 +278,7 @@ impl<'a> Agree<'a> {
     }
 }
 
-/// RecipientIdentifier or KeyAgreeRecipientIdentifier: how a reader is named.
+/// RecipientIdentifier or KeyAgreeRecipientIdentifier: how the message names a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Identifier<'a> {
     IssuerAndSerial { issuer: AnyRef<'a>, serial: &'a [u8] },
@@ -291,7 +295,7 @@ impl<'a> Identifier<'a> {
                 serial.tag().assert_eq(Tag::Integer).ok()?;
                 Some(Identifier::IssuerAndSerial { issuer, serial: serial.value() })
             }
-            // RecipientKeyIdentifier: an identifier, and perhaps a date and something else.
+            // RecipientKeyIdentifier: an identifier, and optionally a date and other attributes.
             tag if tag == suite::explicit(0) => {
                 let key: &OctetStringRef = SliceReader::new(identifier.value()).ok()?.decode().ok()?;
                 Some(Identifier::Key(key.as_bytes()))
@@ -307,7 +311,7 @@ impl<'a> Identifier<'a> {
         Name::parse(&issuer.to_der().ok()?).ok()
     }
 
-    /// How its certificate's record is found. `None` when the name makes no sense, or is too short to mean anything.
+    /// The handle to find the certificate's record. `None` if the name is invalid, or the identifier is too short.
     fn handle(&self) -> Option<Handle> {
         match self {
             Identifier::IssuerAndSerial { issuer, serial } => {
@@ -333,14 +337,14 @@ impl<'a> Identifier<'a> {
 struct Search<'a, 'b> {
     context: Context<'a>,
     budget: &'b mut Budget,
-    /// Whether a key that the message names was tried, whatever came of it.
+    /// Whether a key that the message names was tried, successfully or not.
     used: bool,
-    /// Why a key that is here could not be used.
+    /// Why an available key could not be used.
     locked: Option<Error>,
 }
 
 impl Search<'_, '_> {
-    /// By the first key here that the message names.
+    /// Tries the keys that the message names; the first that is available is used.
     fn by_name(&mut self, recipients: &[Recipient<'_>]) -> Result<Option<Secret>> {
         for recipient in recipients {
             for reader in recipient.readers() {
@@ -359,7 +363,7 @@ impl Search<'_, '_> {
         Ok(None)
     }
 
-    /// By a password, or a key given as one.
+    /// Tries passwords, and keys given as passwords.
     fn by_password(&mut self, recipients: &[Recipient<'_>]) -> Result<Option<Secret>> {
         let is_shared = |recipient: &Recipient<'_>| matches!(recipient, Recipient::Kek(_) | Recipient::Password(_));
         if !recipients.iter().any(is_shared) {
@@ -382,7 +386,7 @@ impl Search<'_, '_> {
         Ok(None)
     }
 
-    /// By every secret key that is here: the message may name a certificate that is not, for a key that is.
+    /// Tries every available secret key: the message may name a missing certificate whose key is available.
     fn by_every_key(&mut self, recipients: &[Recipient<'_>]) -> Result<Vec<Secret>> {
         let mut found: Vec<Secret> = Vec::new();
         for record in self.context.keys.find(ProtocolName::Smime, &Want::All)? {
@@ -402,7 +406,7 @@ impl Search<'_, '_> {
         Ok(found)
     }
 
-    /// The secret keys of a record that are here and open.
+    /// The available secret keys of a record, unlocked.
     fn secrets(&mut self, record: &Arc<Record>) -> Result<Vec<Arc<dyn SecretKey>>> {
         let mut secrets = Vec::new();
         for handle in &record.secrets {
@@ -420,8 +424,8 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 /// id-RSAES-OAEP (RFC 3560, section 3).
 const RSAES_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
 
-/// Octets of a content key that opens nothing: those of the longest.
+/// Length in octets of a random content key: that of the longest cipher key.
 const SUBSTITUTE: usize = 32;
 
-/// Recipients named in an error.
+/// Maximum recipients listed in an error.
 const NAMED_RECIPIENTS: usize = 8;

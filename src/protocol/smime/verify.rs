@@ -1,4 +1,4 @@
-//! Judges one signature: the octets, the public key, and whether its certificate is good for it now.
+//! Judges one signature: the signed octets, the public key, and whether its certificate is valid for signing now.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     verdict::{Covers, Matches, Signature, State, Why},
 };
 
-/// Judges every signature over `octets`. Errors only when the keys cannot be asked, or the Budget is spent.
+/// Judges every signature over `octets`. Errors only if the keys cannot be asked, or the Budget is exceeded.
 pub(super) fn judged<'a>(
     signed: &'a SignedData<'a>,
     octets: &'a [u8],
@@ -28,7 +28,7 @@ pub(super) fn judged<'a>(
     budget: &mut Budget,
 ) -> Result<Vec<Signature>> {
     if signed.signers.is_empty() {
-        return Ok(vec![unreadable(Why::Malformed("nobody signed it".to_owned()))]);
+        return Ok(vec![unreadable(Why::Malformed("it has no signers".to_owned()))]);
     }
     let content = Content::new(octets, shape);
     let chain = Chain::new(&signed.certificates, &signed.revocations, context)?;
@@ -40,7 +40,7 @@ pub(super) fn judged<'a>(
     judged.collect()
 }
 
-/// What the signatures of one SignedData are judged by.
+/// The data needed to judge the signatures of one SignedData.
 struct Judge<'a> {
     signed: &'a SignedData<'a>,
     content: Content<'a>,
@@ -61,7 +61,7 @@ impl Judge<'_> {
                 return Ok(signature);
             }
         };
-        // Before anything is hashed: a signature that no certificate belongs to costs nothing.
+        // Without a certificate nothing is hashed.
         let candidates = candidates(&signer.id, self.signed, self.context)?;
         if candidates.is_empty() {
             return Ok(signature);
@@ -70,7 +70,8 @@ impl Judge<'_> {
             signature.state = State::Invalid(why);
             return Ok(signature);
         }
-        // Anybody can make a certificate with another's issuer and serial number: the one that says most is meant.
+        // Anyone can make a certificate with another's issuer and serial number. The candidate with the best result
+        // counts.
         let mut best: Option<Signature> = None;
         for candidate in candidates {
             let mut one = signature.clone();
@@ -119,7 +120,7 @@ impl Judge<'_> {
         if matches!(signature.state, State::Valid(_)) {
             let weakest = weakest(what, &key);
             signature.reservation = match (signature.strength, signature.reservation.take()) {
-                // Once broken algorithms are admitted, what else is wrong says more.
+                // If broken algorithms are admitted, other reasons matter more.
                 (Strength::Broken, Some(reservation)) if self.context.legacy == Legacy::Admit => Some(reservation),
                 (Strength::Broken, _) => Some(Why::BrokenAlgorithm(weakest)),
                 (Strength::Unknown, _) => Some(Why::UnknownAlgorithm(weakest)),
@@ -130,15 +131,15 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What the signature says of its signer's program. Of those who are not among the keys nothing is wanted: to keep what is told by
-    /// somebody whom nobody here knows, his certificate would have to be kept too.
+    /// The signer's announcement of supported ciphers. It is stored only for certificates in the key store: for others,
+    /// the certificate would have to be stored too.
     fn news(&self, candidate: &Candidate, what: &Over<'_>) -> Option<Announcement> {
         let said = what.attributes?.capabilities()?;
         capabilities::news(said, candidate.record.as_deref()?, self.context.clock.now())
     }
 }
 
-/// How much a signature says: nothing, that the key fits, that it holds, who vouches.
+/// Orders results: no match, key matches, valid, valid with an authenticated address.
 fn rank(signature: &Signature) -> u8 {
     match &signature.state {
         State::Invalid(Why::Mismatch) | State::Unknown(_) => 0,
@@ -148,7 +149,7 @@ fn rank(signature: &Signature) -> u8 {
     }
 }
 
-/// A signature that cannot even be read.
+/// The result for a signature that cannot be read.
 pub(super) fn unreadable(why: Why) -> Signature {
     Signature {
         state: State::Invalid(why),
@@ -168,36 +169,37 @@ pub(super) fn unreadable(why: Why) -> Signature {
 /// A certificate that may be the signer's.
 struct Candidate {
     certificate: Certificate,
-    /// When it is in the store.
+    /// Its record, if it is in the store.
     record: Option<Arc<Record>>,
 }
 
-/// What one signature value is over.
+/// The data that one signature value covers.
 struct Over<'a> {
     algorithm: SignatureAlgorithm,
     hash: Hash,
     signature: &'a [u8],
     octets: Octets<'a>,
-    /// The reading of the content that has the digest of the attributes.
+    /// The reading of the content with the digest in the attributes.
     reading: Reading,
     attributes: Option<&'a Attributes>,
 }
 
-/// The octets that are signed.
+/// The signed octets.
 enum Octets<'a> {
-    /// Signed attributes in either of these encodings, which name the content by this digest.
+    /// Signed attributes in one of these encodings, and the content digest in them.
     Attributes(&'a [Vec<u8>], &'a [u8]),
     /// The content itself.
     Content,
 }
 
 impl Over<'_> {
-    /// Whether the attributes name no other certificate.
+    /// Checks that the attributes do not name another certificate.
     fn is_about(&self, candidate: &Candidate) -> std::result::Result<(), Why> {
         self.attributes.map_or(Ok(()), |said| said.is_about(&candidate.certificate))
     }
 
-    /// Finds the reading of the content that the attributes are about. The inner error says why no signature over the content can hold.
+    /// Finds the reading of the content with the digest in the attributes. The inner error says why no signature over
+    /// the content can be valid.
     fn find_reading(&mut self, content: &mut Content<'_>, budget: &mut Budget) -> Result<std::result::Result<(), Why>> {
         let named = match self.octets {
             Octets::Attributes(_, named) => named,
@@ -216,7 +218,7 @@ impl Over<'_> {
         Ok(Err(Why::Mismatch))
     }
 
-    /// The reading of the content that the signature holds for. The outer error is over the Budget.
+    /// The reading of the content for which the signature is valid. The outer error means the Budget is exceeded.
     fn verified(
         &self,
         key: &PublicKey,
@@ -259,13 +261,13 @@ impl Over<'_> {
         }
         Ok(Err(match refused {
             Unverified::Algorithm => State::Unknown(Why::UnknownAlgorithm(self.algorithm.name(key))),
-            Unverified::Key => State::Invalid(Why::Malformed("the certificate's key is none".to_owned())),
+            Unverified::Key => State::Invalid(Why::Malformed("the certificate's key is malformed".to_owned())),
             Unverified::Signature => State::Invalid(Why::Mismatch),
         }))
     }
 }
 
-/// What the signature is over, by its own fields: nothing is hashed.
+/// The data that the signature covers, from its fields alone: nothing is hashed yet.
 fn over<'a>(
     signer: &'a SignerInfo<'_>,
     signed: &SignedData<'_>,
@@ -293,7 +295,7 @@ fn over<'a>(
             }
             Octets::Attributes(&attributes.encodings, digest)
         }
-        // RFC 5652, section 5.3: attributes must be there when the content is not of type data.
+        // RFC 5652, section 5.3: attributes are required if the content is not of type data.
         None if signed.content_type != DATA => {
             let kind = tlv::dotted(signed.content_type);
             return Err(State::Invalid(Why::Malformed(format!("it has no attributes, over content of type {kind}"))));
@@ -308,7 +310,7 @@ fn collision(hash: Hash) -> Why {
     Why::Collision(hash.name().to_owned())
 }
 
-/// What the signature says of itself, before anything is checked: nobody here has its certificate.
+/// Describes a signature from its fields, before anything is checked.
 fn described(signer: &SignerInfo<'_>) -> Signature {
     let hash = digest_algorithm(signer.digest_algorithm);
     let named = match &signer.id {
@@ -330,7 +332,8 @@ fn described(signer: &SignerInfo<'_>) -> Signature {
     }
 }
 
-/// Certificates that the signature names: those in the store first, since their records say who is believed.
+/// The certificates that the signature identifies. Those in the store come first, because their records hold the
+/// owner's bindings.
 fn candidates(id: &SignerId<'_>, signed: &SignedData<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
     let handle = match id {
         SignerId::IssuerAndSerial(issuer, serial) => Some(record::issuer_and_serial(issuer, serial)),
@@ -346,7 +349,7 @@ fn candidates(id: &SignerId<'_>, signed: &SignedData<'_>, context: Context<'_>) 
             candidates.push(Candidate { certificate: certificate.clone(), record: None });
         }
     }
-    candidates.truncate(MOST_CANDIDATES);
+    candidates.truncate(MAX_CANDIDATES);
     Ok(candidates)
 }
 
@@ -362,7 +365,7 @@ fn standing(certificate: &Certificate, context: Context<'_>) -> std::result::Res
     if certificate.allows(Usage::Sign) { Ok(()) } else { Err(Why::WrongUsage) }
 }
 
-/// Looks for a path, and says whom it, or the owner of this machine, ties to the certificate.
+/// Looks for a path, and adds the addresses that the path or the owner of this machine ties to the certificate.
 fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'_>, budget: &mut Budget) -> Result<()> {
     let certificate = &candidate.certificate;
     let bound = candidate.record.as_ref().map(|record| record.authenticate(&certificate.mailboxes()));
@@ -384,7 +387,7 @@ fn trusted(candidate: &Candidate, signature: &mut Signature, chain: &mut Chain<'
     Ok(())
 }
 
-/// The weaker of digest and key, by name.
+/// The name of the weaker of digest and key.
 fn weakest(over: &Over<'_>, key: &PublicKey) -> String {
     let key = key.algorithm();
     let own = over.algorithm.hash().map(|hash| (hash.strength(), hash.name().to_owned()));
@@ -392,7 +395,7 @@ fn weakest(over: &Over<'_>, key: &PublicKey) -> String {
     all.into_iter().flatten().min_by_key(|(strength, _)| *strength).map(|(_, name)| name).unwrap_or_default()
 }
 
-/// An AlgorithmIdentifier that nobody knows, or that is none.
+/// The state for an unknown or malformed AlgorithmIdentifier.
 fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
     match error.kind() {
         Kind::Unavailable => {
@@ -403,11 +406,12 @@ fn unknown(error: &crate::base::Error, algorithm: &[u8]) -> State {
     }
 }
 
-const REPAIRED: &str = "line ends were put right before it was checked (RFC 8551, section 3.1.1)";
-/// What somebody's program signs by itself, a receipt or a time stamp, holds octets that the one who asked for it chose.
-const NO_MESSAGE: &str = "which is no message (RFC 8551, section 2.4.1)";
-const POSING: &str = "it has no attributes, over content that is a set of attributes itself";
+const REPAIRED: &str = "line breaks were corrected before it was checked (RFC 8551, section 3.1.1)";
+/// Content that software signs automatically, like a receipt or a time stamp, may be chosen by an attacker.
+const NO_MESSAGE: &str = "which is not a message (RFC 8551, section 2.4.1)";
+const POSING: &str = "it has no attributes, and its content is a set of attributes";
 /// id-data (RFC 5652, section 4): 1.2.840.113549.1.7.1.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
-/// Certificates of the same issuer and serial number that are tried. Source: a renewed one of an authority that forgot to count, twice.
-const MOST_CANDIDATES: usize = 4;
+/// Maximum certificates tried for one issuer and serial number. Source: one that was renewed twice with the same number
+/// by mistake.
+const MAX_CANDIDATES: usize = 4;

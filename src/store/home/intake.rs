@@ -6,7 +6,7 @@ use super::{Cache, Home, REVOCATIONS};
 use crate::{
     base::{Budget, Error, Kind, Result},
     keys::{Binding, Handle, Keys, Memory},
-    protocol::{Described, KeyFile, smime::statements},
+    protocol::{Described, KeyFile, smime::revocation_files},
     store::{
         binding::Origin,
         files::Folder,
@@ -208,8 +208,8 @@ impl Home {
             let mut outdated = Vec::new();
             let mut is_outdated = false;
             for old in &now {
-                is_outdated |= statements::supersedes(old, der, &keys, at)?;
-                if statements::supersedes(der, old, &keys, at)? {
+                is_outdated |= revocation_files::supersedes(old, der, &keys, at)?;
+                if revocation_files::supersedes(der, old, &keys, at)? {
                     outdated.push(Arc::clone(old));
                 }
             }

@@ -7,7 +7,7 @@ use postseal::{
     crypto::Legacy,
     keys::{Binding, Keys, ProtocolName, Record},
     pki,
-    protocol::pgp::summary::{Key, State, Summary, summarize},
+    protocol::pgp::summary::{Key, Summary, Validity, summarize},
     report::printable,
     store::{Change, Kept},
 };
@@ -115,21 +115,21 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
 
 fn worth(key: &Key) -> String {
     match (&key.state, key.expires) {
-        (State::Good, None) => "good".to_owned(),
-        (State::Good, Some(end)) => format!("good until {}", day(end)),
-        (State::Expired, Some(end)) => format!("{RED}expired {}{RED:#}", day(end)),
+        (Validity::Good, None) => "good".to_owned(),
+        (Validity::Good, Some(end)) => format!("good until {}", day(end)),
+        (Validity::Expired, Some(end)) => format!("{RED}expired {}{RED:#}", day(end)),
         (state, _) => flaw(state).trim_start().to_owned(),
     }
 }
 
-fn flaw(state: &State) -> String {
+fn flaw(state: &Validity) -> String {
     let why = match state {
-        State::Good => return String::new(),
-        State::Expired => "expired".to_owned(),
-        State::NotYetValid => "not yet valid".to_owned(),
-        State::Rejected(why) => format!("rejected: {}", printable(why)),
-        State::PerhapsRevoked(by) => format!("perhaps revoked: by {by}, which is not here"),
-        State::Revoked(why) => format!("revoked: {}", printable(why)),
+        Validity::Good => return String::new(),
+        Validity::Expired => "expired".to_owned(),
+        Validity::NotYetValid => "not yet valid".to_owned(),
+        Validity::Rejected(why) => format!("rejected: {}", printable(why)),
+        Validity::PerhapsRevoked(by) => format!("perhaps revoked: by {by}, which is not here"),
+        Validity::Revoked(why) => format!("revoked: {}", printable(why)),
         _ => "of no known worth".to_owned(),
     };
     format!("  {RED}{why}{RED:#}")
@@ -242,14 +242,14 @@ impl Certificate {
     }
 }
 
-fn words(state: &State) -> (&'static str, Option<String>) {
+fn words(state: &Validity) -> (&'static str, Option<String>) {
     match state {
-        State::Expired => ("expired", None),
-        State::Good => ("good", None),
-        State::NotYetValid => ("not-yet-valid", None),
-        State::Rejected(why) => ("rejected", Some(why.clone())),
-        State::PerhapsRevoked(by) => ("perhaps-revoked", Some(format!("by {by}, which is not here"))),
-        State::Revoked(why) => ("revoked", Some(why.clone())),
+        Validity::Expired => ("expired", None),
+        Validity::Good => ("good", None),
+        Validity::NotYetValid => ("not-yet-valid", None),
+        Validity::Rejected(why) => ("rejected", Some(why.clone())),
+        Validity::PerhapsRevoked(by) => ("perhaps-revoked", Some(format!("by {by}, which is not here"))),
+        Validity::Revoked(why) => ("revoked", Some(why.clone())),
         _ => ("unknown", None),
     }
 }

@@ -65,9 +65,9 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     field("", &format!("from {}, {}", day(read.validity().0), worth(&read, at)));
     let known = Known::of(&read, record.capabilities.as_ref());
     let source = match known.source() {
-        Source::Certificate => Some("says the certificate".to_owned()),
-        Source::Said(time) => Some(format!("said on {}", day(time))),
-        Source::Nobody => None,
+        Source::Certificate => Some("according to the certificate".to_owned()),
+        Source::Announced(time) => Some(format!("announced on {}", day(time))),
+        Source::Presumed => None,
     };
     if let Some(source) = source {
         field("reads", &format!("{}  {source}", known.names().join(", ")));
@@ -142,8 +142,8 @@ impl Reads {
         let known = Known::of(read, record.capabilities.as_ref());
         let said = match known.source() {
             Source::Certificate => None,
-            Source::Nobody => return None,
-            Source::Said(time) => Some(rfc3339(time)),
+            Source::Presumed => return None,
+            Source::Announced(time) => Some(rfc3339(time)),
         };
         Some(Reads { ciphers: known.names(), said })
     }

@@ -1,4 +1,4 @@
-//! Files of what issuers say about revocation: CRLs and OCSP responses, in PEM (RFC 7468) or DER.
+//! Reads CRLs and OCSP responses from files in PEM (RFC 7468) or DER.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -11,8 +11,12 @@ use crate::{
     pki::{self, Certificate},
 };
 
-/// The CRLs and OCSP responses in `octets`, DER each, in order; `place` is what errors name. A file with anything else among them may be a
-/// bundle, whose certificates are passed over; one without any is an error of kind `Malformed`.
+/// The CRLs and OCSP responses in `octets`, each in DER, in order. `place` names the file in errors. Certificates among
+/// them are skipped.
+///
+/// # Errors
+///
+/// `Malformed` if the file has no CRL or OCSP response, or has one that cannot be read.
 pub fn read(octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
     let blocks = pem_bundle::blocks(octets);
     let inside = blocks.iter().filter(|block| block.label != "CERTIFICATE").filter_map(|block| block.octets.as_ref());
@@ -33,13 +37,17 @@ pub fn read(octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
     }
 }
 
-/// Whether there are certificates beside the statements in `octets`, so that they are a key file too.
+/// Whether `octets` also hold certificates, so that they are a key file too.
 pub fn has_certificates(octets: &[u8]) -> bool {
     pem_bundle::blocks(octets).iter().any(|block| block.label == "CERTIFICATE")
 }
 
-/// Whether the CRL `newer` stands in the place of `older` at that time, so that `older` need not be kept. Both must be signed by the key of an
-/// issuer that is among `keys`. Errors only when the keys cannot be asked, or signatures without end would have to be verified.
+/// Whether the CRL `newer` replaces `older` at that time, so that `older` need not be kept. Both must be signed by an
+/// issuer in `keys`.
+///
+/// # Errors
+///
+/// Errors of `keys`, and `Malformed` if verifying the signatures exceeds the default limits.
 pub fn supersedes(newer: &[u8], older: &[u8], keys: &[&dyn Keys], at: SystemTime) -> Result<bool> {
     let Ok(name) = pki::list_issuer(newer) else { return Ok(false) };
     if pki::list_issuer(older).ok().as_ref() != Some(&name) {
@@ -54,7 +62,7 @@ pub fn supersedes(newer: &[u8], older: &[u8], keys: &[&dyn Keys], at: SystemTime
     pki::supersedes(newer, older, &issuers, at, &mut Budget::new(Limits::default()))
 }
 
-/// One value after the other, as far as they can be told apart.
+/// DER values in sequence, up to the first that cannot be read.
 fn der_values(octets: &[u8]) -> Vec<&[u8]> {
     let mut values = Vec::new();
     let Ok(mut reader) = SliceReader::new(octets) else { return values };

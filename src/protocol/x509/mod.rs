@@ -1,4 +1,7 @@
-//! Certificates of X.509 as S/MIME and PEM select them: whether one can be used, and what its authorities say of it.
+//! X.509 certificates, as S/MIME and PEM both use them: whether one is usable, and whether an authority confirms it.
+
+pub(in crate::protocol) mod chain;
+pub mod record;
 
 use std::time::SystemTime;
 
@@ -14,11 +17,11 @@ use crate::{
 
 /// Why there is no path.
 pub(super) struct NoPath {
-    /// Which certificate, and which rule.
+    /// The certificate and the rule.
     pub(super) reason: String,
-    /// The rule of RFC 5280 that the leaf itself breaks, if it is that.
+    /// The rule of RFC 5280 that the leaf itself breaks, if any.
     pub(super) rule_of_leaf: Option<Rule>,
-    /// Whether there is a path to an anchor that breaks a rule; otherwise something is missing or too weak.
+    /// Whether a path to an anchor exists but breaks a rule. Otherwise something is missing or too weak.
     pub(super) is_violation: bool,
 }
 
@@ -33,8 +36,9 @@ impl From<Refusal> for NoPath {
 }
 
 impl NoPath {
-    /// Enters it into a signature that holds. `by_owner` are the addresses that the owner of this machine ties to the certificate: only a
-    /// revocation counts against them. A path that breaks a rule makes the signature invalid, as `openssl cms -verify` has it.
+    /// Records the missing path in a valid signature. `by_owner` are the addresses that the owner of this machine ties
+    /// to the certificate: only a revocation counts against them. A path that breaks a rule makes the signature invalid,
+    /// as in `openssl cms -verify`.
     pub(super) fn enter(self, signature: &mut Signature, by_owner: Vec<Authenticated>) {
         match self.rule_of_leaf {
             Some(Rule::Revoked { reason, .. }) => signature.state = State::Invalid(Why::KeyRevoked(reason)),
@@ -45,11 +49,11 @@ impl NoPath {
     }
 }
 
-/// What authorities say of `certificate`. `path` looks for a path to an anchor at a time, and answers with the mailboxes that the path ties to the
-/// key.
+/// Whether an authority confirms `certificate`. `path` looks for a path to an anchor at a given time, and returns the
+/// mailboxes that the path ties to the key.
 ///
-/// A certificate that is out of its time is judged at the nearest time of its validity: an authority that vouched for it when it could be used is
-/// the reason why no untrusted certificate may take its place.
+/// An expired or future certificate is judged at the nearest time of its validity. If an authority confirmed it then, no
+/// untrusted certificate may replace it.
 pub(super) fn authority(
     certificate: &Certificate,
     now: SystemTime,
@@ -61,7 +65,7 @@ pub(super) fn authority(
         Ok(mailboxes) => Authority::Vouches(mailboxes),
         Err(NoPath { reason, rule_of_leaf, .. }) => match rule_of_leaf {
             Some(rule @ Rule::Revoked { .. }) => Authority::Revoked(rule.to_string()),
-            // That it is out of its time is the better reason.
+            // The date is the better reason.
             Some(Rule::UnknownStatus(_)) if at != now => Authority::Vouches(certificate.mailboxes()),
             Some(rule @ Rule::UnknownStatus(_)) => Authority::Unknown(rule.to_string()),
             _ => Authority::Silent(Some(reason)),
@@ -69,7 +73,7 @@ pub(super) fn authority(
     })
 }
 
-/// Whether the certificate alone can be used at `at`; otherwise why not, in words that follow its fingerprint.
+/// Checks that the certificate by itself is usable at `at`. The error is worded to follow its fingerprint.
 pub(super) fn fit(
     certificate: &Certificate,
     usage: Usage,
@@ -91,12 +95,12 @@ pub(super) fn fit(
     strong(certificate.public_key(), legacy)
 }
 
-/// Whether a key is strong enough; otherwise why not, in words that follow its fingerprint.
+/// Checks that a key is strong enough. The error is worded to follow its fingerprint.
 pub(super) fn strong(key: &PublicKey, legacy: Legacy) -> std::result::Result<(), Unfit> {
     let algorithm = key.algorithm();
     match algorithm.strength() {
         Strength::Strong => Ok(()),
         _ if legacy == Legacy::Admit => Ok(()),
-        strength => Err(format!("is of a {} key: {}", strength.name(), algorithm.name()).into()),
+        strength => Err(format!("has a {} key: {}", strength.name(), algorithm.name()).into()),
     }
 }

@@ -25,7 +25,7 @@ use crate::crypto::{Hash, KeyAlgorithm};
 
 /// Verifies what keys of the certificate signed in it, so that Sequoia finds it good; `octets` are the certificate's. To be called on every
 /// certificate that was read, before anything is asked of it.
-pub(super) fn vouch(cert: &Cert, octets: &[u8]) {
+pub(super) fn verify_own_signatures(cert: &Cert, octets: &[u8]) {
     let most = cert.keys().map(|key| most(suite::key_algorithm(key.key()))).max().unwrap_or(0);
     if most == 0 {
         return;

@@ -1,4 +1,4 @@
-//! One wrap of CMS taken off: EnvelopedData and its kin, CompressedData.
+//! Removes one layer of CMS: EnvelopedData and its variants, CompressedData.
 
 use der::{
     Reader, SliceReader,
@@ -17,23 +17,23 @@ use crate::{
     verdict::LayerKind,
 };
 
-/// Content without what was around it.
+/// The content of one removed layer.
 #[derive(Debug)]
-pub(super) struct Unwrapped {
-    /// What was around it, for the verdict.
+pub(super) struct Decapsulated {
+    /// The layer, for the verdict.
     pub(super) layer: LayerKind,
-    /// What `octets` are: [`DATA`], or another content type of CMS without its ContentInfo.
+    /// The type of `octets`: [`DATA`], or another CMS content type without its ContentInfo.
     pub(super) content_type: ObjectIdentifier,
-    /// The content itself.
+    /// The content.
     pub(super) octets: Vec<u8>,
-    /// The signatures that came along with SignedAndEnvelopedData: the ContentInfo of a SignedData without content.
+    /// The signatures of a SignedAndEnvelopedData, as the ContentInfo of a SignedData without content.
     pub(super) signed: Option<Vec<u8>>,
     /// See [`Opened::refusal`](crate::protocol::Opened::refusal).
     pub(super) refusal: Option<Error>,
 }
 
-impl Unwrapped {
-    /// The ContentInfo of what is within, which is not [`DATA`].
+impl Decapsulated {
+    /// The content as ContentInfo, if its type is not [`DATA`].
     pub(super) fn into_content_info(self) -> Vec<u8> {
         let mut octets = self.octets;
         octets.splice(..0, content_info(self.content_type, octets.len()));
@@ -41,14 +41,14 @@ impl Unwrapped {
     }
 }
 
-/// Takes the wrap off, if `skeleton` is the ContentInfo of one: its DER without the content octets, and `content` those. `None` for every
-/// other content type. Errors as [`enveloped::decrypt`] and [`compressed::unpack`].
-pub(super) fn unwrap(
+/// Removes the layer if `skeleton` is the ContentInfo of one. `skeleton` is its DER without the content octets, which
+/// are in `content`. `None` for every other content type. Errors as [`enveloped::decrypt`] and [`compressed::unpack`].
+pub(super) fn decapsulate(
     skeleton: &[u8],
     content: Option<Vec<u8>>,
     context: Context<'_>,
     budget: &mut Budget,
-) -> Result<Option<Unwrapped>> {
+) -> Result<Option<Decapsulated>> {
     let (kind, data) = fields(skeleton).map_err(|_| Error::malformed(PLACE, "its fields cannot be read"))?;
     let content = || content.ok_or_else(|| Error::malformed(PLACE, "it holds no content"));
     let unwrapped = match kind {
@@ -69,7 +69,7 @@ fn fields(skeleton: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
     Ok((kind, content.value()))
 }
 
-/// The octets before the content of a ContentInfo (RFC 5652, section 3), an element of so many octets.
+/// The octets before a content of `length` octets in a ContentInfo (RFC 5652, section 3).
 pub(super) fn content_info(content_type: ObjectIdentifier, length: usize) -> Vec<u8> {
     Frame::new(tlv::constructed(0), length).within(tlv::SEQUENCE, &[&encode::oid(content_type)], &[]).head
 }
@@ -80,16 +80,16 @@ const fn oid(dotted: &str) -> ObjectIdentifier {
 
 /// id-data: a MIME entity (RFC 5652, section 4; RFC 8551, section 3.1).
 pub(super) const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
-/// RFC 5652, section 5.1.
+/// Signed data (RFC 5652, section 5.1).
 pub(super) const SIGNED: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
-/// RFC 5652, section 6.1.
+/// Enveloped data (RFC 5652, section 6.1).
 const ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.3");
-/// RFC 2315, section 14.
+/// Signed and enveloped data (RFC 2315, section 14).
 const SIGNED_AND_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.4");
-/// RFC 3274, section 1.1.
+/// Compressed data (RFC 3274, section 1.1).
 const COMPRESSED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.9");
-/// RFC 5083, section 2.1.
+/// Authenticated enveloped data (RFC 5083, section 2.1).
 const AUTH_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.23");
 
-/// Where errors are.
+/// The place that errors name.
 const PLACE: &str = "application/pkcs7-mime";

@@ -1,4 +1,4 @@
-//! The record of an X.509 certificate: everything by which a message or another certificate may name it.
+//! The record of an X.509 certificate, with every handle by which a message or another certificate may name it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     pki::{Certificate, Name},
 };
 
-/// The record of `certificate`, which nobody vouches for yet and to which no secret key is known.
+/// A new record for `certificate`, without bindings to addresses and without a secret key.
 pub fn record(certificate: &Certificate) -> Record {
     let mut handles = vec![
         fingerprint(certificate),
@@ -19,7 +19,7 @@ pub fn record(certificate: &Certificate) -> Record {
     ];
     handles.extend(certificate.key_identifier().and_then(key_identifier));
     let bytes = Encoded::from(certificate.der().to_vec());
-    // It is read already; nobody needs to do so again.
+    // Cache the parsed certificate.
     let _ = bytes.read(|_| Ok(certificate.clone()));
     Record {
         protocol: ProtocolName::Smime,
@@ -33,34 +33,38 @@ pub fn record(certificate: &Certificate) -> Record {
     }
 }
 
-/// The certificate of a record, read once.
+/// The certificate of a record, parsed once.
+///
+/// # Errors
+///
+/// `Malformed` if it cannot be read.
 pub fn certificate(record: &Record) -> Result<Arc<Certificate>> {
     let named = |error| Error::malformed(format!("key {}", record.fingerprint), error);
     record.bytes.read(|octets| Certificate::parse(octets).map_err(named))
 }
 
-/// The SHA-256 of a certificate's octets: the fingerprint of its record.
+/// The fingerprint of a certificate's record: the SHA-256 of its octets.
 pub fn fingerprint(certificate: &Certificate) -> Handle {
     Handle::from_octets(&certificate.fingerprint())
 }
 
-/// How IssuerAndSerialNumber names a certificate (RFC 5652, section 10.2.4); `serial` are the content octets of the INTEGER.
+/// The handle for IssuerAndSerialNumber (RFC 5652, section 10.2.4). `serial` are the content octets of the INTEGER.
 pub fn issuer_and_serial(issuer: &Name, serial: &[u8]) -> Handle {
     let mut octets = issuer.normal().to_vec();
     octets.extend_from_slice(serial);
     Handle::from_octets(&Hash::Sha256.digest(&octets))
 }
 
-/// How a subject key identifier names a certificate (RFC 5280, section 4.2.1.2). `None` for one of fewer than 8 octets, because whoever
-/// wants to can make another certificate with the same one.
+/// The handle for a subject key identifier (RFC 5280, section 4.2.1.2). `None` for fewer than 8 octets, because anyone
+/// could make another certificate with the same identifier.
 pub fn key_identifier(octets: &[u8]) -> Option<Handle> {
     (octets.len() >= SHORTEST).then(|| Handle::from_octets(octets))
 }
 
-/// How the certificates that it issued name their issuer: by its subject.
+/// The handle for a subject, by which issued certificates name their issuer.
 pub fn subject(name: &Name) -> Handle {
     Handle::from_octets(&Hash::Sha256.digest(name.normal()))
 }
 
-/// The shortest [`Handle`], in octets.
+/// The length of the shortest [`Handle`] in octets.
 const SHORTEST: usize = 8;

@@ -1,4 +1,4 @@
-//! What key files are made of: certificates and private keys, before the ones find the others.
+//! Reads certificates and private keys from files, before keys are matched with their certificates.
 
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef};
 
@@ -14,38 +14,38 @@ use crate::{
     pki::{self, Certificate},
 };
 
-/// Everything that several files hold.
+/// The contents of several files.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
-    /// In the order of the files.
+pub(super) struct KeyMaterial {
+    /// Certificates, in the order of the files.
     pub(super) certificates: Vec<Certificate>,
-    /// In the order of the files.
-    pub(super) keys: Vec<Piece>,
+    /// Private keys, in the order of the files.
+    pub(super) keys: Vec<PrivateKey>,
     /// CRLs, in the order of the files.
     pub(super) statements: Vec<Vec<u8>>,
-    /// What was passed over, one line each.
+    /// Skipped items, one line each.
     pub(super) skipped: Vec<String>,
-    /// What no passphrase opened.
+    /// Items that no passphrase opened.
     pub(super) locked: Vec<Error>,
 }
 
 /// A private key.
 #[derive(Debug)]
-pub(super) struct Piece {
-    /// What errors call it: `bundle.pem: private key 1`.
+pub(super) struct PrivateKey {
+    /// Its name in errors: `bundle.pem: private key 1`.
     pub(super) place: String,
-    /// PKCS#8, as locked as it came.
+    /// PKCS#8, encrypted as in the file.
     pub(super) secret: Secret,
-    /// PKCS#8, unlocked.
+    /// PKCS#8, decrypted.
     pub(super) plain: Secret,
 }
 
-/// Whether `octets` are a SEQUENCE, or text with a block of PEM.
+/// Whether `octets` start with a SEQUENCE, or are text with a PEM block.
 pub(super) fn recognizes(octets: &[u8]) -> bool {
     octets.first() == Some(&SEQUENCE) || !pem_bundle::blocks(octets).is_empty()
 }
 
-/// Whether `octets` are text with a block of PEM, or one SEQUENCE from end to end, line breaks aside.
+/// Whether `octets` are text with a PEM block, or exactly one SEQUENCE, except for line breaks at the end.
 pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
     if octets.first() != Some(&SEQUENCE) {
         return !pem_bundle::blocks(octets).is_empty();
@@ -55,8 +55,8 @@ pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
     ber::length(octets, &budget).and_then(|length| octets.get(length..)).is_some_and(is_rest)
 }
 
-/// The PrivateKeyInfo in `octets`, PKCS#8 that may be encrypted; `what` is what errors and questions call it. An error of kind `NoKey` when no
-/// passphrase fits, `Malformed` when it goes over `budget`.
+/// The PrivateKeyInfo in `octets`, which are PKCS#8, possibly encrypted. `what` names it in errors and passphrase
+/// questions. An error of kind `NoKey` if no passphrase fits, `Malformed` if it exceeds `budget`.
 pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<Secret> {
     match shape(octets.expose()) {
         Ok(Shape::Pkcs8) => Ok(octets.clone()),
@@ -71,8 +71,8 @@ pub(super) fn unlocked(octets: &Secret, what: &str, passphrases: &Passphrases, b
     }
 }
 
-impl Pieces {
-    /// Reads a file. One in which nothing was found is an error. All that is locked in it spends from one Budget.
+impl KeyMaterial {
+    /// Reads a file. A file without any key or certificate is an error. Everything locked in it spends from one Budget.
     pub(super) fn read(
         &mut self,
         octets: &[u8],
@@ -81,9 +81,7 @@ impl Pieces {
         limits: &Limits,
     ) -> Result<()> {
         let budget = &mut Budget::new(limits.clone());
-        let count = |pieces: &Self| {
-            pieces.certificates.len() + pieces.keys.len() + pieces.locked.len() + pieces.statements.len()
-        };
+        let count = |all: &Self| all.certificates.len() + all.keys.len() + all.locked.len() + all.statements.len();
         let (before, skipped) = (count(self), self.skipped.len());
         match octets.first() {
             Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, budget)?,
@@ -101,7 +99,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// One value after the other, as `gpgsm --export` writes certificates.
+    /// Reads values in sequence, as `gpgsm --export` writes certificates.
     fn read_binary(
         &mut self,
         octets: &[u8],
@@ -109,7 +107,7 @@ impl Pieces {
         passphrases: &Passphrases,
         budget: &mut Budget,
     ) -> Result<()> {
-        // Who uses indefinite lengths writes one value.
+        // Programs that use indefinite lengths write only one value.
         if octets.get(1) == Some(&0x80) {
             return self.read_value(octets, place, passphrases, budget);
         }
@@ -130,21 +128,21 @@ impl Pieces {
         budget: &mut Budget,
     ) -> Result<()> {
         let problem = match (block.label, &block.octets) {
-            // It says again what the key says.
+            // The key repeats these parameters.
             ("EC PARAMETERS", _) => return Ok(()),
-            ("TRUSTED CERTIFICATE", _) => "in a form of OpenSSL's own; convert it with `openssl x509`",
+            ("TRUSTED CERTIFICATE", _) => "in OpenSSL's own form; convert it with `openssl x509`",
             (label, _) if !KNOWN.contains(&label) => "neither certificate nor private key",
             (_, _) if block.header.contains("ENCRYPTED") => {
                 "encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8`"
             }
-            (_, None) => "no base64, or cut short",
+            (_, None) => "not base64, or cut short",
             (_, Some(octets)) => return self.read_value(octets.expose(), place, passphrases, budget),
         };
         self.skipped.push(format!("{place}: {}: {problem}", block.label));
         Ok(())
     }
 
-    /// By what it is, whatever its label says.
+    /// Reads a value by its structure, whatever its label is.
     fn read_value(&mut self, octets: &[u8], place: &str, passphrases: &Passphrases, budget: &mut Budget) -> Result<()> {
         let key = format!("{place}: private key {}", self.keys.len() + self.locked.len() + 1);
         let unreadable = |_| Error::malformed(&key, "cannot be read");
@@ -173,7 +171,7 @@ impl Pieces {
         }
     }
 
-    /// What was unlocked; `None` when no passphrase fits, which is listed.
+    /// The unlocked value. `None` if no passphrase fits, which is recorded.
     fn opened<T>(&mut self, tried: Result<T>) -> Result<Option<T>> {
         match tried {
             Err(error) if error.kind() == Kind::NoKey => {
@@ -184,7 +182,7 @@ impl Pieces {
         }
     }
 
-    /// A certs-only message (RFC 8551, section 3.8), and the certificates of any other signed-data.
+    /// Reads a certs-only message (RFC 8551, section 3.8), or the certificates of any other signed-data.
     fn read_pkcs7(&mut self, octets: &[u8], place: &str, budget: &Budget) -> Result<()> {
         let unreadable = || Error::malformed(place, "not a bundle of certificates");
         let der = ber::take_content(octets.to_vec(), After::LineBreaks, budget)?.skeleton;
@@ -221,7 +219,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// A certificate, or a CRL.
+    /// Adds a certificate or a CRL.
     fn signed(&mut self, octets: &[u8], place: &str) {
         match Certificate::parse(octets) {
             Ok(certificate) => self.certificates.push(certificate),
@@ -230,13 +228,13 @@ impl Pieces {
         }
     }
 
-    /// A private key: to see whose it is takes a public-key operation.
+    /// Adds a private key. Matching it with its certificate takes a public-key operation, which is counted here.
     fn key(&mut self, place: String, secret: Secret, plain: Secret, budget: &mut Budget) -> Result<()> {
         budget.derivation(PRIVATE_KEY).map_err(|error| Error::new(error.kind(), format!("{place}: {error}")))?;
         match pkcs8::unserved(plain.expose()) {
-            Ok(None) => self.keys.push(Piece { place, secret, plain }),
+            Ok(None) => self.keys.push(PrivateKey { place, secret, plain }),
             Ok(Some(algorithm)) => {
-                self.skipped.push(format!("{place}: its algorithm is not served here: {algorithm}"));
+                self.skipped.push(format!("{place}: its algorithm is not supported: {algorithm}"));
             }
             Err(_) => return Err(Error::malformed(place, "cannot be read")),
         }
@@ -244,10 +242,11 @@ impl Pieces {
     }
 }
 
-/// What one private key costs, as [`Budget::derivation`] counts it: up to ten milliseconds on the slowest curve, so that a file may have 200.
+/// The cost of one private key in units of [`Budget::derivation`]: up to ten milliseconds on the slowest curve, so that
+/// a file may have 200.
 const PRIVATE_KEY: u64 = 50_000;
 
-/// What a SEQUENCE is, by the tags of its first fields.
+/// The kind of a SEQUENCE, by the tags of its first fields.
 enum Shape {
     /// ContentInfo (RFC 5652, section 3).
     ContentInfo,
@@ -262,7 +261,7 @@ enum Shape {
     Pkcs8,
     /// ECPrivateKey (RFC 5915, section 3).
     Sec1,
-    /// What is signed: a certificate, and things that are none.
+    /// A signed structure: a certificate, a CRL or another.
     Signed,
 }
 
@@ -286,7 +285,8 @@ fn shape(octets: &[u8]) -> der::Result<Shape> {
     })
 }
 
-/// What stands within certificates and crls, [0] and [1] of a SignedData (RFC 5652, section 5.1); nothing where neither is there.
+/// The contents of certificates and crls, [0] and [1] of a SignedData (RFC 5652, section 5.1); empty if neither is
+/// present.
 fn bundled(content_info: &[u8]) -> der::Result<Vec<&[u8]>> {
     let inside = |octets| AnyRef::from_der(octets).and_then(|any| SliceReader::new(any.value()));
     let mut info = inside(content_info)?;

@@ -1,0 +1,156 @@
+//! Finds certificate paths, with certificates and revocation information from the message and the store.
+
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+
+use super::record;
+use crate::{
+    base::{Budget, Result},
+    keys::{Handle, Keys, ProtocolName, Record, Want},
+    pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal},
+    protocol::Context,
+};
+
+/// The certificates and revocation information for the paths of one message.
+pub(in crate::protocol) struct Chain<'a> {
+    context: Context<'a>,
+    purpose: Purpose,
+    /// One time for the whole message, since the clock advances meanwhile.
+    now: SystemTime,
+    anchors: Vec<Certificate>,
+    intermediates: Vec<Certificate>,
+    revocations: Vec<Arc<[u8]>>,
+    /// The certificates in the message.
+    enclosed: Vec<&'a [u8]>,
+    /// Subjects already looked up in the store.
+    asked: BTreeSet<Handle>,
+    /// Results so far: for many signatures by one certificate, the path is searched and its CRLs are read once.
+    found: Vec<(Certificate, SystemTime, std::result::Result<Path, Refusal>)>,
+}
+
+impl<'a> Chain<'a> {
+    /// Starts with the certificates, CRLs and OCSP responses of a message. Paths are for [`Purpose::Email`].
+    ///
+    /// # Errors
+    ///
+    /// Errors of the keys.
+    pub(in crate::protocol) fn new(
+        certificates: &[Certificate],
+        revocations: &[&'a [u8]],
+        context: Context<'a>,
+    ) -> Result<Chain<'a>> {
+        let mut anchors = Vec::new();
+        for record in context.keys.anchors()? {
+            // An anchor that cannot be read is ignored: no path ends there.
+            anchors.extend(certificate(&record).ok());
+        }
+        Ok(Chain {
+            anchors,
+            intermediates: certificates.to_vec(),
+            revocations: context.keys.revocations()?,
+            enclosed: revocations.to_vec(),
+            asked: BTreeSet::new(),
+            found: Vec::new(),
+            now: context.clock.now(),
+            purpose: Purpose::Email,
+            context,
+        })
+    }
+
+    /// Requires another purpose of the certificates in a path.
+    pub(in crate::protocol) fn for_purpose(self, purpose: Purpose) -> Self {
+        Chain { purpose, ..self }
+    }
+
+    /// Finds a path from `leaf` to an anchor, now. Errors only if the keys cannot be asked, or the Budget is exceeded.
+    pub(in crate::protocol) fn path(
+        &mut self,
+        leaf: &Certificate,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<Path, Refusal>> {
+        self.path_at(leaf, self.now, budget)
+    }
+
+    /// As [`Chain::path`], at a given time.
+    pub(in crate::protocol) fn path_at(
+        &mut self,
+        leaf: &Certificate,
+        at: SystemTime,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<Path, Refusal>> {
+        if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
+            return Ok(found.clone());
+        }
+        add_issuers(&mut self.intermediates, &mut self.asked, leaf, self.context.keys, budget)?;
+        let revocations: Vec<&[u8]> = self.revocations.iter().map(AsRef::as_ref).collect();
+        let question = Question {
+            at,
+            anchors: &self.anchors,
+            intermediates: &self.intermediates,
+            revocations: &revocations,
+            enclosed: &self.enclosed,
+            revocation: self.context.revocation,
+            policies: Policies::default(),
+            purpose: self.purpose,
+            legacy: self.context.legacy,
+        };
+        let found = pki::validate(leaf, &question, budget)?;
+        self.found.push((leaf.clone(), at, found.clone()));
+        Ok(found)
+    }
+
+    /// The public key of `leaf`. A key that inherits its parameters (RFC 5280, section 6.1.4 (e)) takes them only from
+    /// a valid path. Otherwise an attacker could choose them, for instance with a certificate of the issuer's name in
+    /// the message, and forge signatures (generator equal to the public number).
+    /// The inner error says why there is no path. Errors as [`Chain::path`].
+    pub(in crate::protocol) fn key(
+        &mut self,
+        leaf: &Certificate,
+        budget: &mut Budget,
+    ) -> Result<std::result::Result<PublicKey, Refusal>> {
+        if !leaf.public_key().inherits() {
+            return Ok(Ok(leaf.public_key().clone()));
+        }
+        Ok(self.path(leaf, budget)?.map(|path| path.public_key().clone()))
+    }
+}
+
+/// Adds issuers of `leaf` and of `certificates` from the store, and their issuers in turn. `asked` are the subjects
+/// already looked up. Errors only if the keys cannot be asked.
+pub(in crate::protocol) fn add_issuers(
+    certificates: &mut Vec<Certificate>,
+    asked: &mut BTreeSet<Handle>,
+    leaf: &Certificate,
+    keys: &dyn Keys,
+    budget: &Budget,
+) -> Result<()> {
+    let mut open: Vec<Certificate> = certificates.clone();
+    open.push(leaf.clone());
+    while let Some(next) = open.pop() {
+        let subject = record::subject(next.issuer());
+        if !asked.insert(subject.clone()) {
+            continue;
+        }
+        for (_, found) in stored(keys, &subject)? {
+            // A large store may hold many certificates with one name. Those over the limit are left out.
+            if budget.certificates(certificates.len() + 1).is_err() {
+                return Ok(());
+            }
+            if !certificates.iter().any(|one| one.der() == found.der()) {
+                certificates.push(found.clone());
+                open.push(found);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The certificates in the store that `handle` names, with their records. Unreadable ones are left out.
+pub(in crate::protocol) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
+    let records = keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
+    Ok(records.into_iter().filter_map(|record| certificate(&record).ok().map(|read| (record, read))).collect())
+}
+
+/// The certificate of a record, parsed once for all messages.
+pub(in crate::protocol) fn certificate(record: &Record) -> Result<Certificate> {
+    record::certificate(record).map(|read| (*read).clone())
+}
