@@ -20,7 +20,7 @@ use postseal::{
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::statements},
-    store::{self, Home},
+    store::{self, Keystore},
 };
 
 use super::{
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     none: Memory,
     given: OnceCell<Vec<Secret>>,
     passphrases: OnceCell<Arc<Passphrases>>,
-    home: OnceCell<Arc<Home>>,
+    home: OnceCell<Arc<Keystore>>,
     keys: OnceCell<Chain>,
 }
 
@@ -174,7 +174,7 @@ impl Session {
     }
 
     /// The directory where keys are kept, made when `key` first writes to it.
-    pub(crate) fn home(&self) -> Result<Home> {
+    pub(crate) fn home(&self) -> Result<Keystore> {
         self.home_at(&self.home_directory()?)
     }
 
@@ -263,9 +263,9 @@ impl Session {
         }
     }
 
-    fn home_at(&self, home: &Path) -> Result<Home> {
+    fn home_at(&self, home: &Path) -> Result<Keystore> {
         let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Home::open(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
+        Ok(Keystore::open_home(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
     }
 
     fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {

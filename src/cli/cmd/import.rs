@@ -11,7 +11,7 @@ use postseal::{
     keys::{Binding, Chain, Handle, Keys, Memory, ProtocolName, Record, Want},
     mail::Address,
     protocol::Described,
-    store::{self, Home, Intake, Origin},
+    store::{self, Intake, Keystore, Origin},
 };
 
 use super::key;
@@ -98,7 +98,7 @@ pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
 
 /// What is on its way into the home.
 struct Coming {
-    home: Arc<Home>,
+    home: Arc<Keystore>,
     files: Vec<ReadFile>,
 }
 

@@ -19,7 +19,7 @@ use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Handle, Keys, Memory, ProtocolName, Record, Want},
     protocol::{Described, pem, pgp::summary::doubt, smime::statements},
-    store::{Change, Home, Intake, MasterKey, Origin, Removal, Repair},
+    store::{Change, Intake, Keystore, MasterKey, Origin, Removal, Repair},
 };
 
 use crate::cli::{
@@ -151,7 +151,7 @@ enum Trust {
     Nothing,
 }
 
-fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Result<()> {
+fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -> Result<()> {
     let _progress = progress::begin("importing");
     let mut files = Vec::with_capacity(names.len());
     let (mut lists, mut text) = (Vec::new(), String::new());
@@ -211,7 +211,7 @@ pub(super) fn word(change: Change) -> &'static str {
     }
 }
 
-fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> {
+fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<()> {
     let record = one(home, id)?;
     let address = typed(address)?;
     if !record.claimed.contains(&address) {
@@ -223,7 +223,7 @@ fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> 
     Ok(())
 }
 
-fn remove(id: &str, removal: Removal, home: &Home) -> Result<()> {
+fn remove(id: &str, removal: Removal, home: &Keystore) -> Result<()> {
     let record = one(home, id)?;
     home.remove(&record, removal)?;
     aside(&format!("{} is removed\n", record.fingerprint));
@@ -231,7 +231,7 @@ fn remove(id: &str, removal: Removal, home: &Home) -> Result<()> {
 }
 
 /// The certificates that an address, fingerprint or key ID names, of one protocol or of all; none is an error.
-fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
+fn select(home: &Keystore, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
     let found = match which.contains('@') {
         true => find(home, format, &Want::Address(&typed(which)?))?,
         false => find(home, format, &Want::Handle(&Handle::parse(which)?))?,
@@ -244,7 +244,7 @@ fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Re
     Ok(found)
 }
 
-fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+fn find(home: &Keystore, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
     let protocols = match format {
         None => vec![ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime],
         Some(Format::Pem) => vec![ProtocolName::Pem],
@@ -259,7 +259,7 @@ fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<
 }
 
 /// The one certificate that a fingerprint or key ID names.
-fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
+fn one(home: &Keystore, id: &str) -> Result<Arc<Record>> {
     if id.contains('@') {
         return Err(Error::usage(format!("{id}: an address says nothing about which certificate is meant"))
             .with_hint("give the fingerprint; `postseal key show` tells it"));

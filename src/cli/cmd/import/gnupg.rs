@@ -10,14 +10,14 @@ use std::{
 use postseal::{
     base::{Error, Kind, Result, Secret},
     keys::{Binding, Handle, Keys as _, ProtocolName, Want},
-    store::Home,
+    store::Keystore,
 };
 
 use super::{Found, KeyFile};
 use crate::cli::session::Session;
 
 /// The keys of gpg. Its owner's own, trusted ultimately, are trusted for their user IDs, as `key generate` trusts what it makes.
-pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
+pub(super) fn openpgp(directory: &Path, home: &Keystore, session: &Session) -> Result<Found> {
     let gpg = Program::new("gpg", directory)?;
     let mut found = Found::default();
     found.files.push(gpg.file("public keys", gpg.asked(&["--export"])?));
@@ -37,7 +37,7 @@ pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Resul
 }
 
 /// The keys of gpgsm. What its trustlist.txt names may end certificate paths.
-pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
+pub(super) fn x509(directory: &Path, home: &Keystore, session: &Session) -> Result<Found> {
     let gpgsm = Program::new("gpgsm", directory)?;
     let mut found = Found::default();
     found.files.push(gpgsm.file("certificates", gpgsm.asked(&["--armor", "--export"])?));
@@ -58,7 +58,7 @@ pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<F
 }
 
 /// Those whose secret key is not here yet: exporting one locks it anew, and it would look like a change.
-fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Home) -> Result<Vec<&'a str>> {
+fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Keystore) -> Result<Vec<&'a str>> {
     let mut new = Vec::new();
     for fingerprint in fingerprints {
         let here = home.find(protocol, &Want::Handle(&Handle::parse(fingerprint)?))?;

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use postseal::{
     base::{Kind, Result},
     report::printable,
-    store::{Home, Outcome, Repair},
+    store::{Keystore, Outcome, Repair},
 };
 
 use crate::cli::show::{aside, data, exit_code, hint};
 
 /// One line for each thing that is not what was written: what became of it, and what it is.
-pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
+pub(super) fn check(repair: Repair, home: &Keystore) -> Result<ExitCode> {
     let found = home.check(repair)?;
     let mut text = String::new();
     let mut advice: Vec<&str> = Vec::new();
