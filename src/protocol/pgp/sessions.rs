@@ -137,7 +137,7 @@ impl<'a> Sessions<'a> {
         opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Option<String> {
         self.attempts += 1;
-        let cipher = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
+        let cipher = algorithm.and_then(|algorithm| Cipher::of_openpgp(algorithm.into()));
         let work = lock.size.saturating_mul(cipher.map_or(1, Cipher::cost));
         // No error of its own: that a session key came out is not for the sender to know.
         let is_affordable = self.attempts <= MOST_KEYS && budget.deciphered(work).is_ok();
