@@ -12,14 +12,14 @@ use postseal::{
     keys::{Handle, Keys, Passphrases, ProtocolName, Record, Want},
     mail::Address,
     protocol::Described,
-    store::Home,
+    store::Keystore,
 };
 
 fn lookup(criterion: &mut Criterion) {
     let count = env::var("POSTSEAL_RECORDS").map_or(1_000_000, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
-    let home = Home::open(&place, Arc::new(Passphrases::default()), &Limits::default()).unwrap();
+    let home = Keystore::open_home(&place, Arc::new(Passphrases::default()), &Limits::default()).unwrap();
     let start = Instant::now();
     for first in (0..count).step_by(10_000) {
         let batch: Vec<Described> = (first..count.min(first + 10_000)).map(described).collect();

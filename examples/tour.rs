@@ -12,14 +12,14 @@ use postseal::{
     protocol::pgp::generate::{Request, generate},
     report::{Report, text},
     sign,
-    store::{Home, Origin},
+    store::{Keystore, Origin},
     verify,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut out = anstream::stdout().lock();
     let folder = tempfile::tempdir()?;
-    let home = Home::open(&folder.path().join("home"), Arc::new(Passphrases::default()), &Limits::default())?;
+    let home = Keystore::open_home(&folder.path().join("home"), Arc::new(Passphrases::default()), &Limits::default())?;
     for (name, address) in [("Alice", "alice@example.org"), ("Bob", "bob@example.net")] {
         let mut request = Request::new(Address::parse(address)?);
         request.name = Some(name.to_owned());

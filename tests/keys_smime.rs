@@ -22,7 +22,7 @@ use postseal::{
             generate::{Algorithm, Request, generate},
         },
     },
-    store::{self, Change, Home, Origin},
+    store::{self, Change, Keystore, Origin},
 };
 use tempfile::TempDir;
 
@@ -335,7 +335,7 @@ fn a_home_keeps_keys_locked_and_finds_them_by_every_handle() {
     let record = described.record.clone();
     let home = |known: &[&str]| {
         let passphrases = Passphrases::new(known.iter().map(|one| Secret::from(*one)).collect());
-        Home::open(&place, Arc::new(passphrases), &Limits::default()).unwrap()
+        Keystore::open_home(&place, Arc::new(passphrases), &Limits::default()).unwrap()
     };
     assert_eq!(home(&[]).add(&[described]).unwrap(), [Change::Added]);
     let known = home(&["wrong", "secret"]);
@@ -364,7 +364,7 @@ fn an_issued_certificate_finds_the_key_that_asked_for_it() {
     let Some(lab) = Lab::new() else { return };
     lab.certificate();
     let place = lab.0.path().join("home");
-    let home = Home::open(&place, Arc::new(Passphrases::default()), &Limits::default()).unwrap();
+    let home = Keystore::open_home(&place, Arc::new(Passphrases::default()), &Limits::default()).unwrap();
     let described = made(Algorithm::P256, "a@example.org", None);
     let record = described.record.clone();
     home.add(&[described]).unwrap();

@@ -1,5 +1,7 @@
 //! One contract for every place where keys are, and GnuPG on the other side of the fence.
 
+#[path = "store/backends.rs"]
+mod backends;
 #[path = "store/capabilities.rs"]
 mod capabilities;
 #[path = "store/quiet.rs"]
@@ -27,7 +29,7 @@ use postseal::{
             keyfile::{self, Armor},
         },
     },
-    store::{self, Change, Home, MasterKey, Origin, Removal},
+    store::{self, Change, Intake, Kept, Keystore, MasterKey, Origin, Outcome, Removal, Repair},
 };
 
 /// Alice has no passphrase, Bob has one, and Carol has one and a version 6 key. Made once: locking a key is slow on purpose.
@@ -114,14 +116,6 @@ fn memory_keeps_the_contract() {
 }
 
 #[test]
-fn home_keeps_the_contract() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("home");
-    fill(&home(&place, &[]));
-    contract(&home(&place, &["wrong", PASSPHRASE]), &home(&place, &["wrong"]));
-}
-
-#[test]
 fn chain_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
@@ -134,108 +128,13 @@ fn chain_keeps_the_contract() {
 }
 
 #[test]
-fn writers_at_once_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("home");
-    std::thread::scope(|scope| {
-        for person in &*PEOPLE {
-            let place = &place;
-            scope.spawn(move || {
-                let keys = home(place, &[]);
-                keys.add(&[copy(&person.described)]).unwrap();
-                let fingerprint = &person.described.record.fingerprint;
-                keys.bind(fingerprint, &Binding::UserIds, Origin::Generated, now()).unwrap();
-            });
-        }
-    });
-    contract(&home(&place, &[PASSPHRASE]), &home(&place, &[]));
-}
-
-#[test]
-fn an_update_is_put_together_with_what_is_here() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = home(&folder.path().join("home"), &[]);
-    let [alice, ..] = &*PEOPLE;
-    let fingerprint = &alice.described.record.fingerprint;
-    let update = revoked(alice);
-    assert!(update.record.bytes.len() > alice.described.record.bytes.len());
-
-    assert_eq!(keys.add(&[copy(&alice.described)]).unwrap(), [Change::Added]);
-    let elsewhere = address("a@example.net");
-    keys.bind(fingerprint, &Binding::Address(elsewhere.clone()), Origin::Trusted, now()).unwrap();
-    assert_eq!(keys.add(&[copy(&update)]).unwrap(), [Change::Updated]);
-    // The older copy takes nothing away.
-    assert_eq!(keys.add(&[copy(&alice.described)]).unwrap(), [Change::Unchanged]);
-    let held = keys.find(ProtocolName::Pgp, &Want::Address(&elsewhere)).unwrap().remove(0);
-    assert_eq!(held.bytes, update.record.bytes);
-    assert_eq!(held.secrets, alice.described.record.secrets);
-    assert_eq!(held.bindings, [Binding::Address(elsewhere)]);
-    assert!(keys.secret(&held, fingerprint).unwrap().is_some());
-
-    // In a chain the old copy in front does not hide the revocation behind it.
-    let old = load(&files()[..1], &[]);
-    let chain = Chain::new(vec![Arc::new(old), Arc::new(keys)], keyfile::merge);
-    for want in [Want::All, Want::Handle(fingerprint), Want::Address(&address("alice@example.org"))] {
-        assert_eq!(chain.find(ProtocolName::Pgp, &want).unwrap()[0].bytes, update.record.bytes, "{want:?}");
-    }
-}
-
-#[test]
-fn a_public_copy_takes_no_secret_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = home(&folder.path().join("home"), &[]);
-    let [_, bob, _] = &*PEOPLE;
-    let record = Record { secrets: Vec::new(), ..bob.described.record.clone() };
-    let public = Described { record, secret: None, proven: Vec::new() };
-    assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Added]);
-    assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), None);
-    assert_eq!(keys.add(&[copy(&bob.described)]).unwrap(), [Change::Updated]);
-    assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Unchanged]);
-    assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), bob.described.secret);
-    let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
-    assert_eq!(record.secrets, bob.described.record.secrets);
-}
-
-#[test]
-fn what_another_process_writes_is_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("home");
-    let (reader, writer) = (home(&place, &[]), home(&place, &[]));
-    let [alice, bob, _] = &*PEOPLE;
-    assert_eq!(find(&reader, &Want::All), []);
-    for (count, one) in [(1, alice), (2, bob)] {
-        writer.add(&[copy(&one.described)]).unwrap();
-        assert_eq!(find(&reader, &Want::All).len(), count);
-    }
-    writer.remove(&bob.described.record, Removal::WithSecret).unwrap();
-    assert_eq!(find(&reader, &Want::All), std::slice::from_ref(&alice.described.record.fingerprint));
-}
-
-#[test]
-fn a_secret_key_is_removed_only_when_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = home(&folder.path().join("home"), &[]);
-    fill(&keys);
-    let fingerprint = &PEOPLE[0].described.record.fingerprint;
-    let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint)).unwrap().remove(0);
-    let error = keys.remove(&record, Removal::Certificate).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoKey);
-    assert_eq!(error.to_string(), format!("key {fingerprint}: there is a secret key to it"));
-    assert_eq!(find(&keys, &Want::All).len(), 3);
-    keys.remove(&record, Removal::WithSecret).unwrap();
-    assert_eq!(find(&keys, &Want::All).len(), 2);
-    assert_eq!(keys.secret_parts(fingerprint).unwrap(), None);
-    assert!(keys.secret(&record, fingerprint).unwrap().is_none());
-}
-
-#[test]
 fn what_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
     fill(&home(&place, &[]));
     let fingerprint = &PEOPLE[0].described.record.fingerprint;
     let use_it = || -> Result<(), Error> {
-        let keys = Home::open(&place, passphrases(&[]), &Limits::default())?;
+        let keys = Keystore::open_home(&place, passphrases(&[]), &Limits::default())?;
         let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint))?.remove(0);
         keys.secret(&record, fingerprint).map(|_| ())
     };
@@ -264,11 +163,11 @@ fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
     let (place, elsewhere) = (folder.path().join("home"), folder.path().join("elsewhere"));
     fill(&home(&place, &[]));
     let fingerprint = &PEOPLE[0].described.record.fingerprint;
-    let opens = |keys: &Home| {
+    let opens = |keys: &Keystore| {
         let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint)).unwrap().remove(0);
         keys.secret(&record, fingerprint).map(|found| found.is_some())
     };
-    let refused = |keys: &Home| opens(keys).map_err(|error| (error.kind(), error.to_string())).unwrap_err();
+    let refused = |keys: &Keystore| opens(keys).map_err(|error| (error.kind(), error.to_string())).unwrap_err();
     let own = place.join("master.key");
     assert_eq!(opens(&home(&place, &[])), Ok(true));
 
@@ -371,7 +270,7 @@ fn what_is_no_home_of_ours_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
     fill(&home(&place, &[]));
-    let open = || Home::open(&place, passphrases(&[]), &Limits::default()).map(|_| ()).unwrap_err();
+    let open = || Keystore::open_home(&place, passphrases(&[]), &Limits::default()).map(|_| ()).unwrap_err();
     let database = place.join("postseal.db");
     let connection = rusqlite::Connection::open(&database).unwrap();
     connection.execute_batch("PRAGMA user_version = 1000").unwrap();
@@ -626,7 +525,7 @@ fn base64_body(armor: &[u8]) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.decode(body.collect::<String>()).unwrap()
 }
 
-fn fill(home: &Home) {
+fn fill(home: &Keystore) {
     let found: Vec<Described> = PEOPLE.iter().map(|one| copy(&one.described)).collect();
     assert_eq!(home.add(&found).unwrap(), [Change::Added; 3]);
     for one in &found {
@@ -644,8 +543,8 @@ fn load(files: &[(&str, Secret)], given: &[&str]) -> postseal::keys::Memory {
     store::load(&files, &passphrases(given), &Limits::default()).unwrap().keys
 }
 
-fn home(place: &Path, given: &[&str]) -> Home {
-    Home::open(place, passphrases(given), &Limits::default()).unwrap()
+fn home(place: &Path, given: &[&str]) -> Keystore {
+    Keystore::open_home(place, passphrases(given), &Limits::default()).unwrap()
 }
 
 fn passphrases(given: &[&str]) -> Arc<Passphrases> {

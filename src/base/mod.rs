@@ -3,6 +3,7 @@
 mod budget;
 mod clock;
 mod error;
+mod hex;
 mod hint;
 mod random;
 mod secret;
@@ -12,6 +13,9 @@ mod temporary;
 pub use budget::{Budget, Limits};
 pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322};
 pub use error::{Error, Kind, Result};
+#[cfg(feature = "store")]
+pub(crate) use hex::unhex;
+pub use hex::{hex, upper_hex};
 pub use hint::{Hint, KeyForm};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;

@@ -6,17 +6,17 @@ use postseal::{
     base::{Clock, Result, SystemClock},
     engine::{Handler, Outcome},
     mail::{Mail, Message},
-    store::Home,
+    store::Keystore,
     verdict::Verdict,
 };
 
 /// Where it is kept: a home, or nowhere.
 #[derive(Debug)]
-pub(crate) struct Notebook(Option<Arc<Home>>);
+pub(crate) struct Notebook(Option<Arc<Keystore>>);
 
 impl Notebook {
     /// The one in this home.
-    pub(crate) fn new(home: Option<Arc<Home>>) -> Self {
+    pub(crate) fn new(home: Option<Arc<Keystore>>) -> Self {
         Notebook(home)
     }
 

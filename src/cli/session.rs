@@ -13,14 +13,14 @@ use postseal::{
         Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom,
         parse_rfc3339,
     },
-    config::Config,
+    config::{Config, KeySource},
     crypto::Legacy,
     engine::{Engine, Hook, OpenedParts, Opening, Setup},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
-    store::{self, Home},
+    store::{self, Keystore},
 };
 
 use super::{
@@ -33,12 +33,14 @@ use super::{
 /// One run of the program.
 pub(crate) struct Session {
     common: Common,
+    /// Of a configuration; without one, there is the home alone.
+    sources: Option<Vec<KeySource>>,
     clock: Box<dyn Clock>,
     limits: Limits,
     none: Memory,
     given: OnceCell<Vec<Secret>>,
     passphrases: OnceCell<Arc<Passphrases>>,
-    home: OnceCell<Arc<Home>>,
+    home: OnceCell<Arc<Keystore>>,
     keys: OnceCell<Chain>,
 }
 
@@ -52,6 +54,7 @@ impl Session {
         let limits = Limits { message: common.max_size, ..Limits::default() };
         Ok(Session {
             common,
+            sources: None,
             clock,
             limits,
             none: Memory::new(),
@@ -65,7 +68,6 @@ impl Session {
     /// A session with the keys, limits and checks of a configuration file. `--home` takes precedence.
     pub(crate) fn configured(&self, config: &Config) -> Result<Session> {
         let common = Common {
-            home: self.common.home.clone().or_else(|| Some(config.home.clone())),
             max_size: config.bounds.message.message,
             legacy: self.common.legacy || config.legacy == Legacy::Admit,
             revocation: match config.revocation {
@@ -75,7 +77,7 @@ impl Session {
             },
             ..self.common.clone()
         };
-        let session = Session::new(common)?;
+        let session = Session { sources: Some(config.keys.clone()), ..Session::new(common)? };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
@@ -174,7 +176,7 @@ impl Session {
     }
 
     /// The home. Its folder is made by the first write.
-    pub(crate) fn home(&self) -> Result<Home> {
+    pub(crate) fn home(&self) -> Result<Keystore> {
         self.home_at(&self.home_directory()?)
     }
 
@@ -212,18 +214,33 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
+        let sources = self.sources()?;
         // A missing home is empty.
-        let home = Arc::new(self.home()?);
-        let mut given = self.load(&self.common.keys, home.as_ref())?;
+        let home = sources.iter().find_map(|source| match source {
+            KeySource::Home(place) => Some(self.home_at(place).map(Arc::new)),
+            _ => None,
+        });
+        let home = home.transpose()?;
+        let beside: &dyn Keys = home.as_deref().map_or(&self.none, |home| home);
+        let mut given = self.load(&self.common.keys, beside)?;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
         for name in &self.common.crls {
             let octets = input::octets(Some(name), &self.budget())?;
             let place = name.display().to_string();
             self.statements(&octets, &place)?.into_iter().for_each(|der| given.add_revocation(der));
         }
-        let home = Arc::clone(self.home.get_or_init(|| home));
-        let sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given), home];
-        let mut keys = Chain::new(sources, store::merge);
+        let mut chain: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
+        for source in &sources {
+            match source {
+                KeySource::File(place) => chain.push(Arc::new(self.load(std::slice::from_ref(place), beside)?)),
+                KeySource::Home(_) => chain.extend(home.clone().map(|home| home as Arc<dyn Keys>)),
+                source => return Err(Error::new(Kind::Config, format!("keys: {source:?} cannot be read"))),
+            }
+        }
+        if let Some(home) = home {
+            self.home.get_or_init(|| home);
+        }
+        let mut keys = Chain::new(chain, store::merge);
         if !self.common.anchors.is_empty() {
             keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
         }
@@ -263,9 +280,24 @@ impl Session {
         }
     }
 
-    fn home_at(&self, home: &Path) -> Result<Home> {
+    /// Where keys are, in order: as the configuration says, with `--home` in the place of its home, or the home of the command line.
+    fn sources(&self) -> Result<Vec<KeySource>> {
+        let Some(mut sources) = self.sources.clone() else {
+            return Ok(vec![KeySource::Home(self.home_directory()?)]);
+        };
+        if self.common.home.is_some() {
+            let home = KeySource::Home(self.home_directory()?);
+            match sources.iter_mut().find(|source| matches!(source, KeySource::Home(_))) {
+                Some(configured) => *configured = home,
+                None => sources.insert(0, home),
+            }
+        }
+        Ok(sources)
+    }
+
+    fn home_at(&self, home: &Path) -> Result<Keystore> {
         let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Home::open(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
+        Ok(Keystore::open_home(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
     }
 
     fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {

@@ -11,8 +11,8 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounds, Config, Copies, Grade, Identity, Level, Listener, ListenerKind, Log, LogForm, Mention,
-    Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
+    Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
+    Mention, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -97,7 +97,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// `None` when something that must be there is not; that is noted.
     fn config(&mut self, root: &Table<'_>) -> Option<Config> {
-        let home = root.required("home").map(|home| self.place(&home, What::Directory));
+        let keys = self.keys(root);
         let passphrases = self.secret(root, "passphrases");
         let marker = self.secret(root, "marker");
         let hostname = root.required("hostname").and_then(|name| self.document.read(&name, hostname));
@@ -135,7 +135,7 @@ impl Reader<'_> {
         let log = self.log(root);
         let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
         Some(Config {
-            home: home?,
+            keys,
             passphrases,
             hostname: hostname?,
             authserv_ids,
@@ -230,6 +230,41 @@ impl Reader<'_> {
         }
         table.finish();
         bounds
+    }
+
+    /// `[[keys]]`, or `home` alone.
+    fn keys(&mut self, root: &Table<'_>) -> Vec<KeySource> {
+        if !root.has("keys") {
+            let home = root.required("home").map(|home| KeySource::Home(self.place(&home, What::Directory)));
+            return home.into_iter().collect();
+        }
+        if root.has("home") {
+            let hint = Some("make it an entry of its own: [[keys]] and home = ... below it".into());
+            let message = "home: cannot stand beside [[keys]]".to_owned();
+            let line = root.line_of("home");
+            self.document.add(Problem { line, grade: Grade::Error, message, hint });
+            _ = root.string("home");
+        }
+        let mut keys: Vec<KeySource> = Vec::new();
+        for table in root.tables("keys") {
+            let (file, home, line) = (table.string("file"), table.string("home"), table.line);
+            table.finish();
+            let source = match (file, home) {
+                (Some(file), None) => KeySource::File(self.place(&file, What::File)),
+                (None, Some(home)) => KeySource::Home(self.place(&home, What::Directory)),
+                _ => {
+                    self.document.error(line, "keys: either file = ... or home = ...");
+                    continue;
+                }
+            };
+            let is_home = |source: &KeySource| matches!(source, KeySource::Home(_));
+            if is_home(&source) && keys.iter().any(is_home) {
+                self.document
+                    .error(line, "keys: a second home; there can be one, for what is learned is written there");
+            }
+            keys.push(source);
+        }
+        keys
     }
 
     fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {

@@ -29,8 +29,8 @@ use crate::{
 /// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where keys are kept.
-    pub home: PathBuf,
+    /// Where keys are, in the order in which they are asked; one home at most.
+    pub keys: Vec<KeySource>,
     /// What unlocks them: one passphrase a line.
     pub passphrases: Option<SecretFrom>,
     /// This host's name: the authserv-id of RFC 8601, and what SMTP greets with.
@@ -67,6 +67,16 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What a check looks at beyond the file itself.
     mentions: Vec<Mention>,
+}
+
+/// A place with keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeySource {
+    /// Certificates and keys in a file, read once. OpenPGP certificates are trusted for their own user IDs, as with `--keys`.
+    File(PathBuf),
+    /// A home; what is learned is written there.
+    Home(PathBuf),
 }
 
 /// One address that mail comes in by.

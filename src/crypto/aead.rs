@@ -12,49 +12,23 @@ use ghash::{GHash, universal_hash::UniversalHash};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use super::{Strength, undecipherable};
+use super::{Aead, Strength, undecipherable};
 use crate::base::{Error, Result, Secret};
 
-/// A cipher that authenticates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Aead {
-    /// SP 800-38D.
-    Aes128Gcm,
-    /// SP 800-38D.
-    Aes192Gcm,
-    /// SP 800-38D.
-    Aes256Gcm,
-    /// RFC 8439.
-    ChaCha20Poly1305,
-}
-
 impl Aead {
-    /// Every such cipher.
-    pub const ALL: [Aead; 4] = [Aead::Aes128Gcm, Aead::Aes192Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
-
     /// `aes256-gcm`, `chacha20-poly1305`: as on the command line and in reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Aead::Aes128Gcm => "aes128-gcm",
-            Aead::Aes192Gcm => "aes192-gcm",
-            Aead::Aes256Gcm => "aes256-gcm",
-            Aead::ChaCha20Poly1305 => "chacha20-poly1305",
-        }
+        self.facts().name
     }
 
     /// How strong it is.
     pub fn strength(self) -> Strength {
-        Strength::of_cipher(self.name())
+        self.facts().strength
     }
 
     /// The key's length in octets.
     pub fn key_length(self) -> usize {
-        match self {
-            Aead::Aes128Gcm => 16,
-            Aead::Aes192Gcm => 24,
-            Aead::Aes256Gcm | Aead::ChaCha20Poly1305 => 32,
-        }
+        self.facts().key
     }
 
     /// Decrypts `data` in place if `tag` proves it and `aad` to be what was sealed.

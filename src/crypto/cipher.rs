@@ -18,84 +18,13 @@ use des::TdesEde3;
 use idea::Idea;
 use twofish::Twofish;
 
-use super::Strength;
+use super::{Cipher, Strength};
 use crate::base::{Error, Result, Secret};
 
-/// A block cipher of OpenPGP (RFC 9580, section 9.3) or CMS (RFC 3370, section 5; RFC 3565).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Cipher {
-    /// FIPS 197.
-    Aes128,
-    /// FIPS 197.
-    Aes192,
-    /// FIPS 197.
-    Aes256,
-    /// Schneier 1993, with a key of 128 bits.
-    Blowfish,
-    /// RFC 3713.
-    Camellia128,
-    /// RFC 3713.
-    Camellia192,
-    /// RFC 3713.
-    Camellia256,
-    /// RFC 2144, with a key of 128 bits.
-    Cast5,
-    /// FIPS 46-3.
-    Des,
-    /// Lai, Massey 1991.
-    Idea,
-    /// RFC 2268, with 40 effective bits.
-    Rc2_40,
-    /// RFC 2268, with 64 effective bits.
-    Rc2_64,
-    /// RFC 2268, with 128 effective bits.
-    Rc2_128,
-    /// Triple DES with three keys (SP 800-67).
-    TripleDes,
-    /// Schneier et al. 1998, with a key of 256 bits.
-    Twofish,
-}
-
 impl Cipher {
-    /// Every cipher.
-    pub const ALL: [Cipher; 15] = [
-        Cipher::Aes128,
-        Cipher::Aes192,
-        Cipher::Aes256,
-        Cipher::Blowfish,
-        Cipher::Camellia128,
-        Cipher::Camellia192,
-        Cipher::Camellia256,
-        Cipher::Cast5,
-        Cipher::Des,
-        Cipher::Idea,
-        Cipher::Rc2_40,
-        Cipher::Rc2_64,
-        Cipher::Rc2_128,
-        Cipher::TripleDes,
-        Cipher::Twofish,
-    ];
-
     /// `aes256`, `3des`, `cast5`: as on the command line and in reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Cipher::Aes128 => "aes128",
-            Cipher::Aes192 => "aes192",
-            Cipher::Aes256 => "aes256",
-            Cipher::Blowfish => "blowfish",
-            Cipher::Camellia128 => "camellia128",
-            Cipher::Camellia192 => "camellia192",
-            Cipher::Camellia256 => "camellia256",
-            Cipher::Cast5 => "cast5",
-            Cipher::Des => "des",
-            Cipher::Idea => "idea",
-            Cipher::Rc2_40 => "rc2-40",
-            Cipher::Rc2_64 => "rc2-64",
-            Cipher::Rc2_128 => "rc2-128",
-            Cipher::TripleDes => "3des",
-            Cipher::Twofish => "twofish",
-        }
+        self.facts().name
     }
 
     /// Reads a name, in any case and with dashes anywhere or nowhere. Anything else is a usage error.
@@ -108,72 +37,24 @@ impl Cipher {
         })
     }
 
-    /// The number that OpenPGP gives it (RFC 9580, section 9.3).
-    pub fn from_openpgp(id: u8) -> Option<Cipher> {
-        match id {
-            1 => Some(Cipher::Idea),
-            2 => Some(Cipher::TripleDes),
-            3 => Some(Cipher::Cast5),
-            4 => Some(Cipher::Blowfish),
-            7 => Some(Cipher::Aes128),
-            8 => Some(Cipher::Aes192),
-            9 => Some(Cipher::Aes256),
-            10 => Some(Cipher::Twofish),
-            11 => Some(Cipher::Camellia128),
-            12 => Some(Cipher::Camellia192),
-            13 => Some(Cipher::Camellia256),
-            _ => None,
-        }
-    }
-
     /// How strong it is.
     pub fn strength(self) -> Strength {
-        Strength::of_cipher(self.name())
+        self.facts().strength
     }
 
     /// How long decrypting takes, in passes of AES (400 MB/s). Source: `cargo bench --bench crypto`, rounded up.
     pub fn cost(self) -> usize {
-        match self {
-            Cipher::Aes128 | Cipher::Aes192 | Cipher::Aes256 => 1,
-            Cipher::Blowfish
-            | Cipher::Camellia128
-            | Cipher::Camellia192
-            | Cipher::Camellia256
-            | Cipher::Cast5
-            | Cipher::Twofish => 4,
-            Cipher::Des | Cipher::Idea | Cipher::Rc2_40 | Cipher::Rc2_64 | Cipher::Rc2_128 => 8,
-            Cipher::TripleDes => 12,
-        }
+        self.facts().cost
     }
 
     /// The key's length in octets. RC2 also takes others: its effective bits do not depend on it.
     pub fn key_length(self) -> usize {
-        match self {
-            Cipher::Rc2_40 => 5,
-            Cipher::Des | Cipher::Rc2_64 => 8,
-            Cipher::Aes128
-            | Cipher::Blowfish
-            | Cipher::Camellia128
-            | Cipher::Cast5
-            | Cipher::Idea
-            | Cipher::Rc2_128 => 16,
-            Cipher::Aes192 | Cipher::Camellia192 | Cipher::TripleDes => 24,
-            Cipher::Aes256 | Cipher::Camellia256 | Cipher::Twofish => 32,
-        }
+        self.facts().key
     }
 
     /// The block's length in octets.
     pub fn block_length(self) -> usize {
-        match self {
-            Cipher::Aes128
-            | Cipher::Aes192
-            | Cipher::Aes256
-            | Cipher::Camellia128
-            | Cipher::Camellia192
-            | Cipher::Camellia256
-            | Cipher::Twofish => 16,
-            _ => 8,
-        }
+        self.facts().block
     }
 
     /// Decrypts `data` in place in CFB (SP 800-38A, section 6.3); `None` when key or `iv` do not have their lengths.
@@ -440,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_of_openpgp() {
-        let numbered: Vec<Cipher> = (0..=255).filter_map(Cipher::from_openpgp).collect();
+        let numbered: Vec<Cipher> = (0..=255).filter_map(Cipher::of_openpgp).collect();
         let foreign = [Cipher::Des, Cipher::Rc2_40, Cipher::Rc2_64, Cipher::Rc2_128];
         assert_eq!(numbered.len() + foreign.len(), Cipher::ALL.len());
         assert!(foreign.iter().all(|cipher| !numbered.contains(cipher)));
@@ -449,6 +330,6 @@ mod tests {
                 .iter()
                 .all(|cipher| CfbEncryptor::new(*cipher, &Secret::new(vec![1; cipher.key_length()])).is_ok())
         );
-        assert_eq!(Cipher::from_openpgp(9), Some(Cipher::Aes256));
+        assert_eq!(Cipher::of_openpgp(9), Some(Cipher::Aes256));
     }
 }

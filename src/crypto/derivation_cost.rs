@@ -49,12 +49,7 @@ fn blocks(hash: Hash, length: usize) -> u64 {
 
 /// How long one digest of a few octets takes.
 fn digest_weight(hash: Hash) -> u64 {
-    match hash {
-        Hash::Md2 => 16,
-        Hash::Sha1 | Hash::Sha224 | Hash::Sha256 => 1,
-        Hash::Md5 | Hash::Sha384 | Hash::Sha512 => 2,
-        _ => 4,
-    }
+    hash.facts().derivation_cost
 }
 
 #[cfg(test)]

@@ -6,88 +6,13 @@ use aws_lc_rs::digest as fast;
 use md5::{Digest as _, digest::DynDigest};
 use sha3::digest::{ExtendableOutput, Update, XofReader};
 
-use super::{Legacy, Strength};
+use super::{Hash, Legacy, Strength};
 use crate::base::{Error, Result};
 
-/// A hash function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Hash {
-    /// RFC 1319.
-    Md2,
-    /// RFC 1321.
-    Md5,
-    /// ISO/IEC 10118-3.
-    Ripemd160,
-    /// FIPS 180-4.
-    Sha1,
-    /// FIPS 180-4.
-    Sha224,
-    /// FIPS 180-4.
-    Sha256,
-    /// FIPS 180-4.
-    Sha384,
-    /// FIPS 180-4.
-    Sha512,
-    /// FIPS 180-4.
-    Sha512_224,
-    /// FIPS 180-4.
-    Sha512_256,
-    /// FIPS 202.
-    Sha3_224,
-    /// FIPS 202.
-    Sha3_256,
-    /// FIPS 202.
-    Sha3_384,
-    /// FIPS 202.
-    Sha3_512,
-    /// FIPS 202, with 32 octets of output (RFC 8702, section 3).
-    Shake128,
-    /// FIPS 202, with 64 octets of output (RFC 8702, section 3; RFC 8419, section 2.3).
-    Shake256,
-}
-
 impl Hash {
-    /// Every hash function, in the order of their names.
-    pub const ALL: [Hash; 16] = [
-        Hash::Md2,
-        Hash::Md5,
-        Hash::Ripemd160,
-        Hash::Sha1,
-        Hash::Sha224,
-        Hash::Sha256,
-        Hash::Sha384,
-        Hash::Sha512,
-        Hash::Sha512_224,
-        Hash::Sha512_256,
-        Hash::Sha3_224,
-        Hash::Sha3_256,
-        Hash::Sha3_384,
-        Hash::Sha3_512,
-        Hash::Shake128,
-        Hash::Shake256,
-    ];
-
     /// `sha256`, `sha3-256`, `md5`, `ripemd160`: as on the command line and in reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Hash::Md2 => "md2",
-            Hash::Md5 => "md5",
-            Hash::Ripemd160 => "ripemd160",
-            Hash::Sha1 => "sha1",
-            Hash::Sha224 => "sha224",
-            Hash::Sha256 => "sha256",
-            Hash::Sha384 => "sha384",
-            Hash::Sha512 => "sha512",
-            Hash::Sha512_224 => "sha512-224",
-            Hash::Sha512_256 => "sha512-256",
-            Hash::Sha3_224 => "sha3-224",
-            Hash::Sha3_256 => "sha3-256",
-            Hash::Sha3_384 => "sha3-384",
-            Hash::Sha3_512 => "sha3-512",
-            Hash::Shake128 => "shake128",
-            Hash::Shake256 => "shake256",
-        }
+        self.facts().name
     }
 
     /// Reads a name, in any case and with dashes anywhere or nowhere: `SHA-256`, `sha256`, `sha3_256`, `RIPEMD-160`,
@@ -104,42 +29,22 @@ impl Hash {
 
     /// The digest's length in octets.
     pub fn length(self) -> usize {
-        match self {
-            Hash::Md2 | Hash::Md5 => 16,
-            Hash::Ripemd160 | Hash::Sha1 => 20,
-            Hash::Sha224 | Hash::Sha512_224 | Hash::Sha3_224 => 28,
-            Hash::Sha256 | Hash::Sha512_256 | Hash::Sha3_256 | Hash::Shake128 => 32,
-            Hash::Sha384 | Hash::Sha3_384 => 48,
-            Hash::Sha512 | Hash::Sha3_512 | Hash::Shake256 => 64,
-        }
+        self.facts().length
     }
 
     /// How many octets it takes at a time (for HMAC and the like).
     pub(super) fn block_length(self) -> usize {
-        match self {
-            Hash::Md2 => 16,
-            Hash::Sha384 | Hash::Sha512 | Hash::Sha512_224 | Hash::Sha512_256 => 128,
-            Hash::Sha3_224 => 144,
-            Hash::Sha3_256 | Hash::Shake256 => 136,
-            Hash::Shake128 => 168,
-            Hash::Sha3_384 => 104,
-            Hash::Sha3_512 => 72,
-            _ => 64,
-        }
+        self.facts().block
     }
 
     /// How strong it is in signatures.
     pub fn strength(self) -> Strength {
-        Strength::of_digest(self.name())
+        self.facts().strength
     }
 
     /// How long it takes, in passes of SHA-1 without instructions of its own (300 MB/s). Source: `cargo bench --bench crypto`, rounded up.
     pub fn cost(self) -> usize {
-        match self {
-            Hash::Md2 => 64,
-            Hash::Ripemd160 | Hash::Sha3_224 | Hash::Sha512_224 | Hash::Shake128 | Hash::Shake256 => 2,
-            _ => 1,
-        }
+        self.facts().cost
     }
 
     /// Whether it is computed for signatures: MD2 and MD5 prove nothing (RFC 6149, RFC 6151), and are computed on request only.

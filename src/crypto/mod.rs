@@ -3,6 +3,7 @@
 //! aws-lc-rs does the work wherever it takes the algorithm; `legacy.rs` holds what it refuses.
 
 mod aead;
+mod algorithm;
 mod brainpool;
 mod brainpool_key;
 mod cbc;
@@ -27,11 +28,11 @@ mod software;
 mod strength;
 mod verify;
 
-pub use aead::Aead;
+pub use algorithm::{Aead, Cipher, Conveys, Curve, Hash, Signs};
 pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
-pub use cipher::{CfbEncryptor, CfbReader, Cipher, Resync};
+pub use cipher::{CfbEncryptor, CfbReader, Resync};
 pub use derivation_cost::{argon2_cost, pbkdf1_cost, pbkdf2_cost, pkcs12_cost, s2k_cost, scrypt_cost};
-pub use digest::{Digester, Hash};
+pub use digest::Digester;
 pub use dsa::DsaPublic;
 pub use ecb::{ecb_decrypt, ecb_encrypt};
 pub use encrypt::{agree_ephemeral, encrypt_to_rsa};
@@ -41,10 +42,12 @@ pub use kdf::{Pkcs12Use, argon2id, bmp_string, hkdf, hmac, pbkdf1, pbkdf2, pkcs1
 pub use keywrap::{KeyWrap, unwrap_for_password, wrap_for_password};
 pub use mdc::mdc_decrypt;
 pub use point::uncompressed;
-pub use secret::{Curve, KeyAlgorithm, Scheme, SecretKey, Unwrap};
+pub use secret::{KeyAlgorithm, Scheme, SecretKey, Unwrap};
 pub use software::SoftwareKey;
 pub use strength::{Legacy, Strength};
 pub use verify::{PublicKey, Unverified, verify};
+
+pub(crate) use algorithm::openpgp_key_name;
 
 use crate::base::Error;
 pub(crate) use software::unfit;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Hash, Strength};
+use super::{
+    Conveys, Curve, Hash, Signs, Strength,
+    algorithm::{KeyFacts, key_facts},
+};
 use crate::base::{Error, Result, Secret};
 
 /// A private key that works but is never seen. Software keys and PKCS#11 tokens implement it.
@@ -67,7 +70,20 @@ impl KeyAlgorithm {
 
     /// How strong a key of this kind is.
     pub fn strength(self) -> Strength {
-        Strength::of_key(self.family(), self.bits())
+        match self {
+            KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => curve.strength(),
+            _ => self.facts().strength(self.bits()),
+        }
+    }
+
+    /// What it signs.
+    pub fn signs(self) -> Signs {
+        self.facts().signs
+    }
+
+    /// How it conveys a content key. Of an X.509 key for ECDSA that is agreement: its certificate says whether it may.
+    pub fn conveys(self) -> Conveys {
+        self.facts().conveys
     }
 
     /// The refusal of what a key of this kind cannot do; `what` is `sign`, `decrypt`, `agree on a secret`, ...
@@ -75,10 +91,11 @@ impl KeyAlgorithm {
         Error::no_key(format!("{} key: cannot {what}", self.name()))
     }
 
-    fn family(self) -> &'static str {
-        match self {
+    fn facts(self) -> &'static KeyFacts {
+        key_facts(match self {
             KeyAlgorithm::Dsa(_) => "dsa",
-            KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => curve.name(),
+            KeyAlgorithm::Ecdh(_) => "ecdh",
+            KeyAlgorithm::Ecdsa(_) => "ecdsa",
             KeyAlgorithm::Ed25519 => "ed25519",
             KeyAlgorithm::Ed448 => "ed448",
             KeyAlgorithm::Elgamal(_) => "elgamal",
@@ -86,6 +103,14 @@ impl KeyAlgorithm {
             KeyAlgorithm::X25519 => "x25519",
             KeyAlgorithm::X448 => "x448",
             KeyAlgorithm::Other(name) => name,
+        })
+    }
+
+    fn family(self) -> &'static str {
+        match self {
+            KeyAlgorithm::Ecdh(curve) | KeyAlgorithm::Ecdsa(curve) => curve.name(),
+            KeyAlgorithm::Other(name) => name,
+            _ => self.facts().name,
         }
     }
 
@@ -93,11 +118,8 @@ impl KeyAlgorithm {
     /// for DSA, whose exponents are not small. Source: measured, 14 ms for RSA of 16384 bits, 31 ms for DSA of 8192, and 3, 6 and 10 ms for the
     /// brainpool curves.
     pub fn cost(self) -> usize {
-        match self {
-            KeyAlgorithm::Ecdsa(Curve::BrainpoolP256) => return 4,
-            KeyAlgorithm::Ecdsa(Curve::BrainpoolP384) => return 8,
-            KeyAlgorithm::Ecdsa(Curve::BrainpoolP512) => return 12,
-            _ => {}
+        if let KeyAlgorithm::Ecdsa(curve) = self {
+            return curve.cost();
         }
         let unit = if matches!(self, KeyAlgorithm::Dsa(_)) { 1024 } else { 4096 };
         (self.bits() / unit).saturating_pow(2).max(1)
@@ -120,48 +142,6 @@ impl KeyAlgorithm {
         match self {
             KeyAlgorithm::Dsa(bits) | KeyAlgorithm::Elgamal(bits) | KeyAlgorithm::Rsa(bits) => bits,
             _ => 0,
-        }
-    }
-}
-
-/// Weierstrass curves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Curve {
-    /// RFC 5639.
-    BrainpoolP256,
-    /// RFC 5639.
-    BrainpoolP384,
-    /// RFC 5639.
-    BrainpoolP512,
-    /// FIPS 186-5.
-    P256,
-    /// FIPS 186-5.
-    P384,
-    /// FIPS 186-5.
-    P521,
-}
-
-impl Curve {
-    /// The name in reports: `p256`, `brainpoolp256`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Curve::BrainpoolP256 => "brainpoolp256",
-            Curve::BrainpoolP384 => "brainpoolp384",
-            Curve::BrainpoolP512 => "brainpoolp512",
-            Curve::P256 => "p256",
-            Curve::P384 => "p384",
-            Curve::P521 => "p521",
-        }
-    }
-
-    /// The length in octets of a coordinate, and of a scalar.
-    pub fn length(self) -> usize {
-        match self {
-            Curve::BrainpoolP256 | Curve::P256 => 32,
-            Curve::BrainpoolP384 | Curve::P384 => 48,
-            Curve::BrainpoolP512 => 64,
-            Curve::P521 => 66,
         }
     }
 }

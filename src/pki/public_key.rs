@@ -1,5 +1,9 @@
 //! Public keys and signature algorithms as X.509 and CMS write them (RFC 3279, 4055, 5480, 5758, 8410).
 
+use const_oid::db::{
+    rfc5912::{ID_DSA, ID_EC_DH, ID_EC_PUBLIC_KEY, ID_MGF_1, ID_RSAES_OAEP, ID_RSASSA_PSS, RSA_ENCRYPTION},
+    rfc8410::{ID_ED_448, ID_ED_25519, ID_X_448, ID_X_25519},
+};
 use der::{
     Decode, Reader as _, SliceReader,
     asn1::{ObjectIdentifier, UintRef},
@@ -177,32 +181,32 @@ impl Key {
     fn read(kind: Element<'_>, parameters: Option<Element<'_>>, bits: Element<'_>) -> Result<Key> {
         let octets = bits.octets_of_bits()?;
         let mut reader = Reader::new(octets, "public key");
-        if kind.is(&RSA) || kind.is(&RSA_1988) || kind.is(&RSA_PSS) || kind.is(&RSA_OAEP) {
+        if kind.is(&RSA_ENCRYPTION) || kind.is(&RSA_1988) || kind.is(&ID_RSASSA_PSS) || kind.is(&ID_RSAES_OAEP) {
             let mut numbers = reader.sequence()?;
             let (n, e) = (numbers.expect(INTEGER)?.unsigned()?.to_vec(), numbers.expect(INTEGER)?.unsigned()?.to_vec());
             let only = match parameters {
-                _ if kind.is(&RSA) || kind.is(&RSA_1988) => RsaUse::Any,
-                _ if kind.is(&RSA_OAEP) => RsaUse::Oaep,
+                _ if kind.is(&RSA_ENCRYPTION) || kind.is(&RSA_1988) => RsaUse::Any,
+                _ if kind.is(&ID_RSAES_OAEP) => RsaUse::Oaep,
                 parameters => RsaUse::Pss(parameters.map(Pss::read).transpose()?),
             };
             return Ok(Key::Rsa { n, e, only });
         }
-        if kind.is(&EC) || kind.is(&EC_DH) {
-            let named = parameters.and_then(|named| CURVES.iter().find(|(oid, _)| named.is(oid)));
-            let curve = named.ok_or_else(|| kind.refuse("an elliptic curve that is not known"))?.1;
-            let agrees = if kind.is(&EC) { Agrees::Also } else { Agrees::Only };
+        if kind.is(&ID_EC_PUBLIC_KEY) || kind.is(&ID_EC_DH) {
+            let named = parameters.and_then(|named| Curve::of_oid(named.oid()?));
+            let curve = named.ok_or_else(|| kind.refuse("an elliptic curve that is not known"))?;
+            let agrees = if kind.is(&ID_EC_PUBLIC_KEY) { Agrees::Also } else { Agrees::Only };
             return Ok(Key::Ec { curve, point: crypto::uncompressed(curve, octets), agrees });
         }
-        if kind.is(&DSA) {
+        if kind.is(&ID_DSA) {
             let parameters =
                 parameters.filter(|parameters| parameters.tag != NULL).map(DsaParameters::read).transpose()?;
             return Ok(Key::Dsa { parameters, y: reader.expect(INTEGER)?.unsigned()?.to_vec() });
         }
         let curves = [
-            (ED25519, Key::Edwards25519 as fn(Vec<u8>) -> Key),
-            (ED448, Key::Edwards448),
-            (X25519, Key::Montgomery25519),
-            (X448, Key::Montgomery448),
+            (ID_ED_25519, Key::Edwards25519 as fn(Vec<u8>) -> Key),
+            (ID_ED_448, Key::Edwards448),
+            (ID_X_25519, Key::Montgomery25519),
+            (ID_X_448, Key::Montgomery448),
         ];
         let found = curves.into_iter().find(|(oid, _)| kind.is(oid));
         Ok(found.map_or(Key::Other, |(_, key)| key(octets.to_vec())))
@@ -226,7 +230,7 @@ impl Pss {
         }
         if let Some(mask) = fields.optional(constructed(1))? {
             let mut mask = mask.reader().sequence()?;
-            if !mask.expect(OID)?.is(&MGF1) {
+            if !mask.expect(OID)?.is(&ID_MGF_1) {
                 return Err(mask.refuse("a mask generation function that is not MGF1"));
             }
             pss.mgf1 = hash_algorithm(mask.any()?.whole)?;
@@ -252,8 +256,9 @@ impl Pss {
 /// The hash function that an AlgorithmIdentifier names. An error of kind `Unavailable` names one that nobody here knows.
 pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
     let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
-    let found = HASHES.iter().find(|(oid, _)| kind.is(oid)).map(|(_, hash)| *hash);
-    found.ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
+    kind.oid()
+        .and_then(Hash::of_oid)
+        .ok_or_else(|| Error::unavailable(format!("digest algorithm {}: not known", super::tlv::dotted(kind.value))))
 }
 
 /// The hash function that the digestAlgorithm of a signature in CMS names. Some programs write sha256WithRSAEncryption where sha256 belongs, and
@@ -261,8 +266,8 @@ pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
 pub(crate) fn digest_algorithm(algorithm: &[u8]) -> Result<Hash> {
     hash_algorithm(algorithm).or_else(|error| {
         let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
-        match SIGNATURES.iter().find(|(oid, _)| kind.is(oid)) {
-            Some((_, Kind::RsaPkcs1(hash))) => Ok(*hash),
+        match kind.oid().and_then(Kind::of_oid) {
+            Some(Kind::RsaPkcs1(hash)) => Ok(hash),
             _ => Err(error),
         }
     })
@@ -284,6 +289,25 @@ enum Kind {
     RsaPss(Pss),
 }
 
+impl Kind {
+    /// What an identifier says alone (RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702).
+    fn of_oid(oid: ObjectIdentifier) -> Option<Kind> {
+        let with_hash = Hash::ALL.into_iter().find_map(|hash| {
+            let kinds = [
+                (hash.with_rsa(), Kind::RsaPkcs1 as fn(Hash) -> Kind),
+                (hash.with_ecdsa(), Kind::Ecdsa),
+                (hash.with_dsa(), Kind::Dsa),
+            ];
+            kinds.into_iter().find(|(oids, _)| oids.contains(&oid)).map(|(_, kind)| kind(hash))
+        });
+        with_hash.or(match oid {
+            ID_ED_25519 => Some(Kind::Ed25519),
+            ID_ED_448 => Some(Kind::Ed448),
+            _ => None,
+        })
+    }
+}
+
 impl SignatureAlgorithm {
     /// Reads an AlgorithmIdentifier. `digest` is the hash that goes with a bare key algorithm such as rsaEncryption, as CMS has it (RFC 5652,
     /// section 5.3). An error of kind `Unavailable` names an algorithm that nobody here knows.
@@ -292,11 +316,11 @@ impl SignatureAlgorithm {
         let mut fields = reader.sequence()?;
         reader.finish()?;
         let kind = fields.expect(OID)?;
-        if let Some((_, kind)) = SIGNATURES.iter().find(|(oid, _)| kind.is(oid)) {
-            return Ok(SignatureAlgorithm { kind: *kind });
+        if let Some(kind) = kind.oid().and_then(Kind::of_oid) {
+            return Ok(SignatureAlgorithm { kind });
         }
         let bare = || digest.ok_or_else(|| fields.refuse("names no digest"));
-        let kind = if kind.is(&RSA_PSS) {
+        let kind = if kind.is(&ID_RSASSA_PSS) {
             // RFC 4055, section 3.1: in a signature the parameters must be there.
             let pss = Pss::read(fields.expect(super::tlv::SEQUENCE)?)?;
             if pss.hash != pss.mgf1 {
@@ -304,11 +328,11 @@ impl SignatureAlgorithm {
                 return Err(fields.refuse(format!("{hash} masked by mgf1 with {mask} (RFC 4055, section 3.1)")));
             }
             Kind::RsaPss(pss)
-        } else if kind.is(&RSA) {
+        } else if kind.is(&RSA_ENCRYPTION) {
             Kind::RsaPkcs1(bare()?)
-        } else if kind.is(&EC) {
+        } else if kind.is(&ID_EC_PUBLIC_KEY) {
             Kind::Ecdsa(bare()?)
-        } else if kind.is(&DSA) {
+        } else if kind.is(&ID_DSA) {
             Kind::Dsa(bare()?)
         } else {
             return Err(Error::unavailable(format!(
@@ -415,92 +439,5 @@ fn bits(number: &[u8]) -> usize {
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
-const fn oid(text: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(text)
-}
-
 /// RFC 1423, section 4.1.1: that of X.509 (1988), whose parameter is the size in bits.
-const RSA_1988: ObjectIdentifier = oid("2.5.8.1.1");
-const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
-const RSA_OAEP: ObjectIdentifier = oid("1.2.840.113549.1.1.7");
-const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
-const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
-const DSA: ObjectIdentifier = oid("1.2.840.10040.4.1");
-const EC: ObjectIdentifier = oid("1.2.840.10045.2.1");
-const EC_DH: ObjectIdentifier = oid("1.3.132.1.12");
-const X25519: ObjectIdentifier = oid("1.3.101.110");
-const X448: ObjectIdentifier = oid("1.3.101.111");
-const ED25519: ObjectIdentifier = oid("1.3.101.112");
-const ED448: ObjectIdentifier = oid("1.3.101.113");
-
-/// RFC 5480, section 2.1.1.1; RFC 5639, section 4.1.
-const CURVES: [(ObjectIdentifier, Curve); 6] = [
-    (oid("1.2.840.10045.3.1.7"), Curve::P256),
-    (oid("1.3.132.0.34"), Curve::P384),
-    (oid("1.3.132.0.35"), Curve::P521),
-    (oid("1.3.36.3.3.2.8.1.1.7"), Curve::BrainpoolP256),
-    (oid("1.3.36.3.3.2.8.1.1.11"), Curve::BrainpoolP384),
-    (oid("1.3.36.3.3.2.8.1.1.13"), Curve::BrainpoolP512),
-];
-
-/// RFC 3279, section 2.1; RFC 4055, section 2.1; RFC 8702, section 2; Teletrust for RIPEMD-160.
-const HASHES: [(ObjectIdentifier, Hash); 16] = [
-    (oid("1.2.840.113549.2.2"), Hash::Md2),
-    (oid("1.2.840.113549.2.5"), Hash::Md5),
-    (oid("1.3.36.3.2.1"), Hash::Ripemd160),
-    (oid("1.3.14.3.2.26"), Hash::Sha1),
-    (oid("2.16.840.1.101.3.4.2.4"), Hash::Sha224),
-    (oid("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
-    (oid("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
-    (oid("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
-    (oid("2.16.840.1.101.3.4.2.5"), Hash::Sha512_224),
-    (oid("2.16.840.1.101.3.4.2.6"), Hash::Sha512_256),
-    (oid("2.16.840.1.101.3.4.2.7"), Hash::Sha3_224),
-    (oid("2.16.840.1.101.3.4.2.8"), Hash::Sha3_256),
-    (oid("2.16.840.1.101.3.4.2.9"), Hash::Sha3_384),
-    (oid("2.16.840.1.101.3.4.2.10"), Hash::Sha3_512),
-    (oid("2.16.840.1.101.3.4.2.11"), Hash::Shake128),
-    (oid("2.16.840.1.101.3.4.2.12"), Hash::Shake256),
-];
-
-/// RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702; NIST's for SHA-3; OIW's for SHA-1.
-const SIGNATURES: [(ObjectIdentifier, Kind); 38] = [
-    (oid("1.2.840.113549.1.1.2"), Kind::RsaPkcs1(Hash::Md2)),
-    (oid("1.2.840.113549.1.1.4"), Kind::RsaPkcs1(Hash::Md5)),
-    (oid("1.2.840.113549.1.1.5"), Kind::RsaPkcs1(Hash::Sha1)),
-    (oid("1.3.14.3.2.29"), Kind::RsaPkcs1(Hash::Sha1)),
-    (oid("1.3.36.3.3.1.2"), Kind::RsaPkcs1(Hash::Ripemd160)),
-    (oid("1.2.840.113549.1.1.14"), Kind::RsaPkcs1(Hash::Sha224)),
-    (oid("1.2.840.113549.1.1.11"), Kind::RsaPkcs1(Hash::Sha256)),
-    (oid("1.2.840.113549.1.1.12"), Kind::RsaPkcs1(Hash::Sha384)),
-    (oid("1.2.840.113549.1.1.13"), Kind::RsaPkcs1(Hash::Sha512)),
-    (oid("1.2.840.113549.1.1.15"), Kind::RsaPkcs1(Hash::Sha512_224)),
-    (oid("1.2.840.113549.1.1.16"), Kind::RsaPkcs1(Hash::Sha512_256)),
-    (oid("2.16.840.1.101.3.4.3.13"), Kind::RsaPkcs1(Hash::Sha3_224)),
-    (oid("2.16.840.1.101.3.4.3.14"), Kind::RsaPkcs1(Hash::Sha3_256)),
-    (oid("2.16.840.1.101.3.4.3.15"), Kind::RsaPkcs1(Hash::Sha3_384)),
-    (oid("2.16.840.1.101.3.4.3.16"), Kind::RsaPkcs1(Hash::Sha3_512)),
-    (oid("1.2.840.10045.4.1"), Kind::Ecdsa(Hash::Sha1)),
-    (oid("1.2.840.10045.4.3.1"), Kind::Ecdsa(Hash::Sha224)),
-    (oid("1.2.840.10045.4.3.2"), Kind::Ecdsa(Hash::Sha256)),
-    (oid("1.2.840.10045.4.3.3"), Kind::Ecdsa(Hash::Sha384)),
-    (oid("1.2.840.10045.4.3.4"), Kind::Ecdsa(Hash::Sha512)),
-    (oid("1.3.6.1.5.5.7.6.32"), Kind::Ecdsa(Hash::Shake128)),
-    (oid("1.3.6.1.5.5.7.6.33"), Kind::Ecdsa(Hash::Shake256)),
-    (oid("2.16.840.1.101.3.4.3.9"), Kind::Ecdsa(Hash::Sha3_224)),
-    (oid("2.16.840.1.101.3.4.3.10"), Kind::Ecdsa(Hash::Sha3_256)),
-    (oid("2.16.840.1.101.3.4.3.11"), Kind::Ecdsa(Hash::Sha3_384)),
-    (oid("2.16.840.1.101.3.4.3.12"), Kind::Ecdsa(Hash::Sha3_512)),
-    (oid("1.2.840.10040.4.3"), Kind::Dsa(Hash::Sha1)),
-    (oid("1.3.14.3.2.27"), Kind::Dsa(Hash::Sha1)),
-    (oid("2.16.840.1.101.3.4.3.1"), Kind::Dsa(Hash::Sha224)),
-    (oid("2.16.840.1.101.3.4.3.2"), Kind::Dsa(Hash::Sha256)),
-    (oid("2.16.840.1.101.3.4.3.3"), Kind::Dsa(Hash::Sha384)),
-    (oid("2.16.840.1.101.3.4.3.4"), Kind::Dsa(Hash::Sha512)),
-    (oid("2.16.840.1.101.3.4.3.5"), Kind::Dsa(Hash::Sha3_224)),
-    (oid("2.16.840.1.101.3.4.3.6"), Kind::Dsa(Hash::Sha3_256)),
-    (oid("2.16.840.1.101.3.4.3.7"), Kind::Dsa(Hash::Sha3_384)),
-    (oid("2.16.840.1.101.3.4.3.8"), Kind::Dsa(Hash::Sha3_512)),
-    (ED25519, Kind::Ed25519),
-    (ED448, Kind::Ed448),
-];
+const RSA_1988: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.8.1.1");

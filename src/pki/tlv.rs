@@ -132,6 +132,11 @@ impl<'a> Element<'a> {
         self.tag == OID && self.value == oid.as_bytes()
     }
 
+    /// The object identifier; `None` when it is none.
+    pub(crate) fn oid(self) -> Option<ObjectIdentifier> {
+        (self.tag == OID).then(|| ObjectIdentifier::from_bytes(self.value).ok()).flatten()
+    }
+
     /// An error of this place.
     pub(crate) fn refuse(self, reason: impl fmt::Display) -> Error {
         Error::malformed(self.place, reason)

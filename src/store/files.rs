@@ -146,3 +146,5 @@ pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> 
 
 /// The most that a file in a home may have, in octets: a master key has 65.
 const LONGEST: u64 = 64 * 1024;
+/// The folder with the files that revoke OpenPGP certificates.
+pub(super) const REVOCATIONS: &str = "revocations";

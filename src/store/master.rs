@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{files::Folder, sqlite::Master};
+use super::{backend::MasterRow, files::Folder};
 use crate::{
-    base::{Error, Kind, Random as _, Result, Secret, SystemRandom},
+    base::{Error, Kind, Random as _, Result, Secret, SystemRandom, hex, unhex},
     crypto::{Aead, argon2id},
     keys::Passphrases,
 };
@@ -50,7 +50,7 @@ impl DataKey {
     /// The one that `master` wraps.
     ///
     /// An error of kind `NoKey` when the master key is not there or does not fit.
-    pub(super) fn unwrap(master: &Master, places: Places<'_>) -> Result<DataKey> {
+    pub(super) fn unwrap(master: &MasterRow, places: Places<'_>) -> Result<DataKey> {
         let open = |key: &Secret| unsealed(key, WRAPPED, &master.wrapped);
         let opened = match master.kind.as_str() {
             PASSPHRASE => places
@@ -63,7 +63,7 @@ impl DataKey {
     }
 
     /// Wraps it under a master key, which is made if it is a file that is not there.
-    pub(super) fn wrap(&self, master: &MasterKey, places: Places<'_>) -> Result<Master> {
+    pub(super) fn wrap(&self, master: &MasterKey, places: Places<'_>) -> Result<MasterRow> {
         let (kind, name, salt, key) = match master {
             MasterKey::Passphrase(passphrase) => {
                 let salt: [u8; SALT] = random()?;
@@ -83,7 +83,7 @@ impl DataKey {
             }
         };
         let wrapped = sealed(&key, WRAPPED, &self.0)?;
-        Ok(Master { kind: kind.to_owned(), name, salt, wrapped })
+        Ok(MasterRow { kind: kind.to_owned(), name, salt, wrapped })
     }
 
     /// Seals the secret parts of a certificate.
@@ -102,11 +102,11 @@ impl DataKey {
 pub(super) const OWN: &str = "master.key";
 
 /// The file that a master key is in; `None` of one that is in none.
-pub(super) fn file(master: &Master, places: Places<'_>) -> Option<PathBuf> {
+pub(super) fn file(master: &MasterRow, places: Places<'_>) -> Option<PathBuf> {
     place(&master.kind, &master.name, places).ok()
 }
 
-fn described(master: &Master, places: Places<'_>) -> String {
+fn described(master: &MasterRow, places: Places<'_>) -> String {
     match (master.kind.as_str(), place(&master.kind, &master.name, places)) {
         (PASSPHRASE, _) | (_, Err(_)) => master.kind.clone(),
         (_, Ok(path)) => path.display().to_string(),
@@ -137,22 +137,16 @@ fn file_or_new(path: &Path) -> Result<Secret> {
         return Ok(key);
     }
     let key: [u8; KEY] = random()?;
-    let text: String = key.iter().map(|octet| format!("{octet:02x}")).chain(["\n".to_owned()]).collect();
+    let text = Secret::new(format!("{}\n", hex(&key)).into_bytes());
     let (folder, name) = folder_and_name(path)?;
-    Folder::at(folder).write(name, text.as_bytes())?;
+    Folder::at(folder).write(name, text.expose())?;
     Ok(Secret::new(key.to_vec()))
 }
 
 fn read(path: &Path) -> Result<Option<Secret>> {
     let (folder, name) = folder_and_name(path)?;
     let Some(text) = Folder::at(folder).read(name)? else { return Ok(None) };
-    let digits = text.expose().trim_ascii();
-    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    });
-    let key = pairs.collect::<Option<Vec<u8>>>().map(Secret::new).filter(|key| key.expose().len() == KEY);
+    let key = unhex(text.expose().trim_ascii()).filter(|key| key.expose().len() == KEY);
     key.map(Some).ok_or_else(|| {
         Error::damaged(path.display(), "a master key is 64 hexadecimal digits")
             .with_hint(format!("a new one: openssl rand -hex {KEY}"))

@@ -1,6 +1,8 @@
 //! Keys on disk: a home, and key files given for one run.
 
 #[cfg(feature = "store")]
+pub mod backend;
+#[cfg(feature = "store")]
 mod binding;
 mod carried;
 #[cfg(feature = "store")]
@@ -8,6 +10,10 @@ mod files;
 mod format;
 #[cfg(feature = "store")]
 mod home;
+#[cfg(feature = "store")]
+mod integrity;
+#[cfg(feature = "store")]
+mod keystore;
 #[cfg(feature = "store")]
 mod master;
 #[cfg(feature = "store")]
@@ -18,11 +24,11 @@ use std::{collections::BTreeMap, sync::Arc};
 #[cfg(feature = "store")]
 pub use binding::Origin;
 #[cfg(feature = "store")]
-pub use home::{Change, Home, Intake, Kept, Removal, Taken};
+pub use integrity::{Damage, Outcome, Repair, write_digests};
+#[cfg(feature = "store")]
+pub use keystore::{Change, Intake, Kept, Keystore, Removal, Taken};
 #[cfg(feature = "store")]
 pub use master::MasterKey;
-#[cfg(feature = "store")]
-pub use sqlite::{Damage, Outcome, Repair};
 
 use crate::{
     base::{Limits, Result, Secret},

@@ -73,6 +73,18 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             &format!("marker = {{ file = \"open\" }}\n{good}"),
             "c.toml:1: error: open: others can read it\n  hint: chmod 600 open\n",
         ),
+        (
+            &format!("{good}[[keys]]\nhome = \"home\""),
+            "c.toml:1: error: home: cannot stand beside [[keys]]\n  hint: make it an entry of its own",
+        ),
+        (
+            &good.replace("home = \"home\"", "keys = [{ home = \"home\" }, { home = \"bank\" }]"),
+            "c.toml:1: error: keys: a second home; ",
+        ),
+        (
+            &good.replace("home = \"home\"", "keys = [{ file = \"a\", home = \"b\" }]"),
+            "c.toml:1: error: keys: either file = ... or home = ...\n",
+        ),
         (&format!("quarantine = \"nowhere\"\n{good}"), "c.toml:1: error: nowhere: no such file or directory"),
         (
             &format!("{good}[[listener]]\nkind = \"lmtp\"\naddress = \"localhost:24\""),
@@ -112,6 +124,32 @@ fn keys_that_end_soon_are_named() {
     let json: serde_json::Value = serde_json::from_str(&lab.run(&json).code(0).text()).unwrap();
     assert_eq!(json["submitter"], "user alice");
     assert_eq!(json["recipients"][0]["rule"], "all");
+}
+
+/// Keys come from a list of places: a file alone, a file and a home, and `--home` in the place of the home.
+#[test]
+fn key_sources_are_a_list() {
+    let lab = office();
+    let rule = "hostname = \"h.example\"\nlocal-domains = [\"example.org\"]\n[identities]\nalice = \"alice@example.org\"\n\
+        [[rule]]\nname = \"all\"\naction = \"encrypt\"\nmissing-key = \"reject\"\n";
+    let encrypted = |global: &[&str], sources: &[&str], recipient: &str| {
+        let keys: String = sources.iter().map(|source| format!("\n[[keys]]\n{source}\n")).collect();
+        lab.write("c.toml", format!("{rule}{keys}"));
+        let explain = ["config", "explain", "-c", "c.toml", "alice@example.org", recipient];
+        lab.run(&[global, &explain].concat()).code(0).text().contains("encrypted, ")
+    };
+    let (file, home) = ("file = \"buyer@partner.example.key\"", "home = \"home\"");
+    for (sources, buyer, clerk) in [
+        (&[file] as &[&str], true, false),
+        (&[home], true, true),
+        (&["home = \"empty\"", file], true, false),
+        (&[file, home], true, true),
+    ] {
+        assert_eq!(encrypted(&[], sources, "buyer@partner.example"), buyer, "{sources:?}");
+        assert_eq!(encrypted(&[], sources, "clerk@bank.example"), clerk, "{sources:?}");
+    }
+    assert!(!lab.path("empty").exists());
+    assert!(encrypted(&["--home", "home"], &["home = \"empty\"", file], "clerk@bank.example"));
 }
 
 /// The keys that the manual speaks of: those of example.org, and those of its correspondents in homes of their own.

@@ -8,7 +8,7 @@ use std::{
 
 use postseal::{
     keys::{Announcement, Capabilities, Handle},
-    store::{Home, Origin, Removal},
+    store::{Keystore, Origin, Removal},
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -43,8 +43,8 @@ impl Desk {
         desk
     }
 
-    fn home(&self) -> Home {
-        Home::open(&self.path(), Arc::new(Passphrases::new(Vec::new())), &Limits::default()).unwrap()
+    fn home(&self) -> Keystore {
+        Keystore::open_home(&self.path(), Arc::new(Passphrases::new(Vec::new())), &Limits::default()).unwrap()
     }
 
     fn path(&self) -> PathBuf {

@@ -27,7 +27,7 @@ fn known(keys: &dyn Keys, of: &Described) -> Option<Capabilities> {
 }
 
 /// Like a process that comes to read: what it cannot write at once is not written, and may be tried again.
-fn noted(home: &Home, word: &Announcement) -> bool {
+fn noted(home: &Keystore, word: &Announcement) -> bool {
     loop {
         match home.note(word, now()) {
             Err(error) if error.kind() == Kind::TryAgain => {}

@@ -12,7 +12,7 @@ use postseal::{
     keys::{Binding, Chain, Handle, Keys, Memory, Record, Want},
     mail::Address,
     protocol::Described,
-    store::{self, Home, Intake, Origin},
+    store::{self, Intake, Keystore, Origin},
 };
 
 use super::key;
@@ -80,7 +80,7 @@ pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
 
 /// The files that will be imported.
 struct Coming {
-    home: Arc<Home>,
+    home: Arc<Keystore>,
     files: Vec<ReadFile>,
 }
 

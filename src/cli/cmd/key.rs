@@ -16,7 +16,7 @@ use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Memory, ProtocolName, Want},
     protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
-    store::{Home, Intake, MasterKey, Origin, Removal, Repair},
+    store::{Intake, Keystore, MasterKey, Origin, Removal, Repair},
 };
 
 use choose::{find, one, select};
@@ -148,7 +148,7 @@ enum Trust {
     Nothing,
 }
 
-fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Result<()> {
+fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -> Result<()> {
     let _progress = progress::begin("importing");
     let mut files = Vec::with_capacity(names.len());
     let (mut lists, mut text) = (Vec::new(), String::new());
@@ -199,7 +199,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Home, session: &Session) -> Re
     first.map_or(Ok(()), Err)
 }
 
-fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> {
+fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<()> {
     let record = one(home, id)?;
     let address = input::address(address)?;
     if !record.claimed.contains(&address) {
@@ -211,7 +211,7 @@ fn trust(id: &str, address: &str, home: &Home, session: &Session) -> Result<()> 
     Ok(())
 }
 
-fn remove(id: &str, removal: Removal, home: &Home) -> Result<()> {
+fn remove(id: &str, removal: Removal, home: &Keystore) -> Result<()> {
     let record = one(home, id)?;
     home.remove(&record, removal)?;
     aside(&format!("{} is removed\n", record.fingerprint));

@@ -6,7 +6,6 @@ use super::{
     header::{Header, KeyInfo},
     record::{Candidate, Named, rsa},
     shared::{InterchangeKey, two_keys},
-    suite,
 };
 use crate::{
     base::{Budget, Error, Hint, Result, Secret},
@@ -39,7 +38,7 @@ pub(super) fn opened(
     budget: &mut Budget,
 ) -> Result<Decrypted> {
     let info = header.dek_info.as_ref().ok_or_else(|| Error::malformed("pem header", "no DEK-Info"))?;
-    let cipher = suite::cipher(&info.algorithm)
+    let cipher = Cipher::of_pem(&info.algorithm)
         .ok_or_else(|| Error::unavailable(format!("pem message: encrypted by {}: not known", info.algorithm)))?;
     let ciphertext = base64_decode(encapsulated);
     let sealed = Sealed { cipher, iv: &info.parameters, ciphertext: &ciphertext };

@@ -3,10 +3,11 @@
 use super::{
     boundary,
     header::{Header, KeyInfo, MicInfo, Originator, ProcType, Recipient},
-    suite, text,
+    text,
 };
 use crate::{
     base::Budget,
+    crypto::{Cipher, Hash},
     mail::encoding::{base64_decode, is_base64},
     pki::Certificate,
 };
@@ -27,7 +28,7 @@ pub fn is_ciphertext(text: &[u8], budget: &Budget) -> bool {
 }
 
 fn has_no_free_text(header: &Header) -> bool {
-    let cipher = header.dek_info.as_ref().and_then(|info| suite::cipher(&info.algorithm));
+    let cipher = header.dek_info.as_ref().and_then(|info| Cipher::of_pem(&info.algorithm));
     header.proc_type == ProcType::Encrypted
         && cipher.is_some()
         && !header.says_more()
@@ -54,5 +55,5 @@ fn is_known_key(info: &KeyInfo) -> bool {
 }
 
 fn is_known_mic(info: &MicInfo) -> bool {
-    suite::digest(&info.digest).is_some() && info.algorithm == "RSA"
+    Hash::of_pem(&info.digest).is_some() && info.algorithm == "RSA"
 }

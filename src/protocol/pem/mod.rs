@@ -14,7 +14,6 @@ mod seal;
 mod select;
 pub mod services;
 mod shared;
-mod suite;
 pub mod text;
 mod verify;
 

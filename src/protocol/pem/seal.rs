@@ -11,7 +11,6 @@ use super::{
     record::{CertificateName, rsa},
     select::{self, Chosen, SigningKey},
     shared::{InterchangeKey, two_keys},
-    suite,
 };
 use crate::{
     base::{Error, Hint, Random, Result, Secret},
@@ -171,12 +170,12 @@ impl Plan {
 fn algorithms(how: &Seal, legacy: Legacy) -> Result<(Hash, Cipher)> {
     let hash = how.digest.unwrap_or(Hash::Sha256);
     let cipher = how.cipher.as_deref().map(Cipher::parse).transpose()?.unwrap_or(Cipher::Aes256);
-    if suite::digest_name(hash).is_none() {
+    if hash.pem().is_none() {
         return Err(
             Error::usage(format!("digest {hash}: pem has no name for it")).with_hint(Hint::UseDigest(&["sha256"]))
         );
     }
-    if suite::cipher_name(cipher).is_none() {
+    if cipher.pem().is_none() {
         let name = cipher.name();
         return Err(Error::usage(format!("cipher {name}: pem has no name for it")).with_hint(Hint::UseCipher("aes256")));
     }
@@ -270,7 +269,7 @@ impl Header {
     }
 
     fn dek(&mut self, key: &TextKey) -> Result<()> {
-        let name = suite::cipher_name(key.cipher).ok_or_else(|| Error::usage("cipher: pem has no name for it"))?;
+        let name = key.cipher.pem().ok_or_else(|| Error::usage("cipher: pem has no name for it"))?;
         self.field("DEK-Info", format_args!("{name},{}", hexadecimal(&key.iv)));
         Ok(())
     }
@@ -278,7 +277,7 @@ impl Header {
     /// Who signs, and the signatures; encrypted by `key` (RFC 1421, section 4.6.2).
     fn originators(&mut self, plan: &Plan, canonical: &[u8], key: Option<&TextKey>) -> Result<()> {
         let digest = plan.hash.digest(canonical);
-        let name = suite::digest_name(plan.hash).unwrap_or_default();
+        let name = plan.hash.pem().unwrap_or_default();
         for signer in &plan.signers {
             match &signer.candidate.certificate {
                 Some(certificate) => self.octets("Originator-Certificate", "", certificate.der()),
@@ -322,7 +321,7 @@ impl Header {
             return Ok(());
         }
         let digest = Secret::new(plan.hash.digest(canonical));
-        let name = suite::digest_name(plan.hash).unwrap_or_default();
+        let name = plan.hash.pem().unwrap_or_default();
         let [from, to] = &plan.entities;
         self.field("Originator-ID-Symmetric", format_args!("{from},,"));
         for (at, shared) in plan.shared.iter().enumerate() {

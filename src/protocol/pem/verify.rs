@@ -6,7 +6,6 @@ use super::{
     path,
     record::{Candidate, Named, rsa},
     shared::InterchangeKey,
-    suite,
 };
 use crate::{
     base::{Budget, Error, Hint, Result},
@@ -52,7 +51,7 @@ pub(super) fn checkable(header: &Header, legacy: Legacy) -> Result<()> {
         Some(KeyInfo::Symmetric { digest, .. }) => Some(digest),
         _ => None,
     });
-    let broken = |name: &String| suite::digest(name).filter(|hash| !hash.is_computed(legacy));
+    let broken = |name: &String| Hash::of_pem(name).filter(|hash| !hash.is_computed(legacy));
     let mut checks = signed.chain(shared).map(broken).peekable();
     match checks.peek() {
         Some(Some(hash)) => {
@@ -92,7 +91,7 @@ fn judge(
     budget: &mut Budget,
 ) -> Result<Signature> {
     let named = originator.name.clone();
-    let Some(hash) = suite::digest(&mic.digest).filter(|_| mic.algorithm == "RSA") else {
+    let Some(hash) = Hash::of_pem(&mic.digest).filter(|_| mic.algorithm == "RSA") else {
         let name = format!("{},{}", mic.digest, mic.algorithm).to_lowercase();
         return Ok(described(State::Unknown(Why::UnknownAlgorithm(name)), named, covers));
     };
@@ -152,7 +151,7 @@ fn judge(
 /// Whether this key made the originator's signature over `canonical`.
 pub(super) fn holds(originator: &Originator, key: &PublicKey, canonical: &[u8]) -> bool {
     let mic = originator.mic_info.as_ref().filter(|mic| mic.algorithm == "RSA");
-    let hash = mic.and_then(|mic| suite::digest(&mic.digest));
+    let hash = mic.and_then(|mic| Hash::of_pem(&mic.digest));
     let digest = hash.and_then(|hash| hash.guarded_digest(canonical));
     mic.zip(hash).zip(digest).is_some_and(|((mic, hash), digest)| verified(key, hash, &digest, &mic.value).is_ok())
 }
@@ -262,7 +261,7 @@ fn shared(
     let mut found = described(State::Unknown(Why::NoKey), Some("interchange key".to_owned()), covers);
     found.algorithms = name;
     for (algorithm, digest, mic) in checks {
-        let Some(hash) = suite::digest(digest) else { continue };
+        let Some(hash) = Hash::of_pem(digest) else { continue };
         if !hash.is_computed(context.legacy) {
             found.state = State::Unknown(Why::BrokenAlgorithm(hash.name().to_owned()));
             continue;

@@ -100,7 +100,7 @@ impl Container {
             let chunked = Chunked::read(&self.sealed).ok()?;
             return Some((chunked.name(), chunked.open(algorithm, key)?));
         }
-        let known = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
+        let known = algorithm.and_then(|algorithm| Cipher::of_openpgp(algorithm.into()));
         // A session key for an unknown cipher must fail in the same time as one for a known cipher.
         let (cipher, key) = (known.unwrap_or(Cipher::Aes256), Secret::new(key.as_ref().to_vec()));
         let plain = match &self.form {

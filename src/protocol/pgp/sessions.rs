@@ -140,7 +140,7 @@ impl<'a> Sessions<'a> {
         opens: &mut impl FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> Option<String>,
     ) -> Option<String> {
         self.attempts += 1;
-        let cipher = algorithm.and_then(|algorithm| Cipher::from_openpgp(algorithm.into()));
+        let cipher = algorithm.and_then(|algorithm| Cipher::of_openpgp(algorithm.into()));
         let work = lock.size.saturating_mul(cipher.map_or(1, Cipher::cost));
         // Not an error of its own: it would tell the sender that a session key was decrypted.
         let is_affordable = self.attempts <= MAX_KEYS && budget.deciphered(work).is_ok();

@@ -27,7 +27,7 @@ use sequoia_openpgp::{
 use super::{secret::Handled, select::SigningKey, suite, trailer::Fields, words};
 use crate::{
     base::{Error, Hint, Random, Result},
-    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Strength},
+    crypto::{Digester, Hash, KeyAlgorithm, Legacy, Strength},
 };
 
 /// What a signature says of the octets' form (RFC 9580, section 5.2.1).
@@ -220,8 +220,7 @@ impl Kind {
 /// The digest that fits a key: that of its curve's size for ECDSA (RFC 9580, section 9.2), SHA-512 for the rest.
 fn fitting(key: &SigningKey) -> Hash {
     match key.secret.algorithm() {
-        KeyAlgorithm::Ecdsa(Curve::P256 | Curve::BrainpoolP256) => Hash::Sha256,
-        KeyAlgorithm::Ecdsa(Curve::P384 | Curve::BrainpoolP384) => Hash::Sha384,
+        KeyAlgorithm::Ecdsa(curve) => curve.hash(),
         // A DSA key takes the leftmost bits of any digest; the 160-bit ones of old are at least spared a pointless length.
         KeyAlgorithm::Dsa(_) => Hash::Sha256,
         _ => Hash::Sha512,

@@ -1,5 +1,6 @@
 //! Maps OpenPGP's algorithm numbers (RFC 9580, section 9) to our names, with their strengths.
 
+use const_oid::ObjectIdentifier;
 use sequoia_openpgp::{
     crypto::mpi,
     packet::{Key, key},
@@ -8,38 +9,19 @@ use sequoia_openpgp::{
     },
 };
 
-use crate::crypto::{Curve, Hash, KeyAlgorithm, Strength};
+use crate::{
+    base::hex,
+    crypto::{Cipher, Curve, Hash, KeyAlgorithm, Strength, openpgp_key_name},
+};
 
 /// Our hash function for OpenPGP's number; `None` if `crypto` does not have it.
 pub(super) fn hash(algorithm: HashAlgorithm) -> Option<Hash> {
-    match algorithm {
-        HashAlgorithm::MD5 => Some(Hash::Md5),
-        HashAlgorithm::RipeMD => Some(Hash::Ripemd160),
-        HashAlgorithm::SHA1 => Some(Hash::Sha1),
-        HashAlgorithm::SHA224 => Some(Hash::Sha224),
-        HashAlgorithm::SHA256 => Some(Hash::Sha256),
-        HashAlgorithm::SHA384 => Some(Hash::Sha384),
-        HashAlgorithm::SHA512 => Some(Hash::Sha512),
-        HashAlgorithm::SHA3_256 => Some(Hash::Sha3_256),
-        HashAlgorithm::SHA3_512 => Some(Hash::Sha3_512),
-        _ => None,
-    }
+    Hash::of_openpgp(algorithm.into())
 }
 
 /// OpenPGP's number for a hash function; `None` where it has none (SHA3-384, MD2, ...).
 pub(super) fn hash_algorithm(hash: Hash) -> Option<HashAlgorithm> {
-    match hash {
-        Hash::Md5 => Some(HashAlgorithm::MD5),
-        Hash::Ripemd160 => Some(HashAlgorithm::RipeMD),
-        Hash::Sha1 => Some(HashAlgorithm::SHA1),
-        Hash::Sha224 => Some(HashAlgorithm::SHA224),
-        Hash::Sha256 => Some(HashAlgorithm::SHA256),
-        Hash::Sha384 => Some(HashAlgorithm::SHA384),
-        Hash::Sha512 => Some(HashAlgorithm::SHA512),
-        Hash::Sha3_256 => Some(HashAlgorithm::SHA3_256),
-        Hash::Sha3_512 => Some(HashAlgorithm::SHA3_512),
-        _ => None,
-    }
+    hash.openpgp().map(HashAlgorithm::from)
 }
 
 /// The value of the `micalg` parameter (RFC 3156, section 5).
@@ -79,46 +61,14 @@ pub(super) fn key_algorithm<P: key::KeyParts, R: key::KeyRole>(key: &Key<P, R>) 
 
 /// The public-key algorithm without its size, for signatures whose key is missing.
 pub(super) fn public_name(algorithm: PublicKeyAlgorithm) -> &'static str {
-    #[allow(deprecated)]
-    match algorithm {
-        PublicKeyAlgorithm::RSAEncrypt | PublicKeyAlgorithm::RSAEncryptSign | PublicKeyAlgorithm::RSASign => "rsa",
-        PublicKeyAlgorithm::DSA => "dsa",
-        PublicKeyAlgorithm::ElGamalEncrypt | PublicKeyAlgorithm::ElGamalEncryptSign => "elgamal",
-        PublicKeyAlgorithm::ECDH => "ecdh",
-        PublicKeyAlgorithm::ECDSA => "ecdsa",
-        PublicKeyAlgorithm::EdDSA => "eddsa",
-        PublicKeyAlgorithm::Ed25519 => "ed25519",
-        PublicKeyAlgorithm::Ed448 => "ed448",
-        PublicKeyAlgorithm::X25519 => "x25519",
-        PublicKeyAlgorithm::X448 => "x448",
-        PublicKeyAlgorithm::MLDSA65_Ed25519 => "mldsa65-ed25519",
-        PublicKeyAlgorithm::MLDSA87_Ed448 => "mldsa87-ed448",
-        PublicKeyAlgorithm::MLKEM768_X25519 => "mlkem768-x25519",
-        PublicKeyAlgorithm::MLKEM1024_X448 => "mlkem1024-x448",
-        PublicKeyAlgorithm::SLHDSA128s => "slhdsa128s",
-        PublicKeyAlgorithm::SLHDSA128f => "slhdsa128f",
-        PublicKeyAlgorithm::SLHDSA256s => "slhdsa256s",
-        _ => "unknown",
-    }
+    openpgp_key_name(algorithm.into())
 }
 
 /// The name of the cipher: `aes256`, `3des`, ...
 pub(super) fn cipher_name(algorithm: SymmetricAlgorithm) -> &'static str {
-    #[allow(deprecated)]
     match algorithm {
-        SymmetricAlgorithm::AES128 => "aes128",
-        SymmetricAlgorithm::AES192 => "aes192",
-        SymmetricAlgorithm::AES256 => "aes256",
-        SymmetricAlgorithm::Blowfish => "blowfish",
-        SymmetricAlgorithm::CAST5 => "cast5",
-        SymmetricAlgorithm::Camellia128 => "camellia128",
-        SymmetricAlgorithm::Camellia192 => "camellia192",
-        SymmetricAlgorithm::Camellia256 => "camellia256",
-        SymmetricAlgorithm::IDEA => "idea",
-        SymmetricAlgorithm::TripleDES => "3des",
-        SymmetricAlgorithm::Twofish => "twofish",
         SymmetricAlgorithm::Unencrypted => "none",
-        _ => "unknown",
+        _ => Cipher::of_openpgp(algorithm.into()).map_or("unknown", Cipher::name),
     }
 }
 
@@ -150,19 +100,10 @@ pub(super) fn compression_name(algorithm: CompressionAlgorithm) -> &'static str 
 
 /// The name of the curve, or its object identifier in hexadecimal if unknown.
 pub(super) fn curve_name(pgp: &PgpCurve) -> String {
-    let identifier = || pgp.oid().iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-    curve(pgp).map_or_else(|| format!("curve {}", identifier()), |known| known.name().to_owned())
+    curve(pgp).map_or_else(|| format!("curve {}", hex(pgp.oid())), |known| known.name().to_owned())
 }
 
 /// Our curve for OpenPGP's; `None` for those of RFC 7748 and RFC 8032, and for unknown ones.
 pub(super) fn curve(pgp: &PgpCurve) -> Option<Curve> {
-    match pgp {
-        PgpCurve::BrainpoolP256 => Some(Curve::BrainpoolP256),
-        PgpCurve::BrainpoolP384 => Some(Curve::BrainpoolP384),
-        PgpCurve::BrainpoolP512 => Some(Curve::BrainpoolP512),
-        PgpCurve::NistP256 => Some(Curve::P256),
-        PgpCurve::NistP384 => Some(Curve::P384),
-        PgpCurve::NistP521 => Some(Curve::P521),
-        _ => None,
-    }
+    Curve::of_oid(ObjectIdentifier::from_bytes(pgp.oid()).ok()?)
 }

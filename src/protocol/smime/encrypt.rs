@@ -10,7 +10,7 @@ use super::{
     mime::{Entity, measure, write_pkcs7},
     recipients::{Reader, password_info},
     sign::ID_DATA,
-    suite::{self, ContentCipher},
+    suite::ContentCipher,
 };
 use crate::{
     base::{Error, Hint, Random, Result, Secret},
@@ -135,8 +135,16 @@ pub(super) enum ContentKind {
 impl ContentKind {
     /// By the identifier of its algorithm; `None` when it is not one that we know.
     pub(super) fn named(identifier: ObjectIdentifier) -> Option<Self> {
-        let aead = suite::aead(identifier).map(ContentKind::Aead);
-        aead.or_else(|| suite::cbc(identifier).map(ContentKind::Cbc))
+        let aead = crypto::Aead::of_oid(identifier).map(ContentKind::Aead);
+        aead.or_else(|| Cipher::of_oid(identifier).map(ContentKind::Cbc))
+    }
+
+    /// The identifier of its algorithm; `None` where that does not say all.
+    pub(super) fn identifier(self) -> Option<ObjectIdentifier> {
+        match self {
+            ContentKind::Aead(cipher) => cipher.oid(),
+            ContentKind::Cbc(cipher) => cipher.oid(),
+        }
     }
 
     /// `aes256-gcm`, `aes256-cbc`: as in reports.

@@ -163,7 +163,7 @@ fn rsa(bits: usize) -> Result<(Vec<u8>, Secret)> {
 fn elliptic(curve: Curve) -> Result<(Vec<u8>, Secret)> {
     let (scalar, point) = generate_key(KeyAlgorithm::Ecdsa(curve))?;
     let unnamed = || Error::unavailable(format!("key generation: curve {}: has no name in X.509", curve.name()));
-    let identifier = algorithm(pkcs8::EC, &oid(pkcs8::name_of(curve).ok_or_else(unnamed)?));
+    let identifier = algorithm(pkcs8::EC, &oid(curve.oid().ok_or_else(unnamed)?));
     let public = sequence(&[&identifier, &bit_string(&point)]);
     let scalar = Secret::new(octet_string(scalar.expose()));
     let point = value(constructed(1), &[&bit_string(&point)]);

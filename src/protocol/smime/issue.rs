@@ -7,7 +7,7 @@ use der::asn1::ObjectIdentifier;
 use super::encode::{NULL, algorithm, bit_string, octet_string, oid, sequence, set_of, time, unsigned, value};
 use crate::{
     base::{Random, Result},
-    crypto::{Curve, Hash, KeyAlgorithm, Scheme, SecretKey},
+    crypto::{Conveys, Curve, Hash, KeyAlgorithm, Scheme, SecretKey, Signs},
     mail::Address,
     pki::{
         PublicKey,
@@ -104,11 +104,11 @@ fn extension(kind: ObjectIdentifier, critical: Critical, content: &[u8]) -> Vec<
 
 /// KeyUsage for mail with a key of this kind (RFC 8550, section 4.4.2): the number of unused bits, and the bits.
 fn key_usage(key: KeyAlgorithm) -> Vec<u8> {
-    let bits: &[u8] = match key {
+    let bits: &[u8] = match (key.signs(), key.conveys()) {
         // digitalSignature and keyEncipherment.
-        KeyAlgorithm::Rsa(_) => &[5, 0b1010_0000],
+        (Signs::Digest, Conveys::Wraps) => &[5, 0b1010_0000],
         // digitalSignature and keyAgreement.
-        KeyAlgorithm::Ecdsa(_) => &[3, 0b1000_1000],
+        (Signs::Digest, Conveys::Agrees) => &[3, 0b1000_1000],
         _ => &[7, 0b1000_0000],
     };
     value(0x03, &[bits])

@@ -78,7 +78,7 @@ impl<'a> Pbkdf2<'a> {
         while !fields.is_finished() {
             let field: AnyRef<'a> = fields.decode().ok()?;
             if field.tag() == Tag::Sequence {
-                hash = suite::hmac(field.decode_as::<AlgorithmIdentifierRef<'a>>().ok()?.oid)?;
+                hash = Hash::of_hmac(field.decode_as::<AlgorithmIdentifierRef<'a>>().ok()?.oid)?;
             }
         }
         Some(Pbkdf2 { hash, salt: salt.as_bytes(), iterations })

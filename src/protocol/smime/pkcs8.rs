@@ -82,7 +82,7 @@ impl PublicPart {
             EC => {
                 let own = EcPrivateKey::from_der(key.private_key).map_err(unreadable)?;
                 let name = curve_name(&own, &key).map_err(unreadable)?;
-                let curve = curve_of(name).ok_or_else(|| unserved_curve(name))?;
+                let curve = Curve::of_oid(name).ok_or_else(|| unserved_curve(name))?;
                 let scalar = Secret::new(own.private_key.as_bytes().to_vec());
                 Ok(PublicPart::Point(name, public_of(KeyAlgorithm::Ecdsa(curve), &scalar)?))
             }
@@ -118,7 +118,7 @@ pub(super) fn unserved(pkcs8: &[u8]) -> der::Result<Option<String>> {
     Ok(match (algorithm.oid, algorithm.parameters) {
         (RSA | RSA_PSS | RSA_OAEP | ED25519 | X25519 | X448, _) | (EC, None) => None,
         (EC, Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
-            Ok(curve) if curve_of(curve).is_some() => None,
+            Ok(curve) if Curve::of_oid(curve).is_some() => None,
             Ok(curve) => Some(format!("elliptic curve {curve}")),
             // RFC 5480, section 2.1.1 requires a named curve.
             Err(_) => Some("elliptic curve without a name".to_owned()),
@@ -256,27 +256,10 @@ fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Re
     let other = public.algorithm.oid != EC
         || !public.algorithm.parameters.is_some_and(|parameters| named(parameters) == Ok(curve))
         || own.public_key.is_some_and(|own| own.raw_bytes() != point && own.raw_bytes().len() == point.len());
-    let Some(known) = curve_of(curve).filter(|_| !other) else { return Ok(None) };
+    let Some(known) = Curve::of_oid(curve).filter(|_| !other) else { return Ok(None) };
     Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
 }
 
-/// The object identifier of a curve (RFC 5480, section 2.1.1.1).
-pub(super) fn name_of(curve: Curve) -> Option<ObjectIdentifier> {
-    CURVES.into_iter().find(|(_, known)| *known == curve).map(|(name, _)| name)
-}
-
-fn curve_of(oid: ObjectIdentifier) -> Option<Curve> {
-    CURVES.into_iter().find(|(known, _)| *known == oid).map(|(_, curve)| curve)
-}
-
-const CURVES: [(ObjectIdentifier, Curve); 6] = [
-    (ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"), Curve::P256),
-    (ObjectIdentifier::new_unwrap("1.3.132.0.34"), Curve::P384),
-    (ObjectIdentifier::new_unwrap("1.3.132.0.35"), Curve::P521),
-    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.7"), Curve::BrainpoolP256),
-    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.11"), Curve::BrainpoolP384),
-    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.13"), Curve::BrainpoolP512),
-];
 const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
 pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");

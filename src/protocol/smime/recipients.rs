@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Error, Random, Result, Secret},
-    crypto::{self, Cipher, Curve, Hash, KeyAlgorithm, Unwrap},
+    crypto::{self, Cipher, Hash, KeyAlgorithm, Unwrap},
     pki::Certificate,
     protocol::Padding,
 };
@@ -47,11 +47,7 @@ impl Reader {
             // RFC 8418, section 2.2.
             KeyAlgorithm::X25519 => Derivation::Hkdf(Hash::Sha256),
             KeyAlgorithm::X448 => Derivation::Hkdf(Hash::Sha512),
-            KeyAlgorithm::Ecdsa(curve) | KeyAlgorithm::Ecdh(curve) => Derivation::X963(match curve {
-                Curve::P384 | Curve::BrainpoolP384 => Hash::Sha384,
-                Curve::P521 | Curve::BrainpoolP512 => Hash::Sha512,
-                _ => Hash::Sha256,
-            }),
+            KeyAlgorithm::Ecdsa(curve) | KeyAlgorithm::Ecdh(curve) => Derivation::X963(curve.hash()),
             _ => return Err(key.refuses("be encrypted to")),
         };
         if key_length < 16 || !key_length.is_multiple_of(8) {

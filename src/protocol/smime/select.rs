@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
-    crypto::{KeyAlgorithm, Legacy, SecretKey},
+    crypto::{Conveys, Legacy, SecretKey},
     keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Want},
     mail::Address,
     pki::{Certificate, Usage},
@@ -155,13 +155,10 @@ impl Candidate {
     fn usable(&self, purpose: Purpose, at: SystemTime, legacy: Legacy) -> Result<&Certificate, Unfit> {
         let certificate = self.certificate.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
         let algorithm = certificate.public_key().algorithm();
-        let usage = match (purpose, algorithm) {
+        let usage = match (purpose, algorithm.conveys()) {
             (Purpose::Sign, _) => Usage::Sign,
-            (Purpose::Encrypt, KeyAlgorithm::Rsa(_)) => Usage::Wrap,
-            (
-                Purpose::Encrypt,
-                KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::Ecdh(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448,
-            ) => Usage::Agree,
+            (Purpose::Encrypt, Conveys::Wraps) => Usage::Wrap,
+            (Purpose::Encrypt, Conveys::Agrees) => Usage::Agree,
             (Purpose::Encrypt, _) => {
                 return Err(format!("has a key that cannot encrypt: {}", algorithm.name()).into());
             }

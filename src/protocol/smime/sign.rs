@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     base::{Error, Hint, Result},
-    crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
+    crypto::{Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
     pki::Certificate,
     protocol::{Padding, halves::output},
 };
@@ -278,8 +278,7 @@ fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash
         };
     }
     let fitting = match key {
-        KeyAlgorithm::Ecdsa(Curve::P384 | Curve::BrainpoolP384) => Hash::Sha384,
-        KeyAlgorithm::Ecdsa(Curve::P521 | Curve::BrainpoolP512) => Hash::Sha512,
+        KeyAlgorithm::Ecdsa(curve) => curve.hash(),
         _ => Hash::Sha256,
     };
     let hash = asked.unwrap_or(fitting);
@@ -341,20 +340,9 @@ fn digest_identifier(hash: Hash) -> Result<ObjectIdentifier> {
     suite::hash_identifier(hash).ok_or_else(|| unwritten(hash))
 }
 
-/// RFC 5758, section 3.2; RFC 9688, section 3.2 for SHA-3.
+/// SHAKE belongs to another scheme of the same name (RFC 8702, section 3.2), which is not written here.
 fn ecdsa_with(hash: Hash) -> Result<ObjectIdentifier> {
-    let identifier = match hash {
-        Hash::Sha1 => "1.2.840.10045.4.1",
-        Hash::Sha224 => "1.2.840.10045.4.3.1",
-        Hash::Sha256 => "1.2.840.10045.4.3.2",
-        Hash::Sha384 => "1.2.840.10045.4.3.3",
-        Hash::Sha512 => "1.2.840.10045.4.3.4",
-        Hash::Sha3_256 => "2.16.840.1.101.3.4.3.10",
-        Hash::Sha3_384 => "2.16.840.1.101.3.4.3.11",
-        Hash::Sha3_512 => "2.16.840.1.101.3.4.3.12",
-        _ => return Err(unwritten(hash)),
-    };
-    ObjectIdentifier::new(identifier).map_err(|_| unwritten(hash))
+    hash.with_ecdsa().first().copied().filter(|_| suite::hash_identifier(hash).is_some()).ok_or_else(|| unwritten(hash))
 }
 
 fn unwritten(hash: Hash) -> Error {

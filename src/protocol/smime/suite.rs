@@ -49,7 +49,7 @@ impl ContentCipher {
         let parameters = || algorithm.parameters.ok_or_else(|| Tag::Null.value_error().into());
         let octets =
             || parameters().and_then(|any| any.decode_as::<&OctetStringRef>()).map(|iv| iv.as_bytes().to_vec());
-        if let Some(cipher) = find(&AEADS, algorithm.oid) {
+        if let Some(cipher) = Aead::of_oid(algorithm.oid) {
             let (nonce, tag) = match cipher {
                 Aead::ChaCha20Poly1305 => (octets(), TAG),
                 _ => match parameters().and_then(gcm) {
@@ -73,7 +73,7 @@ impl ContentCipher {
             };
             return Ok(ContentCipher::Cbc { cipher, iv });
         }
-        match find(&CBCS, algorithm.oid) {
+        match Cipher::of_oid(algorithm.oid) {
             Some(cipher) => Ok(ContentCipher::Cbc { cipher, iv: octets().map_err(unreadable)? }),
             None => Err(Error::unavailable(format!("enveloped data: cipher {} is not known", algorithm.oid))),
         }
@@ -92,14 +92,12 @@ impl ContentCipher {
                         encode::sequence(&[&encode::octet_string(nonce), &tag])
                     }
                 };
-                Some(encode::algorithm(identifier(&AEADS, *cipher)?, &parameters))
+                Some(encode::algorithm(cipher.oid()?, &parameters))
             }
             ContentCipher::Cbc { cipher: Cipher::Rc2_40, iv } => Some(encode::algorithm(RC2_CBC, &rc2(160, iv))),
             ContentCipher::Cbc { cipher: Cipher::Rc2_64, iv } => Some(encode::algorithm(RC2_CBC, &rc2(120, iv))),
             ContentCipher::Cbc { cipher: Cipher::Rc2_128, iv } => Some(encode::algorithm(RC2_CBC, &rc2(58, iv))),
-            ContentCipher::Cbc { cipher, iv } => {
-                Some(encode::algorithm(identifier(&CBCS, *cipher)?, &encode::octet_string(iv)))
-            }
+            ContentCipher::Cbc { cipher, iv } => Some(encode::algorithm(cipher.oid()?, &encode::octet_string(iv))),
         }
     }
 
@@ -119,16 +117,6 @@ impl ContentCipher {
     }
 }
 
-/// The authenticated cipher for an identifier; `None` if unknown.
-pub(super) fn aead(oid: ObjectIdentifier) -> Option<Aead> {
-    find(&AEADS, oid)
-}
-
-/// The cipher in CBC mode for an identifier; `None` if unknown, or if its parameters matter as for RC2.
-pub(super) fn cbc(oid: ObjectIdentifier) -> Option<Cipher> {
-    find(&CBCS, oid)
-}
-
 /// The key wrap algorithm for an identifier, and the length in octets of the key that wraps (RFC 3370, section 4.3; RFC
 /// 3565, section 2.3.2; RFC 5649); `None` if unknown.
 pub(super) fn key_wrap(oid: ObjectIdentifier) -> Option<(KeyWrap, usize)> {
@@ -142,17 +130,12 @@ pub(super) fn key_wrap_identifier(wrap: KeyWrap, length: usize) -> Option<Object
 
 /// The hash function of a digest algorithm (RFC 3370, section 2; RFC 5754, section 2; RFC 8702); `None` if unknown.
 pub(super) fn hash(oid: ObjectIdentifier) -> Option<Hash> {
-    find(&HASHES, oid)
+    Hash::of_oid(oid).filter(|hash| !UNWRITTEN.contains(hash))
 }
 
 /// The identifier of a hash function; `None` if it has none.
 pub(super) fn hash_identifier(hash: Hash) -> Option<ObjectIdentifier> {
-    identifier(&HASHES, hash)
-}
-
-/// The hash function of a PBKDF2 pseudo-random function (RFC 8018, appendix B.1; RFC 8702 has none for SHA-3).
-pub(super) fn hmac(oid: ObjectIdentifier) -> Option<Hash> {
-    find(&HMACS, oid)
+    hash.oid().filter(|_| !UNWRITTEN.contains(&hash))
 }
 
 /// GCMParameters (RFC 5084, section 3.2): the nonce, and the length of the tag.
@@ -244,26 +227,6 @@ const TAG: usize = 16;
 /// The default length of a GCM tag (RFC 5084, section 3.2).
 const SHORT_TAG: u8 = 12;
 
-/// RFC 5084, section 3.2; RFC 8103, section 2.
-const AEADS: [(Aead, ObjectIdentifier); 4] = [
-    (Aead::Aes128Gcm, oid("2.16.840.1.101.3.4.1.6")),
-    (Aead::Aes192Gcm, oid("2.16.840.1.101.3.4.1.26")),
-    (Aead::Aes256Gcm, oid("2.16.840.1.101.3.4.1.46")),
-    (Aead::ChaCha20Poly1305, oid("1.2.840.113549.1.9.16.3.18")),
-];
-
-/// RFC 3565, section 4; RFC 3657, section 2.1; RFC 3370, section 5.1; RFC 8551, appendix B.
-const CBCS: [(Cipher, ObjectIdentifier); 8] = [
-    (Cipher::Aes128, oid("2.16.840.1.101.3.4.1.2")),
-    (Cipher::Aes192, oid("2.16.840.1.101.3.4.1.22")),
-    (Cipher::Aes256, oid("2.16.840.1.101.3.4.1.42")),
-    (Cipher::Camellia128, oid("1.2.392.200011.61.1.1.1.2")),
-    (Cipher::Camellia192, oid("1.2.392.200011.61.1.1.1.3")),
-    (Cipher::Camellia256, oid("1.2.392.200011.61.1.1.1.4")),
-    (Cipher::Des, oid("1.3.14.3.2.7")),
-    (Cipher::TripleDes, oid("1.2.840.113549.3.7")),
-];
-
 /// RFC 3565, section 4; RFC 5649, section 4; RFC 3370, section 4.3.
 const WRAPS: [((KeyWrap, usize), ObjectIdentifier); 8] = [
     ((KeyWrap::Aes, 16), oid("2.16.840.1.101.3.4.1.5")),
@@ -276,28 +239,9 @@ const WRAPS: [((KeyWrap, usize), ObjectIdentifier); 8] = [
     ((KeyWrap::TripleDes, 24), oid("1.2.840.113549.1.9.16.3.6")),
 ];
 
-/// RFC 3370, section 2; RFC 5754, section 2; RFC 8702, section 2; NIST's register for SHA-3; TeleTrusT's for RIPEMD-160.
-const HASHES: [(Hash, ObjectIdentifier); 10] = [
-    (Hash::Md5, oid("1.2.840.113549.2.5")),
-    (Hash::Ripemd160, oid("1.3.36.3.2.1")),
-    (Hash::Sha1, oid("1.3.14.3.2.26")),
-    (Hash::Sha224, oid("2.16.840.1.101.3.4.2.4")),
-    (Hash::Sha256, oid("2.16.840.1.101.3.4.2.1")),
-    (Hash::Sha384, oid("2.16.840.1.101.3.4.2.2")),
-    (Hash::Sha512, oid("2.16.840.1.101.3.4.2.3")),
-    (Hash::Sha3_256, oid("2.16.840.1.101.3.4.2.8")),
-    (Hash::Sha3_384, oid("2.16.840.1.101.3.4.2.9")),
-    (Hash::Sha3_512, oid("2.16.840.1.101.3.4.2.10")),
-];
-
-/// RFC 8018, appendix B.1.
-const HMACS: [(Hash, ObjectIdentifier); 5] = [
-    (Hash::Sha1, oid("1.2.840.113549.2.7")),
-    (Hash::Sha224, oid("1.2.840.113549.2.8")),
-    (Hash::Sha256, oid("1.2.840.113549.2.9")),
-    (Hash::Sha384, oid("1.2.840.113549.2.10")),
-    (Hash::Sha512, oid("1.2.840.113549.2.11")),
-];
+/// No digest algorithms of S/MIME (RFC 3370, section 2; RFC 5754, section 2; RFC 9688). RFC 8702 has SHAKE as part of a signature algorithm alone.
+const UNWRITTEN: [Hash; 6] =
+    [Hash::Md2, Hash::Sha3_224, Hash::Sha512_224, Hash::Sha512_256, Hash::Shake128, Hash::Shake256];
 
 /// rc2-cbc (RFC 3370, section 5.2).
 const RC2_CBC: ObjectIdentifier = oid("1.2.840.113549.3.2");

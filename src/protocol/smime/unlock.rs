@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Hint, Result, Secret},
-    crypto::{KeyAlgorithm, SecretKey, Unwrap},
+    crypto::{Conveys, KeyAlgorithm, SecretKey, Unwrap},
     keys::{Handle, ProtocolName, Record, Want},
     pki::{Certificate, Name},
     protocol::Context,
@@ -170,11 +170,8 @@ impl<'a> Recipient<'a> {
     /// Whether a key of this kind could belong to its recipient.
     fn suits(&self, algorithm: KeyAlgorithm) -> bool {
         match self {
-            Recipient::Agree(_) => matches!(
-                algorithm,
-                KeyAlgorithm::Ecdh(_) | KeyAlgorithm::Ecdsa(_) | KeyAlgorithm::X25519 | KeyAlgorithm::X448
-            ),
-            Recipient::Transport(_) => matches!(algorithm, KeyAlgorithm::Rsa(_)),
+            Recipient::Agree(_) => algorithm.conveys() == Conveys::Agrees,
+            Recipient::Transport(_) => algorithm.conveys() == Conveys::Wraps,
             _ => false,
         }
     }

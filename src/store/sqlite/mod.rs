@@ -1,14 +1,8 @@
-//! A home's keys in SQLite: one file, any number of processes, and every change whole or not at all.
+//! Rows in SQLite: one file, any number of processes, and every change whole or not at all.
 
-mod bindings;
-mod capabilities;
-mod certificates;
-mod check;
-mod index;
 mod quiet;
+mod rows;
 mod schema;
-mod totals;
-mod view;
 
 use std::{
     cell::OnceCell,
@@ -19,13 +13,14 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-pub(super) use certificates::Records;
-pub use check::{Damage, Outcome, Repair};
 use quiet::Quiet;
-pub(super) use view::View;
-use view::{Way, failed};
+use rows::{Mode, Rows, failed};
 
-use super::files;
+use super::{
+    backend::{Tx, View},
+    files,
+    integrity::write_digests,
+};
 use crate::base::{Clock as _, Error, Kind, Result, SystemClock, Temporary};
 
 /// An open database. It is read quietly until somebody writes to it, here or elsewhere.
@@ -50,15 +45,6 @@ enum Sharing {
     File,
     /// With nobody: a copy in memory of tables that are older and cannot be brought up to date where they are.
     Copy,
-}
-
-/// Where the data key is, as the database tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Master {
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) salt: Vec<u8>,
-    pub(super) wrapped: Vec<u8>,
 }
 
 impl Database {
@@ -97,7 +83,7 @@ impl Database {
     /// Opens it, made if it is not there: whole, and then under its name.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Database> {
         let place = folder.join(name);
-        quiet::disturb(&place, PATIENCE, || {
+        quiet::disturb(&place, TIMEOUT, || {
             if files::found(&place)?.is_some() {
                 return Ok(());
             }
@@ -108,7 +94,7 @@ impl Database {
             // No one else knows of it, and what is not whole is thrown away.
             let sql = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN";
             connection.execute_batch(sql).map_err(|error| self::failed(&place, &error))?;
-            migrate(View { connection: &connection, place: &place, way: Way::Shared })?;
+            migrate(&Rows { connection: &connection, place: &place, mode: Mode::Shared })?;
             connection.execute_batch("COMMIT").map_err(|error| self::failed(&place, &error))?;
             connection.close().map_err(|(_, error)| self::failed(&place, &error))?;
             file.sync().and_then(|()| file.persist(&place)).map_err(failed)
@@ -118,33 +104,33 @@ impl Database {
     }
 
     /// Does `work` with the database as it stands at one moment. `work` may be done twice: then the first time counts for nothing.
-    pub(super) fn read<T>(&self, mut work: impl FnMut(View<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn read(&self, work: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
         if self.shared.get().is_none()
             && let Some(held) = self.quiet.as_ref().and_then(Quiet::hold)
         {
-            let done = work(View { connection: &held, place: &self.place, way: Way::Quietly });
+            let done = work(&Rows { connection: &held, place: &self.place, mode: Mode::Quiet });
             if held.is_steady() {
                 return done;
             }
         }
         let connection = &self.shared()?.connection;
         self.run("BEGIN")?;
-        let done = work(View { connection, place: &self.place, way: Way::Shared });
+        let done = work(&Rows { connection, place: &self.place, mode: Mode::Shared });
         // Nothing was changed that could be lost.
         let _ = self.run("COMMIT");
         done
     }
 
     /// Does `work` as one change, or none of it when it fails. Other writers wait meanwhile.
-    pub(super) fn change<T>(&self, work: impl FnOnce(View<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn change(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<()> {
         let shared = self.shared()?;
         if shared.kind == Sharing::Copy {
             let reason = "tables of an older version, and they cannot be written to";
             return Err(Error::new(Kind::CannotCreate, format!("{}: {reason}", self.place.display())));
         }
         self.run("BEGIN IMMEDIATE")?;
-        let view = View { connection: &shared.connection, place: &self.place, way: Way::Shared };
-        let done = work(view).and_then(|done| self.run("COMMIT").map(|()| done));
+        let rows = Rows { connection: &shared.connection, place: &self.place, mode: Mode::Shared };
+        let done = work(&rows).and_then(|done| self.run("COMMIT").map(|()| done));
         if done.is_err() && !shared.connection.is_autocommit() {
             // The first error is the one that counts.
             let _ = self.run("ROLLBACK");
@@ -153,8 +139,8 @@ impl Database {
     }
 
     /// Waits so long for others who write, and no longer.
-    pub(super) fn wait_for(&self, patience: Duration) -> Result<()> {
-        self.shared()?.connection.busy_timeout(patience).map_err(|error| failed(&self.place, &error))
+    pub(super) fn wait_for(&self, timeout: Duration) -> Result<()> {
+        self.shared()?.connection.busy_timeout(timeout).map_err(|error| failed(&self.place, &error))
     }
 
     /// Puts everything from the log into the file, where secure_delete has overwritten what was removed, and empties the log.
@@ -171,7 +157,7 @@ impl Database {
             match busy.map_err(|error| failed(&self.place, &error)) {
                 Ok(0) => break,
                 Err(error) if error.kind() != Kind::TryAgain => return Err(error),
-                _ if start.elapsed() > PATIENCE => {
+                _ if start.elapsed() > TIMEOUT => {
                     let reason = "another process still reads it";
                     return Err(Error::new(Kind::TryAgain, format!("{}: {reason}", self.place.display())));
                 }
@@ -195,7 +181,7 @@ impl Database {
         if let Some(shared) = self.shared.get() {
             return Ok(shared);
         }
-        let shared = quiet::disturb(&self.place, PATIENCE, || self.connect())?;
+        let shared = quiet::disturb(&self.place, TIMEOUT, || self.connect())?;
         Ok(self.shared.get_or_init(|| shared))
     }
 
@@ -204,7 +190,7 @@ impl Database {
         let failed = |error| failed(&self.place, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.place, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_timeout(TIMEOUT).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(48);
         // What is removed is overwritten; what is said to be kept is on the disk; nothing is written elsewhere.
         connection
@@ -231,7 +217,7 @@ impl Database {
         }
         if tables < current() {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-            migrate(View { connection: &connection, place: &self.place, way: Way::Shared })?;
+            migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared })?;
             connection.execute_batch("COMMIT").map_err(failed)?;
         }
         Ok(Shared { connection, kind: Sharing::File })
@@ -245,7 +231,7 @@ impl Database {
         backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(failed)?;
         drop(backup);
         connection.execute_batch("BEGIN").map_err(failed)?;
-        migrate(View { connection: &connection, place: &self.place, way: Way::Shared })?;
+        migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared })?;
         connection.execute_batch("COMMIT").map_err(failed)?;
         Ok(Shared { connection, kind: Sharing::Copy })
     }
@@ -276,13 +262,13 @@ pub(super) fn is_left_beside(place: &Path) -> bool {
 }
 
 /// Makes the tables that are missing, within a transaction. Somebody else may have done it meanwhile.
-fn migrate(view: View<'_>) -> Result<()> {
-    let (connection, failed) = (view.connection, |error| failed(view.place, &error));
+fn migrate(rows: &Rows<'_>) -> Result<()> {
+    let (connection, failed) = (rows.connection, |error| failed(rows.place, &error));
     let done = tables(connection).map_err(failed)?;
     let missing = schema::MIGRATIONS.get(done..).unwrap_or_default();
     missing.iter().try_for_each(|migration| connection.execute_batch(migration)).map_err(failed)?;
     if done < schema::WITH_DIGESTS {
-        view.complete()?;
+        write_digests(rows)?;
     }
     connection.execute_batch(&format!("PRAGMA user_version = {}", current())).map_err(failed)
 }
@@ -298,9 +284,9 @@ fn current() -> usize {
 }
 
 /// How long another writer is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long another writer is waited for by one who came to read.
-pub(super) const SHORT_PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const SHORT_TIMEOUT: Duration = Duration::from_millis(100);
 /// Between two tries to empty the log.
 const STEP: Duration = Duration::from_millis(20);
 /// Copied at once.

@@ -3,7 +3,7 @@
 /// What makes each version of the tables out of the one before; a version that was ever released is never changed.
 pub(super) const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
-/// The first version with digests, which are not made by SQL: `View::complete` fills its tables.
+/// The first version with digests, which are not made by SQL: `integrity::write_digests` fills its tables.
 pub(super) const WITH_DIGESTS: usize = 3;
 
 const VERSION_1: &str = "

@@ -10,14 +10,14 @@ use std::{
 use postseal::{
     base::{Error, Kind, Result, Secret},
     keys::{Binding, Handle, Keys as _, ProtocolName, Want},
-    store::Home,
+    store::Keystore,
 };
 
 use super::found::{Found, KeyFile};
 use crate::cli::session::Session;
 
 /// The keys of gpg. Those with ultimate trust are trusted for their user IDs, like keys that `key generate` makes.
-pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
+pub(super) fn openpgp(directory: &Path, home: &Keystore, session: &Session) -> Result<Found> {
     let gpg = Program::new("gpg", directory)?;
     let mut found = Found::default();
     found.files.push(gpg.file("public keys", gpg.asked(&["--export"])?));
@@ -37,7 +37,7 @@ pub(super) fn openpgp(directory: &Path, home: &Home, session: &Session) -> Resul
 }
 
 /// The keys of gpgsm. Certificates in its trustlist.txt become trust anchors.
-pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<Found> {
+pub(super) fn x509(directory: &Path, home: &Keystore, session: &Session) -> Result<Found> {
     let gpgsm = Program::new("gpgsm", directory)?;
     let mut found = Found::default();
     found.files.push(gpgsm.file("certificates", gpgsm.asked(&["--armor", "--export"])?));
@@ -58,7 +58,7 @@ pub(super) fn x509(directory: &Path, home: &Home, session: &Session) -> Result<F
 }
 
 /// The keys whose secret part is not here yet. gpg locks an exported key anew, so that importing it again would look like a change.
-fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Home) -> Result<Vec<&'a str>> {
+fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Keystore) -> Result<Vec<&'a str>> {
     let mut new = Vec::new();
     for fingerprint in fingerprints {
         let here = home.find(protocol, &Want::Handle(&Handle::parse(fingerprint)?))?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use postseal::{
     base::{Hint, Kind, Result},
     report::printable,
-    store::{Home, Outcome, Repair},
+    store::{Keystore, Outcome, Repair},
 };
 
 use crate::cli::{
@@ -14,7 +14,7 @@ use crate::cli::{
 };
 
 /// Prints one line for each damage: whether it was repaired, and what it is.
-pub(super) fn check(repair: Repair, home: &Home) -> Result<ExitCode> {
+pub(super) fn check(repair: Repair, home: &Keystore) -> Result<ExitCode> {
     let found = home.check(repair)?;
     let mut text = String::new();
     let mut hints: Vec<Hint> = Vec::new();

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use postseal::{
     base::{Error, Result},
     keys::{Handle, Keys, ProtocolName, Record, Want},
-    store::Home,
+    store::Keystore,
 };
 
 use crate::cli::{input, values::Format};
 
 /// The keys that an address, fingerprint or key ID names, of one protocol or of all. An error of kind `NoKey` when there is none.
-pub(super) fn select(home: &Home, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
+pub(super) fn select(home: &Keystore, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
     let found = match which.contains('@') {
         true => find(home, format, &Want::Address(&input::address(which)?))?,
         false => find(home, format, &Want::Handle(&Handle::parse(which)?))?,
@@ -24,7 +24,7 @@ pub(super) fn select(home: &Home, format: Option<Format>, which: &str) -> Result
     Ok(found)
 }
 
-pub(super) fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+pub(super) fn find(home: &Keystore, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
     let protocols = match format {
         None => vec![ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime],
         Some(Format::Pem) => vec![ProtocolName::Pem],
@@ -39,7 +39,7 @@ pub(super) fn find(home: &Home, format: Option<Format>, want: &Want<'_>) -> Resu
 }
 
 /// The one key that a fingerprint or key ID names.
-pub(super) fn one(home: &Home, id: &str) -> Result<Arc<Record>> {
+pub(super) fn one(home: &Keystore, id: &str) -> Result<Arc<Record>> {
     if id.contains('@') {
         return Err(Error::usage(format!("{id}: an address says nothing about which certificate is meant"))
             .with_hint("give the fingerprint; `postseal key show` shows it"));

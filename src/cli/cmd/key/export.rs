@@ -12,7 +12,7 @@ use postseal::{
         pgp::keyfile::{self, Armor},
         smime::export::{self, Form, Held, Integrity},
     },
-    store::Home,
+    store::Keystore,
 };
 
 use super::choose::select;
@@ -47,7 +47,7 @@ pub(super) struct Export {
 }
 
 /// Writes certificates, S/MIME ones with their issuers, or secret keys.
-pub(super) fn export(what: &Export, home: &Home, session: &Session) -> Result<()> {
+pub(super) fn export(what: &Export, home: &Keystore, session: &Session) -> Result<()> {
     let privacy = if what.secret { Privacy::Owner } else { Privacy::Umask };
     let records = select(home, what.format, &what.which)?;
     let written = if what.secret { secret(what, &records, home, session)? } else { public(what, &records, home)? };
@@ -58,7 +58,7 @@ pub(super) fn export(what: &Export, home: &Home, session: &Session) -> Result<()
     output.commit()
 }
 
-fn public(what: &Export, records: &[Arc<Record>], home: &Home) -> Result<Vec<Secret>> {
+fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec<Secret>> {
     let (armor, form) = if what.binary { (Armor::Binary, Form::Der) } else { (Armor::Ascii, Form::Pem) };
     let mut written = Vec::new();
     let mut certificates: Vec<Arc<Certificate>> = Vec::new();
@@ -80,7 +80,7 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Home) -> Result<Vec<Sec
     Ok(written)
 }
 
-fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session) -> Result<Vec<Secret>> {
+fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Session) -> Result<Vec<Secret>> {
     let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets.is_empty()).collect();
     // PKCS#12 files cannot be concatenated.
     if held.len() > 1 && held.iter().any(|record| record.protocol == ProtocolName::Smime) {
@@ -104,7 +104,13 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Home, session: &Session
     Ok(written)
 }
 
-fn pkcs12(record: &Record, octets: &Secret, integrity: Integrity, home: &Home, session: &Session) -> Result<Secret> {
+fn pkcs12(
+    record: &Record,
+    octets: &Secret,
+    integrity: Integrity,
+    home: &Keystore,
+    session: &Session,
+) -> Result<Secret> {
     let passphrases = session.passphrases()?;
     let title = format!("key {}", record.fingerprint);
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };

@@ -8,7 +8,7 @@ use postseal::{
     keys::{Binding, Handle, Keys, Memory, ProtocolName, Record, Want},
     mail::{Address, Message},
     protocol::{Seal, Signer, pgp, smime},
-    store::{Home, Intake, Origin},
+    store::{Intake, Keystore, Origin},
 };
 
 use super::{
@@ -109,7 +109,7 @@ enum Validity {
 }
 
 /// Generates a key and prints its line.
-pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Result<()> {
+pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> Result<()> {
     let addresses: Vec<Address> =
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
     let record = match what.format {
@@ -130,7 +130,7 @@ pub(super) fn generate(what: &Generate, home: &Home, session: &Session) -> Resul
 }
 
 /// Writes a certificate request. Generates a key first for an address without one.
-pub(super) fn request(what: &Request, home: &Home, session: &Session) -> Result<()> {
+pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Result<()> {
     let by_address = what.which.contains('@');
     let mut held = match by_address {
         true => find(home, Some(Format::Smime), &Want::Address(&input::address(&what.which)?))?,
@@ -185,7 +185,7 @@ fn certification_request(record: &Record, what: &Request, session: &Session) -> 
     output.commit()
 }
 
-fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Home, session: &Session) -> Result<Arc<Record>> {
+fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Keystore, session: &Session) -> Result<Arc<Record>> {
     use pgp::generate::{Algorithm as Pgp, Profile as Version, Request, generate};
     let mut addresses = addresses.into_iter();
     let mut request = Request::new(addresses.next().ok_or_else(|| Error::usage("key generate: needs an address"))?);
@@ -228,7 +228,7 @@ fn generate_smime(
     verb: &str,
     shape: &Shape,
     addresses: Vec<Address>,
-    home: &Home,
+    home: &Keystore,
     session: &Session,
 ) -> Result<Arc<Record>> {
     use smime::generate::{Algorithm as Smime, Request, generate};
@@ -264,7 +264,7 @@ fn generate_smime(
 }
 
 /// The key that was just stored.
-fn kept(home: &Home, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
+fn kept(home: &Keystore, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
     home.find(protocol, &Want::Certificate(fingerprint))?
         .pop()
         .ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))

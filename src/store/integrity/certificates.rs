@@ -1,45 +1,22 @@
 //! Certificates, what they are found by, and their secret parts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-
-use rusqlite::params;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    View,
-    index::{Entry, Index, backwards, bound, forwards, term},
-    view::digest,
+    Reader, Writer, digest,
+    index::{backwards, bound, forwards, term},
 };
 use crate::{
     base::Result,
-    keys::{Handle, ProtocolName, Record, Want},
+    keys::{Binding, Handle, ProtocolName, Record, Want},
     mail::Address,
-    store::binding,
+    store::{
+        backend::{CertificateRow, Entry, Found, Index, Records},
+        binding,
+    },
 };
 
-/// Certificates that were read, by fingerprint.
-pub(in crate::store) type Records = BTreeMap<String, Arc<Record>>;
-
-/// A certificate as it is kept.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    pub(super) number: i64,
-    pub(super) fingerprint: String,
-    pub(super) protocol: String,
-    pub(super) handles: String,
-    pub(super) secrets: String,
-    pub(super) addresses: String,
-    pub(super) octets: Vec<u8>,
-    /// Digests of what belongs to it: bindings, capabilities, sealed secret parts; empty where there is nothing.
-    pub(super) bound: Vec<u8>,
-    pub(super) heard: Vec<u8>,
-    pub(super) sealed: Vec<u8>,
-    pub(super) digest: Vec<u8>,
-}
-
-impl Row {
+impl CertificateRow {
     /// The digest that it should have. The number is not in it: the index names that.
     pub(super) fn true_digest(&self) -> Vec<u8> {
         digest([
@@ -53,22 +30,6 @@ impl Row {
             &self.heard,
             &self.sealed,
         ])
-    }
-
-    pub(super) fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-        Ok(Row {
-            fingerprint: row.get(0)?,
-            number: row.get(1)?,
-            protocol: row.get(2)?,
-            handles: row.get(3)?,
-            secrets: row.get(4)?,
-            addresses: row.get(5)?,
-            octets: row.get(6)?,
-            bound: row.get(7)?,
-            heard: row.get(8)?,
-            sealed: row.get(9)?,
-            digest: row.get(10)?,
-        })
     }
 
     /// What its columns say, without its bindings and capabilities; `None` when they say nothing.
@@ -86,27 +47,21 @@ impl Row {
     }
 
     /// What `record` looks like when it is kept; nothing belongs to it yet.
-    pub(super) fn from_record(record: &Record) -> Row {
+    pub(super) fn from_record(record: &Record) -> CertificateRow {
         let joined = |handles: &[Handle]| handles.iter().map(Handle::as_str).collect::<Vec<_>>().join(",");
-        Row {
+        CertificateRow {
             fingerprint: record.fingerprint.to_string(),
             protocol: record.protocol.name().to_owned(),
             handles: joined(&record.handles),
             secrets: joined(&record.secrets),
             addresses: kept(&record.claimed).iter().map(ToString::to_string).collect::<Vec<_>>().join("\t"),
             octets: record.bytes.to_vec(),
-            ..Row::default()
+            ..CertificateRow::default()
         }
     }
 }
 
-/// A certificate that was looked up.
-enum Found {
-    Known(Arc<Record>),
-    New(Box<Row>),
-}
-
-impl View<'_> {
+impl Reader<'_> {
     /// The certificates of `protocol` that may match, in order: the caller looks whether they do. Those in `known` are not read again.
     pub(in crate::store) fn certificates(
         &self,
@@ -147,9 +102,7 @@ impl View<'_> {
 
     /// The fingerprints of the certificates of `protocol` with secret parts, in order.
     pub(in crate::store) fn with_secrets(&self, protocol: ProtocolName) -> Result<Vec<String>> {
-        // Few have one: CROSS says to begin with those, where the order would tempt SQLite to walk through all the others.
-        let sql = "SELECT fingerprint FROM secret CROSS JOIN certificate ON certificate = number WHERE protocol = ?1 ORDER BY fingerprint";
-        self.all(sql, [protocol.name()], |row| row.get(0))
+        self.rows.with_secrets(protocol)
     }
 
     /// The certificate with this fingerprint, as it was kept, with its bindings.
@@ -158,10 +111,10 @@ impl View<'_> {
     }
 
     /// The row of this fingerprint, as it was written.
-    pub(super) fn row(&self, fingerprint: &Handle) -> Result<Option<Row>> {
+    pub(super) fn row(&self, fingerprint: &Handle) -> Result<Option<CertificateRow>> {
         let sought = term(fingerprint);
         for entry in self.entries(Index::Handle, &sought, &after(&sought))? {
-            let row = self.one(BY_NUMBER, [entry.number], Row::of)?;
+            let row = self.stored(entry.number)?;
             let row = row.ok_or_else(|| self.damaged(&format!("certificate of {fingerprint}")))?;
             if row.digest != row.true_digest() {
                 return Err(self.damaged(&format!("certificate {}", row.fingerprint)));
@@ -175,15 +128,10 @@ impl View<'_> {
 
     /// Every certificate of `protocol`, of which none may be missing.
     fn every(&self, protocol: ProtocolName, known: &Records) -> Result<Vec<Arc<Record>>> {
-        let names = PROTOCOLS.map(ProtocolName::name);
-        let sql = "SELECT count(*) FROM certificate WHERE protocol IN (?1, ?2, ?3)";
-        if self.one(sql, names, |row| row.get::<_, i64>(0))? != Some(self.count()?) {
+        if self.rows.count(&PROTOCOLS)? != self.count()? {
             return Err(self.damaged("the set of certificates"));
         }
-        let sql =
-            "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
-            FROM certificate WHERE protocol = ?1";
-        let rows = self.all(sql, [protocol.name()], |row| found(row, known))?;
+        let rows = self.rows.certificates(protocol, known)?;
         rows.into_iter().map(|found| self.whole(found)).collect()
     }
 
@@ -196,7 +144,7 @@ impl View<'_> {
             if !numbers.insert(entry.number) {
                 continue;
             }
-            let found = self.one(BY_NUMBER, [entry.number], |row| found(row, known))?;
+            let found = self.rows.certificate(entry.number, known)?;
             let found = found.ok_or_else(|| self.damaged(&format!("certificate of {}", entry.sought)))?;
             let record = self.whole(found)?;
             if !index.finds(&record, &entry.sought) {
@@ -215,7 +163,7 @@ impl View<'_> {
     }
 
     /// What a row says, with what belongs to it, when it is what was written.
-    pub(super) fn read(&self, row: Row) -> Result<Record> {
+    pub(super) fn read(&self, row: CertificateRow) -> Result<Record> {
         let damaged = || self.damaged(&format!("certificate {}", row.fingerprint));
         if row.digest != row.true_digest() {
             return Err(damaged());
@@ -226,50 +174,55 @@ impl View<'_> {
         Ok(record)
     }
 
+    /// Whether something of a certificate was set aside as damaged.
+    pub(in crate::store) fn is_lost(&self, fingerprint: &Handle) -> Result<bool> {
+        self.rows.is_set_aside(fingerprint.as_str())
+    }
+
+    /// The row of this number, as it is stored.
+    pub(super) fn stored(&self, number: i64) -> Result<Option<CertificateRow>> {
+        Ok(self.rows.certificate(number, &Records::new())?.and_then(|found| match found {
+            Found::New(row) => Some(*row),
+            Found::Known(_) => None,
+        }))
+    }
+
+    /// The secret parts of a certificate, sealed.
+    pub(in crate::store) fn sealed(&self, fingerprint: &Handle) -> Result<Option<Vec<u8>>> {
+        let Some(row) = self.row(fingerprint)? else { return Ok(None) };
+        if row.sealed.is_empty() {
+            return Ok(None);
+        }
+        let sealed = self.rows.secret(row.number)?;
+        let is_whole = |sealed: &Vec<u8>| digest([sealed.as_slice()]) == row.sealed;
+        sealed.filter(is_whole).map(Some).ok_or_else(|| self.damaged(&format!("secret key of {fingerprint}")))
+    }
+}
+
+impl Writer<'_> {
     /// Keeps a certificate in the place of the one with its fingerprint; what belongs to that stays.
     pub(in crate::store) fn keep(&self, record: &Record) -> Result<()> {
         let old = self.row(&record.fingerprint)?;
         let old_record = old.clone().map(|row| self.read(row)).transpose()?;
-        let mut row = Row::from_record(record);
+        let mut row = CertificateRow::from_record(record);
         if let Some(old) = &old {
             (row.bound, row.heard, row.sealed) = (old.bound.clone(), old.heard.clone(), old.sealed.clone());
         } else {
-            // What an older version left behind when the certificate was removed is not believed again.
-            self.execute("DELETE FROM binding WHERE fingerprint = ?1", [&row.fingerprint])?;
+            // What an older version left behind when the certificate was removed is not trusted again.
+            self.rows.delete_bindings(&row.fingerprint)?;
             self.set_count(self.count()? + 1)?;
         }
-        let sql = "INSERT INTO certificate (fingerprint, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-            ON CONFLICT (fingerprint) DO UPDATE SET protocol = ?2, handles = ?3, secrets = ?4, addresses = ?5, octets = ?6, digest = ?10
-            RETURNING number";
-        let values = params![
-            row.fingerprint,
-            row.protocol,
-            row.handles,
-            row.secrets,
-            row.addresses,
-            row.octets,
-            row.bound,
-            row.heard,
-            row.sealed,
-            row.true_digest()
-        ];
-        let number = self.one(sql, values, |row| row.get::<_, i64>(0))?.unwrap_or_default();
+        row.digest = row.true_digest();
+        let number = self.rows.put_certificate(&row)?;
         let bindings = old_record.as_ref().map(|old| old.bindings.clone()).unwrap_or_default();
         let new_record = Record { claimed: kept(&record.claimed), bindings, ..record.clone() };
         for index in Index::ALL {
             let was = old_record.as_ref().map(|old| index.terms(old)).unwrap_or_default();
             let is = index.terms(&new_record);
             was.difference(&is).try_for_each(|term| self.leave(index, &entry(term, number)))?;
-            is.difference(&was).try_for_each(|term| self.enter(index, &entry(term, number)))?;
+            is.difference(&was).try_for_each(|term| self.enter(index, entry(term, number)))?;
         }
         Ok(())
-    }
-
-    /// Whether something of a certificate was set aside as damaged.
-    pub(in crate::store) fn is_lost(&self, fingerprint: &Handle) -> Result<bool> {
-        let sql = "SELECT 1 FROM lost WHERE fingerprint = ?1 LIMIT 1";
-        self.one(sql, [fingerprint.as_str()], |_| Ok(())).map(|found| found.is_some())
     }
 
     /// Forgets a certificate and all that belongs to it: bindings, capabilities, secret parts; says whether it was here.
@@ -280,49 +233,31 @@ impl View<'_> {
         for index in Index::ALL {
             index.terms(&record).iter().try_for_each(|term| self.leave(index, &entry(term, number)))?;
         }
-        self.execute("DELETE FROM binding WHERE fingerprint = ?1", [fingerprint.as_str()])?;
-        self.execute("DELETE FROM lost WHERE fingerprint = ?1", [fingerprint.as_str()])?;
-        self.execute("DELETE FROM certificate WHERE number = ?1", [number])?;
+        self.rows.delete_bindings(fingerprint.as_str())?;
+        self.rows.delete_set_aside(fingerprint.as_str())?;
+        self.rows.delete_certificate(number)?;
         self.set_count(self.count()? - 1)?;
         Ok(true)
-    }
-
-    /// The secret parts of a certificate, sealed.
-    pub(in crate::store) fn sealed(&self, fingerprint: &Handle) -> Result<Option<Vec<u8>>> {
-        let Some(row) = self.row(fingerprint)? else { return Ok(None) };
-        if row.sealed.is_empty() {
-            return Ok(None);
-        }
-        let sealed = self.one("SELECT sealed FROM secret WHERE certificate = ?1", [row.number], |row| row.get(0))?;
-        let is_whole = |sealed: &Vec<u8>| digest([sealed.as_slice()]) == row.sealed;
-        sealed.filter(is_whole).map(Some).ok_or_else(|| self.damaged(&format!("secret key of {fingerprint}")))
     }
 
     /// Keeps the secret parts of a certificate that is here.
     pub(in crate::store) fn keep_sealed(&self, fingerprint: &Handle, sealed: &[u8]) -> Result<()> {
         let row = self.row(fingerprint)?;
         let mut row = row.ok_or_else(|| self.damaged(&format!("certificate of {fingerprint}")))?;
-        self.execute("INSERT OR REPLACE INTO secret (certificate, sealed) VALUES (?1, ?2)", (row.number, sealed))?;
+        self.rows.put_secret(row.number, sealed)?;
         row.sealed = digest([sealed]);
-        self.settle(&row)
+        self.settle(&mut row)
     }
 
-    /// Writes the digests of what belongs to a certificate, and its own.
-    pub(super) fn settle(&self, row: &Row) -> Result<()> {
-        let sql = "UPDATE certificate SET bound = ?2, heard = ?3, sealed = ?4, digest = ?5 WHERE number = ?1";
-        self.execute(sql, (row.number, &row.bound, &row.heard, &row.sealed, row.true_digest())).map(|_| ())
+    /// Writes a row with its digest.
+    pub(super) fn settle(&self, row: &mut CertificateRow) -> Result<()> {
+        row.digest = row.true_digest();
+        self.rows.replace_certificate(row)
     }
 
     /// Puts a certificate into the index of addresses for a binding.
-    pub(super) fn find_by(&self, row: &Row, binding: &crate::keys::Binding) -> Result<()> {
-        bound(binding).map_or(Ok(()), |term| self.enter(Index::Address, &entry(&term, row.number)))
-    }
-}
-
-fn found(row: &rusqlite::Row<'_>, known: &Records) -> rusqlite::Result<Found> {
-    match known.get(row.get_ref(0)?.as_str().unwrap_or_default()) {
-        Some(record) => Ok(Found::Known(Arc::clone(record))),
-        None => Row::of(row).map(|row| Found::New(Box::new(row))),
+    pub(super) fn find_by(&self, row: &CertificateRow, binding: &Binding) -> Result<()> {
+        bound(binding).map_or(Ok(()), |term| self.enter(Index::Address, entry(&term, row.number)))
     }
 }
 
@@ -348,7 +283,4 @@ fn list(text: &str) -> Option<Vec<Handle>> {
     text.split(',').filter(|handle| !handle.is_empty()).map(|handle| Handle::parse(handle).ok()).collect()
 }
 
-const BY_NUMBER: &str =
-    "SELECT fingerprint, number, protocol, handles, secrets, addresses, octets, bound, heard, sealed, digest
-    FROM certificate WHERE number = ?1";
-pub(super) const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
+const PROTOCOLS: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];

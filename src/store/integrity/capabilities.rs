@@ -1,44 +1,45 @@
-//! What the owners of certificates said that they read.
+//! What the owners of certificates said that they can read.
 
 use std::time::SystemTime;
 
-use super::{View, certificates::Row, view::digest};
+use super::{Reader, Writer, digest};
 use crate::{
     base::{Result, parse_rfc3339, rfc3339},
     keys::{Announcement, Capabilities},
+    store::backend::{CapabilityRow, CertificateRow},
 };
 
-/// What is written of what somebody said, and its digest.
+/// What is stored of what somebody said, and its digest.
 pub(super) struct Heard {
-    pub(super) list: Vec<u8>,
-    pub(super) said: String,
+    pub(super) row: CapabilityRow,
     pub(super) digest: Vec<u8>,
 }
 
-impl View<'_> {
+impl Reader<'_> {
     /// What the owner of a certificate said last.
-    pub(super) fn capabilities(&self, row: &Row) -> Result<Option<Capabilities>> {
+    pub(super) fn capabilities(&self, row: &CertificateRow) -> Result<Option<Capabilities>> {
         if row.heard.is_empty() {
             return Ok(None);
         }
         let damaged = || self.damaged(&format!("capabilities of {}", row.fingerprint));
-        let heard = self.heard(row.number)?.ok_or_else(damaged)?;
-        if heard.digest != row.heard {
+        let Heard { row: stored, digest } = self.heard(row.number)?.ok_or_else(damaged)?;
+        if digest != row.heard {
             return Err(damaged());
         }
-        Ok(Some(Capabilities { list: heard.list, said: parse_rfc3339(&heard.said).map_err(|_| damaged())? }))
+        Ok(Some(Capabilities { list: stored.list, said: parse_rfc3339(&stored.said).map_err(|_| damaged())? }))
     }
 
-    /// What is written of it.
+    /// What is stored of it.
     pub(super) fn heard(&self, number: i64) -> Result<Option<Heard>> {
-        let sql = "SELECT list, said, heard FROM capability WHERE certificate = ?1";
-        self.one(sql, [number], |row| {
-            let (list, said, heard): (Vec<u8>, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let digest = digest([list.as_slice(), said.as_bytes(), heard.as_bytes()]);
-            Ok(Heard { list, said, digest })
-        })
+        let found = self.rows.capability(number)?;
+        Ok(found.map(|row| {
+            let digest = digest([row.list.as_slice(), row.said.as_bytes(), row.heard.as_bytes()]);
+            Heard { row, digest }
+        }))
     }
+}
 
+impl Writer<'_> {
     /// Notes what the owner of a certificate says; says whether that was done. It is not when they said something later, or when the
     /// certificate is not here.
     pub(in crate::store) fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
@@ -48,10 +49,9 @@ impl View<'_> {
         if self.capabilities(&row)?.is_some_and(|known| rfc3339(known.said) >= said) {
             return Ok(false);
         }
-        let sql = "INSERT OR REPLACE INTO capability (certificate, list, said, heard) VALUES (?1, ?2, ?3, ?4)";
-        self.execute(sql, (row.number, list, said, rfc3339(at)))?;
+        self.rows.put_capability(row.number, &CapabilityRow { list: list.clone(), said, heard: rfc3339(at) })?;
         row.heard = self.heard(row.number)?.map(|heard| heard.digest).unwrap_or_default();
-        self.settle(&row)?;
+        self.settle(&mut row)?;
         Ok(true)
     }
 }

@@ -1,18 +1,18 @@
-//! What comes into a home: key files read beside it, and everything that they bring taken in as one change.
+//! What comes into a key store: key files read beside it, and everything that they bring taken in as one change.
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
-use super::{Cache, Home, REVOCATIONS};
+use super::{Cache, Keystore};
 use crate::{
     base::{Budget, Error, Kind, Result},
     keys::{Binding, Handle, Keys, Memory},
     protocol::{Described, KeyFile, smime::revocation_files},
     store::{
         binding::Origin,
-        files::Folder,
+        files::{Folder, REVOCATIONS},
         format::{self, Reading},
+        integrity::{Writer, no_statements},
         put_together,
-        sqlite::View,
     },
 };
 
@@ -40,7 +40,7 @@ pub enum Kept {
     Unchanged,
 }
 
-/// What comes into a home as one change: all of it, or nothing.
+/// What comes into a key store as one change: all of it, or nothing.
 #[derive(Debug, Default)]
 pub struct Intake<'a> {
     /// Certificates and secret keys.
@@ -75,7 +75,7 @@ struct Plan {
     known: Vec<u8>,
 }
 
-impl Home {
+impl Keystore {
     /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
     /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`,
     /// and files of which nothing can be read are one of kind `Malformed`. Certificates that are here and revoked by the files are among those
@@ -85,7 +85,7 @@ impl Home {
         self.read_beside(files, self)
     }
 
-    /// As [`Home::read`], with the certificates of `beside` in the place of those that are here.
+    /// As [`Keystore::read`], with the certificates of `beside` in the place of those that are here.
     pub fn read_beside(&self, files: &[(&str, &[u8])], beside: &dyn Keys) -> Result<KeyFile> {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside };
         let mut file = format::read(files, &reading)?;
@@ -124,32 +124,32 @@ impl Home {
         let mut tries = 0;
         loop {
             let plan = self.plan(intake, beside, at)?;
-            let done = self.write(|view, cache| {
+            let done = self.write(|writer, cache| {
                 if let Some(plan) = &plan
-                    && view.statement_set()? != plan.known
+                    && writer.statement_set()? != plan.known
                 {
                     return Ok(None);
                 }
-                self.take_in_now(intake, plan.as_ref(), view, cache, at).map(Some)
+                self.take_in_now(intake, plan.as_ref(), writer, cache, at).map(Some)
             });
             match done? {
                 Some(taken) => return Ok(taken),
-                None if tries < MOST_TRIES => tries += 1,
+                None if tries < MAX_TRIES => tries += 1,
                 None => {
                     let reason = "others keep changing the revocation lists";
-                    return Err(Error::new(Kind::TryAgain, format!("{}: {reason}", self.place.display())));
+                    return Err(Error::new(Kind::TryAgain, format!("{}: {reason}", self.folder.display())));
                 }
             }
         }
     }
 
-    /// Puts certificates and secret keys in, as [`Home::take_in`] does.
+    /// Puts certificates and secret keys in, as [`Keystore::take_in`] does.
     pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
         let intake = Intake { certificates: found, ..Intake::default() };
         Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
     }
 
-    /// Keeps a CRL or an OCSP response, DER, as [`Home::take_in`] does.
+    /// Keeps a CRL or an OCSP response, DER, as [`Keystore::take_in`] does.
     pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
         let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
         Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
@@ -159,25 +159,25 @@ impl Home {
         &self,
         intake: &Intake<'_>,
         plan: Option<&Plan>,
-        view: View<'_>,
+        writer: Writer<'_>,
         cache: &mut Cache,
         at: SystemTime,
     ) -> Result<Taken> {
         let mut taken = Taken::default();
         for one in intake.certificates {
-            taken.certificates.push(self.add_one(view, cache, one)?);
+            taken.certificates.push(self.add_one(writer, cache, one)?);
         }
         for (fingerprint, binding, origin) in intake.beliefs {
-            taken.beliefs.push(view.bind(fingerprint, binding, *origin, at)?);
+            taken.beliefs.push(writer.bind(fingerprint, binding, *origin, at)?);
         }
         if let Some(plan) = plan {
-            plan.come.iter().try_for_each(|der| view.keep_statement(der))?;
-            plan.go.iter().try_for_each(|der| view.forget_statement(der))?;
+            plan.come.iter().try_for_each(|der| writer.keep_statement(der))?;
+            plan.go.iter().try_for_each(|der| writer.forget_statement(der))?;
             taken.statements.clone_from(&plan.kept);
         }
         if let Some((fingerprint, octets)) = intake.revocation {
             // Last, and before all else counts: a key that cannot be revoked must not be in use.
-            let folder = Folder::create(&self.place.join(REVOCATIONS))?;
+            let folder = Folder::create(&self.folder.join(REVOCATIONS))?;
             let name = format!("{fingerprint}.asc");
             folder.write(&name, octets)?;
             taken.revocation = Some(folder.path().join(name));
@@ -193,10 +193,10 @@ impl Home {
         let mut coming = Memory::new();
         intake.certificates.iter().for_each(|one| coming.add(one.record.clone()));
         let keys = [self as &dyn Keys, &coming, beside];
-        let known = self.look(None, |view, _| Ok(Some((view.statements()?, view.statement_set()?))))?;
+        let known = self.look(None, |reader, _| Ok(Some((reader.statements()?, reader.statement_set()?))))?;
         let (here, known) = match known {
             Some((here, known)) => (here.into_iter().map(Arc::from).collect(), known),
-            None => (Vec::new(), View::no_statements()),
+            None => (Vec::new(), no_statements()),
         };
         let mut now: Vec<Arc<[u8]>> = here.clone();
         let mut kept = Vec::with_capacity(intake.statements.len());
@@ -226,13 +226,13 @@ impl Home {
         Ok(Some(Plan { kept, come, go, known }))
     }
 
-    fn add_one(&self, view: View<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
+    fn add_one(&self, writer: Writer<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
         let fingerprint = &new.record.fingerprint;
-        let old = match view.record(fingerprint)? {
+        let old = match writer.record(fingerprint)? {
             // Its secret parts are opened only when there are others to put them together with.
             Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
             Some(record) => {
-                let secret = self.opened(view, cache, fingerprint)?;
+                let secret = self.opened(writer, cache, fingerprint)?;
                 Some(Described { record, secret, proven: Vec::new() })
             }
             None => None,
@@ -242,7 +242,7 @@ impl Home {
             None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
         };
         if together.secret.is_none() && together.record.secrets.is_empty() {
-            self.find_secret(view, cache, &mut together)?;
+            self.find_secret(writer, cache, &mut together)?;
         }
         let change = match &old {
             None => Change::Added,
@@ -252,23 +252,23 @@ impl Home {
             Some(_) => Change::Updated,
         };
         if change != Change::Unchanged {
-            view.keep(&together.record)?;
+            writer.keep(&together.record)?;
             if let Some(secret) = &together.secret {
-                let sealed = self.data_key(view, cache)?.seal(fingerprint.as_str(), secret)?;
-                view.keep_sealed(fingerprint, &sealed)?;
+                let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret)?;
+                writer.keep_sealed(fingerprint, &sealed)?;
             }
         }
         Ok(change)
     }
 
     /// The secret parts of a certificate whose key another one here has too.
-    fn find_secret(&self, view: View<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
+    fn find_secret(&self, writer: Writer<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
         let format = format::of(new.record.protocol)?;
-        for fingerprint in view.with_secrets(new.record.protocol)? {
+        for fingerprint in writer.with_secrets(new.record.protocol)? {
             let fingerprint = Handle::parse(&fingerprint)?;
-            let Some(other) = view.record(&fingerprint)? else { continue };
+            let Some(other) = writer.record(&fingerprint)? else { continue };
             if format.share_key(&other, &new.record)? {
-                new.secret = self.opened(view, cache, &fingerprint)?;
+                new.secret = self.opened(writer, cache, &fingerprint)?;
                 new.record.secrets = vec![new.record.fingerprint.clone()];
                 return Ok(());
             }
@@ -278,4 +278,4 @@ impl Home {
 }
 
 /// So often others may come first.
-const MOST_TRIES: usize = 20;
+const MAX_TRIES: usize = 20;

@@ -1,0 +1,70 @@
+//! Why certificates are trusted.
+
+use std::time::SystemTime;
+
+use super::{Reader, Writer, digest};
+use crate::{
+    base::{Error, Result, rfc3339},
+    keys::{Binding, Handle},
+    store::{
+        backend::{BindingRow, CertificateRow},
+        binding::{self, Origin},
+    },
+};
+
+impl Reader<'_> {
+    /// The bindings of a certificate, in the order in which they were made. One that is not what was written is an error: it might be the one
+    /// that counts.
+    pub(super) fn bindings(&self, row: &CertificateRow) -> Result<Vec<Binding>> {
+        if row.bound.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (subjects, digest) = self.bound(&row.fingerprint)?;
+        let damaged = || self.damaged(&format!("bindings of {}", row.fingerprint));
+        if digest != row.bound {
+            return Err(damaged());
+        }
+        subjects.iter().map(|subject| binding::read(subject).ok_or_else(damaged)).collect()
+    }
+
+    /// What a certificate is bound to, as it is stored, and the digest of that; empty when there is nothing.
+    pub(super) fn bound(&self, fingerprint: &str) -> Result<(Vec<String>, Vec<u8>)> {
+        let rows = self.rows.bindings(fingerprint)?;
+        if rows.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let parts = rows.iter().flat_map(|row| [&row.subject, &row.sought, &row.origin, &row.at]);
+        let digest = digest(parts.map(String::as_bytes));
+        Ok((rows.into_iter().map(|row| row.subject).collect(), digest))
+    }
+}
+
+impl Writer<'_> {
+    /// Notes a binding of a certificate that is here; says whether it is new.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the certificate is not here.
+    pub(in crate::store) fn bind(
+        &self,
+        fingerprint: &Handle,
+        binding: &Binding,
+        origin: Origin,
+        at: SystemTime,
+    ) -> Result<bool> {
+        let subject = binding::written(binding)?;
+        let row = self.row(fingerprint)?;
+        let mut row = row.ok_or_else(|| Error::no_key(format!("key {fingerprint}: no certificate here")))?;
+        if self.bindings(&row)?.contains(binding) {
+            return Ok(false);
+        }
+        // One that is there and does not count is no binding: it came in by another way.
+        let sought = subject.to_ascii_lowercase();
+        let stored = BindingRow { subject, sought, origin: origin.name().to_owned(), at: rfc3339(at) };
+        self.rows.put_binding(fingerprint.as_str(), &stored)?;
+        row.bound = self.bound(&row.fingerprint)?.1;
+        self.settle(&mut row)?;
+        self.find_by(&row, binding)?;
+        Ok(true)
+    }
+}

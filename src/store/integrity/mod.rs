@@ -1,0 +1,86 @@
+//! Rows that are what was written: every row is compared with a digest of it, or with its neighbours, before it counts.
+//!
+//! A certificate's row has a digest over its columns and over the digests of what belongs to it; tables of which a row may vanish unnoticed have one as a
+//! whole (`totals`); look-ups go through linked lists (`index`). `check` compares everything, and repairs.
+
+mod bindings;
+mod capabilities;
+mod certificates;
+mod check;
+mod index;
+mod totals;
+
+use std::ops::Deref;
+
+pub(super) use check::check;
+pub use check::{Damage, Outcome, Repair};
+pub(super) use totals::no_statements;
+
+use super::backend::{Tx, View};
+use crate::{
+    base::{Error, Hint, Result},
+    crypto::Hash,
+};
+
+/// Reads what is stored, and returns `Damaged` for what is not what was written.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    rows: &'a dyn View,
+}
+
+/// Changes what is stored, digests included.
+#[derive(Clone, Copy)]
+pub(super) struct Writer<'a> {
+    rows: &'a dyn Tx,
+    reader: Reader<'a>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(rows: &'a dyn View) -> Self {
+        Reader { rows }
+    }
+
+    /// Differs whenever another process has changed something.
+    pub(super) fn version(&self) -> Result<i64> {
+        self.rows.version()
+    }
+
+    /// What is stored is not what was written: an error of kind `Damaged` that names it.
+    fn damaged(&self, what: &str) -> Error {
+        Error::damaged(self.rows.location(), format!("{what}: damaged")).with_hint(Hint::CheckStore)
+    }
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(rows: &'a dyn Tx) -> Self {
+        Writer { rows, reader: Reader { rows } }
+    }
+}
+
+impl<'a> Deref for Writer<'a> {
+    type Target = Reader<'a>;
+
+    fn deref(&self) -> &Reader<'a> {
+        &self.reader
+    }
+}
+
+/// Computes every digest and index from the rows that are there, and stores them. A backend calls it once, in the change that makes its tables;
+/// SQLite also for tables from before there were digests.
+///
+/// # Errors
+///
+/// Those of reading and writing rows.
+pub fn write_digests(rows: &dyn Tx) -> Result<()> {
+    Writer::new(rows).complete()
+}
+
+/// SHA-256 of the parts, each behind its length in octets, so that no two lists of parts give the same octets.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut digester = Hash::Sha256.digester();
+    for part in parts {
+        digester.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digester.update(part);
+    }
+    digester.finish()
+}

@@ -1,0 +1,138 @@
+//! Tables that are checked as a whole: a row that is gone leaves no other trace.
+
+use super::{Reader, Writer, digest};
+use crate::{
+    base::{Result, hex},
+    crypto::Hash,
+    store::backend::{MasterRow, StatementRow},
+};
+
+impl Reader<'_> {
+    /// Every CRL and OCSP response.
+    pub(in crate::store) fn statements(&self) -> Result<Vec<Vec<u8>>> {
+        let rows = self.rows.statements()?;
+        if let Some(row) = rows.iter().find(|row| !is_whole(row)) {
+            return Err(self.damaged(&statement(&row.digest)));
+        }
+        if set(rows.iter().map(|row| &row.digest)) != self.total(STATEMENTS)? {
+            return Err(self.damaged("the set of revocation lists"));
+        }
+        Ok(rows.into_iter().map(|row| row.octets).collect())
+    }
+
+    /// What the set of them is, in a digest; an error when one is gone.
+    pub(in crate::store) fn statement_set(&self) -> Result<Vec<u8>> {
+        let set = set(&self.rows.statement_digests()?);
+        if set == self.total(STATEMENTS)? { Ok(set) } else { Err(self.damaged("the set of revocation lists")) }
+    }
+
+    /// Where the data key is; `None` as long as no secret was ever kept.
+    pub(in crate::store) fn master(&self) -> Result<Option<MasterRow>> {
+        let master = self.rows.master()?;
+        if master_digest(master.as_ref()) == self.total(MASTER)? {
+            Ok(master)
+        } else {
+            Err(self.damaged("what says where the master key is"))
+        }
+    }
+
+    /// How many certificates there are.
+    pub(super) fn count(&self) -> Result<i64> {
+        let octets = self.total(CERTIFICATES)?;
+        octets.try_into().map(i64::from_be_bytes).map_err(|_| self.damaged("the number of certificates"))
+    }
+
+    /// Whether octets of a removed secret key may still be in the store's log.
+    pub(in crate::store) fn is_to_be_erased(&self) -> Result<bool> {
+        self.rows.total(ERASE).map(|found| found.is_some())
+    }
+
+    pub(super) fn total(&self, name: &str) -> Result<Vec<u8>> {
+        self.rows.total(name)?.ok_or_else(|| self.damaged(&format!("total of {name}")))
+    }
+}
+
+impl Writer<'_> {
+    /// Keeps a CRL or an OCSP response, under its SHA-256.
+    pub(in crate::store) fn keep_statement(&self, octets: &[u8]) -> Result<()> {
+        let row = StatementRow { digest: Hash::Sha256.digest(octets), octets: octets.to_vec() };
+        self.rows.put_statement(&row)?;
+        self.settle_statements()
+    }
+
+    /// Removes one.
+    pub(in crate::store) fn forget_statement(&self, octets: &[u8]) -> Result<()> {
+        self.rows.delete_statement(&Hash::Sha256.digest(octets))?;
+        self.settle_statements()
+    }
+
+    /// Says where the data key is from now on.
+    pub(in crate::store) fn set_master(&self, master: &MasterRow) -> Result<()> {
+        self.rows.put_master(master)?;
+        self.rows.put_total(MASTER, &master_digest(Some(master)))
+    }
+
+    pub(super) fn set_count(&self, count: i64) -> Result<()> {
+        self.rows.put_total(CERTIFICATES, &count.to_be_bytes())
+    }
+
+    /// Says that octets of a removed secret key are still to be erased.
+    pub(in crate::store) fn must_erase(&self) -> Result<()> {
+        self.rows.put_total(ERASE, &[])
+    }
+
+    /// Says that nothing is left of removed secret keys.
+    pub(in crate::store) fn has_erased(&self) -> Result<()> {
+        self.rows.delete_total(ERASE)
+    }
+
+    /// Computes every digest and index from the rows that are there.
+    pub(super) fn complete(&self) -> Result<()> {
+        let numbers = self.rows.numbers()?;
+        for number in &numbers {
+            let Some(mut row) = self.stored(*number)? else { continue };
+            row.bound = self.bound(&row.fingerprint)?.1;
+            row.heard = self.heard(*number)?.map(|heard| heard.digest).unwrap_or_default();
+            row.sealed = self.rows.secret(*number)?.map(|sealed| digest([sealed.as_slice()])).unwrap_or_default();
+            self.settle(&mut row)?;
+        }
+        self.set_count(i64::try_from(numbers.len()).unwrap_or(i64::MAX))?;
+        self.settle_statements()?;
+        self.rows.put_total(MASTER, &master_digest(self.rows.master()?.as_ref()))?;
+        self.reindex()
+    }
+
+    pub(super) fn settle_statements(&self) -> Result<()> {
+        self.rows.put_total(STATEMENTS, &set(&self.rows.statement_digests()?))
+    }
+}
+
+/// What [`Reader::statement_set`] says where there are none.
+pub(in crate::store) fn no_statements() -> Vec<u8> {
+    set([])
+}
+
+/// The digest of a set of statements, from their own in order.
+pub(super) fn set<'a>(digests: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
+    digest(digests.into_iter().map(Vec::as_slice))
+}
+
+pub(super) fn is_whole(row: &StatementRow) -> bool {
+    Hash::Sha256.digest(&row.octets) == row.digest
+}
+
+/// Empty where there is none.
+pub(super) fn master_digest(master: Option<&MasterRow>) -> Vec<u8> {
+    let parts = |row: &MasterRow| digest([row.kind.as_bytes(), row.name.as_bytes(), &row.salt, &row.wrapped]);
+    master.map(parts).unwrap_or_default()
+}
+
+/// What errors call a CRL or an OCSP response, by its digest.
+pub(super) fn statement(digest: &[u8]) -> String {
+    format!("revocation list {}...", hex(digest.get(..8).unwrap_or(digest)))
+}
+
+const CERTIFICATES: &str = "certificate";
+pub(super) const STATEMENTS: &str = "statement";
+pub(super) const MASTER: &str = "master";
+const ERASE: &str = "erase";

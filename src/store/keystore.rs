@@ -1,0 +1,369 @@
+//! Keys in a [`Backend`]: certificates merged, secret parts sealed, and what was read kept in memory.
+
+mod intake;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use super::{
+    backend::{Backend, MasterRow, Records},
+    binding::Origin,
+    files::{self, Folder},
+    format::{self, Reading},
+    integrity::{self, Damage, Outcome, Reader, Repair, Writer},
+    master::{self, DataKey, MasterKey, Places},
+};
+use crate::{
+    base::{Error, Hint, Kind, Limits, Result, Secret, sweep},
+    crypto::SecretKey,
+    keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record, Want},
+    mail::Address,
+};
+
+pub use intake::{Change, Intake, Kept, Taken};
+
+/// Keys that last.
+///
+/// The rows are in a [`Backend`]; the folder has the master key, unless it is elsewhere, and the files that revoke OpenPGP certificates.
+#[derive(Debug)]
+pub struct Keystore {
+    backend: Box<dyn Backend>,
+    folder: PathBuf,
+    credentials: Option<PathBuf>,
+    passphrases: Arc<Passphrases>,
+    limits: Limits,
+    cache: Mutex<Cache>,
+}
+
+/// How much is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// A certificate; refused when there is a secret key to it.
+    Certificate,
+    /// The secret key too. What was encrypted to it can never be read again.
+    WithSecret,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Cache {
+    /// Certificates and statements as long as nobody has changed the database: what serves many messages is read once.
+    records: Records,
+    statements: Option<Vec<Arc<[u8]>>>,
+    version: i64,
+    data_key: Option<Arc<DataKey>>,
+    /// Secret parts that were opened, with what they were sealed in.
+    locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
+}
+
+impl Keystore {
+    /// Keys in `backend`, with a master key and files that revoke in `folder`. `passphrases` open locked secret keys, and a master key that is
+    /// derived from one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::exists`].
+    pub fn new(
+        backend: Box<dyn Backend>,
+        folder: &Path,
+        passphrases: Arc<Passphrases>,
+        limits: &Limits,
+    ) -> Result<Keystore> {
+        backend.exists()?;
+        Ok(Keystore {
+            backend,
+            folder: folder.to_owned(),
+            credentials: None,
+            passphrases,
+            limits: limits.clone(),
+            cache: Mutex::default(),
+        })
+    }
+
+    /// The same with the folder where systemd puts the credentials of a service, for a master key that is one.
+    #[must_use]
+    pub fn with_credentials(self, folder: Option<PathBuf>) -> Keystore {
+        Keystore { credentials: folder, ..self }
+    }
+
+    /// Notes why the certificate with this primary fingerprint is believed; says whether that is new.
+    ///
+    /// An error of kind `NoKey` when the certificate is not here.
+    pub fn bind(&self, fingerprint: &Handle, binding: &Binding, origin: Origin, at: SystemTime) -> Result<bool> {
+        self.write(|writer, _| writer.bind(fingerprint, binding, origin, at))
+    }
+
+    /// Removes a certificate, its bindings and, if told to, its secret key, of which no octet is left in the database, its log and its free
+    /// pages then. The file that revokes it stays.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when it is not here, or has a secret key that is not to be removed; `TryAgain` when it is removed and the secret key's octets
+    /// could not be erased yet, since another process reads them: [`Keystore::check`] does it later.
+    pub fn remove(&self, record: &Record, removal: Removal) -> Result<()> {
+        let fingerprint = &record.fingerprint;
+        let had_secret = self.write(|writer, _| {
+            let has_secret = writer.sealed(fingerprint)?.is_some();
+            // Stubs of keys that are elsewhere are no loss.
+            if removal == Removal::Certificate && !record.secrets.is_empty() && has_secret {
+                return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it"))
+                    .with_hint(Hint::RemoveSecret));
+            }
+            let has_secret = has_secret || writer.is_lost(fingerprint)?;
+            if !writer.forget(fingerprint)? {
+                return Err(Error::no_key(format!("key {fingerprint}: no certificate here")));
+            }
+            if has_secret {
+                writer.must_erase()?;
+            }
+            Ok(has_secret)
+        })?;
+        self.cache().locked.remove(fingerprint);
+        if had_secret { self.erase() } else { Ok(()) }
+    }
+
+    /// Notes what the owner of a certificate says that he reads, heard at `at`; says whether that was done. It is not when he said something
+    /// later, or when the certificate is not in this home: whose certificates are kept is for the owner of the home to say.
+    ///
+    /// An error of kind `TryAgain` when somebody else keeps writing: he is not waited for long.
+    pub fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
+        let mut is_noted = false;
+        self.backend.write_if_free(&mut |tx| {
+            is_noted = Writer::new(tx).note(announcement, at)?;
+            Ok(())
+        })?;
+        Ok(is_noted)
+    }
+
+    /// Looks whether everything is what was written, and names what is not; `repair` says whether what can be repaired is. What cannot be is
+    /// set aside within the database then, and counts no longer. An empty list means that all is well.
+    pub fn check(&self, repair: Repair) -> Result<Vec<Damage>> {
+        let describe = |octets: &[u8]| self.described(octets);
+        let looked = match repair {
+            Repair::No => self.look(Vec::new(), |reader, _| integrity::check(reader, None, &describe)),
+            Repair::Yes if !self.backend.exists()? => Ok(Vec::new()),
+            Repair::Yes => self.write(|writer, _| integrity::check(*writer, Some(writer), &describe)),
+        };
+        let mut found = match looked {
+            // So damaged that it cannot even be looked through.
+            Err(error) if error.kind() == Kind::Damaged => {
+                return Ok(vec![Damage { what: format!("pages: {error}"), outcome: Outcome::Left }]);
+            }
+            looked => looked?,
+        };
+        if self.look(false, |reader, _| reader.is_to_be_erased())? {
+            let outcome = match repair {
+                Repair::No => Outcome::Left,
+                Repair::Yes => self.erase().map(|()| Outcome::Repaired)?,
+            };
+            found.push(Damage { what: "removed secret keys: octets of them are left".to_owned(), outcome });
+        }
+        Ok(found)
+    }
+
+    /// The secret parts of a certificate as they came; `None` when there are none.
+    pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
+        let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
+        self.data_key_of(&master, &mut self.cache())?.open(fingerprint.as_str(), &sealed).map(Some)
+    }
+
+    /// Changes where the master key comes from. A file that is not there is made; the home's own is removed when it is no longer used, unless
+    /// it is the new one by another name.
+    pub fn set_master(&self, master: &MasterKey) -> Result<()> {
+        let place = self.write(|writer, cache| {
+            let data_key = self.data_key(writer, cache)?;
+            let wrapped = data_key.wrap(master, self.places())?;
+            writer.set_master(&wrapped)?;
+            Ok(master::file(&wrapped, self.places()))
+        })?;
+        let own = self.folder.join(master::OWN);
+        let is_own = place.is_some_and(|place| files::is_same(&place, &own));
+        if is_own { Ok(()) } else { Folder::at(&self.folder).remove(master::OWN) }
+    }
+
+    fn opened(&self, writer: Writer<'_>, cache: &mut Cache, fingerprint: &Handle) -> Result<Option<Secret>> {
+        let Some(sealed) = writer.sealed(fingerprint)? else { return Ok(None) };
+        self.data_key(writer, cache)?.open(fingerprint.as_str(), &sealed).map(Some)
+    }
+
+    /// The data key, made with a master key in the home when there is none yet.
+    fn data_key(&self, writer: Writer<'_>, cache: &mut Cache) -> Result<Arc<DataKey>> {
+        if let Some(key) = &cache.data_key {
+            return Ok(Arc::clone(key));
+        }
+        if let Some(master) = writer.master()? {
+            return self.data_key_of(&master, cache);
+        }
+        let key = DataKey::generate()?;
+        writer.set_master(&key.wrap(&MasterKey::Home, self.places())?)?;
+        Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
+    }
+
+    fn data_key_of(&self, master: &MasterRow, cache: &mut Cache) -> Result<Arc<DataKey>> {
+        if let Some(key) = &cache.data_key {
+            return Ok(Arc::clone(key));
+        }
+        let key = DataKey::unwrap(master, self.places())?;
+        Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
+    }
+
+    /// Sealed secret parts, and what opens them; `None` when there are none. A passphrase is asked for only after this: nobody waits for who
+    /// types it.
+    fn sealed(&self, fingerprint: &Handle) -> Result<Option<(Vec<u8>, MasterRow)>> {
+        self.look(None, |reader, _| {
+            let Some(sealed) = reader.sealed(fingerprint)? else { return Ok(None) };
+            let gone = || Error::damaged(self.folder.display(), "what says where the master key is: gone");
+            Ok(Some((sealed, reader.master()?.ok_or_else(gone)?)))
+        })
+    }
+
+    /// Erases what is left of removed secret keys.
+    fn erase(&self) -> Result<()> {
+        let erased = self.backend.erase_removed().map_err(|error| {
+            let what = "octets of the removed secret key stay in it for now";
+            Error::new(error.kind(), format!("{error}: {what}")).with_hint(Hint::EraseRemoved)
+        });
+        erased.and_then(|()| self.backend.write(&mut |tx| Writer::new(tx).has_erased()))
+    }
+
+    /// What the octets of a certificate say themselves.
+    fn described(&self, octets: &[u8]) -> Option<Record> {
+        let nothing = Memory::new();
+        let reading = Reading { passphrases: &Arc::default(), limits: &self.limits, beside: &nothing };
+        let read = format::of_octets(octets)?.read(&[("certificate", octets)], &reading).ok()?;
+        let [found] = read.found.as_slice() else { return None };
+        Some(found.record.clone())
+    }
+
+    fn places(&self) -> Places<'_> {
+        Places { home: &self.folder, credentials: self.credentials.as_deref(), passphrases: &self.passphrases }
+    }
+
+    /// Does `work` with the rows as they stand at one moment; `none` when there are none. `work` may be done twice.
+    fn look<T>(&self, none: T, mut work: impl FnMut(Reader<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+        let mut cache = self.cache();
+        let mut done = none;
+        self.backend.read(&mut |view| {
+            let reader = Reader::new(view);
+            cache.follow(reader)?;
+            done = work(reader, &mut cache)?;
+            Ok(())
+        })?;
+        Ok(done)
+    }
+
+    /// Does `work` as one change, in a store that is made when it is not there.
+    fn write<T>(&self, work: impl FnOnce(Writer<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+        // A master key may be in what a killed process left.
+        sweep(&self.folder);
+        let mut cache = self.cache();
+        let (mut work, mut done) = (Some(work), None);
+        let written = self.backend.write(&mut |tx| {
+            done = work.take().map(|work| work(Writer::new(tx), &mut cache)).transpose()?;
+            Ok(())
+        });
+        if written.is_err() {
+            // It may have been made in what is undone now.
+            cache.data_key = None;
+        }
+        cache.records.clear();
+        cache.statements = None;
+        written?;
+        done.ok_or_else(|| Error::new(Kind::Io, "the key store did not run the change"))
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    /// Forgets what others may have changed.
+    fn follow(&mut self, reader: Reader<'_>) -> Result<()> {
+        let version = reader.version()?;
+        if self.version != version || self.records.len() > MAX_RECORDS {
+            self.records.clear();
+            self.statements = None;
+            self.version = version;
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, found: &[Arc<Record>]) {
+        for record in found {
+            self.records.entry(record.fingerprint.as_str().to_owned()).or_insert_with(|| Arc::clone(record));
+        }
+    }
+}
+
+impl Keys for Keystore {
+    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+        let mut records = self.look(Vec::new(), |reader, cache| {
+            let found = reader.certificates(protocol, want, &cache.records)?;
+            cache.remember(&found);
+            Ok(found)
+        })?;
+        // The database folds case as ASCII does and cuts key IDs as it may; these are the true rules.
+        records.retain(|record| match want {
+            Want::All => true,
+            Want::Certificate(fingerprint) => record.fingerprint == **fingerprint,
+            Want::Handle(handle) => record.has(handle),
+            Want::Address(address) => is_of(record, address),
+        });
+        Ok(records)
+    }
+
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        let mut anchors = self.look(Vec::new(), |reader, cache| {
+            let found = reader.anchors(&cache.records)?;
+            cache.remember(&found);
+            Ok(found)
+        })?;
+        anchors.retain(|record| record.protocol == ProtocolName::Smime && record.bindings.contains(&Binding::Anchor));
+        Ok(anchors)
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        self.look(Vec::new(), |reader, cache| {
+            if let Some(known) = &cache.statements {
+                return Ok(known.clone());
+            }
+            let found: Vec<Arc<[u8]>> = reader.statements()?.into_iter().map(Arc::from).collect();
+            Ok(cache.statements.insert(found).clone())
+        })
+    }
+
+    fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        self.locked(record)?.map_or(Ok(None), |locked| locked.unlock(key))
+    }
+}
+
+impl Keystore {
+    fn locked(&self, record: &Record) -> Result<Option<Arc<dyn Locked>>> {
+        let fingerprint = &record.fingerprint;
+        let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
+        let mut cache = self.cache();
+        if let Some((seen, locked)) = cache.locked.get(fingerprint)
+            && *seen == sealed
+        {
+            return Ok(Some(Arc::clone(locked)));
+        }
+        let octets = self.data_key_of(&master, &mut cache)?.open(fingerprint.as_str(), &sealed)?;
+        let locked = format::of(record.protocol)?.locked(record, octets, &self.passphrases, &self.limits)?;
+        cache.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
+        Ok(Some(locked))
+    }
+}
+
+fn is_of(record: &Record, address: &Address) -> bool {
+    let text = address.to_string();
+    record.claimed.iter().any(|own| own.to_string().eq_ignore_ascii_case(&text))
+        || record.bindings.iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
+}
+
+/// More are not kept in memory at once.
+const MAX_RECORDS: usize = 10_000;
