@@ -35,6 +35,8 @@ pub mod pki;
 pub mod policy;
 pub mod protocol;
 pub mod report;
+#[cfg(all(feature = "service", feature = "store"))]
+pub mod service;
 pub mod store;
 #[cfg(feature = "service")]
 pub mod transport;

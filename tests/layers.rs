@@ -30,7 +30,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport", &["base", "mail", "policy", "report", "engine"]),
     // The simple face of the library: four functions over the engine.
     ("face", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine"]),
-    ("config", EVERYTHING),
+    (
+        "config",
+        &["base", "crypto", "mail", "keys", "pki", "verdict", "protocol", "policy", "report", "engine", "transport"],
+    ),
+    // The assembly of the service: the one place where configuration, keys on disk and transports meet.
+    ("service", &["base", "crypto", "mail", "keys", "verdict", "store", "report", "engine", "transport", "config"]),
     ("cli", EVERYTHING),
 ];
 
@@ -50,7 +55,7 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("sequoia_openpgp"), &["protocol/pgp"]),
     (Name::Crate("sha1"), &["crypto"]),
     (Name::Crate("sha1_checked"), &["crypto"]),
-    (Name::Crate("tokio"), &["transport", "cli", "discover/fetch"]),
+    (Name::Crate("tokio"), &["transport", "service", "discover/fetch"]),
     (Name::Crate("x509_cert"), &["pki", "protocol/smime"]),
     (Name::Function("Authenticated", "assertion"), &["protocol/smime/verify", "protocol/pem/verify"]),
     (Name::Function("Matches", "assertion"), &["protocol/*/verify"]),

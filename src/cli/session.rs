@@ -9,31 +9,27 @@ use std::{
 };
 
 use postseal::{
-    base::{
-        Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom,
-        parse_rfc3339,
-    },
-    config::Config,
+    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    config::{self, Config},
     crypto::Legacy,
-    engine::{Engine, Hook, OpenedParts, Opening, Setup},
+    engine::{Engine, OpenedParts, Opening},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::statements},
+    service::{self, CapabilityStore, ConfiguredHandler, Environment},
     store::{self, Home},
 };
 
 use super::{
     args::{self, Common},
-    input,
-    notebook::{Attentive, Notebook},
-    show,
+    input, show,
 };
 
 /// One run of the program.
 pub(crate) struct Session {
     common: Common,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
     limits: Limits,
     none: Memory,
     given: OnceCell<Vec<Secret>>,
@@ -45,9 +41,9 @@ pub(crate) struct Session {
 impl Session {
     /// Reads nothing yet, but refuses options that make no sense.
     pub(crate) fn new(common: Common) -> Result<Self> {
-        let clock: Box<dyn Clock> = match &common.at {
-            Some(time) => Box::new(FixedClock(parse_rfc3339(time)?)),
-            None => Box::new(SystemClock),
+        let clock: Arc<dyn Clock> = match &common.at {
+            Some(time) => Arc::new(FixedClock(parse_rfc3339(time)?)),
+            None => Arc::new(SystemClock),
         };
         let limits = Limits { message: common.max_size, ..Limits::default() };
         Ok(Session {
@@ -90,13 +86,13 @@ impl Session {
 
     /// The clock of this run.
     pub(crate) fn clock(&self) -> &dyn Clock {
-        self.clock.as_ref()
+        &*self.clock
     }
 
-    /// Opens and judges, and keeps in the home what the message tells of its author's program.
+    /// Opens and judges, and stores the capabilities of the author's program in the home.
     pub(crate) fn open(&self, message: Message) -> Result<Opening> {
         let opening = self.engine(self.keys()?).open(message)?;
-        self.notebook()?.keep(opening.verdict());
+        CapabilityStore::new(self.learning_home()?).learn(opening.verdict(), self.clock.now());
         Ok(opening)
     }
 
@@ -106,50 +102,22 @@ impl Session {
         self.engine(self.keys()?).open_parts(&message)
     }
 
-    /// What handles mail by a configuration, and learns from it, for as long as the program runs.
-    pub(crate) fn handler(self, config: &Config) -> Result<Attentive<Hook>> {
-        let notebook = self.notebook()?;
-        Ok(Attentive::new(Hook::new(self.setup(config)?), notebook))
+    /// What handles mail by a configuration, and learns from it.
+    pub(crate) fn handler(self, config: &Config) -> Result<ConfiguredHandler> {
+        service::handler(config, self.environment()?)
     }
 
-    /// Where what mail tells is kept: in the home, unless it is judged by another time than now.
-    pub(crate) fn notebook(&self) -> Result<Notebook> {
-        self.keys()?;
-        Ok(Notebook::new(self.home.get().filter(|_| self.common.at.is_none()).cloned()))
-    }
-
-    /// Everything that handling mail by a configuration needs.
-    pub(crate) fn setup(self, config: &Config) -> Result<Setup> {
-        let (legacy, revocation) = (self.legacy(), self.revocation());
-        self.keys()?;
+    /// What a handler needs besides its configuration.
+    pub(crate) fn environment(self) -> Result<Environment> {
+        let (legacy, home) = (self.legacy(), self.learning_home()?);
         let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
-        let marker = match &config.marker {
-            Some(marker) => {
-                let secret = marker.read()?;
-                if secret.expose().len() < SHORTEST_MARKER {
-                    let what = format!("marker: {marker} has fewer than {SHORTEST_MARKER} octets");
-                    return Err(Error::new(Kind::Config, what).with_hint("openssl rand -hex 32 makes one"));
-                }
-                secret
-            }
-            None => {
-                let mut octets = vec![0; 32];
-                SystemRandom.fill(&mut octets)?;
-                Secret::new(octets)
-            }
-        };
-        Ok(Setup {
-            keys,
-            clock: self.clock.into(),
-            random: Arc::new(SystemRandom),
-            legacy,
-            revocation,
-            limits: config.bounds.message.clone(),
-            policy: config.policy.clone(),
-            name: config.hostname.clone(),
-            authserv_ids: config.authserv_ids.clone(),
-            marker,
-        })
+        Ok(Environment { keys, home, clock: self.clock, random: Arc::new(SystemRandom), legacy })
+    }
+
+    /// Where learned capabilities are stored: in the home, unless mail is judged as of another time.
+    fn learning_home(&self) -> Result<Option<Arc<Home>>> {
+        self.keys()?;
+        Ok(self.home.get().filter(|_| self.common.at.is_none()).cloned())
     }
 
     /// What an engine is made from.
@@ -264,8 +232,7 @@ impl Session {
     }
 
     fn home_at(&self, home: &Path) -> Result<Home> {
-        let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Home::open(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
+        Ok(Home::open(home, self.passphrases()?, &self.limits)?.with_credentials(config::credentials_directory()))
     }
 
     fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {
@@ -325,6 +292,3 @@ impl Ask for Prompt {
         Ok(typed.ok().filter(|typed| !typed.is_empty()).map(|typed| Secret::new(typed.into_bytes())))
     }
 }
-
-/// Octets. Source: `Duty::marker`; an outsider may try offline whatever he finds in a copy.
-const SHORTEST_MARKER: usize = 16;

@@ -9,16 +9,16 @@ mod secret;
 mod table;
 mod users;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, explain};
 pub use load::{Loaded, load, read};
-pub use secret::SecretFrom;
+pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
 
 use crate::{
-    base::Limits,
+    base::{Error, Kind, Limits, Result},
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
@@ -67,6 +67,23 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What a check looks at beyond the file itself.
     mentions: Vec<Mention>,
+}
+
+impl Config {
+    /// The program in `[sendmail]`.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: it is the running program itself, which would call itself without end.
+    pub fn sendmail_program(&self) -> Result<Option<&Program>> {
+        let Some(program) = &self.sendmail else { return Ok(None) };
+        let own = env::current_exe().ok().and_then(|path| fs::canonicalize(path).ok());
+        if own.is_some() && own == fs::canonicalize(&program.path).ok() {
+            return Err(Error::new(Kind::Config, format!("{}: is postseal itself", program.path.display()))
+                .with_hint("[sendmail] program names the sendmail of the mail server"));
+        }
+        Ok(Some(program))
+    }
 }
 
 /// One address that mail comes in by.

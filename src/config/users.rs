@@ -149,17 +149,17 @@ impl Verifier {
         let (Some(memory), Some(passes), Some(lanes)) = numbers else {
             return Err("costs that are not m=KIB,t=PASSES,p=LANES".to_owned());
         };
-        if memory as usize > Limits::default().argon2_memory / 1024 || passes > MOST_PASSES || lanes > MOST_LANES {
-            return Err(format!("costs beyond 2 GiB, {MOST_PASSES} passes or {MOST_LANES} lanes"));
+        if memory as usize > Limits::default().argon2_memory / 1024 || passes > MAX_PASSES || lanes > MAX_LANES {
+            return Err(format!("costs beyond 2 GiB, {MAX_PASSES} passes or {MAX_LANES} lanes"));
         }
         if lanes == 0 || passes == 0 || memory < 8 * lanes {
             return Err("costs that make no sense (RFC 9106, section 3.1)".to_owned());
         }
         let octets = |text: &str, least: usize| {
             let octets = STANDARD_NO_PAD.decode(text).ok()?;
-            Some(octets).filter(|octets| (least..=LONGEST).contains(&octets.len()))
+            Some(octets).filter(|octets| (least..=MAX_LENGTH).contains(&octets.len()))
         };
-        let octets = (octets(salt, SHORTEST_SALT), octets(hash, SHORTEST_HASH));
+        let octets = (octets(salt, MIN_SALT), octets(hash, MIN_HASH));
         let (Some(salt), Some(hash)) = octets else {
             return Err("a salt or hash that is too short, too long, or not base64 without padding".to_owned());
         };
@@ -209,12 +209,12 @@ const LANES: u32 = 4;
 const HASH: usize = 32;
 
 /// Source: RFC 9106, section 3.1, has 8 for a salt that is any good; the PHC string format has 64 as the most.
-const SHORTEST_SALT: usize = 8;
-const SHORTEST_HASH: usize = 16;
-const LONGEST: usize = 64;
+const MIN_SALT: usize = 8;
+const MIN_HASH: usize = 16;
+const MAX_LENGTH: usize = 64;
 /// Far beyond what anybody advises, and still done within a minute.
-const MOST_PASSES: u32 = 100;
-const MOST_LANES: u32 = 64;
+const MAX_PASSES: u32 = 100;
+const MAX_LANES: u32 = 64;
 
 #[cfg(test)]
 mod tests {

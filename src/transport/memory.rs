@@ -65,10 +65,9 @@ impl MemoryLimit {
     /// nobody can say so before it is opened. A message that may take more than there is waits until it is alone.
     pub(super) async fn work(&self, octets: usize) -> Option<Held> {
         let Limits { message, expansion, ratio, .. } = self.limits;
-        let grown =
-            octets.saturating_mul(ratio).clamp(LEAST_GROWTH, message.saturating_mul(expansion).max(LEAST_GROWTH));
+        let grown = octets.saturating_mul(ratio).clamp(MIN_GROWTH, message.saturating_mul(expansion).max(MIN_GROWTH));
         let need = units(octets.saturating_mul(2).saturating_add(grown)).min(self.most);
-        let share = timeout(PATIENCE, Arc::clone(&self.working).acquire_many_owned(need)).await;
+        let share = timeout(TIMEOUT, Arc::clone(&self.working).acquire_many_owned(need)).await;
         share.ok()?.ok().map(|share| Held(Some(share)))
     }
 }
@@ -89,10 +88,10 @@ fn units(octets: usize) -> u32 {
 /// What one permit stands for, in octets.
 const UNIT: usize = 64 * 1024;
 /// What any message may grow by, as in `base::Budget::expanded`.
-const LEAST_GROWTH: usize = 1024 * 1024;
+const MIN_GROWTH: usize = 1024 * 1024;
 /// How long a message waits for its turn. Source: clients wait 10 minutes for the reply to their data (RFC 5321, section 4.5.3.2.6), and Postfix 300 s for
 /// that of a milter.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::door::{Connection, Door};
+use super::listener::{Connection, Listener};
 use crate::{
     base::{Error, Kind, Result},
     report::Metrics,
@@ -58,19 +58,19 @@ impl Monitor {
     }
 }
 
-impl Door for Monitor {
+impl Listener for Monitor {
     fn name(&self) -> &'static str {
         "monitor"
     }
 
-    fn welcome(
+    fn serve(
         self: Arc<Self>,
         connection: Connection,
         _: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
             let late = |_| Error::new(Kind::TryAgain, "monitor: a request took too long");
-            timeout(PATIENCE, self.converse(connection)).await.map_err(late)?
+            timeout(TIMEOUT, self.converse(connection)).await.map_err(late)?
         })
     }
 }
@@ -79,4 +79,4 @@ impl Door for Monitor {
 const REQUEST: usize = 8 * 1024;
 
 /// For one request and its answer; Prometheus gives up after 10 s by default.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,4 +12,3 @@ pub(crate) mod pieces;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
 pub(crate) mod serve;
-mod upstream;

@@ -23,7 +23,7 @@ impl Writer<'_> {
     pub fn complete(&self, message: &Message, author: &Address) -> Vec<u8> {
         let root = message.root();
         let octets = message.octets();
-        let line_break = if crate::transport::lines::are_crlf(octets) { "\r\n" } else { "\n" };
+        let line_break = if crate::transport::line_ends::are_crlf(octets) { "\r\n" } else { "\n" };
         let lacks = |name: &str| !root.fields().any(|field| field.is(name));
         let mut complete = Vec::with_capacity(octets.len() + 256);
         let mut fields = root.fields().peekable();

@@ -23,7 +23,7 @@ impl Sendmail<'_> {
         say(&format!("220 {} ESMTP\r\n", self.writer.domain))?;
         loop {
             let mut line = Vec::new();
-            let most = LONGEST_LINE as u64;
+            let most = MAX_LINE as u64;
             Read::take(&mut *input, most).read_until(b'\n', &mut line).map_err(gone)?;
             if line.is_empty() {
                 return Ok(());
@@ -31,7 +31,7 @@ impl Sendmail<'_> {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             let reply = match verb.as_str() {
-                _ if line.len() + 2 >= LONGEST_LINE => "500 5.5.2 line too long\r\n".to_owned(),
+                _ if line.len() + 2 >= MAX_LINE => "500 5.5.2 line too long\r\n".to_owned(),
                 "DATA" if session.recipients.is_empty() => "503 5.5.1 no recipients\r\n".to_owned(),
                 "DATA" => {
                     say("354 end with a dot alone\r\n")?;
@@ -108,7 +108,7 @@ impl Session<'_> {
         }
         let (address, parameters) = self.path(line, "TO:", &["NOTIFY", "ORCPT"], &[])?;
         let address = address.ok_or("550 5.1.3 nobody")?;
-        if self.recipients.len() >= MOST_RECIPIENTS {
+        if self.recipients.len() >= MAX_RECIPIENTS {
             return Err("452 4.5.3 too many recipients".to_owned());
         }
         if self.recipients.iter().all(|path| path.address != address) {
@@ -191,7 +191,7 @@ fn data(input: &mut dyn BufRead, most: usize) -> std::io::Result<Option<Vec<u8>>
     let (mut is_too_large, mut is_line_start) = (false, true);
     loop {
         let mut line = Vec::new();
-        Read::take(&mut *input, LONGEST_PIECE).read_until(b'\n', &mut line)?;
+        Read::take(&mut *input, MAX_PIECE).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
@@ -209,18 +209,18 @@ fn data(input: &mut dyn BufRead, most: usize) -> std::io::Result<Option<Vec<u8>>
 
 fn one_line(error: &Error) -> String {
     let shown = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-    printable(&error.to_string()).chars().map(shown).take(LONGEST_REPLY).collect()
+    printable(&error.to_string()).chars().map(shown).take(MAX_REPLY).collect()
 }
 
 /// Octets of a command with its line break. Source: the 512 of RFC 5321, section 4.5.3.1.4, and the 500 that DSN adds (RFC 3461, section
 /// 4), rounded up.
-const LONGEST_LINE: usize = 2_048;
+const MAX_LINE: usize = 2_048;
 
 /// Octets of a message that are read at once, if no line ends before.
-const LONGEST_PIECE: u64 = 64 * 1024;
+const MAX_PIECE: u64 = 64 * 1024;
 
 /// Characters of a reply. Source: RFC 5321, section 4.5.3.1.5.
-const LONGEST_REPLY: usize = 480;
+const MAX_REPLY: usize = 480;
 
 /// Recipients of one message. Source: Postfix's `smtpd_recipient_limit`.
-const MOST_RECIPIENTS: usize = 1_000;
+const MAX_RECIPIENTS: usize = 1_000;
