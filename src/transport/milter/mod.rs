@@ -138,30 +138,29 @@ impl Milter {
         let share = self.settings.memory.work(transaction.octets.len()).await.ok_or_else(insufficient_storage)?;
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
         let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
-        let span = tracing::info_span!("milter", queue_id = transaction.queue_id);
+        let queue_id = transaction.queue_id.clone();
+        let span = tracing::info_span!("milter", queue_id);
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let _within = span.entered();
-            let mail = transaction.mail(&limits)?;
+            let mail = transaction.mail(&limits).map_err(failure)?;
             let old: Message = mail.message.clone();
-            let outcome = handler.handle(mail)?;
-            Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
-                // The copies may pass this milter again.
-                for copy in &mut plan.copies {
-                    copy.message = handler.mark(copy).map_err(|error| failure(&error))?;
-                }
-                Ok(plan)
-            }))
+            let outcome = handler.handle(mail).map_err(failure)?;
+            let mut plan = plan::plan(&transaction, &old, &outcome, space)?;
+            // The copies may pass this milter again.
+            for copy in &mut plan.copies {
+                copy.message = handler.mark(copy).map_err(failure)?;
+            }
+            Ok(plan)
         });
-        let planned = work.await.map_err(|_| temporary_failure())?;
-        let Plan { copies, replies } = planned.map_err(|error| failure(&error))??;
+        let Plan { copies, replies } = work.await.unwrap_or_else(|_| Err(temporary_failure()))?;
         let _held = share;
-        self.hand_over(copies).await?;
+        self.send_copies(copies, &queue_id).await?;
         Ok(replies)
     }
 
     /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice.
-    async fn hand_over(&self, copies: Vec<Mail>) -> Result<(), Reply> {
+    async fn send_copies(&self, copies: Vec<Mail>, queue_id: &str) -> Result<(), Reply> {
         if copies.is_empty() {
             return Ok(());
         }
@@ -171,7 +170,7 @@ impl Milter {
         for copy in copies {
             next_hop.send(copy).await.map_err(|error| {
                 let reply = error.reply();
-                tracing::warn!(event = "copy-not-sent", error = %Error::from(error));
+                tracing::warn!(event = "copy-not-sent", queue_id, error = %Error::from(error));
                 reply
             })?;
         }
@@ -199,9 +198,9 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Response]) -> Re
 }
 
 /// The reply to a message that met `error`. The cause goes to the log.
-fn failure(error: &Error) -> Reply {
-    tracing::warn!(event = "message-failed", kind = ?error.kind(), %error);
-    rejection(error)
+fn failure(error: Error) -> Reply {
+    tracing::warn!(event = "message-failed", listener = "milter", kind = ?error.kind(), %error);
+    rejection(&error)
 }
 
 fn log(queue_id: &str, responses: &[Response]) {

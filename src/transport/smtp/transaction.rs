@@ -248,7 +248,7 @@ async fn handle(
     trace: Vec<u8>,
     mut octets: Vec<u8>,
 ) -> Result<(Outcome, Held), Reply> {
-    let (limits, handler) = (server.settings.limits.clone(), Arc::clone(&server.handler));
+    let (limits, handler, listener) = (server.settings.limits.clone(), Arc::clone(&server.handler), server.name());
     let mut share = server.settings.memory.work(octets.len()).await.ok_or_else(insufficient_storage)?;
     let permit = Arc::clone(&server.work).acquire_owned().await;
     let permit = permit.map_err(|_| Reply::new(421, "4.3.2", "Service unavailable, shutting down"))?;
@@ -258,12 +258,13 @@ async fn handle(
         let _held = (permit, held);
         let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
         octets.splice(..0, trace);
-        let message = Message::parse(octets, &mut Budget::new(whole)).map_err(failure)?;
+        let message = Message::parse(octets, &mut Budget::new(whole)).map_err(|error| failure(listener, &error))?;
         if message.root().fields().filter(|field| field.is("Received")).count() > MAX_HOPS {
             // RFC 3463, section 3.5: routing loop detected.
             return Err(Reply::new(554, "5.4.6", "Error: too many hops"));
         }
-        let outcome = handler.handle(Mail { envelope, submitter, message }).map_err(failure)?;
+        let outcome =
+            handler.handle(Mail { envelope, submitter, message }).map_err(|error| failure(listener, &error))?;
         // Each is sent from a copy with doubled dots.
         share.shrink(outcome.mails.iter().map(|mail| 2 * mail.message.octets().len()).sum());
         Ok((outcome, share))
@@ -272,9 +273,9 @@ async fn handle(
 }
 
 /// The reply to a message that met `error`. The cause goes to the log.
-fn failure(error: Error) -> Reply {
-    tracing::warn!(event = "message-failed", kind = ?error.kind(), %error);
-    rejection(&error)
+fn failure(listener: &str, error: &Error) -> Reply {
+    tracing::warn!(event = "message-failed", listener, kind = ?error.kind(), %error);
+    rejection(error)
 }
 
 fn too_large() -> Reply {
