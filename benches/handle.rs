@@ -21,7 +21,7 @@ use aws_lc_rs::{
 use postseal::{
     base::{Budget, Limits, Secret, SystemClock, SystemRandom},
     crypto::Legacy,
-    engine::{Handler, Hook, Setup},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
     keys::{Memory, Passphrases, ProtocolName},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     pki::Revocation,
@@ -96,7 +96,7 @@ fn rate(threads: usize, work: &(dyn Fn() + Sync)) -> f64 {
     done.load(Ordering::Relaxed) as f64 / seconds
 }
 
-fn hook(protocol: ProtocolName) -> Hook {
+fn hook(protocol: ProtocolName) -> ReloadableHandler {
     let sign = Rule {
         name: "sign".to_owned(),
         conditions: vec![Condition::Direction(Direction::Outbound)],
@@ -104,7 +104,7 @@ fn hook(protocol: ProtocolName) -> Hook {
         protocols: vec![protocol],
         ..Rule::default()
     };
-    Hook::new(Setup {
+    ReloadableHandler::new(HandlerConfig {
         keys: Arc::new(keys()),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),

@@ -34,6 +34,8 @@ pub mod pki;
 pub mod policy;
 pub mod protocol;
 pub mod report;
+#[cfg(all(feature = "service", feature = "store"))]
+pub mod service;
 mod simple;
 pub mod store;
 #[cfg(feature = "service")]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{
     base::{Kind, Limits, SystemClock, SystemRandom},
-    engine::{HANDLED, Handler, Hook, Outcome, Setup},
+    engine::{HANDLED, Handler, HandlerConfig, Outcome, ReloadableHandler},
     keys::{Keys, Memory, Passphrases, ProtocolName},
     mail::{
         Submitter,
@@ -26,14 +26,14 @@ fn arriving(outcome: &Outcome) -> Vec<String> {
     outcome.mails.iter().map(text).collect()
 }
 
-fn with_rule(rule: Rule) -> Hook {
-    let mut setup = Setup::clone(&hook().setup());
+fn with_rule(rule: Rule) -> ReloadableHandler {
+    let mut setup = HandlerConfig::clone(&hook().config());
     setup.policy.rules.insert(0, rule);
-    Hook::new(setup)
+    ReloadableHandler::new(setup)
 }
 
 /// Everything in clear, to whomever.
-fn clear() -> Hook {
+fn clear() -> ReloadableHandler {
     with_rule(Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), ..Rule::default() })
 }
 
@@ -53,7 +53,7 @@ fn to_a_stranger(protocol: ProtocolName) -> String {
     };
     let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
     let keys: Memory = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys;
-    let setup = Setup { keys: Arc::new(keys) as Arc<dyn Keys>, ..Setup::clone(&hook().setup()) };
+    let setup = HandlerConfig { keys: Arc::new(keys) as Arc<dyn Keys>, ..HandlerConfig::clone(&hook().config()) };
     let seal = Seal { to: vec![Recipient::Named(who)], ..Seal::default() };
     let mut sealed = Vec::new();
     setup.engine().seal(protocol, &parse(LETTER.replace("Bcc: ben@example.net\r\n", "")), &seal, &mut sealed).unwrap();
@@ -147,7 +147,7 @@ fn the_house_decrypts_for_nobody_but_the_keys_owner() {
     for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
         let mut sealed = Vec::new();
         let letter = parse(LETTER.replace("\r\nhello\r\n", &format!("\r\n{SECRET}\r\n")));
-        hook().setup().engine().seal(protocol, &letter, &seal, &mut sealed).unwrap();
+        hook().config().engine().seal(protocol, &letter, &seal, &mut sealed).unwrap();
         let sealed = String::from_utf8(sealed).unwrap();
         for to in [&["mallory@example.org"][..], &["mallory@example.org", "alice@example.org"], &["alice@example.org"]]
         {
@@ -194,7 +194,7 @@ fn a_mark_opens_no_way_to_anybody_else() {
 /// Whoever sends it, and wherever in the header it hides.
 #[test]
 fn nobody_writes_results_in_our_name() {
-    let mut held = Setup::clone(&hook().setup());
+    let mut held = HandlerConfig::clone(&hook().config());
     let quarantine = Rule { name: "hold".to_owned(), orders: [Order::Quarantine].into(), ..Rule::default() };
     held.policy.rules.insert(0, quarantine);
     for (forged, submitter, hook) in [
@@ -210,7 +210,7 @@ fn nobody_writes_results_in_our_name() {
         ("X: y\rAuthentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
         ("Authentication-\0Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
         ("Authentication-Results\u{a0}: mx.example.org; smime=pass\r\n", Submitter::Unknown, hook()),
-        ("Authentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, Hook::new(held)),
+        ("Authentication-Results: mx.example.org; smime=pass\r\n", Submitter::Unknown, ReloadableHandler::new(held)),
     ] {
         let outcome = hook.handle(mail(submitter, &["alice@example.org"], format!("{forged}{LETTER}"))).unwrap();
         assert_eq!(outcome.mails.len(), 1, "{forged}");
@@ -278,14 +278,14 @@ fn nobody_learns_who_is_hidden() {
 /// Each who is hidden has a ciphertext of his own; all of them are in memory before the first is sent.
 #[test]
 fn copies_of_one_message_are_bounded() {
-    let mut setup = Setup::clone(&hook().setup());
+    let mut setup = HandlerConfig::clone(&hook().config());
     setup.limits = Limits { message: 64 * 1024, copies: 1, ..Limits::default() };
     let letter = format!("{LETTER}{}", "0123456789\r\n".repeat(3 * 1024));
     let to = ["bob@example.net", "ben@example.net"];
-    let error = Hook::new(setup.clone()).handle(mail(alice(), &to, letter.clone())).unwrap_err();
+    let error = ReloadableHandler::new(setup.clone()).handle(mail(alice(), &to, letter.clone())).unwrap_err();
     assert_eq!(error.to_string(), "message: its copies have more than 65536 octets");
     setup.limits.copies = 2;
-    assert_eq!(Hook::new(setup).handle(mail(alice(), &to, letter)).unwrap().mails.len(), 2);
+    assert_eq!(ReloadableHandler::new(setup).handle(mail(alice(), &to, letter)).unwrap().mails.len(), 2);
 }
 
 /// Alice, who is alice@example.org and nobody else, in front of a rule that signs.
@@ -336,7 +336,7 @@ fn a_packed_layer_around_a_ciphertext_hides_nothing() {
     ] {
         let how = Seal { sign: vec![Signer::Author], shape, ..Seal::default() };
         let mut signed = Vec::new();
-        hook().setup().engine().seal(protocol, &parse(sealed.as_str()), &how, &mut signed).unwrap();
+        hook().config().engine().seal(protocol, &parse(sealed.as_str()), &how, &mut signed).unwrap();
         let outcome = hook().handle(mail(alice(), &["bob@example.net"], signed)).unwrap();
         let is_kept = outcome.decision.groups[0].actions == [Action::Keep];
         assert_eq!(is_kept, kept, "{protocol:?} {shape:?}: {:?}", outcome.decision);

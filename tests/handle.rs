@@ -6,7 +6,7 @@ mod house;
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{
     base::Kind,
-    engine::{HANDLED, Handler, Outcome, Setup},
+    engine::{HANDLED, Handler, HandlerConfig, Outcome},
     keys::{Keys, ProtocolName},
     mail::{Login, Mail, Message, ReversePath, Submitter},
     policy::{Action, Disposition},
@@ -164,7 +164,7 @@ fn inbound_mail_is_decrypted_and_the_null_sender_stays() {
     let to = vec![Recipient::Named(address("alice@example.org"))];
     let seal = Seal { sign: vec![Signer::Author], to, ..Seal::default() };
     let mut sealed = Vec::new();
-    hook().setup().engine().seal(ProtocolName::Pgp, &parse(LETTER), &seal, &mut sealed).unwrap();
+    hook().config().engine().seal(ProtocolName::Pgp, &parse(LETTER), &seal, &mut sealed).unwrap();
     let mut arriving = mail(Submitter::Unknown, &["alice@example.org", "x@example.org"], sealed);
     arriving.envelope.sender = ReversePath::default();
     let outcome = hook().handle(arriving).unwrap();
@@ -194,7 +194,7 @@ fn a_marked_copy_passes_once_and_nobody_forges_the_mark() {
 #[test]
 fn a_reload_is_whole() {
     let hook = hook();
-    let mut setup = Setup::clone(&hook.setup());
+    let mut setup = HandlerConfig::clone(&hook.config());
     setup.policy.rules.clear();
     hook.replace(setup);
     let outcome = hook.handle(mail(alice(), &["plain@example.net"], LETTER)).unwrap();

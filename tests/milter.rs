@@ -186,7 +186,7 @@ fn copies_that_fail_leave_the_message_with_its_sender() {
         &both,
         &letter("alice@example.org", "x@y.org", "hello\r\n"),
     );
-    assert!(reply.starts_with("451 4.7.1 "), "{reply}");
+    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
     send(
         postfix.port(),
         "alice@example.org",
@@ -376,7 +376,7 @@ fn metrics_tell_what_happened() {
     };
     let page = get("/metrics");
     assert!(
-        page.contains("postseal_recipients_total{door=\"milter\",direction=\"outbound\",disposition=\"relay\"} 1"),
+        page.contains("postseal_recipients_total{listener=\"milter\",direction=\"outbound\",disposition=\"relay\"} 1"),
         "{page}"
     );
     assert!(get("/healthz").ends_with("\r\n\r\nok\n"));

@@ -134,8 +134,8 @@ fn postseal_logs_in_at_the_upstream() {
             "smart-host = \"mail.example.org:587\"",
             "login: a password goes to another machine with tls = \"required\" only",
         ),
-        ("mx = true", "login: only a smart-host has one"),
-        ("mx = true\nxforward = true", "xforward: only a smart-host is told"),
+        ("mx = true", "login: goes with smart-host"),
+        ("mx = true\nxforward = true", "xforward: goes with smart-host"),
     ] {
         let (code, said) = send(upstream);
         assert!(code == Some(78) && said.contains(why), "{code:?} {said}");

@@ -145,9 +145,19 @@ impl Error {
         matches!(self.kind, Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Io | Kind::TryAgain)
     }
 
-    /// Whether the same call may succeed later.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.kind, Kind::TryAgain)
+    /// Whether a message that met this error meets it again however often it is tried. Transports refuse mail for good then, and keep or
+    /// defer it otherwise.
+    pub fn is_permanent(&self) -> bool {
+        match self.kind {
+            // The message decides: it is malformed, costs too much, or cannot be what a rule asks for (`pem` and an HTML message).
+            Kind::Malformed | Kind::Usage => true,
+            // The keys and the policy decide. What does not decrypt is as permanent as a missing key: a sender must not tell them apart.
+            Kind::KeyExpired | Kind::NoKey | Kind::Undecryptable => true,
+            // This machine is at fault. When mail is handled, a missing input is a file of this machine too.
+            Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Io | Kind::NoInput => false,
+            // A service or a resource may be back later.
+            Kind::TryAgain | Kind::Unavailable => false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod cmd;
 mod hint;
 mod input;
 mod later;
-mod notebook;
+mod log;
 mod output;
 mod passphrase;
 mod session;
@@ -35,7 +35,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
-    let done = Session::new(arguments.common).and_then(|session| dispatch(arguments.verb, &session));
+    let done = Session::new(arguments.common).and_then(|session| dispatch(arguments.verb, session));
     match done {
         Ok(code) => code,
         Err(error) => {
@@ -45,7 +45,8 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
+fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
+    let session = &owned;
     match verb {
         Verb::Sign(Later(sign)) => cmd::seal::sign(&sign, session),
         Verb::Encrypt(Later(encrypt)) => cmd::seal::encrypt(encrypt, session),
@@ -59,7 +60,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<ExitCode> {
         Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),
         Verb::Filter(Later(filter)) => cmd::filter::run(&filter, session),
         Verb::Sendmail(Later(sendmail)) => cmd::sendmail::run(&sendmail, session),
-        Verb::Serve(Later(serve)) => cmd::serve::run(&serve, session),
+        Verb::Serve(Later(serve)) => cmd::serve::run(&serve, owned),
         Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Demo => cmd::demo::run(),
         Verb::Completions { shell } => cmd::manual::completions(shell),

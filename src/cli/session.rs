@@ -9,33 +9,26 @@ use std::{
 };
 
 use postseal::{
-    base::{
-        Budget, Clock, Error, FixedClock, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom,
-        parse_rfc3339,
-    },
-    config::{Config, KeySource},
+    base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
+    config::{self, Config, KeySource},
     crypto::Legacy,
-    engine::{Engine, Hook, OpenedParts, Opening, Setup},
+    engine::{Engine, OpenedParts, Opening},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
+    service::{self, CapabilityStore, ConfiguredHandler, Environment, OpenSources},
     store::{self, Keystore},
 };
 
-use super::{
-    args::Common,
-    input,
-    notebook::{Attentive, Notebook},
-    show, values,
-};
+use super::{args::Common, input, show, values};
 
 /// One run of the program.
 pub(crate) struct Session {
     common: Common,
     /// Of a configuration; without one, there is the home alone.
     sources: Option<Vec<KeySource>>,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
     limits: Limits,
     none: Memory,
     given: OnceCell<Vec<Secret>>,
@@ -47,9 +40,9 @@ pub(crate) struct Session {
 impl Session {
     /// Checks the options. Reads no file.
     pub(crate) fn new(common: Common) -> Result<Self> {
-        let clock: Box<dyn Clock> = match &common.at {
-            Some(time) => Box::new(FixedClock(parse_rfc3339(time)?)),
-            None => Box::new(SystemClock),
+        let clock: Arc<dyn Clock> = match &common.at {
+            Some(time) => Arc::new(FixedClock(parse_rfc3339(time)?)),
+            None => Arc::new(SystemClock),
         };
         let limits = Limits { message: common.max_size, ..Limits::default() };
         Ok(Session {
@@ -92,13 +85,13 @@ impl Session {
 
     /// The clock of this run.
     pub(crate) fn clock(&self) -> &dyn Clock {
-        self.clock.as_ref()
+        &*self.clock
     }
 
     /// Opens and judges a message, and stores the author's announced capabilities in the home.
     pub(crate) fn open(&self, message: Message) -> Result<Opening> {
         let opening = self.engine(self.keys()?).open(message)?;
-        self.notebook()?.keep(opening.verdict());
+        CapabilityStore::new(self.learning_home()?).learn(opening.verdict(), self.clock.now());
         Ok(opening)
     }
 
@@ -108,50 +101,22 @@ impl Session {
         self.engine(self.keys()?).open_parts(&message)
     }
 
-    /// What handles mail by a configuration, and learns from it, for as long as the program runs.
-    pub(crate) fn handler(self, config: &Config) -> Result<Attentive<Hook>> {
-        let notebook = self.notebook()?;
-        Ok(Attentive::new(Hook::new(self.setup(config)?), notebook))
+    /// What handles mail by a configuration, and learns from it.
+    pub(crate) fn handler(self, config: &Config) -> Result<ConfiguredHandler> {
+        service::handler(config, self.environment()?)
     }
 
-    /// Stores announced capabilities in the home, unless --at is given.
-    pub(crate) fn notebook(&self) -> Result<Notebook> {
-        self.keys()?;
-        Ok(Notebook::new(self.home.get().filter(|_| self.common.at.is_none()).cloned()))
-    }
-
-    /// Everything that handling mail by a configuration needs.
-    pub(crate) fn setup(self, config: &Config) -> Result<Setup> {
-        let (legacy, revocation) = (self.legacy(), self.revocation());
-        self.keys()?;
+    /// What a handler needs besides its configuration.
+    pub(crate) fn environment(self) -> Result<Environment> {
+        let (legacy, home) = (self.legacy(), self.learning_home()?);
         let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
-        let marker = match &config.marker {
-            Some(marker) => {
-                let secret = marker.read()?;
-                if secret.expose().len() < SHORTEST_MARKER {
-                    let what = format!("marker: {marker} has fewer than {SHORTEST_MARKER} octets");
-                    return Err(Error::new(Kind::Config, what).with_hint("openssl rand -hex 32 makes one"));
-                }
-                secret
-            }
-            None => {
-                let mut octets = vec![0; 32];
-                SystemRandom.fill(&mut octets)?;
-                Secret::new(octets)
-            }
-        };
-        Ok(Setup {
-            keys,
-            clock: self.clock.into(),
-            random: Arc::new(SystemRandom),
-            legacy,
-            revocation,
-            limits: config.bounds.message.clone(),
-            policy: config.policy.clone(),
-            name: config.hostname.clone(),
-            authserv_ids: config.authserv_ids.clone(),
-            marker,
-        })
+        Ok(Environment { keys, home, clock: self.clock, random: Arc::new(SystemRandom), legacy })
+    }
+
+    /// Where learned capabilities are stored: in the home, unless mail is judged as of another time.
+    fn learning_home(&self) -> Result<Option<Arc<Keystore>>> {
+        self.keys()?;
+        Ok(self.home.get().filter(|_| self.common.at.is_none()).cloned())
     }
 
     /// The context of the engine.
@@ -214,14 +179,9 @@ impl Session {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let sources = self.sources()?;
-        // A missing home is empty.
-        let home = sources.iter().find_map(|source| match source {
-            KeySource::Home(place) => Some(self.home_at(place).map(Arc::new)),
-            _ => None,
-        });
-        let home = home.transpose()?;
-        let beside: &dyn Keys = home.as_deref().map_or(&self.none, |home| home);
+        let opened = OpenSources::of(&self.sources()?, &self.passphrases()?, &self.limits)?;
+        opened.skipped.iter().for_each(|skipped| show::warning(skipped));
+        let beside: &dyn Keys = opened.home.as_deref().map_or(&self.none, |home| home);
         let mut given = self.load(&self.common.keys, beside)?;
         self.given_passphrases()?.into_iter().for_each(|password| given.add_password(password));
         for name in &self.common.crls {
@@ -230,14 +190,8 @@ impl Session {
             self.statements(&octets, &place)?.into_iter().for_each(|der| given.add_revocation(der));
         }
         let mut chain: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
-        for source in &sources {
-            match source {
-                KeySource::File(place) => chain.push(Arc::new(self.load(std::slice::from_ref(place), beside)?)),
-                KeySource::Home(_) => chain.extend(home.clone().map(|home| home as Arc<dyn Keys>)),
-                source => return Err(Error::new(Kind::Config, format!("keys: {source:?} cannot be read"))),
-            }
-        }
-        if let Some(home) = home {
+        chain.extend(opened.keys);
+        if let Some(home) = opened.home {
             self.home.get_or_init(|| home);
         }
         let mut keys = Chain::new(chain, store::merge);
@@ -296,8 +250,8 @@ impl Session {
     }
 
     fn home_at(&self, home: &Path) -> Result<Keystore> {
-        let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Keystore::open_home(home, self.passphrases()?, &self.limits)?.with_credentials(credentials))
+        Ok(Keystore::open_home(home, self.passphrases()?, &self.limits)?
+            .with_credentials(config::credentials_directory()))
     }
 
     fn load(&self, names: &[PathBuf], beside: &dyn Keys) -> Result<Memory> {
@@ -357,6 +311,3 @@ impl Ask for Prompt {
         Ok(typed.ok().filter(|typed| !typed.is_empty()).map(|typed| Secret::new(typed.into_bytes())))
     }
 }
-
-/// Octets. A shorter secret could be guessed offline from a copy of a marked message.
-const SHORTEST_MARKER: usize = 16;

@@ -1,4 +1,4 @@
-//! What can only be seen by looking: files, secrets, keys.
+//! Checks beyond the configuration file itself: the files, secrets and keys that it names.
 
 use std::{collections::HashSet, fs, path::Path, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{
     transport::tls,
 };
 
-/// Everything that is wrong with what `config` names: files that are not there, secrets that others can read, addresses without a key, and keys
-/// that expire within 30 days of `context`'s clock. Problems of keys that no line names stand at line 0.
+/// Finds the problems with what `config` names: missing files, secrets that others can read, addresses without a key, and keys that expire
+/// within 30 days of `context`'s clock. Problems with keys that no line names are at line 0.
 ///
 /// # Errors
 ///
-/// The keys could not be asked.
+/// The keys could not be read.
 pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
     let soon = FixedClock(context.clock.now() + SOON);
     let now = Engine::new(context, config.bounds.message.clone());
@@ -34,7 +34,7 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
                 add(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
             }
             What::File(path) => add(missing(path, fs::File::open(path).map(|_| true), "not a file")),
-            // What cannot be read has its own mentions.
+            // Files that cannot be read are checked on their own.
             What::Identity(files) if fs::metadata(&files.certificate).is_ok() && fs::metadata(&files.key).is_ok() => {
                 let read = tls::Identity::read(&files.certificate, &files.key);
                 add(read.err().map(|error| problem(Grade::Error, error.to_string())));
@@ -66,7 +66,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// What is wrong with the keys of an address that the configuration names: it must have one in some protocol that rules use.
+    /// The problem with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
     fn key(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
         let states = self.now.readiness(address, purpose, &protocols)?;
@@ -81,7 +81,7 @@ impl Checker<'_> {
         Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))))
     }
 
-    /// Whether a key that serves now has expired by then.
+    /// The problem with a key that is usable now and expires soon.
     fn ending(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
         let protocols = ALL.into_iter().collect();
         let (now, later) =
@@ -97,7 +97,7 @@ impl Checker<'_> {
         Ok(None)
     }
 
-    /// Keys of anybody else that end soon.
+    /// All other keys that expire soon.
     fn expiring(&self, keys: &dyn Keys, mut seen: HashSet<(Address, Purpose)>) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
         for protocol in ALL {
@@ -114,7 +114,7 @@ impl Checker<'_> {
     }
 }
 
-/// Every line of a users file that says nothing of anybody.
+/// Every invalid line of a users file.
 fn unfit_users(path: &Path) -> Vec<Problem> {
     let with_hint = |problem: Problem, hint: Option<&Hint>| Problem { hint: hint.cloned(), ..problem };
     match Users::flawed(path) {
@@ -141,5 +141,5 @@ fn problem(grade: Grade, message: String) -> Problem {
 
 const ALL: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
 
-/// How long before its end somebody should look at a key.
+/// How long before its expiry a key is reported.
 const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -1,4 +1,4 @@
-//! What would happen to a mail, and why.
+//! What the rules do with a mail, and why.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -15,70 +15,70 @@ use crate::{
     verdict::Reason,
 };
 
-/// What would happen to a mail for each of its recipients.
+/// What the rules do with a mail for each recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Who hands it over: `user alice`, `trusted`, `unknown`.
+    /// The client: `user alice`, `trusted`, `unknown`.
     pub submitter: String,
-    /// The one mailbox in From, if it is one.
+    /// The mailbox in From, if there is exactly one.
     pub author: Option<String>,
     /// Why there is no author.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_author: Option<String>,
-    /// What the message is as it came: `plain`, `signed`, `encrypted`, `malformed`.
+    /// The form of the received message: `plain`, `signed`, `encrypted`, `malformed`.
     pub message: &'static str,
-    /// What its signatures are worth: `unsigned`, `signed`, `authentic`.
+    /// The standing: `unsigned`, `signed`, `authentic`.
     pub standing: &'static str,
-    /// Why it stands below `authentic`, when something in it is signed or closed.
+    /// Why the standing is below `authentic`, if something in the message is signed or encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// In the envelope's order.
+    /// In the order of the envelope.
     pub recipients: Vec<Reached>,
 }
 
-/// What would happen for one recipient.
+/// What the rules do for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reached {
-    /// Who.
+    /// The recipient.
     pub to: String,
     /// `inbound` or `outbound`.
     pub direction: &'static str,
-    /// The rules before the one that decides.
+    /// The rules before the one that applies.
     pub passed: Vec<PassedOver>,
-    /// The rule that decides.
+    /// The rule that applies.
     pub rule: String,
-    /// Why its orders cannot be followed, if so.
+    /// Why its orders cannot be followed, if they cannot.
     pub obstacle: Option<&'static str>,
     /// `relay`, `reject`, `tempfail`, `quarantine`, `discard`.
     pub outcome: &'static str,
     /// The reply or the reason, when it is not relayed.
     pub text: Option<String>,
-    /// What is done to it, in this order, and with which keys.
+    /// The actions in order, with their keys.
     pub actions: Vec<String>,
-    /// Who else gets the same copy, or shares the same refusal.
+    /// The other recipients with the same copy, or the same refusal.
     pub together_with: Vec<String>,
 }
 
-/// A rule that does not decide.
+/// A rule that does not apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
     /// Its name.
     pub rule: String,
-    /// Why it does not.
+    /// Why it does not apply.
     pub why: String,
 }
 
-/// Explains what `config` has done to `mail`, from the same facts and by the same rules as [`Engine::handle`]; nothing is done.
+/// Explains what `config` does with `mail`, from the same facts and by the same rules as [`Engine::handle`]. Nothing is changed.
 ///
 /// # Errors
 ///
-/// The keys could not be asked, or the message is over the bounds.
+/// The keys could not be read, or the message exceeds a limit.
 pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Explanation> {
     let gathered = engine.gather(mail, &config.policy)?;
     let facts = gathered.facts(mail);
     let decision = config.policy.decide(&facts);
     let traces = config.policy.explain(&facts);
-    // Of a message without a signature, "unsigned" says it all.
+    // Without a signature, "unsigned" is the reason.
     let reason = gathered.verdict().reason().filter(|reason| *reason != Reason::NotSigned);
     Ok(Explanation {
         submitter: match facts.submitter {
@@ -96,7 +96,7 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
 }
 
 impl Explanation {
-    /// For people: lines of plain text.
+    /// Plain text for people.
     pub fn text(&self) -> String {
         let why = self.no_author.as_ref().map(|why| format!("no author ({})", printable(why))).unwrap_or_default();
         let reason = self.reason.as_ref().map(|reason| format!(" ({})", printable(reason))).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! From a file to a [`Config`], or everything that is wrong with it. A pure function of the file, so that a running service can load it
-//! again and keep what it has when it is bad.
+//! From a file to a [`Config`], or to all its problems. A pure function of the file, so that a running service can load it again, and keep the
+//! current configuration if the file has errors.
 
 use std::{
     collections::BTreeMap,
@@ -25,12 +25,12 @@ use crate::{
     transport::{Endpoint, MemoryLimit, Network, sendmail::Program, smtp::Aliases},
 };
 
-/// What reading a configuration came to.
+/// A configuration and its problems.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// `None` when there is an error among the problems.
+    /// `None` if one of the problems is an error.
     pub config: Option<Config>,
-    /// By line.
+    /// In the order of lines.
     pub problems: Vec<Problem>,
 }
 
@@ -55,7 +55,7 @@ pub fn load(path: &Path) -> Result<Config> {
     }
 }
 
-/// Reads the file at `path`, and says everything that is wrong with it.
+/// Reads the file at `path`, with all its problems.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub fn read(path: &Path) -> Result<Loaded> {
     Ok(parse(&text, path.parent().unwrap_or(Path::new(""))))
 }
 
-/// `directory` is where relative names in the file start from.
+/// Relative paths in the file start from `directory`.
 fn parse(text: &str, directory: &Path) -> Loaded {
     let document = Document::new(text);
     let parsed = match DeTable::parse(text) {
@@ -95,7 +95,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// `None` when something that must be there is not; that is noted.
+    /// `None` if a required key is missing. That is a problem already.
     fn config(&mut self, root: &Table<'_>) -> Option<Config> {
         let keys = self.keys(root);
         let passphrases = self.secret(root, "passphrases");
@@ -129,7 +129,7 @@ impl Reader<'_> {
             && listeners.iter().any(|listener| listener.auth == Auth::Relay)
         {
             let line = root.line_of("upstream");
-            self.document.error(line, "upstream: its login is ours, or by auth = \"relay\" our clients', not both");
+            self.document.error(line, "upstream: its login, and auth = \"relay\" of a listener, exclude each other");
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -157,7 +157,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Hosts whose Authentication-Results are believed. Our own name is never one of them, because strangers know it.
+    /// Hosts whose Authentication-Results are trusted. The name of this host is never one of them, because everybody knows it.
     fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
         let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
         let admitted = texts.iter().filter(|text| {
@@ -190,7 +190,7 @@ impl Reader<'_> {
         Policy { local, identities, trusted, rules, obstacles, max_size }
     }
 
-    /// Patterns of addresses that somebody may sign as.
+    /// Patterns of addresses that a user may sign as.
     fn signers(&mut self, texts: &[Located<String>]) -> Vec<Pattern> {
         for text in texts {
             if let Ok(Pattern::Address(address)) = Pattern::parse(&text.value) {
@@ -219,7 +219,7 @@ impl Reader<'_> {
         for (key, field) in fields {
             *field = table.size(key).unwrap_or(*field);
             if *field == 0 {
-                self.document.error(table.line_of(key), format!("{key}: nothing would be taken on"));
+                self.document.error(table.line_of(key), format!("{key}: no message would be accepted"));
             }
         }
         let least = MemoryLimit::least(bounds.message.message);
@@ -278,7 +278,7 @@ impl Reader<'_> {
             if listener.kind == ListenerKind::Milter
                 && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
             {
-                let message = format!("address {}: a milter believes whoever reaches it", listener.endpoint);
+                let message = format!("address {}: a milter trusts every client that can connect", listener.endpoint);
                 self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
             }
             listeners.push(listener);
@@ -379,17 +379,17 @@ impl Reader<'_> {
                     let message = "login: a password goes to another machine with tls = \"required\" only";
                     self.document.error(login_line, message);
                 }
-                // Who our clients are is told to this machine, and to others where somebody says so.
+                // Clients are named to servers on this machine, and to others if the configuration says so.
                 let xforward = if xforward.unwrap_or(server.is_local()) { Xforward::On } else { Xforward::Off };
                 Some(Upstream::SmartHost { server, security, account, xforward })
             }
             (None, true) if xforward == Some(true) => {
-                self.document.error(xforward_line, "xforward: only a smart-host is told");
+                self.document.error(xforward_line, "xforward: goes with smart-host");
                 None
             }
             (None, true) if login.is_none() => Some(Upstream::Mx),
             (None, true) => {
-                self.document.error(login_line, "login: only a smart-host has one");
+                self.document.error(login_line, "login: goes with smart-host");
                 None
             }
             _ => {
@@ -416,7 +416,7 @@ impl Reader<'_> {
         Log { level, form }
     }
 
-    /// One word of several, or the default.
+    /// One of several words, or the default.
     pub(super) fn choice<T: Copy>(
         &self,
         table: &Table<'_>,
@@ -495,5 +495,5 @@ fn server(text: &str, directory: &Path) -> Result<Server> {
     })
 }
 
-/// Memory for messages, where the configuration does not say. Source: the least for messages of 64 MiB, which a small machine has.
+/// The default memory for messages. Source: the minimum for messages of 64 MiB, which a small machine has.
 const MEMORY: usize = 512 * 1024 * 1024;

@@ -1,5 +1,27 @@
-//! The configuration: one TOML file. What it does not know is an error, with the line and the nearest known name; secrets stand in it
-//! only by reference.
+//! The configuration: one TOML file. An unknown key is an error with its line and the nearest known name. Secrets are only referenced.
+//!
+//! ```
+//! use postseal::config;
+//!
+//! # fn main() -> postseal::base::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("postseal.toml");
+//! std::fs::write(&path, r#"
+//! home = "/var/lib/postseal"
+//! hostname = "mail.example.org"
+//! local-domains = ["example.org"]
+//!
+//! [[rule]]
+//! name = "partners get encrypted mail"
+//! to = ["partner.example"]
+//! action = ["sign", "encrypt"]
+//! protocol = "pgp"
+//! "#).unwrap();
+//! let config = config::load(&path)?;
+//! assert_eq!(config.policy.rules[0].name, "partners get encrypted mail");
+//! # Ok(())
+//! # }
+//! ```
 
 mod check;
 mod explain;
@@ -9,16 +31,16 @@ mod secret;
 mod table;
 mod users;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, explain};
 pub use load::{Loaded, load, read};
-pub use secret::SecretFrom;
+pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
 
 use crate::{
-    base::{Hint, Limits},
+    base::{Error, Hint, Kind, Limits, Result},
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
@@ -26,46 +48,46 @@ use crate::{
     transport::{Endpoint, Network, sendmail::Program, smtp::Aliases},
 };
 
-/// Everything that the file says, valid. Paths are absolute, or relative to where the program runs.
+/// A valid configuration. Paths are absolute, or relative to the current directory.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where keys are, in the order in which they are asked; one home at most.
     pub keys: Vec<KeySource>,
-    /// What unlocks them: one passphrase a line.
+    /// The passphrases for the keys, one per line.
     pub passphrases: Option<SecretFrom>,
-    /// This host's name: the authserv-id of RFC 8601, and what SMTP greets with.
+    /// The name of this host: the authserv-id of RFC 8601, and the name in SMTP greetings.
     pub hostname: String,
     /// The authserv-ids of other hosts whose Authentication-Results fields stay (RFC 8601, section 5).
     pub authserv_ids: Vec<String>,
-    /// What makes a loop marker one of ours; shared by all programs that handle the same mail.
+    /// The secret for the marker of handled copies, shared by all services that handle the same mail.
     pub marker: Option<SecretFrom>,
-    /// How much must be known about whether certificates are revoked.
+    /// Whether certificates must have a known revocation status.
     pub revocation: Revocation,
     /// Whether weak and broken algorithms count.
     pub legacy: Legacy,
     /// Rules, identities, local domains.
     pub policy: Policy,
-    /// Clients whose mail counts as our users'.
+    /// Trusted networks: clients there need not log in.
     pub trusted: Vec<Network>,
-    /// Clients that may say for whom they speak (XCLIENT, XFORWARD).
+    /// Clients that may name another client (XCLIENT, XFORWARD).
     pub peers: Vec<Network>,
-    /// What VRFY and EXPN tell, where a listener does.
+    /// The aliases that VRFY and EXPN show, if a listener allows it.
     pub aliases: Aliases,
-    /// What `serve` listens on.
+    /// The listeners of `serve`.
     pub listeners: Vec<Listener>,
-    /// Where mail goes on.
+    /// The next server for mail.
     pub upstream: Option<Upstream>,
-    /// The program to which `sendmail` hands over; without one it speaks to the upstream.
+    /// The program that `sendmail` hands mail over to; without one, `upstream` gets it.
     pub sendmail: Option<Program>,
-    /// Where held messages go.
+    /// The directory for held messages.
     pub quarantine: Option<PathBuf>,
-    /// How much of what is taken on.
+    /// Limits.
     pub bounds: Bounds,
-    /// How events are written.
+    /// Level and form of the log.
     pub log: Log,
-    /// Where metrics and health are read.
+    /// The address of the metrics page and the health check.
     pub metrics: Option<SocketAddr>,
-    /// What a check looks at beyond the file itself.
+    /// What [`check`] looks at beyond the file itself.
     mentions: Vec<Mention>,
 }
 
@@ -75,31 +97,48 @@ pub struct Config {
 pub enum KeySource {
     /// Certificates and keys in a file, read once. OpenPGP certificates are trusted for their own user IDs, as with `--keys`.
     File(PathBuf),
-    /// A home; what is learned is written there.
+    /// A home; learned capabilities are stored there.
     Home(PathBuf),
 }
 
-/// One address that mail comes in by.
+impl Config {
+    /// The program in `[sendmail]`.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: it is the running program itself, which would call itself without end.
+    pub fn sendmail_program(&self) -> Result<Option<&Program>> {
+        let Some(program) = &self.sendmail else { return Ok(None) };
+        let own = env::current_exe().ok().and_then(|path| fs::canonicalize(path).ok());
+        if own.is_some() && own == fs::canonicalize(&program.path).ok() {
+            return Err(Error::new(Kind::Config, format!("{}: is postseal itself", program.path.display()))
+                .with_hint("[sendmail] program names the sendmail of the mail server"));
+        }
+        Ok(Some(program))
+    }
+}
+
+/// A listening address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// What is spoken there.
+    /// The protocol.
     pub kind: ListenerKind,
-    /// Where.
+    /// The address.
     pub endpoint: Endpoint,
-    /// How it is protected.
+    /// TLS.
     pub tls: Tls,
     /// How clients log in.
     pub auth: Auth,
-    /// What VRFY and EXPN tell.
+    /// Whether VRFY and EXPN are enabled.
     pub vrfy: Vrfy,
-    /// Whether recipients of a milter's message that need copies of their own get them; otherwise it is refused for now.
+    /// What a milter does when recipients need different copies.
     pub copies: Copies,
 }
 
-/// What is spoken.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
-    /// LMTP (RFC 2033), one reply a recipient.
+    /// LMTP (RFC 2033), one reply per recipient.
     Lmtp,
     /// The milter protocol.
     Milter,
@@ -107,7 +146,7 @@ pub enum ListenerKind {
     Submission,
 }
 
-/// Where a server is reached.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
     /// `mail.example.org:25`.
@@ -119,7 +158,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// Whether what goes there stays on this machine.
+    /// Whether it is on this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Server::Named(name, _) => name == "localhost",
@@ -129,136 +168,136 @@ impl Server {
     }
 }
 
-/// How a connection is protected.
+/// TLS of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// From the first octet (RFC 8314), by this certificate chain and private key, PEM files.
+    /// TLS from the first octet (RFC 8314).
     Implicit(Identity),
-    /// Not.
+    /// No TLS.
     None,
-    /// On STARTTLS (RFC 3207).
+    /// STARTTLS (RFC 3207).
     Starttls(Identity),
 }
 
-/// Who a server is.
+/// The files of a server's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// PEM, the server's own certificate first.
+    /// The certificate chain in PEM, the server's own certificate first.
     pub certificate: PathBuf,
-    /// PEM.
+    /// The private key in PEM.
     pub key: PathBuf,
 }
 
 /// How clients log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// By this file of [`Users`].
+    /// With the users in this file, see [`Users`].
     Here(PathBuf),
-    /// They do not.
+    /// No login.
     None,
-    /// AUTH is passed on to the upstream, which says who they are.
+    /// The next server checks the password.
     Relay,
 }
 
-/// What VRFY and EXPN tell.
+/// Whether VRFY and EXPN are enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vrfy {
-    /// The aliases, to clients that are known.
+    /// They show aliases to known clients.
     Aliases,
-    /// Nothing.
+    /// They are disabled.
     Refuse,
 }
 
 /// What a milter does when recipients need different copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copies {
-    /// Takes them out of the message and submits their copies upstream.
+    /// Removes recipients from the message, and sends their copies to the next hop.
     Submit,
-    /// Refuses the message for now.
+    /// Refuses the message temporarily.
     Tempfail,
 }
 
-/// Where mail goes on.
+/// The next server for mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
-    /// To the hosts that the recipients' domains name (RFC 5321, section 5.1).
+    /// The mail servers of the recipients' domains (RFC 5321, section 5.1).
     Mx,
-    /// To this one, always.
+    /// One server for all mail.
     SmartHost {
-        /// Where it is.
+        /// Its address.
         server: Server,
-        /// How the connection is protected.
+        /// TLS.
         security: Security,
-        /// As whom we log in there.
+        /// The login there.
         account: Option<Account>,
-        /// Whether it is told whose mail each is.
+        /// Whether it is told the client of each mail.
         xforward: Xforward,
     },
 }
 
-/// Whether the upstream is told by XFORWARD which client a mail is from.
+/// Whether the next server is told the client of each mail by XFORWARD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Xforward {
-    /// It is not.
+    /// No.
     Off,
-    /// It is, where it announces XFORWARD.
+    /// Yes, if it supports XFORWARD.
     On,
 }
 
-/// As whom we log in at a server.
+/// The login at a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The authentication identity (RFC 4616).
     pub name: String,
-    /// What proves it.
+    /// The password.
     pub password: SecretFrom,
 }
 
-/// How a connection that we make is protected.
+/// TLS of outgoing connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Not.
+    /// No TLS.
     None,
-    /// By STARTTLS where it is offered.
+    /// STARTTLS if the server offers it.
     Opportunistic,
-    /// By STARTTLS with a certificate that names the host, or not at all.
+    /// STARTTLS with a certificate for the server's name, or no connection.
     Required,
 }
 
-/// How much of what is taken on.
+/// Limits of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// What one message may cost.
+    /// Limits on one message.
     pub message: Limits,
     /// Recipients of one message. Source: the 1,000 of Postfix's `smtpd_recipient_limit`.
     pub recipients: usize,
     /// Connections at once.
     pub connections: usize,
-    /// Messages worked on at once.
+    /// Messages handled at once.
     pub work: usize,
-    /// Octets of memory that messages take, all together: while they come in, are worked on, and go on.
+    /// Octets of memory for all messages while they are received, handled and sent.
     pub memory: usize,
 }
 
-/// How events are written.
+/// Level and form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// What is written.
+    /// The least severe level that is logged.
     pub level: Level,
-    /// In which form.
+    /// The form of a line.
     pub form: LogForm,
 }
 
-/// From which severity on events are written.
+/// A log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Everything.
     Debug,
-    /// What failed.
+    /// Failures.
     Error,
     /// Each message.
     Info,
-    /// What an administrator should look at.
+    /// What an administrator should check.
     Warning,
 }
 
@@ -267,33 +306,33 @@ pub enum Level {
 pub enum LogForm {
     /// One JSON object a line.
     Json,
-    /// One line of words.
+    /// logfmt: `event=NAME key=value`.
     Text,
 }
 
-/// Something wrong with a configuration.
+/// A problem with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where in the file, counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// How bad.
+    /// The severity.
     pub grade: Grade,
-    /// One lower-case line.
+    /// The problem in one lower-case line.
     pub message: String,
-    /// What to do.
+    /// A remedy.
     pub hint: Option<Hint>,
 }
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
     /// The configuration is not used.
     Error,
-    /// It is used, and somebody should look at it.
+    /// The configuration is used, but should be checked.
     Warning,
 }
 
-/// Something that the file names and that lies outside it.
+/// Something outside the file that the file names.
 #[derive(Clone, Debug)]
 struct Mention {
     line: usize,
@@ -303,17 +342,17 @@ struct Mention {
 /// What is named.
 #[derive(Clone, Debug)]
 enum What {
-    /// A directory that must be there.
+    /// A directory that must exist.
     Directory(PathBuf),
     /// A file that must be readable.
     File(PathBuf),
-    /// A certificate and a key that must belong together.
+    /// A certificate and its key.
     Identity(Identity),
-    /// Somebody whom a rule encrypts to.
+    /// An address that a rule encrypts to.
     Reader(Address),
-    /// A secret that must be readable, and by nobody else.
+    /// A secret that only its owner can read.
     Secret(SecretFrom),
-    /// Somebody who is signed as.
+    /// An address that is signed for.
     Signer(Address),
     /// A file of [`Users`].
     Users(PathBuf),

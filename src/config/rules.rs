@@ -15,7 +15,7 @@ use crate::{
     verdict::Standing,
 };
 
-/// The rules, and what holds for all of them.
+/// The rules, and the settings for all of them.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTreeMap<Obstacle, Resort>) {
     let mut obstacles = BTreeMap::new();
     if let Some(table) = root.table("obstacles") {
@@ -175,7 +175,7 @@ fn field_name(reader: &Reader<'_>, name: Located<String>) -> Option<String> {
     good.then_some(name.value)
 }
 
-/// What stands in a header field or a reply is one line.
+/// A header field or a reply is one line.
 fn line(reader: &Reader<'_>, text: Located<String>, what: &str) -> Option<String> {
     let good = !text.value.chars().any(char::is_control);
     if !good {
@@ -188,5 +188,5 @@ fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
     (!all.is_empty()).then_some(all)
 }
 
-/// When nothing is said of it.
+/// The default.
 const PREFERRED: [ProtocolName; 2] = [ProtocolName::Pgp, ProtocolName::Smime];

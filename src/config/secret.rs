@@ -4,21 +4,21 @@ use std::{env, fmt, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use crate::base::{Error, Kind, Result, Secret};
 
-/// Where a secret is; the secret itself never stands in the configuration.
+/// Where a secret is. The configuration never contains the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretFrom {
-    /// A credential that the service manager hands over (systemd's LoadCredential).
+    /// A credential that the service manager provides (systemd's LoadCredential).
     Credential(String),
     /// A file.
     File(PathBuf),
 }
 
 impl SecretFrom {
-    /// Reads it, without the line break at the end.
+    /// Reads the secret, without the line break at its end.
     ///
     /// # Errors
     ///
-    /// `Config` when it cannot be read, is empty, or when others can read it too.
+    /// `Config`: it cannot be read, is empty, or other users can read it too.
     pub fn read(&self) -> Result<Secret> {
         let path = self.path()?;
         let refuse = |why: &str| Error::new(Kind::Config, format!("{self}: {why}"));
@@ -38,13 +38,18 @@ impl SecretFrom {
     fn path(&self) -> Result<PathBuf> {
         match self {
             SecretFrom::File(path) => Ok(path.clone()),
-            SecretFrom::Credential(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
-                Some(directory) => Ok(PathBuf::from(directory).join(name)),
-                None => Err(Error::new(Kind::Config, format!("{self}: no service manager handed over credentials"))
+            SecretFrom::Credential(name) => match credentials_directory() {
+                Some(directory) => Ok(directory.join(name)),
+                None => Err(Error::new(Kind::Config, format!("{self}: the service manager provides no credentials"))
                     .with_hint("LoadCredential= in the unit, or { file = ... }")),
             },
         }
     }
+}
+
+/// The directory of the credentials that the service manager provides (systemd.exec(5), `LoadCredential`).
+pub fn credentials_directory() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 impl fmt::Display for SecretFrom {

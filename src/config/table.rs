@@ -1,4 +1,4 @@
-//! TOML read value by value, each with its line; what nobody asked for is unknown.
+//! TOML read key by key, each with its line. Keys that no code reads are unknown keys.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -10,30 +10,30 @@ use toml::{
 use super::{Grade, Problem};
 use crate::base::{Error, Result};
 
-/// A file's text, and what is wrong with it so far.
+/// A file's text, and the problems found so far.
 pub(super) struct Document<'a> {
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
 }
 
-/// A value and where it stands, counted from 1.
+/// A value and its line, counted from 1.
 #[derive(Clone, Debug)]
 pub(super) struct Located<T> {
     pub(super) line: usize,
     pub(super) value: T,
 }
 
-/// A table whose keys are asked for one by one.
+/// A table that is read key by key.
 pub(super) struct Table<'a> {
     document: &'a Document<'a>,
-    /// Where it starts.
+    /// The line where it starts.
     pub(super) line: usize,
     entries: BTreeMap<&'a str, (usize, &'a Spanned<DeValue<'a>>)>,
     asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Document<'a> {
-    /// Nothing is wrong yet.
+    /// A file without problems.
     pub(super) fn new(text: &'a str) -> Self {
         Document { text, problems: RefCell::new(Vec::new()) }
     }
@@ -43,29 +43,29 @@ impl<'a> Document<'a> {
         self.text.bytes().take(octet).filter(|octet| *octet == b'\n').count() + 1
     }
 
-    /// Notes an error.
+    /// Adds an error.
     pub(super) fn error(&self, line: usize, message: impl Into<String>) {
         self.add(Problem { line, grade: Grade::Error, message: message.into(), hint: None });
     }
 
-    /// Notes anything.
+    /// Adds a problem.
     pub(super) fn add(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// What is wrong, by line.
+    /// The problems by line.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.line);
         problems
     }
 
-    /// The value that `read` makes of the text; an error is noted.
+    /// The text parsed by `read`. An error becomes a problem.
     pub(super) fn read<T>(&self, from: &Located<String>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
         read(&from.value).map_err(|error| self.refuse(from.line, &error)).ok()
     }
 
-    /// The one of `known` that the text names.
+    /// The value in `known` that the text names.
     pub(super) fn word<T: Copy>(&self, from: &Located<String>, what: &str, known: &[(&'static str, T)]) -> Option<T> {
         let found = known.iter().find(|(name, _)| *name == from.value).map(|(_, value)| *value);
         if found.is_none() {
@@ -97,7 +97,7 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The whole file's, once it is parsed.
+    /// The root table of the parsed file.
     pub(super) fn new(document: &'a Document<'a>, line: usize, table: &'a DeTable<'a>) -> Self {
         let entry = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
             let name: &std::borrow::Cow<'a, str> = key.get_ref();
@@ -106,7 +106,7 @@ impl<'a> Table<'a> {
         Table { document, line, entries: table.iter().map(entry).collect(), asked: RefCell::new(Vec::new()) }
     }
 
-    /// Notes every key that was not asked for.
+    /// Adds a problem for every key that was not read.
     pub(super) fn finish(self) {
         let asked = self.asked.into_inner();
         for (name, (line, _)) in self.entries.iter().filter(|(name, _)| !asked.contains(*name)) {
@@ -114,12 +114,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Where a key stands.
+    /// The line of a key.
     pub(super) fn line_of(&self, key: &str) -> usize {
         self.entries.get(key).map_or(self.line, |(line, _)| *line)
     }
 
-    /// Whether a key is there.
+    /// Whether the key exists.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
@@ -130,7 +130,7 @@ impl<'a> Table<'a> {
         self.text(key, line, value)
     }
 
-    /// A string that must be there.
+    /// A required string.
     pub(super) fn required(&self, key: &'static str) -> Option<Located<String>> {
         if !self.has(key) {
             self.document.error(self.line, format!("{key:?} is missing"));
@@ -138,12 +138,12 @@ impl<'a> Table<'a> {
         self.string(key)
     }
 
-    /// A string, or an array of strings; none when it is not there.
+    /// A string or an array of strings; empty if the key is missing.
     pub(super) fn strings(&self, key: &'static str) -> Vec<Located<String>> {
         self.value(key).map_or_else(Vec::new, |(line, value)| self.texts(key, line, value))
     }
 
-    /// A whole number that is not negative, or a string such as `64M`.
+    /// A non-negative integer, or a string such as `64M`.
     pub(super) fn size(&self, key: &'static str) -> Option<usize> {
         let (line, value) = self.value(key)?;
         let text = match value.get_ref() {
@@ -158,7 +158,7 @@ impl<'a> Table<'a> {
         size
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub(super) fn truth(&self, key: &'static str) -> Option<bool> {
         let (line, value) = self.value(key)?;
         let truth = value.get_ref().as_bool();
@@ -196,7 +196,7 @@ impl<'a> Table<'a> {
         array.iter().filter_map(table).collect()
     }
 
-    /// Every key with its strings, for tables whose keys are names of the file's own.
+    /// Every key with its strings, for tables with names as keys.
     pub(super) fn named(&self) -> Vec<(Located<String>, Vec<Located<String>>)> {
         let entry = |(name, (line, value)): (&&'a str, &(usize, &'a Spanned<DeValue<'a>>))| {
             (Located { line: *line, value: (*name).to_owned() }, self.texts(name, *line, value))

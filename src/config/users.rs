@@ -1,5 +1,5 @@
-//! Who may log in here: a file of one line a user, `NAME:$argon2id$...`, the PHC string of a password by Argon2id (RFC 9106). A passwd-file
-//! of Dovecot's with the scheme ARGON2ID is such a file.
+//! The users file: one line per user, `NAME:$argon2id$...`, the PHC string of the password's Argon2id hash (RFC 9106). A passwd-file of Dovecot
+//! with the scheme ARGON2ID has the same form.
 
 use std::{
     collections::BTreeMap,
@@ -12,26 +12,26 @@ use subtle::ConstantTimeEq;
 
 use super::SecretFrom;
 use crate::{
-    base::{Error, Hint, Kind, Limits, Random, Result, Secret},
+    base::{Error, Hint, Kind, Random, Result, Secret},
     crypto::argon2id,
     mail::Login,
     transport::smtp::Accounts,
 };
 
-/// Names, and what proves who they are.
+/// User names and password hashes.
 #[derive(Debug)]
 pub struct Users {
     entries: BTreeMap<Login, Entry>,
-    /// Which of the entries stands in for a name that there is not: always the same for the same name.
+    /// Chooses the entry that is checked for an unknown name: always the same one for the same name.
     stand_in: RandomState,
 }
 
-/// What is wrong with a line of a users file.
+/// A problem with a line of a users file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
     /// Counted from 1.
     pub(super) line: usize,
-    /// What; nothing of a password is in it.
+    /// The problem. It contains nothing of a password.
     pub(super) why: String,
 }
 
@@ -41,7 +41,7 @@ struct Entry {
     verifier: Verifier,
 }
 
-/// What a password is compared with.
+/// A password hash with its parameters.
 #[derive(Debug)]
 struct Verifier {
     /// In KiB.
@@ -53,11 +53,11 @@ struct Verifier {
 }
 
 impl Users {
-    /// Reads the file, which nobody else may read.
+    /// Reads the file. Other users must not be able to read it.
     ///
     /// # Errors
     ///
-    /// `Config`: it cannot be read, or the first flaw in it, as `FILE:LINE: what`.
+    /// `Config`: it cannot be read, or its first problem, as `FILE:LINE: what`.
     pub fn read(path: &Path) -> Result<Users> {
         let (users, flaws) = Self::flawed(path)?;
         match flaws.into_iter().next() {
@@ -68,14 +68,14 @@ impl Users {
         }
     }
 
-    /// Reads what can be read of the file, and says everything that is wrong with it.
+    /// Reads the valid lines of the file, and finds the problems with the others.
     pub(super) fn flawed(path: &Path) -> Result<(Users, Vec<Flaw>)> {
         let octets = SecretFrom::File(path.to_owned()).read()?;
         let text = std::str::from_utf8(octets.expose());
         let text = text.map_err(|_| Error::new(Kind::Config, format!("{}: is not UTF-8", path.display())))?;
         let (users, mut flaws) = Self::parse(text);
         if users.entries.is_empty() && flaws.is_empty() {
-            flaws.push(Flaw { line: 1, why: "nobody is in it".to_owned() });
+            flaws.push(Flaw { line: 1, why: "no user is in it".to_owned() });
         }
         Ok((users, flaws))
     }
@@ -105,7 +105,7 @@ impl Users {
 impl Accounts for Users {
     fn has(&self, name: &Login, password: &Secret) -> bool {
         let found = self.entries.get(name);
-        // Whoever asks for somebody who is not there waits as long as for one of those who are, and for the same one each time.
+        // An unknown name takes as long as a known one, and as the same one each time.
         let place = self.stand_in.hash_one(name) % (self.entries.len() as u64).max(1);
         let stand_in = self.entries.values().nth(usize::try_from(place).unwrap_or_default());
         let fits = found.or(stand_in).is_some_and(|entry| entry.verifier.fits(password));
@@ -113,15 +113,15 @@ impl Accounts for Users {
     }
 }
 
-/// The line for somebody, without its line end.
+/// The line for a user, without a line ending.
 ///
 /// # Errors
 ///
-/// `Usage` when the name or the password cannot be in such a file, or there is no randomness.
+/// `Usage`: the name or the password cannot be in such a file. `Unavailable`: there is no randomness.
 pub fn user_line(name: &str, password: &Secret, random: &dyn Random) -> Result<String> {
     usable(name).map_err(|why| Error::usage(format!("user {name:?}: {why}")))?;
     if password.expose().is_empty() {
-        return Err(Error::usage(format!("user {name:?}: an empty password keeps nobody out")));
+        return Err(Error::usage(format!("user {name:?}: the password is empty")));
     }
     let mut salt = vec![0; SALT];
     random.fill(&mut salt)?;
@@ -149,17 +149,17 @@ impl Verifier {
         let (Some(memory), Some(passes), Some(lanes)) = numbers else {
             return Err("costs that are not m=KIB,t=PASSES,p=LANES".to_owned());
         };
-        if memory as usize > Limits::default().argon2_memory / 1024 || passes > MOST_PASSES || lanes > MOST_LANES {
-            return Err(format!("costs beyond 2 GiB, {MOST_PASSES} passes or {MOST_LANES} lanes"));
+        if memory > MAX_MEMORY || passes > MAX_PASSES || lanes > MAX_LANES {
+            return Err(format!("costs beyond 2 GiB, {MAX_PASSES} passes or {MAX_LANES} lanes"));
         }
         if lanes == 0 || passes == 0 || memory < 8 * lanes {
-            return Err("costs that make no sense (RFC 9106, section 3.1)".to_owned());
+            return Err("invalid costs (RFC 9106, section 3.1)".to_owned());
         }
         let octets = |text: &str, least: usize| {
             let octets = STANDARD_NO_PAD.decode(text).ok()?;
-            Some(octets).filter(|octets| (least..=LONGEST).contains(&octets.len()))
+            Some(octets).filter(|octets| (least..=MAX_LENGTH).contains(&octets.len()))
         };
-        let octets = (octets(salt, SHORTEST_SALT), octets(hash, SHORTEST_HASH));
+        let octets = (octets(salt, MIN_SALT), octets(hash, MIN_HASH));
         let (Some(salt), Some(hash)) = octets else {
             return Err("a salt or hash that is too short, too long, or not base64 without padding".to_owned());
         };
@@ -173,15 +173,15 @@ impl Verifier {
     }
 }
 
-/// A name and what proves it, or what is wrong; nothing of what may be a password is in it.
+/// The name and the hash, or the problem. A problem contains nothing that may be a password.
 fn read_line(line: &str) -> Result<(Login, Verifier), String> {
     let (name, rest) = line.split_once(':').ok_or("no colon between name and password")?;
     let name = usable(name)?;
-    // Dovecot: user:password:uid:gid:gecos:home:shell:extra. What is extra may say who may not log in, or from where.
+    // Dovecot: user:password:uid:gid:gecos:home:shell:extra. The extra fields may restrict who may log in, and from where.
     let mut fields = rest.splitn(7, ':');
     let password = fields.next().unwrap_or_default();
     if fields.nth(5).is_some_and(|extra| !extra.trim().is_empty()) {
-        return Err("extra fields, which only Dovecot obeys".to_owned());
+        return Err("extra fields, which are not supported".to_owned());
     }
     let hash = match password.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((scheme, hash)) if scheme.eq_ignore_ascii_case("ARGON2ID") => hash,
@@ -205,13 +205,15 @@ const PASSES: u32 = 3;
 const LANES: u32 = 4;
 const HASH: usize = 32;
 
-/// Source: RFC 9106, section 3.1, has 8 for a salt that is any good; the PHC string format has 64 as the most.
-const SHORTEST_SALT: usize = 8;
-const SHORTEST_HASH: usize = 16;
-const LONGEST: usize = 64;
-/// Far beyond what anybody advises, and still done within a minute.
-const MOST_PASSES: u32 = 100;
-const MOST_LANES: u32 = 64;
+/// Source: RFC 9106, section 3.1, asks for a salt of 8 octets at least. The PHC string format has a maximum of 64.
+const MIN_SALT: usize = 8;
+const MIN_HASH: usize = 16;
+const MAX_LENGTH: usize = 64;
+/// In KiB: 2 GiB, the first recommended option of RFC 9106, section 4.
+const MAX_MEMORY: u32 = 2 * 1024 * 1024;
+/// Far above any recommendation, and still done within a minute.
+const MAX_PASSES: u32 = 100;
+const MAX_LANES: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_of_others_and_our_own_are_known() {
+    fn hashes_of_other_programs_and_our_own_are_verified() {
         let own = user_line("Carol", &Secret::from("tr:ou$bador"), &SystemRandom).unwrap();
         let text = format!("# users\r\nalice@example.org:{DOVECOT}:::::\r\n\r\nbob:{REFERENCE}\n{own}");
         let (users, flaws) = parse(&text);
@@ -245,14 +247,14 @@ mod tests {
         {
             assert!(!has(&users, name, password), "{name:?} {password:?}");
         }
-        // Not even by the password of whoever stands in for a name that there is not.
+        // The password of the stand-in entry does not log an unknown name in.
         let (one, _) = parse(&format!("bob:{REFERENCE}"));
         assert!(!has(&one, "eve", "password"));
         assert!(!has(&parse("").0, "eve", ""));
     }
 
     #[test]
-    fn every_flaw_is_named_with_its_line_and_without_a_password() {
+    fn every_problem_has_its_line_and_no_password() {
         let (salt, hash) = ("c29tZXNhbHQ", "nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4");
         for (line, why) in [
             ("alice", "no colon between name and password"),
@@ -265,14 +267,8 @@ mod tests {
             (&format!("alice:$argon2i$v=19$m=8,t=1,p=1${salt}${hash}"), "not a password by Argon2id"),
             (&format!("alice:$argon2id$v=16$m=8,t=1,p=1${salt}${hash}"), "not version 19 of Argon2id (RFC 9106)"),
             (&format!("alice:$argon2id$v=19$t=1,m=8,p=1${salt}${hash}"), "costs that are not m=KIB,t=PASSES,p=LANES"),
-            (
-                &format!("alice:$argon2id$v=19$m=8,t=0,p=1${salt}${hash}"),
-                "costs that make no sense (RFC 9106, section 3.1)",
-            ),
-            (
-                &format!("alice:$argon2id$v=19$m=8,t=1,p=2${salt}${hash}"),
-                "costs that make no sense (RFC 9106, section 3.1)",
-            ),
+            (&format!("alice:$argon2id$v=19$m=8,t=0,p=1${salt}${hash}"), "invalid costs (RFC 9106, section 3.1)"),
+            (&format!("alice:$argon2id$v=19$m=8,t=1,p=2${salt}${hash}"), "invalid costs (RFC 9106, section 3.1)"),
             (
                 &format!("alice:$argon2id$v=19$m=4294967295,t=1,p=1${salt}${hash}"),
                 "costs beyond 2 GiB, 100 passes or 64 lanes",
@@ -285,7 +281,7 @@ mod tests {
                 &format!("alice:$argon2id$v=19$m=8,t=1,p=1${salt}$AAAA"),
                 "a salt or hash that is too short, too long, or not base64 without padding",
             ),
-            (&format!("alice:{REFERENCE}::::::allow_nets=192.0.2.0/24"), "extra fields, which only Dovecot obeys"),
+            (&format!("alice:{REFERENCE}::::::allow_nets=192.0.2.0/24"), "extra fields, which are not supported"),
         ] {
             let (users, flaws) = parse(&format!("bob:{REFERENCE}\n{line}\n"));
             assert_eq!(flaws, [format!("2: {why}")], "{line}");
@@ -298,11 +294,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_for_names_and_passwords_that_can_be() {
+    fn invalid_names_and_passwords_make_no_line() {
         let line = |name: &str, password: &str| user_line(name, &Secret::from(password), &SystemRandom);
         assert_eq!(line("a:b", "x").unwrap_err().kind(), Kind::Usage);
         let error = line("alice", "").unwrap_err();
-        assert_eq!(error.to_string(), "user \"alice\": an empty password keeps nobody out");
+        assert_eq!(error.to_string(), "user \"alice\": the password is empty");
         assert_ne!(line("alice", "x").unwrap(), line("alice", "x").unwrap(), "the salt is random");
     }
 }

@@ -62,7 +62,7 @@ impl Acting<'_> {
                 Ok(made)
             }
             (Some(_), Err(error)) => {
-                tracing::debug!(error = ?error.to_string(), "opened, and not delivered so");
+                tracing::debug!(event = "content-not-delivered", %error);
                 self.made_of(None, group)
             }
             (None, made) => made,

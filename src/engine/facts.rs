@@ -127,7 +127,7 @@ impl Engine<'_> {
     ) -> Result<(Option<Opening>, Option<HashSet<&'m Address>>)> {
         let Some(opening) = opening else { return Ok((None, None)) };
         if let Some(error) = opening.error() {
-            tracing::debug!(kind = ?error.kind(), error = ?error.to_string(), "not opened");
+            tracing::debug!(event = "layer-not-opened", kind = ?error.kind(), %error);
         }
         if !opening.is_unauthenticated() {
             let readers = self.readers(mail, &opening, policy, &mut budget)?;
@@ -136,7 +136,7 @@ impl Engine<'_> {
         let is_asked = policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave);
         let readers = if is_asked { self.readers(mail, &opening, policy, &mut budget)? } else { Some(HashSet::new()) };
         let is_for_all = readers.is_none_or(|readers| readers.len() == mail.envelope.recipients.len());
-        tracing::debug!(is_for_all, "opened, and nobody authenticated it");
+        tracing::debug!(event = "content-not-authenticated", is_for_all);
         Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
     }
 

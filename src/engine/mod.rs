@@ -4,7 +4,6 @@ mod act;
 mod edit;
 mod facts;
 mod handle;
-mod hook;
 mod inspect;
 mod lines;
 mod marker;
@@ -13,14 +12,15 @@ mod opaque;
 mod open;
 mod parts;
 mod plaintext;
+mod reloadable;
 mod seal;
 mod written;
 
 pub use facts::Gathered;
 pub use handle::{Duty, HANDLED, Handler, Outcome};
-pub use hook::{Hook, Setup};
 pub use open::Opening;
 pub use parts::OpenedParts;
+pub use reloadable::{HandlerConfig, ReloadableHandler};
 
 use crate::{
     base::{Budget, Limits},

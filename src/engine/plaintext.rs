@@ -36,8 +36,7 @@ pub(super) fn of(acting: &Acting<'_>, group: &Group) -> Option<Plaintext> {
             Unauthenticated::Open => whole(acting, opening).and_then(|message| of_seven_bits(acting, &message)),
         }
     };
-    let written =
-        written.inspect_err(|error| tracing::debug!(error = ?error.to_string(), "opened, and not delivered so"));
+    let written = written.inspect_err(|error| tracing::debug!(event = "content-not-delivered", %error));
     let warning = opening.is_unauthenticated().then(|| format!("{}; {}", how.name(), ciphers(opening)));
     Some(Plaintext { message: written.ok()?, warning })
 }

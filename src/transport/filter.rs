@@ -1,4 +1,4 @@
-//! Standard input to standard output, as Postfix's pipe(8), procmail and sieve call it.
+//! One message from standard input to standard output, for Postfix's pipe(8), procmail and sieve.
 
 use crate::{
     base::{Error, Kind, Result},
@@ -7,17 +7,17 @@ use crate::{
     policy::Disposition,
 };
 
-/// What goes to standard output; `None` when the policy throws the mail away.
+/// Handles a mail. The result goes to standard output; `None`: the policy discards the mail.
 ///
-/// All or nothing: there is one output, so every recipient has to get the same octets. Line ends are those that the message came with.
+/// There is one output, so every recipient must get the same octets. Line endings are those of the input.
 ///
 /// # Errors
 ///
-/// `NoKey` when the policy refuses the mail for good, `Malformed` when the message is over the bounds. Anything else is `TryAgain`, so that
-/// whoever called keeps the mail: a refusal for now, recipients that need different messages, and whatever is wrong with this machine.
+/// Permanent (see [`Error::is_permanent`]): the policy refuses the mail, or the message cannot be handled. Everything else is `TryAgain`, so
+/// that the caller keeps the mail: a temporary refusal, recipients that need different messages, a fault of this machine.
 pub fn filter(handler: &dyn Handler, mail: Mail) -> Result<Option<Vec<u8>>> {
     let count = mail.envelope.recipients.len();
-    let has_lf = !super::lines::are_crlf(mail.message.octets());
+    let has_lf = !super::line_ends::are_crlf(mail.message.octets());
     let outcome = handler.handle(mail).map_err(temporary)?;
     if let Some(refusal) = outcome.refusal() {
         return Err(refusal);
@@ -36,21 +36,18 @@ pub fn filter(handler: &dyn Handler, mail: Mail) -> Result<Option<Vec<u8>>> {
     match (transactions.pop(), transactions.is_empty()) {
         (Some(mail), true) if mail.envelope.recipients.len() == count => {
             let octets = mail.message.into_octets();
-            Ok(Some(if has_lf { super::lines::to_lf(&octets) } else { octets }))
+            Ok(Some(if has_lf { super::line_ends::to_lf(&octets) } else { octets }))
         }
         _ => Err(Error::new(Kind::TryAgain, "the recipients need different messages, and there is one output")
             .with_hint("give one recipient at a time (Postfix: NAME_destination_recipient_limit = 1), or use sendmail, the milter or SMTP")),
     }
 }
 
-/// What a program that keeps the mail when told to should be told: everything that is not the message's own fault may pass.
+/// The error for a calling program that keeps the mail when told to: everything that is not permanent becomes `TryAgain` (exit status 75).
 pub fn temporary(error: Error) -> Error {
-    match error.kind() {
-        Kind::KeyExpired | Kind::Malformed | Kind::NoKey | Kind::TryAgain | Kind::Undecryptable | Kind::Usage => error,
-        _ => {
-            let hint = error.hint().cloned();
-            let error = Error::new(Kind::TryAgain, error.to_string());
-            hint.into_iter().fold(error, Error::with_hint)
-        }
+    if error.is_permanent() {
+        return error;
     }
+    let hint = error.hint().cloned();
+    hint.into_iter().fold(Error::new(Kind::TryAgain, error.to_string()), Error::with_hint)
 }

@@ -1,4 +1,4 @@
-//! Every mail counted and logged, whichever door it came through.
+//! Counts and logs every mail, for all listeners alike.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,17 +10,17 @@ use crate::{
     report::Metrics,
 };
 
-/// A [`Handler`] that counts and logs what another does. The log names rules, keys and what was done; neither subjects nor content.
+/// A [`Handler`] that counts and logs what another does. The log names rules, keys and actions, but neither subjects nor content.
 pub struct Measured {
     handler: Arc<dyn Handler>,
     metrics: Arc<Metrics>,
-    door: &'static str,
+    listener: &'static str,
 }
 
 impl Measured {
-    /// Counts what comes through `door`.
-    pub fn new(handler: Arc<dyn Handler>, metrics: Arc<Metrics>, door: &'static str) -> Self {
-        Measured { handler, metrics, door }
+    /// Measures the mail of `listener`.
+    pub fn new(handler: Arc<dyn Handler>, metrics: Arc<Metrics>, listener: &'static str) -> Self {
+        Measured { handler, metrics, listener }
     }
 }
 
@@ -30,10 +30,10 @@ impl Handler for Measured {
         let outcome = self.handler.handle(mail);
         match &outcome {
             Ok(outcome) => {
-                self.metrics.handled(self.door, octets, start.elapsed(), &outcome.decision.groups);
+                self.metrics.handled(self.listener, octets, start.elapsed(), &outcome.decision.groups);
                 self.log(outcome, octets);
             }
-            Err(error) => self.metrics.failed(self.door, error.kind()),
+            Err(error) => self.metrics.failed(self.listener, error.kind()),
         }
         outcome
     }
@@ -45,34 +45,33 @@ impl Handler for Measured {
 
 impl Measured {
     fn log(&self, outcome: &Outcome, octets: usize) {
-        let standing = outcome.verdict.standing();
-        // The code alone: the text may hold what the sender wrote.
-        let shortfall = outcome.verdict.reason().map_or("", |reason| reason.code());
+        let standing = outcome.verdict.standing().name();
+        // The code alone: the text may contain the sender's words.
+        let standing_reason = outcome.verdict.reason().map(|reason| reason.code());
         for group in &outcome.decision.groups {
             let (disposition, reason) = match &group.disposition {
-                Disposition::Discard => ("discard", ""),
-                Disposition::Quarantine(reason) => ("quarantine", reason.as_str()),
-                Disposition::Reject(reason) => ("reject", reason.as_str()),
-                Disposition::Relay => ("relay", ""),
-                Disposition::Tempfail(reason) => ("tempfail", reason.as_str()),
+                Disposition::Discard => ("discard", None),
+                Disposition::Quarantine(reason) => ("quarantine", Some(reason.as_str())),
+                Disposition::Reject(reason) => ("reject", Some(reason.as_str())),
+                Disposition::Relay => ("relay", None),
+                Disposition::Tempfail(reason) => ("tempfail", Some(reason.as_str())),
             };
-            // Debug forms escape control characters.
             tracing::info!(
-                door = self.door,
+                event = "mail",
+                listener = self.listener,
                 octets,
-                ?standing,
-                shortfall,
-                direction = ?group.direction,
+                standing,
+                standing_reason,
+                direction = group.direction.name(),
                 recipients = group.recipients.len(),
-                rule = ?group.rule,
-                obstacle = ?group.obstacle,
+                rule = group.rule,
+                obstacle = group.obstacle.map(|obstacle| obstacle.name()),
                 disposition,
-                ?reason,
-                "mail"
+                reason,
             );
         }
         for note in &outcome.notes {
-            tracing::info!(door = self.door, ?note, "done");
+            tracing::info!(event = "action", listener = self.listener, note);
         }
     }
 }

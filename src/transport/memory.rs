@@ -1,4 +1,4 @@
-//! How much memory messages take, at all listeners together.
+//! A limit on the memory for messages, at all listeners together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,42 +9,42 @@ use tokio::{
 
 use crate::base::Limits;
 
-/// The memory that messages may take while they are received, worked on and passed on. Clones share it.
+/// The memory for messages while they are received, handled and sent. Clones share it.
 #[derive(Clone)]
 pub struct MemoryLimit {
     receiving: Arc<Semaphore>,
     working: Arc<Semaphore>,
-    /// Units of `working` when nothing is at work.
-    most: u32,
+    /// Units of `working` when no message is handled.
+    total: u32,
     octets: usize,
     limits: Limits,
 }
 
-/// A share of it, given back when it is dropped.
+/// A share of the memory, returned on drop.
 #[derive(Debug, Default)]
 pub(super) struct Held(Option<OwnedSemaphorePermit>);
 
 impl MemoryLimit {
-    /// `octets` for all messages together: a quarter for those that are being received, the rest for work on them. `limits` are those that each
-    /// message is opened within.
+    /// `octets` for all messages together: a quarter for those being received, the rest for those being handled. `limits` are those of one
+    /// message.
     pub fn new(octets: usize, limits: &Limits) -> MemoryLimit {
         let receiving = units(octets / 4);
         let most = units(octets - octets / 4);
         let pool = |units: u32| Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)));
-        MemoryLimit { receiving: pool(receiving), working: pool(most), most, octets, limits: limits.clone() }
+        MemoryLimit { receiving: pool(receiving), working: pool(most), total: most, octets, limits: limits.clone() }
     }
 
-    /// Whether it is what [`MemoryLimit::new`] makes of these: then those who hold some of it keep it over a change of the configuration.
+    /// Whether it was made with these arguments. If so, it is kept over a reload, and so are its shares.
     pub fn is_of(&self, octets: usize, limits: &Limits) -> bool {
         self.octets == octets && self.limits == *limits
     }
 
-    /// The least that is enough for messages of `octets`: one may double by the dots that SMTP adds (RFC 5321, section 4.5.2).
+    /// The minimum for messages of `octets`. The dots that SMTP adds may double a message (RFC 5321, section 4.5.2).
     pub fn least(octets: usize) -> usize {
         octets.saturating_mul(8)
     }
 
-    /// Makes sure that `held` is enough for a message of which so many octets have come in. False when there is not so much left now.
+    /// Grows `held` for a message of which `octets` were received. False if there is not enough memory now.
     pub(super) fn receive(&self, held: &mut Held, octets: usize) -> bool {
         let have = held.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let Some(need) = usize::try_from(units(octets)).ok().and_then(|need| need.checked_sub(have)) else {
@@ -61,20 +61,19 @@ impl MemoryLimit {
         true
     }
 
-    /// Waits until a message of so many octets can be worked on; `None` when that takes too long. What it may grow to is held beforehand, because
-    /// nobody can say so before it is opened. A message that may take more than there is waits until it is alone.
+    /// Waits for the memory to handle a message of `octets`; `None` if that takes too long. The share covers what the message may grow to, which is
+    /// unknown before it is opened. A message that may need more than the total waits until it is alone.
     pub(super) async fn work(&self, octets: usize) -> Option<Held> {
         let Limits { message, expansion, ratio, .. } = self.limits;
-        let grown =
-            octets.saturating_mul(ratio).clamp(LEAST_GROWTH, message.saturating_mul(expansion).max(LEAST_GROWTH));
-        let need = units(octets.saturating_mul(2).saturating_add(grown)).min(self.most);
-        let share = timeout(PATIENCE, Arc::clone(&self.working).acquire_many_owned(need)).await;
+        let grown = octets.saturating_mul(ratio).clamp(MIN_GROWTH, message.saturating_mul(expansion).max(MIN_GROWTH));
+        let need = units(octets.saturating_mul(2).saturating_add(grown)).min(self.total);
+        let share = timeout(TIMEOUT, Arc::clone(&self.working).acquire_many_owned(need)).await;
         share.ok()?.ok().map(|share| Held(Some(share)))
     }
 }
 
 impl Held {
-    /// Gives back what is more than so many octets take.
+    /// Returns what `octets` do not need.
     pub(super) fn shrink(&mut self, octets: usize) {
         let Some(held) = &mut self.0 else { return };
         let keep = usize::try_from(units(octets)).unwrap_or(usize::MAX);
@@ -86,13 +85,13 @@ fn units(octets: usize) -> u32 {
     u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
-/// What one permit stands for, in octets.
+/// Octets per permit.
 const UNIT: usize = 64 * 1024;
-/// What any message may grow by, as in `base::Budget::expanded`.
-const LEAST_GROWTH: usize = 1024 * 1024;
-/// How long a message waits for its turn. Source: clients wait 10 minutes for the reply to their data (RFC 5321, section 4.5.3.2.6), and Postfix 300 s for
+/// Octets that any message may grow by, as in `base::Budget::expanded`.
+const MIN_GROWTH: usize = 1024 * 1024;
+/// How long a message waits for memory. Source: clients wait 10 minutes for the reply to their data (RFC 5321, section 4.5.3.2.6), and Postfix 300 s for
 /// that of a milter.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_received_is_counted_and_given_back() {
+    fn received_octets_are_counted_and_returned() {
         let memory = MemoryLimit::new(8 * MIB, &Limits::default());
         let (mut first, mut second) = (Held::default(), Held::default());
         assert!(memory.receive(&mut first, MIB) && memory.receive(&mut first, MIB + 1));
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_no_memory_waits() {
+    fn a_message_without_memory_waits() {
         let memory = MemoryLimit::new(512 * MIB, &Limits::default());
         runtime().block_on(async {
             // Each may grow by 64 MiB.

@@ -1,16 +1,20 @@
-//! Where mail comes in and an outcome goes out. Every transport calls [`Handler::handle`](crate::engine::Handler) and nothing else.
+//! Where mail comes in and an outcome goes out. Every transport calls [`Handler::handle`](crate::engine::Handler) and nothing else of the engine.
 
-mod door;
-mod exchangers;
+mod endpoint;
 pub mod filter;
-mod lines;
+mod forwarding;
+mod line_ends;
+mod listener;
 mod lmtp;
 mod measured;
 mod memory;
 pub mod milter;
 mod monitor;
+mod mx;
 mod network;
+mod next_hop;
 mod quarantine;
+mod rejection;
 pub mod relay;
 pub mod sendmail;
 pub mod serve;
@@ -18,11 +22,13 @@ pub mod smtp;
 mod submission;
 pub mod tls;
 
-pub use door::{Connection, Door, Endpoint, Inherited, Listener, Stream};
-pub use exchangers::Exchangers;
+pub use endpoint::{Endpoint, Inherited, ListeningSocket};
+pub use listener::{Connection, Listener, Stream};
 pub use measured::Measured;
 pub use memory::MemoryLimit;
 pub use monitor::Monitor;
+pub use mx::MxResolver;
 pub use network::Network;
+pub use next_hop::{Blocking, NextHop, SendError, Sending};
 pub use quarantine::Quarantine;
-pub use submission::PARTLY_SENT;
+pub use rejection::rejection;

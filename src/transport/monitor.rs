@@ -1,4 +1,4 @@
-//! A page for Prometheus and one for whoever asks whether we live, over HTTP/1.1 (RFC 9112) on this machine.
+//! A page for Prometheus and a health check, over HTTP/1.1 (RFC 9112).
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -8,19 +8,19 @@ use tokio::{
     time::timeout,
 };
 
-use super::door::{Connection, Door};
+use super::listener::{Connection, Listener};
 use crate::{
     base::{Error, Kind, Result},
     report::Metrics,
 };
 
-/// Answers `GET /metrics` and `GET /healthz`, one request a connection.
+/// Answers `GET /metrics` and `GET /healthz`, one request per connection.
 pub struct Monitor {
     metrics: Arc<Metrics>,
 }
 
 impl Monitor {
-    /// Shows these figures.
+    /// Shows `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Monitor { metrics }
     }
@@ -58,25 +58,25 @@ impl Monitor {
     }
 }
 
-impl Door for Monitor {
+impl Listener for Monitor {
     fn name(&self) -> &'static str {
         "monitor"
     }
 
-    fn welcome(
+    fn serve(
         self: Arc<Self>,
         connection: Connection,
         _: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
-            let late = |_| Error::new(Kind::TryAgain, "monitor: a request took too long");
-            timeout(PATIENCE, self.converse(connection)).await.map_err(late)?
+            let late = |_| Error::new(Kind::TryAgain, "monitor: timeout");
+            timeout(TIMEOUT, self.converse(connection)).await.map_err(late)?
         })
     }
 }
 
-/// The most octets of a request's head; Prometheus sends fewer than 500.
+/// Octets of a request's header; Prometheus sends fewer than 500.
 const REQUEST: usize = 8 * 1024;
 
-/// For one request and its answer; Prometheus gives up after 10 s by default.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For one request and its answer. Source: Prometheus' default `scrape_timeout`.
+const TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,62 +1,60 @@
-//! Networks of clients.
+//! Networks of clients, as address and prefix length.
 
 use std::{fmt, net::IpAddr};
 
 use crate::base::{Error, Kind, Result};
 
-/// All addresses that share the first bits, `192.0.2.0/24` or `2001:db8::/32` (RFC 4632, section 3.1; RFC 4291, section 2.3).
+/// A network: `192.0.2.0/24` or `2001:db8::/32` (RFC 4632, section 3.1; RFC 4291, section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
-    bits: u32,
+    prefix_length: u32,
 }
 
 impl Network {
-    /// Reads an address with or without the number of its bits that count.
+    /// Parses an address, with or without a prefix length.
     ///
     /// # Errors
     ///
-    /// `Config` when it is neither, or when bits that do not count are set.
+    /// `Config`: it is neither, or bits after the prefix are set.
     pub fn parse(text: &str) -> Result<Network> {
         let error = |reason: &str| Error::new(Kind::Config, format!("network {text:?}: {reason}"));
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| error("not an address"))?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
+        let prefix_length = match bits {
             None => most,
-            Some(bits) => {
-                bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(|| error("not a number of bits"))?
-            }
+            Some(bits) => bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(|| error("not a prefix length"))?,
         };
-        let network = Network { address, bits };
-        let (_, left) = network.halves(address);
+        let network = Network { address, prefix_length };
+        let (_, left) = network.split(address);
         if left != 0 {
-            return Err(error("bits are set that do not count"));
+            return Err(error("bits after the prefix are set"));
         }
         Ok(network)
     }
 
-    /// Whether `address` is one of these. An IPv4 address in IPv6 (RFC 4291, section 2.5.5.2) is the IPv4 address.
+    /// Whether `address` is in the network. An IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4() && self.halves(address).0 == self.halves(self.address).0
+        address.is_ipv4() == self.address.is_ipv4() && self.split(address).0 == self.split(self.address).0
     }
 
-    /// The bits that count, and those that do not.
-    fn halves(&self, address: IpAddr) -> (u128, u128) {
+    /// The prefix, and the bits after it.
+    fn split(&self, address: IpAddr) -> (u128, u128) {
         let (value, most) = match address {
             IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
             IpAddr::V6(address) => (address.to_bits(), 128),
         };
-        let left = most - self.bits;
-        let counting = value.checked_shr(left).unwrap_or_default();
-        (counting, value - counting.checked_shl(left).unwrap_or_default())
+        let left = most - self.prefix_length;
+        let prefix = value.checked_shr(left).unwrap_or_default();
+        (prefix, value - prefix.checked_shl(left).unwrap_or_default())
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        write!(f, "{}/{}", self.address, self.prefix_length)
     }
 }
 
@@ -65,22 +63,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_share_the_first_bits() {
-        let holds = |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
-        assert!(holds("192.0.2.0/24", "192.0.2.255") && !holds("192.0.2.0/24", "192.0.3.0"));
-        assert!(holds("192.0.2.7", "192.0.2.7") && !holds("192.0.2.7", "192.0.2.8"));
-        assert!(holds("192.0.2.7", "::ffff:192.0.2.7"));
-        assert!(holds("0.0.0.0/0", "203.0.113.1") && !holds("0.0.0.0/0", "2001:db8::1"));
-        assert!(holds("::/0", "2001:db8::1") && !holds("::/0", "203.0.113.1"));
-        assert!(holds("2001:db8::/32", "2001:db8:ffff::1") && !holds("2001:db8::/32", "2001:db9::1"));
+    fn members_share_the_prefix() {
+        let contains =
+            |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
+        assert!(contains("192.0.2.0/24", "192.0.2.255") && !contains("192.0.2.0/24", "192.0.3.0"));
+        assert!(contains("192.0.2.7", "192.0.2.7") && !contains("192.0.2.7", "192.0.2.8"));
+        assert!(contains("192.0.2.7", "::ffff:192.0.2.7"));
+        assert!(contains("0.0.0.0/0", "203.0.113.1") && !contains("0.0.0.0/0", "2001:db8::1"));
+        assert!(contains("::/0", "2001:db8::1") && !contains("::/0", "203.0.113.1"));
+        assert!(contains("2001:db8::/32", "2001:db8:ffff::1") && !contains("2001:db8::/32", "2001:db9::1"));
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn invalid_networks_are_refused() {
         for (text, why) in [
-            ("192.0.2.1/24", "bits are set that do not count"),
-            ("192.0.2.0/33", "not a number of bits"),
-            ("192.0.2.0/", "not a number of bits"),
+            ("192.0.2.1/24", "bits after the prefix are set"),
+            ("192.0.2.0/33", "not a prefix length"),
+            ("192.0.2.0/", "not a prefix length"),
             ("example.org", "not an address"),
         ] {
             let error = Network::parse(text).unwrap_err();

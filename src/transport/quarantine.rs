@@ -1,4 +1,4 @@
-//! Messages held until somebody looks at them: one file each.
+//! Messages held for an administrator, one file each.
 
 use std::{fs::File, io::Write, path::PathBuf};
 
@@ -14,16 +14,16 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Holds messages in `directory`, which exists.
+    /// Stores messages in `directory`, which must exist.
     pub fn new(directory: PathBuf) -> Quarantine {
         Quarantine { directory }
     }
 
-    /// Keeps a mail, its envelope and `reason` in fields above its header. When this returns, it is on the disk.
+    /// Writes a mail to disk, with its envelope and `reason` in fields above its header. Returns the path.
     ///
     /// # Errors
     ///
-    /// It could not be written, and nothing is left of it.
+    /// It could not be written. Nothing is left of it.
     pub fn hold(&self, mail: &Mail, reason: &str) -> Result<PathBuf> {
         let io = |error: std::io::Error| Error::io(self.directory.display(), &error);
         let mut file = tempfile::Builder::new().suffix(".eml").tempfile_in(&self.directory).map_err(io)?;

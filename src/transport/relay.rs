@@ -1,11 +1,10 @@
-//! Where mail goes on by SMTP: to one host always, over connections that are kept, or to the hosts that the recipients' domains name.
+//! The next hop by SMTP: one server over connections that are reused, or the servers that the recipients' domains name.
 
 use std::{
     collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     path::PathBuf,
-    pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,145 +16,130 @@ use tokio::{
 };
 
 use super::{
-    Exchangers, Stream,
-    milter::Courier,
+    MxResolver, NextHop, SendError, Sending, Stream,
+    rejection::temporary_failure,
     smtp::{Caller, Client, Origin, Reply},
     tls::Security,
 };
 use crate::{
-    base::{self, Secret},
+    base::Secret,
     mail::{Envelope, Mail},
 };
 
-/// A server that takes everything.
+/// A server that accepts mail for every recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// By its address.
+    /// An address and a port.
     Address(SocketAddr),
-    /// By its name and a port, looked up each time.
+    /// A name and a port. The name is looked up for each connection.
     Name(String, u16),
     /// A local socket.
     Unix(PathBuf),
 }
 
-/// As whom we log in at a host.
+/// The login at a server.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The authentication identity (RFC 4616).
     pub name: String,
-    /// What proves it.
+    /// The password.
     pub password: Secret,
 }
 
-/// The way on.
+/// Sends mail by SMTP.
 pub struct Relay {
     caller: Caller,
-    next: Next,
+    route: Route,
     account: Option<Account>,
-    names_clients: bool,
-    /// Connections that rest, the one used last at the end.
-    kept: Mutex<Vec<(Client, Instant)>>,
-    /// One permit for each connection that is used.
-    places: Semaphore,
+    sends_origin: bool,
+    /// Idle connections, the one used last at the end.
+    idle: Mutex<Vec<(Client, Instant)>>,
+    /// One permit per connection in use.
+    permits: Semaphore,
 }
 
-enum Next {
-    Exchangers(Box<Exchangers>),
+enum Route {
     Host(Host, Security),
+    Mx(Box<MxResolver>),
 }
 
 impl Relay {
-    /// To one host, always.
+    /// Sends everything to one server.
     pub fn new(caller: Caller, host: Host, security: Security) -> Relay {
-        let next = Next::Host(host, security);
-        Self::by(caller, next)
+        Self::by(caller, Route::Host(host, security))
     }
 
-    /// To the hosts that the recipients' domains name (RFC 5321, section 5.1), by STARTTLS where they offer it.
-    pub fn direct(caller: Caller, exchangers: Exchangers) -> Relay {
-        Self::by(caller, Next::Exchangers(Box::new(exchangers)))
+    /// Sends to the servers of the recipients' domains (RFC 5321, section 5.1), with STARTTLS where they offer it.
+    pub fn direct(caller: Caller, resolver: MxResolver) -> Relay {
+        Self::by(caller, Route::Mx(Box::new(resolver)))
     }
 
-    fn by(caller: Caller, next: Next) -> Relay {
-        let (kept, places) = (Mutex::default(), Semaphore::new(MOST_USED));
-        Relay { caller, next, account: None, names_clients: false, kept, places }
+    fn by(caller: Caller, route: Route) -> Relay {
+        let (idle, permits) = (Mutex::default(), Semaphore::new(MAX_CONNECTIONS));
+        Relay { caller, route, account: None, sends_origin: false, idle, permits }
     }
 
-    /// The same, and each connection logs in first. Where somebody could listen, nothing is sent.
+    /// Logs in on each connection. The password is sent only where [`Relay::is_private`].
     #[must_use]
     pub fn logging_in(self, account: Account) -> Relay {
         Relay { account: Some(account), ..self }
     }
 
-    /// The same, and it tells the host whose mail each is, where the host takes that (XFORWARD).
+    /// Tells the server which client each mail came from, if it supports XFORWARD.
     #[must_use]
-    pub fn naming_clients(self) -> Relay {
-        Relay { names_clients: true, ..self }
+    pub fn sending_origin(self) -> Relay {
+        Relay { sends_origin: true, ..self }
     }
 
-    /// Whether whose mail it is may be told.
-    pub fn names_clients(&self) -> bool {
-        self.names_clients
+    /// Whether the server may be told which client a mail came from.
+    pub fn sends_origin(&self) -> bool {
+        self.sends_origin
     }
 
-    /// The mails that one mail becomes on this way: one for each domain where each has hosts of its own. [`Relay::send`] takes no others.
-    pub fn legs(&self, mail: Mail) -> Vec<Mail> {
-        let Next::Exchangers(_) = self.next else { return vec![mail] };
-        let mut legs: BTreeMap<String, Mail> = BTreeMap::new();
-        for path in &mail.envelope.recipients {
-            let leg = legs.entry(path.address.domain().to_owned()).or_insert_with(|| {
-                let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: Vec::new() };
-                Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() }
-            });
-            leg.envelope.recipients.push(path.clone());
-        }
-        legs.into_values().collect()
-    }
-
-    /// A new connection with the one host.
+    /// Opens a connection with the one server.
     ///
     /// # Errors
     ///
-    /// The reply to whoever wants to send: there is none.
+    /// The reply to the client that wants to send.
     pub async fn connect(&self) -> Result<Client, Reply> {
-        let Next::Host(host, security) = &self.next else {
-            return Err(Reply::new(502, "5.3.3", "there is no one host to talk with"));
+        let Route::Host(host, security) = &self.route else {
+            return Err(Reply::new(502, "5.3.3", "Error: no single next server"));
         };
         let name = host.name();
         let stream = self.stream(&name, host.connect()).await?;
         let mut client = self.caller.greet(stream, &name, security).await?;
         if let Some(account) = &self.account {
             if !self.is_private() {
-                return Err(Reply::later("4.7.0", format!("{name}: not known well enough for passwords")));
+                return Err(Reply::later("4.7.0", format!("{name}: connection not private enough for a login")));
             }
             let reply = client.log_in(&account.name, &account.password).await?;
             if reply.code != 235 {
-                // Ours to mend, so that the mail is to be tried again.
-                return Err(Reply::later("4.7.8", format!("{name} refuses our login: {reply}")));
+                // The configuration here is wrong, so the failure is temporary.
+                return Err(Reply::later("4.7.8", format!("{name} rejected the login of this server: {reply}")));
             }
         }
         Ok(client)
     }
 
-    /// A connection for a mail, with nothing under way: one that was kept, or a new one.
+    /// A connection without a transaction for this mail: an idle one, or a new one.
     async fn client_for(&self, mail: &Mail) -> Result<Client, Reply> {
-        while let Some(mut client) = self.take() {
+        while let Some(mut client) = self.idle_connection() {
             if client.reset().await.is_ok() {
                 return Ok(client);
             }
         }
-        match (&self.next, mail.envelope.recipients.first()) {
-            (Next::Exchangers(exchangers), Some(path)) => self.exchanger(exchangers, path.address.domain()).await,
+        match (&self.route, mail.envelope.recipients.first()) {
+            (Route::Mx(resolver), Some(path)) => self.connect_to_domain(resolver, path.address.domain()).await,
             _ => self.connect().await,
         }
     }
 
-    /// A connection with the first host for a domain that takes one.
-    async fn exchanger(&self, exchangers: &Exchangers, domain: &str) -> Result<Client, Reply> {
-        let mut last = Reply::later("4.4.4", format!("{domain}: its hosts have no addresses"));
+    /// Opens a connection with the first server of a domain that accepts one.
+    async fn connect_to_domain(&self, resolver: &MxResolver, domain: &str) -> Result<Client, Reply> {
+        let mut last = Reply::later("4.4.4", format!("{domain}: mail servers have no addresses"));
         let mut tries = 0;
-        for host in exchangers.hosts(domain).await? {
-            let addresses = match exchangers.addresses(&host).await {
+        for host in resolver.hosts(domain).await? {
+            let addresses = match resolver.addresses(&host).await {
                 Ok(addresses) => addresses,
                 Err(reply) => {
                     last = reply;
@@ -164,7 +148,7 @@ impl Relay {
             };
             for address in addresses {
                 tries += 1;
-                if tries > MOST_TRIES {
+                if tries > MAX_TRIES {
                     return Err(last);
                 }
                 let connecting = Host::Address(address);
@@ -187,47 +171,33 @@ impl Relay {
         connecting: impl Future<Output = std::io::Result<Box<dyn Stream>>>,
     ) -> Result<Box<dyn Stream>, Reply> {
         let unreachable = |why: String| Reply::later("4.4.1", format!("{name}: {why}"));
-        match timeout(self.caller.patience.connect, connecting).await {
+        match timeout(self.caller.timeouts.connect, connecting).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(unreachable(error.to_string().to_lowercase())),
-            Err(_) => Err(unreachable("no answer".to_owned())),
+            Err(_) => Err(unreachable("connection timed out".to_owned())),
         }
     }
 
-    /// Keeps a connection with the one host for the next mail, unless it is lost or there are enough.
+    /// Keeps a connection with the one server for the next mail, unless it is lost or enough are idle.
     fn keep(&self, client: Client) {
-        if let Next::Exchangers(_) = self.next {
+        if let Route::Mx(_) = self.route {
             tokio::spawn(client.quit());
             return;
         }
-        let mut kept = self.kept();
-        if !client.is_lost() && kept.len() < MOST_KEPT {
-            kept.push((client, Instant::now()));
+        let mut idle = self.idle();
+        if !client.is_lost() && idle.len() < MAX_IDLE {
+            idle.push((client, Instant::now()));
         }
     }
 
-    /// Sends a mail for all its recipients or for none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::send`], or there is no connection.
-    pub async fn send(&self, mail: &Mail) -> Result<Reply, Reply> {
-        let mut replies = self.send_all(std::slice::from_ref(mail), None).await?;
-        replies.pop().unwrap_or_else(|| Err(Reply::later("4.3.0", "nothing is known of it")))
-    }
-
-    /// Sends several mails, and none of them before the servers have agreed to all recipients and have all contents but the last dot, as
-    /// far as `TOGETHER` allows. Answers with what became of each.
-    ///
-    /// # Errors
-    ///
-    /// Nothing was sent: as [`Client::prepare`], or there is no connection.
-    pub async fn send_all(&self, mails: &[Mail], origin: Option<&Origin>) -> Result<Vec<Result<Reply, Reply>>, Reply> {
+    /// No mail gets its final dot before the servers accepted all recipients and have the content of every mail of its batch
+    /// (`BATCH`).
+    async fn send_batches(&self, mails: &[Mail], origin: Option<&Origin>) -> Result<Vec<Result<Reply, Reply>>, Reply> {
         let mut results: Vec<Result<Reply, Reply>> = Vec::new();
-        for few in mails.chunks(TOGETHER) {
-            // All places at once: who has some and waits for others would be in the way of those who do the same.
-            let _places = self.places(few.len()).await?;
-            let prepared = match self.prepare(few, origin).await {
+        for batch in mails.chunks(BATCH) {
+            // All permits at once: two batches that each hold some and wait for more would block each other.
+            let _permits = self.permits(batch.len()).await?;
+            let prepared = match self.prepare(batch, origin).await {
                 Ok(prepared) => prepared,
                 Err(reply) if results.is_empty() => return Err(reply),
                 Err(reply) => {
@@ -247,7 +217,7 @@ impl Relay {
                         self.keep(client);
                         reply
                     }
-                    Err(_) => Err(Reply::later("4.3.0", "internal error")),
+                    Err(_) => Err(temporary_failure()),
                 });
             }
             if let Some(Err(reply)) = results.iter().find(|result| result.is_err()).cloned() {
@@ -272,27 +242,17 @@ impl Relay {
         Ok(prepared)
     }
 
-    async fn places(&self, count: usize) -> Result<SemaphorePermit<'_>, Reply> {
+    async fn permits(&self, count: usize) -> Result<SemaphorePermit<'_>, Reply> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.places.acquire_many(count).await.map_err(|_| Reply::later("4.3.2", "shutting down"))
+        self.permits
+            .acquire_many(count)
+            .await
+            .map_err(|_| Reply::later("4.3.2", "Service unavailable, try again later"))
     }
 
-    /// Sends a mail for those of its recipients whom the server takes; one reply for each.
-    ///
-    /// # Errors
-    ///
-    /// As [`Relay::send`].
-    pub async fn send_each(&self, mail: &Mail, origin: Option<&Origin>) -> Result<Vec<Reply>, Reply> {
-        let _place = self.places(1).await?;
-        let mut client = self.client_for(mail).await?;
-        let sent = client.send_each(mail, origin).await;
-        self.keep(client);
-        sent
-    }
-
-    /// Whether passwords may go this way: nobody can listen, because TLS proves who is there, or because it does not leave this machine.
+    /// Whether a password may be sent: the server's certificate is verified, or the connection stays on this machine.
     pub fn is_private(&self) -> bool {
-        let Next::Host(host, security) = &self.next else { return false };
+        let Route::Host(host, security) = &self.route else { return false };
         let is_local = match host {
             Host::Address(address) => address.ip().is_loopback(),
             Host::Name(name, _) => name == "localhost",
@@ -301,24 +261,50 @@ impl Relay {
         is_local || matches!(security, Security::Verified(_))
     }
 
-    fn take(&self) -> Option<Client> {
-        let mut kept = self.kept();
-        kept.retain(|(_, since)| since.elapsed() < MOST_REST);
-        kept.pop().map(|(client, _)| client)
+    fn idle_connection(&self) -> Option<Client> {
+        let mut idle = self.idle();
+        idle.retain(|(_, since)| since.elapsed() < MAX_IDLE_TIME);
+        idle.pop().map(|(client, _)| client)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<(Client, Instant)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<(Client, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Courier for Relay {
-    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = base::Result<()>> + Send + '_>> {
+impl NextHop for Relay {
+    /// One mail per domain, where each domain has servers of its own.
+    fn split(&self, mail: Mail) -> Vec<Mail> {
+        let Route::Mx(_) = self.route else { return vec![mail] };
+        let mut parts: BTreeMap<String, Mail> = BTreeMap::new();
+        for path in &mail.envelope.recipients {
+            let part = parts.entry(path.address.domain().to_owned()).or_insert_with(|| {
+                let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: Vec::new() };
+                Mail { envelope, submitter: mail.submitter.clone(), message: mail.message.clone() }
+            });
+            part.envelope.recipients.push(path.clone());
+        }
+        parts.into_values().collect()
+    }
+
+    fn send_all<'a>(
+        &'a self,
+        mails: &'a [Mail],
+        origin: Option<&'a Origin>,
+    ) -> Sending<'a, Vec<Result<Reply, SendError>>> {
         Box::pin(async move {
-            for leg in self.legs(mail) {
-                self.send(&leg).await?;
-            }
-            Ok(())
+            let results = self.send_batches(mails, origin).await?;
+            Ok(results.into_iter().map(|result| result.map_err(SendError::from)).collect())
+        })
+    }
+
+    fn send_each<'a>(&'a self, mail: &'a Mail, origin: Option<&'a Origin>) -> Sending<'a, Vec<Reply>> {
+        Box::pin(async move {
+            let _permit = self.permits(1).await?;
+            let mut client = self.client_for(mail).await?;
+            let sent = client.send_each(mail, origin).await;
+            self.keep(client);
+            Ok(sent?)
         })
     }
 }
@@ -334,26 +320,26 @@ impl Host {
 
     async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
         Ok(match self {
-            Host::Address(address) => Box::new(at_once(TcpStream::connect(address).await?)?),
-            Host::Name(name, port) => Box::new(at_once(TcpStream::connect((name.as_str(), *port)).await?)?),
+            Host::Address(address) => Box::new(without_delay(TcpStream::connect(address).await?)?),
+            Host::Name(name, port) => Box::new(without_delay(TcpStream::connect((name.as_str(), *port)).await?)?),
             Host::Unix(path) => Box::new(UnixStream::connect(path).await?),
         })
     }
 }
 
-fn at_once(stream: TcpStream) -> std::io::Result<TcpStream> {
+fn without_delay(stream: TcpStream) -> std::io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Mails that are sent together. Source: a fifth of the connections; a message with more different copies is rare.
-const TOGETHER: usize = 10;
-/// Connections used at once. Source: as those that rest.
-const MOST_USED: usize = 50;
-/// Connections that may rest. Source: half the 100 processes of Postfix's `default_process_limit`, so that others find a place too.
-const MOST_KEPT: usize = 50;
+/// Mails sent in one batch. Source: a fifth of the connections; a message with more different copies is rare.
+const BATCH: usize = 10;
+/// Connections in use at once. Source: as many as may be idle.
+const MAX_CONNECTIONS: usize = 50;
+/// Idle connections. Source: half the 100 processes of Postfix's `default_process_limit`, which leaves the rest to other clients.
+const MAX_IDLE: usize = 50;
 /// Addresses tried for one mail. Source: twice the 5 of Postfix's `smtp_mx_address_limit`.
-const MOST_TRIES: usize = 10;
-/// How long one may rest. Source: far below the 300 s after which servers hang up (RFC 5321, section 4.5.3.2.7); of one that hung up
-/// before, RSET tells.
-const MOST_REST: Duration = Duration::from_secs(60);
+const MAX_TRIES: usize = 10;
+/// How long a connection may be idle. Source: far below the 300 s after which servers close it (RFC 5321, section 4.5.3.2.7). RSET shows
+/// whether the server closed it earlier.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(60);

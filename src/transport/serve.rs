@@ -1,4 +1,4 @@
-//! All listeners in one process: accept within bounds, reload as a whole, stop without dropping anybody.
+//! All listeners in one process: accept within limits, reload as a whole, and stop after the messages in progress.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -8,78 +8,81 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::door::{Door, Endpoint, Inherited, Socket};
+use super::{
+    endpoint::{Endpoint, Inherited, Socket},
+    listener::Listener,
+};
 use crate::{base::Result, report::Metrics};
 
-/// Which doors are open, by one reading of the configuration.
-pub struct House {
-    /// Where each listens. An endpoint occurs once.
-    pub doors: BTreeMap<Endpoint, Arc<dyn Door>>,
-    /// How many connections each door has at once; more wait in the kernel's queue until one ends.
+/// The listeners of one configuration.
+pub struct Listeners {
+    /// By the address where each listens.
+    pub by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>>,
+    /// Connections at once per listener. More wait in the kernel's queue.
     pub connections: usize,
-    /// How long, when told to stop, mails under way may take.
+    /// How long messages in progress may take after a stop.
     pub drain: Duration,
 }
 
-/// What the process is told.
+/// What the process is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Read the configuration again (SIGHUP).
+    /// Load the configuration again (SIGHUP).
     Reload,
-    /// End (SIGTERM, SIGINT).
+    /// Stop (SIGTERM, SIGINT).
     Stop,
 }
 
 /// What the process tells its supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Every door is open.
+    /// Every listener is open.
     Ready,
-    /// The configuration is being read again.
+    /// The configuration is being loaded again.
     Reloading,
-    /// No door is open any more.
+    /// Every listener is closed.
     Stopping,
 }
 
-/// Serves until told to stop.
+/// Serves until [`Event::Stop`], or until `events` is closed.
 ///
-/// `load` reads the configuration and builds everything anew. It is called once at the start and again for each [`Event::Reload`]; when it
-/// fails then, or when a new endpoint cannot be opened, the old house stays as it is. Endpoints that stay keep their sockets, so that nobody
-/// is turned away; connections that are open stay with the doors that they came through.
+/// `load` builds the listeners. It is called at the start and for each [`Event::Reload`]. If it fails then, or if a new endpoint cannot be
+/// opened, the current listeners stay. Endpoints that stay keep their sockets, so that no client is turned away. Open connections keep the
+/// configuration that they started with.
 ///
 /// # Errors
 ///
-/// The first house could not be built or opened.
+/// The listeners could not be built or opened at the start.
 pub async fn serve(
-    mut load: impl FnMut() -> Result<House>,
+    mut load: impl FnMut() -> Result<Listeners>,
     inherited: &[Inherited],
     metrics: Arc<Metrics>,
     mut events: mpsc::Receiver<Event>,
     tell: impl Fn(State),
 ) -> Result<()> {
-    let house = load()?;
-    let mut drain = house.drain;
+    let listeners = load()?;
+    let mut drain = listeners.drain;
     let (stop, stopping) = watch::channel(false);
-    let (visit, mut visits) = mpsc::channel(1);
-    let reception = Reception { metrics: Arc::clone(&metrics), stopping, visit };
-    let mut sockets = open(&house, &BTreeMap::new(), inherited)?;
-    let mut accepting = reception.accept(house, &sockets);
+    let (connected, mut all_closed) = mpsc::channel(1);
+    let acceptor = Acceptor { metrics: Arc::clone(&metrics), stopping, connected };
+    let mut sockets = open(&listeners, &BTreeMap::new(), inherited)?;
+    let mut accepting = acceptor.accept(listeners, &sockets);
     tell(State::Ready);
 
     while let Some(Event::Reload) = events.recv().await {
         tell(State::Reloading);
-        match load().and_then(|house| Ok((open(&house, &sockets, inherited)?, house))) {
-            Ok((opened, house)) => {
+        match load().and_then(|listeners| Ok((open(&listeners, &sockets, inherited)?, listeners))) {
+            Ok((opened, listeners)) => {
                 accepting.iter().for_each(AbortHandle::abort);
-                drain = house.drain;
+                drain = listeners.drain;
                 sockets = opened;
-                accepting = reception.accept(house, &sockets);
+                accepting = acceptor.accept(listeners, &sockets);
                 metrics.reloaded();
-                tracing::info!("the configuration was read again");
+                tracing::info!(event = "configuration-loaded");
             }
             Err(error) => {
                 metrics.reload_failed();
-                tracing::error!(%error, hint = error.hint().map(tracing::field::display), "the configuration stays as it was");
+                tracing::error!(event = "configuration-rejected", %error, hint = error.hint().map(tracing::field::display));
             }
         }
         tell(State::Ready);
@@ -88,22 +91,23 @@ pub async fn serve(
     tell(State::Stopping);
     accepting.iter().for_each(AbortHandle::abort);
     drop(sockets);
-    drop(reception);
-    // Nobody listens when nobody is there.
+    drop(acceptor);
+    // Fails if no connection is open.
     let _ = stop.send(true);
-    if timeout(drain, visits.recv()).await.is_err() {
-        tracing::warn!(seconds = drain.as_secs(), "mails under way were given up; their senders still have them");
+    if timeout(drain, all_closed.recv()).await.is_err() {
+        // Their clients still have the messages.
+        tracing::warn!(event = "drain-timeout", seconds = drain.as_secs());
     }
     Ok(())
 }
 
-/// Opens what is not open yet.
+/// Opens the endpoints that are not open yet.
 fn open(
-    house: &House,
+    listeners: &Listeners,
     sockets: &BTreeMap<Endpoint, Arc<Socket>>,
     inherited: &[Inherited],
 ) -> Result<BTreeMap<Endpoint, Arc<Socket>>> {
-    let opened = house.doors.keys().map(|endpoint| {
+    let opened = listeners.by_endpoint.keys().map(|endpoint| {
         let socket = match sockets.get(endpoint) {
             Some(socket) => Arc::clone(socket),
             None => Arc::new(endpoint.open(inherited)?),
@@ -113,54 +117,56 @@ fn open(
     opened.collect()
 }
 
-/// What every connection is given.
-struct Reception {
+/// Starts the accept loops.
+struct Acceptor {
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
-    /// Held by every connection: when the last is gone, the channel is closed.
-    visit: mpsc::Sender<()>,
+    /// Every connection holds a clone: the channel closes with the last one.
+    connected: mpsc::Sender<()>,
 }
 
-impl Reception {
-    /// Accepts at every endpoint until aborted; an abort does not touch who is already in.
-    fn accept(&self, house: House, sockets: &BTreeMap<Endpoint, Arc<Socket>>) -> Vec<AbortHandle> {
-        let limit = house.connections;
-        let doors = house.doors.into_iter();
-        let opened =
-            doors.filter_map(|(endpoint, door)| Some((sockets.get(&endpoint).map(Arc::clone)?, endpoint, door)));
-        let tasks = opened.map(|(socket, endpoint, door)| {
-            tracing::info!(%endpoint, door = door.name(), "listening");
-            tokio::spawn(self.stand_at(socket, door, Arc::new(Semaphore::new(limit)))).abort_handle()
+impl Acceptor {
+    /// Accepts at every endpoint until aborted. An abort does not end open connections.
+    fn accept(&self, listeners: Listeners, sockets: &BTreeMap<Endpoint, Arc<Socket>>) -> Vec<AbortHandle> {
+        let connections = listeners.connections;
+        let opened = listeners.by_endpoint.into_iter().filter_map(|(endpoint, listener)| {
+            let socket = sockets.get(&endpoint).map(Arc::clone)?;
+            Some((socket, endpoint, listener))
+        });
+        let tasks = opened.map(|(socket, endpoint, listener)| {
+            tracing::info!(event = "listening", %endpoint, listener = listener.name());
+            tokio::spawn(self.accept_at(socket, listener, Arc::new(Semaphore::new(connections)))).abort_handle()
         });
         tasks.collect()
     }
 
-    fn stand_at(
+    fn accept_at(
         &self,
         socket: Arc<Socket>,
-        door: Arc<dyn Door>,
-        room: Arc<Semaphore>,
+        listener: Arc<dyn Listener>,
+        permits: Arc<Semaphore>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let (metrics, stopping, visit) = (Arc::clone(&self.metrics), self.stopping.clone(), self.visit.clone());
+        let (metrics, stopping, connected) = (Arc::clone(&self.metrics), self.stopping.clone(), self.connected.clone());
         async move {
-            while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
                 let connection = match socket.accept().await {
                     Ok(connection) => connection,
                     Err(error) => {
-                        // Out of file descriptors, mostly: it passes when somebody leaves.
-                        tracing::warn!(door = door.name(), %error, "nobody can come in");
+                        // Usually no file descriptor is free, until a connection ends.
+                        tracing::warn!(event = "accept-failed", listener = listener.name(), %error);
                         sleep(PAUSE).await;
                         continue;
                     }
                 };
-                let (name, peer) = (door.name(), connection.peer);
-                let stay = Stay::new(Arc::clone(&metrics), name);
-                let visiting = Arc::clone(&door).welcome(connection, stopping.clone());
-                let visit = visit.clone();
+                let (name, peer) = (listener.name(), connection.peer);
+                let guard = ConnectionGuard::new(Arc::clone(&metrics), name);
+                let serving = Arc::clone(&listener).serve(connection, stopping.clone());
+                let connected = connected.clone();
                 tokio::spawn(async move {
-                    let _held = (place, visit, stay);
-                    if let Err(error) = visiting.await {
-                        tracing::warn!(door = name, ?peer, %error, "connection ended");
+                    let _held = (permit, connected, guard);
+                    if let Err(error) = serving.await {
+                        let client = peer.map(tracing::field::display);
+                        tracing::warn!(event = "connection-failed", listener = name, client, %error);
                     }
                 });
             }
@@ -168,27 +174,27 @@ impl Reception {
     }
 }
 
-/// Counts a connection while it lasts, however it ends.
-struct Stay {
+/// Counts a connection while it lasts.
+struct ConnectionGuard {
     metrics: Arc<Metrics>,
-    door: &'static str,
+    listener: &'static str,
 }
 
-impl Stay {
-    fn new(metrics: Arc<Metrics>, door: &'static str) -> Self {
-        metrics.connected(door);
-        Stay { metrics, door }
+impl ConnectionGuard {
+    fn new(metrics: Arc<Metrics>, listener: &'static str) -> Self {
+        metrics.connected(listener);
+        ConnectionGuard { metrics, listener }
     }
 }
 
-impl Drop for Stay {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.metrics.disconnected(self.door);
+        self.metrics.disconnected(self.listener);
     }
 }
 
-/// How long mails under way may take when we are told to stop: less than the 90 s of systemd's `TimeoutStopSec`.
+/// The default of [`Listeners::drain`]: less than the 90 s of systemd's `TimeoutStopSec`.
 pub const DRAIN: Duration = Duration::from_secs(60);
 
-/// Between two attempts to accept when the machine is out of something.
+/// Between two attempts to accept when the machine lacks a resource.
 const PAUSE: Duration = Duration::from_millis(100);

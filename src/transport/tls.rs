@@ -1,4 +1,4 @@
-//! TLS under a connection, by rustls: what we show to clients, and what we ask of servers.
+//! TLS with rustls: the identity shown to clients, and the verification of servers.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -15,29 +15,29 @@ use tokio_rustls::{
 use super::Stream;
 use crate::base::{Error, Kind, Result};
 
-/// How a connection that we make is protected.
+/// How an outgoing connection is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Not.
+    /// No TLS.
     None,
-    /// By STARTTLS where it is offered, whoever the server is (RFC 7435).
+    /// STARTTLS if the server offers it, without verification (RFC 7435).
     Opportunistic,
-    /// By STARTTLS with a certificate for this name, or not at all (RFC 3207; RFC 9525).
+    /// STARTTLS with a certificate for this name, or no connection (RFC 3207; RFC 9525).
     Verified(String),
 }
 
-/// A server's identity, for those who connect to us.
+/// The certificate chain and key shown to clients.
 #[derive(Clone)]
 pub struct Identity {
     acceptor: TlsAcceptor,
 }
 
 impl Identity {
-    /// Reads a certificate chain, the server's own first, and its private key: PEM both.
+    /// Reads a certificate chain, the server's own certificate first, and its private key, both in PEM.
     ///
     /// # Errors
     ///
-    /// `Config` when a file cannot be read, or when they do not belong together.
+    /// `Config`: a file cannot be read, or the key does not belong to the certificate.
     pub fn read(certificate: &Path, key: &Path) -> Result<Identity> {
         let wrong = |path: &Path, why: String| Error::new(Kind::Config, format!("{}: {why}", path.display()));
         let octets = |path: &Path| fs::read(path).map_err(|error| wrong(path, error.to_string().to_lowercase()));
@@ -50,7 +50,7 @@ impl Identity {
         Ok(Identity { acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
-    /// Speaks TLS with a client from here on.
+    /// Starts TLS with a client.
     ///
     /// # Errors
     ///
@@ -60,18 +60,18 @@ impl Identity {
     }
 }
 
-/// Speaks TLS with servers.
+/// Makes TLS connections with servers.
 #[derive(Clone)]
 pub struct Connector {
-    anybody: TlsConnector,
+    unverified: TlsConnector,
     verified: TlsConnector,
 }
 
 impl Connector {
-    /// One that trusts, where that counts, the authorities that this machine trusts.
+    /// A connector that trusts the root certificates of this machine.
     pub fn new() -> Connector {
         let mut roots = RootCertStore::empty();
-        // What cannot be read cannot be trusted, and a server under it will be refused.
+        // A root certificate that cannot be read is not trusted: its servers are refused.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Self::trusting(roots)
     }
@@ -79,17 +79,20 @@ impl Connector {
     fn trusting(roots: RootCertStore) -> Connector {
         let verified = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let provider = Arc::clone(verified.crypto_provider());
-        let verifier = Arc::new(Anybody { provider });
-        let anybody = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier);
-        let anybody = anybody.with_no_client_auth();
-        Connector { anybody: TlsConnector::from(Arc::new(anybody)), verified: TlsConnector::from(Arc::new(verified)) }
+        let verifier = Arc::new(NoVerification { provider });
+        let unverified = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier);
+        let unverified = unverified.with_no_client_auth();
+        Connector {
+            unverified: TlsConnector::from(Arc::new(unverified)),
+            verified: TlsConnector::from(Arc::new(verified)),
+        }
     }
 
-    /// Speaks TLS with the server that is called `host`; unless `security` is `Verified`, with whoever answers.
+    /// Starts TLS with the server `host`. The server's certificate is verified if `security` is `Verified`.
     ///
     /// # Errors
     ///
-    /// The handshake failed, or it is somebody else.
+    /// The handshake or the verification failed.
     pub async fn connect(
         &self,
         stream: Box<dyn Stream>,
@@ -98,7 +101,7 @@ impl Connector {
     ) -> std::io::Result<Box<dyn Stream>> {
         let (connector, host) = match security {
             Security::Verified(name) => (&self.verified, name.as_str()),
-            Security::None | Security::Opportunistic => (&self.anybody, host),
+            Security::None | Security::Opportunistic => (&self.unverified, host),
         };
         let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
         Ok(Box::new(connector.connect(name, stream).await?))
@@ -111,13 +114,13 @@ impl Default for Connector {
     }
 }
 
-/// Opportunistic TLS keeps out those who only listen; it asks for nobody's name (RFC 7435, section 3).
+/// Opportunistic TLS protects from passive attackers. It does not verify the server (RFC 7435, section 3).
 #[derive(Debug)]
-struct Anybody {
+struct NoVerification {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -92,7 +92,7 @@ fn a_bad_configuration_is_refused_with_every_fault() {
         ),
         (
             &format!("{good}[trusted]\nnetworks = \"10.0.0.1/8\""),
-            "c.toml:7: error: network \"10.0.0.1/8\": bits are set that do not count\n",
+            "c.toml:7: error: network \"10.0.0.1/8\": bits after the prefix are set\n",
         ),
         (&format!("{good}[limits]\nmessage = \"64X\""), "c.toml:7: error: message: not a size such as 64M\n"),
         (

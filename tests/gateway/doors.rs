@@ -9,19 +9,19 @@ use std::{
 };
 
 use postseal::{
-    base::{Limits, Result},
-    engine::{Handler, Hook, Outcome, Setup},
+    base::{Limits, Result, SystemClock},
+    engine::{Handler, HandlerConfig, Outcome, ReloadableHandler},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     policy::{Decision, Pattern, Policy},
     report::Metrics,
     transport::{
-        Door, Endpoint, MemoryLimit, Network,
+        Blocking, Endpoint, Listener, MemoryLimit, Network, NextHop, SendError, Sending,
         filter::filter,
-        milter::{Blocking, Copying, Milter, Settings},
+        milter::{Copying, Milter, Settings},
         relay::{Host, Relay},
-        sendmail::{Onward, Options, Sendmail, Writer},
-        serve::{Event, House as Open, State, serve},
-        smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings as Smtp},
+        sendmail::{Options, Sendmail, Writer},
+        serve::{Event, Listeners, State, serve},
+        smtp::{Caller, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -57,7 +57,7 @@ pub(crate) struct Handled {
 
 /// A handler that remembers.
 struct Spy {
-    hook: Hook,
+    hook: ReloadableHandler,
     last: Mutex<Option<Handled>>,
 }
 
@@ -74,23 +74,31 @@ impl Handler for Spy {
 }
 
 /// Where mail goes on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Next {
-    copies: Mutex<Vec<Copy>>,
+    copies: Arc<Mutex<Vec<Copy>>>,
 }
 
-impl Onward for Next {
-    fn hand_over(&self, mail: &Mail) -> Result<()> {
-        let to = mail.envelope.recipients.iter().map(|path| path.address.clone()).collect();
-        self.copies.lock().unwrap().push(Copy { to, octets: mail.message.octets().to_vec() });
-        Ok(())
+impl NextHop for Next {
+    fn send_all<'a>(
+        &'a self,
+        mails: &'a [Mail],
+        _: Option<&'a Origin>,
+    ) -> Sending<'a, Vec<std::result::Result<Reply, SendError>>> {
+        let sent = mails.iter().map(|mail| {
+            let to = mail.envelope.recipients.iter().map(|path| path.address.clone()).collect();
+            self.copies.lock().unwrap().push(Copy { to, octets: mail.message.octets().to_vec() });
+            Ok(Reply::new(250, "2.0.0", "Ok"))
+        });
+        let sent = sent.collect();
+        Box::pin(async { Ok(sent) })
     }
 }
 
 /// A service with all doors, and the next server.
 pub(crate) struct House {
     spy: Arc<Spy>,
-    next: Arc<Next>,
+    next: Next,
     ports: [u16; 3],
     events: mpsc::Sender<Event>,
     serving: Option<thread::JoinHandle<Result<()>>>,
@@ -98,16 +106,16 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn start() -> House {
-        let (spy, next) = (Arc::new(Spy { hook: house::hook(), last: Mutex::default() }), Arc::new(Next::default()));
+        let (spy, next) = (Arc::new(Spy { hook: house::hook(), last: Mutex::default() }), Next::default());
         let ports = [free_port(), free_port(), free_port()];
         let (events, told) = mpsc::channel(1);
         let upstream = sink(&next);
         let handler: Arc<dyn Handler> = Arc::clone(&spy) as Arc<dyn Handler>;
-        let onward = Arc::clone(&next) as Arc<dyn Onward>;
+        let next_hop: Arc<dyn NextHop> = Arc::new(next.clone());
         let serving = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             let metrics = Arc::new(Metrics::default());
-            let load = move || Ok(open(ports, upstream, &handler, &onward));
+            let load = move || Ok(open(ports, upstream, &handler, &next_hop));
             runtime.block_on(serve(load, &[], metrics, told, |_: State| {}))
         });
         for port in ports {
@@ -122,8 +130,8 @@ impl House {
 
     /// From now on this is decided.
     pub(crate) fn decides(&self, policy: &Policy) {
-        let setup = Setup::clone(&self.spy.hook.setup());
-        self.spy.hook.replace(Setup { policy: policy.clone(), ..setup });
+        let setup = HandlerConfig::clone(&self.spy.hook.config());
+        self.spy.hook.replace(HandlerConfig { policy: policy.clone(), ..setup });
     }
 
     /// What came out, and what was decided; `None` when nothing was.
@@ -173,7 +181,8 @@ impl House {
             date: "D".to_owned(),
             unique: "u".to_owned(),
         };
-        let sendmail = Sendmail { handler: &*self.spy, onward: &*self.next, writer, limits: &Limits::default() };
+        let next_hop = Blocking::new(|| Ok(Box::new(self.next.clone()))).unwrap();
+        let sendmail = Sendmail { handler: &*self.spy, next_hop: &next_hop, writer, limits: &Limits::default() };
         let arguments: Vec<String> =
             ["-i", "-f", "alice@example.org", "--"].iter().chain(to).map(|one| (*one).to_owned()).collect();
         sendmail.send(&Options::parse(&arguments).unwrap(), &mut &octets[..]).ok()?;
@@ -291,12 +300,12 @@ impl Drop for House {
     }
 }
 
-fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, onward: &Arc<dyn Onward>) -> Open {
+fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &Arc<dyn NextHop>) -> Listeners {
     let limits = Limits { message: 1024 * 1024, ..Limits::default() };
     let memory = MemoryLimit::new(MemoryLimit::least(limits.message), &limits);
     let (work, metrics) = (Arc::new(Semaphore::new(2)), Arc::new(Metrics::default()));
     let caller =
-        Caller { name: "mx.example.org".to_owned(), connector: Connector::new(), patience: Patience::default() };
+        Caller { name: "mx.example.org".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
     let relay = Arc::new(Relay::new(caller, Host::Address(([127, 0, 0, 1], upstream).into()), Security::None));
     let smtp = |dialect| {
         let settings = Smtp {
@@ -313,33 +322,35 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, onward: &Arc
             recipients: 100,
             per_client: 100,
             memory: memory.clone(),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
+            clock: Arc::new(SystemClock),
             quarantine: None,
         };
-        Arc::new(Server::new(Arc::clone(handler), Arc::clone(&relay), Arc::clone(&work), settings)) as Arc<dyn Door>
+        Arc::new(Server::new(Arc::clone(handler), Arc::clone(&relay), Arc::clone(&work), settings)) as Arc<dyn Listener>
     };
     let settings = Settings {
         trusted: vec![Network::parse("127.0.0.1").unwrap()],
         limits: limits.clone(),
         recipients: 100,
         memory: memory.clone(),
-        copying: Copying::Submit(Arc::new(Blocking(Arc::clone(onward)))),
+        copying: Copying::Submit(Arc::clone(next_hop)),
         progress: Duration::from_secs(10),
         idle: Duration::from_secs(60),
     };
-    let milter: Arc<dyn Door> = Arc::new(Milter::new(Arc::clone(handler), Arc::clone(&work), settings));
+    let milter: Arc<dyn Listener> = Arc::new(Milter::new(Arc::clone(handler), Arc::clone(&work), settings));
     let doors = [smtp(Dialect::Smtp), smtp(Dialect::Lmtp), milter];
     let at = |port: u16| Endpoint::parse(&format!("127.0.0.1:{port}")).unwrap();
-    Open { doors: ports.map(at).into_iter().zip(doors).collect(), connections: 100, drain: Duration::from_secs(5) }
+    let by_endpoint = ports.map(at).into_iter().zip(doors).collect();
+    Listeners { by_endpoint, connections: 100, drain: Duration::from_secs(5) }
 }
 
 /// The port of a next server that takes everything.
-fn sink(next: &Arc<Next>) -> u16 {
+fn sink(next: &Next) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let (port, next) = (listener.local_addr().unwrap().port(), Arc::clone(next));
+    let (port, next) = (listener.local_addr().unwrap().port(), next.clone());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let next = Arc::clone(&next);
+            let next = next.clone();
             thread::spawn(move || take(stream, &next));
         }
     });

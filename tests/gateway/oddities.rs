@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use postseal::{
     base::{Limits, SystemClock, SystemRandom},
-    engine::{Hook, Setup},
+    engine::{HandlerConfig, ReloadableHandler},
     keys::{Keys, Memory, Passphrases, ProtocolName},
     protocol::{Recipient, Seal, Shape, Signer, pgp, smime},
     store,
@@ -358,8 +358,8 @@ fn plain() -> String {
 }
 
 /// Somebody's keys of both protocols, none of which the house has; and mallory's own.
-fn foreign() -> &'static Setup {
-    static FOREIGN: OnceLock<Setup> = OnceLock::new();
+fn foreign() -> &'static HandlerConfig {
+    static FOREIGN: OnceLock<HandlerConfig> = OnceLock::new();
     FOREIGN.get_or_init(|| {
         let mut files: Vec<Vec<u8>> = Vec::new();
         for who in [STRANGER, "mallory@example.org"] {
@@ -374,11 +374,11 @@ fn foreign() -> &'static Setup {
         }
         let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
         let keys: Memory = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys;
-        Setup { keys: Arc::new(keys) as Arc<dyn Keys>, ..Setup::clone(&house::hook().setup()) }
+        HandlerConfig { keys: Arc::new(keys) as Arc<dyn Keys>, ..HandlerConfig::clone(&house::hook().config()) }
     })
 }
 
-fn seal(setup: &Setup, protocol: ProtocolName, how: &Seal, message: &str) -> Vec<u8> {
+fn seal(setup: &HandlerConfig, protocol: ProtocolName, how: &Seal, message: &str) -> Vec<u8> {
     let mut sealed = Vec::new();
     setup.engine().seal(protocol, &house::parse(message), how, &mut sealed).unwrap();
     sealed
@@ -399,8 +399,8 @@ fn seeds() -> &'static (Vec<Seed>, Vec<Seed>) {
         };
         let lf = |octets: &[u8]| octets.iter().copied().filter(|octet| *octet != b'\r').collect::<Vec<u8>>();
         let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
-        let alice = Hook::setup(&house::hook());
-        let signed = |setup: &Setup, protocol, shape, message: &str| {
+        let alice = ReloadableHandler::config(&house::hook());
+        let signed = |setup: &HandlerConfig, protocol, shape, message: &str| {
             seal(setup, protocol, &Seal { sign: vec![Signer::Author], shape, ..Seal::default() }, message)
         };
         let pgp = to_a_stranger(ProtocolName::Pgp, Shape::Mime, &plain());

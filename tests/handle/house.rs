@@ -8,7 +8,7 @@ use std::{
 use postseal::{
     base::{Budget, Limits, Secret, SystemClock, SystemRandom},
     crypto::Legacy,
-    engine::{Hook, Setup},
+    engine::{HandlerConfig, ReloadableHandler},
     keys::{Memory, Passphrases, ProtocolName},
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     pki::Revocation,
@@ -75,8 +75,8 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-pub(crate) fn hook() -> Hook {
-    Hook::new(Setup {
+pub(crate) fn hook() -> ReloadableHandler {
+    ReloadableHandler::new(HandlerConfig {
         keys: Arc::new(keys()),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),

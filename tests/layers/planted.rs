@@ -154,6 +154,16 @@ fn confined_crates_are_found() {
 }
 
 #[test]
+fn the_machines_clock_and_the_default_limits_are_named_in_the_assembly_alone() {
+    let body = "use crate::base::{Clock, Limits, SystemClock};\nfn f() {\n    let _ = (SystemClock.now(), Limits::default());\n}";
+    let found = planted("src/transport/relay.rs", body);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("src/transport/relay.rs:4: Limits::default belongs in base, cli, "), "{found:?}");
+    assert!(found[1].starts_with("src/transport/relay.rs:2: base::SystemClock belongs in base, cli, "), "{found:?}");
+    assert_eq!(planted("src/service/environment.rs", body), [""; 0]);
+}
+
+#[test]
 fn confined_functions_are_found_under_another_name() {
     assert_eq!(
         planted("src/mail/protect.rs", "use std::time::SystemTime as Now;\nfn f() { Now::now() }"),

@@ -4,12 +4,10 @@
 use std::{
     collections::BTreeSet,
     fs,
-    future::Future,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    pin::Pin,
     process::{Child, Command, Stdio},
     sync::{
         Arc, OnceLock,
@@ -22,7 +20,7 @@ use std::{
 use postseal::{
     base::{Budget, Error, Kind, Limits, Result, Secret, SystemClock, SystemRandom},
     crypto::Legacy,
-    engine::{Handler, Hook, Setup},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
     keys::{Keys, Passphrases, ProtocolName},
     mail::{Address, Mail, Message},
     pki::Revocation,
@@ -31,9 +29,10 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Door, Endpoint, Measured, MemoryLimit, Monitor, Network,
-        milter::{Copying, Courier, Milter, Settings},
-        serve::{Event, House as Open, State, serve},
+        Endpoint, Listener, Measured, MemoryLimit, Monitor, Network, NextHop, SendError, Sending,
+        milter::{Copying, Milter, Settings},
+        serve::{Event, Listeners, State, serve},
+        smtp::{Origin, Reply},
     },
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -197,9 +196,9 @@ impl Drop for House {
 }
 
 /// The milter and the monitor.
-fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Open {
+fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Listeners {
     let limits = Limits { message: 16 * 1024 * 1024, ..Limits::default() };
-    let hook: Arc<dyn Handler> = Arc::new(Hook::new(Setup {
+    let hook: Arc<dyn Handler> = Arc::new(ReloadableHandler::new(HandlerConfig {
         keys: Arc::clone(&people().keys),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
@@ -212,22 +211,22 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         marker: Secret::from("0123456789abcdef"),
     }));
     let measured: Arc<dyn Handler> = Arc::new(Measured::new(hook, Arc::clone(metrics), "milter"));
-    let courier: Arc<dyn Courier> = Arc::clone(upstream) as Arc<dyn Courier>;
+    let next_hop: Arc<dyn NextHop> = Arc::clone(upstream) as Arc<dyn NextHop>;
     let settings = Settings {
         // The rest of loopback is the world.
         trusted: vec![Network::parse("127.0.0.1").expect("a network")],
         memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
-        copying: if copies == Copies::Submit { Copying::Submit(courier) } else { Copying::Tempfail },
+        copying: if copies == Copies::Submit { Copying::Submit(next_hop) } else { Copying::Tempfail },
         recipients: 100,
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),
     };
-    let milter: Arc<dyn Door> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
+    let milter: Arc<dyn Listener> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
     let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
-    let figures: Arc<dyn Door> = Arc::new(Monitor::new(Arc::clone(metrics)));
-    let doors = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
-    Open { doors, connections: CONNECTIONS, drain: Duration::from_secs(20) }
+    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics)));
+    let by_endpoint = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
+    Listeners { by_endpoint, connections: CONNECTIONS, drain: Duration::from_secs(20) }
 }
 
 fn policy(max_size: usize) -> Policy {
@@ -305,19 +304,29 @@ struct Upstream {
     port: AtomicU16,
 }
 
-impl Courier for Upstream {
-    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+impl NextHop for Upstream {
+    fn send_all<'a>(
+        &'a self,
+        mails: &'a [Mail],
+        _: Option<&'a Origin>,
+    ) -> Sending<'a, Vec<std::result::Result<Reply, SendError>>> {
         let port = self.port.load(Ordering::SeqCst);
-        let hand_over = move || {
+        let mails = mails.to_vec();
+        let hand_over = move |mail: Mail| {
             let sender = mail.envelope.sender.address.map(|address| address.to_string()).unwrap_or_default();
             let recipients: Vec<String> =
                 mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect();
             let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
             TcpStream::connect(("127.0.0.1", port)).map_err(|error| Error::io("upstream", &error))?;
             let reply = try_send(port, &sender, &recipients, mail.message.octets());
-            if reply.starts_with("250") { Ok(()) } else { Err(Error::new(Kind::TryAgain, reply)) }
+            if reply.starts_with("250") {
+                Ok(Reply::new(250, "2.0.0", "Ok"))
+            } else {
+                Err(Error::new(Kind::TryAgain, reply))
+            }
         };
-        Box::pin(async move { tokio::task::spawn_blocking(hand_over).await.expect("no panic") })
+        let all = move || mails.into_iter().map(|mail| hand_over(mail).map_err(SendError::Failed)).collect();
+        Box::pin(async move { Ok(tokio::task::spawn_blocking(all).await.expect("no panic")) })
     }
 }
 

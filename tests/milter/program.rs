@@ -146,8 +146,8 @@ fn it_reloads_as_a_whole_and_stops_when_told() {
     program.wait_for("STOPPING=1");
     let (code, log) = program.end();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("the configuration stays as it was") && log.contains("colour"), "{log}");
-    assert!(log.contains("passed on") && log.contains("refused"), "{log}");
+    assert!(log.contains("event=configuration-rejected") && log.contains("colour"), "{log}");
+    assert!(log.contains("response=accept") && log.contains("response=refuse"), "{log}");
     assert!(!log.contains('\x1b') && !log.contains("hello"), "{log}");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }

@@ -90,14 +90,14 @@ fn who_logs_in_is_checked_here() {
     let mut client = checking.client();
     for (number, (name, password)) in [("a", "sesame"), ("nobody", "open: sesame"), ("a", "")].into_iter().enumerate() {
         let said = client.say(plain(name, password));
-        assert_eq!(said, "535 5.7.8 no such name and password\r\n", "{number}");
+        assert_eq!(said, "535 5.7.8 Error: authentication failed\r\n", "{number}");
     }
-    assert!(client.hear().starts_with("421 4.7.0 too many failed logins"));
+    assert!(client.hear().starts_with("421 4.7.0 Error: too many failed logins"));
     assert_eq!(client.hear(), "", "the connection is closed");
     for line in ["AUTH PLAIN\r\n", "AUTH LOGIN\r\n"] {
         let mut client = checking.client();
         assert!(client.say(line).starts_with("334"));
-        assert!(client.say("*\r\n").starts_with("501 5.5.2 given up"), "{line}");
+        assert!(client.say("*\r\n").starts_with("501 5.7.0 Authentication aborted"), "{line}");
     }
     assert!(checking.client().say("AUTH CRAM-MD5\r\n").starts_with("504"));
 
@@ -125,10 +125,10 @@ fn who_logs_in_is_checked_here() {
     assert!(client.say("From: alice@example.org\r\nSubject: x\r\n\r\nx\r\n.\r\n").starts_with("550 5.7.1"));
 
     let page = checking.metrics();
-    assert!(page.contains("postseal_logins_total{door=\"submission\",result=\"done\"} 3\n"), "{page}");
-    assert!(page.contains("postseal_logins_total{door=\"submission\",result=\"refused\"} 5\n"), "{page}");
+    assert!(page.contains("postseal_logins_total{listener=\"submission\",result=\"done\"} 3\n"), "{page}");
+    assert!(page.contains("postseal_logins_total{listener=\"submission\",result=\"refused\"} 5\n"), "{page}");
     let log = checking.house.log();
-    assert!(log.contains("login refused") && !log.contains("sesame") && !log.contains("nobody"), "{log}");
+    assert!(log.contains("event=login-failed") && !log.contains("sesame") && !log.contains("nobody"), "{log}");
 }
 
 /// A peer tells where messages come from, and nothing else: whoever logged in on its connection stays who it is. Names are one however they are written.
@@ -173,7 +173,7 @@ fn nobody_learns_which_names_there_are() {
     let house = &checking.house;
     let users = fs::read_to_string(house.path("users")).expect("a file");
     write_users(house, &users.lines().filter(|line| line.starts_with("a:")).collect::<Vec<_>>().join("\n"));
-    house.reload("the configuration was read again");
+    house.reload("event=configuration-loaded");
     let took = |name: &str| {
         let mut client = checking.client();
         let start = Instant::now();
@@ -256,7 +256,7 @@ fn users_are_read_again_and_checked() {
 
     let cheap = format!("bob:{CHEAP}\n");
     write_users(house, &format!("{cheap}eve@example.org:{{PLAIN}}sesame\n\nnobody\n"));
-    house.reload("the configuration stays as it was");
+    house.reload("event=configuration-rejected");
     assert!(house.log().contains("users:2: a scheme that is not {ARGON2ID}"), "{}", house.log());
     assert_eq!(eve(), "235", "the old file is in force");
     let (code, said) = check();
@@ -270,10 +270,10 @@ fn users_are_read_again_and_checked() {
     fs::set_permissions(house.path("users"), fs::Permissions::from_mode(0o640)).expect("its mode");
     let (code, said) = check();
     assert!(code == Some(78) && said.contains("users: others can read it\n  hint: chmod 600 "), "{said}");
-    house.reload("the configuration stays as it was");
+    house.reload("event=configuration-rejected");
     assert_eq!(eve(), "235");
     write_users(house, &cheap);
-    house.reload("the configuration was read again");
+    house.reload("event=configuration-loaded");
     assert_eq!(eve(), "535", "he is not in it any more");
     assert!(checking.client().say(plain("bob", "password")).starts_with("235"));
 }

@@ -9,14 +9,14 @@ use std::{
 };
 
 use postseal::{
-    base::{Error, Kind, Limits, Result},
+    base::{Error, Kind, Limits, Result, SystemClock},
     engine::{Handler, Outcome},
     mail::{Mail, Message},
     report::Metrics,
     transport::{
-        Connection, Door, MemoryLimit, Network,
+        Connection, Listener, MemoryLimit, Network,
         relay::{Host, Relay},
-        smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
+        smtp::{Caller, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -38,7 +38,7 @@ fn who_finds_no_room_is_put_off() {
     assert!(say(&mut first, "DATA\r\n").starts_with("354"));
     first.get_mut().write_all(format!("Subject: large\r\n\r\n{piece}").as_bytes()).expect("he takes it");
     let mut second = client(port);
-    let no_room = "452 4.3.1 no room for so much mail at once\r\n";
+    let no_room = "452 4.3.1 Insufficient system storage\r\n";
     let whole = format!("Subject: large\r\n\r\n{piece}.\r\n");
     // The first one's octets are counted when they have arrived.
     let mut said = String::new();
@@ -71,7 +71,7 @@ fn serve() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let caller =
-        Caller { name: "proxy.postseal.test".to_owned(), connector: Connector::new(), patience: Patience::default() };
+        Caller { name: "proxy.postseal.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
     let nowhere = Host::Address(([127, 0, 0, 1], free_port()).into());
     let settings = Settings {
         dialect: Dialect::Smtp,
@@ -87,7 +87,8 @@ fn serve() -> u16 {
         recipients: 100,
         per_client: 50,
         memory: MemoryLimit::new(8 * 1024 * 1024, &Limits::default()),
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
+        clock: Arc::new(SystemClock),
         quarantine: None,
     };
     let relay = Arc::new(Relay::new(caller, nowhere, Security::None));
@@ -101,7 +102,7 @@ fn serve() -> u16 {
                 let (stream, peer) = listener.accept().await.expect("somebody");
                 let connection = Connection { stream: Box::new(stream), peer: Some(peer) };
                 let (stop, stopping) = watch::channel(false);
-                let welcome = Arc::clone(&server).welcome(connection, stopping);
+                let welcome = Arc::clone(&server).serve(connection, stopping);
                 tokio::spawn(async move {
                     let _held = stop;
                     welcome.await
@@ -125,7 +126,7 @@ impl Handler for Refusing {
     }
 }
 
-const HANDLED: &str = "554 5.6.0 handled";
+const HANDLED: &str = "554 5.6.0 Error: message content cannot be processed";
 
 fn client(port: u16) -> BufReader<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");

@@ -1,4 +1,4 @@
-//! `filter`: standard input to standard output by the configuration.
+//! `filter`: one message from standard input to standard output, by the configuration.
 
 use std::{
     ffi::OsString,
@@ -38,14 +38,15 @@ pub(crate) struct Filter {
     config: Option<PathBuf>,
 }
 
-/// Refuses an argument that is an option to clap and may have been meant as a recipient. Strangers choose recipients, and one may begin with a hyphen.
+/// Refuses an argument that clap would take as an option and that may be a recipient: senders choose recipients, and one may begin with a
+/// hyphen.
 ///
 /// # Errors
 ///
 /// `Usage`: without `--`, an argument begins with a hyphen, is no value of an option before it, and has an @.
 pub(crate) fn unambiguous(typed: &[OsString]) -> Result<()> {
     let mut arguments = typed.iter().map(|argument| argument.to_string_lossy());
-    // The first of both is the verb: a recipient may be called like the other.
+    // The first of the two words is the verb. A recipient may be called like the other.
     let verb = arguments.find(|word| word == "filter" || word == "sendmail");
     if verb.as_deref() != Some("filter") || typed.iter().any(|argument| argument == "--") {
         return Ok(());
@@ -64,7 +65,7 @@ pub(crate) fn unambiguous(typed: &[OsString]) -> Result<()> {
 /// Options whose value is the next argument.
 const VALUED: [&str; 5] = ["-c", "--config", "-f", "--from", "--user"];
 
-/// Does it. Whatever is wrong with this machine is temporary: the caller keeps the mail.
+/// Runs the verb. Faults of this machine are temporary errors: the caller keeps the mail.
 pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     let written = handled(what, session).map_err(temporary)?;
     if let Some(octets) = written {
@@ -97,7 +98,7 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
 fn read(limits: &Limits) -> Result<Message> {
     let mut budget = Budget::new(limits.clone());
     let mut octets = Vec::new();
-    // One octet more than is taken shows that there is more.
+    // One octet above the limit shows that the message is too large.
     let mut input = io::stdin().lock().take(limits.message as u64 + 1);
     input.read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
     budget.message(octets.len())?;

@@ -13,4 +13,3 @@ pub(crate) mod pieces;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
 pub(crate) mod serve;
-mod upstream;

@@ -1,20 +1,21 @@
-//! `sendmail`, and whatever this program is called when it is installed in that one's place.
+//! `sendmail`, also by the names under which that program is called.
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
     fs, io,
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, ExitCode, Stdio},
+    sync::Arc,
 };
 
 use clap::Args;
 use postseal::{
-    base::{Clock, Error, Kind, Result, SystemClock, SystemRandom, rfc5322},
+    base::{Error, Result, rfc5322},
     config::{self, Config},
     mail::build::unique,
-    transport::sendmail::{Mode, Onward, Options, Program, Sendmail as Transport, Speech, Writer},
+    service,
+    transport::sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
 };
 
 use crate::cli::{session::Session, show};
@@ -41,25 +42,27 @@ pub(crate) fn arguments(typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
     typed
 }
 
-/// Does it.
+/// Runs the verb.
 pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
     let options = Options::parse(&what.arguments)?;
     let config = config::load(&super::config::path(None))?;
     if options.mode == Mode::Errand {
-        return Err(passed_on(&config, &options));
+        return Err(run_real_sendmail(&config, &options));
     }
     let limits = config.bounds.message.clone();
-    let handler = session.configured(&config)?.handler(&config)?;
+    let environment = session.configured(&config)?.environment()?;
+    let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
+    let handler = service::handler(&config, environment)?;
     let user = User::of_this_process()?;
     let writer = Writer {
         user: &user.name,
         full_name: options.full_name.as_deref().or(user.full_name.as_deref()),
         domain: &config.hostname,
-        date: rfc5322(SystemClock.now()),
-        unique: unique(&SystemRandom)?,
+        date: rfc5322(clock.now()),
+        unique: unique(&*random)?,
     };
-    let onward = onward(&config)?;
-    let transport = Transport { handler: &handler, onward: &*onward, writer, limits: &limits };
+    let next_hop = service::sendmail_next_hop(&config, &random)?;
+    let transport = Transport { handler: &handler, next_hop: &next_hop, writer, limits: &limits };
     match options.mode {
         Mode::Verify => show::data(&lines(&transport.verify(&options)?))?,
         Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock())?,
@@ -77,25 +80,13 @@ fn lines(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{}\n", postseal::report::printable(line))).collect()
 }
 
-/// Who takes mail over, by the configuration.
-pub(super) fn onward(config: &Config) -> Result<Box<dyn Onward>> {
-    match &config.sendmail {
-        Some(program) => Ok(Box::new(not_ourselves(program)?)),
-        None if config.upstream.is_some() => Ok(Box::new(super::upstream::waiting(config)?)),
-        None => Err(Error::new(Kind::Config, "sendmail: nobody to hand mail over to").with_hint(
-            "[upstream] smart-host = \"127.0.0.1:25\", or [sendmail] program = \"/usr/sbin/sendmail.postfix\"",
-        )),
-    }
-}
-
-/// The queue, the aliases and the daemon are the real program's: it takes this one's place, with a command line that is made anew and without a
-/// standard input, because some send what they read there in any mode that they do not know. Returns only if it does not.
-fn passed_on(config: &Config, options: &Options) -> Error {
-    let program = config.sendmail.as_ref().map(not_ourselves);
-    match program {
-        None => Error::usage("only the real sendmail can do that").with_hint("[sendmail] program = ..."),
-        Some(Err(error)) => error,
-        Some(Ok(program)) => {
+/// Runs the real sendmail in place of this process: it has the queue, the aliases and the daemon. The command line is built anew, and there is
+/// no standard input, because some programs send what they read there in a mode that they do not know. Returns only on failure.
+fn run_real_sendmail(config: &Config, options: &Options) -> Error {
+    match config.sendmail_program() {
+        Err(error) => error,
+        Ok(None) => Error::usage("only the real sendmail can do that").with_hint("[sendmail] program = ..."),
+        Ok(Some(program)) => {
             let mut command = Command::new(&program.path);
             let error = command.args(&program.arguments).args(options.errand()).stdin(Stdio::null()).exec();
             Error::io(program.path.display(), &error)
@@ -103,29 +94,19 @@ fn passed_on(config: &Config, options: &Options) -> Error {
     }
 }
 
-fn not_ourselves(program: &Program) -> Result<Program> {
-    let real = |path: &Path| fs::canonicalize(path).ok();
-    let own = env::current_exe().ok().and_then(|path| real(&path));
-    if own.is_some() && own == real(&program.path) {
-        return Err(Error::new(Kind::Config, format!("{}: is postseal itself", program.path.display()))
-            .with_hint("[sendmail] program names the sendmail of the mail server"));
-    }
-    Ok(program.clone())
-}
-
-/// Who called.
+/// The calling user.
 struct User {
     name: String,
     full_name: Option<String>,
 }
 
 impl User {
-    /// By the real user ID, because the environment may say anything.
+    /// The user of the real user ID. The environment is not trusted.
     fn of_this_process() -> Result<Self> {
         let id = rustix::process::getuid().as_raw();
         let known = fs::read_to_string("/etc/passwd").ok().and_then(|text| Self::find(&text, id));
-        // A directory service knows others.
-        known.or_else(|| Self::asked(id)).ok_or_else(|| Error::unavailable(format!("user {id}: has no name")))
+        // Users of a directory service.
+        known.or_else(|| Self::from_directory(id)).ok_or_else(|| Error::unavailable(format!("user {id}: has no name")))
     }
 
     fn find(passwd: &str, id: u32) -> Option<Self> {
@@ -137,7 +118,7 @@ impl User {
         Some(User { name, full_name: Some(gecos).filter(|gecos| !gecos.is_empty()) })
     }
 
-    fn asked(id: u32) -> Option<Self> {
+    fn from_directory(id: u32) -> Option<Self> {
         let output = Command::new("/usr/bin/getent").args(["passwd", &id.to_string()]).output().ok()?;
         Self::find(&String::from_utf8(output.stdout).ok()?, id)
     }
@@ -148,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_called_sendmail_is_sendmail() {
+    fn the_names_of_sendmail_select_the_verb() {
         let of = |line: &str| -> Vec<String> {
             let typed = line.split(' ').map(OsString::from);
             arguments(typed).into_iter().map(|argument| argument.into_string().unwrap()).collect()
@@ -159,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_from_the_list_of_users() {
+    fn user_names_are_read_from_passwd() {
         let passwd = "root:x:0:0:&:/:/bin/sh\nal:x:12:1:Al B,,,:/:/bin/sh\nx:x:13\n";
         let of = |id| User::find(passwd, id).map(|user| (user.name, user.full_name));
         assert_eq!(of(0), Some(("root".to_owned(), Some("root".to_owned()))));

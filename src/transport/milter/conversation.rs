@@ -1,4 +1,4 @@
-//! What the MTA tells, command by command: a state machine without a socket.
+//! The conversation with an MTA, command by command: a state machine without a socket.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,12 @@ use super::{
     Settings,
     edits::Space,
     transaction::Transaction,
-    wire::{Client, Command, Options, Path, Refusal, Reply, Stage, action, protocol},
+    wire::{Client, Command, Options, Path, Response, Stage, action, protocol},
 };
 use crate::{
     base::{Error, Limits, Result},
     mail::{Address, ForwardPath, Login, ReversePath, Submitter},
-    transport::Network,
+    transport::{Network, rejection::insufficient_storage, smtp::Reply},
 };
 
 /// One connection with an MTA.
@@ -24,28 +24,28 @@ pub(super) struct Conversation {
     /// The MTA's own name (macro `j`), which completes addresses that have no domain.
     host: Option<String>,
     is_client_trusted: bool,
-    /// Who logged in (macro `{auth_authen}`), for the message at hand.
+    /// The login name (macro `{auth_authen}`) for the current message.
     authenticated: Option<String>,
     /// The MTA's name for the message (macro `i`).
     queue_id: String,
     transaction: Option<Transaction>,
 }
 
-/// What follows from a command.
+/// What to do after a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The conversation is over.
     End,
     /// The message is complete.
     Judge(Box<Transaction>),
-    /// Nothing is to be said.
+    /// Send nothing.
     Nothing,
-    /// This is to be said.
-    Say(Reply),
+    /// Send this response.
+    Say(Response),
 }
 
 impl Conversation {
-    /// Before the first word.
+    /// A new connection.
     pub(super) fn new(settings: &Settings) -> Self {
         Conversation {
             trusted: settings.trusted.clone(),
@@ -60,33 +60,33 @@ impl Conversation {
         }
     }
 
-    /// Whether no message is under way.
+    /// Whether no message is in progress.
     pub(super) fn is_at_rest(&self) -> bool {
         self.transaction.is_none()
     }
 
-    /// Octets of the message under way.
+    /// Octets of the message in progress.
     pub(super) fn octets(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.octets.len())
     }
 
-    /// Puts the message under way off: there is no memory for it now.
-    pub(super) fn crowd(&mut self) {
+    /// Defers the message in progress, because there is no memory for it.
+    pub(super) fn defer(&mut self) {
         if let Some(transaction) = &mut self.transaction {
-            transaction.refuse(Refusal::crowded());
+            transaction.refuse(insufficient_storage());
         }
     }
 
-    /// Who writes the space after a colon.
+    /// Whether the MTA or we write the space after a colon.
     pub(super) fn space(&self) -> Space {
         if self.options.protocol & protocol::LEADING_SPACE == 0 { Space::Mta } else { Space::Value }
     }
 
-    /// Takes in one command.
+    /// Handles one command.
     ///
     /// # Errors
     ///
-    /// It comes out of turn, or the MTA does not offer what we need: there is nothing left to talk about.
+    /// The command is out of sequence, or the MTA lacks a capability that we need. The connection is to be closed.
     pub(super) fn receive(&mut self, command: Command<'_>) -> Result<Answer> {
         if self.options.version == 0 && !matches!(command, Command::Negotiate(_) | Command::Quit) {
             return Err(Error::malformed("milter protocol", "a command before the negotiation"));
@@ -101,7 +101,7 @@ impl Conversation {
                 self.is_client_trusted = address(&client).is_some_and(|at| self.trusted.iter().any(|n| n.contains(at)));
                 return Ok(self.reply_unless(protocol::SILENT_CONNECT));
             }
-            Command::Helo | Command::Data | Command::Unknown => return Ok(Answer::Say(Reply::Continue)),
+            Command::Helo | Command::Data | Command::Unknown => return Ok(Answer::Say(Response::Continue)),
             Command::Mail(path) => return Ok(Answer::Say(self.mail(&path))),
             Command::Recipient(path) => return self.recipient(&path).map(Answer::Say),
             Command::Header { name, value } => {
@@ -141,12 +141,12 @@ impl Conversation {
         };
         let may_choose = offer.actions & action::CHOOSE_MACROS != 0;
         let symbols = if may_choose { MACROS.to_vec() } else { Vec::new() };
-        Ok(Answer::Say(Reply::Negotiate { options: self.options, symbols }))
+        Ok(Answer::Say(Response::Negotiate { options: self.options, symbols }))
     }
 
     /// The reply to a command that gets one unless the MTA agreed to go without.
     fn reply_unless(&self, silence: u32) -> Answer {
-        if self.options.protocol & silence == 0 { Answer::Say(Reply::Continue) } else { Answer::Nothing }
+        if self.options.protocol & silence == 0 { Answer::Say(Response::Continue) } else { Answer::Nothing }
     }
 
     fn macros(&mut self, stage: u8, pairs: &[(&[u8], &[u8])]) {
@@ -168,7 +168,7 @@ impl Conversation {
         }
     }
 
-    fn mail(&mut self, path: &Path<'_>) -> Reply {
+    fn mail(&mut self, path: &Path<'_>) -> Response {
         let submitter = match self.authenticated.take().and_then(|name| Login::new(&name)) {
             Some(name) => Submitter::Authenticated(name),
             None if self.is_client_trusted => Submitter::Trusted,
@@ -176,14 +176,14 @@ impl Conversation {
         };
         let sender = match self.mailbox(path.path) {
             Ok(address) => ReversePath { address, parameters: passed_on(&path.parameters) },
-            Err(refusal) => return Reply::Refuse(refusal),
+            Err(refusal) => return Response::Refuse(refusal),
         };
         let queue_id = self.queue_id.clone();
         self.transaction = Some(Transaction::new(queue_id, sender, submitter));
-        Reply::Continue
+        Response::Continue
     }
 
-    fn recipient(&mut self, path: &Path<'_>) -> Result<Reply> {
+    fn recipient(&mut self, path: &Path<'_>) -> Result<Response> {
         let mailbox = self.mailbox(path.path);
         let most = self.recipients;
         let transaction = self.transaction()?;
@@ -191,17 +191,17 @@ impl Conversation {
             Ok(Some(address)) if transaction.recipients.len() < most => {
                 let whom = ForwardPath { address, parameters: passed_on(&path.parameters) };
                 transaction.recipients.push((path.path.to_vec(), whom));
-                Reply::Continue
+                Response::Continue
             }
-            Ok(Some(_)) => Reply::Refuse(Refusal { codes: "452 4.5.3", words: format!("more than {most} recipients") }),
-            Ok(None) => Reply::Refuse(Refusal { codes: "553 5.1.3", words: "no recipient".to_owned() }),
-            Err(refusal) => Reply::Refuse(refusal),
+            Ok(Some(_)) => Response::Refuse(Reply::new(452, "4.5.3", "Error: too many recipients")),
+            Ok(None) => Response::Refuse(Reply::new(553, "5.1.3", "Bad recipient address syntax")),
+            Err(refusal) => Response::Refuse(refusal),
         })
     }
 
     /// The mailbox in `<...>`; none when it is empty. A route before it is left out (RFC 5321, section 3.6.1), a domain that is missing is
     /// the MTA's own (section 4.1.1.3: `<postmaster>`).
-    fn mailbox(&self, path: &[u8]) -> Result<Option<Address>, Refusal> {
+    fn mailbox(&self, path: &[u8]) -> Result<Option<Address>, Reply> {
         let text = String::from_utf8_lossy(path);
         let text = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(&text);
         if text.is_empty() {
@@ -213,7 +213,7 @@ impl Conversation {
         };
         let own = || Address::parse(&format!("{bare}@{}", self.host.as_deref()?)).ok();
         let read = Address::parse(bare).ok().or_else(own);
-        read.map(Some).ok_or_else(|| Refusal { codes: "553 5.1.3", words: format!("{text:?} is not an address") })
+        read.map(Some).ok_or_else(|| Reply::new(553, "5.1.3", "Bad recipient address syntax"))
     }
 
     fn body(&mut self, piece: &[u8]) -> Result<()> {
@@ -229,11 +229,10 @@ impl Conversation {
         self.transaction()?;
         let transaction = self.transaction.take().unwrap_or_default();
         Ok(match transaction.refusal {
-            Some(refusal) => Answer::Say(Reply::Refuse(refusal)),
-            // Every handler may rely on a recipient.
+            Some(refusal) => Answer::Say(Response::Refuse(refusal)),
+            // Handlers rely on a recipient.
             None if transaction.recipients.is_empty() => {
-                let words = "Error: no valid recipients".to_owned();
-                Answer::Say(Reply::Refuse(Refusal { codes: "554 5.5.1", words }))
+                Answer::Say(Response::Refuse(Reply::new(554, "5.5.1", "Error: no valid recipients")))
             }
             None => Answer::Judge(Box::new(transaction)),
         })
@@ -273,7 +272,7 @@ fn passed_on(words: &[&[u8]]) -> Vec<String> {
     texts.filter(concerns).collect()
 }
 
-/// What we cannot do without.
+/// Actions that we need.
 const NEEDED: u32 = action::ADD_HEADERS
     | action::CHANGE_BODY
     | action::ADD_RECIPIENTS
@@ -281,10 +280,10 @@ const NEEDED: u32 = action::ADD_HEADERS
     | action::CHANGE_HEADERS
     | action::QUARANTINE;
 
-/// What we use when it is offered.
+/// Actions that we use when they are offered.
 const WELCOME: u32 = action::CHANGE_FROM | action::ADD_RECIPIENTS_WITH_PARAMETERS | action::CHOOSE_MACROS;
 
-/// Fewer round trips where we have nothing to say. Not at DATA: an MTA that need not wait there still sends its macros, and the message right
+/// Fewer round trips where we send nothing. Not at DATA: an MTA that need not wait there still sends its macros, and the message right
 /// after them, which TCP then holds back until our system acknowledges the macros: 40 ms a message that our answer spares.
 const QUIETER: u32 = protocol::NO_HELO
     | protocol::NO_UNKNOWN
@@ -294,7 +293,7 @@ const QUIETER: u32 = protocol::NO_HELO
     | protocol::SILENT_BODY
     | protocol::LEADING_SPACE;
 
-/// The macros we read. `{mail_addr}` and `{rcpt_addr}` say no more than MAIL and RCPT, and are asked for the sake of the MTA's log.
+/// The macros we request. `{mail_addr}` and `{rcpt_addr}` repeat MAIL and RCPT; they are requested for the MTA's log.
 const MACROS: &[(Stage, &str)] = &[
     (Stage::Connect, "j {client_addr}"),
     (Stage::Mail, "i {auth_authen} {mail_addr}"),
@@ -364,7 +363,7 @@ mod tests {
     #[test]
     fn a_message_is_put_together_octet_by_octet() {
         let mut conversation = conversation(Limits::default());
-        let Answer::Say(Reply::Negotiate { options, symbols }) = told(&mut conversation, &[OFFER]) else {
+        let Answer::Say(Response::Negotiate { options, symbols }) = told(&mut conversation, &[OFFER]) else {
             panic!("the negotiation is answered")
         };
         assert_eq!((options.version, options.actions, symbols.len()), (6, 0x1ff, 4));
@@ -392,7 +391,7 @@ mod tests {
         let mut conversation = conversation(Limits::default());
         told(&mut conversation, &[OFFER]);
         let answer = told(&mut conversation, &[b"M<a@x.org>\0", b"N", b"E"]);
-        let refused = |answer| matches!(answer, Answer::Say(Reply::Refuse(Refusal { codes: "554 5.5.1", .. })));
+        let refused = |answer| matches!(answer, Answer::Say(Response::Refuse(reply)) if reply.code == 554);
         assert!(refused(answer));
     }
 
@@ -431,7 +430,7 @@ mod tests {
             told(&mut conversation, pieces);
             assert!(conversation.transaction().unwrap().octets.is_empty());
             match told(&mut conversation, &[b"E"]) {
-                Answer::Say(Reply::Refuse(Refusal { codes, words })) => format!("{codes} {words}"),
+                Answer::Say(Response::Refuse(reply)) => reply.to_string(),
                 other => panic!("{other:?}"),
             }
         };
@@ -460,13 +459,10 @@ mod tests {
         told(&mut conversation, &[OFFER, b"M<a@x.org>\0"]);
         for path in [&b"R<a b@y.org>\0"[..], b"R<b@y.org> \0", b"R<\xff@y.org>\0", b"R<>\0"] {
             let answer = told(&mut conversation, &[path]);
-            assert!(
-                matches!(&answer, Answer::Say(Reply::Refuse(refusal)) if refusal.codes == "553 5.1.3"),
-                "{answer:?}"
-            );
+            assert!(matches!(&answer, Answer::Say(Response::Refuse(reply)) if reply.code == 553), "{answer:?}");
         }
         assert_eq!(conversation.transaction().unwrap().recipients.len(), 0);
-        assert_eq!(told(&mut conversation, &[b"R<@relay.org:b@y.org>\0"]), Answer::Say(Reply::Continue));
+        assert_eq!(told(&mut conversation, &[b"R<@relay.org:b@y.org>\0"]), Answer::Say(Response::Continue));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wire::Reply;
+use super::wire::Response;
 use crate::mail::{Message, header::Field};
 
 /// Who writes the space after a field's colon.
@@ -18,11 +18,11 @@ pub(super) enum Space {
 ///
 /// Edits of existing fields come first, each name's from its last occurrence to its first, so that it does not matter whether the MTA still
 /// counts a field that is gone.
-pub(super) fn edits(old: &Message, new: &Message, space: Space) -> Vec<Reply> {
+pub(super) fn edits(old: &Message, new: &Message, space: Space) -> Vec<Response> {
     let (old, new) = (old.root(), new.root());
     let mut edits = header_edits(old.fields(), new.fields(), space);
     if old.body() != new.body() {
-        edits.push(Reply::ReplaceBody(new.body().to_vec()));
+        edits.push(Response::ReplaceBody(new.body().to_vec()));
     }
     edits
 }
@@ -38,7 +38,7 @@ fn header_edits<'a>(
     old: impl Iterator<Item = Field<'a>>,
     new: impl Iterator<Item = Field<'a>>,
     space: Space,
-) -> Vec<Reply> {
+) -> Vec<Response> {
     let mut names: BTreeMap<String, Namesakes<'a>> = BTreeMap::new();
     for field in old.filter(|field| !field.name.is_empty()) {
         names.entry(field.name.to_ascii_lowercase()).or_default().old.push(field);
@@ -80,11 +80,11 @@ fn header_edits<'a>(
     above.extend(anywhere);
     edits.extend(above.values().rev().map(|field| {
         let (name, value) = wired(field, space);
-        Reply::InsertHeader { name, value }
+        Response::InsertHeader { name, value }
     }));
     edits.extend(below.values().map(|field| {
         let (name, value) = wired(field, space);
-        Reply::AddHeader { name, value }
+        Response::AddHeader { name, value }
     }));
     edits
 }
@@ -93,13 +93,13 @@ fn same(one: &Field<'_>, other: &Field<'_>) -> bool {
     one.name == other.name && one.value == other.value
 }
 
-fn change(index: u32, field: &Field<'_>, space: Space) -> Reply {
+fn change(index: u32, field: &Field<'_>, space: Space) -> Response {
     let (name, value) = wired(field, space);
-    Reply::ChangeHeader { index, name, value }
+    Response::ChangeHeader { index, name, value }
 }
 
-fn delete(index: u32, field: &Field<'_>) -> Reply {
-    Reply::ChangeHeader { index, name: field.name.into(), value: Vec::new() }
+fn delete(index: u32, field: &Field<'_>) -> Response {
+    Response::ChangeHeader { index, name: field.name.into(), value: Vec::new() }
 }
 
 /// Name and value as the wire has them. libmilter's smfi_addheader: the lines of a folded value end in LF alone.
@@ -128,10 +128,10 @@ mod tests {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let edits = edits(&message(old), &message(new), Space::Value);
         let told = edits.iter().map(|edit| match edit {
-            Reply::AddHeader { name, value } => format!("add {}:{}", text(name), text(value)),
-            Reply::ChangeHeader { index, name, value } => format!("change {index} {}:{}", text(name), text(value)),
-            Reply::InsertHeader { name, value } => format!("insert {}:{}", text(name), text(value)),
-            Reply::ReplaceBody(body) => format!("body {}", text(body)),
+            Response::AddHeader { name, value } => format!("add {}:{}", text(name), text(value)),
+            Response::ChangeHeader { index, name, value } => format!("change {index} {}:{}", text(name), text(value)),
+            Response::InsertHeader { name, value } => format!("insert {}:{}", text(name), text(value)),
+            Response::ReplaceBody(body) => format!("body {}", text(body)),
             other => panic!("{other:?} is no edit of a message"),
         });
         told.collect()
@@ -196,6 +196,6 @@ mod tests {
     #[test]
     fn the_mta_may_write_the_space() {
         let edits = edits(&message("A: 1\n\n"), &message("A: 2\n\n"), Space::Mta);
-        assert_eq!(edits, [Reply::ChangeHeader { index: 1, name: b"A".into(), value: b"2".into() }]);
+        assert_eq!(edits, [Response::ChangeHeader { index: 1, name: b"A".into(), value: b"2".into() }]);
     }
 }

@@ -1,4 +1,4 @@
-//! The milter protocol: Postfix or Sendmail asks, between a message's last dot and its reply, what is to become of it.
+//! The milter protocol: Postfix or Sendmail asks what to do with a message, between its final dot and the reply.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod conversation;
@@ -18,62 +18,50 @@ use tokio::{
 use self::{
     conversation::{Answer, Conversation},
     edits::Space,
-    plan::{LATER, NEVER, Plan},
+    plan::Plan,
     transaction::Transaction,
-    wire::{Command, Refusal, Reply},
+    wire::{Command, Response},
 };
-use super::{Connection, Door, MemoryLimit, Network, memory::Held, sendmail::Onward};
+use super::{
+    Connection, Listener, MemoryLimit, Network, NextHop,
+    memory::Held,
+    rejection::{insufficient_storage, rejection, temporary_failure},
+    smtp::Reply,
+};
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
     mail::{Mail, Message},
 };
 
-/// How this milter works.
+/// The settings of a milter.
 pub struct Settings {
-    /// Whose mail counts as a trusted network's.
+    /// Networks whose clients are trusted.
     pub trusted: Vec<Network>,
-    /// Bounds on one message.
+    /// Limits on one message.
     pub limits: Limits,
     /// The most recipients of one message.
     pub recipients: usize,
-    /// What messages may take of it, at all listeners together.
+    /// The memory for messages at all listeners together.
     pub memory: MemoryLimit,
-    /// What is done when recipients need different copies.
+    /// What to do when recipients need different copies.
     pub copying: Copying,
-    /// How often the MTA is told that work goes on. Postfix waits 300 s by default (`milter_content_timeout`).
+    /// How often the MTA is told that work continues. Postfix waits 300 s by default (`milter_content_timeout`).
     pub progress: Duration,
-    /// How long the MTA may be silent.
+    /// How long the MTA may be idle.
     pub idle: Duration,
 }
 
-/// What is done when recipients of one message need different copies: the MTA has only one.
+/// What to do when recipients of one message need different copies. The MTA has only one.
 #[derive(Clone)]
 pub enum Copying {
-    /// The others are removed from the MTA's copy, and theirs go this way.
-    Submit(Arc<dyn Courier>),
-    /// The message is refused for now: the rules and this setting do not fit together.
+    /// Removes their recipients from the MTA's copy, and sends the other copies to the next hop.
+    Submit(Arc<dyn NextHop>),
+    /// Refuses the message temporarily: the rules and this setting contradict each other.
     Tempfail,
 }
 
-/// Carries a mail to an MTA that takes the responsibility for it.
-pub trait Courier: Send + Sync {
-    /// Ends well when the MTA has said 250 for every recipient; whether a failure is worth a retry is the error's kind.
-    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
-}
-
-/// A courier that keeps a thread busy while it is on its way.
-pub struct Blocking(pub Arc<dyn Onward>);
-
-impl Courier for Blocking {
-    fn submit(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
-        let onward = Arc::clone(&self.0);
-        let broken = |_| Error::new(Kind::TryAgain, "the copy was not handed over");
-        Box::pin(async move { tokio::task::spawn_blocking(move || onward.hand_over(&mail)).await.map_err(broken)? })
-    }
-}
-
-/// The milter, for many connections at once.
+/// A milter for many connections at once.
 pub struct Milter {
     handler: Arc<dyn Handler>,
     work: Arc<Semaphore>,
@@ -81,17 +69,16 @@ pub struct Milter {
 }
 
 impl Milter {
-    /// A milter that asks `handler`, for as many messages at once as `work` has permits.
+    /// A milter that calls `handler` for as many messages at once as `work` has permits.
     pub fn new(handler: Arc<dyn Handler>, work: Arc<Semaphore>, settings: Settings) -> Self {
         Milter { handler, work, settings }
     }
 
-    /// Talks with one MTA until it has enough, or until `stopping` turns true and no message is under way.
+    /// Serves one MTA until it quits, or until `stopping` turns true and no message is in progress.
     ///
     /// # Errors
     ///
-    /// The stream failed, or the MTA does not keep to the protocol: the connection is to be closed, and the MTA does by itself what its
-    /// `milter_default_action` says.
+    /// The stream failed, or the MTA violated the protocol. The connection is to be closed; the MTA then follows its `milter_default_action`.
     pub async fn converse<S>(&self, stream: S, mut stopping: watch::Receiver<bool>) -> Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -104,14 +91,14 @@ impl Milter {
                 packet = timeout(self.settings.idle, wire::read(&mut stream)) => packet,
                 _ = stopping.wait_for(|stop| *stop), if conversation.is_at_rest() => return Ok(()),
             };
-            let late = |_| Error::new(Kind::TryAgain, "milter connection: silent for too long");
+            let late = |_| Error::new(Kind::TryAgain, "milter connection: idle for too long");
             let Some(packet) = packet.map_err(late)?? else { return Ok(()) };
             let answer = conversation.receive(Command::parse(&packet)?)?;
             match conversation.octets() {
                 0 if !matches!(answer, Answer::Judge(_)) => held = Held::default(),
                 0 => {}
                 octets if self.settings.memory.receive(&mut held, octets) => {}
-                _ => conversation.crowd(),
+                _ => conversation.defer(),
             }
             match answer {
                 Answer::End => return Ok(()),
@@ -128,8 +115,8 @@ impl Milter {
         }
     }
 
-    /// What is said to a complete message; the MTA is told of the progress meanwhile.
-    async fn judge<S>(&self, transaction: Transaction, space: Space, stream: &mut S) -> Result<Vec<Reply>>
+    /// The responses to a complete message. Meanwhile the MTA is told that work continues.
+    async fn judge<S>(&self, transaction: Transaction, space: Space, stream: &mut S) -> Result<Vec<Response>>
     where
         S: AsyncWrite + Unpin,
     {
@@ -140,61 +127,63 @@ impl Milter {
         ticks.tick().await;
         loop {
             tokio::select! {
-                replies = &mut verdict => return Ok(replies.unwrap_or_else(|refusal| vec![Reply::Refuse(refusal)])),
-                _ = ticks.tick() => say(stream, &[Reply::Progress]).await?,
+                replies = &mut verdict => return Ok(replies.unwrap_or_else(|refusal| vec![Response::Refuse(refusal)])),
+                _ = ticks.tick() => say(stream, &[Response::Progress]).await?,
             }
         }
     }
 
-    async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Reply>, Refusal> {
-        let closed = |_| Refusal { codes: LATER, words: "shutting down".to_owned() };
-        let share = self.settings.memory.work(transaction.octets.len()).await.ok_or_else(Refusal::crowded)?;
+    async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Response>, Reply> {
+        let closed = |_| Reply::later("4.3.2", "Service unavailable, try again later");
+        let share = self.settings.memory.work(transaction.octets.len()).await.ok_or_else(insufficient_storage)?;
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
         let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
-        let span = tracing::info_span!("milter", queue_id = ?transaction.queue_id);
+        let queue_id = transaction.queue_id.clone();
+        let span = tracing::info_span!("milter", queue_id);
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let _within = span.entered();
-            let mail = transaction.mail(&limits)?;
+            let mail = transaction.mail(&limits).map_err(failure)?;
             let old: Message = mail.message.clone();
-            let outcome = handler.handle(mail)?;
-            Ok(plan::plan(&transaction, &old, &outcome, space).and_then(|mut plan| {
-                // They may come by again.
-                for copy in &mut plan.copies {
-                    copy.message = handler.mark(copy).map_err(|error| refusal(&error))?;
-                }
-                Ok(plan)
-            }))
+            let outcome = handler.handle(mail).map_err(failure)?;
+            let mut plan = plan::plan(&transaction, &old, &outcome, space)?;
+            // The copies may pass this milter again.
+            for copy in &mut plan.copies {
+                copy.message = handler.mark(copy).map_err(failure)?;
+            }
+            Ok(plan)
         });
-        let planned = work.await.map_err(|_| Refusal { codes: LATER, words: "internal error".to_owned() })?;
-        let Plan { copies, replies } = planned.map_err(|error| refusal(&error))??;
+        let Plan { copies, replies } = work.await.unwrap_or_else(|_| Err(temporary_failure()))?;
         let _held = share;
-        self.hand_over(copies).await?;
+        self.send_copies(copies, &queue_id).await?;
         Ok(replies)
     }
 
-    /// Hands the copies over, one after the other: the first that fails spares the others from arriving twice.
-    async fn hand_over(&self, copies: Vec<Mail>) -> Result<(), Refusal> {
+    /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice.
+    async fn send_copies(&self, copies: Vec<Mail>, queue_id: &str) -> Result<(), Reply> {
         if copies.is_empty() {
             return Ok(());
         }
-        let Copying::Submit(courier) = &self.settings.copying else {
-            let words = "recipients of this message need different copies".to_owned();
-            return Err(Refusal { codes: LATER, words });
+        let Copying::Submit(next_hop) = &self.settings.copying else {
+            return Err(Reply::later("4.7.1", "Error: recipients of this message need different copies"));
         };
         for copy in copies {
-            courier.submit(copy).await.map_err(|error| refusal(&error))?;
+            next_hop.send(copy).await.map_err(|error| {
+                let reply = error.reply();
+                tracing::warn!(event = "copy-not-sent", queue_id, error = %Error::from(error));
+                reply
+            })?;
         }
         Ok(())
     }
 }
 
-impl Door for Milter {
+impl Listener for Milter {
     fn name(&self) -> &'static str {
         "milter"
     }
 
-    fn welcome(
+    fn serve(
         self: Arc<Self>,
         connection: Connection,
         stopping: watch::Receiver<bool>,
@@ -203,43 +192,38 @@ impl Door for Milter {
     }
 }
 
-async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Reply]) -> Result<()> {
-    let late = |_| Error::new(Kind::TryAgain, "milter connection: does not take a reply");
+async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Response]) -> Result<()> {
+    let late = |_| Error::new(Kind::TryAgain, "milter connection: timeout on write");
     timeout(WRITING, wire::write(stream, replies)).await.map_err(late)?
 }
 
-/// The message's own faults are for good; ours are for now.
-fn refusal(error: &Error) -> Refusal {
-    tracing::warn!(kind = ?error.kind(), %error, "not handled");
-    match error.kind() {
-        // RFC 3463, section 3.7: a content that cannot be handled.
-        Kind::Malformed => Refusal { codes: "554 5.6.0", words: error.to_string() },
-        Kind::NoKey | Kind::KeyExpired => Refusal { codes: NEVER, words: error.to_string() },
-        _ => Refusal { codes: LATER, words: "not now".to_owned() },
-    }
+/// The reply to a message that met `error`. The cause goes to the log.
+fn failure(error: Error) -> Reply {
+    tracing::warn!(event = "message-failed", listener = "milter", kind = ?error.kind(), %error);
+    rejection(&error)
 }
 
-fn log(queue_id: &str, replies: &[Reply]) {
-    let edits = replies.len().saturating_sub(1);
-    match replies.last() {
-        Some(Reply::Refuse(refusal)) => {
-            tracing::info!(?queue_id, codes = refusal.codes, words = ?refusal.words, "refused");
+fn log(queue_id: &str, responses: &[Response]) {
+    let edits = responses.len().saturating_sub(1);
+    let response = match responses.last() {
+        Some(Response::Refuse(reply)) => {
+            tracing::info!(event = "milter-response", queue_id, response = "refuse", %reply);
+            return;
         }
-        Some(Reply::Discard) => tracing::info!(?queue_id, "discarded"),
-        _ if replies.iter().any(|reply| matches!(reply, Reply::Quarantine(_))) => {
-            tracing::info!(?queue_id, edits, "held");
-        }
-        _ => tracing::info!(?queue_id, edits, "passed on"),
-    }
+        Some(Response::Discard) => "discard",
+        _ if responses.iter().any(|response| matches!(response, Response::Quarantine(_))) => "quarantine",
+        _ => "accept",
+    };
+    tracing::info!(event = "milter-response", queue_id, response, edits);
 }
 
-/// A [`Settings::progress`] for every day: a tenth of the patience of Postfix.
+/// The default of [`Settings::progress`]: a tenth of Postfix's `milter_content_timeout`.
 pub const PROGRESS: Duration = Duration::from_secs(30);
 
-/// A [`Settings::idle`] for every day: libmilter's own (`smfi_settimeout`) outlasts every SMTP client.
+/// The default of [`Settings::idle`]: libmilter's own (`smfi_settimeout`), which outlasts every SMTP client.
 pub const IDLE: Duration = Duration::from_secs(7_210);
 
-/// How long the MTA may take to read a reply; Postfix's own patience for a milter's commands is 30 s.
+/// How long the MTA may take to read a response. Postfix's `milter_command_timeout` is 30 s.
 const WRITING: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -255,31 +239,31 @@ mod tests {
     use crate::{
         base::{Secret, SystemClock, SystemRandom},
         crypto::Legacy,
-        engine::{Hook, Outcome, Setup},
+        engine::{HandlerConfig, Outcome, ReloadableHandler},
         keys::Memory,
         mail::Login,
         pki::Revocation,
         policy::{Order, Pattern, Policy, Rule},
     };
 
-    /// Lets everything out in clear, after a while.
+    /// Relays everything in clear, after a pause.
     struct Slow {
-        hook: Hook,
+        handler: ReloadableHandler,
         pause: Duration,
     }
 
     impl Handler for Slow {
         fn handle(&self, mail: Mail) -> Result<Outcome> {
             std::thread::sleep(self.pause);
-            self.hook.handle(mail)
+            self.handler.handle(mail)
         }
 
         fn mark(&self, mail: &Mail) -> Result<Message> {
-            self.hook.mark(mail)
+            self.handler.mark(mail)
         }
     }
 
-    fn hook() -> Hook {
+    fn handler() -> ReloadableHandler {
         let clear =
             Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), edits: Vec::new(), ..Rule::default() };
         let policy = Policy {
@@ -290,7 +274,7 @@ mod tests {
             obstacles: Default::default(),
             max_size: 1024,
         };
-        Hook::new(Setup {
+        ReloadableHandler::new(HandlerConfig {
             keys: Arc::new(Memory::new()),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -314,7 +298,7 @@ mod tests {
             progress: Duration::from_millis(20),
             idle: Duration::from_millis(500),
         };
-        Arc::new(Milter::new(Arc::new(Slow { hook: hook(), pause }), Arc::new(Semaphore::new(1)), settings))
+        Arc::new(Milter::new(Arc::new(Slow { handler: handler(), pause }), Arc::new(Semaphore::new(1)), settings))
     }
 
     fn runtime() -> Runtime {
@@ -420,7 +404,7 @@ mod tests {
                     task.await.unwrap().unwrap_err().to_string()
                 }
             };
-            assert_eq!(ended(b"\0\0").await, "milter connection: silent for too long");
+            assert_eq!(ended(b"\0\0").await, "milter connection: idle for too long");
             assert_eq!(ended(b"\xff\xff\xff\xff").await, "milter protocol: packet of 4294967295 octets");
             assert_eq!(ended(b"GET / HTTP/1.1\r\n").await, "milter protocol: packet of 1195725856 octets");
             assert_eq!(ended(b"\0\0\0\x01E").await, "milter protocol: a command before the negotiation");

@@ -1,41 +1,39 @@
-//! From an outcome to what the MTA is told, and to the copies that somebody else must carry.
+//! From an outcome to the responses to the MTA, and to the copies that go to the next hop.
 
 use std::collections::HashSet;
 
 use super::{
     edits::{Space, edits},
     transaction::Transaction,
-    wire::{Refusal, Reply},
+    wire::Response,
 };
 use crate::{
-    base::Kind,
     engine::Outcome,
     mail::{Address, Mail, Message},
     policy::Disposition,
+    transport::{rejection::policy_refusal, smtp::Reply},
 };
 
 /// What is done with one message.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Mails that the MTA's own copy cannot be: they are handed over before anything is said.
+    /// Mails that differ from the MTA's copy. They go to the next hop before the MTA gets a response.
     pub(super) copies: Vec<Mail>,
-    /// What the MTA is told, the verdict last.
-    pub(super) replies: Vec<Reply>,
+    /// The responses to the MTA, the final one last.
+    pub(super) replies: Vec<Response>,
 }
 
 /// Plans what follows from `outcome` for the message that came as `old`.
 ///
-/// The MTA has one copy and one reply for all recipients. So whoever is refused takes the others with him: nothing goes on, and the
-/// sender, who is told of whom it is said, still has everything. The MTA's copy becomes the one that is held, or the one that did not change,
-/// or the first.
+/// The MTA has one copy and one reply for all recipients. If one recipient is refused, nothing is sent to any, and the reply names the
+/// recipient. The MTA's copy becomes the one that is held, or else the unchanged one, or else the first.
 ///
 /// # Errors
 ///
 /// The reply that refuses the message.
-pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: &Outcome, space: Space) -> Result<Plan, Refusal> {
-    if let Some(error) = outcome.refusal() {
-        let codes = if error.kind() == Kind::TryAgain { LATER } else { NEVER };
-        return Err(Refusal { codes, words: error.to_string() });
+pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: &Outcome, space: Space) -> Result<Plan, Reply> {
+    if let Some(refusal) = policy_refusal(outcome) {
+        return Err(refusal);
     }
     let mut copies = outcome.transactions();
     let held = held(outcome);
@@ -48,16 +46,16 @@ pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: &Outcome, 
         }
     };
     let Some(own) = own else {
-        return Ok(Plan { copies: Vec::new(), replies: vec![Reply::Discard] });
+        return Ok(Plan { copies: Vec::new(), replies: vec![Response::Discard] });
     };
     let mut replies = edits(old, &own.message, space);
     replies.extend(envelope_edits(transaction, &own));
-    replies.extend(held.map(|(reason, _)| Reply::Quarantine(reason)));
-    replies.push(Reply::Continue);
+    replies.extend(held.map(|(reason, _)| Response::Quarantine(reason)));
+    replies.push(Response::Continue);
     Ok(Plan { copies, replies })
 }
 
-/// The first reason for which it is held, and the mail for all for whom it is held: they get the same, because it is held as it came.
+/// The first reason for holding, and one mail for all recipients it is held for: it is held unchanged.
 fn held(outcome: &Outcome) -> Option<(String, Mail)> {
     let mut held: Option<(String, Mail)> = None;
     for (group, mail) in outcome.copies() {
@@ -70,20 +68,20 @@ fn held(outcome: &Outcome) -> Option<(String, Mail)> {
     held
 }
 
-fn envelope_edits(transaction: &Transaction, mail: &Mail) -> Vec<Reply> {
+fn envelope_edits(transaction: &Transaction, mail: &Mail) -> Vec<Response> {
     let mut edits = Vec::new();
     let sender = &mail.envelope.sender;
     if *sender != transaction.sender {
         let path = bracketed(sender.address.as_ref());
-        edits.push(Reply::ChangeFrom { path, parameters: sender.parameters.clone() });
+        edits.push(Response::ChangeFrom { path, parameters: sender.parameters.clone() });
     }
     let staying: HashSet<&Address> = mail.envelope.recipients.iter().map(|path| &path.address).collect();
     let known: HashSet<&Address> = transaction.recipients.iter().map(|(_, path)| &path.address).collect();
     let gone = transaction.recipients.iter().filter(|(_, path)| !staying.contains(&path.address));
-    edits.extend(gone.map(|(given, _)| Reply::DeleteRecipient(given.clone())));
+    edits.extend(gone.map(|(given, _)| Response::DeleteRecipient(given.clone())));
     edits.extend(mail.envelope.recipients.iter().filter(|path| !known.contains(&path.address)).map(|path| {
         let parameters = path.parameters.clone();
-        Reply::AddRecipient { path: bracketed(Some(&path.address)), parameters }
+        Response::AddRecipient { path: bracketed(Some(&path.address)), parameters }
     }));
     edits
 }
@@ -91,10 +89,6 @@ fn envelope_edits(transaction: &Transaction, mail: &Mail) -> Vec<Reply> {
 fn bracketed(address: Option<&Address>) -> String {
     address.map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
 }
-
-/// RFC 3463, section 3.8: delivery not authorized, message refused.
-pub(super) const NEVER: &str = "550 5.7.1";
-pub(super) const LATER: &str = "451 4.7.1";
 
 #[cfg(test)]
 mod tests {
@@ -116,7 +110,7 @@ mod tests {
     }
 
     /// What is told, and for whom there are copies, when each recipient's mail has such a body and such an end; the original is "old".
-    fn planned(groups: &[(&str, &str, Disposition)]) -> (Vec<Reply>, Vec<String>) {
+    fn planned(groups: &[(&str, &str, Disposition)]) -> (Vec<Response>, Vec<String>) {
         let given = |to: &&str| (format!("<{to}>").into_bytes(), path(to));
         let names: Vec<&str> = groups.iter().map(|(to, ..)| *to).filter(|to| !to.starts_with("new")).collect();
         let mut transaction = Transaction::default();
@@ -142,7 +136,7 @@ mod tests {
             notes: Vec::new(),
         };
         match plan(&transaction, &message("old"), &outcome, Space::Value) {
-            Err(refusal) => (vec![Reply::Refuse(refusal)], Vec::new()),
+            Err(refusal) => (vec![Response::Refuse(refusal)], Vec::new()),
             Ok(plan) => {
                 let to = |copy: &Mail| copy.envelope.recipients.iter().map(|path| path.address.to_string()).collect();
                 let copies: Vec<Vec<String>> = plan.copies.iter().map(to).collect();
@@ -151,8 +145,8 @@ mod tests {
         }
     }
 
-    fn delete(to: &str) -> Reply {
-        Reply::DeleteRecipient(format!("<{to}>").into_bytes())
+    fn delete(to: &str) -> Response {
+        Response::DeleteRecipient(format!("<{to}>").into_bytes())
     }
 
     #[test]
@@ -165,7 +159,7 @@ mod tests {
             ("d@x.org", "for d", relay),
         ];
         let (replies, copies) = planned(&groups);
-        assert_eq!(replies, [delete("a@x.org"), delete("c@x.org"), delete("d@x.org"), Reply::Continue]);
+        assert_eq!(replies, [delete("a@x.org"), delete("c@x.org"), delete("d@x.org"), Response::Continue]);
         assert_eq!(copies, ["a@x.org c@x.org", "d@x.org"]);
     }
 
@@ -173,8 +167,8 @@ mod tests {
     fn the_first_is_rewritten_when_none_is_unchanged() {
         let (replies, copies) =
             planned(&[("a@x.org", "sealed", Disposition::Relay), ("new@x.org", "sealed", Disposition::Relay)]);
-        let added = Reply::AddRecipient { path: "<new@x.org>".to_owned(), parameters: Vec::new() };
-        assert_eq!(replies, [Reply::ReplaceBody(b"sealed".to_vec()), added, Reply::Continue]);
+        let added = Response::AddRecipient { path: "<new@x.org>".to_owned(), parameters: Vec::new() };
+        assert_eq!(replies, [Response::ReplaceBody(b"sealed".to_vec()), added, Response::Continue]);
         assert!(copies.is_empty());
     }
 
@@ -182,16 +176,16 @@ mod tests {
     fn who_is_refused_takes_the_others_with_him() {
         let reject = || Disposition::Reject("no".to_owned());
         let tempfail = || Disposition::Tempfail("wait".to_owned());
-        let codes = |ends: [Disposition; 2]| {
+        let code = |ends: [Disposition; 2]| {
             let [one, two] = ends;
             match planned(&[("a@x.org", "old", one), ("b@x.org", "old", two)]).0.as_slice() {
-                [Reply::Refuse(refusal)] => refusal.codes,
+                [Response::Refuse(reply)] => reply.code,
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(codes([Disposition::Relay, reject()]), NEVER);
-        assert_eq!(codes([tempfail(), reject()]), NEVER);
-        assert_eq!(codes([tempfail(), Disposition::Discard]), LATER);
+        assert_eq!(code([Disposition::Relay, reject()]), 550);
+        assert_eq!(code([tempfail(), reject()]), 550);
+        assert_eq!(code([tempfail(), Disposition::Discard]), 451);
     }
 
     #[test]
@@ -200,14 +194,14 @@ mod tests {
         let groups =
             [("a@x.org", "sealed", Disposition::Relay), ("b@x.org", "old", held()), ("c@x.org", "old", held())];
         let (replies, copies) = planned(&groups);
-        assert_eq!(replies, [delete("a@x.org"), Reply::Quarantine("look".to_owned()), Reply::Continue]);
+        assert_eq!(replies, [delete("a@x.org"), Response::Quarantine("look".to_owned()), Response::Continue]);
         assert_eq!(copies, ["a@x.org"]);
     }
 
     #[test]
     fn what_nobody_gets_is_discarded() {
-        assert_eq!(planned(&[("a@x.org", "old", Disposition::Discard)]).0, [Reply::Discard]);
+        assert_eq!(planned(&[("a@x.org", "old", Disposition::Discard)]).0, [Response::Discard]);
         let (replies, _) = planned(&[("a@x.org", "old", Disposition::Discard), ("b@x.org", "old", Disposition::Relay)]);
-        assert_eq!(replies, [delete("a@x.org"), Reply::Continue]);
+        assert_eq!(replies, [delete("a@x.org"), Response::Continue]);
     }
 }

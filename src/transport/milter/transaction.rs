@@ -1,36 +1,37 @@
-//! One message as the MTA tells it, put together octet by octet within bounds.
+//! One message, assembled from the MTA's commands within limits.
 
 use std::collections::HashSet;
 
-use super::{edits::Space, wire::Refusal};
+use super::edits::Space;
 use crate::{
     base::{Budget, Limits, Result},
     mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    transport::smtp::Reply,
 };
 
-/// What is known of one message so far.
+/// A message in progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Transaction {
-    /// The MTA's name for it, for the log.
+    /// The MTA's queue ID, for the log.
     pub(super) queue_id: String,
     /// The reverse-path.
     pub(super) sender: ReversePath,
-    /// Every recipient as the MTA wrote him, and who that is.
+    /// Each recipient as the MTA wrote it, and parsed.
     pub(super) recipients: Vec<(Vec<u8>, ForwardPath)>,
     pub(super) submitter: Submitter,
     pub(super) octets: Vec<u8>,
     is_header_over: bool,
-    /// Why it is refused when it is over; nothing more is kept of it then.
-    pub(super) refusal: Option<Refusal>,
+    /// The reply at its end, if it is refused. Its octets are discarded then.
+    pub(super) refusal: Option<Reply>,
 }
 
 impl Transaction {
-    /// Nothing but its sender is known yet.
+    /// A message of which only the sender is known.
     pub(super) fn new(queue_id: String, sender: ReversePath, submitter: Submitter) -> Transaction {
         Transaction { queue_id, sender, submitter, ..Transaction::default() }
     }
 
-    /// The mail as it came.
+    /// The received mail.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl Transaction {
         Ok(Mail { envelope, submitter: self.submitter.clone(), message })
     }
 
-    /// A field as the MTA tells it; `space` says who writes the space after its colon.
+    /// Appends a header field. `space` says whether the value contains the space after the colon.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8], space: Space) {
         self.append(name);
         self.append(if space == Space::Mta { b": " } else { b":" });
@@ -59,30 +60,30 @@ impl Transaction {
         self.append(b"\r\n");
     }
 
-    /// The empty line, once.
+    /// Appends the empty line after the header, once.
     pub(super) fn end_header(&mut self) {
         if !std::mem::replace(&mut self.is_header_over, true) {
             self.append(b"\r\n");
         }
     }
 
-    /// More octets, unless it is refused.
+    /// Appends octets, unless the message is refused.
     pub(super) fn append(&mut self, octets: &[u8]) {
         if self.refusal.is_none() {
             self.octets.extend_from_slice(octets);
         }
     }
 
-    /// Refuses it when so far it has more octets than `limit`.
+    /// Refuses the message if it has more octets than `limit`.
     pub(super) fn keep_within(&mut self, limit: usize, what: &str) {
         if self.octets.len() > limit {
             // RFC 3463, section 3.4: message too big for system.
-            self.refuse(Refusal { codes: "552 5.3.4", words: format!("{what} of more than {limit} octets") });
+            self.refuse(Reply::new(552, "5.3.4", format!("Error: {what} larger than {limit} octets")));
         }
     }
 
-    /// Refuses it when it is over, and keeps nothing more of it.
-    pub(super) fn refuse(&mut self, refusal: Refusal) {
+    /// Refuses the message at its end, and discards its octets.
+    pub(super) fn refuse(&mut self, refusal: Reply) {
         self.octets = Vec::new();
         self.refusal = Some(refusal);
     }

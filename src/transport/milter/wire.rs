@@ -1,16 +1,19 @@
-//! The milter protocol on the wire: packets to commands, replies to packets. Pure functions over octets; the two that touch a stream say so.
+//! The milter protocol on the wire: packets to commands, responses to packets. Pure functions over octets, except `read` and `write`.
 //!
 //! The protocol has no standard. The source for every letter and number is Sendmail's `include/libmilter/mfdef.h` (8.14 and later, protocol
 //! version 6), which Postfix follows (`MILTER_README`).
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::base::{Error, Result};
+use crate::{
+    base::{Error, Result},
+    transport::smtp::Reply,
+};
 
-/// What the MTA tells us. Octets are as they came, without the NUL that ends each string.
+/// A command from the MTA. Strings are without their final NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
-    /// SMFIC_ABORT: the message, if there is one, is not to be judged.
+    /// SMFIC_ABORT: the current message, if any, is cancelled.
     Abort,
     /// SMFIC_BODY: a piece of the body, with CRLF.
     Body(&'a [u8]),
@@ -69,9 +72,9 @@ pub(super) struct Options {
     pub(super) protocol: u32,
 }
 
-/// What we tell the MTA.
+/// A response to the MTA.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum Response {
     /// SMFIR_ADDHEADER: a field at the end of the header.
     AddHeader { name: Vec<u8>, value: Vec<u8> },
     /// SMFIR_ADDRCPT_PAR or, without parameters, SMFIR_ADDRCPT.
@@ -82,7 +85,7 @@ pub(super) enum Reply {
     ChangeHeader { index: u32, name: Vec<u8>, value: Vec<u8> },
     /// SMFIR_CONTINUE.
     Continue,
-    /// SMFIR_DELRCPT: a recipient exactly as he was given.
+    /// SMFIR_DELRCPT: a recipient exactly as the MTA wrote it.
     DeleteRecipient(Vec<u8>),
     /// SMFIR_DISCARD.
     Discard,
@@ -90,30 +93,14 @@ pub(super) enum Reply {
     InsertHeader { name: Vec<u8>, value: Vec<u8> },
     /// SMFIC_OPTNEG.
     Negotiate { options: Options, symbols: Vec<(Stage, &'static str)> },
-    /// SMFIR_PROGRESS: still at work.
+    /// SMFIR_PROGRESS: still working.
     Progress,
     /// SMFIR_QUARANTINE: into the hold queue.
     Quarantine(String),
-    /// SMFIR_REPLYCODE: a reply code, an enhanced status code and words, for the SMTP client.
-    Refuse(Refusal),
+    /// SMFIR_REPLYCODE: a reply for the SMTP client.
+    Refuse(Reply),
     /// SMFIR_REPLBODY, in as many packets as it takes.
     ReplaceBody(Vec<u8>),
-}
-
-/// A reply that refuses: `550 5.7.1 words`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// Reply code and enhanced status code (RFC 3463).
-    pub(super) codes: &'static str,
-    /// The words; whatever is not printable ASCII is replaced on the wire.
-    pub(super) words: String,
-}
-
-impl Refusal {
-    /// There is no memory for the message now (RFC 3463, section 3.4: mail system full).
-    pub(super) fn crowded() -> Refusal {
-        Refusal { codes: "452 4.3.1", words: "no room for so much mail at once".to_owned() }
-    }
 }
 
 /// When macros are sent (SMFIM_*).
@@ -153,35 +140,37 @@ impl<'a> Command<'a> {
     }
 }
 
-impl Reply {
+impl Response {
     /// Appends the packet, or packets, to `wire`.
     pub(super) fn encode(&self, wire: &mut Vec<u8>) {
         match self {
-            Reply::AddHeader { name, value } => packet(wire, b'h', &[&c_string(name), &c_string(value)]),
-            Reply::AddRecipient { path, parameters } if parameters.is_empty() => {
+            Response::AddHeader { name, value } => packet(wire, b'h', &[&c_string(name), &c_string(value)]),
+            Response::AddRecipient { path, parameters } if parameters.is_empty() => {
                 packet(wire, b'+', &[&c_string(path.as_bytes())]);
             }
-            Reply::AddRecipient { path, parameters } => packet(wire, b'2', &[&path_and_parameters(path, parameters)]),
-            Reply::ChangeFrom { path, parameters } => packet(wire, b'e', &[&path_and_parameters(path, parameters)]),
-            Reply::ChangeHeader { index, name, value } => {
+            Response::AddRecipient { path, parameters } => {
+                packet(wire, b'2', &[&path_and_parameters(path, parameters)])
+            }
+            Response::ChangeFrom { path, parameters } => packet(wire, b'e', &[&path_and_parameters(path, parameters)]),
+            Response::ChangeHeader { index, name, value } => {
                 packet(wire, b'm', &[&index.to_be_bytes(), &c_string(name), &c_string(value)]);
             }
-            Reply::Continue => packet(wire, b'c', &[]),
-            Reply::DeleteRecipient(path) => packet(wire, b'-', &[&c_string(path)]),
-            Reply::Discard => packet(wire, b'd', &[]),
-            Reply::InsertHeader { name, value } => {
+            Response::Continue => packet(wire, b'c', &[]),
+            Response::DeleteRecipient(path) => packet(wire, b'-', &[&c_string(path)]),
+            Response::Discard => packet(wire, b'd', &[]),
+            Response::InsertHeader { name, value } => {
                 packet(wire, b'i', &[&0_u32.to_be_bytes(), &c_string(name), &c_string(value)]);
             }
-            Reply::Negotiate { options, symbols } => packet(wire, b'O', &[&negotiation(*options, symbols)]),
-            Reply::Progress => packet(wire, b'p', &[]),
-            Reply::Quarantine(reason) => packet(wire, b'q', &[&c_string(spoken(reason).as_bytes())]),
-            Reply::Refuse(Refusal { codes, words }) => {
+            Response::Negotiate { options, symbols } => packet(wire, b'O', &[&negotiation(*options, symbols)]),
+            Response::Progress => packet(wire, b'p', &[]),
+            Response::Quarantine(reason) => packet(wire, b'q', &[&c_string(printable(reason).as_bytes())]),
+            Response::Refuse(reply) => {
                 // libmilter's smfi_setreply: a percent sign is written twice.
-                let line = format!("{codes} {}", spoken(words)).replace('%', "%%");
+                let line = printable(&reply.to_string()).replace('%', "%%");
                 packet(wire, b'y', &[&c_string(line.as_bytes())]);
             }
-            Reply::ReplaceBody(body) if body.is_empty() => packet(wire, b'b', &[]),
-            Reply::ReplaceBody(body) => body.chunks(CHUNK).for_each(|chunk| packet(wire, b'b', &[chunk])),
+            Response::ReplaceBody(body) if body.is_empty() => packet(wire, b'b', &[]),
+            Response::ReplaceBody(body) => body.chunks(CHUNK).for_each(|chunk| packet(wire, b'b', &[chunk])),
         }
     }
 }
@@ -208,7 +197,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
 }
 
 /// Writes replies to a stream.
-pub(super) async fn write(stream: &mut (impl AsyncWrite + Unpin), replies: &[Reply]) -> Result<()> {
+pub(super) async fn write(stream: &mut (impl AsyncWrite + Unpin), replies: &[Response]) -> Result<()> {
     let mut wire = Vec::new();
     replies.iter().for_each(|reply| reply.encode(&mut wire));
     let io = |error: std::io::Error| Error::io("milter connection", &error);
@@ -301,8 +290,8 @@ fn negotiation(options: Options, symbols: &[(Stage, &str)]) -> Vec<u8> {
     octets
 }
 
-/// Words as they may stand in a reply line (RFC 5321, section 4.2): printable ASCII, and few enough for a line of 512 octets.
-fn spoken(words: &str) -> String {
+/// Text for a reply line (RFC 5321, section 4.2): printable ASCII, cut so that the line stays below 512 octets.
+fn printable(words: &str) -> String {
     words.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(400).collect()
 }
 
@@ -387,25 +376,25 @@ mod tests {
 
     #[test]
     fn replies_are_packets() {
-        let encoded = |reply: Reply| {
+        let encoded = |reply: Response| {
             let mut wire = Vec::new();
             reply.encode(&mut wire);
             wire
         };
-        let refusal = Refusal { codes: "550 5.7.1", words: "no key for é\r\n250 ok, 100%".into() };
-        assert_eq!(encoded(Reply::Refuse(refusal)), b"\0\0\0\x27y550 5.7.1 no key for ???250 ok, 100%%\0");
-        let change = Reply::ChangeHeader { index: 2, name: b"Subject".into(), value: b" a\0b".into() };
+        let refusal = Reply::new(550, "5.7.1", "no key for é\r\n250 ok, 100%");
+        assert_eq!(encoded(Response::Refuse(refusal)), b"\0\0\0\x27y550 5.7.1 no key for ???250 ok, 100%%\0");
+        let change = Response::ChangeHeader { index: 2, name: b"Subject".into(), value: b" a\0b".into() };
         assert_eq!(encoded(change), b"\0\0\0\x11m\0\0\0\x02Subject\0 ab\0");
-        let body = encoded(Reply::ReplaceBody(vec![b'x'; CHUNK + 1]));
+        let body = encoded(Response::ReplaceBody(vec![b'x'; CHUNK + 1]));
         assert_eq!(body.len(), 5 + CHUNK + 5 + 1);
         assert!(body.starts_with(b"\0\x01\0\0b") && body.ends_with(b"\0\0\0\x02bx"));
         let symbols = vec![(Stage::Mail, "i {auth_authen}")];
         let options = Options { version: 6, actions: 1, protocol: 2 };
         assert_eq!(
-            encoded(Reply::Negotiate { options, symbols }),
+            encoded(Response::Negotiate { options, symbols }),
             b"\0\0\0\x21O\0\0\0\x06\0\0\0\x01\0\0\0\x02\0\0\0\x02i {auth_authen}\0"
         );
-        let path = Reply::AddRecipient { path: "<a@x.org>".into(), parameters: vec!["NOTIFY=NEVER".into()] };
+        let path = Response::AddRecipient { path: "<a@x.org>".into(), parameters: vec!["NOTIFY=NEVER".into()] };
         assert_eq!(encoded(path), b"\0\0\0\x182<a@x.org>\0NOTIFY=NEVER\0");
     }
 }

@@ -1,29 +1,29 @@
-//! What a message lacks when a program writes it: domains, From, Date, Message-ID (RFC 6409, section 8).
+//! Adds what messages of programs lack: domains, From, Date, Message-ID (RFC 6409, section 8).
 
 use crate::mail::{Address, Message, encoding::encode_phrase};
 
-/// What missing fields are made of.
+/// The values for missing fields.
 #[derive(Clone, Debug)]
 pub struct Writer<'a> {
-    /// The login name of whoever calls.
+    /// The login name of the calling user.
     pub user: &'a str,
-    /// His name, if known.
+    /// The user's full name, if known.
     pub full_name: Option<&'a str>,
-    /// What stands behind the @ of a name without one.
+    /// The domain for names without one.
     pub domain: &'a str,
-    /// Now, as Date has it.
+    /// The current time in the form of Date.
     pub date: String,
-    /// Occurs in no other message.
+    /// A string that occurs in no other message.
     pub unique: String,
 }
 
 impl Writer<'_> {
-    /// The message, by `author` if it does not say by whom, with those of From, Date and Message-ID that it lacks on top, and with a domain behind every mailbox in its header that
-    /// has none; the same octets when nothing is missing.
+    /// Adds the missing ones of From (`author`), Date and Message-ID on top, and a domain to every mailbox in the header that lacks one. A message
+    /// that lacks nothing stays the same.
     pub fn complete(&self, message: &Message, author: &Address) -> Vec<u8> {
         let root = message.root();
         let octets = message.octets();
-        let line_break = if crate::transport::lines::are_crlf(octets) { "\r\n" } else { "\n" };
+        let line_break = if crate::transport::line_ends::are_crlf(octets) { "\r\n" } else { "\n" };
         let lacks = |name: &str| !root.fields().any(|field| field.is(name));
         let mut complete = Vec::with_capacity(octets.len() + 256);
         let mut fields = root.fields().peekable();
@@ -44,8 +44,8 @@ impl Writer<'_> {
             put(self.from(author));
         }
         for field in fields {
-            let names_people = PEOPLE.iter().any(|name| field.is(name));
-            let qualified = names_people.then(|| std::str::from_utf8(field.value).ok()).flatten();
+            let has_addresses = ADDRESS_FIELDS.iter().any(|name| field.is(name));
+            let qualified = has_addresses.then(|| std::str::from_utf8(field.value).ok()).flatten();
             match qualified.map(|value| qualify(value, self.domain)).filter(|after| after.as_bytes() != field.value) {
                 Some(value) => {
                     complete.extend_from_slice(format!("{}:{value}{line_break}", field.name).as_bytes());
@@ -57,7 +57,7 @@ impl Writer<'_> {
             complete.extend_from_slice(line_break.as_bytes());
         }
         let rest = octets.strip_prefix(root.header_octets()).unwrap_or_default();
-        // A message without a header begins with its text.
+        // A message without a header starts with its text.
         if root.header_octets().is_empty() && !rest.starts_with(b"\n") && !rest.starts_with(b"\r\n") {
             complete.extend_from_slice(line_break.as_bytes());
         }
@@ -73,72 +73,72 @@ impl Writer<'_> {
     }
 }
 
-/// An address list in which every mailbox that is a name alone has `domain` behind it; everything else as it was.
+/// Adds `domain` to every mailbox in an address list that is a name alone. Everything else stays.
 pub fn qualify(list: &str, domain: &str) -> String {
     let mut qualified = String::with_capacity(list.len() + domain.len() + 1);
-    let (mut mailbox, mut place) = (Mailbox::default(), Place::Text);
+    let (mut mailbox, mut place) = (Mailbox::default(), Context::Text);
     let mut characters = list.chars();
     while let Some(c) = characters.next() {
         match (place, c) {
             (_, '\\') => {
-                mailbox.is_odd |= !matches!(place, Place::Comment(_));
+                mailbox.is_complete |= !matches!(place, Context::Comment(_));
                 qualified.push(c);
                 qualified.extend(characters.next());
                 continue;
             }
-            (Place::Text, ',' | ';') => mailbox.finish(&mut qualified, domain),
-            (Place::Text, '>') => {
+            (Context::Text, ',' | ';') => mailbox.finish(&mut qualified, domain),
+            (Context::Text, '>') => {
                 mailbox.finish(&mut qualified, domain);
-                mailbox.is_odd = true;
+                mailbox.is_complete = true;
             }
-            // What stood before was the name of a group or of a person.
-            (Place::Text, ':' | '<') => mailbox = Mailbox::default(),
-            (Place::Text, '"') => {
-                mailbox.is_odd = true;
-                place = Place::Quoted;
+            // The text before was the name of a group or a person.
+            (Context::Text, ':' | '<') => mailbox = Mailbox::default(),
+            (Context::Text, '"') => {
+                mailbox.is_complete = true;
+                place = Context::Quoted;
             }
-            (Place::Text, '(') => {
+            (Context::Text, '(') => {
                 mailbox.gap();
-                place = Place::Comment(1);
+                place = Context::Comment(1);
             }
-            (Place::Text, _) if c.is_whitespace() => mailbox.gap(),
-            (Place::Text, _) => mailbox.name(c, qualified.len() + c.len_utf8()),
-            (Place::Quoted, '"') | (Place::Comment(1), ')') => place = Place::Text,
-            (Place::Comment(depth), '(') => place = Place::Comment(depth + 1),
-            (Place::Comment(depth), ')') => place = Place::Comment(depth - 1),
-            (Place::Comment(_) | Place::Quoted, _) => {}
+            (Context::Text, _) if c.is_whitespace() => mailbox.gap(),
+            (Context::Text, _) => mailbox.name(c, qualified.len() + c.len_utf8()),
+            (Context::Quoted, '"') | (Context::Comment(1), ')') => place = Context::Text,
+            (Context::Comment(depth), '(') => place = Context::Comment(depth + 1),
+            (Context::Comment(depth), ')') => place = Context::Comment(depth - 1),
+            (Context::Comment(_) | Context::Quoted, _) => {}
         }
         qualified.push(c);
     }
-    if place == Place::Text {
+    if place == Context::Text {
         mailbox.finish(&mut qualified, domain);
     }
     qualified
 }
 
-/// Where a character stands.
+/// The context of a character.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// So deep.
+enum Context {
+    /// In comments, nested this deep.
     Comment(usize),
     Quoted,
     Text,
 }
 
-/// One mailbox of a list as far as it was read.
+/// One mailbox of a list, as far as it was parsed.
 #[derive(Default)]
 struct Mailbox {
-    /// Whether it is no name alone: two words, a quoted string, a domain.
-    is_odd: bool,
-    /// Where its one word ends in the list as it was written.
+    /// Whether it is not a name alone: it has two words, a quoted string, or a domain.
+    is_complete: bool,
+    /// Where its single word ends in the output.
     end: Option<usize>,
-    /// Whether something stands behind the word.
+    /// Whether something follows the word.
     is_over: bool,
 }
 
 impl Mailbox {
     fn name(&mut self, c: char, end: usize) {
-        self.is_odd |= self.is_over || c == '@';
+        self.is_complete |= self.is_over || c == '@';
         self.end = Some(end);
     }
 
@@ -148,14 +148,14 @@ impl Mailbox {
 
     fn finish(&mut self, list: &mut String, domain: &str) {
         let mailbox = std::mem::take(self);
-        if let Some(end) = mailbox.end.filter(|_| !mailbox.is_odd) {
+        if let Some(end) = mailbox.end.filter(|_| !mailbox.is_complete) {
             list.insert_str(end, &format!("@{domain}"));
         }
     }
 }
 
 /// Fields that hold address lists (RFC 5322, section 3.6).
-const PEOPLE: [&str; 10] =
+const ADDRESS_FIELDS: [&str; 10] =
     ["From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Resent-From", "Resent-To", "Resent-Cc", "Resent-Bcc"];
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
     use crate::base::{Budget, Limits};
 
     #[test]
-    fn names_alone_get_a_domain() {
+    fn names_without_a_domain_get_one() {
         for (list, qualified) in [
             (" root", " root@h.org"),
             (" root (Cron Daemon)", " root@h.org (Cron Daemon)"),

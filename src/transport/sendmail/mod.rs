@@ -1,4 +1,4 @@
-//! In the place of sendmail: for cron, php, mailx, git and everything else that has run that program since 1983.
+//! A replacement for sendmail, for cron, PHP, mailx, git and other programs that run it.
 
 mod complete;
 mod options;
@@ -11,6 +11,7 @@ pub use program::Program;
 
 use std::io::Read;
 
+use super::Blocking;
 use crate::{
     base::{Budget, Error, Limits, Result},
     engine::{Handler, Outcome},
@@ -18,41 +19,31 @@ use crate::{
     policy::Disposition,
 };
 
-/// Where mail goes on.
-pub trait Onward: Send + Sync {
-    /// Ends well when somebody else has taken charge of the mail for all its recipients.
-    ///
-    /// # Errors
-    ///
-    /// He has not, for some of them at least; the kind says whether it is worth a retry.
-    fn hand_over(&self, mail: &Mail) -> Result<()>;
-}
-
 /// One run of the program.
 pub struct Sendmail<'a> {
-    /// Decides and seals.
+    /// Applies the policy.
     pub handler: &'a dyn Handler,
-    /// Takes what comes out.
-    pub onward: &'a dyn Onward,
-    /// Completes what the caller left out.
+    /// Takes the mails.
+    pub next_hop: &'a Blocking,
+    /// Adds what the caller left out.
     pub writer: Writer<'a>,
-    /// What one message may cost.
+    /// Limits on one message.
     pub limits: &'a Limits,
 }
 
 impl Sendmail<'_> {
-    /// Reads one message, and sends what the policy makes of it. Answers with one line for each thing done, for a log.
+    /// Reads one message, and sends what the policy makes of it. The result has one line per action, for a log.
     ///
     /// # Errors
     ///
-    /// Nothing was sent, unless the words say to whom: `Usage` without recipients or for one that cannot be read, `NoKey` when the policy
-    /// refuses, `TryAgain` when it may pass later.
+    /// Nothing was sent, unless the text names the recipients who have it. `Usage`: no recipients, or one that cannot be parsed. `NoKey`: the
+    /// policy refuses. `TryAgain`: temporary.
     pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
         let mail = self.mail(options, self.read(options, input)?)?;
         self.deliver(mail)
     }
 
-    /// All copies, or an error that says which.
+    /// Sends all copies, or returns an error that names those sent.
     fn deliver(&self, mail: Mail) -> Result<Vec<String>> {
         let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
         if let Some(refusal) = outcome.refusal() {
@@ -62,19 +53,19 @@ impl Sendmail<'_> {
             return Err(held);
         }
         let mut notes = outcome.notes.clone();
-        let mut gone: Vec<String> = Vec::new();
+        let mut sent: Vec<String> = Vec::new();
         for mail in outcome.transactions() {
             let names = named(&mail);
-            if let Err(error) = self.onward.hand_over(&mail) {
-                return Err(partly(&gone, &names, &error));
+            if let Err(error) = self.next_hop.send(&mail) {
+                return Err(partly_sent(&sent, &names, &error.into()));
             }
             notes.push(format!("handed over for {names}"));
-            gone.push(names);
+            sent.push(names);
         }
         Ok(notes)
     }
 
-    /// What would become of an empty message, one line for each recipient: `-bv`. Nothing is read and nothing is sent.
+    /// Says what the policy does with an empty message, one line per recipient: `-bv`. Nothing is read and nothing is sent.
     ///
     /// # Errors
     ///
@@ -85,7 +76,7 @@ impl Sendmail<'_> {
         let mut lines = Vec::new();
         for group in &outcome.decision.groups {
             let fate = match &group.disposition {
-                Disposition::Discard => "thrown away".to_owned(),
+                Disposition::Discard => "discarded".to_owned(),
                 Disposition::Quarantine(why) => format!("held: {why}"),
                 Disposition::Reject(why) => format!("refused: {why}"),
                 Disposition::Relay => "deliverable".to_owned(),
@@ -99,7 +90,7 @@ impl Sendmail<'_> {
     }
 
     fn read(&self, options: &Options, input: &mut dyn Read) -> Result<Message> {
-        // One octet more than is taken shows that there is more.
+        // One octet above the limit shows that the message is too large.
         let most = self.limits.message as u64 + 1;
         let mut octets = Vec::new();
         input.take(most).read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
@@ -147,13 +138,13 @@ impl Sendmail<'_> {
         Ok(Mail { envelope: Envelope { sender, recipients: paths }, submitter, message })
     }
 
-    /// The user who calls, as the login that rules compare.
+    /// The calling user, as the login that rules compare.
     fn submitter(&self) -> Result<Submitter> {
         let login = Login::new(self.writer.user).ok_or_else(|| Error::usage("the user has no name"))?;
         Ok(Submitter::Authenticated(login))
     }
 
-    /// What stands in one argument: `bob`, `bob@example.net, carol`, `Bob <bob@example.net>`.
+    /// The addresses in one argument: `bob`, `bob@example.net, carol`, `Bob <bob@example.net>`.
     fn addresses(&self, argument: &str) -> Result<Vec<Address>> {
         let mailboxes = address::list(&qualify(argument, self.writer.domain));
         let mailboxes = mailboxes.map_err(|error| Error::usage(error.to_string()))?;
@@ -161,7 +152,7 @@ impl Sendmail<'_> {
     }
 }
 
-/// Whoever the header names (RFC 5322, section 3.6.3); of a message that is sent again, whoever it is sent to this time (section 3.6.6).
+/// The recipients in the header (RFC 5322, section 3.6.3). For a resent message, those of the resending (section 3.6.6).
 fn recipients(message: &Message) -> Result<Vec<Address>> {
     let fields = || message.root().fields();
     let resent = ["Resent-To", "Resent-Cc", "Resent-Bcc"];
@@ -177,7 +168,7 @@ fn recipients(message: &Message) -> Result<Vec<Address>> {
     Ok(found)
 }
 
-/// Up to the first line that is a dot alone.
+/// The length of the message before the first line that is a single dot.
 fn before_dot(octets: &[u8]) -> usize {
     let mut at = 0;
     for line in octets.split_inclusive(|octet| *octet == b'\n') {
@@ -189,7 +180,7 @@ fn before_dot(octets: &[u8]) -> usize {
     at
 }
 
-/// This program has no place to hold a mail in; whoever wrote it still has it.
+/// This program has no quarantine. The caller still has the mail.
 fn held(outcome: &Outcome) -> Option<Error> {
     outcome.decision.groups.iter().find_map(|group| match &group.disposition {
         Disposition::Quarantine(why) => Some(Error::no_key(format!("to be held: {why} (rule {:?})", group.rule))),
@@ -197,10 +188,10 @@ fn held(outcome: &Outcome) -> Option<Error> {
     })
 }
 
-fn partly(gone: &[String], names: &str, error: &Error) -> Error {
-    let words = match gone {
+fn partly_sent(sent: &[String], names: &str, error: &Error) -> Error {
+    let words = match sent {
         [] => error.to_string(),
-        gone => format!("handed over for {}, but not for {names}: {error}", gone.join(", ")),
+        sent => format!("handed over for {}, but not for {names}: {error}", sent.join(", ")),
     };
     let hint = error.hint().cloned();
     hint.into_iter().fold(Error::new(error.kind(), words), Error::with_hint)

@@ -1,23 +1,23 @@
-//! The options of sendmail, as programs have called it since 1983: in clusters, with values attached or not.
+//! The options of sendmail: in clusters, with attached or separate values.
 
 use crate::base::{Error, Result};
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Options {
-    /// What is done.
+    /// The mode of operation.
     pub mode: Mode,
-    /// Where recipients are found.
+    /// The source of recipients.
     pub source: Source,
-    /// Where the message ends.
+    /// The end of the message.
     pub end: End,
     /// The reverse-path as given with `-f` or `-r`; empty or `<>` is the null sender.
     pub sender: Option<String>,
-    /// The name of whoever sends: `-F`.
+    /// The sender's full name: `-F`.
     pub full_name: Option<String>,
-    /// What is said of it.
+    /// The verbosity.
     pub speech: Speech,
-    /// As given.
+    /// The recipients on the command line.
     pub recipients: Vec<String>,
     /// `-N`: the value of NOTIFY (RFC 3461, section 4.1).
     pub notify: Option<String>,
@@ -27,63 +27,63 @@ pub struct Options {
     pub envid: Option<String>,
     /// The letter of the last `-b`.
     chosen: Option<char>,
-    /// What follows `-q`.
+    /// The value of `-q`.
     queue: Option<String>,
-    /// `-Ac` or `-Am`: whose queue, and whose configuration, of the two that Sendmail 8 has.
+    /// `-Ac` or `-Am`: which of Sendmail 8's two queues and configurations.
     side: Option<char>,
 }
 
-/// What is done.
+/// The mode of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// A message is sent: `-bm`; `-ba` does the same (sendmail(8) of Sendmail 8).
+    /// Sends a message: `-bm`, or `-ba` (sendmail(8) of Sendmail 8).
     #[default]
     Deliver,
-    /// Something about the queue, the aliases or the daemon, which only the real program can do, and for which it needs neither a message nor
-    /// recipients: [`Options::errand`].
+    /// An operation on the queue, the aliases or the daemon. Only the real program can do it, without a message or recipients:
+    /// [`Options::errand`].
     Errand,
-    /// SMTP is spoken on standard input and output: `-bs`.
+    /// SMTP on standard input and output: `-bs`.
     Smtp,
-    /// What would become of mail for the recipients is said, and nothing is sent: `-bv`.
+    /// Says what happens to mail for the recipients, and sends nothing: `-bv`.
     Verify,
 }
 
-/// Where recipients are found.
+/// The source of recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Source {
-    /// On the command line.
+    /// The command line.
     #[default]
     Arguments,
-    /// There, and in To, Cc and Bcc: `-t`.
+    /// The command line, and To, Cc and Bcc: `-t`.
     Header,
 }
 
-/// Where the message ends.
+/// The end of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum End {
-    /// At a line that is a dot alone, as typed by hand.
+    /// A line that is a single dot.
     #[default]
     Dot,
-    /// Where the input ends: `-i`, `-oi`.
+    /// The end of the input: `-i`, `-oi`.
     Input,
 }
 
-/// What is said of a mail that was sent.
+/// The verbosity after a mail was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Speech {
     /// Nothing.
     #[default]
     Silent,
-    /// What was done: `-v`.
+    /// The actions: `-v`.
     Verbose,
 }
 
 impl Options {
-    /// Reads the arguments after the program's name. Options that mean nothing here are passed over.
+    /// Parses the arguments after the program's name. Options without a meaning here are ignored.
     ///
     /// # Errors
     ///
-    /// `Usage` for an option that nobody knows, one that lacks its value, or one about the queue beside recipients.
+    /// `Usage`: an unknown option, an option without its value, or a queue operation with recipients.
     pub fn parse(arguments: &[String]) -> Result<Self> {
         let mut options = Options::default();
         let mut arguments = arguments.iter();
@@ -101,7 +101,7 @@ impl Options {
             Some('v') => Mode::Verify,
             Some(_) => Mode::Errand,
         };
-        // Recipients beside the queue are ambiguous: a message that is not sent would be lost without an error.
+        // A queue operation with recipients is ambiguous: a message that is not sent would be lost without an error.
         let sends = options.source == Source::Header || !options.recipients.is_empty();
         match options.mode == Mode::Errand && sends {
             true => Err(Error::usage(format!("{}: takes no recipients, and no -t", options.errand().join(" ")))),
@@ -109,8 +109,8 @@ impl Options {
         }
     }
 
-    /// The command line of the real program for [`Mode::Errand`], made of what was understood and of nothing else: which errand, whose queue, and
-    /// whether it is to say what it does.
+    /// The command line of the real program for [`Mode::Errand`], built from the parsed options alone: the operation, the queue, and the
+    /// verbosity.
     pub fn errand(&self) -> Vec<String> {
         let chosen = self.chosen.filter(|letter| ERRANDS.contains(*letter)).map(|letter| format!("-b{letter}"));
         let side = self.side.map(|letter| format!("-A{letter}"));
@@ -182,7 +182,7 @@ fn is_one_of(word: &str, known: &[&str]) -> bool {
     known.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
-/// What may follow `-q`: an interval, or what the messages to be sent have in common (`-qRexample.org`).
+/// A value of `-q`: an interval, or a selection of messages (`-qRexample.org`).
 fn queue(value: &str) -> Result<String> {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"!.@_-".contains(&octet);
     match value.bytes().all(is_plain) {
@@ -191,7 +191,7 @@ fn queue(value: &str) -> Result<String> {
     }
 }
 
-/// What goes into a command of SMTP must not end it.
+/// A value in an SMTP command must not end the command.
 fn printable(option: &str, value: String) -> Result<String> {
     match !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_graphic()) {
         true => Ok(value),
@@ -205,11 +205,11 @@ const NOTICES: [&str; 4] = ["delay", "failure", "never", "success"];
 /// RFC 3461, section 4.3.
 const RETURNED: [&str; 2] = ["full", "hdrs"];
 
-/// Modes that are served here. `-ba` is `-bm` (sendmail(8) of Sendmail 8).
+/// Modes that are implemented here. `-ba` is `-bm` (sendmail(8) of Sendmail 8).
 const MODES: &str = "amsv";
 
-/// Modes that only the real program has: the daemon, the hosts that it remembers, aliases, the queue. `-bt` is none, because it reads its commands from
-/// its standard input.
+/// Modes of the real program alone: the daemon, its host status, aliases, the queue. `-bt` is not among them, because it reads commands from
+/// standard input.
 const ERRANDS: &str = "dDhHilpP";
 
 /// Options without a value. Source: sendmail(8) of Sendmail 8.18, Postfix 3.9, Exim 4.98 and OpenSMTPD 7.5.

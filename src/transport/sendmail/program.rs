@@ -1,4 +1,4 @@
-//! Mail handed over to the real sendmail.
+//! Mail handed over to the sendmail of the mail server.
 
 use std::{
     io::{self, Write},
@@ -7,37 +7,60 @@ use std::{
     thread,
 };
 
-use super::Onward;
 use crate::{
     base::{Error, Kind, Result},
     mail::{ForwardPath, Mail},
-    transport::lines::to_lf,
+    transport::{
+        NextHop, SendError, Sending,
+        line_ends::to_lf,
+        smtp::{Origin, Reply},
+    },
 };
 
-/// A program with sendmail's options.
+/// A program that takes sendmail's options.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Where it is. It must not be postseal itself.
+    /// Its path. It must not be postseal itself.
     pub path: PathBuf,
-    /// What stands before our options: `-C`, a directory.
+    /// Arguments before ours: `-C`, a directory.
     pub arguments: Vec<String>,
 }
 
-impl Onward for Program {
-    /// Runs the program once for at most 1,000 recipients that ask for the same notices.
-    fn hand_over(&self, mail: &Mail) -> Result<()> {
-        let recipients = &mail.envelope.recipients;
-        let octets = to_lf(mail.message.octets());
-        for alike in recipients.chunk_by(|one, other| one.parameters == other.parameters) {
-            for few in alike.chunks(MOST_RECIPIENTS) {
-                self.run(mail, few, &octets)?;
+impl NextHop for Program {
+    /// One mail after the other; the first failure ends it.
+    fn send_all<'a>(&'a self, mails: &'a [Mail], _: Option<&'a Origin>) -> Sending<'a, Vec<Result<Reply, SendError>>> {
+        Box::pin(async move {
+            let mut results = Vec::new();
+            for mail in mails {
+                let (program, copy) = (self.clone(), mail.clone());
+                let done = tokio::task::spawn_blocking(move || program.hand_over(&copy)).await;
+                match done.unwrap_or_else(|_| Err(Error::new(Kind::TryAgain, "the mail was not handed over"))) {
+                    Ok(()) => results.push(Ok(Reply::new(250, "2.0.0", "Ok"))),
+                    Err(error) if results.is_empty() => return Err(SendError::Failed(error)),
+                    Err(error) => {
+                        results.resize(mails.len(), Err(SendError::Failed(error)));
+                        break;
+                    }
+                }
             }
-        }
-        Ok(())
+            Ok(results)
+        })
     }
 }
 
 impl Program {
+    /// Runs the program once per 1,000 recipients that request the same notifications.
+    fn hand_over(&self, mail: &Mail) -> Result<()> {
+        let recipients = &mail.envelope.recipients;
+        let octets = to_lf(mail.message.octets());
+        for group in recipients.chunk_by(|one, other| one.parameters == other.parameters) {
+            for chunk in group.chunks(MAX_RECIPIENTS) {
+                self.run(mail, chunk, &octets)?;
+            }
+        }
+        Ok(())
+    }
+
     fn run(&self, mail: &Mail, recipients: &[ForwardPath], octets: &[u8]) -> Result<()> {
         let name = self.path.display();
         let sender = &mail.envelope.sender;
@@ -55,7 +78,7 @@ impl Program {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_run(&name, &error))?;
         let stdin = child.stdin.take();
-        // Whoever refuses early need not read it all; what he says of it counts.
+        // A program that refuses early need not read everything; its exit status decides.
         let (written, output) = thread::scope(|scope| {
             let writing = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(octets)));
             let output = child.wait_with_output();
@@ -78,7 +101,7 @@ fn not_run(name: &impl std::fmt::Display, error: &io::Error) -> Error {
     Error::new(Kind::TryAgain, format!("{name}: {}", error.to_string().to_lowercase()))
 }
 
-/// What the program said, with the kind that its exit status of sysexits.h stands for.
+/// The program's last line of output, with the kind of its exit status in sysexits.h.
 fn refused(name: &impl std::fmt::Display, status: ExitStatus, said: &[u8]) -> Error {
     let kind = match status.code() {
         Some(64) => Kind::Usage,
@@ -89,9 +112,9 @@ fn refused(name: &impl std::fmt::Display, status: ExitStatus, said: &[u8]) -> Er
         _ => Kind::TryAgain,
     };
     let said = String::from_utf8_lossy(said);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output");
     Error::new(kind, format!("{name}: {status}: {last}"))
 }
 
 /// Source: 1,000 addresses of 254 octets (RFC 5321, section 4.5.3.1) are an eighth of the 2 MiB that Linux gives arguments.
-const MOST_RECIPIENTS: usize = 1_000;
+const MAX_RECIPIENTS: usize = 1_000;

@@ -1,21 +1,22 @@
-//! SMTP on standard input and output: `-bs`, for programs that speak it to a child process instead of a port.
+//! SMTP on standard input and output: `-bs`, for programs that speak SMTP to a child process.
 
 use std::io::{BufRead, Read, Write};
 
 use super::{Sendmail, Writer, qualify};
 use crate::{
-    base::{Budget, Error, Kind, Result},
+    base::{Budget, Error, Result},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath},
     report::printable,
+    transport::{rejection, smtp::Reply},
 };
 
 impl Sendmail<'_> {
-    /// Answers commands (RFC 5321, section 4.1.1) until QUIT or the input ends. 250 after a message is said when somebody else has taken
-    /// charge of each of its copies. Lines may end in LF alone: the peer is a program of the same user, and nothing is passed on as it came.
+    /// Replies to commands (RFC 5321, section 4.1.1) until QUIT or the end of the input. 250 after a message means that the next hop took
+    /// every copy. Lines may end in LF alone: the client is a program of the same user.
     ///
     /// # Errors
     ///
-    /// `Io`: the peer is gone.
+    /// `Io`: the client closed the connection.
     pub fn converse(&self, input: &mut dyn BufRead, output: &mut dyn Write) -> Result<()> {
         let mut session = Session { sendmail: self, sender: None, recipients: Vec::new(), count: 0 };
         let gone = |error: std::io::Error| Error::io("smtp", &error);
@@ -23,7 +24,7 @@ impl Sendmail<'_> {
         say(&format!("220 {} ESMTP\r\n", self.writer.domain))?;
         loop {
             let mut line = Vec::new();
-            let most = LONGEST_LINE as u64;
+            let most = MAX_LINE as u64;
             Read::take(&mut *input, most).read_until(b'\n', &mut line).map_err(gone)?;
             if line.is_empty() {
                 return Ok(());
@@ -31,14 +32,15 @@ impl Sendmail<'_> {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             let reply = match verb.as_str() {
-                _ if line.len() + 2 >= LONGEST_LINE => "500 5.5.2 line too long\r\n".to_owned(),
-                "DATA" if session.recipients.is_empty() => "503 5.5.1 no recipients\r\n".to_owned(),
+                _ if line.len() + 2 >= MAX_LINE => "500 5.5.2 Error: line too long\r\n".to_owned(),
+                "DATA" if session.sender.is_none() => "503 5.5.1 Error: need MAIL command\r\n".to_owned(),
+                "DATA" if session.recipients.is_empty() => "503 5.5.1 Error: need RCPT command\r\n".to_owned(),
                 "DATA" => {
-                    say("354 end with a dot alone\r\n")?;
+                    say("354 End data with <CR><LF>.<CR><LF>\r\n")?;
                     let data = data(input, self.limits.message).map_err(gone)?;
                     session.data(data)
                 }
-                "QUIT" => return say(&format!("221 2.0.0 {}\r\n", self.writer.domain)),
+                "QUIT" => return say("221 2.0.0 Bye\r\n"),
                 _ => session.command(&verb, &line),
             };
             say(&reply)?;
@@ -46,7 +48,7 @@ impl Sendmail<'_> {
     }
 }
 
-/// One conversation.
+/// One session.
 struct Session<'a> {
     sendmail: &'a Sendmail<'a>,
     /// After MAIL.
@@ -75,11 +77,13 @@ impl Session<'_> {
             "RCPT" => self.rcpt(line),
             "RSET" => {
                 self.reset();
-                Ok("2.0.0 forgotten")
+                Ok("2.0.0 Ok")
             }
-            "NOOP" | "HELP" => Ok("2.0.0 ok"),
-            "VRFY" | "EXPN" => return "252 2.5.0 send some mail and see\r\n".to_owned(),
-            _ => return "502 5.5.1 unknown command\r\n".to_owned(),
+            "NOOP" | "HELP" => Ok("2.0.0 Ok"),
+            "VRFY" | "EXPN" => {
+                return "252 2.5.0 Cannot VRFY user, but will accept message and attempt delivery\r\n".to_owned();
+            }
+            _ => return "500 5.5.2 Error: command not recognized\r\n".to_owned(),
         };
         match done {
             Ok(words) => format!("250 {words}\r\n"),
@@ -94,30 +98,30 @@ impl Session<'_> {
 
     fn mail(&mut self, line: &str) -> Result<&'static str, String> {
         if self.sender.is_some() {
-            return Err("503 5.5.1 one sender at a time".to_owned());
+            return Err("503 5.5.1 Error: nested MAIL command".to_owned());
         }
         let (address, parameters) =
             self.path(line, "FROM:", &["RET", "ENVID", "SMTPUTF8"], &["SIZE", "BODY", "AUTH"])?;
         self.sender = Some(ReversePath { address, parameters });
-        Ok("2.1.0 ok")
+        Ok("2.1.0 Ok")
     }
 
     fn rcpt(&mut self, line: &str) -> Result<&'static str, String> {
         if self.sender.is_none() {
-            return Err("503 5.5.1 no sender yet".to_owned());
+            return Err("503 5.5.1 Error: need MAIL command".to_owned());
         }
         let (address, parameters) = self.path(line, "TO:", &["NOTIFY", "ORCPT"], &[])?;
-        let address = address.ok_or("550 5.1.3 nobody")?;
-        if self.recipients.len() >= MOST_RECIPIENTS {
-            return Err("452 4.5.3 too many recipients".to_owned());
+        let address = address.ok_or("501 5.1.3 Bad recipient address syntax")?;
+        if self.recipients.len() >= MAX_RECIPIENTS {
+            return Err("452 4.5.3 Error: too many recipients".to_owned());
         }
         if self.recipients.iter().all(|path| path.address != address) {
             self.recipients.push(ForwardPath { address, parameters });
         }
-        Ok("2.1.5 ok")
+        Ok("2.1.5 Ok")
     }
 
-    /// The address, `None` for `<>`, and the parameters that are `kept`; those `dropped` belong to the connection.
+    /// The address, `None` for `<>`, and the parameters in `kept`. Those in `dropped` concern the connection alone.
     fn path(
         &self,
         line: &str,
@@ -129,15 +133,18 @@ impl Session<'_> {
         let rest = rest.trim_start();
         let rest = match rest.split_at_checked(keyword.len()) {
             Some((start, rest)) if start.eq_ignore_ascii_case(keyword) => rest.trim_start(),
-            _ => return Err(format!("501 5.5.4 {keyword}<address>")),
+            _ => return Err(format!("501 5.5.4 Syntax: {keyword}<address>")),
         };
         // An address may hold a bracket within quotes; no parameter holds one.
-        let (path, parameters) =
-            rest.strip_prefix('<').and_then(|rest| rest.rsplit_once('>')).ok_or("501 5.5.4 <address>")?;
+        let (path, parameters) = rest
+            .strip_prefix('<')
+            .and_then(|rest| rest.rsplit_once('>'))
+            .ok_or_else(|| format!("501 5.5.4 Syntax: {keyword}<address>"))?;
         let address = match path {
             "" => None,
             path => Some(
-                Address::parse(&qualify(path, self.sendmail.writer.domain)).map_err(|_| "553 5.1.3 not an address")?,
+                Address::parse(&qualify(path, self.sendmail.writer.domain))
+                    .map_err(|_| "501 5.1.3 Bad address syntax")?,
             ),
         };
         let mut found = Vec::new();
@@ -147,26 +154,24 @@ impl Session<'_> {
             match (is_one_of(kept), is_one_of(dropped)) {
                 (true, _) => found.push(parameter.to_owned()),
                 (_, true) => {}
-                _ => return Err("555 5.5.4 unknown parameter".to_owned()),
+                _ => return Err(format!("555 5.5.4 Unsupported option: {name}")),
             }
         }
         Ok((address, found))
     }
 
-    /// What is said to a message; `None` was too large.
+    /// The reply to a message; `None` was too large.
     fn data(&mut self, octets: Option<Vec<u8>>) -> String {
         let sender = self.sender.take().unwrap_or_default();
         let recipients = std::mem::take(&mut self.recipients);
         self.count += 1;
-        let Some(octets) = octets else { return "552 5.3.4 message too large\r\n".to_owned() };
+        let Some(octets) = octets else { return "552 5.3.4 Message size exceeds fixed limit\r\n".to_owned() };
         match self.deliver(octets, Envelope { sender, recipients }) {
-            Ok(()) => "250 2.0.0 taken\r\n".to_owned(),
+            Ok(()) => "250 2.0.0 Ok\r\n".to_owned(),
+            // The client is a program of the same user, who may read the cause.
             Err(error) => {
-                let code = match error.kind() {
-                    Kind::KeyExpired | Kind::Malformed | Kind::NoKey | Kind::Usage => "550 5.7.1",
-                    _ => "451 4.3.0",
-                };
-                format!("{code} {}\r\n", one_line(&error))
+                let Reply { code, status, .. } = rejection(&error);
+                format!("{code} {} {}\r\n", status.unwrap_or_default(), one_line(&error))
             }
         }
     }
@@ -176,7 +181,7 @@ impl Session<'_> {
         let message = Message::parse(octets, &mut Budget::new(sendmail.limits.clone()))?;
         let own = sendmail.addresses(sendmail.writer.user)?.pop();
         let author = envelope.sender.address.clone().or(own).ok_or_else(|| Error::usage("the user has no name"))?;
-        // Each message of a conversation is another one.
+        // Each message of a session has its own Message-ID.
         let unique = format!("{}.{}", sendmail.writer.unique, self.count);
         let completed = Writer { unique, ..sendmail.writer.clone() }.complete(&message, &author);
         let message = Message::parse(completed, &mut Budget::new(sendmail.limits.clone()))?;
@@ -185,13 +190,13 @@ impl Session<'_> {
     }
 }
 
-/// Up to a line that is a dot alone, without the dots before dots (RFC 5321, section 4.5.2); `None` when there is more than `most`.
+/// The message up to its final dot, without doubled dots (RFC 5321, section 4.5.2); `None` if it has more than `most` octets.
 fn data(input: &mut dyn BufRead, most: usize) -> std::io::Result<Option<Vec<u8>>> {
     let mut octets = Vec::new();
     let (mut is_too_large, mut is_line_start) = (false, true);
     loop {
         let mut line = Vec::new();
-        Read::take(&mut *input, LONGEST_PIECE).read_until(b'\n', &mut line)?;
+        Read::take(&mut *input, MAX_PIECE).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
@@ -209,18 +214,18 @@ fn data(input: &mut dyn BufRead, most: usize) -> std::io::Result<Option<Vec<u8>>
 
 fn one_line(error: &Error) -> String {
     let shown = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-    printable(&error.to_string()).chars().map(shown).take(LONGEST_REPLY).collect()
+    printable(&error.to_string()).chars().map(shown).take(MAX_REPLY).collect()
 }
 
 /// Octets of a command with its line break. Source: the 512 of RFC 5321, section 4.5.3.1.4, and the 500 that DSN adds (RFC 3461, section
 /// 4), rounded up.
-const LONGEST_LINE: usize = 2_048;
+const MAX_LINE: usize = 2_048;
 
-/// Octets of a message that are read at once, if no line ends before.
-const LONGEST_PIECE: u64 = 64 * 1024;
+/// Octets of a message per read, if no line ends before.
+const MAX_PIECE: u64 = 64 * 1024;
 
 /// Characters of a reply. Source: RFC 5321, section 4.5.3.1.5.
-const LONGEST_REPLY: usize = 480;
+const MAX_REPLY: usize = 480;
 
 /// Recipients of one message. Source: Postfix's `smtpd_recipient_limit`.
-const MOST_RECIPIENTS: usize = 1_000;
+const MAX_RECIPIENTS: usize = 1_000;

@@ -1,41 +1,41 @@
-//! VRFY and EXPN (RFC 5321, section 3.5): only what the configuration has aliases for is told, and to nobody who is not known.
+//! VRFY and EXPN (RFC 5321, section 3.5). They answer for configured aliases alone, and to known clients alone.
 
 use std::collections::BTreeMap;
 
 use super::{Reply, session::Session};
 use crate::mail::Address;
 
-/// Names, in lower case, and who is behind each.
+/// Alias names in lower case, and the addresses of each.
 pub type Aliases = BTreeMap<String, Vec<Address>>;
 
 impl Session<'_> {
-    /// Who is behind an alias for one.
+    /// VRFY: the address of an alias that has one.
     pub(super) fn verify(&self, name: &str) -> Result<Reply, Reply> {
-        match self.behind(name)? {
-            Some([one]) => Ok(told([one])),
-            // RFC 5321, sections 3.5.3 and 7.3: neither yes nor no.
-            Some(_) => Ok(Reply::new(252, "2.1.5", "a list; EXPN tells it")),
-            None => Ok(Reply::new(252, "2.5.0", "send, and see")),
+        match self.members("VRFY", name)? {
+            Some([one]) => Ok(listed([one])),
+            // RFC 5321, sections 3.5.3 and 7.3: neither confirmed nor denied.
+            Some(_) => Ok(Reply::new(252, "2.1.5", "Mailing list, use EXPN")),
+            None => Ok(Reply::new(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery")),
         }
     }
 
-    /// Who is behind an alias for any number.
+    /// EXPN: the addresses of an alias.
     pub(super) fn expand(&self, name: &str) -> Result<Reply, Reply> {
-        match self.behind(name)? {
-            Some(people) => Ok(told(people)),
-            None => Err(Reply::new(550, "5.1.1", "no such list")),
+        match self.members("EXPN", name)? {
+            Some(members) => Ok(listed(members)),
+            None => Err(Reply::new(550, "5.1.1", "No such list")),
         }
     }
 
-    fn behind(&self, name: &str) -> Result<Option<&[Address]>, Reply> {
-        let aliases = self.server.settings.aliases.as_ref().filter(|_| !self.is_stranger());
-        let aliases = aliases.ok_or_else(|| Reply::new(502, "5.7.0", "nobody is told here; send, and see"))?;
+    fn members(&self, command: &str, name: &str) -> Result<Option<&[Address]>, Reply> {
+        let aliases = self.server.settings.aliases.as_ref().filter(|_| !self.is_untrusted());
+        let aliases = aliases.ok_or_else(|| Reply::new(502, "5.5.1", format!("{command} command is disabled")))?;
         let name = name.trim_start_matches('<').trim_end_matches('>').to_lowercase();
         Ok(aliases.get(&name).map(Vec::as_slice))
     }
 }
 
-fn told<'a>(people: impl IntoIterator<Item = &'a Address>) -> Reply {
-    let lines = people.into_iter().map(|one| format!("<{one}>")).collect();
+fn listed<'a>(members: impl IntoIterator<Item = &'a Address>) -> Reply {
+    let lines = members.into_iter().map(|one| format!("<{one}>")).collect();
     Reply { code: 250, status: Some("2.1.5".to_owned()), lines }
 }

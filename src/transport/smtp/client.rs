@@ -1,11 +1,11 @@
-//! The client: mail handed to a server that takes the responsibility for it.
+//! The SMTP client.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    Origin, Patience, Reply,
+    Origin, Reply, Timeouts,
     wire::{Fault, Wire, with_dots},
 };
 use crate::{
@@ -17,26 +17,26 @@ use crate::{
     },
 };
 
-/// How we call on servers.
+/// How to connect with servers.
 #[derive(Clone)]
 pub struct Caller {
-    /// Our own name, in EHLO.
+    /// The name of this host, in EHLO.
     pub name: String,
-    /// Speaks TLS.
+    /// Makes TLS connections.
     pub connector: Connector,
     /// How long servers may take.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
-/// A connection with a server, between two mails. After a negative answer it may be used on, unless [`Client::is_lost`].
+/// A connection with a server, without a transaction. It can be used again after a negative reply, unless [`Client::is_lost`].
 pub struct Client {
     wire: Wire,
     offers: Offers,
-    patience: Patience,
+    timeouts: Timeouts,
     is_lost: bool,
 }
 
-/// The extensions that a server offers, by keyword in upper case, with what stands behind it.
+/// The extensions that a server offers, by keyword in upper case, with their parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offers {
     keywords: BTreeMap<String, String>,
@@ -48,7 +48,7 @@ impl Offers {
         self.keywords.contains_key(keyword)
     }
 
-    /// What stands behind the keyword.
+    /// The parameters of the keyword.
     pub fn of(&self, keyword: &str) -> Option<&str> {
         self.keywords.get(keyword).map(String::as_str)
     }
@@ -63,15 +63,15 @@ impl Offers {
 }
 
 impl Caller {
-    /// Greets the server called `host` on a fresh connection, under TLS if `security` says so.
+    /// Greets the server `host` on a new connection, with TLS as `security` requires.
     ///
     /// # Errors
     ///
-    /// The reply to whoever wants to send: what the server said, or 451 when it could not be talked with.
+    /// The reply to the client that wants to send: the server's reply, or 451.
     pub async fn greet(&self, stream: Box<dyn Stream>, host: &str, security: &Security) -> Result<Client, Reply> {
         let mut client =
-            Client { wire: Wire::new(stream), offers: Offers::default(), patience: self.patience, is_lost: false };
-        let greeting = client.reply(self.patience.command).await?;
+            Client { wire: Wire::new(stream), offers: Offers::default(), timeouts: self.timeouts, is_lost: false };
+        let greeting = client.reply(self.timeouts.command).await?;
         accepted("the greeting", greeting)?;
         client.introduce(&self.name).await?;
         if *security == Security::None || (*security == Security::Opportunistic && !client.offers.has("STARTTLS")) {
@@ -82,47 +82,47 @@ impl Caller {
         }
         let reply = client.command("STARTTLS").await?;
         accepted("STARTTLS", reply)?;
-        let injected = || Reply::later("4.7.0", format!("{host} said more than it may before TLS"));
+        let injected = || Reply::later("4.7.0", format!("{host} sent data before TLS"));
         let stream = client.wire.into_stream().ok_or_else(injected)?;
-        let handshake = tokio::time::timeout(self.patience.command, self.connector.connect(stream, host, security));
+        let handshake = tokio::time::timeout(self.timeouts.command, self.connector.connect(stream, host, security));
         let stream = match handshake.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Reply::later("4.7.5", format!("no TLS with {host}: {error}"))),
-            Err(_) => return Err(Reply::later("4.7.5", format!("no TLS with {host}: it is too slow"))),
+            Err(_) => return Err(Reply::later("4.7.5", format!("no TLS with {host}: timeout"))),
         };
         client.wire = Wire::new(stream);
-        // What was offered before TLS may have been said by somebody else (RFC 3207, section 4.2).
+        // An attacker may have written the offers before TLS (RFC 3207, section 4.2).
         client.introduce(&self.name).await?;
         Ok(client)
     }
 }
 
 impl Client {
-    /// What the server offers.
+    /// The extensions of the server.
     pub fn offers(&self) -> &Offers {
         &self.offers
     }
 
-    /// Whether the connection is of no use any more.
+    /// Whether the connection can no longer be used.
     pub fn is_lost(&self) -> bool {
         self.is_lost
     }
 
-    /// One command line and the reply to it.
+    /// Sends one command, and reads the reply.
     ///
     /// # Errors
     ///
-    /// 451 when there is no reply.
+    /// 451: there is no reply.
     pub async fn command(&mut self, line: &str) -> Result<Reply, Reply> {
-        self.say(format!("{}\r\n", sayable(line)?).as_bytes()).await?;
-        self.reply(self.patience.command).await
+        self.say(format!("{}\r\n", single_line(line)?).as_bytes()).await?;
+        self.reply(self.timeouts.command).await
     }
 
-    /// AUTH (RFC 4954), by PLAIN (RFC 4616) unless the server offers LOGIN and not that. The reply says whether it is they.
+    /// AUTH (RFC 4954) with PLAIN (RFC 4616), or LOGIN if the server offers only that. The reply is 235 if the password is right.
     ///
     /// # Errors
     ///
-    /// 451 when there is no reply.
+    /// 451: there is no reply.
     pub async fn log_in(&mut self, name: &str, password: &Secret) -> Result<Reply, Reply> {
         let offered = self.offers.of("AUTH").unwrap_or_default().to_ascii_uppercase();
         let has = |mechanism| offered.split_ascii_whitespace().any(|one| one == mechanism);
@@ -140,18 +140,18 @@ impl Client {
         Ok(reply)
     }
 
-    /// Forgets what was begun.
+    /// Ends the transaction (RSET).
     ///
     /// # Errors
     ///
-    /// The server does not answer that as it should.
+    /// The reply is not positive, or there is none.
     pub async fn reset(&mut self) -> Result<(), Reply> {
         let reply = self.command("RSET").await?;
         accepted("RSET", reply)
     }
 
-    /// Sends a mail for all its recipients: when the server refuses one of them, nobody gets it. Tells whose mail it is, where the server
-    /// takes that (XFORWARD).
+    /// Sends a mail to all its recipients. If the server refuses one of them, nothing is sent. Names the client in `origin`, if the server
+    /// supports XFORWARD.
     ///
     /// # Errors
     ///
@@ -161,12 +161,12 @@ impl Client {
         self.finish().await
     }
 
-    /// Sends all of a mail but the last dot. Until [`Client::finish`] says it, nobody gets the mail: the connection is lost, and closing it
-    /// takes everything back.
+    /// Sends all of a mail but the final dot. Nothing is delivered before [`Client::finish`]: until then the connection counts as lost, and
+    /// closing it cancels the mail.
     ///
     /// # Errors
     ///
-    /// Nothing will be sent: what the server said, 554 when the server cannot take this mail as it is, 451 when the connection broke.
+    /// Nothing is sent: the server's reply, 554 if the server lacks an extension that the mail needs, 451 if the connection broke.
     pub async fn prepare(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<(), Reply> {
         let refused = self.begin(mail, origin).await?.into_iter().flatten().next();
         if let Some(refusal) = refused {
@@ -176,23 +176,23 @@ impl Client {
         self.content(mail).await
     }
 
-    /// Says the last dot of what was prepared.
+    /// Sends the final dot of a prepared mail.
     ///
     /// # Errors
     ///
-    /// The server did not take it, or the connection broke; behind the dot, the mail may have arrived all the same (RFC 1047).
+    /// The server's reply, or 451 if the connection broke. The server may have the mail all the same then (RFC 1047).
     pub async fn finish(&mut self) -> Result<Reply, Reply> {
         self.say(END).await?;
         self.is_lost = false;
-        let reply = self.reply(self.patience.end).await?;
+        let reply = self.reply(self.timeouts.end).await?;
         accepted("the message", reply.clone()).map(|()| reply)
     }
 
-    /// Sends a mail for those of its recipients whom the server takes. Answers with one reply for each recipient.
+    /// Sends a mail to those of its recipients that the server accepts. The result has one reply per recipient.
     ///
     /// # Errors
     ///
-    /// As [`Client::send`], of MAIL or of the message: nothing was sent to anybody.
+    /// As [`Client::send`]: nothing was sent.
     pub async fn send_each(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<Vec<Reply>, Reply> {
         let refused = self.begin(mail, origin).await?;
         if refused.iter().all(Option::is_some) {
@@ -204,7 +204,7 @@ impl Client {
         Ok(refused.into_iter().map(|refusal| refusal.unwrap_or_else(|| reply.clone())).collect())
     }
 
-    /// MAIL and every RCPT: what was said to each recipient who is refused.
+    /// MAIL and every RCPT. The result has the reply to each refused recipient.
     async fn begin(&mut self, mail: &Mail, origin: Option<&Origin>) -> Result<Vec<Option<Reply>>, Reply> {
         let content = Content::of(mail);
         self.can_take(mail, content)?;
@@ -214,12 +214,12 @@ impl Client {
         lines.push(self.mail_line(&mail.envelope.sender, content));
         lines.extend(mail.envelope.recipients.iter().map(|path| self.recipient_line(path)));
         for line in &lines {
-            sayable(line)?;
+            single_line(line)?;
         }
         let mut refusals = self.converse(&lines).await?.into_iter();
         for refusal in refusals.by_ref().take(told).flatten() {
-            // As Postfix: what somebody's log lacks holds up no mail.
-            tracing::warn!(reply = ?refusal.to_string(), "the next server was not told whose mail it is");
+            // As Postfix: it matters for the next server's log alone.
+            tracing::warn!(event = "origin-not-forwarded", reply = %refusal);
         }
         if let Some(refusal) = refusals.next().flatten() {
             self.forget().await;
@@ -228,26 +228,26 @@ impl Client {
         Ok(refusals.collect())
     }
 
-    /// DATA, and the message without its last dot.
+    /// DATA, and the message without its final dot.
     async fn content(&mut self, mail: &Mail) -> Result<(), Reply> {
         let reply = self.command("DATA").await?;
         if reply.code != 354 {
             self.forget().await;
-            return Err(accepted("DATA", reply.clone()).err().unwrap_or_else(|| senseless("DATA", &reply)));
+            return Err(accepted("DATA", reply.clone()).err().unwrap_or_else(|| unexpected("DATA", &reply)));
         }
         self.is_lost = true;
         let raw = with_dots(mail.message.octets());
         for piece in raw.strip_suffix(END).unwrap_or(&raw).chunks(PIECE) {
-            let said = self.wire.say(piece, self.patience.block).await;
+            let said = self.wire.say(piece, self.timeouts.block).await;
             said.map_err(|fault| self.lose(fault))?;
         }
         Ok(())
     }
 
-    /// Says goodbye; nothing depends on the answer.
+    /// Closes the connection with QUIT. The reply does not matter.
     pub async fn quit(mut self) {
-        let _ = self.wire.say(b"QUIT\r\n", GOODBYE).await;
-        let _ = self.reply(GOODBYE).await;
+        let _ = self.wire.say(b"QUIT\r\n", QUIT).await;
+        let _ = self.reply(QUIT).await;
     }
 
     async fn introduce(&mut self, name: &str) -> Result<(), Reply> {
@@ -260,44 +260,40 @@ impl Client {
         accepted("HELO", reply)
     }
 
-    /// Says these commands, as many at once as the server takes, and hears an answer to each: the refusals among them.
+    /// Sends these commands, pipelined if the server supports it. The result has the negative replies.
     async fn converse(&mut self, lines: &[String]) -> Result<Vec<Option<Reply>>, Reply> {
-        let at_once = if self.offers.has("PIPELINING") { AT_ONCE } else { 1 };
+        let at_once = if self.offers.has("PIPELINING") { PIPELINED } else { 1 };
         let mut refusals = Vec::with_capacity(lines.len());
         for few in lines.chunks(at_once) {
             self.say(format!("{}\r\n", few.join("\r\n")).as_bytes()).await?;
             for line in few {
-                let reply = self.reply(self.patience.command).await?;
+                let reply = self.reply(self.timeouts.command).await?;
                 refusals.push(accepted(line, reply).err());
             }
         }
         Ok(refusals)
     }
 
-    /// After a refusal in the middle of a transaction.
+    /// Ends a transaction that was refused half-way.
     async fn forget(&mut self) {
         if !self.is_lost && self.reset().await.is_err() {
             self.is_lost = true;
         }
     }
 
-    /// Whether this server can take this mail without anybody changing it.
+    /// Whether the server can take this mail unchanged.
     fn can_take(&self, mail: &Mail, content: Content) -> Result<(), Reply> {
         if content == Content::EightBit && !self.offers.has("8BITMIME") {
-            return Err(Reply::new(554, "5.6.3", "8-bit content, and the next server does not take it (8BITMIME)"));
+            return Err(Reply::new(554, "5.6.3", "8-bit content, but the next server does not support 8BITMIME"));
         }
         if needs_utf8(mail) && !self.offers.has("SMTPUTF8") {
-            return Err(Reply::new(
-                554,
-                "5.6.7",
-                "international mail, and the next server does not take it (SMTPUTF8)",
-            ));
+            return Err(Reply::new(554, "5.6.7", "international mail, but the next server does not support SMTPUTF8"));
         }
         let octets = mail.message.octets().len() as u64;
         let most = self.offers.of("SIZE").and_then(|most| most.trim().parse().ok()).filter(|most| *most > 0);
         if most.is_some_and(|most: u64| octets > most) {
             let words =
-                format!("the next server takes no more than {} octets; these are {octets}", most.unwrap_or_default());
+                format!("Message size {octets} exceeds the limit of the next server ({})", most.unwrap_or_default());
             return Err(Reply::new(552, "5.3.4", words));
         }
         Ok(())
@@ -319,7 +315,7 @@ impl Client {
         line
     }
 
-    /// Those of an extension that the server does not offer stay behind (RFC 3461, section 5.2.2).
+    /// Parameters of an extension that the server lacks are left out (RFC 3461, section 5.2.2).
     fn add_parameters(&self, line: &mut String, parameters: &[String]) {
         for parameter in parameters {
             let keyword = parameter.split('=').next().unwrap_or_default().to_ascii_uppercase();
@@ -332,12 +328,12 @@ impl Client {
     }
 
     async fn say(&mut self, octets: &[u8]) -> Result<(), Reply> {
-        let said = self.wire.say(octets, self.patience.command).await;
+        let said = self.wire.say(octets, self.timeouts.command).await;
         said.map_err(|fault| self.lose(fault))
     }
 
-    async fn reply(&mut self, patience: Duration) -> Result<Reply, Reply> {
-        let reply = Reply::read(&mut self.wire, patience).await.map_err(|fault| self.lose(fault))?;
+    async fn reply(&mut self, limit: Duration) -> Result<Reply, Reply> {
+        let reply = Reply::read(&mut self.wire, limit).await.map_err(|fault| self.lose(fault))?;
         // RFC 5321, section 3.8: the server is about to close.
         self.is_lost |= reply.code == 421;
         Ok(reply)
@@ -369,7 +365,7 @@ impl Content {
     }
 }
 
-/// Whether a server must know SMTPUTF8 to take this mail: it was declared and is so, or an address is beyond ASCII (RFC 6531, section 3.2).
+/// Whether the mail needs SMTPUTF8: it was declared and the header is not ASCII, or an address is not (RFC 6531, section 3.2).
 fn needs_utf8(mail: &Mail) -> bool {
     let envelope = &mail.envelope;
     let paths = envelope.recipients.iter().map(|path| &path.address).chain(&envelope.sender.address);
@@ -378,15 +374,15 @@ fn needs_utf8(mail: &Mail) -> bool {
     paths.into_iter().any(is_international) || (is_declared && !mail.message.root().header_octets().is_ascii())
 }
 
-/// A negative answer, with what it was the answer to.
+/// A negative reply as an error that names the command.
 fn accepted(to: &str, reply: Reply) -> Result<(), Reply> {
     if reply.is_positive() {
         return Ok(());
     }
     if !(400..600).contains(&reply.code) {
-        return Err(senseless(to, &reply));
+        return Err(unexpected(to, &reply));
     }
-    // RFC 5321, section 3.8: 421 is about the connection with us; whoever asks us may ask again.
+    // RFC 5321, section 3.8: 421 is about our connection. The client may try again.
     let code = if reply.code == 421 { 451 } else { reply.code };
     let class = code / 100;
     let status = reply.status.unwrap_or_else(|| format!("{class}.0.0"));
@@ -395,33 +391,33 @@ fn accepted(to: &str, reply: Reply) -> Result<(), Reply> {
     Err(Reply { code, status: Some(status), lines: vec![format!("{said} (in reply to {command})")] })
 }
 
-/// An answer that is none to this: whoever asks us must not take it for his own (RFC 5321, section 4.3.2, has 3yz for DATA alone).
-fn senseless(to: &str, reply: &Reply) -> Reply {
+/// The error for a reply that the command cannot have. It must not reach the client (RFC 5321, section 4.3.2, has 3yz for DATA alone).
+fn unexpected(to: &str, reply: &Reply) -> Reply {
     let command = shown(to);
-    Reply::later("4.5.0", format!("the next server says {} to {command}, which makes no sense", reply.code))
+    Reply::later("4.5.0", format!("unexpected reply {} of the next server to {command}", reply.code))
 }
 
-/// A command as it is shown: MAIL without its parameters.
+/// A command for a reply text: MAIL without its parameters.
 fn shown(command: &str) -> &str {
     command.split(" BODY=").next().unwrap_or(command)
 }
 
-/// A line that is one line, whoever composed it.
-fn sayable(line: &str) -> Result<&str, Reply> {
+/// A command that is certainly one line.
+fn single_line(line: &str) -> Result<&str, Reply> {
     if line.chars().any(char::is_control) {
-        return Err(Reply::new(553, "5.1.0", "control characters in an address or a parameter"));
+        return Err(Reply::new(553, "5.1.0", "Error: control character in an address or parameter"));
     }
     Ok(line)
 }
 
-/// Commands sent before the first answer is awaited: their answers fit into the buffers of any connection.
-const AT_ONCE: usize = 100;
-/// What stands behind the last line of a message.
+/// Pipelined commands. Their replies fit into the buffers of any connection.
+const PIPELINED: usize = 100;
+/// The end of a message after its last line.
 const END: &[u8] = b".\r\n";
-/// What is said at once of a message.
+/// Octets of a message per write.
 const PIECE: usize = 256 * 1024;
-/// How long we wait for an answer to QUIT.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long to wait for the reply to QUIT.
+const QUIT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -454,7 +450,7 @@ mod tests {
             }
             heard
         });
-        let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), patience: Patience::default() };
+        let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
         let mut client = caller.greet(Box::new(here), "mx", &Security::None).await.unwrap();
         let address = |text: &str| Address::parse(text).unwrap();
         let sender = ReversePath { address: Some(address("a@x.org")), parameters: Vec::new() };
@@ -468,7 +464,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_somebody_s_log_lacks_holds_up_no_mail() {
+    async fn a_refused_xforward_does_not_stop_the_mail() {
         let origin = Origin::default().at("192.0.2.7".parse().unwrap());
         let told = ["EHLO us.test", "XFORWARD ADDR=192.0.2.7 HELO=[UNAVAILABLE]", "MAIL FROM:<a@x.org>"];
         assert_eq!(heard(Some(&origin)).await[..3], told);

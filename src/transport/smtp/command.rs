@@ -6,7 +6,7 @@ use crate::{
     mail::{Address, ForwardPath, ReversePath},
 };
 
-/// One command line.
+/// A command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// A SASL mechanism in upper case, and its first response (RFC 4954).
@@ -14,14 +14,14 @@ pub(super) enum Command {
         mechanism: String,
         initial: Option<String>,
     },
-    /// So many octets follow (RFC 3030).
+    /// `count` octets follow (RFC 3030).
     Bdat {
         count: u64,
         order: Order,
     },
     Data,
     Ehlo(String),
-    /// A list, as it was named.
+    /// The name of a list.
     Expn(String),
     Helo(String),
     Help,
@@ -32,11 +32,11 @@ pub(super) enum Command {
     Rcpt(ForwardPath),
     Rset,
     Starttls,
-    /// Somebody, as he was named.
+    /// The name of a user.
     Vrfy(String),
-    /// Who a peer's client is, names in upper case (Postfix's XCLIENT_README).
+    /// The client that the session is for; names in upper case (Postfix's XCLIENT_README).
     Xclient(Vec<(String, String)>),
-    /// Whose mail a peer carries (Postfix's XFORWARD_README).
+    /// The client that the next message came from (Postfix's XFORWARD_README).
     Xforward(Vec<(String, String)>),
 }
 
@@ -47,30 +47,30 @@ pub(super) enum Order {
     More,
 }
 
-/// What MAIL said.
+/// The arguments of MAIL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sender {
     pub(super) path: ReversePath,
-    /// Octets that the client means to send (RFC 1870).
+    /// The declared size in octets (RFC 1870).
     pub(super) size: Option<u64>,
 }
 
 impl Command {
-    /// Reads a line. A mailbox without a domain is in `domain`.
+    /// Parses a line. A mailbox without a domain gets `domain`.
     ///
     /// # Errors
     ///
     /// The reply that refuses it.
     pub(super) fn parse(line: &[u8], domain: &str) -> Result<Command, Reply> {
-        let line = std::str::from_utf8(line).map_err(|_| Reply::new(500, "5.5.2", "not UTF-8"))?;
+        let line = std::str::from_utf8(line).map_err(|_| Reply::new(500, "5.5.2", "Error: bad UTF-8 syntax"))?;
         if line.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(Reply::new(500, "5.5.2", "control characters in a command"));
+            return Err(Reply::new(500, "5.5.2", "Error: bad syntax"));
         }
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         let argument = argument.trim();
         let alone = |command: Command| match argument {
             "" => Ok(command),
-            _ => Err(Reply::new(501, "5.5.4", "no argument goes with this command")),
+            _ => Err(Reply::new(501, "5.5.4", format!("Syntax: {verb}"))),
         };
         match verb.to_ascii_uppercase().as_str() {
             "AUTH" => auth(argument),
@@ -90,17 +90,16 @@ impl Command {
             "VRFY" => Ok(Command::Vrfy(argument.to_owned())),
             "XCLIENT" => attributes(argument).map(Command::Xclient),
             "XFORWARD" => attributes(argument).map(Command::Xforward),
-            _ => Err(Reply::new(500, "5.5.2", "what?")),
+            _ => Err(Reply::new(500, "5.5.2", "Error: command not recognized")),
         }
     }
 }
 
-/// A host's name as a client writes it.
+/// The host name in EHLO, without characters that are special in a Received field.
 pub(super) fn name(argument: &str) -> Result<String, Reply> {
-    // It stands in a trace field later.
     let harmless = |c: char| c.is_ascii_graphic() && !"()<>\"\\;".contains(c);
     match argument {
-        "" => Err(Reply::new(501, "5.5.4", "a name, please")),
+        "" => Err(Reply::new(501, "5.5.4", "Syntax: EHLO hostname")),
         name => Ok(name.chars().take(255).map(|c| if harmless(c) { c } else { '?' }).collect()),
     }
 }
@@ -109,7 +108,7 @@ fn auth(argument: &str) -> Result<Command, Reply> {
     let mut words = argument.split_ascii_whitespace().map(str::to_owned);
     match (words.next(), words.next(), words.next()) {
         (Some(mechanism), initial, None) => Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial }),
-        _ => Err(Reply::new(501, "5.5.4", "AUTH mechanism [initial response]")),
+        _ => Err(Reply::new(501, "5.5.4", "Syntax: AUTH mechanism")),
     }
 }
 
@@ -123,7 +122,7 @@ fn bdat(argument: &str) -> Result<Command, Reply> {
     let count = Some(count).filter(|count| count.bytes().all(|octet| octet.is_ascii_digit()));
     match (count.and_then(|count| count.parse().ok()), order) {
         (Some(count), Some(order)) => Ok(Command::Bdat { count, order }),
-        _ => Err(Reply::new(501, "5.5.4", "BDAT octets [LAST]")),
+        _ => Err(Reply::new(501, "5.5.4", "Syntax: BDAT count [LAST]")),
     }
 }
 
@@ -131,19 +130,19 @@ fn mail(argument: &str, domain: &str) -> Result<Command, Reply> {
     let (path, parameters) = path(argument, "FROM:")?;
     let mut sender = Sender { path: ReversePath::default(), size: None };
     if !path.is_empty() {
-        let address = mailbox(path, domain).map_err(|_| Reply::new(501, "5.1.7", "not an address"))?;
+        let address = mailbox(path, domain).map_err(|_| Reply::new(501, "5.1.7", "Bad sender address syntax"))?;
         sender.path.address = Some(address);
     }
     for parameter in parameters {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match keyword.to_ascii_uppercase().as_str() {
             "SIZE" => {
-                let size = value.parse().map_err(|_| Reply::new(501, "5.5.4", "SIZE=octets"))?;
+                let size = value.parse().map_err(|_| Reply::new(501, "5.5.4", "Bad message size syntax"))?;
                 sender.size = Some(size);
             }
-            // What it is, the content itself shows.
+            // Determined from the content instead.
             "BODY" if ["7BIT", "8BITMIME"].iter().any(|body| value.eq_ignore_ascii_case(body)) => {}
-            // Who somebody says that he is, is no reason to believe it (RFC 4954, section 5).
+            // Not believed (RFC 4954, section 5).
             "AUTH" if !value.is_empty() => {}
             "RET" | "ENVID" if !value.is_empty() => sender.path.parameters.push(parameter.to_owned()),
             "SMTPUTF8" if value.is_empty() => sender.path.parameters.push(parameter.to_owned()),
@@ -152,14 +151,14 @@ fn mail(argument: &str, domain: &str) -> Result<Command, Reply> {
     }
     let is_declared = sender.path.parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case("SMTPUTF8"));
     if !argument.is_ascii() && !is_declared {
-        return Err(Reply::new(553, "5.6.7", "an international address needs SMTPUTF8"));
+        return Err(Reply::new(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address"));
     }
     Ok(Command::Mail(sender))
 }
 
 fn rcpt(argument: &str, domain: &str) -> Result<Command, Reply> {
     let (path, parameters) = path(argument, "TO:")?;
-    let address = mailbox(path, domain).map_err(|_| Reply::new(501, "5.1.3", "not an address"))?;
+    let address = mailbox(path, domain).map_err(|_| Reply::new(501, "5.1.3", "Bad recipient address syntax"))?;
     let mut recipient = ForwardPath { address, parameters: Vec::new() };
     for parameter in parameters {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -172,12 +171,12 @@ fn rcpt(argument: &str, domain: &str) -> Result<Command, Reply> {
 }
 
 fn unknown(parameter: &str) -> Reply {
-    Reply::new(555, "5.5.4", format!("unknown parameter {parameter}"))
+    Reply::new(555, "5.5.4", format!("Unsupported option: {parameter}"))
 }
 
-/// What stands in angle brackets, without a source route (RFC 5321, appendix C), and the parameters behind it.
+/// The path in angle brackets, without a source route (RFC 5321, appendix C), and the parameters after it.
 fn path<'a>(argument: &'a str, keyword: &str) -> Result<(&'a str, Vec<&'a str>), Reply> {
-    let error = || Reply::new(501, "5.5.4", format!("{keyword}<address>"));
+    let error = || Reply::new(501, "5.5.4", format!("Syntax: {keyword}<address>"));
     let (head, rest) = argument.split_at_checked(keyword.len()).ok_or_else(error)?;
     let rest = rest.trim_start().strip_prefix('<').filter(|_| head.eq_ignore_ascii_case(keyword)).ok_or_else(error)?;
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -216,7 +215,7 @@ fn attributes(argument: &str) -> Result<Vec<(String, String)>, Reply> {
         Some((name.to_ascii_uppercase(), xtext(value)?))
     });
     let pairs: Option<Vec<_>> = pairs.collect();
-    pairs.filter(|pairs| !pairs.is_empty()).ok_or_else(|| Reply::new(501, "5.5.4", "NAME=value ..."))
+    pairs.filter(|pairs| !pairs.is_empty()).ok_or_else(|| Reply::new(501, "5.5.4", "Error: attribute=value expected"))
 }
 
 /// RFC 3461, section 4.

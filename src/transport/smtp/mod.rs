@@ -1,25 +1,23 @@
-//! SMTP (RFC 5321) and LMTP (RFC 2033), both ends of it.
+//! SMTP (RFC 5321) and LMTP (RFC 2033): the server, and the SMTP client.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod aliases;
+mod authenticator;
 mod client;
+mod client_identity;
 mod command;
-mod guest;
-mod keeper;
 mod login;
 mod origin;
 mod reply;
 mod server;
 mod session;
+mod submitter_connection;
 mod transaction;
-mod way;
 mod wire;
 
-pub(super) use way::Way;
-
 pub use aliases::Aliases;
+pub use authenticator::{Accounts, Authenticator};
 pub use client::{Caller, Client, Offers};
-pub use keeper::{Accounts, Keeper};
 pub use origin::Origin;
 pub use reply::Reply;
 pub use server::{Dialect, Login, Protection, Server, Settings};
@@ -28,21 +26,21 @@ use std::time::Duration;
 
 /// How long a peer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// To take a connection.
+pub struct Timeouts {
+    /// To accept a connection.
     pub connect: Duration,
-    /// For one command or the reply to it, whole.
+    /// For one whole command, or the whole reply to it.
     pub command: Duration,
     /// For each piece of a message.
     pub block: Duration,
-    /// For the reply to a whole message.
+    /// For the reply to the final dot.
     pub end: Duration,
 }
 
 /// Source: RFC 5321, section 4.5.3.2; for the connection, the 30 s of Postfix's `smtp_connect_timeout`.
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience {
+        Timeouts {
             connect: Duration::from_secs(30),
             command: Duration::from_secs(300),
             block: Duration::from_secs(180),

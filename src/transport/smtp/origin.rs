@@ -1,8 +1,8 @@
-//! Whose mail it is, in the words of XFORWARD (Postfix's XFORWARD_README): what a peer tells us, and what we tell the next server.
+//! The client that a message came from, as XFORWARD names it (Postfix's XFORWARD_README).
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// What is known of the client that a message came from.
+/// What is known of a message's client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// By the names of [`ATTRIBUTES`].
@@ -10,37 +10,37 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// One attribute more.
+    /// Adds an attribute.
     pub(super) fn knowing(mut self, name: &'static str, value: impl Into<String>) -> Origin {
         self.known.insert(name, value.into());
         self
     }
 
-    /// An address, with the prefix that version 6 has here.
+    /// Adds an address; IPv6 addresses have a prefix in XFORWARD.
     pub(super) fn at(self, address: IpAddr) -> Origin {
         let prefix = if address.is_ipv6() { "IPV6:" } else { "" };
         self.knowing("ADDR", format!("{prefix}{address}"))
     }
 
-    /// Takes in what was told, names in upper case; what is told to be unavailable is not known any more.
+    /// Adds attributes with names in upper case. An unavailable value removes the attribute.
     pub(super) fn learn(&mut self, attributes: &[(String, String)]) {
         for (name, value) in attributes {
             let Some(name) = ATTRIBUTES.into_iter().find(|known| known == name) else { continue };
             self.known.remove(name);
-            if !is_unavailable(value) && value.len() <= MOST_VALUE {
+            if !is_unavailable(value) && value.len() <= MAX_VALUE {
                 self.known.insert(name, value.clone());
             }
         }
     }
 
-    /// The commands that tell it to a server which takes attributes of these names.
+    /// The XFORWARD commands for a server that supports the attributes in `taken`.
     pub(super) fn commands(&self, taken: &str) -> Vec<String> {
         let is_taken = |name: &&str| taken.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case(name));
         let mut commands: Vec<String> = Vec::new();
         for name in ATTRIBUTES.into_iter().filter(is_taken) {
             let value = self.known.get(name).map_or_else(|| UNAVAILABLE.to_owned(), |value| xtext(value));
             let pair = format!(" {name}={value}");
-            match commands.last_mut().filter(|command| command.len() + pair.len() <= MOST_COMMAND) {
+            match commands.last_mut().filter(|command| command.len() + pair.len() <= MAX_COMMAND) {
                 Some(command) => command.push_str(&pair),
                 None => commands.push(format!("XFORWARD{pair}")),
             }
@@ -49,7 +49,7 @@ impl Origin {
     }
 }
 
-/// Whether a value says that there is none.
+/// Whether a value means that there is none.
 pub(super) fn is_unavailable(value: &str) -> bool {
     [UNAVAILABLE, "[TEMPUNAVAIL]"].iter().any(|none| value.eq_ignore_ascii_case(none))
 }
@@ -64,20 +64,20 @@ fn xtext(value: &str) -> String {
     value.bytes().map(one).collect()
 }
 
-/// In the order in which Postfix tells them.
+/// In Postfix's order.
 const ATTRIBUTES: [&str; 7] = ["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"];
 const UNAVAILABLE: &str = "[UNAVAILABLE]";
 /// Source: XFORWARD_README; three times as much in xtext.
-const MOST_VALUE: usize = 255;
+const MAX_VALUE: usize = 255;
 /// Source: 512 octets with the line end (XFORWARD_README). A value of the greatest length in xtext alone goes beyond, as Postfix's does.
-const MOST_COMMAND: usize = 510;
+const MAX_COMMAND: usize = 510;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_is_told_to_those_who_take_it() {
+    fn known_attributes_become_commands() {
         let told = |pairs: &[(&str, &str)]| {
             let mut origin = Origin::default();
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

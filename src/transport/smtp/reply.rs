@@ -5,14 +5,14 @@ use std::{fmt, time::Duration};
 use super::wire::{Fault, Wire};
 use crate::base::{Error, Kind};
 
-/// What a server says.
+/// A reply of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Three digits.
     pub code: u16,
-    /// `5.1.1`, where there is one.
+    /// The enhanced status code, such as `5.1.1`, if there is one.
     pub status: Option<String>,
-    /// One or more, without line ends.
+    /// One or more lines, without line endings.
     pub lines: Vec<String>,
 }
 
@@ -27,39 +27,39 @@ impl Reply {
         Reply { code, status: None, lines: lines.into_iter().collect() }
     }
 
-    /// Something here does not work, but may later.
+    /// A temporary failure: 451.
     pub fn later(status: &str, text: impl Into<String>) -> Reply {
         Reply::new(451, status, text)
     }
 
-    /// Whether it says yes. `354`, go on, is no yes: whoever says it after a message has not taken it.
+    /// Whether the command succeeded. 354 is not success: a server that sends it after a message has not accepted the message.
     pub fn is_positive(&self) -> bool {
         (200..300).contains(&self.code)
     }
 
-    /// Whether the same may pass later.
+    /// Whether the same command may succeed later.
     pub fn is_temporary(&self) -> bool {
         (400..500).contains(&self.code)
     }
 
-    /// As octets, with CRLF. Control characters and octets beyond ASCII become question marks, and a line that is too long is cut.
+    /// The octets, with CRLF. Characters that are not printable ASCII become question marks. A line that is too long is cut.
     pub(super) fn octets(&self) -> Vec<u8> {
         let mut octets = Vec::new();
         for (at, line) in self.lines.iter().enumerate() {
             let space = if at + 1 == self.lines.len() { ' ' } else { '-' };
             let status = self.status.as_ref().map(|status| format!("{status} ")).unwrap_or_default();
             let shown = line.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
-            let shown: String = shown.take(MOST_TEXT).collect();
+            let shown: String = shown.take(MAX_TEXT).collect();
             octets.extend_from_slice(format!("{}{space}{status}{shown}\r\n", self.code).as_bytes());
         }
         octets
     }
 
-    /// Reads one.
-    pub(super) async fn read(wire: &mut Wire, patience: Duration) -> Result<Reply, Fault> {
+    /// Reads a reply.
+    pub(super) async fn read(wire: &mut Wire, limit: Duration) -> Result<Reply, Fault> {
         let mut reply: Option<Reply> = None;
-        for _ in 0..MOST_LINES {
-            let line = wire.line(MOST_LINE, patience).await?;
+        for _ in 0..MAX_LINES {
+            let line = wire.line(MAX_LINE, limit).await?;
             let line = String::from_utf8_lossy(&line).into_owned();
             let (code, rest) = line.split_at_checked(3).ok_or_else(nonsense)?;
             let code = code.parse().ok().filter(|code| (200..600).contains(code)).ok_or_else(nonsense)?;
@@ -93,7 +93,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// A refusal, for those who know nothing of SMTP.
+/// The error for code outside SMTP.
 impl From<Reply> for Error {
     fn from(reply: Reply) -> Error {
         let kind = if reply.is_temporary() { Kind::TryAgain } else { Kind::NoKey };
@@ -116,15 +116,15 @@ fn split_status(code: u16, text: &str) -> (Option<String>, &str) {
 }
 
 fn nonsense() -> Fault {
-    Fault::Gone(std::io::Error::new(std::io::ErrorKind::InvalidData, "what came is no reply"))
+    Fault::Gone(std::io::Error::new(std::io::ErrorKind::InvalidData, "not an SMTP reply"))
 }
 
 /// Source: 512 octets for a reply line (RFC 5321, section 4.5.3.1.5), less code and status.
-const MOST_TEXT: usize = 480;
-/// What we can bear of others: four times as much as they may.
-const MOST_LINE: usize = 2_048;
+const MAX_TEXT: usize = 480;
+/// Octets of a line of another server: four times as many as the standard allows.
+const MAX_LINE: usize = 2_048;
 /// Source: an EHLO reply has about 20.
-const MOST_LINES: usize = 200;
+const MAX_LINES: usize = 200;
 
 #[cfg(test)]
 mod tests {

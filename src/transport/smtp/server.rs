@@ -1,4 +1,4 @@
-//! The server: what it is told to be, and who may come in.
+//! The SMTP and LMTP server: its settings, and the bound on connections per client.
 
 use std::{
     collections::HashMap,
@@ -16,81 +16,83 @@ use tokio::{
 };
 
 use super::{
-    Aliases, Keeper, Patience,
+    Aliases, Authenticator, Reply, Timeouts,
     session::{Line, Session},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result},
+    base::{Clock, Error, Kind, Limits, Result},
     engine::Handler,
     policy::Pattern,
     report::Metrics,
-    transport::{Connection, Door, MemoryLimit, Network, Quarantine, relay::Relay, tls::Identity},
+    transport::{Connection, Listener, MemoryLimit, Network, Quarantine, relay::Relay, tls::Identity},
 };
 
-/// What is spoken.
+/// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// LMTP (RFC 2033): one reply a recipient.
+    /// LMTP (RFC 2033): one reply per recipient.
     Lmtp,
-    /// SMTP (RFC 5321): one reply a message.
+    /// SMTP (RFC 5321): one reply per message.
     Smtp,
 }
 
 /// How a listener is protected.
 #[derive(Clone)]
 pub enum Protection {
-    /// By TLS from the first octet (RFC 8314).
+    /// TLS from the first octet (RFC 8314).
     Implicit(Identity),
-    /// Not.
+    /// No TLS.
     None,
-    /// By TLS on STARTTLS (RFC 3207).
+    /// STARTTLS (RFC 3207).
     Starttls(Identity),
 }
 
 /// How clients log in (RFC 4954).
 #[derive(Clone)]
 pub enum Login {
-    /// By TLS or on this machine only; it is checked here whether it is they.
-    Here(Keeper),
-    /// They do not.
+    /// With TLS or on this machine only. Passwords are checked here.
+    Here(Authenticator),
+    /// No login.
     None,
-    /// By TLS or on this machine only; the upstream says whether it is they.
+    /// With TLS or on this machine only. The next server checks the password.
     Relayed,
 }
 
-/// How a listener works.
+/// The settings of a listener.
 #[derive(Clone)]
 pub struct Settings {
-    /// What is spoken.
+    /// The protocol.
     pub dialect: Dialect,
-    /// This host.
+    /// The name of this host.
     pub name: String,
-    /// How it is protected.
+    /// TLS.
     pub protection: Protection,
     /// How clients log in.
     pub login: Login,
-    /// Where logins are counted.
+    /// Counts logins.
     pub metrics: Arc<Metrics>,
-    /// Whose mail counts as our users'.
+    /// Networks whose clients are trusted: their mail counts as our users'.
     pub trusted: Vec<Network>,
-    /// Mail servers that bring other people's mail and say whose it is by XFORWARD or XCLIENT. What they do not say is not known: their own
-    /// addresses prove nothing. Whoever connects to a local socket is one of them.
+    /// Mail servers that forward the mail of other clients, and name the client by XFORWARD or XCLIENT. A client that they do not name is
+    /// unknown. A client at a local socket is a peer too.
     pub peers: Vec<Network>,
-    /// What VRFY and EXPN tell to those who are known; `None`: nothing to anybody.
+    /// The aliases that VRFY and EXPN show to known clients; `None`: both are disabled.
     pub aliases: Option<Aliases>,
-    /// For whom anybody may leave mail here.
+    /// Recipients to whom any client may send.
     pub local: Vec<Pattern>,
-    /// Bounds on one message.
+    /// Limits on one message.
     pub limits: Limits,
     /// Recipients of one message.
     pub recipients: usize,
     /// Connections from one address; trusted networks and peers are not counted.
     pub per_client: usize,
-    /// What messages may take of it, at all listeners together.
+    /// The memory for messages at all listeners together.
     pub memory: MemoryLimit,
     /// How long clients may take.
-    pub patience: Patience,
-    /// Where held messages go.
+    pub timeouts: Timeouts,
+    /// The time in Received fields.
+    pub clock: Arc<dyn Clock>,
+    /// Stores held messages.
     pub quarantine: Option<Quarantine>,
 }
 
@@ -100,26 +102,28 @@ pub struct Server {
     pub(super) relay: Arc<Relay>,
     pub(super) work: Arc<Semaphore>,
     pub(super) settings: Settings,
-    guests: Mutex<HashMap<IpAddr, usize>>,
+    connections: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Server {
-    /// A server that asks `handler`, for as many messages at once as `work` has permits, and passes on by `relay`.
+    /// A server that calls `handler` for as many messages at once as `work` has permits, and sends with `relay`.
     pub fn new(handler: Arc<dyn Handler>, relay: Arc<Relay>, work: Arc<Semaphore>, settings: Settings) -> Server {
-        Server { handler, relay, work, settings, guests: Mutex::default() }
+        Server { handler, relay, work, settings, connections: Mutex::default() }
     }
 
     async fn receive(self: Arc<Self>, connection: Connection, stopping: watch::Receiver<bool>) -> Result<()> {
         let Connection { mut stream, peer } = connection;
         let address = peer.map(|peer| peer.ip().to_canonical());
-        let Some(_place) = self.place_for(address) else {
-            tracing::warn!(?address, "too many connections");
-            let _ = timeout(REFUSAL, stream.write_all(b"421 4.7.0 too many connections from you\r\n")).await;
+        let Some(_slot) = self.slot_for(address) else {
+            let client = address.map(tracing::field::display);
+            tracing::warn!(event = "too-many-connections", listener = self.name(), client);
+            let reply = Reply::new(421, "4.7.0", "Error: too many connections from this address");
+            let _ = timeout(REFUSAL, stream.write_all(&reply.octets())).await;
             return Ok(());
         };
         let (stream, line) = match &self.settings.protection {
             Protection::Implicit(identity) => {
-                let late = |_| Error::new(Kind::TryAgain, "tls: the handshake takes too long");
+                let late = |_| Error::new(Kind::TryAgain, "tls: timeout in the handshake");
                 let accepted = timeout(HANDSHAKE, identity.accept(stream)).await.map_err(late)?;
                 (accepted.map_err(|error| Error::io("tls", &error))?, Line::Encrypted)
             }
@@ -128,18 +132,26 @@ impl Server {
         Session::new(&self, stream, peer, line).converse(stopping).await
     }
 
-    /// A place for one more connection from there.
-    fn place_for(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+    /// A slot for one more connection from this address.
+    fn slot_for(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Slot> {
         let Some(address) = address.filter(|address| !self.is_known(*address)) else {
-            return Some(Place { server: Arc::clone(self), address: None });
+            return Some(Slot { server: Arc::clone(self), address: None });
         };
-        let mut guests = self.guests();
-        let count = guests.entry(address).or_default();
+        let mut connections = self.connections();
+        let count = connections.entry(address).or_default();
         if *count >= self.settings.per_client {
             return None;
         }
         *count += 1;
-        Some(Place { server: Arc::clone(self), address: Some(address) })
+        Some(Slot { server: Arc::clone(self), address: Some(address) })
+    }
+
+    /// What a client has to send first.
+    pub(super) fn hello_command(&self) -> &'static str {
+        match self.settings.dialect {
+            Dialect::Lmtp => "LHLO",
+            Dialect::Smtp => "HELO/EHLO",
+        }
     }
 
     pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
@@ -154,12 +166,12 @@ impl Server {
         self.is_trusted(address) || self.is_peer(address)
     }
 
-    fn guests(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connections(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Door for Server {
+impl Listener for Server {
     fn name(&self) -> &'static str {
         match self.settings.dialect {
             Dialect::Lmtp => "lmtp",
@@ -167,7 +179,7 @@ impl Door for Server {
         }
     }
 
-    fn welcome(
+    fn serve(
         self: Arc<Self>,
         connection: Connection,
         stopping: watch::Receiver<bool>,
@@ -176,21 +188,21 @@ impl Door for Server {
     }
 }
 
-/// Held by a connection while it lasts.
-struct Place {
+/// Counts a connection while it lasts.
+struct Slot {
     server: Arc<Server>,
-    /// None where nobody counts.
+    /// None for a client that is not counted.
     address: Option<IpAddr>,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
-        let mut guests = self.server.guests();
-        if let Some(count) = guests.get_mut(&address) {
+        let mut connections = self.server.connections();
+        if let Some(count) = connections.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                guests.remove(&address);
+                connections.remove(&address);
             }
         }
     }

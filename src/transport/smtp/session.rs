@@ -1,13 +1,14 @@
-//! One connection of a client: a dialogue with bounds on everything.
+//! One connection of a client, with bounds on everything.
 
 use std::net::SocketAddr;
 
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    Client, Dialect, Protection, Reply, Server,
+    Dialect, Protection, Reply, Server,
+    client_identity::{ClientIdentity, TrustLevel},
     command::Command,
-    guest::{Guest, Rank},
+    submitter_connection::SubmitterConnection,
     transaction::Transaction,
     wire::{Fault, Wire},
 };
@@ -17,32 +18,33 @@ use crate::{base::Result, transport::Stream};
 pub(super) struct Session<'a> {
     pub(super) server: &'a Server,
     pub(super) wire: Wire,
-    /// Replies that wait for the last of the commands that came together (RFC 2920, section 3.2).
+    /// Replies to pipelined commands, not sent yet (RFC 2920, section 3.2).
     replies: Vec<u8>,
-    pub(super) client: Guest,
+    pub(super) client: ClientIdentity,
     pub(super) hello: Option<String>,
     pub(super) is_extended: bool,
-    /// Under TLS, or not leaving this machine.
+    /// Under TLS, or on this machine.
     pub(super) is_private: bool,
     pub(super) is_encrypted: bool,
-    /// Whom a peer carries mail for, until the end of the transaction.
-    pub(super) forwarded: Option<Guest>,
-    /// The connection with the upstream on which the client logged in.
-    pub(super) upstream: Option<Client>,
+    /// The client that a peer forwards mail for, until the end of the transaction.
+    pub(super) forwarded: Option<ClientIdentity>,
+    /// The connection with the next server on which the client logged in.
+    pub(super) upstream: Option<SubmitterConnection>,
     pub(super) transaction: Option<Transaction>,
     errors: usize,
     pub(super) failed_logins: usize,
-    pub(super) idling: usize,
+    /// Commands since the last message that did not send mail.
+    pub(super) junk_commands: usize,
 }
 
-/// What a connection begins with.
+/// The state of a new connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     Encrypted,
     Open,
 }
 
-/// Whether the dialogue goes on.
+/// Whether the session continues.
 pub(super) enum Next {
     Close,
     GoOn,
@@ -60,7 +62,7 @@ impl<'a> Session<'a> {
             server,
             wire: Wire::new(stream),
             replies: Vec::new(),
-            client: Guest::new(server, peer),
+            client: ClientIdentity::new(server, peer),
             hello: None,
             is_extended: false,
             is_private: is_encrypted || peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback()),
@@ -70,11 +72,11 @@ impl<'a> Session<'a> {
             transaction: None,
             errors: 0,
             failed_logins: 0,
-            idling: 0,
+            junk_commands: 0,
         }
     }
 
-    /// Talks until the client has enough, or until `stopping` turns true between two commands.
+    /// Serves the client until it quits, or until `stopping` turns true while no message is in progress.
     pub(super) async fn converse(mut self, mut stopping: watch::Receiver<bool>) -> Result<()> {
         let word = match self.server.settings.dialect {
             Dialect::Lmtp => "LMTP",
@@ -82,7 +84,7 @@ impl<'a> Session<'a> {
         };
         let greeting = format!("{} {word} postseal", self.server.settings.name);
         self.reply(&Reply::plain(220, [greeting]));
-        // Whoever goes away, or is too slow, has his mail still: nothing was taken on that no reply was given to.
+        // A client that disconnects or is too slow still has its mail: only a reply takes responsibility.
         let _ = self.dialogue(&mut stopping).await;
         if let Some(client) = self.upstream.take() {
             client.quit().await;
@@ -91,29 +93,29 @@ impl<'a> Session<'a> {
     }
 
     async fn dialogue(&mut self, stopping: &mut watch::Receiver<bool>) -> Result<(), Fault> {
-        let patience = self.server.settings.patience.command;
+        let limit = self.server.settings.timeouts.command;
         loop {
-            if !self.wire.is_pending() || self.replies.len() > MOST_REPLIES {
+            if !self.wire.is_pending() || self.replies.len() > MAX_REPLIES {
                 self.flush().await?;
             }
             let is_at_rest = self.transaction.is_none();
             let line = tokio::select! {
-                line = self.wire.line(MOST_LINE, patience) => Some(line),
+                line = self.wire.line(MAX_LINE, limit) => Some(line),
                 stop = stopping.wait_for(|stop| *stop), if is_at_rest => { drop(stop); None }
             };
-            let Some(line) = line else { return self.part("4.3.2", "shutting down").await };
+            let Some(line) = line else { return self.close("4.3.2", "Service unavailable, shutting down").await };
             let line = match line {
                 Ok(line) => line,
                 Err(Fault::Long) => {
-                    self.refuse(&Reply::new(500, "5.5.2", "a line too long"));
+                    self.refuse(&Reply::new(500, "5.5.2", "Error: line too long"));
                     continue;
                 }
                 Err(Fault::Bare) => {
-                    self.reply(&Reply::new(521, "5.5.2", "lines end in CRLF (RFC 5321, section 2.3.8)"));
+                    self.reply(&Reply::new(521, "5.5.2", "Error: bare <CR> or <LF> received"));
                     return self.flush().await;
                 }
                 Err(Fault::Gone(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    return self.part("4.4.2", "too slow").await;
+                    return self.close("4.4.2", "Error: timeout exceeded").await;
                 }
                 Err(gone) => return Err(gone),
             };
@@ -127,15 +129,15 @@ impl<'a> Session<'a> {
             if let Next::Close = done {
                 return self.flush().await;
             }
-            if self.errors > MOST_ERRORS || self.idling > MOST_IDLING {
-                return self.part("4.7.0", "too many errors, or too little mail").await;
+            if self.errors > MAX_ERRORS || self.junk_commands > MAX_JUNK_COMMANDS {
+                return self.close("4.7.0", "Error: too many errors").await;
             }
         }
     }
 
     async fn obey(&mut self, command: Command) -> Result<Next, Fault> {
         if !matches!(command, Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Bdat { .. }) {
-            self.idling += 1;
+            self.junk_commands += 1;
         }
         let said = match command {
             Command::Auth { mechanism, initial } => return self.log_in(&mechanism, initial).await,
@@ -145,17 +147,17 @@ impl<'a> Session<'a> {
             Command::Helo(name) => self.greet(name, Dialect::Smtp, Extended::No),
             Command::Lhlo(name) => self.greet(name, Dialect::Lmtp, Extended::Yes),
             Command::Expn(name) => self.expand(&name),
-            Command::Help => Ok(Reply::new(214, "2.0.0", "RFC 5321; and see the manual of postseal")),
+            Command::Help => Ok(Reply::new(214, "2.0.0", "Commands of RFC 5321; see the postseal manual")),
             Command::Mail(sender) => self.mail(sender),
-            Command::Noop => Ok(Reply::new(250, "2.0.0", "ok")),
+            Command::Noop => Ok(Reply::new(250, "2.0.0", "Ok")),
             Command::Quit => {
-                self.reply(&Reply::new(221, "2.0.0", "bye"));
+                self.reply(&Reply::new(221, "2.0.0", "Bye"));
                 return Ok(Next::Close);
             }
             Command::Rcpt(recipient) => self.recipient(recipient),
             Command::Rset => {
                 self.forget();
-                Ok(Reply::new(250, "2.0.0", "ok"))
+                Ok(Reply::new(250, "2.0.0", "Ok"))
             }
             Command::Starttls => return self.start_tls().await,
             Command::Vrfy(name) => self.verify(&name),
@@ -172,8 +174,8 @@ impl<'a> Session<'a> {
     fn greet(&mut self, name: String, dialect: Dialect, extended: Extended) -> Result<Reply, Reply> {
         let settings = &self.server.settings;
         if dialect != settings.dialect {
-            let word = if settings.dialect == Dialect::Lmtp { "LHLO" } else { "EHLO" };
-            return Err(Reply::new(500, "5.5.1", format!("here one says {word}")));
+            let text = format!("Error: command not recognized, send {}", self.server.hello_command());
+            return Err(Reply::new(500, "5.5.1", text));
         }
         let mut lines = vec![settings.name.clone()];
         self.transaction = None;
@@ -188,7 +190,7 @@ impl<'a> Session<'a> {
             if self.may_log_in() {
                 lines.push("AUTH PLAIN LOGIN".to_owned());
             }
-            if self.client.rank == Rank::Peer {
+            if self.client.trust == TrustLevel::Peer {
                 lines.push("XCLIENT NAME ADDR PORT PROTO HELO LOGIN".to_owned());
                 lines.push("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE".to_owned());
             }
@@ -198,33 +200,43 @@ impl<'a> Session<'a> {
 
     async fn start_tls(&mut self) -> Result<Next, Fault> {
         let Protection::Starttls(identity) = &self.server.settings.protection else {
-            self.refuse(&Reply::new(502, "5.5.1", "no TLS here"));
+            self.refuse(&Reply::new(502, "5.5.1", "Error: command not implemented"));
             return Ok(Next::GoOn);
         };
-        if self.is_encrypted || self.wire.is_pending() {
-            // What came with it would be taken for something said under TLS (RFC 3207, section 4.2).
-            self.refuse(&Reply::new(503, "5.5.1", "not now"));
+        if self.is_encrypted {
+            self.refuse(&Reply::new(554, "5.5.1", "Error: TLS already active"));
             return Ok(Next::Close);
         }
-        self.reply(&Reply::new(220, "2.0.0", "go on"));
+        if self.wire.is_pending() {
+            // Pipelined commands would be taken for commands under TLS (RFC 3207, section 4.2).
+            self.refuse(&Reply::new(554, "5.5.0", "Error: SMTP protocol synchronization"));
+            return Ok(Next::Close);
+        }
+        self.reply(&Reply::new(220, "2.0.0", "Ready to start TLS"));
         self.flush().await?;
         let wire = std::mem::replace(&mut self.wire, Wire::new(Box::new(tokio::io::empty())));
         let Some(stream) = wire.into_stream() else { return Ok(Next::Close) };
-        let accepting = timeout(self.server.settings.patience.command, identity.accept(stream));
+        let accepting = timeout(self.server.settings.timeouts.command, identity.accept(stream));
         let stream = accepting.await.map_err(|_| Fault::slow())?.map_err(Fault::Gone)?;
         self.wire = Wire::new(stream);
         (self.is_encrypted, self.is_private) = (true, true);
         self.forget();
-        // RFC 3207, section 4.2: nothing that was said before counts.
+        // RFC 3207, section 4.2: discard what the client said before TLS.
         (self.hello, self.client.login, self.upstream) = (None, None, None);
         Ok(Next::GoOn)
     }
 
-    /// Whether nothing is known of the client that would give it more rights than anybody has.
-    pub(super) fn is_stranger(&self) -> bool {
-        self.client.rank == Rank::Stranger && self.client.login.is_none()
+    /// Whether the client has no login and no trusted address.
+    pub(super) fn is_untrusted(&self) -> bool {
+        self.client.trust == TrustLevel::Untrusted && self.client.login.is_none()
     }
 
+    /// The reply to a command that needs a greeting first.
+    pub(super) fn hello_first(&self) -> Reply {
+        Reply::new(503, "5.5.1", format!("Error: send {} first", self.server.hello_command()))
+    }
+
+    /// Ends the transaction.
     pub(super) fn forget(&mut self) {
         self.transaction = None;
         self.forwarded = None;
@@ -241,17 +253,17 @@ impl<'a> Session<'a> {
 
     pub(super) async fn flush(&mut self) -> Result<(), Fault> {
         let replies = std::mem::take(&mut self.replies);
-        self.wire.say(&replies, self.server.settings.patience.command).await
+        self.wire.say(&replies, self.server.settings.timeouts.command).await
     }
 
-    /// Says that this is the end (RFC 5321, section 3.8).
-    pub(super) async fn part(&mut self, status: &str, words: &str) -> Result<(), Fault> {
+    /// Sends 421, the server closes the connection (RFC 5321, section 3.8).
+    pub(super) async fn close(&mut self, status: &str, words: &str) -> Result<(), Fault> {
         self.reply(&Reply::new(421, status, words));
         self.flush().await
     }
 }
 
-/// Whether a client knows of extensions.
+/// Whether the client supports extensions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extended {
     No,
@@ -260,10 +272,10 @@ enum Extended {
 
 const EXTENSIONS: [&str; 7] = ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "HELP"];
 /// Source: 512 octets (RFC 5321, section 4.5.3.1.4), 500 more for DSN (RFC 3461, section 5.4), 10 for SMTPUTF8; rounded up.
-const MOST_LINE: usize = 2_048;
-/// What may wait before it is said.
-const MOST_REPLIES: usize = 4 * 1024;
+const MAX_LINE: usize = 2_048;
+/// Octets of replies that may wait for the end of pipelined commands.
+const MAX_REPLIES: usize = 4 * 1024;
 /// Source: Postfix's `smtpd_hard_error_limit`.
-const MOST_ERRORS: usize = 20;
-/// Commands that bring no mail nearer. Source: Postfix's `smtpd_junk_command_limit`.
-const MOST_IDLING: usize = 100;
+const MAX_ERRORS: usize = 20;
+/// Commands that do not send mail. Source: Postfix's `smtpd_junk_command_limit`.
+const MAX_JUNK_COMMANDS: usize = 100;

@@ -1,50 +1,57 @@
-//! One message of a client: from MAIL to the answer to its last octet.
+//! One message of a client: from MAIL to the reply to its last octet.
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{
-    Client, Dialect, Login, Reply, Server, Way,
+    Dialect, Login, Reply, Server,
+    client_identity::TrustLevel,
     command::{Order, Sender},
-    guest::Rank,
     session::{Next, Session},
+    submitter_connection::SubmitterConnection,
     wire::{Fault, Given, given},
 };
 use crate::{
-    base::{Budget, Clock, Kind, Limits, SystemClock, rfc5322},
+    base::{Budget, Error, Limits, rfc5322},
     engine::Outcome,
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
-    transport::{Door, lmtp, memory::Held, submission},
+    transport::{
+        Listener, NextHop,
+        forwarding::Forwarding,
+        lmtp,
+        memory::Held,
+        rejection::{insufficient_storage, rejection, temporary_failure},
+        submission,
+    },
 };
 
-/// A message under way.
+/// A message in progress.
 pub(super) struct Transaction {
     sender: ReversePath,
     recipients: Vec<ForwardPath>,
     known: HashSet<Address>,
-    /// Every recipient as often as he was named: LMTP answers to each.
+    /// Every recipient, as often as the client named it: LMTP replies to each.
     named: Vec<Address>,
-    /// What BDAT brought so far.
+    /// The chunks of BDAT so far.
     octets: Vec<u8>,
     has_chunks: bool,
-    /// Why what BDAT brings is thrown away.
+    /// The reply at the end, if the chunks of BDAT are discarded.
     refusal: Option<Reply>,
-    /// The memory that its octets take.
+    /// The memory for its octets.
     held: Held,
 }
 
 impl Session<'_> {
     pub(super) fn mail(&mut self, Sender { path, size }: Sender) -> Result<Reply, Reply> {
         if self.hello.is_none() {
-            return Err(Reply::new(503, "5.5.1", "who is there?"));
+            return Err(self.hello_first());
         }
         if self.transaction.is_some() {
-            return Err(Reply::new(503, "5.5.1", "one message after the other"));
+            return Err(Reply::new(503, "5.5.1", "Error: nested MAIL command"));
         }
-        let most = self.server.settings.limits.message as u64;
-        if size.is_some_and(|size| size > most) {
-            return Err(Reply::new(552, "5.3.4", format!("no more than {most} octets")));
+        if size.is_some_and(|size| size > self.server.settings.limits.message as u64) {
+            return Err(too_large());
         }
         self.transaction = Some(Transaction {
             sender: path,
@@ -56,77 +63,79 @@ impl Session<'_> {
             refusal: None,
             held: Held::default(),
         });
-        Ok(Reply::new(250, "2.1.0", "ok"))
+        Ok(Reply::new(250, "2.1.0", "Ok"))
     }
 
     pub(super) fn recipient(&mut self, path: ForwardPath) -> Result<Reply, Reply> {
         let settings = &self.server.settings;
         let is_local = settings.local.iter().any(|pattern| pattern.covers(Some(&path.address)));
-        let may = is_local || !self.is_stranger();
-        let transaction = self.transaction.as_mut().filter(|transaction| !transaction.has_chunks);
-        let transaction = transaction.ok_or_else(|| Reply::new(503, "5.5.1", "from whom?"))?;
-        if !may {
+        let may_send = is_local || !self.is_untrusted();
+        let transaction = self.transaction.as_mut().ok_or_else(need_mail)?;
+        if transaction.has_chunks {
+            return Err(Reply::new(503, "5.5.1", "Error: RCPT after BDAT"));
+        }
+        if !may_send {
             return Err(match settings.login {
-                Login::None => Reply::new(554, "5.7.1", "not relayed for you"),
-                Login::Here(_) | Login::Relayed => Reply::new(530, "5.7.0", "log in first"),
+                Login::None => Reply::new(554, "5.7.1", format!("<{}>: Relay access denied", path.address)),
+                Login::Here(_) | Login::Relayed => Reply::new(530, "5.7.0", "Authentication required"),
             });
         }
         if transaction.named.len() >= settings.recipients {
-            // Not an error of the client's: he sends to the others in another message (RFC 5321, section 4.5.3.1.10).
-            return Ok(Reply::new(452, "4.5.3", format!("no more than {} recipients", settings.recipients)));
+            // Not an error: the client sends to the others in another message (RFC 5321, section 4.5.3.1.10).
+            return Ok(Reply::new(452, "4.5.3", "Error: too many recipients"));
         }
         transaction.named.push(path.address.clone());
         if transaction.known.insert(path.address.clone()) {
             transaction.recipients.push(path);
         }
-        Ok(Reply::new(250, "2.1.5", "ok"))
+        Ok(Reply::new(250, "2.1.5", "Ok"))
     }
 
     pub(super) async fn data(&mut self) -> Result<Next, Fault> {
         let settings = &self.server.settings;
         let refusal = match &self.transaction {
-            None => Some(Reply::new(503, "5.5.1", "from whom?")),
-            Some(transaction) if transaction.has_chunks => Some(Reply::new(503, "5.5.1", "BDAT, or DATA, not both")),
-            Some(transaction) if transaction.named.is_empty() => Some(Reply::new(503, "5.5.1", "to whom?")),
+            None => Some(need_mail()),
+            Some(transaction) if transaction.has_chunks => Some(Reply::new(503, "5.5.1", "Error: DATA after BDAT")),
+            Some(transaction) if transaction.named.is_empty() => Some(need_rcpt()),
             Some(_) => None,
         };
         if let Some(refusal) = refusal {
             self.refuse(&refusal);
             return Ok(Next::GoOn);
         }
-        self.reply(&Reply::plain(354, ["go on; a dot alone ends it".to_owned()]));
+        self.reply(&Reply::plain(354, ["End data with <CR><LF>.<CR><LF>".to_owned()]));
         self.flush().await?;
         let Some(transaction) = &mut self.transaction else { return Ok(Next::Close) };
         let has_room = |octets: usize| settings.memory.receive(&mut transaction.held, octets);
-        let reading = self.wire.message(settings.limits.message, settings.patience.block, has_room);
+        let reading = self.wire.message(settings.limits.message, settings.timeouts.block, has_room);
         let given = timeout(WHOLE, reading).await.unwrap_or_else(|_| Err(Fault::slow()));
         match given {
             Ok(given) => self.take(given).await,
             Err(Fault::Gone(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-                self.part("4.4.2", "too slow").await?;
+                self.close("4.4.2", "Error: timeout exceeded").await?;
                 Ok(Next::Close)
             }
             Err(fault) => Err(fault),
         }
     }
 
-    /// RFC 3030, section 2. A chunk is always read to its end, because the client does not wait.
+    /// BDAT (RFC 3030, section 2). A chunk is always read to its end, because the client does not wait.
     pub(super) async fn chunk(&mut self, count: u64, order: Order) -> Result<Next, Fault> {
-        let (most, pace) = (self.server.settings.limits.message, self.server.settings.patience.block);
+        let (most, pace) = (self.server.settings.limits.message, self.server.settings.timeouts.block);
         let Some(transaction) = &mut self.transaction else {
             timeout(WHOLE, self.wire.skip(count, pace)).await.unwrap_or_else(|_| Err(Fault::slow()))?;
-            self.refuse(&Reply::new(503, "5.5.1", "from whom?"));
+            self.refuse(&need_mail());
             return Ok(Next::GoOn);
         };
         transaction.has_chunks = true;
         let held = transaction.octets.len();
         let total = usize::try_from(count).ok().and_then(|count| held.checked_add(count));
         if transaction.named.is_empty() {
-            transaction.refusal.get_or_insert_with(|| Reply::new(503, "5.5.1", "to whom?"));
+            transaction.refusal.get_or_insert_with(need_rcpt);
         } else if total.is_none_or(|total| total > most) {
-            transaction.refusal.get_or_insert_with(|| too_large(most));
+            transaction.refusal.get_or_insert_with(too_large);
         } else if !self.server.settings.memory.receive(&mut transaction.held, total.unwrap_or_default()) {
-            transaction.refusal.get_or_insert_with(crowded);
+            transaction.refusal.get_or_insert_with(insufficient_storage);
         }
         match (&transaction.refusal, usize::try_from(count)) {
             (None, Ok(count)) => {
@@ -144,7 +153,7 @@ impl Session<'_> {
                 self.refuse(&refusal);
             }
             (Some(refusal), Order::More) => self.refuse(&refusal),
-            (None, Order::More) => self.reply(&Reply::new(250, "2.0.0", format!("{count} octets"))),
+            (None, Order::More) => self.reply(&Reply::new(250, "2.0.0", format!("Ok: {count} bytes"))),
             (None, Order::Last) => {
                 let octets = std::mem::take(&mut transaction.octets);
                 return self.take(given(octets, most)).await;
@@ -153,20 +162,16 @@ impl Session<'_> {
         Ok(Next::GoOn)
     }
 
-    /// Answers to a complete message.
+    /// Handles a complete message, and replies.
     async fn take(&mut self, given: Given) -> Result<Next, Fault> {
         let Some(transaction) = self.transaction.take() else { return Ok(Next::Close) };
         let named = transaction.named.clone();
-        let most = self.server.settings.limits.message;
         let (octets, next) = match given {
             Given::Whole(octets) => (Ok(octets), Next::GoOn),
-            Given::Large => (Err(too_large(most)), Next::GoOn),
-            Given::Crowded => (Err(crowded()), Next::GoOn),
-            // What follows may be what somebody wanted to smuggle in.
-            Given::Bare => {
-                let words = "a bare CR or LF in the message (RFC 5321, section 2.3.8)";
-                (Err(Reply::new(550, "5.5.2", words)), Next::Close)
-            }
+            Given::Large => (Err(too_large()), Next::GoOn),
+            Given::Crowded => (Err(insufficient_storage()), Next::GoOn),
+            // What follows may be a smuggled message (RFC 5321, section 2.3.8).
+            Given::Bare => (Err(Reply::new(550, "5.5.2", "Error: bare <CR> or <LF> received")), Next::Close),
         };
         let dialect = self.server.settings.dialect;
         let outcome = match octets {
@@ -177,28 +182,32 @@ impl Session<'_> {
             Err(reply) => Err(reply),
         };
         let (settings, relay) = (&self.server.settings, &self.server.relay);
-        let origin = self.origin().filter(|_| relay.names_clients());
+        let origin = self.origin().filter(|_| relay.sends_origin());
         let quarantine = settings.quarantine.as_ref();
-        let mut way = Way { own: self.upstream.as_mut(), relay, origin: origin.as_ref(), quarantine };
-        // What goes on takes memory until the next server has it.
+        let next_hop: &dyn NextHop = match &self.upstream {
+            Some(connection) => connection,
+            None => &**relay,
+        };
+        let forwarding = Forwarding { next_hop, origin: origin.as_ref(), quarantine };
+        // The copies take memory until the next server has them.
         let replies = match (outcome, dialect) {
-            (Ok((outcome, _held)), Dialect::Smtp) => vec![submission::answer(&outcome, &mut way).await],
-            (Ok((outcome, _held)), Dialect::Lmtp) => lmtp::answers(&outcome, &named, &mut way).await,
+            (Ok((outcome, _held)), Dialect::Smtp) => vec![submission::answer(&outcome, &forwarding).await],
+            (Ok((outcome, _held)), Dialect::Lmtp) => lmtp::answers(&outcome, &named, &forwarding).await,
             (Err(reply), Dialect::Smtp) => vec![reply],
             (Err(reply), Dialect::Lmtp) => vec![reply; named.len()],
         };
         for reply in &replies {
-            tracing::info!(door = self.server.name(), reply = ?reply.to_string(), "answered");
+            tracing::info!(event = "reply-sent", listener = self.server.name(), %reply);
             self.reply(reply);
         }
         self.forwarded = None;
-        self.idling = 0;
-        // Whoever logged in on it does not have to be told: he logs in again.
-        let is_lost = self.upstream.as_ref().is_some_and(Client::is_lost);
+        self.junk_commands = 0;
+        // The login was on that connection: the client has to log in again.
+        let is_lost = self.upstream.as_mut().is_some_and(SubmitterConnection::is_lost);
         Ok(if is_lost { Next::Close } else { next })
     }
 
-    /// The field that every server on the way adds (RFC 5321, section 4.4).
+    /// The Received field (RFC 5321, section 4.4).
     fn trace(&self) -> String {
         let from = self.forwarded.as_ref().unwrap_or(&self.client);
         let address = match from.address {
@@ -216,22 +225,22 @@ impl Session<'_> {
         let (tls, login) =
             (if self.is_encrypted { "S" } else { "" }, if self.client.login.is_some() { "A" } else { "" });
         let by = &self.server.settings.name;
-        let date = rfc5322(SystemClock.now());
+        let date = rfc5322(self.server.settings.clock.now());
         format!("Received: from {hello}{address}\r\n\tby {by} (postseal) with {with}{tls}{login}; {date}\r\n")
     }
 
     fn submitter(&self) -> Submitter {
-        let guest = self.forwarded.as_ref().unwrap_or(&self.client);
-        // XFORWARD is about where a message comes from. Who logged in on this connection stays who it is.
-        match (&self.client.login, guest.rank) {
+        let client = self.forwarded.as_ref().unwrap_or(&self.client);
+        // XFORWARD names the origin of a message. It does not change the login of this connection.
+        match (&self.client.login, client.trust) {
             (Some(login), _) => Submitter::Authenticated(login.clone()),
-            (None, Rank::User) => Submitter::Trusted,
-            (None, Rank::Peer | Rank::Stranger) => Submitter::Unknown,
+            (None, TrustLevel::Trusted) => Submitter::Trusted,
+            (None, TrustLevel::Peer | TrustLevel::Untrusted) => Submitter::Unknown,
         }
     }
 }
 
-/// Carries a message through the corridor, its trace field on top, when it is its turn; what comes of it, and the memory that it takes.
+/// Handles a message with its Received field on top, when memory and a permit are free. Returns the outcome and the memory that it uses.
 async fn handle(
     server: &Server,
     transaction: Transaction,
@@ -239,46 +248,49 @@ async fn handle(
     trace: Vec<u8>,
     mut octets: Vec<u8>,
 ) -> Result<(Outcome, Held), Reply> {
-    let (limits, handler) = (server.settings.limits.clone(), Arc::clone(&server.handler));
-    let mut share = server.settings.memory.work(octets.len()).await.ok_or_else(crowded)?;
+    let (limits, handler, listener) = (server.settings.limits.clone(), Arc::clone(&server.handler), server.name());
+    let mut share = server.settings.memory.work(octets.len()).await.ok_or_else(insufficient_storage)?;
     let permit = Arc::clone(&server.work).acquire_owned().await;
-    let permit = permit.map_err(|_| Reply::new(421, "4.3.2", "shutting down"))?;
+    let permit = permit.map_err(|_| Reply::new(421, "4.3.2", "Service unavailable, shutting down"))?;
     let Transaction { sender, recipients, held, .. } = transaction;
     let envelope = Envelope { sender, recipients };
     let work = tokio::task::spawn_blocking(move || {
         let _held = (permit, held);
         let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
         octets.splice(..0, trace);
-        let message = Message::parse(octets, &mut Budget::new(whole))?;
-        if message.root().fields().filter(|field| field.is("Received")).count() > MOST_HOPS {
-            return Err(crate::base::Error::malformed("message", "it goes round in a loop"));
+        let message = Message::parse(octets, &mut Budget::new(whole)).map_err(|error| failure(listener, &error))?;
+        if message.root().fields().filter(|field| field.is("Received")).count() > MAX_HOPS {
+            // RFC 3463, section 3.5: routing loop detected.
+            return Err(Reply::new(554, "5.4.6", "Error: too many hops"));
         }
-        let outcome = handler.handle(Mail { envelope, submitter, message })?;
-        // Each is written to the next server in a copy with the dots of SMTP.
+        let outcome =
+            handler.handle(Mail { envelope, submitter, message }).map_err(|error| failure(listener, &error))?;
+        // Each is sent from a copy with doubled dots.
         share.shrink(outcome.mails.iter().map(|mail| 2 * mail.message.octets().len()).sum());
         Ok((outcome, share))
     });
-    let outcome = work.await.map_err(|_| Reply::later("4.3.0", "internal error"))?;
-    outcome.map_err(|error| {
-        tracing::warn!(kind = ?error.kind(), %error, "not handled");
-        match error.kind() {
-            // RFC 3463, section 3.7: a content that cannot be handled.
-            Kind::Malformed => Reply::new(554, "5.6.0", error.to_string()),
-            Kind::NoKey | Kind::KeyExpired => Reply::new(550, "5.7.1", error.to_string()),
-            _ => Reply::later("4.7.1", "not now"),
-        }
-    })
+    work.await.unwrap_or_else(|_| Err(temporary_failure()))
 }
 
-fn too_large(most: usize) -> Reply {
-    Reply::new(552, "5.3.4", format!("no more than {most} octets"))
+/// The reply to a message that met `error`. The cause goes to the log.
+fn failure(listener: &str, error: &Error) -> Reply {
+    tracing::warn!(event = "message-failed", listener, kind = ?error.kind(), %error);
+    rejection(error)
 }
 
-fn crowded() -> Reply {
-    Reply::new(452, "4.3.1", "no room for so much mail at once")
+fn too_large() -> Reply {
+    Reply::new(552, "5.3.4", "Message size exceeds fixed limit")
+}
+
+fn need_mail() -> Reply {
+    Reply::new(503, "5.5.1", "Error: need MAIL command")
+}
+
+fn need_rcpt() -> Reply {
+    Reply::new(503, "5.5.1", "Error: need RCPT command")
 }
 
 /// Source: Postfix's `hopcount_limit` is 50, RFC 5321, section 6.3 asks for at least 100.
-const MOST_HOPS: usize = 100;
+const MAX_HOPS: usize = 100;
 /// How long a whole message may take. Source: 64 MiB at 300 kbit/s.
 const WHOLE: Duration = Duration::from_secs(1_800);

@@ -1,4 +1,4 @@
-//! Octets of SMTP: lines that end in CRLF and nothing else, and messages with and without the dots of RFC 5321, section 4.5.2.
+//! SMTP on the wire: lines that end in CRLF alone, and messages with and without the dots of RFC 5321, section 4.5.2.
 
 use std::{future::Future, io, time::Duration};
 
@@ -10,38 +10,38 @@ use tokio::{
 
 use crate::transport::Stream;
 
-/// A connection, read with a buffer of its own so that what is left over can be seen.
+/// A connection with its own read buffer, so that unread input is visible.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
 
-/// Why nothing came.
+/// Why there is no line.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// A CR or LF that is not part of a CRLF.
     Bare,
-    /// The peer is gone, or was silent for too long.
+    /// The peer disconnected, or a timeout passed.
     Gone(io::Error),
     /// A line longer than it may be. It has been read to its end.
     Long,
 }
 
 impl Fault {
-    /// The peer takes too long.
+    /// A timeout passed.
     pub(super) fn slow() -> Fault {
         Fault::Gone(io::ErrorKind::TimedOut.into())
     }
 }
 
-/// A message as it was given.
+/// A received message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Given {
-    /// A CR or LF in it is not part of a CRLF: whoever ends lines differently may see several messages in it.
+    /// A CR or LF in it is not part of a CRLF. Software that accepts other line endings may see several messages in it.
     Bare,
-    /// There was no room for it. It has been read to its end.
+    /// There was no memory for it. It has been read to its end.
     Crowded,
-    /// More than there may be. It has been read to its end.
+    /// It is larger than allowed. It has been read to its end.
     Large,
     /// The message, every line ending in CRLF.
     Whole(Vec<u8>),
@@ -52,19 +52,19 @@ impl Wire {
         Wire { stream, buffer: Vec::new() }
     }
 
-    /// The stream alone; `None` when the peer has said more already, which must not be taken for something said under TLS.
+    /// The stream; `None` if input is buffered, which must not be taken for input under TLS.
     pub(super) fn into_stream(self) -> Option<Box<dyn Stream>> {
         self.buffer.is_empty().then_some(self.stream)
     }
 
-    /// Whether the peer has said more already.
+    /// Whether input is buffered.
     pub(super) fn is_pending(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// The next line of at most `most` octets, without its CRLF, complete within `patience`.
-    pub(super) async fn line(&mut self, most: usize, patience: Duration) -> Result<Vec<u8>, Fault> {
-        within(patience, self.next_line(most)).await
+    /// The next line of at most `most` octets, without its CRLF, complete within `limit`.
+    pub(super) async fn line(&mut self, most: usize, limit: Duration) -> Result<Vec<u8>, Fault> {
+        within(limit, self.next_line(most)).await
     }
 
     async fn next_line(&mut self, most: usize) -> Result<Vec<u8>, Fault> {
@@ -91,8 +91,8 @@ impl Wire {
         }
     }
 
-    /// The message up to the dot that stands alone, of at most `most` octets; `pace` for every piece of it. `has_room` is asked before so
-    /// many octets are held.
+    /// Reads a message up to its final dot, of at most `most` octets; `pace` is the limit for each piece. `has_room` says whether there is
+    /// memory for so many octets.
     pub(super) async fn message(
         &mut self,
         most: usize,
@@ -108,7 +108,7 @@ impl Wire {
             if let Some(at) = memmem::find(raw.get(seam..).unwrap_or_default(), END) {
                 break seam + at;
             }
-            // Dots that are taken out again do not count against anybody; no honest message doubles by them.
+            // Doubled dots do not count; no real message doubles in size by them.
             is_large |= raw.len() > most.saturating_mul(2);
             is_crowded |= !is_large && !is_crowded && !has_room(raw.len());
             if is_large || is_crowded {
@@ -126,7 +126,7 @@ impl Wire {
         Ok(given(without_dots(raw), most))
     }
 
-    /// Exactly `count` octets, `pace` for every piece of them.
+    /// Reads exactly `count` octets; `pace` is the limit for each piece.
     pub(super) async fn chunk(&mut self, count: usize, pace: Duration) -> Result<Vec<u8>, Fault> {
         while self.buffer.len() < count {
             within(pace, self.fill()).await?;
@@ -135,7 +135,7 @@ impl Wire {
         Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
-    /// Reads `count` octets and forgets them.
+    /// Reads and discards `count` octets.
     pub(super) async fn skip(&mut self, mut count: u64, pace: Duration) -> Result<(), Fault> {
         loop {
             let here = self.buffer.len().min(usize::try_from(count).unwrap_or(usize::MAX));
@@ -148,19 +148,19 @@ impl Wire {
         }
     }
 
-    /// Says it all within `patience`.
-    pub(super) async fn say(&mut self, octets: &[u8], patience: Duration) -> Result<(), Fault> {
-        within(patience, async {
+    /// Writes everything within `limit`.
+    pub(super) async fn say(&mut self, octets: &[u8], limit: Duration) -> Result<(), Fault> {
+        within(limit, async {
             self.stream.write_all(octets).await.map_err(Fault::Gone)?;
             self.stream.flush().await.map_err(Fault::Gone)
         })
         .await
     }
 
-    /// Waits until the peer says something more or goes away, whichever comes first.
+    /// Waits for input, or for the end of the connection.
     pub(super) async fn fill(&mut self) -> Result<(), Fault> {
         if self.buffer.is_empty() {
-            // A connection that rests holds nothing.
+            // An idle connection holds no memory.
             self.buffer = Vec::new();
         }
         self.buffer.reserve(PIECE);
@@ -171,7 +171,7 @@ impl Wire {
     }
 }
 
-/// A message that came in pieces of known lengths.
+/// A message that was received in chunks.
 pub(super) fn given(octets: Vec<u8>, most: usize) -> Given {
     match () {
         () if octets.len() > most => Given::Large,
@@ -180,8 +180,8 @@ pub(super) fn given(octets: Vec<u8>, most: usize) -> Given {
     }
 }
 
-/// A message as DATA carries it, its last dot included. Every line end of any kind becomes a CRLF, and every dot at the beginning of a line
-/// is doubled: whatever the peer takes for a line end, it sees one message.
+/// A message for DATA, with its final dot. Every line ending of any kind becomes CRLF, and every dot at the start of a line is doubled, so that
+/// the peer sees one message whatever it takes for a line ending.
 pub(super) fn with_dots(message: &[u8]) -> Vec<u8> {
     let mut raw = Vec::with_capacity(message.len() + message.len() / 64 + 5);
     let mut rest = message;
@@ -199,10 +199,10 @@ pub(super) fn with_dots(message: &[u8]) -> Vec<u8> {
     raw
 }
 
-/// Without the dots that SMTP adds, and without the line end before the first line; in place, so that a large message is there once.
+/// Removes the dots that SMTP adds, and the line ending before the first line; in place, so that a large message is in memory once.
 fn without_dots(mut raw: Vec<u8>) -> Vec<u8> {
     let (mut from, mut written) = (2.min(raw.len()), 0);
-    // A line end is looked for from its own first octet on, so that the dot of the first line is found too.
+    // The search starts at the line ending before, so that the dot of the first line is found too.
     while let Some(at) = memmem::find(raw.get(from.saturating_sub(2)..).unwrap_or_default(), b"\r\n.") {
         let end = from.saturating_sub(2) + at + 2;
         raw.copy_within(from..end, written);
@@ -226,13 +226,13 @@ fn is_bare(octets: &[u8]) -> bool {
     false
 }
 
-async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    timeout(patience, work).await.unwrap_or_else(|_| Err(Fault::slow()))
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(Fault::slow()))
 }
 
 /// The end of the data (RFC 5321, section 4.1.1.4): these five octets and no others.
 const END: &[u8] = b"\r\n.\r\n";
-/// What is read at once.
+/// Octets per read.
 const PIECE: usize = 16 * 1024;
 
 #[cfg(test)]

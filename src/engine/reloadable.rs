@@ -1,4 +1,4 @@
-//! The corridor for programs that stay: everything owned, shared by threads, exchanged as a whole when the configuration changes.
+//! The engine for long-running programs: owned parts, shared by threads, replaced as a whole when the configuration changes.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use crate::{
 
 /// Everything that handling mail needs.
 #[derive(Clone)]
-pub struct Setup {
+pub struct HandlerConfig {
     /// Certificates, secrets and passwords.
     pub keys: Arc<dyn Keys>,
     /// What time it is.
@@ -31,7 +31,7 @@ pub struct Setup {
     pub revocation: Revocation,
     /// What one message may cost.
     pub limits: Limits,
-    /// Who gets what.
+    /// The rules.
     pub policy: Policy,
     /// See [`Duty::name`].
     pub name: String,
@@ -41,8 +41,8 @@ pub struct Setup {
     pub marker: Secret,
 }
 
-impl Setup {
-    /// An engine over it.
+impl HandlerConfig {
+    /// An engine that uses it.
     pub fn engine(&self) -> Engine<'_> {
         let context = Context {
             keys: &*self.keys,
@@ -59,44 +59,44 @@ impl Setup {
     }
 }
 
-impl fmt::Debug for Setup {
+impl fmt::Debug for HandlerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Setup({}, {} rules)", self.name, self.policy.rules.len())
+        write!(f, "HandlerConfig({}, {} rules)", self.name, self.policy.rules.len())
     }
 }
 
-/// A [`Handler`] whose setup can be exchanged while it works: a mail is handled by one setup from its beginning to its end.
+/// A [`Handler`] whose configuration can be replaced while it works. Each mail is handled by one configuration from start to end.
 #[derive(Debug)]
-pub struct Hook {
-    setup: RwLock<Arc<Setup>>,
+pub struct ReloadableHandler {
+    config: RwLock<Arc<HandlerConfig>>,
 }
 
-impl Hook {
-    /// One that works by `setup`.
-    pub fn new(setup: Setup) -> Self {
-        Hook { setup: RwLock::new(Arc::new(setup)) }
+impl ReloadableHandler {
+    /// A handler with this configuration.
+    pub fn new(config: HandlerConfig) -> Self {
+        ReloadableHandler { config: RwLock::new(Arc::new(config)) }
     }
 
-    /// From the next mail on works by `setup`.
-    pub fn replace(&self, setup: Setup) {
-        let mut current = self.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *current = Arc::new(setup);
+    /// Uses `config` from the next mail on.
+    pub fn replace(&self, config: HandlerConfig) {
+        let mut current = self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *current = Arc::new(config);
     }
 
-    /// What it works by now.
-    pub fn setup(&self) -> Arc<Setup> {
-        Arc::clone(&self.setup.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// The configuration in use.
+    pub fn config(&self) -> Arc<HandlerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
-impl Handler for Hook {
+impl Handler for ReloadableHandler {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
-        let setup = self.setup();
-        setup.engine().handle(mail, setup.duty())
+        let config = self.config();
+        config.engine().handle(mail, config.duty())
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
-        let setup = self.setup();
-        setup.engine().mark(mail, setup.duty())
+        let config = self.config();
+        config.engine().mark(mail, config.duty())
     }
 }

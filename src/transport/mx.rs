@@ -1,6 +1,9 @@
-//! The hosts that take a domain's mail (RFC 5321, section 5.1).
+//! The mail servers of a domain (RFC 5321, section 5.1).
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use hickory_resolver::{
     TokioResolver,
@@ -9,33 +12,34 @@ use hickory_resolver::{
 };
 
 use super::smtp::Reply;
-use crate::base::{Error, Kind, Random, Result as Outcome, SystemRandom};
+use crate::base::{Error, Kind, Random, Result as Outcome};
 
-/// Asks DNS for them.
-pub struct Exchangers {
+/// Looks mail servers up in DNS.
+pub struct MxResolver {
     resolver: TokioResolver,
     port: u16,
+    /// Shuffles the hosts of one preference.
+    random: Arc<dyn Random>,
 }
 
-impl Exchangers {
-    /// By the servers that this machine asks. The hosts are called on port 25.
+impl MxResolver {
+    /// Uses the name servers of this machine. Mail servers are reached at port 25.
     ///
     /// # Errors
     ///
-    /// `Config` when this machine does not say whom it asks.
-    pub fn of_system() -> Outcome<Exchangers> {
+    /// `Config`: this machine has no name servers configured.
+    pub fn of_system(random: Arc<dyn Random>) -> Outcome<MxResolver> {
         let wrong = |error: NetError| Error::new(Kind::Config, format!("dns: {error}").to_lowercase());
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(wrong)?;
-        Ok(Exchangers { resolver, port: 25 })
+        Ok(MxResolver { resolver, port: 25, random })
     }
 
-    /// The hosts for a domain, in the order in which they are tried: by preference, and those of one preference in any order. A domain
-    /// without such hosts is its own.
+    /// The mail servers of a domain in the order in which they are tried: by preference, shuffled within one preference. A domain without
+    /// MX records is its own mail server.
     ///
     /// # Errors
     ///
-    /// The reply that says why there are none: 556 for a domain that takes no mail (RFC 7505), 550 for one that does not exist, 451 when it
-    /// is not known now.
+    /// The reply to the client: 556 for a domain that accepts no mail (RFC 7505), 550 for one that does not exist, 451 when the look-up fails.
     pub(super) async fn hosts(&self, domain: &str) -> Result<Vec<String>, Reply> {
         if domain.starts_with('[') {
             return Ok(vec![domain.to_owned()]);
@@ -43,7 +47,7 @@ impl Exchangers {
         let found = match self.resolver.mx_lookup(format!("{domain}.")).await {
             Ok(found) => found,
             Err(error) if error.is_nx_domain() => {
-                return Err(Reply::new(550, "5.1.2", format!("{domain}: there is no such domain")));
+                return Err(Reply::new(550, "5.1.2", format!("{domain}: domain not found")));
             }
             Err(error) if error.is_no_records_found() => return Ok(vec![domain.to_owned()]),
             Err(error) => return Err(unknown(domain, &error)),
@@ -58,22 +62,22 @@ impl Exchangers {
                 continue;
             }
             let mut order = [0; 1];
-            // Without it the order is that of the answer, which servers rotate.
-            let _ = SystemRandom.fill(&mut order);
+            // If it fails, the order is that of the answer, which name servers rotate.
+            let _ = self.random.fill(&mut order);
             hosts.push((preference, order, exchange.to_ascii().trim_end_matches('.').to_owned()));
         }
         if hosts.is_empty() {
-            return Err(Reply::new(556, "5.1.10", format!("{domain}: takes no mail")));
+            return Err(Reply::new(556, "5.1.10", format!("{domain}: domain does not accept mail")));
         }
         hosts.sort();
         Ok(hosts.into_iter().map(|(_, _, host)| host).collect())
     }
 
-    /// Where a host is reached.
+    /// The addresses of a mail server.
     ///
     /// # Errors
     ///
-    /// The reply that says why it is not: 451, because another may be.
+    /// The reply to the client: 451, because another server may have an address.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Reply> {
         let at = |address: IpAddr| SocketAddr::new(address, self.port);
         if let Some(literal) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -98,10 +102,12 @@ mod tests {
     };
     use tokio::net::UdpSocket;
 
+    use crate::base::SystemRandom;
+
     use super::*;
 
     /// Asks a name server of our own, which knows only what stands in `answer`.
-    async fn exchangers() -> Exchangers {
+    async fn resolver() -> MxResolver {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -115,7 +121,7 @@ mod tests {
         let server = NameServerConfig::new("127.0.0.1".parse().unwrap(), true, vec![connection]);
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        Exchangers { resolver: builder.build().unwrap(), port: 2525 }
+        MxResolver { resolver: builder.build().unwrap(), port: 2525, random: Arc::new(SystemRandom) }
     }
 
     /// RFC 1035, section 4.1: the header, the question again, and answers whose name is a pointer to it.
@@ -158,18 +164,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_domain_names_its_hosts() {
-        let exchangers = exchangers().await;
-        assert_eq!(exchangers.hosts("two.test").await.unwrap(), ["a.two.test", "b.two.test"]);
-        assert_eq!(exchangers.hosts("bare.test").await.unwrap(), ["bare.test"]);
+        let resolver = resolver().await;
+        assert_eq!(resolver.hosts("two.test").await.unwrap(), ["a.two.test", "b.two.test"]);
+        assert_eq!(resolver.hosts("bare.test").await.unwrap(), ["bare.test"]);
         for (domain, code, status) in
             [("null.test", 556, "5.1.10"), ("gone.test", 550, "5.1.2"), ("broken.test", 451, "4.4.3")]
         {
-            let reply = exchangers.hosts(domain).await.unwrap_err();
+            let reply = resolver.hosts(domain).await.unwrap_err();
             assert_eq!((reply.code, reply.status.as_deref()), (code, Some(status)), "{domain}: {reply}");
         }
         let address = ["192.0.2.1:2525".parse().unwrap()];
-        assert_eq!(exchangers.addresses("a.two.test").await.unwrap(), address);
-        assert_eq!(exchangers.addresses("[192.0.2.1]").await.unwrap(), address);
-        assert_eq!(exchangers.addresses("b.two.test").await.unwrap_err().code, 451);
+        assert_eq!(resolver.addresses("a.two.test").await.unwrap(), address);
+        assert_eq!(resolver.addresses("[192.0.2.1]").await.unwrap(), address);
+        assert_eq!(resolver.addresses("b.two.test").await.unwrap_err().code, 451);
     }
 }

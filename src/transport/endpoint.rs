@@ -1,54 +1,21 @@
-//! Where a listener listens, and what answers there.
+//! Listening addresses: parsed from the configuration, and opened.
 
 use std::{
     fmt, fs,
-    future::Future,
     net::SocketAddr,
-    os::unix::{fs::FileTypeExt, fs::PermissionsExt, net::UnixStream as Probe},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream as Probe,
+    },
     path::{Path, PathBuf},
-    pin::Pin,
-    sync::Arc,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-    sync::watch,
-};
+use tokio::net::{TcpListener, UnixListener};
 
+use super::listener::Connection;
 use crate::base::{Error, Kind, Result};
 
-/// What answers at an endpoint.
-pub trait Door: Send + Sync {
-    /// What kind of door it is, for the log and the metrics.
-    fn name(&self) -> &'static str;
-
-    /// Sees to one connection until it is over, or until `stopping` turns true and nothing is under way.
-    ///
-    /// # Errors
-    ///
-    /// The connection ended in a way that the administrator may want to know of.
-    fn welcome(
-        self: Arc<Self>,
-        connection: Connection,
-        stopping: watch::Receiver<bool>,
-    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-}
-
-/// Somebody who connected.
-pub struct Connection {
-    /// The octets, both ways.
-    pub stream: Box<dyn Stream>,
-    /// The peer's address; none for a local socket.
-    pub peer: Option<SocketAddr>,
-}
-
-/// Octets both ways: TCP, a local socket, TLS over either.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// Where to listen, as the configuration writes it.
+/// A listening address, in the form that the configuration uses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// A socket that systemd opened, by its `FileDescriptorName=`: `systemd:NAME`.
@@ -60,11 +27,11 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Reads one of the three forms.
+    /// Parses one of the three forms.
     ///
     /// # Errors
     ///
-    /// `Config` when it is none of them.
+    /// `Config`: the text has none of these forms.
     pub fn parse(text: &str) -> Result<Endpoint> {
         let endpoint = match text.split_once(':') {
             Some(("systemd", name)) if !name.is_empty() => Some(Endpoint::Systemd(name.to_owned())),
@@ -77,12 +44,12 @@ impl Endpoint {
         })
     }
 
-    /// Whether only this machine can connect. Of a socket that systemd opened, nobody knows: its unit says.
+    /// Whether only this machine can connect. False for a socket that systemd opened, because its address is in the unit file.
     pub fn is_local(&self) -> bool {
         matches!(self, Endpoint::Tcp(address) if address.ip().is_loopback()) || matches!(self, Endpoint::Unix(_))
     }
 
-    /// Opens it; a socket that systemd opened is in `inherited`.
+    /// Opens the socket; sockets that systemd opened are in `inherited`.
     pub(super) fn open(&self, inherited: &[Inherited]) -> Result<Socket> {
         let io = |error: std::io::Error| Error::new(Kind::Unavailable, format!("{self}: {error}").to_lowercase());
         match self {
@@ -103,8 +70,8 @@ impl Endpoint {
                         .with_hint("give the socket unit FileDescriptorName=, and start the service by it")
                 })?;
                 match &found.listener {
-                    Listener::Tcp(listener) => listener.try_clone().and_then(tcp).map_err(io),
-                    Listener::Unix(listener) => {
+                    ListeningSocket::Tcp(listener) => listener.try_clone().and_then(tcp).map_err(io),
+                    ListeningSocket::Unix(listener) => {
                         let listener = listener.try_clone().map_err(io)?;
                         listener.set_nonblocking(true).map_err(io)?;
                         UnixListener::from_std(listener).map(Socket::Unix).map_err(io)
@@ -125,25 +92,25 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A socket that whoever started us had opened already.
+/// A socket that the parent process has opened.
 #[derive(Debug)]
 pub struct Inherited {
     /// Its `FileDescriptorName=`.
     pub name: String,
     /// The socket.
-    pub listener: Listener,
+    pub listener: ListeningSocket,
 }
 
 /// A listening socket.
 #[derive(Debug)]
-pub enum Listener {
-    /// For a port.
+pub enum ListeningSocket {
+    /// TCP.
     Tcp(std::net::TcpListener),
-    /// For a path.
+    /// A local socket.
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// A listening socket that the runtime knows.
+/// A listening socket registered with the runtime.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpListener),
@@ -151,7 +118,7 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Waits for somebody to connect.
+    /// Waits for a connection.
     pub(super) async fn accept(&self) -> std::io::Result<Connection> {
         Ok(match self {
             Socket::Tcp(listener) => {
@@ -172,7 +139,7 @@ fn tcp(listener: std::net::TcpListener) -> std::io::Result<Socket> {
     TcpListener::from_std(listener).map(Socket::Tcp)
 }
 
-/// Removes a socket at which nobody listens any more; anything else stays and is in the way.
+/// Removes a socket file without a listener. Any other file stays, and opening fails.
 fn remove_stale(path: &Path) -> std::io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket && Probe::connect(path).is_err() { fs::remove_file(path) } else { Ok(()) }

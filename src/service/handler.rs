@@ -1,0 +1,85 @@
+//! The handler that a configuration describes.
+
+use std::sync::Arc;
+
+use super::{
+    Environment,
+    learning::{CapabilityStore, LearningHandler},
+};
+use crate::{
+    base::{Error, Kind, Result, Secret},
+    config::Config,
+    engine::{HandlerConfig, ReloadableHandler},
+};
+
+/// What [`handler`] builds.
+pub type ConfiguredHandler = LearningHandler<ReloadableHandler>;
+
+/// Builds what handles mail by `config`, and learns from it.
+///
+/// ```
+/// # use postseal::{base::Result, config, service::{self, Environment}};
+/// # fn main() -> Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("postseal.toml");
+/// std::fs::write(&path, r#"
+/// home = "home"
+/// hostname = "mail.example.org"
+/// local-domains = ["example.org"]
+///
+/// [[rule]]
+/// name = "internal mail stays as it is"
+/// to = "example.org"
+/// action = "clear"
+/// "#).unwrap();
+/// let config = config::load(&path)?;
+/// assert_eq!(config.policy.rules[0].name, "internal mail stays as it is");
+/// let handler = service::handler(&config, Environment::of(&config)?)?;
+/// # let _ = handler;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// `Config`: the marker secret cannot be read, or is too short. `Unavailable`: there is no randomness.
+pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHandler> {
+    let marker = marker(config, &environment)?;
+    Ok(with_marker(config, environment, marker))
+}
+
+/// As [`handler`], with a marker that was made before.
+pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
+    let Environment { keys, home, clock, random, legacy } = environment;
+    let handler = ReloadableHandler::new(HandlerConfig {
+        keys,
+        clock: Arc::clone(&clock),
+        random,
+        legacy,
+        revocation: config.revocation,
+        limits: config.bounds.message.clone(),
+        policy: config.policy.clone(),
+        name: config.hostname.clone(),
+        authserv_ids: config.authserv_ids.clone(),
+        marker,
+    });
+    LearningHandler::new(handler, CapabilityStore::new(home), clock)
+}
+
+/// The secret that marks copies as handled: the configured one, or a random one.
+pub(super) fn marker(config: &Config, environment: &Environment) -> Result<Secret> {
+    let Some(marker) = &config.marker else {
+        let mut octets = vec![0; 32];
+        environment.random.fill(&mut octets)?;
+        return Ok(Secret::new(octets));
+    };
+    let secret = marker.read()?;
+    if secret.expose().len() < MIN_MARKER {
+        let what = format!("marker: {marker} has fewer than {MIN_MARKER} octets");
+        return Err(Error::new(Kind::Config, what).with_hint("openssl rand -hex 32 makes one"));
+    }
+    Ok(secret)
+}
+
+/// Octets. Source: `engine::Duty::marker`. An outsider can try guesses offline on a marked copy.
+const MIN_MARKER: usize = 16;

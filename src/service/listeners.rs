@@ -1,0 +1,176 @@
+//! From a configuration to its listeners.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use tokio::sync::Semaphore;
+
+use super::{
+    Environment, handler,
+    next_hop::{program_or_relay, relay},
+};
+use crate::{
+    base::{Clock, Error, Kind, Random, Result, Secret},
+    config::{self, Auth, Config, Copies, ListenerKind, Tls, Users, Vrfy},
+    engine::Handler,
+    report::Metrics,
+    transport::{
+        Endpoint, Listener, Measured, MemoryLimit, Monitor, Quarantine,
+        milter::{self, Copying, Milter},
+        serve::{self, Listeners},
+        smtp::{self, Authenticator, Dialect, Login, Protection, Server, Timeouts},
+        tls::Identity,
+    },
+};
+
+/// What all listeners share, and what outlives a reload.
+pub(super) struct Shared {
+    /// Memory for messages, by the configuration in force.
+    pub(super) memory: MemoryLimit,
+    pub(super) metrics: Arc<Metrics>,
+    /// One permit per password that is being checked.
+    pub(super) hashing: Arc<Semaphore>,
+}
+
+type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> + Send>;
+
+/// Builds the listeners anew for each load of the configuration.
+pub(super) struct Builder {
+    path: PathBuf,
+    environment: MakeEnvironment,
+    shared: Shared,
+    /// Marks copies as handled. A random one outlives a reload, because marked copies do.
+    marker: Option<Secret>,
+}
+
+impl Builder {
+    pub(super) fn new(path: PathBuf, environment: MakeEnvironment, shared: Shared) -> Self {
+        Builder { path, environment, shared, marker: None }
+    }
+
+    /// Loads the configuration, and builds its listeners.
+    pub(super) fn build(&mut self) -> Result<Listeners> {
+        let config = config::load(&self.path)?;
+        if !self.shared.memory.is_of(config.bounds.memory, &config.bounds.message) {
+            self.shared.memory = MemoryLimit::new(config.bounds.memory, &config.bounds.message);
+        }
+        let environment = (self.environment)(&config)?;
+        let marker = match (&config.marker, &self.marker) {
+            (None, Some(marker)) => marker.clone(),
+            _ => handler::marker(&config, &environment)?,
+        };
+        self.marker = Some(marker.clone());
+        let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
+        let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
+        let work = Arc::new(Semaphore::new(config.bounds.work));
+        let parts = Parts { config: &config, shared: &self.shared, handler, work, clock, random };
+        let mut by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>> = BTreeMap::new();
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|listener| Ok::<_, Error>((listener.endpoint.clone(), parts.listener(listener)?)));
+        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.shared.metrics)));
+        let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
+        for built in listeners.chain(monitor) {
+            let (endpoint, listener) = built?;
+            match by_endpoint.entry(endpoint) {
+                Entry::Vacant(vacant) => drop(vacant.insert(listener)),
+                Entry::Occupied(taken) => {
+                    return Err(Error::new(Kind::Config, format!("{}: two listeners at one address", taken.key())));
+                }
+            }
+        }
+        if by_endpoint.is_empty() {
+            return Err(Error::new(Kind::Config, format!("{}: no listener is configured", self.path.display()))
+                .with_hint("[[listener]] kind = \"milter\" address = \"127.0.0.1:8891\""));
+        }
+        Ok(Listeners { by_endpoint, connections: config.bounds.connections, drain: serve::DRAIN })
+    }
+}
+
+/// What the listeners of one configuration are built from.
+struct Parts<'a> {
+    config: &'a Config,
+    shared: &'a Shared,
+    handler: Arc<dyn Handler>,
+    /// One permit per message that is being handled.
+    work: Arc<Semaphore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Parts<'_> {
+    fn listener(&self, listener: &config::Listener) -> Result<Arc<dyn Listener>> {
+        match listener.kind {
+            ListenerKind::Lmtp => self.smtp(listener, Dialect::Lmtp, "lmtp"),
+            ListenerKind::Milter => self.milter(listener),
+            ListenerKind::Submission => self.smtp(listener, Dialect::Smtp, "submission"),
+        }
+    }
+
+    fn measured(&self, name: &'static str) -> Arc<dyn Handler> {
+        Arc::new(Measured::new(Arc::clone(&self.handler), Arc::clone(&self.shared.metrics), name))
+    }
+
+    fn milter(&self, listener: &config::Listener) -> Result<Arc<dyn Listener>> {
+        let config = self.config;
+        let settings = milter::Settings {
+            trusted: config.trusted.clone(),
+            limits: config.bounds.message.clone(),
+            recipients: config.bounds.recipients,
+            memory: self.shared.memory.clone(),
+            copying: match listener.copies {
+                Copies::Submit => Copying::Submit(program_or_relay(config, &self.random)?.into()),
+                Copies::Tempfail => Copying::Tempfail,
+            },
+            progress: milter::PROGRESS,
+            idle: milter::IDLE,
+        };
+        Ok(Arc::new(Milter::new(self.measured("milter"), Arc::clone(&self.work), settings)))
+    }
+
+    fn smtp(&self, listener: &config::Listener, dialect: Dialect, name: &'static str) -> Result<Arc<dyn Listener>> {
+        let (config, shared) = (self.config, self.shared);
+        let identity = |files: &config::Identity| Identity::read(&files.certificate, &files.key);
+        let settings = smtp::Settings {
+            dialect,
+            name: config.hostname.clone(),
+            protection: match &listener.tls {
+                Tls::Implicit(files) => Protection::Implicit(identity(files)?),
+                Tls::None => Protection::None,
+                Tls::Starttls(files) => Protection::Starttls(identity(files)?),
+            },
+            login: match &listener.auth {
+                Auth::Here(users) => {
+                    let users = Arc::new(Users::read(users)?);
+                    Login::Here(Authenticator::new(users, Arc::clone(&shared.hashing)))
+                }
+                Auth::None => Login::None,
+                Auth::Relay => Login::Relayed,
+            },
+            metrics: Arc::clone(&shared.metrics),
+            trusted: config.trusted.clone(),
+            peers: config.peers.clone(),
+            aliases: match listener.vrfy {
+                Vrfy::Aliases => Some(config.aliases.clone()),
+                Vrfy::Refuse => None,
+            },
+            local: config.policy.local.clone(),
+            limits: config.bounds.message.clone(),
+            recipients: config.bounds.recipients,
+            per_client: PER_CLIENT,
+            memory: shared.memory.clone(),
+            timeouts: Timeouts::default(),
+            clock: Arc::clone(&self.clock),
+            quarantine: config.quarantine.clone().map(Quarantine::new),
+        };
+        let relay = Arc::new(relay(config, &self.random)?);
+        Ok(Arc::new(Server::new(self.measured(name), relay, Arc::clone(&self.work), settings)))
+    }
+}
+
+/// Source: Postfix's `smtpd_client_connection_count_limit`.
+const PER_CLIENT: usize = 50;

@@ -1,0 +1,115 @@
+//! The configured service: from a configuration file to running listeners, with reload, a graceful stop, and learning of capabilities.
+//!
+//! ```no_run
+//! use postseal::{base::Result, service::Service};
+//!
+//! // Serves the listeners of the file until SIGTERM or SIGINT. SIGHUP loads the file again.
+//! fn main() -> Result<()> {
+//!     Service::new("/etc/postseal/postseal.toml").run()
+//! }
+//! ```
+
+mod environment;
+mod handler;
+mod learning;
+mod listeners;
+mod next_hop;
+mod signals;
+mod sources;
+
+use std::{num::NonZero, path::PathBuf, sync::Arc, thread};
+
+use tokio::{
+    runtime,
+    sync::{Semaphore, mpsc},
+};
+
+use self::listeners::{Builder, Shared};
+pub use self::{
+    environment::Environment,
+    handler::{ConfiguredHandler, handler},
+    learning::{CapabilityStore, LearningHandler},
+    next_hop::sendmail_next_hop,
+    sources::OpenSources,
+};
+use crate::{
+    base::{Error, Result},
+    config::{self, Config},
+    report::Metrics,
+    transport::{
+        Inherited, MemoryLimit,
+        serve::{self, Event, State},
+    },
+};
+
+/// A service that is configured by one file.
+pub struct Service {
+    path: PathBuf,
+    environment: Box<dyn FnMut(&Config) -> Result<Environment> + Send>,
+    inherited: Vec<Inherited>,
+    notify: Box<dyn Fn(State) + Send>,
+}
+
+impl Service {
+    /// The service that the file at `path` configures. Nothing is read before it runs.
+    pub fn new(path: impl Into<PathBuf>) -> Service {
+        Service {
+            path: path.into(),
+            environment: Box::new(Environment::of),
+            inherited: Vec::new(),
+            notify: Box::new(|_| {}),
+        }
+    }
+
+    /// Takes keys, time and randomness from `environment` instead of [`Environment::of`]. It is called for each load of the configuration.
+    #[must_use]
+    pub fn with_environment(self, environment: impl FnMut(&Config) -> Result<Environment> + Send + 'static) -> Service {
+        Service { environment: Box::new(environment), ..self }
+    }
+
+    /// Uses sockets that the parent process has opened, for `systemd:NAME` addresses.
+    #[must_use]
+    pub fn with_sockets(self, inherited: Vec<Inherited>) -> Service {
+        Service { inherited, ..self }
+    }
+
+    /// Calls `notify` when the state changes, for a supervisor such as systemd.
+    #[must_use]
+    pub fn with_supervisor(self, notify: impl Fn(State) + Send + 'static) -> Service {
+        Service { notify: Box::new(notify), ..self }
+    }
+
+    /// Serves until SIGTERM or SIGINT; SIGHUP loads the configuration again. Must not be called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Service::serve`]; `Io`: there are no threads or signals.
+    pub fn run(self) -> Result<()> {
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Error::io("threads", &error))?;
+        runtime.block_on(async {
+            let events = signals::events().map_err(|error| Error::io("signals", &error))?;
+            self.serve(events).await
+        })
+    }
+
+    /// Serves until [`Event::Stop`], or until `events` is closed, and returns when the messages in progress are done. A configuration that
+    /// cannot be loaded on [`Event::Reload`] leaves the current one in force.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
+    pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
+        let Service { path, environment, inherited, notify } = self;
+        let config = config::load(&path)?;
+        let metrics = Arc::new(Metrics::default());
+        let shared = Shared {
+            memory: MemoryLimit::new(config.bounds.memory, &config.bounds.message),
+            metrics: Arc::clone(&metrics),
+            // Checking a password takes a core and 64 MiB for a while.
+            hashing: Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get))),
+        };
+        let mut builder = Builder::new(path, environment, shared);
+        serve::serve(|| builder.build(), &inherited, metrics, events, notify).await
+    }
+}

@@ -1,0 +1,65 @@
+//! The next hop that a configuration names.
+
+use std::sync::Arc;
+
+use crate::{
+    base::{Error, Kind, Random, Result},
+    config::{self, Config, Upstream, Xforward},
+    transport::{
+        Blocking, MxResolver, NextHop,
+        relay::{Account, Host, Relay},
+        smtp::{Caller, Timeouts},
+        tls::{Connector, Security},
+    },
+};
+
+/// The SMTP server in `[upstream]`. Must be called within a runtime.
+pub(super) fn relay(config: &Config, random: &Arc<dyn Random>) -> Result<Relay> {
+    let caller = Caller { name: config.hostname.clone(), connector: Connector::new(), timeouts: Timeouts::default() };
+    match &config.upstream {
+        None => Err(Error::new(Kind::Config, "upstream: no server for outgoing mail is configured")
+            .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
+        Some(Upstream::Mx) => Ok(Relay::direct(caller, MxResolver::of_system(Arc::clone(random))?)),
+        Some(Upstream::SmartHost { server, security, account, xforward }) => {
+            let (host, name) = match server {
+                config::Server::Named(name, port) => (Host::Name(name.clone(), *port), name.clone()),
+                config::Server::Tcp(address) => (Host::Address(*address), address.ip().to_string()),
+                config::Server::Unix(path) => (Host::Unix(path.clone()), "localhost".to_owned()),
+            };
+            let security = match security {
+                config::Security::None => Security::None,
+                config::Security::Opportunistic => Security::Opportunistic,
+                config::Security::Required => Security::Verified(name),
+            };
+            let relay = Relay::new(caller, host, security);
+            let relay = if *xforward == Xforward::On { relay.sending_origin() } else { relay };
+            Ok(match account {
+                Some(account) => {
+                    let password = account.password.read()?;
+                    relay.logging_in(Account { name: account.name.clone(), password })
+                }
+                None => relay,
+            })
+        }
+    }
+}
+
+/// The program in `[sendmail]`, else the server in `[upstream]`. Must be called within a runtime.
+pub(super) fn program_or_relay(config: &Config, random: &Arc<dyn Random>) -> Result<Box<dyn NextHop>> {
+    match config.sendmail_program()? {
+        Some(program) => Ok(Box::new(program.clone())),
+        None if config.upstream.is_some() => Ok(Box::new(relay(config, random)?)),
+        None => Err(Error::new(Kind::Config, "no next hop for mail is configured").with_hint(
+            "[upstream] smart-host = \"127.0.0.1:25\", or [sendmail] program = \"/usr/sbin/sendmail.postfix\"",
+        )),
+    }
+}
+
+/// The next hop of `postseal sendmail`: the program in `[sendmail]`, else the server in `[upstream]`.
+///
+/// # Errors
+///
+/// `Config`: neither is configured, or a password cannot be read.
+pub fn sendmail_next_hop(config: &Config, random: &Arc<dyn Random>) -> Result<Blocking> {
+    Blocking::new(|| program_or_relay(config, random))
+}

@@ -1,0 +1,60 @@
+//! The keys of a configuration: its sources, opened in their order.
+
+use std::{fs, path::Path, sync::Arc};
+
+use crate::{
+    base::{Error, Kind, Limits, Result, Secret},
+    config::{self, KeySource},
+    keys::{Keys, Memory, Passphrases},
+    store::{self, Keystore},
+};
+
+/// Key sources that are open.
+#[derive(Default)]
+pub struct OpenSources {
+    /// All sources, in order.
+    pub keys: Vec<Arc<dyn Keys>>,
+    /// The home among them. Learned capabilities are stored there.
+    pub home: Option<Arc<Keystore>>,
+    /// One line for each certificate or key that was skipped in the files.
+    pub skipped: Vec<String>,
+}
+
+impl OpenSources {
+    /// Opens `sources`. A missing home is empty.
+    ///
+    /// # Errors
+    ///
+    /// A file or the home cannot be read, or the source is of a kind that is not supported (`Config`).
+    pub fn of(sources: &[KeySource], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<OpenSources> {
+        let mut opened = OpenSources::default();
+        for source in sources {
+            if let KeySource::Home(place) = source {
+                let home = Keystore::open_home(place, Arc::clone(passphrases), limits)?;
+                opened.home = Some(Arc::new(home.with_credentials(config::credentials_directory())));
+            }
+        }
+        for source in sources {
+            match source {
+                KeySource::File(place) => {
+                    let loaded = opened.file(place, passphrases, limits)?;
+                    opened.keys.push(Arc::new(loaded));
+                }
+                KeySource::Home(_) => opened.keys.extend(opened.home.clone().map(|home| home as Arc<dyn Keys>)),
+            }
+        }
+        Ok(opened)
+    }
+
+    fn file(&mut self, path: &Path, passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Memory> {
+        let place = path.display().to_string();
+        let octets = Secret::new(
+            fs::read(path).map_err(|error| Error::new(Kind::Config, Error::io(&place, &error).to_string()))?,
+        );
+        let nothing = Memory::new();
+        let beside: &dyn Keys = self.home.as_deref().map_or(&nothing, |home| home);
+        let loaded = store::load_beside(&[(&place, octets.expose())], passphrases, limits, beside)?;
+        self.skipped.extend(loaded.skipped);
+        Ok(loaded.keys)
+    }
+}

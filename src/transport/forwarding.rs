@@ -1,0 +1,54 @@
+//! What follows from an outcome for one message of an SMTP or LMTP client: held copies, and copies for the next hop.
+
+use super::{
+    NextHop, Quarantine, SendError,
+    rejection::temporary_failure,
+    smtp::{Origin, Reply},
+};
+use crate::{engine::Outcome, mail::Mail, policy::Disposition};
+
+/// Where the copies of one message go.
+pub(super) struct Forwarding<'a> {
+    pub(super) next_hop: &'a dyn NextHop,
+    /// The client that the message came from, if the next server is to know it.
+    pub(super) origin: Option<&'a Origin>,
+    pub(super) quarantine: Option<&'a Quarantine>,
+}
+
+impl Forwarding<'_> {
+    /// The mails for the next hop, in the order in which they are sent.
+    pub(super) fn mails(&self, outcome: &Outcome) -> Vec<Mail> {
+        outcome.transactions().into_iter().flat_map(|mail| self.next_hop.split(mail)).collect()
+    }
+
+    /// See [`NextHop::send_all`].
+    pub(super) async fn send_all(&self, mails: &[Mail]) -> Result<Vec<Result<Reply, SendError>>, SendError> {
+        self.next_hop.send_all(mails, self.origin).await
+    }
+
+    /// See [`NextHop::send_each`].
+    pub(super) async fn send_each(&self, mail: &Mail) -> Result<Vec<Reply>, SendError> {
+        self.next_hop.send_each(mail, self.origin).await
+    }
+
+    /// Stores the copies that are held.
+    pub(super) async fn hold(&self, outcome: &Outcome) -> Result<(), Reply> {
+        for (group, mail) in outcome.copies() {
+            let Disposition::Quarantine(reason) = &group.disposition else { continue };
+            let Some(quarantine) = self.quarantine else {
+                return Err(Reply::later("4.7.1", format!("to be held, but no quarantine is configured: {reason}")));
+            };
+            let (quarantine, mail, reason) = (quarantine.clone(), mail.clone(), reason.clone());
+            let held = tokio::task::spawn_blocking(move || quarantine.hold(&mail, &reason)).await;
+            match held {
+                Ok(Ok(path)) => tracing::info!(event = "message-held", path = %path.display()),
+                Ok(Err(error)) => {
+                    tracing::error!(event = "message-not-held", %error);
+                    return Err(temporary_failure());
+                }
+                Err(_) => return Err(temporary_failure()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! What handles the connections at a listening address.
+
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+
+use crate::base::Result;
+
+/// Serves the connections that one endpoint accepts.
+pub trait Listener: Send + Sync {
+    /// The kind of listener, for the log and the metrics: `milter`, `lmtp`, `submission`, `monitor`.
+    fn name(&self) -> &'static str;
+
+    /// Serves one connection until it ends, or until `stopping` turns true and no message is in progress.
+    ///
+    /// # Errors
+    ///
+    /// The connection ended in a way that belongs in the log.
+    fn serve(
+        self: Arc<Self>,
+        connection: Connection,
+        stopping: watch::Receiver<bool>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+}
+
+/// An accepted connection.
+pub struct Connection {
+    /// The octets, both ways.
+    pub stream: Box<dyn Stream>,
+    /// The client's address; none for a local socket.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Octets both ways: TCP, a local socket, or TLS over either.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}

@@ -1,0 +1,111 @@
+//! Logins that are checked here, a bounded number at once.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::Reply;
+use crate::{base::Secret, mail::Login};
+
+/// The accounts that may log in.
+pub trait Accounts: Send + Sync {
+    /// Whether there is an account with this name and this password.
+    ///
+    /// It takes as long for an unknown name. It may be slow and use much memory: [`Authenticator`] bounds the number of calls at once.
+    fn has(&self, name: &Login, password: &Secret) -> bool;
+}
+
+/// Checks passwords with [`Accounts`], for as many clients at once as there are permits.
+#[derive(Clone)]
+pub struct Authenticator {
+    accounts: Arc<dyn Accounts>,
+    permits: Arc<Semaphore>,
+}
+
+impl Authenticator {
+    /// Several listeners may share `permits`.
+    pub fn new(accounts: Arc<dyn Accounts>, permits: Arc<Semaphore>) -> Authenticator {
+        Authenticator { accounts, permits }
+    }
+
+    /// The name if the password is right, else the reply to the client.
+    pub(super) async fn authenticate(&self, name: Login, password: Secret) -> Result<Login, Reply> {
+        let busy = || Reply::new(454, "4.7.0", "Temporary authentication failure: too many logins at once");
+        let permit = timeout(WAIT, Arc::clone(&self.permits).acquire_owned()).await.map_err(|_| busy())?;
+        let permit = permit.map_err(|_| busy())?;
+        let accounts = Arc::clone(&self.accounts);
+        let work = tokio::task::spawn_blocking(move || {
+            let _held = permit;
+            accounts.has(&name, &password).then_some(name)
+        });
+        match work.await {
+            Ok(name) => name.ok_or_else(authentication_failed),
+            Err(_) => Err(Reply::new(454, "4.3.0", "Temporary authentication failure")),
+        }
+    }
+}
+
+/// The reply to a wrong name or password.
+pub(super) fn authentication_failed() -> Reply {
+    Reply::new(535, "5.7.8", "Error: authentication failed")
+}
+
+/// How long a client waits for a permit. Source: far below the 5 minutes that clients wait for a reply (RFC 5321, section 4.5.3.2).
+const WAIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    /// Has alice's account, and counts the calls at once.
+    #[derive(Default)]
+    struct Counting {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Accounts for Counting {
+        fn has(&self, name: &Login, password: &Secret) -> bool {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            name.as_str() == "alice" && password.expose() == b"secret"
+        }
+    }
+
+    #[tokio::test]
+    async fn passwords_are_checked_with_as_many_permits_at_once() {
+        let accounts = Arc::new(Counting::default());
+        let authenticator = Authenticator::new(Arc::clone(&accounts) as Arc<dyn Accounts>, Arc::new(Semaphore::new(2)));
+        let asking: Vec<_> = (0..8)
+            .map(|number| {
+                let authenticator = authenticator.clone();
+                let name = if number % 2 == 0 { "Alice" } else { "eve" };
+                tokio::spawn(async move {
+                    authenticator.authenticate(Login::new(name).unwrap(), Secret::from("secret")).await
+                })
+            })
+            .collect();
+        for (number, asked) in asking.into_iter().enumerate() {
+            let told = asked.await.unwrap();
+            let expected = Err(authentication_failed());
+            assert_eq!(told, if number % 2 == 0 { Ok(Login::new("alice").unwrap()) } else { expected });
+        }
+        assert_eq!(accounts.most.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_client_without_a_permit_gets_a_temporary_reply() {
+        let permits = Arc::new(Semaphore::new(2));
+        permits.close();
+        let authenticator = Authenticator::new(Arc::new(Counting::default()), permits);
+        let told = authenticator.authenticate(Login::new("alice").unwrap(), Secret::from("secret")).await;
+        assert_eq!(told.unwrap_err().code, 454);
+    }
+}
