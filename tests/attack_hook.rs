@@ -100,9 +100,9 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
         ("the version part", pgp.replacen("Version: 1", &format!("Version: 1\r\n\r\n{SECRET}"), 1)),
         ("a preamble", pgp.replacen("\r\n\r\n", &format!("\r\n\r\n{paragraph}"), 1)),
         ("an epilogue", pgp.replace(&end, &format!("{end}\r\n{paragraph}"))),
-        ("before the armour", pgp.replace("-----BEGIN", &format!("{SECRET}\r\n-----BEGIN"))),
+        ("before the armor", pgp.replace("-----BEGIN", &format!("{SECRET}\r\n-----BEGIN"))),
         (
-            "after the armour",
+            "after the armor",
             pgp.replace("-----END PGP MESSAGE-----", &format!("-----END PGP MESSAGE-----\r\n{SECRET}")),
         ),
         ("inline, before", format!("{header}\r\n{SECRET}\r\n{armor}\r\n")),
@@ -119,7 +119,7 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
             format!("{head}\r\n\r\n{SECRET}\r\n").replace("enveloped-data", "authEnveloped-data"),
         ),
         (
-            "armour around nothing",
+            "armor around nothing",
             format!("{header}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{SECRET}\r\n-----END PGP MESSAGE-----\r\n"),
         ),
         (

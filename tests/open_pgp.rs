@@ -463,7 +463,7 @@ fn a_signature_of_an_unknown_version_is_unknown() {
 fn a_garbled_signature_is_an_answer_and_the_text_is_there() {
     let mail = b"Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\n-----BEGIN PGP SIGNATURE-----\r\n\r\n????\r\n-----END PGP SIGNATURE-----\r\n--b--\r\n";
     let opened = open(mail.to_vec(), &Memory::new()).unwrap();
-    assert_eq!(why(&signatures(&opened.layers)[0]), Why::Malformed("armour, line 3: not base64".to_owned()));
+    assert_eq!(why(&signatures(&opened.layers)[0]), Why::Malformed("armor, line 3: not base64".to_owned()));
     assert_eq!(opened.payload.octets(), b"\r\ntext");
 }
 
@@ -622,12 +622,12 @@ fn unprotected_data_is_opened_on_request_only() {
 }
 
 #[test]
-fn armour_that_is_cut_short_is_malformed() {
+fn armor_that_is_cut_short_is_malformed() {
     let mail = String::from_utf8(encrypted_mail(&with_password("sesame"))).unwrap();
     let cut = mail.replace("-----END PGP MESSAGE-----", "");
     let error = open(cut.into_bytes(), &Memory::new()).unwrap_err();
     assert_eq!(error.kind(), Kind::Malformed);
-    assert_eq!(error.to_string(), "armour: ends without its last line, -----END PGP");
+    assert_eq!(error.to_string(), "armor: ends without its last line, -----END PGP");
 }
 
 /// 1 GiB of zeros in some kilobytes.

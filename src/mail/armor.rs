@@ -1,4 +1,4 @@
-//! Finding armour in text: where `-----BEGIN ...-----` blocks start and end, by span. What is in them is the protocols' matter.
+//! Finding armor in text: where `-----BEGIN ...-----` blocks start and end, by span. What is in them is the protocols' matter.
 
 use memchr::{memchr, memmem};
 
@@ -20,7 +20,7 @@ pub enum Label {
     PgpSigned,
 }
 
-/// One block of armour, from its first dash to the line break after its last line; or to the end when the last line is missing.
+/// One block of armor, from its first dash to the line break after its last line; or to the end when the last line is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Its label.
@@ -44,7 +44,7 @@ pub fn pgp_blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     })
 }
 
-/// Whether `octets` begin with armour of mail security, OpenPGP's or PEM's (RFC 1421, section 4.4; RFC 1113, section 4.4).
+/// Whether `octets` begin with armor of mail security, OpenPGP's or PEM's (RFC 1421, section 4.4; RFC 1113, section 4.4).
 pub(super) fn begins(octets: &[u8]) -> bool {
     if !octets.starts_with(b"-----") {
         return false;
@@ -54,7 +54,7 @@ pub(super) fn begins(octets: &[u8]) -> bool {
     pgp.is_some() || PEM.contains(&line)
 }
 
-/// Whether `text` is one block of armour, of OpenPGP or PEM, or one cleartext-signed text, and blank lines around it. What stands inside a PEM
+/// Whether `text` is one block of armor, of OpenPGP or PEM, or one cleartext-signed text, and blank lines around it. What stands inside a PEM
 /// message, and the signed text, are the protocols' matter.
 pub(super) fn is_alone(text: &[u8]) -> bool {
     let Some(first) = text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).find(|line| !line.is_empty())
@@ -82,8 +82,8 @@ pub(super) fn is_alone(text: &[u8]) -> bool {
     }
 }
 
-/// The first line of `text`, counted from 1, that does not belong to one block of armour with blank lines around it; the line after the last
-/// when the block does not end. A header of armour belongs to it when its words are a program's own.
+/// The first line of `text`, counted from 1, that does not belong to one block of armor with blank lines around it; the line after the last
+/// when the block does not end. A header of armor belongs to it when its words are a program's own.
 pub fn stray_line(text: &[u8], label: Label) -> Option<usize> {
     let mut place = Position::Before;
     let mut count = 0;
@@ -110,7 +110,7 @@ enum Position {
     Header,
 }
 
-/// A header of armour (RFC 9580, section 6.2.2) in which nobody can say anything: the program's name and version.
+/// A header of armor (RFC 9580, section 6.2.2) in which nobody can say anything: the program's name and version.
 fn is_armor_header(line: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(line) else { return false };
     if let Some(comment) = line.strip_prefix("Comment: ") {
@@ -194,7 +194,7 @@ const PEM: [&[u8]; 2] = [b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----", b"-----PRI
 const PEM_END: &[u8] = b"-----END PRIVACY-ENHANCED MESSAGE-----";
 const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
 const END: &[u8] = b"-----END ";
-/// Programs that write their names into armour.
+/// Programs that write their names into armor.
 const PROGRAMS: [&str; 14] = [
     "BCPG",
     "BCPG-FIPS",

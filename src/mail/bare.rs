@@ -1,11 +1,11 @@
-//! Files that begin with what is sealed and have no header: armour, a CMS object, OpenPGP packets.
+//! Files that begin with what is sealed and have no header: armor, a CMS object, OpenPGP packets.
 
 use super::armor;
 
 /// What a file without a header begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bare {
-    /// Armour of OpenPGP, or a boundary of PEM.
+    /// Armor of OpenPGP, or a boundary of PEM.
     Armor,
     /// A ContentInfo of CMS (RFC 5652, section 3), in BER or in PEM (RFC 7468, sections 8 and 9).
     Cms,

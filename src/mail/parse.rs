@@ -177,7 +177,7 @@ impl Parser<'_> {
         Ok((Open { node, child, boundary }, is_message))
     }
 
-    /// What begins at `start` without a header. Within a message nothing but armour does: a part says what it holds.
+    /// What begins at `start` without a header. Within a message nothing but armor does: a part says what it holds.
     fn bare(&self, start: usize) -> Option<(Bare, usize)> {
         bare::begins(self.octets.get(start..)?).filter(|(found, at)| start == 0 || (*found, *at) == (Bare::Armor, 0))
     }
@@ -186,7 +186,7 @@ impl Parser<'_> {
     ///
     /// It goes to the first empty line, as in Thunderbird and Outlook: a line without a colon within it is kept and means nothing. Ending
     /// the header there instead, as others do, would let one stray line move what follows, a From included, into the body.
-    /// A boundary ends it too, and so does the end of the octets. Armour has none before it, nor has a file that is a CMS object or packets of
+    /// A boundary ends it too, and so does the end of the octets. Armor has none before it, nor has a file that is a CMS object or packets of
     /// OpenPGP: a file with nothing else is a message too.
     fn header(&mut self, start: usize) -> Result<(Span, usize)> {
         if let Some((_, at)) = self.bare(start) {

@@ -13,7 +13,7 @@
 //! encrypted = margin delimiter version-part delimiter ciphertext-part close margin
 //! margin    = printable lines in which the boundary does not occur
 //! cms       = base64 and line ends
-//! inline    = one block of armour, and blank lines
+//! inline    = one block of armor, and blank lines
 //! ```
 
 use std::fmt;
@@ -97,9 +97,9 @@ enum Encoding {
 impl<'a> Skeleton<'a> {
     fn check(&self) -> Result<(), Found> {
         let start = self.root.span().start;
-        // Some take the lines of armour, or a binary object, up to an empty line for a header.
+        // Some take the lines of armor, or a binary object, up to an empty line for a header.
         match bare::begins(self.root.octets()) {
-            Some((Bare::Armor, _)) => return found(start, "armour in the place of a header"),
+            Some((Bare::Armor, _)) => return found(start, "armor in the place of a header"),
             Some((Bare::Cms, _)) => return found(start, "a CMS object in the place of a header"),
             Some((Bare::OpenPgp, _)) => return found(start, "OpenPGP packets in the place of a header"),
             None => {}
@@ -315,14 +315,14 @@ impl<'a> Skeleton<'a> {
         }
     }
 
-    /// A leaf whose content is one block of armour and blank lines.
+    /// A leaf whose content is one block of armor and blank lines.
     fn armored(&self, part: Part<'a>, header: &Header, label: armor::Label) -> Result<(), Found> {
         let start = part.body_span().start;
         self.leaf(part, header)?;
         let text = part.decoded();
         match armor::stray_line(&text, label) {
             None => Ok(()),
-            Some(line) => found(start, format!("line {line} of the part does not belong to its armour")),
+            Some(line) => found(start, format!("line {line} of the part does not belong to its armor")),
         }
     }
 
@@ -339,7 +339,7 @@ impl<'a> Skeleton<'a> {
         }
     }
 
-    /// Text that is one block of armour, of OpenPGP or PEM, or one cleartext-signed text. What stands in it is the protocol's matter.
+    /// Text that is one block of armor, of OpenPGP or PEM, or one cleartext-signed text. What stands in it is the protocol's matter.
     fn inline(&self, header: &Header) -> Result<(), Found> {
         let start = self.root.body_span().start;
         self.leaf(self.root, header)?;
@@ -359,7 +359,7 @@ impl<'a> Skeleton<'a> {
             return found(start, "a control character in the text");
         }
         if !armor::is_alone(&text) {
-            return found(start, "text beside the armour");
+            return found(start, "text beside the armor");
         }
         match has_one_reading(&text, header.media_type.parameter("charset")) {
             true => Ok(()),

@@ -29,7 +29,7 @@ pub(super) fn as_text(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
     Message::parse(text_message(&charset(&octets, None, None), octets), budget)
 }
 
-/// The charset of a decrypted text: what its armour or its packet says, else UTF-8 if it is that, else what the outer part says.
+/// The charset of a decrypted text: what its armor or its packet says, else UTF-8 if it is that, else what the outer part says.
 pub(super) fn charset(text: &[u8], said: Option<&str>, outer: Option<&str>) -> String {
     let guessed = match std::str::from_utf8(text) {
         Ok(_) => "utf-8",

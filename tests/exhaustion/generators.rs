@@ -79,8 +79,8 @@ pub(crate) fn packed(tag: u8, times: usize) -> Vec<u8> {
     for _ in 1..times {
         packed = pack(&mut packed.as_slice());
     }
-    let armoured = wrapped(&packed);
-    format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armoured}-----END PGP MESSAGE-----\r\n").into_bytes()
+    let armored = wrapped(&packed);
+    format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armored}-----END PGP MESSAGE-----\r\n").into_bytes()
 }
 
 /// Parts that are encrypted by S/MIME, each to 900 readers who are not here, and do not say so in their type.

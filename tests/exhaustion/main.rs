@@ -25,7 +25,7 @@ fn packets_that_mean_nothing_are_counted() {
     for (_, packet) in PACKETS {
         lab.write("message", generators::packets(packet, 8 * MB));
         stopped(verify(&lab), "signature: more than 1000 packets");
-        // In armour too, and of a size that honest signatures have.
+        // In armor too, and of a size that honest signatures have.
         lab.write("message", generators::packets(packet, 100));
         verify(&lab).code(1);
     }

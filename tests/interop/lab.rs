@@ -16,9 +16,9 @@ pub(crate) struct Lab {
 
 /// A key that every program of the test can read.
 pub(crate) struct Identity {
-    /// Certificate, armoured.
+    /// Certificate, armored.
     pub(crate) public: PathBuf,
-    /// Certificate and secret key without a passphrase, armoured.
+    /// Certificate and secret key without a passphrase, armored.
     pub(crate) secret: PathBuf,
 }
 

@@ -201,7 +201,7 @@ impl World {
         }
         if state == State::Revoked {
             let prepared = home.join(format!("openpgp-revocs.d/{fingerprint}.rev"));
-            // gpg puts a colon before the armour, lest it be imported by mistake.
+            // gpg puts a colon before the armor, lest it be imported by mistake.
             let certificate = fs::read_to_string(prepared).unwrap().replace(":-----BEGIN", "-----BEGIN");
             gpg(&["--import"], &certificate);
         }

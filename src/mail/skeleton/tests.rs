@@ -118,14 +118,11 @@ fn there_are_two_parts_and_nothing_else() {
         (PARTS.replacen("application/pgp-signature", "text/plain", 1), "which the parameter protocol does not name"),
         (
             PARTS.replacen(signature, &format!("{signature}Pay Mallory.\n"), 1),
-            "line 1 of the part does not belong to its armour",
+            "line 1 of the part does not belong to its armor",
         ),
-        (PARTS.replacen("=aB3d", "Pay Mallory.", 1), "line 5 of the part does not belong to its armour"),
-        (PARTS.replacen("(GNU/Linux)", "(Pay Mallory)", 1), "line 2 of the part does not belong to its armour"),
-        (
-            PARTS.replacen("-----\n\n--=_b--", "-----\n\nPay.\n\n--=_b--", 1),
-            "of the part does not belong to its armour",
-        ),
+        (PARTS.replacen("=aB3d", "Pay Mallory.", 1), "line 5 of the part does not belong to its armor"),
+        (PARTS.replacen("(GNU/Linux)", "(Pay Mallory)", 1), "line 2 of the part does not belong to its armor"),
+        (PARTS.replacen("-----\n\n--=_b--", "-----\n\nPay.\n\n--=_b--", 1), "of the part does not belong to its armor"),
         (PARTS.replacen("; name", "\nPay Mallory.\nX: y; name", 1), "a line that is no header field"),
         (format!("\u{e9}\n{PARTS}"), "octets that are not printable outside the parts"),
     ] {
@@ -164,14 +161,14 @@ fn leaves_hold_what_they_say() {
             format!("Content-Type: text/plain; charset=utf-8\n\n{}", CLEARTEXT.replace("any", "a\rny")),
             "a control character in the text",
         ),
-        (format!("\nPay Mallory.\n{armor}"), "text beside the armour"),
-        (format!("\n{armor}{armor}"), "text beside the armour"),
+        (format!("\nPay Mallory.\n{armor}"), "text beside the armor"),
+        (format!("\n{armor}{armor}"), "text beside the armor"),
         (format!("Content-Type: text/html\n\n{armor}"), "text/html is no form of a sealed message"),
         (
             format!("Content-Transfer-Encoding: quoted-printable\n\n{armor}=4"),
             "quoted-printable that does not follow RFC 2045",
         ),
-        (armor.to_owned(), "armour in the place of a header"),
+        (armor.to_owned(), "armor in the place of a header"),
     ] {
         let message = if message.starts_with('-') { message } else { format!("{HEADER}{message}") };
         assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{message}: {:?}", found(&message));
@@ -184,7 +181,7 @@ fn what_has_no_header_is_no_message() {
         (b"0\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02".as_slice(), "a CMS object in the place of a header"),
         (b"-----BEGIN CMS-----\nMIAG\n-----END CMS-----\n", "a CMS object in the place of a header"),
         (b"\x84\x8c\x03abcdefgh\nFrom: a@example.org\n\n", "OpenPGP packets in the place of a header"),
-        (b"\xef\xbb\xbf-----BEGIN PGP MESSAGE-----\n\n", "armour in the place of a header"),
+        (b"\xef\xbb\xbf-----BEGIN PGP MESSAGE-----\n\n", "armor in the place of a header"),
     ] {
         let message = Message::parse(octets.to_vec(), &mut Budget::new(Limits::default())).unwrap();
         assert_eq!(deviation(message.root()).map(|found| found.reason).as_deref(), Some(reason), "{octets:?}");

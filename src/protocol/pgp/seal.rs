@@ -148,7 +148,7 @@ fn write_signed(
     write!(to, "\r\n--{boundary}--\r\n").map_err(output)
 }
 
-/// Makes the signatures, and writes them as one armoured block.
+/// Makes the signatures, and writes them as one armored block.
 pub(super) fn write_signature_block(signatures: Signatures, at: SystemTime, to: &mut dyn Write) -> Result<()> {
     let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
     let packets = signatures.finish(at)?;
@@ -181,7 +181,7 @@ fn write_encrypted(
     write!(to, "\r\n--{boundary}--\r\n").map_err(output)
 }
 
-/// One armoured encrypted message; `packets` writes what is encrypted.
+/// One armored encrypted message; `packets` writes what is encrypted.
 pub(super) fn write_encrypted_block(
     encryption: Encryption<'_>,
     checksum: Checksum,
