@@ -36,19 +36,19 @@ fn a_from_that_names_no_author_says_why() {
         (
             "From: alice@example.org <alice@example.org>\n",
             "from-unreadable",
-            "From cannot be read: no address list from \"<alice@example.org>\" on",
+            "From cannot be read: not an address list from \"<alice@example.org>\" on",
         ),
         (
             "From: Alice [Dept. 3] <alice@example.org>\n",
             "from-unreadable",
-            "From cannot be read: '[' stands outside of quotes",
+            "From cannot be read: '[' is outside quotes",
         ),
         ("From: Alice <alice@example.org\n", "from-unreadable", "From cannot be read: it ends within an address"),
         ("From: \"Alice <alice@example.org>\n", "from-unreadable", "From cannot be read: a quoted string does not end"),
         (
             "From: Alice\u{202e} <alice@example.org>\n",
             "from-unreadable",
-            "From cannot be read: the character U+202E belongs in no address",
+            "From cannot be read: the character U+202E is not allowed in an address",
         ),
         ("", "from-missing", "there is no From field"),
         ("From:\n", "from-empty", "From holds no address"),

@@ -24,7 +24,7 @@ fn what_is_no_message_is_not_sealed() {
         for format in ["pgp", "smime", "pem"] {
             for verb in [&["encrypt", "--to", "bob@example.org"][..], &["sign", "--as", "alice@example.org"]] {
                 let arguments = [verb, &["-f", format, "-o", "sealed", "text"]].concat();
-                let done = lab.run(&arguments).refused(65, "postseal: error: text: no mail message: ");
+                let done = lab.run(&arguments).refused(65, "postseal: error: text: not a mail message: ");
                 assert!(done.stderr.contains("hint: --text "), "{text:?}: {}", done.stderr);
             }
         }
