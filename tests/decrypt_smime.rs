@@ -418,7 +418,7 @@ fn a_tag_has_the_length_that_is_said() {
     }
     assert!(tagged(None, 12).is_ok());
     let differs = |written: usize, said: usize| {
-        (Kind::Malformed, format!("enveloped data: its authentication tag has {written} octets and not {said}"))
+        (Kind::Malformed, format!("enveloped data: its authentication tag has {written} octets instead of {said}"))
     };
     assert_eq!(refusal(tagged(Some(16), 12)), differs(12, 16));
     assert_eq!(refusal(tagged(Some(12), 16)), differs(16, 12));

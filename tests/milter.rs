@@ -376,7 +376,7 @@ fn metrics_tell_what_happened() {
     };
     let page = get("/metrics");
     assert!(
-        page.contains("postseal_recipients_total{door=\"milter\",direction=\"outbound\",disposition=\"relay\"} 1"),
+        page.contains("postseal_recipients_total{listener=\"milter\",direction=\"outbound\",disposition=\"relay\"} 1"),
         "{page}"
     );
     assert!(get("/healthz").ends_with("\r\n\r\nok\n"));

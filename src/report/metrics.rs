@@ -1,4 +1,4 @@
-//! Figures for Prometheus (text exposition format 0.0.4).
+//! Metrics for Prometheus (text exposition format 0.0.4).
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::{
     policy::{Direction, Disposition, Group},
 };
 
-/// What has been counted since the start. Shared by all threads; nothing in it tells of a person.
+/// The counters since the start, shared by all threads. They contain no personal data.
 #[derive(Debug, Default)]
 pub struct Metrics {
     figures: Mutex<Figures>,
@@ -20,16 +20,16 @@ pub struct Metrics {
 
 #[derive(Debug, Default)]
 struct Figures {
-    /// By door: those that are there, and those that have been.
+    /// By listener: open connections, and all connections so far.
     connections: BTreeMap<&'static str, (u64, u64)>,
-    /// By door.
+    /// By listener.
     mails: BTreeMap<&'static str, Mails>,
-    /// By door and kind of error.
+    /// By listener and kind of error.
     failures: BTreeMap<(&'static str, String), u64>,
-    /// By door, direction and disposition.
+    /// By listener, direction and disposition.
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     reloads: BTreeMap<&'static str, u64>,
-    /// By door and result.
+    /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
 }
 
@@ -43,25 +43,25 @@ struct Mails {
 }
 
 impl Metrics {
-    /// Somebody connected at `door`.
-    pub fn connected(&self, door: &'static str) {
+    /// Counts a new connection to `listener`.
+    pub fn connected(&self, listener: &'static str) {
         let mut figures = self.figures();
-        let (open, total) = figures.connections.entry(door).or_default();
+        let (open, total) = figures.connections.entry(listener).or_default();
         *open += 1;
         *total += 1;
     }
 
-    /// A connection at `door` ended.
-    pub fn disconnected(&self, door: &'static str) {
+    /// Counts the end of a connection to `listener`.
+    pub fn disconnected(&self, listener: &'static str) {
         let mut figures = self.figures();
-        let (open, _) = figures.connections.entry(door).or_default();
+        let (open, _) = figures.connections.entry(listener).or_default();
         *open = open.saturating_sub(1);
     }
 
-    /// A mail of so many octets went through the corridor in so much time.
-    pub fn handled(&self, door: &'static str, octets: usize, time: Duration, groups: &[Group]) {
+    /// Counts a handled mail of this size and duration, and its recipients.
+    pub fn handled(&self, listener: &'static str, octets: usize, time: Duration, groups: &[Group]) {
         let mut figures = self.figures();
-        let mails = figures.mails.entry(door).or_default();
+        let mails = figures.mails.entry(listener).or_default();
         mails.count += 1;
         mails.octets += octets as u64;
         mails.time += time;
@@ -69,66 +69,71 @@ impl Metrics {
             *bucket += u64::from(time <= Duration::from_millis(limit));
         }
         for group in groups {
-            let key = (door, direction(group.direction), disposition(&group.disposition));
+            let key = (listener, direction(group.direction), disposition(&group.disposition));
             *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
 
-    /// A mail could not be handled.
-    pub fn failed(&self, door: &'static str, kind: Kind) {
-        *self.figures().failures.entry((door, format!("{kind:?}").to_lowercase())).or_default() += 1;
+    /// Counts a mail that could not be handled.
+    pub fn failed(&self, listener: &'static str, kind: Kind) {
+        *self.figures().failures.entry((listener, format!("{kind:?}").to_lowercase())).or_default() += 1;
     }
 
-    /// Somebody proved at `door` who he is.
-    pub fn logged_in(&self, door: &'static str) {
-        *self.figures().logins.entry((door, "done")).or_default() += 1;
+    /// Counts a successful login at `listener`.
+    pub fn logged_in(&self, listener: &'static str) {
+        *self.figures().logins.entry((listener, "done")).or_default() += 1;
     }
 
-    /// Somebody at `door` did not prove who he says he is.
-    pub fn login_refused(&self, door: &'static str) {
-        *self.figures().logins.entry((door, "refused")).or_default() += 1;
+    /// Counts a refused login at `listener`.
+    pub fn login_refused(&self, listener: &'static str) {
+        *self.figures().logins.entry((listener, "refused")).or_default() += 1;
     }
 
-    /// The configuration was read again and is in force.
+    /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
     }
 
-    /// The configuration could not be read again; the old one is in force.
+    /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed").or_default() += 1;
     }
 
-    /// All of it, as a page for Prometheus.
+    /// The metrics as a page for Prometheus.
     pub fn page(&self) -> String {
         let figures = self.figures();
         let mut page = Page::default();
-        page.head("postseal_connections", "gauge", "connections that are open");
-        page.lines(figures.connections.iter().map(|(door, (open, _))| (format!("door=\"{door}\""), *open)));
+        page.head("postseal_connections", "gauge", "open connections");
+        page.lines(figures.connections.iter().map(|(listener, (open, _))| (format!("listener=\"{listener}\""), *open)));
         page.head("postseal_connections_total", "counter", "connections so far");
-        page.lines(figures.connections.iter().map(|(door, (_, total))| (format!("door=\"{door}\""), *total)));
+        page.lines(
+            figures.connections.iter().map(|(listener, (_, total))| (format!("listener=\"{listener}\""), *total)),
+        );
         page.head("postseal_mail_octets_total", "counter", "octets of mails handled");
-        page.lines(figures.mails.iter().map(|(door, mails)| (format!("door=\"{door}\""), mails.octets)));
-        page.head("postseal_recipients_total", "counter", "recipients by what became of their mail");
-        page.lines(figures.recipients.iter().map(|((door, direction, disposition), count)| {
-            (format!("door=\"{door}\",direction=\"{direction}\",disposition=\"{disposition}\""), *count)
+        page.lines(figures.mails.iter().map(|(listener, mails)| (format!("listener=\"{listener}\""), mails.octets)));
+        page.head("postseal_recipients_total", "counter", "recipients by disposition of their mail");
+        page.lines(figures.recipients.iter().map(|((listener, direction, disposition), count)| {
+            (format!("listener=\"{listener}\",direction=\"{direction}\",disposition=\"{disposition}\""), *count)
         }));
         page.head("postseal_failures_total", "counter", "mails that could not be handled");
         page.lines(
-            figures.failures.iter().map(|((door, kind), count)| (format!("door=\"{door}\",kind=\"{kind}\""), *count)),
+            figures
+                .failures
+                .iter()
+                .map(|((listener, kind), count)| (format!("listener=\"{listener}\",kind=\"{kind}\""), *count)),
         );
-        page.head("postseal_logins_total", "counter", "clients that logged in, or did not prove who they are");
+        page.head("postseal_logins_total", "counter", "logins by result");
         page.lines(
             figures
                 .logins
                 .iter()
-                .map(|((door, result), count)| (format!("door=\"{door}\",result=\"{result}\""), *count)),
+                .map(|((listener, result), count)| (format!("listener=\"{listener}\",result=\"{result}\""), *count)),
         );
-        page.head("postseal_reloads_total", "counter", "times that the configuration was read again");
+        page.head("postseal_reloads_total", "counter", "reloads of the configuration");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
-        page.head("postseal_handle_seconds", "histogram", "time that a mail took in the corridor");
-        for (door, mails) in &figures.mails {
-            page.histogram(door, mails);
+        page.head("postseal_handle_seconds", "histogram", "time to handle a mail");
+        for (listener, mails) in &figures.mails {
+            page.histogram(listener, mails);
         }
         page.text
     }
@@ -156,19 +161,19 @@ impl Page {
         figures.for_each(|(labels, figure)| self.line(format_args!("{name}{{{labels}}} {figure}")));
     }
 
-    fn histogram(&mut self, door: &str, mails: &Mails) {
+    fn histogram(&mut self, listener: &str, mails: &Mails) {
         let name = self.name;
         for (count, limit) in mails.buckets.iter().zip(BUCKETS) {
             let seconds = Duration::from_millis(limit).as_secs_f64();
-            self.line(format_args!("{name}_bucket{{door=\"{door}\",le=\"{seconds}\"}} {count}"));
+            self.line(format_args!("{name}_bucket{{listener=\"{listener}\",le=\"{seconds}\"}} {count}"));
         }
-        self.line(format_args!("{name}_bucket{{door=\"{door}\",le=\"+Inf\"}} {}", mails.count));
-        self.line(format_args!("{name}_sum{{door=\"{door}\"}} {}", mails.time.as_secs_f64()));
-        self.line(format_args!("{name}_count{{door=\"{door}\"}} {}", mails.count));
+        self.line(format_args!("{name}_bucket{{listener=\"{listener}\",le=\"+Inf\"}} {}", mails.count));
+        self.line(format_args!("{name}_sum{{listener=\"{listener}\"}} {}", mails.time.as_secs_f64()));
+        self.line(format_args!("{name}_count{{listener=\"{listener}\"}} {}", mails.count));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{line}");
     }
 }
@@ -190,7 +195,7 @@ fn disposition(disposition: &Disposition) -> &'static str {
     }
 }
 
-/// Upper bounds in milliseconds: an Ed25519 signature to a passphrase's key derivation.
+/// Upper bounds in milliseconds, from an Ed25519 signature to the key derivation of a passphrase.
 const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
 
 #[cfg(test)]
@@ -212,18 +217,18 @@ mod tests {
         metrics.login_refused("submission");
         let page = metrics.page();
         for line in [
-            "postseal_connections{door=\"milter\"} 1",
-            "postseal_connections_total{door=\"milter\"} 2",
-            "postseal_mail_octets_total{door=\"milter\"} 1024",
-            "postseal_failures_total{door=\"lmtp\",kind=\"tryagain\"} 1",
+            "postseal_connections{listener=\"milter\"} 1",
+            "postseal_connections_total{listener=\"milter\"} 2",
+            "postseal_mail_octets_total{listener=\"milter\"} 1024",
+            "postseal_failures_total{listener=\"lmtp\",kind=\"tryagain\"} 1",
             "postseal_reloads_total{result=\"failed\"} 1",
-            "postseal_logins_total{door=\"submission\",result=\"done\"} 1",
-            "postseal_logins_total{door=\"submission\",result=\"refused\"} 2",
-            "postseal_handle_seconds_bucket{door=\"milter\",le=\"0.002\"} 0",
-            "postseal_handle_seconds_bucket{door=\"milter\",le=\"0.005\"} 1",
-            "postseal_handle_seconds_bucket{door=\"milter\",le=\"10\"} 1",
-            "postseal_handle_seconds_bucket{door=\"milter\",le=\"+Inf\"} 2",
-            "postseal_handle_seconds_sum{door=\"milter\"} 60.003",
+            "postseal_logins_total{listener=\"submission\",result=\"done\"} 1",
+            "postseal_logins_total{listener=\"submission\",result=\"refused\"} 2",
+            "postseal_handle_seconds_bucket{listener=\"milter\",le=\"0.002\"} 0",
+            "postseal_handle_seconds_bucket{listener=\"milter\",le=\"0.005\"} 1",
+            "postseal_handle_seconds_bucket{listener=\"milter\",le=\"10\"} 1",
+            "postseal_handle_seconds_bucket{listener=\"milter\",le=\"+Inf\"} 2",
+            "postseal_handle_seconds_sum{listener=\"milter\"} 60.003",
             "# TYPE postseal_handle_seconds histogram",
         ] {
             assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");

@@ -125,8 +125,8 @@ fn who_logs_in_is_checked_here() {
     assert!(client.say("From: alice@example.org\r\nSubject: x\r\n\r\nx\r\n.\r\n").starts_with("550 5.7.1"));
 
     let page = checking.metrics();
-    assert!(page.contains("postseal_logins_total{door=\"submission\",result=\"done\"} 3\n"), "{page}");
-    assert!(page.contains("postseal_logins_total{door=\"submission\",result=\"refused\"} 5\n"), "{page}");
+    assert!(page.contains("postseal_logins_total{listener=\"submission\",result=\"done\"} 3\n"), "{page}");
+    assert!(page.contains("postseal_logins_total{listener=\"submission\",result=\"refused\"} 5\n"), "{page}");
     let log = checking.house.log();
     assert!(log.contains("login refused") && !log.contains("sesame") && !log.contains("nobody"), "{log}");
 }

@@ -41,7 +41,7 @@ impl Copies {
         match (groups.pop(), groups.as_slice()) {
             (Some(only), []) => Ok(only),
             (None, _) => {
-                Err(Error::no_key(format!("key {handle}: not here"))
+                Err(Error::no_key(format!("key {handle}: not found"))
                     .with_hint("`postseal key list` shows what is here"))
             }
             (Some(last), others) => {
@@ -144,6 +144,6 @@ mod tests {
         assert_eq!(named(vec![public.clone(), other.clone()]).unwrap(), "0202020202020202");
         let several = named(vec![record(1, Secret::Here, vec![]), other]).unwrap_err().to_string();
         assert_eq!(several, "key 0101010101010101: names several: 0101010101010101, 0202020202020202");
-        assert_eq!(named(vec![]).unwrap_err().to_string(), "key 0101010101010101: not here");
+        assert_eq!(named(vec![]).unwrap_err().to_string(), "key 0101010101010101: not found");
     }
 }
