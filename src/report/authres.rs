@@ -104,7 +104,8 @@ fn quoted(text: &str) -> String {
 }
 
 /// For every ciphertext that was not opened.
-const SEALED: &str = ";\n\tx-encryption=neutral\n\t reason=\"not opened: no key fits, it is damaged, or it is not authenticated\"";
+const SEALED: &str =
+    ";\n\tx-encryption=neutral\n\t reason=\"not opened: no key fits, it is damaged, or it is not authenticated\"";
 
 /// For a plaintext that is not authenticated.
 const UNAUTHENTICATED: &str =
