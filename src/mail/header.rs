@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(author_of("From: Alice <a@x.org>").as_deref(), Some("a@x.org"));
         assert_eq!(author_of("from : \"a@x.org\" <b@y.org>").as_deref(), Some("b@y.org"));
         assert_eq!(author_of("From: =?utf-8?q?a=40x.org?= <b@y.org>").as_deref(), Some("b@y.org"));
-        for nobody in [
+        for header in [
             "To: a@x.org",
             "From: a@x.org\nFrom: a@x.org",
             "From: a@x.org\nFROM : b@x.org",
@@ -345,7 +345,7 @@ mod tests {
             "From: <@x.org:b@y.org>",
             "From:",
         ] {
-            assert_eq!(author_of(nobody), None, "{nobody:?}");
+            assert_eq!(author_of(header), None, "{header:?}");
         }
     }
 }
