@@ -114,7 +114,7 @@ impl Lab {
     }
 }
 
-/// Strenzke 2023: what AEAD protects is given for CFB, or for another mode, under the same session key. Of X25519 anybody turns a packet of
+/// Strenzke 2023: what AEAD protects is given for CFB, or for another mode, under the same session key. With X25519 anyone can turn a packet of
 /// version 6 into one of version 3, because the cipher's number stands outside what is wrapped (RFC 9580, section 5.1.6).
 #[test]
 fn what_aead_protects_is_nothing_to_another_mode() {
@@ -165,7 +165,7 @@ fn what_aead_protects_is_nothing_to_another_mode() {
     }
 }
 
-/// Obenour 2022 (CVE-2022-34903): what a signature says beside what it signs speaks as GnuPG. Anybody may add it to the unhashed area.
+/// Obenour 2022 (CVE-2022-34903): notations that imitate GnuPG's status lines. Anyone can add them to the unhashed area.
 #[test]
 fn notations_do_not_speak() {
     let genuine = testdata("cleartext-intact");
@@ -203,7 +203,7 @@ fn notations_do_not_speak() {
     }
 }
 
-/// Anybody can write `Comment:` and `Version:`: no signature covers the headers of armor. A reader without OpenPGP shows them, so that a message
+/// Anyone can write `Comment:` and `Version:`: no signature covers the headers of armor. A reader without OpenPGP shows them, so that a message
 /// with other words in them than programs write has no author.
 #[test]
 fn headers_of_armor_are_neither_shown_nor_written() {

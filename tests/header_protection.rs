@@ -63,14 +63,14 @@ fn a_signature_that_does_not_hold_covers_no_field() {
 }
 
 #[test]
-fn what_is_encrypted_and_signed_by_nobody_is_hidden_and_not_signed() {
+fn an_encrypted_unsigned_header_is_marked_encrypted() {
     let sealed = message("enc-only-hp.eml");
     let (verdict, text) = verified(&sealed, BOB, 1);
     let expected = "Date unprotected, From unprotected, Message-ID unprotected, Subject encrypted, To unprotected";
     assert_eq!(protections(&verdict), expected);
     assert_eq!(verdict["subject"], json!({"value": "real", "protected": false}));
     assert!(text.contains("  subject  real (encrypted, not signed)\n"), "{text}");
-    // Outside somebody wrote it where all can read it.
+    // The outer header has it in clear.
     let told = sealed.replacen("Subject: [...]", "Subject: real", 1);
     assert_eq!(verified(&told, BOB, 1).0["headers"]["Subject"], "unprotected");
 }

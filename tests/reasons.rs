@@ -136,7 +136,7 @@ fn who_signed_is_named_and_what_the_key_claims_is_a_hint() {
     assert_eq!(verdict["layers"][0]["signatures"][0]["claimed"], Value::from(vec!["alice@example.org"]));
 }
 
-/// What the ciphertext holds nobody here knows, so that a signature around it counts no more than it does once that is opened.
+/// The content of the ciphertext is unknown, so a signature around it does not count, just as if it could be opened.
 #[test]
 fn a_signature_around_what_cannot_be_opened_counts_for_nothing() {
     let message = fs::read(data("attack/around-ciphertext.eml")).expect("testdata");

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_everybody_else_go() {
+    fn fields_of_other_hosts_are_removed() {
         for other in [
             " mx.example.org; dkim=pass",
             " other.example; dkim=pass",

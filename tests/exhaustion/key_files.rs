@@ -92,7 +92,7 @@ fn passphrases_of_a_key_file_cost_two_seconds_in_all() {
     bounded(&lab, "--passphrase-file pass key import file").code(65);
 }
 
-/// Whose a private key is shows after one operation, however many certificates there are.
+/// The certificate of a private key is found with one operation, however many certificates there are.
 #[test]
 fn many_keys_beside_many_certificates() {
     let lab = Lab::new();
