@@ -1,27 +1,71 @@
-//! postseal seals mail and judges sealed mail.
+//! postseal signs, encrypts, verifies and decrypts e-mail with OpenPGP, S/MIME and classic PEM, and tells whether the
+//! person in From really wrote a message.
 //!
-//! # What it does
+//! It is for programs that read, write or transport mail: clients, gateways, archives, scanners. It works on whole
+//! messages rather than on blobs: it finds the signed and encrypted parts, opens them, checks which text and which header
+//! fields a signature covers, and compares the signer with the author.
 //!
-//! It signs, encrypts, verifies and decrypts messages in OpenPGP (PGP/MIME of RFC 3156 and the older
-//! inline forms), and says of each message who vouches for which bytes.
+//! ```
+//! use postseal::{
+//!     base::{Limits, Result, SystemClock},
+//!     keys::ProtocolName,
+//!     mail::Address,
+//!     protocol::pgp::generate::{Request, generate},
+//!     store,
+//!     verdict::Standing,
+//! };
+//!
+//! # fn main() -> Result<()> {
+//! // Usually the octets of a key file; here a new key.
+//! let key = generate(&Request::new(Address::parse("alice@example.org")?), &SystemClock)?;
+//! let file = key.described.secret.as_ref().expect("a new key has a secret part").expose();
+//! let keys = store::load(&[("alice.asc", file)], &Default::default(), &Limits::default())?.keys;
+//!
+//! let message = b"From: Alice <alice@example.org>\r\nSubject: Lunch?\r\n\r\nAt noon.\r\n";
+//! let signed = postseal::sign(message, ProtocolName::Pgp, &keys)?;
+//! assert_eq!(postseal::verify(&signed, &keys)?.verdict().standing(), Standing::Authentic);
+//!
+//! let forged = String::from_utf8_lossy(&signed).replace("Alice <alice@", "Alice <mallory@");
+//! let opening = postseal::verify(forged.as_bytes(), &keys)?;
+//! assert_ne!(opening.verdict().standing(), Standing::Authentic);
+//! println!("{}", opening.verdict().reason().expect("it is not authentic"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to start
+//!
+//! - [`sign`], [`encrypt`], [`verify`] and [`decrypt`] are enough for most programs.
+//! - [`engine::Engine`] is for everything else: other options, clocks, limits, one message after the other.
+//! - [`keys::Keys`] and [`crypto::SecretKey`] are the traits to implement for your own key store or token.
+//! - [`policy::Policy`] decides what a mail server does with a mail.
+//!
+//! # Modules
+//!
+//! A message takes this way through the modules:
+//!
+//! ```text
+//!          ┌───────────────────────── engine ─────────────────────────┐
+//! mail ──► │ open (protocol, pki) ──► verdict ──► policy ──► seal     │ ──► mail
+//!          └──────────▲───────────────────┬──────────────────────────┘
+//!          keys, crypto, base             └──► report (text, JSON)
+//! ```
+//!
+//! `store` reads key files and holds the key store on disk. `transport` and `config` make a mail service of it.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | (none) | everything in the picture, with keys in memory |
+//! | `store` | the key store on disk (SQLite) |
+//! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` |
+//! | `cli` (default) | the program `postseal`, with `store` and `service` |
 //!
 //! # What it does not do
 //!
-//! The library never touches the terminal, the environment, a home directory or the network, and it
-//! holds no global state: time, keys and randomness are arguments.
-//!
-//! # One corridor
-//!
-//! ```text
-//!            1 open         2 judge
-//!  bytes ──► peel root ──► Verdict ──► report (text, JSON)
-//!            layers         (pure)
-//!              ▲
-//!              └── Keys, Clock, Budget
-//! ```
-//!
-//! The simple face is [`sign`], [`encrypt`], [`verify`] and [`decrypt`]; [`engine::Engine`] is the full
-//! one. [`keys::Keys`], [`crypto::SecretKey`] and [`base::Clock`] are the extension points.
+//! Without features the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
+//! and limits are arguments. Only the four functions at the root take the system's clock and randomness.
 
 pub mod base;
 #[cfg(feature = "service")]

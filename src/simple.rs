@@ -1,4 +1,4 @@
-//! The simple face: four verbs over octets and keys, with the machine's clock and randomness.
+//! Sign, encrypt, verify and decrypt in one call each, with the system's clock and randomness.
 
 use crate::{
     base::{Limits, Result, SystemClock, SystemRandom},
@@ -10,41 +10,125 @@ use crate::{
     protocol::{Context, Recipient, Seal, Signer},
 };
 
-/// Signs `message` as its author, in the protocol's MIME form (for OpenPGP multipart/signed, RFC 3156, section 5).
+/// Signs `message` as its author, in the protocol's MIME form: multipart/signed for OpenPGP (RFC 3156, section 5) and
+/// S/MIME (RFC 8551, section 3.5.3).
 ///
 /// # Errors
 ///
-/// `NoKey` when no usable secret key belongs to the author; `Malformed` for what is no mail message ([`form::require_message`]), and when
-/// the message is over the default bounds.
+/// `NoKey` if the author has no usable secret key; `Malformed` if `message` is not a mail message
+/// ([`form::require_message`]) or exceeds the default limits.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{keys::ProtocolName, mail::Address, sign};
+/// # use postseal::{base::{Limits, Result, SystemClock}, keys::Memory, protocol::pgp::generate::{Request, generate}, store};
+/// # fn keys_of(address: &str) -> Result<Memory> {
+/// #     let key = generate(&Request::new(Address::parse(address)?), &SystemClock)?.described;
+/// #     let file = key.secret.as_ref().map(|secret| secret.expose()).unwrap_or_default();
+/// #     Ok(store::load(&[("key", file)], &Default::default(), &Limits::default())?.keys)
+/// # }
+/// # fn main() -> Result<()> {
+/// // Reads a key file with `store::load`, as in the example of the crate.
+/// let keys = keys_of("alice@example.org")?;
+/// let signed = sign(b"From: alice@example.org\r\n\r\nHello.\r\n", ProtocolName::Pgp, &keys)?;
+/// assert!(String::from_utf8_lossy(&signed).contains("Content-Type: multipart/signed"));
+/// # Ok(())
+/// # }
+/// ```
 pub fn sign(message: &[u8], protocol: ProtocolName, keys: &dyn Keys) -> Result<Vec<u8>> {
     seal(message, protocol, keys, &Seal { sign: vec![Signer::Author], ..Seal::default() })
 }
 
-/// Signs `message` as its author and encrypts it to `recipients` (for OpenPGP both in one, RFC 3156, section 6.2).
+/// Signs `message` as its author and encrypts it to `recipients`. OpenPGP does both in one layer (RFC 3156, section 6.2).
 ///
 /// # Errors
 ///
-/// `NoKey` naming the address and the reason when a key is missing or unusable; `Malformed` as [`sign`].
+/// `NoKey`, with the address and the reason, if a key is missing or unusable; `Malformed` as for [`sign`].
+///
+/// # Example
+///
+/// ```
+/// use postseal::{encrypt, keys::ProtocolName, mail::Address};
+/// # use postseal::{base::{Limits, Result, SystemClock}, keys::Memory, protocol::pgp::generate::{Request, generate}, store};
+/// # fn keys_of(address: &str) -> Result<Memory> {
+/// #     let key = generate(&Request::new(Address::parse(address)?), &SystemClock)?.described;
+/// #     let file = key.secret.as_ref().map(|secret| secret.expose()).unwrap_or_default();
+/// #     Ok(store::load(&[("key", file)], &Default::default(), &Limits::default())?.keys)
+/// # }
+/// # fn main() -> Result<()> {
+/// // Reads a key file with `store::load`, as in the example of the crate.
+/// let keys = keys_of("alice@example.org")?;
+/// let message = b"From: alice@example.org\r\nTo: alice@example.org\r\n\r\nA note to myself.\r\n";
+/// let encrypted = encrypt(message, ProtocolName::Pgp, &[Address::parse("alice@example.org")?], &keys)?;
+/// assert!(!String::from_utf8_lossy(&encrypted).contains("note"));
+/// # Ok(())
+/// # }
+/// ```
 pub fn encrypt(message: &[u8], protocol: ProtocolName, recipients: &[Address], keys: &dyn Keys) -> Result<Vec<u8>> {
     let to = recipients.iter().cloned().map(Recipient::Named).collect();
     seal(message, protocol, keys, &Seal { sign: vec![Signer::Author], to, ..Seal::default() })
 }
 
-/// Judges `message`. A bad signature is an answer: see [`Opening::verdict`].
+/// Opens and judges `message`. A bad signature is a result rather than an error: see [`Opening::verdict`].
 ///
 /// # Errors
 ///
-/// Only when the message is over the default bounds; a layer that cannot be opened is [`Opening::error`].
+/// `Malformed` if the message exceeds the default limits. If a layer cannot be opened, the reason is in
+/// [`Opening::error`].
+///
+/// # Example
+///
+/// ```
+/// use postseal::{keys::ProtocolName, mail::Address, sign, verdict::Standing, verify};
+/// # use postseal::{base::{Limits, Result, SystemClock}, keys::Memory, protocol::pgp::generate::{Request, generate}, store};
+/// # fn keys_of(address: &str) -> Result<Memory> {
+/// #     let key = generate(&Request::new(Address::parse(address)?), &SystemClock)?.described;
+/// #     let file = key.secret.as_ref().map(|secret| secret.expose()).unwrap_or_default();
+/// #     Ok(store::load(&[("key", file)], &Default::default(), &Limits::default())?.keys)
+/// # }
+/// # fn main() -> Result<()> {
+/// // Reads a key file with `store::load`, as in the example of the crate.
+/// let keys = keys_of("alice@example.org")?;
+/// let signed = sign(b"From: alice@example.org\r\n\r\nHello.\r\n", ProtocolName::Pgp, &keys)?;
+/// let opening = verify(&signed, &keys)?;
+/// assert_eq!(opening.verdict().standing(), Standing::Authentic);
+/// assert_eq!(opening.verdict().author(), Ok(&Address::parse("alice@example.org")?));
+/// # Ok(())
+/// # }
+/// ```
 pub fn verify(message: &[u8], keys: &dyn Keys) -> Result<Opening> {
     let engine = engine(keys);
     engine.open(Message::parse(message.to_vec(), &mut engine.budget())?)
 }
 
-/// The message as it was written before it was sealed, and what is to be thought of it.
+/// Decrypts `message`: returns the message inside and its verdict.
 ///
 /// # Errors
 ///
-/// As [`verify`]; `NoKey` when no secret key opens it; `Malformed` when it was changed on the way.
+/// As for [`verify`]; `NoKey` if no secret key opens it; `Undecryptable` if it was changed in transit.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{decrypt, encrypt, keys::ProtocolName, mail::Address, verdict::Standing};
+/// # use postseal::{base::{Limits, Result, SystemClock}, keys::Memory, protocol::pgp::generate::{Request, generate}, store};
+/// # fn keys_of(address: &str) -> Result<Memory> {
+/// #     let key = generate(&Request::new(Address::parse(address)?), &SystemClock)?.described;
+/// #     let file = key.secret.as_ref().map(|secret| secret.expose()).unwrap_or_default();
+/// #     Ok(store::load(&[("key", file)], &Default::default(), &Limits::default())?.keys)
+/// # }
+/// # fn main() -> Result<()> {
+/// // Reads a key file with `store::load`, as in the example of the crate.
+/// let keys = keys_of("alice@example.org")?;
+/// let message = b"From: alice@example.org\r\nTo: alice@example.org\r\n\r\nA note to myself.\r\n";
+/// let encrypted = encrypt(message, ProtocolName::Pgp, &[Address::parse("alice@example.org")?], &keys)?;
+/// let (decrypted, opening) = decrypt(&encrypted, &keys)?;
+/// assert!(String::from_utf8_lossy(&decrypted).contains("A note to myself."));
+/// assert_eq!(opening.verdict().standing(), Standing::Authentic);
+/// # Ok(())
+/// # }
+/// ```
 pub fn decrypt(message: &[u8], keys: &dyn Keys) -> Result<(Vec<u8>, Opening)> {
     let opening = verify(message, keys)?;
     let mut written = Vec::new();

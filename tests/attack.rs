@@ -161,7 +161,7 @@ fn nothing_in_a_message_starts_a_line_of_ours() {
     assert!(!String::from_utf8_lossy(&said).lines().any(|line| line.starts_with("[GNUPG:]")));
 }
 
-/// A home that holds the pretender's key, believed by nobody.
+/// A home with the impostor's key, without trust.
 fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().expect("a throwaway home");
     let pretender = folder().join("keys/pretender.asc");

@@ -136,7 +136,7 @@ fn detached(text: &str, cms: &[u8]) -> String {
 }
 
 /// A leaf of the DSA root without parameters of its own, and a root of the same name that has the leaf's public number for a generator: then
-/// the private number is 1, and everybody signs.
+/// the private number is 1, and anyone can sign.
 #[test]
 fn dsa_parameters_out_of_the_message_forge_nothing() {
     let root = Certificate::parse(&LAB.run(&["x509", "-in", "dsa-root.crt", "-outform", "DER"])).unwrap();
@@ -308,7 +308,7 @@ fn written(opening: &Opening) -> String {
 
 /// CVE-2019-11841, CVE-2023-41037 in PEM's clothes.
 #[test]
-fn text_among_the_encapsulated_header_is_not_vouched_for() {
+fn text_in_the_encapsulated_header_is_not_signed() {
     let (header, text) = mic_clear("The bearer may pass.\r\n");
     assert_eq!(judged_pem(&header, &text).verdict().standing(), Standing::Authentic);
     for injected in [
@@ -356,7 +356,7 @@ fn what_a_pem_header_says_is_escaped() {
     }
 }
 
-/// A certificate as anybody may write it, signed by openssl.
+/// A certificate that anyone could write, signed by openssl.
 struct Draft<'a> {
     serial: u8,
     issuer: &'a str,
@@ -679,7 +679,7 @@ fn many_wrapped_keys_of_the_right_length_are_no_oracle() {
 
 /// What stands beside an encapsulated message, or only looks like one.
 #[test]
-fn only_what_is_between_the_boundaries_is_vouched_for() {
+fn only_text_between_the_boundaries_is_signed() {
     let (header, text) = mic_clear("The bearer may pass.\r\n-- \r\nAlice\r\n");
     let block = pem(&header, &text);
     let standing = |message: &str| opened(message, &alice(), Legacy::Refuse).verdict().standing();
@@ -710,7 +710,7 @@ fn only_what_is_between_the_boundaries_is_vouched_for() {
     ] {
         assert_ne!(standing(&message), Standing::Authentic, "{name}");
     }
-    // Dashes that nobody needed come off as those that somebody did, and what is written is what was signed. A reader without PEM shows them, as a
+    // Unnecessary dashes are removed like necessary ones, and the signed text is written. A reader without PEM shows them, as a
     // minus sign it may be: the message has no author.
     let stuffed = judged_pem(&header, &format!("- {text}"));
     assert_eq!(stuffed.verdict().standing(), Standing::Signed);

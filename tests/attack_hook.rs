@@ -1,4 +1,4 @@
-//! What somebody tries who sends through the hook, or at it: to read, to be believed, to get by.
+//! Attacks by senders and recipients on the mail server: to read mail, to be trusted, to evade rules.
 
 #[path = "handle/house.rs"]
 mod house;
@@ -37,7 +37,7 @@ fn clear() -> ReloadableHandler {
     with_rule(Rule { name: "clear".to_owned(), orders: [Order::Clear].into(), ..Rule::default() })
 }
 
-/// A letter encrypted to somebody of whom nothing is here.
+/// A letter encrypted to an unknown recipient.
 fn to_a_stranger(protocol: ProtocolName) -> String {
     let who = address("stranger@elsewhere.example");
     let files = match protocol {
@@ -100,9 +100,9 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
         ("the version part", pgp.replacen("Version: 1", &format!("Version: 1\r\n\r\n{SECRET}"), 1)),
         ("a preamble", pgp.replacen("\r\n\r\n", &format!("\r\n\r\n{paragraph}"), 1)),
         ("an epilogue", pgp.replace(&end, &format!("{end}\r\n{paragraph}"))),
-        ("before the armour", pgp.replace("-----BEGIN", &format!("{SECRET}\r\n-----BEGIN"))),
+        ("before the armor", pgp.replace("-----BEGIN", &format!("{SECRET}\r\n-----BEGIN"))),
         (
-            "after the armour",
+            "after the armor",
             pgp.replace("-----END PGP MESSAGE-----", &format!("-----END PGP MESSAGE-----\r\n{SECRET}")),
         ),
         ("inline, before", format!("{header}\r\n{SECRET}\r\n{armor}\r\n")),
@@ -119,7 +119,7 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
             format!("{head}\r\n\r\n{SECRET}\r\n").replace("enveloped-data", "authEnveloped-data"),
         ),
         (
-            "armour around nothing",
+            "armor around nothing",
             format!("{header}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{SECRET}\r\n-----END PGP MESSAGE-----\r\n"),
         ),
         (
@@ -139,9 +139,9 @@ fn clear_text_beside_a_ciphertext_does_not_pass_for_encrypted() {
     }
 }
 
-/// Whoever holds a ciphertext that was meant for alice sends it to himself, and the house has her key.
+/// An attacker sends a ciphertext for alice to their own address, and the service has alice's key.
 #[test]
-fn the_house_decrypts_for_nobody_but_the_keys_owner() {
+fn a_message_is_decrypted_only_for_the_owner_of_the_key() {
     let to = vec![Recipient::Named(address("alice@example.org"))];
     let seal = Seal { to, aead: Aead::Always, ..Seal::default() };
     for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
@@ -180,7 +180,7 @@ fn a_way_to_another_mailbox_is_no_mailbox() {
 
 /// Her copy, and the mark in it, are all that a recipient has.
 #[test]
-fn a_mark_opens_no_way_to_anybody_else() {
+fn a_mark_is_valid_only_for_its_recipient() {
     let marked = hook().mark(&mail(alice(), &["plain@example.net", "list@example.net"], LETTER)).unwrap();
     let handled = |to: &[&str]| {
         let outcome = hook().handle(mail(alice(), to, marked.octets())).unwrap();
@@ -191,9 +191,9 @@ fn a_mark_opens_no_way_to_anybody_else() {
     assert!(!handled(&["plain@example.net", "carol@bank.example"]));
 }
 
-/// Whoever sends it, and wherever in the header it hides.
+/// From any sender, and anywhere in the header.
 #[test]
-fn nobody_writes_results_in_our_name() {
+fn no_results_in_our_name_are_kept() {
     let mut held = HandlerConfig::clone(&hook().config());
     let quarantine = Rule { name: "hold".to_owned(), orders: [Order::Quarantine].into(), ..Rule::default() };
     held.policy.rules.insert(0, quarantine);
@@ -218,7 +218,7 @@ fn nobody_writes_results_in_our_name() {
     }
 }
 
-/// A mark vouches for what a reader is shown; one that does not fit is gone, and the message is judged.
+/// A mark covers what a reader shows. One that does not match is removed, and the message is judged.
 #[test]
 fn a_mark_on_another_header_is_no_mark() {
     let to = ["alice@example.org"];
@@ -248,13 +248,13 @@ fn a_mark_on_another_header_is_no_mark() {
 }
 
 #[test]
-fn mail_for_nobody_is_not_thrown_away() {
+fn mail_without_recipients_is_an_error() {
     assert_eq!(hook().handle(mail(alice(), &[], LETTER)).unwrap_err().kind(), Kind::Usage);
 }
 
 /// However it is written, and in whatever copy.
 #[test]
-fn nobody_learns_who_is_hidden() {
+fn hidden_recipients_stay_hidden() {
     for hidden in
         ["Bcc: ben@example.net", "bcc : ben@example.net", "BCC:\r\n ben@example.net", "Resent-Bcc: <ben@example.net>"]
     {
@@ -275,7 +275,7 @@ fn nobody_learns_who_is_hidden() {
     }
 }
 
-/// Each who is hidden has a ciphertext of his own; all of them are in memory before the first is sent.
+/// Each hidden recipient has a ciphertext of their own. All are in memory before the first is sent.
 #[test]
 fn copies_of_one_message_are_bounded() {
     let mut setup = HandlerConfig::clone(&hook().config());
@@ -288,7 +288,7 @@ fn copies_of_one_message_are_bounded() {
     assert_eq!(ReloadableHandler::new(setup).handle(mail(alice(), &to, letter)).unwrap().mails.len(), 2);
 }
 
-/// Alice, who is alice@example.org and nobody else, in front of a rule that signs.
+/// Alice, who may only use alice@example.org, and a rule that signs.
 #[test]
 fn a_forged_author_signs_nothing() {
     for from in [
@@ -319,8 +319,8 @@ fn a_forged_author_signs_nothing() {
     }
 }
 
-/// Anybody takes a signature off, and unpacks: what is in there beside the ciphertext is in the open. A signature that nobody vouches for may be
-/// anything; of the author's own S/MIME key nothing here says that it is his.
+/// Anyone can remove a signature and decompress: text next to the ciphertext is readable. An untrusted signature may be
+/// anything; the author's S/MIME key is not trusted here.
 #[test]
 fn a_packed_layer_around_a_ciphertext_hides_nothing() {
     let pgp = to_a_stranger(ProtocolName::Pgp);
@@ -343,7 +343,7 @@ fn a_packed_layer_around_a_ciphertext_hides_nothing() {
     }
 }
 
-/// A session key for somebody, and then no ciphertext.
+/// A session key without a ciphertext.
 #[test]
 fn packets_that_only_begin_like_a_ciphertext_are_none() {
     let pgp = to_a_stranger(ProtocolName::Pgp);

@@ -71,7 +71,7 @@ fn octets(packets: &[Packet]) -> Vec<u8> {
     packets.iter().flat_map(packet).collect()
 }
 
-/// The packets of the first block of armour with this label in `text`.
+/// The packets of the first block of armor with this label in `text`.
 fn dearmored(text: &str, label: &str) -> Vec<Packet> {
     let block = text.split(&format!("-----BEGIN PGP {label}-----")).nth(1).unwrap();
     let block = block.split("-----END").next().unwrap().replace('\r', "");
@@ -114,7 +114,7 @@ impl Lab {
     }
 }
 
-/// Strenzke 2023: what AEAD protects is given for CFB, or for another mode, under the same session key. Of X25519 anybody turns a packet of
+/// Strenzke 2023: what AEAD protects is given for CFB, or for another mode, under the same session key. With X25519 anyone can turn a packet of
 /// version 6 into one of version 3, because the cipher's number stands outside what is wrapped (RFC 9580, section 5.1.6).
 #[test]
 fn what_aead_protects_is_nothing_to_another_mode() {
@@ -165,7 +165,7 @@ fn what_aead_protects_is_nothing_to_another_mode() {
     }
 }
 
-/// Obenour 2022 (CVE-2022-34903): what a signature says beside what it signs speaks as GnuPG. Anybody may add it to the unhashed area.
+/// Obenour 2022 (CVE-2022-34903): notations that imitate GnuPG's status lines. Anyone can add them to the unhashed area.
 #[test]
 fn notations_do_not_speak() {
     let genuine = testdata("cleartext-intact");
@@ -203,10 +203,10 @@ fn notations_do_not_speak() {
     }
 }
 
-/// Anybody can write `Comment:` and `Version:`: no signature covers the headers of armour. A reader without OpenPGP shows them, so that a message
+/// Anyone can write `Comment:` and `Version:`: no signature covers the headers of armor. A reader without OpenPGP shows them, so that a message
 /// with other words in them than programs write has no author.
 #[test]
-fn headers_of_armour_are_neither_shown_nor_written() {
+fn headers_of_armor_are_neither_shown_nor_written() {
     let lab = Lab::new();
     let genuine = testdata("cleartext-intact");
     let headers = "Version: Pay Mallory.\nComment: Pay Mallory.\nCharset: Pay Mallory.\nPay Mallory: now\n";
@@ -240,10 +240,10 @@ fn headers_of_armour_are_neither_shown_nor_written() {
         written.push(lab.done(verb, MESSAGE));
     }
     for text in written {
-        let armours: Vec<&str> =
+        let armors: Vec<&str> =
             text.split("-----BEGIN PGP ").skip(1).filter(|one| !one.starts_with("SIGNED")).collect();
-        assert!(!armours.is_empty(), "{text}");
-        assert!(armours.iter().all(|one| one.lines().nth(1).is_some_and(|line| line.trim().is_empty())), "{text}");
+        assert!(!armors.is_empty(), "{text}");
+        assert!(armors.iter().all(|one| one.lines().nth(1).is_some_and(|line| line.trim().is_empty())), "{text}");
         // RFC 9580, section 7.1: the cleartext has `Hash` and nothing else.
         let mut header = text.lines().skip_while(|line| !line.starts_with("-----BEGIN PGP SIGNED")).skip(1);
         assert!(

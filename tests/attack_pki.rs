@@ -1,4 +1,4 @@
-//! Faults of paths, revocation and algorithms in X.509, through the program: what somebody else's certificate, list or signature may not do.
+//! Faults of paths, revocation and algorithms in X.509, through the program: effects that foreign certificates, lists and signatures must not have.
 
 use std::{
     fs,
@@ -89,7 +89,7 @@ fn an_older_list_is_not_kept_beside_a_newer_one_of_the_same_signer() {
     };
     assert_eq!(imported("--anchors ca.pem", "newer.crl older.crl"), [added, outdated].concat());
     assert_eq!(imported("--anchors ca.pem", "older.crl newer.crl older.crl"), [added, replaced, outdated].concat());
-    // Who signed them is not known: both stay, and the newer one counts.
+    // Their signer is unknown: both are kept, and the newer one counts.
     assert_eq!(imported("", "older.crl newer.crl"), added.repeat(2));
     // A list that the issuer did not sign takes no place, however high its number.
     let place = Place::new("crl", "2026-12-08T00:00:00Z");
@@ -289,6 +289,6 @@ fn broken_parameters_of_oaep_are_the_reason_that_is_given() {
     let reason = "the parameters of RSAES-OAEP cannot be read (RFC 4055, section 4)";
     let with_key = place.run("decrypt --keys oaep-bob.pem oaep.eml");
     assert!(with_key.0 == 77 && with_key.1.contains(reason), "{with_key:?}");
-    // To everybody alike, whether the key is here or not.
+    // The same answer whether the key is available or not.
     assert_eq!(place.run("decrypt oaep.eml"), with_key);
 }

@@ -1,5 +1,5 @@
-//! Messages that two readers of mail show differently: what is verified is not what the other reader shows, so that nobody is their author.
-//! And text of nobody's within or below the armour of a signed text.
+//! Messages that two readers of mail show differently: the verified text is not what the other reader shows, so they have no author.
+//! And unsigned text in or below the armor of a signed text.
 
 use std::{
     fs,
@@ -75,7 +75,7 @@ fn an_attacker_who_encrypts_writes_the_header_around_the_signature() {
 }
 
 #[test]
-fn text_in_armour_is_not_vouched_for() {
+fn text_in_armor_is_not_signed() {
     let genuine = read("cleartext-intact");
     assert_eq!(judged(&genuine), "authentic");
     let end = "-----END PGP SIGNATURE-----";

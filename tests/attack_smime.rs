@@ -23,7 +23,7 @@ use postseal::{
 const ALICE: &str = "alice@example.org";
 
 #[test]
-fn a_mailbox_that_is_not_exactly_the_author_is_somebody_else() {
+fn a_mailbox_that_differs_from_the_author_does_not_count() {
     for (name, names, standing) in [
         ("her own", vec![mailbox(ALICE)], Standing::Authentic),
         ("in capitals", vec![mailbox("ALICE@EXAMPLE.ORG")], Standing::Authentic),
@@ -66,7 +66,7 @@ fn the_subject_does_not_speak_beside_an_alternative_name() {
 }
 
 #[test]
-fn nobody_vouches_for_himself() {
+fn certificates_in_the_message_are_no_anchors() {
     let authority = || authority("Mallory CA", "Mallory CA", &[]);
     for (name, leaf, why) in [
         (
@@ -143,7 +143,7 @@ fn two_authors_are_none() {
     }
 }
 
-/// A receipt holds octets that whoever asked for it chose (RFC 2634, section 2.7); a time stamp likewise.
+/// A receipt holds octets chosen by its requester (RFC 2634, section 2.7); a time stamp likewise.
 #[test]
 fn what_a_program_signed_by_itself_is_no_message() {
     for kind in [RECEIPT, TIME_STAMP, SIGNED] {

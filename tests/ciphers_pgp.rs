@@ -174,7 +174,7 @@ fn what_locks_a_key_is_what_gnupg_reads() {
         other.gpg(&["--import", place.path("locked.pgp").to_str().unwrap()], "");
         assert!(other.gpg(&["-d"], &sealed).contains(TEXT), "{gnupg}");
     }
-    // Sequoia writes no such lock that anybody reads; this one GnuPG opens.
+    // No program reads this encryption as written by Sequoia; GnuPG opens this one.
     let blowfish = testdata("blowfish-locked.sec.asc");
     let message = testdata("to-blowfish-locked.eml");
     let given = ["--passphrase-file", "passphrase", "--keys", &blowfish, "decrypt", &message];

@@ -418,7 +418,7 @@ fn a_tag_has_the_length_that_is_said() {
     }
     assert!(tagged(None, 12).is_ok());
     let differs = |written: usize, said: usize| {
-        (Kind::Malformed, format!("enveloped data: its authentication tag has {written} octets and not {said}"))
+        (Kind::Malformed, format!("enveloped data: its authentication tag has {written} octets instead of {said}"))
     };
     assert_eq!(refusal(tagged(Some(16), 12)), differs(12, 16));
     assert_eq!(refusal(tagged(Some(12), 16)), differs(16, 12));
@@ -684,7 +684,7 @@ proptest! {
         }
     }
 
-    /// With CBC a changed bit may open to other text; nobody vouches for it, and the layer says so.
+    /// With CBC a changed bit may open to other text; it is not authenticated, and the layer says so.
     #[test]
     fn a_flipped_bit_under_cbc(at in 0_usize..4096, bit in 0_u8..8) {
         if present("openssl")
@@ -870,7 +870,7 @@ fn other_peoples_broken_messages_do_not() {
         let (kind, text) = refusal(open(&read(&path), &Memory::new()));
         assert!(kind == Kind::NoKey && text.ends_with(&format!(" cannot be unwrapped: {why}")), "{name}: {text}");
     }
-    // Made for an older key of Bob's: his keys are tried, and none of them may be taken for right.
+    // Made for an older key of Bob's: Bob's keys are tried, and none must be taken for right.
     let suite = &SUITES[1];
     let opened = open(&read(&folder.join(suite.folder).join("alice.mime.env")), &suite.keys(&folder));
     let (kind, text) = refusal(opened);
@@ -881,9 +881,9 @@ fn other_peoples_broken_messages_do_not() {
     );
 }
 
-/// Whoever signs a ciphertext need not have seen what is within: only a signature inside counts (RFC 2634, section 1.1).
+/// The signer of a ciphertext need not know its content: only a signature inside counts (RFC 2634, section 1.1).
 #[test]
-fn a_signature_around_a_ciphertext_vouches_for_nothing_within() {
+fn a_signature_around_a_ciphertext_does_not_cover_its_content() {
     if !present("openssl") {
         return;
     }

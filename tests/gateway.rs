@@ -1,5 +1,5 @@
 //! Any rules, any mail, any way in: what leaves the house can be read on its way only where the deciding rule says clear, and nothing goes out signed, or
-//! because a layer was there, in the name of somebody whom the submitter may not use.
+//! because a layer was there, in the name of an author that the submitter may not use.
 //!
 //! POSTSEAL_MAILS sets how many messages there are; POSTSEAL_SEED the first number of the dice.
 
@@ -171,5 +171,5 @@ fn leaks(original: &[u8], copy: &[u8]) -> bool {
     shows(copy.root().body()) || is_in_content(&copy) || (!is_in_header(&original) && is_in_header(&copy))
 }
 
-/// How many are tried unless somebody asks for more.
+/// Number of cases tried by default.
 const MAILS: u64 = 600;

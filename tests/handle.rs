@@ -1,4 +1,4 @@
-//! One mail through the whole corridor: who gets what, and that nothing is lost, doubled, shown or changed beside that.
+//! One mail through the whole engine: what each recipient gets, and that nothing is lost, doubled, revealed or changed otherwise.
 
 #[path = "handle/house.rs"]
 mod house;
@@ -18,7 +18,7 @@ fn recipients(mail: &Mail) -> Vec<String> {
     mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect()
 }
 
-/// What each recipient reads, by the keys of everybody.
+/// What each recipient reads with their own keys.
 fn read(message: &Message) -> (String, Standing, bool) {
     let everybody = keys();
     let (octets, opening) = postseal::decrypt(message.octets(), &everybody as &dyn Keys).unwrap();
@@ -27,7 +27,7 @@ fn read(message: &Message) -> (String, Standing, bool) {
 }
 
 #[test]
-fn each_recipient_gets_what_his_rule_says() {
+fn each_recipient_gets_what_their_rule_says() {
     let everyone = ["bob@example.net", "carol@bank.example", "list@example.net", "ben@example.net"];
     let outcome = hook().handle(mail(alice(), &everyone, LETTER)).unwrap();
     let groups: Vec<(Vec<String>, &str)> =
@@ -65,9 +65,9 @@ fn each_recipient_gets_what_his_rule_says() {
     assert_eq!(outcome.transactions().len(), 4);
 }
 
-/// A ciphertext says for how many it is: who is hidden is in none but his own.
+/// A ciphertext reveals the number of its recipients, so a hidden recipient is only in their own.
 #[test]
-fn a_hidden_reader_is_in_no_ciphertext_but_his_own() {
+fn a_hidden_recipient_is_only_in_their_own_ciphertext() {
     let outcome = hook().handle(mail(alice(), &["bob@example.net", "ben@example.net"], LETTER)).unwrap();
     assert_eq!(outcome.mails.len(), 2);
     let everybody = keys();
@@ -82,7 +82,7 @@ fn a_hidden_reader_is_in_no_ciphertext_but_his_own() {
 }
 
 #[test]
-fn one_without_a_key_refuses_in_his_own_name() {
+fn a_recipient_without_a_key_is_refused_by_name() {
     let outcome = hook().handle(mail(alice(), &["bob@example.net", "dora@example.net"], LETTER)).unwrap();
     let refusal = outcome.refusal().unwrap();
     assert_eq!(refusal.kind(), Kind::NoKey);
@@ -94,7 +94,7 @@ fn one_without_a_key_refuses_in_his_own_name() {
 }
 
 #[test]
-fn what_no_rule_speaks_of_and_what_nobody_may_sign_is_refused() {
+fn mail_without_a_rule_or_permission_is_refused() {
     let refused = |submitter: Submitter, recipient: &str| -> Outcome {
         let outcome = hook().handle(mail(submitter, &[recipient], LETTER)).unwrap();
         assert!(outcome.mails.is_empty());
@@ -178,7 +178,7 @@ fn inbound_mail_is_decrypted_and_the_null_sender_stays() {
 }
 
 #[test]
-fn a_marked_copy_passes_once_and_nobody_forges_the_mark() {
+fn a_marked_copy_passes_once_and_the_mark_cannot_be_forged() {
     let hook = hook();
     let plain = LETTER.replace("Bcc: ben@example.net\r\n", "");
     let marked = hook.mark(&mail(alice(), &["bob@example.net"], plain.clone())).unwrap();

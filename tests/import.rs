@@ -75,12 +75,12 @@ fn a_home_of_gpg() {
     };
     generate("Alice <alice@example.org>", ("future-default", "default"), "");
     generate("Bob <bob@example.org>", ("rsa2048", "cert,sign,encr"), "open sesame");
-    // Somebody else's, whom gpg trusts ultimately: that makes no binding.
+    // Another person's key with ultimate trust in gpg: no binding is made.
     generate("Carol <carol@example.org>", ("future-default", "default"), "");
     let carol = fingerprint(&place, "carol@example.org");
     place.gnupg("gpg", &["--delete-secret-keys", &carol], b"");
 
-    // Bob's passphrase is not given: he comes without his secret key, and everybody else comes.
+    // Bob's passphrase is not given: Bob's key comes without its secret part, and all others come.
     let (code, out, err) = place.postseal(&["import", "gpg-home", "gnupg"], b"");
     let out = String::from_utf8(out).unwrap();
     let bob = fingerprint(&place, "bob@example.org");

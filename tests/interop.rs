@@ -70,7 +70,7 @@ fn brainpool_in_a_home(lab: &Lab, alice: &Identity) {
     let verdict = judged(lab, &["--keys", &text(&exported)], Path::new(&signed));
     assert_eq!(verdict["standing"], "authentic", "{verdict}");
 
-    // Beside a reader whose key Sequoia knows, and one with a password.
+    // With a recipient whose key Sequoia supports, and one with a password.
     lab.postseal(["key", "generate", "--no-passphrase", "bob@example.org"]);
     let bob = lab.write("bob.asc", lab.postseal(["key", "export", "--secret", "bob@example.org"]));
     let words = text(&lab.write("words", "correct horse\n"));
@@ -190,7 +190,7 @@ fn with_gpg(lab: &Lab, alice: &Identity) {
     let opened = lab.postseal(["--keys", &secret, "decrypt", &text(&message)]);
     assert_same_content(&opened, mime::PART.as_bytes());
 
-    // Theirs, as files that no mail is around: nobody is their author.
+    // Theirs, as files without a mail around them: they have no author.
     let words = text(&lab.write("words.txt", "From: eve@example.org\n\nThe bearer may pass.\n"));
     let clear = lab.write("clear.asc", lab.gpg(["--local-user", ADDRESS, "--output=-", "--clearsign", &words]));
     let verdict = judged(lab, &["--keys", &public], &clear);

@@ -134,7 +134,7 @@ enum Name {
 }
 
 #[test]
-fn the_house_keeps_to_its_floor_plan() {
+fn modules_import_only_what_they_may() {
     let files = sources();
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let found = complaints(&files);

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use lab::{Done, Lab};
 
 #[test]
-fn truncated_armour() {
+fn truncated_armor() {
     let lab = Lab::with_keys(&["bob"]);
     let sealed = sealed(&lab);
     // In the middle of a line, and at the end of one.
@@ -23,7 +23,7 @@ fn truncated_armour() {
 }
 
 #[test]
-fn armour_without_a_checksum_is_read() {
+fn armor_without_a_checksum_is_read() {
     let lab = Lab::with_keys(&["bob"]);
     let sealed = sealed(&lab);
     let without: String = sealed.split_inclusive('\n').filter(|line| !is_checksum(line)).collect();
@@ -56,13 +56,13 @@ fn a_gigabyte_of_zeros_in_a_few_kilobytes() {
     let lab = Lab::with_keys(&["bob"]);
     let bomb = bomb();
     assert!(bomb.len() < 10 * 1024, "{} octets", bomb.len());
-    let armoured = format!("-----BEGIN PGP MESSAGE-----\n\n{}\n-----END PGP MESSAGE-----\n", STANDARD.encode(&bomb));
-    lab.write("bomb", format!("From: a@example.org\n\n{armoured}"));
+    let armored = format!("-----BEGIN PGP MESSAGE-----\n\n{}\n-----END PGP MESSAGE-----\n", STANDARD.encode(&bomb));
+    lab.write("bomb", format!("From: a@example.org\n\n{armored}"));
     for verb in ["verify", "decrypt"] {
         let done = bounded(&lab, &[verb, "bomb"]).code(65);
         assert!(done.stderr.contains("decompressed data: more than"), "{}", done.stderr);
     }
-    lab.write("bomb", format!("{ENCRYPTED}{armoured}\n--b--\n"));
+    lab.write("bomb", format!("{ENCRYPTED}{armored}\n--b--\n"));
     for verb in ["verify", "decrypt"] {
         bounded(&lab, &[verb, "bomb"]).code(65);
     }
@@ -84,14 +84,14 @@ fn garbage_where_ciphertext_should_be() {
     message.extend(b"\n--b--\n");
     lab.write("octets", message);
     lab.write(
-        "armour",
+        "armor",
         format!(
             "{ENCRYPTED}-----BEGIN PGP MESSAGE-----\n\n{}\n-----END PGP MESSAGE-----\n--b--\n",
             STANDARD.encode(&noise)
         ),
     );
     lab.write("nothing", format!("{ENCRYPTED}\n--b--\n"));
-    for name in ["octets", "armour", "nothing"] {
+    for name in ["octets", "armor", "nothing"] {
         bounded(&lab, &["decrypt", name]).refused(65, "");
         bounded(&lab, &["verify", name]).code(65);
     }
@@ -135,7 +135,7 @@ fn bounded(lab: &Lab, arguments: &[&str]) -> Done {
     lab.shell(&format!("ulimit -v 204800; exec \"$0\" {}", arguments.join(" ")))
 }
 
-/// A message for Bob; its armour has a checksum.
+/// A message for Bob; its armor has a checksum.
 fn sealed(lab: &Lab) -> String {
     lab.write("m", "From: Alice <alice@example.org>\nSubject: Hi\n\nHello\n");
     lab.run(&["encrypt", "--to", "bob@example.org", "-o", "sealed", "m"]).code(0);

@@ -10,7 +10,7 @@ use std::process::Command;
 use house::House;
 use lab::{Postfix, Sink, present, run_with};
 
-/// LMTP as Postfix's `content_filter` speaks it: the filtered mail goes to a second smtpd, and everybody has a fate of his own.
+/// LMTP as Postfix's `content_filter` speaks it: the filtered mail goes to a second smtpd, and every recipient gets a reply of their own.
 #[test]
 fn postfix_filters_its_content_by_lmtp() {
     if !present(&["swaks", "gpg"]) {
@@ -25,7 +25,7 @@ fn postfix_filters_its_content_by_lmtp() {
     swaks.args(["--server", "127.0.0.1", "--port", &front.port().to_string(), "--from", "alice@example.org"]);
     swaks.args(["--to", "bob@example.net,eve@refused.test,dave@plain.test", "--body", "the plan"]);
     assert!(run_with(&mut swaks, b"").status.success());
-    // Two copies, and the bounce for the one who is refused.
+    // Two copies, and the bounce for the refused recipient.
     let arrived = sink.wait_for(3);
     let bounce = arrived.iter().find(|received| received.sender.starts_with("<>")).expect("a bounce");
     assert_eq!(bounce.addresses(), ["alice@example.org"]);

@@ -55,14 +55,14 @@ fn carries(sink: &Sink, house: &House, port: u16, dkim: &Dkim) {
     );
     assert!(!judged.contains("smime=pass") && !judged.contains("DKIM-Signature"), "{judged}");
 
-    // What is refused comes back to its author, and to nobody else.
+    // A refused mail is returned to its author only.
     send(port, alice, &["dora@example.net"], &letter(alice, "dora@example.net", "hello\r\n"));
     let received = sink.wait_for(3);
     assert_eq!((received[2].addresses(), received.len()), (vec![alice], 3));
     assert!(received[2].text().contains("no encryption key"), "{}", received[2].text());
 }
 
-/// The manual's section, with who sends here.
+/// The manual's section, with the senders of this test.
 const TRUSTED: &str = "trusted.networks = [\"127.0.0.1\"]\ntrusted.peers = [\"127.0.0.2\"]\n\
                        trusted.sign-as = [\"alice@example.org\"]";
 

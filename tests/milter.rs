@@ -115,7 +115,7 @@ fn what_may_not_go_is_refused_and_named() {
     let reply = |from: &str, to: &[&str]| house::try_send(postfix.port(), from, to, &letter(from, to[0], "hello\r\n"));
     let no_key = reply("alice@example.org", &["dora@example.net"]);
     assert!(no_key.starts_with("550 5.7.1 ") && no_key.contains("dora@example.net"), "{no_key}");
-    // One keyless recipient of two: nobody gets it, and the sender is told of whom it is said.
+    // One keyless recipient of two: no recipient gets it, and the sender is told which one is the reason.
     let one_of_two = reply("alice@example.org", &["bob@example.net", "dora@example.net"]);
     assert!(one_of_two.starts_with("550 5.7.1 ") && one_of_two.contains("dora@example.net"), "{one_of_two}");
     let later = reply("alice@example.org", &["later@example.net"]);
@@ -139,7 +139,7 @@ fn what_may_not_go_is_refused_and_named() {
 }
 
 #[test]
-fn each_gets_a_copy_of_his_own_exactly_once() {
+fn each_recipient_gets_exactly_one_copy() {
     if !present(PROGRAMS) {
         return;
     }
@@ -158,7 +158,7 @@ fn each_gets_a_copy_of_his_own_exactly_once() {
     let reached: Vec<String> = received.iter().flat_map(|one| one.addresses()).map(str::to_owned).collect();
     assert_eq!(reached.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(everyone));
     for one in &received {
-        // His own copy's Received names him (RFC 5321, section 4.4: "for").
+        // Received in the recipient's own copy names the recipient (RFC 5321, section 4.4: "for").
         let is_his = one.addresses() == ["ben@example.net"];
         assert_eq!(one.text().contains("ben@"), is_his, "the hidden one is shown: {}", one.text());
         assert!(!one.text().contains("X-Postseal-Handled"), "the mark is left: {}", one.text());
@@ -384,7 +384,7 @@ fn metrics_tell_what_happened() {
 }
 
 #[test]
-fn who_logged_in_signs_as_himself_and_as_nobody_else() {
+fn a_login_signs_only_for_its_own_address() {
     if !present(PROGRAMS) {
         return;
     }

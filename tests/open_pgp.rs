@@ -273,7 +273,7 @@ fn a_missing_key_is_unknown() {
 }
 
 #[test]
-fn a_key_of_a_version_that_nobody_reads() {
+fn a_key_of_an_unknown_version() {
     let (cert, _) = alice().generate().unwrap();
     let old = Deprecated { id: Handle::parse("7D0BC10E933404C9").unwrap(), version: 3 };
     let id = KeyID::from_bytes(&[0x7d, 0x0b, 0xc1, 0x0e, 0x93, 0x34, 0x04, 0xc9]);
@@ -368,7 +368,7 @@ fn a_signature_from_the_future() {
     assert_eq!(why(&judged(mail_by(&cert, future), &[&cert])), Why::SignatureNotYetValid);
 }
 
-/// A subkey that says nothing back: anybody could have put it there.
+/// A subkey without a back signature: anyone could have added it.
 #[test]
 fn a_subkey_without_a_cross_signature_is_not_bound() {
     let (victim, _) = alice().generate().unwrap();
@@ -463,7 +463,7 @@ fn a_signature_of_an_unknown_version_is_unknown() {
 fn a_garbled_signature_is_an_answer_and_the_text_is_there() {
     let mail = b"Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\n-----BEGIN PGP SIGNATURE-----\r\n\r\n????\r\n-----END PGP SIGNATURE-----\r\n--b--\r\n";
     let opened = open(mail.to_vec(), &Memory::new()).unwrap();
-    assert_eq!(why(&signatures(&opened.layers)[0]), Why::Malformed("armour, line 3: not base64".to_owned()));
+    assert_eq!(why(&signatures(&opened.layers)[0]), Why::Malformed("armor, line 3: not base64".to_owned()));
     assert_eq!(opened.payload.octets(), b"\r\ntext");
 }
 
@@ -475,7 +475,7 @@ fn more_signatures_than_the_limit_are_refused_together() {
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Malformed, "layer: more than 32 signatures"));
 }
 
-/// The key is strong and so is the signature, but what binds the key is not: weak as long as nobody could forge it, broken since 2023-02-01.
+/// The key is strong and so is the signature, but what binds the key is not: weak while it could not be forged, broken since 2023-02-01.
 #[test]
 fn a_certificate_bound_with_sha1_counts_by_its_date() {
     let name = || "the certificate's sha1 self-signature".to_owned();
@@ -622,12 +622,12 @@ fn unprotected_data_is_opened_on_request_only() {
 }
 
 #[test]
-fn armour_that_is_cut_short_is_malformed() {
+fn armor_that_is_cut_short_is_malformed() {
     let mail = String::from_utf8(encrypted_mail(&with_password("sesame"))).unwrap();
     let cut = mail.replace("-----END PGP MESSAGE-----", "");
     let error = open(cut.into_bytes(), &Memory::new()).unwrap_err();
     assert_eq!(error.kind(), Kind::Malformed);
-    assert_eq!(error.to_string(), "armour: ends without its last line, -----END PGP");
+    assert_eq!(error.to_string(), "armor: ends without its last line, -----END PGP");
 }
 
 /// 1 GiB of zeros in some kilobytes.

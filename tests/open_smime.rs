@@ -235,7 +235,7 @@ fn a_certificate_that_was_taken_back_signs_nothing() {
 }
 
 #[test]
-fn somebody_else_is_not_the_author() {
+fn another_signer_is_not_the_author() {
     let found = opened(Draft { signer: "mallory", ..Draft::default() }.message(), &trust());
     assert_eq!(found.line(), "signed: valid");
     let addresses: Vec<String> =
@@ -243,7 +243,7 @@ fn somebody_else_is_not_the_author() {
     assert_eq!(addresses, ["mallory@example.net"]);
 }
 
-/// Anybody can make a certificate that has the issuer and the serial number of another.
+/// Anyone can make a certificate with the issuer and the serial number of another.
 #[test]
 fn a_false_certificate_of_the_same_name_does_not_hide_the_true_one() {
     let mut changed = der("ed25519");

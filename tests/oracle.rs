@@ -1,6 +1,6 @@
 //! What a stranger learns of a captured ciphertext: the same of every change to it, by every way that mail comes in.
 //!
-//! testdata/oracle holds messages that gpg and openssl encrypted to bob, and bob's keys; whoever asks here has no key and changes them.
+//! testdata/oracle holds messages that gpg and openssl encrypted to bob, and bob's keys; the attacker here has no key and changes them.
 
 #[path = "oracle/captured.rs"]
 mod captured;
@@ -108,7 +108,7 @@ fn the_service_answers_alike_by_every_way() {
 /// EFAIL: CBC gadgets put a captured text into the address of a picture. By default they stay sealed; with `text` nothing acts; with `open`
 /// a field says what it is. The sender learns nothing of it.
 #[test]
-fn what_nobody_authenticated_is_opened_as_the_rule_says() {
+fn unauthenticated_text_is_opened_as_the_rule_says() {
     let gadget = Cms::captured().gadget();
     let mut replies = BTreeSet::new();
     for (rule, field) in [
@@ -141,7 +141,7 @@ fn what_nobody_authenticated_is_opened_as_the_rule_says() {
     assert_eq!(replies.len(), 1, "{replies:?}");
 }
 
-/// Two recipients, one of whom has the key: where there is one copy for both, copies that differ would tell the sender that it decrypted.
+/// Two recipients, one with a key: with one copy for both, copies that differ would tell the sender that it decrypted.
 #[test]
 fn a_second_recipient_is_no_oracle() {
     let service = Service::start("unauthenticated = \"open\"", &[CMS_KEY[1]]);

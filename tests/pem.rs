@@ -118,7 +118,7 @@ fn the_filing_in_a_mail_is_authentic_only_when_its_owner_says_whose_key_it_is() 
     trusted.add(record);
     assert_eq!(open(&mail, &trusted, IN_1994, Legacy::Admit).verdict().standing(), Standing::Authentic);
     assert_eq!(open(&mail, &trusted, IN_1994, Legacy::Refuse).verdict().standing(), Standing::Unsigned);
-    // With text beside it, nobody vouches for the whole.
+    // With text around it, the signature does not cover the whole.
     let more = [mail.as_slice(), b"\nand more\n"].concat();
     assert_eq!(open(&more, &trusted, IN_1994, Legacy::Admit).verdict().standing(), Standing::Unsigned);
 }
@@ -310,7 +310,7 @@ fn an_interchange_key_seals_and_opens() {
     }
 }
 
-/// No flipped bit leaves another text that somebody vouches for, and none panics.
+/// No flipped bit leaves another text with a valid signature, and none panics.
 #[test]
 fn a_flipped_bit_is_noticed() {
     let plain = people().join("flip.eml");
@@ -471,7 +471,7 @@ fn a_message_within_a_message_is_peeled() {
     let opening = open(&twice, &keys(&[file("alice.crt")], ""), "2030-01-01T00:00:00Z", Legacy::Refuse);
     assert_eq!(opening.verdict().layers().len(), 2);
     assert_eq!(written(&opening), "a text\n");
-    // Two beside each other: each vouches for a part, and nobody for the whole.
+    // Two in one text: each covers a part, and none the whole.
     let pair = [sealed("one", b"one\n"), sealed("two", b"two\n")].concat();
     assert_eq!(boundary::blocks(&pair).count(), 2);
     let opening = open(&pair, &Memory::new(), "2030-01-01T00:00:00Z", Legacy::Refuse);
@@ -630,7 +630,7 @@ fn the_services_of_rfc_1424() {
         let arguments = ["cert", "reply", "--certificate", &path(certificate), "-o", &path("reply"), &path(request)];
         command().args(arguments).output().unwrap()
     };
-    // Neither a text that was changed on the way nor the certificate of somebody else is answered.
+    // Neither a text that was changed on the way nor another person's certificate is answered.
     let changed = fs::read_to_string(path("request")).unwrap().replace("Please", "please");
     fs::write(path("changed"), changed).unwrap();
     for (request, certificate, code, why) in [

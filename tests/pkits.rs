@@ -92,7 +92,7 @@ fn the_library_agrees_on_every_path() {
 
 /// Where the suite says what is known of revocation, that is the reason given.
 #[test]
-fn what_is_revoked_is_told_from_what_nobody_knows() {
+fn revoked_differs_from_unknown() {
     let Some(suite) = suite() else { return };
     let rows = rows(&suite);
     let shared = Shared::read(&suite, &rows[0]);

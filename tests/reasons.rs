@@ -36,19 +36,19 @@ fn a_from_that_names_no_author_says_why() {
         (
             "From: alice@example.org <alice@example.org>\n",
             "from-unreadable",
-            "From cannot be read: no address list from \"<alice@example.org>\" on",
+            "From cannot be read: not an address list from \"<alice@example.org>\" on",
         ),
         (
             "From: Alice [Dept. 3] <alice@example.org>\n",
             "from-unreadable",
-            "From cannot be read: '[' stands outside of quotes",
+            "From cannot be read: '[' is outside quotes",
         ),
         ("From: Alice <alice@example.org\n", "from-unreadable", "From cannot be read: it ends within an address"),
         ("From: \"Alice <alice@example.org>\n", "from-unreadable", "From cannot be read: a quoted string does not end"),
         (
             "From: Alice\u{202e} <alice@example.org>\n",
             "from-unreadable",
-            "From cannot be read: the character U+202E belongs in no address",
+            "From cannot be read: the character U+202E is not allowed in an address",
         ),
         ("", "from-missing", "there is no From field"),
         ("From:\n", "from-empty", "From holds no address"),
@@ -136,7 +136,7 @@ fn who_signed_is_named_and_what_the_key_claims_is_a_hint() {
     assert_eq!(verdict["layers"][0]["signatures"][0]["claimed"], Value::from(vec!["alice@example.org"]));
 }
 
-/// What the ciphertext holds nobody here knows, so that a signature around it counts no more than it does once that is opened.
+/// The content of the ciphertext is unknown, so a signature around it does not count, just as if it could be opened.
 #[test]
 fn a_signature_around_what_cannot_be_opened_counts_for_nothing() {
     let message = fs::read(data("attack/around-ciphertext.eml")).expect("testdata");

@@ -47,7 +47,7 @@ fn hard(leaf: &str, statements: &[&str], at: &str) -> Option<String> {
 }
 
 #[test]
-fn whoever_may_speak_for_the_issuer_is_believed() {
+fn delegated_issuers_are_accepted() {
     for response in [
         "good-by-issuer",
         "good-by-key",
@@ -62,7 +62,7 @@ fn whoever_may_speak_for_the_issuer_is_believed() {
 }
 
 #[test]
-fn whoever_may_not_is_not() {
+fn other_issuers_are_not_accepted() {
     assert_eq!(hard("good", &[], NOW).as_deref(), Some(NO_RESPONSE));
     assert_eq!(hard("good", &["good-by-impostor"], NOW).as_deref(), Some(NO_RESPONSE));
     // A delegate that the CRL revokes revokes nothing any more.
@@ -98,7 +98,7 @@ fn what_is_revoked_stays_revoked_and_what_is_good_does_not_stay_good() {
 }
 
 #[test]
-fn a_crl_of_another_time_revokes_but_clears_nobody() {
+fn a_crl_of_another_time_revokes_but_does_not_clear() {
     let revoked = "revoked on 2026-11-01T00:00:00Z: key compromised (RFC 5280, section 6.1.3 (a)(3))";
     assert_eq!(hard("good", &["fallen.crl"], NOW), None);
     let old = "not known whether it is revoked: the CRL is not of this time (RFC 5280, section 6.3.3 (a))";
@@ -119,7 +119,7 @@ fn how_much_must_be_known() {
 
 /// A CRL may clear what an OCSP response revokes, or the other way round: the worse counts.
 #[test]
-fn revoked_by_anybody_is_revoked() {
+fn revoked_by_any_source_is_revoked() {
     let (revoked, crl) = (file("revoked-by-delegate"), file("fallen.crl"));
     assert_eq!(judge("revoked", &[&crl], Revocation::Hard, NOW), None);
     assert!(judge("revoked", &[&crl, &revoked], Revocation::Hard, NOW).is_some());

@@ -179,14 +179,14 @@ fn no_other_series_and_no_response_takes_anything_back() {
     assert_eq!(known("dave", &["lister-1", "list-3"], &[], NOV30), Good);
     assert_eq!(known("dave", &["lister-2", "lister-1", "list-4"], &[], NOV30), Revoked);
     assert_eq!(known("dave", &["lister-1", "list-3"], &["lister-2"], NOV30), Revoked);
-    // Nothing current is known of the Lister's own certificate. Its lists revoke all the same, and call nobody good.
+    // Nothing current is known of the Lister's own certificate. Its lists still revoke, but clear no certificate.
     assert_eq!(known("dave", &["lister-2"], &[], NOV30), Revoked);
     assert_eq!(known("dave", &["lister-1"], &[], NOV30), Nothing);
     assert_eq!(known("dave", &["lister-2", "list-3"], &["unknown-extension"], DEC08), Revoked);
 }
 
 #[test]
-fn a_weak_signature_revokes_and_clears_nobody() {
+fn a_weak_signature_revokes_but_does_not_clear() {
     assert_eq!(known("carol", &["weak"], &[], NOV30), Revoked);
     assert_eq!(known("carol", &["weak", "list-4"], &[], NOV30), Revoked);
     assert_eq!(known("bob", &["weak"], &[], NOV30), Nothing);

@@ -1,4 +1,4 @@
-//! Secret keys that come in from a file: nobody else's octets take the place of a key that is held.
+//! Secret keys imported from a file: foreign octets never replace a stored key.
 
 #[allow(dead_code, reason = "the tests of the command line use all of it")]
 #[path = "cli/lab.rs"]

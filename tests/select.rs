@@ -15,7 +15,7 @@ use Tie::{Authority, Claim, Owner};
 enum Outcome {
     /// It takes the candidate with this place in the row, without a word.
     Takes(usize),
-    /// It takes it, and says that nobody vouches for it.
+    /// It takes it with a warning that it is not trusted.
     Warns(usize),
     /// It refuses, with one of these reasons (between them `|`).
     Refuses(&'static str),
@@ -99,7 +99,7 @@ fn outcome(world: &World, people: &[Person], verb: Verb, expected: Outcome) -> R
     }
 }
 
-/// Whose key it was, by what the key of each can do: open the message, or verify the signature.
+/// The owner of the key used, found by opening the message or verifying the signature with each person's key.
 fn taken(world: &World, people: &[Person], verb: Verb, file: &Path) -> usize {
     let places: Vec<usize> =
         (0..).zip(people).filter(|(_, person)| world.fits(person, verb, file)).map(|(place, _)| place).collect();

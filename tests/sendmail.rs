@@ -242,7 +242,7 @@ fn the_filter_writes_all_or_nothing() {
     }
     let discarded = filter(&["void@example.net"]);
     assert!(discarded.status.success() && discarded.stdout.is_empty());
-    // Nobody's mail is lost because the configuration is: whoever calls keeps it.
+    // Without a configuration no mail is lost: the caller keeps it.
     let lost = desk.run(&["filter", "-c", "absent.toml", "-f", "", "plain@example.net"], letter);
     assert_eq!(lost.status.code(), Some(75), "{}", text(&lost.stderr));
 }

@@ -48,7 +48,7 @@ fn real_mail_is_canonical() {
     assert!(missing.is_empty() && stale.is_empty(), "not listed: {missing:#?}\nstale: {stale:#?}");
 }
 
-/// Whether the root says that it is signed or encrypted, or is a text with a block of armour and an author.
+/// Whether the root says that it is signed or encrypted, or is a text with a block of armor and an author.
 fn is_sealed(root: Part<'_>) -> bool {
     // Files that hold a CMS object alone are no mail.
     if root.header_octets().is_empty() {

@@ -321,7 +321,7 @@ fn a_writer_that_is_killed_leaves_a_whole_home() {
 #[test]
 fn junk_among_keys_is_passed_over_and_listed() {
     let [alice, bob, _] = [&PEOPLE[0], &PEOPLE[1], &PEOPLE[2]].map(|one| &one.described.record);
-    // Between two certificates one of a version that nobody knows.
+    // Between two certificates, one of an unknown version.
     let ring = [&*alice.bytes, b"\xc6\x06\x63\x00\x00\x00\x00\x01\xcd\x01x", &*bob.bytes].concat();
     let file = keyfile::describe(&ring, "ring.gpg").unwrap();
     let fingerprints: Vec<&Handle> = file.found.iter().map(|one| &one.record.fingerprint).collect();
@@ -361,7 +361,7 @@ fn argon2_within_bounds_only() {
 }
 
 #[test]
-fn a_user_id_that_reads_as_somebody_else_is_refused() {
+fn a_user_id_with_another_address_is_refused() {
     for name in ["Eve <eve@example.org>", "two\nlines", "a < b"] {
         let mut request = Request::new(address("mallory@example.org"));
         request.name = Some(name.to_owned());
@@ -510,7 +510,7 @@ fn made(who: &str, passphrase: Option<&str>, profile: Profile, algorithm: Algori
     generate(&request, &FixedClock(now())).unwrap()
 }
 
-/// The certificate with its revocation behind it, as somebody publishes it.
+/// The certificate with its revocation behind it, as it is published.
 fn revoked(person: &Generated) -> Described {
     let dearmored = base64_body(&person.revocation);
     let mut packets = person.described.record.bytes.to_vec();

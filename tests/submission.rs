@@ -100,7 +100,7 @@ s.sendmail('alice@example.org', ['bob@example.net'], 'From: alice@example.org\r\
 s.quit()
 "#;
 
-/// postseal logs in by itself where the configuration says as whom, and says nothing where somebody could listen.
+/// postseal logs in by itself where the configuration says as whom, and does not send the password where it could be overheard.
 #[test]
 fn postseal_logs_in_at_the_upstream() {
     let sink = Sink::start();

@@ -11,6 +11,39 @@ use crate::base::{Error, Result, Secret};
 /// A private key that works but is never seen. Software keys and PKCS#11 tokens implement it.
 ///
 /// A key refuses what its algorithm cannot do with an [`Error`](crate::base::Error) of kind `NoKey`.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{
+///     base::{Result, Secret},
+///     crypto::{KeyAlgorithm, Scheme, SecretKey, Unwrap},
+/// };
+///
+/// /// An Ed25519 key in a token.
+/// #[derive(Debug)]
+/// struct Token;
+///
+/// impl SecretKey for Token {
+///     fn algorithm(&self) -> KeyAlgorithm {
+///         KeyAlgorithm::Ed25519
+///     }
+///     fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>> {
+///         match scheme {
+///             Scheme::EdDsa => Ok(vec![0; 64]), // The token signs `digest` here.
+///             _ => Err(self.algorithm().refuses("sign by this scheme")),
+///         }
+///     }
+///     fn decrypt(&self, _: Unwrap<'_>, _: &[u8]) -> Result<Secret> {
+///         Err(self.algorithm().refuses("decrypt"))
+///     }
+///     fn agree(&self, _: &[u8]) -> Result<Secret> {
+///         Err(self.algorithm().refuses("agree on a secret"))
+///     }
+/// }
+///
+/// assert_eq!(Token.sign(Scheme::EdDsa, b"digest").map(|signature| signature.len()), Ok(64));
+/// ```
 pub trait SecretKey: Send + Sync + fmt::Debug {
     /// What kind of key this is.
     fn algorithm(&self) -> KeyAlgorithm;

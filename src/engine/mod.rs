@@ -34,7 +34,42 @@ use crate::{
     },
 };
 
-/// Everything that a message meets on its way, put together once and used for many messages.
+/// Opens, judges and seals messages with one set of keys, clock, limits and options. Used for many messages.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{
+///     base::{Limits, Result, SystemClock, SystemRandom},
+///     crypto::Legacy,
+///     engine::Engine,
+///     keys::{Memory, ProtocolName},
+///     mail::Message,
+///     pki::Revocation,
+///     protocol::{Context, Seal, Signer},
+///     verdict::Standing,
+/// };
+///
+/// # fn main() -> Result<()> {
+/// let context = Context {
+///     keys: &Memory::new(),
+///     clock: &SystemClock,
+///     random: &SystemRandom,
+///     legacy: Legacy::Refuse,
+///     revocation: Revocation::Soft,
+/// };
+/// let engine = Engine::new(context, Limits::default());
+/// let message = Message::parse(b"From: alice@example.org\r\n\r\nHello.\r\n".to_vec(), &mut engine.budget())?;
+///
+/// let opening = engine.open(message.clone())?;
+/// assert_eq!(opening.verdict().standing(), Standing::Unsigned);
+///
+/// // Without keys there is none to sign with.
+/// let how = Seal { sign: vec![Signer::Author], ..Seal::default() };
+/// assert!(engine.seal(ProtocolName::Pgp, &message, &how, &mut Vec::new()).is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Engine<'a> {
     context: Context<'a>,
     limits: Limits,

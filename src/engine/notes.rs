@@ -17,7 +17,7 @@ pub(super) fn of(part: Part<'_>) -> Vec<String> {
     notes
 }
 
-/// OpenPGP's armour in HTML is not opened: what a reader shows of HTML and what is in it are different things.
+/// OpenPGP's armor in HTML is not opened: what a reader shows of HTML and what is in it are different things.
 fn in_html(part: Part<'_>, notes: &mut Vec<String>) {
     part.children().for_each(|child| in_html(child, notes));
     if part.content_type().is("text", "html") && holds_armor(&part.decoded()) {
@@ -27,7 +27,7 @@ fn in_html(part: Part<'_>, notes: &mut Vec<String>) {
     }
 }
 
-/// Whether the words of a first line of armour are in HTML, with whatever spaces.
+/// Whether the words of a first line of armor are in HTML, with whatever spaces.
 fn holds_armor(html: &[u8]) -> bool {
     memmem::find_iter(html, b"BEGIN").any(|at| {
         let words = ["PGP", "MESSAGE"];

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! encrypted   = skeleton (mail/skeleton.rs) whose fields and margins say nothing, around an object
-//! object      = multipart/encrypted of `Version: 1` and one armoured ciphertext
-//!             | one armoured ciphertext, or one message of PEM, and blank lines
+//! object      = multipart/encrypted of `Version: 1` and one armored ciphertext
+//!             | one armored ciphertext, or one message of PEM, and blank lines
 //!             | one CMS object
 //!             | multipart/signed of an encrypted and a signature
 //! ```
@@ -31,7 +31,7 @@ pub(super) fn is_opaque(root: Part<'_>, budget: &Budget) -> bool {
     skeleton::deviation(root).is_none() && Place::Root.says_nothing(root) && is_object(root, budget)
 }
 
-/// Whether a file without a header is ciphertext: armour, a CMS object or OpenPGP packets.
+/// Whether a file without a header is ciphertext: armor, a CMS object or OpenPGP packets.
 pub(super) fn is_opaque_file(octets: &[u8], budget: &Budget) -> bool {
     is_armored(octets, Label::PgpMessage)
         || pem::kind::is_ciphertext(octets, budget)
@@ -68,7 +68,7 @@ fn is_object(part: Part<'_>, budget: &Budget) -> bool {
     }
 }
 
-/// Whether `part` is a detached signature, armoured or of CMS, and nothing else.
+/// Whether `part` is a detached signature, armored or of CMS, and nothing else.
 fn is_signature(part: Part<'_>, budget: &Budget) -> bool {
     match part.content_type().is("application", "pgp-signature") {
         true => is_armored(&part.decoded(), Label::PgpSignature),
@@ -76,7 +76,7 @@ fn is_signature(part: Part<'_>, budget: &Budget) -> bool {
     }
 }
 
-/// Whether `text` is one block of armour with that label and blank lines around it, and holds what the label says.
+/// Whether `text` is one block of armor with that label and blank lines around it, and holds what the label says.
 fn is_armored(text: &[u8], label: Label) -> bool {
     if stray_line(text, label).is_some() {
         return false;

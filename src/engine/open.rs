@@ -281,7 +281,7 @@ fn is_encrypted(layer: &Layer) -> bool {
     matches!(layer.kind, LayerKind::Encrypted { .. })
 }
 
-/// The author, unless readers may take the message apart differently.
+/// The author, unless readers may parse the message differently.
 fn named(
     author: std::result::Result<Address, NoAuthor>,
     deviation: Option<Deviation>,

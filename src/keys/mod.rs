@@ -40,7 +40,33 @@ pub enum Want<'a> {
     Handle(&'a Handle),
 }
 
-/// The extension point for keys. Nothing else in the house knows where they lie.
+/// A source of keys. Implement it for your own key store.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::Arc;
+/// use postseal::{
+///     base::Result,
+///     crypto::SecretKey,
+///     keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
+/// };
+///
+/// /// Keys in memory, without their secret parts.
+/// struct PublicOnly(Memory);
+///
+/// impl Keys for PublicOnly {
+///     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+///         self.0.find(protocol, want)
+///     }
+///     fn secret(&self, _: &Record, _: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+///         Ok(None)
+///     }
+/// }
+///
+/// let keys = PublicOnly(Memory::new());
+/// assert!(postseal::sign(b"From: a@example.org\r\n\r\nHello.\r\n", ProtocolName::Pgp, &keys).is_err());
+/// ```
 pub trait Keys: Send + Sync {
     /// The records that match, of one protocol, in a stable order. None is no error. Of a certificate of which one copy matches, every copy that is
     /// here is among them, or they are put together: a revocation in any of them counts.

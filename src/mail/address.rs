@@ -1,4 +1,4 @@
-//! Mailboxes: RFC 5322, RFC 6532, compared with IDNA.
+//! Mailboxes: RFC 5322, RFC 6532, with domains compared by IDNA.
 
 use std::{
     fmt,
@@ -8,25 +8,29 @@ use std::{
 use super::{NoAuthor, author::shortened, encoding, words};
 use crate::base::{Error, Result};
 
-/// An addr-spec. Equality is that of mailboxes as people mean them: the domain in any case and in either of its IDNA forms,
-/// the local part in any ASCII case, quoted or not.
+/// An addr-spec. Two addresses are equal if people would call them the same mailbox: domains in any case and IDNA form,
+/// local parts in any ASCII case, quoted or not.
 #[derive(Clone, Debug)]
 pub struct Address {
     local: String,
     domain: String,
 }
 
-/// A mailbox as it stands in a header: display name and address.
+/// A mailbox in a header field: display name and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {
-    /// The display name, decoded; never proof of anything.
+    /// The display name, decoded. It proves nothing.
     pub name: Option<String>,
     /// The address.
     pub address: Address,
 }
 
 impl Address {
-    /// Reads a bare addr-spec, `a@example.org`; nothing around it.
+    /// Parses a bare addr-spec, `a@example.org`.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if it is not exactly one addr-spec.
     pub fn parse(text: &str) -> Result<Address> {
         let error = || Error::malformed(format_args!("address {text:?}"), "not in the form local@domain");
         let scan = scan(text).map_err(|_| error())?;
@@ -38,12 +42,12 @@ impl Address {
         address.ok_or_else(error)
     }
 
-    /// The local part, unquoted.
+    /// The local part without quotes.
     pub fn local(&self) -> &str {
         &self.local
     }
 
-    /// The domain in lower case, A-labels.
+    /// The domain in lower case, with A-labels.
     pub fn domain(&self) -> &str {
         &self.domain
     }
@@ -89,7 +93,11 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// Reads one mailbox, `Name <a@example.org>` or `a@example.org`, and no group.
+/// Parses one mailbox, `Name <a@example.org>` or `a@example.org`, but no group.
+///
+/// # Errors
+///
+/// `Malformed` if it is not exactly one mailbox.
 pub fn mailbox(text: &str) -> Result<Mailbox> {
     let read = scan(text).ok().and_then(|scan| {
         let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
@@ -100,8 +108,8 @@ pub fn mailbox(text: &str) -> Result<Mailbox> {
     })
 }
 
-/// Whether the value of a From field names somebody: a list of mailboxes; a mailbox under a name that should have been quoted; or a
-/// mailbox without a domain, as cron and other programs of one machine write it.
+/// Whether the value of a From field has a mailbox: a list of mailboxes, a mailbox with a name that should have been
+/// quoted, or a mailbox without a domain, as cron and other local programs write it.
 pub(super) fn names_mailbox(value: &str) -> bool {
     list(value).is_ok_and(|mailboxes| !mailboxes.is_empty()) || of_user_id(value).is_some() || is_local(value)
 }
@@ -118,8 +126,11 @@ fn is_local(value: &str) -> bool {
     list.local().is_some() && (!bracketed || list.take('>')) && list.tokens.is_empty()
 }
 
-/// Every mailbox of an address list (From, To, Cc, Bcc, Reply-To), groups flattened. An entry that cannot be read makes the whole
-/// list an error, because half a list would be a lie.
+/// Parses every mailbox of an address list (From, To, Cc, Bcc, Reply-To), without group names.
+///
+/// # Errors
+///
+/// `Malformed` if any entry cannot be read, because a part of the list would be misleading.
 pub fn list(value: &str) -> Result<Vec<Mailbox>> {
     let read = scan(value).ok().and_then(|scan| List { tokens: &scan.tokens, groups: 0, routes: 0 }.mailboxes());
     read.ok_or_else(|| {
@@ -128,9 +139,9 @@ pub fn list(value: &str) -> Result<Vec<Mailbox>> {
     })
 }
 
-/// The mailbox that a certificate's user ID claims: `Name <a@example.org>` or a bare address (RFC 9580, section 5.11); `None` if not exactly one.
-///
-/// The name may be anything without angle brackets: people write commas, dots and `@` in it without quotes.
+/// The mailbox in a certificate's user ID: `Name <a@example.org>` or a bare address (RFC 9580, section 5.11); `None` if
+/// it is not exactly one. The name may hold anything but angle brackets: people use commas, dots and `@` in it without
+/// quotes.
 pub fn of_user_id(text: &str) -> Option<Address> {
     let text = text.trim();
     let bare = match text.strip_suffix('>') {
@@ -140,13 +151,14 @@ pub fn of_user_id(text: &str) -> Option<Address> {
     Address::parse(bare).ok()
 }
 
-/// The address in the From field `value`: one mailbox, no group, and without a route, whose mailboxes some readers take for the address.
+/// The address in the From field `value`: exactly one mailbox, no group and no route, whose mailboxes some readers take
+/// for the address.
 pub(super) fn only(value: &str) -> std::result::Result<Address, NoAuthor> {
     let scan = scan(value).map_err(NoAuthor::Unreadable)?;
     let mut list = List { tokens: &scan.tokens, groups: 0, routes: 0 };
     let Some(mut mailboxes) = list.mailboxes() else {
         return Err(NoAuthor::Unreadable(match list.tokens.first().and_then(|token| value.get(token.start..)) {
-            Some(rest) => format!("no address list from {:?} on", shortened(rest)),
+            Some(rest) => format!("not an address list from {:?} on", shortened(rest)),
             None => "it ends within an address".to_owned(),
         }));
     };
@@ -171,9 +183,9 @@ enum Lexeme {
 #[derive(Debug)]
 struct Token {
     lexeme: Lexeme,
-    /// Where it begins in the text, in octets.
+    /// Start in the text, in octets.
     start: usize,
-    /// Whether white space or a comment stands before it.
+    /// Whether white space or a comment comes before it.
     after_blank: bool,
 }
 
@@ -182,7 +194,7 @@ struct Scan {
     trailing_blank: bool,
 }
 
-/// The lexical tokens of RFC 5322, section 3.2; or what is wrong: something is not closed, or holds a character that belongs in no address.
+/// The lexical tokens of RFC 5322, section 3.2. The error says what is not closed, or which character is not allowed.
 fn scan(text: &str) -> std::result::Result<Scan, String> {
     let mut tokens = Vec::new();
     let mut after_blank = false;
@@ -248,29 +260,29 @@ fn scan(text: &str) -> std::result::Result<Scan, String> {
     Ok(Scan { tokens, trailing_blank: after_blank })
 }
 
-/// What is wrong with a character that stands where none like it may.
+/// Describes a character that is not allowed at its position.
 fn foreign(c: char) -> String {
     match visible(c) {
-        Some(c) => format!("{c:?} stands outside of quotes"),
-        None => format!("the character U+{:04X} belongs in no address", u32::from(c)),
+        Some(c) => format!("{c:?} is outside quotes"),
+        None => format!("the character U+{:04X} is not allowed in an address", u32::from(c)),
     }
 }
 
-/// What may stand in an atom (RFC 5322, section 3.2.3; RFC 6532, section 3.2).
+/// Whether an atom may contain the character (RFC 5322, section 3.2.3; RFC 6532, section 3.2).
 fn is_atext(c: char) -> bool {
     !matches!(c, ' ' | '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | '@' | '\\' | ',' | '.' | '"')
         && visible(c).is_some()
         && c != '\t'
 }
 
-/// No control character, nothing that turns the direction of text or has no width, and nothing that could not be decoded: none of
-/// these belongs in an address, and each makes one address look like another.
+/// Excludes control characters, characters without width or that change the text direction, and the replacement
+/// character. None belongs in an address, and each can make one address look like another.
 fn visible(c: char) -> Option<char> {
     let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}');
     (c == '\t' || !(c.is_control() || hidden)).then_some(c)
 }
 
-/// What is left of a list.
+/// The rest of a list.
 struct List<'a> {
     tokens: &'a [Token],
     groups: usize,
@@ -278,12 +290,12 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// Everything, to the end.
+    /// Parses everything to the end.
     fn mailboxes(&mut self) -> Option<Vec<Mailbox>> {
         let mut mailboxes = Vec::new();
         let mut in_group = false;
         loop {
-            // RFC 5322, section 4.4: empty entries are obsolete, and read.
+            // Empty entries are obsolete (RFC 5322, section 4.4), but accepted.
             if self.take(',') {
                 continue;
             }
@@ -298,7 +310,7 @@ impl<'a> List<'a> {
             } else {
                 mailboxes.push(self.mailbox()?);
             }
-            // An entry, or a group, ends at a separator.
+            // An entry or a group ends at a separator.
             let ends = match self.tokens.first().map(|token| &token.lexeme) {
                 None | Some(Lexeme::Special(',')) => true,
                 Some(Lexeme::Special(';')) => in_group,
@@ -310,7 +322,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The name of a group and its colon.
+    /// Takes the name of a group and its colon.
     fn group(&mut self) -> bool {
         let phrase = self.phrase_length();
         let opens = phrase > 0 && self.tokens.get(phrase).is_some_and(|token| token.lexeme == Lexeme::Special(':'));
@@ -320,7 +332,7 @@ impl<'a> List<'a> {
         opens
     }
 
-    /// `Name <address>` or `address`.
+    /// Takes `Name <address>` or `address`.
     fn mailbox(&mut self) -> Option<Mailbox> {
         let phrase = self.phrase_length();
         if self.tokens.get(phrase)?.lexeme != Lexeme::Special('<') {
@@ -333,7 +345,7 @@ impl<'a> List<'a> {
         self.take('>').then_some(Mailbox { name, address })
     }
 
-    /// Skips the obsolete `@a,@b:` (RFC 5322, section 4.4).
+    /// Skips the obsolete route `@a,@b:` (RFC 5322, section 4.4).
     fn route(&mut self) -> Option<()> {
         let mut found = false;
         loop {
@@ -354,7 +366,8 @@ impl<'a> List<'a> {
         Some(Address { local, domain })
     }
 
-    /// Words with dots between. Two dots in a row, or one at an end, were given out by Japanese carriers, and are read.
+    /// Takes words separated by dots. Two dots in a row, or a dot at an end, are accepted: Japanese carriers assigned
+    /// such addresses.
     fn local(&mut self) -> Option<String> {
         let mut local = String::new();
         let mut after_word = false;
@@ -367,7 +380,7 @@ impl<'a> List<'a> {
             after_word = !matches!(token.lexeme, Lexeme::Special(_));
             self.tokens = rest;
         }
-        // A tab may stand in a quoted display name, and in no address.
+        // A tab is allowed in a quoted display name, but not in an address.
         (local.chars().any(|c| c != '.') && !local.contains('\t')).then_some(local)
     }
 
@@ -388,7 +401,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// How many tokens from here are words and dots: a display name, or the name of a group.
+    /// Number of tokens from here that are words and dots: a display name, or the name of a group.
     fn phrase_length(&self) -> usize {
         let is_phrase =
             |token: &Token| matches!(token.lexeme, Lexeme::Atom(_) | Lexeme::Quoted(_) | Lexeme::Special('.'));
@@ -406,14 +419,14 @@ impl<'a> List<'a> {
     }
 }
 
-/// The domain in lower case and A-labels (RFC 5891, UTS 46); `None` when it is no name.
+/// The domain in lower case with A-labels (RFC 5891, UTS 46); `None` if it is not a valid name.
 fn a_labels(domain: &str) -> Option<String> {
-    // No name is longer (RFC 1035, section 2.3.4); four octets a character in Unicode.
+    // No domain is longer (RFC 1035, section 2.3.4), with four octets per character in Unicode.
     if domain.len() > 4 * MAX_DOMAIN {
         return None;
     }
     let labels = idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::URL).ok()?;
-    // Some characters stand for two, one of which ends an address: U+1F101 is `0,`.
+    // Some characters map to two, one of which ends an address: U+1F101 is `0,`.
     let is_label = |label: &str| !label.is_empty() && label.chars().all(is_atext);
     let is_name = labels.len() <= MAX_DOMAIN && labels.split('.').all(is_label);
     is_name.then(|| labels.into_owned())

@@ -1,10 +1,10 @@
-//! Finding armour in text: where `-----BEGIN ...-----` blocks start and end, by span. What is in them is the protocols' matter.
+//! Finds `-----BEGIN ...-----` blocks in text. Their content is read by the protocols.
 
 use memchr::{memchr, memmem};
 
 use super::Span;
 
-/// What a block says of itself.
+/// The type of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Label {
@@ -20,19 +20,19 @@ pub enum Label {
     PgpSigned,
 }
 
-/// One block of armour, from its first dash to the line break after its last line; or to the end when the last line is missing.
+/// One armor block, from its first dash to the line break after its last line, or to the end if that line is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its label.
+    /// The type of the block.
     pub label: Label,
-    /// Where it lies in the text searched.
+    /// Its position in the text.
     pub span: Span,
-    /// Whether its last line is there.
+    /// Whether its last line is present.
     pub closed: bool,
 }
 
-/// Every OpenPGP block that starts at the beginning of a line, in order, none inside another (RFC 9580, sections 6.2 and 7). Each is looked for
-/// when it is asked for.
+/// Finds every OpenPGP block that starts at the beginning of a line, in order, lazily. Blocks do not nest (RFC 9580,
+/// sections 6.2 and 7).
 pub fn pgp_blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -44,7 +44,7 @@ pub fn pgp_blocks(text: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     })
 }
 
-/// Whether `octets` begin with armour of mail security, OpenPGP's or PEM's (RFC 1421, section 4.4; RFC 1113, section 4.4).
+/// Whether `octets` start with armor of OpenPGP or PEM (RFC 1421, section 4.4; RFC 1113, section 4.4).
 pub(super) fn begins(octets: &[u8]) -> bool {
     if !octets.starts_with(b"-----") {
         return false;
@@ -54,14 +54,15 @@ pub(super) fn begins(octets: &[u8]) -> bool {
     pgp.is_some() || PEM.contains(&line)
 }
 
-/// Whether `text` is one block of armour, of OpenPGP or PEM, or one cleartext-signed text, and blank lines around it. What stands inside a PEM
-/// message, and the signed text, are the protocols' matter.
+/// Whether `text` is exactly one block of OpenPGP or PEM armor, or one cleartext-signed text, except for blank lines
+/// around it. The content of a PEM message and the signed text are checked by the protocols.
 pub(super) fn is_alone(text: &[u8]) -> bool {
     let Some(first) = text.split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii_end).find(|line| !line.is_empty())
     else {
         return false;
     };
-    // A dash and a space before another line are the encapsulation's to the one reader, and a bullet or a minus sign to the other.
+    // A dash and a space before another line are removed by some readers as dash-escaping, and shown by others as a
+    // bullet or minus sign.
     let is_stuffed =
         |line: &[u8]| line.strip_prefix(b"- ").is_none_or(|line| line.starts_with(b"-") || line.starts_with(b"From "));
     if !text.split(|octet| *octet == b'\n').all(is_stuffed) {
@@ -82,8 +83,9 @@ pub(super) fn is_alone(text: &[u8]) -> bool {
     }
 }
 
-/// The first line of `text`, counted from 1, that does not belong to one block of armour with blank lines around it; the line after the last
-/// when the block does not end. A header of armour belongs to it when its words are a program's own.
+/// The first line of `text`, counted from 1, that does not belong to one block of armor with blank lines around it; the
+/// line after the last if the block does not end. Armor headers belong to it only if they hold what known programs
+/// write.
 pub fn stray_line(text: &[u8], label: Label) -> Option<usize> {
     let mut place = Position::Before;
     let mut count = 0;
@@ -110,7 +112,7 @@ enum Position {
     Header,
 }
 
-/// A header of armour (RFC 9580, section 6.2.2) in which nobody can say anything: the program's name and version.
+/// Whether the line is an armor header (RFC 9580, section 6.2.2) without free text: a known program's name and version.
 fn is_armor_header(line: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(line) else { return false };
     if let Some(comment) = line.strip_prefix("Comment: ") {
@@ -130,7 +132,7 @@ fn is_armor_header(line: &[u8]) -> bool {
     }
 }
 
-/// What programs have put into comments by themselves.
+/// Whether known programs write this comment.
 fn is_known_comment(comment: &str) -> bool {
     let enigmail = comment.strip_prefix("Using GnuPG with ").and_then(|rest| rest.split_once(" - "));
     let exmh = comment.strip_prefix("Exmh version ");
@@ -141,7 +143,7 @@ fn is_known_comment(comment: &str) -> bool {
         || COMMENTS.contains(&comment)
 }
 
-/// Base64, or the checksum: RFC 9580, section 6.
+/// Whether the line is base64 or a checksum (RFC 9580, section 6).
 fn is_armor_data(line: &[u8]) -> bool {
     let data = if line.len() == 5 { line.strip_prefix(b"=").unwrap_or(line) } else { line };
     let end = data.iter().rev().take_while(|octet| **octet == b'=').count();
@@ -173,7 +175,8 @@ impl Label {
     }
 }
 
-/// The first line from `from` on that is `intro` and then something that `read` knows, trailing white space aside; and where it starts.
+/// The first line from `from` on that is `intro` followed by something that `read` accepts, without trailing white
+/// space. Also returns its start.
 fn next<T>(text: &[u8], from: usize, intro: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Option<(usize, T)> {
     memmem::find_iter(text.get(from..)?, intro).find_map(|at| {
         let start = from + at;
@@ -194,7 +197,7 @@ const PEM: [&[u8]; 2] = [b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----", b"-----PRI
 const PEM_END: &[u8] = b"-----END PRIVACY-ENHANCED MESSAGE-----";
 const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
 const END: &[u8] = b"-----END ";
-/// Programs that write their names into armour.
+/// Programs that write their names into armor.
 const PROGRAMS: [&str; 14] = [
     "BCPG",
     "BCPG-FIPS",
@@ -211,7 +214,7 @@ const PROGRAMS: [&str; 14] = [
     "Sequoia-PGP",
     "rnp",
 ];
-/// Programs that Enigmail ran in, and where it said that it can be had.
+/// Programs with Enigmail, and the addresses in its comments.
 const MAILERS: [&str; 7] =
     ["Icedove", "Mozilla", "Mozilla Thunderbird", "SeaMonkey", "Thunderbird", "Netscape", "Debian"];
 const PLACES: [&str; 6] = [
@@ -228,7 +231,7 @@ const COMMENTS: [&str; 4] = [
     "https://gpgtools.org",
     "https://openpgpjs.org",
 ];
-/// Systems that GnuPG 1 and 2.0 name behind their version.
+/// Systems that GnuPG 1 and 2.0 name after their version.
 const SYSTEMS: [&str; 11] =
     ["Cygwin", "Darwin", "FreeBSD", "GNU/Linux", "Linux", "MacOS", "MingW32", "NetBSD", "OpenBSD", "SunOS", "Win32"];
 

@@ -4,34 +4,35 @@ use std::fmt;
 
 use super::skeleton::Deviation;
 
-/// Why a message has no author: From does not name exactly one mailbox, or readers of mail may take it for different ones.
+/// Why a message has no author: From does not name exactly one mailbox, or mail readers may disagree about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoAuthor {
-    /// Readers may take the message apart differently; what deviates from the canonical form, and where.
+    /// Mail readers may parse the message differently; the first deviation from the canonical form.
     Ambiguous(Deviation),
-    /// The protected header has another From (RFC 9788, section 4.4); its value, decoded.
+    /// The protected header has another From (RFC 9788, section 4.4); its decoded value.
     Contradicted(String),
-    /// Readers may take the local part for another address: it holds an encoded word, or characters that end an address elsewhere.
+    /// Mail readers may take the local part for another address: it has an encoded word, or characters that end an
+    /// address.
     Deceptive(String),
-    /// From holds no address.
+    /// From has no address.
     Empty,
     /// From is a group (RFC 5322, section 3.4).
     Group,
     /// There is no From field.
     Missing,
-    /// There are several From fields, at least for some readers; how many.
+    /// There are several From fields, at least for some readers; their number.
     Repeated(usize),
     /// The address has a route (RFC 5322, section 4.4), which readers may take for the address.
     Route,
-    /// From has several addresses; how many.
+    /// From has several addresses; their number.
     Several(usize),
-    /// From is no address list (RFC 5322, section 3.4); what is wrong with it.
+    /// From is not an address list (RFC 5322, section 3.4); the reason.
     Unreadable(String),
 }
 
 impl NoAuthor {
-    /// A word for scripts.
+    /// A code for scripts.
     pub fn code(&self) -> &'static str {
         match self {
             NoAuthor::Ambiguous(_) => "ambiguous-message",
@@ -48,12 +49,13 @@ impl NoAuthor {
     }
 }
 
-/// One lower-case line, but for names of header fields. Text out of the message is quoted, and its control characters are escaped.
+/// One lower-case line, except for names of header fields. Text from the message is quoted, and its control characters
+/// are escaped.
 impl fmt::Display for NoAuthor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoAuthor::Ambiguous(what) => write!(f, "readers may take the message apart differently: {what}"),
-            NoAuthor::Contradicted(inside) => write!(f, "the protected From is another, {:?}", shortened(inside)),
+            NoAuthor::Ambiguous(what) => write!(f, "readers may parse the message differently: {what}"),
+            NoAuthor::Contradicted(inside) => write!(f, "the protected From differs: {:?}", shortened(inside)),
             NoAuthor::Deceptive(address) => {
                 write!(f, "readers may take {:?} in From for another address", shortened(address))
             }
@@ -68,7 +70,7 @@ impl fmt::Display for NoAuthor {
     }
 }
 
-/// The start of what somebody else wrote, for a line about it.
+/// The start of text from a message, for use in one line.
 pub(super) fn shortened(text: &str) -> String {
     let mut shown: String = text.chars().take(MAX_QUOTED).collect();
     if shown.len() < text.len() {
@@ -81,5 +83,5 @@ fn number(count: usize) -> String {
     if count == 2 { "two".to_owned() } else { count.to_string() }
 }
 
-/// In characters. Source: an address with its name fits, and a line of text stays a line.
+/// Maximum characters. Source: an address with its name fits, in a line of reasonable length.
 const MAX_QUOTED: usize = 80;

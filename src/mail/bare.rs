@@ -1,19 +1,20 @@
-//! Files that begin with what is sealed and have no header: armour, a CMS object, OpenPGP packets.
+//! Recognizes files without a mail header: armor, a CMS object, OpenPGP packets.
 
 use super::armor;
 
-/// What a file without a header begins with.
+/// The content at the start of a file without a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bare {
-    /// Armour of OpenPGP, or a boundary of PEM.
+    /// OpenPGP armor, or a PEM boundary.
     Armor,
     /// A ContentInfo of CMS (RFC 5652, section 3), in BER or in PEM (RFC 7468, sections 8 and 9).
     Cms,
-    /// Packets of OpenPGP (RFC 9580, section 4).
+    /// OpenPGP packets (RFC 9580, section 4).
     OpenPgp,
 }
 
-/// What `octets` begin with when they are such a file, and where it starts: a mark of UTF-8 may stand before text.
+/// The content at the start of `octets`, if they have no header, and its position: a UTF-8 byte order mark may come
+/// before text.
 pub(super) fn begins(octets: &[u8]) -> Option<(Bare, usize)> {
     let text = octets.strip_prefix(BYTE_ORDER_MARK).unwrap_or(octets);
     let at = octets.len() - text.len();
@@ -29,7 +30,7 @@ pub(super) fn begins(octets: &[u8]) -> Option<(Bare, usize)> {
     is_openpgp(octets).then_some((Bare::OpenPgp, 0))
 }
 
-/// Whether a SEQUENCE begins that has an object identifier of PKCS in it first; no header begins so.
+/// Whether a SEQUENCE starts that begins with an object identifier of PKCS. No mail header starts like this.
 fn is_content_info(octets: &[u8]) -> bool {
     let Some([tag, length]) = octets.first_chunk() else { return false };
     let length_octets = if *length > 0x80 { usize::from(length & 0x7f) } else { 0 };
@@ -41,8 +42,8 @@ fn is_content_info(octets: &[u8]) -> bool {
         })
 }
 
-/// Whether a packet begins that a message, a signature or a key begins with, and says a version that exists. Text begins so in no encoding:
-/// the octet of the version is a control character.
+/// Whether a packet starts that begins a message, a signature or a key, with a valid version. No text starts like this,
+/// because the version octet is a control character.
 fn is_openpgp(octets: &[u8]) -> bool {
     let Some((first, rest)) = octets.split_first().filter(|(first, _)| **first & 0x80 != 0) else { return false };
     let (tag, length_octets) = match first & 0x40 {
@@ -73,9 +74,9 @@ const PEM_LABELS: [&[u8]; 3] =
     [b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----", b"-----BEGIN PKCS7-----"];
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
-/// 1.2.840.113549.1, and 7 or 9 after it.
+/// 1.2.840.113549.1, followed by 7 or 9.
 const PKCS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01";
-/// Octets; more make no length that fits in memory.
+/// Maximum length octets; more would exceed memory.
 const MAX_LENGTH_OCTETS: usize = 8;
 
 #[cfg(test)]

@@ -10,38 +10,43 @@ use memchr::memchr_iter;
 use super::encoding::trim_blank_end;
 pub use super::signable::write_signable;
 
-/// What happens to line ends and trailing white space.
+/// How line breaks and trailing white space are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// CRLF line ends, nothing else: RFC 3156, section 5 over a finished part; RFC 8551, section 3.1.1; text signatures of RFC 9580, 5.2.1.2.
+    /// CRLF line breaks: RFC 3156, section 5 for a finished part; RFC 8551, section 3.1.1; text signatures of RFC 9580,
+    /// section 5.2.1.2.
     Crlf,
-    /// CRLF, and spaces and tabs before each line end removed: the cleartext framework of RFC 9580, section 7.2.
+    /// CRLF line breaks, without spaces and tabs before them: the cleartext framework of RFC 9580, section 7.2.
     CrlfTrimmed,
 }
 
-/// Turns octets that arrive in pieces of any size into a canonical form, and hands them on in large pieces without copying what is
-/// canonical already. A line ends with LF or CRLF; a CR elsewhere is kept as it is. Nothing is complete before [`Canonical::finish`].
+/// Converts a stream to a canonical form. Long stretches that are already canonical are passed on without copying. A
+/// line ends with LF or CRLF; other CRs are kept. The output is complete only after [`Canonical::finish`].
 pub struct Canonical<W: Write> {
     form: Form,
     to: W,
-    /// Short pieces, collected.
+    /// Collects short pieces.
     buffer: Vec<u8>,
-    /// Of `Crlf`: whether the last octet was a CR.
+    /// For `Crlf`: whether the last octet was a CR.
     after_cr: bool,
-    /// Of `CrlfTrimmed`: white space, and then perhaps a CR, that the next piece may turn into the end of a line.
+    /// For `CrlfTrimmed`: white space, optionally followed by a CR, that may turn out to end a line.
     held: Vec<u8>,
 }
 
 impl<W: Write> Canonical<W> {
-    /// A writer of `form` before `to`.
+    /// Converts to `form` and writes to `to`.
     pub fn new(form: Form, to: W) -> Self {
         Canonical { form, to, buffer: Vec::with_capacity(2 * DIRECT), after_cr: false, held: Vec::new() }
     }
 
-    /// Ends it (a bare CR at the very end is written now).
+    /// Writes the rest, including a bare CR at the very end.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the underlying writer.
     pub fn finish(mut self) -> io::Result<W> {
-        // White space at the very end is that of a line, though nothing ends the line.
+        // White space at the very end is trimmed too, although no line break follows.
         if self.held.ends_with(b"\r") {
             self.release()?;
         }
@@ -70,7 +75,7 @@ impl<W: Write> Canonical<W> {
         }
         let mut from = 0;
         for at in memchr_iter(b'\n', octets) {
-            // The usual line is looked at where it ends, and stays.
+            // In most lines only the end needs checking.
             let end = octets.get(at.saturating_sub(2)..at).unwrap_or_default();
             if matches!(end, [before, b'\r'] if !is_blank(*before)) {
                 continue;
@@ -87,7 +92,7 @@ impl<W: Write> Canonical<W> {
         Ok(())
     }
 
-    /// Decides on what is held by the octets that follow it. True when they are held now too.
+    /// Writes or drops the held octets, depending on the octets that follow. True if these are held now too.
     fn still_held(&mut self, octets: &[u8]) -> io::Result<bool> {
         let Some(last) = self.held.last() else { return Ok(false) };
         let blanks = if *last == b'\r' { 0 } else { octets.iter().take_while(|octet| is_blank(**octet)).count() };
@@ -150,7 +155,7 @@ impl<W: Write> Write for Canonical<W> {
     }
 }
 
-/// `octets` in canonical form, borrowed when they are canonical already.
+/// `octets` in canonical form, borrowed if they already are.
 pub fn canonical(octets: &[u8], form: Form) -> Cow<'_, [u8]> {
     if is_canonical(octets, form) {
         return Cow::Borrowed(octets);
@@ -208,7 +213,7 @@ mod tests {
         assert!(matches!(canonical(b"a \r\n", Form::Crlf), Cow::Borrowed(_)));
     }
 
-    /// By the words of the RFCs, slowly.
+    /// Straight from the RFCs, slow.
     fn plainly(octets: &str, form: Form) -> String {
         let lines: Vec<_> = octets.split('\n').collect();
         let last = lines.len() - 1;

@@ -1,13 +1,12 @@
-//! Charsets by the names that mail has for them (RFC 2046, section 4.1.2).
+//! Decodes charsets by their names in mail (RFC 2046, section 4.1.2).
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, WINDOWS_1252};
 
 use super::encoding::base64_decode;
 
-/// The octets as Unicode, by the charset's name as mail writes it; unknown ones as UTF-8, else windows-1252.
-///
-/// So is US-ASCII, because what is labelled so, or not at all, and has the eighth bit set is one of the two. What does not belong to the
-/// charset becomes U+FFFD.
+/// Decodes octets by the charset name used in mail. Unknown charsets are decoded as UTF-8, or else as windows-1252.
+/// This includes US-ASCII, because text with 8-bit octets that is labelled US-ASCII or not labelled is usually one of
+/// the two. Invalid octets become U+FFFD.
 pub fn to_unicode(octets: &[u8], charset: &str) -> String {
     if UTF_7.iter().any(|name| charset.trim().eq_ignore_ascii_case(name)) {
         return utf_7(octets);
@@ -15,7 +14,7 @@ pub fn to_unicode(octets: &[u8], charset: &str) -> String {
     let known = encoding(charset.trim().trim_matches('"')).filter(|encoding| *encoding != UTF_8);
     let encoding = match known {
         Some(encoding) => encoding,
-        // Borrowed and checked at once; the usual case.
+        // Checked and borrowed; the most common case.
         None => match std::str::from_utf8(octets) {
             Ok(text) => return text.trim_start_matches('\u{feff}').to_owned(),
             Err(_) if is_utf8(charset) => UTF_8,
@@ -25,14 +24,15 @@ pub fn to_unicode(octets: &[u8], charset: &str) -> String {
     encoding.decode_with_bom_removal(octets).0.into_owned()
 }
 
-/// By label; `None` for unknown ones, US-ASCII, and those that encoding_rs refuses to decode because browsers must not.
+/// The encoding for a label; `None` if unknown, for US-ASCII, and for encodings that encoding_rs refuses for browser
+/// security.
 fn encoding(label: &str) -> Option<&'static Encoding> {
     let label = label.to_ascii_lowercase();
-    // RFC 2231, section 5: a language may follow.
+    // A language may follow (RFC 2231, section 5).
     let label = label.split('*').next().unwrap_or_default();
     let label = match label {
         "us-ascii" | "ascii" | "ansi_x3.4-1968" | "iso646-us" | "cp367" => return None,
-        // Names outside of the WHATWG's list that mailers write.
+        // Names used by mail programs that are not in the WHATWG list.
         "cp932" | "windows-932" | "x-ms-cp932" => "shift_jis",
         "cp936" | "ms936" | "windows-936" => "gbk",
         "cp949" | "ms949" | "uhc" => "euc-kr",
@@ -52,7 +52,7 @@ fn is_utf8(charset: &str) -> bool {
     encoding(charset) == Some(UTF_8)
 }
 
-/// RFC 2152: plain ASCII, and UTF-16 in base64 between `+` and `-`. Browsers must not read it; old Outlook wrote it.
+/// UTF-7 (RFC 2152): ASCII, and UTF-16 in base64 between `+` and `-`. Browsers refuse it; old Outlook wrote it.
 fn utf_7(octets: &[u8]) -> String {
     let mut text = String::new();
     let mut rest = octets;

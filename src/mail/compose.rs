@@ -1,22 +1,22 @@
-//! A message made of a text.
+//! Composes a message from a text.
 
 use super::{Address, address::Mailbox, build::unique, encoding::encode_words, encoding::quoted_printable_encode};
 use crate::base::{Clock, Error, Random, Result, rfc5322};
 
-/// What a text needs to become a message (RFC 5322, section 3.6).
+/// The header of a new message (RFC 5322, section 3.6).
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Who writes.
+    /// The author.
     pub from: Mailbox,
-    /// Who is named in To; no such field when there is none.
+    /// The recipients in To; without any, there is no To field.
     pub to: Vec<Address>,
-    /// The subject; no such field when there is none.
+    /// The subject; without one, there is no Subject field.
     pub subject: Option<String>,
 }
 
 impl Draft {
-    /// `text` under From, To, Subject, Date and Message-ID, as text/plain in UTF-8. Lines end as those of the text do: in CRLF where one of
-    /// them does, else in LF.
+    /// Composes a message with From, To, Subject, Date and Message-ID, and `text` as text/plain in UTF-8. Line breaks
+    /// are those of the text: CRLF if any line has it, otherwise LF.
     ///
     /// # Errors
     ///
@@ -47,19 +47,20 @@ impl Draft {
     }
 }
 
-/// A subject that ends no field, as the value of one.
+/// The subject as a field value, after checking that it cannot end the field.
 fn checked(subject: &str) -> Result<String> {
     if subject.chars().any(char::is_control) {
         return Err(Error::usage(format!("subject {subject:?}: holds a control character")));
     }
-    // RFC 5322, section 2.1.1: a line has 998 octets at most, and ASCII is not folded.
+    // A line has at most 998 octets (RFC 5322, section 2.1.1), and ASCII is not folded.
     if subject.len() > LONGEST_SUBJECT {
         return Err(Error::usage(format!("subject: longer than {LONGEST_SUBJECT} octets")));
     }
     Ok(encode_words(subject))
 }
 
-/// Whether a text can go as it is (RFC 2045, section 2.7): ASCII without NUL and lone CR, in lines of at most 998 octets.
+/// Whether a text needs no encoding (RFC 2045, section 2.7): ASCII without NUL and lone CR, in lines of at most 998
+/// octets.
 fn is_7bit(text: &[u8]) -> bool {
     text.split(|octet| *octet == b'\n').all(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -67,19 +68,19 @@ fn is_7bit(text: &[u8]) -> bool {
     })
 }
 
-/// With CRLF at the end of each line.
+/// Converts line breaks to CRLF.
 fn crlf(octets: &[u8]) -> Vec<u8> {
     super::canonical::canonical(octets, super::canonical::Form::Crlf).into_owned()
 }
 
-/// With LF at the end of each line: no CR of the text is left that ends none.
+/// Removes every CR, so that lines end in LF.
 fn lf(octets: &[u8]) -> Vec<u8> {
     octets.iter().copied().filter(|octet| *octet != b'\r').collect()
 }
 
-/// Octets.
+/// Maximum octets.
 const LONGEST_SUBJECT: usize = 900;
-/// Octets without the line break (RFC 5322, section 2.1.1).
+/// Maximum octets without the line break (RFC 5322, section 2.1.1).
 const LONGEST_LINE: usize = 998;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Base64 and quoted-printable both ways, encoded words, charsets.
+//! Base64, quoted-printable, encoded words and charsets.
 
 use std::io::{self, Write};
 
@@ -14,8 +14,8 @@ pub use super::{
     words::{decode_words, encode_phrase, encode_words},
 };
 
-/// Undoes base64 (RFC 2045, 6.8); characters outside the alphabet are skipped, a missing end is forgiven. Padding ends a group, and
-/// what follows it is read on, as when two pieces of base64 were put together.
+/// Decodes base64 (RFC 2045, section 6.8). Characters outside the alphabet are skipped, and a truncated end is
+/// accepted. Padding ends a group; decoding goes on after it, as when two encodings were concatenated.
 pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
     let mut pending = Vec::with_capacity(encoded.len().min(CHUNK) + 8);
@@ -28,8 +28,8 @@ pub fn base64_decode(encoded: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// Whether `encoded` is base64 and line ends and nothing else, so that every reader undoes it to the same octets: whole groups, and padding at the end
-/// alone.
+/// Whether `encoded` is only base64 and line breaks, with whole groups and padding only at the end, so that every
+/// reader decodes the same octets.
 pub fn is_base64(encoded: &[u8]) -> bool {
     let lines = encoded.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (mut data, mut padding) = (0_usize, 0_usize);
@@ -47,8 +47,8 @@ pub fn is_base64(encoded: &[u8]) -> bool {
     padding <= 2 && (data + padding).is_multiple_of(4)
 }
 
-/// Whether `encoded` is quoted-printable as RFC 2045, section 6.7 has it: `=` before two digits or a line end, and nothing but printable ASCII
-/// and white space beside.
+/// Whether `encoded` is valid quoted-printable (RFC 2045, section 6.7): `=` only before two digits or a line break, and
+/// otherwise printable ASCII and white space.
 pub(super) fn is_quoted_printable(encoded: &[u8]) -> bool {
     let is_line = |line: &[u8]| {
         let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
@@ -67,7 +67,7 @@ pub(super) fn is_quoted_printable(encoded: &[u8]) -> bool {
     encoded.split(|octet| *octet == b'\n').all(is_line)
 }
 
-/// [`base64_decode`] in the memory that the characters are in: a large message is there once.
+/// Like [`base64_decode`], in place: a large message is in memory once.
 pub fn base64_decode_in_place(octets: &mut Vec<u8>) {
     let (mut read, mut written) = (0, 0);
     let room = octets.len().min(CHUNK);
@@ -82,7 +82,7 @@ pub fn base64_decode_in_place(octets: &mut Vec<u8>) {
             decode_dirty(&mut pending, &mut decoded);
             decode_group(&pending, &mut decoded);
         }
-        // Three octets for four characters: what is written never reaches what is still to be read.
+        // Three octets replace four characters, so the write position never overtakes the read position.
         if let Some(room) = octets.get_mut(written..written + decoded.len()) {
             room.copy_from_slice(&decoded);
         }
@@ -92,7 +92,7 @@ pub fn base64_decode_in_place(octets: &mut Vec<u8>) {
     octets.truncate(written);
 }
 
-/// Base64 in lines of 76 characters with CRLF.
+/// Encodes base64 in lines of 76 characters with CRLF.
 pub fn base64_encode(octets: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(octets.len() / 57 * 78 + 80);
     // Writing to a Vec cannot fail.
@@ -100,7 +100,8 @@ pub fn base64_encode(octets: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// Undoes quoted-printable (RFC 2045, 6.7): white space before line breaks is dropped, `=` before anything but two digits is kept.
+/// Decodes quoted-printable (RFC 2045, section 6.7). White space before line breaks is dropped; `=` before anything but
+/// two digits is kept.
 pub fn quoted_printable_decode(encoded: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
@@ -133,8 +134,8 @@ pub fn quoted_printable_decode(encoded: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// Text with any line ends as quoted-printable with CRLF, safe to sign: no trailing white space, no line starting with `From `, `-` or `.`.
-/// A CR that ends no line is encoded.
+/// Encodes text with any line breaks as quoted-printable with CRLF, safe for signing: no trailing white space, and no
+/// line that starts with `From `, `-` or `.`. A lone CR is encoded.
 pub fn quoted_printable_encode(text: &[u8]) -> Vec<u8> {
     let mut encoder = QuotedPrintable::new(Vec::with_capacity(text.len() + text.len() / 8));
     // Writing to a Vec cannot fail.
@@ -142,7 +143,7 @@ pub fn quoted_printable_encode(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// Writes base64 in lines of 76 characters with CRLF, the last one too, without holding more than a few kilobytes.
+/// Writes base64 in lines of 76 characters with CRLF, including the last, holding only a few kilobytes.
 pub(super) fn write_base64(octets: &[u8], to: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::with_capacity(CHUNK + CHUNK / 32);
     let mut line = [0; 76];
@@ -158,10 +159,10 @@ pub(super) fn write_base64(octets: &[u8], to: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-/// Quoted-printable as it arrives in pieces; see [`quoted_printable_encode`].
+/// Streaming quoted-printable; see [`quoted_printable_encode`].
 pub(super) struct QuotedPrintable<W: Write> {
     to: W,
-    /// The line that is being written, without its break.
+    /// The current line, without its break.
     line: Vec<u8>,
     /// Whether the last octet was a CR, which may belong to a line break.
     after_cr: bool,
@@ -173,7 +174,7 @@ impl<W: Write> QuotedPrintable<W> {
         QuotedPrintable { to, line: Vec::with_capacity(80), after_cr: false, full: Vec::with_capacity(CHUNK + 80) }
     }
 
-    /// Writes what is left; a last line without a break gets none.
+    /// Writes the rest. If the last line has no break, none is added.
     pub(super) fn finish(mut self) -> io::Result<W> {
         if self.after_cr {
             self.encoded(b'\r')?;
@@ -203,11 +204,11 @@ impl<W: Write> QuotedPrintable<W> {
     }
 
     fn token(&mut self, token: &[u8]) -> io::Result<()> {
-        // RFC 2045, 6.7, rule 5: 76 characters at most, the soft line break's `=` included.
+        // RFC 2045, section 6.7, rule 5: at most 76 characters, including the `=` of the soft line break.
         if self.line.len() + token.len() > 75 {
             self.line.push(b'=');
             self.end_line()?;
-            // The new line may not start as no line may start.
+            // The new line must not start with these characters either.
             if let [octet @ (b'-' | b'.')] = token {
                 return self.encoded(*octet);
             }
@@ -264,27 +265,27 @@ impl<W: Write> Write for QuotedPrintable<W> {
     }
 }
 
-/// Two hexadecimal digits of either case.
+/// Parses two hexadecimal digits in upper or lower case.
 pub(super) fn hex(digits: [u8; 2]) -> Option<u8> {
     let [high, low] = digits.map(|digit| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()));
     Some(high? << 4 | low?)
 }
 
-/// Without spaces and tabs at the end.
+/// The line without spaces and tabs at its end.
 pub(super) fn trim_blank_end(line: &[u8]) -> &[u8] {
     let length = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |last| last + 1);
     line.get(..length).unwrap_or_default()
 }
 
-/// Adds a piece without its line breaks.
+/// Appends a piece without its line breaks.
 fn push_unbroken(piece: &[u8], pending: &mut Vec<u8>) {
     for line in piece.split(|octet| *octet == b'\n') {
         pending.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
     }
 }
 
-/// Decodes all whole groups of four in `pending`, fast when they are nothing else but white space; fewer than four characters of the
-/// alphabet stay.
+/// Decodes all whole groups of four in `pending`, with a fast path if there is only white space between. Fewer than
+/// four characters remain.
 fn decode_groups(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
     if !decode_clean(pending, octets) {
         pending.retain(|octet| !octet.is_ascii_whitespace());
@@ -294,7 +295,7 @@ fn decode_groups(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
     }
 }
 
-/// The same, if they are nothing else; says whether they are.
+/// The fast path: decodes if there is nothing but base64, and returns whether that was so.
 fn decode_clean(pending: &mut Vec<u8>, octets: &mut Vec<u8>) -> bool {
     let whole = pending.len() / 4 * 4;
     let start = octets.len();
@@ -310,7 +311,7 @@ fn decode_clean(pending: &mut Vec<u8>, octets: &mut Vec<u8>) -> bool {
     decoded.is_some()
 }
 
-/// Decodes groups among anything else; leaves the last one, if it is not whole, and nothing but characters of the alphabet.
+/// The slow path: decodes groups among other characters. Keeps an incomplete last group, without other characters.
 fn decode_dirty(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
     if pending.is_empty() {
         return;
@@ -328,15 +329,15 @@ fn decode_dirty(pending: &mut Vec<u8>, octets: &mut Vec<u8>) {
     *pending = group;
 }
 
-/// Decodes at most four characters of the alphabet; one alone says nothing.
+/// Decodes at most four characters. A single character holds no octet.
 fn decode_group(group: &[u8], octets: &mut Vec<u8>) {
-    // With at least two characters of the alphabet there is nothing that can fail.
+    // Two or more valid characters always decode.
     if group.len() > 1 {
         octets.extend(ENGINE.decode(group).unwrap_or_default());
     }
 }
 
-/// How many octets are collected before they are handed on.
+/// Octets collected before they are written.
 const CHUNK: usize = 32 * 1024;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 const ENGINE: GeneralPurpose = GeneralPurpose::new(

@@ -1,21 +1,22 @@
-//! What octets from outside are: one mail message, an mbox of several, or neither.
+//! Checks whether octets are a mail message, an mbox of several, or neither.
 
 use memchr::{memchr, memmem};
 
 use super::{Message, address};
 use crate::base::{Error, Result};
 
-/// Refuses what is no mail message (RFC 5322, section 3.5): its first lines would be taken for a header, which sealing leaves readable.
+/// Refuses octets that are not a mail message (RFC 5322, section 3.5). Otherwise their first lines would be taken for a
+/// header, which encryption leaves readable.
 ///
-/// A message has a header section of fields, at least From among them with a mailbox in it, and an empty line after it. An mbox `From ` line
-/// may stand above, and the mailbox may lack a domain: programs of one machine write it so.
+/// A message has header fields, including a From field with a mailbox, and an empty line after them. An mbox `From `
+/// line may come first, and the mailbox may lack a domain, as local programs write it.
 ///
 /// # Errors
 ///
-/// `Malformed` naming the first thing that a message does not have.
+/// `Malformed` names the first thing that is missing.
 pub fn require_message(message: &Message) -> Result<()> {
     let root = message.root();
-    let refused = |reason: &str| Err(Error::malformed("no mail message", reason));
+    let refused = |reason: &str| Err(Error::malformed("not a mail message", reason));
     if root.header_octets().is_empty() {
         return refused("it has no header");
     }
@@ -25,7 +26,7 @@ pub fn require_message(message: &Message) -> Result<()> {
         if field.name.is_empty() || !field.name.bytes().all(|octet| octet.is_ascii_graphic()) {
             let before = message.octets().get(..field.span.start - root.span().start).unwrap_or_default();
             let line = memchr::memchr_iter(b'\n', before).count() + 1;
-            return refused(&format!("line {line} is no header field, and no empty line is above it"));
+            return refused(&format!("line {line} is not a header field, and no empty line precedes it"));
         }
     }
     if root.body_span().start == root.header_span().end {
@@ -33,14 +34,14 @@ pub fn require_message(message: &Message) -> Result<()> {
     }
     match root.header("From") {
         None => refused("its header has no From field"),
-        Some(from) if !address::names_mailbox(&from) => refused("its From field names no mailbox"),
+        Some(from) if !address::names_mailbox(&from) => refused("its From field has no mailbox"),
         Some(_) => Ok(()),
     }
 }
 
-/// How many messages an mbox holds; 0 when `octets` do not begin with a `From ` line and a header field.
+/// Number of messages in an mbox; 0 if `octets` do not start with a `From ` line and a header field.
 ///
-/// A message begins at a `From ` line after an empty one, with a header field after it; any other such line is text.
+/// A message starts at a `From ` line after an empty line and before a header field. Other `From ` lines are text.
 pub fn mbox_messages(octets: &[u8]) -> usize {
     let octets = octets.get(blank_lines(octets)..).unwrap_or_default();
     if !begins_message(octets) {
@@ -54,13 +55,13 @@ pub fn mbox_messages(octets: &[u8]) -> usize {
     1 + memmem::find_iter(octets, b"\nFrom ").filter(begins).count()
 }
 
-/// Whether `octets` begin with a `From ` line that a header field follows.
+/// Whether `octets` start with a `From ` line followed by a header field.
 fn begins_message(octets: &[u8]) -> bool {
     let Some(mut rest) = octets.strip_prefix(b"From ") else { return false };
     loop {
         let Some(end) = memchr(b'\n', rest) else { return false };
         rest = rest.get(end + 1..).unwrap_or_default();
-        // What a gateway puts below the first such line.
+        // Gateways add such lines below the first.
         if !rest.starts_with(b">From ") {
             break;
         }
@@ -70,7 +71,7 @@ fn begins_message(octets: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }
 
-/// How many octets the empty lines take that `octets` begin with.
+/// Length of the empty lines at the start of `octets`.
 fn blank_lines(octets: &[u8]) -> usize {
     let length = octets.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
     length.min(octets.len())
@@ -99,7 +100,7 @@ mod tests {
             "From: root@h (Cron Daemon)\nTo: root@h\nX-Cron-Env: <SHELL=/bin/sh>\n\nout\n",
             "From: \"(Cron Daemon)\" <root>\nTo: root\n\nout\n",
             "From: root (Cron Daemon)\n\nout\n",
-            // Names that should have been quoted.
+            // Names that should be quoted.
             "From: Foo, Inc. <a@example.org>\n\nhi\n",
             "From: a@example.org <a@example.org>\nX-Mailer : old\n\nhi\n",
             "From: =?utf-8?q?=C3=84?= <a@example.org>\n\nhi\n",
@@ -115,16 +116,16 @@ mod tests {
             ("", "it has no header"),
             ("\n", "it has no header"),
             ("\nFrom: a@example.org\n\nhi\n", "it has no header"),
-            ("The secret is 42.\n", "line 1 is no header field"),
-            ("Dear Bob: the secret is 42.\n\nBye\n", "line 1 is no header field"),
-            ("From: a@example.org\nThe secret is 42.\n\nBye\n", "line 2 is no header field"),
-            ("From: a@example.org\n b\nThe secret is 42.\n\nBye\n", "line 3 is no header field"),
+            ("The secret is 42.\n", "line 1 is not a header field"),
+            ("Dear Bob: the secret is 42.\n\nBye\n", "line 1 is not a header field"),
+            ("From: a@example.org\nThe secret is 42.\n\nBye\n", "line 2 is not a header field"),
+            ("From: a@example.org\n b\nThe secret is 42.\n\nBye\n", "line 3 is not a header field"),
             ("Note: the secret is 42.\n\nBye\n", "no From field"),
             ("From: a@example.org\nNote: the secret is 42.\n", "no empty line"),
-            ("From: the desk of Alice\n\nThe secret is 42.\n", "names no mailbox"),
-            ("From:\n\nThe secret is 42.\n", "names no mailbox"),
-            ("From a@example.org\nThe secret is 42.\n\n", "line 2 is no header field"),
-            ("\u{feff}From: a@example.org\n\nhi\n", "line 1 is no header field"),
+            ("From: the desk of Alice\n\nThe secret is 42.\n", "has no mailbox"),
+            ("From:\n\nThe secret is 42.\n", "has no mailbox"),
+            ("From a@example.org\nThe secret is 42.\n\n", "line 2 is not a header field"),
+            ("\u{feff}From: a@example.org\n\nhi\n", "line 1 is not a header field"),
             ("-----BEGIN PGP MESSAGE-----\n\nx\n", "it has no header"),
         ] {
             let refusal = refusal(text).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Raw ordered headers, that can only be inserted at the top or deleted; and what their values mean.
+//! Header sections: raw, ordered fields that can only be deleted or inserted at the top, and the meaning of their
+//! values.
 
 use memchr::memchr;
 
@@ -6,27 +7,28 @@ pub(super) use super::parameters::boundary;
 pub use super::parameters::{ContentType, parameter};
 use super::{Address, NoAuthor, Part, Span, address, encoding, words};
 
-/// One header field as it stands in the octets.
+/// One header field, unparsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// The name as written; empty for a line that is no field.
+    /// The name as written; empty for a line that is not a field.
     pub name: &'a str,
-    /// All octets from the name up to and with the last line break.
+    /// All octets, including the last line break.
     pub raw: &'a [u8],
-    /// What follows the colon, with folding, without the last line break.
+    /// The octets after the colon, with folding, without the last line break.
     pub value: &'a [u8],
-    /// Where `raw` lies.
+    /// The position of `raw`.
     pub span: Span,
 }
 
 impl Field<'_> {
-    /// Whether this is the field `name`, in any case.
+    /// Whether the field has this name, in upper or lower case.
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// The fields that some reader may find in these octets, each as its name in lower case and its value: readers may end lines at a lone CR,
-    /// and drop what belongs in no name. A line without a colon is a value without a name.
+    /// The fields that mail readers may find in these octets, each as lower-case name and value. Some readers end lines
+    /// at a lone CR, or remove characters that are not allowed in a name. A line without a colon is a value without a
+    /// name.
     pub fn readings(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         let mut found: Vec<(String, Vec<u8>)> = Vec::new();
         for line in self.raw.split(|octet| matches!(octet, b'\r' | b'\n')) {
@@ -45,12 +47,13 @@ impl Field<'_> {
         found.into_iter()
     }
 
-    /// The value unfolded (RFC 5322, section 2.2.3) and trimmed; as UTF-8 (RFC 6532), or when it is not that, as windows-1252.
+    /// The unfolded value (RFC 5322, section 2.2.3), trimmed. Decoded as UTF-8 (RFC 6532), or as windows-1252 if it is
+    /// not UTF-8.
     pub fn unfolded(&self) -> String {
         encoding::to_unicode(&self.unfolded_octets(), "us-ascii")
     }
 
-    /// The value unfolded, with encoded words (RFC 2047) decoded.
+    /// The unfolded value with encoded words (RFC 2047) decoded.
     pub fn decoded(&self) -> String {
         words::decode_octets(&self.unfolded_octets())
     }
@@ -66,7 +69,7 @@ impl Field<'_> {
     }
 }
 
-/// The fields in the header section that lies at `header` in `octets`.
+/// The fields in the header section at `header` in `octets`.
 pub(super) fn fields(octets: &[u8], header: Span) -> impl Iterator<Item = Field<'_>> + use<'_> {
     let mut at = header.start;
     std::iter::from_fn(move || {
@@ -81,8 +84,7 @@ pub(super) fn fields(octets: &[u8], header: Span) -> impl Iterator<Item = Field<
     })
 }
 
-/// How many octets the first field of `header` has, with the lines after it that start with white space, which continue it (RFC 5322,
-/// section 2.2.3).
+/// Length in octets of the first field of `header`, including continuation lines (RFC 5322, section 2.2.3).
 pub fn first_field(header: &[u8]) -> usize {
     let mut length = 0;
     while let Some(line) = header.get(length..).filter(|line| !line.is_empty()) {
@@ -94,11 +96,11 @@ pub fn first_field(header: &[u8]) -> usize {
     length
 }
 
-/// The one mailbox that wrote the message (DESIGN 3).
+/// The mailbox of the author: the one address in From.
 ///
 /// # Errors
 ///
-/// From does not name exactly one mailbox, or two readers of mail might take it for different ones.
+/// The reason, if From does not name exactly one mailbox or mail readers may disagree about it.
 pub fn author(root: Part<'_>) -> Result<Address, NoAuthor> {
     let from = root.fields().find(|field| field.is("from")).ok_or(NoAuthor::Missing)?;
     match times_read(root, "from") {
@@ -109,9 +111,9 @@ pub fn author(root: Part<'_>) -> Result<Address, NoAuthor> {
     if is_plain(address.local()) { Ok(address) } else { Err(NoAuthor::Deceptive(address.to_string())) }
 }
 
-/// Whether an unfolded From has the one form that all readers of mail take alike: an address, or a name and an address in angle brackets (RFC 5322,
-/// section 3.4), without comments, routes, groups and white space within the address. A name that holds another address could be taken for the
-/// author's.
+/// Whether an unfolded From has the form that all readers parse alike: an address, or a name and an address in angle
+/// brackets (RFC 5322, section 3.4), without comments, routes, groups or white space in the address. A name that
+/// contains another address is refused, because readers may show it as the author.
 pub(super) fn is_plain_from(value: &str) -> bool {
     let value = value.trim_matches([' ', '\t']);
     let (name, address) = match value.strip_suffix('>') {
@@ -133,10 +135,11 @@ pub(super) fn is_plain_from(value: &str) -> bool {
     is_address && is_name && !is_other
 }
 
-/// What has a meaning in an address list (RFC 5322, section 3.2.3), less the dot.
+/// Characters with a meaning in address lists (RFC 5322, section 3.2.3), except the dot.
 const SPECIALS: &str = "()<>[]:;@\\,\"";
 
-/// How often some reader may find field `name`: it may end lines at a lone CR, and drop what belongs in no name.
+/// How often mail readers may find field `name`. Some end lines at a lone CR, or remove characters that are not allowed
+/// in a name.
 pub fn times_read(part: Part<'_>, name: &str) -> usize {
     let lines = part.header_octets().split(|octet| matches!(octet, b'\r' | b'\n'));
     let names = lines.enumerate().filter(|(at, line)| *at == 0 || !line.starts_with(b" ") && !line.starts_with(b"\t"));
@@ -148,16 +151,16 @@ pub fn times_read(part: Part<'_>, name: &str) -> usize {
         .count()
 }
 
-/// Whether nobody takes the local part for another address: it holds no encoded word, which some decode (Mailsploit, 2017), and nothing
-/// that ends an address when its quotes are overlooked.
+/// Whether no reader takes the local part for another address: it has no encoded word, which some readers decode
+/// (Mailsploit, 2017), and no character that ends an address if quotes are ignored.
 fn is_plain(local: &str) -> bool {
     !local.contains("=?") && !local.contains(|c: char| c.is_whitespace() || "@<>()[],:;\"\\".contains(c))
 }
 
-/// A header section in the making: raw fields of `from`, less those deleted, under those inserted.
+/// A modified header section: the raw fields of a part without those deleted, below those inserted.
 #[derive(Clone, Debug)]
 pub struct Edit<'a> {
-    /// An mbox `From ` line, which stays above everything.
+    /// An mbox `From ` line, which stays first.
     mbox: Option<Field<'a>>,
     fields: Vec<Field<'a>>,
     top: Vec<Vec<u8>>,
@@ -165,7 +168,7 @@ pub struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Starts from the fields of `part`.
+    /// Starts with the fields of `part`.
     pub fn new(part: Part<'a>) -> Self {
         let mut fields: Vec<_> = part.fields().collect();
         let is_mbox = fields.first().is_some_and(|field| field.name.is_empty() && field.raw.starts_with(b"From "));
@@ -176,17 +179,17 @@ impl<'a> Edit<'a> {
         Edit { mbox, fields, top: Vec::new(), line_break }
     }
 
-    /// Starts from the fields of `part`, for a header that stands within a message: without an mbox `From ` line.
+    /// Starts with the fields of `part` for a header inside a message, without an mbox `From ` line.
     pub fn within(part: Part<'a>) -> Self {
         Edit { mbox: None, ..Self::new(part) }
     }
 
-    /// Deletes every field of that name (any case).
+    /// Deletes every field with this name, in upper or lower case.
     pub fn delete(&mut self, name: &str) {
         self.fields.retain(|field| !field.is(name));
     }
 
-    /// Keeps only the fields for which `keep` answers true; it is asked for lines that are no fields too.
+    /// Keeps only the fields for which `keep` returns true. It is also called for lines that are not fields.
     pub fn retain(&mut self, keep: impl Fn(&Field<'a>) -> bool) {
         self.mbox = self.mbox.filter(&keep);
         self.fields.retain(keep);
@@ -197,8 +200,7 @@ impl<'a> Edit<'a> {
         self.top.insert(0, raw.into());
     }
 
-    /// The fields, each with a line break, the inserted ones and every break in the style (CRLF or LF) of the first line of `from`;
-    /// without the empty line.
+    /// The header section without its empty line. Every line break has the style (CRLF or LF) of the part's first line.
     pub fn octets(&self) -> Vec<u8> {
         let mut octets = Vec::new();
         let kept = self.fields.iter().map(|field| field.raw);
@@ -212,12 +214,12 @@ impl<'a> Edit<'a> {
         octets
     }
 
-    /// The line break that [`Edit::octets`] uses.
+    /// The line break used in [`Edit::octets`].
     pub fn line_break(&self) -> &'static [u8] {
         self.line_break
     }
 
-    /// The fields of `from` that are still there.
+    /// The original fields that are kept.
     pub fn kept(&self) -> impl Iterator<Item = &Field<'a>> {
         self.fields.iter()
     }
@@ -227,7 +229,7 @@ fn field(raw: &[u8], span: Span) -> Field<'_> {
     let text = unbroken(raw);
     let split = memchr(b':', raw).and_then(|colon| Some((text.get(..colon)?, text.get(colon + 1..)?)));
     let named = split.and_then(|(name, value)| {
-        // RFC 5322, section 4.5: white space before the colon is obsolete, and read.
+        // White space before the colon is obsolete (RFC 5322, section 4.5), but accepted.
         let name = std::str::from_utf8(name).ok()?.trim_end_matches([' ', '\t']);
         (!name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic())).then_some((name, value))
     });
@@ -235,7 +237,7 @@ fn field(raw: &[u8], span: Span) -> Field<'_> {
     Field { name, raw, value, span }
 }
 
-/// Without the line break at the end.
+/// The line without its line break.
 fn unbroken(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
@@ -317,11 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn the_author_is_one_mailbox_or_nobody() {
+    fn the_author_is_one_mailbox_or_none() {
         assert_eq!(author_of("From: Alice <a@x.org>").as_deref(), Some("a@x.org"));
         assert_eq!(author_of("from : \"a@x.org\" <b@y.org>").as_deref(), Some("b@y.org"));
         assert_eq!(author_of("From: =?utf-8?q?a=40x.org?= <b@y.org>").as_deref(), Some("b@y.org"));
-        for nobody in [
+        for header in [
             "To: a@x.org",
             "From: a@x.org\nFrom: a@x.org",
             "From: a@x.org\nFROM : b@x.org",
@@ -343,7 +345,7 @@ mod tests {
             "From: <@x.org:b@y.org>",
             "From:",
         ] {
-            assert_eq!(author_of(nobody), None, "{nobody:?}");
+            assert_eq!(author_of(header), None, "{header:?}");
         }
     }
 }

@@ -1,19 +1,20 @@
-//! Login names, compared in one way everywhere.
+//! Login names, compared in the same way everywhere.
 
 use std::fmt;
 
 use icu_normalizer::ComposingNormalizer;
 
-/// The name that somebody logged in by: a SASL authentication identity (RFC 4954), or the name of a local user.
+/// The login name of a client: a SASL authentication identity (RFC 4954), or the name of a local user.
 ///
-/// It holds the normal form alone, so that two names that differ in case, in the width or composition of letters, in white space around them or
-/// in characters that nobody sees are one name. The form is NFKC with full case folding (Unicode, section 3.13, `toNFKC_Casefold`) and without
-/// control characters. A configuration, a client and another program may write a name differently; there is no way to compare what they wrote.
+/// Only the normal form is stored. So names are equal if they differ only in case, in the width or composition of
+/// letters, in white space around them or in invisible characters. The form is NFKC with full case folding (Unicode,
+/// section 3.13, `toNFKC_Casefold`), without control characters. This matters because the configuration, a client and
+/// other programs may write a name differently.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Login(String);
 
 impl Login {
-    /// The normal form of `name`; `None` when nothing is left of it.
+    /// Normalizes `name`; `None` if nothing remains.
     pub fn new(name: &str) -> Option<Login> {
         let normal = if name.is_ascii() {
             name.chars().filter(|c| !c.is_control()).map(|c| c.to_ascii_lowercase()).collect()
@@ -21,7 +22,7 @@ impl Login {
             let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
             let nfkc = ComposingNormalizer::new_nfkc();
             let folded: String = nfkc.normalize(&visible).chars().flat_map(folded).collect();
-            // Folding may take a composition apart.
+            // Folding may decompose characters.
             nfkc.normalize(&folded).into_owned()
         };
         let trimmed = normal.trim();
@@ -40,8 +41,8 @@ impl fmt::Display for Login {
     }
 }
 
-/// Full case folding (Unicode, CaseFolding.txt, status C and F) by the mappings of the standard library: lower, upper and lower case once more. A
-/// dotless i is another letter than i, and stays one.
+/// Full case folding (Unicode, CaseFolding.txt, status C and F), done with the standard library: lower, upper, then
+/// lower case. The dotless i differs from i and is kept.
 fn folded(c: char) -> Vec<char> {
     match c {
         '\u{131}' => vec![c],
@@ -49,7 +50,7 @@ fn folded(c: char) -> Vec<char> {
     }
 }
 
-/// Control characters, and those that are Default_Ignorable_Code_Point (Unicode, section 5.21).
+/// Whether the character is a control character or Default_Ignorable_Code_Point (Unicode, section 5.21).
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}')

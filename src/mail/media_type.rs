@@ -1,21 +1,21 @@
-//! Content-Type and Content-Disposition in the one form that all readers of mail take alike: RFC 2045, section 5.1, without comments, without white
-//! space around `/` and `=`, without escapes, without the forms of RFC 2231, each parameter once.
+//! Content-Type and Content-Disposition in the form that all mail readers parse alike: RFC 2045, section 5.1, without
+//! comments, white space around `/` and `=`, escapes and the forms of RFC 2231, and with each parameter once.
 
 use std::fmt;
 
-/// A media type whose spelling leaves nothing to a reader's discretion.
+/// A media type that all readers parse alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MediaType {
-    /// In lower case.
+    /// The type in lower case.
     pub(super) kind: String,
-    /// In lower case.
+    /// The subtype in lower case.
     pub(super) subtype: String,
-    /// Names in lower case.
+    /// Parameters with names in lower case.
     parameters: Vec<(String, String)>,
 }
 
 impl MediaType {
-    /// What a part is that does not say (RFC 2045, section 5.2).
+    /// The default type of a part (RFC 2045, section 5.2).
     pub(super) fn plain_text() -> Self {
         MediaType { kind: "text".to_owned(), subtype: "plain".to_owned(), parameters: Vec::new() }
     }
@@ -32,11 +32,11 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Reads an unfolded value of Content-Type.
+/// Parses an unfolded value of Content-Type.
 ///
 /// # Errors
 ///
-/// What is wrong with it, in lower case.
+/// The defect, in lower case.
 pub(super) fn strict(value: &str) -> Result<MediaType, String> {
     let (name, parameters) = split(value);
     let (kind, subtype) = name
@@ -47,11 +47,11 @@ pub(super) fn strict(value: &str) -> Result<MediaType, String> {
     Ok(MediaType { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), parameters })
 }
 
-/// Reads an unfolded value of Content-Disposition (RFC 2183), and answers with its first word, in lower case.
+/// Parses an unfolded value of Content-Disposition (RFC 2183). Returns the disposition in lower case.
 ///
 /// # Errors
 ///
-/// What is wrong with it, in lower case.
+/// The defect, in lower case.
 pub(super) fn disposition(value: &str) -> Result<String, String> {
     let (name, parameters) = split(value);
     let name = name.to_ascii_lowercase();
@@ -61,7 +61,7 @@ pub(super) fn disposition(value: &str) -> Result<String, String> {
     strict_parameters(parameters, "content disposition").map(|_| name)
 }
 
-/// What stands before the first semicolon, and what after it.
+/// The text before and after the first semicolon.
 fn split(value: &str) -> (&str, &str) {
     let (name, parameters) = value.split_once(';').unwrap_or((value, ""));
     (trimmed(name), parameters)
@@ -73,7 +73,7 @@ fn strict_parameters(text: &str, field: &str) -> Result<Vec<(String, String)>, S
     while !rest.is_empty() {
         let word = rest.find([';', '=']).unwrap_or(rest.len());
         let (name, after) = rest.split_at_checked(word).unwrap_or((rest, ""));
-        // Delta Chat writes this word alone. No reader takes it for a parameter.
+        // Delta Chat writes this word without a value. No reader takes it for a parameter.
         if trimmed(name) == "protected" && !after.starts_with('=') {
             rest = trimmed(after.strip_prefix(';').unwrap_or(after));
             continue;
@@ -86,13 +86,13 @@ fn strict_parameters(text: &str, field: &str) -> Result<Vec<(String, String)>, S
         if parameters.iter().any(|(own, _)| *own == name) {
             return Err(format!("the parameter {name} of the {field} twice"));
         }
-        // Some readers look for parameters within quotes too. A boundary needs its equals signs, and file names have spaces.
+        // Some readers look for parameters inside quotes too. Boundaries need equals signs, and file names have spaces.
         let is_plain = |value: &str| {
             (name == "boundary" || !value.contains('=')) && (name.ends_with("name") || !value.contains([' ', '\t']))
         };
         let (value, after) = strict_value(after)
             .filter(|(value, _)| is_plain(value))
-            .ok_or_else(|| format!("a value of the {field}'s parameter {name} that readers take apart differently"))?;
+            .ok_or_else(|| format!("a value of the {field}'s parameter {name} that readers parse differently"))?;
         parameters.push((name, value.to_owned()));
         let after = trimmed(after);
         rest = match after.strip_prefix(';') {
@@ -104,7 +104,7 @@ fn strict_parameters(text: &str, field: &str) -> Result<Vec<(String, String)>, S
     Ok(parameters)
 }
 
-/// A token, or a quoted string without escapes or semicolons in it; and what follows.
+/// Takes a token, or a quoted string without escapes or semicolons.
 fn strict_value(text: &str) -> Option<(&str, &str)> {
     if let Some(quoted) = text.strip_prefix('"') {
         return quoted.split_once('"').filter(|(value, _)| !value.contains(['\\', ';']));
@@ -118,7 +118,8 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// RFC 2045, section 5.1, no longer than RFC 6838, section 4.2 lets a name be; boundaries are shorter.
+/// Whether it is a token (RFC 2045, section 5.1) of at most the length of a media type name (RFC 6838, section 4.2).
+/// Boundaries are shorter.
 fn is_token(text: &str) -> bool {
     (1..=127).contains(&text.len())
         && text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet))

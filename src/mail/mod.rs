@@ -1,4 +1,4 @@
-//! Message bytes: parsed once to spans over immutable octets, never reserialized; canonical forms, and building.
+//! Mail messages: parsed once to spans over immutable octets and never reserialized; canonical forms; composing.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 pub mod address;

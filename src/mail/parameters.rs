@@ -5,31 +5,32 @@ use std::fmt;
 use super::encoding;
 use crate::base::{Budget, Error, Result};
 
-/// A structured value with parameters: Content-Type and Content-Disposition (RFC 2045, 5.1; RFC 2183; RFC 2231 undone).
+/// A structured value with parameters: Content-Type or Content-Disposition (RFC 2045, section 5.1; RFC 2183; RFC 2231
+/// decoded).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentType {
-    /// `text`, lower case.
+    /// The type in lower case: `text`.
     pub kind: String,
-    /// `plain`, lower case; empty for a disposition.
+    /// The subtype in lower case: `plain`; empty for a disposition.
     pub subtype: String,
-    /// Names in lower case, values decoded, in order.
+    /// Parameters in order, with names in lower case and decoded values.
     pub parameters: Vec<(String, String)>,
 }
 
 impl ContentType {
-    /// Reads a value of Content-Type; anything unreadable is text/plain (RFC 2045, section 5.2).
+    /// Parses a value of Content-Type. An unreadable one is text/plain (RFC 2045, section 5.2).
     pub fn parse(value: &str) -> ContentType {
         Self::of_octets(value.as_bytes())
     }
 
-    /// Reads a raw value, folded or not, within the Budget.
+    /// Parses a raw value, folded or not, within the Budget.
     pub(super) fn within(value: &[u8], budget: &Budget) -> Result<ContentType> {
         let most = budget.limits().parameters;
         let refused = || Error::malformed("header field \"Content-Type\"", format!("more than {most} parameters"));
         Self::read(value, most).ok_or_else(refused)
     }
 
-    /// Reads a value of Content-Disposition; anything unreadable is `attachment` (RFC 2183, section 2.8).
+    /// Parses a value of Content-Disposition. An unreadable one is `attachment` (RFC 2183, section 2.8).
     pub fn disposition(value: &str) -> ContentType {
         let mut cursor = Cursor { rest: value.as_bytes() };
         let kind = cursor.token().to_ascii_lowercase();
@@ -38,36 +39,37 @@ impl ContentType {
         ContentType { kind, subtype: String::new(), parameters: decoded(parameters) }
     }
 
-    /// Whether it is `kind/subtype` (lower case).
+    /// Whether it is `kind/subtype`, given in lower case.
     pub fn is(&self, kind: &str, subtype: &str) -> bool {
         self.kind == kind && self.subtype == subtype
     }
 
-    /// The parameter `name` (lower case).
+    /// The parameter `name`, given in lower case.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads a raw value, folded or not.
+    /// Parses a raw value, folded or not.
     pub(super) fn of_octets(value: &[u8]) -> ContentType {
         Self::read(value, MAX_PARAMETERS).unwrap_or_else(|| Self::bare("text", "plain"))
     }
 
-    /// `None` when it has more parameters than `most`.
+    /// `None` if it has more than `most` parameters.
     fn read(value: &[u8], most: usize) -> Option<ContentType> {
         let mut cursor = Cursor { rest: value };
         let read = cursor.media_type().unwrap_or_else(|| ("text".into(), "plain".into()));
         Some(ContentType { kind: read.0, subtype: read.1, parameters: decoded(cursor.parameters(most)?) })
     }
 
-    /// Without parameters.
+    /// A value without parameters.
     pub(super) fn bare(kind: &str, subtype: &str) -> ContentType {
         ContentType { kind: kind.into(), subtype: subtype.into(), parameters: Vec::new() }
     }
 }
 
 impl fmt::Display for ContentType {
-    /// As it stands in a header, folded before each parameter, values quoted where they must be, and by RFC 2231 where they are not ASCII.
+    /// As written in a header: folded before each parameter, values quoted where necessary, and encoded by RFC 2231 if
+    /// not ASCII.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind)?;
         if !self.subtype.is_empty() {
@@ -77,7 +79,8 @@ impl fmt::Display for ContentType {
     }
 }
 
-/// `name="value"` with a space before it, or with a fold when it is long; by RFC 2231, section 4 where `value` is not printable ASCII.
+/// Writes `name="value"` after a space, or after a fold if it is long. A value that is not printable ASCII is encoded
+/// by RFC 2231, section 4.
 pub fn parameter(name: &str, value: &str) -> String {
     let is_token = |octet: u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet);
     let written = if !value.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
@@ -95,18 +98,19 @@ pub fn parameter(name: &str, value: &str) -> String {
     if written.len() > 40 { format!("\r\n {written}") } else { format!(" {written}") }
 }
 
-/// The boundary in a raw value of Content-Type, as octets, because it is compared with octets; `None` when empty.
+/// The boundary in a raw value of Content-Type, as octets for comparison with octets; `None` if empty.
 pub(super) fn boundary(value: &[u8]) -> Option<Vec<u8>> {
     let mut cursor = Cursor { rest: value };
     cursor.media_type();
     let (_, _, octets) =
         joined(cursor.parameters(MAX_PARAMETERS)?).into_iter().find(|(name, ..)| name == "boundary")?;
-    // RFC 2046, 5.1.1: it does not end with white space; nor do the lines that it is compared with.
+    // A boundary does not end with white space (RFC 2046, section 5.1.1). Lines are trimmed too before they are
+    // compared with it.
     let boundary = octets.trim_ascii_end();
     (!boundary.is_empty()).then(|| boundary.to_vec())
 }
 
-/// Parameters of a value that is read without a Budget: as many as `base::Limits` has. With more of them it cannot be read.
+/// Maximum parameters of a value parsed without a Budget, equal to that in `base::Limits`.
 const MAX_PARAMETERS: usize = 128;
 
 /// A parameter as written: `name*1*=value` has section 1 and is extended.
@@ -131,7 +135,8 @@ impl<'a> Cursor<'a> {
         (!kind.is_empty() && !subtype.is_empty()).then_some((kind, subtype))
     }
 
-    /// All that is left, tolerant of missing semicolons and of white space anywhere; `None` when there are more than `most`.
+    /// Reads all parameters, tolerating missing semicolons and white space anywhere; `None` if there are more than
+    /// `most`.
     fn parameters(&mut self, most: usize) -> Option<Vec<Parameter>> {
         let mut parameters = Vec::new();
         while !self.rest.is_empty() {
@@ -154,7 +159,8 @@ impl<'a> Cursor<'a> {
         Some(parameters)
     }
 
-    /// Letters up to white space, a separator or a comment; none when there are others than a token may have (RFC 2045, section 5.1).
+    /// A word up to white space, a separator or a comment; empty if it has characters that a token must not have (RFC
+    /// 2045, section 5.1).
     fn token(&mut self) -> String {
         self.skip_blank();
         let word = self.take_until(|octet| octet.is_ascii_whitespace() || b";/=(\"".contains(&octet));
@@ -167,7 +173,8 @@ impl<'a> Cursor<'a> {
             self.rest = rest;
             return self.quoted();
         }
-        // A value that ought to be quoted may hold anything but a semicolon: `=` in boundaries, parentheses and spaces in file names.
+        // An unquoted value may contain anything but a semicolon: `=` in boundaries, parentheses and spaces in file
+        // names.
         let before = self.rest;
         let word = self.take_until(|octet| octet.is_ascii_whitespace() || octet == b';');
         let tail = self.take_until(|octet| b"=;\r\n".contains(&octet));
@@ -178,7 +185,7 @@ impl<'a> Cursor<'a> {
         before.get(..word.len() + tail.len()).unwrap_or_default().trim_ascii_end().to_vec()
     }
 
-    /// The rest of a quoted string, to its end or that of the value. Folding within it is undone.
+    /// The rest of a quoted string, to its end or the end of the value, unfolded.
     fn quoted(&mut self) -> Vec<u8> {
         let mut value = Vec::new();
         while let Some((octet, rest)) = self.rest.split_first() {
@@ -233,7 +240,8 @@ impl Parameter {
     }
 }
 
-/// The sections of each parameter put together (RFC 2231, section 3) with percent signs undone: name, charset where given, octets.
+/// Joins the sections of each parameter (RFC 2231, section 3) and decodes percent signs. Returns name, charset if
+/// given, and octets.
 fn joined(parameters: Vec<Parameter>) -> Vec<(String, Option<String>, Vec<u8>)> {
     let mut order: Vec<String> = Vec::new();
     let mut pieces = std::collections::BTreeMap::<String, Vec<Parameter>>::new();
@@ -247,7 +255,8 @@ fn joined(parameters: Vec<Parameter>) -> Vec<(String, Option<String>, Vec<u8>)> 
     let mut values = Vec::new();
     for name in order {
         let mut pieces = pieces.remove(&name).unwrap_or_default();
-        // RFC 2231 over the plain form where both are given, as RFC 6266, 4.3 says; of two plain ones, the first.
+        // RFC 2231 takes precedence over the plain form, as in RFC 6266, section 4.3. Of two plain ones, the first
+        // counts.
         if pieces.iter().any(|piece| piece.extended || piece.section.is_some()) {
             pieces.retain(|piece| piece.extended || piece.section.is_some());
             pieces.sort_by_key(|piece| piece.section);
@@ -276,7 +285,7 @@ fn joined(parameters: Vec<Parameter>) -> Vec<(String, Option<String>, Vec<u8>)> 
 fn decoded(parameters: Vec<Parameter>) -> Vec<(String, String)> {
     let unicode = |(name, charset, octets): (String, Option<String>, Vec<u8>)| {
         let text = encoding::to_unicode(&octets, charset.as_deref().unwrap_or("us-ascii"));
-        // RFC 2047, section 5 forbids encoded words here; Outlook and others write file names so all the same.
+        // RFC 2047, section 5 forbids encoded words here, but Outlook and others use them for file names.
         let is_name = matches!(name.as_str(), "name" | "filename") && charset.is_none();
         let text = if is_name { encoding::decode_words(&text) } else { text };
         (name, text)

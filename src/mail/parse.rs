@@ -1,7 +1,7 @@
 //! The one-pass parser.
 //!
-//! It reads the header of each part, and of the bodies nothing but the lines that start with `--`, and these only while a multipart is
-//! open: a message without attachments costs no more than its header.
+//! It reads the header of each part. In bodies it only looks for lines that start with `--`, and only while a multipart
+//! is open: a message without attachments costs no more than its header.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::base::{Budget, Result};
 
-/// One part: where it lies, and what its header says of its structure.
+/// One part: its position and its structure.
 #[derive(Debug)]
 pub(super) struct Node {
     /// The header section, without the empty line.
@@ -22,18 +22,18 @@ pub(super) struct Node {
     /// The body, to the end of the part.
     pub(super) body: Span,
     pub(super) content_type: ContentType,
-    /// Of a multipart with a boundary.
+    /// For a multipart with a boundary.
     pub(super) margins: Option<Margins>,
     pub(super) children: Vec<Arc<Node>>,
 }
 
-/// What surrounds the parts of a multipart.
+/// The octets around the parts of a multipart.
 #[derive(Debug)]
 pub(super) struct Margins {
     pub(super) preamble: Span,
-    /// Empty, at the end, until there is a closing boundary.
+    /// Empty, at the end, unless there is a closing boundary.
     pub(super) epilogue: Span,
-    /// Whether the closing boundary is there.
+    /// Whether the closing boundary is present.
     pub(super) closed: bool,
 }
 
@@ -49,8 +49,8 @@ impl Node {
         Span { start: self.header.start, end: self.body.end }
     }
 
-    /// Ends the part at `end`, which may lie within what was taken for the end of its header: the line break before a boundary
-    /// belongs to the boundary, even when it is that of an empty line or of a field.
+    /// Ends the part at `end`, which may be before the end of its header: the line break before a boundary belongs to
+    /// the boundary, even if it also ends an empty line or a field.
     fn end(&mut self, end: usize) {
         for bound in [&mut self.header.start, &mut self.header.end, &mut self.body.start] {
             *bound = end.min(*bound);
@@ -66,14 +66,14 @@ impl Node {
     }
 }
 
-/// The tree of parts in `octets`. Linear in their number, whatever they are.
+/// Parses `octets` to a tree of parts, in linear time for any input.
 pub(super) fn tree(octets: &[u8], budget: &mut Budget) -> Result<Arc<Node>> {
     let mut parser = Parser { octets, budget, open: Vec::new() };
     let mut from = parser.enter(0)?;
     while let Some(line) = parser.delimiter(from) {
         let first_inside = parser.open.get(line.depth + 1).map(|open| open.node.header.start);
         let Some(multipart) = parser.open.get_mut(line.depth) else { break };
-        // A boundary straight after the header or after another boundary shares their line break, and leaves nothing between.
+        // A boundary directly after the header or another boundary shares their line break, and leaves an empty part.
         let end = line.before.max(first_inside.unwrap_or(multipart.node.body.start));
         if let Some(margins) = &mut multipart.node.margins {
             if multipart.node.children.is_empty() && first_inside.is_none() {
@@ -91,7 +91,8 @@ pub(super) fn tree(octets: &[u8], budget: &mut Budget) -> Result<Arc<Node>> {
     Ok(parser.finish())
 }
 
-/// `Content-Transfer-Encoding` among `fields`, lower case, without comments; `7bit` when absent or empty (RFC 2045, section 6.1).
+/// `Content-Transfer-Encoding` among `fields`, in lower case without comments; `7bit` if absent or empty (RFC 2045,
+/// section 6.1).
 pub(super) fn transfer_encoding<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> String {
     let value = fields.find(|field| field.is("content-transfer-encoding")).map(|field| field.unfolded());
     let word = value.as_deref().and_then(|value| {
@@ -103,15 +104,15 @@ pub(super) fn transfer_encoding<'a>(mut fields: impl Iterator<Item = Field<'a>>)
 struct Parser<'a> {
     octets: &'a [u8],
     budget: &'a mut Budget,
-    /// The parts that have begun and not ended, outermost first.
+    /// The open parts, outermost first.
     open: Vec<Open>,
 }
 
 struct Open {
     node: Node,
-    /// What its parts are when they do not say.
+    /// The default type of its parts.
     child: Default,
-    /// Of a multipart that has not been closed.
+    /// The boundary of a multipart that is still open.
     boundary: Option<Vec<u8>>,
 }
 
@@ -123,17 +124,17 @@ enum Default {
 
 /// A line that is a boundary of an open multipart.
 struct Delimiter {
-    /// Whose, as an index in `Parser::open`.
+    /// Index of the multipart in `Parser::open`.
     depth: usize,
     closing: bool,
-    /// Where the line break before it starts.
+    /// Start of the line break before it.
     before: usize,
-    /// Where the next line starts.
+    /// Start of the next line.
     after: usize,
 }
 
 impl Parser<'_> {
-    /// Opens the part that starts at `start`, and the messages that it consists of; answers where its content starts.
+    /// Opens the part that starts at `start`, and the messages nested in it. Returns the start of its content.
     fn enter(&mut self, mut start: usize) -> Result<usize> {
         loop {
             self.budget.part()?;
@@ -148,7 +149,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The part with that header, and whether a message makes up its body.
+    /// The part with this header, and whether its body is a message.
     fn part(&self, header: Span, body: usize) -> Result<(Open, bool)> {
         let value = fields(self.octets, header).find(|field| field.is("content-type")).map(|field| field.value);
         let content_type = match (value, self.open.last().map(|parent| parent.child)) {
@@ -163,7 +164,8 @@ impl Parser<'_> {
         };
         let boundary = value.filter(|_| content_type.kind == "multipart").and_then(boundary);
         let is_message = (content_type.is("message", "rfc822") || content_type.is("message", "global"))
-            // RFC 6532, section 3.7 lets message/global be encoded, and others do it to message/rfc822: then it is a leaf like any other.
+            // RFC 6532, section 3.7 allows encoding message/global, and some programs encode message/rfc822. Such a
+            // part is a leaf.
             && matches!(transfer_encoding(fields(self.octets, header)).as_str(), "7bit" | "8bit" | "binary");
         let child = if content_type.is("multipart", "digest") { Default::Message } else { Default::Text };
         let at_body = Span { start: body, end: body };
@@ -177,22 +179,22 @@ impl Parser<'_> {
         Ok((Open { node, child, boundary }, is_message))
     }
 
-    /// What begins at `start` without a header. Within a message nothing but armour does: a part says what it holds.
+    /// Content at `start` without a header. Inside a message only armor counts, since parts declare their type.
     fn bare(&self, start: usize) -> Option<(Bare, usize)> {
         bare::begins(self.octets.get(start..)?).filter(|(found, at)| start == 0 || (*found, *at) == (Bare::Armor, 0))
     }
 
-    /// The header section that starts at `start`, and where the body after it starts.
+    /// The header section that starts at `start`, and the start of the body after it.
     ///
-    /// It goes to the first empty line, as in Thunderbird and Outlook: a line without a colon within it is kept and means nothing. Ending
-    /// the header there instead, as others do, would let one stray line move what follows, a From included, into the body.
-    /// A boundary ends it too, and so does the end of the octets. Armour has none before it, nor has a file that is a CMS object or packets of
-    /// OpenPGP: a file with nothing else is a message too.
+    /// It ends at the first empty line, as in Thunderbird and Outlook. A line without a colon in it is kept without
+    /// meaning. Other readers end the header there; then one stray line could move the following fields, including
+    /// From, into the body. A boundary and the end of the octets also end the header. Armor, CMS objects and OpenPGP
+    /// packets have no header: a file with only such content is a message too.
     fn header(&mut self, start: usize) -> Result<(Span, usize)> {
         if let Some((_, at)) = self.bare(start) {
             return Ok((Span { start, end: start }, start + at));
         }
-        // Never look further than the limit, and a CRLF.
+        // Search no further than the limit and a CRLF.
         let horizon = start.saturating_add(self.budget.limits().header).saturating_add(2).min(self.octets.len());
         let mut at = start;
         while let Some(rest) = self.octets.get(at..horizon) {
@@ -204,7 +206,7 @@ impl Parser<'_> {
             let end_of_line = memchr(b'\n', rest);
             let line = end_of_line.and_then(|length| rest.get(..length)).unwrap_or(rest);
             let next = (at + line.len() + 1).min(horizon);
-            // Some write CR CR LF for every line break.
+            // Some programs write CR CR LF for every line break.
             if line.iter().all(|octet| *octet == b'\r') {
                 self.budget.header_of_part(at - start)?;
                 return Ok((end, next));
@@ -230,15 +232,15 @@ impl Parser<'_> {
         memmem::find_iter(rest, b"\n--").find_map(|at| self.matching(from + at + 1))
     }
 
-    /// The boundary that the line starting at `start` is, if it is one. The innermost multipart with that boundary has it.
+    /// The boundary in the line at `start`, if it is one. It belongs to the innermost multipart with that boundary.
     fn matching(&self, start: usize) -> Option<Delimiter> {
         let rest = self.octets.get(start..).filter(|rest| rest.starts_with(b"--"))?;
         if self.open.iter().all(|open| open.boundary.is_none()) {
             return None;
         }
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
-        // RFC 2046, 5.1.1: boundaries may be followed by white space; CR may be doubled. Anything else, and it is no boundary: so
-        // one boundary may start with another.
+        // Boundaries may be followed by white space (RFC 2046, section 5.1.1), and CR may be doubled. With anything
+        // else the line is not a boundary, so one boundary may be the prefix of another.
         let line = rest.get(2..length).unwrap_or_default();
         let line = line.trim_ascii_end();
         let closes = line.strip_suffix(b"--");

@@ -1,4 +1,4 @@
-//! A message and its parts: spans over immutable octets.
+//! A message and its parts, as spans over immutable octets.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -19,22 +19,23 @@ pub struct Span {
 }
 
 impl Span {
-    /// The octets of the span in `octets`; none when it lies outside of them.
+    /// The octets of the span in `octets`; empty if it is out of range.
     pub fn of(self, octets: &[u8]) -> &[u8] {
         octets.get(self.start..self.end).unwrap_or_default()
     }
 }
 
-/// An immutable message, parsed once. Cheap to clone: clones share octets and tree.
+/// An immutable message, parsed once. Clones are cheap: they share octets and tree.
 ///
-/// A `Message` may be a part of a larger one ([`Part::as_message`]); then its spans are still those of the larger octets.
+/// A `Message` may be a part of a larger one ([`Part::as_message`]). Its spans then refer to the octets of the larger
+/// one.
 #[derive(Clone, Debug)]
 pub struct Message {
     octets: Arc<Vec<u8>>,
     root: Arc<Node>,
 }
 
-/// A view of one part of a [`Message`]; copy it freely.
+/// A view of one part of a [`Message`], cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     message: &'a Message,
@@ -42,8 +43,11 @@ pub struct Part<'a> {
 }
 
 impl Message {
-    /// Parses the octets, whatever they are, without loss. Errors only when nesting, number of parts or a header section go over the
-    /// Budget; who reads the octets from outside bounds their number ([`Budget::message`]).
+    /// Parses any octets without loss. The caller bounds their number ([`Budget::message`]).
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if nesting, number of parts or a header section exceed the Budget.
     pub fn parse(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
         let root = parse::tree(&octets, budget)?;
         Ok(Message { octets: Arc::new(octets), root })
@@ -54,12 +58,12 @@ impl Message {
         Part { message: self, node: &self.root }
     }
 
-    /// The octets of this message (of the root part, when it is a part of a larger one).
+    /// The octets of this message, or of its part if it is a part of a larger one.
     pub fn octets(&self) -> &[u8] {
         self.root.span().of(&self.octets)
     }
 
-    /// The octets themselves when nobody else holds them and this is a whole message; otherwise a copy.
+    /// The octets, without a copy if they are not shared and this is a whole message.
     pub fn into_octets(self) -> Vec<u8> {
         let span = self.root.span();
         if span != (Span { start: 0, end: self.octets.len() }) {
@@ -68,7 +72,7 @@ impl Message {
         Arc::unwrap_or_clone(self.octets)
     }
 
-    /// The octets at `span`: in their own memory when nobody else holds them, otherwise a copy of these and no others.
+    /// The octets at `span`, without a copy if they are not shared.
     pub fn into_span(self, span: Span) -> Vec<u8> {
         let Message { octets, root } = self;
         drop(root);
@@ -82,8 +86,8 @@ impl Message {
         }
     }
 
-    /// The text of a leaf from `start` on, a place in the octets that the message is a part of, as a leaf of the same type without a header. It shares
-    /// the octets.
+    /// The text of a leaf from `start` on, a position in the octets of the outermost message, as a leaf of the same
+    /// type without a header. It shares the octets.
     pub fn text_from(&self, start: usize) -> Message {
         let end = self.root.body.end;
         let body = Span { start: start.min(end), end };
@@ -98,7 +102,7 @@ impl<'a> Part<'a> {
         self.span().of(&self.message.octets)
     }
 
-    /// Where [`Part::octets`] lie.
+    /// The position of [`Part::octets`].
     pub fn span(&self) -> Span {
         self.node.span()
     }
@@ -108,7 +112,7 @@ impl<'a> Part<'a> {
         self.header_span().of(&self.message.octets)
     }
 
-    /// Where [`Part::header_octets`] lie.
+    /// The position of [`Part::header_octets`].
     pub fn header_span(&self) -> Span {
         self.node.header
     }
@@ -118,67 +122,72 @@ impl<'a> Part<'a> {
         self.body_span().of(&self.message.octets)
     }
 
-    /// Where [`Part::body`] lies.
+    /// The position of [`Part::body`].
     pub fn body_span(&self) -> Span {
         self.node.body
     }
 
-    /// What lies at `span` in the message that this is a part of.
+    /// The octets at `span` in the outermost message.
     pub(super) fn whole(&self, span: Span) -> &'a [u8] {
         span.of(&self.message.octets)
     }
 
-    /// The fields in order. A line that is no field (an mbox `From ` line, a line without a colon) is one with an empty name.
+    /// The fields in order. A line that is not a field (an mbox `From ` line, a line without a colon) has an empty
+    /// name.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         fields(&self.message.octets, self.node.header)
     }
 
-    /// The first field of that name, in any case: its unfolded raw value, trimmed.
+    /// The unfolded and trimmed value of the first field with this name, in upper or lower case.
     pub fn header(&self, name: &str) -> Option<String> {
         self.fields().find(|field| field.is(name)).map(|field| field.unfolded())
     }
 
-    /// The content type; `text/plain` when absent or unreadable, `message/rfc822` inside multipart/digest (RFC 2045, 5.2; RFC 2046, 5.1.5).
+    /// The content type. If absent or unreadable it is `text/plain`, in multipart/digest `message/rfc822` (RFC 2045,
+    /// section 5.2; RFC 2046, section 5.1.5).
     pub fn content_type(&self) -> &'a ContentType {
         &self.node.content_type
     }
 
-    /// `7bit`, `8bit`, `binary`, `base64`, `quoted-printable`, lower case; `7bit` when absent.
+    /// `7bit`, `8bit`, `binary`, `base64` or `quoted-printable`, in lower case; `7bit` if absent.
     pub fn transfer_encoding(&self) -> String {
         parse::transfer_encoding(self.fields())
     }
 
-    /// The parts of a multipart, or the one message in a message/rfc822.
+    /// The parts of a multipart, or the message in a message/rfc822.
     pub fn children(&self) -> impl ExactSizeIterator<Item = Part<'a>> + use<'a> {
         let message = self.message;
         self.node.children.iter().map(move |node| Part { message, node })
     }
 
-    /// What stands before the first boundary; empty unless multipart. The line break before the boundary belongs to the boundary.
+    /// The octets before the first boundary; empty if not a multipart. The line break before the boundary belongs to
+    /// the boundary.
     pub fn preamble(&self) -> &'a [u8] {
         self.margins().0.of(&self.message.octets)
     }
 
-    /// What stands after the line of the last boundary; empty unless multipart.
+    /// The octets after the line of the last boundary; empty if not a multipart.
     pub fn epilogue(&self) -> &'a [u8] {
         self.margins().1.of(&self.message.octets)
     }
 
-    /// Where [`Part::preamble`] and [`Part::epilogue`] lie; empty at the body's start and end unless multipart.
+    /// The positions of [`Part::preamble`] and [`Part::epilogue`]; empty at the body's start and end if not a
+    /// multipart.
     pub fn margins(&self) -> (Span, Span) {
         let Span { start, end } = self.node.body;
         let none = (Span { start, end: start }, Span { start: end, end });
         self.node.margins.as_ref().map_or(none, |margins| (margins.preamble, margins.epilogue))
     }
 
-    /// Whether a multipart's closing boundary is there; true of everything that is no multipart.
+    /// Whether a multipart has its closing boundary; true for other parts.
     pub fn is_closed(&self) -> bool {
         self.node.margins.as_ref().is_none_or(|margins| margins.closed)
     }
 
-    /// The body with base64 or quoted-printable undone; bad characters are skipped as RFC 2045 (6.7, 6.8) says.
+    /// The body with base64 or quoted-printable decoded. Invalid characters are skipped (RFC 2045, sections 6.7 and
+    /// 6.8).
     pub fn decoded(&self) -> Cow<'a, [u8]> {
-        // RFC 2045, 6.4: nothing but 7bit, 8bit and binary may stand on what has parts; if it does, it is not meant.
+        // A multipart may only have 7bit, 8bit or binary (RFC 2045, section 6.4). Any other encoding is ignored.
         if !self.node.children.is_empty() {
             return Cow::Borrowed(self.body());
         }
@@ -194,7 +203,7 @@ impl<'a> Part<'a> {
         encoding::to_unicode(&self.decoded(), self.content_type().parameter("charset").unwrap_or("us-ascii"))
     }
 
-    /// This leaf with nothing left to decode: itself, sharing octets and tree, unless it is in base64 or quoted-printable.
+    /// This leaf, decoded. Shares octets and tree unless it is in base64 or quoted-printable.
     pub fn plain(&self) -> Message {
         match self.decoded() {
             Cow::Borrowed(_) => self.as_message(),

@@ -1,4 +1,4 @@
-//! message/partial (RFC 2046, section 5.2.2): a message in pieces, and back.
+//! Splits messages into message/partial (RFC 2046, section 5.2.2) and joins them.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -9,10 +9,13 @@ use super::{
 };
 use crate::base::{Budget, Error, Kind, Random, Result};
 
-/// Cuts a finished message into pieces of at most `size` octets each, at line ends. One piece, the message itself, when it fits.
+/// Splits a finished message at line breaks into parts of at most `size` octets each. A message that fits is returned
+/// unchanged as one part.
 ///
-/// Errors when `size` leaves no room beside the header (`Usage`), and when the message is not 7-bit (`Malformed`): a piece may have no
-/// encoding (RFC 2046, section 5.2.2).
+/// # Errors
+///
+/// `Usage` if `size` leaves no room after the header; `Malformed` if the message is not 7-bit, because a part must not
+/// be encoded (RFC 2046, section 5.2.2); errors of `random`.
 pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<Vec<u8>>> {
     let root = message.root();
     if message.octets().len() <= size {
@@ -37,7 +40,7 @@ pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<
     enclosed.retain(is_enclosed);
     let line_break = enclosing.line_break();
 
-    // The enclosed header travels at the start of the first piece, and is not cut: not everybody looks for the rest of it in the second.
+    // The enclosed header is not split: not every reader looks for its rest in the second part.
     let mut content = enclosed.octets();
     content.extend_from_slice(line_break);
     let header = content.len();
@@ -66,15 +69,19 @@ pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<
         .collect())
 }
 
-/// Puts the pieces of one message together, in whatever order they come. Refuses (kind `Malformed`) a mixture of messages, a missing piece,
-/// a piece twice with different content, and pieces that disagree on the total.
+/// Joins the parts of one message, given in any order.
+///
+/// # Errors
+///
+/// `Malformed` if they are of different messages, if one is missing or occurs twice with different content, if they
+/// disagree on the total, or if the message exceeds `budget`.
 pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
     let refused = |reason: String| Error::malformed("message/partial", reason);
     let mut by_number: BTreeMap<usize, Piece<'_>> = BTreeMap::new();
     let mut total = None;
     for (index, piece) in pieces.iter().enumerate() {
         let piece = Piece::read(piece.root())
-            .ok_or_else(|| refused(format!("input {} is no piece of a message", index + 1)))?;
+            .ok_or_else(|| refused(format!("input {} is not a piece of a message", index + 1)))?;
         if by_number
             .values()
             .next()
@@ -82,10 +89,10 @@ pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
         {
             return Err(refused("pieces of different messages".into()));
         }
-        // RFC 2046, 5.2.2: only the last piece need say how many there are.
+        // Only the last part must have the total (RFC 2046, section 5.2.2).
         if let Some(said) = piece.total {
             if total.is_some_and(|total| total != said) {
-                return Err(refused("pieces disagree on how many there are".into()));
+                return Err(refused("pieces disagree on the total".into()));
             }
             total = Some(said);
         }
@@ -93,11 +100,11 @@ pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
             Entry::Vacant(place) => _ = place.insert(piece),
             Entry::Occupied(same) if same.get().root.body() == piece.root.body() => {}
             Entry::Occupied(_) => {
-                return Err(refused(format!("piece {} comes twice with different content", piece.number)));
+                return Err(refused(format!("piece {} occurs twice with different content", piece.number)));
             }
         }
     }
-    let total = total.ok_or_else(|| refused("no piece says how many there are".into()))?;
+    let total = total.ok_or_else(|| refused("no piece gives the total".into()))?;
     if let Some(number) = by_number.keys().next_back().filter(|number| **number > total) {
         return Err(refused(format!("piece {number} of {total}")));
     }
@@ -108,7 +115,8 @@ pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
 
     let length = by_number.values().map(|piece| piece.root.octets().len()).sum();
     budget.message(length)?;
-    // RFC 2046, 5.2.2.1: the header is that of the first piece, and then what it encloses, which may go on in the pieces after it.
+    // The header consists of fields of the first part and of the enclosed header (RFC 2046, section 5.2.2.1), which may
+    // continue in later parts.
     let bodies: Vec<&[u8]> = by_number.values().map(|piece| piece.root.body()).collect();
     let content = Message::parse(bodies.concat(), &mut Budget::new(budget.limits().clone()))?;
     let mut enclosing = Edit::new(first.root);
@@ -123,7 +131,7 @@ pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
     Message::parse(octets, budget)
 }
 
-/// What is the same in all pieces of a message.
+/// The values that all parts of a message share.
 struct Identity {
     unique: String,
     domain: String,
@@ -135,7 +143,7 @@ impl Identity {
         Ok(Identity { unique: unique(random)?, domain })
     }
 
-    /// The header of one piece, with the empty line. Never longer than for greater numbers.
+    /// The header of one part with its empty line. Larger numbers never make it shorter.
     fn enclose(&self, header: &Edit<'_>, number: usize, total: usize) -> Vec<u8> {
         let mut header = header.clone();
         let id = parameter("id", &format!("{}@{}", self.unique, self.domain));
@@ -161,17 +169,17 @@ impl<'a> Piece<'a> {
             && matches!(root.transfer_encoding().as_str(), "7bit" | "8bit" | "binary");
         let piece =
             Piece { root, id: content_type.parameter("id")?, number: number("number")?, total: number("total") };
-        // A total that cannot be read is not one that was not given.
+        // An unreadable total differs from an absent one.
         (is_piece && (piece.total.is_some() || content_type.parameter("total").is_none())).then_some(piece)
     }
 
-    /// Someone else's piece with the same identifier does not get in.
+    /// The author, so that a part by another author with the same identifier is not accepted.
     fn root_author(&self) -> Option<super::Address> {
         author(self.root).ok()
     }
 }
 
-/// RFC 2046, 5.2.2.1, rule 2: these fields are those of the message within.
+/// Fields taken from the enclosed header (RFC 2046, section 5.2.2.1, rule 2).
 fn is_enclosed(field: &Field<'_>) -> bool {
     field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
         || ["Encrypted", "Message-ID", "MIME-Version", "Subject"].iter().any(|name| field.is(name))
@@ -293,13 +301,13 @@ mod tests {
         );
         assert_eq!(refusal(&pieces[1..]), format!("message/partial: piece 1 of {} is missing", pieces.len()));
         let twice = [pieces[1].clone(), change(&pieces[1], "line", "lime")];
-        assert_eq!(refusal(&twice), "message/partial: piece 2 comes twice with different content");
+        assert_eq!(refusal(&twice), "message/partial: piece 2 occurs twice with different content");
         assert_eq!(
             refusal(&[pieces[0].clone(), change(&pieces[1], "total=", "total=9")]),
-            "message/partial: pieces disagree on how many there are"
+            "message/partial: pieces disagree on the total"
         );
-        assert_eq!(refusal(&[sample()]), "message/partial: input 1 is no piece of a message");
-        assert_eq!(refusal(&[]), "message/partial: no piece says how many there are");
-        assert_eq!(refusal(&[change(&pieces[2], "total=", "x=")]), "message/partial: no piece says how many there are");
+        assert_eq!(refusal(&[sample()]), "message/partial: input 1 is not a piece of a message");
+        assert_eq!(refusal(&[]), "message/partial: no piece gives the total");
+        assert_eq!(refusal(&[change(&pieces[2], "total=", "x=")]), "message/partial: no piece gives the total");
     }
 }

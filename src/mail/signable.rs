@@ -1,4 +1,4 @@
-//! A part as it must stand inside multipart/signed.
+//! Writes a part in the form required inside multipart/signed.
 
 use std::io::{self, Write};
 
@@ -13,13 +13,17 @@ use super::{
 };
 use crate::base::{Error, Result};
 
-/// Writes `part`, header and body, as it must stand inside multipart/signed: 7-bit only (RFC 3156, section 3; RFC 1847, 2.1), CRLF, no line over
-/// 998 octets, no trailing white space, no line that starts with `From `; leaf parts that are not so already are re-encoded, text in
-/// quoted-printable and the rest in base64, with their Content-Transfer-Encoding rewritten; format=flowed text keeps its trailing spaces by
-/// being encoded; everything else keeps its octets. The header is written from `header`, less the Content-Transfer-Encoding where that changes.
+/// Writes `part`, header and body, in the form required inside multipart/signed: 7-bit (RFC 3156, section 3; RFC 1847,
+/// section 2.1), CRLF, lines of at most 998 octets, no trailing white space, no line that starts with `From `. Leaves
+/// that do not comply are re-encoded, text in quoted-printable and others in base64, and their
+/// Content-Transfer-Encoding is rewritten. Text with format=flowed is encoded to keep its trailing spaces. All other
+/// octets are kept. The header is written from `header`, except for a changed Content-Transfer-Encoding.
 ///
-/// A multipart/signed within keeps its octets whatever they are (line ends aside), for its own signature's sake. Where that, or an encoding
-/// that is not known, leaves no way to 7 bits, the error is of kind `Malformed`, with a hint.
+/// A nested multipart/signed is not changed, except for line breaks, to keep its signature valid.
+///
+/// # Errors
+///
+/// `Malformed`, with a hint, if a nested signature or an unknown encoding prevents a 7-bit form; errors of `to`.
 pub fn write_signable(part: Part<'_>, header: &Edit<'_>, to: &mut dyn Write) -> Result<()> {
     let mut signable = Signable { to: Canonical::new(Form::Crlf, to) };
     signable.part(part, header.clone())?;
@@ -31,28 +35,28 @@ struct Signable<'a> {
     to: Canonical<&'a mut dyn Write>,
 }
 
-/// How a body gets through seven bits.
+/// How a body is made 7-bit.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// As it is.
+enum Conversion {
+    /// Unchanged.
     Keep,
-    /// As it is, but what its header says of eight bits is not so.
+    /// Unchanged, but the header wrongly announces 8-bit data.
     Relabel,
-    /// In base64, from octets or from base64 that is not clean.
+    /// In base64, from octets or from invalid base64.
     Base64,
-    /// In quoted-printable, from octets or from quoted-printable that is not clean.
+    /// In quoted-printable, from octets or from invalid quoted-printable.
     QuotedPrintable,
 }
 
 impl Signable<'_> {
     fn part(&mut self, part: Part<'_>, mut header: Edit<'_>) -> Result<()> {
         let encoding = part.transfer_encoding();
-        let way = if part.children().len() > 0 { composite(part)? } else { leaf(part, &encoding)? };
-        let label = match way {
-            Way::Keep => None,
-            Way::Relabel => Some("7bit"),
-            Way::Base64 => Some("base64"),
-            Way::QuotedPrintable => Some("quoted-printable"),
+        let conversion = if part.children().len() > 0 { composite(part)? } else { leaf(part, &encoding)? };
+        let label = match conversion {
+            Conversion::Keep => None,
+            Conversion::Relabel => Some("7bit"),
+            Conversion::Base64 => Some("base64"),
+            Conversion::QuotedPrintable => Some("quoted-printable"),
         };
         if let Some(label) = label.filter(|label| **label != encoding) {
             header.delete("Content-Transfer-Encoding");
@@ -64,12 +68,12 @@ impl Signable<'_> {
             self.write(b"\r\n")?;
         }
         let body = part.body();
-        match way {
+        match conversion {
             _ if part.children().len() > 0 && !part.content_type().is("multipart", "signed") => self.children(part),
-            Way::Keep | Way::Relabel => self.write(body),
-            Way::Base64 if encoding == "base64" => self.base64_anew(body),
-            Way::Base64 => write_base64(body, &mut self.to).map_err(failed),
-            Way::QuotedPrintable => {
+            Conversion::Keep | Conversion::Relabel => self.write(body),
+            Conversion::Base64 if encoding == "base64" => self.base64_anew(body),
+            Conversion::Base64 => write_base64(body, &mut self.to).map_err(failed),
+            Conversion::QuotedPrintable => {
                 let mut encoder = QuotedPrintable::new(&mut self.to);
                 if encoding == "quoted-printable" {
                     for line in body.split_inclusive(|octet| *octet == b'\n') {
@@ -83,7 +87,7 @@ impl Signable<'_> {
         }
     }
 
-    /// The body of a multipart or a message/rfc822: boundaries as they are, the parts as they must be.
+    /// Writes the body of a multipart or message/rfc822: boundaries unchanged, parts converted.
     fn children(&mut self, part: Part<'_>) -> Result<()> {
         let whole = part.span();
         let between =
@@ -101,7 +105,7 @@ impl Signable<'_> {
         self.margin(part.epilogue())
     }
 
-    /// The line between two parts, without white space at its end (RFC 2046, 5.1.1).
+    /// Writes the line between two parts, without trailing white space (RFC 2046, section 5.1.1).
     fn boundary(&mut self, line: &[u8]) -> Result<()> {
         if !is_seven_bit(line) {
             return Err(Error::malformed("boundary", format_args!("not 7-bit, or longer than {MAX_LINE} octets")));
@@ -109,12 +113,13 @@ impl Signable<'_> {
         self.write(&canonical(line, Form::CrlfTrimmed))
     }
 
-    /// Preamble and epilogue have no header to say how they are encoded; but nobody reads them as anything else than text (RFC 2046, 5.1.1).
+    /// Writes a preamble or epilogue. They have no header for an encoding, but readers treat them only as text (RFC
+    /// 2046, section 5.1.1).
     fn margin(&mut self, text: &[u8]) -> Result<()> {
         if is_clean(text) { self.write(text) } else { self.write(&quoted_printable_encode(text)) }
     }
 
-    /// Base64 that is not clean, without what does not belong, in lines of 76.
+    /// Writes invalid base64 without the invalid characters, in lines of 76.
     fn base64_anew(&mut self, body: &[u8]) -> Result<()> {
         let characters = body.iter().filter(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(octet));
         let mut line = Vec::with_capacity(78);
@@ -130,16 +135,17 @@ impl Signable<'_> {
         if line.is_empty() { Ok(()) } else { self.write(b"\r\n") }
     }
 
-    /// The fields, in seven bits and lines of at most 998 octets. White space at line ends is left: no encoding of fields could save it.
+    /// Writes the fields in 7-bit lines of at most 998 octets. Trailing white space is kept, because no encoding of
+    /// fields could preserve it.
     fn header(&mut self, octets: &[u8]) -> Result<()> {
         for field in fields(octets, Span { start: 0, end: octets.len() }) {
             let mut ascii = if field.raw.is_ascii() { field.raw.to_vec() } else { words::in_ascii(&field)? };
-            // In a line that is no field, a space could make it continue the field before.
+            // In a line that is not a field, a space could turn it into a continuation line.
             replace_bare_cr(&mut ascii, if field.name.is_empty() { b'?' } else { b' ' });
             if memchr(0, &ascii).is_some() {
                 return Err(Error::malformed(format_args!("header field {:?}", field.name), "holds a NUL"));
             }
-            // What an mbox does to such lines, done once and for all.
+            // An mbox would change such lines, so they are changed beforehand.
             if ascii.starts_with(b"From ") {
                 self.write(b">")?;
             }
@@ -150,7 +156,7 @@ impl Signable<'_> {
         Ok(())
     }
 
-    /// A line of a header, folded further when it must be (RFC 5322, sections 2.1.1 and 2.2.3).
+    /// Writes a header line, folded further if necessary (RFC 5322, sections 2.1.1 and 2.2.3).
     fn folded(&mut self, mut line: &[u8]) -> Result<()> {
         while line.trim_ascii_end().len() > MAX_LINE {
             let head = line.get(..MAX_LINE).unwrap_or_default();
@@ -173,7 +179,7 @@ impl Signable<'_> {
     }
 }
 
-/// A CR that ends no line may not stand in a field (RFC 5322, section 2.2), and would become a line break on the way.
+/// A lone CR is not allowed in a field (RFC 5322, section 2.2), and could become a line break in transit.
 fn replace_bare_cr(field: &mut [u8], by: u8) {
     let mut next = b'\0';
     for octet in field.iter_mut().rev() {
@@ -184,10 +190,10 @@ fn replace_bare_cr(field: &mut [u8], by: u8) {
     }
 }
 
-fn composite(part: Part<'_>) -> Result<Way> {
+fn composite(part: Part<'_>) -> Result<Conversion> {
     if part.content_type().is("multipart", "signed") {
         return if is_seven_bit(part.body()) {
-            Ok(Way::Keep)
+            Ok(Conversion::Keep)
         } else {
             Err(Error::malformed(
                 "signed part",
@@ -196,28 +202,28 @@ fn composite(part: Part<'_>) -> Result<Way> {
             .with_hint("encrypt it without signing it again, or have it signed anew by its author in 7-bit form"))
         };
     }
-    // RFC 2045, 6.4: what has parts is 7bit, 8bit or binary as its parts are; after this, they are all 7bit.
-    Ok(if part.transfer_encoding() == "7bit" { Way::Keep } else { Way::Relabel })
+    // A multipart has 7bit, 8bit or binary as its parts have (RFC 2045, section 6.4). After conversion, all are 7bit.
+    Ok(if part.transfer_encoding() == "7bit" { Conversion::Keep } else { Conversion::Relabel })
 }
 
-fn leaf(part: Part<'_>, encoding: &str) -> Result<Way> {
+fn leaf(part: Part<'_>, encoding: &str) -> Result<Conversion> {
     let (body, content_type) = (part.body(), part.content_type());
-    // Line breaks within binary data are data.
+    // Line breaks in binary data are data.
     let is_text = matches!(content_type.kind.as_str(), "text" | "message" | "multipart");
     let is_exact = encoding == "binary" && !is_text;
     if is_clean(body) && !(is_exact && matches!(canonical(body, Form::Crlf), std::borrow::Cow::Owned(_))) {
-        return Ok(if matches!(encoding, "8bit" | "binary") { Way::Relabel } else { Way::Keep });
+        return Ok(if matches!(encoding, "8bit" | "binary") { Conversion::Relabel } else { Conversion::Keep });
     }
-    // A multipart cannot be encoded (RFC 2045, section 6.4), whatever its header says. Written anew, it could lose the boundary that closed it.
+    // A multipart cannot be encoded (RFC 2045, section 6.4). Re-encoding could remove the boundary that closes it.
     match encoding {
-        _ if content_type.kind == "multipart" && is_seven_bit(body) => Ok(Way::Keep),
-        "base64" if content_type.kind != "multipart" => Ok(Way::Base64),
-        "quoted-printable" if content_type.kind != "multipart" => Ok(Way::QuotedPrintable),
+        _ if content_type.kind == "multipart" && is_seven_bit(body) => Ok(Conversion::Keep),
+        "base64" if content_type.kind != "multipart" => Ok(Conversion::Base64),
+        "quoted-printable" if content_type.kind != "multipart" => Ok(Conversion::QuotedPrintable),
         "7bit" | "8bit" | "binary" if content_type.kind != "multipart" => {
-            // A NUL in text means UTF-16 or worse: line breaks are not what they look like.
-            Ok(if is_text && memchr(0, body).is_none() { Way::QuotedPrintable } else { Way::Base64 })
+            // A NUL in text indicates UTF-16 or similar, where octets that look like line breaks may not be.
+            Ok(if is_text && memchr(0, body).is_none() { Conversion::QuotedPrintable } else { Conversion::Base64 })
         }
-        _ if is_seven_bit(body) => Ok(Way::Keep),
+        _ if is_seven_bit(body) => Ok(Conversion::Keep),
         _ => Err(Error::malformed(
             format_args!("part of type {}/{} encoded in {encoding}", content_type.kind, content_type.subtype),
             "holds octets that are not 7-bit, and cannot be encoded again",
@@ -226,14 +232,14 @@ fn leaf(part: Part<'_>, encoding: &str) -> Result<Way> {
     }
 }
 
-/// Whether it may stand in a signed part as it is.
+/// Whether it may be in a signed part unchanged.
 fn is_clean(body: &[u8]) -> bool {
     body.is_ascii()
         && lines(body)
             .all(|line| is_short(line) && trim_blank_end(line).len() == line.len() && !line.starts_with(b"From "))
 }
 
-/// Whether it passes through seven bits, though not perhaps through every gateway and mbox.
+/// Whether it is 7-bit, though some gateways and mboxes may change it.
 fn is_seven_bit(body: &[u8]) -> bool {
     body.is_ascii() && lines(body).all(is_short)
 }
@@ -264,7 +270,7 @@ fn failed(error: io::Error) -> Error {
     Error::io("signed part", &error)
 }
 
-/// RFC 5322, section 2.1.1, without the CRLF.
+/// Maximum line length without CRLF (RFC 5322, section 2.1.1).
 const MAX_LINE: usize = 998;
 
 #[cfg(test)]
@@ -320,8 +326,9 @@ mod tests {
 
     #[test]
     fn a_multipart_without_parts_keeps_its_octets() {
-        // The inner multipart has the boundary of the outer, which ends its header and closes it, and an encoding that no multipart may have
-        // (RFC 2045, section 6.4). Encoded, it would not be closed any more, and would take in what follows it.
+        // The inner multipart declares the boundary of the outer one, which ends its header and closes it, and an
+        // encoding that a multipart must not have (RFC 2045, section 6.4). Encoded, it would no longer be closed, and
+        // would include what follows it.
         let inner = "Content-Type: multipart/mixed; boundary=a\r\nContent-Transfer-Encoding: quoted-printable\r\n";
         let mail = format!(
             "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n{inner}--a--\r\ntext \t\r\n--a\r\n\r\nlast\r\n--a--\r\n"

@@ -1,4 +1,4 @@
-//! Encoded words (RFC 2047), read and written.
+//! Reads and writes encoded words (RFC 2047).
 
 use memchr::memmem;
 
@@ -9,24 +9,24 @@ use super::{
 };
 use crate::base::{Error, Result};
 
-/// A header value with its encoded words (RFC 2047) decoded.
+/// Decodes the encoded words (RFC 2047) in a header value.
 ///
-/// White space between two of them is dropped, and a character may be split between two of the same charset, as many mailers do. Line
-/// breaks and NUL that come out of them become spaces: a header value has none.
+/// White space between two encoded words is dropped. A character may be split between two words of the same charset, as
+/// many programs write. Decoded line breaks and NUL become spaces, because a header value cannot contain them.
 pub fn decode_words(value: &str) -> String {
     decode_octets(value.as_bytes())
 }
 
-/// The same of octets that may be anything: encoded words hold raw octets of their charset now and then.
+/// Like [`decode_words`], for any octets: encoded words sometimes contain raw octets of their charset.
 pub(super) fn decode_octets(value: &[u8]) -> String {
     let mut decoded = String::with_capacity(value.len());
     let mut rest = value;
-    // The words in a row so far.
+    // Adjacent words so far.
     let mut row: Option<Word> = None;
     while let Some(at) = memmem::find(rest, b"=?") {
         let (before, start) = rest.split_at_checked(at).unwrap_or_default();
         let Some((word, after)) = word(start) else {
-            // Not one: the `=?` is text.
+            // Not an encoded word: `=?` is text.
             end_row(&mut row, &mut decoded);
             let (text, after) = rest.split_at_checked(at + 2).unwrap_or_default();
             decoded.push_str(&to_unicode(text, "us-ascii"));
@@ -51,7 +51,8 @@ pub(super) fn decode_octets(value: &[u8]) -> String {
     decoded
 }
 
-/// Whether every encoded word of an unfolded value stands alone, as RFC 2047, section 5 has it: some readers decode others, and some do not.
+/// Whether every encoded word of an unfolded value is separated by white space (RFC 2047, section 5). Readers differ in
+/// whether they decode others.
 pub(super) fn are_apart(value: &str) -> bool {
     value.split([' ', '\t']).filter(|word| word.contains("=?")).all(|word| {
         let inside = word.strip_prefix("=?").and_then(|word| word.strip_suffix("?="));
@@ -59,7 +60,7 @@ pub(super) fn are_apart(value: &str) -> bool {
     })
 }
 
-/// Whether every encoded word of a value decodes to the same text for all readers (RFC 2047, section 2).
+/// Whether all readers decode every encoded word of a value to the same text (RFC 2047, section 2).
 pub(super) fn are_whole(value: &str) -> bool {
     let mut rest = value;
     while let Some((_, word)) = rest.split_once("=?") {
@@ -84,8 +85,8 @@ pub(super) fn are_whole(value: &str) -> bool {
     true
 }
 
-/// Unicode as a header value: itself when printable ASCII that cannot be taken for an encoded word, else encoded words in UTF-8 (RFC
-/// 2047), folded with CRLF so that no line is longer than 76 characters.
+/// Encodes Unicode as a header value: unchanged if it is printable ASCII that does not look like an encoded word;
+/// otherwise encoded words in UTF-8 (RFC 2047), folded with CRLF to lines of at most 76 characters.
 pub fn encode_words(text: &str) -> String {
     if text.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !text.contains("=?") {
         return text.to_owned();
@@ -94,7 +95,8 @@ pub fn encode_words(text: &str) -> String {
     let mut word = String::new();
     for c in text.chars() {
         let encoded: String = c.encode_utf8(&mut [0; 4]).bytes().map(q).collect();
-        // RFC 2047, section 2: 75 characters at most with `=?utf-8?q?` and `?=`; section 5: no character is split.
+        // At most 75 characters including `=?utf-8?q?` and `?=` (RFC 2047, section 2), and no character is split
+        // (section 5).
         if word.len() + encoded.len() > 75 - 12 {
             words.push(std::mem::take(&mut word));
         }
@@ -104,7 +106,7 @@ pub fn encode_words(text: &str) -> String {
     words.iter().map(|word| format!("=?utf-8?q?{word}?=")).collect::<Vec<_>>().join("\r\n ")
 }
 
-/// Unicode as a display name (RFC 5322, section 3.2.5): itself, in quotes where it needs them, or in encoded words.
+/// Encodes Unicode as a display name (RFC 5322, section 3.2.5): unchanged, quoted if necessary, or in encoded words.
 pub fn encode_phrase(name: &str) -> String {
     let is_phrase = name.chars().all(|c| c.is_ascii_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c));
     let is_printable = name.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !name.contains("=?");
@@ -115,12 +117,12 @@ pub fn encode_phrase(name: &str) -> String {
     }
 }
 
-/// A field that has the eighth bit set, written without it: file names and the like by RFC 2231, words elsewhere by RFC 2047.
-/// An address that is not ASCII cannot be written so (RFC 6532).
+/// Converts a field with 8-bit octets to ASCII: parameters by RFC 2231, words by RFC 2047. Addresses that are not ASCII
+/// cannot be converted (RFC 6532).
 pub(super) fn in_ascii(field: &Field<'_>) -> Result<Vec<u8>> {
     let refused = |reason| Error::malformed(format_args!("header field {:?}", field.name), reason);
     if field.name.is_empty() {
-        return Err(refused("a line that is no field holds octets that are not 7-bit"));
+        return Err(refused("a line that is not a field has octets that are not 7-bit"));
     }
     let is_disposition = field.is("content-disposition");
     if is_disposition || field.is("content-type") {
@@ -130,7 +132,7 @@ pub(super) fn in_ascii(field: &Field<'_>) -> Result<Vec<u8>> {
     }
     let text = to_unicode(field.value, "us-ascii").replace(['\r', '\n'], "");
     let mut value = String::new();
-    // Runs of words that are not ASCII, encoded together with what is between them.
+    // Consecutive words that are not ASCII are encoded together.
     let mut run = String::new();
     for word in text.split_inclusive(' ') {
         if word.is_ascii() {
@@ -155,7 +157,8 @@ fn end_run(run: &mut String, value: &mut String) {
     run.clear();
 }
 
-/// Octets of an encoded word's content. Source: RFC 2047, section 2 allows 75 in all; some programs write a whole subject of 998 as one.
+/// Maximum octets of an encoded word's content. Source: RFC 2047, section 2 allows 75 in all; some programs write a
+/// whole subject of 998 octets as one.
 const LONGEST: usize = 4096;
 
 struct Word {
@@ -163,10 +166,10 @@ struct Word {
     octets: Vec<u8>,
 }
 
-/// The encoded word at the start of `text`, and what follows it.
+/// The encoded word at the start of `text`, and the octets after it.
 fn word(text: &[u8]) -> Option<(Word, &[u8])> {
     let text = text.strip_prefix(b"=?")?;
-    // No name of a charset is longer; so nothing is looked at twice.
+    // Charset names are shorter. The limit avoids quadratic time.
     let name = text.iter().take(64).position(|octet| *octet == b'?')?;
     let (charset, text) = text.split_at_checked(name)?;
     if charset.is_empty() || !charset.iter().all(u8::is_ascii_graphic) {
@@ -174,7 +177,7 @@ fn word(text: &[u8]) -> Option<(Word, &[u8])> {
     }
     let (encoding, text) = text.get(1..)?.split_at_checked(1)?;
     let text = text.strip_prefix(b"?").filter(|_| matches!(encoding, b"B" | b"b" | b"Q" | b"q"))?;
-    // Nor is the end looked for at any distance, again for each of a thousand beginnings.
+    // The end is searched within a limit, also to avoid quadratic time.
     let length = memmem::find(text.get(..LONGEST.min(text.len()))?, b"?=")?;
     let (content, after) = text.split_at_checked(length)?;
     let octets = match encoding {
@@ -189,7 +192,7 @@ fn word(text: &[u8]) -> Option<(Word, &[u8])> {
     Some((word, after.get(2..).unwrap_or_default()))
 }
 
-/// As quoted-printable, but that a space at the end means something.
+/// Like quoted-printable, but trailing spaces are kept.
 fn q_decoded(content: &[u8]) -> Vec<u8> {
     let blanks = content.len() - trim_blank_end(content).len();
     let mut octets = quoted_printable_decode(content);
@@ -204,7 +207,7 @@ fn end_row(row: &mut Option<Word>, decoded: &mut String) {
     }
 }
 
-/// One octet in the Q encoding of section 4.2, safe in a phrase too (section 5, rule 3).
+/// One octet in Q encoding (RFC 2047, section 4.2), safe in a phrase too (section 5, rule 3).
 fn q(octet: u8) -> String {
     match octet {
         b' ' => "_".into(),

@@ -25,7 +25,49 @@ use crate::{
     mail::{Address, ForwardPath, Login, Submitter},
 };
 
-/// Who may do what with which mail.
+/// The rules by which a mail server handles mail: who may sign as whom, and what is done with each mail.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use postseal::{
+///     base::{Budget, Limits, Result},
+///     mail::{Address, ForwardPath, Message, Submitter},
+///     policy::{Disposition, Facts, Order, Pattern, Policy, RecipientFacts, Rule, Wrapping},
+///     verdict::Standing,
+/// };
+///
+/// # fn main() -> Result<()> {
+/// let policy = Policy {
+///     local: vec![Pattern::parse("example.org")?],
+///     identities: BTreeMap::new(),
+///     trusted: Vec::new(),
+///     rules: vec![Rule { name: "closed".to_owned(), orders: [Order::Reject].into(), ..Rule::default() }],
+///     obstacles: BTreeMap::new(),
+///     max_size: 1_000_000,
+/// };
+/// let (author, to) = (Address::parse("eve@example.com")?, Address::parse("bob@example.org")?);
+/// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
+/// let decision = policy.decide(&Facts {
+///     submitter: &Submitter::Unknown,
+///     sender: Some(&author),
+///     author: Ok(&author),
+///     message: &Message::parse(text, &mut Budget::new(Limits::default()))?,
+///     wrapping: &Wrapping::Plain,
+///     standing: Standing::Unsigned,
+///     signing: BTreeMap::new(),
+///     recipients: vec![RecipientFacts {
+///         path: ForwardPath { address: to, parameters: Vec::new() },
+///         keys: BTreeMap::new(),
+///         is_reader: false,
+///     }],
+/// });
+/// assert!(matches!(decision.groups[0].disposition, Disposition::Reject(_)));
+/// assert_eq!(decision.groups[0].rule, "closed");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The domains whose mail ends here.

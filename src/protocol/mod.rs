@@ -79,7 +79,7 @@ pub enum ClaimKind {
     Compressed,
     /// multipart/encrypted (RFC 3156, section 4); application/pkcs7-mime that is enveloped (RFC 8551, sections 3.3 and 3.4).
     Encrypted,
-    /// Armour that holds an encrypted or an opaque signed message, in text or as an attachment.
+    /// Armor that holds an encrypted or an opaque signed message, in text or as an attachment.
     Inline,
     /// The cleartext signature framework (RFC 9580, section 7).
     InlineSigned,
@@ -208,9 +208,9 @@ pub enum Recipient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Shape {
-    /// As text in the body: cleartext signature (RFC 9580, section 7) or an armoured message.
+    /// As text in the body: cleartext signature (RFC 9580, section 7) or an armored message.
     Inline,
-    /// Signed so that nothing can be read without software: text in the body, signed and armoured; application/pkcs7-mime.
+    /// Signed so that nothing can be read without software: text in the body, signed and armored; application/pkcs7-mime.
     Opaque,
     /// The MIME form: multipart/signed, multipart/encrypted, and signed and encrypted in one (RFC 3156, section 6.2).
     #[default]

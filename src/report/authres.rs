@@ -1,4 +1,4 @@
-//! Authentication-Results (RFC 8601): a verdict in the words that other programs read.
+//! Authentication-Results (RFC 8601): the verdict in a form that other programs read.
 
 use std::fmt::Write;
 
@@ -7,22 +7,24 @@ use crate::{
     verdict::{Reason, Signature, State, Verdict, Why},
 };
 
-/// How much of a message was looked at.
+/// How much of a message was opened.
 #[derive(Clone, Copy, Debug)]
 pub enum Examined<'a> {
-    /// Peeling stopped before the payload; why.
+    /// Opening stopped before the payload; the reason.
     Stopped(&'a Error),
-    /// All, and it is delivered so, although it came out of encryption that protects nothing against changes and no valid signature is within.
+    /// Everything, and the payload is delivered although its encryption does not detect changes and no valid signature
+    /// covers it.
     Unauthenticated,
-    /// All.
+    /// Everything.
     Whole,
 }
 
 /// The whole field with its name, folded with `\n`, without the last line break.
 ///
-/// The method is `smime` of RFC 7281; `x-pgp` and `x-pem` say the same of the protocols that have none registered (RFC 8601, section 2.7.6).
-/// `pass` is said of a signature that makes the message authentic by strong algorithms, and of no other. `x-encryption` says that a ciphertext stayed
-/// closed, for any reason, because a bounce may carry the field back to the sender; or that a plaintext is delivered that nobody authenticated.
+/// The method is `smime` of RFC 7281. `x-pgp` and `x-pem` are the same for the other protocols, which have no
+/// registered method (RFC 8601, section 2.7.6). Only a signature that makes the message authentic with strong
+/// algorithms gets `pass`. `x-encryption` says that a ciphertext was not opened, without the reason, because a bounce
+/// may return the field to the sender; or that the delivered plaintext is not authenticated.
 pub fn field(authserv_id: &str, verdict: &Verdict, examined: Examined<'_>) -> String {
     let mut field = format!("Authentication-Results: {}", value(authserv_id));
     let mut found = 0;
@@ -43,15 +45,15 @@ pub fn field(authserv_id: &str, verdict: &Verdict, examined: Examined<'_>) -> St
     field
 }
 
-/// What is said of one signature: the result of RFC 7281, section 3.1, and the reason.
+/// The result for one signature (RFC 7281, section 3.1), and the reason.
 struct Result {
     word: &'static str,
     reason: Option<String>,
 }
 
-/// `shortfall` is what keeps the signature from making the message authentic.
+/// `shortfall` is the reason why the signature does not make the message authentic.
 fn judge(signature: &Signature, shortfall: Option<Reason>) -> Result {
-    // What is admitted here as legacy need not be admitted where the field is read.
+    // Legacy algorithms admitted here may not be acceptable to the reader of the field.
     let shortfall = shortfall.or_else(|| signature.reservation.clone().map(Reason::Reserved));
     let word = match (&signature.state, &shortfall) {
         (State::Invalid(_), _) => "fail",
@@ -64,7 +66,7 @@ fn judge(signature: &Signature, shortfall: Option<Reason>) -> Result {
 }
 
 fn result(field: &mut String, protocol: &str, result: &Result, signature: &Signature) {
-    // Of the three, S/MIME alone is registered.
+    // Only S/MIME has a registered method.
     let experimental = if protocol == "smime" { "" } else { "x-" };
     // Writing to a string cannot fail.
     let _ = write!(field, ";\n\t{experimental}{protocol}={}", result.word);
@@ -72,7 +74,8 @@ fn result(field: &mut String, protocol: &str, result: &Result, signature: &Signa
         let _ = write!(field, " reason={}", quoted(reason));
     }
     for address in signature.authenticated.iter().map(|one| one.address().to_string()) {
-        // Outside of ASCII it would need SMTPUTF8 on the way (RFC 6532); and who does not know quotes would find results within them.
+        // Other addresses would need SMTPUTF8 (RFC 6532), or would be misread by software that does not support quoted
+        // strings.
         if address.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'"' | b';')) {
             let _ = write!(field, "\n\t body.{experimental}{protocol}-identifier={address}");
         }
@@ -82,13 +85,14 @@ fn result(field: &mut String, protocol: &str, result: &Result, signature: &Signa
     }
 }
 
-/// A `value` of RFC 2045, section 5.1: a token, or else a quoted string.
+/// A `value` (RFC 2045, section 5.1): a token, or else a quoted string.
 fn value(text: &str) -> String {
     let is_token = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c);
     if !text.is_empty() && text.chars().all(is_token) { text.to_owned() } else { quoted(text) }
 }
 
-/// A quoted string of printable ASCII; a stranger's words may be in it, and nothing that ends a result for those who do not know quotes.
+/// A quoted string of printable ASCII. Text from a message may be in it, so characters that end a result for software
+/// without support of quoted strings are replaced.
 fn quoted(text: &str) -> String {
     let shown = |c: char| match c {
         ';' => ',',
@@ -99,14 +103,16 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Said of every ciphertext that stayed closed.
-const SEALED: &str = ";\n\tx-encryption=neutral\n\t reason=\"left sealed: no key here opens it, it is damaged, or it is not authenticated\"";
+/// For every ciphertext that was not opened.
+const SEALED: &str =
+    ";\n\tx-encryption=neutral\n\t reason=\"not opened: no key fits, it is damaged, or it is not authenticated\"";
 
-/// Said of a plaintext that anybody may have made.
+/// For a plaintext that is not authenticated.
 const UNAUTHENTICATED: &str =
-    ";\n\tx-encryption=policy\n\t reason=\"not authenticated: anybody on the way may have changed the text\"";
+    ";\n\tx-encryption=policy\n\t reason=\"not authenticated: the text may have been changed in transit\"";
 
-/// In characters. Source: with what stands around it a line stays under the 998 of RFC 5322, section 2.1.1, whatever is escaped.
+/// Maximum characters. Source: the line stays below the 998 octets of RFC 5322, section 2.1.1, even if everything is
+/// escaped.
 const LONGEST_REASON: usize = 240;
 
 #[cfg(test)]

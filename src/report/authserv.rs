@@ -1,25 +1,25 @@
-//! Whose an Authentication-Results field is (RFC 8601, sections 2.2 and 5), so that none from outside passes for one of ours or of a host that
-//! we trust.
+//! Decides which Authentication-Results fields to remove (RFC 8601, sections 2.2 and 5), so that no field from outside
+//! is taken for one of ours or of a trusted host.
 //!
-//! A field stays when its authserv-id is written so that all readers read the same, and is on the list. Everything else goes: readers drop
-//! comments, white space, quotes, escapes and controls in ways of their own, and to follow each of them is a race that a list of
-//! spellings loses. ARC-Authentication-Results (RFC 8617, section 4.1.1) is another field and stays: it means nothing without the ARC-Seal
-//! over it, and to remove it breaks the chain of those after it.
+//! A field is kept if its authserv-id is listed and written in a form that all readers parse alike. All others are
+//! removed: readers drop comments, white space, quotes, escapes and control characters in different ways, and no list
+//! of spellings could cover them all. ARC-Authentication-Results (RFC 8617, section 4.1.1) is a different field and is
+//! kept: it means nothing without its ARC-Seal, and removing it would break the chain.
 
 use crate::mail::{Address, header::Field};
 
-/// Whose fields are believed.
+/// The authserv-ids whose fields are trusted.
 #[derive(Clone, Copy, Debug)]
 pub struct Believed<'a> {
-    /// The authserv-id of this machine. Nobody else has a use for it.
+    /// The authserv-id of this machine. Fields with it are always removed, because only this machine writes it.
     pub own: &'a str,
-    /// Those of the hosts whose fields stay.
+    /// The authserv-ids of hosts whose fields are kept.
     pub hosts: &'a [String],
 }
 
 impl Believed<'_> {
-    /// Whether `field` goes: it is an Authentication-Results field, or some reader takes it or a part of it for one, and it is not one of a
-    /// listed host beyond doubt.
+    /// Whether to remove `field`: it, or a part of it, may be taken for an Authentication-Results field, and it is not
+    /// clearly one of a listed host.
     pub fn removes(&self, field: &Field<'_>) -> bool {
         let mut named = field.readings().filter(|(name, _)| name == NAME);
         named.next().is_some() && !self.is_listed(field)
@@ -34,7 +34,7 @@ impl Believed<'_> {
     }
 }
 
-/// Whether two names are one host: in any case, with a trailing dot or without, in either IDNA form.
+/// Whether two names are the same host, ignoring case, a trailing dot and the IDNA form.
 pub fn is_same(one: &str, other: &str) -> bool {
     let plain = |name: &str| {
         let name = name.trim().trim_end_matches('.').to_lowercase();
@@ -43,14 +43,15 @@ pub fn is_same(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// The authserv-id, where every reader finds the same: a token of letters, digits, hyphens, underscores and dots; after it, perhaps, a
-/// comment and the version 1; then a semicolon, or nothing. Anything else in the field is printable ASCII or folds.
+/// The authserv-id if all readers find the same: a token of letters, digits, hyphens, underscores and dots, optionally
+/// followed by a comment and the version 1, then a semicolon or the end. The rest of the field must be printable ASCII
+/// or folding.
 fn authserv_id(value: &[u8]) -> Option<&str> {
     let value = std::str::from_utf8(value).ok()?;
     let mut unfolded = String::with_capacity(value.len());
     let lines: Vec<&str> = value.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
     let is_blank = |line: &&str| line.trim_matches([' ', '\t']).is_empty();
-    // A line of white space alone ends the header for some readers; the value may begin on the second line.
+    // A line of only white space ends the header for some readers. The value may begin on the second line.
     if lines.iter().skip(1).any(is_blank) {
         return None;
     }
@@ -75,7 +76,7 @@ fn authserv_id(value: &[u8]) -> Option<&str> {
     (!claimed.is_empty() && (rest.is_empty() || rest.starts_with(';'))).then_some(claimed)
 }
 
-/// As [`Field::readings`] writes it.
+/// In the form of [`Field::readings`].
 const NAME: &str = "authentication-results";
 
 #[cfg(test)]
@@ -88,7 +89,8 @@ mod tests {
         mail::Message,
     };
 
-    /// What a reader that drops comments, white space, quotes, escapes, controls and all that is not ASCII takes for the authserv-id.
+    /// The authserv-id for a reader that drops comments, white space, quotes, escapes, control characters and
+    /// everything that is not ASCII.
     fn lenient(value: &str) -> String {
         let (mut depth, mut is_escaped, mut claimed) = (0_usize, false, String::new());
         for c in value.chars().filter(char::is_ascii_graphic) {
@@ -110,7 +112,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// However our name is put together, no field stays in which a lenient reader finds it.
+        /// However our name is composed, no field is kept in which a lenient reader finds it.
         #[test]
         fn no_field_stays_that_a_lenient_reader_takes_for_ours(
             parts in vec(select(vec!["", " ", "(x)", "(a (b))", "\"", "\\", "\0", "\r\n ", "\t", ".", "\u{e9}", "\u{200b}"]), 8),
@@ -125,7 +127,7 @@ mod tests {
         }
     }
 
-    /// Whether every field of that header goes.
+    /// Whether every field of this header is removed.
     fn goes(header: &[u8]) -> bool {
         let octets = [header, b"\r\n\r\n"].concat();
         let message = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_everybody_else_go() {
+    fn fields_of_other_hosts_are_removed() {
         for other in [
             " mx.example.org; dkim=pass",
             " other.example; dkim=pass",
@@ -175,7 +177,7 @@ mod tests {
         }
     }
 
-    /// Whatever is done to the name of a listed host that some reader may take for something else.
+    /// Changes to the name of a listed host that some reader may take for another.
     #[test]
     fn a_listed_host_in_an_odd_spelling_goes() {
         for odd in [

@@ -1,4 +1,4 @@
-//! The JSON of `verify --json`: a public surface, because scripts run against it.
+//! The JSON of `verify --json`: a public interface for scripts.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
 
-/// One line, one object, without a line break.
+/// The report as one JSON object on one line, without a line break.
 pub fn json(report: &Report<'_>) -> String {
     let subject = report.header.field("Subject");
     let contradicted = report.header.fields().filter(|field| field.outside.is_some());
@@ -35,7 +35,7 @@ pub fn json(report: &Report<'_>) -> String {
     serde_json::to_string(&object).unwrap_or_default()
 }
 
-/// The object of a message that could not be read: everything in it is what an empty message has, and `error` says why.
+/// The object for a message that could not be read: as for an empty message, with the reason in `error`.
 pub fn json_of_error(file: &str, error: &Error) -> String {
     let object = Object {
         file,
@@ -68,7 +68,7 @@ struct Object<'a> {
     layers: Vec<LayerObject<'a>>,
     errant: Vec<LayerObject<'a>>,
     headers: BTreeMap<&'a str, &'static str>,
-    /// The fields whose value outside contradicts the one within.
+    /// Names of the fields whose outer value contradicts the protected one.
     differs: Vec<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
@@ -101,7 +101,7 @@ struct SignatureObject<'a> {
     state: &'static str,
     why: Option<String>,
     signer: Option<&'a str>,
-    /// What the key claims, checked or not.
+    /// The addresses that the key claims, verified or not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     claimed: Vec<String>,
     addresses: Vec<String>,

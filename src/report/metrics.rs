@@ -1,4 +1,4 @@
-//! Figures for Prometheus (text exposition format 0.0.4).
+//! Metrics for Prometheus (text exposition format 0.0.4).
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::{
     policy::{Direction, Disposition, Group},
 };
 
-/// Counters since the start, shared by all threads. They contain nothing about persons.
+/// The counters since the start, shared by all threads. They contain no personal data.
 #[derive(Debug, Default)]
 pub struct Metrics {
     figures: Mutex<Figures>,
@@ -43,7 +43,7 @@ struct Mails {
 }
 
 impl Metrics {
-    /// A client connected to `listener`.
+    /// Counts a new connection to `listener`.
     pub fn connected(&self, listener: &'static str) {
         let mut figures = self.figures();
         let (open, total) = figures.connections.entry(listener).or_default();
@@ -51,14 +51,14 @@ impl Metrics {
         *total += 1;
     }
 
-    /// A connection of `listener` ended.
+    /// Counts the end of a connection to `listener`.
     pub fn disconnected(&self, listener: &'static str) {
         let mut figures = self.figures();
         let (open, _) = figures.connections.entry(listener).or_default();
         *open = open.saturating_sub(1);
     }
 
-    /// A mail of `octets` was handled in `time`.
+    /// Counts a handled mail of this size and duration, and its recipients.
     pub fn handled(&self, listener: &'static str, octets: usize, time: Duration, groups: &[Group]) {
         let mut figures = self.figures();
         let mails = figures.mails.entry(listener).or_default();
@@ -74,32 +74,32 @@ impl Metrics {
         }
     }
 
-    /// A mail could not be handled.
+    /// Counts a mail that could not be handled.
     pub fn failed(&self, listener: &'static str, kind: Kind) {
         *self.figures().failures.entry((listener, format!("{kind:?}").to_lowercase())).or_default() += 1;
     }
 
-    /// A login at `listener` succeeded.
+    /// Counts a successful login at `listener`.
     pub fn logged_in(&self, listener: &'static str) {
         *self.figures().logins.entry((listener, "done")).or_default() += 1;
     }
 
-    /// A login at `listener` failed.
+    /// Counts a refused login at `listener`.
     pub fn login_refused(&self, listener: &'static str) {
         *self.figures().logins.entry((listener, "refused")).or_default() += 1;
     }
 
-    /// The configuration was loaded again, and is in force.
+    /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
     }
 
-    /// The configuration could not be loaded again; the previous one is in force.
+    /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed").or_default() += 1;
     }
 
-    /// All of it, as a page for Prometheus.
+    /// The metrics as a page for Prometheus.
     pub fn page(&self) -> String {
         let figures = self.figures();
         let mut page = Page::default();
@@ -173,7 +173,7 @@ impl Page {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{line}");
     }
 }
@@ -195,7 +195,7 @@ fn disposition(disposition: &Disposition) -> &'static str {
     }
 }
 
-/// Upper bounds in milliseconds: an Ed25519 signature to a passphrase's key derivation.
+/// Upper bounds in milliseconds, from an Ed25519 signature to the key derivation of a passphrase.
 const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Views of an outcome: text for people, JSON for scripts, a tree for the curious.
+//! Views of a verdict: text for people, JSON for scripts, the tree of parts for inspection.
 
 pub mod authres;
 pub mod authserv;
@@ -18,23 +18,23 @@ use crate::{
     verdict::Verdict,
 };
 
-/// What is known of one message, ready to be shown. Borrowed: a report makes nothing up.
+/// The results for one message, ready for display.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
     /// The file's name as given, `-` for standard input.
     pub file: &'a str,
-    /// The layers and who vouches for what.
+    /// The layers and their signatures.
     pub verdict: &'a Verdict,
-    /// The header that a reader should see, and what covers each field (RFC 9788).
+    /// The header to show, and the protection of each field (RFC 9788).
     pub header: &'a Header,
-    /// What the message holds that is no layer, one line each.
+    /// Remarks on parts of the message that are not layers, one line each.
     pub notes: &'a [String],
-    /// Why peeling stopped before the payload, if it did.
+    /// Why opening stopped before the payload, if it did.
     pub error: Option<&'a Error>,
 }
 
 impl Report<'_> {
-    /// Why there is no author, or why the message is not authentic: one line, both when there are both.
+    /// Why there is no author, and why the message is not authentic, in one line.
     pub fn reason(&self) -> Option<String> {
         let author = self.verdict.author().err().map(|why| format!("no author: {why}"));
         let standing = self.verdict.reason().map(|reason| reason.to_string());
@@ -44,7 +44,7 @@ impl Report<'_> {
         }
     }
 
-    /// The same in a word for scripts: the author's, where it is missing.
+    /// The same as a code for scripts: the reason for a missing author comes first.
     fn reason_code(&self) -> Option<&'static str> {
         let author = self.verdict.author().err().map(NoAuthor::code);
         author.or_else(|| self.verdict.reason().map(|reason| reason.code()))

@@ -1,4 +1,4 @@
-//! The verdict drawn for people: a headline, then the layers as a tree.
+//! The verdict as text: a headline, then the layers as a tree.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::{
     verdict::{Covers, Layer, LayerKind, Reason, Signature, Standing, State},
 };
 
-/// The report with colours as ANSI escapes; the caller strips them where no terminal shows them.
+/// The report with ANSI colours. The caller strips them if the output is not a terminal.
 pub fn text(report: &Report<'_>) -> String {
     let mut out = String::new();
     let standing = report.verdict.standing();
@@ -25,7 +25,7 @@ pub fn text(report: &Report<'_>) -> String {
         let _ = writeln!(out, "  reason   {}", printable(&reason.to_string()));
     }
     for (label, name) in [("to", "To"), ("cc", "Cc"), ("date", "Date"), ("subject", "Subject")] {
-        // Where the sender did not protect the header, the subject is enough to tell messages apart.
+        // Without a protected header, the subject is enough to identify the message.
         if let Some(field) = report.header.field(name).filter(|field| field.is_inner || name == "Subject") {
             let _ = writeln!(out, "  {label:<8} {} ({})", printable(&field.value), coverage(field));
         }
@@ -52,11 +52,11 @@ pub fn text(report: &Report<'_>) -> String {
     out
 }
 
-/// `text` with control characters escaped, so that a name in a message cannot drive a terminal.
+/// `text` with control characters escaped, so that text from a message cannot control a terminal.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Bidirectional overrides reorder what a person reads: U+202A to U+202E and U+2066 to U+2069.
+        // Bidirectional overrides reorder displayed text: U+202A to U+202E and U+2066 to U+2069.
         if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
             out.extend(c.escape_unicode());
         } else {
@@ -70,8 +70,8 @@ fn remark(report: &Report<'_>) -> &'static str {
     if report.verdict.is_hidden() { " (confidential)" } else { "" }
 }
 
-/// Whether the payload came out of encryption that anybody on the way could have altered (RFC 8551, section 6; EFAIL), and nothing within
-/// speaks for it: a signature around the ciphertext does not count.
+/// Whether the payload was encrypted in a way that does not detect changes (RFC 8551, section 6; EFAIL), and no
+/// signature inside covers it. A signature around the ciphertext does not count.
 fn is_malleable(report: &Report<'_>) -> bool {
     let unauthenticated = |layer: &Layer| matches!(layer.kind, LayerKind::Encrypted { authenticated: false, .. });
     report.error.is_none()
@@ -79,7 +79,7 @@ fn is_malleable(report: &Report<'_>) -> bool {
         && report.verdict.layers().iter().any(unauthenticated)
 }
 
-/// What covers a field, and what stands outside instead.
+/// The protection of a field, and its outer value if that differs.
 fn coverage(field: &HeaderField) -> String {
     let words = match field.protection {
         Protection::Encrypted => "encrypted, not signed",
@@ -99,7 +99,7 @@ fn draw(out: &mut String, layers: &[Layer]) {
         let _ = writeln!(out, "  {indent}└─ {}", layer_line(layer));
         if let LayerKind::Signed { signatures } = &layer.kind {
             for (index, signature) in signatures.iter().enumerate() {
-                // The layer within hangs from the same branch.
+                // The inner layer is drawn at the same branch.
                 let is_last = index + 1 == signatures.len() && depth + 1 == layers.len();
                 let (branch, stem) = if is_last { ("└─", "  ") } else { ("├─", "│ ") };
                 let _ = writeln!(out, "  {indent}   {branch} {}", signature_line(signature));

@@ -1,4 +1,4 @@
-//! The tree of parts and layers that `inspect` draws.
+//! The tree of parts and layers shown by `inspect`.
 
 use std::fmt::Write;
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 use super::printable;
 use crate::mail::Span;
 
-/// One part, or one inline block within a part.
+/// One part, or one inline block in a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tree {
-    /// `text/plain`, or for an inline block its kind.
+    /// The content type, or the kind of an inline block.
     pub content_type: String,
-    /// First octet and one past the last, header and body.
+    /// The octets of header and body: first, and one after the last.
     #[serde(serialize_with = "range")]
     pub span: Span,
-    /// First octet of the body and one past its last.
+    /// The octets of the body: first, and one after the last.
     #[serde(serialize_with = "range")]
     pub body: Span,
-    /// `pgp signed`, `pgp encrypted`, ... when the structure says so; nothing is verified.
+    /// The claimed layer, not verified: `pgp signed`, `pgp encrypted`, ...
     pub layer: Option<String>,
-    /// Charset, file name, transfer encoding, recipients: what helps to recognize it.
+    /// Charset, file name, transfer encoding and recipients.
     pub notes: Vec<String>,
-    /// The parts within.
+    /// The parts inside.
     pub children: Vec<Tree>,
 }
 
-/// The tree with byte ranges, one part a line.
+/// The tree as text with byte ranges, one part per line.
 pub fn tree(root: &Tree) -> String {
     let mut out = String::new();
     draw(&mut out, root, "", "", "");
@@ -53,7 +53,7 @@ fn draw(out: &mut String, node: &Tree, indent: &str, branch: &str, stem: &str) {
     }
 }
 
-/// `[start, end]`.
+/// Serializes as `[start, end]`.
 fn range<S: serde::Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
     (span.start, span.end).serialize(serializer)
 }

@@ -4,7 +4,7 @@
 //! HOME/postseal.db                   certificates, secret keys, bindings, CRLs and OCSP responses (store/sqlite),
 //!                                    and what their owners said that they can read
 //! HOME/master.key                    opens the secret keys, unless `key master` has moved it (store/master.rs)
-//! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armoured: of use when all else is lost
+//! HOME/revocations/FINGERPRINT.asc   how to revoke an OpenPGP certificate, armored: of use when all else is lost
 //! ```
 //!
 //! Folders have mode 0700 and files 0600; others' are refused. Any number of processes may read and write at once.

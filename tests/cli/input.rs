@@ -24,7 +24,7 @@ fn what_is_no_message_is_not_sealed() {
         for format in ["pgp", "smime", "pem"] {
             for verb in [&["encrypt", "--to", "bob@example.org"][..], &["sign", "--as", "alice@example.org"]] {
                 let arguments = [verb, &["-f", format, "-o", "sealed", "text"]].concat();
-                let done = lab.run(&arguments).refused(65, "postseal: error: text: no mail message: ");
+                let done = lab.run(&arguments).refused(65, "postseal: error: text: not a mail message: ");
                 assert!(done.stderr.contains("hint: --text "), "{text:?}: {}", done.stderr);
             }
         }
@@ -119,7 +119,7 @@ fn what_is_encrypted_is_refused_kept_or_encrypted_again() {
     assert!(opened.text().ends_with("\n\nToday?\n"), "{opened:?}");
 }
 
-/// A signed message in armour, and words beside an encrypted one, are not encrypted already.
+/// A signed message in armor, and words beside an encrypted one, are not encrypted already.
 #[test]
 fn what_only_looks_encrypted_is_encrypted() {
     let lab = Lab::with_keys(&["alice", "bob", "carol"]);
@@ -129,7 +129,7 @@ fn what_only_looks_encrypted_is_encrypted() {
     let sealed = String::from_utf8(lab.read("e")).unwrap();
     let (before, after) =
         (sealed.replace("-----BEGIN", &format!("{SECRET}\n-----BEGIN")), format!("{sealed}{SECRET}\n"));
-    // Words as octets behind the packets, within the armour.
+    // Words as octets behind the packets, within the armor.
     let (head, armor) = sealed.split_once("-----BEGIN PGP MESSAGE-----\n\n").unwrap();
     let base64: String = armor.lines().take_while(|line| !line.starts_with(['=', '-'])).collect();
     let within = [BASE64_STANDARD.decode(base64).unwrap(), SECRET.into()].concat();

@@ -28,7 +28,7 @@ fn the_situations_of_the_manual_come_out_as_shown() {
     assert!(commands >= 13, "only {commands} commands were found");
 }
 
-/// A bad file is an error for whoever loads it, with its first fault; and `check` names all of them.
+/// A bad file is an error for every command that loads it, with its first fault; and `check` names all of them.
 #[test]
 fn a_bad_configuration_is_refused_with_every_fault() {
     let lab = office();

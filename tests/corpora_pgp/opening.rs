@@ -110,7 +110,7 @@ fn errant(part: Part<'_>, context: Context<'_>, budget: &mut Budget, found: &mut
 }
 
 impl Found {
-    /// Who signed, as far as the layers at the root say.
+    /// The signers in the layers at the root.
     pub(crate) fn signers(&self) -> Vec<String> {
         let signatures = self.layers.iter().flat_map(|layer| match &layer.kind {
             LayerKind::Signed { signatures } => signatures.as_slice(),

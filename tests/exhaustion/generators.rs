@@ -1,4 +1,4 @@
-//! Messages that cost as much as they can, each in a size that is asked for. Nobody's keys are in them.
+//! Messages that cost as much as they can, each in a size that is asked for. They are not for any real key.
 
 use std::io::{self, Read};
 
@@ -79,11 +79,11 @@ pub(crate) fn packed(tag: u8, times: usize) -> Vec<u8> {
     for _ in 1..times {
         packed = pack(&mut packed.as_slice());
     }
-    let armoured = wrapped(&packed);
-    format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armoured}-----END PGP MESSAGE-----\r\n").into_bytes()
+    let armored = wrapped(&packed);
+    format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armored}-----END PGP MESSAGE-----\r\n").into_bytes()
 }
 
-/// Parts that are encrypted by S/MIME, each to 900 readers who are not here, and do not say so in their type.
+/// Parts that are encrypted by S/MIME, each to 900 unknown recipients, without smime-type.
 pub(crate) fn envelopes(octets: usize) -> Vec<u8> {
     let readers: Vec<u8> = (0..900_u32).flat_map(|number| transport(&number.to_be_bytes())).collect();
     let body = wrapped(&enveloped(&readers));
@@ -142,7 +142,7 @@ fn signer(name: &[u8], digest: &str) -> Vec<u8> {
     ])
 }
 
-/// IssuerAndSerialNumber of a certificate in DER, or of one that nobody has.
+/// IssuerAndSerialNumber of a certificate in DER, or of an unknown one.
 fn issuer_and_serial(certificate: Option<&[u8]>) -> Vec<u8> {
     let Some(certificate) = certificate else {
         let name = sequence(&[&tlv(0x31, &[&sequence(&[&oid("2.5.4.3"), &tlv(12, &[b"x"])])])]);

@@ -29,11 +29,11 @@ fn compressed_data_in_a_key_file_is_not_inflated() {
             .concat(),
     ];
     for form in forms {
-        let armoured =
+        let armored =
             format!("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{}-----END PGP PUBLIC KEY BLOCK-----\n", wrapped(&form));
         let behind = [&certificate[..], &form].concat();
         let hidden = [&certificate[..], b"\xcd\xe1ab", &form].concat();
-        for file in [form, armoured.into_bytes(), behind, hidden] {
+        for file in [form, armored.into_bytes(), behind, hidden] {
             refused_everywhere(&lab, &file);
         }
     }
@@ -92,7 +92,7 @@ fn passphrases_of_a_key_file_cost_two_seconds_in_all() {
     bounded(&lab, "--passphrase-file pass key import file").code(65);
 }
 
-/// Whose a private key is shows after one operation, however many certificates there are.
+/// The certificate of a private key is found with one operation, however many certificates there are.
 #[test]
 fn many_keys_beside_many_certificates() {
     let lab = Lab::new();

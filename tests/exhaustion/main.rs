@@ -25,7 +25,7 @@ fn packets_that_mean_nothing_are_counted() {
     for (_, packet) in PACKETS {
         lab.write("message", generators::packets(packet, 8 * MB));
         stopped(verify(&lab), "signature: more than 1000 packets");
-        // In armour too, and of a size that honest signatures have.
+        // In armor too, and of a size that honest signatures have.
         lab.write("message", generators::packets(packet, 100));
         verify(&lab).code(1);
     }
@@ -111,7 +111,7 @@ fn lines_that_begin_like_boundaries() {
 #[test]
 fn what_comes_out_of_compression_is_counted_whatever_it_is() {
     let lab = Lab::new();
-    // Text, a signature of no known version, padding, a packet that nobody knows, an encrypted session key.
+    // Text, a signature of no known version, padding, an unknown packet, an encrypted session key.
     for tag in [11, 2, 21, 60, 1] {
         lab.write("message", generators::packed(tag, 1));
         stopped(verify(&lab), "decompressed data: more than");
@@ -198,7 +198,7 @@ fn stopped(done: Done, why: &str) {
     assert!(text.lines().any(|line| line.contains("stopped") && line.contains(why)), "{why:?} is not in {text}");
 }
 
-/// Somebody's certificate in DER.
+/// A certificate in DER.
 fn certificate(lab: &Lab) -> Vec<u8> {
     lab.run(&["key", "generate", "-f", "smime", "--no-passphrase", "eve@evil.example.org"]).code(0);
     let pem = lab.run(&["key", "export", "-f", "smime", "eve@evil.example.org"]).code(0).text();

@@ -10,8 +10,8 @@ fn message(s2k: &[u8], count: usize) -> String {
     let body = [&[4, 9][..], s2k, &[0x5a; 33]].concat();
     let packet = [&[0xc3, u8::try_from(body.len()).unwrap()][..], &body].concat();
     let container = [&[0xd2, 60, 1][..], &[0xa5; 59]].concat();
-    let armoured = wrapped(&[packet.repeat(count), container].concat());
-    format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armoured}-----END PGP MESSAGE-----\r\n")
+    let armored = wrapped(&[packet.repeat(count), container].concat());
+    format!("{FROM}\r\n-----BEGIN PGP MESSAGE-----\r\n\r\n{armored}-----END PGP MESSAGE-----\r\n")
 }
 
 fn iterated(hash: u8) -> Vec<u8> {

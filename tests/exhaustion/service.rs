@@ -1,4 +1,4 @@
-//! A service with little memory, and strangers who want all of it.
+//! A service with little memory, and clients that try to use all of it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -34,7 +34,7 @@ fn a_message_over_the_bounds_ends_alone() {
     }
 }
 
-/// 40 messages of 8 MB at once are more than a quarter of 512 MiB: some are put off, all are answered, and those who come again are served.
+/// 40 messages of 8 MB at once are more than a quarter of 512 MiB: some are put off, all are answered, and clients that try again are served.
 #[test]
 fn messages_at_once_share_the_memory() {
     let house = House::start();

@@ -169,7 +169,7 @@ impl House {
     }
 
     fn sent(&self, submitter: &Submitter, to: &[&str], octets: &[u8]) -> Option<Vec<Copy>> {
-        // Whoever runs a program has logged in.
+        // A local user who runs a program counts as authenticated.
         let user = match submitter {
             Submitter::Authenticated(login) => login.as_str().to_owned(),
             Submitter::Trusted | Submitter::Unknown => "nobody".to_owned(),
@@ -287,7 +287,7 @@ impl House {
                 _ => {}
             }
         }
-        // The edits of the header are of no matter to who looks for a text in the body.
+        // Edits of the header do not matter when looking for a text in the body.
         let octets = [b"From: x\r\n\r\n".as_slice(), replaced.as_deref().unwrap_or(body)].concat();
         Some(vec![Copy { to: remaining, octets }])
     }

@@ -357,7 +357,7 @@ fn plain() -> String {
     format!("{HEADER}\r\n{TEXT}\r\n")
 }
 
-/// Somebody's keys of both protocols, none of which the house has; and mallory's own.
+/// Keys of both protocols that the service does not have, and mallory's own.
 fn foreign() -> &'static HandlerConfig {
     static FOREIGN: OnceLock<HandlerConfig> = OnceLock::new();
     FOREIGN.get_or_init(|| {

@@ -76,14 +76,14 @@ fn text_beside_a_ciphertext_is_encrypted_again() {
 
 /// In whatever layer it is, and whatever the rule seals.
 #[test]
-fn nobodys_mail_goes_out_in_anothers_name() {
+fn no_mail_leaves_in_another_name() {
     for action in ["sign+clear", "sign+encrypt", "encrypt"] {
         let lab = house(&format!(
             "identities.alice = \"alice@example.org\"\n{KEEP}[[rule]]\nname = \"all\"\naction = \"{action}\"\n"
         ));
         for (path, message) in messages("author") {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            // A rule that does not sign says nothing of who wrote what it seals.
+            // A rule that does not sign does not confirm the author.
             if action == "encrypt" && name != "bob-encrypted.eml" {
                 continue;
             }
@@ -150,7 +150,7 @@ fn the_verdict_gives_the_same_answer() {
     }
 }
 
-/// However somebody's name is written: the rule for alice is for alice.
+/// The rule for alice applies to every spelling of the login.
 #[test]
 fn what_differs_in_case_or_form_is_one_name() {
     let lab = house(

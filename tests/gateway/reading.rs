@@ -1,4 +1,4 @@
-//! A reader who looks for the text in what goes out, in whatever way it may be written there.
+//! Searches outbound mail for the text, in every encoding that it may have there.
 
 use base64::{
     Engine as _,

@@ -76,7 +76,7 @@ fn condition(dice: &mut Dice) -> Condition {
     one(dice, &all)
 }
 
-/// Who hands it over; alice in most cases, however she writes her name.
+/// The submitter: in most cases alice, in different spellings of the name.
 pub(crate) fn submitter(dice: &mut Dice) -> Submitter {
     let user = |name: &str| Submitter::Authenticated(Login::new(name).unwrap());
     match dice.below(10) {
@@ -87,7 +87,7 @@ pub(crate) fn submitter(dice: &mut Dice) -> Submitter {
     }
 }
 
-/// One recipient in most cases: where there is one answer for all, one who is refused stops the others.
+/// One recipient in most cases: with one reply for all, a refused recipient stops the others.
 pub(crate) fn recipients(dice: &mut Dice) -> Vec<&'static str> {
     let to = match dice.below(4) {
         0 => some(dice, &PEOPLE, 2),

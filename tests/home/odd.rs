@@ -81,7 +81,7 @@ fn an_older_home_that_cannot_be_written_to_is_read() {
     assert_eq!(version(&lab), 2);
 }
 
-/// The program as somebody for whom permissions count: root may do everything.
+/// The program as a user who is subject to permissions, unlike root.
 fn as_another(folder: &Path, arguments: &[&str]) -> Ran {
     let program = folder.join("postseal");
     if !program.exists() {

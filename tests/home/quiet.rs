@@ -49,7 +49,7 @@ fn what_is_written_by_one_name_is_read_by_another() {
     assert_eq!(lab.verify(), 1);
 }
 
-/// In each mode that leaves a journal: a writer who was killed before it committed has not taken the revocation away.
+/// In each mode that leaves a journal: a writer that was killed before it committed has not taken the revocation away.
 #[test]
 fn what_was_not_committed_is_not_believed() {
     for mode in ["DELETE", "TRUNCATE", "PERSIST"] {

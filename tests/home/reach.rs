@@ -92,7 +92,7 @@ fn a_database_that_is_empty_or_gone_is_damage() {
     }
 }
 
-/// A folder that somebody has prepared is a home that nobody made yet; looking makes nothing in it.
+/// A prepared empty folder is a home that was not made yet; looking makes nothing in it.
 #[test]
 fn an_empty_folder_is_an_empty_home() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Each verb is one change: whole or not at all, whatever is killed and whoever writes beside it.
+//! Each verb is one change: complete or absent, whatever is killed and whichever process writes at the same time.
 //!
 //! POSTSEAL_KILLS says how many kills of each verb instead of a few; POSTSEAL_OPERATIONS how many operations of twenty workers.
 
@@ -15,7 +15,7 @@ use postseal::base::{Clock as _, SystemClock};
 
 use super::lab::{Lab, REVOKED, data, rounds};
 
-/// Numbers that nobody foresees; where they began is said when a test fails.
+/// Unpredictable numbers; where they began is said when a test fails.
 struct Random(u64);
 
 impl Random {
@@ -335,7 +335,7 @@ fn twenty_workers_lose_nothing() {
                             assert!(turn > 3 && states.contains(&None), "{verb:?} {states:?}");
                             states = vec![None];
                         }
-                        // Somebody read what was to be erased; it is removed.
+                        // Another process read the data to be erased; it is removed.
                         Some(75) if (6..=7).contains(&turn) => {
                             waited.fetch_add(1, Ordering::SeqCst);
                             states.extend(changed);

@@ -16,9 +16,9 @@ pub(crate) struct Lab {
 
 /// A key that every program of the test can read.
 pub(crate) struct Identity {
-    /// Certificate, armoured.
+    /// Certificate, armored.
     pub(crate) public: PathBuf,
-    /// Certificate and secret key without a passphrase, armoured.
+    /// Certificate and secret key without a passphrase, armored.
     pub(crate) secret: PathBuf,
 }
 
@@ -53,7 +53,7 @@ impl Lab {
         succeed(command)
     }
 
-    /// Runs gpg in its own home, asking nobody anything; panics unless it exits with 0. Status lines are in the output of `--status-fd=1`.
+    /// Runs gpg in its own home, without prompts; panics unless it exits with 0. Status lines are in the output of `--status-fd=1`.
     pub(crate) fn gpg<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Vec<u8> {
         let mut command = Command::new("gpg");
         command.arg("--homedir").arg(self.path("g"));

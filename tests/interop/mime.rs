@@ -57,7 +57,7 @@ pub(crate) fn signed(signature: &[u8], micalg: &str) -> String {
     )
 }
 
-/// multipart/encrypted around an armoured message (RFC 3156, section 4).
+/// multipart/encrypted around an armored message (RFC 3156, section 4).
 pub(crate) fn encrypted(armored: &[u8]) -> String {
     let armored = crlf(armored);
     format!(
@@ -82,7 +82,7 @@ pub(crate) fn two_parts(message: &[u8]) -> (String, String) {
     (inner(parts[1]), inner(parts[2]))
 }
 
-/// The body of a part: its armour.
+/// The body of a part: its armor.
 pub(crate) fn body(part: &str) -> &str {
     part.split_once("\r\n\r\n").expect("an empty line").1
 }

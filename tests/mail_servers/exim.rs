@@ -44,7 +44,7 @@ fn mail_goes_through_us_and_dkim_comes_last() {
     tree.start(&format!("/{PROGRAM}"), &["-bdf", "-q1s"], port);
     super::carries(&sink, &house, port, &dkim);
 
-    // Who logged in, as himself and as somebody else.
+    // A login, with its own address and with another.
     let as_alice = |from: &str, to: &str| {
         let message = String::from_utf8(letter(from, to, "hello\r\n")).expect("ASCII");
         let replies = stranger(

@@ -18,7 +18,7 @@ struct Sendmail {
 }
 
 impl Sendmail {
-    /// One whose world is there; it runs after [`Sendmail::open`].
+    /// A server that accepts connections after [`Sendmail::open`].
     fn new() -> Sendmail {
         let tree = Tree::new();
         for (folder, owner, mode) in [
@@ -280,7 +280,7 @@ fn incoming_mail_is_judged_and_forged_results_go() {
 }
 
 #[test]
-fn who_logged_in_signs_as_himself_and_as_nobody_else() {
+fn a_login_signs_only_for_its_own_address() {
     if !present(PROGRAM, PROGRAMS) || !present("usr/sbin/saslpasswd2", &[]) {
         return;
     }
@@ -315,14 +315,14 @@ fn who_logged_in_signs_as_himself_and_as_nobody_else() {
     // "\0dave\0secret": in Sendmail's own realm a name is a name.
     let dave = last_reply(Some("AGRhdmUAc2VjcmV0"));
     assert!(dave.starts_with("550 5.7.1 ") && dave.contains("user \"dave\""), "{dave}");
-    // Relaying without a login is Sendmail's to refuse; DATA then has nobody to go to.
+    // Relaying without a login is Sendmail's to refuse; DATA then has no recipients.
     let nobody = last_reply(None);
     assert!(!nobody.starts_with("250 "), "{nobody}");
     assert!(house.gpg_verify(&sink.wait_for(1)[0].message).contains("GOODSIG"));
 }
 
 #[test]
-fn each_gets_a_copy_of_his_own_exactly_once() {
+fn each_recipient_gets_exactly_one_copy() {
     if !present(PROGRAM, PROGRAMS) {
         return;
     }

@@ -110,7 +110,7 @@ impl Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Whoever reads of the failure wants to know what the server thought of it.
+            // The server's log helps to understand the failure.
             let _ = writeln!(io::stderr(), "the server said:\n{}", self.read("/srv/said"));
         }
         if let Some(mut daemon) = self.daemon.take() {

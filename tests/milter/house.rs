@@ -1,4 +1,4 @@
-//! postseal's milter in this process, its keys, and those who judge what it sealed.
+//! postseal's milter in this process, its keys, and other programs that check its output.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
@@ -268,7 +268,7 @@ fn policy(max_size: usize) -> Policy {
     }
 }
 
-/// Everybody's keys, made once.
+/// The keys of all users, made once.
 struct People {
     keys: Arc<dyn Keys>,
     /// Secret keys; alice's first.

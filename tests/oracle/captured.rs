@@ -1,4 +1,4 @@
-//! Messages that were overheard, and what somebody without a key makes of them.
+//! Intercepted messages, and the changes that an attacker without a key makes to them.
 
 use postseal::mail::encoding::base64_encode;
 
@@ -157,7 +157,7 @@ impl Cms {
         self.mail(self.vector(), &sealed)
     }
 
-    /// For a serial number that nobody here has.
+    /// For an unknown serial number.
     pub(crate) fn to_somebody_else(&self) -> String {
         let mut other = Cms::captured();
         let serial = other.der.windows(4).position(|window| window == [0x02, 0x01, 0x4d, 0x30]);

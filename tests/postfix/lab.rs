@@ -47,8 +47,8 @@ pub(crate) fn all_here(programs: &[&str], absent: &[&str]) -> bool {
     false
 }
 
-/// A port of loopback on which nobody listens, and which nobody else gets: it lies below those that Linux gives to outgoing
-/// connections and to who asks for port 0 (ip(7), `ip_local_port_range`), and each is given once in a process.
+/// A free port of loopback that no other program gets: it is below those that Linux assigns to outgoing
+/// connections and for port 0 (ip(7), `ip_local_port_range`), and each is given once in a process.
 pub(crate) fn free_port() -> u16 {
     const PORTS: Range<u16> = 10_000..32_768;
     static GIVEN: AtomicU16 = AtomicU16::new(0);
@@ -61,7 +61,7 @@ pub(crate) fn free_port() -> u16 {
         .expect("loopback has a free port")
 }
 
-/// Waits until somebody listens on `port` of loopback; panics after 20 seconds.
+/// Waits until a program listens on `port` of loopback; panics after 20 seconds.
 pub(crate) fn wait_for_port(port: u16) {
     let end = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -235,7 +235,7 @@ impl Postfix {
 impl Drop for Postfix {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Whoever reads of the failure wants to know what Postfix thought of it.
+            // Postfix's log helps to understand the failure.
             let _ = writeln!(io::stderr(), "postfix logged:\n{}", self.log());
         }
         let _ = self.command("abort").output();

@@ -1,4 +1,4 @@
-//! What a format puts around a text, told apart from text: armour, CMS objects, PEM. Written here anew, and strictly, so that nothing that the
+//! What a format puts around a text, told apart from text: armor, CMS objects, PEM. Written here anew, and strictly, so that nothing that the
 //! program takes for a part of the format is taken for one here because it is in the program.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 pub(crate) enum Carrier {
     /// `Version: 1` (RFC 3156, section 4).
     Version,
-    /// One block of armour with this label, `PGP SIGNATURE` or `PGP MESSAGE`, or its binary form.
+    /// One block of armor with this label, `PGP SIGNATURE` or `PGP MESSAGE`, or its binary form.
     Armor(&'static str),
     /// One ASN.1 object.
     Object,
@@ -55,7 +55,7 @@ fn armor(lines: &[&str], label: &'static str) -> Option<Carrier> {
     fits.then_some(Carrier::Armor(label))
 }
 
-/// A program and its version, which some write into the header of armour by themselves.
+/// A program and its version, which some write into the header of armor by themselves.
 fn is_remark(line: &str) -> bool {
     let is_name = |word: &str| word.bytes().all(|octet| octet.is_ascii_alphabetic());
     let is_version =

@@ -116,7 +116,7 @@ impl Jury {
         if odd.is_empty() { Ok(expected) } else { Err(odd) }
     }
 
-    /// Who shows something else.
+    /// The readers that show something else.
     pub(crate) fn ask(
         &mut self,
         message: &[u8],

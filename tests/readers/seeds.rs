@@ -40,7 +40,7 @@ impl Seed {
     }
 }
 
-/// What is put around it once it was changed, by one who cannot sign.
+/// What is put around it once it was changed, without the ability to sign.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Around {
     Nothing,
@@ -48,7 +48,7 @@ pub(crate) enum Around {
     Smime,
 }
 
-/// Alice who signs and Bob who reads, in OpenPGP by gpg and in S/MIME and PEM by openssl.
+/// Alice, the signer, and Bob, the recipient, in OpenPGP by gpg and in S/MIME and PEM by openssl.
 pub(crate) struct House {
     gpg: Gpg,
     lab: Lab,

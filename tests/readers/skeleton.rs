@@ -111,7 +111,7 @@ impl Entity {
         }
     }
 
-    /// The paths of all entities that nobody signed, this one first.
+    /// The paths of all unsigned entities, this one first.
     pub(crate) fn paths(&self) -> Vec<Vec<usize>> {
         let mut paths = vec![Vec::new()];
         if let Body::Parts(parts) = &self.body {

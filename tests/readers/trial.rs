@@ -55,7 +55,7 @@ impl<'a> Genuine<'a> {
         Ok(Genuine { seed, payload, expected })
     }
 
-    /// Whether the changed message is authentic, and if so, who shows it otherwise.
+    /// Whether the changed message is authentic, and if so, which readers show it differently.
     pub(crate) fn judge(
         &self,
         house: &House,
@@ -109,7 +109,7 @@ impl Genuine<'_> {
 }
 
 impl Finding {
-    /// What kind of change made whom show what.
+    /// The kinds of changes, with the readers and what they showed.
     pub(crate) fn class(&self) -> String {
         let about: BTreeSet<&str> = self.disagreements.iter().map(|one| one.about).collect();
         format!(
@@ -129,7 +129,7 @@ impl Finding {
     }
 }
 
-/// What a reader gets to see: the message, and what is within for one who can decrypt it.
+/// What a reader gets to see: the message, and its content if it can be decrypted.
 fn stages<'b>(seed: &Seed, message: &'b [u8], inner: &'b [u8]) -> Vec<&'b [u8]> {
     match seed.around {
         Around::Nothing => vec![message],

@@ -561,7 +561,7 @@ impl<K: Keys> Keys for Both<'_, K> {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for() {
+fn an_untrusted_certificate() {
     let found = |count: usize| {
         let mut keys = Memory::new();
         let mut names = Vec::new();
@@ -602,7 +602,7 @@ fn a_certificate_that_nobody_vouches_for() {
     assert_eq!(sealed.warnings, ["the bcc field is left out; give its addresses to whatever sends the message"]);
     assert_eq!(sealed.did, [format!("encrypted to bob@example.org with {name}")]);
 
-    // A certificate that is bound to bob but is not good for encryption does not make room for one that anybody may have made.
+    // A certificate that is bound to bob but is not good for encryption is not replaced by one that anyone could have made.
     let (mut keys, _) = found(1);
     let mut other = v6("carol").record;
     other.bindings = vec![Binding::Address(address("bob"))];

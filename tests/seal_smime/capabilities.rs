@@ -23,7 +23,7 @@ static PAIR: LazyLock<Lab> = LazyLock::new(|| {
     lab
 });
 
-/// Somebody's home with the certificates of others: no secret key is in it.
+/// A home with the certificates of others: no secret key is in it.
 struct Desk {
     folder: TempDir,
     lab: &'static Lab,
@@ -51,7 +51,7 @@ impl Desk {
         self.folder.path().join("home")
     }
 
-    /// Takes away what vouches for certificates.
+    /// Removes the trust in certificates.
     fn forget_anchors(&self) {
         let home = self.home();
         home.anchors().unwrap().iter().for_each(|anchor| home.remove(anchor, Removal::Certificate).unwrap());
@@ -61,7 +61,7 @@ impl Desk {
         Connection::open(self.path().join("postseal.db")).unwrap()
     }
 
-    /// What is kept of somebody.
+    /// The stored data of a person.
     fn known(&self, person: &str) -> Option<Capabilities> {
         let fingerprint = Handle::parse(&fingerprint(self.lab, person)).unwrap();
         let found = self.home().find(ProtocolName::Smime, &Want::Handle(&fingerprint)).unwrap();
@@ -132,7 +132,7 @@ fn is_authenticated(message: &str) -> bool {
     }
 }
 
-/// Now, when everybody has his certificate.
+/// Now, when all certificates exist.
 fn now(lab: &LazyLock<Lab>) -> SystemTime {
     LazyLock::force(lab);
     SystemClock.now()
@@ -147,7 +147,7 @@ fn second(time: SystemTime) -> u64 {
 }
 
 #[test]
-fn a_reader_is_written_to_as_he_said_last() {
+fn the_latest_capabilities_count() {
     if !present(&["openssl"]) {
         return;
     }
@@ -170,7 +170,7 @@ fn a_reader_is_written_to_as_he_said_last() {
     assert!(shown(&desk, "bob").contains("aes256-gcm, "), "{}", shown(&desk, "bob"));
     assert!(shown(&desk, "bob").contains("  announced on 20"), "{}", shown(&desk, "bob"));
 
-    // Not to somebody beside him who said nothing; an option says what it says.
+    // Not together with a recipient without capabilities; an option decides by itself.
     assert!(!is_authenticated(&desk.encrypted(&["bob", "carol"])));
     let how = |cipher: &str| Seal { to: to(&["bob"]), cipher: Some(cipher.to_owned()), ..Seal::default() };
     assert!(!is_authenticated(&self::sealed(&desk.home(), &how("aes256-cbc"))));
@@ -179,13 +179,13 @@ fn a_reader_is_written_to_as_he_said_last() {
         format!("encrypted to bob@example.org with {} (reads aes256-gcm, announced on ", fingerprint(&LAB, "bob"));
     assert!(sealed.did[0].starts_with(&expected), "{:?}", sealed.did);
 
-    // What he said before does not count any more.
+    // Earlier capabilities no longer count.
     desk.verify(&old, &[]);
     assert!(is_authenticated(&desk.encrypted(&["bob"])));
     // Both can read it when both said so.
     desk.verify(&letter(&LAB, "carol", "carol", now), &[]);
     assert!(is_authenticated(&desk.encrypted(&["bob", "carol"])));
-    // Another copy of his certificate, given for this run, takes nothing away.
+    // Another copy of the certificate, given for this run, takes nothing away.
     let sources: Vec<Arc<dyn Keys>> = vec![Arc::new(load(&[("bob", &LAB.read("bob.crt"))])), Arc::new(desk.home())];
     let chain = postseal::keys::Chain::new(sources, store::merge);
     assert!(is_authenticated(&self::sealed(&chain, &Seal { to: to(&["bob"]), ..Seal::default() })));
@@ -196,7 +196,7 @@ fn shown(desk: &Desk, person: &str) -> String {
 }
 
 #[test]
-fn what_he_said_with_the_certificate_that_he_signs_with_counts_for_the_one_that_he_reads_with() {
+fn capabilities_of_the_signing_certificate_count_for_the_encryption_certificate() {
     if !present(&["openssl"]) {
         return;
     }
@@ -207,7 +207,7 @@ fn what_he_said_with_the_certificate_that_he_signs_with_counts_for_the_one_that_
     assert!(is_authenticated(&sealed));
     PAIR.decrypted(&sealed, "bob", &[]);
 
-    // Not when nobody vouches for it: here the root is no anchor any more, and the owner believes the other one.
+    // Not when it is untrusted: here the root is no anchor any more, and the owner believes the other one.
     let bob = Handle::parse(&fingerprint(&PAIR, "bob")).unwrap();
     let home = desk.home();
     home.bind(&bob, &Binding::Address(address("bob")), Origin::Trusted, SystemClock.now()).unwrap();
@@ -239,14 +239,14 @@ fn nothing_is_learnt_from_what_is_not_his() {
     ] {
         assert_eq!(desk.heard(&message, now, legacy), (standing, Vec::new()), "{what}");
     }
-    // His clock is a little ahead of ours; an hour later it is not the future any more.
+    // The sender's clock is a little ahead of ours; an hour later it is not the future any more.
     assert_eq!(desk.heard(&letter(&LAB, "bob", "bob", now + seconds(240)), now, Legacy::Refuse).1.len(), 1);
     let later = now + seconds(3600);
     assert_eq!(desk.heard(&letter(&LAB, "bob", "bob", later), later, Legacy::Refuse).1.len(), 1);
-    // After his certificate has expired nothing that he signed with it is heard.
+    // Capabilities signed with an expired certificate do not count.
     let expired = now + seconds(3660 * 24 * 3600);
     assert_eq!(desk.heard(&good, expired, Legacy::Refuse), (Standing::Unsigned, Vec::new()));
-    // Nobody vouches for it.
+    // It is untrusted.
     desk.forget_anchors();
     assert_eq!(desk.heard(&good, now, Legacy::Refuse), (Standing::Signed, Vec::new()));
     assert_eq!(desk.known("bob"), None);
@@ -261,7 +261,7 @@ fn a_stranger_is_not_taken_in_and_what_if_is_not_kept() {
     let good = letter(&LAB, "bob", "bob", now);
     let desk = Desk::new(&LAB, &[]);
     desk.verify(&good, &[]);
-    // Nor when his certificate is given for one run.
+    // Nor if the certificate is given for one run.
     desk.verify(&good, &["--keys", LAB.path("bob.crt").to_str().unwrap()]);
     assert_eq!(desk.home().find(ProtocolName::Smime, &Want::All).unwrap().len(), 2);
     let count = |table: &str| -> i64 {
@@ -288,7 +288,7 @@ fn what_is_known_already_is_not_written_and_a_home_that_cannot_be_is_left() {
     let watch = desk.connection();
     let version = || -> i64 { watch.query_row("PRAGMA data_version", (), |row| row.get(0)).unwrap() };
 
-    // Somebody else is writing: nothing is learnt, and the verdict is not late.
+    // Another process is writing: nothing is stored, and the verdict is not late.
     watch.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begin = std::time::Instant::now();
     desk.verify(&first, &[]);
@@ -347,7 +347,7 @@ fn the_service_learns_from_the_mail_that_it_handles() {
     assert!(explained().contains(&format!("{key} (reads aes256-gcm, announced on ")), "{}", explained());
 }
 
-/// Several processes at once: the last word stays, whoever brings it.
+/// Several processes at once: the latest announcement is kept, whichever process stores it.
 #[test]
 fn of_several_processes_the_last_word_stays() {
     if !present(&["openssl"]) {
@@ -372,7 +372,7 @@ fn of_several_processes_the_last_word_stays() {
         })
         .collect();
     readers.iter_mut().for_each(|reader| assert!(reader.wait().unwrap().success()));
-    // Whoever found another one writing has not waited for long; the last word is heard again, and the first does not come back.
+    // A process that found another one writing has not waited long; the latest announcement is stored again, and the first does not come back.
     assert!(desk.known("bob").is_some());
     for letter in letters.iter().rev() {
         assert!(desk.run(&["verify", letter.to_str().unwrap()]).status.success());

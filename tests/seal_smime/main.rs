@@ -47,7 +47,7 @@ const PSS: &[&str] = &["-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:204
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
 const X25519: &[&str] = &["-algorithm", "X25519"];
 
-/// Everybody, and an authority that vouches for them.
+/// All people, and a CA that certifies them.
 static LAB: LazyLock<Lab> = LazyLock::new(|| {
     let lab = Lab::new();
     for (person, algorithm) in [
@@ -216,7 +216,7 @@ fn several_sign_in_parallel_with_a_digest_each() {
 }
 
 #[test]
-fn everybody_named_can_read() {
+fn every_named_recipient_can_read() {
     if !present(&["openssl"]) {
         return;
     }
@@ -479,7 +479,7 @@ fn when_nothing_serves_each_trusted_certificate_and_its_fault_is_named() {
     assert!(said.contains(&format!("{} expired on ", fingerprint(&CROWD, "short"))), "{said}");
     let fault = |name, rule| format!("{} is not for encrypting mail ({rule})", fingerprint(&CROWD, name));
     assert!(said.contains(&fault("signing", "key usage")), "{said}");
-    // No authority vouches for it in mail, and for the others one does.
+    // No CA certifies it for mail; the others are certified.
     assert!(!said.contains(&fingerprint(&CROWD, "server")), "{said}");
     let error =
         seal_at(&load(&[("bob", &CROWD.read("server.crt"))]), MESSAGE, &how, Legacy::Refuse, &later, &SystemRandom);
@@ -515,7 +515,7 @@ fn who_was_revoked_neither_signs_nor_is_encrypted_to() {
 }
 
 #[test]
-fn nobody_vouching_is_said_or_refused() {
+fn an_untrusted_certificate_is_warned_of_or_refused() {
     if !present(&["openssl"]) {
         return;
     }
@@ -553,7 +553,7 @@ fn gcm_when_every_reader_announced_it() {
 }
 
 #[test]
-fn nobody_is_hidden_among_others() {
+fn hidden_recipients_need_a_copy_of_their_own() {
     if !present(&["openssl"]) {
         return;
     }

@@ -152,7 +152,7 @@ impl Lab {
         self.run(&["crl", "-in", "crl.pem", "-outform", "DER"])
     }
 
-    /// A person's key, certificate and chain in PKCS#12 without a passphrase, in the oldest form, which everybody reads.
+    /// A person's key, certificate and chain in PKCS#12 without a passphrase, in the oldest form, which every program reads.
     pub(crate) fn pkcs12(&self, name: &str) -> PathBuf {
         let (key, crt, p12) = (format!("{name}.key"), format!("{name}.crt"), self.fresh(""));
         self.run(&[

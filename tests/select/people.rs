@@ -34,7 +34,7 @@ pub(crate) enum Tie {
     Owner,
     /// An authority that the home trusts. OpenPGP has none.
     Authority,
-    /// It names him.
+    /// It names the address.
     Claim,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Done {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// Everybody of one format, made when first asked for.
+/// All people with keys of one format, made on first use.
 pub(crate) struct World {
     format: Format,
     folder: TempDir,
@@ -201,7 +201,7 @@ impl World {
         }
         if state == State::Revoked {
             let prepared = home.join(format!("openpgp-revocs.d/{fingerprint}.rev"));
-            // gpg puts a colon before the armour, lest it be imported by mistake.
+            // gpg puts a colon before the armor, lest it be imported by mistake.
             let certificate = fs::read_to_string(prepared).unwrap().replace(":-----BEGIN", "-----BEGIN");
             gpg(&["--import"], &certificate);
         }
@@ -222,7 +222,7 @@ impl World {
         self.issue("ca", &["-selfsign", "-keyfile", "ca.key"], ("20240101", "20400101"));
     }
 
-    /// By openssl: signed by itself; by the authority if it vouches for the certificate or took it back.
+    /// By openssl: self-signed, or signed by the authority if it certified or revoked it.
     fn certificate(&self, name: &str, candidate: Candidate, address: &str) -> (String, PathBuf) {
         let Candidate(tie, state) = candidate;
         let usage = if state == State::SigningOnly { "digitalSignature" } else { "digitalSignature,keyEncipherment" };

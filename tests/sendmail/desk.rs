@@ -1,4 +1,4 @@
-//! A configuration, the keys of everybody in it, and gpg and openssl to read what comes out.
+//! A configuration, the keys of all users in it, and gpg and openssl to read what comes out.
 
 use std::{
     fs,
@@ -67,7 +67,7 @@ impl Desk {
         &self.program
     }
 
-    /// Who runs this test.
+    /// The user who runs this test.
     pub(crate) fn user(&self) -> &str {
         &self.user
     }
@@ -158,7 +158,7 @@ pub(crate) fn header(mail: &Received, name: &str) -> Option<String> {
     lines.find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
 }
 
-/// Lets everybody run or enter it.
+/// Lets every user run or enter it.
 pub(crate) fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
 }

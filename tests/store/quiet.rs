@@ -1,4 +1,4 @@
-//! A home that nobody has open is read without locks and without files beside it, and never read wrongly for it.
+//! A home that no process has open is read without locks and extra files, and never read wrongly.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use super::{PASSPHRASE, PEOPLE, address, contract, copy, fill, find, home};
 const QUIETLY: Duration = Duration::from_millis(120);
 
 #[test]
-fn whoever_only_reads_leaves_nothing_behind() {
+fn reading_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     // Whatever an address of SQLite's gives a meaning.
     let place = folder.path().join("100% of my? keys#1 & ä");
@@ -31,7 +31,7 @@ fn whoever_only_reads_leaves_nothing_behind() {
     contract(&quiet, &home(&place, &[]));
     assert_eq!(files(&place), before);
     assert!(before.iter().all(|name| !name.contains("-wal")), "{before:?}");
-    // And what was said of it is true while somebody writes.
+    // The same is true while another process writes.
     let writer = home(&place, &[]);
     writer.add(&[copy(&PEOPLE[0].described)]).unwrap();
     assert!(files(&place).iter().any(|name| name.ends_with("-wal")));
@@ -39,7 +39,7 @@ fn whoever_only_reads_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_written_later_is_seen_by_whoever_reads_quietly() {
+fn later_writes_are_visible_to_quiet_readers() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
     let [alice, bob, _] = &*PEOPLE;
@@ -56,7 +56,7 @@ fn what_is_written_later_is_seen_by_whoever_reads_quietly() {
 
 /// Writers come and go so that readers find the home now quiet, now not, and now changing.
 #[test]
-fn nobody_who_reads_sees_half_of_what_is_written() {
+fn readers_never_see_half_a_write() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
     let [alice, bob, _] = &*PEOPLE;
@@ -95,7 +95,7 @@ fn nobody_who_reads_sees_half_of_what_is_written() {
     assert!(quiet.load(Ordering::SeqCst) > 0 && reads.load(Ordering::SeqCst) > 100, "{quiet:?} {reads:?}");
 }
 
-/// Somebody who is stopped while he reads holds others up, but not for ever.
+/// A stopped reader delays others, but not for ever.
 #[test]
 fn a_folder_that_stays_locked_is_an_error() {
     let folder = tempfile::tempdir().unwrap();

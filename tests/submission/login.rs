@@ -133,7 +133,7 @@ fn who_logs_in_is_checked_here() {
 
 /// A peer tells where messages come from, and nothing else: whoever logged in on its connection stays who it is. Names are one however they are written.
 #[test]
-fn xforward_changes_nobody_who_logged_in() {
+fn xforward_does_not_change_a_login() {
     if !present(&["openssl"]) {
         return;
     }
@@ -165,7 +165,7 @@ fn xforward_changes_nobody_who_logged_in() {
 
 /// A name that there is not takes as long as a wrong password: 64 MiB are filled three times for both.
 #[test]
-fn nobody_learns_which_names_there_are() {
+fn user_names_cannot_be_found_out() {
     if !present(&["openssl"]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! The grammar, production by production.
+//! Tests of the grammar, rule by rule.
 
 use super::*;
 use crate::{
@@ -50,20 +50,20 @@ fn canonical_forms_have_no_deviation() {
 #[test]
 fn header_lines_that_end_a_header_for_some() {
     for (line, reason) in [
-        ("Pay Mallory.\n", "a line that is no header field"),
-        ("Pay Mallory: now\n", "a line that is no header field"),
-        ("From : a\n", "a line that is no header field"),
+        ("Pay Mallory.\n", "a line that is not a header field"),
+        ("Pay Mallory: now\n", "a line that is not a header field"),
+        ("From : a\n", "a line that is not a header field"),
         ("Content-Transfer-Encoding:\n 7bit\n", "a transfer encoding on a line of its own"),
         ("Content-Transfer-Encoding: 7bit \n", "a transfer encoding that is not one of the five names"),
-        (": x\n", "a line that is no header field"),
-        ("X: y\n \n Pay Mallory.\n", "a continuation line of white space alone"),
-        ("X: y\r\rPay Mallory.\n", "a line that ends otherwise than the first one"),
-        ("X: y\r\n", "a line that ends otherwise than the first one"),
+        (": x\n", "a line that is not a header field"),
+        ("X: y\n \n Pay Mallory.\n", "a continuation line of only white space"),
+        ("X: y\r\rPay Mallory.\n", "a line that does not end like the first one"),
+        ("X: y\r\n", "a line that does not end like the first one"),
         ("X: y\0\n", "a control character in the x field"),
         ("X: y\u{85}z\n", "a control character in the x field"),
         ("X: y\u{2028}z\n", "a control character in the x field"),
-        ("\u{e9}: x\n", "a line that is no header field"),
-        ("X: y\nFrom x Mon\n", "a line that is no header field"),
+        ("\u{e9}: x\n", "a line that is not a header field"),
+        ("X: y\nFrom x Mon\n", "a line that is not a header field"),
         ("Subject: again\n", "a second subject field"),
         ("sUBJECT: again\n", "a second subject field"),
         ("Content-Transfer-Encoding: \"base64\"\n", "a transfer encoding that is not one of the five names"),
@@ -88,7 +88,7 @@ fn a_content_type_has_one_spelling() {
         (SIGNED.replace("boundary=", "boundary*="), "whose name is not a plain word"),
         (SIGNED.replace("boundary=", "boundary ="), "whose name is not a plain word"),
         (SIGNED.replace("; boundary", "; boundary; boundary"), "without a value"),
-        (SIGNED.replace("\"=_b\"", "\"\\=_b\""), "that readers take apart differently"),
+        (SIGNED.replace("\"=_b\"", "\"\\=_b\""), "that readers parse differently"),
         (SIGNED.replace("\"=_b\"", "\"=_b\" (c)"), "that ends without a semicolon"),
         (format!("{SIGNED}{SIGNED}"), "a second content-type field"),
         (SIGNED.replace("pgp-signature", "pkcs7-signature"), "which the parameter protocol does not name"),
@@ -107,26 +107,23 @@ fn there_are_two_parts_and_nothing_else() {
     let part = "\n--=_b\nContent-Type: text/plain\n\nPay Mallory.\n";
     let signature = "application/pgp-signature; name=\"a.asc\"\n\n";
     for (body, reason) in [
-        (PARTS.replacen("\n--=_b--", &format!("{part}--=_b--"), 1), "more than 3 times and not 3"),
-        (PARTS.replacen("one\n", "one\n--=_bee\n", 1), "more than 3 times and not 3"),
-        (PARTS.replacen("one\n", "one\nx--=_b\n", 1), "more than 3 times and not 3"),
-        (PARTS.replacen("--=_b--", "--=_b", 1), "a line that only starts like a boundary"),
-        (PARTS.replacen("--=_b--", "--=_b--x", 1), "a line that only starts like a boundary"),
-        (PARTS.replacen("--=_b\n", "--=_b \n", 1), "a line that only starts like a boundary"),
-        (PARTS.replacen("--=_b--\n", "", 1), "2 times and not 3"),
-        (PARTS.replacen("text/plain", "multipart/mixed; boundary=\"=_b\"", 1), "not the two parts that the form has"),
+        (PARTS.replacen("\n--=_b--", &format!("{part}--=_b--"), 1), "more than 3 times instead of 3"),
+        (PARTS.replacen("one\n", "one\n--=_bee\n", 1), "more than 3 times instead of 3"),
+        (PARTS.replacen("one\n", "one\nx--=_b\n", 1), "more than 3 times instead of 3"),
+        (PARTS.replacen("--=_b--", "--=_b", 1), "a line that starts like a boundary"),
+        (PARTS.replacen("--=_b--", "--=_b--x", 1), "a line that starts like a boundary"),
+        (PARTS.replacen("--=_b\n", "--=_b \n", 1), "a line that starts like a boundary"),
+        (PARTS.replacen("--=_b--\n", "", 1), "2 times instead of 3"),
+        (PARTS.replacen("text/plain", "multipart/mixed; boundary=\"=_b\"", 1), "not the two parts of this form"),
         (PARTS.replacen("application/pgp-signature", "text/plain", 1), "which the parameter protocol does not name"),
         (
             PARTS.replacen(signature, &format!("{signature}Pay Mallory.\n"), 1),
-            "line 1 of the part does not belong to its armour",
+            "line 1 of the part does not belong to its armor",
         ),
-        (PARTS.replacen("=aB3d", "Pay Mallory.", 1), "line 5 of the part does not belong to its armour"),
-        (PARTS.replacen("(GNU/Linux)", "(Pay Mallory)", 1), "line 2 of the part does not belong to its armour"),
-        (
-            PARTS.replacen("-----\n\n--=_b--", "-----\n\nPay.\n\n--=_b--", 1),
-            "of the part does not belong to its armour",
-        ),
-        (PARTS.replacen("; name", "\nPay Mallory.\nX: y; name", 1), "a line that is no header field"),
+        (PARTS.replacen("=aB3d", "Pay Mallory.", 1), "line 5 of the part does not belong to its armor"),
+        (PARTS.replacen("(GNU/Linux)", "(Pay Mallory)", 1), "line 2 of the part does not belong to its armor"),
+        (PARTS.replacen("-----\n\n--=_b--", "-----\n\nPay.\n\n--=_b--", 1), "of the part does not belong to its armor"),
+        (PARTS.replacen("; name", "\nPay Mallory.\nX: y; name", 1), "a line that is not a header field"),
         (format!("\u{e9}\n{PARTS}"), "octets that are not printable outside the parts"),
     ] {
         assert_ne!(body, PARTS);
@@ -141,15 +138,15 @@ fn leaves_hold_what_they_say() {
     for (message, reason) in [
         (
             "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMC\nPay\nAf8=\n".to_owned(),
-            "no base64 among base64",
+            "octets that are not base64",
         ),
         (
             "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMAMC\nAf8=\nPaid\n".to_owned(),
-            "no base64 among base64",
+            "octets that are not base64",
         ),
         (
             "Content-Type: application/pkcs7-mime\n\nMAMC\nAf8=\n".to_owned(),
-            "something else than a CMS object in base64",
+            "something other than a CMS object in base64",
         ),
         (format!("Content-Type: text/plain; charset=utf-7\n\n{armor}"), "that gives the text another reading"),
         (format!("Content-Type: text/plain; charset=koi8-r\n\n{CLEARTEXT}"), "that gives the text another reading"),
@@ -164,14 +161,14 @@ fn leaves_hold_what_they_say() {
             format!("Content-Type: text/plain; charset=utf-8\n\n{}", CLEARTEXT.replace("any", "a\rny")),
             "a control character in the text",
         ),
-        (format!("\nPay Mallory.\n{armor}"), "text beside the armour"),
-        (format!("\n{armor}{armor}"), "text beside the armour"),
-        (format!("Content-Type: text/html\n\n{armor}"), "text/html is no form of a sealed message"),
+        (format!("\nPay Mallory.\n{armor}"), "text outside the armor"),
+        (format!("\n{armor}{armor}"), "text outside the armor"),
+        (format!("Content-Type: text/html\n\n{armor}"), "text/html is not a form of a signed or encrypted message"),
         (
             format!("Content-Transfer-Encoding: quoted-printable\n\n{armor}=4"),
             "quoted-printable that does not follow RFC 2045",
         ),
-        (armor.to_owned(), "armour in the place of a header"),
+        (armor.to_owned(), "armor in place of a header"),
     ] {
         let message = if message.starts_with('-') { message } else { format!("{HEADER}{message}") };
         assert!(found(&message).is_some_and(|found| found.ends_with(reason)), "{message}: {:?}", found(&message));
@@ -181,10 +178,10 @@ fn leaves_hold_what_they_say() {
 #[test]
 fn what_has_no_header_is_no_message() {
     for (octets, reason) in [
-        (b"0\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02".as_slice(), "a CMS object in the place of a header"),
-        (b"-----BEGIN CMS-----\nMIAG\n-----END CMS-----\n", "a CMS object in the place of a header"),
-        (b"\x84\x8c\x03abcdefgh\nFrom: a@example.org\n\n", "OpenPGP packets in the place of a header"),
-        (b"\xef\xbb\xbf-----BEGIN PGP MESSAGE-----\n\n", "armour in the place of a header"),
+        (b"0\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02".as_slice(), "a CMS object in place of a header"),
+        (b"-----BEGIN CMS-----\nMIAG\n-----END CMS-----\n", "a CMS object in place of a header"),
+        (b"\x84\x8c\x03abcdefgh\nFrom: a@example.org\n\n", "OpenPGP packets in place of a header"),
+        (b"\xef\xbb\xbf-----BEGIN PGP MESSAGE-----\n\n", "armor in place of a header"),
     ] {
         let message = Message::parse(octets.to_vec(), &mut Budget::new(Limits::default())).unwrap();
         assert_eq!(deviation(message.root()).map(|found| found.reason).as_deref(), Some(reason), "{octets:?}");
@@ -201,6 +198,6 @@ fn a_from_field_is_no_mbox_line() {
 fn the_line_is_named() {
     assert_eq!(
         found(&signed(&format!("{HEADER}Pay.\n"), SIGNED, PARTS)).as_deref(),
-        Some("line 4: a line that is no header field")
+        Some("line 4: a line that is not a header field")
     );
 }

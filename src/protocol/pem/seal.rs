@@ -1,4 +1,4 @@
-//! Sealing: MIC-CLEAR, MIC-ONLY and ENCRYPTED messages, in the body of a mail or as a file of their own.
+//! Writes MIC-CLEAR, MIC-ONLY and ENCRYPTED messages, in the body of a mail or as a file.
 
 use std::{
     borrow::Cow,
@@ -26,13 +26,16 @@ use crate::{
     },
 };
 
-/// The text that a signature over `part` covers, in canonical form: that of the body, or of the whole file when it is no mail. An error of
-/// kind `Usage` when the body is anything but one text.
+/// The text that a signature over `part` covers, in canonical form: the body, or the whole file if it is not a mail.
+///
+/// # Errors
+///
+/// `Usage` if the body is not a single text.
 pub fn signable(part: Part<'_>) -> Result<Vec<u8>> {
     Ok(of_local(&local(part)?))
 }
 
-/// Writes `root` sealed to `out`, with CRLF line ends.
+/// Writes the signed or encrypted `root` to `out`, with CRLF line breaks.
 pub(super) fn seal(root: Part<'_>, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     let form = Form::new(how)?;
     let plan = Plan::new(root, how, context)?;
@@ -65,7 +68,7 @@ pub(super) fn seal(root: Part<'_>, how: &Seal, context: Context<'_>, out: &mut d
     Ok(plan.sealed)
 }
 
-/// What is done to the text.
+/// How the text is processed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Clear,
@@ -99,12 +102,12 @@ impl Form {
     }
 }
 
-/// Everything that is decided before anything is written.
+/// Everything that is decided before the first octet is written.
 struct Plan {
     signers: Vec<SigningKey>,
     readers: Vec<(String, Chosen)>,
     shared: Vec<InterchangeKey>,
-    /// Whom an interchange key is between.
+    /// The two parties of an interchange key.
     entities: [String; 2],
     hash: Hash,
     cipher: Cipher,
@@ -112,12 +115,13 @@ struct Plan {
 }
 
 impl Plan {
-    /// Finds every key and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind `Usage`) unless they are admitted.
+    /// Finds every key. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
+    /// weak and not admitted.
     fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Plan> {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let (hash, cipher) = algorithms(how, context.legacy)?;
         let mut sealed = Sealed::default();
-        // RFC 1421, section 4.6.1.1.1: what is encrypted is signed; with an interchange key alone, by that.
+        // RFC 1421, section 4.6.1.1.1: an encrypted text is signed; with only an interchange key, by that key.
         let implied = [Signer::Author];
         let asked = if how.sign.is_empty() && !how.to.is_empty() { &implied[..] } else { &how.sign };
         let mut signers = Vec::new();
@@ -157,7 +161,7 @@ impl Plan {
         Ok(Plan { signers, readers, shared, entities: entities(root), hash, cipher, sealed })
     }
 
-    /// RFC 1421 has no bare keys; those who wrote them called it version 2001.
+    /// RFC 1421 has no bare keys. Programs that wrote them called it version 2001.
     fn version(&self) -> &'static str {
         let mut candidates = self.signers.iter().map(|one| &one.candidate);
         let bare = candidates.any(|one| one.certificate.is_none())
@@ -166,7 +170,7 @@ impl Plan {
     }
 }
 
-/// Digest and cipher: strong ones unless others are asked for, and admitted.
+/// Digest and cipher: strong defaults unless others are requested and admitted.
 fn algorithms(how: &Seal, legacy: Legacy) -> Result<(Hash, Cipher)> {
     let hash = how.digest.unwrap_or(Hash::Sha256);
     let cipher = how.cipher.as_deref().map(Cipher::parse).transpose()?.unwrap_or(Cipher::Aes256);
@@ -217,12 +221,12 @@ fn entities(root: Part<'_>) -> [String; 2] {
     [author, to]
 }
 
-/// What the text is encrypted by, and then the signatures.
+/// The key that encrypts the text and the signatures.
 struct TextKey {
     cipher: Cipher,
-    /// As the cipher takes it.
+    /// In the form that the cipher needs.
     key: Secret,
-    /// As it is wrapped: of DES-EDE the pair (RFC 1423, section 3.2).
+    /// In the form that is wrapped: a pair for DES-EDE (RFC 1423, section 3.2).
     wrapped: Secret,
     iv: Vec<u8>,
 }
@@ -244,7 +248,7 @@ impl TextKey {
     }
 }
 
-/// An encapsulated header as it grows.
+/// An encapsulated header being written.
 struct Header {
     text: String,
 }
@@ -262,7 +266,7 @@ impl Header {
         let _ = write!(self.text, "{name}: {value}\r\n");
     }
 
-    /// A field whose value, or its last argument, is in the printable encoding.
+    /// Writes a field whose value, or last argument, is in the printable encoding.
     fn octets(&mut self, name: &str, arguments: &str, octets: &[u8]) {
         let space = if arguments.is_empty() { "" } else { " " };
         let _ = write!(self.text, "{name}:{space}{arguments}\r\n{}", printable(octets, " "));
@@ -274,7 +278,7 @@ impl Header {
         Ok(())
     }
 
-    /// Who signs, and the signatures; encrypted by `key` (RFC 1421, section 4.6.2).
+    /// Writes the signers and their signatures, encrypted with `key` if given (RFC 1421, section 4.6.2).
     fn originators(&mut self, plan: &Plan, canonical: &[u8], key: Option<&TextKey>) -> Result<()> {
         let digest = plan.hash.digest(canonical);
         let name = plan.hash.pem().unwrap_or_default();
@@ -298,14 +302,14 @@ impl Header {
         Ok(())
     }
 
-    /// Who reads, and the key wrapped for each (RFC 1421, section 4.6.4).
+    /// Writes the recipients and the key wrapped for each (RFC 1421, section 4.6.4).
     fn readers(&mut self, plan: &Plan, canonical: &[u8], key: &TextKey) -> Result<()> {
         for (name, chosen) in &plan.readers {
             match &chosen.candidate.certificate {
                 Some(certificate) => {
                     let id = CertificateName::of(certificate);
                     self.octets("Recipient-ID-Asymmetric", "", id.issuer);
-                    // The serial number stands after the comma that ends the name.
+                    // The serial number follows the comma after the name.
                     self.text.truncate(self.text.trim_end().len());
                     let _ = write!(self.text, ",\r\n {}\r\n", hexadecimal(id.serial));
                 }
@@ -334,7 +338,7 @@ impl Header {
     }
 }
 
-/// The text in its local form.
+/// The text in local form.
 fn local(root: Part<'_>) -> Result<Cow<'_, [u8]>> {
     if !is_mail(root) {
         return Ok(Cow::Borrowed(root.octets()));
@@ -348,7 +352,7 @@ fn local(root: Part<'_>) -> Result<Cow<'_, [u8]>> {
     Ok(root.decoded())
 }
 
-/// Whether there is a header of mail before the text, and not a file of text that happens to have colons in its first lines.
+/// Whether there is a mail header before the text. A text file may have colons in its first lines too.
 fn is_mail(root: Part<'_>) -> bool {
     root.fields().any(|field| MAIL.iter().any(|name| field.is(name)))
 }
@@ -374,7 +378,7 @@ fn write(root: Part<'_>, form: Form, block: &[u8], out: &mut dyn Write) -> io::R
     out.write_all(&encoding::quoted_printable_encode(block))
 }
 
-/// RFC 2045, section 2.7; the line length without its break is RFC 5322, section 2.1.1.
+/// RFC 2045, section 2.7. The maximum line length without the line break is from RFC 5322, section 2.1.1.
 fn is_seven_bit(text: &[u8]) -> bool {
     text.is_ascii() && !text.contains(&0) && text.split(|octet| *octet == b'\n').all(|line| line.len() <= 999)
 }
@@ -385,6 +389,6 @@ fn hexadecimal(octets: &[u8]) -> String {
 
 const BEGIN: &[u8] = b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\n";
 const END: &[u8] = b"-----END PRIVACY-ENHANCED MESSAGE-----\r\n";
-/// Fields of which every mail has one.
+/// Header fields of which every mail has at least one.
 const MAIL: [&str; 11] =
     ["Bcc", "Cc", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Received", "Sender", "Subject", "To"];

@@ -1,4 +1,4 @@
-//! Which key is meant by an address, to sign with and to encrypt to. The rule is that of [`crate::protocol::select`].
+//! Chooses the key for an address, to sign with or to encrypt to, by the rule of [`crate::protocol::select`].
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -19,21 +19,21 @@ use crate::{
 
 /// A key to encrypt to.
 pub(super) struct Chosen {
-    /// It.
+    /// The key.
     pub(super) candidate: record::Candidate,
-    /// What the person who asked should know of the choice.
+    /// A warning about the choice.
     pub(super) warning: Option<String>,
 }
 
 /// A key to sign with.
 pub(super) struct SigningKey {
-    /// The public half, and whose it says it is.
+    /// The public key, with its certificate or record.
     pub(super) candidate: record::Candidate,
-    /// What to write when there is no certificate to say it.
+    /// The name to write if there is no certificate.
     pub(super) name: Option<String>,
-    /// The private half.
+    /// The secret key.
     pub(super) secret: Arc<dyn SecretKey>,
-    /// The certificates above it that a reader may not have, nearest first, without the root.
+    /// The certificates above it that a recipient may not have, nearest first, without the root.
     pub(super) issuers: Vec<Certificate>,
 }
 
@@ -89,13 +89,13 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
 /// A certificate or a bare key that was found for an address.
 struct Candidate {
     copies: Copies,
-    /// Or why PEM cannot use it.
+    /// The key, or why PEM cannot use it.
     key: Result<record::Candidate>,
 }
 
 impl Candidate {
     fn of(copies: Copies) -> Candidate {
-        // The copies have one fingerprint, which is that of all their octets.
+        // All copies have the same fingerprint, hence the same octets.
         let first = copies.records().first();
         let first = first.ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())));
         Candidate { key: first.and_then(record::Candidate::of_record), copies }
@@ -105,7 +105,7 @@ impl Candidate {
         self.key.as_ref().ok()?.certificate.as_ref()
     }
 
-    /// The key, if it alone is good for `usage`; otherwise why not, in words that follow its fingerprint.
+    /// The key, if it is usable by itself for `usage`; otherwise the reason, worded to follow its fingerprint.
     fn usable(&self, usage: Usage, at: SystemTime, legacy: Legacy) -> Result<&record::Candidate, Unfit> {
         let key = self.key.as_ref().map_err(|error| format!("cannot be used in PEM: {error}"))?;
         match &key.certificate {
@@ -115,7 +115,7 @@ impl Candidate {
         Ok(key)
     }
 
-    /// The key to sign with; otherwise why it cannot, in words that follow its fingerprint.
+    /// The key to sign with; otherwise the reason, worded to follow its fingerprint.
     fn signing(
         &self,
         name: Option<&Address>,
@@ -141,7 +141,7 @@ impl Candidate {
     }
 }
 
-/// What paths are looked for with.
+/// The state for searching certificate paths.
 struct Paths<'a> {
     context: Context<'a>,
     budget: Budget,

@@ -1,4 +1,4 @@
-//! Undoes armour (RFC 9580, section 6) and the cleartext framework (section 7), in place where the data is large.
+//! Undoes armor (RFC 9580, section 6) and the cleartext framework (section 7), in place where the data is large.
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 
@@ -18,7 +18,7 @@ pub(super) struct Dearmored {
 pub(super) struct Cleartext<'a> {
     /// The signed text: dashes unescaped, without the last line break, which is not signed.
     pub(super) text: Vec<u8>,
-    /// The armoured signatures.
+    /// The armored signatures.
     pub(super) signatures: &'a [u8],
 }
 
@@ -38,14 +38,11 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
             Some(line) => match line.strip_prefix(BEGIN) {
                 Some(rest) if rest.strip_suffix(b"-----") == Some(label.as_bytes()) => break,
                 Some(_) => {
-                    return Err(Error::malformed(
-                        format!("armour, line {}", cursor.line),
-                        format!("not a PGP {label}"),
-                    ));
+                    return Err(Error::malformed(format!("armor, line {}", cursor.line), format!("not a PGP {label}")));
                 }
                 None => {}
             },
-            None => return Err(Error::malformed("armour", format!("does not begin with -----BEGIN PGP {label}-----"))),
+            None => return Err(Error::malformed("armor", format!("does not begin with -----BEGIN PGP {label}-----"))),
         }
     }
     // A blank line ends the headers. Data that starts without one is accepted.
@@ -65,22 +62,22 @@ pub(super) fn dearmor(mut armored: Vec<u8>, label: &str) -> Result<Dearmored> {
     loop {
         let start = cursor.at;
         let Some(line) = cursor.next(&armored) else {
-            return Err(Error::malformed("armour", "ends without its last line, -----END PGP"));
+            return Err(Error::malformed("armor", "ends without its last line, -----END PGP"));
         };
         if let Some(rest) = line.strip_prefix(END) {
             if rest.strip_suffix(b"-----") == Some(label.as_bytes()) {
                 break;
             }
             return Err(Error::malformed(
-                format!("armour, line {}", cursor.line),
+                format!("armor, line {}", cursor.line),
                 format!("not the end of a PGP {label}"),
             ));
         }
         let place = cursor.line;
-        let not_base64 = || Error::malformed(format!("armour, line {place}"), "not base64");
+        let not_base64 = || Error::malformed(format!("armor, line {place}"), "not base64");
         writer.line(&mut armored, start, cursor.at).ok_or_else(not_base64)?;
     }
-    writer.finish(&mut armored).ok_or_else(|| Error::malformed("armour", "its base64 is cut short"))?;
+    writer.finish(&mut armored).ok_or_else(|| Error::malformed("armor", "its base64 is cut short"))?;
     armored.truncate(writer.written);
     Ok(Dearmored { headers, octets: armored })
 }
@@ -311,21 +308,21 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let error = |text| message(text).unwrap_err().to_string();
-        assert_eq!(error("nothing"), "armour: does not begin with -----BEGIN PGP MESSAGE-----");
-        assert_eq!(error("-----BEGIN PGP SIGNATURE-----\n"), "armour, line 1: not a PGP MESSAGE");
+        assert_eq!(error("nothing"), "armor: does not begin with -----BEGIN PGP MESSAGE-----");
+        assert_eq!(error("-----BEGIN PGP SIGNATURE-----\n"), "armor, line 1: not a PGP MESSAGE");
         assert_eq!(
             error("-----BEGIN PGP MESSAGE-----\n\nSGVs\nb?8s\n-----END PGP MESSAGE-----"),
-            "armour, line 4: not base64"
+            "armor, line 4: not base64"
         );
         assert_eq!(
             error("-----BEGIN PGP MESSAGE-----\n\nSGVsb\n-----END PGP MESSAGE-----"),
-            "armour: its base64 is cut short"
+            "armor: its base64 is cut short"
         );
-        assert_eq!(error("-----BEGIN PGP MESSAGE-----\n\nSGVs\n"), "armour: ends without its last line, -----END PGP");
+        assert_eq!(error("-----BEGIN PGP MESSAGE-----\n\nSGVs\n"), "armor: ends without its last line, -----END PGP");
     }
 
     #[test]
-    fn nothing_but_base64_and_one_checksum_stands_in_armour() {
+    fn nothing_but_base64_and_one_checksum_stands_in_armor() {
         let error =
             |text: &str| message(&format!("-----BEGIN PGP MESSAGE-----\n\n{text}\nmore")).unwrap_err().to_string();
         for text in [
@@ -336,7 +333,7 @@ mod tests {
             assert!(error(text).ends_with(": not base64"), "{text:?}: {}", error(text));
         }
         for last in ["-----END PGP MESSAGE----- .", "-----END PGP SIGNATURE-----", "-----END PGP MESSAGE"] {
-            assert_eq!(error(&format!("SGVs\n=abcd\n{last}")), "armour, line 5: not the end of a PGP MESSAGE");
+            assert_eq!(error(&format!("SGVs\n=abcd\n{last}")), "armor, line 5: not the end of a PGP MESSAGE");
         }
     }
 

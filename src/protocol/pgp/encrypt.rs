@@ -1,4 +1,5 @@
-//! Encrypted messages written as they stream by: encrypted session keys, then the container (RFC 9580, sections 5.1, 5.3 and 5.13).
+//! Writes encrypted messages as a stream: encrypted session keys, then the container (RFC 9580, sections 5.1, 5.3 and
+//! 5.13).
 
 use std::{
     io::{self, Write},
@@ -36,7 +37,7 @@ use crate::{
     crypto::{Cipher, Legacy, Strength},
 };
 
-/// Everyone who will be able to read, and by which algorithms: all decided, nothing written.
+/// The recipients and the chosen algorithms. Nothing is written yet.
 pub(super) struct Readers {
     keys: Vec<(Naming, Key<PublicParts, UnspecifiedRole>)>,
     passwords: Vec<Password>,
@@ -44,7 +45,7 @@ pub(super) struct Readers {
     container: Container,
 }
 
-/// Whether the message names a reader's key.
+/// Whether the message names a recipient's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Naming {
     /// A wildcard in place of the key ID (RFC 9580, section 5.1.8).
@@ -56,14 +57,15 @@ pub(super) enum Naming {
 /// The two symmetrically encrypted and integrity protected packets (RFC 9580, sections 5.13.1 and 5.13.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Container {
-    /// CFB with a SHA-1 modification detection code: what RFC 4880 knows.
+    /// CFB with a SHA-1 modification detection code, as in RFC 4880.
     V1,
-    /// AEAD, by OCB, which everyone who reads it must implement.
+    /// AEAD with OCB, which every reader of version 2 must implement.
     V2,
 }
 
 impl Readers {
-    /// Decides the algorithms for these certificates and passwords. `asked` is a cipher's name; a weak one needs `Legacy::Admit`.
+    /// Chooses the algorithms for these certificates and passwords. `asked` is the name of a requested cipher; a weak
+    /// one needs `Legacy::Admit`.
     pub(super) fn new(
         people: Vec<(Naming, Chosen)>,
         passwords: &[Secret],
@@ -77,7 +79,7 @@ impl Readers {
             None => common_cipher(&wishes),
         };
         let everyone = !wishes.is_empty() && wishes.iter().all(|one| one.aead);
-        // OCB is defined for blocks of 128 bits alone (RFC 9580, section 9.6).
+        // OCB is defined only for ciphers with blocks of 128 bits (RFC 9580, section 9.6).
         let container = if everyone && is_aes(cipher) { Container::V2 } else { Container::V1 };
         let keys =
             people.into_iter().flat_map(|(naming, chosen)| chosen.keys.into_iter().map(move |key| (naming, key)));
@@ -85,7 +87,7 @@ impl Readers {
         Ok(Readers { keys: keys.collect(), passwords, cipher, container })
     }
 
-    /// Whether the armor around the message has a checksum.
+    /// Whether the armor around the message gets a checksum.
     pub(super) fn checksum(&self) -> Checksum {
         match self.container {
             Container::V1 => Checksum::Present,
@@ -93,7 +95,7 @@ impl Readers {
         }
     }
 
-    /// Encrypts the session key to everyone. Nothing is written yet.
+    /// Encrypts the session key to every recipient. Nothing is written yet.
     pub(super) fn begin(&self) -> Result<Encryption<'_>> {
         let features = match self.container {
             Container::V1 => Features::empty().set_seipdv1(),
@@ -136,7 +138,8 @@ impl Readers {
         Ok(Encryption { plaintext, ciphertext })
     }
 
-    /// A new session key, encrypted to everyone: packets of version 3 and 4, before a container of version 1.
+    /// Creates a session key and encrypts it to every recipient, in packets of version 3 and 4, for a container of
+    /// version 1.
     fn session_keys(&self, to: &mut Ciphertext) -> anyhow::Result<SessionKey> {
         let session = SessionKey::new(self.cipher.key_size()?)?;
         for (naming, key) in &self.keys {
@@ -151,7 +154,7 @@ impl Readers {
             packet.serialize(to)?;
         }
         for password in &self.passwords {
-            // The password's key is for AES, which every reader knows.
+            // The password's key is for AES-128, which every reader supports.
             let cipher = SymmetricAlgorithm::AES128;
             let packet = SKESK4::with_password(self.cipher, cipher, S2K::default(), &session, password)?;
             Packet::from(SKESK::from(packet)).serialize(to)?;
@@ -160,26 +163,26 @@ impl Readers {
     }
 }
 
-/// What encrypts.
+/// The encryption backend in use.
 enum Plaintext<'a> {
     Ours(Box<Protected<Ciphertext>>),
     Sequoia(Message<'a>),
 }
 
-/// An encrypted message that can be written.
+/// An encrypted message, ready to be written.
 pub(super) struct Encryption<'a> {
     plaintext: Plaintext<'a>,
     ciphertext: Ciphertext,
 }
 
 impl<'a> Encryption<'a> {
-    /// A writer of OpenPGP packets that puts their ciphertext to `to`.
+    /// A writer for OpenPGP packets that writes their ciphertext to `to`.
     pub(super) fn to<W: Write>(self, to: W) -> Encrypting<'a, W> {
         Encrypting { plaintext: self.plaintext, ciphertext: self.ciphertext, to }
     }
 }
 
-/// Encrypts what is written to it.
+/// Encrypts the octets written to it.
 pub(super) struct Encrypting<'a, W: Write> {
     plaintext: Plaintext<'a>,
     ciphertext: Ciphertext,
@@ -187,7 +190,7 @@ pub(super) struct Encrypting<'a, W: Write> {
 }
 
 impl<W: Write> Encrypting<'_, W> {
-    /// Writes what protects the message against changes.
+    /// Writes the final integrity check or tag.
     pub(super) fn finish(self) -> Result<W> {
         let Encrypting { plaintext, ciphertext, mut to } = self;
         match plaintext {
@@ -215,7 +218,7 @@ impl<W: Write> Write for Encrypting<'_, W> {
     }
 }
 
-/// Where Sequoia's writers, which must be able to cross threads, leave the ciphertext for a writer which need not.
+/// A buffer between Sequoia's writers, which must be `Send`, and an output writer that need not be.
 #[derive(Clone, Default)]
 struct Ciphertext(Arc<Mutex<Vec<u8>>>);
 
@@ -236,7 +239,7 @@ impl Write for Ciphertext {
     }
 }
 
-/// What one certificate says of the algorithms that its owner reads.
+/// The algorithms that one certificate says its owner supports.
 struct Wishes {
     ciphers: Option<Vec<SymmetricAlgorithm>>,
     aead: bool,
@@ -255,8 +258,9 @@ impl Wishes {
     }
 }
 
-/// The strongest AES that everyone lists. AES-128, which everyone must read (RFC 9580, section 9.3), when there is none; AES-256 to those who list
-/// nothing. Never the 3DES that RFC 4880, section 13.2 takes to be everyone's last wish.
+/// The strongest AES that all recipients list; AES-128 if there is none, which every reader must support (RFC 9580,
+/// section 9.3). Recipients without a list are taken to support AES-256. 3DES, the implicit last preference of RFC
+/// 4880, section 13.2, is never used.
 fn common_cipher(wishes: &[Wishes]) -> SymmetricAlgorithm {
     let reads = |one: &Wishes, cipher| one.ciphers.as_ref().is_none_or(|list| list.contains(&cipher));
     let everyone = |cipher: &SymmetricAlgorithm| wishes.iter().all(|one| reads(one, *cipher));
@@ -285,5 +289,5 @@ fn failed(error: &anyhow::Error) -> Error {
 const AES: [SymmetricAlgorithm; 3] =
     [SymmetricAlgorithm::AES256, SymmetricAlgorithm::AES192, SymmetricAlgorithm::AES128];
 
-/// Plaintext that is encrypted before its ciphertext is handed on.
+/// Octets of plaintext encrypted at a time.
 const CHUNK: usize = 1 << 16;

@@ -69,7 +69,7 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
                     let whole = sequoia_armor::Reader::from_bytes(armored, mode).read_to_end(&mut packets).is_ok();
                     read(&mut file, Secret::new(packets).expose(), place);
                     if !whole {
-                        file.skipped.push(format!("{place}: its armour is damaged"));
+                        file.skipped.push(format!("{place}: its armor is damaged"));
                     }
                 }
                 _ => file.skipped.push(format!("{place}: an OpenPGP block that holds no key")),
@@ -287,7 +287,7 @@ fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Ve
         writer.write_all(octets.expose())?;
         writer.finalize()
     });
-    written.map_err(|error| Error::io("armour", &error))
+    written.map_err(|error| Error::io("armor", &error))
 }
 
 pub(super) fn handle(fingerprint: &sequoia_openpgp::Fingerprint) -> Handle {

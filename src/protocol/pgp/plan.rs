@@ -1,4 +1,4 @@
-//! Everything that is decided before the first octet is written: who signs, who reads, by which algorithms.
+//! Decides everything before the first octet is written: signers, recipients, algorithms.
 
 use std::time::SystemTime;
 
@@ -19,28 +19,29 @@ use crate::{
     },
 };
 
-/// What is to be done, with every key found and unlocked.
+/// The plan for sealing a message, with every key found and unlocked.
 pub(super) struct Plan {
-    /// Who signs, and by which digest.
+    /// The signers and their digest.
     pub(super) signers: Option<Signers>,
-    /// Who reads.
+    /// The recipients.
     pub(super) readers: Option<Readers>,
-    /// The signatures' time.
+    /// The time of the signatures.
     pub(super) at: SystemTime,
-    /// What to tell the person who asked.
+    /// What was done and what to warn about.
     pub(super) sealed: Sealed,
 }
 
-/// At least one key, and the digest that all of them sign.
+/// At least one key, and the digest that all of them use.
 pub(super) struct Signers {
-    /// In the order asked for.
+    /// In the order requested.
     pub(super) keys: Vec<SigningKey>,
-    /// Common to all.
+    /// The common digest.
     pub(super) hash: Hash,
 }
 
 impl Plan {
-    /// Finds every key and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind `Usage`) unless they are admitted.
+    /// Finds every key. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
+    /// weak and not admitted.
     pub(super) fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Self> {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let mut sealed = Sealed::default();
@@ -107,7 +108,7 @@ fn readers(
         sealed.did.push(format!("encrypted to {address} with {}{note}", found.cert.fingerprint().to_hex()));
         match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == found.cert.fingerprint()) {
             None => people.push((naming, found)),
-            // One key of two readers, one of whom is named: its name is in the message anyway.
+            // The same key for two recipients, one of them named: the message names it anyway.
             Some((other, _)) if naming == Naming::Named => *other = Naming::Named,
             Some(_) => {}
         }

@@ -1,4 +1,5 @@
-//! Sealing: the shapes of RFC 3156. Everything is decided first ([`Plan`]); then the message is written in one pass.
+//! Signs and encrypts in the forms of RFC 3156. Everything is decided first ([`Plan`]); then the message is written in
+//! one pass.
 
 use std::{
     io::{self, Write},
@@ -23,10 +24,11 @@ use crate::{
     },
 };
 
-/// Writes `message` sealed to `out`, with CRLF line ends.
+/// Writes the signed or encrypted `message` to `out`, with CRLF line breaks.
 ///
-/// Errors of kind `NoKey` name the address, the key and the reason; `Usage` is for algorithms that are not admitted and for shapes that the message
-/// does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes fit to be signed, may.
+/// Errors of kind `NoKey` name the address, the key and the reason. `Usage`: an algorithm is not admitted, or the
+/// message does not fit the requested form. These come before the first octet is written. `Malformed`, for a message
+/// that no encoding makes fit to be signed, may come later.
 pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     let root = message.root();
     if matches!(how.shape, Shape::Inline | Shape::Opaque) {
@@ -48,7 +50,7 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
     let mode = if plan.readers.is_some() { Mode::Cipher } else { Mode::Clear };
     let halves = Halves::of(message, how.headers, mode);
     let payload = Payload { part: message.root(), header: &halves.payload };
-    // Whatever can still fail for lack of something fails here, before anything is written.
+    // Everything that can fail for a missing resource is done before the first octet is written.
     let boundaries = [build::boundary(context.random)?, build::boundary(context.random)?];
     let signing = plan.signers.map(|signers| Signing::begin(signers, context)).transpose()?;
     let encryption = plan.readers.as_ref().map(Readers::begin).transpose()?;
@@ -83,7 +85,7 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
     }
 }
 
-/// Signatures begun, and what has to be said of them before they are made.
+/// Signatures in progress, and the `micalg` that is written before them.
 struct Signing {
     signatures: Signatures,
     micalg: String,
@@ -96,16 +98,16 @@ impl Signing {
     }
 }
 
-/// Writes the payload 7-bit clean, and the same octets to the signatures.
+/// Writes the payload in 7-bit form to `to` and to the signatures.
 fn write_payload(payload: Payload<'_>, signatures: &mut Signatures, to: &mut dyn Write) -> Result<()> {
     payload.write_signable(&mut Tee { signatures, to })
 }
 
-/// Hands octets on, and to the signatures on the way.
+/// Writes the same octets to the signatures and to an output.
 pub(super) struct Tee<'a> {
-    /// What hashes.
+    /// The signatures that hash them.
     pub(super) signatures: &'a mut Signatures,
-    /// Where the octets go.
+    /// The output.
     pub(super) to: &'a mut dyn Write,
 }
 
@@ -121,7 +123,7 @@ impl Write for Tee<'_> {
     }
 }
 
-/// multipart/signed from its Content-Type on (RFC 3156, section 5).
+/// Writes multipart/signed, from its Content-Type on (RFC 3156, section 5).
 fn write_signed(
     payload: Payload<'_>,
     mut signing: Signing,
@@ -148,7 +150,7 @@ fn write_signed(
     write!(to, "\r\n--{boundary}--\r\n").map_err(output)
 }
 
-/// Makes the signatures, and writes them as one armoured block.
+/// Makes the signatures, and writes them as one armor block.
 pub(super) fn write_signature_block(signatures: Signatures, at: SystemTime, to: &mut dyn Write) -> Result<()> {
     let checksum = if signatures.has_v4() { Checksum::Present } else { Checksum::Absent };
     let packets = signatures.finish(at)?;
@@ -157,7 +159,7 @@ pub(super) fn write_signature_block(signatures: Signatures, at: SystemTime, to: 
     armored.finish().map(|_| ()).map_err(output)
 }
 
-/// multipart/encrypted from its Content-Type on (RFC 3156, section 4); `packets` writes what is encrypted.
+/// Writes multipart/encrypted, from its Content-Type on (RFC 3156, section 4). `packets` writes the plaintext packets.
 fn write_encrypted(
     encryption: Encryption<'_>,
     checksum: Checksum,
@@ -181,7 +183,7 @@ fn write_encrypted(
     write!(to, "\r\n--{boundary}--\r\n").map_err(output)
 }
 
-/// One armoured encrypted message; `packets` writes what is encrypted.
+/// Writes one armored encrypted message. `packets` writes the plaintext packets.
 pub(super) fn write_encrypted_block(
     encryption: Encryption<'_>,
     checksum: Checksum,

@@ -1,5 +1,5 @@
-//! Which certificate is meant by an address, for a use, at a time. The rule is that of [`crate::protocol::select`]; OpenPGP has no authorities
-//! here.
+//! Chooses the certificate for an address, a use and a time, by the rule of [`crate::protocol::select`]. OpenPGP has no
+//! authorities here.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -27,13 +27,13 @@ use crate::{
     },
 };
 
-/// A certificate to encrypt to, and which of its keys.
+/// A certificate to encrypt to, and its encryption keys.
 pub(super) struct Chosen {
     /// The certificate.
     pub(super) cert: Arc<Cert>,
     /// Its encryption keys, newest first; at least one.
     pub(super) keys: Vec<Key<PublicParts, UnspecifiedRole>>,
-    /// What the person who asked should know of the choice.
+    /// A warning about the choice.
     pub(super) warning: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, lega
 pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
     let mut candidates = candidates(keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
-    // A key whose secret part is elsewhere is named, and not passed over.
+    // A key whose secret part is elsewhere is reported, not skipped.
     candidates.iter_mut().for_each(|candidate| candidate.elsewhere = elsewhere(keys, &candidate.copies));
     let serve = |candidate: &Candidate| match candidate.usable(Usage::Sign, address, at, legacy, keys) {
         Err(why) => Ok(Err(why)),
@@ -106,20 +106,20 @@ pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, leg
     with_secret(keys, &copies, usable)?.map_err(|why| cert::no_key(&cert, &why.to_string()))
 }
 
-/// A certificate and those of its keys that are good for a use, newest first; at least one.
+/// A certificate and its keys that are usable for the purpose, newest first; at least one.
 type Usable<'c> = (&'c Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>);
 
 /// A certificate that was found for an address.
 struct Candidate {
     copies: Copies,
-    /// Or why it cannot be read.
+    /// The certificate, or why it cannot be read.
     cert: Result<Arc<Cert>>,
-    /// Where the secret part is when it is not here and something says so; looked for to sign.
+    /// Where the secret part is, if it is not here and this is known. Determined only for signing.
     elsewhere: Option<String>,
 }
 
 impl Candidate {
-    /// The certificate and its keys that are good for `usage` at `at`; otherwise why there is none, in words that follow its name.
+    /// The certificate and its usable keys for `usage` at `at`; otherwise the reason, worded to follow its name.
     fn usable(
         &self,
         usage: Usage,
@@ -160,7 +160,7 @@ fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
     Ok(found.into_iter().map(|copies| Candidate { cert: merged(&copies), copies, elsewhere: None }).collect())
 }
 
-/// The copies of one certificate put together, so that a revocation or an expiry in any of them counts.
+/// Merges the copies of one certificate, so that a revocation or an expiry in any of them counts.
 pub(super) fn merged(copies: &Copies) -> Result<Arc<Cert>> {
     let mut merged: Option<Arc<Cert>> = None;
     for record in copies.records() {
@@ -196,7 +196,7 @@ fn with_secret(
     Ok(Err(why.into()))
 }
 
-/// Where the secret part of a key of the certificate is that is not here: on a card, for one. `None` when nothing says so.
+/// Where the missing secret part of a key is, for instance on a smart card. `None` if unknown.
 fn elsewhere(keys: &dyn Keys, copies: &Copies) -> Option<String> {
     copies.records().iter().find_map(|record: &Arc<Record>| {
         let mut absent = record.handles.iter().filter(|handle| !record.secrets.contains(handle));

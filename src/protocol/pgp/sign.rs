@@ -1,7 +1,7 @@
-//! Signature packets made over octets that stream by, hashed by our own digests.
+//! Makes signature packets over a stream, hashed by our own digests.
 //!
-//! Sequoia's hash contexts cannot be replaced from outside and are slower than the machine; so the hashed part of the packet is laid
-//! out here (RFC 9580, section 5.2.4), and Sequoia serializes the finished packet.
+//! Sequoia's hash contexts cannot be replaced and are slower than the machine allows. So the hashed part of the packet
+//! is built here (RFC 9580, section 5.2.4), and Sequoia serializes the finished packet.
 
 use std::{
     io::{self, Write},
@@ -30,21 +30,21 @@ use crate::{
     crypto::{Digester, Hash, KeyAlgorithm, Legacy, Strength},
 };
 
-/// What a signature says of the octets' form (RFC 9580, section 5.2.1).
+/// The signature type (RFC 9580, section 5.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The octets as they are.
+    /// The octets, unchanged.
     Binary,
-    /// Text with CRLF line ends; the caller sees to them.
+    /// Text with CRLF line breaks, which the caller provides.
     Text,
 }
 
-/// Signatures in the making, one for each signer, all with the same digest algorithm. A writer: what is written is signed.
+/// Signatures in progress, one per signer, all with the same digest algorithm. Octets written to it are signed.
 pub(super) struct Signatures {
     making: Vec<Making>,
 }
 
-/// One signature in the making.
+/// One signature in progress.
 struct Making {
     signer: Handled,
     kind: Kind,
@@ -54,30 +54,31 @@ struct Making {
 }
 
 impl Signatures {
-    /// Starts one signature by each of `keys`; `random` fills the salts of version 6 (RFC 9580, section 5.2.3).
+    /// Starts one signature for each of `keys`. `random` fills the salts of version 6 (RFC 9580, section 5.2.3).
     pub(super) fn begin(keys: Vec<SigningKey>, kind: Kind, hash: Hash, random: &dyn Random) -> Result<Self> {
         let begin = |key| Making::begin(key, kind, hash, random);
         Ok(Signatures { making: keys.into_iter().map(begin).collect::<Result<_>>()? })
     }
 
-    /// The one-pass signature packets that go before the data (RFC 9580, section 5.4), serialized: the last signer's first.
+    /// The serialized one-pass signature packets that go before the data (RFC 9580, section 5.4), the last signer's
+    /// first.
     pub(super) fn one_pass(&self) -> Result<Vec<u8>> {
         let mut octets = Vec::new();
         for (index, making) in self.making.iter().enumerate().rev() {
             let mut packet = making.one_pass();
-            // The flag says that no other one-pass packet follows: it belongs to the innermost.
+            // The flag says that no other one-pass packet follows, so only the innermost has it.
             packet.set_last(index == 0);
             octets.extend(serialized(&Packet::from(packet))?);
         }
         Ok(octets)
     }
 
-    /// Whether any is of version 4, which old software reads and for which it expects its customs.
+    /// Whether any signature is of version 4, which older software reads and for which it expects a checksum.
     pub(super) fn has_v4(&self) -> bool {
         self.making.iter().any(|making| making.salt.is_none())
     }
 
-    /// Signs: the packets that go after the data, serialized, the first signer's first. `at` is the time in them.
+    /// Signs. Returns the serialized packets that go after the data, the first signer's first. `at` is their time.
     pub(super) fn finish(self, at: SystemTime) -> Result<Vec<u8>> {
         let mut octets = Vec::new();
         for making in self.making {
@@ -100,8 +101,8 @@ impl Write for Signatures {
     }
 }
 
-/// The one digest for all signers, because RFC 3156, section 5 has exactly one `micalg`: the longest that any of their keys asks for,
-/// or the one `asked` for. A weak one needs `Legacy::Admit`.
+/// The digest for all signers, since RFC 3156, section 5 has exactly one `micalg`: the one `asked` for, or the longest
+/// that any key needs. A weak one needs `Legacy::Admit`.
 pub(super) fn digest(keys: &[SigningKey], asked: Option<Hash>, legacy: Legacy) -> Result<Hash> {
     let hash = match asked {
         Some(hash) => hash,
@@ -193,7 +194,7 @@ impl Making {
         if self.salt.is_some() { 6 } else { 4 }
     }
 
-    /// When and by whom. The key ID is for version 4 alone (RFC 9580, section 5.2.3.12).
+    /// Creation time and issuer. The key ID is only for version 4 (RFC 9580, section 5.2.3.12).
     fn hashed_area(&self, at: SystemTime) -> Result<SubpacketArea> {
         let key = self.signer.public();
         let time = Timestamp::try_from(at).map_err(|error| failed(&error))?;
@@ -217,11 +218,11 @@ impl Kind {
     }
 }
 
-/// The digest that fits a key: that of its curve's size for ECDSA (RFC 9580, section 9.2), SHA-512 for the rest.
+/// The digest that fits a key: by the size of its curve for ECDSA (RFC 9580, section 9.2), SHA-512 for the rest.
 fn fitting(key: &SigningKey) -> Hash {
     match key.secret.algorithm() {
         KeyAlgorithm::Ecdsa(curve) => curve.hash(),
-        // A DSA key takes the leftmost bits of any digest; the 160-bit ones of old are at least spared a pointless length.
+        // A DSA key uses the leftmost bits of any digest. Old 160-bit keys gain nothing from a longer one.
         KeyAlgorithm::Dsa(_) => Hash::Sha256,
         _ => Hash::Sha512,
     }

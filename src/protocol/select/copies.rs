@@ -40,7 +40,7 @@ impl Copies {
         }
         match (groups.pop(), groups.as_slice()) {
             (Some(only), []) => Ok(only),
-            (None, _) => Err(Error::no_key(format!("key {handle}: not here")).with_hint(Hint::ListKeys)),
+            (None, _) => Err(Error::no_key(format!("key {handle}: not found")).with_hint(Hint::ListKeys)),
             (Some(last), others) => {
                 let list: Vec<&str> = others.iter().chain([&last]).map(|one| one.fingerprint.as_str()).collect();
                 Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))
@@ -141,6 +141,6 @@ mod tests {
         assert_eq!(named(vec![public.clone(), other.clone()]).unwrap(), "0202020202020202");
         let several = named(vec![record(1, Secret::Here, vec![]), other]).unwrap_err().to_string();
         assert_eq!(several, "key 0101010101010101: names several: 0101010101010101, 0202020202020202");
-        assert_eq!(named(vec![]).unwrap_err().to_string(), "key 0101010101010101: not here");
+        assert_eq!(named(vec![]).unwrap_err().to_string(), "key 0101010101010101: not found");
     }
 }

@@ -556,8 +556,8 @@ mod tests {
             (b"\x30\x89\x01\x00\x00\x00\x00\x00\x00\x00\x00", "ends early"),
             (b"\x30\xff\x02\x01\x05", "reserved form"),
             (b"\x04\x80x\x00\x00", "has no length"),
-            (b"\x30\x02\x00\x00", "nothing is open"),
-            (b"\x24\x03\x02\x01\x05", "something else"),
+            (b"\x30\x02\x00\x00", "unexpected end-of-contents"),
+            (b"\x24\x03\x02\x01\x05", "another type"),
             (b"\x1f\x81\x81\x81\x81\x81\x81\x01\x00", "too long"),
         ] {
             let error = to_der(ber, &budget()).unwrap_err().to_string();
@@ -565,7 +565,7 @@ mod tests {
         }
         let error = take_content(signed(indefinite, &indefinite(0x24, b"\x02\x01\x05")), After::Nothing, &budget())
             .unwrap_err();
-        assert!(error.to_string().contains("no octet string"), "{error}");
+        assert!(error.to_string().contains("other than octet strings"), "{error}");
     }
 
     #[test]

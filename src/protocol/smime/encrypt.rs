@@ -1,4 +1,4 @@
-//! EnvelopedData (RFC 5652, section 6) and AuthEnvelopedData (RFC 5083): the content as its ciphertext streams by.
+//! Writes EnvelopedData (RFC 5652, section 6) and AuthEnvelopedData (RFC 5083) as a stream.
 
 use std::io::{self, Write};
 
@@ -19,7 +19,7 @@ use crate::{
     protocol::{Aead, Seal, halves::output},
 };
 
-/// Everyone who will be able to read, and by which cipher: all decided, nothing encrypted.
+/// The recipients and the cipher. Nothing is encrypted yet.
 pub(super) struct Readers {
     people: Vec<Reader>,
     passwords: Vec<Secret>,
@@ -27,15 +27,15 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Decides the algorithms for these certificates, with what is known of their owners, and the passwords of `how`. A weak cipher needs
-    /// `Legacy::Admit`.
+    /// Chooses the algorithms for these certificates, by the ciphers that their owners support, and for the passwords
+    /// of `how`. A weak cipher needs `Legacy::Admit`.
     pub(super) fn new(people: Vec<(Certificate, Known)>, how: &Seal, legacy: Legacy) -> Result<Self> {
         let (people, mut known): (Vec<Certificate>, Vec<Known>) = people.into_iter().unzip();
         known.extend(how.passwords.first().map(|_| Known::presumed()));
         let cipher = match (how.cipher.as_deref(), how.aead) {
             (Some(name), aead) => ContentKind::parse(name, aead)?,
             (None, Aead::Always) => ContentKind::Aead(crypto::Aead::Aes256Gcm),
-            // RFC 8551, sections 2.7.1.1 and 2.7.2: nobody's list makes it weak.
+            // RFC 8551, sections 2.7.1.1 and 2.7.2: a recipient's list never makes the cipher weak.
             (None, Aead::Announced) => capabilities::best(&known).unwrap_or(ContentKind::Cbc(Cipher::Aes256)),
         };
         cipher.admit(legacy)?;
@@ -44,7 +44,7 @@ impl Readers {
         Ok(Readers { people, passwords: how.passwords.clone(), cipher })
     }
 
-    /// RecipientInfos that wrap `key` for everyone.
+    /// The RecipientInfos with `key` wrapped for every recipient.
     fn infos(&self, key: &Secret, random: &dyn Random) -> Result<Vec<Vec<u8>>> {
         let people = self.people.iter().map(|reader| reader.info(key));
         let passwords = self.passwords.iter().map(|password| password_info(password, key, random));
@@ -71,7 +71,7 @@ pub(super) struct Enveloped<'a> {
 }
 
 impl<'a> Enveloped<'a> {
-    /// Makes a key and wraps it for everyone.
+    /// Generates a key and wraps it for every recipient.
     pub(super) fn new(readers: &Readers, content: Box<dyn Entity + 'a>, random: &dyn Random) -> Result<Self> {
         let length = measure(content.as_ref(), &mut io::sink())?;
         let key = readers.cipher.new_key(random)?;
@@ -104,7 +104,7 @@ impl<'a> Enveloped<'a> {
                 let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))?;
                 let tag = cipher.seal(&self.key, nonce, &[], &mut data)?;
                 to.write_all(&data).map_err(output)?;
-                // The tag is the last that there is.
+                // The tag is the last field.
                 let before = self.frame.tail.len().saturating_sub(TAG);
                 to.write_all(self.frame.tail.get(..before).unwrap_or_default()).map_err(output)?;
                 to.write_all(&tag).map_err(output)
@@ -123,7 +123,7 @@ impl Entity for Enveloped<'_> {
     }
 }
 
-/// What encrypts the content.
+/// A content encryption algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentKind {
     /// Authenticated.
@@ -133,7 +133,7 @@ pub(super) enum ContentKind {
 }
 
 impl ContentKind {
-    /// By the identifier of its algorithm; `None` when it is not one that we know.
+    /// The algorithm for an identifier; `None` if unknown.
     pub(super) fn named(identifier: ObjectIdentifier) -> Option<Self> {
         let aead = crypto::Aead::of_oid(identifier).map(ContentKind::Aead);
         aead.or_else(|| Cipher::of_oid(identifier).map(ContentKind::Cbc))
@@ -147,7 +147,7 @@ impl ContentKind {
         }
     }
 
-    /// `aes256-gcm`, `aes256-cbc`: as in reports.
+    /// The name used in reports: `aes256-gcm`, `aes256-cbc`.
     pub(super) fn name(self) -> String {
         match self {
             ContentKind::Aead(cipher) => cipher.name().to_owned(),
@@ -155,7 +155,8 @@ impl ContentKind {
         }
     }
 
-    /// `aes256`, `aes256-cbc`, `aes256-gcm`, `3des`, ...: what says nothing of the mode is CBC, unless `aead` wants another.
+    /// Parses `aes256`, `aes256-cbc`, `aes256-gcm`, `3des`, ...: a name without a mode means CBC, unless `aead`
+    /// requests otherwise.
     fn parse(name: &str, aead: Aead) -> Result<Self> {
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let wanted = plain(name);
@@ -196,13 +197,14 @@ impl ContentKind {
         let mut key = vec![0; self.key_length()];
         random.fill(&mut key)?;
         if matches!(self, ContentKind::Cbc(Cipher::Des | Cipher::TripleDes)) {
-            // The lowest bit of each octet makes the number of ones odd (SP 800-67, section 3.3.1), and old readers check it.
+            // Each octet gets odd parity in its lowest bit (SP 800-67, section 3.3.1), which old readers check.
             key.iter_mut().for_each(|octet| *octet ^= u8::from(octet.count_ones() % 2 == 0));
         }
         Ok(Secret::new(key))
     }
 
-    /// With a vector that nobody could foresee, or a nonce (of 12 octets: RFC 5084, section 3.2; RFC 8103, section 1.1).
+    /// Starts with an unpredictable initialization vector, or a nonce (of 12 octets: RFC 5084, section 3.2; RFC 8103,
+    /// section 1.1).
     fn begin(self, random: &dyn Random) -> Result<ContentCipher> {
         let octets = |length| {
             let mut octets = vec![0; length];
@@ -214,7 +216,7 @@ impl ContentKind {
         })
     }
 
-    /// How long the ciphertext of so many octets is (RFC 5652, section 6.3).
+    /// Length of the ciphertext for a plaintext of `length` octets (RFC 5652, section 6.3).
     fn encrypted_length(self, length: usize) -> usize {
         match self {
             ContentKind::Aead(_) => length,
@@ -227,7 +229,7 @@ fn unwritten(cipher: &str) -> Error {
     Error::usage(format!("cipher {cipher}: not in S/MIME")).with_hint("aes256, aes256-gcm, chacha20-poly1305")
 }
 
-/// The length of the tags that we write, in octets.
+/// Length in octets of the tags that we write.
 const TAG: usize = 16;
 
 /// Content types (RFC 5652, section 6.1; RFC 5083, section 2.1).

@@ -107,6 +107,10 @@ pub struct LockedKey {
 
 impl LockedKey {
     /// Takes PKCS#8 in DER, encrypted or not, as in [`Described::secret`].
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if the certificate of `record` cannot be read.
     pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<LockedKey> {
         let fingerprint = record.fingerprint.clone();
         let public = certificate(record)?.public_key().clone();

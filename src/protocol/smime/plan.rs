@@ -1,4 +1,4 @@
-//! Everything that is decided before the first octet is written: who signs, who reads, by which algorithms.
+//! Decides everything before the first octet is written: signers, recipients, algorithms.
 
 use std::time::SystemTime;
 
@@ -20,18 +20,19 @@ use crate::{
     },
 };
 
-/// What is to be done, with every key found and unlocked.
+/// The plan for sealing a message, with every key found and unlocked.
 pub(super) struct Plan {
-    /// Who signs.
+    /// The signers.
     pub(super) signers: Option<Signers>,
-    /// Who reads.
+    /// The recipients.
     pub(super) readers: Option<Readers>,
-    /// What to tell the person who asked.
+    /// What was done and what to warn about.
     pub(super) sealed: Sealed,
 }
 
 impl Plan {
-    /// Finds every key and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind `Usage`) unless they are admitted.
+    /// Finds every key. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
+    /// weak and not admitted.
     pub(super) fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Self> {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let mut sealed = Sealed::default();
@@ -86,7 +87,7 @@ fn readers(
     for recipient in &how.to {
         let address = match recipient {
             Recipient::Hidden(address) => return Err(unhidden(address)),
-            // Alone he sees nobody but himself.
+            // A single recipient sees only their own name.
             Recipient::Named(address) if blind.hides(address) && is_among_others(how, address) => {
                 return Err(unhidden(address));
             }
@@ -112,7 +113,7 @@ fn is_among_others(how: &Seal, address: &Address) -> bool {
     how.to.iter().any(|one| !matches!(one, Recipient::Named(other) | Recipient::Hidden(other) if other == address))
 }
 
-/// Every RecipientInfo names its reader's certificate (RFC 5652, section 6.2).
+/// The error for a hidden recipient: every RecipientInfo names its recipient's certificate (RFC 5652, section 6.2).
 fn unhidden(address: &Address) -> Error {
     Error::usage(format!("{address}: cannot be hidden from the others: S/MIME names every recipient"))
         .with_hint(format!("seal a copy for {address} alone"))

@@ -1,4 +1,5 @@
-//! Sealing: the shapes of RFC 8551, section 3, and triple wrapping (RFC 2634, section 1.1). Everything is decided first ([`Plan`]).
+//! Signs and encrypts in the forms of RFC 8551, section 3, with triple wrapping (RFC 2634, section 1.1). Everything is
+//! decided first ([`Plan`]).
 
 use std::io::Write;
 
@@ -17,11 +18,11 @@ use crate::{
     },
 };
 
-/// Writes `message` sealed to `out`, with CRLF line ends.
+/// Writes the signed or encrypted `message` to `out`, with CRLF line breaks.
 ///
-/// Errors of kind `NoKey` name the address, the certificate and the reason; `Usage` is for algorithms that are not admitted and for shapes
-/// that the message does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes
-/// fit to be signed, may.
+/// Errors of kind `NoKey` name the address, the certificate and the reason. `Usage`: an algorithm is not admitted, or
+/// the message does not fit the requested form. These come before the first octet is written. `Malformed`, for a
+/// message that no encoding makes fit to be signed, may come later.
 pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
     if how.shape == Shape::Inline {
         return Err(Error::usage("inline: S/MIME has no such form").with_hint(Hint::UseOpaque));

@@ -1,4 +1,4 @@
-//! Which certificate is meant by an address, for a use, at a time. The rule is that of [`crate::protocol::select`].
+//! Chooses the certificate for an address, a use and a time, by the rule of [`crate::protocol::select`].
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
@@ -23,11 +23,11 @@ use crate::{
 
 /// A certificate to encrypt to.
 pub(super) struct Chosen {
-    /// It.
+    /// The certificate.
     pub(super) certificate: Certificate,
-    /// What the person who asked should know of the choice.
+    /// A warning about the choice.
     pub(super) warning: Option<String>,
-    /// What is known of what its owner reads.
+    /// The ciphers that its owner supports.
     pub(super) known: Known,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct SigningKey {
     pub(super) certificate: Certificate,
     /// The private part.
     pub(super) secret: Arc<dyn SecretKey>,
-    /// The certificates above it that a reader may not have; without the root, which he trusts or does not (RFC 8551, section 2.3).
+    /// The certificates above it that a recipient may not have, without the root (RFC 8551, section 2.3).
     pub(super) chain: Vec<Certificate>,
 }
 
@@ -62,8 +62,9 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
     Ok(Chosen { known: Known::of(&key, said.as_ref()), certificate: key, warning })
 }
 
-/// What the owner of `others` said last, which are certificates for the same address: people read with one certificate and sign with another, or
-/// have a new one. It counts when the owner or an authority ties them to the address as well.
+/// The latest announcement in `others`, certificates for the same address: a person may sign with another certificate
+/// than they decrypt with, or have a new one. It counts only if the owner or an authority ties that certificate to the
+/// address too.
 fn said_with<'c>(
     others: impl Iterator<Item = &'c Candidate>,
     address: &Address,
@@ -132,26 +133,27 @@ pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>
 /// A certificate that was found for an address.
 struct Candidate {
     copies: Copies,
-    /// Or why it cannot be read.
+    /// The certificate, or why it cannot be read.
     certificate: Result<Certificate>,
 }
 
 impl Candidate {
     fn of(copies: Copies) -> Candidate {
-        // The copies have one fingerprint, which is that of all their octets.
+        // All copies have the same fingerprint, hence the same octets.
         let first =
             copies.records().first().ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())));
         let certificate = first.and_then(|record| Ok(Certificate::clone(&*record.bytes.read(Certificate::parse)?)));
         Candidate { copies, certificate }
     }
 
-    /// What its owner said last that he reads.
+    /// The owner's latest announcement of supported ciphers.
     fn said(&self) -> Option<Capabilities> {
         let said = self.copies.records().iter().filter_map(|record| record.capabilities.as_ref());
         said.max_by_key(|said| said.said).cloned()
     }
 
-    /// The certificate, if it alone is good for `purpose`; otherwise why not, in words that follow its fingerprint.
+    /// The certificate, if it is usable by itself for `purpose`; otherwise the reason, worded to follow its
+    /// fingerprint.
     fn usable(&self, purpose: Purpose, at: SystemTime, legacy: Legacy) -> Result<&Certificate, Unfit> {
         let certificate = self.certificate.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
         let algorithm = certificate.public_key().algorithm();
@@ -167,7 +169,7 @@ impl Candidate {
         Ok(certificate)
     }
 
-    /// The key to sign with; otherwise why it cannot, in words that follow its fingerprint.
+    /// The key to sign with; otherwise the reason, worded to follow its fingerprint.
     fn signing(&self, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Unfit>> {
         let certificate = match self.usable(Purpose::Sign, at, context.legacy) {
             Ok(certificate) => certificate.clone(),
@@ -184,7 +186,7 @@ impl Candidate {
     }
 }
 
-/// What paths are looked for with.
+/// The state for searching certificate paths.
 struct Paths<'a> {
     chain: Chain<'a>,
     budget: Budget,
@@ -220,7 +222,7 @@ fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
     Ok(found.into_iter().map(Candidate::of).collect())
 }
 
-/// The certificates of the store that may stand above `leaf`, nearest first.
+/// The certificates in the store that may be above `leaf`, nearest first.
 fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
     let mut found: Vec<Certificate> = Vec::new();
     let mut names = vec![record::subject(leaf.issuer())];
@@ -244,5 +246,5 @@ fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
 
 const WORDS: Words = Words { noun: "certificate", kind: "", signing: KeyForm::X509 };
 
-/// Certificates above one that are looked at. Source: real chains have up to 4, and a bridge between authorities twice that.
+/// Maximum certificates above one. Source: real chains have up to 4, and a bridge between authorities twice that.
 const ABOVE: usize = 16;

@@ -1,4 +1,4 @@
-//! SignedData (RFC 5652, section 5) over octets that stream by, with the attributes of RFC 8551, section 2.5.
+//! SignedData (RFC 5652, section 5) over a stream, with the attributes of RFC 8551, section 2.5.
 
 use std::{
     cell::OnceCell,
@@ -26,17 +26,18 @@ use crate::{
     protocol::{Padding, halves::output},
 };
 
-/// Everyone who signs, and how: all decided, nothing signed.
+/// The signers and their algorithms. Nothing is signed yet.
 #[derive(Clone)]
 pub(super) struct Signers {
     signers: Vec<Signing>,
-    /// The certificates that readers will want, DER each.
+    /// The certificates that recipients will need, each in DER.
     certificates: Vec<Vec<u8>>,
     at: SystemTime,
 }
 
 impl Signers {
-    /// Decides the algorithms. `asked` is a digest to take in place of the one that fits each key; a weak one needs `Legacy::Admit`.
+    /// Chooses the algorithms. `asked` is a requested digest in place of the one that fits each key; a weak one needs
+    /// `Legacy::Admit`.
     pub(super) fn new(
         keys: Vec<SigningKey>,
         asked: Option<Hash>,
@@ -54,7 +55,7 @@ impl Signers {
         Ok(Signers { signers, certificates, at })
     }
 
-    /// The value of the `micalg` parameter: each digest once (RFC 8551, section 3.5.3.2).
+    /// The value of the `micalg` parameter, with each digest once (RFC 8551, section 3.5.3.2).
     fn micalg(&self) -> String {
         let names: Vec<&str> = self.hashes().into_iter().map(micalg).collect();
         match names.as_slice() {
@@ -77,7 +78,8 @@ impl Signers {
         Digests { running: self.hashes().into_iter().map(Hash::digester).collect() }
     }
 
-    /// A ContentInfo with SignedData around content that `digests` has seen: detached, or within, of so many octets.
+    /// A ContentInfo with SignedData for the content that was written to `digests`: detached, or inside with the given
+    /// length.
     fn signed_data(&self, digests: Digests, content: Content) -> Result<Frame> {
         let digests: Vec<(Hash, Vec<u8>)> =
             digests.running.into_iter().map(|running| (running.hash(), running.finish())).collect();
@@ -88,7 +90,8 @@ impl Signers {
             infos.push(signer.info(digest, self.at)?);
         }
         let algorithms = self.hashes().into_iter().map(digest_algorithm).collect::<Result<_>>()?;
-        // Version 1: the content is id-data, and the signers are named by issuer and serial number (RFC 5652, section 5.1).
+        // Version 1: the content is id-data, and the signers are identified by issuer and serial number (RFC 5652,
+        // section 5.1).
         let before = [integer(&[1]), set_of(algorithms)].concat();
         let after = [tagged_set_of(constructed(0), self.certificates.clone()), set_of(infos)].concat();
         let frame = match content {
@@ -104,7 +107,7 @@ impl Signers {
     }
 }
 
-/// multipart/signed. The digests are made as it is first written; the signatures stay as they were then.
+/// multipart/signed. The first writing computes the digests and the signatures; later ones reuse the signatures.
 pub(super) struct ClearSigned<'a> {
     signers: Signers,
     content: Box<dyn Entity + 'a>,
@@ -113,7 +116,7 @@ pub(super) struct ClearSigned<'a> {
 }
 
 impl<'a> ClearSigned<'a> {
-    /// Nothing is signed yet.
+    /// Prepares the entity. Nothing is signed yet.
     pub(super) fn new(signers: Signers, content: Box<dyn Entity + 'a>, boundary: String) -> Self {
         ClearSigned { signers, content, boundary, signature: OnceCell::new() }
     }
@@ -160,7 +163,7 @@ impl Entity for OpaqueSigned<'_> {
     }
 }
 
-/// Where the content is.
+/// The position of the content.
 #[derive(Clone, Copy)]
 enum Content {
     Detached,
@@ -196,11 +199,11 @@ impl Signing {
         })
     }
 
-    /// SignerInfo (RFC 5652, section 5.3) over content of that digest.
+    /// SignerInfo (RFC 5652, section 5.3) over content with this digest.
     fn info(&self, digest: &[u8], at: SystemTime) -> Result<Vec<u8>> {
         let attributes = self.attributes(digest, at);
         let signed = set_of(attributes.clone());
-        // Ed25519 takes the octets themselves (RFC 8419, section 3.1).
+        // Ed25519 signs the octets themselves (RFC 8419, section 3.1).
         let signed = if self.scheme == Scheme::EdDsa { signed } else { self.hash.digest(&signed) };
         let signature = self.secret.sign(self.scheme, &signed)?;
         let signature = if matches!(self.scheme, Scheme::Ecdsa(_)) { pair(&signature) } else { signature };
@@ -214,12 +217,12 @@ impl Signing {
         ]))
     }
 
-    /// The signed attributes, Attribute each.
+    /// The signed attributes, each an Attribute.
     fn attributes(&self, digest: &[u8], at: SystemTime) -> Vec<Vec<u8>> {
         let attribute = |name, content: &[u8]| sequence(&[&oid(name), &value(SET, &[content])]);
-        // ESSCertIDv2 with SHA-256, which is the default and left out (RFC 5035, section 4).
+        // ESSCertIDv2 with SHA-256, which is the default and therefore omitted (RFC 5035, section 4).
         let certificate = sequence(&[&octet_string(&self.certificate.fingerprint())]);
-        // RFC 6211, section 2: the digest algorithm, and the signature algorithm under an implicit [1].
+        // RFC 6211, section 2: the digest algorithm, and the signature algorithm with an implicit [1].
         let mut protected = self.signature_algorithm.clone();
         if let Some(tag) = protected.first_mut() {
             *tag = constructed(1);
@@ -235,7 +238,7 @@ impl Signing {
     }
 }
 
-/// The digests of what is written to it.
+/// Computes digests of the octets written to it.
 struct Digests {
     running: Vec<Digester>,
 }
@@ -251,7 +254,7 @@ impl Write for Digests {
     }
 }
 
-/// Hands octets on, and to the digests on the way.
+/// Writes the same octets to an output and to the digests.
 struct Tee<'a> {
     digests: Digests,
     to: &'a mut dyn Write,
@@ -268,9 +271,9 @@ impl Write for Tee<'_> {
     }
 }
 
-/// The digest that fits the key, or the one asked for.
+/// The digest that fits the key, or the requested one.
 fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash> {
-    // RFC 8419, section 3.1: with signed attributes, Ed25519 goes with SHA-512 alone.
+    // RFC 8419, section 3.1: with signed attributes, Ed25519 is used only with SHA-512.
     if key == KeyAlgorithm::Ed25519 {
         return match asked {
             None | Some(Hash::Sha512) => Ok(Hash::Sha512),
@@ -288,10 +291,10 @@ fn digest(key: KeyAlgorithm, asked: Option<Hash>, legacy: Legacy) -> Result<Hash
     Ok(hash)
 }
 
-/// How a key signs, and the AlgorithmIdentifier that says so.
+/// The signature scheme of a key, and its AlgorithmIdentifier.
 fn scheme(key: KeyAlgorithm, hash: Hash, padding: Padding) -> Result<(Scheme, Vec<u8>)> {
     Ok(match (key, padding) {
-        // RFC 3370, section 3.2: the key's own identifier, which every reader knows, with NULL.
+        // RFC 3370, section 3.2: rsaEncryption with NULL, which every reader knows.
         (KeyAlgorithm::Rsa(_), Padding::Pkcs1) => (Scheme::RsaPkcs1(hash), algorithm(RSA_ENCRYPTION, NULL)),
         (KeyAlgorithm::Rsa(_), Padding::PssOaep) => (Scheme::pss(hash), algorithm(RSASSA_PSS, &pss(hash)?)),
         (KeyAlgorithm::Ecdsa(_), _) => (Scheme::Ecdsa(hash), algorithm(ecdsa_with(hash)?, &[])),
@@ -307,30 +310,32 @@ fn pss(hash: Hash) -> Result<Vec<u8>> {
     Ok(sequence(&[&hash, &mask, &value(constructed(2), &[&unsigned(&[length])])]))
 }
 
-/// The fields `[0]` and `[1]` that RSASSA-PSS and RSAES-OAEP parameters share: the hash, and MGF1 of it (RFC 4055, section 2.2).
+/// The fields `[0]` and `[1]` of RSASSA-PSS and RSAES-OAEP parameters: the hash, and MGF1 with it (RFC 4055, section
+/// 2.2).
 pub(super) fn hash_and_mask(hash: Hash) -> Result<[Vec<u8>; 2]> {
-    // RFC 4055, section 2.1: NULL here, where readers differ in what they take.
+    // RFC 4055, section 2.1: NULL here, since readers differ in what they accept.
     let hash = algorithm(digest_identifier(hash)?, NULL);
     Ok([value(constructed(0), &[&hash]), value(constructed(1), &[&algorithm(MGF1, &hash)])])
 }
 
-/// IssuerAndSerialNumber (RFC 5652, section 10.2.4), both as the certificate has them.
+/// IssuerAndSerialNumber (RFC 5652, section 10.2.4), encoded as in the certificate.
 pub(super) fn issuer_and_serial(certificate: &Certificate) -> Vec<u8> {
     sequence(&[certificate.issuer().der(), &integer(certificate.serial())])
 }
 
-/// Whether the certificate says that its RSA key makes PSS signatures alone (RFC 4055, section 1.2).
+/// Whether the certificate restricts its RSA key to PSS signatures (RFC 4055, section 1.2).
 fn is_for_pss_alone(certificate: &Certificate) -> bool {
     capabilities::key_identifier(certificate) == Some(RSASSA_PSS)
 }
 
-/// `r || s` as ECDSA-Sig-Value (RFC 5753, section 7.2).
+/// Converts `r || s` to ECDSA-Sig-Value (RFC 5753, section 7.2).
 fn pair(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at_checked(signature.len() / 2).unwrap_or_default();
     sequence(&[&unsigned(r), &unsigned(s)])
 }
 
-/// RFC 5754, section 2: without parameters; MD5 with NULL (RFC 3370, section 2.2).
+/// The AlgorithmIdentifier of a digest: without parameters (RFC 5754, section 2), but MD5 with NULL (RFC 3370, section
+/// 2.2).
 fn digest_algorithm(hash: Hash) -> Result<Vec<u8>> {
     let parameters = if hash == Hash::Md5 { NULL } else { &[] };
     Ok(algorithm(digest_identifier(hash)?, parameters))
@@ -350,7 +355,7 @@ fn unwritten(hash: Hash) -> Error {
         .with_hint(Hint::UseDigest(&["sha256", "sha384", "sha512"]))
 }
 
-/// RFC 8551, section 3.5.3.2.
+/// The `micalg` value of a digest (RFC 8551, section 3.5.3.2).
 fn micalg(hash: Hash) -> &'static str {
     match hash {
         Hash::Md5 => "md5",

@@ -1,4 +1,4 @@
-//! Text among the lines of a leaf: armour, base64, PEM, signatures; and octets behind binary objects.
+//! Text among the lines of a leaf: armor, base64, PEM, signatures; and octets behind binary objects.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 

@@ -36,7 +36,7 @@ const LINES: &[(&str, &str)] = &[
     ("nothing in the value", "X:"),
     ("a mailbox's line", "From alice@example.org Sun Nov 29 12:00:00 2026"),
     ("a mailbox's line, quoted", ">From alice@example.org Sun Nov 29 12:00:00 2026"),
-    ("armour", "-----BEGIN PGP SIGNED MESSAGE-----"),
+    ("armor", "-----BEGIN PGP SIGNED MESSAGE-----"),
     ("a boundary of nobody", "--evil"),
     ("a name of one digit", "1: y"),
     ("a name of odd letters", "X(y)[z]@a,b;c: d"),

@@ -33,7 +33,7 @@ const CHUNKS: &[(&str, &str)] = &[
     ("a last boundary with a space and text", "--BOUNDARY-- x\nPlease pay Mallory.\n"),
     ("a last boundary", "--BOUNDARY--\nPlease pay Mallory.\n"),
     ("an empty boundary", "--\nContent-Type: text/plain\n\nPlease pay Mallory.\n"),
-    ("armour", "-----BEGIN PGP SIGNED MESSAGE-----\n\nPlease pay Mallory.\n-----END PGP SIGNATURE-----\n"),
+    ("armor", "-----BEGIN PGP SIGNED MESSAGE-----\n\nPlease pay Mallory.\n-----END PGP SIGNATURE-----\n"),
     ("uuencode", "begin 644 pay-mallory.txt\n34&QE87-E('!A>2!-86QL;W)Y+@ \n`\nend\n"),
     ("yEnc", "=ybegin line=128 size=4 name=pay-mallory.txt\nabcd\n=yend size=4\n"),
     ("NUL", "\0\n"),

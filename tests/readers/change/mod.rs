@@ -37,7 +37,7 @@ impl Change {
     }
 }
 
-/// Every single change of a message, at every place in it that nobody signed.
+/// Every single change of a message, at every unsigned place in it.
 pub(crate) fn all(root: &Entity) -> Vec<Change> {
     let mut root = root.clone();
     let nl = if root.blank.starts_with(b"\r") { "\r\n" } else { "\n" };
@@ -63,7 +63,7 @@ pub(crate) const EVIL: &str = "Please pay 1000 EUR to Mallory, today.";
 /// The same without a letter that base64 has.
 const FOREIGN: &str = "\u{41f}\u{43e}\u{436}\u{430}\u{43b}\u{443}\u{439}\u{441}\u{442}\u{430}.";
 
-/// A body with a part of its own for those who take `evil` for the boundary.
+/// A body with a part of its own for readers that take `evil` for the boundary.
 fn evil_parts(nl: &str) -> String {
     format!("--evil{nl}Content-Type: text/plain{nl}{nl}{EVIL}{nl}--evil--{nl}")
 }
