@@ -284,11 +284,7 @@ const CHUNK: usize = 32 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Kind;
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::base::{Kind, unhex};
 
     /// By `printf 'legacy text, more than two blocks long' | openssl enc -NAME -K KEY -iv IV` (3.0, with
     /// `-provider legacy`), the key being the beginning of `KEY` and the vector that of `IV`.

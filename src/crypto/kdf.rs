@@ -222,13 +222,10 @@ fn slow_pbkdf2(hash: Hash, password: &Secret, salt: &[u8], iterations: NonZeroU3
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::unhex;
 
     fn hex(secret: &Secret) -> String {
-        secret.expose().iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        crate::base::hex(secret.expose())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Putting parts together.
 
-use crate::base::{Random, Result};
+use crate::base::{Random, Result, hex};
 
 /// A boundary of 128 random bits that occurs in no text: starts with `=_`, which neither quoted-printable nor base64 can hold (RFC 2045, 6.7).
 pub fn boundary(random: &dyn Random) -> Result<String> {
@@ -11,7 +11,7 @@ pub fn boundary(random: &dyn Random) -> Result<String> {
 pub fn unique(random: &dyn Random) -> Result<String> {
     let mut octets = [0; 16];
     random.fill(&mut octets)?;
-    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+    Ok(hex(&octets))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{backend::MasterRow, files::Folder};
 use crate::{
-    base::{Error, Kind, Random as _, Result, Secret, SystemRandom, hex, unhex},
+    base::{Error, Kind, Random as _, Result, Secret, SystemRandom, hex, secret_of_hex},
     crypto::{Aead, argon2id},
     keys::Passphrases,
 };
@@ -146,7 +146,7 @@ fn file_or_new(path: &Path) -> Result<Secret> {
 fn read(path: &Path) -> Result<Option<Secret>> {
     let (folder, name) = folder_and_name(path)?;
     let Some(text) = Folder::at(folder).read(name)? else { return Ok(None) };
-    let key = unhex(text.expose().trim_ascii()).filter(|key| key.expose().len() == KEY);
+    let key = secret_of_hex(text.expose().trim_ascii()).filter(|key| key.expose().len() == KEY);
     key.map(Some).ok_or_else(|| {
         Error::damaged(path.display(), "a master key is 64 hexadecimal digits")
             .with_hint(format!("a new one: openssl rand -hex {KEY}"))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use const_oid::db::rfc5912;
 use der::{
     Encode, Sequence,
     asn1::{BitStringRef, Null, ObjectIdentifier, UintRef},
@@ -204,7 +205,7 @@ struct SubjectPublicKeyInfo<'a> {
 }
 
 /// RFC 8017, appendix A.1.
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_ENCRYPTION: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 /// Keys that are tried for one signature. Source: RIPEM's file of public keys of one group.
 const MOST_CANDIDATES: usize = 32;
 
