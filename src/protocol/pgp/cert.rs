@@ -18,9 +18,9 @@ use sequoia_openpgp::{
 };
 
 use super::{
+    binding_signatures,
     revocation::{self, Known},
     signer::LENIENT,
-    vouch::vouch,
     words,
 };
 use crate::{
@@ -79,7 +79,7 @@ pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
 /// Reads one certificate, with or without secret parts.
 pub(super) fn read(octets: &[u8]) -> sequoia_openpgp::Result<Cert> {
     let cert = Cert::from_bytes(octets)?;
-    vouch(&cert, octets);
+    binding_signatures::verify(&cert, octets);
     Ok(cert)
 }
 

@@ -117,7 +117,7 @@ fn revoked(record: &Record, signature: &Signature) -> Result<Option<Record>> {
     }
     let failed = |error: &sequoia_openpgp::anyhow::Error| keyfile::failed(&record.fingerprint, error);
     let octets = cert.insert_packets(vec![signature.clone()]).and_then(|(cert, _)| cert.to_vec());
-    // Read anew, so that signatures that Sequoia cannot verify are vouched for.
+    // Read anew, so that signatures that Sequoia cannot verify are verified here.
     let cert = octets.and_then(|octets| cert::read(&octets)).map_err(|error| failed(&error))?;
     if !is_held(&cert, signature) {
         return Ok(None);

@@ -2,6 +2,7 @@
 
 mod armor;
 mod armored;
+mod binding_signatures;
 mod brainpool;
 mod cert;
 mod chunks;
@@ -36,7 +37,6 @@ mod suite;
 pub mod summary;
 mod trailer;
 mod verify;
-mod vouch;
 mod words;
 
 // armor.rs      undo armour and the cleartext framework
@@ -63,7 +63,7 @@ mod words;
 // armored.rs    write armour
 // suite.rs      names and numbers of algorithms
 // brainpool.rs  encrypt to the curves that Sequoia's backend does not know
-// vouch.rs      what a certificate's keys signed in it
+// binding_signatures.rs  what a certificate's keys signed in it
 // cert.rs       one certificate: its keys that are good for a use, or why there are none
 // secret.rs     our SecretKey behind Sequoia's Signer and Decryptor
 // revocation.rs whether a certificate or a part of it is revoked, by its own key or by a designated revoker
