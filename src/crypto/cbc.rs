@@ -26,7 +26,7 @@ use twofish::Twofish;
 use zeroize::Zeroize;
 
 use super::Cipher;
-use crate::base::{Error, Result, Secret};
+use crate::base::{Error, Random as _, Result, Secret, SystemRandom};
 
 /// Decrypts `data` in place and cuts its padding off; `iv` is one block.
 ///
@@ -269,7 +269,7 @@ fn unpadded(data: &[u8], block: usize) -> (usize, Choice) {
 
 fn random(cipher: Cipher) -> Result<Secret> {
     let mut octets = vec![0; cipher.key_length()];
-    getrandom::fill(&mut octets).map_err(|_| Error::unavailable("random octets: the system gives none"))?;
+    SystemRandom.fill(&mut octets)?;
     Ok(Secret::new(octets))
 }
 
