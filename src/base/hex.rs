@@ -1,9 +1,5 @@
 //! Hexadecimal digits, in constant time: keys are written with them too.
 
-use zeroize::Zeroizing;
-
-use super::Secret;
-
 /// Two lower-case digits for each octet.
 pub fn hex(octets: &[u8]) -> String {
     base16ct::lower::encode_string(octets)
@@ -16,8 +12,14 @@ pub fn upper_hex(octets: &[u8]) -> String {
 
 /// The octets of digits of either case; `None` when they are not pairs of digits.
 #[cfg(feature = "store")]
-pub(crate) fn unhex(digits: &[u8]) -> Option<Secret> {
-    let mut octets = Zeroizing::new(vec![0; digits.len() / 2]);
+pub(crate) fn secret_of_hex(digits: &[u8]) -> Option<super::Secret> {
+    let mut octets = zeroize::Zeroizing::new(vec![0; digits.len() / 2]);
     base16ct::mixed::decode(digits, &mut octets).ok()?;
-    Some(Secret::new(octets.to_vec()))
+    Some(super::Secret::new(octets.to_vec()))
+}
+
+/// The octets of a test's vector.
+#[cfg(test)]
+pub(crate) fn unhex(digits: &str) -> Vec<u8> {
+    base16ct::mixed::decode_vec(digits).expect("pairs of hexadecimal digits")
 }

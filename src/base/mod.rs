@@ -14,6 +14,8 @@ pub use budget::{Budget, Limits};
 pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322};
 pub use error::{Error, Kind, Result};
 #[cfg(feature = "store")]
+pub(crate) use hex::secret_of_hex;
+#[cfg(test)]
 pub(crate) use hex::unhex;
 pub use hex::{hex, upper_hex};
 pub use hint::{Hint, KeyForm};

@@ -195,11 +195,10 @@ const P512: [&str; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Hash, PublicKey, Scheme, verify};
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::{
+        base::unhex,
+        crypto::{Hash, PublicKey, Scheme, verify},
+    };
 
     /// By openssl 3.0: `ecparam -genkey -name brainpoolP256r1` and so on, and `dgst -sign` over "sample" with SHA-256 and
     /// SHA-512.

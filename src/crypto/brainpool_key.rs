@@ -93,10 +93,7 @@ fn random(domain: &Domain) -> Result<Zeroizing<BoxedUint>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::base::unhex;
 
     /// By openssl 3.0: `ecparam -genkey` twice, and `pkeyutl -derive`: a scalar and its point, another scalar, and what they agree on.
     const OPENSSL: [(Curve, &str, &str, &str, &str); 3] = [

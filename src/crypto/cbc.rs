@@ -26,7 +26,7 @@ use twofish::Twofish;
 use zeroize::Zeroize;
 
 use super::Cipher;
-use crate::base::{Error, Result, Secret};
+use crate::base::{Error, Random as _, Result, Secret, SystemRandom};
 
 /// Decrypts `data` in place and cuts its padding off; `iv` is one block.
 ///
@@ -269,7 +269,7 @@ fn unpadded(data: &[u8], block: usize) -> (usize, Choice) {
 
 fn random(cipher: Cipher) -> Result<Secret> {
     let mut octets = vec![0; cipher.key_length()];
-    getrandom::fill(&mut octets).map_err(|_| Error::unavailable("random octets: the system gives none"))?;
+    SystemRandom.fill(&mut octets)?;
     Ok(Secret::new(octets))
 }
 
@@ -284,11 +284,7 @@ const CHUNK: usize = 32 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Kind;
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::base::{Kind, unhex};
 
     /// By `printf 'legacy text, more than two blocks long' | openssl enc -NAME -K KEY -iv IV` (3.0, with
     /// `-provider legacy`), the key being the beginning of `KEY` and the vector that of `IV`.

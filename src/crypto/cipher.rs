@@ -224,7 +224,7 @@ fn cfb<C: KeyInit + BlockEncryptMut + BlockCipher + Send + Sync + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Kind;
+    use crate::base::{Kind, unhex};
 
     /// Made by `printf 'legacy text' | gpg --rfc2440 --s2k-mode 0 --passphrase x -z 0 --cipher-algo NAME -c` (2.2.40),
     /// the octets after the packet header. The key is the beginning of `KEY`, by `gpg --show-session-key -d`.
@@ -238,10 +238,6 @@ mod tests {
         (Cipher::Twofish, "25b389bade704ebff70f6f7b182385873c3accf8258fd86558c8a2aa8a1c51eb25dc2b4ffd6c"),
     ];
     const KEY: &str = "11F6AD8EC52A2984ABAAFD7C3B516503785C2072B91DF3642BD3697A1EC6B8CC";
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
 
     fn key(cipher: Cipher) -> Secret {
         Secret::new(unhex(KEY)[..cipher.key_length()].to_vec())

@@ -230,10 +230,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
-    }
+    use crate::base::hex;
 
     /// RFC 1319 A.5; RFC 1321 A.5; Dobbertin, Bosselaers, Preneel 1996; FIPS 180-4 and FIPS 202 examples by NIST.
     const ABC: [(Hash, &str); 16] = [

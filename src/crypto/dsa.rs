@@ -86,11 +86,10 @@ const ORDER_BITS: std::ops::RangeInclusive<usize> = 160..=512;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Hash, KeyAlgorithm, PublicKey, Scheme, verify};
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::{
+        base::unhex,
+        crypto::{Hash, KeyAlgorithm, PublicKey, Scheme, verify},
+    };
 
     /// By openssl 3.0: `dsaparam 1024`, `gendsa`, and `dgst -sign` over "sample".
     const P: &str = "00bd9ee5c3187d3ed2ddbdbb60489b092f36078cb921ba168315a57436282efb0c671e54c48fef557393e931bd1df48f\

@@ -74,7 +74,10 @@ pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Curve, SoftwareKey};
+    use crate::{
+        base::unhex,
+        crypto::{Curve, SoftwareKey},
+    };
 
     #[test]
     fn what_is_generated_makes_a_key() {
@@ -92,9 +95,6 @@ mod tests {
     /// RFC 7748, section 6.1; RFC 8032, section 7.1, test 1.
     #[test]
     fn published_halves_belong_together() {
-        let unhex = |hex: &str| -> Vec<u8> {
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-        };
         let alice = Secret::new(unhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"));
         let public = unhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
         assert_eq!(public_of(KeyAlgorithm::X25519, &alice), Ok(public));

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::{hmac as fast_hmac, pbkdf2 as fast_pbkdf2};
+use aws_lc_rs::{hkdf as fast_hkdf, hmac as fast_hmac, pbkdf2 as fast_pbkdf2};
 use zeroize::Zeroizing;
 
 use super::Hash;
@@ -23,23 +23,32 @@ pub fn hmac(hash: Hash, key: &Secret, data: &[u8]) -> Vec<u8> {
 
 /// HKDF (RFC 5869): `length` octets out of `secret` for the use that `info` names; an empty `salt` is none.
 ///
-/// An error of kind `Unavailable` for more than 255 digests.
+/// # Errors
+///
+/// `Unavailable` for more than 255 digests, and for a hash other than SHA-1, SHA-256, SHA-384 and SHA-512.
 pub fn hkdf(hash: Hash, salt: &[u8], secret: &Secret, info: &[u8], length: usize) -> Result<Secret> {
-    if length > 255 * hash.length() {
-        return Err(Error::unavailable(format!("hkdf with {hash}: cannot make {length} octets")));
+    let refused = || Error::unavailable(format!("hkdf with {hash}: cannot make {length} octets"));
+    let algorithm = match hash {
+        Hash::Sha1 => fast_hkdf::HKDF_SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => fast_hkdf::HKDF_SHA256,
+        Hash::Sha384 => fast_hkdf::HKDF_SHA384,
+        Hash::Sha512 => fast_hkdf::HKDF_SHA512,
+        _ => return Err(refused()),
+    };
+    let extracted = fast_hkdf::Salt::new(algorithm, salt).extract(secret.expose());
+    let mut derived = Zeroizing::new(vec![0; length]);
+    let expanded = extracted.expand(&[info], Length(length)).and_then(|key| key.fill(&mut derived));
+    expanded.map_err(|_| refused())?;
+    Ok(Secret::new(derived.to_vec()))
+}
+
+/// How many octets of [`hkdf`] are wanted.
+struct Length(usize);
+
+impl fast_hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
     }
-    let extracted = Secret::new(hmac(hash, &Secret::new(salt.to_vec()), secret.expose()));
-    let mut derived = Zeroizing::new(Vec::with_capacity(length + hash.length()));
-    let mut last = Zeroizing::new(Vec::new());
-    for counter in 1..=255 {
-        if derived.len() >= length {
-            break;
-        }
-        let message = Zeroizing::new([&last, info, &[counter]].concat());
-        last = Zeroizing::new(hmac(hash, &extracted, &message));
-        derived.extend_from_slice(&last);
-    }
-    Ok(Secret::new(derived[..length].to_vec()))
 }
 
 /// The KDF of X9.63 (SEC 1, section 3.6.1): `length` octets out of `secret` for the use that `info` names.
@@ -186,7 +195,7 @@ pub fn bmp_string(password: &Secret) -> Secret {
     Secret::new(units.iter().flat_map(|unit| unit.to_be_bytes()).collect())
 }
 
-/// For the hashes that aws-lc's HMAC does not take.
+/// HMAC with the hashes that aws-lc does not take. The hmac crate would need a type for each of them.
 fn slow_hmac(hash: Hash, key: &Secret, data: &[u8]) -> Vec<u8> {
     let mut block = Zeroizing::new(match key.expose() {
         long if long.len() > hash.block_length() => hash.digest(long),
@@ -202,6 +211,7 @@ fn slow_hmac(hash: Hash, key: &Secret, data: &[u8]) -> Vec<u8> {
     keyed(0x5c, &keyed(0x36, data))
 }
 
+/// PBKDF2 with the hashes that aws-lc does not take: SHA-224, in practice.
 fn slow_pbkdf2(hash: Hash, password: &Secret, salt: &[u8], iterations: NonZeroU32, length: usize) -> Secret {
     let mut derived = Zeroizing::new(Vec::with_capacity(length + hash.length()));
     for counter in 1_u32.. {
@@ -222,13 +232,10 @@ fn slow_pbkdf2(hash: Hash, password: &Secret, salt: &[u8], iterations: NonZeroU3
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::unhex;
 
     fn hex(secret: &Secret) -> String {
-        secret.expose().iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        crate::base::hex(secret.expose())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use subtle::{Choice, ConstantTimeEq, ConstantTimeLess};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Cipher, Hash, cbc};
-use crate::base::{Error, Result, Secret};
+use crate::base::{Error, Random as _, Result, Secret, SystemRandom};
 
 /// How a key is wrapped by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub fn wrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], key: &Secret) 
     let length = octets.len().next_multiple_of(block).max(2 * block);
     let filled = octets.len();
     octets.resize(length, 0);
-    random(&mut octets[filled..])?;
+    SystemRandom.fill(&mut octets[filled..])?;
     cbc::encrypt_blocks(cipher, kek, iv, &mut octets).ok_or_else(unfit)?;
     let last = octets[length - block..].to_vec();
     cbc::encrypt_blocks(cipher, kek, &last, &mut octets).ok_or_else(unfit)?;
@@ -111,8 +111,8 @@ pub fn unwrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], wrapped: &[u
     unwrapped().ok_or_else(wrong)
 }
 
-/// AES Key Wrap's two halves (RFC 3394, sections 2.2.1 and 2.2.2), on the aes crate: aws-lc-rs wraps under 128 and 256
-/// bits only.
+/// AES Key Wrap's two halves (RFC 3394, sections 2.2.1 and 2.2.2), on the aes crate: aws-lc-rs wraps under 128 and 256 bits only, and aes-kw compares
+/// in variable time (docs/dependencies.md).
 trait AesKey {
     fn wrap(&self, check: [u8; 8], key: &[u8]) -> Vec<u8>;
     /// The check value and the key; `None` when the length is none that wrapping makes.
@@ -212,7 +212,7 @@ fn unwrap_padded(aes: &dyn AesKey, wrapped: &[u8]) -> Option<Secret> {
 /// RFC 3217, sections 3.1 and 4.1: a checksum behind the key, CBC, reversed, CBC again. `None` when `kek` does not fit.
 fn wrap_cbc(cipher: Cipher, kek: &Secret, key: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut iv = [0; 8];
-    random(&mut iv)?;
+    SystemRandom.fill(&mut iv)?;
     let mut octets = Zeroizing::new([key, &Hash::Sha1.digest(key)[..8]].concat());
     let mut wrap = || {
         cbc::encrypt_blocks(cipher, kek, &iv, &mut octets)?;
@@ -242,7 +242,7 @@ fn lengthened(key: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let mut octets = Zeroizing::new(vec![0; (key.len() + 1).next_multiple_of(8)]);
     octets[0] = key.len() as u8;
     octets[1..=key.len()].copy_from_slice(key);
-    random(&mut octets[1 + key.len()..])?;
+    SystemRandom.fill(&mut octets[1 + key.len()..])?;
     Ok(octets)
 }
 
@@ -251,10 +251,6 @@ fn shortened(octets: &Secret) -> Option<Secret> {
     let (length, octets) = octets.expose().split_first()?;
     let key = octets.get(..usize::from(*length)).filter(|key| octets.len() - key.len() < 8)?;
     Some(Secret::new(key.to_vec()))
-}
-
-fn random(octets: &mut [u8]) -> Result<()> {
-    getrandom::fill(octets).map_err(|_| Error::unavailable("random octets: the system gives none"))
 }
 
 fn wrong() -> Error {

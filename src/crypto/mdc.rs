@@ -57,7 +57,7 @@ const PIECE: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Kind;
+    use crate::base::{Kind, unhex};
 
     /// Made by `printf 'legacy text' | gpg --s2k-mode 0 --passphrase x -z 0 --cipher-algo NAME -c` (2.2.40), the octets after the packet's
     /// header and version. The key is that of `cipher.rs`.
@@ -92,10 +92,6 @@ mod tests {
         ),
     ];
     const KEY: &str = "11F6AD8EC52A2984ABAAFD7C3B516503785C2072B91DF3642BD3697A1EC6B8CC";
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
 
     fn key(cipher: Cipher) -> Secret {
         Secret::new(unhex(KEY)[..cipher.key_length()].to_vec())

@@ -1,6 +1,9 @@
 //! Digests, ciphers and private-key handles. No mail and no ASN.1 of CMS.
 //!
 //! aws-lc-rs does the work wherever it takes the algorithm; `legacy.rs` holds what it refuses.
+//!
+//! What must be random inside an operation (a nonce, a salt of PSS, a seed of OAEP, a stand-in key) comes from the operating system and is no argument:
+//! aws-lc-rs takes its own too. Keys of content, vectors and salts that a format shows are arguments.
 
 mod aead;
 mod algorithm;

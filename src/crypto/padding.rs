@@ -5,7 +5,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::Hash;
-use crate::base::Secret;
+use crate::base::{Random as _, Secret, SystemRandom};
 
 /// EMSA-PSS-ENCODE with a random salt, for a modulus of one bit more than `bits`; `None` when it does not fit, or the
 /// digest is not one of the hash.
@@ -17,7 +17,7 @@ pub(super) fn pss_encode(hash: Hash, mgf: Hash, salt: usize, digest: &[u8], bits
     }
     let mut masked = vec![0; before + 1 + salt];
     masked[before] = 1;
-    getrandom::fill(&mut masked[before + 1..]).ok()?;
+    SystemRandom.fill(&mut masked[before + 1..]).ok()?;
     let inner = salted(hash, digest, &masked[before + 1..]);
     mask(mgf, &inner, &mut masked);
     masked[0] &= first_octet(bits);
@@ -58,7 +58,7 @@ pub(super) fn oaep_encode(
     let before = length.checked_sub(2 * digest + 2)?.checked_sub(message.len())?;
     let mut encoded = Zeroizing::new(vec![0; length]);
     let (seed, block) = encoded[1..].split_at_mut(digest);
-    getrandom::fill(seed).ok()?;
+    SystemRandom.fill(seed).ok()?;
     block[..digest].copy_from_slice(&hash.digest(label));
     block[digest + before] = 1;
     block[digest + before + 1..].copy_from_slice(message);

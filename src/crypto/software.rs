@@ -301,13 +301,9 @@ pub(super) fn ecdh_agreeing(curve: Curve) -> Option<&'static agreement::Algorith
 mod tests {
     use super::*;
     use crate::{
-        base::Kind,
+        base::{Kind, unhex},
         crypto::{Hash, PublicKey, Unverified, public_of, verify},
     };
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
 
     fn secret(hex: &str) -> Secret {
         Secret::new(unhex(hex))

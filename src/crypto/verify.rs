@@ -143,10 +143,7 @@ fn rsa(scheme: Scheme, bits: usize) -> Option<(&'static RsaParameters, &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn unhex(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::base::unhex;
 
     /// RFC 6979, appendix A.2.5, over "sample".
     const POINT: &str = "0460FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6\

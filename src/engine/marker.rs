@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    base::Secret,
+    base::{Secret, hex},
     crypto::{Hash, hmac},
     mail::{Address, Mail, Part},
     report::authserv::Believed,
@@ -74,7 +74,7 @@ fn counting(root: Part<'_>, believed: Believed<'_>, added: &[&str]) -> Vec<u8> {
 fn code(digest: &[u8], recipient: &Address, secret: &Secret) -> String {
     let recipient = format!("{}@{}", recipient.local().to_ascii_lowercase(), recipient.domain());
     let code = hmac(Hash::Sha256, secret, &[digest, recipient.as_bytes()].concat());
-    code.iter().take(CODE).map(|octet| format!("{octet:02x}")).collect()
+    hex(code.get(..CODE).unwrap_or(&code))
 }
 
 /// Field names that say what a reader is shown, beside those that begin with `content-` and `resent-`, lines that are no field, and

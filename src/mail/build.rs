@@ -1,6 +1,6 @@
 //! Boundaries and unique identifiers.
 
-use crate::base::{Random, Result};
+use crate::base::{Random, Result, hex};
 
 /// A boundary with 128 random bits. It starts with `=_`, which neither quoted-printable nor base64 can contain (RFC
 /// 2045, section 6.7).
@@ -20,7 +20,7 @@ pub fn boundary(random: &dyn Random) -> Result<String> {
 pub fn unique(random: &dyn Random) -> Result<String> {
     let mut octets = [0; 16];
     random.fill(&mut octets)?;
-    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+    Ok(hex(&octets))
 }
 
 #[cfg(test)]

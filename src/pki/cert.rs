@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc, time::SystemTime};
 
+use const_oid::db::rfc5280;
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -247,8 +248,8 @@ impl PartialEq for Certificate {
 impl Eq for Certificate {}
 
 /// RFC 5280, section 4.2.1.12.
-pub(super) const EMAIL_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.4");
-const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+pub(super) const EMAIL_PROTECTION: ObjectIdentifier = rfc5280::ID_KP_EMAIL_PROTECTION;
+const ANY_PURPOSE: ObjectIdentifier = rfc5280::ANY_EXTENDED_KEY_USAGE;
 
 #[cfg(test)]
 mod tests {

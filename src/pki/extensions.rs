@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use const_oid::db::{rfc5280, rfc6960};
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -196,27 +197,27 @@ fn subtree(trees: &mut Reader<'_>) -> Result<GeneralName> {
 }
 
 /// RFC 5280, section 4.2.1.13.
-pub(super) const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
+pub(super) const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS;
 /// RFC 5280, section 4.2.1.15.
-pub(super) const FRESHEST_CRL: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.46");
+pub(super) const FRESHEST_CRL: ObjectIdentifier = rfc5280::ID_CE_FRESHEST_CRL;
 /// RFC 6960, section 4.2.2.2.1.
-pub(super) const OCSP_NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
+pub(super) const OCSP_NO_CHECK: ObjectIdentifier = rfc6960::ID_PKIX_OCSP_NOCHECK;
 
-const AUTHORITY_INFO_ACCESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.1");
-const AUTHORITY_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
-const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
-const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
-const INHIBIT_ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.54");
-const ISSUER_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.18");
-const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
-const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.30");
-const POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32");
-const POLICY_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.36");
-const POLICY_MAPPINGS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.33");
-const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
-const SUBJECT_DIRECTORY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.9");
-const SUBJECT_INFO_ACCESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.11");
-const SUBJECT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
+const AUTHORITY_INFO_ACCESS: ObjectIdentifier = rfc5280::ID_PE_AUTHORITY_INFO_ACCESS;
+const AUTHORITY_KEY: ObjectIdentifier = rfc5280::ID_CE_AUTHORITY_KEY_IDENTIFIER;
+const BASIC_CONSTRAINTS: ObjectIdentifier = rfc5280::ID_CE_BASIC_CONSTRAINTS;
+const EXTENDED_KEY_USAGE: ObjectIdentifier = rfc5280::ID_CE_EXT_KEY_USAGE;
+const INHIBIT_ANY: ObjectIdentifier = rfc5280::ID_CE_INHIBIT_ANY_POLICY;
+const ISSUER_ALT_NAME: ObjectIdentifier = rfc5280::ID_CE_ISSUER_ALT_NAME;
+const KEY_USAGE: ObjectIdentifier = rfc5280::ID_CE_KEY_USAGE;
+const NAME_CONSTRAINTS: ObjectIdentifier = rfc5280::ID_CE_NAME_CONSTRAINTS;
+const POLICIES: ObjectIdentifier = rfc5280::ID_CE_CERTIFICATE_POLICIES;
+const POLICY_CONSTRAINTS: ObjectIdentifier = rfc5280::ID_CE_POLICY_CONSTRAINTS;
+const POLICY_MAPPINGS: ObjectIdentifier = rfc5280::ID_CE_POLICY_MAPPINGS;
+const SUBJECT_ALT_NAME: ObjectIdentifier = rfc5280::ID_CE_SUBJECT_ALT_NAME;
+const SUBJECT_DIRECTORY: ObjectIdentifier = rfc5280::ID_CE_SUBJECT_DIRECTORY_ATTRIBUTES;
+const SUBJECT_INFO_ACCESS: ObjectIdentifier = rfc5280::ID_PE_SUBJECT_INFO_ACCESS;
+const SUBJECT_KEY: ObjectIdentifier = rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER;
 
 /// Known, and either read where revocation is judged or of no consequence for a path.
 const READ_ELSEWHERE: [ObjectIdentifier; 7] = [

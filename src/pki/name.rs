@@ -7,11 +7,12 @@ use std::{
     iter,
 };
 
+use const_oid::db::{rfc2985, rfc3280, rfc4519};
 use der::asn1::ObjectIdentifier;
 use icu_normalizer::ComposingNormalizer;
 
 use super::tlv::{self, Element, OID, Reader, SEQUENCE, SET, dotted};
-use crate::base::Result;
+use crate::base::{Result, hex};
 
 /// A distinguished name. Two are equal when RFC 5280, section 7.1 says so (case, spaces and string types do not matter).
 #[derive(Clone, Debug)]
@@ -212,8 +213,7 @@ fn show(kind: Element<'_>, value: Element<'_>, f: &mut fmt::Formatter<'_>) -> fm
         Some(text) => write!(f, "{}={}", known.unwrap_or_default(), escaped(&text)),
         // Section 2.4: the encoding in hexadecimal.
         None => {
-            write!(f, "{}=#", known.unwrap_or_else(|| dotted(kind.value).into()))?;
-            value.whole.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+            write!(f, "{}=#{}", known.unwrap_or_else(|| dotted(kind.value).into()), hex(value.whole))
         }
     }
 }
@@ -245,25 +245,25 @@ const VISIBLE_STRING: u8 = 0x1a;
 const UNIVERSAL_STRING: u8 = 0x1c;
 const BMP_STRING: u8 = 0x1e;
 
-const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
+const EMAIL_ADDRESS: ObjectIdentifier = rfc2985::PKCS_9_AT_EMAIL_ADDRESS;
 
 /// RFC 4514, section 3, and what else occurs in certificates, by the names of RFC 4519 and RFC 2985.
 const KEYWORDS: [(ObjectIdentifier, &str); 16] = [
-    (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
-    (ObjectIdentifier::new_unwrap("2.5.4.4"), "SN"),
-    (ObjectIdentifier::new_unwrap("2.5.4.5"), "serialNumber"),
-    (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
-    (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
-    (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
-    (ObjectIdentifier::new_unwrap("2.5.4.9"), "STREET"),
-    (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
-    (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
-    (ObjectIdentifier::new_unwrap("2.5.4.12"), "title"),
-    (ObjectIdentifier::new_unwrap("2.5.4.42"), "givenName"),
-    (ObjectIdentifier::new_unwrap("2.5.4.65"), "pseudonym"),
+    (rfc4519::COMMON_NAME, "CN"),
+    (rfc4519::SURNAME, "SN"),
+    (rfc4519::SERIAL_NUMBER, "serialNumber"),
+    (rfc4519::COUNTRY_NAME, "C"),
+    (rfc4519::LOCALITY_NAME, "L"),
+    (rfc4519::ST, "ST"),
+    (rfc4519::STREET, "STREET"),
+    (rfc4519::ORGANIZATION_NAME, "O"),
+    (rfc4519::ORGANIZATIONAL_UNIT_NAME, "OU"),
+    (rfc4519::TITLE, "title"),
+    (rfc4519::GIVEN_NAME, "givenName"),
+    (rfc3280::PSEUDONYM, "pseudonym"),
     (ObjectIdentifier::new_unwrap("2.5.4.97"), "organizationIdentifier"),
-    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1"), "UID"),
-    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"), "DC"),
+    (rfc4519::USER_ID, "UID"),
+    (rfc4519::DOMAIN_COMPONENT, "DC"),
     (EMAIL_ADDRESS, "emailAddress"),
 ];
 

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use const_oid::db::{rfc5280, rfc6960};
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -207,7 +208,7 @@ impl<'a> Answer<'a> {
     fn read(mut fields: Reader<'a>) -> Result<(&'a [u8], Self)> {
         let mut about = fields.sequence()?;
         let hash = about.sequence()?.expect(OID)?;
-        let hash = HASHES.iter().find(|(oid, _)| hash.is(oid)).map(|(_, hash)| *hash);
+        let hash = hash.oid().and_then(Hash::of_oid);
         let issuer_name_hash = about.expect(OCTET_STRING)?.value;
         let issuer_key_hash = about.expect(OCTET_STRING)?.value;
         let serial = minimal(about.expect(INTEGER)?.value);
@@ -326,14 +327,6 @@ const BY_KEY: u8 = constructed(2);
 const GOOD: u8 = primitive(0);
 const REVOKED: u8 = constructed(1);
 
-const BASIC_RESPONSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
-const NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.2");
-const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
-
-/// Of CertID.
-const HASHES: [(ObjectIdentifier, Hash); 4] = [
-    (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), Hash::Sha1),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
-];
+const BASIC_RESPONSE: ObjectIdentifier = rfc6960::ID_PKIX_OCSP_BASIC;
+const NONCE: ObjectIdentifier = rfc6960::ID_PKIX_OCSP_NONCE;
+const OCSP_SIGNING: ObjectIdentifier = rfc5280::ID_KP_OCSP_SIGNING;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use const_oid::db::rfc5280;
 use der::asn1::ObjectIdentifier;
 
 use super::{Certificate, Policies, Require, refusal::Rule, tlv::dotted};
@@ -192,5 +193,5 @@ impl PolicyGraph {
     }
 }
 
-const ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32.0");
+const ANY_POLICY: ObjectIdentifier = rfc5280::ANY_POLICY;
 const ANY_POLICY_DOTTED: &[u8] = b"2.5.29.32.0";

@@ -3,7 +3,7 @@
 use std::{fmt, time::SystemTime};
 
 use super::Certificate;
-use crate::base::rfc3339;
+use crate::base::{hex, rfc3339};
 
 /// Why no path holds: of all that were tried, the one that came furthest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +113,8 @@ impl fmt::Display for Refusal {
     /// `certificate "CN=...": expired on 2011-04-14T08:30:00Z (RFC 5280, section 6.1.3 (a)(2))`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.certificate.subject().is_empty() {
-            f.write_str("certificate ")?;
-            self.certificate.serial().iter().try_for_each(|octet| write!(f, "{octet:02x}"))?;
-            return write!(f, " of \"{}\": {}", self.certificate.issuer(), self.rule);
+            let serial = hex(self.certificate.serial());
+            return write!(f, "certificate {serial} of \"{}\": {}", self.certificate.issuer(), self.rule);
         }
         write!(f, "certificate \"{}\": {}", self.certificate.subject(), self.rule)
     }

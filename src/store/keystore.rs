@@ -4,6 +4,7 @@ mod intake;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -18,7 +19,7 @@ use super::{
     master::{self, DataKey, MasterKey, Places},
 };
 use crate::{
-    base::{Error, Hint, Kind, Limits, Result, Secret, sweep},
+    base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
     keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record, Want},
     mail::Address,
@@ -29,13 +30,13 @@ pub use intake::{Change, Intake, Kept, Taken};
 /// Keys that last.
 ///
 /// The rows are in a [`Backend`]; the folder has the master key, unless it is elsewhere, and the files that revoke OpenPGP certificates.
-#[derive(Debug)]
 pub struct Keystore {
     backend: Box<dyn Backend>,
     folder: PathBuf,
     credentials: Option<PathBuf>,
     passphrases: Arc<Passphrases>,
     limits: Limits,
+    random: Arc<dyn Random>,
     cache: Mutex<Cache>,
 }
 
@@ -60,6 +61,12 @@ struct Cache {
     locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
 }
 
+impl fmt::Debug for Keystore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keystore").field("backend", &self.backend).field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
 impl Keystore {
     /// Keys in `backend`, with a master key and files that revoke in `folder`. `passphrases` open locked secret keys, and a master key that is
     /// derived from one.
@@ -80,6 +87,7 @@ impl Keystore {
             credentials: None,
             passphrases,
             limits: limits.clone(),
+            random: Arc::new(SystemRandom),
             cache: Mutex::default(),
         })
     }
@@ -88,6 +96,12 @@ impl Keystore {
     #[must_use]
     pub fn with_credentials(self, folder: Option<PathBuf>) -> Keystore {
         Keystore { credentials: folder, ..self }
+    }
+
+    /// The same with another source of randomness than the operating system, for new keys and for sealing.
+    #[must_use]
+    pub fn with_random(self, random: Arc<dyn Random>) -> Keystore {
+        Keystore { random, ..self }
     }
 
     /// Notes why the certificate with this primary fingerprint is believed; says whether that is new.
@@ -176,7 +190,7 @@ impl Keystore {
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
         let place = self.write(|writer, cache| {
             let data_key = self.data_key(writer, cache)?;
-            let wrapped = data_key.wrap(master, self.places())?;
+            let wrapped = data_key.wrap(master, self.places(), self.random.as_ref())?;
             writer.set_master(&wrapped)?;
             Ok(master::file(&wrapped, self.places()))
         })?;
@@ -198,8 +212,8 @@ impl Keystore {
         if let Some(master) = writer.master()? {
             return self.data_key_of(&master, cache);
         }
-        let key = DataKey::generate()?;
-        writer.set_master(&key.wrap(&MasterKey::Home, self.places())?)?;
+        let key = DataKey::generate(self.random.as_ref())?;
+        writer.set_master(&key.wrap(&MasterKey::Home, self.places(), self.random.as_ref())?)?;
         Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{backend::MasterRow, files::Folder};
 use crate::{
-    base::{Error, Kind, Random as _, Result, Secret, SystemRandom, hex, unhex},
+    base::{Error, Kind, Random, Result, Secret, hex, secret_of_hex},
     crypto::{Aead, argon2id},
     keys::Passphrases,
 };
@@ -43,8 +43,8 @@ pub(super) struct DataKey(Secret);
 
 impl DataKey {
     /// A new one.
-    pub(super) fn generate() -> Result<DataKey> {
-        random().map(|octets: [u8; KEY]| DataKey(Secret::new(octets.to_vec())))
+    pub(super) fn generate(random: &dyn Random) -> Result<DataKey> {
+        octets(random).map(|octets: [u8; KEY]| DataKey(Secret::new(octets.to_vec())))
     }
 
     /// The one that `master` wraps.
@@ -63,17 +63,17 @@ impl DataKey {
     }
 
     /// Wraps it under a master key, which is made if it is a file that is not there.
-    pub(super) fn wrap(&self, master: &MasterKey, places: Places<'_>) -> Result<MasterRow> {
+    pub(super) fn wrap(&self, master: &MasterKey, places: Places<'_>, random: &dyn Random) -> Result<MasterRow> {
         let (kind, name, salt, key) = match master {
             MasterKey::Passphrase(passphrase) => {
-                let salt: [u8; SALT] = random()?;
+                let salt: [u8; SALT] = octets(random)?;
                 (PASSPHRASE, String::new(), salt.to_vec(), derived(passphrase, &salt)?)
             }
-            MasterKey::Home => (FILE, String::new(), Vec::new(), file_or_new(&place(FILE, "", places)?)?),
+            MasterKey::Home => (FILE, String::new(), Vec::new(), file_or_new(&place(FILE, "", places)?, random)?),
             MasterKey::File(path) => {
                 let path = std::path::absolute(path).map_err(|error| Error::io(path.display(), &error))?;
                 let name = path.to_str().ok_or_else(|| Error::usage(format!("{}: not UTF-8", path.display())))?;
-                (FILE, name.to_owned(), Vec::new(), file_or_new(&path)?)
+                (FILE, name.to_owned(), Vec::new(), file_or_new(&path, random)?)
             }
             MasterKey::Credential(name) => {
                 if name.is_empty() || name.contains('/') {
@@ -82,13 +82,13 @@ impl DataKey {
                 (CREDENTIAL, name.clone(), Vec::new(), of_file(&place(CREDENTIAL, name, places)?)?)
             }
         };
-        let wrapped = sealed(&key, WRAPPED, &self.0)?;
+        let wrapped = sealed(&key, WRAPPED, &self.0, random)?;
         Ok(MasterRow { kind: kind.to_owned(), name, salt, wrapped })
     }
 
     /// Seals the secret parts of a certificate.
-    pub(super) fn seal(&self, fingerprint: &str, secret: &Secret) -> Result<Vec<u8>> {
-        sealed(&self.0, &about(fingerprint), secret)
+    pub(super) fn seal(&self, fingerprint: &str, secret: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+        sealed(&self.0, &about(fingerprint), secret, random)
     }
 
     /// Opens what [`DataKey::seal`] made.
@@ -132,11 +132,11 @@ fn of_file(path: &Path) -> Result<Secret> {
     })
 }
 
-fn file_or_new(path: &Path) -> Result<Secret> {
+fn file_or_new(path: &Path, random: &dyn Random) -> Result<Secret> {
     if let Some(key) = read(path)? {
         return Ok(key);
     }
-    let key: [u8; KEY] = random()?;
+    let key: [u8; KEY] = octets(random)?;
     let text = Secret::new(format!("{}\n", hex(&key)).into_bytes());
     let (folder, name) = folder_and_name(path)?;
     Folder::at(folder).write(name, text.expose())?;
@@ -146,7 +146,7 @@ fn file_or_new(path: &Path) -> Result<Secret> {
 fn read(path: &Path) -> Result<Option<Secret>> {
     let (folder, name) = folder_and_name(path)?;
     let Some(text) = Folder::at(folder).read(name)? else { return Ok(None) };
-    let key = unhex(text.expose().trim_ascii()).filter(|key| key.expose().len() == KEY);
+    let key = secret_of_hex(text.expose().trim_ascii()).filter(|key| key.expose().len() == KEY);
     key.map(Some).ok_or_else(|| {
         Error::damaged(path.display(), "a master key is 64 hexadecimal digits")
             .with_hint(format!("a new one: openssl rand -hex {KEY}"))
@@ -164,8 +164,8 @@ fn derived(passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
 }
 
 /// Nonce, ciphertext, tag.
-fn sealed(key: &Secret, about: &[u8], secret: &Secret) -> Result<Vec<u8>> {
-    let nonce: [u8; NONCE] = random()?;
+fn sealed(key: &Secret, about: &[u8], secret: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
+    let nonce: [u8; NONCE] = octets(random)?;
     let mut octets = secret.expose().to_vec();
     let tag = Aead::Aes256Gcm.seal(key, nonce, about, &mut octets)?;
     Ok([&nonce[..], &octets, &tag].concat())
@@ -183,9 +183,9 @@ fn about(fingerprint: &str) -> Vec<u8> {
     [b"postseal secret key ", fingerprint.as_bytes()].concat()
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+fn octets<const N: usize>(random: &dyn Random) -> Result<[u8; N]> {
     let mut octets = [0; N];
-    SystemRandom.fill(&mut octets)?;
+    random.fill(&mut octets)?;
     Ok(octets)
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt::Write, path::PathBuf, process::ExitCode};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
-    base::{Error, Result, rfc3339},
+    base::{Error, Result, hex, rfc3339},
     keys::{Handle, Keys, ProtocolName, Want},
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     protocol::smime::record,
@@ -230,7 +230,7 @@ fn shown(certificate: &Certificate) -> String {
     if !certificate.subject().is_empty() {
         return printable(&certificate.subject().to_string());
     }
-    let serial: String = certificate.serial().iter().map(|octet| format!("{octet:02x}")).collect();
+    let serial = hex(certificate.serial());
     printable(&format!("number {serial} of {}", certificate.issuer()))
 }
 

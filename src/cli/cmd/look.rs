@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use postseal::{
-    base::{Error, Result},
+    base::{Error, Result, hex},
     crypto::Hash,
     mail::{Message, canonical::write_signable, header::Edit},
     protocol::pem,
@@ -60,7 +60,7 @@ pub(crate) fn digest(what: &Digest, session: &Session) -> Result<ExitCode> {
         None => digester.update(&input::octets(name, &session.budget())?),
         Some(form) => write_form(form, &input::message(name, &mut session.budget())?, &mut digester)?,
     }
-    let hexadecimal: String = digester.finish().iter().map(|octet| format!("{octet:02x}")).collect();
+    let hexadecimal = hex(&digester.finish());
     let label = input::label(what.files.input.as_ref());
     write(&what.files, |out| writeln!(out, "{hexadecimal}  {label}"))?;
     Ok(ExitCode::SUCCESS)

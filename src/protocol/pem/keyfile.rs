@@ -3,7 +3,7 @@
 
 use super::{boundary, canonical::printable, private_key, record, services, text};
 use crate::{
-    base::{Budget, Error, Kind, Limits, Result, Secret},
+    base::{Budget, Error, Kind, Limits, Result, Secret, upper_hex},
     crypto::{Hash, SoftwareKey},
     keys::{Passphrases, Record},
     mail::encoding::base64_decode,
@@ -185,7 +185,7 @@ fn fields(octets: &[u8]) -> Vec<(String, String)> {
 }
 
 fn md5(octets: &[u8]) -> String {
-    Hash::Md5.digest(octets).iter().map(|octet| format!("{octet:02X}")).collect()
+    upper_hex(&Hash::Md5.digest(octets))
 }
 
 /// RIPEM's field names.

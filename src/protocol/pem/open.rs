@@ -9,7 +9,7 @@ use super::{
     text, verify,
 };
 use crate::{
-    base::{Budget, Error, Hint, Result},
+    base::{Budget, Error, Hint, Result, upper_hex},
     keys::ProtocolName,
     mail::{
         Message, Part, Span,
@@ -142,7 +142,7 @@ fn recipients(header: &Header) -> Vec<String> {
         let certificate = || {
             let id = recipient.certificate_id.as_ref()?;
             let issuer = crate::pki::Name::parse(&id.issuer).ok()?;
-            let serial: String = id.serial.iter().map(|octet| format!("{octet:02X}")).collect();
+            let serial = upper_hex(&id.serial);
             Some(format!("{serial} of {issuer}"))
         };
         recipient.name.clone().or(shared).or_else(certificate).unwrap_or_else(|| "hidden".to_owned())

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use const_oid::db::rfc5912;
 use der::{
     AnyRef, Decode, Sequence, Tag, Tagged,
     asn1::{ObjectIdentifier, OctetStringRef, UintRef},
@@ -170,16 +171,12 @@ struct RsaPrivateKey<'a> {
     q_inverse: UintRef<'a>,
 }
 
-const fn oid(text: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(text)
-}
-
-const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
+const RSA_ENCRYPTION: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 /// RFC 1423, section 4.1.1.
-const RSA_1988: ObjectIdentifier = oid("2.5.8.1.1");
+const RSA_1988: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.8.1.1");
 /// RFC 8018, appendix A.3: DES in CBC mode with a key derived by this hash.
 const ENCRYPTIONS: [(ObjectIdentifier, Hash); 3] = [
-    (oid("1.2.840.113549.1.5.1"), Hash::Md2),
-    (oid("1.2.840.113549.1.5.3"), Hash::Md5),
-    (oid("1.2.840.113549.1.5.10"), Hash::Sha1),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.1"), Hash::Md2),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.3"), Hash::Md5),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.10"), Hash::Sha1),
 ];

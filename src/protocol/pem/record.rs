@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use const_oid::db::rfc5912;
 use der::{
     Encode, Sequence,
     asn1::{BitStringRef, Null, ObjectIdentifier, UintRef},
@@ -203,7 +204,7 @@ struct SubjectPublicKeyInfo<'a> {
 }
 
 /// RFC 8017, appendix A.1.
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_ENCRYPTION: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 /// Maximum keys tried for one signature. Source: a RIPEM file with the public keys of one group.
 const MAX_CANDIDATES: usize = 32;
 

@@ -13,7 +13,7 @@ use super::{
     shared::{InterchangeKey, two_keys},
 };
 use crate::{
-    base::{Error, Hint, Random, Result, Secret},
+    base::{Error, Hint, Random, Result, Secret, upper_hex},
     crypto::{Cipher, Hash, Legacy, Scheme, Strength, Unwrap, cbc_encrypt, encrypt_to_rsa},
     mail::{
         Part, address, canonical, encoding,
@@ -274,7 +274,7 @@ impl Header {
 
     fn dek(&mut self, key: &TextKey) -> Result<()> {
         let name = key.cipher.pem().ok_or_else(|| Error::usage("cipher: pem has no name for it"))?;
-        self.field("DEK-Info", format_args!("{name},{}", hexadecimal(&key.iv)));
+        self.field("DEK-Info", format_args!("{name},{}", upper_hex(&key.iv)));
         Ok(())
     }
 
@@ -311,7 +311,7 @@ impl Header {
                     self.octets("Recipient-ID-Asymmetric", "", id.issuer);
                     // The serial number follows the comma after the name.
                     self.text.truncate(self.text.trim_end().len());
-                    let _ = write!(self.text, ",\r\n {}\r\n", hexadecimal(id.serial));
+                    let _ = write!(self.text, ",\r\n {}\r\n", upper_hex(id.serial));
                 }
                 None => {
                     self.field("Recipient-Name", name);
@@ -331,7 +331,7 @@ impl Header {
         for (at, shared) in plan.shared.iter().enumerate() {
             let (dek, mic) = (shared.encrypt(&key.wrapped)?, shared.encrypt(&digest)?);
             self.field("Recipient-ID-Symmetric", format_args!("{to},,{}", at + 1));
-            let (dek, mic) = (hexadecimal(&dek), hexadecimal(&mic));
+            let (dek, mic) = (upper_hex(&dek), upper_hex(&mic));
             self.field("Key-Info", format_args!("{},{name},{dek},\r\n {mic}", shared.algorithm()));
         }
         Ok(())
@@ -381,10 +381,6 @@ fn write(root: Part<'_>, form: Form, block: &[u8], out: &mut dyn Write) -> io::R
 /// RFC 2045, section 2.7. The maximum line length without the line break is from RFC 5322, section 2.1.1.
 fn is_seven_bit(text: &[u8]) -> bool {
     text.is_ascii() && !text.contains(&0) && text.split(|octet| *octet == b'\n').all(|line| line.len() <= 999)
-}
-
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 const BEGIN: &[u8] = b"-----BEGIN PRIVACY-ENHANCED MESSAGE-----\r\n";

@@ -1,8 +1,10 @@
-//! What a certificate's own keys signed in it, verified by `crypto`: Sequoia's RustCrypto backend takes ten times as long for RSA, and does not
-//! know the brainpool curves. What is good is told to Sequoia's cache of good signatures, where it looks before it verifies.
+//! The signatures that a certificate's own keys made in it, verified by `crypto`: Sequoia's RustCrypto backend takes ten times as long for RSA, and does
+//! not know the brainpool curves. Good ones are added to Sequoia's cache of verified signatures, where it looks before it verifies.
 //!
-//! The cache is Sequoia's one global; it holds facts of mathematics alone (these numbers verify over this digest under this key), which
-//! are the same for everybody. An entry that Sequoia does not recognize leaves the signature to Sequoia.
+//! That cache belongs to the process, as Sequoia has it, and so does the list of certificates whose entries are in it. Both hold only facts that are the
+//! same for everyone (these numbers verify over this digest under this key). The list is bounded. Sequoia's cache never forgets, but grows only with the
+//! certificates that key stores and key files hold, since certificates in messages are not read: 32 octets for each good signature.
+//! An entry that Sequoia does not recognize leaves the signature to Sequoia.
 
 use std::{
     collections::HashSet,
@@ -23,44 +25,44 @@ use sequoia_openpgp::{
 use super::{brainpool::is_brainpool, public, suite};
 use crate::crypto::{Hash, KeyAlgorithm};
 
-/// Verifies what keys of the certificate signed in it, so that Sequoia finds it good; `octets` are the certificate's. To be called on every
-/// certificate that was read, before anything is asked of it.
-pub(super) fn verify_own_signatures(cert: &Cert, octets: &[u8]) {
-    let most = cert.keys().map(|key| most(suite::key_algorithm(key.key()))).max().unwrap_or(0);
-    if most == 0 {
+/// Verifies what keys of the certificate signed in it, so that Sequoia finds the results in its cache; `octets` are the certificate's. Call it on every
+/// certificate that was read, before its first use.
+pub(super) fn verify(cert: &Cert, octets: &[u8]) {
+    let max = cert.keys().map(|key| max_signatures(suite::key_algorithm(key.key()))).max().unwrap_or(0);
+    if max == 0 {
         return;
     }
     let digest = Hash::Sha256.digest(octets);
     if seen().contains(&digest) {
         return;
     }
-    let good: Vec<Vec<u8>> = made(cert, most).iter().filter_map(Made::entry).collect();
+    let good: Vec<Vec<u8>> = made(cert, max).iter().filter_map(Made::entry).collect();
     if !good.is_empty() {
         let (done, finished) = mpsc::channel();
         // Sequoia adds them in a thread of its own.
         SignatureVerificationCache::restore(good.into_iter(), move || done.send(()).unwrap_or_default());
         finished.recv().unwrap_or_default();
     }
-    // Not before: whoever sees it here relies on it.
+    // Only now: a thread that finds it here relies on the entries.
     let mut seen = seen();
-    if seen.len() == REMEMBERED {
+    if seen.len() == MAX_SEEN {
         seen.clear();
     }
     seen.insert(digest);
 }
 
-/// How many signatures of a certificate with such a key are verified here, the newest; Sequoia sees to others, if it can and has to.
-fn most(algorithm: KeyAlgorithm) -> usize {
+/// How many signatures of a certificate with such a key are verified here, the newest; Sequoia verifies others when it needs them.
+fn max_signatures(algorithm: KeyAlgorithm) -> usize {
     match algorithm {
         // Each takes 3 to 10 ms, measured.
         algorithm if is_brainpool(algorithm) => 64,
-        // Those of a user ID and two subkeys: what is asked for in most.
+        // Those of a user ID and two subkeys, as most certificates have.
         KeyAlgorithm::Rsa(_) => 3,
         _ => 0,
     }
 }
 
-/// Digests of certificates that have been here, as far as they are remembered.
+/// The digests of certificates whose entries are in Sequoia's cache.
 fn seen() -> MutexGuard<'static, HashSet<Vec<u8>>> {
     static SEEN: LazyLock<Mutex<HashSet<Vec<u8>>>> = LazyLock::new(Mutex::default);
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,8 +92,8 @@ impl Made {
     }
 }
 
-/// Signatures of the certificate by keys of its own that are verified here, so many: revocations first, then the newest.
-fn made(cert: &Cert, most: usize) -> Vec<Made> {
+/// Signatures of the certificate by keys of its own that are verified here, at most `max`: revocations first, then the newest.
+fn made(cert: &Cert, max: usize) -> Vec<Made> {
     let primary = cert.primary_key().key().clone();
     let mut subkey: Option<Key<PublicParts, SubordinateRole>> = None;
     let mut made = Vec::new();
@@ -123,13 +125,13 @@ fn made(cert: &Cert, most: usize) -> Vec<Made> {
             made.push(Made { signature, by: primary.clone().role_into_unspecified(), digest });
         }
     }
-    made.retain(|one| self::most(suite::key_algorithm(&one.by)) > 0);
+    made.retain(|one| max_signatures(suite::key_algorithm(&one.by)) > 0);
     let revokes = |one: &Made| {
         use SignatureType::{CertificationRevocation, KeyRevocation, SubkeyRevocation};
         matches!(one.signature.typ(), KeyRevocation | SubkeyRevocation | CertificationRevocation)
     };
     made.sort_by_key(|one| std::cmp::Reverse((revokes(one), one.signature.signature_creation_time())));
-    made.truncate(most);
+    made.truncate(max);
     made
 }
 
@@ -137,7 +139,7 @@ fn made(cert: &Cert, most: usize) -> Vec<Made> {
 const ENTRY: usize = 32;
 
 /// Certificates.
-const REMEMBERED: usize = 10_000;
+const MAX_SEEN: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    binding_signatures::verify_own_signatures,
+    binding_signatures,
     revocation::{self, Known},
     signer::LENIENT,
     words,
@@ -79,7 +79,7 @@ pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
 /// Parses one certificate, with or without secret parts.
 pub(super) fn read(octets: &[u8]) -> sequoia_openpgp::Result<Cert> {
     let cert = Cert::from_bytes(octets)?;
-    verify_own_signatures(&cert, octets);
+    binding_signatures::verify(&cert, octets);
     Ok(cert)
 }
 

@@ -1,6 +1,7 @@
 //! Derives the key that wraps a content key from the shared secret of two elliptic-curve keys (RFC 5753, section 7; RFC
 //! 8418, section 2).
 
+use const_oid::db::rfc5753;
 use der::{Encode, asn1::ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierRef;
 
@@ -90,23 +91,19 @@ impl<'a> Agreement<'a> {
     }
 }
 
-const fn oid(dotted: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(dotted)
-}
-
 /// Object identifiers: RFC 5753, section 7.1.4 (standard, then cofactor); RFC 8418, section 7.
 const SCHEMES: [(Derivation, ObjectIdentifier); 13] = [
-    (Derivation::X963(Hash::Sha1), oid("1.3.133.16.840.63.0.2")),
-    (Derivation::X963(Hash::Sha224), oid("1.3.132.1.11.0")),
-    (Derivation::X963(Hash::Sha256), oid("1.3.132.1.11.1")),
-    (Derivation::X963(Hash::Sha384), oid("1.3.132.1.11.2")),
-    (Derivation::X963(Hash::Sha512), oid("1.3.132.1.11.3")),
-    (Derivation::X963(Hash::Sha1), oid("1.3.133.16.840.63.0.3")),
-    (Derivation::X963(Hash::Sha224), oid("1.3.132.1.14.0")),
-    (Derivation::X963(Hash::Sha256), oid("1.3.132.1.14.1")),
-    (Derivation::X963(Hash::Sha384), oid("1.3.132.1.14.2")),
-    (Derivation::X963(Hash::Sha512), oid("1.3.132.1.14.3")),
-    (Derivation::Hkdf(Hash::Sha256), oid("1.2.840.113549.1.9.16.3.19")),
-    (Derivation::Hkdf(Hash::Sha384), oid("1.2.840.113549.1.9.16.3.20")),
-    (Derivation::Hkdf(Hash::Sha512), oid("1.2.840.113549.1.9.16.3.21")),
+    (Derivation::X963(Hash::Sha1), rfc5753::DH_SINGLE_PASS_STD_DH_SHA_1_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha224), rfc5753::DH_SINGLE_PASS_STD_DH_SHA_224_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha256), rfc5753::DH_SINGLE_PASS_STD_DH_SHA_256_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha384), rfc5753::DH_SINGLE_PASS_STD_DH_SHA_384_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha512), rfc5753::DH_SINGLE_PASS_STD_DH_SHA_512_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha1), rfc5753::DH_SINGLE_PASS_COFACTOR_DH_SHA_1_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha224), rfc5753::DH_SINGLE_PASS_COFACTOR_DH_SHA_224_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha256), rfc5753::DH_SINGLE_PASS_COFACTOR_DH_SHA_256_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha384), rfc5753::DH_SINGLE_PASS_COFACTOR_DH_SHA_384_KDF_SCHEME),
+    (Derivation::X963(Hash::Sha512), rfc5753::DH_SINGLE_PASS_COFACTOR_DH_SHA_512_KDF_SCHEME),
+    (Derivation::Hkdf(Hash::Sha256), ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.19")),
+    (Derivation::Hkdf(Hash::Sha384), ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.20")),
+    (Derivation::Hkdf(Hash::Sha512), ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.21")),
 ];

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use const_oid::db::rfc5911;
 use der::{Decode, asn1::ObjectIdentifier};
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
@@ -121,7 +122,7 @@ fn identifiers(list: &[u8]) -> Option<Vec<ObjectIdentifier>> {
 }
 
 /// The attribute (RFC 8551, section 2.5.2) and the extension (RFC 4262, section 2).
-pub(super) const SMIME_CAPABILITIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.15");
+pub(super) const SMIME_CAPABILITIES: ObjectIdentifier = rfc5911::SMIME_CAPABILITIES;
 
 /// Ciphers that we choose ourselves, best first: authenticated ones before CBC.
 const BEST: [ContentKind; 4] = [

@@ -1,5 +1,6 @@
 //! Decompresses CompressedData (RFC 3274) within the Budget.
 
+use const_oid::db::rfc6268;
 use der::{
     Reader, SliceReader,
     asn1::{AnyRef, ObjectIdentifier},
@@ -65,7 +66,7 @@ fn malformed(reason: &str) -> Error {
 }
 
 /// id-alg-zlibCompress (RFC 3274, section 2).
-const ZLIB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.8");
+const ZLIB: ObjectIdentifier = rfc6268::ID_ALG_ZLIB_COMPRESS;
 
 /// Minimum octets decompressed between two checks of the Budget.
 const PIECE: usize = 1024 * 1024;

@@ -1,5 +1,6 @@
 //! Removes one layer of CMS: EnvelopedData and its variants, CompressedData.
 
+use const_oid::db::{rfc5911, rfc6268};
 use der::{
     Reader, SliceReader,
     asn1::{AnyRef, ObjectIdentifier},
@@ -74,22 +75,18 @@ pub(super) fn content_info(content_type: ObjectIdentifier, length: usize) -> Vec
     Frame::new(tlv::constructed(0), length).within(tlv::SEQUENCE, &[&encode::oid(content_type)], &[]).head
 }
 
-const fn oid(dotted: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(dotted)
-}
-
 /// id-data: a MIME entity (RFC 5652, section 4; RFC 8551, section 3.1).
-pub(super) const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
+pub(super) const DATA: ObjectIdentifier = rfc5911::ID_DATA;
 /// Signed data (RFC 5652, section 5.1).
-pub(super) const SIGNED: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
+pub(super) const SIGNED: ObjectIdentifier = rfc5911::ID_SIGNED_DATA;
 /// Enveloped data (RFC 5652, section 6.1).
-const ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.3");
+const ENVELOPED: ObjectIdentifier = rfc5911::ID_ENVELOPED_DATA;
 /// Signed and enveloped data (RFC 2315, section 14).
-const SIGNED_AND_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.7.4");
+const SIGNED_AND_ENVELOPED: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.4");
 /// Compressed data (RFC 3274, section 1.1).
-const COMPRESSED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.9");
+const COMPRESSED: ObjectIdentifier = rfc6268::ID_CT_COMPRESSED_DATA;
 /// Authenticated enveloped data (RFC 5083, section 2.1).
-const AUTH_ENVELOPED: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.23");
+const AUTH_ENVELOPED: ObjectIdentifier = rfc5911::ID_CT_AUTH_ENVELOPED_DATA;
 
 /// The place that errors name.
 const PLACE: &str = "application/pkcs7-mime";

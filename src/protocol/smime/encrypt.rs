@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use const_oid::db::rfc5911;
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -233,5 +234,5 @@ fn unwritten(cipher: &str) -> Error {
 const TAG: usize = 16;
 
 /// Content types (RFC 5652, section 6.1; RFC 5083, section 2.1).
-const ID_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");
-const ID_AUTH_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.23");
+const ID_ENVELOPED_DATA: ObjectIdentifier = rfc5911::ID_ENVELOPED_DATA;
+const ID_AUTH_ENVELOPED_DATA: ObjectIdentifier = rfc5911::ID_CT_AUTH_ENVELOPED_DATA;

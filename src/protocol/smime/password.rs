@@ -1,6 +1,7 @@
 //! Content keys wrapped with a password or a shared symmetric key: PasswordRecipientInfo (RFC 3211; RFC 5652, section
 //! 6.2.4) and KEKRecipientInfo (RFC 5652, section 6.2.3).
 
+use const_oid::db::rfc5911;
 use der::{
     Reader, SliceReader, Tag, Tagged,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
@@ -130,6 +131,6 @@ fn unhex(text: &Secret) -> Option<Secret> {
 }
 
 /// id-PBKDF2 (RFC 8018, appendix A.2).
-const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
+const PBKDF2: ObjectIdentifier = rfc5911::ID_PBKDF_2;
 /// id-alg-PWRI-KEK (RFC 3211, section 2.3).
 const PWRI_KEK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.9");

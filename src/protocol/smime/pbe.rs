@@ -1,5 +1,6 @@
 //! Encryption with a passphrase: PBES1 and PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292, appendix C).
 
+use const_oid::db::{rfc5911, rfc6268, rfc7292};
 use der::{
     Decode, Sequence,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
@@ -248,8 +249,7 @@ impl Derivation {
 
 /// The hash function of an HMAC (RFC 8018, appendix B.1).
 pub(super) fn hmac_hash(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Hash> {
-    let found = HMACS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
-    found.ok_or_else(|| Error::unavailable(format!("hmac {}: is not supported", algorithm.oid)))
+    Hash::of_hmac(algorithm.oid).ok_or_else(|| Error::unavailable(format!("hmac {}: is not supported", algorithm.oid)))
 }
 
 /// The number of iterations; 0 is an error.
@@ -327,7 +327,7 @@ fn cipher(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Cipher, Vec<u8>)> {
         };
         return Ok((cipher, read.iv.as_bytes().to_vec()));
     }
-    let found = CIPHERS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, cipher)| *cipher);
+    let found = Cipher::of_oid(algorithm.oid);
     let found = found.ok_or_else(|| Error::unavailable(format!("cipher {}: is not supported", algorithm.oid)))?;
     let iv = parameters.decode_as::<&OctetStringRef>().map_err(unreadable)?;
     Ok((found, iv.as_bytes().to_vec()))
@@ -360,27 +360,13 @@ const ITERATIONS: u32 = 600_000;
 /// As Windows writes since version 10.1709, accepted by all readers of the old form.
 const LEGACY_ITERATIONS: u32 = 2_000;
 
-const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
-const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
+const AES_256_CBC: ObjectIdentifier = rfc5911::ID_AES_256_CBC;
+const HMAC_SHA256: ObjectIdentifier = rfc6268::ID_HMAC_WITH_SHA_256;
 const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
-const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
-const RC2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.2");
-const TRIPLE_DES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.3");
+const PBKDF2: ObjectIdentifier = rfc5911::ID_PBKDF_2;
+const RC2: ObjectIdentifier = rfc5911::RC_2_CBC;
+const TRIPLE_DES: ObjectIdentifier = rfc7292::PBE_WITH_SHA_AND_3_KEY_TRIPLE_DES_CBC;
 const SCRYPT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11591.4.11");
-const CIPHERS: [(ObjectIdentifier, Cipher); 5] = [
-    (ObjectIdentifier::new_unwrap("1.3.14.3.2.7"), Cipher::Des),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.3.7"), Cipher::TripleDes),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.2"), Cipher::Aes128),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.22"), Cipher::Aes192),
-    (AES_256_CBC, Cipher::Aes256),
-];
-const HMACS: [(ObjectIdentifier, Hash); 5] = [
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.7"), Hash::Sha1),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.8"), Hash::Sha224),
-    (HMAC_SHA256, Hash::Sha256),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.10"), Hash::Sha384),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.11"), Hash::Sha512),
-];
 /// Schemes of RFC 8018, appendix A.3, without MD2.
 const PBES1: [(ObjectIdentifier, Hash, Cipher); 4] = [
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.3"), Hash::Md5, Cipher::Des),
@@ -391,7 +377,7 @@ const PBES1: [(ObjectIdentifier, Hash, Cipher); 4] = [
 /// Schemes of RFC 7292, appendix C, without RC4, with the key length in octets.
 const PKCS12: [(ObjectIdentifier, Cipher, usize); 4] = [
     (TRIPLE_DES, Cipher::TripleDes, 24),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.4"), Cipher::TripleDes, 16),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.5"), Cipher::Rc2_128, 16),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.6"), Cipher::Rc2_40, 5),
+    (rfc7292::PBE_WITH_SHA_AND_2_KEY_TRIPLE_DES_CBC, Cipher::TripleDes, 16),
+    (rfc7292::PBE_WITH_SHA_AND_128_BIT_RC_2_CBC, Cipher::Rc2_128, 16),
+    (rfc7292::PBEWITH_SHA_AND_40_BIT_RC_2_CBC, Cipher::Rc2_40, 5),
 ];

@@ -1,5 +1,6 @@
 //! Reads PKCS#12 (RFC 7292), with the integrity checks of its appendix A and of RFC 9579.
 
+use const_oid::db::rfc5911;
 use der::{
     Decode, Reader, Sequence, SliceReader, Tag, Tagged,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
@@ -146,8 +147,7 @@ impl Mac {
             budget.derivation(derivation.cost(length))?;
             return Ok(hmac(hash, &derivation.derive(passphrase, length)?, safe) == self.digest);
         }
-        let hash = DIGESTS.iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, hash)| *hash);
-        let hash = hash.ok_or_else(|| {
+        let hash = Hash::of_oid(algorithm.oid).ok_or_else(|| {
             Error::unavailable(format!("integrity check of pkcs#12 by {}: is not supported", algorithm.oid))
         })?;
         let iterations = pbe::some(self.iterations)?;
@@ -266,8 +266,8 @@ fn octet_string(string: AnyRef<'_>) -> der::Result<Vec<u8>> {
     Ok(octets)
 }
 
-const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
-const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
+const DATA: ObjectIdentifier = rfc5911::ID_DATA;
+const ENCRYPTED_DATA: ObjectIdentifier = rfc5911::ID_ENCRYPTED_DATA;
 const KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.1");
 const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
 const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
@@ -276,11 +276,3 @@ const NESTED_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11354
 const PBMAC1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.14");
 const X509: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
 const X509_CRL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.23.1");
-const DIGESTS: [(ObjectIdentifier, Hash); 6] = [
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.5"), Hash::Md5),
-    (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), Hash::Sha1),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.4"), Hash::Sha224),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
-];

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use const_oid::db::{rfc5912, rfc8410};
 use der::{
     Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged,
     asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef, UintRef},
@@ -260,12 +261,12 @@ fn ec(key: &PrivateKeyInfo<'_>, public: &SubjectPublicKeyInfoRef<'_>) -> der::Re
     Ok(Some((known, Secret::new(own.private_key.as_bytes().to_vec()))))
 }
 
-const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
-pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
-pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const RSA_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
-const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
-const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
-const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
+const DSA: ObjectIdentifier = rfc5912::ID_DSA;
+pub(super) const EC: ObjectIdentifier = rfc5912::ID_EC_PUBLIC_KEY;
+pub(super) const ED25519: ObjectIdentifier = rfc8410::ID_ED_25519;
+const ED448: ObjectIdentifier = rfc8410::ID_ED_448;
+pub(super) const RSA: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
+const RSA_OAEP: ObjectIdentifier = rfc5912::ID_RSAES_OAEP;
+const RSA_PSS: ObjectIdentifier = rfc5912::ID_RSASSA_PSS;
+const X25519: ObjectIdentifier = rfc8410::ID_X_25519;
+const X448: ObjectIdentifier = rfc8410::ID_X_448;

@@ -1,5 +1,6 @@
 //! RecipientInfo (RFC 5652, section 6.2): the content key wrapped for one recipient.
 
+use const_oid::db::{rfc5911, rfc5912, rfc6268, rfc8410};
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -134,20 +135,16 @@ pub(super) fn password_info(password: &Secret, key: &Secret, random: &dyn Random
     Ok(value(constructed(3), &[&integer(&[0]), &derivation, &encryption, &octet_string(&wrapped)]))
 }
 
-const fn named(text: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(text)
-}
-
 /// Source: OWASP Password Storage Cheat Sheet (2023) for PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
 
 /// RFC 4055, section 4.1.
-const RSAES_OAEP: ObjectIdentifier = named("1.2.840.113549.1.1.7");
+const RSAES_OAEP: ObjectIdentifier = rfc5912::ID_RSAES_OAEP;
 /// RFC 5480, section 2.1.1; RFC 8410, section 3.
-const EC_PUBLIC_KEY: ObjectIdentifier = named("1.2.840.10045.2.1");
-const X25519: ObjectIdentifier = named("1.3.101.110");
-const X448: ObjectIdentifier = named("1.3.101.111");
+const EC_PUBLIC_KEY: ObjectIdentifier = rfc5912::ID_EC_PUBLIC_KEY;
+const X25519: ObjectIdentifier = rfc8410::ID_X_25519;
+const X448: ObjectIdentifier = rfc8410::ID_X_448;
 /// RFC 3211, section 4; RFC 8018, appendix C.
-const PWRI_KEK: ObjectIdentifier = named("1.2.840.113549.1.9.16.3.9");
-const PBKDF2: ObjectIdentifier = named("1.2.840.113549.1.5.12");
-const HMAC_SHA256: ObjectIdentifier = named("1.2.840.113549.2.9");
+const PWRI_KEK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.9");
+const PBKDF2: ObjectIdentifier = rfc5911::ID_PBKDF_2;
+const HMAC_SHA256: ObjectIdentifier = rfc6268::ID_HMAC_WITH_SHA_256;

@@ -7,6 +7,7 @@ use std::{
     time::SystemTime,
 };
 
+use const_oid::db::{rfc5911, rfc5912, rfc6211, rfc8410};
 use der::asn1::ObjectIdentifier;
 
 use super::{
@@ -368,23 +369,19 @@ fn micalg(hash: Hash) -> &'static str {
     }
 }
 
-const fn named(text: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(text)
-}
-
 /// Content types (RFC 5652, sections 4 and 5.1).
-pub(super) const ID_DATA: ObjectIdentifier = named("1.2.840.113549.1.7.1");
-const ID_SIGNED_DATA: ObjectIdentifier = named("1.2.840.113549.1.7.2");
+pub(super) const ID_DATA: ObjectIdentifier = rfc5911::ID_DATA;
+const ID_SIGNED_DATA: ObjectIdentifier = rfc5911::ID_SIGNED_DATA;
 
 /// Attributes (RFC 5652, section 11; RFC 5035, section 3; RFC 6211, section 2).
-const CONTENT_TYPE: ObjectIdentifier = named("1.2.840.113549.1.9.3");
-const MESSAGE_DIGEST: ObjectIdentifier = named("1.2.840.113549.1.9.4");
-const SIGNING_TIME: ObjectIdentifier = named("1.2.840.113549.1.9.5");
-const SIGNING_CERTIFICATE_V2: ObjectIdentifier = named("1.2.840.113549.1.9.16.2.47");
-const ALGORITHM_PROTECTION: ObjectIdentifier = named("1.2.840.113549.1.9.52");
+const CONTENT_TYPE: ObjectIdentifier = rfc5911::ID_CONTENT_TYPE;
+const MESSAGE_DIGEST: ObjectIdentifier = rfc5911::ID_MESSAGE_DIGEST;
+const SIGNING_TIME: ObjectIdentifier = rfc5911::ID_SIGNING_TIME;
+const SIGNING_CERTIFICATE_V2: ObjectIdentifier = rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2;
+const ALGORITHM_PROTECTION: ObjectIdentifier = rfc6211::ID_AA_CMS_ALGORITHM_PROTECTION;
 
 /// Algorithms (RFC 3370, section 3.2; RFC 4055, sections 2.2 and 3; RFC 8419, section 2).
-pub(super) const RSA_ENCRYPTION: ObjectIdentifier = named("1.2.840.113549.1.1.1");
-const RSASSA_PSS: ObjectIdentifier = named("1.2.840.113549.1.1.10");
-const MGF1: ObjectIdentifier = named("1.2.840.113549.1.1.8");
-const ED25519: ObjectIdentifier = named("1.3.101.112");
+pub(super) const RSA_ENCRYPTION: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
+const RSASSA_PSS: ObjectIdentifier = rfc5912::ID_RSASSA_PSS;
+const MGF1: ObjectIdentifier = rfc5912::ID_MGF_1;
+const ED25519: ObjectIdentifier = rfc8410::ID_ED_25519;

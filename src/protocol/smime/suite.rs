@@ -1,5 +1,6 @@
 //! Maps the algorithms of CMS (object identifiers and parameters) to those of `crypto`.
 
+use const_oid::db::{rfc5911, rfc5912};
 use der::{
     Decode, Reader, SliceReader, Tag, TagNumber, Tagged,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
@@ -217,10 +218,6 @@ fn identifier<T: Copy + PartialEq>(table: &[(T, ObjectIdentifier)], value: T) ->
     table.iter().find(|(known, _)| *known == value).map(|(_, oid)| *oid)
 }
 
-const fn oid(dotted: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(dotted)
-}
-
 /// The full length of a tag in octets.
 const TAG: usize = 16;
 
@@ -229,14 +226,14 @@ const SHORT_TAG: u8 = 12;
 
 /// RFC 3565, section 4; RFC 5649, section 4; RFC 3370, section 4.3.
 const WRAPS: [((KeyWrap, usize), ObjectIdentifier); 8] = [
-    ((KeyWrap::Aes, 16), oid("2.16.840.1.101.3.4.1.5")),
-    ((KeyWrap::Aes, 24), oid("2.16.840.1.101.3.4.1.25")),
-    ((KeyWrap::Aes, 32), oid("2.16.840.1.101.3.4.1.45")),
-    ((KeyWrap::AesPadded, 16), oid("2.16.840.1.101.3.4.1.8")),
-    ((KeyWrap::AesPadded, 24), oid("2.16.840.1.101.3.4.1.28")),
-    ((KeyWrap::AesPadded, 32), oid("2.16.840.1.101.3.4.1.48")),
-    ((KeyWrap::Rc2, 16), oid("1.2.840.113549.1.9.16.3.7")),
-    ((KeyWrap::TripleDes, 24), oid("1.2.840.113549.1.9.16.3.6")),
+    ((KeyWrap::Aes, 16), rfc5911::ID_AES_128_WRAP),
+    ((KeyWrap::Aes, 24), rfc5911::ID_AES_192_WRAP),
+    ((KeyWrap::Aes, 32), rfc5911::ID_AES_256_WRAP),
+    ((KeyWrap::AesPadded, 16), ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.8")),
+    ((KeyWrap::AesPadded, 24), ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.28")),
+    ((KeyWrap::AesPadded, 32), ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.48")),
+    ((KeyWrap::Rc2, 16), rfc5911::ID_ALG_CMSRC_2_WRAP),
+    ((KeyWrap::TripleDes, 24), rfc5911::ID_ALG_CMS_3_DE_SWRAP),
 ];
 
 /// No digest algorithms of S/MIME (RFC 3370, section 2; RFC 5754, section 2; RFC 9688). RFC 8702 has SHAKE as part of a signature algorithm alone.
@@ -244,8 +241,8 @@ const UNWRITTEN: [Hash; 6] =
     [Hash::Md2, Hash::Sha3_224, Hash::Sha512_224, Hash::Sha512_256, Hash::Shake128, Hash::Shake256];
 
 /// rc2-cbc (RFC 3370, section 5.2).
-const RC2_CBC: ObjectIdentifier = oid("1.2.840.113549.3.2");
+const RC2_CBC: ObjectIdentifier = rfc5911::RC_2_CBC;
 /// id-mgf1 (RFC 8017, appendix A.2.1).
-const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
+const MGF1: ObjectIdentifier = rfc5912::ID_MGF_1;
 /// id-pSpecified (RFC 8017, appendix A.2.1).
-const P_SPECIFIED: ObjectIdentifier = oid("1.2.840.113549.1.1.9");
+const P_SPECIFIED: ObjectIdentifier = rfc5912::ID_P_SPECIFIED;

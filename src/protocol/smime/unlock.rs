@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use const_oid::db::rfc5912;
 use der::{
     Decode, Encode, Reader, SliceReader, Tag, Tagged,
     asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef},
@@ -417,9 +418,9 @@ impl Search<'_, '_> {
 }
 
 /// rsaEncryption (RFC 3370, section 4.2.1).
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_ENCRYPTION: ObjectIdentifier = rfc5912::RSA_ENCRYPTION;
 /// id-RSAES-OAEP (RFC 3560, section 3).
-const RSAES_OAEP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7");
+const RSAES_OAEP: ObjectIdentifier = rfc5912::ID_RSAES_OAEP;
 
 /// Length in octets of a random content key: that of the longest cipher key.
 const SUBSTITUTE: usize = 32;

@@ -254,7 +254,7 @@ impl Keystore {
         if change != Change::Unchanged {
             writer.keep(&together.record)?;
             if let Some(secret) = &together.secret {
-                let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret)?;
+                let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
                 writer.keep_sealed(fingerprint, &sealed)?;
             }
         }

@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::SystemTime};
 
 use postseal::{
-    base::{Error, Result, rfc3339},
+    base::{Error, Result, rfc3339, upper_hex},
     keys::{Binding, ProtocolName, Record},
     pki::{Certificate, Usage},
     protocol::smime::{
@@ -56,7 +56,7 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     field("certificate", &format!("{}  X.509", record.fingerprint));
     field("subject", &printable(&read.subject().to_string()));
     field("issuer", &printable(&read.issuer().to_string()));
-    field("serial", &hex(read.serial()));
+    field("serial", &upper_hex(read.serial()));
     for address in &record.claimed {
         field("address", &printable(&address.to_string()));
     }
@@ -93,7 +93,7 @@ pub(super) fn object(record: &Record, at: SystemTime) -> Result<String> {
         protocol: record.protocol.name(),
         subject: read.subject().to_string(),
         issuer: read.issuer().to_string(),
-        serial: hex(read.serial()),
+        serial: upper_hex(read.serial()),
         addresses: record.claimed.iter().map(ToString::to_string).collect(),
         algorithm: algorithm.name(),
         strength: algorithm.strength().name(),
@@ -179,8 +179,4 @@ fn uses(read: &Certificate) -> Vec<&'static str> {
 
 fn secret(record: &Record) -> &'static str {
     if record.secrets.is_empty() { "public" } else { "secret" }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
