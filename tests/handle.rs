@@ -2,6 +2,8 @@
 
 #[path = "handle/house.rs"]
 mod house;
+#[path = "handle/lookups.rs"]
+mod lookups;
 
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{

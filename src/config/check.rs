@@ -72,7 +72,7 @@ impl Checker<'_> {
     /// What is wrong with the keys of an address that the configuration names: it must have one in some protocol that rules use.
     fn key(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
-        let states = self.now.readiness(address, purpose, &protocols)?;
+        let states = self.now.key_states(address, purpose, &protocols)?;
         if states.values().any(KeyState::is_usable) {
             return self.ending(address, purpose);
         }
@@ -88,7 +88,7 @@ impl Checker<'_> {
     fn ending(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
         let protocols = ALL.into_iter().collect();
         let (now, later) =
-            (self.now.readiness(address, purpose, &protocols)?, self.later.readiness(address, purpose, &protocols)?);
+            (self.now.key_states(address, purpose, &protocols)?, self.later.key_states(address, purpose, &protocols)?);
         for (protocol, state) in now {
             let KeyState::Usable { key, .. } = state else { continue };
             if let Some(KeyState::Expired(why)) = later.get(&protocol) {

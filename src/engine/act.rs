@@ -135,11 +135,7 @@ impl Acting<'_> {
             seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
         }
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
-        let sealed = self.engine.seal(protocol, message, &seal, &mut octets).map_err(|error| match error.kind() {
-            // A key was there when it was asked for.
-            Kind::NoKey | Kind::KeyExpired => Error::new(Kind::TryAgain, error.to_string()),
-            _ => error,
-        })?;
+        let sealed = self.engine.seal_with(self.gathered.keys.of(protocol)?, protocol, message, &seal, &mut octets)?;
         self.notes.extend(sealed.did.into_iter().chain(sealed.warnings));
         self.parse(octets)
     }

@@ -1,14 +1,14 @@
 //! Steps 1 to 3 of the corridor: what a decision is made from.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Engine, Opening, opaque::is_opaque};
+use super::{Engine, Opening, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, Own, ProtocolName, Want},
+    keys::{KeyState, Own, ProtocolName, Snapshot, Want},
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
-    protocol::{Context, Purpose},
+    protocol::{Needs, Signer},
     verdict::{LayerKind, Reached, Standing, Verdict},
 };
 
@@ -18,6 +18,8 @@ pub struct Gathered {
     pub(super) verdict: Verdict,
     /// `None` when the message is larger than what is opened.
     pub(super) opening: Option<Opening>,
+    /// The keys that the policy may want, of the author and of the recipients.
+    pub(super) keys: MessageKeys,
     wrapping: Wrapping,
     signing: BTreeMap<ProtocolName, KeyState>,
     recipients: Vec<RecipientFacts>,
@@ -51,6 +53,12 @@ impl Engine<'_> {
     ///
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).gather_from_snapshot(mail, policy)
+    }
+
+    /// [`Engine::gather`] by an engine whose keys are a [`Snapshot`].
+    pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
         let opening = if mail.message.octets().len() > policy.max_size {
             None
@@ -81,21 +89,27 @@ impl Engine<'_> {
                 Wrapping::Malformed(_) | Wrapping::Plain => wrapping,
             };
         }
-        let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
-        let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
+        let sender = mail.envelope.sender.address.as_ref();
+        let asked = |address: &Address| policy.protocols_for(&mail.submitter, sender, address);
+        let mut needs: BTreeMap<ProtocolName, Needs> = BTreeMap::new();
+        let signers = verdict.author().ok().map(|author| Signer::Address(author.clone()));
         for path in &mail.envelope.recipients {
-            let direction = policy.direction(&mail.submitter, &path.address);
-            let protocols = asked.entry(direction).or_insert_with(|| policy.protocols(direction));
-            let keys = self.readiness(&path.address, Purpose::Encrypt, protocols)?;
-            let is_reader = readers.as_ref().is_none_or(|readers| readers.contains(&path.address));
-            recipients.push(RecipientFacts { path: path.clone(), keys, is_reader });
+            for protocol in asked(&path.address) {
+                let needs = needs
+                    .entry(protocol)
+                    .or_insert_with(|| Needs { signers: signers.iter().cloned().collect(), ..Needs::default() });
+                needs.recipients.push(path.address.clone());
+            }
         }
-        let protocols: BTreeSet<ProtocolName> = asked.into_values().flatten().collect();
-        let signing = match verdict.author() {
-            Ok(author) => self.readiness(author, Purpose::Sign, &protocols)?,
-            Err(_) => BTreeMap::new(),
-        };
-        Ok(Gathered { verdict, opening, wrapping, signing, recipients })
+        let keys = self.resolve(&needs)?;
+        let recipients = mail.envelope.recipients.iter().map(|path| RecipientFacts {
+            path: path.clone(),
+            keys: keys.recipient(&path.address, &asked(&path.address)),
+            is_reader: readers.as_ref().is_none_or(|readers| readers.contains(&path.address)),
+        });
+        let recipients = recipients.collect();
+        let signing = verdict.author().map(|author| keys.signer(author)).unwrap_or_default();
+        Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients })
     }
 
     /// `mail` opened by the keys of `readers` alone.
@@ -106,8 +120,7 @@ impl Engine<'_> {
         budget: &mut Budget,
     ) -> Result<Opening> {
         let own = Own::new(self.context.keys, readers);
-        let engine = Engine::new(Context { keys: &own, ..self.context }, self.limits.clone());
-        let opening = engine.open_within(mail.message.clone(), budget)?;
+        let opening = self.with_keys(&own).open_within(mail.message.clone(), budget)?;
         match opening.error().filter(|error| error.is_of_machine()) {
             Some(error) => Err(error.clone()),
             None => Ok(opening),
@@ -184,16 +197,6 @@ impl Engine<'_> {
     pub(super) fn unopened(&self, mail: &Mail) -> Verdict {
         let author = header::author(mail.message.root());
         Verdict::new(author, Vec::new(), Vec::new(), Reached::Nothing, self.context.legacy)
-    }
-
-    pub(crate) fn readiness(
-        &self,
-        address: &Address,
-        purpose: Purpose,
-        protocols: &BTreeSet<ProtocolName>,
-    ) -> Result<BTreeMap<ProtocolName, KeyState>> {
-        let asked = self.protocols.iter().filter(|one| protocols.contains(&one.name()));
-        asked.map(|one| Ok((one.name(), one.readiness(address, purpose, self.context)?))).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Engine, act::Acting, edit::Edits, marker};
 use crate::{
     base::{Error, Kind, Result, Secret},
+    keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Policy},
     report::authserv::Believed,
@@ -70,6 +71,11 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).handle_from_snapshot(mail, duty)
+    }
+
+    fn handle_from_snapshot(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
         // Whatever follows for nobody is thrown away.
         if mail.envelope.recipients.is_empty() {
             return Err(Error::usage("envelope: no recipients"));
@@ -77,7 +83,7 @@ impl Engine<'_> {
         if marker::is_on(&mail, duty.marker, duty.believed()) {
             return self.pass_on(mail, duty.policy);
         }
-        let gathered = self.gather(&mail, duty.policy)?;
+        let gathered = self.gather_from_snapshot(&mail, duty.policy)?;
         let decision = duty.policy.decide(&gathered.facts(&mail));
         account_for(&mail.envelope, &decision)?;
         let mut acting = Acting {

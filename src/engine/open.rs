@@ -5,6 +5,7 @@ use memchr::memmem;
 use super::{Engine, notes};
 use crate::{
     base::{Budget, Error, Result},
+    keys::Snapshot,
     mail::{
         Address, Message, NoAuthor, Part,
         header_protection::{Header, author},
@@ -97,7 +98,8 @@ impl Engine<'_> {
     /// [`Opening::error`]; only a message that cannot even be parsed within the Budget is an `Err`.
     pub fn open(&self, message: Message) -> Result<Opening> {
         let mut budget = Budget::of_message(self.limits.clone(), message.octets().len());
-        self.open_within(message, &mut budget)
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).open_within(message, &mut budget)
     }
 
     /// [`Engine::open`] within what is left of a Budget: the same message may be opened by the keys of one reader after the other.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result},
+    keys::Snapshot,
     mail::{
         Message, Part, Span,
         build::boundary,
@@ -45,7 +46,8 @@ impl Engine<'_> {
         let root = message.root();
         let mut budget = Budget::of_message(self.limits.clone(), root.octets().len());
         let mut found = Found { boundaries: Boundaries::of(root), ..Found::default() };
-        self.open_below(root, root, &mut found, &mut budget)?;
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).open_below(root, root, &mut found, &mut budget)?;
         found.refuse_html(root)?;
         Ok(OpenedParts { octets: replaced(root, &found.replacements), count: found.opened.len(), closed: found.closed })
     }

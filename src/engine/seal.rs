@@ -9,22 +9,35 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    keys::ProtocolName,
+    keys::{ProtocolName, Snapshot},
     mail::Message,
-    protocol::{Seal, Sealed, Shape},
+    protocol::{Resolved, Seal, Sealed, Shape},
 };
 
 impl Engine<'_> {
-    /// Writes `message` sealed by `protocol` to `out`. All keys are found before the first octet is written; still, whoever gives
-    /// `out` must not let it be seen before this returns.
+    /// Writes `message` sealed by `protocol` to `out`. All keys are found before the first octet is written; still, the caller must not let
+    /// `out` be seen before this returns.
     ///
     /// # Errors
     ///
     /// `NoKey` names the key or address and the reason; `Usage` for a shape that the message or protocol cannot have.
     pub fn seal(&self, protocol: ProtocolName, message: &Message, how: &Seal, out: &mut dyn Write) -> Result<Sealed> {
-        let found = self.protocols.iter().find(|one| one.name() == protocol);
-        let found =
-            found.ok_or_else(|| Error::unavailable(format!("protocol {}: not in this build", protocol.name())))?;
+        let keys = Snapshot::new(self.context.keys);
+        let engine = self.with_keys(&keys);
+        let found = engine.protocol(protocol)?;
+        let resolved = found.resolve(&found.needs(message, how), engine.context)?;
+        engine.seal_with(resolved.as_ref(), protocol, message, how, out)
+    }
+
+    /// [`Engine::seal`] with keys that were looked up before.
+    pub(super) fn seal_with(
+        &self,
+        keys: &dyn Resolved,
+        protocol: ProtocolName,
+        message: &Message,
+        how: &Seal,
+        out: &mut dyn Write,
+    ) -> Result<Sealed> {
         // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
         // signed, so that whoever cuts the parts out of the file can verify them.
         let encrypts = !how.to.is_empty() || !how.passwords.is_empty();
@@ -32,10 +45,10 @@ impl Engine<'_> {
         // PEM's canonical text does not depend on the line ends that it travels with.
         let shows_signed_octets = shows_signed_octets && protocol != ProtocolName::Pem;
         if shows_signed_octets || uses_crlf(message.root()) {
-            found.seal(message, how, self.context, out)
+            keys.seal(message, how, self.context, out)
         } else {
             let mut to = LfWriter::new(out);
-            let sealed = found.seal(message, how, self.context, &mut to)?;
+            let sealed = keys.seal(message, how, self.context, &mut to)?;
             to.finish().map_err(|e| Error::io("output", &e))?;
             Ok(sealed)
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     keys::ProtocolName,
-    mail::{Login, Submitter},
+    mail::{Address, Login, Submitter},
     verdict::Standing,
 };
 
@@ -81,6 +81,28 @@ impl Condition {
             | Condition::Submitter(_)
             | Condition::Wrapping(_) => false,
         }
+    }
+
+    /// Whether the envelope alone says that it does not hold.
+    pub(super) fn fails_by_envelope(
+        &self,
+        policy: &Policy,
+        submitter: &Submitter,
+        sender: Option<&Address>,
+        recipient: &Address,
+    ) -> bool {
+        match self {
+            Condition::Direction(wanted) => policy.direction(submitter, recipient) != *wanted,
+            Condition::Recipient(patterns) => !patterns.iter().any(|pattern| pattern.covers(Some(recipient))),
+            Condition::Sender(patterns) => !patterns.iter().any(|pattern| pattern.covers(sender)),
+            Condition::Submitter(parties) => !parties.iter().any(|party| party.is(submitter)),
+            _ => false,
+        }
+    }
+
+    /// Whether the answer depends on the recipient's keys.
+    pub(super) fn asks_keys(&self) -> bool {
+        matches!(self, Condition::Key(_) | Condition::NoKey(_))
     }
 
     /// Whether it holds.

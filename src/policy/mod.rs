@@ -127,14 +127,24 @@ impl Policy {
         }
     }
 
-    /// The protocols whose keys may matter for a mail in `direction`; of others, [`Facts`] need say nothing.
+    /// The protocols whose keys may matter for a mail in `direction`.
     pub fn protocols(&self, direction: Direction) -> BTreeSet<ProtocolName> {
-        let may_decide = |rule: &&Rule| {
-            !rule
-                .conditions
-                .iter()
-                .any(|condition| matches!(condition, Condition::Direction(other) if *other != direction))
-        };
+        self.protocols_unless(|condition| matches!(condition, Condition::Direction(other) if *other != direction))
+    }
+
+    /// The protocols whose keys may matter for a mail from `sender` to `recipient`; of others, [`Facts`] need say nothing.
+    pub fn protocols_for(
+        &self,
+        submitter: &Submitter,
+        sender: Option<&Address>,
+        recipient: &Address,
+    ) -> BTreeSet<ProtocolName> {
+        self.protocols_unless(|condition| condition.fails_by_envelope(self, submitter, sender, recipient))
+    }
+
+    /// The protocols of the rules that may decide: those of which no condition `fails`.
+    fn protocols_unless(&self, fails: impl Fn(&Condition) -> bool) -> BTreeSet<ProtocolName> {
+        let may_decide = |rule: &&Rule| !rule.conditions.iter().any(&fails);
         let asked = |condition: &Condition| match condition {
             Condition::Key(protocols) | Condition::NoKey(protocols) => protocols.clone(),
             _ => Vec::new(),

@@ -1,8 +1,8 @@
 //! One rule after another, for one recipient.
 
 use super::{
-    Action, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Unauthenticated,
-    Wrapping,
+    Action, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule,
+    Unauthenticated, Wrapping,
 };
 use crate::{
     keys::{KeyState, ProtocolName},
@@ -91,8 +91,12 @@ impl Walker<'_> {
     fn failing_condition(&self, place: usize, rule: &Rule) -> Option<usize> {
         let about_message = self.failing.get(place).copied().flatten();
         about_message.or_else(|| {
-            let mut conditions = rule.conditions.iter();
-            conditions.position(|one| one.is_about_recipient() && !one.holds(self.policy, self.facts, self.recipient))
+            let mut about_recipient: Vec<(usize, &Condition)> =
+                rule.conditions.iter().enumerate().filter(|(_, one)| one.is_about_recipient()).collect();
+            // Keys come last: those of a rule that fails for another reason were not looked up.
+            about_recipient.sort_by_key(|(_, one)| one.asks_keys());
+            let mut failing = about_recipient.into_iter();
+            failing.find(|(_, one)| !one.holds(self.policy, self.facts, self.recipient)).map(|(place, _)| place)
         })
     }
 

@@ -7,6 +7,7 @@ mod halves;
 pub mod kind;
 pub mod pem;
 pub mod pgp;
+mod resolved;
 mod select;
 pub mod smime;
 mod unfit;
@@ -14,10 +15,12 @@ mod x509;
 
 use std::{io::Write, time::SystemTime};
 
+pub use resolved::{Needs, Resolved};
+
 use crate::{
     base::{Budget, Clock, Error, Kind, Random, Result},
     crypto::{Hash, Legacy},
-    keys::{Deprecated, Handle, KeyState, Keys, ProtocolName, Record},
+    keys::{Deprecated, Handle, Keys, ProtocolName, Record},
     mail::{Address, Message, Part, Span},
     pki::Revocation,
     verdict::{Covers, Layer},
@@ -139,15 +142,26 @@ pub trait Protocol: Send + Sync {
     /// A bad signature is in the layers; an error means that there is no payload: no key (`NoKey`), malformed, or over budget.
     fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened>;
 
-    /// Writes `message` sealed to `out`. Whoever gives `out` makes sure that nothing of it is seen when this fails.
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed>;
+    /// Whose keys `how` needs to seal `message`.
+    fn needs(&self, message: &Message, how: &Seal) -> Needs {
+        Needs::of(message, how)
+    }
 
-    /// Whether there is a key for `address`: the answer that [`Protocol::seal`] would come to now.
+    /// Looks up the keys of one message, each once.
     ///
     /// # Errors
     ///
-    /// The keys could not be asked. That there is none is an answer.
-    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState>;
+    /// The keys could not be asked. That there is no key is an answer.
+    fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>>;
+
+    /// Looks up the keys that `how` needs, and writes `message` sealed to `out`. The caller must not let `out` be seen when this fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`Protocol::resolve`] and [`Resolved::seal`].
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        self.resolve(&self.needs(message, how), context)?.seal(message, how, context, out)
+    }
 }
 
 /// What a key is asked for.

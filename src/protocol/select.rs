@@ -18,17 +18,18 @@
 
 mod copies;
 
-use std::{cmp::Reverse, time::SystemTime};
+use std::{cmp::Reverse, sync::Arc, time::SystemTime};
 
 pub(super) use copies::Copies;
 
 use super::{
     Purpose,
-    unfit::{Refused, Unfit},
+    unfit::{Refusal, Refused, Unfit},
 };
 use crate::{
-    base::{Error, Result},
-    keys::Handle,
+    base::{Kind, Result},
+    crypto::SecretKey,
+    keys::{Handle, Keys, Record},
     mail::Address,
 };
 
@@ -106,43 +107,97 @@ pub(super) struct Chosen<'c, C, K> {
     pub(super) warning: Option<String>,
 }
 
-/// Takes one of `candidates`, or refuses. `serve` makes the key of a candidate, or says why it cannot be used in words that follow its name; it is
-/// asked in the order of preference, and not at all about a candidate that is revoked or has a lesser tie.
+/// What becomes of a candidate that is tried.
+#[derive(Debug)]
+pub(super) enum Served<K> {
+    /// It is the one.
+    Key(K),
+    /// Its secret part is here and cannot be unlocked. No other key is taken in its place.
+    Locked(Refusal),
+    /// It cannot be used, in words that follow its name.
+    Unfit(Unfit),
+}
+
+impl<K> From<std::result::Result<K, Unfit>> for Served<K> {
+    fn from(served: std::result::Result<K, Unfit>) -> Self {
+        served.map_or_else(Served::Unfit, Served::Key)
+    }
+}
+
+impl<K> Served<K> {
+    /// The key, where there is no other to take; `refuse` puts the name before the words.
+    pub(super) fn only(self, refuse: impl FnOnce(&str) -> Refusal) -> std::result::Result<K, Refusal> {
+        match self {
+            Served::Key(key) => Ok(key),
+            Served::Locked(refusal) => Err(refusal),
+            Served::Unfit(why) => Err(refuse(&why.to_string())),
+        }
+    }
+}
+
+/// The secret key `handle` of `record`; `None` when it is not here. The inner error says that it cannot be unlocked.
 ///
 /// # Errors
 ///
-/// Of kind `NoKey` or `KeyExpired` (all that is wrong is expiry), naming each candidate with the best tie and what is wrong with it. Any other
-/// error is one of `serve` or of the key store.
+/// The keys could not be asked.
+pub(super) fn secret(
+    keys: &dyn Keys,
+    record: &Record,
+    handle: &Handle,
+) -> Result<std::result::Result<Option<Arc<dyn SecretKey>>, Refusal>> {
+    match keys.secret(record, handle) {
+        Ok(secret) => Ok(Ok(secret)),
+        // As `Keys::secret` says of a key that is locked.
+        Err(error) if error.kind() == Kind::NoKey => {
+            let refusal = Refusal::missing(error.to_string());
+            Ok(Err(match error.hint() {
+                Some(hint) => refusal.with_hint(hint),
+                None => refusal,
+            }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes one of `candidates`, or refuses. `serve` makes the key of a candidate, or says why it cannot be used in words that follow its name; it is
+/// asked in the order of preference, and not at all about a candidate that is revoked or has a lesser tie.
+///
+/// The refusal names each candidate with the best tie and what is wrong with it.
+///
+/// # Errors
+///
+/// Those of `serve` and of the key store.
 pub(super) fn choose<'c, J, C: Candidate<J>, K>(
     wanted: Wanted<'_>,
     candidates: &'c [C],
     judge: &mut J,
-    mut serve: impl FnMut(&'c C) -> Result<std::result::Result<K, Unfit>>,
-) -> Result<Chosen<'c, C, K>> {
+    mut serve: impl FnMut(&'c C) -> Result<Served<K>>,
+) -> Result<std::result::Result<Chosen<'c, C, K>, Refusal>> {
     let mut refused = Refused::default();
     let mut claiming: Vec<Chosen<'c, C, K>> = Vec::new();
     for Ranked { candidate, tie, obstacle, doubt } in ranked(wanted, candidates, judge)? {
         let fingerprint = candidate.copies().fingerprint();
         let served = match obstacle {
-            Some(why) => Err(Unfit::Otherwise(why)),
+            Some(why) => Served::Unfit(Unfit::Otherwise(why)),
             None => serve(candidate)?,
         };
         match (served, tie, wanted.purpose) {
-            (Err(why), _, _) => refused.push(fingerprint, why),
-            (Ok(key), Tie::Claim, Purpose::Encrypt) => {
+            (Served::Locked(refusal), _, _) => return Ok(Err(refusal)),
+            (Served::Unfit(why), _, _) => refused.push(fingerprint, why),
+            (Served::Key(key), Tie::Claim, Purpose::Encrypt) => {
                 claiming.push(Chosen { candidate, key, warning: Some(wanted.warning(fingerprint, doubt)) });
             }
-            (Ok(key), _, _) => return Ok(Chosen { candidate, key, warning: None }),
+            (Served::Key(key), _, _) => return Ok(Ok(Chosen { candidate, key, warning: None })),
         }
     }
-    match (claiming.pop(), claiming.as_slice()) {
+    Ok(match (claiming.pop(), claiming.as_slice()) {
         (Some(only), []) => Ok(only),
         (Some(last), others) => {
             let all = others.iter().chain([&last]).map(|one| one.candidate.copies().fingerprint());
             Err(wanted.ambiguous(all))
         }
         (None, _) => Err(wanted.nothing(&refused)),
-    }
+    })
 }
 
 /// A candidate with the best tie.
@@ -197,14 +252,14 @@ impl Wanted<'_> {
         )
     }
 
-    fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Error {
+    fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Refusal {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let list: Vec<&str> = fingerprints.map(Handle::as_str).collect();
-        Error::no_key(format!("{address}: nobody vouches for any of several {noun}s: {}", list.join(", ")))
+        Refusal::missing(format!("{address}: nobody vouches for any of several {noun}s: {}", list.join(", ")))
             .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
     }
 
-    fn nothing(&self, refused: &Refused) -> Error {
+    fn nothing(&self, refused: &Refused) -> Refusal {
         let Wanted { address, words: Words { noun, kind, generate }, .. } = self;
         let (use_, hint) = match self.purpose {
             Purpose::Encrypt => {
@@ -218,20 +273,20 @@ impl Wanted<'_> {
                 format!("{generate} {address}, or postseal key import FILE, then postseal key trust ID {address}"),
             ),
         };
-        refused.error(address, &format!("{use_} {noun}{kind}"), hint)
+        refused.refusal(address, &format!("{use_} {noun}{kind}"), hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use proptest::{collection::vec, option, prelude::*, sample::select};
 
     use super::*;
     use crate::{
-        base::Kind,
-        keys::{Binding, ProtocolName, Record},
+        base::Error,
+        keys::{Binding, ProtocolName},
     };
 
     /// A candidate without a protocol.
@@ -324,9 +379,9 @@ mod tests {
     /// The fingerprint's first octet and whether there is a warning; or the kind of the error and its text.
     fn answer(purpose: Purpose, candidates: &[Fake]) -> Result<(u8, bool), (Kind, String)> {
         let words = Words { noun: "key", kind: "", generate: "make" };
-        let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err)));
+        let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err).into()));
         let wanted = Wanted { address: &bob, purpose, words };
-        match choose(wanted, candidates, &mut (), serve) {
+        match choose(wanted, candidates, &mut (), serve).unwrap().map_err(Error::from) {
             Ok(chosen) => {
                 let name =
                     u8::from_str_radix(chosen.candidate.copies.fingerprint().as_str().get(..2).unwrap(), 16).unwrap();

@@ -70,7 +70,9 @@ pub(super) fn issuers(
     budget: &Budget,
 ) -> Result<Vec<Certificate>> {
     let mut found = enclosed.to_vec();
-    let mut open: Vec<Certificate> = enclosed.iter().chain([leaf]).cloned().collect();
+    // Another issuer of a self-signed certificate has the same name and key, and no path holds both (RFC 4158, section 2.4.2).
+    let asking = Some(leaf).filter(|leaf| !leaf.is_self_signed());
+    let mut open: Vec<Certificate> = enclosed.iter().chain(asking).cloned().collect();
     let mut asked = BTreeSet::new();
     while let Some(next) = open.pop() {
         let subject = handle(next.issuer());

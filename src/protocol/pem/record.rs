@@ -100,7 +100,12 @@ impl Candidate {
         Ok(Candidate { key, fingerprint, certificate: None, record })
     }
 
-    /// What reports call it: the SHA-256 of the certificate, or of the bare key.
+    /// The SHA-256 of the certificate, or of the bare key.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.fingerprint
+    }
+
+    /// The same as reports write it.
     pub(super) fn fingerprint(&self) -> String {
         self.fingerprint.to_string()
     }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     canonical::{of_local, printable, stuffed},
     record::{CertificateName, rsa},
-    select::{self, Chosen, SigningKey},
+    select::{Chosen, MessageKeys, SigningKey},
     shared::{InterchangeKey, two_keys},
     suite,
 };
@@ -34,9 +34,15 @@ pub fn signable(part: Part<'_>) -> Result<Vec<u8>> {
 }
 
 /// Writes `root` sealed to `out`, with CRLF line ends.
-pub(super) fn seal(root: Part<'_>, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+pub(super) fn seal(
+    root: Part<'_>,
+    how: &Seal,
+    keys: &MessageKeys,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> Result<Sealed> {
     let form = Form::new(how)?;
-    let plan = Plan::new(root, how, context)?;
+    let plan = Plan::new(root, how, keys, context)?;
     let mut canonical = signable(root)?;
     if form == Form::Clear && !canonical.is_empty() && !canonical.ends_with(b"\n") {
         // The boundary needs a line of its own.
@@ -111,23 +117,16 @@ struct Plan {
 }
 
 impl Plan {
-    /// Finds every key and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind `Usage`) unless they are admitted.
-    fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Plan> {
-        let at = how.at.unwrap_or_else(|| context.clock.now());
+    /// Takes the keys that `how` asks for out of `found`, and refuses (kind `NoKey`) if any is missing or unusable; refuses weak algorithms (kind
+    /// `Usage`) unless they are admitted.
+    fn new(root: Part<'_>, how: &Seal, found: &MessageKeys, context: Context<'_>) -> Result<Plan> {
         let (hash, cipher) = algorithms(how, context.legacy)?;
         let mut sealed = Sealed::default();
-        // RFC 1421, section 4.6.1.1.1: what is encrypted is signed; with an interchange key alone, by that.
-        let implied = [Signer::Author];
-        let asked = if how.sign.is_empty() && !how.to.is_empty() { &implied[..] } else { &how.sign };
         let mut signers = Vec::new();
-        for signer in asked {
-            let found = match signer {
-                Signer::Address(address) => select::signer_for(address, at, context)?,
-                Signer::Author => select::signer_for(&blind::author(root)?, at, context)?,
-                Signer::Key(handle) => select::signer_named(handle, at, context)?,
-            };
-            sealed.did.push(format!("signed by {}", found.candidate.fingerprint()));
-            signers.push(found);
+        for signer in self::signers(how) {
+            let signing = found.signer(signer, root)?;
+            sealed.did.push(format!("signed by {}", signing.candidate.fingerprint()));
+            signers.push(signing.clone());
         }
         let hides = Blind::of(root);
         let mut readers = Vec::new();
@@ -140,10 +139,10 @@ impl Plan {
                         .with_hint("send him a copy of his own, or -f pgp"));
                 }
             };
-            let Some(chosen) = missing.found(select::recipient(address, at, context))? else { continue };
+            let Some(chosen) = missing.found(found.recipient(address)) else { continue };
             sealed.warnings.extend(chosen.warning.clone());
             sealed.did.push(format!("encrypted to {address} with {}", chosen.candidate.fingerprint()));
-            readers.push((address.to_string(), chosen));
+            readers.push((address.to_string(), chosen.clone()));
         }
         missing.refuse()?;
         if !how.to.is_empty() || !how.passwords.is_empty() {
@@ -163,6 +162,11 @@ impl Plan {
             || self.readers.iter().any(|(_, chosen)| chosen.candidate.certificate.is_none());
         if bare { "2001" } else { "4" }
     }
+}
+
+/// Who signs. RFC 1421, section 4.6.1.1.1: what is encrypted is signed; with an interchange key alone, by that.
+pub(super) fn signers(how: &Seal) -> &[Signer] {
+    if how.sign.is_empty() && !how.to.is_empty() { &[Signer::Author] } else { &how.sign }
 }
 
 /// Digest and cipher: strong ones unless others are asked for, and admitted.

@@ -11,6 +11,7 @@ use super::{
     inline,
     partial::Partial,
     plan::{Plan, Signers},
+    select::MessageKeys,
     sign::{Kind, Signatures},
     suite,
 };
@@ -27,7 +28,13 @@ use crate::{
 ///
 /// Errors of kind `NoKey` name the address, the key and the reason; `Usage` is for algorithms that are not admitted and for shapes that the message
 /// does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes fit to be signed, may.
-pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+pub(super) fn seal(
+    message: &Message,
+    how: &Seal,
+    keys: &MessageKeys,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> Result<Sealed> {
     let root = message.root();
     if matches!(how.shape, Shape::Inline | Shape::Opaque) {
         inline::fits(root, how)?;
@@ -35,7 +42,7 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
     if how.shape == Shape::Triple {
         return Err(Error::usage("triple wrapping: OpenPGP has no such form").with_hint("-f smime"));
     }
-    let plan = Plan::new(root, how, context)?;
+    let plan = Plan::new(root, how, keys, context)?;
     let sealed = plan.sealed.clone();
     match how.shape {
         Shape::Inline | Shape::Opaque => inline::write(root, how.shape, plan, context, out)?,

@@ -104,7 +104,8 @@ impl<'a> Chain<'a> {
     /// Adds issuers from the store until no certificate at hand lacks one that is there.
     fn complete(&mut self, leaf: &Certificate, budget: &Budget) -> Result<()> {
         let mut open: Vec<Certificate> = self.intermediates.clone();
-        open.push(leaf.clone());
+        // Another issuer of a self-signed certificate has the same name and key, and no path holds both (RFC 4158, section 2.4.2).
+        open.extend((!leaf.is_self_signed()).then(|| leaf.clone()));
         while let Some(next) = open.pop() {
             let subject = record::subject(next.issuer());
             if !self.asked.insert(subject.clone()) {

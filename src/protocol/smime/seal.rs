@@ -6,6 +6,7 @@ use super::{
     encrypt::Enveloped,
     mime::{Entity, Form, Plain},
     plan::Plan,
+    select::MessageKeys,
     sign::{ClearSigned, OpaqueSigned, Signers},
 };
 use crate::{
@@ -22,13 +23,19 @@ use crate::{
 /// Errors of kind `NoKey` name the address, the certificate and the reason; `Usage` is for algorithms that are not admitted and for shapes
 /// that the message does not fit. None of these comes after the first octet; one of kind `Malformed`, for a message that no encoding makes
 /// fit to be signed, may.
-pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+pub(super) fn seal(
+    message: &Message,
+    how: &Seal,
+    keys: &MessageKeys,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> Result<Sealed> {
     if how.shape == Shape::Inline {
         return Err(
             Error::usage("inline: S/MIME has no such form").with_hint("leave the shape to MIME, or use --opaque")
         );
     }
-    let Plan { signers, readers, sealed } = Plan::new(message.root(), how, context)?;
+    let Plan { signers, readers, sealed } = Plan::new(message.root(), how, keys, context)?;
     let mode = if readers.is_some() { Mode::Cipher } else { Mode::Clear };
     let halves = Halves::of(message, how.headers, mode);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
