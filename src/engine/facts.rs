@@ -153,7 +153,9 @@ impl Engine<'_> {
         Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
     }
 
-    /// Those whose own keys open `mail`; `None` when each recipient is one, because it hides nothing or he is the only one.
+    /// Those whose own keys open `mail` to what `opening` found; `None` when each recipient is one, because it hides nothing or there is no other.
+    /// A key that opens the ciphertext to something else (a second content key under CBC, which is not authenticated) gives nobody the text
+    /// that another recipient's key opens.
     fn readers<'m>(
         &self,
         mail: &'m Mail,
@@ -186,7 +188,9 @@ impl Engine<'_> {
         for owner in owners {
             // What it costs is counted over all of them: a message that is dear to open is opened for a few, and stays sealed for the others.
             *budget = budget.once_more();
-            if self.opened_for(mail, [owner], budget)?.error().is_none() {
+            let own = self.opened_for(mail, [owner], budget)?;
+            let text = |opening: &Opening| opening.payload().map(|payload| payload.octets().to_vec());
+            if own.error().is_none() && text(&own) == text(opening) {
                 readers.insert(owner);
             }
         }
