@@ -4,6 +4,8 @@
 mod house;
 #[path = "handle/lookups.rs"]
 mod lookups;
+#[path = "handle/sealing.rs"]
+mod sealing;
 
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{

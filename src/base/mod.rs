@@ -9,7 +9,7 @@ mod secret;
 mod temporary;
 
 pub use budget::{Budget, Limits};
-pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322};
+pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322, rfc5322_in_utc};
 pub use error::{Error, Kind, Result};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;

@@ -35,6 +35,7 @@ impl Arguments {
     /// Reads what was typed, the program's name first.
     pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Self, clap::Error> {
         move_master_home(&mut typed);
+        complete_protect_headers(&mut typed);
         let command = described(typed.get(1).map(OsString::as_os_str));
         command.try_get_matches_from(typed).and_then(|matches| Self::from_arg_matches(&matches))
     }
@@ -59,6 +60,18 @@ fn move_master_home(typed: &mut [OsString]) {
     };
     if let Some(at) = (start..typed.len()).find(is_alone) {
         typed[at] = OsString::from("--in-home");
+    }
+}
+
+/// Writes `--protect-headers` without a policy, as it was once, with the default one: clap would take the message's name for it.
+fn complete_protect_headers(typed: &mut [OsString]) {
+    let policies = ProtectHeaders::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let policies: Vec<String> = policies.map(|policy| policy.get_name().to_owned()).collect();
+    for at in 0..typed.len() {
+        let is_alone = !typed.get(at + 1).is_some_and(|next| policies.iter().any(|policy| next == policy.as_str()));
+        if typed[at] == "--protect-headers" && is_alone {
+            typed[at] = OsString::from("--protect-headers=baseline");
+        }
     }
 }
 
@@ -179,6 +192,19 @@ pub(crate) enum Padding {
     PssOaep,
 }
 
+/// What happens to the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProtectHeaders {
+    /// It stays outside, and no signature covers it
+    None,
+    /// The signature covers it, and all of it stands outside too
+    Clear,
+    /// Encryption hides Subject, Comments and Keywords
+    Baseline,
+    /// Encryption hides names and the time zone too
+    Shy,
+}
+
 /// Options of both sealing verbs.
 #[derive(Args, Debug)]
 pub(crate) struct Shaping {
@@ -197,9 +223,9 @@ pub(crate) struct Shaping {
     /// Signed so that nothing can be read without software: one block with --inline, one part with -f smime
     #[arg(long)]
     pub(crate) opaque: bool,
-    /// Protect the header too (RFC 9788)
-    #[arg(long)]
-    pub(crate) protect_headers: bool,
+    /// What of the header is protected (RFC 9788) [default: clear when signing, baseline when encrypting; none with --inline and -f pem]
+    #[arg(long, value_enum)]
+    pub(crate) protect_headers: Option<ProtectHeaders>,
     /// How RSA keys sign and wrap, with -f smime
     #[arg(long, value_enum, default_value = "pkcs1")]
     pub(crate) padding: Padding,
@@ -278,6 +304,9 @@ pub(crate) struct Encrypt {
     /// The cipher [default: what all recipients prefer]
     #[arg(long, value_name = "NAME")]
     pub(crate) cipher: Option<String>,
+    /// Repeat what is hidden of the header in the text, for readers that do not know RFC 9788
+    #[arg(long, conflicts_with = "inline")]
+    pub(crate) legacy_display: bool,
     /// Encrypt even what is already encrypted
     #[arg(long)]
     pub(crate) again: bool,
@@ -426,6 +455,23 @@ mod tests {
             ("postseal key list --home", "postseal key list --home"),
         ] {
             assert_eq!(moved(typed), read);
+        }
+    }
+
+    #[test]
+    fn protect_headers_without_a_policy_takes_no_file_for_one() {
+        let completed = |line: &str| {
+            let mut typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            complete_protect_headers(&mut typed);
+            typed.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        for (typed, read) in [
+            ("postseal sign --protect-headers m", "postseal sign --protect-headers=baseline m"),
+            ("postseal sign --protect-headers", "postseal sign --protect-headers=baseline"),
+            ("postseal sign --protect-headers shy m", "postseal sign --protect-headers shy m"),
+            ("postseal sign --protect-headers=none m", "postseal sign --protect-headers=none m"),
+        ] {
+            assert_eq!(completed(typed), read);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     base::{Error, Kind, Result},
     keys::ProtocolName,
     mail::{Mail, Message, Submitter, header::Field},
-    policy::{Action, Direction, Group},
+    policy::{Action, Direction, Group, Sealing},
     protocol::{Recipient, Seal, Signer},
     report::{
         authres::{self, Examined},
@@ -29,7 +29,7 @@ pub(super) struct Acting<'a> {
     /// How many groups there are.
     pub(super) groups: usize,
     /// What was made for groups whose ciphertext does not depend on who they are.
-    pub(super) made: Vec<(Vec<Action>, Message)>,
+    pub(super) made: Vec<(Vec<Action>, Sealing, Message)>,
     /// One line for each thing done.
     pub(super) notes: Vec<String>,
 }
@@ -42,12 +42,13 @@ impl Acting<'_> {
     /// It cannot be made, or the decision would let it out in clear without a rule that says so.
     pub(super) fn message_for(&mut self, group: &Group) -> Result<Message> {
         refuse_unsaid(group)?;
-        if let Some((_, message)) = self.made.iter().find(|(actions, _)| *actions == group.actions) {
+        let is_same = |made: &&(Vec<Action>, Sealing, Message)| made.0 == group.actions && made.1 == group.sealing;
+        if let Some((_, _, message)) = self.made.iter().find(is_same) {
             return Ok(message.clone());
         }
         let message = self.make(group)?;
         if !group.encrypts() {
-            self.made.push((group.actions.clone(), message.clone()));
+            self.made.push((group.actions.clone(), group.sealing.clone(), message.clone()));
         }
         Ok(message)
     }
@@ -134,6 +135,7 @@ impl Acting<'_> {
         if how.encrypts() {
             seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
         }
+        let seal = group.sealing.applied_to(seal, protocol);
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
         let sealed = self.engine.seal_with(self.gathered.keys.of(protocol)?, protocol, message, &seal, &mut octets)?;
         self.notes.extend(sealed.did.into_iter().chain(sealed.warnings));

@@ -7,7 +7,7 @@ use crate::{
     base::{Error, Kind, Result, Secret},
     keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Policy},
+    policy::{Action, Decision, Disposition, Group, Policy, Sealing},
     report::authserv::Believed,
     verdict::Verdict,
 };
@@ -144,6 +144,7 @@ impl Engine<'_> {
                     rule: HANDLED.to_owned(),
                     obstacle: None,
                     actions: vec![Action::Keep],
+                    sealing: Sealing::default(),
                     disposition: Disposition::Relay,
                 }),
             }

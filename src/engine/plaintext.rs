@@ -3,7 +3,10 @@
 use super::{Opening, act::Acting, edit::Edits, lines::uses_crlf};
 use crate::{
     base::Result,
-    mail::{Message, Part, canonical::write_signable, encoding::quoted_printable_encode, header::Edit},
+    mail::{
+        Message, Part, canonical::write_signable, encoding::quoted_printable_encode, header::Edit,
+        header_protection::text_without_display,
+    },
     policy::{Action, Group, Unauthenticated},
     verdict::LayerKind,
 };
@@ -104,7 +107,7 @@ fn gather(part: Part<'_>, texts: &mut Vec<String>) {
     if part.children().len() > 0 {
         part.children().for_each(|child| gather(child, texts));
     } else if part.content_type().is("text", "plain") && !is_attached {
-        texts.push(part.text());
+        texts.push(text_without_display(part));
     }
 }
 

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     base::{Error, Result},
     keys::{ProtocolName, Snapshot},
-    mail::Message,
-    protocol::{Resolved, Seal, Sealed, Shape},
+    mail::{Message, header_protection::with_legacy_display},
+    protocol::{LegacyDisplay, Resolved, Seal, Sealed, Shape},
 };
 
 impl Engine<'_> {
@@ -38,10 +38,11 @@ impl Engine<'_> {
         how: &Seal,
         out: &mut dyn Write,
     ) -> Result<Sealed> {
+        let displayed = self.displayed(message, how)?;
+        let message = displayed.as_ref().unwrap_or(message);
         // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
         // signed, so that whoever cuts the parts out of the file can verify them.
-        let encrypts = !how.to.is_empty() || !how.passwords.is_empty();
-        let shows_signed_octets = how.shape == if encrypts { Shape::Triple } else { Shape::Mime };
+        let shows_signed_octets = how.shape == if how.encrypts() { Shape::Triple } else { Shape::Mime };
         // PEM's canonical text does not depend on the line ends that it travels with.
         let shows_signed_octets = shows_signed_octets && protocol != ProtocolName::Pem;
         if shows_signed_octets || uses_crlf(message.root()) {
@@ -51,6 +52,18 @@ impl Engine<'_> {
             let sealed = keys.seal(message, how, self.context, &mut to)?;
             to.finish().map_err(|e| Error::io("output", &e))?;
             Ok(sealed)
+        }
+    }
+
+    /// The message with Legacy Display Elements, when `how` asks for them and there is something to show.
+    fn displayed(&self, message: &Message, how: &Seal) -> Result<Option<Message>> {
+        let policy = how.headers.confidentiality().filter(|_| how.encrypts());
+        match (policy, how.legacy_display) {
+            (Some(policy), LegacyDisplay::Write) => {
+                let octets = with_legacy_display(message, policy);
+                octets.map(|octets| Message::parse(octets, &mut self.budget())).transpose()
+            }
+            (None, _) | (_, LegacyDisplay::Omit) => Ok(None),
         }
     }
 

@@ -11,6 +11,7 @@ mod pattern;
 mod properties;
 mod rules;
 mod ruling;
+mod sealing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
 pub use pattern::Pattern;
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
+pub use sealing::Sealing;
 
 use crate::{
     keys::ProtocolName,
@@ -63,6 +65,8 @@ pub struct Group {
     pub obstacle: Option<Obstacle>,
     /// What is done, in this order; nothing unless it is relayed.
     pub actions: Vec<Action>,
+    /// How it is sealed, if it is.
+    pub sealing: Sealing,
     /// What becomes of the result.
     pub disposition: Disposition,
 }

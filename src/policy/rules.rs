@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::condition::Condition;
+use super::{condition::Condition, sealing::Sealing};
 use crate::keys::ProtocolName;
 
 /// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by
@@ -17,6 +17,8 @@ pub struct Rule {
     pub orders: BTreeSet<Order>,
     /// For signing and encrypting, the preferred one first.
     pub protocols: Vec<ProtocolName>,
+    /// How it signs and encrypts.
+    pub sealing: Sealing,
     /// Changes of the header, made before anything is sealed: [`Action::TagSubject`], [`Action::AddHeader`], [`Action::RemoveHeader`].
     pub edits: Vec<Action>,
     /// What a refusal says; otherwise the rule's name.
@@ -188,8 +190,10 @@ impl Rule {
             Some("may decide outbound mail, and says neither encrypt nor clear")
         } else if seals && self.protocols.is_empty() {
             Some("seals, and names no protocol")
+        } else if !seals && self.sealing != Sealing::default() {
+            Some("says how to seal, and seals nothing")
         } else {
-            None
+            self.sealing.contradiction(&self.protocols)
         }
     }
 

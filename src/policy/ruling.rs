@@ -1,7 +1,7 @@
 //! One rule after another, for one recipient.
 
 use super::{
-    Action, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule,
+    Action, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Sealing,
     Unauthenticated, Wrapping,
 };
 use crate::{
@@ -35,6 +35,7 @@ pub(super) struct Ruling {
     pub(super) rule: Option<usize>,
     pub(super) obstacle: Option<Obstacle>,
     pub(super) actions: Vec<Action>,
+    pub(super) sealing: Sealing,
     pub(super) disposition: Disposition,
 }
 
@@ -122,7 +123,8 @@ impl Walker<'_> {
                 }
             },
         };
-        Ok(Ruling { direction: self.direction(), rule: Some(place), obstacle, actions, disposition })
+        let (direction, sealing) = (self.direction(), rule.sealing.clone());
+        Ok(Ruling { direction, rule: Some(place), obstacle, actions, sealing, disposition })
     }
 
     /// What `rule` orders for this recipient, or why that cannot be done.
@@ -246,6 +248,7 @@ impl Walker<'_> {
             rule: None,
             obstacle: Some(Obstacle::Routed),
             actions: Vec::new(),
+            sealing: Sealing::default(),
             disposition: Disposition::Reject(format!("{address}: names a way to another mailbox")),
         })
     }
@@ -259,7 +262,7 @@ impl Walker<'_> {
                 (Some(Obstacle::NoRule), Vec::new(), refusal)
             }
         };
-        Ruling { direction, rule: None, obstacle, actions, disposition }
+        Ruling { direction, rule: None, obstacle, actions, sealing: Sealing::default(), disposition }
     }
 
     fn direction(&self) -> Direction {
@@ -285,7 +288,9 @@ impl Ruling {
         let clears_no_more = !has(&Action::Clear) || floor.actions.contains(&Action::Clear);
         let opens_no_more = opened(&self.actions) <= opened(&floor.actions);
         let no_more = clears_no_more && opens_no_more;
-        floor.disposition == Disposition::Relay && no_more && floor.actions.iter().all(still)
+        let seals = |one: &Action| matches!(one, Action::Encrypt(_) | Action::Sign(_) | Action::SignAndEncrypt(_));
+        let seals_as_well = !floor.actions.iter().any(seals) || self.sealing.is_at_least(&floor.sealing);
+        floor.disposition == Disposition::Relay && no_more && seals_as_well && floor.actions.iter().all(still)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     base::{Budget, Clock, Error, Kind, Random, Result},
     crypto::{Hash, Legacy},
     keys::{Deprecated, Handle, Keys, ProtocolName, Record},
-    mail::{Address, Message, Part, Span},
+    mail::{Address, Message, Part, Span, header_protection::Confidentiality},
     pki::Revocation,
     verdict::{Covers, Layer},
 };
@@ -186,11 +186,13 @@ pub struct Seal {
     pub shape: Shape,
     /// What happens to the header.
     pub headers: Headers,
+    /// Whether what is hidden of the header is repeated in the text.
+    pub legacy_display: LegacyDisplay,
     /// The digest, when the key's own preference is not to be used. Legacy ones need `Legacy::Admit`.
     pub digest: Option<Hash>,
     /// The cipher by name (`aes256`, `3des`, ...), when the recipients' preferences are not to be used.
     pub cipher: Option<String>,
-    /// Whether encryption authenticates even where no recipient announced that he can read it.
+    /// Whether encryption authenticates even where no recipient announced that they can read it.
     pub aead: Aead,
     /// How RSA keys sign and wrap, where the format leaves a choice.
     pub padding: Padding,
@@ -219,7 +221,7 @@ pub enum Recipient {
 }
 
 /// The shape of the sealed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Shape {
     /// As text in the body: cleartext signature (RFC 9580, section 7) or an armoured message.
@@ -235,18 +237,18 @@ pub enum Shape {
     Triple,
 }
 
-/// When encryption is authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// When encryption is authenticated, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Aead {
-    /// Whatever the recipients announced.
-    Always,
-    /// When every recipient announced that he can read it.
+    /// When every recipient announced that they can read it.
     #[default]
     Announced,
+    /// Whatever the recipients announced (S/MIME; in OpenPGP the certificates decide).
+    Always,
 }
 
-/// How RSA keys sign and wrap in CMS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// How RSA keys sign and wrap in CMS, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Padding {
     /// RSASSA-PKCS1-v1_5 and RSAES-PKCS1-v1_5: every reader knows them (RFC 8551, sections 2.2 and 2.3).
     #[default]
@@ -255,14 +257,76 @@ pub enum Padding {
     PssOaep,
 }
 
-/// What happens to the header of a sealed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// What happens to the header of a sealed message, the least first. A message that is only signed hides nothing: the last three are one then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Headers {
-    /// Stays outside.
+    /// It stays outside and is not protected.
     #[default]
     Outside,
-    /// RFC 9788.
-    Protected,
+    /// It is protected (RFC 9788), and all of it stands outside too.
+    Clear,
+    /// It is protected, and subject, comments and keywords are encrypted with the message (RFC 9788, section 3.2.1).
+    Baseline,
+    /// Display names and the time zone are encrypted too (RFC 9788, section 3.2.2).
+    Shy,
+}
+
+impl Headers {
+    /// All, the least first.
+    pub const ALL: [Headers; 4] = [Headers::Outside, Headers::Clear, Headers::Baseline, Headers::Shy];
+
+    /// The word on the command line and in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Headers::Outside => "none",
+            Headers::Clear => "clear",
+            Headers::Baseline => "baseline",
+            Headers::Shy => "shy",
+        }
+    }
+
+    /// What of the header an encrypted message hides; `None` when the header is not protected.
+    pub fn confidentiality(self) -> Option<Confidentiality> {
+        match self {
+            Headers::Outside => None,
+            Headers::Clear => Some(Confidentiality::Nothing),
+            Headers::Baseline => Some(Confidentiality::Baseline),
+            Headers::Shy => Some(Confidentiality::Shy),
+        }
+    }
+}
+
+/// Whether an encrypted message repeats in its text what it hides of the header, for readers that do not know RFC 9788 (section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum LegacyDisplay {
+    /// It does not.
+    #[default]
+    Omit,
+    /// As a Legacy Display Element in each main text/plain and text/html part.
+    Write,
+}
+
+impl Seal {
+    /// Whether anything is encrypted.
+    pub fn encrypts(&self) -> bool {
+        !self.to.is_empty() || !self.passwords.is_empty()
+    }
+
+    /// The same with what happens to the header when nobody says: a message that is signed has it protected in clear, one that is encrypted by
+    /// the baseline policy. PEM and the shapes without MIME cannot protect it.
+    #[must_use]
+    pub fn with_usual_headers(self, protocol: ProtocolName) -> Seal {
+        let has_mime = match (protocol, self.shape) {
+            (ProtocolName::Pem, _) | (_, Shape::Inline) | (ProtocolName::Pgp, Shape::Opaque) => false,
+            (ProtocolName::Pgp | ProtocolName::Smime, _) => true,
+        };
+        let headers = match (has_mime, self.encrypts()) {
+            (false, _) => Headers::Outside,
+            (true, false) => Headers::Clear,
+            (true, true) => Headers::Baseline,
+        };
+        Seal { headers, ..self }
+    }
 }
 
 /// What sealing did, for the person who asked.

@@ -594,10 +594,10 @@ fn the_header_stays_outside_or_is_protected() {
     assert_eq!(header(&plain).matches("Content-Type:").count(), 1);
     assert_eq!(header(&plain).matches("MIME-Version: 1.0").count(), 1);
     assert!(header(&plain).contains("X-Last: 2"));
-    let clear = sealed(&keys, &Seal { sign: by("alice"), headers: Headers::Protected, ..Seal::default() });
+    let clear = sealed(&keys, &Seal { sign: by("alice"), headers: Headers::Clear, ..Seal::default() });
     let read = LAB.verified(&clear);
     assert!(read.contains("Subject: plans\r\n") && read.contains("hp=\"clear\""), "{read}");
-    let how = Seal { sign: by("alice"), to: to(&["bob"]), headers: Headers::Protected, ..Seal::default() };
+    let how = Seal { sign: by("alice"), to: to(&["bob"]), headers: Headers::Baseline, ..Seal::default() };
     let hidden = sealed(&keys, &how);
     assert!(header(&hidden).contains("Subject: [...]\r\n"), "{hidden}");
     let read = LAB.verified(LAB.decrypted(&hidden, "bob", &[]));

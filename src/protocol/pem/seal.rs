@@ -82,10 +82,10 @@ enum Form {
 
 impl Form {
     fn new(how: &Seal) -> Result<Form> {
-        if how.headers == Headers::Protected {
+        if how.headers != Headers::Outside {
             return Err(Error::usage("pem: the header cannot be protected").with_hint("-f pgp or -f smime"));
         }
-        match (how.shape, how.to.is_empty() && how.passwords.is_empty()) {
+        match (how.shape, !how.encrypts()) {
             (Shape::Nested | Shape::Triple, _) => {
                 Err(Error::usage("pem: has one form for what is signed and encrypted").with_hint("leave the shape out"))
             }

@@ -83,7 +83,7 @@ fn readers(
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Readers>> {
-    if how.to.is_empty() && how.passwords.is_empty() {
+    if !how.encrypts() {
         return Ok(None);
     }
     let blind = Blind::of(root);

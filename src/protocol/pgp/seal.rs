@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    mail::{Message, build, header_protection::Mode},
+    mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
         halves::{Halves, Payload, output, write_outer},
@@ -52,8 +52,7 @@ pub(super) fn seal(
 }
 
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
-    let mode = if plan.readers.is_some() { Mode::Cipher } else { Mode::Clear };
-    let halves = Halves::of(message, how.headers, mode);
+    let halves = Halves::of(message, how);
     let payload = Payload { part: message.root(), header: &halves.payload };
     // Whatever can still fail for lack of something fails here, before anything is written.
     let boundaries = [build::boundary(context.random)?, build::boundary(context.random)?];

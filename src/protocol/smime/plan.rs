@@ -74,7 +74,7 @@ fn readers(
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Readers>> {
-    if how.to.is_empty() && how.passwords.is_empty() {
+    if !how.encrypts() {
         return Ok(None);
     }
     sealed.warnings.extend(blind::bcc_warning(root));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Error, Random, Result},
-    mail::{Message, build, header_protection::Mode},
+    mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
         halves::{Halves, Payload, write_outer},
@@ -36,8 +36,7 @@ pub(super) fn seal(
         );
     }
     let Plan { signers, readers, sealed } = Plan::new(message.root(), how, keys, context)?;
-    let mode = if readers.is_some() { Mode::Cipher } else { Mode::Clear };
-    let halves = Halves::of(message, how.headers, mode);
+    let halves = Halves::of(message, how);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
     let payload = Payload { part: message.root(), header: &halves.payload };
     let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });
