@@ -203,6 +203,22 @@ fn the_header_is_protected_unless_somebody_says_no() {
     assert_eq!(lab.run(&["decrypt", "y"]).code(0).text(), LETTER);
 }
 
+/// A layer is no payload, and cannot say that it protects the header: what is signed already keeps its subject where all can read it.
+#[test]
+fn what_is_signed_already_keeps_its_header_outside() {
+    let lab = Lab::with_keys(&["alice", "bob"]);
+    lab.write("m", LETTER);
+    for (name, options) in [("s", &["sign"][..]), ("i", &["sign", "--inline"])] {
+        lab.run(&[options, &["-o", name, "m"]].concat()).code(0);
+        let done = lab.run(&["encrypt", "--to", "bob@example.org", "-o", "e", name]).code(0);
+        assert!(done.stderr.contains("the header stays outside"), "{}", done.stderr);
+        let sealed = String::from_utf8(lab.read("e")).unwrap();
+        assert!(sealed.contains("Subject: Lunch\n") && !sealed.contains("HP-Outer"), "{sealed}");
+        assert_eq!(verdict_on(&lab, "e")["standing"], json!("authentic"));
+        assert!(lab.run(&["decrypt", "e"]).code(0).text().contains("Subject: Lunch\n"));
+    }
+}
+
 /// Legacy Display Elements are for others: `decrypt` gives back what was written.
 #[test]
 fn what_is_repeated_in_the_text_is_stripped_on_reading() {

@@ -11,7 +11,7 @@ use crate::{
     base::{Error, Result},
     keys::{ProtocolName, Snapshot},
     mail::{Message, header_protection::with_legacy_display},
-    protocol::{LegacyDisplay, Resolved, Seal, Sealed, Shape},
+    protocol::{Headers, LegacyDisplay, Resolved, Seal, Sealed, Shape},
 };
 
 impl Engine<'_> {
@@ -38,6 +38,18 @@ impl Engine<'_> {
         how: &Seal,
         out: &mut dyn Write,
     ) -> Result<Sealed> {
+        // RFC 9788, section 2.1.1: the payload says that it protects the header, and a layer is none. Readers would not find it.
+        let is_layer = self.claim(message.root()).is_some_and(|(_, claim)| claim.is_whole(message.root()));
+        if is_layer && how.headers != Headers::Outside {
+            let outside = Seal { headers: Headers::Outside, ..how.clone() };
+            let mut sealed = self.seal_with(keys, protocol, message, &outside, out)?;
+            if how.encrypts() && how.headers > Headers::Clear {
+                sealed
+                    .warnings
+                    .push("the header stays outside, readable: the message is signed or encrypted already".to_owned());
+            }
+            return Ok(sealed);
+        }
         let displayed = self.displayed(message, how)?;
         let message = displayed.as_ref().unwrap_or(message);
         // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
