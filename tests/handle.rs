@@ -1,5 +1,7 @@
 //! One mail through the whole corridor: who gets what, and that nothing is lost, doubled, shown or changed beside that.
 
+#[path = "handle/failing.rs"]
+mod failing;
 #[path = "handle/house.rs"]
 mod house;
 #[path = "handle/lookups.rs"]

@@ -185,7 +185,7 @@ fn a_public_copy_takes_no_secret_away() {
     let folder = tempfile::tempdir().unwrap();
     let keys = home(&folder.path().join("home"), &[]);
     let [_, bob, _] = &*PEOPLE;
-    let record = Record { secrets: Vec::new(), ..bob.described.record.clone() };
+    let record = bob.described.record.clone().without_secrets();
     let public = Described { record, secret: None, proven: Vec::new() };
     assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Added]);
     assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), None);

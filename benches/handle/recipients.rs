@@ -110,14 +110,14 @@ fn fill(home: &Home) {
         for recipient in recipients(protocol) {
             let mut described = generated(protocol, &recipient);
             described.secret = None;
-            described.record.secrets.clear();
+            described.record = described.record.without_secrets();
             add(described, Binding::Address(recipient));
         }
     }
     for number in 0..ANCHORS {
         let mut anchor = generated(ProtocolName::Smime, &super::address(&format!("ca{number}@authority.example")));
         anchor.secret = None;
-        anchor.record.secrets.clear();
+        anchor.record = anchor.record.without_secrets();
         add(anchor, Binding::Anchor);
     }
     let intake = Intake { certificates: &certificates, beliefs: &beliefs, ..Intake::default() };
@@ -142,17 +142,9 @@ fn generated(protocol: ProtocolName, address: &Address) -> Described {
 fn stranger(number: usize) -> Described {
     let protocol = if number.is_multiple_of(2) { ProtocolName::Pgp } else { ProtocolName::Smime };
     let handle = |text: String| Handle::from_octets(&Hash::Sha1.digest(text.as_bytes()));
-    let fingerprint = handle(number.to_string());
-    let record = Record {
-        protocol,
-        handles: vec![fingerprint.clone(), handle(format!("{number} too"))],
-        fingerprint,
-        claimed: vec![super::address(&format!("user{number}@host{}.example.org", number % 1_000))],
-        bindings: Vec::new(),
-        bytes: vec![0; 600].into(),
-        secrets: Vec::new(),
-        capabilities: None,
-    };
+    let record = Record::new(protocol, handle(number.to_string()), vec![0; 600], [])
+        .with_handles([handle(format!("{number} too"))])
+        .with_claimed([super::address(&format!("user{number}@host{}.example.org", number % 1_000))]);
     Described { record, secret: None, proven: Vec::new() }
 }
 

@@ -77,7 +77,7 @@ impl Checker<'_> {
             return self.ending(address, purpose);
         }
         let reasons = states.into_values().filter_map(|state| match state {
-            KeyState::Expired(why) | KeyState::Missing(why) => Some(why),
+            KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => Some(why),
             KeyState::Usable { .. } => None,
         });
         let reasons: Vec<String> = reasons.collect();

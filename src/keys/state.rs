@@ -9,6 +9,8 @@ pub enum KeyState {
     Expired(String),
     /// None is known, or none that may be used (revoked, too weak, one of several that nobody vouches for); the reason in words.
     Missing(String),
+    /// The keys could not be asked: there may be one, or a revocation of one; the reason in words.
+    Unknown(String),
     /// This one serves.
     Usable {
         /// The certificate's fingerprint.

@@ -7,7 +7,7 @@ use super::{
     pattern::{Pattern, is_like},
 };
 use crate::{
-    keys::ProtocolName,
+    keys::{KeyState, ProtocolName},
     mail::{Address, Login, Submitter},
     verdict::Standing,
 };
@@ -103,6 +103,17 @@ impl Condition {
     /// Whether the answer depends on the recipient's keys.
     pub(super) fn asks_keys(&self) -> bool {
         matches!(self, Condition::Key(_) | Condition::NoKey(_))
+    }
+
+    /// Why nobody can say whether it holds: the keys could not be asked, and none that were found decide it.
+    pub(super) fn unknown(&self, recipient: &RecipientFacts) -> Option<String> {
+        let (Condition::Key(protocols) | Condition::NoKey(protocols)) = self else { return None };
+        let states = || protocols.iter().filter_map(|protocol| recipient.keys.get(protocol));
+        let mut unknown = states().filter_map(|state| match state {
+            KeyState::Unknown(why) => Some(why.clone()),
+            KeyState::Expired(_) | KeyState::Missing(_) | KeyState::Usable { .. } => None,
+        });
+        unknown.next().filter(|_| !states().any(KeyState::is_usable))
     }
 
     /// Whether it holds.

@@ -244,8 +244,13 @@ fn mails() -> impl Strategy<Value = Draft> {
 
 fn states() -> impl Strategy<Value = BTreeMap<ProtocolName, KeyState>> {
     let usable = KeyState::Usable { key: Handle::from_octets(&[7; 20]), warning: None, note: None };
-    let state =
-        select(vec![usable.clone(), usable, KeyState::Missing("none".to_owned()), KeyState::Expired("old".to_owned())]);
+    let state = select(vec![
+        usable.clone(),
+        usable,
+        KeyState::Missing("none".to_owned()),
+        KeyState::Expired("old".to_owned()),
+        KeyState::Unknown("not now".to_owned()),
+    ]);
     vec((select(PROTOCOLS.to_vec()), state), 0..4).prop_map(|all| all.into_iter().collect())
 }
 

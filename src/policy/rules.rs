@@ -116,6 +116,8 @@ pub enum Obstacle {
     AlreadySigned,
     /// The recipient has keys, but they have expired.
     ExpiredKey,
+    /// Whether there is a key cannot be known now. Always a refusal for now.
+    KeysUnavailable,
     /// It says that it is sealed and cannot be read, or From does not name one author to sign as.
     Malformed,
     /// The recipient has no key that may be used.
@@ -252,6 +254,7 @@ impl Obstacle {
             Obstacle::AlreadyEncrypted => "already-encrypted",
             Obstacle::AlreadySigned => "already-signed",
             Obstacle::ExpiredKey => "expired-key",
+            Obstacle::KeysUnavailable => "keys-unavailable",
             Obstacle::Malformed => "malformed",
             Obstacle::MissingKey => "missing-key",
             Obstacle::NoSigningKey => "no-signing-key",
@@ -270,6 +273,7 @@ impl Obstacle {
             Obstacle::AlreadySigned => "the message is signed already",
             // Which keys are here is not told.
             Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
+            Obstacle::KeysUnavailable => "temporary failure",
             Obstacle::Malformed => "the message cannot be read",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
@@ -281,7 +285,7 @@ impl Obstacle {
     /// What is done when the policy says nothing: refused, for now where the administrator's own keys are to blame.
     pub fn resort(self) -> Resort {
         match self {
-            Obstacle::NoSigningKey => Resort::Tempfail,
+            Obstacle::KeysUnavailable | Obstacle::NoSigningKey => Resort::Tempfail,
             _ => Resort::Reject,
         }
     }

@@ -151,7 +151,7 @@ pub trait Protocol: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The keys could not be asked. That there is no key is an answer.
+    /// What was found costs more than it may. That there is no key is an answer, and so is that the keys could not be asked for one address.
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>>;
 
     /// Looks up the keys that `how` needs, and writes `message` sealed to `out`. The caller must not let `out` be seen when this fails.

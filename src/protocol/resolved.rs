@@ -73,11 +73,12 @@ pub(super) struct Keyring<R, S> {
 }
 
 impl<R: Usable, S: Usable> Keyring<R, S> {
-    /// Asks `recipient` and `signer` for each key that is needed.
+    /// Asks `recipient` and `signer` for each key that is needed. Where this machine's keys fail for one of them, that one is unknown, and the
+    /// others are not concerned.
     ///
     /// # Errors
     ///
-    /// The keys could not be asked.
+    /// What was found costs more than it may.
     pub(super) fn find(
         needs: &Needs,
         mut recipient: impl FnMut(&Address) -> Result<Result<R, Refusal>>,
@@ -86,10 +87,18 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
         let mut recipients = HashMap::with_capacity(needs.recipients.len());
         for address in &needs.recipients {
             if !recipients.contains_key(address) {
-                recipients.insert(address.clone(), recipient(address)?);
+                recipients.insert(address.clone(), known(address, recipient(address))?);
             }
         }
-        let signers = needs.signers.iter().map(|one| Ok((one.clone(), signer(one)?))).collect::<Result<_>>()?;
+        let signers = needs.signers.iter().map(|one| {
+            let found = signer(one);
+            let found = match one {
+                Signer::Address(address) => known(address, found)?,
+                Signer::Author | Signer::Key(_) => found?,
+            };
+            Ok((one.clone(), found))
+        });
+        let signers = signers.collect::<Result<_>>()?;
         Ok(Keyring { recipients, signers })
     }
 
@@ -130,6 +139,14 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
             Signer::Key(handle) => Refusal::missing(format!("key {handle}: was not looked up")),
         })?;
         found.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// What was found for `address`; that the keys failed is an answer.
+fn known<T>(address: &Address, found: Result<Result<T, Refusal>>) -> Result<Result<T, Refusal>> {
+    match found {
+        Err(error) if error.is_of_machine() => Ok(Err(Refusal::unknown(address, error))),
+        found => found,
     }
 }
 

@@ -33,23 +33,38 @@ impl From<String> for Unfit {
 /// Why a mailbox or a named key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// Whether all that is wrong is that keys have expired.
-    is_expired: bool,
+    kind: RefusalKind,
     /// One line that names the mailbox or the key.
     reason: String,
     /// What to do about it.
     hint: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum RefusalKind {
+    /// All that is wrong is that keys have expired.
+    Expired,
+    /// There is no key, or none that may be used.
+    Missing,
+    /// The keys could not be asked.
+    Unknown(Error),
+}
+
 impl Refusal {
     /// There are keys, and all have expired.
     pub(super) fn expired(reason: String) -> Self {
-        Refusal { is_expired: true, reason, hint: None }
+        Refusal { kind: RefusalKind::Expired, reason, hint: None }
     }
 
     /// There is no key, or none that may be used.
     pub(super) fn missing(reason: String) -> Self {
-        Refusal { is_expired: false, reason, hint: None }
+        Refusal { kind: RefusalKind::Missing, reason, hint: None }
+    }
+
+    /// The keys of `whose` could not be asked.
+    pub(super) fn unknown(whose: impl fmt::Display, error: Error) -> Self {
+        let reason = format!("{whose}: keys cannot be looked up now: {error}");
+        Refusal { kind: RefusalKind::Unknown(error), reason, hint: None }
     }
 
     /// The same with something that the user can do about it.
@@ -60,13 +75,21 @@ impl Refusal {
 
     /// As policy sees it.
     pub(super) fn into_state(self) -> KeyState {
-        if self.is_expired { KeyState::Expired(self.reason) } else { KeyState::Missing(self.reason) }
+        match self.kind {
+            RefusalKind::Expired => KeyState::Expired(self.reason),
+            RefusalKind::Missing => KeyState::Missing(self.reason),
+            RefusalKind::Unknown(_) => KeyState::Unknown(self.reason),
+        }
     }
 }
 
 impl From<Refusal> for Error {
-    fn from(Refusal { is_expired, reason, hint }: Refusal) -> Error {
-        let error = Error::new(if is_expired { Kind::KeyExpired } else { Kind::NoKey }, reason);
+    fn from(Refusal { kind, reason, hint }: Refusal) -> Error {
+        let error = match kind {
+            RefusalKind::Expired => Error::new(Kind::KeyExpired, reason),
+            RefusalKind::Missing => Error::no_key(reason),
+            RefusalKind::Unknown(error) => return error,
+        };
         match hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -127,15 +150,19 @@ impl Missing {
 
     /// # Errors
     ///
-    /// A key is missing: of kind `KeyExpired` when all that is wrong is expired keys, else `NoKey`.
+    /// A key is missing: of kind `KeyExpired` when all that is wrong is expired keys, else `NoKey`. When keys could not be asked, that error.
     pub(super) fn refuse(self) -> Result<()> {
+        if let Some(unknown) = self.0.iter().find(|one| matches!(one.kind, RefusalKind::Unknown(_))) {
+            return Err(unknown.clone().into());
+        }
         match self.0.as_slice() {
             [] => Ok(()),
             [only] => Err(only.clone().into()),
             several => {
-                let is_expired = several.iter().all(|one| one.is_expired);
+                let is_expired = several.iter().all(|one| one.kind == RefusalKind::Expired);
+                let kind = if is_expired { RefusalKind::Expired } else { RefusalKind::Missing };
                 let reasons: Vec<&str> = several.iter().map(|one| one.reason.as_str()).collect();
-                Err(Refusal { is_expired, reason: reasons.join("; "), hint: Some(EACH.to_owned()) }.into())
+                Err(Refusal { kind, reason: reasons.join("; "), hint: Some(EACH.to_owned()) }.into())
             }
         }
     }

@@ -80,7 +80,7 @@ fn keys(lab: &Lab, people: &[&str]) -> Memory {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, octets)| (name.as_str(), octets.as_slice())).collect();
     let loaded = load(&files);
     let mut keys = loaded;
-    keys.add(Record { bindings: vec![Binding::Anchor], ..record(&lab.read("root.crt")) });
+    keys.add(record(&lab.read("root.crt")).with_bindings([Binding::Anchor]));
     keys
 }
 
@@ -539,7 +539,7 @@ fn nobody_vouching_is_said_or_refused() {
     assert_eq!(kind, Kind::NoKey);
     assert!(said.starts_with("bob@example.org: nobody vouches for any of several certificates: "), "{said}");
     // The owner's word counts, and no other certificate beside it.
-    let bound = Record { bindings: vec![Binding::Address(address("bob"))], ..record(&CROWD.read("long.crt")) };
+    let bound = record(&CROWD.read("long.crt")).with_bindings([Binding::Address(address("bob"))]);
     let mut keys = load(&[("bob", &CROWD.read("short.crt"))]);
     keys.add(bound);
     let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
