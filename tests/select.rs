@@ -15,7 +15,7 @@ use Tie::{Authority, Claim, Owner};
 enum Outcome {
     /// It takes the candidate with this place in the row, without a word.
     Takes(usize),
-    /// It takes it, and says that nobody vouches for it.
+    /// It takes it, and says that it is not trusted.
     Warns(usize),
     /// It refuses, with one of these reasons (between them `|`).
     Refuses(&'static str),
@@ -87,7 +87,7 @@ fn outcome(world: &World, people: &[Person], verb: Verb, expected: Outcome) -> R
     let done = home.run(verb);
     match (done.code, done.output) {
         (0, Some(file)) => {
-            let warned = done.stderr.contains("nobody vouches for");
+            let warned = done.stderr.contains("is not trusted");
             let place = taken(world, people, verb, &file);
             Ok(if warned { Warns(place) } else { Takes(place) })
         }

@@ -1,4 +1,4 @@
-//! Step 5 of the corridor: what was decided is done.
+//! Step 5 of the pipeline: do what was decided.
 
 use super::{
     Engine,
@@ -53,7 +53,7 @@ impl Acting<'_> {
         Ok(message)
     }
 
-    /// What cannot be made of a plaintext is made of the message as it came: how the sender is answered depends on no plaintext.
+    /// When the message cannot be made from its plaintext, it is made from the message as it came: the reply to the sender depends on no plaintext.
     fn make(&mut self, group: &Group) -> Result<Message> {
         let opened = plaintext::of(self, group);
         let made = self.made_of(opened.as_ref(), group);
@@ -106,14 +106,13 @@ impl Acting<'_> {
         authres::field(self.believed.own, verdict, examined)
     }
 
-    /// As it came, but for what others wrote in our name: it may be let go on as it is.
+    /// As it came, without fields that others wrote in our name: it may be released later.
     pub(super) fn held(&self) -> Result<Message> {
         self.edited(self.mail.message.clone(), &Edits::default(), Bcc::Kept)
     }
 
-    /// With its changes. Authentication-Results of others than the hosts that are believed go (RFC 8601, section 5; our own people are no
-    /// servers of ours either), and so do marks that did not fit, and who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
-    /// field themselves.
+    /// With its changes. Removes Authentication-Results of hosts that are not believed (RFC 8601, section 5), also from our own users; marks that
+    /// do not fit; and Bcc (RFC 5322, section 3.6.3). The sealing protocols read Bcc to know whom to hide, and remove it themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
         let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
@@ -154,7 +153,7 @@ enum Bcc {
     Removed,
 }
 
-/// The last door before the world: nothing goes out in clear unless the deciding rule says clear.
+/// The last check before a message leaves: nothing goes out in clear unless the deciding rule says clear.
 fn refuse_unsaid(group: &Group) -> Result<()> {
     let is_said = |action: &Action| action.encrypts() || matches!(action, Action::Clear | Action::Keep);
     if group.direction == Direction::Inbound || group.actions.iter().any(is_said) {

@@ -1,4 +1,4 @@
-//! Steps 1 to 3 of the corridor: what a decision is made from.
+//! Steps 1 to 3 of the pipeline: the facts that a decision is made from.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -63,7 +63,7 @@ impl Engine<'_> {
         let opening = if mail.message.octets().len() > policy.max_size {
             None
         } else {
-            // For a recipient, and not for everybody who has a key here: a stranger could send another person's ciphertext to an own address.
+            // By the keys of its recipients alone: an attacker could send another person's ciphertext to their own address.
             let readers = mail.envelope.recipients.iter().map(|path| &path.address);
             let opening = self.opened_for(mail, readers, &mut budget)?;
             if let Some(error) = opening.error().filter(|_| opening.is_over_bounds) {
@@ -129,8 +129,8 @@ impl Engine<'_> {
 
     /// The opening by which `mail` is handled, and those whose own keys open it ([`Engine::readers`]).
     ///
-    /// What nobody authenticated is as if it had not decrypted, unless a rule says otherwise and every recipient may read it: copies that
-    /// differ tell the sender that it decrypted, where there is one reply, or one copy, for all of them.
+    /// An unauthenticated plaintext counts as if it had not decrypted, unless a rule says otherwise and every recipient may read it: where there is
+    /// one reply or one copy for all recipients, copies that differ tell the sender that it decrypted.
     fn shared<'m>(
         &self,
         mail: &'m Mail,
@@ -153,9 +153,8 @@ impl Engine<'_> {
         Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
     }
 
-    /// Those whose own keys open `mail` to what `opening` found; `None` when each recipient is one, because it hides nothing or there is no other.
-    /// A key that opens the ciphertext to something else (a second content key under CBC, which is not authenticated) gives nobody the text
-    /// that another recipient's key opens.
+    /// The recipients whose own keys open `mail` to the payload of `opening`; `None` when all of them are: it hides nothing, or there is only one.
+    /// A key that opens the ciphertext to another payload does not count: CBC is not authenticated, and a second content key opens it to noise.
     fn readers<'m>(
         &self,
         mail: &'m Mail,
@@ -178,7 +177,7 @@ impl Engine<'_> {
                 }
             }
         }
-        // To open it as often costs more than any one message may: then it goes to everybody as it came.
+        // Opening it once for each owner would exceed the bounds of a message: it goes to all recipients as it came.
         if mail.message.octets().len().saturating_mul(owners.len())
             > self.limits.message.saturating_mul(self.limits.expansion)
         {
@@ -186,7 +185,7 @@ impl Engine<'_> {
         }
         let mut readers = HashSet::new();
         for owner in owners {
-            // What it costs is counted over all of them: a message that is dear to open is opened for a few, and stays sealed for the others.
+            // The cost is counted over all owners: an expensive message is opened for some of them and stays sealed for the others.
             *budget = budget.once_more();
             let own = self.opened_for(mail, [owner], budget)?;
             let text = |opening: &Opening| opening.payload().map(|payload| payload.octets().to_vec());
@@ -197,20 +196,20 @@ impl Engine<'_> {
         Ok(Some(readers))
     }
 
-    /// The verdict on a message that nobody looked into.
+    /// The verdict on a message that was not opened.
     pub(super) fn unopened(&self, mail: &Mail) -> Verdict {
         let author = header::author(mail.message.root());
         Verdict::new(author, Vec::new(), Vec::new(), Reached::Nothing, self.context.legacy)
     }
 }
 
-/// What is told of a message: of what nobody authenticated, no more than when it does not decrypt.
+/// The verdict that others may see: of an unauthenticated plaintext, the one of a message that does not decrypt.
 fn told(opening: &Opening) -> &Verdict {
     opening.sealed.as_ref().map_or(&opening.verdict, |sealed| &sealed.verdict)
 }
 
-/// A message that nobody here can decrypt was read up to the keys of its readers, and so was one that does not decrypt: to its sender they
-/// are one. Anything else that cannot be opened may hold clear text.
+/// A message without a key here, and one that does not decrypt, were both read up to their recipients: the sender cannot tell them apart.
+/// Any other message that cannot be opened may hold clear text.
 fn wrapping_of(opening: &Opening) -> Wrapping {
     match opening.error() {
         Some(error) if error.is_sealed() => Wrapping::Encrypted,
@@ -225,8 +224,8 @@ fn is_signed(verdict: &Verdict) -> bool {
     verdict.layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
 }
 
-/// Whether an encrypted message shows nothing to those who cannot decrypt it: it is ciphertext octet by octet, and what is around the ciphertext are
-/// signatures of the author that hold, because anything can stand in the place of one that does not.
+/// Whether an encrypted message shows nothing to those who cannot decrypt it: it is ciphertext octet by octet, and the layers around the
+/// ciphertext are valid signatures of the author. Anything can stand in the place of an invalid one.
 fn hides_all(opening: &Opening, root: Part<'_>, budget: &Budget) -> bool {
     let verdict = opening.verdict();
     let mut outside = verdict.layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));

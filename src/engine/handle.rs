@@ -1,4 +1,4 @@
-//! The whole corridor for one mail: open, judge, gather facts, decide, act.
+//! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ pub struct Outcome {
 
 /// The one thing that every transport calls.
 pub trait Handler: Send + Sync {
-    /// Carries one mail through the corridor.
+    /// Handles one mail: opens, judges, decides, and acts.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ pub trait Handler: Send + Sync {
     fn handle(&self, mail: Mail) -> Result<Outcome>;
 
     /// The message with a field that says that it was handled for these recipients, for a copy that comes by again: [`Handler::handle`]
-    /// then only removes the field. Nobody else can make one, and for others it says nothing.
+    /// then only removes the field. Only holders of the marker secret can make one.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl<'a> Duty<'a> {
 }
 
 impl Engine<'_> {
-    /// Carries one mail through the corridor. Every recipient of the envelope ends in exactly one group.
+    /// Handles one mail. Every recipient of the envelope ends in exactly one group.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Engine<'_> {
     }
 
     fn handle_from_snapshot(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
-        // Whatever follows for nobody is thrown away.
+        // Without recipients the result would be thrown away.
         if mail.envelope.recipients.is_empty() {
             return Err(Error::usage("envelope: no recipients"));
         }
@@ -126,7 +126,7 @@ impl Engine<'_> {
         self.edited(&mail.message, &edits)
     }
 
-    /// A copy that was handled: all that is left to do is to take the mark off, which covers what else there is.
+    /// A copy that was handled before: only the mark is removed, which authenticates the rest of the message.
     fn pass_on(&self, mail: Mail, policy: &Policy) -> Result<Outcome> {
         let mut edits = Edits::default();
         edits.remove(marker::NAME);
@@ -180,7 +180,7 @@ impl Outcome {
         transactions
     }
 
-    /// The first group that gets nothing and whose sender has to know, with the error for him: `TryAgain` when it may pass later,
+    /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,
     /// otherwise `NoKey`, not permitted.
     pub fn refusal(&self) -> Option<Error> {
         let groups = &self.decision.groups;
@@ -213,7 +213,7 @@ fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {
     Mail { envelope, submitter: mail.submitter.clone(), message }
 }
 
-/// Nobody is forgotten and nobody is served twice.
+/// Checks that each recipient is in exactly one group.
 fn account_for(envelope: &Envelope, decision: &Decision) -> Result<()> {
     let mut open: HashMap<&Address, isize> = HashMap::new();
     for path in &envelope.recipients {

@@ -1,4 +1,4 @@
-//! The corridor for programs that stay: everything owned, shared by threads, exchanged as a whole when the configuration changes.
+//! A handler for services: it owns all that it needs, is shared by threads, and is replaced as a whole when the configuration changes.
 
 use std::{
     fmt,

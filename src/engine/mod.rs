@@ -1,4 +1,4 @@
-//! The corridor: open, judge, seal. Every door calls these and nothing else.
+//! The pipeline: open, judge, gather facts, decide, act. Every transport and every verb calls the engine and nothing below it.
 
 mod act;
 mod edit;
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// Everything that a message meets on its way, put together once and used for many messages.
+/// Keys, clock, bounds and protocols, put together once and used for many messages.
 pub struct Engine<'a> {
     context: Context<'a>,
     limits: Limits,

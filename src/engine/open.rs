@@ -1,4 +1,4 @@
-//! Steps 1 and 2 of the corridor: peel the layers from the root, then judge.
+//! Steps 1 and 2 of the pipeline: peel the layers from the root, then judge.
 
 use memchr::memmem;
 
@@ -40,7 +40,7 @@ pub(super) struct Sealed {
 }
 
 impl Opening {
-    /// The layers and who vouches for what.
+    /// The layers, and what each signature covers.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
     }
@@ -66,7 +66,7 @@ impl Opening {
     }
 
     /// Whether the payload came out of encryption that protects nothing against changes (RFC 8551, section 6; RFC 4880, section 5.7), and no
-    /// valid signature within is over all of it: anybody on the way may have made it out of something else (Poddebniak et al. 2018, EFAIL).
+    /// valid signature within is over all of it: an attacker on the way may have made it from other ciphertext (Poddebniak et al. 2018, EFAIL).
     pub fn is_unauthenticated(&self) -> bool {
         self.sealed.is_some()
     }
@@ -136,7 +136,7 @@ impl Engine<'_> {
         Ok(Opening { verdict, outer, payload, header, error, sealed, notes, is_over_bounds })
     }
 
-    /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
+    /// The payload, and what a part of its root claims to be. A claim for the whole root is peeled.
     fn peel(&self, message: Message, envelope: &mut Envelope, budget: &mut Budget) -> Result<(Message, Claimed<'_>)> {
         let mut current = message;
         loop {

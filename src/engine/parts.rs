@@ -1,6 +1,6 @@
 //! Sealed parts that stand beside other text or in attached messages, opened in their places: only when a person asks for it.
 //!
-//! It is no part of the corridor, because whoever can put text around a ciphertext can make software speak: HTML around it carries
+//! It is not a step of the pipeline, because text that an attacker puts around a ciphertext can leak its plaintext: HTML around it carries
 //! the plaintext away (EFAIL, section 4.1), and a reply quotes what its writer never saw (Müller et al. 2019, "covert content").
 
 use super::{
@@ -233,7 +233,7 @@ impl Found {
         }
     }
 
-    /// Refuses HTML beside a plaintext, whoever it is from: anybody can sign some, or encrypt it to the same reader.
+    /// Refuses HTML beside a plaintext, from any sender: an attacker can sign HTML, or encrypt it to the same reader.
     fn refuse_html(&self, root: Part<'_>) -> Result<()> {
         if !self.opened.iter().any(|one| one.is_secret) {
             return Ok(());

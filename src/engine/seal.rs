@@ -1,4 +1,4 @@
-//! Step 5 of the corridor: seal.
+//! Step 5 of the pipeline: seal.
 
 use std::io::Write;
 
@@ -52,8 +52,8 @@ impl Engine<'_> {
         }
         let displayed = self.displayed(message, how)?;
         let message = displayed.as_ref().unwrap_or(message);
-        // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
-        // signed, so that whoever cuts the parts out of the file can verify them.
+        // A message with LF line ends comes out with LF, except one that is signed in clear: its octets are those that were signed, so that
+        // the parts can be cut out of the file and verified.
         let shows_signed_octets = how.shape == if how.encrypts() { Shape::Triple } else { Shape::Mime };
         // PEM's canonical text does not depend on the line ends that it travels with.
         let shows_signed_octets = shows_signed_octets && protocol != ProtocolName::Pem;

@@ -124,7 +124,7 @@ fn the_first_protocol_with_every_key_is_taken() {
     assert_eq!(case.decide().actions, [Action::Clear, Action::Sign(ProtocolName::Smime)]);
 }
 
-/// What cannot be looked up now decides nothing: neither by its absence nor in favour of a protocol that is liked less.
+/// A key that cannot be looked up now decides nothing: neither as a missing key, nor in favour of the next protocol.
 #[test]
 fn keys_that_cannot_be_asked_are_a_refusal_for_now() {
     let unknown = || KeyState::Unknown("bob: not now".to_owned());
@@ -217,7 +217,7 @@ fn the_world_sends_in_and_never_signs() {
     case.policy.rules.clear();
     assert_eq!(case.decide().actions, [Action::Annotate]);
     case.to = "bob@b.example";
-    assert_eq!(case.decide().direction, Direction::Outbound, "whoever is not local is not ours to deliver to");
+    assert_eq!(case.decide().direction, Direction::Outbound, "mail to other domains goes out");
     let own = Submitter::Authenticated(Login::new("Carol@a.example").unwrap());
     assert!(case.policy.may_use(&own, &Address::parse("carol@a.example").unwrap()));
     let foreign = Submitter::Authenticated(Login::new("bob@b.example").unwrap());

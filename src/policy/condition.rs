@@ -39,16 +39,16 @@ pub enum Condition {
     Wrapping(Vec<WrappingKind>),
 }
 
-/// Who may have handed a mail over.
+/// The client that handed a mail over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// Somebody who logged in, whoever it is.
+    /// Any client that logged in.
     Authenticated,
     /// A client in a trusted network.
     Trusted,
-    /// Nobody in particular.
+    /// Any other client.
     Unknown,
-    /// This one, who logged in.
+    /// This login.
     User(Login),
 }
 
@@ -105,7 +105,7 @@ impl Condition {
         matches!(self, Condition::Key(_) | Condition::NoKey(_))
     }
 
-    /// Why nobody can say whether it holds: the keys could not be asked, and none that were found decide it.
+    /// Why it cannot be decided now: the keys could not be asked, and those that were found do not decide it.
     pub(super) fn unknown(&self, recipient: &RecipientFacts) -> Option<String> {
         let (Condition::Key(protocols) | Condition::NoKey(protocols)) = self else { return None };
         let states = || protocols.iter().filter_map(|protocol| recipient.keys.get(protocol));

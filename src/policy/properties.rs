@@ -57,7 +57,7 @@ proptest! {
         }
     }
 
-    /// Who may not be the author does not sign as him, and who has no key is not encrypted to.
+    /// Only permitted authors sign, and only recipients with a key are encrypted to.
     #[test]
     fn only_those_who_may_sign_do(policy in policies(), mail in mails()) {
         let facts = mail.facts(&mail.asking);

@@ -54,7 +54,7 @@ pub enum Order {
     Verify,
 }
 
-/// What becomes of a plaintext that anybody on the way may have made: it came out of encryption that protects nothing against changes (CBC of
+/// What becomes of a plaintext that may have been changed on the way: it came out of encryption that protects nothing against changes (CBC of
 /// S/MIME and PEM, OpenPGP without an integrity check), and no valid signature is within. The least is the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Unauthenticated {
@@ -162,7 +162,7 @@ impl Action {
 }
 
 impl Rule {
-    /// Whether it asks a header field, which whoever writes the message chooses. Such a rule may only tighten.
+    /// Whether it asks a header field, which the writer of the message chooses. Such a rule may only tighten.
     pub fn asks_header(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Header(..)))
     }

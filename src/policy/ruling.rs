@@ -214,7 +214,7 @@ impl Walker<'_> {
             let reading = encrypts.then(|| self.recipient.keys.get(&protocol));
             match ready(signing.into_iter().chain(reading)) {
                 Ready::No => {}
-                // A protocol that is liked less is no answer to a question that was not answered.
+                // Do not fall back to the next protocol: this one may have a key.
                 Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
                 Ready::Yes => {
                     return Ok(Some(match (signs, encrypts) {
@@ -241,7 +241,7 @@ impl Walker<'_> {
         Err((Obstacle::NotPermitted, format!("{who} may not sign as {author}")))
     }
 
-    /// Which key is missing. The recipient's comes first: the author cannot do anything about his own before that is there.
+    /// Which key is missing. The recipient's comes first: without it a key of the author is of no use.
     fn lack(&self, rule: &Rule) -> (Obstacle, String) {
         let readable: Vec<ProtocolName> =
             rule.protocols.iter().copied().filter(|one| state(self.recipient.keys.get(one)).is_some()).collect();
@@ -278,7 +278,7 @@ impl Walker<'_> {
         })
     }
 
-    /// Nobody can say whether the rule at `place` decides.
+    /// Whether the rule at `place` decides cannot be known now.
     fn unavailable(&self, place: usize, why: String) -> Ruling {
         let obstacle = Obstacle::KeysUnavailable;
         Ruling {
@@ -291,7 +291,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What the client is told. One that is not known learns nothing of the message and the keys.
+    /// The text for the client. An unknown client learns nothing of the message and the keys.
     fn told(&self, obstacle: Obstacle, why: String) -> String {
         match self.facts.submitter {
             Submitter::Unknown => obstacle.reply().to_owned(),

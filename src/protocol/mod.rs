@@ -1,4 +1,4 @@
-//! Protocols: each opens one layer, seals, and describes key files. They are blind to one another.
+//! Protocols: each opens one layer, seals, and describes key files. No protocol imports another.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod blind;
@@ -26,7 +26,7 @@ use crate::{
     verdict::{Covers, Layer},
 };
 
-/// What everything that opens or seals is given. No protocol has any other source of time, keys or randomness.
+/// What opening and sealing are given. No protocol has any other source of time, keys or randomness.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Certificates, secrets and passwords.
@@ -99,7 +99,7 @@ pub struct Opened {
     pub layers: Vec<Layer>,
     /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
     pub payload: Message,
-    /// Whether the payload is all that the part shows: text beside a ciphertext is vouched for by nobody who signed within.
+    /// Whether the payload is all that the part shows: a signature within does not cover text beside the ciphertext.
     pub covers: Covers,
     /// Where an inline block lies in the decoded body, from its first line to its last, when there is text around it.
     pub beside: Option<Span>,
@@ -109,7 +109,7 @@ pub struct Opened {
 }
 
 /// The one answer to everything that keeps a ciphertext of `protocol` from being opened once a key that it names was tried: a wrong key, a wrong
-/// checksum of the session key, padding, tag or integrity check, and whatever is wrong with a plaintext that nothing vouches for. To tell them
+/// checksum of the session key, padding, tag or integrity check, and any error in a plaintext that is not authenticated. To tell them
 /// apart makes an oracle (Vaudenay 2002; Maury et al. 2015).
 pub(crate) fn undecryptable(protocol: ProtocolName) -> Error {
     let (place, reason) = match protocol {
@@ -334,7 +334,7 @@ impl Seal {
 pub struct Sealed {
     /// One line each, lower case: `signed by FINGERPRINT`, `encrypted to a@example.org with FINGERPRINT`.
     pub did: Vec<String>,
-    /// What the person should know: a recipient's key that nobody vouches for, ...
+    /// What the user should know: a recipient's key that is not trusted, ...
     pub warnings: Vec<String>,
 }
 
@@ -368,8 +368,7 @@ pub struct KeyFile {
     pub deprecated: Vec<Deprecated>,
     /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
     pub skipped: Vec<String>,
-    /// Private keys that no passphrase opened, an error of kind `NoKey` each: whoever reads them to keep them is refused, whoever reads
-    /// them for one run may do without.
+    /// Private keys that no passphrase opened, an error of kind `NoKey` each. To keep the file, that is a refusal; for one run, they are left out.
     pub locked: Vec<Error>,
     /// Revocations that are still to be applied to the certificates that they are about.
     pub revocations: Vec<LooseRevocation>,

@@ -54,12 +54,12 @@ pub(super) trait Candidate<J> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Authority {
     /// They tie it to these mailboxes. A candidate that is out of its time is judged at the nearest time of its validity.
-    Vouches(Vec<Address>),
-    /// They vouch for it, but whether it is revoked has to be known and is not; the reason follows the candidate's name.
+    Ties(Vec<Address>),
+    /// There is a path to one, but whether it is revoked has to be known and is not; the reason follows the candidate's name.
     Unknown(String),
     /// They took it back; the reason follows the candidate's name.
     Revoked(String),
-    /// None vouches for it; the reason, if there is more to say.
+    /// There is no path to one; the reason, if there is more to say.
     Silent(Option<String>),
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Chosen<'c, C, K> {
     pub(super) candidate: &'c C,
     /// What `serve` made of it.
     pub(super) key: K,
-    /// What the person who asked should know: nobody vouches for it.
+    /// What the user should know: it is not trusted.
     pub(super) warning: Option<String>,
 }
 
@@ -206,7 +206,7 @@ struct Ranked<'c, C> {
     tie: Tie,
     /// Why it cannot be used, as far as authorities know.
     obstacle: Option<String>,
-    /// Why no authority vouches for it.
+    /// Why there is no path to an authority.
     doubt: Option<String>,
 }
 
@@ -230,8 +230,8 @@ fn ranked<'c, J, C: Candidate<J>>(
         let (tie, obstacle, doubt) = match candidate.authority(judge)? {
             Authority::Revoked(why) => (Tie::Authority, Some(why), None),
             Authority::Unknown(why) => (Tie::Authority, (!any_bound).then_some(why), None),
-            Authority::Vouches(mailboxes) if mailboxes.contains(wanted.address) => (Tie::Authority, None, None),
-            Authority::Vouches(_) => (Tie::Claim, None, None),
+            Authority::Ties(mailboxes) if mailboxes.contains(wanted.address) => (Tie::Authority, None, None),
+            Authority::Ties(_) => (Tie::Claim, None, None),
             Authority::Silent(why) => (Tie::Claim, None, why),
         };
         let tie = if any_bound { Tie::Owner } else { tie };
@@ -248,14 +248,14 @@ impl Wanted<'_> {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let doubt = doubt.map_or_else(String::new, |why| format!(" ({why})"));
         format!(
-            "{address}: nobody vouches for {noun} {fingerprint}{doubt}; if it is right: postseal key trust {fingerprint} {address}"
+            "{address}: {noun} {fingerprint} is not trusted{doubt}; if it is right: postseal key trust {fingerprint} {address}"
         )
     }
 
     fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Refusal {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let list: Vec<&str> = fingerprints.map(Handle::as_str).collect();
-        Refusal::missing(format!("{address}: nobody vouches for any of several {noun}s: {}", list.join(", ")))
+        Refusal::missing(format!("{address}: none of several {noun}s is trusted: {}", list.join(", ")))
             .with_hint(format!("compare fingerprints with the owner, then: postseal key trust ID {address}"))
     }
 
@@ -356,8 +356,8 @@ mod tests {
         Draft { binding: None, authority: Authority::Silent(None), unfit: None, year: Some(year), secret: true }
     }
 
-    fn vouched(year: u32) -> Draft {
-        Draft { authority: Authority::Vouches(vec![bob()]), ..claim(year) }
+    fn certified(year: u32) -> Draft {
+        Draft { authority: Authority::Ties(vec![bob()]), ..claim(year) }
     }
 
     fn owned(year: u32) -> Draft {
@@ -401,7 +401,7 @@ mod tests {
         let taken = |name: u8| Ok((name, false));
         let refused = |kind: Kind| Err(kind);
         let unknown = |draft: Draft| Draft { authority: Authority::Unknown("is not known".into()), ..draft };
-        let other = |draft: Draft| Draft { authority: Authority::Vouches(vec![address("eve@example.org")]), ..draft };
+        let other = |draft: Draft| Draft { authority: Authority::Ties(vec![address("eve@example.org")]), ..draft };
         let user_ids = |draft: Draft| Draft { binding: Some(Binding::UserIds), ..draft };
         let anchor = |draft: Draft| Draft { binding: Some(Binding::Anchor), ..draft };
         let for_eve = |draft: Draft| Draft { binding: Some(Binding::Address(address("eve@example.org"))), ..draft };
@@ -413,31 +413,31 @@ mod tests {
             (vec![claim(1), claim(2)], refused(Kind::NoKey), taken(1)),
             (vec![claim(1), expired(claim(2))], warned(0), taken(0)),
             (vec![expired(claim(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
-            (vec![vouched(1), vouched(2)], taken(1), taken(1)),
-            (vec![vouched(1), expired(vouched(2))], taken(0), taken(0)),
-            (vec![vouched(1), revoked(vouched(2))], taken(0), taken(0)),
+            (vec![certified(1), certified(2)], taken(1), taken(1)),
+            (vec![certified(1), expired(certified(2))], taken(0), taken(0)),
+            (vec![certified(1), revoked(certified(2))], taken(0), taken(0)),
             (vec![owned(1), owned(2)], taken(1), taken(1)),
             (vec![owned(1), unfit(owned(2))], taken(0), taken(0)),
             (vec![unfit(owned(1)), expired(owned(2))], refused(Kind::NoKey), refused(Kind::NoKey)),
             // A better one is taken, however old.
-            (vec![claim(9), vouched(8), owned(1)], taken(2), taken(2)),
-            (vec![claim(9), vouched(1)], taken(1), taken(1)),
+            (vec![claim(9), certified(8), owned(1)], taken(2), taken(2)),
+            (vec![claim(9), certified(1)], taken(1), taken(1)),
             // And if it cannot be used, none is.
-            (vec![claim(9), expired(vouched(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![claim(9), expired(certified(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
             (vec![claim(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
             (vec![claim(9), revoked(claim(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
-            (vec![vouched(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
-            (vec![vouched(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![certified(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![certified(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), unfit(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), unfit(user_ids(claim(1)))], refused(Kind::NoKey), refused(Kind::NoKey)),
             // Where revocation has to be known, the owner's word is enough.
             (vec![claim(9), unknown(claim(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), unknown(owned(1))], taken(1), taken(1)),
-            // What vouches for something else does not count.
+            // A path for another address does not count.
             (vec![other(claim(1))], warned(0), taken(0)),
             (vec![other(claim(1)), claim(2)], refused(Kind::NoKey), taken(1)),
-            (vec![anchor(claim(1)), vouched(1)], taken(1), taken(1)),
+            (vec![anchor(claim(1)), certified(1)], taken(1), taken(1)),
             (vec![for_eve(claim(1)), owned(1)], taken(1), taken(1)),
             // To sign it takes the secret part.
             (vec![claim(1), expired(public(owned(1)))], refused(Kind::KeyExpired), taken(0)),
@@ -461,7 +461,7 @@ mod tests {
             "bob@example.org: no usable encryption key: 0202020202020202 is revoked; 0101010101010101 expired"
         );
         let (_, text) = answer(Purpose::Encrypt, &named(vec![claim(2), claim(1)])).unwrap_err();
-        let expected = "bob@example.org: nobody vouches for any of several keys: 0000000000000000, 0101010101010101";
+        let expected = "bob@example.org: none of several keys is trusted: 0000000000000000, 0101010101010101";
         assert_eq!(text, expected);
     }
 
@@ -476,8 +476,8 @@ mod tests {
         let authorities = vec![
             Authority::Silent(None),
             Authority::Silent(Some("no path".into())),
-            Authority::Vouches(vec![bob()]),
-            Authority::Vouches(vec![address("eve@example.org")]),
+            Authority::Ties(vec![bob()]),
+            Authority::Ties(vec![address("eve@example.org")]),
             Authority::Unknown("is not known".into()),
             Authority::Revoked("is revoked".into()),
         ];
@@ -489,7 +489,7 @@ mod tests {
 
     fn is_trusted(fake: &Fake) -> bool {
         let by_authority = match &fake.authority {
-            Authority::Vouches(mailboxes) => mailboxes.contains(&bob()),
+            Authority::Ties(mailboxes) => mailboxes.contains(&bob()),
             Authority::Unknown(_) | Authority::Revoked(_) => true,
             Authority::Silent(_) => false,
         };

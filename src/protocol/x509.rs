@@ -48,7 +48,7 @@ impl NoPath {
 /// What authorities say of `certificate`. `path` looks for a path to an anchor at a time, and answers with the mailboxes that the path ties to the
 /// key.
 ///
-/// A certificate that is out of its time is judged at the nearest time of its validity: an authority that vouched for it when it could be used is
+/// A certificate that is out of its time is judged at the nearest time of its validity: an authority that certified it when it could be used is
 /// the reason why no untrusted certificate may take its place.
 pub(super) fn authority(
     certificate: &Certificate,
@@ -58,11 +58,11 @@ pub(super) fn authority(
     let (from, until) = certificate.validity();
     let at = now.max(from).min(until);
     Ok(match path(at)? {
-        Ok(mailboxes) => Authority::Vouches(mailboxes),
+        Ok(mailboxes) => Authority::Ties(mailboxes),
         Err(NoPath { reason, rule_of_leaf, .. }) => match rule_of_leaf {
             Some(rule @ Rule::Revoked { .. }) => Authority::Revoked(rule.to_string()),
             // That it is out of its time is the better reason.
-            Some(Rule::UnknownStatus(_)) if at != now => Authority::Vouches(certificate.mailboxes()),
+            Some(Rule::UnknownStatus(_)) if at != now => Authority::Ties(certificate.mailboxes()),
             Some(rule @ Rule::UnknownStatus(_)) => Authority::Unknown(rule.to_string()),
             _ => Authority::Silent(Some(reason)),
         },

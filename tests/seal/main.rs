@@ -579,7 +579,7 @@ fn a_certificate_that_nobody_vouches_for() {
         [
             "the bcc field is left out; give its addresses to whatever sends the message".to_owned(),
             format!(
-                "bob@example.org: nobody vouches for key {name}; if it is right: postseal key trust {name} bob@example.org"
+                "bob@example.org: key {name} is not trusted; if it is right: postseal key trust {name} bob@example.org"
             )
         ]
     );

@@ -531,13 +531,13 @@ fn nobody_vouching_is_said_or_refused() {
     // One certificate without an anchor: a warning.
     let mut keys = load(&[("bob", &CROWD.read("long.crt"))]);
     let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
-    let expected = format!("bob@example.org: nobody vouches for certificate {} (", fingerprint(&CROWD, "long"));
+    let expected = format!("bob@example.org: certificate {} is not trusted (", fingerprint(&CROWD, "long"));
     assert!(sealed.warnings.len() == 1 && sealed.warnings[0].starts_with(&expected), "{:?}", sealed.warnings);
     // Two: neither.
     keys.add(record(&CROWD.read("short.crt")));
     let (kind, said) = refusal(&keys, &how);
     assert_eq!(kind, Kind::NoKey);
-    assert!(said.starts_with("bob@example.org: nobody vouches for any of several certificates: "), "{said}");
+    assert!(said.starts_with("bob@example.org: none of several certificates is trusted: "), "{said}");
     // The owner's word counts, and no other certificate beside it.
     let bound = record(&CROWD.read("long.crt")).with_bindings([Binding::Address(address("bob"))]);
     let mut keys = load(&[("bob", &CROWD.read("short.crt"))]);

@@ -117,7 +117,7 @@ fn said_with<'c>(
             continue;
         }
         let is_tied = match other.authority(paths)? {
-            Authority::Vouches(mailboxes) => mailboxes.contains(address) || other.copies.is_bound_to(address),
+            Authority::Ties(mailboxes) => mailboxes.contains(address) || other.copies.is_bound_to(address),
             Authority::Silent(_) | Authority::Unknown(_) => other.copies.is_bound_to(address),
             Authority::Revoked(_) => false,
         };
