@@ -1,9 +1,13 @@
 //! What the whole corridor costs beside the private-key operation in it that nobody can save: mails a second and signatures a second,
 //! in one run, on one thread and on all cores.
 //!
-//! `cargo bench --bench handle`
+//! `cargo bench --bench handle`; with `-- recipients` only what a mail to many recipients costs.
+
+#[path = "handle/recipients.rs"]
+mod recipients;
 
 use std::{
+    env,
     hint::black_box,
     sync::{
         Arc, Barrier,
@@ -22,7 +26,7 @@ use postseal::{
     base::{Budget, Limits, Secret, SystemClock, SystemRandom},
     crypto::Legacy,
     engine::{Handler, HandlerConfig, ReloadableHandler},
-    keys::{Memory, Passphrases, ProtocolName},
+    keys::{Keys, Memory, Passphrases, ProtocolName},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     pki::Revocation,
     policy::{Condition, Direction, Order, Pattern, Policy, Rule},
@@ -31,6 +35,13 @@ use postseal::{
 };
 
 fn main() {
+    recipients::run();
+    if !env::args().any(|argument| argument == "recipients") {
+        signatures();
+    }
+}
+
+fn signatures() {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let rng = rand::SystemRandom::new();
     let rsa = KeyPair::generate(KeySize::Rsa2048).unwrap();
@@ -104,8 +115,12 @@ fn hook(protocol: ProtocolName) -> ReloadableHandler {
         protocols: vec![protocol],
         ..Rule::default()
     };
-    ReloadableHandler::new(HandlerConfig {
-        keys: Arc::new(keys()),
+    ReloadableHandler::new(setup(Arc::new(keys()), vec![sign]))
+}
+
+fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
+    HandlerConfig {
+        keys,
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         legacy: Legacy::Refuse,
@@ -115,18 +130,18 @@ fn hook(protocol: ProtocolName) -> ReloadableHandler {
             local: Vec::new(),
             identities: Default::default(),
             trusted: vec![Pattern::Any],
-            rules: vec![sign],
+            rules,
             obstacles: Default::default(),
             max_size: 64 * 1024 * 1024,
         },
         name: "mx.example.org".to_owned(),
         authserv_ids: Vec::new(),
         marker: Secret::from("0123456789abcdef"),
-    })
+    }
 }
 
 fn keys() -> Memory {
-    let alice = || Address::parse("alice@example.org").unwrap();
+    let alice = || address("alice@example.org");
     let pgp = pgp::generate::generate(&pgp::generate::Request::new(alice()), &SystemClock).unwrap();
     let mut request = smime::generate::Request::new(alice());
     request.algorithm = smime::generate::Algorithm::Rsa2048;
@@ -136,10 +151,17 @@ fn keys() -> Memory {
     store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
 }
 
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
 fn mail(octets: Vec<u8>) -> Mail {
-    let address = |text| Address::parse(text).unwrap();
+    mail_to(octets, vec![address("bob@example.net")])
+}
+
+fn mail_to(octets: Vec<u8>, recipients: Vec<Address>) -> Mail {
     let sender = ReversePath { address: Some(address("alice@example.org")), parameters: Vec::new() };
-    let recipients = vec![ForwardPath { address: address("bob@example.net"), parameters: Vec::new() }];
+    let recipients = recipients.into_iter().map(|address| ForwardPath { address, parameters: Vec::new() }).collect();
     let message = Message::parse(octets, &mut Budget::new(Limits::default())).unwrap();
     Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Trusted, message }
 }

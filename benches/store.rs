@@ -49,16 +49,10 @@ fn lookup(criterion: &mut Criterion) {
 
 /// As large as a certificate with one Ed25519 and one X25519 key, and found by both.
 fn described(number: usize) -> Described {
-    let record = Record {
-        protocol: ProtocolName::Pgp,
-        fingerprint: fingerprint(number),
-        handles: vec![fingerprint(number), Handle::from_octets(&Hash::Sha1.digest(format!("{number} too").as_bytes()))],
-        claimed: vec![address(number)],
-        bindings: Vec::new(),
-        bytes: vec![0; 600].into(),
-        secrets: Vec::new(),
-        capabilities: None,
-    };
+    let subkey = Handle::from_octets(&Hash::Sha1.digest(format!("{number} too").as_bytes()));
+    let record = Record::new(ProtocolName::Pgp, fingerprint(number), vec![0; 600], [])
+        .with_handles([subkey])
+        .with_claimed([address(number)]);
     Described { record, secret: None, proven: Vec::new() }
 }
 

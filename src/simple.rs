@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Signs `message` as its author, in the protocol's MIME form: multipart/signed for OpenPGP (RFC 3156, section 5) and
-/// S/MIME (RFC 8551, section 3.5.3).
+/// S/MIME (RFC 8551, section 3.5.3). The signature covers the header too (RFC 9788), which stays readable.
 ///
 /// # Errors
 ///
@@ -37,10 +37,11 @@ use crate::{
 /// # }
 /// ```
 pub fn sign(message: &[u8], protocol: ProtocolName, keys: &dyn Keys) -> Result<Vec<u8>> {
-    seal(message, protocol, keys, &Seal { sign: vec![Signer::Author], ..Seal::default() })
+    seal(message, protocol, keys, Seal { sign: vec![Signer::Author], ..Seal::default() })
 }
 
 /// Signs `message` as its author and encrypts it to `recipients`. OpenPGP does both in one layer (RFC 3156, section 6.2).
+/// Both cover the header: the subject outside is `[...]` (RFC 9788, section 3.2.1).
 ///
 /// # Errors
 ///
@@ -67,7 +68,7 @@ pub fn sign(message: &[u8], protocol: ProtocolName, keys: &dyn Keys) -> Result<V
 /// ```
 pub fn encrypt(message: &[u8], protocol: ProtocolName, recipients: &[Address], keys: &dyn Keys) -> Result<Vec<u8>> {
     let to = recipients.iter().cloned().map(Recipient::Named).collect();
-    seal(message, protocol, keys, &Seal { sign: vec![Signer::Author], to, ..Seal::default() })
+    seal(message, protocol, keys, Seal { sign: vec![Signer::Author], to, ..Seal::default() })
 }
 
 /// Opens and judges `message`. A bad signature is a result rather than an error: see [`Opening::verdict`].
@@ -136,12 +137,12 @@ pub fn decrypt(message: &[u8], keys: &dyn Keys) -> Result<(Vec<u8>, Opening)> {
     Ok((written, opening))
 }
 
-fn seal(message: &[u8], protocol: ProtocolName, keys: &dyn Keys, how: &Seal) -> Result<Vec<u8>> {
+fn seal(message: &[u8], protocol: ProtocolName, keys: &dyn Keys, how: Seal) -> Result<Vec<u8>> {
     let engine = engine(keys);
     let message = Message::parse(message.to_vec(), &mut engine.budget())?;
     form::require_message(&message)?;
     let mut sealed = Vec::new();
-    engine.seal(protocol, &message, how, &mut sealed)?;
+    engine.seal(protocol, &message, &how.with_usual_headers(protocol), &mut sealed)?;
     Ok(sealed)
 }
 

@@ -181,6 +181,10 @@ fn verify_answers_with_its_exit_code() {
     lab.run(&["--max-size", "10", "verify", "s"]).refused(65, "more than 10 octets");
     lab.write("f", String::from_utf8(lab.read("s")).unwrap().replace("Alice <alice@", "Bob <bob@"));
     lab.run(&["verify", "f"]).code(1);
+    lab.run(&["verify", "--require", "signed", "f"]).code(1);
+    lab.run(&["sign", "--protect-headers", "none", "-o", "u", "m"]).code(0);
+    lab.write("f", String::from_utf8(lab.read("u")).unwrap().replace("Alice <alice@", "Bob <bob@"));
+    lab.run(&["verify", "f"]).code(1);
     lab.run(&["verify", "--require", "signed", "f"]).code(0);
     lab.write("c", String::from_utf8(lab.read("s")).unwrap().replace("Hello", "Hullo"));
     assert!(lab.run(&["verify", "--require", "signed", "c"]).code(1).text().starts_with("c: unsigned\n"));

@@ -57,7 +57,7 @@ impl Part {
     fn record(self, bindings: &[Binding]) -> Record {
         let file = keyfile::describe(&self.octets(), "copy").unwrap();
         let [found] = file.found.as_slice() else { panic!("{self:?}: {:?}", file.skipped) };
-        Record { bindings: bindings.to_vec(), ..found.record.clone() }
+        found.record.clone().with_bindings(bindings.iter().cloned())
     }
 }
 

@@ -1,7 +1,13 @@
 //! One mail through the whole engine: what each recipient gets, and that nothing is lost, doubled, revealed or changed otherwise.
 
+#[path = "handle/failing.rs"]
+mod failing;
 #[path = "handle/house.rs"]
 mod house;
+#[path = "handle/lookups.rs"]
+mod lookups;
+#[path = "handle/sealing.rs"]
+mod sealing;
 
 use house::{LETTER, address, alice, hook, keys, mail, parse, text};
 use postseal::{

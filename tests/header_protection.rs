@@ -7,6 +7,10 @@ mod lab;
 use std::{fs, path::PathBuf};
 
 use lab::{Done, Lab};
+use postseal::{
+    base::{Budget, Limits},
+    mail::Message,
+};
 use serde_json::{Value, json};
 
 /// What `verify --json`, and `verify`, say of `message`.
@@ -119,7 +123,7 @@ fn a_field_that_only_the_outside_has_is_not_the_signers() {
     let written = run(&lab, ALICE, &["decrypt", "m"]).code(0).text().replace("\r\n", "\n");
     assert!(
         written.starts_with(
-            "Received: from a by b\n\tfor c; Sat, 20 Feb 2021 10:06:02 -0500\nMIME-Version: 1.0\nSubject: real\n"
+            "Received: from a by b\n\tfor c; Sat, 20 Feb 2021 10:06:02 -0500\nMIME-Version: 1.0\nContent-Transfer-Encoding: 7bit\nSubject: real\n"
         ),
         "{written}"
     );
@@ -131,7 +135,7 @@ fn a_field_that_only_the_outside_has_is_not_the_signers() {
 fn without_header_protection_the_subject_is_marked() {
     let lab = Lab::with_keys(&["alice", "bob"]);
     lab.write("m", "From: alice@example.org\nTo: bob@example.org\nSubject: Lunch\n\nAt noon.\n");
-    lab.run(&["sign", "-o", "s", "m"]).code(0);
+    lab.run(&["sign", "--protect-headers", "none", "-o", "s", "m"]).code(0);
     let hacked = lab.read("s");
     let hacked = String::from_utf8(hacked).unwrap().replacen("Subject: Lunch", "Subject: HACKED", 1);
     let done = lab.write("s", hacked).run(&["verify", "s"]).code(0);
@@ -140,14 +144,156 @@ fn without_header_protection_the_subject_is_marked() {
         "{}",
         done.text()
     );
-
-    // Signed and encrypted, by ourselves.
-    lab.run(&["encrypt", "--sign", "--protect-headers", "-o", "e", "--to", "bob@example.org", "m"]).code(0);
-    let verdict: Value = serde_json::from_slice(&lab.run(&["verify", "--json", "e"]).code(0).stdout).unwrap();
-    assert_eq!(protections(&verdict), "From signed, Subject signed-and-encrypted, To signed");
-    let done = lab.run(&["verify", "e"]).code(0);
-    assert!(done.text().contains("  subject  Lunch (signed and encrypted)\n"), "{}", done.text());
 }
+
+/// What `verify --json` says of a file in the lab.
+fn verdict_on(lab: &Lab, name: &str) -> Value {
+    serde_json::from_slice(&lab.run(&["verify", "--json", name]).code(0).stdout).expect("one JSON object")
+}
+
+/// `sign` covers the header when nothing else is asked for, and `encrypt` hides the subject.
+#[test]
+fn the_header_is_protected_unless_somebody_says_no() {
+    let lab = Lab::with_keys(&["alice", "bob"]);
+    lab.write("m", LETTER);
+    lab.run(&["sign", "-o", "s", "m"]).code(0);
+    assert_eq!(protections(&verdict_on(&lab, "s")), "Date signed, From signed, Subject signed, To signed");
+    let signed = String::from_utf8(lab.read("s")).unwrap();
+    lab.write("changed", signed.replacen("Subject: Lunch", "Subject: HACKED", 1));
+    let text = lab.run(&["verify", "changed"]).code(0).text();
+    assert!(text.contains("  subject  Lunch (signed; outside it is \"HACKED\")\n"), "{text}");
+
+    let to_bob = ["--to", "bob@example.org", "m"];
+    let encrypt = |name: &str, options: &[&str]| {
+        lab.run(&[&["encrypt", "--sign", "-o", name], options, &to_bob].concat()).code(0);
+        String::from_utf8(lab.read(name)).unwrap()
+    };
+    for (name, options) in [("e", &[][..]), ("f", &["--protect-headers"])] {
+        let sealed = encrypt(name, options);
+        assert!(
+            sealed.contains("Subject: [...]\n") && sealed.contains("From: Alice <alice@example.org>\n"),
+            "{sealed}"
+        );
+        assert!(!sealed.contains("Lunch"), "{sealed}");
+        let shown = "Date signed, From signed, Subject signed-and-encrypted, To signed";
+        assert_eq!(protections(&verdict_on(&lab, name)), shown);
+    }
+    let text = lab.run(&["verify", "e"]).code(0).text();
+    assert!(text.contains("  subject  Lunch (signed and encrypted)\n"), "{text}");
+    assert_eq!(lab.run(&["decrypt", "e"]).code(0).text(), LETTER);
+
+    let clear = encrypt("c", &["--protect-headers", "clear"]);
+    assert!(clear.contains("Subject: Lunch\n"), "{clear}");
+    assert_eq!(protections(&verdict_on(&lab, "c")), "Date signed, From signed, Subject signed, To signed");
+    encrypt("n", &["--protect-headers", "none"]);
+    assert!(protections(&verdict_on(&lab, "n")).contains("Subject unprotected"));
+
+    let shy = encrypt("y", &["--protect-headers", "shy"]);
+    let outside = shy.split("\n\n").next().unwrap();
+    for line in
+        ["From: alice@example.org", "To: bob@example.org", "Date: Wed, 11 Jan 2023 21:08:43 +0000", "Subject: [...]"]
+    {
+        assert!(outside.lines().any(|own| own == line), "{line} is not in {outside}");
+    }
+    let verdict = verdict_on(&lab, "y");
+    assert_eq!((&verdict["standing"], &verdict["author"]), (&json!("authentic"), &json!("alice@example.org")));
+    assert_eq!(lab.run(&["decrypt", "y"]).code(0).text(), LETTER);
+}
+
+/// A layer is no payload, and cannot say that it protects the header: what is signed already keeps its subject where all can read it.
+#[test]
+fn what_is_signed_already_keeps_its_header_outside() {
+    let lab = Lab::with_keys(&["alice", "bob"]);
+    lab.write("m", LETTER);
+    for (name, options) in [("s", &["sign"][..]), ("i", &["sign", "--inline"])] {
+        lab.run(&[options, &["-o", name, "m"]].concat()).code(0);
+        let done = lab.run(&["encrypt", "--to", "bob@example.org", "-o", "e", name]).code(0);
+        assert!(done.stderr.contains("the header stays outside"), "{}", done.stderr);
+        let sealed = String::from_utf8(lab.read("e")).unwrap();
+        assert!(sealed.contains("Subject: Lunch\n") && !sealed.contains("HP-Outer"), "{sealed}");
+        assert_eq!(verdict_on(&lab, "e")["standing"], json!("authentic"));
+        assert!(lab.run(&["decrypt", "e"]).code(0).text().contains("Subject: Lunch\n"));
+    }
+}
+
+/// Legacy Display Elements are for others: `decrypt` gives back what was written.
+#[test]
+fn what_is_repeated_in_the_text_is_stripped_on_reading() {
+    let lab = Lab::with_keys(&["alice", "bob"]);
+    lab.write("m", ALTERNATIVE);
+    let sealed = ["encrypt", "--sign", "--to", "bob@example.org", "--legacy-display", "-o", "e", "m"];
+    lab.run(&sealed).code(0);
+    assert_eq!(lab.run(&["decrypt", "e"]).code(0).text(), ALTERNATIVE);
+    let hidden = ["encrypt", "--to", "bob@example.org", "--legacy-display", "--protect-headers", "none", "m"];
+    lab.run(&hidden).refused(64, "--legacy-display: nothing of the header is hidden");
+}
+
+/// Readers that do not know RFC 9788 verify and read what we write by default.
+#[test]
+fn gpg_reads_a_protected_header() {
+    if !present("gpg") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("m", ALTERNATIVE);
+    lab.shell(
+        "export GNUPGHOME=$PWD/g && mkdir -m 700 g && \
+         gpg -q --batch --passphrase '' --quick-gen-key 'Alice <alice@example.org>' default default never && \
+         gpg -q --batch --armor --export-secret-keys >k && \
+         $0 --keys k sign -o s m && $0 --keys k encrypt --sign --to alice@example.org --legacy-display -o e m",
+    )
+    .code(0);
+    let signed = parse(lab.read("s"));
+    let parts: Vec<_> = signed.root().children().collect();
+    assert_eq!(parts[0].content_type().parameter("hp"), Some("clear"));
+    lab.write("content", parts[0].octets()).write("signature", parts[1].body());
+    lab.shell("GNUPGHOME=$PWD/g gpg --batch --verify signature content").code(0);
+    let encrypted = parse(lab.read("e"));
+    lab.write("ciphertext", encrypted.root().children().nth(1).unwrap().body());
+    let read = lab.shell("GNUPGHOME=$PWD/g gpg -q --batch --decrypt ciphertext").code(0);
+    let read = parse(read.stdout);
+    assert_eq!(read.root().header("Subject").as_deref(), Some("Lunch"));
+    let texts: Vec<String> = read.root().children().map(|part| part.text()).collect();
+    assert!(texts[0].starts_with("Subject: Lunch\r\n\r\nAt noon."), "{texts:?}");
+    assert!(texts[1].contains("<pre>Subject: Lunch</pre></div>"), "{texts:?}");
+}
+
+#[test]
+fn openssl_reads_a_protected_header() {
+    if !present("openssl") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("m", ALTERNATIVE);
+    let done = lab.shell(
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=alice -addext subjectAltName=email:alice@example.org -keyout k -out c 2>/dev/null && \
+         cat k c >both && P=\"$0 --keys both --anchors c\" && \
+         $P sign -f smime -o s m && $P encrypt -f smime --sign --to alice@example.org --legacy-display -o e m && \
+         openssl cms -verify -in s -CAfile c -purpose any -out content && \
+         openssl cms -decrypt -in e -recip c -inkey k | openssl cms -verify -CAfile c -purpose any",
+    );
+    let done = done.code(0);
+    assert_eq!(parse(lab.read("content")).root().content_type().parameter("hp"), Some("clear"));
+    let read = parse(done.stdout);
+    assert_eq!(read.root().header("Subject").as_deref(), Some("Lunch"));
+    assert!(read.root().children().next().unwrap().text().starts_with("Subject: Lunch\r\n\r\nAt noon."));
+}
+
+fn parse(octets: Vec<u8>) -> Message {
+    Message::parse(octets, &mut Budget::new(Limits::default())).unwrap()
+}
+
+fn present(program: &str) -> bool {
+    std::process::Command::new(program).arg("--version").output().is_ok()
+        || std::process::Command::new(program).arg("version").output().is_ok()
+}
+
+const LETTER: &str = "Date: Wed, 11 Jan 2023 16:08:43 -0500\nFrom: Alice <alice@example.org>\nTo: Bob <bob@example.org>\n\
+    Subject: Lunch\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\nAt noon.\n";
+
+const ALTERNATIVE: &str = "From: Alice <alice@example.org>\nTo: Bob <bob@example.org>\nSubject: Lunch\nMIME-Version: 1.0\n\
+    Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\nAt noon.\n\
+    --b\nContent-Type: text/html; charset=utf-8\n\n<html><body><p>At noon.</p></body></html>\n--b--\n";
 
 /// A mark in a part below the root of the payload, and in a message without a layer, says nothing.
 #[test]

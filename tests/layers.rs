@@ -24,7 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["base", "crypto", "mail", "keys", "verdict", "pki"]),
     ("store", &["base", "crypto", "mail", "keys", "protocol"]),
     ("discover", &["base", "crypto", "mail", "keys", "protocol"]),
-    ("policy", &["base", "mail", "keys", "verdict"]),
+    // protocol: how a rule seals is written in the protocols' words.
+    ("policy", &["base", "mail", "keys", "verdict", "protocol"]),
     // crypto: a report names a signature's `Strength`.
     ("report", &["base", "crypto", "mail", "verdict", "policy"]),
     // crypto, pki: `Legacy` and `Revocation` are arguments of the engine, and it hands them on to the protocols.

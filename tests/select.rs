@@ -87,7 +87,7 @@ fn outcome(world: &World, people: &[Person], verb: Verb, expected: Outcome) -> R
     let done = home.run(verb);
     match (done.code, done.output) {
         (0, Some(file)) => {
-            let warned = done.stderr.contains("nobody vouches for");
+            let warned = done.stderr.contains("is not trusted");
             let place = taken(world, people, verb, &file);
             Ok(if warned { Warns(place) } else { Takes(place) })
         }

@@ -47,6 +47,12 @@ pub fn rfc5322(time: SystemTime) -> String {
     timestamp.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
+/// A date of RFC 5322, section 3.3, as [`rfc5322`] writes it; `None` when it cannot be read.
+pub fn rfc5322_in_utc(date: &str) -> Option<String> {
+    let time = SystemTime::try_from(jiff::fmt::rfc2822::parse(date).ok()?.timestamp()).ok()?;
+    (time >= SystemTime::UNIX_EPOCH).then(|| rfc5322(time))
+}
+
 /// Reads an RFC 3339 time; anything else is a usage error.
 pub fn parse_rfc3339(text: &str) -> Result<SystemTime> {
     let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok());

@@ -11,7 +11,7 @@ use postseal::crypto::Hash;
 
 use super::{
     later::Later,
-    values::{Format, Padding, Revocation},
+    values::{Format, Padding, ProtectHeaders, Revocation},
 };
 
 /// Signs, encrypts, verifies and decrypts mail.
@@ -38,6 +38,7 @@ impl Arguments {
     /// Parses the command line; the program's name comes first.
     pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Self, clap::Error> {
         move_master_home(&mut typed);
+        complete_protect_headers(&mut typed);
         let command = described(typed.get(1).map(OsString::as_os_str));
         command.try_get_matches_from(typed).and_then(|matches| Self::from_arg_matches(&matches))
     }
@@ -62,6 +63,19 @@ fn move_master_home(typed: &mut [OsString]) {
     };
     if let Some(at) = (start..typed.len()).find(is_alone) {
         typed[at] = OsString::from("--in-home");
+    }
+}
+
+/// Writes `--protect-headers` without a policy, which older versions took, as `--protect-headers=baseline`. Otherwise clap would take the name
+/// of the message for the policy.
+fn complete_protect_headers(typed: &mut [OsString]) {
+    let policies = ProtectHeaders::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let policies: Vec<String> = policies.map(|policy| policy.get_name().to_owned()).collect();
+    for at in 0..typed.len() {
+        let is_alone = !typed.get(at + 1).is_some_and(|next| policies.iter().any(|policy| next == policy.as_str()));
+        if typed[at] == "--protect-headers" && is_alone {
+            typed[at] = OsString::from("--protect-headers=baseline");
+        }
     }
 }
 
@@ -171,9 +185,9 @@ pub(crate) struct Shaping {
     /// Put the signed text inside the signature object (--inline, or -f smime)
     #[arg(long)]
     pub(crate) opaque: bool,
-    /// Protect the header too (RFC 9788)
-    #[arg(long)]
-    pub(crate) protect_headers: bool,
+    /// Protection of the header (RFC 9788) [default: clear for sign, baseline for encrypt; none with --inline and -f pem]
+    #[arg(long, value_enum)]
+    pub(crate) protect_headers: Option<ProtectHeaders>,
     /// How RSA keys sign and wrap, with -f smime
     #[arg(long, value_enum, default_value = "pkcs1")]
     pub(crate) padding: Padding,
@@ -252,6 +266,9 @@ pub(crate) struct Encrypt {
     /// The cipher [default: the one that all recipients prefer]
     #[arg(long, value_name = "NAME")]
     pub(crate) cipher: Option<String>,
+    /// Repeat hidden header fields in the text, for readers without RFC 9788
+    #[arg(long, conflicts_with = "inline")]
+    pub(crate) legacy_display: bool,
     /// Encrypt a message that is already encrypted once more
     #[arg(long)]
     pub(crate) again: bool,
@@ -400,6 +417,23 @@ mod tests {
             ("postseal key list --home", "postseal key list --home"),
         ] {
             assert_eq!(moved(typed), read);
+        }
+    }
+
+    #[test]
+    fn protect_headers_without_a_policy_takes_no_file_for_one() {
+        let completed = |line: &str| {
+            let mut typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            complete_protect_headers(&mut typed);
+            typed.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        for (typed, read) in [
+            ("postseal sign --protect-headers m", "postseal sign --protect-headers=baseline m"),
+            ("postseal sign --protect-headers", "postseal sign --protect-headers=baseline"),
+            ("postseal sign --protect-headers shy m", "postseal sign --protect-headers shy m"),
+            ("postseal sign --protect-headers=none m", "postseal sign --protect-headers=none m"),
+        ] {
+            assert_eq!(completed(typed), read);
         }
     }
 }

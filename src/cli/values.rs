@@ -32,3 +32,16 @@ pub(crate) enum Padding {
     /// PSS and OAEP
     PssOaep,
 }
+
+/// The protection of the header (RFC 9788).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProtectHeaders {
+    /// No protection: the header stays outside, and no signature covers it
+    None,
+    /// The signature covers the header, which stays readable
+    Clear,
+    /// Encryption hides Subject, Comments and Keywords
+    Baseline,
+    /// Encryption hides names and the time zone too
+    Shy,
+}

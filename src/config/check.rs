@@ -69,12 +69,12 @@ impl Checker<'_> {
     /// The problem with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
     fn key(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
-        let states = self.now.readiness(address, purpose, &protocols)?;
+        let states = self.now.key_states(address, purpose, &protocols)?;
         if states.values().any(KeyState::is_usable) {
             return self.ending(address, purpose);
         }
         let reasons = states.into_values().filter_map(|state| match state {
-            KeyState::Expired(why) | KeyState::Missing(why) => Some(why),
+            KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => Some(why),
             KeyState::Usable { .. } => None,
         });
         let reasons: Vec<String> = reasons.collect();
@@ -85,7 +85,7 @@ impl Checker<'_> {
     fn ending(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
         let protocols = ALL.into_iter().collect();
         let (now, later) =
-            (self.now.readiness(address, purpose, &protocols)?, self.later.readiness(address, purpose, &protocols)?);
+            (self.now.key_states(address, purpose, &protocols)?, self.later.key_states(address, purpose, &protocols)?);
         for (protocol, state) in now {
             let KeyState::Usable { key, .. } = state else { continue };
             if let Some(KeyState::Expired(why)) = later.get(&protocol) {

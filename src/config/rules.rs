@@ -8,10 +8,13 @@ use super::{
     table::{Located, Table},
 };
 use crate::{
+    crypto,
     keys::ProtocolName,
     policy::{
-        Action, Condition, Direction, Obstacle, Order, Party, Pattern, Resort, Rule, Unauthenticated, WrappingKind,
+        Action, Condition, Direction, Obstacle, Order, Party, Pattern, Resort, Rule, Sealing, Unauthenticated,
+        WrappingKind,
     },
+    protocol::{Aead, Headers, LegacyDisplay, Padding, Shape},
     verdict::Standing,
 };
 
@@ -53,6 +56,7 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     let rule = Rule {
         name: table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value),
         conditions: conditions(reader, &table, &protocols),
+        sealing: sealing(reader, &table),
         edits: edits(reader, &table),
         unauthenticated: reader.choice(
             &table,
@@ -143,6 +147,42 @@ fn edits(reader: &Reader<'_>, table: &Table<'_>) -> Vec<Action> {
         edits.extend(values.map(|value| Action::AddHeader(name.clone(), value)));
     }
     edits
+}
+
+/// How the rule seals.
+fn sealing(reader: &Reader<'_>, table: &Table<'_>) -> Sealing {
+    let headers = Headers::ALL.map(|one| (one.name(), Some(one)));
+    let displays = [("omit", LegacyDisplay::Omit), ("write", LegacyDisplay::Write)];
+    let aeads = [("announced", Aead::Announced), ("always", Aead::Always)];
+    let paddings = [("pkcs1", Padding::Pkcs1), ("pss-oaep", Padding::PssOaep)];
+    let shapes = [
+        ("inline", Shape::Inline),
+        ("mime", Shape::Mime),
+        ("nested", Shape::Nested),
+        ("opaque", Shape::Opaque),
+        ("triple", Shape::Triple),
+    ];
+    let cipher = table.string("cipher").and_then(|text| {
+        let is_known = is_cipher(&text.value);
+        if !is_known {
+            reader.document.error(text.line, format!("cipher {:?}: not known", text.value));
+        }
+        is_known.then_some(text.value)
+    });
+    Sealing {
+        headers: reader.choice(table, "protect-headers", None, &headers),
+        legacy_display: reader.choice(table, "legacy-display", LegacyDisplay::Omit, &displays),
+        aead: reader.choice(table, "aead", Aead::Announced, &aeads),
+        cipher,
+        shape: reader.choice(table, "shape", Shape::Mime, &shapes),
+        padding: reader.choice(table, "padding", Padding::Pkcs1, &paddings),
+    }
+}
+
+fn is_cipher(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let is_aead = crypto::Aead::ALL.iter().any(|aead| aead.name() == lower);
+    is_aead || crypto::Cipher::parse(lower.strip_suffix("-cbc").unwrap_or(&lower)).is_ok()
 }
 
 fn resorts(reader: &Reader<'_>, table: &Table<'_>) -> BTreeMap<Obstacle, Resort> {

@@ -1,4 +1,4 @@
-//! Step 5 of the corridor: what was decided is done.
+//! Step 5 of the pipeline: do what was decided.
 
 use super::{
     Engine,
@@ -11,7 +11,7 @@ use crate::{
     base::{Error, Kind, Result},
     keys::ProtocolName,
     mail::{Mail, Message, Submitter, header::Field},
-    policy::{Action, Direction, Group},
+    policy::{Action, Direction, Group, Sealing},
     protocol::{Recipient, Seal, Signer},
     report::{
         authres::{self, Examined},
@@ -29,7 +29,7 @@ pub(super) struct Acting<'a> {
     /// How many groups there are.
     pub(super) groups: usize,
     /// What was made for groups whose ciphertext does not depend on who they are.
-    pub(super) made: Vec<(Vec<Action>, Message)>,
+    pub(super) made: Vec<(Vec<Action>, Sealing, Message)>,
     /// One line for each thing done.
     pub(super) notes: Vec<String>,
 }
@@ -42,17 +42,18 @@ impl Acting<'_> {
     /// It cannot be made, or the decision would let it out in clear without a rule that says so.
     pub(super) fn message_for(&mut self, group: &Group) -> Result<Message> {
         refuse_unsaid(group)?;
-        if let Some((_, message)) = self.made.iter().find(|(actions, _)| *actions == group.actions) {
+        let is_same = |made: &&(Vec<Action>, Sealing, Message)| made.0 == group.actions && made.1 == group.sealing;
+        if let Some((_, _, message)) = self.made.iter().find(is_same) {
             return Ok(message.clone());
         }
         let message = self.make(group)?;
         if !group.encrypts() {
-            self.made.push((group.actions.clone(), message.clone()));
+            self.made.push((group.actions.clone(), group.sealing.clone(), message.clone()));
         }
         Ok(message)
     }
 
-    /// What cannot be made of a plaintext is made of the message as it came: how the sender is answered depends on no plaintext.
+    /// When the message cannot be made from its plaintext, it is made from the message as it came: the reply to the sender depends on no plaintext.
     fn make(&mut self, group: &Group) -> Result<Message> {
         let opened = plaintext::of(self, group);
         let made = self.made_of(opened.as_ref(), group);
@@ -105,14 +106,13 @@ impl Acting<'_> {
         authres::field(self.believed.own, verdict, examined)
     }
 
-    /// As it came, but for what others wrote in our name: it may be let go on as it is.
+    /// As it came, without fields that others wrote in our name: it may be released later.
     pub(super) fn held(&self) -> Result<Message> {
         self.edited(self.mail.message.clone(), &Edits::default(), Bcc::Kept)
     }
 
-    /// With its changes. Authentication-Results of others than the hosts that are believed go (RFC 8601, section 5; our own people are no
-    /// servers of ours either), and so do marks that did not fit, and who is hidden from the others (RFC 5322, section 3.6.3); the sealing protocols need to know whom to hide, and remove the
-    /// field themselves.
+    /// With its changes. Removes Authentication-Results of hosts that are not believed (RFC 8601, section 5), also from our own users; marks that
+    /// do not fit; and Bcc (RFC 5322, section 3.6.3). The sealing protocols read Bcc to know whom to hide, and remove it themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
         let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
@@ -134,12 +134,9 @@ impl Acting<'_> {
         if how.encrypts() {
             seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
         }
+        let seal = group.sealing.applied_to(seal, protocol);
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
-        let sealed = self.engine.seal(protocol, message, &seal, &mut octets).map_err(|error| match error.kind() {
-            // A key was there when it was asked for.
-            Kind::NoKey | Kind::KeyExpired => Error::new(Kind::TryAgain, error.to_string()),
-            _ => error,
-        })?;
+        let sealed = self.engine.seal_with(self.gathered.keys.of(protocol)?, protocol, message, &seal, &mut octets)?;
         self.notes.extend(sealed.did.into_iter().chain(sealed.warnings));
         self.parse(octets)
     }
@@ -156,7 +153,7 @@ enum Bcc {
     Removed,
 }
 
-/// The last door before the world: nothing goes out in clear unless the deciding rule says clear.
+/// The last check before a message leaves: nothing goes out in clear unless the deciding rule says clear.
 fn refuse_unsaid(group: &Group) -> Result<()> {
     let is_said = |action: &Action| action.encrypts() || matches!(action, Action::Clear | Action::Keep);
     if group.direction == Direction::Inbound || group.actions.iter().any(is_said) {

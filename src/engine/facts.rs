@@ -1,14 +1,14 @@
-//! Steps 1 to 3 of the corridor: what a decision is made from.
+//! Steps 1 to 3 of the pipeline: the facts that a decision is made from.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Engine, Opening, opaque::is_opaque};
+use super::{Engine, Opening, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, Own, ProtocolName, Want},
+    keys::{KeyState, Own, ProtocolName, Snapshot, Want},
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
-    protocol::{Context, Purpose},
+    protocol::{Needs, Signer},
     verdict::{LayerKind, Reached, Standing, Verdict},
 };
 
@@ -18,6 +18,8 @@ pub struct Gathered {
     pub(super) verdict: Verdict,
     /// `None` when the message is larger than what is opened.
     pub(super) opening: Option<Opening>,
+    /// The keys that the policy may want, of the author and of the recipients.
+    pub(super) keys: MessageKeys,
     wrapping: Wrapping,
     signing: BTreeMap<ProtocolName, KeyState>,
     recipients: Vec<RecipientFacts>,
@@ -51,11 +53,17 @@ impl Engine<'_> {
     ///
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).gather_from_snapshot(mail, policy)
+    }
+
+    /// [`Engine::gather`] by an engine whose keys are a [`Snapshot`].
+    pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
         let opening = if mail.message.octets().len() > policy.max_size {
             None
         } else {
-            // For a recipient, and not for everybody who has a key here: a stranger could send another person's ciphertext to an own address.
+            // By the keys of its recipients alone: an attacker could send another person's ciphertext to their own address.
             let readers = mail.envelope.recipients.iter().map(|path| &path.address);
             let opening = self.opened_for(mail, readers, &mut budget)?;
             if let Some(error) = opening.error().filter(|_| opening.is_over_bounds) {
@@ -81,21 +89,27 @@ impl Engine<'_> {
                 Wrapping::Malformed(_) | Wrapping::Plain => wrapping,
             };
         }
-        let mut asked: BTreeMap<Direction, BTreeSet<ProtocolName>> = BTreeMap::new();
-        let mut recipients = Vec::with_capacity(mail.envelope.recipients.len());
+        let sender = mail.envelope.sender.address.as_ref();
+        let asked = |address: &Address| policy.protocols_for(&mail.submitter, sender, address);
+        let mut needs: BTreeMap<ProtocolName, Needs> = BTreeMap::new();
+        let signers = verdict.author().ok().map(|author| Signer::Address(author.clone()));
         for path in &mail.envelope.recipients {
-            let direction = policy.direction(&mail.submitter, &path.address);
-            let protocols = asked.entry(direction).or_insert_with(|| policy.protocols(direction));
-            let keys = self.readiness(&path.address, Purpose::Encrypt, protocols)?;
-            let is_reader = readers.as_ref().is_none_or(|readers| readers.contains(&path.address));
-            recipients.push(RecipientFacts { path: path.clone(), keys, is_reader });
+            for protocol in asked(&path.address) {
+                let needs = needs
+                    .entry(protocol)
+                    .or_insert_with(|| Needs { signers: signers.iter().cloned().collect(), ..Needs::default() });
+                needs.recipients.push(path.address.clone());
+            }
         }
-        let protocols: BTreeSet<ProtocolName> = asked.into_values().flatten().collect();
-        let signing = match verdict.author() {
-            Ok(author) => self.readiness(author, Purpose::Sign, &protocols)?,
-            Err(_) => BTreeMap::new(),
-        };
-        Ok(Gathered { verdict, opening, wrapping, signing, recipients })
+        let keys = self.resolve(&needs)?;
+        let recipients = mail.envelope.recipients.iter().map(|path| RecipientFacts {
+            path: path.clone(),
+            keys: keys.recipient(&path.address, &asked(&path.address)),
+            is_reader: readers.as_ref().is_none_or(|readers| readers.contains(&path.address)),
+        });
+        let recipients = recipients.collect();
+        let signing = verdict.author().map(|author| keys.signer(author)).unwrap_or_default();
+        Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients })
     }
 
     /// `mail` opened by the keys of `readers` alone.
@@ -106,8 +120,7 @@ impl Engine<'_> {
         budget: &mut Budget,
     ) -> Result<Opening> {
         let own = Own::new(self.context.keys, readers);
-        let engine = Engine::new(Context { keys: &own, ..self.context }, self.limits.clone());
-        let opening = engine.open_within(mail.message.clone(), budget)?;
+        let opening = self.with_keys(&own).open_within(mail.message.clone(), budget)?;
         match opening.error().filter(|error| error.is_of_machine()) {
             Some(error) => Err(error.clone()),
             None => Ok(opening),
@@ -116,8 +129,8 @@ impl Engine<'_> {
 
     /// The opening by which `mail` is handled, and those whose own keys open it ([`Engine::readers`]).
     ///
-    /// What nobody authenticated is as if it had not decrypted, unless a rule says otherwise and every recipient may read it: copies that
-    /// differ tell the sender that it decrypted, where there is one reply, or one copy, for all of them.
+    /// An unauthenticated plaintext counts as if it had not decrypted, unless a rule says otherwise and every recipient may read it: where there is
+    /// one reply or one copy for all recipients, copies that differ tell the sender that it decrypted.
     fn shared<'m>(
         &self,
         mail: &'m Mail,
@@ -140,7 +153,8 @@ impl Engine<'_> {
         Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
     }
 
-    /// Those whose own keys open `mail`; `None` when each recipient is one, because it hides nothing or he is the only one.
+    /// The recipients whose own keys open `mail` to the payload of `opening`; `None` when all of them are: it hides nothing, or there is only one.
+    /// A key that opens the ciphertext to another payload does not count: CBC is not authenticated, and a second content key opens it to noise.
     fn readers<'m>(
         &self,
         mail: &'m Mail,
@@ -163,7 +177,7 @@ impl Engine<'_> {
                 }
             }
         }
-        // To open it as often costs more than any one message may: then it goes to everybody as it came.
+        // Opening it once for each owner would exceed the bounds of a message: it goes to all recipients as it came.
         if mail.message.octets().len().saturating_mul(owners.len())
             > self.limits.message.saturating_mul(self.limits.expansion)
         {
@@ -171,39 +185,31 @@ impl Engine<'_> {
         }
         let mut readers = HashSet::new();
         for owner in owners {
-            // What it costs is counted over all of them: a message that is dear to open is opened for a few, and stays sealed for the others.
+            // The cost is counted over all owners: an expensive message is opened for some of them and stays sealed for the others.
             *budget = budget.once_more();
-            if self.opened_for(mail, [owner], budget)?.error().is_none() {
+            let own = self.opened_for(mail, [owner], budget)?;
+            let text = |opening: &Opening| opening.payload().map(|payload| payload.octets().to_vec());
+            if own.error().is_none() && text(&own) == text(opening) {
                 readers.insert(owner);
             }
         }
         Ok(Some(readers))
     }
 
-    /// The verdict on a message that nobody looked into.
+    /// The verdict on a message that was not opened.
     pub(super) fn unopened(&self, mail: &Mail) -> Verdict {
         let author = header::author(mail.message.root());
         Verdict::new(author, Vec::new(), Vec::new(), Reached::Nothing, self.context.legacy)
     }
-
-    pub(crate) fn readiness(
-        &self,
-        address: &Address,
-        purpose: Purpose,
-        protocols: &BTreeSet<ProtocolName>,
-    ) -> Result<BTreeMap<ProtocolName, KeyState>> {
-        let asked = self.protocols.iter().filter(|one| protocols.contains(&one.name()));
-        asked.map(|one| Ok((one.name(), one.readiness(address, purpose, self.context)?))).collect()
-    }
 }
 
-/// What is told of a message: of what nobody authenticated, no more than when it does not decrypt.
+/// The verdict that others may see: of an unauthenticated plaintext, the one of a message that does not decrypt.
 fn told(opening: &Opening) -> &Verdict {
     opening.sealed.as_ref().map_or(&opening.verdict, |sealed| &sealed.verdict)
 }
 
-/// A message that nobody here can decrypt was read up to the keys of its readers, and so was one that does not decrypt: to its sender they
-/// are one. Anything else that cannot be opened may hold clear text.
+/// A message without a key here, and one that does not decrypt, were both read up to their recipients: the sender cannot tell them apart.
+/// Any other message that cannot be opened may hold clear text.
 fn wrapping_of(opening: &Opening) -> Wrapping {
     match opening.error() {
         Some(error) if error.is_sealed() => Wrapping::Encrypted,
@@ -218,8 +224,8 @@ fn is_signed(verdict: &Verdict) -> bool {
     verdict.layers().iter().any(|layer| matches!(layer.kind, LayerKind::Signed { .. }))
 }
 
-/// Whether an encrypted message shows nothing to those who cannot decrypt it: it is ciphertext octet by octet, and what is around the ciphertext are
-/// signatures of the author that hold, because anything can stand in the place of one that does not.
+/// Whether an encrypted message shows nothing to those who cannot decrypt it: it is ciphertext octet by octet, and the layers around the
+/// ciphertext are valid signatures of the author. Anything can stand in the place of an invalid one.
 fn hides_all(opening: &Opening, root: Part<'_>, budget: &Budget) -> bool {
     let verdict = opening.verdict();
     let mut outside = verdict.layers().iter().take_while(|layer| !matches!(layer.kind, LayerKind::Encrypted { .. }));

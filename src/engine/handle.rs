@@ -1,12 +1,13 @@
-//! The whole corridor for one mail: open, judge, gather facts, decide, act.
+//! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
 use std::collections::HashMap;
 
 use super::{Engine, act::Acting, edit::Edits, marker};
 use crate::{
     base::{Error, Kind, Result, Secret},
+    keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Policy},
+    policy::{Action, Decision, Disposition, Group, Policy, Sealing},
     report::authserv::Believed,
     verdict::Verdict,
 };
@@ -27,7 +28,7 @@ pub struct Outcome {
 
 /// The one thing that every transport calls.
 pub trait Handler: Send + Sync {
-    /// Carries one mail through the corridor.
+    /// Handles one mail: opens, judges, decides, and acts.
     ///
     /// # Errors
     ///
@@ -35,7 +36,7 @@ pub trait Handler: Send + Sync {
     fn handle(&self, mail: Mail) -> Result<Outcome>;
 
     /// The message with a field that says that it was handled for these recipients, for a copy that comes by again: [`Handler::handle`]
-    /// then only removes the field. Nobody else can make one, and for others it says nothing.
+    /// then only removes the field. Only holders of the marker secret can make one.
     ///
     /// # Errors
     ///
@@ -64,20 +65,25 @@ impl<'a> Duty<'a> {
 }
 
 impl Engine<'_> {
-    /// Carries one mail through the corridor. Every recipient of the envelope ends in exactly one group.
+    /// Handles one mail. Every recipient of the envelope ends in exactly one group.
     ///
     /// # Errors
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
-        // Whatever follows for nobody is thrown away.
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).handle_from_snapshot(mail, duty)
+    }
+
+    fn handle_from_snapshot(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
+        // Without recipients the result would be thrown away.
         if mail.envelope.recipients.is_empty() {
             return Err(Error::usage("envelope: no recipients"));
         }
         if marker::is_on(&mail, duty.marker, duty.believed()) {
             return self.pass_on(mail, duty.policy);
         }
-        let gathered = self.gather(&mail, duty.policy)?;
+        let gathered = self.gather_from_snapshot(&mail, duty.policy)?;
         let decision = duty.policy.decide(&gathered.facts(&mail));
         account_for(&mail.envelope, &decision)?;
         let mut acting = Acting {
@@ -120,7 +126,7 @@ impl Engine<'_> {
         self.edited(&mail.message, &edits)
     }
 
-    /// A copy that was handled: all that is left to do is to take the mark off, which covers what else there is.
+    /// A copy that was handled before: only the mark is removed, which authenticates the rest of the message.
     fn pass_on(&self, mail: Mail, policy: &Policy) -> Result<Outcome> {
         let mut edits = Edits::default();
         edits.remove(marker::NAME);
@@ -138,6 +144,7 @@ impl Engine<'_> {
                     rule: HANDLED.to_owned(),
                     obstacle: None,
                     actions: vec![Action::Keep],
+                    sealing: Sealing::default(),
                     disposition: Disposition::Relay,
                 }),
             }
@@ -173,7 +180,7 @@ impl Outcome {
         transactions
     }
 
-    /// The first group that gets nothing and whose sender has to know, with the error for him: `TryAgain` when it may pass later,
+    /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,
     /// otherwise `NoKey`, not permitted.
     pub fn refusal(&self) -> Option<Error> {
         let groups = &self.decision.groups;
@@ -206,7 +213,7 @@ fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {
     Mail { envelope, submitter: mail.submitter.clone(), message }
 }
 
-/// Nobody is forgotten and nobody is served twice.
+/// Checks that each recipient is in exactly one group.
 fn account_for(envelope: &Envelope, decision: &Decision) -> Result<()> {
     let mut open: HashMap<&Address, isize> = HashMap::new();
     for path in &envelope.recipients {

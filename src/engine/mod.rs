@@ -1,4 +1,4 @@
-//! The corridor: open, judge, seal. Every door calls these and nothing else.
+//! The pipeline: open, judge, gather facts, decide, act. Every transport and every verb calls the engine and nothing below it.
 
 mod act;
 mod edit;
@@ -13,6 +13,7 @@ mod open;
 mod parts;
 mod plaintext;
 mod reloadable;
+mod resolve;
 mod seal;
 mod written;
 
@@ -24,7 +25,7 @@ pub use reloadable::{HandlerConfig, ReloadableHandler};
 
 use crate::{
     base::{Budget, Limits},
-    keys::ProtocolName,
+    keys::{Keys, ProtocolName},
     mail::Part,
     protocol::{
         Claim, Context, Protocol,
@@ -80,6 +81,14 @@ impl<'a> Engine<'a> {
     /// An engine for all protocols that this build has.
     pub fn new(context: Context<'a>, limits: Limits) -> Self {
         Engine { context, limits, protocols: vec![Box::new(Pgp), Box::new(Smime), Box::new(Pem)] }
+    }
+
+    /// The same engine over other keys.
+    fn with_keys<'k>(&self, keys: &'k dyn Keys) -> Engine<'k>
+    where
+        'a: 'k,
+    {
+        Engine::new(Context { keys, ..self.context }, self.limits.clone())
     }
 
     /// A full budget for one message.

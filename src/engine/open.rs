@@ -1,10 +1,11 @@
-//! Steps 1 and 2 of the corridor: peel the layers from the root, then judge.
+//! Steps 1 and 2 of the pipeline: peel the layers from the root, then judge.
 
 use memchr::memmem;
 
 use super::{Engine, notes};
 use crate::{
     base::{Budget, Error, Result},
+    keys::Snapshot,
     mail::{
         Address, Message, NoAuthor, Part,
         header_protection::{Header, author},
@@ -39,7 +40,7 @@ pub(super) struct Sealed {
 }
 
 impl Opening {
-    /// The layers and who vouches for what.
+    /// The layers, and what each signature covers.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
     }
@@ -65,7 +66,7 @@ impl Opening {
     }
 
     /// Whether the payload came out of encryption that protects nothing against changes (RFC 8551, section 6; RFC 4880, section 5.7), and no
-    /// valid signature within is over all of it: anybody on the way may have made it out of something else (Poddebniak et al. 2018, EFAIL).
+    /// valid signature within is over all of it: an attacker on the way may have made it from other ciphertext (Poddebniak et al. 2018, EFAIL).
     pub fn is_unauthenticated(&self) -> bool {
         self.sealed.is_some()
     }
@@ -97,7 +98,8 @@ impl Engine<'_> {
     /// [`Opening::error`]; only a message that cannot even be parsed within the Budget is an `Err`.
     pub fn open(&self, message: Message) -> Result<Opening> {
         let mut budget = Budget::of_message(self.limits.clone(), message.octets().len());
-        self.open_within(message, &mut budget)
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).open_within(message, &mut budget)
     }
 
     /// [`Engine::open`] within what is left of a Budget: the same message may be opened by the keys of one reader after the other.
@@ -134,7 +136,7 @@ impl Engine<'_> {
         Ok(Opening { verdict, outer, payload, header, error, sealed, notes, is_over_bounds })
     }
 
-    /// The payload, and what a part of its root claims to be: who makes a claim for the whole root is peeled.
+    /// The payload, and what a part of its root claims to be. A claim for the whole root is peeled.
     fn peel(&self, message: Message, envelope: &mut Envelope, budget: &mut Budget) -> Result<(Message, Claimed<'_>)> {
         let mut current = message;
         loop {

@@ -1,6 +1,6 @@
 //! Sealed parts that stand beside other text or in attached messages, opened in their places: only when a person asks for it.
 //!
-//! It is no part of the corridor, because whoever can put text around a ciphertext can make software speak: HTML around it carries
+//! It is not a step of the pipeline, because text that an attacker puts around a ciphertext can leak its plaintext: HTML around it carries
 //! the plaintext away (EFAIL, section 4.1), and a reply quotes what its writer never saw (Müller et al. 2019, "covert content").
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result},
+    keys::Snapshot,
     mail::{
         Message, Part, Span,
         build::boundary,
@@ -45,7 +46,8 @@ impl Engine<'_> {
         let root = message.root();
         let mut budget = Budget::of_message(self.limits.clone(), root.octets().len());
         let mut found = Found { boundaries: Boundaries::of(root), ..Found::default() };
-        self.open_below(root, root, &mut found, &mut budget)?;
+        let keys = Snapshot::new(self.context.keys);
+        self.with_keys(&keys).open_below(root, root, &mut found, &mut budget)?;
         found.refuse_html(root)?;
         Ok(OpenedParts { octets: replaced(root, &found.replacements), count: found.opened.len(), closed: found.closed })
     }
@@ -231,7 +233,7 @@ impl Found {
         }
     }
 
-    /// Refuses HTML beside a plaintext, whoever it is from: anybody can sign some, or encrypt it to the same reader.
+    /// Refuses HTML beside a plaintext, from any sender: an attacker can sign HTML, or encrypt it to the same reader.
     fn refuse_html(&self, root: Part<'_>) -> Result<()> {
         if !self.opened.iter().any(|one| one.is_secret) {
             return Ok(());

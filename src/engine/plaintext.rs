@@ -3,7 +3,10 @@
 use super::{Opening, act::Acting, edit::Edits, lines::uses_crlf};
 use crate::{
     base::Result,
-    mail::{Message, Part, canonical::write_signable, encoding::quoted_printable_encode, header::Edit},
+    mail::{
+        Message, Part, canonical::write_signable, encoding::quoted_printable_encode, header::Edit,
+        header_protection::text_without_display,
+    },
     policy::{Action, Group, Unauthenticated},
     verdict::LayerKind,
 };
@@ -11,12 +14,12 @@ use crate::{
 /// A message without its layers.
 pub(super) struct Plaintext {
     pub(super) message: Message,
-    /// The value of [`FIELD`], when nobody authenticated the plaintext.
+    /// The value of [`FIELD`], when the plaintext is not authenticated.
     warning: Option<String>,
 }
 
-/// What `group` gets in the place of the message as it came; `None` when it gets that, because nothing was encrypted, nobody here can read it,
-/// or the rule does not open what nobody authenticated.
+/// The plaintext for `group`; `None` when it gets the message as it came: nothing was encrypted, no key here opens it, or the rule does not open
+/// what is not authenticated.
 pub(super) fn of(acting: &Acting<'_>, group: &Group) -> Option<Plaintext> {
     let how = group.actions.iter().find_map(|action| match action {
         Action::Decrypt(how) => Some(*how),
@@ -50,7 +53,7 @@ impl Plaintext {
         }
     }
 
-    /// Says above the message that nobody authenticated it, if so.
+    /// Adds a field that says that the plaintext is not authenticated, if so.
     pub(super) fn announce(&self, edits: &mut Edits) {
         if let Some(warning) = &self.warning {
             edits.remove(FIELD);
@@ -103,7 +106,7 @@ fn gather(part: Part<'_>, texts: &mut Vec<String>) {
     if part.children().len() > 0 {
         part.children().for_each(|child| gather(child, texts));
     } else if part.content_type().is("text", "plain") && !is_attached {
-        texts.push(part.text());
+        texts.push(text_without_display(part));
     }
 }
 
@@ -118,7 +121,7 @@ fn ciphers(opening: &Opening) -> String {
     layers.collect::<Vec<_>>().join(", ")
 }
 
-/// Stands above what is delivered and nobody authenticated: `text` or `open` as the policy says, and what hid it.
+/// The field above an unauthenticated plaintext: `text` or `open` as the policy says, and the cipher.
 const FIELD: &str = "X-Postseal-Unauthenticated";
 
 const HEADER: &[u8] = b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";

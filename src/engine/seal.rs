@@ -1,4 +1,4 @@
-//! Step 5 of the corridor: seal.
+//! Step 5 of the pipeline: seal.
 
 use std::io::Write;
 
@@ -9,35 +9,73 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    keys::ProtocolName,
-    mail::Message,
-    protocol::{Seal, Sealed, Shape},
+    keys::{ProtocolName, Snapshot},
+    mail::{Message, header_protection::with_legacy_display},
+    protocol::{Headers, LegacyDisplay, Resolved, Seal, Sealed, Shape},
 };
 
 impl Engine<'_> {
-    /// Writes `message` sealed by `protocol` to `out`. All keys are found before the first octet is written; still, whoever gives
-    /// `out` must not let it be seen before this returns.
+    /// Writes `message` sealed by `protocol` to `out`. All keys are found before the first octet is written; still, the caller must not let
+    /// `out` be seen before this returns.
     ///
     /// # Errors
     ///
     /// `NoKey` names the key or address and the reason; `Usage` for a shape that the message or protocol cannot have.
     pub fn seal(&self, protocol: ProtocolName, message: &Message, how: &Seal, out: &mut dyn Write) -> Result<Sealed> {
-        let found = self.protocols.iter().find(|one| one.name() == protocol);
-        let found =
-            found.ok_or_else(|| Error::unavailable(format!("protocol {}: not in this build", protocol.name())))?;
-        // What was written with LF comes out with LF; except a message that is signed in clear: its octets are the ones that were
-        // signed, so that whoever cuts the parts out of the file can verify them.
-        let encrypts = !how.to.is_empty() || !how.passwords.is_empty();
-        let shows_signed_octets = how.shape == if encrypts { Shape::Triple } else { Shape::Mime };
+        let keys = Snapshot::new(self.context.keys);
+        let engine = self.with_keys(&keys);
+        let found = engine.protocol(protocol)?;
+        let resolved = found.resolve(&found.needs(message, how), engine.context)?;
+        engine.seal_with(resolved.as_ref(), protocol, message, how, out)
+    }
+
+    /// [`Engine::seal`] with keys that were looked up before.
+    pub(super) fn seal_with(
+        &self,
+        keys: &dyn Resolved,
+        protocol: ProtocolName,
+        message: &Message,
+        how: &Seal,
+        out: &mut dyn Write,
+    ) -> Result<Sealed> {
+        // RFC 9788, section 2.1.1: the payload says that it protects the header, and a layer is none. Readers would not find it.
+        let is_layer = self.claim(message.root()).is_some_and(|(_, claim)| claim.is_whole(message.root()));
+        if is_layer && how.headers != Headers::Outside {
+            let outside = Seal { headers: Headers::Outside, ..how.clone() };
+            let mut sealed = self.seal_with(keys, protocol, message, &outside, out)?;
+            if how.encrypts() && how.headers > Headers::Clear {
+                sealed
+                    .warnings
+                    .push("the header stays outside, readable: the message is signed or encrypted already".to_owned());
+            }
+            return Ok(sealed);
+        }
+        let displayed = self.displayed(message, how)?;
+        let message = displayed.as_ref().unwrap_or(message);
+        // A message with LF line ends comes out with LF, except one that is signed in clear: its octets are those that were signed, so that
+        // the parts can be cut out of the file and verified.
+        let shows_signed_octets = how.shape == if how.encrypts() { Shape::Triple } else { Shape::Mime };
         // PEM's canonical text does not depend on the line ends that it travels with.
         let shows_signed_octets = shows_signed_octets && protocol != ProtocolName::Pem;
         if shows_signed_octets || uses_crlf(message.root()) {
-            found.seal(message, how, self.context, out)
+            keys.seal(message, how, self.context, out)
         } else {
             let mut to = LfWriter::new(out);
-            let sealed = found.seal(message, how, self.context, &mut to)?;
+            let sealed = keys.seal(message, how, self.context, &mut to)?;
             to.finish().map_err(|e| Error::io("output", &e))?;
             Ok(sealed)
+        }
+    }
+
+    /// The message with Legacy Display Elements, when `how` asks for them and there is something to show.
+    fn displayed(&self, message: &Message, how: &Seal) -> Result<Option<Message>> {
+        let policy = how.headers.confidentiality().filter(|_| how.encrypts());
+        match (policy, how.legacy_display) {
+            (Some(policy), LegacyDisplay::Write) => {
+                let octets = with_legacy_display(message, policy);
+                octets.map(|octets| Message::parse(octets, &mut self.budget())).transpose()
+            }
+            (None, _) | (_, LegacyDisplay::Omit) => Ok(None),
         }
     }
 

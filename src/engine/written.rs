@@ -39,11 +39,11 @@ impl Opening {
         let outer = self.outer.root();
         if uses_crlf(outer) {
             let mut to = Canonical::new(Form::Crlf, out);
-            strip(outer, payload, &mut to)?;
+            strip(outer, payload, self.verdict.protection(), &mut to)?;
             to.finish().map(|_| ())
         } else {
             let mut to = LfWriter::new(out);
-            strip(outer, payload, &mut to)?;
+            strip(outer, payload, self.verdict.protection(), &mut to)?;
             to.finish()
         }
     }

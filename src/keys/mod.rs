@@ -8,6 +8,7 @@ mod locked;
 mod memory;
 mod own;
 mod record;
+mod snapshot;
 mod state;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
 pub use own::Own;
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
+pub use snapshot::Snapshot;
 pub use state::KeyState;
 
 use crate::{

@@ -99,8 +99,9 @@ pub enum Binding {
     UserIds,
 }
 
-/// A certificate as bytes, with what it takes to find it.
+/// A certificate as bytes, with what it takes to find it. [`Record::new`] makes one.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Record {
     /// Whose format `bytes` is.
     pub protocol: ProtocolName,
@@ -123,6 +124,58 @@ pub struct Record {
 }
 
 impl Record {
+    /// A certificate that nobody has said anything of yet. `octets` are its public parts in the protocol's binary form, and `fingerprint` is that
+    /// of its primary key.
+    ///
+    /// `secrets` are the fingerprints of the keys for which [`Keys::secret`](super::Keys::secret) answers: a record that does not list them is
+    /// never asked to sign or to decrypt.
+    pub fn new(
+        protocol: ProtocolName,
+        fingerprint: Handle,
+        octets: impl Into<Encoded>,
+        secrets: impl IntoIterator<Item = Handle>,
+    ) -> Self {
+        Record {
+            protocol,
+            handles: vec![fingerprint.clone()],
+            fingerprint,
+            claimed: Vec::new(),
+            bindings: Vec::new(),
+            bytes: octets.into(),
+            secrets: secrets.into_iter().collect(),
+            capabilities: None,
+        }
+    }
+
+    /// The same with these [`handles`](Record::handles) too.
+    #[must_use]
+    pub fn with_handles(mut self, handles: impl IntoIterator<Item = Handle>) -> Self {
+        for handle in handles {
+            if !self.handles.contains(&handle) {
+                self.handles.push(handle);
+            }
+        }
+        self
+    }
+
+    /// The same with the mailboxes that it claims.
+    #[must_use]
+    pub fn with_claimed(self, claimed: impl IntoIterator<Item = Address>) -> Self {
+        Record { claimed: claimed.into_iter().collect(), ..self }
+    }
+
+    /// The same, believed for these reasons and no others.
+    #[must_use]
+    pub fn with_bindings(self, bindings: impl IntoIterator<Item = Binding>) -> Self {
+        Record { bindings: bindings.into_iter().collect(), ..self }
+    }
+
+    /// The same without secret parts.
+    #[must_use]
+    pub fn without_secrets(self) -> Self {
+        Record { secrets: Vec::new(), ..self }
+    }
+
     /// The addresses among `certified` (mailboxes that the certificate names validly at the time of use) and the owner's
     /// bindings that this machine's owner believes in. Empty when the certificate was merely found somewhere.
     pub fn authenticate(&self, certified: &[Address]) -> Vec<Authenticated> {

@@ -1,7 +1,6 @@
 //! Whether there is a key for an address.
 
 use super::Handle;
-use crate::base::{Error, Kind, Result};
 
 /// Whether a mailbox can be encrypted to, or can sign, in one protocol and now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +9,8 @@ pub enum KeyState {
     Expired(String),
     /// None is known, or none that may be used (revoked, too weak, one of several that nobody vouches for); the reason in words.
     Missing(String),
+    /// The keys could not be asked: there may be one, or a revocation of one; the reason in words.
+    Unknown(String),
     /// This one serves.
     Usable {
         /// The certificate's fingerprint.
@@ -22,19 +23,6 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    /// What a refusal to seal says of the key: of kind `KeyExpired` or `NoKey`. Any other error remains one.
-    ///
-    /// # Errors
-    ///
-    /// The keys could not be asked.
-    pub fn of_refusal(refusal: Error) -> Result<Self> {
-        match refusal.kind() {
-            Kind::KeyExpired => Ok(KeyState::Expired(refusal.to_string())),
-            Kind::NoKey => Ok(KeyState::Missing(refusal.to_string())),
-            _ => Err(refusal),
-        }
-    }
-
     /// Whether a key serves.
     pub fn is_usable(&self) -> bool {
         matches!(self, KeyState::Usable { .. })

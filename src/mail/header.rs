@@ -1,6 +1,8 @@
 //! Header sections: raw, ordered fields that can only be deleted or inserted at the top, and the meaning of their
 //! values.
 
+use std::collections::BTreeMap;
+
 use memchr::memchr;
 
 pub(super) use super::parameters::boundary;
@@ -163,6 +165,8 @@ pub struct Edit<'a> {
     /// An mbox `From ` line, which stays first.
     mbox: Option<Field<'a>>,
     fields: Vec<Field<'a>>,
+    /// What stands in the place of some of them, by where they begin.
+    replaced: BTreeMap<usize, Vec<u8>>,
     top: Vec<Vec<u8>>,
     line_break: &'static [u8],
 }
@@ -176,7 +180,7 @@ impl<'a> Edit<'a> {
         let end = memchr(b'\n', part.octets()).unwrap_or_default();
         let is_lf = end > 0 && part.octets().get(end - 1) != Some(&b'\r') || part.octets().starts_with(b"\n");
         let line_break: &[u8] = if is_lf { b"\n" } else { b"\r\n" };
-        Edit { mbox, fields, top: Vec::new(), line_break }
+        Edit { mbox, fields, replaced: BTreeMap::new(), top: Vec::new(), line_break }
     }
 
     /// Starts with the fields of `part` for a header inside a message, without an mbox `From ` line.
@@ -195,6 +199,11 @@ impl<'a> Edit<'a> {
         self.fields.retain(keep);
     }
 
+    /// Puts another field in the place of `field`, which is one of those kept. `raw` is complete and folded, without its last line break.
+    pub fn replace(&mut self, field: &Field<'_>, raw: impl Into<Vec<u8>>) {
+        self.replaced.insert(field.span.start, raw.into());
+    }
+
     /// Inserts a field above all others. `raw` is complete and folded, without its last line break.
     pub fn insert(&mut self, raw: impl Into<Vec<u8>>) {
         self.top.insert(0, raw.into());
@@ -203,7 +212,8 @@ impl<'a> Edit<'a> {
     /// The header section without its empty line. Every line break has the style (CRLF or LF) of the part's first line.
     pub fn octets(&self) -> Vec<u8> {
         let mut octets = Vec::new();
-        let kept = self.fields.iter().map(|field| field.raw);
+        let kept =
+            self.fields.iter().map(|field| self.replaced.get(&field.span.start).map_or(field.raw, Vec::as_slice));
         let inserted = self.top.iter().map(Vec::as_slice);
         for raw in self.mbox.iter().map(|field| field.raw).chain(inserted).chain(kept) {
             for line in raw.split_inclusive(|octet| *octet == b'\n') {

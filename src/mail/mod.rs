@@ -14,6 +14,7 @@ mod envelope;
 pub mod form;
 pub mod header;
 pub mod header_protection;
+mod html;
 mod login;
 mod media_type;
 mod parameters;

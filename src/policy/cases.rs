@@ -124,6 +124,36 @@ fn the_first_protocol_with_every_key_is_taken() {
     assert_eq!(case.decide().actions, [Action::Clear, Action::Sign(ProtocolName::Smime)]);
 }
 
+/// A key that cannot be looked up now decides nothing: neither as a missing key, nor in favour of the next protocol.
+#[test]
+fn keys_that_cannot_be_asked_are_a_refusal_for_now() {
+    let unknown = || KeyState::Unknown("bob: not now".to_owned());
+    let later = Disposition::Tempfail("bob: not now".to_owned());
+    let mut case = Case::new(BOTH);
+    case.keys.insert(ProtocolName::Smime, unknown());
+    case.meets(Obstacle::KeysUnavailable, &later);
+    // It would not have been taken.
+    case.keys = [(ProtocolName::Smime, KeyState::Missing("none".to_owned())), (ProtocolName::Pgp, unknown())].into();
+    case.signing = usable(&[ProtocolName::Smime]);
+    assert_eq!(case.decide().obstacle, Some(Obstacle::MissingKey));
+
+    let both = vec![ProtocolName::Pgp, ProtocolName::Smime];
+    for condition in [Condition::Key(both.clone()), Condition::NoKey(both)] {
+        let mut case = Case::new(&[Order::Clear]);
+        case.policy.rules[0].conditions = vec![condition];
+        case.keys = [(ProtocolName::Pgp, unknown())].into();
+        let group = case.decide();
+        assert_eq!((group.obstacle, group.disposition), (Some(Obstacle::KeysUnavailable), later.clone()));
+        // One that was found decides whatever the other is.
+        case.keys.extend(usable(&[ProtocolName::Smime]));
+        assert_eq!(case.decide().disposition, Disposition::Relay);
+        // A rule that fails for another reason does not ask.
+        case.keys = [(ProtocolName::Pgp, unknown())].into();
+        case.policy.rules[0].conditions.push(Condition::Recipient(vec![Pattern::parse("else.example").unwrap()]));
+        assert_eq!(case.decide().rule, "last");
+    }
+}
+
 #[test]
 fn each_obstacle_has_its_own_outcome() {
     let missing = KeyState::Missing("bob: no key".to_owned());
@@ -187,7 +217,7 @@ fn the_world_sends_in_and_never_signs() {
     case.policy.rules.clear();
     assert_eq!(case.decide().actions, [Action::Annotate]);
     case.to = "bob@b.example";
-    assert_eq!(case.decide().direction, Direction::Outbound, "whoever is not local is not ours to deliver to");
+    assert_eq!(case.decide().direction, Direction::Outbound, "mail to other domains goes out");
     let own = Submitter::Authenticated(Login::new("Carol@a.example").unwrap());
     assert!(case.policy.may_use(&own, &Address::parse("carol@a.example").unwrap()));
     let foreign = Submitter::Authenticated(Login::new("bob@b.example").unwrap());

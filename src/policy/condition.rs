@@ -7,8 +7,8 @@ use super::{
     pattern::{Pattern, is_like},
 };
 use crate::{
-    keys::ProtocolName,
-    mail::{Login, Submitter},
+    keys::{KeyState, ProtocolName},
+    mail::{Address, Login, Submitter},
     verdict::Standing,
 };
 
@@ -39,16 +39,16 @@ pub enum Condition {
     Wrapping(Vec<WrappingKind>),
 }
 
-/// Who may have handed a mail over.
+/// The client that handed a mail over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// Somebody who logged in, whoever it is.
+    /// Any client that logged in.
     Authenticated,
     /// A client in a trusted network.
     Trusted,
-    /// Nobody in particular.
+    /// Any other client.
     Unknown,
-    /// This one, who logged in.
+    /// This login.
     User(Login),
 }
 
@@ -81,6 +81,39 @@ impl Condition {
             | Condition::Submitter(_)
             | Condition::Wrapping(_) => false,
         }
+    }
+
+    /// Whether the envelope alone says that it does not hold.
+    pub(super) fn fails_by_envelope(
+        &self,
+        policy: &Policy,
+        submitter: &Submitter,
+        sender: Option<&Address>,
+        recipient: &Address,
+    ) -> bool {
+        match self {
+            Condition::Direction(wanted) => policy.direction(submitter, recipient) != *wanted,
+            Condition::Recipient(patterns) => !patterns.iter().any(|pattern| pattern.covers(Some(recipient))),
+            Condition::Sender(patterns) => !patterns.iter().any(|pattern| pattern.covers(sender)),
+            Condition::Submitter(parties) => !parties.iter().any(|party| party.is(submitter)),
+            _ => false,
+        }
+    }
+
+    /// Whether the answer depends on the recipient's keys.
+    pub(super) fn asks_keys(&self) -> bool {
+        matches!(self, Condition::Key(_) | Condition::NoKey(_))
+    }
+
+    /// Why it cannot be decided now: the keys could not be asked, and those that were found do not decide it.
+    pub(super) fn unknown(&self, recipient: &RecipientFacts) -> Option<String> {
+        let (Condition::Key(protocols) | Condition::NoKey(protocols)) = self else { return None };
+        let states = || protocols.iter().filter_map(|protocol| recipient.keys.get(protocol));
+        let mut unknown = states().filter_map(|state| match state {
+            KeyState::Unknown(why) => Some(why.clone()),
+            KeyState::Expired(_) | KeyState::Missing(_) | KeyState::Usable { .. } => None,
+        });
+        unknown.next().filter(|_| !states().any(KeyState::is_usable))
     }
 
     /// Whether it holds.

@@ -59,10 +59,10 @@ impl Wrapping {
 pub struct RecipientFacts {
     /// Who.
     pub path: ForwardPath,
-    /// Whether he can be encrypted to, for each protocol that the policy asks about ([`Policy::protocols`](super::Policy::protocols)).
+    /// Whether the recipient can be encrypted to, for each protocol that the policy asks about ([`Policy::protocols`](super::Policy::protocols)).
     /// One that is not here has no key.
     pub keys: BTreeMap<ProtocolName, KeyState>,
-    /// Whether his own keys open the message, or it hides nothing. For anybody else it is not decrypted.
+    /// Whether the recipient's own keys open the message, or it hides nothing. For other recipients it is not decrypted.
     pub is_reader: bool,
 }
 

@@ -40,6 +40,7 @@ pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Gr
         rule: rule.map_or_else(|| NO_RULE.to_owned(), |rule| rule.name.clone()),
         obstacle: ruling.obstacle,
         actions: ruling.actions.clone(),
+        sealing: ruling.sealing.clone(),
         disposition: ruling.disposition.clone(),
     }
 }

@@ -11,6 +11,7 @@ mod pattern;
 mod properties;
 mod rules;
 mod ruling;
+mod sealing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
 pub use pattern::Pattern;
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
+pub use sealing::Sealing;
 
 use crate::{
     keys::ProtocolName,
@@ -70,7 +72,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The domains whose mail ends here.
+    /// The local domains.
     pub local: Vec<Pattern>,
     /// As whom each SASL identity (or local user) may sign.
     pub identities: BTreeMap<Login, Vec<Pattern>>,
@@ -94,8 +96,7 @@ pub struct Decision {
 /// Recipients that get the same octets, or the same refusal, because of the same rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Who. A recipient whose presence the others must not learn (he is not in To or Cc) is alone in his group when it is encrypted,
-    /// because the ciphertext tells for how many it is.
+    /// Who. A recipient who is in neither To nor Cc is alone in a group that is encrypted: a ciphertext tells how many recipients it has.
     pub recipients: Vec<ForwardPath>,
     /// Which way it goes.
     pub direction: Direction,
@@ -105,6 +106,8 @@ pub struct Group {
     pub obstacle: Option<Obstacle>,
     /// What is done, in this order; nothing unless it is relayed.
     pub actions: Vec<Action>,
+    /// How it is sealed, if it is.
+    pub sealing: Sealing,
     /// What becomes of the result.
     pub disposition: Disposition,
 }
@@ -134,22 +137,22 @@ impl Group {
 impl Policy {
     /// What is done with a mail.
     ///
-    /// - The first rule whose conditions hold decides, for each recipient on his own.
+    /// - The first rule whose conditions hold decides, for each recipient separately.
     /// - Outbound mail is relayed in clear only when that rule says [`Order::Clear`]. When no rule decides, or what it orders cannot be
     ///   done, it is refused. Inbound mail that no rule decides is annotated and relayed as it came.
     /// - A rule that asks a header field is passed over unless it protects at least as much as what would be decided without such rules.
-    /// - Nobody signs as somebody whom the submitter may not be.
+    /// - Nothing is signed as an author whom the submitter may not use.
     pub fn decide(&self, facts: &Facts<'_>) -> Decision {
         groups::group(self, facts, self.rulings(facts))
     }
 
-    /// Which way a mail goes to `recipient`: whoever is known to us sends out; the world's mail comes in when it ends here.
+    /// Which way a mail goes to `recipient`: mail of a known submitter is outbound; other mail is inbound for local recipients.
     pub fn direction(&self, submitter: &Submitter, recipient: &Address) -> Direction {
         let known = !matches!(submitter, Submitter::Unknown);
         if known || !self.is_local(recipient) { Direction::Outbound } else { Direction::Inbound }
     }
 
-    /// Whether mail for `address` ends here.
+    /// Whether `address` is local.
     pub fn is_local(&self, address: &Address) -> bool {
         self.local.iter().any(|pattern| pattern.covers(Some(address)))
     }
@@ -169,14 +172,24 @@ impl Policy {
         }
     }
 
-    /// The protocols whose keys may matter for a mail in `direction`; of others, [`Facts`] need say nothing.
+    /// The protocols whose keys may matter for a mail in `direction`.
     pub fn protocols(&self, direction: Direction) -> BTreeSet<ProtocolName> {
-        let may_decide = |rule: &&Rule| {
-            !rule
-                .conditions
-                .iter()
-                .any(|condition| matches!(condition, Condition::Direction(other) if *other != direction))
-        };
+        self.protocols_unless(|condition| matches!(condition, Condition::Direction(other) if *other != direction))
+    }
+
+    /// The protocols whose keys may matter for a mail from `sender` to `recipient`; of others, [`Facts`] need say nothing.
+    pub fn protocols_for(
+        &self,
+        submitter: &Submitter,
+        sender: Option<&Address>,
+        recipient: &Address,
+    ) -> BTreeSet<ProtocolName> {
+        self.protocols_unless(|condition| condition.fails_by_envelope(self, submitter, sender, recipient))
+    }
+
+    /// The protocols of the rules that may decide: those of which no condition `fails`.
+    fn protocols_unless(&self, fails: impl Fn(&Condition) -> bool) -> BTreeSet<ProtocolName> {
+        let may_decide = |rule: &&Rule| !rule.conditions.iter().any(&fails);
         let asked = |condition: &Condition| match condition {
             Condition::Key(protocols) | Condition::NoKey(protocols) => protocols.clone(),
             _ => Vec::new(),

@@ -57,7 +57,7 @@ proptest! {
         }
     }
 
-    /// Who may not be the author does not sign as him, and who has no key is not encrypted to.
+    /// Only permitted authors sign, and only recipients with a key are encrypted to.
     #[test]
     fn only_those_who_may_sign_do(policy in policies(), mail in mails()) {
         let facts = mail.facts(&mail.asking);
@@ -244,8 +244,13 @@ fn mails() -> impl Strategy<Value = Draft> {
 
 fn states() -> impl Strategy<Value = BTreeMap<ProtocolName, KeyState>> {
     let usable = KeyState::Usable { key: Handle::from_octets(&[7; 20]), warning: None, note: None };
-    let state =
-        select(vec![usable.clone(), usable, KeyState::Missing("none".to_owned()), KeyState::Expired("old".to_owned())]);
+    let state = select(vec![
+        usable.clone(),
+        usable,
+        KeyState::Missing("none".to_owned()),
+        KeyState::Expired("old".to_owned()),
+        KeyState::Unknown("not now".to_owned()),
+    ]);
     vec((select(PROTOCOLS.to_vec()), state), 0..4).prop_map(|all| all.into_iter().collect())
 }
 

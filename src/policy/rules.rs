@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::condition::Condition;
+use super::{condition::Condition, sealing::Sealing};
 use crate::keys::ProtocolName;
 
 /// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by
@@ -17,6 +17,8 @@ pub struct Rule {
     pub orders: BTreeSet<Order>,
     /// For signing and encrypting, the preferred one first.
     pub protocols: Vec<ProtocolName>,
+    /// How it signs and encrypts.
+    pub sealing: Sealing,
     /// Changes of the header, made before anything is sealed: [`Action::TagSubject`], [`Action::AddHeader`], [`Action::RemoveHeader`].
     pub edits: Vec<Action>,
     /// What a refusal says; otherwise the rule's name.
@@ -52,7 +54,7 @@ pub enum Order {
     Verify,
 }
 
-/// What becomes of a plaintext that anybody on the way may have made: it came out of encryption that protects nothing against changes (CBC of
+/// What becomes of a plaintext that may have been changed on the way: it came out of encryption that protects nothing against changes (CBC of
 /// S/MIME and PEM, OpenPGP without an integrity check), and no valid signature is within. The least is the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Unauthenticated {
@@ -114,6 +116,8 @@ pub enum Obstacle {
     AlreadySigned,
     /// The recipient has keys, but they have expired.
     ExpiredKey,
+    /// Whether there is a key cannot be known now. Always a refusal for now.
+    KeysUnavailable,
     /// It says that it is sealed and cannot be read, or From does not name one author to sign as.
     Malformed,
     /// The recipient has no key that may be used.
@@ -158,7 +162,7 @@ impl Action {
 }
 
 impl Rule {
-    /// Whether it asks a header field, which whoever writes the message chooses. Such a rule may only tighten.
+    /// Whether it asks a header field, which the writer of the message chooses. Such a rule may only tighten.
     pub fn asks_header(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Header(..)))
     }
@@ -188,8 +192,10 @@ impl Rule {
             Some("may decide outbound mail, and says neither encrypt nor clear")
         } else if seals && self.protocols.is_empty() {
             Some("seals, and names no protocol")
+        } else if !seals && self.sealing != Sealing::default() {
+            Some("says how to seal, and seals nothing")
         } else {
-            None
+            self.sealing.contradiction(&self.protocols)
         }
     }
 
@@ -248,6 +254,7 @@ impl Obstacle {
             Obstacle::AlreadyEncrypted => "already-encrypted",
             Obstacle::AlreadySigned => "already-signed",
             Obstacle::ExpiredKey => "expired-key",
+            Obstacle::KeysUnavailable => "keys-unavailable",
             Obstacle::Malformed => "malformed",
             Obstacle::MissingKey => "missing-key",
             Obstacle::NoSigningKey => "no-signing-key",
@@ -266,6 +273,7 @@ impl Obstacle {
             Obstacle::AlreadySigned => "the message is signed already",
             // Which keys are here is not told.
             Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
+            Obstacle::KeysUnavailable => "temporary failure",
             Obstacle::Malformed => "the message cannot be read",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
@@ -277,7 +285,7 @@ impl Obstacle {
     /// What is done when the policy says nothing: refused, for now where the administrator's own keys are to blame.
     pub fn resort(self) -> Resort {
         match self {
-            Obstacle::NoSigningKey => Resort::Tempfail,
+            Obstacle::KeysUnavailable | Obstacle::NoSigningKey => Resort::Tempfail,
             _ => Resort::Reject,
         }
     }

@@ -1,8 +1,8 @@
 //! One rule after another, for one recipient.
 
 use super::{
-    Action, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Unauthenticated,
-    Wrapping,
+    Action, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Sealing,
+    Unauthenticated, Wrapping,
 };
 use crate::{
     keys::{KeyState, ProtocolName},
@@ -27,6 +27,15 @@ pub(super) enum Why {
     Next(Obstacle, String),
 }
 
+/// Whether the conditions of a rule hold.
+enum Held {
+    /// This one does not, by its place.
+    No(usize),
+    /// The keys could not be asked; the reason in words.
+    Unknown(String),
+    Yes,
+}
+
 /// What is done for one recipient.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ruling {
@@ -35,6 +44,7 @@ pub(super) struct Ruling {
     pub(super) rule: Option<usize>,
     pub(super) obstacle: Option<Obstacle>,
     pub(super) actions: Vec<Action>,
+    pub(super) sealing: Sealing,
     pub(super) disposition: Disposition,
 }
 
@@ -75,9 +85,13 @@ impl Walker<'_> {
     fn through(&self, admitted: impl Fn(&Rule, &Ruling) -> bool) -> Walk {
         let mut passed = Vec::new();
         for (place, rule) in self.policy.rules.iter().enumerate() {
-            if let Some(condition) = self.failing_condition(place, rule) {
-                passed.push((place, Why::Condition(condition)));
-                continue;
+            match self.condition(place, rule) {
+                Held::Yes => {}
+                Held::No(condition) => {
+                    passed.push((place, Why::Condition(condition)));
+                    continue;
+                }
+                Held::Unknown(why) => return Walk { passed, ruling: self.unavailable(place, why) },
             }
             match self.apply(place, rule) {
                 Err((obstacle, why)) => passed.push((place, Why::Next(obstacle, why))),
@@ -88,12 +102,24 @@ impl Walker<'_> {
         Walk { passed, ruling: self.unmatched() }
     }
 
-    fn failing_condition(&self, place: usize, rule: &Rule) -> Option<usize> {
-        let about_message = self.failing.get(place).copied().flatten();
-        about_message.or_else(|| {
-            let mut conditions = rule.conditions.iter();
-            conditions.position(|one| one.is_about_recipient() && !one.holds(self.policy, self.facts, self.recipient))
-        })
+    /// Whether the conditions of `rule` hold.
+    fn condition(&self, place: usize, rule: &Rule) -> Held {
+        if let Some(about_message) = self.failing.get(place).copied().flatten() {
+            return Held::No(about_message);
+        }
+        let mut about_recipient: Vec<(usize, &Condition)> =
+            rule.conditions.iter().enumerate().filter(|(_, one)| one.is_about_recipient()).collect();
+        // Keys come last: those of a rule that fails for another reason were not looked up.
+        about_recipient.sort_by_key(|(_, one)| one.asks_keys());
+        for (place, one) in about_recipient {
+            if let Some(why) = one.unknown(self.recipient) {
+                return Held::Unknown(why);
+            }
+            if !one.holds(self.policy, self.facts, self.recipient) {
+                return Held::No(place);
+            }
+        }
+        Held::Yes
     }
 
     /// What `rule` makes of the mail; an error when it leaves the mail to the next one.
@@ -103,22 +129,19 @@ impl Walker<'_> {
             None => match self.actions(rule) {
                 Ok(actions) => (None, actions, Disposition::Relay),
                 Err((obstacle, why)) => {
-                    let told = |why: String| match self.facts.submitter {
-                        Submitter::Unknown => obstacle.reply().to_owned(),
-                        Submitter::Authenticated(_) | Submitter::Trusted => why,
-                    };
                     let disposition = match self.resort(rule, obstacle) {
                         Resort::Next => return Err((obstacle, why)),
                         Resort::Discard => Disposition::Discard,
                         Resort::Quarantine => Disposition::Quarantine(why),
-                        Resort::Keep | Resort::Reject => Disposition::Reject(told(why)),
-                        Resort::Tempfail => Disposition::Tempfail(told(why)),
+                        Resort::Keep | Resort::Reject => Disposition::Reject(self.told(obstacle, why)),
+                        Resort::Tempfail => Disposition::Tempfail(self.told(obstacle, why)),
                     };
                     (Some(obstacle), Vec::new(), disposition)
                 }
             },
         };
-        Ok(Ruling { direction: self.direction(), rule: Some(place), obstacle, actions, disposition })
+        let (direction, sealing) = (self.direction(), rule.sealing.clone());
+        Ok(Ruling { direction, rule: Some(place), obstacle, actions, sealing, disposition })
     }
 
     /// What `rule` orders for this recipient, or why that cannot be done.
@@ -182,19 +205,27 @@ impl Walker<'_> {
             }
             signs = false;
         }
-        let can_sign = |protocol| state(self.facts.signing.get(&protocol)).is_some();
-        let can_read = |protocol| state(self.recipient.keys.get(&protocol)).is_some();
-        let mut protocols = rule.protocols.iter().copied();
-        let found = match (signs, rule.says(Order::Encrypt)) {
-            (false, false) => return Ok(None),
-            (true, false) => protocols.find(|one| can_sign(*one)).map(Action::Sign),
-            (false, true) => protocols.find(|one| can_read(*one)).map(Action::Encrypt),
-            (true, true) => protocols.find(|one| can_read(*one) && can_sign(*one)).map(Action::SignAndEncrypt),
-        };
-        match found {
-            Some(action) => Ok(Some(action)),
-            None => Err(self.lack(rule)),
+        let encrypts = rule.says(Order::Encrypt);
+        if !signs && !encrypts {
+            return Ok(None);
         }
+        for protocol in rule.protocols.iter().copied() {
+            let signing = signs.then(|| self.facts.signing.get(&protocol));
+            let reading = encrypts.then(|| self.recipient.keys.get(&protocol));
+            match ready(signing.into_iter().chain(reading)) {
+                Ready::No => {}
+                // Do not fall back to the next protocol: this one may have a key.
+                Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
+                Ready::Yes => {
+                    return Ok(Some(match (signs, encrypts) {
+                        (true, true) => Action::SignAndEncrypt(protocol),
+                        (true, false) => Action::Sign(protocol),
+                        (false, _) => Action::Encrypt(protocol),
+                    }));
+                }
+            }
+        }
+        Err(self.lack(rule))
     }
 
     fn may_sign(&self) -> Result<(), (Obstacle, String)> {
@@ -210,7 +241,7 @@ impl Walker<'_> {
         Err((Obstacle::NotPermitted, format!("{who} may not sign as {author}")))
     }
 
-    /// Which key is missing. The recipient's comes first: the author cannot do anything about his own before that is there.
+    /// Which key is missing. The recipient's comes first: without it a key of the author is of no use.
     fn lack(&self, rule: &Rule) -> (Obstacle, String) {
         let readable: Vec<ProtocolName> =
             rule.protocols.iter().copied().filter(|one| state(self.recipient.keys.get(one)).is_some()).collect();
@@ -227,7 +258,7 @@ impl Walker<'_> {
 
     fn resort(&self, rule: &Rule, obstacle: Obstacle) -> Resort {
         if !Obstacle::CONFIGURABLE.contains(&obstacle) {
-            return Resort::Reject;
+            return obstacle.resort();
         }
         let said = rule.obstacles.get(&obstacle).or_else(|| self.policy.obstacles.get(&obstacle));
         said.copied().unwrap_or_else(|| obstacle.resort())
@@ -242,8 +273,30 @@ impl Walker<'_> {
             rule: None,
             obstacle: Some(Obstacle::Routed),
             actions: Vec::new(),
+            sealing: Sealing::default(),
             disposition: Disposition::Reject(format!("{address}: names a way to another mailbox")),
         })
+    }
+
+    /// Whether the rule at `place` decides cannot be known now.
+    fn unavailable(&self, place: usize, why: String) -> Ruling {
+        let obstacle = Obstacle::KeysUnavailable;
+        Ruling {
+            direction: self.direction(),
+            rule: Some(place),
+            obstacle: Some(obstacle),
+            actions: Vec::new(),
+            sealing: Sealing::default(),
+            disposition: Disposition::Tempfail(self.told(obstacle, why)),
+        }
+    }
+
+    /// The text for the client. An unknown client learns nothing of the message and the keys.
+    fn told(&self, obstacle: Obstacle, why: String) -> String {
+        match self.facts.submitter {
+            Submitter::Unknown => obstacle.reply().to_owned(),
+            Submitter::Authenticated(_) | Submitter::Trusted => why,
+        }
     }
 
     fn unmatched(&self) -> Ruling {
@@ -255,7 +308,7 @@ impl Walker<'_> {
                 (Some(Obstacle::NoRule), Vec::new(), refusal)
             }
         };
-        Ruling { direction, rule: None, obstacle, actions, disposition }
+        Ruling { direction, rule: None, obstacle, actions, sealing: Sealing::default(), disposition }
     }
 
     fn direction(&self) -> Direction {
@@ -281,7 +334,9 @@ impl Ruling {
         let clears_no_more = !has(&Action::Clear) || floor.actions.contains(&Action::Clear);
         let opens_no_more = opened(&self.actions) <= opened(&floor.actions);
         let no_more = clears_no_more && opens_no_more;
-        floor.disposition == Disposition::Relay && no_more && floor.actions.iter().all(still)
+        let seals = |one: &Action| matches!(one, Action::Encrypt(_) | Action::Sign(_) | Action::SignAndEncrypt(_));
+        let seals_as_well = !floor.actions.iter().any(seals) || self.sealing.is_at_least(&floor.sealing);
+        floor.disposition == Disposition::Relay && no_more && seals_as_well && floor.actions.iter().all(still)
     }
 }
 
@@ -307,6 +362,27 @@ fn refusal(rule: &Rule) -> Option<Disposition> {
     }
 }
 
+/// Whether all keys that an action needs are there.
+enum Ready {
+    /// One is not there.
+    No,
+    /// The keys could not be asked for one, and no other is missing; the reason in words.
+    Unknown(String),
+    Yes,
+}
+
+fn ready<'a>(states: impl Iterator<Item = Option<&'a KeyState>>) -> Ready {
+    let mut all = Ready::Yes;
+    for state in states {
+        match state {
+            Some(KeyState::Usable { .. }) => {}
+            Some(KeyState::Unknown(why)) => all = Ready::Unknown(why.clone()),
+            Some(KeyState::Expired(_) | KeyState::Missing(_)) | None => return Ready::No,
+        }
+    }
+    all
+}
+
 /// The key that serves.
 fn state(state: Option<&KeyState>) -> Option<&KeyState> {
     state.filter(|state| state.is_usable())
@@ -314,7 +390,7 @@ fn state(state: Option<&KeyState>) -> Option<&KeyState> {
 
 fn reasons<'a>(states: impl Iterator<Item = &'a KeyState>, otherwise: &str) -> String {
     let words = states.filter_map(|state| match state {
-        KeyState::Expired(why) | KeyState::Missing(why) => Some(why.as_str()),
+        KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => Some(why.as_str()),
         KeyState::Usable { .. } => None,
     });
     let words: Vec<&str> = words.collect();

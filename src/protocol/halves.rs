@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::Headers;
+use super::Seal;
 use crate::{
     base::{Error, Result},
     mail::{
@@ -23,18 +23,19 @@ pub(super) struct Halves<'a> {
 }
 
 impl<'a> Halves<'a> {
-    /// Content-* moves inside, and with it what `headers` protects. What is encrypted says nothing of Bcc outside.
-    pub(super) fn of(message: &'a Message, headers: Headers, mode: Mode) -> Self {
-        let (payload, mut outer) = match headers {
-            Headers::Outside => {
+    /// Content-* moves inside, and with it what `how` protects. What is encrypted says nothing of Bcc outside.
+    pub(super) fn of(message: &'a Message, how: &Seal) -> Self {
+        let (payload, mut outer) = match how.headers.confidentiality() {
+            None => {
                 let mut payload = Edit::within(message.root());
                 payload.retain(|field| is_content(field.name));
                 (payload, Edit::new(message.root()))
             }
-            Headers::Protected => protect(message, mode),
+            Some(_) if !how.encrypts() => protect(message, Mode::Clear),
+            Some(policy) => protect(message, Mode::Cipher(policy)),
         };
         outer.retain(|field| !is_content(field.name));
-        if mode == Mode::Cipher {
+        if how.encrypts() {
             hide_bcc(&mut outer);
         }
         Halves { outer, payload }

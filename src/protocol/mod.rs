@@ -1,4 +1,4 @@
-//! Protocols: each opens one layer, seals, and describes key files. They are blind to one another.
+//! Protocols: each opens one layer, seals, and describes key files. No protocol imports another.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod blind;
@@ -7,6 +7,7 @@ mod halves;
 pub mod kind;
 pub mod pem;
 pub mod pgp;
+mod resolved;
 mod select;
 pub mod smime;
 mod unfit;
@@ -14,16 +15,18 @@ mod x509;
 
 use std::{io::Write, time::SystemTime};
 
+pub use resolved::{Needs, Resolved};
+
 use crate::{
     base::{Budget, Clock, Error, Kind, Random, Result},
     crypto::{Hash, Legacy},
-    keys::{Deprecated, Handle, KeyState, Keys, ProtocolName, Record},
-    mail::{Address, Message, Part, Span},
+    keys::{Deprecated, Handle, Keys, ProtocolName, Record},
+    mail::{Address, Message, Part, Span, header_protection::Confidentiality},
     pki::Revocation,
     verdict::{Covers, Layer},
 };
 
-/// What everything that opens or seals is given. No protocol has any other source of time, keys or randomness.
+/// What opening and sealing are given. No protocol has any other source of time, keys or randomness.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Certificates, secrets and passwords.
@@ -96,7 +99,7 @@ pub struct Opened {
     pub layers: Vec<Layer>,
     /// What was inside. Its octets are exactly those that `Covers::Whole` speaks of.
     pub payload: Message,
-    /// Whether the payload is all that the part shows: text beside a ciphertext is vouched for by nobody who signed within.
+    /// Whether the payload is all that the part shows: a signature within does not cover text beside the ciphertext.
     pub covers: Covers,
     /// Where an inline block lies in the decoded body, from its first line to its last, when there is text around it.
     pub beside: Option<Span>,
@@ -106,7 +109,7 @@ pub struct Opened {
 }
 
 /// The one answer to everything that keeps a ciphertext of `protocol` from being opened once a key that it names was tried: a wrong key, a wrong
-/// checksum of the session key, padding, tag or integrity check, and whatever is wrong with a plaintext that nothing vouches for. To tell them
+/// checksum of the session key, padding, tag or integrity check, and any error in a plaintext that is not authenticated. To tell them
 /// apart makes an oracle (Vaudenay 2002; Maury et al. 2015).
 pub(crate) fn undecryptable(protocol: ProtocolName) -> Error {
     let (place, reason) = match protocol {
@@ -139,15 +142,26 @@ pub trait Protocol: Send + Sync {
     /// A bad signature is in the layers; an error means that there is no payload: no key (`NoKey`), malformed, or over budget.
     fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened>;
 
-    /// Writes `message` sealed to `out`. Whoever gives `out` makes sure that nothing of it is seen when this fails.
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed>;
+    /// Whose keys `how` needs to seal `message`.
+    fn needs(&self, message: &Message, how: &Seal) -> Needs {
+        Needs::of(message, how)
+    }
 
-    /// Whether there is a key for `address`: the answer that [`Protocol::seal`] would come to now.
+    /// Looks up the keys of one message, each once.
     ///
     /// # Errors
     ///
-    /// The keys could not be asked. That there is none is an answer.
-    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState>;
+    /// What was found costs more than it may. That there is no key is an answer, and so is that the keys could not be asked for one address.
+    fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>>;
+
+    /// Looks up the keys that `how` needs, and writes `message` sealed to `out`. The caller must not let `out` be seen when this fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`Protocol::resolve`] and [`Resolved::seal`].
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        self.resolve(&self.needs(message, how), context)?.seal(message, how, context, out)
+    }
 }
 
 /// What a key is asked for.
@@ -172,11 +186,13 @@ pub struct Seal {
     pub shape: Shape,
     /// What happens to the header.
     pub headers: Headers,
+    /// Whether what is hidden of the header is repeated in the text.
+    pub legacy_display: LegacyDisplay,
     /// The digest, when the key's own preference is not to be used. Legacy ones need `Legacy::Admit`.
     pub digest: Option<Hash>,
     /// The cipher by name (`aes256`, `3des`, ...), when the recipients' preferences are not to be used.
     pub cipher: Option<String>,
-    /// Whether encryption authenticates even where no recipient announced that he can read it.
+    /// Whether encryption authenticates even where no recipient announced that they can read it.
     pub aead: Aead,
     /// How RSA keys sign and wrap, where the format leaves a choice.
     pub padding: Padding,
@@ -205,7 +221,7 @@ pub enum Recipient {
 }
 
 /// The shape of the sealed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Shape {
     /// As text in the body: cleartext signature (RFC 9580, section 7) or an armored message.
@@ -221,18 +237,18 @@ pub enum Shape {
     Triple,
 }
 
-/// When encryption is authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// When encryption is authenticated, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Aead {
-    /// Whatever the recipients announced.
-    Always,
-    /// When every recipient announced that he can read it.
+    /// When every recipient announced that they can read it.
     #[default]
     Announced,
+    /// Whatever the recipients announced (S/MIME; in OpenPGP the certificates decide).
+    Always,
 }
 
-/// How RSA keys sign and wrap in CMS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// How RSA keys sign and wrap in CMS, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Padding {
     /// RSASSA-PKCS1-v1_5 and RSAES-PKCS1-v1_5: every reader knows them (RFC 8551, sections 2.2 and 2.3).
     #[default]
@@ -241,14 +257,76 @@ pub enum Padding {
     PssOaep,
 }
 
-/// What happens to the header of a sealed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// What happens to the header of a sealed message, the least first. A message that is only signed hides nothing: the last three are one then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Headers {
-    /// Stays outside.
+    /// It stays outside and is not protected.
     #[default]
     Outside,
-    /// RFC 9788.
-    Protected,
+    /// It is protected (RFC 9788), and all of it stands outside too.
+    Clear,
+    /// It is protected, and subject, comments and keywords are encrypted with the message (RFC 9788, section 3.2.1).
+    Baseline,
+    /// Display names and the time zone are encrypted too (RFC 9788, section 3.2.2).
+    Shy,
+}
+
+impl Headers {
+    /// All, the least first.
+    pub const ALL: [Headers; 4] = [Headers::Outside, Headers::Clear, Headers::Baseline, Headers::Shy];
+
+    /// The word on the command line and in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Headers::Outside => "none",
+            Headers::Clear => "clear",
+            Headers::Baseline => "baseline",
+            Headers::Shy => "shy",
+        }
+    }
+
+    /// What of the header an encrypted message hides; `None` when the header is not protected.
+    pub fn confidentiality(self) -> Option<Confidentiality> {
+        match self {
+            Headers::Outside => None,
+            Headers::Clear => Some(Confidentiality::Nothing),
+            Headers::Baseline => Some(Confidentiality::Baseline),
+            Headers::Shy => Some(Confidentiality::Shy),
+        }
+    }
+}
+
+/// Whether an encrypted message repeats in its text what it hides of the header, for readers that do not know RFC 9788 (section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum LegacyDisplay {
+    /// It does not.
+    #[default]
+    Omit,
+    /// As a Legacy Display Element in each main text/plain and text/html part.
+    Write,
+}
+
+impl Seal {
+    /// Whether anything is encrypted.
+    pub fn encrypts(&self) -> bool {
+        !self.to.is_empty() || !self.passwords.is_empty()
+    }
+
+    /// The same with what happens to the header when nobody says: a message that is signed has it protected in clear, one that is encrypted by
+    /// the baseline policy. PEM and the shapes without MIME cannot protect it.
+    #[must_use]
+    pub fn with_usual_headers(self, protocol: ProtocolName) -> Seal {
+        let has_mime = match (protocol, self.shape) {
+            (ProtocolName::Pem, _) | (_, Shape::Inline) | (ProtocolName::Pgp, Shape::Opaque) => false,
+            (ProtocolName::Pgp | ProtocolName::Smime, _) => true,
+        };
+        let headers = match (has_mime, self.encrypts()) {
+            (false, _) => Headers::Outside,
+            (true, false) => Headers::Clear,
+            (true, true) => Headers::Baseline,
+        };
+        Seal { headers, ..self }
+    }
 }
 
 /// What sealing did, for the person who asked.
@@ -256,7 +334,7 @@ pub enum Headers {
 pub struct Sealed {
     /// One line each, lower case: `signed by FINGERPRINT`, `encrypted to a@example.org with FINGERPRINT`.
     pub did: Vec<String>,
-    /// What the person should know: a recipient's key that nobody vouches for, ...
+    /// What the user should know: a recipient's key that is not trusted, ...
     pub warnings: Vec<String>,
 }
 
@@ -290,8 +368,7 @@ pub struct KeyFile {
     pub deprecated: Vec<Deprecated>,
     /// What was passed over, one line each: `keyring.gpg: certificate 3: unsupported packet version`.
     pub skipped: Vec<String>,
-    /// Private keys that no passphrase opened, an error of kind `NoKey` each: whoever reads them to keep them is refused, whoever reads
-    /// them for one run may do without.
+    /// Private keys that no passphrase opened, an error of kind `NoKey` each. To keep the file, that is a refusal; for one run, they are left out.
     pub locked: Vec<Error>,
     /// Revocations that are still to be applied to the certificates that they are about.
     pub revocations: Vec<LooseRevocation>,

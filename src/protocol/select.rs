@@ -18,17 +18,18 @@
 
 mod copies;
 
-use std::{cmp::Reverse, time::SystemTime};
+use std::{cmp::Reverse, sync::Arc, time::SystemTime};
 
 pub(super) use copies::Copies;
 
 use super::{
     Purpose,
-    unfit::{Refused, Unfit},
+    unfit::{Refusal, Refused, Unfit},
 };
 use crate::{
-    base::{Error, Hint, KeyForm, Result},
-    keys::Handle,
+    base::{Hint, KeyForm, Kind, Result},
+    crypto::SecretKey,
+    keys::{Handle, Keys, Record},
     mail::Address,
 };
 
@@ -53,12 +54,12 @@ pub(super) trait Candidate<J> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Authority {
     /// They tie it to these mailboxes. A candidate that is out of its time is judged at the nearest time of its validity.
-    Vouches(Vec<Address>),
-    /// They vouch for it, but whether it is revoked has to be known and is not; the reason follows the candidate's name.
+    Ties(Vec<Address>),
+    /// There is a path to one, but whether it is revoked has to be known and is not; the reason follows the candidate's name.
     Unknown(String),
     /// They took it back; the reason follows the candidate's name.
     Revoked(String),
-    /// None vouches for it; the reason, if there is more to say.
+    /// There is no path to one; the reason, if there is more to say.
     Silent(Option<String>),
 }
 
@@ -102,47 +103,101 @@ pub(super) struct Chosen<'c, C, K> {
     pub(super) candidate: &'c C,
     /// What `serve` made of it.
     pub(super) key: K,
-    /// What the person who asked should know: nobody vouches for it.
+    /// What the user should know: it is not trusted.
     pub(super) warning: Option<String>,
+}
+
+/// What becomes of a candidate that is tried.
+#[derive(Debug)]
+pub(super) enum Served<K> {
+    /// It is the one.
+    Key(K),
+    /// Its secret part is here and cannot be unlocked. No other key is taken in its place.
+    Locked(Refusal),
+    /// It cannot be used, in words that follow its name.
+    Unfit(Unfit),
+}
+
+impl<K> From<std::result::Result<K, Unfit>> for Served<K> {
+    fn from(served: std::result::Result<K, Unfit>) -> Self {
+        served.map_or_else(Served::Unfit, Served::Key)
+    }
+}
+
+impl<K> Served<K> {
+    /// The key, where there is no other to take; `refuse` puts the name before the words.
+    pub(super) fn only(self, refuse: impl FnOnce(&str) -> Refusal) -> std::result::Result<K, Refusal> {
+        match self {
+            Served::Key(key) => Ok(key),
+            Served::Locked(refusal) => Err(refusal),
+            Served::Unfit(why) => Err(refuse(&why.to_string())),
+        }
+    }
+}
+
+/// The secret key `handle` of `record`; `None` when it is not here. The inner error says that it cannot be unlocked.
+///
+/// # Errors
+///
+/// The keys could not be asked.
+pub(super) fn secret(
+    keys: &dyn Keys,
+    record: &Record,
+    handle: &Handle,
+) -> Result<std::result::Result<Option<Arc<dyn SecretKey>>, Refusal>> {
+    match keys.secret(record, handle) {
+        Ok(secret) => Ok(Ok(secret)),
+        // As `Keys::secret` says of a key that is locked.
+        Err(error) if error.kind() == Kind::NoKey => {
+            let refusal = Refusal::missing(error.to_string());
+            Ok(Err(match error.hint().cloned() {
+                Some(hint) => refusal.with_hint(hint),
+                None => refusal,
+            }))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes one of `candidates`, or refuses. `serve` makes the key of a candidate, or says why it cannot be used in words that follow its name; it is
 /// asked in the order of preference, and not at all about a candidate that is revoked or has a lesser tie.
 ///
+/// The refusal names each candidate with the best tie and what is wrong with it.
+///
 /// # Errors
 ///
-/// Of kind `NoKey` or `KeyExpired` (all that is wrong is expiry), naming each candidate with the best tie and what is wrong with it. Any other
-/// error is one of `serve` or of the key store.
+/// Those of `serve` and of the key store.
 pub(super) fn choose<'c, J, C: Candidate<J>, K>(
     wanted: Wanted<'_>,
     candidates: &'c [C],
     judge: &mut J,
-    mut serve: impl FnMut(&'c C) -> Result<std::result::Result<K, Unfit>>,
-) -> Result<Chosen<'c, C, K>> {
+    mut serve: impl FnMut(&'c C) -> Result<Served<K>>,
+) -> Result<std::result::Result<Chosen<'c, C, K>, Refusal>> {
     let mut refused = Refused::default();
     let mut claiming: Vec<Chosen<'c, C, K>> = Vec::new();
     for Ranked { candidate, tie, obstacle, doubt } in ranked(wanted, candidates, judge)? {
         let fingerprint = candidate.copies().fingerprint();
         let served = match obstacle {
-            Some(why) => Err(Unfit::Otherwise(why)),
+            Some(why) => Served::Unfit(Unfit::Otherwise(why)),
             None => serve(candidate)?,
         };
         match (served, tie, wanted.purpose) {
-            (Err(why), _, _) => refused.push(fingerprint, why),
-            (Ok(key), Tie::Claim, Purpose::Encrypt) => {
+            (Served::Locked(refusal), _, _) => return Ok(Err(refusal)),
+            (Served::Unfit(why), _, _) => refused.push(fingerprint, why),
+            (Served::Key(key), Tie::Claim, Purpose::Encrypt) => {
                 claiming.push(Chosen { candidate, key, warning: Some(wanted.warning(fingerprint, doubt)) });
             }
-            (Ok(key), _, _) => return Ok(Chosen { candidate, key, warning: None }),
+            (Served::Key(key), _, _) => return Ok(Ok(Chosen { candidate, key, warning: None })),
         }
     }
-    match (claiming.pop(), claiming.as_slice()) {
+    Ok(match (claiming.pop(), claiming.as_slice()) {
         (Some(only), []) => Ok(only),
         (Some(last), others) => {
             let all = others.iter().chain([&last]).map(|one| one.candidate.copies().fingerprint());
             Err(wanted.ambiguous(all))
         }
         (None, _) => Err(wanted.nothing(&refused)),
-    }
+    })
 }
 
 /// A candidate with the best tie.
@@ -151,7 +206,7 @@ struct Ranked<'c, C> {
     tie: Tie,
     /// Why it cannot be used, as far as authorities know.
     obstacle: Option<String>,
-    /// Why no authority vouches for it.
+    /// Why there is no path to an authority.
     doubt: Option<String>,
 }
 
@@ -175,8 +230,8 @@ fn ranked<'c, J, C: Candidate<J>>(
         let (tie, obstacle, doubt) = match candidate.authority(judge)? {
             Authority::Revoked(why) => (Tie::Authority, Some(why), None),
             Authority::Unknown(why) => (Tie::Authority, (!any_bound).then_some(why), None),
-            Authority::Vouches(mailboxes) if mailboxes.contains(wanted.address) => (Tie::Authority, None, None),
-            Authority::Vouches(_) => (Tie::Claim, None, None),
+            Authority::Ties(mailboxes) if mailboxes.contains(wanted.address) => (Tie::Authority, None, None),
+            Authority::Ties(_) => (Tie::Claim, None, None),
             Authority::Silent(why) => (Tie::Claim, None, why),
         };
         let tie = if any_bound { Tie::Owner } else { tie };
@@ -193,18 +248,18 @@ impl Wanted<'_> {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let doubt = doubt.map_or_else(String::new, |why| format!(" ({why})"));
         format!(
-            "{address}: nobody vouches for {noun} {fingerprint}{doubt}; if it is right: postseal key trust {fingerprint} {address}"
+            "{address}: {noun} {fingerprint} is not trusted{doubt}; if it is right: postseal key trust {fingerprint} {address}"
         )
     }
 
-    fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Error {
+    fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Refusal {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let list: Vec<&str> = fingerprints.map(Handle::as_str).collect();
-        Error::no_key(format!("{address}: nobody vouches for any of several {noun}s: {}", list.join(", ")))
+        Refusal::missing(format!("{address}: none of several {noun}s is trusted: {}", list.join(", ")))
             .with_hint(Hint::TrustKey(address.to_string()))
     }
 
-    fn nothing(&self, refused: &Refused) -> Error {
+    fn nothing(&self, refused: &Refused) -> Refusal {
         let Wanted { address, words: Words { noun, kind, signing }, .. } = self;
         let (use_, hint) = match self.purpose {
             Purpose::Encrypt => ("encryption", Hint::FindCertificate(address.to_string())),
@@ -213,20 +268,20 @@ impl Wanted<'_> {
                 ("signing", Hint::FindSigningKey { address: address.to_string(), kind: *signing, has_others })
             }
         };
-        refused.error(address, &format!("{use_} {noun}{kind}"), hint)
+        refused.refusal(address, &format!("{use_} {noun}{kind}"), hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use proptest::{collection::vec, option, prelude::*, sample::select};
 
     use super::*;
     use crate::{
-        base::Kind,
-        keys::{Binding, ProtocolName, Record},
+        base::Error,
+        keys::{Binding, ProtocolName},
     };
 
     /// A candidate without a protocol.
@@ -296,8 +351,8 @@ mod tests {
         Draft { binding: None, authority: Authority::Silent(None), unfit: None, year: Some(year), secret: true }
     }
 
-    fn vouched(year: u32) -> Draft {
-        Draft { authority: Authority::Vouches(vec![bob()]), ..claim(year) }
+    fn certified(year: u32) -> Draft {
+        Draft { authority: Authority::Ties(vec![bob()]), ..claim(year) }
     }
 
     fn owned(year: u32) -> Draft {
@@ -319,9 +374,9 @@ mod tests {
     /// The fingerprint's first octet and whether there is a warning; or the kind of the error and its text.
     fn answer(purpose: Purpose, candidates: &[Fake]) -> Result<(u8, bool), (Kind, String)> {
         let words = Words { noun: "key", kind: "", signing: KeyForm::OpenPgp };
-        let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err)));
+        let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err).into()));
         let wanted = Wanted { address: &bob, purpose, words };
-        match choose(wanted, candidates, &mut (), serve) {
+        match choose(wanted, candidates, &mut (), serve).unwrap().map_err(Error::from) {
             Ok(chosen) => {
                 let name =
                     u8::from_str_radix(chosen.candidate.copies.fingerprint().as_str().get(..2).unwrap(), 16).unwrap();
@@ -341,7 +396,7 @@ mod tests {
         let taken = |name: u8| Ok((name, false));
         let refused = |kind: Kind| Err(kind);
         let unknown = |draft: Draft| Draft { authority: Authority::Unknown("is not known".into()), ..draft };
-        let other = |draft: Draft| Draft { authority: Authority::Vouches(vec![address("eve@example.org")]), ..draft };
+        let other = |draft: Draft| Draft { authority: Authority::Ties(vec![address("eve@example.org")]), ..draft };
         let user_ids = |draft: Draft| Draft { binding: Some(Binding::UserIds), ..draft };
         let anchor = |draft: Draft| Draft { binding: Some(Binding::Anchor), ..draft };
         let for_eve = |draft: Draft| Draft { binding: Some(Binding::Address(address("eve@example.org"))), ..draft };
@@ -353,31 +408,31 @@ mod tests {
             (vec![claim(1), claim(2)], refused(Kind::NoKey), taken(1)),
             (vec![claim(1), expired(claim(2))], warned(0), taken(0)),
             (vec![expired(claim(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
-            (vec![vouched(1), vouched(2)], taken(1), taken(1)),
-            (vec![vouched(1), expired(vouched(2))], taken(0), taken(0)),
-            (vec![vouched(1), revoked(vouched(2))], taken(0), taken(0)),
+            (vec![certified(1), certified(2)], taken(1), taken(1)),
+            (vec![certified(1), expired(certified(2))], taken(0), taken(0)),
+            (vec![certified(1), revoked(certified(2))], taken(0), taken(0)),
             (vec![owned(1), owned(2)], taken(1), taken(1)),
             (vec![owned(1), unfit(owned(2))], taken(0), taken(0)),
             (vec![unfit(owned(1)), expired(owned(2))], refused(Kind::NoKey), refused(Kind::NoKey)),
             // A better one is taken, however old.
-            (vec![claim(9), vouched(8), owned(1)], taken(2), taken(2)),
-            (vec![claim(9), vouched(1)], taken(1), taken(1)),
+            (vec![claim(9), certified(8), owned(1)], taken(2), taken(2)),
+            (vec![claim(9), certified(1)], taken(1), taken(1)),
             // And if it cannot be used, none is.
-            (vec![claim(9), expired(vouched(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![claim(9), expired(certified(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
             (vec![claim(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
             (vec![claim(9), revoked(claim(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
-            (vec![vouched(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
-            (vec![vouched(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
+            (vec![certified(9), expired(owned(1))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![certified(9), revoked(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), unfit(owned(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), unfit(user_ids(claim(1)))], refused(Kind::NoKey), refused(Kind::NoKey)),
             // Where revocation has to be known, the owner's word is enough.
             (vec![claim(9), unknown(claim(1))], refused(Kind::NoKey), refused(Kind::NoKey)),
             (vec![claim(9), unknown(owned(1))], taken(1), taken(1)),
-            // What vouches for something else does not count.
+            // A path for another address does not count.
             (vec![other(claim(1))], warned(0), taken(0)),
             (vec![other(claim(1)), claim(2)], refused(Kind::NoKey), taken(1)),
-            (vec![anchor(claim(1)), vouched(1)], taken(1), taken(1)),
+            (vec![anchor(claim(1)), certified(1)], taken(1), taken(1)),
             (vec![for_eve(claim(1)), owned(1)], taken(1), taken(1)),
             // To sign it takes the secret part.
             (vec![claim(1), expired(public(owned(1)))], refused(Kind::KeyExpired), taken(0)),
@@ -401,7 +456,7 @@ mod tests {
             "bob@example.org: no usable encryption key: 0202020202020202 is revoked; 0101010101010101 expired"
         );
         let (_, text) = answer(Purpose::Encrypt, &named(vec![claim(2), claim(1)])).unwrap_err();
-        let expected = "bob@example.org: nobody vouches for any of several keys: 0000000000000000, 0101010101010101";
+        let expected = "bob@example.org: none of several keys is trusted: 0000000000000000, 0101010101010101";
         assert_eq!(text, expected);
     }
 
@@ -416,8 +471,8 @@ mod tests {
         let authorities = vec![
             Authority::Silent(None),
             Authority::Silent(Some("no path".into())),
-            Authority::Vouches(vec![bob()]),
-            Authority::Vouches(vec![address("eve@example.org")]),
+            Authority::Ties(vec![bob()]),
+            Authority::Ties(vec![address("eve@example.org")]),
             Authority::Unknown("is not known".into()),
             Authority::Revoked("is revoked".into()),
         ];
@@ -429,7 +484,7 @@ mod tests {
 
     fn is_trusted(fake: &Fake) -> bool {
         let by_authority = match &fake.authority {
-            Authority::Vouches(mailboxes) => mailboxes.contains(&bob()),
+            Authority::Ties(mailboxes) => mailboxes.contains(&bob()),
             Authority::Unknown(_) | Authority::Revoked(_) => true,
             Authority::Silent(_) => false,
         };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::{
     base::{Error, Hint, Kind, Result},
+    keys::KeyState,
     mail::Address,
 };
 
@@ -29,6 +30,73 @@ impl From<String> for Unfit {
     }
 }
 
+/// Why a mailbox or a named key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    kind: RefusalKind,
+    /// One line that names the mailbox or the key.
+    reason: String,
+    /// What to do about it.
+    hint: Option<Hint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum RefusalKind {
+    /// All that is wrong is that keys have expired.
+    Expired,
+    /// There is no key, or none that may be used.
+    Missing,
+    /// The keys could not be asked.
+    Unknown(Error),
+}
+
+impl Refusal {
+    /// There are keys, and all have expired.
+    pub(super) fn expired(reason: String) -> Self {
+        Refusal { kind: RefusalKind::Expired, reason, hint: None }
+    }
+
+    /// There is no key, or none that may be used.
+    pub(super) fn missing(reason: String) -> Self {
+        Refusal { kind: RefusalKind::Missing, reason, hint: None }
+    }
+
+    /// The keys of `whose` could not be asked.
+    pub(super) fn unknown(whose: impl fmt::Display, error: Error) -> Self {
+        let reason = format!("{whose}: keys cannot be looked up now: {error}");
+        Refusal { kind: RefusalKind::Unknown(error), reason, hint: None }
+    }
+
+    /// The same with something that the user can do about it.
+    #[must_use]
+    pub(super) fn with_hint(self, hint: impl Into<Hint>) -> Self {
+        Refusal { hint: Some(hint.into()), ..self }
+    }
+
+    /// As policy sees it.
+    pub(super) fn into_state(self) -> KeyState {
+        match self.kind {
+            RefusalKind::Expired => KeyState::Expired(self.reason),
+            RefusalKind::Missing => KeyState::Missing(self.reason),
+            RefusalKind::Unknown(_) => KeyState::Unknown(self.reason),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(Refusal { kind, reason, hint }: Refusal) -> Error {
+        let error = match kind {
+            RefusalKind::Expired => Error::new(Kind::KeyExpired, reason),
+            RefusalKind::Missing => Error::no_key(reason),
+            RefusalKind::Unknown(error) => return error,
+        };
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
 /// The keys that were found for an address, and do not serve.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
@@ -49,47 +117,52 @@ impl Refused {
         self.reasons.is_empty()
     }
 
-    /// That there is none for `address`; of kind `KeyExpired` when there are some that have all expired. `what` is `signing key`.
-    pub(super) fn error(&self, address: &Address, what: &str, hint: Hint) -> Error {
-        let error = match self.reasons.as_slice() {
-            [] => Error::no_key(format!("{address}: no {what}")),
+    /// That there is none for `address`. `what` is `signing key`.
+    pub(super) fn refusal(&self, address: &Address, what: &str, hint: Hint) -> Refusal {
+        let refusal = match self.reasons.as_slice() {
+            [] => Refusal::missing(format!("{address}: no {what}")),
             reasons => {
-                let kind = if self.has_other_than_expired { Kind::NoKey } else { Kind::KeyExpired };
-                Error::new(kind, format!("{address}: no usable {what}: {}", reasons.join("; ")))
+                let reason = format!("{address}: no usable {what}: {}", reasons.join("; "));
+                if self.has_other_than_expired { Refusal::missing(reason) } else { Refusal::expired(reason) }
             }
         };
-        error.with_hint(hint)
+        refusal.with_hint(hint)
     }
 }
 
-/// The readers for whom there is no key: all of them are named at once, so that nobody has to ask once for each.
+/// The recipients without a key. All of them are named in one error.
 #[derive(Debug, Default)]
-pub(super) struct Missing(Vec<Error>);
+pub(super) struct Missing(Vec<Refusal>);
 
 impl Missing {
-    /// What was found for one reader; `None` when there is no key for him, and then [`Missing::refuse`] says so. Other errors are passed on.
-    pub(super) fn found<T>(&mut self, found: Result<T>) -> Result<Option<T>> {
+    /// The key of one recipient; `None` when there is none, and then [`Missing::refuse`] says so.
+    pub(super) fn found<T>(&mut self, found: Result<T, Refusal>) -> Option<T> {
         match found {
-            Err(error) if matches!(error.kind(), Kind::NoKey | Kind::KeyExpired) => {
-                if !self.0.contains(&error) {
-                    self.0.push(error);
+            Ok(key) => Some(key),
+            Err(refusal) => {
+                if !self.0.contains(&refusal) {
+                    self.0.push(refusal);
                 }
-                Ok(None)
+                None
             }
-            found => found.map(Some),
         }
     }
 
-    /// The refusal, if anybody is missing; of kind `KeyExpired` when all that is wrong is expired keys.
+    /// # Errors
+    ///
+    /// A key is missing: of kind `KeyExpired` when all that is wrong is expired keys, else `NoKey`. When keys could not be asked, that error.
     pub(super) fn refuse(self) -> Result<()> {
+        if let Some(unknown) = self.0.iter().find(|one| matches!(one.kind, RefusalKind::Unknown(_))) {
+            return Err(unknown.clone().into());
+        }
         match self.0.as_slice() {
             [] => Ok(()),
-            [only] => Err(only.clone()),
-            errors => {
-                let expired = errors.iter().all(|error| error.kind() == Kind::KeyExpired);
-                let kind = if expired { Kind::KeyExpired } else { Kind::NoKey };
-                let words: Vec<String> = errors.iter().map(Error::to_string).collect();
-                Err(Error::new(kind, words.join("; ")).with_hint(Hint::FindCertificates))
+            [only] => Err(only.clone().into()),
+            several => {
+                let is_expired = several.iter().all(|one| one.kind == RefusalKind::Expired);
+                let kind = if is_expired { RefusalKind::Expired } else { RefusalKind::Missing };
+                let reasons: Vec<&str> = several.iter().map(|one| one.reason.as_str()).collect();
+                Err(Refusal { kind, reason: reasons.join("; "), hint: Some(Hint::FindCertificates) }.into())
             }
         }
     }
@@ -102,40 +175,35 @@ mod tests {
     #[test]
     fn all_who_are_missing_are_named_once() {
         let no_key =
-            |name: &str| Err::<(), _>(Error::no_key(format!("{name}: no encryption key")).with_hint(Hint::ListKeys));
-        let expired = || Err::<(), _>(Error::new(Kind::KeyExpired, "c@x.org: expired"));
+            |name: &str| Err::<(), _>(Refusal::missing(format!("{name}: no encryption key")).with_hint(Hint::ListKeys));
+        let expired = |name: &str| Err::<(), _>(Refusal::expired(format!("{name}: expired")));
         assert_eq!(Missing::default().refuse(), Ok(()));
         let mut missing = Missing::default();
-        assert_eq!(missing.found(Ok(1)), Ok(Some(1)));
-        assert_eq!(missing.found(no_key("a@x.org")), Ok(None));
-        assert_eq!(missing.found(no_key("a@x.org")), Ok(None));
-        assert_eq!(missing.found(Err::<(), _>(Error::usage("no"))), Err(Error::usage("no")));
+        assert_eq!(missing.found(Ok(1)), Some(1));
+        assert_eq!(missing.found(no_key("a@x.org")), None);
+        assert_eq!(missing.found(no_key("a@x.org")), None);
         let alone = Missing(missing.0.clone()).refuse().unwrap_err();
         assert_eq!((alone.to_string().as_str(), alone.hint()), ("a@x.org: no encryption key", Some(&Hint::ListKeys)));
-        assert_eq!(missing.found(expired()), Ok(None));
+        assert_eq!(missing.found(expired("c@x.org")), None);
         let both = missing.refuse().unwrap_err();
         assert_eq!((both.kind(), both.hint()), (Kind::NoKey, Some(&Hint::FindCertificates)));
         assert_eq!(both.to_string(), "a@x.org: no encryption key; c@x.org: expired");
         let mut missing = Missing::default();
-        assert_eq!(missing.found(expired()), Ok(None));
-        assert_eq!(missing.found(Err::<(), _>(Error::new(Kind::KeyExpired, "d@x.org: expired"))), Ok(None));
+        assert_eq!(missing.found(expired("c@x.org")), None);
+        assert_eq!(missing.found(expired("d@x.org")), None);
         assert_eq!(missing.refuse().unwrap_err().kind(), Kind::KeyExpired);
     }
 
     #[test]
     fn keys_that_have_all_expired_are_an_answer_of_their_own() {
         let address = Address::parse("a@x.org").unwrap();
-        let error = |refused: &Refused| refused.error(&address, "signing key", Hint::ListKeys);
+        let state = |refused: &Refused| refused.refusal(&address, "signing key", Hint::ListKeys).into_state();
         let mut refused = Refused::default();
-        assert_eq!(
-            (error(&refused).kind(), error(&refused).to_string().as_str()),
-            (Kind::NoKey, "a@x.org: no signing key")
-        );
+        assert_eq!(state(&refused), KeyState::Missing("a@x.org: no signing key".to_owned()));
         refused.push("AB", Unfit::Expired("expired on 2020-01-01".to_owned()));
-        assert_eq!(error(&refused).kind(), Kind::KeyExpired);
+        assert!(matches!(state(&refused), KeyState::Expired(_)));
         refused.push("CD", "is revoked".to_owned());
-        assert_eq!(error(&refused).kind(), Kind::NoKey);
         let words = "a@x.org: no usable signing key: AB expired on 2020-01-01; CD is revoked";
-        assert_eq!(error(&refused).to_string(), words);
+        assert_eq!(state(&refused), KeyState::Missing(words.to_owned()));
     }
 }

@@ -36,7 +36,7 @@ pub enum LayerKind {
         /// Key IDs or fingerprints as in the message; `hidden` for a wildcard, `password` for a password.
         recipients: Vec<String>,
     },
-    /// Vouches.
+    /// Signs.
     Signed {
         /// In the order found.
         signatures: Vec<Signature>,
@@ -67,7 +67,7 @@ pub struct Signature {
     pub strength: Strength,
     /// What had to be put right in the message before it could be checked, one lower-case line each. Says nothing against it.
     pub notes: Vec<String>,
-    /// What it says of its signer's program, when his certificate is one of the keys asked and they do not know it yet.
+    /// What it says of its signer's program, when the signer's certificate is among the keys asked and they do not know it yet.
     pub announcement: Option<Announcement>,
 }
 
@@ -76,7 +76,7 @@ pub struct Signature {
 pub enum State {
     /// It does not: the octets differ, or the key was not good for it.
     Invalid(Why),
-    /// Nobody can say: no key, or an algorithm that we do not know.
+    /// It cannot be checked: no key, or an algorithm that we do not know.
     Unknown(Why),
     /// The octets are those that a key in good standing signed.
     Valid(Matches),
@@ -149,7 +149,7 @@ pub enum Why {
     SignatureExpired,
     /// The signature says it was made later than now.
     SignatureNotYetValid,
-    /// Nobody here knows the algorithm.
+    /// The algorithm is not known here.
     UnknownAlgorithm(String),
     /// The algorithm named is weak, as `sha1` or `rsa1024`.
     WeakAlgorithm(String),
@@ -164,7 +164,7 @@ impl fmt::Display for Why {
             Why::CertificateExpired => f.write_str("the certificate had expired by the time of the check"),
             Why::CertificateNotYetValid => f.write_str("the certificate was not valid yet at the time of the check"),
             Why::Collision(name) => write!(f, "the octets were made to collide with others under {name}"),
-            Why::KeyNotBound => f.write_str("the certificate does not vouch for the signing key at that time"),
+            Why::KeyNotBound => f.write_str("the certificate does not bind the signing key at that time"),
             Why::KeyExpired => f.write_str("the key had expired when the signature was made"),
             Why::KeyNotYetValid => f.write_str("the key did not exist yet when the signature was made"),
             Why::KeyDeprecated(version) => write!(f, "the key is of version {version}, which is not used any more"),

@@ -15,12 +15,12 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use]
 pub enum Standing {
-    /// Nobody vouches for the whole payload. Broken, unknown, partial, errant and around-ciphertext signatures all stand here.
+    /// No signature covers the whole payload. Broken, unknown, partial, errant and around-ciphertext signatures all stand here.
     #[default]
     Unsigned,
-    /// Somebody vouches for exactly the whole payload.
+    /// A valid signature covers exactly the whole payload.
     Signed,
-    /// The author shown vouches for exactly the whole payload.
+    /// A valid signature of the author shown covers exactly the whole payload.
     Authentic,
 }
 
@@ -46,7 +46,7 @@ pub enum Reached {
     Obstacle,
 }
 
-/// The layers found and who vouches for which bytes. Built by the engine alone.
+/// The layers found, and what each signature covers. Built by the engine alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     author: Result<Address, NoAuthor>,
@@ -57,7 +57,7 @@ pub struct Verdict {
 }
 
 /// Evidence of a signature over exactly the whole payload, strong enough to count. Made by [`whole`] alone.
-struct Vouched<'a> {
+struct ValidSignature<'a> {
     signature: &'a Signature,
     _matches: Matches,
 }
@@ -111,11 +111,11 @@ impl Verdict {
 
     /// The summary.
     pub fn standing(&self) -> Standing {
-        let vouched: Vec<Vouched<'_>> =
+        let valid: Vec<ValidSignature<'_>> =
             self.inner_signatures().filter_map(|signature| whole(signature, self.legacy)).collect();
-        if vouched.iter().any(|one| authentic(one, self.author.as_ref().ok(), self.legacy).is_some()) {
+        if valid.iter().any(|one| authentic(one, self.author.as_ref().ok(), self.legacy).is_some()) {
             Standing::Authentic
-        } else if vouched.is_empty() {
+        } else if valid.is_empty() {
             Standing::Unsigned
         } else {
             Standing::Signed
@@ -126,7 +126,7 @@ impl Verdict {
     pub fn is_by_author(&self, layer: &Layer) -> bool {
         let is_by_author = |signature: &Signature| {
             whole(signature, self.legacy)
-                .is_some_and(|vouched| authentic(&vouched, self.author.as_ref().ok(), self.legacy).is_some())
+                .is_some_and(|valid| authentic(&valid, self.author.as_ref().ok(), self.legacy).is_some())
         };
         !signatures(layer).is_empty() && signatures(layer).iter().all(is_by_author)
     }
@@ -180,17 +180,17 @@ impl Verdict {
             State::Unknown(why) => return Some(Reason::Unknown { signer: signature.signer.clone(), why: why.clone() }),
             State::Valid(_) => {}
         }
-        let vouched = match whole(signature, self.legacy) {
+        let valid = match whole(signature, self.legacy) {
             _ if self.reached != Reached::Payload => return Some(Reason::NotOpened),
             None if signature.covers == Covers::Part => return Some(Reason::Partial),
             None => return Some(Reason::Reserved(weakness(signature))),
-            Some(vouched) => vouched,
+            Some(valid) => valid,
         };
         let author = match &self.author {
             Ok(author) => author,
             Err(why) => return Some(Reason::NoAuthor(why.clone())),
         };
-        if authentic(&vouched, Some(author), self.legacy).is_some() {
+        if authentic(&valid, Some(author), self.legacy).is_some() {
             return None;
         }
         if align(Some(author), signature).is_some() {
@@ -210,13 +210,13 @@ impl Verdict {
     pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {
         let is_authentic = |signature: &&Signature| {
             whole(signature, Legacy::Refuse)
-                .is_some_and(|vouched| authentic(&vouched, self.author.as_ref().ok(), Legacy::Refuse).is_some())
+                .is_some_and(|valid| authentic(&valid, self.author.as_ref().ok(), Legacy::Refuse).is_some())
         };
         self.inner_signatures().filter(is_authentic).filter_map(|signature| signature.announcement.as_ref())
     }
 
     /// Signatures with no encryption between them and the payload: one around ciphertext says nothing of what is within,
-    /// because whoever made it need not have seen it. None when the payload was not reached.
+    /// because its signer need not have seen it. None when the payload was not reached.
     fn inner_signatures(&self) -> impl Iterator<Item = &Signature> {
         let layers = if self.reached == Reached::Payload { self.layers.as_slice() } else { &[] };
         layers.iter().rev().take_while(|layer| !is_encrypted(layer)).flat_map(signatures)
@@ -244,16 +244,16 @@ fn weakness(signature: &Signature) -> Why {
     })
 }
 
-fn whole(signature: &Signature, legacy: Legacy) -> Option<Vouched<'_>> {
+fn whole(signature: &Signature, legacy: Legacy) -> Option<ValidSignature<'_>> {
     let State::Valid(matches) = signature.state else { return None };
     let admitted = legacy == Legacy::Admit && signature.strength != Strength::Unknown;
     let strong_enough = signature.strength >= Strength::Weak || admitted;
-    (signature.covers == Covers::Whole && strong_enough).then_some(Vouched { signature, _matches: matches })
+    (signature.covers == Covers::Whole && strong_enough).then_some(ValidSignature { signature, _matches: matches })
 }
 
-fn authentic(vouched: &Vouched<'_>, author: Option<&Address>, legacy: Legacy) -> Option<AuthenticEvidence> {
-    let admitted = legacy == Legacy::Admit && vouched.signature.strength != Strength::Unknown;
-    let strong_enough = vouched.signature.strength == Strength::Strong || admitted;
-    let aligned = align(author, vouched.signature)?;
+fn authentic(valid: &ValidSignature<'_>, author: Option<&Address>, legacy: Legacy) -> Option<AuthenticEvidence> {
+    let admitted = legacy == Legacy::Admit && valid.signature.strength != Strength::Unknown;
+    let strong_enough = valid.signature.strength == Strength::Strong || admitted;
+    let aligned = align(author, valid.signature)?;
     strong_enough.then_some(AuthenticEvidence { _aligned: aligned })
 }

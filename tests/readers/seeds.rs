@@ -80,7 +80,7 @@ impl House {
         let mut keys = load(&files).unwrap().keys;
         let root = load(&[("root", &lab.read("root.crt"))]).unwrap().keys;
         let root = root.find(ProtocolName::Smime, &Want::All).unwrap();
-        keys.add(Record { bindings: vec![Binding::Anchor], ..Record::clone(&root[0]) });
+        keys.add(Record::clone(&root[0]).with_bindings([Binding::Anchor]));
         let bob = Cert::from_bytes(&gpg.ok(&["--export", "bob@example.org"], b"")).unwrap();
         House { gpg, lab, keys, bob }
     }

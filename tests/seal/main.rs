@@ -410,7 +410,7 @@ fn legacy_ciphers() {
 fn an_mbox_line_stays_first_and_outside() {
     for world in worlds().iter() {
         let mbox = format!("From alice@example.org Mon Nov 23 12:00:00 2026\n{TEXT}");
-        for headers in [Headers::Outside, Headers::Protected] {
+        for headers in [Headers::Outside, Headers::Clear] {
             let message = world.sealed(&mbox, &Seal { headers, ..signed() });
             assert!(message.starts_with(b"From alice@example.org Mon Nov 23 12:00:00 2026\r\nFrom: Alice"));
             assert_verifies(world, &message, &[]);
@@ -422,7 +422,7 @@ fn an_mbox_line_stays_first_and_outside() {
 #[test]
 fn protected_headers_hide_the_subject_and_never_hold_bcc() {
     for world in worlds().iter() {
-        let how = Seal { headers: Headers::Protected, to: to(&["bob"]), ..signed() };
+        let how = Seal { headers: Headers::Baseline, to: to(&["bob"]), ..signed() };
         let message = world.sealed(MESSAGE, &how);
         let (header, parts) = cut(&message);
         assert!(header.contains("Subject: [...]") && !header.contains("plans"), "{header}");
@@ -582,7 +582,7 @@ fn an_untrusted_certificate() {
         [
             "the bcc field is left out; give its addresses to whatever sends the message".to_owned(),
             format!(
-                "bob@example.org: nobody vouches for key {name}; if it is right: postseal key trust {name} bob@example.org"
+                "bob@example.org: key {name} is not trusted; if it is right: postseal key trust {name} bob@example.org"
             )
         ]
     );

@@ -80,7 +80,7 @@ fn keys(lab: &Lab, people: &[&str]) -> Memory {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, octets)| (name.as_str(), octets.as_slice())).collect();
     let loaded = load(&files);
     let mut keys = loaded;
-    keys.add(Record { bindings: vec![Binding::Anchor], ..record(&lab.read("root.crt")) });
+    keys.add(record(&lab.read("root.crt")).with_bindings([Binding::Anchor]));
     keys
 }
 
@@ -523,15 +523,15 @@ fn an_untrusted_certificate_is_warned_of_or_refused() {
     // One certificate without an anchor: a warning.
     let mut keys = load(&[("bob", &CROWD.read("long.crt"))]);
     let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
-    let expected = format!("bob@example.org: nobody vouches for certificate {} (", fingerprint(&CROWD, "long"));
+    let expected = format!("bob@example.org: certificate {} is not trusted (", fingerprint(&CROWD, "long"));
     assert!(sealed.warnings.len() == 1 && sealed.warnings[0].starts_with(&expected), "{:?}", sealed.warnings);
     // Two: neither.
     keys.add(record(&CROWD.read("short.crt")));
     let (kind, said) = refusal(&keys, &how);
     assert_eq!(kind, Kind::NoKey);
-    assert!(said.starts_with("bob@example.org: nobody vouches for any of several certificates: "), "{said}");
+    assert!(said.starts_with("bob@example.org: none of several certificates is trusted: "), "{said}");
     // The owner's word counts, and no other certificate beside it.
-    let bound = Record { bindings: vec![Binding::Address(address("bob"))], ..record(&CROWD.read("long.crt")) };
+    let bound = record(&CROWD.read("long.crt")).with_bindings([Binding::Address(address("bob"))]);
     let mut keys = load(&[("bob", &CROWD.read("short.crt"))]);
     keys.add(bound);
     let (_, sealed) = seal(&keys, &how, Legacy::Refuse).unwrap();
@@ -586,10 +586,10 @@ fn the_header_stays_outside_or_is_protected() {
     assert_eq!(header(&plain).matches("Content-Type:").count(), 1);
     assert_eq!(header(&plain).matches("MIME-Version: 1.0").count(), 1);
     assert!(header(&plain).contains("X-Last: 2"));
-    let clear = sealed(&keys, &Seal { sign: by("alice"), headers: Headers::Protected, ..Seal::default() });
+    let clear = sealed(&keys, &Seal { sign: by("alice"), headers: Headers::Clear, ..Seal::default() });
     let read = LAB.verified(&clear);
     assert!(read.contains("Subject: plans\r\n") && read.contains("hp=\"clear\""), "{read}");
-    let how = Seal { sign: by("alice"), to: to(&["bob"]), headers: Headers::Protected, ..Seal::default() };
+    let how = Seal { sign: by("alice"), to: to(&["bob"]), headers: Headers::Baseline, ..Seal::default() };
     let hidden = sealed(&keys, &how);
     assert!(header(&hidden).contains("Subject: [...]\r\n"), "{hidden}");
     let read = LAB.verified(LAB.decrypted(&hidden, "bob", &[]));

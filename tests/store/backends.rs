@@ -250,7 +250,7 @@ fn an_update_is_put_together_with_what_is_here(shared: &dyn Shared) {
 fn a_public_copy_takes_no_secret_away(shared: &dyn Shared) {
     let keys = shared.open(&[]);
     let [_, bob, _] = &*PEOPLE;
-    let record = Record { secrets: Vec::new(), ..bob.described.record.clone() };
+    let record = bob.described.record.clone().without_secrets();
     let public = Described { record, secret: None, proven: Vec::new() };
     assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Added]);
     assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), None);

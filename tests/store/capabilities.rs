@@ -60,7 +60,8 @@ fn a_later_word_is_kept_of_those_who_are_here() {
     // A copy that knows nothing of it takes nothing away, in the home or before it.
     assert_eq!(keys.add(&[copy(&erin)]).unwrap(), [Change::Unchanged]);
     assert_eq!(known(&keys, &erin).unwrap().list, b"new");
-    let older = Record { capabilities: Some(word(&erin, "gcm", 5).capabilities), ..erin.record.clone() };
+    let mut older = erin.record.clone();
+    older.capabilities = Some(word(&erin, "gcm", 5).capabilities);
     let mut given = postseal::keys::Memory::new();
     given.add(older);
     let sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given), Arc::new(home(&place, &[]))];

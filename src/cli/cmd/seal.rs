@@ -7,7 +7,7 @@ use postseal::{
     crypto::Hash,
     keys::{Handle, ProtocolName},
     mail::{Address, Message, address::mailbox, compose::Draft, form},
-    protocol::{Aead, Headers, Padding, Recipient, Seal, Sealed, Shape, Signer},
+    protocol::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
 use super::pieces;
@@ -20,13 +20,13 @@ use crate::cli::{
         self,
         progress::{self, Progress},
     },
-    values::{self, Format},
+    values::{self, Format, ProtectHeaders},
 };
 
 /// Signs.
 pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
     let shape = shape(&what.shaping)?;
-    let how = Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? };
+    let how = with_headers(Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? }, &what.shaping);
     let to: Vec<Address> = what.to.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
     let _progress = reading(&what.shaping);
     let message = read(&what.shaping, to, session)?;
@@ -70,8 +70,15 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         shape,
         cipher: what.cipher.clone(),
         aead: if what.aead { Aead::Always } else { Aead::Announced },
+        legacy_display: if what.legacy_display { LegacyDisplay::Write } else { LegacyDisplay::Omit },
         ..shaped(&what.shaping)?
     };
+    let how = with_headers(how, &what.shaping);
+    if what.legacy_display && how.headers <= Headers::Clear {
+        return Err(
+            Error::usage("--legacy-display: nothing of the header is hidden").with_hint("--protect-headers baseline")
+        );
+    }
     let _progress = reading(&what.shaping);
     let message = read(&what.shaping, addressed, session)?;
     if !what.again && session.engine_without_keys().is_encrypted(&message) {
@@ -134,10 +141,28 @@ fn shaped(shaping: &Shaping) -> Result<Seal> {
             values::Padding::Pkcs1 => Padding::Pkcs1,
             values::Padding::PssOaep => Padding::PssOaep,
         },
-        headers: if shaping.protect_headers { Headers::Protected } else { Headers::Outside },
         digest: shaping.digest.as_deref().map(Hash::parse).transpose()?,
         ..Seal::default()
     })
+}
+
+fn with_headers(how: Seal, shaping: &Shaping) -> Seal {
+    let usual = how.with_usual_headers(protocol(shaping));
+    let headers = shaping.protect_headers.map_or(usual.headers, |asked| match asked {
+        ProtectHeaders::None => Headers::Outside,
+        ProtectHeaders::Clear => Headers::Clear,
+        ProtectHeaders::Baseline => Headers::Baseline,
+        ProtectHeaders::Shy => Headers::Shy,
+    });
+    Seal { headers, ..usual }
+}
+
+fn protocol(shaping: &Shaping) -> ProtocolName {
+    match shaping.format {
+        Format::Pem => ProtocolName::Pem,
+        Format::Pgp => ProtocolName::Pgp,
+        Format::Smime => ProtocolName::Smime,
+    }
 }
 
 fn reading(shaping: &Shaping) -> Progress {
@@ -162,11 +187,7 @@ fn require_message(message: &Message, shaping: &Shaping) -> Result<()> {
 }
 
 fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> Result<ExitCode> {
-    let protocol = match shaping.format {
-        Format::Pem => ProtocolName::Pem,
-        Format::Pgp => ProtocolName::Pgp,
-        Format::Smime => ProtocolName::Smime,
-    };
+    let protocol = protocol(shaping);
     let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
     let output = shaping.files.output.as_deref();
     progress::now(&format!("sealing {}", input::label(shaping.files.input.as_ref())));

@@ -37,6 +37,11 @@ impl Protection {
         matches!(self, Protection::Signed | Protection::SignedAndEncrypted)
     }
 
+    /// Whether it is encrypted.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Protection::Encrypted | Protection::SignedAndEncrypted)
+    }
+
     /// What is left for a field that also stood outside.
     fn in_the_open(self) -> Self {
         if self.is_signed() { Protection::Signed } else { Protection::Unprotected }
@@ -70,13 +75,7 @@ impl Header {
         let scheme = payload.and_then(Scheme::of);
         if let (Some(payload), Some(_)) = (payload, scheme) {
             protected(payload).for_each(|field| sets.inside.add(field.name, &field.decoded()));
-            for field in payload.fields().filter(|field| field.is("HP-Outer")) {
-                // RFC 9788, section 4.2.1: a field within the field.
-                let decoded = field.decoded();
-                if let Some((name, value)) = decoded.split_once(':') {
-                    sets.declared.add(name.trim(), value);
-                }
-            }
+            sets.declared = declared(payload);
         }
         let mut written = sets.outside.written.clone();
         written.extend(sets.inside.written.clone());
@@ -98,7 +97,7 @@ impl Header {
 /// The one mailbox that wrote the message, by the header outside and by that of the payload, if it has one.
 ///
 /// A From that says one thing outside and another inside names no author, even when the sender says so (HP-Outer): a reader of mail shows one of
-/// the two.
+/// the two. An address without its display name is the same author, when the sender says so (RFC 9788, section 3.2.2).
 ///
 /// # Errors
 ///
@@ -111,8 +110,27 @@ pub fn author(outer: Part<'_>, payload: Option<Part<'_>>) -> Result<Address, NoA
     let Some(value) = inside.shown("from") else { return Ok(author) };
     let mut outside = Values::default();
     outer.fields().filter(|field| field.is("From")).for_each(|field| outside.add("From", &field.decoded()));
-    let agrees = inside.of("from") == outside.of("from") && header::author(payload).as_ref() == Ok(&author);
+    let is_bare = || match (Scheme::of(payload), outside.of("from")) {
+        (Some(Scheme::Cipher), Some([only])) => {
+            Address::parse(only).as_ref() == Ok(&author) && declared(payload).of("from") == outside.of("from")
+        }
+        _ => false,
+    };
+    let is_same = inside.of("from") == outside.of("from") || is_bare();
+    let agrees = is_same && header::author(payload).as_ref() == Ok(&author);
     if agrees { Ok(author) } else { Err(NoAuthor::Contradicted(value)) }
+}
+
+/// What the payload says stands outside.
+fn declared(payload: Part<'_>) -> Values {
+    let mut declared = Values::default();
+    for field in payload.fields().filter(|field| field.is("HP-Outer")) {
+        // RFC 9788, section 4.2.1: a field within the field.
+        if let Some((name, value)) = field.decoded().split_once(':') {
+            declared.add(name.trim(), value);
+        }
+    }
+    declared
 }
 
 /// The values in the three places where a field may stand (HeaderSetsFromMessage of RFC 9788, section 4.2.1).
@@ -322,6 +340,8 @@ mod tests {
             ("From: alice@x.org\nContent-Type: text/plain\n\n", false),
             ("From: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
             ("From: alice@x.org\nHP-Outer: From: Eve <eve@x.org>\nContent-Type: text/plain; hp=cipher\n\n", true),
+            // Only the name may be hidden: there is one outside.
+            ("From: Eve2 <eve@x.org>\nHP-Outer: From: Eve <eve@x.org>\nContent-Type: text/plain; hp=cipher\n\n", true),
             ("From: alice@x.org\nContent-Type: text/plain; protected-headers=v1\n\n", true),
             ("From: Eve <eve@x.org>\nFrom: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
             ("From: Eve <eve@x.org>\rFrom: alice@x.org\nContent-Type: text/plain; hp=clear\n\n", true),
@@ -330,6 +350,16 @@ mod tests {
             let found = author(outer.root(), Some(parse(payload).root()));
             assert_eq!(matches!(found, Err(NoAuthor::Contradicted(_))), is_contradicted, "{payload:?}");
             assert_eq!(found.is_ok(), !is_contradicted, "{payload:?}");
+        }
+        let outer = parse("From: eve@x.org\n\n");
+        for (payload, is_contradicted) in [
+            ("From: Eve <eve@x.org>\nHP-Outer: From: eve@x.org\nContent-Type: text/plain; hp=cipher\n\n", false),
+            ("From: Eve <eve@x.org>\nContent-Type: text/plain; hp=cipher\n\n", true),
+            ("From: Eve <eve@x.org>\nContent-Type: text/plain; hp=clear\n\n", true),
+            ("From: Eve <alice@x.org>\nHP-Outer: From: eve@x.org\nContent-Type: text/plain; hp=cipher\n\n", true),
+        ] {
+            let found = author(outer.root(), Some(parse(payload).root()));
+            assert_eq!(found.is_err(), is_contradicted, "{payload:?}");
         }
     }
 }

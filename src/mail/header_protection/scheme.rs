@@ -1,6 +1,9 @@
 //! How a payload says that it protects the header, and which fields that is about.
 
-use super::super::{Part, header::Field};
+use super::super::{
+    Part,
+    header::{ContentType, Field},
+};
 
 /// How a payload says that it protects the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,3 +53,58 @@ pub(super) fn is_trace(field: &Field<'_>) -> bool {
 
 const TRACE: [&str; 6] =
     ["Authentication-Results", "Delivered-To", "DKIM-Signature", "Received", "Received-SPF", "Return-Path"];
+
+/// Content-Type as it was, with the parameter `name` in place of what it had of that. Without a `field`, or where the parameter would not be
+/// read behind it, it is written anew.
+pub(super) fn with_parameter(field: Option<Field<'_>>, content_type: &ContentType, name: &str, value: &str) -> Vec<u8> {
+    let appended = field.map(|field| {
+        let raw = field.raw.trim_ascii_end();
+        let raw = raw.strip_suffix(b";").unwrap_or(raw);
+        [raw, format!(";\r\n {name}=\"{value}\"").as_bytes()].concat()
+    });
+    // A comment or a quotation that is not closed swallows what is appended.
+    let is_read = |raw: &Vec<u8>| {
+        let read = raw.splitn(2, |octet| *octet == b':').nth(1).map(ContentType::of_octets);
+        read.is_some_and(|read| {
+            let is_kind = read.kind == content_type.kind && read.subtype == content_type.subtype;
+            is_kind && read.parameter(name) == Some(value)
+        })
+    };
+    appended.filter(is_read).unwrap_or_else(|| {
+        let mut anew = content_type.clone();
+        anew.parameters.retain(|(own, _)| own != name);
+        anew.parameters.push((name.to_owned(), value.to_owned()));
+        format!("Content-Type: {anew}").into_bytes()
+    })
+}
+
+/// A raw field less some parameters, each with the semicolon before it; everything else keeps its octets.
+pub(super) fn without_parameters(raw: &[u8], names: &[&str]) -> Vec<u8> {
+    let mut pieces = pieces(raw).into_iter();
+    let mut kept = pieces.next().unwrap_or_default().to_vec();
+    for piece in pieces {
+        let name: Vec<u8> =
+            piece.iter().copied().skip_while(u8::is_ascii_whitespace).take_while(|c| *c != b'=').collect();
+        let name = String::from_utf8_lossy(&name).trim().to_ascii_lowercase();
+        if !names.contains(&name.as_str()) {
+            kept.push(b';');
+            kept.extend_from_slice(piece);
+        }
+    }
+    kept
+}
+
+/// Splits at semicolons that are not within quotes.
+fn pieces(raw: &[u8]) -> Vec<&[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    raw.split(|&c| {
+        let separates = c == b';' && !quoted;
+        if c == b'"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = c == b'\\' && !escaped;
+        separates
+    })
+    .collect()
+}

@@ -1,6 +1,7 @@
 //! The message as it was before its header was protected.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
@@ -9,7 +10,9 @@ use memchr::memchr2;
 
 use super::{
     super::{Part, header::Field},
-    scheme::{is_content, is_trace, protected},
+    display::{self, body_without_display},
+    read::Protection,
+    scheme::{is_content, is_shown, is_trace, protected, without_parameters},
 };
 
 /// Writes `payload` under the header that the message had before it was sealed. Line ends are as in the two.
@@ -18,18 +21,70 @@ use super::{
 /// only the trace fields and an mbox `From ` line are written, in their order, and nothing else that anybody can have added on the way.
 /// Otherwise it holds some fields (older writers protect Subject alone), and the others are those of the outer header.
 ///
+/// Where `cover`, which covers the payload, encrypts it, Legacy Display Elements go too (RFC 9788, section 4.5.3).
+///
 /// # Errors
 ///
 /// Those of `to`.
-pub fn strip(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Result<()> {
+pub fn strip(outer: Part<'_>, payload: Part<'_>, cover: Protection, to: &mut dyn Write) -> io::Result<()> {
+    let (body, parameters): (Cow<'_, [u8]>, &[&str]) = match cover.is_encrypted() {
+        true => (body_without_display(payload), &["hp", "protected-headers", display::PARAMETER]),
+        false => (Cow::Borrowed(payload.body()), &["hp", "protected-headers"]),
+    };
+    if protected(payload).any(|field| field.is("From")) {
+        write_whole(outer, payload, parameters, to)?;
+    } else {
+        write_merged(outer, payload, parameters, to)?;
+    }
+    // A file that was no mail before it was sealed is none now.
+    if outer.header_octets().is_empty() && payload.header_octets().is_empty() {
+        return to.write_all(&body);
+    }
+    to.write_all(b"\r\n")?;
+    to.write_all(&body)
+}
+
+/// The trace of the outer header, and then the header that is in the payload, in its order.
+fn write_whole(outer: Part<'_>, payload: Part<'_>, parameters: &[&str], to: &mut dyn Write) -> io::Result<()> {
+    for (_, field) in outer.fields().enumerate().filter(|(index, field)| is_of_transport(*index, field)) {
+        write_field(field.raw, to)?;
+    }
+    let has_version = payload.fields().any(|field| field.is("MIME-Version"));
+    let mut content = payload.fields().filter(is_content);
+    // A message without a type was given one to say that its header is protected.
+    let is_typed = has_version
+        || content.any(|field| !field.is("Content-Type") || !is_bare(&without_parameters(field.raw, parameters)));
+    if is_typed && !has_version {
+        outer.fields().filter(|field| field.is("MIME-Version")).try_for_each(|field| write_field(field.raw, to))?;
+    }
+    for field in payload.fields() {
+        if is_content(&field) {
+            let raw = without_parameters(field.raw, if field.is("Content-Type") { parameters } else { &[] });
+            if is_typed {
+                write_field(&raw, to)?;
+            }
+        } else if field.is("MIME-Version") || is_shown(&field) {
+            write_field(field.raw, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a Content-Type says what is true without it.
+fn is_bare(raw: &[u8]) -> bool {
+    let value = raw.splitn(2, |octet| *octet == b':').nth(1).unwrap_or_default();
+    value.trim_ascii().eq_ignore_ascii_case(b"text/plain")
+}
+
+/// The outer header, with the fields that the payload protects in place of its own.
+fn write_merged(outer: Part<'_>, payload: Part<'_>, parameters: &[&str], to: &mut dyn Write) -> io::Result<()> {
     let mut inner: BTreeMap<String, Vec<Field<'_>>> = BTreeMap::new();
     for field in protected(payload) {
         inner.entry(field.name.to_ascii_lowercase()).or_default().push(field);
     }
-    let is_whole = inner.contains_key("from");
     let has_content = payload.fields().any(|field| is_content(&field));
     let mut placed = BTreeSet::new();
-    for (index, field) in outer.fields().enumerate() {
+    for field in outer.fields() {
         // MIME-Version speaks of Content-* fields; where the payload has none, sealing brought it.
         if field.is("MIME-Version") && has_content {
             write_field(field.raw, to)?;
@@ -39,7 +94,6 @@ pub fn strip(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Resu
         }
         let name = field.name.to_ascii_lowercase();
         match inner.get(&name) {
-            None if is_whole && !is_of_transport(index, &field) => {}
             None => write_field(field.raw, to)?,
             Some(replacements) => {
                 let raw = replacements.iter().map(|inner| inner.raw).filter(|_| !placed.contains(&name));
@@ -52,18 +106,10 @@ pub fn strip(outer: Part<'_>, payload: Part<'_>, to: &mut dyn Write) -> io::Resu
         write_field(field.raw, to)?;
     }
     for field in payload.fields().filter(is_content) {
-        if field.is("Content-Type") {
-            write_field(&without_parameters(field.raw, &["hp", "protected-headers"]), to)?;
-        } else {
-            write_field(field.raw, to)?;
-        }
+        let raw = without_parameters(field.raw, if field.is("Content-Type") { parameters } else { &[] });
+        write_field(&raw, to)?;
     }
-    // A file that was no mail before it was sealed is none now.
-    if outer.header_octets().is_empty() && payload.header_octets().is_empty() {
-        return to.write_all(payload.body());
-    }
-    to.write_all(b"\r\n")?;
-    to.write_all(payload.body())
+    Ok(())
 }
 
 /// A trace field, or the line that a mailbox puts before the first field. One in which some reader may find another field, or the end of
@@ -81,37 +127,6 @@ fn is_of_transport(index: usize, field: &Field<'_>) -> bool {
 fn write_field(raw: &[u8], to: &mut dyn Write) -> io::Result<()> {
     to.write_all(raw)?;
     if raw.ends_with(b"\n") { Ok(()) } else { to.write_all(b"\r\n") }
-}
-
-/// A raw field less some parameters, each with the semicolon before it; everything else keeps its octets.
-fn without_parameters(raw: &[u8], names: &[&str]) -> Vec<u8> {
-    let mut pieces = pieces(raw).into_iter();
-    let mut kept = pieces.next().unwrap_or_default().to_vec();
-    for piece in pieces {
-        let name: Vec<u8> =
-            piece.iter().copied().skip_while(u8::is_ascii_whitespace).take_while(|c| *c != b'=').collect();
-        let name = String::from_utf8_lossy(&name).trim().to_ascii_lowercase();
-        if !names.contains(&name.as_str()) {
-            kept.push(b';');
-            kept.extend_from_slice(piece);
-        }
-    }
-    kept
-}
-
-/// Splits at semicolons that are not within quotes.
-fn pieces(raw: &[u8]) -> Vec<&[u8]> {
-    let mut quoted = false;
-    let mut escaped = false;
-    raw.split(|&c| {
-        let separates = c == b';' && !quoted;
-        if c == b'"' && !escaped {
-            quoted = !quoted;
-        }
-        escaped = c == b'\\' && !escaped;
-        separates
-    })
-    .collect()
 }
 
 #[cfg(test)]
@@ -137,7 +152,7 @@ mod tests {
             crate::mail::Message::parse(text.into(), &mut budget).unwrap()
         };
         let mut out = Vec::new();
-        strip(parse(outer).root(), parse(payload).root(), &mut out).unwrap();
+        strip(parse(outer).root(), parse(payload).root(), Protection::SignedAndEncrypted, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -148,12 +163,12 @@ mod tests {
         for hp in ["hp=clear", "hp=cipher", "protected-headers=v1"] {
             let payload = format!(
                 "Received: eve\r\nAuthentication-Results: x; dkim=pass\r\nFrom: b@x.org\r\nDate: d\r\n\
-                 HP-Outer: From: a@x.org\r\nContent-Type: text/plain; {hp}\r\n\r\nbody"
+                 HP-Outer: From: a@x.org\r\nContent-Type: text/html; {hp}\r\n\r\nbody"
             );
             assert_eq!(
                 stripped(outer, &payload),
-                "From x Mon\r\nReceived: r\r\nFrom: b@x.org\r\nMIME-Version: 1.0\r\nDKIM-Signature: d\r\nDate: d\r\n\
-                 Content-Type: text/plain\r\n\r\nbody",
+                "From x Mon\r\nReceived: r\r\nDKIM-Signature: d\r\nMIME-Version: 1.0\r\nFrom: b@x.org\r\nDate: d\r\n\
+                 Content-Type: text/html\r\n\r\nbody",
                 "{hp}"
             );
         }
@@ -164,7 +179,7 @@ mod tests {
         let payload = "From: b@x.org\r\nContent-Type: text/plain; hp=clear\r\n\r\nbody";
         for hiding in ["Received: r\rSubject: HACKED\r\n", "Received: r\r\n \r\n Pay Eve.\r\n", "Received: r\0\r\n"] {
             let written = stripped(&format!("{hiding}From: b@x.org\r\n\r\n"), payload);
-            assert_eq!(written, "From: b@x.org\r\nContent-Type: text/plain\r\n\r\nbody", "{hiding:?}");
+            assert_eq!(written, "From: b@x.org\r\n\r\nbody", "{hiding:?}");
         }
         let folded = stripped("Received: r\r\n\tx\r\nFrom: b@x.org\r\n\r\n", payload);
         assert!(folded.starts_with("Received: r\r\n\tx\r\nFrom"), "{folded:?}");

@@ -2,82 +2,79 @@
 
 use super::{
     super::{
-        Message,
-        header::{ContentType, Edit, Field},
+        Message, Part,
+        header::{Edit, Field},
     },
-    scheme::{is_content, is_shown},
+    confidentiality::{Confidentiality, Outside},
+    scheme::{is_content, is_shown, with_parameter},
 };
 
-/// Whether the layers hide the payload (RFC 9788, section 2.1.1: `hp="cipher"`) or only sign it (`hp="clear"`).
+/// Whether the layers hide the payload, and what of the header with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Encrypted: Subject becomes `[...]` outside, Comments and Keywords vanish (the baseline policy, RFC 9788, section 3.2.1), Thread-Topic too,
-    /// HP-Outer inside.
-    Cipher,
-    /// Signed only.
+    /// Encrypted (`hp="cipher"`, RFC 9788, section 2.1.1): HP-Outer inside says what stands outside.
+    Cipher(Confidentiality),
+    /// Signed only (`hp="clear"`): every field stands outside too.
     Clear,
 }
 
 /// The header of the payload (every non-structural field but Bcc and those of the transport copied in, `hp=` on its Content-Type) and the
-/// outer header, which has lost its Content-* fields to it (RFC 9788, section 5.2.1; without Legacy Display Elements).
+/// outer header, which has lost its Content-* fields to it (RFC 9788, section 5.2.1; for Legacy Display Elements see
+/// [`with_legacy_display`](super::with_legacy_display)).
 pub fn protect(message: &Message, mode: Mode) -> (Edit<'_>, Edit<'_>) {
     let mut outer = Edit::new(message.root());
     outer.retain(|field| !is_content(field));
     let mut payload = Edit::within(message.root());
     payload
         .retain(|field| (is_content(field) || field.is("MIME-Version") || is_copied(field)) && !field.is("HP-Outer"));
-    payload.delete("Content-Type");
-    let content_type = message.root().fields().find(|field| field.is("Content-Type"));
-    payload.insert(with_hp(content_type, message.root().content_type(), mode));
-    if mode == Mode::Clear {
+    let Mode::Cipher(policy) = mode else {
+        mark(&mut payload, message.root(), "clear");
         return (payload, outer);
+    };
+    mark(&mut payload, message.root(), "cipher");
+    outer.retain(|field| !is_copied(field) || policy.outside(field) != Outside::Removed);
+    let mut shown: Vec<Vec<u8>> = Vec::new();
+    for field in outer.kept().copied().filter(is_copied).collect::<Vec<_>>() {
+        let Outside::Other(value) = policy.outside(&field) else {
+            shown.push(field.raw.to_vec());
+            continue;
+        };
+        let raw = format!("{}: {value}", field.name).into_bytes();
+        if shown.contains(&raw) {
+            // A subject that is there twice is obscured once.
+            outer.retain(|other| other.span != field.span);
+        } else {
+            outer.replace(&field, raw.clone());
+            shown.push(raw);
+        }
     }
-    // Thread-Topic is Outlook's copy of the subject.
-    for name in ["Comments", "Keywords", "Thread-Topic"] {
-        outer.delete(name);
-    }
-    if message.root().header("Subject").is_some() {
-        outer.delete("Subject");
-        outer.insert("Subject: [...]");
-        payload.insert("HP-Outer: Subject: [...]");
-    }
-    let copied: Vec<_> =
-        outer.kept().filter(|field| is_copied(field)).map(|field| [b"HP-Outer: ", field.raw].concat()).collect();
-    for raw in copied.into_iter().rev() {
-        payload.insert(raw);
+    for raw in shown.into_iter().rev() {
+        payload.insert([b"HP-Outer: ", raw.as_slice()].concat());
     }
     (payload, outer)
+}
+
+/// Says on the Content-Type of the payload that it protects the header.
+fn mark(payload: &mut Edit<'_>, root: Part<'_>, value: &str) {
+    let mut written = root.fields().filter(|field| field.is("Content-Type"));
+    let (first, others) = (written.next(), written.count());
+    let marked = with_parameter(first, root.content_type(), "hp", value);
+    match first {
+        Some(field) if others == 0 => payload.replace(&field, marked),
+        _ => {
+            payload.delete("Content-Type");
+            payload.insert(marked);
+        }
+    }
 }
 
 fn is_copied(field: &Field<'_>) -> bool {
     is_shown(field) && !field.is("Bcc") && !field.is("Resent-Bcc")
 }
 
-/// Content-Type as it was, with `hp` for what it had of that.
-fn with_hp(field: Option<Field<'_>>, content_type: &ContentType, mode: Mode) -> Vec<u8> {
-    let mode = if mode == Mode::Cipher { "cipher" } else { "clear" };
-    let appended = field.map(|field| {
-        let raw = field.raw.trim_ascii_end();
-        [raw.strip_suffix(b";").unwrap_or(raw), b";\r\n hp=\"", mode.as_bytes(), b"\""].concat()
-    });
-    // A comment or a quotation that is not closed swallows what is appended.
-    let is_read = |raw: &Vec<u8>| {
-        let value = raw.splitn(2, |octet| *octet == b':').nth(1).map(ContentType::of_octets);
-        value.is_some_and(|read| {
-            read.parameter("hp") == Some(mode) && read.kind == content_type.kind && read.subtype == content_type.subtype
-        })
-    };
-    appended.filter(is_read).unwrap_or_else(|| {
-        let mut anew = content_type.clone();
-        anew.parameters.retain(|(name, _)| name != "hp");
-        anew.parameters.push(("hp".into(), mode.into()));
-        format!("Content-Type: {anew}").into_bytes()
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Header, Protection};
+    use super::super::{Header, Protection, author};
     use super::*;
     use crate::base::{Budget, Limits};
 
@@ -101,16 +98,16 @@ mod tests {
             "From x Mon\r\nReceived: r\r\nFrom: a@x.org\r\nBcc: hidden@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\nThread-Topic: secret\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8;\r\nContent-Transfer-Encoding: 8bit\r\n\r\nbody\r\n",
         );
-        let (payload, outer) = protect(&message, Mode::Cipher);
+        let (payload, outer) = protect(&message, Mode::Cipher(Confidentiality::Baseline));
         assert_eq!(
             written(&payload),
-            "HP-Outer: From: a@x.org\r\nHP-Outer: To: b@x.org,\r\n c@x.org\r\nHP-Outer: Subject: [...]\r\n\
-             Content-Type: text/plain; charset=utf-8;\r\n hp=\"cipher\"\r\nFrom: a@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\nThread-Topic: secret\r\n\
-             MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n"
+            "HP-Outer: From: a@x.org\r\nHP-Outer: Subject: [...]\r\nHP-Outer: To: b@x.org,\r\n c@x.org\r\n\
+             From: a@x.org\r\nSubject: secret\r\nTo: b@x.org,\r\n c@x.org\r\nKeywords: k\r\nThread-Topic: secret\r\n\
+             MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8;\r\n hp=\"cipher\"\r\nContent-Transfer-Encoding: 8bit\r\n"
         );
         assert_eq!(
             written(&outer),
-            "From x Mon\r\nSubject: [...]\r\nReceived: r\r\nFrom: a@x.org\r\nBcc: hidden@x.org\r\nTo: b@x.org,\r\n c@x.org\r\nMIME-Version: 1.0\r\n"
+            "From x Mon\r\nReceived: r\r\nFrom: a@x.org\r\nBcc: hidden@x.org\r\nSubject: [...]\r\nTo: b@x.org,\r\n c@x.org\r\nMIME-Version: 1.0\r\n"
         );
         let expected = [
             "Bcc unprotected",
@@ -129,6 +126,28 @@ mod tests {
                 && !written(&payload).contains("Bcc")
         );
         assert!(written(&outer).contains("Subject: secret\r\n") && !written(&outer).contains("Content-"));
+    }
+
+    #[test]
+    fn shy_shows_addresses_and_universal_time_alone() {
+        let message = parse(
+            "From: Alice <alice@x.org>\nTo: Bob <bob@x.org>\nDate: Wed, 11 Jan 2023 16:08:43 -0500\nSubject: s\nSubject: t\n\nbody\n",
+        );
+        let (payload, outer) = protect(&message, Mode::Cipher(Confidentiality::Shy));
+        let shown = "From: alice@x.org\nTo: bob@x.org\nDate: Wed, 11 Jan 2023 21:08:43 +0000\nSubject: [...]\n";
+        assert_eq!(written(&outer), shown);
+        let inside = written(&payload);
+        assert!(
+            inside.starts_with(&shown.lines().map(|line| format!("HP-Outer: {line}\n")).collect::<String>()),
+            "{inside}"
+        );
+        assert!(inside.contains("\nFrom: Alice <alice@x.org>\n"), "{inside}");
+        let author = author(parse(&format!("{shown}\n")).root(), Some(parse(&format!("{inside}\n")).root()));
+        assert_eq!(author.unwrap().to_string(), "alice@x.org");
+
+        let (payload, outer) = protect(&message, Mode::Cipher(Confidentiality::Nothing));
+        assert!(written(&outer).ends_with("Subject: s\nSubject: t\n"));
+        assert!(written(&payload).contains("HP-Outer: From: Alice <alice@x.org>\n"));
     }
 
     #[test]

@@ -39,7 +39,7 @@ use std::io::Write;
 
 pub use seal::signable;
 
-use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
+use super::{Claim, Context, Needs, Opened, Protocol, Resolved, Seal, Sealed, Signer};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName},
@@ -63,11 +63,28 @@ impl Protocol for Pem {
         open::open(&message, claim, context, budget)
     }
 
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        seal::seal(message.root(), how, context, out)
+    /// RFC 1421, section 4.6.1.1.1: a message that is encrypted to recipients is signed, by its author when no signer is named.
+    fn needs(&self, message: &Message, how: &Seal) -> Needs {
+        let mut needs = Needs::of(message, how);
+        seal::signers(how).iter().for_each(|signer| needs.add_signer(message.root(), signer));
+        needs
     }
 
-    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
-        select::readiness(address, purpose, context)
+    fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {
+        Ok(Box::new(select::resolve(needs, context)?))
+    }
+}
+
+impl Resolved for select::MessageKeys {
+    fn recipient(&self, address: &Address) -> KeyState {
+        self.recipient_state(address)
+    }
+
+    fn signer(&self, signer: &Signer) -> KeyState {
+        self.signer_state(signer)
+    }
+
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message.root(), how, self, context, out)
     }
 }

@@ -102,7 +102,12 @@ impl Candidate {
         Ok(Candidate { key, fingerprint, certificate: None, record })
     }
 
-    /// The fingerprint for reports: the SHA-256 of the certificate, or of the bare key.
+    /// The SHA-256 of the certificate, or of the bare key.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.fingerprint
+    }
+
+    /// The fingerprint for reports.
     pub(super) fn fingerprint(&self) -> String {
         self.fingerprint.to_string()
     }

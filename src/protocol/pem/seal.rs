@@ -9,7 +9,7 @@ use std::{
 use super::{
     canonical::{of_local, printable, stuffed},
     record::{CertificateName, rsa},
-    select::{self, Chosen, SigningKey},
+    select::{Chosen, MessageKeys, SigningKey},
     shared::{InterchangeKey, two_keys},
 };
 use crate::{
@@ -36,9 +36,15 @@ pub fn signable(part: Part<'_>) -> Result<Vec<u8>> {
 }
 
 /// Writes the signed or encrypted `root` to `out`, with CRLF line breaks.
-pub(super) fn seal(root: Part<'_>, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+pub(super) fn seal(
+    root: Part<'_>,
+    how: &Seal,
+    keys: &MessageKeys,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> Result<Sealed> {
     let form = Form::new(how)?;
-    let plan = Plan::new(root, how, context)?;
+    let plan = Plan::new(root, how, keys, context)?;
     let mut canonical = signable(root)?;
     if form == Form::Clear && !canonical.is_empty() && !canonical.ends_with(b"\n") {
         // The boundary needs a line of its own.
@@ -78,12 +84,12 @@ enum Form {
 
 impl Form {
     fn new(how: &Seal) -> Result<Form> {
-        if how.headers == Headers::Protected {
+        if how.headers != Headers::Outside {
             return Err(
                 Error::usage("pem: the header cannot be protected").with_hint(Hint::UseProtocol(&["pgp", "smime"]))
             );
         }
-        match (how.shape, how.to.is_empty() && how.passwords.is_empty()) {
+        match (how.shape, !how.encrypts()) {
             (Shape::Nested | Shape::Triple, _) => {
                 Err(Error::usage("pem: has only one form").with_hint("leave the shape out"))
             }
@@ -115,24 +121,16 @@ struct Plan {
 }
 
 impl Plan {
-    /// Finds every key. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
+    /// Takes the keys for `how` from `found`. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
     /// weak and not admitted.
-    fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Plan> {
-        let at = how.at.unwrap_or_else(|| context.clock.now());
+    fn new(root: Part<'_>, how: &Seal, found: &MessageKeys, context: Context<'_>) -> Result<Plan> {
         let (hash, cipher) = algorithms(how, context.legacy)?;
         let mut sealed = Sealed::default();
-        // RFC 1421, section 4.6.1.1.1: an encrypted text is signed; with only an interchange key, by that key.
-        let implied = [Signer::Author];
-        let asked = if how.sign.is_empty() && !how.to.is_empty() { &implied[..] } else { &how.sign };
         let mut signers = Vec::new();
-        for signer in asked {
-            let found = match signer {
-                Signer::Address(address) => select::signer_for(address, at, context)?,
-                Signer::Author => select::signer_for(&blind::author(root)?, at, context)?,
-                Signer::Key(handle) => select::signer_named(handle, at, context)?,
-            };
-            sealed.did.push(format!("signed by {}", found.candidate.fingerprint()));
-            signers.push(found);
+        for signer in self::signers(how) {
+            let signing = found.signer(signer, root)?;
+            sealed.did.push(format!("signed by {}", signing.candidate.fingerprint()));
+            signers.push(signing.clone());
         }
         let hides = Blind::of(root);
         let mut readers = Vec::new();
@@ -145,10 +143,10 @@ impl Plan {
                         .with_hint(Hint::UseProtocol(&["pgp"])));
                 }
             };
-            let Some(chosen) = missing.found(select::recipient(address, at, context))? else { continue };
+            let Some(chosen) = missing.found(found.recipient(address)) else { continue };
             sealed.warnings.extend(chosen.warning.clone());
             sealed.did.push(format!("encrypted to {address} with {}", chosen.candidate.fingerprint()));
-            readers.push((address.to_string(), chosen));
+            readers.push((address.to_string(), chosen.clone()));
         }
         missing.refuse()?;
         if !how.to.is_empty() || !how.passwords.is_empty() {
@@ -168,6 +166,11 @@ impl Plan {
             || self.readers.iter().any(|(_, chosen)| chosen.candidate.certificate.is_none());
         if bare { "2001" } else { "4" }
     }
+}
+
+/// The signers. RFC 1421, section 4.6.1.1.1: an encrypted text is signed; with only an interchange key, by that key.
+pub(super) fn signers(how: &Seal) -> &[Signer] {
+    if how.sign.is_empty() && !how.to.is_empty() { &[Signer::Author] } else { &how.sign }
 }
 
 /// Digest and cipher: strong defaults unless others are requested and admitted.

@@ -10,14 +10,37 @@ use crate::{
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
-        Context, Purpose,
-        select::{self, Authority, Candidate as _, Copies, Wanted, Words},
-        unfit::Unfit,
+        Context, Needs, Purpose, Signer,
+        resolved::{Keyring, Usable},
+        select::{self, Authority, Candidate as _, Copies, Served, Wanted, Words},
+        unfit::{Refusal, Unfit},
         x509,
     },
 };
 
+/// The keys of one message.
+pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
+
+/// Looks up the keys of one message.
+///
+/// # Errors
+///
+/// The keys could not be asked.
+pub(super) fn resolve(needs: &Needs, context: Context<'_>) -> Result<MessageKeys> {
+    let at = needs.at.unwrap_or_else(|| context.clock.now());
+    Keyring::find(
+        needs,
+        |address| recipient(address, at, context),
+        |signer| match signer {
+            Signer::Address(address) => signer_for(address, at, context),
+            Signer::Key(handle) => signer_named(handle, at, context),
+            Signer::Author => Ok(Err(Refusal::missing("author: not named by an address".to_owned()))),
+        },
+    )
+}
+
 /// A key to encrypt to.
+#[derive(Clone)]
 pub(super) struct Chosen {
     /// The key.
     pub(super) candidate: record::Candidate,
@@ -26,6 +49,7 @@ pub(super) struct Chosen {
 }
 
 /// A key to sign with.
+#[derive(Clone)]
 pub(super) struct SigningKey {
     /// The public key, with its certificate or record.
     pub(super) candidate: record::Candidate,
@@ -37,17 +61,30 @@ pub(super) struct SigningKey {
     pub(super) issuers: Vec<Certificate>,
 }
 
+impl Usable for Chosen {
+    fn state(&self) -> KeyState {
+        let (key, warning) = (self.candidate.handle().clone(), self.warning.clone());
+        KeyState::Usable { key, warning, note: None }
+    }
+}
+
+impl Usable for SigningKey {
+    fn state(&self) -> KeyState {
+        KeyState::Usable { key: self.candidate.handle().clone(), warning: None, note: None }
+    }
+}
+
 /// The key to encrypt to for `address`.
 ///
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
+fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let candidates = candidates(context.keys, &Want::Address(address))?;
     let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
-    let serve = |candidate: &Candidate| Ok(candidate.usable(Usage::Wrap, at, context.legacy).cloned());
-    let select::Chosen { key, warning, .. } = select::choose(wanted, &candidates, &mut Paths::new(context), serve)?;
-    Ok(Chosen { candidate: key, warning })
+    let serve = |candidate: &Candidate| Ok(candidate.usable(Usage::Wrap, at, context.legacy).cloned().into());
+    let chosen = select::choose(wanted, &candidates, &mut Paths::new(context), serve)?;
+    Ok(chosen.map(|select::Chosen { key, warning, .. }| Chosen { candidate: key, warning }))
 }
 
 /// The key to sign with for `address`.
@@ -55,35 +92,25 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
+fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
     let candidates = candidates(context.keys, &Want::Address(address))?;
     let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
     let serve = |candidate: &Candidate| candidate.signing(Some(address), at, context);
-    Ok(select::choose(wanted, &candidates, &mut Paths::new(context), serve)?.key)
-}
-
-/// Whether [`recipient`] or [`signer_for`] finds a key now.
-pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
-    let at = context.clock.now();
-    let found = match purpose {
-        Purpose::Encrypt => recipient(address, at, context).map(|chosen| (chosen.candidate, chosen.warning)),
-        Purpose::Sign => signer_for(address, at, context).map(|signing| (signing.candidate, None)),
-    };
-    let usable = |(candidate, warning): (record::Candidate, _)| {
-        Ok(KeyState::Usable { key: Handle::parse(&candidate.fingerprint())?, warning, note: None })
-    };
-    found.and_then(usable).or_else(KeyState::of_refusal)
+    Ok(select::choose(wanted, &candidates, &mut Paths::new(context), serve)?.map(|chosen| chosen.key))
 }
 
 /// The key to sign with that `handle` names.
-pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let candidate = Candidate::of(Copies::named(handle, records(context.keys, &Want::Handle(handle))?)?);
-    let refuse = |why: &str| Error::no_key(format!("key {}: {why}", candidate.copies.fingerprint()));
+fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
+    let candidate = match Copies::named(handle, records(context.keys, &Want::Handle(handle))?) {
+        Ok(copies) => Candidate::of(copies),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let refuse = |why: &str| Refusal::missing(format!("key {}: {why}", candidate.copies.fingerprint()));
     if let Authority::Revoked(why) = candidate.authority(&mut Paths::new(context))? {
-        return Err(refuse(&why));
+        return Ok(Err(refuse(&why)));
     }
     let name = candidate.copies.records().iter().find_map(|record| record.claimed.first());
-    candidate.signing(name, at, context)?.map_err(|why| refuse(&why.to_string()))
+    Ok(candidate.signing(name, at, context)?.only(refuse))
 }
 
 /// A certificate or a bare key that was found for an address.
@@ -116,28 +143,26 @@ impl Candidate {
     }
 
     /// The key to sign with; otherwise the reason, worded to follow its fingerprint.
-    fn signing(
-        &self,
-        name: Option<&Address>,
-        at: SystemTime,
-        context: Context<'_>,
-    ) -> Result<Result<SigningKey, Unfit>> {
+    fn signing(&self, name: Option<&Address>, at: SystemTime, context: Context<'_>) -> Result<Served<SigningKey>> {
         let candidate = match self.usable(Usage::Sign, at, context.legacy) {
             Ok(candidate) => candidate.clone(),
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Served::Unfit(why)),
         };
         for record in self.copies.with_secrets() {
             let Some(handle) = record.secrets.first() else { continue };
-            if let Some(secret) = context.keys.secret(record, handle)? {
-                let mut issuers = match &candidate.certificate {
-                    Some(certificate) => path::issuers(certificate, &[], context, &Budget::new(Limits::default()))?,
-                    None => Vec::new(),
-                };
-                issuers.retain(|issuer| !issuer.is_self_issued());
-                return Ok(Ok(SigningKey { candidate, name: name.map(Address::to_string), secret, issuers }));
-            }
+            let secret = match select::secret(context.keys, record, handle)? {
+                Ok(Some(secret)) => secret,
+                Ok(None) => continue,
+                Err(refusal) => return Ok(Served::Locked(refusal)),
+            };
+            let mut issuers = match &candidate.certificate {
+                Some(certificate) => path::issuers(certificate, &[], context, &Budget::new(Limits::default()))?,
+                None => Vec::new(),
+            };
+            issuers.retain(|issuer| !issuer.is_self_issued());
+            return Ok(Served::Key(SigningKey { candidate, name: name.map(Address::to_string), secret, issuers }));
         }
-        Ok(Err("its secret key is missing".to_owned().into()))
+        Ok(Served::Unfit("its secret key is missing".to_owned().into()))
     }
 }
 

@@ -123,17 +123,6 @@ pub(super) fn certified(cert: &Cert, at: SystemTime, legacy: Legacy, keys: &dyn 
     cert.userids().filter_map(mailbox).collect()
 }
 
-/// The keys of `cert` that can sign at `at`, newest first. An error of kind `NoKey` names the certificate and the
-/// reason.
-pub(super) fn signing_keys(
-    cert: &Cert,
-    at: SystemTime,
-    legacy: Legacy,
-    keys: &dyn Keys,
-) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>> {
-    usable(cert, Usage::Sign, at, legacy, keys).map_err(|why| no_key(cert, &why.to_string()))
-}
-
 /// The keys of `cert` that `usage` allows at `at`, newest first. Otherwise the reason, worded to follow the name of the
 /// key: `expired on 2020-01-01`, `revoked: key material has been compromised`, `no encryption subkey`.
 pub(super) fn usable(
@@ -192,11 +181,6 @@ pub(super) fn usable(
             Err(if expired { Unfit::Expired(words) } else { Unfit::Otherwise(words) })
         }
     }
-}
-
-/// The error of kind `NoKey` for a certificate.
-pub(super) fn no_key(cert: &Cert, why: &str) -> Error {
-    Error::no_key(format!("key {}: {why}", cert.fingerprint().to_hex()))
 }
 
 /// Whether the key is the primary key, or a subkey with a valid back signature. Without it anyone could claim a subkey

@@ -35,7 +35,7 @@ pub(super) fn fits(root: Part<'_>, how: &Seal) -> Result<()> {
         let what = format!("{}/{}", kind.kind, kind.subtype);
         return Err(Error::usage(format!("inline: the message is {what}, not text/plain")).with_hint(hint));
     }
-    if how.headers == Headers::Protected {
+    if how.headers != Headers::Outside {
         return Err(Error::usage("inline: the header cannot be protected").with_hint(hint));
     }
     Ok(())

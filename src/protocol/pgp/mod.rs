@@ -75,7 +75,7 @@ mod words;
 
 use std::io::Write;
 
-use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed};
+use super::{Claim, Context, Needs, Opened, Protocol, Resolved, Seal, Sealed, Signer};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName},
@@ -99,11 +99,21 @@ impl Protocol for Pgp {
         open::open(message, claim, context, budget)
     }
 
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        seal::seal(message, how, context, out)
+    fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {
+        Ok(Box::new(select::resolve(needs, context)?))
+    }
+}
+
+impl Resolved for select::MessageKeys {
+    fn recipient(&self, address: &Address) -> KeyState {
+        self.recipient_state(address)
     }
 
-    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
-        select::readiness(address, purpose, context)
+    fn signer(&self, signer: &Signer) -> KeyState {
+        self.signer_state(signer)
+    }
+
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, self, context, out)
     }
 }

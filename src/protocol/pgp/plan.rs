@@ -4,8 +4,7 @@ use std::time::SystemTime;
 
 use super::{
     encrypt::{Naming, Readers},
-    revocation,
-    select::{self, Chosen, SigningKey},
+    select::{Chosen, MessageKeys, SigningKey},
     sign,
 };
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     crypto::Hash,
     mail::Part,
     protocol::{
-        Context, Recipient, Seal, Sealed, Signer,
+        Context, Recipient, Seal, Sealed,
         blind::{self, Blind},
         unfit::Missing,
     },
@@ -40,13 +39,13 @@ pub(super) struct Signers {
 }
 
 impl Plan {
-    /// Finds every key. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
+    /// Takes the keys for `how` from `found`. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
     /// weak and not admitted.
-    pub(super) fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Self> {
+    pub(super) fn new(root: Part<'_>, how: &Seal, found: &MessageKeys, context: Context<'_>) -> Result<Self> {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let mut sealed = Sealed::default();
-        let signers = signers(root, how, at, context, &mut sealed)?;
-        let readers = readers(root, how, at, context, &mut sealed)?;
+        let signers = signers(root, how, found, context, &mut sealed)?;
+        let readers = readers(root, how, found, at, context, &mut sealed)?;
         if signers.is_none() && readers.is_none() {
             return Err(Error::usage("neither a signer nor a recipient is given"));
         }
@@ -57,20 +56,16 @@ impl Plan {
 fn signers(
     root: Part<'_>,
     how: &Seal,
-    at: SystemTime,
+    found: &MessageKeys,
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Signers>> {
     let mut keys: Vec<SigningKey> = Vec::new();
     for signer in &how.sign {
-        let found = match signer {
-            Signer::Address(address) => select::signer_for(context.keys, address, at, context.legacy)?,
-            Signer::Author => select::signer_for(context.keys, &blind::author(root)?, at, context.legacy)?,
-            Signer::Key(handle) => select::signer_named(context.keys, handle, at, context.legacy)?,
-        };
-        if keys.iter().all(|other| other.key.fingerprint() != found.key.fingerprint()) {
-            sealed.did.push(format!("signed by {}", found.key.fingerprint().to_hex()));
-            keys.push(found);
+        let signing = found.signer(signer, root)?;
+        if keys.iter().all(|other| other.key.fingerprint() != signing.key.fingerprint()) {
+            sealed.did.push(format!("signed by {}", signing.key.fingerprint().to_hex()));
+            keys.push(signing.clone());
         }
     }
     if keys.is_empty() {
@@ -83,11 +78,12 @@ fn signers(
 fn readers(
     root: Part<'_>,
     how: &Seal,
+    found: &MessageKeys,
     at: SystemTime,
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Readers>> {
-    if how.to.is_empty() && how.passwords.is_empty() {
+    if !how.encrypts() {
         return Ok(None);
     }
     let blind = Blind::of(root);
@@ -100,14 +96,12 @@ fn readers(
             Recipient::Named(address) if blind.hides(address) => (Naming::Hidden, address),
             Recipient::Named(address) => (Naming::Named, address),
         };
-        let found = missing.found(select::recipient(context.keys, address, at, context.legacy))?;
-        let Some(found) = found else { continue };
-        sealed.warnings.extend(found.warning.clone());
-        sealed.warnings.extend(revocation::doubt(&found.cert, at, context.keys)?);
+        let Some(chosen) = missing.found(found.recipient(address)) else { continue };
+        sealed.warnings.extend(chosen.warning.iter().chain(&chosen.doubt).cloned());
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
-        sealed.did.push(format!("encrypted to {address} with {}{note}", found.cert.fingerprint().to_hex()));
-        match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == found.cert.fingerprint()) {
-            None => people.push((naming, found)),
+        sealed.did.push(format!("encrypted to {address} with {}{note}", chosen.cert.fingerprint().to_hex()));
+        match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == chosen.cert.fingerprint()) {
+            None => people.push((naming, chosen.clone())),
             // The same key for two recipients, one of them named: the message names it anyway.
             Some((other, _)) if naming == Naming::Named => *other = Naming::Named,
             Some(_) => {}

@@ -12,12 +12,13 @@ use super::{
     inline,
     partial::Partial,
     plan::{Plan, Signers},
+    select::MessageKeys,
     sign::{Kind, Signatures},
     suite,
 };
 use crate::{
     base::{Error, Hint, Result},
-    mail::{Message, build, header_protection::Mode},
+    mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
         halves::{Halves, Payload, output, write_outer},
@@ -29,7 +30,13 @@ use crate::{
 /// Errors of kind `NoKey` name the address, the key and the reason. `Usage`: an algorithm is not admitted, or the
 /// message does not fit the requested form. These come before the first octet is written. `Malformed`, for a message
 /// that no encoding makes fit to be signed, may come later.
-pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+pub(super) fn seal(
+    message: &Message,
+    how: &Seal,
+    keys: &MessageKeys,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> Result<Sealed> {
     let root = message.root();
     if matches!(how.shape, Shape::Inline | Shape::Opaque) {
         inline::fits(root, how)?;
@@ -37,7 +44,7 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
     if how.shape == Shape::Triple {
         return Err(Error::usage("triple wrapping: OpenPGP has no such form").with_hint(Hint::UseProtocol(&["smime"])));
     }
-    let plan = Plan::new(root, how, context)?;
+    let plan = Plan::new(root, how, keys, context)?;
     let sealed = plan.sealed.clone();
     match how.shape {
         Shape::Inline | Shape::Opaque => inline::write(root, how.shape, plan, context, out)?,
@@ -47,8 +54,7 @@ pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mu
 }
 
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
-    let mode = if plan.readers.is_some() { Mode::Cipher } else { Mode::Clear };
-    let halves = Halves::of(message, how.headers, mode);
+    let halves = Halves::of(message, how);
     let payload = Payload { part: message.root(), header: &halves.payload };
     // Everything that can fail for a missing resource is done before the first octet is written.
     let boundaries = [build::boundary(context.random)?, build::boundary(context.random)?];

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use sequoia_openpgp::{
-    Cert, Fingerprint,
+    Cert,
     packet::{
         Key,
         key::{PublicParts, UnspecifiedRole},
@@ -13,7 +13,7 @@ use sequoia_openpgp::{
 
 use super::{
     cert::{self, Usage},
-    words,
+    revocation, words,
 };
 use crate::{
     base::{Error, KeyForm, Result},
@@ -21,13 +21,37 @@ use crate::{
     keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
     protocol::{
-        Context, Purpose,
-        select::{self, Authority, Copies, Wanted, Words},
-        unfit::Unfit,
+        Context, Needs, Purpose, Signer,
+        resolved::{Keyring, Usable},
+        select::{self, Authority, Copies, Served, Wanted, Words},
+        unfit::{Refusal, Unfit},
     },
 };
 
+/// The keys of one message.
+pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
+
+/// Looks up the keys of one message.
+///
+/// # Errors
+///
+/// The keys could not be asked.
+pub(super) fn resolve(needs: &Needs, context: Context<'_>) -> Result<MessageKeys> {
+    let at = needs.at.unwrap_or_else(|| context.clock.now());
+    let (keys, legacy) = (context.keys, context.legacy);
+    Keyring::find(
+        needs,
+        |address| recipient(keys, address, at, legacy),
+        |signer| match signer {
+            Signer::Address(address) => signer_for(keys, address, at, legacy),
+            Signer::Key(handle) => signer_named(keys, handle, at, legacy),
+            Signer::Author => Ok(Err(Refusal::missing("author: not named by an address".to_owned()))),
+        },
+    )
+}
+
 /// A certificate to encrypt to, and its encryption keys.
+#[derive(Clone)]
 pub(super) struct Chosen {
     /// The certificate.
     pub(super) cert: Arc<Cert>,
@@ -35,9 +59,12 @@ pub(super) struct Chosen {
     pub(super) keys: Vec<Key<PublicParts, UnspecifiedRole>>,
     /// A warning about the choice.
     pub(super) warning: Option<String>,
+    /// That the certificate may be revoked, by a key that is not here.
+    pub(super) doubt: Option<String>,
 }
 
 /// A key to sign with.
+#[derive(Clone)]
 pub(super) struct SigningKey {
     /// The public part.
     pub(super) key: Key<PublicParts, UnspecifiedRole>,
@@ -45,19 +72,35 @@ pub(super) struct SigningKey {
     pub(super) secret: Arc<dyn SecretKey>,
 }
 
+impl Usable for Chosen {
+    fn state(&self) -> KeyState {
+        KeyState::Usable { key: cert::handle(&self.cert.fingerprint()), warning: self.warning.clone(), note: None }
+    }
+}
+
+impl Usable for SigningKey {
+    fn state(&self) -> KeyState {
+        KeyState::Usable { key: cert::handle(&self.key.fingerprint()), warning: None, note: None }
+    }
+}
+
 /// The certificate to encrypt to for `address`.
 ///
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Chosen> {
+fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Result<Chosen, Refusal>> {
     let candidates = candidates(keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
     let chosen = select::choose(wanted, &candidates, &mut (), |candidate| {
-        Ok(candidate.usable(Usage::Encrypt, address, at, legacy, keys))
+        Ok(candidate.usable(Usage::Encrypt, address, at, legacy, keys).into())
     })?;
-    let (cert, keys) = chosen.key;
-    Ok(Chosen { cert: Arc::clone(cert), keys, warning: chosen.warning })
+    let select::Chosen { key: (cert, usable), warning, .. } = match chosen {
+        Ok(chosen) => chosen,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let doubt = revocation::doubt(cert, at, keys)?;
+    Ok(Ok(Chosen { cert: Arc::clone(cert), keys: usable, warning, doubt }))
 }
 
 /// The key to sign with for `address`.
@@ -65,49 +108,52 @@ pub(super) fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, lega
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn signer_for(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
+fn signer_for(
+    keys: &dyn Keys,
+    address: &Address,
+    at: SystemTime,
+    legacy: Legacy,
+) -> Result<Result<SigningKey, Refusal>> {
     let mut candidates = candidates(keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
     // A key whose secret part is elsewhere is reported, not skipped.
     candidates.iter_mut().for_each(|candidate| candidate.elsewhere = elsewhere(keys, &candidate.copies));
     let serve = |candidate: &Candidate| match candidate.usable(Usage::Sign, address, at, legacy, keys) {
-        Err(why) => Ok(Err(why)),
+        Err(why) => Ok(Served::Unfit(why)),
         Ok((_, usable)) => with_secret(keys, &candidate.copies, usable),
     };
-    Ok(select::choose(wanted, &candidates, &mut (), serve)?.key)
-}
-
-/// Whether [`recipient`] or [`signer_for`] finds a key now.
-pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
-    let (keys, at, legacy) = (context.keys, context.clock.now(), context.legacy);
-    let usable =
-        |fingerprint: &Fingerprint, warning| KeyState::Usable { key: cert::handle(fingerprint), warning, note: None };
-    let found = match purpose {
-        Purpose::Encrypt => {
-            recipient(keys, address, at, legacy).map(|chosen| usable(&chosen.cert.fingerprint(), chosen.warning))
-        }
-        Purpose::Sign => signer_for(keys, address, at, legacy).map(|signing| usable(&signing.key.fingerprint(), None)),
-    };
-    found.or_else(KeyState::of_refusal)
+    Ok(select::choose(wanted, &candidates, &mut (), serve)?.map(|chosen| chosen.key))
 }
 
 /// The key to sign with that `handle` names: a certificate by its primary key, or one subkey.
-pub(super) fn signer_named(keys: &dyn Keys, handle: &Handle, at: SystemTime, legacy: Legacy) -> Result<SigningKey> {
-    let copies = Copies::named(handle, keys.find(ProtocolName::Pgp, &Want::Handle(handle))?)?;
+fn signer_named(
+    keys: &dyn Keys,
+    handle: &Handle,
+    at: SystemTime,
+    legacy: Legacy,
+) -> Result<Result<SigningKey, Refusal>> {
+    let copies = match Copies::named(handle, keys.find(ProtocolName::Pgp, &Want::Handle(handle))?) {
+        Ok(copies) => copies,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let cert = merged(&copies)?;
-    let mut usable = cert::signing_keys(&cert, at, legacy, keys)?;
+    let refuse = |why: &str| Refusal::missing(format!("key {}: {why}", cert.fingerprint().to_hex()));
+    let mut usable = match cert::usable(&cert, Usage::Sign, at, legacy, keys) {
+        Ok(usable) => usable,
+        Err(why) => return Ok(Err(refuse(&why.to_string()))),
+    };
     if !copies.fingerprint().is_named_by(handle) {
         usable.retain(|key| cert::handle(&key.fingerprint()).is_named_by(handle));
         if usable.is_empty() {
-            return Err(Error::no_key(format!("key {handle}: not a usable signing key"))
-                .with_hint(format!("give its certificate: {}", copies.fingerprint())));
+            let hint = format!("give its certificate: {}", copies.fingerprint());
+            return Ok(Err(Refusal::missing(format!("key {handle}: not a usable signing key")).with_hint(hint)));
         }
     }
-    with_secret(keys, &copies, usable)?.map_err(|why| cert::no_key(&cert, &why.to_string()))
+    Ok(with_secret(keys, &copies, usable)?.only(refuse))
 }
 
 /// A certificate and its keys that are usable for the purpose, newest first; at least one.
-type Usable<'c> = (&'c Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>);
+type UsableKeys<'c> = (&'c Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>);
 
 /// A certificate that was found for an address.
 struct Candidate {
@@ -127,7 +173,7 @@ impl Candidate {
         at: SystemTime,
         legacy: Legacy,
         keys: &dyn Keys,
-    ) -> Result<Usable<'_>, Unfit> {
+    ) -> Result<UsableKeys<'_>, Unfit> {
         let cert = self.cert.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
         let usable = cert::usable(cert, usage, at, legacy, keys)?;
         if !self.copies.is_named_for(address) && !cert::certified(cert, at, legacy, keys).contains(address) {
@@ -184,16 +230,18 @@ fn with_secret(
     keys: &dyn Keys,
     copies: &Copies,
     usable: Vec<Key<PublicParts, UnspecifiedRole>>,
-) -> Result<Result<SigningKey, Unfit>> {
+) -> Result<Served<SigningKey>> {
     for key in usable {
         for record in copies.with_secrets() {
-            if let Some(secret) = keys.secret(record, &cert::handle(&key.fingerprint()))? {
-                return Ok(Ok(SigningKey { key, secret }));
+            match select::secret(keys, record, &cert::handle(&key.fingerprint()))? {
+                Ok(Some(secret)) => return Ok(Served::Key(SigningKey { key, secret })),
+                Ok(None) => {}
+                Err(refusal) => return Ok(Served::Locked(refusal)),
             }
         }
     }
     let why = elsewhere(keys, copies).unwrap_or_else(|| "the secret part of its signing key is missing".to_owned());
-    Ok(Err(why.into()))
+    Ok(Served::Unfit(why.into()))
 }
 
 /// Where the missing secret part of a key is, for instance on a smart card. `None` if unknown.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    base::{Error, Hint, Result},
+    base::{Hint, Result},
     keys::{Binding, Handle, Record},
     mail::Address,
+    protocol::unfit::Refusal,
 };
 
 /// All copies of one certificate or bare key in the key store.
@@ -30,20 +31,18 @@ impl Copies {
 
     /// The one certificate or key among `records` that `handle` names as a signing key: one with a secret part, if there is any.
     ///
-    /// # Errors
-    ///
-    /// Of kind `NoKey`: there is none, or several.
-    pub(in crate::protocol) fn named(handle: &Handle, records: Vec<Arc<Record>>) -> Result<Copies> {
+    /// Refused when there is none, or several.
+    pub(in crate::protocol) fn named(handle: &Handle, records: Vec<Arc<Record>>) -> Result<Copies, Refusal> {
         let mut groups = Copies::grouped(records);
         if groups.iter().any(Copies::has_secrets) {
             groups.retain(Copies::has_secrets);
         }
         match (groups.pop(), groups.as_slice()) {
             (Some(only), []) => Ok(only),
-            (None, _) => Err(Error::no_key(format!("key {handle}: not found")).with_hint(Hint::ListKeys)),
+            (None, _) => Err(Refusal::missing(format!("key {handle}: not found")).with_hint(Hint::ListKeys)),
             (Some(last), others) => {
                 let list: Vec<&str> = others.iter().chain([&last]).map(|one| one.fingerprint.as_str()).collect();
-                Err(Error::no_key(format!("key {handle}: names several: {}", list.join(", ")))
+                Err(Refusal::missing(format!("key {handle}: names several: {}", list.join(", ")))
                     .with_hint("give the whole fingerprint"))
             }
         }
@@ -89,7 +88,7 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::ProtocolName;
+    use crate::{base::Error, keys::ProtocolName};
 
     enum Secret {
         Absent,
@@ -135,7 +134,9 @@ mod tests {
     #[test]
     fn a_handle_names_the_one_that_can_sign() {
         let handle = Handle::from_octets(&[1; 8]);
-        let named = |records: Vec<Arc<Record>>| Copies::named(&handle, records).map(|one| one.fingerprint.to_string());
+        let named = |records: Vec<Arc<Record>>| {
+            Copies::named(&handle, records).map(|one| one.fingerprint.to_string()).map_err(Error::from)
+        };
         let (public, other) = (record(1, Secret::Absent, vec![]), record(2, Secret::Here, vec![]));
         assert_eq!(named(vec![public.clone()]).unwrap(), "0101010101010101");
         assert_eq!(named(vec![public.clone(), other.clone()]).unwrap(), "0202020202020202");

@@ -72,7 +72,7 @@ mod verify;
 use std::io::Write;
 
 pub use super::x509::record;
-use super::{Claim, Context, Opened, Protocol, Purpose, Seal, Sealed, x509::chain};
+use super::{Claim, Context, Needs, Opened, Protocol, Resolved, Seal, Sealed, Signer, x509::chain};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName},
@@ -96,11 +96,21 @@ impl Protocol for Smime {
         open::open(message, claim, context, budget)
     }
 
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        seal::seal(message, how, context, out)
+    fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {
+        Ok(Box::new(select::resolve(needs, context)?))
+    }
+}
+
+impl Resolved for select::MessageKeys {
+    fn recipient(&self, address: &Address) -> KeyState {
+        self.recipient_state(address)
     }
 
-    fn readiness(&self, address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
-        select::readiness(address, purpose, context)
+    fn signer(&self, signer: &Signer) -> KeyState {
+        self.signer_state(signer)
+    }
+
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        seal::seal(message, how, self, context, out)
     }
 }

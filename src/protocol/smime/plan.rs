@@ -6,7 +6,7 @@ use super::{
     capabilities::Known,
     encrypt::Readers,
     record,
-    select::{self, Chosen, SigningKey},
+    select::{Chosen, MessageKeys, SigningKey},
     sign::Signers,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     mail::{Address, Part},
     pki::Certificate,
     protocol::{
-        Context, Recipient, Seal, Sealed, Signer,
+        Context, Recipient, Seal, Sealed,
         blind::{self, Blind},
         unfit::Missing,
     },
@@ -31,13 +31,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Finds every key. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
+    /// Takes the keys for `how` from `found`. Refuses (kind `NoKey`) if any is missing or unusable, and (kind `Usage`) if an algorithm is
     /// weak and not admitted.
-    pub(super) fn new(root: Part<'_>, how: &Seal, context: Context<'_>) -> Result<Self> {
+    pub(super) fn new(root: Part<'_>, how: &Seal, found: &MessageKeys, context: Context<'_>) -> Result<Self> {
         let at = how.at.unwrap_or_else(|| context.clock.now());
         let mut sealed = Sealed::default();
-        let signers = signers(root, how, at, context, &mut sealed)?;
-        let readers = readers(root, how, at, context, &mut sealed)?;
+        let signers = signers(root, how, found, at, context, &mut sealed)?;
+        let readers = readers(root, how, found, context, &mut sealed)?;
         if signers.is_none() && readers.is_none() {
             return Err(Error::usage("neither a signer nor a recipient is given"));
         }
@@ -48,20 +48,17 @@ impl Plan {
 fn signers(
     root: Part<'_>,
     how: &Seal,
+    found: &MessageKeys,
     at: SystemTime,
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Signers>> {
     let mut keys: Vec<SigningKey> = Vec::new();
     for signer in &how.sign {
-        let found = match signer {
-            Signer::Address(address) => select::signer_for(address, at, context)?,
-            Signer::Author => select::signer_for(&blind::author(root)?, at, context)?,
-            Signer::Key(handle) => select::signer_named(handle, at, context)?,
-        };
-        if keys.iter().all(|other| other.certificate.der() != found.certificate.der()) {
-            sealed.did.push(format!("signed by {}", record::fingerprint(&found.certificate)));
-            keys.push(found);
+        let signing = found.signer(signer, root)?;
+        if keys.iter().all(|other| other.certificate.der() != signing.certificate.der()) {
+            sealed.did.push(format!("signed by {}", record::fingerprint(&signing.certificate)));
+            keys.push(signing.clone());
         }
     }
     if keys.is_empty() {
@@ -73,11 +70,11 @@ fn signers(
 fn readers(
     root: Part<'_>,
     how: &Seal,
-    at: SystemTime,
+    found: &MessageKeys,
     context: Context<'_>,
     sealed: &mut Sealed,
 ) -> Result<Option<Readers>> {
-    if how.to.is_empty() && how.passwords.is_empty() {
+    if !how.encrypts() {
         return Ok(None);
     }
     sealed.warnings.extend(blind::bcc_warning(root));
@@ -93,13 +90,12 @@ fn readers(
             }
             Recipient::Named(address) => address,
         };
-        let found = missing.found(select::recipient(address, at, context))?;
-        let Some(Chosen { certificate, warning, known }) = found else { continue };
-        sealed.warnings.extend(warning);
+        let Some(Chosen { certificate, warning, known }) = missing.found(found.recipient(address)) else { continue };
+        sealed.warnings.extend(warning.clone());
         let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
-        sealed.did.push(format!("encrypted to {address} with {}{reads}", record::fingerprint(&certificate)));
+        sealed.did.push(format!("encrypted to {address} with {}{reads}", record::fingerprint(certificate)));
         if people.iter().all(|(other, _)| other.der() != certificate.der()) {
-            people.push((certificate, known));
+            people.push((certificate.clone(), known.clone()));
         }
     }
     missing.refuse()?;

@@ -7,11 +7,12 @@ use super::{
     encrypt::Enveloped,
     mime::{Entity, Form, Plain},
     plan::Plan,
+    select::MessageKeys,
     sign::{ClearSigned, OpaqueSigned, Signers},
 };
 use crate::{
     base::{Error, Hint, Random, Result},
-    mail::{Message, build, header_protection::Mode},
+    mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
         halves::{Halves, Payload, write_outer},
@@ -23,13 +24,18 @@ use crate::{
 /// Errors of kind `NoKey` name the address, the certificate and the reason. `Usage`: an algorithm is not admitted, or
 /// the message does not fit the requested form. These come before the first octet is written. `Malformed`, for a
 /// message that no encoding makes fit to be signed, may come later.
-pub(super) fn seal(message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+pub(super) fn seal(
+    message: &Message,
+    how: &Seal,
+    keys: &MessageKeys,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> Result<Sealed> {
     if how.shape == Shape::Inline {
         return Err(Error::usage("inline: S/MIME has no such form").with_hint(Hint::UseOpaque));
     }
-    let Plan { signers, readers, sealed } = Plan::new(message.root(), how, context)?;
-    let mode = if readers.is_some() { Mode::Cipher } else { Mode::Clear };
-    let halves = Halves::of(message, how.headers, mode);
+    let Plan { signers, readers, sealed } = Plan::new(message.root(), how, keys, context)?;
+    let halves = Halves::of(message, how);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
     let payload = Payload { part: message.root(), header: &halves.payload };
     let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });

@@ -14,14 +14,37 @@ use crate::{
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
-        Context, Purpose,
-        select::{self, Authority, Candidate as _, Copies, Wanted, Words},
-        unfit::Unfit,
+        Context, Needs, Purpose, Signer,
+        resolved::{Keyring, Usable},
+        select::{self, Authority, Candidate as _, Copies, Served, Wanted, Words},
+        unfit::{Refusal, Unfit},
         x509,
     },
 };
 
+/// The keys of one message.
+pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
+
+/// Looks up the keys of one message.
+///
+/// # Errors
+///
+/// The keys could not be asked.
+pub(super) fn resolve(needs: &Needs, context: Context<'_>) -> Result<MessageKeys> {
+    let at = needs.at.unwrap_or_else(|| context.clock.now());
+    Keyring::find(
+        needs,
+        |address| recipient(address, at, context),
+        |signer| match signer {
+            Signer::Address(address) => signer_for(address, at, context),
+            Signer::Key(handle) => signer_named(handle, at, context),
+            Signer::Author => Ok(Err(Refusal::missing("author: not named by an address".to_owned()))),
+        },
+    )
+}
+
 /// A certificate to encrypt to.
+#[derive(Clone)]
 pub(super) struct Chosen {
     /// The certificate.
     pub(super) certificate: Certificate,
@@ -32,6 +55,7 @@ pub(super) struct Chosen {
 }
 
 /// A key to sign with.
+#[derive(Clone)]
 pub(super) struct SigningKey {
     /// The public part.
     pub(super) certificate: Certificate,
@@ -41,17 +65,33 @@ pub(super) struct SigningKey {
     pub(super) chain: Vec<Certificate>,
 }
 
+impl Usable for Chosen {
+    fn state(&self) -> KeyState {
+        let (warning, note) = (self.warning.clone(), self.known.words());
+        KeyState::Usable { key: record::fingerprint(&self.certificate), warning, note }
+    }
+}
+
+impl Usable for SigningKey {
+    fn state(&self) -> KeyState {
+        KeyState::Usable { key: record::fingerprint(&self.certificate), warning: None, note: None }
+    }
+}
+
 /// The certificate to encrypt to for `address`.
 ///
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Chosen> {
+fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let candidates = candidates(context.keys, address)?;
     let mut paths = Paths::new(context)?;
     let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
-    let serve = |candidate: &Candidate| Ok(candidate.usable(Purpose::Encrypt, at, context.legacy).cloned());
-    let select::Chosen { candidate, key, warning } = select::choose(wanted, &candidates, &mut paths, serve)?;
+    let serve = |candidate: &Candidate| Ok(candidate.usable(Purpose::Encrypt, at, context.legacy).cloned().into());
+    let select::Chosen { candidate, key, warning } = match select::choose(wanted, &candidates, &mut paths, serve)? {
+        Ok(chosen) => chosen,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let said = match candidate.said() {
         None => {
             let others = candidates.iter().filter(|other| !std::ptr::eq(*other, candidate));
@@ -59,7 +99,7 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
         }
         said => said,
     };
-    Ok(Chosen { known: Known::of(&key, said.as_ref()), certificate: key, warning })
+    Ok(Ok(Chosen { known: Known::of(&key, said.as_ref()), certificate: key, warning }))
 }
 
 /// The latest announcement in `others`, certificates for the same address: a person may sign with another certificate
@@ -78,7 +118,7 @@ fn said_with<'c>(
             continue;
         }
         let is_tied = match other.authority(paths)? {
-            Authority::Vouches(mailboxes) => mailboxes.contains(address) || other.copies.is_bound_to(address),
+            Authority::Ties(mailboxes) => mailboxes.contains(address) || other.copies.is_bound_to(address),
             Authority::Silent(_) | Authority::Unknown(_) => other.copies.is_bound_to(address),
             Authority::Revoked(_) => false,
         };
@@ -94,40 +134,24 @@ fn said_with<'c>(
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
+fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
     let candidates = candidates(context.keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
     let serve = |candidate: &Candidate| candidate.signing(at, context);
-    Ok(select::choose(wanted, &candidates, &mut Paths::new(context)?, serve)?.key)
-}
-
-/// Whether [`recipient`] or [`signer_for`] finds a key now.
-pub(super) fn readiness(address: &Address, purpose: Purpose, context: Context<'_>) -> Result<KeyState> {
-    let at = context.clock.now();
-    let usable = |certificate: &Certificate, warning, note| KeyState::Usable {
-        key: record::fingerprint(certificate),
-        warning,
-        note,
-    };
-    let found = match purpose {
-        Purpose::Encrypt => {
-            let state = |chosen: Chosen| usable(&chosen.certificate, chosen.warning, chosen.known.words());
-            recipient(address, at, context).map(state)
-        }
-        Purpose::Sign => signer_for(address, at, context).map(|signing| usable(&signing.certificate, None, None)),
-    };
-    found.or_else(KeyState::of_refusal)
+    Ok(select::choose(wanted, &candidates, &mut Paths::new(context)?, serve)?.map(|chosen| chosen.key))
 }
 
 /// The key to sign with that `handle` names.
-pub(super) fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<SigningKey> {
-    let candidate =
-        Candidate::of(Copies::named(handle, context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?)?);
-    let refuse = |why: &str| Error::no_key(format!("certificate {}: {why}", candidate.copies.fingerprint()));
+fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
+    let candidate = match Copies::named(handle, context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?) {
+        Ok(copies) => Candidate::of(copies),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let refuse = |why: &str| Refusal::missing(format!("certificate {}: {why}", candidate.copies.fingerprint()));
     if let Authority::Revoked(why) = candidate.authority(&mut Paths::new(context)?)? {
-        return Err(refuse(&why));
+        return Ok(Err(refuse(&why)));
     }
-    candidate.signing(at, context)?.map_err(|why| refuse(&why.to_string()))
+    Ok(candidate.signing(at, context)?.only(refuse))
 }
 
 /// A certificate that was found for an address.
@@ -170,19 +194,23 @@ impl Candidate {
     }
 
     /// The key to sign with; otherwise the reason, worded to follow its fingerprint.
-    fn signing(&self, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Unfit>> {
+    fn signing(&self, at: SystemTime, context: Context<'_>) -> Result<Served<SigningKey>> {
         let certificate = match self.usable(Purpose::Sign, at, context.legacy) {
             Ok(certificate) => certificate.clone(),
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Served::Unfit(why)),
         };
         for record in self.copies.with_secrets() {
-            if let Some(secret) = context.keys.secret(record, &record.fingerprint)? {
-                let mut chain = above(&certificate, context.keys)?;
-                chain.retain(|above| !above.is_self_issued());
-                return Ok(Ok(SigningKey { certificate, secret, chain }));
+            match select::secret(context.keys, record, &record.fingerprint)? {
+                Ok(Some(secret)) => {
+                    let mut chain = above(&certificate, context.keys)?;
+                    chain.retain(|above| !above.is_self_issued());
+                    return Ok(Served::Key(SigningKey { certificate, secret, chain }));
+                }
+                Ok(None) => {}
+                Err(refusal) => return Ok(Served::Locked(refusal)),
             }
         }
-        Ok(Err("its secret key is missing".to_owned().into()))
+        Ok(Served::Unfit("its secret key is missing".to_owned().into()))
     }
 }
 
@@ -225,7 +253,7 @@ fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
 /// The certificates in the store that may be above `leaf`, nearest first.
 fn above(leaf: &Certificate, keys: &dyn Keys) -> Result<Vec<Certificate>> {
     let mut found: Vec<Certificate> = Vec::new();
-    let mut names = vec![record::subject(leaf.issuer())];
+    let mut names: Vec<Handle> = (!leaf.is_self_signed()).then(|| record::subject(leaf.issuer())).into_iter().collect();
     let mut asked: BTreeSet<Handle> = BTreeSet::new();
     while let Some(name) = names.pop() {
         if found.len() >= ABOVE || !asked.insert(name.clone()) {

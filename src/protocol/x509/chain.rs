@@ -124,7 +124,8 @@ pub(in crate::protocol) fn add_issuers(
     budget: &Budget,
 ) -> Result<()> {
     let mut open: Vec<Certificate> = certificates.clone();
-    open.push(leaf.clone());
+    // Another issuer of a self-signed certificate has the same name and key, and no path holds both (RFC 4158, section 2.4.2).
+    open.extend((!leaf.is_self_signed()).then(|| leaf.clone()));
     while let Some(next) = open.pop() {
         let subject = record::subject(next.issuer());
         if !asked.insert(subject.clone()) {

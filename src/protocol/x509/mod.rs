@@ -62,11 +62,11 @@ pub(super) fn authority(
     let (from, until) = certificate.validity();
     let at = now.max(from).min(until);
     Ok(match path(at)? {
-        Ok(mailboxes) => Authority::Vouches(mailboxes),
+        Ok(mailboxes) => Authority::Ties(mailboxes),
         Err(NoPath { reason, rule_of_leaf, .. }) => match rule_of_leaf {
             Some(rule @ Rule::Revoked { .. }) => Authority::Revoked(rule.to_string()),
             // The date is the better reason.
-            Some(Rule::UnknownStatus(_)) if at != now => Authority::Vouches(certificate.mailboxes()),
+            Some(Rule::UnknownStatus(_)) if at != now => Authority::Ties(certificate.mailboxes()),
             Some(rule @ Rule::UnknownStatus(_)) => Authority::Unknown(rule.to_string()),
             _ => Authority::Silent(Some(reason)),
         },

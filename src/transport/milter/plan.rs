@@ -122,6 +122,7 @@ mod tests {
             message: message(body),
         };
         let group = |(to, _, disposition): &(&str, &str, Disposition)| Group {
+            sealing: Default::default(),
             recipients: vec![path(to)],
             direction: Direction::Outbound,
             rule: "r".to_owned(),

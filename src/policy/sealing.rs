@@ -1,0 +1,98 @@
+//! How a rule seals, where it says more than what is done.
+
+use crate::{
+    keys::ProtocolName,
+    protocol::{Aead, Headers, LegacyDisplay, Padding, Seal, Shape},
+};
+
+/// The choices of `sign` and `encrypt` that a rule may make. Those that a protocol does not know are of no effect in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Sealing {
+    /// What happens to the header; `None`: [`Seal::with_usual_headers`].
+    pub headers: Option<Headers>,
+    /// Whether what is hidden of the header is repeated in the text.
+    pub legacy_display: LegacyDisplay,
+    /// When S/MIME authenticates what it encrypts.
+    pub aead: Aead,
+    /// The cipher by name; `None`: what the recipients prefer.
+    pub cipher: Option<String>,
+    /// The shape of the sealed message.
+    pub shape: Shape,
+    /// How RSA keys sign and wrap in S/MIME.
+    pub padding: Padding,
+}
+
+impl Sealing {
+    /// `how` with these choices.
+    pub fn applied_to(&self, how: Seal, protocol: ProtocolName) -> Seal {
+        let how = Seal {
+            legacy_display: self.legacy_display,
+            aead: self.aead,
+            cipher: self.cipher.clone(),
+            shape: self.shape,
+            padding: self.padding,
+            ..how
+        }
+        .with_usual_headers(protocol);
+        Seal { headers: self.headers.unwrap_or(how.headers), ..how }
+    }
+
+    /// Whether it protects a message at least as much as `floor` does.
+    pub(super) fn is_at_least(&self, floor: &Sealing) -> bool {
+        // What is not said is the most of what is usual, and of what the shape allows.
+        let headers = |sealing: &Sealing| match (sealing.headers, sealing.shape) {
+            (Some(headers), _) => headers,
+            (None, Shape::Inline) => Headers::Outside,
+            (None, _) => Headers::Baseline,
+        };
+        headers(self) >= headers(floor)
+            && self.aead >= floor.aead
+            && self.padding >= floor.padding
+            && self.cipher == floor.cipher
+            && (self.shape == floor.shape || floor.shape == Shape::Mime && self.shape != Shape::Inline)
+    }
+
+    /// What in it makes no sense for these protocols, in words.
+    pub(super) fn contradiction(&self, protocols: &[ProtocolName]) -> Option<&'static str> {
+        let is_among = |protocol| protocols.contains(&protocol);
+        let is_protected = self.headers.is_some_and(|headers| headers != Headers::Outside);
+        match self.shape {
+            Shape::Inline if is_among(ProtocolName::Smime) => Some("says shape inline, which S/MIME does not have"),
+            Shape::Inline if is_protected => Some("says shape inline, which cannot protect headers"),
+            Shape::Opaque if is_among(ProtocolName::Pgp) => Some("says shape opaque, which is for S/MIME"),
+            Shape::Nested if is_among(ProtocolName::Pem) => Some("says shape nested, which PEM does not have"),
+            Shape::Triple if is_among(ProtocolName::Pgp) || is_among(ProtocolName::Pem) => {
+                Some("says shape triple, which is for S/MIME")
+            }
+            _ if is_protected && is_among(ProtocolName::Pem) => Some("protects headers, which PEM cannot"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_header_field_may_choose_protects_no_less() {
+        let usual = Sealing::default;
+        let of = |headers| Sealing { headers: Some(headers), ..usual() };
+        for (sealing, floor, expected) in [
+            (usual(), usual(), true),
+            (of(Headers::Shy), usual(), true),
+            (of(Headers::Clear), usual(), false),
+            (of(Headers::Outside), usual(), false),
+            (usual(), of(Headers::Shy), false),
+            (Sealing { aead: Aead::Always, ..usual() }, usual(), true),
+            (usual(), Sealing { aead: Aead::Always, ..usual() }, false),
+            (usual(), Sealing { padding: Padding::PssOaep, ..usual() }, false),
+            (Sealing { cipher: Some("3des".to_owned()), ..usual() }, usual(), false),
+            (Sealing { shape: Shape::Inline, ..usual() }, usual(), false),
+            (Sealing { shape: Shape::Triple, ..usual() }, usual(), true),
+            (usual(), Sealing { shape: Shape::Triple, ..usual() }, false),
+        ] {
+            assert_eq!(sealing.is_at_least(&floor), expected, "{sealing:?} {floor:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The keys of one message, each looked up once: what policy decides by, and what seals.
+
+use std::{collections::HashMap, io::Write, time::SystemTime};
+
+use super::{Context, Recipient, Seal, Sealed, Signer, blind, unfit::Refusal};
+use crate::{
+    base::{Error, Result},
+    keys::KeyState,
+    mail::{Address, Message, Part},
+};
+
+/// Whose keys one message needs.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Whom it may be encrypted to.
+    pub recipients: Vec<Address>,
+    /// Who may sign it. [`Signer::Author`] is not resolved: name the author's address.
+    pub signers: Vec<Signer>,
+    /// The time at which keys have to be usable, when it is not now.
+    pub at: Option<SystemTime>,
+}
+
+impl Needs {
+    /// What `how` needs for `message`. An author that From does not name is left out: sealing refuses then.
+    pub fn of(message: &Message, how: &Seal) -> Needs {
+        let mut needs = Needs { at: how.at, ..Needs::default() };
+        for Recipient::Named(address) | Recipient::Hidden(address) in &how.to {
+            if !needs.recipients.contains(address) {
+                needs.recipients.push(address.clone());
+            }
+        }
+        how.sign.iter().for_each(|signer| needs.add_signer(message.root(), signer));
+        needs
+    }
+
+    /// One more signer of the message with this root.
+    pub(super) fn add_signer(&mut self, root: Part<'_>, signer: &Signer) {
+        let signer = match signer {
+            Signer::Author => blind::author(root).ok().map(Signer::Address),
+            Signer::Address(_) | Signer::Key(_) => Some(signer.clone()),
+        };
+        self.signers.extend(signer.filter(|signer| !self.signers.contains(signer)));
+    }
+}
+
+/// The keys of one protocol for one message.
+pub trait Resolved: Send + Sync {
+    /// Whether `address` can be encrypted to. One that was not among the [`Needs`] cannot.
+    fn recipient(&self, address: &Address) -> KeyState;
+
+    /// Whether `signer` can sign. One that was not among the [`Needs`] cannot.
+    fn signer(&self, signer: &Signer) -> KeyState;
+
+    /// Writes `message` sealed to `out` with these keys; no key is looked up. The caller must not let `out` be seen when this fails.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` or `KeyExpired` names each recipient or signer without a key, and the reason; `Usage` for a shape or an algorithm that the
+    /// message or the protocol cannot have.
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed>;
+}
+
+/// A key that can be used.
+pub(super) trait Usable {
+    /// As policy sees it.
+    fn state(&self) -> KeyState;
+}
+
+/// What was found for each recipient and signer: a key of type `R` or `S`, or why there is none.
+pub(super) struct Keyring<R, S> {
+    recipients: HashMap<Address, Result<R, Refusal>>,
+    signers: Vec<(Signer, Result<S, Refusal>)>,
+}
+
+impl<R: Usable, S: Usable> Keyring<R, S> {
+    /// Asks `recipient` and `signer` for each key that is needed. Where this machine's keys fail for one of them, that one is unknown, and the
+    /// others are not concerned.
+    ///
+    /// # Errors
+    ///
+    /// What was found costs more than it may.
+    pub(super) fn find(
+        needs: &Needs,
+        mut recipient: impl FnMut(&Address) -> Result<Result<R, Refusal>>,
+        mut signer: impl FnMut(&Signer) -> Result<Result<S, Refusal>>,
+    ) -> Result<Self> {
+        let mut recipients = HashMap::with_capacity(needs.recipients.len());
+        for address in &needs.recipients {
+            if !recipients.contains_key(address) {
+                recipients.insert(address.clone(), known(address, recipient(address))?);
+            }
+        }
+        let signers = needs.signers.iter().map(|one| {
+            let found = signer(one);
+            let found = match one {
+                Signer::Address(address) => known(address, found)?,
+                Signer::Author | Signer::Key(_) => found?,
+            };
+            Ok((one.clone(), found))
+        });
+        let signers = signers.collect::<Result<_>>()?;
+        Ok(Keyring { recipients, signers })
+    }
+
+    /// The key to encrypt to `address`, or why there is none.
+    pub(super) fn recipient(&self, address: &Address) -> Result<&R, Refusal> {
+        let found = self.recipients.get(address).ok_or_else(|| not_asked(address))?;
+        found.as_ref().map_err(Clone::clone)
+    }
+
+    /// The key of one who signs the message with this root.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` or `KeyExpired`: there is none, or From does not name one author.
+    pub(super) fn signer(&self, signer: &Signer, root: Part<'_>) -> Result<&S> {
+        let found = match signer {
+            Signer::Author => self.found(&Signer::Address(blind::author(root)?)),
+            Signer::Address(_) | Signer::Key(_) => self.found(signer),
+        };
+        found.map_err(Error::from)
+    }
+
+    /// See [`Resolved::recipient`].
+    pub(super) fn recipient_state(&self, address: &Address) -> KeyState {
+        self.recipient(address).map_or_else(Refusal::into_state, Usable::state)
+    }
+
+    /// See [`Resolved::signer`].
+    pub(super) fn signer_state(&self, signer: &Signer) -> KeyState {
+        self.found(signer).map_or_else(Refusal::into_state, Usable::state)
+    }
+
+    fn found(&self, signer: &Signer) -> Result<&S, Refusal> {
+        let found = self.signers.iter().find(|(one, _)| one == signer);
+        let (_, found) = found.ok_or_else(|| match signer {
+            Signer::Address(address) => not_asked(address),
+            Signer::Author => Refusal::missing("author: no key was looked up".to_owned()),
+            Signer::Key(handle) => Refusal::missing(format!("key {handle}: was not looked up")),
+        })?;
+        found.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// What was found for `address`; that the keys failed is an answer.
+fn known<T>(address: &Address, found: Result<Result<T, Refusal>>) -> Result<Result<T, Refusal>> {
+    match found {
+        Err(error) if error.is_of_machine() => Ok(Err(Refusal::unknown(address, error))),
+        found => found,
+    }
+}
+
+fn not_asked(address: &Address) -> Refusal {
+    Refusal::missing(format!("{address}: no key was looked up"))
+}
