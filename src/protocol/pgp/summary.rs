@@ -12,8 +12,7 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    cert::{self, policy},
-    keyfile::handle,
+    cert::{self, handle, policy},
     revocation::{self, Known},
     suite::key_algorithm,
     words,
