@@ -1,5 +1,5 @@
-//! The extension points, implemented outside the library: `Keys` over something of one's own, a `SecretKey` that counts
-//! what it is asked to do, and a `Clock` that stands still.
+//! The extension points, implemented outside the library: a `Keys` of your own, a `SecretKey` that counts its signatures,
+//! and a `Clock` with a fixed time.
 //!
 //! `cargo run --example own_keys`
 

@@ -1,4 +1,4 @@
-//! The whole way in one go: a throwaway home, two identities, a message signed, encrypted, decrypted and verified.
+//! A tour: a temporary home, two identities, a message that is signed, verified, encrypted, decrypted and forged.
 //!
 //! `cargo run --release --example tour`
 

@@ -25,9 +25,9 @@ impl ContentType {
 
     /// Parses a raw value, folded or not, within the Budget.
     pub(super) fn within(value: &[u8], budget: &Budget) -> Result<ContentType> {
-        let most = budget.limits().parameters;
-        let refused = || Error::malformed("header field \"Content-Type\"", format!("more than {most} parameters"));
-        Self::read(value, most).ok_or_else(refused)
+        let max = budget.limits().parameters;
+        let refused = || Error::malformed("header field \"Content-Type\"", format!("more than {max} parameters"));
+        Self::read(value, max).ok_or_else(refused)
     }
 
     /// Parses a value of Content-Disposition. An unreadable one is `attachment` (RFC 2183, section 2.8).
@@ -54,11 +54,11 @@ impl ContentType {
         Self::read(value, MAX_PARAMETERS).unwrap_or_else(|| Self::bare("text", "plain"))
     }
 
-    /// `None` if it has more than `most` parameters.
-    fn read(value: &[u8], most: usize) -> Option<ContentType> {
+    /// `None` if it has more than `max` parameters.
+    fn read(value: &[u8], max: usize) -> Option<ContentType> {
         let mut cursor = Cursor { rest: value };
         let read = cursor.media_type().unwrap_or_else(|| ("text".into(), "plain".into()));
-        Some(ContentType { kind: read.0, subtype: read.1, parameters: decoded(cursor.parameters(most)?) })
+        Some(ContentType { kind: read.0, subtype: read.1, parameters: decoded(cursor.parameters(max)?) })
     }
 
     /// A value without parameters.
@@ -136,8 +136,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads all parameters, tolerating missing semicolons and white space anywhere; `None` if there are more than
-    /// `most`.
-    fn parameters(&mut self, most: usize) -> Option<Vec<Parameter>> {
+    /// `max`.
+    fn parameters(&mut self, max: usize) -> Option<Vec<Parameter>> {
         let mut parameters = Vec::new();
         while !self.rest.is_empty() {
             let name = self.token().to_ascii_lowercase();
@@ -146,7 +146,7 @@ impl<'a> Cursor<'a> {
                 Some(rest) if !name.is_empty() => {
                     self.rest = rest;
                     let value = self.value();
-                    if parameters.len() == most {
+                    if parameters.len() == max {
                         return None;
                     }
                     parameters.push(Parameter::new(&name, value));

@@ -46,9 +46,9 @@ pub fn split(message: &Message, size: usize, random: &dyn Random) -> Result<Vec<
     let header = content.len();
     content.extend_from_slice(root.body());
     let mut bodies: Vec<&[u8]> = Vec::new();
-    let most = content.len();
+    let largest = content.len();
     let room = size
-        .checked_sub(identity.enclose(&enclosing, most, most).len())
+        .checked_sub(identity.enclose(&enclosing, largest, largest).len())
         .filter(|room| *room >= header)
         .ok_or_else(|| too_small(size))?;
     let mut rest = content.as_slice();
@@ -90,11 +90,11 @@ pub fn join(pieces: &[Message], budget: &mut Budget) -> Result<Message> {
             return Err(refused("pieces of different messages".into()));
         }
         // Only the last part must have the total (RFC 2046, section 5.2.2).
-        if let Some(said) = piece.total {
-            if total.is_some_and(|total| total != said) {
+        if let Some(given) = piece.total {
+            if total.is_some_and(|total| total != given) {
                 return Err(refused("pieces disagree on the total".into()));
             }
-            total = Some(said);
+            total = Some(given);
         }
         match by_number.entry(piece.number) {
             Entry::Vacant(place) => _ = place.insert(piece),

@@ -57,7 +57,7 @@ impl Usage {
             (Usage::Encrypt, None) => true,
             (Usage::Sign, Some(flags)) => flags.for_signing(),
             // Signatures by a subkey are accepted only if it made a back signature (RFC 9580, section 5.2.1.9).
-            (Usage::Sign, None) => is_crossed(key),
+            (Usage::Sign, None) => has_back_signature(key),
         }
     }
 
@@ -134,13 +134,13 @@ pub(super) fn usable(
 ) -> Result<Vec<Key<PublicParts, UnspecifiedRole>>, Unfit> {
     let policy = policy(at, legacy);
     // A revocation counts even if its digest is weak.
-    if let Some(why) = taken_back(&cert.revocation_status(&LENIENT, at), cert, keys) {
+    if let Some(why) = revocation_reason(&cert.revocation_status(&LENIENT, at), cert, keys) {
         return Err(why);
     }
     let valid = cert
         .with_policy(&policy, at)
         .map_err(|error| rejected(error.chain(), cert.primary_key().key().role_as_unspecified(), at))?;
-    if let Some(why) = taken_back(&valid.revocation_status(), cert, keys) {
+    if let Some(why) = revocation_reason(&valid.revocation_status(), cert, keys) {
         return Err(why);
     }
     if valid.alive().is_err() {
@@ -185,11 +185,11 @@ pub(super) fn usable(
 
 /// Whether the key is the primary key, or a subkey with a valid back signature. Without it anyone could claim a subkey
 /// of another certificate (RFC 9580, section 5.2.1.9).
-pub(super) fn is_crossed(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+pub(super) fn has_back_signature(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
     let primary = key.cert().primary_key();
     let subkey = key.key().role_as_subordinate();
-    let crossed = |back: &Signature| back.verify_primary_key_binding(primary.key(), subkey).is_ok();
-    key.primary() || key.binding_signature().embedded_signatures().any(crossed)
+    let verifies = |back: &Signature| back.verify_primary_key_binding(primary.key(), subkey).is_ok();
+    key.primary() || key.binding_signature().embedded_signatures().any(verifies)
 }
 
 fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, keys: &dyn Keys) -> Option<Unfit> {
@@ -205,7 +205,7 @@ fn obstacle(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, at: SystemTime, k
 }
 
 /// Why a part of `cert` must not be used any more: it is revoked, or its revocation status cannot be determined.
-fn taken_back(status: &RevocationStatus<'_>, cert: &Cert, keys: &dyn Keys) -> Option<Unfit> {
+fn revocation_reason(status: &RevocationStatus<'_>, cert: &Cert, keys: &dyn Keys) -> Option<Unfit> {
     revocation::known(status, cert, keys).map_or_else(refused, unfit)
 }
 

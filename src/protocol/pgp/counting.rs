@@ -44,7 +44,7 @@ pub(super) fn first_packet(octets: &[u8]) -> Option<Framed<'_>> {
 /// # Errors
 ///
 /// `Malformed` if the file is refused; it names the file by `place`.
-pub(super) fn affordable<'a>(octets: &'a [u8], place: &str, limits: &Limits) -> Result<&'a [u8]> {
+pub(super) fn within_limits<'a>(octets: &'a [u8], place: &str, limits: &Limits) -> Result<&'a [u8]> {
     let (mut rest, mut idle, mut of_one) = (octets, 0, 0);
     while let Some(packet) = first_packet(rest) {
         if packet.tag == COMPRESSED {
@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn key_files_of_packets_that_mean_nothing_are_refused() {
-        let refused = |octets: &[u8]| affordable(octets, "k", &Limits::default()).err().map(|error| error.to_string());
+        let refused =
+            |octets: &[u8]| within_limits(octets, "k", &Limits::default()).err().map(|error| error.to_string());
         let key = b"\x98\x02\x04\x00\xb4\x01a";
         assert_eq!(refused(&key.repeat(100_000)), None);
         for idle in [b"\xfc\x00".as_slice(), b"\xd5\x00", b"\xca\x03PGP", b"\xc2\x00"] {
@@ -119,7 +120,7 @@ mod tests {
             }
         }
         // Octets that are not a packet end the packets.
-        let cut = |octets| affordable(octets, "k", &Limits::default()).unwrap().len();
+        let cut = |octets| within_limits(octets, "k", &Limits::default()).unwrap().len();
         assert_eq!((cut(key), cut(&[key, b"text\xa3\x01ab".as_slice()].concat())), (key.len(), key.len()));
         let flooded = [key, b"\xb4\x01a".repeat(60_000).as_slice()].concat();
         assert_eq!(refused(&flooded).as_deref(), Some("k: a key of more than 50000 packets"));

@@ -17,8 +17,8 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    cert,
-    counting::affordable,
+    cert::{self, handle},
+    counting::within_limits,
     locked::{Stub, stub},
     loose::Loose,
     words::reason,
@@ -132,7 +132,7 @@ pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
 }
 
 fn read(file: &mut KeyFile, octets: &[u8], place: &str) {
-    let packets = match affordable(octets, place, &Limits::default()) {
+    let packets = match within_limits(octets, place, &Limits::default()) {
         Ok(packets) => packets,
         Err(error) => return file.skipped.push(error.to_string()),
     };
@@ -288,10 +288,6 @@ fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Ve
         writer.finalize()
     });
     written.map_err(|error| Error::io("armor", &error))
-}
-
-pub(super) fn handle(fingerprint: &sequoia_openpgp::Fingerprint) -> Handle {
-    Handle::from_octets(fingerprint.as_bytes())
 }
 
 pub(super) fn failed(key: &Handle, error: &sequoia_openpgp::anyhow::Error) -> Error {

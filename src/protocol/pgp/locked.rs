@@ -23,8 +23,9 @@ use sequoia_openpgp::{
 use zeroize::Zeroizing;
 
 use super::{
+    cert::handle,
     derivation,
-    keyfile::{claim, failed, handle},
+    keyfile::{claim, failed},
     protected,
     secret::{Unusable, handle_of, software},
     suite,

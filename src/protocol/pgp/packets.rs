@@ -52,7 +52,7 @@ pub(super) enum Wrap {
     Signed { signatures: Vec<Found>, open: usize, over: Over },
 }
 
-/// What the signatures are around.
+/// The data that signatures cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
     /// Compressed or encrypted data: implementations disagree on what such a signature covers.

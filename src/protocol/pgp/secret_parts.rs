@@ -11,8 +11,8 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    cert,
-    keyfile::{failed, handle, is_stub, secrets},
+    cert::{self, handle},
+    keyfile::{failed, is_stub, secrets},
     locked::{Proof, prove},
     words::reason,
 };

@@ -140,7 +140,7 @@ impl Signer {
         if !flags.map_or(valid.key().pk_algo().for_signing(), |flags| flags.for_signing()) {
             return Err(Why::WrongUsage);
         }
-        match cert::is_crossed(valid) {
+        match cert::has_back_signature(valid) {
             true => Ok(()),
             false => Err(Why::KeyNotBound),
         }
@@ -245,8 +245,8 @@ pub(super) fn unknown_critical(packed: &Packed) -> Option<String> {
 
 fn revoked(known: &Known) -> std::result::Result<(), Why> {
     let Known::Revoked(revocations) = known else { return Ok(()) };
-    let said = revocations.first().and_then(|revocation| revocation.reason_for_revocation());
-    let (code, text) = said.unwrap_or((ReasonForRevocation::Unspecified, &[]));
+    let given = revocations.first().and_then(|revocation| revocation.reason_for_revocation());
+    let (code, text) = given.unwrap_or((ReasonForRevocation::Unspecified, &[]));
     let text = String::from_utf8_lossy(text);
     if !text.trim().is_empty() {
         return Err(Why::KeyRevoked(text.trim().to_owned()));

@@ -12,8 +12,7 @@ use sequoia_openpgp::{
 };
 
 use super::{
-    cert::{self, policy},
-    keyfile::handle,
+    cert::{self, handle, policy},
     revocation::{self, Known},
     suite::key_algorithm,
     words,
@@ -175,7 +174,7 @@ fn uses(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> Vec<&'static str> 
     let Some(flags) = key.key_flags() else {
         let all = [
             (key.primary(), "certify"),
-            (algorithm.for_signing() && cert::is_crossed(key), "sign"),
+            (algorithm.for_signing() && cert::has_back_signature(key), "sign"),
             (algorithm.for_encryption(), "encrypt"),
         ];
         return all.into_iter().filter_map(|(able, name)| able.then_some(name)).collect();

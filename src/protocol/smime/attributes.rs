@@ -96,15 +96,15 @@ impl Attributes {
     ) -> std::result::Result<&[u8], Why> {
         match &self.content_type {
             None => return Err(malformed("its attributes have no content type")),
-            Some(said) if said != content_type => {
-                let (said, is) = (dotted(said), dotted(content_type));
-                return Err(malformed(format!("it is over content of type {said}, but the content is of type {is}")));
+            Some(named) if named != content_type => {
+                let (named, is) = (dotted(named), dotted(content_type));
+                return Err(malformed(format!("it is over content of type {named}, but the content is of type {is}")));
             }
             Some(_) => {}
         }
-        if let Some(said) = &self.protection {
-            let same = is_same_algorithm(&said.digest, digest_algorithm)
-                && said.signature.as_ref().is_some_and(|said| is_same_algorithm(said, signature_algorithm));
+        if let Some(protected) = &self.protection {
+            let same = is_same_algorithm(&protected.digest, digest_algorithm)
+                && protected.signature.as_ref().is_some_and(|fields| is_same_algorithm(fields, signature_algorithm));
             if !same {
                 return Err(malformed("its algorithms differ from those in its attributes (RFC 6211)"));
             }
@@ -114,12 +114,12 @@ impl Attributes {
 
     /// Checks that the ESS attribute, if any, names this certificate (RFC 5035, section 5.4).
     pub(super) fn is_about(&self, certificate: &Certificate) -> std::result::Result<(), Why> {
-        let Some(said) = &self.signer else { return Ok(()) };
-        let Some(hash) = said.hash else {
+        let Some(named) = &self.signer else { return Ok(()) };
+        let Some(hash) = named.hash else {
             return Err(malformed("its attributes name the certificate by an unknown digest"));
         };
-        let same_serial = said.serial.as_ref().is_none_or(|serial| serial == certificate.serial());
-        match same_serial && hash.digest(certificate.der()) == said.digest {
+        let same_serial = named.serial.as_ref().is_none_or(|serial| serial == certificate.serial());
+        match same_serial && hash.digest(certificate.der()) == named.digest {
             true => Ok(()),
             false => Err(malformed("its attributes name another certificate (RFC 5035)")),
         }
@@ -193,10 +193,10 @@ fn certificate_id(value: Element<'_>, hash: Option<Hash>) -> Result<CertificateI
 
 /// Compares the fields of an AlgorithmIdentifier with an AlgorithmIdentifier. NULL parameters equal absent ones (RFC
 /// 5754, section 2).
-fn is_same_algorithm(said: &[u8], algorithm: &[u8]) -> bool {
+fn is_same_algorithm(protected: &[u8], algorithm: &[u8]) -> bool {
     let fields = Reader::new(algorithm, "algorithm").any().map(|whole| whole.value).unwrap_or_default();
     let plain = |fields: &[u8]| fields.strip_suffix(&[NULL, 0]).unwrap_or(fields).to_vec();
-    plain(said) == plain(fields)
+    plain(protected) == plain(fields)
 }
 
 fn set_of(members: &[&[u8]]) -> Vec<u8> {

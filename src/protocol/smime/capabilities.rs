@@ -39,10 +39,10 @@ pub enum Source {
 impl Known {
     /// The recipient's own announcement comes first, then the certificate's (RFC 8551, section 2.7.1). A list without a
     /// known cipher is ignored.
-    pub fn of(certificate: &Certificate, said: Option<&Capabilities>) -> Known {
-        let said = said.and_then(|said| Some((ciphers(&said.list)?, Source::Announced(said.said))));
-        let announced = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
-        let (ciphers, source) = said.or_else(announced).unwrap_or((PRESUMED.to_vec(), Source::Presumed));
+    pub fn of(certificate: &Certificate, own: Option<&Capabilities>) -> Known {
+        let own = own.and_then(|own| Some((ciphers(&own.list)?, Source::Announced(own.said))));
+        let in_certificate = || extension(certificate.der()).map(|ciphers| (ciphers, Source::Certificate));
+        let (ciphers, source) = own.or_else(in_certificate).unwrap_or((PRESUMED.to_vec(), Source::Presumed));
         Known { ciphers, source }
     }
 
@@ -83,10 +83,12 @@ pub(super) fn best(readers: &[Known]) -> Option<ContentKind> {
 
 /// The signer's announcement, if `record`, the signer's certificate, does not have it yet. A time in the future is not
 /// accepted, because no later announcement would replace it (RFC 8551, section 2.7.1).
-pub(super) fn news(said: Capabilities, record: &Record, now: SystemTime) -> Option<Announcement> {
+pub(super) fn news(announced: Capabilities, record: &Record, now: SystemTime) -> Option<Announcement> {
     let latest = now.checked_add(SKEW)?;
-    let is_news = said.said <= latest && ciphers(&said.list).is_some() && said.is_news(record.capabilities.as_ref());
-    is_news.then(|| Announcement { certificate: record.fingerprint.clone(), capabilities: said })
+    let is_news = announced.said <= latest
+        && ciphers(&announced.list).is_some()
+        && announced.is_news(record.capabilities.as_ref());
+    is_news.then(|| Announcement { certificate: record.fingerprint.clone(), capabilities: announced })
 }
 
 /// The attribute value with the content ciphers that we read, best first.

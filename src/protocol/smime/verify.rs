@@ -134,8 +134,8 @@ impl Judge<'_> {
     /// The signer's announcement of supported ciphers. It is stored only for certificates in the key store: for others,
     /// the certificate would have to be stored too.
     fn news(&self, candidate: &Candidate, what: &Over<'_>) -> Option<Announcement> {
-        let said = what.attributes?.capabilities()?;
-        capabilities::news(said, candidate.record.as_deref()?, self.context.clock.now())
+        let announced = what.attributes?.capabilities()?;
+        capabilities::news(announced, candidate.record.as_deref()?, self.context.clock.now())
     }
 }
 
@@ -195,7 +195,7 @@ enum Octets<'a> {
 impl Over<'_> {
     /// Checks that the attributes do not name another certificate.
     fn is_about(&self, candidate: &Candidate) -> std::result::Result<(), Why> {
-        self.attributes.map_or(Ok(()), |said| said.is_about(&candidate.certificate))
+        self.attributes.map_or(Ok(()), |attributes| attributes.is_about(&candidate.certificate))
     }
 
     /// Finds the reading of the content with the digest in the attributes. The inner error says why no signature over
