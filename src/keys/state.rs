@@ -8,21 +8,21 @@ use crate::base::{Error, Kind, Result};
 pub enum KeyState {
     /// There are keys, but they have expired; the reason in words that name the address and each key.
     Expired(String),
-    /// None is known, or none that may be used (revoked, too weak, one of several that nobody vouches for); the reason in words.
+    /// None is known, or none that may be used (revoked, too weak, one of several untrusted ones); the reason in words.
     Missing(String),
-    /// This one serves.
+    /// This key can be used.
     Usable {
         /// The certificate's fingerprint.
         key: Handle,
-        /// What the person who relies on it should know: that nobody vouches for it.
+        /// A warning for the user: that the key is not trusted.
         warning: Option<String>,
-        /// What is known of its owner's program: `reads aes256-gcm, said on 2026-11-24`.
+        /// What is known of its owner's mail program: `reads aes256-gcm, said on 2026-11-24`.
         note: Option<String>,
     },
 }
 
 impl KeyState {
-    /// What a refusal to seal says of the key: of kind `KeyExpired` or `NoKey`. Any other error remains one.
+    /// The state that a refusal to seal reports, of kind `KeyExpired` or `NoKey`. Any other error is returned.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl KeyState {
         }
     }
 
-    /// Whether a key serves.
+    /// Whether a key can be used.
     pub fn is_usable(&self) -> bool {
         matches!(self, KeyState::Usable { .. })
     }
