@@ -141,7 +141,7 @@ fn an_anchor_keeps_to_what_its_certificate_says() {
         ("inhibit-mapping", "mapped.der --intermediates mapping-inner.der", "no acceptable policy"),
         ("critical", "leaf.der", "critical extension 1.2.3.4 is not known"),
         ("servers", "leaf.der", "its extended key usage does not allow mail"),
-        ("no-crl-sign", "leaf.der --revocation hard --crls list.der", "nobody who may has signed the CRL"),
+        ("no-crl-sign", "leaf.der --revocation hard --crls list.der", "no authorized signer signed the CRL"),
     ] {
         let said = judge(anchor, rest);
         assert!(said.contains(why), "{anchor} {rest}: {said}");

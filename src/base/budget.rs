@@ -19,7 +19,7 @@ pub struct Limits {
     pub headers: usize,
     /// The message in octets. Source: signing-milter's cap of 64 MiB.
     pub message: usize,
-    /// Octets out for each octet in. Source: DEFLATE cannot exceed 1032:1, and honest text stays below 200:1.
+    /// Octets out for each octet in. Source: DEFLATE cannot exceed 1032:1, and real text stays below 200:1.
     pub ratio: usize,
     /// Decompressed octets of all layers together, and decrypted octets of one, as a multiple of `message`. Source: what comes out of a layer is
     /// a message too, and one larger than `message` could not have come in.
@@ -28,15 +28,15 @@ pub struct Limits {
     /// readings, or a triple wrap (RFC 2634, section 1.1) in one.
     pub hashed: usize,
     /// Octets that ciphers are run over, in all layers together, as a multiple of the message, each as often as the cipher is slower than AES.
-    /// Source: Triple DES once, which is twelve times slower, or a triple wrap for five readers who are not named.
+    /// Source: Triple DES once, which is twelve times slower, or a triple wrap for five hidden recipients.
     pub deciphered: usize,
     /// Parameters of one structured header field. Source: RFC 2231 cuts a file name of 255 octets, percent-encoded, into 14 sections.
     pub parameters: usize,
     /// OpenPGP packets in the place of detached signatures, in all layers together, and those of a key file that belong to no key. Source: `signatures`, each of them with a few that mean nothing, in
     /// eight layers.
     pub packets: usize,
-    /// OpenPGP packets of one certificate. Source: the keys that were flooded on the key servers in 2019 had 55,000 and 150,000 signatures, and nobody could
-    /// use them.
+    /// OpenPGP packets of one certificate. Source: the keys that were flooded on the key servers in 2019 had 55,000 and 150,000 signatures, and were
+    /// unusable.
     pub key_packets: usize,
     /// CRLs and OCSP responses that come with one layer. Source: one for each of `certificates`.
     pub revocations: usize,
@@ -44,8 +44,8 @@ pub struct Limits {
     pub revocation_octets: usize,
     /// Octets of all certificates that come with one layer. Source: four signers with paths of four, each with a signature of SLH-DSA (50 KiB).
     pub certificate_octets: usize,
-    /// Octets of all copies that are encrypted of one message, as a multiple of `message`. Source: eight readers who are hidden from one
-    /// another, of the largest message; of one of 100 KiB, thousands.
+    /// Octets of all copies that are encrypted of one message, as a multiple of `message`. Source: eight recipients who are hidden from one another,
+    /// of the largest message; of one of 100 KiB, thousands.
     pub copies: usize,
     /// Signatures in one layer. Source: signature flooding, Schleuder #441.
     pub signatures: usize,
@@ -192,8 +192,8 @@ impl Budget {
         Ok(())
     }
 
-    /// The same with what key derivations may cost for each of so many passwords that the owner gave: for keys that are kept, and not for what
-    /// strangers send.
+    /// The same, with the cost of key derivation allowed once for each of so many passwords that the owner gave: for stored keys, not for received
+    /// messages.
     #[must_use]
     pub fn for_each_password(self, passwords: usize) -> Self {
         let passwords = u64::try_from(passwords.max(1)).unwrap_or(u64::MAX);
@@ -347,7 +347,7 @@ fn spend_octets(left: &mut usize, octets: usize, place: &str, reason: impl FnOnc
             Ok(())
         }
         None => {
-            // What did not fit is over: a smaller one does not fit either.
+            // Once over the limit, nothing more fits.
             *left = 0;
             Err(Error::over_budget(place, reason()))
         }

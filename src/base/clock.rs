@@ -1,10 +1,10 @@
-//! Time as an argument. The only place that asks the machine what time it is.
+//! Time as an argument. The only place that reads the machine's clock.
 
 use std::time::SystemTime;
 
 use super::{Error, Kind, Result};
 
-/// Says what time it is.
+/// A clock.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> SystemTime;
@@ -21,7 +21,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still, for `--at` and for tests.
+/// A clock with a fixed time, for `--at` and for tests.
 #[derive(Clone, Copy, Debug)]
 pub struct FixedClock(pub SystemTime);
 

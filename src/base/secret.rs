@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes the octets over; the caller keeps no copy.
+    /// Takes the octets; the caller must keep no copy.
     pub fn new(octets: Vec<u8>) -> Self {
         Secret(Zeroizing::new(octets))
     }

@@ -1,4 +1,4 @@
-//! Files that take their name when they are whole, and the sweeping away of those that a killed process left.
+//! Temporary files that get their name when they are complete, and removal of those that a killed process left.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -9,17 +9,16 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// A file that nobody knows by its name yet. It is removed when it is dropped; that of a process that was killed is removed by the next that
-/// makes one in the same folder.
+/// A temporary file, removed when it is dropped. That of a killed process is removed by the next process that creates one in the same folder.
 #[derive(Debug)]
 pub struct Temporary(NamedTempFile);
 
 impl Temporary {
-    /// A new file in `folder` with the permissions `mode`, less what the umask takes.
+    /// A new file in `folder` with the permissions `mode`, less the umask.
     ///
     /// # Errors
     ///
-    /// What the system says when the file cannot be made.
+    /// Those of creating the file.
     pub fn create(folder: &Path, mode: u32) -> io::Result<Temporary> {
         sweep(folder);
         loop {
@@ -27,34 +26,34 @@ impl Temporary {
                 .prefix(PREFIX)
                 .permissions(Permissions::from_mode(mode))
                 .tempfile_in(folder)?;
-            // The lock says that somebody is at work on it. Where there are none, nothing is swept either.
+            // The lock marks the file as in use. Without locks, no files are swept.
             let _ = file.as_file().try_lock_shared();
-            // Between its making and the lock another process may have taken it for a leftover.
+            // Before it was locked, another process may have removed it as a leftover.
             if file.as_file().metadata()?.nlink() > 0 {
                 return Ok(Temporary(file));
             }
         }
     }
 
-    /// Where it is for now.
+    /// Its temporary path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Has what was written put on the disk.
+    /// Syncs it to the disk.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Those of syncing.
     pub fn sync(&self) -> io::Result<()> {
         self.0.as_file().sync_all()
     }
 
-    /// Gives it the name `path`, in the place of what has it.
+    /// Renames it to `path`, replacing a file there.
     ///
     /// # Errors
     ///
-    /// What the system says; the file is gone then.
+    /// Those of renaming; the file is then removed.
     pub fn persist(self, path: &Path) -> io::Result<()> {
         self.0.persist(path).map(drop).map_err(|error| error.error)
     }
@@ -70,7 +69,7 @@ impl Write for Temporary {
     }
 }
 
-/// Removes the [`Temporary`] files of this user in `folder` on which no process is at work. What cannot be removed stays.
+/// Removes the [`Temporary`] files of this user in `folder` that no process uses. Failures are ignored.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let own = rustix::process::geteuid().as_raw();
@@ -89,9 +88,9 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-/// What the names of these files begin with.
+/// The prefix of their names.
 const PREFIX: &str = ".postseal-";
-/// What follows it, in characters: `tempfile` makes as many.
+/// The length of the rest of the name, as `tempfile` makes it.
 const RANDOM: usize = 6;
 
 #[cfg(test)]

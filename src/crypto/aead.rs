@@ -109,8 +109,8 @@ impl fmt::Display for Aead {
     }
 }
 
-/// For tags shorter than aws-lc takes, such as the 12 octets that RFC 5084 has by default. Sealing what is sealed opens
-/// it, as the key stream is the same; sealing that again tells its whole tag.
+/// For tags shorter than aws-lc takes, such as the 12 octets that RFC 5084 has by default. Sealing what is sealed opens it, as the key stream is the
+/// same; sealing the result again gives the whole tag.
 fn open_short(key: &LessSafeKey, nonce: [u8; 12], aad: &[u8], data: &mut [u8], tag: &[u8]) -> Option<()> {
     let mut seal = || {
         let nonce = Nonce::assume_unique_for_key(nonce);

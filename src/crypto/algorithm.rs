@@ -26,6 +26,8 @@ macro_rules! table {
             /// All of them, in the order of the table.
             pub const ALL: [$kind; [$($kind::$name),*].len()] = [$($kind::$name),*];
 
+            // Few lines have every field.
+            #[allow(clippy::needless_update)]
             pub(super) const fn facts(self) -> &'static $facts {
                 match self {
                     $($kind::$name => &const { $facts { $($field: $value,)* ..$facts::NONE } },)*

@@ -1,8 +1,8 @@
 //! The brainpool curves (RFC 5639), and ECDSA on them to verify, which is public and takes no constant time. What private keys do is
 //! in `brainpool_key.rs`.
 //!
-//! No crate that we know has all three (bp256 and bp384 have no brother of 512 bits, aws-lc has none), and with the
-//! complete formulas one page serves them all.
+//! No crate has all three: bp256 and bp384 come without one of 512 bits, and aws-lc has none. With the complete formulas, one implementation serves
+//! them all (docs/dependencies.md).
 
 use crypto_bigint::{
     BoxedUint, CtAssign, Odd, Resize,

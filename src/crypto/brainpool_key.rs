@@ -42,7 +42,8 @@ impl BrainpoolKey {
         Some([&[4], &*x.to_be_bytes(), &*y.to_be_bytes()].concat())
     }
 
-    /// The x-coordinate on which both sides agree; `None` for what is no point of the curve, whose order is prime.
+    /// The x-coordinate of the shared point; `None` when `peer` is not on the curve. The order of the curve is prime, so that no point leaks the
+    /// scalar.
     pub(super) fn agree(&self, peer: &[u8]) -> Option<Secret> {
         let peer = self.domain.point(peer)?;
         let (x, _) = self.domain.multiple(&self.scalar, &peer).affine()?;
@@ -55,7 +56,7 @@ impl BrainpoolKey {
         Ok(self.signed(digest, &nonce))
     }
 
-    /// `None` where `r` or `s` is zero, which happens to nobody.
+    /// `None` where `r` or `s` is zero, which has a negligible probability.
     fn signed(&self, digest: &[u8], nonce: &BoxedUint) -> Option<Vec<u8>> {
         let (domain, precision) = (&self.domain, self.domain.order.bits_precision());
         let order = BoxedMontyParams::new_vartime(domain.order.clone());

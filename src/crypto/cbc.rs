@@ -1,8 +1,7 @@
 //! Cipher block chaining with the padding of CMS (SP 800-38A, section 6.2; RFC 5652, section 6.3).
 //!
-//! It authenticates nothing, and whoever learns whether padding was right decrypts with that (Vaudenay 2002). Here a
-//! key of the wrong length, wrong padding and every other wrong key are one error, and take the same time but for the
-//! last block's bookkeeping, which is free of branches.
+//! It authenticates nothing, and an attacker who learns whether padding was right can decrypt (Vaudenay 2002). Here a key of the wrong length, wrong
+//! padding and every other wrong key are one error, and take the same time but for the last block's bookkeeping, which is free of branches.
 
 use std::{
     fmt,
@@ -30,10 +29,11 @@ use crate::base::{Error, Random as _, Result, Secret, SystemRandom};
 
 /// Decrypts `data` in place and cuts its padding off; `iv` is one block.
 ///
-/// An error of kind `Malformed` says that data or vector have lengths that no key can mend. What this key does not
-/// decrypt is one error of kind `NoKey`, whatever is wrong with it, and leaves `data` empty. A key of the wrong length
-/// is replaced by a random one first, so that it takes as long to fail as any other (RFC 3218, section 2.3.2). One wrong
-/// key in 256 still finds right padding.
+/// # Errors
+///
+/// `Malformed` says that data or vector have lengths that are wrong for every key. What this key does not decrypt is one error of kind `NoKey`,
+/// whatever is wrong with it, and leaves `data` empty. A key of the wrong length is replaced by a random one first, so that it takes as long to fail
+/// as any other (RFC 3218, section 2.3.2). One wrong key in 256 still finds right padding.
 pub fn cbc_decrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) -> Result<()> {
     let block = cipher.block_length();
     if iv.len() != block {
@@ -55,7 +55,7 @@ pub fn cbc_decrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) 
     Err(super::undecipherable())
 }
 
-/// Pads `data` and encrypts it in place; `iv` is one block that nobody could foresee.
+/// Pads `data` and encrypts it in place; `iv` is one unpredictable block.
 ///
 /// Key or vector of the wrong length are an error of kind `NoKey`.
 pub fn cbc_encrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) -> Result<()> {
@@ -74,7 +74,7 @@ pub(super) fn decrypt_blocks(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut
     keyed(cipher, key.expose(), Direction::Decrypt)?.run(iv, data)
 }
 
-/// Encrypts what is written to it, and hands it on; [`CbcWriter::finish`] adds the padding.
+/// Encrypts what is written to it and writes the ciphertext to another writer; [`CbcWriter::finish`] adds the padding.
 pub struct CbcWriter<W> {
     chain: Box<dyn Chain>,
     iv: Vec<u8>,
@@ -84,14 +84,14 @@ pub struct CbcWriter<W> {
 }
 
 impl<W: Write> CbcWriter<W> {
-    /// `iv` is one block that nobody could foresee. Key or vector of the wrong length are an error of kind `NoKey`.
+    /// `iv` is one unpredictable block. Key or vector of the wrong length are an error of kind `NoKey`.
     pub fn new(cipher: Cipher, key: &Secret, iv: &[u8], inner: W) -> Result<Self> {
         let chain = keyed(cipher, key.expose(), Direction::Encrypt).filter(|_| iv.len() == cipher.block_length());
         let chain = chain.ok_or_else(|| unfit(cipher))?;
         Ok(CbcWriter { chain, iv: iv.to_vec(), pending: Vec::with_capacity(CHUNK), inner })
     }
 
-    /// Writes the last block, and gives back what the ciphertext went to.
+    /// Writes the last block and returns the inner writer.
     pub fn finish(mut self) -> io::Result<W> {
         let block = self.iv.len();
         pad(&mut self.pending, block);
@@ -99,7 +99,7 @@ impl<W: Write> CbcWriter<W> {
         Ok(self.inner)
     }
 
-    /// Encrypts what is pending, a whole number of blocks, and hands it on.
+    /// Encrypts and writes the pending octets, a whole number of blocks.
     fn encrypt(&mut self) -> io::Result<()> {
         self.chain.run(&self.iv, &mut self.pending).ok_or_else(|| io::Error::other("cbc: encryption failed"))?;
         let last = self.pending.len() - self.iv.len();

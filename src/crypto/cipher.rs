@@ -102,7 +102,7 @@ pub enum Resync {
     Yes,
 }
 
-/// Decrypts the CFB mode of OpenPGP as it reads. It authenticates nothing: whoever reads must.
+/// Decrypts the CFB mode of OpenPGP while reading. It authenticates nothing: the caller must.
 pub struct CfbReader<R> {
     cfb: Box<dyn Cfb>,
     prefix: Vec<u8>,

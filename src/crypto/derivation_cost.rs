@@ -1,6 +1,6 @@
-//! What it costs to derive a key from a password, in one unit for all ways: an iteration of PBKDF2 with HMAC-SHA-256 that makes up to 32 octets,
-//! a fifth of a microsecond. Weights are measured, rounded up: `cargo bench --bench crypto derivation` tells how many units a second has,
-//! five millions of each.
+//! The cost of deriving a key from a password, in one unit for all functions: an iteration of PBKDF2 with HMAC-SHA-256 that makes up to 32 octets, a
+//! fifth of a microsecond. Weights are measured, rounded up: `cargo bench --bench crypto derivation` measures the units in a second, five million for
+//! each function.
 
 use super::Hash;
 

@@ -59,16 +59,16 @@ impl Hash {
         digester.finish()
     }
 
-    /// The digest of `data` that somebody signed; `None` when it was made to collide: see [`Hash::guarded`].
+    /// The digest of signed `data`; `None` when a collision attack is detected: see [`Hash::guarded`].
     pub fn guarded_digest(self, data: &[u8]) -> Option<Vec<u8>> {
         let mut digester = self.guarded();
         digester.update(data);
         digester.finish_guarded()
     }
 
-    /// A running digest of what somebody signed. Of SHA-1 it detects octets that were made to collide with others (Stevens, Shumow 2017,
-    /// "Speeding up detection of SHA-1 collision attacks using unavoidable attack conditions"); it is slower for that. Of every other hash
-    /// function it is what [`Hash::digester`] is.
+    /// A running digest of signed data. For SHA-1 it detects octets that were made to collide with others (Stevens, Shumow 2017, "Speeding up
+    /// detection of SHA-1 collision attacks using unavoidable attack conditions"); it is slower for that. For every other hash function it is the
+    /// same as [`Hash::digester`].
     pub fn guarded(self) -> Digester {
         match self {
             Hash::Sha1 => Digester { hash: self, state: State::Sha1(Box::default()) },

@@ -1,4 +1,4 @@
-//! DSA, to verify what is old (FIPS 186-4, section 4.7). Nobody signs with it here.
+//! DSA, to verify old signatures (FIPS 186-4, section 4.7). It is never used to sign.
 
 use crypto_bigint::{
     BoxedUint, NonZero, Odd, Resize,
@@ -79,7 +79,7 @@ pub(super) fn number(octets: &[u8]) -> BoxedUint {
     BoxedUint::from_be_slice_vartime(trimmed(octets))
 }
 
-/// From what was ever generated to what one verification is worth.
+/// From the smallest keys ever generated to the cost limit of one verification.
 const PRIME_BITS: std::ops::RangeInclusive<usize> = 512..=8192;
 const ORDER_BITS: std::ops::RangeInclusive<usize> = 160..=512;
 
@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    /// `r = 1` and `g = 1` verify everything where nobody looks.
+    /// `r = 1` and `g = 1` verify everything unless they are checked.
     #[test]
     fn numbers_that_are_no_key_or_no_signature_are_refused() {
         let [p, q, g, y] = [P, Q, G, Y].map(unhex);

@@ -1,4 +1,4 @@
-//! What a sender does with a recipient's public key.
+//! Encryption and key agreement with a recipient's public key.
 
 use aws_lc_rs::{
     agreement,

@@ -35,7 +35,7 @@ pub struct RsaComponents {
     pub p: Secret,
     /// The other prime factor.
     pub q: Secret,
-    /// The inverse of `q` modulo `p`, where somebody has written it down: finding it again is a tenth of the work of a signature.
+    /// The inverse of `q` modulo `p`, where the key file has it: computing it takes a tenth of the time of a signature.
     pub q_inverse: Option<Secret>,
 }
 
@@ -115,7 +115,7 @@ impl FastRsa {
 
     /// `None` when `wrapped` was not encrypted to this key, as far as [`Unwrap`] lets that be told.
     pub(super) fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Result<Option<Secret>> {
-        // The length is public: whoever sent the message chose it.
+        // The length is public: the sender chose it.
         if wrapped.len() != self.pair.public_modulus_len() {
             return Ok(None);
         }
@@ -196,7 +196,7 @@ fn number(secret: &Secret) -> BoxedUint {
     BoxedUint::from_be_slice_vartime(secret.expose())
 }
 
-/// What `cell` holds, made when it holds nothing yet; two threads may both make it, and one of them wins.
+/// The value in `cell`, computed if there is none; two threads may both compute it, and one value is kept.
 fn kept<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     match cell.get() {
         Some(value) => Ok(value),

@@ -1,5 +1,5 @@
-//! What aws-lc refuses, on RustCrypto. RSA under 2048 and over 8192 bits; RSA signatures over MD5, RIPEMD-160, SHA-1,
-//! SHA-224 and SHA-3; PSS and OAEP of two hashes or other salts; ElGamal. Slower, and never what a new key is made for.
+//! Algorithms that aws-lc refuses, on RustCrypto. RSA under 2048 and over 8192 bits; RSA signatures over MD5, RIPEMD-160, SHA-1, SHA-224 and SHA-3;
+//! PSS and OAEP of two hashes or other salts; ElGamal. Slower, and not used for new keys.
 
 use crypto_bigint::{
     BoxedUint, Odd, Resize,

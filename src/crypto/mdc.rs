@@ -11,9 +11,11 @@ use crate::base::{Error, Result, Secret};
 
 /// Decrypts `data` in place, and cuts the random prefix and the modification detection code off.
 ///
-/// An error of kind `Malformed` says that there is less data than any key could mend, or that `cipher` has no number in OpenPGP. What this
-/// key does not decrypt is one error of kind `NoKey`, whatever is wrong with it, and leaves `data` empty. A key of the wrong length is
-/// replaced first, so that it takes as long to fail as any other.
+/// # Errors
+///
+/// `Malformed` says that there is too little data for any key, or that `cipher` has no number in OpenPGP. What this key does not decrypt is one error
+/// of kind `NoKey`, whatever is wrong with it, and leaves `data` empty. A key of the wrong length is replaced first, so that it takes as long to fail
+/// as any other.
 pub fn mdc_decrypt(cipher: Cipher, key: &Secret, data: &mut Vec<u8>) -> Result<()> {
     let (block, prefix) = (cipher.block_length(), cipher.block_length() + 2);
     let Some(end) = data.len().checked_sub(HEADER.len() + DIGEST).filter(|end| *end >= prefix) else {

@@ -87,7 +87,7 @@ pub(super) fn oaep_decode(hash: Hash, mgf: Hash, label: &[u8], mut encoded: Zero
         right &= found | one | octet.ct_eq(&0);
         found |= one;
     }
-    // From here on only the length is told, and only of a message that is right.
+    // From here on only the length of a valid message may affect the timing.
     bool::from(right & found).then(|| Secret::new(block[separator as usize + 1..].to_vec()))
 }
 

@@ -1,10 +1,9 @@
 //! Implicit rejection for RSAES-PKCS1-v1_5, so that decryption is no oracle.
 //!
-//! Bleichenbacher's attack (1998), and Marvin after it (Kario 2023), needs one bit: was the padding of my ciphertext
-//! right? Here nobody is told. Wrong padding yields a message too: pseudorandom, always the same for the same key and
-//! ciphertext, of a length that looks like any other (draft-irtf-cfrg-rsa-guidance, section 7; OpenSSL 3.2 does the
-//! same). To whoever asked, a forged ciphertext looks like one with right padding around a wrong session key, which
-//! fails later, at the checksum and at the MDC or AEAD tag.
+//! Bleichenbacher's attack (1998), and Marvin after it (Kario 2023), needs one bit: was the padding of my ciphertext right? Here the answer is the
+//! same in both cases. Wrong padding yields a message too: pseudorandom, always the same for the same key and ciphertext, of a length that looks like
+//! any other (draft-irtf-cfrg-rsa-guidance, section 7; OpenSSL 3.2 does the same). To an attacker, a forged ciphertext looks like one with right
+//! padding around a wrong session key, which fails later, at the checksum and at the MDC or AEAD tag.
 //!
 //! What is left is time: aws-lc checks the padding in constant time but then branches on the outcome, copies the
 //! message and returns. That is some tens of nanoseconds beside a private-key operation of 900,000 and the parsing of
@@ -19,7 +18,7 @@ use zeroize::Zeroizing;
 use super::software::trimmed;
 use crate::base::Secret;
 
-/// What one RSA key answers instead of an error.
+/// The substitute messages of one RSA key.
 pub(super) struct Rejection {
     /// `DH = SHA256(I2OSP(d, k))` as an HMAC key.
     key: hmac::Key,
@@ -43,7 +42,7 @@ impl Rejection {
         Secret::new(message[self.length - length..].to_vec())
     }
 
-    /// The message within `encoded`, of the modulus' length and decrypted from `wrapped`; or what stands for it.
+    /// The message within `encoded`, of the modulus' length and decrypted from `wrapped`; or its substitute.
     pub(super) fn unpad(&self, mut encoded: Zeroizing<Vec<u8>>, wrapped: &[u8]) -> Secret {
         let (message, length) = self.substitute(wrapped);
         let padding = Padding::of(&encoded);
@@ -62,7 +61,7 @@ impl Rejection {
     }
 }
 
-/// What the padding of RFC 8017, section 7.2.2, says, found without a branch that depends on it.
+/// The result of checking the padding of RFC 8017, section 7.2.2, without a branch that depends on it.
 struct Padding {
     /// All ones when it is right, else 0.
     right: usize,

@@ -57,8 +57,8 @@ pub trait SecretKey: Send + Sync + fmt::Debug {
     /// Undoes RSA encryption of `wrapped`, a big-endian number of the modulus' length (or, for ElGamal, takes
     /// `g^k || m*y^k`, each of the prime's length, and undoes PKCS#1 v1.5).
     ///
-    /// With [`Unwrap::RsaPkcs1`] wrong padding is no error: the answer is then as unpredictable as another key's would
-    /// be, and whoever asked finds out as late as with any wrong session key (see `crypto/rejection.rs`).
+    /// With [`Unwrap::RsaPkcs1`] wrong padding is no error: the answer is then as unpredictable as another key's would be, so that the failure shows
+    /// as late as with any wrong session key (see `crypto/rejection.rs`).
     fn decrypt(&self, unwrap: Unwrap<'_>, wrapped: &[u8]) -> Result<Secret>;
 
     /// The shared secret with `peer`: an uncompressed point (X9.62, leading 4) answered by its x-coordinate,
@@ -219,7 +219,7 @@ pub enum Unwrap<'a> {
         hash: Hash,
         /// The hash of MGF1.
         mgf: Hash,
-        /// What the padding is bound to; almost always empty.
+        /// The label that the padding covers; almost always empty.
         label: &'a [u8],
     },
     /// RSAES-PKCS1-v1_5 (RFC 8017, section 7.2), with implicit rejection.

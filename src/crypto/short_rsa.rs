@@ -21,7 +21,7 @@ fn power_in<const BITS: usize, const LIMBS: usize>(n: &[u8], e: &[u8], signature
     let exponent: u64 = Uint::<64, 1>::try_from_be_slice(e)?.to();
     let modulus = Uint::<BITS, LIMBS>::try_from_be_slice(n)?;
     let base = Uint::try_from_be_slice(signature)?;
-    let is_usual = exponent & 1 == 1 && exponent > 1 && exponent.ilog2() < MOST_BITS;
+    let is_usual = exponent & 1 == 1 && exponent > 1 && exponent.ilog2() < MAX_BITS;
     if !is_usual || signature.len() != n.len() || base >= modulus {
         return None;
     }
@@ -41,8 +41,8 @@ fn power_in<const BITS: usize, const LIMBS: usize>(n: &[u8], e: &[u8], signature
     octets.get(octets.len() - n.len()..).map(<[u8]>::to_vec)
 }
 
-/// As the rsa crate has it: longer exponents are nobody's, and cost.
-const MOST_BITS: u32 = 33;
+/// The limit of the rsa crate: longer exponents are not used, and are slow.
+const MAX_BITS: u32 = 33;
 
 #[cfg(test)]
 mod tests {

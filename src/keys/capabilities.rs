@@ -1,31 +1,31 @@
-//! What the owner of a certificate said that his mail program reads.
+//! The ciphers that the mail program of a certificate's owner announced.
 
 use std::time::{Duration, SystemTime};
 
 use super::Handle;
 
-/// SMIMECapabilities (RFC 8551, section 2.5.2) as a signature had them; `protocol/smime/capabilities.rs` reads what they say.
+/// SMIMECapabilities (RFC 8551, section 2.5.2) as they were in a signature; `protocol/smime/capabilities.rs` reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The value of the attribute, DER: what he reads, best first. It need not be all that he reads.
+    /// The value of the attribute, DER: supported ciphers, the preferred one first. The list may be incomplete.
     pub list: Vec<u8>,
-    /// The signing time: when he said so, by his own clock.
+    /// The signing time, by the signer's clock.
     pub said: SystemTime,
 }
 
-/// What a message says of the program of somebody whose certificate is here. It is worth no more than the signature that it comes from:
-/// [`Verdict::announcements`](crate::verdict::Verdict::announcements) names those to believe.
+/// The capabilities in a message whose signer's certificate is known. Trust them only as far as the signature:
+/// [`Verdict::announcements`](crate::verdict::Verdict::announcements) returns those of authentic messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
     /// The fingerprint of the certificate that the signature was made with.
     pub certificate: Handle,
-    /// What its owner says.
+    /// The capabilities.
     pub capabilities: Capabilities,
 }
 
 impl Capabilities {
-    /// Whether they are to take the place of what is known. A later word does (RFC 8551, section 2.7.1); the same one, told again in each
-    /// message, only when a day has gone by: nobody has to write for every letter that he reads.
+    /// Whether they replace the stored ones. Later ones do (RFC 8551, section 2.7.1); the same ones in a later message only after a day, so that not
+    /// every message causes a write.
     pub fn is_news(&self, known: Option<&Capabilities>) -> bool {
         let Some(known) = known else { return true };
         match self.said.duration_since(known.said) {
@@ -35,13 +35,13 @@ impl Capabilities {
         }
     }
 
-    /// The later word of two.
+    /// The later of two.
     pub fn later(one: Option<&Capabilities>, other: Option<&Capabilities>) -> Option<Capabilities> {
         [one, other].into_iter().flatten().max_by_key(|word| word.said).cloned()
     }
 }
 
-/// How old a word may grow while the same one is heard again.
+/// The age after which the same capabilities are stored again.
 const REFRESHED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Several places where keys are, asked as one.
+//! Several key sources, used as one.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -8,8 +8,8 @@ use crate::{
     crypto::SecretKey,
 };
 
-/// Keys in order: the first that answers for a secret is heard, and copies of one certificate are put together, so that a
-/// revocation known to any of them is known to all.
+/// Key sources in order. The first source that has a secret key provides it; copies of one certificate are merged, so that a revocation in any of
+/// them counts.
 pub struct Chain {
     sources: Vec<Arc<dyn Keys>>,
     merge: fn(&Record, &Record) -> Result<Record>,
@@ -18,12 +18,12 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// `merge` puts two copies of one certificate together (for OpenPGP `protocol::pgp::keyfile::merge`).
+    /// `merge` merges two copies of one certificate (for OpenPGP `protocol::pgp::keyfile::merge`).
     pub fn new(sources: Vec<Arc<dyn Keys>>, merge: fn(&Record, &Record) -> Result<Record>) -> Self {
         Chain { sources, merge, anchors: None }
     }
 
-    /// The same keys, but with paths that end at `anchors` and nowhere else.
+    /// The same keys, with `anchors` as the only trust anchors.
     #[must_use]
     pub fn with_anchors(self, anchors: Vec<Arc<Record>>) -> Self {
         Chain { anchors: Some(anchors), ..self }
@@ -60,7 +60,7 @@ impl Keys for Chain {
         if matches!(want, Want::All | Want::Certificate(_)) || self.sources.len() < 2 {
             return Ok(found);
         }
-        // A copy that does not name the address, or has not the subkey, may still know of a revocation.
+        // A copy without the address or the subkey may still have a revocation.
         let mut whole = Vec::with_capacity(found.len());
         for record in found {
             whole.extend(self.put_together(self.copies(protocol, &Want::Certificate(&record.fingerprint))?)?);

@@ -1,10 +1,10 @@
-//! Keys that are here and too old to be read.
+//! Keys of versions too old to be used.
 
 use std::fmt;
 
 use super::Handle;
 
-/// An OpenPGP key of version 2 or 3 (RFC 9580, section 5.5.2.1): others with the same key ID are easily made, and its fingerprint rests on MD5.
+/// An OpenPGP key of version 2 or 3 (RFC 9580, section 5.5.2.1): its key ID can be forged, and its fingerprint is an MD5 digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deprecated {
     /// Its key ID.

@@ -1,4 +1,4 @@
-//! Secret keys that are unlocked when they are asked for, and not before.
+//! Secret keys that are unlocked on first use.
 
 use std::{
     fmt,
@@ -14,20 +14,23 @@ use crate::{
 /// Secret keys at rest. Deriving a key from a passphrase is slow on purpose (RFC 9580, section 3.7), so an
 /// implementation does it on the first request for a key and remembers the outcome.
 pub trait Locked: Send + Sync + fmt::Debug {
-    /// The secret key with the fingerprint `key`; `None` when it is not in here (public part only, a stub, on a card).
-    /// An error of kind `NoKey` when it is here and no passphrase fits.
+    /// The secret key with the fingerprint `key`; `None` when it is missing (public part only, a stub, on a card).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when no passphrase fits.
     fn unlock(&self, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
 }
 
-/// Somebody who can be asked for a passphrase.
+/// Asks a user for a passphrase.
 pub trait Ask: Send + Sync + fmt::Debug {
-    /// A passphrase for `what` (`key FINGERPRINT of a@example.org`); `None` when nobody answers. Text in `what` may come from
-    /// other people's certificates.
+    /// A passphrase for `what` (`key FINGERPRINT of a@example.org`); `None` when there is no answer. `what` may contain text from certificates of
+    /// unknown origin.
     fn ask(&self, what: &str) -> Result<Option<Secret>>;
 }
 
-/// Passphrases given beforehand, and perhaps somebody to ask for more. An answer that fits is remembered and tried
-/// on every later key; a refusal is remembered too.
+/// Passphrases given beforehand, and optionally a way to ask for more. An answer that fits is remembered and tried on every later key; a refusal is
+/// remembered too.
 #[derive(Debug, Default)]
 pub struct Passphrases {
     known: Mutex<Vec<Secret>>,
@@ -35,12 +38,12 @@ pub struct Passphrases {
 }
 
 impl Passphrases {
-    /// These, each tried in order, and nobody to ask.
+    /// These, tried in order, without asking.
     pub fn new(known: Vec<Secret>) -> Self {
         Passphrases { known: Mutex::new(known), ask: Mutex::new(None) }
     }
 
-    /// These first, then what `ask` answers, up to three times for each key.
+    /// These first, then answers from `ask`, up to three for each key.
     pub fn asking(known: Vec<Secret>, ask: Box<dyn Ask>) -> Self {
         Passphrases { known: Mutex::new(known), ask: Mutex::new(Some(ask)) }
     }
@@ -60,19 +63,19 @@ impl Passphrases {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many passphrases may be tried on one key: those that are known, and those that somebody may type.
+    /// How many passphrases may be tried on one key: the known ones, and those that may be asked for.
     pub fn tries(&self) -> usize {
         self.known().len().saturating_add(ATTEMPTS)
     }
 
-    /// The first outcome of `attempt`, which answers `None` when the passphrase does not fit. `None` when none fits.
+    /// The first result of `attempt`, which returns `None` when the passphrase does not fit. `None` when none fits.
     pub fn open<T>(&self, what: &str, mut attempt: impl FnMut(&Secret) -> Result<Option<T>>) -> Result<Option<T>> {
         for passphrase in self.known() {
             if let Some(opened) = attempt(&passphrase)? {
                 return Ok(Some(opened));
             }
         }
-        // Held while somebody types: two threads must not ask at once.
+        // Locked while a user types: two threads must not ask at once.
         let mut ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..ATTEMPTS {
             let Some(asked) = ask.as_ref() else { return Ok(None) };

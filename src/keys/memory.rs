@@ -29,7 +29,7 @@ impl Memory {
         Self::default()
     }
 
-    /// Adds a record; one with the same fingerprint stays beside it.
+    /// Adds a record; one with the same fingerprint is kept too.
     pub fn add(&mut self, record: Record) {
         self.records.push(Arc::new(record));
     }
@@ -39,13 +39,13 @@ impl Memory {
         self.secrets.insert(key, secret);
     }
 
-    /// Adds the secret parts of the keys with these fingerprints, unlocked on the first request for each. Where there are several for one key,
-    /// each is tried: nothing says which is right until one is opened.
+    /// Adds the secret parts of the keys with these fingerprints, unlocked on the first request for each. Where there are several for one key, each
+    /// is tried: only opening one shows whether it is right.
     pub fn add_locked(&mut self, keys: impl IntoIterator<Item = Handle>, locked: Arc<dyn Locked>) {
         keys.into_iter().for_each(|key| self.locked.entry(key).or_default().push(Arc::clone(&locked)));
     }
 
-    /// Notes a key that cannot be read for its age.
+    /// Adds a key of a version too old to be used.
     pub fn add_deprecated(&mut self, key: Deprecated) {
         self.deprecated.push(key);
     }

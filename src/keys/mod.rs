@@ -1,5 +1,4 @@
-//! Keys: anything that answers which certificates there are, which secret belongs to one, and what the owner
-//! of this machine says about whose they are.
+//! Key sources: certificates, their secret keys, and the owner's trust in them.
 
 mod capabilities;
 mod chain;
@@ -29,7 +28,7 @@ use crate::{
     mail::Address,
 };
 
-/// What is looked for.
+/// What to look up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Want<'a> {
     /// Every record.
@@ -70,27 +69,30 @@ pub enum Want<'a> {
 /// assert!(postseal::sign(b"From: a@example.org\r\n\r\nHello.\r\n", ProtocolName::Pgp, &keys).is_err());
 /// ```
 pub trait Keys: Send + Sync {
-    /// The records that match, of one protocol, in a stable order. None is no error. Of a certificate of which one copy matches, every copy that is
-    /// here is among them, or they are put together: a revocation in any of them counts.
+    /// The records that match, of one protocol, in a stable order. No match is not an error. When one copy of a certificate matches, all copies are
+    /// returned, or one that merges them: a revocation in any of them counts.
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>>;
 
-    /// The secret key with the fingerprint `key` within `record`; `None` when it is not here.
-    /// An error of kind `NoKey` when it is here and cannot be unlocked.
+    /// The secret key with the fingerprint `key` within `record`; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when it cannot be unlocked.
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>>;
 
-    /// The key with this key ID that is here and cannot be read for its age: it answers for no signature, and whoever asks is told why.
+    /// The version 2 or 3 key with this key ID. It is never used; the verdict reports it as the reason.
     fn deprecated(&self, _id: &Handle) -> Result<Option<Deprecated>> {
         Ok(None)
     }
 
-    /// The certificates at which paths may end (RFC 5280, section 6.1.1 (d)). What such a certificate says limits the paths that end there.
+    /// The trust anchors (RFC 5280, section 6.1.1 (d)). The certificate of an anchor limits the paths that end there.
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
         let mut records = self.find(ProtocolName::Smime, &Want::All)?;
         records.retain(|record| record.bindings.contains(&Binding::Anchor));
         Ok(records)
     }
 
-    /// CRLs (RFC 5280, section 5) and OCSP responses (RFC 6960), DER each, of any issuer: what the issuers say now.
+    /// CRLs (RFC 5280, section 5) and OCSP responses (RFC 6960), DER each, of any issuer.
     fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
         Ok(Vec::new())
     }

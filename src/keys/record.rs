@@ -25,7 +25,7 @@ pub enum ProtocolName {
 }
 
 impl ProtocolName {
-    /// The word on the command line and in reports.
+    /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
             ProtocolName::Pem => "pem",
@@ -46,7 +46,7 @@ impl Handle {
         Handle(octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect())
     }
 
-    /// Reads hexadecimal with any spaces, and with `0x` before it; at least 8 octets, because shorter key IDs are forged at will.
+    /// Reads hexadecimal with any spaces, and with `0x` before it; at least 8 octets, because shorter key IDs are easily forged.
     pub fn parse(text: &str) -> Result<Self> {
         let hex: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
         let hex = hex.strip_prefix("0X").unwrap_or(&hex);
@@ -87,19 +87,19 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Why this machine's owner holds a certificate to belong to an address.
+/// Why the owner trusts a certificate for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binding {
-    /// The owner said so of this address (`key trust`).
+    /// The owner trusts it for this address (`key trust`).
     Address(Address),
-    /// The owner said that certificate paths may end here: a trust anchor (RFC 5280, section 6.1.1 (d)).
+    /// The owner made it a trust anchor (RFC 5280, section 6.1.1 (d)).
     Anchor,
-    /// The owner handed the certificate over for what it says of itself: every user ID of it that is valid at the time of use.
+    /// The owner trusts it for every user ID of it that is valid at the time of use.
     UserIds,
 }
 
-/// A certificate as bytes, with what it takes to find it. [`Record::new`] makes one.
+/// A certificate as octets, with the data to look it up. [`Record::new`] makes one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Record {
@@ -113,18 +113,18 @@ pub struct Record {
     pub handles: Vec<Handle>,
     /// Every mailbox the certificate claims, checked or not.
     pub claimed: Vec<Address>,
-    /// Why it is believed.
+    /// Why it is trusted.
     pub bindings: Vec<Binding>,
     /// The certificate, public parts only, in its binary form.
     pub bytes: Encoded,
     /// Fingerprints of the keys whose secret part is held beside it.
     pub secrets: Vec<Handle>,
-    /// What its owner said that he reads, as far as that was heard (S/MIME).
+    /// The capabilities that its owner announced, if any were received (S/MIME).
     pub capabilities: Option<Capabilities>,
 }
 
 impl Record {
-    /// A certificate that nobody has said anything of yet. `octets` are its public parts in the protocol's binary form, and `fingerprint` is that
+    /// A certificate without trust. `octets` are its public parts in the protocol's binary form, and `fingerprint` is that
     /// of its primary key.
     ///
     /// `secrets` are the fingerprints of the keys for which [`Keys::secret`](super::Keys::secret) answers: a record that does not list them is
@@ -164,7 +164,7 @@ impl Record {
         Record { claimed: claimed.into_iter().collect(), ..self }
     }
 
-    /// The same, believed for these reasons and no others.
+    /// The same, trusted for these reasons and no others.
     #[must_use]
     pub fn with_bindings(self, bindings: impl IntoIterator<Item = Binding>) -> Self {
         Record { bindings: bindings.into_iter().collect(), ..self }
@@ -176,8 +176,8 @@ impl Record {
         Record { secrets: Vec::new(), ..self }
     }
 
-    /// The addresses among `certified` (mailboxes that the certificate names validly at the time of use) and the owner's
-    /// bindings that this machine's owner believes in. Empty when the certificate was merely found somewhere.
+    /// The addresses among `certified` (mailboxes that the certificate names validly at the time of use) and the bindings that the owner trusts.
+    /// Empty for a certificate without trust.
     pub fn authenticate(&self, certified: &[Address]) -> Vec<Authenticated> {
         let mut believed: Vec<Authenticated> = Vec::new();
         for binding in &self.bindings {
@@ -198,7 +198,7 @@ impl Record {
     }
 }
 
-/// A certificate's octets, with room for what its protocol reads in them: a certificate that serves many messages is read once.
+/// A certificate's octets, and what its protocol parsed from them, so that a certificate is parsed once for many messages.
 #[derive(Clone, Default)]
 pub struct Encoded {
     octets: Vec<u8>,
@@ -206,13 +206,13 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// What `read` makes of the octets; made on the first call, and remembered unless it fails.
+    /// The result of `read` on the octets; computed on the first call, and kept unless it fails.
     pub fn read<T: Send + Sync + 'static>(&self, read: impl FnOnce(&[u8]) -> Result<T>) -> Result<Arc<T>> {
         if let Some(held) = self.read.get().and_then(|held| Arc::clone(held).downcast().ok()) {
             return Ok(held);
         }
         let made = Arc::new(read(&self.octets)?);
-        // Somebody else may have been faster; both read the same octets.
+        // Another thread may have been faster; both parsed the same octets.
         let _ = self.read.set(Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
         Ok(made)
     }
@@ -246,7 +246,7 @@ impl fmt::Debug for Encoded {
     }
 }
 
-/// A mailbox that a trust path ties to a certificate. Made in this file alone.
+/// A mailbox that a trust path ties to a certificate. Only this file constructs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated(Address);
 

@@ -7,23 +7,23 @@ use super::Handle;
 pub enum KeyState {
     /// There are keys, but they have expired; the reason in words that name the address and each key.
     Expired(String),
-    /// None is known, or none that may be used (revoked, too weak, one of several that nobody vouches for); the reason in words.
+    /// None is known, or none that may be used (revoked, too weak, one of several untrusted ones); the reason in words.
     Missing(String),
     /// The keys could not be asked: there may be one, or a revocation of one; the reason in words.
     Unknown(String),
-    /// This one serves.
+    /// This key can be used.
     Usable {
         /// The certificate's fingerprint.
         key: Handle,
-        /// What the person who relies on it should know: that nobody vouches for it.
+        /// A warning for the user: that the key is not trusted.
         warning: Option<String>,
-        /// What is known of its owner's program: `reads aes256-gcm, announced on 2026-11-24`.
+        /// What is known of its owner's mail program: `reads aes256-gcm, announced on 2026-11-24`.
         note: Option<String>,
     },
 }
 
 impl KeyState {
-    /// Whether a key serves.
+    /// Whether a key can be used.
     pub fn is_usable(&self) -> bool {
         matches!(self, KeyState::Usable { .. })
     }

@@ -38,7 +38,7 @@ struct Parsed {
     version: Version,
 }
 
-/// Which version a certificate says it is (RFC 5280, section 4.1.2.1).
+/// The version of a certificate (RFC 5280, section 4.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Version 1 or 2, which knows no extensions.
@@ -160,7 +160,7 @@ impl Certificate {
         self.parsed.subject == self.parsed.issuer
     }
 
-    /// Whether its own key signed it, in its own name. That says of the key that its owner has the private half, and nothing of the name.
+    /// Whether its own key signed it, in its own name. That proves possession of the private key, and nothing about the name.
     pub fn is_self_signed(&self) -> bool {
         let [outer, signed] = self.signature_algorithms();
         self.is_self_issued() && outer == signed && check::signed(self, self.public_key()).is_ok()

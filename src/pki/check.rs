@@ -30,7 +30,7 @@ pub(super) struct Judged {
 pub(super) enum Stop {
     /// The Budget is spent.
     Budget(Error),
-    /// The certificate that so many stand below breaks a rule.
+    /// The certificate with so many below it in the path breaks a rule.
     Refused(usize, Rule),
 }
 
@@ -49,7 +49,7 @@ pub(super) fn judge(path: &[Certificate], question: &Question<'_>, budget: &mut 
     let Some((leaf, authorities)) = certificates.split_first() else {
         return Ok(Judged { keys: vec![anchor.public_key().clone()], policies: Vec::new() });
     };
-    // RFC 5280, section 6.2: what the certificate of an anchor says of itself limits what it is trusted for. Its signature says nothing.
+    // RFC 5280, section 6.2: the certificate of an anchor limits what it is trusted for. Its signature is not checked.
     alone(anchor, question).map_err(|rule| Stop::Refused(certificates.len(), rule))?;
     let extensions = anchor.extensions();
     let mut walk = Walk {
@@ -78,7 +78,7 @@ pub(super) fn judge(path: &[Certificate], question: &Question<'_>, budget: &mut 
     Ok(Judged { keys: walk.keys, policies })
 }
 
-/// The rules that a certificate keeps or breaks by itself, whatever stands above it.
+/// The rules for a certificate by itself, independent of its issuers.
 pub(super) fn alone(certificate: &Certificate, question: &Question<'_>) -> Result<(), Rule> {
     let extensions = certificate.extensions();
     let (from, until) = certificate.validity();
@@ -98,7 +98,7 @@ pub(super) fn alone(certificate: &Certificate, question: &Question<'_>) -> Resul
     if signed != named {
         return Err(Rule::Malformed("two signature algorithms that differ".to_owned()));
     }
-    // Section 4.2.1.12 speaks of the leaf; that an authority's purposes bound those of what it issues is what everybody does.
+    // Section 4.2.1.12 is about the leaf. That the purposes of an authority limit those of the certificates below it is common practice.
     match purpose(question.purpose) {
         Some(purpose) if !certificate.is_for(&purpose) => Err(Rule::Purpose),
         _ => Ok(()),

@@ -85,9 +85,9 @@ fn octets(name: &GeneralName) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fits {
     No,
-    /// The subtree is of another form of names, and says nothing of this one.
+    /// The subtree is of another form of names and does not apply.
     Other,
-    /// Both are of one form, but one of them is malformed, or nobody here knows the form: never permitted, always excluded.
+    /// Both are of one form, but one of them is malformed, or the form is not supported: never permitted, always excluded.
     Unclear,
     Yes,
 }
@@ -138,8 +138,8 @@ fn host_fits(host: &str, base: &str) -> bool {
 /// A mailbox, all mailboxes at a host, or all at hosts below a domain. `None` when either is no mailbox. What is compared is what
 /// [`Certificate::mailboxes`] reads, not the text, which could be read in another way.
 ///
-/// RFC 5280, section 7.5 wants equal local parts to be exactly equal; that is too little for what is excluded, since [`Address`] takes
-/// mailboxes that differ in case for one. Equal in any case is both: whoever may speak for one may speak for the other.
+/// RFC 5280, section 7.5 wants equal local parts to be exactly equal; that is too little for what is excluded, since [`Address`] takes mailboxes that
+/// differ in case for one. Mailboxes that are equal without regard to case are treated as the same: who controls one is taken to control the other.
 fn mailbox_fits(name: &str, base: &str) -> Option<bool> {
     let name = Address::parse(name).ok()?;
     if base.contains('@') {

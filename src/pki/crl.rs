@@ -51,7 +51,7 @@ struct CrlExtensions<'a> {
     understood: Understood,
 }
 
-/// Whether a CRL can be believed about certificates that are not in it.
+/// Whether a CRL proves that certificates which are not in it are not revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Understood {
     /// A critical extension is not known: certificates in it are revoked, and nothing is known of others (X.509, section 7.3; RFC 5280,
@@ -172,7 +172,7 @@ impl<'a> Crl<'a> {
             && self.extensions.authority_key == complete.extensions.authority_key
     }
 
-    /// Whether `signer` may be the one who signed, by the key identifiers if both have one.
+    /// Whether `signer` may have signed it, by the key identifiers if both have one.
     pub(super) fn may_be_by(&self, signer: &Certificate) -> bool {
         match (self.extensions.authority_key, signer.key_identifier()) {
             (Some(named), Some(own)) => named == own,
@@ -180,7 +180,7 @@ impl<'a> Crl<'a> {
         }
     }
 
-    /// What a signature by `key` makes of it; `None` when `key` did not make it, or by broken algorithms that do not count.
+    /// How far it counts with a signature by `key`; `None` when `key` did not sign it, or with broken algorithms that are not admitted.
     pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<Option<Worth>> {
         self.sealed.is_by(key, legacy, budget)
     }
@@ -192,7 +192,7 @@ impl<'a> Crl<'a> {
         }
     }
 
-    /// What it says of the certificate that `issuer` issued with that serial number (RFC 5280, section 5.3.3).
+    /// Its entry for the certificate that `issuer` issued with that serial number (RFC 5280, section 5.3.3).
     pub(super) fn find(&self, issuer: &Name, serial: &[u8]) -> Option<Listed> {
         let entries = self.entries();
         let found = entries.by_serial.get(minimal(serial)).into_iter().flatten();
@@ -251,7 +251,7 @@ impl<'a> Entries<'a> {
             entries.by_serial.entry(serial).or_default().push(entry);
             if reason.is_err() {
                 entries.understood = Understood::Partly;
-                // Whose certificates the entries after it are about may have stood in it.
+                // It may have named the issuer for the entries after it.
                 if scope == Issuers::Others {
                     break;
                 }
@@ -366,7 +366,7 @@ mod tests {
         element(SEQUENCE, &[&element(INTEGER, &[serial]), &element(UTC_TIME, &[b"261127000000Z"]), rest])
     }
 
-    /// Bad news counts although what stands beside it cannot be read.
+    /// A revocation counts although other parts of the entry cannot be read.
     #[test]
     fn an_entry_that_cannot_be_read_to_its_end_revokes_and_hides_no_other() {
         let list = [entry(&[1], &[4, 1]), entry(&[2], b""), entry(&[3], &element(SEQUENCE, &[&[5, 0]]))].concat();
@@ -375,7 +375,7 @@ mod tests {
         for serial in [1, 2, 3] {
             assert_eq!(entries.by_serial.get([serial].as_slice()).map(Vec::len), Some(1), "{serial}");
         }
-        // Whose certificate is meant may have stood in what cannot be read.
+        // The unreadable part may have named the issuer of the certificate.
         let entries = Entries::read(&list, Issuers::Others);
         assert_eq!((entries.by_serial.len(), entries.understood), (1, Understood::Partly));
     }

@@ -1,4 +1,4 @@
-//! Which CRLs count for a certificate (RFC 5280, section 6.3.3); `news` says what follows from them.
+//! Which CRLs count for a certificate (RFC 5280, section 6.3.3); `news` derives the status from them.
 
 use super::{
     Certificate, Name, PublicKey,
@@ -13,8 +13,8 @@ use crate::{
     crypto::KeyAlgorithm,
 };
 
-/// Adds to `news` what the CRLs among `statements` say of `certificate`, which `issuer` issued; why they say too little, if they do. An error
-/// means that the Budget is spent.
+/// Adds to `news` the CRLs among `statements` that cover `certificate`, which `issuer` issued; returns why they are not sufficient, if they are not.
+/// An error means that the Budget is spent.
 pub(super) fn tell(
     certificate: &Certificate,
     issuer: Issuer<'_>,
@@ -46,7 +46,7 @@ pub(super) fn tell(
         }
         match search.signer(crl, budget)? {
             Some((key, worth)) if worth == Worth::Everything || is_revoked => {
-                // Where it cannot be told which lists are missing, those that are here show nothing good.
+                // When it is not known which lists are missing, the available ones prove nothing good.
                 let reasons = reasons.filter(|_| flaw != Some(Flaw::Points)).unwrap_or(Reasons::NONE);
                 lists.push(List { crl, origin: *origin, key, reasons, listed });
             }
@@ -64,7 +64,7 @@ struct Search<'a, 's> {
 }
 
 impl Search<'_, '_> {
-    /// The reasons for which `crl` speaks of the certificate at any of `points` (b), (d); `None` when it is not of its scope.
+    /// The reasons that `crl` covers for the certificate at any of `points` (b), (d); `None` when it is not of its scope.
     fn reasons(&self, crl: &Crl<'_>, points: &[Point]) -> Option<Reasons> {
         let is_indirect = crl.scope().issuers == Issuers::Others;
         let meant = points.iter().filter(|point| {
@@ -78,7 +78,7 @@ impl Search<'_, '_> {
         meant.map(|point| point.reasons.and(crl.scope().reasons)).reduce(Reasons::or)
     }
 
-    /// The key that signed `crl`, of somebody who may (f), (g), and how much of the list counts.
+    /// The key of an authorized signer that signed `crl` (f), (g), and how far the list counts.
     fn signer(&self, crl: &Crl<'_>, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
         let Issuer { certificate: issuer, key } = self.issuer;
         if issuer.subject() == crl.issuer()

@@ -11,10 +11,10 @@ use crate::base::Result;
 /// A DistributionPoint of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Point {
-    /// What its CRL is called, if it is called anything.
+    /// The name of its CRL, if it has one.
     names: Option<Vec<GeneralName>>,
     pub(super) reasons: Reasons,
-    /// Who signs the CRL, if that is not the issuer of the certificate.
+    /// The signer of the CRL, if that is not the issuer of the certificate.
     pub(super) crl_issuers: Option<Vec<Name>>,
 }
 
@@ -25,8 +25,8 @@ impl Point {
         let mut points = Reader::new(extension, "distribution points").sequence()?;
         let mut all = Vec::new();
         while !points.is_finished() {
-            if all.len() == MOST_POINTS {
-                return Err(points.refuse("more of them than anybody needs"));
+            if all.len() == MAX_POINTS {
+                return Err(points.refuse("too many of them"));
             }
             all.push(Point::read(points.sequence()?, certificate.issuer())?);
         }
@@ -52,7 +52,7 @@ impl Point {
     }
 }
 
-/// The IssuingDistributionPoint of a CRL: what it speaks of.
+/// The IssuingDistributionPoint of a CRL: its scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
     names: Option<Vec<GeneralName>>,
@@ -76,14 +76,14 @@ enum Kind {
 /// Of whose certificates a CRL speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Issuers {
-    /// indirectCRL: of those whom its entries name too.
+    /// indirectCRL: it also covers the issuers that its entries name.
     Others,
     /// Of its own issuer's.
     Own,
 }
 
 impl Scope {
-    /// Of a CRL of `issuer` that says nothing about it: everything.
+    /// The scope of a CRL of `issuer` without this extension: everything.
     pub(super) fn everything() -> Scope {
         Scope { names: None, reasons: Reasons::ALL, kind: Kind::All, issuers: Issuers::Own }
     }
@@ -114,7 +114,7 @@ impl Scope {
         self.kind != Kind::Other
     }
 
-    /// Whether a CRL of this scope speaks of `certificate` at `point` (RFC 5280, section 6.3.3 (b)(2)).
+    /// Whether a CRL of this scope covers `certificate` at `point` (RFC 5280, section 6.3.3 (b)(2)).
     pub(super) fn covers(&self, certificate: &Certificate, point: &Point) -> bool {
         let kind = match self.kind {
             Kind::All => true,
@@ -163,7 +163,7 @@ impl Reasons {
     }
 }
 
-/// A DistributionPointName, below the name of whoever signs the CRL if it is relative.
+/// A DistributionPointName, below the name of the CRL's signer if it is relative.
 fn point_names(name: Element<'_>, issuer: &Name) -> Result<Vec<GeneralName>> {
     let mut choice = name.reader();
     let chosen = choice.any()?;
@@ -198,7 +198,7 @@ pub(super) fn directory_names(names: Vec<GeneralName>) -> Vec<Name> {
 }
 
 /// The most that one certificate is divided among: a CRL for each of the eight reasons, in eight places.
-const MOST_POINTS: usize = 64;
+const MAX_POINTS: usize = 64;
 
 const FULL_NAME: u8 = constructed(0);
 const RELATIVE_NAME: u8 = constructed(1);

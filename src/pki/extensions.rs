@@ -11,8 +11,8 @@ use super::{
 };
 use crate::base::Result;
 
-/// What the extensions say. An extension that cannot be read leaves its field empty and is named in `defects`: the certificate can still
-/// be looked at and its key used, but no path goes through it.
+/// The extensions of a certificate. One that cannot be read leaves its field empty and is listed in `defects`: the certificate can still be looked at
+/// and its key used, but no path goes through it.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub(super) authority_key: Option<Vec<u8>>,
@@ -28,7 +28,7 @@ pub(super) struct Extensions {
     pub(super) policy_constraints: Option<PolicyConstraints>,
     pub(super) subject_key: Option<Vec<u8>>,
     pub(super) subject_names: Option<Vec<GeneralName>>,
-    /// Critical ones that nobody here knows, as dotted object identifiers.
+    /// Unsupported critical ones, as dotted object identifiers.
     pub(super) unknown_critical: Vec<String>,
     /// Type and content of each, in order.
     all: Vec<(Vec<u8>, Vec<u8>)>,
@@ -185,7 +185,7 @@ fn each<T>(mut reader: Reader<'_>, read: impl Fn(&mut Reader<'_>) -> Result<T>) 
     Ok(all)
 }
 
-/// The base of a GeneralSubtree. RFC 5280, section 4.2.1.10: minimum is 0 and maximum absent; what it would mean otherwise nobody implements.
+/// The base of a GeneralSubtree. RFC 5280, section 4.2.1.10: minimum is 0 and maximum absent; other values are not implemented anywhere.
 fn subtree(trees: &mut Reader<'_>) -> Result<GeneralName> {
     let mut tree = trees.sequence()?;
     let base = GeneralName::read(tree.any()?)?;

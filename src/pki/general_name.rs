@@ -1,4 +1,4 @@
-//! General names: what subjects, constraints and distribution points are called (RFC 5280, section 4.2.1.6).
+//! General names of subjects, constraints and distribution points (RFC 5280, section 4.2.1.6).
 
 use der::asn1::ObjectIdentifier;
 

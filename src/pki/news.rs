@@ -1,22 +1,22 @@
-//! What all statements about one certificate come to. The answer is the same for every order of them.
+//! The revocation status of one certificate from all statements about it. The result does not depend on their order.
 //!
 //! The rules, for a certificate at a time:
 //!
-//! 1. A statement counts when its signature holds and its signer may speak for the issuer. A CRL or delta that names the certificate counts
+//! 1. A statement counts when its signature is valid and its signer is authorized by the issuer. A CRL or delta that names the certificate counts
 //!    whatever its scope; one that does not name it counts within its scope.
 //! 2. CRLs of one issuer, one scope and one key are a *series*. Within a series the newest list that was issued by then counts, by CRL number
-//!    and then by thisUpdate (RFC 5280, section 5.2.3). So a newer complete list that does not name the certificate takes back what an older
-//!    list says: an issuer leaves out what is no longer on hold, and what it revoked by mistake. An older list takes back nothing.
-//! 3. A newer delta takes back a hold by removeFromCRL, and nothing else (RFC 5280, section 5.3.1). That a delta does not name the
-//!    certificate takes back nothing.
-//! 4. A list out of the message takes back nothing that the owner's own lists say, whatever its age.
-//! 5. What one series says, and what an OCSP response says, is not taken back by any other series or response: one that revokes wins.
-//! 6. A revocation counts as long as it is not taken back, also out of a list that is no longer current, or that is newer than the time in
-//!    question, if it was revoked by then. A hold counts out of a current list or response alone; after that, whatever was issued before it
-//!    does not show that the certificate is good.
-//! 7. The certificate is good when nothing revokes it, and current statements that are not outdated say so for every reason
-//!    (RFC 5280, section 6.3.3). A list with a critical extension that is not known, or whose signature is weak, shows nothing good; it
-//!    revokes all the same.
+//!    and then by thisUpdate (RFC 5280, section 5.2.3). So a newer complete list that does not name the certificate undoes the entry of an older
+//!    list: an issuer leaves out what is no longer on hold, and what it revoked by mistake. An older list undoes nothing.
+//! 3. A newer delta undoes a hold by removeFromCRL, and nothing else (RFC 5280, section 5.3.1). A delta that does not name the certificate undoes
+//!    nothing.
+//! 4. A list in the message undoes nothing in the owner's own lists, whatever its age.
+//! 5. A revocation in one series or OCSP response is not undone by any other series or response.
+//! 6. A revocation counts until it is undone, also in a list that is no longer current, or that is newer than the time in question, if the
+//!    certificate was revoked by then. A hold counts only in a current list or response; after that, what was issued before it does not prove
+//!    that the certificate is good.
+//! 7. The certificate is good when nothing revokes it, and current statements that are not outdated prove it for every reason
+//!    (RFC 5280, section 6.3.3). A list with an unsupported critical extension, or with a weak signature, does not prove anything good, but its
+//!    revocations count.
 
 use std::time::SystemTime;
 
@@ -27,7 +27,7 @@ use super::{
     revocation::{Origin, Reason, Revoked, Status},
 };
 
-/// What was heard of one certificate so far.
+/// The statements about one certificate so far.
 #[derive(Debug, Default)]
 pub(super) struct News {
     revoked: Option<Revoked>,
@@ -48,7 +48,7 @@ impl News {
         }
     }
 
-    /// A current statement issued at `issued` says that the certificate is not revoked for these reasons.
+    /// A current statement issued at `issued`: not revoked for these reasons.
     pub(super) fn good(&mut self, reasons: Reasons, issued: SystemTime) {
         self.good.push((reasons, issued));
     }
@@ -58,7 +58,7 @@ impl News {
         self.revoked.is_some()
     }
 
-    /// What it comes to; `flaw` is why the lists say too little, if they do.
+    /// The resulting status; `flaw` is why the lists are not sufficient, if they are not.
     pub(super) fn status(&self, flaw: Option<Flaw>) -> Status {
         if let Some(revoked) = self.revoked {
             return Status::Revoked(revoked);
@@ -75,7 +75,7 @@ impl News {
             None => ("there is no CRL of its issuer", "6.3.3"),
             Some(Flaw::Points) => ("its distribution points cannot be read", "4.2.1.13"),
             Some(Flaw::Scope) => ("no CRL of its issuer speaks of it", "6.3.3 (b)"),
-            Some(Flaw::Signature) => ("nobody who may has signed the CRL", "6.3.3 (f)"),
+            Some(Flaw::Signature) => ("no authorized signer signed the CRL", "6.3.3 (f)"),
             Some(Flaw::Freshness) => ("the CRL is not of this time", "6.3.3 (a)"),
             Some(Flaw::Extension) => ("the CRL has a critical extension that is not known", "5.2"),
         };
@@ -100,7 +100,7 @@ pub(super) struct List<'l, 'a> {
     pub(super) origin: Origin,
     /// The key that signed it.
     pub(super) key: PublicKey,
-    /// The reasons for which it speaks of the certificate.
+    /// The reasons that it covers for the certificate.
     pub(super) reasons: Reasons,
     pub(super) listed: Option<Listed>,
 }
@@ -114,7 +114,7 @@ impl List<'_, '_> {
         self.crl.is_of_series(other.crl) && self.key == other.key
     }
 
-    /// Whether what the older list `other` says to the certificate's disadvantage no longer counts (rules 2 to 4).
+    /// Whether revocations in the older list `other` no longer count (rules 2 to 4).
     fn takes_back(&self, other: &List<'_, '_>, revoked: &Revoked, at: SystemTime) -> bool {
         let unsaid = match (self.crl.is_delta(), &self.listed) {
             (false, Some(Listed::Revoked(_))) => false,
@@ -129,7 +129,7 @@ impl List<'_, '_> {
             && self.crl.is_newer_than(other.crl)
     }
 
-    /// Whether a list issued by then stands in the place of this one (rule 2).
+    /// Whether a list issued by then replaces this one (rule 2).
     fn is_outdated_by(&self, other: &List<'_, '_>, at: SystemTime) -> bool {
         !other.crl.is_delta()
             && other.was_issued_by(at)
@@ -143,7 +143,7 @@ impl List<'_, '_> {
     }
 }
 
-/// Adds what `lists` say to `news`; why they say too little, if they do.
+/// Adds the statements of `lists` to `news`; returns why they are not sufficient, if they are not.
 pub(super) fn tell(lists: &[List<'_, '_>], at: SystemTime, news: &mut News) -> Option<Flaw> {
     let mut flaw = None;
     for list in lists {
@@ -156,7 +156,7 @@ pub(super) fn tell(lists: &[List<'_, '_>], at: SystemTime, news: &mut News) -> O
             news.bad(*revoked, freshness, list.crl.this_update(), at);
             flaw = flaw.max((freshness != Freshness::Current).then_some(Flaw::Freshness));
         } else if list.crl.is_delta() || lists.iter().any(|other| list.is_outdated_by(other, at)) {
-            // It shows nothing good, and the list in its place says what is missing.
+            // It proves nothing good, and the list that replaces it tells what is missing.
         } else if freshness != Freshness::Current {
             flaw = flaw.max(Some(Flaw::Freshness));
         } else {

@@ -1,4 +1,4 @@
-//! OCSP responses (RFC 6960): whether a responder who may speak for the issuer says that a certificate is good.
+//! OCSP responses (RFC 6960): the status of a certificate, from a responder authorized by its issuer.
 
 use std::{
     collections::HashMap,
@@ -85,7 +85,7 @@ impl<'a> OcspResponse<'a> {
         Self::read_basic(Reader::new(basic, "OCSP response").sequence()?)
     }
 
-    /// The nonce that it repeats (RFC 9654): whoever asked with one compares it, so that no older answer is played to him again.
+    /// The nonce that it repeats (RFC 9654). A client that sent one compares it, so that older responses cannot be replayed.
     pub fn nonce(&self) -> Option<&[u8]> {
         self.nonce
     }
@@ -97,7 +97,7 @@ impl<'a> OcspResponse<'a> {
         let mut certificates = Vec::new();
         if let Some(list) = fields.optional(constructed(0))? {
             let mut list = list.reader().sequence()?;
-            while !list.is_finished() && certificates.len() < MOST_CERTIFICATES {
+            while !list.is_finished() && certificates.len() < MAX_CERTIFICATES {
                 certificates.extend(Certificate::parse(list.any()?.whole));
             }
         }
@@ -132,7 +132,7 @@ impl<'a> OcspResponse<'a> {
         Ok(OcspResponse { responder, answers, nonce, certificates, sealed, has_unknown })
     }
 
-    /// How much of it counts; `None` when nobody signed it who may speak for `issuer` (RFC 6960, section 4.2.2.2).
+    /// How far it counts; `None` when no responder authorized by `issuer` signed it (RFC 6960, section 4.2.2.2).
     fn worth(
         &self,
         issuer: Issuer<'_>,
@@ -172,7 +172,7 @@ impl<'a> OcspResponse<'a> {
     }
 }
 
-/// Adds to `news` what the responses among `statements` say of `certificate`. An error means that the Budget is spent.
+/// Adds to `news` the status of `certificate` in the responses among `statements`. An error means that the Budget is spent.
 pub(super) fn tell(
     certificate: &Certificate,
     issuer: Issuer<'_>,
@@ -249,7 +249,7 @@ impl<'a> Answer<'a> {
     /// RFC 6960, section 3.2, (5) and (6).
     fn freshness(&self, at: SystemTime) -> Freshness {
         let later = |time: SystemTime, by| time.checked_add(by).unwrap_or(time);
-        let end = self.next_update.unwrap_or_else(|| later(self.this_update, LONGEST_WITHOUT_NEXT));
+        let end = self.next_update.unwrap_or_else(|| later(self.this_update, MAX_AGE_WITHOUT_NEXT));
         if self.this_update > later(at, SKEW) {
             Freshness::Future
         } else if at <= later(end, SKEW) {
@@ -285,7 +285,7 @@ fn is_issued_by(delegate: &Certificate, issuer: Issuer<'_>, asked: &Asked<'_>, b
     }
 }
 
-/// Whether a delegate is not revoked: by its issuer's CRLs, unless its issuer says that nobody needs to look (RFC 6960, section 4.2.2.2.1).
+/// Whether a delegate is not revoked: by its issuer's CRLs, unless its issuer exempts it from that check (RFC 6960, section 4.2.2.2.1).
 fn is_in_force(
     delegate: &Certificate,
     issuer: Issuer<'_>,
@@ -313,13 +313,13 @@ fn each_extension<'a>(mut explicit: Reader<'a>, mut take: impl FnMut(&[u8], bool
     Ok(())
 }
 
-/// How far the clocks of responders may be off: what openssl's `ocsp -validity_period` has by default.
+/// How far the clocks of responders may be off: the default of openssl's `ocsp -validity_period`.
 const SKEW: Duration = Duration::from_secs(300);
 /// Without nextUpdate "newer revocation information is available all the time" (RFC 6960, section 4.2.2.1); a day is how long CRLs hold
 /// where they are issued most often.
-const LONGEST_WITHOUT_NEXT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE_WITHOUT_NEXT: Duration = Duration::from_secs(24 * 60 * 60);
 /// A responder sends its own certificate, and seldom one or two above it.
-const MOST_CERTIFICATES: usize = 8;
+const MAX_CERTIFICATES: usize = 8;
 
 const SUCCESSFUL: u8 = 0;
 const BY_NAME: u8 = constructed(1);

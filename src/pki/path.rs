@@ -9,17 +9,17 @@ use crate::{
     mail::Address,
 };
 
-/// What a path is judged by. The certificate of an anchor limits what the anchor is trusted for, as RFC 5280, section 6.2 allows: its
-/// validity, critical extensions, extended key usage, name constraints, path length and policies hold for every path below it, and its CRLs
-/// count when its key usage allows them. Its own signature and revocation are not looked at. An anchor of version 3 that does not say that
-/// it is an authority vouches for itself alone.
+/// The input of path validation. The certificate of an anchor limits what the anchor is trusted for, as RFC 5280, section 6.2 allows: its validity,
+/// critical extensions, extended key usage, name constraints, path length and policies hold for every path below it, and its CRLs count when its key
+/// usage allows them. Its own signature and revocation are not checked. An anchor of version 3 that is not marked as an authority is trusted
+/// only for itself.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
-    /// The time that counts.
+    /// The time of validation.
     pub at: SystemTime,
-    /// Where paths may end.
+    /// The trust anchors.
     pub anchors: &'a [Certificate],
-    /// What may lie in between, in any order; from the message and from the store.
+    /// Possible intermediate certificates, in any order; from the message and from the store.
     pub intermediates: &'a [Certificate],
     /// CRLs and OCSP responses, DER, of any issuer, that the owner of this machine has.
     pub revocations: &'a [&'a [u8]],
@@ -67,7 +67,7 @@ pub enum Purpose {
     #[default]
     Email,
     /// Classic PEM: as mail, and certificates of version 1, which RFC 1422 knows alone, may be authorities. Its own rule in place of
-    /// basicConstraints, that names are subordinate, is for who asks to check.
+    /// basicConstraints, that names are subordinate, is left to the caller.
     Hierarchy,
 }
 
@@ -102,8 +102,8 @@ impl Path {
     }
 }
 
-/// Finds a path from `leaf` to an anchor and validates it. The inner error says which certificate and which rule; the outer one only
-/// that the Budget is spent.
+/// Finds a path from `leaf` to an anchor and validates it. The inner error names the certificate and the rule; the outer one only that the Budget is
+/// spent.
 pub fn validate(
     leaf: &Certificate,
     question: &Question<'_>,
@@ -322,7 +322,7 @@ mod tests {
         let intermediates: Vec<Certificate> = (0..10_000u32)
             .map(|number| {
                 let mut other = good.clone();
-                // In the signature, which nobody looks at before the keys are tried, and in the key, which is then on no curve.
+                // In the signature, which is not parsed before keys are tried, and in the key, which is then on no curve.
                 let end = other.len();
                 other[end - 4..].copy_from_slice(&number.to_be_bytes());
                 let key = certificate("bounded").public_key().octets().to_vec();

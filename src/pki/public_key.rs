@@ -24,7 +24,7 @@ pub struct PublicKey {
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
-        // Of what is not understood, the octets are compared.
+        // Keys that are not supported are compared by their octets.
         self.der == other.der || self.key == other.key && self.key != Key::Other
     }
 }
@@ -48,7 +48,7 @@ enum Key {
     Edwards448(Vec<u8>),
     Montgomery25519(Vec<u8>),
     Montgomery448(Vec<u8>),
-    /// What cannot be read or is not known: the certificate has names and times all the same.
+    /// An unreadable or unsupported key; the rest of the certificate can still be used.
     Other,
     Rsa {
         n: Vec<u8>,
@@ -90,7 +90,7 @@ struct Pss {
 }
 
 impl PublicKey {
-    /// Reads DER. What stands in it may still be of no use: see [`as_crypto`](PublicKey::as_crypto).
+    /// Reads DER. The key in it may still be unusable: see [`as_crypto`](PublicKey::as_crypto).
     pub fn parse(spki: &[u8]) -> Result<PublicKey> {
         let mut reader = Reader::new(spki, "public key");
         let mut fields = reader.sequence()?;
@@ -159,7 +159,11 @@ impl PublicKey {
         matches!(self.key, Key::Dsa { parameters: None, .. })
     }
 
-    /// For crypto/. An error of kind `Unavailable` names an algorithm that nobody here knows.
+    /// The key for `crypto::verify`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` names an algorithm that is not supported.
     pub fn as_crypto(&self) -> Result<crypto::PublicKey<'_>> {
         match &self.key {
             Key::Ec { curve, point, agrees: Agrees::Also } => Ok(crypto::PublicKey::Ecdsa { curve: *curve, point }),
@@ -253,7 +257,11 @@ impl Pss {
     }
 }
 
-/// The hash function that an AlgorithmIdentifier names. An error of kind `Unavailable` names one that nobody here knows.
+/// The hash function that an AlgorithmIdentifier names.
+///
+/// # Errors
+///
+/// `Unavailable` names one that is not supported.
 pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
     let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
     kind.oid()
@@ -262,7 +270,11 @@ pub(crate) fn hash_algorithm(algorithm: &[u8]) -> Result<Hash> {
 }
 
 /// The hash function that the digestAlgorithm of a signature in CMS names. Some programs write sha256WithRSAEncryption where sha256 belongs, and
-/// likewise the others with RSA; OpenSSL takes that too. An error of kind `Unavailable` names one that nobody here knows.
+/// likewise the others with RSA; OpenSSL accepts that too.
+///
+/// # Errors
+///
+/// `Unavailable` names one that is not supported.
 pub(crate) fn digest_algorithm(algorithm: &[u8]) -> Result<Hash> {
     hash_algorithm(algorithm).or_else(|error| {
         let kind = Reader::new(algorithm, "digest algorithm").sequence()?.expect(OID)?;
@@ -290,7 +302,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// What an identifier says alone (RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702).
+    /// The kind that an identifier names by itself (RFC 3279, section 2.2; RFC 4055, section 5; RFC 5758, section 3; RFC 8410, section 3; RFC 8702).
     fn of_oid(oid: ObjectIdentifier) -> Option<Kind> {
         let with_hash = Hash::ALL.into_iter().find_map(|hash| {
             let kinds = [
@@ -309,8 +321,12 @@ impl Kind {
 }
 
 impl SignatureAlgorithm {
-    /// Reads an AlgorithmIdentifier. `digest` is the hash that goes with a bare key algorithm such as rsaEncryption, as CMS has it (RFC 5652,
-    /// section 5.3). An error of kind `Unavailable` names an algorithm that nobody here knows.
+    /// Reads an AlgorithmIdentifier. `digest` is the hash that goes with a bare key algorithm such as rsaEncryption, as CMS has it (RFC 5652, section
+    /// 5.3).
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` names an algorithm that is not supported.
     pub fn parse(algorithm: &[u8], digest: Option<Hash>) -> Result<SignatureAlgorithm> {
         let mut reader = Reader::new(algorithm, "signature algorithm");
         let mut fields = reader.sequence()?;

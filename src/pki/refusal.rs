@@ -22,17 +22,17 @@ pub enum Place {
     Leaf,
 }
 
-/// The rule that a certificate breaks. Its `Display` says what is wrong, and names the RFC and section.
+/// The rule that a certificate breaks. Its `Display` names the fault, the RFC and the section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// A critical extension that nobody here knows, as a dotted object identifier.
+    /// An unsupported critical extension, as a dotted object identifier.
     CriticalExtension(String),
     /// Its time was over then.
     Expired(SystemTime),
     /// It issued a certificate, but its key usage does not have keyCertSign.
     KeyUsage,
-    /// What cannot be read, or contradicts itself.
+    /// Malformed or contradictory content.
     Malformed(String),
     /// A policy mapping from or to anyPolicy.
     MappedAnyPolicy,
@@ -61,9 +61,9 @@ pub enum Rule {
     Signature,
     /// More certificates than a path may have.
     TooLong(usize),
-    /// What its signature is made with is not known here, by what it is called.
+    /// Its signature algorithm is not supported; the name.
     UnknownAlgorithm(String),
-    /// Nothing current is known of its revocation; the line says what is missing, and names the RFC and section.
+    /// Its revocation status is not known; the text names what is missing, the RFC and the section.
     UnknownStatus(String),
     /// Its signature is made with an algorithm too weak to count, by its name in reports.
     WeakAlgorithm(String),

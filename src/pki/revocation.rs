@@ -1,4 +1,4 @@
-//! Whether a certificate is revoked, by what its issuer says in CRLs and OCSP responses.
+//! Whether a certificate is revoked, by its issuer's CRLs and OCSP responses.
 
 use std::{cell::RefCell, collections::HashMap, fmt, time::SystemTime};
 
@@ -21,13 +21,12 @@ pub enum Revocation {
     Hard,
     /// Nothing is looked at.
     Off,
-    /// What is known to be revoked is refused; where nothing current is known, the path holds.
+    /// Revoked certificates are refused; without current statements, the path is valid.
     #[default]
     Soft,
 }
 
-/// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified. An error of kind `Malformed` says what is wrong
-/// with it.
+/// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified. An error of kind `Malformed` names the fault with it.
 pub fn check_statement(der: &[u8]) -> Result<()> {
     match (Crl::parse(der), OcspResponse::parse(der)) {
         (Err(error), Err(other)) => {
@@ -37,14 +36,18 @@ pub fn check_statement(der: &[u8]) -> Result<()> {
     }
 }
 
-/// Who issued a CRL. An error of kind `Malformed` says what is wrong with it.
+/// The issuer of a CRL.
+///
+/// # Errors
+///
+/// `Malformed` when it is not a CRL that can be read.
 pub fn list_issuer(der: &[u8]) -> Result<Name> {
     Crl::parse(der).map(|list| list.issuer().clone())
 }
 
-/// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of
-/// the same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that
-/// key nothing is superseded: anybody can write a list with a high number. An error means that the Budget is spent.
+/// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of the
+/// same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that key nothing is
+/// superseded: an attacker could write a list with a high number. An error means that the Budget is spent.
 pub fn supersedes(
     newer: &[u8],
     older: &[u8],
@@ -75,11 +78,11 @@ pub fn supersedes(
 /// What is known of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// Whoever may say so says that it is not revoked.
+    /// An authorized signer states that it is not revoked.
     Good,
     /// It is revoked.
     Revoked(Revoked),
-    /// Nothing current is known; the line says why, naming the RFC and section.
+    /// There is no current statement; the text names the reason, the RFC and the section.
     Unknown(String),
 }
 
@@ -163,8 +166,8 @@ pub(super) enum Origin {
 /// How much of a signed statement counts, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Worth {
-    /// Only that certificates are revoked. The algorithm of its signature is weak: a collision could make a certificate look good, and to make
-    /// one look revoked gains nobody anything. Or it is not known whether the signer's own certificate is revoked, and that has to be known.
+    /// Only that certificates are revoked. The algorithm of its signature is weak: a collision could make a certificate look good, and to make one
+    /// look revoked has no use for an attacker. Or it is not known whether the signer's own certificate is revoked, and that has to be known.
     Revocations,
     /// Everything that it says.
     Everything,
@@ -186,7 +189,7 @@ impl<'a> Statements<'a> {
         Statements { crls: HashMap::new(), responses: Vec::new(), signers: RefCell::new(Vec::new()) }
     }
 
-    /// Reads what the owner of this machine has, and what came with the message. What is neither a CRL nor a successful OCSP response says
+    /// Reads the statements in the key sources, and those that came with the message. What is neither a CRL nor a successful OCSP response says
     /// nothing.
     pub(super) fn read(owned: &[&'a [u8]], enclosed: &[&'a [u8]]) -> Self {
         let mut statements = Statements::none();
@@ -201,7 +204,7 @@ impl<'a> Statements<'a> {
         statements
     }
 
-    /// The CRLs that `issuer` signed, or says that it signed.
+    /// The CRLs that name `issuer` as their issuer.
     pub(super) fn of_issuer(&self, issuer: &Name) -> &[(Origin, Crl<'a>)] {
         self.crls.get(issuer.normal()).map(Vec::as_slice).unwrap_or_default()
     }
@@ -216,8 +219,8 @@ impl<'a> Statements<'a> {
 
     /// The key of `signer`, who is not the issuer of `certificate`, for CRLs about it: its path must hold, and so must its own status.
     ///
-    /// A CRL signer may publish its own status, as the issuer of a certificate in its own CRL does: nobody else is there to ask. What
-    /// cannot be settled without going around in a larger circle is not settled.
+    /// A CRL signer may publish its own status, as the issuer of a certificate in its own CRL does: there is no other source. What cannot be settled
+    /// without going around in a larger circle is not settled.
     pub(super) fn signer_key(
         &self,
         signer: &Certificate,
@@ -239,7 +242,7 @@ impl<'a> Statements<'a> {
     }
 }
 
-/// What goes with the question for a status.
+/// The context of a status check.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     /// The time that counts.
@@ -250,7 +253,7 @@ pub(super) struct Asked<'a> {
     pub(super) signers: &'a dyn Signers,
 }
 
-/// Whoever issued a certificate, as a path found it.
+/// The issuer of a certificate, as a path found it.
 #[derive(Clone, Copy)]
 pub(super) struct Issuer<'a> {
     pub(super) certificate: &'a Certificate,
@@ -269,7 +272,7 @@ pub(super) trait Signers {
     fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>>;
 }
 
-/// Nobody.
+/// No CRL signers but the issuer.
 pub(super) struct NoSigners;
 
 impl Signers for NoSigners {
@@ -282,7 +285,7 @@ impl Signers for NoSigners {
     }
 }
 
-/// What is known about `certificate`, which `issuer` issued, by the rules in `news`. An error means that the Budget is spent.
+/// The status of `certificate`, which `issuer` issued, by the rules in `news`. An error means that the Budget is spent.
 pub(super) fn status(
     certificate: &Certificate,
     issuer: Issuer<'_>,
@@ -296,7 +299,7 @@ pub(super) fn status(
     Ok(news.status(flaw))
 }
 
-/// Octets that somebody signed: a CRL or an OCSP response.
+/// Signed octets: a CRL or an OCSP response.
 #[derive(Debug)]
 pub(super) struct Sealed<'a> {
     octets: &'a [u8],
@@ -307,13 +310,13 @@ pub(super) struct Sealed<'a> {
 }
 
 impl<'a> Sealed<'a> {
-    /// `algorithm` is an AlgorithmIdentifier; an error when nobody here knows it.
+    /// `algorithm` is an AlgorithmIdentifier; an error when it is not supported.
     pub(super) fn new(octets: &'a [u8], algorithm: &[u8], signature: &'a [u8]) -> Result<Self> {
         let algorithm = SignatureAlgorithm::parse(algorithm, None)?;
         Ok(Sealed { octets, algorithm, signature, digest: RefCell::new(None) })
     }
 
-    /// What a signature by `key` makes of it; `None` when `key` did not make it, or by broken algorithms that do not count.
+    /// How far it counts with a signature by `key`; `None` when `key` did not sign it, or with broken algorithms that are not admitted.
     pub(super) fn is_by(&self, key: &PublicKey, legacy: Legacy, budget: &mut Budget) -> Result<Option<Worth>> {
         let worth = match (legacy, self.algorithm.strength(key)) {
             (Legacy::Admit, _) | (Legacy::Refuse, Strength::Strong) => Worth::Everything,

@@ -35,7 +35,7 @@ pub(super) fn find(
     }
 }
 
-/// The certificates that may lie in between, by the normal form of their subjects.
+/// The possible intermediate certificates, by the normal form of their subjects.
 struct Authorities<'a>(HashMap<&'a [u8], Vec<&'a Certificate>>);
 
 impl<'a> Authorities<'a> {
@@ -88,7 +88,7 @@ impl<'a, 's> Search<'a, 's> {
     }
 
     fn find(&self, leaf: &Certificate, budget: &mut Budget) -> Result<std::result::Result<Path, Refusal>> {
-        // What is wrong with the leaf itself is the best answer, and needs no path.
+        // A fault of the leaf itself is the best reason, and needs no path.
         if let Err(rule) = check::alone(leaf, &self.question) {
             return Ok(Err(Refusal::new(leaf, Place::Leaf, rule)));
         }
@@ -106,8 +106,8 @@ impl<'a, 's> Search<'a, 's> {
         Ok(Err(furthest.0.map_or_else(unknown, |(_, refusal)| refusal)))
     }
 
-    /// That an issuer of `leaf` took it back, when no path holds: the owner of this machine may believe the certificate without a path, and
-    /// who signed a certificate may revoke it, whether trusted or not.
+    /// The revocation of `leaf` by an issuer, when no path is valid: the owner may trust the certificate without a path, and the issuer of a
+    /// certificate may revoke it, whether trusted or not.
     fn taken_back(&self, leaf: &Certificate, budget: &mut Budget) -> Result<Option<Refusal>> {
         let asked = Asked { at: self.question.at, legacy: self.question.legacy, signers: &NoSigners };
         if self.statements.is_empty() {
@@ -149,7 +149,7 @@ impl<'a, 's> Search<'a, 's> {
             if !issuer.public_key().inherits()
                 && let Err(wrong) = check::signed(&last, issuer.public_key())
             {
-                // Another's key of the same name says nothing; the issuer's own is the better reason.
+                // A key of another holder of the same name proves nothing; the issuer's own key gives the better reason.
                 if key_fits(&last, issuer) {
                     rule = wrong;
                 }
@@ -169,8 +169,8 @@ impl<'a, 's> Search<'a, 's> {
         Ok(None)
     }
 
-    /// Who may have issued `certificate`, likely ones first: anchors, those with the key identifier that it names, those whose time it is
-    /// (RFC 4158, section 3.5).
+    /// The possible issuers of `certificate`, likely ones first: anchors, those with the key identifier that it names, those whose time it is (RFC
+    /// 4158, section 3.5).
     fn issuers(&self, certificate: &Certificate) -> Vec<(&'a Certificate, Standing)> {
         let anchors =
             self.anchors.named(certificate.issuer()).iter().copied().filter(|anchor| check::may_issue(anchor));
@@ -244,7 +244,7 @@ impl Signers for Below<'_, '_, '_> {
     }
 
     fn key(&self, signer: &Certificate, budget: &mut Budget) -> Result<Option<(PublicKey, Worth)>> {
-        // Where everything has to be known, what is not known keeps a signer from calling certificates good, and not from revoking them.
+        // When all statuses are required, a signer of unknown status cannot prove certificates good, but can revoke them.
         let asked = match self.search.question.revocation {
             Revocation::Hard => &[(Revocation::Hard, Worth::Everything), (Revocation::Soft, Worth::Revocations)][..],
             Revocation::Off | Revocation::Soft => &[(Revocation::Soft, Worth::Everything)],

@@ -1,7 +1,7 @@
 //! Tags, lengths and values of ASN.1 (X.690): elements as spans of the octets they came in.
 //!
-//! Unlike the der crate it takes what real certificates hold and what no signature depends on: lengths in more octets than needed, defaults
-//! that are encoded, set members out of order. Indefinite lengths it refuses; `protocol/smime` has resolved those.
+//! Unlike the der crate it accepts encodings that occur in real certificates and that no signature depends on: lengths in more octets than needed,
+//! defaults that are encoded, set members out of order. Indefinite lengths it refuses; `protocol/smime` has resolved those.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub(crate) struct Element<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `octets`; `place` is what errors say it is, such as `certificate`.
+    /// Reads `octets`; `place` names it in errors, such as `certificate`.
     pub(crate) fn new(octets: &'a [u8], place: &'static str) -> Self {
         Reader { rest: octets, place }
     }

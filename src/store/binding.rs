@@ -1,4 +1,4 @@
-//! What the owner of a home holds to be true of whose certificates are whose, as text.
+//! Bindings of certificates to addresses, as the text that a key store stores.
 
 use crate::{
     base::{Error, Result},
@@ -12,12 +12,12 @@ use crate::{
 pub enum Origin {
     /// The key was made here.
     Generated,
-    /// The owner said so.
+    /// The owner trusts it (`key trust`).
     Trusted,
 }
 
 impl Origin {
-    /// As it is written down.
+    /// Its name in the store.
     pub(super) fn name(self) -> &'static str {
         match self {
             Origin::Generated => "generated",
@@ -28,7 +28,9 @@ impl Origin {
 
 /// The address of a binding, `anchor` for a trust anchor, or `*` for the user IDs of the certificate.
 ///
-/// An error of kind `Usage` for an address that is not the same when it is read again.
+/// # Errors
+///
+/// `Usage` for an address that would be another one when it is read again.
 pub(super) fn written(binding: &Binding) -> Result<String> {
     let text = match binding {
         Binding::Address(address) => address.to_string(),
@@ -42,7 +44,7 @@ pub(super) fn written(binding: &Binding) -> Result<String> {
     }
 }
 
-/// What was [`written`].
+/// Reads what [`written`] returned.
 pub(super) fn read(text: &str) -> Option<Binding> {
     Some(match text {
         ANCHOR => Binding::Anchor,
@@ -51,7 +53,7 @@ pub(super) fn read(text: &str) -> Option<Binding> {
     })
 }
 
-/// Says that certificate paths may end here.
+/// The subject of a trust anchor.
 pub(super) const ANCHOR: &str = "anchor";
 const USER_IDS: &str = "*";
 

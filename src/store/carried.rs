@@ -1,4 +1,4 @@
-//! Keys in what carries them: text with a byte order mark, and mail.
+//! Key files in other formats: text with a byte order mark, and mail.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,7 @@ use crate::{
     protocol::{pgp, smime},
 };
 
-/// `octets` without the mark that editors of Windows put before text; text in UTF-16 in UTF-8 (RFC 7468, section 2: data before the first
-/// boundary means nothing).
+/// `octets` without a byte order mark; UTF-16 is converted to UTF-8. RFC 7468, section 2, allows data before the first boundary.
 pub(super) fn unmarked(octets: &[u8]) -> Cow<'_, [u8]> {
     if let Some(text) = octets.strip_prefix(b"\xef\xbb\xbf") {
         return Cow::Borrowed(text);
@@ -26,7 +25,7 @@ pub(super) fn unmarked(octets: &[u8]) -> Cow<'_, [u8]> {
     decoded.map_or(Cow::Borrowed(octets), |text| Cow::Owned(text.into_bytes()))
 }
 
-/// The parts of a mail that hold certificates or keys, each with what errors call it; `None` for what is no mail, or a mail without any.
+/// The parts of a mail that hold certificates or keys, each with its name in errors; `None` for anything else than mail, and for mail without keys.
 pub(super) fn in_mail(octets: &[u8], place: &str, limits: &Limits) -> Option<Vec<(String, Vec<u8>)>> {
     let message = Message::parse(octets.to_vec(), &mut Budget::new(limits.clone())).ok()?;
     let root = message.root();
@@ -50,7 +49,7 @@ fn gather(part: Part<'_>, place: &str, limits: &Limits, found: &mut Vec<(String,
     }
 }
 
-/// Whether a body holds keys, or a CMS object with which certificates may come: by its octets, whatever its type says.
+/// Whether a body holds keys, or a CMS object, which may carry certificates. The octets decide, not the media type.
 fn holds_keys(octets: &[u8], limits: &Limits) -> bool {
     let is_key = |label| matches!(label, Label::PgpPrivateKey | Label::PgpPublicKey);
     pgp_blocks(octets).any(|block| is_key(block.label))

@@ -1,4 +1,4 @@
-//! Folders and files that nobody but their owner can read, written whole or not at all.
+//! Folders and files that only their owner can read, written completely or not at all.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
@@ -11,17 +11,17 @@ use rustix::fs::OFlags;
 
 use crate::base::{Error, Kind, Result, Secret, Temporary};
 
-/// A folder of mode 0700 with files of mode 0600, all of them ours.
+/// A folder of mode 0700 with files of mode 0600, owned by this user.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// A folder that is looked after by somebody else, for files of ours in it.
+    /// A folder whose own mode and owner are not checked.
     pub(super) fn at(path: &Path) -> Folder {
         Folder(path.to_owned())
     }
 
-    /// The folder, if it is there. Refuses one that others can get into, or that is another's.
+    /// The folder, if it exists. Refuses one that other users can access or own.
     ///
     /// # Errors
     ///
@@ -35,15 +35,15 @@ impl Folder {
         Ok(Some(Folder(path.to_owned())))
     }
 
-    /// The folder, made if it is not there.
+    /// The folder, created if it does not exist.
     pub(super) fn create(path: &Path) -> Result<Folder> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|error| Error::new(Kind::CannotCreate, Error::io(path.display(), &error).to_string()))?;
         Folder::open(path)?.ok_or_else(|| Error::new(Kind::CannotCreate, format!("{}: vanished", path.display())))
     }
 
-    /// A small file's octets; `None` when there is no such file. Refuses one that others can read, or that is another's, and what is no regular
-    /// file: a pipe would be waited for, a device never ends.
+    /// A small file's octets; `None` when there is no such file. Refuses one that other users can read or own, and one that is not a regular file:
+    /// reading a pipe could block, and a device may never end.
     pub(super) fn read(&self, name: &str) -> Result<Option<Secret>> {
         let path = self.0.join(name);
         if found(&path)?.is_none() {
@@ -52,21 +52,21 @@ impl Folder {
         let failed = |error| Error::io(path.display(), &error);
         let no_wait = OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(no_wait).open(&path).map_err(failed)?;
-        // Of the opened file, not of its name: nobody can exchange it in between.
+        // Check the opened file, not its name: the name could be given to another file meanwhile.
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(Error::new(Kind::Io, format!("{}: not a regular file", path.display())));
         }
         check(&path, &metadata, "600")?;
-        if metadata.len() > LONGEST {
-            return Err(Error::malformed(path.display(), format!("more than {LONGEST} octets")));
+        if metadata.len() > MAX_LENGTH {
+            return Err(Error::malformed(path.display(), format!("more than {MAX_LENGTH} octets")));
         }
         let mut octets = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-        file.take(LONGEST).read_to_end(&mut octets).map_err(failed)?;
+        file.take(MAX_LENGTH).read_to_end(&mut octets).map_err(failed)?;
         Ok(Some(Secret::new(octets)))
     }
 
-    /// Writes a file so that it is there whole or as it was before, whatever fails.
+    /// Writes a file completely, or leaves the old one, whatever fails.
     pub(super) fn write(&self, name: &str, octets: &[u8]) -> Result<()> {
         let path = self.0.join(name);
         let failed = |error| Error::new(Kind::CannotCreate, Error::io(path.display(), &error).to_string());
@@ -76,7 +76,7 @@ impl Folder {
         self.sync()
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         match fs::remove_file(self.0.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -86,7 +86,7 @@ impl Folder {
         }
     }
 
-    /// Where it lies.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -96,8 +96,8 @@ impl Folder {
     }
 }
 
-/// What is at `path`; `None` only when nothing was ever made there. A link to nothing, at `path` or above it, is an error of kind `Io`: what it
-/// leads to may be there again tomorrow.
+/// The metadata of `path`; `None` only when it does not exist. A dangling link, at `path` or above it, is an error of kind `Io`: its target may only
+/// be unmounted.
 pub(super) fn found(path: &Path) -> Result<Option<Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => return Ok(Some(metadata)),
@@ -117,7 +117,7 @@ pub(super) fn found(path: &Path) -> Result<Option<Metadata>> {
     Ok(None)
 }
 
-/// Whether two names are those of one file.
+/// Whether two paths name the same file.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     match (fs::metadata(one), fs::metadata(other)) {
         (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
@@ -125,7 +125,7 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Refuses what others can get at, or what is another's; `mode` is what mends it.
+/// Refuses what other users can access or own; `mode` is the mode that the hint recommends.
 ///
 /// # Errors
 ///
@@ -144,7 +144,7 @@ pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> 
     Ok(())
 }
 
-/// The most that a file in a home may have, in octets: a master key has 65.
-const LONGEST: u64 = 64 * 1024;
+/// The longest file that is read from a home, in octets; a master key has 65.
+const MAX_LENGTH: u64 = 64 * 1024;
 /// The folder with the files that revoke OpenPGP certificates.
 pub(super) const REVOCATIONS: &str = "revocations";

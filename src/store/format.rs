@@ -1,4 +1,4 @@
-//! What the store asks of a protocol: how its key files are recognized, read, put together and unlocked.
+//! The key files of each protocol: how they are recognized, read, merged and unlocked.
 
 use std::sync::Arc;
 
@@ -22,31 +22,31 @@ use crate::{
     expect(dead_code, reason = "only a home puts secret parts of several files together")
 )]
 pub(super) trait Format: Sync {
-    /// Whose they are.
+    /// Which protocol.
     fn protocol(&self) -> ProtocolName;
 
-    /// Whether there is something for it in `octets`. Structure only, and cheap.
+    /// Whether `octets` look like one of its files. Checks the structure only, and is cheap.
     fn recognizes(&self, octets: &[u8]) -> bool;
 
-    /// Reads files, each as the place that errors name and its octets; all of them were recognized.
+    /// Reads files, each a name for errors and its octets; all of them were recognized.
     fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile>;
 
-    /// Two copies of one certificate put together.
+    /// Merges two copies of one certificate.
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
 
-    /// Whether two certificates have one key, so that the secret parts of the one are those of the other: a renewed certificate may.
+    /// Whether two certificates have the same key, as a renewed certificate may, so that they share secret parts.
     fn share_key(&self, _: &Record, _: &Record) -> Result<bool> {
         Ok(false)
     }
 
-    /// Looks at the secret parts that came in with a certificate, beside those that are held. A bare private key was opened when it was read, and its
-    /// certificate found by it.
+    /// Checks imported secret parts of a certificate against the stored ones. A bare private key needs no check: it was opened to find its
+    /// certificate.
     fn sift(&self, found: Described, _: Option<&Secret>, _: &Reading<'_>, _: &mut Budget) -> Result<Sifted> {
         Ok(Sifted { described: found, unfit: Vec::new(), unproven: Vec::new() })
     }
 
-    /// Two copies of the secret parts of one certificate put together, the newer one second: of it, what is `proven` takes the place of what
-    /// is held. A bare private key is one key, whose passphrase may have changed.
+    /// Merges two copies of the secret parts of one certificate, the newer one second. What is `proven` in it replaces what is held. A bare private
+    /// key is one key, whose passphrase may have changed.
     fn merge_secret(&self, held: &Secret, new: &Secret, proven: &[Handle]) -> Result<Secret> {
         Ok(if proven.is_empty() { held.clone() } else { new.clone() })
     }
@@ -60,24 +60,24 @@ pub(super) trait Format: Sync {
         limits: &Limits,
     ) -> Result<Arc<dyn Locked>>;
 
-    /// Why a certificate is believed that the owner gave for one run. Nothing says whose an X.509 certificate or a bare key is but a path to a trust
-    /// anchor, or `key trust`.
+    /// The bindings of a certificate given for one run. Those of an X.509 certificate or a bare key come only from a path to a trust anchor, or from
+    /// `key trust`.
     fn given(&self) -> Vec<Binding> {
         Vec::new()
     }
 }
 
-/// What reading key files may use.
+/// What reading key files needs.
 pub(super) struct Reading<'a> {
-    /// What may open them.
+    /// Passphrases that may open them.
     pub(super) passphrases: &'a Arc<Passphrases>,
-    /// How much that may cost.
+    /// Limits on the cost.
     pub(super) limits: &'a Limits,
-    /// Where the certificates of bare private keys and of revocations may be.
+    /// Where to look for the certificates of bare private keys and of revocations.
     pub(super) beside: &'a dyn Keys,
 }
 
-/// Reads key files of any format; one may hold several, and mail may carry them. A file that holds none is an error of kind `Malformed`.
+/// Reads key files of any format; a file may hold several, and may be a mail. A file without keys is an error of kind `Malformed`.
 pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
     let mut all = KeyFile::default();
     let mut bare = Vec::new();
@@ -102,7 +102,7 @@ pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<Key
     Ok(all)
 }
 
-/// Reads the parts of a mail one by one: one that holds nothing after all is passed over.
+/// Reads the parts of a mail one by one, and skips those without keys.
 fn read_mail(place: &str, parts: &[(String, Vec<u8>)], reading: &Reading<'_>) -> Result<KeyFile> {
     let mut all = KeyFile::default();
     for (place, octets) in parts {
@@ -246,7 +246,7 @@ impl Format for Smime {
     }
 
     fn recognizes(&self, octets: &[u8]) -> bool {
-        // RIPEM has the same labels around something else.
+        // RIPEM uses the same labels for another format.
         smime::keyfile::recognizes(octets) && !pem::keyfile::recognizes(octets)
     }
 

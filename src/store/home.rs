@@ -27,11 +27,11 @@ use crate::{
 };
 
 impl Keystore {
-    /// Opens the home at `place`. One that is not there is empty, and is made by the first write.
+    /// Opens the home at `place`. A home that does not exist is empty; the first write creates it.
     ///
     /// # Errors
     ///
-    /// `NoKey` when others can get at it or it is another user's, with the command that mends it; `Damaged` when its database is gone.
+    /// `NoKey` when other users can access or own it, with the command that repairs that; `Damaged` when its database is gone.
     pub fn open_home(place: &Path, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<Keystore> {
         let home = Home { place: place.to_owned(), database: Mutex::default() };
         Keystore::new(Box::new(home), place, passphrases, limits)
@@ -42,12 +42,12 @@ impl Keystore {
 #[derive(Debug)]
 struct Home {
     place: PathBuf,
-    /// `None` as long as there is none.
+    /// `None` until there is one.
     database: Mutex<Option<Database>>,
 }
 
 impl Home {
-    /// The database, when it is there.
+    /// The database, if it exists.
     fn database(&self) -> Result<MutexGuard<'_, Option<Database>>> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         if database.is_none()
@@ -68,7 +68,7 @@ impl Home {
         Ok(database)
     }
 
-    /// Why a folder without a database is not a home that is still to be made.
+    /// The error for a folder whose database is missing; `None` when there never was one.
     fn remains(&self, database: &Path) -> Option<Error> {
         if self.place.join("certs").exists() {
             let reason = format!("{}: a home of files, of an older postseal", self.place.display());
@@ -98,7 +98,7 @@ impl Backend for Home {
             Some(database) => database,
             none => {
                 let made = Database::create(Folder::create(&self.place)?.path(), DATABASE)?;
-                // From now on a database that is not there is one that is gone.
+                // From now on a missing database is a lost one.
                 Folder::create(&self.place.join(REVOCATIONS))?;
                 none.insert(made)
             }
@@ -106,7 +106,7 @@ impl Backend for Home {
         database.change(work)
     }
 
-    /// On a connection of its own: look-ups do not wait for the disk meanwhile.
+    /// On its own connection, so that look-ups do not wait for the disk.
     fn write_if_free(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<bool> {
         let Some(folder) = Folder::open(&self.place)? else { return Ok(false) };
         let Some(database) = Database::open(&folder.path().join(DATABASE))? else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Keys in a [`Backend`]: certificates merged, secret parts sealed, and what was read kept in memory.
+//! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
 
 mod intake;
 
@@ -27,7 +27,7 @@ use crate::{
 
 pub use intake::{Change, Intake, Kept, Taken};
 
-/// Keys that last.
+/// A persistent key store.
 ///
 /// The rows are in a [`Backend`]; the folder has the master key, unless it is elsewhere, and the files that revoke OpenPGP certificates.
 pub struct Keystore {
@@ -40,24 +40,24 @@ pub struct Keystore {
     cache: Mutex<Cache>,
 }
 
-/// How much is to be removed.
+/// What to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// A certificate; refused when there is a secret key to it.
+    /// The certificate. Refused when it has a secret key.
     Certificate,
-    /// The secret key too. What was encrypted to it can never be read again.
+    /// The certificate and its secret key. Messages encrypted to it can never be read again.
     WithSecret,
 }
 
-/// What was read.
+/// The cache.
 #[derive(Debug, Default)]
 struct Cache {
-    /// Certificates and statements as long as nobody has changed the database: what serves many messages is read once.
+    /// Valid as long as `version` is that of the store.
     records: Records,
     statements: Option<Vec<Arc<[u8]>>>,
     version: i64,
     data_key: Option<Arc<DataKey>>,
-    /// Secret parts that were opened, with what they were sealed in.
+    /// Opened secret parts, with the sealed octets that they came from.
     locked: BTreeMap<Handle, (Vec<u8>, Arc<dyn Locked>)>,
 }
 
@@ -92,37 +92,39 @@ impl Keystore {
         })
     }
 
-    /// The same with the folder where systemd puts the credentials of a service, for a master key that is one.
+    /// Sets the folder where systemd puts a service's credentials, for a master key that is a credential.
     #[must_use]
     pub fn with_credentials(self, folder: Option<PathBuf>) -> Keystore {
         Keystore { credentials: folder, ..self }
     }
 
-    /// The same with another source of randomness than the operating system, for new keys and for sealing.
+    /// Sets the source of randomness for new keys and for sealing; without it, the operating system's.
     #[must_use]
     pub fn with_random(self, random: Arc<dyn Random>) -> Keystore {
         Keystore { random, ..self }
     }
 
-    /// Notes why the certificate with this primary fingerprint is believed; says whether that is new.
+    /// Stores a binding of the certificate with this primary fingerprint; returns whether it is new.
     ///
-    /// An error of kind `NoKey` when the certificate is not here.
+    /// # Errors
+    ///
+    /// `NoKey` when the certificate is not stored.
     pub fn bind(&self, fingerprint: &Handle, binding: &Binding, origin: Origin, at: SystemTime) -> Result<bool> {
         self.write(|writer, _| writer.bind(fingerprint, binding, origin, at))
     }
 
-    /// Removes a certificate, its bindings and, if told to, its secret key, of which no octet is left in the database, its log and its free
-    /// pages then. The file that revokes it stays.
+    /// Removes a certificate, its bindings and, if asked, its secret key, and erases the key's octets from the store, its log and its free pages. The
+    /// revocation file stays.
     ///
     /// # Errors
     ///
-    /// `NoKey` when it is not here, or has a secret key that is not to be removed; `TryAgain` when it is removed and the secret key's octets
-    /// could not be erased yet, since another process reads them: [`Keystore::check`] does it later.
+    /// `NoKey` when it is not stored, or has a secret key that is not to be removed; `TryAgain` when it is removed but the octets of the secret key
+    /// could not be erased yet, because another process reads them: [`Keystore::check`] erases them later.
     pub fn remove(&self, record: &Record, removal: Removal) -> Result<()> {
         let fingerprint = &record.fingerprint;
         let had_secret = self.write(|writer, _| {
             let has_secret = writer.sealed(fingerprint)?.is_some();
-            // Stubs of keys that are elsewhere are no loss.
+            // Stubs of keys that are elsewhere may be removed.
             if removal == Removal::Certificate && !record.secrets.is_empty() && has_secret {
                 return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it"))
                     .with_hint(Hint::RemoveSecret));
@@ -140,10 +142,12 @@ impl Keystore {
         if had_secret { self.erase() } else { Ok(()) }
     }
 
-    /// Notes what the owner of a certificate says that he reads, heard at `at`; says whether that was done. It is not when he said something
-    /// later, or when the certificate is not in this home: whose certificates are kept is for the owner of the home to say.
+    /// Stores the capabilities that the owner of a certificate announced, received at `at`; returns whether that was done. It is not when a later
+    /// announcement is stored, or the certificate is not: only the owner of the store adds certificates.
     ///
-    /// An error of kind `TryAgain` when somebody else keeps writing: he is not waited for long.
+    /// # Errors
+    ///
+    /// `TryAgain` when another process keeps writing: this waits for a fraction of a second only.
     pub fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
         let mut is_noted = false;
         self.backend.write_if_free(&mut |tx| {
@@ -153,8 +157,8 @@ impl Keystore {
         Ok(is_noted)
     }
 
-    /// Looks whether everything is what was written, and names what is not; `repair` says whether what can be repaired is. What cannot be is
-    /// set aside within the database then, and counts no longer. An empty list means that all is well.
+    /// Compares everything with its digests and returns what is damaged; an empty list means that nothing is. With `repair`, what can be repaired is,
+    /// and the rest is set aside and no longer used.
     pub fn check(&self, repair: Repair) -> Result<Vec<Damage>> {
         let describe = |octets: &[u8]| self.described(octets);
         let looked = match repair {
@@ -163,7 +167,7 @@ impl Keystore {
             Repair::Yes => self.write(|writer, _| integrity::check(*writer, Some(writer), &describe)),
         };
         let mut found = match looked {
-            // So damaged that it cannot even be looked through.
+            // Too damaged to be checked row by row.
             Err(error) if error.kind() == Kind::Damaged => {
                 return Ok(vec![Damage { what: format!("pages: {error}"), outcome: Outcome::Left }]);
             }
@@ -179,14 +183,14 @@ impl Keystore {
         Ok(found)
     }
 
-    /// The secret parts of a certificate as they came; `None` when there are none.
+    /// The secret parts of a certificate as they were imported; `None` when there are none.
     pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
         self.data_key_of(&master, &mut self.cache())?.open(fingerprint.as_str(), &sealed).map(Some)
     }
 
-    /// Changes where the master key comes from. A file that is not there is made; the home's own is removed when it is no longer used, unless
-    /// it is the new one by another name.
+    /// Changes the master key. A file that does not exist is created. The home's own file is removed when it is no longer used, unless the new one is
+    /// the same file by another name.
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
         let place = self.write(|writer, cache| {
             let data_key = self.data_key(writer, cache)?;
@@ -204,7 +208,7 @@ impl Keystore {
         self.data_key(writer, cache)?.open(fingerprint.as_str(), &sealed).map(Some)
     }
 
-    /// The data key, made with a master key in the home when there is none yet.
+    /// The data key; the first time, creates one and a master key in the home.
     fn data_key(&self, writer: Writer<'_>, cache: &mut Cache) -> Result<Arc<DataKey>> {
         if let Some(key) = &cache.data_key {
             return Ok(Arc::clone(key));
@@ -225,8 +229,8 @@ impl Keystore {
         Ok(Arc::clone(cache.data_key.insert(Arc::new(key))))
     }
 
-    /// Sealed secret parts, and what opens them; `None` when there are none. A passphrase is asked for only after this: nobody waits for who
-    /// types it.
+    /// Sealed secret parts, and the wrapped data key; `None` when there are none. Ask for passphrases only after this, so that no lock is held
+    /// meanwhile.
     fn sealed(&self, fingerprint: &Handle) -> Result<Option<(Vec<u8>, MasterRow)>> {
         self.look(None, |reader, _| {
             let Some(sealed) = reader.sealed(fingerprint)? else { return Ok(None) };
@@ -235,7 +239,7 @@ impl Keystore {
         })
     }
 
-    /// Erases what is left of removed secret keys.
+    /// Erases the remaining octets of removed secret keys.
     fn erase(&self) -> Result<()> {
         let erased = self.backend.erase_removed().map_err(|error| {
             let what = "octets of the removed secret key stay in it for now";
@@ -244,7 +248,7 @@ impl Keystore {
         erased.and_then(|()| self.backend.write(&mut |tx| Writer::new(tx).has_erased()))
     }
 
-    /// What the octets of a certificate say themselves.
+    /// The record of a certificate, from its octets alone.
     fn described(&self, octets: &[u8]) -> Option<Record> {
         let nothing = Memory::new();
         let reading = Reading { passphrases: &Arc::default(), limits: &self.limits, beside: &nothing };
@@ -257,7 +261,7 @@ impl Keystore {
         Places { home: &self.folder, credentials: self.credentials.as_deref(), passphrases: &self.passphrases }
     }
 
-    /// Does `work` with the rows as they stand at one moment; `none` when there are none. `work` may be done twice.
+    /// Runs `work` on the rows of one moment; returns `none` when there are none. `work` may run twice.
     fn look<T>(&self, none: T, mut work: impl FnMut(Reader<'_>, &mut Cache) -> Result<T>) -> Result<T> {
         let mut cache = self.cache();
         let mut done = none;
@@ -270,9 +274,9 @@ impl Keystore {
         Ok(done)
     }
 
-    /// Does `work` as one change, in a store that is made when it is not there.
+    /// Runs `work` as one change; creates the store if it does not exist.
     fn write<T>(&self, work: impl FnOnce(Writer<'_>, &mut Cache) -> Result<T>) -> Result<T> {
-        // A master key may be in what a killed process left.
+        // Temporary files of a killed process may hold a master key.
         sweep(&self.folder);
         let mut cache = self.cache();
         let (mut work, mut done) = (Some(work), None);
@@ -281,7 +285,7 @@ impl Keystore {
             Ok(())
         });
         if written.is_err() {
-            // It may have been made in what is undone now.
+            // The data key may have been created in the change that failed.
             cache.data_key = None;
         }
         cache.records.clear();
@@ -296,7 +300,7 @@ impl Keystore {
 }
 
 impl Cache {
-    /// Forgets what others may have changed.
+    /// Drops what another process may have changed.
     fn follow(&mut self, reader: Reader<'_>) -> Result<()> {
         let version = reader.version()?;
         if self.version != version || self.records.len() > MAX_RECORDS {
@@ -321,7 +325,7 @@ impl Keys for Keystore {
             cache.remember(&found);
             Ok(found)
         })?;
-        // The database folds case as ASCII does and cuts key IDs as it may; these are the true rules.
+        // The index compares addresses and key IDs loosely; these are the exact rules.
         records.retain(|record| match want {
             Want::All => true,
             Want::Certificate(fingerprint) => record.fingerprint == **fingerprint,
@@ -379,5 +383,5 @@ fn is_of(record: &Record, address: &Address) -> bool {
         || record.bindings.iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
 }
 
-/// More are not kept in memory at once.
+/// The most records in the cache.
 const MAX_RECORDS: usize = 10_000;

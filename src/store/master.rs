@@ -1,7 +1,7 @@
-//! The master key, which keeps a home's secret keys from whoever gets at a copy of the home alone.
+//! The master key, which protects the secret keys in a copy of the database.
 //!
-//! Every secret is sealed with AES-256-GCM (NIST SP 800-38D) under a data key of 256 random bits, together with the fingerprint that it
-//! belongs to. The data key is wrapped in the same way under the master key, so that the master key can change and no secret has to.
+//! Every secret is sealed with AES-256-GCM (NIST SP 800-38D) under a data key of 256 random bits, bound to the fingerprint of its certificate. The
+//! data key is wrapped in the same way under the master key, so that a new master key needs no re-encryption of secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MasterKey {
-    /// The file `master.key` in the home, made when it is first needed: keeps secrets from whoever gets the database alone.
+    /// The file `master.key` in the home, created when it is first needed. Protects copies of the database alone.
     Home,
     /// A file elsewhere: 64 hexadecimal digits.
     File(PathBuf),
-    /// A credential of this name that systemd hands the service (`LoadCredential=`), with the same content.
+    /// A credential of this name that systemd gives the service (`LoadCredential=`), with the same content.
     Credential(String),
     /// Derived from a passphrase by Argon2id (RFC 9106, section 4, the second recommended option).
     Passphrase(Secret),
@@ -33,11 +33,11 @@ pub(super) struct Places<'a> {
     pub(super) home: &'a Path,
     /// Where systemd puts credentials (`$CREDENTIALS_DIRECTORY`).
     pub(super) credentials: Option<&'a Path>,
-    /// What may be a passphrase, and whom to ask.
+    /// Known passphrases, and how to ask for one.
     pub(super) passphrases: &'a Passphrases,
 }
 
-/// What secrets are sealed with.
+/// The key that seals secrets.
 #[derive(Debug)]
 pub(super) struct DataKey(Secret);
 
@@ -49,7 +49,9 @@ impl DataKey {
 
     /// The one that `master` wraps.
     ///
-    /// An error of kind `NoKey` when the master key is not there or does not fit.
+    /// # Errors
+    ///
+    /// `NoKey` when the master key is missing or does not fit.
     pub(super) fn unwrap(master: &MasterRow, places: Places<'_>) -> Result<DataKey> {
         let open = |key: &Secret| unsealed(key, WRAPPED, &master.wrapped);
         let opened = match master.kind.as_str() {
@@ -62,7 +64,7 @@ impl DataKey {
         opened.map(DataKey).ok_or_else(refused)
     }
 
-    /// Wraps it under a master key, which is made if it is a file that is not there.
+    /// Wraps it under a master key; a file that does not exist is created.
     pub(super) fn wrap(&self, master: &MasterKey, places: Places<'_>, random: &dyn Random) -> Result<MasterRow> {
         let (kind, name, salt, key) = match master {
             MasterKey::Passphrase(passphrase) => {
@@ -98,10 +100,10 @@ impl DataKey {
     }
 }
 
-/// The file that a home's own master key is in.
+/// The name of the home's own master key file.
 pub(super) const OWN: &str = "master.key";
 
-/// The file that a master key is in; `None` of one that is in none.
+/// The file of a master key; `None` for a passphrase.
 pub(super) fn file(master: &MasterRow, places: Places<'_>) -> Option<PathBuf> {
     place(&master.kind, &master.name, places).ok()
 }

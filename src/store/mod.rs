@@ -1,4 +1,4 @@
-//! Keys on disk: a home, and key files given for one run.
+//! Key stores, and key files given for one run.
 
 #[cfg(feature = "store")]
 pub mod backend;
@@ -37,23 +37,23 @@ use crate::{
 };
 use format::Reading;
 
-/// What key files hold.
+/// The contents of key files.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Their keys. Each OpenPGP certificate is believed for its own user IDs, because its owner's hand gave it; an X.509 certificate is
-    /// not: its issuer says whose it is.
+    /// Their keys. OpenPGP certificates are trusted for their own user IDs, because the owner gave them; X.509 certificates are not: their issuers
+    /// certify the addresses.
     pub keys: Memory,
-    /// What was passed over, one line each.
+    /// What was skipped, one line each.
     pub skipped: Vec<String>,
 }
 
-/// Reads key files, each as the place that errors name and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are
-/// put together, and private keys find their certificates in whichever file they are; those that no passphrase opens are passed over.
+/// Reads key files, each a name for errors and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are merged, private keys are
+/// matched with certificates in any of the files, and keys that no passphrase opens are skipped.
 pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {
     load_beside(files, passphrases, limits, &Memory::new())
 }
 
-/// As [`load`]; revocations are applied to the certificates of `beside` too, which are among the keys then, believed for nothing more.
+/// As [`load`], and applies revocations to the certificates of `beside` too. Those are then among the keys, without any trust.
 pub fn load_beside(
     files: &[(&str, &[u8])],
     passphrases: &Arc<Passphrases>,
@@ -62,7 +62,7 @@ pub fn load_beside(
 ) -> Result<Loaded> {
     let file = format::read(files, &Reading { passphrases, limits, beside })?;
     let mut loaded = Loaded { keys: Memory::new(), skipped: file.skipped };
-    // Perhaps nothing asks for them; where something does, it says that there is no key.
+    // They may not be needed; a look-up of one returns that there is no key.
     loaded.skipped.extend(file.locked.iter().chain(&file.lost).map(ToString::to_string));
     file.deprecated.into_iter().for_each(|key| loaded.keys.add_deprecated(key));
     file.statements.into_iter().for_each(|der| loaded.keys.add_revocation(der.into()));
@@ -87,7 +87,7 @@ pub fn load_beside(
         let format = format::of(record.protocol)?;
         for secret in secrets {
             let locked = format.locked(&record, secret, passphrases, limits)?;
-            // Of a stub it says where the secret part is.
+            // A stub tells where the secret part is.
             let stubs: &[Handle] = if record.protocol == ProtocolName::Pgp { &record.handles } else { &[] };
             let absent = stubs.iter().filter(|stub| !record.secrets.contains(stub));
             loaded.keys.add_locked(record.secrets.iter().chain(absent).cloned(), locked);
@@ -98,12 +98,12 @@ pub fn load_beside(
     Ok(loaded)
 }
 
-/// Two copies of one certificate of any protocol put together, for [`Chain`](crate::keys::Chain).
+/// Merges two copies of one certificate of any protocol, for [`Chain`](crate::keys::Chain).
 pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     format::of(old.protocol)?.merge(old, new)
 }
 
-/// Two copies of one certificate with their secret parts, the newer one second: what it has proven takes the place of what the other has.
+/// Merges two copies of one certificate with their secret parts, the newer one second: its proven parts replace those of the other.
 #[cfg(feature = "store")]
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
     let secret = match (&old.secret, &new.secret) {

@@ -107,7 +107,7 @@ fn a_folder_that_stays_locked_is_an_error() {
     assert_eq!(find(&home(&place, &[]), &Want::All).len(), 1);
     let refused = home(&place, &[]).add(&[copy(&PEOPLE[1].described)]).unwrap_err();
     assert_eq!(refused.kind(), Kind::TryAgain);
-    assert!(refused.to_string().ends_with("postseal.db: somebody keeps it locked"), "{refused}");
+    assert!(refused.to_string().ends_with("postseal.db: another process keeps it locked"), "{refused}");
     drop(held);
     home(&place, &[]).add(&[copy(&PEOPLE[1].described)]).unwrap();
 }

@@ -13,8 +13,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// The bindings of a certificate, in the order in which they were made. One that is not what was written is an error: it might be the one
-    /// that counts.
+    /// The bindings of a certificate, in the order in which they were made. A damaged one is an error: it might be the one that decides.
     pub(super) fn bindings(&self, row: &CertificateRow) -> Result<Vec<Binding>> {
         if row.bound.is_empty() {
             return Ok(Vec::new());
@@ -27,7 +26,7 @@ impl Reader<'_> {
         subjects.iter().map(|subject| binding::read(subject).ok_or_else(damaged)).collect()
     }
 
-    /// What a certificate is bound to, as it is stored, and the digest of that; empty when there is nothing.
+    /// The stored subjects of a certificate's bindings, and their digest; both empty when there are none.
     pub(super) fn bound(&self, fingerprint: &str) -> Result<(Vec<String>, Vec<u8>)> {
         let rows = self.rows.bindings(fingerprint)?;
         if rows.is_empty() {
@@ -40,11 +39,11 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Notes a binding of a certificate that is here; says whether it is new.
+    /// Stores a binding of a stored certificate; returns whether it is new.
     ///
     /// # Errors
     ///
-    /// `NoKey` when the certificate is not here.
+    /// `NoKey` when the certificate is not stored.
     pub(in crate::store) fn bind(
         &self,
         fingerprint: &Handle,
@@ -58,7 +57,7 @@ impl Writer<'_> {
         if self.bindings(&row)?.contains(binding) {
             return Ok(false);
         }
-        // One that is there and does not count is no binding: it came in by another way.
+        // Replaces a row that no digest covers.
         let sought = subject.to_ascii_lowercase();
         let stored = BindingRow { subject, sought, origin: origin.name().to_owned(), at: rfc3339(at) };
         self.rows.put_binding(fingerprint.as_str(), &stored)?;

@@ -1,4 +1,4 @@
-//! What the owners of certificates said that they can read.
+//! The capabilities that owners of certificates announced.
 
 use std::time::SystemTime;
 
@@ -9,14 +9,14 @@ use crate::{
     store::backend::{CapabilityRow, CertificateRow},
 };
 
-/// What is stored of what somebody said, and its digest.
+/// A stored announcement and its digest.
 pub(super) struct Heard {
     pub(super) row: CapabilityRow,
     pub(super) digest: Vec<u8>,
 }
 
 impl Reader<'_> {
-    /// What the owner of a certificate said last.
+    /// The latest announcement of a certificate's owner.
     pub(super) fn capabilities(&self, row: &CertificateRow) -> Result<Option<Capabilities>> {
         if row.heard.is_empty() {
             return Ok(None);
@@ -29,7 +29,7 @@ impl Reader<'_> {
         Ok(Some(Capabilities { list: stored.list, said: parse_rfc3339(&stored.said).map_err(|_| damaged())? }))
     }
 
-    /// What is stored of it.
+    /// Its row.
     pub(super) fn heard(&self, number: i64) -> Result<Option<Heard>> {
         let found = self.rows.capability(number)?;
         Ok(found.map(|row| {
@@ -40,8 +40,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Notes what the owner of a certificate says; says whether that was done. It is not when they said something later, or when the
-    /// certificate is not here.
+    /// Stores an announcement; returns whether that was done. It is not when a later one is stored, or the certificate is not.
     pub(in crate::store) fn note(&self, announcement: &Announcement, at: SystemTime) -> Result<bool> {
         let Some(mut row) = self.row(&announcement.certificate)? else { return Ok(false) };
         let Capabilities { list, said } = &announcement.capabilities;

@@ -1,4 +1,4 @@
-//! Certificates, what they are found by, and their secret parts.
+//! Certificates, their index entries, and their secret parts.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl CertificateRow {
-    /// The digest that it should have. The number is not in it: the index names that.
+    /// The digest that it should have. It does not cover the number: the index does.
     pub(super) fn true_digest(&self) -> Vec<u8> {
         digest([
             self.fingerprint.as_bytes(),
@@ -32,7 +32,7 @@ impl CertificateRow {
         ])
     }
 
-    /// What its columns say, without its bindings and capabilities; `None` when they say nothing.
+    /// The record, without bindings and capabilities; `None` when a column cannot be read.
     pub(super) fn record(&self) -> Option<Record> {
         Some(Record {
             protocol: PROTOCOLS.into_iter().find(|known| known.name() == self.protocol)?,
@@ -46,7 +46,7 @@ impl CertificateRow {
         })
     }
 
-    /// What `record` looks like when it is kept; nothing belongs to it yet.
+    /// The row of `record`, without digests.
     pub(super) fn from_record(record: &Record) -> CertificateRow {
         let joined = |handles: &[Handle]| handles.iter().map(Handle::as_str).collect::<Vec<_>>().join(",");
         CertificateRow {
@@ -62,7 +62,7 @@ impl CertificateRow {
 }
 
 impl Reader<'_> {
-    /// The certificates of `protocol` that may match, in order: the caller looks whether they do. Those in `known` are not read again.
+    /// The certificates of `protocol` that may match, in order: the caller checks whether they do. Those in `known` are not read again.
     pub(in crate::store) fn certificates(
         &self,
         protocol: ProtocolName,
@@ -84,7 +84,7 @@ impl Reader<'_> {
             Want::Handle(handle) => {
                 let mut entries = Vec::new();
                 for sought in [forwards(handle), backwards(handle)] {
-                    // Behind every digit.
+                    // 'G' sorts after every digit.
                     entries.extend(self.entries(Index::Handle, &sought, &format!("{sought}G"))?);
                 }
                 self.named(Index::Handle, &entries, known)?
@@ -95,7 +95,7 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// The certificates at which paths may end, in the order in which they came. Those in `known` are not read again.
+    /// The trust anchors, in the order in which they were stored. Those in `known` are not read again.
     pub(in crate::store) fn anchors(&self, known: &Records) -> Result<Vec<Arc<Record>>> {
         self.named(Index::Address, &self.entries(Index::Address, binding::ANCHOR, &after(binding::ANCHOR))?, known)
     }
@@ -105,12 +105,12 @@ impl Reader<'_> {
         self.rows.with_secrets(protocol)
     }
 
-    /// The certificate with this fingerprint, as it was kept, with its bindings.
+    /// The certificate with this fingerprint, with its bindings.
     pub(in crate::store) fn record(&self, fingerprint: &Handle) -> Result<Option<Record>> {
         self.row(fingerprint)?.map(|row| self.read(row)).transpose()
     }
 
-    /// The row of this fingerprint, as it was written.
+    /// The row of this fingerprint, checked.
     pub(super) fn row(&self, fingerprint: &Handle) -> Result<Option<CertificateRow>> {
         let sought = term(fingerprint);
         for entry in self.entries(Index::Handle, &sought, &after(&sought))? {
@@ -126,7 +126,7 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// Every certificate of `protocol`, of which none may be missing.
+    /// Every certificate of `protocol`; an error when one is missing.
     fn every(&self, protocol: ProtocolName, known: &Records) -> Result<Vec<Arc<Record>>> {
         if self.rows.count(&PROTOCOLS)? != self.count()? {
             return Err(self.damaged("the set of certificates"));
@@ -135,8 +135,7 @@ impl Reader<'_> {
         rows.into_iter().map(|found| self.whole(found)).collect()
     }
 
-    /// The certificates that rows of an index name. One that has not what it was found by is an error: the index or the row is not what was
-    /// written.
+    /// The certificates that index entries name. One that does not contain the entry's term is an error: the index or the row is damaged.
     fn named(&self, index: Index, entries: &[Entry], known: &Records) -> Result<Vec<Arc<Record>>> {
         let mut records: Vec<Arc<Record>> = Vec::with_capacity(entries.len());
         let mut numbers = BTreeSet::new();
@@ -162,7 +161,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a row says, with what belongs to it, when it is what was written.
+    /// The record of a row, with bindings and capabilities, checked.
     pub(super) fn read(&self, row: CertificateRow) -> Result<Record> {
         let damaged = || self.damaged(&format!("certificate {}", row.fingerprint));
         if row.digest != row.true_digest() {
@@ -179,7 +178,7 @@ impl Reader<'_> {
         self.rows.is_set_aside(fingerprint.as_str())
     }
 
-    /// The row of this number, as it is stored.
+    /// The row of this number, not checked.
     pub(super) fn stored(&self, number: i64) -> Result<Option<CertificateRow>> {
         Ok(self.rows.certificate(number, &Records::new())?.and_then(|found| match found {
             Found::New(row) => Some(*row),
@@ -200,7 +199,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Keeps a certificate in the place of the one with its fingerprint; what belongs to that stays.
+    /// Stores a certificate, or replaces the one with its fingerprint; bindings, capabilities and secret parts stay.
     pub(in crate::store) fn keep(&self, record: &Record) -> Result<()> {
         let old = self.row(&record.fingerprint)?;
         let old_record = old.clone().map(|row| self.read(row)).transpose()?;
@@ -208,7 +207,7 @@ impl Writer<'_> {
         if let Some(old) = &old {
             (row.bound, row.heard, row.sealed) = (old.bound.clone(), old.heard.clone(), old.sealed.clone());
         } else {
-            // What an older version left behind when the certificate was removed is not trusted again.
+            // An older version left bindings behind when it removed a certificate. They must not be trusted again.
             self.rows.delete_bindings(&row.fingerprint)?;
             self.set_count(self.count()? + 1)?;
         }
@@ -225,7 +224,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Forgets a certificate and all that belongs to it: bindings, capabilities, secret parts; says whether it was here.
+    /// Removes a certificate with its bindings, capabilities and secret parts; returns whether it was stored.
     pub(in crate::store) fn forget(&self, fingerprint: &Handle) -> Result<bool> {
         let Some(row) = self.row(fingerprint)? else { return Ok(false) };
         let number = row.number;
@@ -240,7 +239,7 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Keeps the secret parts of a certificate that is here.
+    /// Stores the secret parts of a stored certificate.
     pub(in crate::store) fn keep_sealed(&self, fingerprint: &Handle, sealed: &[u8]) -> Result<()> {
         let row = self.row(fingerprint)?;
         let mut row = row.ok_or_else(|| self.damaged(&format!("certificate of {fingerprint}")))?;
@@ -265,7 +264,7 @@ fn entry(term: &str, number: i64) -> Entry {
     Entry { sought: term.to_owned(), number }
 }
 
-/// The addresses that can be kept: one that does not survive being written and read cannot be looked up, and no mail program could use it.
+/// The addresses that can be stored: those that are the same after being written and read.
 fn kept(claimed: &[Address]) -> Vec<Address> {
     let survives = |address: &&Address| {
         let text = address.to_string();

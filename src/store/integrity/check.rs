@@ -1,6 +1,6 @@
-//! Looks whether everything in the database is what was written, and repairs what can be repaired.
+//! Compares everything in a store with its digests, and repairs what can be repaired.
 //!
-//! What cannot is moved to the table `lost` and named. Nothing is thrown away.
+//! What cannot be repaired is set aside and reported. Nothing is deleted.
 
 use super::{
     Reader, Writer, digest,
@@ -12,40 +12,40 @@ use crate::{
     store::backend::{CertificateRow, Entry, Index},
 };
 
-/// Something that is not what was written.
+/// Something that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// What it is: `certificate 0123...`, `index of address`.
     pub what: String,
-    /// What became of it.
+    /// What was done about it.
     pub outcome: Outcome,
 }
 
-/// What became of something damaged.
+/// What was done about something damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is as it was found: nothing was to be repaired, or it could not be.
+    /// Nothing: no repair was asked for, or it is not possible.
     Left,
-    /// It is what it was again.
+    /// It was repaired.
     Repaired,
-    /// It is gone from what counts, and kept aside.
+    /// It is lost: set aside, and no longer used.
     Lost,
 }
 
-/// Whether what is damaged is repaired.
+/// Whether to repair what is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Look only.
+    /// Only check.
     No,
-    /// Repair what can be, set aside what cannot.
+    /// Repair what can be repaired, and set aside the rest.
     Yes,
 }
 
-/// What a certificate's octets say themselves; `None` when they are no certificate.
+/// Makes a record from a certificate's octets alone; `None` when they are not a certificate.
 pub(in crate::store) type Describe<'a> = &'a dyn Fn(&[u8]) -> Option<Record>;
 
-/// Everything that is not what was written, in the order of the tables; repaired when there is a writer.
+/// Everything that is damaged, in the order of the tables; repaired when there is a writer.
 pub(in crate::store) fn check(
     reader: Reader<'_>,
     writer: Option<Writer<'_>>,
@@ -69,7 +69,7 @@ impl Reader<'_> {
         let mut entries = Vec::new();
         for number in self.rows.numbers()? {
             let Some(row) = self.stored(number)? else { continue };
-            // One that is damaged is found by nothing; it is named elsewhere.
+            // Damaged rows have no entries; they are reported elsewhere.
             let Some(mut record) = row.record().filter(|_| row.digest == row.true_digest()) else { continue };
             record.bindings = self.bindings(&row).unwrap_or_default();
             entries.extend(index.terms(&record).into_iter().map(|sought| Entry { sought, number }));
@@ -79,7 +79,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Makes the indexes anew from the certificates.
+    /// Rebuilds the indexes from the certificates.
     pub(super) fn reindex(&self) -> Result<()> {
         Index::ALL.into_iter().try_for_each(|index| self.rebuild(index, self.all_entries(index)?))
     }
@@ -87,7 +87,7 @@ impl Writer<'_> {
 
 struct Found<'a> {
     reader: Reader<'a>,
-    /// What repairs; `None` to look only.
+    /// `None` to check only.
     writer: Option<Writer<'a>>,
     damage: Vec<Damage>,
 }
@@ -98,7 +98,7 @@ impl Found<'_> {
         self.damage.push(Damage { what: what.into(), outcome });
     }
 
-    /// What the backend itself finds in its storage.
+    /// Checks the storage itself.
     fn storage(&mut self) -> Result<()> {
         let faults = self.reader.rows.faults()?;
         let left = match self.writer.filter(|_| !faults.is_empty()) {
@@ -131,7 +131,7 @@ impl Found<'_> {
         self.belongings(row)
     }
 
-    /// What belongs to a certificate whose own row is whole.
+    /// Checks what belongs to a certificate whose own row is intact.
     fn belongings(&mut self, mut row: CertificateRow) -> Result<()> {
         let (reader, before) = (self.reader, row.clone());
         let (subjects, bound) = reader.bound(&row.fingerprint)?;
@@ -165,7 +165,7 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// A damaged row as its own octets say it, when it was that: then its digest fits.
+    /// A damaged row, restored from its certificate's octets; `None` unless its digest then fits.
     fn described(&self, row: &CertificateRow, describe: Describe<'_>) -> Result<Option<CertificateRow>> {
         let Some(record) = describe(&row.octets) else { return Ok(None) };
         let now = [
@@ -195,7 +195,7 @@ impl Found<'_> {
         Ok(None)
     }
 
-    /// Sets a certificate aside, with all that belongs to it.
+    /// Sets a certificate aside, with its secret parts.
     fn lose(&mut self, row: &CertificateRow) -> Result<()> {
         let secret = self.reader.rows.secret(row.number)?;
         if secret.is_some() {
@@ -217,7 +217,7 @@ impl Found<'_> {
         rows.delete_bindings(fingerprint)
     }
 
-    /// Bindings of certificates that are not here.
+    /// Checks for bindings of certificates that are not stored.
     fn strays(&mut self) -> Result<()> {
         for fingerprint in self.reader.rows.stray_bindings()? {
             let subjects = self.reader.bound(&fingerprint)?.0.join(", ");
@@ -232,7 +232,7 @@ impl Found<'_> {
         let count = i64::try_from(reader.rows.numbers()?.len()).unwrap_or(i64::MAX);
         let is_named = self.damage.iter().any(|damage| damage.outcome == Outcome::Lost);
         if reader.count().ok() != Some(count) {
-            // Those that were just set aside have been named.
+            // Rows that were just set aside are reported already.
             if !is_named {
                 self.add("the set of certificates: some are gone, or were added", Outcome::Lost);
             }
@@ -256,7 +256,7 @@ impl Found<'_> {
         }
         let master = reader.rows.master()?;
         if reader.total(MASTER).ok() != Some(master_digest(master.as_ref())) {
-            // Without it no secret key can be opened, and nothing here tells what it was.
+            // It cannot be restored, and without it no secret key can be opened.
             self.add("what says where the master key is", Outcome::Left);
         }
         Ok(())
@@ -281,7 +281,7 @@ fn sealed_digest(sealed: Option<&Vec<u8>>) -> Vec<u8> {
 }
 
 impl Damage {
-    /// What can be done about it, if there is something.
+    /// What the owner can do about it.
     pub fn hint(&self) -> Option<Hint> {
         let begins = |word: &str| self.what.starts_with(word);
         match self.outcome {

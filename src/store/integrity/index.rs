@@ -1,7 +1,7 @@
-//! What certificates are looked up by: two ordered lists, each entry of which names the one after it.
+//! The indexes of certificates: two ordered lists whose entries name the next entry.
 //!
-//! An entry that was changed, or that is gone, does not fit its neighbours. So a look-up that finds nothing has seen that nothing is there, and
-//! not that an entry was lost. NSEC records of DNSSEC prove absence in the same way.
+//! An entry that was changed or lost does not fit its neighbours. So an empty result means that there is no such entry, not that one was lost. NSEC
+//! records of DNSSEC prove absence in the same way.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ impl Index {
     }
 }
 
-/// What a certificate is found by because of a binding; nothing where that is what it claims itself.
+/// The term of a binding; `None` for user IDs, which the certificate claims itself.
 pub(super) fn bound(binding: &Binding) -> Option<String> {
     match binding {
         Binding::Address(address) => Some(address.to_string().to_ascii_lowercase()),
@@ -58,17 +58,17 @@ pub(super) fn bound(binding: &Binding) -> Option<String> {
     }
 }
 
-/// A handle as it stands in the list.
+/// The term of a handle.
 pub(super) fn term(handle: &Handle) -> String {
     if handle.as_str().len() == WHOLE { forwards(handle) } else { backwards(handle) }
 }
 
-/// The entries that a handle may name, if it is the beginning of a fingerprint.
+/// The beginning of the terms that a handle names as the beginning of a fingerprint.
 pub(super) fn forwards(handle: &Handle) -> String {
     format!(">{handle}")
 }
 
-/// The entries that a handle may name, if it is the end of a fingerprint.
+/// The beginning of the terms that a handle names as the end of a fingerprint.
 pub(super) fn backwards(handle: &Handle) -> String {
     let mut sought = "<".to_owned();
     sought.extend(handle.as_str().chars().rev());
@@ -76,7 +76,7 @@ pub(super) fn backwards(handle: &Handle) -> String {
 }
 
 impl Entry {
-    /// As the entry before it names it.
+    /// Its name in the entry before it.
     fn name(&self) -> String {
         format!("{} {}", self.sought, self.number)
     }
@@ -95,7 +95,7 @@ impl Reader<'_> {
         Ok(links.into_iter().map(|link| link.entry).filter(|entry| entry.sought.as_str() >= from).collect())
     }
 
-    /// Whether a list is what `entries` make it.
+    /// Whether a list consists of `entries`.
     pub(super) fn is_built_from(&self, index: Index, entries: Vec<Entry>) -> Result<bool> {
         Ok(linked(entries) == self.rows.all_links(index)?)
     }
@@ -106,7 +106,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Puts an entry in, unless it is there.
+    /// Adds an entry, unless it exists.
     pub(super) fn enter(&self, index: Index, entry: Entry) -> Result<()> {
         if self.rows.link(index, &entry)?.is_some() {
             return Ok(());
@@ -117,7 +117,7 @@ impl Writer<'_> {
         self.rows.put_link(index, &Link { entry: before.entry, next: name })
     }
 
-    /// Takes an entry out.
+    /// Removes an entry.
     pub(super) fn leave(&self, index: Index, entry: &Entry) -> Result<()> {
         let damaged = || self.damaged(&format!("index of {}", index.name()));
         let link = self.rows.link(index, entry)?.ok_or_else(damaged)?;
@@ -129,14 +129,14 @@ impl Writer<'_> {
         self.rows.put_link(index, &Link { entry: before.entry, next: link.next })
     }
 
-    /// Makes a list anew.
+    /// Rebuilds a list.
     pub(super) fn rebuild(&self, index: Index, entries: Vec<Entry>) -> Result<()> {
         self.rows.clear_links(index)?;
         linked(entries).iter().try_for_each(|link| self.rows.put_link(index, link))
     }
 }
 
-/// A whole list: the empty entry and `entries`, in order, each with the name of the next one.
+/// The links of a list: an empty entry and `entries`, in order, each with the name of the next one.
 fn linked(mut entries: Vec<Entry>) -> Vec<Link> {
     entries.push(Entry { sought: String::new(), number: 0 });
     entries.sort();
@@ -145,7 +145,7 @@ fn linked(mut entries: Vec<Entry>) -> Vec<Link> {
     entries.into_iter().zip(names).map(|(entry, next)| Link { entry, next }).collect()
 }
 
-/// What is sought in an entry of this name.
+/// The term in an entry's name.
 fn sought_in(name: &str) -> &str {
     name.rsplit_once(' ').map_or(name, |(sought, _)| sought)
 }

@@ -1,7 +1,7 @@
-//! Rows that are what was written: every row is compared with a digest of it, or with its neighbours, before it counts.
+//! Detects damaged rows: each row is compared with its digest, or with its neighbours, before it is used.
 //!
-//! A certificate's row has a digest over its columns and over the digests of what belongs to it; tables of which a row may vanish unnoticed have one as a
-//! whole (`totals`); look-ups go through linked lists (`index`). `check` compares everything, and repairs.
+//! A certificate's row has a digest of its columns and of the digests of what belongs to it. Tables that are read as a whole have a digest of all
+//! rows (`totals`). Look-ups use linked lists (`index`). `check` compares everything, and repairs.
 
 mod bindings;
 mod capabilities;
@@ -22,13 +22,13 @@ use crate::{
     crypto::Hash,
 };
 
-/// Reads what is stored, and returns `Damaged` for what is not what was written.
+/// Reads rows, and returns `Damaged` for those that do not match their digests.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     rows: &'a dyn View,
 }
 
-/// Changes what is stored, digests included.
+/// Changes rows and their digests.
 #[derive(Clone, Copy)]
 pub(super) struct Writer<'a> {
     rows: &'a dyn Tx,
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
         self.rows.version()
     }
 
-    /// What is stored is not what was written: an error of kind `Damaged` that names it.
+    /// The error of kind `Damaged` for `what`.
     fn damaged(&self, what: &str) -> Error {
         Error::damaged(self.rows.location(), format!("{what}: damaged")).with_hint(Hint::CheckStore)
     }

@@ -1,4 +1,4 @@
-//! Tables that are checked as a whole: a row that is gone leaves no other trace.
+//! Tables that are checked as a whole, to notice missing rows.
 
 use super::{Reader, Writer, digest};
 use crate::{
@@ -20,13 +20,13 @@ impl Reader<'_> {
         Ok(rows.into_iter().map(|row| row.octets).collect())
     }
 
-    /// What the set of them is, in a digest; an error when one is gone.
+    /// The digest of the set of them; an error when one is missing.
     pub(in crate::store) fn statement_set(&self) -> Result<Vec<u8>> {
         let set = set(&self.rows.statement_digests()?);
         if set == self.total(STATEMENTS)? { Ok(set) } else { Err(self.damaged("the set of revocation lists")) }
     }
 
-    /// Where the data key is; `None` as long as no secret was ever kept.
+    /// The wrapped data key; `None` until a secret is stored.
     pub(in crate::store) fn master(&self) -> Result<Option<MasterRow>> {
         let master = self.rows.master()?;
         if master_digest(master.as_ref()) == self.total(MASTER)? {
@@ -53,7 +53,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Keeps a CRL or an OCSP response, under its SHA-256.
+    /// Stores a CRL or an OCSP response under its SHA-256.
     pub(in crate::store) fn keep_statement(&self, octets: &[u8]) -> Result<()> {
         let row = StatementRow { digest: Hash::Sha256.digest(octets), octets: octets.to_vec() };
         self.rows.put_statement(&row)?;
@@ -66,7 +66,7 @@ impl Writer<'_> {
         self.settle_statements()
     }
 
-    /// Says where the data key is from now on.
+    /// Stores the wrapped data key.
     pub(in crate::store) fn set_master(&self, master: &MasterRow) -> Result<()> {
         self.rows.put_master(master)?;
         self.rows.put_total(MASTER, &master_digest(Some(master)))
@@ -76,12 +76,12 @@ impl Writer<'_> {
         self.rows.put_total(CERTIFICATES, &count.to_be_bytes())
     }
 
-    /// Says that octets of a removed secret key are still to be erased.
+    /// Notes that octets of a removed secret key must still be erased.
     pub(in crate::store) fn must_erase(&self) -> Result<()> {
         self.rows.put_total(ERASE, &[])
     }
 
-    /// Says that nothing is left of removed secret keys.
+    /// Notes that no octets of removed secret keys are left.
     pub(in crate::store) fn has_erased(&self) -> Result<()> {
         self.rows.delete_total(ERASE)
     }
@@ -107,7 +107,7 @@ impl Writer<'_> {
     }
 }
 
-/// What [`Reader::statement_set`] says where there are none.
+/// What [`Reader::statement_set`] returns when there are none.
 pub(in crate::store) fn no_statements() -> Vec<u8> {
     set([])
 }
@@ -121,7 +121,7 @@ pub(super) fn is_whole(row: &StatementRow) -> bool {
     Hash::Sha256.digest(&row.octets) == row.digest
 }
 
-/// Empty where there is none.
+/// The digest of its columns; empty when there is none.
 pub(super) fn master_digest(master: Option<&MasterRow>) -> Vec<u8> {
     let parts = |row: &MasterRow| digest([row.kind.as_bytes(), row.name.as_bytes(), &row.salt, &row.wrapped]);
     master.map(parts).unwrap_or_default()

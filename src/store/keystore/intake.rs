@@ -1,4 +1,4 @@
-//! What comes into a key store: key files read beside it, and everything that they bring taken in as one change.
+//! Importing into a key store: reads key files, and stores everything in them as one change.
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
@@ -19,33 +19,33 @@ use crate::{
 /// What adding a certificate did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It was not here before.
+    /// It was not stored before.
     Added,
-    /// Everything was known already.
+    /// Nothing of it is new.
     Unchanged,
-    /// It was here, and something of it is new.
+    /// It was stored, and something of it is new.
     Updated,
 }
 
-/// What became of a CRL or an OCSP response.
+/// What was done with a CRL or an OCSP response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is kept, and was not here before.
+    /// It is stored, and was not before.
     Added,
-    /// It is not kept: a newer CRL of the same issuer and scope is here.
+    /// It is not stored: a newer CRL of the same issuer and scope is.
     Outdated,
-    /// It is kept, in the place of older ones.
+    /// It is stored, and replaces older ones.
     Replaced,
-    /// It was here.
+    /// It was stored already.
     Unchanged,
 }
 
-/// What comes into a key store as one change: all of it, or nothing.
+/// What to import as one change: all of it, or nothing.
 #[derive(Debug, Default)]
 pub struct Intake<'a> {
     /// Certificates and secret keys.
     pub certificates: &'a [Described],
-    /// Why certificates are believed, by their primary fingerprints; they come with it or are here.
+    /// Bindings of certificates, by their primary fingerprints; the certificates are imported too, or stored already.
     pub beliefs: &'a [(Handle, Binding, Origin)],
     /// CRLs and OCSP responses, DER.
     pub statements: &'a [Arc<[u8]>],
@@ -53,12 +53,12 @@ pub struct Intake<'a> {
     pub revocation: Option<(&'a Handle, &'a [u8])>,
 }
 
-/// What became of an [`Intake`], in its order.
+/// What was done with an [`Intake`], in its order.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// Of each certificate.
     pub certificates: Vec<Change>,
-    /// Whether each belief is new.
+    /// Whether each binding is new.
     pub beliefs: Vec<bool>,
     /// Of each CRL and OCSP response.
     pub statements: Vec<Kept>,
@@ -66,26 +66,29 @@ pub struct Taken {
     pub revocation: Option<PathBuf>,
 }
 
-/// What is done about statements of which others are known.
+/// What to do with statements, given the stored ones.
 struct Plan {
     kept: Vec<Kept>,
     come: Vec<Arc<[u8]>>,
     go: Vec<Arc<[u8]>>,
-    /// What is known, as a digest.
+    /// The digest of the stored ones.
     known: Vec<u8>,
 }
 
 impl Keystore {
-    /// Reads key files of any format, each as the place that errors name and its octets, without taking anything in. A bare private key
-    /// goes with a certificate in any of the files, or with one that is here; one that no passphrase opens is an error of kind `NoKey`,
-    /// and files of which nothing can be read are one of kind `Malformed`. Certificates that are here and revoked by the files are among those
-    /// found. A secret part that does not fit its public part is left out and is an error in [`KeyFile::lost`]; one that is locked, and would
-    /// replace another one that is here, is left out and listed.
+    /// Reads key files of any format, each a name for errors and its octets, without storing anything. A bare private key is matched with a
+    /// certificate in any of the files, or with a stored one. Stored certificates that the files revoke are among those found. A secret part that
+    /// does not match its public part is left out and is an error in [`KeyFile::lost`]; a locked one that would replace a stored one is left out and
+    /// listed in [`KeyFile::skipped`].
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` for a private key that no passphrase opens, `Malformed` for files of which nothing can be read.
     pub fn read(&self, files: &[(&str, &[u8])]) -> Result<KeyFile> {
         self.read_beside(files, self)
     }
 
-    /// As [`Keystore::read`], with the certificates of `beside` in the place of those that are here.
+    /// As [`Keystore::read`], with the certificates of `beside` instead of the stored ones.
     pub fn read_beside(&self, files: &[(&str, &[u8])], beside: &dyn Keys) -> Result<KeyFile> {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside };
         let mut file = format::read(files, &reading)?;
@@ -101,7 +104,7 @@ impl Keystore {
         }
     }
 
-    /// Looks at the secret parts of `file` beside those that are here.
+    /// Compares the secret parts of `file` with the stored ones.
     fn sift(&self, file: &mut KeyFile, reading: &Reading<'_>) -> Result<()> {
         let mut budget = Budget::new(self.limits.clone());
         for found in std::mem::take(&mut file.found) {
@@ -117,9 +120,9 @@ impl Keystore {
         Ok(())
     }
 
-    /// Takes everything in, each certificate together with what is here of it already: all of it or, when something fails, nothing. A CRL that a
-    /// newer one supersedes as of `at` is not kept, and those that it supersedes are removed, where the key of their issuer is here, comes in
-    /// or is in `beside`. A secret part that is here is replaced only by one that is [proven](Described::proven).
+    /// Stores everything, merging certificates with the stored ones: all of it or, when something fails, nothing. A CRL that a newer one supersedes
+    /// as of `at` is not stored, and those that it supersedes are removed, if the key of their issuer is stored, imported, or in `beside`. A stored
+    /// secret part is replaced only by one that is [proven](Described::proven).
     pub fn take_in(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Taken> {
         let mut tries = 0;
         loop {
@@ -143,13 +146,13 @@ impl Keystore {
         }
     }
 
-    /// Puts certificates and secret keys in, as [`Keystore::take_in`] does.
+    /// Stores certificates and secret keys, as [`Keystore::take_in`] does.
     pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
         let intake = Intake { certificates: found, ..Intake::default() };
         Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
     }
 
-    /// Keeps a CRL or an OCSP response, DER, as [`Keystore::take_in`] does.
+    /// Stores a CRL or an OCSP response, DER, as [`Keystore::take_in`] does.
     pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
         let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
         Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
@@ -176,7 +179,7 @@ impl Keystore {
             taken.statements.clone_from(&plan.kept);
         }
         if let Some((fingerprint, octets)) = intake.revocation {
-            // Last, and before all else counts: a key that cannot be revoked must not be in use.
+            // Before the change is committed: a key that cannot be revoked must not be in use.
             let folder = Folder::create(&self.folder.join(REVOCATIONS))?;
             let name = format!("{fingerprint}.asc");
             folder.write(&name, octets)?;
@@ -185,7 +188,7 @@ impl Keystore {
         Ok(taken)
     }
 
-    /// What is to be done about the statements that come in, beside those that are here; `None` when none comes.
+    /// What to do with the imported statements, given the stored ones; `None` when none are imported.
     fn plan(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Option<Plan>> {
         if intake.statements.is_empty() {
             return Ok(None);
@@ -229,7 +232,7 @@ impl Keystore {
     fn add_one(&self, writer: Writer<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
         let fingerprint = &new.record.fingerprint;
         let old = match writer.record(fingerprint)? {
-            // Its secret parts are opened only when there are others to put them together with.
+            // Its secret parts are opened only to be merged with others.
             Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
             Some(record) => {
                 let secret = self.opened(writer, cache, fingerprint)?;
@@ -261,7 +264,7 @@ impl Keystore {
         Ok(change)
     }
 
-    /// The secret parts of a certificate whose key another one here has too.
+    /// Takes over the secret parts of another stored certificate with the same key.
     fn find_secret(&self, writer: Writer<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
         let format = format::of(new.record.protocol)?;
         for fingerprint in writer.with_secrets(new.record.protocol)? {
@@ -277,5 +280,5 @@ impl Keystore {
     }
 }
 
-/// So often others may come first.
+/// How often other processes may change the lists first.
 const MAX_TRIES: usize = 20;

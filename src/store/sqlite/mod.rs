@@ -1,4 +1,4 @@
-//! Rows in SQLite: one file, any number of processes, and every change whole or not at all.
+//! Rows in SQLite: one file, any number of processes, and changes that are complete or not there.
 
 mod quiet;
 mod rows;
@@ -23,16 +23,16 @@ use super::{
 };
 use crate::base::{Clock as _, Error, Kind, Result, SystemClock, Temporary};
 
-/// An open database. It is read quietly until somebody writes to it, here or elsewhere.
+/// An open database. It is read as an immutable file (`quiet`) until some process writes to it.
 #[derive(Debug)]
 pub(super) struct Database {
     quiet: Option<Quiet>,
     shared: OnceCell<Shared>,
-    /// Behind all links: what SQLite writes beside the file lies there.
+    /// With all links resolved: SQLite's other files are beside the real one.
     place: PathBuf,
 }
 
-/// A connection that takes its turn with all others.
+/// A connection that uses SQLite's locks.
 #[derive(Debug)]
 struct Shared {
     connection: Connection,
@@ -41,14 +41,14 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sharing {
-    /// With the file itself.
+    /// On the file itself.
     File,
-    /// With nobody: a copy in memory of tables that are older and cannot be brought up to date where they are.
+    /// On a copy in memory, of older tables that cannot be migrated in place.
     Copy,
 }
 
 impl Database {
-    /// Opens what is there; `None` when there is nothing. Refuses a file that others can read.
+    /// Opens the database; `None` when it does not exist. Refuses a file that other users can read.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl Database {
         }
         files::check(place, &metadata, "600")?;
         if metadata.len() == 0 {
-            // It takes its name with its tables in it.
+            // A database gets its name only after its tables.
             return Err(Error::damaged(place.display(), "is empty").with_hint("put a copy of it in its place"));
         }
         let place = fs::canonicalize(place).map_err(|error| Error::io(place.display(), &error))?;
@@ -68,7 +68,7 @@ impl Database {
         let database = Database { quiet, shared: OnceCell::new(), place };
         match database.quiet.as_ref().and_then(Quiet::tables) {
             Some(tables) if tables == current() => {}
-            // Tables that are missing are made where the database is open in its usual way, or in a copy.
+            // Migrations run on a shared connection, or in a copy.
             Some(tables) if (1..current()).contains(&tables) => match database.shared() {
                 Err(error) if matches!(error.kind(), Kind::Io | Kind::CannotCreate) => {
                     database.copy_quietly().map_err(|_| error)?;
@@ -80,7 +80,7 @@ impl Database {
         Ok(Some(database))
     }
 
-    /// Opens it, made if it is not there: whole, and then under its name.
+    /// Opens it; creates it completely before it gets its name.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Database> {
         let place = folder.join(name);
         quiet::disturb(&place, TIMEOUT, || {
@@ -91,7 +91,7 @@ impl Database {
                 |error: io::Error| Error::new(Kind::CannotCreate, Error::io(place.display(), &error).to_string());
             let file = Temporary::create(folder, 0o600).map_err(failed)?;
             let connection = Connection::open(file.path()).map_err(|error| self::failed(&place, &error))?;
-            // No one else knows of it, and what is not whole is thrown away.
+            // No other process knows of it, and an incomplete one is deleted.
             let sql = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN";
             connection.execute_batch(sql).map_err(|error| self::failed(&place, &error))?;
             migrate(&Rows { connection: &connection, place: &place, mode: Mode::Shared })?;
@@ -103,7 +103,7 @@ impl Database {
         Database::open(&place)?.ok_or_else(gone)
     }
 
-    /// Does `work` with the database as it stands at one moment. `work` may be done twice: then the first time counts for nothing.
+    /// Runs `work` on the rows of one moment. `work` may run twice: then the first result is discarded.
     pub(super) fn read(&self, work: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
         if self.shared.get().is_none()
             && let Some(held) = self.quiet.as_ref().and_then(Quiet::hold)
@@ -116,12 +116,12 @@ impl Database {
         let connection = &self.shared()?.connection;
         self.run("BEGIN")?;
         let done = work(&Rows { connection, place: &self.place, mode: Mode::Shared });
-        // Nothing was changed that could be lost.
+        // A failure here loses nothing: nothing was changed.
         let _ = self.run("COMMIT");
         done
     }
 
-    /// Does `work` as one change, or none of it when it fails. Other writers wait meanwhile.
+    /// Runs `work` as one change, rolled back when it fails. Other writers wait.
     pub(super) fn change(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<()> {
         let shared = self.shared()?;
         if shared.kind == Sharing::Copy {
@@ -132,22 +132,22 @@ impl Database {
         let rows = Rows { connection: &shared.connection, place: &self.place, mode: Mode::Shared };
         let done = work(&rows).and_then(|done| self.run("COMMIT").map(|()| done));
         if done.is_err() && !shared.connection.is_autocommit() {
-            // The first error is the one that counts.
+            // Return the first error.
             let _ = self.run("ROLLBACK");
         }
         done
     }
 
-    /// Waits so long for others who write, and no longer.
+    /// Sets how long to wait for other writers.
     pub(super) fn wait_for(&self, timeout: Duration) -> Result<()> {
         self.shared()?.connection.busy_timeout(timeout).map_err(|error| failed(&self.place, &error))
     }
 
-    /// Puts everything from the log into the file, where secure_delete has overwritten what was removed, and empties the log.
+    /// Moves everything from the log into the file, where secure_delete has overwritten what was removed, and empties the log.
     ///
     /// # Errors
     ///
-    /// `TryAgain` when somebody still reads what was there before.
+    /// `TryAgain` when another process still reads the old data.
     pub(super) fn empty_log(&self) -> Result<()> {
         let connection = &self.shared()?.connection;
         let start = Instant::now();
@@ -164,7 +164,7 @@ impl Database {
                 _ => std::thread::sleep(STEP),
             }
         }
-        // A journal that another mode has kept holds old pages; where there is a log it is nobody's.
+        // A journal left by another mode holds old pages. In WAL mode no process uses it.
         let mode = connection.query_row("PRAGMA journal_mode", (), |row| row.get::<_, String>(0));
         if mode.map_err(|error| failed(&self.place, &error))? != "wal" {
             return Ok(());
@@ -176,7 +176,7 @@ impl Database {
         }
     }
 
-    /// The connection in its usual way: from now on that is how this database is read here.
+    /// The shared connection; from now on reads use it too.
     fn shared(&self) -> Result<&Shared> {
         if let Some(shared) = self.shared.get() {
             return Ok(shared);
@@ -185,14 +185,14 @@ impl Database {
         Ok(self.shared.get_or_init(|| shared))
     }
 
-    /// With the settings of a connection, and the tables brought up to date.
+    /// Opens a shared connection and migrates the tables.
     fn connect(&self) -> Result<Shared> {
         let failed = |error| failed(&self.place, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.place, flags).map_err(failed)?;
         connection.busy_timeout(TIMEOUT).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(48);
-        // What is removed is overwritten; what is said to be kept is on the disk; nothing is written elsewhere.
+        // Overwrite what is removed, sync what is committed, and write no temporary files.
         connection
             .execute_batch(
                 "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;
@@ -212,7 +212,7 @@ impl Database {
             return self.copy(&connection);
         }
         if !is_readonly {
-            // Another process has it open in another mode: it is read and written as it is.
+            // When another process has it open in another mode, keep that mode.
             let _ = connection.execute_batch("PRAGMA journal_mode = WAL");
         }
         if tables < current() {
@@ -223,7 +223,7 @@ impl Database {
         Ok(Shared { connection, kind: Sharing::File })
     }
 
-    /// Older tables, brought up to date in memory.
+    /// Older tables, migrated in memory.
     fn copy(&self, from: &Connection) -> Result<Shared> {
         let failed = |error| failed(&self.place, &error);
         let mut connection = Connection::open_in_memory().map_err(failed)?;
@@ -236,7 +236,7 @@ impl Database {
         Ok(Shared { connection, kind: Sharing::Copy })
     }
 
-    /// The same of a database that nobody can open in its usual way.
+    /// The same for a database of which no shared connection can be opened.
     fn copy_quietly(&self) -> Result<()> {
         let moved = || Error::new(Kind::TryAgain, format!("{}: it was changed just now", self.place.display()));
         let held = self.quiet.as_ref().and_then(Quiet::hold).ok_or_else(moved)?;
@@ -256,12 +256,12 @@ impl Database {
     }
 }
 
-/// What lies beside a database that is there or was: its log or its journal.
+/// Whether a log or a journal of the database exists.
 pub(super) fn is_left_beside(place: &Path) -> bool {
     ["-wal", "-journal"].into_iter().any(|end| quiet::beside(place, end).exists())
 }
 
-/// Makes the tables that are missing, within a transaction. Somebody else may have done it meanwhile.
+/// Runs the missing migrations, within a transaction. Another process may have run them meanwhile.
 fn migrate(rows: &Rows<'_>) -> Result<()> {
     let (connection, failed) = (rows.connection, |error| failed(rows.place, &error));
     let done = tables(connection).map_err(failed)?;
@@ -273,7 +273,7 @@ fn migrate(rows: &Rows<'_>) -> Result<()> {
     connection.execute_batch(&format!("PRAGMA user_version = {}", current())).map_err(failed)
 }
 
-/// How many of the migrations were made.
+/// How many of the migrations have run.
 fn tables(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
@@ -283,11 +283,11 @@ fn current() -> usize {
     schema::MIGRATIONS.len()
 }
 
-/// How long another writer is waited for.
+/// How long to wait for another writer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long another writer is waited for by one who came to read.
+/// How long to wait in a run that only wants to read.
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_millis(100);
-/// Between two tries to empty the log.
+/// Pause between two tries to empty the log.
 const STEP: Duration = Duration::from_millis(20);
-/// Copied at once.
+/// Pages copied at once.
 const PAGES: std::ffi::c_int = 1024;

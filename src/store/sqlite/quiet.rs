@@ -1,13 +1,13 @@
-//! A database that nobody has open is read without locks of SQLite's and without files beside it: a program that looks up one key spares
-//! itself half a millisecond, and a home on a read-only file system can be read at all.
+//! Reads a database that no process has open without SQLite's locks and without files beside it. That saves a program that looks up one key half a
+//! millisecond, and allows a home on a read-only file system.
 //!
-//! SQLite calls such a database immutable, and does not check that it is. The lock on the folder makes it true: a process that opens the database
-//! in its usual way (write-ahead logging, WAL) takes the lock alone until the log is beside it, and a process that reads it quietly shares the
-//! lock while it reads, and finds no log. The log goes when the last one closes the database, after everything was put into it. Other programs know
-//! nothing of the lock: so the file is looked at again after each look-up.
+//! SQLite calls such a database immutable, and does not check that it is. A lock on the folder ensures it: a process that opens the database in its
+//! usual way (write-ahead logging, WAL) holds the lock exclusively until the log exists, and a process that reads it as immutable shares the lock
+//! while it reads, and requires that there is no log. The last process that closes the database removes the log. Other programs do not know the lock,
+//! so the file is checked again after each look-up.
 //!
-//! A database in another journal mode is never read quietly: its writers leave no trace while they begin. Nor is one with a journal beside it,
-//! which holds what a writer who was killed had not committed.
+//! A database in another journal mode is never read this way, because its writers leave no trace at first. Neither is one with a journal, which holds
+//! the uncommitted changes of a killed writer.
 
 use std::{
     cell::Cell,
@@ -26,24 +26,24 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::base::{Error, Kind, Result};
 
-/// A database that nobody had open when it was looked at last.
+/// A database that no process had open at the last check.
 #[derive(Debug)]
 pub(super) struct Quiet {
     connection: Connection,
     folder: File,
     place: PathBuf,
-    /// What must not be there: the log and the journal.
+    /// The log and the journal, which must not exist.
     traces: [PathBuf; 2],
     tables: usize,
     seen: Seen,
-    /// How many promises there are now; one lock stands for all of them.
+    /// How many [`Held`] there are; they share one lock.
     holds: Cell<usize>,
 }
 
-/// The promise that it stays as it is.
+/// While this exists, no process changes the database.
 pub(super) struct Held<'a>(&'a Quiet);
 
-/// What changes when somebody writes to the file.
+/// What changes when a process writes to the file.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     device: u64,
@@ -53,11 +53,11 @@ struct Seen {
 }
 
 impl Quiet {
-    /// `place` is behind all links. `None` when somebody has it open, when it was changed just now, when it is in another mode than WAL, or when
-    /// the file system knows no locks.
+    /// `place` has all links resolved. `None` when a process has it open, when it was changed just now, when it is in another mode than WAL, or when
+    /// the file system has no locks. `now` must be the machine's time, which the times of files are compared with.
     pub(super) fn open(place: &Path, metadata: &Metadata, now: SystemTime) -> Option<Quiet> {
         let seen = Seen::of(metadata)?;
-        // The times of files come in ticks: two changes in one cannot be told apart.
+        // File times have ticks: two changes within one look the same.
         if now.duration_since(seen.modified).ok()? < TICK {
             return None;
         }
@@ -76,12 +76,12 @@ impl Quiet {
         })
     }
 
-    /// How many of the migrations were made; `None` when it is quiet no longer.
+    /// How many of the migrations have run; `None` when the database has been opened or changed.
     pub(super) fn tables(&self) -> Option<usize> {
         self.hold().map(|_| self.tables)
     }
 
-    /// The database while nobody may change it; `None` when it is quiet no longer.
+    /// Locks the database; `None` when it has been opened or changed.
     pub(super) fn hold(&self) -> Option<Held<'_>> {
         if self.holds.get() == 0 {
             self.folder.try_lock_shared().ok()?;
@@ -96,7 +96,7 @@ impl Quiet {
 }
 
 impl Held<'_> {
-    /// Whether it is as it was seen, and nothing beside it says that somebody writes.
+    /// Whether the file is unchanged, and there is no log or journal.
     pub(super) fn is_steady(&self) -> bool {
         self.0.traces.iter().all(|trace| !fs::exists(trace).unwrap_or(true))
             && fs::metadata(&self.0.place).is_ok_and(|metadata| Seen::of(&metadata).as_ref() == Some(&self.0.seen))
@@ -115,21 +115,21 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.holds.set(self.0.holds.get() - 1);
         if self.0.holds.get() == 0 {
-            // It goes with the file at the latest.
+            // At the latest, closing the file removes it.
             let _ = self.0.folder.unlock();
         }
     }
 }
 
-/// Does `work`, which opens the database so that its log is there when it is done, while nobody reads it quietly. Whoever does is waited for
-/// as long as for another writer.
+/// Runs `work`, which opens the database so that its log exists afterwards, while no process reads it as immutable. Waits for such processes for
+/// `timeout`.
 pub(super) fn disturb<T>(place: &Path, patience: Duration, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // The lock goes with the file. Where there are no locks, nobody reads quietly.
+    // Closing the file unlocks it. Without locks, no process reads it as immutable.
     let folder = folder(place);
     let start = Instant::now();
     while let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(File::try_lock) {
         if start.elapsed() > patience {
-            return Err(Error::new(Kind::TryAgain, format!("{}: somebody keeps it locked", place.display())));
+            return Err(Error::new(Kind::TryAgain, format!("{}: another process keeps it locked", place.display())));
         }
         thread::sleep(STEP);
     }
@@ -143,8 +143,8 @@ impl Seen {
     }
 }
 
-/// How many of the migrations were made, from the file's first octets (<https://www.sqlite.org/fileformat2.html#database_header>): asking
-/// SQLite costs a process 0.1 ms. `None` when they are not those of a database in WAL mode.
+/// How many of the migrations have run, from the file's first octets (<https://www.sqlite.org/fileformat2.html#database_header>): asking SQLite costs
+/// a process 0.1 ms. `None` when they are not those of a database in WAL mode.
 fn tables(place: &Path) -> Option<usize> {
     let mut header = [0; 64];
     File::open(place).ok()?.read_exact(&mut header).ok()?;
@@ -156,7 +156,7 @@ fn tables(place: &Path) -> Option<usize> {
     }
 }
 
-/// The name of a file of SQLite's beside the database.
+/// The path of one of SQLite's files beside the database.
 pub(super) fn beside(place: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(place);
     name.push(end);
@@ -167,7 +167,7 @@ fn folder(place: &Path) -> Option<File> {
     File::open(place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))).ok()
 }
 
-/// The file as an address with a promise (<https://www.sqlite.org/uri.html>).
+/// The file as a URI that says it is immutable (<https://www.sqlite.org/uri.html>).
 fn address(place: &Path) -> String {
     let mut address = "file:".to_owned();
     for octet in place.as_os_str().as_bytes() {
@@ -183,7 +183,7 @@ fn address(place: &Path) -> String {
 const WAL: u8 = 2;
 /// Linux counts the times of files in steps of 10 ms at most.
 const TICK: Duration = Duration::from_millis(50);
-/// Between two tries to get the lock: a statement takes less.
+/// Pause between two tries to get the lock.
 const STEP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

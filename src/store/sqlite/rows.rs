@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A database that nobody else changes as long as this is used.
+/// The rows within one transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows<'a> {
     pub(super) connection: &'a Connection,
@@ -24,9 +24,9 @@ pub(super) struct Rows<'a> {
 /// How a database is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// As a file that nobody changes.
+    /// As an immutable file.
     Quiet,
-    /// In turn with others.
+    /// With SQLite's locks.
     Shared,
 }
 
@@ -95,7 +95,7 @@ impl View for Rows<'_> {
     }
 
     fn with_secrets(&self, protocol: ProtocolName) -> Result<Vec<String>> {
-        // Few have one: CROSS says to begin with those, where the order would tempt SQLite to walk through all the others.
+        // Few have one: CROSS makes SQLite begin with those instead of scanning all certificates in order.
         let sql = "SELECT fingerprint FROM secret CROSS JOIN certificate ON certificate = number WHERE protocol = ?1 ORDER BY fingerprint";
         self.all(sql, [protocol.name()], |row| row.get(0))
     }
@@ -337,14 +337,14 @@ fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
     Ok(Link { entry: Entry { sought: row.get(0)?, number: row.get(1)? }, next: row.get(2)? })
 }
 
-/// What an error of SQLite's means to the caller.
+/// SQLite's error as one of ours.
 pub(super) fn failed(place: &Path, error: &rusqlite::Error) -> Error {
     let message = format!("{}: {}", place.display(), error.to_string().to_lowercase());
     let damaged = || Error::new(Kind::Damaged, message.clone()).with_hint("move it away, and put a copy in its place");
     match (error, error.sqlite_error_code()) {
         (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => Error::new(Kind::TryAgain, message),
         (_, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch)) => damaged(),
-        // A table or a column that is not there, or a value that is not of its type.
+        // A missing table or column, or a value of the wrong type.
         (_, Some(ErrorCode::Unknown))
         | (
             rusqlite::Error::FromSqlConversionFailure(..)
@@ -358,10 +358,10 @@ pub(super) fn failed(place: &Path, error: &rusqlite::Error) -> Error {
     }
 }
 
-/// No version of SQLite's, which count from 1.
+/// SQLite's versions count from 1.
 const QUIET: i64 = -1;
 
-// The rows with the greatest key before the range, and the range. SQLite reads a short text sooner than a formatted one.
+// The rows with the greatest key before the range, and the range. Short SQL, because SQLite parses it at each start.
 const FIND_ADDRESS: &str = "SELECT sought, certificate, next FROM address
     WHERE sought >= (SELECT max(sought) FROM address WHERE sought < ?1) AND sought < ?2 ORDER BY sought, certificate";
 const FIND_HANDLE: &str = "SELECT sought, certificate, next FROM handle

@@ -1,6 +1,6 @@
 //! The tables, version by version.
 
-/// What makes each version of the tables out of the one before; a version that was ever released is never changed.
+/// The migrations from each version to the next. A released one is never changed.
 pub(super) const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// The first version with digests, which are not made by SQL: `integrity::write_digests` fills its tables.
@@ -71,7 +71,7 @@ CREATE TABLE master (
 ";
 
 const VERSION_2: &str = "
--- What the owner of a certificate said last that he reads (RFC 8551, section 2.5.2): SMIMECapabilities in DER, when he said so by his own
+-- The latest capabilities that the owner of a certificate announced (RFC 8551, section 2.5.2): SMIMECapabilities in DER, when, by their own
 -- clock, and when it was heard. The times are RFC 3339.
 CREATE TABLE capability (
     certificate INTEGER PRIMARY KEY REFERENCES certificate ON DELETE CASCADE,
