@@ -11,7 +11,8 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Environment, handler,
+    environment::Environment,
+    handler,
     next_hop::{program_or_relay, relay},
 };
 use crate::{
