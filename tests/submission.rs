@@ -124,7 +124,7 @@ fn postseal_logs_in_at_the_upstream() {
     // Any other name or password would be welcome.
     sink.answer("AUTH PLAIN AGFSAWNLAHNLY3JLDA==", "535 5.7.8 who?");
     let (code, said) = send(&here);
-    assert!(code == Some(75) && said.contains("refuses our login: 535 5.7.8 who?"), "{code:?} {said}");
+    assert!(code == Some(75) && said.contains("rejected the login of this server: 535 5.7.8 who?"), "{code:?} {said}");
     assert!(sink.received().is_empty());
     sink.answer("AUTH PLAIN AGFSAWNLAHNLY3JLDA==", "250 as before");
     assert_eq!(send(&here), (Some(0), String::new()));

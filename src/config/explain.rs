@@ -167,15 +167,15 @@ fn words(
         Action::AddHeader(name, value) => vec![format!("header added: {name}: {value}")],
         Action::Annotate => vec!["annotated in Authentication-Results".to_owned()],
         Action::Clear => vec!["in clear, as the rule says".to_owned()],
-        Action::Decrypt(Unauthenticated::Leave) => vec!["decrypted where a key is here".to_owned()],
+        Action::Decrypt(Unauthenticated::Leave) => vec!["decrypted if a key is here".to_owned()],
         Action::Decrypt(Unauthenticated::Text) => {
-            vec!["decrypted where a key is here; of what nobody authenticated, the plain text".to_owned()]
+            vec!["decrypted if a key is here; of unauthenticated content, the plain text alone".to_owned()]
         }
         Action::Decrypt(Unauthenticated::Open) => {
-            vec!["decrypted where a key is here, also what nobody authenticated".to_owned()]
+            vec!["decrypted if a key is here, unauthenticated content too".to_owned()]
         }
         Action::Encrypt(protocol) => vec![encrypted(protocol)],
-        Action::Keep => vec!["as it came: it is encrypted already".to_owned()],
+        Action::Keep => vec!["unchanged: encrypted already".to_owned()],
         Action::RemoveHeader(name) => vec![format!("header removed: {name}")],
         Action::Sign(protocol) => vec![signed(protocol)],
         Action::SignAndEncrypt(protocol) => vec![signed(protocol), encrypted(protocol)],

@@ -13,8 +13,8 @@
 //!
 //! [[rule]]
 //! name = "partners get encrypted mail"
-//! to = ["partner.example"]
-//! action = ["sign", "encrypt"]
+//! recipient = "partner.example"
+//! action = "sign+encrypt"
 //! protocol = "pgp"
 //! "#).unwrap();
 //! let config = config::load(&path)?;

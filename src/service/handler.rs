@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Environment,
+    environment::Environment,
     learning::{CapabilityStore, LearningHandler},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub type ConfiguredHandler = LearningHandler<ReloadableHandler>;
 ///
 /// [[rule]]
 /// name = "internal mail stays as it is"
-/// to = "example.org"
+/// recipient = "example.org"
 /// action = "clear"
 /// "#).unwrap();
 /// let config = config::load(&path)?;

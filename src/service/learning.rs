@@ -44,7 +44,7 @@ pub struct LearningHandler<H> {
 }
 
 impl<H: Handler> LearningHandler<H> {
-    /// Lets `handler` handle the mail, and stores what its verdicts tell.
+    /// Handles mail with `handler`, and stores the capabilities in its verdicts.
     pub fn new(handler: H, store: CapabilityStore, clock: Arc<dyn Clock>) -> Self {
         LearningHandler { handler, store, clock }
     }

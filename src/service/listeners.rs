@@ -2,14 +2,17 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    num::NonZero,
     path::PathBuf,
     sync::Arc,
+    thread,
 };
 
 use tokio::sync::Semaphore;
 
 use super::{
-    Environment, handler,
+    environment::Environment,
+    handler,
     next_hop::{program_or_relay, relay},
 };
 use crate::{
@@ -26,37 +29,38 @@ use crate::{
     },
 };
 
-/// What all listeners share, and what outlives a reload.
-pub(super) struct Shared {
-    /// Memory for messages, by the configuration in force.
-    pub(super) memory: MemoryLimit,
-    pub(super) metrics: Arc<Metrics>,
-    /// One permit per password that is being checked.
-    pub(super) hashing: Arc<Semaphore>,
-}
-
-type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> + Send>;
+/// Makes the environment for a configuration.
+pub(super) type MakeEnvironment = Box<dyn FnMut(&Config) -> Result<Environment> + Send>;
 
 /// Builds the listeners anew for each load of the configuration.
 pub(super) struct Builder {
     path: PathBuf,
     environment: MakeEnvironment,
-    shared: Shared,
+    metrics: Arc<Metrics>,
+    /// One permit per password that is being checked.
+    hashing: Arc<Semaphore>,
+    /// Memory for messages. It outlives a reload that does not change its limits, because messages hold it.
+    memory: Option<MemoryLimit>,
     /// Marks copies as handled. A random one outlives a reload, because marked copies do.
     marker: Option<Secret>,
 }
 
 impl Builder {
-    pub(super) fn new(path: PathBuf, environment: MakeEnvironment, shared: Shared) -> Self {
-        Builder { path, environment, shared, marker: None }
+    pub(super) fn new(path: PathBuf, environment: MakeEnvironment, metrics: Arc<Metrics>) -> Self {
+        // Checking a password takes a core and 64 MiB for a while.
+        let hashing = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
+        Builder { path, environment, metrics, hashing, memory: None, marker: None }
     }
 
     /// Loads the configuration, and builds its listeners.
     pub(super) fn build(&mut self) -> Result<Listeners> {
         let config = config::load(&self.path)?;
-        if !self.shared.memory.is_of(config.bounds.memory, &config.bounds.message) {
-            self.shared.memory = MemoryLimit::new(config.bounds.memory, &config.bounds.message);
-        }
+        let bounds = &config.bounds;
+        let memory = match &self.memory {
+            Some(memory) if memory.is_of(bounds.memory, &bounds.message) => memory.clone(),
+            _ => MemoryLimit::new(bounds.memory, &bounds.message),
+        };
+        self.memory = Some(memory.clone());
         let environment = (self.environment)(&config)?;
         let marker = match (&config.marker, &self.marker) {
             (None, Some(marker)) => marker.clone(),
@@ -66,13 +70,14 @@ impl Builder {
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
-        let parts = Parts { config: &config, shared: &self.shared, handler, work, clock, random };
+        let (metrics, hashing) = (&self.metrics, &self.hashing);
+        let parts = Parts { config: &config, metrics, hashing, memory, handler, work, clock, random };
         let mut by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>> = BTreeMap::new();
         let listeners = config
             .listeners
             .iter()
             .map(|listener| Ok::<_, Error>((listener.endpoint.clone(), parts.listener(listener)?)));
-        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.shared.metrics)));
+        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics)));
         let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
         for built in listeners.chain(monitor) {
             let (endpoint, listener) = built?;
@@ -94,7 +99,9 @@ impl Builder {
 /// What the listeners of one configuration are built from.
 struct Parts<'a> {
     config: &'a Config,
-    shared: &'a Shared,
+    metrics: &'a Arc<Metrics>,
+    hashing: &'a Arc<Semaphore>,
+    memory: MemoryLimit,
     handler: Arc<dyn Handler>,
     /// One permit per message that is being handled.
     work: Arc<Semaphore>,
@@ -112,7 +119,7 @@ impl Parts<'_> {
     }
 
     fn measured(&self, name: &'static str) -> Arc<dyn Handler> {
-        Arc::new(Measured::new(Arc::clone(&self.handler), Arc::clone(&self.shared.metrics), name))
+        Arc::new(Measured::new(Arc::clone(&self.handler), Arc::clone(self.metrics), name))
     }
 
     fn milter(&self, listener: &config::Listener) -> Result<Arc<dyn Listener>> {
@@ -121,7 +128,7 @@ impl Parts<'_> {
             trusted: config.trusted.clone(),
             limits: config.bounds.message.clone(),
             recipients: config.bounds.recipients,
-            memory: self.shared.memory.clone(),
+            memory: self.memory.clone(),
             copying: match listener.copies {
                 Copies::Submit => Copying::Submit(program_or_relay(config, &self.random)?.into()),
                 Copies::Tempfail => Copying::Tempfail,
@@ -133,7 +140,7 @@ impl Parts<'_> {
     }
 
     fn smtp(&self, listener: &config::Listener, dialect: Dialect, name: &'static str) -> Result<Arc<dyn Listener>> {
-        let (config, shared) = (self.config, self.shared);
+        let config = self.config;
         let identity = |files: &config::Identity| Identity::read(&files.certificate, &files.key);
         let settings = smtp::Settings {
             dialect,
@@ -146,12 +153,12 @@ impl Parts<'_> {
             login: match &listener.auth {
                 Auth::Here(users) => {
                     let users = Arc::new(Users::read(users)?);
-                    Login::Here(Authenticator::new(users, Arc::clone(&shared.hashing)))
+                    Login::Here(Authenticator::new(users, Arc::clone(self.hashing)))
                 }
                 Auth::None => Login::None,
                 Auth::Relay => Login::Relayed,
             },
-            metrics: Arc::clone(&shared.metrics),
+            metrics: Arc::clone(self.metrics),
             trusted: config.trusted.clone(),
             peers: config.peers.clone(),
             aliases: match listener.vrfy {
@@ -162,7 +169,7 @@ impl Parts<'_> {
             limits: config.bounds.message.clone(),
             recipients: config.bounds.recipients,
             per_client: PER_CLIENT,
-            memory: shared.memory.clone(),
+            memory: self.memory.clone(),
             timeouts: Timeouts::default(),
             clock: Arc::clone(&self.clock),
             quarantine: config.quarantine.clone().map(Quarantine::new),

@@ -17,14 +17,11 @@ mod next_hop;
 mod signals;
 mod sources;
 
-use std::{num::NonZero, path::PathBuf, sync::Arc, thread};
+use std::{path::PathBuf, sync::Arc};
 
-use tokio::{
-    runtime,
-    sync::{Semaphore, mpsc},
-};
+use tokio::{runtime, sync::mpsc};
 
-use self::listeners::{Builder, Shared};
+use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     environment::Environment,
     handler::{ConfiguredHandler, handler},
@@ -34,10 +31,10 @@ pub use self::{
 };
 use crate::{
     base::{Error, Result},
-    config::{self, Config},
+    config::Config,
     report::Metrics,
     transport::{
-        Inherited, MemoryLimit,
+        Inherited,
         serve::{self, Event, State},
     },
 };
@@ -45,7 +42,7 @@ use crate::{
 /// A service that is configured by one file.
 pub struct Service {
     path: PathBuf,
-    environment: Box<dyn FnMut(&Config) -> Result<Environment> + Send>,
+    environment: MakeEnvironment,
     inherited: Vec<Inherited>,
     notify: Box<dyn Fn(State) + Send>,
 }
@@ -101,15 +98,8 @@ impl Service {
     /// `Config`: the configuration cannot be loaded. Others: a listener cannot be opened, or the keys cannot be read.
     pub async fn serve(self, events: mpsc::Receiver<Event>) -> Result<()> {
         let Service { path, environment, inherited, notify } = self;
-        let config = config::load(&path)?;
         let metrics = Arc::new(Metrics::default());
-        let shared = Shared {
-            memory: MemoryLimit::new(config.bounds.memory, &config.bounds.message),
-            metrics: Arc::clone(&metrics),
-            // Checking a password takes a core and 64 MiB for a while.
-            hashing: Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get))),
-        };
-        let mut builder = Builder::new(path, environment, shared);
+        let mut builder = Builder::new(path, environment, Arc::clone(&metrics));
         serve::serve(|| builder.build(), &inherited, metrics, events, notify).await
     }
 }

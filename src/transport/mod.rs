@@ -1,4 +1,5 @@
-//! Where mail comes in and an outcome goes out. Every transport calls [`Handler::handle`](crate::engine::Handler) and nothing else of the engine.
+//! The transports: filter, sendmail, milter, SMTP and LMTP, and the next hop. Every transport calls [`Handler`](crate::engine::Handler), and
+//! nothing else of the engine.
 
 mod endpoint;
 pub mod filter;

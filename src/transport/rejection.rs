@@ -1,4 +1,4 @@
-//! What a client is told when its message cannot be handled: one mapping for all transports.
+//! The replies to messages that cannot be handled: one mapping for all transports.
 
 use super::smtp::Reply;
 use crate::{
@@ -35,7 +35,7 @@ pub(super) fn policy_refusal(outcome: &Outcome) -> Option<Reply> {
     disposition_reply(&disposition(error.to_string()))
 }
 
-/// The reply to recipients who get nothing and whose sender is told so.
+/// The reply for recipients that the policy refuses.
 pub(super) fn disposition_reply(disposition: &Disposition) -> Option<Reply> {
     match disposition {
         Disposition::Reject(why) => Some(Reply::new(550, "5.7.1", why)),

@@ -102,7 +102,7 @@ fn clear_text_behind_a_ciphertext_is_plain_to_the_policy() {
     let name = "smime/enveloped-stream.eml";
     let intact = object(name);
     let kept = explained(&holding(name, &intact));
-    assert!(kept.contains("the message is encrypted") && kept.contains("it is encrypted already"), "{kept}");
+    assert!(kept.contains("the message is encrypted") && kept.contains("encrypted already"), "{kept}");
     for behind in [b"The secret is 42.".as_slice(), b"The secret is 42.\0\0", b"\0\0", &object("smime/opaque.eml")] {
         let sealed = explained(&holding(name, &[&intact, behind].concat()));
         assert!(
@@ -116,7 +116,7 @@ fn clear_text_behind_a_ciphertext_is_plain_to_the_policy() {
         [format!("{message}forty two\n"), message.replace("\n\n", "\n\nforty two\n"), format!("{message}fortytwo\n")]
     {
         let sealed = explained(&words);
-        assert!(!sealed.contains("it is encrypted already"), "{words}: {sealed}");
+        assert!(!sealed.contains("encrypted already"), "{words}: {sealed}");
     }
 }
 

@@ -34,7 +34,9 @@ impl Tree {
     pub(crate) fn new() -> Tree {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a throwaway folder");
         let root = folder.path().join("root");
-        let status = Command::new("cp").arg("-a").arg(unpacked()).arg(&root).status().expect("cp is everywhere");
+        // A link would be copied as a link, and every test would share the tree.
+        let unpacked = fs::canonicalize(unpacked()).expect("the unpacked tree");
+        let status = Command::new("cp").arg("-a").arg(unpacked).arg(&root).status().expect("cp is everywhere");
         assert!(status.success());
         // The daemons have users of their own.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder that can be entered");

@@ -94,6 +94,36 @@ fn config(milter: &str, metrics: u16, rule: &str) -> String {
     )
 }
 
+/// Every line is an object with a level, a time and the name of the event.
+#[test]
+fn the_log_can_be_json() {
+    if !present(&["kill"]) {
+        return;
+    }
+    let metrics = free_port();
+    let good = format!("log.form = \"json\"\n{}", config("unix:milter", metrics, "action = \"clear\""));
+    let program = Program::start(&[], &good);
+    program.wait_for("READY=1");
+    fs::write(program.config(), format!("{good}colour = \"blue\"\n")).expect("a file");
+    program.signal("-HUP");
+    program.wait_for("RELOADING=1");
+    program.wait_for("READY=1");
+    program.signal("-TERM");
+    let (code, log) = program.end();
+    assert_eq!(code, Some(0), "{log}");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    for line in &lines {
+        assert!(line["event"].is_string() && line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+    }
+    let of = |event: &str| lines.iter().find(|line| line["event"] == event).unwrap_or_else(|| panic!("{event}: {log}"));
+    let listening: Vec<_> = lines.iter().filter(|line| line["event"] == "listening").collect();
+    assert!(listening.iter().any(|line| line["listener"] == "milter") && listening.len() == 2, "{log}");
+    let rejected = of("configuration-rejected");
+    assert!(rejected["error"].as_str().is_some_and(|error| error.contains("colour")), "{rejected}");
+    assert_eq!(rejected["level"], "ERROR");
+}
+
 #[test]
 fn it_reloads_as_a_whole_and_stops_when_told() {
     if !present(&["kill"]) {
@@ -148,6 +178,12 @@ fn it_reloads_as_a_whole_and_stops_when_told() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("event=configuration-rejected") && log.contains("colour"), "{log}");
     assert!(log.contains("response=accept") && log.contains("response=refuse"), "{log}");
+    for line in log.lines() {
+        let mut words = line.split(' ');
+        for key in ["time=", "level=", "event="] {
+            assert!(words.next().is_some_and(|word| word.starts_with(key) && word.len() > key.len()), "{line}");
+        }
+    }
     assert!(!log.contains('\x1b') && !log.contains("hello"), "{log}");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }

@@ -80,7 +80,7 @@ fn nothing_is_smuggled() {
                 }
                 match reply.get(..3) {
                     Some("250") => honest += 1,
-                    Some("550") => assert!(reply.contains("bare CR or LF"), "{name}: {reply}"),
+                    Some("550") => assert!(reply.contains("bare <CR> or <LF>"), "{name}: {reply}"),
                     _ => panic!("{name}: {reply}"),
                 }
                 // Nobody talks with us any more, or waits for the next message.

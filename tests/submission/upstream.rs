@@ -118,10 +118,10 @@ fn replies_that_make_no_sense_are_not_passed_on() {
     }
     let letter = "From: alice@example.org\r\nSubject: x\r\n\r\nx\r\n.\r\n";
     for (command, answer, shown) in [
-        ("MAIL FROM:", "354 go on", "354 to MAIL FROM:<alice@example.org>"),
-        ("RCPT TO:", "334 go on", "334 to RCPT TO:<dave@plain.test>"),
-        ("DATA", "334 go on", "334 to DATA"),
-        (".", "354 go on", "354 to the message"),
+        ("MAIL FROM:", "354 go on", "354 of the next server to MAIL FROM:<alice@example.org>"),
+        ("RCPT TO:", "334 go on", "334 of the next server to RCPT TO:<dave@plain.test>"),
+        ("DATA", "334 go on", "334 of the next server to DATA"),
+        (".", "354 go on", "354 of the next server to the message"),
     ] {
         let sink = Sink::start();
         let house = House::start(sink.port(), "");

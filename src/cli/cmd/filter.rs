@@ -17,20 +17,20 @@ use postseal::{
 
 use crate::cli::{input, session::Session};
 
-/// Filter. Exit status 0: what is on standard output is the message, and nothing there means that it is to be thrown away; 75: keep it
-/// and try again; 65 and 77: refuse it.
+/// Filter. Exit status 0: standard output has the message, or nothing if it is to be discarded; 75: keep it and try again; 64, 65 and 77:
+/// refuse it.
 #[derive(Args, Debug)]
 pub(crate) struct Filter {
     /// The sender; <> or nothing is the null sender
     #[arg(short = 'f', long = "from", value_name = "SENDER", default_value = "", allow_hyphen_values = true)]
     sender: String,
-    /// The recipients, after --; they all get what comes out
+    /// The recipients, after --; all of them get the output
     #[arg(value_name = "RECIPIENT", required = true)]
     recipients: Vec<String>,
     /// The name by which the sender logged in, as Postfix's ${sasl_username}; none when empty
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     user: Option<String>,
-    /// Handed over by a client in a trusted network
+    /// The client is in a trusted network
     #[arg(long)]
     trusted: bool,
     /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]

@@ -435,9 +435,9 @@ mod tests {
             }
         };
         let field: &[u8] = b"LSubject\0 012345678901234567890123456789\0";
-        assert_eq!(refused(&[field]), "552 5.3.4 header of more than 40 octets");
+        assert_eq!(refused(&[field]), "552 5.3.4 Error: header larger than 40 octets");
         let body: &[u8] = b"B012345678901234567890123456789";
-        assert_eq!(refused(&[b"N", body, body, body]), "552 5.3.4 message of more than 60 octets");
+        assert_eq!(refused(&[b"N", body, body, body]), "552 5.3.4 Error: message larger than 60 octets");
     }
 
     #[test]

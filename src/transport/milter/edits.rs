@@ -1,23 +1,23 @@
-//! From the message as it came to the message as it shall be, in the few edits that the milter protocol has.
+//! From the received message to the new one, with the edits of the milter protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::Response;
 use crate::mail::{Message, header::Field};
 
-/// Who writes the space after a field's colon.
+/// Whether the space after a field's colon is part of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Space {
-    /// The MTA takes one away when it tells a field, and writes one when it is told a field.
+    /// It is not: the MTA removes one from received fields, and adds one to new fields.
     Mta,
-    /// It is part of the value (SMFIP_HDR_LEADSPC).
+    /// It is (SMFIP_HDR_LEADSPC).
     Value,
 }
 
-/// The edits that turn `old` into `new`: as few as can be when fields were only deleted, or inserted at the top or at the end.
+/// The edits that turn `old` into `new`. They are minimal if fields were only deleted, or inserted at the top or at the end.
 ///
-/// Edits of existing fields come first, each name's from its last occurrence to its first, so that it does not matter whether the MTA still
-/// counts a field that is gone.
+/// Edits of existing fields come first, from the last occurrence of each name to its first, so that it does not matter whether the MTA counts
+/// deleted fields.
 pub(super) fn edits(old: &Message, new: &Message, space: Space) -> Vec<Response> {
     let (old, new) = (old.root(), new.root());
     let mut edits = header_edits(old.fields(), new.fields(), space);
@@ -27,7 +27,7 @@ pub(super) fn edits(old: &Message, new: &Message, space: Space) -> Vec<Response>
     edits
 }
 
-/// The fields of one name, old and new in their order; new ones with their place in the header.
+/// The fields of one name, old and new in order; new ones with their position in the header.
 #[derive(Default)]
 struct Namesakes<'a> {
     old: Vec<Field<'a>>,
@@ -50,7 +50,7 @@ fn header_edits<'a>(
     let (mut edits, mut staying) = (Vec::new(), BTreeSet::new());
     let (mut above, mut anywhere) = (BTreeMap::new(), BTreeMap::new());
     for (name, Namesakes { old, new }) in names {
-        // A verdict of ours belongs on top (RFC 8601, section 4.1).
+        // Our Authentication-Results field goes on top (RFC 8601, section 4.1).
         if let ([one], [(place, other)]) = (old.as_slice(), new.as_slice())
             && name != "authentication-results"
         {
@@ -58,7 +58,7 @@ fn header_edits<'a>(
             edits.extend((!same(one, other)).then(|| change(1, other, space)));
             continue;
         }
-        // The longest tail of the new ones that the old ones hold in this order.
+        // The longest tail of the new fields that is a subsequence of the old ones.
         let mut coming = new.as_slice();
         let mut index = u32::try_from(old.len()).unwrap_or(u32::MAX);
         for field in old.iter().rev() {
@@ -102,7 +102,7 @@ fn delete(index: u32, field: &Field<'_>) -> Response {
     Response::ChangeHeader { index, name: field.name.into(), value: Vec::new() }
 }
 
-/// Name and value as the wire has them. libmilter's smfi_addheader: the lines of a folded value end in LF alone.
+/// Name and value in the form of the protocol. libmilter's smfi_addheader: the lines of a folded value end in LF alone.
 fn wired(field: &Field<'_>, space: Space) -> (Vec<u8>, Vec<u8>) {
     let mut value: Vec<u8> = field.value.iter().copied().filter(|octet| *octet != b'\r').collect();
     if space == Space::Mta && matches!(value.first(), Some(b' ' | b'\t')) {

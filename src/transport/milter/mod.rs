@@ -371,10 +371,10 @@ mod tests {
             let (_stop, stopping) = watch::channel(false);
             let milter = milter(Duration::from_millis(40));
             let start = std::time::Instant::now();
-            let mut guests = Vec::new();
+            let mut clients = Vec::new();
             for _ in 0..5 {
                 let (mut stream, task) = connect(&milter, &stopping);
-                guests.push(tokio::spawn(async move {
+                clients.push(tokio::spawn(async move {
                     say(&mut stream, &[OFFER]).await;
                     letters(&mut stream, b"O").await;
                     say(&mut stream, MESSAGE).await;
@@ -385,8 +385,8 @@ mod tests {
                     task.await.unwrap().unwrap();
                 }));
             }
-            for guest in guests {
-                guest.await.unwrap();
+            for client in clients {
+                client.await.unwrap();
             }
             assert!(start.elapsed() >= Duration::from_millis(5 * 40), "one at a time: {:?}", start.elapsed());
         });

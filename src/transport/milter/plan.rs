@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) replies: Vec<Response>,
 }
 
-/// Plans what follows from `outcome` for the message that came as `old`.
+/// Plans the responses and copies for `outcome`; `old` is the received message.
 ///
 /// The MTA has one copy and one reply for all recipients. If one recipient is refused, nothing is sent to any, and the reply names the
 /// recipient. The MTA's copy becomes the one that is held, or else the unchanged one, or else the first.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_takes_the_others_with_him() {
+    fn a_refused_recipient_refuses_the_message() {
         let reject = || Disposition::Reject("no".to_owned());
         let tempfail = || Disposition::Tempfail("wait".to_owned());
         let code = |ends: [Disposition; 2]| {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_gets_is_discarded() {
+    fn a_message_without_copies_is_discarded() {
         assert_eq!(planned(&[("a@x.org", "old", Disposition::Discard)]).0, [Response::Discard]);
         let (replies, _) = planned(&[("a@x.org", "old", Disposition::Discard), ("b@x.org", "old", Disposition::Relay)]);
         assert_eq!(replies, [delete("a@x.org"), Response::Continue]);

@@ -35,7 +35,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// `Malformed` when the message goes over a bound.
+    /// `Malformed`: the message exceeds a limit.
     pub(super) fn mail(&mut self, limits: &Limits) -> Result<Mail> {
         let message = Message::parse(std::mem::take(&mut self.octets), &mut Budget::new(limits.clone()))?;
         let mut recipients: Vec<ForwardPath> = Vec::new();

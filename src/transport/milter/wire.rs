@@ -17,7 +17,7 @@ pub(super) enum Command<'a> {
     Abort,
     /// SMFIC_BODY: a piece of the body, with CRLF.
     Body(&'a [u8]),
-    /// SMFIC_CONNECT: who the SMTP client is.
+    /// SMFIC_CONNECT: the SMTP client.
     Connect(Client<'a>),
     /// SMFIC_DATA.
     Data,
@@ -66,9 +66,9 @@ pub(super) struct Path<'a> {
 pub(super) struct Options {
     /// The version of the protocol.
     pub(super) version: u32,
-    /// SMFIF_*: what a filter may do to messages.
+    /// SMFIF_*: the changes that a filter may make.
     pub(super) actions: u32,
-    /// SMFIP_*: what is left out of the conversation.
+    /// SMFIP_*: the commands and responses that are omitted.
     pub(super) protocol: u32,
 }
 
@@ -103,7 +103,7 @@ pub(super) enum Response {
     ReplaceBody(Vec<u8>),
 }
 
-/// When macros are sent (SMFIM_*).
+/// The command before which macros are sent (SMFIM_*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Connect = 0,
@@ -113,7 +113,7 @@ pub(super) enum Stage {
 }
 
 impl<'a> Command<'a> {
-    /// Reads a packet's contents; what is not in the form of its command is an error.
+    /// Parses the contents of a packet.
     pub(super) fn parse(packet: &'a [u8]) -> Result<Self> {
         let (letter, rest) = packet.split_first().ok_or_else(|| broken("empty packet"))?;
         Ok(match letter {
@@ -187,7 +187,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
     if length > PACKET {
         return Err(broken(&format!("packet of {length} octets")));
     }
-    // Memory grows with what comes, not with what was announced.
+    // Memory grows with the received octets, not with the announced length.
     let mut packet = Vec::new();
     stream.take(length.into()).read_to_end(&mut packet).await.map_err(io)?;
     if packet.len() < length as usize {
@@ -268,7 +268,7 @@ fn packet(wire: &mut Vec<u8>, letter: u8, parts: &[&[u8]]) {
     parts.iter().for_each(|part| wire.extend_from_slice(part));
 }
 
-/// A NUL within would end the string early, and what follows would be taken for something else.
+/// A NUL inside would end the string early, and the rest would be taken for another string.
 fn c_string(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|octet| *octet != 0).chain([0]).collect()
 }

@@ -69,7 +69,7 @@ const ATTRIBUTES: [&str; 7] = ["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT",
 const UNAVAILABLE: &str = "[UNAVAILABLE]";
 /// Source: XFORWARD_README; three times as much in xtext.
 const MAX_VALUE: usize = 255;
-/// Source: 512 octets with the line end (XFORWARD_README). A value of the greatest length in xtext alone goes beyond, as Postfix's does.
+/// Source: 512 octets with the line ending (XFORWARD_README). A value of maximum length in xtext exceeds it, as in Postfix.
 const MAX_COMMAND: usize = 510;
 
 #[cfg(test)]
