@@ -84,7 +84,10 @@ const CONFINED: &[(Name, &[&str])] = &[
         ],
     ),
     (Name::Item("base", "SystemClock"), &["base", "cli", "service", "simple", "store/sqlite"]),
-    (Name::Item("base", "SystemRandom"), &["base", "cli", "service", "simple", "crypto/brainpool_key", "store/master"]),
+    (
+        Name::Item("base", "SystemRandom"),
+        &["base", "cli", "service", "simple", "crypto", "store/keystore", "store/master"],
+    ),
     (Name::Crate("getrandom"), &["base/random", "crypto/cbc", "crypto/keywrap", "crypto/legacy", "crypto/padding"]),
     (Name::Macro("dbg"), &[]),
     (Name::Macro("eprint"), &["cli", "main"]),

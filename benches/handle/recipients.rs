@@ -11,18 +11,19 @@ use std::{
 use postseal::{
     base::{Clock as _, Limits, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, SecretKey},
-    engine::{Handler, Hook},
+    engine::{Handler, ReloadableHandler},
     keys::{Binding, Handle, Keys, Passphrases, ProtocolName, Record, Want},
     mail::{Address, Mail},
     policy::{Condition, Order, Pattern, Rule},
     protocol::{Described, pgp, smime},
-    store::{Home, Intake, Origin},
+    store::{Intake, Keystore, Origin},
 };
 
 /// 50 recipients with S/MIME and 50 with OpenPGP, among 100,000 certificates and 20 trust anchors.
 pub(super) fn run() {
     let folder = tempfile::tempdir().unwrap();
-    let home = Home::open(&folder.path().join("home"), Arc::new(Passphrases::default()), &Limits::default()).unwrap();
+    let home =
+        Keystore::open_home(&folder.path().join("home"), Arc::new(Passphrases::default()), &Limits::default()).unwrap();
     let began = Instant::now();
     fill(&home);
     println!("{CERTIFICATES} certificates: filled in {:.0} s", began.elapsed().as_secs_f64());
@@ -34,7 +35,7 @@ pub(super) fn run() {
         ..Rule::default()
     });
     let keys = Arc::new(Counting { keys: home, finds: AtomicUsize::new(0), others: AtomicUsize::new(0) });
-    let hook = Hook::new(super::setup(Arc::clone(&keys) as Arc<dyn Keys>, rules.to_vec()));
+    let hook = ReloadableHandler::new(super::setup(Arc::clone(&keys) as Arc<dyn Keys>, rules.to_vec()));
     let mails = |octets: &[u8]| {
         let outcome = hook.handle(mail(octets)).unwrap();
         assert_eq!(outcome.mails.len(), 2, "{:?}", outcome.decision);
@@ -63,7 +64,7 @@ pub(super) fn run() {
 
 /// Counts what is asked.
 struct Counting {
-    keys: Home,
+    keys: Keystore,
     finds: AtomicUsize,
     others: AtomicUsize,
 }
@@ -93,7 +94,7 @@ impl Keys for Counting {
     }
 }
 
-fn fill(home: &Home) {
+fn fill(home: &Keystore) {
     for first in (0..CERTIFICATES).step_by(10_000) {
         home.add(&(first..first + 10_000).map(stranger).collect::<Vec<_>>()).unwrap();
     }

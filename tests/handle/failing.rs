@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postseal::{
     base::{Error, Kind, Result},
     crypto::SecretKey,
-    engine::{Handler, Hook, Setup},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
     keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
     policy::{Disposition, Obstacle},
 };
@@ -32,7 +32,7 @@ impl Keys for Failing {
 #[test]
 fn it_delays_that_recipient_and_nobody_else() {
     let keys = Arc::new(Failing(keys(), "bob@example.net"));
-    let hook = Hook::new(Setup { keys, ..Setup::clone(&hook().setup()) });
+    let hook = ReloadableHandler::new(HandlerConfig { keys, ..HandlerConfig::clone(&hook().config()) });
     let outcome = hook.handle(mail(alice(), &["bob@example.net", "carol@bank.example"], LETTER)).unwrap();
     let [bob, carol] = outcome.decision.groups.as_slice() else { panic!("{:?}", outcome.decision) };
     let why = "bob@example.net: keys cannot be looked up now: ldap.example.org: no answer";
@@ -44,7 +44,7 @@ fn it_delays_that_recipient_and_nobody_else() {
 
     // Without the author's keys nothing is signed.
     let keys = Arc::new(Failing(self::keys(), "alice@example.org"));
-    let hook = Hook::new(Setup { keys, ..Setup::clone(&self::hook().setup()) });
+    let hook = ReloadableHandler::new(HandlerConfig { keys, ..HandlerConfig::clone(&self::hook().config()) });
     let outcome = hook.handle(mail(alice(), &["bob@example.net"], LETTER)).unwrap();
     assert!(outcome.mails.is_empty() && matches!(outcome.decision.groups[0].disposition, Disposition::Tempfail(_)));
 }

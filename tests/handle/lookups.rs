@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use postseal::{
     base::{Result, Secret},
     crypto::SecretKey,
-    engine::{Handler, Hook, Setup},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
     keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
     mail::Submitter,
 };
@@ -51,8 +51,8 @@ impl Keys for Asked {
 
 fn asked(submitter: Submitter, recipients: &[&str], message: &[u8]) -> (Vec<String>, Vec<&'static str>) {
     let keys = Arc::new(Asked { keys: keys(), finds: Mutex::default(), others: Mutex::default() });
-    let setup = Setup { keys: Arc::clone(&keys) as Arc<dyn Keys>, ..Setup::clone(&hook().setup()) };
-    Hook::new(setup).handle(mail(submitter, recipients, message)).unwrap();
+    let setup = HandlerConfig { keys: Arc::clone(&keys) as Arc<dyn Keys>, ..HandlerConfig::clone(&hook().config()) };
+    ReloadableHandler::new(setup).handle(mail(submitter, recipients, message)).unwrap();
     let (mut finds, mut others) = (keys.finds.lock().unwrap().clone(), keys.others.lock().unwrap().clone());
     finds.sort();
     others.sort();

@@ -1,7 +1,7 @@
 //! How a rule seals, where it says more than that it does.
 
 use postseal::{
-    engine::{Handler, Hook, Setup},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
     keys::ProtocolName,
     mail::Mail,
     policy::{Order, Sealing},
@@ -12,7 +12,7 @@ use super::house::{LETTER, address, alice, hook, keys, mail, rule, text, to};
 
 /// What each recipient gets by rules of their own.
 fn sealed(rules: &[(&str, ProtocolName, Sealing)]) -> Vec<Mail> {
-    let mut setup = Setup::clone(&hook().setup());
+    let mut setup = HandlerConfig::clone(&hook().config());
     setup.policy.rules = rules
         .iter()
         .map(|(recipient, protocol, sealing)| {
@@ -25,7 +25,7 @@ fn sealed(rules: &[(&str, ProtocolName, Sealing)]) -> Vec<Mail> {
     let letter = LETTER
         .replace("Bcc: ben@example.net\r\n", "")
         .replace("Cc: list@", "Cc: ben@example.net, carl@bank.example, list@");
-    Hook::new(setup).handle(mail(alice(), &recipients, letter)).unwrap().mails
+    ReloadableHandler::new(setup).handle(mail(alice(), &recipients, letter)).unwrap().mails
 }
 
 #[test]
