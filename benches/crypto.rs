@@ -1,6 +1,6 @@
-//! Our handles and digests beside the bare operations of aws-lc, and Sequoia's digests beside both.
+//! Our key handles and digests, compared with the bare operations of aws-lc and with Sequoia's digests.
 //!
-//! `cargo bench --bench crypto`; the numbers say what our layers cost.
+//! `cargo bench --bench crypto`; the differences are the cost of our layers.
 #![allow(missing_docs)]
 
 use std::{hint::black_box, time::Duration};

@@ -1,4 +1,4 @@
-//! The four verbs over messages of several sizes, beside the bare operations that they cannot beat.
+//! The four verbs with messages of several sizes, compared with the bare operations.
 //!
 //! `cargo bench --bench flow`; `cargo bench --bench flow -- sign` for one group. Compare within one run only.
 

@@ -1,5 +1,5 @@
-//! What the whole corridor costs beside the private-key operation in it that nobody can save: mails a second and signatures a second,
-//! in one run, on one thread and on all cores.
+//! The cost of handling a mail, compared with the private-key operation in it: mails per second and signatures per second, in
+//! one run, on one thread and on all cores.
 //!
 //! `cargo bench --bench handle`; with `-- recipients` only what a mail to many recipients costs.
 

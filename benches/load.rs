@@ -1,8 +1,8 @@
-//! The whole path, driven from another process: smtp-source, Postfix, smtp-sink, and in Postfix no milter, one that does nothing, postseal,
-//! and one that forks `openssl cms` for each message.
+//! The whole path, driven from another process: smtp-source, Postfix, smtp-sink. Postfix has no milter, one that does nothing,
+//! postseal, or one that forks `openssl cms` for each message.
 //!
-//! `cargo bench --bench load`, as root, with Postfix and openssl. POSTSEAL_MESSAGES says how many go through in a round (2,000).
-//! With POSTSEAL_ENDURANCE=100000 so many are signed instead, and postseal's memory is watched.
+//! `cargo bench --bench load`, as root, with Postfix and openssl. POSTSEAL_MESSAGES sets the messages per round (2,000).
+//! With POSTSEAL_ENDURANCE=100000 that many are signed, and postseal's memory is recorded.
 //!
 //! accepted/s: until smtp-source has every 250. delivered/s: until smtp-sink has every message. p50, p99: from the end of the data to its
 //! reply, over connections of our own. share: accepted/s beside what is left when the bare private-key operation, on all cores, is added

@@ -1,4 +1,4 @@
-//! How fast mail is read and made canonical: `cargo bench --bench mail`.
+//! Parsing and canonical forms of mail: `cargo bench --bench mail`.
 #![allow(missing_docs)]
 
 use std::{hint::black_box, io::Write};

@@ -1,4 +1,4 @@
-//! How fast a filing of EDGAR's kind is verified, beside one pass of MD5 over it: `cargo bench --bench pem`.
+//! The time to verify a filing like EDGAR's, compared with one pass of MD5 over it: `cargo bench --bench pem`.
 #![allow(missing_docs)]
 
 use std::{fs, hint::black_box, path::Path};

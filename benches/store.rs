@@ -1,6 +1,6 @@
-//! Look-ups in a home with a million certificates: by address, by key ID, and of somebody who is not there.
+//! Look-ups in a home with a million certificates: by address, by key ID, and by an address without a certificate.
 //!
-//! `cargo bench --bench store`; POSTSEAL_RECORDS says how many records instead. Filling it and its size are printed first.
+//! `cargo bench --bench store`; POSTSEAL_RECORDS sets the number of records. The time to fill it and its size are printed first.
 #![allow(missing_docs)]
 
 use std::{env, fs, hint::black_box, sync::Arc, time::Instant};
@@ -42,7 +42,7 @@ fn lookup(criterion: &mut Criterion) {
         bencher
             .iter(|| assert_eq!(find(&Want::Handle(&Handle::parse(&fingerprint(next()).as_str()[24..]).unwrap())), 1));
     });
-    criterion.bench_function("nobody", |bencher| {
+    criterion.bench_function("absent", |bencher| {
         bencher.iter(|| assert_eq!(find(&Want::Address(&address(count + next()))), 0));
     });
 }

@@ -140,7 +140,7 @@ fn every_reason_why_a_signature_does_not_hold() {
         draft
     };
     let base = Draft::default;
-    let twice = "signed attributes: attribute 1.2.840.113549.1.9.3 is there twice";
+    let twice = "signed attributes: attribute 1.2.840.113549.1.9.3 occurs twice";
     let protected = "its algorithms differ from those in its attributes (RFC 6211)";
     let posing = tlv(0x31, &base().attributes.concat());
     let cases: Vec<(&str, Draft, Why)> = vec![

@@ -356,10 +356,7 @@ impl<'a> Skeleton<'a> {
         let format = header.media_type.parameter("format").unwrap_or("fixed").to_ascii_lowercase();
         let is_flowed = format == "flowed" && header.media_type.parameter("delsp").is_none_or(|delsp| delsp == "no");
         if format != "fixed" && !(is_flowed && flows_nowhere(&text)) {
-            return found(
-                self.root.span().start,
-                "a text whose lines the header, which no signature covers, lets readers join",
-            );
+            return found(self.root.span().start, "an unsigned format parameter that lets readers join lines");
         }
         if !is_printable(&text) {
             return found(start, "a control character in the text");
@@ -369,7 +366,7 @@ impl<'a> Skeleton<'a> {
         }
         match has_one_reading(&text, header.media_type.parameter("charset")) {
             true => Ok(()),
-            false => found(start, "a charset, which no signature covers, that gives the text another reading"),
+            false => found(start, "an unsigned charset that gives the text another reading"),
         }
     }
 

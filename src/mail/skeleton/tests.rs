@@ -153,10 +153,10 @@ fn leaves_hold_what_they_say() {
         (format!("Content-Disposition: attachment\n\n{armor}"), "a text that is an attachment"),
         (
             format!("Content-Type: text/plain; format=flowed\n\n{}", armor.replacen("hQEM", "hQEM ", 1)),
-            "lets readers join",
+            "lets readers join lines",
         ),
-        (format!("Content-Type: text/plain; format=flowed; delsp=yes\n\n{armor}"), "lets readers join"),
-        (format!("Content-Type: text/plain; format=x\n\n{armor}"), "lets readers join"),
+        (format!("Content-Type: text/plain; format=flowed; delsp=yes\n\n{armor}"), "lets readers join lines"),
+        (format!("Content-Type: text/plain; format=x\n\n{armor}"), "lets readers join lines"),
         (
             format!("Content-Type: text/plain; charset=utf-8\n\n{}", CLEARTEXT.replace("any", "a\rny")),
             "a control character in the text",

@@ -48,7 +48,10 @@ pub(super) fn within_limits<'a>(octets: &'a [u8], place: &str, limits: &Limits) 
     let (mut rest, mut idle, mut of_one) = (octets, 0, 0);
     while let Some(packet) = first_packet(rest) {
         if packet.tag == COMPRESSED {
-            return Err(Error::malformed(place, "compressed data, which no key file holds (rfc 9580, section 10.1)"));
+            return Err(Error::malformed(
+                place,
+                "compressed data, which is not allowed in key files (rfc 9580, section 10.1)",
+            ));
         }
         if packet.is_open {
             return Err(Error::malformed(place, format!("a packet of type {} without a definite length", packet.tag)));
@@ -115,7 +118,7 @@ mod tests {
         }
         for packed in [b"\xa3\x01ab".as_slice(), b"\xc8\x02\x01a", b"\xc8\xe1\x01a\x00", b"\xa0\x02\x01a"] {
             for octets in [packed.to_vec(), [key, packed, key].concat()] {
-                let why = "k: compressed data, which no key file holds (rfc 9580, section 10.1)";
+                let why = "k: compressed data, which is not allowed in key files (rfc 9580, section 10.1)";
                 assert_eq!(refused(&octets).as_deref(), Some(why), "{packed:x?}");
             }
         }

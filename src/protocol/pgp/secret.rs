@@ -103,7 +103,7 @@ impl Decryptor for Handled {
                 let keying = [e.as_slice(), u.as_slice(), secret.agree(&**e)?.expose()].concat();
                 unwrap(Hash::Sha512, keying, b"OpenPGP X448", SymmetricAlgorithm::AES256, key)
             }
-            _ => Err(secret.algorithm().refuses("decrypt what was encrypted to another algorithm").into()),
+            _ => Err(secret.algorithm().refuses("decrypt data for another algorithm").into()),
         }
     }
 }

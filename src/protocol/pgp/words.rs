@@ -40,7 +40,7 @@ fn of(error: &PgpError) -> String {
         PgpError::UnsupportedAEADAlgorithm(algorithm) => {
             format!("aead algorithm {} is not known", u8::from(*algorithm))
         }
-        PgpError::UnsupportedCert(..) => "it has packets that do not belong into a certificate".to_owned(),
+        PgpError::UnsupportedCert(..) => "it has packets that do not belong in a certificate".to_owned(),
         PgpError::UnsupportedCompressionAlgorithm(algorithm) => {
             format!("compression algorithm {} is not known", u8::from(*algorithm))
         }

@@ -58,7 +58,7 @@ impl Attributes {
             let kind = fields.expect(OID)?.value;
             if KNOWN.contains(&kind) {
                 if seen.contains(&kind) {
-                    return Err(attribute.refuse(format!("attribute {} is there twice", dotted(kind))));
+                    return Err(attribute.refuse(format!("attribute {} occurs twice", dotted(kind))));
                 }
                 seen.push(kind);
                 let mut values = fields.expect(SET)?.reader();
@@ -266,7 +266,7 @@ mod tests {
         }
         let refused = |attributes: &[(&[u8], &[u8])]| read(attributes).unwrap_err().to_string();
         let (twice, two) = (refused(&[(CAPABILITIES, list); 2]), refused(&[(CAPABILITIES, &[list, list].concat())]));
-        assert!(twice.ends_with("attribute 1.2.840.113549.1.9.15 is there twice"), "{twice}");
+        assert!(twice.ends_with("attribute 1.2.840.113549.1.9.15 occurs twice"), "{twice}");
         assert!(two.ends_with("attribute 1.2.840.113549.1.9.15 has two values"), "{two}");
     }
 

@@ -164,7 +164,7 @@ fn opaque(
                 refusal: None,
             });
         }
-        let reason = "holds a signature, and not what it signs";
+        let reason = "holds a signature without the signed content";
         return Err(Error::malformed("application/pkcs7-mime", reason));
     };
     let signatures = verify::judged(signed, &content, Shape::Encapsulated, context, budget)?;
