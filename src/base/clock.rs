@@ -47,7 +47,11 @@ pub fn rfc5322(time: SystemTime) -> String {
     timestamp.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// Reads an RFC 3339 time; anything else is a usage error.
+/// Reads an RFC 3339 time.
+///
+/// # Errors
+///
+/// `Usage` for anything else.
 pub fn parse_rfc3339(text: &str) -> Result<SystemTime> {
     let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok());
     time.ok_or_else(|| {
