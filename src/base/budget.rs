@@ -162,16 +162,28 @@ impl Budget {
     }
 
     /// One more part of the message.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn part(&mut self) -> Result<()> {
         spend(&mut self.parts, "message", "parts", self.limits.parts)
     }
 
     /// One more cryptographic layer.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn layer(&mut self) -> Result<()> {
         spend(&mut self.layers, "message", "cryptographic layers", self.limits.layers)
     }
 
     /// One more part or block below the root that is opened.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn errant(&mut self) -> Result<()> {
         spend(&mut self.errant, "message", "sealed parts below the root", self.limits.errant)
     }
@@ -185,6 +197,10 @@ impl Budget {
     }
 
     /// One more key derived from a password, at a cost as `kdf_iterations` counts it.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn derivation(&mut self, cost: u64) -> Result<()> {
         let limit = self.limits.kdf_iterations;
         let over = || Error::over_budget("password", format!("its key derivations cost more than {limit} iterations"));
@@ -201,16 +217,28 @@ impl Budget {
     }
 
     /// Refuses a nesting deeper than the limit; `depth` counts from 1.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn depth(&self, depth: usize) -> Result<()> {
         within(depth, self.limits.nesting, "message", "levels of nested parts")
     }
 
     /// Refuses a header section of more octets than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn header(&self, octets: usize) -> Result<()> {
         within(octets, self.limits.header, "header", "octets")
     }
 
     /// The header section of one more part, of so many octets.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn header_of_part(&mut self, octets: usize) -> Result<()> {
         self.header(octets)?;
         let limit = self.limits.headers;
@@ -220,11 +248,19 @@ impl Budget {
     }
 
     /// Refuses a message of more octets than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn message(&self, octets: usize) -> Result<()> {
         within(octets, self.limits.message, "message", "octets")
     }
 
     /// Refuses what came out of `input` octets by decryption or decompression when it is out of proportion.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn expanded(&self, input: usize, output: usize) -> Result<()> {
         within(output, self.limits.message.saturating_mul(self.limits.expansion), "decompressed data", "octets")?;
         // Small inputs may expand freely: a few kilobytes of spaces are harmless.
@@ -233,18 +269,30 @@ impl Budget {
     }
 
     /// So many more octets that came out of decompression.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn decompressed(&mut self, octets: usize) -> Result<()> {
         let limit = self.limits.message.saturating_mul(self.limits.expansion);
         spend_octets(&mut self.expanded, octets, "decompressed data", || format!("more than {limit} octets"))
     }
 
     /// So many more octets hashed for signatures; a slow hash function counts for several.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn hashed(&mut self, octets: usize) -> Result<()> {
         let times = self.limits.hashed;
         spend_octets(&mut self.hashed, octets, "signatures", || format!("more than {times} times the message to hash"))
     }
 
     /// So many more octets that a cipher is run over; a slow one counts for several.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn deciphered(&mut self, octets: usize) -> Result<()> {
         let times = self.limits.deciphered;
         spend_octets(&mut self.deciphered, octets, "encrypted data", || {
@@ -253,36 +301,64 @@ impl Budget {
     }
 
     /// One more OpenPGP packet in the place of a detached signature.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn packet(&mut self) -> Result<()> {
         spend(&mut self.packets, "signature", "packets", self.limits.packets)
     }
 
     /// Refuses more CRLs and OCSP responses in one layer than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn revocations(&self, count: usize) -> Result<()> {
         within(count, self.limits.revocations, "layer", "revocation lists")
     }
 
     /// Refuses more octets of CRLs and OCSP responses in one layer than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn revocation_octets(&self, octets: usize) -> Result<()> {
         within(octets, self.limits.revocation_octets, "layer", "octets of revocation lists")
     }
 
     /// Refuses more octets of certificates in one layer than the limit: what is read from one takes many times its memory.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn certificate_octets(&self, octets: usize) -> Result<()> {
         within(octets, self.limits.certificate_octets, "layer", "octets of certificates")
     }
 
     /// Refuses more signatures in one layer than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn signatures(&self, count: usize) -> Result<()> {
         within(count, self.limits.signatures, "layer", "signatures")
     }
 
     /// Refuses more encrypted session keys in one layer than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn session_keys(&self, count: usize) -> Result<()> {
         within(count, self.limits.session_keys, "layer", "encrypted session keys")
     }
 
     /// Refuses more octets of copies of one message than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn copies(&self, octets: usize) -> Result<()> {
         let limit = self.limits.message.saturating_mul(self.limits.copies);
         let over = || {
@@ -293,29 +369,49 @@ impl Budget {
     }
 
     /// Refuses more certificates in one layer than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn certificates(&self, count: usize) -> Result<()> {
         within(count, self.limits.certificates, "layer", "certificates")
     }
 
-    /// One more try to unwrap a session key, in whatever layer, which takes as long as `cost` of the usual ones: each may cost two milliseconds, and a message
-    /// may have a thousand parts.
+    /// One more try to unwrap a session key, in whatever layer, which takes as long as `cost` of the usual ones: each may cost two milliseconds, and
+    /// a message may have a thousand parts.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn unwrapping(&mut self, cost: usize) -> Result<()> {
         self.unwrappings = self.unwrappings.saturating_sub(cost.saturating_sub(1));
         spend(&mut self.unwrappings, "message", "encrypted session keys to try", self.limits.session_keys)
     }
 
     /// Refuses ASN.1 that nests deeper than the limit; `depth` counts from 1.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn asn1_depth(&self, depth: usize) -> Result<()> {
         within(depth, self.limits.asn1_depth, "asn.1", "elements within one another")
     }
 
     /// Refuses a structure of more ASN.1 elements than the limit.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn asn1_elements(&self, count: usize) -> Result<()> {
         within(count, self.limits.asn1_elements, "asn.1", "elements")
     }
 
-    /// One more signature over so many octets verified to find a certification path, which takes as long as `cost` of the usual ones; what is
-    /// long to hash counts for several too.
+    /// One more signature over so many octets verified to find a certification path, which takes as long as `cost` of the usual ones; what is long to
+    /// hash counts for several too.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn path_signature(&mut self, cost: usize, octets: usize) -> Result<()> {
         let more = cost.saturating_sub(1).saturating_add(octets / (256 * 1024));
         self.path_signatures = self.path_signatures.saturating_sub(more);
@@ -323,6 +419,10 @@ impl Budget {
     }
 
     /// One more comparison of a name of so many octets with a name constraint; a long name counts for several.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is over the limit.
     pub fn name_comparison(&mut self, octets: usize) -> Result<()> {
         let limit = self.limits.name_comparisons;
         self.name_comparisons = self.name_comparisons.saturating_sub(octets / 256);

@@ -53,7 +53,11 @@ pub fn rfc5322_in_utc(date: &str) -> Option<String> {
     (time >= SystemTime::UNIX_EPOCH).then(|| rfc5322(time))
 }
 
-/// Reads an RFC 3339 time; anything else is a usage error.
+/// Reads an RFC 3339 time.
+///
+/// # Errors
+///
+/// `Usage` for anything else.
 pub fn parse_rfc3339(text: &str) -> Result<SystemTime> {
     let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok());
     time.ok_or_else(|| {

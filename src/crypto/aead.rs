@@ -33,10 +33,13 @@ impl Aead {
 
     /// Decrypts `data` in place if `tag` proves it and `aad` to be what was sealed.
     ///
-    /// The tag has exactly the length that was agreed on: 12 to 16 octets with GCM (RFC 5084, section 3.2), 16 with
-    /// ChaCha20-Poly1305; a nonce for GCM has any length but 0, for ChaCha20-Poly1305 12 octets. Other lengths are an
-    /// error of kind `Malformed`. What this key does not open, one of the wrong length included, is one error of kind
-    /// `NoKey`, and leaves `data` empty.
+    /// The tag has exactly the length that was agreed on: 12 to 16 octets with GCM (RFC 5084, section 3.2), 16 with ChaCha20-Poly1305; a nonce for
+    /// GCM has any length but 0, for ChaCha20-Poly1305 12 octets.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` for a tag or nonce of another length. `NoKey` for whatever this key does not open, a key of the wrong length included; `data` is
+    /// then empty.
     pub fn open(self, key: &Secret, nonce: &[u8], aad: &[u8], data: &mut Vec<u8>, tag: &[u8]) -> Result<()> {
         self.check(nonce, tag)?;
         let opened = match (self.fast(key), <[u8; 12]>::try_from(nonce)) {
@@ -61,7 +64,9 @@ impl Aead {
 
     /// Encrypts `data` in place and answers the tag over it and `aad`. A nonce is never used twice with one key.
     ///
-    /// A key of the wrong length is an error of kind `NoKey`.
+    /// # Errors
+    ///
+    /// `NoKey` for a key of the wrong length.
     pub fn seal(self, key: &Secret, nonce: [u8; 12], aad: &[u8], data: &mut [u8]) -> Result<[u8; TAG]> {
         let unfit = || Error::no_key(format!("content key: {self} takes {} octets", self.key_length()));
         let key = self.fast(key).ok_or_else(unfit)?;

@@ -57,7 +57,9 @@ pub fn cbc_decrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) 
 
 /// Pads `data` and encrypts it in place; `iv` is one unpredictable block.
 ///
-/// Key or vector of the wrong length are an error of kind `NoKey`.
+/// # Errors
+///
+/// `NoKey` for a key or vector of the wrong length.
 pub fn cbc_encrypt(cipher: Cipher, key: &Secret, iv: &[u8], data: &mut Vec<u8>) -> Result<()> {
     let chain = keyed(cipher, key.expose(), Direction::Encrypt).ok_or_else(|| unfit(cipher))?;
     pad(data, cipher.block_length());
@@ -84,7 +86,11 @@ pub struct CbcWriter<W> {
 }
 
 impl<W: Write> CbcWriter<W> {
-    /// `iv` is one unpredictable block. Key or vector of the wrong length are an error of kind `NoKey`.
+    /// A writer of ciphertext to `inner`. `iv` is one unpredictable block.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` for a key or vector of the wrong length.
     pub fn new(cipher: Cipher, key: &Secret, iv: &[u8], inner: W) -> Result<Self> {
         let chain = keyed(cipher, key.expose(), Direction::Encrypt).filter(|_| iv.len() == cipher.block_length());
         let chain = chain.ok_or_else(|| unfit(cipher))?;

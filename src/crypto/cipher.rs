@@ -27,7 +27,11 @@ impl Cipher {
         self.facts().name
     }
 
-    /// Reads a name, in any case and with dashes anywhere or nowhere. Anything else is a usage error.
+    /// Reads a name, in any case and with dashes anywhere or nowhere.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for another name.
     pub fn parse(name: &str) -> Result<Cipher> {
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let wanted = plain(name);
@@ -112,7 +116,9 @@ pub struct CfbReader<R> {
 impl<R: Read> CfbReader<R> {
     /// Reads the random prefix, one block and two octets, from `inner`, and what comes after it when asked.
     ///
-    /// A key of the wrong length is an error of kind `NoKey`; too little data is `Malformed`.
+    /// # Errors
+    ///
+    /// `NoKey` for a key of the wrong length, `Malformed` for too little data.
     pub fn new(cipher: Cipher, key: &Secret, resync: Resync, mut inner: R) -> Result<Self> {
         let block = cipher.block_length();
         let started = |iv: &[u8]| {
@@ -166,7 +172,11 @@ impl<R> fmt::Debug for CfbReader<R> {
 pub struct CfbEncryptor(Box<dyn Cfb>);
 
 impl CfbEncryptor {
-    /// A key of the wrong length is an error of kind `NoKey`.
+    /// An encryptor with a vector of zeros, as OpenPGP has it.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` for a key of the wrong length.
     pub fn new(cipher: Cipher, key: &Secret) -> Result<Self> {
         let iv = vec![0; cipher.block_length()];
         let wrong = || Error::no_key(format!("session key: not {} octets, as {cipher} takes", cipher.key_length()));

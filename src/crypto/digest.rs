@@ -15,9 +15,11 @@ impl Hash {
         self.facts().name
     }
 
-    /// Reads a name, in any case and with dashes anywhere or nowhere: `SHA-256`, `sha256`, `sha3_256`, `RIPEMD-160`,
-    /// `SHA-512/256`.
-    /// Anything else is a usage error.
+    /// Reads a name, in any case and with dashes anywhere or nowhere: `SHA-256`, `sha256`, `sha3_256`, `RIPEMD-160`, `SHA-512/256`.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for another name.
     pub fn parse(name: &str) -> Result<Hash> {
         let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_', '/'], "");
         let wanted = plain(name);

@@ -14,10 +14,11 @@ use super::{
 };
 use crate::base::{Error, Result, Secret};
 
-/// Encrypts `plain`, a content key, to an RSA key; `n` and `e` are big-endian. The answer is a big-endian number of the
-/// modulus' length.
+/// Encrypts `plain`, a content key, to an RSA key; `n` and `e` are big-endian. The answer is a big-endian number of the modulus' length.
 ///
-/// A key that is none, or too short for `plain`, is an error of kind `NoKey`.
+/// # Errors
+///
+/// `NoKey` for an invalid key, and for one that is too short for `plain`.
 pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> Result<Vec<u8>> {
     let encrypted = match bits(n) {
         2048..=8192 => fast(n, e, wrap, plain).or_else(|| encrypt_rsa(n, e, wrap, plain)),
@@ -27,10 +28,12 @@ pub fn encrypt_to_rsa(n: &[u8], e: &[u8], wrap: Unwrap<'_>, plain: &Secret) -> R
     encrypted.ok_or_else(|| KeyAlgorithm::Rsa(bits(n)).refuses(format_args!("take a key of {length} octets")))
 }
 
-/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH, ECDSA, or X25519. Answers the public half and
-/// the secret, in the forms of [`SecretKey::agree`](super::SecretKey::agree).
+/// Agrees on a secret with `peer` by a key that is made for this once; `algorithm` is ECDH, ECDSA, or X25519. Answers the public half and the secret,
+/// in the forms of [`SecretKey::agree`](super::SecretKey::agree).
 ///
-/// Another algorithm, or a point that is not of its curve, is an error of kind `NoKey`.
+/// # Errors
+///
+/// `NoKey` for another algorithm, and for a point that is not on its curve.
 pub fn agree_ephemeral(algorithm: KeyAlgorithm, peer: &[u8]) -> Result<(Vec<u8>, Secret)> {
     let refused = algorithm.refuses("agree with a point that is not of its curve");
     let agreeing = match algorithm {

@@ -41,6 +41,10 @@ pub struct RsaComponents {
 
 impl RsaComponents {
     /// A new key of 2048, 3072, 4096 or 8192 bits with the public exponent 65537.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for another size; `Unavailable` when generation fails.
     pub fn generate(bits: usize) -> Result<RsaComponents> {
         let size = match bits {
             2048 => KeySize::Rsa2048,
@@ -57,10 +61,11 @@ impl RsaComponents {
         RsaComponents::from_pkcs8(pkcs8(&pair)?.as_ref())
     }
 
-    /// What else PKCS#1 stores of a key: `d mod p-1`, `d mod q-1`, and the inverse of `q` modulo `p` (RFC 8017,
-    /// appendix A.1.2).
+    /// What else PKCS#1 stores of a key: `d mod p-1`, `d mod q-1`, and the inverse of `q` modulo `p` (RFC 8017, appendix A.1.2).
     ///
-    /// Parts that make no key are an error of kind `NoKey`.
+    /// # Errors
+    ///
+    /// `NoKey` for parts that are not those of a key.
     pub fn chinese_remainders(&self) -> Result<[Secret; 3]> {
         let crt = Crt::new(self).ok_or_else(|| unfit(KeyAlgorithm::Rsa(bits(&self.n))))?;
         Ok([crt.dp, crt.dq, crt.q_inverse])

@@ -13,11 +13,14 @@ use super::{
 };
 use crate::base::{Error, Result, Secret};
 
-/// A new key on a Weierstrass curve, Curve25519 or its Edwards form: the private half, a big-endian scalar of the curve's
-/// length or the octets of RFC 7748 or RFC 8032, and the public half as [`public_of`] answers it.
+/// A new key on a Weierstrass curve, Curve25519 or its Edwards form: the private half, a big-endian scalar of the curve's length or the octets of RFC
+/// 7748 or RFC 8032, and the public half as [`public_of`] answers it.
 ///
-/// RSA keys are made by [`RsaComponents::generate`](super::RsaComponents::generate); another algorithm is an error of
-/// kind `NoKey`.
+/// RSA keys are made by [`RsaComponents::generate`](super::RsaComponents::generate).
+///
+/// # Errors
+///
+/// `NoKey` for another algorithm; `Unavailable` when generation fails.
 pub fn generate(algorithm: KeyAlgorithm) -> Result<(Secret, Vec<u8>)> {
     let failed = |_| Error::unavailable(format!("{} key: generation failed", algorithm.name()));
     let secret = match algorithm {
@@ -46,8 +49,9 @@ pub fn generate(algorithm: KeyAlgorithm) -> Result<(Secret, Vec<u8>)> {
 
 /// The public half of a private one: an uncompressed point (X9.62, leading 4), or 32 octets (56 for X448) of RFC 7748 or RFC 8032.
 ///
-/// What is no private key of this algorithm is an error of kind `NoKey`, and so is an algorithm other than X448 and those of
-/// [`generate`].
+/// # Errors
+///
+/// `NoKey` for anything else than a private key of this algorithm, and for an algorithm other than X448 and those of [`generate`].
 pub fn public_of(algorithm: KeyAlgorithm, secret: &Secret) -> Result<Vec<u8>> {
     let agreed = |agreeing, scalar: &[u8]| -> Option<Vec<u8>> {
         let key = PrivateKey::from_private_key(agreeing, scalar).ok()?;

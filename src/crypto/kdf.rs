@@ -71,7 +71,9 @@ pub fn x963_kdf(hash: Hash, secret: &Secret, info: &[u8], length: usize) -> Secr
 
 /// PBKDF2 with HMAC (RFC 8018, section 5.2). The caller bounds `iterations`, which the message chose, and `length`.
 ///
-/// No iterations are an error of kind `Malformed`.
+/// # Errors
+///
+/// `Malformed` for no iterations.
 pub fn pbkdf2(hash: Hash, password: &Secret, salt: &[u8], iterations: u32, length: usize) -> Result<Secret> {
     let iterations = NonZeroU32::new(iterations).ok_or_else(|| Error::malformed("pbkdf2", "no iterations"))?;
     let algorithm = match hash {
@@ -88,7 +90,9 @@ pub fn pbkdf2(hash: Hash, password: &Secret, salt: &[u8], iterations: u32, lengt
 
 /// PBKDF1 (RFC 8018, section 5.1), for PBES1. The caller bounds `iterations`.
 ///
-/// More octets than the digest has are an error of kind `Malformed`.
+/// # Errors
+///
+/// `Malformed` for more octets than the digest has.
 pub fn pbkdf1(hash: Hash, password: &Secret, salt: &[u8], iterations: u32, length: usize) -> Result<Secret> {
     if length > hash.length() {
         return Err(Error::malformed("pbkdf1", format_args!("{hash} has no {length} octets")));
@@ -101,10 +105,11 @@ pub fn pbkdf1(hash: Hash, password: &Secret, salt: &[u8], iterations: u32, lengt
     Ok(Secret::new(derived[..length].to_vec()))
 }
 
-/// scrypt (RFC 7914): `cost` is N, a power of two; it needs `128 * cost * block` octets of memory, which the caller
-/// bounds.
+/// scrypt (RFC 7914): `cost` is N, a power of two; it needs `128 * cost * block` octets of memory, which the caller bounds.
 ///
-/// Parameters that make no sense are an error of kind `Malformed`.
+/// # Errors
+///
+/// `Malformed` for invalid parameters.
 pub fn scrypt(password: &Secret, salt: &[u8], cost: u64, block: u32, parallel: u32, length: usize) -> Result<Secret> {
     let refused = || Error::malformed("scrypt", format_args!("no such parameters: {cost}, {block}, {parallel}"));
     let logarithm = u8::try_from(cost.checked_ilog2().filter(|_| cost.is_power_of_two()).ok_or_else(refused)?);
@@ -118,7 +123,9 @@ pub fn scrypt(password: &Secret, salt: &[u8], cost: u64, block: u32, parallel: u
 
 /// Argon2id (RFC 9106), version 1.3: `memory` in KiB, which the caller bounds, `passes` over it, `lanes`.
 ///
-/// Parameters that make no sense are an error of kind `Malformed`.
+/// # Errors
+///
+/// `Malformed` for invalid parameters.
 pub fn argon2id(password: &Secret, salt: &[u8], memory: u32, passes: u32, lanes: u32, length: usize) -> Result<Secret> {
     let refused = || Error::malformed("argon2id", format_args!("no such parameters: {memory}, {passes}, {lanes}"));
     let parameters = argon2::Params::new(memory, passes, lanes, Some(length)).map_err(|_| refused())?;

@@ -25,7 +25,11 @@ pub enum KeyWrap {
 }
 
 impl KeyWrap {
-    /// Wraps `key` under `kek`. A length that does not fit is an error of kind `NoKey`.
+    /// Wraps `key` under `kek`.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` for a length that does not fit.
     pub fn wrap(self, kek: &Secret, key: &Secret) -> Result<Vec<u8>> {
         let key = key.expose();
         let wrapped = match self {
@@ -43,7 +47,11 @@ impl KeyWrap {
         })
     }
 
-    /// Unwraps what [`KeyWrap::wrap`] made. Whatever is wrong with it is one error of kind `NoKey`.
+    /// Unwraps what [`KeyWrap::wrap`] made.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey`, the same one for every fault.
     pub fn unwrap(self, kek: &Secret, wrapped: &[u8]) -> Result<Secret> {
         let key = match self {
             KeyWrap::Aes => aes(kek).and_then(|aes| {
@@ -61,10 +69,11 @@ impl KeyWrap {
     }
 }
 
-/// Wraps a content key under a key that came from a password (RFC 3211, section 2.3.1): CBC twice over, with `iv` for
-/// the first pass.
+/// Wraps a content key under a key that came from a password (RFC 3211, section 2.3.1): CBC twice over, with `iv` for the first pass.
 ///
-/// A length that does not fit is an error of kind `NoKey`.
+/// # Errors
+///
+/// `NoKey` for a length that does not fit.
 pub fn wrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], key: &Secret) -> Result<Vec<u8>> {
     let key = key.expose();
     let block = cipher.block_length();
@@ -85,8 +94,11 @@ pub fn wrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], key: &Secret) 
     Ok(octets.to_vec())
 }
 
-/// Unwraps what [`wrap_for_password`] made (RFC 3211, section 2.3.2). Whatever is wrong with it is one error of kind
-/// `NoKey`; a wrong password goes unnoticed once in 16 million times.
+/// Unwraps what [`wrap_for_password`] made (RFC 3211, section 2.3.2).
+///
+/// # Errors
+///
+/// `NoKey`, the same one for every fault. A wrong password is not noticed once in 16 million times.
 pub fn unwrap_for_password(cipher: Cipher, kek: &Secret, iv: &[u8], wrapped: &[u8]) -> Result<Secret> {
     let block = cipher.block_length();
     if wrapped.len() < 2 * block || !wrapped.len().is_multiple_of(block) {

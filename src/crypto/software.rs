@@ -29,6 +29,10 @@ pub struct SoftwareKey {
 
 impl SoftwareKey {
     /// An RSA key. Under 2048 and over 8192 bits it is served by RustCrypto, several times slower.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn rsa(parts: &RsaComponents) -> Result<SoftwareKey> {
         let bits = bits(&parts.n);
         let inner = match bits {
@@ -39,19 +43,31 @@ impl SoftwareKey {
     }
 
     /// An ECDSA key; `public` is the uncompressed point (X9.62, leading 4).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn ecdsa(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdsa(curve);
         Ok(SoftwareKey { algorithm, inner: Inner::Ecdsa(signing_key(algorithm, curve, scalar, public)?) })
     }
 
     /// An ECDH key; `public` is the uncompressed point (X9.62, leading 4).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn ecdh(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdh(curve);
         Ok(SoftwareKey { algorithm, inner: Inner::Agreement(agreement_key(algorithm, curve, scalar, public)?) })
     }
 
-    /// A key on a curve that signs and agrees, as a certificate's may (RFC 5480, section 2.1.1); `public` is the uncompressed point
-    /// (X9.62, leading 4). It calls itself an ECDSA key.
+    /// A key on a curve that signs and agrees, as a certificate's may (RFC 5480, section 2.1.1); `public` is the uncompressed point (X9.62, leading
+    /// 4). It calls itself an ECDSA key.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn elliptic(curve: Curve, scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ecdsa(curve);
         let signing = signing_key(algorithm, curve, scalar, public)?;
@@ -60,6 +76,10 @@ impl SoftwareKey {
     }
 
     /// An Ed25519 key from its seed and public key, 32 octets each (RFC 8032, section 5.1.5).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn ed25519(seed: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Ed25519;
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed.expose(), public).map_err(|_| unfit(algorithm))?;
@@ -67,6 +87,10 @@ impl SoftwareKey {
     }
 
     /// An X25519 key from its scalar and public key, 32 little-endian octets each (RFC 7748, section 5).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn x25519(scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::X25519;
         let agreeing = &agreement::X25519;
@@ -79,6 +103,10 @@ impl SoftwareKey {
     }
 
     /// An X448 key from its scalar and public key, 56 little-endian octets each (RFC 7748, section 5).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn x448(scalar: &Secret, public: &[u8]) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::X448;
         if x448_public(scalar).is_none_or(|own| own != public) {
@@ -88,6 +116,10 @@ impl SoftwareKey {
     }
 
     /// An ElGamal key: the prime, the generator, the public number and the private exponent.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the parts do not belong together.
     pub fn elgamal(p: &[u8], g: &[u8], y: &[u8], x: &Secret) -> Result<SoftwareKey> {
         let algorithm = KeyAlgorithm::Elgamal(bits(p));
         let key = Elgamal::new(p, g, y, x).ok_or_else(|| unfit(algorithm))?;

@@ -67,6 +67,10 @@ pub enum Unverified {
 /// Verifies `signature`, in the form in which [`SecretKey::sign`](super::SecretKey::sign) answers, over `digest`.
 ///
 /// Strength is not judged here: see [`Strength`](super::Strength).
+///
+/// # Errors
+///
+/// Why it does not verify.
 pub fn verify(key: PublicKey<'_>, scheme: Scheme, digest: &[u8], signature: &[u8]) -> Result<(), Unverified> {
     match (key, scheme) {
         (PublicKey::Dsa(key), Scheme::Dsa) => verify_dsa(key, digest, signature),

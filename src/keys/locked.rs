@@ -69,6 +69,10 @@ impl Passphrases {
     }
 
     /// The first result of `attempt`, which returns `None` when the passphrase does not fit. `None` when none fits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `attempt`, and of asking.
     pub fn open<T>(&self, what: &str, mut attempt: impl FnMut(&Secret) -> Result<Option<T>>) -> Result<Option<T>> {
         for passphrase in self.known() {
             if let Some(opened) = attempt(&passphrase)? {

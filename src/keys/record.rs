@@ -47,6 +47,10 @@ impl Handle {
     }
 
     /// Reads hexadecimal with any spaces, and with `0x` before it; at least 8 octets, because shorter key IDs are easily forged.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for anything else.
     pub fn parse(text: &str) -> Result<Self> {
         let hex: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
         let hex = hex.strip_prefix("0X").unwrap_or(&hex);
@@ -207,6 +211,10 @@ pub struct Encoded {
 
 impl Encoded {
     /// The result of `read` on the octets; computed on the first call, and kept unless it fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
     pub fn read<T: Send + Sync + 'static>(&self, read: impl FnOnce(&[u8]) -> Result<T>) -> Result<Arc<T>> {
         if let Some(held) = self.read.get().and_then(|held| Arc::clone(held).downcast().ok()) {
             return Ok(held);

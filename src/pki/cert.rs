@@ -59,8 +59,12 @@ pub enum Usage {
 }
 
 impl Certificate {
-    /// Reads DER. BER that real certificates hold (a negative serial number, a default encoded) is taken where the octets that are signed are
-    /// not touched. An extension that cannot be read does not keep the certificate from being read, but no path goes through it.
+    /// Reads DER. BER that real certificates hold (a negative serial number, a default encoded) is taken where the octets that are signed are not
+    /// touched. An extension that cannot be read does not keep the certificate from being read, but no path goes through it.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it cannot be read.
     pub fn parse(der: &[u8]) -> Result<Certificate> {
         let mut reader = Reader::new(der, "certificate");
         let mut outer = reader.sequence()?;

@@ -25,6 +25,10 @@ pub struct Name {
 
 impl Name {
     /// Reads a Name as it is encoded (RFC 5280, section 4.1.2.4).
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it cannot be read.
     pub fn parse(der: &[u8]) -> Result<Name> {
         let mut reader = Reader::new(der, "name");
         let name = Name::read(reader.expect(SEQUENCE)?)?;

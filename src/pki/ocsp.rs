@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Error, Result},
-    crypto::Hash,
+    crypto::{Hash, Strength},
 };
 
 /// A successful OCSPResponse that holds a BasicOCSPResponse (RFC 6960, section 4.2.1).
@@ -68,7 +68,11 @@ enum State {
 }
 
 impl<'a> OcspResponse<'a> {
-    /// Reads DER. An error of kind `Malformed` for everything else, and for a response that says that the responder could not answer.
+    /// Reads DER.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` for anything else than a response, and for a response with an error status.
     pub fn parse(der: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(der, "OCSP response");
         let mut outer = reader.sequence()?;
@@ -208,7 +212,9 @@ impl<'a> Answer<'a> {
     fn read(mut fields: Reader<'a>) -> Result<(&'a [u8], Self)> {
         let mut about = fields.sequence()?;
         let hash = about.sequence()?.expect(OID)?;
-        let hash = hash.oid().and_then(Hash::of_oid);
+        // RFC 6960, section 4.3 wants SHA-1; of the others, strong ones.
+        let is_usable = |hash: &Hash| *hash == Hash::Sha1 || hash.strength() == Strength::Strong;
+        let hash = hash.oid().and_then(Hash::of_oid).filter(is_usable);
         let issuer_name_hash = about.expect(OCTET_STRING)?.value;
         let issuer_key_hash = about.expect(OCTET_STRING)?.value;
         let serial = minimal(about.expect(INTEGER)?.value);

@@ -102,8 +102,11 @@ impl Path {
     }
 }
 
-/// Finds a path from `leaf` to an anchor and validates it. The inner error names the certificate and the rule; the outer one only that the Budget is
-/// spent.
+/// Finds a path from `leaf` to an anchor and validates it.
+///
+/// # Errors
+///
+/// The inner error names the certificate and the rule; the outer one means that the Budget is spent.
 pub fn validate(
     leaf: &Certificate,
     question: &Question<'_>,

@@ -91,6 +91,10 @@ struct Pss {
 
 impl PublicKey {
     /// Reads DER. The key in it may still be unusable: see [`as_crypto`](PublicKey::as_crypto).
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it is not a SubjectPublicKeyInfo.
     pub fn parse(spki: &[u8]) -> Result<PublicKey> {
         let mut reader = Reader::new(spki, "public key");
         let mut fields = reader.sequence()?;
@@ -384,6 +388,10 @@ impl SignatureAlgorithm {
     }
 
     /// Verifies `signature` in the encoding of X.509 and CMS (DER for ECDSA and DSA) over `digest` (the octets themselves where there is no hash).
+    ///
+    /// # Errors
+    ///
+    /// Why it does not verify.
     pub fn verify(&self, key: &PublicKey, digest: &[u8], signature: &[u8]) -> std::result::Result<(), Unverified> {
         let crypto = key.as_crypto().map_err(|_| Unverified::Algorithm)?;
         match (self.kind, &key.key) {
@@ -410,6 +418,10 @@ impl SignatureAlgorithm {
     }
 
     /// Verifies `signature` over the octets of `message`.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not verify.
     pub fn verify_message(
         &self,
         key: &PublicKey,

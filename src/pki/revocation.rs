@@ -26,7 +26,11 @@ pub enum Revocation {
     Soft,
 }
 
-/// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified. An error of kind `Malformed` names the fault with it.
+/// Whether `der` is a CRL or a successful OCSP response that can be read; nothing is verified.
+///
+/// # Errors
+///
+/// `Malformed` with the fault when it cannot.
 pub fn check_statement(der: &[u8]) -> Result<()> {
     match (Crl::parse(der), OcspResponse::parse(der)) {
         (Err(error), Err(other)) => {
@@ -47,7 +51,11 @@ pub fn list_issuer(der: &[u8]) -> Result<Name> {
 
 /// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of the
 /// same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that key nothing is
-/// superseded: an attacker could write a list with a high number. An error means that the Budget is spent.
+/// superseded: an attacker could write a list with a high number.
+///
+/// # Errors
+///
+/// An error means that the Budget is spent.
 pub fn supersedes(
     newer: &[u8],
     older: &[u8],

@@ -159,6 +159,10 @@ impl Keystore {
 
     /// Compares everything with its digests and returns what is damaged; an empty list means that nothing is. With `repair`, what can be repaired is,
     /// and the rest is set aside and no longer used.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend, except for `Damaged`, which is among the results.
     pub fn check(&self, repair: Repair) -> Result<Vec<Damage>> {
         let describe = |octets: &[u8]| self.described(octets);
         let looked = match repair {
@@ -184,6 +188,10 @@ impl Keystore {
     }
 
     /// The secret parts of a certificate as they were imported; `None` when there are none.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the master key is missing or does not fit; `Damaged` when what is stored is.
     pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
         self.data_key_of(&master, &mut self.cache())?.open(fingerprint.as_str(), &sealed).map(Some)
@@ -191,6 +199,10 @@ impl Keystore {
 
     /// Changes the master key. A file that does not exist is created. The home's own file is removed when it is no longer used, unless the new one is
     /// the same file by another name.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the old master key is missing or does not fit; `Usage` for an invalid name; those of writing.
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
         let place = self.write(|writer, cache| {
             let data_key = self.data_key(writer, cache)?;

@@ -49,11 +49,19 @@ pub struct Loaded {
 
 /// Reads key files, each a name for errors and its octets: OpenPGP, PEM, DER and PKCS#12. Copies of one certificate are merged, private keys are
 /// matched with certificates in any of the files, and keys that no passphrase opens are skipped.
+///
+/// # Errors
+///
+/// `Malformed` for a file without keys.
 pub fn load(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {
     load_beside(files, passphrases, limits, &Memory::new())
 }
 
 /// As [`load`], and applies revocations to the certificates of `beside` too. Those are then among the keys, without any trust.
+///
+/// # Errors
+///
+/// As [`load`].
 pub fn load_beside(
     files: &[(&str, &[u8])],
     passphrases: &Arc<Passphrases>,
@@ -99,6 +107,10 @@ pub fn load_beside(
 }
 
 /// Merges two copies of one certificate of any protocol, for [`Chain`](crate::keys::Chain).
+///
+/// # Errors
+///
+/// Those of reading the certificates.
 pub fn merge(old: &Record, new: &Record) -> Result<Record> {
     format::of(old.protocol)?.merge(old, new)
 }

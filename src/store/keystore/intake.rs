@@ -89,6 +89,10 @@ impl Keystore {
     }
 
     /// As [`Keystore::read`], with the certificates of `beside` instead of the stored ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keystore::read`].
     pub fn read_beside(&self, files: &[(&str, &[u8])], beside: &dyn Keys) -> Result<KeyFile> {
         let reading = Reading { passphrases: &self.passphrases, limits: &self.limits, beside };
         let mut file = format::read(files, &reading)?;
@@ -123,6 +127,11 @@ impl Keystore {
     /// Stores everything, merging certificates with the stored ones: all of it or, when something fails, nothing. A CRL that a newer one supersedes
     /// as of `at` is not stored, and those that it supersedes are removed, if the key of their issuer is stored, imported, or in `beside`. A stored
     /// secret part is replaced only by one that is [proven](Described::proven).
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` for a binding of an unknown certificate, and when the master key is missing; `Damaged` when what is stored is; `TryAgain` when other
+    /// processes keep changing the revocation lists.
     pub fn take_in(&self, intake: &Intake<'_>, beside: &dyn Keys, at: SystemTime) -> Result<Taken> {
         let mut tries = 0;
         loop {
@@ -147,12 +156,20 @@ impl Keystore {
     }
 
     /// Stores certificates and secret keys, as [`Keystore::take_in`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keystore::take_in`].
     pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
         let intake = Intake { certificates: found, ..Intake::default() };
         Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
     }
 
     /// Stores a CRL or an OCSP response, DER, as [`Keystore::take_in`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keystore::take_in`].
     pub fn keep_statement(&self, der: &[u8], beside: &dyn Keys, at: SystemTime) -> Result<Kept> {
         let intake = Intake { statements: &[Arc::from(der)], ..Intake::default() };
         Ok(self.take_in(&intake, beside, at)?.statements.first().copied().unwrap_or(Kept::Unchanged))
