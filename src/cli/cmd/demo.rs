@@ -18,15 +18,15 @@ pub(crate) fn run() -> Result<ExitCode> {
     let demo = Demo { program: &program, folder: folder.path() };
     demo.write("message.eml", MESSAGE)?;
 
-    say("Two people, in a home that is thrown away at the end.")?;
+    say("Two keys, in a temporary home.")?;
     demo.type_in(&["key", "generate", "--no-passphrase", "--name", "Alice", "alice@example.org"], 0)?;
     demo.type_in(&["key", "generate", "--no-passphrase", "--name", "Bob", "bob@example.net"], 0)?;
 
-    say("\nAlice signs a message. Anybody who trusts her key sees that she wrote it.")?;
+    say("\nAlice signs a message. Everyone who trusts her key sees that she wrote it.")?;
     demo.type_in(&["sign", "-o", "signed.eml", "message.eml"], 0)?;
     demo.type_in(&["verify", "signed.eml"], 0)?;
 
-    say("\nSomebody else puts another address into From. The signature still holds, and the verdict does not.")?;
+    say("\nSomebody changes the address in From. The signature is valid, but it covers another From.")?;
     let signed = demo.read("signed.eml")?;
     demo.write("forged.eml", &signed.replacen("alice@example.org", "mallory@example.org", 1))?;
     demo.type_in(&["verify", "forged.eml"], 1)?;
