@@ -1,5 +1,10 @@
 //! What somebody tries who sends through the hook, or at it: to read, to be believed, to get by.
 
+#[path = "attack_hook/content_keys.rs"]
+mod content_keys;
+#[path = "decrypt_smime/der.rs"]
+#[allow(dead_code, reason = "shared with tests/decrypt_smime.rs")]
+mod der;
 #[path = "handle/house.rs"]
 mod house;
 
