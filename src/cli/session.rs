@@ -326,5 +326,5 @@ impl Ask for Prompt {
     }
 }
 
-/// Octets. Source: `Duty::marker`; an outsider may try offline whatever he finds in a copy.
+/// Octets. Source: `HandlerContext::marker`; an outsider may try offline whatever he finds in a copy.
 const SHORTEST_MARKER: usize = 16;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{Engine, Opening, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, Own, ProtocolName, Snapshot, Want},
+    keys::{KeyState, ProtocolName, RestrictedKeys, Snapshot, Want},
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
     protocol::{Needs, Signer},
@@ -119,7 +119,7 @@ impl Engine<'_> {
         readers: impl IntoIterator<Item = &'m Address>,
         budget: &mut Budget,
     ) -> Result<Opening> {
-        let own = Own::new(self.context.keys, readers);
+        let own = RestrictedKeys::new(self.context.keys, readers);
         let opening = self.with_keys(&own).open_within(mail.message.clone(), budget)?;
         match opening.error().filter(|error| error.is_of_machine()) {
             Some(error) => Err(error.clone()),
@@ -149,7 +149,7 @@ impl Engine<'_> {
         let is_asked = policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave);
         let readers = if is_asked { self.readers(mail, &opening, policy, &mut budget)? } else { Some(HashSet::new()) };
         let is_for_all = readers.is_none_or(|readers| readers.len() == mail.envelope.recipients.len());
-        tracing::debug!(is_for_all, "opened, and nobody authenticated it");
+        tracing::debug!(is_for_all, "opened, and not authenticated");
         Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
     }
 

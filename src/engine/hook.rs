@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use super::{Duty, Engine, Handler, Outcome};
+use super::{Engine, Handler, HandlerContext, Outcome};
 use crate::{
     base::{Clock, Limits, Random, Result, Secret},
     crypto::Legacy,
@@ -33,11 +33,11 @@ pub struct Setup {
     pub limits: Limits,
     /// Who gets what.
     pub policy: Policy,
-    /// See [`Duty::name`].
+    /// See [`HandlerContext::name`].
     pub name: String,
-    /// See [`Duty::authserv_ids`].
+    /// See [`HandlerContext::authserv_ids`].
     pub authserv_ids: Vec<String>,
-    /// See [`Duty::marker`].
+    /// See [`HandlerContext::marker`].
     pub marker: Secret,
 }
 
@@ -54,8 +54,13 @@ impl Setup {
         Engine::new(context, self.limits.clone())
     }
 
-    fn duty(&self) -> Duty<'_> {
-        Duty { policy: &self.policy, name: &self.name, authserv_ids: &self.authserv_ids, marker: &self.marker }
+    fn handler_context(&self) -> HandlerContext<'_> {
+        HandlerContext {
+            policy: &self.policy,
+            name: &self.name,
+            authserv_ids: &self.authserv_ids,
+            marker: &self.marker,
+        }
     }
 }
 
@@ -92,11 +97,11 @@ impl Hook {
 impl Handler for Hook {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let setup = self.setup();
-        setup.engine().handle(mail, setup.duty())
+        setup.engine().handle(mail, setup.handler_context())
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         let setup = self.setup();
-        setup.engine().mark(mail, setup.duty())
+        setup.engine().mark(mail, setup.handler_context())
     }
 }

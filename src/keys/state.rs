@@ -7,7 +7,7 @@ use super::Handle;
 pub enum KeyState {
     /// There are keys, but they have expired; the reason in words that name the address and each key.
     Expired(String),
-    /// None is known, or none that may be used (revoked, too weak, one of several that nobody vouches for); the reason in words.
+    /// None is known, or none that may be used (revoked, too weak, one of several that are not trusted); the reason in words.
     Missing(String),
     /// The keys could not be asked: there may be one, or a revocation of one; the reason in words.
     Unknown(String),
@@ -15,9 +15,9 @@ pub enum KeyState {
     Usable {
         /// The certificate's fingerprint.
         key: Handle,
-        /// What the person who relies on it should know: that nobody vouches for it.
+        /// What the user should know: that it is not trusted.
         warning: Option<String>,
-        /// What is known of its owner's program: `reads aes256-gcm, said on 2026-11-24`.
+        /// What is known of its owner's mail program: `reads aes256-gcm, said on 2026-11-24`.
         note: Option<String>,
     },
 }

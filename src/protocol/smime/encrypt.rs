@@ -16,7 +16,7 @@ use crate::{
     base::{Error, Random, Result, Secret},
     crypto::{self, CbcWriter, Cipher, Legacy, Strength},
     pki::Certificate,
-    protocol::{Aead, Seal, halves::output},
+    protocol::{Aead, Seal, mime_wrap::output},
 };
 
 /// Everyone who will be able to read, and by which cipher: all decided, nothing encrypted.

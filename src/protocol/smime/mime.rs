@@ -8,7 +8,7 @@ use std::{
 use crate::{
     base::Result,
     mail::encoding::base64_encode,
-    protocol::halves::{Payload, output},
+    protocol::mime_wrap::{Payload, output},
 };
 
 /// An entity from its header on, with CRLF line ends. To learn its length or its digest it is written to nowhere; what is written the

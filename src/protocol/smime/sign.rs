@@ -23,7 +23,7 @@ use crate::{
     base::{Error, Result},
     crypto::{Curve, Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
     pki::Certificate,
-    protocol::{Padding, halves::output},
+    protocol::{Padding, mime_wrap::output},
 };
 
 /// Everyone who signs, and how: all decided, nothing signed.
