@@ -76,7 +76,10 @@ const CASES: &[Case] = &[
     case("signature-flood", "unsigned", "-", 65),
     case("sigspoof", "unsigned", "-", 1),
     with(&["subkey"], case("subkey", "authentic", "valid", 0)),
-    with(&["no-back-signature"], case("subkey", "unsigned", "invalid: the certificate does not bind the signing key", 1)),
+    with(
+        &["no-back-signature"],
+        case("subkey", "unsigned", "invalid: the certificate does not bind the signing key", 1),
+    ),
     with(&["unbound-subkey"], case("subkey", "unsigned", "invalid: the certificate does not bind the signing key", 1)),
     case("trailing-plaintext", "unsigned", "-", 65),
     case("two-plaintexts", "unsigned", "-", 65),

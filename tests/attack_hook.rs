@@ -1,5 +1,10 @@
 //! Attacks by senders and recipients on the mail server: to read mail, to be trusted, to evade rules.
 
+#[path = "attack_hook/content_keys.rs"]
+mod content_keys;
+#[path = "decrypt_smime/der.rs"]
+#[allow(dead_code, reason = "shared with tests/decrypt_smime.rs")]
+mod der;
 #[path = "handle/house.rs"]
 mod house;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{Engine, Opening, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, Own, ProtocolName, Snapshot, Want},
+    keys::{KeyState, ProtocolName, RestrictedKeys, Snapshot, Want},
     mail::{Address, Mail, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
     protocol::{Needs, Signer},
@@ -119,7 +119,7 @@ impl Engine<'_> {
         readers: impl IntoIterator<Item = &'m Address>,
         budget: &mut Budget,
     ) -> Result<Opening> {
-        let own = Own::new(self.context.keys, readers);
+        let own = RestrictedKeys::new(self.context.keys, readers);
         let opening = self.with_keys(&own).open_within(mail.message.clone(), budget)?;
         match opening.error().filter(|error| error.is_of_machine()) {
             Some(error) => Err(error.clone()),

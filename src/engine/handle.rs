@@ -44,9 +44,9 @@ pub trait Handler: Send + Sync {
     fn mark(&self, mail: &Mail) -> Result<Message>;
 }
 
-/// What handling needs to know of this machine.
+/// The policy of this host, and its name, for one call of [`Engine::handle`].
 #[derive(Clone, Copy, Debug)]
-pub struct Duty<'a> {
+pub struct HandlerContext<'a> {
     /// Who gets what.
     pub policy: &'a Policy,
     /// The authserv-id in Authentication-Results, usually the host's name (RFC 8601, section 2.5).
@@ -57,7 +57,7 @@ pub struct Duty<'a> {
     pub marker: &'a Secret,
 }
 
-impl<'a> Duty<'a> {
+impl<'a> HandlerContext<'a> {
     /// Whose Authentication-Results fields are believed.
     pub fn believed(&self) -> Believed<'a> {
         Believed { own: self.name, hosts: self.authserv_ids }
@@ -70,27 +70,27 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// As [`Handler::handle`].
-    pub fn handle(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
+    pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
         let keys = Snapshot::new(self.context.keys);
-        self.with_keys(&keys).handle_from_snapshot(mail, duty)
+        self.with_keys(&keys).handle_from_snapshot(mail, handler)
     }
 
-    fn handle_from_snapshot(&self, mail: Mail, duty: Duty<'_>) -> Result<Outcome> {
+    fn handle_from_snapshot(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
         // Without recipients the result would be thrown away.
         if mail.envelope.recipients.is_empty() {
             return Err(Error::usage("envelope: no recipients"));
         }
-        if marker::is_on(&mail, duty.marker, duty.believed()) {
-            return self.pass_on(mail, duty.policy);
+        if marker::is_on(&mail, handler.marker, handler.believed()) {
+            return self.pass_on(mail, handler.policy);
         }
-        let gathered = self.gather_from_snapshot(&mail, duty.policy)?;
-        let decision = duty.policy.decide(&gathered.facts(&mail));
+        let gathered = self.gather_from_snapshot(&mail, handler.policy)?;
+        let decision = handler.policy.decide(&gathered.facts(&mail));
         account_for(&mail.envelope, &decision)?;
         let mut acting = Acting {
             engine: self,
             mail: &mail,
             gathered: &gathered,
-            believed: duty.believed(),
+            believed: handler.believed(),
             groups: decision.groups.len(),
             made: Vec::new(),
             notes: Vec::new(),
@@ -119,10 +119,10 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// As there.
-    pub fn mark(&self, mail: &Mail, duty: Duty<'_>) -> Result<Message> {
+    pub fn mark(&self, mail: &Mail, handler: HandlerContext<'_>) -> Result<Message> {
         let mut edits = Edits::default();
         edits.remove(marker::NAME);
-        edits.add_raw(marker::field(mail, duty.marker, duty.believed()));
+        edits.add_raw(marker::field(mail, handler.marker, handler.believed()));
         self.edited(&mail.message, &edits)
     }
 

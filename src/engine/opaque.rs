@@ -105,7 +105,7 @@ fn has_usual_margins(part: Part<'_>) -> bool {
 enum Place {
     /// The message's: its writer chooses it, as in all mail, but for what is about the content.
     Root,
-    /// A part's, in which nobody writes.
+    /// A part's, which no user writes.
     Within,
 }
 

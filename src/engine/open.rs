@@ -26,7 +26,7 @@ pub struct Opening {
     pub(super) error: Option<Error>,
     pub(super) sealed: Option<Sealed>,
     pub(super) notes: Vec<String>,
-    /// That is because of what anybody can see to be over the bounds: nothing was decrypted to find it.
+    /// The error is about a bound that was exceeded before anything was decrypted: the sender may learn of it.
     pub(super) is_over_bounds: bool,
 }
 
@@ -233,7 +233,7 @@ struct Envelope {
     deviation: Option<Deviation>,
     /// The innermost held certificates and no text.
     brings_certificates: bool,
-    /// The last one cost more than it may, and anybody can see that.
+    /// The last one exceeded a bound before anything was decrypted.
     is_over_bounds: bool,
     /// From where on nothing protects what was found against changes.
     unprotected: Option<Unprotected>,
@@ -300,7 +300,7 @@ fn holds_no_signature(layer: &Layer) -> bool {
     signatures.iter().any(|signature| matches!(signature.state, State::Invalid(Why::Malformed(_))))
 }
 
-/// An errant encrypted layer that nobody here can open is still a fact worth reporting.
+/// Reports an errant encrypted layer that no key here opens.
 fn unopened(
     kind: ClaimKind,
     protocol: crate::keys::ProtocolName,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use super::{Duty, Engine, Handler, Outcome};
+use super::{Engine, Handler, HandlerContext, Outcome};
 use crate::{
     base::{Clock, Limits, Random, Result, Secret},
     crypto::Legacy,
@@ -33,11 +33,11 @@ pub struct HandlerConfig {
     pub limits: Limits,
     /// The rules.
     pub policy: Policy,
-    /// See [`Duty::name`].
+    /// See [`HandlerContext::name`].
     pub name: String,
-    /// See [`Duty::authserv_ids`].
+    /// See [`HandlerContext::authserv_ids`].
     pub authserv_ids: Vec<String>,
-    /// See [`Duty::marker`].
+    /// See [`HandlerContext::marker`].
     pub marker: Secret,
 }
 
@@ -54,8 +54,13 @@ impl HandlerConfig {
         Engine::new(context, self.limits.clone())
     }
 
-    fn duty(&self) -> Duty<'_> {
-        Duty { policy: &self.policy, name: &self.name, authserv_ids: &self.authserv_ids, marker: &self.marker }
+    fn handler_context(&self) -> HandlerContext<'_> {
+        HandlerContext {
+            policy: &self.policy,
+            name: &self.name,
+            authserv_ids: &self.authserv_ids,
+            marker: &self.marker,
+        }
     }
 }
 
@@ -92,11 +97,11 @@ impl ReloadableHandler {
 impl Handler for ReloadableHandler {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let config = self.config();
-        config.engine().handle(mail, config.duty())
+        config.engine().handle(mail, config.handler_context())
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {
         let config = self.config();
-        config.engine().mark(mail, config.duty())
+        config.engine().mark(mail, config.handler_context())
     }
 }

@@ -5,8 +5,8 @@ mod chain;
 mod deprecated;
 mod locked;
 mod memory;
-mod own;
 mod record;
+mod restricted;
 mod snapshot;
 mod state;
 
@@ -17,8 +17,8 @@ pub use chain::Chain;
 pub use deprecated::Deprecated;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
-pub use own::Own;
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
+pub use restricted::RestrictedKeys;
 pub use snapshot::Snapshot;
 pub use state::KeyState;
 

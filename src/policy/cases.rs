@@ -131,7 +131,11 @@ fn keys_that_cannot_be_asked_are_a_refusal_for_now() {
     let later = Disposition::Tempfail("bob: not now".to_owned());
     let mut case = Case::new(BOTH);
     case.keys.insert(ProtocolName::Smime, unknown());
-    case.meets(Obstacle::KeysUnavailable, &later);
+    for resort in Resort::ALL {
+        case.policy.rules[0].obstacles.insert(Obstacle::KeysUnavailable, resort);
+        let group = case.decide();
+        assert_eq!((group.obstacle, group.disposition), (Some(Obstacle::KeysUnavailable), later.clone()));
+    }
     // It would not have been taken.
     case.keys = [(ProtocolName::Smime, KeyState::Missing("none".to_owned())), (ProtocolName::Pgp, unknown())].into();
     case.signing = usable(&[ProtocolName::Smime]);

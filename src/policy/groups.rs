@@ -49,8 +49,7 @@ fn encrypts(ruling: &Ruling) -> bool {
     ruling.actions.iter().any(Action::encrypts)
 }
 
-/// Whom every reader sees as a recipient (RFC 5322, section 3.6.3). A field that cannot be read shows nobody, which errs on the side of
-/// hiding.
+/// The recipients that every reader sees (RFC 5322, section 3.6.3). A field that cannot be read shows none: when in doubt, hide.
 fn shown(facts: &Facts<'_>) -> HashSet<Address> {
     let fields = facts.message.root().fields().filter(|field| field.is("To") || field.is("Cc"));
     fields

@@ -78,7 +78,7 @@ proptest! {
         }
     }
 
-    /// What is encrypted for somebody hidden is for nobody else.
+    /// A hidden recipient's ciphertext has no other recipient.
     #[test]
     fn the_hidden_are_alone(policy in policies(), mail in mails()) {
         for group in policy.decide(&mail.facts(&mail.silent)).groups.iter().filter(|group| encrypts(group)) {

@@ -23,7 +23,7 @@ pub struct Rule {
     pub edits: Vec<Action>,
     /// What a refusal says; otherwise the rule's name.
     pub text: Option<String>,
-    /// What [`Order::Decrypt`] does with what nobody authenticated.
+    /// What [`Order::Decrypt`] does with a plaintext that is not authenticated.
     pub unauthenticated: Unauthenticated,
     /// What is done when the orders cannot be followed; what is not here comes from [`Policy::obstacles`](super::Policy::obstacles).
     pub obstacles: BTreeMap<Obstacle, Resort>,

@@ -190,7 +190,7 @@ impl Walker<'_> {
             if !keeps(Obstacle::AlreadyEncrypted) {
                 return Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned()));
             }
-            // A layer that is there goes out in the author's name, also when somebody else made it.
+            // A layer that is there goes out in the author's name, even if another person made it.
             if signs || self.direction() == Direction::Outbound {
                 self.may_sign()?;
             }

@@ -1,4 +1,4 @@
-//! Who signs and who must not be seen, by the header of the message.
+//! The author to sign as, and the recipients to hide, by the header of the message.
 
 use crate::{
     base::{Error, Hint, Result},
@@ -17,10 +17,10 @@ pub(super) fn bcc_warning(root: Part<'_>) -> Option<String> {
     root.fields().any(|field| field.is("Bcc")).then(|| warning.to_owned())
 }
 
-/// Who must not be seen in another's copy: named in Bcc alone (RFC 5322, section 3.6.3).
+/// Recipients that must not show in another recipient's copy: those named in Bcc alone (RFC 5322, section 3.6.3).
 pub(super) struct Blind {
     open: Vec<Address>,
-    /// `None`: there is a Bcc that cannot be read, and it may name anyone.
+    /// `None`: a Bcc field cannot be read, and may name any address.
     bcc: Option<Vec<Address>>,
 }
 
@@ -31,7 +31,7 @@ impl Blind {
         for field in root.fields() {
             let read = || address::list(&field.unfolded()).ok();
             if field.is("To") || field.is("Cc") {
-                // A list that cannot be read names nobody, which errs on the side of hiding.
+                // A list that cannot be read names no recipient: when in doubt, hide.
                 blind.open.extend(read().unwrap_or_default().into_iter().map(|mailbox| mailbox.address));
             } else if field.is("Bcc") {
                 blind.bcc = blind.bcc.zip(read()).map(|(mut all, list)| {

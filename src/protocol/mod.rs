@@ -3,8 +3,8 @@
 
 mod blind;
 mod entity;
-mod halves;
 pub mod kind;
+mod mime_wrap;
 pub mod pem;
 pub mod pgp;
 mod resolved;
@@ -312,7 +312,7 @@ impl Seal {
         !self.to.is_empty() || !self.passwords.is_empty()
     }
 
-    /// The same with what happens to the header when nobody says: a message that is signed has it protected in clear, one that is encrypted by
+    /// The same with the default for the header: a message that is signed has it protected in clear, one that is encrypted by
     /// the baseline policy. PEM and the shapes without MIME cannot protect it.
     #[must_use]
     pub fn with_usual_headers(self, protocol: ProtocolName) -> Seal {

@@ -10,7 +10,7 @@
 //! | claim, to sign | the newest that can be used | none of them can be used |
 //!
 //! A candidate that cannot be used (revoked, expired, not valid yet, weak, made for something else) keeps its tie. So an unusable trusted key is a
-//! refusal, and never a reason to take a key that is trusted less: otherwise anybody who gets a certificate into the key store would read the
+//! refusal, and never a reason to take a key that is trusted less: otherwise an attacker who gets a certificate into the key store would read the
 //! mail from the day on which the trusted key expires. This holds between owner and authority too: an owner who named one key for an address
 //! has decided against the others until the owner names another.
 //!

@@ -81,5 +81,5 @@ pub(super) fn marker(config: &Config, environment: &Environment) -> Result<Secre
     Ok(secret)
 }
 
-/// Octets. Source: `engine::Duty::marker`. An outsider can try guesses offline on a marked copy.
+/// Octets. Source: `engine::HandlerContext::marker`. An outsider can try guesses offline on a marked copy.
 const MIN_MARKER: usize = 16;

@@ -10,7 +10,7 @@ use super::{
 /// What covers a header field, or the payload (RFC 9788, section 4.3). Only a signature that holds counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protection {
-    /// Encrypted: it was not seen on the way; anybody can have written it.
+    /// Encrypted: it was not readable on the way, and no signature says who wrote it.
     Encrypted,
     /// A valid signature covers it; everybody on the way could read it.
     Signed,

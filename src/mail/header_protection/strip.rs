@@ -18,7 +18,7 @@ use super::{
 /// Writes `payload` under the header that the message had before it was sealed. Line ends are as in the two.
 ///
 /// A payload that protects the header and has a From holds the whole header of its sender (RFC 9788, section 5.2.1): of the outer header
-/// only the trace fields and an mbox `From ` line are written, in their order, and nothing else that anybody can have added on the way.
+/// only the trace fields and an mbox `From ` line are written, in their order: other fields may have been added on the way.
 /// Otherwise it holds some fields (older writers protect Subject alone), and the others are those of the outer header.
 ///
 /// Where `cover`, which covers the payload, encrypts it, Legacy Display Elements go too (RFC 9788, section 4.5.3).

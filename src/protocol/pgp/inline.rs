@@ -23,7 +23,7 @@ use crate::{
     },
     protocol::{
         Context, Headers, Seal, Shape,
-        halves::{hide_bcc, output, write_outer},
+        mime_wrap::{hide_bcc, output, write_outer},
     },
 };
 

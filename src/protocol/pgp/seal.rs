@@ -21,7 +21,7 @@ use crate::{
     mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
-        halves::{Halves, Payload, output, write_outer},
+        mime_wrap::{MimeWrap, Payload, output, write_outer},
     },
 };
 
@@ -54,14 +54,14 @@ pub(super) fn seal(
 }
 
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
-    let halves = Halves::of(message, how);
-    let payload = Payload { part: message.root(), header: &halves.payload };
+    let wrap = MimeWrap::of(message, how);
+    let payload = Payload { part: message.root(), header: &wrap.payload };
     // Everything that can fail for a missing resource is done before the first octet is written.
     let boundaries = [build::boundary(context.random)?, build::boundary(context.random)?];
     let signing = plan.signers.map(|signers| Signing::begin(signers, context)).transpose()?;
     let encryption = plan.readers.as_ref().map(Readers::begin).transpose()?;
 
-    write_outer(message.root(), &halves.outer, out)?;
+    write_outer(message.root(), &wrap.outer, out)?;
     let [first, second] = &boundaries;
     match (signing, encryption.zip(plan.readers.as_ref())) {
         (Some(signing), None) => write_signed(payload, signing, plan.at, first, out),

@@ -17,7 +17,7 @@ use crate::{
     base::{Error, Hint, Random, Result, Secret},
     crypto::{self, CbcWriter, Cipher, Legacy, Strength},
     pki::Certificate,
-    protocol::{Aead, Seal, halves::output},
+    protocol::{Aead, Seal, mime_wrap::output},
 };
 
 /// The recipients and the cipher. Nothing is encrypted yet.

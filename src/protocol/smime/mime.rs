@@ -8,7 +8,7 @@ use std::{
 use crate::{
     base::Result,
     mail::encoding::base64_encode,
-    protocol::halves::{Payload, output},
+    protocol::mime_wrap::{Payload, output},
 };
 
 /// An entity from its header on, with CRLF line breaks. It can be written several times, for instance to measure or

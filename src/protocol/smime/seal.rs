@@ -15,7 +15,7 @@ use crate::{
     mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
-        halves::{Halves, Payload, write_outer},
+        mime_wrap::{MimeWrap, Payload, write_outer},
     },
 };
 
@@ -35,9 +35,9 @@ pub(super) fn seal(
         return Err(Error::usage("inline: S/MIME has no such form").with_hint(Hint::UseOpaque));
     }
     let Plan { signers, readers, sealed } = Plan::new(message.root(), how, keys, context)?;
-    let halves = Halves::of(message, how);
+    let wrap = MimeWrap::of(message, how);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
-    let payload = Payload { part: message.root(), header: &halves.payload };
+    let payload = Payload { part: message.root(), header: &wrap.payload };
     let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });
     let entity = match (signers, readers) {
         (Some(signers), Some(readers)) if how.shape == Shape::Triple => {
@@ -56,7 +56,7 @@ pub(super) fn seal(
         (None, Some(readers)) => Box::new(Enveloped::new(&readers, content, context.random)?),
         (None, None) => content,
     };
-    write_outer(message.root(), &halves.outer, out)?;
+    write_outer(message.root(), &wrap.outer, out)?;
     entity.write(out)?;
     Ok(sealed)
 }

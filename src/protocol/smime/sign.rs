@@ -24,7 +24,7 @@ use crate::{
     base::{Error, Hint, Result},
     crypto::{Digester, Hash, KeyAlgorithm, Legacy, Scheme, SecretKey, Strength},
     pki::Certificate,
-    protocol::{Padding, halves::output},
+    protocol::{Padding, mime_wrap::output},
 };
 
 /// The signers and their algorithms. Nothing is signed yet.

@@ -1,4 +1,4 @@
-//! The keys of some people, for what is done in their name alone.
+//! Keys with the secret keys of some owners only.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,16 +9,16 @@ use crate::{
     mail::Address,
 };
 
-/// All certificates of `keys`, and the secret keys of `owners`: those whose certificate names one of them. No passwords, which are nobody's.
-pub struct Own<'k, 'o> {
+/// All certificates of `keys`, and the secret keys of `owners`: those whose certificate names one of them. Without passwords, which have no owner.
+pub struct RestrictedKeys<'k, 'o> {
     keys: &'k dyn Keys,
     owners: HashSet<&'o Address>,
 }
 
-impl<'k, 'o> Own<'k, 'o> {
+impl<'k, 'o> RestrictedKeys<'k, 'o> {
     /// What `owners` have of `keys`.
     pub fn new(keys: &'k dyn Keys, owners: impl IntoIterator<Item = &'o Address>) -> Self {
-        Own { keys, owners: owners.into_iter().collect() }
+        RestrictedKeys { keys, owners: owners.into_iter().collect() }
     }
 
     fn owns(&self, record: &Record) -> bool {
@@ -30,7 +30,7 @@ impl<'k, 'o> Own<'k, 'o> {
     }
 }
 
-impl Keys for Own<'_, '_> {
+impl Keys for RestrictedKeys<'_, '_> {
     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
         let mut found = self.keys.find(protocol, want)?;
         for record in found.iter_mut().filter(|record| !record.secrets.is_empty() && !self.owns(record)) {

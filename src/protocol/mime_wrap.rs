@@ -1,5 +1,4 @@
-//! A message about to be torn in two: header fields that stay outside, and the payload that is protected. Every protocol that seals by
-//! MIME begins like this.
+//! The header of a message split for sealing by MIME: fields that stay outside, and those of the protected payload.
 
 use std::io::{self, Write};
 
@@ -15,14 +14,14 @@ use crate::{
 };
 
 /// Header fields for outside, and those of the payload.
-pub(super) struct Halves<'a> {
+pub(super) struct MimeWrap<'a> {
     /// What stays outside, without Content-*.
     pub(super) outer: Edit<'a>,
     /// The header of the payload.
     pub(super) payload: Edit<'a>,
 }
 
-impl<'a> Halves<'a> {
+impl<'a> MimeWrap<'a> {
     /// Content-* moves inside, and with it what `how` protects. What is encrypted says nothing of Bcc outside.
     pub(super) fn of(message: &'a Message, how: &Seal) -> Self {
         let (payload, mut outer) = match how.headers.confidentiality() {
@@ -38,7 +37,7 @@ impl<'a> Halves<'a> {
         if how.encrypts() {
             hide_bcc(&mut outer);
         }
-        Halves { outer, payload }
+        MimeWrap { outer, payload }
     }
 }
 
