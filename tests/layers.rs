@@ -228,9 +228,7 @@ fn commands(source: &Source, complain: &mut Complaints<'_>) {
     if source.module.first().is_none_or(|room| NAMES_COMMANDS.contains(&room.as_str())) {
         return;
     }
-    // A warning in protocol/select.rs still names the command.
-    let tokens = source.tokens.iter().filter(|_| source.path != "src/protocol/select.rs");
-    for token in tokens {
+    for token in &source.tokens {
         let words = token.literal.as_deref().unwrap_or_default().split([' ', '`', '"', '(']);
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
         let is_option = |word: &&str| {

@@ -10,6 +10,13 @@ pub enum Hint {
     Advice(String),
     /// Check the store for damage, and repair what can be repaired.
     CheckStore,
+    /// Compare the fingerprint of a key that is not trusted with its owner, and trust it.
+    ConfirmKey {
+        /// The fingerprint.
+        key: String,
+        /// The address that the key claims.
+        address: String,
+    },
     /// Import a certificate for this address, compare its fingerprint with the owner, and trust it.
     FindCertificate(String),
     /// For several addresses: import a certificate for each, and trust it.
@@ -84,6 +91,7 @@ impl fmt::Display for Hint {
             Hint::CheckStore => {
                 f.write_str("check the store: that lists what is damaged, and repairs what can be repaired")
             }
+            Hint::ConfirmKey { key, address } => write!(f, "if {key} is the key of {address}, trust it"),
             Hint::EraseRemoved => f.write_str("check and repair the store when the other process is done"),
             Hint::FindCertificate(address) => write!(f, "import a certificate for {address}, and trust it"),
             Hint::FindCertificates => f.write_str("import a certificate for each of them, and trust it"),

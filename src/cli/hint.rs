@@ -8,6 +8,7 @@ pub(crate) fn words(hint: &Hint) -> String {
         Hint::CheckStore => {
             "`postseal key check` lists what is damaged, and with --repair repairs what can be repaired".to_owned()
         }
+        Hint::ConfirmKey { key, address } => format!("if the fingerprint is right: postseal key trust {key} {address}"),
         Hint::EraseRemoved => "`postseal key check --repair` erases them when the other process is done".to_owned(),
         Hint::FindCertificate(address) => {
             format!("import one: postseal key import FILE, then postseal key trust ID {address}")

@@ -247,9 +247,7 @@ impl Wanted<'_> {
     fn warning(&self, fingerprint: &Handle, doubt: Option<String>) -> String {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
         let doubt = doubt.map_or_else(String::new, |why| format!(" ({why})"));
-        format!(
-            "{address}: {noun} {fingerprint} is not trusted{doubt}; if it is right: postseal key trust {fingerprint} {address}"
-        )
+        format!("{address}: {noun} {fingerprint} is not trusted{doubt}")
     }
 
     fn ambiguous<'h>(&self, fingerprints: impl Iterator<Item = &'h Handle>) -> Refusal {

@@ -47,7 +47,7 @@ enum RefusalKind {
     /// There is no key, or none that may be used.
     Missing,
     /// The keys could not be asked.
-    Unknown(Error),
+    Unknown(Box<Error>),
 }
 
 impl Refusal {
@@ -64,7 +64,7 @@ impl Refusal {
     /// The keys of `whose` could not be asked.
     pub(super) fn unknown(whose: impl fmt::Display, error: Error) -> Self {
         let reason = format!("{whose}: keys cannot be looked up now: {error}");
-        Refusal { kind: RefusalKind::Unknown(error), reason, hint: None }
+        Refusal { kind: RefusalKind::Unknown(Box::new(error)), reason, hint: None }
     }
 
     /// The same with something that the user can do about it.
@@ -88,7 +88,7 @@ impl From<Refusal> for Error {
         let error = match kind {
             RefusalKind::Expired => Error::new(Kind::KeyExpired, reason),
             RefusalKind::Missing => Error::no_key(reason),
-            RefusalKind::Unknown(error) => return error,
+            RefusalKind::Unknown(error) => return *error,
         };
         match hint {
             Some(hint) => error.with_hint(hint),

@@ -13,6 +13,7 @@ use postseal::{
 use super::pieces;
 use crate::cli::{
     args::{Encrypt, Shaping, Sign},
+    hint::words,
     input,
     output::{Output, Privacy},
     session::Session,
@@ -222,5 +223,8 @@ fn pass_on(shaping: &Shaping, message: &Message) -> Result<ExitCode> {
 fn report(sealed: &Sealed) {
     for warning in &sealed.warnings {
         show::warning(warning);
+    }
+    for hint in &sealed.hints {
+        show::hint(&words(hint));
     }
 }

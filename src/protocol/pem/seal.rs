@@ -144,7 +144,11 @@ impl Plan {
                 }
             };
             let Some(chosen) = missing.found(found.recipient(address)) else { continue };
-            sealed.warnings.extend(chosen.warning.clone());
+            if let Some(warning) = &chosen.warning {
+                let key = chosen.candidate.fingerprint();
+                sealed.warnings.push(warning.clone());
+                sealed.hints.push(Hint::ConfirmKey { key, address: address.to_string() });
+            }
             sealed.did.push(format!("encrypted to {address} with {}", chosen.candidate.fingerprint()));
             readers.push((address.to_string(), chosen.clone()));
         }

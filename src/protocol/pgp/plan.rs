@@ -8,7 +8,7 @@ use super::{
     sign,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     crypto::Hash,
     mail::Part,
     protocol::{
@@ -98,6 +98,11 @@ fn readers(
         };
         let Some(chosen) = missing.found(found.recipient(address)) else { continue };
         sealed.warnings.extend(chosen.warning.iter().chain(&chosen.doubt).cloned());
+        if chosen.warning.is_some() {
+            sealed
+                .hints
+                .push(Hint::ConfirmKey { key: chosen.cert.fingerprint().to_hex(), address: address.to_string() });
+        }
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
         sealed.did.push(format!("encrypted to {address} with {}{note}", chosen.cert.fingerprint().to_hex()));
         match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == chosen.cert.fingerprint()) {

@@ -10,7 +10,7 @@ use super::{
     sign::Signers,
 };
 use crate::{
-    base::{Error, Result},
+    base::{Error, Hint, Result},
     mail::{Address, Part},
     pki::Certificate,
     protocol::{
@@ -91,7 +91,11 @@ fn readers(
             Recipient::Named(address) => address,
         };
         let Some(Chosen { certificate, warning, known }) = missing.found(found.recipient(address)) else { continue };
-        sealed.warnings.extend(warning.clone());
+        if let Some(warning) = warning {
+            let key = record::fingerprint(certificate).to_string();
+            sealed.warnings.push(warning.clone());
+            sealed.hints.push(Hint::ConfirmKey { key, address: address.to_string() });
+        }
         let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
         sealed.did.push(format!("encrypted to {address} with {}{reads}", record::fingerprint(certificate)));
         if people.iter().all(|(other, _)| other.der() != certificate.der()) {
