@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postseal::{
     base::{Limits, Secret, SystemClock, SystemRandom},
     crypto::{self, Cipher, Unwrap, cbc_decrypt, cbc_encrypt, encrypt_to_rsa},
-    engine::{Handler, Hook, Setup},
+    engine::{Handler, HandlerConfig, ReloadableHandler},
     keys::{Passphrases, ProtocolName},
     mail::{Submitter, encoding::base64_encode},
     pki::Certificate,
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// RSA keys of these, and a hook that has them beside the usual ones.
-fn generated(names: &[&str]) -> (Vec<Certificate>, Hook) {
+fn generated(names: &[&str]) -> (Vec<Certificate>, ReloadableHandler) {
     let mut files: Vec<Vec<u8>> = Vec::new();
     let mut certificates = Vec::new();
     for name in names {
@@ -33,8 +33,8 @@ fn generated(names: &[&str]) -> (Vec<Certificate>, Hook) {
     let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
     let rsa = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys;
     let keys = postseal::keys::Chain::new(vec![Arc::new(rsa), Arc::new(keys())], store::merge);
-    let setup = Setup { keys: Arc::new(keys), ..Setup::clone(&hook().setup()) };
-    (certificates, Hook::new(setup))
+    let setup = HandlerConfig { keys: Arc::new(keys), ..HandlerConfig::clone(&hook().config()) };
+    (certificates, ReloadableHandler::new(setup))
 }
 
 /// A KeyTransRecipientInfo.
@@ -53,7 +53,7 @@ fn a_second_content_key_makes_no_reader_of_the_first() {
     let letter = "From: alice@example.org\r\nTo: alice@example.org\r\nSubject: s\r\nContent-Type: text/plain\r\n\r\nthe number is forty-two\r\n";
     let mut data = Vec::new();
     let how = Seal { sign: vec![Signer::Author], ..Seal::default() };
-    hook.setup().engine().seal(ProtocolName::Pgp, &parse(letter), &how, &mut data).unwrap();
+    hook.config().engine().seal(ProtocolName::Pgp, &parse(letter), &how, &mut data).unwrap();
     let (iv, key) = ([7; 16], Secret::new(vec![9; 32]));
     cbc_encrypt(Cipher::Aes256, &key, &iv, &mut data).unwrap();
     let fits = |key: &Secret| cbc_decrypt(Cipher::Aes256, key, &iv, &mut data.clone()).is_ok();
