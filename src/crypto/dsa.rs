@@ -6,22 +6,9 @@ use crypto_bigint::{
 };
 
 use super::{
-    Unverified,
-    software::{bits, trimmed},
+    DsaPublic, Unverified,
+    number::{bits, trimmed},
 };
-
-/// The numbers of a DSA public key, big-endian (FIPS 186-4, section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DsaPublic<'a> {
-    /// The prime.
-    pub p: &'a [u8],
-    /// The subgroup's order.
-    pub q: &'a [u8],
-    /// The generator.
-    pub g: &'a [u8],
-    /// The public number.
-    pub y: &'a [u8],
-}
 
 /// Verifies `r || s`, each of the order's length.
 pub(super) fn verify_dsa(key: DsaPublic<'_>, digest: &[u8], signature: &[u8]) -> Result<(), Unverified> {

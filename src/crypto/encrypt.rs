@@ -10,7 +10,9 @@ use super::{
     brainpool_key::BrainpoolKey,
     fast_rsa::oaep,
     legacy::encrypt_rsa,
-    software::{bits, ecdh_agreeing, trimmed, unserved},
+    number::{bits, trimmed},
+    software::ecdh_agreeing,
+    unfit::unserved,
 };
 use crate::base::{Error, Result, Secret};
 

@@ -17,8 +17,9 @@ use crypto_bigint::{BoxedUint, NonZero, Odd, Resize};
 use super::{
     Hash, KeyAlgorithm, Scheme, Unwrap,
     legacy::LegacyRsa,
+    number::{bits, trimmed},
     rejection::Rejection,
-    software::{bits, trimmed, unfit},
+    unfit::unfit,
 };
 use crate::base::{Error, Result, Secret};
 

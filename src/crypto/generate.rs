@@ -9,7 +9,9 @@ use aws_lc_rs::{
 use super::{
     KeyAlgorithm,
     brainpool_key::BrainpoolKey,
-    software::{ecdh_agreeing, padded, unfit, unserved, x448_public},
+    number::padded,
+    software::{ecdh_agreeing, x448_public},
+    unfit::{unfit, unserved},
 };
 use crate::base::{Error, Result, Secret};
 

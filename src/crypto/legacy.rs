@@ -15,10 +15,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Hash, RsaComponents, Scheme, Unverified, Unwrap,
+    number::{bits, trimmed},
     padding::{oaep_decode, oaep_encode, pss_encode, pss_verify},
     rejection::Rejection,
     short_rsa,
-    software::{bits, trimmed, unfit},
+    unfit::unfit,
 };
 use crate::{
     base::{Result, Secret},

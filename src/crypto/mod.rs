@@ -22,13 +22,16 @@ mod kdf;
 mod keywrap;
 mod legacy;
 mod mdc;
+mod number;
 mod padding;
 mod point;
+mod public;
 mod rejection;
 mod secret;
 mod short_rsa;
 mod software;
 mod strength;
+mod unfit;
 mod verify;
 
 pub use algorithm::{Aead, Cipher, Conveys, Curve, Hash, Signs};
@@ -36,7 +39,6 @@ pub use cbc::{CbcWriter, cbc_decrypt, cbc_encrypt};
 pub use cipher::{CfbEncryptor, CfbReader, Resync};
 pub use derivation_cost::{argon2_cost, pbkdf1_cost, pbkdf2_cost, pkcs12_cost, s2k_cost, scrypt_cost};
 pub use digest::Digester;
-pub use dsa::DsaPublic;
 pub use ecb::{ecb_decrypt, ecb_encrypt};
 pub use encrypt::{agree_ephemeral, encrypt_to_rsa};
 pub use fast_rsa::RsaComponents;
@@ -45,15 +47,16 @@ pub use kdf::{Pkcs12Use, argon2id, bmp_string, hkdf, hmac, pbkdf1, pbkdf2, pkcs1
 pub use keywrap::{KeyWrap, unwrap_for_password, wrap_for_password};
 pub use mdc::mdc_decrypt;
 pub use point::uncompressed;
+pub use public::{DsaPublic, PublicKey, Unverified};
 pub use secret::{KeyAlgorithm, Scheme, SecretKey, Unwrap};
 pub use software::SoftwareKey;
 pub use strength::{Legacy, Strength};
-pub use verify::{PublicKey, Unverified, verify};
+pub use verify::verify;
 
 pub(crate) use algorithm::openpgp_key_name;
 
 use crate::base::Error;
-pub(crate) use software::unfit;
+pub(crate) use unfit::unfit;
 
 /// The one answer to a wrong key, wrong padding and a wrong tag: to tell them apart makes an oracle.
 fn undecipherable() -> Error {

@@ -15,7 +15,7 @@ use std::hint::black_box;
 use aws_lc_rs::{digest, hmac};
 use zeroize::Zeroizing;
 
-use super::software::trimmed;
+use super::number::trimmed;
 use crate::base::Secret;
 
 /// The substitute messages of one RSA key.

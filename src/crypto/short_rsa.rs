@@ -2,7 +2,7 @@
 
 use ruint::Uint;
 
-use super::software::{bits, trimmed};
+use super::number::{bits, trimmed};
 
 /// The signature to the power of the exponent, of the modulus' length (RFC 8017, section 5.2.2).
 ///

@@ -15,8 +15,10 @@ use super::{
     brainpool_key::BrainpoolKey,
     fast_rsa::FastRsa,
     legacy::{Elgamal, LegacyRsa},
+    number::{bits, padded},
+    unfit::unfit,
 };
-use crate::base::{Error, Result, Secret};
+use crate::base::{Result, Secret};
 
 /// A private key in memory. aws-lc and the other crates wipe their copies when it is dropped.
 ///
@@ -263,36 +265,6 @@ pub(super) fn import(curve: Curve, digest: &[u8]) -> Option<Digest> {
     let mut fitted = vec![0; length - kept.len()];
     fitted.extend_from_slice(kept);
     Digest::import_less_safe(&fitted, algorithm).ok()
-}
-
-/// The number of significant bits of a big-endian number.
-pub(super) fn bits(number: &[u8]) -> usize {
-    let number = trimmed(number);
-    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
-}
-
-/// A big-endian number without leading zeros.
-pub(super) fn trimmed(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|octet| **octet == 0).count();
-    &number[zeros..]
-}
-
-/// A big-endian number of exactly `length` octets, if it fits.
-pub(super) fn padded(number: &Secret, length: usize) -> Option<Secret> {
-    let number = trimmed(number.expose());
-    let mut octets = vec![0; length.checked_sub(number.len())?];
-    octets.reserve_exact(number.len());
-    octets.extend_from_slice(number);
-    Some(Secret::new(octets))
-}
-
-/// The refusal of a key whose parts do not belong together.
-pub(crate) fn unfit(algorithm: KeyAlgorithm) -> Error {
-    Error::no_key(format!("{} key: its parts do not belong together", algorithm.name()))
-}
-
-pub(super) fn unserved(algorithm: KeyAlgorithm) -> Error {
-    algorithm.refuses("work: the curve is not supported")
 }
 
 /// The public key of an X448 key: what it agrees on with the base point (RFC 7748, section 6.2).

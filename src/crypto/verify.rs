@@ -7,62 +7,13 @@ use aws_lc_rs::{
 };
 
 use super::{
-    Curve, DsaPublic, Hash, KeyAlgorithm, Scheme,
+    Curve, Hash, PublicKey, Scheme, Unverified,
     brainpool::verify_brainpool,
     dsa::verify_dsa,
     legacy::verify_rsa,
-    software::{bits, import, trimmed},
+    number::{bits, trimmed},
+    software::import,
 };
-
-/// A public key that verifies; numbers are big-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PublicKey<'a> {
-    /// DSA of up to 8192 bits.
-    Dsa(DsaPublic<'a>),
-    /// An uncompressed point (X9.62, leading 4).
-    Ecdsa {
-        /// The curve it is on.
-        curve: Curve,
-        /// `4 || x || y`.
-        point: &'a [u8],
-    },
-    /// 32 octets of RFC 8032.
-    Ed25519(&'a [u8]),
-    /// 57 octets of RFC 8032.
-    Ed448(&'a [u8]),
-    /// RSA of any size that a mail may have.
-    Rsa {
-        /// The modulus.
-        n: &'a [u8],
-        /// The public exponent.
-        e: &'a [u8],
-    },
-}
-
-impl PublicKey<'_> {
-    /// What kind of key this is.
-    pub fn algorithm(&self) -> KeyAlgorithm {
-        match self {
-            PublicKey::Dsa(key) => KeyAlgorithm::Dsa(bits(key.p)),
-            PublicKey::Ecdsa { curve, .. } => KeyAlgorithm::Ecdsa(*curve),
-            PublicKey::Ed25519(_) => KeyAlgorithm::Ed25519,
-            PublicKey::Ed448(_) => KeyAlgorithm::Ed448,
-            PublicKey::Rsa { n, .. } => KeyAlgorithm::Rsa(bits(n)),
-        }
-    }
-}
-
-/// Why a signature does not verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unverified {
-    /// The key cannot be used with the scheme, or neither is served here.
-    Algorithm,
-    /// The key is no key: a point off the curve, an even modulus, ...
-    Key,
-    /// The signature was not made by this key over this digest.
-    Signature,
-}
 
 /// Verifies `signature`, in the form in which [`SecretKey::sign`](super::SecretKey::sign) answers, over `digest`.
 ///
@@ -148,6 +99,7 @@ fn rsa(scheme: Scheme, bits: usize) -> Option<(&'static RsaParameters, &'static 
 mod tests {
     use super::*;
     use crate::base::unhex;
+    use crate::crypto::KeyAlgorithm;
 
     /// RFC 6979, appendix A.2.5, over "sample".
     const POINT: &str = "0460FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6\

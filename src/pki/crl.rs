@@ -14,7 +14,7 @@ use super::{
     Certificate, Name, PublicKey,
     distribution::{Issuers, Scope, directory_names},
     general_name::GeneralName,
-    revocation::{Reason, Revoked, Sealed, Worth},
+    status::{Reason, Revoked, Sealed, Worth},
     time,
     tlv::{
         BIT_STRING, BOOLEAN, ENUMERATED, Element, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE,

@@ -6,7 +6,8 @@ use super::{
     distribution::{Issuers, Point, Reasons},
     extensions::KeyUsage,
     news::{self, Flaw, List, News},
-    revocation::{Asked, Issuer, Statements, Worth},
+    statements::Statements,
+    status::{Asked, Issuer, Worth},
 };
 use crate::{
     base::{Budget, Result},

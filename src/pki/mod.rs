@@ -18,6 +18,8 @@ mod public_key;
 mod refusal;
 mod revocation;
 mod search;
+mod statements;
+mod status;
 pub(crate) mod time;
 pub(crate) mod tlv;
 

@@ -24,7 +24,7 @@ use super::{
     PublicKey,
     crl::{Crl, Freshness, Listed, Understood},
     distribution::Reasons,
-    revocation::{Origin, Reason, Revoked, Status},
+    status::{Origin, Reason, Revoked, Status},
 };
 
 /// The statements about one certificate so far.

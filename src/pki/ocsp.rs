@@ -15,7 +15,8 @@ use super::{
     distribution::Reasons,
     extensions::OCSP_NO_CHECK,
     news::News,
-    revocation::{Asked, Issuer, Reason, Revoked, Sealed, Statements, Worth},
+    statements::Statements,
+    status::{Asked, Issuer, Reason, Revoked, Sealed, Worth},
     time,
     tlv::{
         BIT_STRING, BOOLEAN, ENUMERATED, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, constructed,

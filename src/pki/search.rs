@@ -10,7 +10,9 @@ use super::{
     check::{self, Judged, Stop},
     public_key::PublicKey,
     refusal::Rule,
-    revocation::{self, Asked, Issuer, NoSigners, Revocation, Revoked, Signers, Statements, Status, Worth},
+    revocation::{self, Revocation},
+    statements::Statements,
+    status::{Asked, Issuer, NoSigners, Revoked, Signers, Status, Worth},
 };
 use crate::base::{Budget, Result};
 

@@ -19,8 +19,8 @@ use sequoia_openpgp::{
 
 use super::{
     binding_signatures,
+    lenient::LENIENT,
     revocation::{self, Known},
-    signer::LENIENT,
     words,
 };
 use crate::{

@@ -16,6 +16,7 @@ pub mod generate;
 mod inline;
 pub mod keyfile;
 pub mod kind;
+mod lenient;
 mod librepgp;
 mod locked;
 mod loose;
@@ -52,6 +53,7 @@ mod words;
 // session_key.rs the format of an encrypted session key, without a key
 // sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
 // public.rs     verify a digest with a public key
+// lenient.rs    the policy by which certificates are read
 // signer.rs     find the key that made a signature, and check that it could sign at that time
 // verify.rs     judge one signature: the only caller of Matches::assertion
 // seal.rs       sign and encrypt: the forms of RFC 3156, in one pass

@@ -13,7 +13,7 @@ use sequoia_openpgp::{
     types::RevocationStatus,
 };
 
-use super::{cert, public, signer::LENIENT};
+use super::{cert, lenient::LENIENT, public};
 use crate::{
     base::Result,
     keys::{Handle, Keys, ProtocolName, Want},

@@ -7,13 +7,7 @@ use std::{
 
 use sequoia_openpgp::{packet::Signature as Packed, types::SignatureType};
 
-use super::{
-    packets::Found,
-    public,
-    signer::{Signer, unknown_critical},
-    suite,
-    trailer::Fields,
-};
+use super::{lenient::unknown_critical, packets::Found, public, signer::Signer, suite, trailer::Fields};
 use crate::{
     base::{Budget, Result},
     crypto::{Digester, Hash, Legacy, Strength},

@@ -7,8 +7,8 @@ use der::{Decode, asn1::ObjectIdentifier};
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use super::{
+    content_kind::ContentKind,
     encode::{algorithm, sequence},
-    encrypt::ContentKind,
 };
 use crate::{
     base::rfc3339,

@@ -8,7 +8,7 @@ use der::{
 use flate2::{Decompress, FlushDecompress, Status};
 use x509_cert::spki::AlgorithmIdentifierRef;
 
-use super::decapsulate::Decapsulated;
+use super::removed::Decapsulated;
 use crate::{
     base::{Budget, Error, Result},
     verdict::LayerKind,

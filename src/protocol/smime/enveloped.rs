@@ -11,8 +11,8 @@ use der::{
 use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::{
-    decapsulate::{DATA, Decapsulated, SIGNED, content_info},
     encode::{self, octet_string, sequence, value},
+    removed::{DATA, Decapsulated, SIGNED, content_info},
     suite::{self, ContentCipher},
     unlock::{Found, Recipients},
 };

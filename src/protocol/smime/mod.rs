@@ -8,6 +8,7 @@ pub mod ciphertext;
 mod claim;
 mod compressed;
 mod content;
+mod content_kind;
 mod decapsulate;
 mod encode;
 mod encrypt;
@@ -26,6 +27,7 @@ mod pkcs12;
 mod pkcs8;
 mod plan;
 mod recipients;
+mod removed;
 pub mod revocation_files;
 mod seal;
 mod select;
@@ -58,6 +60,8 @@ mod verify;
 // password.rs   content keys wrapped with a password or a shared key
 // compressed.rs CompressedData
 // decapsulate.rs remove one layer of CMS
+// removed.rs    the removed layer
+// content_kind.rs content encryption algorithms
 // suite.rs      algorithms of CMS and `crypto`
 // seal.rs       sign and encrypt: the forms, as nested entities
 // plan.rs       decisions before writing: signers, recipients, algorithms

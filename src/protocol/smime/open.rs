@@ -6,7 +6,8 @@ use super::{
     ber::{self, After, Taken},
     claim,
     content::Shape,
-    decapsulate::{self, Decapsulated},
+    decapsulate,
+    removed::{self, Decapsulated},
     signed::SignedData,
     verify,
 };
@@ -130,7 +131,7 @@ fn content(mut inner: Decapsulated, span: Span, context: Context<'_>, budget: &m
         let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
         layers.push(layer(LayerKind::Signed { signatures }, span));
     }
-    if inner.content_type == decapsulate::DATA {
+    if inner.content_type == removed::DATA {
         return Ok(Opened {
             layers,
             payload: entity(inner.octets, budget)?,
