@@ -10,13 +10,13 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 use postseal::{
-    base::Limits,
+    base::{Limits, SystemClock},
     policy::Pattern,
     report::Metrics,
     transport::{
-        Connection, Door, MemoryLimit,
+        Connection, Listener, MemoryLimit,
         relay::{Host, Relay},
-        smtp::{Caller, Dialect, Login, Patience, Protection, Server, Settings},
+        smtp::{Caller, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -31,7 +31,7 @@ fuzz_target!(|octets: &[u8]| {
     runtime.block_on(async {
         let (_stop, stopping) = watch::channel(false);
         let connection = Connection { stream: Box::new(peer), peer: None };
-        _ = Arc::clone(&SERVERS[usize::from(dialect == Dialect::Lmtp)]).welcome(connection, stopping).await;
+        _ = Arc::clone(&SERVERS[usize::from(dialect == Dialect::Lmtp)]).serve(connection, stopping).await;
     });
     let heard = heard.lock().unwrap();
     assert!(heard.is_empty() || heard.ends_with(b"\r\n"));
@@ -49,8 +49,8 @@ static SERVERS: LazyLock<[Arc<Server>; 2]> =
 
 fn server(dialect: Dialect) -> Server {
     let second = Duration::from_secs(1);
-    let patience = Patience { connect: second, command: second, block: second, end: second };
-    let caller = Caller { name: "mx.example.org".to_owned(), patience, connector: Connector::new() };
+    let timeouts = Timeouts { connect: second, command: second, block: second, end: second };
+    let caller = Caller { name: "mx.example.org".to_owned(), timeouts, connector: Connector::new() };
     let relay = Relay::new(caller, Host::Unix("/nowhere".into()), Security::None);
     let settings = Settings {
         dialect,
@@ -66,7 +66,8 @@ fn server(dialect: Dialect) -> Server {
         recipients: 10,
         per_client: 10,
         memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
-        patience,
+        timeouts,
+        clock: Arc::new(SystemClock),
         quarantine: None,
     };
     Server::new(Arc::new(wire::Counting::default()), Arc::new(relay), Arc::new(Semaphore::new(4)), settings)

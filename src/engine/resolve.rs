@@ -69,7 +69,7 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// The keys could not be asked.
-    pub(crate) fn key_states(
+    pub fn key_states(
         &self,
         address: &Address,
         purpose: Purpose,
