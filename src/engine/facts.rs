@@ -6,7 +6,7 @@ use super::{Engine, Opening, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName, RestrictedKeys, Snapshot, Want},
-    mail::{Address, Mail, Part, header},
+    mail::{Address, Mail, Message, Part, header},
     policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
     protocol::{Needs, Signer},
     verdict::{LayerKind, Reached, Standing, Verdict},
@@ -188,8 +188,7 @@ impl Engine<'_> {
             // The cost is counted over all owners: an expensive message is opened for some of them and stays sealed for the others.
             *budget = budget.once_more();
             let own = self.opened_for(mail, [owner], budget)?;
-            let text = |opening: &Opening| opening.payload().map(|payload| payload.octets().to_vec());
-            if own.error().is_none() && text(&own) == text(opening) {
+            if own.error().is_none() && own.payload().map(Message::octets) == opening.payload().map(Message::octets) {
                 readers.insert(owner);
             }
         }

@@ -174,7 +174,7 @@ mod tests {
         Stolen,
     }
 
-    /// A certificate on a curve with a signing subkey, whose owner agreed to it if it is his own.
+    /// A certificate on a curve with a signing subkey; an `Own` one has a back signature (RFC 9580, section 5.2.1.9).
     fn made_cert(whose: Subkey) -> openpgp::Result<Vec<u8>> {
         let (primary, mut signer) = key()?;
         let (subkey, mut back_signer) = key()?;
