@@ -1,4 +1,4 @@
-//! The floor plan, kept: which room imports which, which names are confined to which place, and a few house rules.
+//! The module structure: which module imports which, which names are confined to which place, and a few rules on style.
 //!
 //! The checker is one function over `(path, text)` pairs, so that each rule is also tested on planted violations.
 
@@ -142,7 +142,7 @@ fn modules_import_only_what_they_may() {
     let files = sources();
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let found = complaints(&files);
-    assert!(found.is_empty(), "{} violations of the floor plan:\n{}", found.len(), found.join("\n"));
+    assert!(found.is_empty(), "{} violations of the module structure:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
@@ -282,9 +282,9 @@ fn shape(source: &Source, text: &str, complain: &mut Complaints<'_>) {
 }
 
 fn imports(source: &Source, complain: &mut Complaints<'_>) {
-    let Some(room) = source.module.first() else { return }; // lib.rs and main.rs are the front door
+    let Some(room) = source.module.first() else { return }; // lib.rs and main.rs are the roots
     let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| name == room) else {
-        return complain.add(1, format!("{room} is no room of the floor plan"));
+        return complain.add(1, format!("{room} is not in the list of modules"));
     };
     let protocol_of = |module: &[String]| match module {
         [first, second, ..] if first == "protocol" => PROTOCOLS.iter().find(|name| *name == second).copied(),
@@ -295,7 +295,7 @@ fn imports(source: &Source, complain: &mut Complaints<'_>) {
         let Some(target) = named.segments.get(1) else {
             if *allowed != EVERYTHING {
                 let what = if named.glob { "imports everything of the crate" } else { "imports the crate's root" };
-                complain.add(named.line, format!("{what}: name the room"));
+                complain.add(named.line, format!("{what}: name the module"));
             }
             continue;
         };
@@ -313,9 +313,9 @@ fn imports(source: &Source, complain: &mut Complaints<'_>) {
             if ROOMS.iter().any(|(name, _)| name == target) {
                 format!("{room} may not import {target} ({path})")
             } else if target.starts_with('$') {
-                format!("a macro hides which room is meant ({path})")
+                format!("a macro hides which module is meant ({path})")
             } else {
-                format!("{path} is at the crate's root: name it by its room")
+                format!("{path} is at the crate's root: name it by its module")
             },
         );
     }

@@ -45,7 +45,7 @@ fn a_path_within_code_is_found() {
 }
 
 #[test]
-fn super_is_followed_out_of_the_room() {
+fn super_is_followed_out_of_the_module() {
     assert_eq!(
         planted("src/mail/parse.rs", "use super::super::keys::Keys;"),
         ["src/mail/parse.rs:2: mail may not import keys (crate::keys::Keys)"]
@@ -67,7 +67,7 @@ fn another_name_for_the_crate_is_seen_through() {
     assert_eq!(
         planted("src/mail/parse.rs", "use crate as c;\nuse c::keys::Keys;\nfn f() { c::engine::go() }"),
         [
-            "src/mail/parse.rs:2: imports the crate's root: name the room",
+            "src/mail/parse.rs:2: imports the crate's root: name the module",
             "src/mail/parse.rs:3: mail may not import keys (crate::keys::Keys)",
             "src/mail/parse.rs:4: mail may not import engine (crate::engine::go)",
         ]
@@ -78,8 +78,8 @@ fn another_name_for_the_crate_is_seen_through() {
             "use crate::{self as c};\nextern crate self as me;\nuse crate::*;\nuse me::store::Home;"
         ),
         [
-            "src/mail/parse.rs:2: imports the crate's root: name the room",
-            "src/mail/parse.rs:4: imports everything of the crate: name the room",
+            "src/mail/parse.rs:2: imports the crate's root: name the module",
+            "src/mail/parse.rs:4: imports everything of the crate: name the module",
             "src/mail/parse.rs:5: mail may not import store (crate::store::Home)",
         ]
     );
@@ -93,7 +93,7 @@ fn another_name_for_the_crate_is_seen_through() {
 fn a_re_export_at_the_root_is_no_way_round() {
     assert_eq!(
         planted("src/base/error.rs", "use crate::Engine;"),
-        ["src/base/error.rs:2: crate::Engine is at the crate's root: name it by its room"]
+        ["src/base/error.rs:2: crate::Engine is at the crate's root: name it by its module"]
     );
 }
 
@@ -104,7 +104,7 @@ fn macros_hide_nothing() {
         planted("src/mail/part.rs", body),
         [
             "src/mail/part.rs:4: mail may not import engine (crate::engine::open)",
-            "src/mail/part.rs:5: a macro hides which room is meant (crate::$room::open)",
+            "src/mail/part.rs:5: a macro hides which module is meant (crate::$room::open)",
             "src/mail/part.rs:8: mail may not import verdict (crate::verdict::Y)",
         ]
     );
@@ -126,8 +126,8 @@ fn protocols_are_blind_to_one_another() {
 }
 
 #[test]
-fn a_room_without_a_row_is_found() {
-    assert_eq!(planted("src/shed/mod.rs", ""), ["src/shed/mod.rs:1: shed is no room of the floor plan"]);
+fn a_module_without_a_row_is_found() {
+    assert_eq!(planted("src/shed/mod.rs", ""), ["src/shed/mod.rs:1: shed is not in the list of modules"]);
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_test_module_in_its_own_file_is_no_code() {
 }
 
 #[test]
-fn house_rules_are_kept() {
+fn rules_on_style_are_kept() {
     assert_eq!(
         complaints(&[("src/mail/util.rs", "use std::fmt;")]),
         [
