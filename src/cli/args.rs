@@ -152,7 +152,7 @@ pub(crate) enum Verb {
     /// Check the configuration, or explain what it does with a message
     #[command(subcommand)]
     Config(super::cmd::config::Config),
-    /// Show signing, verifying and encrypting at work, in a home that is thrown away
+    /// Show signing, verifying and encrypting at work in a temporary home
     Demo,
     /// Write a completion script for a shell
     Completions {
@@ -269,7 +269,7 @@ pub(crate) struct Encrypt {
     /// Repeat hidden header fields in the text, for readers without RFC 9788
     #[arg(long, conflicts_with = "inline")]
     pub(crate) legacy_display: bool,
-    /// Encrypt a message that is already encrypted once more
+    /// Encrypt again a message that is already encrypted
     #[arg(long)]
     pub(crate) again: bool,
     /// Pass a message that is already encrypted on unchanged

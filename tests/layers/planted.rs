@@ -1,4 +1,4 @@
-//! Planted violations: each rule of the floor plan is seen to find what it is for, and to leave alone what it is not.
+//! Planted violations: each rule of the module structure finds it, and nothing else.
 
 use super::complaints;
 
