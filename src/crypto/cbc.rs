@@ -98,6 +98,10 @@ impl<W: Write> CbcWriter<W> {
     }
 
     /// Writes the last block and returns the inner writer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner writer.
     pub fn finish(mut self) -> io::Result<W> {
         let block = self.iv.len();
         pad(&mut self.pending, block);

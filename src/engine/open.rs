@@ -94,8 +94,12 @@ impl Opening {
 }
 
 impl Engine<'_> {
-    /// Peels layers while the root is one, and judges. A layer that cannot be opened ends the peeling and is the
-    /// [`Opening::error`]; only a message that cannot even be parsed within the Budget is an `Err`.
+    /// Opens layers while the root of the message is one, and judges. A layer that cannot be opened is the last, and [`Opening::error`] names the
+    /// reason.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed`: the message exceeds the limits.
     pub fn open(&self, message: Message) -> Result<Opening> {
         let mut budget = Budget::of_message(self.limits.clone(), message.octets().len());
         let keys = Snapshot::new(self.context.keys);
