@@ -44,29 +44,24 @@ pub(super) fn without_divisions(html: &[u8], class: &str) -> Option<Vec<u8>> {
     is_found.then_some(kept)
 }
 
-/// Where the `div` ends whose content begins at `at`.
+/// Where the `div` ends whose content begins at `at`. Each octet is looked at once, however deep other `div`s are nested in it.
 fn closing(html: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 1_usize;
-    loop {
-        let close = tag(html, b"/div", at)?;
-        match tag(html, b"div", at).filter(|open| *open < close) {
-            Some(open) => {
-                depth += 1;
-                at = tag_end(html, open)?;
-            }
-            None => {
-                depth -= 1;
-                at = tag_end(html, close)?;
-            }
-        }
-        if depth == 0 {
-            return Some(at);
-        }
+    while depth > 0 {
+        let (start, name) = first_tag(html, &[b"div", b"/div"], at)?;
+        depth = if name == b"div" { depth + 1 } else { depth - 1 };
+        at = tag_end(html, start)?;
     }
+    Some(at)
 }
 
 /// Where the next tag of that name begins at or after `at`, outside comments.
-fn tag(html: &[u8], name: &[u8], mut at: usize) -> Option<usize> {
+fn tag(html: &[u8], name: &[u8], at: usize) -> Option<usize> {
+    first_tag(html, &[name], at).map(|(start, _)| start)
+}
+
+/// The next tag with one of `names` at or after `at`, outside comments: where it begins, and its name.
+fn first_tag<'n>(html: &[u8], names: &[&'n [u8]], mut at: usize) -> Option<(usize, &'n [u8])> {
     loop {
         let start = at + memchr(b'<', html.get(at..)?)?;
         let rest = html.get(start + 1..)?;
@@ -74,10 +69,13 @@ fn tag(html: &[u8], name: &[u8], mut at: usize) -> Option<usize> {
             at = start + memmem::find(html.get(start..)?, b"-->")?;
             continue;
         }
-        let (own, after) = rest.split_at_checked(name.len()).unwrap_or_default();
-        let ends = after.first().is_some_and(|octet| octet.is_ascii_whitespace() || b"/>".contains(octet));
-        if !name.is_empty() && own.eq_ignore_ascii_case(name) && ends {
-            return Some(start);
+        let is_here = |name: &&&[u8]| {
+            let (own, after) = rest.split_at_checked(name.len()).unwrap_or_default();
+            let ends = after.first().is_some_and(|octet| octet.is_ascii_whitespace() || b"/>".contains(octet));
+            !name.is_empty() && own.eq_ignore_ascii_case(name) && ends
+        };
+        if let Some(name) = names.iter().find(is_here) {
+            return Some((start, name));
         }
         at = start + 1;
     }

@@ -249,3 +249,9 @@ const DIGESTS: [&str; 16] = [
     "2.16.840.1.101.3.4.2.11",
     "2.16.840.1.101.3.4.2.12",
 ];
+
+/// `first`, then `open` as often as it fits, each with a `close`.
+pub(crate) fn nested(first: &str, open: &str, close: &str, octets: usize) -> String {
+    let count = octets / (open.len() + close.len());
+    format!("{first}{}{}</div>", open.repeat(count), close.repeat(count))
+}

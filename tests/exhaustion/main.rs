@@ -148,6 +148,28 @@ fn certificates_and_lists_of_a_signature_are_bounded() {
     }
 }
 
+/// What `decrypt` strips of a text (RFC 9788, section 4.5.3) is found in one pass, however elements are nested, repeated or left open.
+#[test]
+fn html_with_a_display_element_is_read_once() {
+    let lab = Lab::with_keys(&["alice"]);
+    let open = "<div class=\"header-protection-legacy-display\">";
+    for html in [
+        generators::nested(open, "<div>", "</div>", 4 * MB),
+        generators::nested("", &format!("{open}</div>"), "", 4 * MB),
+        generators::nested("", open, "", 4 * MB),
+        generators::nested("", "<div ", "", 4 * MB),
+        generators::nested("", "<div title='", "", 4 * MB),
+        generators::nested(open, "<!-- <div> -->", "", 4 * MB),
+        generators::nested(open, "<!--", "", 4 * MB),
+        generators::nested("", "<div = / = /", ">", 4 * MB),
+    ] {
+        let kind = "MIME-Version: 1.0\nContent-Type: text/html; hp-legacy-display=1\n";
+        lab.write("message", format!("From: alice@example.org\nTo: alice@example.org\nSubject: s\n{kind}\n{html}\n"));
+        lab.run(&["encrypt", "--sign", "--to", "alice@example.org", "-o", "sealed", "message"]).code(0);
+        bounded(&lab, "decrypt -o opened sealed").code(0);
+    }
+}
+
 /// Writes the messages in sizes up to the limit.
 #[test]
 #[ignore = "writes files of 60 MB for figures"]
