@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::Write, time::SystemTime};
 use super::{Context, Recipient, Seal, Sealed, Signer, blind, unfit::Refusal};
 use crate::{
     base::{Error, Result},
-    keys::KeyState,
+    keys::{Handle, KeyState},
     mail::{Address, Message, Part},
 };
 
@@ -66,40 +66,54 @@ pub(super) trait Usable {
     fn state(&self) -> KeyState;
 }
 
+/// How a protocol looks up its keys, and seals with them.
+pub(super) struct Sealer<R, S> {
+    /// The key to encrypt to an address.
+    pub(super) recipient: LookUp<Address, R>,
+    /// The key to sign with for an address.
+    pub(super) signer_for: LookUp<Address, S>,
+    /// The key to sign with that a handle names.
+    pub(super) signer_named: LookUp<Handle, S>,
+    /// See [`Resolved::seal`].
+    pub(super) seal: Seals<R, S>,
+}
+
+/// The key that is usable at a time, or why there is none.
+pub(super) type LookUp<N, K> = fn(&N, SystemTime, Context<'_>) -> Result<Result<K, Refusal>>;
+
+type Seals<R, S> = fn(&Message, &Seal, &Keyring<R, S>, Context<'_>, &mut dyn Write) -> Result<Sealed>;
+
 /// What was found for each recipient and signer: a key of type `R` or `S`, or why there is none.
 pub(super) struct Keyring<R, S> {
     recipients: HashMap<Address, Result<R, Refusal>>,
     signers: Vec<(Signer, Result<S, Refusal>)>,
+    seal: Seals<R, S>,
 }
 
 impl<R: Usable, S: Usable> Keyring<R, S> {
-    /// Asks `recipient` and `signer` for each key that is needed. Where this machine's keys fail for one of them, that one is unknown, and the
-    /// others are not concerned.
+    /// Looks up each key that is needed. Where this machine's keys fail for one of them, that one is unknown, and the others are not concerned.
     ///
     /// # Errors
     ///
     /// What was found costs more than it may.
-    pub(super) fn find(
-        needs: &Needs,
-        mut recipient: impl FnMut(&Address) -> Result<Result<R, Refusal>>,
-        mut signer: impl FnMut(&Signer) -> Result<Result<S, Refusal>>,
-    ) -> Result<Self> {
+    pub(super) fn find(needs: &Needs, context: Context<'_>, by: &Sealer<R, S>) -> Result<Self> {
+        let at = needs.at.unwrap_or_else(|| context.clock.now());
         let mut recipients = HashMap::with_capacity(needs.recipients.len());
         for address in &needs.recipients {
             if !recipients.contains_key(address) {
-                recipients.insert(address.clone(), known(address, recipient(address))?);
+                recipients.insert(address.clone(), known(address, (by.recipient)(address, at, context))?);
             }
         }
         let signers = needs.signers.iter().map(|one| {
-            let found = signer(one);
             let found = match one {
-                Signer::Address(address) => known(address, found)?,
-                Signer::Author | Signer::Key(_) => found?,
+                Signer::Address(address) => known(address, (by.signer_for)(address, at, context))?,
+                Signer::Author => Err(Refusal::missing("author: not named by an address".to_owned())),
+                Signer::Key(handle) => (by.signer_named)(handle, at, context)?,
             };
             Ok((one.clone(), found))
         });
         let signers = signers.collect::<Result<_>>()?;
-        Ok(Keyring { recipients, signers })
+        Ok(Keyring { recipients, signers, seal: by.seal })
     }
 
     /// The key to encrypt to `address`, or why there is none.
@@ -121,16 +135,6 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
         found.map_err(Error::from)
     }
 
-    /// See [`Resolved::recipient`].
-    pub(super) fn recipient_state(&self, address: &Address) -> KeyState {
-        self.recipient(address).map_or_else(Refusal::into_state, Usable::state)
-    }
-
-    /// See [`Resolved::signer`].
-    pub(super) fn signer_state(&self, signer: &Signer) -> KeyState {
-        self.found(signer).map_or_else(Refusal::into_state, Usable::state)
-    }
-
     fn found(&self, signer: &Signer) -> Result<&S, Refusal> {
         let found = self.signers.iter().find(|(one, _)| one == signer);
         let (_, found) = found.ok_or_else(|| match signer {
@@ -139,6 +143,20 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
             Signer::Key(handle) => Refusal::missing(format!("key {handle}: was not looked up")),
         })?;
         found.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl<R: Usable + Send + Sync, S: Usable + Send + Sync> Resolved for Keyring<R, S> {
+    fn recipient(&self, address: &Address) -> KeyState {
+        self.recipient(address).map_or_else(Refusal::into_state, Usable::state)
+    }
+
+    fn signer(&self, signer: &Signer) -> KeyState {
+        self.found(signer).map_or_else(Refusal::into_state, Usable::state)
+    }
+
+    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
+        (self.seal)(message, how, self, context, out)
     }
 }
 

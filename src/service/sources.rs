@@ -25,7 +25,7 @@ impl OpenSources {
     ///
     /// # Errors
     ///
-    /// A file or the home cannot be read, or the source is of a kind that is not supported (`Config`).
+    /// `Config`: a file cannot be read. Others: those of [`store::load_beside`], or the home cannot be opened.
     pub fn of(sources: &[KeySource], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<OpenSources> {
         let mut opened = OpenSources::default();
         for source in sources {

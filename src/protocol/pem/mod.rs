@@ -35,15 +35,16 @@ mod verify;
 // keyfile.rs      RIPEM's key files, bare keys
 // private_key.rs  private keys encrypted as in PKCS#5
 
-use std::io::Write;
-
 pub use seal::signable;
 
-use super::{Claim, Context, Needs, Opened, Protocol, Resolved, Seal, Sealed, Signer};
+use super::{
+    Claim, Context, Needs, Opened, Protocol, Resolved, Seal,
+    resolved::{Keyring, Sealer},
+};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, ProtocolName},
-    mail::{Address, Message, Part},
+    keys::ProtocolName,
+    mail::{Message, Part},
 };
 
 /// Classic PEM as a [`Protocol`].
@@ -71,20 +72,14 @@ impl Protocol for Pem {
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {
-        Ok(Box::new(select::resolve(needs, context)?))
+        Ok(Box::new(Keyring::find(needs, context, &SEALER)?))
     }
 }
 
-impl Resolved for select::MessageKeys {
-    fn recipient(&self, address: &Address) -> KeyState {
-        self.recipient_state(address)
-    }
-
-    fn signer(&self, signer: &Signer) -> KeyState {
-        self.signer_state(signer)
-    }
-
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        seal::seal(message.root(), how, self, context, out)
-    }
-}
+/// How the keys of a message are looked up, and what seals with them.
+const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
+    recipient: select::recipient,
+    signer_for: select::signer_for,
+    signer_named: select::signer_named,
+    seal: seal::seal,
+};

@@ -16,7 +16,7 @@ use crate::{
     base::{Error, Hint, Random, Result, Secret, upper_hex},
     crypto::{Cipher, Hash, Legacy, Scheme, Strength, Unwrap, cbc_encrypt, encrypt_to_rsa},
     mail::{
-        Part, address, canonical, encoding,
+        Message, Part, address, canonical, encoding,
         header::{self, Edit},
     },
     protocol::{
@@ -35,14 +35,15 @@ pub fn signable(part: Part<'_>) -> Result<Vec<u8>> {
     Ok(of_local(&local(part)?))
 }
 
-/// Writes the signed or encrypted `root` to `out`, with CRLF line breaks.
+/// Writes the signed or encrypted `message` to `out`, with CRLF line breaks.
 pub(super) fn seal(
-    root: Part<'_>,
+    message: &Message,
     how: &Seal,
     keys: &MessageKeys,
     context: Context<'_>,
     out: &mut dyn Write,
 ) -> Result<Sealed> {
+    let root = message.root();
     let form = Form::new(how)?;
     let plan = Plan::new(root, how, keys, context)?;
     let mut canonical = signable(root)?;

@@ -10,7 +10,7 @@ use crate::{
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
-        Context, Needs, Purpose, Signer,
+        Context, Purpose,
         resolved::{Keyring, Usable},
         select::{self, Authority, Candidate as _, Copies, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
@@ -20,24 +20,6 @@ use crate::{
 
 /// The keys of one message.
 pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
-
-/// Looks up the keys of one message.
-///
-/// # Errors
-///
-/// The keys could not be asked.
-pub(super) fn resolve(needs: &Needs, context: Context<'_>) -> Result<MessageKeys> {
-    let at = needs.at.unwrap_or_else(|| context.clock.now());
-    Keyring::find(
-        needs,
-        |address| recipient(address, at, context),
-        |signer| match signer {
-            Signer::Address(address) => signer_for(address, at, context),
-            Signer::Key(handle) => signer_named(handle, at, context),
-            Signer::Author => Ok(Err(Refusal::missing("author: not named by an address".to_owned()))),
-        },
-    )
-}
 
 /// A key to encrypt to.
 #[derive(Clone)]
@@ -79,7 +61,7 @@ impl Usable for SigningKey {
 /// # Errors
 ///
 /// As [`select::choose`].
-fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
+pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let candidates = candidates(context.keys, &Want::Address(address))?;
     let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
     let serve = |candidate: &Candidate| Ok(candidate.usable(Usage::Wrap, at, context.legacy).cloned().into());
@@ -92,7 +74,11 @@ fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<
 /// # Errors
 ///
 /// As [`select::choose`].
-fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
+pub(super) fn signer_for(
+    address: &Address,
+    at: SystemTime,
+    context: Context<'_>,
+) -> Result<Result<SigningKey, Refusal>> {
     let candidates = candidates(context.keys, &Want::Address(address))?;
     let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
     let serve = |candidate: &Candidate| candidate.signing(Some(address), at, context);
@@ -100,7 +86,11 @@ fn signer_for(address: &Address, at: SystemTime, context: Context<'_>) -> Result
 }
 
 /// The key to sign with that `handle` names.
-fn signer_named(handle: &Handle, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
+pub(super) fn signer_named(
+    handle: &Handle,
+    at: SystemTime,
+    context: Context<'_>,
+) -> Result<Result<SigningKey, Refusal>> {
     let candidate = match Copies::named(handle, records(context.keys, &Want::Handle(handle))?) {
         Ok(copies) => Candidate::of(copies),
         Err(refusal) => return Ok(Err(refusal)),

@@ -75,13 +75,14 @@ mod words;
 // generate.rs   generate keys
 // words.rs      Sequoia's errors in our words
 
-use std::io::Write;
-
-use super::{Claim, Context, Needs, Opened, Protocol, Resolved, Seal, Sealed, Signer};
+use super::{
+    Claim, Context, Needs, Opened, Protocol, Resolved,
+    resolved::{Keyring, Sealer},
+};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, ProtocolName},
-    mail::{Address, Message, Part},
+    keys::ProtocolName,
+    mail::{Message, Part},
 };
 
 /// OpenPGP as a [`Protocol`].
@@ -102,20 +103,14 @@ impl Protocol for Pgp {
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {
-        Ok(Box::new(select::resolve(needs, context)?))
+        Ok(Box::new(Keyring::find(needs, context, &SEALER)?))
     }
 }
 
-impl Resolved for select::MessageKeys {
-    fn recipient(&self, address: &Address) -> KeyState {
-        self.recipient_state(address)
-    }
-
-    fn signer(&self, signer: &Signer) -> KeyState {
-        self.signer_state(signer)
-    }
-
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        seal::seal(message, how, self, context, out)
-    }
-}
+/// How the keys of a message are looked up, and what seals with them.
+const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
+    recipient: select::recipient,
+    signer_for: select::signer_for,
+    signer_named: select::signer_named,
+    seal: seal::seal,
+};

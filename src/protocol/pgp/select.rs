@@ -21,7 +21,7 @@ use crate::{
     keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
     mail::Address,
     protocol::{
-        Context, Needs, Purpose, Signer,
+        Context, Purpose,
         resolved::{Keyring, Usable},
         select::{self, Authority, Copies, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
@@ -30,25 +30,6 @@ use crate::{
 
 /// The keys of one message.
 pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
-
-/// Looks up the keys of one message.
-///
-/// # Errors
-///
-/// The keys could not be asked.
-pub(super) fn resolve(needs: &Needs, context: Context<'_>) -> Result<MessageKeys> {
-    let at = needs.at.unwrap_or_else(|| context.clock.now());
-    let (keys, legacy) = (context.keys, context.legacy);
-    Keyring::find(
-        needs,
-        |address| recipient(keys, address, at, legacy),
-        |signer| match signer {
-            Signer::Address(address) => signer_for(keys, address, at, legacy),
-            Signer::Key(handle) => signer_named(keys, handle, at, legacy),
-            Signer::Author => Ok(Err(Refusal::missing("author: not named by an address".to_owned()))),
-        },
-    )
-}
 
 /// A certificate to encrypt to, and its encryption keys.
 #[derive(Clone)]
@@ -89,7 +70,8 @@ impl Usable for SigningKey {
 /// # Errors
 ///
 /// As [`select::choose`].
-fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy) -> Result<Result<Chosen, Refusal>> {
+pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
+    let (keys, legacy) = (context.keys, context.legacy);
     let candidates = candidates(keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
     let chosen = select::choose(wanted, &candidates, &mut (), |candidate| {
@@ -108,12 +90,12 @@ fn recipient(keys: &dyn Keys, address: &Address, at: SystemTime, legacy: Legacy)
 /// # Errors
 ///
 /// As [`select::choose`].
-fn signer_for(
-    keys: &dyn Keys,
+pub(super) fn signer_for(
     address: &Address,
     at: SystemTime,
-    legacy: Legacy,
+    context: Context<'_>,
 ) -> Result<Result<SigningKey, Refusal>> {
+    let (keys, legacy) = (context.keys, context.legacy);
     let mut candidates = candidates(keys, address)?;
     let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
     // A key whose secret part is elsewhere is reported, not skipped.
@@ -126,12 +108,12 @@ fn signer_for(
 }
 
 /// The key to sign with that `handle` names: a certificate by its primary key, or one subkey.
-fn signer_named(
-    keys: &dyn Keys,
+pub(super) fn signer_named(
     handle: &Handle,
     at: SystemTime,
-    legacy: Legacy,
+    context: Context<'_>,
 ) -> Result<Result<SigningKey, Refusal>> {
+    let (keys, legacy) = (context.keys, context.legacy);
     let copies = match Copies::named(handle, keys.find(ProtocolName::Pgp, &Want::Handle(handle))?) {
         Ok(copies) => copies,
         Err(refusal) => return Ok(Err(refusal)),

@@ -73,14 +73,16 @@ mod verify;
 // mime.rs       MIME entities that can be written repeatedly
 // encode.rs     write DER
 
-use std::io::Write;
-
 pub use super::x509::record;
-use super::{Claim, Context, Needs, Opened, Protocol, Resolved, Seal, Sealed, Signer, x509::chain};
+use super::{
+    Claim, Context, Needs, Opened, Protocol, Resolved,
+    resolved::{Keyring, Sealer},
+    x509::chain,
+};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, ProtocolName},
-    mail::{Address, Message, Part},
+    keys::ProtocolName,
+    mail::{Message, Part},
 };
 
 /// S/MIME as a [`Protocol`].
@@ -101,20 +103,14 @@ impl Protocol for Smime {
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {
-        Ok(Box::new(select::resolve(needs, context)?))
+        Ok(Box::new(Keyring::find(needs, context, &SEALER)?))
     }
 }
 
-impl Resolved for select::MessageKeys {
-    fn recipient(&self, address: &Address) -> KeyState {
-        self.recipient_state(address)
-    }
-
-    fn signer(&self, signer: &Signer) -> KeyState {
-        self.signer_state(signer)
-    }
-
-    fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
-        seal::seal(message, how, self, context, out)
-    }
-}
+/// How the keys of a message are looked up, and what seals with them.
+const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
+    recipient: select::recipient,
+    signer_for: select::signer_for,
+    signer_named: select::signer_named,
+    seal: seal::seal,
+};
