@@ -49,6 +49,35 @@ fn commands_shown_in_documents_work() {
     assert!(commands >= 9, "only {commands} commands were found");
 }
 
+/// Each `toml` block of the manual is a valid configuration, or part of one. tests/cli/policy.rs has those of policy.md.
+#[test]
+fn settings_shown_in_the_manual_are_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut shown = 0;
+    for page in fs::read_dir(root.join("docs/manual")).unwrap().map(|entry| entry.unwrap().path()) {
+        if page.file_name().is_some_and(|name| name == "policy.md") {
+            continue;
+        }
+        let text = fs::read_to_string(&page).unwrap();
+        for block in text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()) {
+            let lab = Lab::with_keys(&["alice"]);
+            fs::create_dir(lab.path("tls")).unwrap();
+            for (name, of) in [("chain", "ed25519.pem"), ("key", "ed25519.key.pem")] {
+                let path = lab.path(&format!("tls/{name}.pem"));
+                fs::copy(root.join("testdata/smime").join(of), &path).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            let base = "home = \"home\"\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\n";
+            let base = if block.contains("hostname") { "" } else { base };
+            lab.write("c.toml", format!("{base}{block}"));
+            let done = lab.run(&["config", "check", "c.toml"]);
+            assert_eq!(done.code, 0, "{}: {}\n{block}", page.display(), done.text());
+            shown += 1;
+        }
+    }
+    assert!(shown >= 5, "only {shown} blocks were found");
+}
+
 /// README.md shows a verdict on a signed and on a forged message: this is what `verify` prints, but for fingerprint and time.
 #[test]
 fn the_verdicts_in_the_readme_are_what_verify_prints() {
