@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::lab::{Lab, POSTSEAL};
+use crate::support::lab::{Lab, POSTSEAL};
 
 #[test]
 fn the_situations_of_the_manual_come_out_as_shown() {
