@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod change;
+pub(crate) mod clients;
 pub(crate) mod der;
 pub(crate) mod entity;
 pub(crate) mod handler;
