@@ -68,6 +68,7 @@ impl Measured {
                 obstacle = group.obstacle.map(|obstacle| obstacle.name()),
                 disposition,
                 reason,
+                cause = group.cause.as_deref(),
             );
         }
         for note in &outcome.notes {

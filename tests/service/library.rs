@@ -68,7 +68,7 @@ fn an_embedder_runs_the_configured_service() {
 fn a_service_without_listeners_does_not_start() {
     let folder = tempfile::tempdir().expect("a throwaway folder");
     let path = folder.path().join("postseal.toml");
-    fs::write(&path, "home = \"home\"\nhostname = \"mail.example.org\"\n").expect("a file");
+    fs::write(&path, "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\n").expect("a file");
     let error = Service::new(&path).run().expect_err("nothing to serve");
     assert_eq!(error.kind(), Kind::Config);
     assert!(error.to_string().ends_with("postseal.toml: no listener is configured"), "{error}");
@@ -110,7 +110,7 @@ fn the_manual_lists_every_event() {
 
 fn configure(path: &Path, listeners: &[(&str, u16)], metrics: u16) {
     let mut text = format!(
-        "home = \"home\"\nhostname = \"mail.example.org\"\nmetrics = \"127.0.0.1:{metrics}\"\n\
+        "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nmetrics = \"127.0.0.1:{metrics}\"\n\
          local-domains = [\"example.org\"]\nupstream.smart-host = \"127.0.0.1:1\"\n"
     );
     for (kind, port) in listeners {

@@ -91,7 +91,7 @@ fn spawn(starter: &[&str], folder: &Path) -> Child {
 
 fn config(milter: &str, metrics: u16, rule: &str) -> String {
     format!(
-        "home = \"home\"\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\nmetrics = \"127.0.0.1:{metrics}\"\n\
+        "home = \"home\"\nhome-must-exist = false\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\nmetrics = \"127.0.0.1:{metrics}\"\n\
          [trusted]\nnetworks = [\"127.0.0.0/8\"]\n[[listener]]\nkind = \"milter\"\naddress = \"{milter}\"\n\
          [[rule]]\nname = \"all\"\ndirection = \"outbound\"\n{rule}\n"
     )
