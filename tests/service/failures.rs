@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::{fs::PermissionsExt, net::UnixListener},
     process::{Child, Command, Stdio},
     thread,
@@ -13,6 +13,7 @@ use std::{
 use crate::support::{
     clients::{self, Letter},
     lab::{Lab, POSTSEAL},
+    ports::free_port,
 };
 
 /// A cause, and what it does to mail.
@@ -226,7 +227,7 @@ impl Service {
         let greeting = if row.cause.starts_with("next server") { "554 5.3.2 go away" } else { "220 next ESMTP" };
         clients::next_server(UnixListener::bind(lab.path("next")).expect("a socket"), greeting);
         let ports =
-            [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port());
+            [0; 3].map(|_| free_port());
         let user = Command::new("id").arg("-un").output().expect("id").stdout;
         let mut config = format!(
             "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nprotocol = [\"pgp\"]\n\

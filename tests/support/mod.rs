@@ -8,4 +8,6 @@ pub(crate) mod entity;
 pub(crate) mod handler;
 pub(crate) mod lab;
 pub(crate) mod openpgp_programs;
+pub(crate) mod ports;
 pub(crate) mod postfix;
+pub(crate) mod requirements;

@@ -2,16 +2,16 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
     os::unix::net::UnixListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
 };
 
-use crate::support::clients::{self, Letter};
+use crate::support::{
+    clients::{self, Letter},
+    ports::{free_port, wait_for_port},
+};
 
 /// A running service. It stops when dropped.
 pub(crate) struct Service {
@@ -32,7 +32,7 @@ impl Service {
             import.arg("--home").arg(folder.path().join("home")).args(["key", "import", file]);
             assert!(import.output().unwrap().status.success());
         }
-        let ports = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        let ports = [0; 3].map(|_| free_port());
         let listener =
             |kind: &str, port: u16| format!("[[listener]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:{port}\"\n");
         let config = format!(
@@ -49,11 +49,7 @@ impl Service {
         serve.arg("serve").arg("-c").arg(folder.path().join("postseal.toml")).stderr(Stdio::null());
         let child = serve.spawn().unwrap();
         let service = Service { folder, ports, delivered, child };
-        let patience = Instant::now() + Duration::from_secs(60);
-        while ports.iter().any(|port| TcpStream::connect(("127.0.0.1", *port)).is_err()) {
-            assert!(Instant::now() < patience, "the service does not start");
-            thread::sleep(Duration::from_millis(50));
-        }
+        ports.into_iter().for_each(wait_for_port);
         service
     }
 
