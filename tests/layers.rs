@@ -121,6 +121,7 @@ const VERBS: &[&str] = &[
     "import",
     "inspect",
     "key",
+    "log",
     "man",
     "sendmail",
     "serve",

@@ -12,6 +12,8 @@ mod lab;
 mod login;
 #[path = "submission/room.rs"]
 mod room;
+#[path = "submission/trace.rs"]
+mod trace;
 #[path = "submission/upstream.rs"]
 mod upstream;
 
@@ -39,7 +41,7 @@ fn each_recipient_gets_what_the_rules_say() {
 
     let arrived = sink.wait_for(3);
     for received in &arrived {
-        assert!(received.text().contains("(postseal) with ESMTP;"), "{}", received.text());
+        assert!(received.text().contains("(postseal) with ESMTP id "), "{}", received.text());
         assert_eq!(received.sender.split(' ').next(), Some("<alice@example.org>"));
         let text = match received.addresses().as_slice() {
             ["bob@example.net"] => house.gpg_decrypt("bob@example.net", &received.message),
@@ -86,7 +88,7 @@ fn who_logs_in_is_for_the_upstream_to_say() {
         assert!(good, "{said}");
         let arrived = sink.wait_for(count);
         let text = arrived.last().expect("one").text();
-        assert!(text.contains("(postseal) with ESMTPSA;"), "{text}");
+        assert!(text.contains("(postseal) with ESMTPSA id "), "{text}");
     }
 }
 
