@@ -9,7 +9,7 @@
 //! to what Postfix takes with the milter that does nothing.
 #![allow(missing_docs)]
 
-#[path = "../tests/postfix/lab.rs"]
+#[path = "../tests/support/postfix/mod.rs"]
 mod lab;
 #[path = "load/stand_in.rs"]
 mod stand_in;

@@ -391,7 +391,7 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// tests/verbs reads the help, which does not show hidden options.
+    /// tests/cli/verbs reads the help, which does not show hidden options.
     #[test]
     fn nothing_is_hidden_from_the_help() {
         fn walk(command: &Command) {

@@ -53,6 +53,9 @@ pub struct Reached {
     pub outcome: &'static str,
     /// The reply or the reason, when it is not relayed.
     pub text: Option<String>,
+    /// What is wrong with this machine, if that is the obstacle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The actions in order, with their keys.
     pub actions: Vec<String>,
     /// The other recipients with the same copy, or the same refusal.
@@ -118,7 +121,7 @@ impl Reached {
         }
         let obstacle = self.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
         let _ = writeln!(text, "  decides  {}{obstacle}", self.rule);
-        let why = self.text.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let why: String = self.text.iter().chain(&self.cause).map(|why| format!(": {why}")).collect();
         let _ = writeln!(text, "  outcome  {}{why}", self.outcome);
         for action in &self.actions {
             let _ = writeln!(text, "           {action}");
@@ -145,6 +148,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
         obstacle: group.obstacle.map(|obstacle| obstacle.name()),
         outcome,
         text,
+        cause: group.cause,
         actions: group.actions.iter().flat_map(|action| words(action, &facts.signing, keys)).collect(),
         together_with: others.map(|path| path.address.to_string()).collect(),
     }

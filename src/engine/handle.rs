@@ -175,6 +175,7 @@ impl Engine<'_> {
                     direction,
                     rule: HANDLED.to_owned(),
                     obstacle: None,
+                    cause: None,
                     actions: vec![Action::Keep],
                     sealing: Sealing::default(),
                     disposition: Disposition::Relay,
@@ -217,14 +218,25 @@ impl Outcome {
     /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,
     /// otherwise `NoKey`, not permitted.
     pub fn refusal(&self) -> Option<Error> {
+        let (group, kind, why) = self.refused()?;
+        Some(Error::new(kind, of_recipients(group, why)))
+    }
+
+    /// As [`Outcome::refusal`], for a sender on this machine: with what is wrong with the machine.
+    pub fn local_refusal(&self) -> Option<Error> {
+        let (group, kind, why) = self.refused()?;
+        Some(Error::new(kind, of_recipients(group, group.cause.as_deref().unwrap_or(why))))
+    }
+
+    fn refused(&self) -> Option<(&Group, Kind, &str)> {
         let groups = &self.decision.groups;
         let permanent = groups.iter().find_map(|group| match &group.disposition {
-            Disposition::Reject(why) => Some(Error::no_key(of_recipients(group, why))),
+            Disposition::Reject(why) => Some((group, Kind::NoKey, why.as_str())),
             _ => None,
         });
         permanent.or_else(|| {
             groups.iter().find_map(|group| match &group.disposition {
-                Disposition::Tempfail(why) => Some(Error::new(Kind::TryAgain, of_recipients(group, why))),
+                Disposition::Tempfail(why) => Some((group, Kind::TryAgain, why.as_str())),
                 _ => None,
             })
         })

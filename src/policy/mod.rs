@@ -104,6 +104,8 @@ pub struct Group {
     pub rule: String,
     /// Why the rule's orders could not be followed, if so.
     pub obstacle: Option<Obstacle>,
+    /// What this machine's log and its own users may read of the obstacle, and clients may not: it can name a path.
+    pub cause: Option<String>,
     /// What is done, in this order; nothing unless it is relayed.
     pub actions: Vec<Action>,
     /// How it is sealed, if it is.

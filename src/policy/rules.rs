@@ -289,7 +289,7 @@ impl Obstacle {
             Obstacle::AlreadySigned => "the message is signed already",
             // Which keys are here is not told.
             Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
-            Obstacle::KeysUnavailable => "temporary failure",
+            Obstacle::KeysUnavailable => "keys cannot be looked up now, try again later",
             Obstacle::Malformed => "the message cannot be read",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",

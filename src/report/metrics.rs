@@ -236,7 +236,7 @@ impl Metrics {
         }));
         page.head("postseal_recipients_ended_total", "counter", "recipients by what became of them");
         page.lines(figures.ends.iter().map(|((listener, fate, cause), count)| {
-            (format!("listener=\"{listener}\",fate=\"{fate}\",cause=\"{cause}\""), *count)
+            (format!("listener=\"{listener}\",fate=\"{fate}\",by=\"{cause}\""), *count)
         }));
         page.head("postseal_next_hop_replies_total", "counter", "answers of the next hop by class");
         page.lines(figures.replies.iter().map(|(class, count)| (format!("class=\"{class}\""), *count)));
@@ -343,7 +343,7 @@ mod tests {
             "postseal_connections_total{listener=\"milter\"} 2",
             "postseal_mail_octets_total{listener=\"milter\"} 1024",
             "postseal_failures_total{listener=\"lmtp\",kind=\"try-again\"} 1",
-            "postseal_recipients_ended_total{listener=\"lmtp\",fate=\"relayed\",cause=\"next-hop\"} 3",
+            "postseal_recipients_ended_total{listener=\"lmtp\",fate=\"relayed\",by=\"next-hop\"} 3",
             "postseal_next_hop_replies_total{class=\"2xx\"} 1",
             "postseal_limits_reached_total{listener=\"lmtp\",limit=\"memory\"} 1",
             "postseal_messages_waiting{listener=\"lmtp\"} 1",

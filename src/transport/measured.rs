@@ -73,6 +73,7 @@ impl Measured {
                     action = actions,
                     disposition = group.disposition.name(),
                     reason = group.disposition.reason(),
+                    cause = group.cause.as_deref(),
                     signed_with,
                     encrypted_with,
                     octets,

@@ -138,14 +138,14 @@ impl<'a> Endings<'a> {
             return;
         }
         let relay_ms = milliseconds(self.since.elapsed());
-        let (cause, shown) = (cause.name(), reply.map(tracing::field::display));
+        let (by, shown) = (cause.name(), reply.map(tracing::field::display));
         for to in lists(to.iter().copied()) {
             match fate {
-                Fate::Deferred => tracing::info!(event = "deferred", to, cause, reply = shown, relay_ms),
-                Fate::Discarded => tracing::info!(event = "discarded", to, cause),
+                Fate::Deferred => tracing::info!(event = "deferred", to, by, reply = shown, relay_ms),
+                Fate::Discarded => tracing::info!(event = "discarded", to, by),
                 // `message-held` names the file, `milter-response` the answer.
                 Fate::Held => {}
-                Fate::Refused => tracing::info!(event = "refused", to, cause, reply = shown, relay_ms),
+                Fate::Refused => tracing::info!(event = "refused", to, by, reply = shown, relay_ms),
                 Fate::Relayed => {
                     let queued_as = reply.and_then(Reply::queue_id);
                     tracing::info!(event = "relayed", to, queued_as, reply = shown, relay_ms);

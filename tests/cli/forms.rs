@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use crate::lab::{Done, Lab};
+use crate::support::lab::{Done, Lab};
 
 /// A file of `testdata/`, by other programs.
 fn data(name: &str) -> Vec<u8> {

@@ -244,7 +244,7 @@ fn responses(
         Err((cause, reply)) => {
             metrics.ended(NAME, failed(&reply), cause, recipients.len());
             let response = if reply.is_temporary() { "defer" } else { "refuse" };
-            tracing::info!(event = "milter-response", to, response, cause = cause.name(), %reply);
+            tracing::info!(event = "milter-response", to, response, by = cause.name(), %reply);
             vec![Response::Refuse(reply)]
         }
         Ok(responses) => {

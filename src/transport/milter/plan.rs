@@ -127,6 +127,7 @@ mod tests {
             direction: Direction::Outbound,
             rule: "r".to_owned(),
             obstacle: None,
+            cause: None,
             actions: Vec::new(),
             disposition: disposition.clone(),
         };
