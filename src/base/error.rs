@@ -49,6 +49,27 @@ pub enum Kind {
     Usage,
 }
 
+impl Kind {
+    /// The word in the log and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::CannotCreate => "cannot-create",
+            Kind::Config => "config",
+            Kind::Damaged => "damaged",
+            Kind::Inaccessible => "inaccessible",
+            Kind::Io => "io",
+            Kind::KeyExpired => "key-expired",
+            Kind::Malformed => "malformed",
+            Kind::NoInput => "no-input",
+            Kind::NoKey => "no-key",
+            Kind::TryAgain => "try-again",
+            Kind::Unavailable => "unavailable",
+            Kind::Undecryptable => "undecryptable",
+            Kind::Usage => "usage",
+        }
+    }
+}
+
 impl Error {
     /// An error of `kind`; `message` is one lower-case line without a full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {

@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     keys::{KeyState, ProtocolName},
     mail::{Mail, Submitter},
-    policy::{Action, Decision, Disposition, Facts, Trace, Unauthenticated},
+    policy::{Action, Decision, Facts, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -139,13 +139,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
     let keys = facts.recipients.iter().find(|one| Some(&one.path) == path).map(|one| &one.keys);
     let shared = decision.groups.iter().find(|group| path.is_some_and(|path| group.recipients.contains(path)));
     let others = shared.into_iter().flat_map(|group| &group.recipients).filter(|other| Some(*other) != path);
-    let (outcome, text) = match group.disposition {
-        Disposition::Discard => ("discard", None),
-        Disposition::Quarantine(why) => ("quarantine", Some(why)),
-        Disposition::Reject(why) => ("reject", Some(why)),
-        Disposition::Relay => ("relay", None),
-        Disposition::Tempfail(why) => ("tempfail", Some(why)),
-    };
+    let (outcome, text) = (group.disposition.name(), group.disposition.reason().map(str::to_owned));
     Reached {
         to,
         direction: group.direction.name(),

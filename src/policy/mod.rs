@@ -129,6 +129,27 @@ pub enum Disposition {
     Tempfail(String),
 }
 
+impl Disposition {
+    /// The word in the log, in metrics and in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Disposition::Discard => "discard",
+            Disposition::Quarantine(_) => "quarantine",
+            Disposition::Reject(_) => "reject",
+            Disposition::Relay => "relay",
+            Disposition::Tempfail(_) => "tempfail",
+        }
+    }
+
+    /// Why it is held or refused.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Disposition::Discard | Disposition::Relay => None,
+            Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => Some(why),
+        }
+    }
+}
+
 impl Group {
     /// Whether what it gets is encrypted to its recipients.
     pub fn encrypts(&self) -> bool {

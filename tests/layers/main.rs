@@ -118,6 +118,7 @@ const VERBS: &[&str] = &[
     "import",
     "inspect",
     "key",
+    "log",
     "man",
     "sendmail",
     "serve",

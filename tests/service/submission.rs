@@ -4,6 +4,7 @@ mod crash;
 mod dialogue;
 mod login;
 mod room;
+mod trace;
 mod upstream;
 
 use std::process::Command;
@@ -30,7 +31,7 @@ fn each_recipient_gets_what_the_rules_say() {
 
     let arrived = sink.wait_for(3);
     for received in &arrived {
-        assert!(received.text().contains("(postseal) with ESMTP;"), "{}", received.text());
+        assert!(received.text().contains("(postseal) with ESMTP id "), "{}", received.text());
         assert_eq!(received.sender.split(' ').next(), Some("<alice@example.org>"));
         let text = match received.addresses().as_slice() {
             ["bob@example.net"] => proxy.gpg_decrypt("bob@example.net", &received.message),
@@ -77,7 +78,7 @@ fn who_logs_in_is_for_the_upstream_to_say() {
         assert!(good, "{said}");
         let arrived = sink.wait_for(count);
         let text = arrived.last().expect("one").text();
-        assert!(text.contains("(postseal) with ESMTPSA;"), "{text}");
+        assert!(text.contains("(postseal) with ESMTPSA id "), "{text}");
     }
 }
 

@@ -144,6 +144,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output out", "", 0),
         ],
     ),
+    verb("log", "alice@example.org log", 0, &[call("--json", "", 0)]),
     verb(
         "digest",
         "-a sha256 message.eml",

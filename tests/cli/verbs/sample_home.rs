@@ -28,7 +28,8 @@ pub(crate) fn copy(lab: &Lab) -> Lab {
     copy
 }
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
+    ("log", "level=info event=received from=<alice@example.org> mail=abc-1 session=abc\n"),
     ("message.eml", "From: alice@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n"),
     ("text", "hello\n"),
     ("pass", "correct horse\n"),

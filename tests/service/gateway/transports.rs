@@ -9,7 +9,7 @@ use std::{
 };
 
 use postseal::{
-    base::{Limits, Result, SystemClock},
+    base::{Limits, Result, SystemClock, SystemRandom},
     engine::{Handler, HandlerConfig, Outcome, ReloadableHandler},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     policy::{Decision, Pattern, Policy},
@@ -333,12 +333,13 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
         copying: Copying::Submit(Arc::clone(next_hop)),
         progress: Duration::from_secs(10),
         idle: Duration::from_secs(60),
+        metrics: Arc::clone(&metrics),
     };
     let milter: Arc<dyn Listener> = Arc::new(Milter::new(Arc::clone(handler), Arc::clone(&work), settings));
     let doors = [smtp(Dialect::Smtp), smtp(Dialect::Lmtp), milter];
     let at = |port: u16| Endpoint::parse(&format!("127.0.0.1:{port}")).unwrap();
     let by_endpoint = ports.map(at).into_iter().zip(doors).collect();
-    Listeners { by_endpoint, connections: 100, drain: Duration::from_secs(5) }
+    Listeners { by_endpoint, connections: 100, drain: Duration::from_secs(5), random: Arc::new(SystemRandom) }
 }
 
 /// The port of a next server that takes everything.

@@ -17,7 +17,7 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Blocking, Connection, Listener, MemoryLimit, Network, NextHop, SendError, Sending,
+        Blocking, Connection, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
         filter::filter,
         milter::{self, Copying, Milter},
         relay::{Host, Relay},
@@ -198,6 +198,7 @@ fn milter(handler: &Arc<dyn Handler>, letter: &str) -> String {
         copying: Copying::Tempfail,
         progress: milter::PROGRESS,
         idle: milter::IDLE,
+        metrics: Arc::default(),
     };
     let milter = Arc::new(Milter::new(Arc::clone(handler), Arc::new(Semaphore::new(1)), settings));
     let mut commands = Vec::new();
@@ -270,7 +271,8 @@ fn talk(listener: &Arc<impl Listener + 'static>, octets: &[u8]) -> Vec<u8> {
         let (mut ours, theirs) = tokio::io::duplex(1024 * 1024);
         let (_stop, stopping) = watch::channel(false);
         let connection = Connection { stream: Box::new(theirs), peer: Some(([127, 0, 0, 1], 4096).into()) };
-        let serving = tokio::spawn(Arc::clone(listener).serve(connection, stopping));
+        let session = SessionId::new(&SystemRandom).expect("randomness");
+        let serving = tokio::spawn(Arc::clone(listener).serve(connection, session, stopping));
         ours.write_all(octets).await.expect("the listener reads");
         let mut said = Vec::new();
         ours.read_to_end(&mut said).await.expect("the listener closes the connection");

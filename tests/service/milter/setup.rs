@@ -223,12 +223,13 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         recipients: 100,
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),
+        metrics: Arc::clone(metrics),
     };
     let milter: Arc<dyn Listener> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
     let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
     let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics)));
     let by_endpoint = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
-    Listeners { by_endpoint, connections: CONNECTIONS, drain: Duration::from_secs(20) }
+    Listeners { by_endpoint, connections: CONNECTIONS, drain: Duration::from_secs(20), random: Arc::new(SystemRandom) }
 }
 
 fn policy(max_size: usize) -> Policy {

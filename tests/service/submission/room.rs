@@ -9,12 +9,12 @@ use std::{
 };
 
 use postseal::{
-    base::{Error, Kind, Limits, Result, SystemClock},
+    base::{Error, Kind, Limits, Result, SystemClock, SystemRandom},
     engine::{Handler, Outcome},
     mail::{Mail, Message},
     report::Metrics,
     transport::{
-        Connection, Listener, MemoryLimit, Network,
+        Connection, Listener, MemoryLimit, Network, SessionId,
         relay::{Host, Relay},
         smtp::{Caller, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
@@ -102,7 +102,8 @@ fn serve() -> u16 {
                 let (stream, peer) = listener.accept().await.expect("somebody");
                 let connection = Connection { stream: Box::new(stream), peer: Some(peer) };
                 let (stop, stopping) = watch::channel(false);
-                let welcome = Arc::clone(&server).serve(connection, stopping);
+                let session = SessionId::new(&SystemRandom).expect("randomness");
+                let welcome = Arc::clone(&server).serve(connection, session, stopping);
                 tokio::spawn(async move {
                     let _held = stop;
                     welcome.await

@@ -180,7 +180,10 @@ fn converse(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             "DATA" => {
                 to.write_all(b"354 go on\r\n")?;
                 let message = data(&mut from)?;
-                let reply = shared.told(".").unwrap_or_else(|| "250 2.0.0 taken".to_owned());
+                let reply = shared.told(".").unwrap_or_else(|| {
+                    let count = shared.received.lock().expect("nobody panics with it").len();
+                    format!("250 2.0.0 taken: queued as K{count}")
+                });
                 if reply.starts_with('2') {
                     let (sender, login) = (sender.clone(), login.clone());
                     let (recipients, at) = (std::mem::take(&mut recipients), Instant::now());
