@@ -200,7 +200,7 @@ fn an_invalid_configuration_is_temporary() {
     let letter =
         Letter { client: TRUSTED, sender: "alice@example.org", recipient: "x@else.example", message: &message };
     for (code, words) in [filter(&lab, &letter), sendmail(&lab, &letter)] {
-        assert!(code == 75 && words.contains("postseal.toml:3: error: unknown key \"colour\""), "{code}: {words}");
+        assert!(code == 75 && words.contains("postseal.toml:3: unknown key \"colour\""), "{code}: {words}");
     }
     // A person at a terminal gets the code of a wrong configuration.
     lab.run(&["serve", "-c", "postseal.toml"]).code(78);
@@ -226,8 +226,7 @@ impl Service {
     fn start(lab: &Lab, row: &Row, when: When) -> Service {
         let greeting = if row.cause.starts_with("next server") { "554 5.3.2 go away" } else { "220 next ESMTP" };
         clients::next_server(UnixListener::bind(lab.path("next")).expect("a socket"), greeting);
-        let ports =
-            [0; 3].map(|_| free_port());
+        let ports = [0; 3].map(|_| free_port());
         let user = Command::new("id").arg("-un").output().expect("id").stdout;
         let mut config = format!(
             "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nprotocol = [\"pgp\"]\n\
