@@ -7,6 +7,7 @@ mod library;
 mod lmtp;
 mod mail_servers;
 mod milter;
+mod over_limits;
 mod proxy;
 mod sendmail;
 mod submission;
