@@ -5,6 +5,7 @@ mod handle;
 mod library;
 mod lmtp;
 mod mail_servers;
+mod metrics;
 mod milter;
 mod proxy;
 mod sendmail;
