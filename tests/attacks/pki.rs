@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use assert_cmd::Command;
 use postseal::mail::encoding::{base64_decode, base64_encode};
+
+use crate::support::requirements::corpus;
 
 /// A folder below testdata, and a home.
 struct Place {
@@ -257,15 +258,7 @@ fn what_is_unknown_is_called_unknown_and_not_broken() {
 /// Signatures of other programs with ML-DSA (RFC 9882).
 #[test]
 fn a_signature_with_ml_dsa_is_of_an_unknown_algorithm() {
-    let corpora = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
-    let corpora = corpora.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
-    let examples = corpora.join("cms-ml-dsa/examples");
-    if !examples.is_dir() {
-        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "the corpora are not here");
-        writeln!(std::io::stderr(), "NOT TESTED: no corpora here; set POSTSEAL_CORPORA")
-            .expect("standard error is open");
-        return;
-    }
+    let Some(examples) = corpus("cms-ml-dsa/examples") else { return };
     let place = Place::new("algorithms", IN_FORCE);
     let mut judged = 0;
     for entry in fs::read_dir(&examples).unwrap() {

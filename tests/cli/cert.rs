@@ -1,12 +1,10 @@
 //! `postseal cert verify` over `testdata/ocsp`; `tests/conformance/pkits.rs` asks it about other people's certificates.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use assert_cmd::Command;
+
+use crate::support::requirements::corpus;
 
 /// Exit code, standard output, standard error.
 fn run(arguments: &[&str]) -> (i32, String, String) {
@@ -49,15 +47,7 @@ fn without_an_anchor_nothing_holds() {
 /// The end-entity certificates of RFC 9216, each under the root of its own kind, and under the other one by way of the cross-certificate.
 #[test]
 fn the_sample_certificates_of_rfc_9216_hold() {
-    let corpora = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
-    let corpora = corpora.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
-    let suite = corpora.join("rfc9216");
-    if !suite.is_dir() {
-        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "the corpora are not here");
-        writeln!(std::io::stderr(), "NOT TESTED: no corpora here; set POSTSEAL_CORPORA")
-            .expect("standard error is open");
-        return;
-    }
+    let Some(suite) = corpus("rfc9216") else { return };
     let mut files: Vec<String> =
         fs::read_dir(&suite).unwrap().map(|entry| entry.unwrap().path().display().to_string()).collect();
     files.sort();

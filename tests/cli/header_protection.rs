@@ -9,6 +9,8 @@ use postseal::{
 };
 use serde_json::{Value, json};
 
+use crate::support::requirements::present;
+
 /// What `verify --json`, and `verify`, say of `message`.
 fn verified(message: &str, options: &[&str], code: i32) -> (Value, String) {
     let lab = Lab::new();
@@ -227,7 +229,7 @@ fn what_is_repeated_in_the_text_is_stripped_on_reading() {
 /// Readers that do not know RFC 9788 verify and read what we write by default.
 #[test]
 fn gpg_reads_a_protected_header() {
-    if !present("gpg") {
+    if !present(&["gpg"]) {
         return;
     }
     let lab = Lab::new();
@@ -256,7 +258,7 @@ fn gpg_reads_a_protected_header() {
 
 #[test]
 fn openssl_reads_a_protected_header() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let lab = Lab::new();
@@ -277,11 +279,6 @@ fn openssl_reads_a_protected_header() {
 
 fn parse(octets: Vec<u8>) -> Message {
     Message::parse(octets, &mut Budget::new(Limits::default())).unwrap()
-}
-
-fn present(program: &str) -> bool {
-    std::process::Command::new(program).arg("--version").output().is_ok()
-        || std::process::Command::new(program).arg("version").output().is_ok()
 }
 
 const LETTER: &str = "Date: Wed, 11 Jan 2023 16:08:43 -0500\nFrom: Alice <alice@example.org>\nTo: Bob <bob@example.org>\n\

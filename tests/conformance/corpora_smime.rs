@@ -9,12 +9,13 @@ mod opening;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write as _,
     path::Path,
 };
 
-use opening::{corpora, files, keys, open};
+use opening::{files, keys, open};
 use postseal::{base::parse_rfc3339, crypto::Legacy};
+
+use crate::support::requirements::{corpus, missing};
 
 /// A folder of messages, what opens them, and where their paths end.
 struct Suite {
@@ -120,7 +121,7 @@ const SUITES: &[Suite] = &[
 
 #[test]
 fn every_suite_comes_to_what_is_expected_of_it() {
-    let Some(root) = corpora() else { return absent() };
+    let Some(root) = corpus("") else { return };
     let expected = expectations();
     let mut met = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -166,7 +167,7 @@ fn what_is_not_good_has_a_reason() {
 /// Thunderbird's own tables, once with SHA-1 forbidden and once allowed. Where we say otherwise, the table has the reason.
 #[test]
 fn thunderbird_agrees_with_its_manifest() {
-    let Some(root) = corpora() else { return absent() };
+    let Some(root) = corpus("") else { return };
     let suite = SUITES.iter().find(|suite| suite.name == "thunderbird").unwrap();
     let places = |names: &[&str]| names.iter().map(|name| root.join(name)).collect::<Vec<_>>();
     let keys = keys(&places(suite.keys), &places(suite.anchors), suite.passwords);
@@ -199,11 +200,12 @@ fn thunderbird_agrees_with_its_manifest() {
 /// Real mail with real public chains, at the time of its Date.
 #[test]
 fn list_mail_agrees_with_its_manifest() {
-    let Some(root) = corpora() else { return absent() };
+    let Some(root) = corpus("") else { return };
     let root = root.join("lkml-signed");
     let bundle = Path::new("/etc/ssl/certs/ca-certificates.crt");
     if !bundle.is_file() {
-        return absent();
+        missing(&bundle.display().to_string());
+        return;
     }
     let keys = keys(&[], &[bundle.to_owned()], &[]);
     let manifest = fs::read_to_string(root.join("manifest.jsonl")).unwrap();
@@ -284,8 +286,3 @@ fn expectations() -> BTreeMap<String, (String, String)> {
 
 /// What a reason holds when the suite expects something else.
 const OTHERWISE: &str = "Thunderbird says otherwise: ";
-
-fn absent() {
-    assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "the corpora are not here");
-    writeln!(std::io::stderr(), "NOT TESTED: no corpora here; set POSTSEAL_CORPORA").expect("standard error is open");
-}

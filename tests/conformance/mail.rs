@@ -15,9 +15,11 @@ use postseal::{
 };
 use serde_json::Value;
 
+use crate::support::requirements::corpus;
+
 #[test]
 fn structure_as_mail_parser_reads_it() {
-    let Some(corpora) = corpora() else { return };
+    let Some(corpora) = corpus("") else { return };
     let mut suite = Suite::new("mail-parser", MAIL_PARSER);
     for file in files_under(&corpora.join("mail-parser"), "eml") {
         let text = latin1(&std::fs::read(&file).unwrap());
@@ -40,7 +42,7 @@ fn structure_as_mail_parser_reads_it() {
 
 #[test]
 fn structure_as_mime4j_reads_it() {
-    let Some(corpora) = corpora() else { return };
+    let Some(corpora) = corpus("") else { return };
     let mut suite = Suite::new("mime4j", MIME4J);
     for file in files_under(&corpora.join("mime4j/core"), "xml") {
         let message = file.with_extension("msg");
@@ -247,18 +249,6 @@ fn parse(octets: Vec<u8>) -> Message {
 fn files_under(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
     files.filter(|path| path.extension().is_some_and(|own| own == extension)).collect()
-}
-
-/// Other people's mail: POSTSEAL_CORPORA, or beside the project.
-fn corpora() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let place = std::env::var_os("POSTSEAL_CORPORA").map_or_else(beside, PathBuf::from);
-    if !place.is_dir() {
-        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "no corpora at {}", place.display());
-        eprintln!("NOT TESTED: no corpora at {}; set POSTSEAL_CORPORA", place.display());
-        return None;
-    }
-    Some(place)
 }
 
 /// Files, and why they differ.

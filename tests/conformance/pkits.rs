@@ -21,7 +21,9 @@ use postseal::{
     },
     verdict::{LayerKind, State, Why},
 };
-use row::{Row, rows, suite};
+use row::{Row, rows};
+
+use crate::support::requirements::corpus;
 
 /// Within the years 2010 to 2030 that the suite is made for.
 const NOW: &str = "2026-11-23T00:00:00Z";
@@ -83,7 +85,7 @@ fn compare(judge: impl Fn(&Row) -> Result<(), String>, rows: &[Row]) {
 
 #[test]
 fn the_library_agrees_on_every_path() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pkits") else { return };
     let rows = rows(&suite);
     let shared = Shared::read(&suite, &rows[0]);
     compare(|row| shared.judge(&row.leaf(&suite), row, Legacy::Admit), &rows);
@@ -92,7 +94,7 @@ fn the_library_agrees_on_every_path() {
 /// Where the suite says what is known of revocation, that is the reason given.
 #[test]
 fn revoked_differs_from_unknown() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pkits") else { return };
     let rows = rows(&suite);
     let shared = Shared::read(&suite, &rows[0]);
     let mut told = 0;
@@ -111,7 +113,7 @@ fn revoked_differs_from_unknown() {
 
 #[test]
 fn without_legacy_algorithms_the_rows_with_dsa_fall_and_no_others() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pkits") else { return };
     let rows = rows(&suite);
     let shared = Shared::read(&suite, &rows[0]);
     for row in &rows {
@@ -125,7 +127,7 @@ fn without_legacy_algorithms_the_rows_with_dsa_fall_and_no_others() {
 
 #[test]
 fn cert_verify_agrees_on_every_path() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pkits") else { return };
     let folder = tempfile::tempdir().unwrap();
     let leaf = folder.path().join("leaf.der");
     let run = |row: &Row| {
@@ -147,7 +149,7 @@ fn cert_verify_agrees_on_every_path() {
 
 #[test]
 fn the_messages_agree_on_every_path_and_every_signature_is_good() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pkits") else { return };
     let rows = rows(&suite);
     let shared = Shared::read(&suite, &rows[0]);
     let mut keys = Memory::new();

@@ -3,7 +3,6 @@
 #![allow(clippy::print_stderr)]
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,6 +12,8 @@ use postseal::{
     mail::{Message, Part, Span, canonical::write_signable, header::Edit},
 };
 use proptest::prelude::*;
+
+use crate::support::requirements::corpus;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -36,7 +37,7 @@ proptest! {
 
 #[test]
 fn every_file_of_the_corpora() {
-    let Some(corpora) = corpora() else { return };
+    let Some(corpora) = corpus("") else { return };
     let mut failures = Vec::new();
     for (corpus, expected) in CORPORA {
         let start = Instant::now();
@@ -185,19 +186,6 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
     // The key rings and lists beside the messages are no mail, and have no header that ends.
     let is_mail = |path: &Path| !path.extension().is_some_and(|extension| extension == "pgp" || extension == "jsonl");
     files.filter(|entry| entry.file_type().is_file() && is_mail(entry.path())).map(|entry| entry.into_path()).collect()
-}
-
-/// Other people's mail: POSTSEAL_CORPORA, or beside the project.
-fn corpora() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let place = std::env::var_os("POSTSEAL_CORPORA").map_or_else(beside, PathBuf::from);
-    if !place.is_dir() {
-        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "no corpora at {}", place.display());
-        writeln!(std::io::stderr(), "NOT TESTED: no corpora at {}; set POSTSEAL_CORPORA", place.display())
-            .expect("standard error is open");
-        return None;
-    }
-    Some(place)
 }
 
 /// Each with the least number of files that makes the test mean something.

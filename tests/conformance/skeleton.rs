@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use postseal::{
@@ -13,13 +13,11 @@ use postseal::{
     mail::{Message, Part, skeleton},
 };
 
+use crate::support::requirements::corpus;
+
 #[test]
 fn real_mail_is_canonical() {
-    let Some(place) = corpora() else {
-        assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "the corpora are not here");
-        eprintln!("skipped: no corpora");
-        return;
-    };
+    let Some(place) = corpus("") else { return };
     let expected =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/skeleton/deviating.tsv"))
             .unwrap();
@@ -67,12 +65,6 @@ fn is_sealed(root: Part<'_>) -> bool {
     let blocks = ["-----BEGIN PGP MESSAGE", "-----BEGIN PGP SIGNED", "-----BEGIN PRIVACY-ENHANCED"];
     forms.iter().any(|(own, subtype)| kind.is(own, subtype))
         || (kind.is("text", "plain") && root.header("from").is_some() && blocks.into_iter().any(holds))
-}
-
-fn corpora() -> Option<PathBuf> {
-    let place = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
-    let place = place.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
-    place.is_dir().then_some(place)
 }
 
 /// What is longer is no mail of these suites.

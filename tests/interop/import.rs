@@ -10,18 +10,16 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::requirements::present;
+
 /// A folder with short paths (GnuPG's sockets lie in its home), whose agent ends with it.
 struct Place(TempDir);
 
 impl Place {
     /// `None`, said loudly, when a program is not here.
     fn with(programs: &[&str]) -> Option<Place> {
-        for program in programs {
-            if Command::new(program).arg("--version").output().is_err() {
-                assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "{program} is not here");
-                writeln!(std::io::stderr(), "NOT TESTED: no {program} here").expect("standard error is open");
-                return None;
-            }
+        if !present(programs) {
+            return None;
         }
         let place = Place(tempfile::Builder::new().prefix("ps").tempdir().unwrap());
         for name in ["gnupg", "other"] {

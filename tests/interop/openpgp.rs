@@ -5,7 +5,10 @@ mod mime;
 
 use std::{fs, path::Path};
 
-use crate::support::openpgp_programs::{Identity, Lab, present};
+use crate::support::{
+    openpgp_programs::{Identity, Lab},
+    requirements::present,
+};
 use postseal::{
     base::{Budget, Limits},
     mail::{Message, Part},

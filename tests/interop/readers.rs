@@ -22,13 +22,10 @@ use compare::Comparison;
 use seeds::{Keyring, Seed};
 use trial::{Finding, Genuine};
 
-use crate::{
-    seal_pgp::gnupg::Gpg,
-    seal_smime::openssl,
-    support::{
-        change::{self, Change, Dice},
-        entity::Entity,
-    },
+use crate::support::{
+    change::{self, Change, Dice},
+    entity::Entity,
+    requirements::present,
 };
 
 static KEYRING: LazyLock<Keyring> = LazyLock::new(Keyring::new);
@@ -64,7 +61,7 @@ const GIVEN: &[(&str, &[&str])] = &[
 
 #[test]
 fn what_is_authentic_is_shown_alike_by_every_reader() {
-    if !Gpg::available() || !openssl::present(&["openssl"]) {
+    if !present(&["gpg", "openssl"]) {
         return;
     }
     let mut seeds = KEYRING.seeds();
@@ -200,7 +197,7 @@ fn summary(findings: &[Finding]) -> String {
 /// The built program says the same as the library.
 #[test]
 fn the_program_judges_as_the_library_does() {
-    if !Gpg::available() || !openssl::present(&["openssl"]) {
+    if !present(&["gpg", "openssl"]) {
         return;
     }
     let arguments = KEYRING.arguments();

@@ -28,6 +28,8 @@ use postseal::{
     verdict::{Layer, LayerKind, State},
 };
 
+use crate::support::requirements::present;
+
 /// 2026-11-23T12:00:00Z.
 const NOW: u64 = 1_795_435_200;
 const ALGORITHMS: [&str; 2] = ["rsa3072", "ed25519"];
@@ -66,7 +68,7 @@ static SECRETS: LazyLock<BTreeMap<&'static str, BTreeMap<&'static str, Vec<u8>>>
 });
 
 fn fixtures() -> Vec<Fixture> {
-    if Gpg::available() { ALGORITHMS.into_iter().map(Fixture::new).collect() } else { Vec::new() }
+    if present(&["gpg"]) { ALGORITHMS.into_iter().map(Fixture::new).collect() } else { Vec::new() }
 }
 
 impl Fixture {
@@ -211,7 +213,7 @@ fn mime_signed() {
 
 #[test]
 fn mime_signed_verifies_in_sqv() {
-    for fixture in fixtures().iter().filter(|_| gnupg::program("sqv")) {
+    for fixture in fixtures().iter().filter(|_| present(&["sqv"])) {
         let message = fixture.sealed(MESSAGE, &signed());
         let (_, parts) = cut(&message);
         let place = tempfile::tempdir().unwrap();
@@ -435,7 +437,7 @@ fn protected_headers_hide_the_subject_and_never_hold_bcc() {
 
 #[test]
 fn refusals_name_key_and_reason() {
-    if !Gpg::available() {
+    if !present(&["gpg"]) {
         return;
     }
     let gpg = Gpg::new(NOW);

@@ -11,7 +11,9 @@ use std::{
 };
 
 use der::{Decode as _, asn1::AnyRef};
-use openssl::{For, Lab, present};
+use openssl::{For, Lab};
+
+use crate::support::requirements::present;
 use postseal::{
     base::{Budget, Clock, FixedClock, Hint, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},

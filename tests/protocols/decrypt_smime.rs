@@ -1,8 +1,8 @@
 //! S/MIME envelopes opened: what openssl and gpgsm write, other people's suites, and every way to tamper with a ciphertext.
 
 use std::{
-    env, fs,
-    io::{self, Write},
+    fs,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, LazyLock},
@@ -24,6 +24,8 @@ use postseal::{
     verdict::{LayerKind, Signature, Standing, State, Why},
 };
 use proptest::prelude::*;
+
+use crate::support::requirements::{corpus, present};
 
 const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\nThe bearer may pass, and so may all who come with him.\r\n";
 
@@ -149,22 +151,9 @@ fn layer(opened: &Opened) -> (&str, bool) {
     }
 }
 
-fn present(program: &str) -> bool {
-    let found = env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file());
-    found || absent(program)
-}
-
-fn absent(what: &str) -> bool {
-    let required = env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-    assert!(!required, "absent, and POSTSEAL_REQUIRE_ALL=1: {what}");
-    // Past the test harness, which swallows what a passing test prints.
-    writeln!(io::stderr(), "NOT TESTED: {what} absent").expect("standard error is open");
-    false
-}
-
 #[test]
 fn every_cipher_of_openssl() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = LAB.keys(&["rsa"]);
@@ -202,7 +191,7 @@ fn every_cipher_of_openssl() {
 
 #[test]
 fn every_curve_derivation_and_wrap_of_openssl() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     for curve in ["p256", "p384", "p521", "brainpoolp256", "brainpoolp384", "brainpoolp512"] {
@@ -231,7 +220,7 @@ fn every_curve_derivation_and_wrap_of_openssl() {
 
 #[test]
 fn every_oaep_of_openssl() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = LAB.keys(&["third"]);
@@ -247,7 +236,7 @@ fn every_oaep_of_openssl() {
 
 #[test]
 fn one_of_several_recipients_is_enough() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     for identifier in [&[][..], &["-keyid"]] {
@@ -278,7 +267,7 @@ fn one_of_several_recipients_is_enough() {
 
 #[test]
 fn recipients_are_reported_as_the_message_names_them() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let sealed = LAB.encrypted(&["-aes128", "-recip", "rsa.crt", "-pwri_password", "sesame"]);
@@ -294,7 +283,7 @@ fn recipients_are_reported_as_the_message_names_them() {
 /// The certificate that the message names is not here, but its key is, under another: a renewed one.
 #[test]
 fn a_key_under_another_certificate_opens() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let lab = &*LAB;
@@ -320,7 +309,7 @@ fn a_key_under_another_certificate_opens() {
 
 #[test]
 fn shared_keys_and_passwords() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let key = "000102030405060708090A0B0C0D0E0F1011121314151617";
@@ -345,7 +334,7 @@ fn shared_keys_and_passwords() {
 
 #[test]
 fn gpgsm_is_read() {
-    if !present("gpgsm") || !present("openssl") {
+    if !present(&["gpgsm", "openssl"]) {
         return;
     }
     let lab = &*LAB;
@@ -503,7 +492,7 @@ fn fields(element: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn signed_and_enveloped_data_is_read() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let keys = passwords(&[KEK]);
@@ -673,7 +662,7 @@ proptest! {
     /// With AEAD a changed bit is never plaintext, unless it changed nothing that matters: then the plaintext is the same.
     #[test]
     fn a_flipped_bit_under_aead(at in 0_usize..4096, bit in 0_u8..8, rsa in any::<bool>()) {
-        if present("openssl") {
+        if present(&["openssl"]) {
             let (sealed, name) = if rsa { (&*RSA_SEALED, "rsa") } else { (&SEALED[1], "p256") };
             if let Ok(opened) = open(&mail(&flipped(sealed, at, bit)), &LAB.keys(&[name])) {
                 prop_assert_eq!(opened.payload.octets(), TEXT);
@@ -684,7 +673,7 @@ proptest! {
     /// With CBC a changed bit may open to other text; it is not authenticated, and the layer says so.
     #[test]
     fn a_flipped_bit_under_cbc(at in 0_usize..4096, bit in 0_u8..8) {
-        if present("openssl")
+        if present(&["openssl"])
             && let Ok(opened) = open(&mail(&flipped(&SEALED[0], at, bit)), &LAB.keys(&["p256"]))
         {
             let authenticated = opened.layers.iter().any(|layer| {
@@ -705,7 +694,7 @@ proptest! {
 
 #[test]
 fn every_failure_of_a_key_is_one_answer() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let changed = (Kind::Undecryptable, "enveloped data: it does not decrypt: it was damaged or changed".to_owned());
@@ -718,12 +707,6 @@ fn every_failure_of_a_key_is_one_answer() {
     // In the middle of the wrapped key.
     let at = sealed.windows(4).position(|window| window == [0x04, 0x82, 0x01, 0x00]).unwrap() + 100;
     assert_eq!(refusal(open(&mail(&flipped(sealed, at, 0)), &keys)), changed);
-}
-
-fn corpora() -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let folder = env::var_os("POSTSEAL_CORPORA").map_or_else(default, PathBuf::from);
-    (folder.is_dir() || absent("corpora")).then_some(folder)
 }
 
 /// Messages of a suite, and what opens them.
@@ -836,7 +819,7 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[test]
 fn other_peoples_messages_open() {
-    let Some(folder) = corpora() else { return };
+    let Some(folder) = corpus("") else { return };
     for suite in SUITES {
         let keys = suite.keys(&folder);
         for (name, cipher) in suite.messages {
@@ -852,7 +835,7 @@ fn other_peoples_messages_open() {
 
 #[test]
 fn other_peoples_broken_messages_do_not() {
-    let Some(folder) = corpora() else { return };
+    let Some(folder) = corpus("") else { return };
     let recipes = "openssl-test/openssl-3.0.22/test/recipes";
     let changed = (Kind::Undecryptable, "enveloped data: it does not decrypt: it was damaged or changed");
     let path = folder.join(recipes).join("80-test_cms_data/bad_authenveloped_attrs.pem");
@@ -881,7 +864,7 @@ fn other_peoples_broken_messages_do_not() {
 /// The signer of a ciphertext need not know its content: only a signature inside counts (RFC 2634, section 1.1).
 #[test]
 fn a_signature_around_a_ciphertext_does_not_cover_its_content() {
-    if !present("openssl") {
+    if !present(&["openssl"]) {
         return;
     }
     let lab = &*LAB;

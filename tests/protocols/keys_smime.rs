@@ -1,10 +1,9 @@
 //! S/MIME keys: other people's files read, ours read by openssl and gpgsm, and the home that keeps them.
 
 use std::{
-    env, fs,
+    fs,
     io::Write as _,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -25,6 +24,8 @@ use postseal::{
     store::{self, Change, Keystore, Origin},
 };
 use tempfile::TempDir;
+
+use crate::support::requirements::{corpus, present};
 
 /// PKCS#12 files of other people, with the passphrase, the private keys and the certificates in each.
 const OTHERS: &[(&str, &str, usize, usize)] = &[
@@ -60,7 +61,7 @@ const OTHERS: &[(&str, &str, usize, usize)] = &[
 
 #[test]
 fn pkcs12_of_others_opens() {
-    let Some(corpora) = corpora() else { return };
+    let Some(corpora) = corpus("") else { return };
     for (file, passphrase, keys, certificates) in OTHERS {
         let octets = fs::read(corpora.join(file)).unwrap();
         let loaded = load(&[(file, &octets)], &["wrong", passphrase]).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -77,7 +78,7 @@ fn pkcs12_of_others_opens() {
 /// RFC 9216 gives certificates and private keys as separate files too.
 #[test]
 fn private_keys_find_their_certificates_across_files() {
-    let Some(corpora) = corpora() else { return };
+    let Some(corpora) = corpus("") else { return };
     let read = |name: &str| fs::read(corpora.join("rfc9216").join(name)).unwrap();
     let certificate = read("8.3-dana-s-encryption-end-entity-certificate.crt.pem");
     let other = read("8.1-dana-s-signature-verification-end-entity-certificate.crt.pem");
@@ -286,7 +287,7 @@ fn ours_is_read_by_openssl() {
 #[test]
 fn gpgsm_reads_ours_and_we_read_gpgsm_s() {
     let Some(lab) = Lab::new() else { return };
-    if !present("gpgsm", "--version") {
+    if !present(&["gpgsm"]) {
         return;
     }
     let described = made(Algorithm::Rsa2048, "a@example.org", None);
@@ -450,14 +451,14 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// A throwaway folder for openssl; `None`, said aloud, when there is none (a failure with POSTSEAL_REQUIRE_ALL=1).
+/// A throwaway folder for openssl; `None` when there is none.
 struct Lab(TempDir);
 
 impl Lab {
     fn new() -> Option<Lab> {
         // Short, because gpg-agent's sockets lie in it.
         let folder = tempfile::Builder::new().prefix("ps").tempdir().unwrap();
-        present("openssl", "version").then_some(Lab(folder))
+        present(&["openssl"]).then_some(Lab(folder))
     }
 
     /// `k.pem` and a certificate for it, `c.pem`.
@@ -476,26 +477,4 @@ impl Lab {
     fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.0.path().join(name)).unwrap()
     }
-}
-
-fn present(program: &str, asked: &str) -> bool {
-    let found = Command::new(program).arg(asked).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        let required = env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-        assert!(!required, "{program} is absent, and POSTSEAL_REQUIRE_ALL=1");
-        writeln!(std::io::stderr(), "NOT TESTED: {program} absent").expect("standard error is open");
-    }
-    found
-}
-
-fn corpora() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let place = env::var_os("POSTSEAL_CORPORA").map_or(default, PathBuf::from);
-    if place.is_dir() {
-        return Some(place);
-    }
-    let required = env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-    assert!(!required, "no corpora at {}", place.display());
-    writeln!(std::io::stderr(), "NOT TESTED: no corpora").expect("standard error is open");
-    None
 }

@@ -33,17 +33,7 @@ use postseal::{
     verdict::{LayerKind, Signature, Standing, State, Why},
 };
 
-/// The suite, or `None` when it is not here; with POSTSEAL_REQUIRE_ALL=1 it has to be.
-fn suite() -> Option<PathBuf> {
-    let folder = std::env::var("POSTSEAL_CORPORA").unwrap_or_else(|_| "../shared/corpora".into());
-    let folder = Path::new(&folder).join("pem");
-    if folder.exists() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "no corpora/pem");
-    eprintln!("skipped: no corpora/pem");
-    None
-}
+use crate::support::requirements::corpus;
 
 fn open(octets: &[u8], keys: &dyn Keys, at: &str, legacy: Legacy) -> Opening {
     let clock = FixedClock(parse_rfc3339(at).unwrap());
@@ -82,7 +72,7 @@ const IN_1994: &str = "1994-06-01T00:00:00Z";
 
 #[test]
 fn the_intact_filing_matches_and_the_one_without_its_blanks_does_not() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pem") else { return };
     let intact = fs::read(suite.join("edgar/0000950129-95-001652.txt")).unwrap();
     let opening = open(&intact, &Memory::new(), "2026-01-01T00:00:00Z", Legacy::Refuse);
     assert_eq!(signature(&opening).state, State::Unknown(Why::BrokenAlgorithm("md5".into())));
@@ -105,7 +95,7 @@ fn the_intact_filing_matches_and_the_one_without_its_blanks_does_not() {
 
 #[test]
 fn the_filing_in_a_mail_is_authentic_only_when_its_owner_says_whose_key_it_is() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pem") else { return };
     let filing = fs::read(suite.join("edgar/0000950129-95-001652.txt")).unwrap();
     let mail = [b"From: webmaster@www.sec.gov\n\n".as_slice(), &filing].concat();
     let known = keys(&[suite.join("edgar/sec-webmaster.spki.b64")], "");
@@ -124,7 +114,7 @@ fn the_filing_in_a_mail_is_authentic_only_when_its_owner_says_whose_key_it_is() 
 
 #[test]
 fn ripem_messages_decrypt_and_verify() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pem") else { return };
     let ripem = suite.join("ripem");
     for private in ["test1.prv", "test112.prv", "test1o.prv"] {
         let keys = keys(&[ripem.join(private)], "test1pw");
@@ -163,7 +153,7 @@ fn ripem_messages_decrypt_and_verify() {
 
 #[test]
 fn ripem_keys_are_read_and_a_wrong_digest_is_noticed() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pem") else { return };
     let read = |name: &str, passphrase: &str| {
         let octets = fs::read(suite.join("ripem").join(name)).unwrap();
         let passphrases = Arc::new(Passphrases::new(vec![Secret::from(passphrase)]));
@@ -180,7 +170,7 @@ fn ripem_keys_are_read_and_a_wrong_digest_is_noticed() {
 
 #[test]
 fn the_figures_of_rfc_1421() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pem") else { return };
     let read = |name: &str| fs::read(suite.join("rfc1421").join(name)).unwrap();
     let header = |octets: &[u8]| {
         let block = boundary::blocks(octets).next().unwrap();
@@ -484,7 +474,7 @@ fn a_message_within_a_message_is_peeled() {
 
 #[test]
 fn a_home_keeps_bare_keys() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = corpus("pem") else { return };
     let home = tempfile::TempDir::new().unwrap();
     let place = home.path().join("home");
     let secret = people().join("test1pw");

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use crate::support::postfix::{Postfix, Sink, free_port, present, run_with};
+use crate::support::{
+    ports::free_port,
+    postfix::{Postfix, Sink, present, run_with},
+};
 use setup::{Copies, Server, client, letter, send};
 
 const PROGRAMS: &[&str] = &["gpg", "openssl"];

@@ -1,5 +1,4 @@
 //! `postseal serve` with keys and rules, in a throwaway folder.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     fs,
@@ -13,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::postfix::{free_port, run_with, wait_for_port};
+use crate::support::{
+    ports::{free_port, wait_for_port},
+    postfix::run_with,
+};
 
 /// A running program; it stops when dropped.
 pub(crate) struct Proxy {

@@ -4,7 +4,10 @@ mod setup;
 
 use std::{fs, process::Command};
 
-use crate::support::postfix::{self, Postfix, Sink, run_with};
+use crate::support::{
+    ports,
+    postfix::{self, Postfix, Sink, run_with},
+};
 use setup::{Setup, text};
 
 const LETTER: &str = "To: Bob <bob@example.net>, carol@bank.example\nCc: list@example.net\nBcc: ben@example.net\nSubject: hello\n\n\
@@ -248,7 +251,7 @@ fn postfix_calls_the_filter_by_pipe() {
         return;
     }
     let sink = Sink::start();
-    let back = postfix::free_port();
+    let back = ports::free_port();
     let folder = tempfile::tempdir().expect("a throwaway folder");
     let script = folder.path().join("call");
     let master = format!(

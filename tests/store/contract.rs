@@ -6,7 +6,6 @@ mod quiet;
 
 use std::{
     fs,
-    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -28,6 +27,8 @@ use postseal::{
     },
     store::{self, Change, Intake, Kept, Keystore, MasterKey, Origin, Outcome, Removal, Repair},
 };
+
+use crate::support::requirements::present;
 
 /// Alice has no passphrase, Bob has one, and Carol has one and a version 6 key. Made once: locking a key is slow on purpose.
 static PEOPLE: LazyLock<[Generated; 3]> = LazyLock::new(|| {
@@ -461,15 +462,12 @@ fn gpg_reads_our_keys() {
     }
 }
 
-/// GnuPG with a home of its own; `None`, said aloud, when there is no gpg (a failure with POSTSEAL_REQUIRE_ALL=1).
+/// GnuPG with a home of its own; `None` when there is no gpg.
 struct Gpg(tempfile::TempDir);
 
 impl Gpg {
     fn new() -> Option<Gpg> {
-        let version = Command::new("gpg").arg("--version").stdout(Stdio::null()).status();
-        if !version.is_ok_and(|status| status.success()) {
-            assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "gpg is required");
-            writeln!(std::io::stderr(), "NOT TESTED: gpg absent").expect("standard error is open");
+        if !present(&["gpg"]) {
             return None;
         }
         // Short, because the path of the agent's socket is in it.

@@ -4,10 +4,11 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
 };
+
+use crate::support::requirements::openpgpjs;
 
 /// One test's folder. GnuPG's agent is stopped when it goes.
 pub(crate) struct Lab {
@@ -86,29 +87,6 @@ impl Drop for Lab {
         // GnuPG may not be installed at all; then there is no agent either.
         let _ = command.output();
     }
-}
-
-/// Whether every one of `programs` can be run. Absence is said loudly; with POSTSEAL_REQUIRE_ALL=1 it fails.
-pub(crate) fn present(programs: &[&str]) -> bool {
-    let found = |program: &str| match program {
-        "openpgp.js" => openpgpjs().join("node_modules/openpgp").is_dir(),
-        _ => env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file()),
-    };
-    let absent: Vec<&str> = programs.iter().copied().filter(|program| !found(program)).collect();
-    if absent.is_empty() {
-        return true;
-    }
-    let required = env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-    assert!(!required, "absent, and POSTSEAL_REQUIRE_ALL=1: {}", absent.join(", "));
-    // Past the test harness, which swallows what a passing test prints.
-    writeln!(io::stderr(), "NOT TESTED: {} absent", absent.join(", ")).expect("standard error is open");
-    false
-}
-
-/// Where `npm install --prefix` put OpenPGP.js.
-fn openpgpjs() -> PathBuf {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openpgpjs");
-    env::var_os("POSTSEAL_OPENPGPJS").map_or_else(default, PathBuf::from)
 }
 
 fn succeed(mut command: Command) -> Vec<u8> {

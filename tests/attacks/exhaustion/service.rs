@@ -7,14 +7,17 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Barrier,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
     exhaustion::{MB, generators},
-    support::lab::{Lab, POSTSEAL},
+    support::{
+        lab::{Lab, POSTSEAL},
+        ports::{free_port, wait_for_port},
+    },
 };
 
 /// The case security/13: the second ordinary mail is taken.
@@ -81,7 +84,7 @@ impl Service {
         command.args(["-c", "ulimit -c 0; ulimit -v 1200000; exec \"$0\" serve -c service.toml", POSTSEAL]);
         command.current_dir(lab.path("")).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("a shell starts");
-        wait_for(port);
+        wait_for_port(port);
         Service { port, child, _lab: lab }
     }
 
@@ -190,16 +193,4 @@ fn take(stream: TcpStream) -> Option<()> {
         to.write_all(reply).ok()?;
     }
     Some(())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn wait_for(port: u16) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "nobody listens at {port}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }

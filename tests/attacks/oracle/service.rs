@@ -2,14 +2,15 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
     os::unix::net::UnixListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
+};
+
+use crate::support::{
+    clients::{self, Letter},
+    ports::{free_port, wait_for_port},
 };
 
 /// A running service. It stops when dropped.
@@ -31,7 +32,7 @@ impl Service {
             import.arg("--home").arg(folder.path().join("home")).args(["key", "import", file]);
             assert!(import.output().unwrap().status.success());
         }
-        let ports = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        let ports = [0; 3].map(|_| free_port());
         let listener =
             |kind: &str, port: u16| format!("[[listener]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:{port}\"\n");
         let config = format!(
@@ -43,81 +44,24 @@ impl Service {
             listener("milter", ports[2]),
         );
         fs::write(folder.path().join("postseal.toml"), config).unwrap();
-        let delivered = Arc::default();
-        sink(UnixListener::bind(folder.path().join("next")).unwrap(), Arc::clone(&delivered));
+        let delivered = clients::next_server(UnixListener::bind(folder.path().join("next")).unwrap(), "220 next ESMTP");
         let mut serve = Command::new(BINARY);
         serve.arg("serve").arg("-c").arg(folder.path().join("postseal.toml")).stderr(Stdio::null());
         let child = serve.spawn().unwrap();
         let service = Service { folder, ports, delivered, child };
-        let patience = Instant::now() + Duration::from_secs(60);
-        while ports.iter().any(|port| TcpStream::connect(("127.0.0.1", *port)).is_err()) {
-            assert!(Instant::now() < patience, "the service does not start");
-            thread::sleep(Duration::from_millis(50));
-        }
+        ports.into_iter().for_each(wait_for_port);
         service
     }
 
     /// The reply to a message that a stranger sends to bob by SMTP or LMTP.
     pub(crate) fn send(&self, transport: &str, message: &str) -> String {
         let (port, hello) = if transport == "lmtp" { (self.ports[1], "LHLO") } else { (self.ports[0], "EHLO") };
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let mut lines = BufReader::new(stream.try_clone().unwrap());
-        let mut stream = stream;
-        reply(&mut lines);
-        let mut said = String::new();
-        for command in [
-            &format!("{hello} evil.example.org\r\n"),
-            "MAIL FROM:<eve@evil.example.org>\r\n",
-            "RCPT TO:<bob@example.org>\r\n",
-            "DATA\r\n",
-            &format!("{message}\r\n.\r\n"),
-        ] {
-            stream.write_all(command.as_bytes()).unwrap();
-            said = reply(&mut lines);
-        }
-        said
+        clients::dialogue(port, hello, &from_a_stranger(message))
     }
 
     /// The last answer of the milter to a message that a stranger sends to bob.
     pub(crate) fn milter(&self, message: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[2])).unwrap();
-        let say = |stream: &mut TcpStream, command: u8, data: &[u8]| {
-            let length = u32::try_from(data.len() + 1).unwrap().to_be_bytes();
-            stream.write_all(&[&length, &[command][..], data].concat()).unwrap();
-        };
-        let hear = |stream: &mut TcpStream| -> Vec<u8> {
-            let mut length = [0; 4];
-            stream.read_exact(&mut length).unwrap();
-            let mut packet = vec![0; u32::from_be_bytes(length) as usize];
-            stream.read_exact(&mut packet).unwrap();
-            packet
-        };
-        let (header, body) = message.split_once("\r\n\r\n").unwrap();
-        say(&mut stream, b'O', &[0, 0, 0, 6, 0, 0, 1, 0xff, 0, 0, 0, 0]);
-        assert_eq!(hear(&mut stream)[0], b'O');
-        let mut commands = vec![
-            (b'C', b"stranger\x004\0\x19192.0.2.1\0".to_vec()),
-            (b'H', b"evil.example.org\0".to_vec()),
-            (b'M', b"<eve@evil.example.org>\0".to_vec()),
-            (b'R', b"<bob@example.org>\0".to_vec()),
-        ];
-        for field in header.split("\r\n") {
-            let (name, value) = field.split_once(": ").unwrap();
-            commands.push((b'L', format!("{name}\0{value}\0").into_bytes()));
-        }
-        commands.push((b'N', Vec::new()));
-        commands.push((b'B', body.as_bytes().to_vec()));
-        for (command, data) in commands {
-            say(&mut stream, command, &data);
-            assert_eq!(hear(&mut stream), b"c", "{}", char::from(command));
-        }
-        say(&mut stream, b'E', &[]);
-        loop {
-            let answer = hear(&mut stream);
-            if b"cartdy".contains(&answer[0]) {
-                return String::from_utf8(answer).unwrap();
-            }
-        }
+        clients::milter(self.ports[2], &from_a_stranger(message))
     }
 
     /// Exit code and output of the filter for bob.
@@ -153,46 +97,6 @@ impl Drop for Service {
     }
 }
 
-/// All lines of one reply.
-fn reply(lines: &mut impl BufRead) -> String {
-    let mut whole = String::new();
-    loop {
-        let mut line = String::new();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "the connection ends after {whole:?}");
-        whole.push_str(&line);
-        if line.as_bytes().get(3) != Some(&b'-') {
-            return whole;
-        }
-    }
-}
-
-/// SMTP that says yes to everything.
-fn sink(listener: UnixListener, delivered: Arc<Mutex<Vec<String>>>) {
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let delivered = Arc::clone(&delivered);
-            thread::spawn(move || {
-                let mut lines = BufReader::new(stream.try_clone().unwrap());
-                let mut stream = stream;
-                let mut say = |words: &[u8]| stream.write_all(words).is_ok();
-                let mut is_alive = say(b"220 next ESMTP\r\n");
-                while is_alive {
-                    let mut line = String::new();
-                    if lines.read_line(&mut line).unwrap_or_default() == 0 {
-                        return;
-                    }
-                    if line.to_ascii_uppercase().starts_with("DATA") {
-                        say(b"354 go on\r\n");
-                        let mut message = Vec::new();
-                        while !message.ends_with(b"\r\n.\r\n") {
-                            assert!(lines.read_until(b'\n', &mut message).unwrap() > 0, "the message does not end");
-                        }
-                        let message = String::from_utf8_lossy(&message);
-                        delivered.lock().unwrap().push(message.trim_end_matches(".\r\n").replace("\r\n..", "\r\n."));
-                    }
-                    is_alive = say(b"250 ok\r\n");
-                }
-            });
-        }
-    });
+fn from_a_stranger(message: &str) -> Letter<'_> {
+    Letter { client: "192.0.2.1", sender: "eve@evil.example.org", recipient: "bob@example.org", message }
 }

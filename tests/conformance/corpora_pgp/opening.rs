@@ -17,13 +17,6 @@ use postseal::{
     verdict::{Layer, LayerKind, Signature, State},
 };
 
-/// Where the suites lie; `None` when they are not here.
-pub(crate) fn corpora() -> Option<PathBuf> {
-    let place = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
-    let place = place.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
-    place.is_dir().then_some(place)
-}
-
 /// Every key in these files and folders, believed for its user IDs, and the passwords as passphrases too.
 pub(crate) fn keys(places: &[PathBuf], passwords: &[&str]) -> Memory {
     let passwords: Vec<Secret> = passwords.iter().map(|password| Secret::from(*password)).collect();

@@ -19,13 +19,6 @@ use postseal::{
     verdict::{Layer, LayerKind, Signature, State},
 };
 
-/// Where the suites lie; `None` when they are not here.
-pub(crate) fn corpora() -> Option<PathBuf> {
-    let place = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
-    let place = place.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"));
-    place.is_dir().then_some(place)
-}
-
 /// Every certificate and key in `places`, and those in `anchors` as trust anchors.
 pub(crate) fn keys(places: &[PathBuf], anchors: &[PathBuf], passwords: &[&str]) -> Memory {
     let passwords: Vec<Secret> = passwords.iter().map(|password| Secret::from(*password)).collect();

@@ -1,9 +1,6 @@
 //! The rows of the manifest, and the certificate that each of them asks about.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use der::{Decode, Reader, SliceReader, asn1::AnyRef};
@@ -35,18 +32,6 @@ pub(crate) struct Settings {
 pub(crate) struct Expect {
     pub(crate) signature: String,
     pub(crate) path: String,
-}
-
-/// Where the suite lies; `None`, said loudly, when it is not here.
-pub(crate) fn suite() -> Option<PathBuf> {
-    let place = std::env::var_os("POSTSEAL_CORPORA").map(PathBuf::from);
-    let place = place.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora")).join("pkits");
-    if place.is_dir() {
-        return Some(place);
-    }
-    assert!(std::env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "no suite at {}", place.display());
-    eprintln!("SKIPPED: no suite at {}", place.display());
-    None
 }
 
 /// Every row.

@@ -22,22 +22,7 @@ pub(crate) struct Run {
     pub(crate) status: String,
 }
 
-/// Whether a program is here; if not, says so, and fails where everything is required.
-pub(crate) fn program(name: &str) -> bool {
-    let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        let required = std::env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-        assert!(!required, "{name} is not installed");
-        writeln!(std::io::stderr(), "NOT TESTED: {name} absent").expect("standard error is open");
-    }
-    found
-}
-
 impl Gpg {
-    pub(crate) fn available() -> bool {
-        program("gpg")
-    }
-
     pub(crate) fn new(now: u64) -> Gpg {
         let private = std::fs::Permissions::from_mode(0o700);
         Gpg { home: tempfile::Builder::new().prefix("ps").permissions(private).tempdir().unwrap(), now }

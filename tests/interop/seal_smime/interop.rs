@@ -13,10 +13,11 @@ use postseal::{
 
 use super::{
     LAB, TEXT, by, everybody, opened,
-    openssl::present,
     peers::{Gpgsm, Nss, path},
     seal, sealed, text, to,
 };
+
+use crate::support::requirements::present;
 
 /// The CMS object of a message, and the part that it signs when it stands beside it.
 pub(crate) fn cms(message: &str) -> (Vec<u8>, Option<Vec<u8>>) {

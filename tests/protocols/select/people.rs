@@ -12,6 +12,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::requirements::present;
+
 /// What `-f` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -92,10 +94,7 @@ impl Fixture {
     /// `None`, said loudly, when the programs that make keys are not here.
     pub(crate) fn new(format: Format) -> Option<Fixture> {
         let program = if format == Format::Pgp { "gpg" } else { "openssl" };
-        if Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            let required = std::env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-            assert!(!required, "{program} is not installed");
-            writeln!(std::io::stderr(), "NOT TESTED: {program} absent").expect("standard error is open");
+        if !present(&[program]) {
             return None;
         }
         let private = fs::Permissions::from_mode(0o700);

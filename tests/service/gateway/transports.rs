@@ -5,7 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use postseal::{
@@ -27,7 +27,10 @@ use postseal::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::support::handler;
+use crate::support::{
+    handler,
+    ports::{free_port, wait_for_port},
+};
 
 /// A way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,13 +121,7 @@ impl Gateway {
             let load = move || Ok(open(ports, upstream, &handler, &next_hop));
             runtime.block_on(serve(load, &[], metrics, told, |_: State| {}))
         });
-        for port in ports {
-            let end = Instant::now() + Duration::from_secs(30);
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(Instant::now() < end, "nobody listens");
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
+        ports.into_iter().for_each(wait_for_port);
         Gateway { spy, next, ports, events, serving: Some(serving) }
     }
 
@@ -453,8 +450,4 @@ impl Mta {
         self.say(letter, rest);
         self.hear().filter(|(letter, _)| *letter == b'c').map(drop)
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

@@ -6,7 +6,7 @@ use crate::{
     mail_servers::tree::{Tree, present, shown},
     milter::setup::{Dkim, letter, stranger},
     proxy::Proxy,
-    support::postfix::{Sink, free_port},
+    support::{ports::free_port, postfix::Sink},
 };
 
 const PROGRAM: &str = "usr/sbin/exim4";

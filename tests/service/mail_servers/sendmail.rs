@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
 use crate::{
     mail_servers::tree::{Tree, present, shown},
     milter::setup::{Copies, Dkim, Server, client, letter, send, stranger, try_send},
-    support::postfix::{Received, Sink, free_port},
+    support::{
+        ports::free_port,
+        postfix::{Received, Sink},
+    },
 };
 
 const PROGRAMS: &[&str] = &["gpg", "openssl"];

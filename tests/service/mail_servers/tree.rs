@@ -12,14 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::postfix::{all_here, run_with};
+use crate::support::{
+    postfix::{may_start_servers, run_with},
+    requirements,
+};
 
 /// Whether `program` is in the unpacked tree, and `others` on this machine.
 pub(crate) fn present(program: &str, others: &[&str]) -> bool {
-    let absent = format!("{program} (unpack it with .ci/unpack-mail-servers target/mail-servers)");
-    let is_there = unpacked().join("unpacked").is_file() && unpacked().join(program).is_file();
-    let absent: &[&str] = if is_there { &[] } else { &[&absent] };
-    all_here(&[&["chroot"], others].concat(), absent)
+    (unpacked().join("unpacked").is_file() && unpacked().join(program).is_file()
+        || requirements::missing(&format!("{program} (unpack it with .ci/unpack-mail-servers target/mail-servers)")))
+        && requirements::present(&[&["chroot"], others].concat())
+        && may_start_servers()
 }
 
 /// One server's whole world.

@@ -14,7 +14,10 @@ use std::{
 
 use crate::{
     milter::setup::{letter, try_send},
-    support::postfix::{Postfix, Sink, free_port, present, run_with},
+    support::{
+        ports::free_port,
+        postfix::{Postfix, Sink, present, run_with},
+    },
 };
 
 /// A running program, and the notices that it sends.

@@ -1,5 +1,4 @@
 //! postseal's milter in this process, its keys, and other programs that check its output.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +36,10 @@ use postseal::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::support::postfix::{Postfix, Sink, free_port, read_to_end, run_with, wait_for_port};
+use crate::support::{
+    ports::{free_port, wait_for_port},
+    postfix::{Postfix, Sink, read_to_end, run_with},
+};
 
 /// The monitor's answer is always the same.
 struct Healthy;

@@ -8,7 +8,10 @@ use std::{
 
 use crate::{
     proxy::Proxy,
-    support::postfix::{Sink, free_port, present},
+    support::{
+        ports::free_port,
+        postfix::{Sink, present},
+    },
 };
 
 /// A client that says exactly what it is told to say.

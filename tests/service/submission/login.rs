@@ -14,7 +14,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crate::{
     proxy::Proxy,
     submission::dialogue::Client,
-    support::postfix::{Sink, free_port, present, run_with},
+    support::{
+        ports::free_port,
+        postfix::{Sink, present, run_with},
+    },
 };
 
 /// A proxy that checks logins: on STARTTLS at the first port, under TLS from the first octet at the second; figures at the third.

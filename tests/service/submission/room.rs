@@ -25,7 +25,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::support::postfix::free_port;
+use crate::support::ports::free_port;
 
 /// Whoever needs more than is left is put off, by DATA and by BDAT, and hears it when he has said all; the others are not disturbed, and
 /// what they held is there for the next.

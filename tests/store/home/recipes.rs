@@ -9,12 +9,11 @@ use std::{
 
 use super::lab::{Lab, ran};
 
+use crate::support::requirements::present;
+
 #[test]
 fn every_block_of_the_page_works_as_printed() {
-    let has_sqlite = Command::new("sqlite3").arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !has_sqlite {
-        assert!(env::var_os("POSTSEAL_REQUIRE_ALL").is_none(), "no sqlite3");
-        println!("NOT TESTED: no sqlite3");
+    if !present(&["sqlite3"]) {
         return;
     }
     let page = include_str!("../../../docs/manual/home.md");

@@ -1,10 +1,14 @@
 //! A Postfix of our own: configuration, queue and log in a throwaway folder, on loopback and high ports, gone when the test ends.
 //!
 //! `let sink = Sink::start(); let postfix = Postfix::start(sink.port(), &[("smtpd_milters", "inet:127.0.0.1:1234")], "");`
-#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 mod sink;
 
+use super::{
+    ports::{free_port, wait_for_port},
+    requirements,
+};
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub(crate) use sink::{Received, Sink};
 
 use std::{
@@ -12,62 +16,22 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
-    ops::Range,
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{self, Command, Output, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-/// Whether Postfix and `programs` are here, and whether we may start it (only root may). Absence is said loudly; with
-/// POSTSEAL_REQUIRE_ALL=1 it fails.
+/// Whether Postfix and `programs` are here, and whether we may start it (only root may).
 pub(crate) fn present(programs: &[&str]) -> bool {
-    all_here(&[&["postfix"], programs].concat(), &[])
+    requirements::present(&[&["postfix"], programs].concat()) && may_start_servers()
 }
 
-/// Whether `programs` are here and nothing is `absent`, and whether we may start servers (only root may).
-pub(crate) fn all_here(programs: &[&str], absent: &[&str]) -> bool {
-    let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
-    let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let found = |program: &str| folders.iter().chain(&sbin).any(|folder| folder.join(program).is_file());
-    let mut absent: Vec<&str> = programs.iter().filter(|name| !found(name)).chain(absent).copied().collect();
-    if !rustix::process::geteuid().is_root() {
-        absent.push("the right to start servers (root)");
-    }
-    if absent.is_empty() {
-        return true;
-    }
-    let required = env::var_os("POSTSEAL_REQUIRE_ALL").is_some_and(|value| value == "1");
-    assert!(!required, "absent, and POSTSEAL_REQUIRE_ALL=1: {}", absent.join(", "));
-    // Past the test harness, which swallows what a passing test prints.
-    writeln!(io::stderr(), "NOT TESTED: {} absent", absent.join(", ")).expect("standard error is open");
-    false
-}
-
-/// A free port of loopback that no other program gets: it is below those that Linux assigns to outgoing
-/// connections and for port 0 (ip(7), `ip_local_port_range`), and each is given once in a process.
-pub(crate) fn free_port() -> u16 {
-    const PORTS: Range<u16> = 10_000..32_768;
-    static GIVEN: AtomicU16 = AtomicU16::new(0);
-    // Processes that run side by side start at places of their own.
-    let first = process::id() % 1_000 * 251;
-    (0..PORTS.len())
-        .map(|_| first + u32::from(GIVEN.fetch_add(1, Ordering::Relaxed)))
-        .filter_map(|place| PORTS.clone().nth(place as usize % PORTS.len()))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("loopback has a free port")
-}
-
-/// Waits until a program listens on `port` of loopback; panics after 20 seconds.
-pub(crate) fn wait_for_port(port: u16) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "nobody listens on port {port}");
-        thread::sleep(Duration::from_millis(20));
-    }
+/// Whether this is root.
+pub(crate) fn may_start_servers() -> bool {
+    rustix::process::geteuid().is_root() || requirements::missing("the right to start servers (root)")
 }
 
 /// A running Postfix that relays everything to one port of loopback.
