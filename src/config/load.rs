@@ -133,7 +133,7 @@ impl Reader<'_> {
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         Some(Config {
             keys,
             passphrases,
@@ -411,13 +411,15 @@ impl Reader<'_> {
     }
 
     fn log(&self, root: &Table<'_>) -> Log {
-        let Some(table) = root.table("log") else { return Log { level: Level::Info, form: LogForm::Text } };
+        let usual = Log { level: Level::Info, form: LogForm::Text, syslog: SYSLOG.into() };
+        let Some(table) = root.table("log") else { return usual };
         let levels =
             [("debug", Level::Debug), ("info", Level::Info), ("warning", Level::Warning), ("error", Level::Error)];
         let level = self.choice(&table, "level", Level::Info, &levels);
         let form = self.choice(&table, "form", LogForm::Text, &[("json", LogForm::Json), ("text", LogForm::Text)]);
+        let syslog = table.string("syslog").map_or(usual.syslog, |text| self.directory.join(text.value));
         table.finish();
-        Log { level, form }
+        Log { level, form, syslog }
     }
 
     /// One of several words, or the default.
@@ -473,6 +475,20 @@ fn socket(text: &str) -> Result<SocketAddr> {
         Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
             .with_hint("127.0.0.1:10025, [::1]:10025")
     })
+}
+
+/// Source: syslog(3).
+const SYSLOG: &str = "/dev/log";
+
+/// An address and a port of loopback.
+fn monitor(text: &str) -> Result<SocketAddr> {
+    let address = socket(text)?;
+    if !address.ip().is_loopback() {
+        let why = format!("metrics {text:?}: not a loopback address, and the page has no login and no TLS");
+        return Err(Error::new(Kind::Config, why)
+            .with_hint("127.0.0.1:9095; for other machines a reverse proxy with a login can pass it on"));
+    }
+    Ok(address)
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.

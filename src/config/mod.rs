@@ -288,13 +288,15 @@ pub struct Bounds {
     pub memory: usize,
 }
 
-/// Level and form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Level, form and place of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The least severe level that is logged.
     pub level: Level,
     /// The form of a line.
     pub form: LogForm,
+    /// The socket of the system log, for programs that run for one message. The service writes to standard error.
+    pub syslog: PathBuf,
 }
 
 /// A log level.

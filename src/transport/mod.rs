@@ -28,7 +28,7 @@ pub use endpoint::{Endpoint, Inherited, ListeningSocket};
 pub use listener::{Connection, Listener, Stream};
 pub use measured::Measured;
 pub use memory::MemoryLimit;
-pub use monitor::Monitor;
+pub use monitor::{Health, Monitor};
 pub use mx::MxResolver;
 pub use network::Network;
 pub use next_hop::{Blocking, NextHop, SendError, Sending};

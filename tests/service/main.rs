@@ -6,6 +6,7 @@ mod handle;
 mod library;
 mod lmtp;
 mod mail_servers;
+mod metrics;
 mod milter;
 mod over_limits;
 mod proxy;

@@ -5,18 +5,21 @@ use std::{
     io::{self, Read, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Args, ValueHint};
 use postseal::{
-    base::{Budget, Error, Limits, Result},
+    base::{Budget, Error, Limits, Result, SystemRandom},
     config,
     mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
-    service::ConfiguredHandler,
-    transport::filter::{filter, temporary, try_again},
+    transport::{
+        Measured, SessionId,
+        filter::{filter, temporary, try_again},
+    },
 };
 
-use crate::cli::{input, session::Session};
+use crate::cli::{input, log, session::Session};
 
 /// Filter. Exit status 0: standard output has the message, or nothing if it is to be discarded; 75: keep it and try again; 64, 65 and 77:
 /// refuse it.
@@ -78,7 +81,8 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
 }
 
 fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
-    let (handler, limits) = set_up(what, session).map_err(try_again)?;
+    let (handler, limits, id) = set_up(what, session).map_err(try_again)?;
+    let _within = id.span("filter").entered();
     let path = |one: &String| Ok(ForwardPath { address: input::address(one)?, parameters: Vec::new() });
     let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
     let address = match what.sender.as_str() {
@@ -91,13 +95,15 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
         None => Submitter::Unknown,
     };
     let sender = ReversePath { address, parameters: Vec::new() };
-    filter(&handler, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
+    filter(&handler, &id, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
 }
 
-fn set_up(what: &Filter, session: &Session) -> Result<(ConfiguredHandler, Limits)> {
+fn set_up(what: &Filter, session: &Session) -> Result<(Measured, Limits, SessionId)> {
     let config = config::load(&super::config::path(what.config.as_deref()))?;
+    log::start_for_message(&config.log);
     let handler = session.configured(&config)?.handler(&config)?;
-    Ok((handler, config.bounds.message))
+    let measured = Measured::new(Arc::new(handler), Arc::default(), "filter");
+    Ok((measured, config.bounds.message, SessionId::new(&SystemRandom)?))
 }
 
 fn read(limits: &Limits) -> Result<Message> {

@@ -193,12 +193,8 @@ impl Conversation {
             Ok(address) => ReversePath { address, parameters: passed_on(&path.parameters) },
             Err(refusal) => return Response::Refuse(refusal),
         };
-        let login = match &submitter {
-            Submitter::Authenticated(login) => Some(login.clone()),
-            Submitter::Trusted | Submitter::Unknown => None,
-        };
         let (client, hello, tls) = (self.client, self.hello.clone(), self.has_tls);
-        let arrival = Arrival { client, hello, tls, login, ..Arrival::default() };
+        let arrival = Arrival { client, hello, tls, ..Arrival::of_submitter(&submitter) };
         let queue_id = self.queue_id.clone();
         self.transaction = Some(Transaction::new(queue_id, sender, submitter, arrival));
         Response::Continue

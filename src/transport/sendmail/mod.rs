@@ -11,12 +11,19 @@ pub use program::Program;
 
 use std::io::Read;
 
-use super::Blocking;
+use super::{
+    Blocking, SessionId,
+    filter::temporary,
+    forwarding::recipients,
+    rejection::rejection,
+    trace::{Arrival, Endings, failure},
+};
 use crate::{
     base::{Budget, Error, Limits, Result},
     engine::{Handler, Outcome},
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
     policy::Disposition,
+    report::{Cause, Fate, Metrics},
 };
 
 /// One run of the program.
@@ -29,6 +36,8 @@ pub struct Sendmail<'a> {
     pub writer: Writer<'a>,
     /// Limits on one message.
     pub limits: &'a Limits,
+    /// The id of this run in the log.
+    pub session: &'a SessionId,
 }
 
 impl Sendmail<'_> {
@@ -40,25 +49,50 @@ impl Sendmail<'_> {
     /// policy refuses. `TryAgain`: temporary.
     pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
         let mail = self.mail(options, self.read(options, input)?)?;
-        self.deliver(mail)
+        self.deliver(mail, 1)
     }
 
-    /// Sends all copies, or returns an error that names those sent.
-    fn deliver(&self, mail: Mail) -> Result<Vec<String>> {
-        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
+    /// Sends all copies of the message with this number, or returns an error that names those sent.
+    fn deliver(&self, mail: Mail, number: usize) -> Result<Vec<String>> {
+        let _within = self.session.message_span(number, None).entered();
+        Arrival::of_submitter(&mail.submitter).log(&mail);
+        let (to, metrics) = (recipients(&mail).cloned().collect::<Vec<_>>(), Metrics::default());
+        let endings = Endings::new(&metrics, "sendmail");
+        match self.copies(mail) {
+            Ok(outcome) => self.send_copies(&outcome, &endings),
+            Err((cause, error)) => {
+                endings.refused(cause, &to, &rejection(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// What the policy makes of a mail.
+    fn copies(&self, mail: Mail) -> Result<Outcome, (Cause, Error)> {
+        let failed = |error| {
+            failure(&error);
+            (Cause::Failure, temporary(error))
+        };
+        let outcome = self.handler.handle(mail).map_err(failed)?;
         if let Some(refusal) = outcome.local_refusal() {
-            return Err(refusal);
+            return Err((Cause::Rule, refusal));
         }
-        if let Some(held) = held(&outcome) {
-            return Err(held);
+        match held(&outcome) {
+            Some(held) => Err((Cause::Rule, held)),
+            None => Ok(outcome),
         }
+    }
+
+    fn send_copies(&self, outcome: &Outcome, endings: &Endings<'_>) -> Result<Vec<String>> {
         let mut notes = outcome.notes.clone();
         let mut sent: Vec<String> = Vec::new();
         for mail in outcome.transactions() {
             let names = named(&mail);
             if let Err(error) = self.next_hop.send(&mail) {
+                endings.answered(recipients(&mail), &error.reply());
                 return Err(partly_sent(&sent, &names, &error.into()));
             }
+            endings.end(Fate::Relayed, Cause::NextHop, recipients(&mail), None);
             notes.push(format!("handed over for {names}"));
             sent.push(names);
         }
@@ -72,7 +106,7 @@ impl Sendmail<'_> {
     /// As [`Sendmail::send`].
     pub fn verify(&self, options: &Options) -> Result<Vec<String>> {
         let mail = self.mail(options, self.parse(b"\n".to_vec())?)?;
-        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
+        let outcome = self.handler.handle(mail).map_err(temporary)?;
         let mut lines = Vec::new();
         for group in &outcome.decision.groups {
             let fate = match &group.disposition {
@@ -118,7 +152,7 @@ impl Sendmail<'_> {
             addresses.extend(self.addresses(recipient)?);
         }
         if options.source == Source::Header {
-            addresses.extend(recipients(&message)?);
+            addresses.extend(header_recipients(&message)?);
         }
         let notify: Vec<String> = options.notify.iter().map(|value| format!("NOTIFY={value}")).collect();
         let mut paths: Vec<ForwardPath> = Vec::new();
@@ -153,7 +187,7 @@ impl Sendmail<'_> {
 }
 
 /// The recipients in the header (RFC 5322, section 3.6.3). For a resent message, those of the resending (section 3.6.6).
-fn recipients(message: &Message) -> Result<Vec<Address>> {
+fn header_recipients(message: &Message) -> Result<Vec<Address>> {
     let fields = || message.root().fields();
     let resent = ["Resent-To", "Resent-Cc", "Resent-Bcc"];
     let is_resent = fields().any(|field| resent.iter().any(|name| field.is(name)));

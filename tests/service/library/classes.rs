@@ -151,7 +151,11 @@ fn filtered(handler: &dyn Handler, letter: &str) -> Result<Option<Vec<u8>>> {
     let message =
         Message::parse(letter.into(), &mut postseal::base::Budget::new(Limits::default())).expect("a message");
     let submitter = Submitter::Authenticated(Login::new("alice").unwrap());
-    filter(handler, Mail { envelope: Envelope { sender, recipients }, submitter, message })
+    filter(
+        handler,
+        &SessionId::new(&SystemRandom).unwrap(),
+        Mail { envelope: Envelope { sender, recipients }, submitter, message },
+    )
 }
 
 /// The reply to the message by SMTP or LMTP.
@@ -241,7 +245,8 @@ fn sendmail(handler: &dyn Handler, letter: &str) -> String {
         date: "Sun, 29 Nov 2026 21:00:00 +0000".to_owned(),
         unique: "1".to_owned(),
     };
-    let sendmail = Sendmail { handler, next_hop: &next_hop, writer, limits: &Limits::default() };
+    let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
+    let sendmail = Sendmail { handler, next_hop: &next_hop, writer, limits: &limits, session: &session };
     let commands = format!(
         "EHLO x\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n{letter}.\r\nQUIT\r\n"
     );
