@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
+    Mention, NextProtocol, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -117,7 +117,9 @@ impl Reader<'_> {
             texts.iter().filter_map(|text| self.document.read(text, Network::parse)).collect::<Vec<_>>()
         };
         let (clients, peers) = (networks("networks"), networks("peers"));
-        let authserv_ids = self.authserv_ids(trusted.as_ref(), hostname.as_deref());
+        let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
+        let authserv_id = own.or_else(|| hostname.clone());
+        let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
         let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
         if let Some(trusted) = trusted {
             trusted.finish();
@@ -138,6 +140,7 @@ impl Reader<'_> {
             keys,
             passphrases,
             hostname: hostname?,
+            authserv_id: authserv_id?,
             authserv_ids,
             marker,
             revocation,
@@ -157,14 +160,14 @@ impl Reader<'_> {
         })
     }
 
-    /// Hosts whose Authentication-Results are trusted. The name of this host is never one of them, because everybody knows it.
+    /// Hosts whose Authentication-Results are trusted. The name that this service writes is never one of them, because everybody knows it.
     fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
         let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
         let admitted = texts.iter().filter(|text| {
             let is_own = own.is_some_and(|own| authserv::is_same(own, &text.value));
             if is_own {
                 self.document
-                    .error(text.line, format!("authserv-ids: {:?} is the hostname of this service", text.value));
+                    .error(text.line, format!("authserv-ids: {:?} is the authserv-id of this service", text.value));
             }
             !is_own
         });
@@ -309,17 +312,26 @@ impl Reader<'_> {
         let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
         let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
-        if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
-            && kind.is_some_and(|kind| kind != ListenerKind::Submission)
-        {
-            self.document.error(table.line_of("auth"), "auth: only a listener of kind \"submission\" knows it");
+        let fits = match (&auth, kind) {
+            (None | Some(Auth::None), _) | (_, None | Some(ListenerKind::Submission)) => true,
+            (Some(Auth::Sender), Some(ListenerKind::Lmtp)) => true,
+            _ => false,
+        };
+        if !fits {
+            let message = "auth: for a listener of kind \"submission\"; \"sender\" for one of kind \"lmtp\" too";
+            self.document.error(table.line_of("auth"), message);
         }
         table.finish();
         Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, vrfy, copies })
     }
 
     fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {
-        let word = self.choice(table, "auth", "none", &[("here", "here"), ("none", "none"), ("relay", "relay")]);
+        let word = self.choice(
+            table,
+            "auth",
+            "none",
+            &[("here", "here"), ("none", "none"), ("relay", "relay"), ("sender", "sender")],
+        );
         match (word, table.string("users")) {
             ("here", Some(users)) => Some(Auth::Here(self.place(&users, What::Users))),
             ("here", None) => {
@@ -331,6 +343,7 @@ impl Reader<'_> {
                 None
             }
             ("relay", None) => Some(Auth::Relay),
+            ("sender", None) => Some(Auth::Sender),
             (_, None) => Some(Auth::None),
         }
     }
@@ -358,7 +371,7 @@ impl Reader<'_> {
     }
 
     fn upstream(&mut self, table: Table<'_>) -> Option<Upstream> {
-        let host = table.string("smart-host");
+        let (host, lmtp) = (table.string("smart-host"), table.string("lmtp"));
         let mx = table.truth("mx").unwrap_or_default();
         let security = self.choice(
             &table,
@@ -375,7 +388,15 @@ impl Reader<'_> {
         if is_half {
             self.document.error(login_line, "upstream: login and password go together");
         }
-        match (host, mx) {
+        let protocol = if lmtp.is_some() { NextProtocol::Lmtp } else { NextProtocol::Smtp };
+        if let Some(lmtp) = &lmtp
+            && (host.is_some() || mx || login.is_some())
+        {
+            let message = "upstream: lmtp stands alone: no smart-host, no mx = true, no login";
+            self.document.error(lmtp.line, message);
+            return None;
+        }
+        match (host.or(lmtp), mx) {
             (Some(host), false) => {
                 let server = self.document.read(&host, |text| server(text, self.directory))?;
                 let account = login.zip(password).map(|(name, password)| Account { name: name.value, password });
@@ -385,7 +406,7 @@ impl Reader<'_> {
                 }
                 // Clients are named to servers on this machine, and to others if the configuration says so.
                 let xforward = if xforward.unwrap_or(server.is_local()) { Xforward::On } else { Xforward::Off };
-                Some(Upstream::SmartHost { server, security, account, xforward })
+                Some(Upstream::SmartHost { server, protocol, security, account, xforward })
             }
             (None, true) if xforward == Some(true) => {
                 self.document.error(xforward_line, "xforward: goes with smart-host");
@@ -397,7 +418,7 @@ impl Reader<'_> {
                 None
             }
             _ => {
-                self.document.error(line, "upstream: either smart-host or mx = true");
+                self.document.error(line, "upstream: one of smart-host, lmtp and mx = true");
                 None
             }
         }

@@ -161,6 +161,7 @@ impl Parts<'_> {
                 }
                 Auth::None => Login::None,
                 Auth::Relay => Login::Relayed,
+                Auth::Sender => Login::Sender,
             },
             metrics: Arc::clone(self.metrics),
             trusted: config.trusted.clone(),

@@ -13,7 +13,10 @@ use std::{
 use crate::{
     proxy::Proxy,
     submission::dialogue::Client,
-    support::postfix::{Sink, free_port, present, run_with},
+    support::{
+        ports::free_port,
+        postfix::{Sink, present, run_with},
+    },
 };
 
 #[test]
