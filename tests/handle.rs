@@ -6,6 +6,8 @@ mod failing;
 mod house;
 #[path = "handle/lookups.rs"]
 mod lookups;
+#[path = "handle/mailboxes.rs"]
+mod mailboxes;
 #[path = "handle/sealing.rs"]
 mod sealing;
 

@@ -10,6 +10,8 @@ mod house;
 mod lab;
 #[path = "submission/login.rs"]
 mod login;
+#[path = "submission/mailboxes.rs"]
+mod mailboxes;
 #[path = "submission/room.rs"]
 mod room;
 #[path = "submission/upstream.rs"]

@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
+    Mention, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, mailboxes, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -20,9 +20,9 @@ use crate::{
     crypto::Legacy,
     mail::{Address, Login},
     pki::Revocation,
-    policy::{Pattern, Policy},
+    policy::{Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{Endpoint, MemoryLimit, Network, sendmail::Program, smtp::Aliases},
+    transport::{Endpoint, MemoryLimit, Network, sendmail::Program},
 };
 
 /// A configuration and its problems.
@@ -118,12 +118,12 @@ impl Reader<'_> {
         };
         let (clients, peers) = (networks("networks"), networks("peers"));
         let authserv_ids = self.authserv_ids(trusted.as_ref(), hostname.as_deref());
-        let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
+        let (aliases, mailboxes) = mailboxes::read(self.document, root);
+        let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         if let Some(trusted) = trusted {
             trusted.finish();
         }
         let listeners = self.listeners(root);
-        let aliases = root.table("aliases").map(|table| self.aliases(&table)).unwrap_or_default();
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
             && listeners.iter().any(|listener| listener.auth == Auth::Relay)
@@ -187,7 +187,7 @@ impl Reader<'_> {
         let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
-        Policy { local, identities, trusted, rules, obstacles, max_size }
+        Policy { local, identities, trusted, rules, obstacles, max_size, mailboxes: Mailboxes::default() }
     }
 
     /// Patterns of addresses that a user may sign as.
@@ -284,13 +284,6 @@ impl Reader<'_> {
             listeners.push(listener);
         }
         listeners
-    }
-
-    fn aliases(&self, table: &Table<'_>) -> Aliases {
-        let people = |texts: Vec<Located<String>>| {
-            texts.iter().filter_map(|text| self.document.read(text, Address::parse)).collect()
-        };
-        table.named().into_iter().map(|(name, texts)| (name.value.to_lowercase(), people(texts))).collect()
     }
 
     fn listener(&mut self, table: Table<'_>) -> Option<Listener> {

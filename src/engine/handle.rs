@@ -24,6 +24,17 @@ pub struct Outcome {
     pub decision: Decision,
     /// What was done, one lower-case line each, for the log: `signed by FINGERPRINT`.
     pub notes: Vec<String>,
+    /// The recipients for whom a rule decrypts, and who get the message as it came because it could not be opened for them.
+    pub unopened: Vec<Unopened>,
+}
+
+/// A recipient for whom a message could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    /// The address in the envelope.
+    pub recipient: Address,
+    /// Why not, for the log only.
+    pub reason: String,
 }
 
 /// The one thing that every transport calls.
@@ -71,7 +82,7 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         self.with_keys(&keys).handle_from_snapshot(mail, handler)
     }
 
@@ -96,11 +107,13 @@ impl Engine<'_> {
             notes: Vec::new(),
         };
         let mut mails = Vec::new();
+        let mut unopened = Vec::new();
         let mut octets = 0_usize;
         for group in &decision.groups {
             let message = match group.disposition {
                 Disposition::Relay => {
                     let message = acting.message_for(group)?;
+                    unopened.extend(gathered.unopened(group, handler.policy));
                     octets += if group.encrypts() { message.octets().len() } else { 0 };
                     self.budget().copies(octets)?;
                     message
@@ -111,7 +124,7 @@ impl Engine<'_> {
             mails.push(copy_for(group, &mail, message));
         }
         let notes = acting.notes;
-        Ok(Outcome { mails, verdict: gathered.verdict, decision, notes })
+        Ok(Outcome { mails, verdict: gathered.verdict, decision, notes, unopened })
     }
 
     /// See [`Handler::mark`].
@@ -150,7 +163,7 @@ impl Engine<'_> {
             }
         }
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
-        Ok(Outcome { mails, verdict, decision: Decision { groups }, notes: Vec::new() })
+        Ok(Outcome { mails, verdict, decision: Decision { groups }, notes: Vec::new(), unopened: Vec::new() })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     base::Result,
-    engine::{Handler, Outcome},
+    engine::{Handler, Outcome, Unopened},
     mail::{Mail, Message},
     policy::Disposition,
     report::Metrics,
@@ -31,6 +31,7 @@ impl Handler for Measured {
         match &outcome {
             Ok(outcome) => {
                 self.metrics.handled(self.listener, octets, start.elapsed(), &outcome.decision.groups);
+                self.metrics.not_opened(self.listener, outcome.unopened.len());
                 self.log(outcome, octets);
             }
             Err(error) => self.metrics.failed(self.listener, error.kind()),
@@ -69,6 +70,9 @@ impl Measured {
                 disposition,
                 reason,
             );
+        }
+        for Unopened { recipient, reason } in &outcome.unopened {
+            tracing::info!(event = "not-opened", listener = self.listener, %recipient, reason);
         }
         for note in &outcome.notes {
             tracing::info!(event = "action", listener = self.listener, note);

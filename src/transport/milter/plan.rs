@@ -135,6 +135,7 @@ mod tests {
             verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
             decision: Decision { groups: groups.iter().map(group).collect() },
             notes: Vec::new(),
+            unopened: Vec::new(),
         };
         match plan(&transaction, &message("old"), &outcome, Space::Value) {
             Err(refusal) => (vec![Response::Refuse(refusal)], Vec::new()),
