@@ -10,7 +10,7 @@ use std::{
 
 use super::{Config, Grade, Problem, Users, What, users::Flaw};
 use crate::{
-    base::{FixedClock, Hint, Result, rfc3339},
+    base::{Error, FixedClock, Hint, Result, rfc3339},
     engine::Engine,
     keys::{Handle, KeyState, Keys, ProtocolName, Query, Record, Want},
     mail::Address,
@@ -33,33 +33,33 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut seen: HashSet<(Address, Role)> = HashSet::new();
     for mention in &config.mentions {
-        let mut add =
-            |found: Option<Problem>| problems.extend(found.map(|problem| Problem { line: mention.line, ..problem }));
-        match &mention.what {
+        let found: Vec<Problem> = match &mention.what {
             What::Directory(path) => {
-                add(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
+                Vec::from_iter(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
             }
-            What::File(path) => add(missing(path, fs::File::open(path).map(|_| true), "not a file")),
+            What::File(path) => Vec::from_iter(missing(path, fs::File::open(path).map(|_| true), "not a file")),
             // Files that cannot be read are checked on their own.
             What::Identity(files) if fs::metadata(&files.certificate).is_ok() && fs::metadata(&files.key).is_ok() => {
                 let read = tls::Identity::read(&files.certificate, &files.key);
-                add(read.err().map(|error| problem(Grade::Error, error.to_string())));
+                Vec::from_iter(read.err().map(|error| problem(Grade::Error, error.to_string())))
             }
-            What::Identity(_) => {}
-            What::Secret(secret) => add(secret
-                .read()
-                .err()
-                .map(|error| Problem { hint: error.hint().cloned(), ..problem(Grade::Error, error.to_string()) })),
+            What::Identity(_) => Vec::new(),
+            What::Secret(secret) => {
+                let of =
+                    |error: Error| Problem { hint: error.hint().cloned(), ..problem(Grade::Error, error.to_string()) };
+                Vec::from_iter(secret.read().err().map(of))
+            }
             What::Reader(address) => {
-                add(checker.key(address, Role::Recipient)?);
                 seen.insert((address.clone(), Role::Recipient));
+                checker.key(address, Role::Recipient)?
             }
             What::Signer(address) => {
-                add(checker.key(address, Role::Signer)?);
                 seen.insert((address.clone(), Role::Signer));
+                checker.key(address, Role::Signer)?
             }
-            What::Users(path) => unfit_users(path).into_iter().for_each(|found| add(Some(found))),
-        }
+            What::Users(path) => unfit_users(path),
+        };
+        problems.extend(found.into_iter().map(|problem| Problem { line: mention.line, ..problem }));
     }
     problems.extend(checker.expiring(seen)?);
     Ok(problems)
@@ -73,8 +73,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The problem with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
-    fn key(&self, address: &Address, role: Role) -> Result<Option<Problem>> {
+    /// The problems with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
+    fn key(&self, address: &Address, role: Role) -> Result<Vec<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
         let states = self.now.key_states(address, role, &protocols)?;
         if states.values().any(KeyState::is_usable) {
@@ -85,11 +85,12 @@ impl Checker<'_> {
             KeyState::Usable { .. } => None,
         });
         let reasons: Vec<String> = reasons.collect();
-        Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))))
+        Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))).into_iter().collect())
     }
 
-    /// The problem with a key that is usable now and expires soon.
-    fn ending(&self, address: &Address, role: Role) -> Result<Option<Problem>> {
+    /// The problems with keys that are usable now and expire soon.
+    fn ending(&self, address: &Address, role: Role) -> Result<Vec<Problem>> {
+        let mut problems = Vec::new();
         for (record, end) in self.soon.get(address).into_iter().flatten() {
             let protocol = [record.protocol()].into();
             let now = self.now.key_states(address, role, &protocol)?.remove(&record.protocol());
@@ -101,10 +102,10 @@ impl Checker<'_> {
             if let Some(KeyState::Expired(_)) = later {
                 let (protocol, key, end) = (record.protocol().name(), record.fingerprint(), rfc3339(*end));
                 let message = format!("{address}: {protocol} key {key} expires on {end}, within 30 days");
-                return Ok(Some(problem(Grade::Warning, message)));
+                problems.push(problem(Grade::Warning, message));
             }
         }
-        Ok(None)
+        Ok(problems)
     }
 
     /// All other keys that expire soon.

@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, mailboxes, rules,
+    Mention, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, mailboxes, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -234,8 +234,12 @@ impl Reader<'_> {
 
     /// `[[keys]]`, or `home` alone.
     fn keys(&mut self, root: &Table<'_>) -> Vec<KeySource> {
+        let presence = match root.truth("home-must-exist") {
+            Some(false) => Presence::Optional,
+            _ => Presence::Required,
+        };
         if !root.has("keys") {
-            let home = root.required("home").map(|home| KeySource::Home(self.place(&home, What::Directory)));
+            let home = root.required("home").map(|home| KeySource::Home(self.directory.join(home.value), presence));
             return home.into_iter().collect();
         }
         if root.has("home") {
@@ -251,13 +255,13 @@ impl Reader<'_> {
             table.finish();
             let source = match (file, home) {
                 (Some(file), None) => KeySource::File(self.place(&file, What::File)),
-                (None, Some(home)) => KeySource::Home(self.place(&home, What::Directory)),
+                (None, Some(home)) => KeySource::Home(self.directory.join(home.value), presence),
                 _ => {
                     self.document.error(line, "keys: either file = ... or home = ...");
                     continue;
                 }
             };
-            let is_home = |source: &KeySource| matches!(source, KeySource::Home(_));
+            let is_home = |source: &KeySource| matches!(source, KeySource::Home(..));
             if is_home(&source) && keys.iter().any(is_home) {
                 self.document
                     .error(line, "keys: a second home; there can be one, for what is learned is written there");

@@ -7,6 +7,7 @@ use tokio::{
     sync::watch,
 };
 
+use super::SessionId;
 use crate::base::Result;
 
 /// Serves the connections that one endpoint accepts.
@@ -14,7 +15,7 @@ pub trait Listener: Send + Sync {
     /// The kind of listener, for the log and the metrics: `milter`, `lmtp`, `submission`, `monitor`.
     fn name(&self) -> &'static str;
 
-    /// Serves one connection until it ends, or until `stopping` turns true and no message is in progress.
+    /// Serves one connection until it ends, or until `stopping` turns true and no message is in progress. `session` is its id in the log.
     ///
     /// # Errors
     ///
@@ -22,6 +23,7 @@ pub trait Listener: Send + Sync {
     fn serve(
         self: Arc<Self>,
         connection: Connection,
+        session: SessionId,
         stopping: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 }

@@ -22,6 +22,7 @@ pub mod serve;
 pub mod smtp;
 mod submission;
 pub mod tls;
+mod trace;
 
 pub use endpoint::{Endpoint, Inherited, ListeningSocket};
 pub use listener::{Connection, Listener, Stream};
@@ -33,3 +34,4 @@ pub use network::Network;
 pub use next_hop::{Blocking, NextHop, SendError, Sending};
 pub use quarantine::Quarantine;
 pub use rejection::rejection;
+pub use trace::SessionId;

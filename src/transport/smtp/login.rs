@@ -55,23 +55,28 @@ impl Session<'_> {
                 }
             }
         };
-        let logged_in = match credentials {
-            Ok((name, password)) => self.check(name, Secret::new(password)).await,
-            Err(reply) => Err(reply),
+        let (tried, logged_in) = match credentials {
+            Ok((name, password)) => {
+                let tried = String::from_utf8_lossy(&name).into_owned();
+                (Some(tried), self.check(name, Secret::new(password)).await)
+            }
+            Err(reply) => (None, Err(reply)),
         };
-        let listener = self.server.name();
+        let (listener, client) = (self.server.name(), self.client.address.map(tracing::field::display));
         match logged_in {
             Ok(name) => {
                 self.server.settings.metrics.logged_in(listener);
+                tracing::info!(event = "login", name = name.as_str(), client, mechanism);
                 self.client.login = Some(name);
                 self.reply(&Reply::new(235, "2.7.0", "Authentication successful"));
             }
-            Err(reply) if reply.is_temporary() => self.refuse(&reply),
+            Err(reply) if reply.is_temporary() => {
+                tracing::warn!(event = "login-deferred", name = tried, client, mechanism, %reply);
+                self.refuse(&reply);
+            }
             Err(reply) => {
                 self.server.settings.metrics.login_refused(listener);
-                // Without the name: some people type their password there.
-                let client = self.client.address.map(tracing::field::display);
-                tracing::warn!(event = "login-failed", listener, client);
+                tracing::warn!(event = "login-failed", name = tried, client, mechanism, %reply);
                 self.refuse(&reply);
                 self.failed_logins += 1;
                 if self.failed_logins >= MAX_FAILED {

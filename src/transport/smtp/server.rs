@@ -23,8 +23,8 @@ use crate::{
     base::{Clock, Error, Kind, Limits, Result},
     engine::Handler,
     policy::Pattern,
-    report::Metrics,
-    transport::{Connection, Listener, MemoryLimit, Network, Quarantine, relay::Relay, tls::Identity},
+    report::{Limit, Metrics},
+    transport::{Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, relay::Relay, tls::Identity},
 };
 
 /// The protocol.
@@ -111,16 +111,22 @@ impl Server {
         Server { handler, relay, work, settings, connections: Mutex::default() }
     }
 
-    async fn receive(self: Arc<Self>, connection: Connection, stopping: watch::Receiver<bool>) -> Result<()> {
+    async fn receive(
+        self: Arc<Self>,
+        connection: Connection,
+        id: SessionId,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<()> {
         let Connection { mut stream, peer } = connection;
         let address = peer.map(|peer| peer.ip().to_canonical());
         let Some(_slot) = self.slot_for(address) else {
-            let client = address.map(tracing::field::display);
-            tracing::warn!(event = "too-many-connections", listener = self.name(), client);
+            self.settings.metrics.limit_reached(self.name(), Limit::ConnectionsOfClient);
+            tracing::warn!(event = "too-many-connections", client = address.map(tracing::field::display));
             let reply = Reply::new(421, "4.7.0", "Error: too many connections from this address");
             let _ = timeout(REFUSAL, stream.write_all(&reply.octets())).await;
             return Ok(());
         };
+        tracing::info!(event = "connected", client = address.map(tracing::field::display));
         let (stream, line) = match &self.settings.protection {
             Protection::Implicit(identity) => {
                 let late = |_| Error::new(Kind::TryAgain, "tls: timeout in the handshake");
@@ -129,7 +135,7 @@ impl Server {
             }
             Protection::None | Protection::Starttls(_) => (stream, Line::Open),
         };
-        Session::new(&self, stream, peer, line).converse(stopping).await
+        Session::new(&self, stream, id, peer, line).converse(stopping).await
     }
 
     /// A slot for one more connection from this address.
@@ -182,9 +188,10 @@ impl Listener for Server {
     fn serve(
         self: Arc<Self>,
         connection: Connection,
+        session: SessionId,
         stopping: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-        Box::pin(self.receive(connection, stopping))
+        Box::pin(self.receive(connection, session, stopping))
     }
 }
 

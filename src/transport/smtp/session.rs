@@ -12,12 +12,19 @@ use super::{
     transaction::Transaction,
     wire::{Fault, Wire},
 };
-use crate::{base::Result, transport::Stream};
+use crate::{
+    base::Result,
+    transport::{SessionId, Stream},
+};
 
 /// One connection.
 pub(super) struct Session<'a> {
     pub(super) server: &'a Server,
     pub(super) wire: Wire,
+    /// Its id in the log.
+    pub(super) id: SessionId,
+    /// Messages so far.
+    pub(super) messages: usize,
     /// Replies to pipelined commands, not sent yet (RFC 2920, section 3.2).
     replies: Vec<u8>,
     pub(super) client: ClientIdentity,
@@ -54,6 +61,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         server: &'a Server,
         stream: Box<dyn Stream>,
+        id: SessionId,
         peer: Option<SocketAddr>,
         line: Line,
     ) -> Session<'a> {
@@ -61,6 +69,8 @@ impl<'a> Session<'a> {
         Session {
             server,
             wire: Wire::new(stream),
+            id,
+            messages: 0,
             replies: Vec::new(),
             client: ClientIdentity::new(server, peer),
             hello: None,
