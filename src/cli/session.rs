@@ -13,7 +13,7 @@ use postseal::{
     config::{self, Config, KeySource, Presence},
     crypto::Legacy,
     engine::{Engine, OpenedParts, Opening},
-    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
@@ -212,7 +212,7 @@ impl Session {
 
     /// The certificates in files, in order.
     pub(crate) fn certificates(&self, files: &[PathBuf]) -> Result<Vec<Arc<Record>>> {
-        self.load(files, &self.none)?.find(ProtocolName::Smime, &Want::All)
+        self.load(files, &self.none)?.find(ProtocolName::Smime, &Query::manage(Want::All))
     }
 
     /// Whether weak and broken algorithms are accepted.

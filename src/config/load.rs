@@ -12,7 +12,8 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, NextProtocol, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
+    Mention, NextProtocol, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward,
+    mailboxes, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -20,9 +21,9 @@ use crate::{
     crypto::Legacy,
     mail::{Address, Login},
     pki::Revocation,
-    policy::{Pattern, Policy},
+    policy::{Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{Endpoint, MemoryLimit, Network, sendmail::Program, smtp::Aliases},
+    transport::{Endpoint, MemoryLimit, Network, sendmail::Program},
 };
 
 /// A configuration and its problems.
@@ -120,12 +121,12 @@ impl Reader<'_> {
         let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
         let authserv_id = own.or_else(|| hostname.clone());
         let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
-        let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
+        let (aliases, mailboxes) = mailboxes::read(self.document, root);
+        let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         if let Some(trusted) = trusted {
             trusted.finish();
         }
         let listeners = self.listeners(root);
-        let aliases = root.table("aliases").map(|table| self.aliases(&table)).unwrap_or_default();
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
             && listeners.iter().any(|listener| listener.auth == Auth::Relay)
@@ -190,7 +191,7 @@ impl Reader<'_> {
         let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
-        Policy { local, identities, trusted, rules, obstacles, max_size }
+        Policy { local, identities, trusted, rules, obstacles, max_size, mailboxes: Mailboxes::default() }
     }
 
     /// Patterns of addresses that a user may sign as.
@@ -291,13 +292,6 @@ impl Reader<'_> {
             listeners.push(listener);
         }
         listeners
-    }
-
-    fn aliases(&self, table: &Table<'_>) -> Aliases {
-        let people = |texts: Vec<Located<String>>| {
-            texts.iter().filter_map(|text| self.document.read(text, Address::parse)).collect()
-        };
-        table.named().into_iter().map(|(name, texts)| (name.value.to_lowercase(), people(texts))).collect()
     }
 
     fn listener(&mut self, table: Table<'_>) -> Option<Listener> {

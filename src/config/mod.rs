@@ -26,6 +26,7 @@
 mod check;
 mod explain;
 mod load;
+mod mailboxes;
 mod rules;
 mod secret;
 mod table;
@@ -73,7 +74,8 @@ pub struct Config {
     pub trusted: Vec<Network>,
     /// Clients that may name another client (XCLIENT, XFORWARD).
     pub peers: Vec<Network>,
-    /// The aliases that VRFY and EXPN show, if a listener allows it.
+    /// The aliases that VRFY and EXPN show, if a listener allows it. Those of one address are in the policy too
+    /// ([`Mailboxes`](crate::policy::Mailboxes)).
     pub aliases: Aliases,
     /// The listeners of `serve`.
     pub listeners: Vec<Listener>,

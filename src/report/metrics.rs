@@ -25,6 +25,8 @@ struct Figures {
     failures: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, direction and disposition.
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    /// By listener.
+    not_opened: BTreeMap<&'static str, u64>,
     reloads: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
@@ -214,6 +216,11 @@ impl Metrics {
         *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
     }
 
+    /// Counts recipients for whom a message could not be opened.
+    pub fn not_opened(&self, listener: &'static str, recipients: usize) {
+        *self.figures().not_opened.entry(listener).or_default() += recipients as u64;
+    }
+
     /// Counts a successful login at `listener`.
     pub fn logged_in(&self, listener: &'static str) {
         *self.figures().logins.entry((listener, "done")).or_default() += 1;
@@ -278,6 +285,8 @@ impl Metrics {
                 .iter()
                 .map(|((listener, kind), count)| (format!("listener=\"{listener}\",kind=\"{kind}\""), *count)),
         );
+        page.head("postseal_not_opened_total", "counter", "recipients for whom a message could not be opened");
+        page.lines(figures.not_opened.iter().map(|(listener, count)| (format!("listener=\"{listener}\""), *count)));
         page.head("postseal_logins_total", "counter", "logins by result");
         page.lines(
             figures

@@ -3,6 +3,7 @@
 mod crash;
 pub(crate) mod dialogue;
 mod login;
+mod mailboxes;
 mod room;
 mod trace;
 mod upstream;

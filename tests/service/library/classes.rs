@@ -105,7 +105,7 @@ fn pem_for_everybody() -> ReloadableHandler {
     request.algorithm = Algorithm::Rsa2048;
     let made = generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
     let secret = made.secret.unwrap();
-    let files = [("certificate", &made.record.bytes[..]), ("key", secret.expose())];
+    let files = [("certificate", &made.record.bytes()[..]), ("key", secret.expose())];
     let loaded = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap();
     let rule = Rule {
         name: "pem".to_owned(),
@@ -127,6 +127,7 @@ fn pem_for_everybody() -> ReloadableHandler {
             rules: vec![rule],
             obstacles: Default::default(),
             max_size: 1024 * 1024,
+            mailboxes: Default::default(),
         },
         name: "mail.example.org".to_owned(),
         authserv_ids: Vec::new(),
