@@ -1,5 +1,7 @@
 //! `postseal serve` before the queue: SMTP with real clients, a real Postfix behind it, and gpg and openssl at the end.
 
+#[path = "submission/bounds.rs"]
+mod bounds;
 #[path = "submission/crash.rs"]
 mod crash;
 #[path = "submission/dialogue.rs"]
@@ -12,6 +14,8 @@ mod lab;
 mod login;
 #[path = "submission/room.rs"]
 mod room;
+#[path = "submission/strangers.rs"]
+mod strangers;
 #[path = "submission/upstream.rs"]
 mod upstream;
 

@@ -25,7 +25,9 @@
 
 mod check;
 mod explain;
+mod listeners;
 mod load;
+mod reader;
 mod rules;
 mod secret;
 mod table;
@@ -129,6 +131,8 @@ pub struct Listener {
     pub tls: Tls,
     /// How clients log in.
     pub auth: Auth,
+    /// Whether clients that are not known may submit.
+    pub strangers: Strangers,
     /// Whether VRFY and EXPN are enabled.
     pub vrfy: Vrfy,
     /// What a milter does when recipients need different copies.
@@ -142,7 +146,9 @@ pub enum ListenerKind {
     Lmtp,
     /// The milter protocol.
     Milter,
-    /// SMTP before the queue.
+    /// SMTP from other mail servers: anybody's mail for local recipients, as on port 25.
+    Relay,
+    /// SMTP from users (RFC 6409), who log in or are in a trusted network.
     Submission,
 }
 
@@ -197,6 +203,15 @@ pub enum Auth {
     None,
     /// The next server checks the password.
     Relay,
+}
+
+/// Whether a submission listener takes mail for local recipients from clients that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// Yes.
+    Accept,
+    /// No (RFC 6409, section 4.3).
+    Refuse,
 }
 
 /// Whether VRFY and EXPN are enabled.

@@ -31,6 +31,8 @@ struct Figures {
     reloads: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
+    /// By listener and limit.
+    limits: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// A histogram of seconds, and the sum of octets.
@@ -89,6 +91,11 @@ impl Metrics {
         *self.figures().logins.entry((listener, "refused")).or_default() += 1;
     }
 
+    /// Counts a client, a login or a message that a limit of `listener` stopped.
+    pub fn limit_reached(&self, listener: &'static str, limit: &'static str) {
+        *self.figures().limits.entry((listener, limit)).or_default() += 1;
+    }
+
     /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
@@ -128,6 +135,13 @@ impl Metrics {
                 .logins
                 .iter()
                 .map(|((listener, result), count)| (format!("listener=\"{listener}\",result=\"{result}\""), *count)),
+        );
+        page.head("postseal_limits_total", "counter", "clients, logins and messages that a limit stopped");
+        page.lines(
+            figures
+                .limits
+                .iter()
+                .map(|((listener, limit), count)| (format!("listener=\"{listener}\",limit=\"{limit}\""), *count)),
         );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));

@@ -10,7 +10,8 @@ use tokio::{
 
 use super::{
     endpoint::{Endpoint, Inherited, Socket},
-    listener::Listener,
+    listener::{Connection, Listener},
+    slots::Slots,
 };
 use crate::{base::Result, report::Metrics};
 
@@ -147,10 +148,11 @@ impl Acceptor {
         permits: Arc<Semaphore>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (metrics, stopping, connected) = (Arc::clone(&self.metrics), self.stopping.clone(), self.connected.clone());
+        let slots = Slots::new(listener.name(), permits.available_permits(), Arc::clone(&metrics));
         async move {
             while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-                let connection = match socket.accept().await {
-                    Ok(connection) => connection,
+                let (stream, peer) = match socket.accept().await {
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         // Usually no file descriptor is free, until a connection ends.
                         tracing::warn!(event = "accept-failed", listener = listener.name(), %error);
@@ -158,12 +160,25 @@ impl Acceptor {
                         continue;
                     }
                 };
-                let (name, peer) = (listener.name(), connection.peer);
+                let name = listener.name();
+                let connection = Connection { stream, peer, load: slots.load() };
+                let slot = if listener.knows(peer) { Some(slots.take()) } else { slots.take_unreserved() };
+                let Some(slot) = slot else {
+                    metrics.limit_reached(name, "connections");
+                    let client = peer.map(tracing::field::display);
+                    tracing::warn!(event = "too-many-connections", listener = name, client, limit = "connections");
+                    let turning_away = Arc::clone(&listener).turn_away(connection);
+                    tokio::spawn(async move {
+                        let _held = permit;
+                        turning_away.await;
+                    });
+                    continue;
+                };
                 let guard = ConnectionGuard::new(Arc::clone(&metrics), name);
                 let serving = Arc::clone(&listener).serve(connection, stopping.clone());
                 let connected = connected.clone();
                 tokio::spawn(async move {
-                    let _held = (permit, connected, guard);
+                    let _held = (permit, slot, connected, guard);
                     if let Err(error) = serving.await {
                         let client = peer.map(tracing::field::display);
                         tracing::warn!(event = "connection-failed", listener = name, client, %error);

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// A house that checks logins: on STARTTLS at the first port, under TLS from the first octet at the second; figures at the third.
-struct Checking {
-    house: House,
+pub(crate) struct Checking {
+    pub(crate) house: House,
     starttls: u16,
     implicit: u16,
     metrics: u16,
@@ -31,7 +31,7 @@ impl Checking {
     }
 
     /// The same, with this on top of its configuration.
-    fn with(upstream: u16, more: &str) -> Checking {
+    pub(crate) fn with(upstream: u16, more: &str) -> Checking {
         let [starttls, implicit, metrics] = [free_port(), free_port(), free_port()];
         let house = House::furnished(upstream, &format!("metrics = \"127.0.0.1:{metrics}\"\n{more}"), |house| {
             // By its own command, which costs what it should; and one that Dovecot's own would have written.
@@ -49,13 +49,13 @@ impl Checking {
         Checking { house, starttls, implicit, metrics }
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let mut client = Client::on(self.house.connect(self.starttls));
         client.say("EHLO client.test\r\n");
         client
     }
 
-    fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.metrics)).expect("the monitor listens");
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
         let mut page = String::new();
@@ -73,7 +73,7 @@ fn write_users(house: &House, text: &str) {
     fs::set_permissions(house.path("users"), fs::Permissions::from_mode(0o600)).expect("its mode");
 }
 
-fn plain(name: &str, password: &str) -> String {
+pub(crate) fn plain(name: &str, password: &str) -> String {
     format!("AUTH PLAIN {}\r\n", STANDARD.encode(format!("\0{name}\0{password}")))
 }
 

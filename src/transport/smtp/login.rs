@@ -1,10 +1,14 @@
 //! AUTH (RFC 4954) with PLAIN (RFC 4616) and LOGIN. The next server checks the password, or the [`Authenticator`](super::Authenticator) here.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tokio::time::sleep;
 
 use super::{
     Login, Reply,
     authenticator::authentication_failed,
+    login_limits::{Ending, Reached},
     session::{Next, Session},
     submitter_connection::SubmitterConnection,
     wire::Fault,
@@ -74,11 +78,11 @@ impl Session<'_> {
                 tracing::warn!(event = "login-failed", listener, client);
                 self.refuse(&reply);
                 self.failed_logins += 1;
-                if self.failed_logins >= MAX_FAILED {
-                    self.close("4.7.0", "Error: too many failed logins").await?;
-                    return Ok(Next::Close);
-                }
             }
+        }
+        if self.failed_logins >= MAX_FAILED {
+            self.close("4.7.0", "Error: too many failed logins").await?;
+            return Ok(Next::Close);
         }
         Ok(Next::GoOn)
     }
@@ -87,12 +91,43 @@ impl Session<'_> {
         let name = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let login = name.and_then(|name| Some((mail::Login::new(&name)?, name)));
         let (login, name) = login.ok_or_else(authentication_failed)?;
-        match &self.server.settings.login {
-            Login::Here(authenticator) => authenticator.authenticate(login, password).await,
+        let settings = &self.server.settings;
+        let attempt = match settings.login_limits.admit(self.client.address, &login) {
+            Ok(attempt) => attempt,
+            Err(reached) => return Err(self.limited(reached).await),
+        };
+        let checked = match &settings.login {
+            Login::Here(authenticator) => authenticator.authenticate(attempt.client, login, password).await,
             Login::None => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled")),
             // The next server compares names by its own rules.
             Login::Relayed => self.relay_login(&name, &password).await.map(|()| login),
-        }
+        };
+        let ending = match &checked {
+            Ok(_) => Ending::Succeeded,
+            Err(reply) if reply.is_temporary() => Ending::Undecided,
+            Err(_) => Ending::Failed,
+        };
+        self.server.settings.login_limits.settle(attempt, ending);
+        checked
+    }
+
+    /// The reply to an attempt beyond a limit. No password is checked.
+    async fn limited(&mut self, reached: Reached) -> Reply {
+        let listener = self.server.name();
+        let limit = match reached {
+            Reached::Address => "logins-per-client",
+            Reached::Name => "logins-per-name",
+        };
+        self.server.settings.metrics.limit_reached(listener, limit);
+        tracing::warn!(
+            event = "login-limited",
+            listener,
+            client = self.client.address.map(tracing::field::display),
+            limit
+        );
+        self.failed_logins += 1;
+        sleep(DELAY).await;
+        Reply::new(454, "4.7.0", "Temporary authentication failure")
     }
 
     async fn ask(&mut self, prompt: &str) -> Result<Result<Vec<u8>, Reply>, Fault> {
@@ -144,3 +179,5 @@ fn decode(response: &str) -> Result<Vec<u8>, Reply> {
 
 /// Source: fewer than the 6 of OpenSSH's `MaxAuthTries`; a person who mistypes connects again.
 const MAX_FAILED: usize = 3;
+/// Before the reply to an attempt beyond a limit. Source: Postfix's `smtpd_error_sleep_time`.
+const DELAY: Duration = Duration::from_secs(1);

@@ -8,11 +8,15 @@ use super::{
     Dialect, Protection, Reply, Server,
     client_identity::{ClientIdentity, TrustLevel},
     command::Command,
+    server::HURRIED,
     submitter_connection::SubmitterConnection,
     transaction::Transaction,
     wire::{Fault, Wire},
 };
-use crate::{base::Result, transport::Stream};
+use crate::{
+    base::Result,
+    transport::{Load, Stream},
+};
 
 /// One connection.
 pub(super) struct Session<'a> {
@@ -20,6 +24,7 @@ pub(super) struct Session<'a> {
     pub(super) wire: Wire,
     /// Replies to pipelined commands, not sent yet (RFC 2920, section 3.2).
     replies: Vec<u8>,
+    pub(super) load: Load,
     pub(super) client: ClientIdentity,
     pub(super) hello: Option<String>,
     pub(super) is_extended: bool,
@@ -56,12 +61,14 @@ impl<'a> Session<'a> {
         stream: Box<dyn Stream>,
         peer: Option<SocketAddr>,
         line: Line,
+        load: Load,
     ) -> Session<'a> {
         let is_encrypted = line == Line::Encrypted;
         Session {
             server,
             wire: Wire::new(stream),
             replies: Vec::new(),
+            load,
             client: ClientIdentity::new(server, peer),
             hello: None,
             is_extended: false,
@@ -98,9 +105,10 @@ impl<'a> Session<'a> {
             if !self.wire.is_pending() || self.replies.len() > MAX_REPLIES {
                 self.flush().await?;
             }
-            let is_at_rest = self.transaction.is_none();
+            let (is_at_rest, is_untrusted) = (self.transaction.is_none(), self.is_untrusted());
             let line = tokio::select! {
                 line = self.wire.line(MAX_LINE, limit) => Some(line),
+                () = self.load.wait_high(HURRIED), if is_untrusted => Some(Err(Fault::slow())),
                 stop = stopping.wait_for(|stop| *stop), if is_at_rest => { drop(stop); None }
             };
             let Some(line) = line else { return self.close("4.3.2", "Service unavailable, shutting down").await };

@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Dialect, Login, Reply, Server,
+    Clients, Dialect, Login, Reply, Server,
     client_identity::TrustLevel,
     command::{Order, Sender},
     session::{Next, Session},
@@ -19,6 +19,7 @@ use crate::{
     transport::{
         Listener, NextHop,
         forwarding::Forwarding,
+        hops::Loop,
         lmtp,
         memory::Held,
         rejection::{insufficient_storage, rejection, temporary_failure},
@@ -50,6 +51,9 @@ impl Session<'_> {
         if self.transaction.is_some() {
             return Err(Reply::new(503, "5.5.1", "Error: nested MAIL command"));
         }
+        if self.server.settings.clients == Clients::Known && self.is_untrusted() {
+            return Err(authentication_required());
+        }
         if size.is_some_and(|size| size > self.server.settings.limits.message as u64) {
             return Err(too_large());
         }
@@ -77,7 +81,7 @@ impl Session<'_> {
         if !may_send {
             return Err(match settings.login {
                 Login::None => Reply::new(554, "5.7.1", format!("<{}>: Relay access denied", path.address)),
-                Login::Here(_) | Login::Relayed => Reply::new(530, "5.7.0", "Authentication required"),
+                Login::Here(_) | Login::Relayed => authentication_required(),
             });
         }
         if transaction.named.len() >= settings.recipients {
@@ -105,10 +109,14 @@ impl Session<'_> {
         }
         self.reply(&Reply::plain(354, ["End data with <CR><LF>.<CR><LF>".to_owned()]));
         self.flush().await?;
+        let is_untrusted = self.is_untrusted();
         let Some(transaction) = &mut self.transaction else { return Ok(Next::Close) };
         let has_room = |octets: usize| settings.memory.receive(&mut transaction.held, octets);
         let reading = self.wire.message(settings.limits.message, settings.timeouts.block, has_room);
-        let given = timeout(WHOLE, reading).await.unwrap_or_else(|_| Err(Fault::slow()));
+        let given = tokio::select! {
+            given = timeout(WHOLE, reading) => given.unwrap_or_else(|_| Err(Fault::slow())),
+            () = self.load.wait_high(HURRIED_MESSAGE), if is_untrusted => Err(Fault::slow()),
+        };
         match given {
             Ok(given) => self.take(given).await,
             Err(Fault::Gone(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
@@ -248,6 +256,7 @@ async fn handle(
     trace: Vec<u8>,
     mut octets: Vec<u8>,
 ) -> Result<(Outcome, Held), Reply> {
+    let (host, metrics) = (server.settings.name.clone(), Arc::clone(&server.settings.metrics));
     let (limits, handler, listener) = (server.settings.limits.clone(), Arc::clone(&server.handler), server.name());
     let mut share = server.settings.memory.work(octets.len()).await.ok_or_else(insufficient_storage)?;
     let permit = Arc::clone(&server.work).acquire_owned().await;
@@ -259,9 +268,10 @@ async fn handle(
         let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
         octets.splice(..0, trace);
         let message = Message::parse(octets, &mut Budget::new(whole)).map_err(|error| failure(listener, &error))?;
-        if message.root().fields().filter(|field| field.is("Received")).count() > MAX_HOPS {
-            // RFC 3463, section 3.5: routing loop detected.
-            return Err(Reply::new(554, "5.4.6", "Error: too many hops"));
+        if let Some(found) = Loop::of(&message, &host) {
+            metrics.limit_reached(listener, found.limit());
+            tracing::warn!(event = "mail-loop", listener, limit = found.limit());
+            return Err(found.reply());
         }
         let outcome =
             handler.handle(Mail { envelope, submitter, message }).map_err(|error| failure(listener, &error))?;
@@ -278,6 +288,11 @@ fn failure(listener: &str, error: &Error) -> Reply {
     rejection(error)
 }
 
+/// RFC 4954, section 6.
+fn authentication_required() -> Reply {
+    Reply::new(530, "5.7.0", "Authentication required")
+}
+
 fn too_large() -> Reply {
     Reply::new(552, "5.3.4", "Message size exceeds fixed limit")
 }
@@ -290,7 +305,7 @@ fn need_rcpt() -> Reply {
     Reply::new(503, "5.5.1", "Error: need RCPT command")
 }
 
-/// Source: Postfix's `hopcount_limit` is 50, RFC 5321, section 6.3 asks for at least 100.
-const MAX_HOPS: usize = 100;
 /// How long a whole message may take. Source: 64 MiB at 300 kbit/s.
 const WHOLE: Duration = Duration::from_secs(1_800);
+/// The same for a client that is not known, while the listener fills.
+const HURRIED_MESSAGE: Duration = Duration::from_secs(60);
