@@ -17,11 +17,11 @@ test-all:
 
 # random rules and mail through every transport (half an hour for 100,000 messages, the default number)
 gateway COUNT='100000':
-    POSTSEAL_MAILS={{ COUNT }} cargo test --test gateway nothing_leaves -- --nocapture
+    POSTSEAL_MAILS={{ COUNT }} cargo test --test service nothing_leaves -- --nocapture
 
 # changed messages, compared with what other mail readers show (minutes; 400,000 messages by default)
 readers COUNT='400000':
-    POSTSEAL_REQUIRE_ALL=1 POSTSEAL_READERS={{ COUNT }} cargo test --test readers -- --nocapture
+    POSTSEAL_REQUIRE_ALL=1 POSTSEAL_READERS={{ COUNT }} cargo test --test interop readers -- --nocapture
 
 # the module structure
 layers:

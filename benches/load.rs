@@ -9,10 +9,10 @@
 //! to what Postfix takes with the milter that does nothing.
 #![allow(missing_docs)]
 
-#[path = "../tests/postfix/lab.rs"]
-mod lab;
 #[path = "load/stand_in.rs"]
 mod stand_in;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::{
     env, fs,
@@ -34,8 +34,11 @@ use aws_lc_rs::{
     rsa::{KeyPair, KeySize},
     signature::{Ed25519KeyPair, RSA_PKCS1_SHA256},
 };
-use lab::{Postfix, Sink, free_port, present, run_with, wait_for_port};
 use stand_in::Work;
+use support::{
+    ports::{free_port, wait_for_port},
+    postfix::{Postfix, Sink, present, run_with},
+};
 
 fn main() {
     if !present(&["smtp-source", "smtp-sink", "openssl"]) {

@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
 use postseal::{
-    base::Limits,
+    base::{Limits, SystemRandom},
     transport::{
-        MemoryLimit,
+        MemoryLimit, SessionId,
         milter::{Copying, Milter, Settings},
     },
 };
@@ -38,11 +38,12 @@ fuzz_target!(|octets: &[u8]| {
         copying: Copying::Tempfail,
         progress: Duration::from_secs(1),
         idle: Duration::from_secs(1),
+        metrics: Arc::default(),
     };
     let milter = Milter::new(Arc::new(wire::Counting::default()), Arc::new(Semaphore::new(4)), settings);
     runtime.block_on(async {
         let (_stop, stopping) = watch::channel(false);
-        _ = milter.converse(peer, stopping).await;
+        _ = milter.converse(peer, SessionId::new(&SystemRandom).unwrap(), stopping).await;
     });
     let heard = heard.lock().unwrap();
     let mut rest = heard.as_slice();

@@ -10,11 +10,11 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 use postseal::{
-    base::{Limits, SystemClock},
+    base::{Limits, SystemClock, SystemRandom},
     policy::Pattern,
     report::Metrics,
     transport::{
-        Connection, Listener, MemoryLimit,
+        Connection, Listener, MemoryLimit, SessionId,
         relay::{Host, Relay},
         smtp::{Caller, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
@@ -31,7 +31,9 @@ fuzz_target!(|octets: &[u8]| {
     runtime.block_on(async {
         let (_stop, stopping) = watch::channel(false);
         let connection = Connection { stream: Box::new(peer), peer: None };
-        _ = Arc::clone(&SERVERS[usize::from(dialect == Dialect::Lmtp)]).serve(connection, stopping).await;
+        let session = SessionId::new(&SystemRandom).unwrap();
+        let server = Arc::clone(&SERVERS[usize::from(dialect == Dialect::Lmtp)]);
+        _ = server.serve(connection, session, stopping).await;
     });
     let heard = heard.lock().unwrap();
     assert!(heard.is_empty() || heard.ends_with(b"\r\n"));

@@ -26,6 +26,8 @@ pub enum Kind {
     Config,
     /// What this machine keeps is not what was written (65).
     Damaged,
+    /// What this machine keeps cannot be used: no or a wrong master key, a file that others can read (77).
+    Inaccessible,
     /// Reading or writing failed half-way (74).
     Io,
     /// There are keys, but they have expired (77).
@@ -47,6 +49,27 @@ pub enum Kind {
     Usage,
 }
 
+impl Kind {
+    /// The word in the log and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::CannotCreate => "cannot-create",
+            Kind::Config => "config",
+            Kind::Damaged => "damaged",
+            Kind::Inaccessible => "inaccessible",
+            Kind::Io => "io",
+            Kind::KeyExpired => "key-expired",
+            Kind::Malformed => "malformed",
+            Kind::NoInput => "no-input",
+            Kind::NoKey => "no-key",
+            Kind::TryAgain => "try-again",
+            Kind::Unavailable => "unavailable",
+            Kind::Undecryptable => "undecryptable",
+            Kind::Usage => "usage",
+        }
+    }
+}
+
 impl Error {
     /// An error of `kind`; `message` is one lower-case line without a full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -66,6 +89,11 @@ impl Error {
     /// What this machine keeps is not what was written: `place` says where, `reason` says what.
     pub fn damaged(place: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Self::new(Kind::Damaged, format!("{place}: {reason}"))
+    }
+
+    /// What this machine keeps, and cannot use as it is.
+    pub fn inaccessible(message: impl Into<String>) -> Self {
+        Self::new(Kind::Inaccessible, message)
     }
 
     /// No usable key, or not permitted.
@@ -142,7 +170,10 @@ impl Error {
 
     /// Whether this machine is at fault, and not the message: mail is tried again later, when somebody has mended it.
     pub fn is_of_machine(&self) -> bool {
-        matches!(self.kind, Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Io | Kind::TryAgain)
+        matches!(
+            self.kind,
+            Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Inaccessible | Kind::Io | Kind::TryAgain
+        )
     }
 
     /// Whether a message that met this error meets it again however often it is tried. Transports refuse mail for good then, and keep or
@@ -154,7 +185,7 @@ impl Error {
             // The keys and the policy decide. What does not decrypt is as permanent as a missing key: a sender must not tell them apart.
             Kind::KeyExpired | Kind::NoKey | Kind::Undecryptable => true,
             // This machine is at fault. When mail is handled, a missing input is a file of this machine too.
-            Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Io | Kind::NoInput => false,
+            Kind::CannotCreate | Kind::Config | Kind::Damaged | Kind::Inaccessible | Kind::Io | Kind::NoInput => false,
             // A service or a resource may be back later.
             Kind::TryAgain | Kind::Unavailable => false,
         }

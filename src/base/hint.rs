@@ -44,6 +44,8 @@ pub enum Hint {
     ImportWithCertificate,
     /// List the keys that are here.
     ListKeys,
+    /// Make the key store of the service by generating or importing a key, or say that it need not exist.
+    MakeHome,
     /// Name the signer.
     NameSigner,
     /// Give the passphrase or the password.
@@ -107,6 +109,7 @@ impl fmt::Display for Hint {
             Hint::ImportSecretKey => f.write_str("import the secret key of a recipient, or give its file"),
             Hint::ImportWithCertificate => f.write_str("import the certificate too"),
             Hint::ListKeys => f.write_str("list the keys that are here"),
+            Hint::MakeHome => f.write_str("generate or import a key there, or write home-must-exist = false"),
             Hint::NameSigner => f.write_str("name the signer"),
             Hint::Passphrase => f.write_str("give the passphrase"),
             Hint::ReadLegacy => f.write_str("allow legacy algorithms to open it; its content may have been modified"),

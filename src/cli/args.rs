@@ -149,6 +149,8 @@ pub(crate) enum Verb {
     Sendmail(Later<super::cmd::sendmail::Sendmail>),
     /// Run the configured listeners: milter, SMTP, LMTP, metrics
     Serve(Later<super::cmd::serve::Serve>),
+    /// Find a mail in the log, and show what became of it
+    Log(Later<super::cmd::log::Log>),
     /// Check the configuration, or explain what it does with a message
     #[command(subcommand)]
     Config(super::cmd::config::Config),
@@ -389,7 +391,7 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// tests/verbs reads the help, which does not show hidden options.
+    /// tests/cli/verbs reads the help, which does not show hidden options.
     #[test]
     fn nothing_is_hidden_from_the_help() {
         fn walk(command: &Command) {

@@ -35,6 +35,10 @@ pub(crate) fn words(hint: &Hint) -> String {
             "import the certificate too: postseal key import CERTIFICATE REVOCATION".to_owned()
         }
         Hint::ListKeys => "`postseal key list` shows what is here".to_owned(),
+        Hint::MakeHome => {
+            "`postseal --home DIR key generate ADDRESS` or `key import FILE` makes it; without keys: home-must-exist = false"
+                .to_owned()
+        }
         Hint::NameSigner => "name the signer: --as ADDRESS".to_owned(),
         Hint::Passphrase => "give the passphrase with --passphrase-file".to_owned(),
         Hint::ReadLegacy => "--legacy opens it for this run; its content may have been modified".to_owned(),

@@ -1,6 +1,6 @@
 //! Events on standard error, one line each: logfmt or JSON. docs/manual/logging.md lists them.
 
-use std::{env, fmt, io};
+use std::{borrow::Cow, env, fmt, io};
 
 use postseal::config::{Level, Log, LogForm};
 use tracing::{
@@ -26,90 +26,159 @@ pub(crate) fn start(log: Log) {
         Level::Info => LevelFilter::INFO,
         Level::Warning => LevelFilter::WARN,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
-    let _ = match log.form {
-        LogForm::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
-        LogForm::Text => {
-            // systemd's journal adds the time itself.
-            let is_journal = env::var_os("JOURNAL_STREAM").is_some();
-            let form = if is_journal { Logfmt::WithoutTime } else { Logfmt::WithTime };
-            builder.fmt_fields(form).event_format(form).try_init()
-        }
+    let form = match log.form {
+        LogForm::Json => Form::Json,
+        // systemd's journal adds the time itself.
+        LogForm::Text if env::var_os("JOURNAL_STREAM").is_some() => Form::Logfmt(Time::Omitted),
+        LogForm::Text => Form::Logfmt(Time::Written),
     };
+    // The subscriber builds a line in memory, and writes it at once.
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let _ = builder.fmt_fields(form).event_format(form).try_init();
 }
 
-/// Writes `time=... level=info event=NAME key=value ...`. Values with spaces, quotes or control characters are quoted.
+/// How a line is written. The fields of the event come first, then those of the spans around it: the session and the message.
 #[derive(Clone, Copy)]
-enum Logfmt {
-    WithTime,
-    WithoutTime,
+enum Form {
+    /// `{"timestamp":"...","level":"INFO","event":"NAME","key":value,...}`.
+    Json,
+    /// `time=... level=info event=NAME key=value ...`. Values with spaces, quotes or control characters are quoted.
+    Logfmt(Time),
 }
 
-impl<S, N> FormatEvent<S, N> for Logfmt
+#[derive(Clone, Copy)]
+enum Time {
+    Omitted,
+    Written,
+}
+
+impl Form {
+    fn separator(self) -> char {
+        match self {
+            Form::Json => ',',
+            Form::Logfmt(_) => ' ',
+        }
+    }
+
+    fn begin(self, out: &mut Writer<'_>, level: &str) -> fmt::Result {
+        match self {
+            Form::Json => {
+                out.write_str("{\"timestamp\":\"")?;
+                SystemTime.format_time(out)?;
+                write!(out, "\",\"level\":\"{level}\",")
+            }
+            Form::Logfmt(time) => {
+                if let Time::Written = time {
+                    out.write_str("time=")?;
+                    SystemTime.format_time(out)?;
+                    out.write_char(' ')?;
+                }
+                write!(out, "level={} ", level.to_ascii_lowercase())
+            }
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Form
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        if let Logfmt::WithTime = self {
-            out.write_str("time=")?;
-            SystemTime.format_time(&mut out)?;
-            out.write_char(' ')?;
-        }
-        write!(out, "level={} ", event.metadata().level().as_str().to_ascii_lowercase())?;
+        self.begin(&mut out, event.metadata().level().as_str())?;
         context.field_format().format_fields(out.by_ref(), event)?;
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
             if let Some(fields) = extensions.get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
-                write!(out, " {fields}")?;
+                write!(out, "{}{fields}", self.separator())?;
             }
         }
-        writeln!(out)
+        match self {
+            Form::Json => writeln!(out, "}}"),
+            Form::Logfmt(_) => writeln!(out),
+        }
     }
 }
 
-impl<'w> FormatFields<'w> for Logfmt {
+impl<'w> FormatFields<'w> for Form {
     fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut pairs = Pairs { out, is_first: true, result: Ok(()) };
+        let mut pairs = Pairs { out, form: *self, is_first: true, result: Ok(()) };
         fields.record(&mut pairs);
         pairs.result
     }
 }
 
-/// Writes fields as `key=value`, separated by spaces.
+/// Writes fields as `key=value` or `"key":value`.
 struct Pairs<'w> {
     out: Writer<'w>,
+    form: Form,
     is_first: bool,
     result: fmt::Result,
 }
 
 impl Pairs<'_> {
-    fn write(&mut self, key: &str, value: &str) -> fmt::Result {
-        if !std::mem::replace(&mut self.is_first, false) {
-            self.out.write_char(' ')?;
-        }
-        write!(self.out, "{key}={}", quoted(value))
+    /// Writes one field; `value` is in its final form.
+    fn write(&mut self, field: &Field, value: &str) {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let written = if is_first { Ok(()) } else { self.out.write_char(self.form.separator()) };
+        let written = written.and_then(|()| match self.form {
+            Form::Json => write!(self.out, "\"{}\":{value}", field.name()),
+            Form::Logfmt(_) => write!(self.out, "{}={value}", field.name()),
+        });
+        self.result = self.result.and(written);
     }
 }
 
 impl Visit for Pairs<'_> {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, &value.to_string());
+    }
+
+    /// A value that is logged as it is displayed (`%`) comes here too.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
 
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, &value.to_string());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.result = self.result.and_then(|()| self.write(field.name(), value));
+        let value = shortened(value);
+        let text = match self.form {
+            Form::Logfmt(_) if is_word(&value) => value.into_owned(),
+            Form::Json | Form::Logfmt(_) => quoted(&value),
+        };
+        self.write(field, &text);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, &value.to_string());
     }
 }
 
-/// A value that is one word stays as it is. Others are quoted, with the escapes of JSON for quotes, backslashes and everything that is not
-/// printable, so that no value can end its line or reach a terminal as a control sequence.
-fn quoted(value: &str) -> String {
-    let is_word = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\') && is_printable(c);
-    if !value.is_empty() && value.chars().all(is_word) {
-        return value.to_owned();
+/// Servers and senders choose the length of some values: a reply, a Message-ID.
+fn shortened(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}...", value.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(value),
     }
-    let mut text = String::from("\"");
+}
+
+/// Characters of a value. Source: with the other fields below the 8 KiB that rsyslog takes by default.
+const LONGEST: usize = 2_000;
+
+/// Whether a value needs no quotes.
+fn is_word(value: &str) -> bool {
+    let fits = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\') && is_printable(c);
+    !value.is_empty() && value.chars().all(fits)
+}
+
+/// In quotes, with the escapes of JSON for quotes, backslashes and everything that is not printable, so that no value can end its line or reach
+/// a terminal as a control sequence.
+fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
     for c in value.chars() {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
@@ -117,7 +186,8 @@ fn quoted(value: &str) -> String {
             _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
         }
     }
-    text + "\""
+    text.push('"');
+    text
 }
 
 fn is_printable(c: char) -> bool {
@@ -126,7 +196,7 @@ fn is_printable(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{LONGEST, is_word, quoted, shortened};
 
     #[test]
     fn values_that_are_not_one_word_are_quoted() {
@@ -142,7 +212,14 @@ mod tests {
             ("\u{1b}[2J\u{9b}\u{202e}", r#""\u001b[2J\u009b\u202e""#),
             ("Müller", "Müller"),
         ] {
-            assert_eq!(quoted(value), text);
+            assert_eq!(if is_word(value) { value.to_owned() } else { quoted(value) }, text);
         }
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let (fits, long) = ("é".repeat(LONGEST), "é".repeat(LONGEST + 1));
+        assert_eq!(shortened(&fits), fits);
+        assert_eq!(shortened(&long), format!("{fits}..."));
     }
 }

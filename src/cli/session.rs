@@ -10,7 +10,7 @@ use std::{
 
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
-    config::{self, Config, KeySource},
+    config::{self, Config, KeySource, Presence},
     crypto::Legacy,
     engine::{Engine, OpenedParts, Opening},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
@@ -237,13 +237,17 @@ impl Session {
     /// Where keys are, in order: as the configuration says, with `--home` in the place of its home, or the home of the command line.
     fn sources(&self) -> Result<Vec<KeySource>> {
         let Some(mut sources) = self.sources.clone() else {
-            return Ok(vec![KeySource::Home(self.home_directory()?)]);
+            return Ok(vec![KeySource::Home(self.home_directory()?, Presence::Optional)]);
         };
         if self.common.home.is_some() {
-            let home = KeySource::Home(self.home_directory()?);
-            match sources.iter_mut().find(|source| matches!(source, KeySource::Home(_))) {
+            let home = self.home_directory()?;
+            let configured = sources.iter_mut().find_map(|source| match source {
+                KeySource::Home(place, _) => Some(place),
+                _ => None,
+            });
+            match configured {
                 Some(configured) => *configured = home,
-                None => sources.insert(0, home),
+                None => sources.insert(0, KeySource::Home(home, Presence::Required)),
             }
         }
         Ok(sources)

@@ -53,7 +53,7 @@ pub(crate) fn exit_code(kind: Kind) -> u8 {
         Kind::CannotCreate => 73,
         Kind::Io => 74,
         Kind::TryAgain => 75,
-        Kind::KeyExpired | Kind::NoKey => 77,
+        Kind::Inaccessible | Kind::KeyExpired | Kind::NoKey => 77,
         Kind::Config => 78,
         _ => 70,
     }

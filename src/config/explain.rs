@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     keys::{KeyState, ProtocolName},
     mail::{Mail, Submitter},
-    policy::{Action, Decision, Disposition, Facts, Trace, Unauthenticated},
+    policy::{Action, Decision, Facts, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -53,6 +53,9 @@ pub struct Reached {
     pub outcome: &'static str,
     /// The reply or the reason, when it is not relayed.
     pub text: Option<String>,
+    /// What is wrong with this machine, if that is the obstacle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The actions in order, with their keys.
     pub actions: Vec<String>,
     /// The other recipients with the same copy, or the same refusal.
@@ -118,7 +121,7 @@ impl Reached {
         }
         let obstacle = self.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
         let _ = writeln!(text, "  decides  {}{obstacle}", self.rule);
-        let why = self.text.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let why: String = self.text.iter().chain(&self.cause).map(|why| format!(": {why}")).collect();
         let _ = writeln!(text, "  outcome  {}{why}", self.outcome);
         for action in &self.actions {
             let _ = writeln!(text, "           {action}");
@@ -136,13 +139,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
     let keys = facts.recipients.iter().find(|one| Some(&one.path) == path).map(|one| &one.keys);
     let shared = decision.groups.iter().find(|group| path.is_some_and(|path| group.recipients.contains(path)));
     let others = shared.into_iter().flat_map(|group| &group.recipients).filter(|other| Some(*other) != path);
-    let (outcome, text) = match group.disposition {
-        Disposition::Discard => ("discard", None),
-        Disposition::Quarantine(why) => ("quarantine", Some(why)),
-        Disposition::Reject(why) => ("reject", Some(why)),
-        Disposition::Relay => ("relay", None),
-        Disposition::Tempfail(why) => ("tempfail", Some(why)),
-    };
+    let (outcome, text) = (group.disposition.name(), group.disposition.reason().map(str::to_owned));
     Reached {
         to,
         direction: group.direction.name(),
@@ -151,6 +148,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
         obstacle: group.obstacle.map(|obstacle| obstacle.name()),
         outcome,
         text,
+        cause: group.cause,
         actions: group.actions.iter().flat_map(|action| words(action, &facts.signing, keys)).collect(),
         together_with: others.map(|path| path.address.to_string()).collect(),
     }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, Problem, Security, Server, Upstream,
-    What, Xforward, listeners,
+    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, Presence, Problem, Security, Server,
+    Upstream, What, Xforward, listeners,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -227,8 +227,12 @@ impl Reader<'_> {
 
     /// `[[keys]]`, or `home` alone.
     fn keys(&mut self, root: &Table<'_>) -> Vec<KeySource> {
+        let presence = match root.truth("home-must-exist") {
+            Some(false) => Presence::Optional,
+            _ => Presence::Required,
+        };
         if !root.has("keys") {
-            let home = root.required("home").map(|home| KeySource::Home(self.place(&home, What::Directory)));
+            let home = root.required("home").map(|home| KeySource::Home(self.directory.join(home.value), presence));
             return home.into_iter().collect();
         }
         if root.has("home") {
@@ -244,13 +248,13 @@ impl Reader<'_> {
             table.finish();
             let source = match (file, home) {
                 (Some(file), None) => KeySource::File(self.place(&file, What::File)),
-                (None, Some(home)) => KeySource::Home(self.place(&home, What::Directory)),
+                (None, Some(home)) => KeySource::Home(self.directory.join(home.value), presence),
                 _ => {
                     self.document.error(line, "keys: either file = ... or home = ...");
                     continue;
                 }
             };
-            let is_home = |source: &KeySource| matches!(source, KeySource::Home(_));
+            let is_home = |source: &KeySource| matches!(source, KeySource::Home(..));
             if is_home(&source) && keys.iter().any(is_home) {
                 self.document
                     .error(line, "keys: a second home; there can be one, for what is learned is written there");

@@ -100,7 +100,16 @@ pub enum KeySource {
     /// Certificates and keys in a file, read once. OpenPGP certificates are trusted for their own user IDs, as with `--keys`.
     File(PathBuf),
     /// A home; learned capabilities are stored there.
-    Home(PathBuf),
+    Home(PathBuf, Presence),
+}
+
+/// Whether a home that is not there is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is empty: the first write makes it.
+    Optional,
+    /// It is an error: its file system may not be mounted, and no mail may be refused or sent on as if there were no keys.
+    Required,
 }
 
 impl Config {

@@ -4,6 +4,7 @@ use super::{
     Engine,
     edit::Edits,
     facts::Gathered,
+    handle::UsedKeys,
     marker,
     plaintext::{self, Plaintext},
 };
@@ -29,32 +30,33 @@ pub(super) struct Acting<'a> {
     /// How many groups there are.
     pub(super) groups: usize,
     /// What was made for groups whose ciphertext does not depend on who they are.
-    pub(super) made: Vec<(Vec<Action>, Sealing, Message)>,
+    pub(super) made: Vec<(Vec<Action>, Sealing, Message, UsedKeys)>,
     /// One line for each thing done.
     pub(super) notes: Vec<String>,
 }
 
 impl Acting<'_> {
-    /// The message that `group` gets.
+    /// The message that `group` gets, and the keys that it was sealed with.
     ///
     /// # Errors
     ///
     /// It cannot be made, or the decision would let it out in clear without a rule that says so.
-    pub(super) fn message_for(&mut self, group: &Group) -> Result<Message> {
+    pub(super) fn message_for(&mut self, group: &Group) -> Result<(Message, UsedKeys)> {
         refuse_unsaid(group)?;
-        let is_same = |made: &&(Vec<Action>, Sealing, Message)| made.0 == group.actions && made.1 == group.sealing;
-        if let Some((_, _, message)) = self.made.iter().find(is_same) {
-            return Ok(message.clone());
+        let same =
+            self.made.iter().find(|(actions, sealing, ..)| *actions == group.actions && *sealing == group.sealing);
+        if let Some((_, _, message, keys)) = same {
+            return Ok((message.clone(), keys.clone()));
         }
-        let message = self.make(group)?;
+        let (message, keys) = self.make(group)?;
         if !group.encrypts() {
-            self.made.push((group.actions.clone(), group.sealing.clone(), message.clone()));
+            self.made.push((group.actions.clone(), group.sealing.clone(), message.clone(), keys.clone()));
         }
-        Ok(message)
+        Ok((message, keys))
     }
 
     /// When the message cannot be made from its plaintext, it is made from the message as it came: the reply to the sender depends on no plaintext.
-    fn make(&mut self, group: &Group) -> Result<Message> {
+    fn make(&mut self, group: &Group) -> Result<(Message, UsedKeys)> {
         let opened = plaintext::of(self, group);
         let made = self.made_of(opened.as_ref(), group);
         match (opened, made) {
@@ -70,7 +72,8 @@ impl Acting<'_> {
         }
     }
 
-    fn made_of(&mut self, opened: Option<&Plaintext>, group: &Group) -> Result<Message> {
+    fn made_of(&mut self, opened: Option<&Plaintext>, group: &Group) -> Result<(Message, UsedKeys)> {
+        let mut keys = UsedKeys::default();
         let mut message = opened.map_or(&self.mail.message, |opened| &opened.message).clone();
         let mut edits = Edits::default();
         opened.into_iter().for_each(|opened| opened.announce(&mut edits));
@@ -83,11 +86,11 @@ impl Acting<'_> {
                 Action::TagSubject(words) => edits.tag(words),
                 Action::Encrypt(protocol) | Action::Sign(protocol) | Action::SignAndEncrypt(protocol) => {
                     message = self.edited(message, &std::mem::take(&mut edits), Bcc::Kept)?;
-                    message = self.sealed(&message, *protocol, action, group)?;
+                    message = self.sealed(&message, *protocol, action, group, &mut keys)?;
                 }
             }
         }
-        self.edited(message, &edits, Bcc::Removed)
+        Ok((self.edited(message, &edits, Bcc::Removed)?, keys))
     }
 
     fn results(&self, opened: Option<&Plaintext>) -> String {
@@ -126,7 +129,14 @@ impl Acting<'_> {
         }
     }
 
-    fn sealed(&mut self, message: &Message, protocol: ProtocolName, how: &Action, group: &Group) -> Result<Message> {
+    fn sealed(
+        &mut self,
+        message: &Message,
+        protocol: ProtocolName,
+        how: &Action,
+        group: &Group,
+        keys: &mut UsedKeys,
+    ) -> Result<Message> {
         let mut seal = Seal::default();
         if matches!(how, Action::Sign(_) | Action::SignAndEncrypt(_)) {
             seal.sign.push(Signer::Author);
@@ -137,6 +147,9 @@ impl Acting<'_> {
         let seal = group.sealing.applied_to(seal, protocol);
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
         let sealed = self.engine.seal_with(self.gathered.keys.of(protocol)?, protocol, message, &seal, &mut octets)?;
+        keys.signers.extend(sealed.signers);
+        keys.readers.extend(sealed.readers);
+        keys.warnings.extend(sealed.warnings.iter().cloned());
         self.notes.extend(sealed.did.into_iter().chain(sealed.warnings));
         self.parse(octets)
     }

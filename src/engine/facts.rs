@@ -1,8 +1,11 @@
 //! Steps 1 to 3 of the pipeline: the facts that a decision is made from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Instant,
+};
 
-use super::{Engine, Opening, opaque::is_opaque, resolve::MessageKeys};
+use super::{Engine, Opening, handle::Times, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName, RestrictedKeys, Snapshot, Want},
@@ -23,6 +26,8 @@ pub struct Gathered {
     wrapping: Wrapping,
     signing: BTreeMap<ProtocolName, KeyState>,
     recipients: Vec<RecipientFacts>,
+    /// How long the steps so far took.
+    pub(super) times: Times,
 }
 
 impl Gathered {
@@ -59,6 +64,7 @@ impl Engine<'_> {
 
     /// [`Engine::gather`] by an engine whose keys are a [`Snapshot`].
     pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
+        let start = Instant::now();
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
         let opening = if mail.message.octets().len() > policy.max_size {
             None
@@ -89,6 +95,7 @@ impl Engine<'_> {
                 Wrapping::Malformed(_) | Wrapping::Plain => wrapping,
             };
         }
+        let open = start.elapsed();
         let sender = mail.envelope.sender.address.as_ref();
         let asked = |address: &Address| policy.protocols_for(&mail.submitter, sender, address);
         let mut needs: BTreeMap<ProtocolName, Needs> = BTreeMap::new();
@@ -109,7 +116,8 @@ impl Engine<'_> {
         });
         let recipients = recipients.collect();
         let signing = verdict.author().map(|author| keys.signer(author)).unwrap_or_default();
-        Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients })
+        let times = Times { open, resolve: start.elapsed().saturating_sub(open), ..Times::default() };
+        Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients, times })
     }
 
     /// `mail` opened by the keys of `readers` alone.
@@ -140,7 +148,7 @@ impl Engine<'_> {
     ) -> Result<(Option<Opening>, Option<HashSet<&'m Address>>)> {
         let Some(opening) = opening else { return Ok((None, None)) };
         if let Some(error) = opening.error() {
-            tracing::debug!(event = "layer-not-opened", kind = ?error.kind(), %error);
+            tracing::debug!(event = "layer-not-opened", kind = error.kind().name(), %error);
         }
         if !opening.is_unauthenticated() {
             let readers = self.readers(mail, &opening, policy, &mut budget)?;

@@ -1,6 +1,9 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::{Engine, act::Acting, edit::Edits, marker};
 use crate::{
@@ -22,8 +25,34 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Who gets what, and which rule said so.
     pub decision: Decision,
-    /// What was done, one lower-case line each, for the log: `signed by FINGERPRINT`.
+    /// The keys used for each group of the decision, in its order; of a group that was not sealed, none.
+    pub keys: Vec<UsedKeys>,
+    /// What was done, one lower-case line each, for the person who sends: `signed by FINGERPRINT`.
     pub notes: Vec<String>,
+    /// How long the steps took.
+    pub times: Times,
+}
+
+/// The keys that a message was sealed with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsedKeys {
+    /// The fingerprints of those that signed.
+    pub signers: Vec<String>,
+    /// The fingerprints of those that it was encrypted to.
+    pub readers: Vec<String>,
+    /// What is doubtful about one of them, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// How long the steps of handling one mail took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// To open and judge it.
+    pub open: Duration,
+    /// To look up the keys of its author and its recipients.
+    pub resolve: Duration,
+    /// To make what each group gets.
+    pub act: Duration,
 }
 
 /// The one thing that every transport calls.
@@ -95,12 +124,14 @@ impl Engine<'_> {
             made: Vec::new(),
             notes: Vec::new(),
         };
-        let mut mails = Vec::new();
+        let start = Instant::now();
+        let (mut mails, mut keys) = (Vec::new(), vec![UsedKeys::default(); decision.groups.len()]);
         let mut octets = 0_usize;
-        for group in &decision.groups {
+        for (group, used) in decision.groups.iter().zip(&mut keys) {
             let message = match group.disposition {
                 Disposition::Relay => {
-                    let message = acting.message_for(group)?;
+                    let message;
+                    (message, *used) = acting.message_for(group)?;
                     octets += if group.encrypts() { message.octets().len() } else { 0 };
                     self.budget().copies(octets)?;
                     message
@@ -111,7 +142,8 @@ impl Engine<'_> {
             mails.push(copy_for(group, &mail, message));
         }
         let notes = acting.notes;
-        Ok(Outcome { mails, verdict: gathered.verdict, decision, notes })
+        let times = Times { act: start.elapsed(), ..gathered.times };
+        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, times })
     }
 
     /// See [`Handler::mark`].
@@ -143,6 +175,7 @@ impl Engine<'_> {
                     direction,
                     rule: HANDLED.to_owned(),
                     obstacle: None,
+                    cause: None,
                     actions: vec![Action::Keep],
                     sealing: Sealing::default(),
                     disposition: Disposition::Relay,
@@ -150,7 +183,9 @@ impl Engine<'_> {
             }
         }
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
-        Ok(Outcome { mails, verdict, decision: Decision { groups }, notes: Vec::new() })
+        let keys = vec![UsedKeys::default(); groups.len()];
+        let decision = Decision { groups };
+        Ok(Outcome { mails, verdict, decision, keys, notes: Vec::new(), times: Times::default() })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
@@ -183,14 +218,25 @@ impl Outcome {
     /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,
     /// otherwise `NoKey`, not permitted.
     pub fn refusal(&self) -> Option<Error> {
+        let (group, kind, why) = self.refused()?;
+        Some(Error::new(kind, of_recipients(group, why)))
+    }
+
+    /// As [`Outcome::refusal`], for a sender on this machine: with what is wrong with the machine.
+    pub fn local_refusal(&self) -> Option<Error> {
+        let (group, kind, why) = self.refused()?;
+        Some(Error::new(kind, of_recipients(group, group.cause.as_deref().unwrap_or(why))))
+    }
+
+    fn refused(&self) -> Option<(&Group, Kind, &str)> {
         let groups = &self.decision.groups;
         let permanent = groups.iter().find_map(|group| match &group.disposition {
-            Disposition::Reject(why) => Some(Error::no_key(of_recipients(group, why))),
+            Disposition::Reject(why) => Some((group, Kind::NoKey, why.as_str())),
             _ => None,
         });
         permanent.or_else(|| {
             groups.iter().find_map(|group| match &group.disposition {
-                Disposition::Tempfail(why) => Some(Error::new(Kind::TryAgain, of_recipients(group, why))),
+                Disposition::Tempfail(why) => Some((group, Kind::TryAgain, why.as_str())),
                 _ => None,
             })
         })

@@ -18,7 +18,7 @@ mod seal;
 mod written;
 
 pub use facts::Gathered;
-pub use handle::{HANDLED, Handler, HandlerContext, Outcome};
+pub use handle::{HANDLED, Handler, HandlerContext, Outcome, Times, UsedKeys};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};

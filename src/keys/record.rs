@@ -260,7 +260,7 @@ pub struct Authenticated(Address);
 
 impl Authenticated {
     /// Call it directly after a path from the certificate to a trust anchor was found valid (RFC 5280, section 6), with a mailbox
-    /// that the certificate names, and nowhere else: `tests/layers.rs` confines it.
+    /// that the certificate names, and nowhere else: `tests/layers/main.rs` confines it.
     pub(crate) fn assertion(address: Address) -> Self {
         Authenticated(address)
     }

@@ -39,6 +39,7 @@ pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Gr
         direction: ruling.direction,
         rule: rule.map_or_else(|| NO_RULE.to_owned(), |rule| rule.name.clone()),
         obstacle: ruling.obstacle,
+        cause: ruling.cause.clone(),
         actions: ruling.actions.clone(),
         sealing: ruling.sealing.clone(),
         disposition: ruling.disposition.clone(),

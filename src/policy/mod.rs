@@ -104,6 +104,8 @@ pub struct Group {
     pub rule: String,
     /// Why the rule's orders could not be followed, if so.
     pub obstacle: Option<Obstacle>,
+    /// What this machine's log and its own users may read of the obstacle, and clients may not: it can name a path.
+    pub cause: Option<String>,
     /// What is done, in this order; nothing unless it is relayed.
     pub actions: Vec<Action>,
     /// How it is sealed, if it is.
@@ -125,6 +127,27 @@ pub enum Disposition {
     Relay,
     /// It is refused for now.
     Tempfail(String),
+}
+
+impl Disposition {
+    /// The word in the log, in metrics and in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Disposition::Discard => "discard",
+            Disposition::Quarantine(_) => "quarantine",
+            Disposition::Reject(_) => "reject",
+            Disposition::Relay => "relay",
+            Disposition::Tempfail(_) => "tempfail",
+        }
+    }
+
+    /// Why it is held or refused.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Disposition::Discard | Disposition::Relay => None,
+            Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => Some(why),
+        }
+    }
 }
 
 impl Group {

@@ -155,6 +155,22 @@ pub enum Resort {
 }
 
 impl Action {
+    /// The word in the log; with its protocol, and without names or values of header fields: `sign:smime`.
+    pub fn name(&self) -> String {
+        match self {
+            Action::AddHeader(..) => "add-header".to_owned(),
+            Action::Annotate => "annotate".to_owned(),
+            Action::Clear => "clear".to_owned(),
+            Action::Decrypt(_) => "decrypt".to_owned(),
+            Action::Encrypt(protocol) => format!("encrypt:{}", protocol.name()),
+            Action::Keep => "keep".to_owned(),
+            Action::RemoveHeader(_) => "remove-header".to_owned(),
+            Action::Sign(protocol) => format!("sign:{}", protocol.name()),
+            Action::SignAndEncrypt(protocol) => format!("sign-and-encrypt:{}", protocol.name()),
+            Action::TagSubject(_) => "tag-subject".to_owned(),
+        }
+    }
+
     /// Whether what it makes can be read by its readers alone.
     pub fn encrypts(&self) -> bool {
         matches!(self, Action::Encrypt(_) | Action::SignAndEncrypt(_))
@@ -273,7 +289,7 @@ impl Obstacle {
             Obstacle::AlreadySigned => "the message is signed already",
             // Which keys are here is not told.
             Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
-            Obstacle::KeysUnavailable => "temporary failure",
+            Obstacle::KeysUnavailable => "keys cannot be looked up now, try again later",
             Obstacle::Malformed => "the message cannot be read",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",

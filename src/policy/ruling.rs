@@ -43,6 +43,8 @@ pub(super) struct Ruling {
     /// By its place; `None` when none decided.
     pub(super) rule: Option<usize>,
     pub(super) obstacle: Option<Obstacle>,
+    /// See [`Group::cause`](super::Group::cause).
+    pub(super) cause: Option<String>,
     pub(super) actions: Vec<Action>,
     pub(super) sealing: Sealing,
     pub(super) disposition: Disposition,
@@ -124,11 +126,13 @@ impl Walker<'_> {
 
     /// What `rule` makes of the mail; an error when it leaves the mail to the next one.
     fn apply(&self, place: usize, rule: &Rule) -> Result<Ruling, (Obstacle, String)> {
+        let mut cause = None;
         let (obstacle, actions, disposition) = match refusal(rule) {
             Some(refusal) => (None, Vec::new(), refusal),
             None => match self.actions(rule) {
                 Ok(actions) => (None, actions, Disposition::Relay),
                 Err((obstacle, why)) => {
+                    cause = cause_of(obstacle, &why);
                     let disposition = match self.resort(rule, obstacle) {
                         Resort::Next => return Err((obstacle, why)),
                         Resort::Discard => Disposition::Discard,
@@ -141,7 +145,7 @@ impl Walker<'_> {
             },
         };
         let (direction, sealing) = (self.direction(), rule.sealing.clone());
-        Ok(Ruling { direction, rule: Some(place), obstacle, actions, sealing, disposition })
+        Ok(Ruling { direction, rule: Some(place), obstacle, cause, actions, sealing, disposition })
     }
 
     /// What `rule` orders for this recipient, or why that cannot be done.
@@ -272,6 +276,7 @@ impl Walker<'_> {
             direction: self.direction(),
             rule: None,
             obstacle: Some(Obstacle::Routed),
+            cause: None,
             actions: Vec::new(),
             sealing: Sealing::default(),
             disposition: Disposition::Reject(format!("{address}: names a way to another mailbox")),
@@ -285,15 +290,17 @@ impl Walker<'_> {
             direction: self.direction(),
             rule: Some(place),
             obstacle: Some(obstacle),
+            cause: cause_of(obstacle, &why),
             actions: Vec::new(),
             sealing: Sealing::default(),
             disposition: Disposition::Tempfail(self.told(obstacle, why)),
         }
     }
 
-    /// The text for the client. An unknown client learns nothing of the message and the keys.
+    /// The text for the client. An unknown client learns nothing of the message and the keys, and no client learns what is wrong with this machine.
     fn told(&self, obstacle: Obstacle, why: String) -> String {
         match self.facts.submitter {
+            _ if obstacle == Obstacle::KeysUnavailable => obstacle.reply().to_owned(),
             Submitter::Unknown => obstacle.reply().to_owned(),
             Submitter::Authenticated(_) | Submitter::Trusted => why,
         }
@@ -308,7 +315,7 @@ impl Walker<'_> {
                 (Some(Obstacle::NoRule), Vec::new(), refusal)
             }
         };
-        Ruling { direction, rule: None, obstacle, actions, sealing: Sealing::default(), disposition }
+        Ruling { direction, rule: None, obstacle, cause: None, actions, sealing: Sealing::default(), disposition }
     }
 
     fn direction(&self) -> Direction {
@@ -360,6 +367,11 @@ fn refusal(rule: &Rule) -> Option<Disposition> {
         () if discard => Some(Disposition::Discard),
         () => None,
     }
+}
+
+/// What is not for clients.
+fn cause_of(obstacle: Obstacle, why: &str) -> Option<String> {
+    (obstacle == Obstacle::KeysUnavailable).then(|| why.to_owned())
 }
 
 /// Whether all keys that an action needs are there.

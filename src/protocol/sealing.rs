@@ -170,8 +170,26 @@ impl Seal {
 pub struct Sealed {
     /// One line each, lower case: `signed by FINGERPRINT`, `encrypted to a@example.org with FINGERPRINT`.
     pub did: Vec<String>,
+    /// The fingerprints of the keys that signed.
+    pub signers: Vec<String>,
+    /// The fingerprints of the keys that it was encrypted to.
+    pub readers: Vec<String>,
     /// What the user should know: a recipient's key that is not trusted, ...
     pub warnings: Vec<String>,
     /// What can be done about the warnings.
     pub hints: Vec<Hint>,
+}
+
+impl Sealed {
+    /// Notes that the key with this fingerprint signed.
+    pub(super) fn signed_by(&mut self, fingerprint: String) {
+        self.did.push(format!("signed by {fingerprint}"));
+        self.signers.push(fingerprint);
+    }
+
+    /// Notes that it was encrypted to the key of `address` with this fingerprint; `remark` follows in the line.
+    pub(super) fn encrypted_to(&mut self, address: &Address, fingerprint: String, remark: &str) {
+        self.did.push(format!("encrypted to {address} with {fingerprint}{remark}"));
+        self.readers.push(fingerprint);
+    }
 }

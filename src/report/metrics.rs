@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    base::Kind,
-    policy::{Direction, Disposition, Group},
-};
+use crate::{base::Kind, policy::Group};
 
 /// The counters since the start, shared by all threads. They contain no personal data.
 #[derive(Debug, Default)]
@@ -25,14 +22,127 @@ struct Figures {
     /// By listener.
     mails: BTreeMap<&'static str, Mails>,
     /// By listener and kind of error.
-    failures: BTreeMap<(&'static str, String), u64>,
+    failures: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, direction and disposition.
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     reloads: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
+    /// By listener, fate and cause: recipients.
+    ends: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    /// By class.
+    replies: BTreeMap<&'static str, u64>,
+    /// By listener: messages that wait for memory or a worker now.
+    waiting: BTreeMap<&'static str, u64>,
     /// By listener and limit.
     limits: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// What became of a recipient of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The client was told to try again.
+    Deferred,
+    /// Accepted and thrown away, because a rule says so.
+    Discarded,
+    /// Held for the administrator.
+    Held,
+    /// The client was told that there is no delivery.
+    Refused,
+    /// The next hop took it over. Behind a milter that is the mail server.
+    Relayed,
+}
+
+impl Fate {
+    /// The word in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fate::Deferred => "deferred",
+            Fate::Discarded => "discarded",
+            Fate::Held => "held",
+            Fate::Refused => "refused",
+            Fate::Relayed => "relayed",
+        }
+    }
+}
+
+/// Why a recipient of a message met its [`Fate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The message could not be handled.
+    Failure,
+    /// A limit: size, memory, hops.
+    Limit,
+    /// What the next hop said, or that it could not be reached.
+    NextHop,
+    /// A rule, or an obstacle to it.
+    Rule,
+}
+
+impl Cause {
+    /// The word in the log and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Failure => "failure",
+            Cause::Limit => "limit",
+            Cause::NextHop => "next-hop",
+            Cause::Rule => "rule",
+        }
+    }
+}
+
+/// A limit that turned a client, a login or a message away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections at one listener, without the reserve.
+    Connections,
+    /// Four fifths of the connections at one listener.
+    ConnectionsFilling,
+    /// Connections from one address.
+    ConnectionsOfClient,
+    /// Servers that a message passed.
+    Hops,
+    /// Passwords checked at once.
+    Logins,
+    /// Failed logins from one address.
+    LoginsOfClient,
+    /// Failed logins with one name.
+    LoginsOfName,
+    /// Passes of a message through this host.
+    Loop,
+    /// Memory for messages.
+    Memory,
+}
+
+impl Limit {
+    /// The word in the log and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::Connections => "connections",
+            Limit::ConnectionsFilling => "connections-filling",
+            Limit::ConnectionsOfClient => "connections-of-client",
+            Limit::Hops => "hops",
+            Limit::Logins => "logins",
+            Limit::LoginsOfClient => "logins-of-client",
+            Limit::LoginsOfName => "logins-of-name",
+            Limit::Loop => "loop",
+            Limit::Memory => "memory",
+        }
+    }
+}
+
+/// A message that waits for memory or a worker, as long as this exists.
+pub struct Waiting<'a> {
+    metrics: &'a Metrics,
+    listener: &'static str,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.metrics.figures().waiting.get_mut(self.listener) {
+            *waiting = waiting.saturating_sub(1);
+        }
+    }
 }
 
 /// A histogram of seconds, and the sum of octets.
@@ -71,14 +181,36 @@ impl Metrics {
             *bucket += u64::from(time <= Duration::from_millis(limit));
         }
         for group in groups {
-            let key = (listener, direction(group.direction), disposition(&group.disposition));
+            let key = (listener, group.direction.name(), group.disposition.name());
             *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
         }
     }
 
     /// Counts a mail that could not be handled.
     pub fn failed(&self, listener: &'static str, kind: Kind) {
-        *self.figures().failures.entry((listener, format!("{kind:?}").to_lowercase())).or_default() += 1;
+        *self.figures().failures.entry((listener, kind.name())).or_default() += 1;
+    }
+
+    /// Counts what became of `recipients` of a message.
+    pub fn ended(&self, listener: &'static str, fate: Fate, cause: Cause, recipients: usize) {
+        *self.figures().ends.entry((listener, fate.name(), cause.name())).or_default() += recipients as u64;
+    }
+
+    /// Counts an answer of the next hop: `2xx`, `4xx`, `5xx` or `network`.
+    pub fn next_hop_replied(&self, class: &'static str) {
+        *self.figures().replies.entry(class).or_default() += 1;
+    }
+
+    /// Counts a message that waits, until the result is dropped.
+    #[must_use]
+    pub fn waiting(&self, listener: &'static str) -> Waiting<'_> {
+        *self.figures().waiting.entry(listener).or_default() += 1;
+        Waiting { metrics: self, listener }
+    }
+
+    /// Counts a client, a login or a message that `limit` turned away.
+    pub fn limit_reached(&self, listener: &'static str, limit: Limit) {
+        *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
     }
 
     /// Counts a successful login at `listener`.
@@ -89,11 +221,6 @@ impl Metrics {
     /// Counts a refused login at `listener`.
     pub fn login_refused(&self, listener: &'static str) {
         *self.figures().logins.entry((listener, "refused")).or_default() += 1;
-    }
-
-    /// Counts a client, a login or a message that a limit of `listener` stopped.
-    pub fn limit_reached(&self, listener: &'static str, limit: &'static str) {
-        *self.figures().limits.entry((listener, limit)).or_default() += 1;
     }
 
     /// Counts a successful reload of the configuration.
@@ -118,10 +245,25 @@ impl Metrics {
         );
         page.head("postseal_mail_octets_total", "counter", "octets of mails handled");
         page.lines(figures.mails.iter().map(|(listener, mails)| (format!("listener=\"{listener}\""), mails.octets)));
-        page.head("postseal_recipients_total", "counter", "recipients by direction and disposition");
+        page.head("postseal_recipients_total", "counter", "recipients by direction and what the rules decided");
         page.lines(figures.recipients.iter().map(|((listener, direction, disposition), count)| {
             (format!("listener=\"{listener}\",direction=\"{direction}\",disposition=\"{disposition}\""), *count)
         }));
+        page.head("postseal_recipients_ended_total", "counter", "recipients by what became of them");
+        page.lines(figures.ends.iter().map(|((listener, fate, cause), count)| {
+            (format!("listener=\"{listener}\",fate=\"{fate}\",by=\"{cause}\""), *count)
+        }));
+        page.head("postseal_next_hop_replies_total", "counter", "answers of the next hop by class");
+        page.lines(figures.replies.iter().map(|(class, count)| (format!("class=\"{class}\""), *count)));
+        page.head("postseal_messages_waiting", "gauge", "messages that wait for memory or a worker");
+        page.lines(figures.waiting.iter().map(|(listener, count)| (format!("listener=\"{listener}\""), *count)));
+        page.head("postseal_limits_reached_total", "counter", "clients, logins and messages turned away by a limit");
+        page.lines(
+            figures
+                .limits
+                .iter()
+                .map(|((listener, limit), count)| (format!("listener=\"{listener}\",limit=\"{limit}\""), *count)),
+        );
         page.head("postseal_failures_total", "counter", "mails that could not be handled");
         page.lines(
             figures
@@ -135,13 +277,6 @@ impl Metrics {
                 .logins
                 .iter()
                 .map(|((listener, result), count)| (format!("listener=\"{listener}\",result=\"{result}\""), *count)),
-        );
-        page.head("postseal_limits_total", "counter", "clients, logins and messages that a limit stopped");
-        page.lines(
-            figures
-                .limits
-                .iter()
-                .map(|((listener, limit), count)| (format!("listener=\"{listener}\",limit=\"{limit}\""), *count)),
         );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
@@ -192,23 +327,6 @@ impl Page {
     }
 }
 
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-    }
-}
-
-fn disposition(disposition: &Disposition) -> &'static str {
-    match disposition {
-        Disposition::Discard => "discard",
-        Disposition::Quarantine(_) => "quarantine",
-        Disposition::Reject(_) => "reject",
-        Disposition::Relay => "relay",
-        Disposition::Tempfail(_) => "tempfail",
-    }
-}
-
 /// Upper bounds in milliseconds, from an Ed25519 signature to the key derivation of a passphrase.
 const BUCKETS: [u64; 9] = [1, 2, 5, 10, 25, 100, 500, 2_500, 10_000];
 
@@ -229,12 +347,21 @@ mod tests {
         metrics.logged_in("submission");
         metrics.login_refused("submission");
         metrics.login_refused("submission");
+        metrics.ended("lmtp", Fate::Relayed, Cause::NextHop, 3);
+        metrics.next_hop_replied("2xx");
+        metrics.limit_reached("lmtp", Limit::Memory);
+        drop(metrics.waiting("lmtp"));
+        let _waiting = metrics.waiting("lmtp");
         let page = metrics.page();
         for line in [
             "postseal_connections{listener=\"milter\"} 1",
             "postseal_connections_total{listener=\"milter\"} 2",
             "postseal_mail_octets_total{listener=\"milter\"} 1024",
-            "postseal_failures_total{listener=\"lmtp\",kind=\"tryagain\"} 1",
+            "postseal_failures_total{listener=\"lmtp\",kind=\"try-again\"} 1",
+            "postseal_recipients_ended_total{listener=\"lmtp\",fate=\"relayed\",by=\"next-hop\"} 3",
+            "postseal_next_hop_replies_total{class=\"2xx\"} 1",
+            "postseal_limits_reached_total{listener=\"lmtp\",limit=\"memory\"} 1",
+            "postseal_messages_waiting{listener=\"lmtp\"} 1",
             "postseal_reloads_total{result=\"failed\"} 1",
             "postseal_logins_total{listener=\"submission\",result=\"done\"} 1",
             "postseal_logins_total{listener=\"submission\",result=\"refused\"} 2",

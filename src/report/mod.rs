@@ -6,11 +6,13 @@ mod json;
 mod metrics;
 mod text;
 mod tree;
+mod used_keys;
 
 pub use json::{json, json_of_error};
-pub use metrics::Metrics;
+pub use metrics::{Cause, Fate, Limit, Metrics, Waiting};
 pub use text::{printable, text};
 pub use tree::{Tree, tree};
+pub use used_keys::{encryption_keys, signing_keys};
 
 use crate::{
     base::Error,

@@ -24,6 +24,7 @@ pub type ConfiguredHandler = LearningHandler<ReloadableHandler>;
 /// # let path = folder.path().join("postseal.toml");
 /// std::fs::write(&path, r#"
 /// home = "home"
+/// home-must-exist = false
 /// hostname = "mail.example.org"
 /// local-domains = ["example.org"]
 ///

@@ -74,6 +74,7 @@ impl Builder {
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
+        let ids = Arc::clone(&random);
         let parts = Parts { config: &config, metrics, hashing, login_limits, memory, handler, work, clock, random };
         let mut by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>> = BTreeMap::new();
         let listeners = config
@@ -95,7 +96,7 @@ impl Builder {
             return Err(Error::new(Kind::Config, format!("{}: no listener is configured", self.path.display()))
                 .with_hint("[[listener]] kind = \"milter\" address = \"127.0.0.1:8891\""));
         }
-        Ok(Listeners { by_endpoint, connections: config.bounds.connections, drain: serve::DRAIN })
+        Ok(Listeners { by_endpoint, connections: config.bounds.connections, drain: serve::DRAIN, random: ids })
     }
 }
 
@@ -140,6 +141,7 @@ impl Parts<'_> {
             },
             progress: milter::PROGRESS,
             idle: milter::IDLE,
+            metrics: Arc::clone(self.metrics),
         };
         Ok(Arc::new(Milter::new(self.measured("milter"), Arc::clone(&self.work), settings)))
     }

@@ -3,8 +3,8 @@
 use std::{fs, path::Path, sync::Arc};
 
 use crate::{
-    base::{Error, Kind, Limits, Result, Secret},
-    config::{self, KeySource},
+    base::{Error, Hint, Kind, Limits, Result, Secret},
+    config::{self, KeySource, Presence},
     keys::{Keys, Memory, Passphrases},
     store::{self, Keystore},
 };
@@ -21,16 +21,21 @@ pub struct OpenSources {
 }
 
 impl OpenSources {
-    /// Opens `sources`. A missing home is empty.
+    /// Opens `sources`.
     ///
     /// # Errors
     ///
-    /// `Config`: a file cannot be read. Others: those of [`store::load_beside`], or the home cannot be opened.
+    /// `Config`: a file cannot be read, or a required home is not there. Others: those of [`store::load_beside`], or the home cannot be opened.
     pub fn of(sources: &[KeySource], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<OpenSources> {
         let mut opened = OpenSources::default();
         for source in sources {
-            if let KeySource::Home(place) = source {
+            if let KeySource::Home(place, presence) = source {
                 let home = Keystore::open_home(place, Arc::clone(passphrases), limits)?;
+                if *presence == Presence::Required && !home.exists()? {
+                    let what =
+                        format!("{}: there are no keys here, or the file system is not mounted", place.display());
+                    return Err(Error::new(Kind::Config, what).with_hint(Hint::MakeHome));
+                }
                 opened.home = Some(Arc::new(home.with_credentials(config::credentials_directory())));
             }
         }
@@ -40,7 +45,7 @@ impl OpenSources {
                     let loaded = opened.file(place, passphrases, limits)?;
                     opened.keys.push(Arc::new(loaded));
                 }
-                KeySource::Home(_) => opened.keys.extend(opened.home.clone().map(|home| home as Arc<dyn Keys>)),
+                KeySource::Home(..) => opened.keys.extend(opened.home.clone().map(|home| home as Arc<dyn Keys>)),
             }
         }
         Ok(opened)

@@ -3,7 +3,7 @@
 //! A backend stores and returns rows. It knows nothing of protocols, of secrets in clear or of what a digest covers: [`Keystore`](super::Keystore)
 //! merges, seals and caches, and `store/integrity` compares what is read with what was written. A new backend implements [`View`] and [`Tx`] with a
 //! statement each, and [`Backend`] with its transactions; it calls [`write_digests`](super::write_digests) when it has made its tables.
-//! `tests/store/backends.rs` is the contract that every backend must pass.
+//! `tests/store/contract/backends.rs` is the contract that every backend must pass.
 
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 

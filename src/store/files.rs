@@ -129,16 +129,16 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// `NoKey`, with the command as its hint.
+/// `Inaccessible`, with the command as its hint.
 pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> {
     let place = path.display();
     if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Error::no_key(format!("{place}: belongs to user {}", metadata.uid()))
+        return Err(Error::inaccessible(format!("{place}: belongs to user {}", metadata.uid()))
             .with_hint(format!("run as that user, or `chown $(id -u) '{place}'`")));
     }
     if metadata.mode() & 0o077 != 0 {
         let found = metadata.mode() & 0o777;
-        return Err(Error::no_key(format!("{place}: others have access to it (mode {found:04o})"))
+        return Err(Error::inaccessible(format!("{place}: others have access to it (mode {found:04o})"))
             .with_hint(format!("chmod {mode} '{place}'")));
     }
     Ok(())

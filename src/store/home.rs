@@ -31,7 +31,7 @@ impl Keystore {
     ///
     /// # Errors
     ///
-    /// `NoKey` when other users can access or own it, with the command that repairs that; `Damaged` when its database is gone.
+    /// `Inaccessible` when other users can access or own it, with the command that repairs that; `Damaged` when its database is gone.
     pub fn open_home(place: &Path, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<Keystore> {
         let home = Home { place: place.to_owned(), database: Mutex::default() };
         Keystore::new(Box::new(home), place, passphrases, limits)

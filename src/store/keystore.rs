@@ -104,6 +104,29 @@ impl Keystore {
         Keystore { random, ..self }
     }
 
+    /// Whether there is a store. The first write makes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::exists`].
+    pub fn exists(&self) -> Result<bool> {
+        self.backend.exists()
+    }
+
+    /// Asks what mail asks: whether certificates can be read, and secret keys opened. A store that does not exist is empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of a look-up; `Inaccessible` when the master key is missing or does not fit.
+    pub fn probe(&self) -> Result<()> {
+        // No certificate can have this address (RFC 6761, section 6.4).
+        let none = Address::parse("postseal@invalid")?;
+        self.find(ProtocolName::Pgp, &Want::Address(&none))?;
+        self.revocations()?;
+        let master = self.look(None, |reader, _| reader.master())?;
+        master.map_or(Ok(()), |master| self.data_key_of(&master, &mut self.cache()).map(drop))
+    }
+
     /// Stores a binding of the certificate with this primary fingerprint; returns whether it is new.
     ///
     /// # Errors
@@ -191,7 +214,7 @@ impl Keystore {
     ///
     /// # Errors
     ///
-    /// `NoKey` when the master key is missing or does not fit; `Damaged` when what is stored is.
+    /// `Inaccessible` when the master key is missing or does not fit; `Damaged` when what is stored is.
     pub fn secret_parts(&self, fingerprint: &Handle) -> Result<Option<Secret>> {
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
         self.data_key_of(&master, &mut self.cache())?.open(fingerprint.as_str(), &sealed).map(Some)
@@ -202,7 +225,7 @@ impl Keystore {
     ///
     /// # Errors
     ///
-    /// `NoKey` when the old master key is missing or does not fit; `Usage` for an invalid name; those of writing.
+    /// `Inaccessible` when the old master key is missing or does not fit; `Usage` for an invalid name; those of writing.
     pub fn set_master(&self, master: &MasterKey) -> Result<()> {
         let place = self.write(|writer, cache| {
             let data_key = self.data_key(writer, cache)?;

@@ -51,7 +51,7 @@ impl DataKey {
     ///
     /// # Errors
     ///
-    /// `NoKey` when the master key is missing or does not fit.
+    /// `Inaccessible` when the master key is missing or does not fit.
     pub(super) fn unwrap(master: &MasterRow, places: Places<'_>) -> Result<DataKey> {
         let open = |key: &Secret| unsealed(key, WRAPPED, &master.wrapped);
         let opened = match master.kind.as_str() {
@@ -60,7 +60,7 @@ impl DataKey {
                 .open("the master key", |passphrase| derived(passphrase, &master.salt).map(|key| open(&key)))?,
             kind => open(&of_file(&place(kind, &master.name, places)?)?),
         };
-        let refused = || Error::no_key(format!("master key ({}): does not fit", described(master, places)));
+        let refused = || Error::inaccessible(format!("master key ({}): does not fit", described(master, places)));
         opened.map(DataKey).ok_or_else(refused)
     }
 
@@ -120,7 +120,7 @@ fn place(kind: &str, name: &str, places: Places<'_>) -> Result<PathBuf> {
         (FILE, _) if name.is_empty() => Ok(places.home.join(OWN)),
         (FILE, _) => Ok(PathBuf::from(name)),
         (CREDENTIAL, Some(folder)) => Ok(folder.join(name)),
-        (CREDENTIAL, None) => Err(Error::no_key(format!("master key: systemd gave no credential {name:?}"))
+        (CREDENTIAL, None) => Err(Error::inaccessible(format!("master key: systemd gave no credential {name:?}"))
             .with_hint(format!("it is for a service with LoadCredential={name}:FILE"))),
         _ => Err(Error::new(Kind::Config, format!("master key: of a kind that is not known: {kind:?}"))
             .with_hint("a newer postseal made it; use that one")),
@@ -129,7 +129,7 @@ fn place(kind: &str, name: &str, places: Places<'_>) -> Result<PathBuf> {
 
 fn of_file(path: &Path) -> Result<Secret> {
     read(path)?.ok_or_else(|| {
-        Error::no_key(format!("{}: the master key is not there", path.display()))
+        Error::inaccessible(format!("{}: the master key is not there", path.display()))
             .with_hint("put it back from its copy: without it no secret key of the home can be used")
     })
 }

@@ -19,7 +19,7 @@ pub fn filter(handler: &dyn Handler, mail: Mail) -> Result<Option<Vec<u8>>> {
     let count = mail.envelope.recipients.len();
     let has_lf = !super::line_ends::are_crlf(mail.message.octets());
     let outcome = handler.handle(mail).map_err(temporary)?;
-    if let Some(refusal) = outcome.refusal() {
+    if let Some(refusal) = outcome.local_refusal() {
         return Err(refusal);
     }
     let groups = &outcome.decision.groups;
@@ -45,9 +45,11 @@ pub fn filter(handler: &dyn Handler, mail: Mail) -> Result<Option<Vec<u8>>> {
 
 /// The error for a calling program that keeps the mail when told to: everything that is not permanent becomes `TryAgain` (exit status 75).
 pub fn temporary(error: Error) -> Error {
-    if error.is_permanent() {
-        return error;
-    }
+    if error.is_permanent() { error } else { try_again(error) }
+}
+
+/// The same for what went wrong before a message was read: this machine is at fault, whatever the error is.
+pub fn try_again(error: Error) -> Error {
     let hint = error.hint().cloned();
     hint.into_iter().fold(Error::new(Kind::TryAgain, error.to_string()), Error::with_hint)
 }

@@ -4,8 +4,24 @@ use super::{
     NextHop, Quarantine, SendError,
     rejection::temporary_failure,
     smtp::{Origin, Reply},
+    trace::{Endings, lists},
 };
-use crate::{engine::Outcome, mail::Mail, policy::Disposition};
+use crate::{
+    engine::Outcome,
+    mail::{Address, Mail},
+    policy::{Disposition, Group},
+    report::{Cause, Fate},
+};
+
+/// The recipients of a mail.
+pub(super) fn recipients(mail: &Mail) -> impl Iterator<Item = &Address> {
+    mail.envelope.recipients.iter().map(|path| &path.address)
+}
+
+/// The recipients of a message.
+pub(super) fn all_recipients(outcome: &Outcome) -> impl Iterator<Item = &Address> {
+    outcome.decision.groups.iter().flat_map(|group| &group.recipients).map(|path| &path.address)
+}
 
 /// Where the copies of one message go.
 pub(super) struct Forwarding<'a> {
@@ -13,6 +29,8 @@ pub(super) struct Forwarding<'a> {
     /// The client that the message came from, if the next server is to know it.
     pub(super) origin: Option<&'a Origin>,
     pub(super) quarantine: Option<&'a Quarantine>,
+    /// Writes what became of the recipients.
+    pub(super) endings: &'a Endings<'a>,
 }
 
 impl Forwarding<'_> {
@@ -31,6 +49,14 @@ impl Forwarding<'_> {
         self.next_hop.send_each(mail, self.origin).await
     }
 
+    /// Notes that the rules throw copies away.
+    pub(super) fn discard(&self, outcome: &Outcome) {
+        let discarded = |group: &&Group| group.disposition == Disposition::Discard;
+        for group in outcome.decision.groups.iter().filter(discarded) {
+            self.endings.end(Fate::Discarded, Cause::Rule, group.recipients.iter().map(|path| &path.address), None);
+        }
+    }
+
     /// Stores the copies that are held.
     pub(super) async fn hold(&self, outcome: &Outcome) -> Result<(), Reply> {
         for (group, mail) in outcome.copies() {
@@ -41,7 +67,11 @@ impl Forwarding<'_> {
             let (quarantine, mail, reason) = (quarantine.clone(), mail.clone(), reason.clone());
             let held = tokio::task::spawn_blocking(move || quarantine.hold(&mail, &reason)).await;
             match held {
-                Ok(Ok(path)) => tracing::info!(event = "message-held", path = %path.display()),
+                Ok(Ok(path)) => {
+                    let to = || group.recipients.iter().map(|path| &path.address);
+                    self.endings.end(Fate::Held, Cause::Rule, to(), None);
+                    tracing::info!(event = "message-held", to = lists(to()).join(","), path = %path.display());
+                }
                 Ok(Err(error)) => {
                     tracing::error!(event = "message-not-held", %error);
                     return Err(temporary_failure());

@@ -1,7 +1,7 @@
 //! Loops: a message that came here too often, by its Received fields (RFC 5321, section 6.3).
 
 use super::smtp::Reply;
-use crate::mail::Message;
+use crate::{mail::Message, report::Limit};
 
 /// Why a message is not sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,11 @@ impl Loop {
         }
     }
 
-    /// The name of the limit, for the log and the metrics.
-    pub(super) fn limit(self) -> &'static str {
+    /// The limit, for the log and the metrics.
+    pub(super) fn limit(self) -> Limit {
         match self {
-            Loop::Here => "loop",
-            Loop::Hops => "hops",
+            Loop::Here => Limit::Loop,
+            Loop::Hops => Limit::Hops,
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::slots::Load;
+use super::{SessionId, slots::Load};
 use crate::base::Result;
 
 /// Serves the connections that one endpoint accepts.
@@ -25,7 +25,7 @@ pub trait Listener: Send + Sync {
         Box::pin(async move { drop(connection) })
     }
 
-    /// Serves one connection until it ends, or until `stopping` turns true and no message is in progress.
+    /// Serves one connection until it ends, or until `stopping` turns true and no message is in progress. `session` is its id in the log.
     ///
     /// # Errors
     ///
@@ -33,6 +33,7 @@ pub trait Listener: Send + Sync {
     fn serve(
         self: Arc<Self>,
         connection: Connection,
+        session: SessionId,
         stopping: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 }

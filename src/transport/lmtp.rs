@@ -3,14 +3,19 @@
 use std::collections::HashMap;
 
 use super::{
-    forwarding::Forwarding,
+    forwarding::{Forwarding, recipients},
     rejection::{disposition_reply, temporary_failure},
     smtp::Reply,
 };
-use crate::{engine::Outcome, mail::Address, policy::Disposition};
+use crate::{
+    engine::Outcome,
+    mail::{Address, Mail},
+    policy::Disposition,
+    report::Cause,
+};
 
-/// Sends every copy. The result has one reply for each of `recipients`, in order.
-pub(super) async fn answers(outcome: &Outcome, recipients: &[Address], forwarding: &Forwarding<'_>) -> Vec<Reply> {
+/// Sends every copy. The result has one reply for each of `named`, in order.
+pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &Forwarding<'_>) -> Vec<Reply> {
     let mut replies: HashMap<Address, Reply> = HashMap::new();
     let held = forwarding.hold(outcome).await.err().unwrap_or_else(|| Reply::new(250, "2.0.0", "Ok: held"));
     for group in &outcome.decision.groups {
@@ -21,17 +26,35 @@ pub(super) async fn answers(outcome: &Outcome, recipients: &[Address], forwardin
             refused => disposition_reply(refused),
         };
         let Some(reply) = reply else { continue };
+        if !reply.is_positive() {
+            let is_by_rule = !matches!(group.disposition, Disposition::Quarantine(_));
+            let cause = if is_by_rule { Cause::Rule } else { Cause::Failure };
+            forwarding.endings.refused(cause, group.recipients.iter().map(|path| &path.address), &reply);
+        }
         replies.extend(group.recipients.iter().map(|path| (path.address.clone(), reply.clone())));
     }
     for mail in forwarding.mails(outcome) {
-        let addresses = mail.envelope.recipients.iter().map(|path| path.address.clone());
-        match forwarding.send_each(&mail).await {
-            Ok(sent) => replies.extend(addresses.zip(sent)),
-            Err(error) => {
-                let reply = error.reply();
-                replies.extend(addresses.map(|address| (address, reply.clone())));
-            }
+        let sent = match forwarding.send_each(&mail).await {
+            Ok(sent) => sent,
+            Err(error) => vec![error.reply(); mail.envelope.recipients.len()],
+        };
+        log(&mail, &sent, forwarding);
+        replies.extend(recipients(&mail).cloned().zip(sent));
+    }
+    forwarding.discard(outcome);
+    named.iter().map(|address| replies.get(address).cloned().unwrap_or_else(temporary_failure)).collect()
+}
+
+/// One line for each different reply.
+fn log(mail: &Mail, sent: &[Reply], forwarding: &Forwarding<'_>) {
+    let mut by_reply: Vec<(&Reply, Vec<&Address>)> = Vec::new();
+    for (address, reply) in recipients(mail).zip(sent) {
+        match by_reply.iter_mut().find(|(other, _)| *other == reply) {
+            Some((_, addresses)) => addresses.push(address),
+            None => by_reply.push((reply, vec![address])),
         }
     }
-    recipients.iter().map(|address| replies.get(address).cloned().unwrap_or_else(temporary_failure)).collect()
+    for (reply, addresses) in by_reply {
+        forwarding.endings.answered(addresses, reply);
+    }
 }

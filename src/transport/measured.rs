@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Instant};
 
+use super::trace::{lists, milliseconds};
 use crate::{
     base::Result,
-    engine::{Handler, Outcome},
+    engine::{Handler, Outcome, UsedKeys},
     mail::{Mail, Message},
-    policy::Disposition,
-    report::Metrics,
+    policy::Action,
+    report::{Metrics, encryption_keys, signing_keys},
 };
 
 /// A [`Handler`] that counts and logs what another does. The log names rules, keys and actions, but neither subjects nor content.
@@ -44,34 +45,59 @@ impl Handler for Measured {
 }
 
 impl Measured {
+    /// One line for each group of recipients, or several if they are many.
     fn log(&self, outcome: &Outcome, octets: usize) {
-        let standing = outcome.verdict.standing().name();
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        let verdict = &outcome.verdict;
+        let standing = verdict.standing().name();
         // The code alone: the text may contain the sender's words.
-        let standing_reason = outcome.verdict.reason().map(|reason| reason.code());
-        for group in &outcome.decision.groups {
-            let (disposition, reason) = match &group.disposition {
-                Disposition::Discard => ("discard", None),
-                Disposition::Quarantine(reason) => ("quarantine", Some(reason.as_str())),
-                Disposition::Reject(reason) => ("reject", Some(reason.as_str())),
-                Disposition::Relay => ("relay", None),
-                Disposition::Tempfail(reason) => ("tempfail", Some(reason.as_str())),
-            };
-            tracing::info!(
-                event = "mail",
-                listener = self.listener,
-                octets,
-                standing,
-                standing_reason,
-                direction = group.direction.name(),
-                recipients = group.recipients.len(),
-                rule = group.rule,
-                obstacle = group.obstacle.map(|obstacle| obstacle.name()),
-                disposition,
-                reason,
-            );
+        let standing_reason = verdict.reason().map(|reason| reason.code());
+        let author = verdict.author().ok().map(|author| format!("<{author}>"));
+        let (signer, encrypted_for) = (joined(&signing_keys(verdict)), joined(&encryption_keys(verdict)));
+        let (open_ms, resolve_ms) = (milliseconds(outcome.times.open), milliseconds(outcome.times.resolve));
+        let seal_ms = milliseconds(outcome.times.act);
+        let no_keys = UsedKeys::default();
+        for (at, group) in outcome.decision.groups.iter().enumerate() {
+            let keys = outcome.keys.get(at).unwrap_or(&no_keys);
+            let (signed_with, encrypted_with) = (joined(&keys.signers), joined(&keys.readers));
+            let actions = joined(&group.actions.iter().map(Action::name).collect::<Vec<_>>());
+            for to in lists(group.recipients.iter().map(|path| &path.address)) {
+                tracing::info!(
+                    event = "mail",
+                    to,
+                    direction = group.direction.name(),
+                    rule = group.rule,
+                    obstacle = group.obstacle.map(|obstacle| obstacle.name()),
+                    action = actions,
+                    disposition = group.disposition.name(),
+                    reason = group.disposition.reason(),
+                    cause = group.cause.as_deref(),
+                    signed_with,
+                    encrypted_with,
+                    octets,
+                    standing,
+                    standing_reason,
+                    author,
+                    signer,
+                    encrypted_for,
+                    open_ms,
+                    resolve_ms,
+                    seal_ms,
+                );
+            }
+            for warning in &keys.warnings {
+                tracing::info!(event = "key-doubtful", warning);
+            }
         }
         for note in &outcome.notes {
-            tracing::info!(event = "action", listener = self.listener, note);
+            tracing::debug!(event = "action", note);
         }
     }
+}
+
+/// With commas; `None` when there is nothing.
+fn joined(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(","))
 }

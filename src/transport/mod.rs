@@ -25,6 +25,7 @@ mod slots;
 pub mod smtp;
 mod submission;
 pub mod tls;
+mod trace;
 
 pub use endpoint::{Endpoint, Inherited, ListeningSocket};
 pub use listener::{Connection, Listener, Stream};
@@ -37,3 +38,4 @@ pub use next_hop::{Blocking, NextHop, SendError, Sending};
 pub use quarantine::Quarantine;
 pub use rejection::rejection;
 pub use slots::Load;
+pub use trace::SessionId;

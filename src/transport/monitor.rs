@@ -8,7 +8,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::listener::{Connection, Listener};
+use super::{
+    SessionId,
+    listener::{Connection, Listener},
+};
 use crate::{
     base::{Error, Kind, Result},
     report::Metrics,
@@ -66,6 +69,7 @@ impl Listener for Monitor {
     fn serve(
         self: Arc<Self>,
         connection: Connection,
+        _: SessionId,
         _: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {

@@ -8,12 +8,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use tracing::Instrument;
+
 use super::{
+    SessionId,
     endpoint::{Endpoint, Inherited, Socket},
     listener::{Connection, Listener},
     slots::Slots,
 };
-use crate::{base::Result, report::Metrics};
+use crate::{
+    base::{Error, Random, Result},
+    report::{Limit, Metrics},
+};
 
 /// The listeners of one configuration.
 pub struct Listeners {
@@ -23,6 +29,8 @@ pub struct Listeners {
     pub connections: usize,
     /// How long messages in progress may take after a stop.
     pub drain: Duration,
+    /// Makes the ids of connections.
+    pub random: Arc<dyn Random>,
 }
 
 /// What the process is told to do.
@@ -129,14 +137,15 @@ struct Acceptor {
 impl Acceptor {
     /// Accepts at every endpoint until aborted. An abort does not end open connections.
     fn accept(&self, listeners: Listeners, sockets: &BTreeMap<Endpoint, Arc<Socket>>) -> Vec<AbortHandle> {
-        let connections = listeners.connections;
+        let (connections, random) = (listeners.connections, listeners.random);
         let opened = listeners.by_endpoint.into_iter().filter_map(|(endpoint, listener)| {
             let socket = sockets.get(&endpoint).map(Arc::clone)?;
             Some((socket, endpoint, listener))
         });
         let tasks = opened.map(|(socket, endpoint, listener)| {
             tracing::info!(event = "listening", %endpoint, listener = listener.name());
-            tokio::spawn(self.accept_at(socket, listener, Arc::new(Semaphore::new(connections)))).abort_handle()
+            let permits = Arc::new(Semaphore::new(connections));
+            tokio::spawn(self.accept_at(socket, listener, permits, Arc::clone(&random))).abort_handle()
         });
         tasks.collect()
     }
@@ -146,12 +155,15 @@ impl Acceptor {
         socket: Arc<Socket>,
         listener: Arc<dyn Listener>,
         permits: Arc<Semaphore>,
+        random: Arc<dyn Random>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (metrics, stopping, connected) = (Arc::clone(&self.metrics), self.stopping.clone(), self.connected.clone());
         let slots = Slots::new(listener.name(), permits.available_permits(), Arc::clone(&metrics));
         async move {
             while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-                let (stream, peer) = match socket.accept().await {
+                let accepted = socket.accept().await.map_err(|error| Error::io("accept", &error));
+                let accepted = accepted.and_then(|(stream, peer)| Ok((stream, peer, SessionId::new(&*random)?)));
+                let (stream, peer, session) = match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         // Usually no file descriptor is free, until a connection ends.
@@ -164,9 +176,14 @@ impl Acceptor {
                 let connection = Connection { stream, peer, load: slots.load() };
                 let slot = if listener.knows(peer) { Some(slots.take()) } else { slots.take_unreserved() };
                 let Some(slot) = slot else {
-                    metrics.limit_reached(name, "connections");
+                    metrics.limit_reached(name, Limit::Connections);
                     let client = peer.map(tracing::field::display);
-                    tracing::warn!(event = "too-many-connections", listener = name, client, limit = "connections");
+                    tracing::warn!(
+                        event = "too-many-connections",
+                        listener = name,
+                        client,
+                        limit = Limit::Connections.name()
+                    );
                     let turning_away = Arc::clone(&listener).turn_away(connection);
                     tokio::spawn(async move {
                         let _held = permit;
@@ -175,15 +192,17 @@ impl Acceptor {
                     continue;
                 };
                 let guard = ConnectionGuard::new(Arc::clone(&metrics), name);
-                let serving = Arc::clone(&listener).serve(connection, stopping.clone());
+                let span = session.span(name);
+                let serving = Arc::clone(&listener).serve(connection, session, stopping.clone());
                 let connected = connected.clone();
-                tokio::spawn(async move {
+                let served = async move {
                     let _held = (permit, slot, connected, guard);
                     if let Err(error) = serving.await {
                         let client = peer.map(tracing::field::display);
-                        tracing::warn!(event = "connection-failed", listener = name, client, %error);
+                        tracing::warn!(event = "connection-failed", client, %error);
                     }
-                });
+                };
+                tokio::spawn(served.instrument(span));
             }
         }
     }

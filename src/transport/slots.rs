@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::report::Metrics;
+use crate::report::{Limit, Metrics};
 
 /// Counts the connections at one endpoint.
 pub(super) struct Slots {
@@ -61,7 +61,7 @@ impl Slots {
             *is_filling != before
         });
         if is_changed && *self.is_filling.borrow() {
-            self.metrics.limit_reached(self.listener, "connections-filling");
+            self.metrics.limit_reached(self.listener, Limit::ConnectionsFilling);
             tracing::warn!(event = "connections-filling", listener = self.listener, open, most = self.most);
         }
     }
@@ -132,6 +132,10 @@ mod tests {
         held.truncate(5);
         assert!(timeout(short * 5, load.wait_high(short)).await.is_err());
         assert!(timeout(short, Load::none().wait_high(Duration::ZERO)).await.is_err());
-        assert!(metrics.page().contains("postseal_limits_total{listener=\"relay\",limit=\"connections-filling\"} 1\n"));
+        assert!(
+            metrics
+                .page()
+                .contains("postseal_limits_reached_total{listener=\"relay\",limit=\"connections-filling\"} 1\n")
+        );
     }
 }

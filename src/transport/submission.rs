@@ -1,7 +1,12 @@
 //! SMTP before the queue (RFC 5321, RFC 6409): the next server's queue is the queue, and one reply covers all recipients.
 
-use super::{SendError, forwarding::Forwarding, rejection::policy_refusal, smtp::Reply};
-use crate::{engine::Outcome, mail::Mail};
+use super::{
+    SendError,
+    forwarding::{Forwarding, all_recipients, recipients},
+    rejection::policy_refusal,
+    smtp::Reply,
+};
+use crate::{engine::Outcome, mail::Mail, report::Cause};
 
 /// Sends every copy. The reply is 250 when the next server said 250 for each.
 ///
@@ -9,17 +14,31 @@ use crate::{engine::Outcome, mail::Mail};
 /// because no copy gets its final dot before every recipient was accepted. If the next server takes one copy and then not another, the
 /// client is told to try again, and the recipients of the first get it twice: the reply and the log say `partly-sent`.
 pub(super) async fn answer(outcome: &Outcome, forwarding: &Forwarding<'_>) -> Reply {
+    let endings = forwarding.endings;
     if let Some(refusal) = policy_refusal(outcome) {
+        endings.refused(Cause::Rule, all_recipients(outcome), &refusal);
         return refusal;
     }
     if let Err(reply) = forwarding.hold(outcome).await {
+        endings.refused(Cause::Failure, all_recipients(outcome), &reply);
         return reply;
     }
     let mails = forwarding.mails(outcome);
     let results = match forwarding.send_all(&mails).await {
         Ok(results) => results,
-        Err(error) => return error.reply(),
+        Err(error) => {
+            let reply = error.reply();
+            endings.answered(mails.iter().flat_map(recipients), &reply);
+            return reply;
+        }
     };
+    for (mail, result) in mails.iter().zip(&results) {
+        match result {
+            Ok(reply) => endings.answered(recipients(mail), reply),
+            Err(error) => endings.answered(recipients(mail), &error.reply()),
+        }
+    }
+    forwarding.discard(outcome);
     match results.iter().find_map(|result| result.as_ref().err()) {
         Some(error) if results.iter().all(Result::is_err) => error.reply(),
         Some(error) => partly_sent(&mails, &results, &error.reply()),

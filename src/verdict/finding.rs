@@ -95,7 +95,7 @@ impl State {
 
 /// Evidence that a digest over the covered octets verified under a public key that was in good standing.
 ///
-/// `tests/layers.rs` confines `Matches::assertion` to the files that do that check; it is the one answer to "who claims that this was checked?".
+/// `tests/layers/main.rs` confines `Matches::assertion` to the files that do that check; it is the one answer to "who claims that this was checked?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matches(());
 

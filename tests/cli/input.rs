@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use crate::lab::Lab;
+use crate::support::lab::Lab;
 
 const MESSAGE: &str = "From: Alice <alice@example.org>\nTo: bob@example.org\nSubject: Lunch\n\nToday?\n";
 const SECRET: &str = "The secret is 42.";

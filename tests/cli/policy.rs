@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::lab::{Lab, POSTSEAL};
+use crate::support::lab::{Lab, POSTSEAL};
 
 #[test]
 fn the_situations_of_the_manual_come_out_as_shown() {
@@ -145,7 +145,7 @@ fn keys_that_end_soon_are_named() {
 #[test]
 fn key_sources_are_a_list() {
     let lab = office();
-    let rule = "hostname = \"h.example\"\nlocal-domains = [\"example.org\"]\n[identities]\nalice = \"alice@example.org\"\n\
+    let rule = "home-must-exist = false\nhostname = \"h.example\"\nlocal-domains = [\"example.org\"]\n[identities]\nalice = \"alice@example.org\"\n\
         [[rule]]\nname = \"all\"\naction = \"encrypt\"\nmissing-key = \"reject\"\n";
     let encrypted = |global: &[&str], sources: &[&str], recipient: &str| {
         let keys: String = sources.iter().map(|source| format!("\n[[keys]]\n{source}\n")).collect();

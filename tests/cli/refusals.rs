@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lab::{Done, Lab};
+use crate::support::lab::{Done, Lab};
 
 const MESSAGE: &str = "From: Alice <alice@example.org>\nTo: bob@example.org\nSubject: Lunch\n\nToday?\n";
 

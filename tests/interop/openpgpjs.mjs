@@ -1,4 +1,4 @@
-// OpenPGP.js on the command line, for tests/interop.rs. It lies where POSTSEAL_OPENPGPJS says (a folder with node_modules).
+// OpenPGP.js on the command line, for tests/interop/openpgp.rs. It lies where POSTSEAL_OPENPGPJS says (a folder with node_modules).
 //
 //   generate OUT-SECRET OUT-PUBLIC          a version 6 key, Ed25519 and X25519 (RFC 9580)
 //   sign SECRET DATA OUT                    a detached signature

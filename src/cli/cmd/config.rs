@@ -92,7 +92,14 @@ fn check(what: &Check, session: &Session) -> Result<ExitCode> {
     let mut rules = 0;
     if let Some(config) = config {
         rules = config.policy.rules.len();
-        problems.extend(config::check(&config, session.configured(&config)?.context()?)?);
+        let session = session.configured(&config)?;
+        problems.extend(match session.context() {
+            Ok(context) => config::check(&config, context)?,
+            Err(error) => {
+                let hint = error.hint().cloned();
+                vec![Problem { line: 0, grade: Grade::Error, message: error.to_string(), hint }]
+            }
+        });
         problems.sort_by_key(|problem| problem.line);
     }
     let count = |grade| problems.iter().filter(|problem| problem.grade == grade).count();

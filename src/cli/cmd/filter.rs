@@ -12,7 +12,8 @@ use postseal::{
     base::{Budget, Error, Limits, Result},
     config,
     mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
-    transport::filter::{filter, temporary},
+    service::ConfiguredHandler,
+    transport::filter::{filter, temporary, try_again},
 };
 
 use crate::cli::{input, session::Session};
@@ -77,9 +78,7 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
 }
 
 fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
-    let config = config::load(&super::config::path(what.config.as_deref()))?;
-    let limits = config.bounds.message.clone();
-    let handler = session.configured(&config)?.handler(&config)?;
+    let (handler, limits) = set_up(what, session).map_err(try_again)?;
     let path = |one: &String| Ok(ForwardPath { address: input::address(one)?, parameters: Vec::new() });
     let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
     let address = match what.sender.as_str() {
@@ -93,6 +92,12 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
     };
     let sender = ReversePath { address, parameters: Vec::new() };
     filter(&handler, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
+}
+
+fn set_up(what: &Filter, session: &Session) -> Result<(ConfiguredHandler, Limits)> {
+    let config = config::load(&super::config::path(what.config.as_deref()))?;
+    let handler = session.configured(&config)?.handler(&config)?;
+    Ok((handler, config.bounds.message))
 }
 
 fn read(limits: &Limits) -> Result<Message> {

@@ -11,11 +11,15 @@ use std::{
 
 use clap::Args;
 use postseal::{
-    base::{Error, Result, rfc5322},
+    base::{Clock, Error, Random, Result, rfc5322},
     config::{self, Config},
     mail::build::unique,
-    service,
-    transport::sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
+    service::{self, ConfiguredHandler},
+    transport::{
+        Blocking,
+        filter::{temporary, try_again},
+        sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
+    },
 };
 
 use crate::cli::{session::Session, show};
@@ -42,38 +46,64 @@ pub(crate) fn arguments(typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
     typed
 }
 
-/// Runs the verb.
+/// Runs the verb. Faults of this machine are temporary errors (exit status 75): the caller keeps the mail.
 pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
     let options = Options::parse(&what.arguments)?;
-    let config = config::load(&super::config::path(None))?;
+    let config = config::load(&super::config::path(None)).map_err(try_again)?;
     if options.mode == Mode::Errand {
         return Err(run_real_sendmail(&config, &options));
     }
-    let limits = config.bounds.message.clone();
-    let environment = session.configured(&config)?.environment()?;
-    let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
-    let handler = service::handler(&config, environment)?;
-    let user = User::of_this_process()?;
-    let writer = Writer {
-        user: &user.name,
-        full_name: options.full_name.as_deref().or(user.full_name.as_deref()),
-        domain: &config.hostname,
-        date: rfc5322(clock.now()),
-        unique: unique(&*random)?,
-    };
-    let next_hop = service::sendmail_next_hop(&config, &random)?;
-    let transport = Transport { handler: &handler, next_hop: &next_hop, writer, limits: &limits };
-    match options.mode {
-        Mode::Verify => show::data(&lines(&transport.verify(&options)?))?,
-        Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock())?,
-        Mode::Deliver | Mode::Errand => {
-            let notes = transport.send(&options, &mut io::stdin().lock())?;
-            if options.speech == Speech::Verbose {
-                show::data(&lines(&notes))?;
+    let ready = Ready::new(&config, session).map_err(try_again)?;
+    ready.carry_out(&options)
+}
+
+/// Everything but the message.
+struct Ready<'a> {
+    config: &'a Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    handler: ConfiguredHandler,
+    next_hop: Blocking,
+    user: User,
+}
+
+impl Ready<'_> {
+    fn new<'a>(config: &'a Config, session: &Session) -> Result<Ready<'a>> {
+        let environment = session.configured(config)?.environment()?;
+        let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
+        Ok(Ready {
+            config,
+            handler: service::handler(config, environment)?,
+            next_hop: service::sendmail_next_hop(config, &random)?,
+            user: User::of_this_process()?,
+            clock,
+            random,
+        })
+    }
+
+    fn carry_out(&self, options: &Options) -> Result<ExitCode> {
+        let user = &self.user;
+        let writer = Writer {
+            user: &user.name,
+            full_name: options.full_name.as_deref().or(user.full_name.as_deref()),
+            domain: &self.config.hostname,
+            date: rfc5322(self.clock.now()),
+            unique: unique(&*self.random)?,
+        };
+        let limits = &self.config.bounds.message;
+        let transport = Transport { handler: &self.handler, next_hop: &self.next_hop, writer, limits };
+        match options.mode {
+            Mode::Verify => show::data(&lines(&transport.verify(options).map_err(temporary)?))?,
+            Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(temporary)?,
+            Mode::Deliver | Mode::Errand => {
+                let notes = transport.send(options, &mut io::stdin().lock()).map_err(temporary)?;
+                if options.speech == Speech::Verbose {
+                    show::data(&lines(&notes))?;
+                }
             }
         }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn lines(lines: &[String]) -> String {

@@ -130,7 +130,7 @@ impl Plan {
         let mut signers = Vec::new();
         for signer in self::signers(how) {
             let signing = found.signer(signer, root)?;
-            sealed.did.push(format!("signed by {}", signing.candidate.fingerprint()));
+            sealed.signed_by(signing.candidate.fingerprint().to_string());
             signers.push(signing.clone());
         }
         let hides = Blind::of(root);
@@ -150,7 +150,7 @@ impl Plan {
                 sealed.warnings.push(warning.clone());
                 sealed.hints.push(Hint::ConfirmKey { key, address: address.to_string() });
             }
-            sealed.did.push(format!("encrypted to {address} with {}", chosen.candidate.fingerprint()));
+            sealed.encrypted_to(address, chosen.candidate.fingerprint().to_string(), "");
             readers.push((address.to_string(), chosen.clone()));
         }
         missing.refuse()?;

@@ -64,7 +64,7 @@ fn signers(
     for signer in &how.sign {
         let signing = found.signer(signer, root)?;
         if keys.iter().all(|other| other.key.fingerprint() != signing.key.fingerprint()) {
-            sealed.did.push(format!("signed by {}", signing.key.fingerprint().to_hex()));
+            sealed.signed_by(signing.key.fingerprint().to_hex());
             keys.push(signing.clone());
         }
     }
@@ -104,7 +104,7 @@ fn readers(
                 .push(Hint::ConfirmKey { key: chosen.cert.fingerprint().to_hex(), address: address.to_string() });
         }
         let note = if naming == Naming::Hidden { ", not named in the message" } else { "" };
-        sealed.did.push(format!("encrypted to {address} with {}{note}", chosen.cert.fingerprint().to_hex()));
+        sealed.encrypted_to(address, chosen.cert.fingerprint().to_hex(), note);
         match people.iter_mut().find(|(_, other)| other.cert.fingerprint() == chosen.cert.fingerprint()) {
             None => people.push((naming, chosen.clone())),
             // The same key for two recipients, one of them named: the message names it anyway.

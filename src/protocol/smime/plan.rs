@@ -57,7 +57,7 @@ fn signers(
     for signer in &how.sign {
         let signing = found.signer(signer, root)?;
         if keys.iter().all(|other| other.certificate.der() != signing.certificate.der()) {
-            sealed.did.push(format!("signed by {}", record::fingerprint(&signing.certificate)));
+            sealed.signed_by(record::fingerprint(&signing.certificate).to_string());
             keys.push(signing.clone());
         }
     }
@@ -97,7 +97,7 @@ fn readers(
             sealed.hints.push(Hint::ConfirmKey { key, address: address.to_string() });
         }
         let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
-        sealed.did.push(format!("encrypted to {address} with {}{reads}", record::fingerprint(certificate)));
+        sealed.encrypted_to(address, record::fingerprint(certificate).to_string(), &reads);
         if people.iter().all(|(other, _)| other.der() != certificate.der()) {
             people.push((certificate.clone(), known.clone()));
         }

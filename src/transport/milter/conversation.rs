@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{Error, Limits, Result},
     mail::{Address, ForwardPath, Login, ReversePath, Submitter},
-    transport::{Network, rejection::insufficient_storage, smtp::Reply},
+    transport::{Network, rejection::insufficient_storage, smtp::Reply, trace::Arrival},
 };
 
 /// One connection with an MTA.
@@ -24,6 +24,12 @@ pub(super) struct Conversation {
     /// The MTA's own name (macro `j`), which completes addresses that have no domain.
     host: Option<String>,
     is_client_trusted: bool,
+    /// The SMTP client's address, for the log.
+    client: Option<IpAddr>,
+    /// The name that the SMTP client gave, for the log.
+    hello: Option<String>,
+    /// Whether the SMTP client uses TLS (macro `{tls_version}`); unknown until its MAIL.
+    has_tls: Option<bool>,
     /// The login name (macro `{auth_authen}`) for the current message.
     authenticated: Option<String>,
     /// The MTA's name for the message (macro `i`).
@@ -54,6 +60,9 @@ impl Conversation {
             options: Options { version: 0, actions: 0, protocol: 0 },
             host: None,
             is_client_trusted: false,
+            client: None,
+            hello: None,
+            has_tls: None,
             authenticated: None,
             queue_id: String::new(),
             transaction: None,
@@ -98,10 +107,15 @@ impl Conversation {
             Command::Abort => self.forget_message(),
             Command::Macros { stage, pairs } => self.macros(stage, &pairs),
             Command::Connect(client) => {
-                self.is_client_trusted = address(&client).is_some_and(|at| self.trusted.iter().any(|n| n.contains(at)));
+                self.client = address(&client);
+                self.is_client_trusted = self.client.is_some_and(|at| self.trusted.iter().any(|n| n.contains(at)));
                 return Ok(self.reply_unless(protocol::SILENT_CONNECT));
             }
-            Command::Helo | Command::Data | Command::Unknown => return Ok(Answer::Say(Response::Continue)),
+            Command::Helo(name) => {
+                self.hello = Some(String::from_utf8_lossy(name).into_owned());
+                return Ok(self.reply_unless(protocol::SILENT_HELO));
+            }
+            Command::Data | Command::Unknown => return Ok(Answer::Say(Response::Continue)),
             Command::Mail(path) => return Ok(Answer::Say(self.mail(&path))),
             Command::Recipient(path) => return self.recipient(&path).map(Answer::Say),
             Command::Header { name, value } => {
@@ -159,6 +173,7 @@ impl Conversation {
             match *name {
                 b"j" => self.host = Some(value),
                 b"i" => self.queue_id = value,
+                b"tls_version" => self.has_tls = Some(!value.is_empty()),
                 b"auth_authen" if stage == b'M' && !value.is_empty() => self.authenticated = Some(value),
                 _ => {}
             }
@@ -178,8 +193,14 @@ impl Conversation {
             Ok(address) => ReversePath { address, parameters: passed_on(&path.parameters) },
             Err(refusal) => return Response::Refuse(refusal),
         };
+        let login = match &submitter {
+            Submitter::Authenticated(login) => Some(login.clone()),
+            Submitter::Trusted | Submitter::Unknown => None,
+        };
+        let (client, hello, tls) = (self.client, self.hello.clone(), self.has_tls);
+        let arrival = Arrival { client, hello, tls, login, ..Arrival::default() };
         let queue_id = self.queue_id.clone();
-        self.transaction = Some(Transaction::new(queue_id, sender, submitter));
+        self.transaction = Some(Transaction::new(queue_id, sender, submitter, arrival));
         Response::Continue
     }
 
@@ -252,6 +273,7 @@ impl Conversation {
     fn forget_client(&mut self) {
         self.forget_message();
         self.is_client_trusted = false;
+        (self.client, self.hello, self.has_tls) = (None, None, None);
     }
 }
 
@@ -285,7 +307,7 @@ const WELCOME: u32 = action::CHANGE_FROM | action::ADD_RECIPIENTS_WITH_PARAMETER
 
 /// Fewer round trips where we send nothing. Not at DATA: an MTA that need not wait there still sends its macros, and the message right
 /// after them, which TCP then holds back until our system acknowledges the macros: 40 ms a message that our answer spares.
-const QUIETER: u32 = protocol::NO_HELO
+const QUIETER: u32 = protocol::SILENT_HELO
     | protocol::NO_UNKNOWN
     | protocol::SILENT_CONNECT
     | protocol::SILENT_HEADER
@@ -296,7 +318,7 @@ const QUIETER: u32 = protocol::NO_HELO
 /// The macros we request. `{mail_addr}` and `{rcpt_addr}` repeat MAIL and RCPT; they are requested for the MTA's log.
 const MACROS: &[(Stage, &str)] = &[
     (Stage::Connect, "j {client_addr}"),
-    (Stage::Mail, "i {auth_authen} {mail_addr}"),
+    (Stage::Mail, "i {auth_authen} {mail_addr} {tls_version}"),
     (Stage::Recipient, "i {rcpt_addr}"),
     (Stage::EndOfMessage, "i"),
 ];
@@ -330,6 +352,7 @@ mod tests {
             copying: Copying::Tempfail,
             progress: PROGRESS,
             idle: IDLE,
+            metrics: Default::default(),
         })
     }
 

@@ -7,13 +7,19 @@ mod plan;
 mod transaction;
 mod wire;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufReader},
     sync::{Semaphore, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
+use tracing::{Instrument, Span};
 
 use self::{
     conversation::{Answer, Conversation},
@@ -23,15 +29,18 @@ use self::{
     wire::{Command, Response},
 };
 use super::{
-    Connection, Listener, MemoryLimit, Network, NextHop,
+    Connection, Listener, MemoryLimit, Network, NextHop, SessionId,
+    forwarding::recipients,
     memory::Held,
-    rejection::{insufficient_storage, rejection, temporary_failure},
+    rejection::{insufficient_storage, temporary_failure},
     smtp::Reply,
+    trace::{class, failed, failure, lists},
 };
 use crate::{
     base::{Error, Kind, Limits, Result},
     engine::Handler,
-    mail::{Mail, Message},
+    mail::{Address, Mail, Message},
+    report::{Cause, Fate, Limit, Metrics},
 };
 
 /// The settings of a milter.
@@ -50,6 +59,8 @@ pub struct Settings {
     pub progress: Duration,
     /// How long the MTA may be idle.
     pub idle: Duration,
+    /// Counts what becomes of messages.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What to do when recipients of one message need different copies. The MTA has only one.
@@ -74,18 +85,18 @@ impl Milter {
         Milter { handler, work, settings }
     }
 
-    /// Serves one MTA until it quits, or until `stopping` turns true and no message is in progress.
+    /// Serves one MTA, with this id in the log, until it quits, or until `stopping` turns true and no message is in progress.
     ///
     /// # Errors
     ///
     /// The stream failed, or the MTA violated the protocol. The connection is to be closed; the MTA then follows its `milter_default_action`.
-    pub async fn converse<S>(&self, stream: S, mut stopping: watch::Receiver<bool>) -> Result<()>
+    pub async fn converse<S>(&self, stream: S, session: SessionId, mut stopping: watch::Receiver<bool>) -> Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut stream = BufReader::new(stream);
         let mut conversation = Conversation::new(&self.settings);
-        let mut held = Held::default();
+        let (mut held, mut messages) = (Held::default(), 0);
         loop {
             let packet = tokio::select! {
                 packet = timeout(self.settings.idle, wire::read(&mut stream)) => packet,
@@ -105,10 +116,10 @@ impl Milter {
                 Answer::Nothing => {}
                 Answer::Say(reply) => say(&mut stream, &[reply]).await?,
                 Answer::Judge(transaction) => {
-                    let queue_id = transaction.queue_id.clone();
-                    let replies = self.judge(*transaction, conversation.space(), &mut stream).await?;
+                    messages += 1;
+                    let span = session.message_span(messages, Some(&transaction.queue_id));
+                    let replies = self.judge(*transaction, conversation.space(), &mut stream).instrument(span).await?;
                     held = Held::default();
-                    log(&queue_id, &replies);
                     say(&mut stream, &replies).await?;
                 }
             }
@@ -120,6 +131,7 @@ impl Milter {
     where
         S: AsyncWrite + Unpin,
     {
+        let recipients: Vec<Address> = transaction.recipients.iter().map(|(_, path)| path.address.clone()).collect();
         let verdict = self.verdict(transaction, space);
         tokio::pin!(verdict);
         let mut ticks = interval(self.settings.progress);
@@ -127,52 +139,71 @@ impl Milter {
         ticks.tick().await;
         loop {
             tokio::select! {
-                replies = &mut verdict => return Ok(replies.unwrap_or_else(|refusal| vec![Response::Refuse(refusal)])),
+                outcome = &mut verdict => return Ok(responses(outcome, &recipients, &self.settings.metrics)),
                 _ = ticks.tick() => say(stream, &[Response::Progress]).await?,
             }
         }
     }
 
-    async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Response>, Reply> {
-        let closed = |_| Reply::later("4.3.2", "Service unavailable, try again later");
-        let share = self.settings.memory.work(transaction.octets.len()).await.ok_or_else(insufficient_storage)?;
+    async fn verdict(&self, mut transaction: Transaction, space: Space) -> Result<Vec<Response>, (Cause, Reply)> {
+        let closed = |_| (Cause::Failure, Reply::later("4.3.2", "Service unavailable, try again later"));
+        let metrics = &self.settings.metrics;
+        let (start, waiting) = (Instant::now(), metrics.waiting(NAME));
+        let Some(share) = self.settings.memory.work(transaction.octets.len()).await else {
+            metrics.limit_reached(NAME, Limit::Memory);
+            return Err((Cause::Limit, insufficient_storage()));
+        };
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
         let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
-        let queue_id = transaction.queue_id.clone();
-        let span = tracing::info_span!("milter", queue_id);
+        drop(waiting);
+        transaction.arrival.waiting = start.elapsed();
+        let span = Span::current();
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let _within = span.entered();
-            let mail = transaction.mail(&limits).map_err(failure)?;
+            let failed = |error| (Cause::Failure, failure(&error));
+            let mail = transaction.mail(&limits).map_err(failed)?;
+            transaction.arrival.log(&mail);
             let old: Message = mail.message.clone();
-            let outcome = handler.handle(mail).map_err(failure)?;
-            let mut plan = plan::plan(&transaction, &old, &outcome, space)?;
+            let outcome = handler.handle(mail).map_err(failed)?;
+            let refused = |reply| (Cause::Rule, reply);
+            let mut plan = plan::plan(&transaction, &old, &outcome, space).map_err(refused)?;
             // The copies may pass this milter again.
             for copy in &mut plan.copies {
-                copy.message = handler.mark(copy).map_err(failure)?;
+                copy.message = handler.mark(copy).map_err(failed)?;
             }
             Ok(plan)
         });
-        let Plan { copies, replies } = work.await.unwrap_or_else(|_| Err(temporary_failure()))?;
+        let Plan { copies, replies } = work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))?;
         let _held = share;
-        self.send_copies(copies, &queue_id).await?;
+        self.send_copies(copies).await?;
         Ok(replies)
     }
 
     /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice.
-    async fn send_copies(&self, copies: Vec<Mail>, queue_id: &str) -> Result<(), Reply> {
+    async fn send_copies(&self, copies: Vec<Mail>) -> Result<(), (Cause, Reply)> {
         if copies.is_empty() {
             return Ok(());
         }
         let Copying::Submit(next_hop) = &self.settings.copying else {
-            return Err(Reply::later("4.7.1", "Error: recipients of this message need different copies"));
+            let reply = Reply::later("4.7.1", "Error: recipients of this message need different copies");
+            return Err((Cause::Rule, reply));
         };
+        let metrics = &self.settings.metrics;
         for copy in copies {
-            next_hop.send(copy).await.map_err(|error| {
-                let reply = error.reply();
-                tracing::warn!(event = "copy-not-sent", queue_id, error = %Error::from(error));
-                reply
-            })?;
+            let to: Vec<Address> = recipients(&copy).cloned().collect();
+            match next_hop.send(copy).await {
+                Ok(()) => {
+                    metrics.next_hop_replied("2xx");
+                    tracing::info!(event = "copy-sent", to = lists(&to).join(","));
+                }
+                Err(error) => {
+                    let reply = error.reply();
+                    metrics.next_hop_replied(class(&reply));
+                    tracing::warn!(event = "copy-not-sent", to = lists(&to).join(","), error = %Error::from(error));
+                    return Err((Cause::NextHop, reply));
+                }
+            }
         }
         Ok(())
     }
@@ -180,15 +211,20 @@ impl Milter {
 
 impl Listener for Milter {
     fn name(&self) -> &'static str {
-        "milter"
+        NAME
     }
 
     fn serve(
         self: Arc<Self>,
         connection: Connection,
+        session: SessionId,
         stopping: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-        Box::pin(async move { self.converse(connection.stream, stopping).await })
+        Box::pin(async move {
+            let client = connection.peer.map(|peer| peer.ip().to_canonical());
+            tracing::info!(event = "connected", client = client.map(tracing::field::display));
+            self.converse(connection.stream, session, stopping).await
+        })
     }
 }
 
@@ -197,25 +233,35 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin), replies: &[Response]) -> Re
     timeout(WRITING, wire::write(stream, replies)).await.map_err(late)?
 }
 
-/// The reply to a message that met `error`. The cause goes to the log.
-fn failure(error: Error) -> Reply {
-    tracing::warn!(event = "message-failed", listener = "milter", kind = ?error.kind(), %error);
-    rejection(&error)
+/// The responses to a message, which may be a refusal. Counts and logs what became of the recipients.
+fn responses(
+    outcome: Result<Vec<Response>, (Cause, Reply)>,
+    recipients: &[Address],
+    metrics: &Metrics,
+) -> Vec<Response> {
+    let to = lists(recipients).join(",");
+    match outcome {
+        Err((cause, reply)) => {
+            metrics.ended(NAME, failed(&reply), cause, recipients.len());
+            let response = if reply.is_temporary() { "defer" } else { "refuse" };
+            tracing::info!(event = "milter-response", to, response, by = cause.name(), %reply);
+            vec![Response::Refuse(reply)]
+        }
+        Ok(responses) => {
+            let (fate, response) = match responses.last() {
+                Some(Response::Discard) => (Fate::Discarded, "discard"),
+                _ if responses.iter().any(|one| matches!(one, Response::Quarantine(_))) => (Fate::Held, "quarantine"),
+                _ => (Fate::Relayed, "accept"),
+            };
+            metrics.ended(NAME, fate, Cause::Rule, recipients.len());
+            tracing::info!(event = "milter-response", to, response, edits = responses.len().saturating_sub(1));
+            responses
+        }
+    }
 }
 
-fn log(queue_id: &str, responses: &[Response]) {
-    let edits = responses.len().saturating_sub(1);
-    let response = match responses.last() {
-        Some(Response::Refuse(reply)) => {
-            tracing::info!(event = "milter-response", queue_id, response = "refuse", %reply);
-            return;
-        }
-        Some(Response::Discard) => "discard",
-        _ if responses.iter().any(|response| matches!(response, Response::Quarantine(_))) => "quarantine",
-        _ => "accept",
-    };
-    tracing::info!(event = "milter-response", queue_id, response, edits);
-}
+/// The listener's name in the log and in metrics.
+const NAME: &str = "milter";
 
 /// The default of [`Settings::progress`]: a tenth of Postfix's `milter_content_timeout`.
 pub const PROGRESS: Duration = Duration::from_secs(30);
@@ -297,6 +343,7 @@ mod tests {
             copying: Copying::Tempfail,
             progress: Duration::from_millis(20),
             idle: Duration::from_millis(500),
+            metrics: Arc::default(),
         };
         Arc::new(Milter::new(Arc::new(Slow { handler: handler(), pause }), Arc::new(Semaphore::new(1)), settings))
     }
@@ -309,7 +356,12 @@ mod tests {
     fn connect(milter: &Arc<Milter>, stopping: &watch::Receiver<bool>) -> (DuplexStream, JoinHandle<Result<()>>) {
         let (ours, theirs) = duplex(64);
         let (milter, stopping) = (Arc::clone(milter), stopping.clone());
-        (ours, tokio::spawn(async move { milter.converse(theirs, stopping).await }))
+        (
+            ours,
+            tokio::spawn(
+                async move { milter.converse(theirs, SessionId::new(&SystemRandom).unwrap(), stopping).await },
+            ),
+        )
     }
 
     async fn say(stream: &mut DuplexStream, packets: &[&[u8]]) {

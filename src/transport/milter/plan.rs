@@ -127,6 +127,7 @@ mod tests {
             direction: Direction::Outbound,
             rule: "r".to_owned(),
             obstacle: None,
+            cause: None,
             actions: Vec::new(),
             disposition: disposition.clone(),
         };
@@ -134,7 +135,9 @@ mod tests {
             mails: mails.map(mail).collect(),
             verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
             decision: Decision { groups: groups.iter().map(group).collect() },
+            keys: Vec::new(),
             notes: Vec::new(),
+            times: Default::default(),
         };
         match plan(&transaction, &message("old"), &outcome, Space::Value) {
             Err(refusal) => (vec![Response::Refuse(refusal)], Vec::new()),

@@ -6,7 +6,7 @@ use super::edits::Space;
 use crate::{
     base::{Budget, Limits, Result},
     mail::{Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
-    transport::smtp::Reply,
+    transport::{smtp::Reply, trace::Arrival},
 };
 
 /// A message in progress.
@@ -19,6 +19,8 @@ pub(super) struct Transaction {
     /// Each recipient as the MTA wrote it, and parsed.
     pub(super) recipients: Vec<(Vec<u8>, ForwardPath)>,
     pub(super) submitter: Submitter,
+    /// How it came, for the log.
+    pub(super) arrival: Arrival,
     pub(super) octets: Vec<u8>,
     is_header_over: bool,
     /// The reply at its end, if it is refused. Its octets are discarded then.
@@ -27,8 +29,8 @@ pub(super) struct Transaction {
 
 impl Transaction {
     /// A message of which only the sender is known.
-    pub(super) fn new(queue_id: String, sender: ReversePath, submitter: Submitter) -> Transaction {
-        Transaction { queue_id, sender, submitter, ..Transaction::default() }
+    pub(super) fn new(queue_id: String, sender: ReversePath, submitter: Submitter, arrival: Arrival) -> Transaction {
+        Transaction { queue_id, sender, submitter, arrival, ..Transaction::default() }
     }
 
     /// The received mail.

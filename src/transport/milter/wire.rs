@@ -27,8 +27,8 @@ pub(super) enum Command<'a> {
     EndOfMessage(&'a [u8]),
     /// SMFIC_HEADER: a field, without the colon; lines in the value are parted by LF.
     Header { name: &'a [u8], value: &'a [u8] },
-    /// SMFIC_HELO.
-    Helo,
+    /// SMFIC_HELO: the name that the SMTP client gave.
+    Helo(&'a [u8]),
     /// SMFIC_MACRO: values for the command whose letter is `stage`.
     Macros { stage: u8, pairs: Vec<(&'a [u8], &'a [u8])> },
     /// SMFIC_MAIL.
@@ -122,7 +122,7 @@ impl<'a> Command<'a> {
             b'C' => Command::Connect(client(rest)?),
             b'D' => macros(rest)?,
             b'E' => Command::EndOfMessage(rest),
-            b'H' => Command::Helo,
+            b'H' => Command::Helo(rest.strip_suffix(b"\0").unwrap_or(rest)),
             b'K' => Command::QuitNewConnection,
             b'L' => match strings(rest)?.as_slice() {
                 [name, value] => Command::Header { name, value },
@@ -311,10 +311,10 @@ pub(super) mod action {
 
 /// SMFIP_*: commands that are not sent, commands that get no reply, and white space that stays at the front of a field's value.
 pub(super) mod protocol {
-    pub(crate) const NO_HELO: u32 = 0x2;
     pub(crate) const SILENT_HEADER: u32 = 0x80;
     pub(crate) const NO_UNKNOWN: u32 = 0x100;
     pub(crate) const SILENT_CONNECT: u32 = 0x1000;
+    pub(crate) const SILENT_HELO: u32 = 0x2000;
     pub(crate) const SILENT_END_OF_HEADER: u32 = 0x4_0000;
     pub(crate) const SILENT_BODY: u32 = 0x8_0000;
     pub(crate) const LEADING_SPACE: u32 = 0x10_0000;

@@ -46,7 +46,7 @@ impl Sendmail<'_> {
     /// Sends all copies, or returns an error that names those sent.
     fn deliver(&self, mail: Mail) -> Result<Vec<String>> {
         let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
-        if let Some(refusal) = outcome.refusal() {
+        if let Some(refusal) = outcome.local_refusal() {
             return Err(refusal);
         }
         if let Some(held) = held(&outcome) {

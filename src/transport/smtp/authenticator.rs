@@ -5,7 +5,7 @@ use std::{num::NonZero, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{Reply, login_limits::Client};
-use crate::{base::Secret, mail::Login};
+use crate::{base::Secret, mail::Login, report::Limit};
 
 /// The accounts that may log in.
 pub trait Accounts: Send + Sync {
@@ -13,6 +13,21 @@ pub trait Accounts: Send + Sync {
     ///
     /// It takes as long for an unknown name. It may be slow and use much memory: [`Authenticator`] bounds the number of calls at once.
     fn has(&self, name: &Login, password: &Secret) -> bool;
+}
+
+/// Why a client is not logged in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The password was not checked, because of a limit.
+    Limited(Limit),
+    /// The reply to the client.
+    Reply(Reply),
+}
+
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Refusal {
+        Refusal::Reply(reply)
+    }
 }
 
 /// Checks passwords with [`Accounts`], for as many clients at once as there are permits.
@@ -44,9 +59,9 @@ impl Authenticator {
         Authenticator { accounts, permits }
     }
 
-    /// The name if the password is right, else the reply to the client.
-    pub(super) async fn authenticate(&self, client: Client, name: Login, password: Secret) -> Result<Login, Reply> {
-        let busy = || Reply::new(454, "4.7.0", "Temporary authentication failure: too many logins at once");
+    /// The name if the password is right.
+    pub(super) async fn authenticate(&self, client: Client, name: Login, password: Secret) -> Result<Login, Refusal> {
+        let busy = || Refusal::Limited(Limit::Logins);
         let permits = match client {
             Client::Known => &self.permits.known,
             Client::Other => &self.permits.others,
@@ -59,8 +74,8 @@ impl Authenticator {
             accounts.has(&name, &password).then_some(name)
         });
         match work.await {
-            Ok(name) => name.ok_or_else(authentication_failed),
-            Err(_) => Err(Reply::new(454, "4.3.0", "Temporary authentication failure")),
+            Ok(name) => name.ok_or_else(|| authentication_failed().into()),
+            Err(_) => Err(Reply::new(454, "4.3.0", "Temporary authentication failure").into()),
         }
     }
 }
@@ -115,19 +130,19 @@ mod tests {
             .collect();
         for (number, asked) in asking.into_iter().enumerate() {
             let told = asked.await.unwrap();
-            let expected = Err(authentication_failed());
+            let expected = Err(authentication_failed().into());
             assert_eq!(told, if number % 2 == 0 { Ok(Login::new("alice").unwrap()) } else { expected });
         }
         assert_eq!(accounts.most.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn a_client_without_a_permit_gets_a_temporary_reply() {
+    async fn a_client_without_a_permit_is_limited() {
         let permits = CheckPermits::new(NonZero::new(1).unwrap());
         permits.others.close();
         let authenticator = Authenticator::new(Arc::new(Counting::default()), permits);
         let told = |client| authenticator.authenticate(client, Login::new("alice").unwrap(), Secret::from("secret"));
-        assert_eq!(told(Client::Other).await.unwrap_err().code, 454);
+        assert_eq!(told(Client::Other).await, Err(Refusal::Limited(Limit::Logins)));
         assert!(told(Client::Known).await.is_ok(), "strangers do not use these permits");
     }
 }

@@ -72,7 +72,7 @@ impl Caller {
         let mut client =
             Client { wire: Wire::new(stream), offers: Offers::default(), timeouts: self.timeouts, is_lost: false };
         let greeting = client.reply(self.timeouts.command).await?;
-        accepted("the greeting", greeting)?;
+        connected("the greeting", greeting)?;
         client.introduce(&self.name).await?;
         if *security == Security::None || (*security == Security::Opportunistic && !client.offers.has("STARTTLS")) {
             return Ok(client);
@@ -81,7 +81,7 @@ impl Caller {
             return Err(Reply::later("4.7.4", format!("{host} does not offer STARTTLS, which is required")));
         }
         let reply = client.command("STARTTLS").await?;
-        accepted("STARTTLS", reply)?;
+        connected("STARTTLS", reply)?;
         let injected = || Reply::later("4.7.0", format!("{host} sent data before TLS"));
         let stream = client.wire.into_stream().ok_or_else(injected)?;
         let handshake = tokio::time::timeout(self.timeouts.command, self.connector.connect(stream, host, security));
@@ -147,7 +147,7 @@ impl Client {
     /// The reply is not positive, or there is none.
     pub async fn reset(&mut self) -> Result<(), Reply> {
         let reply = self.command("RSET").await?;
-        accepted("RSET", reply)
+        connected("RSET", reply)
     }
 
     /// Sends a mail to all its recipients. If the server refuses one of them, nothing is sent. Names the client in `origin`, if the server
@@ -257,7 +257,7 @@ impl Client {
             return Ok(());
         }
         let reply = self.command(&format!("HELO {name}")).await?;
-        accepted("HELO", reply)
+        connected("HELO", reply)
     }
 
     /// Sends these commands, pipelined if the server supports it. The result has the negative replies.
@@ -382,13 +382,23 @@ fn accepted(to: &str, reply: Reply) -> Result<(), Reply> {
     if !(400..600).contains(&reply.code) {
         return Err(unexpected(to, &reply));
     }
-    // RFC 5321, section 3.8: 421 is about our connection. The client may try again.
-    let code = if reply.code == 421 { 451 } else { reply.code };
+    // RFC 5321, section 3.8: 421 is about our connection. RFC 4954, section 6: these are about our login. The client may try again.
+    let code = if matches!(reply.code, 421 | 530 | 534 | 535 | 538) { 451 } else { reply.code };
     let class = code / 100;
-    let status = reply.status.unwrap_or_else(|| format!("{class}.0.0"));
+    let agrees = |status: &String| status.starts_with(&class.to_string());
+    let status = reply.status.filter(agrees).unwrap_or_else(|| format!("{class}.0.0"));
     let command = shown(to);
     let said = reply.lines.join(" ");
     Err(Reply { code, status: Some(status), lines: vec![format!("{said} (in reply to {command})")] })
+}
+
+/// [`accepted`] for a command that is about no message: the server refuses this host, and the message may be sent later (Postfix's
+/// `smtp_skip_5xx_greeting`).
+fn connected(to: &str, reply: Reply) -> Result<(), Reply> {
+    accepted(to, reply).map_err(|refusal| match refusal.code {
+        500.. => Reply::later("4.4.0", format!("the next server does not serve this host: {refusal}")),
+        _ => refusal,
+    })
 }
 
 /// The error for a reply that the command cannot have. It must not reach the client (RFC 5321, section 4.3.2, has 3yz for DATA alone).

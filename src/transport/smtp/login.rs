@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use super::{
     Login, Reply,
-    authenticator::authentication_failed,
-    login_limits::{Ending, Reached},
+    authenticator::{Refusal, authentication_failed},
+    login_limits::Ending,
     session::{Next, Session},
     submitter_connection::SubmitterConnection,
     wire::Fault,
@@ -59,23 +59,35 @@ impl Session<'_> {
                 }
             }
         };
-        let logged_in = match credentials {
-            Ok((name, password)) => self.check(name, Secret::new(password)).await,
-            Err(reply) => Err(reply),
+        let (tried, logged_in) = match credentials {
+            Ok((name, password)) => {
+                let tried = String::from_utf8_lossy(&name).into_owned();
+                (Some(tried), self.check(name, Secret::new(password)).await)
+            }
+            Err(reply) => (None, Err(Refusal::Reply(reply))),
         };
-        let listener = self.server.name();
+        let (listener, client) = (self.server.name(), self.client.address.map(tracing::field::display));
         match logged_in {
             Ok(name) => {
                 self.server.settings.metrics.logged_in(listener);
+                tracing::info!(event = "login", name = name.as_str(), client, mechanism);
                 self.client.login = Some(name);
                 self.reply(&Reply::new(235, "2.7.0", "Authentication successful"));
             }
-            Err(reply) if reply.is_temporary() => self.refuse(&reply),
-            Err(reply) => {
+            Err(Refusal::Limited(limit)) => {
+                self.server.settings.metrics.limit_reached(listener, limit);
+                tracing::warn!(event = "login-limited", name = tried, client, mechanism, limit = limit.name());
+                sleep(DELAY).await;
+                self.refuse(&Reply::new(454, "4.7.0", "Temporary authentication failure"));
+                self.failed_logins += 1;
+            }
+            Err(Refusal::Reply(reply)) if reply.is_temporary() => {
+                tracing::warn!(event = "login-deferred", name = tried, client, mechanism, %reply);
+                self.refuse(&reply);
+            }
+            Err(Refusal::Reply(reply)) => {
                 self.server.settings.metrics.login_refused(listener);
-                // Without the name: some people type their password there.
-                let client = self.client.address.map(tracing::field::display);
-                tracing::warn!(event = "login-failed", listener, client);
+                tracing::warn!(event = "login-failed", name = tried, client, mechanism, %reply);
                 self.refuse(&reply);
                 self.failed_logins += 1;
             }
@@ -87,47 +99,25 @@ impl Session<'_> {
         Ok(Next::GoOn)
     }
 
-    async fn check(&mut self, name: Vec<u8>, password: Secret) -> Result<mail::Login, Reply> {
+    async fn check(&mut self, name: Vec<u8>, password: Secret) -> Result<mail::Login, Refusal> {
         let name = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let login = name.and_then(|name| Some((mail::Login::new(&name)?, name)));
         let (login, name) = login.ok_or_else(authentication_failed)?;
         let settings = &self.server.settings;
-        let attempt = match settings.login_limits.admit(self.client.address, &login) {
-            Ok(attempt) => attempt,
-            Err(reached) => return Err(self.limited(reached).await),
-        };
+        let attempt = settings.login_limits.admit(self.client.address, &login).map_err(Refusal::Limited)?;
         let checked = match &settings.login {
             Login::Here(authenticator) => authenticator.authenticate(attempt.client, login, password).await,
-            Login::None => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled")),
+            Login::None => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled").into()),
             // The next server compares names by its own rules.
-            Login::Relayed => self.relay_login(&name, &password).await.map(|()| login),
+            Login::Relayed => self.relay_login(&name, &password).await.map(|()| login).map_err(Refusal::Reply),
         };
         let ending = match &checked {
             Ok(_) => Ending::Succeeded,
-            Err(reply) if reply.is_temporary() => Ending::Undecided,
-            Err(_) => Ending::Failed,
+            Err(Refusal::Reply(reply)) if !reply.is_temporary() => Ending::Failed,
+            Err(_) => Ending::Undecided,
         };
         self.server.settings.login_limits.settle(attempt, ending);
         checked
-    }
-
-    /// The reply to an attempt beyond a limit. No password is checked.
-    async fn limited(&mut self, reached: Reached) -> Reply {
-        let listener = self.server.name();
-        let limit = match reached {
-            Reached::Address => "logins-per-client",
-            Reached::Name => "logins-per-name",
-        };
-        self.server.settings.metrics.limit_reached(listener, limit);
-        tracing::warn!(
-            event = "login-limited",
-            listener,
-            client = self.client.address.map(tracing::field::display),
-            limit
-        );
-        self.failed_logins += 1;
-        sleep(DELAY).await;
-        Reply::new(454, "4.7.0", "Temporary authentication failure")
     }
 
     async fn ask(&mut self, prompt: &str) -> Result<Result<Vec<u8>, Reply>, Fault> {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{mail::Login, transport::recent::Recent};
+use crate::{mail::Login, report::Limit, transport::recent::Recent};
 
 /// The limits of all listeners of a service.
 #[derive(Debug)]
@@ -46,15 +46,6 @@ pub(super) enum Ending {
     Undecided,
 }
 
-/// The limit that refuses an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reached {
-    /// Attempts from this address.
-    Address,
-    /// Attempts with this name from addresses that never logged in with it.
-    Name,
-}
-
 impl Default for LoginLimits {
     fn default() -> Self {
         LoginLimits { start: Instant::now(), tables: Mutex::new(Tables::new()) }
@@ -62,8 +53,8 @@ impl Default for LoginLimits {
 }
 
 impl LoginLimits {
-    /// Whether a password may be checked; otherwise the limit that says no.
-    pub(super) fn admit(&self, client: Option<IpAddr>, name: &Login) -> Result<Attempt, Reached> {
+    /// Whether a password may be checked; otherwise the limit that refuses the attempt.
+    pub(super) fn admit(&self, client: Option<IpAddr>, name: &Login) -> Result<Attempt, Limit> {
         self.tables().admit(client, name, self.start.elapsed())
     }
 
@@ -117,16 +108,16 @@ impl Tables {
         }
     }
 
-    fn admit(&mut self, client: Option<IpAddr>, name: &Login, now: Duration) -> Result<Attempt, Reached> {
+    fn admit(&mut self, client: Option<IpAddr>, name: &Login, now: Duration) -> Result<Attempt, Limit> {
         let (place, name) = (Place::of(client), self.hasher.hash_one(name));
         if let Some(bucket) = self.known.get(&(name, place)) {
-            let bucket = bucket.take(now).ok_or(Reached::Address)?;
+            let bucket = bucket.take(now).ok_or(Limit::LoginsOfClient)?;
             self.known.put((name, place), bucket);
             return Ok(Attempt { name, place, client: Client::Known });
         }
-        let by_place = self.by_place.get(&place).copied().unwrap_or_default().take(now).ok_or(Reached::Address)?;
+        let by_place = self.by_place.get(&place).copied().unwrap_or_default().take(now).ok_or(Limit::LoginsOfClient)?;
         // A client that is over its own limit takes nothing from the name's.
-        let by_name = self.by_name.get(&name).copied().unwrap_or_default().take(now).ok_or(Reached::Name)?;
+        let by_name = self.by_name.get(&name).copied().unwrap_or_default().take(now).ok_or(Limit::LoginsOfName)?;
         self.by_place.put(place, by_place);
         self.by_name.put(name, by_name);
         Ok(Attempt { name, place, client: Client::Other })
@@ -218,8 +209,8 @@ mod tests {
         let burst = usize::try_from(BURST).unwrap();
         let tried = (0..burst).filter(|one| tables.admit(at("192.0.2.1"), &login(&format!("user{one}")), NOW).is_ok());
         assert_eq!(tried.count(), burst);
-        assert_eq!(tables.admit(at("192.0.2.1"), &login("x"), NOW).unwrap_err(), Reached::Address);
-        assert_eq!(tables.admit(at("192.0.2.1"), &login("x"), NOW + REFILL / 2).unwrap_err(), Reached::Address);
+        assert_eq!(tables.admit(at("192.0.2.1"), &login("x"), NOW).unwrap_err(), Limit::LoginsOfClient);
+        assert_eq!(tables.admit(at("192.0.2.1"), &login("x"), NOW + REFILL / 2).unwrap_err(), Limit::LoginsOfClient);
         assert!(tables.admit(at("192.0.2.1"), &login("x"), NOW + REFILL).is_ok());
         assert_eq!(admitted(&mut tables, "192.0.2.1", "x", NOW + REFILL), 0);
         assert_eq!(admitted(&mut tables, "192.0.2.1", "y", NOW + REFILL * 10 * BURST), burst);
@@ -250,7 +241,7 @@ mod tests {
         let guesses =
             (0..200).filter(|one| tables.admit(at(&format!("198.51.100.{one}")), &login("Alice"), NOW).is_ok());
         assert_eq!(guesses.count(), 20);
-        assert_eq!(tables.admit(at("203.0.113.1"), &login("alice"), NOW).unwrap_err(), Reached::Name);
+        assert_eq!(tables.admit(at("203.0.113.1"), &login("alice"), NOW).unwrap_err(), Limit::LoginsOfName);
         for _ in 0..1_000 {
             let attempt = tables.admit(at("192.0.2.1"), &login("alice"), NOW).unwrap();
             assert_eq!(attempt.client, Client::Known);

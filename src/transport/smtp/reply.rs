@@ -42,6 +42,23 @@ impl Reply {
         (400..500).contains(&self.code)
     }
 
+    /// The name that the server gave the message, in a positive reply to its end, in the words of Postfix (`Ok: queued as ID`), Exim
+    /// (`OK id=ID`) and Sendmail (`ID Message accepted for delivery`).
+    pub fn queue_id(&self) -> Option<&str> {
+        let named = |line: &'_ String| -> Option<(usize, usize)> {
+            let start = match (line.find("queued as "), line.find("id=")) {
+                (Some(at), _) => at + "queued as ".len(),
+                (None, Some(at)) => at + "id=".len(),
+                (None, None) => return line.find(" Message accepted for delivery").map(|end| (0, end)),
+            };
+            let length = line.get(start..)?.find([' ', ';', ')', ',']);
+            Some((start, length.map_or(line.len(), |length| start + length)))
+        };
+        let line = self.lines.first().filter(|_| self.is_positive())?;
+        let (start, end) = named(line)?;
+        line.get(start..end).filter(|id| !id.is_empty() && !id.contains(' '))
+    }
+
     /// The octets, with CRLF. Characters that are not printable ASCII become question marks. A line that is too long is cut.
     pub(super) fn octets(&self) -> Vec<u8> {
         let mut octets = Vec::new();
@@ -132,6 +149,17 @@ mod tests {
 
     async fn read(octets: &'static [u8]) -> Option<Reply> {
         Reply::read(&mut Wire::new(Box::new(std::io::Cursor::new(octets.to_vec()))), Duration::from_secs(1)).await.ok()
+    }
+
+    #[test]
+    fn the_name_of_the_message_is_found() {
+        let of = |text: &str| Reply::new(250, "2.0.0", text).queue_id().map(str::to_owned);
+        assert_eq!(of("Ok: queued as 4F1A2").as_deref(), Some("4F1A2"));
+        assert_eq!(of("from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 4F1A2").as_deref(), Some("4F1A2"));
+        assert_eq!(of("OK id=1tJ2kX-00000001abc-2Bc5").as_deref(), Some("1tJ2kX-00000001abc-2Bc5"));
+        assert_eq!(of("4AUG1u8w012345 Message accepted for delivery").as_deref(), Some("4AUG1u8w012345"));
+        assert_eq!(of("thank you"), None);
+        assert_eq!(Reply::new(550, "5.7.1", "queued as 1").queue_id(), None);
     }
 
     #[tokio::test]

@@ -23,8 +23,10 @@ use crate::{
     base::{Clock, Error, Kind, Limits, Result},
     engine::Handler,
     policy::Pattern,
-    report::Metrics,
-    transport::{Connection, Listener, MemoryLimit, Network, Quarantine, Stream, relay::Relay, tls::Identity},
+    report::{Limit, Metrics},
+    transport::{
+        Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
+    },
 };
 
 /// The protocol.
@@ -126,16 +128,22 @@ impl Server {
         Server { handler, relay, work, settings, connections: Mutex::default() }
     }
 
-    async fn receive(self: Arc<Self>, connection: Connection, stopping: watch::Receiver<bool>) -> Result<()> {
+    async fn receive(
+        self: Arc<Self>,
+        connection: Connection,
+        id: SessionId,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<()> {
         let Connection { mut stream, peer, load } = connection;
         let address = peer.map(|peer| peer.ip().to_canonical());
         let Some(_slot) = self.slot_for(address) else {
-            let (client, limit) = (address.map(tracing::field::display), "connections-per-client");
-            tracing::warn!(event = "too-many-connections", listener = self.name(), client, limit);
+            let (client, limit) = (address.map(tracing::field::display), Limit::ConnectionsOfClient);
             self.settings.metrics.limit_reached(self.name(), limit);
+            tracing::warn!(event = "too-many-connections", client, limit = limit.name());
             refuse(&mut stream, "Error: too many connections from this address").await;
             return Ok(());
         };
+        tracing::info!(event = "connected", client = address.map(tracing::field::display));
         let (stream, line) = match &self.settings.protection {
             Protection::Implicit(identity) => {
                 let late = || Error::new(Kind::TryAgain, "tls: timeout in the handshake");
@@ -148,7 +156,7 @@ impl Server {
             }
             Protection::None | Protection::Starttls(_) => (stream, Line::Open),
         };
-        Session::new(&self, stream, peer, line, load).converse(stopping).await
+        Session::new(&self, stream, id, peer, line, load).converse(stopping).await
     }
 
     /// A slot for one more connection from this address.
@@ -210,9 +218,10 @@ impl Listener for Server {
     fn serve(
         self: Arc<Self>,
         connection: Connection,
+        session: SessionId,
         stopping: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-        Box::pin(self.receive(connection, stopping))
+        Box::pin(self.receive(connection, session, stopping))
     }
 }
 

@@ -15,13 +15,17 @@ use super::{
 };
 use crate::{
     base::Result,
-    transport::{Load, Stream},
+    transport::{Load, SessionId, Stream},
 };
 
 /// One connection.
 pub(super) struct Session<'a> {
     pub(super) server: &'a Server,
     pub(super) wire: Wire,
+    /// Its id in the log.
+    pub(super) id: SessionId,
+    /// Messages so far.
+    pub(super) messages: usize,
     /// Replies to pipelined commands, not sent yet (RFC 2920, section 3.2).
     replies: Vec<u8>,
     pub(super) load: Load,
@@ -59,6 +63,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         server: &'a Server,
         stream: Box<dyn Stream>,
+        id: SessionId,
         peer: Option<SocketAddr>,
         line: Line,
         load: Load,
@@ -67,6 +72,8 @@ impl<'a> Session<'a> {
         Session {
             server,
             wire: Wire::new(stream),
+            id,
+            messages: 0,
             replies: Vec::new(),
             load,
             client: ClientIdentity::new(server, peer),

@@ -1,8 +1,14 @@
 //! One message of a client: from MAIL to the reply to its last octet.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use super::{
     Clients, Dialect, Login, Reply, Server,
@@ -13,17 +19,19 @@ use super::{
     wire::{Fault, Given, given},
 };
 use crate::{
-    base::{Budget, Error, Limits, rfc5322},
+    base::{Budget, Limits, rfc5322},
     engine::Outcome,
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    report::{Cause, Limit},
     transport::{
         Listener, NextHop,
         forwarding::Forwarding,
         hops::Loop,
         lmtp,
         memory::Held,
-        rejection::{insufficient_storage, rejection, temporary_failure},
+        rejection::{insufficient_storage, temporary_failure},
         submission,
+        trace::{Arrival, Endings, failure},
     },
 };
 
@@ -41,6 +49,8 @@ pub(super) struct Transaction {
     refusal: Option<Reply>,
     /// The memory for its octets.
     held: Held,
+    /// When MAIL came.
+    since: Instant,
 }
 
 impl Session<'_> {
@@ -66,6 +76,7 @@ impl Session<'_> {
             has_chunks: false,
             refusal: None,
             held: Held::default(),
+            since: Instant::now(),
         });
         Ok(Reply::new(250, "2.1.0", "Ok"))
     }
@@ -173,6 +184,12 @@ impl Session<'_> {
     /// Handles a complete message, and replies.
     async fn take(&mut self, given: Given) -> Result<Next, Fault> {
         let Some(transaction) = self.transaction.take() else { return Ok(Next::Close) };
+        self.messages += 1;
+        let span = self.id.message_span(self.messages, None);
+        self.take_message(transaction, given).instrument(span).await
+    }
+
+    async fn take_message(&mut self, transaction: Transaction, given: Given) -> Result<Next, Fault> {
         let named = transaction.named.clone();
         let (octets, next) = match given {
             Given::Whole(octets) => (Ok(octets), Next::GoOn),
@@ -184,10 +201,11 @@ impl Session<'_> {
         let dialect = self.server.settings.dialect;
         let outcome = match octets {
             Ok(octets) => {
+                let arrival = self.arrival(&transaction);
                 let (trace, submitter) = (self.trace(), self.submitter());
-                handle(self.server, transaction, submitter, trace.into_bytes(), octets).await
+                handle(self.server, transaction, arrival, submitter, trace.into_bytes(), octets).await
             }
-            Err(reply) => Err(reply),
+            Err(reply) => Err((Cause::Limit, reply)),
         };
         let (settings, relay) = (&self.server.settings, &self.server.relay);
         let origin = self.origin().filter(|_| relay.sends_origin());
@@ -196,16 +214,18 @@ impl Session<'_> {
             Some(connection) => connection,
             None => &**relay,
         };
-        let forwarding = Forwarding { next_hop, origin: origin.as_ref(), quarantine };
+        let endings = Endings::new(&settings.metrics, self.server.name());
+        let forwarding = Forwarding { next_hop, origin: origin.as_ref(), quarantine, endings: &endings };
         // The copies take memory until the next server has them.
         let replies = match (outcome, dialect) {
             (Ok((outcome, _held)), Dialect::Smtp) => vec![submission::answer(&outcome, &forwarding).await],
             (Ok((outcome, _held)), Dialect::Lmtp) => lmtp::answers(&outcome, &named, &forwarding).await,
-            (Err(reply), Dialect::Smtp) => vec![reply],
-            (Err(reply), Dialect::Lmtp) => vec![reply; named.len()],
+            (Err((cause, reply)), dialect) => {
+                endings.refused(cause, &named, &reply);
+                vec![reply; if dialect == Dialect::Lmtp { named.len() } else { 1 }]
+            }
         };
         for reply in &replies {
-            tracing::info!(event = "reply-sent", listener = self.server.name(), %reply);
             self.reply(reply);
         }
         self.forwarded = None;
@@ -215,7 +235,19 @@ impl Session<'_> {
         Ok(if is_lost { Next::Close } else { next })
     }
 
-    /// The Received field (RFC 5321, section 4.4).
+    fn arrival(&self, transaction: &Transaction) -> Arrival {
+        let from = self.forwarded.as_ref().unwrap_or(&self.client);
+        Arrival {
+            client: from.address,
+            hello: self.hello.clone(),
+            tls: Some(self.is_encrypted),
+            login: self.client.login.clone(),
+            receiving: Some(transaction.since.elapsed()),
+            waiting: Duration::ZERO,
+        }
+    }
+
+    /// The Received field (RFC 5321, section 4.4), with the id of the message in the log.
     fn trace(&self) -> String {
         let from = self.forwarded.as_ref().unwrap_or(&self.client);
         let address = match from.address {
@@ -234,7 +266,8 @@ impl Session<'_> {
             (if self.is_encrypted { "S" } else { "" }, if self.client.login.is_some() { "A" } else { "" });
         let by = &self.server.settings.name;
         let date = rfc5322(self.server.settings.clock.now());
-        format!("Received: from {hello}{address}\r\n\tby {by} (postseal) with {with}{tls}{login}; {date}\r\n")
+        let id = self.id.message(self.messages);
+        format!("Received: from {hello}{address}\r\n\tby {by} (postseal) with {with}{tls}{login} id {id}; {date}\r\n")
     }
 
     fn submitter(&self) -> Submitter {
@@ -248,44 +281,51 @@ impl Session<'_> {
     }
 }
 
-/// Handles a message with its Received field on top, when memory and a permit are free. Returns the outcome and the memory that it uses.
+/// Handles a message with its Received field on top, when memory and a permit are free. Returns the outcome and the memory that it uses, or the
+/// reply and its cause.
 async fn handle(
     server: &Server,
     transaction: Transaction,
+    mut arrival: Arrival,
     submitter: Submitter,
     trace: Vec<u8>,
     mut octets: Vec<u8>,
-) -> Result<(Outcome, Held), Reply> {
+) -> Result<(Outcome, Held), (Cause, Reply)> {
+    let (limits, handler) = (server.settings.limits.clone(), Arc::clone(&server.handler));
     let (host, metrics) = (server.settings.name.clone(), Arc::clone(&server.settings.metrics));
-    let (limits, handler, listener) = (server.settings.limits.clone(), Arc::clone(&server.handler), server.name());
-    let mut share = server.settings.memory.work(octets.len()).await.ok_or_else(insufficient_storage)?;
+    let listener = server.name();
+    let (start, waiting) = (Instant::now(), metrics.waiting(listener));
+    let Some(mut share) = server.settings.memory.work(octets.len()).await else {
+        metrics.limit_reached(listener, Limit::Memory);
+        return Err((Cause::Limit, insufficient_storage()));
+    };
     let permit = Arc::clone(&server.work).acquire_owned().await;
-    let permit = permit.map_err(|_| Reply::new(421, "4.3.2", "Service unavailable, shutting down"))?;
+    let permit =
+        permit.map_err(|_| (Cause::Failure, Reply::new(421, "4.3.2", "Service unavailable, shutting down")))?;
+    drop(waiting);
+    arrival.waiting = start.elapsed();
     let Transaction { sender, recipients, held, .. } = transaction;
     let envelope = Envelope { sender, recipients };
+    let span = Span::current();
     let work = tokio::task::spawn_blocking(move || {
-        let _held = (permit, held);
+        let (_held, _within) = ((permit, held), span.entered());
         let whole = Limits { message: limits.message.saturating_add(trace.len()), ..limits };
         octets.splice(..0, trace);
-        let message = Message::parse(octets, &mut Budget::new(whole)).map_err(|error| failure(listener, &error))?;
-        if let Some(found) = Loop::of(&message, &host) {
+        let failed = |error| (Cause::Failure, failure(&error));
+        let mail =
+            Mail { envelope, submitter, message: Message::parse(octets, &mut Budget::new(whole)).map_err(failed)? };
+        arrival.log(&mail);
+        if let Some(found) = Loop::of(&mail.message, &host) {
             metrics.limit_reached(listener, found.limit());
-            tracing::warn!(event = "mail-loop", listener, limit = found.limit());
-            return Err(found.reply());
+            tracing::warn!(event = "mail-loop", limit = found.limit().name());
+            return Err((Cause::Limit, found.reply()));
         }
-        let outcome =
-            handler.handle(Mail { envelope, submitter, message }).map_err(|error| failure(listener, &error))?;
+        let outcome = handler.handle(mail).map_err(failed)?;
         // Each is sent from a copy with doubled dots.
         share.shrink(outcome.mails.iter().map(|mail| 2 * mail.message.octets().len()).sum());
         Ok((outcome, share))
     });
-    work.await.unwrap_or_else(|_| Err(temporary_failure()))
-}
-
-/// The reply to a message that met `error`. The cause goes to the log.
-fn failure(listener: &str, error: &Error) -> Reply {
-    tracing::warn!(event = "message-failed", listener, kind = ?error.kind(), %error);
-    rejection(error)
+    work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))
 }
 
 /// RFC 4954, section 6.

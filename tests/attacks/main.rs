@@ -1,0 +1,15 @@
+//! Attacks: published ones, and those that were found here (docs/manual/attacks.md).
+
+mod built;
+mod exhaustion;
+mod handler;
+mod limits;
+mod oracle;
+mod pgp;
+mod pki;
+mod published;
+mod readers;
+mod sha1;
+mod smime;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,14 @@
+//! The command line as a user sees it: verbs, options, exit codes, output.
+
+mod cert;
+mod forms;
+mod header_protection;
+mod input;
+mod policy;
+mod program;
+mod reasons;
+mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
+mod terminal;
+mod verbs;

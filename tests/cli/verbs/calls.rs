@@ -1,0 +1,309 @@
+//! One call for each option of each verb, and for each value where the help lists them.
+
+/// One call of a verb.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// The option, with its value after a space.
+    pub(crate) option: &'static str,
+    /// What else is typed, with redirections; where it is empty, what the verb's bare call has.
+    pub(crate) words: &'static str,
+    /// The exit code.
+    pub(crate) code: i32,
+}
+
+/// A verb.
+pub(crate) struct Verb {
+    pub(crate) name: &'static str,
+    /// The call without any option but those that it needs.
+    pub(crate) bare: Call,
+    /// The options of every verb that come to another exit code than the bare call.
+    pub(crate) otherwise: &'static [(&'static str, i32)],
+    /// Its own options.
+    pub(crate) calls: &'static [Call],
+}
+
+impl Call {
+    /// As a shell line, in which `$0` is the program.
+    pub(crate) fn line(&self, verb: &Verb) -> String {
+        let words = if self.words.is_empty() { verb.bare.words } else { self.words };
+        match verb.name {
+            // What follows it is sendmail's.
+            "sendmail" => format!("exec \"$0\" {} sendmail {words}", self.option),
+            "serve" => format!("exec timeout -s TERM --preserve-status 3 \"$0\" serve {} {words}", self.option),
+            name => format!("exec \"$0\" {name} {} {words}", self.option),
+        }
+    }
+}
+
+const fn call(option: &'static str, words: &'static str, code: i32) -> Call {
+    Call { option, words, code }
+}
+
+const fn verb(name: &'static str, words: &'static str, code: i32, calls: &'static [Call]) -> Verb {
+    Verb { name, bare: call("", words, code), otherwise: &[], calls }
+}
+
+/// The options of every verb.
+pub(crate) const EVERYWHERE: &[Call] = &[
+    call("--keys colleague.asc", "", 0),
+    call("--anchors alice.pem", "", 0),
+    call("--crls list.der", "", 0),
+    call("--revocation off", "", 0),
+    call("--revocation soft", "", 0),
+    call("--revocation hard", "", 0),
+    call("--home home", "", 0),
+    call("--passphrase-file pass", "", 0),
+    call("--passphrase-fd 3", "", 0),
+    call("--at $(date -u +%FT%TZ)", "", 0),
+    call("--max-size 1M", "", 0),
+    call("--legacy", "", 0),
+    call("--help", "", 0),
+];
+
+pub(crate) const VERBS: &[Verb] = &[
+    verb(
+        "sign",
+        "message.eml",
+        0,
+        &[
+            call("--to bob@example.org", "--text --from alice@example.org text", 0),
+            call("--format pem", "", 0),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--as alice@example.org", "", 0),
+            call("--key $(cat id)", "", 0),
+            call("--inline", "", 0),
+            call("--opaque", "-f smime message.eml", 0),
+            call("--protect-headers none", "", 0),
+            call("--protect-headers clear", "", 0),
+            call("--protect-headers baseline", "", 0),
+            call("--protect-headers shy", "", 0),
+            call("--padding pkcs1", "-f smime message.eml", 0),
+            call("--padding pss-oaep", "-f smime message.eml", 0),
+            call("--digest sha512", "", 0),
+            call("--split 1K", "-o out message.eml", 0),
+            call("--text", "--from alice@example.org text", 0),
+            call("--from alice@example.org", "--text text", 0),
+            call("--subject hi", "--text --from alice@example.org text", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    verb(
+        "encrypt",
+        "--to alice@example.org message.eml",
+        0,
+        &[
+            call("--to alice@example.org", "-o out message.eml", 0),
+            call("--hidden-to alice@example.org", "-o out message.eml", 0),
+            call("--password", "--passphrase-file pass message.eml", 0),
+            call("--sign", "", 0),
+            call("--nested", "--sign --to alice@example.org message.eml", 0),
+            call("--triple", "-f smime --sign --to alice@example.org message.eml", 0),
+            call("--aead", "-f smime --to alice@example.org message.eml", 0),
+            call("--legacy-display", "", 0),
+            call("--cipher aes128", "", 0),
+            call("--again", "--to alice@example.org encrypted.eml", 0),
+            call("--keep", "--to alice@example.org encrypted.eml", 0),
+            call("--format pem", "", 0),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--as alice@example.org", "--sign --to alice@example.org message.eml", 0),
+            call("--key $(cat id)", "--sign --to alice@example.org message.eml", 0),
+            call("--inline", "", 0),
+            call("--opaque", "-f smime --sign --to alice@example.org message.eml", 0),
+            call("--protect-headers none", "", 0),
+            call("--protect-headers clear", "", 0),
+            call("--protect-headers baseline", "", 0),
+            call("--protect-headers shy", "", 0),
+            call("--padding pkcs1", "-f smime --to alice@example.org message.eml", 0),
+            call("--padding pss-oaep", "-f smime --to alice@example.org message.eml", 0),
+            call("--digest sha512", "--sign --to alice@example.org message.eml", 0),
+            call("--split 1K", "-o out --to alice@example.org message.eml", 0),
+            call("--text", "--from alice@example.org --to alice@example.org text", 0),
+            call("--from alice@example.org", "--text --to alice@example.org text", 0),
+            call("--subject hi", "--text --from alice@example.org --to alice@example.org text", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    verb("decrypt", "encrypted.eml", 0, &[call("--parts", "", 0), call("--json", "", 0), call("--output out", "", 0)]),
+    verb(
+        "verify",
+        "signed.eml",
+        0,
+        &[call("--require authentic", "", 0), call("--require signed", "", 0), call("--json", "", 0)],
+    ),
+    verb("inspect", "signed.eml", 0, &[call("--json", "", 0), call("--output out", "", 0)]),
+    verb(
+        "canon",
+        "--form pgp message.eml",
+        0,
+        &[
+            call("--form pem", "message.eml", 0),
+            call("--form pgp", "message.eml", 0),
+            call("--form smime", "message.eml", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    verb("log", "alice@example.org log", 0, &[call("--json", "", 0)]),
+    verb(
+        "digest",
+        "-a sha256 message.eml",
+        0,
+        &[
+            call("--algorithm sha3-256", "message.eml", 0),
+            call("--form pem", "", 0),
+            call("--form pgp", "", 0),
+            call("--form smime", "", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    Verb {
+        otherwise: &[("--passphrase-file pass", 64), ("--passphrase-fd 3", 64)],
+        ..verb(
+            "key generate",
+            "--no-passphrase bob@example.org",
+            0,
+            &[
+                call("--format pem", "", 64),
+                call("--format pgp", "", 0),
+                call("--format smime", "", 0),
+                call("--profile rfc4880", "", 0),
+                call("--profile rfc9580", "", 0),
+                call("--algorithm curve25519", "", 0),
+                call("--algorithm ed25519", "-f smime --no-passphrase bob@example.org", 0),
+                call("--algorithm p256", "-f smime --no-passphrase bob@example.org", 0),
+                call("--algorithm p384", "-f smime --no-passphrase bob@example.org", 0),
+                call("--algorithm p521", "-f smime --no-passphrase bob@example.org", 0),
+                call("--algorithm rsa2048", "-f smime --no-passphrase bob@example.org", 0),
+                call("--algorithm rsa3072", "-f smime --no-passphrase bob@example.org", 0),
+                call("--algorithm rsa4096", "--no-passphrase bob@example.org", 0),
+                call("--name Bob", "", 0),
+                call("--expires never", "", 0),
+                call("--no-passphrase", "bob@example.org", 0),
+            ],
+        )
+    },
+    verb("key import", "colleague.asc", 0, &[call("--anchor", "alice.pem", 0)]),
+    verb(
+        "key export",
+        "alice@example.org",
+        0,
+        &[
+            call("--format pem", "", 77),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--secret", "-f pgp alice@example.org", 0),
+            call("--pbmac1", "-f smime --secret --passphrase-file pass alice@example.org", 0),
+            call("--binary", "-f pgp alice@example.org", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    verb("key list", "", 0, &[call("--json", "", 0)]),
+    verb("key check", "", 0, &[call("--repair", "", 0)]),
+    verb("key show", "alice@example.org", 0, &[call("--json", "", 0)]),
+    verb("key trust", "$(cat id) other@example.org", 0, &[]),
+    verb("key remove", "$(cat colleague-id)", 0, &[call("--secret", "$(cat id)", 0)]),
+    verb(
+        "key master",
+        "--in-home",
+        0,
+        &[
+            call("--file master", " ", 0),
+            call("--in-home", " ", 0),
+            // Without a folder it is this verb's own.
+            call("--home", " ", 0),
+            call("--credential postseal", " ", 0),
+            call("--passphrase", "--passphrase-file pass", 0),
+        ],
+    ),
+    verb(
+        "key request",
+        "alice@example.org",
+        0,
+        &[
+            call("--format pem", "", 0),
+            call("--format smime", "", 0),
+            call("--algorithm curve25519", "--no-passphrase bob@example.org", 64),
+            call("--algorithm ed25519", "--no-passphrase bob@example.org", 0),
+            call("--algorithm p256", "--no-passphrase bob@example.org", 0),
+            call("--algorithm p384", "--no-passphrase bob@example.org", 0),
+            call("--algorithm p521", "--no-passphrase bob@example.org", 0),
+            call("--algorithm rsa2048", "--no-passphrase bob@example.org", 0),
+            call("--algorithm rsa3072", "--no-passphrase bob@example.org", 0),
+            call("--algorithm rsa4096", "--no-passphrase bob@example.org", 0),
+            call("--name Bob", "--no-passphrase bob@example.org", 0),
+            call("--expires 90d", "--no-passphrase bob@example.org", 0),
+            call("--no-passphrase", "bob@example.org", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    verb("import gpg-home", "empty", 66, &[]),
+    verb("import gpgsm", "empty", 66, &[]),
+    verb("import openssl-dir", "certificates", 0, &[]),
+    verb(
+        "cert verify",
+        "--anchors alice.pem alice.pem",
+        0,
+        &[
+            call("--intermediates alice.pem", "", 0),
+            call("--policy 2.5.29.32.0", "", 0),
+            call("--explicit-policy", "", 0),
+            call("--inhibit-policy-mapping", "", 0),
+            call("--inhibit-any-policy", "", 0),
+            call("--purpose any", "", 0),
+            call("--purpose email", "", 0),
+            call("--json", "", 0),
+        ],
+    ),
+    verb(
+        "cert reply",
+        "--certificate alice.pem request",
+        0,
+        &[call("--certificate alice.pem", "request", 0), call("--output out", "", 0)],
+    ),
+    verb("cert crl-request", "alice.pem", 0, &[call("--output out", "", 0)]),
+    verb(
+        "cert crl-message",
+        "--certificates ca.der list.der",
+        0,
+        &[call("--certificates ca.der", "list.der", 0), call("--output out", "", 0)],
+    ),
+    verb(
+        "filter",
+        "-- bob@example.org < message.eml",
+        0,
+        &[
+            call("--from alice@example.org", "", 0),
+            call("--user alice", "", 0),
+            call("--trusted", "", 0),
+            call("--config postseal.toml", "", 0),
+        ],
+    ),
+    verb("sendmail", "-bv bob@example.org", 0, &[]),
+    verb("serve", " ", 0, &[call("--config postseal.toml", "", 0)]),
+    verb("config check", " ", 0, &[]),
+    verb(
+        "config explain",
+        "alice@example.org bob@example.org",
+        0,
+        &[
+            call("--config postseal.toml", "", 0),
+            call("--user alice", "", 0),
+            call("--trusted", "", 0),
+            call("--unknown", "", 0),
+            call("--json", "", 0),
+        ],
+    ),
+    Verb {
+        otherwise: &[("--passphrase-file pass", 0), ("--passphrase-fd 3", 0)],
+        ..verb("config user", "alice", 64, &[])
+    },
+    verb(
+        "completions",
+        "bash",
+        0,
+        &[call("", "elvish", 0), call("", "fish", 0), call("", "powershell", 0), call("", "zsh", 0)],
+    ),
+    verb("demo", "", 0, &[]),
+    verb("man", "empty", 0, &[]),
+];

@@ -1,0 +1,77 @@
+//! Commands that README.md and the manual name within their text. Their blocks of commands are typed by tests/cli/program.rs and tests/cli/policy.rs.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::sample_home;
+
+/// What is done with a command of the text.
+enum Done {
+    /// It is typed so, in the folder of the office, and succeeds.
+    Typed(&'static str),
+    /// It is not, for this reason.
+    Left(&'static str),
+}
+
+#[test]
+fn every_command_in_the_text_is_typed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md")];
+    pages.extend(fs::read_dir(root.join("docs/manual")).unwrap().map(|entry| entry.unwrap().path()));
+    let named: BTreeSet<String> = pages.iter().flat_map(|page| commands(&fs::read_to_string(page).unwrap())).collect();
+    assert!(named.len() > 15, "only {} commands were found", named.len());
+    let lab = sample_home::furnished();
+    for command in &named {
+        let (_, done) = COMMANDS
+            .iter()
+            .find(|(known, _)| known == command)
+            .unwrap_or_else(|| panic!("{command:?} is in the manual, and not in tests/cli/verbs/recipes.rs"));
+        match done {
+            Done::Typed(line) => {
+                let place = sample_home::copy(&lab);
+                let said = place.shell(&format!("export CREDENTIALS_DIRECTORY=credentials; \"$0\" {line}"));
+                assert_eq!(said.code, 0, "{command}, typed as {line}: {}", said.stderr);
+            }
+            Done::Left(why) => println!("{command}: not typed: {why}"),
+        }
+    }
+    for (command, _) in COMMANDS {
+        assert!(named.contains(*command), "{command:?} is in no page any more");
+    }
+}
+
+/// What stands between backquotes, outside of blocks, and is more than a name.
+fn commands(page: &str) -> Vec<String> {
+    let outside: Vec<&str> = page.split("```").step_by(2).collect();
+    let spans = outside.iter().flat_map(|text| text.split('`').skip(1).step_by(2));
+    spans.filter(|span| span.starts_with("postseal ")).map(|span| span.replace('\n', " ")).collect()
+}
+
+const COMMANDS: &[(&str, Done)] = &[
+    ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
+    ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
+    (
+        "postseal cert reply --certificate chain.pem request.txt",
+        Done::Typed("cert reply --certificate alice.pem request"),
+    ),
+    ("postseal completions SHELL", Done::Typed("completions bash")),
+    ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
+    ("postseal encrypt", Done::Typed("encrypt --to alice@example.org message.eml")),
+    ("postseal filter", Done::Left("every_verb_takes_every_option runs it with a configuration")),
+    ("postseal import gpg-home ~/.gnupg", Done::Left("tests/interop/import.rs does, with gpg")),
+    ("postseal key import", Done::Typed("key import colleague.asc")),
+    ("postseal key import FILE", Done::Typed("key import colleague.asc")),
+    ("postseal key import reply.txt", Done::Typed("key import reply")),
+    ("postseal key master --credential postseal", Done::Typed("key master --credential postseal")),
+    ("postseal key master --file /mnt/stick/postseal.key", Done::Typed("key master --file postseal.key")),
+    ("postseal key master --in-home", Done::Typed("key master --in-home")),
+    ("postseal key master --passphrase", Done::Typed("key master --passphrase --passphrase-file pass")),
+    ("postseal key trust", Done::Typed("key trust $(cat id) other@example.org")),
+    ("postseal key trust FINGERPRINT ADDRESS", Done::Typed("key trust $(cat id) other@example.org")),
+    ("postseal key trust NEW ADDRESS", Done::Typed("key trust $(cat colleague-id) colleague@example.org")),
+    ("postseal man DIR", Done::Typed("man .")),
+    ("postseal sendmail", Done::Left("tests/service/sendmail.rs does, with a mail server")),
+    ("postseal serve", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
+    ("postseal serve --config FILE", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
+    ("postseal sign", Done::Typed("sign message.eml")),
+    ("postseal verify", Done::Typed("verify signed.eml")),
+];

@@ -1,0 +1,10 @@
+//! Other programs read what postseal writes, and the reverse.
+
+mod ciphers_pgp;
+mod import;
+mod openpgp;
+mod readers;
+mod seal_pgp;
+mod seal_smime;
+#[path = "../support/mod.rs"]
+mod support;

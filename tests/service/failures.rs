@@ -1,0 +1,319 @@
+//! What is wrong with this machine is a temporary failure in every transport, and no client reads its cause. docs/manual/failures.md has a row for
+//! each cause.
+
+use std::{
+    fs,
+    net::TcpStream,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    clients::{self, Letter},
+    lab::{Lab, POSTSEAL},
+    ports::free_port,
+};
+
+/// A cause, and what it does to mail.
+struct Row {
+    /// As the manual names it.
+    cause: &'static str,
+    breaks: fn(&Lab),
+    /// Which letters it concerns. The others go on as if nothing were wrong.
+    concerns: &'static [&'static str],
+    /// The beginning of every reply to these.
+    reply: &'static str,
+    /// What the log says of it.
+    log: &'static str,
+    /// Whether a service that starts after it starts at all. If not, a running one is tried too.
+    starts: bool,
+}
+
+/// When the service meets the cause.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    BeforeItStarts,
+    WhileItRuns,
+}
+
+const OPEN: &str = "open";
+const SIGN: &str = "sign";
+const ENCRYPT: &str = "encrypt";
+
+const ROWS: [Row; 7] = [
+    Row {
+        cause: "key store damaged",
+        breaks: damage,
+        concerns: &[OPEN, SIGN, ENCRYPT],
+        reply: "451 4.",
+        log: "malformed",
+        starts: true,
+    },
+    Row {
+        cause: "key store missing",
+        breaks: |lab| fs::remove_file(lab.path("home/postseal.db")).expect("a database"),
+        concerns: &[OPEN, SIGN, ENCRYPT],
+        reply: "451 4.",
+        log: "postseal.db",
+        starts: false,
+    },
+    Row {
+        cause: "home empty (not mounted)",
+        breaks: |lab| {
+            fs::remove_dir_all(lab.path("home")).expect("a home");
+            fs::create_dir(lab.path("home")).expect("an empty folder");
+            fs::set_permissions(lab.path("home"), fs::Permissions::from_mode(0o700)).expect("a folder of ours");
+        },
+        concerns: &[OPEN, SIGN, ENCRYPT],
+        reply: "451 4.",
+        log: "home",
+        starts: false,
+    },
+    Row {
+        cause: "key store or key readable by others",
+        breaks: |lab| {
+            fs::set_permissions(lab.path("home/master.key"), fs::Permissions::from_mode(0o644))
+                .expect("a file of ours");
+        },
+        concerns: &[OPEN, SIGN],
+        reply: "451 4.",
+        log: "others have access",
+        starts: true,
+    },
+    Row {
+        cause: "master key missing",
+        breaks: |lab| fs::remove_file(lab.path("home/master.key")).expect("a master key"),
+        concerns: &[OPEN, SIGN],
+        reply: "451 4.",
+        log: "is not there",
+        starts: true,
+    },
+    Row {
+        cause: "master key wrong",
+        breaks: |lab| fs::write(lab.path("home/master.key"), "ab".repeat(32)).expect("a file of ours"),
+        concerns: &[OPEN, SIGN],
+        reply: "451 4.",
+        log: "does not fit",
+        starts: true,
+    },
+    Row {
+        cause: "next server refuses to serve",
+        breaks: |_| {},
+        concerns: &[OPEN, SIGN, ENCRYPT],
+        reply: "451 4.4.0",
+        log: "go away",
+        starts: true,
+    },
+];
+
+/// Everything after the first page of the database is overwritten.
+fn damage(lab: &Lab) {
+    let mut octets = lab.read("home/postseal.db");
+    octets[4096..].fill(0xff);
+    fs::write(lab.path("home/postseal.db"), octets).expect("a file of ours");
+}
+
+#[test]
+fn our_own_trouble_is_temporary_in_every_transport() {
+    let made = Lab::with_keys(&["alice"]);
+    made.run(&["--home", "partner", "key", "generate", "--no-passphrase", "buyer@partner.example"]).code(0);
+    made.run(&["--home", "partner", "key", "export", "buyer@partner.example", "-o", "buyer.asc"]).code(0);
+    made.run(&["key", "import", "buyer.asc"]).code(0);
+    made.run(&["key", "export", "alice@example.org", "-o", "alice.asc"]).code(0);
+    made.run(&["--home", "partner", "key", "import", "alice.asc"]).code(0);
+    made.write("in", letter("buyer@partner.example", "alice@example.org"));
+    made.run(&["--home", "partner", "encrypt", "--to", "alice@example.org", "-o", "in.eml", "in"]).code(0);
+    let encrypted = String::from_utf8(made.read("in.eml")).expect("ASCII");
+
+    let nothing = Row { cause: "nothing", breaks: |_| {}, concerns: &[], reply: "", log: "", starts: true };
+    let runs =
+        |row: &Row| if row.starts { vec![When::BeforeItStarts] } else { vec![When::BeforeItStarts, When::WhileItRuns] };
+    for (row, when) in [nothing].iter().chain(&ROWS).flat_map(|row| runs(row).into_iter().map(move |when| (row, when)))
+    {
+        let lab = Lab::new();
+        let copied = Command::new("cp").arg("-a").arg(made.path("home")).arg(lab.path("home")).status();
+        assert!(copied.expect("cp").success());
+        let service = Service::start(&lab, row, when);
+        for (name, sender, recipient, message) in [
+            (OPEN, "buyer@partner.example", "alice@example.org", encrypted.clone()),
+            (
+                ENCRYPT,
+                "alice@example.org",
+                "buyer@partner.example",
+                letter("alice@example.org", "buyer@partner.example"),
+            ),
+            (SIGN, "alice@example.org", "x@signed.example", letter("alice@example.org", "x@signed.example")),
+        ] {
+            let client = if name == OPEN { "192.0.2.1" } else { TRUSTED };
+            let letter = Letter { client, sender, recipient, message: &message };
+            let fails = row.concerns.contains(&name);
+            for (transport, reply) in service.replies(&letter) {
+                let what = format!("{}, {name} by {transport}: {reply}", row.cause);
+                assert!(reply.starts_with(if fails { row.reply } else { "250" }), "{what}");
+                assert!(!reply.contains("home") && !reply.contains(".db") && !reply.contains(".key"), "{what}");
+            }
+            let is_upstream = row.cause.starts_with("next server");
+            let expected = |by_upstream: bool| if fails && (by_upstream || !is_upstream) { 75 } else { 0 };
+            let filtered = filter(&lab, &letter);
+            assert_eq!(filtered.0, expected(false), "{}, {name} by filter: {}", row.cause, filtered.1);
+            if name != OPEN {
+                let sent = sendmail(&lab, &letter);
+                assert_eq!(sent.0, expected(true), "{}, {name} by sendmail: {}", row.cause, sent.1);
+                // The local user may know: otherwise there would be no trace of it.
+                assert_eq!(sent.1.contains("error: "), fails, "{}: {}", row.cause, sent.1);
+            }
+        }
+        let log = service.end(&lab);
+        assert!(log.contains(row.log), "{}: {log}", row.cause);
+    }
+}
+
+/// The manual has a row for each cause, and no others.
+#[test]
+fn the_manual_lists_every_cause() {
+    let manual = include_str!("../../docs/manual/failures.md");
+    let table = manual.split("## This machine").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section");
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let listed: Vec<(&str, &str)> = rows
+        .map(|line| {
+            let mut cells = line.split('|').skip(1).map(str::trim);
+            (cells.next().expect("a cause"), cells.next().expect("a reply").trim_start_matches('`'))
+        })
+        .collect();
+    let tested: Vec<&str> = ROWS.iter().map(|row| row.cause).chain(ELSEWHERE).collect();
+    assert_eq!(listed.iter().map(|(cause, _)| *cause).collect::<Vec<_>>(), tested);
+    for (row, (_, reply)) in ROWS.iter().zip(&listed) {
+        assert!(reply.starts_with(row.reply), "{}: {reply}", row.cause);
+    }
+}
+
+/// Causes with a test of their own in this file.
+const ELSEWHERE: [&str; 1] = ["configuration invalid"];
+
+#[test]
+fn an_invalid_configuration_is_temporary() {
+    let lab = Lab::with_keys(&["alice"]);
+    lab.write("postseal.toml", "home = \"home\"\nhostname = \"mail.example.org\"\ncolour = 1\n");
+    let message = letter("alice@example.org", "x@else.example");
+    let letter =
+        Letter { client: TRUSTED, sender: "alice@example.org", recipient: "x@else.example", message: &message };
+    for (code, words) in [filter(&lab, &letter), sendmail(&lab, &letter)] {
+        assert!(code == 75 && words.contains("postseal.toml:3: error: unknown key \"colour\""), "{code}: {words}");
+    }
+    // A person at a terminal gets the code of a wrong configuration.
+    lab.run(&["serve", "-c", "postseal.toml"]).code(78);
+}
+
+const TRUSTED: &str = "198.51.100.7";
+
+fn letter(from: &str, to: &str) -> String {
+    format!(
+        "From: {from}\r\nTo: {to}\r\nSubject: s\r\nDate: Mon, 30 Nov 2026 01:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n"
+    )
+}
+
+/// The service in the folder of a lab, or none if it does not start.
+struct Service {
+    child: Child,
+    /// SMTP, LMTP, milter.
+    ports: Option<[u16; 3]>,
+}
+
+impl Service {
+    /// Starts it, and breaks what the row says before or after.
+    fn start(lab: &Lab, row: &Row, when: When) -> Service {
+        let greeting = if row.cause.starts_with("next server") { "554 5.3.2 go away" } else { "220 next ESMTP" };
+        clients::next_server(UnixListener::bind(lab.path("next")).expect("a socket"), greeting);
+        let ports = [0; 3].map(|_| free_port());
+        let user = Command::new("id").arg("-un").output().expect("id").stdout;
+        let mut config = format!(
+            "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nprotocol = [\"pgp\"]\n\
+             [identities]\n{} = \"alice@example.org\"\n\
+             [trusted]\nnetworks = [\"{TRUSTED}\"]\npeers = [\"127.0.0.1\"]\nsign-as = [\"alice@example.org\"]\n\
+             [upstream]\nsmart-host = \"unix:next\"\ntls = \"none\"\n",
+            String::from_utf8_lossy(&user).trim()
+        );
+        for (kind, port) in ["submission", "lmtp", "milter"].iter().zip(ports) {
+            config += &format!("[[listener]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:{port}\"\n");
+        }
+        for (name, condition, action) in [
+            ("in", "direction = \"inbound\"", "decrypt+annotate"),
+            ("partner", "recipient = \"partner.example\"", "encrypt"),
+            // Of another's trouble it would be permanent.
+            ("all", "no-signing-key = \"reject\"", "sign+clear"),
+        ] {
+            config += &format!("[[rule]]\nname = \"{name}\"\n{condition}\naction = \"{action}\"\n");
+        }
+        lab.write("postseal.toml", config);
+        if when == When::BeforeItStarts {
+            (row.breaks)(lab);
+        }
+        let log = fs::File::create(lab.path("log")).expect("a file");
+        let mut serve = Command::new(POSTSEAL);
+        serve.current_dir(lab.path("")).args(["serve", "-c", "postseal.toml"]).stderr(Stdio::from(log));
+        let mut child = serve.spawn().expect("postseal starts");
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                assert!(!row.starts, "{}: {status}: {}", row.cause, String::from_utf8_lossy(&lab.read("log")));
+                return Service { child, ports: None };
+            }
+            if ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+                match when {
+                    When::BeforeItStarts => assert!(row.starts, "{}: it starts", row.cause),
+                    When::WhileItRuns => (row.breaks)(lab),
+                }
+                return Service { child, ports: Some(ports) };
+            }
+            assert!(Instant::now() < end, "{}: it does not start", row.cause);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What each transport replies. The milter's answer is turned into a reply of the mail server.
+    fn replies(&self, letter: &Letter<'_>) -> Vec<(&'static str, String)> {
+        let Some([smtp, lmtp, milter]) = self.ports else { return Vec::new() };
+        let answer = clients::milter(milter, letter);
+        let answer = match answer.split_at(1) {
+            ("y", reply) => reply.to_owned(),
+            ("t", _) => "451 4.7.1".to_owned(),
+            // The message goes on in the mail server.
+            ("a" | "c", _) => "250 2.0.0".to_owned(),
+            _ => panic!("{answer}"),
+        };
+        let mut replies =
+            vec![("smtp", clients::dialogue(smtp, "EHLO", letter)), ("lmtp", clients::dialogue(lmtp, "LHLO", letter))];
+        if !answer.starts_with("250") || replies[0].1.starts_with("250") {
+            replies.push(("milter", answer));
+        }
+        replies
+    }
+
+    /// Stops it; returns its log.
+    fn end(mut self, lab: &Lab) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        String::from_utf8(lab.read("log")).expect("a log in UTF-8")
+    }
+}
+
+fn filter(lab: &Lab, letter: &Letter<'_>) -> (i32, String) {
+    lab.write("input", letter.message);
+    let trusted = if letter.client == TRUSTED { "--trusted" } else { "--user=" };
+    let from = format!("--from={}", letter.sender);
+    run(lab, &["filter", "-c", "postseal.toml", &from, trusted, "--", letter.recipient])
+}
+
+fn sendmail(lab: &Lab, letter: &Letter<'_>) -> (i32, String) {
+    lab.write("input", letter.message.replace("\r\n", "\n"));
+    run(lab, &["sendmail", "-i", "-f", letter.sender, letter.recipient])
+}
+
+fn run(lab: &Lab, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(POSTSEAL);
+    command.current_dir(lab.path("")).env("POSTSEAL_CONFIG", "postseal.toml").args(arguments);
+    let output = command.stdin(fs::File::open(lab.path("input")).expect("a file")).output().expect("postseal runs");
+    (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
+}

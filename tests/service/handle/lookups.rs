@@ -1,0 +1,88 @@
+//! How often the keys are asked for one mail.
+
+use std::sync::{Arc, Mutex};
+
+use postseal::{
+    base::{Result, Secret},
+    crypto::SecretKey,
+    engine::{Handler, HandlerConfig, ReloadableHandler},
+    keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
+    mail::Submitter,
+};
+
+use crate::support::handler::{LETTER, alice, hook, keys, mail};
+
+/// Writes down what is asked.
+struct Asked {
+    keys: Memory,
+    finds: Mutex<Vec<String>>,
+    others: Mutex<Vec<&'static str>>,
+}
+
+impl Keys for Asked {
+    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+        let shown = match want {
+            Want::All => "all".to_owned(),
+            Want::Address(address) => address.to_string(),
+            Want::Certificate(handle) | Want::Handle(handle) => handle.to_string(),
+        };
+        self.finds.lock().unwrap().push(format!("{} {shown}", protocol.name()));
+        self.keys.find(protocol, want)
+    }
+
+    fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        self.keys.secret(record, key)
+    }
+
+    fn anchors(&self) -> Result<Vec<Arc<Record>>> {
+        self.others.lock().unwrap().push("anchors");
+        Ok(Vec::new())
+    }
+
+    fn revocations(&self) -> Result<Vec<Arc<[u8]>>> {
+        self.others.lock().unwrap().push("revocations");
+        self.keys.revocations()
+    }
+
+    fn passwords(&self) -> Result<Vec<Secret>> {
+        self.keys.passwords()
+    }
+}
+
+fn asked(submitter: Submitter, recipients: &[&str], message: &[u8]) -> (Vec<String>, Vec<&'static str>) {
+    let keys = Arc::new(Asked { keys: keys(), finds: Mutex::default(), others: Mutex::default() });
+    let setup = HandlerConfig { keys: Arc::clone(&keys) as Arc<dyn Keys>, ..HandlerConfig::clone(&hook().config()) };
+    ReloadableHandler::new(setup).handle(mail(submitter, recipients, message)).unwrap();
+    let (mut finds, mut others) = (keys.finds.lock().unwrap().clone(), keys.others.lock().unwrap().clone());
+    finds.sort();
+    others.sort();
+    (finds, others)
+}
+
+#[test]
+fn each_recipient_and_the_author_are_looked_up_once() {
+    // ben is hidden, and sealed for alone.
+    let recipients = ["bob@example.net", "ben@example.net", "carol@bank.example", "carl@bank.example"];
+    let (finds, others) = asked(alice(), &recipients, LETTER.as_bytes());
+    assert_eq!(
+        finds,
+        [
+            "pgp alice@example.org",
+            "pgp ben@example.net",
+            "pgp bob@example.net",
+            "smime alice@example.org",
+            "smime carl@bank.example",
+            "smime carol@bank.example",
+        ]
+    );
+    assert_eq!(others, ["anchors", "revocations"]);
+}
+
+#[test]
+fn a_recipient_whose_rule_needs_no_key_is_not_looked_up() {
+    let (finds, _) = asked(alice(), &["plain@example.net"], LETTER.as_bytes());
+    // The rule for the domain could have decided.
+    assert_eq!(finds, ["pgp alice@example.org", "pgp plain@example.net"]);
+    let (finds, others) = asked(alice(), &["someone@elsewhere.example"], LETTER.as_bytes());
+    assert_eq!((finds.len(), others.len()), (0, 0), "{finds:?}");
+}

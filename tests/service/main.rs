@@ -1,0 +1,14 @@
+//! Mail through the engine, the service, and the mail servers around it.
+
+mod failures;
+mod gateway;
+mod handle;
+mod library;
+mod lmtp;
+mod mail_servers;
+mod milter;
+mod proxy;
+mod sendmail;
+mod submission;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,7 @@
+//! The home and every other store of keys.
+
+mod contract;
+mod home;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;

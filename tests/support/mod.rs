@@ -1,0 +1,13 @@
+//! What several tests share.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod change;
+pub(crate) mod clients;
+pub(crate) mod der;
+pub(crate) mod entity;
+pub(crate) mod handler;
+pub(crate) mod lab;
+pub(crate) mod openpgp_programs;
+pub(crate) mod ports;
+pub(crate) mod postfix;
+pub(crate) mod requirements;
