@@ -113,5 +113,5 @@ fn read(limits: &Limits) -> Result<Message> {
     let mut input = io::stdin().lock().take(limits.message as u64 + 1);
     input.read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
     budget.message(octets.len())?;
-    Message::parse(octets, &mut budget)
+    Message::received(octets, &mut budget)
 }

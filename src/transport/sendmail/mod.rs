@@ -136,7 +136,7 @@ impl Sendmail<'_> {
     }
 
     fn parse(&self, octets: Vec<u8>) -> Result<Message> {
-        Message::parse(octets, &mut Budget::new(self.limits.clone()))
+        Message::received(octets, &mut Budget::new(self.limits.clone()))
     }
 
     fn mail(&self, options: &Options, message: Message) -> Result<Mail> {

@@ -309,7 +309,7 @@ async fn handle(
         octets.splice(..0, trace);
         let failed = |error| (Cause::Failure, failure(&error));
         let mail =
-            Mail { envelope, submitter, message: Message::parse(octets, &mut Budget::new(whole)).map_err(failed)? };
+            Mail { envelope, submitter, message: Message::received(octets, &mut Budget::new(whole)).map_err(failed)? };
         arrival.log(&mail);
         if mail.message.root().fields().filter(|field| field.is("Received")).count() > MAX_HOPS {
             // RFC 3463, section 3.5: routing loop detected.
