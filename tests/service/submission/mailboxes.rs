@@ -23,7 +23,11 @@ fn what_is_encrypted_to_alice_is_opened_for_the_names_of_her_mailbox() {
     let plain = proxy.path("plain.eml");
     std::fs::write(&plain, "From: alice@example.org\r\nTo: alice@example.org\r\n\r\nthe plan\r\n").expect("a file");
     let sealed = proxy.path("sealed.eml");
-    std::fs::write(&sealed, proxy.postseal(&["encrypt", "-f", "pgp", &plain.display().to_string()])).expect("a file");
+    std::fs::write(
+        &sealed,
+        proxy.postseal(&["encrypt", "-f", "pgp", "--to", "alice@example.org", &plain.display().to_string()]),
+    )
+    .expect("a file");
 
     let cases = [("alice+shop@example.org", true), ("boss@example.org", true), ("staff@example.org", false)];
     for (count, (recipient, is_opened)) in cases.into_iter().enumerate() {
