@@ -76,6 +76,13 @@ pub struct Limits {
     pub name_comparisons: usize,
 }
 
+impl Limits {
+    /// Octets of the header of a message that goes on as it came, which is read for its fields alone. Source: 4 MiB are scanned in a millisecond.
+    pub fn unread_header(&self) -> usize {
+        self.header.saturating_mul(16)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -250,6 +257,12 @@ impl Budget {
         spend_octets(&mut self.headers, octets, "message", || {
             format!("more than {limit} octets of header in its parts")
         })
+    }
+
+    /// The error for a header field with more parameters than the limit.
+    pub fn parameters_exceeded(&self, field: &str) -> Error {
+        let reason = format!("more than {} parameters", self.limits.parameters);
+        Error::over_budget(format_args!("header field {field:?}"), reason)
     }
 
     /// Refuses a message of more octets than the limit.

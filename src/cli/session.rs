@@ -17,7 +17,7 @@ use postseal::{
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
-    service::{self, CapabilityStore, ConfiguredHandler, Environment, OpenSources},
+    service::{CapabilityStore, Environment, OpenSources},
     store::{self, Keystore},
 };
 
@@ -99,11 +99,6 @@ impl Session {
     pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
         let message = Message::parse(octets, &mut self.budget())?;
         self.engine(self.keys()?).open_parts(&message)
-    }
-
-    /// What handles mail by a configuration, and learns from it.
-    pub(crate) fn handler(self, config: &Config) -> Result<ConfiguredHandler> {
-        service::handler(config, self.environment()?)
     }
 
     /// What a handler needs besides its configuration.

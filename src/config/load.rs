@@ -12,7 +12,8 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, mailboxes, rules,
+    Mention, NextProtocol, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward,
+    mailboxes, rules,
     table::{Document, Located, Table},
 };
 use crate::{
@@ -117,7 +118,9 @@ impl Reader<'_> {
             texts.iter().filter_map(|text| self.document.read(text, Network::parse)).collect::<Vec<_>>()
         };
         let (clients, peers) = (networks("networks"), networks("peers"));
-        let authserv_ids = self.authserv_ids(trusted.as_ref(), hostname.as_deref());
+        let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
+        let authserv_id = own.or_else(|| hostname.clone());
+        let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
         let (aliases, mailboxes) = mailboxes::read(self.document, root);
         let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         if let Some(trusted) = trusted {
@@ -133,11 +136,12 @@ impl Reader<'_> {
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         Some(Config {
             keys,
             passphrases,
             hostname: hostname?,
+            authserv_id: authserv_id?,
             authserv_ids,
             marker,
             revocation,
@@ -157,14 +161,14 @@ impl Reader<'_> {
         })
     }
 
-    /// Hosts whose Authentication-Results are trusted. The name of this host is never one of them, because everybody knows it.
+    /// Hosts whose Authentication-Results are trusted. The name that this service writes is never one of them, because everybody knows it.
     fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
         let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
         let admitted = texts.iter().filter(|text| {
             let is_own = own.is_some_and(|own| authserv::is_same(own, &text.value));
             if is_own {
                 self.document
-                    .error(text.line, format!("authserv-ids: {:?} is the hostname of this service", text.value));
+                    .error(text.line, format!("authserv-ids: {:?} is the authserv-id of this service", text.value));
             }
             !is_own
         });
@@ -302,17 +306,26 @@ impl Reader<'_> {
         let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
         let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
-        if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
-            && kind.is_some_and(|kind| kind != ListenerKind::Submission)
-        {
-            self.document.error(table.line_of("auth"), "auth: only a listener of kind \"submission\" knows it");
+        let fits = match (&auth, kind) {
+            (None | Some(Auth::None), _) | (_, None | Some(ListenerKind::Submission)) => true,
+            (Some(Auth::Sender), Some(ListenerKind::Lmtp)) => true,
+            _ => false,
+        };
+        if !fits {
+            let message = "auth: for a listener of kind \"submission\"; \"sender\" for one of kind \"lmtp\" too";
+            self.document.error(table.line_of("auth"), message);
         }
         table.finish();
         Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, vrfy, copies })
     }
 
     fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {
-        let word = self.choice(table, "auth", "none", &[("here", "here"), ("none", "none"), ("relay", "relay")]);
+        let word = self.choice(
+            table,
+            "auth",
+            "none",
+            &[("here", "here"), ("none", "none"), ("relay", "relay"), ("sender", "sender")],
+        );
         match (word, table.string("users")) {
             ("here", Some(users)) => Some(Auth::Here(self.place(&users, What::Users))),
             ("here", None) => {
@@ -324,6 +337,7 @@ impl Reader<'_> {
                 None
             }
             ("relay", None) => Some(Auth::Relay),
+            ("sender", None) => Some(Auth::Sender),
             (_, None) => Some(Auth::None),
         }
     }
@@ -351,7 +365,7 @@ impl Reader<'_> {
     }
 
     fn upstream(&mut self, table: Table<'_>) -> Option<Upstream> {
-        let host = table.string("smart-host");
+        let (host, lmtp) = (table.string("smart-host"), table.string("lmtp"));
         let mx = table.truth("mx").unwrap_or_default();
         let security = self.choice(
             &table,
@@ -368,7 +382,15 @@ impl Reader<'_> {
         if is_half {
             self.document.error(login_line, "upstream: login and password go together");
         }
-        match (host, mx) {
+        let protocol = if lmtp.is_some() { NextProtocol::Lmtp } else { NextProtocol::Smtp };
+        if let Some(lmtp) = &lmtp
+            && (host.is_some() || mx || login.is_some())
+        {
+            let message = "upstream: lmtp stands alone: no smart-host, no mx = true, no login";
+            self.document.error(lmtp.line, message);
+            return None;
+        }
+        match (host.or(lmtp), mx) {
             (Some(host), false) => {
                 let server = self.document.read(&host, |text| server(text, self.directory))?;
                 let account = login.zip(password).map(|(name, password)| Account { name: name.value, password });
@@ -378,7 +400,7 @@ impl Reader<'_> {
                 }
                 // Clients are named to servers on this machine, and to others if the configuration says so.
                 let xforward = if xforward.unwrap_or(server.is_local()) { Xforward::On } else { Xforward::Off };
-                Some(Upstream::SmartHost { server, security, account, xforward })
+                Some(Upstream::SmartHost { server, protocol, security, account, xforward })
             }
             (None, true) if xforward == Some(true) => {
                 self.document.error(xforward_line, "xforward: goes with smart-host");
@@ -390,7 +412,7 @@ impl Reader<'_> {
                 None
             }
             _ => {
-                self.document.error(line, "upstream: either smart-host or mx = true");
+                self.document.error(line, "upstream: one of smart-host, lmtp and mx = true");
                 None
             }
         }
@@ -404,13 +426,15 @@ impl Reader<'_> {
     }
 
     fn log(&self, root: &Table<'_>) -> Log {
-        let Some(table) = root.table("log") else { return Log { level: Level::Info, form: LogForm::Text } };
+        let usual = Log { level: Level::Info, form: LogForm::Text, syslog: SYSLOG.into() };
+        let Some(table) = root.table("log") else { return usual };
         let levels =
             [("debug", Level::Debug), ("info", Level::Info), ("warning", Level::Warning), ("error", Level::Error)];
         let level = self.choice(&table, "level", Level::Info, &levels);
         let form = self.choice(&table, "form", LogForm::Text, &[("json", LogForm::Json), ("text", LogForm::Text)]);
+        let syslog = table.string("syslog").map_or(usual.syslog, |text| self.directory.join(text.value));
         table.finish();
-        Log { level, form }
+        Log { level, form, syslog }
     }
 
     /// One of several words, or the default.
@@ -466,6 +490,20 @@ fn socket(text: &str) -> Result<SocketAddr> {
         Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
             .with_hint("127.0.0.1:10025, [::1]:10025")
     })
+}
+
+/// Source: syslog(3).
+const SYSLOG: &str = "/dev/log";
+
+/// An address and a port of loopback.
+fn monitor(text: &str) -> Result<SocketAddr> {
+    let address = socket(text)?;
+    if !address.ip().is_loopback() {
+        let why = format!("metrics {text:?}: not a loopback address, and the page has no login and no TLS");
+        return Err(Error::new(Kind::Config, why)
+            .with_hint("127.0.0.1:9095; for other machines a reverse proxy with a login can pass it on"));
+    }
+    Ok(address)
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.

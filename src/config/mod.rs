@@ -56,8 +56,10 @@ pub struct Config {
     pub keys: Vec<KeySource>,
     /// The passphrases for the keys, one per line.
     pub passphrases: Option<SecretFrom>,
-    /// The name of this host: the authserv-id of RFC 8601, and the name in SMTP greetings.
+    /// The name of this host, in SMTP greetings and in Received fields.
     pub hostname: String,
+    /// The name that this service writes into Authentication-Results (RFC 8601, section 2.5).
+    pub authserv_id: String,
     /// The authserv-ids of other hosts whose Authentication-Results fields stay (RFC 8601, section 5).
     pub authserv_ids: Vec<String>,
     /// The secret for the marker of handled copies, shared by all services that handle the same mail.
@@ -208,6 +210,8 @@ pub enum Auth {
     None,
     /// The next server checks the password.
     Relay,
+    /// A peer has checked that the envelope sender is the address of the user who logged in there.
+    Sender,
 }
 
 /// Whether VRFY and EXPN are enabled.
@@ -237,6 +241,8 @@ pub enum Upstream {
     SmartHost {
         /// Its address.
         server: Server,
+        /// What it speaks.
+        protocol: NextProtocol,
         /// TLS.
         security: Security,
         /// The login there.
@@ -244,6 +250,15 @@ pub enum Upstream {
         /// Whether it is told the client of each mail.
         xforward: Xforward,
     },
+}
+
+/// The protocol of the next server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextProtocol {
+    /// LMTP (RFC 2033): the server delivers to mailboxes, and replies for each recipient.
+    Lmtp,
+    /// SMTP.
+    Smtp,
 }
 
 /// Whether the next server is told the client of each mail by XFORWARD.
@@ -290,13 +305,15 @@ pub struct Bounds {
     pub memory: usize,
 }
 
-/// Level and form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Level, form and place of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The least severe level that is logged.
     pub level: Level,
     /// The form of a line.
     pub form: LogForm,
+    /// The socket of the system log, for programs that run for one message. The service writes to standard error.
+    pub syslog: PathBuf,
 }
 
 /// A log level.

@@ -83,7 +83,7 @@ impl Engine<'_> {
     pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
         let start = Instant::now();
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
-        let opening = if mail.message.octets().len() > policy.max_size {
+        let opening = if mail.message.octets().len() > policy.max_size || mail.message.unread().is_some() {
             None
         } else {
             // By the keys of its recipients alone: an attacker could send another person's ciphertext to their own address.

@@ -203,7 +203,7 @@ impl Engine<'_> {
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
         match edits.apply(message, |_| false) {
-            Some(octets) => Message::parse(octets, &mut self.budget()),
+            Some(octets) => Message::received(octets, &mut self.budget()),
             None => Ok(message.clone()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod edit;
+mod expiry;
 mod facts;
 mod handle;
 mod inspect;

@@ -38,6 +38,22 @@ struct Figures {
     waiting: BTreeMap<&'static str, u64>,
     /// By listener and limit.
     limits: BTreeMap<(&'static str, &'static str), u64>,
+    is_ready: Option<bool>,
+    keys: Option<KeyFigures>,
+}
+
+/// What is known of the keys here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFigures {
+    /// How many own addresses can no longer sign in as many days as [`KeyFigures::DAYS`] says.
+    pub expiring: [usize; 3],
+    /// How old the oldest CRL is, of the newest of each issuer.
+    pub age_of_oldest_crl: Option<Duration>,
+}
+
+impl KeyFigures {
+    /// The days of [`KeyFigures::expiring`].
+    pub const DAYS: [u64; 3] = [1, 7, 30];
 }
 
 /// What became of a recipient of a message.
@@ -225,6 +241,12 @@ impl Metrics {
         *self.figures().reloads.entry("failed").or_default() += 1;
     }
 
+    /// Notes whether mail can be handled now, and what is known of keys, for the next page.
+    pub fn note_health(&self, is_ready: bool, keys: Option<KeyFigures>) {
+        let mut figures = self.figures();
+        (figures.is_ready, figures.keys) = (Some(is_ready), keys);
+    }
+
     /// The metrics as a page for Prometheus.
     pub fn page(&self) -> String {
         let figures = self.figures();
@@ -274,6 +296,20 @@ impl Metrics {
         );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
+        page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
+        page.lines(figures.is_ready.iter().map(|is_ready| (String::new(), u64::from(*is_ready))));
+        page.head(
+            "postseal_expiring_keys",
+            "gauge",
+            "own addresses whose key to sign with expires within so many days",
+        );
+        page.lines(figures.keys.iter().flat_map(|keys| {
+            let counts = KeyFigures::DAYS.into_iter().zip(keys.expiring);
+            counts.map(|(days, count)| (format!("days=\"{days}\""), count as u64))
+        }));
+        page.head("postseal_oldest_crl_age_seconds", "gauge", "age of the oldest CRL, of the newest of each issuer");
+        let age = figures.keys.and_then(|keys| keys.age_of_oldest_crl);
+        page.lines(age.iter().map(|age| (String::new(), age.as_secs())));
         page.head("postseal_handle_seconds", "histogram", "time to handle a mail");
         for (listener, mails) in &figures.mails {
             page.histogram(listener, mails);
@@ -301,7 +337,10 @@ impl Page {
 
     fn lines(&mut self, figures: impl Iterator<Item = (String, u64)>) {
         let name = self.name;
-        figures.for_each(|(labels, figure)| self.line(format_args!("{name}{{{labels}}} {figure}")));
+        figures.for_each(|(labels, figure)| match labels.as_str() {
+            "" => self.line(format_args!("{name} {figure}")),
+            labels => self.line(format_args!("{name}{{{labels}}} {figure}")),
+        });
     }
 
     fn histogram(&mut self, listener: &str, mails: &Mails) {

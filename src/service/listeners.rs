@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::{
     environment::Environment,
     handler,
+    health::ServiceHealth,
     next_hop::{program_or_relay, relay},
 };
 use crate::{
@@ -68,6 +69,7 @@ impl Builder {
         };
         self.marker = Some(marker.clone());
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
+        let health = ServiceHealth::new(handler::handler_config(&config, &environment, marker.clone()));
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing) = (&self.metrics, &self.hashing);
@@ -78,7 +80,7 @@ impl Builder {
             .listeners
             .iter()
             .map(|listener| Ok::<_, Error>((listener.endpoint.clone(), parts.listener(listener)?)));
-        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics)));
+        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics), Arc::new(health)));
         let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
         for built in listeners.chain(monitor) {
             let (endpoint, listener) = built?;
@@ -159,6 +161,7 @@ impl Parts<'_> {
                 }
                 Auth::None => Login::None,
                 Auth::Relay => Login::Relayed,
+                Auth::Sender => Login::Sender,
             },
             metrics: Arc::clone(self.metrics),
             trusted: config.trusted.clone(),

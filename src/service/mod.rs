@@ -11,6 +11,7 @@
 
 mod environment;
 mod handler;
+mod health;
 mod learning;
 mod listeners;
 mod next_hop;

@@ -4,6 +4,7 @@
 mod endpoint;
 pub mod filter;
 mod forwarding;
+mod handing_over;
 mod line_ends;
 mod listener;
 mod lmtp;
@@ -25,10 +26,11 @@ pub mod tls;
 mod trace;
 
 pub use endpoint::{Endpoint, Inherited, ListeningSocket};
+pub use handing_over::HandingOver;
 pub use listener::{Connection, Listener, Stream};
 pub use measured::Measured;
 pub use memory::MemoryLimit;
-pub use monitor::Monitor;
+pub use monitor::{Health, Monitor};
 pub use mx::MxResolver;
 pub use network::Network;
 pub use next_hop::{Blocking, NextHop, SendError, Sending};

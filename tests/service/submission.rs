@@ -1,7 +1,7 @@
 //! `postseal serve` before the queue: SMTP with real clients, a real Postfix behind it, and gpg and openssl at the end.
 
 mod crash;
-mod dialogue;
+pub(crate) mod dialogue;
 mod login;
 mod mailboxes;
 mod room;

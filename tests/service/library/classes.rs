@@ -17,7 +17,7 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Blocking, Connection, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
+        Blocking, Connection, HandingOver, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
         filter::filter,
         milter::{self, Copying, Milter},
         relay::{Host, Relay},
@@ -152,12 +152,21 @@ fn filtered(handler: &dyn Handler, letter: &str) -> Result<Option<Vec<u8>>> {
     let message =
         Message::parse(letter.into(), &mut postseal::base::Budget::new(Limits::default())).expect("a message");
     let submitter = Submitter::Authenticated(Login::new("alice").unwrap());
-    filter(handler, Mail { envelope: Envelope { sender, recipients }, submitter, message })
+    filter(
+        handler,
+        &SessionId::new(&SystemRandom).unwrap(),
+        Mail { envelope: Envelope { sender, recipients }, submitter, message },
+    )
 }
 
 /// The reply to the message by SMTP or LMTP.
 fn dialogue(handler: &Arc<dyn Handler>, dialect: Dialect, letter: &str) -> String {
-    let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "us.test".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let nowhere = Relay::new(caller, Host::Address(([127, 0, 0, 1], 1).into()), Security::None);
     let limits = Limits::default();
     let settings = smtp::Settings {
@@ -242,7 +251,12 @@ fn sendmail(handler: &dyn Handler, letter: &str) -> String {
         date: "Sun, 29 Nov 2026 21:00:00 +0000".to_owned(),
         unique: "1".to_owned(),
     };
-    let sendmail = Sendmail { handler, next_hop: &next_hop, writer, limits: &Limits::default() };
+    let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
+    let sendmail = Sendmail {
+        copies: HandingOver { handler, next_hop: &next_hop, quarantine: None, name: "sendmail", session: &session },
+        writer,
+        limits: &limits,
+    };
     let commands = format!(
         "EHLO x\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n{letter}.\r\nQUIT\r\n"
     );

@@ -25,10 +25,10 @@ use postseal::{
     pki::Revocation,
     policy::{Action, Condition, Direction, Order, Pattern, Policy, Rule},
     protocol::{pgp, smime},
-    report::Metrics,
+    report::{KeyFigures, Metrics},
     store,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor, Network, NextHop, SendError, Sending,
+        Endpoint, Health, Listener, Measured, MemoryLimit, Monitor, Network, NextHop, SendError, Sending,
         milter::{Copying, Milter, Settings},
         serve::{Event, Listeners, State, serve},
         smtp::{Origin, Reply},
@@ -40,6 +40,19 @@ use crate::support::{
     ports::{free_port, wait_for_port},
     postfix::{Postfix, Sink, read_to_end, run_with},
 };
+
+/// The monitor's answer is always the same.
+struct Healthy;
+
+impl Health for Healthy {
+    fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn keys(&self) -> Option<KeyFigures> {
+        None
+    }
+}
 
 /// What becomes of copies.
 #[derive(Clone, Copy, PartialEq)]
@@ -227,7 +240,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
     };
     let milter: Arc<dyn Listener> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
     let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
-    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics)));
+    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics), Arc::new(Healthy)));
     let by_endpoint = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
     Listeners { by_endpoint, connections: CONNECTIONS, drain: Duration::from_secs(20), random: Arc::new(SystemRandom) }
 }
