@@ -1,29 +1,25 @@
 //! From a file to a [`Config`], or to all its problems. A pure function of the file, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, NextProtocol, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward,
-    mailboxes, rules,
+    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
+    Security, Server, Upstream, What, Xforward, listeners, mailboxes,
+    reader::{self, Reader},
+    rules,
     table::{Document, Located, Table},
 };
 use crate::{
     base::{Error, Kind, Limits, Result},
     crypto::Legacy,
-    mail::{Address, Login},
+    mail::Address,
     pki::Revocation,
     policy::{Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{Endpoint, MemoryLimit, Network, sendmail::Program},
+    transport::{MemoryLimit, Network, sendmail::Program},
 };
 
 /// A configuration and its problems.
@@ -88,13 +84,6 @@ fn parse(text: &str, directory: &Path) -> Loaded {
     Loaded { config: config.filter(|_| usable), problems }
 }
 
-/// What all sections share.
-pub(super) struct Reader<'a> {
-    pub(super) document: &'a Document<'a>,
-    directory: &'a Path,
-    pub(super) mentions: Vec<Mention>,
-}
-
 impl Reader<'_> {
     /// `None` if a required key is missing. That is a problem already.
     fn config(&mut self, root: &Table<'_>) -> Option<Config> {
@@ -126,13 +115,20 @@ impl Reader<'_> {
         if let Some(trusted) = trusted {
             trusted.finish();
         }
-        let listeners = self.listeners(root);
+        let known = [clients.as_slice(), peers.as_slice()].concat();
+        let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
             && listeners.iter().any(|listener| listener.auth == Auth::Relay)
         {
             let line = root.line_of("upstream");
             self.document.error(line, "upstream: its login, and auth = \"relay\" of a listener, exclude each other");
+        }
+        if let Some(Upstream::SmartHost { server: Server::Tcp(server), .. }) = &upstream
+            && let Some(own) = listeners.iter().find(|listener| listener.endpoint.takes(*server))
+        {
+            let message = format!("upstream: smart-host {server} is the listener at {}", own.endpoint);
+            self.document.error(root.line_of("upstream"), message);
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -180,7 +176,7 @@ impl Reader<'_> {
         let mut identities = BTreeMap::new();
         if let Some(table) = root.table("identities") {
             for (name, patterns) in table.named() {
-                let Some(login) = self.document.read(&name, login) else { continue };
+                let Some(login) = self.document.read(&name, reader::login) else { continue };
                 if identities.contains_key(&login) {
                     self.document
                         .error(name.line, format!("identities: {:?} is the same name as another here", name.value));
@@ -202,10 +198,6 @@ impl Reader<'_> {
             }
         }
         self.patterns(texts)
-    }
-
-    pub(super) fn patterns(&self, texts: &[Located<String>]) -> Vec<Pattern> {
-        texts.iter().filter_map(|text| self.document.read(text, Pattern::parse)).collect()
     }
 
     fn bounds(&self, root: &Table<'_>) -> Bounds {
@@ -273,95 +265,6 @@ impl Reader<'_> {
             keys.push(source);
         }
         keys
-    }
-
-    fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for table in root.tables("listener") {
-            let line = table.line_of("address");
-            let Some(listener) = self.listener(table) else { continue };
-            if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
-                self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
-            }
-            if listener.kind == ListenerKind::Milter
-                && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
-            {
-                let message = format!("address {}: a milter trusts every client that can connect", listener.endpoint);
-                self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
-            }
-            listeners.push(listener);
-        }
-        listeners
-    }
-
-    fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
-        let kinds =
-            [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
-        let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
-        let address = table.required("address");
-        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
-        let tls = self.tls(&table);
-        let auth = self.auth(&table);
-        let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
-        let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
-        let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
-        let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
-        let fits = match (&auth, kind) {
-            (None | Some(Auth::None), _) | (_, None | Some(ListenerKind::Submission)) => true,
-            (Some(Auth::Sender), Some(ListenerKind::Lmtp)) => true,
-            _ => false,
-        };
-        if !fits {
-            let message = "auth: for a listener of kind \"submission\"; \"sender\" for one of kind \"lmtp\" too";
-            self.document.error(table.line_of("auth"), message);
-        }
-        table.finish();
-        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, vrfy, copies })
-    }
-
-    fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {
-        let word = self.choice(
-            table,
-            "auth",
-            "none",
-            &[("here", "here"), ("none", "none"), ("relay", "relay"), ("sender", "sender")],
-        );
-        match (word, table.string("users")) {
-            ("here", Some(users)) => Some(Auth::Here(self.place(&users, What::Users))),
-            ("here", None) => {
-                self.document.error(table.line_of("auth"), "auth: \"here\" needs users, a file");
-                None
-            }
-            (_, Some(users)) => {
-                self.document.error(users.line, "users: goes with auth = \"here\"");
-                None
-            }
-            ("relay", None) => Some(Auth::Relay),
-            ("sender", None) => Some(Auth::Sender),
-            (_, None) => Some(Auth::None),
-        }
-    }
-
-    fn tls(&mut self, table: &Table<'_>) -> Option<Tls> {
-        let mode = table.string("tls").filter(|mode| mode.value != "none");
-        let files = [table.string("certificate"), table.string("key")];
-        let Some(mode) = mode else {
-            if let Some(file) = files.into_iter().flatten().next() {
-                self.document.error(file.line, "a certificate or key, but no tls = \"starttls\" or \"implicit\"");
-            }
-            return Some(Tls::None);
-        };
-        let implicit = self.document.word(&mode, "kind of tls", &[("implicit", true), ("starttls", false)])?;
-        let [Some(certificate), Some(key)] = files else {
-            self.document.error(table.line_of("tls"), "tls: needs certificate and key");
-            return None;
-        };
-        let line = certificate.line;
-        let certificate = self.place(&certificate, What::File);
-        let key = self.place(&key, |path| What::Secret(SecretFrom::File(path)));
-        let identity = Identity { certificate, key };
-        self.mentions.push(Mention { line, what: What::Identity(identity.clone()) });
-        Some(if implicit { Tls::Implicit(identity) } else { Tls::Starttls(identity) })
     }
 
     fn upstream(&mut self, table: Table<'_>) -> Option<Upstream> {
@@ -436,46 +339,6 @@ impl Reader<'_> {
         table.finish();
         Log { level, form, syslog }
     }
-
-    /// One of several words, or the default.
-    pub(super) fn choice<T: Copy>(
-        &self,
-        table: &Table<'_>,
-        key: &'static str,
-        default: T,
-        known: &[(&'static str, T)],
-    ) -> T {
-        table.string(key).and_then(|text| self.document.word(&text, key, known)).unwrap_or(default)
-    }
-
-    /// `{ file = "..." }` or `{ credential = "..." }`.
-    fn secret(&mut self, root: &Table<'_>, key: &'static str) -> Option<SecretFrom> {
-        let table = root.table(key)?;
-        let (file, credential) = (table.string("file"), table.string("credential"));
-        let line = table.line;
-        table.finish();
-        let secret = match (file, credential) {
-            (Some(file), None) => SecretFrom::File(self.directory.join(file.value)),
-            (None, Some(name)) => SecretFrom::Credential(name.value),
-            _ => {
-                self.document.error(line, format!("{key}: either {{ file = ... }} or {{ credential = ... }}"));
-                return None;
-            }
-        };
-        self.mentions.push(Mention { line, what: What::Secret(secret.clone()) });
-        Some(secret)
-    }
-
-    fn place(&mut self, text: &Located<String>, what: impl FnOnce(PathBuf) -> What) -> PathBuf {
-        let path = self.directory.join(&text.value);
-        self.mentions.push(Mention { line: text.line, what: what(path.clone()) });
-        path
-    }
-}
-
-/// A login name.
-pub(super) fn login(text: &str) -> Result<Login> {
-    Login::new(text).ok_or_else(|| Error::new(Kind::Config, format!("{text:?}: not a login name")))
 }
 
 fn hostname(text: &str) -> Result<String> {
@@ -504,14 +367,6 @@ fn monitor(text: &str) -> Result<SocketAddr> {
             .with_hint("127.0.0.1:9095; for other machines a reverse proxy with a login can pass it on"));
     }
     Ok(address)
-}
-
-/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
-fn listening(text: &str, directory: &Path) -> Result<Endpoint> {
-    match text.strip_prefix("unix:") {
-        Some(path) => Ok(Endpoint::Unix(directory.join(path))),
-        None => Endpoint::parse(text),
-    }
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.

@@ -25,8 +25,10 @@
 
 mod check;
 mod explain;
+mod listeners;
 mod load;
 mod mailboxes;
+mod reader;
 mod rules;
 mod secret;
 mod table;
@@ -142,6 +144,8 @@ pub struct Listener {
     pub tls: Tls,
     /// How clients log in.
     pub auth: Auth,
+    /// Whether clients that are not known may submit.
+    pub strangers: Strangers,
     /// Whether VRFY and EXPN are enabled.
     pub vrfy: Vrfy,
     /// What a milter does when recipients need different copies.
@@ -155,7 +159,9 @@ pub enum ListenerKind {
     Lmtp,
     /// The milter protocol.
     Milter,
-    /// SMTP before the queue.
+    /// SMTP from other mail servers: anybody's mail for local recipients, as on port 25.
+    Relay,
+    /// SMTP from users (RFC 6409), who log in or are in a trusted network.
     Submission,
 }
 
@@ -212,6 +218,15 @@ pub enum Auth {
     Relay,
     /// A peer has checked that the envelope sender is the address of the user who logged in there.
     Sender,
+}
+
+/// Whether a submission listener takes mail for local recipients from clients that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// Yes.
+    Accept,
+    /// No (RFC 6409, section 4.3).
+    Refuse,
 }
 
 /// Whether VRFY and EXPN are enabled.

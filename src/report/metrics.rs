@@ -112,12 +112,22 @@ impl Cause {
 /// A limit that turned a client, a login or a message away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Connections at one listener.
+    /// Connections at one listener, without the reserve.
     Connections,
+    /// Four fifths of the connections at one listener.
+    ConnectionsFilling,
     /// Connections from one address.
     ConnectionsOfClient,
-    /// Passwords checked at once, or tried by one address or name.
+    /// Servers that a message passed.
+    Hops,
+    /// Passwords checked at once.
     Logins,
+    /// Failed logins from one address.
+    LoginsOfClient,
+    /// Failed logins with one name.
+    LoginsOfName,
+    /// Passes of a message through this host.
+    Loop,
     /// Memory for messages.
     Memory,
 }
@@ -127,8 +137,13 @@ impl Limit {
     pub fn name(self) -> &'static str {
         match self {
             Limit::Connections => "connections",
+            Limit::ConnectionsFilling => "connections-filling",
             Limit::ConnectionsOfClient => "connections-of-client",
+            Limit::Hops => "hops",
             Limit::Logins => "logins",
+            Limit::LoginsOfClient => "logins-of-client",
+            Limit::LoginsOfName => "logins-of-name",
+            Limit::Loop => "loop",
             Limit::Memory => "memory",
         }
     }

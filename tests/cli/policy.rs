@@ -91,6 +91,21 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             "c.toml:8: error: endpoint \"localhost:24\": not an address with a port",
         ),
         (
+            &format!("{good}[[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:587\""),
+            "c.toml:8: error: address 127.0.0.1:587: no client may submit here\n  hint: auth = ",
+        ),
+        (
+            &format!("{good}[[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:25\"\nstrangers = true"),
+            "c.toml:9: error: strangers: only a listener of kind \"submission\" knows it\n",
+        ),
+        (
+            &format!(
+                "{good}[[listener]]\nkind = \"relay\"\naddress = \"0.0.0.0:25\"\n\
+                 [upstream]\nsmart-host = \"127.0.0.1:25\"\ntls = \"none\""
+            ),
+            "c.toml:9: error: upstream: smart-host 127.0.0.1:25 is the listener at 0.0.0.0:25\n",
+        ),
+        (
             &format!("{good}[trusted]\nnetworks = \"10.0.0.1/8\""),
             "c.toml:7: error: network \"10.0.0.1/8\": bits after the prefix are set\n",
         ),

@@ -21,7 +21,7 @@ use postseal::{
         relay::{Host, Relay},
         sendmail::{Options, Sendmail, Writer},
         serve::{Event, Listeners, State, serve},
-        smtp::{Caller, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts},
+        smtp::{Caller, Clients, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -321,10 +321,13 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
     let relay = Arc::new(Relay::new(caller, Host::Address(([127, 0, 0, 1], upstream).into()), Security::None));
     let smtp = |dialect| {
         let settings = Smtp {
+            kind: "smtp",
             dialect,
+            clients: Clients::Anyone,
             name: "mx.example.org".to_owned(),
             protection: Protection::None,
             login: Login::None,
+            login_limits: Arc::default(),
             metrics: Arc::clone(&metrics),
             trusted: Vec::new(),
             peers: vec![Network::parse("127.0.0.1").unwrap()],

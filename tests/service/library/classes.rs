@@ -17,12 +17,13 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Blocking, Connection, HandingOver, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
+        Blocking, Connection, HandingOver, Listener, Load, MemoryLimit, Network, NextHop, SendError, Sending,
+        SessionId,
         filter::filter,
         milter::{self, Copying, Milter},
         relay::{Host, Relay},
         sendmail::{Sendmail, Writer},
-        smtp::{self, Caller, Dialect, Login as SmtpLogin, Origin, Protection, Reply, Server, Timeouts},
+        smtp::{self, Caller, Clients, Dialect, Login as SmtpLogin, Origin, Protection, Reply, Server, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -170,10 +171,13 @@ fn dialogue(handler: &Arc<dyn Handler>, dialect: Dialect, letter: &str) -> Strin
     let nowhere = Relay::new(caller, Host::Address(([127, 0, 0, 1], 1).into()), Security::None);
     let limits = Limits::default();
     let settings = smtp::Settings {
+        kind: "smtp",
         dialect,
+        clients: Clients::Anyone,
         name: "mail.example.org".to_owned(),
         protection: Protection::None,
         login: SmtpLogin::None,
+        login_limits: Arc::default(),
         metrics: Arc::new(Metrics::default()),
         trusted: vec![Network::parse("127.0.0.1").unwrap()],
         peers: Vec::new(),
@@ -285,7 +289,8 @@ fn talk(listener: &Arc<impl Listener + 'static>, octets: &[u8]) -> Vec<u8> {
     super::runtime().block_on(async {
         let (mut ours, theirs) = tokio::io::duplex(1024 * 1024);
         let (_stop, stopping) = watch::channel(false);
-        let connection = Connection { stream: Box::new(theirs), peer: Some(([127, 0, 0, 1], 4096).into()) };
+        let connection =
+            Connection { stream: Box::new(theirs), peer: Some(([127, 0, 0, 1], 4096).into()), load: Load::none() };
         let session = SessionId::new(&SystemRandom).expect("randomness");
         let serving = tokio::spawn(Arc::clone(listener).serve(connection, session, stopping));
         ours.write_all(octets).await.expect("the listener reads");
