@@ -52,7 +52,7 @@ fn start_with(log: &Log, time: Time, to: impl for<'w> MakeWriter<'w> + Send + Sy
     let _ = builder.fmt_fields(form).event_format(form).try_init();
 }
 
-/// The system log: a datagram for each line (RFC 3164, section 4.1, without the parts that the local log adds).
+/// The system log: a datagram for each line, as syslog(3) writes it, without the time.
 struct Syslog(Arc<UnixDatagram>);
 
 impl MakeWriter<'_> for Syslog {
@@ -91,7 +91,7 @@ impl io::Write for SyslogLine {
     }
 }
 
-/// Source: RFC 3164, section 4.1.1.
+/// LOG_MAIL of syslog(3).
 const MAIL_FACILITY: u8 = 2;
 
 /// How a line is written. The fields of the event come first, then those of the spans around it: the session and the message.

@@ -2,9 +2,9 @@
 
 use super::{
     Engine,
+    accounting::UsedKeys,
     edit::Edits,
     facts::Gathered,
-    handle::UsedKeys,
     marker,
     plaintext::{self, Plaintext},
 };

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Engine, Opening, Unopened, handle::Times, opaque::is_opaque, resolve::MessageKeys};
+use super::{Engine, Opening, Unopened, accounting::Times, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName, Purpose, Query, RestrictedKeys, Snapshot, Want},

@@ -1,11 +1,14 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Instant};
 
-use super::{Engine, act::Acting, edit::Edits, marker};
+use super::{
+    Engine,
+    accounting::{Times, UsedKeys},
+    act::Acting,
+    edit::Edits,
+    marker,
+};
 use crate::{
     base::{Error, Kind, Result, Secret},
     keys::Snapshot,
@@ -42,28 +45,6 @@ pub struct Unopened {
     pub recipient: Address,
     /// Why not, for the log only.
     pub reason: String,
-}
-
-/// The keys that a message was sealed with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UsedKeys {
-    /// The fingerprints of those that signed.
-    pub signers: Vec<String>,
-    /// The fingerprints of those that it was encrypted to.
-    pub readers: Vec<String>,
-    /// What is doubtful about one of them, one line each.
-    pub warnings: Vec<String>,
-}
-
-/// How long the steps of handling one mail took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
-    /// To open and judge it.
-    pub open: Duration,
-    /// To look up the keys of its author and its recipients.
-    pub resolve: Duration,
-    /// To make what each group gets.
-    pub act: Duration,
 }
 
 /// The one thing that every transport calls.

@@ -1,5 +1,6 @@
 //! The pipeline: open, judge, gather facts, decide, act. Every transport and every verb calls the engine and nothing below it.
 
+mod accounting;
 mod act;
 mod edit;
 mod expiry;
@@ -18,8 +19,9 @@ mod resolve;
 mod seal;
 mod written;
 
+pub use accounting::{Times, UsedKeys};
 pub use facts::Gathered;
-pub use handle::{HANDLED, Handler, HandlerContext, Outcome, Times, Unopened, UsedKeys};
+pub use handle::{HANDLED, Handler, HandlerContext, Outcome, Unopened};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};

@@ -38,8 +38,17 @@ struct Figures {
     waiting: BTreeMap<&'static str, u64>,
     /// By listener and limit.
     limits: BTreeMap<(&'static str, &'static str), u64>,
-    is_ready: Option<bool>,
+    readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
+}
+
+/// Whether mail can be handled now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It would be put off.
+    NotReady,
+    /// It can.
+    Ready,
 }
 
 /// What is known of the keys here.
@@ -257,9 +266,9 @@ impl Metrics {
     }
 
     /// Notes whether mail can be handled now, and what is known of keys, for the next page.
-    pub fn note_health(&self, is_ready: bool, keys: Option<KeyFigures>) {
+    pub fn note_health(&self, readiness: Readiness, keys: Option<KeyFigures>) {
         let mut figures = self.figures();
-        (figures.is_ready, figures.keys) = (Some(is_ready), keys);
+        (figures.readiness, figures.keys) = (Some(readiness), keys);
     }
 
     /// The metrics as a page for Prometheus.
@@ -312,7 +321,9 @@ impl Metrics {
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
-        page.lines(figures.is_ready.iter().map(|is_ready| (String::new(), u64::from(*is_ready))));
+        page.lines(
+            figures.readiness.iter().map(|readiness| (String::new(), u64::from(*readiness == Readiness::Ready))),
+        );
         page.head(
             "postseal_expiring_keys",
             "gauge",

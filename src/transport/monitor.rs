@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    report::{KeyFigures, Metrics},
+    report::{KeyFigures, Metrics, Readiness},
 };
 
 /// What a [`Monitor`] asks of the service. Both may take a while.
@@ -61,7 +61,8 @@ impl Monitor {
                 let health = Arc::clone(&self.health);
                 let (ready, keys) =
                     spawn_blocking(move || (health.ready(), health.keys())).await.unwrap_or((Ok(()), None));
-                self.metrics.note_health(ready.is_ok(), keys);
+                let readiness = if ready.is_ok() { Readiness::Ready } else { Readiness::NotReady };
+                self.metrics.note_health(readiness, keys);
                 ("200 OK", "text/plain; version=0.0.4", self.metrics.page())
             }
             (b"GET", b"/healthz") => ("200 OK", "text/plain", "ok\n".to_owned()),

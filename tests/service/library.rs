@@ -75,43 +75,6 @@ fn a_service_without_listeners_does_not_start() {
     assert_eq!(Service::new(folder.path().join("absent")).run().map_err(|error| error.kind()), Err(Kind::Config));
 }
 
-/// docs/manual/logging.md lists every event, and only those that exist.
-#[test]
-fn the_manual_lists_every_event() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut used = Vec::new();
-    for entry in walkdir::WalkDir::new(root.join("src")) {
-        let entry = entry.expect("the source tree can be walked");
-        if entry.path().extension().is_none_or(|extension| extension != "rs") {
-            continue;
-        }
-        let text = fs::read_to_string(entry.path()).expect("sources are UTF-8");
-        for level in ["error", "warn", "info", "debug", "trace"] {
-            for call in text.split(&format!("tracing::{level}!(")).skip(1) {
-                let name = call.trim_start().strip_prefix("event = \"").and_then(|rest| rest.split('"').next());
-                let name =
-                    name.unwrap_or_else(|| panic!("{}: an event without a name: {call:.60}", entry.path().display()));
-                used.push((name.to_owned(), level));
-            }
-        }
-    }
-    used.sort();
-    used.dedup();
-    assert!(used.len() > 10, "{used:?}");
-    let manual = fs::read_to_string(root.join("docs/manual/logging.md")).expect("the manual");
-    let mut listed: Vec<(String, &str)> = Vec::new();
-    for line in manual.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let level = if cells[2] == "warning" { "warn" } else { cells[2] };
-        // The other table lists fields.
-        if ["error", "warn", "info", "debug"].contains(&level) {
-            listed.push((cells[1].trim_matches('`').to_owned(), level));
-        }
-    }
-    listed.sort();
-    assert_eq!(used, listed);
-}
-
 fn configure(path: &Path, listeners: &[(&str, u16)], metrics: u16) {
     let mut text = format!(
         "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nmetrics = \"127.0.0.1:{metrics}\"\n\

@@ -5,6 +5,7 @@ mod gateway;
 mod handle;
 mod library;
 mod lmtp;
+mod logging;
 mod mail_servers;
 mod metrics;
 mod milter;

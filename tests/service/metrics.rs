@@ -57,7 +57,7 @@ fn metrics_count_what_happened() {
     the_manual_and_packaging_name_these(&page);
 
     // A next hop that is gone.
-    drop(sink);
+    sink.hang_up();
     client.begin("dave@plain.test");
     assert!(client.say("From: alice@example.org\r\n\r\nhello\r\n.\r\n").starts_with('4'));
     let page = get(port, "/metrics");

@@ -39,10 +39,10 @@ pub(crate) fn run(what: &Log) -> Result<ExitCode> {
     let unread = |error: io::Error| Error::io(&place, &error);
     // Twice, because the line by which a mail is found is not its first. A log may be larger than memory.
     let mut found = Found::default();
-    each_line(&mut log, |line| found.note(&line, &what.wanted)).map_err(unread)?;
+    each_line(&mut log, |text| names(text, &what.wanted), |line| found.note(&line, &what.wanted)).map_err(unread)?;
     log.rewind().map_err(unread)?;
     let mut histories = Histories::default();
-    each_line(&mut log, |line| histories.add(line, &found)).map_err(unread)?;
+    each_line(&mut log, |_| true, |line| histories.add(line, &found)).map_err(unread)?;
     let histories = histories.finish();
     if histories.is_empty() {
         show::warning(&format!("{}: not found in {place}", what.wanted));
@@ -80,8 +80,15 @@ fn spooled(from: &mut dyn Read, place: &str) -> Result<Box<dyn Rereadable>> {
     Ok(Box::new(spool))
 }
 
-/// Calls `with` for each line of the service's log. What is no such line is passed over.
-fn each_line(log: &mut dyn Rereadable, mut with: impl FnMut(Line)) -> io::Result<()> {
+/// Whether a line may name what is wanted. Parsing all lines takes longer.
+fn names(text: &str, wanted: &str) -> bool {
+    let is_written_as_it_is =
+        wanted.chars().all(|c| c.is_alphanumeric() || c.is_ascii_punctuation() && !"\"\\".contains(c));
+    !is_written_as_it_is || text.to_ascii_lowercase().contains(&line::bare(wanted).to_ascii_lowercase())
+}
+
+/// Calls `with` for each line of the service's log that is `wanted`. What is no such line is passed over.
+fn each_line(log: &mut dyn Rereadable, wanted: impl Fn(&str) -> bool, mut with: impl FnMut(Line)) -> io::Result<()> {
     let mut log = BufReader::with_capacity(BUFFER, log);
     let mut octets = Vec::new();
     loop {
@@ -89,7 +96,10 @@ fn each_line(log: &mut dyn Rereadable, mut with: impl FnMut(Line)) -> io::Result
         if log.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut octets)? == 0 {
             return Ok(());
         }
-        if let Some(line) = Line::parse(String::from_utf8_lossy(&octets).trim_end()) {
+        let text = String::from_utf8_lossy(&octets);
+        if wanted(&text)
+            && let Some(line) = Line::parse(text.trim_end())
+        {
             with(line);
         }
     }
@@ -101,6 +111,8 @@ struct Found {
     mails: HashSet<String>,
     /// Connections of which everything is shown: they were asked for, or the lines that were belong to none of their mails.
     sessions: HashSet<String>,
+    /// The connections of the mails.
+    around: HashSet<String>,
 }
 
 impl Found {
@@ -112,7 +124,10 @@ impl Found {
             return;
         }
         match (line.get("mail"), line.get("session")) {
-            (Some(mail), _) => drop(self.mails.insert(mail.to_owned())),
+            (Some(mail), _) => {
+                self.mails.insert(mail.to_owned());
+                self.around.insert(session_of(mail).to_owned());
+            }
             (None, Some(session)) => drop(self.sessions.insert(session.to_owned())),
             (None, None) => {}
         }
@@ -124,7 +139,7 @@ impl Found {
 
     /// Whether a mail of this connection, or the connection, is shown.
     fn has_session(&self, session: &str) -> bool {
-        self.sessions.contains(session) || self.mails.iter().any(|mail| session_of(mail) == session)
+        self.sessions.contains(session) || self.around.contains(session)
     }
 }
 

@@ -22,6 +22,11 @@ impl Origin {
         self.knowing("ADDR", format!("{prefix}{address}"))
     }
 
+    /// The value of an attribute.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.known.get(name).map(String::as_str)
+    }
+
     /// Adds attributes with names in upper case. An unavailable value removes the attribute.
     pub(super) fn learn(&mut self, attributes: &[(String, String)]) {
         for (name, value) in attributes {

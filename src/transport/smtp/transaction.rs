@@ -187,7 +187,9 @@ impl Session<'_> {
     async fn take(&mut self, given: Given) -> Result<Next, Fault> {
         let Some(transaction) = self.transaction.take() else { return Ok(Next::Close) };
         self.messages += 1;
-        let span = self.id.message_span(self.messages, None);
+        // The peer's name for the message, as Postfix forwards it.
+        let queue_id = self.forwarded.as_ref().and_then(|client| client.origin.get("IDENT"));
+        let span = self.id.message_span(self.messages, queue_id);
         self.take_message(transaction, given).instrument(span).await
     }
 
@@ -241,7 +243,10 @@ impl Session<'_> {
         let from = self.forwarded.as_ref().unwrap_or(&self.client);
         Arrival {
             client: from.address,
-            hello: self.hello.clone(),
+            hello: match &self.forwarded {
+                Some(client) => client.origin.get("HELO").map(str::to_owned),
+                None => self.hello.clone(),
+            },
             tls: Some(self.is_encrypted),
             login: self.login(&transaction.sender),
             receiving: Some(transaction.since.elapsed()),

@@ -68,7 +68,10 @@ fn branch(line: &Line) -> String {
         "received" => sequence(line, &["client", "helo", "tls", "login", "from", "message_id", "octets", "queue_id"]),
         _ => {
             let is_shown = |key: &str| !COMMON.contains(&key) && !key.ends_with("_ms");
-            let keys: Vec<&str> = line.fields.iter().map(|(key, _)| key.as_str()).filter(|key| is_shown(key)).collect();
+            let keys = line.fields.iter().map(|(key, _)| key.as_str()).filter(|key| is_shown(key));
+            let mut keys: Vec<&str> = keys.collect();
+            // JSON has no order.
+            keys.sort_by_key(|key| FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()));
             sequence(line, &keys)
         }
     };
@@ -85,6 +88,9 @@ fn sequence(line: &Line, names: &[&str]) -> String {
         text
     })
 }
+
+/// Fields that are shown before others.
+const FIRST: [&str; 5] = ["to", "by", "kind", "queued_as", "response"];
 
 /// Fields that each line of a mail has.
 const COMMON: [&str; 8] = ["event", "level", "listener", "mail", "queue_id", "session", "time", "timestamp"];

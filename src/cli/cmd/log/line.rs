@@ -63,7 +63,7 @@ impl Line {
 }
 
 /// Without angle brackets.
-fn bare(value: &str) -> &str {
+pub(super) fn bare(value: &str) -> &str {
     value.strip_prefix('<').and_then(|value| value.strip_suffix('>')).unwrap_or(value)
 }
 

@@ -1,0 +1,25 @@
+//! What the handling of a mail used: keys and time.
+
+use std::time::Duration;
+
+/// The keys that a message was sealed with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsedKeys {
+    /// The fingerprints of those that signed.
+    pub signers: Vec<String>,
+    /// The fingerprints of those that it was encrypted to.
+    pub readers: Vec<String>,
+    /// What is doubtful about one of them, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// How long the steps of handling one mail took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// To open and judge it.
+    pub open: Duration,
+    /// To look up the keys of its author and its recipients.
+    pub resolve: Duration,
+    /// To make what each group gets.
+    pub act: Duration,
+}
