@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-const TRUSTED: &str = "trusted.sign-as = [\"alice@example.org\"]";
+const TRUSTED: &str = "trusted.networks = [\"127.0.0.2/32\"]\ntrusted.sign-as = [\"alice@example.org\"]";
 const RULES: &str = "[[rule]]\nname = \"in\"\ndirection = \"inbound\"\naction = \"decrypt\"\n";
 
 /// What is encrypted to alice is opened for alice+shop@ and for the alias boss@. It stays closed for the list staff@, of which alice is one member, and
