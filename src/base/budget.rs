@@ -1,5 +1,7 @@
 //! Bounds on everything that an attacker's data can make us do.
 
+use std::time::Duration;
+
 use super::{Error, Result};
 
 /// How much one message may cost. Each default names its source.
@@ -57,6 +59,8 @@ pub struct Limits {
     /// (`crypto::pbkdf2_cost` and its siblings): two seconds. Argon2 counts its memory in KiB times its passes, and may take four passes over
     /// `argon2_memory`: eight seconds. Source: DESIGN 8; 16 times what OWASP asks for PBKDF2, and 20 times what GnuPG's longest S2K takes.
     pub kdf_iterations: u32,
+    /// The time that all look-ups of keys on the network may take together. Source: DESIGN 8.
+    pub network: Duration,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
     pub asn1_depth: usize,
     /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
@@ -104,6 +108,7 @@ impl Default for Limits {
             session_keys: 1_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
             kdf_iterations: 10_000_000,
+            network: Duration::from_secs(10),
             asn1_depth: 64,
             asn1_elements: 250_000,
             certificates: 64,

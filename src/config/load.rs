@@ -1,28 +1,25 @@
 //! From a file to a [`Config`], or to all its problems. A pure function of the file, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounds, Config, Copies, Grade, Identity, KeySource, Level, Listener, ListenerKind, Log, LogForm,
-    Mention, Presence, Problem, SecretFrom, Security, Server, Tls, Upstream, Vrfy, What, Xforward, rules,
+    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
+    Security, Server, Upstream, What, Xforward, listeners, mailboxes,
+    reader::{self, Reader},
+    rules,
     table::{Document, Located, Table},
 };
 use crate::{
     base::{Error, Kind, Limits, Result},
     crypto::Legacy,
-    mail::{Address, Login},
+    mail::Address,
     pki::Revocation,
-    policy::{Pattern, Policy},
+    policy::{Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{Endpoint, MemoryLimit, Network, sendmail::Program, smtp::Aliases},
+    transport::{MemoryLimit, Network, sendmail::Program},
 };
 
 /// A configuration and its problems.
@@ -87,13 +84,6 @@ fn parse(text: &str, directory: &Path) -> Loaded {
     Loaded { config: config.filter(|_| usable), problems }
 }
 
-/// What all sections share.
-pub(super) struct Reader<'a> {
-    pub(super) document: &'a Document<'a>,
-    directory: &'a Path,
-    pub(super) mentions: Vec<Mention>,
-}
-
 impl Reader<'_> {
     /// `None` if a required key is missing. That is a problem already.
     fn config(&mut self, root: &Table<'_>) -> Option<Config> {
@@ -117,19 +107,28 @@ impl Reader<'_> {
             texts.iter().filter_map(|text| self.document.read(text, Network::parse)).collect::<Vec<_>>()
         };
         let (clients, peers) = (networks("networks"), networks("peers"));
-        let authserv_ids = self.authserv_ids(trusted.as_ref(), hostname.as_deref());
-        let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
+        let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
+        let authserv_id = own.or_else(|| hostname.clone());
+        let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
+        let (aliases, mailboxes) = mailboxes::read(self.document, root);
+        let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         if let Some(trusted) = trusted {
             trusted.finish();
         }
-        let listeners = self.listeners(root);
-        let aliases = root.table("aliases").map(|table| self.aliases(&table)).unwrap_or_default();
+        let known = [clients.as_slice(), peers.as_slice()].concat();
+        let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
             && listeners.iter().any(|listener| listener.auth == Auth::Relay)
         {
             let line = root.line_of("upstream");
             self.document.error(line, "upstream: its login, and auth = \"relay\" of a listener, exclude each other");
+        }
+        if let Some(Upstream::SmartHost { server: Server::Tcp(server), .. }) = &upstream
+            && let Some(own) = listeners.iter().find(|listener| listener.endpoint.takes(*server))
+        {
+            let message = format!("upstream: smart-host {server} is the listener at {}", own.endpoint);
+            self.document.error(root.line_of("upstream"), message);
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -138,6 +137,7 @@ impl Reader<'_> {
             keys,
             passphrases,
             hostname: hostname?,
+            authserv_id: authserv_id?,
             authserv_ids,
             marker,
             revocation,
@@ -157,14 +157,14 @@ impl Reader<'_> {
         })
     }
 
-    /// Hosts whose Authentication-Results are trusted. The name of this host is never one of them, because everybody knows it.
+    /// Hosts whose Authentication-Results are trusted. The name that this service writes is never one of them, because everybody knows it.
     fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
         let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
         let admitted = texts.iter().filter(|text| {
             let is_own = own.is_some_and(|own| authserv::is_same(own, &text.value));
             if is_own {
                 self.document
-                    .error(text.line, format!("authserv-ids: {:?} is the hostname of this service", text.value));
+                    .error(text.line, format!("authserv-ids: {:?} is the authserv-id of this service", text.value));
             }
             !is_own
         });
@@ -176,7 +176,7 @@ impl Reader<'_> {
         let mut identities = BTreeMap::new();
         if let Some(table) = root.table("identities") {
             for (name, patterns) in table.named() {
-                let Some(login) = self.document.read(&name, login) else { continue };
+                let Some(login) = self.document.read(&name, reader::login) else { continue };
                 if identities.contains_key(&login) {
                     self.document
                         .error(name.line, format!("identities: {:?} is the same name as another here", name.value));
@@ -187,7 +187,7 @@ impl Reader<'_> {
         let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
-        Policy { local, identities, trusted, rules, obstacles, max_size }
+        Policy { local, identities, trusted, rules, obstacles, max_size, mailboxes: Mailboxes::default() }
     }
 
     /// Patterns of addresses that a user may sign as.
@@ -198,10 +198,6 @@ impl Reader<'_> {
             }
         }
         self.patterns(texts)
-    }
-
-    pub(super) fn patterns(&self, texts: &[Located<String>]) -> Vec<Pattern> {
-        texts.iter().filter_map(|text| self.document.read(text, Pattern::parse)).collect()
     }
 
     fn bounds(&self, root: &Table<'_>) -> Bounds {
@@ -271,94 +267,8 @@ impl Reader<'_> {
         keys
     }
 
-    fn listeners(&mut self, root: &Table<'_>) -> Vec<Listener> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for table in root.tables("listener") {
-            let line = table.line_of("address");
-            let Some(listener) = self.listener(table) else { continue };
-            if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
-                self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
-            }
-            if listener.kind == ListenerKind::Milter
-                && matches!(&listener.endpoint, Endpoint::Tcp(at) if !at.ip().is_loopback())
-            {
-                let message = format!("address {}: a milter trusts every client that can connect", listener.endpoint);
-                self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
-            }
-            listeners.push(listener);
-        }
-        listeners
-    }
-
-    fn aliases(&self, table: &Table<'_>) -> Aliases {
-        let people = |texts: Vec<Located<String>>| {
-            texts.iter().filter_map(|text| self.document.read(text, Address::parse)).collect()
-        };
-        table.named().into_iter().map(|(name, texts)| (name.value.to_lowercase(), people(texts))).collect()
-    }
-
-    fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
-        let kinds =
-            [("lmtp", ListenerKind::Lmtp), ("milter", ListenerKind::Milter), ("submission", ListenerKind::Submission)];
-        let kind = table.required("kind").and_then(|kind| self.document.word(&kind, "kind of listener", &kinds));
-        let address = table.required("address");
-        let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
-        let tls = self.tls(&table);
-        let auth = self.auth(&table);
-        let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
-        let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
-        let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
-        let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
-        if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
-            && kind.is_some_and(|kind| kind != ListenerKind::Submission)
-        {
-            self.document.error(table.line_of("auth"), "auth: only a listener of kind \"submission\" knows it");
-        }
-        table.finish();
-        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, vrfy, copies })
-    }
-
-    fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {
-        let word = self.choice(table, "auth", "none", &[("here", "here"), ("none", "none"), ("relay", "relay")]);
-        match (word, table.string("users")) {
-            ("here", Some(users)) => Some(Auth::Here(self.place(&users, What::Users))),
-            ("here", None) => {
-                self.document.error(table.line_of("auth"), "auth: \"here\" needs users, a file");
-                None
-            }
-            (_, Some(users)) => {
-                self.document.error(users.line, "users: goes with auth = \"here\"");
-                None
-            }
-            ("relay", None) => Some(Auth::Relay),
-            (_, None) => Some(Auth::None),
-        }
-    }
-
-    fn tls(&mut self, table: &Table<'_>) -> Option<Tls> {
-        let mode = table.string("tls").filter(|mode| mode.value != "none");
-        let files = [table.string("certificate"), table.string("key")];
-        let Some(mode) = mode else {
-            if let Some(file) = files.into_iter().flatten().next() {
-                self.document.error(file.line, "a certificate or key, but no tls = \"starttls\" or \"implicit\"");
-            }
-            return Some(Tls::None);
-        };
-        let implicit = self.document.word(&mode, "kind of tls", &[("implicit", true), ("starttls", false)])?;
-        let [Some(certificate), Some(key)] = files else {
-            self.document.error(table.line_of("tls"), "tls: needs certificate and key");
-            return None;
-        };
-        let line = certificate.line;
-        let certificate = self.place(&certificate, What::File);
-        let key = self.place(&key, |path| What::Secret(SecretFrom::File(path)));
-        let identity = Identity { certificate, key };
-        self.mentions.push(Mention { line, what: What::Identity(identity.clone()) });
-        Some(if implicit { Tls::Implicit(identity) } else { Tls::Starttls(identity) })
-    }
-
     fn upstream(&mut self, table: Table<'_>) -> Option<Upstream> {
-        let host = table.string("smart-host");
+        let (host, lmtp) = (table.string("smart-host"), table.string("lmtp"));
         let mx = table.truth("mx").unwrap_or_default();
         let security = self.choice(
             &table,
@@ -375,7 +285,15 @@ impl Reader<'_> {
         if is_half {
             self.document.error(login_line, "upstream: login and password go together");
         }
-        match (host, mx) {
+        let protocol = if lmtp.is_some() { NextProtocol::Lmtp } else { NextProtocol::Smtp };
+        if let Some(lmtp) = &lmtp
+            && (host.is_some() || mx || login.is_some())
+        {
+            let message = "upstream: lmtp stands alone: no smart-host, no mx = true, no login";
+            self.document.error(lmtp.line, message);
+            return None;
+        }
+        match (host.or(lmtp), mx) {
             (Some(host), false) => {
                 let server = self.document.read(&host, |text| server(text, self.directory))?;
                 let account = login.zip(password).map(|(name, password)| Account { name: name.value, password });
@@ -385,7 +303,7 @@ impl Reader<'_> {
                 }
                 // Clients are named to servers on this machine, and to others if the configuration says so.
                 let xforward = if xforward.unwrap_or(server.is_local()) { Xforward::On } else { Xforward::Off };
-                Some(Upstream::SmartHost { server, security, account, xforward })
+                Some(Upstream::SmartHost { server, protocol, security, account, xforward })
             }
             (None, true) if xforward == Some(true) => {
                 self.document.error(xforward_line, "xforward: goes with smart-host");
@@ -397,7 +315,7 @@ impl Reader<'_> {
                 None
             }
             _ => {
-                self.document.error(line, "upstream: either smart-host or mx = true");
+                self.document.error(line, "upstream: one of smart-host, lmtp and mx = true");
                 None
             }
         }
@@ -421,46 +339,6 @@ impl Reader<'_> {
         table.finish();
         Log { level, form, syslog }
     }
-
-    /// One of several words, or the default.
-    pub(super) fn choice<T: Copy>(
-        &self,
-        table: &Table<'_>,
-        key: &'static str,
-        default: T,
-        known: &[(&'static str, T)],
-    ) -> T {
-        table.string(key).and_then(|text| self.document.word(&text, key, known)).unwrap_or(default)
-    }
-
-    /// `{ file = "..." }` or `{ credential = "..." }`.
-    fn secret(&mut self, root: &Table<'_>, key: &'static str) -> Option<SecretFrom> {
-        let table = root.table(key)?;
-        let (file, credential) = (table.string("file"), table.string("credential"));
-        let line = table.line;
-        table.finish();
-        let secret = match (file, credential) {
-            (Some(file), None) => SecretFrom::File(self.directory.join(file.value)),
-            (None, Some(name)) => SecretFrom::Credential(name.value),
-            _ => {
-                self.document.error(line, format!("{key}: either {{ file = ... }} or {{ credential = ... }}"));
-                return None;
-            }
-        };
-        self.mentions.push(Mention { line, what: What::Secret(secret.clone()) });
-        Some(secret)
-    }
-
-    fn place(&mut self, text: &Located<String>, what: impl FnOnce(PathBuf) -> What) -> PathBuf {
-        let path = self.directory.join(&text.value);
-        self.mentions.push(Mention { line: text.line, what: what(path.clone()) });
-        path
-    }
-}
-
-/// A login name.
-pub(super) fn login(text: &str) -> Result<Login> {
-    Login::new(text).ok_or_else(|| Error::new(Kind::Config, format!("{text:?}: not a login name")))
 }
 
 fn hostname(text: &str) -> Result<String> {
@@ -489,14 +367,6 @@ fn monitor(text: &str) -> Result<SocketAddr> {
             .with_hint("127.0.0.1:9095; for other machines a reverse proxy with a login can pass it on"));
     }
     Ok(address)
-}
-
-/// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.
-fn listening(text: &str, directory: &Path) -> Result<Endpoint> {
-    match text.strip_prefix("unix:") {
-        Some(path) => Ok(Endpoint::Unix(directory.join(path))),
-        None => Endpoint::parse(text),
-    }
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.

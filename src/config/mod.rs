@@ -25,7 +25,10 @@
 
 mod check;
 mod explain;
+mod listeners;
 mod load;
+mod mailboxes;
+mod reader;
 mod rules;
 mod secret;
 mod table;
@@ -55,8 +58,10 @@ pub struct Config {
     pub keys: Vec<KeySource>,
     /// The passphrases for the keys, one per line.
     pub passphrases: Option<SecretFrom>,
-    /// The name of this host: the authserv-id of RFC 8601, and the name in SMTP greetings.
+    /// The name of this host, in SMTP greetings and in Received fields.
     pub hostname: String,
+    /// The name that this service writes into Authentication-Results (RFC 8601, section 2.5).
+    pub authserv_id: String,
     /// The authserv-ids of other hosts whose Authentication-Results fields stay (RFC 8601, section 5).
     pub authserv_ids: Vec<String>,
     /// The secret for the marker of handled copies, shared by all services that handle the same mail.
@@ -71,7 +76,8 @@ pub struct Config {
     pub trusted: Vec<Network>,
     /// Clients that may name another client (XCLIENT, XFORWARD).
     pub peers: Vec<Network>,
-    /// The aliases that VRFY and EXPN show, if a listener allows it.
+    /// The aliases that VRFY and EXPN show, if a listener allows it. Those of one address are in the policy too
+    /// ([`Mailboxes`](crate::policy::Mailboxes)).
     pub aliases: Aliases,
     /// The listeners of `serve`.
     pub listeners: Vec<Listener>,
@@ -138,6 +144,8 @@ pub struct Listener {
     pub tls: Tls,
     /// How clients log in.
     pub auth: Auth,
+    /// Whether clients that are not known may submit.
+    pub strangers: Strangers,
     /// Whether VRFY and EXPN are enabled.
     pub vrfy: Vrfy,
     /// What a milter does when recipients need different copies.
@@ -151,7 +159,9 @@ pub enum ListenerKind {
     Lmtp,
     /// The milter protocol.
     Milter,
-    /// SMTP before the queue.
+    /// SMTP from other mail servers: anybody's mail for local recipients, as on port 25.
+    Relay,
+    /// SMTP from users (RFC 6409), who log in or are in a trusted network.
     Submission,
 }
 
@@ -206,6 +216,17 @@ pub enum Auth {
     None,
     /// The next server checks the password.
     Relay,
+    /// A peer has checked that the envelope sender is the address of the user who logged in there.
+    Sender,
+}
+
+/// Whether a submission listener takes mail for local recipients from clients that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// Yes.
+    Accept,
+    /// No (RFC 6409, section 4.3).
+    Refuse,
 }
 
 /// Whether VRFY and EXPN are enabled.
@@ -235,6 +256,8 @@ pub enum Upstream {
     SmartHost {
         /// Its address.
         server: Server,
+        /// What it speaks.
+        protocol: NextProtocol,
         /// TLS.
         security: Security,
         /// The login there.
@@ -242,6 +265,15 @@ pub enum Upstream {
         /// Whether it is told the client of each mail.
         xforward: Xforward,
     },
+}
+
+/// The protocol of the next server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextProtocol {
+    /// LMTP (RFC 2033): the server delivers to mailboxes, and replies for each recipient.
+    Lmtp,
+    /// SMTP.
+    Smtp,
 }
 
 /// Whether the next server is told the client of each mail by XFORWARD.

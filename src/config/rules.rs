@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Grade, Mention, Problem, What,
-    load::Reader,
+    reader::{self, Reader},
     table::{Located, Table},
 };
 use crate::{
@@ -101,7 +101,7 @@ fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]
     let parties = parties.into_iter().filter_map(|at| submitters.get(at)).map(|(_, party)| party.clone()).collect();
     conditions.extend(some(parties).map(Condition::Submitter));
     let users = table.strings("user");
-    let users = users.iter().filter_map(|name| document.read(name, super::load::login)).map(Party::User).collect();
+    let users = users.iter().filter_map(|name| document.read(name, reader::login)).map(Party::User).collect();
     conditions.extend(some(users).map(Condition::Submitter));
     let patterns = |key| some(reader.patterns(&table.strings(key)));
     conditions.extend(patterns("sender").map(Condition::Sender));

@@ -8,10 +8,10 @@ use std::{
 use super::{Engine, HandlerConfig};
 use crate::{
     base::{FixedClock, Result},
-    keys::{KeyState, ProtocolName, Want},
+    keys::{KeyState, ProtocolName, Query, Want},
     mail::Address,
     pki,
-    protocol::{Context, Purpose},
+    protocol::{Context, Role},
 };
 
 impl HandlerConfig {
@@ -53,9 +53,9 @@ impl HandlerConfig {
     fn own_addresses(&self) -> Result<HashSet<(ProtocolName, Address)>> {
         let mut own = HashSet::new();
         for protocol in [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime] {
-            let records = self.keys.find(protocol, &Want::All)?;
-            for record in records.iter().filter(|record| !record.secrets.is_empty()) {
-                own.extend(record.claimed.iter().map(|address| (protocol, address.clone())));
+            let records = self.keys.find(protocol, &Query::manage(Want::All))?;
+            for record in records.iter().filter(|record| !record.secrets().is_empty()) {
+                own.extend(record.claimed().iter().map(|address| (protocol, address.clone())));
             }
         }
         Ok(own)
@@ -70,8 +70,7 @@ impl HandlerConfig {
             legacy: self.legacy,
             revocation: self.revocation,
         };
-        let states =
-            Engine::new(context, self.limits.clone()).key_states(address, Purpose::Sign, &[protocol].into())?;
+        let states = Engine::new(context, self.limits.clone()).key_states(address, Role::Signer, &[protocol].into())?;
         Ok(states.get(&protocol).is_some_and(KeyState::is_usable))
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Instant};
 
 use super::{
     Engine,
-    accounting::{Times, UsedKeys},
+    accounting::{Times, Unopened, UsedKeys},
     act::Acting,
     edit::Edits,
     marker,
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub keys: Vec<UsedKeys>,
     /// What was done, one lower-case line each, for the person who sends: `signed by FINGERPRINT`.
     pub notes: Vec<String>,
+    /// The recipients for whom a rule decrypts, and who get the message as it came because it could not be opened for them.
+    pub unopened: Vec<Unopened>,
     /// How long the steps took.
     pub times: Times,
 }
@@ -81,7 +83,7 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         self.with_keys(&keys).handle_from_snapshot(mail, handler)
     }
 
@@ -107,12 +109,14 @@ impl Engine<'_> {
         };
         let start = Instant::now();
         let (mut mails, mut keys) = (Vec::new(), vec![UsedKeys::default(); decision.groups.len()]);
+        let mut unopened = Vec::new();
         let mut octets = 0_usize;
         for (group, used) in decision.groups.iter().zip(&mut keys) {
             let message = match group.disposition {
                 Disposition::Relay => {
                     let message;
                     (message, *used) = acting.message_for(group)?;
+                    unopened.extend(gathered.unopened(group, handler.policy));
                     octets += if group.encrypts() { message.octets().len() } else { 0 };
                     self.budget().copies(octets)?;
                     message
@@ -124,7 +128,7 @@ impl Engine<'_> {
         }
         let notes = acting.notes;
         let times = Times { act: start.elapsed(), ..gathered.times };
-        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, times })
+        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, unopened, times })
     }
 
     /// See [`Handler::mark`].
@@ -166,7 +170,7 @@ impl Engine<'_> {
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
         let decision = Decision { groups };
-        Ok(Outcome { mails, verdict, decision, keys, notes: Vec::new(), times: Times::default() })
+        Ok(Outcome { mails, verdict, decision, keys, notes: Vec::new(), unopened: Vec::new(), times: Times::default() })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {

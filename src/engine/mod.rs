@@ -19,7 +19,7 @@ mod resolve;
 mod seal;
 mod written;
 
-pub use accounting::{Times, UsedKeys};
+pub use accounting::{Times, Unopened, UsedKeys};
 pub use facts::Gathered;
 pub use handle::{HANDLED, Handler, HandlerContext, Outcome};
 pub use open::Opening;

@@ -42,6 +42,7 @@ impl Case {
                 rules: vec![rule, last],
                 obstacles: BTreeMap::new(),
                 max_size: 1_000,
+                mailboxes: Mailboxes::default(),
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),

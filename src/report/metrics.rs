@@ -25,6 +25,8 @@ struct Figures {
     failures: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, direction and disposition.
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    /// By listener.
+    not_opened: BTreeMap<&'static str, u64>,
     reloads: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
@@ -119,12 +121,22 @@ impl Cause {
 /// A limit that turned a client, a login or a message away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Connections at one listener.
+    /// Connections at one listener, without the reserve.
     Connections,
+    /// Four fifths of the connections at one listener.
+    ConnectionsFilling,
     /// Connections from one address.
     ConnectionsOfClient,
-    /// Passwords checked at once, or tried by one address or name.
+    /// Servers that a message passed.
+    Hops,
+    /// Passwords checked at once.
     Logins,
+    /// Failed logins from one address.
+    LoginsOfClient,
+    /// Failed logins with one name.
+    LoginsOfName,
+    /// Passes of a message through this host.
+    Loop,
     /// Memory for messages.
     Memory,
 }
@@ -134,8 +146,13 @@ impl Limit {
     pub fn name(self) -> &'static str {
         match self {
             Limit::Connections => "connections",
+            Limit::ConnectionsFilling => "connections-filling",
             Limit::ConnectionsOfClient => "connections-of-client",
+            Limit::Hops => "hops",
             Limit::Logins => "logins",
+            Limit::LoginsOfClient => "logins-of-client",
+            Limit::LoginsOfName => "logins-of-name",
+            Limit::Loop => "loop",
             Limit::Memory => "memory",
         }
     }
@@ -223,6 +240,11 @@ impl Metrics {
         *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
     }
 
+    /// Counts recipients for whom a message could not be opened.
+    pub fn not_opened(&self, listener: &'static str, recipients: usize) {
+        *self.figures().not_opened.entry(listener).or_default() += recipients as u64;
+    }
+
     /// Counts a successful login at `listener`.
     pub fn logged_in(&self, listener: &'static str) {
         *self.figures().logins.entry((listener, "done")).or_default() += 1;
@@ -287,6 +309,8 @@ impl Metrics {
                 .iter()
                 .map(|((listener, kind), count)| (format!("listener=\"{listener}\",kind=\"{kind}\""), *count)),
         );
+        page.head("postseal_not_opened_total", "counter", "recipients for whom a message could not be opened");
+        page.lines(figures.not_opened.iter().map(|(listener, count)| (format!("listener=\"{listener}\""), *count)));
         page.head("postseal_logins_total", "counter", "logins by result");
         page.lines(
             figures

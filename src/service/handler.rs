@@ -65,7 +65,7 @@ pub(super) fn handler_config(config: &Config, environment: &Environment, marker:
         revocation: config.revocation,
         limits: config.bounds.message.clone(),
         policy: config.policy.clone(),
-        name: config.hostname.clone(),
+        name: config.authserv_id.clone(),
         authserv_ids: config.authserv_ids.clone(),
         marker,
     }

@@ -1,29 +1,31 @@
 //! What the monitor tells of keys, and whether mail can be handled.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
     base::Result,
     engine::HandlerConfig,
-    keys::{ProtocolName, Want},
+    keys::{ProtocolName, Query, Want},
     mail::Address,
     report::KeyFigures,
+    store::Keystore,
     transport::Health,
 };
 
 /// The health of a service with this configuration.
 pub(super) struct ServiceHealth {
     config: HandlerConfig,
+    home: Option<Arc<Keystore>>,
     /// When the figures were computed, and what they were.
     figures: Mutex<Option<(Instant, KeyFigures)>>,
 }
 
 impl ServiceHealth {
-    pub(super) fn new(config: HandlerConfig) -> ServiceHealth {
-        ServiceHealth { config, figures: Mutex::default() }
+    pub(super) fn new(config: HandlerConfig, home: Option<Arc<Keystore>>) -> ServiceHealth {
+        ServiceHealth { config, home, figures: Mutex::default() }
     }
 
     fn computed(&self) -> Result<KeyFigures> {
@@ -40,9 +42,9 @@ impl Health for ServiceHealth {
     fn ready(&self) -> Result<()> {
         let anyone = Address::parse(&format!("postmaster@{}", self.config.name))?;
         for protocol in [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime] {
-            self.config.keys.find(protocol, &Want::Address(&anyone))?;
+            self.config.keys.find(protocol, &Query::manage(Want::Address(&anyone)))?;
         }
-        Ok(())
+        self.home.as_deref().map_or(Ok(()), Keystore::probe)
     }
 
     fn keys(&self) -> Option<KeyFigures> {

@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
-    config::{self, Auth, Config, Copies, ListenerKind, Tls, Users, Vrfy},
+    config::{self, Auth, Config, Copies, ListenerKind, Strangers, Tls, Users, Vrfy},
     engine::Handler,
     report::Metrics,
     transport::{
         Endpoint, Listener, Measured, MemoryLimit, Monitor, Quarantine,
         milter::{self, Copying, Milter},
         serve::{self, Listeners},
-        smtp::{self, Authenticator, Dialect, Login, Protection, Server, Timeouts},
+        smtp::{self, Authenticator, CheckPermits, Clients, Dialect, Login, LoginLimits, Protection, Server, Timeouts},
         tls::Identity,
     },
 };
@@ -38,8 +38,10 @@ pub(super) struct Builder {
     path: PathBuf,
     environment: MakeEnvironment,
     metrics: Arc<Metrics>,
-    /// One permit per password that is being checked.
-    hashing: Arc<Semaphore>,
+    /// Permits for passwords that are being checked.
+    hashing: CheckPermits,
+    /// Outlive reloads, so that a reload does not forget who guessed and who logged in.
+    login_limits: Arc<LoginLimits>,
     /// Memory for messages. It outlives a reload that does not change its limits, because messages hold it.
     memory: Option<MemoryLimit>,
     /// Marks copies as handled. A random one outlives a reload, because marked copies do.
@@ -49,8 +51,9 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(path: PathBuf, environment: MakeEnvironment, metrics: Arc<Metrics>) -> Self {
         // Checking a password takes a core and 64 MiB for a while.
-        let hashing = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
-        Builder { path, environment, metrics, hashing, memory: None, marker: None }
+        let hashing = CheckPermits::new(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN));
+        let login_limits = Arc::default();
+        Builder { path, environment, metrics, hashing, login_limits, memory: None, marker: None }
     }
 
     /// Loads the configuration, and builds its listeners.
@@ -69,12 +72,15 @@ impl Builder {
         };
         self.marker = Some(marker.clone());
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
-        let health = ServiceHealth::new(handler::handler_config(&config, &environment, marker.clone()));
+        let health = ServiceHealth::new(
+            handler::handler_config(&config, &environment, marker.clone()),
+            environment.home.clone(),
+        );
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
-        let (metrics, hashing) = (&self.metrics, &self.hashing);
+        let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
         let ids = Arc::clone(&random);
-        let parts = Parts { config: &config, metrics, hashing, memory, handler, work, clock, random };
+        let parts = Parts { config: &config, metrics, hashing, login_limits, memory, handler, work, clock, random };
         let mut by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>> = BTreeMap::new();
         let listeners = config
             .listeners
@@ -103,7 +109,8 @@ impl Builder {
 struct Parts<'a> {
     config: &'a Config,
     metrics: &'a Arc<Metrics>,
-    hashing: &'a Arc<Semaphore>,
+    hashing: &'a CheckPermits,
+    login_limits: &'a Arc<LoginLimits>,
     memory: MemoryLimit,
     handler: Arc<dyn Handler>,
     /// One permit per message that is being handled.
@@ -117,6 +124,7 @@ impl Parts<'_> {
         match listener.kind {
             ListenerKind::Lmtp => self.smtp(listener, Dialect::Lmtp, "lmtp"),
             ListenerKind::Milter => self.milter(listener),
+            ListenerKind::Relay => self.smtp(listener, Dialect::Smtp, "relay"),
             ListenerKind::Submission => self.smtp(listener, Dialect::Smtp, "submission"),
         }
     }
@@ -143,11 +151,16 @@ impl Parts<'_> {
         Ok(Arc::new(Milter::new(self.measured("milter"), Arc::clone(&self.work), settings)))
     }
 
-    fn smtp(&self, listener: &config::Listener, dialect: Dialect, name: &'static str) -> Result<Arc<dyn Listener>> {
+    fn smtp(&self, listener: &config::Listener, dialect: Dialect, kind: &'static str) -> Result<Arc<dyn Listener>> {
         let config = self.config;
         let identity = |files: &config::Identity| Identity::read(&files.certificate, &files.key);
         let settings = smtp::Settings {
+            kind,
             dialect,
+            clients: match (listener.kind, listener.strangers) {
+                (ListenerKind::Submission, Strangers::Refuse) => Clients::Known,
+                _ => Clients::Anyone,
+            },
             name: config.hostname.clone(),
             protection: match &listener.tls {
                 Tls::Implicit(files) => Protection::Implicit(identity(files)?),
@@ -157,11 +170,13 @@ impl Parts<'_> {
             login: match &listener.auth {
                 Auth::Here(users) => {
                     let users = Arc::new(Users::read(users)?);
-                    Login::Here(Authenticator::new(users, Arc::clone(self.hashing)))
+                    Login::Here(Authenticator::new(users, self.hashing.clone()))
                 }
                 Auth::None => Login::None,
                 Auth::Relay => Login::Relayed,
+                Auth::Sender => Login::Sender,
             },
+            login_limits: Arc::clone(self.login_limits),
             metrics: Arc::clone(self.metrics),
             trusted: config.trusted.clone(),
             peers: config.peers.clone(),
@@ -179,7 +194,7 @@ impl Parts<'_> {
             quarantine: config.quarantine.clone().map(Quarantine::new),
         };
         let relay = Arc::new(relay(config, &self.random)?);
-        Ok(Arc::new(Server::new(self.measured(name), relay, Arc::clone(&self.work), settings)))
+        Ok(Arc::new(Server::new(self.measured(kind), relay, Arc::clone(&self.work), settings)))
     }
 }
 

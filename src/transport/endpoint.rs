@@ -12,7 +12,7 @@ use std::{
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::listener::Connection;
+use super::listener::Stream;
 use crate::base::{Error, Kind, Result};
 
 /// A listening address, in the form that the configuration uses.
@@ -47,6 +47,13 @@ impl Endpoint {
     /// Whether only this machine can connect. False for a socket that systemd opened, because its address is in the unit file.
     pub fn is_local(&self) -> bool {
         matches!(self, Endpoint::Tcp(address) if address.ip().is_loopback()) || matches!(self, Endpoint::Unix(_))
+    }
+
+    /// Whether a connection to `address` on this machine would arrive here.
+    pub fn takes(&self, address: SocketAddr) -> bool {
+        let Endpoint::Tcp(own) = self else { return false };
+        let is_any = own.ip().is_unspecified() && address.ip().is_loopback();
+        own.port() == address.port() && (is_any || own.ip() == address.ip())
     }
 
     /// Opens the socket; sockets that systemd opened are in `inherited`.
@@ -118,17 +125,17 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Waits for a connection.
-    pub(super) async fn accept(&self) -> std::io::Result<Connection> {
+    /// Waits for a connection, and the address of its client; `None` for a local socket.
+    pub(super) async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Option<SocketAddr>)> {
         Ok(match self {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Connection { stream: Box::new(stream), peer: Some(peer) }
+                (Box::new(stream), Some(peer))
             }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Connection { stream: Box::new(stream), peer: None }
+                (Box::new(stream), None)
             }
         })
     }
@@ -161,5 +168,9 @@ mod tests {
         let is_local = |text: &str| Endpoint::parse(text).unwrap().is_local();
         assert!(is_local("127.0.0.1:1") && is_local("[::1]:1") && is_local("unix:/a"));
         assert!(!is_local("0.0.0.0:1") && !is_local("systemd:a"));
+        let takes = |text: &str, address: &str| Endpoint::parse(text).unwrap().takes(address.parse().unwrap());
+        assert!(takes("127.0.0.1:25", "127.0.0.1:25") && takes("[::]:25", "127.0.0.1:25"));
+        assert!(!takes("127.0.0.1:25", "127.0.0.1:26") && !takes("127.0.0.1:25", "127.0.0.2:25"));
+        assert!(!takes("0.0.0.0:25", "192.0.2.1:25") && !takes("systemd:a", "127.0.0.1:25"));
     }
 }

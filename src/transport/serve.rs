@@ -13,11 +13,12 @@ use tracing::Instrument;
 use super::{
     SessionId,
     endpoint::{Endpoint, Inherited, Socket},
-    listener::Listener,
+    listener::{Connection, Listener},
+    slots::Slots,
 };
 use crate::{
     base::{Error, Random, Result},
-    report::Metrics,
+    report::{Limit, Metrics},
 };
 
 /// The listeners of one configuration.
@@ -157,11 +158,12 @@ impl Acceptor {
         random: Arc<dyn Random>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (metrics, stopping, connected) = (Arc::clone(&self.metrics), self.stopping.clone(), self.connected.clone());
+        let slots = Slots::new(listener.name(), permits.available_permits(), Arc::clone(&metrics));
         async move {
             while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
                 let accepted = socket.accept().await.map_err(|error| Error::io("accept", &error));
-                let accepted = accepted.and_then(|connection| Ok((connection, SessionId::new(&*random)?)));
-                let (connection, session) = match accepted {
+                let accepted = accepted.and_then(|(stream, peer)| Ok((stream, peer, SessionId::new(&*random)?)));
+                let (stream, peer, session) = match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         // Usually no file descriptor is free, until a connection ends.
@@ -170,13 +172,31 @@ impl Acceptor {
                         continue;
                     }
                 };
-                let (name, peer) = (listener.name(), connection.peer);
+                let name = listener.name();
+                let connection = Connection { stream, peer, load: slots.load() };
+                let slot = if listener.knows(peer) { Some(slots.take()) } else { slots.take_unreserved() };
+                let Some(slot) = slot else {
+                    metrics.limit_reached(name, Limit::Connections);
+                    let client = peer.map(tracing::field::display);
+                    tracing::warn!(
+                        event = "too-many-connections",
+                        listener = name,
+                        client,
+                        limit = Limit::Connections.name()
+                    );
+                    let turning_away = Arc::clone(&listener).turn_away(connection);
+                    tokio::spawn(async move {
+                        let _held = permit;
+                        turning_away.await;
+                    });
+                    continue;
+                };
                 let guard = ConnectionGuard::new(Arc::clone(&metrics), name);
                 let span = session.span(name);
                 let serving = Arc::clone(&listener).serve(connection, session, stopping.clone());
                 let connected = connected.clone();
                 let served = async move {
-                    let _held = (permit, connected, guard);
+                    let _held = (permit, slot, connected, guard);
                     if let Err(error) = serving.await {
                         let client = peer.map(tracing::field::display);
                         tracing::warn!(event = "connection-failed", client, %error);

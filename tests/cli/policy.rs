@@ -91,6 +91,21 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             "c.toml:8: error: endpoint \"localhost:24\": not an address with a port",
         ),
         (
+            &format!("{good}[[listener]]\nkind = \"submission\"\naddress = \"127.0.0.1:587\""),
+            "c.toml:8: error: address 127.0.0.1:587: no client may submit here\n  hint: auth = ",
+        ),
+        (
+            &format!("{good}[[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:25\"\nstrangers = true"),
+            "c.toml:9: error: strangers: only a listener of kind \"submission\" knows it\n",
+        ),
+        (
+            &format!(
+                "{good}[[listener]]\nkind = \"relay\"\naddress = \"0.0.0.0:25\"\n\
+                 [upstream]\nsmart-host = \"127.0.0.1:25\"\ntls = \"none\""
+            ),
+            "c.toml:9: error: upstream: smart-host 127.0.0.1:25 is the listener at 0.0.0.0:25\n",
+        ),
+        (
             &format!("{good}[trusted]\nnetworks = \"10.0.0.1/8\""),
             "c.toml:7: error: network \"10.0.0.1/8\": bits after the prefix are set\n",
         ),
@@ -120,6 +135,19 @@ fn keys_that_end_soon_are_named() {
     let line = done.lines().find(|line| line.contains("old@bank.example")).unwrap_or_else(|| panic!("{done}"));
     assert!(line.starts_with("c.toml: warning: old@bank.example: smime key "), "{line}");
     assert!(line.contains(" expires on 2024-12-31T") && line.ends_with(", within 30 days"), "{line}");
+    // Classic PEM can use the certificate of an RSA key too. It is one key, of S/MIME.
+    for format in ["smime", "pgp"] {
+        let rsa = ["key", "generate", "-f", format, "--algorithm", "rsa2048", "--expires", "20d", "--no-passphrase"];
+        lab.run(&[&rsa[..], &["rita@example.org"]].concat()).code(0);
+    }
+    lab.write("rita.toml", fs::read_to_string(lab.path("c.toml")).unwrap().replace("alice@", "rita@"));
+    let done = lab.run(&["config", "check", "rita.toml"]).code(0).text();
+    let lines: Vec<&str> = done.lines().filter(|line| line.contains("rita@example.org")).collect();
+    assert_eq!(lines.len(), 2, "{done}");
+    for (line, protocol) in lines.iter().zip(["pgp", "smime"]) {
+        assert!(line.starts_with(&format!("rita.toml:4: warning: rita@example.org: {protocol} key ")), "{line}");
+        assert!(line.contains(" expires on 20") && line.ends_with("Z, within 30 days"), "{line}");
+    }
     let json = ["config", "explain", "--json", "-c", "c.toml", "alice@example.org", "bob@x.example"];
     let json: serde_json::Value = serde_json::from_str(&lab.run(&json).code(0).text()).unwrap();
     assert_eq!(json["submitter"], "user alice");

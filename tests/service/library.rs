@@ -25,7 +25,7 @@ fn an_embedder_runs_the_configured_service() {
     let folder = tempfile::tempdir().expect("a throwaway folder");
     let path = folder.path().join("postseal.toml");
     let (smtp, lmtp, metrics) = (free_port(), free_port(), free_port());
-    configure(&path, &[("submission", smtp)], metrics);
+    configure(&path, &[("relay", smtp)], metrics);
     let (events, received) = mpsc::channel(1);
     let (tell, told) = std::sync::mpsc::channel();
     let service = Service::new(&path).with_supervisor(move |state| tell.send(state).expect("the test listens"));
@@ -39,7 +39,7 @@ fn an_embedder_runs_the_configured_service() {
     assert!(client.say("HELO client.test").starts_with("250 "));
     assert_eq!(client.say("RCPT TO:<b@example.org>"), "503 5.5.1 Error: need MAIL command\r\n");
     assert_eq!(client.say("MAKE MONEY FAST"), "500 5.5.2 Error: command not recognized\r\n");
-    assert!(get(metrics, "/metrics").contains("postseal_connections{listener=\"submission\"} 1\n"));
+    assert!(get(metrics, "/metrics").contains("postseal_connections{listener=\"relay\"} 1\n"));
 
     // A bad configuration leaves the current one in force.
     fs::write(&path, "colour = 1\n").expect("a file");
@@ -49,7 +49,7 @@ fn an_embedder_runs_the_configured_service() {
     assert_eq!(Client::connect(smtp).hear(), "220 mail.example.org ESMTP postseal\r\n");
 
     // A good one replaces it, and open connections stay.
-    configure(&path, &[("submission", smtp), ("lmtp", lmtp)], metrics);
+    configure(&path, &[("relay", smtp), ("lmtp", lmtp)], metrics);
     events.blocking_send(Event::Reload).expect("the service runs");
     assert_eq!((next_state(), next_state()), (State::Reloading, State::Ready));
     let mut new = Client::connect(lmtp);

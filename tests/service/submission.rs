@@ -1,9 +1,12 @@
 //! `postseal serve` before the queue: SMTP with real clients, a real Postfix behind it, and gpg and openssl at the end.
 
+mod bounds;
 mod crash;
 pub(crate) mod dialogue;
 mod login;
+mod mailboxes;
 mod room;
+mod strangers;
 mod trace;
 mod upstream;
 

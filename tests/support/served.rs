@@ -50,7 +50,7 @@ impl<'a> Configured<'a> {
              [upstream]\nsmart-host = \"unix:next\"\ntls = \"none\"\n",
             String::from_utf8_lossy(&user).trim()
         );
-        for (kind, port) in ["submission", "lmtp", "milter"].iter().zip(ports) {
+        for (kind, port) in ["relay", "lmtp", "milter"].iter().zip(ports) {
             config += &format!("[[listener]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:{port}\"\n");
         }
         for [name, lines, action] in rules {

@@ -11,10 +11,11 @@ use std::{
 use clap::{Args, ValueHint};
 use postseal::{
     base::{Budget, Error, Limits, Result, SystemRandom},
-    config,
+    config::{self, Config},
     mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
+    service,
     transport::{
-        Measured, SessionId,
+        Blocking, HandingOver, Measured, Quarantine, SessionId,
         filter::{filter, temporary, try_again},
     },
 };
@@ -37,6 +38,9 @@ pub(crate) struct Filter {
     /// The client is in a trusted network
     #[arg(long)]
     trusted: bool,
+    /// Hand the result over to the next hop of the configuration, and print nothing
+    #[arg(long)]
+    reinject: bool,
     /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -71,7 +75,20 @@ const VALUED: [&str; 5] = ["-c", "--config", "-f", "--from", "--user"];
 
 /// Runs the verb. Faults of this machine are temporary errors: the caller keeps the mail.
 pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
-    let written = handled(what, session).map_err(temporary)?;
+    let ready = Ready::new(what, session).map_err(try_again)?;
+    let _within = ready.id.span("filter").entered();
+    let mail = mail(what, &ready.config.bounds.message).map_err(temporary)?;
+    let Some(next_hop) = &ready.next_hop else {
+        return print(filter(&ready.handler, &ready.id, mail).map_err(temporary)?);
+    };
+    let quarantine = ready.config.quarantine.clone().map(Quarantine::new);
+    let (handler, session) = (&ready.handler, &ready.id);
+    let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "filter", session };
+    copies.deliver(mail, 1).map_err(temporary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(written: Option<Vec<u8>>) -> Result<ExitCode> {
     if let Some(octets) = written {
         let mut out = io::stdout().lock();
         let done = out.write_all(&octets).and_then(|()| out.flush());
@@ -80,9 +97,28 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
-    let (handler, limits, id) = set_up(what, session).map_err(try_again)?;
-    let _within = id.span("filter").entered();
+/// Everything but the message.
+struct Ready {
+    config: Config,
+    handler: Measured,
+    /// With `--reinject`.
+    next_hop: Option<Blocking>,
+    id: SessionId,
+}
+
+impl Ready {
+    fn new(what: &Filter, session: &Session) -> Result<Ready> {
+        let config = config::load(&super::config::path(what.config.as_deref()))?;
+        log::start_for_message(&config.log);
+        let environment = session.configured(&config)?.environment()?;
+        let random = Arc::clone(&environment.random);
+        let next_hop = what.reinject.then(|| service::sendmail_next_hop(&config, &random)).transpose()?;
+        let handler = Measured::new(Arc::new(service::handler(&config, environment)?), Arc::default(), "filter");
+        Ok(Ready { config, handler, next_hop, id: SessionId::new(&SystemRandom)? })
+    }
+}
+
+fn mail(what: &Filter, limits: &Limits) -> Result<Mail> {
     let path = |one: &String| Ok(ForwardPath { address: input::address(one)?, parameters: Vec::new() });
     let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
     let address = match what.sender.as_str() {
@@ -95,15 +131,7 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
         None => Submitter::Unknown,
     };
     let sender = ReversePath { address, parameters: Vec::new() };
-    filter(&handler, &id, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
-}
-
-fn set_up(what: &Filter, session: &Session) -> Result<(Measured, Limits, SessionId)> {
-    let config = config::load(&super::config::path(what.config.as_deref()))?;
-    log::start_for_message(&config.log);
-    let handler = session.configured(&config)?.handler(&config)?;
-    let measured = Measured::new(Arc::new(handler), Arc::default(), "filter");
-    Ok((measured, config.bounds.message, SessionId::new(&SystemRandom)?))
+    Ok(Mail { envelope: Envelope { sender, recipients }, submitter, message: read(limits)? })
 }
 
 fn read(limits: &Limits) -> Result<Message> {

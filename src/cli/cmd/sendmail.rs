@@ -16,7 +16,7 @@ use postseal::{
     mail::build::unique,
     service,
     transport::{
-        Blocking, Measured, SessionId,
+        Blocking, HandingOver, Measured, Quarantine, SessionId,
         filter::{temporary, try_again},
         sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
     },
@@ -97,7 +97,10 @@ impl Ready<'_> {
         let session = &SessionId::new(&*self.random)?;
         let _within = session.span("sendmail").entered();
         let limits = &self.config.bounds.message;
-        let transport = Transport { handler: &self.handler, next_hop: &self.next_hop, writer, limits, session };
+        let quarantine = self.config.quarantine.clone().map(Quarantine::new);
+        let (handler, next_hop) = (&self.handler, &self.next_hop);
+        let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "sendmail", session };
+        let transport = Transport { copies, writer, limits };
         match options.mode {
             Mode::Verify => show::data(&lines(&transport.verify(options).map_err(temporary)?))?,
             Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(temporary)?,

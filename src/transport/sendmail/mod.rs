@@ -11,33 +11,21 @@ pub use program::Program;
 
 use std::io::Read;
 
-use super::{
-    Blocking, SessionId,
-    filter::temporary,
-    forwarding::recipients,
-    rejection::rejection,
-    trace::{Arrival, Endings, failure},
-};
+use super::{HandingOver, filter::temporary};
 use crate::{
     base::{Budget, Error, Limits, Result},
-    engine::{Handler, Outcome},
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
     policy::Disposition,
-    report::{Cause, Fate, Metrics},
 };
 
 /// One run of the program.
 pub struct Sendmail<'a> {
-    /// Applies the policy.
-    pub handler: &'a dyn Handler,
-    /// Takes the mails.
-    pub next_hop: &'a Blocking,
+    /// Applies the policy, and hands the copies over.
+    pub copies: HandingOver<'a>,
     /// Adds what the caller left out.
     pub writer: Writer<'a>,
     /// Limits on one message.
     pub limits: &'a Limits,
-    /// The id of this run in the log.
-    pub session: &'a SessionId,
 }
 
 impl Sendmail<'_> {
@@ -49,54 +37,7 @@ impl Sendmail<'_> {
     /// policy refuses. `TryAgain`: temporary.
     pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
         let mail = self.mail(options, self.read(options, input)?)?;
-        self.deliver(mail, 1)
-    }
-
-    /// Sends all copies of the message with this number, or returns an error that names those sent.
-    fn deliver(&self, mail: Mail, number: usize) -> Result<Vec<String>> {
-        let _within = self.session.message_span(number, None).entered();
-        Arrival::of_submitter(&mail.submitter).log(&mail);
-        let (to, metrics) = (recipients(&mail).cloned().collect::<Vec<_>>(), Metrics::default());
-        let endings = Endings::new(&metrics, "sendmail");
-        match self.copies(mail) {
-            Ok(outcome) => self.send_copies(&outcome, &endings),
-            Err((cause, error)) => {
-                endings.refused(cause, &to, &rejection(&error));
-                Err(error)
-            }
-        }
-    }
-
-    /// What the policy makes of a mail.
-    fn copies(&self, mail: Mail) -> Result<Outcome, (Cause, Error)> {
-        let failed = |error| {
-            failure(&error);
-            (Cause::Failure, temporary(error))
-        };
-        let outcome = self.handler.handle(mail).map_err(failed)?;
-        if let Some(refusal) = outcome.local_refusal() {
-            return Err((Cause::Rule, refusal));
-        }
-        match held(&outcome) {
-            Some(held) => Err((Cause::Rule, held)),
-            None => Ok(outcome),
-        }
-    }
-
-    fn send_copies(&self, outcome: &Outcome, endings: &Endings<'_>) -> Result<Vec<String>> {
-        let mut notes = outcome.notes.clone();
-        let mut sent: Vec<String> = Vec::new();
-        for mail in outcome.transactions() {
-            let names = named(&mail);
-            if let Err(error) = self.next_hop.send(&mail) {
-                endings.answered(recipients(&mail), &error.reply());
-                return Err(partly_sent(&sent, &names, &error.into()));
-            }
-            endings.end(Fate::Relayed, Cause::NextHop, recipients(&mail), None);
-            notes.push(format!("handed over for {names}"));
-            sent.push(names);
-        }
-        Ok(notes)
+        self.copies.deliver(mail, 1)
     }
 
     /// Says what the policy does with an empty message, one line per recipient: `-bv`. Nothing is read and nothing is sent.
@@ -106,7 +47,7 @@ impl Sendmail<'_> {
     /// As [`Sendmail::send`].
     pub fn verify(&self, options: &Options) -> Result<Vec<String>> {
         let mail = self.mail(options, self.parse(b"\n".to_vec())?)?;
-        let outcome = self.handler.handle(mail).map_err(temporary)?;
+        let outcome = self.copies.handler.handle(mail).map_err(temporary)?;
         let mut lines = Vec::new();
         for group in &outcome.decision.groups {
             let fate = match &group.disposition {
@@ -212,25 +153,4 @@ fn before_dot(octets: &[u8]) -> usize {
         at += line.len();
     }
     at
-}
-
-/// This program has no quarantine. The caller still has the mail.
-fn held(outcome: &Outcome) -> Option<Error> {
-    outcome.decision.groups.iter().find_map(|group| match &group.disposition {
-        Disposition::Quarantine(why) => Some(Error::no_key(format!("to be held: {why} (rule {:?})", group.rule))),
-        _ => None,
-    })
-}
-
-fn partly_sent(sent: &[String], names: &str, error: &Error) -> Error {
-    let words = match sent {
-        [] => error.to_string(),
-        sent => format!("handed over for {}, but not for {names}: {error}", sent.join(", ")),
-    };
-    let hint = error.hint().cloned();
-    hint.into_iter().fold(Error::new(error.kind(), words), Error::with_hint)
-}
-
-fn named(mail: &Mail) -> String {
-    mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect::<Vec<_>>().join(", ")
 }

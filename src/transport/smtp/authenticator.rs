@@ -1,11 +1,11 @@
 //! Logins that are checked here, a bounded number at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::Reply;
-use crate::{base::Secret, mail::Login};
+use super::{Reply, login_limits::Client};
+use crate::{base::Secret, mail::Login, report::Limit};
 
 /// The accounts that may log in.
 pub trait Accounts: Send + Sync {
@@ -15,23 +15,58 @@ pub trait Accounts: Send + Sync {
     fn has(&self, name: &Login, password: &Secret) -> bool;
 }
 
+/// Why a client is not logged in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The password was not checked, because of a limit.
+    Limited(Limit),
+    /// The reply to the client.
+    Reply(Reply),
+}
+
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Refusal {
+        Refusal::Reply(reply)
+    }
+}
+
 /// Checks passwords with [`Accounts`], for as many clients at once as there are permits.
 #[derive(Clone)]
 pub struct Authenticator {
     accounts: Arc<dyn Accounts>,
-    permits: Arc<Semaphore>,
+    permits: CheckPermits,
+}
+
+/// How many passwords are checked at once. Several listeners may share it.
+#[derive(Clone)]
+pub struct CheckPermits {
+    /// For clients whose address logged in with the same name before.
+    known: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl CheckPermits {
+    /// For a machine with so many cores: half of them for strangers, so that users do not wait in line with those who guess.
+    pub fn new(cores: NonZero<usize>) -> CheckPermits {
+        let semaphore = |count| Arc::new(Semaphore::new(count));
+        CheckPermits { known: semaphore(cores.get()), others: semaphore(cores.get().div_ceil(2)) }
+    }
 }
 
 impl Authenticator {
-    /// Several listeners may share `permits`.
-    pub fn new(accounts: Arc<dyn Accounts>, permits: Arc<Semaphore>) -> Authenticator {
+    /// Checks passwords with `accounts`.
+    pub fn new(accounts: Arc<dyn Accounts>, permits: CheckPermits) -> Authenticator {
         Authenticator { accounts, permits }
     }
 
-    /// The name if the password is right, else the reply to the client.
-    pub(super) async fn authenticate(&self, name: Login, password: Secret) -> Result<Login, Reply> {
-        let busy = || Reply::new(454, "4.7.0", "Temporary authentication failure: too many logins at once");
-        let permit = timeout(WAIT, Arc::clone(&self.permits).acquire_owned()).await.map_err(|_| busy())?;
+    /// The name if the password is right.
+    pub(super) async fn authenticate(&self, client: Client, name: Login, password: Secret) -> Result<Login, Refusal> {
+        let busy = || Refusal::Limited(Limit::Logins);
+        let permits = match client {
+            Client::Known => &self.permits.known,
+            Client::Other => &self.permits.others,
+        };
+        let permit = timeout(WAIT, Arc::clone(permits).acquire_owned()).await.map_err(|_| busy())?;
         let permit = permit.map_err(|_| busy())?;
         let accounts = Arc::clone(&self.accounts);
         let work = tokio::task::spawn_blocking(move || {
@@ -39,8 +74,8 @@ impl Authenticator {
             accounts.has(&name, &password).then_some(name)
         });
         match work.await {
-            Ok(name) => name.ok_or_else(authentication_failed),
-            Err(_) => Err(Reply::new(454, "4.3.0", "Temporary authentication failure")),
+            Ok(name) => name.ok_or_else(|| authentication_failed().into()),
+            Err(_) => Err(Reply::new(454, "4.3.0", "Temporary authentication failure").into()),
         }
     }
 }
@@ -82,30 +117,32 @@ mod tests {
     #[tokio::test]
     async fn passwords_are_checked_with_as_many_permits_at_once() {
         let accounts = Arc::new(Counting::default());
-        let authenticator = Authenticator::new(Arc::clone(&accounts) as Arc<dyn Accounts>, Arc::new(Semaphore::new(2)));
+        let permits = CheckPermits::new(NonZero::new(4).unwrap());
+        let authenticator = Authenticator::new(Arc::clone(&accounts) as Arc<dyn Accounts>, permits);
         let asking: Vec<_> = (0..8)
             .map(|number| {
                 let authenticator = authenticator.clone();
                 let name = if number % 2 == 0 { "Alice" } else { "eve" };
                 tokio::spawn(async move {
-                    authenticator.authenticate(Login::new(name).unwrap(), Secret::from("secret")).await
+                    authenticator.authenticate(Client::Other, Login::new(name).unwrap(), Secret::from("secret")).await
                 })
             })
             .collect();
         for (number, asked) in asking.into_iter().enumerate() {
             let told = asked.await.unwrap();
-            let expected = Err(authentication_failed());
+            let expected = Err(authentication_failed().into());
             assert_eq!(told, if number % 2 == 0 { Ok(Login::new("alice").unwrap()) } else { expected });
         }
         assert_eq!(accounts.most.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn a_client_without_a_permit_gets_a_temporary_reply() {
-        let permits = Arc::new(Semaphore::new(2));
-        permits.close();
+    async fn a_client_without_a_permit_is_limited() {
+        let permits = CheckPermits::new(NonZero::new(1).unwrap());
+        permits.others.close();
         let authenticator = Authenticator::new(Arc::new(Counting::default()), permits);
-        let told = authenticator.authenticate(Login::new("alice").unwrap(), Secret::from("secret")).await;
-        assert_eq!(told.unwrap_err().code, 454);
+        let told = |client| authenticator.authenticate(client, Login::new("alice").unwrap(), Secret::from("secret"));
+        assert_eq!(told(Client::Other).await, Err(Refusal::Limited(Limit::Logins)));
+        assert!(told(Client::Known).await.is_ok(), "strangers do not use these permits");
     }
 }

@@ -1,10 +1,14 @@
 //! AUTH (RFC 4954) with PLAIN (RFC 4616) and LOGIN. The next server checks the password, or the [`Authenticator`](super::Authenticator) here.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tokio::time::sleep;
 
 use super::{
     Login, Reply,
-    authenticator::authentication_failed,
+    authenticator::{Refusal, authentication_failed},
+    login_limits::Ending,
     session::{Next, Session},
     submitter_connection::SubmitterConnection,
     wire::Fault,
@@ -14,13 +18,15 @@ use crate::{base::Secret, mail, transport::Listener};
 impl Session<'_> {
     /// Whether AUTH is offered now.
     pub(super) fn may_log_in(&self) -> bool {
-        !matches!(self.server.settings.login, Login::None) && self.is_private && self.client.login.is_none()
+        !matches!(self.server.settings.login, Login::None | Login::Sender)
+            && self.is_private
+            && self.client.login.is_none()
     }
 
     /// AUTH. If the next server checked the password, the client's mail goes over that connection.
     pub(super) async fn log_in(&mut self, mechanism: &str, initial: Option<String>) -> Result<Next, Fault> {
         let refusal = match () {
-            () if matches!(self.server.settings.login, Login::None) => {
+            () if matches!(self.server.settings.login, Login::None | Login::Sender) => {
                 Some(Reply::new(503, "5.5.1", "Error: authentication not enabled"))
             }
             () if !self.is_private => {
@@ -60,7 +66,7 @@ impl Session<'_> {
                 let tried = String::from_utf8_lossy(&name).into_owned();
                 (Some(tried), self.check(name, Secret::new(password)).await)
             }
-            Err(reply) => (None, Err(reply)),
+            Err(reply) => (None, Err(Refusal::Reply(reply))),
         };
         let (listener, client) = (self.server.name(), self.client.address.map(tracing::field::display));
         match logged_in {
@@ -70,34 +76,50 @@ impl Session<'_> {
                 self.client.login = Some(name);
                 self.reply(&Reply::new(235, "2.7.0", "Authentication successful"));
             }
-            Err(reply) if reply.is_temporary() => {
+            Err(Refusal::Limited(limit)) => {
+                self.server.settings.metrics.limit_reached(listener, limit);
+                tracing::warn!(event = "login-limited", name = tried, client, mechanism, limit = limit.name());
+                sleep(DELAY).await;
+                self.refuse(&Reply::new(454, "4.7.0", "Temporary authentication failure"));
+                self.failed_logins += 1;
+            }
+            Err(Refusal::Reply(reply)) if reply.is_temporary() => {
                 tracing::warn!(event = "login-deferred", name = tried, client, mechanism, %reply);
                 self.refuse(&reply);
             }
-            Err(reply) => {
+            Err(Refusal::Reply(reply)) => {
                 self.server.settings.metrics.login_refused(listener);
                 tracing::warn!(event = "login-failed", name = tried, client, mechanism, %reply);
                 self.refuse(&reply);
                 self.failed_logins += 1;
-                if self.failed_logins >= MAX_FAILED {
-                    self.close("4.7.0", "Error: too many failed logins").await?;
-                    return Ok(Next::Close);
-                }
             }
+        }
+        if self.failed_logins >= MAX_FAILED {
+            self.close("4.7.0", "Error: too many failed logins").await?;
+            return Ok(Next::Close);
         }
         Ok(Next::GoOn)
     }
 
-    async fn check(&mut self, name: Vec<u8>, password: Secret) -> Result<mail::Login, Reply> {
+    async fn check(&mut self, name: Vec<u8>, password: Secret) -> Result<mail::Login, Refusal> {
         let name = String::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let login = name.and_then(|name| Some((mail::Login::new(&name)?, name)));
         let (login, name) = login.ok_or_else(authentication_failed)?;
-        match &self.server.settings.login {
-            Login::Here(authenticator) => authenticator.authenticate(login, password).await,
-            Login::None => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled")),
+        let settings = &self.server.settings;
+        let attempt = settings.login_limits.admit(self.client.address, &login).map_err(Refusal::Limited)?;
+        let checked = match &settings.login {
+            Login::Here(authenticator) => authenticator.authenticate(attempt.client, login, password).await,
+            Login::None | Login::Sender => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled").into()),
             // The next server compares names by its own rules.
-            Login::Relayed => self.relay_login(&name, &password).await.map(|()| login),
-        }
+            Login::Relayed => self.relay_login(&name, &password).await.map(|()| login).map_err(Refusal::Reply),
+        };
+        let ending = match &checked {
+            Ok(_) => Ending::Succeeded,
+            Err(Refusal::Reply(reply)) if !reply.is_temporary() => Ending::Failed,
+            Err(_) => Ending::Undecided,
+        };
+        self.server.settings.login_limits.settle(attempt, ending);
+        checked
     }
 
     async fn ask(&mut self, prompt: &str) -> Result<Result<Vec<u8>, Reply>, Fault> {
@@ -149,3 +171,5 @@ fn decode(response: &str) -> Result<Vec<u8>, Reply> {
 
 /// Source: fewer than the 6 of OpenSSH's `MaxAuthTries`; a person who mistypes connects again.
 const MAX_FAILED: usize = 3;
+/// Before the reply to an attempt beyond a limit. Source: Postfix's `smtpd_error_sleep_time`.
+const DELAY: Duration = Duration::from_secs(1);

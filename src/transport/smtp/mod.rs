@@ -7,6 +7,7 @@ mod client;
 mod client_identity;
 mod command;
 mod login;
+mod login_limits;
 mod origin;
 mod reply;
 mod server;
@@ -16,11 +17,12 @@ mod transaction;
 mod wire;
 
 pub use aliases::Aliases;
-pub use authenticator::{Accounts, Authenticator};
+pub use authenticator::{Accounts, Authenticator, CheckPermits};
 pub use client::{Caller, Client, Offers};
+pub use login_limits::LoginLimits;
 pub use origin::Origin;
 pub use reply::Reply;
-pub use server::{Dialect, Login, Protection, Server, Settings};
+pub use server::{Clients, Dialect, Login, Protection, Server, Settings};
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Aliases, Authenticator, Reply, Timeouts,
+    Aliases, Authenticator, LoginLimits, Reply, Timeouts,
     session::{Line, Session},
 };
 use crate::{
@@ -24,7 +24,9 @@ use crate::{
     engine::Handler,
     policy::Pattern,
     report::{Limit, Metrics},
-    transport::{Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, relay::Relay, tls::Identity},
+    transport::{
+        Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
+    },
 };
 
 /// The protocol.
@@ -34,6 +36,15 @@ pub enum Dialect {
     Lmtp,
     /// SMTP (RFC 5321): one reply per message.
     Smtp,
+}
+
+/// Whose mail an SMTP listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    /// Anybody's mail for local recipients, and the mail of known clients for all recipients.
+    Anyone,
+    /// The mail of known clients alone: those with a login or a trusted address, and peers (RFC 6409, section 4.3).
+    Known,
 }
 
 /// How a listener is protected.
@@ -56,20 +67,28 @@ pub enum Login {
     None,
     /// With TLS or on this machine only. The next server checks the password.
     Relayed,
+    /// No login here: a peer has checked that the envelope sender is the address of the user who logged in there.
+    Sender,
 }
 
 /// The settings of a listener.
 #[derive(Clone)]
 pub struct Settings {
+    /// The kind of listener, for the log and the metrics: `submission`, `relay`, `lmtp`.
+    pub kind: &'static str,
     /// The protocol.
     pub dialect: Dialect,
+    /// Whose mail it takes.
+    pub clients: Clients,
     /// The name of this host.
     pub name: String,
     /// TLS.
     pub protection: Protection,
     /// How clients log in.
     pub login: Login,
-    /// Counts logins.
+    /// Limits on login attempts, for all listeners together.
+    pub login_limits: Arc<LoginLimits>,
+    /// Counts logins, and limits that are reached.
     pub metrics: Arc<Metrics>,
     /// Networks whose clients are trusted: their mail counts as our users'.
     pub trusted: Vec<Network>,
@@ -117,25 +136,29 @@ impl Server {
         id: SessionId,
         stopping: watch::Receiver<bool>,
     ) -> Result<()> {
-        let Connection { mut stream, peer } = connection;
+        let Connection { mut stream, peer, load } = connection;
         let address = peer.map(|peer| peer.ip().to_canonical());
         let Some(_slot) = self.slot_for(address) else {
-            self.settings.metrics.limit_reached(self.name(), Limit::ConnectionsOfClient);
-            tracing::warn!(event = "too-many-connections", client = address.map(tracing::field::display));
-            let reply = Reply::new(421, "4.7.0", "Error: too many connections from this address");
-            let _ = timeout(REFUSAL, stream.write_all(&reply.octets())).await;
+            let (client, limit) = (address.map(tracing::field::display), Limit::ConnectionsOfClient);
+            self.settings.metrics.limit_reached(self.name(), limit);
+            tracing::warn!(event = "too-many-connections", client, limit = limit.name());
+            refuse(&mut stream, "Error: too many connections from this address").await;
             return Ok(());
         };
         tracing::info!(event = "connected", client = address.map(tracing::field::display));
         let (stream, line) = match &self.settings.protection {
             Protection::Implicit(identity) => {
-                let late = |_| Error::new(Kind::TryAgain, "tls: timeout in the handshake");
-                let accepted = timeout(HANDSHAKE, identity.accept(stream)).await.map_err(late)?;
+                let late = || Error::new(Kind::TryAgain, "tls: timeout in the handshake");
+                let accepting = timeout(HANDSHAKE, identity.accept(stream));
+                let accepted = tokio::select! {
+                    accepted = accepting => accepted.map_err(|_| late())?,
+                    () = load.wait_high(HURRIED), if !self.knows(peer) => return Err(late()),
+                };
                 (accepted.map_err(|error| Error::io("tls", &error))?, Line::Encrypted)
             }
             Protection::None | Protection::Starttls(_) => (stream, Line::Open),
         };
-        Session::new(&self, stream, id, peer, line).converse(stopping).await
+        Session::new(&self, stream, id, peer, line, load).converse(stopping).await
     }
 
     /// A slot for one more connection from this address.
@@ -179,10 +202,19 @@ impl Server {
 
 impl Listener for Server {
     fn name(&self) -> &'static str {
-        match self.settings.dialect {
-            Dialect::Lmtp => "lmtp",
-            Dialect::Smtp => "submission",
-        }
+        self.settings.kind
+    }
+
+    /// Trusted clients, peers, and addresses that logged in before.
+    fn knows(&self, client: Option<SocketAddr>) -> bool {
+        client.is_none_or(|client| {
+            let address = client.ip().to_canonical();
+            self.is_known(address) || self.settings.login_limits.has_logged_in(address)
+        })
+    }
+
+    fn turn_away(self: Arc<Self>, mut connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { refuse(&mut connection.stream, "Error: too many connections").await })
     }
 
     fn serve(
@@ -193,6 +225,11 @@ impl Listener for Server {
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(self.receive(connection, session, stopping))
     }
+}
+
+/// Sends 421 in place of a greeting (RFC 5321, section 3.8).
+async fn refuse(stream: &mut Box<dyn Stream>, words: &str) {
+    let _ = timeout(REFUSAL, stream.write_all(&Reply::new(421, "4.7.0", words).octets())).await;
 }
 
 /// Counts a connection while it lasts.
@@ -215,5 +252,7 @@ impl Drop for Slot {
     }
 }
 
+/// How long a client that is not known may be silent while the listener fills. Source: Postfix's `smtpd_timeout` under stress.
+pub(super) const HURRIED: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(60);
 const REFUSAL: Duration = Duration::from_secs(5);

@@ -8,13 +8,14 @@ use super::{
     Dialect, Protection, Reply, Server,
     client_identity::{ClientIdentity, TrustLevel},
     command::Command,
+    server::HURRIED,
     submitter_connection::SubmitterConnection,
     transaction::Transaction,
     wire::{Fault, Wire},
 };
 use crate::{
     base::Result,
-    transport::{SessionId, Stream},
+    transport::{Load, SessionId, Stream},
 };
 
 /// One connection.
@@ -27,6 +28,7 @@ pub(super) struct Session<'a> {
     pub(super) messages: usize,
     /// Replies to pipelined commands, not sent yet (RFC 2920, section 3.2).
     replies: Vec<u8>,
+    pub(super) load: Load,
     pub(super) client: ClientIdentity,
     pub(super) hello: Option<String>,
     pub(super) is_extended: bool,
@@ -64,6 +66,7 @@ impl<'a> Session<'a> {
         id: SessionId,
         peer: Option<SocketAddr>,
         line: Line,
+        load: Load,
     ) -> Session<'a> {
         let is_encrypted = line == Line::Encrypted;
         Session {
@@ -72,6 +75,7 @@ impl<'a> Session<'a> {
             id,
             messages: 0,
             replies: Vec::new(),
+            load,
             client: ClientIdentity::new(server, peer),
             hello: None,
             is_extended: false,
@@ -108,9 +112,10 @@ impl<'a> Session<'a> {
             if !self.wire.is_pending() || self.replies.len() > MAX_REPLIES {
                 self.flush().await?;
             }
-            let is_at_rest = self.transaction.is_none();
+            let (is_at_rest, is_untrusted) = (self.transaction.is_none(), self.is_untrusted());
             let line = tokio::select! {
                 line = self.wire.line(MAX_LINE, limit) => Some(line),
+                () = self.load.wait_high(HURRIED), if is_untrusted => Some(Err(Fault::slow())),
                 stop = stopping.wait_for(|stop| *stop), if is_at_rest => { drop(stop); None }
             };
             let Some(line) = line else { return self.close("4.3.2", "Service unavailable, shutting down").await };

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
 use super::{
-    Dialect, Login, Reply, Server,
+    Clients, Dialect, Login, Reply, Server,
     client_identity::TrustLevel,
     command::{Order, Sender},
     session::{Next, Session},
@@ -21,11 +21,12 @@ use super::{
 use crate::{
     base::{Budget, Limits, rfc5322},
     engine::Outcome,
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{self, Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     report::{Cause, Limit},
     transport::{
         Listener, NextHop,
         forwarding::Forwarding,
+        hops::Loop,
         lmtp,
         memory::Held,
         rejection::{insufficient_storage, temporary_failure},
@@ -60,6 +61,9 @@ impl Session<'_> {
         if self.transaction.is_some() {
             return Err(Reply::new(503, "5.5.1", "Error: nested MAIL command"));
         }
+        if self.server.settings.clients == Clients::Known && self.is_untrusted() {
+            return Err(authentication_required());
+        }
         if size.is_some_and(|size| size > self.server.settings.limits.message as u64) {
             return Err(too_large());
         }
@@ -87,8 +91,10 @@ impl Session<'_> {
         }
         if !may_send {
             return Err(match settings.login {
-                Login::None => Reply::new(554, "5.7.1", format!("<{}>: Relay access denied", path.address)),
-                Login::Here(_) | Login::Relayed => Reply::new(530, "5.7.0", "Authentication required"),
+                Login::None | Login::Sender => {
+                    Reply::new(554, "5.7.1", format!("<{}>: Relay access denied", path.address))
+                }
+                Login::Here(_) | Login::Relayed => authentication_required(),
             });
         }
         if transaction.named.len() >= settings.recipients {
@@ -116,10 +122,14 @@ impl Session<'_> {
         }
         self.reply(&Reply::plain(354, ["End data with <CR><LF>.<CR><LF>".to_owned()]));
         self.flush().await?;
+        let is_untrusted = self.is_untrusted();
         let Some(transaction) = &mut self.transaction else { return Ok(Next::Close) };
         let has_room = |octets: usize| settings.memory.receive(&mut transaction.held, octets);
         let reading = self.wire.message(settings.limits.message, settings.timeouts.block, has_room);
-        let given = timeout(WHOLE, reading).await.unwrap_or_else(|_| Err(Fault::slow()));
+        let given = tokio::select! {
+            given = timeout(WHOLE, reading) => given.unwrap_or_else(|_| Err(Fault::slow())),
+            () = self.load.wait_high(HURRIED_MESSAGE), if is_untrusted => Err(Fault::slow()),
+        };
         match given {
             Ok(given) => self.take(given).await,
             Err(Fault::Gone(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
@@ -196,7 +206,7 @@ impl Session<'_> {
         let outcome = match octets {
             Ok(octets) => {
                 let arrival = self.arrival(&transaction);
-                let (trace, submitter) = (self.trace(), self.submitter());
+                let (trace, submitter) = (self.trace(), self.submitter(&transaction.sender));
                 handle(self.server, transaction, arrival, submitter, trace.into_bytes(), octets).await
             }
             Err(reply) => Err((Cause::Limit, reply)),
@@ -238,7 +248,7 @@ impl Session<'_> {
                 None => self.hello.clone(),
             },
             tls: Some(self.is_encrypted),
-            login: self.client.login.clone(),
+            login: self.login(&transaction.sender),
             receiving: Some(transaction.since.elapsed()),
             waiting: Duration::ZERO,
         }
@@ -267,11 +277,22 @@ impl Session<'_> {
         format!("Received: from {hello}{address}\r\n\tby {by} (postseal) with {with}{tls}{login} id {id}; {date}\r\n")
     }
 
-    fn submitter(&self) -> Submitter {
+    /// The login of this connection, or the one that a peer speaks for.
+    fn login(&self, sender: &ReversePath) -> Option<mail::Login> {
+        let by_sender = || {
+            let is_checked =
+                matches!(self.server.settings.login, Login::Sender) && self.client.trust == TrustLevel::Peer;
+            let address = sender.address.as_ref().filter(|_| is_checked)?;
+            mail::Login::new(&address.to_string())
+        };
+        self.client.login.clone().or_else(by_sender)
+    }
+
+    fn submitter(&self, sender: &ReversePath) -> Submitter {
         let client = self.forwarded.as_ref().unwrap_or(&self.client);
         // XFORWARD names the origin of a message. It does not change the login of this connection.
-        match (&self.client.login, client.trust) {
-            (Some(login), _) => Submitter::Authenticated(login.clone()),
+        match (self.login(sender), client.trust) {
+            (Some(login), _) => Submitter::Authenticated(login),
             (None, TrustLevel::Trusted) => Submitter::Trusted,
             (None, TrustLevel::Peer | TrustLevel::Untrusted) => Submitter::Unknown,
         }
@@ -288,11 +309,12 @@ async fn handle(
     trace: Vec<u8>,
     mut octets: Vec<u8>,
 ) -> Result<(Outcome, Held), (Cause, Reply)> {
-    let (limits, handler, metrics) =
-        (server.settings.limits.clone(), Arc::clone(&server.handler), &server.settings.metrics);
-    let (start, waiting) = (Instant::now(), metrics.waiting(server.name()));
+    let (limits, handler) = (server.settings.limits.clone(), Arc::clone(&server.handler));
+    let (host, metrics) = (server.settings.name.clone(), Arc::clone(&server.settings.metrics));
+    let listener = server.name();
+    let (start, waiting) = (Instant::now(), metrics.waiting(listener));
     let Some(mut share) = server.settings.memory.work(octets.len()).await else {
-        metrics.limit_reached(server.name(), Limit::Memory);
+        metrics.limit_reached(listener, Limit::Memory);
         return Err((Cause::Limit, insufficient_storage()));
     };
     let permit = Arc::clone(&server.work).acquire_owned().await;
@@ -311,9 +333,10 @@ async fn handle(
         let mail =
             Mail { envelope, submitter, message: Message::received(octets, &mut Budget::new(whole)).map_err(failed)? };
         arrival.log(&mail);
-        if mail.message.root().fields().filter(|field| field.is("Received")).count() > MAX_HOPS {
-            // RFC 3463, section 3.5: routing loop detected.
-            return Err((Cause::Limit, Reply::new(554, "5.4.6", "Error: too many hops")));
+        if let Some(found) = Loop::of(&mail.message, &host) {
+            metrics.limit_reached(listener, found.limit());
+            tracing::warn!(event = "mail-loop", limit = found.limit().name());
+            return Err((Cause::Limit, found.reply()));
         }
         let outcome = handler.handle(mail).map_err(failed)?;
         // Each is sent from a copy with doubled dots.
@@ -321,6 +344,11 @@ async fn handle(
         Ok((outcome, share))
     });
     work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))
+}
+
+/// RFC 4954, section 6.
+fn authentication_required() -> Reply {
+    Reply::new(530, "5.7.0", "Authentication required")
 }
 
 fn too_large() -> Reply {
@@ -335,7 +363,7 @@ fn need_rcpt() -> Reply {
     Reply::new(503, "5.5.1", "Error: need RCPT command")
 }
 
-/// Source: Postfix's `hopcount_limit` is 50, RFC 5321, section 6.3 asks for at least 100.
-const MAX_HOPS: usize = 100;
 /// How long a whole message may take. Source: 64 MiB at 300 kbit/s.
 const WHOLE: Duration = Duration::from_secs(1_800);
+/// The same for a client that is not known, while the listener fills.
+const HURRIED_MESSAGE: Duration = Duration::from_secs(60);

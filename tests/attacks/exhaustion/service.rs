@@ -74,7 +74,7 @@ impl Service {
         lab.write(
             "service.toml",
             format!(
-                "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n\n[[listener]]\nkind = \"submission\"\n\
+                "home = \"home\"\nhome-must-exist = false\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n\n[[listener]]\nkind = \"relay\"\n\
                  address = \"127.0.0.1:{port}\"\n\n[upstream]\nsmart-host = \"127.0.0.1:{}\"\ntls = \"none\"\n\n[[rule]]\nname = \"in\"\n\
                  direction = \"inbound\"\naction = \"annotate\"\n",
                 sink()

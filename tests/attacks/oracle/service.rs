@@ -39,7 +39,7 @@ impl Service {
             "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n{}{}{}\
              [upstream]\nsmart-host = \"unix:next\"\ntls = \"none\"\n\
              [[rule]]\nname = \"mail comes in\"\ndirection = \"inbound\"\naction = \"decrypt+annotate\"\n{more}\n",
-            listener("submission", ports[0]),
+            listener("relay", ports[0]),
             listener("lmtp", ports[1]),
             listener("milter", ports[2]),
         );

@@ -15,13 +15,13 @@ use postseal::{
     policy::{Decision, Pattern, Policy},
     report::Metrics,
     transport::{
-        Blocking, Endpoint, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
+        Blocking, Endpoint, HandingOver, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
         filter::filter,
         milter::{Copying, Milter, Settings},
         relay::{Host, Relay},
         sendmail::{Options, Sendmail, Writer},
         serve::{Event, Listeners, State, serve},
-        smtp::{Caller, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts},
+        smtp::{Caller, Clients, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -180,8 +180,17 @@ impl Gateway {
         };
         let next_hop = Blocking::new(|| Ok(Box::new(self.next.clone()))).unwrap();
         let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
-        let sendmail =
-            Sendmail { handler: &*self.spy, next_hop: &next_hop, writer, limits: &limits, session: &session };
+        let sendmail = Sendmail {
+            copies: HandingOver {
+                handler: &*self.spy,
+                next_hop: &next_hop,
+                quarantine: None,
+                name: "sendmail",
+                session: &session,
+            },
+            writer,
+            limits: &limits,
+        };
         let arguments: Vec<String> =
             ["-i", "-f", "alice@example.org", "--"].iter().chain(to).map(|one| (*one).to_owned()).collect();
         sendmail.send(&Options::parse(&arguments).unwrap(), &mut &octets[..]).ok()?;
@@ -303,15 +312,22 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
     let limits = Limits { message: 1024 * 1024, ..Limits::default() };
     let memory = MemoryLimit::new(MemoryLimit::least(limits.message), &limits);
     let (work, metrics) = (Arc::new(Semaphore::new(2)), Arc::new(Metrics::default()));
-    let caller =
-        Caller { name: "mx.example.org".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "mx.example.org".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let relay = Arc::new(Relay::new(caller, Host::Address(([127, 0, 0, 1], upstream).into()), Security::None));
     let smtp = |dialect| {
         let settings = Smtp {
+            kind: "smtp",
             dialect,
+            clients: Clients::Anyone,
             name: "mx.example.org".to_owned(),
             protection: Protection::None,
             login: Login::None,
+            login_limits: Arc::default(),
             metrics: Arc::clone(&metrics),
             trusted: Vec::new(),
             peers: vec![Network::parse("127.0.0.1").unwrap()],

@@ -17,12 +17,13 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Blocking, Connection, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
+        Blocking, Connection, HandingOver, Listener, Load, MemoryLimit, Network, NextHop, SendError, Sending,
+        SessionId,
         filter::filter,
         milter::{self, Copying, Milter},
         relay::{Host, Relay},
         sendmail::{Sendmail, Writer},
-        smtp::{self, Caller, Dialect, Login as SmtpLogin, Origin, Protection, Reply, Server, Timeouts},
+        smtp::{self, Caller, Clients, Dialect, Login as SmtpLogin, Origin, Protection, Reply, Server, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -105,7 +106,7 @@ fn pem_for_everybody() -> ReloadableHandler {
     request.algorithm = Algorithm::Rsa2048;
     let made = generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
     let secret = made.secret.unwrap();
-    let files = [("certificate", &made.record.bytes[..]), ("key", secret.expose())];
+    let files = [("certificate", &made.record.bytes()[..]), ("key", secret.expose())];
     let loaded = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap();
     let rule = Rule {
         name: "pem".to_owned(),
@@ -127,6 +128,7 @@ fn pem_for_everybody() -> ReloadableHandler {
             rules: vec![rule],
             obstacles: Default::default(),
             max_size: 1024 * 1024,
+            mailboxes: Default::default(),
         },
         name: "mail.example.org".to_owned(),
         authserv_ids: Vec::new(),
@@ -160,14 +162,22 @@ fn filtered(handler: &dyn Handler, letter: &str) -> Result<Option<Vec<u8>>> {
 
 /// The reply to the message by SMTP or LMTP.
 fn dialogue(handler: &Arc<dyn Handler>, dialect: Dialect, letter: &str) -> String {
-    let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "us.test".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let nowhere = Relay::new(caller, Host::Address(([127, 0, 0, 1], 1).into()), Security::None);
     let limits = Limits::default();
     let settings = smtp::Settings {
+        kind: "smtp",
         dialect,
+        clients: Clients::Anyone,
         name: "mail.example.org".to_owned(),
         protection: Protection::None,
         login: SmtpLogin::None,
+        login_limits: Arc::default(),
         metrics: Arc::new(Metrics::default()),
         trusted: vec![Network::parse("127.0.0.1").unwrap()],
         peers: Vec::new(),
@@ -246,7 +256,11 @@ fn sendmail(handler: &dyn Handler, letter: &str) -> String {
         unique: "1".to_owned(),
     };
     let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
-    let sendmail = Sendmail { handler, next_hop: &next_hop, writer, limits: &limits, session: &session };
+    let sendmail = Sendmail {
+        copies: HandingOver { handler, next_hop: &next_hop, quarantine: None, name: "sendmail", session: &session },
+        writer,
+        limits: &limits,
+    };
     let commands = format!(
         "EHLO x\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n{letter}.\r\nQUIT\r\n"
     );
@@ -275,7 +289,8 @@ fn talk(listener: &Arc<impl Listener + 'static>, octets: &[u8]) -> Vec<u8> {
     super::runtime().block_on(async {
         let (mut ours, theirs) = tokio::io::duplex(1024 * 1024);
         let (_stop, stopping) = watch::channel(false);
-        let connection = Connection { stream: Box::new(theirs), peer: Some(([127, 0, 0, 1], 4096).into()) };
+        let connection =
+            Connection { stream: Box::new(theirs), peer: Some(([127, 0, 0, 1], 4096).into()), load: Load::none() };
         let session = SessionId::new(&SystemRandom).expect("randomness");
         let serving = tokio::spawn(Arc::clone(listener).serve(connection, session, stopping));
         ours.write_all(octets).await.expect("the listener reads");

@@ -281,6 +281,7 @@ fn policy(max_size: usize) -> Policy {
         ],
         obstacles: Default::default(),
         max_size,
+        mailboxes: Default::default(),
     }
 }
 
@@ -306,7 +307,7 @@ fn people() -> &'static People {
             let mut request = smime::generate::Request::new(address(name));
             request.algorithm = smime::generate::Algorithm::P256;
             let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).expect("a certificate");
-            (name, described.record.bytes.to_vec(), described.secret.expect("a secret").expose().to_vec())
+            (name, described.record.bytes().to_vec(), described.secret.expect("a secret").expose().to_vec())
         });
         let mut files: Vec<(&str, &[u8])> = pgp.iter().map(|(name, key)| (*name, key.as_slice())).collect();
         files.extend(smime.iter().flat_map(|(name, certificate, key)| [(*name, &certificate[..]), (*name, &key[..])]));

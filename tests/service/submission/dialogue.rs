@@ -31,8 +31,12 @@ impl Client {
     }
 
     pub(crate) fn say(&mut self, octets: impl AsRef<[u8]>) -> String {
-        let _ = self.from.get_mut().write_all(octets.as_ref());
+        self.write(octets);
         self.hear()
+    }
+
+    pub(crate) fn write(&mut self, octets: impl AsRef<[u8]>) {
+        let _ = self.from.get_mut().write_all(octets.as_ref());
     }
 
     /// The last line of the next reply; empty when there is none any more.
@@ -287,10 +291,8 @@ fn peers_speak_for_others() {
     assert!(client.say("XCLIENT ADDR=192.0.2.7\r\n").starts_with("220"));
     assert!(client.say("XCLIENT ADDR=127.0.0.1\r\n").starts_with("550 5.7.0"), "once a stranger, always a stranger");
     client.say("EHLO client.test\r\n");
-    client.say("MAIL FROM:<mallory@example.org>\r\n");
-    assert!(
-        client.say("RCPT TO:<bob@example.net>\r\n").starts_with("554 5.7.1 <bob@example.net>: Relay access denied")
-    );
+    let said = client.say("MAIL FROM:<mallory@example.org>\r\n");
+    assert_eq!(said, "530 5.7.0 Authentication required\r\n");
     let proxy = Proxy::start(sink.port(), "");
     let mut client = Client::new(&proxy);
     client.say("EHLO client.test\r\n");

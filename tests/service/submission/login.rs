@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// A proxy that checks logins: on STARTTLS at the first port, under TLS from the first octet at the second; figures at the third.
-struct Checking {
-    proxy: Proxy,
+pub(crate) struct Checking {
+    pub(crate) proxy: Proxy,
     starttls: u16,
     implicit: u16,
     metrics: u16,
@@ -34,7 +34,7 @@ impl Checking {
     }
 
     /// The same, with this on top of its configuration.
-    fn with(upstream: u16, more: &str) -> Checking {
+    pub(crate) fn with(upstream: u16, more: &str) -> Checking {
         let [starttls, implicit, metrics] = [free_port(), free_port(), free_port()];
         let proxy = Proxy::furnished(upstream, &format!("metrics = \"127.0.0.1:{metrics}\"\n{more}"), |proxy| {
             // By its own command, which costs what it should; and one that Dovecot's own would have written.
@@ -52,13 +52,13 @@ impl Checking {
         Checking { proxy, starttls, implicit, metrics }
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let mut client = Client::on(self.proxy.connect(self.starttls));
         client.say("EHLO client.test\r\n");
         client
     }
 
-    fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.metrics)).expect("the monitor listens");
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
         let mut page = String::new();
@@ -76,7 +76,7 @@ fn write_users(proxy: &Proxy, text: &str) {
     fs::set_permissions(proxy.path("users"), fs::Permissions::from_mode(0o600)).expect("its mode");
 }
 
-fn plain(name: &str, password: &str) -> String {
+pub(crate) fn plain(name: &str, password: &str) -> String {
     format!("AUTH PLAIN {}\r\n", STANDARD.encode(format!("\0{name}\0{password}")))
 }
 

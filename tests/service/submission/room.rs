@@ -14,9 +14,9 @@ use postseal::{
     mail::{Mail, Message},
     report::Metrics,
     transport::{
-        Connection, Listener, MemoryLimit, Network, SessionId,
+        Connection, Listener, Load, MemoryLimit, Network, SessionId,
         relay::{Host, Relay},
-        smtp::{Caller, Dialect, Login, Protection, Server, Settings, Timeouts},
+        smtp::{Caller, Clients, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -70,14 +70,21 @@ fn who_finds_no_room_is_put_off() {
 fn serve() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let caller =
-        Caller { name: "proxy.postseal.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "proxy.postseal.test".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let nowhere = Host::Address(([127, 0, 0, 1], free_port()).into());
     let settings = Settings {
+        kind: "submission",
         dialect: Dialect::Smtp,
+        clients: Clients::Known,
         name: "proxy.postseal.test".to_owned(),
         protection: Protection::None,
         login: Login::None,
+        login_limits: Arc::default(),
         metrics: Arc::new(Metrics::default()),
         trusted: vec![Network::parse("127.0.0.0/8").expect("a network")],
         peers: Vec::new(),
@@ -100,7 +107,7 @@ fn serve() -> u16 {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             loop {
                 let (stream, peer) = listener.accept().await.expect("somebody");
-                let connection = Connection { stream: Box::new(stream), peer: Some(peer) };
+                let connection = Connection { stream: Box::new(stream), peer: Some(peer), load: Load::none() };
                 let (stop, stopping) = watch::channel(false);
                 let session = SessionId::new(&SystemRandom).expect("randomness");
                 let welcome = Arc::clone(&server).serve(connection, session, stopping);
