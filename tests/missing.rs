@@ -114,6 +114,7 @@ fn nothing_is_sent_in_clear_in_its_place() {
             trusted: vec![Pattern::parse("alice@example.org").unwrap()],
             rules: vec![encrypt, rule("clear", Order::Clear)],
             identities: BTreeMap::new(),
+            mailboxes: Default::default(),
             obstacles: BTreeMap::new(),
             max_size: 1024 * 1024,
         };

@@ -13,7 +13,7 @@ use crate::{
     not(feature = "store"),
     expect(dead_code, reason = "only a home puts secret parts of several files together")
 )]
-pub(in crate::store) trait Format: Sync {
+pub(crate) trait Format: Sync {
     /// Which protocol.
     fn protocol(&self) -> ProtocolName;
 
@@ -60,11 +60,11 @@ pub(in crate::store) trait Format: Sync {
 }
 
 /// What reading key files needs.
-pub(in crate::store) struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// Passphrases that may open them.
-    pub(in crate::store) passphrases: &'a Arc<Passphrases>,
+    pub(crate) passphrases: &'a Arc<Passphrases>,
     /// Limits on the cost.
-    pub(in crate::store) limits: &'a Limits,
+    pub(crate) limits: &'a Limits,
     /// Where to look for the certificates of bare private keys and of revocations.
-    pub(in crate::store) beside: &'a dyn Keys,
+    pub(crate) beside: &'a dyn Keys,
 }
