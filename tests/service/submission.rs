@@ -4,6 +4,7 @@ mod bounds;
 mod crash;
 mod dialogue;
 mod login;
+mod quarantine;
 mod room;
 mod strangers;
 mod trace;
