@@ -151,6 +151,9 @@ pub(crate) enum Verb {
     Serve(Later<super::cmd::serve::Serve>),
     /// Find a mail in the log, and show what became of it
     Log(Later<super::cmd::log::Log>),
+    /// List, show, release and delete the messages that a rule holds
+    #[command(subcommand)]
+    Quarantine(super::cmd::quarantine::Quarantine),
     /// Check the configuration, or explain what it does with a message
     #[command(subcommand)]
     Config(super::cmd::config::Config),

@@ -83,6 +83,11 @@ impl Session {
         Budget::new(self.limits.clone())
     }
 
+    /// The clock of this run, for what outlives the session.
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// The clock of this run.
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.clock

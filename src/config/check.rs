@@ -73,12 +73,18 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The problems with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
+    /// The problems with the keys of an address that the configuration names. It, or another address of the same mailbox, must have a key in one of the
+    /// protocols that rules use.
     fn key(&self, address: &Address, role: Role) -> Result<Vec<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
         let states = self.now.key_states(address, role, &protocols)?;
         if states.values().any(KeyState::is_usable) {
             return self.ending(address, role);
+        }
+        for other in self.config.policy.other_addresses(address) {
+            if self.now.key_states(&other, role, &protocols)?.values().any(KeyState::is_usable) {
+                return self.ending(&other, role);
+            }
         }
         let reasons = states.into_values().filter_map(|state| match state {
             KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => Some(why),

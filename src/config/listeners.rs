@@ -19,9 +19,12 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>, known: &[Network])
 impl Reader<'_> {
     fn listeners(&mut self, root: &Table<'_>, known: &[Network]) -> Vec<Listener> {
         let mut listeners: Vec<Listener> = Vec::new();
+        // Where copies go is where other mail goes.
+        let is_copied = root.has("sendmail") || root.has("upstream");
+        let copies = if is_copied { Copies::Submit } else { Copies::Tempfail };
         for table in root.tables("listener") {
             let line = table.line_of("address");
-            let Some(listener) = self.listener(table) else { continue };
+            let Some(listener) = self.listener(table, copies) else { continue };
             if listeners.iter().any(|other| other.endpoint == listener.endpoint) {
                 self.document.error(line, format!("address {}: another listener has it", listener.endpoint));
             }
@@ -42,7 +45,7 @@ impl Reader<'_> {
         listeners
     }
 
-    fn listener(&mut self, table: Table<'_>) -> Option<Listener> {
+    fn listener(&mut self, table: Table<'_>, default: Copies) -> Option<Listener> {
         let kinds = [
             ("lmtp", ListenerKind::Lmtp),
             ("milter", ListenerKind::Milter),
@@ -57,7 +60,14 @@ impl Reader<'_> {
         let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
         let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
-        let copies = self.choice(&table, "copies", Copies::Tempfail, &copies);
+        if kind == Some(ListenerKind::Milter) && default == Copies::Tempfail && !table.has("copies") {
+            let message =
+                "copies: a message whose recipients need different copies would be put off, and refused after a day";
+            let hint = Some("[sendmail] program or [upstream] for the copies, or copies = \"tempfail\"".into());
+            let (line, message) = (table.line, message.to_owned());
+            self.document.add(Problem { line, grade: Grade::Warning, message, hint });
+        }
+        let copies = self.choice(&table, "copies", default, &copies);
         let strangers = match table.truth("strangers") {
             Some(true) => Strangers::Accept,
             Some(false) | None => Strangers::Refuse,

@@ -1,6 +1,17 @@
-//! What the handling of a mail used: keys and time.
+//! What the handling of a mail used, keys and time, and whom it did not serve.
 
 use std::time::Duration;
+
+use crate::mail::Address;
+
+/// A recipient for whom a message could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    /// The address in the envelope.
+    pub recipient: Address,
+    /// Why not, for the log only.
+    pub reason: String,
+}
 
 /// The keys that a message was sealed with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,12 @@ use std::{
     time::Instant,
 };
 
-use super::{Engine, Opening, Unopened, accounting::Times, opaque::is_opaque, resolve::MessageKeys};
+use super::{
+    Engine, Opening,
+    accounting::{Times, Unopened},
+    opaque::is_opaque,
+    resolve::MessageKeys,
+};
 use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName, Purpose, Query, RestrictedKeys, Snapshot, Want},

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Instant};
 
 use super::{
     Engine,
-    accounting::{Times, UsedKeys},
+    accounting::{Times, Unopened, UsedKeys},
     act::Acting,
     edit::Edits,
     marker,
@@ -36,15 +36,6 @@ pub struct Outcome {
     pub unopened: Vec<Unopened>,
     /// How long the steps took.
     pub times: Times,
-}
-
-/// A recipient for whom a message could not be opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unopened {
-    /// The address in the envelope.
-    pub recipient: Address,
-    /// Why not, for the log only.
-    pub reason: String,
 }
 
 /// The one thing that every transport calls.

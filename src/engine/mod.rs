@@ -19,9 +19,9 @@ mod resolve;
 mod seal;
 mod written;
 
-pub use accounting::{Times, UsedKeys};
+pub use accounting::{Times, Unopened, UsedKeys};
 pub use facts::Gathered;
-pub use handle::{HANDLED, Handler, HandlerContext, Outcome, Unopened};
+pub use handle::{HANDLED, Handler, HandlerContext, Outcome};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};

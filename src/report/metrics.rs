@@ -242,7 +242,9 @@ impl Metrics {
 
     /// Counts recipients for whom a message could not be opened.
     pub fn not_opened(&self, listener: &'static str, recipients: usize) {
-        *self.figures().not_opened.entry(listener).or_default() += recipients as u64;
+        if recipients > 0 {
+            *self.figures().not_opened.entry(listener).or_default() += recipients as u64;
+        }
     }
 
     /// Counts a successful login at `listener`.

@@ -23,7 +23,7 @@ use crate::{
     report::Metrics,
     transport::{
         Endpoint, Listener, Measured, MemoryLimit, Monitor, Quarantine,
-        milter::{self, Copying, Milter},
+        milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{self, Authenticator, CheckPermits, Clients, Dialect, Login, LoginLimits, Protection, Server, Timeouts},
         tls::Identity,
@@ -40,8 +40,9 @@ pub(super) struct Builder {
     metrics: Arc<Metrics>,
     /// Permits for passwords that are being checked.
     hashing: CheckPermits,
-    /// Outlive reloads, so that a reload does not forget who guessed and who logged in.
+    /// These outlive reloads, so that a reload does not forget who guessed, who logged in, and what was put off.
     login_limits: Arc<LoginLimits>,
+    deferrals: Arc<Deferrals>,
     /// Memory for messages. It outlives a reload that does not change its limits, because messages hold it.
     memory: Option<MemoryLimit>,
     /// Marks copies as handled. A random one outlives a reload, because marked copies do.
@@ -53,7 +54,16 @@ impl Builder {
         // Checking a password takes a core and 64 MiB for a while.
         let hashing = CheckPermits::new(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN));
         let login_limits = Arc::default();
-        Builder { path, environment, metrics, hashing, login_limits, memory: None, marker: None }
+        Builder {
+            path,
+            environment,
+            metrics,
+            hashing,
+            login_limits,
+            deferrals: Arc::default(),
+            memory: None,
+            marker: None,
+        }
     }
 
     /// Loads the configuration, and builds its listeners.
@@ -79,8 +89,10 @@ impl Builder {
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
+        let deferrals = &self.deferrals;
         let ids = Arc::clone(&random);
-        let parts = Parts { config: &config, metrics, hashing, login_limits, memory, handler, work, clock, random };
+        let parts =
+            Parts { config: &config, metrics, hashing, login_limits, deferrals, memory, handler, work, clock, random };
         let mut by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>> = BTreeMap::new();
         let listeners = config
             .listeners
@@ -111,6 +123,7 @@ struct Parts<'a> {
     metrics: &'a Arc<Metrics>,
     hashing: &'a CheckPermits,
     login_limits: &'a Arc<LoginLimits>,
+    deferrals: &'a Arc<Deferrals>,
     memory: MemoryLimit,
     handler: Arc<dyn Handler>,
     /// One permit per message that is being handled.
@@ -142,7 +155,7 @@ impl Parts<'_> {
             memory: self.memory.clone(),
             copying: match listener.copies {
                 Copies::Submit => Copying::Submit(program_or_relay(config, &self.random)?.into()),
-                Copies::Tempfail => Copying::Tempfail,
+                Copies::Tempfail => Copying::Tempfail(Arc::clone(self.deferrals)),
             },
             progress: milter::PROGRESS,
             idle: milter::IDLE,
@@ -191,7 +204,7 @@ impl Parts<'_> {
             memory: self.memory.clone(),
             timeouts: Timeouts::default(),
             clock: Arc::clone(&self.clock),
-            quarantine: config.quarantine.clone().map(Quarantine::new),
+            quarantine: config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&self.clock))),
         };
         let relay = Arc::new(relay(config, &self.random)?);
         Ok(Arc::new(Server::new(self.measured(kind), relay, Arc::clone(&self.work), settings)))

@@ -27,7 +27,7 @@ pub use self::{
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},
-    next_hop::sendmail_next_hop,
+    next_hop::{release_next_hop, sendmail_next_hop},
     sources::OpenSources,
 };
 use crate::{

@@ -60,6 +60,19 @@ pub(super) fn program_or_relay(config: &Config, random: &Arc<dyn Random>) -> Res
     }
 }
 
+/// The next hop of messages that are released from the quarantine: the server in `[upstream]`, which is behind the rules, else the program in
+/// `[sendmail]`.
+///
+/// # Errors
+///
+/// `Config`: neither is configured, or a password cannot be read.
+pub fn release_next_hop(config: &Config, random: &Arc<dyn Random>) -> Result<Blocking> {
+    Blocking::new(|| match config.upstream {
+        Some(_) => Ok(Box::new(relay(config, random)?)),
+        None => program_or_relay(config, random),
+    })
+}
+
 /// The next hop of `postseal sendmail`: the program in `[sendmail]`, else the server in `[upstream]`.
 ///
 /// # Errors

@@ -37,7 +37,7 @@ pub use monitor::{Health, Monitor};
 pub use mx::MxResolver;
 pub use network::Network;
 pub use next_hop::{Blocking, NextHop, SendError, Sending};
-pub use quarantine::Quarantine;
+pub use quarantine::{Held, HeldFor, Quarantine};
 pub use rejection::rejection;
 pub use slots::Load;
 pub use trace::SessionId;

@@ -37,7 +37,7 @@ pub trait Health: Send + Sync {
     fn keys(&self) -> Option<KeyFigures>;
 }
 
-/// Answers `GET /metrics`, `GET /healthz` and `GET /readyz`, one request per connection. Of more than 64 at once the oldest is closed,
+/// Answers `GET /metrics`, `GET /healthz` and `GET /readyz`, one request per connection. Of more than 512 at once the oldest is closed,
 /// so that idle ones do not stop a health check.
 pub struct Monitor {
     metrics: Arc<Metrics>,
@@ -116,7 +116,7 @@ impl Listener for Monitor {
             // A client that is too slow, or gone, is none of the log's business.
             let task = tokio::spawn(async move { drop(timeout(TIMEOUT, monitor.converse(connection)).await) });
             self.register(task.abort_handle());
-            let _ = task.await;
+            // The connection is no longer the accept loop's: the limit on connections is that of other listeners.
             Ok(())
         })
     }
@@ -140,5 +140,6 @@ const REQUEST: usize = 8 * 1024;
 /// For one request and its answer. Source: half of Prometheus' default `scrape_timeout`.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections at once. Source: far more than the servers and probes that ask one host.
-const CONNECTIONS: usize = 64;
+/// Connections at once. Source: more than the kernel's queue holds (128 by default), so that a burst of idle clients does not end a request
+/// before it is read.
+const CONNECTIONS: usize = 512;

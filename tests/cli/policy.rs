@@ -119,6 +119,14 @@ fn a_bad_configuration_is_refused_with_every_fault() {
         let done = lab.run(&["config", "check", "c.toml"]).code(78);
         assert!(done.text().contains(fault), "{fault}\n{}", done.text());
     }
+    // Without a way for copies, mail to some recipients is refused in the end.
+    let milter = format!("{good}[[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:8891\"\n");
+    let said = lab.write("c.toml", &milter).run(&["config", "check", "c.toml"]).code(0).text();
+    assert!(said.contains("c.toml:6: warning: copies: a message whose recipients need different copies"), "{said}");
+    for more in ["copies = \"tempfail\"\n", "[upstream]\nsmart-host = \"127.0.0.1:25\"\ntls = \"none\"\n"] {
+        let said = lab.write("c.toml", format!("{milter}{more}")).run(&["config", "check", "c.toml"]).code(0).text();
+        assert!(said.ends_with("0 errors, 0 warnings\n"), "{said}");
+    }
     lab.write("c.toml", good.replace("\nname", "\nnme"));
     lab.run(&["config", "explain", "-c", "c.toml", "a@x.example", "b@x.example"])
         .refused(78, "c.toml:3: \"name\" is missing");

@@ -120,6 +120,7 @@ const VERBS: &[&str] = &[
     "key",
     "log",
     "man",
+    "quarantine",
     "sendmail",
     "serve",
     "sign",

@@ -5,6 +5,7 @@ mod crash;
 pub(crate) mod dialogue;
 mod login;
 mod mailboxes;
+mod quarantine;
 mod room;
 mod strangers;
 mod trace;

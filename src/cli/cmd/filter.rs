@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Args, ValueHint};
 use postseal::{
-    base::{Budget, Error, Limits, Result, SystemRandom},
+    base::{Budget, Clock, Error, Limits, Result, SystemRandom},
     config::{self, Config},
     mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     service,
@@ -81,7 +81,7 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     let Some(next_hop) = &ready.next_hop else {
         return print(filter(&ready.handler, &ready.id, mail).map_err(temporary)?);
     };
-    let quarantine = ready.config.quarantine.clone().map(Quarantine::new);
+    let quarantine = ready.config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&ready.clock)));
     let (handler, session) = (&ready.handler, &ready.id);
     let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "filter", session };
     copies.deliver(mail, 1).map_err(temporary)?;
@@ -100,6 +100,7 @@ fn print(written: Option<Vec<u8>>) -> Result<ExitCode> {
 /// Everything but the message.
 struct Ready {
     config: Config,
+    clock: Arc<dyn Clock>,
     handler: Measured,
     /// With `--reinject`.
     next_hop: Option<Blocking>,
@@ -111,10 +112,10 @@ impl Ready {
         let config = config::load(&super::config::path(what.config.as_deref()))?;
         log::start_for_message(&config.log);
         let environment = session.configured(&config)?.environment()?;
-        let random = Arc::clone(&environment.random);
+        let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         let next_hop = what.reinject.then(|| service::sendmail_next_hop(&config, &random)).transpose()?;
         let handler = Measured::new(Arc::new(service::handler(&config, environment)?), Arc::default(), "filter");
-        Ok(Ready { config, handler, next_hop, id: SessionId::new(&SystemRandom)? })
+        Ok(Ready { config, clock, handler, next_hop, id: SessionId::new(&SystemRandom)? })
     }
 }
 

@@ -162,8 +162,10 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
         }
         lists.extend(found);
     }
-    let files: Vec<(&str, &[u8])> = files.iter().map(|(place, octets)| (place.as_str(), octets.expose())).collect();
-    let file = home.read(&files)?;
+    let named: Vec<(&str, &[u8])> = files.iter().map(|(place, octets)| (place.as_str(), octets.expose())).collect();
+    let file = home.read(&named)?;
+    // They may be as large as what was read from them.
+    drop(files);
     for list in &file.statements {
         if !lists.iter().any(|known| **known == **list) {
             lists.push(Arc::from(list.as_slice()));

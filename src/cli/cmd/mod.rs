@@ -11,6 +11,7 @@ pub(crate) mod look;
 pub(crate) mod manual;
 pub(crate) mod open;
 pub(crate) mod pieces;
+pub(crate) mod quarantine;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
 pub(crate) mod serve;

@@ -97,7 +97,7 @@ impl Ready<'_> {
         let session = &SessionId::new(&*self.random)?;
         let _within = session.span("sendmail").entered();
         let limits = &self.config.bounds.message;
-        let quarantine = self.config.quarantine.clone().map(Quarantine::new);
+        let quarantine = self.config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&self.clock)));
         let (handler, next_hop) = (&self.handler, &self.next_hop);
         let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "sendmail", session };
         let transport = Transport { copies, writer, limits };

@@ -111,16 +111,17 @@ impl Keystore {
     /// Compares the secret parts of `file` with the stored ones.
     fn sift(&self, file: &mut KeyFile, reading: &Reading<'_>) -> Result<()> {
         let mut budget = Budget::new(self.limits.clone());
-        for found in std::mem::take(&mut file.found) {
+        let sift = |found: Described| -> Result<Described> {
             let held = match found.secret {
                 Some(_) => self.secret_parts(found.record.fingerprint())?,
                 None => None,
             };
             let sifted = format::of(found.record.protocol())?.sift(found, held.as_ref(), reading, &mut budget)?;
-            file.found.push(sifted.described);
             file.lost.extend(sifted.unfit);
             file.skipped.extend(sifted.unproven);
-        }
+            Ok(sifted.described)
+        };
+        file.found = std::mem::take(&mut file.found).into_iter().map(sift).collect::<Result<_>>()?;
         Ok(())
     }
 

@@ -345,7 +345,7 @@ mod tests {
             limits,
             recipients: 3,
             memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
-            copying: Copying::Tempfail,
+            copying: Copying::Tempfail(std::sync::Arc::default()),
             progress: PROGRESS,
             idle: IDLE,
             metrics: Default::default(),

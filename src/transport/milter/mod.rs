@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod conversation;
+mod deferrals;
 mod edits;
 mod plan;
 mod transaction;
@@ -21,8 +22,10 @@ use tokio::{
 };
 use tracing::{Instrument, Span};
 
+pub use self::deferrals::Deferrals;
 use self::{
     conversation::{Answer, Conversation},
+    deferrals::Attempt,
     edits::Space,
     plan::Plan,
     transaction::Transaction,
@@ -68,8 +71,8 @@ pub struct Settings {
 pub enum Copying {
     /// Removes their recipients from the MTA's copy, and sends the other copies to the next hop.
     Submit(Arc<dyn NextHop>),
-    /// Refuses the message temporarily: the rules and this setting contradict each other.
-    Tempfail,
+    /// Refuses the message: the rules and this setting contradict each other. For a day the refusal is temporary.
+    Tempfail(Arc<Deferrals>),
 }
 
 /// A milter for many connections at once.
@@ -155,6 +158,7 @@ impl Milter {
         };
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(closed)?;
         let (handler, limits) = (Arc::clone(&self.handler), self.settings.limits.clone());
+        let copying = self.settings.copying.clone();
         drop(waiting);
         transaction.arrival.waiting = start.elapsed();
         let span = Span::current();
@@ -165,6 +169,10 @@ impl Milter {
             let mail = transaction.mail(&limits).map_err(failed)?;
             transaction.arrival.log(&mail);
             let old: Message = mail.message.clone();
+            let attempt = match copying {
+                Copying::Submit(_) => None,
+                Copying::Tempfail(deferrals) => Some(deferrals.name(&mail)),
+            };
             let outcome = handler.handle(mail).map_err(failed)?;
             let refused = |reply| (Cause::Rule, reply);
             let mut plan = plan::plan(&transaction, &old, &outcome, space).map_err(refused)?;
@@ -172,22 +180,32 @@ impl Milter {
             for copy in &mut plan.copies {
                 copy.message = handler.mark(copy).map_err(failed)?;
             }
-            Ok(plan)
+            Ok((plan, attempt))
         });
-        let Plan { copies, replies } = work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))?;
+        let (Plan { copies, replies }, attempt) =
+            work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))?;
         let _held = share;
-        self.send_copies(copies).await?;
+        self.send_copies(copies, attempt).await?;
         Ok(replies)
     }
 
     /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice.
-    async fn send_copies(&self, copies: Vec<Mail>) -> Result<(), (Cause, Reply)> {
+    async fn send_copies(&self, copies: Vec<Mail>, attempt: Option<Attempt>) -> Result<(), (Cause, Reply)> {
         if copies.is_empty() {
             return Ok(());
         }
-        let Copying::Submit(next_hop) = &self.settings.copying else {
-            let reply = Reply::later("4.7.1", "Error: recipients of this message need different copies");
-            return Err((Cause::Rule, reply));
+        let next_hop = match &self.settings.copying {
+            Copying::Submit(next_hop) => next_hop,
+            Copying::Tempfail(deferrals) => {
+                let is_over = attempt.is_some_and(|attempt| deferrals.is_over(attempt));
+                let why = "Error: recipients of this message need different copies";
+                if !is_over {
+                    return Err((Cause::Rule, Reply::later("4.7.1", why)));
+                }
+                let hint = "copies = \"submit\", with [sendmail] program or [upstream]";
+                tracing::warn!(event = "copies-refused", hint);
+                return Err((Cause::Rule, Reply::new(550, "5.7.1", why)));
+            }
         };
         let metrics = &self.settings.metrics;
         for copy in copies {
@@ -341,7 +359,7 @@ mod tests {
             limits: Limits::default(),
             recipients: 3,
             memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
-            copying: Copying::Tempfail,
+            copying: Copying::Tempfail(Arc::default()),
             progress: Duration::from_millis(20),
             idle: Duration::from_millis(500),
             metrics: Arc::default(),

@@ -281,6 +281,31 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
     verb("sendmail", "-bv bob@example.org", 0, &[]),
     verb("serve", " ", 0, &[call("--config postseal.toml", "", 0)]),
+    verb("quarantine list", "-c postseal.toml", 0, &[call("--json", "", 0), call("--config postseal.toml", " ", 0)]),
+    verb(
+        "quarantine show",
+        "-c postseal.toml 20261130T021000Z-aaaaaaaa",
+        0,
+        &[call("--raw", "", 0), call("--config postseal.toml", "20261130T021000Z-aaaaaaaa", 0)],
+    ),
+    verb(
+        "quarantine release",
+        "-c postseal.toml 20261130T021000Z-aaaaaaaa",
+        0,
+        &[call("--config postseal.toml", "20261130T021000Z-aaaaaaaa", 0)],
+    ),
+    verb(
+        "quarantine delete",
+        "-c postseal.toml 20261130T021000Z-aaaaaaaa",
+        0,
+        &[call("--config postseal.toml", "20261130T021000Z-aaaaaaaa", 0)],
+    ),
+    verb(
+        "quarantine expire",
+        "-c postseal.toml --older-than 30d",
+        0,
+        &[call("--older-than 5m", "-c postseal.toml", 0), call("--config postseal.toml", "--older-than 12h", 0)],
+    ),
     verb("config check", " ", 0, &[]),
     verb(
         "config explain",

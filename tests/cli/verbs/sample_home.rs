@@ -28,14 +28,20 @@ pub(crate) fn copy(lab: &Lab) -> Lab {
     copy
 }
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 7] = [
     ("log", "level=info event=received from=<alice@example.org> mail=abc-1 session=abc\n"),
     ("message.eml", "From: alice@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n"),
     ("text", "hello\n"),
     ("pass", "correct horse\n"),
+    ("20261130T021000Z-aaaaaaaa.eml", "From: alice@example.org\n\nhello\n"),
+    (
+        "20261130T021000Z-aaaaaaaa.json",
+        "{\"id\":\"20261130T021000Z-aaaaaaaa\",\"time\":\"2026-11-30T02:10:00Z\",\"reason\":\"no\",\"from\":null,\
+         \"to\":[{\"address\":\"bob@example.org\"}],\"octets\":32}",
+    ),
     (
         "postseal.toml",
-        "home = \"home\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/true\"\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
+        "home = \"home\"\nquarantine = \".\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/true\"\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
          [[rule]]\nname = \"all\"\naction = \"clear\"\n",
     ),
 ];

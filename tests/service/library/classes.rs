@@ -209,7 +209,7 @@ fn milter(handler: &Arc<dyn Handler>, letter: &str) -> String {
         memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
         recipients: 10,
-        copying: Copying::Tempfail,
+        copying: Copying::Tempfail(Arc::default()),
         progress: milter::PROGRESS,
         idle: milter::IDLE,
         metrics: Arc::default(),

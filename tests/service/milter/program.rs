@@ -293,7 +293,7 @@ fn killed_at_any_moment_it_loses_doubles_and_shows_nothing() {
     assert_eq!(names.len(), clients * each);
 }
 
-/// Without a `[sendmail]`, copies are handed over by SMTP, to the mail server that they came from; there they come by again, and are left alone.
+/// Without a `[sendmail]`, copies are handed over by SMTP, to the mail server that they came from, by default; there they come by again, and are left alone.
 #[test]
 fn copies_go_by_smtp() {
     if !present(&["kill"]) {
@@ -305,12 +305,10 @@ fn copies_go_by_smtp() {
     let postfix = Postfix::start(sink.port(), &settings, "");
     let rules = "recipient = \"bob@example.net\"\naction = \"encrypt\"\nprotocol = \"pgp\"\n\
                  [[rule]]\nname = \"in clear\"\naction = \"clear\"";
-    let text = config(&format!("127.0.0.1:{port}"), metrics, rules)
-        .replace("kind = \"milter\"\n", "kind = \"milter\"\ncopies = \"submit\"\n")
-        .replace(
-            "[trusted]",
-            &format!("[upstream]\nsmart-host = \"127.0.0.1:{}\"\ntls = \"none\"\n[trusted]", postfix.port()),
-        );
+    let text = config(&format!("127.0.0.1:{port}"), metrics, rules).replace(
+        "[trusted]",
+        &format!("[upstream]\nsmart-host = \"127.0.0.1:{}\"\ntls = \"none\"\n[trusted]", postfix.port()),
+    );
     let program = Program::start(&[], &text);
     let mut command = Command::new(env!("CARGO_BIN_EXE_postseal"));
     command.args(["key", "generate", "--no-passphrase", "--home"]).arg(program.folder.path().join("home"));

@@ -232,7 +232,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
         trusted: vec![Network::parse("127.0.0.1").expect("a network")],
         memory: MemoryLimit::new(MemoryLimit::least(limits.message), &limits),
         limits,
-        copying: if copies == Copies::Submit { Copying::Submit(next_hop) } else { Copying::Tempfail },
+        copying: if copies == Copies::Submit { Copying::Submit(next_hop) } else { Copying::Tempfail(Arc::default()) },
         recipients: 100,
         progress: Duration::from_millis(100),
         idle: Duration::from_secs(60),

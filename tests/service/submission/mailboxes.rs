@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-const TRUSTED: &str = "trusted.sign-as = [\"alice@example.org\"]";
+const TRUSTED: &str = "trusted.networks = [\"127.0.0.2/32\"]\ntrusted.sign-as = [\"alice@example.org\"]";
 const RULES: &str = "[[rule]]\nname = \"in\"\ndirection = \"inbound\"\naction = \"decrypt\"\n";
 
 /// What is encrypted to alice is opened for alice+shop@ and for the alias boss@. It stays closed for the list staff@, of which alice is one member, and
@@ -23,7 +23,11 @@ fn what_is_encrypted_to_alice_is_opened_for_the_names_of_her_mailbox() {
     let plain = proxy.path("plain.eml");
     std::fs::write(&plain, "From: alice@example.org\r\nTo: alice@example.org\r\n\r\nthe plan\r\n").expect("a file");
     let sealed = proxy.path("sealed.eml");
-    std::fs::write(&sealed, proxy.postseal(&["encrypt", "-f", "pgp", &plain.display().to_string()])).expect("a file");
+    std::fs::write(
+        &sealed,
+        proxy.postseal(&["encrypt", "-f", "pgp", "--to", "alice@example.org", &plain.display().to_string()]),
+    )
+    .expect("a file");
 
     let cases = [("alice+shop@example.org", true), ("boss@example.org", true), ("staff@example.org", false)];
     for (count, (recipient, is_opened)) in cases.into_iter().enumerate() {
