@@ -27,13 +27,7 @@ use std::io::Write;
 pub use context::Context;
 pub use expiry::ends;
 #[cfg(not(all(feature = "pem", feature = "pgp", feature = "smime")))]
-pub(crate) use missing::missing;
-#[cfg(not(feature = "pem"))]
-pub(crate) use missing::pem;
-#[cfg(not(feature = "pgp"))]
-pub(crate) use missing::pgp;
-#[cfg(not(feature = "smime"))]
-pub(crate) use missing::smime;
+pub(crate) use missing::*;
 pub use resolved::{Needs, Resolved};
 pub use sealing::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer};
 
