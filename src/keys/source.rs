@@ -16,7 +16,7 @@ pub enum Source {
     Server,
     /// The domain of the address publishes it over HTTPS (Web Key Directory).
     Domain,
-    /// The domain of the address publishes it in signed DNS.
+    /// The domain of the address publishes it in signed DNS (DANE).
     Dnssec,
     /// There is a path from it to a trust anchor (RFC 5280, section 6).
     Authority,

@@ -11,7 +11,7 @@ use crate::mail::Address;
 /// alice+news@example.org wrote something, unless the owner trusts it for that address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mailboxes {
-    /// The characters that end the name of the mailbox in a local address (RFC 5233, section 1: `user+detail`), as in Postfix's
+    /// The characters that end the name of the mailbox in a local address (`user+detail`), as in Postfix's
     /// `recipient_delimiter`. The address is split at the first of them.
     pub delimiters: String,
     /// The one address that mail to an alias goes to, by the alias in lower case: `sales` in every local domain, or `sales@example.org`. An alias for

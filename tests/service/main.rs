@@ -11,6 +11,7 @@ mod metrics;
 mod milter;
 mod over_limits;
 mod proxy;
+mod recipes;
 mod sendmail;
 mod submission;
 #[path = "../support/mod.rs"]

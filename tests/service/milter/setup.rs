@@ -451,6 +451,7 @@ pub(crate) struct Dkim {
 }
 
 impl Dkim {
+    /// Signs mail of users who logged in and of clients up to 127.0.0.7, and verifies other mail.
     pub(crate) fn start(domain: &str) -> Dkim {
         let folder = tempfile::Builder::new().prefix("dk").tempdir().expect("a throwaway folder");
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -462,9 +463,11 @@ impl Dkim {
         fs::write(at("dns"), format!("s._domainkey.{domain} v=DKIM1; k=rsa; p={public}\n")).expect("a file");
         let port = free_port();
         let signer = format!(
-            "Domain {domain}\nSelector s\nKeyFile {}\nSocket inet:{port}@127.0.0.1\nMode s\nCanonicalization relaxed/simple\n\
-             InternalHosts 127.0.0.0/8\nBackground no\nSyslog no\nRequireSafeKeys no\n",
-            at("key")
+            "Domain {domain}\nSelector s\nKeyFile {}\nSocket inet:{port}@127.0.0.1\nMode sv\nCanonicalization relaxed/simple\n\
+             InternalHosts 127.0.0.0/29\nBackground no\nSyslog no\nRequireSafeKeys no\nTestDNSData {}\nAuthservID mail.example.org\n\
+             AlwaysAddARHeader yes\n",
+            at("key"),
+            at("dns")
         );
         fs::write(at("signer"), signer).expect("a file");
         fs::write(at("verifier"), format!("Mode v\nTestDNSData {}\nSyslog no\nAuthservID test\n", at("dns")))
