@@ -57,15 +57,32 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | (none) | everything in the picture, with keys in memory |
+//! | (none) | everything in the picture but the protocols, with keys in memory |
+//! | `pgp` | OpenPGP |
+//! | `smime` | S/MIME |
+//! | `pem` | classic PEM; without `smime` for keys without certificates in key files |
 //! | `store` | the key store on disk (SQLite) |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` |
-//! | `cli` (default) | the program `postseal`, with `store` and `service` |
+//! | `cli` (default) | the program `postseal`, with all of the above |
+//!
+//! With `default-features = false` name the protocols: `features = ["pem", "pgp", "smime"]` reads all mail. Mail of a protocol that is left out
+//! is recognized and reported as unread. It is never authentic. Nothing is sealed with that protocol, and policy sends nothing in clear
+//! because its keys cannot be asked.
 //!
 //! # What it does not do
 //!
-//! Without features the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
+//! Without `cli`, `service` and `store` the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
 //! and limits are arguments. Only the functions at the root take the system's clock and randomness.
+
+#![cfg_attr(
+    not(all(feature = "pem", feature = "pgp", feature = "smime")),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "what one protocol alone uses; the build with all of them finds what is unused"
+    )
+)]
 
 pub mod base;
 #[cfg(feature = "service")]

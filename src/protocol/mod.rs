@@ -7,19 +7,33 @@ mod entity;
 mod expiry;
 pub mod kind;
 mod mime_wrap;
+#[cfg(not(all(feature = "pem", feature = "pgp", feature = "smime")))]
+mod missing;
+#[cfg(feature = "pem")]
 pub mod pem;
+#[cfg(feature = "pgp")]
 pub mod pgp;
 mod resolved;
 mod sealing;
 mod select;
+#[cfg(feature = "smime")]
 pub mod smime;
 mod unfit;
+#[cfg(any(feature = "pem", feature = "smime"))]
 mod x509;
 
 use std::io::Write;
 
 pub use context::Context;
 pub use expiry::ends;
+#[cfg(not(all(feature = "pem", feature = "pgp", feature = "smime")))]
+pub(crate) use missing::missing;
+#[cfg(not(feature = "pem"))]
+pub(crate) use missing::pem;
+#[cfg(not(feature = "pgp"))]
+pub(crate) use missing::pgp;
+#[cfg(not(feature = "smime"))]
+pub(crate) use missing::smime;
 pub use resolved::{Needs, Resolved};
 pub use sealing::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer};
 
@@ -182,6 +196,17 @@ pub struct Described {
     pub secret: Option<crate::base::Secret>,
     /// Keys whose secret part in `secret` was opened and fits its public part: these take the place of what is held, others do not.
     pub proven: Vec<crate::keys::Handle>,
+}
+
+/// What remains of an imported certificate with secret parts, once they were checked against those that are stored.
+#[derive(Debug)]
+pub struct Sifted {
+    /// The certificate without the rejected secret parts.
+    pub described: Described,
+    /// One error of kind `Malformed` for each secret part that does not match its public part. They are left out.
+    pub unfit: Vec<Error>,
+    /// One line for each secret part that no passphrase opens and that would replace a stored one. They are left out.
+    pub unproven: Vec<String>,
 }
 
 /// A revocation that came without the certificate that it is about.

@@ -19,19 +19,8 @@ use super::{
 use crate::{
     base::{Budget, Error, Result, Secret},
     keys::{Handle, Passphrases},
-    protocol::Described,
+    protocol::{Described, Sifted},
 };
-
-/// A certificate whose secret parts were checked.
-#[derive(Debug)]
-pub struct Sifted {
-    /// The certificate without the rejected secret parts.
-    pub described: Described,
-    /// One error of kind `Malformed` for each secret part that does not match its public part. They are left out.
-    pub unfit: Vec<Error>,
-    /// One line for each secret part that no passphrase opens and that would replace a stored one. They are left out.
-    pub unproven: Vec<String>,
-}
 
 /// Checks the secret parts that were imported with a certificate, key by key. `held` are those already stored.
 ///
