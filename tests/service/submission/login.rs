@@ -135,6 +135,7 @@ fn who_logs_in_is_checked_here() {
     assert!(page.contains("postseal_logins_total{listener=\"submission\",result=\"done\"} 3\n"), "{page}");
     assert!(page.contains("postseal_logins_total{listener=\"submission\",result=\"refused\"} 5\n"), "{page}");
     let log = checking.proxy.log();
+    assert!(log.contains("event=login name=a client=127.0.0.1 mechanism=PLAIN "), "{log}");
     assert!(log.contains("event=login-failed") && log.contains("name=nobody") && !log.contains("sesame"), "{log}");
 }
 
