@@ -56,7 +56,7 @@ fn smime_key(algorithm: smime::generate::Algorithm) -> Described {
 
 fn keys(make: KeyMaker) -> Memory {
     let Described { record, secret, .. } = make();
-    let files = [("certificate", &*record.bytes), ("key", secret.as_ref().unwrap().expose())];
+    let files = [("certificate", &**record.bytes()), ("key", secret.as_ref().unwrap().expose())];
     store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
 }
 

@@ -133,6 +133,7 @@ fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
             rules,
             obstacles: Default::default(),
             max_size: 64 * 1024 * 1024,
+            mailboxes: Default::default(),
         },
         name: "mx.example.org".to_owned(),
         authserv_ids: Vec::new(),
@@ -147,7 +148,7 @@ fn keys() -> Memory {
     request.algorithm = smime::generate::Algorithm::Rsa2048;
     let smime = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
     let (pgp, smime_secret) = (pgp.described.secret.unwrap(), smime.secret.unwrap());
-    let files = [("pgp", pgp.expose()), ("certificate", &*smime.record.bytes), ("key", smime_secret.expose())];
+    let files = [("pgp", pgp.expose()), ("certificate", &**smime.record.bytes()), ("key", smime_secret.expose())];
     store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap().keys
 }
 

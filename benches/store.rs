@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use postseal::{
     base::Limits,
     crypto::Hash,
-    keys::{Handle, Keys, Passphrases, ProtocolName, Record, Want},
+    keys::{Handle, Keys, Passphrases, ProtocolName, Query, Record, Want},
     mail::Address,
     protocol::Described,
     store::Keystore,
@@ -34,16 +34,16 @@ fn lookup(criterion: &mut Criterion) {
         number = (number + 7_919) % count;
         number
     };
-    let find = |want: &Want<'_>| home.find(ProtocolName::Pgp, black_box(want)).unwrap().len();
+    let find = |want: Want<'_>| home.find(ProtocolName::Pgp, &Query::manage(black_box(want))).unwrap().len();
     criterion.bench_function("address", |bencher| {
-        bencher.iter(|| assert_eq!(find(&Want::Address(&address(next()))), 1));
+        bencher.iter(|| assert_eq!(find(Want::Address(&address(next()))), 1));
     });
     criterion.bench_function("key-id", |bencher| {
         bencher
-            .iter(|| assert_eq!(find(&Want::Handle(&Handle::parse(&fingerprint(next()).as_str()[24..]).unwrap())), 1));
+            .iter(|| assert_eq!(find(Want::Handle(&Handle::parse(&fingerprint(next()).as_str()[24..]).unwrap())), 1));
     });
     criterion.bench_function("absent", |bencher| {
-        bencher.iter(|| assert_eq!(find(&Want::Address(&address(count + next()))), 0));
+        bencher.iter(|| assert_eq!(find(Want::Address(&address(count + next()))), 0));
     });
 }
 

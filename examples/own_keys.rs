@@ -7,7 +7,7 @@ use std::{error::Error, io::Write, sync::Arc, sync::atomic::*, time::SystemTime}
 
 use postseal::base::{Clock, Limits, Result, Secret, SystemRandom, parse_rfc3339};
 use postseal::crypto::{KeyAlgorithm, Legacy, Scheme, SecretKey, Unwrap};
-use postseal::keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want};
+use postseal::keys::{Handle, Keys, Memory, Passphrases, ProtocolName, Query, Record};
 use postseal::pki::Revocation;
 use postseal::protocol::{Context, Seal, Signer, pgp::generate};
 use postseal::{engine::Engine, mail::Address, mail::Message, store};
@@ -34,8 +34,8 @@ impl SecretKey for Counted {
 struct Own(Memory, Arc<AtomicUsize>);
 
 impl Keys for Own {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        self.0.find(protocol, want)
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        self.0.find(protocol, query)
     }
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         let counted = |secret| Arc::new(Counted(secret, Arc::clone(&self.1))) as Arc<dyn SecretKey>;

@@ -24,9 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut request = Request::new(Address::parse(address)?);
         request.name = Some(name.to_owned());
         let key = generate(&request, &SystemClock)?.described;
-        writeln!(out, "generated  {} for {name} <{address}>", key.record.fingerprint)?;
+        writeln!(out, "generated  {} for {name} <{address}>", key.record.fingerprint())?;
         home.add(std::slice::from_ref(&key))?;
-        home.bind(&key.record.fingerprint, &Binding::UserIds, Origin::Generated, std::time::SystemTime::UNIX_EPOCH)?;
+        home.bind(key.record.fingerprint(), &Binding::UserIds, Origin::Generated, std::time::SystemTime::UNIX_EPOCH)?;
     }
 
     let signed = sign(MESSAGE.as_bytes(), ProtocolName::Pgp, &home)?;

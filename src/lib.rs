@@ -35,7 +35,7 @@
 //!
 //! # Where to start
 //!
-//! - [`sign`], [`encrypt`], [`verify`] and [`decrypt`] are enough for most programs.
+//! - [`read_keys`], [`sign`], [`encrypt`], [`verify`] and [`decrypt`] are enough for most programs.
 //! - [`engine::Engine`] is for everything else: other options, clocks, limits, one message after the other.
 //! - [`keys::Keys`] and [`crypto::SecretKey`] are the traits to implement for your own key store or token.
 //! - [`policy::Policy`] decides what a mail server does with a mail.
@@ -65,7 +65,7 @@
 //! # What it does not do
 //!
 //! Without features the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
-//! and limits are arguments. Only the four functions at the root take the system's clock and randomness.
+//! and limits are arguments. Only the functions at the root take the system's clock and randomness.
 
 pub mod base;
 #[cfg(feature = "service")]
@@ -86,4 +86,4 @@ pub mod store;
 pub mod transport;
 pub mod verdict;
 
-pub use simple::{decrypt, encrypt, sign, verify};
+pub use simple::{decrypt, encrypt, read_keys, sign, verify};

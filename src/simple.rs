@@ -1,14 +1,54 @@
-//! Sign, encrypt, verify and decrypt in one call each, with the system's clock and randomness.
+//! Read keys, sign, encrypt, verify and decrypt in one call each, with the system's clock and randomness.
+
+use std::sync::Arc;
 
 use crate::{
     base::{Limits, Result, SystemClock, SystemRandom},
     crypto::Legacy,
     engine::{Engine, Opening},
-    keys::{Keys, ProtocolName},
+    keys::{Keys, Memory, Passphrases, ProtocolName},
     mail::{Address, Message, form},
     pki::Revocation,
     protocol::{Context, Recipient, Seal, Signer},
+    store,
 };
+
+/// Reads the keys in the octets of a file: OpenPGP certificates and keys, armoured or binary; X.509 certificates and private keys in PEM or DER;
+/// PKCS#12. Secret keys must not be locked with a passphrase: [`store::load`] takes passphrases, and several files.
+///
+/// **No key is trusted**, because only you know where the octets come from. A message that is signed with an untrusted key is
+/// [`Signed`](crate::verdict::Standing::Signed) and not [`Authentic`](crate::verdict::Standing::Authentic). [`Memory::bind`] trusts a key: compare its
+/// fingerprint with the one that its owner told you.
+///
+/// # Errors
+///
+/// `Malformed` if there is no key in the octets.
+///
+/// # Example
+///
+/// ```
+/// use postseal::{keys::{Binding, ProtocolName}, mail::Address, read_keys, verdict::Standing, verify};
+/// # use postseal::{base::{Result, SystemClock}, protocol::pgp::generate::{Request, generate}};
+/// # fn main() -> Result<()> {
+/// # let key = generate(&Request::new(Address::parse("alice@example.org")?), &SystemClock)?.described;
+/// # let told = key.record.fingerprint().clone();
+/// # let file = key.record.bytes();
+/// # let own = read_keys(key.secret.as_ref().map(|secret| secret.expose()).unwrap_or_default())?;
+/// # let message = postseal::sign(b"From: alice@example.org\r\n\r\nHello.\r\n", ProtocolName::Pgp, &own)?;
+/// // `file` are the octets of Alice's certificate, and `message` is mail from her.
+/// let mut keys = read_keys(file)?;
+/// assert_eq!(verify(&message, &keys)?.verdict().standing(), Standing::Signed);
+///
+/// // `told` is the fingerprint that Alice told you.
+/// assert!(keys.bind(&told, &Binding::Address(Address::parse("alice@example.org")?)));
+/// assert_eq!(verify(&message, &keys)?.verdict().standing(), Standing::Authentic);
+/// # Ok(())
+/// # }
+/// ```
+pub fn read_keys(octets: &[u8]) -> Result<Memory> {
+    let passphrases = Arc::new(Passphrases::default());
+    Ok(store::load_untrusted(&[("keys", octets)], &passphrases, &Limits::default())?.keys)
+}
 
 /// Signs `message` as its author, in the protocol's MIME form: multipart/signed for OpenPGP (RFC 3156, section 5) and
 /// S/MIME (RFC 8551, section 3.5.3). The signature covers the header too (RFC 9788), which stays readable.

@@ -12,7 +12,7 @@ use postseal::{
     base::{Clock as _, Limits, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, SecretKey},
     engine::{Handler, ReloadableHandler},
-    keys::{Binding, Handle, Keys, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Passphrases, ProtocolName, Query, Record},
     mail::{Address, Mail},
     policy::{Condition, Order, Pattern, Rule},
     protocol::{Described, pgp, smime},
@@ -70,9 +70,9 @@ struct Counting {
 }
 
 impl Keys for Counting {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
         self.finds.fetch_add(1, Ordering::Relaxed);
-        self.keys.find(protocol, want)
+        self.keys.find(protocol, query)
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -102,7 +102,7 @@ fn fill(home: &Keystore) {
     let mut certificates = Vec::new();
     let mut beliefs = Vec::new();
     let mut add = |described: Described, binding| {
-        beliefs.push((described.record.fingerprint.clone(), binding, Origin::Trusted));
+        beliefs.push((described.record.fingerprint().clone(), binding, Origin::Trusted));
         certificates.push(described);
     };
     for protocol in protocols {

@@ -1,5 +1,7 @@
 //! Bounds on everything that an attacker's data can make us do.
 
+use std::time::Duration;
+
 use super::{Error, Result};
 
 /// How much one message may cost. Each default names its source.
@@ -57,6 +59,8 @@ pub struct Limits {
     /// (`crypto::pbkdf2_cost` and its siblings): two seconds. Argon2 counts its memory in KiB times its passes, and may take four passes over
     /// `argon2_memory`: eight seconds. Source: DESIGN 8; 16 times what OWASP asks for PBKDF2, and 20 times what GnuPG's longest S2K takes.
     pub kdf_iterations: u32,
+    /// The time that all look-ups of keys on the network may take together. Source: DESIGN 8.
+    pub network: Duration,
     /// ASN.1 elements within elements. Source: a time stamp within a time stamp within a signed message is 40 deep.
     pub asn1_depth: usize,
     /// ASN.1 elements of one structure. Source: 1,000 recipients or 50,000 lines of a CRL have about 25,000 and 250,000.
@@ -70,6 +74,13 @@ pub struct Limits {
     pub path_signatures: usize,
     /// Names compared with name constraints. Source: the 250,000 of webpki and of Go's crypto/x509.
     pub name_comparisons: usize,
+}
+
+impl Limits {
+    /// Octets of the header of a message that goes on as it came, which is read for its fields alone. Source: 4 MiB are scanned in a millisecond.
+    pub fn unread_header(&self) -> usize {
+        self.header.saturating_mul(16)
+    }
 }
 
 impl Default for Limits {
@@ -97,6 +108,7 @@ impl Default for Limits {
             session_keys: 1_000,
             argon2_memory: 2 * 1024 * 1024 * 1024,
             kdf_iterations: 10_000_000,
+            network: Duration::from_secs(10),
             asn1_depth: 64,
             asn1_elements: 250_000,
             certificates: 64,
@@ -245,6 +257,12 @@ impl Budget {
         spend_octets(&mut self.headers, octets, "message", || {
             format!("more than {limit} octets of header in its parts")
         })
+    }
+
+    /// The error for a header field with more parameters than the limit.
+    pub fn parameters_exceeded(&self, field: &str) -> Error {
+        let reason = format!("more than {} parameters", self.limits.parameters);
+        Error::over_budget(format_args!("header field {field:?}"), reason)
     }
 
     /// Refuses a message of more octets than the limit.

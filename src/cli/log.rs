@@ -1,25 +1,42 @@
 //! Events on standard error, one line each: logfmt or JSON. docs/manual/logging.md lists them.
 
-use std::{borrow::Cow, env, fmt, io};
+use std::{borrow::Cow, env, fmt, io, os::unix::net::UnixDatagram, process, sync::Arc};
 
 use postseal::config::{Level, Log, LogForm};
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
     field::RecordFields,
     filter::LevelFilter,
     fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::Writer,
         time::{FormatTime, SystemTime},
     },
     registry::LookupSpan,
 };
 
-/// Starts logging. A failure means that the process logs already.
-pub(crate) fn start(log: Log) {
+/// Starts logging to standard error. A failure means that the process logs already.
+pub(crate) fn start(log: &Log) {
+    // systemd's journal adds the time itself.
+    let time = if env::var_os("JOURNAL_STREAM").is_some() { Time::Omitted } else { Time::Written };
+    start_with(log, time, io::stderr);
+}
+
+/// Starts logging to the system log, for a program that runs for one message: its standard error goes to the user or into a bounce. Without a
+/// system log nothing is logged.
+pub(crate) fn start_for_message(log: &Log) {
+    let Ok(socket) = UnixDatagram::unbound() else { return };
+    if socket.connect(&log.syslog).is_ok() {
+        // A system log that is stuck does not hold up mail.
+        let _ = socket.set_nonblocking(true);
+        start_with(log, Time::Omitted, Syslog(Arc::new(socket)));
+    }
+}
+
+fn start_with(log: &Log, time: Time, to: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
     let level = match log.level {
         Level::Debug => LevelFilter::DEBUG,
         Level::Error => LevelFilter::ERROR,
@@ -28,14 +45,54 @@ pub(crate) fn start(log: Log) {
     };
     let form = match log.form {
         LogForm::Json => Form::Json,
-        // systemd's journal adds the time itself.
-        LogForm::Text if env::var_os("JOURNAL_STREAM").is_some() => Form::Logfmt(Time::Omitted),
-        LogForm::Text => Form::Logfmt(Time::Written),
+        LogForm::Text => Form::Logfmt(time),
     };
     // The subscriber builds a line in memory, and writes it at once.
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(to);
     let _ = builder.fmt_fields(form).event_format(form).try_init();
 }
+
+/// The system log: a datagram for each line (RFC 3164, section 4.1, without the parts that the local log adds).
+struct Syslog(Arc<UnixDatagram>);
+
+impl MakeWriter<'_> for Syslog {
+    type Writer = SyslogLine;
+
+    fn make_writer(&self) -> SyslogLine {
+        SyslogLine { socket: Arc::clone(&self.0), severity: 6 }
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> SyslogLine {
+        let severity = match *metadata.level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            tracing::Level::INFO => 6,
+            _ => 7,
+        };
+        SyslogLine { socket: Arc::clone(&self.0), severity }
+    }
+}
+
+/// Writes one line of this severity.
+struct SyslogLine {
+    socket: Arc<UnixDatagram>,
+    severity: u8,
+}
+
+impl io::Write for SyslogLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let head = format!("<{}>postseal[{}]: ", MAIL_FACILITY * 8 + self.severity, process::id());
+        let datagram = [head.as_bytes(), line.strip_suffix(b"\n").unwrap_or(line)].concat();
+        self.socket.send(&datagram).map(|_| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Source: RFC 3164, section 4.1.1.
+const MAIL_FACILITY: u8 = 2;
 
 /// How a line is written. The fields of the event come first, then those of the spans around it: the session and the message.
 #[derive(Clone, Copy)]

@@ -13,11 +13,11 @@ use postseal::{
     config::{self, Config, KeySource, Presence},
     crypto::Legacy,
     engine::{Engine, OpenedParts, Opening},
-    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
-    service::{self, CapabilityStore, ConfiguredHandler, Environment, OpenSources},
+    service::{CapabilityStore, Environment, OpenSources},
     store::{self, Keystore},
 };
 
@@ -104,11 +104,6 @@ impl Session {
     pub(crate) fn open_parts(&self, octets: Vec<u8>) -> Result<OpenedParts> {
         let message = Message::parse(octets, &mut self.budget())?;
         self.engine(self.keys()?).open_parts(&message)
-    }
-
-    /// What handles mail by a configuration, and learns from it.
-    pub(crate) fn handler(self, config: &Config) -> Result<ConfiguredHandler> {
-        service::handler(config, self.environment()?)
     }
 
     /// What a handler needs besides its configuration.
@@ -222,7 +217,7 @@ impl Session {
 
     /// The certificates in files, in order.
     pub(crate) fn certificates(&self, files: &[PathBuf]) -> Result<Vec<Arc<Record>>> {
-        self.load(files, &self.none)?.find(ProtocolName::Smime, &Want::All)
+        self.load(files, &self.none)?.find(ProtocolName::Smime, &Query::manage(Want::All))
     }
 
     /// Whether weak and broken algorithms are accepted.

@@ -1,16 +1,22 @@
 //! Checks beyond the configuration file itself: the files, secrets and keys that it names.
 
-use std::{collections::HashSet, fs, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{Config, Grade, Problem, Users, What, users::Flaw};
 use crate::{
-    base::{FixedClock, Hint, Result},
+    base::{Error, FixedClock, Hint, Result, rfc3339},
     engine::Engine,
-    keys::{KeyState, Keys, ProtocolName, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Query, Record, Want},
     mail::Address,
     policy::Direction,
-    protocol::{Context, Purpose},
-    transport::tls,
+    protocol::{Context, Role, ends},
+    transport::{Template, tls},
 };
 
 /// Finds the problems with what `config` names: missing files, secrets that others can read, addresses without a key, and keys that expire
@@ -23,39 +29,43 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
     let soon = FixedClock(context.clock.now() + SOON);
     let now = Engine::new(context, config.bounds.message.clone());
     let later = Engine::new(Context { clock: &soon, ..context }, config.bounds.message.clone());
-    let checker = Checker { config, now, later };
+    let checker = Checker { config, now, later, soon: ending_soon(context.keys, context.clock.now())? };
     let mut problems = Vec::new();
-    let mut seen: HashSet<(Address, Purpose)> = HashSet::new();
+    let mut seen: HashSet<(Address, Role)> = HashSet::new();
     for mention in &config.mentions {
-        let mut add =
-            |found: Option<Problem>| problems.extend(found.map(|problem| Problem { line: mention.line, ..problem }));
-        match &mention.what {
+        let found: Vec<Problem> = match &mention.what {
             What::Directory(path) => {
-                add(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
+                Vec::from_iter(missing(path, fs::metadata(path).map(|found| found.is_dir()), "not a directory"))
             }
-            What::File(path) => add(missing(path, fs::File::open(path).map(|_| true), "not a file")),
+            What::File(path) => Vec::from_iter(missing(path, fs::File::open(path).map(|_| true), "not a file")),
             // Files that cannot be read are checked on their own.
             What::Identity(files) if fs::metadata(&files.certificate).is_ok() && fs::metadata(&files.key).is_ok() => {
                 let read = tls::Identity::read(&files.certificate, &files.key);
-                add(read.err().map(|error| problem(Grade::Error, error.to_string())));
+                Vec::from_iter(read.err().map(|error| problem(Grade::Error, error.to_string())))
             }
-            What::Identity(_) => {}
-            What::Secret(secret) => add(secret
-                .read()
-                .err()
-                .map(|error| Problem { hint: error.hint().cloned(), ..problem(Grade::Error, error.to_string()) })),
+            What::Identity(_) => Vec::new(),
+            What::Secret(secret) => {
+                let of =
+                    |error: Error| Problem { hint: error.hint().cloned(), ..problem(Grade::Error, error.to_string()) };
+                Vec::from_iter(secret.read().err().map(of))
+            }
             What::Reader(address) => {
-                add(checker.key(address, Purpose::Encrypt)?);
-                seen.insert((address.clone(), Purpose::Encrypt));
+                seen.insert((address.clone(), Role::Recipient));
+                checker.key(address, Role::Recipient)?
             }
             What::Signer(address) => {
-                add(checker.key(address, Purpose::Sign)?);
-                seen.insert((address.clone(), Purpose::Sign));
+                seen.insert((address.clone(), Role::Signer));
+                checker.key(address, Role::Signer)?
             }
-            What::Users(path) => unfit_users(path).into_iter().for_each(|found| add(Some(found))),
-        }
+            What::Template(path) => {
+                let read = Template::read(path);
+                Vec::from_iter(read.err().map(|error| problem(Grade::Error, error.to_string())))
+            }
+            What::Users(path) => unfit_users(path),
+        };
+        problems.extend(found.into_iter().map(|problem| Problem { line: mention.line, ..problem }));
     }
-    problems.extend(checker.expiring(context.keys, seen)?);
+    problems.extend(checker.expiring(seen)?);
     Ok(problems)
 }
 
@@ -63,55 +73,79 @@ struct Checker<'a> {
     config: &'a Config,
     now: Engine<'a>,
     later: Engine<'a>,
+    soon: Ending,
 }
 
 impl Checker<'_> {
-    /// The problem with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
-    fn key(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
+    /// The problems with the keys of an address that the configuration names. It must have a key in one of the protocols that rules use.
+    fn key(&self, address: &Address, role: Role) -> Result<Vec<Problem>> {
         let protocols = self.config.policy.protocols(Direction::Outbound);
-        let states = self.now.key_states(address, purpose, &protocols)?;
+        let states = self.now.key_states(address, role, &protocols)?;
         if states.values().any(KeyState::is_usable) {
-            return self.ending(address, purpose);
+            return self.ending(address, role);
         }
         let reasons = states.into_values().filter_map(|state| match state {
             KeyState::Expired(why) | KeyState::Missing(why) | KeyState::Unknown(why) => Some(why),
             KeyState::Usable { .. } => None,
         });
         let reasons: Vec<String> = reasons.collect();
-        Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))))
+        Ok((!reasons.is_empty()).then(|| problem(Grade::Warning, reasons.join("; "))).into_iter().collect())
     }
 
-    /// The problem with a key that is usable now and expires soon.
-    fn ending(&self, address: &Address, purpose: Purpose) -> Result<Option<Problem>> {
-        let protocols = ALL.into_iter().collect();
-        let (now, later) =
-            (self.now.key_states(address, purpose, &protocols)?, self.later.key_states(address, purpose, &protocols)?);
-        for (protocol, state) in now {
-            let KeyState::Usable { key, .. } = state else { continue };
-            if let Some(KeyState::Expired(why)) = later.get(&protocol) {
-                let why = why.rsplit_once("expired on ").map_or("", |(_, date)| date);
-                let message = format!("{address}: {} key {key} expires on {why}, within 30 days", protocol.name());
-                return Ok(Some(problem(Grade::Warning, message)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// All other keys that expire soon.
-    fn expiring(&self, keys: &dyn Keys, mut seen: HashSet<(Address, Purpose)>) -> Result<Vec<Problem>> {
+    /// The problems with keys that are usable now and expire soon.
+    fn ending(&self, address: &Address, role: Role) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
-        for protocol in ALL {
-            for record in keys.find(protocol, &Want::All)? {
-                let purpose = if record.secrets.is_empty() { Purpose::Encrypt } else { Purpose::Sign };
-                for address in &record.claimed {
-                    if seen.insert((address.clone(), purpose)) {
-                        problems.extend(self.ending(address, purpose)?);
-                    }
-                }
+        for (record, end) in self.soon.get(address).into_iter().flatten() {
+            let protocol = [record.protocol()].into();
+            let now = self.now.key_states(address, role, &protocol)?.remove(&record.protocol());
+            let is_its = |key: &Handle| record.has(key);
+            if !matches!(now, Some(KeyState::Usable { key, .. }) if is_its(&key)) {
+                continue;
+            }
+            let later = self.later.key_states(address, role, &protocol)?.remove(&record.protocol());
+            if let Some(KeyState::Expired(_)) = later {
+                let (protocol, key, end) = (record.protocol().name(), record.fingerprint(), rfc3339(*end));
+                let message = format!("{address}: {protocol} key {key} expires on {end}, within 30 days");
+                problems.push(problem(Grade::Warning, message));
             }
         }
         Ok(problems)
     }
+
+    /// All other keys that expire soon.
+    fn expiring(&self, mut seen: HashSet<(Address, Role)>) -> Result<Vec<Problem>> {
+        let mut problems = Vec::new();
+        for (address, ending) in &self.soon {
+            for (record, _) in ending {
+                let role = if record.secrets().is_empty() { Role::Recipient } else { Role::Signer };
+                if seen.insert((address.clone(), role)) {
+                    problems.extend(self.ending(address, role)?);
+                }
+            }
+        }
+        problems.sort_by(|one, other| one.message.cmp(&other.message));
+        Ok(problems)
+    }
+}
+
+/// Certificates that end within 30 days, and when, by the addresses that they claim.
+type Ending = HashMap<Address, Vec<(Arc<Record>, SystemTime)>>;
+
+/// Reads the end of every certificate. Which of them matter is looked at for the few that are found: selecting keys for every address takes a hundred
+/// times as long.
+fn ending_soon(keys: &dyn Keys, now: SystemTime) -> Result<Ending> {
+    let mut soon = Ending::new();
+    for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
+        for record in keys.find(protocol, &Query::manage(Want::All))? {
+            // A certificate that cannot be read is no key, and does not end.
+            let ends = ends(&record).unwrap_or_default();
+            let Some(end) = ends.into_iter().filter(|end| *end > now && *end <= now + SOON).min() else { continue };
+            for address in record.claimed() {
+                soon.entry(address.clone()).or_default().push((Arc::clone(&record), end));
+            }
+        }
+    }
+    Ok(soon)
 }
 
 /// Every invalid line of a users file.
@@ -138,8 +172,6 @@ fn missing(path: &Path, found: std::io::Result<bool>, otherwise: &str) -> Option
 fn problem(grade: Grade, message: String) -> Problem {
     Problem { line: 0, grade, message, hint: None }
 }
-
-const ALL: [ProtocolName; 3] = [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime];
 
 /// How long before its expiry a key is reported.
 const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);

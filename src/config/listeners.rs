@@ -72,8 +72,12 @@ impl Reader<'_> {
             Some(true) => Strangers::Accept,
             Some(false) | None => Strangers::Refuse,
         };
-        let is_used =
-            [("auth", auth.as_ref().is_some_and(|auth| *auth != Auth::None)), ("strangers", table.has("strangers"))];
+        // A mail server may compare the login with the sender before it speaks LMTP.
+        let is_checked = kind == Some(ListenerKind::Lmtp) && auth == Some(Auth::Sender);
+        let is_used = [
+            ("auth", !is_checked && auth.as_ref().is_some_and(|auth| *auth != Auth::None)),
+            ("strangers", table.has("strangers")),
+        ];
         for (key, _) in is_used.into_iter().filter(|(_, is_used)| *is_used) {
             if kind.is_some_and(|kind| kind != ListenerKind::Submission) {
                 let message = format!("{key}: only a listener of kind \"submission\" knows it");
@@ -85,7 +89,12 @@ impl Reader<'_> {
     }
 
     fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {
-        let word = self.choice(table, "auth", "none", &[("here", "here"), ("none", "none"), ("relay", "relay")]);
+        let word = self.choice(
+            table,
+            "auth",
+            "none",
+            &[("here", "here"), ("none", "none"), ("relay", "relay"), ("sender", "sender")],
+        );
         match (word, table.string("users")) {
             ("here", Some(users)) => Some(Auth::Here(self.place(&users, What::Users))),
             ("here", None) => {
@@ -97,6 +106,7 @@ impl Reader<'_> {
                 None
             }
             ("relay", None) => Some(Auth::Relay),
+            ("sender", None) => Some(Auth::Sender),
             (_, None) => Some(Auth::None),
         }
     }

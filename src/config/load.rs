@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 use toml::de::DeTable;
 
 use super::{
-    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, Presence, Problem, Security, Server,
-    Upstream, What, Xforward, listeners,
+    Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
+    Security, Server, Upstream, What, Xforward, listeners, mailboxes, notice,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -17,9 +17,9 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Pattern, Policy},
+    policy::{Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{MemoryLimit, Network, sendmail::Program, smtp::Aliases},
+    transport::{MemoryLimit, Network, sendmail::Program},
 };
 
 /// A configuration and its problems.
@@ -107,14 +107,17 @@ impl Reader<'_> {
             texts.iter().filter_map(|text| self.document.read(text, Network::parse)).collect::<Vec<_>>()
         };
         let (clients, peers) = (networks("networks"), networks("peers"));
-        let authserv_ids = self.authserv_ids(trusted.as_ref(), hostname.as_deref());
-        let policy = self.policy(root, trusted.as_ref(), bounds.message.message);
+        let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
+        let authserv_id = own.or_else(|| hostname.clone());
+        let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
+        let (aliases, mailboxes) = mailboxes::read(self.document, root);
+        let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         if let Some(trusted) = trusted {
             trusted.finish();
         }
         let known = [clients.as_slice(), peers.as_slice()].concat();
+        let notice = notice::read(self, root, &policy.local, hostname.as_deref());
         let listeners = listeners::read(self, root, &known);
-        let aliases = root.table("aliases").map(|table| self.aliases(&table)).unwrap_or_default();
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
             && listeners.iter().any(|listener| listener.auth == Auth::Relay)
@@ -130,11 +133,12 @@ impl Reader<'_> {
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
-        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, socket));
+        let metrics = root.string("metrics").and_then(|text| self.document.read(&text, monitor));
         Some(Config {
             keys,
             passphrases,
             hostname: hostname?,
+            authserv_id: authserv_id?,
             authserv_ids,
             marker,
             revocation,
@@ -147,6 +151,7 @@ impl Reader<'_> {
             upstream,
             sendmail,
             quarantine,
+            notice,
             bounds,
             log,
             metrics,
@@ -154,14 +159,14 @@ impl Reader<'_> {
         })
     }
 
-    /// Hosts whose Authentication-Results are trusted. The name of this host is never one of them, because everybody knows it.
+    /// Hosts whose Authentication-Results are trusted. The name that this service writes is never one of them, because everybody knows it.
     fn authserv_ids(&self, trusted: Option<&Table<'_>>, own: Option<&str>) -> Vec<String> {
         let texts = trusted.map(|trusted| trusted.strings("authserv-ids")).unwrap_or_default();
         let admitted = texts.iter().filter(|text| {
             let is_own = own.is_some_and(|own| authserv::is_same(own, &text.value));
             if is_own {
                 self.document
-                    .error(text.line, format!("authserv-ids: {:?} is the hostname of this service", text.value));
+                    .error(text.line, format!("authserv-ids: {:?} is the authserv-id of this service", text.value));
             }
             !is_own
         });
@@ -184,7 +189,7 @@ impl Reader<'_> {
         let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
-        Policy { local, identities, trusted, rules, obstacles, max_size }
+        Policy { local, identities, trusted, rules, obstacles, max_size, mailboxes: Mailboxes::default() }
     }
 
     /// Patterns of addresses that a user may sign as.
@@ -264,15 +269,8 @@ impl Reader<'_> {
         keys
     }
 
-    fn aliases(&self, table: &Table<'_>) -> Aliases {
-        let people = |texts: Vec<Located<String>>| {
-            texts.iter().filter_map(|text| self.document.read(text, Address::parse)).collect()
-        };
-        table.named().into_iter().map(|(name, texts)| (name.value.to_lowercase(), people(texts))).collect()
-    }
-
     fn upstream(&mut self, table: Table<'_>) -> Option<Upstream> {
-        let host = table.string("smart-host");
+        let (host, lmtp) = (table.string("smart-host"), table.string("lmtp"));
         let mx = table.truth("mx").unwrap_or_default();
         let security = self.choice(
             &table,
@@ -289,7 +287,15 @@ impl Reader<'_> {
         if is_half {
             self.document.error(login_line, "upstream: login and password go together");
         }
-        match (host, mx) {
+        let protocol = if lmtp.is_some() { NextProtocol::Lmtp } else { NextProtocol::Smtp };
+        if let Some(lmtp) = &lmtp
+            && (host.is_some() || mx || login.is_some())
+        {
+            let message = "upstream: lmtp stands alone: no smart-host, no mx = true, no login";
+            self.document.error(lmtp.line, message);
+            return None;
+        }
+        match (host.or(lmtp), mx) {
             (Some(host), false) => {
                 let server = self.document.read(&host, |text| server(text, self.directory))?;
                 let account = login.zip(password).map(|(name, password)| Account { name: name.value, password });
@@ -299,7 +305,7 @@ impl Reader<'_> {
                 }
                 // Clients are named to servers on this machine, and to others if the configuration says so.
                 let xforward = if xforward.unwrap_or(server.is_local()) { Xforward::On } else { Xforward::Off };
-                Some(Upstream::SmartHost { server, security, account, xforward })
+                Some(Upstream::SmartHost { server, protocol, security, account, xforward })
             }
             (None, true) if xforward == Some(true) => {
                 self.document.error(xforward_line, "xforward: goes with smart-host");
@@ -311,7 +317,7 @@ impl Reader<'_> {
                 None
             }
             _ => {
-                self.document.error(line, "upstream: either smart-host or mx = true");
+                self.document.error(line, "upstream: one of smart-host, lmtp and mx = true");
                 None
             }
         }
@@ -325,13 +331,15 @@ impl Reader<'_> {
     }
 
     fn log(&self, root: &Table<'_>) -> Log {
-        let Some(table) = root.table("log") else { return Log { level: Level::Info, form: LogForm::Text } };
+        let usual = Log { level: Level::Info, form: LogForm::Text, syslog: SYSLOG.into() };
+        let Some(table) = root.table("log") else { return usual };
         let levels =
             [("debug", Level::Debug), ("info", Level::Info), ("warning", Level::Warning), ("error", Level::Error)];
         let level = self.choice(&table, "level", Level::Info, &levels);
         let form = self.choice(&table, "form", LogForm::Text, &[("json", LogForm::Json), ("text", LogForm::Text)]);
+        let syslog = table.string("syslog").map_or(usual.syslog, |text| self.directory.join(text.value));
         table.finish();
-        Log { level, form }
+        Log { level, form, syslog }
     }
 }
 
@@ -347,6 +355,20 @@ fn socket(text: &str) -> Result<SocketAddr> {
         Error::new(Kind::Config, format!("address {text:?}: not an address and a port"))
             .with_hint("127.0.0.1:10025, [::1]:10025")
     })
+}
+
+/// Source: syslog(3).
+const SYSLOG: &str = "/dev/log";
+
+/// An address and a port of loopback.
+fn monitor(text: &str) -> Result<SocketAddr> {
+    let address = socket(text)?;
+    if !address.ip().is_loopback() {
+        let why = format!("metrics {text:?}: not a loopback address, and the page has no login and no TLS");
+        return Err(Error::new(Kind::Config, why)
+            .with_hint("127.0.0.1:9095; for other machines a reverse proxy with a login can pass it on"));
+    }
+    Ok(address)
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `mail.example.org:25`, `unix:/run/postseal/upstream`.

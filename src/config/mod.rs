@@ -27,6 +27,8 @@ mod check;
 mod explain;
 mod listeners;
 mod load;
+mod mailboxes;
+mod notice;
 mod reader;
 mod rules;
 mod secret;
@@ -44,10 +46,10 @@ pub use users::{Users, user_line};
 use crate::{
     base::{Error, Hint, Kind, Limits, Result},
     crypto::Legacy,
-    mail::Address,
+    mail::{Address, address::Mailbox},
     pki::Revocation,
     policy::Policy,
-    transport::{Endpoint, Network, sendmail::Program, smtp::Aliases},
+    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::Aliases},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.
@@ -57,8 +59,10 @@ pub struct Config {
     pub keys: Vec<KeySource>,
     /// The passphrases for the keys, one per line.
     pub passphrases: Option<SecretFrom>,
-    /// The name of this host: the authserv-id of RFC 8601, and the name in SMTP greetings.
+    /// The name of this host, in SMTP greetings and in Received fields.
     pub hostname: String,
+    /// The name that this service writes into Authentication-Results (RFC 8601, section 2.5).
+    pub authserv_id: String,
     /// The authserv-ids of other hosts whose Authentication-Results fields stay (RFC 8601, section 5).
     pub authserv_ids: Vec<String>,
     /// The secret for the marker of handled copies, shared by all services that handle the same mail.
@@ -73,7 +77,8 @@ pub struct Config {
     pub trusted: Vec<Network>,
     /// Clients that may name another client (XCLIENT, XFORWARD).
     pub peers: Vec<Network>,
-    /// The aliases that VRFY and EXPN show, if a listener allows it.
+    /// The aliases that VRFY and EXPN show, if a listener allows it. Those of one address are in the policy too
+    /// ([`Mailboxes`](crate::policy::Mailboxes)).
     pub aliases: Aliases,
     /// The listeners of `serve`.
     pub listeners: Vec<Listener>,
@@ -83,6 +88,8 @@ pub struct Config {
     pub sendmail: Option<Program>,
     /// The directory for held messages.
     pub quarantine: Option<PathBuf>,
+    /// Notices of held messages.
+    pub notice: Option<Notice>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.
@@ -91,6 +98,17 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What [`check`] looks at beyond the file itself.
     mentions: Vec<Mention>,
+}
+
+/// Notices of held messages.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The file with the text.
+    pub template: PathBuf,
+    /// The author.
+    pub from: Mailbox,
+    /// Who gets them.
+    pub to: NoticeTo,
 }
 
 /// A place with keys.
@@ -212,6 +230,8 @@ pub enum Auth {
     None,
     /// The next server checks the password.
     Relay,
+    /// A peer has checked that the envelope sender is the address of the user who logged in there.
+    Sender,
 }
 
 /// Whether a submission listener takes mail for local recipients from clients that are not known.
@@ -250,6 +270,8 @@ pub enum Upstream {
     SmartHost {
         /// Its address.
         server: Server,
+        /// What it speaks.
+        protocol: NextProtocol,
         /// TLS.
         security: Security,
         /// The login there.
@@ -257,6 +279,15 @@ pub enum Upstream {
         /// Whether it is told the client of each mail.
         xforward: Xforward,
     },
+}
+
+/// The protocol of the next server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextProtocol {
+    /// LMTP (RFC 2033): the server delivers to mailboxes, and replies for each recipient.
+    Lmtp,
+    /// SMTP.
+    Smtp,
 }
 
 /// Whether the next server is told the client of each mail by XFORWARD.
@@ -303,13 +334,15 @@ pub struct Bounds {
     pub memory: usize,
 }
 
-/// Level and form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Level, form and place of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The least severe level that is logged.
     pub level: Level,
     /// The form of a line.
     pub form: LogForm,
+    /// The socket of the system log, for programs that run for one message. The service writes to standard error.
+    pub syslog: PathBuf,
 }
 
 /// A log level.
@@ -376,6 +409,8 @@ enum What {
     Reader(Address),
     /// A secret that only its owner can read.
     Secret(SecretFrom),
+    /// The template of notices.
+    Template(PathBuf),
     /// An address that is signed for.
     Signer(Address),
     /// A file of [`Users`].

@@ -96,7 +96,8 @@ impl Acting<'_> {
     fn results(&self, opened: Option<&Plaintext>) -> String {
         let verdict = &self.gathered.verdict;
         let Some(opening) = &self.gathered.opening else {
-            return authres::field(self.believed.own, verdict, Examined::Whole);
+            let examined = self.mail.message.unread().map_or(Examined::Whole, Examined::Stopped);
+            return authres::field(self.believed.own, verdict, examined);
         };
         let examined = match (opening.error(), &opening.sealed) {
             (Some(error), _) => Examined::Stopped(error),
@@ -155,7 +156,7 @@ impl Acting<'_> {
     }
 
     pub(super) fn parse(&self, octets: Vec<u8>) -> Result<Message> {
-        Message::parse(octets, &mut self.engine.budget())
+        Message::received(octets, &mut self.engine.budget())
     }
 }
 

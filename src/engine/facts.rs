@@ -5,12 +5,12 @@ use std::{
     time::Instant,
 };
 
-use super::{Engine, Opening, handle::Times, opaque::is_opaque, resolve::MessageKeys};
+use super::{Engine, Opening, Unopened, handle::Times, opaque::is_opaque, resolve::MessageKeys};
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, ProtocolName, RestrictedKeys, Snapshot, Want},
-    mail::{Address, Mail, Message, Part, header},
-    policy::{Direction, Facts, Order, Policy, RecipientFacts, Unauthenticated, Wrapping},
+    keys::{KeyState, ProtocolName, Purpose, Query, RestrictedKeys, Snapshot, Want},
+    mail::{Address, ForwardPath, Mail, Message, Part, header},
+    policy::{Action, Direction, Facts, Group, Order, Policy, RecipientFacts, Rule, Unauthenticated, Wrapping},
     protocol::{Needs, Signer},
     verdict::{LayerKind, Reached, Standing, Verdict},
 };
@@ -45,6 +45,23 @@ impl Gathered {
         }
     }
 
+    /// The recipients of a relayed `group` for whom a rule decrypts, when nothing was decrypted for them: no key of theirs opens the message, or it
+    /// cannot be opened at all.
+    pub(super) fn unopened(&self, group: &Group, policy: &Policy) -> Vec<Unopened> {
+        let is_rule = |rule: &Rule| rule.name == group.rule && rule.says(Order::Decrypt);
+        let Some(opening) = self.opening.as_ref().filter(|_| policy.rules.iter().any(is_rule)) else {
+            return Vec::new();
+        };
+        let decrypts = group.actions.iter().any(|action| matches!(action, Action::Decrypt(_)));
+        let reason = match opening.error() {
+            Some(error) => error.to_string(),
+            None if opening.verdict().is_confidential() && !decrypts => "no key of the recipient opens it".to_owned(),
+            None => return Vec::new(),
+        };
+        let of = |path: &ForwardPath| Unopened { recipient: path.address.clone(), reason: reason.clone() };
+        group.recipients.iter().map(of).collect()
+    }
+
     /// What was found in the message.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
@@ -58,7 +75,7 @@ impl Engine<'_> {
     ///
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         self.with_keys(&keys).gather_from_snapshot(mail, policy)
     }
 
@@ -66,12 +83,12 @@ impl Engine<'_> {
     pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
         let start = Instant::now();
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
-        let opening = if mail.message.octets().len() > policy.max_size {
+        let opening = if mail.message.octets().len() > policy.max_size || mail.message.unread().is_some() {
             None
         } else {
             // By the keys of its recipients alone: an attacker could send another person's ciphertext to their own address.
             let readers = mail.envelope.recipients.iter().map(|path| &path.address);
-            let opening = self.opened_for(mail, readers, &mut budget)?;
+            let opening = self.opened_for(mail, readers, policy, &mut budget)?;
             if let Some(error) = opening.error().filter(|_| opening.is_over_bounds) {
                 return Err(error.clone());
             }
@@ -106,6 +123,9 @@ impl Engine<'_> {
                     .entry(protocol)
                     .or_insert_with(|| Needs { signers: signers.iter().cloned().collect(), ..Needs::default() });
                 needs.recipients.push(path.address.clone());
+                for address in verdict.author().into_iter().chain([&path.address]) {
+                    needs.others.entry(address.clone()).or_insert_with(|| policy.other_addresses(address));
+                }
             }
         }
         let keys = self.resolve(&needs)?;
@@ -120,14 +140,16 @@ impl Engine<'_> {
         Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients, times })
     }
 
-    /// `mail` opened by the keys of `readers` alone.
+    /// `mail` opened by the keys of `readers` alone: of their mailboxes.
     fn opened_for<'m>(
         &self,
         mail: &'m Mail,
         readers: impl IntoIterator<Item = &'m Address>,
+        policy: &Policy,
         budget: &mut Budget,
     ) -> Result<Opening> {
-        let own = RestrictedKeys::new(self.context.keys, readers);
+        let owners = readers.into_iter().flat_map(|reader| mailbox(reader, policy));
+        let own = RestrictedKeys::new(self.context.keys, owners);
         let opening = self.with_keys(&own).open_within(mail.message.clone(), budget)?;
         match opening.error().filter(|error| error.is_of_machine()) {
             Some(error) => Err(error.clone()),
@@ -177,12 +199,8 @@ impl Engine<'_> {
         }
         let mut owners = Vec::new();
         for path in &mail.envelope.recipients {
-            for protocol in &self.protocols {
-                let found = self.context.keys.find(protocol.name(), &Want::Address(&path.address))?;
-                if found.iter().any(|record| !record.secrets.is_empty()) {
-                    owners.push(&path.address);
-                    break;
-                }
+            if self.has_secret(&mailbox(&path.address, policy))? {
+                owners.push(&path.address);
             }
         }
         // Opening it once for each owner would exceed the bounds of a message: it goes to all recipients as it came.
@@ -195,7 +213,7 @@ impl Engine<'_> {
         for owner in owners {
             // The cost is counted over all owners: an expensive message is opened for some of them and stays sealed for the others.
             *budget = budget.once_more();
-            let own = self.opened_for(mail, [owner], budget)?;
+            let own = self.opened_for(mail, [owner], policy, budget)?;
             if own.error().is_none() && own.payload().map(Message::octets) == opening.payload().map(Message::octets) {
                 readers.insert(owner);
             }
@@ -203,11 +221,32 @@ impl Engine<'_> {
         Ok(Some(readers))
     }
 
+    /// Whether there is a secret key for one of `addresses`.
+    fn has_secret(&self, addresses: &[Address]) -> Result<bool> {
+        for address in addresses {
+            for protocol in &self.protocols {
+                let query = Query::new(Purpose::Decrypt, Want::Address(address));
+                let found = self.context.keys.find(protocol.name(), &query)?;
+                if found.iter().any(|record| !record.secrets().is_empty()) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// The verdict on a message that was not opened.
     pub(super) fn unopened(&self, mail: &Mail) -> Verdict {
         let author = header::author(mail.message.root());
         Verdict::new(author, Vec::new(), Vec::new(), Reached::Nothing, self.context.legacy)
     }
+}
+
+/// `address` and the other addresses of its mailbox.
+fn mailbox(address: &Address, policy: &Policy) -> Vec<Address> {
+    let mut addresses = policy.other_addresses(address);
+    addresses.insert(0, address.clone());
+    addresses
 }
 
 /// The verdict that others may see: of an unauthenticated plaintext, the one of a message that does not decrypt.

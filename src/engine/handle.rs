@@ -29,8 +29,19 @@ pub struct Outcome {
     pub keys: Vec<UsedKeys>,
     /// What was done, one lower-case line each, for the person who sends: `signed by FINGERPRINT`.
     pub notes: Vec<String>,
+    /// The recipients for whom a rule decrypts, and who get the message as it came because it could not be opened for them.
+    pub unopened: Vec<Unopened>,
     /// How long the steps took.
     pub times: Times,
+}
+
+/// A recipient for whom a message could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    /// The address in the envelope.
+    pub recipient: Address,
+    /// Why not, for the log only.
+    pub reason: String,
 }
 
 /// The keys that a message was sealed with.
@@ -100,7 +111,7 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         self.with_keys(&keys).handle_from_snapshot(mail, handler)
     }
 
@@ -126,12 +137,14 @@ impl Engine<'_> {
         };
         let start = Instant::now();
         let (mut mails, mut keys) = (Vec::new(), vec![UsedKeys::default(); decision.groups.len()]);
+        let mut unopened = Vec::new();
         let mut octets = 0_usize;
         for (group, used) in decision.groups.iter().zip(&mut keys) {
             let message = match group.disposition {
                 Disposition::Relay => {
                     let message;
                     (message, *used) = acting.message_for(group)?;
+                    unopened.extend(gathered.unopened(group, handler.policy));
                     octets += if group.encrypts() { message.octets().len() } else { 0 };
                     self.budget().copies(octets)?;
                     message
@@ -143,7 +156,7 @@ impl Engine<'_> {
         }
         let notes = acting.notes;
         let times = Times { act: start.elapsed(), ..gathered.times };
-        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, times })
+        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, unopened, times })
     }
 
     /// See [`Handler::mark`].
@@ -185,12 +198,12 @@ impl Engine<'_> {
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
         let decision = Decision { groups };
-        Ok(Outcome { mails, verdict, decision, keys, notes: Vec::new(), times: Times::default() })
+        Ok(Outcome { mails, verdict, decision, keys, notes: Vec::new(), unopened: Vec::new(), times: Times::default() })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
         match edits.apply(message, |_| false) {
-            Some(octets) => Message::parse(octets, &mut self.budget()),
+            Some(octets) => Message::received(octets, &mut self.budget()),
             None => Ok(message.clone()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod edit;
+mod expiry;
 mod facts;
 mod handle;
 mod inspect;
@@ -18,7 +19,7 @@ mod seal;
 mod written;
 
 pub use facts::Gathered;
-pub use handle::{HANDLED, Handler, HandlerContext, Outcome, Times, UsedKeys};
+pub use handle::{HANDLED, Handler, HandlerContext, Outcome, Times, Unopened, UsedKeys};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};

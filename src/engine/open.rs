@@ -102,7 +102,7 @@ impl Engine<'_> {
     /// `Malformed`: the message exceeds the limits.
     pub fn open(&self, message: Message) -> Result<Opening> {
         let mut budget = Budget::of_message(self.limits.clone(), message.octets().len());
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         self.with_keys(&keys).open_within(message, &mut budget)
     }
 

@@ -46,7 +46,7 @@ impl Engine<'_> {
         let root = message.root();
         let mut budget = Budget::of_message(self.limits.clone(), root.octets().len());
         let mut found = Found { boundaries: Boundaries::of(root), ..Found::default() };
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         self.with_keys(&keys).open_below(root, root, &mut found, &mut budget)?;
         found.refuse_html(root)?;
         Ok(OpenedParts { octets: replaced(root, &found.replacements), count: found.opened.len(), closed: found.closed })

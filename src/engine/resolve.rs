@@ -10,7 +10,7 @@ use crate::{
     base::{Error, Result},
     keys::{KeyState, ProtocolName},
     mail::Address,
-    protocol::{Needs, Protocol, Purpose, Resolved, Signer},
+    protocol::{Needs, Protocol, Resolved, Role, Signer},
 };
 
 /// The keys of one message, of each protocol that may seal it.
@@ -72,17 +72,17 @@ impl Engine<'_> {
     pub fn key_states(
         &self,
         address: &Address,
-        purpose: Purpose,
+        role: Role,
         protocols: &BTreeSet<ProtocolName>,
     ) -> Result<BTreeMap<ProtocolName, KeyState>> {
-        let needs = match purpose {
-            Purpose::Encrypt => Needs { recipients: vec![address.clone()], ..Needs::default() },
-            Purpose::Sign => Needs { signers: vec![Signer::Address(address.clone())], ..Needs::default() },
+        let needs = match role {
+            Role::Recipient => Needs { recipients: vec![address.clone()], ..Needs::default() },
+            Role::Signer => Needs { signers: vec![Signer::Address(address.clone())], ..Needs::default() },
         };
         let keys = self.resolve(&protocols.iter().map(|protocol| (*protocol, needs.clone())).collect())?;
-        Ok(match purpose {
-            Purpose::Encrypt => keys.recipient(address, protocols),
-            Purpose::Sign => keys.signer(address),
+        Ok(match role {
+            Role::Recipient => keys.recipient(address, protocols),
+            Role::Signer => keys.signer(address),
         })
     }
 

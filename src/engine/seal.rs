@@ -22,7 +22,7 @@ impl Engine<'_> {
     ///
     /// `NoKey` names the key or address and the reason; `Usage` for a shape that the message or protocol cannot have.
     pub fn seal(&self, protocol: ProtocolName, message: &Message, how: &Seal, out: &mut dyn Write) -> Result<Sealed> {
-        let keys = Snapshot::new(self.context.keys);
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
         let engine = self.with_keys(&keys);
         let found = engine.protocol(protocol)?;
         let resolved = found.resolve(&found.needs(message, how), engine.context)?;

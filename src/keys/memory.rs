@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Binding, Deprecated, Handle, Keys, Locked, ProtocolName, Record, Want};
+use super::{Binding, Deprecated, Handle, Keys, Locked, ProtocolName, Query, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -32,6 +32,16 @@ impl Memory {
     /// Adds a record; one with the same fingerprint is kept too.
     pub fn add(&mut self, record: Record) {
         self.records.push(Arc::new(record));
+    }
+
+    /// Trusts each copy of the certificate with this fingerprint for one more reason; returns whether there is one.
+    pub fn bind(&mut self, fingerprint: &Handle, binding: &Binding) -> bool {
+        let mut is_here = false;
+        for record in self.records.iter_mut().filter(|record| record.fingerprint() == fingerprint) {
+            Arc::make_mut(record).bind(binding.clone());
+            is_here = true;
+        }
+        is_here
     }
 
     /// Adds the secret part of the key with the fingerprint `key`.
@@ -62,11 +72,11 @@ impl Memory {
 }
 
 impl Keys for Memory {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let of_protocol = || self.records.iter().filter(|record| record.protocol == protocol);
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        let of_protocol = || self.records.iter().filter(|record| record.protocol() == protocol);
         let named: BTreeSet<&Handle> =
-            of_protocol().filter(|record| wanted(record, want)).map(|record| &record.fingerprint).collect();
-        Ok(of_protocol().filter(|record| named.contains(&record.fingerprint)).cloned().collect())
+            of_protocol().filter(|record| wanted(record, query.want)).map(|record| record.fingerprint()).collect();
+        Ok(of_protocol().filter(|record| named.contains(record.fingerprint())).cloned().collect())
     }
 
     fn secret(&self, _record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -97,15 +107,18 @@ impl Keys for Memory {
     }
 }
 
-fn wanted(record: &Record, want: &Want<'_>) -> bool {
+fn wanted(record: &Record, want: Want<'_>) -> bool {
     match want {
         Want::All => true,
-        Want::Certificate(fingerprint) => record.fingerprint == **fingerprint,
+        Want::Certificate(fingerprint) => record.fingerprint() == fingerprint,
         Want::Handle(handle) => record.has(handle),
-        Want::Address(address) => record.claimed.contains(address) || bound(record, address),
+        Want::Address(address) => record.claimed().contains(address) || bound(record, address),
     }
 }
 
 fn bound(record: &Record, address: &Address) -> bool {
-    record.bindings.iter().any(|binding| matches!(binding, Binding::Address(bound) if bound == address))
+    record.bindings().iter().any(|binding| match binding {
+        Binding::Address(bound) | Binding::Found { address: bound, .. } => bound == address,
+        Binding::Anchor | Binding::UserIds => false,
+    })
 }

@@ -5,9 +5,11 @@ mod chain;
 mod deprecated;
 mod locked;
 mod memory;
+mod query;
 mod record;
 mod restricted;
 mod snapshot;
+mod source;
 mod state;
 
 use std::sync::Arc;
@@ -17,29 +19,17 @@ pub use chain::Chain;
 pub use deprecated::Deprecated;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
+pub use query::{Purpose, Query, Want};
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
 pub use restricted::RestrictedKeys;
 pub use snapshot::Snapshot;
+pub use source::Source;
 pub use state::KeyState;
 
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
-    mail::Address,
 };
-
-/// What to look up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Want<'a> {
-    /// Every record.
-    All,
-    /// Records that name this mailbox, in themselves or by a binding.
-    Address(&'a Address),
-    /// The certificate with this fingerprint, each copy of it.
-    Certificate(&'a Handle),
-    /// Records one of whose keys has this handle, or a fingerprint that ends in it.
-    Handle(&'a Handle),
-}
 
 /// A source of keys. Implement it for your own key store.
 ///
@@ -50,15 +40,15 @@ pub enum Want<'a> {
 /// use postseal::{
 ///     base::Result,
 ///     crypto::SecretKey,
-///     keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
+///     keys::{Handle, Keys, Memory, ProtocolName, Query, Record},
 /// };
 ///
 /// /// Keys in memory, without their secret parts.
 /// struct PublicOnly(Memory);
 ///
 /// impl Keys for PublicOnly {
-///     fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-///         self.0.find(protocol, want)
+///     fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+///         self.0.find(protocol, query)
 ///     }
 ///     fn secret(&self, _: &Record, _: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
 ///         Ok(None)
@@ -71,7 +61,7 @@ pub enum Want<'a> {
 pub trait Keys: Send + Sync {
     /// The records that match, of one protocol, in a stable order. No match is not an error. When one copy of a certificate matches, all copies are
     /// returned, or one that merges them: a revocation in any of them counts.
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>>;
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>>;
 
     /// The secret key with the fingerprint `key` within `record`; `None` when there is none.
     ///
@@ -87,8 +77,8 @@ pub trait Keys: Send + Sync {
 
     /// The trust anchors (RFC 5280, section 6.1.1 (d)). The certificate of an anchor limits the paths that end there.
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
-        let mut records = self.find(ProtocolName::Smime, &Want::All)?;
-        records.retain(|record| record.bindings.contains(&Binding::Anchor));
+        let mut records = self.find(ProtocolName::Smime, &Query::new(Purpose::Verify, Want::All))?;
+        records.retain(|record| record.bindings().contains(&Binding::Anchor));
         Ok(records)
     }
 

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::Capabilities;
+use super::{Capabilities, Source};
 use crate::{
     base::{Error, Result},
     mail::Address,
@@ -91,7 +91,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Why the owner trusts a certificate for an address.
+/// What is known of a certificate and an address from elsewhere than the certificate. All but [`Binding::Found`] are decisions of the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binding {
@@ -99,40 +99,36 @@ pub enum Binding {
     Address(Address),
     /// The owner made it a trust anchor (RFC 5280, section 6.1.1 (d)).
     Anchor,
+    /// A key source found it for this address. It is not trusted for that.
+    Found {
+        /// The address that was asked for.
+        address: Address,
+        /// Below [`Source::Authority`]; anything above counts as [`Source::Dnssec`].
+        source: Source,
+    },
     /// The owner trusts it for every user ID of it that is valid at the time of use.
     UserIds,
 }
 
 /// A certificate as octets, with the data to look it up. [`Record::new`] makes one.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Record {
-    /// Whose format `bytes` is.
-    pub protocol: ProtocolName,
-    /// The primary key's fingerprint.
-    pub fingerprint: Handle,
-    /// The fingerprints of all keys, the primary key's first. Of an X.509 certificate everything by which a message or another
-    /// certificate may name it: the SHA-256 and SHA-1 fingerprints, the subject key identifier, and the SHA-256 of its issuer
-    /// and serial number and of its subject (`protocol/smime/record.rs`).
-    pub handles: Vec<Handle>,
-    /// Every mailbox the certificate claims, checked or not.
-    pub claimed: Vec<Address>,
-    /// Why it is trusted.
-    pub bindings: Vec<Binding>,
-    /// The certificate, public parts only, in its binary form.
-    pub bytes: Encoded,
-    /// Fingerprints of the keys whose secret part is held beside it.
-    pub secrets: Vec<Handle>,
-    /// The capabilities that its owner announced, if any were received (S/MIME).
-    pub capabilities: Option<Capabilities>,
+    protocol: ProtocolName,
+    fingerprint: Handle,
+    handles: Vec<Handle>,
+    claimed: Vec<Address>,
+    bindings: Vec<Binding>,
+    bytes: Encoded,
+    secrets: Vec<Handle>,
+    capabilities: Option<Capabilities>,
 }
 
 impl Record {
     /// A certificate without trust. `octets` are its public parts in the protocol's binary form, and `fingerprint` is that
     /// of its primary key.
     ///
-    /// `secrets` are the fingerprints of the keys for which [`Keys::secret`](super::Keys::secret) answers: a record that does not list them is
-    /// never asked to sign or to decrypt.
+    /// `secrets` are the fingerprints of the keys for which [`Keys::secret`](super::Keys::secret) answers. They are an argument because a record
+    /// that does not list them is never asked to sign or to decrypt.
     pub fn new(
         protocol: ProtocolName,
         fingerprint: Handle,
@@ -149,6 +145,48 @@ impl Record {
             secrets: secrets.into_iter().collect(),
             capabilities: None,
         }
+    }
+
+    /// Whose format [`Record::bytes`] is.
+    pub fn protocol(&self) -> ProtocolName {
+        self.protocol
+    }
+
+    /// The primary key's fingerprint.
+    pub fn fingerprint(&self) -> &Handle {
+        &self.fingerprint
+    }
+
+    /// The fingerprints of all keys, the primary key's first. Of an X.509 certificate everything by which a message or another
+    /// certificate may name it: the SHA-256 and SHA-1 fingerprints, the subject key identifier, and the SHA-256 of its issuer
+    /// and serial number and of its subject (`protocol/smime/record.rs`).
+    pub fn handles(&self) -> &[Handle] {
+        &self.handles
+    }
+
+    /// Every mailbox the certificate claims, checked or not.
+    pub fn claimed(&self) -> &[Address] {
+        &self.claimed
+    }
+
+    /// Why the owner trusts it, and which key sources found it.
+    pub fn bindings(&self) -> &[Binding] {
+        &self.bindings
+    }
+
+    /// The certificate, public parts only, in its binary form.
+    pub fn bytes(&self) -> &Encoded {
+        &self.bytes
+    }
+
+    /// Fingerprints of the keys whose secret part is held beside it.
+    pub fn secrets(&self) -> &[Handle] {
+        &self.secrets
+    }
+
+    /// The capabilities that its owner announced, if any were received (S/MIME).
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.capabilities.as_ref()
     }
 
     /// The same with these [`handles`](Record::handles) too.
@@ -174,10 +212,42 @@ impl Record {
         Record { bindings: bindings.into_iter().collect(), ..self }
     }
 
+    /// The same with other octets: the certificate with a signature or a revocation more or less.
+    #[must_use]
+    pub fn with_bytes(self, octets: impl Into<Encoded>) -> Self {
+        Record { bytes: octets.into(), ..self }
+    }
+
     /// The same without secret parts.
     #[must_use]
     pub fn without_secrets(self) -> Self {
         Record { secrets: Vec::new(), ..self }
+    }
+
+    /// The same with these announced capabilities.
+    #[must_use]
+    pub fn with_capabilities(self, capabilities: Option<Capabilities>) -> Self {
+        Record { capabilities, ..self }
+    }
+
+    /// The same with the claims, bindings and secret parts of another copy of the certificate too, and the later capabilities of the two.
+    #[must_use]
+    pub fn merged_with(mut self, copy: &Record) -> Self {
+        add(&mut self.claimed, &copy.claimed);
+        add(&mut self.bindings, &copy.bindings);
+        add(&mut self.secrets, &copy.secrets);
+        self.capabilities = Capabilities::later(self.capabilities.as_ref(), copy.capabilities.as_ref());
+        self
+    }
+
+    /// The secret parts of these keys, and of no others, are held beside it; see [`Record::new`].
+    pub fn set_secrets(&mut self, secrets: impl IntoIterator<Item = Handle>) {
+        self.secrets = secrets.into_iter().collect();
+    }
+
+    /// Trusts it for one more reason.
+    pub fn bind(&mut self, binding: Binding) {
+        add(&mut self.bindings, &[binding]);
     }
 
     /// The addresses among `certified` (mailboxes that the certificate names validly at the time of use) and the bindings that the owner trusts.
@@ -187,7 +257,7 @@ impl Record {
         for binding in &self.bindings {
             match binding {
                 Binding::Address(address) => believed.push(Authenticated(address.clone())),
-                Binding::Anchor => {}
+                Binding::Anchor | Binding::Found { .. } => {}
                 Binding::UserIds => believed.extend(certified.iter().cloned().map(Authenticated)),
             }
         }
@@ -196,9 +266,29 @@ impl Record {
         believed
     }
 
+    /// What ties it to `address`, as far as the record says: authorities are not asked. A user ID that names the address may be invalid or
+    /// revoked by now; where the owner trusts the user IDs, that makes it an unusable trusted certificate and not an untrusted one.
+    pub fn source(&self, address: &Address) -> Source {
+        let of = |binding: &Binding| match binding {
+            Binding::Address(bound) if bound == address => Source::Owner,
+            Binding::UserIds if self.claimed.contains(address) => Source::Owner,
+            Binding::Found { address: found, source } if found == address => Source::Dnssec.min(*source),
+            Binding::Address(_) | Binding::Anchor | Binding::Found { .. } | Binding::UserIds => Source::Claim,
+        };
+        self.bindings.iter().map(of).max().unwrap_or(Source::Claim)
+    }
+
     /// Whether a key of this record is named by `handle`.
     pub fn has(&self, handle: &Handle) -> bool {
         self.handles.iter().any(|own| own.is_named_by(handle))
+    }
+}
+
+fn add<T: Clone + PartialEq>(to: &mut Vec<T>, more: &[T]) {
+    for one in more {
+        if !to.contains(one) {
+            to.push(one.clone());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Binding, Deprecated, Handle, Keys, ProtocolName, Record, Want};
+use super::{Binding, Deprecated, Handle, Keys, ProtocolName, Query, Record};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -10,31 +10,31 @@ use crate::{
 };
 
 /// All certificates of `keys`, and the secret keys of `owners`: those whose certificate names one of them. Without passwords, which have no owner.
-pub struct RestrictedKeys<'k, 'o> {
+pub struct RestrictedKeys<'k> {
     keys: &'k dyn Keys,
-    owners: HashSet<&'o Address>,
+    owners: HashSet<Address>,
 }
 
-impl<'k, 'o> RestrictedKeys<'k, 'o> {
+impl<'k> RestrictedKeys<'k> {
     /// What `owners` have of `keys`.
-    pub fn new(keys: &'k dyn Keys, owners: impl IntoIterator<Item = &'o Address>) -> Self {
+    pub fn new(keys: &'k dyn Keys, owners: impl IntoIterator<Item = Address>) -> Self {
         RestrictedKeys { keys, owners: owners.into_iter().collect() }
     }
 
     fn owns(&self, record: &Record) -> bool {
-        let bound = record.bindings.iter().filter_map(|binding| match binding {
+        let bound = record.bindings().iter().filter_map(|binding| match binding {
             Binding::Address(address) => Some(address),
-            Binding::Anchor | Binding::UserIds => None,
+            Binding::Anchor | Binding::Found { .. } | Binding::UserIds => None,
         });
-        record.claimed.iter().chain(bound).any(|address| self.owners.contains(address))
+        record.claimed().iter().chain(bound).any(|address| self.owners.contains(address))
     }
 }
 
-impl Keys for RestrictedKeys<'_, '_> {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let mut found = self.keys.find(protocol, want)?;
-        for record in found.iter_mut().filter(|record| !record.secrets.is_empty() && !self.owns(record)) {
-            *record = Arc::new(Record { secrets: Vec::new(), ..Record::clone(record) });
+impl Keys for RestrictedKeys<'_> {
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        let mut found = self.keys.find(protocol, query)?;
+        for record in found.iter_mut().filter(|record| !record.secrets().is_empty() && !self.owns(record)) {
+            *record = Arc::new(Record::clone(record).without_secrets());
         }
         Ok(found)
     }

@@ -4,9 +4,10 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Record, Want};
+use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -17,14 +18,18 @@ use crate::{
 ///
 /// Certificates, trust anchors and revocation statements are remembered. Errors and [`Want::All`] are not: the first may pass, and the second
 /// may be the whole store.
+///
+/// All questions of the message that may ask other hosts have one deadline. It begins with the first of them.
 pub struct Snapshot<'k> {
     keys: &'k dyn Keys,
+    network: Duration,
+    deadline: OnceLock<Instant>,
     found: Mutex<HashMap<Question, Vec<Arc<Record>>>>,
     anchors: OnceLock<Vec<Arc<Record>>>,
     revocations: OnceLock<Vec<Arc<[u8]>>>,
 }
 
-type Question = (ProtocolName, Wanted);
+type Question = (ProtocolName, Purpose, Wanted);
 
 /// A [`Want`] that owns what it names.
 #[derive(PartialEq, Eq, Hash)]
@@ -35,33 +40,49 @@ enum Wanted {
 }
 
 impl<'k> Snapshot<'k> {
-    /// Nothing is asked yet.
-    pub fn new(keys: &'k dyn Keys) -> Self {
-        Snapshot { keys, found: Mutex::default(), anchors: OnceLock::new(), revocations: OnceLock::new() }
+    /// Nothing is asked yet. Look-ups on the network may take `network` together ([`Limits::network`](crate::base::Limits::network)).
+    pub fn new(keys: &'k dyn Keys, network: Duration) -> Self {
+        Snapshot {
+            keys,
+            network,
+            deadline: OnceLock::new(),
+            found: Mutex::default(),
+            anchors: OnceLock::new(),
+            revocations: OnceLock::new(),
+        }
+    }
+
+    /// `query` with the deadline of the message, unless it has one.
+    fn in_time<'q>(&self, query: &Query<'q>) -> Query<'q> {
+        if query.purpose != Purpose::Encrypt || query.deadline.is_some() {
+            return *query;
+        }
+        Query { deadline: Some(*self.deadline.get_or_init(|| Instant::now() + self.network)), ..*query }
     }
 }
 
 impl Wanted {
-    fn of(want: &Want<'_>) -> Option<Wanted> {
+    fn of(want: Want<'_>) -> Option<Wanted> {
         match want {
             Want::All => None,
-            Want::Address(address) => Some(Wanted::Address((*address).clone())),
-            Want::Certificate(fingerprint) => Some(Wanted::Certificate((*fingerprint).clone())),
-            Want::Handle(handle) => Some(Wanted::Handle((*handle).clone())),
+            Want::Address(address) => Some(Wanted::Address(address.clone())),
+            Want::Certificate(fingerprint) => Some(Wanted::Certificate(fingerprint.clone())),
+            Want::Handle(handle) => Some(Wanted::Handle(handle.clone())),
         }
     }
 }
 
 impl Keys for Snapshot<'_> {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let Some(wanted) = Wanted::of(want) else { return self.keys.find(protocol, want) };
-        let question = (protocol, wanted);
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        let query = &self.in_time(query);
+        let Some(wanted) = Wanted::of(query.want) else { return self.keys.find(protocol, query) };
+        let question = (protocol, query.purpose, wanted);
         let known = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known().get(&question) {
             return Ok(found.clone());
         }
         // Without the lock: the keys may take long to answer.
-        let found = self.keys.find(protocol, want)?;
+        let found = self.keys.find(protocol, query)?;
         Ok(known().entry(question).or_insert(found).clone())
     }
 

@@ -47,6 +47,11 @@ impl Address {
         &self.local
     }
 
+    /// Another mailbox of the same domain; `local` is without quotes.
+    pub(crate) fn with_local(&self, local: &str) -> Address {
+        Address { local: local.to_owned(), domain: self.domain.clone() }
+    }
+
     /// The domain in lower case, with A-labels.
     pub fn domain(&self) -> &str {
         &self.domain

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::encoding;
-use crate::base::{Budget, Error, Result};
+use crate::base::{Budget, Result};
 
 /// A structured value with parameters: Content-Type or Content-Disposition (RFC 2045, section 5.1; RFC 2183; RFC 2231
 /// decoded).
@@ -26,8 +26,7 @@ impl ContentType {
     /// Parses a raw value, folded or not, within the Budget.
     pub(super) fn within(value: &[u8], budget: &Budget) -> Result<ContentType> {
         let max = budget.limits().parameters;
-        let refused = || Error::malformed("header field \"Content-Type\"", format!("more than {max} parameters"));
-        Self::read(value, max).ok_or_else(refused)
+        Self::read(value, max).ok_or_else(|| budget.parameters_exceeded("Content-Type"))
     }
 
     /// Parses a value of Content-Disposition. An unreadable one is `attachment` (RFC 2183, section 2.8).

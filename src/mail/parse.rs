@@ -12,7 +12,7 @@ use super::{
     bare::{self, Bare},
     header::{ContentType, Field, boundary, fields},
 };
-use crate::base::{Budget, Result};
+use crate::base::{Budget, Limits, Result};
 
 /// One part: its position and its structure.
 #[derive(Debug)]
@@ -89,6 +89,16 @@ pub(super) fn tree(octets: &[u8], budget: &mut Budget) -> Result<Arc<Node>> {
         from = if line.closing { line.after } else { parser.enter(line.after)? };
     }
     Ok(parser.finish())
+}
+
+/// The root of a message whose structure is not read: its header, and the rest as one leaf of no known type.
+pub(super) fn root_alone(octets: &[u8], limits: &Limits) -> Result<Arc<Node>> {
+    let header = limits.unread_header();
+    let mut budget = Budget::new(Limits { header, headers: header, ..limits.clone() });
+    let (header, body) = Parser { octets, budget: &mut budget, open: Vec::new() }.header(0)?;
+    let mut root = Node::headless(header, ContentType::bare("application", "octet-stream"));
+    (root.header, root.body) = (header, Span { start: body, end: octets.len() });
+    Ok(Arc::new(root))
 }
 
 /// `Content-Transfer-Encoding` among `fields`, in lower case without comments; `7bit` if absent or empty (RFC 2045,

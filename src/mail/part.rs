@@ -7,7 +7,7 @@ use super::{
     header::{ContentType, Field, fields},
     parse::{self, Node},
 };
-use crate::base::{Budget, Result};
+use crate::base::{Budget, Error, Result};
 
 /// A range of octets in a message, `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -33,6 +33,7 @@ impl Span {
 pub struct Message {
     octets: Arc<Vec<u8>>,
     root: Arc<Node>,
+    unread: Option<Error>,
 }
 
 /// A view of one part of a [`Message`], cheap to copy.
@@ -50,7 +51,28 @@ impl Message {
     /// `Malformed` if nesting, number of parts or a header section exceed the Budget.
     pub fn parse(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
         let root = parse::tree(&octets, budget)?;
-        Ok(Message { octets: Arc::new(octets), root })
+        Ok(Message { octets: Arc::new(octets), root, unread: None })
+    }
+
+    /// As [`Message::parse`], for mail that may go on as it came: if only its structure exceeds the Budget, its root is one part without a known type,
+    /// with the header that it has, and [`Message::unread`] says why.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` if the header of the root has more than 16 times the octets that the Budget allows.
+    pub fn received(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
+        match parse::tree(&octets, budget) {
+            Err(error) if error.is_over_budget() => {
+                let root = parse::root_alone(&octets, budget.limits())?;
+                Ok(Message { octets: Arc::new(octets), root, unread: Some(error) })
+            }
+            root => Ok(Message { octets: Arc::new(octets), root: root?, unread: None }),
+        }
+    }
+
+    /// Why the structure of the message was not read. Such a message is neither opened nor sealed.
+    pub fn unread(&self) -> Option<&Error> {
+        self.unread.as_ref()
     }
 
     /// The root part.
@@ -74,7 +96,7 @@ impl Message {
 
     /// The octets at `span`, without a copy if they are not shared.
     pub fn into_span(self, span: Span) -> Vec<u8> {
-        let Message { octets, root } = self;
+        let Message { octets, root, .. } = self;
         drop(root);
         match Arc::try_unwrap(octets) {
             Ok(mut octets) => {
@@ -92,7 +114,7 @@ impl Message {
         let end = self.root.body.end;
         let body = Span { start: start.min(end), end };
         let root = Node::headless(body, self.root.content_type.clone());
-        Message { octets: Arc::clone(&self.octets), root: Arc::new(root) }
+        Message { octets: Arc::clone(&self.octets), root: Arc::new(root), unread: None }
     }
 }
 
@@ -209,14 +231,14 @@ impl<'a> Part<'a> {
             Cow::Borrowed(_) => self.as_message(),
             Cow::Owned(octets) => {
                 let root = Node::headless(Span { start: 0, end: octets.len() }, self.node.content_type.clone());
-                Message { octets: Arc::new(octets), root: Arc::new(root) }
+                Message { octets: Arc::new(octets), root: Arc::new(root), unread: None }
             }
         }
     }
 
     /// This part as a message of its own, sharing octets and tree.
     pub fn as_message(&self) -> Message {
-        Message { octets: Arc::clone(&self.message.octets), root: Arc::clone(self.node) }
+        Message { octets: Arc::clone(&self.message.octets), root: Arc::clone(self.node), unread: None }
     }
 }
 

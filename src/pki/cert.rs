@@ -119,6 +119,22 @@ impl Certificate {
         })
     }
 
+    /// The validity in DER of which nothing else is read.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` when it cannot be found.
+    pub fn validity_of(der: &[u8]) -> Result<(SystemTime, SystemTime)> {
+        let mut fields = Reader::new(der, "certificate").sequence()?.expect(SEQUENCE)?.reader();
+        fields.optional(constructed(0))?;
+        fields.expect(INTEGER)?;
+        // The signature algorithm and the issuer.
+        fields.expect(SEQUENCE)?;
+        fields.expect(SEQUENCE)?;
+        let mut validity = fields.sequence()?;
+        Ok((time::read(validity.any()?)?, time::read(validity.any()?)?))
+    }
+
     /// The octets as they were.
     pub fn der(&self) -> &[u8] {
         &self.parsed.der

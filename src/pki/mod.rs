@@ -30,4 +30,4 @@ pub use path::{Path, Policies, Purpose, Question, Require, validate};
 pub use public_key::{PublicKey, SignatureAlgorithm};
 pub(crate) use public_key::{digest_algorithm, hash_algorithm};
 pub use refusal::{Place, Refusal, Rule};
-pub use revocation::{Revocation, check_statement, list_issuer, supersedes};
+pub use revocation::{Revocation, check_statement, list_issuer, oldest_list, supersedes};

@@ -51,6 +51,19 @@ pub fn list_issuer(der: &[u8]) -> Result<Name> {
     Crl::parse(der).map(|list| list.issuer().clone())
 }
 
+/// The issue time of the CRL that is oldest, of the newest of each issuer; `None` when none of `statements` is a CRL that can be read. Nothing is
+/// verified.
+pub fn oldest_list<'a>(statements: impl IntoIterator<Item = &'a [u8]>) -> Option<SystemTime> {
+    let mut newest: Vec<(Name, SystemTime)> = Vec::new();
+    for list in statements.into_iter().filter_map(|der| Crl::parse(der).ok()) {
+        match newest.iter_mut().find(|(issuer, _)| issuer == list.issuer()) {
+            Some((_, issued)) => *issued = list.this_update().max(*issued),
+            None => newest.push((list.issuer().clone(), list.this_update())),
+        }
+    }
+    newest.into_iter().map(|(_, issued)| issued).min()
+}
+
 /// Whether the CRL `newer` stands in the place of the CRL or delta `older` at that time, so that `older` need not be kept: a complete list of the
 /// same issuer and scope, issued later (RFC 5280, section 5.2.3), and the key of one of `issuers` made both signatures. Without that key nothing is
 /// superseded: an attacker could write a list with a high number.

@@ -42,6 +42,7 @@ impl Case {
                 rules: vec![rule, last],
                 obstacles: BTreeMap::new(),
                 max_size: 1_000,
+                mailboxes: Mailboxes::default(),
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),
@@ -128,13 +129,15 @@ fn the_first_protocol_with_every_key_is_taken() {
 #[test]
 fn keys_that_cannot_be_asked_are_a_refusal_for_now() {
     let unknown = || KeyState::Unknown("bob: not now".to_owned());
-    let later = Disposition::Tempfail("bob: not now".to_owned());
+    // No client reads the cause: it may name a path.
+    let later = Disposition::Tempfail("keys cannot be looked up now, try again later".to_owned());
     let mut case = Case::new(BOTH);
     case.keys.insert(ProtocolName::Smime, unknown());
     for resort in Resort::ALL {
         case.policy.rules[0].obstacles.insert(Obstacle::KeysUnavailable, resort);
         let group = case.decide();
         assert_eq!((group.obstacle, group.disposition), (Some(Obstacle::KeysUnavailable), later.clone()));
+        assert_eq!(group.cause.as_deref(), Some("bob: not now"));
     }
     // It would not have been taken.
     case.keys = [(ProtocolName::Smime, KeyState::Missing("none".to_owned())), (ProtocolName::Pgp, unknown())].into();

@@ -6,6 +6,7 @@ mod condition;
 mod explain;
 mod facts;
 mod groups;
+mod mailboxes;
 mod pattern;
 #[cfg(test)]
 mod properties;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use condition::{Condition, Party, WrappingKind};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
+pub use mailboxes::Mailboxes;
 pub use pattern::Pattern;
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::Sealing;
@@ -48,6 +50,7 @@ use crate::{
 ///     rules: vec![Rule { name: "closed".to_owned(), orders: [Order::Reject].into(), ..Rule::default() }],
 ///     obstacles: BTreeMap::new(),
 ///     max_size: 1_000_000,
+///     mailboxes: Default::default(),
 /// };
 /// let (author, to) = (Address::parse("eve@example.com")?, Address::parse("bob@example.org")?);
 /// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
@@ -84,6 +87,8 @@ pub struct Policy {
     pub obstacles: BTreeMap<Obstacle, Resort>,
     /// Messages of more octets are neither opened nor sealed ([`Obstacle::Oversized`]).
     pub max_size: usize,
+    /// Which addresses are names of one mailbox.
+    pub mailboxes: Mailboxes,
 }
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
@@ -180,8 +185,14 @@ impl Policy {
         self.local.iter().any(|pattern| pattern.covers(Some(address)))
     }
 
-    /// Whether the submitter may sign as `author`: by the tables, or because the login is that very address and it is local.
+    /// Whether the submitter may sign as `author`: by the tables, or because the login is that very address and it is local; or because this holds
+    /// for another address of the same mailbox.
     pub fn may_use(&self, submitter: &Submitter, author: &Address) -> bool {
+        let others = self.other_addresses(author);
+        std::iter::once(author).chain(&others).any(|address| self.may_use_address(submitter, address))
+    }
+
+    fn may_use_address(&self, submitter: &Submitter, author: &Address) -> bool {
         let listed = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.covers(Some(author)));
         match submitter {
             Submitter::Authenticated(name) => {

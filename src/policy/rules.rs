@@ -293,7 +293,7 @@ impl Obstacle {
             Obstacle::Malformed => "the message cannot be read",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
-            Obstacle::Oversized => "the message is too large",
+            Obstacle::Oversized => "the message exceeds a limit",
             Obstacle::Routed => "the recipient names a way to another mailbox",
         }
     }

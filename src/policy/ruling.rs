@@ -180,6 +180,9 @@ impl Walker<'_> {
                 format!("the message has {size} octets, more than the {limit} that are handled"),
             ));
         }
+        if let Some(why) = self.facts.message.unread() {
+            return Err((Obstacle::Oversized, why.to_string()));
+        }
         match self.facts.wrapping {
             Wrapping::Malformed(why) => Err((Obstacle::Malformed, why.clone())),
             _ => Ok(()),

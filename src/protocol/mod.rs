@@ -4,6 +4,7 @@
 mod blind;
 mod context;
 mod entity;
+mod expiry;
 pub mod kind;
 mod mime_wrap;
 pub mod pem;
@@ -18,12 +19,13 @@ mod x509;
 use std::io::Write;
 
 pub use context::Context;
+pub use expiry::ends;
 pub use resolved::{Needs, Resolved};
 pub use sealing::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer};
 
 use crate::{
     base::{Budget, Error, Kind, Result},
-    keys::{Deprecated, ProtocolName, Record},
+    keys::{Deprecated, ProtocolName, Purpose, Record},
     mail::{Message, Part, Span},
     verdict::{Covers, Layer},
 };
@@ -151,13 +153,23 @@ pub trait Protocol: Send + Sync {
     }
 }
 
-/// What a key is asked for.
+/// What a mailbox is in a message that is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// Encrypting to the mailbox.
-    Encrypt,
-    /// Signing as the mailbox.
-    Sign,
+pub enum Role {
+    /// The message is encrypted to it.
+    Recipient,
+    /// It signs the message.
+    Signer,
+}
+
+impl Role {
+    /// What its keys are asked for.
+    pub(crate) fn purpose(self) -> Purpose {
+        match self {
+            Role::Recipient => Purpose::Encrypt,
+            Role::Signer => Purpose::Sign,
+        }
+    }
 }
 
 /// What was found in a key file.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io::Write, time::SystemTime};
 
-use super::{Context, Recipient, Seal, Sealed, Signer, blind, unfit::Refusal};
+use super::{Context, Recipient, Seal, Sealed, Signer, blind, select::Names, unfit::Refusal};
 use crate::{
     base::{Error, Result},
     keys::{Handle, KeyState},
@@ -18,6 +18,9 @@ pub struct Needs {
     pub signers: Vec<Signer>,
     /// The time at which keys have to be usable, when it is not now.
     pub at: Option<SystemTime>,
+    /// For some of the addresses, the other addresses of the same mailbox, the nearest first. Their keys are taken where those of the address itself
+    /// are not trusted more ([`Policy::other_addresses`](crate::policy::Policy::other_addresses)).
+    pub others: HashMap<Address, Vec<Address>>,
 }
 
 impl Needs {
@@ -31,6 +34,10 @@ impl Needs {
         }
         how.sign.iter().for_each(|signer| needs.add_signer(message.root(), signer));
         needs
+    }
+
+    fn names(&self, address: &Address) -> Names {
+        Names { address: address.clone(), others: self.others.get(address).cloned().unwrap_or_default() }
     }
 
     /// One more signer of the message with this root.
@@ -69,9 +76,9 @@ pub(super) trait Usable {
 /// How a protocol looks up its keys, and seals with them.
 pub(super) struct Sealer<R, S> {
     /// The key to encrypt to an address.
-    pub(super) recipient: LookUp<Address, R>,
+    pub(super) recipient: LookUp<Names, R>,
     /// The key to sign with for an address.
-    pub(super) signer_for: LookUp<Address, S>,
+    pub(super) signer_for: LookUp<Names, S>,
     /// The key to sign with that a handle names.
     pub(super) signer_named: LookUp<Handle, S>,
     /// See [`Resolved::seal`].
@@ -101,12 +108,12 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
         let mut recipients = HashMap::with_capacity(needs.recipients.len());
         for address in &needs.recipients {
             if !recipients.contains_key(address) {
-                recipients.insert(address.clone(), known(address, (by.recipient)(address, at, context))?);
+                recipients.insert(address.clone(), known(address, (by.recipient)(&needs.names(address), at, context))?);
             }
         }
         let signers = needs.signers.iter().map(|one| {
             let found = match one {
-                Signer::Address(address) => known(address, (by.signer_for)(address, at, context))?,
+                Signer::Address(address) => known(address, (by.signer_for)(&needs.names(address), at, context))?,
                 Signer::Author => Err(Refusal::missing("author: not named by an address".to_owned())),
                 Signer::Key(handle) => (by.signer_named)(handle, at, context)?,
             };

@@ -1,13 +1,13 @@
-//! Which key is meant by an address, for a purpose: one rule for all protocols.
+//! Which key is meant by an address, for a role: one rule for all protocols.
 //!
-//! What ties a candidate to the address ([`Tie`]) is the owner's word, an authority that the owner trusts, or only the candidate's own claim.
-//! The best tie found decides, and candidates with a lesser tie are not looked at:
+//! What ties a candidate to the address ([`Source`]) is the owner's word, an authority that the owner trusts, a key source that found it for the
+//! address, or only the candidate's own claim. The best tie found decides, and candidates with a lesser tie are not looked at:
 //!
 //! | Best tie found | Taken | Refused |
 //! |---|---|---|
 //! | owner, authority | the newest that can be used | none of them can be used |
-//! | claim, to encrypt | the only one that can be used, with a warning | none or several can be used |
-//! | claim, to sign | the newest that can be used | none of them can be used |
+//! | less, to encrypt | the only one that can be used, with a warning | none or several can be used |
+//! | less, to sign | the newest that can be used | none of them can be used |
 //!
 //! A candidate that cannot be used (revoked, expired, not valid yet, weak, made for something else) keeps its tie. So an unusable trusted key is a
 //! refusal, and never a reason to take a key that is trusted less: otherwise an attacker who gets a certificate into the key store would read the
@@ -23,13 +23,13 @@ use std::{cmp::Reverse, sync::Arc, time::SystemTime};
 pub(super) use copies::Copies;
 
 use super::{
-    Purpose,
+    Role,
     unfit::{Refusal, Refused, Unfit},
 };
 use crate::{
     base::{Hint, KeyForm, Kind, Result},
     crypto::SecretKey,
-    keys::{Handle, Keys, Record},
+    keys::{Handle, Keys, Record, Source},
     mail::Address,
 };
 
@@ -63,15 +63,13 @@ pub(super) enum Authority {
     Silent(Option<String>),
 }
 
-/// What ties a candidate to the address, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Tie {
-    /// The owner of this machine.
-    Owner,
-    /// An authority that the owner trusts.
-    Authority,
-    /// Its own claim.
-    Claim,
+/// An address, and the other addresses of the same mailbox, the nearest first.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// The address that is asked for.
+    pub(super) address: Address,
+    /// The others.
+    pub(super) others: Vec<Address>,
 }
 
 /// What is wanted.
@@ -80,7 +78,7 @@ pub(super) struct Wanted<'a> {
     /// Whose key.
     pub(super) address: &'a Address,
     /// For what.
-    pub(super) purpose: Purpose,
+    pub(super) role: Role,
     /// The protocol's words in messages.
     pub(super) words: Words,
 }
@@ -175,17 +173,17 @@ pub(super) fn choose<'c, J, C: Candidate<J>, K>(
 ) -> Result<std::result::Result<Chosen<'c, C, K>, Refusal>> {
     let mut refused = Refused::default();
     let mut claiming: Vec<Chosen<'c, C, K>> = Vec::new();
-    for Ranked { candidate, tie, obstacle, doubt } in ranked(wanted, candidates, judge)? {
+    for Ranked { candidate, tie, obstacle, doubt } in ranked(wanted.address, wanted.role, candidates, judge)? {
         let fingerprint = candidate.copies().fingerprint();
         let served = match obstacle {
             Some(why) => Served::Unfit(Unfit::Otherwise(why)),
             None => serve(candidate)?,
         };
-        match (served, tie, wanted.purpose) {
+        match (served, tie, wanted.role) {
             (Served::Locked(refusal), _, _) => return Ok(Err(refusal)),
             (Served::Unfit(why), _, _) => refused.push(fingerprint, why),
-            (Served::Key(key), Tie::Claim, Purpose::Encrypt) => {
-                claiming.push(Chosen { candidate, key, warning: Some(wanted.warning(fingerprint, doubt)) });
+            (Served::Key(key), tie, Role::Recipient) if !tie.is_trusted() => {
+                claiming.push(Chosen { candidate, key, warning: Some(wanted.warning(fingerprint, tie, doubt)) });
             }
             (Served::Key(key), _, _) => return Ok(Ok(Chosen { candidate, key, warning: None })),
         }
@@ -200,10 +198,51 @@ pub(super) fn choose<'c, J, C: Candidate<J>, K>(
     })
 }
 
+/// The candidates, and the one among the addresses of the mailbox that they are for. `find` looks up those of one address.
+///
+/// The rule is that of [`choose`]: the best tie decides, and of equal ties that of the nearer address. So a trusted certificate for the address itself,
+/// usable or not, is the answer; one that only claims the address does not take the place of a trusted one for the mailbox.
+///
+/// # Errors
+///
+/// Those of `find` and of the key store.
+pub(super) fn of_mailbox<'n, J, C: Candidate<J>>(
+    names: &'n Names,
+    role: Role,
+    judge: &mut J,
+    find: impl Fn(&Address) -> Result<Vec<C>>,
+) -> Result<(&'n Address, Vec<C>)> {
+    let mut best = (&names.address, find(&names.address)?);
+    if names.others.is_empty() {
+        return Ok(best);
+    }
+    let mut tie = best_tie(best.0, role, &best.1, judge)?;
+    for address in &names.others {
+        if tie.is_some_and(Source::is_trusted) {
+            break;
+        }
+        let candidates = find(address)?;
+        let found = best_tie(address, role, &candidates, judge)?;
+        if found > tie {
+            (best, tie) = ((address, candidates), found);
+        }
+    }
+    Ok(best)
+}
+
+fn best_tie<J, C: Candidate<J>>(
+    address: &Address,
+    role: Role,
+    candidates: &[C],
+    judge: &mut J,
+) -> Result<Option<Source>> {
+    Ok(ranked(address, role, candidates, judge)?.first().map(|one| one.tie))
+}
+
 /// A candidate with the best tie.
 struct Ranked<'c, C> {
     candidate: &'c C,
-    tie: Tie,
+    tie: Source,
     /// Why it cannot be used, as far as authorities know.
     obstacle: Option<String>,
     /// Why there is no path to an authority.
@@ -212,13 +251,14 @@ struct Ranked<'c, C> {
 
 /// The candidates with the best tie, newest first, then by fingerprint, so that the order is always the same.
 fn ranked<'c, J, C: Candidate<J>>(
-    wanted: Wanted<'_>,
+    address: &Address,
+    role: Role,
     candidates: &'c [C],
     judge: &mut J,
 ) -> Result<Vec<Ranked<'c, C>>> {
-    let is_bound = |candidate: &C| candidate.copies().is_bound_to(wanted.address);
+    let is_bound = |candidate: &C| candidate.copies().is_bound_to(address);
     let mut found: Vec<&C> = candidates.iter().collect();
-    if wanted.purpose == Purpose::Sign {
+    if role == Role::Signer {
         found.retain(|candidate| candidate.may_sign());
     }
     // Paths are not looked for on behalf of what is not considered.
@@ -227,26 +267,27 @@ fn ranked<'c, J, C: Candidate<J>>(
 
     let mut ranked = Vec::with_capacity(found.len());
     for candidate in found {
-        let (tie, obstacle, doubt) = match candidate.authority(judge)? {
-            Authority::Revoked(why) => (Tie::Authority, Some(why), None),
-            Authority::Unknown(why) => (Tie::Authority, (!any_bound).then_some(why), None),
-            Authority::Ties(mailboxes) if mailboxes.contains(wanted.address) => (Tie::Authority, None, None),
-            Authority::Ties(_) => (Tie::Claim, None, None),
-            Authority::Silent(why) => (Tie::Claim, None, why),
+        let (authority, obstacle, doubt) = match candidate.authority(judge)? {
+            Authority::Revoked(why) => (Source::Authority, Some(why), None),
+            Authority::Unknown(why) => (Source::Authority, (!any_bound).then_some(why), None),
+            Authority::Ties(mailboxes) if mailboxes.contains(address) => (Source::Authority, None, None),
+            Authority::Ties(_) => (Source::Claim, None, None),
+            Authority::Silent(why) => (Source::Claim, None, why),
         };
-        let tie = if any_bound { Tie::Owner } else { tie };
+        let tie = authority.max(candidate.copies().source(address));
         ranked.push(Ranked { candidate, tie, obstacle, doubt });
     }
-    let best = ranked.iter().map(|one| one.tie).min();
+    let best = ranked.iter().map(|one| one.tie).max();
     ranked.retain(|one| Some(one.tie) == best);
     ranked.sort_by_cached_key(|one| (Reverse(one.candidate.made()), one.candidate.copies().fingerprint().clone()));
     Ok(ranked)
 }
 
 impl Wanted<'_> {
-    fn warning(&self, fingerprint: &Handle, doubt: Option<String>) -> String {
+    fn warning(&self, fingerprint: &Handle, tie: Source, doubt: Option<String>) -> String {
         let Wanted { address, words: Words { noun, .. }, .. } = self;
-        let doubt = doubt.map_or_else(String::new, |why| format!(" ({why})"));
+        let found = (tie != Source::Claim).then(|| format!("source: {tie}"));
+        let doubt = found.or(doubt).map_or_else(String::new, |why| format!(" ({why})"));
         format!("{address}: {noun} {fingerprint} is not trusted{doubt}")
     }
 
@@ -259,9 +300,9 @@ impl Wanted<'_> {
 
     fn nothing(&self, refused: &Refused) -> Refusal {
         let Wanted { address, words: Words { noun, kind, signing }, .. } = self;
-        let (use_, hint) = match self.purpose {
-            Purpose::Encrypt => ("encryption", Hint::FindCertificate(address.to_string())),
-            Purpose::Sign => {
+        let (use_, hint) = match self.role {
+            Role::Recipient => ("encryption", Hint::FindCertificate(address.to_string())),
+            Role::Signer => {
                 let has_others = !refused.is_empty();
                 ("signing", Hint::FindSigningKey { address: address.to_string(), kind: *signing, has_others })
             }
@@ -318,16 +359,10 @@ mod tests {
     impl Draft {
         fn named(self, name: u8) -> Fake {
             let fingerprint = Handle::from_octets(&[name; 8]);
-            let record = Record {
-                protocol: ProtocolName::Smime,
-                handles: vec![fingerprint.clone()],
-                fingerprint: fingerprint.clone(),
-                claimed: vec![bob()],
-                bindings: self.binding.into_iter().collect(),
-                bytes: Vec::new().into(),
-                secrets: self.secret.then_some(fingerprint).into_iter().collect(),
-                capabilities: None,
-            };
+            let secret = self.secret.then(|| fingerprint.clone());
+            let record = Record::new(ProtocolName::Smime, fingerprint, Vec::new(), secret)
+                .with_claimed([bob()])
+                .with_bindings(self.binding);
             Fake {
                 copies: Copies::grouped(vec![Arc::new(record)]).remove(0),
                 made: self.year.map(|year| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(year))),
@@ -370,10 +405,10 @@ mod tests {
     }
 
     /// The fingerprint's first octet and whether there is a warning; or the kind of the error and its text.
-    fn answer(purpose: Purpose, candidates: &[Fake]) -> Result<(u8, bool), (Kind, String)> {
+    fn answer(role: Role, candidates: &[Fake]) -> Result<(u8, bool), (Kind, String)> {
         let words = Words { noun: "key", kind: "", signing: KeyForm::OpenPgp };
         let (bob, serve) = (bob(), |candidate: &Fake| Ok(candidate.unfit.clone().map_or(Ok(()), Err).into()));
-        let wanted = Wanted { address: &bob, purpose, words };
+        let wanted = Wanted { address: &bob, role, words };
         match choose(wanted, candidates, &mut (), serve).unwrap().map_err(Error::from) {
             Ok(chosen) => {
                 let name =
@@ -397,6 +432,8 @@ mod tests {
         let other = |draft: Draft| Draft { authority: Authority::Ties(vec![address("eve@example.org")]), ..draft };
         let user_ids = |draft: Draft| Draft { binding: Some(Binding::UserIds), ..draft };
         let anchor = |draft: Draft| Draft { binding: Some(Binding::Anchor), ..draft };
+        let found = |draft: Draft, source| Draft { binding: Some(Binding::Found { address: bob(), source }), ..draft };
+        let domain = |draft| found(draft, Source::Domain);
         let for_eve = |draft: Draft| Draft { binding: Some(Binding::Address(address("eve@example.org"))), ..draft };
         let public = |draft: Draft| Draft { secret: false, ..draft };
         for (drafts, encrypt, sign) in [
@@ -432,14 +469,20 @@ mod tests {
             (vec![other(claim(1)), claim(2)], refused(Kind::NoKey), taken(1)),
             (vec![anchor(claim(1)), certified(1)], taken(1), taken(1)),
             (vec![for_eve(claim(1)), owned(1)], taken(1), taken(1)),
+            // What a key source found is better than a claim. It is not trusted, whatever the key source says.
+            (vec![claim(9), domain(claim(1))], warned(1), taken(1)),
+            (vec![domain(claim(1)), domain(claim(2))], refused(Kind::NoKey), taken(1)),
+            (vec![domain(claim(1)), found(claim(2), Source::Dnssec)], warned(1), taken(1)),
+            (vec![claim(9), expired(domain(claim(1)))], refused(Kind::KeyExpired), refused(Kind::KeyExpired)),
+            (vec![found(claim(9), Source::Owner), certified(1)], taken(1), taken(1)),
             // To sign it takes the secret part.
             (vec![claim(1), expired(public(owned(1)))], refused(Kind::KeyExpired), taken(0)),
             (vec![public(owned(1))], taken(0), refused(Kind::NoKey)),
         ] {
             let candidates = named(drafts);
-            for (purpose, expected) in [(Purpose::Encrypt, encrypt), (Purpose::Sign, sign)] {
-                let found = answer(purpose, &candidates).map_err(|(kind, _)| kind);
-                assert_eq!(found, expected, "{purpose:?} {candidates:#?}");
+            for (role, expected) in [(Role::Recipient, encrypt), (Role::Signer, sign)] {
+                let found = answer(role, &candidates).map_err(|(kind, _)| kind);
+                assert_eq!(found, expected, "{role:?} {candidates:#?}");
             }
         }
     }
@@ -447,13 +490,13 @@ mod tests {
     #[test]
     fn the_refusal_names_what_was_trusted_and_nothing_else() {
         let candidates = named(vec![claim(9), expired(owned(1)), revoked(owned(2))]);
-        let (kind, text) = answer(Purpose::Encrypt, &candidates).unwrap_err();
+        let (kind, text) = answer(Role::Recipient, &candidates).unwrap_err();
         assert_eq!(kind, Kind::NoKey);
         assert_eq!(
             text,
             "bob@example.org: no usable encryption key: 0202020202020202 is revoked; 0101010101010101 expired"
         );
-        let (_, text) = answer(Purpose::Encrypt, &named(vec![claim(2), claim(1)])).unwrap_err();
+        let (_, text) = answer(Role::Recipient, &named(vec![claim(2), claim(1)])).unwrap_err();
         let expected = "bob@example.org: none of several keys is trusted: 0000000000000000, 0101010101010101";
         assert_eq!(text, expected);
     }
@@ -463,6 +506,7 @@ mod tests {
             None,
             Some(Binding::Anchor),
             Some(Binding::UserIds),
+            Some(Binding::Found { address: bob(), source: Source::Domain }),
             Some(Binding::Address(bob())),
             Some(Binding::Address(address("eve@example.org"))),
         ];
@@ -489,56 +533,56 @@ mod tests {
         by_authority || fake.copies.is_bound_to(&bob())
     }
 
-    fn purposes() -> impl Strategy<Value = Purpose> {
-        select(vec![Purpose::Encrypt, Purpose::Sign])
+    fn roles() -> impl Strategy<Value = Role> {
+        select(vec![Role::Recipient, Role::Signer])
     }
 
     proptest! {
         #[test]
-        fn order_does_not_matter(purpose in purposes(), drafts in vec(draft(), 0..6), turn in 0..6_usize) {
+        fn order_does_not_matter(role in roles(), drafts in vec(draft(), 0..6), turn in 0..6_usize) {
             let candidates = named(drafts);
             let mut others = candidates.clone();
             others.reverse();
             let turn = turn.min(others.len());
             others.rotate_left(turn);
-            prop_assert_eq!(answer(purpose, &candidates), answer(purpose, &others));
+            prop_assert_eq!(answer(role, &candidates), answer(role, &others));
         }
 
         #[test]
         fn a_strangers_certificate_changes_nothing_where_one_is_trusted(
-            purpose in purposes(), drafts in vec(draft(), 1..6), stranger in draft(),
+            role in roles(), drafts in vec(draft(), 1..6), stranger in draft(),
         ) {
             let candidates = named(drafts);
-            let considered = |fake: &&Fake| purpose == Purpose::Encrypt || fake.copies.has_secrets();
+            let considered = |fake: &&Fake| role == Role::Recipient || fake.copies.has_secrets();
             prop_assume!(candidates.iter().filter(considered).any(is_trusted));
             let stranger = stranger.named(0xff);
             prop_assume!(!is_trusted(&stranger));
             let others = [&candidates[..], &[stranger]].concat();
-            prop_assert_eq!(answer(purpose, &candidates), answer(purpose, &others));
+            prop_assert_eq!(answer(role, &candidates), answer(role, &others));
         }
 
         #[test]
         fn a_revoked_trusted_one_never_makes_an_answer_better(
-            purpose in purposes(), drafts in vec(draft(), 0..6), more in draft(),
+            role in roles(), drafts in vec(draft(), 0..6), more in draft(),
         ) {
             let candidates = named(drafts);
             let others = [&candidates[..], &[revoked(more).named(0xff)]].concat();
-            match (answer(purpose, &candidates), answer(purpose, &others)) {
+            match (answer(role, &candidates), answer(role, &others)) {
                 (_, Err(_)) => {}
                 (before, after) => prop_assert_eq!(before, after),
             }
         }
 
         #[test]
-        fn what_is_taken_can_be_used_and_is_trusted_where_any_is(purpose in purposes(), drafts in vec(draft(), 0..6)) {
+        fn what_is_taken_can_be_used_and_is_trusted_where_any_is(role in roles(), drafts in vec(draft(), 0..6)) {
             let candidates = named(drafts);
-            if let Ok((name, warning)) = answer(purpose, &candidates) {
+            if let Ok((name, warning)) = answer(role, &candidates) {
                 let taken = &candidates[usize::from(name)];
                 prop_assert!(taken.unfit.is_none() && !matches!(taken.authority, Authority::Revoked(_)));
-                prop_assert!(purpose == Purpose::Encrypt || taken.copies.has_secrets());
-                let considered = |fake: &&Fake| purpose == Purpose::Encrypt || fake.copies.has_secrets();
+                prop_assert!(role == Role::Recipient || taken.copies.has_secrets());
+                let considered = |fake: &&Fake| role == Role::Recipient || fake.copies.has_secrets();
                 prop_assert_eq!(is_trusted(taken), candidates.iter().filter(considered).any(is_trusted));
-                prop_assert_eq!(warning, purpose == Purpose::Encrypt && !is_trusted(taken));
+                prop_assert_eq!(warning, role == Role::Recipient && !is_trusted(taken));
             }
         }
     }

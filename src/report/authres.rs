@@ -126,17 +126,9 @@ mod tests {
     };
 
     fn signature(state: State, authenticated: &[&str]) -> Signature {
-        let bindings = authenticated.iter().map(|one| Binding::Address(Address::parse(one).unwrap())).collect();
-        let record = Record {
-            protocol: ProtocolName::Pgp,
-            fingerprint: Handle::parse("AAAAAAAAAAAAAAAA").unwrap(),
-            handles: Vec::new(),
-            claimed: Vec::new(),
-            bindings,
-            bytes: Encoded::default(),
-            secrets: Vec::new(),
-            capabilities: None,
-        };
+        let bindings = authenticated.iter().map(|one| Binding::Address(Address::parse(one).unwrap()));
+        let fingerprint = Handle::parse("AAAAAAAAAAAAAAAA").unwrap();
+        let record = Record::new(ProtocolName::Pgp, fingerprint, Encoded::default(), []).with_bindings(bindings);
         Signature {
             state,
             reservation: None,

@@ -25,6 +25,8 @@ struct Figures {
     failures: BTreeMap<(&'static str, &'static str), u64>,
     /// By listener, direction and disposition.
     recipients: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    /// By listener.
+    not_opened: BTreeMap<&'static str, u64>,
     reloads: BTreeMap<&'static str, u64>,
     /// By listener and result.
     logins: BTreeMap<(&'static str, &'static str), u64>,
@@ -36,6 +38,22 @@ struct Figures {
     waiting: BTreeMap<&'static str, u64>,
     /// By listener and limit.
     limits: BTreeMap<(&'static str, &'static str), u64>,
+    is_ready: Option<bool>,
+    keys: Option<KeyFigures>,
+}
+
+/// What is known of the keys here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFigures {
+    /// How many own addresses can no longer sign in as many days as [`KeyFigures::DAYS`] says.
+    pub expiring: [usize; 3],
+    /// How old the oldest CRL is, of the newest of each issuer.
+    pub age_of_oldest_crl: Option<Duration>,
+}
+
+impl KeyFigures {
+    /// The days of [`KeyFigures::expiring`].
+    pub const DAYS: [u64; 3] = [1, 7, 30];
 }
 
 /// What became of a recipient of a message.
@@ -213,6 +231,11 @@ impl Metrics {
         *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
     }
 
+    /// Counts recipients for whom a message could not be opened.
+    pub fn not_opened(&self, listener: &'static str, recipients: usize) {
+        *self.figures().not_opened.entry(listener).or_default() += recipients as u64;
+    }
+
     /// Counts a successful login at `listener`.
     pub fn logged_in(&self, listener: &'static str) {
         *self.figures().logins.entry((listener, "done")).or_default() += 1;
@@ -231,6 +254,12 @@ impl Metrics {
     /// Counts a failed reload; the old configuration stays in force.
     pub fn reload_failed(&self) {
         *self.figures().reloads.entry("failed").or_default() += 1;
+    }
+
+    /// Notes whether mail can be handled now, and what is known of keys, for the next page.
+    pub fn note_health(&self, is_ready: bool, keys: Option<KeyFigures>) {
+        let mut figures = self.figures();
+        (figures.is_ready, figures.keys) = (Some(is_ready), keys);
     }
 
     /// The metrics as a page for Prometheus.
@@ -271,6 +300,8 @@ impl Metrics {
                 .iter()
                 .map(|((listener, kind), count)| (format!("listener=\"{listener}\",kind=\"{kind}\""), *count)),
         );
+        page.head("postseal_not_opened_total", "counter", "recipients for whom a message could not be opened");
+        page.lines(figures.not_opened.iter().map(|(listener, count)| (format!("listener=\"{listener}\""), *count)));
         page.head("postseal_logins_total", "counter", "logins by result");
         page.lines(
             figures
@@ -280,6 +311,20 @@ impl Metrics {
         );
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
+        page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");
+        page.lines(figures.is_ready.iter().map(|is_ready| (String::new(), u64::from(*is_ready))));
+        page.head(
+            "postseal_expiring_keys",
+            "gauge",
+            "own addresses whose key to sign with expires within so many days",
+        );
+        page.lines(figures.keys.iter().flat_map(|keys| {
+            let counts = KeyFigures::DAYS.into_iter().zip(keys.expiring);
+            counts.map(|(days, count)| (format!("days=\"{days}\""), count as u64))
+        }));
+        page.head("postseal_oldest_crl_age_seconds", "gauge", "age of the oldest CRL, of the newest of each issuer");
+        let age = figures.keys.and_then(|keys| keys.age_of_oldest_crl);
+        page.lines(age.iter().map(|age| (String::new(), age.as_secs())));
         page.head("postseal_handle_seconds", "histogram", "time to handle a mail");
         for (listener, mails) in &figures.mails {
             page.histogram(listener, mails);
@@ -307,7 +352,10 @@ impl Page {
 
     fn lines(&mut self, figures: impl Iterator<Item = (String, u64)>) {
         let name = self.name;
-        figures.for_each(|(labels, figure)| self.line(format_args!("{name}{{{labels}}} {figure}")));
+        figures.for_each(|(labels, figure)| match labels.as_str() {
+            "" => self.line(format_args!("{name} {figure}")),
+            labels => self.line(format_args!("{name}{{{labels}}} {figure}")),
+        });
     }
 
     fn histogram(&mut self, listener: &str, mails: &Mails) {

@@ -51,20 +51,24 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 
 /// As [`handler`], with a marker that was made before.
 pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
-    let Environment { keys, home, clock, random, legacy } = environment;
-    let handler = ReloadableHandler::new(HandlerConfig {
-        keys,
-        clock: Arc::clone(&clock),
-        random,
-        legacy,
+    let handler = ReloadableHandler::new(handler_config(config, &environment, marker));
+    LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
+}
+
+/// The part of it that handles mail.
+pub(super) fn handler_config(config: &Config, environment: &Environment, marker: Secret) -> HandlerConfig {
+    HandlerConfig {
+        keys: Arc::clone(&environment.keys),
+        clock: Arc::clone(&environment.clock),
+        random: Arc::clone(&environment.random),
+        legacy: environment.legacy,
         revocation: config.revocation,
         limits: config.bounds.message.clone(),
         policy: config.policy.clone(),
-        name: config.hostname.clone(),
+        name: config.authserv_id.clone(),
         authserv_ids: config.authserv_ids.clone(),
         marker,
-    });
-    LearningHandler::new(handler, CapabilityStore::new(home), clock)
+    }
 }
 
 /// The secret that marks copies as handled: the configured one, or a random one.

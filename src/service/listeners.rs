@@ -13,7 +13,9 @@ use tokio::sync::Semaphore;
 use super::{
     environment::Environment,
     handler,
+    health::ServiceHealth,
     next_hop::{program_or_relay, relay},
+    quarantine::quarantine,
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
@@ -21,7 +23,7 @@ use crate::{
     engine::Handler,
     report::Metrics,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor, Quarantine,
+        Endpoint, Listener, Measured, MemoryLimit, Monitor,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{self, Authenticator, CheckPermits, Clients, Dialect, Login, LoginLimits, Protection, Server, Timeouts},
@@ -81,6 +83,10 @@ impl Builder {
         };
         self.marker = Some(marker.clone());
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
+        let health = ServiceHealth::new(
+            handler::handler_config(&config, &environment, marker.clone()),
+            environment.home.clone(),
+        );
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
@@ -93,7 +99,7 @@ impl Builder {
             .listeners
             .iter()
             .map(|listener| Ok::<_, Error>((listener.endpoint.clone(), parts.listener(listener)?)));
-        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics)));
+        let monitor: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(&self.metrics), Arc::new(health)));
         let monitor = config.metrics.map(|address| Ok((Endpoint::Tcp(address), monitor)));
         for built in listeners.chain(monitor) {
             let (endpoint, listener) = built?;
@@ -182,6 +188,7 @@ impl Parts<'_> {
                 }
                 Auth::None => Login::None,
                 Auth::Relay => Login::Relayed,
+                Auth::Sender => Login::Sender,
             },
             login_limits: Arc::clone(self.login_limits),
             metrics: Arc::clone(self.metrics),
@@ -198,7 +205,7 @@ impl Parts<'_> {
             memory: self.memory.clone(),
             timeouts: Timeouts::default(),
             clock: Arc::clone(&self.clock),
-            quarantine: config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&self.clock))),
+            quarantine: quarantine(config, &self.clock, &self.random)?,
         };
         let relay = Arc::new(relay(config, &self.random)?);
         Ok(Arc::new(Server::new(self.measured(kind), relay, Arc::clone(&self.work), settings)))

@@ -8,19 +8,24 @@ use crate::{
     transport::{
         Blocking, MxResolver, NextHop,
         relay::{Account, Host, Relay},
-        smtp::{Caller, Timeouts},
+        smtp::{Caller, Dialect, Timeouts},
         tls::{Connector, Security},
     },
 };
 
 /// The SMTP server in `[upstream]`. Must be called within a runtime.
 pub(super) fn relay(config: &Config, random: &Arc<dyn Random>) -> Result<Relay> {
-    let caller = Caller { name: config.hostname.clone(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let dialect = match &config.upstream {
+        Some(Upstream::SmartHost { protocol: config::NextProtocol::Lmtp, .. }) => Dialect::Lmtp,
+        _ => Dialect::Smtp,
+    };
+    let (name, timeouts) = (config.hostname.clone(), Timeouts::default());
+    let caller = Caller { name, connector: Connector::new(), timeouts, dialect };
     match &config.upstream {
         None => Err(Error::new(Kind::Config, "upstream: no server for outgoing mail is configured")
             .with_hint("[upstream] smart-host = \"127.0.0.1:10026\"")),
         Some(Upstream::Mx) => Ok(Relay::direct(caller, MxResolver::of_system(Arc::clone(random))?)),
-        Some(Upstream::SmartHost { server, security, account, xforward }) => {
+        Some(Upstream::SmartHost { server, security, account, xforward, .. }) => {
             let (host, name) = match server {
                 config::Server::Named(name, port) => (Host::Name(name.clone(), *port), name.clone()),
                 config::Server::Tcp(address) => (Host::Address(*address), address.ip().to_string()),

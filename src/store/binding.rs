@@ -30,12 +30,13 @@ impl Origin {
 ///
 /// # Errors
 ///
-/// `Usage` for an address that would be another one when it is read again.
+/// `Usage` for an address that would be another one when it is read again, and for what is not the owner's decision.
 pub(super) fn written(binding: &Binding) -> Result<String> {
     let text = match binding {
         Binding::Address(address) => address.to_string(),
         Binding::Anchor => ANCHOR.to_owned(),
         Binding::UserIds => USER_IDS.to_owned(),
+        Binding::Found { .. } => return Err(Error::usage(format!("{binding:?}: not a decision of the owner"))),
     };
     if read(&text).as_ref() == Some(binding) {
         Ok(text)

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
-    keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::Address,
 };
 
@@ -121,7 +121,7 @@ impl Keystore {
     pub fn probe(&self) -> Result<()> {
         // No certificate can have this address (RFC 6761, section 6.4).
         let none = Address::parse("postseal@invalid")?;
-        self.find(ProtocolName::Pgp, &Want::Address(&none))?;
+        self.find(ProtocolName::Pgp, &Query::manage(Want::Address(&none)))?;
         self.revocations()?;
         let master = self.look(None, |reader, _| reader.master())?;
         master.map_or(Ok(()), |master| self.data_key_of(&master, &mut self.cache()).map(drop))
@@ -144,11 +144,11 @@ impl Keystore {
     /// `NoKey` when it is not stored, or has a secret key that is not to be removed; `TryAgain` when it is removed but the octets of the secret key
     /// could not be erased yet, because another process reads them: [`Keystore::check`] erases them later.
     pub fn remove(&self, record: &Record, removal: Removal) -> Result<()> {
-        let fingerprint = &record.fingerprint;
+        let fingerprint = record.fingerprint();
         let had_secret = self.write(|writer, _| {
             let has_secret = writer.sealed(fingerprint)?.is_some();
             // Stubs of keys that are elsewhere may be removed.
-            if removal == Removal::Certificate && !record.secrets.is_empty() && has_secret {
+            if removal == Removal::Certificate && !record.secrets().is_empty() && has_secret {
                 return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it"))
                     .with_hint(Hint::RemoveSecret));
             }
@@ -348,22 +348,22 @@ impl Cache {
 
     fn remember(&mut self, found: &[Arc<Record>]) {
         for record in found {
-            self.records.entry(record.fingerprint.as_str().to_owned()).or_insert_with(|| Arc::clone(record));
+            self.records.entry(record.fingerprint().as_str().to_owned()).or_insert_with(|| Arc::clone(record));
         }
     }
 }
 
 impl Keys for Keystore {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
         let mut records = self.look(Vec::new(), |reader, cache| {
-            let found = reader.certificates(protocol, want, &cache.records)?;
+            let found = reader.certificates(protocol, query.want, &cache.records)?;
             cache.remember(&found);
             Ok(found)
         })?;
         // The index compares addresses and key IDs loosely; these are the exact rules.
-        records.retain(|record| match want {
+        records.retain(|record| match query.want {
             Want::All => true,
-            Want::Certificate(fingerprint) => record.fingerprint == **fingerprint,
+            Want::Certificate(fingerprint) => record.fingerprint() == fingerprint,
             Want::Handle(handle) => record.has(handle),
             Want::Address(address) => is_of(record, address),
         });
@@ -376,7 +376,8 @@ impl Keys for Keystore {
             cache.remember(&found);
             Ok(found)
         })?;
-        anchors.retain(|record| record.protocol == ProtocolName::Smime && record.bindings.contains(&Binding::Anchor));
+        anchors
+            .retain(|record| record.protocol() == ProtocolName::Smime && record.bindings().contains(&Binding::Anchor));
         Ok(anchors)
     }
 
@@ -397,7 +398,7 @@ impl Keys for Keystore {
 
 impl Keystore {
     fn locked(&self, record: &Record) -> Result<Option<Arc<dyn Locked>>> {
-        let fingerprint = &record.fingerprint;
+        let fingerprint = record.fingerprint();
         let Some((sealed, master)) = self.sealed(fingerprint)? else { return Ok(None) };
         let mut cache = self.cache();
         if let Some((seen, locked)) = cache.locked.get(fingerprint)
@@ -406,7 +407,7 @@ impl Keystore {
             return Ok(Some(Arc::clone(locked)));
         }
         let octets = self.data_key_of(&master, &mut cache)?.open(fingerprint.as_str(), &sealed)?;
-        let locked = format::of(record.protocol)?.locked(record, octets, &self.passphrases, &self.limits)?;
+        let locked = format::of(record.protocol())?.locked(record, octets, &self.passphrases, &self.limits)?;
         cache.locked.insert(fingerprint.clone(), (sealed, Arc::clone(&locked)));
         Ok(Some(locked))
     }
@@ -414,8 +415,8 @@ impl Keystore {
 
 fn is_of(record: &Record, address: &Address) -> bool {
     let text = address.to_string();
-    record.claimed.iter().any(|own| own.to_string().eq_ignore_ascii_case(&text))
-        || record.bindings.iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
+    record.claimed().iter().any(|own| own.to_string().eq_ignore_ascii_case(&text))
+        || record.bindings().iter().any(|binding| matches!(binding, Binding::Address(own) if own == address))
 }
 
 /// The most records in the cache.

@@ -68,7 +68,29 @@ pub fn load_beside(
     limits: &Limits,
     beside: &dyn Keys,
 ) -> Result<Loaded> {
-    let file = format::read(files, &Reading { passphrases, limits, beside })?;
+    loaded(files, &Reading { passphrases, limits, beside }, Trust::Given)
+}
+
+/// As [`load`], without any trust: the keys come from elsewhere than the owner. [`Memory::bind`] trusts one of them.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_untrusted(files: &[(&str, &[u8])], passphrases: &Arc<Passphrases>, limits: &Limits) -> Result<Loaded> {
+    loaded(files, &Reading { passphrases, limits, beside: &Memory::new() }, Trust::Nothing)
+}
+
+/// What the owner says by giving a file.
+#[derive(PartialEq)]
+enum Trust {
+    /// Its OpenPGP certificates are trusted for their own user IDs.
+    Given,
+    Nothing,
+}
+
+fn loaded(files: &[(&str, &[u8])], reading: &Reading<'_>, trust: Trust) -> Result<Loaded> {
+    let Reading { passphrases, limits, .. } = *reading;
+    let file = format::read(files, reading)?;
     let mut loaded = Loaded { keys: Memory::new(), skipped: file.skipped };
     // They may not be needed; a look-up of one returns that there is no key.
     loaded.skipped.extend(file.locked.iter().chain(&file.lost).map(ToString::to_string));
@@ -77,7 +99,7 @@ pub fn load_beside(
     let mut order: Vec<Handle> = Vec::new();
     let mut certs: BTreeMap<Handle, (Record, Vec<Secret>)> = BTreeMap::new();
     for Described { record, secret, .. } in file.found {
-        let fingerprint = record.fingerprint.clone();
+        let fingerprint = record.fingerprint().clone();
         let (together, mut secrets) = match certs.remove(&fingerprint) {
             Some((held, secrets)) => (merge(&held, &record)?, secrets),
             None => {
@@ -89,19 +111,19 @@ pub fn load_beside(
         certs.insert(fingerprint, (together, secrets));
     }
     for revoked in file.elsewhere {
-        loaded.keys.add(Record { bindings: Vec::new(), secrets: Vec::new(), ..revoked });
+        loaded.keys.add(revoked.with_bindings([]).without_secrets());
     }
-    for (mut record, secrets) in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
-        let format = format::of(record.protocol)?;
+    for (record, secrets) in order.iter().filter_map(|fingerprint| certs.remove(fingerprint)) {
+        let format = format::of(record.protocol())?;
         for secret in secrets {
             let locked = format.locked(&record, secret, passphrases, limits)?;
             // A stub tells where the secret part is.
-            let stubs: &[Handle] = if record.protocol == ProtocolName::Pgp { &record.handles } else { &[] };
-            let absent = stubs.iter().filter(|stub| !record.secrets.contains(stub));
-            loaded.keys.add_locked(record.secrets.iter().chain(absent).cloned(), locked);
+            let stubs: &[Handle] = if record.protocol() == ProtocolName::Pgp { record.handles() } else { &[] };
+            let absent = stubs.iter().filter(|stub| !record.secrets().contains(stub));
+            loaded.keys.add_locked(record.secrets().iter().chain(absent).cloned(), locked);
         }
-        record.bindings = format.given();
-        loaded.keys.add(record);
+        let bindings = if trust == Trust::Given { format.given() } else { Vec::new() };
+        loaded.keys.add(record.with_bindings(bindings));
     }
     Ok(loaded)
 }
@@ -112,14 +134,14 @@ pub fn load_beside(
 ///
 /// Those of reading the certificates.
 pub fn merge(old: &Record, new: &Record) -> Result<Record> {
-    format::of(old.protocol)?.merge(old, new)
+    format::of(old.protocol())?.merge(old, new)
 }
 
 /// Merges two copies of one certificate with their secret parts, the newer one second: its proven parts replace those of the other.
 #[cfg(feature = "store")]
 fn put_together(old: &Described, new: &Described) -> Result<Described> {
     let secret = match (&old.secret, &new.secret) {
-        (Some(old), Some(newer)) => Some(format::of(new.record.protocol)?.merge_secret(old, newer, &new.proven)?),
+        (Some(old), Some(newer)) => Some(format::of(new.record.protocol())?.merge_secret(old, newer, &new.proven)?),
         (old, newer) => newer.clone().or_else(|| old.clone()),
     };
     let proven = old.proven.iter().chain(&new.proven).cloned().collect();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::trace::{lists, milliseconds};
 use crate::{
     base::Result,
-    engine::{Handler, Outcome, UsedKeys},
+    engine::{Handler, Outcome, Unopened, UsedKeys},
     mail::{Mail, Message},
     policy::Action,
     report::{Metrics, encryption_keys, signing_keys},
@@ -32,6 +32,7 @@ impl Handler for Measured {
         match &outcome {
             Ok(outcome) => {
                 self.metrics.handled(self.listener, octets, start.elapsed(), &outcome.decision.groups);
+                self.metrics.not_opened(self.listener, outcome.unopened.len());
                 self.log(outcome, octets);
             }
             Err(error) => self.metrics.failed(self.listener, error.kind()),
@@ -90,6 +91,9 @@ impl Measured {
             for warning in &keys.warnings {
                 tracing::info!(event = "key-doubtful", warning);
             }
+        }
+        for Unopened { recipient, reason } in &outcome.unopened {
+            tracing::info!(event = "not-opened", to = %format_args!("<{recipient}>"), reason);
         }
         for note in &outcome.notes {
             tracing::debug!(event = "action", note);

@@ -1,10 +1,17 @@
-//! A page for Prometheus and a health check, over HTTP/1.1 (RFC 9112).
+//! A page for Prometheus and two health checks, over HTTP/1.1 (RFC 9112), on connections of their own.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
+    task::{AbortHandle, spawn_blocking},
     time::timeout,
 };
 
@@ -13,29 +20,60 @@ use super::{
     listener::{Connection, Listener},
 };
 use crate::{
-    base::{Error, Kind, Result},
-    report::Metrics,
+    base::{Error, Result},
+    report::{KeyFigures, Metrics},
 };
 
-/// Answers `GET /metrics` and `GET /healthz`, one request per connection.
+/// What a [`Monitor`] asks of the service. Both may take a while.
+pub trait Health: Send + Sync {
+    /// Whether mail can be handled now: the key sources can be read.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn ready(&self) -> Result<()>;
+
+    /// What is known of the keys; `None` when they cannot be read.
+    fn keys(&self) -> Option<KeyFigures>;
+}
+
+/// Answers `GET /metrics`, `GET /healthz` and `GET /readyz`, one request per connection. Of more than 64 at once the oldest is closed,
+/// so that idle ones do not stop a health check.
 pub struct Monitor {
     metrics: Arc<Metrics>,
+    health: Arc<dyn Health>,
+    /// The connections in progress, the oldest first.
+    connections: Mutex<VecDeque<AbortHandle>>,
 }
 
 impl Monitor {
-    /// Shows `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Monitor { metrics }
+    /// Shows `metrics` and `health`.
+    pub fn new(metrics: Arc<Metrics>, health: Arc<dyn Health>) -> Self {
+        Monitor { metrics, health, connections: Mutex::default() }
     }
 
-    fn answer(&self, request: &[u8]) -> String {
+    async fn answer(&self, request: &[u8]) -> String {
         let line = request.split(|octet| *octet == b'\r').next().unwrap_or_default();
         let mut words = line.split(|octet| *octet == b' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let (status, kind, body) = match (method, target) {
-            (b"GET", b"/metrics") => ("200 OK", "text/plain; version=0.0.4", self.metrics.page()),
+            (b"GET", b"/metrics") => {
+                let health = Arc::clone(&self.health);
+                let (ready, keys) =
+                    spawn_blocking(move || (health.ready(), health.keys())).await.unwrap_or((Ok(()), None));
+                self.metrics.note_health(ready.is_ok(), keys);
+                ("200 OK", "text/plain; version=0.0.4", self.metrics.page())
+            }
             (b"GET", b"/healthz") => ("200 OK", "text/plain", "ok\n".to_owned()),
-            (b"GET", _) => ("404 Not Found", "text/plain", "/metrics or /healthz\n".to_owned()),
+            (b"GET", b"/readyz") => {
+                let health = Arc::clone(&self.health);
+                match spawn_blocking(move || health.ready()).await {
+                    Ok(Ok(())) => ("200 OK", "text/plain", "ok\n".to_owned()),
+                    Ok(Err(error)) => ("503 Service Unavailable", "text/plain", format!("{error}\n")),
+                    Err(_) => ("503 Service Unavailable", "text/plain", "the check failed\n".to_owned()),
+                }
+            }
+            (b"GET", _) => ("404 Not Found", "text/plain", "/metrics, /healthz or /readyz\n".to_owned()),
             _ => ("405 Method Not Allowed", "text/plain", "GET\n".to_owned()),
         };
         let length = body.len();
@@ -56,7 +94,7 @@ impl Monitor {
                 return Ok(());
             }
         }
-        stream.write_all(self.answer(&request).as_bytes()).await.map_err(io)?;
+        stream.write_all(self.answer(&request).await.as_bytes()).await.map_err(io)?;
         stream.shutdown().await.map_err(io)
     }
 }
@@ -73,14 +111,33 @@ impl Listener for Monitor {
         _: watch::Receiver<bool>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
-            let late = |_| Error::new(Kind::TryAgain, "monitor: timeout");
-            timeout(TIMEOUT, self.converse(connection)).await.map_err(late)?
+            let monitor = Arc::clone(&self);
+            // A client that is too slow, or gone, is none of the log's business.
+            let task = tokio::spawn(async move { drop(timeout(TIMEOUT, monitor.converse(connection)).await) });
+            self.register(task.abort_handle());
+            let _ = task.await;
+            Ok(())
         })
+    }
+}
+
+impl Monitor {
+    /// Adds a connection, and closes the oldest when there are too many.
+    fn register(&self, connection: AbortHandle) {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|other| !other.is_finished());
+        while connections.len() >= CONNECTIONS {
+            connections.pop_front().inspect(AbortHandle::abort);
+        }
+        connections.push_back(connection);
     }
 }
 
 /// Octets of a request's header; Prometheus sends fewer than 500.
 const REQUEST: usize = 8 * 1024;
 
-/// For one request and its answer. Source: Prometheus' default `scrape_timeout`.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// For one request and its answer. Source: half of Prometheus' default `scrape_timeout`.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections at once. Source: far more than the servers and probes that ask one host.
+const CONNECTIONS: usize = 64;

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use super::Notices;
 use crate::{
     base::{Budget, Clock, Error, Kind, Limits, Result, parse_rfc3339, rfc3339},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
@@ -21,6 +22,15 @@ use crate::{
 pub struct Quarantine {
     directory: PathBuf,
     clock: Arc<dyn Clock>,
+    notices: Option<Arc<Notices>>,
+}
+
+/// A message that has just been held.
+pub struct Stored {
+    /// The file with its octets.
+    pub path: PathBuf,
+    /// The notices to send.
+    pub notices: Vec<Mail>,
 }
 
 /// What is known of a held message, as `ID.json` has it.
@@ -56,17 +66,23 @@ pub struct HeldFor {
 impl Quarantine {
     /// Stores messages in `directory`, which must exist. They are named by the time of `clock`.
     pub fn new(directory: PathBuf, clock: Arc<dyn Clock>) -> Quarantine {
-        Quarantine { directory, clock }
+        Quarantine { directory, clock, notices: None }
     }
 
-    /// Writes a mail to disk. Returns the path of its octets.
+    /// Writes notices of the messages that it stores.
+    #[must_use]
+    pub fn with_notices(self, notices: Notices) -> Quarantine {
+        Quarantine { notices: Some(Arc::new(notices)), ..self }
+    }
+
+    /// Writes a mail to disk.
     ///
     /// The files have hidden names until they are whole and on the disk. The octets come last: what has no `ID.eml` is not held.
     ///
     /// # Errors
     ///
     /// It could not be written. Nothing is left of it.
-    pub fn hold(&self, mail: &Mail, reason: &str) -> Result<PathBuf> {
+    pub fn hold(&self, mail: &Mail, reason: &str) -> Result<Stored> {
         let time = rfc3339(self.clock.now());
         let message = self.written(mail.message.octets())?;
         let name = message.path().file_name().unwrap_or_default().to_string_lossy();
@@ -88,7 +104,11 @@ impl Quarantine {
             return Err(self.failed(&error.error));
         }
         self.sync()?;
-        Ok(path)
+        let notices = self.notices.as_ref().map(|notices| notices.mails(&held)).transpose().unwrap_or_else(|error| {
+            tracing::warn!(event = "notice-not-sent", %error);
+            None
+        });
+        Ok(Stored { path, notices: notices.unwrap_or_default() })
     }
 
     /// The held messages, oldest first. A message without a readable `ID.json` is an error in its place.

@@ -11,7 +11,7 @@ use tracing::Span;
 use super::smtp::Reply;
 use crate::{
     base::{Error, Random, Result},
-    mail::{Address, Login, Mail},
+    mail::{Address, Login, Mail, Submitter},
     report::{Cause, Fate, Metrics},
 };
 
@@ -74,6 +74,15 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
+    /// From a program on this machine.
+    pub(super) fn of_submitter(submitter: &Submitter) -> Arrival {
+        let login = match submitter {
+            Submitter::Authenticated(login) => Some(login.clone()),
+            Submitter::Trusted | Submitter::Unknown => None,
+        };
+        Arrival { login, ..Arrival::default() }
+    }
+
     /// Writes the line for a message that was received.
     pub(super) fn log(&self, mail: &Mail) {
         let Arrival { client, hello, tls, login, .. } = self;

@@ -116,7 +116,7 @@ fn signatures(opening: &Opening) -> Vec<Signature> {
 
 fn anchored(certificate: &[u8]) -> Memory {
     let mut record = keyfile::describe(certificate, "anchor").unwrap().record;
-    record.bindings.push(Binding::Anchor);
+    record.bind(Binding::Anchor);
     let mut memory = Memory::new();
     memory.add(record);
     memory
@@ -286,7 +286,7 @@ fn mic_clear(text: &str) -> (String, String) {
 fn alice() -> Memory {
     let mut record =
         keyfile::describe(&LAB.run(&["x509", "-in", "alice.crt", "-outform", "DER"]), "alice").unwrap().record;
-    record.bindings.push(Binding::Address(postseal::mail::Address::parse("alice@example.org").unwrap()));
+    record.bind(Binding::Address(postseal::mail::Address::parse("alice@example.org").unwrap()));
     let mut memory = Memory::new();
     memory.add(record);
     memory

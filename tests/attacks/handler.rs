@@ -47,7 +47,7 @@ fn to_a_stranger(protocol: ProtocolName) -> String {
         _ => {
             let mut request = smime::generate::Request::new(who.clone());
             request.algorithm = smime::generate::Algorithm::P256;
-            vec![smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap().record.bytes.to_vec()]
+            vec![smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap().record.bytes().to_vec()]
         }
     };
     let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();

@@ -302,7 +302,7 @@ fn open(mail: Vec<u8>, keys: &Memory) -> Opening {
 
 fn trust() -> Memory {
     let mut record = keyfile::describe(&authority("Root", "Root", &[]), "root").unwrap().record;
-    record.bindings.push(Binding::Anchor);
+    record.bind(Binding::Anchor);
     let mut memory = Memory::new();
     memory.add(record);
     memory

@@ -143,6 +143,19 @@ fn keys_that_end_soon_are_named() {
     let line = done.lines().find(|line| line.contains("old@bank.example")).unwrap_or_else(|| panic!("{done}"));
     assert!(line.starts_with("c.toml: warning: old@bank.example: smime key "), "{line}");
     assert!(line.contains(" expires on 2024-12-31T") && line.ends_with(", within 30 days"), "{line}");
+    // Classic PEM can use the certificate of an RSA key too. It is one key, of S/MIME.
+    for format in ["smime", "pgp"] {
+        let rsa = ["key", "generate", "-f", format, "--algorithm", "rsa2048", "--expires", "20d", "--no-passphrase"];
+        lab.run(&[&rsa[..], &["rita@example.org"]].concat()).code(0);
+    }
+    lab.write("rita.toml", fs::read_to_string(lab.path("c.toml")).unwrap().replace("alice@", "rita@"));
+    let done = lab.run(&["config", "check", "rita.toml"]).code(0).text();
+    let lines: Vec<&str> = done.lines().filter(|line| line.contains("rita@example.org")).collect();
+    assert_eq!(lines.len(), 2, "{done}");
+    for (line, protocol) in lines.iter().zip(["pgp", "smime"]) {
+        assert!(line.starts_with(&format!("rita.toml:4: warning: rita@example.org: {protocol} key ")), "{line}");
+        assert!(line.contains(" expires on 20") && line.ends_with("Z, within 30 days"), "{line}");
+    }
     let json = ["config", "explain", "--json", "-c", "c.toml", "alice@example.org", "bob@x.example"];
     let json: serde_json::Value = serde_json::from_str(&lab.run(&json).code(0).text()).unwrap();
     assert_eq!(json["submitter"], "user alice");

@@ -68,7 +68,7 @@ impl Shared {
 
 fn certificates(bundle: &[u8]) -> Vec<Certificate> {
     let file = keyfile::read(&[("bundle", bundle)], &Passphrases::new(Vec::new()), &Limits::default(), &Memory::new());
-    file.unwrap().found.iter().map(|one| Certificate::parse(&one.record.bytes).unwrap()).collect()
+    file.unwrap().found.iter().map(|one| Certificate::parse(one.record.bytes()).unwrap()).collect()
 }
 
 /// Compares what became of every row with the manifest, and says of each that differs what the suite's document says.
@@ -155,7 +155,7 @@ fn the_messages_agree_on_every_path_and_every_signature_is_good() {
     let mut keys = Memory::new();
     for anchor in &shared.anchors {
         let mut record = record(anchor);
-        record.bindings.push(Binding::Anchor);
+        record.bind(Binding::Anchor);
         keys.add(record);
     }
     shared.intermediates.iter().for_each(|one| keys.add(record(one)));

@@ -13,7 +13,7 @@ use postseal::{
     base::{Budget, Error, FixedClock, Hint, Kind, Limits, Secret, SystemRandom},
     crypto::{Hash, Legacy, SecretKey},
     engine::Engine,
-    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Query, Record},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{
@@ -553,8 +553,8 @@ fn one_reader_without_aead_means_none_for_all() {
 struct Both<'a, K: Keys>(K, &'a Fixture);
 
 impl<K: Keys> Keys for Both<'_, K> {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>, Error> {
-        Ok([self.0.find(protocol, want)?, self.1.keys.find(protocol, want)?].concat())
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>, Error> {
+        Ok([self.0.find(protocol, query)?, self.1.keys.find(protocol, query)?].concat())
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>, Error> {
@@ -568,9 +568,8 @@ fn an_untrusted_certificate() {
         let mut keys = Memory::new();
         let mut names = Vec::new();
         for _ in 0..count {
-            let mut record = v6("bob").record;
-            record.bindings.clear();
-            names.push(record.fingerprint.to_string());
+            let record = v6("bob").record;
+            names.push(record.fingerprint().to_string());
             keys.add(record);
         }
         (keys, names)
@@ -595,8 +594,8 @@ fn an_untrusted_certificate() {
     // One of them bound to the address: that one, with no word about it.
     let (mut keys, _) = found(2);
     let mut bound = v6("bob").record;
-    bound.bindings = vec![Binding::Address(address("bob"))];
-    let name = bound.fingerprint.to_string();
+    bound.bind(Binding::Address(address("bob")));
+    let name = bound.fingerprint().to_string();
     keys.add(bound);
     let (_, sealed) = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap();
     assert_eq!(sealed.warnings, ["the bcc field is left out; give its addresses to whatever sends the message"]);
@@ -605,8 +604,8 @@ fn an_untrusted_certificate() {
     // A certificate that is bound to bob but is not good for encryption is not replaced by one that anyone could have made.
     let (mut keys, _) = found(1);
     let mut other = v6("carol").record;
-    other.bindings = vec![Binding::Address(address("bob"))];
-    other.bytes = without_subkeys(&other.bytes).into();
+    other = other.with_bindings([Binding::Address(address("bob"))]);
+    other = other.clone().with_bytes(without_subkeys(other.bytes()));
     keys.add(other);
     let error = seal(&keys, MESSAGE, &how, Legacy::Refuse).unwrap_err();
     assert!(error.to_string().ends_with("no encryption subkey"), "{error}");

@@ -18,7 +18,7 @@ use postseal::{
     base::{Budget, Clock, FixedClock, Hint, Kind, Limits, Random, Result, Secret, SystemClock, SystemRandom},
     crypto::{Hash, Legacy},
     engine::{Engine, Opening},
-    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{self, Context, Headers, Padding, Protocol, Recipient, Seal, Sealed, Shape, Signer, smime::Smime},
@@ -92,7 +92,7 @@ fn load(files: &[(&str, &[u8])]) -> Memory {
 
 fn record(file: &[u8]) -> Record {
     let loaded = load(&[("certificate", file)]);
-    let records = loaded.find(ProtocolName::Smime, &Want::All).unwrap();
+    let records = loaded.find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap();
     assert_eq!(records.len(), 1);
     Record::clone(&records[0])
 }
@@ -436,7 +436,7 @@ fn refusal(keys: &dyn Keys, how: &Seal) -> (Kind, String) {
 }
 
 fn fingerprint(lab: &Lab, name: &str) -> String {
-    record(&lab.read(&format!("{name}.crt"))).fingerprint.to_string()
+    record(&lab.read(&format!("{name}.crt"))).fingerprint().to_string()
 }
 
 /// Several certificates for one address: short and long lived, for servers, unable to encrypt.

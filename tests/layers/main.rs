@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["base", "crypto", "mail", "keys", "verdict", "pki", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
     // Four functions over the engine, re-exported at the crate root.
-    ("simple", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine"]),
+    ("simple", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine", "store"]),
     (
         "config",
         &["base", "crypto", "mail", "keys", "pki", "verdict", "protocol", "policy", "report", "engine", "transport"],

@@ -99,7 +99,7 @@ fn memory(files: &[(String, Vec<u8>)], passphrases: &[&str]) -> Memory {
     for one in keyfile::read(&files, &passphrases, &limits, &Memory::new()).unwrap().found {
         if let Some(secret) = one.secret {
             let locked = keyfile::LockedKey::new(&one.record, secret, Arc::clone(&passphrases), &limits).unwrap();
-            memory.add_locked(one.record.secrets.clone(), Arc::new(locked));
+            memory.add_locked(one.record.secrets().to_vec(), Arc::new(locked));
         }
         memory.add(one.record);
     }

@@ -12,7 +12,7 @@ use std::{
 use postseal::{
     base::{Clock, Error, FixedClock, Kind, Limits, Secret, SystemClock, SystemRandom},
     crypto::{Hash, KeyAlgorithm, Legacy, Scheme},
-    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::Address,
     protocol::{
         Described,
@@ -67,10 +67,10 @@ fn pkcs12_of_others_opens() {
         let loaded = load(&[(file, &octets)], &["wrong", passphrase]).unwrap_or_else(|error| panic!("{file}: {error}"));
         let found = all(&loaded);
         assert_eq!(found.len(), *certificates, "{file}");
-        let with_key: Vec<_> = found.iter().filter(|record| !record.secrets.is_empty()).collect();
+        let with_key: Vec<_> = found.iter().filter(|record| !record.secrets().is_empty()).collect();
         assert_eq!(with_key.len(), *keys, "{file}");
         for record in with_key {
-            loaded.secret(record, &record.fingerprint).unwrap().unwrap();
+            loaded.secret(record, record.fingerprint()).unwrap().unwrap();
         }
     }
 }
@@ -84,9 +84,9 @@ fn private_keys_find_their_certificates_across_files() {
     let other = read("8.1-dana-s-signature-verification-end-entity-certificate.crt.pem");
     let key = read("8.4-dana-s-decryption-private-key-material.key.pem");
     let loaded = load(&[("key", &key), ("other", &other), ("certificate", &certificate)], &[]).unwrap();
-    let held: Vec<usize> = all(&loaded).iter().map(|record| record.secrets.len()).collect();
+    let held: Vec<usize> = all(&loaded).iter().map(|record| record.secrets().len()).collect();
     assert_eq!(held, [0, 1]);
-    assert_eq!(all(&loaded)[1].bindings, [], "a certificate that was handed over is believed by its issuer alone");
+    assert_eq!(all(&loaded)[1].bindings(), [], "a certificate that was handed over is believed by its issuer alone");
     let error = load(&[("key", &key), ("other", &other)], &[]).unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NoKey, "key: private key 1: no certificate for it"));
 }
@@ -113,7 +113,7 @@ fn damaged_pkcs12_is_one_clear_error() {
             // Passed over: a wrong passphrase looks the same.
             Ok(loaded) if all(&loaded).is_empty() => refused += 1,
             // Nothing depends on some parameters that are absent or NULL.
-            Ok(loaded) => assert!(all(&loaded).iter().all(|record| *record.bytes == *described.record.bytes)),
+            Ok(loaded) => assert!(all(&loaded).iter().all(|record| *record.bytes() == *described.record.bytes())),
         }
     }
     assert!(refused > octets.len() / 3 - 16, "{refused} of {}", octets.len() / 3);
@@ -274,7 +274,7 @@ fn ours_is_read_by_openssl() {
             lab.run(&["verify", "-x509_strict", "-purpose", "smimesign", "-check_ss_sig", "-CAfile", "o.pem", "o.pem"]);
         }
         let keys = loaded(&described, "secret");
-        let secret = keys.secret(&described.record, &described.record.fingerprint).unwrap().unwrap();
+        let secret = keys.secret(&described.record, described.record.fingerprint()).unwrap().unwrap();
         let addresses = [address("a@example.org"), address("b@example.org")];
         let request = export::request(&described.record, secret.as_ref(), &addresses).unwrap();
         fs::write(lab.0.path().join("r.pem"), request).unwrap();
@@ -319,12 +319,12 @@ fn gpgsm_reads_ours_and_we_read_gpgsm_s() {
     let imported = gpgsm(&["--import", "o.p12"]);
     let said = String::from_utf8_lossy(&imported.stderr).into_owned();
     assert!(said.contains("secret keys imported: 1"), "{said}");
-    let sha1 = &described.record.handles[1];
+    let sha1 = &described.record.handles()[1];
     let exported = gpgsm(&["--export-secret-key-p12", sha1.as_str()]);
     let stopped = Command::new("gpgconf").args(["--homedir", home.to_str().unwrap(), "--kill", "all"]).status();
     assert!(stopped.is_ok());
     let theirs = load(&[("gpgsm", &exported.stdout)], &["secret"]).unwrap();
-    assert_eq!(all(&theirs)[0].fingerprint, described.record.fingerprint);
+    assert_eq!(all(&theirs)[0].fingerprint(), described.record.fingerprint());
     signs(&theirs);
 }
 
@@ -340,22 +340,22 @@ fn a_home_keeps_keys_locked_and_finds_them_by_every_handle() {
     };
     assert_eq!(home(&[]).add(&[described]).unwrap(), [Change::Added]);
     let known = home(&["wrong", "secret"]);
-    for handle in &record.handles {
-        let found = known.find(ProtocolName::Smime, &Want::Handle(handle)).unwrap();
+    for handle in record.handles() {
+        let found = known.find(ProtocolName::Smime, &Query::manage(Want::Handle(handle))).unwrap();
         assert_eq!(found.len(), 1, "{handle}");
-        assert_eq!((&found[0].handles, &found[0].secrets), (&record.handles, &record.secrets));
-        assert!(known.find(ProtocolName::Pgp, &Want::Handle(handle)).unwrap().is_empty());
+        assert_eq!((found[0].handles(), found[0].secrets()), (record.handles(), record.secrets()));
+        assert!(known.find(ProtocolName::Pgp, &Query::manage(Want::Handle(handle))).unwrap().is_empty());
     }
-    let found = known.find(ProtocolName::Smime, &Want::Address(&address("A@example.org"))).unwrap();
-    assert_eq!(known.secret(&found[0], &record.fingerprint).unwrap().unwrap().algorithm().name(), "p256");
-    let error = home(&["wrong"]).secret(&found[0], &record.fingerprint).unwrap_err();
-    let expected = format!("key {} of a@example.org: locked, and no passphrase fits", record.fingerprint);
+    let found = known.find(ProtocolName::Smime, &Query::manage(Want::Address(&address("A@example.org")))).unwrap();
+    assert_eq!(known.secret(&found[0], record.fingerprint()).unwrap().unwrap().algorithm().name(), "p256");
+    let error = home(&["wrong"]).secret(&found[0], record.fingerprint()).unwrap_err();
+    let expected = format!("key {} of a@example.org: locked, and no passphrase fits", record.fingerprint());
     assert_eq!((error.kind(), error.to_string()), (Kind::NoKey, expected));
 
     assert!(known.anchors().unwrap().is_empty());
-    known.bind(&record.fingerprint, &Binding::Anchor, Origin::Trusted, SystemTime::UNIX_EPOCH).unwrap();
-    let anchors: Vec<Handle> = known.anchors().unwrap().iter().map(|one| one.fingerprint.clone()).collect();
-    assert_eq!(anchors, [record.fingerprint]);
+    known.bind(record.fingerprint(), &Binding::Anchor, Origin::Trusted, SystemTime::UNIX_EPOCH).unwrap();
+    let anchors: Vec<Handle> = known.anchors().unwrap().iter().map(|one| one.fingerprint().clone()).collect();
+    assert_eq!(anchors, std::slice::from_ref(record.fingerprint()));
 }
 
 /// What an authority answers to a request comes without the private key, which is here.
@@ -368,8 +368,8 @@ fn an_issued_certificate_finds_the_key_that_asked_for_it() {
     let described = made(Algorithm::P256, "a@example.org", None);
     let record = described.record.clone();
     home.add(&[described]).unwrap();
-    let secret = home.secret(&record, &record.fingerprint).unwrap().unwrap();
-    let request = export::request(&record, secret.as_ref(), &record.claimed).unwrap();
+    let secret = home.secret(&record, record.fingerprint()).unwrap().unwrap();
+    let request = export::request(&record, secret.as_ref(), record.claimed()).unwrap();
     fs::write(lab.0.path().join("r.pem"), request).unwrap();
     lab.run(&[
         "x509",
@@ -387,9 +387,12 @@ fn an_issued_certificate_finds_the_key_that_asked_for_it() {
     ]);
     let file = home.read(&[("i.pem", &lab.read("i.pem"))]).unwrap();
     assert_eq!(home.add(&file.found).unwrap(), [Change::Added]);
-    let issued = home.find(ProtocolName::Smime, &Want::Handle(&file.found[0].record.fingerprint)).unwrap().remove(0);
-    assert_eq!(issued.claimed, [address("a@example.org")]);
-    assert_eq!(home.secret(&issued, &issued.fingerprint).unwrap().unwrap().algorithm(), secret.algorithm());
+    let issued = home
+        .find(ProtocolName::Smime, &Query::manage(Want::Handle(file.found[0].record.fingerprint())))
+        .unwrap()
+        .remove(0);
+    assert_eq!(issued.claimed(), [address("a@example.org")]);
+    assert_eq!(home.secret(&issued, issued.fingerprint()).unwrap().unwrap().algorithm(), secret.algorithm());
     assert_eq!(export::chain(&issued, &home).unwrap().len(), 1, "its issuer is not here");
     home.add(&home.read(&[("c.pem", &lab.read("c.pem"))]).unwrap().found).unwrap();
     assert_eq!(export::chain(&issued, &home).unwrap().len(), 2);
@@ -431,14 +434,14 @@ fn load(files: &[(&str, &[u8])], passphrases: &[&str]) -> Result<Memory, Error> 
 }
 
 fn all(keys: &Memory) -> Vec<Arc<Record>> {
-    keys.find(ProtocolName::Smime, &Want::All).unwrap()
+    keys.find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap()
 }
 
 /// The one key of `keys` makes an RSA signature of its length.
 fn signs(keys: &Memory) {
     let records = all(keys);
     let [record] = records.as_slice() else { panic!("{records:?}") };
-    let secret = keys.secret(record, &record.fingerprint).unwrap().unwrap();
+    let secret = keys.secret(record, record.fingerprint()).unwrap().unwrap();
     assert_eq!(secret.algorithm(), KeyAlgorithm::Rsa(2048));
     assert_eq!(secret.sign(Scheme::RsaPkcs1(Hash::Sha256), &Hash::Sha256.digest(b"")).unwrap().len(), 256);
 }

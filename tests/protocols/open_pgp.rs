@@ -61,10 +61,10 @@ fn keys(certs: &[&Cert]) -> Memory {
     let mut memory = Memory::new();
     for cert in certs {
         for mut one in keyfile::describe(&cert.as_tsk().to_vec().unwrap(), "test").unwrap().found {
-            one.record.bindings.push(Binding::UserIds);
+            one.record.bind(Binding::UserIds);
             if let Some(secret) = one.secret {
                 let locked = keyfile::LockedKeys::new(secret, Arc::new(Passphrases::default()), &Limits::default());
-                memory.add_locked(one.record.secrets.clone(), Arc::new(locked));
+                memory.add_locked(one.record.secrets().to_vec(), Arc::new(locked));
             }
             memory.add(one.record);
         }

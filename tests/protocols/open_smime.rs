@@ -86,7 +86,7 @@ fn an_owner_who_trusts_a_certificate_needs_no_path() {
                (RFC 5280, section 6.1)";
     assert_eq!(found.line(), why);
     let mut record = keyfile::describe(&der("untrusted"), "untrusted").unwrap().record;
-    record.bindings.push(Binding::Address(Address::parse("alice@example.org").unwrap()));
+    record.bind(Binding::Address(Address::parse("alice@example.org").unwrap()));
     let mut keys = trust();
     keys.add(record);
     assert_eq!(opened(message(), &keys).line(), "authentic: valid");
@@ -372,7 +372,7 @@ fn opened(message: String, keys: &Memory) -> Found {
 /// The root as a trust anchor, and nothing else.
 fn trust() -> Memory {
     let mut record = keyfile::describe(&der("root"), "root").unwrap().record;
-    record.bindings.push(Binding::Anchor);
+    record.bind(Binding::Anchor);
     let mut memory = Memory::new();
     memory.add(record);
     memory

@@ -15,7 +15,7 @@ use postseal::{
     base::{Budget, FixedClock, Limits, Secret, SystemRandom, parse_rfc3339},
     crypto::Legacy,
     engine::{Engine, Opening},
-    keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Want},
+    keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Query, Want},
     mail::{
         Address, Message,
         encoding::{base64_decode, base64_encode},
@@ -101,8 +101,8 @@ fn the_filing_in_a_mail_is_authentic_only_when_its_owner_says_whose_key_it_is() 
     let known = keys(&[suite.join("edgar/sec-webmaster.spki.b64")], "");
     let opening = open(&mail, &known, IN_1994, Legacy::Admit);
     assert_eq!(opening.verdict().standing(), Standing::Signed);
-    let mut record = (*known.find(ProtocolName::Pem, &Want::All).unwrap()[0]).clone();
-    record.bindings = vec![Binding::Address(Address::parse("webmaster@www.sec.gov").unwrap())];
+    let mut record = (*known.find(ProtocolName::Pem, &Query::manage(Want::All)).unwrap()[0]).clone();
+    record.bind(Binding::Address(Address::parse("webmaster@www.sec.gov").unwrap()));
     let mut trusted = Memory::new();
     trusted.add(record);
     assert_eq!(open(&mail, &trusted, IN_1994, Legacy::Admit).verdict().standing(), Standing::Authentic);
@@ -160,10 +160,10 @@ fn ripem_keys_are_read_and_a_wrong_digest_is_noticed() {
         store::load(&[(name, &octets)], &passphrases, &Limits::default())
     };
     let public = read("test1.pub", "").unwrap();
-    assert_eq!(public.keys.find(ProtocolName::Pem, &Want::All).unwrap().len(), 1);
-    assert_eq!(public.keys.find(ProtocolName::Smime, &Want::All).unwrap().len(), 1);
+    assert_eq!(public.keys.find(ProtocolName::Pem, &Query::manage(Want::All)).unwrap().len(), 1);
+    assert_eq!(public.keys.find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap().len(), 1);
     let bad = read("test1bad.pub", "").unwrap();
-    assert_eq!(bad.keys.find(ProtocolName::Pem, &Want::All).unwrap().len(), 0);
+    assert_eq!(bad.keys.find(ProtocolName::Pem, &Query::manage(Want::All)).unwrap().len(), 0);
     assert_eq!(bad.skipped, ["test1bad.pub: public key 2: does not match its MD5OfPublicKey"]);
     assert_eq!(read("test1.prv", "wrong").unwrap().skipped, ["test1.prv: private key of test: no passphrase fits"]);
 }
@@ -493,13 +493,16 @@ fn a_home_keeps_bare_keys() {
     run(command().args(["key", "list", "--json"]));
     let exported = run(command().args(["key", "export", BARE])).stdout;
     let exported = store::load(&[("x", &exported)], &Arc::new(Passphrases::default()), &Limits::default()).unwrap();
-    assert_eq!(exported.keys.find(ProtocolName::Pem, &Want::All).unwrap()[0].fingerprint.as_str(), BARE);
+    assert_eq!(
+        exported.keys.find(ProtocolName::Pem, &Query::manage(Want::All)).unwrap()[0].fingerprint().as_str(),
+        BARE
+    );
     // The secret half too, as it is held.
     let exported = run(command().args(["key", "export", "--secret", BARE])).stdout;
     let passphrases = Arc::new(Passphrases::new(vec![Secret::from("test1pw")]));
     let again = store::load(&[("x", &exported)], &passphrases, &Limits::default()).unwrap().keys;
-    let record = again.find(ProtocolName::Pem, &Want::All).unwrap().remove(0);
-    assert!(again.secret(&record, &record.fingerprint).unwrap().is_some());
+    let record = again.find(ProtocolName::Pem, &Query::manage(Want::All)).unwrap().remove(0);
+    assert!(again.secret(&record, record.fingerprint()).unwrap().is_some());
     // Sealed by and to the bare key, as RIPEM did it.
     run(command().args(["key", "trust", BARE, "alice@example.org"]));
     let (plain, sealed) = (people().join("bare.eml"), people().join("bare.sealed"));

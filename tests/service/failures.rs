@@ -1,19 +1,12 @@
 //! What is wrong with this machine is a temporary failure in every transport, and no client reads its cause. docs/manual/failures.md has a row for
 //! each cause.
 
-use std::{
-    fs,
-    net::TcpStream,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use crate::support::{
-    clients::{self, Letter},
-    lab::{Lab, POSTSEAL},
-    ports::free_port,
+    clients::Letter,
+    lab::Lab,
+    served::{Configured, STRANGER, TRUSTED, filter, log, sendmail},
 };
 
 /// A cause, and what it does to mail.
@@ -38,6 +31,8 @@ enum When {
     WhileItRuns,
 }
 
+/// The row in which the next server fails, and not this machine.
+const UPSTREAM: &str = "next server refuses to serve";
 const OPEN: &str = "open";
 const SIGN: &str = "sign";
 const ENCRYPT: &str = "encrypt";
@@ -99,7 +94,7 @@ const ROWS: [Row; 7] = [
         starts: true,
     },
     Row {
-        cause: "next server refuses to serve",
+        cause: UPSTREAM,
         breaks: |_| {},
         concerns: &[OPEN, SIGN, ENCRYPT],
         reply: "451 4.4.0",
@@ -135,7 +130,25 @@ fn our_own_trouble_is_temporary_in_every_transport() {
         let lab = Lab::new();
         let copied = Command::new("cp").arg("-a").arg(made.path("home")).arg(lab.path("home")).status();
         assert!(copied.expect("cp").success());
-        let service = Service::start(&lab, row, when);
+        let greeting = if row.cause == UPSTREAM { "554 5.3.2 go away" } else { "220 next ESMTP" };
+        let configured = Configured::new(
+            &lab,
+            greeting,
+            &[
+                ["in", "direction = \"inbound\"", "decrypt+annotate"],
+                ["partner", "recipient = \"partner.example\"", "encrypt"],
+                // For a key that the administrator did not make, it would be permanent.
+                ["all", "no-signing-key = \"reject\"", "sign+clear"],
+            ],
+        );
+        if when == When::BeforeItStarts {
+            (row.breaks)(&lab);
+        }
+        let service = configured.serve().ok();
+        assert_eq!(service.is_some(), row.starts || when == When::WhileItRuns, "{}: {}", row.cause, log(&lab));
+        if when == When::WhileItRuns {
+            (row.breaks)(&lab);
+        }
         for (name, sender, recipient, message) in [
             (OPEN, "buyer@partner.example", "alice@example.org", encrypted.clone()),
             (
@@ -146,26 +159,29 @@ fn our_own_trouble_is_temporary_in_every_transport() {
             ),
             (SIGN, "alice@example.org", "x@signed.example", letter("alice@example.org", "x@signed.example")),
         ] {
-            let client = if name == OPEN { "192.0.2.1" } else { TRUSTED };
+            let client = if name == OPEN { STRANGER } else { TRUSTED };
             let letter = Letter { client, sender, recipient, message: &message };
             let fails = row.concerns.contains(&name);
-            for (transport, reply) in service.replies(&letter) {
+            for (transport, reply) in service.iter().flat_map(|service| service.replies(&letter)) {
+                // The milter has no next server.
+                let fails = fails && !(row.cause == UPSTREAM && transport == "milter");
                 let what = format!("{}, {name} by {transport}: {reply}", row.cause);
                 assert!(reply.starts_with(if fails { row.reply } else { "250" }), "{what}");
                 assert!(!reply.contains("home") && !reply.contains(".db") && !reply.contains(".key"), "{what}");
             }
-            let is_upstream = row.cause.starts_with("next server");
+            let is_upstream = row.cause == UPSTREAM;
             let expected = |by_upstream: bool| if fails && (by_upstream || !is_upstream) { 75 } else { 0 };
             let filtered = filter(&lab, &letter);
-            assert_eq!(filtered.0, expected(false), "{}, {name} by filter: {}", row.cause, filtered.1);
+            assert_eq!(filtered.0, expected(false), "{}, {name} by filter: {}", row.cause, filtered.2);
             if name != OPEN {
                 let sent = sendmail(&lab, &letter);
-                assert_eq!(sent.0, expected(true), "{}, {name} by sendmail: {}", row.cause, sent.1);
+                assert_eq!(sent.0, expected(true), "{}, {name} by sendmail: {}", row.cause, sent.2);
                 // The local user may know: otherwise there would be no trace of it.
-                assert_eq!(sent.1.contains("error: "), fails, "{}: {}", row.cause, sent.1);
+                assert_eq!(sent.2.contains("error: "), fails, "{}: {}", row.cause, sent.2);
             }
         }
-        let log = service.end(&lab);
+        drop(service);
+        let log = log(&lab);
         assert!(log.contains(row.log), "{}: {log}", row.cause);
     }
 }
@@ -199,121 +215,15 @@ fn an_invalid_configuration_is_temporary() {
     let message = letter("alice@example.org", "x@else.example");
     let letter =
         Letter { client: TRUSTED, sender: "alice@example.org", recipient: "x@else.example", message: &message };
-    for (code, words) in [filter(&lab, &letter), sendmail(&lab, &letter)] {
-        assert!(code == 75 && words.contains("postseal.toml:3: error: unknown key \"colour\""), "{code}: {words}");
+    for (code, _, words) in [filter(&lab, &letter), sendmail(&lab, &letter)] {
+        assert!(code == 75 && words.contains("postseal.toml:3: unknown key \"colour\""), "{code}: {words}");
     }
     // A person at a terminal gets the code of a wrong configuration.
     lab.run(&["serve", "-c", "postseal.toml"]).code(78);
 }
 
-const TRUSTED: &str = "198.51.100.7";
-
 fn letter(from: &str, to: &str) -> String {
     format!(
         "From: {from}\r\nTo: {to}\r\nSubject: s\r\nDate: Mon, 30 Nov 2026 01:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n"
     )
-}
-
-/// The service in the folder of a lab, or none if it does not start.
-struct Service {
-    child: Child,
-    /// SMTP, LMTP, milter.
-    ports: Option<[u16; 3]>,
-}
-
-impl Service {
-    /// Starts it, and breaks what the row says before or after.
-    fn start(lab: &Lab, row: &Row, when: When) -> Service {
-        let greeting = if row.cause.starts_with("next server") { "554 5.3.2 go away" } else { "220 next ESMTP" };
-        clients::next_server(UnixListener::bind(lab.path("next")).expect("a socket"), greeting);
-        let ports = [0; 3].map(|_| free_port());
-        let user = Command::new("id").arg("-un").output().expect("id").stdout;
-        let mut config = format!(
-            "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nprotocol = [\"pgp\"]\n\
-             [identities]\n{} = \"alice@example.org\"\n\
-             [trusted]\nnetworks = [\"{TRUSTED}\"]\npeers = [\"127.0.0.1\"]\nsign-as = [\"alice@example.org\"]\n\
-             [upstream]\nsmart-host = \"unix:next\"\ntls = \"none\"\n",
-            String::from_utf8_lossy(&user).trim()
-        );
-        for (kind, port) in ["submission", "lmtp", "milter"].iter().zip(ports) {
-            config += &format!("[[listener]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:{port}\"\n");
-        }
-        for (name, condition, action) in [
-            ("in", "direction = \"inbound\"", "decrypt+annotate"),
-            ("partner", "recipient = \"partner.example\"", "encrypt"),
-            // Of another's trouble it would be permanent.
-            ("all", "no-signing-key = \"reject\"", "sign+clear"),
-        ] {
-            config += &format!("[[rule]]\nname = \"{name}\"\n{condition}\naction = \"{action}\"\n");
-        }
-        lab.write("postseal.toml", config);
-        if when == When::BeforeItStarts {
-            (row.breaks)(lab);
-        }
-        let log = fs::File::create(lab.path("log")).expect("a file");
-        let mut serve = Command::new(POSTSEAL);
-        serve.current_dir(lab.path("")).args(["serve", "-c", "postseal.toml"]).stderr(Stdio::from(log));
-        let mut child = serve.spawn().expect("postseal starts");
-        let end = Instant::now() + Duration::from_secs(60);
-        loop {
-            if let Some(status) = child.try_wait().expect("a child") {
-                assert!(!row.starts, "{}: {status}: {}", row.cause, String::from_utf8_lossy(&lab.read("log")));
-                return Service { child, ports: None };
-            }
-            if ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
-                match when {
-                    When::BeforeItStarts => assert!(row.starts, "{}: it starts", row.cause),
-                    When::WhileItRuns => (row.breaks)(lab),
-                }
-                return Service { child, ports: Some(ports) };
-            }
-            assert!(Instant::now() < end, "{}: it does not start", row.cause);
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// What each transport replies. The milter's answer is turned into a reply of the mail server.
-    fn replies(&self, letter: &Letter<'_>) -> Vec<(&'static str, String)> {
-        let Some([smtp, lmtp, milter]) = self.ports else { return Vec::new() };
-        let answer = clients::milter(milter, letter);
-        let answer = match answer.split_at(1) {
-            ("y", reply) => reply.to_owned(),
-            ("t", _) => "451 4.7.1".to_owned(),
-            // The message goes on in the mail server.
-            ("a" | "c", _) => "250 2.0.0".to_owned(),
-            _ => panic!("{answer}"),
-        };
-        let mut replies =
-            vec![("smtp", clients::dialogue(smtp, "EHLO", letter)), ("lmtp", clients::dialogue(lmtp, "LHLO", letter))];
-        if !answer.starts_with("250") || replies[0].1.starts_with("250") {
-            replies.push(("milter", answer));
-        }
-        replies
-    }
-
-    /// Stops it; returns its log.
-    fn end(mut self, lab: &Lab) -> String {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        String::from_utf8(lab.read("log")).expect("a log in UTF-8")
-    }
-}
-
-fn filter(lab: &Lab, letter: &Letter<'_>) -> (i32, String) {
-    lab.write("input", letter.message);
-    let trusted = if letter.client == TRUSTED { "--trusted" } else { "--user=" };
-    let from = format!("--from={}", letter.sender);
-    run(lab, &["filter", "-c", "postseal.toml", &from, trusted, "--", letter.recipient])
-}
-
-fn sendmail(lab: &Lab, letter: &Letter<'_>) -> (i32, String) {
-    lab.write("input", letter.message.replace("\r\n", "\n"));
-    run(lab, &["sendmail", "-i", "-f", letter.sender, letter.recipient])
-}
-
-fn run(lab: &Lab, arguments: &[&str]) -> (i32, String) {
-    let mut command = Command::new(POSTSEAL);
-    command.current_dir(lab.path("")).env("POSTSEAL_CONFIG", "postseal.toml").args(arguments);
-    let output = command.stdin(fs::File::open(lab.path("input")).expect("a file")).output().expect("postseal runs");
-    (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
 }

@@ -2,6 +2,7 @@
 
 mod failing;
 mod lookups;
+mod mailboxes;
 mod sealing;
 
 use crate::support::handler::{LETTER, address, alice, hook, keys, mail, parse, text};

@@ -2,8 +2,9 @@
 
 mod bounds;
 mod crash;
-mod dialogue;
+pub(crate) mod dialogue;
 mod login;
+mod mailboxes;
 mod quarantine;
 mod room;
 mod strangers;

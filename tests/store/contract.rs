@@ -16,7 +16,7 @@ use std::{
 use postseal::{
     base::{Error, FixedClock, Kind, Limits, Secret},
     crypto::{Hash, KeyAlgorithm, Scheme},
-    keys::{Binding, Chain, Handle, Keys, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Chain, Handle, Keys, Passphrases, ProtocolName, Query, Record, Want},
     mail::Address,
     protocol::{
         Described,
@@ -42,68 +42,70 @@ static PEOPLE: LazyLock<[Generated; 3]> = LazyLock::new(|| {
 /// What every backend must do with the keys of [`PEOPLE`] in it; `keys` knows the passphrase, `ignorant` does not.
 fn contract(keys: &dyn Keys, ignorant: &dyn Keys) {
     let [alice, bob, carol] = &*PEOPLE;
-    let mut everybody = [alice, bob, carol].map(|one| one.described.record.fingerprint.clone());
+    let mut everybody = [alice, bob, carol].map(|one| one.described.record.fingerprint().clone());
     everybody.sort();
-    let mut all = find(keys, &Want::All);
-    assert_eq!(all, find(keys, &Want::All), "a stable order");
+    let mut all = find(keys, Want::All);
+    assert_eq!(all, find(keys, Want::All), "a stable order");
     all.sort();
     assert_eq!(all, everybody);
 
     for person in [alice, bob, carol] {
         let record = &person.described.record;
-        let [claimed] = record.claimed.as_slice() else { panic!("{:?}", record.claimed) };
-        assert_eq!(find(keys, &Want::Address(claimed)), std::slice::from_ref(&record.fingerprint));
+        let [claimed] = record.claimed() else { panic!("{:?}", record.claimed()) };
+        assert_eq!(find(keys, Want::Address(claimed)), std::slice::from_ref(record.fingerprint()));
         let shouted = address(&claimed.to_string().to_uppercase());
-        assert_eq!(find(keys, &Want::Address(&shouted)), std::slice::from_ref(&record.fingerprint));
-        for handle in &record.handles {
-            assert_eq!(find(keys, &Want::Handle(handle)), std::slice::from_ref(&record.fingerprint), "by any key");
+        assert_eq!(find(keys, Want::Address(&shouted)), std::slice::from_ref(record.fingerprint()));
+        for handle in record.handles() {
+            assert_eq!(find(keys, Want::Handle(handle)), std::slice::from_ref(record.fingerprint()), "by any key");
             let key_id = match handle.as_str().len() {
                 64 => &handle.as_str()[..16],
                 _ => &handle.as_str()[24..],
             };
             assert_eq!(
-                find(keys, &Want::Handle(&Handle::parse(key_id).unwrap())),
-                std::slice::from_ref(&record.fingerprint)
+                find(keys, Want::Handle(&Handle::parse(key_id).unwrap())),
+                std::slice::from_ref(record.fingerprint())
             );
         }
-        assert_eq!(find(keys, &Want::Certificate(&record.fingerprint)), std::slice::from_ref(&record.fingerprint));
+        assert_eq!(find(keys, Want::Certificate(record.fingerprint())), std::slice::from_ref(record.fingerprint()));
         assert_eq!(
-            find(keys, &Want::Certificate(&record.handles[1])),
+            find(keys, Want::Certificate(&record.handles()[1])),
             [],
             "a subkey's fingerprint is not its certificate's"
         );
-        assert!(keys.find(ProtocolName::Smime, &Want::Certificate(&record.fingerprint)).unwrap().is_empty());
-        let held = keys.find(ProtocolName::Pgp, &Want::Handle(&record.fingerprint)).unwrap().remove(0);
-        assert_eq!(held.bytes, record.bytes);
-        assert_eq!(held.handles, record.handles);
-        assert_eq!(held.claimed, record.claimed);
-        assert_eq!(held.secrets, record.secrets);
-        assert_eq!(held.bindings, [Binding::UserIds]);
+        assert!(
+            keys.find(ProtocolName::Smime, &Query::manage(Want::Certificate(record.fingerprint()))).unwrap().is_empty()
+        );
+        let held = keys.find(ProtocolName::Pgp, &Query::manage(Want::Handle(record.fingerprint()))).unwrap().remove(0);
+        assert_eq!(held.bytes(), record.bytes());
+        assert_eq!(held.handles(), record.handles());
+        assert_eq!(held.claimed(), record.claimed());
+        assert_eq!(held.secrets(), record.secrets());
+        assert_eq!(held.bindings(), [Binding::UserIds]);
 
         // Each secret key works: an Ed25519 signature has 64 octets.
-        let signer = keys.secret(&held, &record.fingerprint).unwrap().unwrap();
+        let signer = keys.secret(&held, record.fingerprint()).unwrap().unwrap();
         assert_eq!(signer.algorithm(), KeyAlgorithm::Ed25519);
         assert_eq!(signer.sign(Scheme::EdDsa, &Hash::Sha512.digest(b"")).unwrap().len(), 64);
-        let reader = keys.secret(&held, &record.handles[1]).unwrap().unwrap();
+        let reader = keys.secret(&held, &record.handles()[1]).unwrap().unwrap();
         assert_eq!(reader.algorithm(), KeyAlgorithm::X25519);
-        let again = keys.secret(&held, &record.handles[1]).unwrap().unwrap();
+        let again = keys.secret(&held, &record.handles()[1]).unwrap().unwrap();
         assert!(Arc::ptr_eq(&reader, &again), "unlocked once");
     }
 
-    assert_eq!(find(keys, &Want::Address(&address("nobody@example.org"))), []);
-    assert_eq!(find(keys, &Want::Handle(&Handle::parse("0123456789ABCDEF").unwrap())), []);
-    assert!(keys.find(ProtocolName::Smime, &Want::All).unwrap().is_empty());
+    assert_eq!(find(keys, Want::Address(&address("nobody@example.org"))), []);
+    assert_eq!(find(keys, Want::Handle(&Handle::parse("0123456789ABCDEF").unwrap())), []);
+    assert!(keys.find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap().is_empty());
     let stranger = Handle::parse("0123456789ABCDEF0123456789ABCDEF01234567").unwrap();
     assert!(keys.secret(&alice.described.record, &stranger).unwrap().is_none());
 
     // Without the right passphrase the unlocked key works, and the locked ones say whose they are.
     let record = &alice.described.record;
-    assert!(ignorant.secret(record, &record.fingerprint).unwrap().is_some());
+    assert!(ignorant.secret(record, record.fingerprint()).unwrap().is_some());
     for (person, whose) in [(bob, "bob@example.org"), (carol, "carol@example.org")] {
         let record = &person.described.record;
-        let error = ignorant.secret(record, &record.fingerprint).unwrap_err();
+        let error = ignorant.secret(record, record.fingerprint()).unwrap_err();
         assert_eq!(error.kind(), Kind::NoKey);
-        let expected = format!("key {} of {whose}: locked, and no passphrase fits", record.fingerprint);
+        let expected = format!("key {} of {whose}: locked, and no passphrase fits", record.fingerprint());
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -130,10 +132,10 @@ fn what_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("home");
     fill(&home(&place, &[]));
-    let fingerprint = &PEOPLE[0].described.record.fingerprint;
+    let fingerprint = PEOPLE[0].described.record.fingerprint();
     let use_it = || -> Result<(), Error> {
         let keys = Keystore::open_home(&place, passphrases(&[]), &Limits::default())?;
-        let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint))?.remove(0);
+        let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::Handle(fingerprint)))?.remove(0);
         keys.secret(&record, fingerprint).map(|_| ())
     };
     assert_eq!(use_it(), Ok(()));
@@ -160,9 +162,9 @@ fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
     let folder = tempfile::tempdir().unwrap();
     let (place, elsewhere) = (folder.path().join("home"), folder.path().join("elsewhere"));
     fill(&home(&place, &[]));
-    let fingerprint = &PEOPLE[0].described.record.fingerprint;
+    let fingerprint = PEOPLE[0].described.record.fingerprint();
     let opens = |keys: &Keystore| {
-        let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint)).unwrap().remove(0);
+        let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::Handle(fingerprint))).unwrap().remove(0);
         keys.secret(&record, fingerprint).map(|found| found.is_some())
     };
     let refused = |keys: &Keystore| opens(keys).map_err(|error| (error.kind(), error.to_string())).unwrap_err();
@@ -229,7 +231,7 @@ fn a_master_key_that_moves_to_where_it_is_stays() {
         let keys = || home(&place, &[PASSPHRASE]).with_credentials(Some(place.clone()));
         keys().set_master(&master).unwrap();
         assert!(own.exists(), "{master:?}");
-        let fingerprint = &PEOPLE[0].described.record.fingerprint;
+        let fingerprint = PEOPLE[0].described.record.fingerprint();
         assert!(keys().secret_parts(fingerprint).unwrap().is_some(), "{master:?}");
     }
 }
@@ -241,10 +243,10 @@ fn no_secret_lies_open_on_the_disk() {
     let keys = home(&place, &[]);
     fill(&keys);
     let [alice, ..] = &*PEOPLE;
-    let secret = keys.secret_parts(&alice.described.record.fingerprint).unwrap().unwrap();
+    let secret = keys.secret_parts(alice.described.record.fingerprint()).unwrap().unwrap();
     assert_eq!(Some(&secret), alice.described.secret.as_ref());
     // What the secret parts have and the certificate has not.
-    let public = &alice.described.record.bytes;
+    let public = alice.described.record.bytes();
     let telling = |window: &&[u8]| !public.windows(window.len()).any(|one| one == *window);
     let window = secret.expose().windows(16).find(telling).unwrap();
     for entry in fs::read_dir(&place).unwrap() {
@@ -259,7 +261,8 @@ fn no_secret_lies_open_on_the_disk() {
     let change = rusqlite::Connection::open(place.join("postseal.db")).unwrap();
     let sql = "UPDATE secret SET sealed = (SELECT sealed FROM secret ORDER BY certificate DESC LIMIT 1)";
     assert_eq!(change.execute(sql, ()).unwrap(), 3);
-    let failed = PEOPLE.iter().filter(|one| home(&place, &[]).secret_parts(&one.described.record.fingerprint).is_err());
+    let failed =
+        PEOPLE.iter().filter(|one| home(&place, &[]).secret_parts(one.described.record.fingerprint()).is_err());
     assert_eq!(failed.count(), 2);
 }
 
@@ -305,11 +308,11 @@ fn a_writer_that_is_killed_leaves_a_whole_home() {
         let _ = child.kill();
         child.wait().unwrap();
         let keys = home(&place, &[]);
-        let found = keys.find(ProtocolName::Pgp, &Want::All).unwrap();
+        let found = keys.find(ProtocolName::Pgp, &Query::manage(Want::All)).unwrap();
         assert!(found.is_empty() || found.len() == 3, "{} of 3", found.len());
         outcomes[usize::from(!found.is_empty())] += 1;
         for record in found {
-            assert!(keys.secret_parts(&record.fingerprint).unwrap().is_some(), "a certificate without its key");
+            assert!(keys.secret_parts(record.fingerprint()).unwrap().is_some(), "a certificate without its key");
             keys.remove(&record, Removal::WithSecret).unwrap();
         }
     }
@@ -320,10 +323,10 @@ fn a_writer_that_is_killed_leaves_a_whole_home() {
 fn junk_among_keys_is_passed_over_and_listed() {
     let [alice, bob, _] = [&PEOPLE[0], &PEOPLE[1], &PEOPLE[2]].map(|one| &one.described.record);
     // Between two certificates, one of an unknown version.
-    let ring = [&*alice.bytes, b"\xc6\x06\x63\x00\x00\x00\x00\x01\xcd\x01x", &*bob.bytes].concat();
+    let ring = [&**alice.bytes(), b"\xc6\x06\x63\x00\x00\x00\x00\x01\xcd\x01x", &**bob.bytes()].concat();
     let file = keyfile::describe(&ring, "ring.gpg").unwrap();
-    let fingerprints: Vec<&Handle> = file.found.iter().map(|one| &one.record.fingerprint).collect();
-    assert_eq!(fingerprints, [&alice.fingerprint, &bob.fingerprint]);
+    let fingerprints: Vec<&Handle> = file.found.iter().map(|one| one.record.fingerprint()).collect();
+    assert_eq!(fingerprints, [alice.fingerprint(), bob.fingerprint()]);
     assert_eq!(file.skipped.len(), 1, "{:?}", file.skipped);
     assert!(file.skipped[0].starts_with("ring.gpg: certificate 2: "), "{:?}", file.skipped);
 
@@ -333,7 +336,7 @@ fn junk_among_keys_is_passed_over_and_listed() {
     let file = keyfile::describe(&text, "keys.txt").unwrap();
     assert_eq!(file.found.len(), 2);
     assert_eq!(file.skipped, ["keys.txt: an OpenPGP block that holds no key"]);
-    assert_eq!(file.found[0].record.bytes, alice.bytes);
+    assert_eq!(file.found[0].record.bytes(), alice.bytes());
 
     for (octets, reason) in [
         (b"".as_slice(), "keys.txt: holds no OpenPGP key"),
@@ -353,7 +356,7 @@ fn argon2_within_bounds_only() {
     let octets = carol.described.secret.clone().unwrap();
     let loaded = store::load(&[("carol", octets.expose())], &passphrases(&[PASSPHRASE]), &tight).unwrap();
     let record = &carol.described.record;
-    let error = loaded.keys.secret(record, &record.fingerprint).unwrap_err();
+    let error = loaded.keys.secret(record, record.fingerprint()).unwrap_err();
     assert_eq!(error.kind(), Kind::Malformed);
     assert!(error.to_string().contains("its argon2 needs 2^"), "{error}");
 }
@@ -381,32 +384,32 @@ fn gpg_keys_are_read() {
             let public = keyfile::describe(&gpg.run(&[armor, "--export", &who]), "gpg").unwrap();
             assert_eq!((public.found.len(), public.skipped.len()), (1, 0));
             assert!(public.found[0].secret.is_none());
-            assert_eq!(public.found[0].record.claimed, [address(&who)]);
+            assert_eq!(public.found[0].record.claimed(), [address(&who)]);
             let secret = gpg.run(&[armor, "--passphrase", passphrase, "--export-secret-keys", &who]);
             let secret = keyfile::describe(&secret, "gpg").unwrap();
             let keys = home(&folder.path().join(armor), &[passphrase]);
             assert_eq!(keys.add(&public.found).unwrap(), [Change::Added]);
             assert_eq!(keys.add(&secret.found).unwrap(), [Change::Updated]);
-            let record = keys.find(ProtocolName::Pgp, &Want::Address(&address(&who))).unwrap().remove(0);
-            assert_eq!(record.secrets.len(), 2, "{record:?}");
-            for key in &record.secrets {
+            let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::Address(&address(&who)))).unwrap().remove(0);
+            assert_eq!(record.secrets().len(), 2, "{record:?}");
+            for key in record.secrets() {
                 assert!(keys.secret(&record, key).unwrap().is_some());
             }
         }
         // Only the subkey: the primary key is a stub, and is not here.
         let secret = gpg.run(&["--passphrase", passphrase, "--export-secret-subkeys", &who]);
         let loaded = store::load(&[("subkeys", &secret)], &passphrases(&[passphrase]), &Limits::default()).unwrap();
-        let record = loaded.keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
-        assert_eq!(record.secrets, record.handles[1..]);
-        let stub = loaded.keys.secret(&record, &record.handles[0]).unwrap_err();
+        let record = loaded.keys.find(ProtocolName::Pgp, &Query::manage(Want::All)).unwrap().remove(0);
+        assert_eq!(record.secrets(), &record.handles()[1..]);
+        let stub = loaded.keys.secret(&record, &record.handles()[0]).unwrap_err();
         assert!(stub.to_string().ends_with("its secret part is missing: GnuPG exported only a stub of it"), "{stub}");
-        assert!(loaded.keys.secret(&record, &record.handles[1]).unwrap().is_some());
+        assert!(loaded.keys.secret(&record, &record.handles()[1]).unwrap().is_some());
         // A stub does not replace a key.
         let keys = home(&folder.path().join("--armor"), &[passphrase]);
         keys.add(&keyfile::describe(&secret, "subkeys").unwrap().found).unwrap();
-        let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
-        assert_eq!(record.secrets.len(), 2);
-        assert!(keys.secret(&record, &record.handles[0]).unwrap().is_some());
+        let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::All)).unwrap().remove(0);
+        assert_eq!(record.secrets().len(), 2);
+        assert!(keys.secret(&record, &record.handles()[0]).unwrap().is_some());
     }
     let ring = keyfile::describe(&gpg.run(&["--export"]), "ring").unwrap();
     assert_eq!(ring.found.len(), kinds.len());
@@ -430,12 +433,12 @@ fn gpg_reads_our_keys() {
         let folder = tempfile::tempdir().unwrap();
         let keys = home(&folder.path().join("home"), &[]);
         keys.add(&[copy(&made.described)]).unwrap();
-        let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
+        let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::All)).unwrap().remove(0);
         let passphrase = passphrase.unwrap_or_default();
         for form in [Armor::Ascii, Armor::Binary] {
             let public = gpg.file("public", &keyfile::export(&record, form).unwrap());
             gpg.run(&["--import", &public]);
-            let secret = keys.secret_parts(&record.fingerprint).unwrap().unwrap();
+            let secret = keys.secret_parts(record.fingerprint()).unwrap().unwrap();
             let secret = gpg.file("secret", keyfile::export_secret(&secret, form).unwrap().expose());
             gpg.run(&["--passphrase", passphrase, "--import", &secret]);
         }
@@ -447,7 +450,7 @@ fn gpg_reads_our_keys() {
         // Field 12 holds the capabilities (GnuPG's doc/DETAILS); capitals are those of the whole certificate.
         assert_eq!(field("sec:", 12), "scESC", "{listed}");
         assert_eq!(field("ssb:", 12), "e", "{listed}");
-        assert_eq!(field("fpr:", 10), record.fingerprint.as_str());
+        assert_eq!(field("fpr:", 10), record.fingerprint().as_str());
         // It signs and decrypts with it.
         let (signed, sealed) = (format!("{text}.{number}.sig"), format!("{text}.{number}.gpg"));
         gpg.run(&["--passphrase", passphrase, "-u", &who, "-o", &signed, "--detach-sign", &text]);
@@ -508,7 +511,7 @@ fn made(who: &str, passphrase: Option<&str>, profile: Profile, algorithm: Algori
 /// The certificate with its revocation behind it, as it is published.
 fn revoked(person: &Generated) -> Described {
     let dearmored = base64_body(&person.revocation);
-    let mut packets = person.described.record.bytes.to_vec();
+    let mut packets = person.described.record.bytes().to_vec();
     packets.extend(dearmored);
     keyfile::describe(&packets, "revoked").unwrap().found.remove(0)
 }
@@ -524,7 +527,7 @@ fn fill(home: &Keystore) {
     let found: Vec<Described> = PEOPLE.iter().map(|one| copy(&one.described)).collect();
     assert_eq!(home.add(&found).unwrap(), [Change::Added; 3]);
     for one in &found {
-        assert!(home.bind(&one.record.fingerprint, &Binding::UserIds, Origin::Generated, now()).unwrap());
+        assert!(home.bind(one.record.fingerprint(), &Binding::UserIds, Origin::Generated, now()).unwrap());
     }
 }
 
@@ -546,8 +549,12 @@ fn passphrases(given: &[&str]) -> Arc<Passphrases> {
     Arc::new(Passphrases::new(given.iter().copied().map(Secret::from).collect()))
 }
 
-fn find(keys: &dyn Keys, want: &Want<'_>) -> Vec<Handle> {
-    keys.find(ProtocolName::Pgp, want).unwrap().iter().map(|record| record.fingerprint.clone()).collect()
+fn find(keys: &dyn Keys, want: Want<'_>) -> Vec<Handle> {
+    keys.find(ProtocolName::Pgp, &Query::manage(want))
+        .unwrap()
+        .iter()
+        .map(|record| record.fingerprint().clone())
+        .collect()
 }
 
 fn copy(of: &Described) -> Described {

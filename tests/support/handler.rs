@@ -35,7 +35,7 @@ pub(crate) fn keys() -> Memory {
             let mut request = smime::generate::Request::new(address(name));
             request.algorithm = smime::generate::Algorithm::P256;
             let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
-            files.push(described.record.bytes.to_vec());
+            files.push(described.record.bytes().to_vec());
             files.push(described.secret.unwrap().expose().to_vec());
         }
         let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();
@@ -72,6 +72,7 @@ pub(crate) fn policy() -> Policy {
         ],
         obstacles: [(Obstacle::AlreadyEncrypted, Resort::Keep)].into(),
         max_size: 1024 * 1024,
+        mailboxes: Default::default(),
     }
 }
 

@@ -11,3 +11,4 @@ pub(crate) mod openpgp_programs;
 pub(crate) mod ports;
 pub(crate) mod postfix;
 pub(crate) mod requirements;
+pub(crate) mod served;

@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, hex, rfc3339},
-    keys::{Handle, Keys, ProtocolName, Want},
+    keys::{Handle, Keys, ProtocolName, Query, Want},
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     protocol::smime::record,
     report::printable,
@@ -142,7 +142,7 @@ fn issuers(leaf: &Certificate, here: &[Certificate], keys: &dyn Keys) -> Result<
     let mut wanted: Vec<Handle> = [leaf].into_iter().chain(here).map(|one| record::subject(one.issuer())).collect();
     while let Some(name) = wanted.pop() {
         if asked.insert(name.clone()) {
-            for issuer in parsed(&keys.find(ProtocolName::Smime, &Want::Handle(&name))?)? {
+            for issuer in parsed(&keys.find(ProtocolName::Smime, &Query::manage(Want::Handle(&name)))?)? {
                 wanted.push(record::subject(issuer.issuer()));
                 found.push(issuer);
             }

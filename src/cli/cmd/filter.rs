@@ -5,18 +5,22 @@ use std::{
     io::{self, Read, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Args, ValueHint};
 use postseal::{
-    base::{Budget, Error, Limits, Result},
-    config,
+    base::{Budget, Error, Limits, Random, Result, SystemRandom},
+    config::{self, Config},
     mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
-    service::ConfiguredHandler,
-    transport::filter::{filter, temporary, try_again},
+    service,
+    transport::{
+        Blocking, HandingOver, Measured, SessionId,
+        filter::{filter, temporary, try_again},
+    },
 };
 
-use crate::cli::{input, session::Session};
+use crate::cli::{input, log, session::Session};
 
 /// Filter. Exit status 0: standard output has the message, or nothing if it is to be discarded; 75: keep it and try again; 64, 65 and 77:
 /// refuse it.
@@ -34,6 +38,9 @@ pub(crate) struct Filter {
     /// The client is in a trusted network
     #[arg(long)]
     trusted: bool,
+    /// Hand the result over to the next hop of the configuration, and print nothing
+    #[arg(long)]
+    reinject: bool,
     /// The configuration [default: $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -68,7 +75,21 @@ const VALUED: [&str; 5] = ["-c", "--config", "-f", "--from", "--user"];
 
 /// Runs the verb. Faults of this machine are temporary errors: the caller keeps the mail.
 pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
-    let written = handled(what, session).map_err(temporary)?;
+    let ready = Ready::new(what, session).map_err(try_again)?;
+    let _within = ready.id.span("filter").entered();
+    let mail = mail(what, &ready.config.bounds.message).map_err(temporary)?;
+    let Some(next_hop) = &ready.next_hop else {
+        return print(filter(&ready.handler, &ready.id, mail).map_err(temporary)?);
+    };
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let quarantine = service::quarantine(&ready.config, &session.shared_clock(), &random).map_err(try_again)?;
+    let (handler, session) = (&ready.handler, &ready.id);
+    let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "filter", session };
+    copies.deliver(mail, 1).map_err(temporary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(written: Option<Vec<u8>>) -> Result<ExitCode> {
     if let Some(octets) = written {
         let mut out = io::stdout().lock();
         let done = out.write_all(&octets).and_then(|()| out.flush());
@@ -77,8 +98,28 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
-    let (handler, limits) = set_up(what, session).map_err(try_again)?;
+/// Everything but the message.
+struct Ready {
+    config: Config,
+    handler: Measured,
+    /// With `--reinject`.
+    next_hop: Option<Blocking>,
+    id: SessionId,
+}
+
+impl Ready {
+    fn new(what: &Filter, session: &Session) -> Result<Ready> {
+        let config = config::load(&super::config::path(what.config.as_deref()))?;
+        log::start_for_message(&config.log);
+        let environment = session.configured(&config)?.environment()?;
+        let random = Arc::clone(&environment.random);
+        let next_hop = what.reinject.then(|| service::sendmail_next_hop(&config, &random)).transpose()?;
+        let handler = Measured::new(Arc::new(service::handler(&config, environment)?), Arc::default(), "filter");
+        Ok(Ready { config, handler, next_hop, id: SessionId::new(&SystemRandom)? })
+    }
+}
+
+fn mail(what: &Filter, limits: &Limits) -> Result<Mail> {
     let path = |one: &String| Ok(ForwardPath { address: input::address(one)?, parameters: Vec::new() });
     let recipients = what.recipients.iter().map(path).collect::<Result<Vec<_>>>()?;
     let address = match what.sender.as_str() {
@@ -91,13 +132,7 @@ fn handled(what: &Filter, session: &Session) -> Result<Option<Vec<u8>>> {
         None => Submitter::Unknown,
     };
     let sender = ReversePath { address, parameters: Vec::new() };
-    filter(&handler, Mail { envelope: Envelope { sender, recipients }, submitter, message: read(&limits)? })
-}
-
-fn set_up(what: &Filter, session: &Session) -> Result<(ConfiguredHandler, Limits)> {
-    let config = config::load(&super::config::path(what.config.as_deref()))?;
-    let handler = session.configured(&config)?.handler(&config)?;
-    Ok((handler, config.bounds.message))
+    Ok(Mail { envelope: Envelope { sender, recipients }, submitter, message: read(limits)? })
 }
 
 fn read(limits: &Limits) -> Result<Message> {
@@ -107,5 +142,5 @@ fn read(limits: &Limits) -> Result<Message> {
     let mut input = io::stdin().lock().take(limits.message as u64 + 1);
     input.read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
     budget.message(octets.len())?;
-    Message::parse(octets, &mut budget)
+    Message::received(octets, &mut budget)
 }

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result},
-    keys::{Binding, Chain, Handle, Keys, Memory, Record, Want},
+    keys::{Binding, Chain, Handle, Keys, Memory, Query, Record, Want},
     mail::Address,
     protocol::Described,
     store::{self, Intake, Keystore, Origin},
@@ -69,8 +69,8 @@ pub(crate) fn run(import: &Import, session: &Session) -> Result<ExitCode> {
     left.extend(refused);
     let mut beliefs = Vec::new();
     for (protocol, fingerprint, binding) in found.beliefs {
-        for record in coming.keys().find(protocol, &Want::Handle(&fingerprint))? {
-            beliefs.push((record.fingerprint.clone(), binding.clone(), Origin::Trusted));
+        for record in coming.keys().find(protocol, &Query::manage(Want::Handle(&fingerprint)))? {
+            beliefs.push((record.fingerprint().clone(), binding.clone(), Origin::Trusted));
         }
     }
     data(&coming.take_in(beliefs, session.clock().now())?)?;
@@ -120,15 +120,16 @@ impl Coming {
         let named = file.named.as_ref().filter(|_| read.lost.is_empty());
         let own = named.and_then(|address| Some((owner(&read.found, address)?, address)));
         if let Some((own, address)) = own
-            && !own.claimed.contains(address)
+            && !own.claimed().contains(address)
         {
             show::warning(&format!(
                 "{}: {} does not name {address} itself; it is trusted for it by the file's name",
-                file.place, own.fingerprint
+                file.place,
+                own.fingerprint()
             ));
         }
         let belief = |(own, address): (&Record, &Address)| {
-            (own.fingerprint.clone(), Binding::Address(address.clone()), Origin::Trusted)
+            (own.fingerprint().clone(), Binding::Address(address.clone()), Origin::Trusted)
         };
         let belief = own.map(belief);
         let statements = read.statements.iter().map(|der| Arc::from(der.as_slice())).collect();
@@ -190,6 +191,6 @@ fn what(binding: &Binding) -> String {
 /// The certificate that a file named after `address` is about. The file may hold the chain too.
 fn owner<'a>(found: &'a [Described], address: &Address) -> Option<&'a Record> {
     let record = |is_theirs: &dyn Fn(&Record) -> bool| found.iter().map(|one| &one.record).find(|one| is_theirs(one));
-    let own = record(&|one| one.claimed.contains(address)).or_else(|| record(&|one| !one.secrets.is_empty()));
+    let own = record(&|one| one.claimed().contains(address)).or_else(|| record(&|one| !one.secrets().is_empty()));
     own.or_else(|| record(&|_| true))
 }

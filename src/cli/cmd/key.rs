@@ -115,7 +115,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         }
         Verb::Export(what) => export::export(what, &home, session)?,
         Verb::List { json } => {
-            let (found, at) = (find(&home, None, &Want::All)?, session.clock().now());
+            let (found, at) = (find(&home, None, Want::All)?, session.clock().now());
             data(&if *json { show::objects(&found, at, &home)? } else { show::list(&found, at, &home)? })?;
         }
         Verb::Show { json, which } => {
@@ -170,11 +170,14 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
         }
     }
     file.skipped.iter().for_each(|skipped| warning(skipped));
-    let foreign = file.found.iter().find(|one| one.record.protocol != ProtocolName::Smime);
+    let foreign = file.found.iter().find(|one| one.record.protocol() != ProtocolName::Smime);
     if let (Trust::Anchor, Some(one)) = (trust, foreign) {
-        return Err(Error::usage(format!("key {}: an OpenPGP certificate is no trust anchor", one.record.fingerprint)));
+        return Err(Error::usage(format!(
+            "key {}: an OpenPGP certificate is no trust anchor",
+            one.record.fingerprint()
+        )));
     }
-    let belief = |one: &Described| (one.record.fingerprint.clone(), Binding::Anchor, Origin::Trusted);
+    let belief = |one: &Described| (one.record.fingerprint().clone(), Binding::Anchor, Origin::Trusted);
     let beliefs: Vec<_> = file.found.iter().filter(|_| trust == Trust::Anchor).map(belief).collect();
     let intake = Intake { certificates: &file.found, beliefs: &beliefs, statements: &lists, revocation: None };
     let taken = match lists.is_empty() {
@@ -187,7 +190,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
     for (one, change) in file.found.iter().zip(taken.certificates) {
         let change = if trust == Trust::Anchor { "anchor" } else { show::word(change) };
         text.push_str(&show::change(change, &one.record));
-        if one.record.protocol == ProtocolName::Pgp {
+        if one.record.protocol() == ProtocolName::Pgp {
             doubt(&one.record, session.clock().now(), home)?.iter().for_each(|doubt| warning(doubt));
         }
     }
@@ -202,18 +205,18 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
 fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<()> {
     let record = one(home, id)?;
     let address = input::address(address)?;
-    if !record.claimed.contains(&address) {
-        warning(&format!("key {}: does not name {address} itself", record.fingerprint));
+    if !record.claimed().contains(&address) {
+        warning(&format!("key {}: does not name {address} itself", record.fingerprint()));
     }
     let binding = Binding::Address(address.clone());
-    let new = home.bind(&record.fingerprint, &binding, Origin::Trusted, session.clock().now())?;
-    aside(&format!("{} is {}trusted for {address}\n", record.fingerprint, if new { "" } else { "already " }));
+    let new = home.bind(record.fingerprint(), &binding, Origin::Trusted, session.clock().now())?;
+    aside(&format!("{} is {}trusted for {address}\n", record.fingerprint(), if new { "" } else { "already " }));
     Ok(())
 }
 
 fn remove(id: &str, removal: Removal, home: &Keystore) -> Result<()> {
     let record = one(home, id)?;
     home.remove(&record, removal)?;
-    aside(&format!("{} is removed\n", record.fingerprint));
+    aside(&format!("{} is removed\n", record.fingerprint()));
     Ok(())
 }

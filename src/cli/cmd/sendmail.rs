@@ -14,15 +14,15 @@ use postseal::{
     base::{Clock, Error, Random, Result, rfc5322},
     config::{self, Config},
     mail::build::unique,
-    service::{self, ConfiguredHandler},
+    service,
     transport::{
-        Blocking,
+        Blocking, HandingOver, Measured, SessionId,
         filter::{temporary, try_again},
         sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
     },
 };
 
-use crate::cli::{session::Session, show};
+use crate::cli::{log, session::Session, show};
 
 /// Sendmail. The configuration is $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml.
 #[derive(Args, Debug)]
@@ -53,6 +53,10 @@ pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
     if options.mode == Mode::Errand {
         return Err(run_real_sendmail(&config, &options));
     }
+    // With -bv no mail is sent.
+    if options.mode != Mode::Verify {
+        log::start_for_message(&config.log);
+    }
     let ready = Ready::new(&config, session).map_err(try_again)?;
     ready.carry_out(&options)
 }
@@ -62,7 +66,7 @@ struct Ready<'a> {
     config: &'a Config,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    handler: ConfiguredHandler,
+    handler: Measured,
     next_hop: Blocking,
     user: User,
 }
@@ -73,7 +77,7 @@ impl Ready<'_> {
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         Ok(Ready {
             config,
-            handler: service::handler(config, environment)?,
+            handler: Measured::new(Arc::new(service::handler(config, environment)?), Arc::default(), "sendmail"),
             next_hop: service::sendmail_next_hop(config, &random)?,
             user: User::of_this_process()?,
             clock,
@@ -90,8 +94,13 @@ impl Ready<'_> {
             date: rfc5322(self.clock.now()),
             unique: unique(&*self.random)?,
         };
+        let session = &SessionId::new(&*self.random)?;
+        let _within = session.span("sendmail").entered();
         let limits = &self.config.bounds.message;
-        let transport = Transport { handler: &self.handler, next_hop: &self.next_hop, writer, limits };
+        let quarantine = service::quarantine(self.config, &self.clock, &self.random)?;
+        let (handler, next_hop) = (&self.handler, &self.next_hop);
+        let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "sendmail", session };
+        let transport = Transport { copies, writer, limits };
         match options.mode {
             Mode::Verify => show::data(&lines(&transport.verify(options).map_err(temporary)?))?,
             Mode::Smtp => transport.converse(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(temporary)?,

@@ -29,7 +29,7 @@ pub(crate) fn run(what: &Serve, session: Session) -> Result<ExitCode> {
     let path = super::config::path(what.config.as_deref());
     // Before there is a second thread, because taking systemd's sockets changes the environment.
     let inherited = inherited()?;
-    log::start(config::load(&path)?.log);
+    log::start(&config::load(&path)?.log);
     raise_descriptor_limit();
     Service::new(path)
         .with_environment(move |config| session.configured(config)?.environment())

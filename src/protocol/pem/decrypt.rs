@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::{Budget, Error, Hint, Result, Secret},
     crypto::{Cipher, Unwrap, cbc_decrypt},
-    keys::{Handle, ProtocolName, Want},
+    keys::{Handle, ProtocolName, Purpose, Query, Want},
     mail::encoding::base64_decode,
     protocol::{Context, undecryptable},
 };
@@ -157,7 +157,7 @@ fn wrapped(header: &Header) -> impl Iterator<Item = (Named<'_>, &KeyInfo)> {
 /// Available secret keys that the message names.
 fn meant(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = named.stored(context.keys)?;
-    found.retain(|candidate| candidate.record.as_ref().is_some_and(|record| !record.secrets.is_empty()));
+    found.retain(|candidate| candidate.record.as_ref().is_some_and(|record| !record.secrets().is_empty()));
     Ok(distinct(found))
 }
 
@@ -165,11 +165,11 @@ fn meant(named: Named<'_>, context: Context<'_>) -> Result<Vec<Candidate>> {
 fn all(context: Context<'_>) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for protocol in [ProtocolName::Pem, ProtocolName::Smime] {
-        let records = context.keys.find(protocol, &Want::All)?;
+        let records = context.keys.find(protocol, &Query::new(Purpose::Decrypt, Want::All))?;
         found.extend(
             records
                 .iter()
-                .filter(|record| !record.secrets.is_empty())
+                .filter(|record| !record.secrets().is_empty())
                 .filter_map(|record| Candidate::of_record(record).ok()),
         );
     }
@@ -191,7 +191,7 @@ fn no_recipient() -> Error {
 /// Unwraps a key; `None` if it was wrapped for another recipient.
 fn unwrap(candidate: &Candidate, wrapped: &[u8], context: Context<'_>) -> Result<Option<Secret>> {
     let Some(record) = &candidate.record else { return Ok(None) };
-    let Some(handle) = record.secrets.first() else { return Ok(None) };
+    let Some(handle) = record.secrets().first() else { return Ok(None) };
     let Some(secret) = context.keys.secret(record, handle)? else { return Ok(None) };
     let length = rsa(&candidate.key)?.0.len();
     if wrapped.len() > length {

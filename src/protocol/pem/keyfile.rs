@@ -87,8 +87,8 @@ pub fn read(octets: &[u8], place: &str, passphrases: &Passphrases, limits: &Limi
                     continue;
                 }
                 let mut record = record::record(&record::of_numbers(&parts.n, &parts.e)?, user.as_deref())?;
-                record.secrets = vec![record.fingerprint.clone()];
-                let proven = record.secrets.clone();
+                record.set_secrets([record.fingerprint().clone()]);
+                let proven = record.secrets().to_vec();
                 contents.found.push(Described { record, secret: Some(octets), proven });
             }
             _ => {}
@@ -109,7 +109,7 @@ pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
 
 /// Writes a bare key with the label PUBLIC KEY (RFC 7468, section 13).
 pub fn labelled(record: &Record) -> Vec<u8> {
-    let lines = printable(&record.bytes, "").replace("\r\n", "\n");
+    let lines = printable(record.bytes(), "").replace("\r\n", "\n");
     format!("-----BEGIN PUBLIC KEY-----\n{lines}-----END PUBLIC KEY-----\n").into_bytes()
 }
 
@@ -120,7 +120,7 @@ pub fn labelled_secret(record: &Record, held: &Secret) -> Secret {
         tlv::Reader::new(held.expose(), "private key").sequence().is_ok_and(|mut key| key.expect(INTEGER).is_ok());
     let name = if is_open { "PrivateKeyInfo" } else { "EncryptedPrivateKeyInfo" };
     let mut text = String::new();
-    for address in &record.claimed {
+    for address in record.claimed() {
         text.push_str(&format!("User: {address}\n"));
     }
     text.push_str(&format!("{name}:\n{}", printable(held.expose(), " ").replace("\r\n", "\n")));
@@ -129,11 +129,7 @@ pub fn labelled_secret(record: &Record, held: &Secret) -> Secret {
 
 /// Merges two copies of one key: its addresses, the owner's bindings, and its secret part.
 pub fn merge(old: &Record, new: &Record) -> Record {
-    let mut merged = old.clone();
-    merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
-    merged.claimed.extend(new.claimed.iter().filter(|address| !old.claimed.contains(address)).cloned());
-    merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
-    merged
+    old.clone().merged_with(new)
 }
 
 fn public(spki: &[u8], user: Option<&str>) -> Result<Described> {

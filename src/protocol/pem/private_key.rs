@@ -31,8 +31,8 @@ pub struct LockedKey {
 impl LockedKey {
     /// Takes PKCS#8 in DER, encrypted or not, as in [`Described::secret`](crate::protocol::Described::secret).
     pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> LockedKey {
-        let fingerprint = record.fingerprint.clone();
-        let title = match record.claimed.first() {
+        let fingerprint = record.fingerprint().clone();
+        let title = match record.claimed().first() {
             Some(address) => format!("key {fingerprint} of {address}"),
             None => format!("key {fingerprint}"),
         };

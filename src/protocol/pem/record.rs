@@ -12,7 +12,7 @@ use super::header::CertificateId;
 use crate::{
     base::{Error, Result},
     crypto::{self, Hash},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Record, Want},
     mail::Address,
     pki::{Certificate, Name, PublicKey},
     protocol::x509,
@@ -26,16 +26,9 @@ pub(super) fn record(key: &PublicKey, user: Option<&str>) -> Result<Record> {
     let fingerprint = fingerprint(&bytes);
     // The subject key identifier that certificates have for the same key (RFC 5280, section 4.2.1.2).
     let identifier = Handle::from_octets(&Hash::Sha1.digest(key.octets()));
-    Ok(Record {
-        protocol: ProtocolName::Pem,
-        handles: vec![fingerprint.clone(), identifier],
-        fingerprint,
-        claimed: user.and_then(|user| Address::parse(user).ok()).into_iter().collect(),
-        bindings: Vec::new(),
-        bytes: bytes.into(),
-        secrets: Vec::new(),
-        capabilities: None,
-    })
+    Ok(Record::new(ProtocolName::Pem, fingerprint, bytes, [])
+        .with_handles([identifier])
+        .with_claimed(user.and_then(|user| Address::parse(user).ok())))
 }
 
 /// The fingerprint of a bare key, from its SubjectPublicKeyInfo.
@@ -73,15 +66,15 @@ pub(super) struct Candidate {
 impl Candidate {
     /// The key of a record of PEM or S/MIME. An error if it cannot be read, or is not an RSA key.
     pub(super) fn of_record(record: &Arc<Record>) -> Result<Candidate> {
-        let (key, certificate) = match record.protocol {
+        let (key, certificate) = match record.protocol() {
             ProtocolName::Smime => {
-                let certificate = Certificate::clone(&*record.bytes.read(Certificate::parse)?);
+                let certificate = Certificate::clone(&*record.bytes().read(Certificate::parse)?);
                 (certificate.public_key().clone(), Some(certificate))
             }
-            ProtocolName::Pem | ProtocolName::Pgp => (PublicKey::clone(&*record.bytes.read(PublicKey::parse)?), None),
+            ProtocolName::Pem | ProtocolName::Pgp => (PublicKey::clone(&*record.bytes().read(PublicKey::parse)?), None),
         };
         rsa(&key)?;
-        let fingerprint = record.fingerprint.clone();
+        let fingerprint = record.fingerprint().clone();
         Ok(Candidate { key, fingerprint, certificate, record: Some(Arc::clone(record)) })
     }
 
@@ -89,7 +82,10 @@ impl Candidate {
     pub(super) fn of_certificate(der: &[u8], keys: &dyn Keys) -> Result<Candidate> {
         let certificate = Certificate::parse(der)?;
         let fingerprint = x509::record::fingerprint(&certificate);
-        let record = keys.find(ProtocolName::Smime, &Want::Certificate(&fingerprint))?.into_iter().next();
+        let record = keys
+            .find(ProtocolName::Smime, &Query::new(Purpose::Verify, Want::Certificate(&fingerprint)))?
+            .into_iter()
+            .next();
         Ok(Candidate { key: certificate.public_key().clone(), fingerprint, certificate: Some(certificate), record })
     }
 
@@ -98,7 +94,10 @@ impl Candidate {
         let key = PublicKey::parse(spki)?;
         rsa(&key)?;
         let fingerprint = fingerprint(&normal(&key)?);
-        let record = keys.find(ProtocolName::Pem, &Want::Certificate(&fingerprint))?.into_iter().next();
+        let record = keys
+            .find(ProtocolName::Pem, &Query::new(Purpose::Verify, Want::Certificate(&fingerprint)))?
+            .into_iter()
+            .next();
         Ok(Candidate { key, fingerprint, certificate: None, record })
     }
 
@@ -130,17 +129,17 @@ impl Named<'_> {
     pub(super) fn stored(&self, keys: &dyn Keys) -> Result<Vec<Candidate>> {
         let found = if let Some(id) = self.certificate {
             match id.handle() {
-                Some(handle) => keys.find(ProtocolName::Smime, &Want::Handle(&handle))?,
+                Some(handle) => keys.find(ProtocolName::Smime, &Query::new(Purpose::Verify, Want::Handle(&handle)))?,
                 None => Vec::new(),
             }
         } else if let Some(record) = self.key.and_then(|spki| record(&PublicKey::parse(spki).ok()?, None).ok()) {
-            keys.find(ProtocolName::Pem, &Want::Certificate(&record.fingerprint))?
+            keys.find(ProtocolName::Pem, &Query::new(Purpose::Verify, Want::Certificate(record.fingerprint())))?
         } else if let Some(address) = self.name.and_then(|name| Address::parse(name).ok()) {
-            let mut found = keys.find(ProtocolName::Pem, &Want::Address(&address))?;
-            found.extend(keys.find(ProtocolName::Smime, &Want::Address(&address))?);
+            let mut found = keys.find(ProtocolName::Pem, &Query::new(Purpose::Verify, Want::Address(&address)))?;
+            found.extend(keys.find(ProtocolName::Smime, &Query::new(Purpose::Verify, Want::Address(&address)))?);
             found
         } else if self.name.is_some() {
-            keys.find(ProtocolName::Pem, &Want::All)?
+            keys.find(ProtocolName::Pem, &Query::new(Purpose::Verify, Want::All))?
         } else {
             Vec::new()
         };
@@ -228,9 +227,9 @@ mod tests {
         let old = [&[0x30, u8::try_from(parameters.len() + bits.len()).unwrap()][..], &parameters, &bits].concat();
         let old = PublicKey::parse(&old).unwrap();
         let (one, other) = (record(&key, None).unwrap(), record(&old, Some("a@example.org")).unwrap());
-        assert_eq!(one.fingerprint, other.fingerprint);
-        assert_eq!(one.bytes, other.bytes);
-        assert_eq!(other.claimed.len(), 1);
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        assert_eq!(one.bytes(), other.bytes());
+        assert_eq!(other.claimed().len(), 1);
         assert_eq!(rsa(&old).unwrap(), (&n[..], &[3][..]));
     }
 }

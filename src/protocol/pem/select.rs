@@ -6,13 +6,13 @@ use super::{path, record};
 use crate::{
     base::{Budget, Error, FixedClock, KeyForm, Limits, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
-        Context, Purpose,
+        Context, Role,
         resolved::{Keyring, Usable},
-        select::{self, Authority, Candidate as _, Copies, Served, Wanted, Words},
+        select::{self, Authority, Candidate as _, Copies, Names, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
         x509,
     },
@@ -61,11 +61,13 @@ impl Usable for SigningKey {
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
-    let candidates = candidates(context.keys, &Want::Address(address))?;
-    let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
+pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
+    let mut paths = Paths::new(context);
+    let find = |address: &Address| candidates(context.keys, Role::Recipient, address);
+    let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut paths, find)?;
+    let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
     let serve = |candidate: &Candidate| Ok(candidate.usable(Usage::Wrap, at, context.legacy).cloned().into());
-    let chosen = select::choose(wanted, &candidates, &mut Paths::new(context), serve)?;
+    let chosen = select::choose(wanted, &candidates, &mut paths, serve)?;
     Ok(chosen.map(|select::Chosen { key, warning, .. }| Chosen { candidate: key, warning }))
 }
 
@@ -74,15 +76,13 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn signer_for(
-    address: &Address,
-    at: SystemTime,
-    context: Context<'_>,
-) -> Result<Result<SigningKey, Refusal>> {
-    let candidates = candidates(context.keys, &Want::Address(address))?;
-    let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
+pub(super) fn signer_for(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
+    let mut paths = Paths::new(context);
+    let find = |address: &Address| candidates(context.keys, Role::Signer, address);
+    let (address, candidates) = select::of_mailbox(names, Role::Signer, &mut paths, find)?;
+    let wanted = Wanted { address, role: Role::Signer, words: WORDS };
     let serve = |candidate: &Candidate| candidate.signing(Some(address), at, context);
-    Ok(select::choose(wanted, &candidates, &mut Paths::new(context), serve)?.map(|chosen| chosen.key))
+    Ok(select::choose(wanted, &candidates, &mut paths, serve)?.map(|chosen| chosen.key))
 }
 
 /// The key to sign with that `handle` names.
@@ -91,15 +91,16 @@ pub(super) fn signer_named(
     at: SystemTime,
     context: Context<'_>,
 ) -> Result<Result<SigningKey, Refusal>> {
-    let candidate = match Copies::named(handle, records(context.keys, &Want::Handle(handle))?) {
-        Ok(copies) => Candidate::of(copies),
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let candidate =
+        match Copies::named(handle, records(context.keys, &Query::new(Purpose::Sign, Want::Handle(handle)))?) {
+            Ok(copies) => Candidate::of(copies),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
     let refuse = |why: &str| Refusal::missing(format!("key {}: {why}", candidate.copies.fingerprint()));
     if let Authority::Revoked(why) = candidate.authority(&mut Paths::new(context))? {
         return Ok(Err(refuse(&why)));
     }
-    let name = candidate.copies.records().iter().find_map(|record| record.claimed.first());
+    let name = candidate.copies.records().iter().find_map(|record| record.claimed().first());
     Ok(candidate.signing(name, at, context)?.only(refuse))
 }
 
@@ -139,7 +140,7 @@ impl Candidate {
             Err(why) => return Ok(Served::Unfit(why)),
         };
         for record in self.copies.with_secrets() {
-            let Some(handle) = record.secrets.first() else { continue };
+            let Some(handle) = record.secrets().first() else { continue };
             let secret = match select::secret(context.keys, record, handle)? {
                 Ok(Some(secret)) => secret,
                 Ok(None) => continue,
@@ -185,14 +186,15 @@ impl select::Candidate<Paths<'_>> for Candidate {
     }
 }
 
-fn candidates(keys: &dyn Keys, want: &Want<'_>) -> Result<Vec<Candidate>> {
-    Ok(Copies::grouped(records(keys, want)?).into_iter().map(Candidate::of).collect())
+fn candidates(keys: &dyn Keys, role: Role, address: &Address) -> Result<Vec<Candidate>> {
+    let query = Query::new(role.purpose(), Want::Address(address));
+    Ok(Copies::grouped(records(keys, &query)?).into_iter().map(Candidate::of).collect())
 }
 
 /// Bare keys, and the certificates that S/MIME uses too.
-fn records(keys: &dyn Keys, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-    let mut records = keys.find(ProtocolName::Pem, want)?;
-    records.extend(keys.find(ProtocolName::Smime, want)?);
+fn records(keys: &dyn Keys, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+    let mut records = keys.find(ProtocolName::Pem, query)?;
+    records.extend(keys.find(ProtocolName::Smime, query)?);
     Ok(records)
 }
 

@@ -71,8 +71,8 @@ impl Usage {
 
 /// Parses the certificate of a record.
 pub(super) fn parse(record: &Record) -> Result<Arc<Cert>> {
-    record.bytes.read(|octets| {
-        read(octets).map_err(|error| Error::malformed(format!("key {}", record.fingerprint), words::reason(&error)))
+    record.bytes().read(|octets| {
+        read(octets).map_err(|error| Error::malformed(format!("key {}", record.fingerprint()), words::reason(&error)))
     })
 }
 

@@ -96,7 +96,7 @@ pub fn generate(request: &Request, clock: &dyn Clock) -> Result<Generated> {
     let (cert, revocation) = assemble(request, now, &user_ids, primary, subkey).map_err(|error| failed(&error))?;
     let revocation = armored(revocation).map_err(|error| failed(&error))?;
     let described = describe_cert(&cert)?;
-    let proven = described.record.secrets.clone();
+    let proven = described.record.secrets().to_vec();
     Ok(Generated { described: Described { proven, ..described }, revocation })
 }
 

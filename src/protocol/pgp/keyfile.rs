@@ -90,16 +90,12 @@ pub fn describe(octets: &[u8], place: &str) -> Result<KeyFile> {
 ///
 /// `Malformed` if one of them cannot be read, or they are different certificates.
 pub fn merge(old: &Record, new: &Record) -> Result<Record> {
-    let mut merged = old.clone();
-    if old.bytes != new.bytes {
-        let both = parse(&old.bytes, &old.fingerprint)?.merge_public(parse(&new.bytes, &new.fingerprint)?);
-        merged = describe_cert(&both.map_err(|error| failed(&old.fingerprint, &error))?)?.record;
-        merged.secrets = old.secrets.clone();
-        merged.bindings = old.bindings.clone();
+    if old.bytes() == new.bytes() {
+        return Ok(old.clone().merged_with(new));
     }
-    merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
-    merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
-    Ok(merged)
+    let both = parse(old.bytes(), old.fingerprint())?.merge_public(parse(new.bytes(), new.fingerprint())?);
+    let merged = describe_cert(&both.map_err(|error| failed(old.fingerprint(), &error))?)?.record;
+    Ok(merged.merged_with(old).merged_with(new))
 }
 
 /// Writes the certificate for publication, without signatures that are marked as not exportable (RFC 9580, section
@@ -109,11 +105,11 @@ pub fn merge(old: &Record, new: &Record) -> Result<Record> {
 ///
 /// `Malformed` if the record cannot be read; `NoKey` if it has no valid self-signature.
 pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
-    let cert = parse(&record.bytes, &record.fingerprint)?;
-    let octets = cert.export_to_vec().map_err(|error| failed(&record.fingerprint, &error))?;
+    let cert = parse(record.bytes(), record.fingerprint())?;
+    let octets = cert.export_to_vec().map_err(|error| failed(record.fingerprint(), &error))?;
     if octets.is_empty() {
         // Sequoia leaves out keys and user IDs without a valid self-signature.
-        return Err(Error::no_key(format!("key {}: it has no valid self-signature", record.fingerprint)));
+        return Err(Error::no_key(format!("key {}: it has no valid self-signature", record.fingerprint())));
     }
     armored(octets, sequoia_armor::Kind::PublicKey, form)
 }
@@ -208,16 +204,10 @@ pub(super) fn describe_cert(cert: &Cert) -> Result<Described> {
         false => None,
         true => Some(Secret::new(cert.as_tsk().to_vec().map_err(|error| failed(&fingerprint, &error))?)),
     };
-    let record = Record {
-        protocol: ProtocolName::Pgp,
-        handles: cert.keys().map(|key| handle(&key.key().fingerprint())).collect(),
-        claimed,
-        bindings: Vec::new(),
-        bytes: cert.to_vec().map_err(|error| failed(&fingerprint, &error))?.into(),
-        secrets: secrets(cert),
-        capabilities: None,
-        fingerprint,
-    };
+    let octets = cert.to_vec().map_err(|error| failed(&fingerprint, &error))?;
+    let record = Record::new(ProtocolName::Pgp, fingerprint, octets, secrets(cert))
+        .with_handles(cert.keys().map(|key| handle(&key.key().fingerprint())))
+        .with_claimed(claimed);
     Ok(Described { record, secret, proven: Vec::new() })
 }
 
@@ -328,7 +318,7 @@ mod tests {
     #[test]
     fn a_version_3_key_among_others_is_skipped_and_named() {
         let newer = include_bytes!("../../../testdata/attack/keys/alice.asc");
-        let newer = describe(newer, "alice.asc").unwrap().found.remove(0).record.bytes.to_vec();
+        let newer = describe(newer, "alice.asc").unwrap().found.remove(0).record.bytes().to_vec();
         for octets in [[version_3_key(), newer.clone()].concat(), [newer, version_3_key()].concat()] {
             let file = describe(&octets, "both.pgp").unwrap();
             assert_eq!((file.found.len(), file.skipped.len(), file.deprecated.len()), (1, 1, 1));

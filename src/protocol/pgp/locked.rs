@@ -331,7 +331,7 @@ mod tests {
         };
         let clock = FixedClock(UNIX_EPOCH + Duration::from_secs(1_795_435_200));
         let described = generate(&request, &clock).unwrap().described;
-        (described.secret.unwrap(), described.record.secrets)
+        (described.secret.unwrap(), described.record.secrets().to_vec())
     }
 
     fn locked(octets: &[u8]) -> LockedKeys {

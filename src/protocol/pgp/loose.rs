@@ -14,7 +14,7 @@ use sequoia_openpgp::{
 use super::{cert, keyfile, revocation::revokers, words};
 use crate::{
     base::{Error, Hint, Result},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, Keys, ProtocolName, Query, Record, Want},
     protocol::{KeyFile, LooseRevocation},
 };
 
@@ -109,14 +109,14 @@ pub fn apply_revocations(file: &mut KeyFile, beside: &dyn Keys) -> Result<()> {
 
 /// The certificate with the revocation added; `None` if the signature does not revoke it.
 fn revoked(record: &Record, signature: &Signature) -> Result<Option<Record>> {
-    if record.protocol != ProtocolName::Pgp {
+    if record.protocol() != ProtocolName::Pgp {
         return Ok(None);
     }
     let cert = Cert::clone(&*cert::parse(record)?);
     if !names(signature, &cert.key_handle()) && !is_by_revoker(&cert, signature) {
         return Ok(None);
     }
-    let failed = |error: &sequoia_openpgp::anyhow::Error| keyfile::failed(&record.fingerprint, error);
+    let failed = |error: &sequoia_openpgp::anyhow::Error| keyfile::failed(record.fingerprint(), error);
     let octets = cert.insert_packets(vec![signature.clone()]).and_then(|(cert, _)| cert.to_vec());
     // Read again, so that `binding_signatures` verifies signatures that Sequoia cannot.
     let cert = octets.and_then(|octets| cert::read(&octets)).map_err(|error| failed(&error))?;
@@ -124,7 +124,7 @@ fn revoked(record: &Record, signature: &Signature) -> Result<Option<Record>> {
         return Ok(None);
     }
     let described = keyfile::describe_cert(&cert)?.record;
-    Ok(Some(Record { bytes: described.bytes, ..record.clone() }))
+    Ok(Some(record.clone().with_bytes(described.bytes().clone())))
 }
 
 /// Whether the certificate accepts the revocation: it was made by its own key, or possibly by a designated revoker.
@@ -158,16 +158,18 @@ fn held(cert: &Cert) -> Vec<&Signature> {
 fn candidates(signature: &Signature, beside: &dyn Keys) -> Result<Vec<Arc<Record>>> {
     let mut all = Vec::new();
     for issuer in signature.get_issuers() {
-        all.extend(beside.find(ProtocolName::Pgp, &Want::Handle(&Handle::from_octets(issuer.as_bytes())))?);
+        all.extend(
+            beside.find(ProtocolName::Pgp, &Query::manage(Want::Handle(&Handle::from_octets(issuer.as_bytes()))))?,
+        );
     }
     // A revocation by a designated revoker does not name the revoked certificate, so all certificates are searched.
-    for record in beside.find(ProtocolName::Pgp, &Want::All)? {
-        let is_new = all.iter().all(|known: &Arc<Record>| known.fingerprint != record.fingerprint);
+    for record in beside.find(ProtocolName::Pgp, &Query::manage(Want::All))? {
+        let is_new = all.iter().all(|known: &Arc<Record>| known.fingerprint() != record.fingerprint());
         if is_new && cert::parse(&record).is_ok_and(|cert| is_by_revoker(&cert, signature)) {
             all.push(record);
         }
     }
-    all.dedup_by(|one, other| one.fingerprint == other.fingerprint);
+    all.dedup_by(|one, other| one.fingerprint() == other.fingerprint());
     Ok(all)
 }
 
@@ -178,7 +180,7 @@ fn lost(revocation: &LooseRevocation, signature: &Signature, file: &KeyFile, bes
         return Ok(Error::malformed(&revocation.place, "a revocation certificate that names no key"));
     };
     let is_here = file.found.iter().any(|one| one.record.has(&issuer))
-        || !beside.find(ProtocolName::Pgp, &Want::Handle(&issuer))?.is_empty();
+        || !beside.find(ProtocolName::Pgp, &Query::manage(Want::Handle(&issuer)))?.is_empty();
     let what = format!("a revocation certificate for key {issuer}");
     Ok(match is_here {
         true => Error::malformed(&revocation.place, format!("{what}, which is damaged: it does not revoke that key")),

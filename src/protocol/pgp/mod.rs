@@ -11,6 +11,7 @@ mod container;
 mod counting;
 mod derivation;
 mod encrypt;
+pub(super) mod expiry;
 mod framing;
 pub mod generate;
 mod inline;

@@ -16,7 +16,7 @@ use sequoia_openpgp::{
 use super::{cert, lenient::LENIENT, public};
 use crate::{
     base::Result,
-    keys::{Handle, Keys, ProtocolName, Want},
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
 };
 
 /// The revocation status of a certificate or one of its parts.
@@ -119,7 +119,9 @@ impl Known {
 }
 
 fn find(key: &KeyHandle, keys: &dyn Keys) -> Result<Option<Key<PublicParts, UnspecifiedRole>>> {
-    for record in keys.find(ProtocolName::Pgp, &Want::Handle(&Handle::from_octets(key.as_bytes())))? {
+    for record in
+        keys.find(ProtocolName::Pgp, &Query::new(Purpose::Verify, Want::Handle(&Handle::from_octets(key.as_bytes()))))?
+    {
         let Ok(cert) = cert::parse(&record) else { continue };
         let found = cert.keys().key_handle(key.clone()).next().map(|found| found.key().clone());
         if found.is_some() {

@@ -73,10 +73,10 @@ pub fn sift(found: Described, held: Option<&Secret>, passphrases: &Passphrases, 
         }
     }
     if !refused.is_empty() {
-        let fingerprint = &sifted.described.record.fingerprint;
+        let fingerprint = &sifted.described.record.fingerprint().clone();
         let rest = without(new, |part| refused.contains(&handle(&part.key().fingerprint())))
             .map_err(|error| failed(fingerprint, &error))?;
-        sifted.described.record.secrets = secrets(&rest);
+        sifted.described.record.set_secrets(secrets(&rest));
         sifted.described.secret = match rest.is_tsk() {
             true => Some(Secret::new(rest.as_tsk().to_vec().map_err(|error| failed(fingerprint, &error))?)),
             false => None,

@@ -18,12 +18,12 @@ use super::{
 use crate::{
     base::{Error, KeyForm, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, KeyState, Keys, ProtocolName, Record, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Want},
     mail::Address,
     protocol::{
-        Context, Purpose,
+        Context, Role,
         resolved::{Keyring, Usable},
-        select::{self, Authority, Copies, Served, Wanted, Words},
+        select::{self, Authority, Copies, Names, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
     },
 };
@@ -70,10 +70,11 @@ impl Usable for SigningKey {
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
+pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let (keys, legacy) = (context.keys, context.legacy);
-    let candidates = candidates(keys, address)?;
-    let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
+    let find = |address: &Address| candidates(keys, Role::Recipient, address);
+    let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut (), find)?;
+    let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
     let chosen = select::choose(wanted, &candidates, &mut (), |candidate| {
         Ok(candidate.usable(Usage::Encrypt, address, at, legacy, keys).into())
     })?;
@@ -90,16 +91,16 @@ pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>)
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn signer_for(
-    address: &Address,
-    at: SystemTime,
-    context: Context<'_>,
-) -> Result<Result<SigningKey, Refusal>> {
+pub(super) fn signer_for(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
     let (keys, legacy) = (context.keys, context.legacy);
-    let mut candidates = candidates(keys, address)?;
-    let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
-    // A key whose secret part is elsewhere is reported, not skipped.
-    candidates.iter_mut().for_each(|candidate| candidate.elsewhere = elsewhere(keys, &candidate.copies));
+    let find = |address: &Address| {
+        let mut found = candidates(keys, Role::Signer, address)?;
+        // A key whose secret part is elsewhere is reported, not skipped.
+        found.iter_mut().for_each(|candidate| candidate.elsewhere = elsewhere(keys, &candidate.copies));
+        Ok(found)
+    };
+    let (address, candidates) = select::of_mailbox(names, Role::Signer, &mut (), find)?;
+    let wanted = Wanted { address, role: Role::Signer, words: WORDS };
     let serve = |candidate: &Candidate| match candidate.usable(Usage::Sign, address, at, legacy, keys) {
         Err(why) => Ok(Served::Unfit(why)),
         Ok((_, usable)) => with_secret(keys, &candidate.copies, usable),
@@ -114,10 +115,11 @@ pub(super) fn signer_named(
     context: Context<'_>,
 ) -> Result<Result<SigningKey, Refusal>> {
     let (keys, legacy) = (context.keys, context.legacy);
-    let copies = match Copies::named(handle, keys.find(ProtocolName::Pgp, &Want::Handle(handle))?) {
-        Ok(copies) => copies,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let copies =
+        match Copies::named(handle, keys.find(ProtocolName::Pgp, &Query::new(Purpose::Sign, Want::Handle(handle)))?) {
+            Ok(copies) => copies,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
     let cert = merged(&copies)?;
     let refuse = |why: &str| Refusal::missing(format!("key {}: {why}", cert.fingerprint().to_hex()));
     let mut usable = match cert::usable(&cert, Usage::Sign, at, legacy, keys) {
@@ -134,7 +136,7 @@ pub(super) fn signer_named(
     Ok(with_secret(keys, &copies, usable)?.only(refuse))
 }
 
-/// A certificate and its keys that are usable for the purpose, newest first; at least one.
+/// A certificate and its keys that are usable for the role, newest first; at least one.
 type UsableKeys<'c> = (&'c Arc<Cert>, Vec<Key<PublicParts, UnspecifiedRole>>);
 
 /// A certificate that was found for an address.
@@ -183,8 +185,8 @@ impl select::Candidate<()> for Candidate {
     }
 }
 
-fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
-    let found = Copies::grouped(keys.find(ProtocolName::Pgp, &Want::Address(address))?);
+fn candidates(keys: &dyn Keys, role: Role, address: &Address) -> Result<Vec<Candidate>> {
+    let found = Copies::grouped(keys.find(ProtocolName::Pgp, &Query::new(role.purpose(), Want::Address(address)))?);
     Ok(found.into_iter().map(|copies| Candidate { cert: merged(&copies), copies, elsewhere: None }).collect())
 }
 
@@ -193,17 +195,16 @@ pub(super) fn merged(copies: &Copies) -> Result<Arc<Cert>> {
     let mut merged: Option<Arc<Cert>> = None;
     for record in copies.records() {
         let cert = cert::parse(record)?;
-        merged =
-            Some(match merged {
-                None => cert,
-                Some(other) if Arc::ptr_eq(&other, &cert) => other,
-                Some(other) => {
-                    let both = Cert::clone(&other).merge_public(Cert::clone(&cert));
-                    Arc::new(both.map_err(|error| {
-                        Error::malformed(format!("key {}", record.fingerprint), words::reason(&error))
-                    })?)
-                }
-            });
+        merged = Some(match merged {
+            None => cert,
+            Some(other) if Arc::ptr_eq(&other, &cert) => other,
+            Some(other) => {
+                let both = Cert::clone(&other).merge_public(Cert::clone(&cert));
+                Arc::new(both.map_err(|error| {
+                    Error::malformed(format!("key {}", record.fingerprint()), words::reason(&error))
+                })?)
+            }
+        });
     }
     merged.ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())))
 }
@@ -229,7 +230,7 @@ fn with_secret(
 /// Where the missing secret part of a key is, for instance on a smart card. `None` if unknown.
 fn elsewhere(keys: &dyn Keys, copies: &Copies) -> Option<String> {
     copies.records().iter().find_map(|record: &Arc<Record>| {
-        let mut absent = record.handles.iter().filter(|handle| !record.secrets.contains(handle));
+        let mut absent = record.handles().iter().filter(|handle| !record.secrets().contains(handle));
         absent.find_map(|handle| keys.secret(record, handle).err()).map(|error| error.to_string())
     })
 }

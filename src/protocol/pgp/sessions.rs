@@ -13,7 +13,7 @@ use super::{cert, derivation, protected, secret::Handled, suite};
 use crate::{
     base::{Budget, Error, Hint, Limits, Result, Secret},
     crypto::Cipher,
-    keys::{Handle, ProtocolName, Record, Want},
+    keys::{Handle, ProtocolName, Purpose, Query, Record, Want},
     protocol::{Context, undecryptable},
 };
 
@@ -158,13 +158,17 @@ impl<'a> Sessions<'a> {
     ) -> Result<Option<String>> {
         let named = esk.recipient().map(|handle| Handle::from_octets(handle.as_bytes()));
         let records = match (pass, &named) {
-            (Pass::Named, Some(handle)) => self.context.keys.find(ProtocolName::Pgp, &Want::Handle(handle))?,
-            (Pass::Hidden, None) => self.context.keys.find(ProtocolName::Pgp, &Want::All)?,
+            (Pass::Named, Some(handle)) => {
+                self.context.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Decrypt, Want::Handle(handle)))?
+            }
+            (Pass::Hidden, None) => {
+                self.context.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Decrypt, Want::All))?
+            }
             // A key other than the named one cannot open it. Trying would ask for the passphrase of every key.
             _ => return Ok(None),
         };
         for record in &records {
-            for handle in &record.secrets {
+            for handle in record.secrets() {
                 if named.as_ref().is_some_and(|name| !handle.is_named_by(name)) {
                     continue;
                 }
@@ -185,7 +189,7 @@ impl<'a> Sessions<'a> {
     /// Notes why a key that the message names has no secret part here, for instance because it is on a smart card.
     fn note_absent(&mut self, record: &Arc<Record>, named: Option<&Handle>) {
         let Some(named) = named else { return };
-        let absent = record.handles.iter().filter(|own| own.is_named_by(named) && !record.secrets.contains(own));
+        let absent = record.handles().iter().filter(|own| own.is_named_by(named) && !record.secrets().contains(own));
         for handle in absent {
             if let Err(error) = self.context.keys.secret(record, handle) {
                 self.locked.get_or_insert(error);

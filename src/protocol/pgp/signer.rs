@@ -23,7 +23,7 @@ use super::{
 use crate::{
     base::Result,
     crypto::{KeyAlgorithm, Strength},
-    keys::{Authenticated, Deprecated, Handle, Keys, ProtocolName, Record, Want},
+    keys::{Authenticated, Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Record, Want},
     mail::{Address, address},
     protocol::{Context, select::Copies},
     verdict::Why,
@@ -48,7 +48,7 @@ impl Signer {
                 continue;
             }
             let handle = Handle::from_octets(issuer.as_bytes());
-            let records = context.keys.find(ProtocolName::Pgp, &Want::Handle(&handle))?;
+            let records = context.keys.find(ProtocolName::Pgp, &Query::new(Purpose::Verify, Want::Handle(&handle)))?;
             for copies in Copies::grouped(records).iter().take(CANDIDATES) {
                 // Copies are merged, because one without this key may hold its revocation.
                 let Ok(cert) = merged(copies) else { continue };
@@ -74,7 +74,7 @@ impl Signer {
     /// The mailboxes that the certificate claims, verified or not.
     pub(super) fn claimed(&self) -> Vec<Address> {
         let mut claimed: Vec<Address> = Vec::new();
-        for address in self.records.iter().flat_map(|record| &record.claimed) {
+        for address in self.records.iter().flat_map(|record| record.claimed()) {
             if !claimed.contains(address) {
                 claimed.push(address.clone());
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     base::{Hint, Result},
-    keys::{Binding, Handle, Record},
+    keys::{Binding, Handle, Record, Source},
     mail::Address,
     protocol::unfit::Refusal,
 };
@@ -21,9 +21,9 @@ impl Copies {
     pub(in crate::protocol) fn grouped(records: Vec<Arc<Record>>) -> Vec<Copies> {
         let mut groups: Vec<Copies> = Vec::new();
         for record in records {
-            match groups.iter_mut().find(|group| group.fingerprint == record.fingerprint) {
+            match groups.iter_mut().find(|group| &group.fingerprint == record.fingerprint()) {
                 Some(group) => group.records.push(record),
-                None => groups.push(Copies { fingerprint: record.fingerprint.clone(), records: vec![record] }),
+                None => groups.push(Copies { fingerprint: record.fingerprint().clone(), records: vec![record] }),
             }
         }
         groups
@@ -60,7 +60,7 @@ impl Copies {
 
     /// The copies beside which a secret part is held.
     pub(in crate::protocol) fn with_secrets(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.records.iter().filter(|record| !record.secrets.is_empty())
+        self.records.iter().filter(|record| !record.secrets().is_empty())
     }
 
     /// Whether the owner named `address` for it.
@@ -68,11 +68,18 @@ impl Copies {
         self.bindings().any(|binding| matches!(binding, Binding::Address(named) if named == address))
     }
 
-    /// Whether the owner ties it to `address`: by name, or by what it says of itself. What it says may be invalid or revoked by now, which
-    /// makes it an unusable trusted key and not an untrusted one.
+    /// What ties it to `address`, as far as its records say ([`Record::source`]); what one copy claims may be trusted by another.
+    pub(in crate::protocol) fn source(&self, address: &Address) -> Source {
+        let claims = || self.records.iter().any(|record| record.claimed().contains(address));
+        if self.bindings().any(|binding| *binding == Binding::UserIds) && claims() {
+            return Source::Owner;
+        }
+        self.records.iter().map(|record| record.source(address)).max().unwrap_or(Source::Claim)
+    }
+
+    /// Whether the owner ties it to `address`.
     pub(in crate::protocol) fn is_bound_to(&self, address: &Address) -> bool {
-        let claims = || self.records.iter().any(|record| record.claimed.contains(address));
-        self.is_named_for(address) || (self.bindings().any(|binding| *binding == Binding::UserIds) && claims())
+        self.source(address) == Source::Owner
     }
 
     /// Whether a secret part of it is here.
@@ -81,7 +88,7 @@ impl Copies {
     }
 
     fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.records.iter().flat_map(|record| &record.bindings)
+        self.records.iter().flat_map(|record| record.bindings())
     }
 }
 
@@ -97,16 +104,9 @@ mod tests {
 
     fn record(name: u8, secret: Secret, bindings: Vec<Binding>) -> Arc<Record> {
         let fingerprint = Handle::from_octets(&[name; 8]);
-        Arc::new(Record {
-            protocol: ProtocolName::Smime,
-            handles: vec![fingerprint.clone()],
-            secrets: if matches!(secret, Secret::Here) { vec![fingerprint.clone()] } else { Vec::new() },
-            fingerprint,
-            claimed: vec![address("bob@example.org")],
-            bindings,
-            bytes: Vec::new().into(),
-            capabilities: None,
-        })
+        let secret = matches!(secret, Secret::Here).then(|| fingerprint.clone());
+        let record = Record::new(ProtocolName::Smime, fingerprint, Vec::new(), secret);
+        Arc::new(record.with_claimed([address("bob@example.org")]).with_bindings(bindings))
     }
 
     fn address(text: &str) -> Address {

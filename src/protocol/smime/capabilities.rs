@@ -85,10 +85,9 @@ pub(super) fn best(readers: &[Known]) -> Option<ContentKind> {
 /// accepted, because no later announcement would replace it (RFC 8551, section 2.7.1).
 pub(super) fn news(announced: Capabilities, record: &Record, now: SystemTime) -> Option<Announcement> {
     let latest = now.checked_add(SKEW)?;
-    let is_news = announced.said <= latest
-        && ciphers(&announced.list).is_some()
-        && announced.is_news(record.capabilities.as_ref());
-    is_news.then(|| Announcement { certificate: record.fingerprint.clone(), capabilities: announced })
+    let is_news =
+        announced.said <= latest && ciphers(&announced.list).is_some() && announced.is_news(record.capabilities());
+    is_news.then(|| Announcement { certificate: record.fingerprint().clone(), capabilities: announced })
 }
 
 /// The attribute value with the content ciphers that we read, best first.

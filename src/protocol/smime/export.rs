@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::{Budget, Error, Limits, Random, Result, Secret},
     crypto::{Hash, Legacy, Pkcs12Use, SecretKey, bmp_string, hmac, pbkdf2, pkcs12_kdf},
-    keys::{Keys, Passphrases, ProtocolName, Record, Want},
+    keys::{Keys, Passphrases, ProtocolName, Query, Record, Want},
     mail::Address,
     pki::{
         Certificate,
@@ -42,7 +42,7 @@ pub enum Form {
 pub fn chain(leaf: &Record, keys: &dyn Keys) -> Result<Vec<Arc<Certificate>>> {
     let mut chain = vec![certificate(leaf)?];
     while let Some(last) = chain.last().filter(|last| !last.is_self_issued() && chain.len() < LONGEST) {
-        let issuers = keys.find(ProtocolName::Smime, &Want::Handle(&record::subject(last.issuer())))?;
+        let issuers = keys.find(ProtocolName::Smime, &Query::manage(Want::Handle(&record::subject(last.issuer()))))?;
         let mut issuers = issuers.iter().filter_map(|issuer| certificate(issuer).ok());
         let Some(issuer) = issuers.find(|issuer| issuer.subject() == last.issuer() && !chain.contains(issuer)) else {
             break;

@@ -101,12 +101,12 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
     };
     let certificate = issue::self_signed(&owner, pair.secret.as_ref(), (now, end), random)?;
     let mut record = record(&Certificate::parse(&certificate)?);
-    record.secrets = vec![record.fingerprint.clone()];
+    record.set_secrets([record.fingerprint().clone()]);
     let secret = match &request.passphrase {
         Some(passphrase) => encrypt_pkcs8(&pair.pkcs8, passphrase, Legacy::Refuse, random)?,
         None => pair.pkcs8,
     };
-    let proven = record.secrets.clone();
+    let proven = record.secrets().to_vec();
     Ok(Described { record, secret: Some(secret), proven })
 }
 

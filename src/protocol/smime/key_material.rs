@@ -1,5 +1,7 @@
 //! Reads certificates and private keys from files, before keys are matched with their certificates.
 
+use std::collections::HashSet;
+
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef};
 
 use super::{
@@ -7,18 +9,21 @@ use super::{
     pbe::decrypt_pkcs8,
     pem_bundle::{self, PemBlock},
     pkcs8, pkcs12,
+    record::record,
 };
 use crate::{
     base::{Budget, Error, Hint, Kind, Limits, Result, Secret},
-    keys::Passphrases,
+    keys::{Handle, Passphrases, Record},
     pki::{self, Certificate},
 };
 
 /// The contents of several files.
 #[derive(Debug, Default)]
 pub(super) struct KeyMaterial {
-    /// Certificates, in the order of the files.
-    pub(super) certificates: Vec<Certificate>,
+    /// Certificates, in the order of the files, each once.
+    pub(super) certificates: Vec<Record>,
+    /// The fingerprints of the certificates.
+    known: HashSet<Handle>,
     /// Private keys, in the order of the files.
     pub(super) keys: Vec<PrivateKey>,
     /// CRLs, in the order of the files.
@@ -42,13 +47,13 @@ pub(super) struct PrivateKey {
 
 /// Whether `octets` start with a SEQUENCE, or are text with a PEM block.
 pub(super) fn recognizes(octets: &[u8]) -> bool {
-    octets.first() == Some(&SEQUENCE) || !pem_bundle::blocks(octets).is_empty()
+    octets.first() == Some(&SEQUENCE) || pem_bundle::blocks(octets).next().is_some()
 }
 
 /// Whether `octets` are text with a PEM block, or exactly one SEQUENCE, except for line breaks at the end.
 pub(super) fn is_object(octets: &[u8], limits: &Limits) -> bool {
     if octets.first() != Some(&SEQUENCE) {
-        return !pem_bundle::blocks(octets).is_empty();
+        return pem_bundle::blocks(octets).next().is_some();
     }
     let budget = Budget::new(limits.clone());
     let is_rest = |rest: &[u8]| rest.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
@@ -222,7 +227,13 @@ impl KeyMaterial {
     /// Adds a certificate or a CRL.
     fn signed(&mut self, octets: &[u8], place: &str) {
         match Certificate::parse(octets) {
-            Ok(certificate) => self.certificates.push(certificate),
+            Ok(certificate) => {
+                let record = record(&certificate);
+                if self.known.insert(record.fingerprint().clone()) {
+                    // Without what was parsed: there may be 100,000 of them.
+                    self.certificates.push(record.with_bytes(octets.to_vec()));
+                }
+            }
             Err(_) if pki::list_issuer(octets).is_ok() => self.statements.push(octets.to_vec()),
             Err(error) => self.skipped.push(format!("{place}: {error}")),
         }

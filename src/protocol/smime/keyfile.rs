@@ -10,12 +10,12 @@ use std::{
 use super::{
     key_material::{self, KeyMaterial},
     pkcs8::{self, PublicPart},
-    record::{certificate, fingerprint, record},
+    record::{certificate, record},
 };
 use crate::{
     base::{Budget, Error, Limits, Result, Secret},
     crypto::SecretKey,
-    keys::{Capabilities, Handle, Keys, Locked, Passphrases, ProtocolName, Record, Want},
+    keys::{Handle, Keys, Locked, Passphrases, ProtocolName, Query, Record, Want},
     pki::{Certificate, PublicKey},
     protocol::{Described, KeyFile},
 };
@@ -43,19 +43,17 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
     for (place, octets) in files {
         material.read(octets, place, passphrases, limits)?;
     }
-    let KeyMaterial { certificates, keys, statements, skipped, locked } = material;
-    let mut file = KeyFile { skipped, locked, statements, ..KeyFile::default() };
-    for certificate in certificates {
-        let fingerprint = fingerprint(&certificate);
-        if !file.found.iter().any(|known| known.record.fingerprint == fingerprint) {
-            file.found.push(Described { record: record(&certificate), secret: None, proven: Vec::new() });
-        }
-    }
+    let KeyMaterial { certificates, keys, statements, skipped, locked, .. } = material;
+    let found = certificates.into_iter().map(|record| Described { record, secret: None, proven: Vec::new() });
+    let mut file = KeyFile { found: found.collect(), skipped, locked, statements, ..KeyFile::default() };
     for key in keys {
         let public = PublicPart::of(key.plain.expose())?;
         let mut owners = owners(&public, file.found.iter().map(|one| &one.record))?;
         if owners.is_empty() {
-            owners = self::owners(&public, beside.find(ProtocolName::Smime, &Want::All)?.iter().map(|held| &**held))?;
+            owners = self::owners(
+                &public,
+                beside.find(ProtocolName::Smime, &Query::manage(Want::All))?.iter().map(|held| &**held),
+            )?;
         }
         if owners.is_empty() {
             return Err(Error::no_key(format!("{}: no certificate for it", key.place))
@@ -78,11 +76,7 @@ pub fn describe(octets: &[u8], place: &str) -> Result<Described> {
 
 /// Merges two copies of one certificate: owner's bindings, secret keys, and the latest announced capabilities.
 pub fn merge(old: &Record, new: &Record) -> Record {
-    let mut merged = old.clone();
-    merged.secrets.extend(new.secrets.iter().filter(|key| !old.secrets.contains(key)).cloned());
-    merged.capabilities = Capabilities::later(old.capabilities.as_ref(), new.capabilities.as_ref());
-    merged.bindings.extend(new.bindings.iter().filter(|binding| !old.bindings.contains(binding)).cloned());
-    merged
+    old.clone().merged_with(new)
 }
 
 /// Whether two certificates have the same public key.
@@ -112,9 +106,9 @@ impl LockedKey {
     ///
     /// `Malformed` if the certificate of `record` cannot be read.
     pub fn new(record: &Record, octets: Secret, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<LockedKey> {
-        let fingerprint = record.fingerprint.clone();
+        let fingerprint = record.fingerprint().clone();
         let public = certificate(record)?.public_key().clone();
-        let title = match record.claimed.first() {
+        let title = match record.claimed().first() {
             Some(address) => format!("key {fingerprint} of {address}"),
             None => format!("key {fingerprint}"),
         };
@@ -160,12 +154,12 @@ fn owners<'a>(public: &PublicPart, records: impl Iterator<Item = &'a Record>) ->
 }
 
 fn attach(found: &mut Vec<Described>, owner: &Record, secret: &Secret) {
-    if !found.iter().any(|one| one.record.fingerprint == owner.fingerprint) {
+    if !found.iter().any(|one| one.record.fingerprint() == owner.fingerprint()) {
         found.push(Described { record: owner.clone(), secret: None, proven: Vec::new() });
     }
-    for one in found.iter_mut().filter(|one| one.record.fingerprint == owner.fingerprint) {
-        one.record.secrets = vec![owner.fingerprint.clone()];
+    for one in found.iter_mut().filter(|one| one.record.fingerprint() == owner.fingerprint()) {
+        one.record.set_secrets([owner.fingerprint().clone()]);
         one.secret = Some(secret.clone());
-        one.proven = vec![owner.fingerprint.clone()];
+        one.proven = vec![owner.fingerprint().clone()];
     }
 }

@@ -21,15 +21,11 @@ pub(super) struct PemBlock<'a> {
     pub(super) octets: Option<Secret>,
 }
 
-/// All blocks of `text`, in order. Text between them is explanatory text (RFC 7468, section 5.2). OpenPGP armor is
+/// All blocks of `text`, in order, each decoded when it is reached. Text between them is explanatory text (RFC 7468, section 5.2). OpenPGP armor is
 /// ignored too.
-pub(super) fn blocks(text: &[u8]) -> Vec<PemBlock<'_>> {
-    let mut blocks = Vec::new();
+pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = PemBlock<'_>> {
     let mut rest = text;
-    while let Some(block) = next(&mut rest) {
-        blocks.extend(block);
-    }
-    blocks
+    std::iter::from_fn(move || next(&mut rest)).flatten()
 }
 
 /// Writes a block in lines of 64 characters (RFC 7468, section 2). The buffer is sized once, so that reallocation
@@ -108,7 +104,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(&str, &str, Option<Vec<u8>>)> {
         let octets = |block: &PemBlock<'_>| block.octets.as_ref().map(|octets| octets.expose().to_vec());
-        blocks(text.as_bytes()).iter().map(|block| (block.label, block.header, octets(block))).collect()
+        blocks(text.as_bytes()).map(|block| (block.label, block.header, octets(&block))).collect()
     }
 
     #[test]

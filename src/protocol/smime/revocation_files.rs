@@ -6,7 +6,7 @@ use der::{Reader, SliceReader};
 
 use super::{chain, pem_bundle, record};
 use crate::{
-    base::{Budget, Error, Limits, Result},
+    base::{Budget, Error, Limits, Result, Secret},
     keys::Keys,
     pki::{self, Certificate},
 };
@@ -18,10 +18,12 @@ use crate::{
 ///
 /// `Malformed` if the file has no CRL or OCSP response, or has one that cannot be read.
 pub fn read(octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
-    let blocks = pem_bundle::blocks(octets);
-    let inside = blocks.iter().filter(|block| block.label != "CERTIFICATE").filter_map(|block| block.octets.as_ref());
-    let values: Vec<&[u8]> =
-        if blocks.is_empty() { der_values(octets) } else { inside.map(|octets| octets.expose()).collect() };
+    let others = pem_bundle::blocks(octets).filter(|block| block.label != "CERTIFICATE");
+    let inside: Vec<Secret> = others.filter_map(|block| block.octets).collect();
+    let values: Vec<&[u8]> = match pem_bundle::blocks(octets).next() {
+        None => der_values(octets),
+        Some(_) => inside.iter().map(Secret::expose).collect(),
+    };
     let mut statements: Vec<Arc<[u8]>> = Vec::new();
     let mut refused = None;
     for value in values {
@@ -39,7 +41,7 @@ pub fn read(octets: &[u8], place: &str) -> Result<Vec<Arc<[u8]>>> {
 
 /// Whether `octets` also hold certificates, so that they are a key file too.
 pub fn has_certificates(octets: &[u8]) -> bool {
-    pem_bundle::blocks(octets).iter().any(|block| block.label == "CERTIFICATE")
+    pem_bundle::blocks(octets).any(|block| block.label == "CERTIFICATE")
 }
 
 /// Whether the CRL `newer` replaces `older` at that time, so that `older` need not be kept. Both must be signed by an

@@ -10,13 +10,13 @@ use super::{
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
     crypto::{Conveys, Legacy, SecretKey},
-    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Want},
+    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
-        Context, Purpose,
+        Context, Role,
         resolved::{Keyring, Usable},
-        select::{self, Authority, Candidate as _, Copies, Served, Wanted, Words},
+        select::{self, Authority, Candidate as _, Copies, Names, Served, Wanted, Words},
         unfit::{Refusal, Unfit},
         x509,
     },
@@ -65,11 +65,12 @@ impl Usable for SigningKey {
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn recipient(address: &Address, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
-    let candidates = candidates(context.keys, address)?;
+pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<Chosen, Refusal>> {
     let mut paths = Paths::new(context)?;
-    let wanted = Wanted { address, purpose: Purpose::Encrypt, words: WORDS };
-    let serve = |candidate: &Candidate| Ok(candidate.usable(Purpose::Encrypt, at, context.legacy).cloned().into());
+    let find = |address: &Address| candidates(context.keys, Role::Recipient, address);
+    let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut paths, find)?;
+    let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
+    let serve = |candidate: &Candidate| Ok(candidate.usable(Role::Recipient, at, context.legacy).cloned().into());
     let select::Chosen { candidate, key, warning } = match select::choose(wanted, &candidates, &mut paths, serve)? {
         Ok(chosen) => chosen,
         Err(refusal) => return Ok(Err(refusal)),
@@ -96,7 +97,7 @@ fn said_with<'c>(
     let mut latest: Option<Capabilities> = None;
     for other in others {
         let Some(said) = other.said() else { continue };
-        if other.usable(Purpose::Sign, at, paths.context.legacy).is_err() {
+        if other.usable(Role::Signer, at, paths.context.legacy).is_err() {
             continue;
         }
         let is_tied = match other.authority(paths)? {
@@ -116,15 +117,13 @@ fn said_with<'c>(
 /// # Errors
 ///
 /// As [`select::choose`].
-pub(super) fn signer_for(
-    address: &Address,
-    at: SystemTime,
-    context: Context<'_>,
-) -> Result<Result<SigningKey, Refusal>> {
-    let candidates = candidates(context.keys, address)?;
-    let wanted = Wanted { address, purpose: Purpose::Sign, words: WORDS };
+pub(super) fn signer_for(names: &Names, at: SystemTime, context: Context<'_>) -> Result<Result<SigningKey, Refusal>> {
+    let mut paths = Paths::new(context)?;
+    let find = |address: &Address| candidates(context.keys, Role::Signer, address);
+    let (address, candidates) = select::of_mailbox(names, Role::Signer, &mut paths, find)?;
+    let wanted = Wanted { address, role: Role::Signer, words: WORDS };
     let serve = |candidate: &Candidate| candidate.signing(at, context);
-    Ok(select::choose(wanted, &candidates, &mut Paths::new(context)?, serve)?.map(|chosen| chosen.key))
+    Ok(select::choose(wanted, &candidates, &mut paths, serve)?.map(|chosen| chosen.key))
 }
 
 /// The key to sign with that `handle` names.
@@ -133,7 +132,10 @@ pub(super) fn signer_named(
     at: SystemTime,
     context: Context<'_>,
 ) -> Result<Result<SigningKey, Refusal>> {
-    let candidate = match Copies::named(handle, context.keys.find(ProtocolName::Smime, &Want::Handle(handle))?) {
+    let candidate = match Copies::named(
+        handle,
+        context.keys.find(ProtocolName::Smime, &Query::new(Purpose::Sign, Want::Handle(handle)))?,
+    ) {
         Ok(copies) => Candidate::of(copies),
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -156,26 +158,26 @@ impl Candidate {
         // All copies have the same fingerprint, hence the same octets.
         let first =
             copies.records().first().ok_or_else(|| Error::no_key(format!("key {}: not found", copies.fingerprint())));
-        let certificate = first.and_then(|record| Ok(Certificate::clone(&*record.bytes.read(Certificate::parse)?)));
+        let certificate = first.and_then(|record| Ok(Certificate::clone(&*record.bytes().read(Certificate::parse)?)));
         Candidate { copies, certificate }
     }
 
     /// The owner's latest announcement of supported ciphers.
     fn said(&self) -> Option<Capabilities> {
-        let said = self.copies.records().iter().filter_map(|record| record.capabilities.as_ref());
+        let said = self.copies.records().iter().filter_map(|record| record.capabilities());
         said.max_by_key(|said| said.said).cloned()
     }
 
-    /// The certificate, if it is usable by itself for `purpose`; otherwise the reason, worded to follow its
+    /// The certificate, if it is usable by itself for `role`; otherwise the reason, worded to follow its
     /// fingerprint.
-    fn usable(&self, purpose: Purpose, at: SystemTime, legacy: Legacy) -> Result<&Certificate, Unfit> {
+    fn usable(&self, role: Role, at: SystemTime, legacy: Legacy) -> Result<&Certificate, Unfit> {
         let certificate = self.certificate.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
         let algorithm = certificate.public_key().algorithm();
-        let usage = match (purpose, algorithm.conveys()) {
-            (Purpose::Sign, _) => Usage::Sign,
-            (Purpose::Encrypt, Conveys::Wraps) => Usage::Wrap,
-            (Purpose::Encrypt, Conveys::Agrees) => Usage::Agree,
-            (Purpose::Encrypt, _) => {
+        let usage = match (role, algorithm.conveys()) {
+            (Role::Signer, _) => Usage::Sign,
+            (Role::Recipient, Conveys::Wraps) => Usage::Wrap,
+            (Role::Recipient, Conveys::Agrees) => Usage::Agree,
+            (Role::Recipient, _) => {
                 return Err(format!("has a key that cannot encrypt: {}", algorithm.name()).into());
             }
         };
@@ -185,12 +187,12 @@ impl Candidate {
 
     /// The key to sign with; otherwise the reason, worded to follow its fingerprint.
     fn signing(&self, at: SystemTime, context: Context<'_>) -> Result<Served<SigningKey>> {
-        let certificate = match self.usable(Purpose::Sign, at, context.legacy) {
+        let certificate = match self.usable(Role::Signer, at, context.legacy) {
             Ok(certificate) => certificate.clone(),
             Err(why) => return Ok(Served::Unfit(why)),
         };
         for record in self.copies.with_secrets() {
-            match select::secret(context.keys, record, &record.fingerprint)? {
+            match select::secret(context.keys, record, record.fingerprint())? {
                 Ok(Some(secret)) => {
                     let mut chain = above(&certificate, context.keys)?;
                     chain.retain(|above| !above.is_self_issued());
@@ -235,8 +237,8 @@ impl select::Candidate<Paths<'_>> for Candidate {
     }
 }
 
-fn candidates(keys: &dyn Keys, address: &Address) -> Result<Vec<Candidate>> {
-    let found = Copies::grouped(keys.find(ProtocolName::Smime, &Want::Address(address))?);
+fn candidates(keys: &dyn Keys, role: Role, address: &Address) -> Result<Vec<Candidate>> {
+    let found = Copies::grouped(keys.find(ProtocolName::Smime, &Query::new(role.purpose(), Want::Address(address)))?);
     Ok(found.into_iter().map(Candidate::of).collect())
 }
 

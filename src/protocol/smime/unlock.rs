@@ -19,7 +19,7 @@ use super::{
 use crate::{
     base::{Budget, Error, Hint, Result, Secret},
     crypto::{Conveys, KeyAlgorithm, SecretKey, Unwrap},
-    keys::{Handle, ProtocolName, Record, Want},
+    keys::{Handle, ProtocolName, Purpose, Query, Record, Want},
     pki::{Certificate, Name},
     protocol::Context,
 };
@@ -347,7 +347,9 @@ impl Search<'_, '_> {
         for recipient in recipients {
             for reader in recipient.readers() {
                 let Some(handle) = reader.handle() else { continue };
-                for record in self.context.keys.find(ProtocolName::Smime, &Want::Handle(&handle))? {
+                for record in
+                    self.context.keys.find(ProtocolName::Smime, &Query::new(Purpose::Decrypt, Want::Handle(&handle)))?
+                {
                     for secret in self.secrets(&record)? {
                         self.used = true;
                         self.budget.unwrapping(secret.algorithm().unwrap_cost())?;
@@ -387,8 +389,8 @@ impl Search<'_, '_> {
     /// Tries every available secret key: the message may name a missing certificate whose key is available.
     fn by_every_key(&mut self, recipients: &[Recipient<'_>]) -> Result<Vec<Secret>> {
         let mut found: Vec<Secret> = Vec::new();
-        for record in self.context.keys.find(ProtocolName::Smime, &Want::All)? {
-            let Ok(certificate) = Certificate::parse(&record.bytes) else { continue };
+        for record in self.context.keys.find(ProtocolName::Smime, &Query::new(Purpose::Decrypt, Want::All))? {
+            let Ok(certificate) = Certificate::parse(record.bytes()) else { continue };
             let kind = certificate.public_key().algorithm();
             let suited: Vec<&Recipient<'_>> = recipients.iter().filter(|recipient| recipient.suits(kind)).collect();
             if suited.is_empty() {
@@ -407,7 +409,7 @@ impl Search<'_, '_> {
     /// The available secret keys of a record, unlocked.
     fn secrets(&mut self, record: &Arc<Record>) -> Result<Vec<Arc<dyn SecretKey>>> {
         let mut secrets = Vec::new();
-        for handle in &record.secrets {
+        for handle in record.secrets() {
             match self.context.keys.secret(record, handle) {
                 Ok(secret) => secrets.extend(secret),
                 Err(error) => _ = self.locked.get_or_insert(error),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 use super::record;
 use crate::{
     base::{Budget, Result},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{self, Handle, Keys, ProtocolName, Query, Record, Want},
     pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal},
     protocol::Context,
 };
@@ -146,8 +146,8 @@ pub(in crate::protocol) fn add_issuers(
 }
 
 /// The certificates in the store that `handle` names, with their records. Unreadable ones are left out.
-pub(in crate::protocol) fn stored(keys: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
-    let records = keys.find(ProtocolName::Smime, &Want::Handle(handle))?;
+pub(in crate::protocol) fn stored(source: &dyn Keys, handle: &Handle) -> Result<Vec<(Arc<Record>, Certificate)>> {
+    let records = source.find(ProtocolName::Smime, &Query::new(keys::Purpose::Verify, Want::Handle(handle)))?;
     Ok(records.into_iter().filter_map(|record| certificate(&record).ok().map(|read| (record, read))).collect())
 }
 

@@ -21,16 +21,9 @@ pub fn record(certificate: &Certificate) -> Record {
     let bytes = Encoded::from(certificate.der().to_vec());
     // Cache the parsed certificate.
     let _ = bytes.read(|_| Ok(certificate.clone()));
-    Record {
-        protocol: ProtocolName::Smime,
-        fingerprint: fingerprint(certificate),
-        handles,
-        claimed: certificate.mailboxes(),
-        bindings: Vec::new(),
-        bytes,
-        secrets: Vec::new(),
-        capabilities: None,
-    }
+    Record::new(ProtocolName::Smime, fingerprint(certificate), bytes, [])
+        .with_handles(handles)
+        .with_claimed(certificate.mailboxes())
 }
 
 /// The certificate of a record, parsed once.
@@ -39,8 +32,8 @@ pub fn record(certificate: &Certificate) -> Record {
 ///
 /// `Malformed` if it cannot be read.
 pub fn certificate(record: &Record) -> Result<Arc<Certificate>> {
-    let named = |error| Error::malformed(format!("key {}", record.fingerprint), error);
-    record.bytes.read(|octets| Certificate::parse(octets).map_err(named))
+    let named = |error| Error::malformed(format!("key {}", record.fingerprint()), error);
+    record.bytes().read(|octets| Certificate::parse(octets).map_err(named))
 }
 
 /// The fingerprint of a certificate's record: the SHA-256 of its octets.

@@ -34,28 +34,23 @@ impl CertificateRow {
 
     /// The record, without bindings and capabilities; `None` when a column cannot be read.
     pub(super) fn record(&self) -> Option<Record> {
-        Some(Record {
-            protocol: PROTOCOLS.into_iter().find(|known| known.name() == self.protocol)?,
-            fingerprint: Handle::parse(&self.fingerprint).ok()?,
-            handles: list(&self.handles)?,
-            claimed: self.addresses.split('\t').filter_map(|address| Address::parse(address).ok()).collect(),
-            bindings: Vec::new(),
-            bytes: self.octets.clone().into(),
-            secrets: list(&self.secrets)?,
-            capabilities: None,
-        })
+        let protocol = PROTOCOLS.into_iter().find(|known| known.name() == self.protocol)?;
+        let fingerprint = Handle::parse(&self.fingerprint).ok()?;
+        let claimed = self.addresses.split('\t').filter_map(|address| Address::parse(address).ok());
+        let record = Record::new(protocol, fingerprint, self.octets.clone(), list(&self.secrets)?);
+        Some(record.with_handles(list(&self.handles)?).with_claimed(claimed))
     }
 
     /// The row of `record`, without digests.
     pub(super) fn from_record(record: &Record) -> CertificateRow {
         let joined = |handles: &[Handle]| handles.iter().map(Handle::as_str).collect::<Vec<_>>().join(",");
         CertificateRow {
-            fingerprint: record.fingerprint.to_string(),
-            protocol: record.protocol.name().to_owned(),
-            handles: joined(&record.handles),
-            secrets: joined(&record.secrets),
-            addresses: kept(&record.claimed).iter().map(ToString::to_string).collect::<Vec<_>>().join("\t"),
-            octets: record.bytes.to_vec(),
+            fingerprint: record.fingerprint().to_string(),
+            protocol: record.protocol().name().to_owned(),
+            handles: joined(record.handles()),
+            secrets: joined(record.secrets()),
+            addresses: kept(record.claimed()).iter().map(ToString::to_string).collect::<Vec<_>>().join("\t"),
+            octets: record.bytes().to_vec(),
             ..CertificateRow::default()
         }
     }
@@ -66,7 +61,7 @@ impl Reader<'_> {
     pub(in crate::store) fn certificates(
         &self,
         protocol: ProtocolName,
-        want: &Want<'_>,
+        want: Want<'_>,
         known: &Records,
     ) -> Result<Vec<Arc<Record>>> {
         let mut found = match want {
@@ -90,8 +85,8 @@ impl Reader<'_> {
                 self.named(Index::Handle, &entries, known)?
             }
         };
-        found.retain(|record| record.protocol == protocol);
-        found.sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
+        found.retain(|record| record.protocol() == protocol);
+        found.sort_by(|one, other| one.fingerprint().cmp(other.fingerprint()));
         Ok(found)
     }
 
@@ -147,7 +142,7 @@ impl Reader<'_> {
             let found = found.ok_or_else(|| self.damaged(&format!("certificate of {}", entry.sought)))?;
             let record = self.whole(found)?;
             if !index.finds(&record, &entry.sought) {
-                return Err(self.damaged(&format!("index of {}, {}", index.name(), record.fingerprint)));
+                return Err(self.damaged(&format!("index of {}, {}", index.name(), record.fingerprint())));
             }
             records.push(record);
         }
@@ -167,10 +162,8 @@ impl Reader<'_> {
         if row.digest != row.true_digest() {
             return Err(damaged());
         }
-        let mut record = row.record().ok_or_else(damaged)?;
-        record.bindings = self.bindings(&row)?;
-        record.capabilities = self.capabilities(&row)?;
-        Ok(record)
+        let record = row.record().ok_or_else(damaged)?;
+        Ok(record.with_bindings(self.bindings(&row)?).with_capabilities(self.capabilities(&row)?))
     }
 
     /// Whether something of a certificate was set aside as damaged.
@@ -201,7 +194,7 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Stores a certificate, or replaces the one with its fingerprint; bindings, capabilities and secret parts stay.
     pub(in crate::store) fn keep(&self, record: &Record) -> Result<()> {
-        let old = self.row(&record.fingerprint)?;
+        let old = self.row(record.fingerprint())?;
         let old_record = old.clone().map(|row| self.read(row)).transpose()?;
         let mut row = CertificateRow::from_record(record);
         if let Some(old) = &old {
@@ -213,8 +206,8 @@ impl Writer<'_> {
         }
         row.digest = row.true_digest();
         let number = self.rows.put_certificate(&row)?;
-        let bindings = old_record.as_ref().map(|old| old.bindings.clone()).unwrap_or_default();
-        let new_record = Record { claimed: kept(&record.claimed), bindings, ..record.clone() };
+        let bindings = old_record.as_ref().map(|old| old.bindings().to_vec()).unwrap_or_default();
+        let new_record = record.clone().with_claimed(kept(record.claimed())).with_bindings(bindings);
         for index in Index::ALL {
             let was = old_record.as_ref().map(|old| index.terms(old)).unwrap_or_default();
             let is = index.terms(&new_record);

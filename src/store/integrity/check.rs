@@ -70,8 +70,8 @@ impl Reader<'_> {
         for number in self.rows.numbers()? {
             let Some(row) = self.stored(number)? else { continue };
             // Damaged rows have no entries; they are reported elsewhere.
-            let Some(mut record) = row.record().filter(|_| row.digest == row.true_digest()) else { continue };
-            record.bindings = self.bindings(&row).unwrap_or_default();
+            let Some(record) = row.record().filter(|_| row.digest == row.true_digest()) else { continue };
+            let record = record.with_bindings(self.bindings(&row).unwrap_or_default());
             entries.extend(index.terms(&record).into_iter().map(|sought| Entry { sought, number }));
         }
         Ok(entries)
@@ -169,7 +169,7 @@ impl Found<'_> {
     fn described(&self, row: &CertificateRow, describe: Describe<'_>) -> Result<Option<CertificateRow>> {
         let Some(record) = describe(&row.octets) else { return Ok(None) };
         let now = [
-            self.reader.bound(record.fingerprint.as_str())?.1,
+            self.reader.bound(record.fingerprint().as_str())?.1,
             self.reader.heard(row.number)?.map(|heard| heard.digest).unwrap_or_default(),
             sealed_digest(self.reader.rows.secret(row.number)?.as_ref()),
         ];

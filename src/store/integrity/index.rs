@@ -30,10 +30,10 @@ impl Index {
     pub(super) fn finds(self, record: &Record, term: &str) -> bool {
         match self {
             Index::Address => {
-                record.claimed.iter().any(|address| address.to_string().eq_ignore_ascii_case(term))
-                    || record.bindings.iter().filter_map(bound).any(|own| own == term)
+                record.claimed().iter().any(|address| address.to_string().eq_ignore_ascii_case(term))
+                    || record.bindings().iter().filter_map(bound).any(|own| own == term)
             }
-            Index::Handle => record.handles.iter().any(|handle| self::term(handle) == term),
+            Index::Handle => record.handles().iter().any(|handle| self::term(handle) == term),
         }
     }
 
@@ -41,10 +41,10 @@ impl Index {
     pub(super) fn terms(self, record: &Record) -> BTreeSet<String> {
         match self {
             Index::Address => {
-                let claimed = record.claimed.iter().map(|address| address.to_string().to_ascii_lowercase());
-                claimed.chain(record.bindings.iter().filter_map(bound)).collect()
+                let claimed = record.claimed().iter().map(|address| address.to_string().to_ascii_lowercase());
+                claimed.chain(record.bindings().iter().filter_map(bound)).collect()
             }
-            Index::Handle => record.handles.iter().map(term).collect(),
+            Index::Handle => record.handles().iter().map(term).collect(),
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn bound(binding: &Binding) -> Option<String> {
     match binding {
         Binding::Address(address) => Some(address.to_string().to_ascii_lowercase()),
         Binding::Anchor => Some(binding::ANCHOR.to_owned()),
-        Binding::UserIds => None,
+        Binding::Found { .. } | Binding::UserIds => None,
     }
 }
 

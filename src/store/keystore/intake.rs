@@ -113,10 +113,10 @@ impl Keystore {
         let mut budget = Budget::new(self.limits.clone());
         for found in std::mem::take(&mut file.found) {
             let held = match found.secret {
-                Some(_) => self.secret_parts(&found.record.fingerprint)?,
+                Some(_) => self.secret_parts(found.record.fingerprint())?,
                 None => None,
             };
-            let sifted = format::of(found.record.protocol)?.sift(found, held.as_ref(), reading, &mut budget)?;
+            let sifted = format::of(found.record.protocol())?.sift(found, held.as_ref(), reading, &mut budget)?;
             file.found.push(sifted.described);
             file.lost.extend(sifted.unfit);
             file.skipped.extend(sifted.unproven);
@@ -247,7 +247,7 @@ impl Keystore {
     }
 
     fn add_one(&self, writer: Writer<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
-        let fingerprint = &new.record.fingerprint;
+        let fingerprint = new.record.fingerprint();
         let old = match writer.record(fingerprint)? {
             // Its secret parts are opened only to be merged with others.
             Some(record) if new.secret.is_none() => Some(Described { record, secret: None, proven: Vec::new() }),
@@ -261,12 +261,12 @@ impl Keystore {
             Some(old) => put_together(old, new)?,
             None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
         };
-        if together.secret.is_none() && together.record.secrets.is_empty() {
+        if together.secret.is_none() && together.record.secrets().is_empty() {
             self.find_secret(writer, cache, &mut together)?;
         }
         let change = match &old {
             None => Change::Added,
-            Some(old) if old.record.bytes == together.record.bytes && old.secret == together.secret => {
+            Some(old) if old.record.bytes() == together.record.bytes() && old.secret == together.secret => {
                 Change::Unchanged
             }
             Some(_) => Change::Updated,
@@ -283,13 +283,13 @@ impl Keystore {
 
     /// Takes over the secret parts of another stored certificate with the same key.
     fn find_secret(&self, writer: Writer<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
-        let format = format::of(new.record.protocol)?;
-        for fingerprint in writer.with_secrets(new.record.protocol)? {
+        let format = format::of(new.record.protocol())?;
+        for fingerprint in writer.with_secrets(new.record.protocol())? {
             let fingerprint = Handle::parse(&fingerprint)?;
             let Some(other) = writer.record(&fingerprint)? else { continue };
             if format.share_key(&other, &new.record)? {
                 new.secret = self.opened(writer, cache, &fingerprint)?;
-                new.record.secrets = vec![new.record.fingerprint.clone()];
+                new.record.set_secrets([new.record.fingerprint().clone()]);
                 return Ok(());
             }
         }

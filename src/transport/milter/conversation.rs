@@ -120,7 +120,7 @@ impl Conversation {
             Command::Recipient(path) => return self.recipient(&path).map(Answer::Say),
             Command::Header { name, value } => {
                 let space = self.space();
-                let limit = self.limits.header;
+                let limit = self.limits.unread_header();
                 let transaction = self.transaction()?;
                 transaction.field(name, value, space);
                 transaction.keep_within(limit, "header");
@@ -193,12 +193,8 @@ impl Conversation {
             Ok(address) => ReversePath { address, parameters: passed_on(&path.parameters) },
             Err(refusal) => return Response::Refuse(refusal),
         };
-        let login = match &submitter {
-            Submitter::Authenticated(login) => Some(login.clone()),
-            Submitter::Trusted | Submitter::Unknown => None,
-        };
         let (client, hello, tls) = (self.client, self.hello.clone(), self.has_tls);
-        let arrival = Arrival { client, hello, tls, login, ..Arrival::default() };
+        let arrival = Arrival { client, hello, tls, ..Arrival::of_submitter(&submitter) };
         let queue_id = self.queue_id.clone();
         self.transaction = Some(Transaction::new(queue_id, sender, submitter, arrival));
         Response::Continue
@@ -446,7 +442,7 @@ mod tests {
 
     #[test]
     fn what_is_over_the_bounds_is_refused_and_not_kept() {
-        let limits = Limits { header: 40, message: 60, ..Limits::default() };
+        let limits = Limits { header: 2, message: 60, ..Limits::default() };
         let refused = |pieces: &[&[u8]]| {
             let mut conversation = conversation(limits.clone());
             told(&mut conversation, &[OFFER, b"M<a@x.org>\0", b"R<b@y.org>\0"]);
@@ -458,7 +454,7 @@ mod tests {
             }
         };
         let field: &[u8] = b"LSubject\0 012345678901234567890123456789\0";
-        assert_eq!(refused(&[field]), "552 5.3.4 Error: header larger than 40 octets");
+        assert_eq!(refused(&[field]), "552 5.3.4 Error: header larger than 32 octets");
         let body: &[u8] = b"B012345678901234567890123456789";
         assert_eq!(refused(&[b"N", body, body, body]), "552 5.3.4 Error: message larger than 60 octets");
     }

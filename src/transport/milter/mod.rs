@@ -337,6 +337,7 @@ mod tests {
             rules: vec![clear],
             obstacles: Default::default(),
             max_size: 1024,
+            mailboxes: Default::default(),
         };
         ReloadableHandler::new(HandlerConfig {
             keys: Arc::new(Memory::new()),

@@ -137,6 +137,7 @@ mod tests {
             decision: Decision { groups: groups.iter().map(group).collect() },
             keys: Vec::new(),
             notes: Vec::new(),
+            unopened: Vec::new(),
             times: Default::default(),
         };
         match plan(&transaction, &message("old"), &outcome, Space::Value) {

@@ -39,7 +39,7 @@ impl Transaction {
     ///
     /// `Malformed`: the message exceeds a limit.
     pub(super) fn mail(&mut self, limits: &Limits) -> Result<Mail> {
-        let message = Message::parse(std::mem::take(&mut self.octets), &mut Budget::new(limits.clone()))?;
+        let message = Message::received(std::mem::take(&mut self.octets), &mut Budget::new(limits.clone()))?;
         let mut recipients: Vec<ForwardPath> = Vec::new();
         let mut known = HashSet::new();
         for (_, path) in &self.recipients {

@@ -11,20 +11,17 @@ pub use program::Program;
 
 use std::io::Read;
 
-use super::Blocking;
+use super::{HandingOver, filter::temporary};
 use crate::{
     base::{Budget, Error, Limits, Result},
-    engine::{Handler, Outcome},
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter, address},
     policy::Disposition,
 };
 
 /// One run of the program.
 pub struct Sendmail<'a> {
-    /// Applies the policy.
-    pub handler: &'a dyn Handler,
-    /// Takes the mails.
-    pub next_hop: &'a Blocking,
+    /// Applies the policy, and hands the copies over.
+    pub copies: HandingOver<'a>,
     /// Adds what the caller left out.
     pub writer: Writer<'a>,
     /// Limits on one message.
@@ -40,29 +37,7 @@ impl Sendmail<'_> {
     /// policy refuses. `TryAgain`: temporary.
     pub fn send(&self, options: &Options, input: &mut dyn Read) -> Result<Vec<String>> {
         let mail = self.mail(options, self.read(options, input)?)?;
-        self.deliver(mail)
-    }
-
-    /// Sends all copies, or returns an error that names those sent.
-    fn deliver(&self, mail: Mail) -> Result<Vec<String>> {
-        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
-        if let Some(refusal) = outcome.local_refusal() {
-            return Err(refusal);
-        }
-        if let Some(held) = held(&outcome) {
-            return Err(held);
-        }
-        let mut notes = outcome.notes.clone();
-        let mut sent: Vec<String> = Vec::new();
-        for mail in outcome.transactions() {
-            let names = named(&mail);
-            if let Err(error) = self.next_hop.send(&mail) {
-                return Err(partly_sent(&sent, &names, &error.into()));
-            }
-            notes.push(format!("handed over for {names}"));
-            sent.push(names);
-        }
-        Ok(notes)
+        self.copies.deliver(mail, 1)
     }
 
     /// Says what the policy does with an empty message, one line per recipient: `-bv`. Nothing is read and nothing is sent.
@@ -72,7 +47,7 @@ impl Sendmail<'_> {
     /// As [`Sendmail::send`].
     pub fn verify(&self, options: &Options) -> Result<Vec<String>> {
         let mail = self.mail(options, self.parse(b"\n".to_vec())?)?;
-        let outcome = self.handler.handle(mail).map_err(super::filter::temporary)?;
+        let outcome = self.copies.handler.handle(mail).map_err(temporary)?;
         let mut lines = Vec::new();
         for group in &outcome.decision.groups {
             let fate = match &group.disposition {
@@ -102,7 +77,7 @@ impl Sendmail<'_> {
     }
 
     fn parse(&self, octets: Vec<u8>) -> Result<Message> {
-        Message::parse(octets, &mut Budget::new(self.limits.clone()))
+        Message::received(octets, &mut Budget::new(self.limits.clone()))
     }
 
     fn mail(&self, options: &Options, message: Message) -> Result<Mail> {
@@ -118,7 +93,7 @@ impl Sendmail<'_> {
             addresses.extend(self.addresses(recipient)?);
         }
         if options.source == Source::Header {
-            addresses.extend(recipients(&message)?);
+            addresses.extend(header_recipients(&message)?);
         }
         let notify: Vec<String> = options.notify.iter().map(|value| format!("NOTIFY={value}")).collect();
         let mut paths: Vec<ForwardPath> = Vec::new();
@@ -153,7 +128,7 @@ impl Sendmail<'_> {
 }
 
 /// The recipients in the header (RFC 5322, section 3.6.3). For a resent message, those of the resending (section 3.6.6).
-fn recipients(message: &Message) -> Result<Vec<Address>> {
+fn header_recipients(message: &Message) -> Result<Vec<Address>> {
     let fields = || message.root().fields();
     let resent = ["Resent-To", "Resent-Cc", "Resent-Bcc"];
     let is_resent = fields().any(|field| resent.iter().any(|name| field.is(name)));
@@ -178,25 +153,4 @@ fn before_dot(octets: &[u8]) -> usize {
         at += line.len();
     }
     at
-}
-
-/// This program has no quarantine. The caller still has the mail.
-fn held(outcome: &Outcome) -> Option<Error> {
-    outcome.decision.groups.iter().find_map(|group| match &group.disposition {
-        Disposition::Quarantine(why) => Some(Error::no_key(format!("to be held: {why} (rule {:?})", group.rule))),
-        _ => None,
-    })
-}
-
-fn partly_sent(sent: &[String], names: &str, error: &Error) -> Error {
-    let words = match sent {
-        [] => error.to_string(),
-        sent => format!("handed over for {}, but not for {names}: {error}", sent.join(", ")),
-    };
-    let hint = error.hint().cloned();
-    hint.into_iter().fold(Error::new(error.kind(), words), Error::with_hint)
-}
-
-fn named(mail: &Mail) -> String {
-    mail.envelope.recipients.iter().map(|path| path.address.to_string()).collect::<Vec<_>>().join(", ")
 }

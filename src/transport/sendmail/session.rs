@@ -178,15 +178,15 @@ impl Session<'_> {
 
     fn deliver(&self, octets: Vec<u8>, envelope: Envelope) -> Result<()> {
         let sendmail = self.sendmail;
-        let message = Message::parse(octets, &mut Budget::new(sendmail.limits.clone()))?;
+        let message = Message::received(octets, &mut Budget::new(sendmail.limits.clone()))?;
         let own = sendmail.addresses(sendmail.writer.user)?.pop();
         let author = envelope.sender.address.clone().or(own).ok_or_else(|| Error::usage("the user has no name"))?;
         // Each message of a session has its own Message-ID.
         let unique = format!("{}.{}", sendmail.writer.unique, self.count);
         let completed = Writer { unique, ..sendmail.writer.clone() }.complete(&message, &author);
-        let message = Message::parse(completed, &mut Budget::new(sendmail.limits.clone()))?;
+        let message = Message::received(completed, &mut Budget::new(sendmail.limits.clone()))?;
         let submitter = sendmail.submitter()?;
-        sendmail.deliver(Mail { envelope, submitter, message }).map(drop)
+        sendmail.copies.deliver(Mail { envelope, submitter, message }, self.count).map(drop)
     }
 }
 

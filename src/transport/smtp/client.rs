@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    Origin, Reply, Timeouts,
+    Dialect, Origin, Reply, Timeouts,
     wire::{Fault, Wire, with_dots},
 };
 use crate::{
@@ -26,6 +26,8 @@ pub struct Caller {
     pub connector: Connector,
     /// How long servers may take.
     pub timeouts: Timeouts,
+    /// What the servers speak. An LMTP server replies to a message once for each recipient.
+    pub dialect: Dialect,
 }
 
 /// A connection with a server, without a transaction. It can be used again after a negative reply, unless [`Client::is_lost`].
@@ -33,6 +35,9 @@ pub struct Client {
     wire: Wire,
     offers: Offers,
     timeouts: Timeouts,
+    dialect: Dialect,
+    /// The recipients that the server accepted for the current mail.
+    expected: usize,
     is_lost: bool,
 }
 
@@ -69,8 +74,14 @@ impl Caller {
     ///
     /// The reply to the client that wants to send: the server's reply, or 451.
     pub async fn greet(&self, stream: Box<dyn Stream>, host: &str, security: &Security) -> Result<Client, Reply> {
-        let mut client =
-            Client { wire: Wire::new(stream), offers: Offers::default(), timeouts: self.timeouts, is_lost: false };
+        let mut client = Client {
+            wire: Wire::new(stream),
+            offers: Offers::default(),
+            timeouts: self.timeouts,
+            dialect: self.dialect,
+            expected: 1,
+            is_lost: false,
+        };
         let greeting = client.reply(self.timeouts.command).await?;
         connected("the greeting", greeting)?;
         client.introduce(&self.name).await?;
@@ -180,12 +191,36 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The server's reply, or 451 if the connection broke. The server may have the mail all the same then (RFC 1047).
+    /// The server's reply, or 451 if the connection broke, or if an LMTP server took the mail for some recipients and not for others. The server may have
+    /// the mail all the same then (RFC 1047).
     pub async fn finish(&mut self) -> Result<Reply, Reply> {
+        let replies = self.finish_each().await?;
+        let sent = replies.iter().filter(|reply| reply.is_positive()).count();
+        match replies.iter().find(|reply| !reply.is_positive()) {
+            Some(refusal) if sent > 0 => {
+                Err(Reply::later("4.3.0", format!("partly-sent: {sent} of the recipients have it; then: {refusal}")))
+            }
+            Some(refusal) => Err(refusal.clone()),
+            None => replies.into_iter().next().ok_or_else(|| unexpected("the message", &Reply::plain(250, []))),
+        }
+    }
+
+    /// The same, with one reply for each accepted recipient.
+    async fn finish_each(&mut self) -> Result<Vec<Reply>, Reply> {
         self.say(END).await?;
         self.is_lost = false;
-        let reply = self.reply(self.timeouts.end).await?;
-        accepted("the message", reply.clone()).map(|()| reply)
+        let count = match self.dialect {
+            Dialect::Lmtp => self.expected,
+            Dialect::Smtp => 1,
+        };
+        let mut replies = Vec::with_capacity(self.expected);
+        for _ in 0..count {
+            let reply = self.reply(self.timeouts.end).await?;
+            replies.push(accepted("the message", reply.clone()).err().unwrap_or(reply));
+        }
+        let last = replies.last().cloned().unwrap_or_else(|| Reply::plain(250, []));
+        replies.resize(self.expected, last);
+        Ok(replies)
     }
 
     /// Sends a mail to those of its recipients that the server accepts. The result has one reply per recipient.
@@ -200,8 +235,9 @@ impl Client {
             return Ok(refused.into_iter().flatten().collect());
         }
         self.content(mail).await?;
-        let reply = self.finish().await?;
-        Ok(refused.into_iter().map(|refusal| refusal.unwrap_or_else(|| reply.clone())).collect())
+        let mut replies = self.finish_each().await?.into_iter();
+        let no_reply = || Reply::later("4.4.2", "the next server did not reply for each recipient");
+        Ok(refused.into_iter().map(|refusal| refusal.or_else(|| replies.next()).unwrap_or_else(no_reply)).collect())
     }
 
     /// MAIL and every RCPT. The result has the reply to each refused recipient.
@@ -225,7 +261,9 @@ impl Client {
             self.forget().await;
             return Err(refusal);
         }
-        Ok(refusals.collect())
+        let refusals: Vec<Option<Reply>> = refusals.collect();
+        self.expected = refusals.iter().filter(|refusal| refusal.is_none()).count();
+        Ok(refusals)
     }
 
     /// DATA, and the message without its final dot.
@@ -251,10 +289,14 @@ impl Client {
     }
 
     async fn introduce(&mut self, name: &str) -> Result<(), Reply> {
-        let reply = self.command(&format!("EHLO {name}")).await?;
+        let hello = match self.dialect {
+            Dialect::Lmtp => "LHLO",
+            Dialect::Smtp => "EHLO",
+        };
+        let reply = self.command(&format!("{hello} {name}")).await?;
         self.offers = if reply.is_positive() { Offers::read(&reply) } else { Offers::default() };
-        if reply.is_positive() {
-            return Ok(());
+        if reply.is_positive() || self.dialect == Dialect::Lmtp {
+            return connected(hello, reply);
         }
         let reply = self.command(&format!("HELO {name}")).await?;
         connected("HELO", reply)
@@ -460,7 +502,12 @@ mod tests {
             }
             heard
         });
-        let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+        let caller = Caller {
+            name: "us.test".to_owned(),
+            connector: Connector::new(),
+            timeouts: Timeouts::default(),
+            dialect: Dialect::Smtp,
+        };
         let mut client = caller.greet(Box::new(here), "mx", &Security::None).await.unwrap();
         let address = |text: &str| Address::parse(text).unwrap();
         let sender = ReversePath { address: Some(address("a@x.org")), parameters: Vec::new() };

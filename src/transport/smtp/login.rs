@@ -18,13 +18,15 @@ use crate::{base::Secret, mail, transport::Listener};
 impl Session<'_> {
     /// Whether AUTH is offered now.
     pub(super) fn may_log_in(&self) -> bool {
-        !matches!(self.server.settings.login, Login::None) && self.is_private && self.client.login.is_none()
+        !matches!(self.server.settings.login, Login::None | Login::Sender)
+            && self.is_private
+            && self.client.login.is_none()
     }
 
     /// AUTH. If the next server checked the password, the client's mail goes over that connection.
     pub(super) async fn log_in(&mut self, mechanism: &str, initial: Option<String>) -> Result<Next, Fault> {
         let refusal = match () {
-            () if matches!(self.server.settings.login, Login::None) => {
+            () if matches!(self.server.settings.login, Login::None | Login::Sender) => {
                 Some(Reply::new(503, "5.5.1", "Error: authentication not enabled"))
             }
             () if !self.is_private => {
@@ -107,7 +109,7 @@ impl Session<'_> {
         let attempt = settings.login_limits.admit(self.client.address, &login).map_err(Refusal::Limited)?;
         let checked = match &settings.login {
             Login::Here(authenticator) => authenticator.authenticate(attempt.client, login, password).await,
-            Login::None => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled").into()),
+            Login::None | Login::Sender => Err(Reply::new(503, "5.5.1", "Error: authentication not enabled").into()),
             // The next server compares names by its own rules.
             Login::Relayed => self.relay_login(&name, &password).await.map(|()| login).map_err(Refusal::Reply),
         };

@@ -67,6 +67,8 @@ pub enum Login {
     None,
     /// With TLS or on this machine only. The next server checks the password.
     Relayed,
+    /// No login here: a peer has checked that the envelope sender is the address of the user who logged in there.
+    Sender,
 }
 
 /// The settings of a listener.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     base::{Budget, Limits, rfc5322},
     engine::Outcome,
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{self, Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     report::{Cause, Limit},
     transport::{
         Listener, NextHop,
@@ -91,7 +91,9 @@ impl Session<'_> {
         }
         if !may_send {
             return Err(match settings.login {
-                Login::None => Reply::new(554, "5.7.1", format!("<{}>: Relay access denied", path.address)),
+                Login::None | Login::Sender => {
+                    Reply::new(554, "5.7.1", format!("<{}>: Relay access denied", path.address))
+                }
                 Login::Here(_) | Login::Relayed => authentication_required(),
             });
         }
@@ -202,7 +204,7 @@ impl Session<'_> {
         let outcome = match octets {
             Ok(octets) => {
                 let arrival = self.arrival(&transaction);
-                let (trace, submitter) = (self.trace(), self.submitter());
+                let (trace, submitter) = (self.trace(), self.submitter(&transaction.sender));
                 handle(self.server, transaction, arrival, submitter, trace.into_bytes(), octets).await
             }
             Err(reply) => Err((Cause::Limit, reply)),
@@ -241,7 +243,7 @@ impl Session<'_> {
             client: from.address,
             hello: self.hello.clone(),
             tls: Some(self.is_encrypted),
-            login: self.client.login.clone(),
+            login: self.login(&transaction.sender),
             receiving: Some(transaction.since.elapsed()),
             waiting: Duration::ZERO,
         }
@@ -270,11 +272,22 @@ impl Session<'_> {
         format!("Received: from {hello}{address}\r\n\tby {by} (postseal) with {with}{tls}{login} id {id}; {date}\r\n")
     }
 
-    fn submitter(&self) -> Submitter {
+    /// The login of this connection, or the one that a peer speaks for.
+    fn login(&self, sender: &ReversePath) -> Option<mail::Login> {
+        let by_sender = || {
+            let is_checked =
+                matches!(self.server.settings.login, Login::Sender) && self.client.trust == TrustLevel::Peer;
+            let address = sender.address.as_ref().filter(|_| is_checked)?;
+            mail::Login::new(&address.to_string())
+        };
+        self.client.login.clone().or_else(by_sender)
+    }
+
+    fn submitter(&self, sender: &ReversePath) -> Submitter {
         let client = self.forwarded.as_ref().unwrap_or(&self.client);
         // XFORWARD names the origin of a message. It does not change the login of this connection.
-        match (&self.client.login, client.trust) {
-            (Some(login), _) => Submitter::Authenticated(login.clone()),
+        match (self.login(sender), client.trust) {
+            (Some(login), _) => Submitter::Authenticated(login),
             (None, TrustLevel::Trusted) => Submitter::Trusted,
             (None, TrustLevel::Peer | TrustLevel::Untrusted) => Submitter::Unknown,
         }
@@ -313,7 +326,7 @@ async fn handle(
         octets.splice(..0, trace);
         let failed = |error| (Cause::Failure, failure(&error));
         let mail =
-            Mail { envelope, submitter, message: Message::parse(octets, &mut Budget::new(whole)).map_err(failed)? };
+            Mail { envelope, submitter, message: Message::received(octets, &mut Budget::new(whole)).map_err(failed)? };
         arrival.log(&mail);
         if let Some(found) = Loop::of(&mail.message, &host) {
             metrics.limit_reached(listener, found.limit());

@@ -26,8 +26,8 @@ fn generated(names: &[&str]) -> (Vec<Certificate>, ReloadableHandler) {
         let mut request = smime::generate::Request::new(address(name));
         request.algorithm = smime::generate::Algorithm::Rsa2048;
         let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
-        certificates.push(Certificate::parse(&described.record.bytes).unwrap());
-        files.push(described.record.bytes.to_vec());
+        certificates.push(Certificate::parse(described.record.bytes()).unwrap());
+        files.push(described.record.bytes().to_vec());
         files.push(described.secret.unwrap().expose().to_vec());
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();

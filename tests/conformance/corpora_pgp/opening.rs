@@ -26,10 +26,10 @@ pub(crate) fn keys(places: &[PathBuf], passwords: &[&str]) -> Memory {
         let Ok(octets) = fs::read(&file) else { continue };
         let Ok(found) = keyfile::describe(&octets, &file.display().to_string()) else { continue };
         for mut one in found.found {
-            one.record.bindings.push(Binding::UserIds);
+            one.record.bind(Binding::UserIds);
             if let Some(secret) = one.secret {
                 let locked = keyfile::LockedKeys::new(secret, Arc::clone(&passphrases), &Limits::default());
-                memory.add_locked(one.record.secrets.clone(), Arc::new(locked));
+                memory.add_locked(one.record.secrets().to_vec(), Arc::new(locked));
             }
             memory.add(one.record);
         }

@@ -12,7 +12,7 @@ use postseal::{
     base::{FixedClock, Limits, Secret, SystemRandom},
     crypto::Legacy,
     engine::Engine,
-    keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Want},
+    keys::{Binding, Keys, Memory, Passphrases, ProtocolName, Query, Want},
     mail::Message,
     pki::{Certificate, Revocation},
     protocol::{Context, smime::keyfile},
@@ -36,14 +36,15 @@ pub(crate) fn keys(places: &[PathBuf], anchors: &[PathBuf], passwords: &[&str]) 
         let read = keyfile::read(&[(&name, &octets)], &passphrases, &Limits::default(), &memory);
         for mut one in read.map(|read| read.found).unwrap_or_default() {
             if is_anchor {
-                one.record.bindings.push(Binding::Anchor);
+                one.record.bind(Binding::Anchor);
             }
             if let Some(secret) = one.secret {
                 let locked = keyfile::LockedKey::new(&one.record, secret, Arc::clone(&passphrases), &Limits::default());
-                memory.add_locked(one.record.secrets.clone(), Arc::new(locked.unwrap()));
+                memory.add_locked(one.record.secrets().to_vec(), Arc::new(locked.unwrap()));
             }
-            let known = memory.find(ProtocolName::Smime, &Want::Handle(&one.record.fingerprint)).unwrap();
-            if !known.iter().any(|known| known.secrets == one.record.secrets) {
+            let known =
+                memory.find(ProtocolName::Smime, &Query::manage(Want::Handle(one.record.fingerprint()))).unwrap();
+            if !known.iter().any(|known| known.secrets() == one.record.secrets()) {
                 memory.add(one.record);
             }
         }
@@ -61,10 +62,10 @@ fn from_keybox(keybox: &Path, is_anchor: bool, memory: &mut Memory) {
     for octets in gnupg::certificates(keybox) {
         let certificate = Certificate::parse(&octets).unwrap();
         let mut record = keyfile::describe(&octets, "pubring.kbx").unwrap().record;
-        record.bindings.extend(is_anchor.then_some(Binding::Anchor));
+        record = record.with_bindings(is_anchor.then_some(Binding::Anchor));
         if let Some(key) = agent.iter().find(|key| key.belongs_to(&certificate)) {
-            record.secrets.push(record.fingerprint.clone());
-            memory.add_secret(record.fingerprint.clone(), Arc::new(key.software()));
+            record.set_secrets([record.fingerprint().clone()]);
+            memory.add_secret(record.fingerprint().clone(), Arc::new(key.software()));
         }
         memory.add(record);
     }

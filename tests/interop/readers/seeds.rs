@@ -6,7 +6,7 @@ use postseal::{
     base::{Clock as _, Limits, SystemClock, SystemRandom},
     crypto::Legacy,
     engine::{Engine, Opening},
-    keys::{Binding, Keys as _, Memory, Passphrases, ProtocolName, Record, Want},
+    keys::{Binding, Keys as _, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Recipient, Seal, Shape, Signer},
@@ -79,7 +79,7 @@ impl Keyring {
         let load = |files: &[(&str, &[u8])]| store::load(files, &Arc::new(Passphrases::default()), &Limits::default());
         let mut keys = load(&files).unwrap().keys;
         let root = load(&[("root", &lab.read("root.crt"))]).unwrap().keys;
-        let root = root.find(ProtocolName::Smime, &Want::All).unwrap();
+        let root = root.find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap();
         keys.add(Record::clone(&root[0]).with_bindings([Binding::Anchor]));
         let bob = Cert::from_bytes(&gpg.ok(&["--export", "bob@example.org"], b"")).unwrap();
         Keyring { gpg, lab, keys, bob }

@@ -38,8 +38,8 @@ impl Reader {
             let file = lab.read(&format!("{name}.crt"));
             home.add(&home.read(&[(name, &file)]).unwrap().found).unwrap();
         }
-        let root = record(&lab.read("root.crt")).fingerprint;
-        home.bind(&root, &Binding::Anchor, Origin::Trusted, SystemClock.now()).unwrap();
+        let root = record(&lab.read("root.crt"));
+        home.bind(root.fingerprint(), &Binding::Anchor, Origin::Trusted, SystemClock.now()).unwrap();
         reader
     }
 
@@ -64,8 +64,8 @@ impl Reader {
     /// The stored data of a person.
     fn known(&self, person: &str) -> Option<Capabilities> {
         let fingerprint = Handle::parse(&fingerprint(self.lab, person)).unwrap();
-        let found = self.home().find(ProtocolName::Smime, &Want::Handle(&fingerprint)).unwrap();
-        found.first().and_then(|record| record.capabilities.clone())
+        let found = self.home().find(ProtocolName::Smime, &Query::manage(Want::Handle(&fingerprint))).unwrap();
+        found.first().and_then(|record| record.capabilities().cloned())
     }
 
     /// Reads a message as the program does, at another time or by other rules than its own.
@@ -263,7 +263,7 @@ fn a_stranger_is_not_taken_in_and_what_if_is_not_kept() {
     reader.verify(&good, &[]);
     // Nor if the certificate is given for one run.
     reader.verify(&good, &["--keys", LAB.path("bob.crt").to_str().unwrap()]);
-    assert_eq!(reader.home().find(ProtocolName::Smime, &Want::All).unwrap().len(), 2);
+    assert_eq!(reader.home().find(ProtocolName::Smime, &Query::manage(Want::All)).unwrap().len(), 2);
     let count = |table: &str| -> i64 {
         reader.connection().query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap()
     };

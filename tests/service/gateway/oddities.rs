@@ -369,7 +369,7 @@ fn foreign() -> &'static HandlerConfig {
             let mut request = smime::generate::Request::new(handler::address(who));
             request.algorithm = smime::generate::Algorithm::P256;
             let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
-            files.push(described.record.bytes.to_vec());
+            files.push(described.record.bytes().to_vec());
             files.push(described.secret.unwrap().expose().to_vec());
         }
         let files: Vec<(&str, &[u8])> = files.iter().map(|file| ("generated", file.as_slice())).collect();

@@ -15,7 +15,7 @@ use postseal::{
     policy::{Decision, Pattern, Policy},
     report::Metrics,
     transport::{
-        Blocking, Endpoint, Listener, MemoryLimit, Network, NextHop, SendError, Sending,
+        Blocking, Endpoint, HandingOver, Listener, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
         filter::filter,
         milter::{Copying, Milter, Settings},
         relay::{Host, Relay},
@@ -161,7 +161,7 @@ impl Gateway {
         let mut budget = postseal::base::Budget::new(Limits::default());
         let message = Message::parse(octets.to_vec(), &mut budget).ok()?;
         let mail = Mail { envelope, submitter: submitter.clone(), message };
-        let octets = filter(&*self.spy, mail).ok()??;
+        let octets = filter(&*self.spy, &SessionId::new(&SystemRandom).unwrap(), mail).ok()??;
         Some(vec![Copy { to, octets }])
     }
 
@@ -179,7 +179,18 @@ impl Gateway {
             unique: "u".to_owned(),
         };
         let next_hop = Blocking::new(|| Ok(Box::new(self.next.clone()))).unwrap();
-        let sendmail = Sendmail { handler: &*self.spy, next_hop: &next_hop, writer, limits: &Limits::default() };
+        let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
+        let sendmail = Sendmail {
+            copies: HandingOver {
+                handler: &*self.spy,
+                next_hop: &next_hop,
+                quarantine: None,
+                name: "sendmail",
+                session: &session,
+            },
+            writer,
+            limits: &limits,
+        };
         let arguments: Vec<String> =
             ["-i", "-f", "alice@example.org", "--"].iter().chain(to).map(|one| (*one).to_owned()).collect();
         sendmail.send(&Options::parse(&arguments).unwrap(), &mut &octets[..]).ok()?;
@@ -301,8 +312,12 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
     let limits = Limits { message: 1024 * 1024, ..Limits::default() };
     let memory = MemoryLimit::new(MemoryLimit::least(limits.message), &limits);
     let (work, metrics) = (Arc::new(Semaphore::new(2)), Arc::new(Metrics::default()));
-    let caller =
-        Caller { name: "mx.example.org".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "mx.example.org".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let relay = Arc::new(Relay::new(caller, Host::Address(([127, 0, 0, 1], upstream).into()), Security::None));
     let smtp = |dialect| {
         let settings = Smtp {

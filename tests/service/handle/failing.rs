@@ -6,7 +6,7 @@ use postseal::{
     base::{Error, Kind, Result},
     crypto::SecretKey,
     engine::{Handler, HandlerConfig, ReloadableHandler},
-    keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
+    keys::{Handle, Keys, Memory, ProtocolName, Query, Record, Want},
     policy::{Disposition, Obstacle},
 };
 
@@ -15,12 +15,12 @@ use crate::support::handler::{LETTER, address, alice, hook, keys, mail};
 struct Failing(Memory, &'static str);
 
 impl Keys for Failing {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        match want {
-            Want::Address(sought) if **sought == address(self.1) => {
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        match query.want {
+            Want::Address(sought) if *sought == address(self.1) => {
                 Err(Error::new(Kind::TryAgain, "ldap.example.org: no answer"))
             }
-            _ => self.0.find(protocol, want),
+            _ => self.0.find(protocol, query),
         }
     }
 

@@ -6,7 +6,7 @@ use postseal::{
     base::{Result, Secret},
     crypto::SecretKey,
     engine::{Handler, HandlerConfig, ReloadableHandler},
-    keys::{Handle, Keys, Memory, ProtocolName, Record, Want},
+    keys::{Handle, Keys, Memory, ProtocolName, Purpose, Query, Record, Want},
     mail::Submitter,
 };
 
@@ -20,14 +20,16 @@ struct Asked {
 }
 
 impl Keys for Asked {
-    fn find(&self, protocol: ProtocolName, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
-        let shown = match want {
+    fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        let shown = match query.want {
             Want::All => "all".to_owned(),
             Want::Address(address) => address.to_string(),
             Want::Certificate(handle) | Want::Handle(handle) => handle.to_string(),
         };
-        self.finds.lock().unwrap().push(format!("{} {shown}", protocol.name()));
-        self.keys.find(protocol, want)
+        // Only to encrypt may a source ask other hosts, and then not for ever.
+        assert_eq!(query.deadline.is_some(), query.purpose == Purpose::Encrypt, "{query:?}");
+        self.finds.lock().unwrap().push(format!("{:?} {} {shown}", query.purpose, protocol.name()));
+        self.keys.find(protocol, query)
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -67,12 +69,12 @@ fn each_recipient_and_the_author_are_looked_up_once() {
     assert_eq!(
         finds,
         [
-            "pgp alice@example.org",
-            "pgp ben@example.net",
-            "pgp bob@example.net",
-            "smime alice@example.org",
-            "smime carl@bank.example",
-            "smime carol@bank.example",
+            "Encrypt pgp ben@example.net",
+            "Encrypt pgp bob@example.net",
+            "Encrypt smime carl@bank.example",
+            "Encrypt smime carol@bank.example",
+            "Sign pgp alice@example.org",
+            "Sign smime alice@example.org",
         ]
     );
     assert_eq!(others, ["anchors", "revocations"]);
@@ -82,7 +84,7 @@ fn each_recipient_and_the_author_are_looked_up_once() {
 fn a_recipient_whose_rule_needs_no_key_is_not_looked_up() {
     let (finds, _) = asked(alice(), &["plain@example.net"], LETTER.as_bytes());
     // The rule for the domain could have decided.
-    assert_eq!(finds, ["pgp alice@example.org", "pgp plain@example.net"]);
+    assert_eq!(finds, ["Encrypt pgp plain@example.net", "Sign pgp alice@example.org"]);
     let (finds, others) = asked(alice(), &["someone@elsewhere.example"], LETTER.as_bytes());
     assert_eq!((finds.len(), others.len()), (0, 0), "{finds:?}");
 }

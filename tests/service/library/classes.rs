@@ -17,7 +17,8 @@ use postseal::{
     report::Metrics,
     store,
     transport::{
-        Blocking, Connection, Listener, Load, MemoryLimit, Network, NextHop, SendError, Sending, SessionId,
+        Blocking, Connection, HandingOver, Listener, Load, MemoryLimit, Network, NextHop, SendError, Sending,
+        SessionId,
         filter::filter,
         milter::{self, Copying, Milter},
         relay::{Host, Relay},
@@ -105,7 +106,7 @@ fn pem_for_everybody() -> ReloadableHandler {
     request.algorithm = Algorithm::Rsa2048;
     let made = generate::generate(&request, &SystemClock, &SystemRandom).unwrap();
     let secret = made.secret.unwrap();
-    let files = [("certificate", &made.record.bytes[..]), ("key", secret.expose())];
+    let files = [("certificate", &made.record.bytes()[..]), ("key", secret.expose())];
     let loaded = store::load(&files, &Arc::new(Passphrases::default()), &Limits::default()).unwrap();
     let rule = Rule {
         name: "pem".to_owned(),
@@ -127,6 +128,7 @@ fn pem_for_everybody() -> ReloadableHandler {
             rules: vec![rule],
             obstacles: Default::default(),
             max_size: 1024 * 1024,
+            mailboxes: Default::default(),
         },
         name: "mail.example.org".to_owned(),
         authserv_ids: Vec::new(),
@@ -151,12 +153,21 @@ fn filtered(handler: &dyn Handler, letter: &str) -> Result<Option<Vec<u8>>> {
     let message =
         Message::parse(letter.into(), &mut postseal::base::Budget::new(Limits::default())).expect("a message");
     let submitter = Submitter::Authenticated(Login::new("alice").unwrap());
-    filter(handler, Mail { envelope: Envelope { sender, recipients }, submitter, message })
+    filter(
+        handler,
+        &SessionId::new(&SystemRandom).unwrap(),
+        Mail { envelope: Envelope { sender, recipients }, submitter, message },
+    )
 }
 
 /// The reply to the message by SMTP or LMTP.
 fn dialogue(handler: &Arc<dyn Handler>, dialect: Dialect, letter: &str) -> String {
-    let caller = Caller { name: "us.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "us.test".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let nowhere = Relay::new(caller, Host::Address(([127, 0, 0, 1], 1).into()), Security::None);
     let limits = Limits::default();
     let settings = smtp::Settings {
@@ -244,7 +255,12 @@ fn sendmail(handler: &dyn Handler, letter: &str) -> String {
         date: "Sun, 29 Nov 2026 21:00:00 +0000".to_owned(),
         unique: "1".to_owned(),
     };
-    let sendmail = Sendmail { handler, next_hop: &next_hop, writer, limits: &Limits::default() };
+    let (limits, session) = (Limits::default(), SessionId::new(&SystemRandom).unwrap());
+    let sendmail = Sendmail {
+        copies: HandingOver { handler, next_hop: &next_hop, quarantine: None, name: "sendmail", session: &session },
+        writer,
+        limits: &limits,
+    };
     let commands = format!(
         "EHLO x\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n{letter}.\r\nQUIT\r\n"
     );

@@ -25,10 +25,10 @@ use postseal::{
     pki::Revocation,
     policy::{Action, Condition, Direction, Order, Pattern, Policy, Rule},
     protocol::{pgp, smime},
-    report::Metrics,
+    report::{KeyFigures, Metrics},
     store,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor, Network, NextHop, SendError, Sending,
+        Endpoint, Health, Listener, Measured, MemoryLimit, Monitor, Network, NextHop, SendError, Sending,
         milter::{Copying, Milter, Settings},
         serve::{Event, Listeners, State, serve},
         smtp::{Origin, Reply},
@@ -40,6 +40,19 @@ use crate::support::{
     ports::{free_port, wait_for_port},
     postfix::{Postfix, Sink, read_to_end, run_with},
 };
+
+/// The monitor's answer is always the same.
+struct Healthy;
+
+impl Health for Healthy {
+    fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn keys(&self) -> Option<KeyFigures> {
+        None
+    }
+}
 
 /// What becomes of copies.
 #[derive(Clone, Copy, PartialEq)]
@@ -227,7 +240,7 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
     };
     let milter: Arc<dyn Listener> = Arc::new(Milter::new(measured, Arc::new(Semaphore::new(2)), settings));
     let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
-    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics)));
+    let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics), Arc::new(Healthy)));
     let by_endpoint = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
     Listeners { by_endpoint, connections: CONNECTIONS, drain: Duration::from_secs(20), random: Arc::new(SystemRandom) }
 }
@@ -268,6 +281,7 @@ fn policy(max_size: usize) -> Policy {
         ],
         obstacles: Default::default(),
         max_size,
+        mailboxes: Default::default(),
     }
 }
 
@@ -293,7 +307,7 @@ fn people() -> &'static People {
             let mut request = smime::generate::Request::new(address(name));
             request.algorithm = smime::generate::Algorithm::P256;
             let described = smime::generate::generate(&request, &SystemClock, &SystemRandom).expect("a certificate");
-            (name, described.record.bytes.to_vec(), described.secret.expect("a secret").expose().to_vec())
+            (name, described.record.bytes().to_vec(), described.secret.expect("a secret").expose().to_vec())
         });
         let mut files: Vec<(&str, &[u8])> = pgp.iter().map(|(name, key)| (*name, key.as_slice())).collect();
         files.extend(smime.iter().flat_map(|(name, certificate, key)| [(*name, &certificate[..]), (*name, &key[..])]));

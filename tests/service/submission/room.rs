@@ -70,8 +70,12 @@ fn who_finds_no_room_is_put_off() {
 fn serve() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let caller =
-        Caller { name: "proxy.postseal.test".to_owned(), connector: Connector::new(), timeouts: Timeouts::default() };
+    let caller = Caller {
+        name: "proxy.postseal.test".to_owned(),
+        connector: Connector::new(),
+        timeouts: Timeouts::default(),
+        dialect: Dialect::Smtp,
+    };
     let nowhere = Host::Address(([127, 0, 0, 1], free_port()).into());
     let settings = Settings {
         kind: "submission",

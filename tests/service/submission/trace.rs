@@ -3,8 +3,10 @@
 use std::{
     fmt::Write as _,
     fs,
+    os::unix::net::UnixDatagram,
     process::{Command, Output},
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -132,6 +134,60 @@ fn the_log_names_each_mail_and_the_verb_finds_it() {
         assert!(text.contains("├─ relayed  to <bob@example.net>  queued as K"), "{text}");
         assert!(text.contains("└─ milliseconds: receive "), "{text}");
     }
+}
+
+/// Programs that run for one message write to the system log, and nothing to standard error.
+#[test]
+fn sendmail_and_filter_write_to_the_system_log() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let proxy = Proxy::start(sink.port(), "log.syslog = \"syslog\"");
+    let syslog = UnixDatagram::bind(proxy.path("syslog")).expect("a socket");
+    syslog.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let logged = |count: usize| {
+        let datagrams = (0..count).map(|_| {
+            let mut datagram = vec![0; 16 * 1024];
+            let length = syslog.recv(&mut datagram).expect("a line");
+            String::from_utf8_lossy(&datagram[..length]).into_owned()
+        });
+        datagrams.collect::<Vec<_>>()
+    };
+    let letter = "Message-ID: <1@example.org>\nSubject: a secret subject\n\nthe plan\n";
+    assert!(proxy.sendmail(&["-i", "dave@plain.test"], letter).status.success());
+    let sent = logged(3);
+    let refused = proxy.sendmail(&["-i", "eve@refused.test"], letter);
+    assert_eq!(refused.status.code(), Some(77));
+    assert!(!String::from_utf8_lossy(&refused.stderr).contains("event="));
+    let refusal = logged(3);
+    let mut filter = Command::new(env!("CARGO_BIN_EXE_postseal"));
+    filter.arg("filter").arg("--config").arg(proxy.path("postseal.toml")).args([
+        "--trusted",
+        "-f",
+        "alice@example.org",
+    ]);
+    let filtered = run_with(filter.args(["--", "dave@plain.test"]), letter.as_bytes());
+    assert!(filtered.status.success() && filtered.stderr.is_empty());
+    let filtering = logged(3);
+    for (lines, last, listener) in
+        [(&sent, "relayed", "sendmail"), (&refusal, "refused", "sendmail"), (&filtering, "relayed", "filter")]
+    {
+        for (line, event) in lines.iter().zip(["received", "mail", last]) {
+            assert!(line.starts_with("<22>postseal["), "{line}");
+            assert!(line.contains(&format!("]: level=info event={event} ")), "{line}");
+            assert!(line.contains(&format!(" listener={listener} mail=")), "{line}");
+            assert!(!line.contains("the plan") && !line.contains("secret") && !line.ends_with('\n'), "{line}");
+        }
+    }
+    // The system log writes a time and a host before them.
+    let log: String = [sent, refusal, filtering]
+        .concat()
+        .iter()
+        .fold(String::new(), |text, line| text + "Nov 29 21:00:00 mx " + line.trim_start_matches("<22>") + "\n");
+    fs::write(proxy.path("service.log"), log).expect("a file");
+    assert_eq!(found(&log_verb(&proxy, &["--json", "dave@plain.test"])).len(), 2);
+    assert_eq!(found(&log_verb(&proxy, &["--json", "<1@example.org>"])).len(), 3);
 }
 
 fn send_all(proxy: &Proxy, client: usize, is_lmtp: bool) {

@@ -81,13 +81,13 @@ const CASES: &[fn(&dyn Shared)] = &[
 
 fn what_is_kept_is_found(shared: &dyn Shared) {
     let empty = shared.open(&[]);
-    assert_eq!(find(&empty, &Want::All), []);
+    assert_eq!(find(&empty, Want::All), []);
     assert!(empty.anchors().unwrap().is_empty() && empty.revocations().unwrap().is_empty());
     assert_eq!(empty.check(Repair::Yes).unwrap(), []);
     fill(&shared.open(&[]));
     contract(&shared.open(&["wrong", PASSPHRASE]), &shared.open(&["wrong"]));
     // Opened before there was anything.
-    assert_eq!(find(&empty, &Want::All).len(), 3);
+    assert_eq!(find(&empty, Want::All).len(), 3);
 }
 
 fn a_change_that_fails_leaves_nothing(shared: &dyn Shared) {
@@ -106,8 +106,8 @@ fn a_change_that_fails_leaves_nothing(shared: &dyn Shared) {
     let error = keys.take_in(&intake, &Memory::new(), now()).unwrap_err();
     assert_eq!((error.kind(), error.to_string()), (Kind::NoKey, format!("key {stranger}: no certificate here")));
     for keys in [&keys, &shared.open(&[])] {
-        assert_eq!(find(keys, &Want::All), std::slice::from_ref(&alice.described.record.fingerprint));
-        assert_eq!(keys.secret_parts(&bob.described.record.fingerprint).unwrap(), None);
+        assert_eq!(find(keys, Want::All), std::slice::from_ref(alice.described.record.fingerprint()));
+        assert_eq!(keys.secret_parts(bob.described.record.fingerprint()).unwrap(), None);
         assert!(keys.revocations().unwrap().is_empty());
         assert_eq!(keys.check(Repair::No).unwrap(), []);
     }
@@ -126,25 +126,26 @@ fn a_binding_is_made_once(shared: &dyn Shared) {
     let keys = shared.open(&[]);
     let record = &PEOPLE[0].described.record;
     let elsewhere = Binding::Address(address("a@example.net"));
-    let bind = |binding: &Binding| keys.bind(&record.fingerprint, binding, Origin::Trusted, now());
+    let bind = |binding: &Binding| keys.bind(record.fingerprint(), binding, Origin::Trusted, now());
     assert_eq!(bind(&elsewhere).unwrap_err().kind(), Kind::NoKey);
     keys.add(&[copy(&PEOPLE[0].described)]).unwrap();
     assert!(bind(&elsewhere).unwrap());
     assert!(!bind(&elsewhere).unwrap());
     assert!(bind(&Binding::Anchor).unwrap());
-    let found = shared.open(&[]).find(ProtocolName::Pgp, &Want::Address(&address("A@EXAMPLE.net"))).unwrap();
-    assert_eq!(found[0].bindings, [elsewhere, Binding::Anchor]);
+    let found =
+        shared.open(&[]).find(ProtocolName::Pgp, &Query::manage(Want::Address(&address("A@EXAMPLE.net")))).unwrap();
+    assert_eq!(found[0].bindings(), [elsewhere, Binding::Anchor]);
     // They go with the certificate.
     keys.remove(&found[0], Removal::WithSecret).unwrap();
     keys.add(&[copy(&PEOPLE[0].described)]).unwrap();
-    let found = keys.find(ProtocolName::Pgp, &Want::Handle(&record.fingerprint)).unwrap();
-    assert_eq!(found[0].bindings, []);
+    let found = keys.find(ProtocolName::Pgp, &Query::manage(Want::Handle(record.fingerprint()))).unwrap();
+    assert_eq!(found[0].bindings(), []);
 }
 
 fn what_owners_say_is_noted(shared: &dyn Shared) {
     let record = &PEOPLE[0].described.record;
     let word = |list: &str, hours: u64| Announcement {
-        certificate: record.fingerprint.clone(),
+        certificate: record.fingerprint().clone(),
         capabilities: Capabilities { list: list.into(), said: now() + Duration::from_secs(hours * 3600) },
     };
     let keys = shared.open(&[]);
@@ -153,8 +154,8 @@ fn what_owners_say_is_noted(shared: &dyn Shared) {
     let said = [("first", 2), ("older", 1), ("later", 3)].map(|(list, hours)| keys.note(&word(list, hours), now()));
     assert_eq!(said.map(Result::unwrap), [true, false, true]);
     for keys in [keys, shared.open(&[])] {
-        let found = keys.find(ProtocolName::Pgp, &Want::Handle(&record.fingerprint)).unwrap();
-        assert_eq!(found[0].capabilities, Some(word("later", 3).capabilities));
+        let found = keys.find(ProtocolName::Pgp, &Query::manage(Want::Handle(record.fingerprint()))).unwrap();
+        assert_eq!(found[0].capabilities(), Some(&word("later", 3).capabilities));
     }
 }
 
@@ -163,7 +164,7 @@ fn the_data_key_stays_when_the_master_key_changes(shared: &dyn Shared) {
     fill(&keys);
     keys.set_master(&MasterKey::Passphrase(Secret::from("open sesame"))).unwrap();
     contract(&shared.open(&["open sesame", PASSPHRASE]), &shared.open(&["open sesame"]));
-    let error = shared.open(&["wrong"]).secret_parts(&PEOPLE[0].described.record.fingerprint).unwrap_err();
+    let error = shared.open(&["wrong"]).secret_parts(PEOPLE[0].described.record.fingerprint()).unwrap_err();
     assert_eq!(error.to_string(), "master key (passphrase): does not fit");
 }
 
@@ -172,7 +173,7 @@ fn damage_is_found_and_repaired(shared: &dyn Shared) {
     assert_eq!(shared.open(&[]).check(Repair::No).unwrap(), []);
     let is_refused = || {
         for want in [Want::All, Want::Address(&address("bob@example.org"))] {
-            let error = shared.open(&[]).find(ProtocolName::Pgp, &want).unwrap_err();
+            let error = shared.open(&[]).find(ProtocolName::Pgp, &Query::manage(want)).unwrap_err();
             assert_eq!(error.kind(), Kind::Damaged, "{want:?}: {error}");
         }
     };
@@ -193,7 +194,7 @@ fn damage_is_found_and_repaired(shared: &dyn Shared) {
     assert_eq!(outcomes(Repair::No), [Outcome::Left; 8], "their secret keys too");
     assert_eq!(outcomes(Repair::Yes)[..6], [Outcome::Lost; 6]);
     assert_eq!(outcomes(Repair::No), []);
-    assert_eq!(find(&shared.open(&[]), &Want::All), []);
+    assert_eq!(find(&shared.open(&[]), Want::All), []);
     fill(&shared.open(&[]));
     contract(&shared.open(&[PASSPHRASE]), &shared.open(&[]));
 }
@@ -211,7 +212,7 @@ fn writers_at_once_lose_nothing(shared: &dyn Shared) {
             scope.spawn(move || {
                 let keys = shared.open(&[]);
                 keys.add(&[copy(&person.described)]).unwrap();
-                let fingerprint = &person.described.record.fingerprint;
+                let fingerprint = person.described.record.fingerprint();
                 keys.bind(fingerprint, &Binding::UserIds, Origin::Generated, now()).unwrap();
             });
         }
@@ -222,9 +223,9 @@ fn writers_at_once_lose_nothing(shared: &dyn Shared) {
 fn an_update_is_put_together_with_what_is_here(shared: &dyn Shared) {
     let keys = shared.open(&[]);
     let [alice, ..] = &*PEOPLE;
-    let fingerprint = &alice.described.record.fingerprint;
+    let fingerprint = alice.described.record.fingerprint();
     let update = revoked(alice);
-    assert!(update.record.bytes.len() > alice.described.record.bytes.len());
+    assert!(update.record.bytes().len() > alice.described.record.bytes().len());
 
     assert_eq!(keys.add(&[copy(&alice.described)]).unwrap(), [Change::Added]);
     let elsewhere = address("a@example.net");
@@ -232,17 +233,21 @@ fn an_update_is_put_together_with_what_is_here(shared: &dyn Shared) {
     assert_eq!(keys.add(&[copy(&update)]).unwrap(), [Change::Updated]);
     // The older copy takes nothing away.
     assert_eq!(keys.add(&[copy(&alice.described)]).unwrap(), [Change::Unchanged]);
-    let held = keys.find(ProtocolName::Pgp, &Want::Address(&elsewhere)).unwrap().remove(0);
-    assert_eq!(held.bytes, update.record.bytes);
-    assert_eq!(held.secrets, alice.described.record.secrets);
-    assert_eq!(held.bindings, [Binding::Address(elsewhere)]);
+    let held = keys.find(ProtocolName::Pgp, &Query::manage(Want::Address(&elsewhere))).unwrap().remove(0);
+    assert_eq!(held.bytes(), update.record.bytes());
+    assert_eq!(held.secrets(), alice.described.record.secrets());
+    assert_eq!(held.bindings(), [Binding::Address(elsewhere)]);
     assert!(keys.secret(&held, fingerprint).unwrap().is_some());
 
     // In a chain the old copy in front does not hide the revocation behind it.
     let old = load(&files()[..1], &[]);
     let chain = Chain::new(vec![Arc::new(old), Arc::new(keys)], keyfile::merge);
     for want in [Want::All, Want::Handle(fingerprint), Want::Address(&address("alice@example.org"))] {
-        assert_eq!(chain.find(ProtocolName::Pgp, &want).unwrap()[0].bytes, update.record.bytes, "{want:?}");
+        assert_eq!(
+            chain.find(ProtocolName::Pgp, &Query::manage(want)).unwrap()[0].bytes(),
+            update.record.bytes(),
+            "{want:?}"
+        );
     }
 }
 
@@ -252,37 +257,37 @@ fn a_public_copy_takes_no_secret_away(shared: &dyn Shared) {
     let record = bob.described.record.clone().without_secrets();
     let public = Described { record, secret: None, proven: Vec::new() };
     assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Added]);
-    assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), None);
+    assert_eq!(keys.secret_parts(public.record.fingerprint()).unwrap(), None);
     assert_eq!(keys.add(&[copy(&bob.described)]).unwrap(), [Change::Updated]);
     assert_eq!(keys.add(&[copy(&public)]).unwrap(), [Change::Unchanged]);
-    assert_eq!(keys.secret_parts(&public.record.fingerprint).unwrap(), bob.described.secret);
-    let record = keys.find(ProtocolName::Pgp, &Want::All).unwrap().remove(0);
-    assert_eq!(record.secrets, bob.described.record.secrets);
+    assert_eq!(keys.secret_parts(public.record.fingerprint()).unwrap(), bob.described.secret);
+    let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::All)).unwrap().remove(0);
+    assert_eq!(record.secrets(), bob.described.record.secrets());
 }
 
 fn what_another_process_writes_is_seen(shared: &dyn Shared) {
     let (reader, writer) = (shared.open(&[]), shared.open(&[]));
     let [alice, bob, _] = &*PEOPLE;
-    assert_eq!(find(&reader, &Want::All), []);
+    assert_eq!(find(&reader, Want::All), []);
     for (count, one) in [(1, alice), (2, bob)] {
         writer.add(&[copy(&one.described)]).unwrap();
-        assert_eq!(find(&reader, &Want::All).len(), count);
+        assert_eq!(find(&reader, Want::All).len(), count);
     }
     writer.remove(&bob.described.record, Removal::WithSecret).unwrap();
-    assert_eq!(find(&reader, &Want::All), std::slice::from_ref(&alice.described.record.fingerprint));
+    assert_eq!(find(&reader, Want::All), std::slice::from_ref(alice.described.record.fingerprint()));
 }
 
 fn a_secret_key_is_removed_only_when_asked_for(shared: &dyn Shared) {
     let keys = shared.open(&[]);
     fill(&keys);
-    let fingerprint = &PEOPLE[0].described.record.fingerprint;
-    let record = keys.find(ProtocolName::Pgp, &Want::Handle(fingerprint)).unwrap().remove(0);
+    let fingerprint = PEOPLE[0].described.record.fingerprint();
+    let record = keys.find(ProtocolName::Pgp, &Query::manage(Want::Handle(fingerprint))).unwrap().remove(0);
     let error = keys.remove(&record, Removal::Certificate).unwrap_err();
     assert_eq!(error.kind(), Kind::NoKey);
     assert_eq!(error.to_string(), format!("key {fingerprint}: there is a secret key to it"));
-    assert_eq!(find(&keys, &Want::All).len(), 3);
+    assert_eq!(find(&keys, Want::All).len(), 3);
     keys.remove(&record, Removal::WithSecret).unwrap();
-    assert_eq!(find(&keys, &Want::All).len(), 2);
+    assert_eq!(find(&keys, Want::All).len(), 2);
     assert_eq!(keys.secret_parts(fingerprint).unwrap(), None);
     assert!(keys.secret(&record, fingerprint).unwrap().is_none());
 }

@@ -18,12 +18,12 @@ fn erin() -> Described {
 
 fn word(of: &Described, list: &str, hours: u64) -> Announcement {
     let capabilities = Capabilities { list: list.as_bytes().to_vec(), said: now() + Duration::from_secs(hours * 3600) };
-    Announcement { certificate: of.record.fingerprint.clone(), capabilities }
+    Announcement { certificate: of.record.fingerprint().clone(), capabilities }
 }
 
 fn known(keys: &dyn Keys, of: &Described) -> Option<Capabilities> {
-    let found = keys.find(ProtocolName::Smime, &Want::Handle(&of.record.fingerprint)).unwrap();
-    found.first().and_then(|record| record.capabilities.clone())
+    let found = keys.find(ProtocolName::Smime, &Query::manage(Want::Handle(of.record.fingerprint()))).unwrap();
+    found.first().and_then(|record| record.capabilities().cloned())
 }
 
 /// Like a process that comes to read: what it cannot write at once is not written, and may be tried again.
@@ -60,8 +60,7 @@ fn a_later_word_is_kept_of_those_who_are_here() {
     // A copy that knows nothing of it takes nothing away, in the home or before it.
     assert_eq!(keys.add(&[copy(&erin)]).unwrap(), [Change::Unchanged]);
     assert_eq!(known(&keys, &erin).unwrap().list, b"new");
-    let mut older = erin.record.clone();
-    older.capabilities = Some(word(&erin, "gcm", 5).capabilities);
+    let older = erin.record.clone().with_capabilities(Some(word(&erin, "gcm", 5).capabilities));
     let mut given = postseal::keys::Memory::new();
     given.add(older);
     let sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given), Arc::new(home(&place, &[]))];
@@ -107,16 +106,18 @@ fn a_home_of_version_1_is_brought_up_to_date() {
     let sql = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/home/version-2.sql")).unwrap();
     // What version 2 has added.
     database.execute_batch(&format!("{sql}; DROP TABLE capability; PRAGMA user_version = 1")).unwrap();
-    let found = || home(&place, &[]).find(ProtocolName::Smime, &Want::Address(&address("me@example.net"))).unwrap();
+    let found = || {
+        home(&place, &[]).find(ProtocolName::Smime, &Query::manage(Want::Address(&address("me@example.net")))).unwrap()
+    };
 
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(found()[0].capabilities, None));
+            scope.spawn(|| assert_eq!(found()[0].capabilities(), None));
         }
     });
     let version: i64 = database.query_row("PRAGMA user_version", (), |row| row.get(0)).unwrap();
     assert_eq!(version, 3);
-    assert_eq!(find(&home(&place, &[]), &Want::All).len(), 2);
+    assert_eq!(find(&home(&place, &[]), Want::All).len(), 2);
     let me = Described { record: Record::clone(&found()[0]), secret: None, proven: Vec::new() };
     assert!(noted(&home(&place, &[]), &word(&me, "gcm", 1)));
     assert_eq!(known(&home(&place, &[]), &me), Some(word(&me, "gcm", 1).capabilities));

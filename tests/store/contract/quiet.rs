@@ -10,7 +10,7 @@ use std::{
 
 use postseal::{
     base::Kind,
-    keys::{Keys as _, ProtocolName, Want},
+    keys::{Keys as _, ProtocolName, Query, Want},
     store::Removal,
 };
 
@@ -46,12 +46,12 @@ fn later_writes_are_visible_to_quiet_readers() {
     home(&place, &[]).add(&[copy(&alice.described)]).unwrap();
     thread::sleep(QUIETLY);
     let reader = home(&place, &[]);
-    assert_eq!(find(&reader, &Want::All), std::slice::from_ref(&alice.described.record.fingerprint));
+    assert_eq!(find(&reader, Want::All), std::slice::from_ref(alice.described.record.fingerprint()));
     // Written and closed: no log is left to warn of it.
     home(&place, &[]).add(&[copy(&bob.described)]).unwrap();
-    assert_eq!(find(&reader, &Want::Address(&address("bob@example.org"))).len(), 1);
+    assert_eq!(find(&reader, Want::Address(&address("bob@example.org"))).len(), 1);
     home(&place, &[]).remove(&bob.described.record, Removal::WithSecret).unwrap();
-    assert!(find(&reader, &Want::Address(&address("bob@example.org"))).is_empty());
+    assert!(find(&reader, Want::Address(&address("bob@example.org"))).is_empty());
 }
 
 /// Writers come and go so that readers find the home now quiet, now not, and now changing.
@@ -71,9 +71,10 @@ fn readers_never_see_half_a_write() {
                     let reader = home(&place, &[]);
                     quiet.fetch_add(usize::from(!log.exists()), Ordering::SeqCst);
                     for _ in 0..10 {
-                        let found = reader.find(ProtocolName::Pgp, &Want::Address(&address("alice@example.org")));
+                        let found = reader
+                            .find(ProtocolName::Pgp, &Query::manage(Want::Address(&address("alice@example.org"))));
                         let found = found.unwrap();
-                        assert!(reader.secret(&found[0], &alice.described.record.fingerprint).unwrap().is_some());
+                        assert!(reader.secret(&found[0], alice.described.record.fingerprint()).unwrap().is_some());
                         reads.fetch_add(1, Ordering::SeqCst);
                     }
                     // As long as one of them follows on another, the log stays.
@@ -85,7 +86,7 @@ fn readers_never_see_half_a_write() {
         for round in 0..12 {
             let writer = home(&place, &[]);
             writer.add(&[copy(&bob.described)]).unwrap();
-            assert_eq!(find(&writer, &Want::All).len(), 2);
+            assert_eq!(find(&writer, Want::All).len(), 2);
             writer.remove(&bob.described.record, Removal::WithSecret).unwrap();
             drop(writer);
             thread::sleep(if round % 2 == 0 { QUIETLY } else { Duration::from_millis(3) });
@@ -104,7 +105,7 @@ fn a_folder_that_stays_locked_is_an_error() {
     thread::sleep(QUIETLY);
     let held = fs::File::open(&place).unwrap();
     held.lock_shared().unwrap();
-    assert_eq!(find(&home(&place, &[]), &Want::All).len(), 1);
+    assert_eq!(find(&home(&place, &[]), Want::All).len(), 1);
     let refused = home(&place, &[]).add(&[copy(&PEOPLE[1].described)]).unwrap_err();
     assert_eq!(refused.kind(), Kind::TryAgain);
     assert!(refused.to_string().ends_with("postseal.db: another process keeps it locked"), "{refused}");

@@ -9,7 +9,7 @@ use std::{
 
 use postseal::{
     base::{Error, Kind, Result, Secret},
-    keys::{Binding, Handle, Keys as _, ProtocolName, Want},
+    keys::{Binding, Handle, Keys as _, ProtocolName, Query, Want},
     store::Keystore,
 };
 
@@ -61,8 +61,8 @@ pub(super) fn x509(directory: &Path, home: &Keystore, session: &Session) -> Resu
 fn new<'a>(protocol: ProtocolName, fingerprints: &'a [String], home: &Keystore) -> Result<Vec<&'a str>> {
     let mut new = Vec::new();
     for fingerprint in fingerprints {
-        let here = home.find(protocol, &Want::Handle(&Handle::parse(fingerprint)?))?;
-        if here.iter().all(|record| record.secrets.is_empty()) {
+        let here = home.find(protocol, &Query::manage(Want::Handle(&Handle::parse(fingerprint)?)))?;
+        if here.iter().all(|record| record.secrets().is_empty()) {
             new.push(fingerprint.as_str());
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postseal::{
     base::{Error, Result},
-    keys::{Handle, Keys, ProtocolName, Record, Want},
+    keys::{Handle, Keys, ProtocolName, Query, Record, Want},
     store::Keystore,
 };
 
@@ -13,8 +13,8 @@ use crate::cli::{input, values::Format};
 /// The keys that an address, fingerprint or key ID names, of one protocol or of all. An error of kind `NoKey` when there is none.
 pub(super) fn select(home: &Keystore, format: Option<Format>, which: &str) -> Result<Vec<Arc<Record>>> {
     let found = match which.contains('@') {
-        true => find(home, format, &Want::Address(&input::address(which)?))?,
-        false => find(home, format, &Want::Handle(&Handle::parse(which)?))?,
+        true => find(home, format, Want::Address(&input::address(which)?))?,
+        false => find(home, format, Want::Handle(&Handle::parse(which)?))?,
     };
     if found.is_empty() {
         return Err(
@@ -24,7 +24,7 @@ pub(super) fn select(home: &Keystore, format: Option<Format>, which: &str) -> Re
     Ok(found)
 }
 
-pub(super) fn find(home: &Keystore, format: Option<Format>, want: &Want<'_>) -> Result<Vec<Arc<Record>>> {
+pub(super) fn find(home: &Keystore, format: Option<Format>, want: Want<'_>) -> Result<Vec<Arc<Record>>> {
     let protocols = match format {
         None => vec![ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime],
         Some(Format::Pem) => vec![ProtocolName::Pem],
@@ -33,7 +33,7 @@ pub(super) fn find(home: &Keystore, format: Option<Format>, want: &Want<'_>) -> 
     };
     let mut found = Vec::new();
     for protocol in protocols {
-        found.extend(home.find(protocol, want)?);
+        found.extend(home.find(protocol, &Query::manage(want))?);
     }
     Ok(found)
 }

@@ -63,7 +63,7 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec
     let mut written = Vec::new();
     let mut certificates: Vec<Arc<Certificate>> = Vec::new();
     for record in records {
-        match record.protocol {
+        match record.protocol() {
             ProtocolName::Smime => {
                 for certificate in export::chain(record, home)? {
                     if !certificates.iter().any(|known| known.der() == certificate.der()) {
@@ -71,7 +71,7 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec
                     }
                 }
             }
-            ProtocolName::Pem if what.binary => written.push(Secret::new(record.bytes.to_vec())),
+            ProtocolName::Pem if what.binary => written.push(Secret::new(record.bytes().to_vec())),
             ProtocolName::Pem => written.push(Secret::new(pem::keyfile::labelled(record))),
             _ => written.push(Secret::new(keyfile::export(record, armor)?)),
         }
@@ -81,9 +81,9 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec
 }
 
 fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Session) -> Result<Vec<Secret>> {
-    let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets.is_empty()).collect();
+    let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets().is_empty()).collect();
     // PKCS#12 files cannot be concatenated.
-    if held.len() > 1 && held.iter().any(|record| record.protocol == ProtocolName::Smime) {
+    if held.len() > 1 && held.iter().any(|record| record.protocol() == ProtocolName::Smime) {
         return Err(Error::usage(format!("{}: several secret keys are here", what.which))
             .with_hint("give -f, or the fingerprint; `postseal key list` shows it"));
     }
@@ -91,8 +91,8 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Ses
     let integrity = if what.pbmac1 { Integrity::Pbmac1 } else { Integrity::Classic };
     let mut written = Vec::new();
     for record in held {
-        let Some(octets) = home.secret_parts(&record.fingerprint)? else { continue };
-        written.push(match record.protocol {
+        let Some(octets) = home.secret_parts(record.fingerprint())? else { continue };
+        written.push(match record.protocol() {
             ProtocolName::Pem => pem::keyfile::labelled_secret(record, &octets),
             ProtocolName::Smime => pkcs12(record, &octets, integrity, home, session)?,
             _ => keyfile::export_secret(&octets, armor)?,
@@ -112,7 +112,7 @@ fn pkcs12(
     session: &Session,
 ) -> Result<Secret> {
     let passphrases = session.passphrases()?;
-    let title = format!("key {}", record.fingerprint);
+    let title = format!("key {}", record.fingerprint());
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
     let passphrase = passphrase::new("key export", "", session)?;
     export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), integrity, &SystemRandom)

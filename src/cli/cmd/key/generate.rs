@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
-    keys::{Binding, Handle, Keys, Memory, ProtocolName, Record, Want},
+    keys::{Binding, Handle, Keys, Memory, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
     protocol::{Seal, Signer, pgp, smime},
     store::{Intake, Keystore, Origin},
@@ -133,14 +133,14 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
 pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Result<()> {
     let by_address = what.which.contains('@');
     let mut held = match by_address {
-        true => find(home, Some(Format::Smime), &Want::Address(&input::address(&what.which)?))?,
+        true => find(home, Some(Format::Smime), Want::Address(&input::address(&what.which)?))?,
         false => select(home, Some(Format::Smime), &what.which)?,
     };
-    held.retain(|record| !record.secrets.is_empty());
+    held.retain(|record| !record.secrets().is_empty());
     let record = match held.as_slice() {
         [] if by_address => {
             let made = generate_smime("key request", &what.shape, vec![input::address(&what.which)?], home, session)?;
-            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint));
+            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
             made
         }
         [] => return Err(Error::no_key(format!("{}: there is no secret key to it", what.which))),
@@ -151,18 +151,20 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
             );
         }
     };
-    let secret = home.secret(&record, &record.fingerprint)?;
-    let secret = secret.ok_or_else(|| Error::no_key(format!("key {}: its secret is gone", record.fingerprint)))?;
+    let secret = home.secret(&record, record.fingerprint())?;
+    let secret = secret.ok_or_else(|| Error::no_key(format!("key {}: its secret is gone", record.fingerprint())))?;
     if what.format == RequestFormat::Pem {
         return certification_request(&record, what, session);
     }
-    let mut addresses = record.claimed.clone();
+    let mut addresses = record.claimed().to_vec();
     if by_address {
         let asked = input::address(&what.which)?;
         addresses = if addresses.contains(&asked) { addresses } else { vec![asked] };
     }
     if addresses.is_empty() {
-        return Err(Error::usage(format!("key {}: names no address", record.fingerprint)).with_hint("give the address"));
+        return Err(
+            Error::usage(format!("key {}: names no address", record.fingerprint())).with_hint("give the address")
+        );
     }
     let octets = smime::export::request(&record, secret.as_ref(), &addresses)?;
     let mut output = Output::create(what.output.as_deref(), &[], Privacy::Umask)?;
@@ -173,13 +175,13 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
 /// A certification request of classic PEM: any text, signed by the key of a self-signed certificate (RFC 1424, section 3.1).
 fn certification_request(record: &Record, what: &Request, session: &Session) -> Result<()> {
     if !smime::record::certificate(record)?.is_self_signed() {
-        return Err(Error::usage(format!("key {}: has a certificate that an authority issued", record.fingerprint))
+        return Err(Error::usage(format!("key {}: has a certificate that an authority issued", record.fingerprint()))
             .with_hint(
                 "a request of PEM holds one that its own key signed; `postseal key generate -f smime` makes one",
             ));
     }
     let message = Message::parse(ASKING.to_vec(), &mut session.budget())?;
-    let how = Seal { sign: vec![Signer::Key(record.fingerprint.clone())], ..Seal::default() };
+    let how = Seal { sign: vec![Signer::Key(record.fingerprint().clone())], ..Seal::default() };
     let mut output = Output::create(what.output.as_deref(), &[], Privacy::Umask)?;
     session.seal(ProtocolName::Pem, &message, &how, &mut output)?;
     output.commit()
@@ -210,7 +212,7 @@ fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Keystore, sessi
 
     let _progress = progress::begin("making a key");
     let generated = generate(&request, session.clock())?;
-    let fingerprint = generated.described.record.fingerprint.clone();
+    let fingerprint = generated.described.record.fingerprint().clone();
     let intake = Intake {
         certificates: &[generated.described],
         beliefs: &[(fingerprint.clone(), Binding::UserIds, Origin::Generated)],
@@ -254,7 +256,7 @@ fn generate_smime(
 
     let _progress = progress::begin("making a key");
     let described = generate(&request, session.clock(), &SystemRandom)?;
-    let fingerprint = described.record.fingerprint.clone();
+    let fingerprint = described.record.fingerprint().clone();
     // It is self-signed, so the owner's trust is what ties it to the address.
     let belief = |address: &Address| (fingerprint.clone(), Binding::Address(address.clone()), Origin::Generated);
     let beliefs: Vec<_> = request.addresses.iter().map(belief).collect();
@@ -265,7 +267,7 @@ fn generate_smime(
 
 /// The key that was just stored.
 fn kept(home: &Keystore, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
-    home.find(protocol, &Want::Certificate(fingerprint))?
+    home.find(protocol, &Query::manage(Want::Certificate(fingerprint)))?
         .pop()
         .ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
 }

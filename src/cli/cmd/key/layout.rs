@@ -17,17 +17,17 @@ pub(super) fn trusted(record: &Record) -> Vec<String> {
         Binding::UserIds => Some("its user IDs".to_owned()),
         _ => None,
     };
-    record.bindings.iter().filter_map(name).collect()
+    record.bindings().iter().filter_map(name).collect()
 }
 
 /// The addresses, the trusted ones marked.
 pub(super) fn addresses(record: &Record) -> String {
-    let whole = record.bindings.contains(&Binding::UserIds);
-    let bound = record.bindings.iter().filter_map(|binding| match binding {
+    let whole = record.bindings().contains(&Binding::UserIds);
+    let bound = record.bindings().iter().filter_map(|binding| match binding {
         Binding::Address(address) => Some(address),
         _ => None,
     });
-    let claimed = record.claimed.iter().filter(|address| !bound.clone().any(|one| one == *address));
+    let claimed = record.claimed().iter().filter(|address| !bound.clone().any(|one| one == *address));
     let name = |address: &_, trusted: bool| {
         let mark = if trusted { format!(" {GREEN}(trusted){GREEN:#}") } else { String::new() };
         format!("{}{mark}", printable(&format!("{address}")))

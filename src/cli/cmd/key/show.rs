@@ -23,20 +23,20 @@ use super::{
 pub(super) fn list(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
-        if record.protocol == ProtocolName::Smime {
+        if record.protocol() == ProtocolName::Smime {
             rows.push(x509::row(record, at)?);
             continue;
         }
-        if record.protocol == ProtocolName::Pem {
+        if record.protocol() == ProtocolName::Pem {
             rows.push(bare::row(record)?);
             continue;
         }
         let summary = summarize(record, at, Legacy::Refuse, keys)?;
         let Some(primary) = summary.keys.first() else { continue };
         rows.push([
-            record.fingerprint.to_string(),
+            record.fingerprint().to_string(),
             primary.algorithm.name(),
-            (if record.secrets.is_empty() { "public" } else { "secret" }).to_owned(),
+            (if record.secrets().is_empty() { "public" } else { "secret" }).to_owned(),
             worth(primary),
             addresses(record),
         ]);
@@ -51,7 +51,7 @@ pub(super) fn certificates(records: &[Arc<Record>], at: SystemTime, keys: &dyn K
         if number > 0 {
             text.push('\n');
         }
-        match record.protocol {
+        match record.protocol() {
             ProtocolName::Pem => bare::text(&mut text, record)?,
             ProtocolName::Smime => x509::certificate_text(&mut text, record, at)?,
             _ => certificate(&mut text, record, &summarize(record, at, Legacy::Refuse, keys)?),
@@ -85,10 +85,10 @@ pub(in crate::cli::cmd) fn word(change: Change) -> &'static str {
 
 /// One line for an imported key.
 pub(in crate::cli::cmd) fn change(what: &str, record: &Record) -> String {
-    let secret = if record.secrets.is_empty() { "" } else { " with its secret key" };
-    let claimed: Vec<String> = record.claimed.iter().map(|address| printable(&address.to_string())).collect();
+    let secret = if record.secrets().is_empty() { "" } else { " with its secret key" };
+    let claimed: Vec<String> = record.claimed().iter().map(|address| printable(&address.to_string())).collect();
     let owner = if claimed.is_empty() { x509::subject(record) } else { claimed.join(", ") };
-    let line = format!("{what:<9}  {}  {owner}{secret}", record.fingerprint);
+    let line = format!("{what:<9}  {}  {owner}{secret}", record.fingerprint());
     format!("{}\n", line.trim_end())
 }
 
@@ -97,12 +97,12 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{BOLD}{name:<12}{BOLD:#} {value}");
     };
-    field("certificate", &format!("{}  OpenPGP version {}", record.fingerprint, summary.version));
+    field("certificate", &format!("{}  OpenPGP version {}", record.fingerprint(), summary.version));
     for user_id in &summary.user_ids {
         field("user id", &format!("{}{}", printable(&user_id.text), flaw(&user_id.state)));
     }
     for (number, key) in summary.keys.iter().enumerate() {
-        let secret = if record.secrets.contains(&key.fingerprint) { "secret" } else { "public" };
+        let secret = if record.secrets().contains(&key.fingerprint) { "secret" } else { "public" };
         let what = format!("{}  {}  {}  {secret}", key.fingerprint, key.algorithm.name(), key.uses.join(", "));
         field(if number == 0 { "key" } else { "subkey" }, &what);
         field("", &format!("made {}, {}", day(key.created), worth(key)));
@@ -161,9 +161,9 @@ fn aligned(rows: &[[String; 5]]) -> String {
 pub(super) fn objects(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
     let mut text = String::new();
     for record in records {
-        if record.protocol == ProtocolName::Smime {
+        if record.protocol() == ProtocolName::Smime {
             text.push_str(&x509::object(record, at)?);
-        } else if record.protocol == ProtocolName::Pem {
+        } else if record.protocol() == ProtocolName::Pem {
             text.push_str(&bare::object(record)?);
         } else {
             let summary = summarize(record, at, Legacy::Refuse, keys)?;
@@ -223,21 +223,21 @@ impl Certificate {
                 uses: key.uses.clone(),
                 state,
                 why,
-                secret: record.secrets.contains(&key.fingerprint),
+                secret: record.secrets().contains(&key.fingerprint),
             }
         });
-        let bound = record.bindings.iter().filter_map(|binding| match binding {
+        let bound = record.bindings().iter().filter_map(|binding| match binding {
             Binding::Address(address) => Some(address.to_string()),
             _ => None,
         });
         Certificate {
-            fingerprint: record.fingerprint.to_string(),
-            protocol: record.protocol.name(),
+            fingerprint: record.fingerprint().to_string(),
+            protocol: record.protocol().name(),
             version: summary.version,
             user_ids: user_ids.collect(),
             keys: keys.collect(),
             trusted_addresses: bound.collect(),
-            trusted_user_ids: record.bindings.contains(&Binding::UserIds),
+            trusted_user_ids: record.bindings().contains(&Binding::UserIds),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::layout::{BOLD, GREEN, RED, addresses, day, trusted};
 pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
     let read = certificate(record)?;
     Ok([
-        record.fingerprint.to_string(),
+        record.fingerprint().to_string(),
         read.public_key().algorithm().name(),
         secret(record).to_owned(),
         worth(&read, at),
@@ -30,7 +30,7 @@ pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
 
 /// The subject; empty unless the record is an X.509 certificate.
 pub(super) fn subject(record: &Record) -> String {
-    let read = (record.protocol == ProtocolName::Smime).then(|| certificate(record).ok()).flatten();
+    let read = (record.protocol() == ProtocolName::Smime).then(|| certificate(record).ok()).flatten();
     read.map(|read| printable(&read.subject().to_string())).unwrap_or_default()
 }
 
@@ -40,7 +40,7 @@ fn whose(record: &Record, read: &Certificate) -> String {
         none if none.is_empty() => printable(&read.subject().to_string()),
         addresses => addresses,
     };
-    match record.bindings.contains(&Binding::Anchor) {
+    match record.bindings().contains(&Binding::Anchor) {
         true => format!("{whose} {GREEN}(trust anchor){GREEN:#}"),
         false => whose,
     }
@@ -53,17 +53,17 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{BOLD}{name:<12}{BOLD:#} {value}");
     };
-    field("certificate", &format!("{}  X.509", record.fingerprint));
+    field("certificate", &format!("{}  X.509", record.fingerprint()));
     field("subject", &printable(&read.subject().to_string()));
     field("issuer", &printable(&read.issuer().to_string()));
     field("serial", &upper_hex(read.serial()));
-    for address in &record.claimed {
+    for address in record.claimed() {
         field("address", &printable(&address.to_string()));
     }
     let algorithm = read.public_key().algorithm().name();
     field("key", &format!("{algorithm}  {}  {}", uses(&read).join(", "), secret(record)));
     field("", &format!("from {}, {}", day(read.validity().0), worth(&read, at)));
-    let known = Known::of(&read, record.capabilities.as_ref());
+    let known = Known::of(&read, record.capabilities());
     let source = match known.source() {
         Source::Certificate => Some("according to the certificate".to_owned()),
         Source::Announced(time) => Some(format!("announced on {}", day(time))),
@@ -84,26 +84,26 @@ pub(super) fn object(record: &Record, at: SystemTime) -> Result<String> {
     let read = certificate(record)?;
     let (begin, end) = read.validity();
     let algorithm = read.public_key().algorithm();
-    let bound = record.bindings.iter().filter_map(|binding| match binding {
+    let bound = record.bindings().iter().filter_map(|binding| match binding {
         Binding::Address(address) => Some(address.to_string()),
         _ => None,
     });
     let object = Object {
-        fingerprint: record.fingerprint.to_string(),
-        protocol: record.protocol.name(),
+        fingerprint: record.fingerprint().to_string(),
+        protocol: record.protocol().name(),
         subject: read.subject().to_string(),
         issuer: read.issuer().to_string(),
         serial: upper_hex(read.serial()),
-        addresses: record.claimed.iter().map(ToString::to_string).collect(),
+        addresses: record.claimed().iter().map(ToString::to_string).collect(),
         algorithm: algorithm.name(),
         strength: algorithm.strength().name(),
         not_before: rfc3339(begin),
         not_after: rfc3339(end),
         uses: uses(&read),
         state: state(&read, at),
-        secret: !record.secrets.is_empty(),
+        secret: !record.secrets().is_empty(),
         trusted_addresses: bound.collect(),
-        anchor: record.bindings.contains(&Binding::Anchor),
+        anchor: record.bindings().contains(&Binding::Anchor),
         reads: Reads::new(record, &read),
     };
     serde_json::to_string(&object).map_err(|error| Error::usage(error.to_string()))
@@ -139,7 +139,7 @@ struct Reads {
 
 impl Reads {
     fn new(record: &Record, read: &Certificate) -> Option<Self> {
-        let known = Known::of(read, record.capabilities.as_ref());
+        let known = Known::of(read, record.capabilities());
         let said = match known.source() {
             Source::Certificate => None,
             Source::Presumed => return None,
@@ -178,5 +178,5 @@ fn uses(read: &Certificate) -> Vec<&'static str> {
 }
 
 fn secret(record: &Record) -> &'static str {
-    if record.secrets.is_empty() { "public" } else { "secret" }
+    if record.secrets().is_empty() { "public" } else { "secret" }
 }

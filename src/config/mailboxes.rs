@@ -1,0 +1,45 @@
+//! `[aliases]` and `recipient-delimiter`.
+
+use std::collections::BTreeMap;
+
+use super::table::{Document, Located, Table};
+use crate::{
+    base::{Error, Kind, Result},
+    mail::Address,
+    policy::Mailboxes,
+    transport::smtp::Aliases,
+};
+
+/// The aliases, and which addresses they and the delimiter make names of one mailbox.
+pub(super) fn read(document: &Document, root: &Table<'_>) -> (Aliases, Mailboxes) {
+    let aliases = root.table("aliases").map(|table| aliases(document, &table)).unwrap_or_default();
+    let delimiters = root.string("recipient-delimiter");
+    let delimiters = delimiters.and_then(|text| document.read(&text, delimiters_of)).unwrap_or_default();
+    let mailbox = |(name, members): (&String, &Vec<Address>)| match members.as_slice() {
+        [only] => Some((in_full(name), only.clone())),
+        _ => None,
+    };
+    let mailboxes = Mailboxes { delimiters, aliases: aliases.iter().filter_map(mailbox).collect::<BTreeMap<_, _>>() };
+    (aliases, mailboxes)
+}
+
+fn aliases(document: &Document, table: &Table<'_>) -> Aliases {
+    let people = |texts: Vec<Located<String>>| {
+        texts.iter().filter_map(|text| document.read(text, Address::parse)).collect::<Vec<_>>()
+    };
+    table.named().into_iter().map(|(name, texts)| (name.value.to_lowercase(), people(texts))).collect()
+}
+
+/// The name of an alias in the form in which addresses are compared: its domain in A-labels.
+fn in_full(name: &str) -> String {
+    Address::parse(name).map_or_else(|_| name.to_owned(), |address| address.to_string().to_lowercase())
+}
+
+/// The characters that end the name of a mailbox.
+fn delimiters_of(text: &str) -> Result<String> {
+    match text.chars().find(|c| !c.is_ascii_punctuation() || ".@\"\\".contains(*c)) {
+        None => Ok(text.to_owned()),
+        Some(c) => Err(Error::new(Kind::Config, format!("recipient-delimiter: {c:?} cannot be one"))
+            .with_hint("recipient-delimiter = \"+\", as recipient_delimiter of Postfix")),
+    }
+}

@@ -1,0 +1,66 @@
+//! What the monitor tells of keys, and whether mail can be handled.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    base::Result,
+    engine::HandlerConfig,
+    keys::{ProtocolName, Query, Want},
+    mail::Address,
+    report::KeyFigures,
+    store::Keystore,
+    transport::Health,
+};
+
+/// The health of a service with this configuration.
+pub(super) struct ServiceHealth {
+    config: HandlerConfig,
+    home: Option<Arc<Keystore>>,
+    /// When the figures were computed, and what they were.
+    figures: Mutex<Option<(Instant, KeyFigures)>>,
+}
+
+impl ServiceHealth {
+    pub(super) fn new(config: HandlerConfig, home: Option<Arc<Keystore>>) -> ServiceHealth {
+        ServiceHealth { config, home, figures: Mutex::default() }
+    }
+
+    fn computed(&self) -> Result<KeyFigures> {
+        let days = KeyFigures::DAYS.map(|days| Duration::from_secs(days * 24 * 60 * 60));
+        Ok(KeyFigures {
+            expiring: self.config.expiring_keys(days)?,
+            age_of_oldest_crl: self.config.age_of_oldest_crl()?,
+        })
+    }
+}
+
+impl Health for ServiceHealth {
+    /// Asks the key sources as a message would.
+    fn ready(&self) -> Result<()> {
+        let anyone = Address::parse(&format!("postmaster@{}", self.config.name))?;
+        for protocol in [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime] {
+            self.config.keys.find(protocol, &Query::manage(Want::Address(&anyone)))?;
+        }
+        self.home.as_deref().map_or(Ok(()), Keystore::probe)
+    }
+
+    fn keys(&self) -> Option<KeyFigures> {
+        // Requests at the same time wait for one computation.
+        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, figures)) = figures.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
+            return Some(*figures);
+        }
+        let computed = self.computed();
+        if let Err(error) = &computed {
+            tracing::warn!(event = "keys-not-counted", %error);
+        }
+        *figures = computed.ok().map(|figures| (Instant::now(), figures));
+        figures.as_ref().map(|(_, figures)| *figures)
+    }
+}
+
+/// How long figures about keys are shown. Source: with 100,000 certificates they take seconds, and keys expire in days.
+const FRESH: Duration = Duration::from_secs(5 * 60);
