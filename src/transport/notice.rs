@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use super::Held;
+use super::held::Held;
 use crate::{
     base::{Budget, Clock, Error, Kind, Limits, Random, Result},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter, address::Mailbox, compose::Draft},
@@ -102,7 +102,7 @@ impl Notices {
         let subject: String = filled(&self.template.subject, held, &to).chars().take(MAX_SUBJECT).collect();
         let text = filled(&self.template.text, held, &to).replace('\n', "\r\n") + "\r\n";
         let draft = Draft { from: self.from.clone(), to: vec![reader.clone()], subject: Some(subject) };
-        // RFC 3834, section 5.
+        // Automatic responders do not answer it.
         let mut octets = b"Auto-Submitted: auto-generated\r\n".to_vec();
         octets.extend(draft.message(text.as_bytes(), &*self.clock, &*self.random)?);
         let message = Message::parse(octets, &mut Budget::new(self.limits.clone()))?;

@@ -8,13 +8,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::Notices;
+use super::{
+    Notices,
+    held::{Held, HeldFor},
+};
 use crate::{
     base::{Budget, Clock, Error, Kind, Limits, Result, parse_rfc3339, rfc3339},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Mail, Message, Submitter},
 };
 
 /// A directory of held messages.
@@ -31,36 +33,6 @@ pub struct Stored {
     pub path: PathBuf,
     /// The notices to send.
     pub notices: Vec<Mail>,
-}
-
-/// What is known of a held message, as `ID.json` has it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Held {
-    /// Its name here: the time and eight random characters.
-    pub id: String,
-    /// When it was held (RFC 3339).
-    pub time: String,
-    /// Why.
-    pub reason: String,
-    /// The envelope sender; `None` is the null sender.
-    pub from: Option<String>,
-    /// ESMTP parameters of the sender.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from_parameters: Vec<String>,
-    /// The recipients that it is held for.
-    pub to: Vec<HeldFor>,
-    /// Octets of the message.
-    pub octets: u64,
-}
-
-/// A recipient of a held message.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct HeldFor {
-    /// The address.
-    pub address: String,
-    /// ESMTP parameters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<String>,
 }
 
 impl Quarantine {
@@ -237,22 +209,6 @@ impl Quarantine {
 
     fn failed(&self, error: &std::io::Error) -> Error {
         Error::io(self.directory.display(), error)
-    }
-}
-
-impl Held {
-    fn envelope(&self) -> Result<Envelope> {
-        let address = self.from.as_deref().map(Address::parse).transpose()?;
-        let recipient =
-            |to: &HeldFor| Ok(ForwardPath { address: Address::parse(&to.address)?, parameters: to.parameters.clone() });
-        let sender = ReversePath { address, parameters: self.from_parameters.clone() };
-        Ok(Envelope { sender, recipients: self.to.iter().map(recipient).collect::<Result<_>>()? })
-    }
-}
-
-impl HeldFor {
-    fn of(path: &ForwardPath) -> HeldFor {
-        HeldFor { address: path.address.to_string(), parameters: path.parameters.clone() }
     }
 }
 
