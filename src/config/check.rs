@@ -16,7 +16,7 @@ use crate::{
     mail::Address,
     policy::Direction,
     protocol::{Context, Role, ends},
-    transport::tls,
+    transport::{Template, tls},
 };
 
 /// Finds the problems with what `config` names: missing files, secrets that others can read, addresses without a key, and keys that expire
@@ -56,6 +56,10 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
             What::Signer(address) => {
                 seen.insert((address.clone(), Role::Signer));
                 checker.key(address, Role::Signer)?
+            }
+            What::Template(path) => {
+                let read = Template::read(path);
+                Vec::from_iter(read.err().map(|error| problem(Grade::Error, error.to_string())))
             }
             What::Users(path) => unfit_users(path),
         };

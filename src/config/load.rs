@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, listeners, mailboxes,
+    Security, Server, Upstream, What, Xforward, listeners, mailboxes, notice,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -116,6 +116,7 @@ impl Reader<'_> {
             trusted.finish();
         }
         let known = [clients.as_slice(), peers.as_slice()].concat();
+        let notice = notice::read(self, root, &policy.local, hostname.as_deref());
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
@@ -150,6 +151,7 @@ impl Reader<'_> {
             upstream,
             sendmail,
             quarantine,
+            notice,
             bounds,
             log,
             metrics,

@@ -28,6 +28,7 @@ mod explain;
 mod listeners;
 mod load;
 mod mailboxes;
+mod notice;
 mod reader;
 mod rules;
 mod secret;
@@ -45,10 +46,10 @@ pub use users::{Users, user_line};
 use crate::{
     base::{Error, Hint, Kind, Limits, Result},
     crypto::Legacy,
-    mail::Address,
+    mail::{Address, address::Mailbox},
     pki::Revocation,
     policy::Policy,
-    transport::{Endpoint, Network, sendmail::Program, smtp::Aliases},
+    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::Aliases},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.
@@ -87,6 +88,8 @@ pub struct Config {
     pub sendmail: Option<Program>,
     /// The directory for held messages.
     pub quarantine: Option<PathBuf>,
+    /// Notices of held messages.
+    pub notice: Option<Notice>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.
@@ -95,6 +98,17 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What [`check`] looks at beyond the file itself.
     mentions: Vec<Mention>,
+}
+
+/// Notices of held messages.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The file with the text.
+    pub template: PathBuf,
+    /// The author.
+    pub from: Mailbox,
+    /// Who gets them.
+    pub to: NoticeTo,
 }
 
 /// A place with keys.
@@ -395,6 +409,8 @@ enum What {
     Reader(Address),
     /// A secret that only its owner can read.
     Secret(SecretFrom),
+    /// The template of notices.
+    Template(PathBuf),
     /// An address that is signed for.
     Signer(Address),
     /// A file of [`Users`].

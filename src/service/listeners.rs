@@ -15,6 +15,7 @@ use super::{
     handler,
     health::ServiceHealth,
     next_hop::{program_or_relay, relay},
+    quarantine::quarantine,
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
@@ -22,7 +23,7 @@ use crate::{
     engine::Handler,
     report::Metrics,
     transport::{
-        Endpoint, Listener, Measured, MemoryLimit, Monitor, Quarantine,
+        Endpoint, Listener, Measured, MemoryLimit, Monitor,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
         smtp::{self, Authenticator, CheckPermits, Clients, Dialect, Login, LoginLimits, Protection, Server, Timeouts},
@@ -204,7 +205,7 @@ impl Parts<'_> {
             memory: self.memory.clone(),
             timeouts: Timeouts::default(),
             clock: Arc::clone(&self.clock),
-            quarantine: config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&self.clock))),
+            quarantine: quarantine(config, &self.clock, &self.random)?,
         };
         let relay = Arc::new(relay(config, &self.random)?);
         Ok(Arc::new(Server::new(self.measured(kind), relay, Arc::clone(&self.work), settings)))

@@ -15,6 +15,7 @@ mod health;
 mod learning;
 mod listeners;
 mod next_hop;
+mod quarantine;
 mod signals;
 mod sources;
 
@@ -28,6 +29,7 @@ pub use self::{
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},
     next_hop::{release_next_hop, sendmail_next_hop},
+    quarantine::quarantine,
     sources::OpenSources,
 };
 use crate::{

@@ -2,11 +2,13 @@
 
 use super::{
     NextHop, Quarantine, SendError,
+    quarantine::Stored,
     rejection::temporary_failure,
     smtp::{Origin, Reply},
     trace::{Endings, lists},
 };
 use crate::{
+    base::Error,
     engine::Outcome,
     mail::{Address, Mail},
     policy::{Disposition, Group},
@@ -67,10 +69,16 @@ impl Forwarding<'_> {
             let (quarantine, mail, reason) = (quarantine.clone(), mail.clone(), reason.clone());
             let held = tokio::task::spawn_blocking(move || quarantine.hold(&mail, &reason)).await;
             match held {
-                Ok(Ok(path)) => {
+                Ok(Ok(Stored { path, notices })) => {
                     let to = || group.recipients.iter().map(|path| &path.address);
                     self.endings.end(Fate::Held, Cause::Rule, to(), None);
                     tracing::info!(event = "message-held", to = lists(to()).join(","), path = %path.display());
+                    for notice in notices {
+                        let to = lists(recipients(&notice)).join(",");
+                        if let Err(error) = self.next_hop.send(notice).await {
+                            tracing::warn!(event = "notice-not-sent", to, error = %Error::from(error));
+                        }
+                    }
                 }
                 Ok(Err(error)) => {
                     tracing::error!(event = "message-not-held", %error);

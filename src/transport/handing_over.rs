@@ -4,6 +4,7 @@ use super::{
     Blocking, Quarantine, SessionId,
     filter::temporary,
     forwarding::recipients,
+    quarantine::Stored,
     rejection::rejection,
     trace::{Arrival, Endings, failure, lists},
 };
@@ -100,8 +101,14 @@ impl HandingOver<'_> {
 
     fn hold(&self, mail: &Mail, reason: &str) -> Result<String> {
         let missing = || Error::new(Kind::TryAgain, format!("to be held, but no quarantine is configured: {reason}"));
-        let path = self.quarantine.ok_or_else(missing)?.hold(mail, reason).map_err(temporary)?;
+        let Stored { path, notices } = self.quarantine.ok_or_else(missing)?.hold(mail, reason).map_err(temporary)?;
         tracing::info!(event = "message-held", to = lists(recipients(mail)).join(","), path = %path.display());
+        for notice in notices {
+            if let Err(error) = self.next_hop.send(&notice) {
+                let to = lists(recipients(&notice)).join(",");
+                tracing::warn!(event = "notice-not-sent", to, error = %Error::from(error));
+            }
+        }
         Ok(format!("held for {}: {}", named(mail), path.display()))
     }
 }

@@ -8,12 +8,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use super::{
+    Notices,
+    held::{Held, HeldFor},
+};
 use crate::{
     base::{Budget, Clock, Error, Kind, Limits, Result, parse_rfc3339, rfc3339},
-    mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
+    mail::{Mail, Message, Submitter},
 };
 
 /// A directory of held messages.
@@ -21,52 +24,37 @@ use crate::{
 pub struct Quarantine {
     directory: PathBuf,
     clock: Arc<dyn Clock>,
+    notices: Option<Arc<Notices>>,
 }
 
-/// What is known of a held message, as `ID.json` has it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Held {
-    /// Its name here: the time and eight random characters.
-    pub id: String,
-    /// When it was held (RFC 3339).
-    pub time: String,
-    /// Why.
-    pub reason: String,
-    /// The envelope sender; `None` is the null sender.
-    pub from: Option<String>,
-    /// ESMTP parameters of the sender.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from_parameters: Vec<String>,
-    /// The recipients that it is held for.
-    pub to: Vec<HeldFor>,
-    /// Octets of the message.
-    pub octets: u64,
-}
-
-/// A recipient of a held message.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct HeldFor {
-    /// The address.
-    pub address: String,
-    /// ESMTP parameters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<String>,
+/// A message that has just been held.
+pub struct Stored {
+    /// The file with its octets.
+    pub path: PathBuf,
+    /// The notices to send.
+    pub notices: Vec<Mail>,
 }
 
 impl Quarantine {
     /// Stores messages in `directory`, which must exist. They are named by the time of `clock`.
     pub fn new(directory: PathBuf, clock: Arc<dyn Clock>) -> Quarantine {
-        Quarantine { directory, clock }
+        Quarantine { directory, clock, notices: None }
     }
 
-    /// Writes a mail to disk. Returns the path of its octets.
+    /// Writes notices of the messages that it stores.
+    #[must_use]
+    pub fn with_notices(self, notices: Notices) -> Quarantine {
+        Quarantine { notices: Some(Arc::new(notices)), ..self }
+    }
+
+    /// Writes a mail to disk.
     ///
     /// The files have hidden names until they are whole and on the disk. The octets come last: what has no `ID.eml` is not held.
     ///
     /// # Errors
     ///
     /// It could not be written. Nothing is left of it.
-    pub fn hold(&self, mail: &Mail, reason: &str) -> Result<PathBuf> {
+    pub fn hold(&self, mail: &Mail, reason: &str) -> Result<Stored> {
         let time = rfc3339(self.clock.now());
         let message = self.written(mail.message.octets())?;
         let name = message.path().file_name().unwrap_or_default().to_string_lossy();
@@ -88,7 +76,11 @@ impl Quarantine {
             return Err(self.failed(&error.error));
         }
         self.sync()?;
-        Ok(path)
+        let notices = self.notices.as_ref().map(|notices| notices.mails(&held)).transpose().unwrap_or_else(|error| {
+            tracing::warn!(event = "notice-not-sent", %error);
+            None
+        });
+        Ok(Stored { path, notices: notices.unwrap_or_default() })
     }
 
     /// The held messages, oldest first. A message without a readable `ID.json` is an error in its place.
@@ -217,22 +209,6 @@ impl Quarantine {
 
     fn failed(&self, error: &std::io::Error) -> Error {
         Error::io(self.directory.display(), error)
-    }
-}
-
-impl Held {
-    fn envelope(&self) -> Result<Envelope> {
-        let address = self.from.as_deref().map(Address::parse).transpose()?;
-        let recipient =
-            |to: &HeldFor| Ok(ForwardPath { address: Address::parse(&to.address)?, parameters: to.parameters.clone() });
-        let sender = ReversePath { address, parameters: self.from_parameters.clone() };
-        Ok(Envelope { sender, recipients: self.to.iter().map(recipient).collect::<Result<_>>()? })
-    }
-}
-
-impl HeldFor {
-    fn of(path: &ForwardPath) -> HeldFor {
-        HeldFor { address: path.address.to_string(), parameters: path.parameters.clone() }
     }
 }
 

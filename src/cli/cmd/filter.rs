@@ -10,12 +10,12 @@ use std::{
 
 use clap::{Args, ValueHint};
 use postseal::{
-    base::{Budget, Clock, Error, Limits, Result, SystemRandom},
+    base::{Budget, Clock, Error, Limits, Random, Result},
     config::{self, Config},
     mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     service,
     transport::{
-        Blocking, HandingOver, Measured, Quarantine, SessionId,
+        Blocking, HandingOver, Measured, SessionId,
         filter::{filter, temporary, try_again},
     },
 };
@@ -81,7 +81,7 @@ pub(crate) fn run(what: &Filter, session: &Session) -> Result<ExitCode> {
     let Some(next_hop) = &ready.next_hop else {
         return print(filter(&ready.handler, &ready.id, mail).map_err(temporary)?);
     };
-    let quarantine = ready.config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&ready.clock)));
+    let quarantine = service::quarantine(&ready.config, &ready.clock, &ready.random).map_err(try_again)?;
     let (handler, session) = (&ready.handler, &ready.id);
     let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "filter", session };
     copies.deliver(mail, 1).map_err(temporary)?;
@@ -101,6 +101,7 @@ fn print(written: Option<Vec<u8>>) -> Result<ExitCode> {
 struct Ready {
     config: Config,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     handler: Measured,
     /// With `--reinject`.
     next_hop: Option<Blocking>,
@@ -115,7 +116,7 @@ impl Ready {
         let (clock, random) = (Arc::clone(&environment.clock), Arc::clone(&environment.random));
         let next_hop = what.reinject.then(|| service::sendmail_next_hop(&config, &random)).transpose()?;
         let handler = Measured::new(Arc::new(service::handler(&config, environment)?), Arc::default(), "filter");
-        Ok(Ready { config, clock, handler, next_hop, id: SessionId::new(&SystemRandom)? })
+        Ok(Ready { id: SessionId::new(&*random)?, config, clock, random, handler, next_hop })
     }
 }
 

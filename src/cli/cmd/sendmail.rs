@@ -16,7 +16,7 @@ use postseal::{
     mail::build::unique,
     service,
     transport::{
-        Blocking, HandingOver, Measured, Quarantine, SessionId,
+        Blocking, HandingOver, Measured, SessionId,
         filter::{temporary, try_again},
         sendmail::{Mode, Options, Sendmail as Transport, Speech, Writer},
     },
@@ -97,7 +97,7 @@ impl Ready<'_> {
         let session = &SessionId::new(&*self.random)?;
         let _within = session.span("sendmail").entered();
         let limits = &self.config.bounds.message;
-        let quarantine = self.config.quarantine.clone().map(|place| Quarantine::new(place, Arc::clone(&self.clock)));
+        let quarantine = service::quarantine(self.config, &self.clock, &self.random).map_err(try_again)?;
         let (handler, next_hop) = (&self.handler, &self.next_hop);
         let copies = HandingOver { handler, next_hop, quarantine: quarantine.as_ref(), name: "sendmail", session };
         let transport = Transport { copies, writer, limits };

@@ -128,3 +128,34 @@ fn held_messages_are_deleted_and_expire() {
     assert_eq!((code, told.split(|octet| *octet == b'\n').count(), said.as_str()), (0, 3, ""));
     assert!(ids(&proxy).is_empty() && !proxy.path(".held-abc").exists());
 }
+
+/// A notice says who wrote to whom and why the message is held, and has nothing of the message.
+#[test]
+fn a_notice_announces_a_held_message() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let sink = Sink::start();
+    let template = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(template.path(), "Subject: held: {from}\n\n{id} for {to}: {reason}\n").expect("a file");
+    let more = format!(
+        "quarantine = \".\"\nnotice = {{ template = \"{}\", to = \"admin@example.org\" }}",
+        template.path().display()
+    );
+    let trusted = "trusted.networks = [\"127.0.0.0/8\"]";
+    let proxy = Proxy::by(sink.port(), &more, trusted, RULES);
+    send(&proxy);
+    let [id] = ids(&proxy).try_into().expect("one message");
+    let notice = &sink.wait_for(1)[0];
+    assert_eq!((notice.addresses(), notice.sender.split(' ').next()), (vec!["admin@example.org"], Some("<>")));
+    let text = notice.text();
+    assert!(text.starts_with("Auto-Submitted: auto-generated\r\nFrom: postmaster@proxy.postseal.test\r\n"), "{text}");
+    assert!(text.contains("\r\nSubject: held: <alice@example.org>\r\n"), "{text}");
+    let body = format!("\r\n\r\n{id} for bob@example.net, dave@plain.test: said \"no\"\r\n");
+    assert!(text.contains(&body) && !text.contains("dot"), "{text}");
+    // The next server refuses the notice: the message is held all the same.
+    sink.answer("RCPT TO:<ADMIN@", "550 5.1.1 unknown");
+    send(&proxy);
+    assert_eq!(ids(&proxy).len(), 2);
+    assert!(proxy.log().contains("event=notice-not-sent"), "{}", proxy.log());
+}
