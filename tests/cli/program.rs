@@ -51,13 +51,15 @@ fn settings_shown_in_the_manual_are_valid() {
         for block in text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()) {
             let lab = Lab::with_keys(&["alice"]);
             fs::create_dir(lab.path("tls")).unwrap();
+            fs::create_dir(lab.path("quarantine")).unwrap();
+            lab.write("notice.txt", "Subject: held\n\nA message is held.\n");
             for (name, of) in [("chain", "ed25519.pem"), ("key", "ed25519.key.pem")] {
                 let path = lab.path(&format!("tls/{name}.pem"));
                 fs::copy(root.join("testdata/smime").join(of), &path).unwrap();
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             }
             let base = "home = \"home\"\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\n";
-            let base = if block.contains("hostname") { "" } else { base };
+            let base = if block.lines().any(|line| line.starts_with("hostname")) { "" } else { base };
             lab.write("c.toml", format!("{base}{block}"));
             let done = lab.run(&["config", "check", "c.toml"]);
             assert_eq!(done.code, 0, "{}: {}\n{block}", page.display(), done.text());

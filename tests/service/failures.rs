@@ -180,6 +180,9 @@ fn our_own_trouble_is_temporary_in_every_transport() {
                 assert_eq!(sent.2.contains("error: "), fails, "{}: {}", row.cause, sent.2);
             }
         }
+        // The key store is in order where signing is.
+        let ready = if row.concerns.contains(&SIGN) && row.cause != UPSTREAM { "503" } else { "200" };
+        assert!(service.as_ref().is_none_or(|service| service.readiness() == ready), "{}", row.cause);
         drop(service);
         let log = log(&lab);
         assert!(log.contains(row.log), "{}: {log}", row.cause);
@@ -206,7 +209,7 @@ fn the_manual_lists_every_cause() {
 }
 
 /// Causes with a test of their own in this file.
-const ELSEWHERE: [&str; 1] = ["configuration invalid"];
+const ELSEWHERE: [&str; 2] = ["configuration invalid", "disk full, or quarantine not writable"];
 
 #[test]
 fn an_invalid_configuration_is_temporary() {
@@ -226,4 +229,22 @@ fn letter(from: &str, to: &str) -> String {
     format!(
         "From: {from}\r\nTo: {to}\r\nSubject: s\r\nDate: Mon, 30 Nov 2026 01:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n"
     )
+}
+
+/// A file cannot grow: what is to be held is put off, and nothing of it is left.
+#[test]
+fn a_full_disk_is_temporary() {
+    let lab = Lab::with_keys(&["alice"]);
+    let configured = Configured::new(&lab, "220 next ESMTP", &[["held", "direction = \"outbound\"", "quarantine"]]);
+    let service = configured.serve_under(&["sh", "-c", "ulimit -f 64; exec \"$0\" \"$@\""]).expect("it starts");
+    let message =
+        letter("alice@example.org", "x@else.example") + &"x".repeat(70).replace('x', "0123456789\r\n").repeat(200);
+    let letter =
+        Letter { client: TRUSTED, sender: "alice@example.org", recipient: "x@else.example", message: &message };
+    for (transport, reply) in service.replies(&letter).into_iter().filter(|(transport, _)| *transport != "milter") {
+        assert!(reply.starts_with("451 4.3.0"), "{transport}: {reply}");
+    }
+    assert!(log(&lab).contains("event=message-not-held"), "{}", log(&lab));
+    assert!(lab.names().iter().all(|name| !name.contains(".eml")), "{:?}", lab.names());
+    assert_eq!(service.delivered(), Vec::<String>::new());
 }

@@ -149,7 +149,7 @@ fn what_others_can_read_is_refused() {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, good, "{}", path.display());
         fs::set_permissions(&path, fs::Permissions::from_mode(bad)).unwrap();
         let error = use_it().unwrap_err();
-        assert_eq!(error.kind(), Kind::NoKey);
+        assert_eq!(error.kind(), Kind::Inaccessible);
         assert_eq!(error.to_string(), format!("{}: others have access to it (mode {bad:04o})", path.display()));
         assert_eq!(error.hint().map(ToString::to_string), Some(format!("chmod {good:o} '{}'", path.display())));
         fs::set_permissions(&path, fs::Permissions::from_mode(good)).unwrap();
@@ -174,11 +174,14 @@ fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
     // Without its file there are certificates, and no secret key.
     let aside = folder.path().join("aside");
     fs::rename(&own, &aside).unwrap();
-    assert_eq!(refused(&home(&place, &[])), (Kind::NoKey, format!("{}: the master key is not there", own.display())));
+    assert_eq!(
+        refused(&home(&place, &[])),
+        (Kind::Inaccessible, format!("{}: the master key is not there", own.display()))
+    );
     fs::write(&own, "00".repeat(32)).unwrap();
     fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
     let said = format!("master key ({}): does not fit", own.display());
-    assert_eq!(refused(&home(&place, &[])), (Kind::NoKey, said.clone()));
+    assert_eq!(refused(&home(&place, &[])), (Kind::Inaccessible, said.clone()));
     // Nothing of a key is kept under a master key that does not fit.
     let error = home(&place, &[]).add(&[copy(&PEOPLE[0].described)]).unwrap_err();
     assert_eq!(error.to_string(), said);
@@ -199,12 +202,12 @@ fn the_master_key_may_be_a_file_a_credential_or_a_passphrase() {
     fs::remove_file(&elsewhere).unwrap();
     assert_eq!(opens(&by_systemd()), Ok(true));
     let said = "master key: systemd gave no credential \"given\"".to_owned();
-    assert_eq!(refused(&home(&place, &[])), (Kind::NoKey, said));
+    assert_eq!(refused(&home(&place, &[])), (Kind::Inaccessible, said));
 
     by_systemd().set_master(&MasterKey::Passphrase(Secret::from("open sesame"))).unwrap();
     assert_eq!(opens(&home(&place, &["wrong", "open sesame"])), Ok(true));
     let said = "master key (passphrase): does not fit".to_owned();
-    assert_eq!(refused(&home(&place, &["wrong"])), (Kind::NoKey, said));
+    assert_eq!(refused(&home(&place, &["wrong"])), (Kind::Inaccessible, said));
     contract(&home(&place, &["open sesame", PASSPHRASE]), &home(&place, &["open sesame"]));
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{Read, Write},
     net::TcpStream,
     os::unix::net::UnixListener,
     process::{Child, Command, Stdio},
@@ -25,8 +26,8 @@ pub(crate) const STRANGER: &str = "192.0.2.1";
 /// A configuration in `postseal.toml`, and a next server.
 pub(crate) struct Configured<'a> {
     lab: &'a Lab,
-    /// SMTP, LMTP, milter.
-    ports: [u16; 3],
+    /// SMTP, LMTP, milter, monitor.
+    ports: [u16; 4],
     delivered: Arc<Mutex<Vec<String>>>,
 }
 
@@ -41,13 +42,15 @@ impl<'a> Configured<'a> {
     /// other lines, and an action.
     pub(crate) fn new(lab: &'a Lab, greeting: &'static str, rules: &[[&str; 3]]) -> Configured<'a> {
         let delivered = clients::next_server(UnixListener::bind(lab.path("next")).expect("a socket"), greeting);
-        let ports = [0; 3].map(|_| free_port());
+        let ports = [0; 4].map(|_| free_port());
         let user = Command::new("id").arg("-un").output().expect("id").stdout;
         let mut config = format!(
             "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\nprotocol = [\"pgp\"]\n\
+             quarantine = \".\"\nmetrics = \"127.0.0.1:{}\"\n\
              [identities]\n{} = \"alice@example.org\"\n\
              [trusted]\nnetworks = [\"{TRUSTED}\"]\npeers = [\"127.0.0.1\"]\nsign-as = [\"alice@example.org\"]\n\
              [upstream]\nsmart-host = \"unix:next\"\ntls = \"none\"\n",
+            ports[3],
             String::from_utf8_lossy(&user).trim()
         );
         for (kind, port) in ["relay", "lmtp", "milter"].iter().zip(ports) {
@@ -62,9 +65,15 @@ impl<'a> Configured<'a> {
 
     /// Starts the service; its exit code if it does not start.
     pub(crate) fn serve(self) -> Result<Served<'a>, i32> {
+        self.serve_under(&["env"])
+    }
+
+    /// The same by a program, which gets the command line as its arguments.
+    pub(crate) fn serve_under(self, starter: &[&str]) -> Result<Served<'a>, i32> {
         let log = fs::File::create(self.lab.path("log")).expect("a file");
-        let mut serve = Command::new(POSTSEAL);
-        serve.current_dir(self.lab.path("")).args(["serve", "-c", "postseal.toml"]).stderr(Stdio::from(log));
+        let mut serve = Command::new(starter[0]);
+        serve.args(&starter[1..]).args([POSTSEAL, "serve", "-c", "postseal.toml"]);
+        serve.current_dir(self.lab.path("")).stderr(Stdio::from(log));
         let mut child = serve.spawn().expect("postseal starts");
         let end = Instant::now() + Duration::from_secs(60);
         loop {
@@ -83,7 +92,7 @@ impl<'a> Configured<'a> {
 impl Served<'_> {
     /// The reply of each transport. The milter's answer is turned into the reply of a mail server.
     pub(crate) fn replies(&self, letter: &Letter<'_>) -> [(&'static str, String); 3] {
-        let [smtp, lmtp, milter] = self.configured.ports;
+        let [smtp, lmtp, milter, _] = self.configured.ports;
         let answer = clients::milter(milter, letter);
         let answer = match answer.split_at(1) {
             ("y", reply) => reply.to_owned(),
@@ -96,6 +105,15 @@ impl Served<'_> {
             ("lmtp", clients::dialogue(lmtp, "LHLO", letter)),
             ("milter", answer),
         ]
+    }
+
+    /// The status of `/readyz`.
+    pub(crate) fn readiness(&self) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.configured.ports[3])).expect("it listens");
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("a page");
+        page.split(' ').nth(1).expect("a status").to_owned()
     }
 
     /// What the next server was given since the last call.

@@ -24,6 +24,8 @@ pub(super) struct KeyMaterial {
     pub(super) certificates: Vec<Record>,
     /// The fingerprints of the certificates.
     known: HashSet<Handle>,
+    /// How many certificates were there before.
+    repeated: usize,
     /// Private keys, in the order of the files.
     pub(super) keys: Vec<PrivateKey>,
     /// CRLs, in the order of the files.
@@ -86,7 +88,10 @@ impl KeyMaterial {
         limits: &Limits,
     ) -> Result<()> {
         let budget = &mut Budget::new(limits.clone());
-        let count = |all: &Self| all.certificates.len() + all.keys.len() + all.locked.len() + all.statements.len();
+        let count = |all: &Self| {
+            let certificates = all.certificates.len() + all.repeated;
+            certificates + all.keys.len() + all.locked.len() + all.statements.len()
+        };
         let (before, skipped) = (count(self), self.skipped.len());
         match octets.first() {
             Some(&SEQUENCE) => self.read_binary(octets, place, passphrases, budget)?,
@@ -232,6 +237,8 @@ impl KeyMaterial {
                 if self.known.insert(record.fingerprint().clone()) {
                     // Without what was parsed: there may be 100,000 of them.
                     self.certificates.push(record.with_bytes(octets.to_vec()));
+                } else {
+                    self.repeated += 1;
                 }
             }
             Err(_) if pki::list_issuer(octets).is_ok() => self.statements.push(octets.to_vec()),

@@ -276,6 +276,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--from alice@example.org", "", 0),
             call("--user alice", "", 0),
             call("--trusted", "", 0),
+            call("--reinject", "", 0),
             call("--config postseal.toml", "", 0),
         ],
     ),

@@ -41,7 +41,7 @@ const FILES: [(&str, &str); 7] = [
     ),
     (
         "postseal.toml",
-        "home = \"home\"\nquarantine = \".\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/true\"\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
+        "home = \"home\"\nquarantine = \".\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"cat > /dev/null\"]\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
          [[rule]]\nname = \"all\"\naction = \"clear\"\n",
     ),
 ];

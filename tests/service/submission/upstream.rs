@@ -31,7 +31,7 @@ fn nothing_goes_to_a_server_that_does_not_prove_who_it_is() {
     }
     let send = |port: u16| {
         let config = format!(
-            "home = \"home\"\nhostname = \"mx.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
+            "home = \"home\"\nhome-must-exist = false\nhostname = \"mx.postseal.test\"\nlocal-domains = [\"example.org\"]\n\
              [upstream]\nsmart-host = \"localhost:{port}\"\ntls = \"required\"\n[[rule]]\nname = \"clear\"\naction = \"clear\"\n"
         );
         fs::write(folder.path().join("postseal.toml"), config).expect("a configuration");
