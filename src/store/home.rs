@@ -11,7 +11,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -33,7 +36,7 @@ impl Keystore {
     ///
     /// `Inaccessible` when other users can access or own it, with the command that repairs that; `Damaged` when its database is gone.
     pub fn open_home(place: &Path, passphrases: Arc<Passphrases>, limits: &Limits) -> Result<Keystore> {
-        let home = Home { place: place.to_owned(), database: Mutex::default() };
+        let home = Home { place: place.to_owned(), database: Mutex::default(), was_there: AtomicBool::new(false) };
         Keystore::new(Box::new(home), place, passphrases, limits)
     }
 }
@@ -44,12 +47,18 @@ struct Home {
     place: PathBuf,
     /// `None` until there is one.
     database: Mutex<Option<Database>>,
+    /// Whether there was one: then a missing database is a lost one.
+    was_there: AtomicBool,
 }
 
 impl Home {
     /// The database, if it exists.
     fn database(&self) -> Result<MutexGuard<'_, Option<Database>>> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        // A copy may have been put in its place: the open file would never tell of a revocation in it.
+        if database.as_ref().is_some_and(|open| !open.is_in_place()) {
+            *database = None;
+        }
         if database.is_none()
             && let Some(folder) = Folder::open(&self.place)?
         {
@@ -64,6 +73,12 @@ impl Home {
                     return Err(error);
                 }
             }
+        }
+        if database.is_some() {
+            self.was_there.store(true, Ordering::Relaxed);
+        } else if self.was_there.load(Ordering::Relaxed) {
+            let place = self.place.join(DATABASE);
+            return Err(Error::damaged(place.display(), "is gone").with_hint("put a copy of it in its place"));
         }
         Ok(database)
     }

@@ -146,7 +146,20 @@ fn our_own_trouble_is_temporary_in_every_transport() {
         }
         let service = configured.serve().ok();
         assert_eq!(service.is_some(), row.starts || when == When::WhileItRuns, "{}: {}", row.cause, log(&lab));
-        if when == When::WhileItRuns {
+        if let (When::WhileItRuns, Some(service)) = (when, &service) {
+            // The service has read the key store, and after another process changed it.
+            for owner in ["", "carol@example.org"] {
+                if !owner.is_empty() {
+                    lab.run(&["key", "generate", "--no-passphrase", owner]).code(0);
+                }
+                let letter = Letter {
+                    client: STRANGER,
+                    sender: "x@else.example",
+                    recipient: "alice@example.org",
+                    message: &encrypted,
+                };
+                assert!(service.replies(&letter).iter().all(|(_, reply)| reply.starts_with("250")));
+            }
             (row.breaks)(&lab);
         }
         for (name, sender, recipient, message) in [

@@ -10,4 +10,5 @@ mod odd;
 mod quiet;
 mod reach;
 mod recipes;
+mod replaced;
 mod whole;

@@ -7,6 +7,7 @@ mod schema;
 use std::{
     cell::OnceCell,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -30,6 +31,8 @@ pub(super) struct Database {
     shared: OnceCell<Shared>,
     /// With all links resolved: SQLite's other files are beside the real one.
     place: PathBuf,
+    /// Device and inode of the file.
+    file: (u64, u64),
 }
 
 /// A connection that uses SQLite's locks.
@@ -65,7 +68,8 @@ impl Database {
         }
         let place = fs::canonicalize(place).map_err(|error| Error::io(place.display(), &error))?;
         let quiet = Quiet::open(&place, &metadata, SystemClock.now());
-        let database = Database { quiet, shared: OnceCell::new(), place };
+        let file = (metadata.dev(), metadata.ino());
+        let database = Database { quiet, shared: OnceCell::new(), place, file };
         match database.quiet.as_ref().and_then(Quiet::tables) {
             Some(tables) if tables == current() => {}
             // Migrations run on a shared connection, or in a copy.
@@ -78,6 +82,11 @@ impl Database {
             _ => _ = database.shared()?,
         }
         Ok(Some(database))
+    }
+
+    /// Whether the open file is still the one of this name.
+    pub(super) fn is_in_place(&self) -> bool {
+        fs::metadata(&self.place).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
     }
 
     /// Opens it; creates it completely before it gets its name.
@@ -94,7 +103,7 @@ impl Database {
             // No other process knows of it, and an incomplete one is deleted.
             let sql = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN";
             connection.execute_batch(sql).map_err(|error| self::failed(&place, &error))?;
-            migrate(&Rows { connection: &connection, place: &place, mode: Mode::Shared })?;
+            migrate(&Rows { connection: &connection, place: &place, mode: Mode::Shared, file: 0 })?;
             connection.execute_batch("COMMIT").map_err(|error| self::failed(&place, &error))?;
             connection.close().map_err(|(_, error)| self::failed(&place, &error))?;
             file.sync().and_then(|()| file.persist(&place)).map_err(failed)
@@ -108,14 +117,14 @@ impl Database {
         if self.shared.get().is_none()
             && let Some(held) = self.quiet.as_ref().and_then(Quiet::hold)
         {
-            let done = work(&Rows { connection: &held, place: &self.place, mode: Mode::Quiet });
+            let done = work(&Rows { connection: &held, place: &self.place, mode: Mode::Quiet, file: self.file.1 });
             if held.is_steady() {
                 return done;
             }
         }
         let connection = &self.shared()?.connection;
         self.run("BEGIN")?;
-        let done = work(&Rows { connection, place: &self.place, mode: Mode::Shared });
+        let done = work(&Rows { connection, place: &self.place, mode: Mode::Shared, file: self.file.1 });
         // A failure here loses nothing: nothing was changed.
         let _ = self.run("COMMIT");
         done
@@ -129,7 +138,7 @@ impl Database {
             return Err(Error::new(Kind::CannotCreate, format!("{}: {reason}", self.place.display())));
         }
         self.run("BEGIN IMMEDIATE")?;
-        let rows = Rows { connection: &shared.connection, place: &self.place, mode: Mode::Shared };
+        let rows = Rows { connection: &shared.connection, place: &self.place, mode: Mode::Shared, file: self.file.1 };
         let done = work(&rows).and_then(|done| self.run("COMMIT").map(|()| done));
         if done.is_err() && !shared.connection.is_autocommit() {
             // Return the first error.
@@ -217,7 +226,7 @@ impl Database {
         }
         if tables < current() {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-            migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared })?;
+            migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared, file: 0 })?;
             connection.execute_batch("COMMIT").map_err(failed)?;
         }
         Ok(Shared { connection, kind: Sharing::File })
@@ -231,7 +240,7 @@ impl Database {
         backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(failed)?;
         drop(backup);
         connection.execute_batch("BEGIN").map_err(failed)?;
-        migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared })?;
+        migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared, file: 0 })?;
         connection.execute_batch("COMMIT").map_err(failed)?;
         Ok(Shared { connection, kind: Sharing::Copy })
     }

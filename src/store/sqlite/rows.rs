@@ -19,6 +19,8 @@ pub(super) struct Rows<'a> {
     pub(super) connection: &'a Connection,
     pub(super) place: &'a Path,
     pub(super) mode: Mode,
+    /// The inode, which makes the versions of two files differ.
+    pub(super) file: u64,
 }
 
 /// How a database is read.
@@ -63,9 +65,14 @@ impl View for Rows<'_> {
     }
 
     fn version(&self) -> Result<i64> {
+        // The low 32 bits are for SQLite's version. Without one, the number is negative.
+        let file = i64::try_from(self.file & 0x7fff_ffff).unwrap_or_default() << 32;
         match self.mode {
-            Mode::Quiet => Ok(QUIET),
-            Mode::Shared => self.one("PRAGMA data_version", (), |row| row.get(0)).map(Option::unwrap_or_default),
+            Mode::Quiet => Ok(-1 - file),
+            Mode::Shared => {
+                let version = self.one("PRAGMA data_version", (), |row| row.get::<_, i64>(0))?.unwrap_or_default();
+                Ok(file + version)
+            }
         }
     }
 
@@ -357,9 +364,6 @@ pub(super) fn failed(place: &Path, error: &rusqlite::Error) -> Error {
         _ => Error::new(Kind::Io, message),
     }
 }
-
-/// SQLite's versions count from 1.
-const QUIET: i64 = -1;
 
 // The rows with the greatest key before the range, and the range. Short SQL, because SQLite parses it at each start.
 const FIND_ADDRESS: &str = "SELECT sought, certificate, next FROM address

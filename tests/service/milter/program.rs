@@ -225,6 +225,84 @@ fn systemd_may_open_the_sockets() {
     assert!(log.contains("systemd:door: systemd passed no socket of that name"), "{log}");
 }
 
+/// Each socket unit in packaging, by the name that it gives: systemd passes the socket, and the listener of that name answers.
+#[test]
+fn each_socket_unit_has_a_listener() {
+    if !present(&["python3", "kill", "openssl"]) {
+        return;
+    }
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(packaging).expect("packaging") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "socket") {
+            let unit = fs::read_to_string(path).expect("a unit");
+            let name = unit.lines().find_map(|line| line.strip_prefix("FileDescriptorName=")).expect("a name");
+            names.push((name.to_owned(), free_port()));
+        }
+    }
+    names.sort();
+    assert_eq!(names.len(), 5, "{names:?}");
+    let identity = tempfile::tempdir().expect("a throwaway folder");
+    let file = |name: &str| identity.path().join(name).display().to_string();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    openssl.args(["-keyout", &file("key"), "-out", &file("certificate")]);
+    assert!(run_with(&mut openssl, b"").status.success());
+    let mut text =
+        "home = \"home\"\nhome-must-exist = false\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\n\
+        [trusted]\nnetworks = [\"127.0.0.0/8\"]\n[upstream]\nsmart-host = \"127.0.0.1:1\"\ntls = \"none\"\n"
+            .to_owned();
+    for (name, _) in &names {
+        let kind = if name == "submissions" { "submission" } else { name };
+        text += &format!("[[listener]]\nkind = \"{kind}\"\naddress = \"systemd:{name}\"\n");
+        if name == "submissions" {
+            text +=
+                &format!("tls = \"implicit\"\ncertificate = \"{}\"\nkey = \"{}\"\n", file("certificate"), file("key"));
+        }
+    }
+    // What systemd does: the sockets are the descriptors from 3 on, and the environment has their names.
+    let (listed, ports): (Vec<_>, Vec<_>) = names.iter().map(|(name, port)| (name.as_str(), port.to_string())).unzip();
+    let script = format!(
+        "import os, socket, sys\nheld = []\nfor at, port in enumerate([{}]):\n s = socket.socket()\n \
+         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n s.bind(('127.0.0.1', port))\n s.listen()\n held.append(os.dup2(s.fileno(), 40 + at))\n\
+         for at, s in enumerate(held):\n os.dup2(s, 3 + at)\n os.set_inheritable(3 + at, True)\n\
+         os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='{}', LISTEN_FDNAMES='{}')\n\
+         os.execv(sys.argv[1], sys.argv[1:])",
+        ports.join(", "),
+        names.len(),
+        listed.join(":")
+    );
+    let program = Program::start(&["python3", "-c", &script], &text);
+    program.wait_for("READY=1");
+    for (name, port) in &names {
+        let mut stream = TcpStream::connect(("127.0.0.1", *port)).expect("the socket is served");
+        match name.as_str() {
+            "milter" => {
+                std::io::Write::write_all(&mut stream, b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff")
+                    .expect("an offer");
+                let mut answer = [0; 5];
+                stream.read_exact(&mut answer).expect("an answer");
+                assert_eq!(answer[4], b'O');
+            }
+            "submissions" => {
+                let mut client = Command::new("openssl");
+                client.args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{port}")]);
+                let said = run_with(&mut client, b"QUIT\r\n");
+                assert!(String::from_utf8_lossy(&said.stdout).contains("220 mx.example.org ESMTP"), "{said:?}");
+            }
+            _ => {
+                let mut greeting = [0; 19];
+                stream.read_exact(&mut greeting).expect("a greeting");
+                assert_eq!(&greeting, b"220 mx.example.org ", "{name}");
+            }
+        }
+    }
+    program.signal("-TERM");
+    let (code, log) = program.end();
+    assert_eq!(code, Some(0), "{log}");
+}
+
 /// The mail server's queue is the only one: what it said 250 to arrives once, sealed; what it did not, its client still has.
 #[test]
 fn killed_at_any_moment_it_loses_doubles_and_shows_nothing() {
