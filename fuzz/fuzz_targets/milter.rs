@@ -35,7 +35,7 @@ fuzz_target!(|octets: &[u8]| {
         limits: Limits { message: 64 * 1024, ..Limits::default() },
         recipients: 10,
         memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
-        copying: Copying::Tempfail,
+        copying: Copying::Tempfail(Arc::default()),
         progress: Duration::from_secs(1),
         idle: Duration::from_secs(1),
         metrics: Arc::default(),

@@ -14,9 +14,9 @@ use postseal::{
     policy::Pattern,
     report::Metrics,
     transport::{
-        Connection, Listener, MemoryLimit, SessionId,
+        Connection, Listener, Load, MemoryLimit, SessionId,
         relay::{Host, Relay},
-        smtp::{Caller, Dialect, Login, Protection, Server, Settings, Timeouts},
+        smtp::{Caller, Clients, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -30,7 +30,7 @@ fuzz_target!(|octets: &[u8]| {
     let heard = Arc::clone(&peer.heard);
     runtime.block_on(async {
         let (_stop, stopping) = watch::channel(false);
-        let connection = Connection { stream: Box::new(peer), peer: None };
+        let connection = Connection { stream: Box::new(peer), peer: None, load: Load::none() };
         let session = SessionId::new(&SystemRandom).unwrap();
         let server = Arc::clone(&SERVERS[usize::from(dialect == Dialect::Lmtp)]);
         _ = server.serve(connection, session, stopping).await;
@@ -55,10 +55,13 @@ fn server(dialect: Dialect) -> Server {
     let caller = Caller { name: "mx.example.org".to_owned(), timeouts, connector: Connector::new(), dialect: Dialect::Smtp };
     let relay = Relay::new(caller, Host::Unix("/nowhere".into()), Security::None);
     let settings = Settings {
+        kind: "relay",
         dialect,
+        clients: Clients::Anyone,
         name: "mx.example.org".to_owned(),
         protection: Protection::None,
         login: Login::None,
+        login_limits: Arc::default(),
         metrics: Arc::new(Metrics::default()),
         trusted: Vec::new(),
         peers: Vec::new(),
