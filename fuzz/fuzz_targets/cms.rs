@@ -19,8 +19,13 @@ fuzz_target!(|octets: &[u8]| {
     let mut keys = Memory::new();
     keys.add_password(Secret::from("000102030405060708090a0b0c0d0e0f"));
     let clock = FixedClock(std::time::SystemTime::UNIX_EPOCH);
-    let context =
-        Context { keys: &keys, clock: &clock, random: &SystemRandom, legacy: Legacy::Admit, revocation: Revocation::Off };
+    let context = Context {
+        keys: &keys,
+        clock: &clock,
+        random: &SystemRandom,
+        legacy: Legacy::Admit,
+        revocation: Revocation::Off,
+    };
     if let Ok(opened) = Smime.open(message, &claim, context, &mut budget) {
         assert!(!opened.layers.is_empty() || opened.payload.octets().starts_with(b"Content-Type: multipart/mixed"));
     }

@@ -50,8 +50,13 @@ fuzz_target!(|octets: &[u8]| {
     );
     let limits = Limits { argon2_memory: 1 << 16, ..Limits::default() };
     let clock = FixedClock(parse_rfc3339("2026-11-23T12:00:00Z").unwrap());
-    let context =
-        Context { keys: &*KEYS, clock: &clock, random: &SystemRandom, legacy: Legacy::Admit, revocation: Revocation::Off };
+    let context = Context {
+        keys: &*KEYS,
+        clock: &clock,
+        random: &SystemRandom,
+        legacy: Legacy::Admit,
+        revocation: Revocation::Off,
+    };
     let Ok(message) = Message::parse(mail.into_bytes(), &mut Budget::new(limits.clone())) else { return };
     let Ok(opening) = Engine::new(context, limits).open(message) else { return };
     if opening.verdict().standing() == Standing::Authentic {

@@ -9,7 +9,8 @@ use postseal::{
     base::{Budget, Limits},
     crypto::Legacy,
     pki::{
-        Certificate, OcspResponse, Policies, Purpose, Question, Revocation, Rule, check_statement, list_issuer, supersedes, validate,
+        Certificate, OcspResponse, Policies, Purpose, Question, Revocation, Rule, check_statement, list_issuer,
+        supersedes, validate,
     },
 };
 
@@ -21,8 +22,25 @@ const ANCHOR: &[u8] = include_bytes!("../../testdata/crl/ca.der");
 const LEAVES: [&[u8]; 4] = known!("alice", "bob", "carol", "dave");
 const AUTHORITIES: [&[u8]; 3] = known!("ca-other-key", "lister", "responder");
 const STATEMENTS: [&[u8]; 19] = known!(
-    "list-2", "list-3", "list-4", "list-5", "no-number", "contradictory", "delta-removes", "delta-holds", "delta-revokes", "users",
-    "other-key", "unknown-extension", "forged", "lister-1", "lister-2", "weak", "alice-good", "carol-good", "carol-held"
+    "list-2",
+    "list-3",
+    "list-4",
+    "list-5",
+    "no-number",
+    "contradictory",
+    "delta-removes",
+    "delta-holds",
+    "delta-revokes",
+    "users",
+    "other-key",
+    "unknown-extension",
+    "forged",
+    "lister-1",
+    "lister-2",
+    "weak",
+    "alice-good",
+    "carol-good",
+    "carol-held"
 );
 
 fuzz_target!(|octets: &[u8]| {

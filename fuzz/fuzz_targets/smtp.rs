@@ -52,7 +52,8 @@ static SERVERS: LazyLock<[Arc<Server>; 2]> =
 fn server(dialect: Dialect) -> Server {
     let second = Duration::from_secs(1);
     let timeouts = Timeouts { connect: second, command: second, block: second, end: second };
-    let caller = Caller { name: "mx.example.org".to_owned(), timeouts, connector: Connector::new(), dialect: Dialect::Smtp };
+    let caller =
+        Caller { name: "mx.example.org".to_owned(), timeouts, connector: Connector::new(), dialect: Dialect::Smtp };
     let relay = Relay::new(caller, Host::Unix("/nowhere".into()), Security::None);
     let settings = Settings {
         kind: "relay",
