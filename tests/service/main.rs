@@ -9,6 +9,7 @@ mod logging;
 mod mail_servers;
 mod metrics;
 mod milter;
+mod mixed_recipients;
 mod over_limits;
 mod proxy;
 mod recipes;

@@ -13,6 +13,7 @@ pub(crate) struct Letter<'a> {
     /// The address of the client that sends it. A listener learns it from a peer at 127.0.0.1, or from the mail server.
     pub(crate) client: &'a str,
     pub(crate) sender: &'a str,
+    /// Several are separated by commas.
     pub(crate) recipient: &'a str,
     /// With CRLF.
     pub(crate) message: &'a str,
@@ -24,14 +25,14 @@ pub(crate) fn dialogue(port: u16, hello: &str, letter: &Letter<'_>) -> String {
     let mut lines = BufReader::new(stream.try_clone().expect("a second handle"));
     reply(&mut lines);
     let mut said = String::new();
-    for command in [
+    let greeting = [
         format!("{hello} client.test\r\n"),
         format!("XFORWARD ADDR={}\r\n", letter.client),
         format!("MAIL FROM:<{}>\r\n", letter.sender),
-        format!("RCPT TO:<{}>\r\n", letter.recipient),
-        "DATA\r\n".to_owned(),
-        format!("{}\r\n.\r\n", letter.message.trim_end_matches("\r\n")),
-    ] {
+    ];
+    let recipients = letter.recipient.split(',').map(|recipient| format!("RCPT TO:<{recipient}>\r\n"));
+    let content = ["DATA\r\n".to_owned(), format!("{}\r\n.\r\n", letter.message.trim_end_matches("\r\n"))];
+    for command in greeting.into_iter().chain(recipients).chain(content) {
         stream.write_all(command.as_bytes()).expect("it reads");
         said = reply(&mut lines);
         // XFORWARD is for peers: another client is its own.
@@ -63,8 +64,8 @@ pub(crate) fn milter(port: u16, letter: &Letter<'_>) -> String {
         (b'C', format!("client.test\x004\0\x19{}\0", letter.client).into_bytes()),
         (b'H', b"client.test\0".to_vec()),
         (b'M', format!("<{}>\0", letter.sender).into_bytes()),
-        (b'R', format!("<{}>\0", letter.recipient).into_bytes()),
     ];
+    commands.extend(letter.recipient.split(',').map(|recipient| (b'R', format!("<{recipient}>\0").into_bytes())));
     for field in header.replace("\r\n ", "\n ").replace("\r\n\t", "\n\t").split("\r\n") {
         let (name, value) = field.split_once(':').expect("a field");
         let value = value.strip_prefix(' ').unwrap_or(value);
