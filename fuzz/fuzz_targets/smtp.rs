@@ -16,7 +16,7 @@ use postseal::{
     transport::{
         Connection, Listener, Load, MemoryLimit, SessionId,
         relay::{Host, Relay},
-        smtp::{Caller, Clients, Dialect, Login, Protection, Server, Settings, Timeouts},
+        smtp::{BareLf, Caller, Clients, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -73,6 +73,7 @@ fn server(dialect: Dialect) -> Server {
         per_client: 10,
         memory: MemoryLimit::new(64 * 1024 * 1024, &Limits::default()),
         timeouts,
+        bare_lf: if dialect == Dialect::Smtp { BareLf::Reject } else { BareLf::Normalize },
         clock: Arc::new(SystemClock),
         quarantine: None,
     };

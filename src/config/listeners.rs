@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::Result,
-    transport::{Endpoint, Network},
+    transport::{Endpoint, Network, smtp::BareLf},
 };
 
 /// Reads every `[[listener]]`. `known` are the networks whose clients need no login.
@@ -59,6 +59,8 @@ impl Reader<'_> {
         let auth = self.auth(&table);
         let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
         let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
+        let words = [("normalize", BareLf::Normalize), ("reject", BareLf::Reject)];
+        let bare_lf = self.choice(&table, "bare-lf", BareLf::Reject, &words);
         let copies = [("submit", Copies::Submit), ("tempfail", Copies::Tempfail)];
         if kind == Some(ListenerKind::Milter) && default == Copies::Tempfail && !table.has("copies") {
             let message =
@@ -85,7 +87,7 @@ impl Reader<'_> {
             }
         }
         table.finish();
-        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, strangers, vrfy, copies })
+        Some(Listener { kind: kind?, endpoint: endpoint?, tls: tls?, auth: auth?, strangers, vrfy, bare_lf, copies })
     }
 
     fn auth(&mut self, table: &Table<'_>) -> Option<Auth> {

@@ -49,7 +49,11 @@ use crate::{
     mail::{Address, address::Mailbox},
     pki::Revocation,
     policy::Policy,
-    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::Aliases},
+    transport::{
+        Endpoint, Network, NoticeTo,
+        sendmail::Program,
+        smtp::{Aliases, BareLf},
+    },
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.
@@ -162,6 +166,8 @@ pub struct Listener {
     pub strangers: Strangers,
     /// Whether VRFY and EXPN are enabled.
     pub vrfy: Vrfy,
+    /// What is done about lines that end in LF alone.
+    pub bare_lf: BareLf,
     /// What a milter does when recipients need different copies.
     pub copies: Copies,
 }

@@ -204,6 +204,7 @@ impl Parts<'_> {
             per_client: PER_CLIENT,
             memory: self.memory.clone(),
             timeouts: Timeouts::default(),
+            bare_lf: listener.bare_lf,
             clock: Arc::clone(&self.clock),
             quarantine: quarantine(config, &self.clock, &self.random)?,
         };

@@ -123,7 +123,7 @@ impl Quarantine {
         // Another process may have released it before the lock was free.
         let (held, octets) = self.read(id)?;
         let limits = Limits { message: octets.len().max(limits.message), ..limits.clone() };
-        let message = Message::parse(octets, &mut Budget::new(limits))?;
+        let message = Message::received(octets, &mut Budget::new(limits))?;
         send(&Mail { envelope: held.envelope()?, submitter: Submitter::Unknown, message })?;
         self.remove(id)?;
         Ok(held)

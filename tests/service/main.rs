@@ -1,5 +1,6 @@
 //! Mail through the engine, the service, and the mail servers around it.
 
+mod bare_lf;
 mod failures;
 mod gateway;
 mod handle;

@@ -107,6 +107,11 @@ impl Served<'_> {
         ]
     }
 
+    /// The port of the listener for SMTP.
+    pub(crate) fn smtp(&self) -> u16 {
+        self.configured.ports[0]
+    }
+
     /// The status of `/readyz`.
     pub(crate) fn readiness(&self) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.configured.ports[3])).expect("it listens");

@@ -23,6 +23,7 @@ pub use login_limits::LoginLimits;
 pub use origin::Origin;
 pub use reply::Reply;
 pub use server::{Clients, Dialect, Login, Protection, Server, Settings};
+pub use wire::BareLf;
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Aliases, Authenticator, LoginLimits, Reply, Timeouts,
+    Aliases, Authenticator, BareLf, LoginLimits, Reply, Timeouts,
     session::{Line, Session},
 };
 use crate::{
@@ -109,6 +109,8 @@ pub struct Settings {
     pub memory: MemoryLimit,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// What is done about lines that end in LF alone.
+    pub bare_lf: BareLf,
     /// The time in Received fields.
     pub clock: Arc<dyn Clock>,
     /// Stores held messages.

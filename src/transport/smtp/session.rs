@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
         let is_encrypted = line == Line::Encrypted;
         Session {
             server,
-            wire: Wire::new(stream),
+            wire: Wire::new(stream).with_bare_lf(server.settings.bare_lf),
             id,
             messages: 0,
             replies: Vec::new(),
@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
         let Some(stream) = wire.into_stream() else { return Ok(Next::Close) };
         let accepting = timeout(self.server.settings.timeouts.command, identity.accept(stream));
         let stream = accepting.await.map_err(|_| Fault::slow())?.map_err(Fault::Gone)?;
-        self.wire = Wire::new(stream);
+        self.wire = Wire::new(stream).with_bare_lf(self.server.settings.bare_lf);
         (self.is_encrypted, self.is_private) = (true, true);
         self.forget();
         // RFC 3207, section 4.2: discard what the client said before TLS.

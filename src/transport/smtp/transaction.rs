@@ -16,7 +16,7 @@ use super::{
     command::{Order, Sender},
     session::{Next, Session},
     submitter_connection::SubmitterConnection,
-    wire::{Fault, Given, given},
+    wire::{Fault, Given},
 };
 use crate::{
     base::{Budget, Limits, rfc5322},
@@ -177,7 +177,8 @@ impl Session<'_> {
             (None, Order::More) => self.reply(&Reply::new(250, "2.0.0", format!("Ok: {count} bytes"))),
             (None, Order::Last) => {
                 let octets = std::mem::take(&mut transaction.octets);
-                return self.take(given(octets, most)).await;
+                let given = self.wire.chunks(octets, most);
+                return self.take(given).await;
             }
         }
         Ok(Next::GoOn)

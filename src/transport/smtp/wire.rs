@@ -14,6 +14,17 @@ use crate::transport::Stream;
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    bare_lf: BareLf,
+}
+
+/// What is done about a line that ends in LF alone. A lone CR is refused in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareLf {
+    /// It is taken for CRLF, as by Postfix with `smtpd_forbid_bare_newline = normalize`. The end of a message is CRLF, a dot and CRLF all the same: what another
+    /// program may take for the end stays within the message.
+    Normalize,
+    /// It is refused (RFC 5321, section 2.3.8).
+    Reject,
 }
 
 /// Why there is no line.
@@ -49,7 +60,12 @@ pub(super) enum Given {
 
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>) -> Wire {
-        Wire { stream, buffer: Vec::new() }
+        Wire { stream, buffer: Vec::new(), bare_lf: BareLf::Reject }
+    }
+
+    /// The same, with another answer to lines that end in LF alone.
+    pub(super) fn with_bare_lf(self, bare_lf: BareLf) -> Wire {
+        Wire { bare_lf, ..self }
     }
 
     /// The stream; `None` if input is buffered, which must not be taken for input under TLS.
@@ -78,7 +94,11 @@ impl Wire {
                 if is_long || line.len() > most + 2 {
                     return Err(Fault::Long);
                 }
-                let length = line.strip_suffix(b"\r\n").ok_or(Fault::Bare)?.len();
+                let length = match (line.strip_suffix(b"\r\n"), self.bare_lf) {
+                    (Some(line), _) => line.len(),
+                    (None, BareLf::Normalize) => line.len() - 1,
+                    (None, BareLf::Reject) => return Err(Fault::Bare),
+                };
                 line.truncate(length);
                 return if memchr(b'\r', &line).is_some() { Err(Fault::Bare) } else { Ok(line) };
             }
@@ -123,7 +143,20 @@ impl Wire {
             () if is_crowded => return Ok(Given::Crowded),
             () => {}
         }
-        Ok(given(without_dots(raw), most))
+        // Before the dots go: each line that another program may see has its dot removed.
+        Ok(given(without_dots(self.normalized(raw)), most))
+    }
+
+    /// A message that was received in chunks.
+    pub(super) fn chunks(&self, octets: Vec<u8>, most: usize) -> Given {
+        given(self.normalized(octets), most)
+    }
+
+    fn normalized(&self, octets: Vec<u8>) -> Vec<u8> {
+        match self.bare_lf {
+            BareLf::Normalize if is_bare(&octets) => with_crlf(&octets),
+            _ => octets,
+        }
     }
 
     /// Reads exactly `count` octets; `pace` is the limit for each piece.
@@ -171,8 +204,7 @@ impl Wire {
     }
 }
 
-/// A message that was received in chunks.
-pub(super) fn given(octets: Vec<u8>, most: usize) -> Given {
+fn given(octets: Vec<u8>, most: usize) -> Given {
     match () {
         () if octets.len() > most => Given::Large,
         () if is_bare(&octets) => Given::Bare,
@@ -213,6 +245,21 @@ fn without_dots(mut raw: Vec<u8>) -> Vec<u8> {
     written += raw.len() - from;
     raw.truncate(written);
     raw
+}
+
+/// Every LF that has no CR before it gets one.
+fn with_crlf(octets: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(octets.len() + octets.len() / 32);
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(text) if !text.ends_with(b"\r") => {
+                whole.extend_from_slice(text);
+                whole.extend_from_slice(b"\r\n");
+            }
+            _ => whole.extend_from_slice(line),
+        }
+    }
+    whole
 }
 
 fn is_bare(octets: &[u8]) -> bool {
@@ -282,6 +329,27 @@ mod tests {
                 given.escape_ascii().to_string()
             );
             assert_eq!(wire.line(10, LONG).await.unwrap(), b"QUIT");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bare_lf_may_be_taken_for_crlf() {
+        for (given, expected) in [
+            (b"a\nb\r\n.\r\n".as_slice(), Given::Whole(b"a\r\nb\r\n".to_vec())),
+            // None of these ends the message, and none leaves a line with a dot alone.
+            (b"a\n.\nb\r\n.\r\n", Given::Whole(b"a\r\n\r\nb\r\n".to_vec())),
+            (b"a\r\n.\nb\r\n.\r\n", Given::Whole(b"a\r\n\r\nb\r\n".to_vec())),
+            (b"a\n.\r\nb\r\n.\r\n", Given::Whole(b"a\r\n\r\nb\r\n".to_vec())),
+            (b"a\n..b\n.\r\nc\r\n.\r\n", Given::Whole(b"a\r\n.b\r\n\r\nc\r\n".to_vec())),
+            (b"a\r.\rb\r\n.\r\n", Given::Bare),
+            (b"a\r\r\n.\r\n", Given::Bare),
+        ] {
+            let mut wire = wire(&[given, b"NOOP\nQUIT\r\nA\rB\n"]).with_bare_lf(BareLf::Normalize);
+            let shown = given.escape_ascii().to_string();
+            assert_eq!(wire.message(14, LONG, |held| held < 100).await.unwrap(), expected, "{shown}");
+            assert_eq!(wire.line(10, LONG).await.unwrap(), b"NOOP");
+            assert_eq!(wire.line(10, LONG).await.unwrap(), b"QUIT");
+            assert!(matches!(wire.line(10, LONG).await, Err(Fault::Bare)));
         }
     }
 

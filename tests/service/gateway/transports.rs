@@ -21,7 +21,9 @@ use postseal::{
         relay::{Host, Relay},
         sendmail::{Options, Sendmail, Writer},
         serve::{Event, Listeners, State, serve},
-        smtp::{Caller, Clients, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts},
+        smtp::{
+            BareLf, Caller, Clients, Dialect, Login, Origin, Protection, Reply, Server, Settings as Smtp, Timeouts,
+        },
         tls::{Connector, Security},
     },
 };
@@ -338,6 +340,7 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
             per_client: 100,
             memory: memory.clone(),
             timeouts: Timeouts::default(),
+            bare_lf: BareLf::Reject,
             clock: Arc::new(SystemClock),
             quarantine: None,
         };

@@ -23,7 +23,9 @@ use postseal::{
         milter::{self, Copying, Milter},
         relay::{Host, Relay},
         sendmail::{Sendmail, Writer},
-        smtp::{self, Caller, Clients, Dialect, Login as SmtpLogin, Origin, Protection, Reply, Server, Timeouts},
+        smtp::{
+            self, BareLf, Caller, Clients, Dialect, Login as SmtpLogin, Origin, Protection, Reply, Server, Timeouts,
+        },
         tls::{Connector, Security},
     },
 };
@@ -188,6 +190,7 @@ fn dialogue(handler: &Arc<dyn Handler>, dialect: Dialect, letter: &str) -> Strin
         recipients: 10,
         per_client: 10,
         timeouts: Timeouts::default(),
+        bare_lf: BareLf::Reject,
         clock: Arc::new(SystemClock),
         quarantine: None,
     };

@@ -16,7 +16,7 @@ use postseal::{
     transport::{
         Connection, Listener, Load, MemoryLimit, Network, SessionId,
         relay::{Host, Relay},
-        smtp::{Caller, Clients, Dialect, Login, Protection, Server, Settings, Timeouts},
+        smtp::{BareLf, Caller, Clients, Dialect, Login, Protection, Server, Settings, Timeouts},
         tls::{Connector, Security},
     },
 };
@@ -95,6 +95,7 @@ fn serve() -> u16 {
         per_client: 50,
         memory: MemoryLimit::new(8 * 1024 * 1024, &Limits::default()),
         timeouts: Timeouts::default(),
+        bare_lf: BareLf::Reject,
         clock: Arc::new(SystemClock),
         quarantine: None,
     };
