@@ -236,19 +236,20 @@ impl Reader<'_> {
             Some(false) => Presence::Optional,
             _ => Presence::Required,
         };
+        // Both are read in any case: they are among the known keys.
+        let tables = root.tables("keys");
         if !root.has("keys") {
             let home = root.required("home").map(|home| KeySource::Home(self.directory.join(home.value), presence));
             return home.into_iter().collect();
         }
-        if root.has("home") {
+        if root.string("home").is_some() {
             let hint = Some("make it an entry of its own: [[keys]] and home = ... below it".into());
             let message = "home: cannot stand beside [[keys]]".to_owned();
             let line = root.line_of("home");
             self.document.add(Problem { line, grade: Grade::Error, message, hint });
-            _ = root.string("home");
         }
         let mut keys: Vec<KeySource> = Vec::new();
-        for table in root.tables("keys") {
+        for table in tables {
             let (file, home, line) = (table.string("file"), table.string("home"), table.line);
             table.finish();
             let source = match (file, home) {

@@ -16,7 +16,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>, local: &[Pattern],
     let template = table.required("template").map(|template| reader.place(&template, What::Template));
     let from = match table.string("from") {
         Some(from) => reader.document.read(&from, mailbox),
-        None => mailbox(&format!("postmaster@{}", host?)).ok(),
+        None => host.and_then(|host| mailbox(&format!("postmaster@{host}")).ok()),
     };
     let to = table.required("to").and_then(|to| match to.value.as_str() {
         "recipients" => Some(NoticeTo::Recipients(local.to_vec())),
