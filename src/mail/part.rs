@@ -59,7 +59,7 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// `Malformed` if the header of the root has more than 16 times the octets that the Budget allows.
+    /// `Malformed` if the header of the root has more octets than [`Limits::unread_header`](crate::base::Limits::unread_header).
     pub fn received(octets: Vec<u8>, budget: &mut Budget) -> Result<Message> {
         match parse::tree(&octets, budget) {
             Err(error) if error.is_over_budget() => {

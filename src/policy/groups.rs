@@ -52,6 +52,10 @@ fn encrypts(ruling: &Ruling) -> bool {
 
 /// The recipients that every reader sees (RFC 5322, section 3.6.3). A field that cannot be read shows none: when in doubt, hide.
 fn shown(facts: &Facts<'_>) -> HashSet<Address> {
+    // Such a message is never encrypted, and its lists may have a hundred thousand addresses.
+    if facts.message.unread().is_some() {
+        return HashSet::new();
+    }
     let fields = facts.message.root().fields().filter(|field| field.is("To") || field.is("Cc"));
     fields
         .flat_map(|field| address::list(&field.unfolded()).unwrap_or_default())

@@ -79,3 +79,22 @@ fn messages() -> [(&'static str, String); 4] {
         ("400 KB of header", format!("{header}{long}\r\nx\r\n")),
     ]
 }
+
+/// A header that is read for its fields alone costs no more memory than was taken for the message. It cost 60 times its length.
+#[test]
+fn a_long_list_of_addresses_takes_little_memory() {
+    let lab = Lab::with_keys(&["alice"]);
+    let configured = Configured::new(&lab, "220 next ESMTP", &[["in", "direction = \"inbound\"", "annotate"]]);
+    let service = configured.serve().expect("it starts");
+    let before = service.memory();
+    for list in ["a@b.c,\r\n ", "g:;,\r\n "] {
+        let length = 1_000_000 / list.len();
+        let message = format!("From: a@else.example\r\nTo: {}z@b.c\r\nSubject: s\r\n\r\nx\r\n", list.repeat(length));
+        let (client, sender, recipient) = (STRANGER, "a@else.example", "alice@example.org");
+        for (transport, reply) in service.replies(&Letter { client, sender, recipient, message: &message }) {
+            assert!(reply.starts_with("250"), "{transport}: {reply}");
+        }
+    }
+    let grown = service.memory() - before;
+    assert!(grown < 32, "{grown} MiB");
+}

@@ -107,6 +107,13 @@ impl Served<'_> {
         ]
     }
 
+    /// The most memory that it has had, in MiB.
+    pub(crate) fn memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") / 1024
+    }
+
     /// The port of the listener for SMTP.
     pub(crate) fn smtp(&self) -> u16 {
         self.configured.ports[0]

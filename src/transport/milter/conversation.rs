@@ -442,7 +442,7 @@ mod tests {
 
     #[test]
     fn what_is_over_the_bounds_is_refused_and_not_kept() {
-        let limits = Limits { header: 2, message: 60, ..Limits::default() };
+        let limits = Limits { header: 8, message: 60, ..Limits::default() };
         let refused = |pieces: &[&[u8]]| {
             let mut conversation = conversation(limits.clone());
             told(&mut conversation, &[OFFER, b"M<a@x.org>\0", b"R<b@y.org>\0"]);
