@@ -177,7 +177,8 @@ impl Session<'_> {
             (None, Order::More) => self.reply(&Reply::new(250, "2.0.0", format!("Ok: {count} bytes"))),
             (None, Order::Last) => {
                 let octets = std::mem::take(&mut transaction.octets);
-                let given = self.wire.chunks(octets, most);
+                let has_room = |octets| self.server.settings.memory.receive(&mut transaction.held, octets);
+                let given = self.wire.chunks(octets, most, has_room);
                 return self.take(given).await;
             }
         }

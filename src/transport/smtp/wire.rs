@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, time::Duration};
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -144,18 +144,24 @@ impl Wire {
             () => {}
         }
         // Before the dots go: each line that another program may see has its dot removed.
-        Ok(given(without_dots(self.normalized(raw)), most))
+        let raw = self.normalized(raw, has_room);
+        Ok(raw.map_or(Given::Crowded, |raw| given(without_dots(raw), most)))
     }
 
     /// A message that was received in chunks.
-    pub(super) fn chunks(&self, octets: Vec<u8>, most: usize) -> Given {
-        given(self.normalized(octets), most)
+    pub(super) fn chunks(&self, octets: Vec<u8>, most: usize, has_room: impl FnMut(usize) -> bool) -> Given {
+        self.normalized(octets, has_room).map_or(Given::Crowded, |octets| given(octets, most))
     }
 
-    fn normalized(&self, octets: Vec<u8>) -> Vec<u8> {
-        match self.bare_lf {
-            BareLf::Normalize if is_bare(&octets) => with_crlf(&octets),
-            _ => octets,
+    /// `None`: there is no memory for a copy with longer line ends.
+    fn normalized(&self, octets: Vec<u8>, mut has_room: impl FnMut(usize) -> bool) -> Option<Vec<u8>> {
+        let bare = match self.bare_lf {
+            BareLf::Normalize => bare_lfs(&octets).count(),
+            BareLf::Reject => 0,
+        };
+        match bare {
+            0 => Some(octets),
+            _ => has_room(octets.len() * 2 + bare).then(|| with_crlf(&octets, octets.len() + bare)),
         }
     }
 
@@ -247,18 +253,22 @@ fn without_dots(mut raw: Vec<u8>) -> Vec<u8> {
     raw
 }
 
-/// Every LF that has no CR before it gets one.
-fn with_crlf(octets: &[u8]) -> Vec<u8> {
-    let mut whole = Vec::with_capacity(octets.len() + octets.len() / 32);
-    for line in octets.split_inclusive(|octet| *octet == b'\n') {
-        match line.strip_suffix(b"\n") {
-            Some(text) if !text.ends_with(b"\r") => {
-                whole.extend_from_slice(text);
-                whole.extend_from_slice(b"\r\n");
-            }
-            _ => whole.extend_from_slice(line),
-        }
+/// Where each LF is that has no CR before it.
+fn bare_lfs(octets: &[u8]) -> impl Iterator<Item = usize> {
+    let is_bare = |at: &usize| at.checked_sub(1).and_then(|before| octets.get(before)) != Some(&b'\r');
+    memchr_iter(b'\n', octets).filter(is_bare)
+}
+
+/// Every LF that has no CR before it gets one; the result has `length` octets.
+fn with_crlf(octets: &[u8], length: usize) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(length);
+    let mut from = 0;
+    for at in bare_lfs(octets) {
+        whole.extend_from_slice(octets.get(from..at).unwrap_or_default());
+        whole.push(b'\r');
+        from = at;
     }
+    whole.extend_from_slice(octets.get(from..).unwrap_or_default());
     whole
 }
 
@@ -347,6 +357,8 @@ mod tests {
             let mut wire = wire(&[given, b"NOOP\nQUIT\r\nA\rB\n"]).with_bare_lf(BareLf::Normalize);
             let shown = given.escape_ascii().to_string();
             assert_eq!(wire.message(14, LONG, |held| held < 100).await.unwrap(), expected, "{shown}");
+            assert_eq!(wire.chunks(b"a\nb\r\n".to_vec(), 14, |held| held < 12), Given::Whole(b"a\r\nb\r\n".to_vec()));
+            assert_eq!(wire.chunks(b"a\nb\r\n".to_vec(), 14, |held| held < 11), Given::Crowded);
             assert_eq!(wire.line(10, LONG).await.unwrap(), b"NOOP");
             assert_eq!(wire.line(10, LONG).await.unwrap(), b"QUIT");
             assert!(matches!(wire.line(10, LONG).await, Err(Fault::Bare)));
