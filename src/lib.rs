@@ -62,6 +62,7 @@
 //! | `smime` | S/MIME |
 //! | `pem` | classic PEM; without `smime` for keys without certificates in key files |
 //! | `store` | the key store on disk (SQLite) |
+//! | `mailbox` | mailboxes: Maildir, mbox, folders, IMAP, POP3 |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` |
 //! | `cli` (default) | the program `postseal`, with all of the above |
 //!
@@ -91,6 +92,8 @@ pub mod crypto;
 pub mod engine;
 pub mod keys;
 pub mod mail;
+#[cfg(feature = "mailbox")]
+pub mod mailbox;
 pub mod pki;
 pub mod policy;
 pub mod protocol;

@@ -15,6 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("crypto", &["base"]),
     ("mail", &["base", "crypto"]),
+    ("mailbox", &["base", "mail"]),
     ("keys", &["base", "crypto", "mail"]),
     ("verdict", &["base", "crypto", "mail", "keys"]),
     ("pki", &["base", "crypto", "mail"]),
