@@ -99,6 +99,16 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             "c.toml:9: error: strangers: only a listener of kind \"submission\" knows it\n",
         ),
         (
+            &format!("{good}[[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:25\""),
+            "c.toml:8: error: upstream: no server for the mail of this listener\n  hint: [upstream] smart-host = ",
+        ),
+        (
+            &format!(
+                "{good}[[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:8891\"\ncopies = \"submit\""
+            ),
+            "c.toml:8: error: copies: no next hop for them is configured\n  hint: [upstream] smart-host = ",
+        ),
+        (
             &format!(
                 "{good}[[listener]]\nkind = \"relay\"\naddress = \"0.0.0.0:25\"\n\
                  [upstream]\nsmart-host = \"127.0.0.1:25\"\ntls = \"none\""
