@@ -103,9 +103,7 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             "c.toml:8: error: upstream: no server for the mail of this listener\n  hint: [upstream] smart-host = ",
         ),
         (
-            &format!(
-                "{good}[[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:8891\"\ncopies = \"submit\""
-            ),
+            &format!("{good}[[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:8891\"\ncopies = \"submit\""),
             "c.toml:8: error: copies: no next hop for them is configured\n  hint: [upstream] smart-host = ",
         ),
         (
