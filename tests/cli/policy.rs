@@ -142,6 +142,32 @@ fn a_bad_configuration_is_refused_with_every_fault() {
 }
 
 #[test]
+fn a_rule_for_an_address_holds_for_its_extensions() {
+    let lab = office();
+    let rules = "[[rule]]\nname = \"ext\"\nrecipient = \"alice+lists@example.org\"\naction = \"clear\"\n\
+        [[rule]]\nname = \"alice\"\nrecipient = [\"alice@example.org\", \"buyer@partner.example\"]\naction = \"encrypt\"\n\
+        [[rule]]\nname = \"others\"\naction = \"clear\"\n";
+    let head = "home = \"home\"\nhostname = \"h.example\"\nlocal-domains = [\"example.org\"]\n";
+    let aliases = "[aliases]\nsales = [\"alice@example.org\"]\n";
+    let decides = |config: &str, to: &str| {
+        let said = lab.write("c.toml", config).run(&["config", "explain", "-c", "c.toml", "x@x.example", to]).text();
+        said.lines().find_map(|line| line.trim().strip_prefix("decides  ")).unwrap_or_default().trim().to_owned()
+    };
+    let with = format!("{head}recipient-delimiter = \"+\"\n{aliases}{rules}");
+    for (to, rule) in [
+        ("alice@example.org", "alice"),
+        ("Alice+Shop@example.org", "alice"),
+        ("alice+lists@example.org", "ext"),
+        ("alicia+shop@example.org", "others"),
+        ("sales@example.org", "others"),
+        ("buyer+x@partner.example", "others"),
+    ] {
+        assert_eq!(decides(&with, to), rule, "{to}");
+    }
+    assert_eq!(decides(&format!("{head}{aliases}{rules}"), "alice+shop@example.org"), "others");
+}
+
+#[test]
 fn keys_that_end_soon_are_named() {
     let lab = office();
     lab.write("c.toml", "home = \"home\"\nhostname = \"h.example\"\n[identities]\nalice = \"alice@example.org\"\n[[rule]]\nname = \"all\"\naction = \"sign+clear\"\n");

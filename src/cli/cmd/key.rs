@@ -14,7 +14,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Memory, ProtocolName, Want},
+    keys::{Binding, Memory, ProtocolName, Record, Want},
     protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
     store::{Intake, Keystore, MasterKey, Origin, Removal, Repair},
 };
