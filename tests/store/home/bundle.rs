@@ -39,11 +39,11 @@ fn many_certificates_in_a_file_are_imported_as_those_of_any_file() {
 #[test]
 fn what_is_wrong_in_a_bundle_is_named() {
     let lab = Lab::new();
-    let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
+    let broken = b"-----BEGIN CERTIFICATE-----\n####\n-----END CERTIFICATE-----\n".to_vec();
     lab.write("bundle.pem", [certificate("root"), broken.clone(), certificate("rsa")].concat());
     let done = lab.run(&["key", "import", "bundle.pem"]).code(0);
     assert_eq!(done.text().lines().count(), 2, "{}", done.text());
-    assert!(done.stderr.contains("bundle.pem: neither certificate nor private key"), "{}", done.stderr);
+    assert!(done.stderr.contains("bundle.pem: CERTIFICATE: not base64, or cut short"), "{}", done.stderr);
     lab.write("broken.pem", broken);
     lab.run(&["--home", "other", "key", "import", "broken.pem"]).code(65);
     assert!(!lab.path("other").exists());
