@@ -7,15 +7,18 @@ mod expiry;
 mod facts;
 mod handle;
 mod inspect;
+mod leg;
 mod lines;
 mod marker;
 mod notes;
+mod onward;
 mod opaque;
 mod open;
 mod parts;
 mod plaintext;
 mod reloadable;
 mod resolve;
+mod return_path;
 mod seal;
 mod written;
 
