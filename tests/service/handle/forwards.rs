@@ -88,7 +88,7 @@ fn mail_is_opened_for_the_old_reader_and_sealed_for_the_new_one() {
         let (plain, _, is_confidential) = read(&mail.message);
         assert!(plain.contains("the plan") && is_confidential, "{plain}");
         // What was found in the message as it came.
-        assert!(written.contains("openpgp=pass"), "{written}");
+        assert!(written.contains("x-pgp=pass"), "{written}");
         let ben = outcome.keys[0].readers.clone();
         let direct = now(&[])
             .handle(self::mail(alice(), &["ben@example.net"], PLAIN.replace("bob@example.net", ALICE)))
@@ -275,5 +275,5 @@ fn the_rules_decide_first() {
     let outcome =
         handler(&forwards, Some(vec![seals]), Duration::ZERO).handle(mail(alice(), &[ALICE], letter)).unwrap();
     let written = text(only(&outcome));
-    assert!(written.contains("openpgp=pass") && !written.contains("the plan"), "{written}");
+    assert!(written.contains("x-pgp=pass") && !written.contains("the plan"), "{written}");
 }
