@@ -1,7 +1,7 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
 use super::{
-    Engine,
+    Engine, HandlerContext,
     accounting::{Times, Unopened, UsedKeys},
     edit::Edits,
     facts::Readers,
@@ -10,11 +10,10 @@ use super::{
     onward::SentOn,
 };
 use crate::{
-    base::{Error, Kind, Result, Secret},
+    base::{Error, Kind, Result},
     keys::Snapshot,
     mail::{Address, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing},
-    report::authserv::Believed,
     verdict::Verdict,
 };
 
@@ -54,26 +53,6 @@ pub trait Handler: Send + Sync {
     ///
     /// The message is over the bounds.
     fn mark(&self, mail: &Mail) -> Result<Message>;
-}
-
-/// The policy of this host, and its name, for one call of [`Engine::handle`].
-#[derive(Clone, Copy, Debug)]
-pub struct HandlerContext<'a> {
-    /// Who gets what.
-    pub policy: &'a Policy,
-    /// The authserv-id in Authentication-Results, usually the host's name (RFC 8601, section 2.5).
-    pub name: &'a str,
-    /// The authserv-ids of other hosts whose Authentication-Results fields stay.
-    pub authserv_ids: &'a [String],
-    /// What makes a mark one of ours: 16 octets or more, shared by all that handle the same mail.
-    pub marker: &'a Secret,
-}
-
-impl<'a> HandlerContext<'a> {
-    /// Whose Authentication-Results fields are believed.
-    pub fn believed(&self) -> Believed<'a> {
-        Believed { own: self.name, hosts: self.authserv_ids }
-    }
 }
 
 impl Engine<'_> {

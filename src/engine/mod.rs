@@ -2,6 +2,7 @@
 
 mod accounting;
 mod act;
+mod context;
 mod edit;
 mod expiry;
 mod facts;
@@ -23,8 +24,9 @@ mod seal;
 mod written;
 
 pub use accounting::{Times, Unopened, UsedKeys};
+pub use context::HandlerContext;
 pub use facts::Gathered;
-pub use handle::{HANDLED, Handler, HandlerContext, Outcome};
+pub use handle::{HANDLED, Handler, Outcome};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};

@@ -66,7 +66,7 @@ fn rewritten(address: &Address, by: &Address, marker: &Secret, day: u32) -> Opti
         .flatten()
 }
 
-/// What only the holder of `marker` can make. Mail servers may change the case of a local part.
+/// What only the holder of `marker` can make.
 fn code(rest: &str, marker: &Secret) -> String {
     let code = hmac(Hash::Sha256, marker, format!("return path {}", rest.to_ascii_lowercase()).as_bytes());
     let number = code.iter().take(4).fold(0, |all, octet| all << 8 | u32::from(*octet));
@@ -92,7 +92,7 @@ fn day(clock: &dyn Clock) -> u32 {
     u32::try_from(since.as_secs() / 86_400 % u64::from(DAYS)).unwrap_or_default()
 }
 
-/// RFC 4648, section 6, in lower case.
+/// Base 32 in lower case: a mail server may change the case.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Letters of a code: 30 bits. An attacker tries them by sending bounces, one at a time, and gains one more bounce.
 const CODE: usize = 6;
