@@ -1,5 +1,13 @@
 //! Mailboxes: places where messages lie. Each is read through [`MessageSource`], and written, where it can be, through [`MessageSink`].
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+pub mod folder;
+pub mod local;
+pub mod maildir;
+pub mod mbox;
+pub mod packed;
+
 use std::fmt;
 
 use crate::base::Result;
