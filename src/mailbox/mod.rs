@@ -1,5 +1,10 @@
 //! Mailboxes: places where messages lie. Each is read through [`MessageSource`], and written, where it can be, through [`MessageSink`].
 
+pub mod imap;
+pub mod location;
+pub mod pop3;
+pub mod remote;
+
 use std::fmt;
 
 use crate::base::Result;
@@ -34,6 +39,30 @@ pub trait MessageSink {
     ///
     /// It was not taken, or it is not known that it was. Nothing half written can be seen.
     fn append(&mut self, message: &Stored<'_>) -> Result<()>;
+
+    /// What to write down before [`MessageSink::append_marked`], so that [`MessageSink::has`] can say later whether it was done. `key` names
+    /// the message for good: visible characters without a slash. `None`: this sink cannot be asked.
+    fn mark(&mut self, _key: &str, _message: &Stored<'_>) -> Option<String> {
+        None
+    }
+
+    /// Appends a message that was marked.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageSink::append`].
+    fn append_marked(&mut self, _mark: &str, message: &Stored<'_>) -> Result<()> {
+        self.append(message)
+    }
+
+    /// Whether the message that was marked so is there.
+    ///
+    /// # Errors
+    ///
+    /// The sink cannot be read, or the mark is not one of this sink.
+    fn has(&mut self, _mark: &str) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// One message of a source.

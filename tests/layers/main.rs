@@ -15,7 +15,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("crypto", &["base"]),
     ("mail", &["base", "crypto"]),
-    ("mailbox", &["base", "mail"]),
+    // crypto: SCRAM, and the digest that names a message.
+    ("mailbox", &["base", "crypto", "mail"]),
     ("keys", &["base", "crypto", "mail"]),
     ("verdict", &["base", "crypto", "mail", "keys"]),
     ("pki", &["base", "crypto", "mail"]),
