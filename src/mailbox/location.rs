@@ -61,7 +61,7 @@ impl Location {
 /// # Errors
 ///
 /// As [`ImapSource::connect`] and [`Pop3Source::connect`].
-pub fn connect(location: &Location, access: &Access, purpose: Purpose) -> Result<Option<Box<dyn RemoteSource>>> {
+pub fn connect(location: &Location, access: &Access, purpose: Purpose) -> Result<Option<Box<dyn RemoteSource + Send>>> {
     Ok(match location {
         Location::Imap(server, mailbox) => {
             Some(Box::new(ImapSource::connect(server, mailbox.as_deref(), access, purpose)?))

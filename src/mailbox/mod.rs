@@ -40,10 +40,14 @@ pub trait MessageSink {
     /// It was not taken, or it is not known that it was. Nothing half written can be seen.
     fn append(&mut self, message: &Stored<'_>) -> Result<()>;
 
-    /// What to write down before [`MessageSink::append_marked`], so that [`MessageSink::has`] can say later whether it was done. `key` names
-    /// the message for good: visible characters without a slash. `None`: this sink cannot be asked.
-    fn mark(&mut self, _key: &str, _message: &Stored<'_>) -> Option<String> {
-        None
+    /// What to write down before [`MessageSink::append_marked`], so that [`MessageSink::has`] can say later whether it was done. One line of visible
+    /// characters. `None`: this sink cannot be asked.
+    ///
+    /// # Errors
+    ///
+    /// There is no randomness.
+    fn mark(&mut self, _message: &Stored<'_>) -> Result<Option<String>> {
+        Ok(None)
     }
 
     /// Appends a message that was marked.

@@ -83,6 +83,15 @@ impl ImapSink {
         }
     }
 
+    /// Asks the server for nothing, so that it does not end a connection that is idle for long.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost.
+    pub fn keep_alive(&mut self) -> Result<()> {
+        self.client.command(b"NOOP", |_| Ok(())).map(drop)
+    }
+
     /// Finds a message that was appended after a mark of [`MessageSink::mark`].
     ///
     /// # Errors
@@ -128,9 +137,9 @@ impl MessageSink for ImapSink {
         self.add(message).map(drop)
     }
 
-    fn mark(&mut self, _: &str, message: &Stored<'_>) -> Option<String> {
+    fn mark(&mut self, message: &Stored<'_>) -> Result<Option<String>> {
         let octets = on_the_wire(message.octets);
-        Some(format!("{}.{}.{}.{}", self.validity, self.next, octets.len(), digest(&octets)))
+        Ok(Some(format!("{}.{}.{}.{}", self.validity, self.next, octets.len(), digest(&octets))))
     }
 
     fn has(&mut self, mark: &str) -> Result<bool> {
