@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde::Serialize;
 
-use super::Config;
+use super::{Config, SecretFrom};
 use crate::{
-    base::Result,
-    engine::Engine,
+    base::{Result, Secret},
+    engine::{Engine, HandlerContext},
     keys::{KeyState, ProtocolName},
-    mail::{Mail, Submitter},
-    policy::{Action, Decision, Facts, Trace, Unauthenticated},
+    mail::{Envelope, Mail, Submitter},
+    policy::{Action, Decision, Facts, Group, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -60,6 +60,30 @@ pub struct Reached {
     pub actions: Vec<String>,
     /// The other recipients with the same copy, or the same refusal.
     pub together_with: Vec<String>,
+    /// Where its mail goes on, if it does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sent_on: Vec<SentOn>,
+}
+
+/// A recipient of what goes on from the recipient of the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SentOn {
+    /// The recipient.
+    pub to: String,
+    /// The steps from the recipient of the envelope: `forward of carol@example.org`.
+    pub origin: String,
+    /// The rule that applies.
+    pub rule: String,
+    /// Why its orders cannot be followed, if they cannot.
+    pub obstacle: Option<&'static str>,
+    /// As [`Reached::outcome`].
+    pub outcome: &'static str,
+    /// As [`Reached::text`].
+    pub text: Option<String>,
+    /// The actions in order.
+    pub actions: Vec<String>,
+    /// The envelope sender of what goes on.
+    pub sender: Option<String>,
 }
 
 /// A rule that does not apply.
@@ -86,6 +110,7 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
     Ok(Explanation {
         submitter: match facts.submitter {
             Submitter::Authenticated(name) => format!("user {name}"),
+            Submitter::Host => "this host".to_owned(),
             Submitter::Trusted => "trusted".to_owned(),
             Submitter::Unknown => "unknown".to_owned(),
         },
@@ -94,8 +119,50 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
         message: facts.wrapping.name(),
         standing: facts.standing.name(),
         reason: reason.map(|reason| reason.to_string()),
-        recipients: traces.into_iter().map(|trace| reached(&facts, &decision, trace)).collect(),
+        recipients: traces
+            .into_iter()
+            .map(|trace| {
+                Ok(Reached {
+                    sent_on: sent_on(config, engine, mail, &trace.group)?,
+                    ..reached(&facts, &decision, trace)
+                })
+            })
+            .collect::<Result<_>>()?,
     })
+}
+
+/// What becomes of the mail of one recipient where it goes on: handled as the service does, without sending anything.
+fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> Result<Vec<SentOn>> {
+    let Some(path) = group.recipients.first().filter(|path| config.policy.onward(&path.address).is_some()) else {
+        return Ok(Vec::new());
+    };
+    let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: vec![path.clone()] };
+    let secret = Secret::new(vec![0; 32]);
+    let marker = config.marker.as_ref().map_or(Ok(secret), SecretFrom::read)?;
+    let handler = HandlerContext {
+        policy: &config.policy,
+        name: &config.authserv_id,
+        authserv_ids: &config.authserv_ids,
+        marker: &marker,
+    };
+    let outcome = engine.handle(Mail { envelope, ..mail.clone() }, handler)?;
+    let mut all = Vec::new();
+    for group in outcome.decision.groups.iter().filter(|group| group.origin.addressee().is_some()) {
+        let mut copies = outcome.copies().filter(|(other, _)| std::ptr::eq(*other, group));
+        let sender = copies.next().map(|(_, mail)| mail.envelope.sender.address.as_ref());
+        let sender = sender.map(|address| address.map_or_else(|| "<>".to_owned(), ToString::to_string));
+        all.extend(group.recipients.iter().map(|path| SentOn {
+            to: path.address.to_string(),
+            origin: group.origin.to_string(),
+            rule: group.rule.clone(),
+            obstacle: group.obstacle.map(|obstacle| obstacle.name()),
+            outcome: group.disposition.name(),
+            text: group.disposition.reason().map(str::to_owned),
+            actions: group.actions.iter().flat_map(|action| words(action, &BTreeMap::new(), None)).collect(),
+            sender: sender.clone(),
+        }));
+    }
+    Ok(all)
 }
 
 impl Explanation {
@@ -129,6 +196,18 @@ impl Reached {
         if !self.together_with.is_empty() {
             let _ = writeln!(text, "           in one copy with {}", self.together_with.join(", "));
         }
+        for one in &self.sent_on {
+            let obstacle = one.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
+            let _ = writeln!(text, "  goes on  to {}: {}{obstacle}", one.to, one.origin);
+            let why: String = one.text.iter().map(|why| format!(": {why}")).collect();
+            let _ = writeln!(text, "           outcome {}{why}", one.outcome);
+            for action in &one.actions {
+                let _ = writeln!(text, "           {action}");
+            }
+            one.sender.iter().for_each(|sender| {
+                let _ = writeln!(text, "           envelope sender {sender}");
+            });
+        }
     }
 }
 
@@ -151,6 +230,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
         cause: group.cause,
         actions: group.actions.iter().flat_map(|action| words(action, &facts.signing, keys)).collect(),
         together_with: others.map(|path| path.address.to_string()).collect(),
+        sent_on: Vec::new(),
     }
 }
 

@@ -25,6 +25,7 @@
 
 mod check;
 mod explain;
+mod forwards;
 mod listeners;
 mod load;
 mod mailboxes;
@@ -38,7 +39,7 @@ mod users;
 use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
-pub use explain::{Explanation, PassedOver, Reached, explain};
+pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use load::{Loaded, load, read};
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};

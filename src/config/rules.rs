@@ -25,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTr
         obstacles = resorts(reader, &table);
         table.finish();
     }
-    let protocols = protocols(reader, &root.strings("protocol")).unwrap_or_else(|| PREFERRED.to_vec());
+    let protocols = preferred(reader, root);
     let mut rules: Vec<Rule> = Vec::new();
     let mut last: Option<String> = None;
     for table in root.tables("rule") {
@@ -50,25 +50,15 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTr
     (rules, obstacles)
 }
 
+/// The protocols for rules that name none.
+pub(super) fn preferred(reader: &Reader<'_>, root: &Table<'_>) -> Vec<ProtocolName> {
+    protocols(reader, &root.strings("protocol")).unwrap_or_else(|| PREFERRED.to_vec())
+}
+
 fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -> Rule {
-    let protocols = protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec());
-    let orders = orders(reader, &table);
-    let rule = Rule {
-        name: table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value),
-        conditions: conditions(reader, &table, &protocols),
-        sealing: sealing(reader, &table),
-        edits: edits(reader, &table),
-        unauthenticated: reader.choice(
-            &table,
-            "unauthenticated",
-            Unauthenticated::Leave,
-            &Unauthenticated::ALL.map(|one| (one.name(), one)),
-        ),
-        text: table.string("text").and_then(|text| line(reader, text, "text")),
-        obstacles: resorts(reader, &table),
-        orders,
-        protocols,
-    };
+    let name = table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value);
+    let orders = body(reader, &table, name, preferred);
+    let rule = Rule { conditions: conditions(reader, &table, &orders.protocols), ..orders };
     if rule.says(Order::Encrypt) {
         let readers = rule.conditions.iter().filter_map(|condition| match condition {
             Condition::Recipient(patterns) => Some(patterns),
@@ -84,6 +74,26 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     }
     table.finish();
     rule
+}
+
+/// A rule without conditions: what it orders.
+pub(super) fn body(reader: &Reader<'_>, table: &Table<'_>, name: String, preferred: &[ProtocolName]) -> Rule {
+    Rule {
+        name,
+        conditions: Vec::new(),
+        protocols: protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec()),
+        orders: orders(reader, table),
+        sealing: sealing(reader, table),
+        edits: edits(reader, table),
+        unauthenticated: reader.choice(
+            table,
+            "unauthenticated",
+            Unauthenticated::Leave,
+            &Unauthenticated::ALL.map(|one| (one.name(), one)),
+        ),
+        text: table.string("text").and_then(|text| line(reader, text, "text")),
+        obstacles: resorts(reader, table),
+    }
 }
 
 fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]) -> Vec<Condition> {

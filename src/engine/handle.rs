@@ -1,20 +1,19 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
-use std::{collections::HashMap, time::Instant};
-
 use super::{
-    Engine,
+    Engine, HandlerContext,
     accounting::{Times, Unopened, UsedKeys},
-    act::Acting,
     edit::Edits,
+    facts::Readers,
+    leg::{Made, Route, copy_for},
     marker,
+    onward::SentOn,
 };
 use crate::{
-    base::{Error, Kind, Result, Secret},
+    base::{Error, Kind, Result},
     keys::Snapshot,
-    mail::{Address, Envelope, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Policy, Sealing},
-    report::authserv::Believed,
+    mail::{Address, Mail, Message},
+    policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing},
     verdict::Verdict,
 };
 
@@ -56,26 +55,6 @@ pub trait Handler: Send + Sync {
     fn mark(&self, mail: &Mail) -> Result<Message>;
 }
 
-/// The policy of this host, and its name, for one call of [`Engine::handle`].
-#[derive(Clone, Copy, Debug)]
-pub struct HandlerContext<'a> {
-    /// Who gets what.
-    pub policy: &'a Policy,
-    /// The authserv-id in Authentication-Results, usually the host's name (RFC 8601, section 2.5).
-    pub name: &'a str,
-    /// The authserv-ids of other hosts whose Authentication-Results fields stay.
-    pub authserv_ids: &'a [String],
-    /// What makes a mark one of ours: 16 octets or more, shared by all that handle the same mail.
-    pub marker: &'a Secret,
-}
-
-impl<'a> HandlerContext<'a> {
-    /// Whose Authentication-Results fields are believed.
-    pub fn believed(&self) -> Believed<'a> {
-        Believed { own: self.name, hosts: self.authserv_ids }
-    }
-}
-
 impl Engine<'_> {
     /// Handles one mail. Every recipient of the envelope ends in exactly one group.
     ///
@@ -95,40 +74,19 @@ impl Engine<'_> {
         if marker::is_on(&mail, handler.marker, handler.believed()) {
             return self.pass_on(mail, handler.policy);
         }
-        let gathered = self.gather_from_snapshot(&mail, handler.policy)?;
-        let decision = handler.policy.decide(&gathered.facts(&mail));
-        account_for(&mail.envelope, &decision)?;
-        let mut acting = Acting {
-            engine: self,
-            mail: &mail,
-            gathered: &gathered,
-            believed: handler.believed(),
-            groups: decision.groups.len(),
-            made: Vec::new(),
-            notes: Vec::new(),
-        };
-        let start = Instant::now();
-        let (mut mails, mut keys) = (Vec::new(), vec![UsedKeys::default(); decision.groups.len()]);
-        let mut unopened = Vec::new();
-        let mut octets = 0_usize;
-        for (group, used) in decision.groups.iter().zip(&mut keys) {
-            let message = match group.disposition {
-                Disposition::Relay => {
-                    let message;
-                    (message, *used) = acting.message_for(group)?;
-                    unopened.extend(gathered.unopened(group, handler.policy));
-                    octets += if group.encrypts() { message.octets().len() } else { 0 };
-                    self.budget().copies(octets)?;
-                    message
-                }
-                Disposition::Quarantine(_) => acting.held()?,
-                Disposition::Discard | Disposition::Reject(_) | Disposition::Tempfail(_) => continue,
-            };
-            mails.push(copy_for(group, &mail, message));
+        let policy = handler.policy;
+        let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
+        let leg = self.leg(mail, route, handler)?;
+        let (verdict, times) = (leg.gathered.verdict.clone(), leg.times);
+        let SentOn { made, notes, unopened } = self.send_on(leg, &Origin::default(), handler)?;
+        let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
+        let mut outcome = Outcome { mails, verdict, decision, keys, notes, unopened, times };
+        for Made { group, mail, keys, .. } in made {
+            outcome.mails.extend(mail);
+            outcome.decision.groups.push(group);
+            outcome.keys.push(keys);
         }
-        let notes = acting.notes;
-        let times = Times { act: start.elapsed(), ..gathered.times };
-        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, unopened, times })
+        Ok(outcome)
     }
 
     /// See [`Handler::mark`].
@@ -157,6 +115,7 @@ impl Engine<'_> {
                 Some(group) => group.recipients.push(path.clone()),
                 None => groups.push(Group {
                     recipients: vec![path.clone()],
+                    origin: Origin::default(),
                     direction,
                     rule: HANDLED.to_owned(),
                     obstacle: None,
@@ -188,16 +147,27 @@ impl Outcome {
         self.decision.groups.iter().filter(goes_on).zip(&self.mails)
     }
 
-    /// What is relayed, in as few transactions as there are different messages.
+    /// What is relayed, in as few transactions as there are different messages and senders.
     pub fn transactions(&self) -> Vec<Mail> {
         let mut transactions: Vec<Mail> = Vec::new();
         for (_, mail) in self.copies().filter(|(group, _)| group.disposition == Disposition::Relay) {
-            match transactions.iter_mut().find(|other| other.message.octets() == mail.message.octets()) {
-                Some(other) => other.envelope.recipients.extend(mail.envelope.recipients.iter().cloned()),
+            let is_same = |other: &&mut Mail| {
+                other.envelope.sender == mail.envelope.sender && other.message.octets() == mail.message.octets()
+            };
+            match transactions.iter_mut().find(is_same) {
+                Some(other) => other.envelope.join(&mail.envelope),
                 None => transactions.push(mail.clone()),
             }
         }
         transactions
+    }
+
+    /// The addresses that a recipient of the envelope became: itself, unless its mail goes on.
+    pub fn deliveries<'a>(&'a self, addressee: &'a Address) -> impl Iterator<Item = &'a Address> {
+        let groups = self.decision.groups.iter();
+        let all =
+            groups.flat_map(|group| group.recipients.iter().map(|path| (group.origin.addressee(), &path.address)));
+        all.filter(move |(from, to)| from.unwrap_or(to) == addressee).map(|(_, to)| to)
     }
 
     /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,
@@ -237,24 +207,4 @@ fn of_recipients(group: &Group, why: &str) -> String {
     let shown = format!("{}{more}: ", shown.join(", "));
     let shown = if why.starts_with(&shown) { "" } else { &shown };
     format!("{shown}{why} (rule {:?})", group.rule)
-}
-
-fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {
-    let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: group.recipients.clone() };
-    Mail { envelope, submitter: mail.submitter.clone(), message }
-}
-
-/// Checks that each recipient is in exactly one group.
-fn account_for(envelope: &Envelope, decision: &Decision) -> Result<()> {
-    let mut open: HashMap<&Address, isize> = HashMap::new();
-    for path in &envelope.recipients {
-        *open.entry(&path.address).or_default() += 1;
-    }
-    for path in decision.groups.iter().flat_map(|group| &group.recipients) {
-        *open.entry(&path.address).or_default() -= 1;
-    }
-    match open.iter().find(|(_, count)| **count != 0) {
-        None => Ok(()),
-        Some((address, _)) => Err(Error::unavailable(format!("{address}: not in exactly one group of the decision"))),
-    }
 }

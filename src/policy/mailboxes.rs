@@ -51,7 +51,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Pattern;
+    use crate::policy::{Forwards, Pattern};
 
     #[test]
     fn the_steps_of_delivery() {
@@ -75,6 +75,7 @@ mod tests {
             obstacles: BTreeMap::new(),
             max_size: 1,
             mailboxes: mailboxes(delimiters),
+            forwards: Forwards::default(),
         };
         for (delimiters, of, others) in [
             ("", "alice+news@example.org", vec![]),

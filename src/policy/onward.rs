@@ -1,0 +1,251 @@
+//! Mail that goes on from the mailbox that it was decided for: forwarding.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::{Mailboxes, Order, Policy, Rule};
+use crate::mail::{Address, ForwardPath};
+
+/// An address whose mail goes on to other addresses.
+///
+/// The rules of the policy decide first, as for any recipient. What they would deliver to the mailbox is what goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The address.
+    pub of: Address,
+    /// Where its mail goes.
+    pub to: Vec<Address>,
+    /// Whether the mailbox gets it too.
+    pub mailbox: MailboxCopy,
+    /// Where bounces of it go.
+    pub sender: ReturnPath,
+    /// Opens, seals or lets through what goes on. Its conditions are none.
+    pub rule: Rule,
+}
+
+/// Whether a mailbox keeps a copy of what is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MailboxCopy {
+    /// It gets what the rules say.
+    Delivered,
+    /// It gets nothing.
+    None,
+}
+
+/// The envelope sender of a forwarded mail. The null sender always stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReturnPath {
+    /// It stays: SPF of the sender's domain fails at the new host.
+    Keep,
+    /// It is the address that forwards.
+    Own,
+    /// It names the sender within the forwarder's domain, with a code that this host alone can make (SRS). A bounce to it goes back to the
+    /// sender.
+    Rewrite,
+}
+
+/// The forwards of a policy, by their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forwards {
+    by_address: BTreeMap<String, Forward>,
+    /// The domains in which there are rewritten senders.
+    rewriting: BTreeSet<String>,
+}
+
+/// How a recipient came to be one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin(Vec<Step>);
+
+/// One step from an address to another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The address forwards its mail.
+    Forward(Address),
+    /// The address is a rewritten sender, and the mail a bounce.
+    Return(Address),
+}
+
+/// A recipient of a mail after expansion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The address; `None`: the sender that a rewritten address names, which only the holder of its key can read.
+    pub to: Option<Address>,
+    /// From which recipient of the envelope.
+    pub origin: Origin,
+}
+
+/// Why mail of an address goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onward<'p> {
+    /// It is forwarded.
+    Forward(&'p Forward),
+    /// It is a bounce to a rewritten sender.
+    Return,
+}
+
+impl ReturnPath {
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReturnPath::Keep => "keep",
+            ReturnPath::Own => "own",
+            ReturnPath::Rewrite => "rewrite",
+        }
+    }
+}
+
+impl Forward {
+    /// The policy by which its mail goes on: everything goes out, and its rule decides.
+    pub fn policy(&self, policy: &Policy) -> Policy {
+        of_one_rule(self.rule.clone(), policy)
+    }
+}
+
+impl Onward<'_> {
+    /// The policy by which such mail goes on.
+    pub fn policy(&self, policy: &Policy) -> Policy {
+        match self {
+            Onward::Forward(forward) => forward.policy(policy),
+            // It came in clear, and goes to the person whose mail it answers.
+            Onward::Return => {
+                let orders = [Order::Clear].into();
+                of_one_rule(Rule { name: RETURN.to_owned(), orders, ..Rule::default() }, policy)
+            }
+        }
+    }
+}
+
+fn of_one_rule(rule: Rule, policy: &Policy) -> Policy {
+    Policy {
+        local: Vec::new(),
+        identities: BTreeMap::new(),
+        trusted: Vec::new(),
+        rules: vec![rule],
+        obstacles: policy.obstacles.clone(),
+        max_size: policy.max_size,
+        mailboxes: Mailboxes::default(),
+        forwards: Forwards::default(),
+    }
+}
+
+impl Forwards {
+    /// Adds one; the one of the same address that was there before.
+    pub fn insert(&mut self, forward: Forward) -> Option<Forward> {
+        if forward.sender == ReturnPath::Rewrite {
+            self.rewriting.insert(forward.of.domain().to_owned());
+        }
+        self.by_address.insert(name(&forward.of), forward)
+    }
+
+    /// The one of exactly this address. Upper case is lower case.
+    pub fn of(&self, address: &Address) -> Option<&Forward> {
+        self.by_address.get(&name(address))
+    }
+
+    /// All, by address.
+    pub fn iter(&self) -> impl Iterator<Item = &Forward> {
+        self.by_address.values()
+    }
+
+    /// Whether one of them rewrites the envelope sender.
+    pub fn rewrites(&self) -> bool {
+        !self.rewriting.is_empty()
+    }
+
+    fn is_return(&self, address: &Address) -> bool {
+        let is_marked =
+            |prefix: &str| address.local().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        self.rewriting.contains(address.domain()) && (is_marked("SRS0=") || is_marked("SRS1="))
+    }
+}
+
+fn name(address: &Address) -> String {
+    address.to_string().to_lowercase()
+}
+
+impl Policy {
+    /// Why mail for `address` goes on, if it does: a forward of the address, or of its mailbox ([`Policy::other_addresses`]).
+    pub fn onward(&self, address: &Address) -> Option<Onward<'_>> {
+        if self.forwards.is_return(address) {
+            return Some(Onward::Return);
+        }
+        if self.forwards.by_address.is_empty() {
+            return None;
+        }
+        let others = self.other_addresses(address);
+        let mut names = std::iter::once(address).chain(&others);
+        names.find_map(|name| self.forwards.of(name)).map(Onward::Forward)
+    }
+
+    /// What becomes of the recipients of an envelope, by their addresses alone, each with its origin, in their order. Each recipient is the origin of
+    /// at least one. A forward that leads back to itself ends there, and has no delivery.
+    pub fn expand(&self, recipients: &[ForwardPath]) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        for path in recipients {
+            self.follow(&path.address, &Origin::default(), &mut deliveries);
+        }
+        deliveries
+    }
+
+    fn follow(&self, address: &Address, origin: &Origin, deliveries: &mut Vec<Delivery>) {
+        let arrive = |to: Option<&Address>, origin: &Origin| Delivery { to: to.cloned(), origin: origin.clone() };
+        match self.onward(address) {
+            None => deliveries.push(arrive(Some(address), origin)),
+            Some(Onward::Return) => deliveries.push(arrive(None, &origin.then(Step::Return(address.clone())))),
+            Some(Onward::Forward(forward)) => {
+                let Some(next) = origin.forwarded(address) else { return };
+                if forward.mailbox == MailboxCopy::Delivered {
+                    deliveries.push(arrive(Some(address), origin));
+                }
+                forward.to.iter().for_each(|to| self.follow(to, &next, deliveries));
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// One step further.
+    pub fn then(&self, step: Step) -> Origin {
+        Origin(self.0.iter().cloned().chain([step]).collect())
+    }
+
+    /// One forward further; `None` when the address has forwarded it before.
+    pub fn forwarded(&self, address: &Address) -> Option<Origin> {
+        let step = Step::Forward(address.clone());
+        (!self.0.contains(&step)).then(|| self.then(step))
+    }
+
+    /// The recipient of the envelope, when it is not the recipient itself.
+    pub fn addressee(&self) -> Option<&Address> {
+        self.0.first().map(|step| match step {
+            Step::Forward(address) | Step::Return(address) => address,
+        })
+    }
+}
+
+/// `as addressed`, `forward of carol@example.org`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str("as addressed"),
+            steps => {
+                let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+                f.write_str(&steps.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Forward(address) => write!(f, "forward of {address}"),
+            Step::Return(address) => write!(f, "return to {address}"),
+        }
+    }
+}
+
+/// The name of the rule by which bounces go back to the senders of forwarded mail.
+pub const RETURN: &str = "return of forwarded mail";
