@@ -1,5 +1,4 @@
 //! What IMAP and POP3 have in common: the server's place, the connection with bounds and timeouts, TLS, and logins.
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 mod sasl;
 mod scram;

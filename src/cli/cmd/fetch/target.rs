@@ -1,14 +1,15 @@
 //! Where fetched messages go.
 
-use std::path::Path;
+use std::{borrow::Cow, sync::Arc};
 
 use postseal::{
-    base::{Error, Kind, Result},
+    base::{Error, Result, SystemClock, SystemRandom},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     mailbox::{
         MessageId, MessageSink, Stored,
         imap::ImapSink,
         location::{Endpoint, Location},
+        maildir::MaildirSink,
         remote::Access,
     },
     transport::{
@@ -53,7 +54,10 @@ impl Target {
                 })?;
                 Ok(Target::Lmtp(lmtp(endpoint)?, recipient.clone()))
             }
-            Location::Maildir(folder) => local(folder),
+            Location::Maildir(folder) => {
+                let sink = MaildirSink::open(folder, Arc::new(SystemClock), Arc::new(SystemRandom))?;
+                Ok(Target::Local(Box::new(sink)))
+            }
             Location::Mbox(_) | Location::Path(_) => Err(Error::usage(format!("--to {to}: not a target"))
                 .with_hint("maildir:DIR, imap://USER@HOST/MAILBOX, lmtp:HOST:PORT or lmtp:unix:PATH")),
         }
@@ -76,9 +80,10 @@ impl Target {
     pub(super) fn take(&mut self, mark: Option<&str>, message: &Stored<'_>, parsed: &Message) -> Result<Taken> {
         match self {
             Target::Local(sink) => {
+                let message = Stored { octets: &on_disk(message.octets), ..*message };
                 match mark {
-                    Some(mark) => sink.append_marked(mark, message)?,
-                    None => sink.append(message)?,
+                    Some(mark) => sink.append_marked(mark, &message)?,
+                    None => sink.append(&message)?,
                 }
                 Ok(Taken::default())
             }
@@ -149,6 +154,18 @@ fn lmtp(endpoint: &Endpoint) -> Result<Blocking> {
     Blocking::new(|| Ok(Box::new(Relay::new(caller, host, Security::Opportunistic))))
 }
 
-fn local(folder: &Path) -> Result<Target> {
-    Err(Error::new(Kind::Unavailable, format!("{}: no Maildir yet", folder.display())))
+/// With LF at the ends of lines, as files have it, if that loses nothing.
+fn on_disk(octets: &[u8]) -> Cow<'_, [u8]> {
+    let lines = || octets.split_inclusive(|octet| *octet == b'\n');
+    if lines().any(|line| line.ends_with(b"\n") && !line.ends_with(b"\r\n")) {
+        return Cow::Borrowed(octets);
+    }
+    let mut written = Vec::with_capacity(octets.len());
+    for line in lines() {
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => written.extend([line, b"\n"].concat()),
+            None => written.extend(line),
+        }
+    }
+    Cow::Owned(written)
 }
