@@ -78,9 +78,9 @@ impl fmt::Display for Location {
             Location::Maildir(path) => write!(f, "maildir:{}", path.display()),
             Location::Mbox(path) => write!(f, "mbox:{}", path.display()),
             Location::Imap(server, mailbox) => {
-                write!(f, "imap://{}@{}/{}", server.user, server.place(), mailbox.as_deref().unwrap_or_default())
+                write!(f, "{}{}", server.url("imap"), mailbox.as_deref().unwrap_or_default())
             }
-            Location::Pop3(server) => write!(f, "pop3://{}@{}/", server.user, server.place()),
+            Location::Pop3(server) => f.write_str(&server.url("pop3")),
             Location::Lmtp(Endpoint::Tcp(host, port)) => write!(f, "lmtp:{host}:{port}"),
             Location::Lmtp(Endpoint::Unix(path)) => write!(f, "lmtp:unix:{}", path.display()),
         }

@@ -335,9 +335,9 @@ impl RemoteSource for ImapSource {
     }
 }
 
-/// `imap://bob@imap.example.org/INBOX`.
+/// `imaps://bob@imap.example.org:993/INBOX`.
 pub(super) fn name(server: &Server, mailbox: Option<&str>) -> String {
-    format!("imap://{}@{}/{}", server.user, server.place(), mailbox.unwrap_or_default())
+    format!("{}{}", server.url("imap"), mailbox.unwrap_or_default())
 }
 
 /// EXAMINE, or SELECT. The UIDVALIDITY.

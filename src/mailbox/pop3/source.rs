@@ -44,7 +44,7 @@ impl Pop3Source {
     /// server breaks the protocol.
     pub fn connect(server: &Server, access: &Access) -> Result<Pop3Source> {
         let mut source = Pop3Source {
-            name: format!("pop3://{}@{}/", server.user, server.place()),
+            name: server.url("pop3"),
             server: server.clone(),
             access: access.clone(),
             client: None,

@@ -154,6 +154,20 @@ impl Server {
         }
     }
 
+    /// `imaps://bob%40example.org@imap.example.org:993/`, where `protocol` is `imap`.
+    pub(super) fn url(&self, protocol: &str) -> String {
+        let secure = if self.tls == Tls::Implicit { "s" } else { "" };
+        let is_plain = |c: &char| c.is_alphanumeric() || "-._~!$'()*+,&=".contains(*c);
+        let mut user = String::new();
+        for c in self.user.chars() {
+            match is_plain(&c) {
+                true => user.push(c),
+                false => c.encode_utf8(&mut [0; 4]).bytes().for_each(|octet| user.push_str(&format!("%{octet:02X}"))),
+            }
+        }
+        format!("{protocol}{secure}://{user}@{}/", self.place())
+    }
+
     /// Whether the name means this machine.
     pub fn is_loopback(&self) -> bool {
         self.host.eq_ignore_ascii_case("localhost")

@@ -7,7 +7,7 @@
 //! generation 1700000000 INBOX
 //! intent 1700000000.42 MARK      before a message is handed over; MARK is for asking the target whether it has it
 //! done 1700000000.42             the target has it, or the policy discards it
-//! removed 1700000000.42          it is out of the mailbox
+//! settled 1700000000.42          nothing is left to do: it is out of the mailbox too, or it stays as it is
 //! ```
 
 use std::{
@@ -38,8 +38,8 @@ pub(super) enum Step {
     Intended(Option<String>),
     /// The target has it.
     Done,
-    /// It is out of the mailbox too.
-    Removed,
+    /// Nothing is left to do: it is out of the mailbox too, or it stays as it is.
+    Settled,
 }
 
 impl State {
@@ -74,7 +74,7 @@ impl State {
 
     /// Whether nothing is left to do with a message but to take it out of the mailbox.
     pub(super) fn is_done(&self, id: &MessageId) -> bool {
-        matches!(self.step(id), Some(Step::Done | Step::Removed))
+        matches!(self.step(id), Some(Step::Done | Step::Settled))
     }
 
     /// The messages that the target has and the mailbox has too.
@@ -94,7 +94,7 @@ impl State {
         let line = match &step {
             Step::Intended(mark) => format!("intent {id} {}\n", mark.as_deref().unwrap_or("-")),
             Step::Done => format!("done {id}\n"),
-            Step::Removed => format!("removed {id}\n"),
+            Step::Settled => format!("settled {id}\n"),
         };
         self.write(&line)?;
         if matches!(step, Step::Intended(_)) {
@@ -173,7 +173,7 @@ impl State {
                 (id, Step::Intended(Some(mark).filter(|mark| *mark != "-").map(ToOwned::to_owned)))
             }
             "done" => (rest, Step::Done),
-            "removed" => (rest, Step::Removed),
+            "settled" => (rest, Step::Settled),
             "generation" => {
                 let (number, mailbox) = rest.split_once(' ')?;
                 self.generations.insert(mailbox.to_owned(), number.parse().ok()?);

@@ -116,7 +116,7 @@ impl Transfer<'_> {
         // The target's confirmation has to outlive the original.
         self.state.sync()?;
         self.source.remove(ids, removal)?;
-        ids.iter().try_for_each(|id| self.state.record(id, Step::Removed))
+        ids.iter().try_for_each(|id| self.state.record(id, Step::Settled))
     }
 
     fn fail(&mut self, id: MessageId, error: &Error) {
@@ -163,7 +163,7 @@ impl Transfer<'_> {
         let is_unchanged =
             |result: &Message| self.plan.destination == Destination::SameMailbox && result.octets() == octets;
         let Some(result) = result.filter(|result| !is_unchanged(result)) else {
-            self.state.record(&id, Step::Removed).map_err(Failure::Whole)?;
+            self.state.record(&id, Step::Settled).map_err(Failure::Whole)?;
             return Ok(Handled::Left);
         };
         let stored = Stored { octets: result.octets(), state: &state };
@@ -184,7 +184,7 @@ impl Transfer<'_> {
                 Failure::Whole(Error::new(Kind::Unavailable, format!("{}: {why}", self.source.name())))
             })?;
             // The copy is not fetched again.
-            self.state.record(&copy, Step::Removed).map_err(Failure::Whole)?;
+            self.state.record(&copy, Step::Settled).map_err(Failure::Whole)?;
         }
         self.state.record(id, Step::Done).map_err(Failure::Whole)?;
         Ok(Handled::Fetched)
