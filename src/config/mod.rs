@@ -49,12 +49,8 @@ use crate::{
     crypto::Legacy,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::Policy,
-    transport::{
-        Endpoint, Network, NoticeTo,
-        sendmail::Program,
-        smtp::{Aliases, BareLf},
-    },
+    policy::{Aliases, Policy},
+    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.
