@@ -116,6 +116,7 @@ const VERBS: &[&str] = &[
     "demo",
     "digest",
     "encrypt",
+    "fetch",
     "filter",
     "import",
     "inspect",
@@ -127,6 +128,7 @@ const VERBS: &[&str] = &[
     "serve",
     "sign",
     "verify",
+    "watch",
 ];
 
 enum Name {

@@ -16,7 +16,7 @@ use crate::{
     base::{Error, Result},
     mailbox::{
         Entry, MessageId, MessageSource, Progress,
-        remote::{Access, Purpose, RemoteSource, Removal, Server},
+        remote::{Access, Gone, Purpose, RemoteSource, Removal, Server},
     },
 };
 
@@ -296,7 +296,7 @@ impl RemoteSource for ImapSource {
         self.generations.clone()
     }
 
-    fn remove(&mut self, ids: &[MessageId], how: &Removal) -> Result<()> {
+    fn remove(&mut self, ids: &[MessageId], how: &Removal) -> Result<Gone> {
         let uids = self.uids_of(ids);
         for some in uids.chunks(BATCH) {
             let set = set(some.iter().copied());
@@ -312,7 +312,7 @@ impl RemoteSource for ImapSource {
                 }
             }
         }
-        Ok(())
+        Ok(Gone::Now)
     }
 
     fn wait(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::{
     base::{Error, Result},
     mailbox::{
         Entry, MessageId, MessageSource, Progress, State,
-        remote::{Access, RemoteSource, Removal, Server},
+        remote::{Access, Gone, RemoteSource, Removal, Server},
     },
 };
 
@@ -125,7 +125,7 @@ impl RemoteSource for Pop3Source {
         Vec::new()
     }
 
-    fn remove(&mut self, ids: &[MessageId], how: &Removal) -> Result<()> {
+    fn remove(&mut self, ids: &[MessageId], how: &Removal) -> Result<Gone> {
         if let Removal::MoveTo(folder) = how {
             return Err(Error::usage(format!("{}: POP3 has no folders, so nothing can go to {folder}", self.name)));
         }
@@ -133,7 +133,7 @@ impl RemoteSource for Pop3Source {
         for number in numbers {
             self.client()?.command(&format!("DELE {number}"))?;
         }
-        Ok(())
+        Ok(Gone::AtTheEnd)
     }
 
     fn wait(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {

@@ -20,13 +20,12 @@ pub trait RemoteSource: MessageSource {
     /// their meaning.
     fn generations(&self) -> Vec<(String, u32)>;
 
-    /// Takes messages out of the mailbox. One that is no longer there counts as taken out. POP3 servers delete when the connection ends well: see
-    /// [`RemoteSource::finish`].
+    /// Takes messages out of the mailbox. One that is no longer there counts as taken out.
     ///
     /// # Errors
     ///
     /// It is not known that all of them are gone.
-    fn remove(&mut self, ids: &[MessageId], how: &Removal) -> Result<()>;
+    fn remove(&mut self, ids: &[MessageId], how: &Removal) -> Result<Gone>;
 
     /// Waits until there may be new messages, or until `stop`, which is asked every second. [`MessageSource::next`] finds them then.
     ///
@@ -50,6 +49,15 @@ pub enum Removal {
     Delete,
     /// They go to this folder of the same account.
     MoveTo(String),
+}
+
+/// When messages are out of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// They are.
+    Now,
+    /// When [`RemoteSource::finish`] or [`RemoteSource::wait`] has returned well. If the connection is lost before, they stay.
+    AtTheEnd,
 }
 
 /// What a connection is for.

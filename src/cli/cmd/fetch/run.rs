@@ -68,6 +68,14 @@ pub(super) struct Start {
     stop: Arc<AtomicBool>,
 }
 
+/// A connection with the mailbox, and the target.
+struct Open {
+    source: Box<dyn RemoteSource + Send>,
+    target: Target,
+    failed: BTreeSet<MessageId>,
+    leaving: Vec<MessageId>,
+}
+
 impl Start {
     /// Reads the configuration and the state. Connects with no server.
     ///
@@ -115,11 +123,11 @@ impl Start {
     /// A server or the target cannot be used. `TryAgain` or the error of a message, when some messages could not be fetched.
     pub(super) fn once(mut self) -> Result<ExitCode> {
         let _progress = show::progress::begin(&format!("fetching {}", self.job.from));
-        let (mut tally, mut failed) = (Tally::default(), BTreeSet::new());
+        let mut tally = Tally::default();
         let mut open = self.connect()?;
-        let done = self.pass(&mut open, &mut tally, &mut failed);
+        let done = self.pass(&mut open, &mut tally);
         // What is done is done, whatever ended the run.
-        let done = done.and_then(|()| open.0.finish());
+        let done = done.and_then(|()| open.source.finish()).and_then(|()| self.state.settle(&open.leaving));
         self.say(&tally);
         done?;
         match tally.error {
@@ -159,11 +167,10 @@ impl Start {
     fn watched(&mut self, failures: &mut u32, was_connected: &mut bool) -> Result<()> {
         let mut open = self.connect()?;
         *was_connected = true;
-        // A message that failed is tried again with the next connection, and once an hour.
-        let (mut failed, mut since) = (BTreeSet::new(), Instant::now());
+        let mut since = Instant::now();
         loop {
             let mut tally = Tally::default();
-            let done = self.pass(&mut open, &mut tally, &mut failed);
+            let done = self.pass(&mut open, &mut tally);
             self.say(&tally);
             done?;
             *failures = 0;
@@ -171,37 +178,37 @@ impl Start {
                 break;
             }
             let stop = Arc::clone(&self.stop);
-            open.0.wait(&|| stop.load(Ordering::Relaxed))?;
-            open.1.keep_alive()?;
-            if since.elapsed() > RETRY && !failed.is_empty() {
-                failed.clear();
+            open.source.wait(&|| stop.load(Ordering::Relaxed))?;
+            self.state.settle(&std::mem::take(&mut open.leaving))?;
+            open.target.keep_alive()?;
+            // Messages that failed are tried again with a new connection.
+            if since.elapsed() > RETRY && !open.failed.is_empty() {
+                open.source.finish()?;
                 since = Instant::now();
                 open = self.connect()?;
             }
         }
-        open.0.finish()
+        open.source.finish()?;
+        self.state.settle(&open.leaving)
     }
 
-    fn connect(&self) -> Result<(Box<dyn RemoteSource + Send>, Target)> {
+    fn connect(&self) -> Result<Open> {
         let source = location::connect(&self.job.from, &self.access, self.job.purpose)?;
         let source = source.ok_or_else(|| Error::usage(format!("{}: not a mailbox on a server", self.job.from)))?;
-        Ok((source, Target::open(&self.job.to, self.job.recipient.as_ref(), &self.access)?))
+        let target = Target::open(&self.job.to, self.job.recipient.as_ref(), &self.access)?;
+        Ok(Open { source, target, failed: BTreeSet::new(), leaving: Vec::new() })
     }
 
-    fn pass(
-        &mut self,
-        (source, target): &mut (Box<dyn RemoteSource + Send>, Target),
-        tally: &mut Tally,
-        failed: &mut BTreeSet<MessageId>,
-    ) -> Result<()> {
+    fn pass(&mut self, open: &mut Open, tally: &mut Tally) -> Result<()> {
         let policy = self.handler.as_ref().zip(self.job.recipient.as_ref());
         let policy = policy.map(|(handler, recipient)| Policy { handler, recipient, session: &self.id });
         let plan =
             Plan { policy, destination: self.job.destination, removal: self.job.removal.clone(), limits: &self.limits };
         let stop = Arc::clone(&self.stop);
         let stop = || stop.load(Ordering::Relaxed);
+        let Open { source, target, failed, leaving } = open;
         let state = &mut self.state;
-        Transfer { plan: &plan, source: &mut **source, target, state, tally, failed, stop: &stop }.run()
+        Transfer { plan: &plan, source: &mut **source, target, state, tally, failed, leaving, stop: &stop }.run()
     }
 
     fn say(&self, tally: &Tally) {

@@ -104,6 +104,15 @@ impl State {
         Ok(())
     }
 
+    /// Writes down that nothing is left to do with these.
+    ///
+    /// # Errors
+    ///
+    /// `Io`: it cannot be written.
+    pub(super) fn settle(&mut self, ids: &[MessageId]) -> Result<()> {
+        ids.iter().try_for_each(|id| self.record(id, Step::Settled))
+    }
+
     /// Makes sure that all lines are on disk.
     ///
     /// # Errors

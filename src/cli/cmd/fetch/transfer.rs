@@ -8,7 +8,7 @@ use postseal::{
     mail::{Address, Envelope, ForwardPath, Mail, Message, Submitter},
     mailbox::{
         Entry, MessageId, Stored,
-        remote::{RemoteSource, Removal},
+        remote::{Gone, RemoteSource, Removal},
     },
     transport::{SessionId, filter::filter},
 };
@@ -69,6 +69,8 @@ pub(super) struct Transfer<'a> {
     pub(super) tally: &'a mut Tally,
     /// Messages that failed in this run: they are tried again in the next one.
     pub(super) failed: &'a mut BTreeSet<MessageId>,
+    /// Messages that are out of the mailbox when the connection has ended well.
+    pub(super) leaving: &'a mut Vec<MessageId>,
     /// Whether to stop after the current message.
     pub(super) stop: &'a dyn Fn() -> bool,
 }
@@ -87,7 +89,9 @@ impl Transfer<'_> {
     /// The source or the target cannot be used further. What concerns one message is counted in the tally.
     pub(super) fn run(&mut self) -> Result<()> {
         self.state.check(&self.source.generations())?;
-        self.remove(&self.state.unremoved())?;
+        if self.plan.removal.is_some() {
+            self.remove(&self.state.unremoved())?;
+        }
         let mut done = Vec::new();
         while !(self.stop)() {
             let (state, failed) = (&*self.state, &*self.failed);
@@ -115,8 +119,13 @@ impl Transfer<'_> {
         let Some(removal) = self.plan.removal.as_ref().filter(|_| !ids.is_empty()) else { return Ok(()) };
         // The target's confirmation has to outlive the original.
         self.state.sync()?;
-        self.source.remove(ids, removal)?;
-        ids.iter().try_for_each(|id| self.state.record(id, Step::Settled))
+        match self.source.remove(ids, removal)? {
+            Gone::Now => self.state.settle(ids),
+            Gone::AtTheEnd => {
+                self.leaving.extend_from_slice(ids);
+                Ok(())
+            }
+        }
     }
 
     fn fail(&mut self, id: MessageId, error: &Error) {
