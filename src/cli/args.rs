@@ -136,6 +136,8 @@ pub(crate) enum Verb {
     Canon(Later<Canon>),
     /// Write the digest of a file, or of its canonical form
     Digest(Later<Digest>),
+    /// Judge every message of mailboxes, convert them, and find keys in them
+    Scan(Later<super::cmd::scan::Scan>),
     /// Generate, import, export, list, trust and remove keys
     Key(Later<super::cmd::key::Key>),
     /// Import the keys of gpg, gpgsm, or a folder of openssl files

@@ -56,6 +56,7 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Inspect(Later(inspect)) => cmd::look::inspect(&inspect, session),
         Verb::Canon(Later(canon)) => cmd::look::canon(&canon, session),
         Verb::Digest(Later(digest)) => cmd::look::digest(&digest, session),
+        Verb::Scan(Later(scan)) => cmd::scan::run(&scan, session),
         Verb::Key(Later(key)) => cmd::key::run(&key, session),
         Verb::Import(Later(import)) => cmd::import::run(&import, session),
         Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),

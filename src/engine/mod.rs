@@ -2,6 +2,7 @@
 
 mod accounting;
 mod act;
+mod annotate;
 mod context;
 mod edit;
 mod expiry;
@@ -24,6 +25,7 @@ mod seal;
 mod written;
 
 pub use accounting::{Times, Unopened, UsedKeys};
+pub use annotate::Shown;
 pub use context::HandlerContext;
 pub use facts::Gathered;
 pub use handle::{HANDLED, Handler, Outcome};

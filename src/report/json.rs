@@ -16,6 +16,7 @@ pub fn json(report: &Report<'_>) -> String {
     let contradicted = report.header.fields().filter(|field| field.outside.is_some());
     let object = Object {
         file: report.file,
+        id: report.id,
         standing: report.verdict.standing().name(),
         author: report.verdict.author().ok().map(ToString::to_string),
         reason: report.reason(),
@@ -35,10 +36,12 @@ pub fn json(report: &Report<'_>) -> String {
     serde_json::to_string(&object).unwrap_or_default()
 }
 
-/// The object for a message that could not be read: as for an empty message, with the reason in `error`.
-pub fn json_of_error(file: &str, error: &Error) -> String {
+/// The object for a message that could not be read: as for an empty message, with the reason in `error`. `id` says which one in the mailbox
+/// `file`.
+pub fn json_of_error(file: &str, id: Option<&str>, error: &Error) -> String {
     let object = Object {
         file,
+        id,
         standing: Standing::Unsigned.name(),
         author: None,
         reason: Some(Reason::NotExamined.to_string()),
@@ -58,6 +61,8 @@ pub fn json_of_error(file: &str, error: &Error) -> String {
 #[derive(Serialize)]
 struct Object<'a> {
     file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     standing: &'static str,
     author: Option<String>,
     /// Why there is no author, or why the standing is below authentic.

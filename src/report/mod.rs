@@ -25,6 +25,8 @@ use crate::{
 pub struct Report<'a> {
     /// The file's name as given, `-` for standard input.
     pub file: &'a str,
+    /// Which message it is in `file`, where that is a mailbox.
+    pub id: Option<&'a str>,
     /// The layers and their signatures.
     pub verdict: &'a Verdict,
     /// The header to show, and the protection of each field (RFC 9788).

@@ -8,6 +8,7 @@ mod policy;
 mod program;
 mod reasons;
 mod refusals;
+mod scan;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;

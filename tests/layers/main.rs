@@ -30,6 +30,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     // crypto, pki: `Legacy` and `Revocation` are arguments of the engine, and it hands them on to the protocols.
     ("engine", &["base", "crypto", "mail", "keys", "verdict", "pki", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
+    // store: the keys that messages carry are in key files.
+    (
+        "scan",
+        &["base", "crypto", "mail", "mailbox", "keys", "verdict", "protocol", "policy", "report", "engine", "store"],
+    ),
     // Four functions over the engine, re-exported at the crate root.
     ("simple", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine", "store"]),
     (
@@ -124,6 +129,7 @@ const VERBS: &[&str] = &[
     "log",
     "man",
     "quarantine",
+    "scan",
     "sendmail",
     "serve",
     "sign",

@@ -46,7 +46,7 @@ impl Proxy {
     pub(crate) fn marked(upstream: u16, more: &str, trusted: &str, rules: &str) -> Proxy {
         let more = format!("marker.file = \"marker\"\n{more}");
         Proxy::build(upstream, &more, trusted, rules, |proxy| {
-            let file = fs::OpenOptions::new().create(true).write(true).mode(0o600).open(proxy.path("marker"));
+            let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(proxy.path("marker"));
             file.and_then(|mut file| file.write_all(b"0123456789abcdef0123456789abcdef")).expect("a secret");
             String::new()
         })

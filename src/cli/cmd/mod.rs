@@ -13,6 +13,7 @@ pub(crate) mod manual;
 pub(crate) mod open;
 pub(crate) mod pieces;
 pub(crate) mod quarantine;
+pub(crate) mod scan;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
 pub(crate) mod serve;

@@ -39,7 +39,7 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
             }
             Err(error) => {
                 if what.json {
-                    show::data(&(report::json_of_error(&label, &error) + "\n"))?;
+                    show::data(&(report::json_of_error(&label, None, &error) + "\n"))?;
                 }
                 Some(error)
             }
@@ -66,7 +66,7 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     progress::now(&format!("decrypting {label}"));
     let opening = message.and_then(|message| session.open(message)).inspect_err(|error| {
         if what.json {
-            show::aside(&(report::json_of_error(&label, error) + "\n"));
+            show::aside(&(report::json_of_error(&label, None, error) + "\n"));
         }
     })?;
     if messages.next().is_some() {
@@ -120,6 +120,6 @@ fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut O
 
 fn rendered(opening: &Opening, error: Option<&Error>, label: &str, json: bool) -> String {
     let (verdict, header, notes) = (opening.verdict(), opening.header(), opening.notes());
-    let report = Report { file: label, verdict, header, notes, error };
+    let report = Report { file: label, id: None, verdict, header, notes, error };
     if json { report::json(&report) + "\n" } else { report::text(&report) }
 }

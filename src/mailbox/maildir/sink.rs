@@ -49,7 +49,8 @@ impl MaildirSink {
 
     fn add_as(&mut self, base: &str, message: &Stored<'_>) -> Result<String> {
         let place = match info_of(message.state.flags).as_str() {
-            ":2," => format!("new/{base}"),
+            // In `cur`, a mail reader has seen that it is there, without the flag that it was read.
+            ":2," if !message.state.label.as_deref().unwrap_or_default().starts_with(b"cur/") => format!("new/{base}"),
             info => format!("cur/{base}{info}"),
         };
         self.place(message, &place)?;
