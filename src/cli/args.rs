@@ -144,6 +144,10 @@ pub(crate) enum Verb {
     Import(Later<super::cmd::import::Import>),
     /// Check certificates and their paths
     Cert(Later<super::cmd::cert::Cert>),
+    /// Fetch the messages of a mailbox on a server (IMAP, POP3) to another place, through the policy
+    Fetch(Later<super::cmd::fetch::Fetch>),
+    /// Stay connected with a mailbox on a server, and fetch what arrives
+    Watch(Later<super::cmd::fetch::Watch>),
     /// Apply the configured policy to one message, from standard input to standard output (pipe(8), procmail, sieve)
     Filter(Later<super::cmd::filter::Filter>),
     /// Replace sendmail: take a message, apply the policy, and pass it on

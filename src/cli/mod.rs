@@ -8,6 +8,7 @@ mod later;
 mod log;
 mod output;
 mod passphrase;
+mod servers;
 mod session;
 mod show;
 mod usage;
@@ -59,6 +60,8 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Key(Later(key)) => cmd::key::run(&key, session),
         Verb::Import(Later(import)) => cmd::import::run(&import, session),
         Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),
+        Verb::Fetch(Later(fetch)) => cmd::fetch::run(&fetch, session),
+        Verb::Watch(Later(watch)) => cmd::fetch::watch(&watch, session),
         Verb::Filter(Later(filter)) => cmd::filter::run(&filter, session),
         Verb::Sendmail(Later(sendmail)) => cmd::sendmail::run(&sendmail, session),
         Verb::Serve(Later(serve)) => cmd::serve::run(&serve, owned),

@@ -15,7 +15,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("crypto", &["base"]),
     ("mail", &["base", "crypto"]),
-    ("mailbox", &["base", "mail"]),
+    // crypto: SCRAM, and the digest that names a message.
+    ("mailbox", &["base", "crypto", "mail"]),
     ("keys", &["base", "crypto", "mail"]),
     ("verdict", &["base", "crypto", "mail", "keys"]),
     ("pki", &["base", "crypto", "mail"]),
@@ -120,6 +121,7 @@ const VERBS: &[&str] = &[
     "demo",
     "digest",
     "encrypt",
+    "fetch",
     "filter",
     "import",
     "inspect",
@@ -132,6 +134,7 @@ const VERBS: &[&str] = &[
     "serve",
     "sign",
     "verify",
+    "watch",
 ];
 
 enum Name {

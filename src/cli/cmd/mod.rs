@@ -3,6 +3,7 @@
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod fetch;
 pub(crate) mod filter;
 pub(crate) mod import;
 pub(crate) mod key;

@@ -29,6 +29,8 @@ impl Call {
         match verb.name {
             // What follows it is sendmail's.
             "sendmail" => format!("exec \"$0\" {} sendmail {words}", self.option),
+            // Nothing listens on the port, and it tries again until it is stopped.
+            "watch" => format!("exec timeout -s TERM --preserve-status 2 \"$0\" watch {} {words}", self.option),
             "serve" => format!("exec timeout -s TERM --preserve-status 3 \"$0\" serve {} {words}", self.option),
             name => format!("exec \"$0\" {name} {} {words}", self.option),
         }
@@ -309,6 +311,8 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--config postseal.toml", "", 0),
         ],
     ),
+    verb("fetch", FROM_NOWHERE, 75, FETCHING),
+    verb("watch", FROM_NOWHERE, 0, WATCHING),
     verb("sendmail", "-bv bob@example.org", 0, &[]),
     verb("serve", " ", 0, &[call("--config postseal.toml", "", 0)]),
     verb("quarantine list", "-c postseal.toml", 0, &[call("--json", "", 0), call("--config postseal.toml", " ", 0)]),
@@ -361,4 +365,41 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
     verb("demo", "", 0, &[]),
     verb("man", "empty", 0, &[]),
+];
+
+const FROM_NOWHERE: &str = "imap://alice@127.0.0.1:1/INBOX --to maildir:out";
+
+const FETCHING: &[Call] = &[
+    call("--to maildir:out", "imap://alice@127.0.0.1:1/INBOX", 75),
+    call("--append", "imap://alice@127.0.0.1:1/INBOX --delete --config postseal.toml --for alice@example.org", 75),
+    call("--move-to old", "", 75),
+    call("--delete", "", 75),
+    call("--keep", "", 75),
+    call("--config postseal.toml", "imap://alice@127.0.0.1:1/INBOX --to maildir:out --for alice@example.org", 75),
+    call("--for alice@example.org", "", 75),
+    call("--state state", "", 75),
+    call("--password-file pass", "", 75),
+    call("--password-fd 3", "", 75),
+    call("--password-credential postseal", "", 75),
+    call("--password-command true", "", 75),
+    call("--timeout 5", "", 75),
+    call("--insecure-plaintext", "", 75),
+];
+
+const WATCHING: &[Call] = &[
+    call("--to maildir:out", "imap://alice@127.0.0.1:1/INBOX", 0),
+    call("--append", "imap://alice@127.0.0.1:1/INBOX --delete --config postseal.toml --for alice@example.org", 0),
+    call("--move-to old", "", 0),
+    call("--delete", "", 0),
+    call("--keep", "", 0),
+    call("--config postseal.toml", "imap://alice@127.0.0.1:1/INBOX --to maildir:out --for alice@example.org", 0),
+    call("--for alice@example.org", "", 0),
+    call("--state state", "", 0),
+    call("--password-file pass", "", 0),
+    call("--password-fd 3", "", 0),
+    call("--password-credential postseal", "", 0),
+    call("--password-command true", "", 0),
+    call("--timeout 5", "", 0),
+    call("--insecure-plaintext", "", 0),
+    call("--poll 5", "", 0),
 ];
