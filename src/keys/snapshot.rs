@@ -64,7 +64,7 @@ impl<'k> Snapshot<'k> {
 impl Wanted {
     fn of(want: Want<'_>) -> Option<Wanted> {
         match want {
-            Want::All => None,
+            Want::All | Want::Secrets => None,
             Want::Address(address) => Some(Wanted::Address(address.clone())),
             Want::Certificate(fingerprint) => Some(Wanted::Certificate(fingerprint.clone())),
             Want::Handle(handle) => Some(Wanted::Handle(handle.clone())),
