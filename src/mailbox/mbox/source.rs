@@ -54,6 +54,16 @@ impl MboxSource {
         self.splitter.format()
     }
 
+    /// Refuses a file that ended before its length at the start.
+    fn require_length(&self) -> Result<()> {
+        match self.length {
+            Some(length) if self.splitter.is_at_end() && self.splitter.offset() < length => {
+                Err(Error::malformed(&self.name, "became shorter while it was read"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn entry(&self, id: MessageId, piece: Piece) -> Entry {
         let received = received(&piece.label);
         let label = Some(piece.label);
@@ -79,17 +89,14 @@ impl MessageSource for MboxSource {
 
     fn next(&mut self, done: &dyn Fn(&MessageId) -> bool) -> Result<Option<Entry>> {
         while let Some(piece) = self.splitter.next()? {
+            // The last message may be cut short.
+            self.require_length()?;
             let id = MessageId::new(format!("{}-{:016x}", piece.offset, digest(&piece)));
             if !done(&id) {
                 return Ok(Some(self.entry(id, piece)));
             }
         }
-        match self.length {
-            Some(length) if self.splitter.offset() < length => {
-                Err(Error::malformed(&self.name, "became shorter while it was read"))
-            }
-            _ => Ok(None),
-        }
+        self.require_length().map(|()| None)
     }
 
     fn progress(&self) -> Progress {
