@@ -188,6 +188,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_shrinks_is_an_error_and_no_message_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        let one = format!("From a Mon\nFrom: a\n\n{}end\n\n", "line\n".repeat(1000));
+        std::fs::write(&path, one.repeat(200)).unwrap();
+        let mut source = MboxSource::open(&path, None, 1 << 20).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(500_000).unwrap();
+        let mut count = 0;
+        let ended = loop {
+            match source.next(&|_| false) {
+                Ok(Some(entry)) => assert!(entry.content.unwrap().ends_with(b"end\n")),
+                Ok(None) => panic!("it is shorter than it was"),
+                Err(error) => break error,
+            }
+            count += 1;
+        };
+        assert_eq!((count, ended.kind()), (500_000 / one.len(), crate::base::Kind::Malformed));
+    }
+
+    #[test]
     fn flags_of_mail_readers_are_read() {
         let seen = Flags { seen: true, ..Flags::default() };
         for (header, expected) in [
