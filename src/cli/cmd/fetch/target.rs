@@ -25,7 +25,7 @@ pub(super) enum Target {
     /// A mailbox on this machine.
     Local(Box<dyn MessageSink>),
     /// A mailbox on a server.
-    Imap(ImapSink),
+    Imap(Box<ImapSink>),
     /// A server that takes mail for one recipient.
     Lmtp(Blocking, Address),
 }
@@ -45,7 +45,9 @@ impl Target {
     /// `Usage`: it takes no messages, or there is no recipient. Others: it cannot be opened.
     pub(super) fn open(to: &Location, recipient: Option<&Address>, access: &Access) -> Result<Target> {
         match to {
-            Location::Imap(server, Some(mailbox)) => Ok(Target::Imap(ImapSink::connect(server, mailbox, access)?)),
+            Location::Imap(server, Some(mailbox)) => {
+                Ok(Target::Imap(Box::new(ImapSink::connect(server, mailbox, access)?)))
+            }
             Location::Imap(_, None) => Err(Error::usage(format!("--to {to}: names no mailbox"))),
             Location::Pop3(_) => Err(Error::usage(format!("--to {to}: POP3 servers take no mail"))),
             Location::Lmtp(endpoint) => {
