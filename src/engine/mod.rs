@@ -22,6 +22,7 @@ mod reloadable;
 mod resolve;
 mod return_path;
 mod seal;
+mod within;
 mod written;
 
 pub use accounting::{Times, Unopened, UsedKeys};
@@ -32,6 +33,7 @@ pub use handle::{HANDLED, Handler, Outcome};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};
+pub use within::Within;
 
 use crate::{
     base::{Budget, Limits},

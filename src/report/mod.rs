@@ -35,6 +35,8 @@ pub struct Report<'a> {
     pub notes: &'a [String],
     /// Why opening stopped before the payload, if it did.
     pub error: Option<&'a Error>,
+    /// The reports on signed and encrypted messages that lie in this one, each by itself. They say nothing about this one.
+    pub within: &'a [Report<'a>],
 }
 
 impl Report<'_> {

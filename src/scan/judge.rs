@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::outline::Outline;
 use crate::{
     base::{Error, Result},
-    engine::{Engine, Opening},
+    engine::{Engine, Opening, Within},
     mail::Message,
     mailbox::{Entry, MessageId, State},
     report::{self, Report},
@@ -55,18 +55,17 @@ impl Judged {
         }
     }
 
-    /// The report as one line of JSON without its end: that of a message in a file, with the id in the mailbox `file`.
-    pub fn json(&self, file: &str) -> String {
+    /// The report as one line of JSON without its end: that of a message in a file, with the id in the mailbox `file`. The messages in it
+    /// are judged by `engine`.
+    pub fn json(&self, file: &str, engine: &Engine<'_>) -> String {
+        let id = Some(self.id.as_str());
         match &self.opening {
-            Ok(opening) => report::json(&Report {
-                file,
-                id: Some(self.id.as_str()),
-                verdict: opening.verdict(),
-                header: opening.header(),
-                notes: opening.notes(),
-                error: opening.error(),
-            }),
-            Err(error) => report::json_of_error(file, Some(self.id.as_str()), error),
+            Ok(opening) => {
+                let found = engine.within(opening);
+                let within: Vec<Report<'_>> = found.iter().map(Within::report).collect();
+                report::json(&Report { id, within: &within, ..opening.report(file) })
+            }
+            Err(error) => report::json_of_error(file, id, error),
         }
     }
 }

@@ -14,3 +14,4 @@ mod settings;
 mod support;
 mod terminal;
 mod verbs;
+mod within;

@@ -148,7 +148,7 @@ impl Running<'_> {
             harvest.take_from(&judged);
             let is_shown = is_from(&judged.outline, &from);
             let line = match (is_shown, what.json, what.csv) {
-                (true, true, _) => Some(judged.json(&name) + "\n"),
+                (true, true, _) => Some(judged.json(&name, engine) + "\n"),
                 (true, _, true) => Some(tables::csv_line(&name, &judged)),
                 _ => None,
             };
