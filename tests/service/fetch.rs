@@ -3,6 +3,7 @@
 mod liar;
 mod liars;
 mod policy;
+mod scanning;
 mod watching;
 
 use std::{

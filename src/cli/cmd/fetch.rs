@@ -96,6 +96,9 @@ impl Fetch {
             Some(folder) => Some(Removal::MoveTo(folder.clone())),
             None => self.delete.then_some(Removal::Delete),
         };
+        if let (Location::Pop3(_), Some(folder)) = (&from, &self.move_to) {
+            return Err(Error::usage(format!("--move-to {folder}: POP3 has no folders")));
+        }
         let (to, destination) = match &self.to {
             Some(to) => (Location::parse(to)?, Destination::Elsewhere),
             None => (from.clone(), Destination::SameMailbox),

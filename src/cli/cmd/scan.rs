@@ -13,6 +13,8 @@ use postseal::{
     mailbox::{
         Entry, MessageSource, Progress,
         local::{self, Places, Reading},
+        location::{self, Location},
+        remote::Purpose,
     },
     pki::Certificate,
     policy::Pattern,
@@ -36,12 +38,7 @@ use crate::cli::{
 /// Judges every message of the mailboxes, and converts them on request.
 pub(crate) fn run(what: &Scan, session: &Session) -> Result<ExitCode> {
     let _progress = progress::begin("searching mailboxes");
-    let mut found = Places::default();
-    for path in &what.paths {
-        let Places { places, passed_over } = local::places(path)?;
-        found.places.extend(places);
-        found.passed_over.extend(passed_over);
-    }
+    let (found, servers) = mailboxes(what)?;
     if what.undo {
         return change::undo(&found.places);
     }
@@ -74,8 +71,35 @@ pub(crate) fn run(what: &Scan, session: &Session) -> Result<ExitCode> {
             scan.fail(&error);
         }
     }
+    for location in &servers {
+        if let Err(error) = scan.server(location, &engine, session) {
+            scan.fail(&error);
+        }
+    }
     let code = scan.finish(&found, session)?;
     Ok(code)
+}
+
+/// The mailboxes on this machine, and those on servers.
+fn mailboxes(what: &Scan) -> Result<(Places, Vec<Location>)> {
+    let (mut found, mut servers) = (Places::default(), Vec::new());
+    for path in &what.paths {
+        let location = path.to_str().map_or_else(|| Ok(Location::Path(path.clone())), Location::parse)?;
+        match location {
+            Location::Path(path) | Location::Maildir(path) | Location::Mbox(path) => {
+                let Places { places, passed_over } = local::places(&path)?;
+                found.places.extend(places);
+                found.passed_over.extend(passed_over);
+            }
+            Location::Imap(..) | Location::Pop3(_) if what.converts() => {
+                return Err(Error::usage(format!("{location}: a mailbox on a server is judged only"))
+                    .with_hint("`postseal fetch` converts its messages"));
+            }
+            Location::Imap(..) | Location::Pop3(_) => servers.push(location),
+            Location::Lmtp(_) => return Err(Error::usage(format!("{location}: has no messages to read"))),
+        }
+    }
+    Ok((found, servers))
 }
 
 /// One scan.
@@ -138,6 +162,15 @@ impl Running<'_> {
         let ran = scan::run(source, &|id| done.contains(id), threads, &work, &mut take);
         self.harvest = harvest;
         ran
+    }
+
+    /// A mailbox on a server, or all of an account. Nothing changes there.
+    fn server(&mut self, location: &Location, engine: &Engine<'_>, session: &Session) -> Result<()> {
+        progress::now(&format!("connecting with {location}"));
+        let access = self.what.servers.access(session.limits());
+        let Some(mut source) = location::connect(location, &access, Purpose::Read)? else { return Ok(()) };
+        self.mailbox(&mut *source, engine)?;
+        source.finish()
     }
 
     fn take(&mut self, name: &str, worked: Worked, progress: Progress) -> Result<()> {

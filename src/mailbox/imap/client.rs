@@ -44,18 +44,7 @@ impl Client {
         if !is_logged_in {
             client.log_in(server, access)?;
         }
-        if client.can("ENABLE") && client.can("UTF8=ACCEPT") {
-            let mut enabled = Vec::new();
-            client.command(b"ENABLE UTF8=ACCEPT", |untagged| {
-                if let Untagged::Enabled(names) = untagged {
-                    enabled = names;
-                }
-                Ok(())
-            })?;
-            if enabled.iter().any(|name| name == "UTF8=ACCEPT") {
-                client.naming = Naming::Utf8;
-            }
-        }
+        client.enable_utf8()?;
         Ok(client)
     }
 
@@ -162,6 +151,26 @@ impl Client {
     /// The error for a command that was not carried out.
     pub(super) fn refused(&self, what: &str, text: &Text) -> Error {
         Error::unavailable(format!("{}: {what} was refused: {}", self.place(), remote::quoted(&text.words)))
+    }
+
+    /// Has names of mailboxes in UTF-8 where the server allows it (RFC 6855; RFC 9051, appendix A.1).
+    fn enable_utf8(&mut self) -> Result<()> {
+        let wanted: Vec<&str> =
+            ["UTF8=ACCEPT", "IMAP4rev2"].into_iter().filter(|name| self.can(&name.to_ascii_uppercase())).collect();
+        let mut enabled = Vec::new();
+        if self.can("ENABLE") && !wanted.is_empty() {
+            self.command(format!("ENABLE {}", wanted.join(" ")).as_bytes(), |untagged| {
+                if let Untagged::Enabled(names) = untagged {
+                    enabled = names;
+                }
+                Ok(())
+            })?;
+        }
+        let is_enabled = enabled.iter().any(|name| name == "UTF8=ACCEPT" || name == "IMAP4REV2");
+        if is_enabled || self.can("IMAP4REV2") && !self.can("IMAP4REV1") {
+            self.naming = Naming::Utf8;
+        }
+        Ok(())
     }
 
     /// Whether the connection is logged in from the start.

@@ -12,7 +12,7 @@ const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready\r\n
 const OPEN: &str = "* 2 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n{tag} OK done\r\n";
 const UIDS: &str = "* 1 FETCH (UID 7)\r\n* 2 FETCH (UID 8)\r\n{tag} OK done\r\n";
 const SIZES: &str = "* 1 FETCH (UID 7 RFC822.SIZE 10)\r\n* 2 FETCH (UID 8 RFC822.SIZE 10)\r\n{tag} OK done\r\n";
-const BODY: &str = "* 1 FETCH (UID 7 FLAGS () BODY[] {10}\r\nX: y\r\n\r\nz\r\n)\r\n";
+const BODY: &str = "* 1 FETCH (UID 7 FLAGS () BODY[] {11}\r\nX: y\r\n\r\nz\r\n)\r\n";
 
 struct Run {
     lab: Lab,
@@ -27,9 +27,13 @@ impl Run {
 
     /// `postseal fetch`, with 600 MB of address space and for 60 seconds at most.
     fn fetch(&self, url: &str) -> Done {
+        self.fetch_with(url, "")
+    }
+
+    fn fetch_with(&self, url: &str, more: &str) -> Done {
         let start = Instant::now();
         let line = format!(
-            "rm -rf state out; ulimit -v 600000; exec timeout 60 \"$0\" fetch '{url}' --to maildir:out --state state --timeout 1 --max-size 1M --password-file password"
+            "rm -rf state out; ulimit -v 600000; exec timeout 60 \"$0\" fetch '{url}' --to maildir:out --state state --timeout 1 --max-size 1M --password-file password {more}"
         );
         let done = self.lab.shell(&line);
         assert!(start.elapsed() < Duration::from_secs(45), "{url}: {:?}: {}", start.elapsed(), done.stderr);
@@ -325,4 +329,77 @@ fn apop_only_if_asked_for() {
     let liar = Liar::start(greeting, answers);
     run.fetch(&format!("pop3://mrose;AUTH=+APOP@127.0.0.1:{}/", liar.port)).code(0);
     assert!(liar.heard().contains(&"APOP mrose c4c9334bac560ecc979e58001b3e22fb".to_owned()), "{:?}", liar.heard());
+}
+
+/// What the server can do decides which commands are sent: names, logins, and how messages are taken out.
+#[test]
+fn old_and_new_servers() {
+    let run = Run::new();
+    let old = "* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n";
+    let new = "* OK [CAPABILITY IMAP4rev1 IMAP4rev2 ENABLE UTF8=ACCEPT AUTH=PLAIN MOVE UIDPLUS] ready\r\n";
+    let second = "* CAPABILITY IMAP4rev2 AUTH=PLAIN\r\n{tag} OK done\r\n";
+    let one = vec![
+        ("SELECT", Text(OPEN)),
+        ("1:* (UID)", Text("* 1 FETCH (UID 7)\r\n{tag} OK done\r\n")),
+        ("RFC822.SIZE", Text(SIZES)),
+        ("BODY.PEEK", Text("* 1 FETCH (UID 7 FLAGS () BODY[] {11}\r\nX: y\r\n\r\nz\r\n)\r\n{tag} OK done\r\n")),
+    ];
+    for (what, greeting, answers, more, expected) in [
+        (
+            "old",
+            "* OK hello\r\n",
+            vec![("CAPABILITY", Text(old))],
+            "--delete",
+            &["LOGIN \"bob\" \"geheim\"", "SELECT \"Entw&APw-rfe\"", "UID STORE 7 +FLAGS.SILENT (\\Deleted)", "LOGOUT"]
+                [..],
+        ),
+        (
+            "old, moving",
+            "* OK hello\r\n",
+            vec![("CAPABILITY", Text(old))],
+            "--move-to Weg",
+            &["UID COPY 7 \"Weg\"", "UID STORE 7 +FLAGS.SILENT (\\Deleted)"],
+        ),
+        (
+            "new",
+            new,
+            vec![
+                ("ENABLE", Text("* ENABLED UTF8=ACCEPT IMAP4rev2\r\n{tag} OK done\r\n")),
+                (
+                    "CAPABILITY",
+                    Text("* CAPABILITY IMAP4rev1 IMAP4rev2 ENABLE UTF8=ACCEPT MOVE UIDPLUS\r\n{tag} OK done\r\n"),
+                ),
+            ],
+            "--move-to Müll",
+            &[
+                "AUTHENTICATE PLAIN",
+                "AGJvYgBnZWhlaW0=",
+                "ENABLE UTF8=ACCEPT IMAP4rev2",
+                "SELECT \"Entwürfe\"",
+                "UID MOVE 7 \"Müll\"",
+                "LOGOUT",
+            ],
+        ),
+        (
+            "the second version alone",
+            "* OK hello\r\n",
+            vec![("CAPABILITY", Text(second)), ("AUTHENTICATE", Text("+ \r\n"))],
+            "--delete",
+            &["SELECT \"Entwürfe\"", "UID STORE 7 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 7"],
+        ),
+    ] {
+        // The answer to the one line that has no tag: a password in base64.
+        let login = ("AGJvYgBnZWhlaW0=", Text("p2 OK done\r\n"));
+        let login = if what == "new" { ("AGJvYgBnZWhlaW0=", Text("p1 OK done\r\n")) } else { login };
+        let answers = [answers, vec![login, ("AUTHENTICATE", Text("+ \r\n"))], one.clone()].concat();
+        let liar = Liar::start(Text(greeting), answers);
+        run.fetch_with(&format!("imap://bob@127.0.0.1:{}/Entw%C3%BCrfe", liar.port), more).code(0);
+        let heard = liar.heard();
+        let mut rest = heard.iter();
+        for line in expected {
+            let is_next =
+                |heard: &&String| heard.split_once(' ').is_some_and(|(_, command)| command == *line) || heard == line;
+            assert!(rest.any(|heard| is_next(&heard)), "{what}: {line:?} is not next in {heard:?}");
+        }
+    }
 }

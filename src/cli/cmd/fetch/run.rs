@@ -27,6 +27,8 @@ use postseal::{
     transport::{Measured, SessionId},
 };
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+
 use super::{
     state::State,
     target::Target,
@@ -107,12 +109,14 @@ impl Start {
         };
         let state = State::open(&path, &from, &to)?;
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            // The second one ends the process at once.
-            let registered = signal_hook::flag::register_conditional_shutdown(signal, 75, Arc::clone(&stop))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
-            registered.map_err(|error| Error::io("signals", &error))?;
-        }
+        // The second SIGINT, which a user types, ends the process at once.
+        let interrupt = signal_hook::flag::register_conditional_shutdown(SIGINT, 75, Arc::clone(&stop));
+        let signals = interrupt.and_then(|_| {
+            [SIGINT, SIGTERM]
+                .into_iter()
+                .try_for_each(|signal| signal_hook::flag::register(signal, Arc::clone(&stop)).map(drop))
+        });
+        signals.map_err(|error| Error::io("signals", &error))?;
         Ok(Start { job, access, limits, handler, id, state, stop })
     }
 

@@ -97,6 +97,9 @@ impl Transfer<'_> {
             let (state, failed) = (&*self.state, &*self.failed);
             let Some(entry) = self.source.next(&|id| state.is_done(id) || failed.contains(id))? else { break };
             self.state.check(&self.source.generations())?;
+            let progress = self.source.progress();
+            let total = progress.total.map(|total| format!(" of {total}")).unwrap_or_default();
+            show::progress::now(&format!("{}: {}{total}", self.source.name(), progress.done));
             let id = entry.id.clone();
             match self.handle(entry) {
                 Ok(Handled::Fetched) => {

@@ -10,9 +10,10 @@ use postseal::{
     scan::Finding,
 };
 
-use crate::cli::values::Format;
+use crate::cli::{servers::ServerOptions, values::Format};
 
-/// Judge every message of mailboxes: Maildirs with their folders, mboxes, folders of .eml files, single messages, packed by gzip, xz or zstd or not.
+/// Judge every message of mailboxes: Maildirs with their folders, mboxes, folders of .eml files, single messages, packed by gzip, xz or zstd or not; and
+/// mailboxes on servers, with IMAP and POP3.
 /// Nothing is changed unless --in-place is given.
 #[derive(Args, Debug)]
 pub(crate) struct Scan {
@@ -58,7 +59,9 @@ pub(crate) struct Scan {
     /// The name of this host in Authentication-Results [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     authserv_id: Option<String>,
-    /// The mailboxes; - is standard input
+    #[command(flatten)]
+    pub(super) servers: ServerOptions,
+    /// The mailboxes; - is standard input; imap://USER@HOST/MAILBOX, imaps:, pop3://USER@HOST and pop3s: are on servers
     #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
     pub(super) paths: Vec<PathBuf>,
 }
@@ -97,6 +100,12 @@ impl Scan {
             MboxFormat::Mboxo => mbox::Format::O,
             MboxFormat::Mboxcl2 => mbox::Format::Cl2,
         })
+    }
+
+    /// Whether messages are copied or changed.
+    pub(super) fn converts(&self) -> bool {
+        let is_copied = self.annotate.is_some() || self.decrypt.is_some() || !self.encrypt_to.is_empty();
+        is_copied || self.in_place.is_some() || self.undo
     }
 
     /// The authserv-id (RFC 8601, section 2.5).
