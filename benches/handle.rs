@@ -134,6 +134,8 @@ fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
             obstacles: Default::default(),
             max_size: 64 * 1024 * 1024,
             mailboxes: Default::default(),
+            aliases: Default::default(),
+            forwards: Default::default(),
         },
         name: "mx.example.org".to_owned(),
         authserv_ids: Vec::new(),

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde::Serialize;
 
-use super::Config;
+use super::{Config, SecretFrom};
 use crate::{
-    base::Result,
-    engine::Engine,
+    base::{Result, Secret},
+    engine::{Engine, HandlerContext},
     keys::{KeyState, ProtocolName},
-    mail::{Mail, Submitter},
-    policy::{Action, Decision, Facts, Trace, Unauthenticated},
+    mail::{Envelope, Mail, Submitter},
+    policy::{Action, Decision, Disposition, Facts, Group, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -41,6 +41,9 @@ pub struct Explanation {
 pub struct Reached {
     /// The recipient.
     pub to: String,
+    /// The alias that it is here for: `alias staff@example.org`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// `inbound` or `outbound`.
     pub direction: &'static str,
     /// The rules before the one that applies.
@@ -60,6 +63,30 @@ pub struct Reached {
     pub actions: Vec<String>,
     /// The other recipients with the same copy, or the same refusal.
     pub together_with: Vec<String>,
+    /// Where its mail goes on, if it does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sent_on: Vec<SentOn>,
+}
+
+/// A recipient of what goes on from the recipient of the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SentOn {
+    /// The recipient.
+    pub to: String,
+    /// The steps from the recipient of the envelope: `forward of carol@example.org`.
+    pub origin: String,
+    /// The rule that applies.
+    pub rule: String,
+    /// Why its orders cannot be followed, if they cannot.
+    pub obstacle: Option<&'static str>,
+    /// As [`Reached::outcome`].
+    pub outcome: &'static str,
+    /// As [`Reached::text`].
+    pub text: Option<String>,
+    /// The actions in order.
+    pub actions: Vec<String>,
+    /// The envelope sender of what goes on.
+    pub sender: Option<String>,
 }
 
 /// A rule that does not apply.
@@ -77,6 +104,9 @@ pub struct PassedOver {
 ///
 /// The keys could not be read, or the message exceeds a limit.
 pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Explanation> {
+    let (recipients, origins): (Vec<_>, Vec<_>) =
+        config.policy.unalias(mail.envelope.recipients.clone()).recipients.into_iter().unzip();
+    let mail = &Mail { envelope: Envelope { recipients, ..mail.envelope.clone() }, ..mail.clone() };
     let gathered = engine.gather(mail, &config.policy)?;
     let facts = gathered.facts(mail);
     let decision = config.policy.decide(&facts);
@@ -86,6 +116,7 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
     Ok(Explanation {
         submitter: match facts.submitter {
             Submitter::Authenticated(name) => format!("user {name}"),
+            Submitter::Host => "this host".to_owned(),
             Submitter::Trusted => "trusted".to_owned(),
             Submitter::Unknown => "unknown".to_owned(),
         },
@@ -94,8 +125,59 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
         message: facts.wrapping.name(),
         standing: facts.standing.name(),
         reason: reason.map(|reason| reason.to_string()),
-        recipients: traces.into_iter().map(|trace| reached(&facts, &decision, trace)).collect(),
+        recipients: traces
+            .into_iter()
+            .zip(origins)
+            .map(|(trace, origin)| {
+                let origin = (!origin.is_as_addressed()).then(|| origin.to_string());
+                let sent_on = sent_on(config, engine, mail, &trace.group)?;
+                Ok(Reached { origin, sent_on, ..reached(&facts, &decision, trace) })
+            })
+            .collect::<Result<_>>()?,
     })
+}
+
+/// What becomes of the mail of one recipient where it goes on: handled as the service does, without sending anything.
+fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> Result<Vec<SentOn>> {
+    let Some(path) = group.recipients.first().filter(|path| config.policy.onward(&path.address).is_some()) else {
+        return Ok(Vec::new());
+    };
+    let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: vec![path.clone()] };
+    let secret = Secret::new(vec![0; 32]);
+    let marker = config.marker.as_ref().map_or(Ok(secret), SecretFrom::read)?;
+    let handler = HandlerContext {
+        policy: &config.policy,
+        name: &config.authserv_id,
+        authserv_ids: &config.authserv_ids,
+        marker: &marker,
+    };
+    let outcome = engine.handle(Mail { envelope, ..mail.clone() }, handler)?;
+    let groups = outcome.decision.groups.iter().zip(&outcome.keys);
+    let mut all = Vec::new();
+    let is_shown = |group: &Group| group.origin.sent_on_from().is_some() || group.disposition != Disposition::Relay;
+    for (group, used) in groups.filter(|(group, _)| is_shown(group)) {
+        let mut copies = outcome.copies().filter(|(other, _)| std::ptr::eq(*other, group));
+        let sender = copies.next().map(|(_, mail)| mail.envelope.sender.address.as_ref());
+        let sender = sender.map(|address| address.map_or_else(|| "<>".to_owned(), ToString::to_string));
+        let actions = group.actions.iter().flat_map(|action| match action {
+            Action::Encrypt(protocol) => {
+                vec![format!("encrypted, {} key {}", protocol.name(), used.readers.join(" "))]
+            }
+            _ => words(action, &BTreeMap::new(), None),
+        });
+        let actions: Vec<String> = actions.collect();
+        all.extend(group.recipients.iter().map(|path| SentOn {
+            to: path.address.to_string(),
+            origin: group.origin.to_string(),
+            rule: group.rule.clone(),
+            obstacle: group.obstacle.map(|obstacle| obstacle.name()),
+            outcome: group.disposition.name(),
+            text: group.disposition.reason().map(str::to_owned),
+            actions: actions.clone(),
+            sender: sender.clone(),
+        }));
+    }
+    Ok(all)
 }
 
 impl Explanation {
@@ -115,7 +197,8 @@ impl Explanation {
 
 impl Reached {
     fn write(&self, text: &mut String) {
-        let _ = writeln!(text, "{} ({})", self.to, self.direction);
+        let origin: String = self.origin.iter().map(|origin| format!(", {origin}")).collect();
+        let _ = writeln!(text, "{} ({}{origin})", self.to, self.direction);
         for PassedOver { rule, why } in &self.passed {
             let _ = writeln!(text, "  passed   {rule}: {why}");
         }
@@ -128,6 +211,20 @@ impl Reached {
         }
         if !self.together_with.is_empty() {
             let _ = writeln!(text, "           in one copy with {}", self.together_with.join(", "));
+        }
+        for one in &self.sent_on {
+            let obstacle = one.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
+            let why: String = one.text.iter().map(|why| format!(": {why}")).collect();
+            let _ = match one.outcome {
+                "relay" => writeln!(text, "  goes on  to {}: {}{obstacle}", one.to, one.origin),
+                outcome => writeln!(text, "  goes on  not: {outcome}{why}{obstacle}"),
+            };
+            for action in &one.actions {
+                let _ = writeln!(text, "           {action}");
+            }
+            one.sender.iter().for_each(|sender| {
+                let _ = writeln!(text, "           envelope sender {sender}");
+            });
         }
     }
 }
@@ -142,6 +239,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
     let (outcome, text) = (group.disposition.name(), group.disposition.reason().map(str::to_owned));
     Reached {
         to,
+        origin: None,
         direction: group.direction.name(),
         passed: passed.into_iter().map(|one| PassedOver { rule: one.rule, why: one.why }).collect(),
         rule: group.rule,
@@ -151,6 +249,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
         cause: group.cause,
         actions: group.actions.iter().flat_map(|action| words(action, &facts.signing, keys)).collect(),
         together_with: others.map(|path| path.address.to_string()).collect(),
+        sent_on: Vec::new(),
     }
 }
 

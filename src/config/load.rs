@@ -7,7 +7,9 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, listeners, mailboxes, notice,
+    Security, Server, Upstream, What, Xforward, forwards, listeners,
+    mailboxes::{self, Names},
+    notice,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -17,7 +19,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Mailboxes, Pattern, Policy},
+    policy::{Forwards, Mailboxes, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, Network, sendmail::Program},
 };
@@ -110,8 +112,10 @@ impl Reader<'_> {
         let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
         let authserv_id = own.or_else(|| hostname.clone());
         let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
-        let (aliases, mailboxes) = mailboxes::read(self.document, root);
-        let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
+        let Names { aliases, mailboxes, expanded } = mailboxes::read(self.document, root);
+        let policy =
+            Policy { mailboxes, aliases: expanded, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
+        let policy = forwards::read(self, root, policy);
         if let Some(trusted) = trusted {
             trusted.finish();
         }
@@ -130,6 +134,12 @@ impl Reader<'_> {
         {
             let message = format!("upstream: smart-host {server} is the listener at {}", own.endpoint);
             self.document.error(root.line_of("upstream"), message);
+        }
+        if policy.forwards.iter().next().is_some()
+            && let Some(Upstream::SmartHost { protocol: NextProtocol::Lmtp, .. }) = &upstream
+        {
+            let message = "forward: upstream speaks LMTP, and delivers to mailboxes of this host alone";
+            self.document.error(root.line_of("forward"), message);
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -189,7 +199,17 @@ impl Reader<'_> {
         let trusted = trusted.map(|trusted| trusted.strings("sign-as")).unwrap_or_default();
         let trusted = self.signers(&trusted);
         let (rules, obstacles) = rules::read(self, root);
-        Policy { local, identities, trusted, rules, obstacles, max_size, mailboxes: Mailboxes::default() }
+        Policy {
+            local,
+            identities,
+            trusted,
+            rules,
+            obstacles,
+            max_size,
+            mailboxes: Mailboxes::default(),
+            aliases: Default::default(),
+            forwards: Forwards::default(),
+        }
     }
 
     /// Patterns of addresses that a user may sign as.

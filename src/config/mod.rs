@@ -25,6 +25,7 @@
 
 mod check;
 mod explain;
+mod forwards;
 mod listeners;
 mod load;
 mod mailboxes;
@@ -38,7 +39,7 @@ mod users;
 use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
-pub use explain::{Explanation, PassedOver, Reached, explain};
+pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use load::{Loaded, load, read};
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
@@ -48,12 +49,8 @@ use crate::{
     crypto::Legacy,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::Policy,
-    transport::{
-        Endpoint, Network, NoticeTo,
-        sendmail::Program,
-        smtp::{Aliases, BareLf},
-    },
+    policy::{Aliases, Policy},
+    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.

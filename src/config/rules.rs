@@ -22,10 +22,10 @@ use crate::{
 pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTreeMap<Obstacle, Resort>) {
     let mut obstacles = BTreeMap::new();
     if let Some(table) = root.table("obstacles") {
-        obstacles = resorts(reader, &table);
+        obstacles = resorts(reader, &table, Vocabulary::RULE);
         table.finish();
     }
-    let protocols = protocols(reader, &root.strings("protocol")).unwrap_or_else(|| PREFERRED.to_vec());
+    let protocols = preferred(reader, root);
     let mut rules: Vec<Rule> = Vec::new();
     let mut last: Option<String> = None;
     for table in root.tables("rule") {
@@ -50,24 +50,18 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTr
     (rules, obstacles)
 }
 
+/// The protocols for rules that name none.
+pub(super) fn preferred(reader: &Reader<'_>, root: &Table<'_>) -> Vec<ProtocolName> {
+    protocols(reader, &root.strings("protocol")).unwrap_or_else(|| PREFERRED.to_vec())
+}
+
 fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -> Rule {
-    let protocols = protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec());
-    let orders = orders(reader, &table);
+    let name = table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value);
+    let orders = body(reader, &table, name, preferred, Vocabulary::RULE);
     let rule = Rule {
-        name: table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value),
-        conditions: conditions(reader, &table, &protocols),
-        sealing: sealing(reader, &table),
-        edits: edits(reader, &table),
-        unauthenticated: reader.choice(
-            &table,
-            "unauthenticated",
-            Unauthenticated::Leave,
-            &Unauthenticated::ALL.map(|one| (one.name(), one)),
-        ),
+        conditions: conditions(reader, &table, &orders.protocols),
         text: table.string("text").and_then(|text| line(reader, text, "text")),
-        obstacles: resorts(reader, &table),
-        orders,
-        protocols,
+        ..orders
     };
     if rule.says(Order::Encrypt) {
         let readers = rule.conditions.iter().filter_map(|condition| match condition {
@@ -84,6 +78,44 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     }
     table.finish();
     rule
+}
+
+/// What can be said in a place of the file.
+#[derive(Clone, Copy)]
+pub(super) struct Vocabulary<'a> {
+    pub(super) orders: &'a [Order],
+    pub(super) obstacles: &'a [Obstacle],
+    pub(super) resorts: &'a [Resort],
+}
+
+impl Vocabulary<'static> {
+    const RULE: Self = Vocabulary { orders: &Order::ALL, obstacles: &Obstacle::CONFIGURABLE, resorts: &Resort::ALL };
+}
+
+/// A rule without conditions: what it orders.
+pub(super) fn body(
+    reader: &Reader<'_>,
+    table: &Table<'_>,
+    name: String,
+    preferred: &[ProtocolName],
+    known: Vocabulary<'_>,
+) -> Rule {
+    Rule {
+        name,
+        conditions: Vec::new(),
+        protocols: protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec()),
+        orders: orders(reader, table, known.orders),
+        sealing: sealing(reader, table),
+        edits: edits(reader, table),
+        unauthenticated: reader.choice(
+            table,
+            "unauthenticated",
+            Unauthenticated::Leave,
+            &Unauthenticated::ALL.map(|one| (one.name(), one)),
+        ),
+        text: None,
+        obstacles: resorts(reader, table, known),
+    }
 }
 
 fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]) -> Vec<Condition> {
@@ -127,9 +159,9 @@ fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]
     conditions
 }
 
-fn orders(reader: &Reader<'_>, table: &Table<'_>) -> BTreeSet<Order> {
+fn orders(reader: &Reader<'_>, table: &Table<'_>, known: &[Order]) -> BTreeSet<Order> {
     let Some(text) = table.required("action") else { return BTreeSet::new() };
-    let known = Order::ALL.map(|order| (order.name(), order));
+    let known: Vec<_> = known.iter().map(|order| (order.name(), *order)).collect();
     let words = text.value.split('+').map(|word| Located { line: text.line, value: word.trim().to_owned() });
     words.filter_map(|word| reader.document.word(&word, "action", &known)).collect()
 }
@@ -185,12 +217,12 @@ fn is_cipher(name: &str) -> bool {
     is_aead || crypto::Cipher::parse(lower.strip_suffix("-cbc").unwrap_or(&lower)).is_ok()
 }
 
-fn resorts(reader: &Reader<'_>, table: &Table<'_>) -> BTreeMap<Obstacle, Resort> {
+fn resorts(reader: &Reader<'_>, table: &Table<'_>, known: Vocabulary<'_>) -> BTreeMap<Obstacle, Resort> {
     let mut resorts = BTreeMap::new();
-    for obstacle in Obstacle::CONFIGURABLE {
+    for obstacle in known.obstacles.iter().copied() {
         let Some(text) = table.string(obstacle.name()) else { continue };
         let fits = |resort: &Resort| *resort != Resort::Keep || obstacle.can_keep();
-        let known: Vec<_> = Resort::ALL.into_iter().filter(fits).map(|one| (one.name(), one)).collect();
+        let known: Vec<_> = known.resorts.iter().copied().filter(fits).map(|one| (one.name(), one)).collect();
         let Some(resort) = reader.document.word(&text, obstacle.name(), &known) else { continue };
         resorts.insert(obstacle, resort);
     }

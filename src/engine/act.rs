@@ -3,6 +3,7 @@
 use super::{
     Engine,
     accounting::UsedKeys,
+    annotate::Shown,
     edit::Edits,
     facts::Gathered,
     marker,
@@ -29,34 +30,36 @@ pub(super) struct Acting<'a> {
     pub(super) believed: Believed<'a>,
     /// How many groups there are.
     pub(super) groups: usize,
+    /// The field with what was found in the message before it was opened, if it was.
+    pub(super) results: Option<String>,
     /// What was made for groups whose ciphertext does not depend on who they are.
-    pub(super) made: Vec<(Vec<Action>, Sealing, Message, UsedKeys)>,
+    pub(super) made: Vec<(Vec<Action>, Sealing, Written)>,
     /// One line for each thing done.
     pub(super) notes: Vec<String>,
 }
 
 impl Acting<'_> {
-    /// The message that `group` gets, and the keys that it was sealed with.
+    /// The message that `group` gets.
     ///
     /// # Errors
     ///
     /// It cannot be made, or the decision would let it out in clear without a rule that says so.
-    pub(super) fn message_for(&mut self, group: &Group) -> Result<(Message, UsedKeys)> {
+    pub(super) fn message_for(&mut self, group: &Group) -> Result<Written> {
         refuse_unsaid(group)?;
         let same =
             self.made.iter().find(|(actions, sealing, ..)| *actions == group.actions && *sealing == group.sealing);
-        if let Some((_, _, message, keys)) = same {
-            return Ok((message.clone(), keys.clone()));
+        if let Some((_, _, written)) = same {
+            return Ok(written.clone());
         }
-        let (message, keys) = self.make(group)?;
+        let written = self.make(group)?;
         if !group.encrypts() {
-            self.made.push((group.actions.clone(), group.sealing.clone(), message.clone(), keys.clone()));
+            self.made.push((group.actions.clone(), group.sealing.clone(), written.clone()));
         }
-        Ok((message, keys))
+        Ok(written)
     }
 
     /// When the message cannot be made from its plaintext, it is made from the message as it came: the reply to the sender depends on no plaintext.
-    fn make(&mut self, group: &Group) -> Result<(Message, UsedKeys)> {
+    fn make(&mut self, group: &Group) -> Result<Written> {
         let opened = plaintext::of(self, group);
         let made = self.made_of(opened.as_ref(), group);
         match (opened, made) {
@@ -72,7 +75,7 @@ impl Acting<'_> {
         }
     }
 
-    fn made_of(&mut self, opened: Option<&Plaintext>, group: &Group) -> Result<(Message, UsedKeys)> {
+    fn made_of(&mut self, opened: Option<&Plaintext>, group: &Group) -> Result<Written> {
         let mut keys = UsedKeys::default();
         let mut message = opened.map_or(&self.mail.message, |opened| &opened.message).clone();
         let mut edits = Edits::default();
@@ -80,8 +83,7 @@ impl Acting<'_> {
         for action in &group.actions {
             match action {
                 Action::AddHeader(name, value) => edits.add(name, value),
-                Action::Annotate => edits.add_raw(self.results(opened)),
-                Action::Clear | Action::Decrypt(_) | Action::Keep => {}
+                Action::Annotate | Action::Clear | Action::Decrypt(_) | Action::Keep => {}
                 Action::RemoveHeader(name) => edits.remove(name),
                 Action::TagSubject(words) => edits.tag(words),
                 Action::Encrypt(protocol) | Action::Sign(protocol) | Action::SignAndEncrypt(protocol) => {
@@ -90,24 +92,21 @@ impl Acting<'_> {
                 }
             }
         }
-        Ok((self.edited(message, &edits, Bcc::Removed)?, keys))
+        // Above what is sealed: it is a trace field, for the hosts and programs that come next.
+        if group.actions.contains(&Action::Annotate) {
+            edits.add_raw(self.results.clone().unwrap_or_else(|| self.results_of(opened)));
+        }
+        let message = self.edited(message, &edits, Bcc::Removed)?;
+        let results = opened.map(|_| self.results_of(opened));
+        Ok(Written { message, keys, results })
     }
 
-    fn results(&self, opened: Option<&Plaintext>) -> String {
-        let verdict = &self.gathered.verdict;
+    fn results_of(&self, opened: Option<&Plaintext>) -> String {
         let Some(opening) = &self.gathered.opening else {
             let examined = self.mail.message.unread().map_or(Examined::Whole, Examined::Stopped);
-            return authres::field(self.believed.own, verdict, examined);
+            return authres::field(self.believed.own, &self.gathered.verdict, examined);
         };
-        let examined = match (opening.error(), &opening.sealed) {
-            (Some(error), _) => Examined::Stopped(error),
-            (None, None) => Examined::Whole,
-            (None, Some(_)) if opened.is_some() => {
-                return authres::field(self.believed.own, opening.verdict(), Examined::Unauthenticated);
-            }
-            (None, Some(sealed)) => Examined::Stopped(&sealed.error),
-        };
-        authres::field(self.believed.own, verdict, examined)
+        opening.results(self.believed.own, if opened.is_some() { Shown::Plaintext } else { Shown::AsItCame })
     }
 
     /// As it came, without fields that others wrote in our name: it may be released later.
@@ -118,7 +117,8 @@ impl Acting<'_> {
     /// With its changes. Removes Authentication-Results of hosts that are not believed (RFC 8601, section 5), also from our own users; marks that
     /// do not fit; and Bcc (RFC 5322, section 3.6.3). The sealing protocols read Bcc to know whom to hide, and remove it themselves.
     fn edited(&self, message: Message, edits: &Edits, bcc: Bcc) -> Result<Message> {
-        let hides = self.mail.submitter != Submitter::Unknown && bcc == Bcc::Removed;
+        let is_of_user = matches!(self.mail.submitter, Submitter::Authenticated(_) | Submitter::Trusted);
+        let hides = is_of_user && bcc == Bcc::Removed;
         let unwanted = |field: &Field<'_>| {
             self.believed.removes(field)
                 || field.is(marker::NAME)
@@ -157,6 +157,23 @@ impl Acting<'_> {
 
     pub(super) fn parse(&self, octets: Vec<u8>) -> Result<Message> {
         Message::received(octets, &mut self.engine.budget())
+    }
+}
+
+/// A message that was made for a group.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub(super) message: Message,
+    /// The keys that it was sealed with.
+    pub(super) keys: UsedKeys,
+    /// When it was made from the plaintext: the field with what was found in the message.
+    pub(super) results: Option<String>,
+}
+
+impl Written {
+    /// A message that nothing was done to.
+    pub(super) fn unsealed(message: Message) -> Written {
+        Written { message, keys: UsedKeys::default(), results: None }
     }
 }
 

@@ -50,6 +50,11 @@ impl Gathered {
         }
     }
 
+    /// Whether it is encrypted as it came.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.wrapping == Wrapping::Encrypted
+    }
+
     /// The recipients of a relayed `group` for whom a rule decrypts, when nothing was decrypted for them: no key of theirs opens the message, or it
     /// cannot be opened at all.
     pub(super) fn unopened(&self, group: &Group, policy: &Policy) -> Vec<Unopened> {
@@ -73,6 +78,15 @@ impl Gathered {
     }
 }
 
+/// Whose keys open a message.
+#[derive(Clone, Copy)]
+pub(super) enum Readers<'a> {
+    /// The recipients', each for themselves.
+    Recipients,
+    /// Those of the one mailbox with these addresses, for all recipients: it sends its mail on.
+    Mailbox(&'a [Address]),
+}
+
 impl Engine<'_> {
     /// Opens and judges `mail`, and asks for the keys that `policy` may want for its author and its recipients.
     ///
@@ -81,25 +95,33 @@ impl Engine<'_> {
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
         let keys = Snapshot::new(self.context.keys, self.limits.network);
-        self.with_keys(&keys).gather_from_snapshot(mail, policy)
+        self.with_keys(&keys).gather_from_snapshot(mail, policy, Readers::Recipients)
     }
 
     /// [`Engine::gather`] by an engine whose keys are a [`Snapshot`].
-    pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
+    pub(super) fn gather_from_snapshot(&self, mail: &Mail, policy: &Policy, by: Readers<'_>) -> Result<Gathered> {
         let start = Instant::now();
         let mut budget = Budget::of_message(self.limits.clone(), mail.message.octets().len());
         let opening = if mail.message.octets().len() > policy.max_size || mail.message.unread().is_some() {
             None
         } else {
-            // By the keys of its recipients alone: an attacker could send another person's ciphertext to their own address.
-            let readers = mail.envelope.recipients.iter().map(|path| &path.address);
-            let opening = self.opened_for(mail, readers, policy, &mut budget)?;
+            // By the keys of its readers alone: an attacker could send another person's ciphertext to their own address.
+            let owners = match by {
+                Readers::Recipients => {
+                    mail.envelope.recipients.iter().flat_map(|path| mailbox(&path.address, policy)).collect()
+                }
+                Readers::Mailbox(addresses) => addresses.to_vec(),
+            };
+            let opening = self.opened_by(mail, owners, &mut budget)?;
             if let Some(error) = opening.error().filter(|_| opening.is_over_bounds) {
                 return Err(error.clone());
             }
             Some(opening)
         };
-        let (opening, readers) = self.shared(mail, opening, policy, budget)?;
+        let (opening, readers) = match by {
+            Readers::Recipients => self.shared(mail, opening, policy, budget)?,
+            Readers::Mailbox(_) => opened_for_all(opening, policy),
+        };
         let verdict = opening.as_ref().map_or_else(|| self.unopened(mail), |opening| told(opening).clone());
         let goes_out = |address: &Address| policy.direction(&mail.submitter, address) == Direction::Outbound;
         let mut wrapping = opening.as_ref().map_or(Wrapping::Plain, wrapping_of);
@@ -145,15 +167,8 @@ impl Engine<'_> {
         Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients, times })
     }
 
-    /// `mail` opened by the keys of `readers` alone: of their mailboxes.
-    fn opened_for<'m>(
-        &self,
-        mail: &'m Mail,
-        readers: impl IntoIterator<Item = &'m Address>,
-        policy: &Policy,
-        budget: &mut Budget,
-    ) -> Result<Opening> {
-        let owners = readers.into_iter().flat_map(|reader| mailbox(reader, policy));
+    /// `mail` opened by the keys of `owners` alone.
+    fn opened_by(&self, mail: &Mail, owners: Vec<Address>, budget: &mut Budget) -> Result<Opening> {
         let own = RestrictedKeys::new(self.context.keys, owners);
         let opening = self.with_keys(&own).open_within(mail.message.clone(), budget)?;
         match opening.error().filter(|error| error.is_of_machine()) {
@@ -181,8 +196,11 @@ impl Engine<'_> {
             let readers = self.readers(mail, &opening, policy, &mut budget)?;
             return Ok((Some(opening), readers));
         }
-        let is_asked = policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave);
-        let readers = if is_asked { self.readers(mail, &opening, policy, &mut budget)? } else { Some(HashSet::new()) };
+        let readers = if opens_unauthenticated(policy) {
+            self.readers(mail, &opening, policy, &mut budget)?
+        } else {
+            Some(HashSet::new())
+        };
         let is_for_all = readers.is_none_or(|readers| readers.len() == mail.envelope.recipients.len());
         tracing::debug!(event = "content-not-authenticated", is_for_all);
         Ok((Some(if is_for_all { opening } else { opening.resealed() }), None))
@@ -218,7 +236,7 @@ impl Engine<'_> {
         for owner in owners {
             // The cost is counted over all owners: an expensive message is opened for some of them and stays sealed for the others.
             *budget = budget.once_more();
-            let own = self.opened_for(mail, [owner], policy, budget)?;
+            let own = self.opened_by(mail, mailbox(owner, policy), budget)?;
             if own.error().is_none() && own.payload().map(Message::octets) == opening.payload().map(Message::octets) {
                 readers.insert(owner);
             }
@@ -247,8 +265,21 @@ impl Engine<'_> {
     }
 }
 
+/// As `Engine::shared`, where one mailbox reads for all recipients: all of them may read what it opens, or none.
+fn opened_for_all<'m>(opening: Option<Opening>, policy: &Policy) -> (Option<Opening>, Option<HashSet<&'m Address>>) {
+    let opening = opening
+        .map(|one| if one.is_unauthenticated() && !opens_unauthenticated(policy) { one.resealed() } else { one });
+    let is_closed = opening.as_ref().is_some_and(|one| one.error().is_some());
+    (opening, is_closed.then(HashSet::new))
+}
+
+/// Whether a rule opens what is not authenticated.
+fn opens_unauthenticated(policy: &Policy) -> bool {
+    policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave)
+}
+
 /// `address` and the other addresses of its mailbox.
-fn mailbox(address: &Address, policy: &Policy) -> Vec<Address> {
+pub(super) fn mailbox(address: &Address, policy: &Policy) -> Vec<Address> {
     let mut addresses = policy.other_addresses(address);
     addresses.insert(0, address.clone());
     addresses

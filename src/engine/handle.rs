@@ -1,20 +1,19 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
-use std::{collections::HashMap, time::Instant};
-
 use super::{
-    Engine,
+    Engine, HandlerContext,
     accounting::{Times, Unopened, UsedKeys},
-    act::Acting,
     edit::Edits,
+    facts::Readers,
+    leg::{Made, Route, copy_for},
     marker,
+    onward::{Origins, SentOn, joined},
 };
 use crate::{
-    base::{Error, Kind, Result, Secret},
+    base::{Error, Kind, Result},
     keys::Snapshot,
     mail::{Address, Envelope, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Policy, Sealing},
-    report::authserv::Believed,
+    policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing, Unaliased},
     verdict::Verdict,
 };
 
@@ -28,6 +27,10 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Who gets what, and which rule said so.
     pub decision: Decision,
+    /// The aliases of the envelope, with the recipients that they stand for.
+    pub aliases: Vec<(Address, Vec<Address>)>,
+    /// An address whose mail goes on, and a recipient of it who has a copy already.
+    pub joined: Vec<(Address, Address)>,
     /// The keys used for each group of the decision, in its order; of a group that was not sealed, none.
     pub keys: Vec<UsedKeys>,
     /// What was done, one lower-case line each, for the person who sends: `signed by FINGERPRINT`.
@@ -56,26 +59,6 @@ pub trait Handler: Send + Sync {
     fn mark(&self, mail: &Mail) -> Result<Message>;
 }
 
-/// The policy of this host, and its name, for one call of [`Engine::handle`].
-#[derive(Clone, Copy, Debug)]
-pub struct HandlerContext<'a> {
-    /// Who gets what.
-    pub policy: &'a Policy,
-    /// The authserv-id in Authentication-Results, usually the host's name (RFC 8601, section 2.5).
-    pub name: &'a str,
-    /// The authserv-ids of other hosts whose Authentication-Results fields stay.
-    pub authserv_ids: &'a [String],
-    /// What makes a mark one of ours: 16 octets or more, shared by all that handle the same mail.
-    pub marker: &'a Secret,
-}
-
-impl<'a> HandlerContext<'a> {
-    /// Whose Authentication-Results fields are believed.
-    pub fn believed(&self) -> Believed<'a> {
-        Believed { own: self.name, hosts: self.authserv_ids }
-    }
-}
-
 impl Engine<'_> {
     /// Handles one mail. Every recipient of the envelope ends in exactly one group.
     ///
@@ -95,40 +78,26 @@ impl Engine<'_> {
         if marker::is_on(&mail, handler.marker, handler.believed()) {
             return self.pass_on(mail, handler.policy);
         }
-        let gathered = self.gather_from_snapshot(&mail, handler.policy)?;
-        let decision = handler.policy.decide(&gathered.facts(&mail));
-        account_for(&mail.envelope, &decision)?;
-        let mut acting = Acting {
-            engine: self,
-            mail: &mail,
-            gathered: &gathered,
-            believed: handler.believed(),
-            groups: decision.groups.len(),
-            made: Vec::new(),
-            notes: Vec::new(),
-        };
-        let start = Instant::now();
-        let (mut mails, mut keys) = (Vec::new(), vec![UsedKeys::default(); decision.groups.len()]);
-        let mut unopened = Vec::new();
-        let mut octets = 0_usize;
-        for (group, used) in decision.groups.iter().zip(&mut keys) {
-            let message = match group.disposition {
-                Disposition::Relay => {
-                    let message;
-                    (message, *used) = acting.message_for(group)?;
-                    unopened.extend(gathered.unopened(group, handler.policy));
-                    octets += if group.encrypts() { message.octets().len() } else { 0 };
-                    self.budget().copies(octets)?;
-                    message
-                }
-                Disposition::Quarantine(_) => acting.held()?,
-                Disposition::Discard | Disposition::Reject(_) | Disposition::Tempfail(_) => continue,
-            };
-            mails.push(copy_for(group, &mail, message));
+        let policy = handler.policy;
+        let Mail { envelope: Envelope { sender, recipients }, submitter, message } = mail;
+        let Unaliased { recipients, aliases } = policy.unalias(recipients);
+        let origins = recipients.iter().filter(|(_, origin)| !origin.is_as_addressed());
+        let origins = Origins::new(origins.map(|(path, origin)| (path.address.clone(), origin.clone())).collect());
+        let recipients = recipients.into_iter().map(|(path, _)| path).collect();
+        let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
+        let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
+        let leg = self.leg(mail, route, handler)?;
+        let (verdict, times) = (leg.gathered.verdict.clone(), leg.times);
+        let SentOn { made, notes, unopened } = self.send_on(leg, &origins, handler)?;
+        let (made, joined) = joined(made);
+        let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
+        let mut outcome = Outcome { mails, verdict, decision, aliases, joined, keys, notes, unopened, times };
+        for Made { group, mail, keys, .. } in made {
+            outcome.mails.extend(mail);
+            outcome.decision.groups.push(group);
+            outcome.keys.push(keys);
         }
-        let notes = acting.notes;
-        let times = Times { act: start.elapsed(), ..gathered.times };
-        Ok(Outcome { mails, verdict: gathered.verdict, decision, keys, notes, unopened, times })
+        Ok(outcome)
     }
 
     /// See [`Handler::mark`].
@@ -157,6 +126,7 @@ impl Engine<'_> {
                 Some(group) => group.recipients.push(path.clone()),
                 None => groups.push(Group {
                     recipients: vec![path.clone()],
+                    origin: Origin::default(),
                     direction,
                     rule: HANDLED.to_owned(),
                     obstacle: None,
@@ -170,7 +140,8 @@ impl Engine<'_> {
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
         let decision = Decision { groups };
-        Ok(Outcome { mails, verdict, decision, keys, notes: Vec::new(), unopened: Vec::new(), times: Times::default() })
+        let (aliases, joined, notes, unopened) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Outcome { mails, verdict, decision, aliases, joined, keys, notes, unopened, times: Times::default() })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
@@ -188,16 +159,30 @@ impl Outcome {
         self.decision.groups.iter().filter(goes_on).zip(&self.mails)
     }
 
-    /// What is relayed, in as few transactions as there are different messages.
+    /// What is relayed, in as few transactions as there are different messages and senders.
     pub fn transactions(&self) -> Vec<Mail> {
         let mut transactions: Vec<Mail> = Vec::new();
         for (_, mail) in self.copies().filter(|(group, _)| group.disposition == Disposition::Relay) {
-            match transactions.iter_mut().find(|other| other.message.octets() == mail.message.octets()) {
-                Some(other) => other.envelope.recipients.extend(mail.envelope.recipients.iter().cloned()),
+            let is_same = |other: &&mut Mail| {
+                other.envelope.sender == mail.envelope.sender && other.message.octets() == mail.message.octets()
+            };
+            match transactions.iter_mut().find(is_same) {
+                Some(other) => other.envelope.join(&mail.envelope),
                 None => transactions.push(mail.clone()),
             }
         }
         transactions
+    }
+
+    /// The addresses that a recipient of the envelope became: itself, unless it is an alias or its mail goes on.
+    pub fn deliveries<'a>(&'a self, addressee: &'a Address) -> impl Iterator<Item = &'a Address> {
+        let members = self.aliases.iter().find(|(alias, _)| alias == addressee);
+        let members = members.map_or(std::slice::from_ref(addressee), |(_, members)| members.as_slice());
+        let groups = self.decision.groups.iter();
+        let all =
+            groups.flat_map(|group| group.recipients.iter().map(|path| (group.origin.sent_on_from(), &path.address)));
+        let joined = self.joined.iter().map(|(from, to)| (Some(from), to));
+        all.chain(joined).filter(move |(from, to)| members.contains(from.unwrap_or(to))).map(|(_, to)| to)
     }
 
     /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,
@@ -237,24 +222,4 @@ fn of_recipients(group: &Group, why: &str) -> String {
     let shown = format!("{}{more}: ", shown.join(", "));
     let shown = if why.starts_with(&shown) { "" } else { &shown };
     format!("{shown}{why} (rule {:?})", group.rule)
-}
-
-fn copy_for(group: &Group, mail: &Mail, message: Message) -> Mail {
-    let envelope = Envelope { sender: mail.envelope.sender.clone(), recipients: group.recipients.clone() };
-    Mail { envelope, submitter: mail.submitter.clone(), message }
-}
-
-/// Checks that each recipient is in exactly one group.
-fn account_for(envelope: &Envelope, decision: &Decision) -> Result<()> {
-    let mut open: HashMap<&Address, isize> = HashMap::new();
-    for path in &envelope.recipients {
-        *open.entry(&path.address).or_default() += 1;
-    }
-    for path in decision.groups.iter().flat_map(|group| &group.recipients) {
-        *open.entry(&path.address).or_default() -= 1;
-    }
-    match open.iter().find(|(_, count)| **count != 0) {
-        None => Ok(()),
-        Some((address, _)) => Err(Error::unavailable(format!("{address}: not in exactly one group of the decision"))),
-    }
 }

@@ -2,29 +2,38 @@
 
 mod accounting;
 mod act;
+mod annotate;
+mod context;
 mod edit;
 mod expiry;
 mod facts;
 mod handle;
 mod inspect;
+mod leg;
 mod lines;
 mod marker;
 mod notes;
+mod onward;
 mod opaque;
 mod open;
 mod parts;
 mod plaintext;
 mod reloadable;
 mod resolve;
+mod return_path;
 mod seal;
+mod within;
 mod written;
 
 pub use accounting::{Times, Unopened, UsedKeys};
+pub use annotate::Shown;
+pub use context::HandlerContext;
 pub use facts::Gathered;
-pub use handle::{HANDLED, Handler, HandlerContext, Outcome};
+pub use handle::{HANDLED, Handler, Outcome};
 pub use open::Opening;
 pub use parts::OpenedParts;
 pub use reloadable::{HandlerConfig, ReloadableHandler};
+pub use within::Within;
 
 use crate::{
     base::{Budget, Limits},

@@ -1,5 +1,7 @@
 //! The SMTP envelope.
 
+use std::collections::HashSet;
+
 use super::{Address, Login, Message};
 
 /// Sender and recipients (RFC 5321, section 2.3.1).
@@ -9,6 +11,16 @@ pub struct Envelope {
     pub sender: ReversePath,
     /// The recipients in order, without duplicates.
     pub recipients: Vec<ForwardPath>,
+}
+
+impl Envelope {
+    /// Adds the recipients of another envelope that are not in this one.
+    pub fn join(&mut self, other: &Envelope) {
+        let known: HashSet<&Address> = self.recipients.iter().map(|path| &path.address).collect();
+        let new: Vec<ForwardPath> =
+            other.recipients.iter().filter(|path| !known.contains(&path.address)).cloned().collect();
+        self.recipients.extend(new);
+    }
 }
 
 /// The argument of MAIL FROM (RFC 5321, section 4.1.1.2).
@@ -38,6 +50,8 @@ pub enum Submitter {
     Unknown,
     /// An authenticated user: the SASL authentication identity (RFC 4954), or the local user's name.
     Authenticated(Login),
+    /// This host, which sends on what came to one of its addresses. It signs as no author.
+    Host,
     /// A client in a network that the configuration trusts.
     Trusted,
 }

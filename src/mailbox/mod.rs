@@ -1,5 +1,17 @@
 //! Mailboxes: places where messages lie. Each is read through [`MessageSource`], and written, where it can be, through [`MessageSink`].
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+pub mod folder;
+pub mod imap;
+pub mod local;
+pub mod location;
+pub mod maildir;
+pub mod mbox;
+pub mod packed;
+pub mod pop3;
+pub mod remote;
+
 use std::fmt;
 
 use crate::base::Result;
@@ -34,6 +46,34 @@ pub trait MessageSink {
     ///
     /// It was not taken, or it is not known that it was. Nothing half written can be seen.
     fn append(&mut self, message: &Stored<'_>) -> Result<()>;
+
+    /// What to write down before [`MessageSink::append_marked`], so that [`MessageSink::has`] can say later whether it was done. One line of visible
+    /// characters. `None`: this sink cannot be asked.
+    ///
+    /// # Errors
+    ///
+    /// There is no randomness.
+    fn mark(&mut self, _message: &Stored<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Appends a message that was marked.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageSink::append`].
+    fn append_marked(&mut self, _mark: &str, message: &Stored<'_>) -> Result<()> {
+        self.append(message)
+    }
+
+    /// Whether the message that was marked so is there.
+    ///
+    /// # Errors
+    ///
+    /// The sink cannot be read, or the mark is not one of this sink.
+    fn has(&mut self, _mark: &str) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// One message of a source.
@@ -65,6 +105,9 @@ pub struct State {
     pub keywords: Vec<String>,
     /// When it was received, in seconds since 1970 UTC (IMAP's INTERNALDATE).
     pub received: Option<i64>,
+    /// What stands beside it in a mailbox of its kind: the `From ` line of an mbox with its line end, the name of a file in a folder. A sink of
+    /// the same kind writes it again; others ignore it.
+    pub label: Option<Vec<u8>>,
 }
 
 /// The flags of a message (RFC 9051, section 2.3.2). Maildir names them by letters.

@@ -43,6 +43,8 @@ impl Case {
                 obstacles: BTreeMap::new(),
                 max_size: 1_000,
                 mailboxes: Mailboxes::default(),
+                aliases: Default::default(),
+                forwards: Forwards::default(),
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Action, Decision, Facts, Group, NO_RULE, Policy,
+    Action, Decision, Facts, Group, NO_RULE, Origin, Policy,
     ruling::{Ruling, Walk},
 };
 use crate::mail::{Address, ForwardPath, address};
@@ -36,6 +36,7 @@ pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Gr
     let rule = ruling.rule.and_then(|place| policy.rules.get(place));
     Group {
         recipients: vec![recipient],
+        origin: Origin::default(),
         direction: ruling.direction,
         rule: rule.map_or_else(|| NO_RULE.to_owned(), |rule| rule.name.clone()),
         obstacle: ruling.obstacle,

@@ -66,6 +66,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Forwards;
 
     #[test]
     fn the_steps_of_delivery() {
@@ -89,6 +90,8 @@ mod tests {
             obstacles: BTreeMap::new(),
             max_size: 1,
             mailboxes: mailboxes(delimiters),
+            aliases: Default::default(),
+            forwards: Forwards::default(),
         };
         for (delimiters, of, others) in [
             ("", "alice+news@example.org", vec![]),

@@ -3,10 +3,12 @@
 #[cfg(test)]
 mod cases;
 mod condition;
+mod expansion;
 mod explain;
 mod facts;
 mod groups;
 mod mailboxes;
+mod onward;
 mod pattern;
 #[cfg(test)]
 mod properties;
@@ -17,9 +19,11 @@ mod sealing;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use condition::{Condition, Party, WrappingKind};
+pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
 pub use mailboxes::Mailboxes;
+pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::Sealing;
@@ -51,6 +55,8 @@ use crate::{
 ///     obstacles: BTreeMap::new(),
 ///     max_size: 1_000_000,
 ///     mailboxes: Default::default(),
+///     aliases: Default::default(),
+///     aliases: Default::default(), forwards: Default::default(),
 /// };
 /// let (author, to) = (Address::parse("eve@example.com")?, Address::parse("bob@example.org")?);
 /// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
@@ -89,6 +95,10 @@ pub struct Policy {
     pub max_size: usize,
     /// Which addresses are names of one mailbox.
     pub mailboxes: Mailboxes,
+    /// The aliases whose members get mail in their place.
+    pub aliases: Aliases,
+    /// The addresses whose mail goes on.
+    pub forwards: Forwards,
 }
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
@@ -103,6 +113,8 @@ pub struct Decision {
 pub struct Group {
     /// Who. A recipient who is in neither To nor Cc is alone in a group that is encrypted: a ciphertext tells how many recipients it has.
     pub recipients: Vec<ForwardPath>,
+    /// How they came to be recipients.
+    pub origin: Origin,
     /// Which way it goes.
     pub direction: Direction,
     /// The name of the rule that decided; `no rule` when none did.
@@ -202,7 +214,7 @@ impl Policy {
                     || (self.is_local(author) && is_own())
             }
             Submitter::Trusted => listed(&self.trusted),
-            Submitter::Unknown => false,
+            Submitter::Host | Submitter::Unknown => false,
         }
     }
 

@@ -160,7 +160,17 @@ fn policies() -> impl Strategy<Value = Policy> {
             rule.name = format!("rule {place}");
         }
         let identities = [(Login::new("alice").unwrap(), own)].into();
-        Policy { local, identities, trusted, rules, obstacles, max_size, mailboxes: Mailboxes::default() }
+        Policy {
+            local,
+            identities,
+            trusted,
+            rules,
+            obstacles,
+            max_size,
+            mailboxes: Mailboxes::default(),
+            aliases: Default::default(),
+            forwards: Forwards::default(),
+        }
     })
 }
 

@@ -116,6 +116,8 @@ pub enum Obstacle {
     AlreadySigned,
     /// The recipient has keys, but they have expired.
     ExpiredKey,
+    /// The address forwards its mail, and forwarded this message before. Always a refusal.
+    ForwardingLoop,
     /// Whether there is a key cannot be known now. Always a refusal for now.
     KeysUnavailable,
     /// It says that it is sealed and cannot be read, or From does not name one author to sign as.
@@ -135,6 +137,8 @@ pub enum Obstacle {
     Routed,
     /// The rule neither encrypts nor says that the mail may be read. Always a refusal.
     Unsaid,
+    /// The recipient is a rewritten sender, and this host did not make it, or the mail is no bounce. Always a refusal.
+    UnknownReturnPath,
 }
 
 /// What is done about an [`Obstacle`].
@@ -270,6 +274,7 @@ impl Obstacle {
             Obstacle::AlreadyEncrypted => "already-encrypted",
             Obstacle::AlreadySigned => "already-signed",
             Obstacle::ExpiredKey => "expired-key",
+            Obstacle::ForwardingLoop => "forwarding-loop",
             Obstacle::KeysUnavailable => "keys-unavailable",
             Obstacle::Malformed => "malformed",
             Obstacle::MissingKey => "missing-key",
@@ -278,23 +283,26 @@ impl Obstacle {
             Obstacle::NotPermitted => "not-permitted",
             Obstacle::Oversized => "oversized",
             Obstacle::Routed => "routed",
+            Obstacle::UnknownReturnPath => "unknown-return-path",
             Obstacle::Unsaid => "unsaid",
         }
     }
 
     /// What a client that is not known is told. It depends on nothing that is in the message or in the keys.
-    pub(super) fn reply(self) -> &'static str {
+    pub fn reply(self) -> &'static str {
         match self {
             Obstacle::AlreadyEncrypted => "the message is encrypted already",
             Obstacle::AlreadySigned => "the message is signed already",
             // Which keys are here is not told.
             Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
+            Obstacle::ForwardingLoop => "mail forwarding loop",
             Obstacle::KeysUnavailable => "keys cannot be looked up now, try again later",
             Obstacle::Malformed => "the message cannot be read",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
             Obstacle::Oversized => "the message exceeds a limit",
             Obstacle::Routed => "the recipient names a way to another mailbox",
+            Obstacle::UnknownReturnPath => "the recipient takes bounces of forwarded mail alone, for a limited time",
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     keys::{KeyState, ProtocolName},
     mail::Submitter,
+    protocol::Role,
 };
 
 /// What was decided for one recipient, and on the way to it.
@@ -157,14 +158,15 @@ impl Walker<'_> {
         if encrypts || signs || rule.says(Order::Decrypt) {
             self.is_tractable()?;
         }
+        if *self.facts.submitter == Submitter::Host {
+            self.may_send_on(rule)?;
+        }
         let sealing = if encrypts || signs { self.sealing(rule)? } else { None };
         let is_clear = rule.says(Order::Clear) && !matches!(sealing, Some(Action::Keep)) && !encrypts;
         let mut actions = Vec::new();
-        // What is kept or sealed is not opened first: a layer that is there may be all that hides the mail.
-        actions.extend(
-            (rule.says(Order::Decrypt) && sealing.is_none() && self.recipient.is_reader)
-                .then_some(Action::Decrypt(rule.unauthenticated)),
-        );
+        // What is kept or sealed is not opened first, unless this host reseals it: a layer that is there may be all that hides the mail.
+        let opens = rule.says(Order::Decrypt) && self.recipient.is_reader && (sealing.is_none() || self.reseals(rule));
+        actions.extend(opens.then_some(Action::Decrypt(rule.unauthenticated)));
         actions.extend(rule.edits.iter().cloned());
         actions.extend(rule.says(Order::Annotate).then_some(Action::Annotate));
         actions.extend(is_clear.then_some(Action::Clear));
@@ -193,12 +195,13 @@ impl Walker<'_> {
     fn sealing(&self, rule: &Rule) -> Result<Option<Action>, (Obstacle, String)> {
         let keeps = |obstacle| self.resort(rule, obstacle) == Resort::Keep;
         let mut signs = rule.says(Order::Sign);
-        if *self.facts.wrapping == Wrapping::Encrypted {
+        let is_sent_on = *self.facts.submitter == Submitter::Host;
+        if *self.facts.wrapping == Wrapping::Encrypted && !self.reseals(rule) {
             if !keeps(Obstacle::AlreadyEncrypted) {
                 return Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned()));
             }
             // A layer that is there goes out in the author's name, even if another person made it.
-            if signs || self.direction() == Direction::Outbound {
+            if signs || self.direction() == Direction::Outbound && !is_sent_on {
                 self.may_sign()?;
             }
             return Ok(Some(Action::Keep));
@@ -216,20 +219,44 @@ impl Walker<'_> {
         if !signs && !encrypts {
             return Ok(None);
         }
+        let (roles, action): (&[Role], fn(ProtocolName) -> Action) = match (signs, encrypts) {
+            (true, true) => (&[Role::Signer, Role::Recipient], Action::SignAndEncrypt),
+            (true, false) => (&[Role::Signer], Action::Sign),
+            (false, _) => (&[Role::Recipient], Action::Encrypt),
+        };
+        Ok(Some(action(self.suited(rule, roles)?)))
+    }
+
+    /// Whether a message may be sent on by `rule`. The key comes first, whether the message can be opened or not: the sender must not learn it from
+    /// the answer.
+    fn may_send_on(&self, rule: &Rule) -> Result<(), (Obstacle, String)> {
+        if rule.says(Order::Encrypt) {
+            self.suited(rule, &[Role::Recipient])?;
+        }
+        let is_closed = *self.facts.wrapping == Wrapping::Encrypted && !self.reseals(rule);
+        if is_closed && self.resort(rule, Obstacle::AlreadyEncrypted) != Resort::Keep {
+            return Err((Obstacle::AlreadyEncrypted, "the message is encrypted, and was not opened".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether a message that is sent on is opened and sealed anew.
+    fn reseals(&self, rule: &Rule) -> bool {
+        *self.facts.submitter == Submitter::Host && rule.says(Order::Decrypt) && self.recipient.is_reader
+    }
+
+    /// The first protocol of `rule` in which there is a key for each of `roles`.
+    fn suited(&self, rule: &Rule, roles: &[Role]) -> Result<ProtocolName, (Obstacle, String)> {
         for protocol in rule.protocols.iter().copied() {
-            let signing = signs.then(|| self.facts.signing.get(&protocol));
-            let reading = encrypts.then(|| self.recipient.keys.get(&protocol));
-            match ready(signing.into_iter().chain(reading)) {
+            let state = |role: &Role| match role {
+                Role::Recipient => self.recipient.keys.get(&protocol),
+                Role::Signer => self.facts.signing.get(&protocol),
+            };
+            match ready(roles.iter().map(state)) {
                 Ready::No => {}
                 // Do not fall back to the next protocol: this one may have a key.
                 Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
-                Ready::Yes => {
-                    return Ok(Some(match (signs, encrypts) {
-                        (true, true) => Action::SignAndEncrypt(protocol),
-                        (true, false) => Action::Sign(protocol),
-                        (false, _) => Action::Encrypt(protocol),
-                    }));
-                }
+                Ready::Yes => return Ok(protocol),
             }
         }
         Err(self.lack(rule))
@@ -242,6 +269,7 @@ impl Walker<'_> {
         }
         let who = match self.facts.submitter {
             Submitter::Authenticated(name) => format!("user {:?}", name.as_str()),
+            Submitter::Host => "what is sent on".to_owned(),
             Submitter::Trusted => "a client of a trusted network".to_owned(),
             Submitter::Unknown => "a client that is not known".to_owned(),
         };
@@ -304,7 +332,7 @@ impl Walker<'_> {
     fn told(&self, obstacle: Obstacle, why: String) -> String {
         match self.facts.submitter {
             _ if obstacle == Obstacle::KeysUnavailable => obstacle.reply().to_owned(),
-            Submitter::Unknown => obstacle.reply().to_owned(),
+            Submitter::Host | Submitter::Unknown => obstacle.reply().to_owned(),
             Submitter::Authenticated(_) | Submitter::Trusted => why,
         }
     }

@@ -31,7 +31,7 @@ pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &F
             let cause = if is_by_rule { Cause::Rule } else { Cause::Failure };
             forwarding.endings.refused(cause, group.recipients.iter().map(|path| &path.address), &reply);
         }
-        replies.extend(group.recipients.iter().map(|path| (path.address.clone(), reply.clone())));
+        group.recipients.iter().for_each(|path| note(&mut replies, &path.address, reply.clone()));
     }
     for mail in forwarding.mails(outcome) {
         let sent = match forwarding.send_each(&mail).await {
@@ -39,10 +39,33 @@ pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &F
             Err(error) => vec![error.reply(); mail.envelope.recipients.len()],
         };
         log(&mail, &sent, forwarding);
-        replies.extend(recipients(&mail).cloned().zip(sent));
+        recipients(&mail).zip(sent).for_each(|(address, reply)| note(&mut replies, address, reply));
     }
     forwarding.discard(outcome);
-    named.iter().map(|address| replies.get(address).cloned().unwrap_or_else(temporary_failure)).collect()
+    named.iter().map(|address| answer(outcome, address, &replies)).collect()
+}
+
+/// The reply for one recipient: the worst of those for the addresses that its mail went on to.
+fn answer(outcome: &Outcome, named: &Address, replies: &HashMap<Address, Reply>) -> Reply {
+    let of = |address| replies.get(address).cloned().unwrap_or_else(temporary_failure);
+    outcome.deliveries(named).map(of).max_by_key(badness).unwrap_or_else(temporary_failure)
+}
+
+/// Several copies may go to one address.
+fn note(replies: &mut HashMap<Address, Reply>, address: &Address, reply: Reply) {
+    let known = replies.entry(address.clone()).or_insert_with(|| reply.clone());
+    if badness(&reply) > badness(known) {
+        *known = reply;
+    }
+}
+
+/// How much the client must do for the mail not to be lost: nothing, give it back to its sender, keep it.
+fn badness(reply: &Reply) -> u8 {
+    match reply.code {
+        200..300 => 0,
+        500..600 => 1,
+        _ => 2,
+    }
 }
 
 /// One line for each different reply.

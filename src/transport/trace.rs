@@ -78,7 +78,7 @@ impl Arrival {
     pub(super) fn of_submitter(submitter: &Submitter) -> Arrival {
         let login = match submitter {
             Submitter::Authenticated(login) => Some(login.clone()),
-            Submitter::Trusted | Submitter::Unknown => None,
+            Submitter::Host | Submitter::Trusted | Submitter::Unknown => None,
         };
         Arrival { login, ..Arrival::default() }
     }

@@ -113,9 +113,12 @@ fn the_defaults_in_the_schema_are_those_of_the_program() {
 /// A line `@TABLE` is the place of a setting of this table.
 const BASE: &str = r#"
 home = "home"
+marker = { file = "marker" }
 hostname = "mx.example.org"
 local-domains = ["example.org"]
 @
+[aliases]
+staff = ["carol@example.org"]
 [limits]
 @limits
 [trusted]
@@ -130,6 +133,11 @@ smart-host = "127.0.0.1:2526"
 kind = "submission"
 address = "127.0.0.1:2587"
 @listener
+[[forward]]
+address = "carol@example.org"
+to = "carol@example.net"
+action = "encrypt"
+@forward
 [[rule]]
 name = "one"
 direction = "outbound"

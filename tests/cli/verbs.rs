@@ -85,7 +85,7 @@ fn run(lab: &Lab, verb: &calls::Verb, call: &Call) -> Result<(), String> {
     let place = sample_home::copy(lab);
     let line = call.line(verb);
     let done = place.shell(&format!(
-        "export POSTSEAL_CONFIG=postseal.toml CREDENTIALS_DIRECTORY=credentials; exec 3< pass; {line}"
+        "export POSTSEAL_CONFIG=postseal.toml CREDENTIALS_DIRECTORY=credentials XDG_STATE_HOME=.; exec 3< pass; {line}"
     ));
     let is_right = done.code == call.code && !done.stderr.contains("panicked");
     is_right

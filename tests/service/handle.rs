@@ -1,6 +1,7 @@
 //! One mail through the whole engine: what each recipient gets, and that nothing is lost, doubled, revealed or changed otherwise.
 
 mod failing;
+mod forwards;
 mod lookups;
 mod mailboxes;
 mod sealing;

@@ -2,6 +2,8 @@
 
 mod bare_lf;
 mod failures;
+mod fetch;
+mod forwarding;
 mod gateway;
 mod handle;
 mod library;

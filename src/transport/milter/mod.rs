@@ -338,6 +338,8 @@ mod tests {
             obstacles: Default::default(),
             max_size: 1024,
             mailboxes: Default::default(),
+            aliases: Default::default(),
+            forwards: Default::default(),
         };
         ReloadableHandler::new(HandlerConfig {
             keys: Arc::new(Memory::new()),

@@ -41,8 +41,10 @@ pub(super) fn plan(transaction: &Transaction, old: &Message, outcome: &Outcome, 
         Some((_, mail)) => Some(mail.clone()),
         None if copies.is_empty() => None,
         None => {
-            let is_same = copies.iter().position(|copy| copy.message.octets() == old.octets());
-            Some(copies.remove(is_same.unwrap_or_default()))
+            let is_of_sender = |copy: &Mail| copy.envelope.sender == transaction.sender;
+            let is_same = |copy: &Mail| is_of_sender(copy) && copy.message.octets() == old.octets();
+            let place = copies.iter().position(is_same).or_else(|| copies.iter().position(is_of_sender));
+            Some(copies.remove(place.unwrap_or_default()))
         }
     };
     let Some(own) = own else {
@@ -124,6 +126,7 @@ mod tests {
         let group = |(to, _, disposition): &(&str, &str, Disposition)| Group {
             sealing: Default::default(),
             recipients: vec![path(to)],
+            origin: Default::default(),
             direction: Direction::Outbound,
             rule: "r".to_owned(),
             obstacle: None,
@@ -135,6 +138,8 @@ mod tests {
             mails: mails.map(mail).collect(),
             verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
             decision: Decision { groups: groups.iter().map(group).collect() },
+            aliases: Vec::new(),
+            joined: Vec::new(),
             keys: Vec::new(),
             notes: Vec::new(),
             unopened: Vec::new(),

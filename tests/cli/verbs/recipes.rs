@@ -56,6 +56,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
     ("postseal encrypt", Done::Typed("encrypt --to alice@example.org message.eml")),
+    ("postseal fetch", Done::Left("tests/service/fetch.rs does, with a Dovecot")),
     ("postseal filter", Done::Left("every_verb_takes_every_option runs it with a configuration")),
     ("postseal filter --reinject", Done::Left("tests/service/recipes.rs does, in Postfix")),
     ("postseal import gpg-home ~/.gnupg", Done::Left("tests/interop/import.rs does, with gpg")),

@@ -171,7 +171,7 @@ impl Gateway {
         // A local user who runs a program counts as authenticated.
         let user = match submitter {
             Submitter::Authenticated(login) => login.as_str().to_owned(),
-            Submitter::Trusted | Submitter::Unknown => "nobody".to_owned(),
+            Submitter::Host | Submitter::Trusted | Submitter::Unknown => "nobody".to_owned(),
         };
         let writer = Writer {
             user: &user,
@@ -216,7 +216,7 @@ impl Gateway {
                 client.say(&format!("XCLIENT ADDR=192.0.2.7 LOGIN={name}"))
             }
             Submitter::Trusted => client.say("XFORWARD SOURCE=LOCAL"),
-            Submitter::Unknown => client.say("XCLIENT ADDR=192.0.2.7"),
+            Submitter::Host | Submitter::Unknown => client.say("XCLIENT ADDR=192.0.2.7"),
         };
         assert!(told.starts_with('2'), "{told}");
         client.say(hello);

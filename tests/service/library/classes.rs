@@ -131,6 +131,8 @@ fn pem_for_everybody() -> ReloadableHandler {
             obstacles: Default::default(),
             max_size: 1024 * 1024,
             mailboxes: Default::default(),
+            aliases: Default::default(),
+            forwards: Default::default(),
         },
         name: "mail.example.org".to_owned(),
         authserv_ids: Vec::new(),
