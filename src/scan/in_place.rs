@@ -65,6 +65,10 @@ impl InPlace {
         }
         let journal = OpenOptions::new().append(true).create(true).mode(0o600).open(originals.join(JOURNAL));
         let journal = journal.map_err(refused)?;
+        // A line that a killed process did not end would spoil the next one.
+        let text = fs::read(originals.join(JOURNAL)).map_err(refused)?;
+        let whole = text.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+        journal.set_len(whole as u64).map_err(refused)?;
         let sink = MaildirSink::open(folder, clock, random)?;
         Ok(InPlace { folder: folder.to_owned(), originals, journal, sink })
     }

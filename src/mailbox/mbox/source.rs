@@ -1,6 +1,7 @@
 //! The messages of an mbox.
 
 use std::{
+    borrow::Cow,
     fs::{File, Metadata},
     io::Read,
     path::Path,
@@ -75,8 +76,11 @@ impl MboxSource {
             }
             Content::Whole(octets) => {
                 let state = State { flags: flags(&octets), received, label, ..State::default() };
-                let content = Ok(self.splitter.format().unquoted(&octets).into_owned());
-                Entry { id, content, state }
+                let unquoted = match self.splitter.format().unquoted(&octets) {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(unquoted) => Some(unquoted),
+                };
+                Entry { id, content: Ok(unquoted.unwrap_or(octets)), state }
             }
         }
     }

@@ -130,10 +130,15 @@ fn a_maildir_is_converted_in_place_and_put_back() {
     assert_eq!(flags(&converted), flags(&before));
     let expected = ["messages 6", "authentic 2", "bad 1", "unsigned 2", "closed 1", "encrypted 6"];
     assert_eq!(totals(&lab.run(&["scan", "Maildir"]).code(0).text()), expected);
-    // As SIGKILL leaves it: the converted message is there, and the original is not removed yet.
+    // As SIGKILL leaves it: the converted message is there, the original is not removed yet, and a line of the journal is cut.
+    let journal = [fs::read(folder.join("postseal-undo/journal")).unwrap(), b"{\"from\":\"9".to_vec()].concat();
+    fs::write(folder.join("postseal-undo/journal"), journal).unwrap();
+    lab.write("Maildir/cur/7.g.host:2,S", lab.read("plain"));
     fs::hard_link(folder.join("postseal-undo/1.a.host"), folder.join("cur/1.a.host:2,S")).unwrap();
-    assert!(convert(&lab).stderr.contains("converted: 0\n"));
-    assert_eq!(mail(files(&folder)), converted);
+    assert!(convert(&lab).stderr.contains("converted: 1\n"));
+    let new = mail(files(&folder)).into_iter().filter(|(name, _)| !converted.contains_key(name));
+    let new: Vec<String> = new.map(|(name, _)| name).collect();
+    assert_eq!(new.len(), 1, "one more message, and nothing twice: {new:?}");
     // A flag that was set since stays set. A message that was deleted since stays deleted, and its original where it is kept.
     let flagged = converted.keys().find(|name| name.starts_with("cur/") && name.ends_with(":2,S")).unwrap();
     fs::rename(folder.join(flagged), folder.join(flagged.replace(":2,S", ":2,FS"))).unwrap();
@@ -141,7 +146,7 @@ fn a_maildir_is_converted_in_place_and_put_back() {
     fs::remove_file(folder.join(deleted)).unwrap();
     let done = lab.run(&["scan", "--undo", "Maildir"]).code(1);
     assert!(
-        done.stderr.contains("originals put back: 2") && done.stderr.contains("postseal-undo/3.c.host"),
+        done.stderr.contains("originals put back: 3") && done.stderr.contains("postseal-undo/3.c.host"),
         "{}",
         done.stderr
     );
@@ -149,6 +154,8 @@ fn a_maildir_is_converted_in_place_and_put_back() {
     let first = expected.remove("cur/1.a.host:2,S").unwrap();
     expected.insert("cur/1.a.host:2,FS".to_owned(), first);
     expected.remove("new/3.c.host").unwrap();
+    let (plain, time) = (lab.read("plain"), mail(files(&folder))["cur/7.g.host:2,S"].1);
+    expected.insert("cur/7.g.host:2,S".to_owned(), (plain, time));
     assert_eq!(mail(files(&folder)), expected);
     lab.write("box", mbox(&lab));
     lab.run(&["scan", "--in-place", "decrypt", "box"]).refused(64, "box: not a Maildir");
