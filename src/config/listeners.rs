@@ -34,6 +34,10 @@ impl Reader<'_> {
                 let message = format!("address {}: a milter trusts every client that can connect", listener.endpoint);
                 self.document.add(Problem { line, grade: Grade::Warning, message, hint: None });
             }
+            if let Some((message, hint)) = without_next_hop(&listener, root) {
+                let hint = Some(hint.into());
+                self.document.add(Problem { line, grade: Grade::Error, message: message.to_owned(), hint });
+            }
             if serves_nobody(&listener, known) {
                 let message = format!("address {}: no client may submit here", listener.endpoint);
                 let hint =
@@ -140,6 +144,20 @@ impl Reader<'_> {
 fn serves_nobody(listener: &Listener, known: &[Network]) -> bool {
     let is_closed = listener.kind == ListenerKind::Submission && listener.strangers == Strangers::Refuse;
     is_closed && listener.auth == Auth::None && known.is_empty() && matches!(listener.endpoint, Endpoint::Tcp(_))
+}
+
+/// What is missing for the mail that leaves a listener, and a hint.
+fn without_next_hop(listener: &Listener, root: &Table<'_>) -> Option<(&'static str, &'static str)> {
+    match (listener.kind, listener.copies) {
+        (ListenerKind::Milter, Copies::Tempfail) => None,
+        (ListenerKind::Milter, Copies::Submit) if root.has("upstream") || root.has("sendmail") => None,
+        (ListenerKind::Milter, Copies::Submit) => Some((
+            "copies: no next hop for them is configured",
+            "[upstream] smart-host = \"127.0.0.1:25\", or [sendmail] program",
+        )),
+        _ if root.has("upstream") => None,
+        _ => Some(("upstream: no server for the mail of this listener", "[upstream] smart-host = \"127.0.0.1:10026\"")),
+    }
 }
 
 /// `127.0.0.1:25`, `[::1]:25`, `unix:/run/postseal/milter`, `systemd:NAME`.

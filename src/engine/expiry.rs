@@ -16,7 +16,7 @@ use crate::{
 
 impl HandlerConfig {
     /// For each of `spans`, ascending, how many addresses can sign in a protocol now, and no longer at its end: their key expires, and there is no
-    /// other. Takes long when there are many keys.
+    /// other. Takes long when many of them are here.
     ///
     /// # Errors
     ///
@@ -53,8 +53,7 @@ impl HandlerConfig {
     fn own_addresses(&self) -> Result<HashSet<(ProtocolName, Address)>> {
         let mut own = HashSet::new();
         for protocol in [ProtocolName::Pem, ProtocolName::Pgp, ProtocolName::Smime] {
-            let records = self.keys.find(protocol, &Query::manage(Want::All))?;
-            for record in records.iter().filter(|record| !record.secrets().is_empty()) {
+            for record in self.keys.find(protocol, &Query::manage(Want::Secrets))? {
                 own.extend(record.claimed().iter().map(|address| (protocol, address.clone())));
             }
         }

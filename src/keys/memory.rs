@@ -112,6 +112,7 @@ fn wanted(record: &Record, want: Want<'_>) -> bool {
         Want::All => true,
         Want::Certificate(fingerprint) => record.fingerprint() == fingerprint,
         Want::Handle(handle) => record.has(handle),
+        Want::Secrets => !record.secrets().is_empty(),
         Want::Address(address) => record.claimed().contains(address) || bound(record, address),
     }
 }

@@ -31,6 +31,8 @@ pub enum Want<'a> {
     Certificate(&'a Handle),
     /// Records one of whose keys has this handle, or a fingerprint that ends in it.
     Handle(&'a Handle),
+    /// Records with secret parts. A store answers without reading the others.
+    Secrets,
 }
 
 /// What keys are for.

@@ -14,7 +14,8 @@ use crate::{
     mail::Address,
 };
 
-/// Keys that are asked each question once: later answers are those of the first time, whatever changed since. Make one for each message.
+/// Keys that are asked each question once: later answers are those of the first time, whatever changed since. Make one for each message;
+/// one around those of many messages saves them the look-ups of the others.
 ///
 /// Certificates, trust anchors and revocation statements are remembered. Errors and [`Want::All`] are not: the first may pass, and the second
 /// may be the whole store.
@@ -64,7 +65,7 @@ impl<'k> Snapshot<'k> {
 impl Wanted {
     fn of(want: Want<'_>) -> Option<Wanted> {
         match want {
-            Want::All => None,
+            Want::All | Want::Secrets => None,
             Want::Address(address) => Some(Wanted::Address(address.clone())),
             Want::Certificate(fingerprint) => Some(Wanted::Certificate(fingerprint.clone())),
             Want::Handle(handle) => Some(Wanted::Handle(handle.clone())),
@@ -83,7 +84,11 @@ impl Keys for Snapshot<'_> {
         }
         // Without the lock: the keys may take long to answer.
         let found = self.keys.find(protocol, query)?;
-        Ok(known().entry(question).or_insert(found).clone())
+        let mut known = known();
+        if known.len() >= MAX_QUESTIONS {
+            return Ok(found);
+        }
+        Ok(known.entry(question).or_insert(found).clone())
     }
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
@@ -118,3 +123,7 @@ impl fmt::Debug for Snapshot<'_> {
         f.write_str("Snapshot")
     }
 }
+
+/// Questions that are remembered. Source: one message may ask fewer (`Limits::signatures`, `Limits::session_keys`, for each layer), and the answers to so many of
+/// different messages take 20 MB.
+const MAX_QUESTIONS: usize = 50_000;

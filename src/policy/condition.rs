@@ -93,7 +93,7 @@ impl Condition {
     ) -> bool {
         match self {
             Condition::Direction(wanted) => policy.direction(submitter, recipient) != *wanted,
-            Condition::Recipient(patterns) => !patterns.iter().any(|pattern| pattern.covers(Some(recipient))),
+            Condition::Recipient(patterns) => !policy.is_recipient(recipient, patterns),
             Condition::Sender(patterns) => !patterns.iter().any(|pattern| pattern.covers(sender)),
             Condition::Submitter(parties) => !parties.iter().any(|party| party.is(submitter)),
             _ => false,
@@ -136,9 +136,7 @@ impl Condition {
             Condition::Key(protocols) => has_key(protocols),
             Condition::Larger(octets) => facts.message.octets().len() > *octets,
             Condition::NoKey(protocols) => !has_key(protocols),
-            Condition::Recipient(patterns) => {
-                patterns.iter().any(|pattern| pattern.covers(Some(&recipient.path.address)))
-            }
+            Condition::Recipient(patterns) => policy.is_recipient(&recipient.path.address, patterns),
             Condition::Sender(patterns) => patterns.iter().any(|pattern| pattern.covers(facts.sender)),
             Condition::Standing(wanted) => wanted.contains(&facts.standing),
             Condition::Submitter(parties) => parties.iter().any(|party| party.is(facts.submitter)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Policy;
+use super::{Pattern, Policy};
 use crate::mail::Address;
 
 /// Which addresses are names of one mailbox, as the mail server delivers. By default each address is a mailbox of its own.
@@ -36,22 +36,37 @@ impl Policy {
     }
 
     fn next_address(&self, address: &Address) -> Option<Address> {
-        let Mailboxes { delimiters, aliases } = &self.mailboxes;
+        let aliases = &self.mailboxes.aliases;
         let is_local = self.is_local(address);
         let by_name = || aliases.get(&address.local().to_lowercase()).filter(|_| is_local);
         if let Some(address) = aliases.get(&address.to_string().to_lowercase()).or_else(by_name) {
             return Some(address.clone());
         }
+        self.without_extension(address)
+    }
+
+    /// `alice@example.org` of `alice+news@example.org`.
+    fn without_extension(&self, address: &Address) -> Option<Address> {
+        let is_delimiter = |c| self.mailboxes.delimiters.contains(c);
         // As Postfix: nothing is split off a local part that begins with a delimiter.
-        let (user, _) = address.local().split_once(|c| delimiters.contains(c)).filter(|(user, _)| !user.is_empty())?;
-        is_local.then(|| address.with_local(user))
+        let (user, _) = address.local().split_once(is_delimiter).filter(|(user, _)| !user.is_empty())?;
+        self.is_local(address).then(|| address.with_local(user))
+    }
+
+    /// Whether a recipient is one of these. What a rule says of `alice@example.org` is said of `alice+news@example.org` too, as in Postfix's tables:
+    /// otherwise an extension, which any sender can write, would lead past the rule. An alias is an address of its own here.
+    pub(super) fn is_recipient(&self, recipient: &Address, patterns: &[Pattern]) -> bool {
+        let plain = self.without_extension(recipient);
+        patterns
+            .iter()
+            .any(|pattern| pattern.covers(Some(recipient)) || (plain.is_some() && pattern.covers(plain.as_ref())))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Forwards, Pattern};
+    use crate::policy::Forwards;
 
     #[test]
     fn the_steps_of_delivery() {

@@ -10,7 +10,7 @@ mod pgp;
 #[cfg(feature = "smime")]
 mod smime;
 
-pub(super) use interface::{Format, Reading};
+pub(super) use interface::{Certificates, Format, Reading};
 
 use super::carried::{in_mail, unmarked};
 use crate::{
@@ -42,6 +42,14 @@ pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<Key
         }
     }
     Ok(all)
+}
+
+/// The certificates of files that hold nothing else, each read when it is reached; `None` if a file holds something else.
+#[cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a home takes so many"))]
+pub(super) fn certificates<'a>(files: &[(&'a str, &'a [u8])]) -> Option<Certificates<'a>> {
+    let each = |(place, octets): &(&'a str, &'a [u8])| of_octets(octets)?.certificates(octets, place);
+    let files: Vec<Certificates<'a>> = files.iter().map(each).collect::<Option<_>>()?;
+    Some(Box::new(files.into_iter().flatten()))
 }
 
 /// Reads the parts of a mail one by one, and skips those without keys.

@@ -365,6 +365,7 @@ impl Keys for Keystore {
             Want::All => true,
             Want::Certificate(fingerprint) => record.fingerprint() == fingerprint,
             Want::Handle(handle) => record.has(handle),
+            Want::Secrets => !record.secrets().is_empty(),
             Want::Address(address) => is_of(record, address),
         });
         Ok(records)

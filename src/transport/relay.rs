@@ -157,7 +157,7 @@ impl Relay {
                     Err(reply) => Err(reply),
                 };
                 match greeted {
-                    Ok(client) => return Ok(client),
+                    Ok(client) => return Ok(client.at(address.ip())),
                     Err(reply) => last = reply,
                 }
             }

@@ -148,16 +148,17 @@ impl<'a> Endings<'a> {
         }
         let relay_ms = milliseconds(self.since.elapsed());
         let (by, shown) = (cause.name(), reply.map(tracing::field::display));
+        let server = reply.and_then(|reply| reply.server.as_deref());
         for to in lists(to.iter().copied()) {
             match fate {
-                Fate::Deferred => tracing::info!(event = "deferred", to, by, reply = shown, relay_ms),
+                Fate::Deferred => tracing::info!(event = "deferred", to, by, server, reply = shown, relay_ms),
                 Fate::Discarded => tracing::info!(event = "discarded", to, by),
                 // `message-held` names the file, `milter-response` the answer.
                 Fate::Held => {}
-                Fate::Refused => tracing::info!(event = "refused", to, by, reply = shown, relay_ms),
+                Fate::Refused => tracing::info!(event = "refused", to, by, server, reply = shown, relay_ms),
                 Fate::Relayed => {
                     let queued_as = reply.and_then(Reply::queue_id);
-                    tracing::info!(event = "relayed", to, queued_as, reply = shown, relay_ms);
+                    tracing::info!(event = "relayed", to, server, queued_as, reply = shown, relay_ms);
                 }
             }
         }

@@ -115,6 +115,14 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             "c.toml:9: error: strangers: only a listener of kind \"submission\" knows it\n",
         ),
         (
+            &format!("{good}[[listener]]\nkind = \"relay\"\naddress = \"127.0.0.1:25\""),
+            "c.toml:8: error: upstream: no server for the mail of this listener\n  hint: [upstream] smart-host = ",
+        ),
+        (
+            &format!("{good}[[listener]]\nkind = \"milter\"\naddress = \"127.0.0.1:8891\"\ncopies = \"submit\""),
+            "c.toml:8: error: copies: no next hop for them is configured\n  hint: [upstream] smart-host = ",
+        ),
+        (
             &format!(
                 "{good}[[listener]]\nkind = \"relay\"\naddress = \"0.0.0.0:25\"\n\
                  [upstream]\nsmart-host = \"127.0.0.1:25\"\ntls = \"none\""
@@ -166,6 +174,32 @@ fn a_bad_configuration_is_refused_with_every_fault() {
     lab.run(&["config", "explain", "-c", "c.toml", "a@x.example", "b@x.example"])
         .refused(78, "c.toml:3: \"name\" is missing");
     lab.run(&["config", "check", "nowhere.toml"]).refused(78, "nowhere.toml");
+}
+
+#[test]
+fn a_rule_for_an_address_holds_for_its_extensions() {
+    let lab = office();
+    let rules = "[[rule]]\nname = \"ext\"\nrecipient = \"alice+lists@example.org\"\naction = \"clear\"\n\
+        [[rule]]\nname = \"alice\"\nrecipient = [\"alice@example.org\", \"buyer@partner.example\"]\naction = \"encrypt\"\n\
+        [[rule]]\nname = \"others\"\naction = \"clear\"\n";
+    let head = "home = \"home\"\nhostname = \"h.example\"\nlocal-domains = [\"example.org\"]\n";
+    let aliases = "[aliases]\nsales = [\"alice@example.org\"]\n";
+    let decides = |config: &str, to: &str| {
+        let said = lab.write("c.toml", config).run(&["config", "explain", "-c", "c.toml", "x@x.example", to]).text();
+        said.lines().find_map(|line| line.trim().strip_prefix("decides  ")).unwrap_or_default().trim().to_owned()
+    };
+    let with = format!("{head}recipient-delimiter = \"+\"\n{aliases}{rules}");
+    for (to, rule) in [
+        ("alice@example.org", "alice"),
+        ("Alice+Shop@example.org", "alice"),
+        ("alice+lists@example.org", "ext"),
+        ("alicia+shop@example.org", "others"),
+        ("sales@example.org", "others"),
+        ("buyer+x@partner.example", "others"),
+    ] {
+        assert_eq!(decides(&with, to), rule, "{to}");
+    }
+    assert_eq!(decides(&format!("{head}{aliases}{rules}"), "alice+shop@example.org"), "others");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn in_the_place_of_sendmail_it_takes_what_programs_have_always_written() {
     };
     assert!(of("php").text().ends_with("\r\n\r\nline\r\n.\r\nline\r\n"), "{}", of("php").text());
     let cron = of("cron");
-    assert_eq!(setup::header(&cron, "From").as_deref(), Some("root@host.example.org (Cron Daemon)"));
+    assert_eq!(setup::header(&cron, "From").as_deref(), Some("Cron Daemon <root@host.example.org>"));
     assert!(cron.sender.starts_with(&format!("<{}@host.example.org>", setup.user())), "{}", cron.sender);
     let hand = of("hand");
     assert!(hand.text().ends_with("\r\n\r\none\r\n"), "{}", hand.text());

@@ -3,6 +3,7 @@
 //! testdata/home: certificates, messages and a revocation list of ../shared/findings/home; a home of version 2 as an older postseal made it
 //! (SQL, with its master key).
 
+mod bundle;
 mod damage;
 mod erase;
 mod lab;

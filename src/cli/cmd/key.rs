@@ -14,7 +14,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Memory, ProtocolName, Want},
+    keys::{Binding, Memory, ProtocolName, Record, Want},
     protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
     store::{Intake, Keystore, MasterKey, Origin, Removal, Repair},
 };
@@ -150,10 +150,16 @@ enum Trust {
 
 fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -> Result<()> {
     let _progress = progress::begin("importing");
-    let mut files = Vec::with_capacity(names.len());
+    let read =
+        |name: &PathBuf| Ok((input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?)));
+    let read: Vec<(String, Secret)> = names.iter().map(read).collect::<Result<_>>()?;
     let (mut lists, mut text) = (Vec::new(), String::new());
-    for name in names {
-        let (place, octets) = (input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?));
+    let mut stored = |record: &Record, change| text.push_str(&show::change(show::word(change), record));
+    if trust == Trust::Nothing && home.add_certificates(&named(&read), &mut stored)? {
+        return data(&text);
+    }
+    let mut files = Vec::with_capacity(names.len());
+    for (place, octets) in read {
         let found = session.statements(octets.expose(), &place).unwrap_or_default();
         // A PEM message holds the issuers' certificates beside their CRLs.
         let is_message = pem::services::carried(octets.expose(), &place, session.limits())?.is_some();
@@ -162,8 +168,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
         }
         lists.extend(found);
     }
-    let named: Vec<(&str, &[u8])> = files.iter().map(|(place, octets)| (place.as_str(), octets.expose())).collect();
-    let file = home.read(&named)?;
+    let file = home.read(&named(&files))?;
     // They may be as large as what was read from them.
     drop(files);
     for list in &file.statements {
@@ -202,6 +207,10 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
     let first = lost.next();
     lost.for_each(|other| error(&other));
     first.map_or(Ok(()), Err)
+}
+
+fn named(files: &[(String, Secret)]) -> Vec<(&str, &[u8])> {
+    files.iter().map(|(place, octets)| (place.as_str(), octets.expose())).collect()
 }
 
 fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<()> {

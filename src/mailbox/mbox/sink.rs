@@ -104,3 +104,50 @@ impl std::fmt::Debug for MboxSink {
         write!(f, "MboxSink({})", self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+    use crate::{
+        base::{FixedClock, SystemClock},
+        mailbox::State,
+    };
+
+    /// What the sinks of a folder leave behind.
+    fn appended(path: &Path, clock: Arc<dyn Clock>, octets: &[u8], state: &State) -> String {
+        let mut sink = MboxSink::open(path, Format::Rd, clock).unwrap();
+        sink.append(&Stored { octets, state }).unwrap();
+        String::from_utf8(fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn messages_are_appended_under_a_from_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        let clock = || Arc::new(SystemClock);
+        let at = State { received: Some(60), ..State::default() };
+        let first = "From MAILER-DAEMON Thu Jan  1 00:01:00 1970\nFrom: a\n\n>From here\nhi\n\n";
+        assert_eq!(appended(&path, clock(), b"From: a\n\nFrom here\nhi", &at), first);
+        // A file that another program left without an empty line at its end.
+        fs::write(&path, first.trim_end()).unwrap();
+        let label = State { label: Some(b"From b Mon\r\n".to_vec()), ..State::default() };
+        let both = format!("{first}From b Mon\r\nFrom: b\r\n\r\nhi\r\n\r\n");
+        assert_eq!(appended(&path, clock(), b"From: b\r\n\r\nhi\r\n", &label), both);
+        // The name of a file is no From line.
+        let name = State { label: Some(b"1.eml".to_vec()), received: Some(60), ..State::default() };
+        assert!(appended(&path, clock(), b"From: c\n\nhi\n", &name).contains("\nFrom MAILER-DAEMON "));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no lock is left");
+    }
+
+    #[test]
+    fn a_lock_that_is_old_was_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        fs::write(folder.path().join("box.lock"), "1\n").unwrap();
+        let later = SystemClock.now() + Duration::from_secs(501);
+        appended(&path, Arc::new(FixedClock(later)), b"From: a\n\nhi\n", &State::default());
+        assert!(!folder.path().join("box.lock").exists());
+    }
+}

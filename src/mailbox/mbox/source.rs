@@ -54,6 +54,16 @@ impl MboxSource {
         self.splitter.format()
     }
 
+    /// Refuses a file that ended before its length at the start.
+    fn require_length(&self) -> Result<()> {
+        match self.length {
+            Some(length) if self.splitter.is_at_end() && self.splitter.offset() < length => {
+                Err(Error::malformed(&self.name, "became shorter while it was read"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn entry(&self, id: MessageId, piece: Piece) -> Entry {
         let received = received(&piece.label);
         let label = Some(piece.label);
@@ -79,17 +89,14 @@ impl MessageSource for MboxSource {
 
     fn next(&mut self, done: &dyn Fn(&MessageId) -> bool) -> Result<Option<Entry>> {
         while let Some(piece) = self.splitter.next()? {
+            // The last message may be cut short.
+            self.require_length()?;
             let id = MessageId::new(format!("{}-{:016x}", piece.offset, digest(&piece)));
             if !done(&id) {
                 return Ok(Some(self.entry(id, piece)));
             }
         }
-        match self.length {
-            Some(length) if self.splitter.offset() < length => {
-                Err(Error::malformed(&self.name, "became shorter while it was read"))
-            }
-            _ => Ok(None),
-        }
+        self.require_length().map(|()| None)
     }
 
     fn progress(&self) -> Progress {
@@ -178,6 +185,26 @@ mod tests {
         ] {
             assert_eq!(received(line.as_bytes()), time, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error_and_no_message_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        let one = format!("From a Mon\nFrom: a\n\n{}end\n\n", "line\n".repeat(1000));
+        std::fs::write(&path, one.repeat(200)).unwrap();
+        let mut source = MboxSource::open(&path, None, 1 << 20).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(500_000).unwrap();
+        let mut count = 0;
+        let ended = loop {
+            match source.next(&|_| false) {
+                Ok(Some(entry)) => assert!(entry.content.unwrap().ends_with(b"end\n")),
+                Ok(None) => panic!("it is shorter than it was"),
+                Err(error) => break error,
+            }
+            count += 1;
+        };
+        assert_eq!((count, ended.kind()), (500_000 / one.len(), crate::base::Kind::Malformed));
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl<R: Read> Splitter<R> {
         self.offset
     }
 
+    /// Whether nothing is left.
+    pub fn is_at_end(&self) -> bool {
+        self.has_ended && self.window().is_empty()
+    }
+
     /// The next message; `None` after the last.
     ///
     /// # Errors

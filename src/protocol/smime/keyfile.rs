@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     key_material::{self, KeyMaterial},
+    pem_bundle::{self, PemBlock},
     pkcs8::{self, PublicPart},
     record::{certificate, record},
 };
@@ -62,6 +63,19 @@ pub fn read(files: &[(&str, &[u8])], passphrases: &Passphrases, limits: &Limits,
         owners.iter().for_each(|owner| attach(&mut file.found, owner, &key.secret));
     }
     Ok(file)
+}
+
+/// The certificates of a file that begins with a PEM block and has blocks of certificates only, each read when it is reached, so that many take little
+/// memory; `None` for any other file. A block that cannot be read is an error of kind `Malformed`.
+pub fn certificates<'a>(octets: &'a [u8], place: &'a str) -> Option<impl Iterator<Item = Result<Record>> + 'a> {
+    let is_plain = octets.starts_with(b"-----BEGIN ") && pem_bundle::labels(octets).all(|label| label == CERTIFICATE);
+    let read = move |block: PemBlock<'_>| {
+        let octets = block.octets.ok_or_else(|| Error::malformed(place, "not base64, or cut short"))?;
+        let certificate = Certificate::parse(octets.expose()).map_err(|error| Error::malformed(place, error))?;
+        // Without what was parsed.
+        Ok(record(&certificate).with_bytes(octets.expose().to_vec()))
+    };
+    is_plain.then(|| pem_bundle::blocks(octets).map(read))
 }
 
 /// Reads one certificate in DER.
@@ -141,6 +155,9 @@ impl fmt::Debug for LockedKey {
         write!(f, "LockedKey({})", self.fingerprint)
     }
 }
+
+/// The label of a certificate (RFC 7468, section 5.1), with what ends its line.
+const CERTIFICATE: &[u8] = b"CERTIFICATE-----";
 
 /// The certificates with the public key of a private key. There may be several: a renewed certificate can keep its key.
 fn owners<'a>(public: &PublicPart, records: impl Iterator<Item = &'a Record>) -> Result<Vec<Record>> {

@@ -28,6 +28,12 @@ pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = PemBlock<'_>> {
     std::iter::from_fn(move || next(&mut rest)).flatten()
 }
 
+/// The labels of all blocks, none of which is decoded.
+pub(super) fn labels(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memmem::find_iter(text, BEGIN)
+        .map(|start| line(text.get(start + BEGIN.len()..).unwrap_or_default()).0.trim_ascii_end())
+}
+
 /// Writes a block in lines of 64 characters (RFC 7468, section 2). The buffer is sized once, so that reallocation
 /// leaves no copy of a secret behind.
 pub(super) fn write(label: &str, octets: &[u8]) -> Secret {

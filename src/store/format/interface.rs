@@ -23,6 +23,11 @@ pub(crate) trait Format: Sync {
     /// Reads files, each a name for errors and its octets; all of them were recognized.
     fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile>;
 
+    /// The certificates of a file that holds nothing else, each read when it is reached; `None` for any other file.
+    fn certificates<'a>(&self, _: &'a [u8], _: &'a str) -> Option<Certificates<'a>> {
+        None
+    }
+
     /// Merges two copies of one certificate.
     fn merge(&self, old: &Record, new: &Record) -> Result<Record>;
 
@@ -58,6 +63,9 @@ pub(crate) trait Format: Sync {
         Vec::new()
     }
 }
+
+/// Certificates, or an error of kind `Malformed` for one that cannot be read.
+pub(crate) type Certificates<'a> = Box<dyn Iterator<Item = Result<Record>> + 'a>;
 
 /// What reading key files needs.
 pub(crate) struct Reading<'a> {

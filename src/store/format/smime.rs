@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::interface::{Format, Reading};
+use super::interface::{Certificates, Format, Reading};
 use crate::{
     base::{Limits, Result, Secret},
     keys::{Locked, Passphrases, ProtocolName, Record},
@@ -24,6 +24,10 @@ impl Format for Smime {
 
     fn read(&self, files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<KeyFile> {
         smime::keyfile::read(files, reading.passphrases, reading.limits, reading.beside)
+    }
+
+    fn certificates<'a>(&self, octets: &'a [u8], place: &'a str) -> Option<Certificates<'a>> {
+        Some(Box::new(smime::keyfile::certificates(octets, place)?))
     }
 
     fn merge(&self, old: &Record, new: &Record) -> Result<Record> {

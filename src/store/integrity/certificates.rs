@@ -66,12 +66,12 @@ impl Reader<'_> {
     ) -> Result<Vec<Arc<Record>>> {
         let mut found = match want {
             Want::All => self.every(protocol, known)?,
-            Want::Certificate(fingerprint) => match known.get(fingerprint.as_str()) {
-                Some(record) => vec![Arc::clone(record)],
-                None => {
-                    self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose()?.into_iter().collect()
-                }
-            },
+            Want::Certificate(fingerprint) => self.known_or_read(fingerprint, known)?.into_iter().collect(),
+            Want::Secrets => {
+                let all = self.with_secrets(protocol)?.into_iter();
+                let records = all.map(|fingerprint| self.known_or_read(&Handle::parse(&fingerprint)?, known));
+                records.filter_map(Result::transpose).collect::<Result<_>>()?
+            }
             Want::Address(address) => {
                 let sought = address.to_string().to_ascii_lowercase();
                 self.named(Index::Address, &self.entries(Index::Address, &sought, &after(&sought))?, known)?
@@ -88,6 +88,13 @@ impl Reader<'_> {
         found.retain(|record| record.protocol() == protocol);
         found.sort_by(|one, other| one.fingerprint().cmp(other.fingerprint()));
         Ok(found)
+    }
+
+    fn known_or_read(&self, fingerprint: &Handle, known: &Records) -> Result<Option<Arc<Record>>> {
+        match known.get(fingerprint.as_str()) {
+            Some(record) => Ok(Some(Arc::clone(record))),
+            None => self.row(fingerprint)?.map(|row| self.read(row).map(Arc::new)).transpose(),
+        }
     }
 
     /// The trust anchors, in the order in which they were stored. Those in `known` are not read again.

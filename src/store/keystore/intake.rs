@@ -1,11 +1,17 @@
 //! Importing into a key store: reads key files, and stores everything in them as one change.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashSet, btree_map::Entry},
+    path::PathBuf,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use super::{Cache, Keystore};
 use crate::{
     base::{Budget, Error, Kind, Result},
-    keys::{Binding, Handle, Keys, Memory},
+    crypto::Hash,
+    keys::{Binding, Handle, Keys, Memory, ProtocolName, Record},
     protocol::{Described, KeyFile, smime::revocation_files},
     store::{
         binding::Origin,
@@ -65,6 +71,9 @@ pub struct Taken {
     /// Where the revocation is.
     pub revocation: Option<PathBuf>,
 }
+
+/// The stored certificates with secret parts, as far as a change asked for them.
+type Own = BTreeMap<ProtocolName, Vec<Record>>;
 
 /// What to do with statements, given the stored ones.
 struct Plan {
@@ -166,6 +175,31 @@ impl Keystore {
         Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
     }
 
+    /// Stores the certificates of files that hold nothing but certificates in PEM, all of them or, when something fails, nothing. One is in memory at a
+    /// time. `stored` learns what was done with each, once. Returns `false`, and stores nothing, if a file holds anything else, or a certificate that cannot
+    /// be read: [`Keystore::read`] takes any file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keystore::take_in`].
+    pub fn add_certificates(&self, files: &[(&str, &[u8])], stored: &mut dyn FnMut(&Record, Change)) -> Result<bool> {
+        let Some(mut all) = format::certificates(files) else { return Ok(false) };
+        if !all.all(|one| one.is_ok()) {
+            return Ok(false);
+        }
+        self.write(|writer, cache| {
+            let (mut known, mut own) = (HashSet::new(), Own::new());
+            for record in format::certificates(files).into_iter().flatten() {
+                let one = Described { record: record?, secret: None, proven: Vec::new() };
+                if known.insert(Hash::Sha256.digest(one.record.bytes())) {
+                    let change = self.add_one(writer, cache, &mut own, &one)?;
+                    stored(&one.record, change);
+                }
+            }
+            Ok(true)
+        })
+    }
+
     /// Stores a CRL or an OCSP response, DER, as [`Keystore::take_in`] does.
     ///
     /// # Errors
@@ -184,9 +218,9 @@ impl Keystore {
         cache: &mut Cache,
         at: SystemTime,
     ) -> Result<Taken> {
-        let mut taken = Taken::default();
+        let (mut taken, mut own) = (Taken::default(), Own::new());
         for one in intake.certificates {
-            taken.certificates.push(self.add_one(writer, cache, one)?);
+            taken.certificates.push(self.add_one(writer, cache, &mut own, one)?);
         }
         for (fingerprint, binding, origin) in intake.beliefs {
             taken.beliefs.push(writer.bind(fingerprint, binding, *origin, at)?);
@@ -247,7 +281,7 @@ impl Keystore {
         Ok(Some(Plan { kept, come, go, known }))
     }
 
-    fn add_one(&self, writer: Writer<'_>, cache: &mut Cache, new: &Described) -> Result<Change> {
+    fn add_one(&self, writer: Writer<'_>, cache: &mut Cache, own: &mut Own, new: &Described) -> Result<Change> {
         let fingerprint = new.record.fingerprint();
         let old = match writer.record(fingerprint)? {
             // Its secret parts are opened only to be merged with others.
@@ -263,7 +297,7 @@ impl Keystore {
             None => Described { record: new.record.clone(), secret: new.secret.clone(), proven: new.proven.clone() },
         };
         if together.secret.is_none() && together.record.secrets().is_empty() {
-            self.find_secret(writer, cache, &mut together)?;
+            self.find_secret(writer, cache, own, &mut together)?;
         }
         let change = match &old {
             None => Change::Added,
@@ -275,6 +309,7 @@ impl Keystore {
         if change != Change::Unchanged {
             writer.keep(&together.record)?;
             if let Some(secret) = &together.secret {
+                own.remove(&together.record.protocol());
                 let sealed = self.data_key(writer, cache)?.seal(fingerprint.as_str(), secret, self.random.as_ref())?;
                 writer.keep_sealed(fingerprint, &sealed)?;
             }
@@ -283,13 +318,20 @@ impl Keystore {
     }
 
     /// Takes over the secret parts of another stored certificate with the same key.
-    fn find_secret(&self, writer: Writer<'_>, cache: &mut Cache, new: &mut Described) -> Result<()> {
-        let format = format::of(new.record.protocol())?;
-        for fingerprint in writer.with_secrets(new.record.protocol())? {
-            let fingerprint = Handle::parse(&fingerprint)?;
-            let Some(other) = writer.record(&fingerprint)? else { continue };
-            if format.share_key(&other, &new.record)? {
-                new.secret = self.opened(writer, cache, &fingerprint)?;
+    fn find_secret(&self, writer: Writer<'_>, cache: &mut Cache, own: &mut Own, new: &mut Described) -> Result<()> {
+        let protocol = new.record.protocol();
+        let format = format::of(protocol)?;
+        let own = match own.entry(protocol) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let all = writer.with_secrets(protocol)?.into_iter();
+                let records = all.map(|fingerprint| writer.record(&Handle::parse(&fingerprint)?));
+                unknown.insert(records.filter_map(Result::transpose).collect::<Result<_>>()?)
+            }
+        };
+        for other in own {
+            if format.share_key(other, &new.record)? {
+                new.secret = self.opened(writer, cache, other.fingerprint())?;
                 new.record.set_secrets([new.record.fingerprint().clone()]);
                 return Ok(());
             }

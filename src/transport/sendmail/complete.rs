@@ -48,6 +48,7 @@ impl Writer<'_> {
             let qualified = has_addresses.then(|| std::str::from_utf8(field.value).ok()).flatten();
             match qualified.map(|value| qualify(value, self.domain)).filter(|after| after.as_bytes() != field.value) {
                 Some(value) => {
+                    let value = if field.is("From") { name_first(&value).unwrap_or(value) } else { value };
                     complete.extend_from_slice(format!("{}:{value}{line_break}", field.name).as_bytes());
                 }
                 None => complete.extend_from_slice(field.raw),
@@ -71,6 +72,14 @@ impl Writer<'_> {
             Some(name) => format!("From: {} <{author}>", encode_phrase(name)),
         }
     }
+}
+
+/// ` Cron Daemon <root@host>` for ` root@host (Cron Daemon)`, as cron writes it: readers take different parts of the old form for the author (RFC 5322,
+/// section 3.4).
+fn name_first(from: &str) -> Option<String> {
+    let (address, name) = from.trim().strip_suffix(')')?.split_once(" (")?;
+    let address = Address::parse(address).ok().filter(|_| !name.contains(['(', ')', '\\']))?;
+    Some(format!(" {} <{address}>", encode_phrase(name)))
 }
 
 /// Adds `domain` to every mailbox in an address list that is a name alone. Everything else stays.
@@ -201,6 +210,9 @@ mod tests {
         assert!(complete("\n", Some("A. \"L\"")).contains("From: \"A. \\\"L\\\"\" <al@h.org>\n"));
         assert!(complete("\n", Some("\u{c4}l\r\nBcc: x")).contains("From: =?utf-8?q?"));
         assert!(!complete("\n", Some("\u{c4}l\r\nBcc: x")).contains("\nBcc"));
+        assert!(complete("From: root (Cron Daemon)\n\n", None).ends_with("\nFrom: Cron Daemon <root@h.org>\n\n"));
+        assert!(complete("From: al (a (b) c)\n\n", None).ends_with("\nFrom: al@h.org (a (b) c)\n\n"));
+        assert!(complete("From: a@b.c (name)\n\n", None).ends_with("\nFrom: a@b.c (name)\n\n"));
         assert!(complete("To: root\nDate: 1\n\n", None).contains("\nTo: root@h.org\nDate: 1\n\n"));
     }
 }

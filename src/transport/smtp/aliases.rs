@@ -32,5 +32,5 @@ impl Session<'_> {
 
 fn listed<'a>(members: impl IntoIterator<Item = &'a Address>) -> Reply {
     let lines = members.into_iter().map(|one| format!("<{one}>")).collect();
-    Reply { code: 250, status: Some("2.1.5".to_owned()), lines }
+    Reply { code: 250, status: Some("2.1.5".to_owned()), lines, server: None }
 }

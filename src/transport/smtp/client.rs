@@ -1,6 +1,6 @@
 //! The SMTP client.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -32,6 +32,8 @@ pub struct Caller {
 
 /// A connection with a server, without a transaction. It can be used again after a negative reply, unless [`Client::is_lost`].
 pub struct Client {
+    /// What the log calls the server.
+    server: Arc<str>,
     wire: Wire,
     offers: Offers,
     timeouts: Timeouts,
@@ -75,6 +77,7 @@ impl Caller {
     /// The reply to the client that wants to send: the server's reply, or 451.
     pub async fn greet(&self, stream: Box<dyn Stream>, host: &str, security: &Security) -> Result<Client, Reply> {
         let mut client = Client {
+            server: Arc::from(host),
             wire: Wire::new(stream),
             offers: Offers::default(),
             timeouts: self.timeouts,
@@ -109,6 +112,13 @@ impl Caller {
 }
 
 impl Client {
+    /// Names the server in the log by its address too: `mx1.example.net[192.0.2.1]`.
+    #[must_use]
+    pub fn at(mut self, address: IpAddr) -> Client {
+        self.server = Arc::from(format!("{}[{address}]", self.server));
+        self
+    }
+
     /// The extensions of the server.
     pub fn offers(&self) -> &Offers {
         &self.offers
@@ -376,6 +386,7 @@ impl Client {
 
     async fn reply(&mut self, limit: Duration) -> Result<Reply, Reply> {
         let reply = Reply::read(&mut self.wire, limit).await.map_err(|fault| self.lose(fault))?;
+        let reply = Reply { server: Some(Arc::clone(&self.server)), ..reply };
         // RFC 5321, section 3.8: the server is about to close.
         self.is_lost |= reply.code == 421;
         Ok(reply)
@@ -431,7 +442,12 @@ fn accepted(to: &str, reply: Reply) -> Result<(), Reply> {
     let status = reply.status.filter(agrees).unwrap_or_else(|| format!("{class}.0.0"));
     let command = shown(to);
     let said = reply.lines.join(" ");
-    Err(Reply { code, status: Some(status), lines: vec![format!("{said} (in reply to {command})")] })
+    Err(Reply {
+        code,
+        status: Some(status),
+        lines: vec![format!("{said} (in reply to {command})")],
+        server: reply.server,
+    })
 }
 
 /// [`accepted`] for a command that is about no message: the server refuses this host, and the message may be sent later (Postfix's

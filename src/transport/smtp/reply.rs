@@ -1,6 +1,6 @@
 //! Replies (RFC 5321, section 4.2) with enhanced status codes (RFC 2034, RFC 3463).
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::wire::{Fault, Wire};
 use crate::base::{Error, Kind};
@@ -14,17 +14,19 @@ pub struct Reply {
     pub status: Option<String>,
     /// One or more lines, without line endings.
     pub lines: Vec<String>,
+    /// The server that it came from, as the log names it: `mx1.example.net[192.0.2.1]`; `None` for replies of this program.
+    pub server: Option<Arc<str>>,
 }
 
 impl Reply {
     /// One line with an enhanced status code.
     pub fn new(code: u16, status: &str, text: impl Into<String>) -> Reply {
-        Reply { code, status: Some(status.to_owned()), lines: vec![text.into()] }
+        Reply { code, status: Some(status.to_owned()), lines: vec![text.into()], server: None }
     }
 
     /// Lines without an enhanced status code.
     pub fn plain(code: u16, lines: impl IntoIterator<Item = String>) -> Reply {
-        Reply { code, status: None, lines: lines.into_iter().collect() }
+        Reply { code, status: None, lines: lines.into_iter().collect(), server: None }
     }
 
     /// A temporary failure: 451.
@@ -87,7 +89,8 @@ impl Reply {
                 Some(_) => return Err(nonsense()),
             };
             let (status, text) = split_status(code, text);
-            let reply = reply.get_or_insert_with(|| Reply { code, status: status.clone(), lines: Vec::new() });
+            let begun = || Reply { code, status: status.clone(), lines: Vec::new(), server: None };
+            let reply = reply.get_or_insert_with(begun);
             if reply.code != code {
                 return Err(nonsense());
             }
@@ -167,7 +170,12 @@ mod tests {
         let reply = read(b"250-2.1.5 first\r\n250 2.1.5 second\r\n").await.unwrap();
         assert_eq!(
             reply,
-            Reply { code: 250, status: Some("2.1.5".into()), lines: vec!["first".into(), "second".into()] }
+            Reply {
+                code: 250,
+                status: Some("2.1.5".into()),
+                lines: vec!["first".into(), "second".into()],
+                server: None
+            }
         );
         assert_eq!(reply.octets(), b"250-2.1.5 first\r\n250 2.1.5 second\r\n");
         assert_eq!(read(b"220 mx\r\n").await.unwrap(), Reply::plain(220, ["mx".to_owned()]));

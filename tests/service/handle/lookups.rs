@@ -23,6 +23,7 @@ impl Keys for Asked {
     fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
         let shown = match query.want {
             Want::All => "all".to_owned(),
+            Want::Secrets => "secrets".to_owned(),
             Want::Address(address) => address.to_string(),
             Want::Certificate(handle) | Want::Handle(handle) => handle.to_string(),
         };

@@ -37,7 +37,15 @@ const CASES: &[Case] = &[
                     ("disposition", "relay"),
                 ],
             ),
-            ("relayed", &[("to", "<bob@example.net>"), ("queued_as", "K"), ("reply", "250 2.0.0 taken: queued as K")]),
+            (
+                "relayed",
+                &[
+                    ("to", "<bob@example.net>"),
+                    ("server", "127.0.0.1"),
+                    ("queued_as", "K"),
+                    ("reply", "250 2.0.0 taken: queued as K"),
+                ],
+            ),
         ],
     },
     Case {

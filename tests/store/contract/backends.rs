@@ -71,6 +71,7 @@ const CASES: &[fn(&dyn Shared)] = &[
     a_public_copy_takes_no_secret_away,
     what_another_process_writes_is_seen,
     a_secret_key_is_removed_only_when_asked_for,
+    certificates_with_secret_parts_are_found_alone,
     a_change_that_fails_leaves_nothing,
     statements_are_a_set,
     a_binding_is_made_once,
@@ -88,6 +89,17 @@ fn what_is_kept_is_found(shared: &dyn Shared) {
     contract(&shared.open(&["wrong", PASSPHRASE]), &shared.open(&["wrong"]));
     // Opened before there was anything.
     assert_eq!(find(&empty, Want::All).len(), 3);
+}
+
+fn certificates_with_secret_parts_are_found_alone(shared: &dyn Shared) {
+    let keys = shared.open(&[]);
+    let [alice, bob, _] = &*PEOPLE;
+    let public = Described { record: bob.described.record.clone().without_secrets(), secret: None, proven: Vec::new() };
+    keys.add(&[copy(&alice.described), public]).unwrap();
+    assert_eq!(find(&keys, Want::All).len(), 2);
+    for _ in 0..2 {
+        assert_eq!(find(&keys, Want::Secrets), std::slice::from_ref(alice.described.record.fingerprint()));
+    }
 }
 
 fn a_change_that_fails_leaves_nothing(shared: &dyn Shared) {
