@@ -66,7 +66,7 @@ pub fn connect(location: &Location, access: &Access, purpose: Purpose) -> Result
         Location::Imap(server, mailbox) => {
             Some(Box::new(ImapSource::connect(server, mailbox.as_deref(), access, purpose)?))
         }
-        Location::Pop3(server) => Some(Box::new(Pop3Source::connect(server, access)?)),
+        Location::Pop3(server) => Some(Box::new(Pop3Source::connect(server, access, purpose)?)),
         Location::Path(_) | Location::Maildir(_) | Location::Mbox(_) | Location::Lmtp(_) => None,
     })
 }

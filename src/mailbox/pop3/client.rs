@@ -7,7 +7,7 @@ use super::reply::{Reply, timestamp};
 use crate::{
     base::{Error, Kind, Limits, Result, Secret, hex},
     crypto::Hash,
-    mailbox::remote::{self, Access, Exchange, LINE, Plaintext, Server, Tls, Wire},
+    mailbox::remote::{self, Access, Exchange, LINE, Plaintext, Purpose, Server, Tls, Wire},
 };
 
 /// A connection that is logged in.
@@ -88,11 +88,16 @@ impl Client {
         Err(Error::malformed(self.place(), format!("more than {MAX_LINES} lines in one reply")))
     }
 
-    /// RETR. `None`: the server does not give this message.
-    pub(super) fn message(&mut self, number: u32, size: u64) -> Result<Result<Vec<u8>>> {
-        match self.attempt(&format!("RETR {number}"))? {
+    /// A message, or why the server does not give this one. Many servers mark a message as read by RETR; for reading alone, TOP with more lines
+    /// than a message has is used where the server has it.
+    pub(super) fn message(&mut self, number: u32, size: u64, purpose: Purpose) -> Result<Result<Vec<u8>>> {
+        let command = match purpose {
+            Purpose::Read if self.can("TOP") => format!("TOP {number} {ALL_LINES}"),
+            Purpose::Read | Purpose::Remove => format!("RETR {number}"),
+        };
+        match self.attempt(&command)? {
             Reply::Ok(_) => {}
-            Reply::Err(words) => return Ok(Err(self.refused(&format!("RETR {number}"), &words))),
+            Reply::Err(words) => return Ok(Err(self.refused(&command, &words))),
             Reply::Challenge(_) => return Err(self.unexpected(b"+")),
         }
         self.wire.expect(usize::try_from(size).unwrap_or(self.limits.message).min(self.limits.message));
@@ -240,6 +245,8 @@ fn is_busy(words: &[u8]) -> bool {
     [&b"[IN-USE]"[..], b"[LOGIN-DELAY]", b"[SYS/TEMP]"].iter().any(|code| words.starts_with(code))
 }
 
+/// Source: fetchmail.
+const ALL_LINES: u32 = 99_999_999;
 /// Lines of one list. Source: a mailbox of a million messages.
 const MAX_LINES: usize = 1_000_000;
 /// Source: ten times those of Dovecot.

@@ -10,7 +10,7 @@ use crate::{
     base::{Error, Result},
     mailbox::{
         Entry, MessageId, MessageSource, Progress, State,
-        remote::{Access, Gone, RemoteSource, Removal, Server},
+        remote::{Access, Gone, Purpose, RemoteSource, Removal, Server},
     },
 };
 
@@ -19,6 +19,7 @@ pub struct Pop3Source {
     name: String,
     server: Server,
     access: Access,
+    purpose: Purpose,
     /// `None`: between two connections.
     client: Option<Client>,
     /// What is not read yet, by number.
@@ -42,11 +43,12 @@ impl Pop3Source {
     ///
     /// `TryAgain`: the server cannot be reached, or the mailbox is in use. `Unavailable`: no TLS, or no unique ids. `NoKey`: the login is refused. `Malformed`: the
     /// server breaks the protocol.
-    pub fn connect(server: &Server, access: &Access) -> Result<Pop3Source> {
+    pub fn connect(server: &Server, access: &Access, purpose: Purpose) -> Result<Pop3Source> {
         let mut source = Pop3Source {
             name: server.url("pop3"),
             server: server.clone(),
             access: access.clone(),
+            purpose,
             client: None,
             unread: BTreeMap::new(),
             numbers: HashMap::new(),
@@ -101,6 +103,7 @@ impl MessageSource for Pop3Source {
             if !is_repeated && done(&id) {
                 continue;
             }
+            let purpose = self.purpose;
             let client = self.client()?;
             let limit = client.limits().message;
             let content = if is_repeated {
@@ -108,7 +111,7 @@ impl MessageSource for Pop3Source {
             } else if size > limit as u64 {
                 Err(Error::malformed(&id, format!("more than {limit} octets")))
             } else {
-                client.message(number, size)?
+                client.message(number, size, purpose)?
             };
             return Ok(Some(Entry { id, content, state: State::default() }));
         }
