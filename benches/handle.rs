@@ -135,6 +135,7 @@ fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
             max_size: 64 * 1024 * 1024,
             mailboxes: Default::default(),
             forwards: Default::default(),
+            lists: Default::default(),
         },
         name: "mx.example.org".to_owned(),
         authserv_ids: Vec::new(),

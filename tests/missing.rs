@@ -116,6 +116,7 @@ fn nothing_is_sent_in_clear_in_its_place() {
             identities: BTreeMap::new(),
             mailboxes: Default::default(),
             forwards: Default::default(),
+            lists: Default::default(),
             obstacles: BTreeMap::new(),
             max_size: 1024 * 1024,
         };

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, forwards, listeners, mailboxes, notice,
+    Security, Server, Upstream, What, Xforward, forwards, listeners, lists, mailboxes, notice,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -17,7 +17,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Forwards, Mailboxes, Pattern, Policy},
+    policy::{Forwards, Lists, Mailboxes, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, Network, sendmail::Program},
 };
@@ -113,6 +113,7 @@ impl Reader<'_> {
         let (aliases, mailboxes) = mailboxes::read(self.document, root);
         let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         let policy = forwards::read(self, root, policy);
+        let policy = lists::read(self, root, policy);
         if let Some(trusted) = trusted {
             trusted.finish();
         }
@@ -135,8 +136,9 @@ impl Reader<'_> {
         if policy.forwards.iter().next().is_some()
             && let Some(Upstream::SmartHost { protocol: NextProtocol::Lmtp, .. }) = &upstream
         {
-            let message = "forward: upstream speaks LMTP, and delivers to mailboxes of this host alone";
-            self.document.error(root.line_of("forward"), message);
+            let key = if root.has("forward") { "forward" } else { "list" };
+            let message = format!("{key}: upstream speaks LMTP, and delivers to mailboxes of this host alone");
+            self.document.error(root.line_of(key), message);
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -205,6 +207,7 @@ impl Reader<'_> {
             max_size,
             mailboxes: Mailboxes::default(),
             forwards: Forwards::default(),
+            lists: Lists::default(),
         }
     }
 

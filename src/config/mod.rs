@@ -27,8 +27,10 @@ mod check;
 mod explain;
 mod forwards;
 mod listeners;
+mod lists;
 mod load;
 mod mailboxes;
+mod members;
 mod notice;
 mod reader;
 mod rules;
@@ -49,7 +51,7 @@ use crate::{
     crypto::Legacy,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::Policy,
+    policy::{Members, Policy},
     transport::{
         Endpoint, Network, NoticeTo,
         sendmail::Program,
@@ -412,6 +414,8 @@ enum What {
     File(PathBuf),
     /// A certificate and its key.
     Identity(Identity),
+    /// The members of a list.
+    Members(Members),
     /// An address that a rule encrypts to.
     Reader(Address),
     /// A secret that only its owner can read.

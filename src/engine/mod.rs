@@ -10,6 +10,7 @@ mod handle;
 mod inspect;
 mod leg;
 mod lines;
+mod list;
 mod marker;
 mod notes;
 mod onward;
@@ -17,6 +18,7 @@ mod opaque;
 mod open;
 mod parts;
 mod plaintext;
+mod posting;
 mod reloadable;
 mod resolve;
 mod return_path;
@@ -29,6 +31,7 @@ pub use facts::Gathered;
 pub use handle::{HANDLED, Handler, Outcome};
 pub use open::Opening;
 pub use parts::OpenedParts;
+pub use posting::Posting;
 pub use reloadable::{HandlerConfig, ReloadableHandler};
 
 use crate::{

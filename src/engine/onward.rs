@@ -1,10 +1,13 @@
-//! Step 5 of the pipeline: send on what was decided for an address that forwards.
+//! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
+
+use std::sync::Arc;
 
 use super::{
-    Engine, HandlerContext,
+    Engine, HandlerContext, Posting,
     accounting::Unopened,
     facts::{Readers, mailbox},
     leg::{Leg, Made, Route},
+    list::ForList,
     return_path,
 };
 use crate::{
@@ -17,6 +20,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct SentOn {
     pub(super) made: Vec<Made>,
+    pub(super) postings: Vec<Arc<Posting>>,
     pub(super) notes: Vec<String>,
     pub(super) unopened: Vec<Unopened>,
 }
@@ -30,8 +34,8 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`](super::Handler::handle).
     pub(super) fn send_on(&self, leg: Leg, origin: &Origin, handler: HandlerContext<'_>) -> Result<SentOn> {
-        let Leg { mail, made, notes, unopened, .. } = leg;
-        let mut all = SentOn { made: Vec::new(), notes, unopened };
+        let Leg { mail, verdict, made, notes, unopened, .. } = leg;
+        let mut all = SentOn { notes, unopened, ..SentOn::default() };
         for mut one in made {
             one.group.origin = origin.clone();
             if one.group.disposition != Disposition::Relay {
@@ -44,7 +48,15 @@ impl Engine<'_> {
                     staying.push(path);
                     continue;
                 };
-                let next = self.next_leg(&mail, &one, &path, onward, origin, handler)?;
+                let next = match onward {
+                    Onward::List(list) => {
+                        let (came, verdict) = (&mail, &verdict);
+                        self.post(&ForList { came, verdict, one: &one, path: &path, origin }, list, handler)?
+                    }
+                    Onward::Forward(_) | Onward::Return => {
+                        self.next_leg(&mail, &one, &path, onward, origin, handler)?
+                    }
+                };
                 match refusal(&next.made) {
                     Some(refused) => {
                         let group = Group { recipients: vec![path], origin: origin.clone(), ..refused };
@@ -69,7 +81,7 @@ impl Engine<'_> {
     }
 
     /// What is made of the copy that `one` relays, for where mail of the recipient `path` goes.
-    fn next_leg(
+    pub(super) fn next_leg(
         &self,
         came: &Mail,
         one: &Made,
@@ -89,6 +101,7 @@ impl Engine<'_> {
                 }
                 _ => return refused(Obstacle::ForwardingLoop),
             },
+            Onward::List(_) => return refused(Obstacle::ForwardingLoop),
             Onward::Return => {
                 let named = return_path::original(address, handler.marker, self.context.clock);
                 match named.filter(|_| sender.address.is_none()) {
@@ -133,6 +146,7 @@ impl SentOn {
 
     fn join(&mut self, other: SentOn) {
         self.made.extend(other.made);
+        self.postings.extend(other.postings);
         self.notes.extend(other.notes);
         self.unopened.extend(other.unopened);
     }

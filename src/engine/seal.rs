@@ -67,6 +67,27 @@ impl Engine<'_> {
         }
     }
 
+    /// [`Engine::seal_with`] once for each of `how.to`, in their order: each sealed message is for one of them alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::seal`].
+    pub(super) fn seal_each(
+        &self,
+        keys: &dyn Resolved,
+        protocol: ProtocolName,
+        message: &Message,
+        how: &Seal,
+    ) -> Result<Vec<Vec<u8>>> {
+        let sealed = how.to.iter().map(|reader| {
+            let seal = Seal { to: vec![reader.clone()], ..how.clone() };
+            let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
+            self.seal_with(keys, protocol, message, &seal, &mut octets)?;
+            Ok(octets)
+        });
+        sealed.collect()
+    }
+
     /// The message with Legacy Display Elements, when `how` asks for them and there is something to show.
     fn displayed(&self, message: &Message, how: &Seal) -> Result<Option<Message>> {
         let policy = how.headers.confidentiality().filter(|_| how.encrypts());

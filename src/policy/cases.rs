@@ -44,6 +44,7 @@ impl Case {
                 max_size: 1_000,
                 mailboxes: Mailboxes::default(),
                 forwards: Forwards::default(),
+                lists: Default::default(),
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),

@@ -76,6 +76,7 @@ mod tests {
             max_size: 1,
             mailboxes: mailboxes(delimiters),
             forwards: Forwards::default(),
+            lists: Default::default(),
         };
         for (delimiters, of, others) in [
             ("", "alice+news@example.org", vec![]),

@@ -6,6 +6,7 @@ mod condition;
 mod explain;
 mod facts;
 mod groups;
+mod lists;
 mod mailboxes;
 mod onward;
 mod pattern;
@@ -20,6 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use condition::{Condition, Party, WrappingKind};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
+pub use lists::{
+    Admission, FixedMembers, FromField, Gets, List, Lists, Member, Members, Membership, Otherwise, Post, Posters,
+    ReplyTo, Requirement, WithoutKey,
+};
 pub use mailboxes::Mailboxes;
 pub use onward::{Delivery, Forward, Forwards, MailboxCopy, Onward, Origin, RETURN, ReturnPath, Step};
 pub use pattern::Pattern;
@@ -54,6 +59,7 @@ use crate::{
 ///     max_size: 1_000_000,
 ///     mailboxes: Default::default(),
 ///     forwards: Default::default(),
+///     lists: Default::default(),
 /// };
 /// let (author, to) = (Address::parse("eve@example.com")?, Address::parse("bob@example.org")?);
 /// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
@@ -94,6 +100,8 @@ pub struct Policy {
     pub mailboxes: Mailboxes,
     /// The addresses whose mail goes on.
     pub forwards: Forwards,
+    /// The addresses whose mail goes to members.
+    pub lists: Lists,
 }
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
@@ -131,6 +139,8 @@ pub struct Group {
 pub enum Disposition {
     /// It is accepted and thrown away.
     Discard,
+    /// The recipient is a list, and the members get copies of their own.
+    Post,
     /// It is held as it came where the administrator can look at it; the reason.
     Quarantine(String),
     /// It is refused for good; one line for the sender, without a reply code (`5.7.1` is added by the transport).
@@ -146,6 +156,7 @@ impl Disposition {
     pub fn name(&self) -> &'static str {
         match self {
             Disposition::Discard => "discard",
+            Disposition::Post => "post",
             Disposition::Quarantine(_) => "quarantine",
             Disposition::Reject(_) => "reject",
             Disposition::Relay => "relay",
@@ -156,7 +167,7 @@ impl Disposition {
     /// Why it is held or refused.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Disposition::Discard | Disposition::Relay => None,
+            Disposition::Discard | Disposition::Post | Disposition::Relay => None,
             Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => Some(why),
         }
     }

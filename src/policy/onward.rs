@@ -1,11 +1,11 @@
-//! Mail that goes on from the mailbox that it was decided for: forwarding.
+//! Mail that goes on from the mailbox that it was decided for: forwarding, and mailing lists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
-use super::{Mailboxes, Order, Policy, Rule};
+use super::{List, Lists, Mailboxes, Order, Policy, Rule};
 use crate::mail::{Address, ForwardPath};
 
 /// An address whose mail goes on to other addresses.
@@ -63,6 +63,8 @@ pub struct Origin(Vec<Step>);
 pub enum Step {
     /// The address forwards its mail.
     Forward(Address),
+    /// The address is a list.
+    List(Address),
     /// The address is a rewritten sender, and the mail a bounce.
     Return(Address),
 }
@@ -70,7 +72,8 @@ pub enum Step {
 /// A recipient of a mail after expansion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The address; `None`: the sender that a rewritten address names, which only the holder of its key can read.
+    /// The address, or the list for whose members it is; `None`: the sender that a rewritten address names, which only the holder of its key can
+    /// read.
     pub to: Option<Address>,
     /// From which recipient of the envelope.
     pub origin: Origin,
@@ -81,6 +84,8 @@ pub struct Delivery {
 pub enum Onward<'p> {
     /// It is forwarded.
     Forward(&'p Forward),
+    /// It goes to the members of a list.
+    List(&'p List),
     /// It is a bounce to a rewritten sender.
     Return,
 }
@@ -108,6 +113,7 @@ impl Onward<'_> {
     pub fn policy(&self, policy: &Policy) -> Policy {
         match self {
             Onward::Forward(forward) => forward.policy(policy),
+            Onward::List(list) => of_one_rule(list.opening(), policy),
             // It came in clear, and goes to the person whose mail it answers.
             Onward::Return => {
                 let orders = [Order::Clear].into();
@@ -127,6 +133,7 @@ fn of_one_rule(rule: Rule, policy: &Policy) -> Policy {
         max_size: policy.max_size,
         mailboxes: Mailboxes::default(),
         forwards: Forwards::default(),
+        lists: Lists::default(),
     }
 }
 
@@ -166,17 +173,21 @@ fn name(address: &Address) -> String {
 }
 
 impl Policy {
-    /// Why mail for `address` goes on, if it does: a forward of the address, or of its mailbox ([`Policy::other_addresses`]).
+    /// Why mail for `address` goes on, if it does: a list or a forward of the address, or of its mailbox ([`Policy::other_addresses`]).
     pub fn onward(&self, address: &Address) -> Option<Onward<'_>> {
         if self.forwards.is_return(address) {
             return Some(Onward::Return);
         }
-        if self.forwards.by_address.is_empty() {
+        if self.forwards.by_address.is_empty() && self.lists.iter().next().is_none() {
             return None;
         }
-        let others = self.other_addresses(address);
+        let mut others = self.other_addresses(address);
+        others.extend(self.lists.bounces(address));
         let mut names = std::iter::once(address).chain(&others);
-        names.find_map(|name| self.forwards.of(name)).map(Onward::Forward)
+        names.find_map(|name| {
+            let list = self.lists.of(name).map(Onward::List);
+            list.or_else(|| self.forwards.of(name).map(Onward::Forward))
+        })
     }
 
     /// What becomes of the recipients of an envelope, by their addresses alone, each with its origin, in their order. Each recipient is the origin of
@@ -193,6 +204,7 @@ impl Policy {
         let arrive = |to: Option<&Address>, origin: &Origin| Delivery { to: to.cloned(), origin: origin.clone() };
         match self.onward(address) {
             None => deliveries.push(arrive(Some(address), origin)),
+            Some(Onward::List(_)) => deliveries.push(arrive(Some(address), &origin.then(Step::List(address.clone())))),
             Some(Onward::Return) => deliveries.push(arrive(None, &origin.then(Step::Return(address.clone())))),
             Some(Onward::Forward(forward)) => {
                 let Some(next) = origin.forwarded(address) else { return };
@@ -220,7 +232,7 @@ impl Origin {
     /// The recipient of the envelope, when it is not the recipient itself.
     pub fn addressee(&self) -> Option<&Address> {
         self.0.first().map(|step| match step {
-            Step::Forward(address) | Step::Return(address) => address,
+            Step::Forward(address) | Step::List(address) | Step::Return(address) => address,
         })
     }
 }
@@ -242,6 +254,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Forward(address) => write!(f, "forward of {address}"),
+            Step::List(address) => write!(f, "list {address}"),
             Step::Return(address) => write!(f, "return to {address}"),
         }
     }

@@ -169,6 +169,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             max_size,
             mailboxes: Mailboxes::default(),
             forwards: Forwards::default(),
+            lists: Default::default(),
         }
     })
 }

@@ -1,11 +1,11 @@
 //! Counts and logs every mail, for all listeners alike.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::trace::{lists, milliseconds};
 use crate::{
     base::Result,
-    engine::{Handler, Outcome, Unopened, UsedKeys},
+    engine::{Handler, Outcome, Posting, Unopened, UsedKeys},
     mail::{Mail, Message},
     policy::Action,
     report::{Metrics, encryption_keys, signing_keys},
@@ -38,6 +38,10 @@ impl Handler for Measured {
             Err(error) => self.metrics.failed(self.listener, error.kind()),
         }
         outcome
+    }
+
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
+        self.handler.copies(posting, numbers)
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

@@ -5,6 +5,7 @@ mod failures;
 mod gateway;
 mod handle;
 mod library;
+mod lists;
 mod lmtp;
 mod logging;
 mod mail_servers;

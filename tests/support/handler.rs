@@ -74,6 +74,7 @@ pub(crate) fn policy() -> Policy {
         max_size: 1024 * 1024,
         mailboxes: Default::default(),
         forwards: Default::default(),
+        lists: Default::default(),
     }
 }
 

@@ -283,6 +283,7 @@ fn policy(max_size: usize) -> Policy {
         max_size,
         mailboxes: Default::default(),
         forwards: Default::default(),
+        lists: Default::default(),
     }
 }
 
