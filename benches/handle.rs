@@ -134,6 +134,7 @@ fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
             obstacles: Default::default(),
             max_size: 64 * 1024 * 1024,
             mailboxes: Default::default(),
+            aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
         },

@@ -115,6 +115,7 @@ fn nothing_is_sent_in_clear_in_its_place() {
             rules: vec![encrypt, rule("clear", Order::Clear)],
             identities: BTreeMap::new(),
             mailboxes: Default::default(),
+            aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
             obstacles: BTreeMap::new(),

@@ -7,7 +7,7 @@ mod hex;
 mod hint;
 mod random;
 mod secret;
-#[cfg(feature = "store")]
+#[cfg(any(feature = "mailbox", feature = "store"))]
 mod temporary;
 
 pub use budget::{Budget, Limits};
@@ -21,5 +21,5 @@ pub use hex::{hex, upper_hex};
 pub use hint::{Hint, KeyForm};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
-#[cfg(feature = "store")]
+#[cfg(any(feature = "mailbox", feature = "store"))]
 pub use temporary::{Temporary, sweep};

@@ -8,7 +8,7 @@ use std::{
 
 use postseal::{
     base::{Budget, Error, Kind, Result},
-    mail::{Address, Message, form},
+    mail::{Address, Message, mbox},
 };
 
 use super::show::progress::Counted;
@@ -33,7 +33,7 @@ pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
 pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Message> {
     let octets = octets(name, budget)?;
     // Otherwise the second message would be read as text of the first.
-    let count = form::mbox_messages(&octets);
+    let count = mbox::messages(&octets);
     if count > 1 {
         let place = name.map_or_else(|| "-".to_owned(), |name| name.display().to_string());
         return Err(Error::malformed(place, format!("an mbox of {count} messages"))

@@ -10,7 +10,7 @@ use crate::{
     engine::{Engine, HandlerContext},
     keys::{KeyState, ProtocolName},
     mail::{Envelope, Mail, Submitter},
-    policy::{Action, Decision, Facts, Group, Trace, Unauthenticated},
+    policy::{Action, Decision, Disposition, Facts, Group, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
 };
@@ -41,6 +41,9 @@ pub struct Explanation {
 pub struct Reached {
     /// The recipient.
     pub to: String,
+    /// The alias that it is here for: `alias staff@example.org`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// `inbound` or `outbound`.
     pub direction: &'static str,
     /// The rules before the one that applies.
@@ -101,6 +104,9 @@ pub struct PassedOver {
 ///
 /// The keys could not be read, or the message exceeds a limit.
 pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Explanation> {
+    let (recipients, origins): (Vec<_>, Vec<_>) =
+        config.policy.unalias(mail.envelope.recipients.clone()).recipients.into_iter().unzip();
+    let mail = &Mail { envelope: Envelope { recipients, ..mail.envelope.clone() }, ..mail.clone() };
     let gathered = engine.gather(mail, &config.policy)?;
     let facts = gathered.facts(mail);
     let decision = config.policy.decide(&facts);
@@ -121,11 +127,11 @@ pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Expl
         reason: reason.map(|reason| reason.to_string()),
         recipients: traces
             .into_iter()
-            .map(|trace| {
-                Ok(Reached {
-                    sent_on: sent_on(config, engine, mail, &trace.group)?,
-                    ..reached(&facts, &decision, trace)
-                })
+            .zip(origins)
+            .map(|(trace, origin)| {
+                let origin = (!origin.is_as_addressed()).then(|| origin.to_string());
+                let sent_on = sent_on(config, engine, mail, &trace.group)?;
+                Ok(Reached { origin, sent_on, ..reached(&facts, &decision, trace) })
             })
             .collect::<Result<_>>()?,
     })
@@ -146,11 +152,20 @@ fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> 
         marker: &marker,
     };
     let outcome = engine.handle(Mail { envelope, ..mail.clone() }, handler)?;
+    let groups = outcome.decision.groups.iter().zip(&outcome.keys);
     let mut all = Vec::new();
-    for group in outcome.decision.groups.iter().filter(|group| group.origin.addressee().is_some()) {
+    let is_shown = |group: &Group| group.origin.sent_on_from().is_some() || group.disposition != Disposition::Relay;
+    for (group, used) in groups.filter(|(group, _)| is_shown(group)) {
         let mut copies = outcome.copies().filter(|(other, _)| std::ptr::eq(*other, group));
         let sender = copies.next().map(|(_, mail)| mail.envelope.sender.address.as_ref());
         let sender = sender.map(|address| address.map_or_else(|| "<>".to_owned(), ToString::to_string));
+        let actions = group.actions.iter().flat_map(|action| match action {
+            Action::Encrypt(protocol) => {
+                vec![format!("encrypted, {} key {}", protocol.name(), used.readers.join(" "))]
+            }
+            _ => words(action, &BTreeMap::new(), None),
+        });
+        let actions: Vec<String> = actions.collect();
         all.extend(group.recipients.iter().map(|path| SentOn {
             to: path.address.to_string(),
             origin: group.origin.to_string(),
@@ -158,7 +173,7 @@ fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> 
             obstacle: group.obstacle.map(|obstacle| obstacle.name()),
             outcome: group.disposition.name(),
             text: group.disposition.reason().map(str::to_owned),
-            actions: group.actions.iter().flat_map(|action| words(action, &BTreeMap::new(), None)).collect(),
+            actions: actions.clone(),
             sender: sender.clone(),
         }));
     }
@@ -182,7 +197,8 @@ impl Explanation {
 
 impl Reached {
     fn write(&self, text: &mut String) {
-        let _ = writeln!(text, "{} ({})", self.to, self.direction);
+        let origin: String = self.origin.iter().map(|origin| format!(", {origin}")).collect();
+        let _ = writeln!(text, "{} ({}{origin})", self.to, self.direction);
         for PassedOver { rule, why } in &self.passed {
             let _ = writeln!(text, "  passed   {rule}: {why}");
         }
@@ -198,9 +214,11 @@ impl Reached {
         }
         for one in &self.sent_on {
             let obstacle = one.obstacle.map(|name| format!(" ({name})")).unwrap_or_default();
-            let _ = writeln!(text, "  goes on  to {}: {}{obstacle}", one.to, one.origin);
             let why: String = one.text.iter().map(|why| format!(": {why}")).collect();
-            let _ = writeln!(text, "           outcome {}{why}", one.outcome);
+            let _ = match one.outcome {
+                "relay" => writeln!(text, "  goes on  to {}: {}{obstacle}", one.to, one.origin),
+                outcome => writeln!(text, "  goes on  not: {outcome}{why}{obstacle}"),
+            };
             for action in &one.actions {
                 let _ = writeln!(text, "           {action}");
             }
@@ -221,6 +239,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
     let (outcome, text) = (group.disposition.name(), group.disposition.reason().map(str::to_owned));
     Reached {
         to,
+        origin: None,
         direction: group.direction.name(),
         passed: passed.into_iter().map(|one| PassedOver { rule: one.rule, why: one.why }).collect(),
         rule: group.rule,

@@ -3,7 +3,7 @@
 use super::{
     Grade, Mention, Problem, What,
     reader::Reader,
-    rules,
+    rules::{self, Vocabulary},
     table::{Located, Table},
 };
 use crate::{
@@ -48,15 +48,10 @@ fn forward(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: 
     let to: Vec<Address> = to.iter().filter_map(|text| reader.document.read(text, Address::parse)).collect();
     let name = of.as_ref().map_or_else(|| format!("forward in line {line}"), |of| format!("forward of {of}"));
     let preferred = rules::preferred(reader, root);
-    let mut rule = rules::body(reader, &table, name, &preferred);
+    let mut rule = rules::body(reader, &table, name, &preferred, KNOWN);
     let keeps = table.truth("keep").unwrap_or_default();
     let senders = [ReturnPath::Keep, ReturnPath::Own, ReturnPath::Rewrite].map(|sender| (sender.name(), sender));
     let sender = reader.choice(&table, "sender", ReturnPath::Rewrite, &senders);
-    let known = [Order::Clear, Order::Decrypt, Order::Encrypt];
-    if let Some(order) = rule.orders.iter().find(|order| !known.contains(order)) {
-        let message = format!("{}: action {:?} is not for a forward", rule.name, order.name());
-        refuse(reader, table.line_of("action"), message, "known here: encrypt, decrypt+encrypt, clear, decrypt+clear");
-    }
     let opens = rule.orders.remove(&Order::Decrypt);
     let contradiction = if opens { None } else { rule.contradiction() };
     let contradiction = contradiction.or_else(|| {
@@ -74,9 +69,7 @@ fn forward(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: 
     for (obstacle, resort) in &rule.obstacles {
         let at = table.line_of(obstacle.name());
         let refuses = matches!(resort, Resort::Reject | Resort::Tempfail);
-        if *resort == Resort::Next {
-            reader.document.error(at, format!("{}: \"next\" is for rules: a forward has one", obstacle.name()));
-        } else if *obstacle == Obstacle::AlreadyEncrypted && refuses && decrypts {
+        if *obstacle == Obstacle::AlreadyEncrypted && refuses && decrypts {
             let message = "already-encrypted: a refusal would tell the sender whether the message could be decrypted";
             refuse(reader, at, message.to_owned(), "\"keep\", \"quarantine\" or \"discard\"");
         }
@@ -99,6 +92,19 @@ fn forward(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: 
 fn refuse(reader: &Reader<'_>, line: usize, message: String, hint: &'static str) {
     reader.document.add(Problem { line, grade: Grade::Error, message, hint: Some(Hint::from(hint)) });
 }
+
+/// A forward is one rule: there is no next one, and it signs as no author.
+const KNOWN: Vocabulary<'static> = Vocabulary {
+    orders: &[Order::Clear, Order::Decrypt, Order::Encrypt],
+    obstacles: &[
+        Obstacle::AlreadyEncrypted,
+        Obstacle::ExpiredKey,
+        Obstacle::Malformed,
+        Obstacle::MissingKey,
+        Obstacle::Oversized,
+    ],
+    resorts: &[Resort::Discard, Resort::Keep, Resort::Quarantine, Resort::Reject, Resort::Tempfail],
+};
 
 /// Addresses that mail of one address goes to. Source: more are a list.
 const MAX_TARGETS: usize = 100;

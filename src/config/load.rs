@@ -7,7 +7,9 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, forwards, listeners, lists, mailboxes, notice,
+    Security, Server, Upstream, What, Xforward, forwards, listeners, lists,
+    mailboxes::{self, Names},
+    notice,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -110,8 +112,9 @@ impl Reader<'_> {
         let own = root.string("authserv-id").and_then(|name| self.document.read(&name, self::hostname));
         let authserv_id = own.or_else(|| hostname.clone());
         let authserv_ids = self.authserv_ids(trusted.as_ref(), authserv_id.as_deref());
-        let (aliases, mailboxes) = mailboxes::read(self.document, root);
-        let policy = Policy { mailboxes, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
+        let Names { aliases, mailboxes, expanded } = mailboxes::read(self.document, root);
+        let policy =
+            Policy { mailboxes, aliases: expanded, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         let policy = forwards::read(self, root, policy);
         let policy = lists::read(self, root, policy);
         if let Some(trusted) = trusted {
@@ -206,6 +209,7 @@ impl Reader<'_> {
             obstacles,
             max_size,
             mailboxes: Mailboxes::default(),
+            aliases: Default::default(),
             forwards: Forwards::default(),
             lists: Lists::default(),
         }

@@ -6,12 +6,21 @@ use super::table::{Document, Located, Table};
 use crate::{
     base::{Error, Kind, Result},
     mail::Address,
-    policy::Mailboxes,
-    transport::smtp::Aliases,
+    policy::{Aliases, Mailboxes},
 };
 
+/// The names of mailboxes.
+pub(super) struct Names {
+    /// The aliases as they are shown.
+    pub(super) aliases: Aliases,
+    /// Which addresses are names of one mailbox.
+    pub(super) mailboxes: Mailboxes,
+    /// The aliases whose members get mail in their place.
+    pub(super) expanded: Aliases,
+}
+
 /// The aliases, and which addresses they and the delimiter make names of one mailbox.
-pub(super) fn read(document: &Document, root: &Table<'_>) -> (Aliases, Mailboxes) {
+pub(super) fn read(document: &Document, root: &Table<'_>) -> Names {
     let aliases = root.table("aliases").map(|table| aliases(document, &table)).unwrap_or_default();
     let delimiters = root.string("recipient-delimiter");
     let delimiters = delimiters.and_then(|text| document.read(&text, delimiters_of)).unwrap_or_default();
@@ -20,7 +29,11 @@ pub(super) fn read(document: &Document, root: &Table<'_>) -> (Aliases, Mailboxes
         _ => None,
     };
     let mailboxes = Mailboxes { delimiters, aliases: aliases.iter().filter_map(mailbox).collect::<BTreeMap<_, _>>() };
-    (aliases, mailboxes)
+    let expanded = match root.truth("expand-aliases") {
+        Some(true) => aliases.iter().map(|(name, members)| (in_full(name), members.clone())).collect(),
+        Some(false) | None => Aliases::new(),
+    };
+    Names { aliases, mailboxes, expanded }
 }
 
 fn aliases(document: &Document, table: &Table<'_>) -> Aliases {

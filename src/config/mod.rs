@@ -51,12 +51,8 @@ use crate::{
     crypto::Legacy,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Members, Policy},
-    transport::{
-        Endpoint, Network, NoticeTo,
-        sendmail::Program,
-        smtp::{Aliases, BareLf},
-    },
+    policy::{Aliases, Members, Policy},
+    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.

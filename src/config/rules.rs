@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Vec<Rule>, BTreeMap<Obstacle, Resort>) {
     let mut obstacles = BTreeMap::new();
     if let Some(table) = root.table("obstacles") {
-        obstacles = resorts(reader, &table);
+        obstacles = resorts(reader, &table, Vocabulary::RULE);
         table.finish();
     }
     let protocols = preferred(reader, root);
@@ -57,8 +57,12 @@ pub(super) fn preferred(reader: &Reader<'_>, root: &Table<'_>) -> Vec<ProtocolNa
 
 fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -> Rule {
     let name = table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value);
-    let orders = body(reader, &table, name, preferred);
-    let rule = Rule { conditions: conditions(reader, &table, &orders.protocols), ..orders };
+    let orders = body(reader, &table, name, preferred, Vocabulary::RULE);
+    let rule = Rule {
+        conditions: conditions(reader, &table, &orders.protocols),
+        text: table.string("text").and_then(|text| line(reader, text, "text")),
+        ..orders
+    };
     if rule.says(Order::Encrypt) {
         let readers = rule.conditions.iter().filter_map(|condition| match condition {
             Condition::Recipient(patterns) => Some(patterns),
@@ -76,18 +80,35 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     rule
 }
 
+/// What can be said in a place of the file.
+#[derive(Clone, Copy)]
+pub(super) struct Vocabulary<'a> {
+    pub(super) orders: &'a [Order],
+    pub(super) obstacles: &'a [Obstacle],
+    pub(super) resorts: &'a [Resort],
+}
+
+impl Vocabulary<'static> {
+    const RULE: Self = Vocabulary { orders: &Order::ALL, obstacles: &Obstacle::CONFIGURABLE, resorts: &Resort::ALL };
+}
+
 /// A rule without conditions: what it orders.
-pub(super) fn body(reader: &Reader<'_>, table: &Table<'_>, name: String, preferred: &[ProtocolName]) -> Rule {
+pub(super) fn body(
+    reader: &Reader<'_>,
+    table: &Table<'_>,
+    name: String,
+    preferred: &[ProtocolName],
+    known: Vocabulary<'_>,
+) -> Rule {
     Rule {
-        orders: orders(reader, table),
+        orders: orders(reader, table, known.orders),
         unauthenticated: reader.choice(
             table,
             "unauthenticated",
             Unauthenticated::Leave,
             &Unauthenticated::ALL.map(|one| (one.name(), one)),
         ),
-        text: table.string("text").and_then(|text| line(reader, text, "text")),
-        obstacles: resorts(reader, table),
+        obstacles: resorts(reader, table, known),
         ..sealed(reader, table, name, preferred)
     }
 }
@@ -144,9 +165,9 @@ fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]
     conditions
 }
 
-fn orders(reader: &Reader<'_>, table: &Table<'_>) -> BTreeSet<Order> {
+fn orders(reader: &Reader<'_>, table: &Table<'_>, known: &[Order]) -> BTreeSet<Order> {
     let Some(text) = table.required("action") else { return BTreeSet::new() };
-    let known = Order::ALL.map(|order| (order.name(), order));
+    let known: Vec<_> = known.iter().map(|order| (order.name(), *order)).collect();
     let words = text.value.split('+').map(|word| Located { line: text.line, value: word.trim().to_owned() });
     words.filter_map(|word| reader.document.word(&word, "action", &known)).collect()
 }
@@ -202,12 +223,12 @@ fn is_cipher(name: &str) -> bool {
     is_aead || crypto::Cipher::parse(lower.strip_suffix("-cbc").unwrap_or(&lower)).is_ok()
 }
 
-fn resorts(reader: &Reader<'_>, table: &Table<'_>) -> BTreeMap<Obstacle, Resort> {
+fn resorts(reader: &Reader<'_>, table: &Table<'_>, known: Vocabulary<'_>) -> BTreeMap<Obstacle, Resort> {
     let mut resorts = BTreeMap::new();
-    for obstacle in Obstacle::CONFIGURABLE {
+    for obstacle in known.obstacles.iter().copied() {
         let Some(text) = table.string(obstacle.name()) else { continue };
         let fits = |resort: &Resort| *resort != Resort::Keep || obstacle.can_keep();
-        let known: Vec<_> = Resort::ALL.into_iter().filter(fits).map(|one| (one.name(), one)).collect();
+        let known: Vec<_> = known.resorts.iter().copied().filter(fits).map(|one| (one.name(), one)).collect();
         let Some(resort) = reader.document.word(&text, obstacle.name(), &known) else { continue };
         resorts.insert(obstacle, resort);
     }

@@ -9,13 +9,13 @@ use super::{
     facts::Readers,
     leg::{Made, Route, copy_for},
     marker,
-    onward::SentOn,
+    onward::{Origins, SentOn},
 };
 use crate::{
     base::{Error, Kind, Result},
     keys::Snapshot,
-    mail::{Address, Mail, Message},
-    policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing},
+    mail::{Address, Envelope, Mail, Message},
+    policy::{Action, Decision, Disposition, Group, Origin, Policy, Sealing, Unaliased},
     verdict::Verdict,
 };
 
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Who gets what, and which rule said so.
     pub decision: Decision,
+    /// The aliases of the envelope, with the recipients that they stand for.
+    pub aliases: Vec<(Address, Vec<Address>)>,
     /// The keys used for each group of the decision, in its order; of a group that was not sealed, none.
     pub keys: Vec<UsedKeys>,
     /// What was done, one lower-case line each, for the person who sends: `signed by FINGERPRINT`.
@@ -87,12 +89,18 @@ impl Engine<'_> {
             return self.pass_on(mail, handler.policy);
         }
         let policy = handler.policy;
+        let Mail { envelope: Envelope { sender, recipients }, submitter, message } = mail;
+        let Unaliased { recipients, aliases } = policy.unalias(recipients);
+        let origins = recipients.iter().filter(|(_, origin)| !origin.is_as_addressed());
+        let origins = Origins::new(origins.map(|(path, origin)| (path.address.clone(), origin.clone())).collect());
+        let recipients = recipients.into_iter().map(|(path, _)| path).collect();
+        let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
         let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
         let leg = self.leg(mail, route, handler)?;
         let (verdict, times) = (leg.verdict.clone(), leg.times);
-        let SentOn { made, postings, notes, unopened } = self.send_on(leg, &Origin::default(), handler)?;
+        let SentOn { made, postings, notes, unopened } = self.send_on(leg, &origins, handler)?;
         let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
-        let mut outcome = Outcome { mails, postings, verdict, decision, keys, notes, unopened, times };
+        let mut outcome = Outcome { mails, postings, verdict, decision, aliases, keys, notes, unopened, times };
         for Made { group, mail, keys, .. } in made {
             outcome.mails.extend(mail);
             outcome.decision.groups.push(group);
@@ -141,16 +149,8 @@ impl Engine<'_> {
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
         let decision = Decision { groups };
-        Ok(Outcome {
-            mails,
-            postings: Vec::new(),
-            verdict,
-            decision,
-            keys,
-            notes: Vec::new(),
-            unopened: Vec::new(),
-            times: Times::default(),
-        })
+        let (postings, aliases, notes, unopened) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Outcome { mails, postings, verdict, decision, aliases, keys, notes, unopened, times: Times::default() })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
@@ -189,12 +189,14 @@ impl Outcome {
         transactions
     }
 
-    /// The addresses that a recipient of the envelope became: itself, unless its mail goes on.
+    /// The addresses that a recipient of the envelope became: itself, unless it is an alias or its mail goes on.
     pub fn deliveries<'a>(&'a self, addressee: &'a Address) -> impl Iterator<Item = &'a Address> {
+        let members = self.aliases.iter().find(|(alias, _)| alias == addressee);
+        let members = members.map_or(std::slice::from_ref(addressee), |(_, members)| members.as_slice());
         let groups = self.decision.groups.iter();
         let all =
-            groups.flat_map(|group| group.recipients.iter().map(|path| (group.origin.addressee(), &path.address)));
-        all.filter(move |(from, to)| from.unwrap_or(to) == addressee).map(|(_, to)| to)
+            groups.flat_map(|group| group.recipients.iter().map(|path| (group.origin.sent_on_from(), &path.address)));
+        all.filter(move |(from, to)| members.contains(from.unwrap_or(to))).map(|(_, to)| to)
     }
 
     /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,

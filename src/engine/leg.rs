@@ -36,6 +36,7 @@ pub(super) struct Leg {
 }
 
 /// What one group gets.
+#[derive(Clone)]
 pub(super) struct Made {
     pub(super) group: Group,
     /// What goes on or is held.

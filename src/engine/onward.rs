@@ -1,6 +1,6 @@
 //! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Engine, HandlerContext, Posting,
@@ -26,28 +26,25 @@ pub(super) struct SentOn {
 }
 
 impl Engine<'_> {
-    /// Follows the forwards of those recipients of `leg` that a copy is relayed for. `origin` is theirs.
+    /// Follows the forwards of those recipients of `leg` that a copy is relayed for.
     ///
     /// A recipient is refused as a whole: when one of the addresses that its mail goes on to is, so are the others.
     ///
     /// # Errors
     ///
     /// As [`Handler::handle`](super::Handler::handle).
-    pub(super) fn send_on(&self, leg: Leg, origin: &Origin, handler: HandlerContext<'_>) -> Result<SentOn> {
+    pub(super) fn send_on(&self, leg: Leg, origins: &Origins, handler: HandlerContext<'_>) -> Result<SentOn> {
         let Leg { mail, verdict, made, notes, unopened, .. } = leg;
         let mut all = SentOn { notes, unopened, ..SentOn::default() };
         for mut one in made {
-            one.group.origin = origin.clone();
-            if one.group.disposition != Disposition::Relay {
-                all.made.push(one);
-                continue;
-            }
+            let is_relayed = one.group.disposition == Disposition::Relay;
             let (mut staying, mut sent_on) = (Vec::new(), Vec::new());
             for path in std::mem::take(&mut one.group.recipients) {
-                let Some(onward) = handler.policy.onward(&path.address) else {
+                let Some(onward) = handler.policy.onward(&path.address).filter(|_| is_relayed) else {
                     staying.push(path);
                     continue;
                 };
+                let origin = origins.of(&path.address);
                 let next = match onward {
                     Onward::List(list) => {
                         let (came, verdict) = (&mail, &verdict);
@@ -70,11 +67,7 @@ impl Engine<'_> {
                     }
                 }
             }
-            if !staying.is_empty() {
-                one.mail.iter_mut().for_each(|mail| mail.envelope.recipients.clone_from(&staying));
-                one.group.recipients = staying;
-                all.made.push(one);
-            }
+            all.made.extend(one.split(staying, origins));
             sent_on.into_iter().for_each(|next| all.join(next));
         }
         Ok(all)
@@ -135,7 +128,54 @@ impl Engine<'_> {
         if one.results.is_some() && refusal(&leg.made).is_some() {
             leg = leg_of(&came.message, None)?;
         }
-        self.send_on(leg, &origin, handler)
+        self.send_on(leg, &Origins::all(origin), handler)
+    }
+}
+
+/// How the recipients of a leg came to be recipients.
+#[derive(Default)]
+pub(super) struct Origins {
+    by_address: HashMap<Address, Origin>,
+    others: Origin,
+}
+
+impl Origins {
+    /// Of those that differ from `as addressed`.
+    pub(super) fn new(by_address: HashMap<Address, Origin>) -> Origins {
+        Origins { by_address, others: Origin::default() }
+    }
+
+    /// The same for all.
+    pub(super) fn all(others: Origin) -> Origins {
+        Origins { by_address: HashMap::new(), others }
+    }
+
+    fn of(&self, address: &Address) -> &Origin {
+        self.by_address.get(address).unwrap_or(&self.others)
+    }
+}
+
+impl Made {
+    /// The same for these recipients, apart by their origins.
+    fn split(self, recipients: Vec<ForwardPath>, origins: &Origins) -> Vec<Made> {
+        let mut all: Vec<Made> = Vec::new();
+        for path in recipients {
+            let origin = origins.of(&path.address);
+            let made = match all.iter_mut().find(|made| made.group.origin == *origin) {
+                Some(made) => made,
+                None => {
+                    let mut made = self.clone();
+                    made.group.origin = origin.clone();
+                    made.mail.iter_mut().for_each(|mail| mail.envelope.recipients.clear());
+                    all.push(made);
+                    let Some(made) = all.last_mut() else { continue };
+                    made
+                }
+            };
+            made.mail.iter_mut().for_each(|mail| mail.envelope.recipients.push(path.clone()));
+            made.group.recipients.push(path);
+        }
+        all
     }
 }
 

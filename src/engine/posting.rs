@@ -9,6 +9,7 @@ use super::{
     leg::{Leg, Made},
     list::{ForList, Found, Shares, no_copy},
     marker,
+    onward::Origins,
 };
 use crate::{
     base::Result,
@@ -185,7 +186,7 @@ impl Engine<'_> {
             unopened: Vec::<Unopened>::new(),
             times: Default::default(),
         };
-        let sent_on = self.send_on(leg, &posting.origin, handler)?;
+        let sent_on = self.send_on(leg, &Origins::all(posting.origin.clone()), handler)?;
         for made in sent_on.made {
             match (made.mail, made.group.disposition) {
                 (Some(mail), Disposition::Relay) => all.push(mail),

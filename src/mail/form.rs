@@ -1,6 +1,4 @@
-//! Checks whether octets are a mail message, an mbox of several, or neither.
-
-use memchr::{memchr, memmem};
+//! Checks whether octets are a mail message.
 
 use super::{Message, address};
 use crate::base::{Error, Result};
@@ -37,44 +35,6 @@ pub fn require_message(message: &Message) -> Result<()> {
         Some(from) if !address::names_mailbox(&from) => refused("its From field has no mailbox"),
         Some(_) => Ok(()),
     }
-}
-
-/// Number of messages in an mbox; 0 if `octets` do not start with a `From ` line and a header field.
-///
-/// A message starts at a `From ` line after an empty line and before a header field. Other `From ` lines are text.
-pub fn mbox_messages(octets: &[u8]) -> usize {
-    let octets = octets.get(blank_lines(octets)..).unwrap_or_default();
-    if !begins_message(octets) {
-        return 0;
-    }
-    let begins = |at: &usize| {
-        let before = octets.get(..*at).unwrap_or_default();
-        let before = before.strip_suffix(b"\r").unwrap_or(before);
-        before.ends_with(b"\n") && octets.get(at + 1..).is_some_and(begins_message)
-    };
-    1 + memmem::find_iter(octets, b"\nFrom ").filter(begins).count()
-}
-
-/// Whether `octets` start with a `From ` line followed by a header field.
-fn begins_message(octets: &[u8]) -> bool {
-    let Some(mut rest) = octets.strip_prefix(b"From ") else { return false };
-    loop {
-        let Some(end) = memchr(b'\n', rest) else { return false };
-        rest = rest.get(end + 1..).unwrap_or_default();
-        // Gateways add such lines below the first.
-        if !rest.starts_with(b">From ") {
-            break;
-        }
-    }
-    let line = memchr(b'\n', rest).and_then(|end| rest.get(..end)).unwrap_or(rest);
-    let name = memchr(b':', line).and_then(|end| line.get(..end)).unwrap_or_default().trim_ascii_end();
-    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
-}
-
-/// Length of the empty lines at the start of `octets`.
-fn blank_lines(octets: &[u8]) -> usize {
-    let length = octets.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
-    length.min(octets.len())
 }
 
 #[cfg(test)]
@@ -130,27 +90,6 @@ mod tests {
         ] {
             let refusal = refusal(text).unwrap_or_default();
             assert!(refusal.contains(reason), "{text:?}: {refusal}");
-        }
-    }
-
-    #[test]
-    fn messages_of_an_mbox_are_counted() {
-        const ONE: &str = "From a@example.org Mon Nov 30 10:00:00 2026\nFrom: a@example.org\n\nhi\n\n";
-        assert_eq!(mbox_messages(ONE.as_bytes()), 1);
-        assert_eq!(mbox_messages(ONE.repeat(3).as_bytes()), 3);
-        assert_eq!(mbox_messages(ONE.repeat(3).replace('\n', "\r\n").as_bytes()), 3);
-        assert_eq!(mbox_messages(format!("\n{}", ONE.repeat(2)).as_bytes()), 2);
-        assert_eq!(mbox_messages(ONE.replace("From:", ">From x\nFrom:").repeat(2).as_bytes()), 2);
-        for text in [
-            "From me to you, all the best.\n\nBye: me\n",
-            "From: a@example.org\n\nhi\n\nFrom b Mon\nFrom: b@example.org\n\nhi\n",
-            "",
-            "From ",
-        ] {
-            assert_eq!(mbox_messages(text.as_bytes()), 0, "{text:?}");
-        }
-        for text in ["\nFrom here on it is quiet.\n", "From b Mon\nFrom: b@example.org\n", "\n>From b Mon\nFrom: b\n"] {
-            assert_eq!(mbox_messages(format!("{}{text}", ONE.trim_end()).as_bytes()), 1, "{text:?}");
         }
     }
 }

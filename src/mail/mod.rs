@@ -16,6 +16,7 @@ pub mod header;
 pub mod header_protection;
 mod html;
 mod login;
+pub mod mbox;
 mod media_type;
 mod parameters;
 mod parse;

@@ -1,5 +1,13 @@
 //! Mailboxes: places where messages lie. Each is read through [`MessageSource`], and written, where it can be, through [`MessageSink`].
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
+
+pub mod folder;
+pub mod local;
+pub mod maildir;
+pub mod mbox;
+pub mod packed;
+
 use std::fmt;
 
 use crate::base::Result;
@@ -65,6 +73,9 @@ pub struct State {
     pub keywords: Vec<String>,
     /// When it was received, in seconds since 1970 UTC (IMAP's INTERNALDATE).
     pub received: Option<i64>,
+    /// What stands beside it in a mailbox of its kind: the `From ` line of an mbox with its line end, the name of a file in a folder. A sink of
+    /// the same kind writes it again; others ignore it.
+    pub label: Option<Vec<u8>>,
 }
 
 /// The flags of a message (RFC 9051, section 2.3.2). Maildir names them by letters.

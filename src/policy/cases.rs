@@ -43,6 +43,7 @@ impl Case {
                 obstacles: BTreeMap::new(),
                 max_size: 1_000,
                 mailboxes: Mailboxes::default(),
+                aliases: Default::default(),
                 forwards: Forwards::default(),
                 lists: Default::default(),
             },
@@ -100,7 +101,7 @@ impl Case {
 fn why(disposition: &Disposition) -> String {
     match disposition {
         Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => why.clone(),
-        Disposition::Discard | Disposition::Relay => panic!("no reason"),
+        Disposition::Discard | Disposition::Post | Disposition::Relay => panic!("no reason"),
     }
 }
 

@@ -75,6 +75,7 @@ mod tests {
             obstacles: BTreeMap::new(),
             max_size: 1,
             mailboxes: mailboxes(delimiters),
+            aliases: Default::default(),
             forwards: Forwards::default(),
             lists: Default::default(),
         };

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod cases;
 mod condition;
+mod expansion;
 mod explain;
 mod facts;
 mod groups;
@@ -19,6 +20,7 @@ mod sealing;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use condition::{Condition, Party, WrappingKind};
+pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
 pub use lists::{
@@ -26,7 +28,7 @@ pub use lists::{
     ReplyTo, Requirement, WithoutKey,
 };
 pub use mailboxes::Mailboxes;
-pub use onward::{Delivery, Forward, Forwards, MailboxCopy, Onward, Origin, RETURN, ReturnPath, Step};
+pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::Sealing;
@@ -58,6 +60,7 @@ use crate::{
 ///     obstacles: BTreeMap::new(),
 ///     max_size: 1_000_000,
 ///     mailboxes: Default::default(),
+///     aliases: Default::default(),
 ///     forwards: Default::default(),
 ///     lists: Default::default(),
 /// };
@@ -98,6 +101,8 @@ pub struct Policy {
     pub max_size: usize,
     /// Which addresses are names of one mailbox.
     pub mailboxes: Mailboxes,
+    /// The aliases whose members get mail in their place.
+    pub aliases: Aliases,
     /// The addresses whose mail goes on.
     pub forwards: Forwards,
     /// The addresses whose mail goes to members.

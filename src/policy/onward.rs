@@ -1,12 +1,9 @@
 //! Mail that goes on from the mailbox that it was decided for: forwarding, and mailing lists.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{List, Lists, Mailboxes, Order, Policy, Rule};
-use crate::mail::{Address, ForwardPath};
+use crate::mail::Address;
 
 /// An address whose mail goes on to other addresses.
 ///
@@ -52,31 +49,6 @@ pub struct Forwards {
     by_address: BTreeMap<String, Forward>,
     /// The domains in which there are rewritten senders.
     rewriting: BTreeSet<String>,
-}
-
-/// How a recipient came to be one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Origin(Vec<Step>);
-
-/// One step from an address to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// The address forwards its mail.
-    Forward(Address),
-    /// The address is a list.
-    List(Address),
-    /// The address is a rewritten sender, and the mail a bounce.
-    Return(Address),
-}
-
-/// A recipient of a mail after expansion.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// The address, or the list for whose members it is; `None`: the sender that a rewritten address names, which only the holder of its key can
-    /// read.
-    pub to: Option<Address>,
-    /// From which recipient of the envelope.
-    pub origin: Origin,
 }
 
 /// Why mail of an address goes on.
@@ -132,6 +104,7 @@ fn of_one_rule(rule: Rule, policy: &Policy) -> Policy {
         obstacles: policy.obstacles.clone(),
         max_size: policy.max_size,
         mailboxes: Mailboxes::default(),
+        aliases: Default::default(),
         forwards: Forwards::default(),
         lists: Lists::default(),
     }
@@ -188,75 +161,6 @@ impl Policy {
             let list = self.lists.of(name).map(Onward::List);
             list.or_else(|| self.forwards.of(name).map(Onward::Forward))
         })
-    }
-
-    /// What becomes of the recipients of an envelope, by their addresses alone, each with its origin, in their order. Each recipient is the origin of
-    /// at least one. A forward that leads back to itself ends there, and has no delivery.
-    pub fn expand(&self, recipients: &[ForwardPath]) -> Vec<Delivery> {
-        let mut deliveries = Vec::new();
-        for path in recipients {
-            self.follow(&path.address, &Origin::default(), &mut deliveries);
-        }
-        deliveries
-    }
-
-    fn follow(&self, address: &Address, origin: &Origin, deliveries: &mut Vec<Delivery>) {
-        let arrive = |to: Option<&Address>, origin: &Origin| Delivery { to: to.cloned(), origin: origin.clone() };
-        match self.onward(address) {
-            None => deliveries.push(arrive(Some(address), origin)),
-            Some(Onward::List(_)) => deliveries.push(arrive(Some(address), &origin.then(Step::List(address.clone())))),
-            Some(Onward::Return) => deliveries.push(arrive(None, &origin.then(Step::Return(address.clone())))),
-            Some(Onward::Forward(forward)) => {
-                let Some(next) = origin.forwarded(address) else { return };
-                if forward.mailbox == MailboxCopy::Delivered {
-                    deliveries.push(arrive(Some(address), origin));
-                }
-                forward.to.iter().for_each(|to| self.follow(to, &next, deliveries));
-            }
-        }
-    }
-}
-
-impl Origin {
-    /// One step further.
-    pub fn then(&self, step: Step) -> Origin {
-        Origin(self.0.iter().cloned().chain([step]).collect())
-    }
-
-    /// One forward further; `None` when the address has forwarded it before.
-    pub fn forwarded(&self, address: &Address) -> Option<Origin> {
-        let step = Step::Forward(address.clone());
-        (!self.0.contains(&step)).then(|| self.then(step))
-    }
-
-    /// The recipient of the envelope, when it is not the recipient itself.
-    pub fn addressee(&self) -> Option<&Address> {
-        self.0.first().map(|step| match step {
-            Step::Forward(address) | Step::List(address) | Step::Return(address) => address,
-        })
-    }
-}
-
-/// `as addressed`, `forward of carol@example.org`.
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [] => f.write_str("as addressed"),
-            steps => {
-                let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-                f.write_str(&steps.join(", "))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Forward(address) => write!(f, "forward of {address}"),
-            Step::List(address) => write!(f, "list {address}"),
-            Step::Return(address) => write!(f, "return to {address}"),
-        }
     }
 }
 

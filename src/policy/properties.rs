@@ -168,6 +168,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             obstacles,
             max_size,
             mailboxes: Mailboxes::default(),
+            aliases: Default::default(),
             forwards: Forwards::default(),
             lists: Default::default(),
         }

@@ -72,7 +72,7 @@ impl Measured {
                 tracing::info!(
                     event = "mail",
                     to,
-                    origin = group.origin.addressee().map(|_| tracing::field::display(&group.origin)),
+                    origin = (!group.origin.is_as_addressed()).then(|| tracing::field::display(&group.origin)),
                     direction = group.direction.name(),
                     rule = group.rule,
                     obstacle = group.obstacle.map(|obstacle| obstacle.name()),

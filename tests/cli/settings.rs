@@ -113,9 +113,13 @@ fn the_defaults_in_the_schema_are_those_of_the_program() {
 /// A line `@TABLE` is the place of a setting of this table.
 const BASE: &str = r#"
 home = "home"
+quarantine = "."
+marker = { file = "marker" }
 hostname = "mx.example.org"
 local-domains = ["example.org"]
 @
+[aliases]
+staff = ["carol@example.org"]
 [limits]
 @limits
 [trusted]
@@ -130,6 +134,16 @@ smart-host = "127.0.0.1:2526"
 kind = "submission"
 address = "127.0.0.1:2587"
 @listener
+[[forward]]
+address = "carol@example.org"
+to = "carol@example.net"
+action = "encrypt"
+@forward
+[[list]]
+address = "dev@example.org"
+owner = "carol@example.org"
+members = ["carol@example.org"]
+@list
 [[rule]]
 name = "one"
 direction = "outbound"

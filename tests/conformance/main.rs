@@ -3,6 +3,7 @@
 mod corpora_pgp;
 mod corpora_smime;
 mod mail;
+mod mbox;
 mod pkits;
 mod roundtrip;
 mod skeleton;

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     net::TcpStream,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -40,6 +40,16 @@ impl Proxy {
     /// [`Proxy::start`] with another section of who is trusted, and other rules.
     pub(crate) fn by(upstream: u16, more: &str, trusted: &str, rules: &str) -> Proxy {
         Proxy::build(upstream, more, trusted, rules, |_| String::new())
+    }
+
+    /// [`Proxy::by`] with a marker.
+    pub(crate) fn marked(upstream: u16, more: &str, trusted: &str, rules: &str) -> Proxy {
+        let more = format!("marker.file = \"marker\"\n{more}");
+        Proxy::build(upstream, &more, trusted, rules, |proxy| {
+            let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(proxy.path("marker"));
+            file.and_then(|mut file| file.write_all(b"0123456789abcdef0123456789abcdef")).expect("a secret");
+            String::new()
+        })
     }
 
     fn build(upstream: u16, more: &str, trusted: &str, rules: &str, furnish: impl FnOnce(&Proxy) -> String) -> Proxy {

@@ -73,6 +73,7 @@ pub(crate) fn policy() -> Policy {
         obstacles: [(Obstacle::AlreadyEncrypted, Resort::Keep)].into(),
         max_size: 1024 * 1024,
         mailboxes: Default::default(),
+        aliases: Default::default(),
         forwards: Default::default(),
         lists: Default::default(),
     }

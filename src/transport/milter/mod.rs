@@ -363,6 +363,7 @@ mod tests {
             obstacles: Default::default(),
             max_size: 1024,
             mailboxes: Default::default(),
+            aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
         };

@@ -1,12 +1,7 @@
 //! VRFY and EXPN (RFC 5321, section 3.5). They answer for configured aliases alone, and to known clients alone.
 
-use std::collections::BTreeMap;
-
 use super::{Reply, session::Session};
 use crate::mail::Address;
-
-/// Alias names in lower case, and the addresses of each.
-pub type Aliases = BTreeMap<String, Vec<Address>>;
 
 impl Session<'_> {
     /// VRFY: the address of an alias that has one.

@@ -16,7 +16,6 @@ mod submitter_connection;
 mod transaction;
 mod wire;
 
-pub use aliases::Aliases;
 pub use authenticator::{Accounts, Authenticator, CheckPermits};
 pub use client::{Caller, Client, Offers};
 pub use login_limits::LoginLimits;

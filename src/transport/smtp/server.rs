@@ -16,13 +16,13 @@ use tokio::{
 };
 
 use super::{
-    Aliases, Authenticator, BareLf, LoginLimits, Reply, Timeouts,
+    Authenticator, BareLf, LoginLimits, Reply, Timeouts,
     session::{Line, Session},
 };
 use crate::{
     base::{Clock, Error, Kind, Limits, Result},
     engine::Handler,
-    policy::Pattern,
+    policy::{Aliases, Pattern},
     report::{Limit, Metrics},
     transport::{
         Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,

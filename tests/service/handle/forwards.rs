@@ -277,3 +277,44 @@ fn the_rules_decide_first() {
     let written = text(only(&outcome));
     assert!(written.contains("x-pgp=pass") && !written.contains("the plan"), "{written}");
 }
+
+/// The members of an alias get its mail in its place, each once; the rules decide for each, and their forwards follow.
+#[test]
+fn aliases_are_replaced_by_their_members() {
+    let mut handler = HandlerConfig::clone(&now(&[forward(ALICE, &["ben@example.net"], &[Order::Clear])]).config());
+    let members = |members: &[&str]| members.iter().map(|one| address(one)).collect::<Vec<_>>();
+    handler.policy.aliases = [
+        ("staff".to_owned(), members(&["team@example.org", "carl@example.org", "bob@partner.example"])),
+        ("team@example.org".to_owned(), members(&[ALICE, "carl@example.org", "staff@example.org", "team@example.org"])),
+    ]
+    .into();
+    let handler = ReloadableHandler::new(handler);
+    let came = mail(Submitter::Unknown, &["STAFF@example.org", "carl@example.org"], PLAIN);
+    let outcome = handler.handle(came).unwrap();
+    let mut all: Vec<(String, String)> = Vec::new();
+    for group in &outcome.decision.groups {
+        all.extend(recipients_of(group).into_iter().map(|to| (to, group.origin.to_string())));
+    }
+    all.sort();
+    let alias = "alias STAFF@example.org";
+    let expected = [
+        ("ben@example.net".to_owned(), format!("{alias}, alias team@example.org, forward of alice@example.org")),
+        // Nothing lets mail of strangers out.
+        ("bob@partner.example".to_owned(), alias.to_owned()),
+        ("carl@example.org".to_owned(), "as addressed".to_owned()),
+        ("staff@example.org".to_owned(), format!("{alias}, alias team@example.org")),
+        ("team@example.org".to_owned(), format!("{alias}, alias team@example.org")),
+    ];
+    assert_eq!(all, expected);
+    let alias = address("STAFF@example.org");
+    let mut deliveries: Vec<&str> = outcome.deliveries(&alias).map(|to| to.local()).collect();
+    deliveries.sort_unstable();
+    assert_eq!(deliveries, ["ben", "bob", "carl", "staff", "team"]);
+    let refused: Vec<_> =
+        outcome.decision.groups.iter().filter(|group| group.disposition != Disposition::Relay).collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (recipients_of(refused[0]), refused[0].obstacle),
+        (vec!["bob@partner.example".to_owned()], Some(Obstacle::NoRule))
+    );
+}

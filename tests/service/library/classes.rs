@@ -135,6 +135,7 @@ fn pem_for_everybody() -> ReloadableHandler {
             obstacles: Default::default(),
             max_size: 1024 * 1024,
             mailboxes: Default::default(),
+            aliases: Default::default(),
             forwards: Default::default(),
             lists: Default::default(),
         },

@@ -282,6 +282,7 @@ fn policy(max_size: usize) -> Policy {
         obstacles: Default::default(),
         max_size,
         mailboxes: Default::default(),
+        aliases: Default::default(),
         forwards: Default::default(),
         lists: Default::default(),
     }
