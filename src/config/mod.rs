@@ -26,6 +26,7 @@
 mod check;
 mod explain;
 mod forwards;
+mod list_check;
 mod listeners;
 mod lists;
 mod load;
@@ -42,6 +43,7 @@ use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
+pub use list_check::check_list;
 pub use load::{Loaded, load, read};
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
@@ -253,6 +255,8 @@ pub enum Strangers {
 pub enum Vrfy {
     /// They show aliases to known clients.
     Aliases,
+    /// They show aliases, and the members of lists too.
+    Lists,
     /// They are disabled.
     Refuse,
 }

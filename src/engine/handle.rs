@@ -1,6 +1,6 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use super::{
     Engine, HandlerContext, Posting,
@@ -9,7 +9,7 @@ use super::{
     facts::Readers,
     leg::{Made, Route, copy_for},
     marker,
-    onward::{Origins, SentOn},
+    sent_on::{Origins, SentOn},
 };
 use crate::{
     base::{Error, Kind, Result},
@@ -25,7 +25,7 @@ pub struct Outcome {
     /// What goes on: one mail for each group of recipients that [`Relay`](Disposition::Relay) or [`Quarantine`](Disposition::Quarantine)
     /// concerns, in the order of the groups.
     pub mails: Vec<Mail>,
-    /// What goes to the members of lists: one for each group that is posted. Their mails are made with [`Handler::copies`], after all of `mails` were
+    /// What goes to the members of lists: one for each list that is posted to. Their mails are made with [`Handler::copies`], after all of `mails` were
     /// sent.
     pub postings: Vec<Arc<Posting>>,
     /// What was found in it as it came.
@@ -98,7 +98,10 @@ impl Engine<'_> {
         let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
         let leg = self.leg(mail, route, handler)?;
         let (verdict, times) = (leg.verdict.clone(), leg.times);
-        let SentOn { made, postings, notes, unopened } = self.send_on(leg, &origins, handler)?;
+        let SentOn { made, mut postings, notes, unopened } = self.send_on(leg, &origins, handler)?;
+        // A list that is reached on several ways is posted to once.
+        let mut posted = HashSet::new();
+        postings.retain(|posting| posted.insert(posting.list().address.clone()));
         let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
         let mut outcome = Outcome { mails, postings, verdict, decision, aliases, keys, notes, unopened, times };
         for Made { group, mail, keys, .. } in made {

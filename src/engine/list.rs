@@ -8,21 +8,24 @@ use super::{
     facts::{Readers, mailbox},
     leg::Made,
     marker,
-    onward::SentOn,
     resolve::MessageKeys,
+    sent_on::SentOn,
 };
 use crate::{
-    base::{Error, Result},
+    base::Result,
     keys::{KeyState, ProtocolName},
     mail::{Address, Envelope, ForwardPath, Mail, Message, Part, ReversePath, Submitter},
     policy::{
-        Action, Admission, Direction, Disposition, Gets, Group, List, Member, Obstacle, Onward, Origin, Post, Sealing,
-        Step, Wrapping,
+        Action, Admission, Direction, Disposition, Gets, Group, List, Member, Obstacle, Onward, Origin, Policy, Post,
+        Sealing, Step, Wrapping,
     },
     protocol::{Needs, Role, Signer},
     report::authres::{self, Examined},
     verdict::Verdict,
 };
+
+/// Whether there is a key for an address, in each protocol.
+pub type KeyStates = BTreeMap<ProtocolName, KeyState>;
 
 /// A post with what was found in it.
 pub(super) struct Found {
@@ -117,7 +120,7 @@ impl Engine<'_> {
                 Admission::Reject(why) => return Ok(mail.refused(list, &why)),
             }
         }
-        let shares = self.shares(list, &members, handler)?;
+        let shares = self.shares(list, &members, handler.policy)?;
         let is_for_now = |group: &&Group| matches!(group.disposition, Disposition::Tempfail(_));
         if let Some(Group { obstacle: Some(obstacle), cause, .. }) = shares.groups.iter().find(is_for_now) {
             return Ok(mail.later(list, *obstacle, cause.clone().unwrap_or_default()));
@@ -179,56 +182,66 @@ impl Engine<'_> {
         Ok(Ok(Found { verdict, content, results, wrapping, is_opened }))
     }
 
-    /// What each member is to get. The keys of some members at a time are in memory.
+    /// What each member of a list is to get, as policy decides it, with the states of their keys.
     ///
     /// # Errors
     ///
-    /// The keys could not be asked at all.
-    pub(super) fn shares(&self, list: &List, members: &[Member], handler: HandlerContext<'_>) -> Result<Shares> {
-        let signing = self.key_states(&list.address, Role::Signer, &list.protocols(members))?;
+    /// The members cannot be read, or the keys could not be asked at all.
+    pub fn members_of(&self, list: &List, policy: &Policy) -> Result<Vec<(Member, Group, KeyStates)>> {
+        let mut all = Vec::new();
+        self.decide_each(list, &list.members.0.read()?, policy, |member, group, states| {
+            all.push((member.clone(), group, states));
+        })?;
+        Ok(all)
+    }
+
+    /// What is done for these members.
+    fn shares(&self, list: &List, members: &[Member], policy: &Policy) -> Result<Shares> {
         let mut shares = Shares::default();
         let mut known: BTreeMap<(Vec<String>, Option<Obstacle>, &'static str), usize> = BTreeMap::new();
-        for batch in members.chunks(BATCH) {
-            let keys = self.member_keys(list, batch, handler)?;
-            for member in batch {
-                let states = keys.recipient(&member.address, &list.protocols_of(member).iter().copied().collect());
-                let mut group = list.decide(member, &states, &signing);
-                if handler.policy.lists.of(&member.address).is_some() {
-                    group = Group {
-                        obstacle: Some(Obstacle::ForwardingLoop),
-                        actions: Vec::new(),
-                        disposition: Disposition::Discard,
-                        ..group
-                    };
-                }
-                if let (Disposition::Discard, Some(obstacle)) = (&group.disposition, group.obstacle) {
-                    shares.skipped.push((member.address.clone(), lack(obstacle, states.values())));
-                }
-                let actions: Vec<String> = group.actions.iter().map(Action::name).collect();
-                let place = *known.entry((actions, group.obstacle, group.disposition.name())).or_insert_with(|| {
-                    shares.groups.push(Group { recipients: Vec::new(), ..group.clone() });
-                    shares.groups.len() - 1
-                });
-                if group.disposition == Disposition::Relay {
-                    shares.copies.push((member.clone(), place));
-                }
-                shares
-                    .groups
-                    .get_mut(place)
-                    .into_iter()
-                    .for_each(|known| known.recipients.append(&mut group.recipients));
+        self.decide_each(list, members, policy, |member, mut group, states| {
+            if let (Disposition::Discard, Some(obstacle)) = (&group.disposition, group.obstacle) {
+                shares.skipped.push((member.address.clone(), lack(obstacle, states.values())));
             }
-        }
+            let actions: Vec<String> = group.actions.iter().map(Action::name).collect();
+            let place = *known.entry((actions, group.obstacle, group.disposition.name())).or_insert_with(|| {
+                shares.groups.push(Group { recipients: Vec::new(), ..group.clone() });
+                shares.groups.len() - 1
+            });
+            if group.disposition == Disposition::Relay {
+                shares.copies.push((member.clone(), place));
+            }
+            shares.groups.get_mut(place).into_iter().for_each(|known| known.recipients.append(&mut group.recipients));
+        })?;
         Ok(shares)
     }
 
-    /// The keys of these members, and of the list, in each protocol that may be used for one of them.
-    pub(super) fn member_keys(
+    /// Decides for each member. The keys of some of them at a time are in memory.
+    fn decide_each(
         &self,
         list: &List,
         members: &[Member],
-        handler: HandlerContext<'_>,
-    ) -> Result<MessageKeys> {
+        policy: &Policy,
+        mut decided: impl FnMut(&Member, Group, KeyStates),
+    ) -> Result<()> {
+        let signing = self.key_states(&list.address, Role::Signer, &list.protocols(members))?;
+        for batch in members.chunks(BATCH) {
+            let keys = self.member_keys(list, batch, policy)?;
+            for member in batch {
+                let states = keys.recipient(&member.address, &list.protocols_of(member).iter().copied().collect());
+                let mut group = list.decide(member, &states, &signing);
+                if policy.lists.of(&member.address).is_some() {
+                    let (obstacle, disposition) = (Some(Obstacle::ForwardingLoop), Disposition::Discard);
+                    group = Group { obstacle, actions: Vec::new(), disposition, ..group };
+                }
+                decided(member, group, states);
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of these members, and of the list, in each protocol that may be used for one of them.
+    pub(super) fn member_keys(&self, list: &List, members: &[Member], policy: &Policy) -> Result<MessageKeys> {
         let mut needs: BTreeMap<ProtocolName, Needs> = BTreeMap::new();
         let signers = vec![Signer::Address(list.address.clone())];
         for member in members.iter().filter(|one| !matches!(one.gets.unwrap_or(list.gets), Gets::Clear | Gets::Nothing))
@@ -237,7 +250,7 @@ impl Engine<'_> {
                 let needs =
                     needs.entry(*protocol).or_insert_with(|| Needs { signers: signers.clone(), ..Needs::default() });
                 needs.recipients.push(member.address.clone());
-                needs.others.insert(member.address.clone(), handler.policy.other_addresses(&member.address));
+                needs.others.insert(member.address.clone(), policy.other_addresses(&member.address));
             }
         }
         self.resolve(&needs)
@@ -259,8 +272,26 @@ impl Engine<'_> {
             let group = Group { origin: origin.clone(), ..group.clone() };
             sent_on.made.push(self.held_for(mail, group, sender, handler)?);
         }
-        let posting = Posting::new(self, mail, list, found, shares, origin, handler)?;
-        sent_on.postings.push(Arc::new(posting));
+        let is_clear = |group: &Group| group.actions == [Action::Clear];
+        let content = self.written(list, &found.content, &found.results, handler)?;
+        let clear = if shares.groups.iter().any(is_clear) && found.wrapping != Wrapping::Encrypted {
+            self.written(list, mail.delivered(), &found.results, handler)?
+        } else {
+            content.clone()
+        };
+        let parameters = &mail.came.envelope.sender.parameters;
+        let Shares { mut groups, copies, skipped } = shares;
+        groups.iter_mut().for_each(|group| group.origin = origin.clone());
+        sent_on.postings.push(Arc::new(Posting {
+            list: list.clone(),
+            origin,
+            groups,
+            copies,
+            content,
+            clear,
+            parameters: parameters.iter().filter(|one| one.eq_ignore_ascii_case("SMTPUTF8")).cloned().collect(),
+            notices: self.notices(list, mail.came.message.root(), &skipped)?,
+        }));
         Ok(sent_on)
     }
 
@@ -363,8 +394,3 @@ fn is_automatic(root: Part<'_>) -> bool {
 
 /// Members whose keys are in memory at once.
 const BATCH: usize = 100;
-
-/// An error of a posting that does not have what is asked.
-pub(super) fn no_copy(what: &str) -> Error {
-    Error::unavailable(format!("copies of a post: {what}"))
-}

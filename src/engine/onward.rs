@@ -1,29 +1,18 @@
 //! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
 
-use std::{collections::HashMap, sync::Arc};
-
 use super::{
-    Engine, HandlerContext, Posting,
-    accounting::Unopened,
+    Engine, HandlerContext,
     facts::{Readers, mailbox},
     leg::{Leg, Made, Route},
     list::ForList,
     return_path,
+    sent_on::{Origins, SentOn},
 };
 use crate::{
     base::Result,
     mail::{Address, Envelope, ForwardPath, Mail, Message, Submitter},
     policy::{Direction, Disposition, Group, MailboxCopy, NO_RULE, Obstacle, Onward, Origin, Sealing, Step},
 };
-
-/// What all recipients get in the end.
-#[derive(Default)]
-pub(super) struct SentOn {
-    pub(super) made: Vec<Made>,
-    pub(super) postings: Vec<Arc<Posting>>,
-    pub(super) notes: Vec<String>,
-    pub(super) unopened: Vec<Unopened>,
-}
 
 impl Engine<'_> {
     /// Follows the forwards of those recipients of `leg` that a copy is relayed for.
@@ -129,66 +118,6 @@ impl Engine<'_> {
             leg = leg_of(&came.message, None)?;
         }
         self.send_on(leg, &Origins::all(origin), handler)
-    }
-}
-
-/// How the recipients of a leg came to be recipients.
-#[derive(Default)]
-pub(super) struct Origins {
-    by_address: HashMap<Address, Origin>,
-    others: Origin,
-}
-
-impl Origins {
-    /// Of those that differ from `as addressed`.
-    pub(super) fn new(by_address: HashMap<Address, Origin>) -> Origins {
-        Origins { by_address, others: Origin::default() }
-    }
-
-    /// The same for all.
-    pub(super) fn all(others: Origin) -> Origins {
-        Origins { by_address: HashMap::new(), others }
-    }
-
-    fn of(&self, address: &Address) -> &Origin {
-        self.by_address.get(address).unwrap_or(&self.others)
-    }
-}
-
-impl Made {
-    /// The same for these recipients, apart by their origins.
-    fn split(self, recipients: Vec<ForwardPath>, origins: &Origins) -> Vec<Made> {
-        let mut all: Vec<Made> = Vec::new();
-        for path in recipients {
-            let origin = origins.of(&path.address);
-            let made = match all.iter_mut().find(|made| made.group.origin == *origin) {
-                Some(made) => made,
-                None => {
-                    let mut made = self.clone();
-                    made.group.origin = origin.clone();
-                    made.mail.iter_mut().for_each(|mail| mail.envelope.recipients.clear());
-                    all.push(made);
-                    let Some(made) = all.last_mut() else { continue };
-                    made
-                }
-            };
-            made.mail.iter_mut().for_each(|mail| mail.envelope.recipients.push(path.clone()));
-            made.group.recipients.push(path);
-        }
-        all
-    }
-}
-
-impl SentOn {
-    fn of(made: Made) -> SentOn {
-        SentOn { made: vec![made], ..SentOn::default() }
-    }
-
-    fn join(&mut self, other: SentOn) {
-        self.made.extend(other.made);
-        self.postings.extend(other.postings);
-        self.notes.extend(other.notes);
-        self.unopened.extend(other.unopened);
     }
 }
 

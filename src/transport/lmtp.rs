@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::Outcome,
     mail::{Address, Mail},
-    policy::Disposition,
+    policy::{Disposition, Group},
     report::Cause,
 };
 
@@ -43,7 +43,11 @@ pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &F
     }
     for posting in &outcome.postings {
         let reply = forwarding.post(posting).await;
-        note(&mut replies, &posting.recipient().address, reply);
+        let list = posting.list().name();
+        let is_its = |group: &&Group| group.disposition == Disposition::Post && group.rule == list;
+        for path in outcome.decision.groups.iter().filter(is_its).flat_map(|group| &group.recipients) {
+            note(&mut replies, &path.address, reply.clone());
+        }
     }
     forwarding.discard(outcome);
     named.iter().map(|address| answer(outcome, address, &replies)).collect()

@@ -64,7 +64,8 @@ impl Measured {
         let (open_ms, resolve_ms) = (milliseconds(outcome.times.open), milliseconds(outcome.times.resolve));
         let seal_ms = milliseconds(outcome.times.act);
         let no_keys = UsedKeys::default();
-        for (at, group) in outcome.decision.groups.iter().enumerate() {
+        let members = outcome.postings.iter().flat_map(|posting| posting.groups());
+        for (at, group) in outcome.decision.groups.iter().chain(members).enumerate() {
             let keys = outcome.keys.get(at).unwrap_or(&no_keys);
             let (signed_with, encrypted_with) = (joined(&keys.signers), joined(&keys.readers));
             let actions = joined(&group.actions.iter().map(Action::name).collect::<Vec<_>>());

@@ -7,7 +7,6 @@ use tracing::Span;
 
 use super::{
     NextHop, SendError,
-    forwarding::recipients,
     rejection::temporary_failure,
     smtp::{Origin, Reply},
     trace::{Endings, failure},
@@ -15,7 +14,7 @@ use super::{
 use crate::{
     base::Result,
     engine::{Handler, Posting},
-    mail::Mail,
+    mail::{Address, Mail},
 };
 
 /// Where the copies of a post go.
@@ -133,6 +132,10 @@ impl Post<'_> {
             _ => tally.failed = Some(reply.clone()),
         }
     }
+}
+
+fn recipients(mail: &Mail) -> impl Iterator<Item = &Address> {
+    mail.envelope.recipients.iter().map(|path| &path.address)
 }
 
 /// The author keeps the mail, whatever is wrong with a copy.

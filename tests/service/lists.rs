@@ -3,6 +3,8 @@
 mod copies;
 mod members;
 mod posting;
+mod random;
+mod service;
 
 use std::{
     collections::BTreeMap,
