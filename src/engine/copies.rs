@@ -101,17 +101,14 @@ impl Engine<'_> {
             Err(error) if !error.is_permanent() => return Err(error),
             Err(_) => {}
         }
-        let one = |reader: &Recipient| {
-            let seal = Seal { to: vec![reader.clone()], ..how.clone() };
-            match self.seal_each(keys, protocol, message, &seal) {
-                Ok(sealed) => Ok(sealed.into_iter().next()),
-                Err(error) if error.is_permanent() => {
-                    let (Recipient::Named(to) | Recipient::Hidden(to)) = reader;
-                    tracing::warn!(event = "list-copy-refused", %to, reason = %error);
-                    Ok(None)
-                }
-                Err(error) => Err(error),
+        let one = |reader: &Recipient| match self.seal_each(keys, protocol, message, &how.to_one(reader)) {
+            Ok(sealed) => Ok(sealed.into_iter().next()),
+            Err(error) if error.is_permanent() => {
+                let (Recipient::Named(to) | Recipient::Hidden(to)) = reader;
+                tracing::warn!(event = "list-copy-refused", %to, reason = %error);
+                Ok(None)
             }
+            Err(error) => Err(error),
         };
         how.to.iter().map(one).collect()
     }

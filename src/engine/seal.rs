@@ -79,10 +79,14 @@ impl Engine<'_> {
         message: &Message,
         how: &Seal,
     ) -> Result<Vec<Vec<u8>>> {
+        let is_layer = self.claim(message.root()).is_some_and(|(_, claim)| claim.is_whole(message.root()));
+        let is_plain = !is_layer && how.legacy_display == LegacyDisplay::Omit && uses_crlf(message.root());
+        if is_plain {
+            return keys.seal_each(message, how, self.context);
+        }
         let sealed = how.to.iter().map(|reader| {
-            let seal = Seal { to: vec![reader.clone()], ..how.clone() };
-            let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);
-            self.seal_with(keys, protocol, message, &seal, &mut octets)?;
+            let mut octets = Vec::new();
+            self.seal_with(keys, protocol, message, &how.to_one(reader), &mut octets)?;
             Ok(octets)
         });
         sealed.collect()
