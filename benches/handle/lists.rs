@@ -50,7 +50,11 @@ pub(super) fn run() {
         let own = EphemeralPrivateKey::generate(&X25519, &rng).unwrap();
         black_box(own.compute_public_key().unwrap());
         let peer = UnparsedPublicKey::new(&X25519, peer.as_ref());
-        agreement::agree_ephemeral(own, &peer, (), |shared| Ok(drop(black_box(shared.to_vec())))).unwrap();
+        agreement::agree_ephemeral(own, peer, (), |shared| {
+            black_box(shared);
+            Ok(())
+        })
+        .unwrap();
     };
     println!(
         "{:<20} {:>8} {:>6} {:>12} {:>12} {:>8} {:>10}",
