@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn drawn(file: &str, opening: &postseal::engine::Opening) -> String {
     let (verdict, header, error) = (opening.verdict(), opening.header(), opening.error());
-    text(&Report { file, verdict, header, notes: opening.notes(), error })
+    text(&Report { file, id: None, verdict, header, notes: opening.notes(), error, within: &[] })
 }
 
 const MESSAGE: &str =

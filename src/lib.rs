@@ -51,7 +51,8 @@
 //!          keys, crypto, base             └──► report (text, JSON)
 //! ```
 //!
-//! `store` reads key files and holds the key store on disk. `transport` and `config` make a mail service of it.
+//! `store` reads key files and holds the key store on disk. `transport` and `config` make a mail service of it. `mailbox` reads and writes
+//! mailboxes, and `scan` judges and converts what lies in them.
 //!
 //! # Features
 //!
@@ -98,6 +99,8 @@ pub mod pki;
 pub mod policy;
 pub mod protocol;
 pub mod report;
+#[cfg(feature = "mailbox")]
+pub mod scan;
 #[cfg(all(feature = "service", feature = "store"))]
 pub mod service;
 mod simple;

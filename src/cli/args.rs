@@ -136,12 +136,18 @@ pub(crate) enum Verb {
     Canon(Later<Canon>),
     /// Write the digest of a file, or of its canonical form
     Digest(Later<Digest>),
+    /// Judge every message of mailboxes, convert them, and find keys in them
+    Scan(Later<super::cmd::scan::Scan>),
     /// Generate, import, export, list, trust and remove keys
     Key(Later<super::cmd::key::Key>),
     /// Import the keys of gpg, gpgsm, or a folder of openssl files
     Import(Later<super::cmd::import::Import>),
     /// Check certificates and their paths
     Cert(Later<super::cmd::cert::Cert>),
+    /// Fetch the messages of a mailbox on a server (IMAP, POP3) to another place, through the policy
+    Fetch(Later<super::cmd::fetch::Fetch>),
+    /// Stay connected with a mailbox on a server, and fetch what arrives
+    Watch(Later<super::cmd::fetch::Watch>),
     /// Apply the configured policy to one message, from standard input to standard output (pipe(8), procmail, sieve)
     Filter(Later<super::cmd::filter::Filter>),
     /// Replace sendmail: take a message, apply the policy, and pass it on

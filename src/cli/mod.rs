@@ -8,6 +8,7 @@ mod later;
 mod log;
 mod output;
 mod passphrase;
+mod servers;
 mod session;
 mod show;
 mod usage;
@@ -55,9 +56,12 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Inspect(Later(inspect)) => cmd::look::inspect(&inspect, session),
         Verb::Canon(Later(canon)) => cmd::look::canon(&canon, session),
         Verb::Digest(Later(digest)) => cmd::look::digest(&digest, session),
+        Verb::Scan(Later(scan)) => cmd::scan::run(&scan, session),
         Verb::Key(Later(key)) => cmd::key::run(&key, session),
         Verb::Import(Later(import)) => cmd::import::run(&import, session),
         Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),
+        Verb::Fetch(Later(fetch)) => cmd::fetch::run(&fetch, session),
+        Verb::Watch(Later(watch)) => cmd::fetch::watch(&watch, session),
         Verb::Filter(Later(filter)) => cmd::filter::run(&filter, session),
         Verb::Sendmail(Later(sendmail)) => cmd::sendmail::run(&sendmail, session),
         Verb::Serve(Later(serve)) => cmd::serve::run(&serve, owned),

@@ -12,7 +12,7 @@ use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence},
     crypto::Legacy,
-    engine::{Engine, OpenedParts, Opening},
+    engine::{Engine, OpenedParts, Opening, Within},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::Message,
     pki::Revocation,
@@ -98,6 +98,11 @@ impl Session {
         let opening = self.engine(self.keys()?).open(message)?;
         CapabilityStore::new(self.learning_home()?).learn(opening.verdict(), self.clock.now());
         Ok(opening)
+    }
+
+    /// The signed and encrypted messages in the payload of a message, each judged by itself.
+    pub(crate) fn within(&self, opening: &Opening) -> Result<Vec<Within>> {
+        Ok(self.engine(self.keys()?).within(opening))
     }
 
     /// Decrypts the encrypted parts of a message in place.

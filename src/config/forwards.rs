@@ -66,13 +66,10 @@ fn forward(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: 
     // What cannot be opened goes on as it came.
     rule.obstacles.entry(Obstacle::AlreadyEncrypted).or_insert(Resort::Keep);
     let decrypts = opens || policy.rules.iter().any(|rule| rule.says(Order::Decrypt));
-    for (obstacle, resort) in &rule.obstacles {
-        let at = table.line_of(obstacle.name());
-        let refuses = matches!(resort, Resort::Reject | Resort::Tempfail);
-        if *obstacle == Obstacle::AlreadyEncrypted && refuses && decrypts {
-            let message = "already-encrypted: a refusal would tell the sender whether the message could be decrypted";
-            refuse(reader, at, message.to_owned(), "\"keep\", \"quarantine\" or \"discard\"");
-        }
+    if decrypts && rule.obstacles.get(&Obstacle::AlreadyEncrypted) != Some(&Resort::Keep) {
+        let at = table.line_of(Obstacle::AlreadyEncrypted.name());
+        let message = "already-encrypted: the reply would tell the sender whether the message could be decrypted";
+        refuse(reader, at, message.to_owned(), "\"keep\", or no \"decrypt\" here and in the rules");
     }
     if let Some(of) = of.as_ref().filter(|of| !policy.is_local(of)) {
         reader.document.error(table.line_of("address"), format!("forward of {of}: not in local-domains"));

@@ -3,6 +3,7 @@
 use super::{
     Engine,
     accounting::UsedKeys,
+    annotate::Shown,
     edit::Edits,
     facts::Gathered,
     marker,
@@ -101,20 +102,11 @@ impl Acting<'_> {
     }
 
     fn results_of(&self, opened: Option<&Plaintext>) -> String {
-        let verdict = &self.gathered.verdict;
         let Some(opening) = &self.gathered.opening else {
             let examined = self.mail.message.unread().map_or(Examined::Whole, Examined::Stopped);
-            return authres::field(self.believed.own, verdict, examined);
+            return authres::field(self.believed.own, &self.gathered.verdict, examined);
         };
-        let examined = match (opening.error(), &opening.sealed) {
-            (Some(error), _) => Examined::Stopped(error),
-            (None, None) => Examined::Whole,
-            (None, Some(_)) if opened.is_some() => {
-                return authres::field(self.believed.own, opening.verdict(), Examined::Unauthenticated);
-            }
-            (None, Some(sealed)) => Examined::Stopped(&sealed.error),
-        };
-        authres::field(self.believed.own, verdict, examined)
+        opening.results(self.believed.own, if opened.is_some() { Shown::Plaintext } else { Shown::AsItCame })
     }
 
     /// As it came, without fields that others wrote in our name: it may be released later.

@@ -50,6 +50,11 @@ impl Gathered {
         }
     }
 
+    /// Whether it is encrypted as it came.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.wrapping == Wrapping::Encrypted
+    }
+
     /// The recipients of a relayed `group` for whom a rule decrypts, when nothing was decrypted for them: no key of theirs opens the message, or it
     /// cannot be opened at all.
     pub(super) fn unopened(&self, group: &Group, policy: &Policy) -> Vec<Unopened> {

@@ -9,7 +9,7 @@ use super::{
     facts::Readers,
     leg::{Made, Route, copy_for},
     marker,
-    sent_on::{Origins, SentOn},
+    sent_on::{Origins, SentOn, joined},
 };
 use crate::{
     base::{Error, Kind, Result},
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub decision: Decision,
     /// The aliases of the envelope, with the recipients that they stand for.
     pub aliases: Vec<(Address, Vec<Address>)>,
+    /// An address whose mail goes on, and a recipient of it who has a copy already.
+    pub joined: Vec<(Address, Address)>,
     /// The keys used for each group of the decision, in its order; of a group that was not sealed, none.
     pub keys: Vec<UsedKeys>,
     /// What was done, one lower-case line each, for the person who sends: `signed by FINGERPRINT`.
@@ -99,11 +101,12 @@ impl Engine<'_> {
         let leg = self.leg(mail, route, handler)?;
         let (verdict, times) = (leg.verdict.clone(), leg.times);
         let SentOn { made, mut postings, notes, unopened } = self.send_on(leg, &origins, handler)?;
+        let (made, joined) = joined(made);
         // A list that is reached on several ways is posted to once.
         let mut posted = HashSet::new();
         postings.retain(|posting| posted.insert(posting.list().address.clone()));
         let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
-        let mut outcome = Outcome { mails, postings, verdict, decision, aliases, keys, notes, unopened, times };
+        let mut outcome = Outcome { mails, postings, verdict, decision, aliases, joined, keys, notes, unopened, times };
         for Made { group, mail, keys, .. } in made {
             outcome.mails.extend(mail);
             outcome.decision.groups.push(group);
@@ -152,8 +155,18 @@ impl Engine<'_> {
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
         let decision = Decision { groups };
-        let (postings, aliases, notes, unopened) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Outcome { mails, postings, verdict, decision, aliases, keys, notes, unopened, times: Times::default() })
+        Ok(Outcome {
+            mails,
+            postings: Vec::new(),
+            verdict,
+            decision,
+            aliases: Vec::new(),
+            joined: Vec::new(),
+            keys,
+            notes: Vec::new(),
+            unopened: Vec::new(),
+            times: Times::default(),
+        })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
@@ -199,7 +212,8 @@ impl Outcome {
         let groups = self.decision.groups.iter();
         let all =
             groups.flat_map(|group| group.recipients.iter().map(|path| (group.origin.sent_on_from(), &path.address)));
-        all.filter(move |(from, to)| members.contains(from.unwrap_or(to))).map(|(_, to)| to)
+        let joined = self.joined.iter().map(|(from, to)| (Some(from), to));
+        all.chain(joined).filter(move |(from, to)| members.contains(from.unwrap_or(to))).map(|(_, to)| to)
     }
 
     /// The first group that gets nothing and whose sender has to know, with the error for the sender: `TryAgain` when it may pass later,

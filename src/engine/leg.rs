@@ -44,12 +44,14 @@ pub(super) struct Made {
     /// What was found in the message, when the copy was made from its plaintext: the field.
     pub(super) results: Option<String>,
     pub(super) keys: UsedKeys,
+    /// Whether it is still encrypted as it came.
+    pub(super) is_unopened: bool,
 }
 
 impl Made {
     /// For a group that gets nothing.
     pub(super) fn nothing(group: Group) -> Made {
-        Made { group, mail: None, results: None, keys: UsedKeys::default() }
+        Made { group, mail: None, results: None, keys: UsedKeys::default(), is_unopened: false }
     }
 }
 
@@ -95,7 +97,8 @@ impl Engine<'_> {
             made.push(match written {
                 None => Made::nothing(group),
                 Some(Written { message, keys, results }) => {
-                    Made { mail: Some(copy_for(&group, &mail, message)), group, results, keys }
+                    let is_unopened = gathered.is_encrypted() && results.is_none();
+                    Made { mail: Some(copy_for(&group, &mail, message)), group, results, keys, is_unopened }
                 }
             });
         }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Engine, HandlerContext, Posting,
+    annotate::Shown,
     edit::Edits,
     facts::{Readers, mailbox},
     leg::Made,
@@ -20,7 +21,6 @@ use crate::{
         Sealing, Step, Wrapping,
     },
     protocol::{Needs, Role, Signer},
-    report::authres::{self, Examined},
     verdict::Verdict,
 };
 
@@ -157,13 +157,12 @@ impl Engine<'_> {
         let Some(opening) = gathered.opening else { return Ok(Err(Obstacle::Oversized)) };
         let verdict = gathered.verdict;
         let own = handler.believed().own;
-        let (wrapping, examined) = match opening.error() {
-            Some(error) if error.is_sealed() => (Wrapping::Encrypted, Examined::Stopped(error)),
-            Some(_) => return Ok(Err(Obstacle::Malformed)),
-            None if verdict.is_confidential() => (Wrapping::Encrypted, Examined::Whole),
-            None => (Wrapping::Plain, Examined::Whole),
+        let wrapping = match opening.error() {
+            Some(error) if !error.is_sealed() => return Ok(Err(Obstacle::Malformed)),
+            None if !verdict.is_confidential() => Wrapping::Plain,
+            Some(_) | None => Wrapping::Encrypted,
         };
-        let results = authres::field(own, &verdict, examined);
+        let results = opening.results(own, Shown::AsItCame);
         let mut content = None;
         if opening.error().is_none() {
             let mut octets = Vec::with_capacity(delivered.octets().len());

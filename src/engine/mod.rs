@@ -2,6 +2,7 @@
 
 mod accounting;
 mod act;
+mod annotate;
 mod context;
 mod copies;
 mod edit;
@@ -27,9 +28,11 @@ mod resolve;
 mod return_path;
 mod seal;
 mod sent_on;
+mod within;
 mod written;
 
 pub use accounting::{Times, Unopened, UsedKeys};
+pub use annotate::Shown;
 pub use context::HandlerContext;
 pub use facts::Gathered;
 pub use handle::{HANDLED, Handler, Outcome};
@@ -38,6 +41,7 @@ pub use open::Opening;
 pub use parts::OpenedParts;
 pub use posting::Posting;
 pub use reloadable::{HandlerConfig, ReloadableHandler};
+pub use within::Within;
 
 use crate::{
     base::{Budget, Limits},

@@ -1,5 +1,4 @@
 //! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
-
 use super::{
     Engine, HandlerContext,
     facts::{Readers, mailbox},

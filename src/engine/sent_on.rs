@@ -1,11 +1,14 @@
 //! What all recipients get, after forwards and lists.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Posting, accounting::Unopened, leg::Made};
 use crate::{
     mail::{Address, ForwardPath},
-    policy::Origin,
+    policy::{Disposition, Origin},
 };
 
 /// What all recipients get in the end.
@@ -42,6 +45,10 @@ impl Origins {
 }
 
 impl Made {
+    fn recipients(&self) -> impl Iterator<Item = &Address> {
+        self.group.recipients.iter().map(|path| &path.address)
+    }
+
     /// The same for these recipients, apart by their origins.
     pub(super) fn split(self, recipients: Vec<ForwardPath>, origins: &Origins) -> Vec<Made> {
         let mut all: Vec<Made> = Vec::new();
@@ -78,4 +85,32 @@ impl SentOn {
         self.notes.extend(other.notes);
         self.unopened.extend(other.unopened);
     }
+}
+
+/// One copy for a recipient to whom mail goes on from several addresses, or who is a recipient beside. The first copy stays, unless it could not be
+/// opened. The result also has each address with the recipient of the copy that was left out.
+pub(super) fn joined(made: Vec<Made>) -> (Vec<Made>, Vec<(Address, Address)>) {
+    let is_open = |one: &Made| one.group.disposition == Disposition::Relay && !one.is_unopened;
+    let named = made.iter().filter(|one| is_open(one) && one.group.origin.sent_on_from().is_none());
+    let mut known: HashSet<Address> = named.flat_map(Made::recipients).cloned().collect();
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for mut one in made {
+        if let Some(from) =
+            one.group.origin.sent_on_from().filter(|_| one.group.disposition == Disposition::Relay).cloned()
+        {
+            let (twice, once): (Vec<_>, Vec<_>) =
+                one.group.recipients.into_iter().partition(|path| known.contains(&path.address));
+            left_out.extend(twice.into_iter().map(|path| (from.clone(), path.address)));
+            if once.is_empty() {
+                continue;
+            }
+            one.mail.iter_mut().for_each(|mail| mail.envelope.recipients.clone_from(&once));
+            one.group.recipients = once;
+            if is_open(&one) {
+                known.extend(one.recipients().cloned());
+            }
+        }
+        kept.push(one);
+    }
+    (kept, left_out)
 }

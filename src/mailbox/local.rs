@@ -261,4 +261,4 @@ const START: u64 = 8 * 1024;
 /// Folders in one another. Source: the length of a path (PATH_MAX) allows no more that have names.
 const MAX_DEPTH: usize = 64;
 /// The folders of a Maildir that are no folders of mail.
-const OF_MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
+const OF_MAILDIR: [&str; 4] = ["cur", "new", "tmp", maildir::ORIGINALS];

@@ -3,10 +3,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
 pub mod folder;
+pub mod imap;
 pub mod local;
+pub mod location;
 pub mod maildir;
 pub mod mbox;
 pub mod packed;
+pub mod pop3;
+pub mod remote;
 
 use std::fmt;
 
@@ -42,6 +46,34 @@ pub trait MessageSink {
     ///
     /// It was not taken, or it is not known that it was. Nothing half written can be seen.
     fn append(&mut self, message: &Stored<'_>) -> Result<()>;
+
+    /// What to write down before [`MessageSink::append_marked`], so that [`MessageSink::has`] can say later whether it was done. One line of visible
+    /// characters. `None`: this sink cannot be asked.
+    ///
+    /// # Errors
+    ///
+    /// There is no randomness.
+    fn mark(&mut self, _message: &Stored<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Appends a message that was marked.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageSink::append`].
+    fn append_marked(&mut self, _mark: &str, message: &Stored<'_>) -> Result<()> {
+        self.append(message)
+    }
+
+    /// Whether the message that was marked so is there.
+    ///
+    /// # Errors
+    ///
+    /// The sink cannot be read, or the mark is not one of this sink.
+    fn has(&mut self, _mark: &str) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// One message of a source.

@@ -158,6 +158,9 @@ impl Walker<'_> {
         if encrypts || signs || rule.says(Order::Decrypt) {
             self.is_tractable()?;
         }
+        if *self.facts.submitter == Submitter::Host {
+            self.may_send_on(rule)?;
+        }
         let sealing = if encrypts || signs { self.sealing(rule)? } else { None };
         let is_clear = rule.says(Order::Clear) && !matches!(sealing, Some(Action::Keep)) && !encrypts;
         let mut actions = Vec::new();
@@ -193,10 +196,6 @@ impl Walker<'_> {
         let keeps = |obstacle| self.resort(rule, obstacle) == Resort::Keep;
         let mut signs = rule.says(Order::Sign);
         let is_sent_on = *self.facts.submitter == Submitter::Host;
-        if is_sent_on && rule.says(Order::Encrypt) {
-            // Before it matters whether the message can be opened: the sender must not learn it from the answer.
-            self.suited(rule, &[Role::Recipient])?;
-        }
         if *self.facts.wrapping == Wrapping::Encrypted && !self.reseals(rule) {
             if !keeps(Obstacle::AlreadyEncrypted) {
                 return Err((Obstacle::AlreadyEncrypted, "the message is encrypted already".to_owned()));
@@ -226,6 +225,19 @@ impl Walker<'_> {
             (false, _) => (&[Role::Recipient], Action::Encrypt),
         };
         Ok(Some(action(self.suited(rule, roles)?)))
+    }
+
+    /// Whether a message may be sent on by `rule`. The key comes first, whether the message can be opened or not: the sender must not learn it from
+    /// the answer.
+    fn may_send_on(&self, rule: &Rule) -> Result<(), (Obstacle, String)> {
+        if rule.says(Order::Encrypt) {
+            self.suited(rule, &[Role::Recipient])?;
+        }
+        let is_closed = *self.facts.wrapping == Wrapping::Encrypted && !self.reseals(rule);
+        if is_closed && self.resort(rule, Obstacle::AlreadyEncrypted) != Resort::Keep {
+            return Err((Obstacle::AlreadyEncrypted, "the message is encrypted, and was not opened".to_owned()));
+        }
+        Ok(())
     }
 
     /// Whether a message that is sent on is opened and sealed anew.

@@ -12,10 +12,15 @@ use crate::{
 
 /// The report as one JSON object on one line, without a line break.
 pub fn json(report: &Report<'_>) -> String {
+    serde_json::to_string(&object(report)).unwrap_or_default()
+}
+
+fn object<'a>(report: &'a Report<'_>) -> Object<'a> {
     let subject = report.header.field("Subject");
     let contradicted = report.header.fields().filter(|field| field.outside.is_some());
-    let object = Object {
+    Object {
         file: report.file,
+        id: report.id,
         standing: report.verdict.standing().name(),
         author: report.verdict.author().ok().map(ToString::to_string),
         reason: report.reason(),
@@ -31,14 +36,16 @@ pub fn json(report: &Report<'_>) -> String {
         differs: contradicted.map(|field| field.name.as_str()).collect(),
         notes: report.notes,
         error: report.error.map(ToString::to_string),
-    };
-    serde_json::to_string(&object).unwrap_or_default()
+        within: report.within.iter().map(object).collect(),
+    }
 }
 
-/// The object for a message that could not be read: as for an empty message, with the reason in `error`.
-pub fn json_of_error(file: &str, error: &Error) -> String {
+/// The object for a message that could not be read: as for an empty message, with the reason in `error`. `id` says which one in the mailbox
+/// `file`.
+pub fn json_of_error(file: &str, id: Option<&str>, error: &Error) -> String {
     let object = Object {
         file,
+        id,
         standing: Standing::Unsigned.name(),
         author: None,
         reason: Some(Reason::NotExamined.to_string()),
@@ -51,6 +58,7 @@ pub fn json_of_error(file: &str, error: &Error) -> String {
         differs: Vec::new(),
         notes: &[],
         error: Some(error.to_string()),
+        within: Vec::new(),
     };
     serde_json::to_string(&object).unwrap_or_default()
 }
@@ -58,6 +66,8 @@ pub fn json_of_error(file: &str, error: &Error) -> String {
 #[derive(Serialize)]
 struct Object<'a> {
     file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     standing: &'static str,
     author: Option<String>,
     /// Why there is no author, or why the standing is below authentic.
@@ -73,6 +83,8 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
     error: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    within: Vec<Object<'a>>,
 }
 
 #[derive(Serialize)]

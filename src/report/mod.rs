@@ -25,6 +25,8 @@ use crate::{
 pub struct Report<'a> {
     /// The file's name as given, `-` for standard input.
     pub file: &'a str,
+    /// Which message it is in `file`, where that is a mailbox.
+    pub id: Option<&'a str>,
     /// The layers and their signatures.
     pub verdict: &'a Verdict,
     /// The header to show, and the protection of each field (RFC 9788).
@@ -33,6 +35,8 @@ pub struct Report<'a> {
     pub notes: &'a [String],
     /// Why opening stopped before the payload, if it did.
     pub error: Option<&'a Error>,
+    /// The reports on signed and encrypted messages that lie in this one, each by itself. They say nothing about this one.
+    pub within: &'a [Report<'a>],
 }
 
 impl Report<'_> {

@@ -43,6 +43,12 @@ pub fn text(report: &Report<'_>) -> String {
             draw(&mut out, std::slice::from_ref(layer));
         }
     }
+    if !report.within.is_empty() {
+        let _ = writeln!(out, "  {DIM}messages in it, each judged by itself; they say nothing about this one:{DIM:#}");
+        for line in report.within.iter().map(text).collect::<String>().lines() {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
     for note in report.notes {
         let _ = writeln!(out, "  note     {}", printable(note));
     }

@@ -149,3 +149,38 @@ fn a_second_recipient_is_no_oracle() {
     assert_eq!((whole.0.as_str(), damaged.0.as_str()), ("0", "0"));
     assert!(whole.1.contains("application/pkcs7-mime"), "{}", whole.1);
 }
+
+/// Mail that goes on from bob's address: whether it was opened, and what became of it then, is not in the reply.
+#[test]
+fn a_forward_is_no_oracle() {
+    let (pgp, cms) = (Pgp::captured(), Cms::captured());
+    let mut messages: Vec<String> = pgp.beginnings(0xcb);
+    messages.extend([pgp.unchanged(), pgp.to_somebody_else(), cms.unchanged(), cms.damaged(), cms.gadget()]);
+    messages.extend(cms.paddings().into_iter().step_by(32));
+    for (action, more, is_sent) in [
+        ("clear", "", true),
+        ("decrypt+clear", "", true),
+        ("decrypt+clear", "unauthenticated = \"open\"", true),
+        // There is no key for the new reader.
+        ("encrypt", "", false),
+        ("decrypt+encrypt", "", false),
+    ] {
+        let forward = format!(
+            "\n[[forward]]\naddress = \"bob@example.org\"\nto = \"bob@example.net\"\nsender = \"own\"\naction = \"{action}\"\n{more}"
+        );
+        let service = Service::start(&forward, &[PGP_KEY[1], CMS_KEY[1]]);
+        let mut replies = BTreeSet::new();
+        for message in &messages {
+            replies.insert(("smtp", service.send("smtp", message)));
+            replies.insert(("lmtp", service.send("lmtp", message)));
+        }
+        assert_eq!(replies.len(), 2, "{action} {more}: {replies:?}");
+        let delivered = service.delivered();
+        assert_eq!(delivered.len(), if is_sent { 2 * messages.len() } else { 0 }, "{action} {more}");
+        assert_eq!(
+            delivered.iter().any(|copy| copy.contains("launch code")),
+            action.contains("clear"),
+            "{action} {more}"
+        );
+    }
+}

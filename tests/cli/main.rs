@@ -8,8 +8,10 @@ mod policy;
 mod program;
 mod reasons;
 mod refusals;
+mod scan;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;
 mod verbs;
+mod within;

@@ -139,7 +139,7 @@ fn a_bad_configuration_is_refused_with_every_fault() {
         (&forward("a@o.example", "clear"), "c.toml:7: error: forward of a@o.example: leads back to itself\n"),
         (
             &format!("{}already-encrypted = \"reject\"", forward("b@x.example", "decrypt+encrypt")),
-            "c.toml:12: error: already-encrypted: a refusal would tell the sender whether the message could be decrypted\n",
+            "c.toml:12: error: already-encrypted: the reply would tell the sender whether the message could be decrypted\n",
         ),
         (
             &format!("{}[upstream]\nlmtp = \"127.0.0.1:24\"", forward("b@x.example", "clear")),

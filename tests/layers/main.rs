@@ -15,7 +15,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("crypto", &["base"]),
     ("mail", &["base", "crypto"]),
-    ("mailbox", &["base", "mail"]),
+    // crypto: SCRAM, and the digest that names a message.
+    ("mailbox", &["base", "crypto", "mail"]),
     ("keys", &["base", "crypto", "mail"]),
     ("verdict", &["base", "crypto", "mail", "keys"]),
     ("pki", &["base", "crypto", "mail"]),
@@ -29,6 +30,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     // crypto, pki: `Legacy` and `Revocation` are arguments of the engine, and it hands them on to the protocols.
     ("engine", &["base", "crypto", "mail", "keys", "verdict", "pki", "protocol", "policy", "report"]),
     ("transport", &["base", "mail", "policy", "report", "engine"]),
+    // store: the keys that messages carry are in key files.
+    (
+        "scan",
+        &["base", "crypto", "mail", "mailbox", "keys", "verdict", "protocol", "policy", "report", "engine", "store"],
+    ),
     // Four functions over the engine, re-exported at the crate root.
     ("simple", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine", "store"]),
     (
@@ -115,6 +121,7 @@ const VERBS: &[&str] = &[
     "demo",
     "digest",
     "encrypt",
+    "fetch",
     "filter",
     "import",
     "inspect",
@@ -122,10 +129,12 @@ const VERBS: &[&str] = &[
     "log",
     "man",
     "quarantine",
+    "scan",
     "sendmail",
     "serve",
     "sign",
     "verify",
+    "watch",
 ];
 
 enum Name {

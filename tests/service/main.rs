@@ -2,6 +2,7 @@
 
 mod bare_lf;
 mod failures;
+mod fetch;
 mod forwarding;
 mod gateway;
 mod handle;

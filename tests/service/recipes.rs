@@ -1,7 +1,5 @@
 //! The recipes for Postfix in docs/manual/mail-servers.md, with the lines that are printed there: a real Postfix, Dovecot's SASL and LMTP, and OpenDKIM.
 
-mod dovecot;
-
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, chown},
@@ -13,12 +11,12 @@ use std::{
 use crate::{
     milter::setup::Dkim,
     support::{
+        dovecot::{self, Dovecot},
         lab::{Lab, POSTSEAL},
         ports::{free_port, wait_for_port},
         postfix::{Postfix, Received, Sink, postseal_in, present, run_with},
     },
 };
-use dovecot::Dovecot;
 
 /// The blocks of code below a heading of the third level.
 struct Recipe {

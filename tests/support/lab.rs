@@ -78,7 +78,7 @@ impl Lab {
 }
 
 impl Done {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Done {
             code: output.status.code().unwrap_or_else(|| panic!("ended by a signal: {output:?}")),
             stdout: output.stdout,

@@ -1,9 +1,11 @@
 //! What several tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod certificates;
 pub(crate) mod change;
 pub(crate) mod clients;
 pub(crate) mod der;
+pub(crate) mod dovecot;
 pub(crate) mod entity;
 pub(crate) mod handler;
 pub(crate) mod lab;

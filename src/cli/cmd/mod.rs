@@ -3,6 +3,7 @@
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod fetch;
 pub(crate) mod filter;
 pub(crate) mod import;
 pub(crate) mod key;
@@ -13,6 +14,7 @@ pub(crate) mod manual;
 pub(crate) mod open;
 pub(crate) mod pieces;
 pub(crate) mod quarantine;
+pub(crate) mod scan;
 pub(crate) mod seal;
 pub(crate) mod sendmail;
 pub(crate) mod serve;

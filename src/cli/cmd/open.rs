@@ -4,7 +4,7 @@ use std::{io::Write, process::ExitCode};
 
 use postseal::{
     base::{Error, Result},
-    engine::Opening,
+    engine::{Opening, Within},
     report::{self, Report},
     verdict::Standing,
 };
@@ -33,13 +33,13 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                show::data(&rendered(&opening, opening.error(), &label, what.json))?;
+                show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
                 reached &= opening.verdict().standing() >= required;
                 opening.error().cloned()
             }
             Err(error) => {
                 if what.json {
-                    show::data(&(report::json_of_error(&label, &error) + "\n"))?;
+                    show::data(&(report::json_of_error(&label, None, &error) + "\n"))?;
                 }
                 Some(error)
             }
@@ -66,7 +66,7 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     progress::now(&format!("decrypting {label}"));
     let opening = message.and_then(|message| session.open(message)).inspect_err(|error| {
         if what.json {
-            show::aside(&(report::json_of_error(&label, error) + "\n"));
+            show::aside(&(report::json_of_error(&label, None, error) + "\n"));
         }
     })?;
     if messages.next().is_some() {
@@ -74,7 +74,7 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     }
     let written = write(&opening, &label, what, session, &mut output).and_then(|()| output.commit());
     if written.is_ok() || what.json {
-        show::aside(&rendered(&opening, written.as_ref().err(), &label, what.json));
+        show::aside(&rendered(&opening, &[], written.as_ref().err(), &label, what.json));
     }
     written.map(|()| ExitCode::SUCCESS)
 }
@@ -118,8 +118,8 @@ fn write_parts(opening: &Opening, label: &str, session: &Session, output: &mut O
     output.write_all(&opened.octets).map_err(|error| Error::io("output", &error))
 }
 
-fn rendered(opening: &Opening, error: Option<&Error>, label: &str, json: bool) -> String {
-    let (verdict, header, notes) = (opening.verdict(), opening.header(), opening.notes());
-    let report = Report { file: label, verdict, header, notes, error };
+fn rendered(opening: &Opening, within: &[Within], error: Option<&Error>, label: &str, json: bool) -> String {
+    let within: Vec<Report<'_>> = within.iter().map(Within::report).collect();
+    let report = Report { error, within: &within, ..opening.report(label) };
     if json { report::json(&report) + "\n" } else { report::text(&report) }
 }

@@ -15,6 +15,9 @@ pub(super) use source::{read_limited, received};
 
 use super::Flags;
 
+/// The folder in a Maildir where the originals of messages are that were converted in place. It is no folder of mail.
+pub const ORIGINALS: &str = "postseal-undo";
+
 /// Whether `folder` is a Maildir, or a folder of one.
 pub fn is_maildir(folder: &Path) -> bool {
     ["cur", "new"].iter().all(|name| folder.join(name).is_dir())

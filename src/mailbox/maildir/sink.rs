@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::info_of;
+use super::{info_of, split_name};
 use crate::{
     base::{Clock, Error, Kind, Random, Result, hex},
     mailbox::{MessageSink, Stored},
@@ -44,8 +44,13 @@ impl MaildirSink {
     /// As [`MessageSink::append`].
     pub fn add(&mut self, message: &Stored<'_>) -> Result<String> {
         let base = self.unique()?;
+        self.add_as(&base, message)
+    }
+
+    fn add_as(&mut self, base: &str, message: &Stored<'_>) -> Result<String> {
         let place = match info_of(message.state.flags).as_str() {
-            ":2," => format!("new/{base}"),
+            // In `cur`, a mail reader has seen that it is there, without the flag that it was read.
+            ":2," if !message.state.label.as_deref().unwrap_or_default().starts_with(b"cur/") => format!("new/{base}"),
             info => format!("cur/{base}{info}"),
         };
         self.place(message, &place)?;
@@ -93,6 +98,29 @@ impl MessageSink for MaildirSink {
 
     fn append(&mut self, message: &Stored<'_>) -> Result<()> {
         self.add(message).map(drop)
+    }
+
+    /// The name that its file will have.
+    fn mark(&mut self, _: &Stored<'_>) -> Result<Option<String>> {
+        self.unique().map(Some)
+    }
+
+    fn append_marked(&mut self, mark: &str, message: &Stored<'_>) -> Result<()> {
+        self.add_as(mark, message).map(drop)
+    }
+
+    fn has(&mut self, mark: &str) -> Result<bool> {
+        for part in ["new", "cur"] {
+            let failed = |error: io::Error| Error::io(&self.name, &error);
+            for entry in fs::read_dir(self.folder.join(part)).map_err(failed)? {
+                // A mail reader may have moved it, and changed its flags.
+                let name = entry.map_err(failed)?.file_name();
+                if split_name(&name.to_string_lossy()).0 == mark {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 }
 

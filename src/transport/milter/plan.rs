@@ -140,6 +140,7 @@ mod tests {
             verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
             decision: Decision { groups: groups.iter().map(group).collect() },
             aliases: Vec::new(),
+            joined: Vec::new(),
             keys: Vec::new(),
             notes: Vec::new(),
             unopened: Vec::new(),

@@ -29,6 +29,8 @@ impl Call {
         match verb.name {
             // What follows it is sendmail's.
             "sendmail" => format!("exec \"$0\" {} sendmail {words}", self.option),
+            // Nothing listens on the port, and it tries again until it is stopped.
+            "watch" => format!("exec timeout -s TERM --preserve-status 2 \"$0\" watch {} {words}", self.option),
             "serve" => format!("exec timeout -s TERM --preserve-status 3 \"$0\" serve {} {words}", self.option),
             name => format!("exec \"$0\" {name} {} {words}", self.option),
         }
@@ -131,6 +133,35 @@ pub(crate) const VERBS: &[Verb] = &[
         "signed.eml",
         0,
         &[call("--require authentic", "", 0), call("--require signed", "", 0), call("--json", "", 0)],
+    ),
+    verb(
+        "scan",
+        "message.eml",
+        0,
+        &[
+            call("--json", "", 0),
+            call("--csv", "", 0),
+            call("--state state", "", 0),
+            call("--fail-on unsigned", "", 1),
+            call("--fail-on bad", "", 0),
+            call("--fail-on unknown", "", 0),
+            call("--fail-on not-authentic", "", 1),
+            call("--fail-on closed", "", 0),
+            call("--from example.org", "", 0),
+            call("--save-keys out", "", 0),
+            call("--mbox-format mboxrd", "", 0),
+            call("--mbox-format mboxo", "", 0),
+            call("--mbox-format mboxcl2", "", 0),
+            call("--annotate out", "", 0),
+            call("--decrypt out", "encrypted.eml", 0),
+            call("--encrypt-to alice@example.org", "out message.eml", 0),
+            call("--format pem", "--encrypt-to alice@example.org out message.eml", 64),
+            call("--format pgp", "--encrypt-to alice@example.org out message.eml", 0),
+            call("--format smime", "--encrypt-to alice@example.org out message.eml", 0),
+            call("--in-place encrypt-to=alice@example.org", "Maildir", 0),
+            call("--undo", "Converted", 0),
+            call("--authserv-id mx.example.org", "--annotate out message.eml", 0),
+        ],
     ),
     verb("inspect", "signed.eml", 0, &[call("--json", "", 0), call("--output out", "", 0)]),
     verb(
@@ -280,6 +311,8 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--config postseal.toml", "", 0),
         ],
     ),
+    verb("fetch", FROM_NOWHERE, 75, FETCHING),
+    verb("watch", FROM_NOWHERE, 0, WATCHING),
     verb("sendmail", "-bv bob@example.org", 0, &[]),
     verb("serve", " ", 0, &[call("--config postseal.toml", "", 0)]),
     verb("quarantine list", "-c postseal.toml", 0, &[call("--json", "", 0), call("--config postseal.toml", " ", 0)]),
@@ -333,4 +366,41 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
     verb("demo", "", 0, &[]),
     verb("man", "empty", 0, &[]),
+];
+
+const FROM_NOWHERE: &str = "imap://alice@127.0.0.1:1/INBOX --to maildir:out";
+
+const FETCHING: &[Call] = &[
+    call("--to maildir:out", "imap://alice@127.0.0.1:1/INBOX", 75),
+    call("--append", "imap://alice@127.0.0.1:1/INBOX --delete --config postseal.toml --for alice@example.org", 75),
+    call("--move-to old", "", 75),
+    call("--delete", "", 75),
+    call("--keep", "", 75),
+    call("--config postseal.toml", "imap://alice@127.0.0.1:1/INBOX --to maildir:out --for alice@example.org", 75),
+    call("--for alice@example.org", "", 75),
+    call("--state state", "", 75),
+    call("--password-file pass", "", 75),
+    call("--password-fd 3", "", 75),
+    call("--password-credential postseal", "", 75),
+    call("--password-command true", "", 75),
+    call("--timeout 5", "", 75),
+    call("--insecure-plaintext", "", 75),
+];
+
+const WATCHING: &[Call] = &[
+    call("--to maildir:out", "imap://alice@127.0.0.1:1/INBOX", 0),
+    call("--append", "imap://alice@127.0.0.1:1/INBOX --delete --config postseal.toml --for alice@example.org", 0),
+    call("--move-to old", "", 0),
+    call("--delete", "", 0),
+    call("--keep", "", 0),
+    call("--config postseal.toml", "imap://alice@127.0.0.1:1/INBOX --to maildir:out --for alice@example.org", 0),
+    call("--for alice@example.org", "", 0),
+    call("--state state", "", 0),
+    call("--password-file pass", "", 0),
+    call("--password-fd 3", "", 0),
+    call("--password-credential postseal", "", 0),
+    call("--password-command true", "", 0),
+    call("--timeout 5", "", 0),
+    call("--insecure-plaintext", "", 0),
+    call("--poll 5", "", 0),
 ];

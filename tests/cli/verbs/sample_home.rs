@@ -52,6 +52,10 @@ const SETUP: &str = r#"set -e
 "$0" key generate -f smime --algorithm rsa2048 --no-passphrase alice@example.org
 "$0" key import colleague.asc | awk '{print $2}' > colleague-id
 "$0" key list | awk '/ed25519/ && /alice/ {print $1}' > id
+mkdir Maildir Maildir/cur Maildir/new Maildir/tmp
+cp message.eml Maildir/cur/1.a.host:2,S
+cp -a Maildir Converted
+"$0" scan --in-place annotate Converted
 "$0" key export -f smime -o alice.pem alice@example.org
 "$0" sign -o signed.eml message.eml
 "$0" encrypt --to alice@example.org -o encrypted.eml message.eml

@@ -318,3 +318,24 @@ fn aliases_are_replaced_by_their_members() {
         (vec!["bob@partner.example".to_owned()], Some(Obstacle::NoRule))
     );
 }
+
+/// A recipient to whom the same mail goes on from several addresses gets it once.
+#[test]
+fn duplicates_are_joined() {
+    let clear = |of: &str| forward(of, &["ben@example.net"], &[Order::Decrypt, Order::Clear]);
+    let handler = now(&[clear(ALICE), clear("carl@example.org")]);
+    let came = mail(Submitter::Unknown, &["carl@example.org", ALICE], PLAIN);
+    let outcome = handler.handle(came).unwrap();
+    assert_eq!(recipients(only(&outcome)), ["ben@example.net"]);
+    for addressee in ["carl@example.org", ALICE] {
+        let addressee = address(addressee);
+        let deliveries: Vec<String> = outcome.deliveries(&addressee).map(ToString::to_string).collect();
+        assert_eq!(deliveries, ["ben@example.net"], "{addressee}");
+    }
+    // The key of one opens it, and that of the other does not: both copies, the one that can be read among them.
+    let mut came = sent_by("bob@example.net", "carl@example.org", sealed());
+    came.envelope.recipients.extend(mail(Submitter::Unknown, &[ALICE], PLAIN).envelope.recipients);
+    let outcome = handler.handle(came).unwrap();
+    let read: Vec<bool> = outcome.mails.iter().map(|mail| text(mail).contains("the plan")).collect();
+    assert_eq!(read.iter().filter(|read| **read).count(), 1, "{:?}", outcome.decision);
+}

@@ -1,17 +1,16 @@
 //! What the next server may do to us: TLS that is required, replies that make no sense, a login that is over.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, process::Command};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     proxy::Proxy,
     submission::dialogue::Client,
-    support::postfix::{Postfix, Sink, present, run_with},
+    support::{
+        certificates::{authority, certificate},
+        postfix::{Postfix, Sink, present, run_with},
+    },
 };
 
 /// `tls = "required"`: nothing goes to whom no certificate vouches for, nor in clear.
@@ -68,46 +67,6 @@ fn nothing_goes_to_a_server_that_does_not_prove_who_it_is() {
     assert_eq!(send(good.port()), (Some(0), String::new()));
     let arrived = sink.wait_for(1);
     assert!(arrived[0].text().contains("with ESMTPS id "), "{}", arrived[0].text());
-}
-
-/// A certificate authority: `NAME.pem`, `NAME.key`.
-fn authority(folder: &Path, name: &str) {
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &format!("/CN={name}")]);
-    good(run_with(
-        openssl.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]).current_dir(folder),
-        b"",
-    ));
-}
-
-/// A server's certificate: `NAME.pem`, `NAME.key`.
-fn certificate(folder: &Path, name: &str, issuer: &str, host: &str) {
-    let [key, request, extensions, out] = ["key", "csr", "ext", "pem"].map(|ending| format!("{name}.{ending}"));
-    fs::write(folder.join(&extensions), format!("subjectAltName=DNS:{host}\nbasicConstraints=CA:FALSE\n"))
-        .expect("a file");
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=server", "-keyout", &key, "-out", &request]);
-    good(run_with(openssl.current_dir(folder), b""));
-    let mut openssl = Command::new("openssl");
-    openssl.args([
-        "x509",
-        "-req",
-        "-days",
-        "2",
-        "-CAcreateserial",
-        "-in",
-        &request,
-        "-extfile",
-        &extensions,
-        "-out",
-        &out,
-    ]);
-    openssl.args(["-CA", &format!("{issuer}.pem"), "-CAkey", &format!("{issuer}.key")]);
-    good(run_with(openssl.current_dir(folder), b""));
-}
-
-fn good(output: Output) {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// "Go on" where nothing goes on is no answer: the client is told to come again, and never hears it as if it were ours.
