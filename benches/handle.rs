@@ -1,8 +1,11 @@
 //! The cost of handling a mail, compared with the private-key operation in it: mails per second and signatures per second, in
 //! one run, on one thread and on all cores.
 //!
-//! `cargo bench --bench handle`; with `-- recipients` only what a mail to many recipients costs.
+//! `cargo bench --bench handle`; with `-- recipients` only what a mail to many recipients costs, with `-- lists` only what a post
+//! to a list costs.
 
+#[path = "handle/lists.rs"]
+mod lists;
 #[path = "handle/recipients.rs"]
 mod recipients;
 
@@ -35,9 +38,14 @@ use postseal::{
 };
 
 fn main() {
+    let is_asked = |name: &str| env::args().any(|argument| argument == name);
+    if is_asked("lists") {
+        return lists::run();
+    }
     recipients::run();
-    if !env::args().any(|argument| argument == "recipients") {
+    if !is_asked("recipients") {
         signatures();
+        lists::run();
     }
 }
 
@@ -136,6 +144,7 @@ fn setup(keys: Arc<dyn Keys>, rules: Vec<Rule>) -> HandlerConfig {
             mailboxes: Default::default(),
             aliases: Default::default(),
             forwards: Default::default(),
+            lists: Default::default(),
         },
         name: "mx.example.org".to_owned(),
         authserv_ids: Vec::new(),

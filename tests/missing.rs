@@ -117,6 +117,7 @@ fn nothing_is_sent_in_clear_in_its_place() {
             mailboxes: Default::default(),
             aliases: Default::default(),
             forwards: Default::default(),
+            lists: Default::default(),
             obstacles: BTreeMap::new(),
             max_size: 1024 * 1024,
         };

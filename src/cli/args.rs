@@ -160,6 +160,9 @@ pub(crate) enum Verb {
     /// List, show, release and delete the messages that a rule holds
     #[command(subcommand)]
     Quarantine(super::cmd::quarantine::Quarantine),
+    /// Check a mailing list
+    #[command(subcommand)]
+    List(super::cmd::list::List),
     /// Check the configuration, or explain what it does with a message
     #[command(subcommand)]
     Config(super::cmd::config::Config),

@@ -66,6 +66,7 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Sendmail(Later(sendmail)) => cmd::sendmail::run(&sendmail, session),
         Verb::Serve(Later(serve)) => cmd::serve::run(&serve, owned),
         Verb::Log(Later(log)) => cmd::log::run(&log),
+        Verb::List(list) => cmd::list::run(&list, session),
         Verb::Quarantine(quarantine) => cmd::quarantine::run(&quarantine, session),
         Verb::Config(config) => cmd::config::run(&config, session),
         Verb::Demo => cmd::demo::run(),

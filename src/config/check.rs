@@ -49,6 +49,9 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
                     |error: Error| Problem { hint: error.hint().cloned(), ..problem(Grade::Error, error.to_string()) };
                 Vec::from_iter(secret.read().err().map(of))
             }
+            What::Members(members) => {
+                Vec::from_iter(members.0.read().err().map(|error| problem(Grade::Error, error.to_string())))
+            }
             What::Reader(address) => {
                 seen.insert((address.clone(), Role::Recipient));
                 checker.key(address, Role::Recipient)?

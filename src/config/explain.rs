@@ -177,6 +177,23 @@ fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> 
             sender: sender.clone(),
         }));
     }
+    for posting in &outcome.postings {
+        for group in posting.groups() {
+            let actions: Vec<String> =
+                group.actions.iter().flat_map(|action| words(action, &BTreeMap::new(), None)).collect();
+            all.extend(group.recipients.iter().map(|path| SentOn {
+                to: path.address.to_string(),
+                origin: group.origin.to_string(),
+                rule: group.rule.clone(),
+                obstacle: group.obstacle.map(|obstacle| obstacle.name()),
+                outcome: group.disposition.name(),
+                text: group.disposition.reason().map(str::to_owned),
+                actions: actions.clone(),
+                sender:
+                    (group.disposition == Disposition::Relay).then(|| posting.list().sender(&path.address).to_string()),
+            }));
+        }
+    }
     Ok(all)
 }
 
@@ -253,7 +270,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
     }
 }
 
-fn words(
+pub(super) fn words(
     action: &Action,
     signing: &BTreeMap<ProtocolName, KeyState>,
     reading: Option<&BTreeMap<ProtocolName, KeyState>>,

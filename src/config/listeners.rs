@@ -61,7 +61,7 @@ impl Reader<'_> {
         let endpoint = address.and_then(|text| self.document.read(&text, |text| listening(text, self.directory)));
         let tls = self.tls(&table);
         let auth = self.auth(&table);
-        let words = [("aliases", Vrfy::Aliases), ("refuse", Vrfy::Refuse)];
+        let words = [("aliases", Vrfy::Aliases), ("lists", Vrfy::Lists), ("refuse", Vrfy::Refuse)];
         let vrfy = self.choice(&table, "vrfy", Vrfy::Refuse, &words);
         let words = [("normalize", BareLf::Normalize), ("reject", BareLf::Reject)];
         let bare_lf = self.choice(&table, "bare-lf", BareLf::Reject, &words);

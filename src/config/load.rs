@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, forwards, listeners,
+    Security, Server, Upstream, What, Xforward, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice,
     reader::{self, Reader},
@@ -19,7 +19,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Forwards, Mailboxes, Pattern, Policy},
+    policy::{Forwards, Lists, Mailboxes, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, Network, sendmail::Program},
 };
@@ -116,6 +116,7 @@ impl Reader<'_> {
         let policy =
             Policy { mailboxes, aliases: expanded, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
         let policy = forwards::read(self, root, policy);
+        let policy = lists::read(self, root, policy);
         if let Some(trusted) = trusted {
             trusted.finish();
         }
@@ -138,8 +139,9 @@ impl Reader<'_> {
         if policy.forwards.iter().next().is_some()
             && let Some(Upstream::SmartHost { protocol: NextProtocol::Lmtp, .. }) = &upstream
         {
-            let message = "forward: upstream speaks LMTP, and delivers to mailboxes of this host alone";
-            self.document.error(root.line_of("forward"), message);
+            let key = if root.has("forward") { "forward" } else { "list" };
+            let message = format!("{key}: upstream speaks LMTP, and delivers to mailboxes of this host alone");
+            self.document.error(root.line_of(key), message);
         }
         let sendmail = root.table("sendmail").and_then(|table| self.sendmail(table));
         let log = self.log(root);
@@ -209,6 +211,7 @@ impl Reader<'_> {
             mailboxes: Mailboxes::default(),
             aliases: Default::default(),
             forwards: Forwards::default(),
+            lists: Lists::default(),
         }
     }
 

@@ -26,9 +26,12 @@
 mod check;
 mod explain;
 mod forwards;
+mod list_check;
 mod listeners;
+mod lists;
 mod load;
 mod mailboxes;
+mod members;
 mod notice;
 mod reader;
 mod rules;
@@ -40,6 +43,7 @@ use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
+pub use list_check::check_list;
 pub use load::{Loaded, load, read};
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
@@ -49,7 +53,7 @@ use crate::{
     crypto::Legacy,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Aliases, Policy},
+    policy::{Aliases, Members, Policy},
     transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
@@ -251,6 +255,8 @@ pub enum Strangers {
 pub enum Vrfy {
     /// They show aliases to known clients.
     Aliases,
+    /// They show aliases, and the members of lists too.
+    Lists,
     /// They are disabled.
     Refuse,
 }
@@ -408,6 +414,8 @@ enum What {
     File(PathBuf),
     /// A certificate and its key.
     Identity(Identity),
+    /// The members of a list.
+    Members(Members),
     /// An address that a rule encrypts to.
     Reader(Address),
     /// A secret that only its owner can read.

@@ -101,20 +101,26 @@ pub(super) fn body(
     known: Vocabulary<'_>,
 ) -> Rule {
     Rule {
-        name,
-        conditions: Vec::new(),
-        protocols: protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec()),
         orders: orders(reader, table, known.orders),
-        sealing: sealing(reader, table),
-        edits: edits(reader, table),
         unauthenticated: reader.choice(
             table,
             "unauthenticated",
             Unauthenticated::Leave,
             &Unauthenticated::ALL.map(|one| (one.name(), one)),
         ),
-        text: None,
         obstacles: resorts(reader, table, known),
+        ..sealed(reader, table, name, preferred)
+    }
+}
+
+/// A rule that orders nothing: how it would seal, and what it changes in the header.
+pub(super) fn sealed(reader: &Reader<'_>, table: &Table<'_>, name: String, preferred: &[ProtocolName]) -> Rule {
+    Rule {
+        name,
+        protocols: protocols(reader, &table.strings("protocol")).unwrap_or_else(|| preferred.to_vec()),
+        sealing: sealing(reader, table),
+        edits: edits(reader, table),
+        ..Rule::default()
     }
 }
 
@@ -234,7 +240,12 @@ fn protocols(reader: &Reader<'_>, texts: &[Located<String>]) -> Option<Vec<Proto
     some(texts.iter().filter_map(|text| reader.document.word(text, "protocol", &known)).collect())
 }
 
-fn words<T: Copy>(reader: &Reader<'_>, table: &Table<'_>, key: &'static str, known: &[(&'static str, T)]) -> Vec<T> {
+pub(super) fn words<T: Copy>(
+    reader: &Reader<'_>,
+    table: &Table<'_>,
+    key: &'static str,
+    known: &[(&'static str, T)],
+) -> Vec<T> {
     table.strings(key).iter().filter_map(|text| reader.document.word(text, key, known)).collect()
 }
 
@@ -248,7 +259,7 @@ fn field_name(reader: &Reader<'_>, name: Located<String>) -> Option<String> {
 }
 
 /// A header field or a reply is one line.
-fn line(reader: &Reader<'_>, text: Located<String>, what: &str) -> Option<String> {
+pub(super) fn line(reader: &Reader<'_>, text: Located<String>, what: &str) -> Option<String> {
     let good = !text.value.chars().any(char::is_control);
     if !good {
         reader.document.error(text.line, format!("{what}: more than one line, or control characters"));

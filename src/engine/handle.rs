@@ -1,13 +1,15 @@
 //! The whole pipeline for one mail: open, judge, gather facts, decide, act.
 
+use std::{collections::HashSet, ops::Range, sync::Arc};
+
 use super::{
-    Engine, HandlerContext,
+    Engine, HandlerContext, Posting,
     accounting::{Times, Unopened, UsedKeys},
     edit::Edits,
     facts::Readers,
     leg::{Made, Route, copy_for},
     marker,
-    onward::{Origins, SentOn, joined},
+    sent_on::{Origins, SentOn, joined},
 };
 use crate::{
     base::{Error, Kind, Result},
@@ -23,6 +25,9 @@ pub struct Outcome {
     /// What goes on: one mail for each group of recipients that [`Relay`](Disposition::Relay) or [`Quarantine`](Disposition::Quarantine)
     /// concerns, in the order of the groups.
     pub mails: Vec<Mail>,
+    /// What goes to the members of lists: one for each list that is posted to. Their mails are made with [`Handler::copies`], after all of `mails` were
+    /// sent.
+    pub postings: Vec<Arc<Posting>>,
     /// What was found in it as it came.
     pub verdict: Verdict,
     /// Who gets what, and which rule said so.
@@ -49,6 +54,13 @@ pub trait Handler: Send + Sync {
     ///
     /// The work could not be done: nothing went on, and the sender keeps the mail. `TryAgain` and `Unavailable` are worth a retry.
     fn handle(&self, mail: Mail) -> Result<Outcome>;
+
+    /// Those of the [`Posting::mails`] of a posting with these numbers. Where a member's mail goes on it can be more, or fewer.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be made, and nothing of them may be sent.
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>>;
 
     /// The message with a field that says that it was handled for these recipients, for a copy that comes by again: [`Handler::handle`]
     /// then only removes the field. Only holders of the marker secret can make one.
@@ -87,11 +99,14 @@ impl Engine<'_> {
         let mail = Mail { envelope: Envelope { sender, recipients }, submitter, message };
         let route = Route { policy, by: Readers::Recipients, results: None, trace: Vec::new() };
         let leg = self.leg(mail, route, handler)?;
-        let (verdict, times) = (leg.gathered.verdict.clone(), leg.times);
-        let SentOn { made, notes, unopened } = self.send_on(leg, &origins, handler)?;
+        let (verdict, times) = (leg.verdict.clone(), leg.times);
+        let SentOn { made, mut postings, notes, unopened } = self.send_on(leg, &origins, handler)?;
         let (made, joined) = joined(made);
+        // A list that is reached on several ways is posted to once.
+        let mut posted = HashSet::new();
+        postings.retain(|posting| posted.insert(posting.list().address.clone()));
         let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
-        let mut outcome = Outcome { mails, verdict, decision, aliases, joined, keys, notes, unopened, times };
+        let mut outcome = Outcome { mails, postings, verdict, decision, aliases, joined, keys, notes, unopened, times };
         for Made { group, mail, keys, .. } in made {
             outcome.mails.extend(mail);
             outcome.decision.groups.push(group);
@@ -140,8 +155,18 @@ impl Engine<'_> {
         let mails = groups.iter().map(|group| copy_for(group, &mail, message.clone())).collect();
         let keys = vec![UsedKeys::default(); groups.len()];
         let decision = Decision { groups };
-        let (aliases, joined, notes, unopened) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Outcome { mails, verdict, decision, aliases, joined, keys, notes, unopened, times: Times::default() })
+        Ok(Outcome {
+            mails,
+            postings: Vec::new(),
+            verdict,
+            decision,
+            aliases: Vec::new(),
+            joined: Vec::new(),
+            keys,
+            notes: Vec::new(),
+            unopened: Vec::new(),
+            times: Times::default(),
+        })
     }
 
     fn edited(&self, message: &Message, edits: &Edits) -> Result<Message> {
@@ -157,6 +182,12 @@ impl Outcome {
     pub fn copies(&self) -> impl Iterator<Item = (&Group, &Mail)> {
         let goes_on = |group: &&Group| matches!(group.disposition, Disposition::Relay | Disposition::Quarantine(_));
         self.decision.groups.iter().filter(goes_on).zip(&self.mails)
+    }
+
+    /// Octets in memory while its mails are sent, each from a copy with doubled dots.
+    pub fn octets(&self) -> usize {
+        let mails = self.mails.iter().map(|mail| 2 * mail.message.octets().len());
+        mails.chain(self.postings.iter().map(|posting| posting.octets())).sum()
     }
 
     /// What is relayed, in as few transactions as there are different messages and senders.

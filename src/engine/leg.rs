@@ -6,12 +6,13 @@ use super::{
     Engine, HandlerContext,
     accounting::{Times, Unopened, UsedKeys},
     act::{Acting, Written},
-    facts::{Gathered, Readers},
+    facts::Readers,
 };
 use crate::{
     base::{Error, Result},
     mail::{Address, Envelope, Mail, Message},
     policy::{Action, Decision, Disposition, Group, Policy},
+    verdict::Verdict,
 };
 
 /// How a mail is handled.
@@ -27,7 +28,7 @@ pub(super) struct Route<'a> {
 /// A mail with what its recipients get.
 pub(super) struct Leg {
     pub(super) mail: Mail,
-    pub(super) gathered: Gathered,
+    pub(super) verdict: Verdict,
     pub(super) made: Vec<Made>,
     pub(super) notes: Vec<String>,
     pub(super) unopened: Vec<Unopened>,
@@ -91,7 +92,7 @@ impl Engine<'_> {
                     Some(written)
                 }
                 Disposition::Quarantine(_) => Some(Written::unsealed(acting.held()?)),
-                Disposition::Discard | Disposition::Reject(_) | Disposition::Tempfail(_) => None,
+                Disposition::Discard | Disposition::Post | Disposition::Reject(_) | Disposition::Tempfail(_) => None,
             };
             made.push(match written {
                 None => Made::nothing(group),
@@ -103,7 +104,7 @@ impl Engine<'_> {
         }
         let notes = acting.notes;
         let times = Times { act: start.elapsed(), ..gathered.times };
-        Ok(Leg { mail, gathered, made, notes, unopened, times })
+        Ok(Leg { mail, verdict: gathered.verdict, made, notes, unopened, times })
     }
 }
 

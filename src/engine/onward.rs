@@ -1,27 +1,17 @@
-//! Step 5 of the pipeline: send on what was decided for an address that forwards.
-
-use std::collections::{HashMap, HashSet};
-
+//! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
 use super::{
     Engine, HandlerContext,
-    accounting::Unopened,
     facts::{Readers, mailbox},
     leg::{Leg, Made, Route},
+    list::ForList,
     return_path,
+    sent_on::{Origins, SentOn},
 };
 use crate::{
     base::Result,
     mail::{Address, Envelope, ForwardPath, Mail, Message, Submitter},
     policy::{Direction, Disposition, Group, MailboxCopy, NO_RULE, Obstacle, Onward, Origin, Sealing, Step},
 };
-
-/// What all recipients get in the end.
-#[derive(Default)]
-pub(super) struct SentOn {
-    pub(super) made: Vec<Made>,
-    pub(super) notes: Vec<String>,
-    pub(super) unopened: Vec<Unopened>,
-}
 
 impl Engine<'_> {
     /// Follows the forwards of those recipients of `leg` that a copy is relayed for.
@@ -32,8 +22,8 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`](super::Handler::handle).
     pub(super) fn send_on(&self, leg: Leg, origins: &Origins, handler: HandlerContext<'_>) -> Result<SentOn> {
-        let Leg { mail, made, notes, unopened, .. } = leg;
-        let mut all = SentOn { made: Vec::new(), notes, unopened };
+        let Leg { mail, verdict, made, notes, unopened, .. } = leg;
+        let mut all = SentOn { notes, unopened, ..SentOn::default() };
         for mut one in made {
             let is_relayed = one.group.disposition == Disposition::Relay;
             let (mut staying, mut sent_on) = (Vec::new(), Vec::new());
@@ -43,7 +33,15 @@ impl Engine<'_> {
                     continue;
                 };
                 let origin = origins.of(&path.address);
-                let next = self.next_leg(&mail, &one, &path, onward, origin, handler)?;
+                let next = match onward {
+                    Onward::List(list) => {
+                        let (came, verdict) = (&mail, &verdict);
+                        self.post(&ForList { came, verdict, one: &one, path: &path, origin }, list, handler)?
+                    }
+                    Onward::Forward(_) | Onward::Return => {
+                        self.next_leg(&mail, &one, &path, onward, origin, handler)?
+                    }
+                };
                 match refusal(&next.made) {
                     Some(refused) => {
                         let group = Group { recipients: vec![path], origin: origin.clone(), ..refused };
@@ -64,7 +62,7 @@ impl Engine<'_> {
     }
 
     /// What is made of the copy that `one` relays, for where mail of the recipient `path` goes.
-    fn next_leg(
+    pub(super) fn next_leg(
         &self,
         came: &Mail,
         one: &Made,
@@ -84,6 +82,7 @@ impl Engine<'_> {
                 }
                 _ => return refused(Obstacle::ForwardingLoop),
             },
+            Onward::List(_) => return refused(Obstacle::ForwardingLoop),
             Onward::Return => {
                 let named = return_path::original(address, handler.marker, self.context.clock);
                 match named.filter(|_| sender.address.is_none()) {
@@ -119,96 +118,6 @@ impl Engine<'_> {
         }
         self.send_on(leg, &Origins::all(origin), handler)
     }
-}
-
-/// How the recipients of a leg came to be recipients.
-#[derive(Default)]
-pub(super) struct Origins {
-    by_address: HashMap<Address, Origin>,
-    others: Origin,
-}
-
-impl Origins {
-    /// Of those that differ from `as addressed`.
-    pub(super) fn new(by_address: HashMap<Address, Origin>) -> Origins {
-        Origins { by_address, others: Origin::default() }
-    }
-
-    fn all(others: Origin) -> Origins {
-        Origins { by_address: HashMap::new(), others }
-    }
-
-    fn of(&self, address: &Address) -> &Origin {
-        self.by_address.get(address).unwrap_or(&self.others)
-    }
-}
-
-impl Made {
-    fn recipients(&self) -> impl Iterator<Item = &Address> {
-        self.group.recipients.iter().map(|path| &path.address)
-    }
-
-    /// The same for these recipients, apart by their origins.
-    fn split(self, recipients: Vec<ForwardPath>, origins: &Origins) -> Vec<Made> {
-        let mut all: Vec<Made> = Vec::new();
-        for path in recipients {
-            let origin = origins.of(&path.address);
-            let made = match all.iter_mut().find(|made| made.group.origin == *origin) {
-                Some(made) => made,
-                None => {
-                    let mut made = self.clone();
-                    made.group.origin = origin.clone();
-                    made.mail.iter_mut().for_each(|mail| mail.envelope.recipients.clear());
-                    all.push(made);
-                    let Some(made) = all.last_mut() else { continue };
-                    made
-                }
-            };
-            made.mail.iter_mut().for_each(|mail| mail.envelope.recipients.push(path.clone()));
-            made.group.recipients.push(path);
-        }
-        all
-    }
-}
-
-impl SentOn {
-    fn of(made: Made) -> SentOn {
-        SentOn { made: vec![made], ..SentOn::default() }
-    }
-
-    fn join(&mut self, other: SentOn) {
-        self.made.extend(other.made);
-        self.notes.extend(other.notes);
-        self.unopened.extend(other.unopened);
-    }
-}
-
-/// One copy for a recipient to whom mail goes on from several addresses, or who is a recipient beside. The first copy stays, unless it could not be
-/// opened. The result also has each address with the recipient of the copy that was left out.
-pub(super) fn joined(made: Vec<Made>) -> (Vec<Made>, Vec<(Address, Address)>) {
-    let is_open = |one: &Made| one.group.disposition == Disposition::Relay && !one.is_unopened;
-    let named = made.iter().filter(|one| is_open(one) && one.group.origin.sent_on_from().is_none());
-    let mut known: HashSet<Address> = named.flat_map(Made::recipients).cloned().collect();
-    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
-    for mut one in made {
-        if let Some(from) =
-            one.group.origin.sent_on_from().filter(|_| one.group.disposition == Disposition::Relay).cloned()
-        {
-            let (twice, once): (Vec<_>, Vec<_>) =
-                one.group.recipients.into_iter().partition(|path| known.contains(&path.address));
-            left_out.extend(twice.into_iter().map(|path| (from.clone(), path.address)));
-            if once.is_empty() {
-                continue;
-            }
-            one.mail.iter_mut().for_each(|mail| mail.envelope.recipients.clone_from(&once));
-            one.group.recipients = once;
-            if is_open(&one) {
-                known.extend(one.recipients().cloned());
-            }
-        }
-        kept.push(one);
-    }
-    (kept, left_out)
 }
 
 /// A recipient whose mail cannot go on.

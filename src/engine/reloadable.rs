@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, RwLock},
 };
 
-use super::{Engine, Handler, HandlerContext, Outcome};
+use super::{Engine, Handler, HandlerContext, Outcome, Posting};
 use crate::{
     base::{Clock, Limits, Random, Result, Secret},
     crypto::Legacy,
@@ -98,6 +99,11 @@ impl Handler for ReloadableHandler {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
         let config = self.config();
         config.engine().handle(mail, config.handler_context())
+    }
+
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
+        let config = self.config();
+        config.engine().copies(posting, numbers, config.handler_context())
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

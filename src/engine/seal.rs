@@ -67,6 +67,31 @@ impl Engine<'_> {
         }
     }
 
+    /// [`Engine::seal_with`] once for each of `how.to`, in their order: each sealed message is for one of them alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::seal`].
+    pub(super) fn seal_each(
+        &self,
+        keys: &dyn Resolved,
+        protocol: ProtocolName,
+        message: &Message,
+        how: &Seal,
+    ) -> Result<Vec<Vec<u8>>> {
+        let is_layer = self.claim(message.root()).is_some_and(|(_, claim)| claim.is_whole(message.root()));
+        let is_plain = !is_layer && how.legacy_display == LegacyDisplay::Omit && uses_crlf(message.root());
+        if is_plain {
+            return keys.seal_each(message, how, self.context);
+        }
+        let sealed = how.to.iter().map(|reader| {
+            let mut octets = Vec::new();
+            self.seal_with(keys, protocol, message, &how.to_one(reader), &mut octets)?;
+            Ok(octets)
+        });
+        sealed.collect()
+    }
+
     /// The message with Legacy Display Elements, when `how` asks for them and there is something to show.
     fn displayed(&self, message: &Message, how: &Seal) -> Result<Option<Message>> {
         let policy = how.headers.confidentiality().filter(|_| how.encrypts());

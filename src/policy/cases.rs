@@ -45,6 +45,7 @@ impl Case {
                 mailboxes: Mailboxes::default(),
                 aliases: Default::default(),
                 forwards: Forwards::default(),
+                lists: Default::default(),
             },
             signing: usable(&[ProtocolName::Pgp, ProtocolName::Smime]),
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),
@@ -100,7 +101,7 @@ impl Case {
 fn why(disposition: &Disposition) -> String {
     match disposition {
         Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => why.clone(),
-        Disposition::Discard | Disposition::Relay => panic!("no reason"),
+        Disposition::Discard | Disposition::Post | Disposition::Relay => panic!("no reason"),
     }
 }
 

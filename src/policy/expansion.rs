@@ -19,6 +19,8 @@ pub enum Step {
     Alias(Address),
     /// The address forwards its mail.
     Forward(Address),
+    /// The address is a list.
+    List(Address),
     /// The address is a rewritten sender, and the mail a bounce.
     Return(Address),
 }
@@ -26,7 +28,7 @@ pub enum Step {
 /// A recipient of a mail after expansion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The address; `None`: the sender that a rewritten address names, which only the holder of its key can read.
+    /// The address, or the list for whose members it is; `None`: the sender that a rewritten address names, which only the holder of its key can read.
     pub to: Option<Address>,
     /// From which recipient of the envelope.
     pub origin: Origin,
@@ -102,6 +104,7 @@ impl Policy {
         let arrive = |to: Option<&Address>, origin: &Origin| Delivery { to: to.cloned(), origin: origin.clone() };
         match self.onward(address) {
             None => deliveries.push(arrive(Some(address), origin)),
+            Some(Onward::List(_)) => deliveries.push(arrive(Some(address), &origin.then(Step::List(address.clone())))),
             Some(Onward::Return) => deliveries.push(arrive(None, &origin.then(Step::Return(address.clone())))),
             Some(Onward::Forward(forward)) => {
                 let Some(next) = origin.forwarded(address) else { return };
@@ -135,7 +138,7 @@ impl Origin {
     pub fn sent_on_from(&self) -> Option<&Address> {
         self.0.iter().find_map(|step| match step {
             Step::Alias(_) => None,
-            Step::Forward(address) | Step::Return(address) => Some(address),
+            Step::Forward(address) | Step::List(address) | Step::Return(address) => Some(address),
         })
     }
 }
@@ -158,6 +161,7 @@ impl fmt::Display for Step {
         match self {
             Step::Alias(address) => write!(f, "alias {address}"),
             Step::Forward(address) => write!(f, "forward of {address}"),
+            Step::List(address) => write!(f, "list {address}"),
             Step::Return(address) => write!(f, "return to {address}"),
         }
     }

@@ -92,6 +92,7 @@ mod tests {
             mailboxes: mailboxes(delimiters),
             aliases: Default::default(),
             forwards: Forwards::default(),
+            lists: Default::default(),
         };
         for (delimiters, of, others) in [
             ("", "alice+news@example.org", vec![]),

@@ -7,6 +7,7 @@ mod expansion;
 mod explain;
 mod facts;
 mod groups;
+mod lists;
 mod mailboxes;
 mod onward;
 mod pattern;
@@ -22,6 +23,10 @@ pub use condition::{Condition, Party, WrappingKind};
 pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
 pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
+pub use lists::{
+    Admission, FixedMembers, FromField, Gets, List, Lists, Member, Members, Membership, Otherwise, Post, Posters,
+    ReplyTo, Requirement, WithoutKey,
+};
 pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
@@ -56,7 +61,8 @@ use crate::{
 ///     max_size: 1_000_000,
 ///     mailboxes: Default::default(),
 ///     aliases: Default::default(),
-///     aliases: Default::default(), forwards: Default::default(),
+///     forwards: Default::default(),
+///     lists: Default::default(),
 /// };
 /// let (author, to) = (Address::parse("eve@example.com")?, Address::parse("bob@example.org")?);
 /// let text = b"From: eve@example.com\r\n\r\nHello.\r\n".to_vec();
@@ -99,6 +105,8 @@ pub struct Policy {
     pub aliases: Aliases,
     /// The addresses whose mail goes on.
     pub forwards: Forwards,
+    /// The addresses whose mail goes to members.
+    pub lists: Lists,
 }
 
 /// What is done with one mail: its recipients, grouped by what they get. Each recipient is in exactly one group.
@@ -136,6 +144,8 @@ pub struct Group {
 pub enum Disposition {
     /// It is accepted and thrown away.
     Discard,
+    /// The recipient is a list, and the members get copies of their own.
+    Post,
     /// It is held as it came where the administrator can look at it; the reason.
     Quarantine(String),
     /// It is refused for good; one line for the sender, without a reply code (`5.7.1` is added by the transport).
@@ -151,6 +161,7 @@ impl Disposition {
     pub fn name(&self) -> &'static str {
         match self {
             Disposition::Discard => "discard",
+            Disposition::Post => "post",
             Disposition::Quarantine(_) => "quarantine",
             Disposition::Reject(_) => "reject",
             Disposition::Relay => "relay",
@@ -161,7 +172,7 @@ impl Disposition {
     /// Why it is held or refused.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Disposition::Discard | Disposition::Relay => None,
+            Disposition::Discard | Disposition::Post | Disposition::Relay => None,
             Disposition::Quarantine(why) | Disposition::Reject(why) | Disposition::Tempfail(why) => Some(why),
         }
     }

@@ -1,8 +1,8 @@
-//! Mail that goes on from the mailbox that it was decided for: forwarding.
+//! Mail that goes on from the mailbox that it was decided for: forwarding, and mailing lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Mailboxes, Order, Policy, Rule};
+use super::{List, Lists, Mailboxes, Order, Policy, Rule};
 use crate::mail::Address;
 
 /// An address whose mail goes on to other addresses.
@@ -56,6 +56,8 @@ pub struct Forwards {
 pub enum Onward<'p> {
     /// It is forwarded.
     Forward(&'p Forward),
+    /// It goes to the members of a list.
+    List(&'p List),
     /// It is a bounce to a rewritten sender.
     Return,
 }
@@ -83,6 +85,7 @@ impl Onward<'_> {
     pub fn policy(&self, policy: &Policy) -> Policy {
         match self {
             Onward::Forward(forward) => forward.policy(policy),
+            Onward::List(list) => of_one_rule(list.opening(), policy),
             // It came in clear, and goes to the person whose mail it answers.
             Onward::Return => {
                 let orders = [Order::Clear].into();
@@ -103,6 +106,7 @@ fn of_one_rule(rule: Rule, policy: &Policy) -> Policy {
         mailboxes: Mailboxes::default(),
         aliases: Default::default(),
         forwards: Forwards::default(),
+        lists: Lists::default(),
     }
 }
 
@@ -142,17 +146,21 @@ fn name(address: &Address) -> String {
 }
 
 impl Policy {
-    /// Why mail for `address` goes on, if it does: a forward of the address, or of its mailbox ([`Policy::other_addresses`]).
+    /// Why mail for `address` goes on, if it does: a list or a forward of the address, or of its mailbox ([`Policy::other_addresses`]).
     pub fn onward(&self, address: &Address) -> Option<Onward<'_>> {
         if self.forwards.is_return(address) {
             return Some(Onward::Return);
         }
-        if self.forwards.by_address.is_empty() {
+        if self.forwards.by_address.is_empty() && self.lists.iter().next().is_none() {
             return None;
         }
-        let others = self.other_addresses(address);
+        let mut others = self.other_addresses(address);
+        others.extend(self.lists.bounces(address));
         let mut names = std::iter::once(address).chain(&others);
-        names.find_map(|name| self.forwards.of(name)).map(Onward::Forward)
+        names.find_map(|name| {
+            let list = self.lists.of(name).map(Onward::List);
+            list.or_else(|| self.forwards.of(name).map(Onward::Forward))
+        })
     }
 }
 

@@ -170,6 +170,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             mailboxes: Mailboxes::default(),
             aliases: Default::default(),
             forwards: Forwards::default(),
+            lists: Default::default(),
         }
     })
 }

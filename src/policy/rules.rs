@@ -122,6 +122,8 @@ pub enum Obstacle {
     KeysUnavailable,
     /// It says that it is sealed and cannot be read, or From does not name one author to sign as.
     Malformed,
+    /// The members of a list cannot be read now. Always a refusal for now.
+    MembersUnavailable,
     /// The recipient has no key that may be used.
     MissingKey,
     /// The author has no key to sign with.
@@ -130,6 +132,8 @@ pub enum Obstacle {
     NoRule,
     /// The submitter may not sign as the author. Always a refusal.
     NotPermitted,
+    /// The recipient is a list, and it does not take this post, or holds it for the moderators.
+    NotPosted,
     /// It is too large to be opened or sealed.
     Oversized,
     /// The recipient's local part names another mailbox, to which mail servers may pass it on: `bob%bank.example@example.org`. Always a
@@ -277,10 +281,12 @@ impl Obstacle {
             Obstacle::ForwardingLoop => "forwarding-loop",
             Obstacle::KeysUnavailable => "keys-unavailable",
             Obstacle::Malformed => "malformed",
+            Obstacle::MembersUnavailable => "members-unavailable",
             Obstacle::MissingKey => "missing-key",
             Obstacle::NoSigningKey => "no-signing-key",
             Obstacle::NoRule => "no-rule",
             Obstacle::NotPermitted => "not-permitted",
+            Obstacle::NotPosted => "not-posted",
             Obstacle::Oversized => "oversized",
             Obstacle::Routed => "routed",
             Obstacle::UnknownReturnPath => "unknown-return-path",
@@ -298,8 +304,10 @@ impl Obstacle {
             Obstacle::ForwardingLoop => "mail forwarding loop",
             Obstacle::KeysUnavailable => "keys cannot be looked up now, try again later",
             Obstacle::Malformed => "the message cannot be read",
+            Obstacle::MembersUnavailable => "the members of the list cannot be read now, try again later",
             Obstacle::NoSigningKey => "no signing key",
             Obstacle::NoRule | Obstacle::NotPermitted | Obstacle::Unsaid => "not permitted",
+            Obstacle::NotPosted => "the list does not take this post",
             Obstacle::Oversized => "the message exceeds a limit",
             Obstacle::Routed => "the recipient names a way to another mailbox",
             Obstacle::UnknownReturnPath => "the recipient takes bounces of forwarded mail alone, for a limited time",
@@ -309,7 +317,7 @@ impl Obstacle {
     /// What is done when the policy says nothing: refused, for now where the administrator's own keys are to blame.
     pub fn resort(self) -> Resort {
         match self {
-            Obstacle::KeysUnavailable | Obstacle::NoSigningKey => Resort::Tempfail,
+            Obstacle::KeysUnavailable | Obstacle::MembersUnavailable | Obstacle::NoSigningKey => Resort::Tempfail,
             _ => Resort::Reject,
         }
     }

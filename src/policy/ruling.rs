@@ -252,7 +252,7 @@ impl Walker<'_> {
                 Role::Recipient => self.recipient.keys.get(&protocol),
                 Role::Signer => self.facts.signing.get(&protocol),
             };
-            match ready(roles.iter().map(state)) {
+            match Ready::of(roles.iter().map(state)) {
                 Ready::No => {}
                 // Do not fall back to the next protocol: this one may have a key.
                 Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
@@ -406,24 +406,28 @@ fn cause_of(obstacle: Obstacle, why: &str) -> Option<String> {
 }
 
 /// Whether all keys that an action needs are there.
-enum Ready {
+pub(super) enum Ready {
     /// One is not there.
     No,
     /// The keys could not be asked for one, and no other is missing; the reason in words.
     Unknown(String),
+    /// All are there.
     Yes,
 }
 
-fn ready<'a>(states: impl Iterator<Item = Option<&'a KeyState>>) -> Ready {
-    let mut all = Ready::Yes;
-    for state in states {
-        match state {
-            Some(KeyState::Usable { .. }) => {}
-            Some(KeyState::Unknown(why)) => all = Ready::Unknown(why.clone()),
-            Some(KeyState::Expired(_) | KeyState::Missing(_)) | None => return Ready::No,
+impl Ready {
+    /// Of the states of these keys; `None` is one that was not looked up.
+    pub(super) fn of<'a>(states: impl Iterator<Item = Option<&'a KeyState>>) -> Ready {
+        let mut all = Ready::Yes;
+        for state in states {
+            match state {
+                Some(KeyState::Usable { .. }) => {}
+                Some(KeyState::Unknown(why)) => all = Ready::Unknown(why.clone()),
+                Some(KeyState::Expired(_) | KeyState::Missing(_)) | None => return Ready::No,
+            }
         }
+        all
     }
-    all
 }
 
 /// The key that serves.

@@ -65,6 +65,14 @@ pub trait Resolved: Send + Sync {
     /// `NoKey` or `KeyExpired` names each recipient or signer without a key, and the reason; `Usage` for a shape or an algorithm that the
     /// message or the protocol cannot have.
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed>;
+
+    /// [`Resolved::seal`] once for each of `how.to`, in their order: each message is for one of them alone. What does not depend on the reader is made
+    /// once: the signatures, and where the protocol allows it the ciphertext.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolved::seal`], when one of them cannot be made.
+    fn seal_each(&self, message: &Message, how: &Seal, context: Context<'_>) -> Result<Vec<Vec<u8>>>;
 }
 
 /// A key that can be used.
@@ -83,6 +91,8 @@ pub(super) struct Sealer<R, S> {
     pub(super) signer_named: LookUp<Handle, S>,
     /// See [`Resolved::seal`].
     pub(super) seal: Seals<R, S>,
+    /// See [`Resolved::seal_each`]; `None` from it: one after the other.
+    pub(super) seal_each: SealsEach<R, S>,
 }
 
 /// The key that is usable at a time, or why there is none.
@@ -90,11 +100,14 @@ pub(super) type LookUp<N, K> = fn(&N, SystemTime, Context<'_>) -> Result<Result<
 
 type Seals<R, S> = fn(&Message, &Seal, &Keyring<R, S>, Context<'_>, &mut dyn Write) -> Result<Sealed>;
 
+type SealsEach<R, S> = fn(&Message, &Seal, &Keyring<R, S>, Context<'_>) -> Result<Option<Vec<Vec<u8>>>>;
+
 /// What was found for each recipient and signer: a key of type `R` or `S`, or why there is none.
 pub(super) struct Keyring<R, S> {
     recipients: HashMap<Address, Result<R, Refusal>>,
     signers: Vec<(Signer, Result<S, Refusal>)>,
     seal: Seals<R, S>,
+    seal_each: SealsEach<R, S>,
 }
 
 impl<R: Usable, S: Usable> Keyring<R, S> {
@@ -120,7 +133,7 @@ impl<R: Usable, S: Usable> Keyring<R, S> {
             Ok((one.clone(), found))
         });
         let signers = signers.collect::<Result<_>>()?;
-        Ok(Keyring { recipients, signers, seal: by.seal })
+        Ok(Keyring { recipients, signers, seal: by.seal, seal_each: by.seal_each })
     }
 
     /// The key to encrypt to `address`, or why there is none.
@@ -164,6 +177,18 @@ impl<R: Usable + Send + Sync, S: Usable + Send + Sync> Resolved for Keyring<R, S
 
     fn seal(&self, message: &Message, how: &Seal, context: Context<'_>, out: &mut dyn Write) -> Result<Sealed> {
         (self.seal)(message, how, self, context, out)
+    }
+
+    fn seal_each(&self, message: &Message, how: &Seal, context: Context<'_>) -> Result<Vec<Vec<u8>>> {
+        if let Some(sealed) = (self.seal_each)(message, how, self, context)? {
+            return Ok(sealed);
+        }
+        let one = |reader: &Recipient| {
+            let (alone, mut octets) = (how.to_one(reader), Vec::new());
+            self.seal(message, &alone, context, &mut octets)?;
+            Ok(octets)
+        };
+        how.to.iter().map(one).collect()
     }
 }
 

@@ -148,6 +148,12 @@ impl Seal {
         !self.to.is_empty() || !self.passwords.is_empty()
     }
 
+    /// The same for one reader alone.
+    #[must_use]
+    pub fn to_one(&self, reader: &Recipient) -> Seal {
+        Seal { to: vec![reader.clone()], ..self.clone() }
+    }
+
     /// The same with the default for the header: a message that is signed has it protected in clear, one that is encrypted by
     /// the baseline policy. PEM and the shapes without MIME cannot protect it.
     #[must_use]

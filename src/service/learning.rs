@@ -1,10 +1,10 @@
 //! Learning of capabilities: a valid signature says which ciphers its signer's program supports, and the home stores it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use crate::{
     base::{Clock, Result},
-    engine::{Handler, Outcome},
+    engine::{Handler, Outcome, Posting},
     mail::{Mail, Message},
     store::Keystore,
     verdict::Verdict,
@@ -55,6 +55,10 @@ impl<H: Handler> Handler for LearningHandler<H> {
         let mut outcome = self.handler.handle(mail)?;
         outcome.notes.extend(self.store.learn(&outcome.verdict, self.clock.now()));
         Ok(outcome)
+    }
+
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
+        self.handler.copies(posting, numbers)
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

@@ -26,7 +26,10 @@ use crate::{
         Endpoint, Listener, Measured, MemoryLimit, Monitor,
         milter::{self, Copying, Deferrals, Milter},
         serve::{self, Listeners},
-        smtp::{self, Authenticator, CheckPermits, Clients, Dialect, Login, LoginLimits, Protection, Server, Timeouts},
+        smtp::{
+            self, Authenticator, CheckPermits, Clients, Dialect, Login, LoginLimits, Names, Protection, Server,
+            Timeouts,
+        },
         tls::Identity,
     },
 };
@@ -195,7 +198,8 @@ impl Parts<'_> {
             trusted: config.trusted.clone(),
             peers: config.peers.clone(),
             aliases: match listener.vrfy {
-                Vrfy::Aliases => Some(config.aliases.clone()),
+                Vrfy::Aliases => Some(Names { aliases: config.aliases.clone(), ..Names::default() }),
+                Vrfy::Lists => Some(Names { aliases: config.aliases.clone(), lists: config.policy.lists.clone() }),
                 Vrfy::Refuse => None,
             },
             local: config.policy.local.clone(),

@@ -1,7 +1,10 @@
 //! What follows from an outcome for one message of an SMTP or LMTP client: held copies, and copies for the next hop.
 
+use std::sync::Arc;
+
 use super::{
     NextHop, Quarantine, SendError,
+    posting::{Marking, Post},
     quarantine::Stored,
     rejection::temporary_failure,
     smtp::{Origin, Reply},
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     base::Error,
-    engine::Outcome,
+    engine::{Handler, Outcome, Posting},
     mail::{Address, Mail},
     policy::{Disposition, Group},
     report::{Cause, Fate},
@@ -27,6 +30,7 @@ pub(super) fn all_recipients(outcome: &Outcome) -> impl Iterator<Item = &Address
 
 /// Where the copies of one message go.
 pub(super) struct Forwarding<'a> {
+    pub(super) handler: &'a Arc<dyn Handler>,
     pub(super) next_hop: &'a dyn NextHop,
     /// The client that the message came from, if the next server is to know it.
     pub(super) origin: Option<&'a Origin>,
@@ -49,6 +53,12 @@ impl Forwarding<'_> {
     /// See [`NextHop::send_each`].
     pub(super) async fn send_each(&self, mail: &Mail) -> Result<Vec<Reply>, SendError> {
         self.next_hop.send_each(mail, self.origin).await
+    }
+
+    /// Sends the copies of a post. The reply is that for the address of the list.
+    pub(super) async fn post(&self, posting: &Arc<Posting>) -> Reply {
+        let &Forwarding { handler, next_hop, origin, endings, .. } = self;
+        Post { handler, next_hop, origin, marking: Marking::Unmarked, endings }.send(posting).await
     }
 
     /// Notes that the rules throw copies away.

@@ -4,13 +4,14 @@ use super::{
     Blocking, Quarantine, SessionId,
     filter::temporary,
     forwarding::recipients,
+    posting::BATCH,
     quarantine::Stored,
     rejection::rejection,
     trace::{Arrival, Endings, failure, lists},
 };
 use crate::{
     base::{Error, Kind, Result},
-    engine::{Handler, Outcome},
+    engine::{Handler, Outcome, Posting},
     mail::{Address, Mail},
     policy::Disposition,
     report::{Cause, Fate, Metrics},
@@ -96,7 +97,33 @@ impl HandingOver<'_> {
             notes.push(format!("handed over for {names}"));
             sent.push(names);
         }
+        for posting in &outcome.postings {
+            let list = posting.list().address.to_string();
+            let count = self.post(posting, endings).map_err(|error| partly_sent(&sent, &list, &error))?;
+            notes.push(format!("handed over for {count} members of {list}"));
+            sent.push(list);
+        }
         Ok(notes)
+    }
+
+    /// Hands over the copies for the members of a list; how many.
+    fn post(&self, posting: &Posting, endings: &Endings<'_>) -> Result<usize> {
+        let mut count = 0;
+        for start in (0..posting.mails()).step_by(BATCH) {
+            for mail in self.handler.copies(posting, start..start + BATCH).map_err(temporary)? {
+                if let Err(error) = self.next_hop.send(&mail) {
+                    endings.answered(recipients(&mail), &error.reply());
+                    // As a bounce: it does not concern the others.
+                    if error.reply().is_temporary() {
+                        return Err(error.into());
+                    }
+                    continue;
+                }
+                endings.end(Fate::Relayed, Cause::NextHop, recipients(&mail), None);
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     fn hold(&self, mail: &Mail, reason: &str) -> Result<String> {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::Outcome,
     mail::{Address, Mail},
-    policy::Disposition,
+    policy::{Disposition, Group},
     report::Cause,
 };
 
@@ -20,7 +20,7 @@ pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &F
     let held = forwarding.hold(outcome).await.err().unwrap_or_else(|| Reply::new(250, "2.0.0", "Ok: held"));
     for group in &outcome.decision.groups {
         let reply = match &group.disposition {
-            Disposition::Relay => None,
+            Disposition::Post | Disposition::Relay => None,
             Disposition::Discard => Some(Reply::new(250, "2.0.0", "Ok")),
             Disposition::Quarantine(_) => Some(held.clone()),
             refused => disposition_reply(refused),
@@ -40,6 +40,14 @@ pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &F
         };
         log(&mail, &sent, forwarding);
         recipients(&mail).zip(sent).for_each(|(address, reply)| note(&mut replies, address, reply));
+    }
+    for posting in &outcome.postings {
+        let reply = forwarding.post(posting).await;
+        let list = posting.list().name();
+        let is_its = |group: &&Group| group.disposition == Disposition::Post && group.rule == list;
+        for path in outcome.decision.groups.iter().filter(is_its).flat_map(|group| &group.recipients) {
+            note(&mut replies, &path.address, reply.clone());
+        }
     }
     forwarding.discard(outcome);
     named.iter().map(|address| answer(outcome, address, &replies)).collect()

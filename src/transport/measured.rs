@@ -1,11 +1,11 @@
 //! Counts and logs every mail, for all listeners alike.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::trace::{lists, milliseconds};
 use crate::{
     base::Result,
-    engine::{Handler, Outcome, Unopened, UsedKeys},
+    engine::{Handler, Outcome, Posting, Unopened, UsedKeys},
     mail::{Mail, Message},
     policy::Action,
     report::{Metrics, encryption_keys, signing_keys},
@@ -40,6 +40,10 @@ impl Handler for Measured {
         outcome
     }
 
+    fn copies(&self, posting: &Posting, numbers: Range<usize>) -> Result<Vec<Mail>> {
+        self.handler.copies(posting, numbers)
+    }
+
     fn mark(&self, mail: &Mail) -> Result<Message> {
         self.handler.mark(mail)
     }
@@ -60,7 +64,8 @@ impl Measured {
         let (open_ms, resolve_ms) = (milliseconds(outcome.times.open), milliseconds(outcome.times.resolve));
         let seal_ms = milliseconds(outcome.times.act);
         let no_keys = UsedKeys::default();
-        for (at, group) in outcome.decision.groups.iter().enumerate() {
+        let members = outcome.postings.iter().flat_map(|posting| posting.groups());
+        for (at, group) in outcome.decision.groups.iter().chain(members).enumerate() {
             let keys = outcome.keys.get(at).unwrap_or(&no_keys);
             let (signed_with, encrypted_with) = (joined(&keys.signers), joined(&keys.readers));
             let actions = joined(&group.actions.iter().map(Action::name).collect::<Vec<_>>());

@@ -18,6 +18,7 @@ mod mx;
 mod network;
 mod next_hop;
 mod notice;
+mod posting;
 mod quarantine;
 mod recent;
 mod rejection;

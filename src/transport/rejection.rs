@@ -40,7 +40,7 @@ pub(super) fn disposition_reply(disposition: &Disposition) -> Option<Reply> {
     match disposition {
         Disposition::Reject(why) => Some(Reply::new(550, "5.7.1", why)),
         Disposition::Tempfail(why) => Some(Reply::later("4.7.1", why)),
-        Disposition::Discard | Disposition::Quarantine(_) | Disposition::Relay => None,
+        Disposition::Discard | Disposition::Post | Disposition::Quarantine(_) | Disposition::Relay => None,
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{engine::Outcome, mail::Mail, report::Cause};
 ///
 /// The first refusal refuses the message. If a rule refuses it, nothing is sent. If the next server refuses it, nothing is sent either,
 /// because no copy gets its final dot before every recipient was accepted. If the next server takes one copy and then not another, the
-/// client is told to try again, and the recipients of the first get it twice: the reply and the log say `partly-sent`.
+/// client is told to try again, and the recipients of the first get it twice: the reply and the log say `partly-sent`. The members of lists come
+/// last.
 pub(super) async fn answer(outcome: &Outcome, forwarding: &Forwarding<'_>) -> Reply {
     let endings = forwarding.endings;
     if let Some(refusal) = policy_refusal(outcome) {
@@ -40,13 +41,19 @@ pub(super) async fn answer(outcome: &Outcome, forwarding: &Forwarding<'_>) -> Re
     }
     forwarding.discard(outcome);
     match results.iter().find_map(|result| result.as_ref().err()) {
-        Some(error) if results.iter().all(Result::is_err) => error.reply(),
-        Some(error) => partly_sent(&mails, &results, &error.reply()),
-        None => {
-            let said: Vec<_> = results.into_iter().flatten().flat_map(|reply| reply.lines).collect();
-            Reply::new(250, "2.0.0", if said.is_empty() { "Ok".to_owned() } else { said.join("; ") })
-        }
+        Some(error) if results.iter().all(Result::is_err) => return error.reply(),
+        Some(error) => return partly_sent(&mails, &results, &error.reply()),
+        None => {}
     }
+    let mut said: Vec<_> = results.into_iter().flatten().flat_map(|reply| reply.lines).collect();
+    for posting in &outcome.postings {
+        let reply = forwarding.post(posting).await;
+        if !reply.is_positive() {
+            return reply;
+        }
+        said.extend(reply.lines);
+    }
+    Reply::new(250, "2.0.0", if said.is_empty() { "Ok".to_owned() } else { said.join("; ") })
 }
 
 fn partly_sent(mails: &[Mail], results: &[Result<Reply, SendError>], why: &Reply) -> Reply {

@@ -113,6 +113,7 @@ fn the_defaults_in_the_schema_are_those_of_the_program() {
 /// A line `@TABLE` is the place of a setting of this table.
 const BASE: &str = r#"
 home = "home"
+quarantine = "."
 marker = { file = "marker" }
 hostname = "mx.example.org"
 local-domains = ["example.org"]
@@ -138,6 +139,11 @@ address = "carol@example.org"
 to = "carol@example.net"
 action = "encrypt"
 @forward
+[[list]]
+address = "dev@example.org"
+owner = "carol@example.org"
+members = ["carol@example.org"]
+@list
 [[rule]]
 name = "one"
 direction = "outbound"

@@ -6,7 +6,7 @@
 mod oddities;
 mod program;
 mod reading;
-mod rules;
+pub(crate) mod rules;
 mod transports;
 
 use std::{collections::BTreeMap, env, thread};

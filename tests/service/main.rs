@@ -7,6 +7,7 @@ mod forwarding;
 mod gateway;
 mod handle;
 mod library;
+mod lists;
 mod lmtp;
 mod logging;
 mod mail_servers;

@@ -75,6 +75,7 @@ pub(crate) fn policy() -> Policy {
         mailboxes: Default::default(),
         aliases: Default::default(),
         forwards: Default::default(),
+        lists: Default::default(),
     }
 }
 

@@ -97,7 +97,7 @@ impl Served<'_> {
         let answer = match answer.split_at(1) {
             ("y", reply) => reply.to_owned(),
             ("t", _) => "451 4.7.1".to_owned(),
-            ("a" | "c", _) => "250 2.0.0".to_owned(),
+            ("a" | "c" | "d", _) => "250 2.0.0".to_owned(),
             _ => panic!("{answer}"),
         };
         [

@@ -11,7 +11,7 @@ use std::{
 
 use postseal::{
     base::{Error, Kind, Result},
-    engine::{Handler, Outcome},
+    engine::{Handler, Outcome, Posting},
     mail::{Mail, Message},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -74,6 +74,10 @@ impl Handler for Counting {
             }
         }
         Err(Error::new(Kind::TryAgain, "not now"))
+    }
+
+    fn copies(&self, _: &Posting, _: std::ops::Range<usize>) -> Result<Vec<Mail>> {
+        Err(Error::new(Kind::Unavailable, "no posts"))
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 pub(crate) mod filter;
 pub(crate) mod import;
 pub(crate) mod key;
+pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod look;
 pub(crate) mod manual;

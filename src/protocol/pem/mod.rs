@@ -82,4 +82,5 @@ const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
     signer_for: select::signer_for,
     signer_named: select::signer_named,
     seal: seal::seal,
+    seal_each: |_, _, _, _| Ok(None),
 };

@@ -9,13 +9,13 @@ use std::{
 };
 
 use sequoia_openpgp::{
-    Cert, Packet, anyhow,
+    Cert, KeyHandle, Packet, anyhow,
     cert::Preferences as _,
     crypto::{Password, S2K, SessionKey},
     packet::{
         Key, PKESK, SKESK,
         key::{PublicParts, UnspecifiedRole},
-        pkesk::PKESK3,
+        pkesk::{PKESK3, PKESK6},
         skesk::SKESK4,
     },
     serialize::{
@@ -138,19 +138,25 @@ impl Readers {
         Ok(Encryption { plaintext, ciphertext })
     }
 
+    /// The packets by which these recipients read `content`.
+    pub(super) fn key_packets(&self, content: &SharedContent) -> Result<Vec<u8>> {
+        let mut packets = Vec::new();
+        for (naming, key) in &self.keys {
+            let handle = (*naming == Naming::Named).then(|| key.key_handle());
+            let cipher = (self.container == Container::V1).then_some(self.cipher);
+            let packet = key_packet(key, handle, cipher, &content.session);
+            packet.and_then(|packet| packet.serialize(&mut packets)).map_err(|error| failed(&error))?;
+        }
+        Ok(packets)
+    }
+
     /// Creates a session key and encrypts it to every recipient, in packets of version 3 and 4, for a container of
     /// version 1.
     fn session_keys(&self, to: &mut Ciphertext) -> anyhow::Result<SessionKey> {
         let session = SessionKey::new(self.cipher.key_size()?)?;
         for (naming, key) in &self.keys {
             let handle = (*naming == Naming::Named).then(|| key.key_handle());
-            let packet = if brainpool::is_on(key) {
-                brainpool::encrypted(key, handle, Some(self.cipher), &session)?
-            } else {
-                let mut packet = PKESK3::for_recipient(self.cipher, &session, key)?;
-                packet.set_recipient(handle.map(Into::into));
-                Packet::from(PKESK::from(packet))
-            };
+            let packet = key_packet(key, handle, Some(self.cipher), &session)?;
             packet.serialize(to)?;
         }
         for password in &self.passwords {
@@ -160,6 +166,74 @@ impl Readers {
             Packet::from(SKESK::from(packet)).serialize(to)?;
         }
         Ok(session)
+    }
+}
+
+/// A session key encrypted to `key`: a packet of version 3 with `cipher`, of version 6 without.
+fn key_packet(
+    key: &Key<PublicParts, UnspecifiedRole>,
+    handle: Option<KeyHandle>,
+    cipher: Option<SymmetricAlgorithm>,
+    session: &SessionKey,
+) -> anyhow::Result<Packet> {
+    match cipher {
+        _ if brainpool::is_on(key) => brainpool::encrypted(key, handle, cipher, session),
+        Some(cipher) => {
+            let mut packet = PKESK3::for_recipient(cipher, session, key)?;
+            packet.set_recipient(handle.map(Into::into));
+            Ok(PKESK::from(packet).into())
+        }
+        None => {
+            let mut packet = PKESK6::for_recipient(session, key)?;
+            packet.set_recipient(handle.map(TryInto::try_into).transpose()?);
+            Ok(PKESK::from(packet).into())
+        }
+    }
+}
+
+/// A container that several messages can have, each with the key packets of its own readers.
+pub(super) struct SharedContent {
+    cipher: SymmetricAlgorithm,
+    container: Container,
+    session: SessionKey,
+    packet: Vec<u8>,
+}
+
+impl SharedContent {
+    /// Encrypts `plaintext`, which is packets, as these readers can read it.
+    pub(super) fn new(readers: &Readers, plaintext: &[u8]) -> Result<Self> {
+        let Readers { cipher, container, .. } = *readers;
+        let session = cipher.key_size().and_then(SessionKey::new).map_err(|error| failed(&error))?;
+        let packet = Ciphertext::default();
+        if let Some(cipher) = protected::ours(cipher) {
+            let mut protected = Protected::begin(cipher, &session, packet.clone())?;
+            protected.write_all(plaintext).map_err(|error| Error::io("output", &error))?;
+            protected.finish().map_err(|error| Error::io("output", &error))?;
+        } else {
+            let encrypted = || {
+                let message = Message::new(packet.clone());
+                let mut encryptor = Encryptor::with_session_key(message, cipher, session.clone())?;
+                if container == Container::V2 {
+                    encryptor = encryptor.aead_algo(AEADAlgorithm::OCB);
+                }
+                let mut message = encryptor.build()?;
+                message.write_all(plaintext)?;
+                message.finalize()
+            };
+            encrypted().map_err(|error| failed(&error))?;
+        }
+        let packet = packet.take();
+        Ok(SharedContent { cipher, container, session, packet })
+    }
+
+    /// Whether `readers` can read it.
+    pub(super) fn is_for(&self, readers: &Readers) -> bool {
+        (self.cipher, self.container) == (readers.cipher, readers.container)
+    }
+
+    /// The container.
+    pub(super) fn packet(&self) -> &[u8] {
+        &self.packet
     }
 }
 

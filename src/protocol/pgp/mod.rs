@@ -10,6 +10,7 @@ mod chunks;
 mod container;
 mod counting;
 mod derivation;
+mod each;
 mod encrypt;
 pub(super) mod expiry;
 mod framing;
@@ -114,4 +115,5 @@ const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
     signer_for: select::signer_for,
     signer_named: select::signer_named,
     seal: seal::seal,
+    seal_each: each::seal_each,
 };

@@ -65,40 +65,55 @@ fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, o
     let [first, second] = &boundaries;
     match (signing, encryption.zip(plan.readers.as_ref())) {
         (Some(signing), None) => write_signed(payload, signing, plan.at, first, out),
-        (signing, Some((encryption, readers))) => write_encrypted(encryption, readers.checksum(), first, out, |to| {
-            match (signing, how.shape) {
-                (Some(signing), Shape::Nested) => {
-                    let mut literal = Partial::literal(to).map_err(output)?;
-                    write_signed(payload, signing, plan.at, second, &mut literal)?;
-                    literal.finish().map_err(output)?;
-                }
-                (Some(mut signing), _) => {
-                    to.write_all(&signing.signatures.one_pass()?).map_err(output)?;
-                    let mut literal = Partial::literal(&mut *to).map_err(output)?;
-                    write_payload(payload, &mut signing.signatures, &mut literal)?;
-                    literal.finish().map_err(output)?;
-                    to.write_all(&signing.signatures.finish(plan.at)?).map_err(output)?;
-                }
-                (None, _) => {
-                    let mut literal = Partial::literal(to).map_err(output)?;
-                    payload.write(&mut literal)?;
-                    literal.finish().map_err(output)?;
-                }
-            }
-            Ok(())
+        (signing, Some((encryption, readers))) => write_encrypted(first, out, |to| {
+            write_encrypted_block(encryption, readers.checksum(), to, |to| {
+                write_packets(payload, signing, how.shape, plan.at, second, to)
+            })
         }),
         (None, None) => Err(Error::usage("neither a signer nor a recipient is given")),
     }
 }
 
+/// Writes the packets that are encrypted: the signed or plain payload. `boundary` is for [`Shape::Nested`].
+pub(super) fn write_packets(
+    payload: Payload<'_>,
+    signing: Option<Signing>,
+    shape: Shape,
+    at: SystemTime,
+    boundary: &str,
+    to: &mut dyn Write,
+) -> Result<()> {
+    match (signing, shape) {
+        (Some(signing), Shape::Nested) => {
+            let mut literal = Partial::literal(to).map_err(output)?;
+            write_signed(payload, signing, at, boundary, &mut literal)?;
+            literal.finish().map_err(output)?;
+        }
+        (Some(mut signing), _) => {
+            to.write_all(&signing.signatures.one_pass()?).map_err(output)?;
+            let mut literal = Partial::literal(&mut *to).map_err(output)?;
+            write_payload(payload, &mut signing.signatures, &mut literal)?;
+            literal.finish().map_err(output)?;
+            to.write_all(&signing.signatures.finish(at)?).map_err(output)?;
+        }
+        (None, _) => {
+            let mut literal = Partial::literal(to).map_err(output)?;
+            payload.write(&mut literal)?;
+            literal.finish().map_err(output)?;
+        }
+    }
+    Ok(())
+}
+
 /// Signatures in progress, and the `micalg` that is written before them.
-struct Signing {
+pub(super) struct Signing {
     signatures: Signatures,
     micalg: String,
 }
 
 impl Signing {
-    fn begin(signers: Signers, context: Context<'_>) -> Result<Self> {
+    /// Makes the signatures with these keys.
+    pub(super) fn begin(signers: Signers, context: Context<'_>) -> Result<Self> {
         let micalg = suite::micalg(signers.hash);
         Ok(Signing { signatures: Signatures::begin(signers.keys, Kind::Binary, signers.hash, context.random)?, micalg })
     }
@@ -165,13 +180,11 @@ pub(super) fn write_signature_block(signatures: Signatures, at: SystemTime, to: 
     armored.finish().map(|_| ()).map_err(output)
 }
 
-/// Writes multipart/encrypted, from its Content-Type on (RFC 3156, section 4). `packets` writes the plaintext packets.
-fn write_encrypted(
-    encryption: Encryption<'_>,
-    checksum: Checksum,
+/// Writes multipart/encrypted, from its Content-Type on (RFC 3156, section 4). `block` writes the armored message.
+pub(super) fn write_encrypted(
     boundary: &str,
     to: &mut dyn Write,
-    packets: impl FnOnce(&mut dyn Write) -> Result<()>,
+    block: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     write!(
         to,
@@ -185,7 +198,7 @@ fn write_encrypted(
          Content-Disposition: inline; filename=\"encrypted.asc\"\r\n\r\n"
     )
     .map_err(output)?;
-    write_encrypted_block(encryption, checksum, &mut *to, packets)?;
+    block(&mut *to)?;
     write!(to, "\r\n--{boundary}--\r\n").map_err(output)
 }
 

@@ -53,6 +53,19 @@ impl Readers {
         people.chain(passwords).collect()
     }
 
+    /// The octets around a content of `length` octets before it is encrypted.
+    fn frame(&self, cipher: &ContentCipher, infos: &[u8], length: usize) -> Result<Frame> {
+        let identifier = cipher.identifier().ok_or_else(|| unwritten(&cipher.name()))?;
+        let encrypted = Frame::new(primitive(0), self.cipher.encrypted_length(length));
+        let encrypted = encrypted.within(SEQUENCE, &[&oid(ID_DATA), &identifier], &[]);
+        let (content_type, version, mac) = match cipher {
+            ContentCipher::Aead { .. } => (ID_AUTH_ENVELOPED_DATA, 0, octet_string(&[0; TAG])),
+            ContentCipher::Cbc { .. } => (ID_ENVELOPED_DATA, self.version(), Vec::new()),
+        };
+        let frame = encrypted.within(SEQUENCE, &[&integer(&[version]), infos], &[&mac]);
+        Ok(frame.within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(content_type)], &[]))
+    }
+
     /// The version of EnvelopedData (RFC 5652, section 6.1).
     fn version(&self) -> u8 {
         match self.passwords.is_empty() {
@@ -79,49 +92,102 @@ impl<'a> Enveloped<'a> {
         let key = readers.cipher.new_key(random)?;
         let infos = set_of(readers.infos(&key, random)?);
         let cipher = readers.cipher.begin(random)?;
-        let identifier = cipher.identifier().ok_or_else(|| unwritten(&cipher.name()))?;
-        let encrypted = Frame::new(primitive(0), readers.cipher.encrypted_length(length));
-        let encrypted = encrypted.within(SEQUENCE, &[&oid(ID_DATA), &identifier], &[]);
-        let (content_type, version, mac) = match cipher {
-            ContentCipher::Aead { .. } => (ID_AUTH_ENVELOPED_DATA, 0, octet_string(&[0; TAG])),
-            ContentCipher::Cbc { .. } => (ID_ENVELOPED_DATA, readers.version(), Vec::new()),
-        };
-        let frame = encrypted.within(SEQUENCE, &[&integer(&[version]), &infos], &[&mac]);
-        let frame = frame.within(constructed(0), &[], &[]).within(SEQUENCE, &[&oid(content_type)], &[]);
+        let frame = readers.frame(&cipher, &infos, length)?;
         Ok(Enveloped { content, cipher, key, length, frame })
     }
 
     fn encrypt(&self, to: &mut dyn Write) -> Result<()> {
-        to.write_all(&self.frame.head).map_err(output)?;
         match &self.cipher {
             ContentCipher::Cbc { cipher, iv } => {
+                to.write_all(&self.frame.head).map_err(output)?;
                 let mut encrypting = CbcWriter::new(*cipher, &self.key, iv, &mut *to)?;
                 self.content.write(&mut encrypting)?;
                 encrypting.finish().map_err(output)?;
                 to.write_all(&self.frame.tail).map_err(output)
             }
-            ContentCipher::Aead { cipher, nonce, .. } => {
+            ContentCipher::Aead { .. } => {
                 let mut data = Vec::with_capacity(self.length);
                 self.content.write(&mut data)?;
-                let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))?;
-                let tag = cipher.seal(&self.key, nonce, &[], &mut data)?;
-                to.write_all(&data).map_err(output)?;
-                // The tag is the last field.
-                let before = self.frame.tail.len().saturating_sub(TAG);
-                to.write_all(self.frame.tail.get(..before).unwrap_or_default()).map_err(output)?;
-                to.write_all(&tag).map_err(output)
+                write_framed(&self.frame, &encrypted(&self.cipher, &self.key, data)?, to)
             }
         }
     }
 }
 
+/// A ciphertext, and the tag of an authenticated one.
+struct Encrypted {
+    octets: Vec<u8>,
+    tag: Vec<u8>,
+}
+
+fn encrypted(cipher: &ContentCipher, key: &Secret, mut data: Vec<u8>) -> Result<Encrypted> {
+    match cipher {
+        ContentCipher::Cbc { cipher, iv } => {
+            let mut octets = Vec::with_capacity(data.len() + 32);
+            let mut encrypting = CbcWriter::new(*cipher, key, iv, &mut octets)?;
+            encrypting.write_all(&data).map_err(output)?;
+            encrypting.finish().map_err(output)?;
+            Ok(Encrypted { octets, tag: Vec::new() })
+        }
+        ContentCipher::Aead { cipher, nonce, .. } => {
+            let nonce = nonce.as_slice().try_into().map_err(|_| Error::unavailable("nonce: not 12 octets"))?;
+            let tag = cipher.seal(key, nonce, &[], &mut data)?.to_vec();
+            Ok(Encrypted { octets: data, tag })
+        }
+    }
+}
+
+/// The tag is the last field.
+fn write_framed(frame: &Frame, encrypted: &Encrypted, to: &mut dyn Write) -> Result<()> {
+    let before = frame.tail.len().saturating_sub(encrypted.tag.len());
+    let tail = frame.tail.get(..before).unwrap_or_default();
+    [&frame.head, encrypted.octets.as_slice(), tail, &encrypted.tag]
+        .into_iter()
+        .try_for_each(|octets| to.write_all(octets))
+        .map_err(output)
+}
+
+/// A content that is encrypted once for several messages, each with the RecipientInfo of its own reader.
+pub(super) struct SharedContent {
+    kind: ContentKind,
+    cipher: ContentCipher,
+    key: Secret,
+    encrypted: Encrypted,
+    length: usize,
+}
+
+impl SharedContent {
+    /// Encrypts `data` as these readers can read it.
+    pub(super) fn new(readers: &Readers, data: &[u8], random: &dyn Random) -> Result<Self> {
+        let kind = readers.cipher;
+        let (key, cipher) = (kind.new_key(random)?, kind.begin(random)?);
+        let encrypted = encrypted(&cipher, &key, data.to_vec())?;
+        Ok(SharedContent { kind, cipher, key, encrypted, length: data.len() })
+    }
+
+    /// Whether `readers` can read it.
+    pub(super) fn is_for(&self, readers: &Readers) -> bool {
+        self.kind == readers.cipher
+    }
+
+    /// Writes application/pkcs7-mime for these readers.
+    pub(super) fn write(&self, readers: &Readers, random: &dyn Random, to: &mut dyn Write) -> Result<()> {
+        let infos = set_of(readers.infos(&self.key, random)?);
+        let frame = readers.frame(&self.cipher, &infos, self.length)?;
+        write_pkcs7(smime_type(&self.cipher), to, |to| write_framed(&frame, &self.encrypted, to))
+    }
+}
+
+fn smime_type(cipher: &ContentCipher) -> &'static str {
+    match cipher {
+        ContentCipher::Aead { .. } => "authEnveloped-data",
+        ContentCipher::Cbc { .. } => "enveloped-data",
+    }
+}
+
 impl Entity for Enveloped<'_> {
     fn write(&self, to: &mut dyn Write) -> Result<()> {
-        let smime_type = match self.cipher {
-            ContentCipher::Aead { .. } => "authEnveloped-data",
-            ContentCipher::Cbc { .. } => "enveloped-data",
-        };
-        write_pkcs7(smime_type, to, |to| self.encrypt(to))
+        write_pkcs7(smime_type(&self.cipher), to, |to| self.encrypt(to))
     }
 }
 

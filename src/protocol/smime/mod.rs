@@ -10,6 +10,7 @@ mod compressed;
 mod content;
 mod content_kind;
 mod decapsulate;
+mod each;
 mod encode;
 mod encrypt;
 mod enveloped;
@@ -113,4 +114,5 @@ const SEALER: Sealer<select::Chosen, select::SigningKey> = Sealer {
     signer_for: select::signer_for,
     signer_named: select::signer_named,
     seal: seal::seal,
+    seal_each: each::seal_each,
 };

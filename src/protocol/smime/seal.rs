@@ -61,7 +61,8 @@ pub(super) fn seal(
     Ok(sealed)
 }
 
-fn signed<'a>(
+/// The entity signed, in this shape.
+pub(super) fn signed<'a>(
     signers: Signers,
     shape: Shape,
     content: Box<dyn Entity + 'a>,

@@ -35,13 +35,14 @@ use super::{
     Connection, Listener, MemoryLimit, Network, NextHop, SessionId,
     forwarding::recipients,
     memory::Held,
+    posting::{Marking, Post},
     rejection::{insufficient_storage, temporary_failure},
     smtp::Reply,
-    trace::{class, failed, failure, lists},
+    trace::{Endings, class, failed, failure, lists},
 };
 use crate::{
     base::{Error, Kind, Limits, Result},
-    engine::Handler,
+    engine::{Handler, Posting},
     mail::{Address, Mail, Message},
     report::{Cause, Fate, Limit, Metrics},
 };
@@ -174,24 +175,30 @@ impl Milter {
                 Copying::Tempfail(deferrals) => Some(deferrals.name(&mail)),
             };
             let outcome = handler.handle(mail).map_err(failed)?;
+            let postings = outcome.postings.clone();
             let refused = |reply| (Cause::Rule, reply);
             let mut plan = plan::plan(&transaction, &old, &outcome, space).map_err(refused)?;
             // The copies may pass this milter again.
             for copy in &mut plan.copies {
                 copy.message = handler.mark(copy).map_err(failed)?;
             }
-            Ok((plan, attempt))
+            Ok((plan, postings, attempt))
         });
-        let (Plan { copies, replies }, attempt) =
+        let (Plan { copies, replies }, postings, attempt) =
             work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))?;
         let _held = share;
-        self.send_copies(copies, attempt).await?;
+        self.send_copies(copies, postings, attempt).await?;
         Ok(replies)
     }
 
     /// Sends the copies, one after the other. The first failure ends it, so that the others do not arrive twice.
-    async fn send_copies(&self, copies: Vec<Mail>, attempt: Option<Attempt>) -> Result<(), (Cause, Reply)> {
-        if copies.is_empty() {
+    async fn send_copies(
+        &self,
+        copies: Vec<Mail>,
+        postings: Vec<Arc<Posting>>,
+        attempt: Option<Attempt>,
+    ) -> Result<(), (Cause, Reply)> {
+        if copies.is_empty() && postings.is_empty() {
             return Ok(());
         }
         let next_hop = match &self.settings.copying {
@@ -221,6 +228,20 @@ impl Milter {
                     tracing::warn!(event = "copy-not-sent", to = lists(&to).join(","), error = %Error::from(error));
                     return Err((Cause::NextHop, reply));
                 }
+            }
+        }
+        let endings = Endings::new(metrics, NAME);
+        let post = Post {
+            handler: &self.handler,
+            next_hop: &**next_hop,
+            origin: None,
+            marking: Marking::Marked,
+            endings: &endings,
+        };
+        for posting in &postings {
+            let reply = post.send(posting).await;
+            if !reply.is_positive() {
+                return Err((Cause::NextHop, reply));
             }
         }
         Ok(())
@@ -322,6 +343,10 @@ mod tests {
             self.handler.handle(mail)
         }
 
+        fn copies(&self, posting: &Posting, numbers: std::ops::Range<usize>) -> Result<Vec<Mail>> {
+            self.handler.copies(posting, numbers)
+        }
+
         fn mark(&self, mail: &Mail) -> Result<Message> {
             self.handler.mark(mail)
         }
@@ -340,6 +365,7 @@ mod tests {
             mailboxes: Default::default(),
             aliases: Default::default(),
             forwards: Default::default(),
+            lists: Default::default(),
         };
         ReloadableHandler::new(HandlerConfig {
             keys: Arc::new(Memory::new()),

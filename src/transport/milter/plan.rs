@@ -136,6 +136,7 @@ mod tests {
         };
         let outcome = Outcome {
             mails: mails.map(mail).collect(),
+            postings: Vec::new(),
             verdict: Verdict::new(Err(NoAuthor::Missing), Vec::new(), Vec::new(), Reached::Payload, Legacy::Refuse),
             decision: Decision { groups: groups.iter().map(group).collect() },
             aliases: Vec::new(),

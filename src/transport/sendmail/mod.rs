@@ -52,6 +52,7 @@ impl Sendmail<'_> {
         for group in &outcome.decision.groups {
             let fate = match &group.disposition {
                 Disposition::Discard => "discarded".to_owned(),
+                Disposition::Post => "posted to a list".to_owned(),
                 Disposition::Quarantine(why) => format!("held: {why}"),
                 Disposition::Reject(why) => format!("refused: {why}"),
                 Disposition::Relay => "deliverable".to_owned(),

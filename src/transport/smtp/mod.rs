@@ -16,6 +16,7 @@ mod submitter_connection;
 mod transaction;
 mod wire;
 
+pub use aliases::Names;
 pub use authenticator::{Accounts, Authenticator, CheckPermits};
 pub use client::{Caller, Client, Offers};
 pub use login_limits::LoginLimits;

@@ -16,13 +16,13 @@ use tokio::{
 };
 
 use super::{
-    Authenticator, BareLf, LoginLimits, Reply, Timeouts,
+    Authenticator, BareLf, LoginLimits, Names, Reply, Timeouts,
     session::{Line, Session},
 };
 use crate::{
     base::{Clock, Error, Kind, Limits, Result},
     engine::Handler,
-    policy::{Aliases, Pattern},
+    policy::Pattern,
     report::{Limit, Metrics},
     transport::{
         Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
@@ -95,8 +95,8 @@ pub struct Settings {
     /// Mail servers that forward the mail of other clients, and name the client by XFORWARD or XCLIENT. A client that they do not name is
     /// unknown. A client at a local socket is a peer too.
     pub peers: Vec<Network>,
-    /// The aliases that VRFY and EXPN show to known clients; `None`: both are disabled.
-    pub aliases: Option<Aliases>,
+    /// What VRFY and EXPN show to known clients; `None`: both are disabled.
+    pub aliases: Option<Names>,
     /// Recipients to whom any client may send.
     pub local: Vec<Pattern>,
     /// Limits on one message.

@@ -221,7 +221,8 @@ impl Session<'_> {
             None => &**relay,
         };
         let endings = Endings::new(&settings.metrics, self.server.name());
-        let forwarding = Forwarding { next_hop, origin: origin.as_ref(), quarantine, endings: &endings };
+        let handler = &self.server.handler;
+        let forwarding = Forwarding { handler, next_hop, origin: origin.as_ref(), quarantine, endings: &endings };
         // The copies take memory until the next server has them.
         let replies = match (outcome, dialect) {
             (Ok((outcome, _held)), Dialect::Smtp) => vec![submission::answer(&outcome, &forwarding).await],
@@ -341,8 +342,7 @@ async fn handle(
             return Err((Cause::Limit, found.reply()));
         }
         let outcome = handler.handle(mail).map_err(failed)?;
-        // Each is sent from a copy with doubled dots.
-        share.shrink(outcome.mails.iter().map(|mail| 2 * mail.message.octets().len()).sum());
+        share.shrink(outcome.octets());
         Ok((outcome, share))
     });
     work.await.unwrap_or_else(|_| Err((Cause::Failure, temporary_failure())))

@@ -346,6 +346,7 @@ pub(crate) const VERBS: &[Verb] = &[
         0,
         &[call("--older-than 5m", "-c postseal.toml", 0), call("--config postseal.toml", "--older-than 12h", 0)],
     ),
+    verb("list check", "-c postseal.toml dev", 0, &[call("--config postseal.toml", "dev", 0)]),
     verb("config check", " ", 0, &[]),
     verb(
         "config explain",

@@ -76,6 +76,8 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("key trust $(cat id) alice+shop@example.org"),
     ),
     ("postseal key trust NEW ADDRESS", Done::Typed("key trust $(cat colleague-id) colleague@example.org")),
+    ("postseal config check", Done::Typed("config check postseal.toml")),
+    ("postseal list check dev", Done::Typed("list check -c postseal.toml dev")),
     ("postseal man DIR", Done::Typed("man .")),
     ("postseal quarantine list", Done::Typed("quarantine list -c postseal.toml")),
     ("postseal sendmail", Done::Left("tests/service/sendmail.rs does, with a mail server")),

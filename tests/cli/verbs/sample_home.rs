@@ -41,8 +41,9 @@ const FILES: [(&str, &str); 7] = [
     ),
     (
         "postseal.toml",
-        "home = \"home\"\nquarantine = \".\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"cat > /dev/null\"]\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
-         [[rule]]\nname = \"all\"\naction = \"clear\"\n",
+        "home = \"home\"\nlocal-domains = [\"lists.example\"]\nquarantine = \".\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"cat > /dev/null\"]\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
+         [[rule]]\nname = \"all\"\naction = \"clear\"\n\
+         [[list]]\naddress = \"dev@lists.example\"\nowner = \"alice@example.org\"\nmembers = \"alice@example.org\"\n",
     ),
 ];
 

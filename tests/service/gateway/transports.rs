@@ -10,7 +10,7 @@ use std::{
 
 use postseal::{
     base::{Limits, Result, SystemClock, SystemRandom},
-    engine::{Handler, HandlerConfig, Outcome, ReloadableHandler},
+    engine::{Handler, HandlerConfig, Outcome, Posting, ReloadableHandler},
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
     policy::{Decision, Pattern, Policy},
     report::Metrics,
@@ -71,6 +71,10 @@ impl Handler for Spy {
         let outcome = self.hook.handle(mail.clone())?;
         *self.last.lock().unwrap() = Some(Handled { mail, decision: outcome.decision.clone() });
         Ok(outcome)
+    }
+
+    fn copies(&self, posting: &Posting, numbers: std::ops::Range<usize>) -> Result<Vec<Mail>> {
+        self.hook.copies(posting, numbers)
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

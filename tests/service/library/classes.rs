@@ -8,7 +8,7 @@ use std::{
 use postseal::{
     base::{Error, Kind, Limits, Result, Secret, SystemClock, SystemRandom},
     crypto::Legacy,
-    engine::{Handler, HandlerConfig, Outcome, ReloadableHandler},
+    engine::{Handler, HandlerConfig, Outcome, Posting, ReloadableHandler},
     keys::{Passphrases, ProtocolName},
     mail::{Address, Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
     pki::Revocation,
@@ -96,6 +96,10 @@ impl Handler for Failing {
         Err(self.0.lock().unwrap().clone())
     }
 
+    fn copies(&self, _: &Posting, _: std::ops::Range<usize>) -> Result<Vec<Mail>> {
+        Err(Error::new(Kind::Unavailable, "no posts"))
+    }
+
     fn mark(&self, mail: &Mail) -> Result<Message> {
         Ok(mail.message.clone())
     }
@@ -133,6 +137,7 @@ fn pem_for_everybody() -> ReloadableHandler {
             mailboxes: Default::default(),
             aliases: Default::default(),
             forwards: Default::default(),
+            lists: Default::default(),
         },
         name: "mail.example.org".to_owned(),
         authserv_ids: Vec::new(),

@@ -284,6 +284,7 @@ fn policy(max_size: usize) -> Policy {
         mailboxes: Default::default(),
         aliases: Default::default(),
         forwards: Default::default(),
+        lists: Default::default(),
     }
 }
 

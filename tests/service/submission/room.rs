@@ -10,7 +10,7 @@ use std::{
 
 use postseal::{
     base::{Error, Kind, Limits, Result, SystemClock, SystemRandom},
-    engine::{Handler, Outcome},
+    engine::{Handler, Outcome, Posting},
     mail::{Mail, Message},
     report::Metrics,
     transport::{
@@ -128,6 +128,10 @@ struct Refusing;
 impl Handler for Refusing {
     fn handle(&self, _: Mail) -> Result<Outcome> {
         Err(Error::new(Kind::Malformed, "handled"))
+    }
+
+    fn copies(&self, _: &Posting, _: std::ops::Range<usize>) -> Result<Vec<Mail>> {
+        Err(Error::new(Kind::Unavailable, "no posts"))
     }
 
     fn mark(&self, mail: &Mail) -> Result<Message> {

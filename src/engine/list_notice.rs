@@ -1,0 +1,72 @@
+//! What the owners of a list are told.
+
+use super::Engine;
+use crate::{
+    base::Result,
+    keys::{KeyState, ProtocolName},
+    mail::{Address, Envelope, ForwardPath, Mail, Part, ReversePath, Submitter, address, compose::Draft},
+    policy::List,
+    protocol::{Recipient, Role, Seal, Signer},
+};
+
+impl Engine<'_> {
+    /// What the owners are told of members who get nothing. It names members only where it is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// The keys could not be asked, or there is no randomness.
+    pub(super) fn notices(&self, list: &List, root: Part<'_>, skipped: &[(Address, String)]) -> Result<Vec<Mail>> {
+        if skipped.is_empty() {
+            return Ok(Vec::new());
+        }
+        list.owners.iter().map(|owner| self.notice(list, owner, root, skipped)).collect()
+    }
+
+    fn notice(&self, list: &List, owner: &Address, root: Part<'_>, skipped: &[(Address, String)]) -> Result<Mail> {
+        let count = skipped.len();
+        let id = root.header("Message-ID").unwrap_or_default();
+        let id: String = id.chars().filter(|c| c.is_ascii_graphic()).take(200).collect();
+        let mut text = format!(
+            "The post {id} to {} was not sent to {count} members:\r\nthere is no usable key.\r\n",
+            list.address
+        );
+        let protocols = list.rule.protocols.iter().copied().collect();
+        let readable = self.key_states(owner, Role::Recipient, &protocols)?;
+        let signing = self.key_states(&list.address, Role::Signer, &protocols)?;
+        let is_usable = |state: Option<&KeyState>| state.is_some_and(KeyState::is_usable);
+        let suits = |protocol: &&ProtocolName| is_usable(readable.get(protocol)) && is_usable(signing.get(protocol));
+        let protocol = list.rule.protocols.iter().find(suits);
+        match protocol {
+            None => text += "\r\nWho they are says: postseal list check\r\n",
+            Some(_) => {
+                text += "\r\n";
+                for (address, why) in skipped.iter().take(NAMED) {
+                    let why: String = why.chars().filter(|c| !c.is_control()).collect();
+                    text += &format!("{address}: {why}\r\n");
+                }
+            }
+        }
+        let from = address::Mailbox { name: None, address: list.owner() };
+        let subject = Some(format!("{}: not sent to {count} members", list.address.local()));
+        let draft = Draft { from, to: vec![owner.clone()], subject };
+        let mut octets = b"Auto-Submitted: auto-generated\r\n".to_vec();
+        octets.extend(draft.message(text.as_bytes(), self.context.clock, self.context.random)?);
+        let mut message = self.parsed(octets)?;
+        if let Some(protocol) = protocol {
+            let seal = Seal {
+                sign: vec![Signer::Address(list.address.clone())],
+                to: vec![Recipient::Named(owner.clone())],
+                ..Seal::default()
+            };
+            let mut octets = Vec::new();
+            self.seal(*protocol, &message, &seal.with_usual_headers(*protocol), &mut octets)?;
+            message = self.parsed(octets)?;
+        }
+        let recipients = vec![ForwardPath { address: owner.clone(), parameters: Vec::new() }];
+        let envelope = Envelope { sender: ReversePath::default(), recipients };
+        Ok(Mail { envelope, submitter: Submitter::Host, message })
+    }
+}
+
+/// Members that a notice names.
+const NAMED: usize = 200;
