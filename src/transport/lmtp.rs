@@ -17,7 +17,8 @@ use crate::{
 /// Sends every copy. The result has one reply for each of `named`, in order.
 pub(super) async fn answers(outcome: &Outcome, named: &[Address], forwarding: &Forwarding<'_>) -> Vec<Reply> {
     let mut replies: HashMap<Address, Reply> = HashMap::new();
-    let held = forwarding.hold(outcome).await.err().unwrap_or_else(|| Reply::new(250, "2.0.0", "Ok: held"));
+    // In the words for what is not held: the sender must not learn what was found in an encrypted message.
+    let held = forwarding.hold(outcome).await.err().unwrap_or_else(|| Reply::new(250, "2.0.0", "Ok"));
     for group in &outcome.decision.groups {
         let reply = match &group.disposition {
             Disposition::Post | Disposition::Relay => None,

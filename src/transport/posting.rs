@@ -71,7 +71,8 @@ impl Post<'_> {
         match failed {
             None => {
                 tracing::info!(event = "list-post", list, sent, refused);
-                Reply::new(250, "2.0.0", "Ok: posted")
+                // In the words for what is held: the sender must not learn whether a key here opened an encrypted post.
+                Reply::new(250, "2.0.0", "Ok")
             }
             Some(reply) if sent == 0 => reply,
             Some(reply) => {
