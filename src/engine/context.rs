@@ -2,7 +2,7 @@
 
 use crate::{base::Secret, policy::Policy, report::authserv::Believed};
 
-/// The policy of this host, and its name, for one call of [`Engine::handle`].
+/// The policy of this host, and its name, for one call of [`Engine::handle`](super::Engine::handle).
 #[derive(Clone, Copy, Debug)]
 pub struct HandlerContext<'a> {
     /// Who gets what.

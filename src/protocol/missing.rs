@@ -58,6 +58,10 @@ impl Resolved for Unasked {
     fn seal(&self, _: &Message, _: &Seal, _: Context<'_>, _: &mut dyn Write) -> Result<Sealed> {
         Err(missing(self.0))
     }
+
+    fn seal_each(&self, _: &Message, _: &Seal, _: Context<'_>) -> Result<Vec<Vec<u8>>> {
+        Err(missing(self.0))
+    }
 }
 
 /// Whether `part` is multipart/signed, with one of these types in its parameter or of its second part.

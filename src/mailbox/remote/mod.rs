@@ -135,7 +135,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// To say the next octet.
     pub silence: Duration,
-    /// To answer a command. What is announced with its length has more time: see [`RATE`].
+    /// To answer a command. What is announced with its length has more time: a second for each 4 KiB.
     pub command: Duration,
     /// Between two questions for new mail, where the server does not tell by itself.
     pub poll: Duration,

@@ -88,8 +88,8 @@ fn opened_messages_are_put_back_once() {
     let more = "--append --move-to Originals --config postseal.toml --for bob@example.org --state state";
     setup.fetch_with_interruptions(&setup.url("imaps", "INBOX"), more, || {});
     let (inbox, mut originals) = (setup.inbox(), kept(&setup.dovecot.maildir("bob@example.org", ".Originals")));
-    // A Dovecot that is stopped in the middle of MOVE has copied the message, and not expunged it.
-    originals.dedup();
+    // A Dovecot that is stopped in the middle of MOVE has copied the message, maybe without its date, and not expunged it.
+    originals.dedup_by(|one, other| one.0 == other.0);
     assert_eq!((inbox.len(), originals.len()), (36, 33));
     for number in (0..3).chain(10..40) {
         let count = inbox
