@@ -9,7 +9,7 @@ use crate::{
     base::{Result, Secret},
     engine::{Engine, HandlerContext},
     keys::{KeyState, ProtocolName},
-    mail::{Envelope, Mail, Submitter},
+    mail::{Envelope, ForwardPath, Mail, Submitter},
     policy::{Action, Decision, Disposition, Facts, Group, Trace, Unauthenticated},
     report::printable,
     verdict::Reason,
@@ -166,35 +166,35 @@ fn sent_on(config: &Config, engine: &Engine<'_>, mail: &Mail, group: &Group) -> 
             _ => words(action, &BTreeMap::new(), None),
         });
         let actions: Vec<String> = actions.collect();
-        all.extend(group.recipients.iter().map(|path| SentOn {
+        all.extend(group.recipients.iter().map(|path| SentOn::of(group, path, &actions, sender.clone())));
+    }
+    for posting in &outcome.postings {
+        for group in posting.groups() {
+            let actions: Vec<String> =
+                group.actions.iter().flat_map(|action| words(action, &BTreeMap::new(), None)).collect();
+            all.extend(group.recipients.iter().map(|path| {
+                let is_sent = group.disposition == Disposition::Relay;
+                let sender = is_sent.then(|| posting.list().sender(&path.address).to_string());
+                SentOn::of(group, path, &actions, sender)
+            }));
+        }
+    }
+    Ok(all)
+}
+
+impl SentOn {
+    fn of(group: &Group, path: &ForwardPath, actions: &[String], sender: Option<String>) -> SentOn {
+        SentOn {
             to: path.address.to_string(),
             origin: group.origin.to_string(),
             rule: group.rule.clone(),
             obstacle: group.obstacle.map(|obstacle| obstacle.name()),
             outcome: group.disposition.name(),
             text: group.disposition.reason().map(str::to_owned),
-            actions: actions.clone(),
-            sender: sender.clone(),
-        }));
-    }
-    for posting in &outcome.postings {
-        for group in posting.groups() {
-            let actions: Vec<String> =
-                group.actions.iter().flat_map(|action| words(action, &BTreeMap::new(), None)).collect();
-            all.extend(group.recipients.iter().map(|path| SentOn {
-                to: path.address.to_string(),
-                origin: group.origin.to_string(),
-                rule: group.rule.clone(),
-                obstacle: group.obstacle.map(|obstacle| obstacle.name()),
-                outcome: group.disposition.name(),
-                text: group.disposition.reason().map(str::to_owned),
-                actions: actions.clone(),
-                sender:
-                    (group.disposition == Disposition::Relay).then(|| posting.list().sender(&path.address).to_string()),
-            }));
+            actions: actions.to_vec(),
+            sender,
         }
     }
-    Ok(all)
 }
 
 impl Explanation {

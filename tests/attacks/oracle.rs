@@ -184,3 +184,31 @@ fn a_forward_is_no_oracle() {
         );
     }
 }
+
+/// Posts to a list with bob's key: whether one was opened and posted, or held, is not in the reply.
+#[test]
+fn a_list_is_no_oracle() {
+    let (pgp, cms) = (Pgp::captured(), Cms::captured());
+    let mut messages: Vec<String> = pgp.beginnings(0xcb);
+    messages.extend([pgp.unchanged(), pgp.to_somebody_else(), cms.unchanged(), cms.damaged(), cms.gadget()]);
+    messages.extend(cms.paddings().into_iter().step_by(32));
+    for (more, is_posted) in [
+        ("post = \"anybody\"", true),
+        ("post = \"members\"", false),
+        ("post = \"anybody\"\nrequire = [\"authentic\"]", false),
+    ] {
+        let list = format!(
+            "\n[[list]]\naddress = \"bob@example.org\"\nowner = \"owner@example.net\"\nmembers = [\"carl@example.net clear\"]\n{more}"
+        );
+        let service = Service::start(&list, &[PGP_KEY[1], CMS_KEY[1]]);
+        let mut replies = BTreeSet::new();
+        for message in &messages {
+            replies.insert(("smtp", service.send("smtp", message)));
+            replies.insert(("lmtp", service.send("lmtp", message)));
+        }
+        assert_eq!(replies.len(), 2, "{more}: {replies:?}");
+        assert!(replies.iter().all(|(_, reply)| reply.starts_with("250")), "{more}: {replies:?}");
+        let delivered = service.delivered();
+        assert_eq!(delivered.iter().any(|copy| copy.contains("launch code")), is_posted, "{more}");
+    }
+}

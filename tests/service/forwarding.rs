@@ -137,3 +137,24 @@ action = "annotate"
     assert_eq!(arrived[1].addresses(), ["zoe@sender.example"]);
     assert!(arrived[1].sender.starts_with("<>"), "{}", arrived[1].sender);
 }
+
+/// The table of the manual by which Postfix accepts rewritten senders.
+#[test]
+fn postfix_knows_the_rewritten_senders() {
+    if !present(&["/usr/sbin/postmap"]) {
+        return;
+    }
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/forwarding.md")).unwrap();
+    let (_, table) = page.split_once("# /etc/postfix/srs\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("srs");
+    fs::write(&file, table.split("```").next().unwrap()).unwrap();
+    fs::write(folder.path().join("main.cf"), "compatibility_level = 3.6\n").unwrap();
+    let known = |address: &str| {
+        let mut postmap = Command::new("/usr/sbin/postmap");
+        postmap.arg("-c").arg(folder.path()).args(["-q", address, &format!("regexp:{}", file.display())]);
+        run_with(&mut postmap, b"").stdout == b"OK\n"
+    };
+    assert!(known("SRS0=w2rg2m=jt=bank.example=clerk") && known("srs1=abcdef=x.example==a=b=c=d@example.org"));
+    assert!(!known("bob") && !known("bob+SRS0=x@example.org"));
+}

@@ -36,13 +36,14 @@ impl Service {
         let listener =
             |kind: &str, port: u16| format!("[[listener]]\nkind = \"{kind}\"\naddress = \"127.0.0.1:{port}\"\n");
         let config = format!(
-            "home = \"home\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n{}{}{}\
+            "home = \"home\"\nquarantine = \"held\"\nhostname = \"mail.example.org\"\nlocal-domains = [\"example.org\"]\n{}{}{}\
              [upstream]\nsmart-host = \"unix:next\"\ntls = \"none\"\n\
              [[rule]]\nname = \"mail comes in\"\ndirection = \"inbound\"\naction = \"decrypt+annotate\"\n{more}\n",
             listener("relay", ports[0]),
             listener("lmtp", ports[1]),
             listener("milter", ports[2]),
         );
+        fs::create_dir(folder.path().join("held")).unwrap();
         fs::write(folder.path().join("postseal.toml"), config).unwrap();
         let delivered = clients::next_server(UnixListener::bind(folder.path().join("next")).unwrap(), "220 next ESMTP");
         let mut serve = Command::new(BINARY);
