@@ -1,6 +1,7 @@
 //! `scan`: mailboxes judged and converted.
 
 mod changes;
+mod manual;
 mod places;
 
 use std::fs;
