@@ -111,11 +111,13 @@ impl Engine<'_> {
             self.leg(mail_of(message), route, handler)
         };
         let message = one.mail.as_ref().map_or(&came.message, |mail| &mail.message);
-        let mut leg = leg_of(message, one.results.as_ref())?;
+        let leg = leg_of(message, one.results.as_ref());
         // The reply must not tell whether the message could be opened: as if it could not.
-        if one.results.is_some() && refusal(&leg.made).is_some() {
-            leg = leg_of(&came.message, None)?;
-        }
+        let is_refused = match &leg {
+            Ok(leg) => refusal(&leg.made).is_some(),
+            Err(error) => error.is_permanent(),
+        };
+        let leg = if one.results.is_some() && is_refused { leg_of(&came.message, None)? } else { leg? };
         self.send_on(leg, &Origins::all(origin), handler)
     }
 }
