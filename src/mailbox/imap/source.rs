@@ -276,6 +276,10 @@ impl MessageSource for ImapSource {
             let Some(open) = &mut self.open else { return Ok(None) };
             if let Some(entry) = open.ready.pop_front() {
                 self.progress.done += 1;
+                // A copy that an earlier run appended may be known as such only since it was read.
+                if done(&entry.id) {
+                    continue;
+                }
                 return Ok(Some(entry));
             }
             if !open.uids.is_empty() {
