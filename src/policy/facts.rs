@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::KeyStates;
 use crate::{
     keys::{KeyState, ProtocolName},
     mail::{Address, ForwardPath, Message, NoAuthor, Submitter},
@@ -81,8 +82,15 @@ pub struct Facts<'a> {
     pub wrapping: &'a Wrapping,
     /// What its signatures are worth.
     pub standing: Standing,
+    /// Why it stands below [`Standing::Authentic`], if it does.
+    pub reason: Option<&'static str>,
     /// Whether the author can sign, for each protocol that the policy asks about.
     pub signing: BTreeMap<ProtocolName, KeyState>,
+    /// Whether the key of the author's domain can sign, where the policy asks about it ([`Policy::signs_with_domain`](super::Policy::signs_with_domain)).
+    pub domain_signing: BTreeMap<ProtocolName, KeyState>,
+    /// Whether the addresses beside the recipients that the policy asks about ([`Policy::further_readers`](super::Policy::further_readers)) can be
+    /// encrypted to.
+    pub others: KeyStates,
     /// Each recipient, in the envelope's order.
     pub recipients: Vec<RecipientFacts>,
 }

@@ -1,5 +1,6 @@
 //! How a rule seals, where it says more than what is done.
 
+use super::{AlsoTo, KeyOwner};
 use crate::{
     keys::ProtocolName,
     protocol::{Aead, Headers, LegacyDisplay, Padding, Seal, Shape},
@@ -20,6 +21,12 @@ pub struct Sealing {
     pub shape: Shape,
     /// How RSA keys sign and wrap in S/MIME.
     pub padding: Padding,
+    /// Whose key a recipient is encrypted to.
+    pub encrypt_to: KeyOwner,
+    /// Whose key signs for the author.
+    pub sign_with: KeyOwner,
+    /// Who else can read what is encrypted.
+    pub also_to: Vec<AlsoTo>,
 }
 
 impl Sealing {
@@ -49,6 +56,10 @@ impl Sealing {
             && self.aead >= floor.aead
             && self.padding >= floor.padding
             && self.cipher == floor.cipher
+            // Other readers are neither more nor less.
+            && self.encrypt_to == floor.encrypt_to
+            && self.sign_with == floor.sign_with
+            && self.also_to == floor.also_to
             && (self.shape == floor.shape || floor.shape == Shape::Mime && self.shape != Shape::Inline)
     }
 
@@ -88,6 +99,10 @@ mod tests {
             (usual(), Sealing { aead: Aead::Always, ..usual() }, false),
             (usual(), Sealing { padding: Padding::PssOaep, ..usual() }, false),
             (Sealing { cipher: Some("3des".to_owned()), ..usual() }, usual(), false),
+            (Sealing { encrypt_to: KeyOwner::Domain, ..usual() }, usual(), false),
+            (Sealing { sign_with: KeyOwner::Domain, ..usual() }, usual(), false),
+            (Sealing { also_to: vec![AlsoTo::Author], ..usual() }, usual(), false),
+            (usual(), Sealing { also_to: vec![AlsoTo::Author], ..usual() }, false),
             (Sealing { shape: Shape::Inline, ..usual() }, usual(), false),
             (Sealing { shape: Shape::Triple, ..usual() }, usual(), true),
             (usual(), Sealing { shape: Shape::Triple, ..usual() }, false),
