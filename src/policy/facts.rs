@@ -1,13 +1,11 @@
 //! What a decision is made from.
 
-use std::collections::BTreeMap;
-
-use super::KeyStates;
 use crate::{
     keys::{KeyState, ProtocolName},
     mail::{Address, ForwardPath, Message, NoAuthor, Submitter},
     verdict::Standing,
 };
+use std::collections::{BTreeMap, HashMap};
 
 /// Which way a mail goes to one of its recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +52,9 @@ impl Wrapping {
         }
     }
 }
+
+/// Whether addresses can be encrypted to, in each protocol that was asked.
+pub type KeyStates = HashMap<Address, BTreeMap<ProtocolName, KeyState>>;
 
 /// What is known of one recipient.
 #[derive(Clone, Debug)]

@@ -23,8 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use condition::{AutoSubmitted, Condition, Party, WrappingKind};
 pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
-pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
-pub use key_choice::{AlsoTo, KeyOwner, KeyStates, domain_reader, domain_signer};
+pub use facts::{Direction, Facts, KeyStates, RecipientFacts, Wrapping};
 pub use lists::{
     Admission, FixedMembers, FromField, Gets, List, Lists, Member, Members, Membership, Otherwise, Post, Posters,
     ReplyTo, Requirement, WithoutKey,
@@ -33,7 +32,7 @@ pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
-pub use sealing::Sealing;
+pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
 
 use crate::{
     keys::ProtocolName,

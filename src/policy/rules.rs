@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{KeyOwner, condition::Condition, sealing::Sealing};
+use super::{
+    condition::Condition,
+    sealing::{KeyOwner, Sealing},
+};
 use crate::keys::ProtocolName;
 
 /// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by

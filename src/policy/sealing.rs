@@ -1,10 +1,40 @@
 //! How a rule seals, where it says more than what is done.
 
-use super::{AlsoTo, KeyOwner};
 use crate::{
     keys::ProtocolName,
+    mail::Address,
     protocol::{Aead, Headers, LegacyDisplay, Padding, Seal, Shape},
+    verdict::DOMAIN_SIGNER,
 };
+
+/// Whose key is taken for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum KeyOwner {
+    /// That of the address.
+    #[default]
+    Address,
+    /// That of its domain, which a gateway there has (RFC 3183).
+    Domain,
+}
+
+/// One more reader of what a rule encrypts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AlsoTo {
+    /// This address: an archive. Without its key the mail is not sealed.
+    Address(Address),
+    /// The author, where there is a key.
+    Author,
+}
+
+/// The address that the key of a domain is for, to encrypt to everybody in the domain of `address` (RFC 3183, section 4).
+pub fn domain_reader(address: &Address) -> Address {
+    address.with_local("domain-confidentiality-authority")
+}
+
+/// The address that the key of a domain is for, to sign for everybody in the domain of `address` (RFC 3183, section 3.1.1).
+pub fn domain_signer(address: &Address) -> Address {
+    address.with_local(DOMAIN_SIGNER)
+}
 
 /// The choices of `sign` and `encrypt` that a rule may make. Those that a protocol does not know are of no effect in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -30,6 +60,35 @@ pub struct Sealing {
 }
 
 impl Sealing {
+    /// Whether it says who reads, beside the recipients by their own keys.
+    pub(super) fn names_readers(&self) -> bool {
+        self.encrypt_to != KeyOwner::Address || !self.also_to.is_empty()
+    }
+
+    /// The address whose key stands for a recipient.
+    pub fn reader(&self, recipient: &Address) -> Address {
+        match self.encrypt_to {
+            KeyOwner::Address => recipient.clone(),
+            KeyOwner::Domain => domain_reader(recipient),
+        }
+    }
+
+    /// The address whose key signs for an author.
+    pub fn signer(&self, author: &Address) -> Address {
+        match self.sign_with {
+            KeyOwner::Address => author.clone(),
+            KeyOwner::Domain => domain_signer(author),
+        }
+    }
+
+    /// The addresses of its further readers. An author that there is not is left out.
+    pub fn further_readers<'a>(&'a self, author: Option<&'a Address>) -> impl Iterator<Item = &'a Address> {
+        self.also_to.iter().filter_map(move |one| match one {
+            AlsoTo::Address(address) => Some(address),
+            AlsoTo::Author => author,
+        })
+    }
+
     /// `how` with these choices.
     pub fn applied_to(&self, how: Seal, protocol: ProtocolName) -> Seal {
         let how = Seal {
