@@ -5,6 +5,7 @@ mod forms;
 mod header_protection;
 mod input;
 mod keys_in_mail;
+mod own_copy;
 mod policy;
 mod program;
 mod reasons;

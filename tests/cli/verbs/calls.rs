@@ -105,6 +105,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--legacy-display", "", 0),
             call("--cipher aes128", "", 0),
             call("--again", "--to alice@example.org encrypted.eml", 0),
+            call("--no-self", "--to alice@example.org message.eml", 0),
             call("--keep", "--to alice@example.org encrypted.eml", 0),
             call("--format pem", "", 0),
             call("--format pgp", "", 0),
