@@ -7,6 +7,7 @@ mod input;
 mod keys_in_mail;
 mod policy;
 mod program;
+mod publish;
 mod reasons;
 mod refusals;
 mod scan;
