@@ -15,13 +15,13 @@ use super::{
     table::{Document, Located, Table},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result},
+    base::{Error, Kind, Limits, Network, Result},
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
     policy::{Forwards, Lists, Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{MemoryLimit, Network, sendmail::Program},
+    transport::{MemoryLimit, sendmail::Program},
 };
 
 /// A configuration and its problems.

@@ -49,12 +49,12 @@ pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
 
 use crate::{
-    base::{Error, Hint, Kind, Limits, Result},
+    base::{Error, Hint, Kind, Limits, Network, Result},
     crypto::Legacy,
     mail::{Address, address::Mailbox},
     pki::Revocation,
     policy::{Aliases, Members, Policy},
-    transport::{Endpoint, Network, NoticeTo, sendmail::Program, smtp::BareLf},
+    transport::{Endpoint, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
 /// A valid configuration. Paths are absolute, or relative to the current directory.

@@ -1,6 +1,7 @@
 //! Mail through the engine, the service, and the mail servers around it.
 
 mod bare_lf;
+mod discover;
 mod failures;
 mod fetch;
 mod forwarding;

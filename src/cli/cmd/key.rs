@@ -18,6 +18,8 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Memory, ProtocolName, Record, Want},
+    mail::Address,
+    policy::{domain_reader, domain_signer},
     protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
     report::printable,
     store::{Intake, Keystore, MasterKey, Origin, Removal, Repair},
@@ -73,7 +75,7 @@ enum Verb {
     Trust {
         /// A fingerprint or key ID
         id: String,
-        /// The address of its owner
+        /// The address of its owner; `@example.org`: it is the key of that domain
         address: String,
     },
     /// Remove a key; one with a secret key needs --secret
@@ -236,10 +238,22 @@ fn named(files: &[(String, Secret)]) -> Vec<(&str, &[u8])> {
 
 fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<()> {
     let record = one(home, id)?;
-    let address = input::address(address)?;
-    if !record.claimed().contains(&address) {
-        warning(&format!("key {}: does not name {address} itself", record.fingerprint()));
+    let addresses = match address.strip_prefix('@') {
+        Some(domain) => {
+            let any = input::address(&format!("x@{domain}"))?;
+            vec![domain_reader(&any), domain_signer(&any)]
+        }
+        None => vec![input::address(address)?],
+    };
+    if let [only] = addresses.as_slice()
+        && !record.claimed().contains(only)
+    {
+        warning(&format!("key {}: does not name {only} itself", record.fingerprint()));
     }
+    addresses.iter().try_for_each(|address| trust_for(address, &record, home, session))
+}
+
+fn trust_for(address: &Address, record: &Record, home: &Keystore, session: &Session) -> Result<()> {
     let binding = Binding::Address(address.clone());
     let new = home.bind(record.fingerprint(), &binding, Origin::Trusted, session.clock().now())?;
     aside(&format!("{} is {}trusted for {address}\n", record.fingerprint(), if new { "" } else { "already " }));
