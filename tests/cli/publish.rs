@@ -214,3 +214,68 @@ fn the_autocrypt_field_is_read_by_key_import() {
     }
     lab.run(&["key", "publish", "autocrypt", "nobody@example.org"]).refused(77, "no key here is trusted");
 }
+
+/// A stand-in for keys.openpgp.org: it notes each request in a file, and knows one address already.
+const VKS: &str = r#"
+import http.server, json, ssl
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        open("requests", "a").write(json.dumps([self.path, self.headers["Content-Type"], body]) + "\n")
+        states = {"alice@example.org": "unpublished", "a.secret@example.net": "published"}
+        if self.path.endswith("request-verify"):
+            states = {address: "pending" for address in body["addresses"]}
+        answer = json.dumps({"token": "T", "key_fpr": "F", "status": states}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("server.pem", "server.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+open("port", "w").write(str(server.server_port))
+server.serve_forever()
+"#;
+
+#[test]
+fn a_key_server_gets_the_key_of_the_address_and_is_asked_to_verify_it() {
+    if !present(&["openssl", "python3"]) {
+        return;
+    }
+    let lab = lab();
+    lab.write("vks.py", VKS);
+    lab.shell(
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2 2>/dev/null
+         openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=x 2>/dev/null
+         echo subjectAltName=DNS:localhost >extension
+         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extension -out server.pem 2>/dev/null",
+    )
+    .code(0);
+    let publish = |more: &str| {
+        lab.shell(&format!(
+            "timeout 30 python3 vks.py & pid=$!
+             while [ ! -s port ]; do sleep 0.05; done
+             \"$0\" key publish vks --server https://localhost:$(cat port) {more}; code=$?
+             kill $pid; rm port; exit $code"
+        ))
+    };
+    let done = publish("--roots ca.pem alice@example.org a.secret@example.net").code(0);
+    let text = done.text();
+    assert!(text.contains("uploaded; the server sends mail") && text.trim_end().ends_with("  published"), "{text}");
+    let requests = String::from_utf8(lab.read("requests")).unwrap();
+    let requests: Vec<serde_json::Value> = requests.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let paths: Vec<&str> = requests.iter().map(|request| request[0].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/vks/v1/upload", "/vks/v1/request-verify", "/vks/v1/upload"]);
+    assert_eq!(requests[1][2], serde_json::json!({ "token": "T", "addresses": ["alice@example.org"] }));
+    lab.write("sent", requests[0][2]["keytext"].as_str().unwrap());
+    if present(&["gpg"]) {
+        let shown = gpg(&lab, "--show-keys --with-colons sent");
+        assert!(shown.contains("alice@example.org") && !shown.contains("a.secret"), "{shown}");
+    }
+    // The server is not the one that is meant.
+    let done = publish("alice@example.org");
+    assert_eq!(done.code, 69, "{}", done.stderr);
+    assert!(done.stderr.contains("tls"), "{}", done.stderr);
+}

@@ -14,6 +14,7 @@ use sequoia_openpgp::{
 
 use super::{
     cert::{self, Usage, policy},
+    keyfile::{self, Armor},
     revocation::{self, Known},
     words,
 };
@@ -42,6 +43,18 @@ pub struct Publication {
     pub created: SystemTime,
     /// Whether it is revoked. Then it is only good to say so.
     pub is_revoked: bool,
+}
+
+impl Publication {
+    /// The certificate in armor (RFC 9580, section 6.2).
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the armor cannot be written.
+    pub fn armored(&self) -> Result<String> {
+        let armored = keyfile::armored(self.octets.clone(), sequoia_openpgp::armor::Kind::PublicKey, Armor::Ascii)?;
+        Ok(String::from_utf8_lossy(&armored).into_owned())
+    }
 }
 
 /// The certificate of `record` as it is published for `address` at `at`. `keys` are asked for the keys of designated revokers.

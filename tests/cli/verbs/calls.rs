@@ -252,6 +252,13 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--generic", "", 0),
         ],
     ),
+    // Nothing listens there.
+    verb(
+        "key publish vks",
+        "--server https://127.0.0.1:9 alice@example.org",
+        69,
+        &[call("--server https://127.0.0.1:9", "alice@example.org", 69), call("--roots alice.pem", "", 69)],
+    ),
     verb(
         "key publish autocrypt",
         "alice@example.org",

@@ -2,6 +2,7 @@
 
 mod choice;
 mod dane;
+mod vks;
 mod wkd;
 
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use postseal::{
 
 use crate::cli::{
     session::Session,
-    show::{data, warning},
+    show::{data, progress, warning},
     values::Format,
 };
 use choice::{Published, published};
@@ -47,6 +48,18 @@ pub(super) enum Publish {
         generic: bool,
         /// Addresses, or the fingerprints of keys [default: the addresses of all keys with a secret key here]
         #[arg(value_name = "ADDRESS|ID")]
+        which: Vec<String>,
+    },
+    /// Upload keys to a key server that verifies their addresses (VKS)
+    Vks {
+        /// The server
+        #[arg(long, value_name = "URL", default_value = "https://keys.openpgp.org")]
+        server: String,
+        /// The root certificates that the server's certificate leads to, PEM [default: those of this machine]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        roots: Option<PathBuf>,
+        /// Addresses, or the fingerprints of keys. There is no default: the server sends mail to each address
+        #[arg(value_name = "ADDRESS|ID", required = true)]
         which: Vec<String>,
     },
     /// Print the Autocrypt header field of an address
@@ -100,6 +113,12 @@ pub(super) fn publish(what: &Publish, home: &Keystore, session: &Session) -> Res
                 None => {}
             }
             data(&lines.concat())
+        }
+        Publish::Vks { server, roots, which } => {
+            let keys = published(which, Extent::Keys, home, at)?;
+            let server = vks::Server::new(server, roots.as_deref())?;
+            let _progress = progress::begin("uploading");
+            keys.iter().try_for_each(|key| data(&server.publish(key)?))
         }
         Publish::Autocrypt { prefer_encrypt, which } => {
             let preference = match prefer_encrypt {
