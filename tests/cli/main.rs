@@ -8,6 +8,7 @@ mod keys_in_mail;
 mod own_copy;
 mod policy;
 mod program;
+mod publish;
 mod reasons;
 mod refusals;
 mod scan;

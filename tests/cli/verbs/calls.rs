@@ -241,6 +241,31 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output out", "", 0),
         ],
     ),
+    verb("key publish wkd", "web", 0, &[call("--layout advanced", "", 0), call("--layout direct", "", 0)]),
+    verb(
+        "key publish dane",
+        "",
+        0,
+        &[
+            call("--format pem", "", 77),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--generic", "", 0),
+        ],
+    ),
+    // Nothing listens there.
+    verb(
+        "key publish vks",
+        "--server https://127.0.0.1:9 alice@example.org",
+        69,
+        &[call("--server https://127.0.0.1:9", "alice@example.org", 69), call("--roots alice.pem", "", 69)],
+    ),
+    verb(
+        "key publish autocrypt",
+        "alice@example.org",
+        0,
+        &[call("--prefer-encrypt nopreference", "", 0), call("--prefer-encrypt mutual", "", 0)],
+    ),
     verb("key list", "", 0, &[call("--json", "", 0)]),
     verb("key check", "", 0, &[call("--repair", "", 0)]),
     verb("key show", "alice@example.org", 0, &[call("--json", "", 0)]),
