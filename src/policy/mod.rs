@@ -13,6 +13,7 @@ mod onward;
 mod pattern;
 #[cfg(test)]
 mod properties;
+mod requests;
 mod rules;
 mod ruling;
 mod sealing;
@@ -30,6 +31,7 @@ pub use lists::{
 pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
+pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::Sealing;
 
