@@ -31,6 +31,7 @@ mod listeners;
 mod lists;
 mod load;
 mod mailboxes;
+mod member_changes;
 mod members;
 mod notice;
 mod reader;
@@ -43,7 +44,7 @@ use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
-pub use list_check::check_list;
+pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};

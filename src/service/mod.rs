@@ -9,6 +9,7 @@
 //! }
 //! ```
 
+mod approving;
 mod environment;
 mod handler;
 mod health;
@@ -26,6 +27,7 @@ use tokio::{runtime, sync::mpsc};
 
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
+    approving::ApprovingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},

@@ -378,6 +378,13 @@ pub(crate) const VERBS: &[Verb] = &[
         &[call("--older-than 5m", "-c postseal.toml", 0), call("--config postseal.toml", "--older-than 12h", 0)],
     ),
     verb("list check", "-c postseal.toml dev", 0, &[call("--config postseal.toml", "dev", 0)]),
+    // Its milter would see the copies, and there is no marker.
+    verb(
+        "list post",
+        "-c postseal.toml dev < message.eml",
+        78,
+        &[call("--config postseal.toml", "dev < message.eml", 78)],
+    ),
     verb("config check", " ", 0, &[]),
     verb(
         "config explain",
