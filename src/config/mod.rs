@@ -40,7 +40,7 @@ mod secret;
 mod table;
 mod users;
 
-use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
+use std::{env, fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
@@ -98,6 +98,8 @@ pub struct Config {
     pub notice: Option<Notice>,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
+    /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
+    pub provisioning: Option<Duration>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.
