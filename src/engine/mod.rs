@@ -36,6 +36,7 @@ mod written;
 pub use accounting::{Times, Unopened, UsedKeys};
 pub use annotate::Shown;
 pub use context::HandlerContext;
+pub use expiry::Ending;
 pub use facts::Gathered;
 pub use handle::{HANDLED, Handler, Outcome};
 pub use list::KeyStates;

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 
 use super::{
     Engine, HandlerContext,
-    facts::{Readers, mailbox},
+    facts::Readers,
     leg::{Leg, Made, Route},
     list::ForList,
     return_path,
@@ -120,7 +120,7 @@ impl Engine<'_> {
             message: message.clone(),
         };
         let policy = onward.policy(handler.policy);
-        let owners = mailbox(address, handler.policy);
+        let owners = handler.policy.owners(address);
         let leg_of = |message: &Message, results: Option<&String>| {
             let route = Route {
                 policy: &policy,

@@ -17,6 +17,7 @@ mod learning;
 mod listeners;
 mod next_hop;
 mod quarantine;
+mod reminders;
 mod signals;
 mod sources;
 

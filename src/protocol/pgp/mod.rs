@@ -28,6 +28,7 @@ mod partial;
 mod plan;
 mod protected;
 mod public;
+pub mod publication;
 mod revocation;
 mod seal;
 mod secret;
@@ -54,6 +55,7 @@ mod words;
 // librepgp.rs   LibrePGP's packet 20
 // session_key.rs the format of an encrypted session key, without a key
 // sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
+// publication.rs the certificate as it is published for one address
 // public.rs     verify a digest with a public key
 // lenient.rs    the policy by which certificates are read
 // signer.rs     find the key that made a signature, and check that it could sign at that time

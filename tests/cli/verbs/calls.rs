@@ -105,6 +105,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--legacy-display", "", 0),
             call("--cipher aes128", "", 0),
             call("--again", "--to alice@example.org encrypted.eml", 0),
+            call("--no-self", "--to alice@example.org message.eml", 0),
             call("--keep", "--to alice@example.org encrypted.eml", 0),
             call("--format pem", "", 0),
             call("--format pgp", "", 0),
@@ -132,7 +133,12 @@ pub(crate) const VERBS: &[Verb] = &[
         "verify",
         "signed.eml",
         0,
-        &[call("--require authentic", "", 0), call("--require signed", "", 0), call("--json", "", 0)],
+        &[
+            call("--require authentic", "", 0),
+            call("--require signed", "", 0),
+            call("--save-key", "", 0),
+            call("--json", "", 0),
+        ],
     ),
     verb(
         "scan",
@@ -234,6 +240,31 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--binary", "-f pgp alice@example.org", 0),
             call("--output out", "", 0),
         ],
+    ),
+    verb("key publish wkd", "web", 0, &[call("--layout advanced", "", 0), call("--layout direct", "", 0)]),
+    verb(
+        "key publish dane",
+        "",
+        0,
+        &[
+            call("--format pem", "", 77),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--generic", "", 0),
+        ],
+    ),
+    // Nothing listens there.
+    verb(
+        "key publish vks",
+        "--server https://127.0.0.1:9 alice@example.org",
+        69,
+        &[call("--server https://127.0.0.1:9", "alice@example.org", 69), call("--roots alice.pem", "", 69)],
+    ),
+    verb(
+        "key publish autocrypt",
+        "alice@example.org",
+        0,
+        &[call("--prefer-encrypt nopreference", "", 0), call("--prefer-encrypt mutual", "", 0)],
     ),
     verb("key list", "", 0, &[call("--json", "", 0)]),
     verb("key check", "", 0, &[call("--repair", "", 0)]),
