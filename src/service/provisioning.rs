@@ -15,15 +15,14 @@ use crate::{
     config::{Config, KeySource},
     engine::{Handler, Outcome, Posting},
     keys::{Binding, Keys, Memory, ProtocolName, Query, Source, Want},
-    mail::{Address, Login, Mail, Message, Submitter, header},
-    policy::{Pattern, Policy},
+    mail::{Address, Mail, Message, Submitter, header},
     protocol::pgp::generate::{Request, generate},
     store::{Intake, Keystore, Origin},
 };
 
 /// Makes keys.
 pub(super) struct Provisioner {
-    policy: Policy,
+    config: Config,
     /// Every source: a key in any of them is a key.
     keys: Arc<dyn Keys>,
     home: Arc<Keystore>,
@@ -47,7 +46,7 @@ impl Provisioner {
             KeySource::File(_) => None,
         });
         Some(Provisioner {
-            policy: config.policy.clone(),
+            config: config.clone(),
             keys: Arc::clone(keys),
             home: Arc::clone(home?),
             folder: folder?,
@@ -62,10 +61,7 @@ impl Provisioner {
     fn provide(&self, mail: &Mail) -> Result<()> {
         let Submitter::Authenticated(login) = &mail.submitter else { return Ok(()) };
         let Ok(author) = header::author(mail.message.root()) else { return Ok(()) };
-        let mailbox = self.policy.other_addresses(&author).pop().unwrap_or(author);
-        if !self.policy.is_local(&mailbox) || !self.is_of(login, &mailbox) {
-            return Ok(());
-        }
+        let Some(mailbox) = self.config.policy.own_mailbox(login, &author) else { return Ok(()) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.contains(&mailbox) {
             return Ok(());
@@ -81,13 +77,6 @@ impl Provisioner {
         known.insert(mailbox);
         drop(lock);
         Ok(())
-    }
-
-    /// Whether this very address is the login, or is listed for it: a pattern for a domain names no users.
-    fn is_of(&self, login: &Login, address: &Address) -> bool {
-        let is_login = Login::new(&address.to_string()).is_some_and(|own| own == *login);
-        let listed = self.policy.identities.get(login).into_iter().flatten();
-        is_login || listed.into_iter().any(|one| matches!(one, Pattern::Address(own) if own == address))
     }
 
     fn has_key(&self, address: &Address) -> Result<bool> {
