@@ -63,6 +63,7 @@
 //! | `smime` | S/MIME |
 //! | `pem` | classic PEM; without `smime` for keys without certificates in key files |
 //! | `store` | the key store on disk (SQLite) |
+//! | `discover` | HTTP with hosts that strangers name, for keys and revocations |
 //! | `mailbox` | mailboxes: Maildir, mbox, folders, IMAP, POP3 |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` |
 //! | `cli` (default) | the program `postseal`, with all of the above |
@@ -73,7 +74,7 @@
 //!
 //! # What it does not do
 //!
-//! Without `cli`, `service` and `store` the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
+//! Without `cli`, `discover`, `service` and `store` the library does not use the terminal, the environment, files or the network. Keys, clock, randomness
 //! and limits are arguments. Only the functions at the root take the system's clock and randomness.
 
 #![cfg_attr(
@@ -90,6 +91,8 @@ pub mod base;
 #[cfg(feature = "service")]
 pub mod config;
 pub mod crypto;
+#[cfg(feature = "discover")]
+pub mod discover;
 pub mod engine;
 pub mod keys;
 pub mod mail;

@@ -1,10 +1,11 @@
-//! Errors, bounds, time, randomness and secrets. Knows nothing of mail.
+//! Errors, bounds, networks, time, randomness and secrets. Knows nothing of mail.
 
 mod budget;
 mod clock;
 mod error;
 mod hex;
 mod hint;
+mod network;
 mod random;
 mod secret;
 #[cfg(any(feature = "mailbox", feature = "store"))]
@@ -19,6 +20,7 @@ pub(crate) use hex::secret_of_hex;
 pub(crate) use hex::unhex;
 pub use hex::{hex, upper_hex};
 pub use hint::{Hint, KeyForm};
+pub use network::Network;
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
 #[cfg(any(feature = "mailbox", feature = "store"))]

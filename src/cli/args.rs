@@ -278,6 +278,9 @@ pub(crate) struct Encrypt {
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) hidden_to: Vec<String>,
+    /// Do not encrypt to the author's own key too
+    #[arg(long)]
+    pub(crate) no_self: bool,
     /// Encrypt with each passphrase of --passphrase-file too, or with one that is typed
     #[arg(long)]
     pub(crate) password: bool,
@@ -332,6 +335,9 @@ pub(crate) struct Verify {
     /// The verdict that exit code 0 needs
     #[arg(long, value_enum, default_value = "authentic")]
     pub(crate) require: Require,
+    /// Import the certificates of valid signatures into the home; that trusts none of them
+    #[arg(long)]
+    pub(crate) save_key: bool,
     /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,

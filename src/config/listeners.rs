@@ -7,8 +7,8 @@ use super::{
     reader::Reader, table::Table,
 };
 use crate::{
-    base::Result,
-    transport::{Endpoint, Network, smtp::BareLf},
+    base::{Network, Result},
+    transport::{Endpoint, smtp::BareLf},
 };
 
 /// Reads every `[[listener]]`. `known` are the networks whose clients need no login.

@@ -15,13 +15,13 @@ use super::{
     table::{Document, Located, Table},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result},
+    base::{Error, Kind, Limits, Network, Result},
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
     policy::{Forwards, Lists, Mailboxes, Pattern, Policy},
     report::authserv,
-    transport::{MemoryLimit, Network, sendmail::Program},
+    transport::{MemoryLimit, sendmail::Program},
 };
 
 /// A configuration and its problems.
@@ -122,6 +122,7 @@ impl Reader<'_> {
         }
         let known = [clients.as_slice(), peers.as_slice()].concat();
         let notice = notice::read(self, root, &policy.local, hostname.as_deref());
+        let expiry_notice = notice::expiry(self, root, hostname.as_deref());
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
@@ -164,6 +165,7 @@ impl Reader<'_> {
             sendmail,
             quarantine,
             notice,
+            expiry_notice,
             bounds,
             log,
             metrics,

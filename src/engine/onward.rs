@@ -1,7 +1,7 @@
 //! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
 use super::{
     Engine, HandlerContext,
-    facts::{Readers, mailbox},
+    facts::Readers,
     leg::{Leg, Made, Route},
     list::ForList,
     return_path,
@@ -33,12 +33,14 @@ impl Engine<'_> {
                     continue;
                 };
                 let origin = origins.of(&path.address);
-                let next = match onward {
-                    Onward::List(list) => {
-                        let (came, verdict) = (&mail, &verdict);
-                        self.post(&ForList { came, verdict, one: &one, path: &path, origin }, list, handler)?
-                    }
-                    Onward::Forward(_) | Onward::Return => {
+                let for_list = ForList { came: &mail, verdict: &verdict, one: &one, path: &path, origin };
+                let next = match (onward, handler.policy.lists.of_requests(&path.address)) {
+                    (Onward::List(list), _) => self.post(&for_list, list, handler)?,
+                    (Onward::Forward(_), Some(list)) => match self.requested(&for_list, list, handler)? {
+                        Some(answer) => answer,
+                        None => self.next_leg(&mail, &one, &path, onward, origin, handler)?,
+                    },
+                    (Onward::Forward(_) | Onward::Return, _) => {
                         self.next_leg(&mail, &one, &path, onward, origin, handler)?
                     }
                 };
@@ -100,7 +102,7 @@ impl Engine<'_> {
             message: message.clone(),
         };
         let policy = onward.policy(handler.policy);
-        let owners = mailbox(address, handler.policy);
+        let owners = handler.policy.owners(address);
         let leg_of = |message: &Message, results: Option<&String>| {
             let route = Route {
                 policy: &policy,

@@ -63,7 +63,10 @@ impl Case {
             message: &self.message,
             wrapping: &self.wrapping,
             standing: Standing::Unsigned,
+            reason: None,
             signing: self.signing.clone(),
+            domain_signing: BTreeMap::new(),
+            others: Default::default(),
             recipients: vec![RecipientFacts { path, keys: self.keys.clone(), is_reader: true }],
         };
         self.policy.decide(&facts).groups.remove(0)

@@ -103,6 +103,8 @@ pub struct Opened {
     /// For a plaintext that nothing protected against changes: what is told of it instead of any error further within, the same that is told
     /// when it does not decrypt.
     pub refusal: Option<Error>,
+    /// The certificates that the signatures bring along, DER each (RFC 5652, section 5.1).
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// The one answer to everything that keeps a ciphertext of `protocol` from being opened once a key that it names was tried: a wrong key, a wrong
@@ -142,6 +144,15 @@ pub trait Protocol: Send + Sync {
     /// Whose keys `how` needs to seal `message`.
     fn needs(&self, message: &Message, how: &Seal) -> Needs {
         Needs::of(message, how)
+    }
+
+    /// The public key in `record` as text, for a person who asks for it; empty where there is no such form.
+    ///
+    /// # Errors
+    ///
+    /// The record cannot be read.
+    fn key_text(&self, _: &Record) -> Result<String> {
+        Ok(String::new())
     }
 
     /// Looks up the keys of one message, each once.

@@ -9,6 +9,7 @@
 //! }
 //! ```
 
+mod approving;
 mod environment;
 mod handler;
 mod health;
@@ -16,6 +17,7 @@ mod learning;
 mod listeners;
 mod next_hop;
 mod quarantine;
+mod reminders;
 mod signals;
 mod sources;
 
@@ -25,6 +27,7 @@ use tokio::{runtime, sync::mpsc};
 
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
+    approving::ApprovingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},

@@ -3,7 +3,7 @@
 use super::{
     align::{Aligned, align},
     finding::{Covers, Layer, LayerKind, Matches, Signature, State, Why},
-    reason::Reason,
+    reason::{DOMAIN_SIGNER, Reason},
 };
 use crate::{
     crypto::{Legacy, Strength},
@@ -201,8 +201,20 @@ impl Verdict {
             None if signature.authenticated.is_empty() => {
                 Reason::Untrusted { signer: signature.signer.clone(), claimed: signature.claimed.clone() }
             }
+            _ if signature.authenticated.iter().any(|one| *one.address() == author.with_local(DOMAIN_SIGNER)) => {
+                Reason::ByDomain(author.domain().to_owned())
+            }
             _ => Reason::NotByAuthor(signature.authenticated.iter().map(|one| one.address().clone()).collect()),
         })
+    }
+
+    /// The signatures that make the message Authentic. None where it is not.
+    pub fn by_author(&self) -> impl Iterator<Item = &Signature> {
+        let is_by_author = |signature: &&Signature| {
+            whole(signature, self.legacy)
+                .is_some_and(|valid| authentic(&valid, self.author.as_ref().ok(), self.legacy).is_some())
+        };
+        self.inner_signatures().filter(is_by_author)
     }
 
     /// What is to be remembered of the author's program: what those signatures say that make the message Authentic, and by strong

@@ -4,7 +4,9 @@ mod copies;
 mod members;
 mod posting;
 mod random;
+mod requests;
 mod service;
+mod whole;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +20,7 @@ use postseal::{
     mail::{Mail, Submitter},
     policy::{
         FixedMembers, Forward, FromField, Gets, List, Lists, MailboxCopy, Member, Members, Obstacle, Order, Otherwise,
-        Policy, Posters, ReplyTo, Resort, ReturnPath, Rule, WithoutKey,
+        Policy, Posters, ReplyTo, Resort, ReturnPath, Rule, Subscription, WithoutKey,
     },
     protocol::{Recipient, Seal, pgp, smime},
     store,
@@ -81,6 +83,7 @@ fn list() -> List {
         },
         from: FromField::Keep,
         reply_to: ReplyTo::Author,
+        subscription: Subscription::Closed,
         unsubscribe: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Mail through the engine, the service, and the mail servers around it.
 
 mod bare_lf;
+mod discover;
 mod failures;
 mod fetch;
 mod forwarding;
@@ -17,6 +18,7 @@ mod mixed_recipients;
 mod over_limits;
 mod proxy;
 mod recipes;
+mod reminders;
 mod sendmail;
 mod submission;
 #[path = "../support/mod.rs"]

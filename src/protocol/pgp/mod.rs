@@ -30,6 +30,7 @@ mod partial;
 mod plan;
 mod protected;
 mod public;
+pub mod publication;
 pub mod relock;
 mod revocation;
 mod seal;
@@ -57,6 +58,7 @@ mod words;
 // librepgp.rs   LibrePGP's packet 20
 // session_key.rs the format of an encrypted session key, without a key
 // sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
+// publication.rs the certificate as it is published for one address
 // public.rs     verify a digest with a public key
 // lenient.rs    the policy by which certificates are read
 // signer.rs     find the key that made a signature, and check that it could sign at that time
@@ -86,7 +88,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
+    keys::{ProtocolName, Record},
     mail::{Message, Part},
 };
 
@@ -105,6 +107,10 @@ impl Protocol for Pgp {
 
     fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
         open::open(message, claim, context, budget)
+    }
+
+    fn key_text(&self, record: &Record) -> Result<String> {
+        Ok(String::from_utf8_lossy(&keyfile::export(record, keyfile::Armor::Ascii)?).into_owned())
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {

@@ -9,9 +9,9 @@ use super::{
     wire::{Client, Command, Options, Path, Response, Stage, action, protocol},
 };
 use crate::{
-    base::{Error, Limits, Result},
+    base::{Error, Limits, Network, Result},
     mail::{Address, ForwardPath, Login, ReversePath, Submitter},
-    transport::{Network, rejection::insufficient_storage, smtp::Reply, trace::Arrival},
+    transport::{rejection::insufficient_storage, smtp::Reply, trace::Arrival},
 };
 
 /// One connection with an MTA.

@@ -32,7 +32,7 @@ use self::{
     wire::{Command, Response},
 };
 use super::{
-    Connection, Listener, MemoryLimit, Network, NextHop, SessionId,
+    Connection, Listener, MemoryLimit, NextHop, SessionId,
     forwarding::recipients,
     memory::Held,
     posting::{Marking, Post},
@@ -41,7 +41,7 @@ use super::{
     trace::{Endings, class, failed, failure, lists},
 };
 use crate::{
-    base::{Error, Kind, Limits, Result},
+    base::{Error, Kind, Limits, Network, Result},
     engine::{Handler, Posting},
     mail::{Address, Mail, Message},
     report::{Cause, Fate, Limit, Metrics},

@@ -20,13 +20,11 @@ use super::{
     session::{Line, Session},
 };
 use crate::{
-    base::{Clock, Error, Kind, Limits, Result},
+    base::{Clock, Error, Kind, Limits, Network, Result},
     engine::Handler,
     policy::Pattern,
     report::{Limit, Metrics},
-    transport::{
-        Connection, Listener, MemoryLimit, Network, Quarantine, SessionId, Stream, relay::Relay, tls::Identity,
-    },
+    transport::{Connection, Listener, MemoryLimit, Quarantine, SessionId, Stream, relay::Relay, tls::Identity},
 };
 
 /// The protocol.

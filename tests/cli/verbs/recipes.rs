@@ -84,6 +84,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key untrust FINGERPRINT", Done::Typed("key untrust $(cat id)")),
     ("postseal key untrust FINGERPRINT ADDRESS", Done::Typed("key untrust $(cat colleague-id) colleague@example.org")),
     ("postseal restore FILE", Done::Left("tests/cli/keys/backup.rs does, with a backup")),
+    ("postseal key publish", Done::Typed("key publish wkd web")),
     ("postseal log", Done::Typed("log alice@example.org log")),
     ("postseal log ID|ADDRESS FILE", Done::Typed("log alice@example.org log")),
     ("postseal key trust", Done::Typed("key trust $(cat id) other@example.org")),
@@ -101,6 +102,8 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal sendmail", Done::Left("tests/service/sendmail.rs does, with a mail server")),
     ("postseal serve", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
     ("postseal serve --config FILE", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
+    ("postseal scan --save-keys FILE", Done::Typed("scan --save-keys keys message.eml")),
     ("postseal sign", Done::Typed("sign message.eml")),
     ("postseal verify", Done::Typed("verify signed.eml")),
+    ("postseal verify --save-key signed.eml", Done::Typed("verify --save-key signed.eml")),
 ];

@@ -1,8 +1,8 @@
-//! Networks of clients, as address and prefix length.
+//! Networks, as address and prefix length.
 
 use std::{fmt, net::IpAddr};
 
-use crate::base::{Error, Kind, Result};
+use super::{Error, Kind, Result};
 
 /// A network: `192.0.2.0/24` or `2001:db8::/32` (RFC 4632, section 3.1; RFC 4291, section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

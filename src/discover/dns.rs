@@ -1,0 +1,123 @@
+//! Names of hosts, looked up in DNS with a deadline.
+//!
+//! The system's own function (`getaddrinfo`) has no deadline, and does not say whether a name is missing or could not be asked for.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
+
+use hickory_resolver::{
+    Hosts, TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    proto::{
+        op::Query,
+        rr::{Name, RecordType},
+    },
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::base::{Error, Kind, Result};
+
+/// Looks names up. Its functions block: call them outside of asynchronous code.
+pub struct Resolver {
+    resolver: TokioResolver,
+    /// Names of `/etc/hosts`.
+    hosts: Hosts,
+    /// `None` after its end alone.
+    runtime: Option<Runtime>,
+}
+
+/// Why there is no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unresolved {
+    /// The name does not exist, or has no address.
+    Missing,
+    /// The name servers did not say; the reason.
+    Unknown(String),
+}
+
+impl Resolver {
+    /// Asks these name servers, or those of this machine if there are none.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: this machine has no name servers configured. `TryAgain`: no thread can be started.
+    pub fn new(name_servers: &[SocketAddr]) -> Result<Resolver> {
+        let wrong = |error: NetError| Error::new(Kind::Config, format!("dns: {error}").to_lowercase());
+        let builder = match name_servers {
+            [] => TokioResolver::builder_tokio().map_err(wrong)?,
+            servers => {
+                let servers = servers.iter().copied().map(name_server).collect();
+                let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            }
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("dns").enable_all().build();
+        let runtime = runtime.map_err(|error| Error::new(Kind::TryAgain, format!("dns: {error}")))?;
+        Ok(Resolver {
+            resolver: builder.build().map_err(wrong)?,
+            hosts: Hosts::from_system().unwrap_or_default(),
+            runtime: Some(runtime),
+        })
+    }
+
+    /// The addresses of a host, IPv4 first.
+    pub(super) fn addresses(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, Unresolved> {
+        let failed = |error: &dyn fmt::Display| Unresolved::Unknown(format!("{host}: {error}").to_lowercase());
+        let name = format!("{}.", host.trim_end_matches('.'));
+        let name = Name::from_ascii(&name).map_err(|_| Unresolved::Missing)?;
+        let Some(runtime) = &self.runtime else { return Err(Unresolved::Missing) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answers = runtime.block_on(async {
+            let both =
+                async { tokio::join!(self.of_family(&name, RecordType::A), self.of_family(&name, RecordType::AAAA)) };
+            tokio::time::timeout(left, both).await
+        });
+        let (four, six) = answers.map_err(|_| failed(&"no answer of the name servers in time"))?;
+        let (mut found, mut failure) = (Vec::new(), None);
+        for answer in [four, six] {
+            match answer {
+                Ok(addresses) => found.extend(addresses),
+                Err(error) if error.is_nx_domain() || error.is_no_records_found() => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            _ if !found.is_empty() => Ok(found),
+            Some(error) => Err(failed(&error)),
+            None => Err(Unresolved::Missing),
+        }
+    }
+
+    async fn of_family(&self, name: &Name, family: RecordType) -> Result<Vec<IpAddr>, NetError> {
+        let found = match self.hosts.lookup_static_host(&Query::query(name.clone(), family)) {
+            Some(found) => found,
+            None => self.resolver.lookup(name.clone(), family).await?,
+        };
+        Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).collect())
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        // Dropping a runtime waits for its threads, which asynchronous code must not.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    connections.iter_mut().for_each(|connection| connection.port = address.port());
+    NameServerConfig::new(address.ip(), true, connections)
+}
