@@ -66,6 +66,11 @@ impl Passphrases {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// One more that is known: that of a key which was just made.
+    pub fn remember(&self, passphrase: Secret) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).push(passphrase);
+    }
+
     /// How many passphrases may be tried on one key: the known ones, and those that may be asked for.
     pub fn tries(&self) -> usize {
         self.known().len().saturating_add(ATTEMPTS)

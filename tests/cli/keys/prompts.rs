@@ -133,3 +133,14 @@ fn a_new_passphrase_says_what_it_is_for() {
     lab.write("new", "battery staple\n");
     lab.run(&["--passphrase-file", "new", "sign", "m.eml"]).code(0);
 }
+
+/// The passphrase of the new key is not asked for once more to sign the request.
+#[test]
+fn a_request_asks_for_the_new_passphrase_alone() {
+    let lab = Lab::new();
+    let answers = [("new passphrase for the new key: ", "battery staple\n"), ("the same again: ", "battery staple\n")];
+    let line = "\"$0\" key request --algorithm p256 -o a.csr alice@example.org";
+    let Some(said) = typed(&lab, line, &answers) else { return };
+    assert!(!said.contains("passphrase for key") && said.ends_with("EXIT 0\n"), "{said}");
+    assert!(String::from_utf8_lossy(&lab.read("a.csr")).starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+}

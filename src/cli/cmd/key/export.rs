@@ -15,7 +15,7 @@ use postseal::{
     store::Keystore,
 };
 
-use super::choose::select;
+use super::choose::{issued_first, select};
 use crate::cli::{
     output::{Output, Privacy},
     passphrase,
@@ -81,15 +81,16 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec
 }
 
 fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Session) -> Result<Vec<Secret>> {
-    let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets().is_empty()).collect();
+    let held = records.iter().filter(|record| !record.secrets().is_empty()).cloned().collect();
+    let held = issued_first(held)?;
     // PKCS#12 files cannot be concatenated.
     if held.len() > 1 && held.iter().any(|record| record.protocol() == ProtocolName::Smime) {
         return Err(Error::usage(format!("{}: several secret keys are here", what.which))
-            .with_hint("give -f, or the fingerprint; `postseal key list` shows it"));
+            .with_hint(if what.format.is_some() { BY_ID } else { BY_FORMAT }));
     }
     let armor = if what.binary { Armor::Binary } else { Armor::Ascii };
     let mut written = Vec::new();
-    for record in held {
+    for record in &held {
         let Some(octets) = home.secret_parts(record.fingerprint())? else { continue };
         written.push(match record.protocol() {
             ProtocolName::Pem => pem::keyfile::labelled_secret(record, &octets),
@@ -114,3 +115,6 @@ fn pkcs12(what: &Export, record: &Record, octets: &Secret, home: &Keystore, sess
     let passphrase = passphrase::new("key export", &name, "", session)?;
     export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), integrity, &SystemRandom)
 }
+
+const BY_ID: &str = "give the fingerprint; `postseal key list` shows it";
+const BY_FORMAT: &str = "give -f, or the fingerprint; `postseal key list` shows it";

@@ -150,6 +150,8 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
     let record = match issued_first(held)?.as_slice() {
         [] if by_address => {
             let passphrase = what.shape.passphrase("key request", session)?;
+            // The new key signs the request.
+            passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
             let shape = smime_shape("key request", &what.shape, vec![input::address(&what.which)?], passphrase)?;
             let made = generate_smime(&shape, &[], home, session)?;
             aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
