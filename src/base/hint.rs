@@ -60,6 +60,8 @@ pub enum Hint {
     TrustAgain,
     /// Trust one of the keys that claim this address, after its fingerprint was compared with the owner.
     TrustKey(String),
+    /// Take back first that it is declared revoked.
+    UndoRevocation,
     /// Use this cipher.
     UseCipher(&'static str),
     /// Use one of these digests.
@@ -119,6 +121,7 @@ impl fmt::Display for Hint {
             Hint::RepairStore => f.write_str("repair the store: that names what cannot be repaired"),
             Hint::TrustAgain => f.write_str("trust it again"),
             Hint::TrustKey(address) => write!(f, "compare fingerprints with the owner, then trust one for {address}"),
+            Hint::UndoRevocation => f.write_str("take back first that it is revoked"),
             Hint::UseCipher(name) => write!(f, "use the cipher {name}"),
             Hint::UseDigest(names) => write!(f, "use the digest {}", names.join(" or ")),
             Hint::UseOpaque => f.write_str("leave the shape out, or use the opaque form"),

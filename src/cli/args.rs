@@ -38,6 +38,7 @@ impl Arguments {
     /// Parses the command line; the program's name comes first.
     pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Self, clap::Error> {
         move_master_home(&mut typed);
+        move_list_anchors(&mut typed);
         complete_protect_headers(&mut typed);
         let command = described(typed.get(1).map(OsString::as_os_str));
         command.try_get_matches_from(typed).and_then(|matches| Self::from_arg_matches(&matches))
@@ -63,6 +64,14 @@ fn move_master_home(typed: &mut [OsString]) {
     };
     if let Some(at) = (start..typed.len()).find(is_alone) {
         typed[at] = OsString::from("--in-home");
+    }
+}
+
+/// Writes `key list --anchors` as `key list --anchor`: the option of every verb takes a file, and there is no use for that in a list.
+fn move_list_anchors(typed: &mut [OsString]) {
+    let Some(key) = typed.iter().position(|typed| typed == "key") else { return };
+    if typed.get(key + 1).is_some_and(|verb| verb == "list" || verb == "ls") {
+        typed.iter_mut().skip(key).filter(|typed| *typed == "--anchors").for_each(|typed| *typed = "--anchor".into());
     }
 }
 
@@ -102,12 +111,15 @@ pub(crate) struct Common {
     /// The folder of the keys [default: $POSTSEAL_HOME, or postseal in the data directory]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) home: Option<PathBuf>,
-    /// A file of passphrases, one on each line; each is tried
+    /// A file of passphrases, one on each line; each is tried [default: $POSTSEAL_PASSPHRASE_FILE]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// The same, read from this file descriptor
     #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
     pub(crate) passphrase_fd: Option<u32>,
+    /// A command that prints passphrases, one on each line; it is run by sh
+    #[arg(long, global = true, value_name = "COMMAND", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    pub(crate) passphrase_command: Option<String>,
     /// Use this time (RFC 3339) instead of now
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) at: Option<String>,
@@ -138,8 +150,12 @@ pub(crate) enum Verb {
     Digest(Later<Digest>),
     /// Judge every message of mailboxes, convert them, and find keys in them
     Scan(Later<super::cmd::scan::Scan>),
-    /// Generate, import, export, list, trust and remove keys
+    /// Generate, import, export, list, trust, renew, revoke and remove keys
     Key(Later<super::cmd::key::Key>),
+    /// Write everything of the home into one file, sealed with a passphrase
+    Backup(Later<super::cmd::backup::Backup>),
+    /// Make a home of a backup
+    Restore(Later<super::cmd::backup::Restore>),
     /// Import the keys of gpg, gpgsm, or a folder of openssl files
     Import(Later<super::cmd::import::Import>),
     /// Check certificates and their paths
@@ -265,7 +281,7 @@ pub(crate) struct Encrypt {
     /// Do not encrypt to the author's own key too
     #[arg(long)]
     pub(crate) no_self: bool,
-    /// Encrypt with each passphrase of --passphrase-file too
+    /// Encrypt with each passphrase of --passphrase-file too, or with one that is typed
     #[arg(long)]
     pub(crate) password: bool,
     /// Sign too
@@ -435,6 +451,23 @@ mod tests {
             ("postseal key master --home --home a", "postseal key master --in-home --home a"),
             ("postseal key master --home a --file b", "postseal key master --home a --file b"),
             ("postseal key list --home", "postseal key list --home"),
+        ] {
+            assert_eq!(moved(typed), read);
+        }
+    }
+
+    #[test]
+    fn anchors_of_a_list_take_no_file() {
+        let moved = |line: &str| {
+            let mut typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            move_list_anchors(&mut typed);
+            typed.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        for (typed, read) in [
+            ("postseal key list --anchors bob", "postseal key list --anchor bob"),
+            ("postseal key ls --json --anchors", "postseal key ls --json --anchor"),
+            ("postseal key show --anchors a.pem b", "postseal key show --anchors a.pem b"),
+            ("postseal verify --anchors a.pem m", "postseal verify --anchors a.pem m"),
         ] {
             assert_eq!(moved(typed), read);
         }

@@ -2,6 +2,8 @@
 
 use postseal::base::{Hint, KeyForm};
 
+use super::ask;
+
 /// One line; what a reader types is in it.
 pub(crate) fn words(hint: &Hint) -> String {
     match hint {
@@ -40,7 +42,8 @@ pub(crate) fn words(hint: &Hint) -> String {
                 .to_owned()
         }
         Hint::NameSigner => "name the signer: --as ADDRESS".to_owned(),
-        Hint::Passphrase => "give the passphrase with --passphrase-file".to_owned(),
+        Hint::Passphrase if ask::is_possible() => "give the passphrase with --passphrase-file".to_owned(),
+        Hint::Passphrase => "there is no terminal to ask at; give the passphrase with --passphrase-file".to_owned(),
         Hint::ReadLegacy => "--legacy opens it for this run; its content may have been modified".to_owned(),
         Hint::RemoveSecret => {
             "what was encrypted to it can then never be read again; if you are sure, add --secret".to_owned()
@@ -52,6 +55,7 @@ pub(crate) fn words(hint: &Hint) -> String {
         Hint::TrustKey(address) => {
             format!("compare fingerprints with the owner, then: postseal key trust ID {address}")
         }
+        Hint::UndoRevocation => "`postseal key revoke --undo ID` takes that back".to_owned(),
         Hint::UseCipher(name) => format!("--cipher {name}"),
         Hint::UseDigest(names) => format!("--digest {}", names.join(", or ")),
         Hint::UseOpaque => "leave the shape out, or use --opaque".to_owned(),

@@ -1,6 +1,7 @@
 //! The command line. Only this module uses the terminal, the environment and the user's home directory.
 
 mod args;
+mod ask;
 mod cmd;
 mod hint;
 mod input;
@@ -8,6 +9,7 @@ mod later;
 mod log;
 mod output;
 mod passphrase;
+mod prompt;
 mod servers;
 mod session;
 mod show;
@@ -58,6 +60,8 @@ fn dispatch(verb: Verb, owned: Session) -> Result<ExitCode> {
         Verb::Digest(Later(digest)) => cmd::look::digest(&digest, session),
         Verb::Scan(Later(scan)) => cmd::scan::run(&scan, session),
         Verb::Key(Later(key)) => cmd::key::run(&key, session),
+        Verb::Backup(Later(backup)) => cmd::backup::backup(&backup, session),
+        Verb::Restore(Later(restore)) => cmd::backup::restore(&restore, session),
         Verb::Import(Later(import)) => cmd::import::run(&import, session),
         Verb::Cert(Later(cert)) => cmd::cert::run(&cert, session),
         Verb::Fetch(Later(fetch)) => cmd::fetch::run(&fetch, session),

@@ -1,31 +1,43 @@
-//! Asks for a new passphrase.
+//! Asks for new passphrases.
 
-use std::io::{self, IsTerminal};
+use std::path::Path;
 
-use postseal::base::{Error, Result, Secret};
+use postseal::{
+    base::{Error, Kind, Result, Secret},
+    keys::Passphrases,
+};
 
-use super::{session::Session, show::progress};
+use super::{ask, input, session::Session};
 
-/// The first line of the passphrase file or descriptor, or what is typed twice. Errors begin with `verb`. `instead` starts with a comma
-/// and names an alternative to giving a passphrase; it may be empty.
-pub(crate) fn new(verb: &str, instead: &str, session: &Session) -> Result<Secret> {
-    if let Some(given) = session.given_passphrases()?.into_iter().next() {
-        return Ok(given);
+/// The first line of a file.
+pub(crate) fn of_file(file: &Path, session: &Session) -> Result<Secret> {
+    let octets = Secret::new(input::octets(Some(file), &session.budget())?);
+    let none = || Error::new(Kind::NoInput, format!("{}: no passphrase in it", file.display()));
+    Passphrases::of_lines(octets.expose()).into_iter().next().ok_or_else(none)
+}
+
+/// The first line of what is given for passphrases, or what is typed twice. Errors begin with `verb`; `what` is what the passphrase is for.
+/// `instead` starts with a comma and names an alternative to giving a passphrase; it may be empty.
+pub(crate) fn new(verb: &str, what: &str, instead: &str, session: &Session) -> Result<Secret> {
+    match session.given_passphrases()?.into_iter().next() {
+        Some(given) => Ok(given),
+        None => typed(verb, what, instead),
     }
-    if !io::stderr().is_terminal() {
+}
+
+/// What is typed twice, as [`new`] says.
+pub(crate) fn typed(verb: &str, what: &str, instead: &str) -> Result<Secret> {
+    if !ask::is_possible() {
         return Err(Error::usage(format!("{verb}: there is no terminal to ask for a passphrase"))
             .with_hint(format!("give --passphrase-file or --passphrase-fd{instead}")));
     }
-    let ask = |prompt: &str| {
-        progress::quietly(|| rpassword::prompt_password(prompt)).map(|typed| Secret::new(typed.into_bytes()))
+    let Some(first) = ask::secret(&format!("new passphrase for {what}: "))? else {
+        return Err(
+            Error::usage(format!("{verb}: an empty passphrase locks nothing")).with_hint(format!("type one{instead}"))
+        );
     };
-    let typed = ask("new passphrase: ").and_then(|first| Ok((first, ask("the same again: ")?)));
-    match typed.map_err(|error| Error::io("terminal", &error))? {
-        (first, _) if first.expose().is_empty() => {
-            Err(Error::usage(format!("{verb}: an empty passphrase locks nothing"))
-                .with_hint(format!("type one{instead}")))
-        }
-        (first, again) if first == again => Ok(first),
+    match ask::secret("the same again: ")? {
+        Some(again) if first == again => Ok(first),
         _ => Err(Error::usage(format!("{verb}: the two passphrases differ"))),
     }
 }

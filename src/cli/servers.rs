@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Read},
+    io::Read,
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -16,7 +16,7 @@ use postseal::{
     mailbox::remote::{Access, Credentials, Plaintext, Server, Timeouts},
 };
 
-use super::show;
+use super::ask;
 
 /// Options for mailboxes on servers.
 #[derive(Args, Clone, Debug, Default)]
@@ -111,27 +111,32 @@ fn from_descriptor(number: u32) -> Result<Secret> {
     first_line(octets, &format!("file descriptor {number}"))
 }
 
-fn printed_by(command: &str) -> Result<Secret> {
+/// What a command prints, which sh runs.
+pub(super) fn printed(option: &str, command: &str) -> Result<Secret> {
     let mut running = Command::new("/bin/sh");
     running.arg("-c").arg(command).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let place = format!("--password-command {command:?}");
+    let place = format!("{option} {command:?}");
     let output = running.output().map_err(|error| Error::io(&place, &error))?;
     if !output.status.success() {
         return Err(Error::new(Kind::NoKey, format!("{place}: {}", output.status)));
     }
-    first_line(output.stdout, &place)
+    Ok(Secret::new(output.stdout))
+}
+
+fn printed_by(command: &str) -> Result<Secret> {
+    let option = "--password-command";
+    first_line(printed(option, command)?.expose().to_vec(), &format!("{option} {command:?}"))
 }
 
 fn typed(server: &Server, mechanism: &str) -> Result<Secret> {
-    if !io::stderr().is_terminal() || mechanism == "XOAUTH2" {
+    if !ask::is_possible() || mechanism == "XOAUTH2" {
         return Err(Error::usage(format!("{}: no password for {:?}", server.place(), server.user)).with_hint(
             "--password-file FILE, --password-command COMMAND, --password-fd N or --password-credential NAME",
         ));
     }
     let prompt = format!("password of {} at {}: ", postseal::report::printable(&server.user), server.place());
-    let typed = show::progress::quietly(|| rpassword::prompt_password(prompt));
-    let typed = typed.map_err(|error| Error::io("terminal", &error))?;
-    first_line(typed.into_bytes(), "terminal")
+    let none = || Error::new(Kind::NoInput, "terminal: no password in it");
+    ask::secret(&prompt)?.ok_or_else(none)
 }
 
 /// The first line, which is not empty.

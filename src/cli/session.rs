@@ -3,18 +3,18 @@
 use std::{
     cell::OnceCell,
     collections::BTreeSet,
-    env,
-    io::{self, IsTerminal},
+    env, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence},
-    crypto::Legacy,
+    crypto::{Legacy, SecretKey},
     engine::{Engine, OpenedParts, Opening, Within},
-    keys::{Ask, Chain, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
+    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
@@ -22,7 +22,7 @@ use postseal::{
     store::{self, Keystore},
 };
 
-use super::{args::Common, input, show, values};
+use super::{args::Common, ask, input, prompt, servers, show, values};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -36,6 +36,7 @@ pub(crate) struct Session {
     passphrases: OnceCell<Arc<Passphrases>>,
     home: OnceCell<Arc<Keystore>>,
     keys: OnceCell<Chain>,
+    asked: OnceCell<Arc<AskedPassword>>,
 }
 
 impl Session {
@@ -56,6 +57,7 @@ impl Session {
             passphrases: OnceCell::new(),
             home: OnceCell::new(),
             keys: OnceCell::new(),
+            asked: OnceCell::new(),
         })
     }
 
@@ -92,6 +94,13 @@ impl Session {
     /// The clock of this run.
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.clock
+    }
+
+    /// Waits until this time, unless `--at` stopped the clock: a change that was made within the same second as another counts a second later.
+    pub(crate) fn wait_until(&self, time: SystemTime) {
+        if self.common.at.is_none() {
+            std::thread::sleep(time.duration_since(self.clock.now()).unwrap_or_default());
+        }
     }
 
     /// Opens and judges a message, and stores the author's announced capabilities in the home.
@@ -163,27 +172,52 @@ impl Session {
             return Ok(Arc::clone(found));
         }
         let given = self.given_passphrases()?;
-        let passphrases = if io::stderr().is_terminal() && given.is_empty() {
-            Passphrases::asking(given, Box::new(Prompt))
+        let passphrases = if ask::is_possible() && given.is_empty() {
+            Passphrases::asking(given, Box::new(prompt::Prompt))
         } else {
             Passphrases::new(given)
         };
         Ok(Arc::clone(self.passphrases.get_or_init(|| Arc::new(passphrases))))
     }
 
-    /// The lines of `--passphrase-file` or `--passphrase-fd`, read once because a pipe cannot be read twice.
+    /// The lines of `--passphrase-file` or `--passphrase-fd`, or what `--passphrase-command` prints, or the lines of the file that
+    /// `POSTSEAL_PASSPHRASE_FILE` names; read once because a pipe cannot be read twice.
     pub(crate) fn given_passphrases(&self) -> Result<Vec<Secret>> {
         if let Some(given) = self.given.get() {
             return Ok(given.clone());
         }
         let descriptor = self.common.passphrase_fd.map(|number| PathBuf::from(format!("/proc/self/fd/{number}")));
-        let Some(file) = self.common.passphrase_file.clone().or(descriptor) else { return Ok(Vec::new()) };
-        let octets = Secret::new(input::octets(Some(&file), &self.budget())?);
+        let file = self.common.passphrase_file.clone().or(descriptor);
+        let (place, octets) = match (file, &self.common.passphrase_command) {
+            (None, Some(command)) => {
+                let option = "--passphrase-command";
+                (format!("{option} {command:?}"), servers::printed(option, command)?)
+            }
+            (file, _) => {
+                let set = || env::var_os("POSTSEAL_PASSPHRASE_FILE").filter(|file| !file.is_empty()).map(PathBuf::from);
+                let Some(file) = file.or_else(set) else { return Ok(Vec::new()) };
+                (file.display().to_string(), Secret::new(input::octets(Some(&file), &self.budget())?))
+            }
+        };
         let lines = Passphrases::of_lines(octets.expose());
         if lines.is_empty() {
-            return Err(Error::new(Kind::NoInput, format!("{}: no passphrase in it", file.display())));
+            return Err(Error::new(Kind::NoInput, format!("{place}: no passphrase in it")));
         }
         Ok(self.given.get_or_init(|| lines).clone())
+    }
+
+    /// From now on the password of a message is asked for, when none is given and somebody can be asked.
+    pub(crate) fn ask_for_password(&self) -> Result<()> {
+        if self.given_passphrases()?.is_empty() && ask::is_possible() {
+            self.asked.get_or_init(Arc::default);
+        }
+        Ok(())
+    }
+
+    /// Whether a password of a message was asked for; the answer is forgotten, so that the next time it is asked for again.
+    pub(crate) fn forget_password(&self) -> bool {
+        let forgotten = |asked: &Arc<AskedPassword>| asked.typed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.asked.get().and_then(forgotten).is_some()
     }
 
     /// The keys of this run, with the trust anchors, CRLs and OCSP responses that its options name.
@@ -203,6 +237,7 @@ impl Session {
         }
         let mut chain: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         chain.extend(opened.keys);
+        chain.extend(self.asked.get().map(|asked| Arc::clone(asked) as Arc<dyn Keys>));
         if let Some(home) = opened.home {
             self.home.get_or_init(|| home);
         }
@@ -296,7 +331,8 @@ impl Session {
         }
     }
 
-    fn home_directory(&self) -> Result<PathBuf> {
+    /// The folder of the home, which may not be there.
+    pub(crate) fn home_directory(&self) -> Result<PathBuf> {
         if let Some(home) = &self.common.home {
             // An empty value comes from a variable that was not set. It does not mean the current folder.
             return match home.as_os_str().is_empty() {
@@ -316,14 +352,26 @@ impl Session {
     }
 }
 
-/// Asks at the terminal.
-#[derive(Debug)]
-struct Prompt;
+/// A password for the message, asked for at the terminal when a message is encrypted to one.
+#[derive(Default)]
+struct AskedPassword {
+    typed: Mutex<Option<Secret>>,
+}
 
-impl Ask for Prompt {
-    fn ask(&self, what: &str) -> Result<Option<Secret>> {
-        let prompt = format!("passphrase for {}: ", postseal::report::printable(what));
-        let typed = show::progress::quietly(|| rpassword::prompt_password(prompt));
-        Ok(typed.ok().filter(|typed| !typed.is_empty()).map(|typed| Secret::new(typed.into_bytes())))
+impl Keys for AskedPassword {
+    fn find(&self, _: ProtocolName, _: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        Ok(Vec::new())
+    }
+
+    fn secret(&self, _: &Record, _: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        Ok(None)
+    }
+
+    fn passwords(&self) -> Result<Vec<Secret>> {
+        let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        if typed.is_none() {
+            *typed = ask::secret("passphrase of the message: ")?;
+        }
+        Ok(typed.iter().cloned().collect())
     }
 }

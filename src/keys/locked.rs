@@ -27,6 +27,9 @@ pub trait Ask: Send + Sync + fmt::Debug {
     /// A passphrase for `what` (`key FINGERPRINT of a@example.org`); `None` when there is no answer. `what` may contain text from certificates of
     /// unknown origin.
     fn ask(&self, what: &str) -> Result<Option<Secret>>;
+
+    /// The answer does not fit; `left` more questions are possible.
+    fn refused(&self, _left: usize) {}
 }
 
 /// Passphrases given beforehand, and optionally a way to ask for more. An answer that fits is remembered and tried on every later key; a refusal is
@@ -63,6 +66,11 @@ impl Passphrases {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// One more that is known: that of a key which was just made.
+    pub fn remember(&self, passphrase: Secret) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).push(passphrase);
+    }
+
     /// How many passphrases may be tried on one key: the known ones, and those that may be asked for.
     pub fn tries(&self) -> usize {
         self.known().len().saturating_add(ATTEMPTS)
@@ -81,7 +89,7 @@ impl Passphrases {
         }
         // Locked while a user types: two threads must not ask at once.
         let mut ask = self.ask.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..ATTEMPTS {
+        for left in (0..ATTEMPTS).rev() {
             let Some(asked) = ask.as_ref() else { return Ok(None) };
             let Some(passphrase) = asked.ask(what)? else {
                 *ask = None;
@@ -91,6 +99,7 @@ impl Passphrases {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).push(passphrase);
                 return Ok(Some(opened));
             }
+            asked.refused(left);
         }
         Ok(None)
     }

@@ -120,6 +120,6 @@ fn wanted(record: &Record, want: Want<'_>) -> bool {
 fn bound(record: &Record, address: &Address) -> bool {
     record.bindings().iter().any(|binding| match binding {
         Binding::Address(bound) | Binding::Found { address: bound, .. } => bound == address,
-        Binding::Anchor | Binding::UserIds => false,
+        Binding::Anchor | Binding::Revoked(_) | Binding::UserIds => false,
     })
 }

@@ -11,6 +11,7 @@ mod restricted;
 mod snapshot;
 mod source;
 mod state;
+mod withdrawal;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use restricted::RestrictedKeys;
 pub use snapshot::Snapshot;
 pub use source::Source;
 pub use state::KeyState;
+pub use withdrawal::{RevocationReason, Withdrawal};
 
 use crate::{
     base::{Result, Secret},
@@ -78,7 +80,7 @@ pub trait Keys: Send + Sync {
     /// The trust anchors (RFC 5280, section 6.1.1 (d)). The certificate of an anchor limits the paths that end there.
     fn anchors(&self) -> Result<Vec<Arc<Record>>> {
         let mut records = self.find(ProtocolName::Smime, &Query::new(Purpose::Verify, Want::All))?;
-        records.retain(|record| record.bindings().contains(&Binding::Anchor));
+        records.retain(|record| record.is_anchor());
         Ok(records)
     }
 

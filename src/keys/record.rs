@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Capabilities, Source};
+use super::{Capabilities, Source, Withdrawal};
 use crate::{
     base::{Error, Result},
     mail::Address,
@@ -106,6 +106,8 @@ pub enum Binding {
         /// Below [`Source::Authority`]; anything above counts as [`Source::Dnssec`].
         source: Source,
     },
+    /// The owner declared it revoked (`key revoke`): it is chosen for nothing, and its signatures are invalid, whatever ties it to an address.
+    Revoked(Withdrawal),
     /// The owner trusts it for every user ID of it that is valid at the time of use.
     UserIds,
 }
@@ -257,7 +259,7 @@ impl Record {
         for binding in &self.bindings {
             match binding {
                 Binding::Address(address) => believed.push(Authenticated(address.clone())),
-                Binding::Anchor | Binding::Found { .. } => {}
+                Binding::Anchor | Binding::Found { .. } | Binding::Revoked(_) => {}
                 Binding::UserIds => believed.extend(certified.iter().cloned().map(Authenticated)),
             }
         }
@@ -273,9 +275,24 @@ impl Record {
             Binding::Address(bound) if bound == address => Source::Owner,
             Binding::UserIds if self.claimed.contains(address) => Source::Owner,
             Binding::Found { address: found, source } if found == address => Source::Dnssec.min(*source),
-            Binding::Address(_) | Binding::Anchor | Binding::Found { .. } | Binding::UserIds => Source::Claim,
+            Binding::Address(_) | Binding::Anchor | Binding::Found { .. } => Source::Claim,
+            Binding::Revoked(_) | Binding::UserIds => Source::Claim,
         };
         self.bindings.iter().map(of).max().unwrap_or(Source::Claim)
+    }
+
+    /// Whether the owner made it a trust anchor, and did not declare it revoked since.
+    pub fn is_anchor(&self) -> bool {
+        self.bindings.contains(&Binding::Anchor) && self.withdrawal().is_none()
+    }
+
+    /// That the owner declared it revoked; of several declarations the one with the worst reason.
+    pub fn withdrawal(&self) -> Option<&Withdrawal> {
+        let declared = self.bindings.iter().filter_map(|binding| match binding {
+            Binding::Revoked(withdrawal) => Some(withdrawal),
+            _ => None,
+        });
+        declared.min()
     }
 
     /// Whether a key of this record is named by `handle`.

@@ -24,7 +24,7 @@ impl<'k> RestrictedKeys<'k> {
     fn owns(&self, record: &Record) -> bool {
         let bound = record.bindings().iter().filter_map(|binding| match binding {
             Binding::Address(address) => Some(address),
-            Binding::Anchor | Binding::Found { .. } | Binding::UserIds => None,
+            Binding::Anchor | Binding::Found { .. } | Binding::Revoked(_) | Binding::UserIds => None,
         });
         record.claimed().iter().chain(bound).any(|address| self.owners.contains(address))
     }

@@ -74,6 +74,11 @@ impl Refusal {
         Refusal { certificate: certificate.clone(), place, rule }
     }
 
+    /// That the owner of this machine declared `certificate` revoked, the one that a path is looked for.
+    pub(crate) fn withdrawn(certificate: &Certificate, reason: String, since: SystemTime) -> Self {
+        Refusal::new(certificate, Place::Leaf, Rule::Revoked { reason, since })
+    }
+
     /// The certificate that breaks the rule.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate

@@ -41,6 +41,11 @@ pub(super) trait Candidate<J> {
     /// When it was made, or became valid. Of two that are equally good the newer one is taken; `None` is older than any time.
     fn made(&self) -> Option<SystemTime>;
 
+    /// Whether it only stands in for a certificate that is still to be issued: one that can be used and is as trusted is taken before it.
+    fn is_placeholder(&self) -> bool {
+        false
+    }
+
     /// Whether it is considered for signing: its secret part is here, or it is to be said where that is.
     fn may_sign(&self) -> bool {
         self.copies().has_secrets()
@@ -249,7 +254,7 @@ struct Ranked<'c, C> {
     doubt: Option<String>,
 }
 
-/// The candidates with the best tie, newest first, then by fingerprint, so that the order is always the same.
+/// The candidates with the best tie: placeholders last, newest first, then by fingerprint, so that the order is always the same.
 fn ranked<'c, J, C: Candidate<J>>(
     address: &Address,
     role: Role,
@@ -279,7 +284,10 @@ fn ranked<'c, J, C: Candidate<J>>(
     }
     let best = ranked.iter().map(|one| one.tie).max();
     ranked.retain(|one| Some(one.tie) == best);
-    ranked.sort_by_cached_key(|one| (Reverse(one.candidate.made()), one.candidate.copies().fingerprint().clone()));
+    ranked.sort_by_cached_key(|one| {
+        let Ranked { candidate, .. } = one;
+        (candidate.is_placeholder(), Reverse(candidate.made()), candidate.copies().fingerprint().clone())
+    });
     Ok(ranked)
 }
 

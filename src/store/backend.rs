@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use crate::{
-    base::Result,
+    base::{Error, Result},
     keys::{ProtocolName, Record},
 };
 
@@ -43,6 +43,15 @@ pub trait Backend: Debug + Send + Sync {
     ///
     /// As [`Backend::write`].
     fn write_if_free(&self, work: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<bool>;
+
+    /// Everything as one file that this kind of backend opens, as it is at one moment, after `change` in the copy; `None` when nothing exists.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change` and of [`Backend::read`]; `Unavailable` where only the database's own tools can do it.
+    fn snapshot(&self, _change: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<Option<Vec<u8>>> {
+        Err(Error::unavailable("this key store is backed up with the tools of its database"))
+    }
 
     /// Overwrites what is left of removed rows, in logs and free pages too.
     ///

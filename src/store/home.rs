@@ -129,9 +129,13 @@ impl Backend for Home {
         database.change(work).map(|()| true)
     }
 
+    fn snapshot(&self, change: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<Option<Vec<u8>>> {
+        self.database()?.as_ref().map(|database| database.snapshot(change)).transpose()
+    }
+
     fn erase_removed(&self) -> Result<()> {
         self.database()?.as_ref().map_or(Ok(()), Database::empty_log)
     }
 }
 
-const DATABASE: &str = "postseal.db";
+pub(super) const DATABASE: &str = "postseal.db";

@@ -1,6 +1,8 @@
 //! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
 
 mod intake;
+mod owner;
+mod snapshot;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +28,7 @@ use crate::{
 };
 
 pub use intake::{Change, Intake, Kept, Taken};
+pub use owner::Removal;
 
 /// A persistent key store.
 ///
@@ -38,15 +41,6 @@ pub struct Keystore {
     limits: Limits,
     random: Arc<dyn Random>,
     cache: Mutex<Cache>,
-}
-
-/// What to remove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// The certificate. Refused when it has a secret key.
-    Certificate,
-    /// The certificate and its secret key. Messages encrypted to it can never be read again.
-    WithSecret,
 }
 
 /// The cache.
@@ -134,35 +128,6 @@ impl Keystore {
     /// `NoKey` when the certificate is not stored.
     pub fn bind(&self, fingerprint: &Handle, binding: &Binding, origin: Origin, at: SystemTime) -> Result<bool> {
         self.write(|writer, _| writer.bind(fingerprint, binding, origin, at))
-    }
-
-    /// Removes a certificate, its bindings and, if asked, its secret key, and erases the key's octets from the store, its log and its free pages. The
-    /// revocation file stays.
-    ///
-    /// # Errors
-    ///
-    /// `NoKey` when it is not stored, or has a secret key that is not to be removed; `TryAgain` when it is removed but the octets of the secret key
-    /// could not be erased yet, because another process reads them: [`Keystore::check`] erases them later.
-    pub fn remove(&self, record: &Record, removal: Removal) -> Result<()> {
-        let fingerprint = record.fingerprint();
-        let had_secret = self.write(|writer, _| {
-            let has_secret = writer.sealed(fingerprint)?.is_some();
-            // Stubs of keys that are elsewhere may be removed.
-            if removal == Removal::Certificate && !record.secrets().is_empty() && has_secret {
-                return Err(Error::no_key(format!("key {fingerprint}: there is a secret key to it"))
-                    .with_hint(Hint::RemoveSecret));
-            }
-            let has_secret = has_secret || writer.is_lost(fingerprint)?;
-            if !writer.forget(fingerprint)? {
-                return Err(Error::no_key(format!("key {fingerprint}: no certificate here")));
-            }
-            if has_secret {
-                writer.must_erase()?;
-            }
-            Ok(has_secret)
-        })?;
-        self.cache().locked.remove(fingerprint);
-        if had_secret { self.erase() } else { Ok(()) }
     }
 
     /// Stores the capabilities that the owner of a certificate announced, received at `at`; returns whether that was done. It is not when a later
@@ -377,8 +342,7 @@ impl Keys for Keystore {
             cache.remember(&found);
             Ok(found)
         })?;
-        anchors
-            .retain(|record| record.protocol() == ProtocolName::Smime && record.bindings().contains(&Binding::Anchor));
+        anchors.retain(|record| record.protocol() == ProtocolName::Smime && record.is_anchor());
         Ok(anchors)
     }
 

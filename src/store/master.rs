@@ -88,6 +88,14 @@ impl DataKey {
         Ok(MasterRow { kind: kind.to_owned(), name, salt, wrapped })
     }
 
+    /// Wraps it under a new master key; returns the row, and the text of the file with that key.
+    pub(super) fn wrap_anew(&self, random: &dyn Random) -> Result<(MasterRow, Secret)> {
+        let key: [u8; KEY] = octets(random)?;
+        let text = Secret::new(format!("{}\n", hex(&key)).into_bytes());
+        let wrapped = sealed(&Secret::new(key.to_vec()), WRAPPED, &self.0, random)?;
+        Ok((MasterRow { kind: FILE.to_owned(), name: String::new(), salt: Vec::new(), wrapped }, text))
+    }
+
     /// Seals the secret parts of a certificate.
     pub(super) fn seal(&self, fingerprint: &str, secret: &Secret, random: &dyn Random) -> Result<Vec<u8>> {
         sealed(&self.0, &about(fingerprint), secret, random)

@@ -3,6 +3,8 @@
 #[cfg(feature = "store")]
 pub mod backend;
 #[cfg(feature = "store")]
+mod backup;
+#[cfg(feature = "store")]
 mod binding;
 mod carried;
 #[cfg(feature = "store")]
@@ -21,6 +23,8 @@ mod sqlite;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+#[cfg(feature = "store")]
+pub use backup::{HomeFile, restore};
 #[cfg(feature = "store")]
 pub use binding::Origin;
 pub use carried::{Carried, Carrier, in_parts, is_mail};

@@ -4,6 +4,7 @@ mod cert;
 mod forms;
 mod header_protection;
 mod input;
+mod keys;
 mod keys_in_mail;
 mod own_copy;
 mod policy;

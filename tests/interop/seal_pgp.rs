@@ -491,7 +491,7 @@ fn v6(person: &str) -> Described {
 fn ring(people: &[Described]) -> impl Keys + use<> {
     let exported = people.iter().map(|one| {
         let secret = one.secret.as_ref().unwrap();
-        keyfile::export_secret(secret, keyfile::Armor::Binary).unwrap()
+        keyfile::export_secret(&one.record, secret, keyfile::Armor::Binary).unwrap()
     });
     let exported: Vec<Secret> = exported.collect();
     let files: Vec<(&str, &[u8])> = exported.iter().map(|secret| ("ring", secret.expose())).collect();

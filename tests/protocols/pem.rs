@@ -488,7 +488,7 @@ fn a_home_keeps_bare_keys() {
     let text = run(command().args(["--legacy", "decrypt"]).arg(suite.join("ripem/message.enc"))).stdout;
     assert_eq!(text, b"RIPEM test message decrypted properly.\n");
     let listed = String::from_utf8(run(command().args(["key", "list"])).stdout).unwrap();
-    assert!(listed.contains("rsa516  secret  bare"), "{listed}");
+    assert!(listed.contains("rsa516  sign, encrypt  secret  bare"), "{listed}");
     run(command().args(["key", "show", BARE]));
     run(command().args(["key", "list", "--json"]));
     let exported = run(command().args(["key", "export", BARE])).stdout;

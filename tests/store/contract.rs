@@ -442,7 +442,7 @@ fn gpg_reads_our_keys() {
             let public = gpg.file("public", &keyfile::export(&record, form).unwrap());
             gpg.run(&["--import", &public]);
             let secret = keys.secret_parts(record.fingerprint()).unwrap().unwrap();
-            let secret = gpg.file("secret", keyfile::export_secret(&secret, form).unwrap().expose());
+            let secret = gpg.file("secret", keyfile::export_secret(&record, &secret, form).unwrap().expose());
             gpg.run(&["--passphrase", passphrase, "--import", &secret]);
         }
         let listed = String::from_utf8(gpg.run(&["--with-colons", "--list-secret-keys", &who])).unwrap();

@@ -79,7 +79,7 @@ pub(crate) fn run(what: &Config, session: &Session) -> Result<ExitCode> {
         Config::Check(Later(check)) => self::check(check, session),
         Config::Explain(Later(explain)) => self::explain(explain, session),
         Config::User(Later(User { name })) => {
-            let passphrase = passphrase::new("config user", "", session)?;
+            let passphrase = passphrase::new("config user", "the user", "", session)?;
             show::data(&(config::user_line(name, &passphrase, &SystemRandom)? + "\n"))?;
             Ok(ExitCode::SUCCESS)
         }

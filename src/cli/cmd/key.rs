@@ -1,15 +1,27 @@
 //! `postseal key`: the keys in the home.
 
+mod add_address;
 mod bare;
 mod check;
 mod choose;
 mod export;
+mod facts;
+mod from_file;
 mod generate;
 mod layout;
+mod list;
 pub(super) mod mail;
+mod passphrase;
 mod publish;
+mod remove;
+mod renew;
+mod revoke;
+mod second;
+mod selection;
 pub(super) mod show;
 mod trust;
+mod untrust;
+mod validity;
 mod x509;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -17,24 +29,25 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
-    keys::{Binding, Memory, ProtocolName, Record, Want},
+    keys::{Binding, Memory, ProtocolName, Record},
     mail::Address,
     policy::{domain_reader, domain_signer},
     protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
     report::printable,
-    store::{Intake, Keystore, MasterKey, Origin, Removal, Repair},
+    store::{Intake, Keystore, MasterKey, Origin, Repair},
 };
 
-use choose::{find, one, select};
+use choose::one;
+pub(super) use layout::day;
 use trust::Trust;
 
 use crate::cli::{
-    input, passphrase,
+    input, passphrase as typed,
     session::Session,
     show::{aside, data, error, hint, progress, warning},
 };
 
-/// Generate, import, export, list, trust and remove keys.
+/// Generate, import, export, list, trust, renew, revoke and remove keys.
 #[derive(Args, Debug)]
 pub(crate) struct Key {
     #[command(subcommand)]
@@ -57,20 +70,10 @@ enum Verb {
     /// Export certificates, or secret keys
     Export(export::Export),
     /// List the keys, one line each
-    List {
-        /// Print one line of JSON for each
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(visible_alias = "ls")]
+    List(list::List),
     /// Show everything that is known about a key
-    Show {
-        /// Print one line of JSON for each
-        #[arg(long)]
-        json: bool,
-        /// An address, a fingerprint or a key ID
-        #[arg(value_name = "ADDRESS|ID")]
-        which: String,
-    },
+    Show(list::Show),
     /// Trust a key for an address; compare its fingerprint with the owner first
     Trust {
         /// A fingerprint or key ID
@@ -78,14 +81,19 @@ enum Verb {
         /// The address of its owner; `@example.org`: it is the key of that domain
         address: String,
     },
-    /// Remove a key; one with a secret key needs --secret
-    Remove {
-        /// Remove the secret key too: what was encrypted to it can never be read again
-        #[arg(long)]
-        secret: bool,
-        /// A fingerprint or key ID
-        id: String,
-    },
+    /// Take back the trust in a key, for an address or for everything
+    Untrust(untrust::Untrust),
+    /// Give a key another expiry, or write a request for a new certificate (S/MIME)
+    Renew(renew::Renew),
+    /// Add an address to a key, or write a request for a certificate with it (S/MIME)
+    AddAddress(add_address::AddAddress),
+    /// Change the passphrase of a secret key
+    Passphrase(passphrase::Passphrase),
+    /// Revoke a key: from now on it is used for nothing, and others are told with what this writes
+    Revoke(revoke::Revoke),
+    /// Remove keys; one with a secret key needs --secret
+    #[command(visible_alias = "delete")]
+    Remove(remove::Remove),
     /// Publish the keys of addresses, each with nothing but what belongs to its address
     #[command(subcommand)]
     Publish(publish::Publish),
@@ -119,30 +127,30 @@ enum Verb {
 pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
     let home = session.home()?;
     match &key.verb {
-        Verb::Generate(what) => generate::generate(what, &home, session)?,
+        Verb::Generate(what) => match what.file() {
+            Some(file) => from_file::generate(what, file, &home, session)?,
+            None => generate::generate(what, &home, session)?,
+        },
         Verb::Import { anchor, files } => {
             import(files, if *anchor { Trust::Anchor } else { Trust::Nothing }, &home, session)?;
         }
         Verb::Export(what) => export::export(what, &home, session)?,
-        Verb::List { json } => {
-            let (found, at) = (find(&home, None, Want::All)?, session.clock().now());
-            data(&if *json { show::objects(&found, at, &home)? } else { show::list(&found, at, &home)? })?;
-        }
-        Verb::Show { json, which } => {
-            let (found, at) = (select(&home, None, which)?, session.clock().now());
-            data(&if *json { show::objects(&found, at, &home)? } else { show::certificates(&found, at, &home)? })?;
-        }
+        Verb::List(what) => list::list(what, &home, session)?,
+        Verb::Show(what) => list::show(what, &home, session)?,
         Verb::Trust { id, address } => trust(id, address, &home, session)?,
-        Verb::Remove { secret, id } => {
-            remove(id, if *secret { Removal::WithSecret } else { Removal::Certificate }, &home)?;
-        }
+        Verb::Untrust(what) => untrust::untrust(what, &home)?,
+        Verb::Renew(what) => renew::renew(what, &home, session)?,
+        Verb::AddAddress(what) => add_address::add_address(what, &home, session)?,
+        Verb::Passphrase(what) => passphrase::change(what, &home, session)?,
+        Verb::Revoke(what) => revoke::revoke(what, &home, session)?,
+        Verb::Remove(what) => remove::remove(what, &home)?,
         Verb::Publish(what) => publish::publish(what, &home, session)?,
         Verb::Check { repair } => return check::check(if *repair { Repair::Yes } else { Repair::No }, &home),
         Verb::Master { file, credential, passphrase, .. } => {
             let master = match (file, credential) {
                 (Some(file), _) => MasterKey::File(file.clone()),
                 (_, Some(name)) => MasterKey::Credential(name.clone()),
-                _ if *passphrase => MasterKey::Passphrase(passphrase::new("key master", "", session)?),
+                _ if *passphrase => MasterKey::Passphrase(typed::new("key master", "the home", "", session)?),
                 _ => MasterKey::Home,
             };
             home.set_master(&master)?;
@@ -202,7 +210,7 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
     }
     let belief = |one: &Described| (one.record.fingerprint().clone(), Binding::Anchor, Origin::Trusted);
     let beliefs: Vec<_> = file.found.iter().filter(|_| trust == Trust::Anchor).map(belief).collect();
-    let intake = Intake { certificates: &file.found, beliefs: &beliefs, statements: &lists, revocation: None };
+    let intake = Intake { certificates: &file.found, beliefs: &beliefs, statements: &lists, ..Intake::default() };
     let taken = match lists.is_empty() {
         true => home.take_in(&intake, &Memory::new(), session.clock().now())?,
         false => home.take_in(&intake, session.keys()?, session.clock().now())?,
@@ -256,13 +264,10 @@ fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<
 fn trust_for(address: &Address, record: &Record, home: &Keystore, session: &Session) -> Result<()> {
     let binding = Binding::Address(address.clone());
     let new = home.bind(record.fingerprint(), &binding, Origin::Trusted, session.clock().now())?;
-    aside(&format!("{} is {}trusted for {address}\n", record.fingerprint(), if new { "" } else { "already " }));
-    Ok(())
-}
-
-fn remove(id: &str, removal: Removal, home: &Keystore) -> Result<()> {
-    let record = one(home, id)?;
-    home.remove(&record, removal)?;
-    aside(&format!("{} is removed\n", record.fingerprint()));
+    aside(&format!(
+        "{} is {}trusted for {address}\n",
+        layout::grouped(record.fingerprint()),
+        if new { "" } else { "already " }
+    ));
     Ok(())
 }

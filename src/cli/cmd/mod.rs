@@ -1,8 +1,10 @@
 //! The verbs. Each builds what it needs from its options and calls the engine.
 
+pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod demo;
+mod ending;
 pub(crate) mod fetch;
 pub(crate) mod filter;
 pub(crate) mod import;

@@ -5,6 +5,7 @@ use std::{io::Write, process::ExitCode};
 use postseal::{
     base::{Error, Result},
     engine::{Opening, Within},
+    mail::Message,
     report::{self, Report},
     verdict::Standing,
 };
@@ -13,6 +14,7 @@ use super::{key, pieces::wholes};
 use crate::cli::{
     args::{Decrypt, Require, Verify},
     output::{Output, Privacy},
+    prompt,
     session::Session,
     show::{self, progress},
 };
@@ -67,7 +69,9 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     let mut messages = wholes(&what.input, session);
     let Some((label, message)) = messages.next() else { return Err(Error::usage("no message")) };
     progress::now(&format!("decrypting {label}"));
-    let opening = message.and_then(|message| session.open(message)).inspect_err(|error| {
+    prompt::is_for(&format!("to decrypt {}", if label == "-" { "a message" } else { &label }));
+    session.ask_for_password()?;
+    let opening = message.and_then(|message| opened(message, session)).inspect_err(|error| {
         if what.json {
             show::aside(&(report::json_of_error(&label, None, error) + "\n"));
         }
@@ -81,6 +85,22 @@ pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
     }
     written.map(|()| ExitCode::SUCCESS)
 }
+
+/// Opens a message. A password that is typed may be wrong twice.
+fn opened(message: Message, session: &Session) -> Result<Opening> {
+    for left in (1..PASSWORD_TRIES).rev() {
+        let opening = session.open(message.clone());
+        let error = opening.as_ref().map_or_else(Some, |opening| opening.error());
+        if error.is_none() || !session.forget_password() {
+            return opening;
+        }
+        show::aside(&prompt::refusal(left));
+    }
+    session.open(message)
+}
+
+/// As often as a passphrase is asked for.
+const PASSWORD_TRIES: usize = 3;
 
 /// Writes the decrypted content.
 fn write(opening: &Opening, label: &str, what: &Decrypt, session: &Session, output: &mut Output) -> Result<()> {

@@ -3,19 +3,20 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use postseal::{
-    base::{Error, Result, SystemRandom},
+    base::{Error, Result, Secret, SystemRandom},
     crypto::Hash,
     keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
     mail::{Address, Message, address::mailbox, compose::Draft, form, header},
     protocol::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
-use super::pieces;
+use super::{ending, pieces};
 use crate::cli::{
     args::{Encrypt, Shaping, Sign},
     hint::words,
     input,
     output::{Output, Privacy},
+    passphrase, prompt,
     session::Session,
     show::{
         self,
@@ -67,7 +68,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
     let how = Seal {
         sign: if is_signed { signers(&what.shaping)? } else { Vec::new() },
         to,
-        passwords: if what.password { session.given_passphrases()? } else { Vec::new() },
+        passwords: if what.password { passwords(session)? } else { Vec::new() },
         shape,
         cipher: what.cipher.clone(),
         aead: if what.aead { Aead::Always } else { Aead::Announced },
@@ -133,6 +134,14 @@ fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
 fn recipient(address: &str) -> Result<Address> {
     input::address(address)
         .map_err(|error| error.with_hint("the message's name after --to needs another option or -- before it"))
+}
+
+/// The passwords of the message: those that are given, or one that is typed.
+fn passwords(session: &Session) -> Result<Vec<Secret>> {
+    match session.given_passphrases()? {
+        none if none.is_empty() => Ok(vec![passphrase::typed("encrypt --password", "the message", "")?]),
+        given => Ok(given),
+    }
 }
 
 /// The shape that the options of both verbs ask for.
@@ -208,7 +217,9 @@ fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> 
     let protocol = protocol(shaping);
     let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
     let output = shaping.files.output.as_deref();
-    progress::now(&format!("sealing {}", input::label(shaping.files.input.as_ref())));
+    let label = input::label(shaping.files.input.as_ref());
+    progress::now(&format!("sealing {label}"));
+    prompt::is_for(&format!("to sign {}", if label == "-" { "a message" } else { &label }));
     let sealed = match (shaping.split, output) {
         (Some(size), Some(output)) => {
             let mut octets = Vec::new();
@@ -224,6 +235,7 @@ fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> 
         }
     };
     report(&sealed);
+    ending::warn(protocol, &sealed.signers, session)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -71,7 +71,9 @@ impl Sealed<'_> {
     fn open(&self, header: &Header, context: Context<'_>, budget: &mut Budget) -> Result<Found> {
         let (mut locked, mut refusal) = (None, no_recipient());
         let (mut fitting, mut misfit) = (0, None);
-        let shared = InterchangeKey::all(context)?;
+        // A person may be asked for one.
+        let is_shared = wrapped(header).any(|(_, info)| matches!(info, KeyInfo::Symmetric { .. }));
+        let shared = if is_shared { InterchangeKey::all(context)? } else { Vec::new() };
         for (named, info) in wrapped(header) {
             match info {
                 KeyInfo::Symmetric { algorithm, dek, .. } => {

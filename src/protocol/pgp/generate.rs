@@ -115,12 +115,12 @@ impl Request {
 }
 
 #[derive(Clone, Copy)]
-enum Use {
+pub(super) enum Use {
     Encryption,
     Signing,
 }
 
-fn key<R: KeyRole>(request: &Request, purpose: Use, now: SystemTime) -> Result<Key<SecretParts, R>> {
+pub(super) fn key<R: KeyRole>(request: &Request, purpose: Use, now: SystemTime) -> Result<Key<SecretParts, R>> {
     let rsa = |bits| RsaComponents::generate(bits).and_then(|parts| rsa(request.profile, &parts, now));
     let mut key = match request.algorithm {
         Algorithm::Curve25519 => curve25519(request.profile, purpose).map_err(|error| failed(&error)),
@@ -181,11 +181,11 @@ fn assemble(
         let binding = user_id.bind(&mut signer, &bare, binding)?;
         packets.extend([Packet::from(user_id.clone()), binding.into()]);
     }
-    let binding = signature(SignatureType::SubkeyBinding, now)?
-        .set_key_flags(KeyFlags::empty().set_transport_encryption().set_storage_encryption())?
-        .set_key_validity_period(request.validity)?;
+    let binding = encryption(signature(SignatureType::SubkeyBinding, now)?, request.validity)?;
     let binding = subkey.bind(&mut signer, &bare, binding)?;
-    packets.extend([locked(subkey, request)?.into(), binding.into(), locked(primary, request)?.into()]);
+    let passphrase = request.passphrase.as_ref();
+    let (subkey, primary) = (lock(subkey, request.profile, passphrase)?, lock(primary, request.profile, passphrase)?);
+    packets.extend([subkey.into(), binding.into(), primary.into()]);
     let cert = bare.insert_packets(packets)?.0;
     let revocation = CertRevocationBuilder::new()
         .set_signature_creation_time(now)?
@@ -194,8 +194,15 @@ fn assemble(
     Ok((cert, revocation.into()))
 }
 
-fn signature(kind: SignatureType, now: SystemTime) -> anyhow::Result<SignatureBuilder> {
+pub(super) fn signature(kind: SignatureType, now: SystemTime) -> anyhow::Result<SignatureBuilder> {
     SignatureBuilder::new(kind).set_hash_algo(HashAlgorithm::SHA512).set_signature_creation_time(now)
+}
+
+/// Adds the flags and the expiry of an encryption subkey.
+pub(super) fn encryption(builder: SignatureBuilder, validity: Option<Duration>) -> anyhow::Result<SignatureBuilder> {
+    builder
+        .set_key_flags(KeyFlags::empty().set_transport_encryption().set_storage_encryption())?
+        .set_key_validity_period(validity)
 }
 
 /// Adds key flags, expiry and algorithm preferences. A version 4 key is likely to be used with GnuPG too, which does
@@ -217,11 +224,15 @@ fn preferences(builder: SignatureBuilder, request: &Request) -> anyhow::Result<S
 /// Encrypts the secret parts with AES-256. Version 4: iterated and salted S2K with CFB, because GnuPG reads nothing
 /// else. Version 6: Argon2 with OCB (RFC 9580, section 3.7.2.1), with the second recommended option of RFC 9106,
 /// section 4.
-fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Result<Key<SecretParts, R>> {
-    let Some(passphrase) = &request.passphrase else { return Ok(key) };
+pub(super) fn lock<R: KeyRole>(
+    key: Key<SecretParts, R>,
+    profile: Profile,
+    passphrase: Option<&Secret>,
+) -> anyhow::Result<Key<SecretParts, R>> {
+    let Some(passphrase) = passphrase else { return Ok(key) };
     let password = Password::from(passphrase.expose());
     let (public, mut secret) = key.take_secret();
-    match request.profile {
+    match profile {
         Profile::Rfc4880 => secret.encrypt_in_place(&public, &password)?,
         Profile::Rfc9580 => {
             let mut salt = [0; 16];
@@ -239,7 +250,7 @@ fn locked<R: KeyRole>(key: Key<SecretParts, R>, request: &Request) -> anyhow::Re
     Ok(public.add_secret(secret).0)
 }
 
-fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
+pub(super) fn armored(packet: Packet) -> anyhow::Result<Vec<u8>> {
     // GnuPG writes and reads revocations with this armor label.
     let mut writer = armor::Writer::new(Vec::new(), armor::Kind::PublicKey)?;
     packet.serialize(&mut writer)?;
@@ -251,21 +262,22 @@ fn user_ids(request: &Request) -> Result<Vec<UserID>> {
     if request.addresses.is_empty() {
         return Err(Error::usage("key: needs an address"));
     }
-    let mut user_ids = Vec::with_capacity(request.addresses.len());
-    for address in &request.addresses {
-        let user_id = match &request.name {
-            Some(name) => format!("{} <{address}>", name.trim()),
-            None => address.to_string(),
-        };
-        if user_id.chars().any(char::is_control) || address::of_user_id(&user_id).as_ref() != Some(address) {
-            return Err(Error::usage(format!("user id {user_id:?}: does not read as name and address"))
-                .with_hint("leave out angle brackets and control characters"));
-        }
-        user_ids.push(UserID::from(user_id));
-    }
-    Ok(user_ids)
+    request.addresses.iter().map(|address| user_id(request.name.as_deref(), address)).collect()
 }
 
-fn failed(error: &anyhow::Error) -> Error {
+/// `Name <a@example.org>` or the bare address. It must parse back to the address.
+pub(super) fn user_id(name: Option<&str>, address: &Address) -> Result<UserID> {
+    let user_id = match name {
+        Some(name) => format!("{} <{address}>", name.trim()),
+        None => address.to_string(),
+    };
+    if user_id.chars().any(char::is_control) || address::of_user_id(&user_id).as_ref() != Some(address) {
+        return Err(Error::usage(format!("user id {user_id:?}: does not read as name and address"))
+            .with_hint("leave out angle brackets and control characters"));
+    }
+    Ok(UserID::from(user_id))
+}
+
+pub(super) fn failed(error: &anyhow::Error) -> Error {
     Error::unavailable(format!("key generation: {}", words::reason(error)))
 }

@@ -114,14 +114,17 @@ pub fn export(record: &Record, form: Armor) -> Result<Vec<u8>> {
     armored(octets, sequoia_armor::Kind::PublicKey, form)
 }
 
-/// Writes the secret key, encrypted as it is stored. Keys whose secret part is missing are written as GnuPG stubs,
+/// Writes the secret key of `record`, encrypted as it is stored, with the certificate as it is now. Keys whose secret part is missing are written as GnuPG stubs,
 /// because GnuPG would otherwise refuse the whole file.
 ///
 /// # Errors
 ///
 /// `Malformed` if `secret` cannot be read or written.
-pub fn export_secret(secret: &Secret, form: Armor) -> Result<Secret> {
+pub fn export_secret(record: &Record, secret: &Secret, form: Armor) -> Result<Secret> {
     let cert = cert::read(secret.expose()).map_err(|error| Error::malformed("secret key", reason(&error)))?;
+    // The secret parts are stored with the signatures of the day on which they were imported.
+    let cert = cert.merge_public(parse(record.bytes(), record.fingerprint())?);
+    let cert = cert.map_err(|error| failed(record.fingerprint(), &error))?;
     let octets = cert.as_tsk().emit_secret_key_stubs(true).to_vec();
     let octets = octets.map_err(|error| failed(&handle(&cert.fingerprint()), &error))?;
     armored(octets, sequoia_armor::Kind::SecretKey, form).map(Secret::new)

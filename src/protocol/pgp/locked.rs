@@ -58,7 +58,8 @@ impl LockedKeys {
         let Some(held) = wanted else { return Ok(None) };
         match held.key().secret() {
             SecretKeyMaterial::Encrypted(locked) => {
-                open(held.key(), locked, &title(&cert, key), &self.passphrases, budget).map(Some)
+                let opened = open(held.key(), locked, &title(&cert, key), &self.passphrases, budget)?;
+                Ok(Some(opened.handle))
             }
             SecretKeyMaterial::Unencrypted(_) => {
                 handle_of(held.key().role_as_unspecified()).map(Some).map_err(Refusal::Unusable)
@@ -82,7 +83,9 @@ pub(super) fn prove(
     let cost = u64::try_from(suite::key_algorithm(key).unwrap_cost()).unwrap_or(u64::MAX);
     budget.derivation(cost.saturating_mul(PRIVATE_KEY))?;
     let opened = match key.secret() {
-        SecretKeyMaterial::Encrypted(locked) => open(key, locked, &title(cert, &name), passphrases, budget),
+        SecretKeyMaterial::Encrypted(locked) => {
+            open(key, locked, &title(cert, &name), passphrases, budget).map(|opened| opened.handle)
+        }
         SecretKeyMaterial::Unencrypted(_) => handle_of(key).map_err(Refusal::Unusable),
     };
     match opened {
@@ -93,13 +96,24 @@ pub(super) fn prove(
     }
 }
 
-fn open(
+/// A key that a passphrase opened.
+pub(super) struct Opened {
+    /// The key, usable.
+    handle: Arc<dyn SecretKey>,
+    /// The same, unencrypted.
+    pub(super) key: Key<SecretParts, UnspecifiedRole>,
+    /// The passphrase that fitted.
+    pub(super) passphrase: Secret,
+}
+
+/// Opens a key with the first passphrase that fits; `what` names it when asking for one.
+pub(super) fn open(
     key: &Key<SecretParts, UnspecifiedRole>,
     locked: &Encrypted,
     what: &str,
     passphrases: &Passphrases,
     budget: &mut Budget,
-) -> Result<Arc<dyn SecretKey>, Refusal> {
+) -> Result<Opened, Refusal> {
     match locked.s2k() {
         // GnuPG's gnu-dummy and divert-to-card (doc/DETAILS, "GNU extensions to the S2K algorithm").
         S2K::Private { .. } => {
@@ -120,14 +134,14 @@ fn open(
             Some(cipher) => decrypted(key, locked, cipher, &password),
             None => key.clone().decrypt_secret(&password).ok(),
         };
-        Ok(match open.map(|open| handle_of(open.role_as_unspecified())) {
-            Some(Ok(opened)) => Some(opened),
+        let Some(key) = open else { return Ok(None) };
+        Ok(match handle_of(&key) {
+            Ok(handle) => Some(Opened { handle, key, passphrase: passphrase.clone() }),
             // A checksum of 16 bits may match by chance: another passphrase may still be the right one.
-            Some(Err(why)) => {
+            Err(why) => {
                 unfit = Some(why);
                 None
             }
-            None => None,
         })
     });
     match (opened.map_err(Refusal::Failed)?, unfit) {
@@ -140,7 +154,7 @@ fn open(
 }
 
 /// Why a secret key cannot be opened.
-enum Refusal {
+pub(super) enum Refusal {
     /// It cannot be read, or costs too much.
     Failed(Error),
     /// No passphrase fits, or there is no secret part.
@@ -297,7 +311,7 @@ fn packets(mut octets: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
 }
 
 /// `key FINGERPRINT of a@example.org`, shown when asking for a passphrase.
-fn title(cert: &Cert, key: &Handle) -> String {
+pub(super) fn title(cert: &Cert, key: &Handle) -> String {
     match cert.userids().find_map(|user_id| claim(user_id.userid())) {
         Some(address) => format!("key {key} of {address}"),
         None => format!("key {key}"),

@@ -1,6 +1,7 @@
 //! OpenPGP: RFC 9580, RFC 4880 and PGP/MIME (RFC 3156). Sequoia parses packets; private-key operations go through
 //! [`SecretKey`](crate::crypto::SecretKey).
 
+pub mod archive;
 mod armor;
 mod armored;
 mod binding_signatures;
@@ -23,12 +24,14 @@ mod librepgp;
 mod locked;
 mod loose;
 mod open;
+pub mod own_cert;
 mod packets;
 mod partial;
 mod plan;
 mod protected;
 mod public;
 pub mod publication;
+pub mod relock;
 mod revocation;
 mod seal;
 mod secret;

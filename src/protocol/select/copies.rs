@@ -87,6 +87,11 @@ impl Copies {
         self.with_secrets().next().is_some()
     }
 
+    /// Trusts every copy for one more reason, in this selection alone.
+    pub(in crate::protocol) fn bind(&mut self, binding: &Binding) {
+        self.records.iter_mut().for_each(|record| Arc::make_mut(record).bind(binding.clone()));
+    }
+
     fn bindings(&self) -> impl Iterator<Item = &Binding> {
         self.records.iter().flat_map(|record| record.bindings())
     }

@@ -154,6 +154,17 @@ fn pbmac1(safe: &[u8], passphrase: &Secret, random: &dyn Random) -> Result<Vec<u
     Ok(sequence(&[&digest, &octet_string(b"NOT USED")]))
 }
 
+/// The private key as PKCS#8, encrypted with another passphrase, or not encrypted for `None`.
+///
+/// # Errors
+///
+/// `NoKey` if no passphrase opens the key; `Malformed` if it cannot be read or exceeds the limits.
+pub fn relock(held: &Held<'_>, passphrase: Option<&Secret>, random: &dyn Random) -> Result<Secret> {
+    let mut budget = Budget::new(held.limits.clone()).for_each_password(held.passphrases.tries());
+    let plain = key_material::unlocked(held.octets, held.title, held.passphrases, &mut budget)?;
+    passphrase.map_or(Ok(plain.clone()), |passphrase| encrypt_pkcs8(&plain, passphrase, Legacy::Refuse, random))
+}
+
 /// A certification request (RFC 2986) in PEM for the subject and key of `record` and these addresses, signed with the
 /// private key `secret`.
 ///

@@ -31,6 +31,8 @@ pub struct Request {
     pub algorithm: Algorithm,
     /// The owner's name, for the subject. Without it the subject is the first address.
     pub name: Option<String>,
+    /// The subject as a Name in DER (RFC 5280, section 4.1.2.4), in the place of `name`.
+    pub subject: Option<Vec<u8>>,
     /// Addresses for the alternative names; at least one.
     pub addresses: Vec<Address>,
     /// The passphrase that encrypts the private key; `None` leaves it unencrypted.
@@ -70,6 +72,7 @@ impl Request {
         Request {
             algorithm: Algorithm::default(),
             name: None,
+            subject: None,
             addresses: vec![address],
             passphrase: None,
             validity: Some(DEFAULT_VALIDITY),
@@ -92,7 +95,8 @@ pub fn generate(request: &Request, clock: &dyn Clock, random: &dyn Random) -> Re
         return Err(Error::usage(format!("name {name:?}: control characters, or more than 64 characters")));
     }
     let pair = Pair::new(request.algorithm)?;
-    let owner = Owner { subject: &issue::common_name(&name), addresses: &request.addresses, public: &pair.public };
+    let subject = request.subject.clone().unwrap_or_else(|| issue::common_name(&name));
+    let owner = Owner { subject: &subject, addresses: &request.addresses, public: &pair.public };
     let now = clock.now();
     let end = match request.validity {
         Some(validity) => now.checked_add(validity).ok_or_else(|| Error::usage("key: expires too late"))?,

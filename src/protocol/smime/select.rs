@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
     crypto::{Conveys, Legacy, SecretKey},
-    keys::{Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Want},
+    keys::{Binding, Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
@@ -162,6 +162,12 @@ impl Candidate {
         Candidate { copies, certificate }
     }
 
+    /// Whether both are certificates of one key.
+    fn has_key_of(&self, other: &Candidate) -> bool {
+        let key = |one: &Candidate| one.certificate.as_ref().ok().map(|certificate| certificate.public_key().clone());
+        key(self).is_some_and(|own| Some(own) == key(other))
+    }
+
     /// The owner's latest announcement of supported ciphers.
     fn said(&self) -> Option<Capabilities> {
         let said = self.copies.records().iter().filter_map(|record| record.capabilities());
@@ -228,6 +234,10 @@ impl select::Candidate<Paths<'_>> for Candidate {
         self.certificate.as_ref().ok().map(|certificate| certificate.validity().0)
     }
 
+    fn is_placeholder(&self) -> bool {
+        self.copies.has_secrets() && self.certificate.as_ref().is_ok_and(Certificate::is_self_signed)
+    }
+
     fn authority(&self, paths: &mut Paths<'_>) -> Result<Authority> {
         let Ok(certificate) = &self.certificate else { return Ok(Authority::Silent(None)) };
         x509::authority(certificate, paths.context.clock.now(), |at| {
@@ -239,7 +249,27 @@ impl select::Candidate<Paths<'_>> for Candidate {
 
 fn candidates(keys: &dyn Keys, role: Role, address: &Address) -> Result<Vec<Candidate>> {
     let found = Copies::grouped(keys.find(ProtocolName::Smime, &Query::new(role.purpose(), Want::Address(address)))?);
-    Ok(found.into_iter().map(Candidate::of).collect())
+    Ok(replaced(found.into_iter().map(Candidate::of).collect(), address))
+}
+
+/// The candidates without the owner's self-signed certificates for whose key an authority issued one: that takes the place, and the owner's trust, of
+/// what `key request` made to ask for it.
+fn replaced(found: Vec<Candidate>, address: &Address) -> Vec<Candidate> {
+    let (placeholders, mut found): (Vec<_>, Vec<_>) = found.into_iter().partition(Candidate::is_placeholder);
+    for placeholder in placeholders {
+        let issued = found.iter_mut().filter(|one| one.copies.has_secrets() && one.has_key_of(&placeholder));
+        let mut is_replaced = false;
+        for one in issued {
+            is_replaced = true;
+            if placeholder.copies.is_bound_to(address) {
+                one.copies.bind(&Binding::Address(address.clone()));
+            }
+        }
+        if !is_replaced {
+            found.push(placeholder);
+        }
+    }
+    found
 }
 
 /// The certificates in the store that may be above `leaf`, nearest first.

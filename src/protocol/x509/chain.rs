@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 use super::record;
 use crate::{
     base::{Budget, Result},
-    keys::{self, Handle, Keys, ProtocolName, Query, Record, Want},
+    keys::{self, Handle, Keys, ProtocolName, Query, Record, Want, Withdrawal},
     pki::{self, Certificate, Path, Policies, PublicKey, Purpose, Question, Refusal},
     protocol::Context,
 };
@@ -45,7 +45,7 @@ impl<'a> Chain<'a> {
         }
         Ok(Chain {
             anchors,
-            intermediates: certificates.to_vec(),
+            intermediates: not_withdrawn(certificates, context.keys)?,
             revocations: context.keys.revocations()?,
             enclosed: revocations.to_vec(),
             asked: BTreeSet::new(),
@@ -79,6 +79,9 @@ impl<'a> Chain<'a> {
     ) -> Result<std::result::Result<Path, Refusal>> {
         if let Some((_, _, found)) = self.found.iter().find(|(other, then, _)| other == leaf && *then == at) {
             return Ok(found.clone());
+        }
+        if let Some(Withdrawal { reason, since }) = withdrawal(leaf, self.context.keys)? {
+            return Ok(Err(Refusal::withdrawn(leaf, format!("{reason}, as declared here"), since)));
         }
         add_issuers(&mut self.intermediates, &mut self.asked, leaf, self.context.keys, budget)?;
         let revocations: Vec<&[u8]> = self.revocations.iter().map(AsRef::as_ref).collect();
@@ -131,7 +134,10 @@ pub(in crate::protocol) fn add_issuers(
         if !asked.insert(subject.clone()) {
             continue;
         }
-        for (_, found) in stored(keys, &subject)? {
+        for (record, found) in stored(keys, &subject)? {
+            if record.withdrawal().is_some() {
+                continue;
+            }
             // A large store may hold many certificates with one name. Those over the limit are left out.
             if budget.certificates(certificates.len() + 1).is_err() {
                 return Ok(());
@@ -143,6 +149,25 @@ pub(in crate::protocol) fn add_issuers(
         }
     }
     Ok(())
+}
+
+/// That the owner declared a certificate revoked, which may have come with a message.
+fn withdrawal(certificate: &Certificate, source: &dyn Keys) -> Result<Option<Withdrawal>> {
+    let fingerprint = record::fingerprint(certificate);
+    let query = Query::new(keys::Purpose::Verify, Want::Certificate(&fingerprint));
+    let found = source.find(ProtocolName::Smime, &query)?;
+    Ok(found.iter().filter_map(|record| record.withdrawal()).min().copied())
+}
+
+/// Without the certificates that the owner declared revoked: no path goes through them.
+fn not_withdrawn(certificates: &[Certificate], source: &dyn Keys) -> Result<Vec<Certificate>> {
+    let mut left = Vec::with_capacity(certificates.len());
+    for certificate in certificates {
+        if withdrawal(certificate, source)?.is_none() {
+            left.push(certificate.clone());
+        }
+    }
+    Ok(left)
 }
 
 /// The certificates in the store that `handle` names, with their records. Unreadable ones are left out.

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::{Reader, Writer, digest};
+use super::{Reader, Writer, certificates::entry, digest};
 use crate::{
     base::{Error, Result, rfc3339},
     keys::{Binding, Handle},
     store::{
-        backend::{BindingRow, CertificateRow},
+        backend::{BindingRow, CertificateRow, Index},
         binding::{self, Origin},
     },
 };
@@ -65,5 +65,35 @@ impl Writer<'_> {
         self.settle(&mut row)?;
         self.find_by(&row, binding)?;
         Ok(true)
+    }
+
+    /// Removes the bindings of a stored certificate that `goes` says of, and returns them.
+    ///
+    /// # Errors
+    ///
+    /// `NoKey` when the certificate is not stored.
+    pub(in crate::store) fn unbind(
+        &self,
+        fingerprint: &Handle,
+        goes: impl Fn(&Binding) -> bool,
+    ) -> Result<Vec<Binding>> {
+        let row = self.row(fingerprint)?;
+        let mut row = row.ok_or_else(|| Error::no_key(format!("key {fingerprint}: no certificate here")))?;
+        let before = self.read(row.clone())?;
+        let (gone, left): (Vec<Binding>, Vec<Binding>) = before.bindings().iter().cloned().partition(goes);
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        let stored = self.rows.bindings(fingerprint.as_str())?;
+        self.rows.delete_bindings(fingerprint.as_str())?;
+        for kept in stored.iter().filter(|row| binding::read(&row.subject).is_some_and(|read| left.contains(&read))) {
+            self.rows.put_binding(fingerprint.as_str(), kept)?;
+        }
+        row.bound = self.bound(&row.fingerprint)?.1;
+        self.settle(&mut row)?;
+        let after = before.clone().with_bindings(left);
+        let (was, is) = (Index::Address.terms(&before), Index::Address.terms(&after));
+        was.difference(&is).try_for_each(|term| self.leave(Index::Address, &entry(term, row.number)))?;
+        Ok(gone)
     }
 }

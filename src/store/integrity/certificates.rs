@@ -260,7 +260,7 @@ impl Writer<'_> {
     }
 }
 
-fn entry(term: &str, number: i64) -> Entry {
+pub(super) fn entry(term: &str, number: i64) -> Entry {
     Entry { sought: term.to_owned(), number }
 }
 

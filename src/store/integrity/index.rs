@@ -54,7 +54,7 @@ pub(super) fn bound(binding: &Binding) -> Option<String> {
     match binding {
         Binding::Address(address) => Some(address.to_string().to_ascii_lowercase()),
         Binding::Anchor => Some(binding::ANCHOR.to_owned()),
-        Binding::Found { .. } | Binding::UserIds => None,
+        Binding::Found { .. } | Binding::Revoked(_) | Binding::UserIds => None,
     }
 }
 

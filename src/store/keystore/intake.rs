@@ -55,8 +55,8 @@ pub struct Intake<'a> {
     pub beliefs: &'a [(Handle, Binding, Origin)],
     /// CRLs and OCSP responses, DER.
     pub statements: &'a [Arc<[u8]>],
-    /// The file that revokes an OpenPGP certificate, and its fingerprint.
-    pub revocation: Option<(&'a Handle, &'a [u8])>,
+    /// The files that revoke OpenPGP certificates, by their fingerprints.
+    pub revocations: &'a [(Handle, &'a [u8])],
 }
 
 /// What was done with an [`Intake`], in its order.
@@ -68,8 +68,8 @@ pub struct Taken {
     pub beliefs: Vec<bool>,
     /// Of each CRL and OCSP response.
     pub statements: Vec<Kept>,
-    /// Where the revocation is.
-    pub revocation: Option<PathBuf>,
+    /// Where the revocations are.
+    pub revocations: Vec<PathBuf>,
 }
 
 /// The stored certificates with secret parts, as far as a change asked for them.
@@ -230,12 +230,12 @@ impl Keystore {
             plan.go.iter().try_for_each(|der| writer.forget_statement(der))?;
             taken.statements.clone_from(&plan.kept);
         }
-        if let Some((fingerprint, octets)) = intake.revocation {
+        for (fingerprint, octets) in intake.revocations {
             // Before the change is committed: a key that cannot be revoked must not be in use.
             let folder = Folder::create(&self.folder.join(REVOCATIONS))?;
             let name = format!("{fingerprint}.asc");
             folder.write(&name, octets)?;
-            taken.revocation = Some(folder.path().join(name));
+            taken.revocations.push(folder.path().join(name));
         }
         Ok(taken)
     }

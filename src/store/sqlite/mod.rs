@@ -232,13 +232,40 @@ impl Database {
         Ok(Shared { connection, kind: Sharing::File })
     }
 
-    /// Older tables, migrated in memory.
-    fn copy(&self, from: &Connection) -> Result<Shared> {
+    /// A copy of the file as it is at one moment, after `change` in the copy.
+    pub(super) fn snapshot(&self, change: &mut dyn FnMut(&dyn Tx) -> Result<()>) -> Result<Vec<u8>> {
+        let quietly = || -> Result<Option<Connection>> {
+            let Some(held) = self.quiet.as_ref().filter(|_| self.shared.get().is_none()).and_then(Quiet::hold) else {
+                return Ok(None);
+            };
+            let copied = self.in_memory(&held)?;
+            Ok(held.is_steady().then_some(copied))
+        };
+        let mut connection = match quietly()? {
+            Some(copied) => copied,
+            None => self.in_memory(&self.shared()?.connection)?,
+        };
+        let failed = |error| failed(&self.place, &error);
+        connection.execute_batch("BEGIN").map_err(failed)?;
+        change(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared, file: 0 })?;
+        connection.execute_batch("COMMIT").map_err(failed)?;
+        Ok(connection.serialize("main").map_err(failed)?.to_vec())
+    }
+
+    /// A copy in memory.
+    fn in_memory(&self, from: &Connection) -> Result<Connection> {
         let failed = |error| failed(&self.place, &error);
         let mut connection = Connection::open_in_memory().map_err(failed)?;
         let backup = Backup::new(from, &mut connection).map_err(failed)?;
         backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(failed)?;
         drop(backup);
+        Ok(connection)
+    }
+
+    /// Older tables, migrated in memory.
+    fn copy(&self, from: &Connection) -> Result<Shared> {
+        let failed = |error| failed(&self.place, &error);
+        let connection = self.in_memory(from)?;
         connection.execute_batch("BEGIN").map_err(failed)?;
         migrate(&Rows { connection: &connection, place: &self.place, mode: Mode::Shared, file: 0 })?;
         connection.execute_batch("COMMIT").map_err(failed)?;

@@ -56,6 +56,7 @@ pub(crate) const EVERYWHERE: &[Call] = &[
     call("--home home", "", 0),
     call("--passphrase-file pass", "", 0),
     call("--passphrase-fd 3", "", 0),
+    call("--passphrase-command 'cat pass'", "", 0),
     call("--at $(date -u +%FT%TZ)", "", 0),
     call("--max-size 1M", "", 0),
     call("--legacy", "", 0),
@@ -201,7 +202,11 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     Verb {
-        otherwise: &[("--passphrase-file pass", 64), ("--passphrase-fd 3", 64)],
+        otherwise: &[
+            ("--passphrase-file pass", 64),
+            ("--passphrase-fd 3", 64),
+            ("--passphrase-command 'cat pass'", 64),
+        ],
         ..verb(
             "key generate",
             "--no-passphrase bob@example.org",
@@ -223,6 +228,10 @@ pub(crate) const VERBS: &[Verb] = &[
                 call("--name Bob", "", 0),
                 call("--expires never", "", 0),
                 call("--no-passphrase", "bob@example.org", 0),
+                call("--replace", "--no-passphrase alice@example.org", 0),
+                call("--keep", "--no-passphrase alice@example.org", 0),
+                call("--from-file users.csv", "--no-passphrase", 0),
+                call("--requests csr", "-f smime --algorithm p256 --no-passphrase --from-file users.csv", 0),
             ],
         )
     },
@@ -241,6 +250,32 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output out", "", 0),
         ],
     ),
+    verb(
+        "key list",
+        "",
+        0,
+        &[
+            call("--format pem", "", 0),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--secret", "", 0),
+            call("--anchor", "", 0),
+            call("--expiring 30d", "", 0),
+            call("--json", "", 0),
+        ],
+    ),
+    Verb {
+        otherwise: &[("--passphrase-file pass", 0), ("--passphrase-fd 3", 0), ("--passphrase-command 'cat pass'", 0)],
+        ..verb("backup", "out", 64, &[])
+    },
+    Verb {
+        otherwise: &[
+            ("--passphrase-file pass", 65),
+            ("--passphrase-fd 3", 65),
+            ("--passphrase-command 'cat pass'", 65),
+        ],
+        ..verb("restore", "colleague.asc", 77, &[])
+    },
     verb("key publish wkd", "web", 0, &[call("--layout advanced", "", 0), call("--layout direct", "", 0)]),
     verb(
         "key publish dane",
@@ -266,11 +301,48 @@ pub(crate) const VERBS: &[Verb] = &[
         0,
         &[call("--prefer-encrypt nopreference", "", 0), call("--prefer-encrypt mutual", "", 0)],
     ),
-    verb("key list", "", 0, &[call("--json", "", 0)]),
     verb("key check", "", 0, &[call("--repair", "", 0)]),
     verb("key show", "alice@example.org", 0, &[call("--json", "", 0)]),
     verb("key trust", "$(cat id) other@example.org", 0, &[]),
+    verb("key untrust", "$(cat id)", 0, &[]),
     verb("key remove", "$(cat colleague-id)", 0, &[call("--secret", "$(cat id)", 0)]),
+    verb(
+        "key revoke",
+        "$(cat id)",
+        0,
+        &[
+            call("--reason no-longer-used", "", 0),
+            call("--reason superseded", "", 0),
+            call("--reason compromised", "", 0),
+            call("--message words", "", 0),
+            call("--undo", "$(cat certificate-id)", 0),
+            call("--output out", "", 0),
+        ],
+    ),
+    verb(
+        "key renew",
+        "$(cat id)",
+        0,
+        &[
+            call("--expires 90d", "", 0),
+            call("--new-subkey", "", 0),
+            call("--new-key", "--passphrase-file pass $(cat certificate-id)", 0),
+            call("--no-passphrase", "--new-key $(cat certificate-id)", 0),
+            call("--output out", "$(cat certificate-id)", 0),
+        ],
+    ),
+    verb(
+        "key add-address",
+        "$(cat id) other@example.org",
+        0,
+        &[call("--name Alice", "", 0), call("--output out", "$(cat certificate-id) other@example.org", 0)],
+    ),
+    verb(
+        "key passphrase",
+        "--new-passphrase-file pass $(cat id)",
+        0,
+        &[call("--no-passphrase", "$(cat id)", 0), call("--new-passphrase-file pass", "$(cat id)", 0)],
+    ),
     verb(
         "key master",
         "--in-home",
@@ -399,7 +471,7 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     Verb {
-        otherwise: &[("--passphrase-file pass", 0), ("--passphrase-fd 3", 0)],
+        otherwise: &[("--passphrase-file pass", 0), ("--passphrase-fd 3", 0), ("--passphrase-command 'cat pass'", 0)],
         ..verb("config user", "alice", 64, &[])
     },
     verb(

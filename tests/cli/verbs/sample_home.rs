@@ -28,7 +28,8 @@ pub(crate) fn copy(lab: &Lab) -> Lab {
     copy
 }
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
+    ("users.csv", "carol@example.org,Carol\n"),
     ("log", "level=info event=received from=<alice@example.org> mail=abc-1 session=abc\n"),
     ("message.eml", "From: alice@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n"),
     ("text", "hello\n"),
@@ -52,6 +53,7 @@ const SETUP: &str = r#"set -e
 "$0" key generate -f smime --algorithm rsa2048 --no-passphrase alice@example.org
 "$0" key import colleague.asc | awk '{print $2}' > colleague-id
 "$0" key list | awk '/ed25519/ && /alice/ {print $1}' > id
+"$0" key list | awk '/rsa2048/ && /alice/ {print $1}' > certificate-id
 mkdir Maildir Maildir/cur Maildir/new Maildir/tmp
 cp message.eml Maildir/cur/1.a.host:2,S
 cp -a Maildir Converted

@@ -2,25 +2,18 @@
 
 use std::fmt::Write;
 
-use postseal::{
-    base::{Error, Result},
-    keys::Record,
-    pki::PublicKey,
-    report::printable,
+use postseal::{base::Result, keys::Record, pki::PublicKey, report::printable};
+
+use super::{
+    facts::{Facts, KeyFacts, Name},
+    layout,
 };
-
-use super::layout;
-
-/// The columns of `key list`.
-pub(super) fn row(record: &Record) -> Result<[String; 5]> {
-    let secret = if record.secrets().is_empty() { "public" } else { "secret" };
-    let algorithm = PublicKey::parse(record.bytes())?.algorithm().name();
-    Ok([record.fingerprint().to_string(), algorithm, secret.to_owned(), "bare".to_owned(), layout::addresses(record)])
-}
 
 /// The text of `key show`.
 pub(super) fn text(text: &mut String, record: &Record) -> Result<()> {
-    let [fingerprint, algorithm, secret, ..] = row(record)?;
+    let secret = if record.secrets().is_empty() { "public" } else { "secret" };
+    let algorithm = PublicKey::parse(record.bytes())?.algorithm().name();
+    let fingerprint = layout::grouped(record.fingerprint());
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{:<12} {fingerprint}  {algorithm}  {secret}", "bare key");
     for address in record.claimed() {
@@ -32,15 +25,21 @@ pub(super) fn text(text: &mut String, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// One JSON object.
-pub(super) fn object(record: &Record) -> Result<String> {
-    let object = serde_json::json!({
-        "fingerprint": record.fingerprint().as_str(),
-        "protocol": record.protocol().name(),
-        "algorithm": PublicKey::parse(record.bytes())?.algorithm().name(),
-        "secret": !record.secrets().is_empty(),
-        "addresses": record.claimed().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "trusted_addresses": layout::trusted(record),
-    });
-    serde_json::to_string(&object).map_err(|error| Error::usage(error.to_string()))
+/// What is known of it.
+pub(super) fn facts(record: &Record) -> Result<Facts> {
+    let algorithm = PublicKey::parse(record.bytes())?.algorithm();
+    let facts = Facts::bare(record);
+    let names = facts.addresses.iter().map(|text| Name { text: text.clone(), state: "good", why: None }).collect();
+    let key = KeyFacts {
+        fingerprint: facts.fingerprint.clone(),
+        algorithm: algorithm.name(),
+        strength: algorithm.strength().name(),
+        created: None,
+        expires: None,
+        uses: vec!["sign", "encrypt"],
+        state: "good",
+        why: None,
+        secret: facts.secret,
+    };
+    Ok(Facts { names, ..facts }.with_keys(vec![key]))
 }

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, sync::Arc};
 use clap::{Args, ValueHint};
 use postseal::{
     base::{Error, Limits, Result, Secret, SystemRandom},
-    keys::{ProtocolName, Record},
+    keys::{Keys as _, ProtocolName, Record},
     pki::Certificate,
     protocol::{
         pem,
@@ -15,7 +15,7 @@ use postseal::{
     store::Keystore,
 };
 
-use super::choose::select;
+use super::choose::{issued_first, select};
 use crate::cli::{
     output::{Output, Privacy},
     passphrase,
@@ -81,21 +81,21 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec
 }
 
 fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Session) -> Result<Vec<Secret>> {
-    let held: Vec<&Arc<Record>> = records.iter().filter(|record| !record.secrets().is_empty()).collect();
+    let held = records.iter().filter(|record| !record.secrets().is_empty()).cloned().collect();
+    let held = issued_first(held)?;
     // PKCS#12 files cannot be concatenated.
     if held.len() > 1 && held.iter().any(|record| record.protocol() == ProtocolName::Smime) {
         return Err(Error::usage(format!("{}: several secret keys are here", what.which))
-            .with_hint("give -f, or the fingerprint; `postseal key list` shows it"));
+            .with_hint(if what.format.is_some() { BY_ID } else { BY_FORMAT }));
     }
     let armor = if what.binary { Armor::Binary } else { Armor::Ascii };
-    let integrity = if what.pbmac1 { Integrity::Pbmac1 } else { Integrity::Classic };
     let mut written = Vec::new();
-    for record in held {
+    for record in &held {
         let Some(octets) = home.secret_parts(record.fingerprint())? else { continue };
         written.push(match record.protocol() {
             ProtocolName::Pem => pem::keyfile::labelled_secret(record, &octets),
-            ProtocolName::Smime => pkcs12(record, &octets, integrity, home, session)?,
-            _ => keyfile::export_secret(&octets, armor)?,
+            ProtocolName::Smime => pkcs12(what, record, &octets, home, session)?,
+            _ => keyfile::export_secret(record, &octets, armor)?,
         });
     }
     if written.is_empty() {
@@ -104,16 +104,17 @@ fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Ses
     Ok(written)
 }
 
-fn pkcs12(
-    record: &Record,
-    octets: &Secret,
-    integrity: Integrity,
-    home: &Keystore,
-    session: &Session,
-) -> Result<Secret> {
+fn pkcs12(what: &Export, record: &Record, octets: &Secret, home: &Keystore, session: &Session) -> Result<Secret> {
+    let integrity = if what.pbmac1 { Integrity::Pbmac1 } else { Integrity::Classic };
     let passphrases = session.passphrases()?;
     let title = format!("key {}", record.fingerprint());
     let held = Held { octets, title: &title, passphrases: &passphrases, limits: &Limits::default() };
-    let passphrase = passphrase::new("key export", "", session)?;
+    // The one that opens the key is asked for first.
+    home.secret(record, record.fingerprint())?;
+    let name = what.output.as_ref().map_or_else(|| "the PKCS#12 file".to_owned(), |name| name.display().to_string());
+    let passphrase = passphrase::new("key export", &name, "", session)?;
     export::export_secret(&held, &export::chain(record, home)?, &passphrase, session.legacy(), integrity, &SystemRandom)
 }
+
+const BY_ID: &str = "give the fingerprint; `postseal key list` shows it";
+const BY_FORMAT: &str = "give -f, or the fingerprint; `postseal key list` shows it";

@@ -1,6 +1,10 @@
 //! `postseal key generate` and `postseal key request`.
 
-use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, ValueEnum, ValueHint};
 use postseal::{
@@ -12,15 +16,17 @@ use postseal::{
 };
 
 use super::{
-    choose::{find, select},
-    show,
+    choose::{find, issued_first, select},
+    list,
+    second::{self, Choice},
+    validity::{Validity, validity},
 };
 use crate::cli::{
     input,
     output::{Output, Privacy},
     passphrase,
     session::Session,
-    show::{aside, data, progress},
+    show::{aside, progress},
     values::Format,
 };
 
@@ -28,14 +34,26 @@ use crate::cli::{
 pub(super) struct Generate {
     /// The protocol
     #[arg(short, long, value_enum, default_value = "pgp")]
-    format: Format,
+    pub(super) format: Format,
     /// The format of an OpenPGP key; GnuPG supports rfc4880 only [default: rfc4880]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     #[command(flatten)]
     shape: Shape,
+    /// Sign with the new key from now on, when there is one for the address already
+    #[arg(long)]
+    replace: bool,
+    /// Sign with the key that there is for the address already [default, without a terminal to ask at]
+    #[arg(long, conflicts_with = "replace")]
+    keep: bool,
+    /// Generate a key for each line of this file: ADDRESS,NAME or ADDRESS,NAME,EXPIRES; all of them, or none
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["addresses", "name", "replace", "keep"])]
+    from_file: Option<PathBuf>,
+    /// Write a request for the certificate of each key into this directory: ADDRESS.csr (with --from-file, S/MIME)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "from_file")]
+    pub(super) requests: Option<PathBuf>,
     /// The owner's addresses
-    #[arg(value_name = "ADDRESS", required = true)]
+    #[arg(value_name = "ADDRESS", required_unless_present = "from_file")]
     addresses: Vec<String>,
 }
 
@@ -56,7 +74,7 @@ pub(super) struct Request {
 
 /// Options of a new key.
 #[derive(Args, Debug)]
-struct Shape {
+pub(super) struct Shape {
     /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
@@ -67,7 +85,7 @@ struct Shape {
     #[arg(long, value_name = "TIME", default_value = "3y", value_parser = validity)]
     expires: Validity,
     /// Do not lock the secret key with a passphrase [default: the first line of --passphrase-file, or a prompt]
-    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd", "passphrase_command"])]
     no_passphrase: bool,
 }
 
@@ -78,7 +96,7 @@ enum RequestFormat {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Algorithm {
+pub(super) enum Algorithm {
     /// Ed25519 and X25519 (OpenPGP)
     Curve25519,
     /// For signing only (S/MIME)
@@ -102,31 +120,23 @@ enum Profile {
     Rfc9580,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Validity {
-    For(Duration),
-    Never,
-}
-
 /// Generates a key and prints its line.
 pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> Result<()> {
+    what.check()?;
     let addresses: Vec<Address> =
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
+    let kept = second::kept(what.choice(), what.format, &addresses, home, session)?;
+    let passphrase = what.passphrase(session)?;
     let record = match what.format {
-        Format::Pem => {
-            return Err(Error::usage("key generate: PEM takes RSA keys of X.509").with_hint("-f smime"));
-        }
-        Format::Pgp => generate_pgp(what, addresses, home, session)?,
-        Format::Smime if what.profile.is_some() => {
-            return Err(Error::usage("key generate: --profile is for OpenPGP"));
-        }
         Format::Smime => {
-            let made = generate_smime("key generate", &what.shape, addresses, home, session)?;
+            let shape = smime_shape("key generate", &what.shape, addresses, passphrase)?;
+            let made = generate_smime(&shape, &kept, home, session)?;
             aside("it is self-signed, so others do not trust it; `postseal key request` writes a request for a CA\n");
             made
         }
+        _ => generate_pgp(&pgp_request(what, addresses, passphrase)?, &kept, home, session)?,
     };
-    data(&show::list(&[record], session.clock().now(), home)?)
+    list::line(&record, home, session)
 }
 
 /// Writes a certificate request. Generates a key first for an address without one.
@@ -137,9 +147,13 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
         false => select(home, Some(Format::Smime), &what.which)?,
     };
     held.retain(|record| !record.secrets().is_empty());
-    let record = match held.as_slice() {
+    let record = match issued_first(held)?.as_slice() {
         [] if by_address => {
-            let made = generate_smime("key request", &what.shape, vec![input::address(&what.which)?], home, session)?;
+            let passphrase = what.shape.passphrase("key request", session)?;
+            // The new key signs the request.
+            passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
+            let shape = smime_shape("key request", &what.shape, vec![input::address(&what.which)?], passphrase)?;
+            let made = generate_smime(&shape, &[], home, session)?;
             aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
             made
         }
@@ -151,8 +165,6 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
             );
         }
     };
-    let secret = home.secret(&record, record.fingerprint())?;
-    let secret = secret.ok_or_else(|| Error::no_key(format!("key {}: its secret is gone", record.fingerprint())))?;
     if what.format == RequestFormat::Pem {
         return certification_request(&record, what, session);
     }
@@ -161,13 +173,25 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
         let asked = input::address(&what.which)?;
         addresses = if addresses.contains(&asked) { addresses } else { vec![asked] };
     }
+    write_request(&record, &addresses, what.output.as_deref(), home)
+}
+
+/// Writes a request (PKCS#10) for the key of `record` and these addresses.
+pub(super) fn write_request(
+    record: &Record,
+    addresses: &[Address],
+    output: Option<&Path>,
+    home: &Keystore,
+) -> Result<()> {
     if addresses.is_empty() {
         return Err(
             Error::usage(format!("key {}: names no address", record.fingerprint())).with_hint("give the address")
         );
     }
-    let octets = smime::export::request(&record, secret.as_ref(), &addresses)?;
-    let mut output = Output::create(what.output.as_deref(), &[], Privacy::Umask)?;
+    let secret = home.secret(record, record.fingerprint())?;
+    let secret = secret.ok_or_else(|| Error::no_key(format!("key {}: its secret is gone", record.fingerprint())))?;
+    let octets = smime::export::request(record, secret.as_ref(), addresses)?;
+    let mut output = Output::create(output, &[], Privacy::Umask)?;
     output.write_all(&octets).map_err(|error| Error::io("output", &error))?;
     output.commit()
 }
@@ -187,8 +211,13 @@ fn certification_request(record: &Record, what: &Request, session: &Session) -> 
     output.commit()
 }
 
-fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Keystore, session: &Session) -> Result<Arc<Record>> {
-    use pgp::generate::{Algorithm as Pgp, Profile as Version, Request, generate};
+/// What the options say of a new OpenPGP key.
+pub(super) fn pgp_request(
+    what: &Generate,
+    addresses: Vec<Address>,
+    passphrase: Option<Secret>,
+) -> Result<pgp::generate::Request> {
+    use pgp::generate::{Algorithm as Pgp, Profile as Version, Request};
     let mut addresses = addresses.into_iter();
     let mut request = Request::new(addresses.next().ok_or_else(|| Error::usage("key generate: needs an address"))?);
     request.addresses.extend(addresses);
@@ -208,32 +237,49 @@ fn generate_pgp(what: &Generate, addresses: Vec<Address>, home: &Keystore, sessi
     };
     request.name = what.shape.name.clone();
     request.validity = what.shape.expires.duration();
-    request.passphrase = what.shape.passphrase("key generate", session)?;
-
-    let _progress = progress::begin("making a key");
-    let generated = generate(&request, session.clock())?;
-    let fingerprint = generated.described.record.fingerprint().clone();
-    let intake = Intake {
-        certificates: &[generated.described],
-        beliefs: &[(fingerprint.clone(), Binding::UserIds, Origin::Generated)],
-        revocation: Some((&fingerprint, &generated.revocation)),
-        ..Intake::default()
-    };
-    let taken = home.take_in(&intake, &Memory::new(), session.clock().now())?;
-    if let Some(place) = taken.revocation {
-        aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", place.display()));
-    }
-    kept(home, ProtocolName::Pgp, &fingerprint)
+    request.passphrase = passphrase;
+    Ok(request)
 }
 
-fn generate_smime(
-    verb: &str,
-    shape: &Shape,
-    addresses: Vec<Address>,
+/// Generates a key, and trusts it for its user IDs; not for the addresses of `kept`, which have another key.
+fn generate_pgp(
+    request: &pgp::generate::Request,
+    kept: &[Address],
     home: &Keystore,
     session: &Session,
 ) -> Result<Arc<Record>> {
-    use smime::generate::{Algorithm as Smime, Request, generate};
+    let _progress = progress::begin("making a key");
+    let generated = pgp::generate::generate(request, session.clock())?;
+    let fingerprint = generated.described.record.fingerprint().clone();
+    let belief = |binding| (fingerprint.clone(), binding, Origin::Generated);
+    let beliefs: Vec<_> = match kept {
+        [] => vec![belief(Binding::UserIds)],
+        kept => {
+            let others = request.addresses.iter().filter(|address| !kept.contains(address));
+            others.map(|address| belief(Binding::Address(address.clone()))).collect()
+        }
+    };
+    let intake = Intake {
+        certificates: &[generated.described],
+        beliefs: &beliefs,
+        revocations: &[(fingerprint.clone(), &generated.revocation)],
+        ..Intake::default()
+    };
+    let taken = home.take_in(&intake, &Memory::new(), session.clock().now())?;
+    if let Some(place) = taken.revocations.first() {
+        aside(&format!("to revoke the key should it be lost or stolen, publish {}\n", place.display()));
+    }
+    stored(home, ProtocolName::Pgp, &fingerprint)
+}
+
+/// What `shape` says of a new S/MIME key.
+pub(super) fn smime_shape(
+    verb: &str,
+    shape: &Shape,
+    addresses: Vec<Address>,
+    passphrase: Option<Secret>,
+) -> Result<smime::generate::Request> {
+    use smime::generate::{Algorithm as Smime, Request};
     let first = addresses.first().ok_or_else(|| Error::usage(format!("{verb}: needs an address")))?;
     let mut request = Request::new(first.clone());
     request.algorithm = match shape.algorithm {
@@ -252,75 +298,86 @@ fn generate_smime(
     request.addresses = addresses;
     request.name = shape.name.clone();
     request.validity = shape.expires.duration();
-    request.passphrase = shape.passphrase(verb, session)?;
+    request.passphrase = passphrase;
+    Ok(request)
+}
 
+/// Generates a key with a self-signed certificate, and trusts it for its addresses, but not for those of `kept`, which have another key.
+pub(super) fn generate_smime(
+    request: &smime::generate::Request,
+    kept: &[Address],
+    home: &Keystore,
+    session: &Session,
+) -> Result<Arc<Record>> {
     let _progress = progress::begin("making a key");
-    let described = generate(&request, session.clock(), &SystemRandom)?;
+    let described = smime::generate::generate(request, session.clock(), &SystemRandom)?;
     let fingerprint = described.record.fingerprint().clone();
     // It is self-signed, so the owner's trust is what ties it to the address.
     let belief = |address: &Address| (fingerprint.clone(), Binding::Address(address.clone()), Origin::Generated);
-    let beliefs: Vec<_> = request.addresses.iter().map(belief).collect();
+    let beliefs: Vec<_> = request.addresses.iter().filter(|address| !kept.contains(address)).map(belief).collect();
     let intake = Intake { certificates: &[described], beliefs: &beliefs, ..Intake::default() };
     home.take_in(&intake, &Memory::new(), session.clock().now())?;
-    kept(home, ProtocolName::Smime, &fingerprint)
+    stored(home, ProtocolName::Smime, &fingerprint)
 }
 
 /// The key that was just stored.
-fn kept(home: &Keystore, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
+fn stored(home: &Keystore, protocol: ProtocolName, fingerprint: &Handle) -> Result<Arc<Record>> {
     home.find(protocol, &Query::manage(Want::Certificate(fingerprint)))?
         .pop()
         .ok_or_else(|| Error::no_key(format!("key {fingerprint}: was removed at once")))
 }
 
-impl Shape {
-    fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
-        if self.no_passphrase { Ok(None) } else { passphrase::new(verb, ", or say --no-passphrase", session).map(Some) }
+impl Generate {
+    /// The file with the owners, if that is how they are given.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.from_file.as_deref()
     }
-}
 
-impl Validity {
-    fn duration(self) -> Option<Duration> {
-        match self {
-            Validity::For(duration) => Some(duration),
-            Validity::Never => None,
+    /// Refuses options of another protocol.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.format {
+            Format::Pem => Err(Error::usage("key generate: PEM takes RSA keys of X.509").with_hint("-f smime")),
+            Format::Smime if self.profile.is_some() => Err(Error::usage("key generate: --profile is for OpenPGP")),
+            Format::Pgp if self.requests.is_some() => {
+                Err(Error::usage("key generate: --requests is for S/MIME").with_hint("-f smime"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is asked of each key.
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// How long each is valid, unless its line says otherwise.
+    pub(super) fn expires(&self) -> Validity {
+        self.shape.expires
+    }
+
+    /// What locks the new keys.
+    pub(super) fn passphrase(&self, session: &Session) -> Result<Option<Secret>> {
+        self.shape.passphrase("key generate", session)
+    }
+
+    fn choice(&self) -> Choice {
+        match (self.replace, self.keep) {
+            (true, _) => Choice::Replace,
+            (_, true) => Choice::Keep,
+            _ => Choice::Ask,
         }
     }
 }
 
-/// `90d`, `6m`, `3y`, `never`; months and years are the mean Gregorian ones.
-fn validity(text: &str) -> Result<Validity, String> {
-    if text == "never" {
-        return Ok(Validity::Never);
+impl Shape {
+    fn passphrase(&self, verb: &str, session: &Session) -> Result<Option<Secret>> {
+        if self.no_passphrase {
+            Ok(None)
+        } else {
+            passphrase::new(verb, "the new key", ", or say --no-passphrase", session).map(Some)
+        }
     }
-    let seconds = |text: &str| {
-        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let unit: u64 = match unit {
-            "d" => 86_400,
-            "w" => 7 * 86_400,
-            "m" => 2_629_746,
-            "y" => 31_556_952,
-            _ => return None,
-        };
-        // OpenPGP counts in 32 bits (RFC 9580, section 5.2.3.13), and 0 would mean never.
-        digits.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| (1..=u64::from(u32::MAX)).contains(seconds))
-    };
-    let seconds = seconds(text).ok_or("not a time like 90d, 6m or 3y, nor never")?;
-    Ok(Validity::For(Duration::from_secs(seconds)))
 }
 
 /// RFC 1424, section 2.1: something innocuous.
 const ASKING: &[u8] = b"Please certify my key.\r\n";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn validity_is_counted_in_32_bits() {
-        assert_eq!(validity("90d"), Ok(Validity::For(Duration::from_secs(90 * 86_400))));
-        assert_eq!(validity("never"), Ok(Validity::Never));
-        for wrong in ["", "0d", "3", "y", "-1d", "3é", "137y", "99999999999999999999d"] {
-            assert_eq!(validity(wrong), Err("not a time like 90d, 6m or 3y, nor never".to_owned()), "{wrong:?}");
-        }
-    }
-}

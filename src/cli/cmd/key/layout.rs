@@ -5,19 +5,24 @@ use std::time::SystemTime;
 use anstyle::{AnsiColor, Style};
 use postseal::{
     base::rfc3339,
-    keys::{Binding, Record},
+    keys::{Binding, Handle, Record},
     report::printable,
 };
 
 /// What the key is trusted for, in words.
 pub(super) fn trusted(record: &Record) -> Vec<String> {
+    purposes(record.bindings())
+}
+
+/// What bindings trust a key for, in words.
+pub(super) fn purposes(bindings: &[Binding]) -> Vec<String> {
     let name = |binding: &Binding| match binding {
         Binding::Address(address) => Some(printable(&address.to_string())),
         Binding::Anchor => Some("certificate paths (trust anchor)".to_owned()),
         Binding::UserIds => Some("its user IDs".to_owned()),
         _ => None,
     };
-    record.bindings().iter().filter_map(name).collect()
+    bindings.iter().filter_map(name).collect()
 }
 
 /// The addresses, the trusted ones marked.
@@ -36,8 +41,14 @@ pub(super) fn addresses(record: &Record) -> String {
     all.collect::<Vec<_>>().join(", ")
 }
 
+/// The digits of a fingerprint in groups of four, as people compare them.
+pub(super) fn grouped(fingerprint: &Handle) -> String {
+    let digits: Vec<char> = fingerprint.as_str().chars().collect();
+    digits.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
 /// `2026-11-23`.
-pub(super) fn day(time: SystemTime) -> String {
+pub(in crate::cli::cmd) fn day(time: SystemTime) -> String {
     rfc3339(time).chars().take_while(|c| *c != 'T').collect()
 }
 

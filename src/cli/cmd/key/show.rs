@@ -1,47 +1,83 @@
-//! Keys as text and as JSON. Text out of a certificate is escaped.
+//! Keys as text. Text out of a certificate is escaped.
 
 use std::{fmt::Write, sync::Arc, time::SystemTime};
 
+use super::{
+    bare,
+    facts::{Facts, KeyFacts, Name, time},
+    layout::{BOLD, GREEN, RED, addresses, day, grouped, trusted},
+    x509,
+};
 use postseal::{
-    base::{Error, Result, rfc3339},
+    base::Result,
     crypto::Legacy,
-    keys::{Binding, Keys, ProtocolName, Record},
+    keys::{Keys, ProtocolName, Record},
     pki,
     protocol::pgp::summary::{Key, Summary, Validity, summarize},
     report::printable,
     store::{Change, Kept},
 };
-use serde::Serialize;
 
-use super::{
-    bare,
-    layout::{BOLD, RED, addresses, day, trusted},
-    x509,
-};
+/// One line for each key: fingerprint, protocol, algorithm, uses, secret or public, state, names, addresses and whether they are trusted.
+pub(super) fn rows(found: &[(Arc<Record>, Facts)]) -> String {
+    let row = |(record, facts): &(Arc<Record>, Facts)| {
+        let secret = if facts.secret { "secret" } else { "public" };
+        let columns = [
+            facts.fingerprint.clone(),
+            facts.protocol.to_owned(),
+            facts.algorithm.clone(),
+            facts.uses.join(", "),
+            secret.to_owned(),
+            worth(record, facts),
+        ];
+        columns.into_iter().chain([whose(record, facts)]).collect()
+    };
+    aligned(&found.iter().map(row).collect::<Vec<_>>())
+}
 
-/// One line for each key: fingerprint, algorithm, secret or public, state, addresses and whether they are trusted.
-pub(super) fn list(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
-    let mut rows = Vec::with_capacity(records.len());
-    for record in records {
-        if record.protocol() == ProtocolName::Smime {
-            rows.push(x509::row(record, at)?);
-            continue;
-        }
-        if record.protocol() == ProtocolName::Pem {
-            rows.push(bare::row(record)?);
-            continue;
-        }
-        let summary = summarize(record, at, Legacy::Refuse, keys)?;
-        let Some(primary) = summary.keys.first() else { continue };
-        rows.push([
-            record.fingerprint().to_string(),
-            primary.algorithm.name(),
-            (if record.secrets().is_empty() { "public" } else { "secret" }).to_owned(),
-            worth(primary),
-            addresses(record),
-        ]);
+/// Its state, in words.
+fn worth(record: &Record, facts: &Facts) -> String {
+    let day = |time: &Option<String>| time.as_deref().map(|time| time.chars().take(10).collect::<String>());
+    match (facts.state, day(&facts.expires), &facts.why) {
+        _ if record.protocol() == ProtocolName::Pem => "bare".to_owned(),
+        _ if record.withdrawal().is_some() => format!("{RED}revoked here: {}{RED:#}", words_of(facts)),
+        ("good", None, _) => "good".to_owned(),
+        ("good", Some(end), _) => format!("good until {end}"),
+        ("expired", Some(end), _) => format!("{RED}expired {end}{RED:#}"),
+        ("not-yet-valid", _, _) => format!("{RED}not yet valid{RED:#}"),
+        (state, _, Some(why)) => format!("{RED}{}: {}{RED:#}", state.replace('-', " "), printable(why)),
+        (state, _, None) => format!("{RED}{state}{RED:#}"),
     }
-    Ok(aligned(&rows))
+}
+
+fn words_of(facts: &Facts) -> String {
+    facts.why.as_deref().unwrap_or_default().trim_end_matches(", declared here").to_owned()
+}
+
+/// Its addresses, or else its subject; the name of its owner; and whether it is a trust anchor.
+fn whose(record: &Record, facts: &Facts) -> String {
+    let subject = facts.x509.as_ref().map(|x509| printable(&x509.subject)).unwrap_or_default();
+    let mut whose = match addresses(record) {
+        none if none.is_empty() => subject,
+        addresses => addresses,
+    };
+    let name = facts.names.first().and_then(|name| display_name(&name.text)).filter(|name| !whose.contains(name));
+    if let Some(name) = name {
+        whose = format!("{whose}  {name}");
+    }
+    match facts.anchor {
+        true => format!("{whose} {GREEN}(trust anchor){GREEN:#}"),
+        false => whose,
+    }
+}
+
+/// The name in `Alice <alice@example.org>`, and in `CN=Alice`.
+fn display_name(text: &str) -> Option<String> {
+    let name = match text.split_once('<') {
+        Some((name, _)) => name,
+        None => text.strip_prefix("CN=").filter(|name| !name.contains(['@', '=']))?,
+    };
+    Some(printable(name.trim())).filter(|name| !name.is_empty())
 }
 
 /// Everything that is known about each key.
@@ -97,15 +133,16 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{BOLD}{name:<12}{BOLD:#} {value}");
     };
-    field("certificate", &format!("{}  OpenPGP version {}", record.fingerprint(), summary.version));
+    field("certificate", &format!("{}  OpenPGP version {}", grouped(record.fingerprint()), summary.version));
     for user_id in &summary.user_ids {
         field("user id", &format!("{}{}", printable(&user_id.text), flaw(&user_id.state)));
     }
     for (number, key) in summary.keys.iter().enumerate() {
         let secret = if record.secrets().contains(&key.fingerprint) { "secret" } else { "public" };
-        let what = format!("{}  {}  {}  {secret}", key.fingerprint, key.algorithm.name(), key.uses.join(", "));
+        let what =
+            format!("{}  {}  {}  {secret}", grouped(&key.fingerprint), key.algorithm.name(), key.uses.join(", "));
         field(if number == 0 { "key" } else { "subkey" }, &what);
-        field("", &format!("made {}, {}", day(key.created), worth(key)));
+        field("", &format!("made {}, {}", day(key.created), key_worth(key)));
     }
     match trusted(record).as_slice() {
         [] => field("trusted for", "nothing"),
@@ -113,7 +150,7 @@ fn certificate(text: &mut String, record: &Record, summary: &Summary) {
     }
 }
 
-fn worth(key: &Key) -> String {
+fn key_worth(key: &Key) -> String {
     match (&key.state, key.expires) {
         (Validity::Good, None) => "good".to_owned(),
         (Validity::Good, Some(end)) => format!("good until {}", day(end)),
@@ -136,14 +173,12 @@ fn flaw(state: &Validity) -> String {
 }
 
 /// Aligns columns. Widths are measured as displayed, without colour.
-fn aligned(rows: &[[String; 5]]) -> String {
+fn aligned(rows: &[Vec<String>]) -> String {
     let seen = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
-    let mut widths = [0; 5];
-    for row in rows {
-        for (width, field) in widths.iter_mut().zip(row) {
-            *width = seen(field).max(*width);
-        }
-    }
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|field| seen(field)).max().unwrap_or_default())
+        .collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
@@ -157,89 +192,31 @@ fn aligned(rows: &[[String; 5]]) -> String {
     text
 }
 
-/// One JSON object a line.
-pub(super) fn objects(records: &[Arc<Record>], at: SystemTime, keys: &dyn Keys) -> Result<String> {
-    let mut text = String::new();
-    for record in records {
-        if record.protocol() == ProtocolName::Smime {
-            text.push_str(&x509::object(record, at)?);
-        } else if record.protocol() == ProtocolName::Pem {
-            text.push_str(&bare::object(record)?);
-        } else {
-            let summary = summarize(record, at, Legacy::Refuse, keys)?;
-            let object = serde_json::to_string(&Certificate::new(record, &summary));
-            text.push_str(&object.map_err(|error| Error::usage(error.to_string()))?);
+/// What is known of an OpenPGP certificate.
+pub(super) fn facts(record: &Record, at: SystemTime, keys: &dyn Keys) -> Result<Facts> {
+    let summary = summarize(record, at, Legacy::Refuse, keys)?;
+    let names = summary.user_ids.iter().map(|user_id| {
+        let (state, why) = words(&user_id.state);
+        Name { text: user_id.text.clone(), state, why }
+    });
+    let all = summary.keys.iter().map(|key| {
+        let (state, why) = words(&key.state);
+        KeyFacts {
+            fingerprint: key.fingerprint.to_string(),
+            algorithm: key.algorithm.name(),
+            strength: key.algorithm.strength().name(),
+            created: time(key.created),
+            expires: key.expires.and_then(time),
+            uses: key.uses.clone(),
+            state,
+            why,
+            secret: record.secrets().contains(&key.fingerprint),
         }
-        text.push('\n');
-    }
-    Ok(text)
-}
-
-#[derive(Serialize)]
-struct Certificate {
-    fingerprint: String,
-    protocol: &'static str,
-    version: u8,
-    user_ids: Vec<UserIdObject>,
-    keys: Vec<KeyObject>,
-    trusted_addresses: Vec<String>,
-    trusted_user_ids: bool,
-}
-
-#[derive(Serialize)]
-struct UserIdObject {
-    text: String,
-    state: &'static str,
-    why: Option<String>,
-}
-
-#[derive(Serialize)]
-struct KeyObject {
-    fingerprint: String,
-    algorithm: String,
-    strength: &'static str,
-    created: String,
-    expires: Option<String>,
-    uses: Vec<&'static str>,
-    state: &'static str,
-    why: Option<String>,
-    secret: bool,
-}
-
-impl Certificate {
-    fn new(record: &Record, summary: &Summary) -> Self {
-        let user_ids = summary.user_ids.iter().map(|user_id| {
-            let (state, why) = words(&user_id.state);
-            UserIdObject { text: user_id.text.clone(), state, why }
-        });
-        let keys = summary.keys.iter().map(|key| {
-            let (state, why) = words(&key.state);
-            KeyObject {
-                fingerprint: key.fingerprint.to_string(),
-                algorithm: key.algorithm.name(),
-                strength: key.algorithm.strength().name(),
-                created: rfc3339(key.created),
-                expires: key.expires.map(rfc3339),
-                uses: key.uses.clone(),
-                state,
-                why,
-                secret: record.secrets().contains(&key.fingerprint),
-            }
-        });
-        let bound = record.bindings().iter().filter_map(|binding| match binding {
-            Binding::Address(address) => Some(address.to_string()),
-            _ => None,
-        });
-        Certificate {
-            fingerprint: record.fingerprint().to_string(),
-            protocol: record.protocol().name(),
-            version: summary.version,
-            user_ids: user_ids.collect(),
-            keys: keys.collect(),
-            trusted_addresses: bound.collect(),
-            trusted_user_ids: record.bindings().contains(&Binding::UserIds),
-        }
-    }
+    });
+    let good = summary.keys.iter().filter(|key| key.state == Validity::Good);
+    let end = good.filter_map(|key| key.expires).min();
+    let facts = Facts { version: Some(summary.version), names: names.collect(), end, ..Facts::bare(record) };
+    Ok(facts.with_keys(all.collect()))
 }
 
 fn words(state: &Validity) -> (&'static str, Option<String>) {

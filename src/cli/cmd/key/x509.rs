@@ -1,10 +1,14 @@
-//! X.509 certificates as text and as JSON.
+//! X.509 certificates as text, and what is known of them.
 
 use std::{fmt::Write, time::SystemTime};
 
+use super::{
+    facts::{Facts, KeyFacts, Name, Reads, X509Facts, time},
+    layout::{BOLD, RED, day, grouped, trusted},
+};
 use postseal::{
-    base::{Error, Result, rfc3339, upper_hex},
-    keys::{Binding, ProtocolName, Record},
+    base::{Result, rfc3339, upper_hex},
+    keys::{ProtocolName, Record, Withdrawal},
     pki::{Certificate, Usage},
     protocol::smime::{
         capabilities::{Known, Source},
@@ -12,38 +16,11 @@ use postseal::{
     },
     report::printable,
 };
-use serde::Serialize;
-
-use super::layout::{BOLD, GREEN, RED, addresses, day, trusted};
-
-/// The columns of `key list`.
-pub(super) fn row(record: &Record, at: SystemTime) -> Result<[String; 5]> {
-    let read = certificate(record)?;
-    Ok([
-        record.fingerprint().to_string(),
-        read.public_key().algorithm().name(),
-        secret(record).to_owned(),
-        worth(&read, at),
-        whose(record, &read),
-    ])
-}
 
 /// The subject; empty unless the record is an X.509 certificate.
 pub(super) fn subject(record: &Record) -> String {
     let read = (record.protocol() == ProtocolName::Smime).then(|| certificate(record).ok()).flatten();
     read.map(|read| printable(&read.subject().to_string())).unwrap_or_default()
-}
-
-/// Its addresses, or else its subject; and whether it is a trust anchor.
-fn whose(record: &Record, read: &Certificate) -> String {
-    let whose = match addresses(record) {
-        none if none.is_empty() => printable(&read.subject().to_string()),
-        addresses => addresses,
-    };
-    match record.bindings().contains(&Binding::Anchor) {
-        true => format!("{whose} {GREEN}(trust anchor){GREEN:#}"),
-        false => whose,
-    }
 }
 
 /// The text of `key show`.
@@ -53,7 +30,7 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{BOLD}{name:<12}{BOLD:#} {value}");
     };
-    field("certificate", &format!("{}  X.509", record.fingerprint()));
+    field("certificate", &format!("{}  X.509", grouped(record.fingerprint())));
     field("subject", &printable(&read.subject().to_string()));
     field("issuer", &printable(&read.issuer().to_string()));
     field("serial", &upper_hex(read.serial()));
@@ -62,7 +39,7 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     }
     let algorithm = read.public_key().algorithm().name();
     field("key", &format!("{algorithm}  {}  {}", uses(&read).join(", "), secret(record)));
-    field("", &format!("from {}, {}", day(read.validity().0), worth(&read, at)));
+    field("", &format!("from {}, {}", day(read.validity().0), worth(record, &read, at)));
     let known = Known::of(&read, record.capabilities());
     let source = match known.source() {
         Source::Certificate => Some("according to the certificate".to_owned()),
@@ -79,62 +56,35 @@ pub(super) fn certificate_text(text: &mut String, record: &Record, at: SystemTim
     Ok(())
 }
 
-/// One line of JSON, without a line feed.
-pub(super) fn object(record: &Record, at: SystemTime) -> Result<String> {
+/// What is known of it.
+pub(super) fn facts(record: &Record, at: SystemTime) -> Result<Facts> {
     let read = certificate(record)?;
     let (begin, end) = read.validity();
     let algorithm = read.public_key().algorithm();
-    let bound = record.bindings().iter().filter_map(|binding| match binding {
-        Binding::Address(address) => Some(address.to_string()),
-        _ => None,
-    });
-    let object = Object {
-        fingerprint: record.fingerprint().to_string(),
-        protocol: record.protocol().name(),
+    let (facts, state) = (Facts::bare(record), state(record, &read, at));
+    let why = record.withdrawal().map(|withdrawal| format!("{}, declared here", withdrawal.reason));
+    let key = KeyFacts {
+        fingerprint: facts.fingerprint.clone(),
+        algorithm: algorithm.name(),
+        strength: algorithm.strength().name(),
+        created: time(begin),
+        expires: time(end),
+        uses: uses(&read),
+        state,
+        why,
+        secret: facts.secret,
+    };
+    let x509 = X509Facts {
         subject: read.subject().to_string(),
         issuer: read.issuer().to_string(),
         serial: upper_hex(read.serial()),
-        addresses: record.claimed().iter().map(ToString::to_string).collect(),
-        algorithm: algorithm.name(),
-        strength: algorithm.strength().name(),
-        not_before: rfc3339(begin),
-        not_after: rfc3339(end),
-        uses: uses(&read),
-        state: state(&read, at),
-        secret: !record.secrets().is_empty(),
-        trusted_addresses: bound.collect(),
-        anchor: record.bindings().contains(&Binding::Anchor),
-        reads: Reads::new(record, &read),
+        self_signed: read.is_self_signed(),
     };
-    serde_json::to_string(&object).map_err(|error| Error::usage(error.to_string()))
-}
-
-#[derive(Serialize)]
-struct Object {
-    fingerprint: String,
-    protocol: &'static str,
-    subject: String,
-    issuer: String,
-    serial: String,
-    addresses: Vec<String>,
-    algorithm: String,
-    strength: &'static str,
-    not_before: String,
-    not_after: String,
-    uses: Vec<&'static str>,
-    state: &'static str,
-    secret: bool,
-    trusted_addresses: Vec<String>,
-    anchor: bool,
-    reads: Option<Reads>,
-}
-
-/// The capabilities that the owner announced.
-#[derive(Serialize)]
-struct Reads {
-    ciphers: Vec<String>,
-    /// When the owner announced them; `null` when the certificate does.
-    said: Option<String>,
+    let names = [x509.subject.clone()].into_iter().chain(facts.addresses.iter().cloned());
+    let names = names.filter(|text| !text.is_empty()).map(|text| Name { text, state: "good", why: None }).collect();
+    let reads = Reads::new(record, &read);
+    let end = (state == "good").then_some(end);
+    Ok(Facts { version: Some(3), names, x509: Some(x509), reads, end, ..facts }.with_keys(vec![key]))
 }
 
 impl Reads {
@@ -149,18 +99,22 @@ impl Reads {
     }
 }
 
-/// Whether it is within its validity period. `cert verify` checks its path.
-fn state(read: &Certificate, at: SystemTime) -> &'static str {
+/// Whether it is declared revoked, and within its validity period. `cert verify` checks its path.
+fn state(record: &Record, read: &Certificate, at: SystemTime) -> &'static str {
     match read.validity() {
+        _ if record.withdrawal().is_some() => "revoked",
         (begin, _) if at < begin => "not-yet-valid",
         (_, end) if end < at => "expired",
         _ => "good",
     }
 }
 
-fn worth(read: &Certificate, at: SystemTime) -> String {
+pub(super) fn worth(record: &Record, read: &Certificate, at: SystemTime) -> String {
     let (begin, end) = read.validity();
-    match state(read, at) {
+    if let Some(Withdrawal { reason, since }) = record.withdrawal() {
+        return format!("{RED}revoked here {}: {reason}{RED:#}", day(*since));
+    }
+    match state(record, read, at) {
         "good" => format!("good until {}", day(end)),
         "expired" => format!("{RED}expired {}{RED:#}", day(end)),
         _ => format!("{RED}not valid before {}{RED:#}", day(begin)),
