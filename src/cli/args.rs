@@ -262,6 +262,9 @@ pub(crate) struct Encrypt {
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) hidden_to: Vec<String>,
+    /// Look for missing keys on the network, as [discovery] of $POSTSEAL_CONFIG says
+    #[arg(long)]
+    pub(crate) discover: bool,
     /// Encrypt with each passphrase of --passphrase-file too
     #[arg(long)]
     pub(crate) password: bool,

@@ -12,12 +12,13 @@ use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence},
     crypto::Legacy,
+    discover::{Discovery, Settings},
     engine::{Engine, OpenedParts, Opening, Within},
     keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::Message,
     pki::Revocation,
     protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
-    service::{CapabilityStore, Environment, OpenSources},
+    service::{CapabilityStore, Environment, OpenSources, with_network},
     store::{self, Keystore},
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     common: Common,
     /// Of a configuration; without one, there is the home alone.
     sources: Option<Vec<KeySource>>,
+    /// The sources on the network, if they may be asked.
+    network: Option<Settings>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     none: Memory,
@@ -35,6 +38,7 @@ pub(crate) struct Session {
     passphrases: OnceCell<Arc<Passphrases>>,
     home: OnceCell<Arc<Keystore>>,
     keys: OnceCell<Chain>,
+    discovery: OnceCell<Arc<Discovery>>,
 }
 
 impl Session {
@@ -48,6 +52,7 @@ impl Session {
         Ok(Session {
             common,
             sources: None,
+            network: None,
             clock,
             limits,
             none: Memory::new(),
@@ -55,6 +60,7 @@ impl Session {
             passphrases: OnceCell::new(),
             home: OnceCell::new(),
             keys: OnceCell::new(),
+            discovery: OnceCell::new(),
         })
     }
 
@@ -70,12 +76,29 @@ impl Session {
             },
             ..self.common.clone()
         };
-        let session = Session { sources: Some(config.keys.clone()), ..Session::new(common)? };
+        let session = Session::new(common)?;
+        let limits = Limits { network: config.bounds.message.network, ..session.limits };
+        let (sources, network) = (Some(config.keys.clone()), config.network().cloned());
+        let session = Session { sources, network, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
         }
         Ok(session)
+    }
+
+    /// A session that may ask the network for keys: the sources of a configuration, with its keys, or the usual sources.
+    pub(crate) fn discovering(&self, config: Option<&Config>) -> Result<Session> {
+        Ok(match config {
+            Some(config) => Session { network: Some(config.discovery.clone()), ..self.configured(config)? },
+            None => Session { network: Some(Settings::default()), ..Session::new(self.common.clone())? },
+        })
+    }
+
+    /// The sources on the network of a session that [may ask them](Session::discovering).
+    pub(crate) fn discovery(&self) -> Result<&Arc<Discovery>> {
+        self.keys()?;
+        self.discovery.get().ok_or_else(|| Error::usage("the network is not asked"))
     }
 
     /// A full budget for one message.
@@ -147,7 +170,10 @@ impl Session {
 
     /// The home. Its folder is made by the first write.
     pub(crate) fn home(&self) -> Result<Keystore> {
-        self.home_at(&self.home_directory()?)
+        match self.place_of_home()? {
+            Some(place) => self.home_at(&place),
+            None => self.home_at(&self.home_directory()?),
+        }
     }
 
     /// Passphrases from the file or descriptor, or typed at the terminal.
@@ -203,7 +229,21 @@ impl Session {
         if !self.common.anchors.is_empty() {
             keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
         }
+        if let Some(settings) = &self.network {
+            let home = self.place_of_home()?;
+            let (all, discovery) = with_network(keys, settings, home.as_deref(), self.shared_clock(), &self.limits);
+            self.discovery.get_or_init(|| discovery);
+            keys = all;
+        }
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// Where the home is, if there is one among the places with keys.
+    fn place_of_home(&self) -> Result<Option<PathBuf>> {
+        Ok(self.sources()?.into_iter().find_map(|source| match source {
+            KeySource::Home(place, _) => Some(place),
+            _ => None,
+        }))
     }
 
     /// The limits for one file.

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     crypto,
-    keys::ProtocolName,
+    keys::{ProtocolName, Reach, Source},
     policy::{
-        Action, Condition, Direction, Obstacle, Order, Party, Pattern, Resort, Rule, Sealing, Unauthenticated,
-        WrappingKind,
+        Action, Condition, Direction, KeySearch, Obstacle, Order, Party, Pattern, Resort, Rule, Sealing,
+        Unauthenticated, WrappingKind,
     },
     protocol::{Aead, Headers, LegacyDisplay, Padding, Shape},
     verdict::Standing,
@@ -61,6 +61,7 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     let rule = Rule {
         conditions: conditions(reader, &table, &orders.protocols),
         text: table.string("text").and_then(|text| line(reader, text, "text")),
+        search: search(reader, &table),
         ..orders
     };
     if rule.says(Order::Encrypt) {
@@ -185,6 +186,14 @@ fn edits(reader: &Reader<'_>, table: &Table<'_>) -> Vec<Action> {
         edits.extend(values.map(|value| Action::AddHeader(name.clone(), value)));
     }
     edits
+}
+
+/// Where keys of recipients may come from.
+fn search(reader: &Reader<'_>, table: &Table<'_>) -> KeySearch {
+    let reach = if table.truth("discover").unwrap_or_default() { Reach::Network } else { Reach::Local };
+    let known = [Source::Mail, Source::Server, Source::Domain, Source::Dnssec, Source::Authority, Source::Owner];
+    let known = known.map(|source| (source.name(), Some(source)));
+    KeySearch { reach, least: reader.choice(table, "min-trust", None, &known) }
 }
 
 /// How the rule seals.

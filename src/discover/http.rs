@@ -137,7 +137,7 @@ impl Client {
 impl Failure {
     /// The error of a look-up, which may work later: `place` says what was asked.
     pub fn error(&self, place: impl fmt::Display) -> Error {
-        Error::unavailable(format!("{place}: {self}"))
+        Error::new(Kind::TryAgain, format!("{place}: {self}"))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState},
+    keys::{Handle, KeyState, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -106,7 +106,8 @@ fn why(disposition: &Disposition) -> String {
 }
 
 fn usable(protocols: &[ProtocolName]) -> BTreeMap<ProtocolName, KeyState> {
-    let state = KeyState::Usable { key: Handle::from_octets(&[1; 20]), warning: None, note: None };
+    let state =
+        KeyState::Usable { key: Handle::from_octets(&[1; 20]), source: Source::Owner, warning: None, note: None };
     protocols.iter().map(|protocol| (*protocol, state.clone())).collect()
 }
 

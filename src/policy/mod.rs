@@ -30,12 +30,12 @@ pub use lists::{
 pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
-pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
+pub use rules::{Action, KeySearch, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::Sealing;
 
 use crate::{
-    keys::ProtocolName,
-    mail::{Address, ForwardPath, Login, Submitter},
+    keys::{ProtocolName, Reach},
+    mail::{Address, ForwardPath, Login, Mail, Submitter},
 };
 
 /// The rules by which a mail server handles mail: who may sign as whom, and what is done with each mail.
@@ -242,6 +242,22 @@ impl Policy {
         recipient: &Address,
     ) -> BTreeSet<ProtocolName> {
         self.protocols_unless(|condition| condition.fails_by_envelope(self, submitter, sender, recipient))
+    }
+
+    /// The recipients of `mail` whose keys may be looked for on the network: a rule that says so may decide, as far as the envelope says.
+    pub fn discovered(&self, mail: &Mail) -> Vec<Address> {
+        let asks = |rule: &&Rule| rule.search.reach == Reach::Network && rule.says(Order::Encrypt);
+        let rules: Vec<&Rule> = self.rules.iter().filter(asks).collect();
+        if rules.is_empty() {
+            return Vec::new();
+        }
+        let sender = mail.envelope.sender.address.as_ref();
+        let is_asked = |recipient: &Address| {
+            let fails = |one: &Condition| one.fails_by_envelope(self, &mail.submitter, sender, recipient);
+            rules.iter().any(|rule| !rule.conditions.iter().any(fails))
+        };
+        let recipients = self.unalias(mail.envelope.recipients.clone()).recipients.into_iter();
+        recipients.map(|(path, _)| path.address).filter(is_asked).collect()
     }
 
     /// The protocols of the rules that may decide: those of which no condition `fails`.

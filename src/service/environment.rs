@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::OpenSources;
+use super::{OpenSources, with_network};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
@@ -45,10 +45,15 @@ impl Environment {
         }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         sources.extend(opened.keys);
+        let (keys, clock) = (Chain::new(sources, store::merge), Arc::new(SystemClock) as Arc<dyn Clock>);
+        let keys = match config.network() {
+            Some(settings) => with_network(keys, settings, config.home(), Arc::clone(&clock), &config.bounds.message).0,
+            None => keys,
+        };
         Ok(Environment {
-            keys: Arc::new(Chain::new(sources, store::merge)),
+            keys: Arc::new(keys),
             home: opened.home,
-            clock: Arc::new(SystemClock),
+            clock,
             random: Arc::new(SystemRandom),
             legacy: config.legacy,
         })

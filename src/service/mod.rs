@@ -9,6 +9,7 @@
 //! }
 //! ```
 
+mod discovery;
 mod environment;
 mod handler;
 mod health;
@@ -25,6 +26,7 @@ use tokio::{runtime, sync::mpsc};
 
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
+    discovery::with_network,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},

@@ -127,6 +127,8 @@ networks = ["127.0.0.1"]
 @trusted
 [log]
 @log
+[discovery]
+@discovery
 [upstream]
 smart-host = "127.0.0.1:2526"
 @upstream

@@ -39,10 +39,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("simple", &["base", "crypto", "mail", "keys", "pki", "protocol", "engine", "store"]),
     (
         "config",
-        &["base", "crypto", "mail", "keys", "pki", "verdict", "protocol", "policy", "report", "engine", "transport"],
+        &[
+            "base",
+            "crypto",
+            "mail",
+            "keys",
+            "pki",
+            "verdict",
+            "protocol",
+            "discover",
+            "policy",
+            "report",
+            "engine",
+            "transport",
+        ],
     ),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
-    ("service", &["base", "crypto", "mail", "keys", "verdict", "store", "report", "engine", "transport", "config"]),
+    (
+        "service",
+        &["base", "crypto", "mail", "keys", "verdict", "store", "discover", "report", "engine", "transport", "config"],
+    ),
     ("cli", EVERYTHING),
 ];
 
@@ -58,7 +74,7 @@ const CONFINED: &[(Name, &[&str])] = &[
     (Name::Crate("md5"), &["crypto"]),
     (Name::Crate("postgres"), &["store/postgres"]),
     (Name::Crate("rsa"), &["crypto"]),
-    (Name::Crate("rusqlite"), &["store/sqlite"]),
+    (Name::Crate("rusqlite"), &["store/sqlite", "discover/cache"]),
     (Name::Crate("sequoia_openpgp"), &["protocol/pgp"]),
     (Name::Crate("sha1"), &["crypto"]),
     (Name::Crate("sha1_checked"), &["crypto"]),

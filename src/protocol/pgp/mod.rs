@@ -28,6 +28,7 @@ mod partial;
 mod plan;
 mod protected;
 mod public;
+pub(super) mod published;
 mod revocation;
 mod seal;
 mod secret;
@@ -55,6 +56,7 @@ mod words;
 // session_key.rs the format of an encrypted session key, without a key
 // sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
 // public.rs     verify a digest with a public key
+// published.rs  certificates that others publish for an address
 // lenient.rs    the policy by which certificates are read
 // signer.rs     find the key that made a signature, and check that it could sign at that time
 // verify.rs     judge one signature: the only caller of Matches::assertion
