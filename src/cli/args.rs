@@ -319,6 +319,9 @@ pub(crate) struct Verify {
     /// The verdict that exit code 0 needs
     #[arg(long, value_enum, default_value = "authentic")]
     pub(crate) require: Require,
+    /// Import the certificates of valid signatures into the home; that trusts none of them
+    #[arg(long)]
+    pub(crate) save_key: bool,
     /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,

@@ -250,7 +250,14 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
     let Trace { passed, group } = trace;
     let path = group.recipients.first();
     let to = path.map(|path| path.address.to_string()).unwrap_or_default();
-    let keys = facts.recipients.iter().find(|one| Some(&one.path) == path).map(|one| &one.keys);
+    let sealing = &group.sealing;
+    let recipient = facts.recipients.iter().find(|one| Some(&one.path) == path);
+    let (keys, signing) = (recipient.map(|one| facts.reading(one, sealing)), facts.signing_by(sealing));
+    let mut actions: Vec<String> = group.actions.iter().flat_map(|action| words(action, signing, keys)).collect();
+    if group.encrypts() {
+        let further = sealing.further_readers(facts.author.ok());
+        actions.extend(further.map(|address| format!("readable by {address} too, as the rule says")));
+    }
     let shared = decision.groups.iter().find(|group| path.is_some_and(|path| group.recipients.contains(path)));
     let others = shared.into_iter().flat_map(|group| &group.recipients).filter(|other| Some(*other) != path);
     let (outcome, text) = (group.disposition.name(), group.disposition.reason().map(str::to_owned));
@@ -264,7 +271,7 @@ fn reached(facts: &Facts<'_>, decision: &Decision, trace: Trace) -> Reached {
         outcome,
         text,
         cause: group.cause,
-        actions: group.actions.iter().flat_map(|action| words(action, &facts.signing, keys)).collect(),
+        actions,
         together_with: others.map(|path| path.address.to_string()).collect(),
         sent_on: Vec::new(),
     }

@@ -1,4 +1,4 @@
-//! `[aliases]` and `recipient-delimiter`.
+//! `[aliases]`, `recipient-delimiter` and `domain-keys`.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,13 @@ pub(super) fn read(document: &Document, root: &Table<'_>) -> Names {
         [only] => Some((in_full(name), only.clone())),
         _ => None,
     };
-    let mailboxes = Mailboxes { delimiters, aliases: aliases.iter().filter_map(mailbox).collect::<BTreeMap<_, _>>() };
+    let domain = |text: &str| Address::parse(&format!("x@{text}")).map(|address| address.domain().to_owned());
+    let domain_keys = root.strings("domain-keys");
+    let mailboxes = Mailboxes {
+        delimiters,
+        aliases: aliases.iter().filter_map(mailbox).collect::<BTreeMap<_, _>>(),
+        domain_keys: domain_keys.iter().filter_map(|text| document.read(text, domain)).collect(),
+    };
     let expanded = match root.truth("expand-aliases") {
         Some(true) => aliases.iter().map(|(name, members)| (in_full(name), members.clone())).collect(),
         Some(false) | None => Aliases::new(),

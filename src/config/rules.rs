@@ -10,12 +10,13 @@ use super::{
 use crate::{
     crypto,
     keys::{ProtocolName, Reach, Source},
+    mail::Address,
     policy::{
-        Action, Condition, Direction, KeySearch, Obstacle, Order, Party, Pattern, Resort, Rule, Sealing,
-        Unauthenticated, WrappingKind,
+        Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, KeySearch, Obstacle, Order, Party, Pattern,
+        Resort, Rule, Sealing, Unauthenticated, WrappingKind,
     },
     protocol::{Aead, Headers, LegacyDisplay, Padding, Shape},
-    verdict::Standing,
+    verdict::{Reason, Standing},
 };
 
 /// The rules, and the settings for all of them.
@@ -58,24 +59,36 @@ pub(super) fn preferred(reader: &Reader<'_>, root: &Table<'_>) -> Vec<ProtocolNa
 fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -> Rule {
     let name = table.required("name").map_or_else(|| format!("line {}", table.line), |name| name.value);
     let orders = body(reader, &table, name, preferred, Vocabulary::RULE);
+    let owners = [("author", KeyOwner::Address), ("domain", KeyOwner::Domain)];
+    let sign_with = reader.choice(&table, "sign-with", KeyOwner::Address, &owners);
     let rule = Rule {
+        sealing: Sealing { sign_with, ..orders.sealing },
         conditions: conditions(reader, &table, &orders.protocols),
         text: table.string("text").and_then(|text| line(reader, text, "text")),
         search: search(reader, &table),
         ..orders
     };
-    if rule.says(Order::Encrypt) {
+    // A key that is looked for when mail comes need not be here.
+    if rule.says(Order::Encrypt) && rule.search.reach == Reach::Local {
         let readers = rule.conditions.iter().filter_map(|condition| match condition {
             Condition::Recipient(patterns) => Some(patterns),
             _ => None,
         });
         let addresses = readers.flatten().filter_map(|pattern| match pattern {
             Pattern::Address(address) => Some(address.clone()),
+            // Any address of the domain says which key it is.
+            Pattern::Domain(domain) if rule.sealing.encrypt_to == KeyOwner::Domain => {
+                Address::parse(&format!("x@{domain}")).ok()
+            }
             _ => None,
         });
         let at = table.line_of("recipient");
-        let mention = |address| Mention { line: at, what: What::Reader(address) };
-        reader.mentions.extend(addresses.map(mention));
+        let mention = |line, address| Mention { line, what: What::Reader(address) };
+        let own = addresses.map(|address| mention(at, rule.sealing.reader(&address)));
+        let line = table.line_of("also-to");
+        let further = rule.sealing.further_readers(None).map(|address| mention(line, address.clone()));
+        let mentions: Vec<Mention> = own.chain(further).collect();
+        reader.mentions.extend(mentions);
     }
     table.finish();
     rule
@@ -110,7 +123,27 @@ pub(super) fn body(
             &Unauthenticated::ALL.map(|one| (one.name(), one)),
         ),
         obstacles: resorts(reader, table, known),
+        sealing: by_keys(reader, table, sealing(reader, table)),
         ..sealed(reader, table, name, preferred)
+    }
+}
+
+/// `sealing` with the keys that the rule names. A list has keys of its own, and its members.
+fn by_keys(reader: &Reader<'_>, table: &Table<'_>, sealing: Sealing) -> Sealing {
+    let also_to = table.strings("also-to");
+    let also_to = also_to.iter().filter_map(|text| match text.value.as_str() {
+        "author" => Some(AlsoTo::Author),
+        _ => reader.document.read(text, Address::parse).map(AlsoTo::Address),
+    });
+    Sealing {
+        encrypt_to: reader.choice(
+            table,
+            "encrypt-to",
+            KeyOwner::Address,
+            &[("recipient", KeyOwner::Address), ("domain", KeyOwner::Domain)],
+        ),
+        also_to: also_to.collect(),
+        ..sealing
     }
 }
 
@@ -151,6 +184,14 @@ fn conditions(reader: &Reader<'_>, table: &Table<'_>, protocols: &[ProtocolName]
         conditions.extend(values.into_iter().map(|value| Condition::Header(name.clone(), value.value)));
     }
     conditions.extend(table.size("larger").map(Condition::Larger));
+    let types = table.strings("content-type").into_iter().map(|text| text.value.to_ascii_lowercase());
+    conditions.extend(some(types.collect()).map(Condition::ContentType));
+    if let Some(text) = table.string("auto-submitted") {
+        let known = [AutoSubmitted::No, AutoSubmitted::Yes].map(|one| (one.name(), one));
+        conditions.extend(document.word(&text, "auto-submitted", &known).map(Condition::AutoSubmitted));
+    }
+    let reasons = words(reader, table, "reason", &Reason::CODES.map(|code| (code, code)));
+    conditions.extend(some(reasons).map(Condition::Reason));
     let standings = [Standing::Unsigned, Standing::Signed, Standing::Authentic].map(|one| (one.name(), one));
     conditions.extend(some(words(reader, table, "standing", &standings)).map(Condition::Standing));
     let kinds = [WrappingKind::Encrypted, WrappingKind::Malformed, WrappingKind::Plain, WrappingKind::Signed];
@@ -217,6 +258,9 @@ fn sealing(reader: &Reader<'_>, table: &Table<'_>) -> Sealing {
         is_known.then_some(text.value)
     });
     Sealing {
+        encrypt_to: KeyOwner::Address,
+        sign_with: KeyOwner::Address,
+        also_to: Vec::new(),
         headers: reader.choice(table, "protect-headers", None, &headers),
         legacy_display: reader.choice(table, "legacy-display", LegacyDisplay::Omit, &displays),
         aead: reader.choice(table, "aead", Aead::Announced, &aeads),

@@ -3,7 +3,7 @@
 
 use std::{
     fmt, fs,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -35,8 +35,10 @@ pub(super) enum Answer {
     Found(Vec<u8>),
     /// It has no certificate for the address; the reason if there is more to say.
     Missing(String),
-    /// It did not say; the reason.
+    /// It did not say; the reason. Another address may have more luck.
     Failed(String),
+    /// The server did not say; the reason. It is not asked for other addresses either.
+    Down(String),
 }
 
 /// What to do about a question.
@@ -112,8 +114,9 @@ impl Cache {
             let now_ms = milliseconds(clock.now());
             let found = connection
                 .query_row(
-                    "SELECT outcome, detail, octets FROM answer WHERE method = ?1 AND address = ?2 AND at <= ?3 AND until > ?3",
-                    params![method.name(), key, now_ms],
+                    "SELECT outcome, detail, octets FROM answer WHERE method = ?1 AND address IN (?2, ?4) AND at <= ?3 AND until > ?3
+                     ORDER BY address = ?4",
+                    params![method.name(), key, now_ms, server(method, address)],
                     answer,
                 )
                 .optional()?;
@@ -156,15 +159,21 @@ impl Cache {
         let (outcome, detail, octets): (&str, &str, &[u8]) = match answer {
             Answer::Found(octets) => ("found", "", octets),
             Answer::Missing(why) => ("missing", why, &[]),
-            Answer::Failed(why) => ("failed", why, &[]),
+            Answer::Failed(why) | Answer::Down(why) => ("failed", why, &[]),
         };
+        // What a server that is there says for one address ends what was remembered of it for all.
+        let (own, server) = (key(address), server(method, address));
+        let rows: &[&str] = if matches!(answer, Answer::Down(_)) { &[&own, &server] } else { &[&own] };
         self.change(|connection| {
             let now_ms = milliseconds(clock.now());
             connection.execute("DELETE FROM answer WHERE until <= ?1", params![now_ms])?;
-            connection.execute(
-                "INSERT OR REPLACE INTO answer (method, address, at, until, outcome, detail, octets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![method.name(), key(address), now_ms, now_ms.saturating_add(span(period)), outcome, detail, octets],
-            )?;
+            connection.execute("DELETE FROM answer WHERE method = ?1 AND address = ?2", params![method.name(), server])?;
+            for row in rows {
+                connection.execute(
+                    "INSERT OR REPLACE INTO answer (method, address, at, until, outcome, detail, octets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![method.name(), row, now_ms, now_ms.saturating_add(span(period)), outcome, detail, octets],
+                )?;
+            }
             connection.execute(
                 "DELETE FROM asking WHERE method = ?1 AND address = ?2",
                 params![method.name(), key(address)],
@@ -311,6 +320,9 @@ impl Cache {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
                 made.map_err(|error| Error::io(folder.display(), &error))?;
+                // The folder may be open to a group.
+                let made = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+                made.map_err(|error| Error::io(path.display(), &error))?;
                 Connection::open(path)
             }
         };
@@ -354,6 +366,14 @@ fn answer(row: &Row<'_>) -> rusqlite::Result<Answer> {
 /// Local parts are compared as [`Address`] compares them.
 fn key(address: &Address) -> String {
     format!("{}@{}", address.local().to_ascii_lowercase(), address.domain())
+}
+
+/// What stands for all addresses of one server: no address is like it.
+fn server(method: Method, address: &Address) -> String {
+    match method {
+        Method::Hkp | Method::Vks => "*".to_owned(),
+        Method::Openpgpkey | Method::Smimea | Method::Wkd => format!("*@{}", address.domain()),
+    }
 }
 
 fn milliseconds(time: SystemTime) -> i64 {

@@ -14,7 +14,7 @@ use super::{
     key_server, wkd,
 };
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Error, Hint, Kind, Result},
     crypto::SecretKey,
     keys::{Binding, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, Source, Want},
     mail::Address,
@@ -110,7 +110,7 @@ impl Discovery {
                 (_, Err(error)) => Outcome::Failed(error.to_string()),
                 (Answer::Found(octets), _) => self.candidates(*method, address, &octets),
                 (Answer::Missing(why), _) => Outcome::Missing(why),
-                (Answer::Failed(why), _) => Outcome::Failed(why),
+                (Answer::Failed(why) | Answer::Down(why), _) => Outcome::Failed(why),
             };
             Said { method: *method, took: start.elapsed(), outcome }
         };
@@ -130,10 +130,17 @@ impl Discovery {
     ///
     /// # Errors
     ///
-    /// `NoKey`: there is no such key. Others: what was found cannot be read or written.
+    /// `NoKey`: there is no such key, or the owner trusts another one. Others: what was found cannot be read or written.
     pub fn accept(&self, id: i64) -> Result<Pending> {
         let pending = self.one_pending(id)?;
         let address = Address::parse(&pending.address)?;
+        let owned = self.owned(pending.protocol, &address)?;
+        if let Some(trusted) = owned.iter().find(|owned| owned.as_str() != pending.fingerprint) {
+            return Err(Error::no_key(format!(
+                "{address}: key {trusted} is trusted, and comes before every key that was found"
+            ))
+            .with_hint(Hint::TrustKey(pending.address)));
+        }
         let in_use = InUse { fingerprint: Handle::parse(&pending.fingerprint)?, octets: pending.octets.clone() };
         self.cache.put_in_use(pending.protocol, &address, &in_use, self.now())?;
         self.cache.forget_pending(id)?;
@@ -182,7 +189,7 @@ impl Discovery {
         let period = match answer {
             Answer::Found(_) => self.settings.keep_found,
             Answer::Missing(_) => self.settings.keep_missing,
-            Answer::Failed(_) => self.settings.keep_failed,
+            Answer::Failed(_) | Answer::Down(_) => self.settings.keep_failed,
         };
         self.cache.keep(method, address, answer, self.local.clock.as_ref(), period)
     }
@@ -204,7 +211,7 @@ impl Discovery {
         let (outcome, reason) = match &answer {
             Answer::Found(_) => ("found", ""),
             Answer::Missing(why) => ("missing", why.as_str()),
-            Answer::Failed(why) => ("failed", why.as_str()),
+            Answer::Failed(why) | Answer::Down(why) => ("failed", why.as_str()),
         };
         let took_ms = start.elapsed().as_millis();
         tracing::info!(
@@ -228,7 +235,8 @@ impl Discovery {
         match asked {
             Ok(Some(octets)) => Answer::Found(octets),
             Ok(None) => Answer::Missing(String::new()),
-            Err(failure) => Answer::Failed(failure.to_string()),
+            Err(Failure::Unfit(why)) => Answer::Failed(why),
+            Err(failure) => Answer::Down(failure.to_string()),
         }
     }
 
@@ -384,7 +392,7 @@ impl Keys for LookUp {
         let octets = match self.discovery.answer(self.method, address, deadline)? {
             Answer::Found(octets) => octets,
             Answer::Missing(_) => return Ok(Vec::new()),
-            Answer::Failed(why) => return Err(later(format!("{address}: {why}"))),
+            Answer::Failed(why) | Answer::Down(why) => return Err(later(format!("{address}: {why}"))),
         };
         let found = self.discovery.read(protocol, &octets, address)?;
         let admitted = self.discovery.admitted(self.method, address, found)?;

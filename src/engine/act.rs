@@ -13,7 +13,7 @@ use crate::{
     base::{Error, Kind, Result},
     keys::ProtocolName,
     mail::{Mail, Message, Submitter, header::Field},
-    policy::{Action, Direction, Group, Sealing},
+    policy::{Action, Direction, Group, KeyOwner, Sealing},
     protocol::{Recipient, Seal, Signer},
     report::{
         authres::{self, Examined},
@@ -140,10 +140,19 @@ impl Acting<'_> {
     ) -> Result<Message> {
         let mut seal = Seal::default();
         if matches!(how, Action::Sign(_) | Action::SignAndEncrypt(_)) {
-            seal.sign.push(Signer::Author);
+            seal.sign.push(match (group.sealing.sign_with, self.gathered.verdict().author()) {
+                (KeyOwner::Domain, Ok(author)) => Signer::Address(group.sealing.signer(author)),
+                (KeyOwner::Address, _) | (_, Err(_)) => Signer::Author,
+            });
         }
         if how.encrypts() {
-            seal.to.extend(group.recipients.iter().map(|path| Recipient::Named(path.address.clone())));
+            let own = group.recipients.iter().map(|path| group.sealing.reader(&path.address));
+            let further = group.sealing.further_readers(self.gathered.verdict().author().ok());
+            for reader in own.chain(further.cloned()).map(Recipient::Named) {
+                if !seal.to.contains(&reader) {
+                    seal.to.push(reader);
+                }
+            }
         }
         let seal = group.sealing.applied_to(seal, protocol);
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);

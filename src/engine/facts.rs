@@ -1,7 +1,7 @@
 //! Steps 1 to 3 of the pipeline: the facts that a decision is made from.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Instant,
 };
 
@@ -15,7 +15,10 @@ use crate::{
     base::{Budget, Result},
     keys::{KeyState, ProtocolName, Purpose, Query, RestrictedKeys, Snapshot, Want},
     mail::{Address, ForwardPath, Mail, Message, Part, header},
-    policy::{Action, Direction, Facts, Group, Order, Policy, RecipientFacts, Rule, Unauthenticated, Wrapping},
+    policy::{
+        Action, Direction, Facts, Group, KeyStates, Order, Policy, RecipientFacts, Rule, Unauthenticated, Wrapping,
+        domain_signer,
+    },
     protocol::{Needs, Signer},
     verdict::{LayerKind, Reached, Standing, Verdict},
 };
@@ -30,6 +33,8 @@ pub struct Gathered {
     pub(super) keys: MessageKeys,
     wrapping: Wrapping,
     signing: BTreeMap<ProtocolName, KeyState>,
+    domain_signing: BTreeMap<ProtocolName, KeyState>,
+    others: KeyStates,
     recipients: Vec<RecipientFacts>,
     /// How long the steps so far took.
     pub(super) times: Times,
@@ -45,7 +50,10 @@ impl Gathered {
             message: &mail.message,
             wrapping: &self.wrapping,
             standing: self.verdict.standing(),
+            reason: self.verdict.reason().map(|reason| reason.code()),
             signing: self.signing.clone(),
+            domain_signing: self.domain_signing.clone(),
+            others: self.others.clone(),
             recipients: self.recipients.clone(),
         }
     }
@@ -108,7 +116,7 @@ impl Engine<'_> {
             // By the keys of its readers alone: an attacker could send another person's ciphertext to their own address.
             let owners = match by {
                 Readers::Recipients => {
-                    mail.envelope.recipients.iter().flat_map(|path| mailbox(&path.address, policy)).collect()
+                    mail.envelope.recipients.iter().flat_map(|path| policy.owners(&path.address)).collect()
                 }
                 Readers::Mailbox(addresses) => addresses.to_vec(),
             };
@@ -142,29 +150,45 @@ impl Engine<'_> {
         let open = start.elapsed();
         let sender = mail.envelope.sender.address.as_ref();
         let asked = |address: &Address| policy.protocols_for(&mail.submitter, sender, address);
+        let author = verdict.author().ok();
+        let further = |recipient: &Address| policy.further_readers(&mail.submitter, sender, author, recipient);
+        let domain = author.filter(|_| policy.signs_with_domain()).map(domain_signer);
+        let signers: Vec<Signer> = author.into_iter().chain(&domain).cloned().map(Signer::Address).collect();
         let mut needs: BTreeMap<ProtocolName, Needs> = BTreeMap::new();
-        let signers = verdict.author().ok().map(|author| Signer::Address(author.clone()));
+        let mut readers_beside: BTreeMap<ProtocolName, Vec<Address>> = BTreeMap::new();
         for path in &mail.envelope.recipients {
+            let further = further(&path.address);
             for protocol in asked(&path.address) {
-                let needs = needs
-                    .entry(protocol)
-                    .or_insert_with(|| Needs { signers: signers.iter().cloned().collect(), ..Needs::default() });
+                let needs =
+                    needs.entry(protocol).or_insert_with(|| Needs { signers: signers.clone(), ..Needs::default() });
                 needs.recipients.push(path.address.clone());
-                for address in verdict.author().into_iter().chain([&path.address]) {
+                needs.recipients.extend(further.iter().cloned());
+                for address in author.into_iter().chain([&path.address]).chain(&further) {
                     needs.others.entry(address.clone()).or_insert_with(|| policy.other_addresses(address));
                 }
+                readers_beside.entry(protocol).or_default().extend(further.iter().cloned());
             }
         }
         let keys = self.resolve(&needs)?;
+        let mut others = KeyStates::new();
+        for (protocol, addresses) in readers_beside {
+            for address in addresses {
+                others
+                    .entry(address.clone())
+                    .or_default()
+                    .extend(keys.recipient(&address, &BTreeSet::from([protocol])));
+            }
+        }
         let recipients = mail.envelope.recipients.iter().map(|path| RecipientFacts {
             path: path.clone(),
             keys: keys.recipient(&path.address, &asked(&path.address)),
             is_reader: readers.as_ref().is_none_or(|readers| readers.contains(&path.address)),
         });
         let recipients = recipients.collect();
-        let signing = verdict.author().map(|author| keys.signer(author)).unwrap_or_default();
+        let signing = author.map(|author| keys.signer(author)).unwrap_or_default();
+        let domain_signing = domain.map(|address| keys.signer(&address)).unwrap_or_default();
         let times = Times { open, resolve: start.elapsed().saturating_sub(open), ..Times::default() };
-        Ok(Gathered { verdict, opening, keys, wrapping, signing, recipients, times })
+        Ok(Gathered { verdict, opening, keys, wrapping, signing, domain_signing, others, recipients, times })
     }
 
     /// `mail` opened by the keys of `owners` alone.
@@ -222,7 +246,7 @@ impl Engine<'_> {
         }
         let mut owners = Vec::new();
         for path in &mail.envelope.recipients {
-            if self.has_secret(&mailbox(&path.address, policy))? {
+            if self.has_secret(&policy.owners(&path.address))? {
                 owners.push(&path.address);
             }
         }
@@ -236,7 +260,7 @@ impl Engine<'_> {
         for owner in owners {
             // The cost is counted over all owners: an expensive message is opened for some of them and stays sealed for the others.
             *budget = budget.once_more();
-            let own = self.opened_by(mail, mailbox(owner, policy), budget)?;
+            let own = self.opened_by(mail, policy.owners(owner), budget)?;
             if own.error().is_none() && own.payload().map(Message::octets) == opening.payload().map(Message::octets) {
                 readers.insert(owner);
             }
@@ -276,13 +300,6 @@ fn opened_for_all<'m>(opening: Option<Opening>, policy: &Policy) -> (Option<Open
 /// Whether a rule opens what is not authenticated.
 fn opens_unauthenticated(policy: &Policy) -> bool {
     policy.rules.iter().any(|rule| rule.unauthenticated != Unauthenticated::Leave)
-}
-
-/// `address` and the other addresses of its mailbox.
-pub(super) fn mailbox(address: &Address, policy: &Policy) -> Vec<Address> {
-    let mut addresses = policy.other_addresses(address);
-    addresses.insert(0, address.clone());
-    addresses
 }
 
 /// The verdict that others may see: of an unauthenticated plaintext, the one of a message that does not decrypt.

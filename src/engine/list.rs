@@ -3,14 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Engine, HandlerContext, Posting,
-    annotate::Shown,
-    edit::Edits,
-    facts::{Readers, mailbox},
-    leg::Made,
-    marker,
-    resolve::MessageKeys,
-    sent_on::SentOn,
+    Engine, HandlerContext, Posting, annotate::Shown, edit::Edits, facts::Readers, leg::Made, marker,
+    resolve::MessageKeys, sent_on::SentOn,
 };
 use crate::{
     base::Result,
@@ -150,7 +144,7 @@ impl Engine<'_> {
             }));
         }
         let policy = Onward::List(list).policy(handler.policy);
-        let owners = mailbox(&list.address, handler.policy);
+        let owners = handler.policy.owners(&list.address);
         let envelope = Envelope { sender: mail.came.envelope.sender.clone(), recipients: vec![mail.path.clone()] };
         let message = Mail { envelope, submitter: Submitter::Host, message: delivered.clone() };
         let gathered = self.gather_from_snapshot(&message, &policy, Readers::Mailbox(&owners))?;

@@ -1,7 +1,7 @@
 //! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
 use super::{
     Engine, HandlerContext,
-    facts::{Readers, mailbox},
+    facts::Readers,
     leg::{Leg, Made, Route},
     list::ForList,
     return_path,
@@ -100,7 +100,7 @@ impl Engine<'_> {
             message: message.clone(),
         };
         let policy = onward.policy(handler.policy);
-        let owners = mailbox(address, handler.policy);
+        let owners = handler.policy.owners(address);
         let leg_of = |message: &Message, results: Option<&String>| {
             let route = Route {
                 policy: &policy,

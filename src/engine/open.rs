@@ -26,6 +26,7 @@ pub struct Opening {
     pub(super) error: Option<Error>,
     pub(super) sealed: Option<Sealed>,
     pub(super) notes: Vec<String>,
+    pub(super) certificates: Vec<Vec<u8>>,
     /// The error is about a bound that was exceeded before anything was decrypted: the sender may learn of it.
     pub(super) is_over_bounds: bool,
 }
@@ -83,6 +84,7 @@ impl Opening {
             error: Some(error),
             sealed: None,
             notes: Vec::new(),
+            certificates: Vec::new(),
             is_over_bounds: false,
         }
     }
@@ -90,6 +92,11 @@ impl Opening {
     /// What the message holds that is no layer: certificates alone, OpenPGP in HTML. One line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The certificates that the signatures of its layers bring along, DER each. Nothing was checked of them.
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
     }
 }
 
@@ -120,7 +127,8 @@ impl Engine<'_> {
             }
             Err(error) => (None, Some(envelope.told(error))),
         };
-        let Envelope { layers, deviation, unprotected, brings_certificates, is_over_bounds, .. } = envelope;
+        let Envelope { layers, deviation, unprotected, brings_certificates, certificates, is_over_bounds, .. } =
+            envelope;
         if brings_certificates {
             notes.push("it only brings certificates, and no text".to_owned());
         }
@@ -137,7 +145,7 @@ impl Engine<'_> {
             let verdict = Verdict::new(author, around, Vec::new(), Reached::Obstacle, self.context.legacy);
             Sealed { verdict, error: from.refusal }
         });
-        Ok(Opening { verdict, outer, payload, header, error, sealed, notes, is_over_bounds })
+        Ok(Opening { verdict, outer, payload, header, error, sealed, notes, certificates, is_over_bounds })
     }
 
     /// The payload, and what a part of its root claims to be. A claim for the whole root is peeled.
@@ -168,6 +176,7 @@ impl Engine<'_> {
             }
             // RFC 8551, section 3.8: signed data without a signature is a way to carry certificates, and no layer.
             envelope.brings_certificates |= opened.layers.is_empty();
+            envelope.certificates.extend(opened.certificates);
             envelope.add(opened.layers, opened.covers, opened.refusal);
             current = opened.payload;
         }
@@ -237,6 +246,8 @@ struct Envelope {
     deviation: Option<Deviation>,
     /// The innermost held certificates and no text.
     brings_certificates: bool,
+    /// What the signatures brought along.
+    certificates: Vec<Vec<u8>>,
     /// The last one exceeded a bound before anything was decrypted.
     is_over_bounds: bool,
     /// From where on nothing protects what was found against changes.
@@ -276,6 +287,7 @@ impl Envelope {
     fn told(&mut self, error: Error) -> Error {
         if let Some(Unprotected { layers, deviation, refusal }) = self.unprotected.take() {
             self.layers.truncate(layers);
+            self.certificates.clear();
             self.deviation = deviation;
             return blurred(error, &refusal);
         }

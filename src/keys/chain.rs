@@ -31,8 +31,11 @@ struct Tier {
     /// What errors call it.
     name: String,
     source: Arc<dyn Keys>,
-    is_usable: Box<dyn Fn(&Record, &Address) -> bool + Send + Sync>,
+    is_usable: Box<IsUsable>,
 }
+
+/// Whether a record serves for an address.
+type IsUsable = dyn Fn(&Record, &Address) -> bool + Send + Sync;
 
 impl Chain {
     /// The first tier. `merge` merges two copies of one certificate ([`store::merge`](crate::store::merge) for all protocols).

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod armor;
 mod author;
+pub mod autocrypt;
 mod bare;
 pub mod build;
 pub mod canonical;

@@ -43,6 +43,11 @@ impl ContentType {
         self.kind == kind && self.subtype == subtype
     }
 
+    /// `text/calendar`, in lower case.
+    pub fn essence(&self) -> String {
+        format!("{}/{}", self.kind, self.subtype)
+    }
+
     /// The parameter `name`, given in lower case.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())

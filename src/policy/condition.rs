@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     keys::{KeyState, ProtocolName},
-    mail::{Address, Login, Submitter},
+    mail::{Address, Login, Message, Part, Submitter},
     verdict::Standing,
 };
 
@@ -17,16 +17,22 @@ use crate::{
 pub enum Condition {
     /// From is one of these, or [`Pattern::Null`] when it does not name exactly one; for outbound mail, only when the submitter may use that address, because anybody can write a From.
     Author(Vec<Pattern>),
+    /// A part of the message, outside of messages within it, has one of these media types: `text/calendar`, `application/*`.
+    ContentType(Vec<String>),
     /// Which way it goes.
     Direction(Direction),
     /// A header field of this name has a value like the pattern, in which `*` stands for anything. A rule that asks this may only tighten.
     Header(String, String),
     /// The recipient has a usable key in one of these protocols.
     Key(Vec<ProtocolName>),
+    /// Whether a program sent it, by the field Auto-Submitted (RFC 3834, section 5).
+    AutoSubmitted(AutoSubmitted),
     /// The message is larger than so many octets.
     Larger(usize),
     /// The recipient has no usable key in any of these protocols.
     NoKey(Vec<ProtocolName>),
+    /// It stands below [`Standing::Authentic`] for one of these reasons, by their words ([`Reason::code`]).
+    Reason(Vec<&'static str>),
     /// The recipient is one of these.
     Recipient(Vec<Pattern>),
     /// The reverse-path is one of these.
@@ -37,6 +43,15 @@ pub enum Condition {
     Submitter(Vec<Party>),
     /// The message came so.
     Wrapping(Vec<WrappingKind>),
+}
+
+/// Who sent a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoSubmitted {
+    /// A person, as far as the message says.
+    No,
+    /// A program: a notice, a vacation reply.
+    Yes,
 }
 
 /// The client that handed a mail over.
@@ -74,8 +89,11 @@ impl Condition {
             | Condition::Key(_)
             | Condition::NoKey(_)
             | Condition::Recipient(_) => true,
-            Condition::Header(..)
+            Condition::AutoSubmitted(_)
+            | Condition::ContentType(_)
+            | Condition::Header(..)
             | Condition::Larger(_)
+            | Condition::Reason(_)
             | Condition::Sender(_)
             | Condition::Standing(_)
             | Condition::Submitter(_)
@@ -128,6 +146,8 @@ impl Condition {
                 let counts = direction() == Direction::Inbound || may_use();
                 counts && patterns.iter().any(|pattern| pattern.covers(facts.author.ok()))
             }
+            Condition::AutoSubmitted(wanted) => AutoSubmitted::of(facts.message) == *wanted,
+            Condition::ContentType(types) => has_type(facts.message.root(), types),
             Condition::Direction(wanted) => direction() == *wanted,
             Condition::Header(name, like) => {
                 let mut fields = facts.message.root().fields().filter(|field| field.is(name));
@@ -136,6 +156,7 @@ impl Condition {
             Condition::Key(protocols) => has_key(protocols),
             Condition::Larger(octets) => facts.message.octets().len() > *octets,
             Condition::NoKey(protocols) => !has_key(protocols),
+            Condition::Reason(wanted) => facts.reason.is_some_and(|reason| wanted.contains(&reason)),
             Condition::Recipient(patterns) => policy.is_recipient(&recipient.path.address, patterns),
             Condition::Sender(patterns) => patterns.iter().any(|pattern| pattern.covers(facts.sender)),
             Condition::Standing(wanted) => wanted.contains(&facts.standing),
@@ -155,6 +176,37 @@ impl Party {
             _ => false,
         }
     }
+}
+
+impl AutoSubmitted {
+    fn of(message: &Message) -> AutoSubmitted {
+        match message.root().header("Auto-Submitted") {
+            None => AutoSubmitted::No,
+            Some(value) => {
+                // `no`, alone or before parameters.
+                let word = value.split([';', '(']).next().unwrap_or_default().trim();
+                if word.eq_ignore_ascii_case("no") { AutoSubmitted::No } else { AutoSubmitted::Yes }
+            }
+        }
+    }
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            AutoSubmitted::No => "no",
+            AutoSubmitted::Yes => "yes",
+        }
+    }
+}
+
+/// Whether a leaf of the message has one of these media types. What a message within it contains was written by another person.
+fn has_type(part: Part<'_>, types: &[String]) -> bool {
+    let mut children = part.children().peekable();
+    if children.peek().is_some() {
+        return children.any(|child| has_type(child, types));
+    }
+    let own = part.content_type().essence();
+    types.iter().any(|one| is_like(one, &own))
 }
 
 impl WrappingKind {
@@ -195,11 +247,15 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Condition::Author(patterns) => write!(f, "from is {}", words(patterns)),
+            Condition::AutoSubmitted(AutoSubmitted::No) => f.write_str("a person sent it"),
+            Condition::AutoSubmitted(AutoSubmitted::Yes) => f.write_str("a program sent it"),
+            Condition::ContentType(types) => write!(f, "a part is {}", words(types)),
             Condition::Direction(direction) => write!(f, "direction is {}", direction.name()),
             Condition::Header(name, like) => write!(f, "header {name} is {like:?}"),
             Condition::Key(protocols) => write!(f, "recipient has a key of {}", words(names(protocols))),
             Condition::Larger(octets) => write!(f, "larger than {octets} octets"),
             Condition::NoKey(protocols) => write!(f, "recipient has no key of {}", words(names(protocols))),
+            Condition::Reason(wanted) => write!(f, "reason is {}", words(wanted)),
             Condition::Recipient(patterns) => write!(f, "recipient is {}", words(patterns)),
             Condition::Sender(patterns) => write!(f, "sender is {}", words(patterns)),
             Condition::Standing(wanted) => {

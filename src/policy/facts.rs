@@ -1,12 +1,11 @@
 //! What a decision is made from.
 
-use std::collections::BTreeMap;
-
 use crate::{
     keys::{KeyState, ProtocolName},
     mail::{Address, ForwardPath, Message, NoAuthor, Submitter},
     verdict::Standing,
 };
+use std::collections::{BTreeMap, HashMap};
 
 /// Which way a mail goes to one of its recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +53,9 @@ impl Wrapping {
     }
 }
 
+/// Whether addresses can be encrypted to, in each protocol that was asked.
+pub type KeyStates = HashMap<Address, BTreeMap<ProtocolName, KeyState>>;
+
 /// What is known of one recipient.
 #[derive(Clone, Debug)]
 pub struct RecipientFacts {
@@ -81,8 +83,15 @@ pub struct Facts<'a> {
     pub wrapping: &'a Wrapping,
     /// What its signatures are worth.
     pub standing: Standing,
+    /// Why it stands below [`Standing::Authentic`], if it does.
+    pub reason: Option<&'static str>,
     /// Whether the author can sign, for each protocol that the policy asks about.
     pub signing: BTreeMap<ProtocolName, KeyState>,
+    /// Whether the key of the author's domain can sign, where the policy asks about it ([`Policy::signs_with_domain`](super::Policy::signs_with_domain)).
+    pub domain_signing: BTreeMap<ProtocolName, KeyState>,
+    /// Whether the addresses beside the recipients that the policy asks about ([`Policy::further_readers`](super::Policy::further_readers)) can be
+    /// encrypted to.
+    pub others: KeyStates,
     /// Each recipient, in the envelope's order.
     pub recipients: Vec<RecipientFacts>,
 }

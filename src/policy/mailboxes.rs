@@ -1,6 +1,6 @@
 //! Several addresses of one mailbox: aliases and sub-addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Pattern, Policy};
 use crate::mail::Address;
@@ -17,6 +17,8 @@ pub struct Mailboxes {
     /// The one address that mail to an alias goes to, by the alias in lower case: `sales` in every local domain, or `sales@example.org`. An alias for
     /// several addresses is none of these: what one member can decrypt is not for the others to read.
     pub aliases: BTreeMap<String, Address>,
+    /// The local domains whose key opens mail for each of their addresses, in lower case with A-labels.
+    pub domain_keys: BTreeSet<String>,
 }
 
 impl Policy {
@@ -81,6 +83,7 @@ mod tests {
         let mailboxes = |delimiters: &str| Mailboxes {
             delimiters: delimiters.to_owned(),
             aliases: aliases.map(|(name, to)| (name.replace("bücher", "xn--bcher-kva"), address(to))).into(),
+            domain_keys: BTreeSet::new(),
         };
         let policy = |delimiters| Policy {
             local: vec![Pattern::parse("example.org").unwrap()],

@@ -7,6 +7,7 @@ mod expansion;
 mod explain;
 mod facts;
 mod groups;
+mod key_choice;
 mod lists;
 mod mailboxes;
 mod onward;
@@ -19,10 +20,10 @@ mod sealing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use condition::{Condition, Party, WrappingKind};
+pub use condition::{AutoSubmitted, Condition, Party, WrappingKind};
 pub use expansion::{Aliases, Delivery, Origin, Step, Unaliased};
 pub use explain::{Passed, Trace};
-pub use facts::{Direction, Facts, RecipientFacts, Wrapping};
+pub use facts::{Direction, Facts, KeyStates, RecipientFacts, Wrapping};
 pub use lists::{
     Admission, FixedMembers, FromField, Gets, List, Lists, Member, Members, Membership, Otherwise, Post, Posters,
     ReplyTo, Requirement, WithoutKey,
@@ -31,7 +32,7 @@ pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
 pub use rules::{Action, KeySearch, Obstacle, Order, Resort, Rule, Unauthenticated};
-pub use sealing::Sealing;
+pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
 
 use crate::{
     keys::{ProtocolName, Reach},
@@ -73,7 +74,10 @@ use crate::{
 ///     message: &Message::parse(text, &mut Budget::new(Limits::default()))?,
 ///     wrapping: &Wrapping::Plain,
 ///     standing: Standing::Unsigned,
+///     reason: Some("not-signed"),
 ///     signing: BTreeMap::new(),
+///     domain_signing: BTreeMap::new(),
+///     others: Default::default(),
 ///     recipients: vec![RecipientFacts {
 ///         path: ForwardPath { address: to, parameters: Vec::new() },
 ///         keys: BTreeMap::new(),
@@ -231,7 +235,8 @@ impl Policy {
 
     /// The protocols whose keys may matter for a mail in `direction`.
     pub fn protocols(&self, direction: Direction) -> BTreeSet<ProtocolName> {
-        self.protocols_unless(|condition| matches!(condition, Condition::Direction(other) if *other != direction))
+        let fails = |condition: &Condition| matches!(condition, Condition::Direction(other) if *other != direction);
+        asked_by(self.rules.iter().filter(|rule| !rule.conditions.iter().any(fails)))
     }
 
     /// The protocols whose keys may matter for a mail from `sender` to `recipient`; of others, [`Facts`] need say nothing.
@@ -241,39 +246,45 @@ impl Policy {
         sender: Option<&Address>,
         recipient: &Address,
     ) -> BTreeSet<ProtocolName> {
-        self.protocols_unless(|condition| condition.fails_by_envelope(self, submitter, sender, recipient))
+        asked_by(self.rules_for(submitter, sender, recipient))
     }
 
     /// The recipients of `mail` whose keys may be looked for on the network: a rule that says so may decide, as far as the envelope says.
     pub fn discovered(&self, mail: &Mail) -> Vec<Address> {
-        let asks = |rule: &&Rule| rule.search.reach == Reach::Network && rule.says(Order::Encrypt);
-        let rules: Vec<&Rule> = self.rules.iter().filter(asks).collect();
-        if rules.is_empty() {
+        let asks = |rule: &Rule| rule.search.reach == Reach::Network && rule.says(Order::Encrypt);
+        if !self.rules.iter().any(asks) {
             return Vec::new();
         }
         let sender = mail.envelope.sender.address.as_ref();
-        let is_asked = |recipient: &Address| {
-            let fails = |one: &Condition| one.fails_by_envelope(self, &mail.submitter, sender, recipient);
-            rules.iter().any(|rule| !rule.conditions.iter().any(fails))
-        };
+        let is_asked = |recipient: &Address| self.rules_for(&mail.submitter, sender, recipient).any(asks);
         let recipients = self.unalias(mail.envelope.recipients.clone()).recipients.into_iter();
         recipients.map(|(path, _)| path.address).filter(is_asked).collect()
     }
 
-    /// The protocols of the rules that may decide: those of which no condition `fails`.
-    fn protocols_unless(&self, fails: impl Fn(&Condition) -> bool) -> BTreeSet<ProtocolName> {
-        let may_decide = |rule: &&Rule| !rule.conditions.iter().any(&fails);
-        let asked = |condition: &Condition| match condition {
-            Condition::Key(protocols) | Condition::NoKey(protocols) => protocols.clone(),
-            _ => Vec::new(),
-        };
-        let named = |rule: &Rule| {
-            let seals = rule.says(Order::Encrypt) || rule.says(Order::Sign);
-            let sealing = if seals { rule.protocols.clone() } else { Vec::new() };
-            sealing.into_iter().chain(rule.conditions.iter().flat_map(asked)).collect::<Vec<_>>()
-        };
-        self.rules.iter().filter(may_decide).flat_map(named).collect()
+    /// The rules that may decide about a mail from `sender` to `recipient`, as far as the envelope says.
+    fn rules_for(
+        &self,
+        submitter: &Submitter,
+        sender: Option<&Address>,
+        recipient: &Address,
+    ) -> impl Iterator<Item = &Rule> {
+        let fails = move |condition: &Condition| condition.fails_by_envelope(self, submitter, sender, recipient);
+        self.rules.iter().filter(move |rule| !rule.conditions.iter().any(fails))
     }
+}
+
+/// The protocols that these rules seal in, or ask about.
+fn asked_by<'p>(rules: impl Iterator<Item = &'p Rule>) -> BTreeSet<ProtocolName> {
+    let asked = |condition: &Condition| match condition {
+        Condition::Key(protocols) | Condition::NoKey(protocols) => protocols.clone(),
+        _ => Vec::new(),
+    };
+    let named = |rule: &Rule| {
+        let seals = rule.says(Order::Encrypt) || rule.says(Order::Sign);
+        let sealing = if seals { rule.protocols.clone() } else { Vec::new() };
+        sealing.into_iter().chain(rule.conditions.iter().flat_map(asked)).collect::<Vec<_>>()
+    };
+    rules.flat_map(named).collect()
 }
 
 /// What a group calls its rule when none decided.

@@ -119,7 +119,10 @@ impl Draft {
             message,
             wrapping: &self.wrapping,
             standing: self.standing,
+            reason: None,
             signing: self.signing.clone(),
+            domain_signing: BTreeMap::new(),
+            others: Default::default(),
             recipients: self.recipients.iter().map(recipient).collect(),
         }
     }

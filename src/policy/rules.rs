@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{condition::Condition, sealing::Sealing};
+use super::{
+    condition::Condition,
+    sealing::{KeyOwner, Sealing},
+};
 use crate::keys::{KeyState, ProtocolName, Reach, Source};
 
 /// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by
@@ -255,6 +258,10 @@ impl Rule {
             Some("seals, and names no protocol")
         } else if !seals && self.sealing != Sealing::default() {
             Some("says how to seal, and seals nothing")
+        } else if !says(Order::Encrypt) && self.sealing.names_readers() {
+            Some("says who can read it, and does not encrypt")
+        } else if !says(Order::Sign) && self.sealing.sign_with == KeyOwner::Domain {
+            Some("says whose key signs, and does not sign")
         } else if !says(Order::Encrypt) && self.search != KeySearch::default() {
             Some("says where keys of recipients may come from, and does not encrypt")
         } else {

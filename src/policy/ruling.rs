@@ -1,12 +1,12 @@
 //! One rule after another, for one recipient.
 
 use super::{
-    Action, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule, Sealing,
-    Unauthenticated, Wrapping,
+    Action, AlsoTo, Condition, Direction, Disposition, Facts, Obstacle, Order, Policy, RecipientFacts, Resort, Rule,
+    Sealing, Unauthenticated, Wrapping,
 };
 use crate::{
     keys::{KeyState, ProtocolName},
-    mail::Submitter,
+    mail::{Address, Submitter},
     protocol::Role,
 };
 
@@ -148,8 +148,22 @@ impl Walker<'_> {
                 }
             },
         };
-        let (direction, sealing) = (self.direction(), rule.sealing.clone());
+        let (direction, sealing) = (self.direction(), self.sealing_for(rule, &actions));
         Ok(Ruling { direction, rule: Some(place), obstacle, cause, actions, sealing, disposition })
+    }
+
+    /// How `rule` seals: with the author as a reader where the author has a key.
+    fn sealing_for(&self, rule: &Rule, actions: &[Action]) -> Sealing {
+        let mut sealing = rule.sealing.clone();
+        let protocol = actions.iter().find_map(|action| match action {
+            Action::Encrypt(protocol) | Action::SignAndEncrypt(protocol) => Some(*protocol),
+            _ => None,
+        });
+        let is_reader = |author| protocol.and_then(|protocol| self.facts.further(author, protocol));
+        if !self.facts.author.is_ok_and(|author| is_reader(author).is_some_and(KeyState::is_usable)) {
+            sealing.also_to.retain(|one| *one != AlsoTo::Author);
+        }
+        sealing
     }
 
     /// What `rule` orders for this recipient, or why that cannot be done.
@@ -251,11 +265,7 @@ impl Walker<'_> {
     /// The first protocol of `rule` in which there is a key for each of `roles`.
     fn suited(&self, rule: &Rule, roles: &[Role]) -> Result<ProtocolName, (Obstacle, String)> {
         for protocol in rule.protocols.iter().copied() {
-            let state = |role: &Role| match role {
-                Role::Recipient => self.recipient.keys.get(&protocol),
-                Role::Signer => self.facts.signing.get(&protocol),
-            };
-            match Ready::of(roles.iter().map(state)) {
+            match Ready::of(self.needed(rule, roles, protocol)) {
                 Ready::No => {}
                 // Do not fall back to the next protocol: this one may have a key.
                 Ready::Unknown(why) => return Err((Obstacle::KeysUnavailable, why)),
@@ -263,6 +273,22 @@ impl Walker<'_> {
             }
         }
         Err(self.lack(rule))
+    }
+
+    /// The keys that `rule` needs for `roles` in `protocol`.
+    fn needed<'a>(
+        &'a self,
+        rule: &'a Rule,
+        roles: &'a [Role],
+        protocol: ProtocolName,
+    ) -> impl Iterator<Item = Option<&'a KeyState>> {
+        let of = move |role: &Role| match role {
+            Role::Recipient => self.facts.reading(self.recipient, &rule.sealing).get(&protocol),
+            Role::Signer => self.facts.signing_by(&rule.sealing).get(&protocol),
+        };
+        let encrypts = roles.contains(&Role::Recipient);
+        let further = required_readers(rule).filter(move |_| encrypts);
+        roles.iter().map(of).chain(further.map(move |address| self.facts.further(address, protocol)))
     }
 
     fn may_sign(&self) -> Result<(), (Obstacle, String)> {
@@ -281,17 +307,21 @@ impl Walker<'_> {
 
     /// Which key is missing. The recipient's comes first: without it a key of the author is of no use.
     fn lack(&self, rule: &Rule) -> (Obstacle, String) {
-        let readable: Vec<ProtocolName> =
-            rule.protocols.iter().copied().filter(|one| state(self.recipient.keys.get(one)).is_some()).collect();
-        if rule.says(Order::Encrypt) && readable.is_empty() {
-            let states = || rule.protocols.iter().filter_map(|one| self.recipient.keys.get(one));
-            let expired = states().any(|state| matches!(state, KeyState::Expired(_)));
-            let obstacle = if expired { Obstacle::ExpiredKey } else { Obstacle::MissingKey };
-            return (obstacle, reasons(states(), &format!("{}: no encryption key", self.recipient.path.address)));
+        let mut tried = rule.protocols.clone();
+        if rule.says(Order::Encrypt) {
+            let keys = self.facts.reading(self.recipient, &rule.sealing);
+            let reader = rule.sealing.reader(&self.recipient.path.address);
+            if let Some(lack) = narrow(&mut tried, &reader, |protocol| keys.get(&protocol)) {
+                return lack;
+            }
+            for address in required_readers(rule) {
+                if let Some(lack) = narrow(&mut tried, address, |protocol| self.facts.further(address, protocol)) {
+                    return lack;
+                }
+            }
         }
-        let tried = if rule.says(Order::Encrypt) { &readable } else { &rule.protocols };
-        let states = tried.iter().filter_map(|one| self.facts.signing.get(one));
-        (Obstacle::NoSigningKey, reasons(states, "no signing key"))
+        let keys = self.facts.signing_by(&rule.sealing);
+        (Obstacle::NoSigningKey, reasons(tried.iter().filter_map(|one| keys.get(one)), "no signing key"))
     }
 
     fn resort(&self, rule: &Rule, obstacle: Obstacle) -> Resort {
@@ -433,9 +463,28 @@ impl Ready {
     }
 }
 
-/// The key that serves.
-fn state(state: Option<&KeyState>) -> Option<&KeyState> {
-    state.filter(|state| state.is_usable())
+/// The readers beside the recipient without whose keys `rule` does not encrypt.
+fn required_readers(rule: &Rule) -> impl Iterator<Item = &Address> {
+    rule.sealing.also_to.iter().filter_map(|one| match one {
+        AlsoTo::Address(address) => Some(address),
+        AlsoTo::Author => None,
+    })
+}
+
+/// Leaves the protocols of `tried` in which `reader` has a usable key; if there is none, what is missing.
+fn narrow<'k>(
+    tried: &mut Vec<ProtocolName>,
+    reader: &Address,
+    key: impl Fn(ProtocolName) -> Option<&'k KeyState>,
+) -> Option<(Obstacle, String)> {
+    let states: Vec<&KeyState> = tried.iter().filter_map(|protocol| key(*protocol)).collect();
+    tried.retain(|protocol| key(*protocol).is_some_and(KeyState::is_usable));
+    if !tried.is_empty() {
+        return None;
+    }
+    let has_expired = states.iter().any(|state| matches!(state, KeyState::Expired(_)));
+    let obstacle = if has_expired { Obstacle::ExpiredKey } else { Obstacle::MissingKey };
+    Some((obstacle, reasons(states.into_iter(), &format!("{reader}: no encryption key"))))
 }
 
 fn reasons<'a>(states: impl Iterator<Item = &'a KeyState>, otherwise: &str) -> String {

@@ -2,8 +2,39 @@
 
 use crate::{
     keys::ProtocolName,
+    mail::Address,
     protocol::{Aead, Headers, LegacyDisplay, Padding, Seal, Shape},
+    verdict::DOMAIN_SIGNER,
 };
+
+/// Whose key is taken for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum KeyOwner {
+    /// That of the address.
+    #[default]
+    Address,
+    /// That of its domain, which a gateway there has (RFC 3183).
+    Domain,
+}
+
+/// One more reader of what a rule encrypts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AlsoTo {
+    /// This address: an archive. Without its key the mail is not sealed.
+    Address(Address),
+    /// The author, where there is a key.
+    Author,
+}
+
+/// The address that the key of a domain is for, to encrypt to everybody in the domain of `address` (RFC 3183, section 4).
+pub fn domain_reader(address: &Address) -> Address {
+    address.with_local("domain-confidentiality-authority")
+}
+
+/// The address that the key of a domain is for, to sign for everybody in the domain of `address` (RFC 3183, section 3.1.1).
+pub fn domain_signer(address: &Address) -> Address {
+    address.with_local(DOMAIN_SIGNER)
+}
 
 /// The choices of `sign` and `encrypt` that a rule may make. Those that a protocol does not know are of no effect in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -20,9 +51,44 @@ pub struct Sealing {
     pub shape: Shape,
     /// How RSA keys sign and wrap in S/MIME.
     pub padding: Padding,
+    /// Whose key a recipient is encrypted to.
+    pub encrypt_to: KeyOwner,
+    /// Whose key signs for the author.
+    pub sign_with: KeyOwner,
+    /// Who else can read what is encrypted.
+    pub also_to: Vec<AlsoTo>,
 }
 
 impl Sealing {
+    /// Whether it says who reads, beside the recipients by their own keys.
+    pub(super) fn names_readers(&self) -> bool {
+        self.encrypt_to != KeyOwner::Address || !self.also_to.is_empty()
+    }
+
+    /// The address whose key stands for a recipient.
+    pub fn reader(&self, recipient: &Address) -> Address {
+        match self.encrypt_to {
+            KeyOwner::Address => recipient.clone(),
+            KeyOwner::Domain => domain_reader(recipient),
+        }
+    }
+
+    /// The address whose key signs for an author.
+    pub fn signer(&self, author: &Address) -> Address {
+        match self.sign_with {
+            KeyOwner::Address => author.clone(),
+            KeyOwner::Domain => domain_signer(author),
+        }
+    }
+
+    /// The addresses of its further readers. An author that there is not is left out.
+    pub fn further_readers<'a>(&'a self, author: Option<&'a Address>) -> impl Iterator<Item = &'a Address> {
+        self.also_to.iter().filter_map(move |one| match one {
+            AlsoTo::Address(address) => Some(address),
+            AlsoTo::Author => author,
+        })
+    }
+
     /// `how` with these choices.
     pub fn applied_to(&self, how: Seal, protocol: ProtocolName) -> Seal {
         let how = Seal {
@@ -49,6 +115,10 @@ impl Sealing {
             && self.aead >= floor.aead
             && self.padding >= floor.padding
             && self.cipher == floor.cipher
+            // Other readers are neither more nor less.
+            && self.encrypt_to == floor.encrypt_to
+            && self.sign_with == floor.sign_with
+            && self.also_to == floor.also_to
             && (self.shape == floor.shape || floor.shape == Shape::Mime && self.shape != Shape::Inline)
     }
 
@@ -88,6 +158,10 @@ mod tests {
             (usual(), Sealing { aead: Aead::Always, ..usual() }, false),
             (usual(), Sealing { padding: Padding::PssOaep, ..usual() }, false),
             (Sealing { cipher: Some("3des".to_owned()), ..usual() }, usual(), false),
+            (Sealing { encrypt_to: KeyOwner::Domain, ..usual() }, usual(), false),
+            (Sealing { sign_with: KeyOwner::Domain, ..usual() }, usual(), false),
+            (Sealing { also_to: vec![AlsoTo::Author], ..usual() }, usual(), false),
+            (usual(), Sealing { also_to: vec![AlsoTo::Author], ..usual() }, false),
             (Sealing { shape: Shape::Inline, ..usual() }, usual(), false),
             (Sealing { shape: Shape::Triple, ..usual() }, usual(), true),
             (usual(), Sealing { shape: Shape::Triple, ..usual() }, false),

@@ -105,6 +105,8 @@ pub struct Opened {
     /// For a plaintext that nothing protected against changes: what is told of it instead of any error further within, the same that is told
     /// when it does not decrypt.
     pub refusal: Option<Error>,
+    /// The certificates that the signatures bring along, DER each (RFC 5652, section 5.1).
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// The one answer to everything that keeps a ciphertext of `protocol` from being opened once a key that it names was tried: a wrong key, a wrong

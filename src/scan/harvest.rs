@@ -11,9 +11,9 @@ use crate::{
     base::{Limits, Result},
     engine::Opening,
     keys::{Handle, Keys, Passphrases, ProtocolName, Query, Record, Want},
-    mail::{Part, encoding::base64_decode},
-    store,
-    verdict::{LayerKind, Verdict},
+    mail::{Message, autocrypt},
+    store::{self, Carried, Carrier},
+    verdict::LayerKind,
 };
 
 /// The keys and certificates that were found in passing. None is trusted.
@@ -26,10 +26,8 @@ pub struct Harvest {
 #[derive(Debug, Default)]
 struct Found {
     records: BTreeMap<Handle, Record>,
-    /// Attachments that were read, by their hash.
+    /// What was read, by its hash.
     seen: HashSet<u64>,
-    /// Signers whose certificates were taken out of a signature.
-    signers: HashSet<String>,
 }
 
 impl Harvest {
@@ -38,35 +36,15 @@ impl Harvest {
         Harvest { limits, found: Mutex::default() }
     }
 
-    /// Takes what a message carries: application/pgp-keys parts, the certificates in S/MIME signatures, and the key in its Autocrypt field.
-    /// Each is read once, however many messages carry it.
+    /// Takes the keys that a message carries. Each is read once, however many messages carry it.
     pub fn take_from(&self, judged: &Judged) {
-        let (Some(message), Ok(opening)) = (&judged.message, &judged.opening) else { return };
-        let is_new = self.is_new_signer(opening.verdict());
-        self.walk(message.root(), is_new);
-        if let Some(payload) = inner(opening) {
-            self.walk(payload, is_new);
-        }
+        let Ok(opening) = &judged.opening else { return };
+        carried(opening, &self.limits).iter().for_each(|one| self.read(&one.octets));
     }
 
     /// The certificates, in the order of their fingerprints.
     pub fn records(&self) -> Vec<Record> {
         self.lock().records.values().cloned().collect()
-    }
-
-    fn walk(&self, part: Part<'_>, is_new: bool) {
-        if let Some(value) = part.header("Autocrypt") {
-            let data = value.split(';').filter_map(|one| one.trim().strip_prefix("keydata="));
-            data.for_each(|data| self.read(&base64_decode(data.as_bytes())));
-        }
-        let kind = part.content_type();
-        let is_cms = ["pkcs7-signature", "x-pkcs7-signature", "pkcs7-mime", "x-pkcs7-mime"]
-            .iter()
-            .any(|subtype| kind.is("application", subtype));
-        if kind.is("application", "pgp-keys") || is_cms && is_new {
-            self.read(&part.decoded());
-        }
-        part.children().for_each(|child| self.walk(child, is_new));
     }
 
     fn read(&self, octets: &[u8]) {
@@ -99,30 +77,29 @@ impl Harvest {
         Ok(records)
     }
 
-    /// Whether certificates are to be taken out of its signatures: there is no signature, or one of a signer that was not seen.
-    fn is_new_signer(&self, verdict: &Verdict) -> bool {
-        let smime = verdict.layers().iter().filter(|layer| layer.protocol == ProtocolName::Smime);
-        let signatures = smime.filter_map(|layer| match &layer.kind {
-            LayerKind::Signed { signatures } => Some(signatures),
-            LayerKind::Compressed { .. } | LayerKind::Encrypted { .. } => None,
-        });
-        let signers: Vec<&String> = signatures.flatten().filter_map(|signature| signature.signer.as_ref()).collect();
-        let mut found = self.lock();
-        let mut is_new = signers.is_empty();
-        for signer in signers {
-            is_new |= found.signers.len() < MAX_FOUND && found.signers.insert(signer.clone());
-        }
-        is_new
-    }
-
     fn lock(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The payload, where it is another part than the message.
-fn inner(opening: &Opening) -> Option<Part<'_>> {
-    opening.payload().filter(|_| !opening.verdict().layers().is_empty()).map(|payload| payload.root())
+/// The keys that an opened message carries, as key files of any format: in body parts, in the signatures of its layers, and in Autocrypt fields. Those about
+/// other recipients count only where they were encrypted. Nothing is trusted by it.
+pub fn carried(opening: &Opening, limits: &Limits) -> Vec<Carried> {
+    let outer = opening.outer().root();
+    let inner = opening.payload().map(Message::root);
+    let mut found = Vec::new();
+    let author = autocrypt::of_author(outer).or_else(|| inner.and_then(autocrypt::of_author));
+    found.extend(author.map(|one| Carried { carrier: Carrier::Autocrypt(one.address), octets: one.key }));
+    if let Some(payload) = inner {
+        if opening.verdict().layers().iter().any(|layer| matches!(layer.kind, LayerKind::Encrypted { .. })) {
+            let others = autocrypt::of_recipients(payload, outer).into_iter();
+            found.extend(others.map(|one| Carried { carrier: Carrier::Gossip(one.address), octets: one.key }));
+        }
+        found.extend(store::in_parts(payload, limits));
+    }
+    let brought = opening.certificates().iter().cloned();
+    found.extend(brought.map(|octets| Carried { carrier: Carrier::Signature, octets }));
+    found
 }
 
 /// Certificates, and attachments. Source: the members of a large organization; their certificates take 40 MB.

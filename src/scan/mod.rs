@@ -15,7 +15,7 @@ mod summary;
 
 pub use convert::{Conversion, Converted};
 pub use copy::Copy;
-pub use harvest::Harvest;
+pub use harvest::{Harvest, carried};
 pub use in_place::{InPlace, Undone, undo};
 pub use judge::{Judged, judge};
 pub use outline::{Finding, Outline};

@@ -1,10 +1,10 @@
-//! Key files in other formats: text with a byte order mark, and mail.
+//! Keys in other forms than key files: text with a byte order mark, and mail.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     base::{Budget, Limits},
-    mail::{Message, Part, armor::Label, armor::pgp_blocks},
+    mail::{Address, Message, Part, armor::Label, armor::pgp_blocks, header::ContentType},
     protocol::{pgp, smime},
 };
 
@@ -25,41 +25,99 @@ pub(super) fn unmarked(octets: &[u8]) -> Cow<'_, [u8]> {
     decoded.map_or(Cow::Borrowed(octets), |text| Cow::Owned(text.into_bytes()))
 }
 
-/// The parts of a mail that hold certificates or keys, each with its name in errors; `None` for anything else than mail, and for mail without keys.
-pub(super) fn in_mail(octets: &[u8], place: &str, limits: &Limits) -> Option<Vec<(String, Vec<u8>)>> {
+/// Key material in a message. Nothing was checked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// What it was found in.
+    pub carrier: Carrier,
+    /// A key file of any format.
+    pub octets: Vec<u8>,
+}
+
+/// The part of a message that holds key material.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A body part, with its file name or else its media type.
+    Attachment(String),
+    /// The Autocrypt field of this author.
+    Autocrypt(Address),
+    /// The Autocrypt-Gossip field about this recipient.
+    Gossip(Address),
+    /// An S/MIME signature.
+    Signature,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Carrier::Attachment(name) => write!(f, "attachment {name}"),
+            Carrier::Autocrypt(author) => write!(f, "Autocrypt field of {author}"),
+            Carrier::Gossip(recipient) => write!(f, "Autocrypt-Gossip field for {recipient}"),
+            Carrier::Signature => f.write_str("S/MIME signature"),
+        }
+    }
+}
+
+/// The key material in the bodies of `part` and the parts below it. The octets decide, and not the media type, except that media are not looked into.
+pub fn in_parts(part: Part<'_>, limits: &Limits) -> Vec<Carried> {
+    let mut found = Vec::new();
+    gather(part, limits, &mut found);
+    found
+}
+
+/// The key material in a mail; `None` for anything else than mail, and for mail without keys.
+pub(super) fn in_mail(octets: &[u8], limits: &Limits) -> Option<Vec<Carried>> {
     // PEM or armour alone, which may be large.
     if octets.starts_with(b"-----") {
         return None;
     }
     let message = Message::parse(octets.to_vec(), &mut Budget::new(limits.clone())).ok()?;
-    let root = message.root();
-    let says = |name: &str| root.header(name).is_some();
-    let is_mail = !root.header_octets().is_empty() && (says("From") || says("MIME-Version") || says("Content-Type"));
-    let mut found = Vec::new();
-    if is_mail {
-        gather(root, place, limits, &mut found);
-    }
+    let found = if is_mail(&message) { in_parts(message.root(), limits) } else { Vec::new() };
     (!found.is_empty()).then_some(found)
 }
 
-fn gather(part: Part<'_>, place: &str, limits: &Limits, found: &mut Vec<(String, Vec<u8>)>) {
-    part.children().for_each(|child| gather(child, place, limits, found));
-    if part.children().len() == 0 {
-        let octets = part.decoded();
-        if holds_keys(&octets, limits) {
-            let span = part.span();
-            found.push((format!("{place}, part at {}..{}", span.start, span.end), octets.into_owned()));
-        }
+/// Whether the header is that of a mail, or of a part of one.
+pub fn is_mail(message: &Message) -> bool {
+    let root = message.root();
+    let says = |name: &str| root.header(name).is_some();
+    !root.header_octets().is_empty() && (says("From") || says("MIME-Version") || says("Content-Type"))
+}
+
+fn gather(part: Part<'_>, limits: &Limits, found: &mut Vec<Carried>) {
+    part.children().for_each(|child| gather(child, limits, found));
+    let kind = part.content_type();
+    if part.children().len() > 0 || MEDIA.contains(&kind.kind.as_str()) {
+        return;
+    }
+    let octets = part.decoded();
+    if holds_keys(&octets, limits) {
+        found.push(Carried { carrier: carrier(part), octets: octets.into_owned() });
     }
 }
 
-/// Whether a body holds keys, or a CMS object, which may carry certificates. The octets decide, not the media type.
+fn carrier(part: Part<'_>) -> Carrier {
+    let kind = part.content_type();
+    let is = |subtype| kind.is("application", subtype);
+    let is_signed = kind.parameter("smime-type").is_some_and(|kind| kind.eq_ignore_ascii_case("signed-data"));
+    if is("pkcs7-signature") || is("x-pkcs7-signature") || (is("pkcs7-mime") || is("x-pkcs7-mime")) && is_signed {
+        return Carrier::Signature;
+    }
+    let disposition = part.header("Content-Disposition").map(|value| ContentType::disposition(&value));
+    let name = disposition.and_then(|value| value.parameter("filename").map(str::to_owned));
+    let name = name.or_else(|| kind.parameter("name").map(str::to_owned));
+    Carrier::Attachment(name.unwrap_or_else(|| format!("of type {}/{}", kind.kind, kind.subtype)))
+}
+
+/// Whether a body holds keys, or a CMS object, which may carry certificates.
 fn holds_keys(octets: &[u8], limits: &Limits) -> bool {
     let is_key = |label| matches!(label, Label::PgpPrivateKey | Label::PgpPublicKey);
     pgp_blocks(octets).any(|block| is_key(block.label))
         || pgp::kind::is_key(octets)
         || smime::keyfile::is_object(octets, limits)
 }
+
+/// Types of parts that hold no keys and may be large.
+const MEDIA: [&str; 5] = ["audio", "font", "image", "model", "video"];
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ mod smime;
 
 pub(super) use interface::{Certificates, Format, Reading};
 
-use super::carried::{in_mail, unmarked};
+use super::carried::{Carried, in_mail, unmarked};
 use crate::{
     base::{Error, Kind, Result},
     keys::ProtocolName,
@@ -25,8 +25,8 @@ pub(super) fn read(files: &[(&str, &[u8])], reading: &Reading<'_>) -> Result<Key
     let mut bare = Vec::new();
     for (place, octets) in files {
         let octets = unmarked(octets);
-        match in_mail(&octets, place, reading.limits) {
-            Some(parts) => all.append(read_mail(place, &parts, reading)?),
+        match in_mail(&octets, reading.limits) {
+            Some(carried) => all.append(read_mail(place, &carried, reading)?),
             None => bare.push((*place, octets)),
         }
     }
@@ -53,9 +53,10 @@ pub(super) fn certificates<'a>(files: &[(&'a str, &'a [u8])]) -> Option<Certific
 }
 
 /// Reads the parts of a mail one by one, and skips those without keys.
-fn read_mail(place: &str, parts: &[(String, Vec<u8>)], reading: &Reading<'_>) -> Result<KeyFile> {
+fn read_mail(place: &str, carried: &[Carried], reading: &Reading<'_>) -> Result<KeyFile> {
     let mut all = KeyFile::default();
-    for (place, octets) in parts {
+    for Carried { carrier, octets } in carried {
+        let place = &format!("{place}, {carrier}");
         for format in FORMATS.into_iter().filter(|format| format.recognizes(octets)) {
             match format.read(&[(place, octets)], reading) {
                 Err(error) if error.kind() == Kind::Malformed => all.skipped.push(error.to_string()),
@@ -73,7 +74,8 @@ fn read_mail(place: &str, parts: &[(String, Vec<u8>)], reading: &Reading<'_>) ->
     if is_empty { Err(without_keys(place)) } else { Ok(all) }
 }
 
-fn without_keys(place: &str) -> Error {
+/// The error about a file `place` of which nothing is a key.
+pub fn without_keys(place: &str) -> Error {
     Error::malformed(place, "holds no certificate and no key")
         .with_hint("OpenPGP, PEM, DER and PKCS#12 are understood, and mail that carries them")
 }

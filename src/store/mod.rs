@@ -23,6 +23,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 #[cfg(feature = "store")]
 pub use binding::Origin;
+pub use carried::{Carried, Carrier, in_parts, is_mail};
+pub use format::without_keys;
 #[cfg(feature = "store")]
 pub use integrity::{Damage, Outcome, Repair, write_digests};
 #[cfg(feature = "store")]

@@ -7,5 +7,5 @@ mod standing;
 
 pub use align::Aligned;
 pub use finding::{Covers, Layer, LayerKind, Matches, Signature, State, Why};
-pub use reason::Reason;
+pub use reason::{DOMAIN_SIGNER, Reason};
 pub use standing::{Reached, Standing, Verdict};

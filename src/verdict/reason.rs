@@ -11,6 +11,8 @@ use crate::mail::{Address, NoAuthor};
 pub enum Reason {
     /// The signature is around a ciphertext: its maker need not have seen what is within.
     AroundCiphertext,
+    /// The signature holds, and is of the author's domain (RFC 3183): the message left the domain, and nothing says who wrote it. The domain.
+    ByDomain(String),
     /// Signatures lie deeper in the message than its root; they count for nothing.
     Errant,
     /// The signature does not hold.
@@ -46,10 +48,40 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The words for scripts ([`Reason::code`]).
+    pub const CODES: [&str; 25] = [
+        "ambiguous-message",
+        "around-ciphertext",
+        "certificate-path",
+        "errant",
+        "from-contradicted",
+        "from-deceptive",
+        "from-empty",
+        "from-group",
+        "from-missing",
+        "from-repeated",
+        "from-route",
+        "from-several-addresses",
+        "from-unreadable",
+        "invalid-signature",
+        "not-by-author",
+        "not-examined",
+        "not-opened",
+        "not-signed",
+        "partial",
+        "reservation",
+        "signed-by-domain",
+        "unknown-key",
+        "unknown-signature",
+        "untrusted-key",
+        "weak-algorithm",
+    ];
+
     /// A word for scripts.
     pub fn code(&self) -> &'static str {
         match self {
             Reason::AroundCiphertext => "around-ciphertext",
+            Reason::ByDomain(_) => "signed-by-domain",
             Reason::Errant => "errant",
             Reason::Invalid(_) => "invalid-signature",
             Reason::NoAuthor(why) => why.code(),
@@ -78,8 +110,9 @@ impl Reason {
             Reason::Partial | Reason::Reserved(Why::BrokenAlgorithm(_)) => 5,
             Reason::Untrusted { .. } => 6,
             Reason::NotByAuthor(_) => 7,
-            Reason::Reserved(_) => 8,
-            Reason::NoAuthor(_) => 9,
+            Reason::ByDomain(_) => 8,
+            Reason::Reserved(_) => 9,
+            Reason::NoAuthor(_) => 10,
         }
     }
 }
@@ -91,6 +124,9 @@ impl fmt::Display for Reason {
         match self {
             Reason::AroundCiphertext => {
                 f.write_str("the signature is around a ciphertext, and covers nothing of what is in it")
+            }
+            Reason::ByDomain(domain) => {
+                write!(f, "signed by the domain {domain}, which does not say who in it is the author")
             }
             Reason::Errant => f.write_str("only parts within the message are signed"),
             Reason::Invalid(why) => write!(f, "the signature is invalid: {why}"),
@@ -117,5 +153,26 @@ fn listed(addresses: &[Address]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
+/// The local part of the address that a domain signs as (RFC 3183, section 3.1.1).
+pub const DOMAIN_SIGNER: &str = "domain-signing-authority";
 /// How many addresses a line names. Source: a line of text stays a line.
 const MAX_LISTED: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rule can name each of them, and the manual explains each.
+    #[test]
+    fn every_code_is_listed_and_explained() {
+        let code_of = |line: &'static str| line.split_once(" => \"")?.1.strip_suffix("\",");
+        let sources = [include_str!("reason.rs"), include_str!("../mail/author.rs")];
+        let mut codes: Vec<&str> = sources.iter().flat_map(|source| source.lines()).filter_map(code_of).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, Reason::CODES);
+        let manual = include_str!("../../docs/manual/verify.md");
+        for code in codes {
+            assert!(manual.contains(&format!("`{code}`")), "docs/manual/verify.md says nothing of {code}");
+        }
+    }
+}

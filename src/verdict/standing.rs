@@ -3,7 +3,7 @@
 use super::{
     align::{Aligned, align},
     finding::{Covers, Layer, LayerKind, Matches, Signature, State, Why},
-    reason::Reason,
+    reason::{DOMAIN_SIGNER, Reason},
 };
 use crate::{
     crypto::{Legacy, Strength},
@@ -200,6 +200,9 @@ impl Verdict {
             Some(why) if signature.authenticated.is_empty() => Reason::Reserved(why.clone()),
             None if signature.authenticated.is_empty() => {
                 Reason::Untrusted { signer: signature.signer.clone(), claimed: signature.claimed.clone() }
+            }
+            _ if signature.authenticated.iter().any(|one| *one.address() == author.with_local(DOMAIN_SIGNER)) => {
+                Reason::ByDomain(author.domain().to_owned())
             }
             _ => Reason::NotByAuthor(signature.authenticated.iter().map(|one| one.address().clone()).collect()),
         })

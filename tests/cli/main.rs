@@ -4,6 +4,7 @@ mod cert;
 mod forms;
 mod header_protection;
 mod input;
+mod keys_in_mail;
 mod policy;
 mod program;
 mod reasons;

@@ -17,6 +17,43 @@ fn forwards_and_aliases_come_out_as_the_manual_shows() {
     assert!(typed("forwarding.md", &lab) >= 4);
 }
 
+#[test]
+fn domain_keys_come_out_as_the_manual_shows() {
+    let lab = office();
+    let run = |arguments: &str| lab.run(&arguments.split(' ').collect::<Vec<_>>()).code(0).text();
+    let fingerprint = |text: &str| text.split_whitespace().nth(1).unwrap().to_owned();
+    run("key generate --no-passphrase archive@example.org");
+    // Each side has the domain key of the other, under the name that its owner chose.
+    for (home, name, other, domain) in [
+        ("gateway", "gate@partner.example", "home", "@partner.example"),
+        ("home", "mail@example.org", "gateway", "@example.org"),
+    ] {
+        run(&format!("--home {home} key generate --no-passphrase {name}"));
+        run(&format!("--home {home} key export -o gate.asc {name}"));
+        let key = fingerprint(&run(&format!("--home {other} key import gate.asc")));
+        run(&format!("--home {other} key trust {key} {domain}"));
+        run(&format!("--home {home} key trust {key} {domain}"));
+    }
+    assert!(typed("domain-keys.md", &lab) >= 7);
+    let text = String::from_utf8(lab.read("postseal.toml")).unwrap();
+    let explained = |from: &str, to: &str, recipient: &str| {
+        lab.write("other.toml", text.replace(from, to));
+        let command = format!("config explain -c other.toml --trusted alice@example.org {recipient} letter.eml");
+        run(&command)
+    };
+    // Nothing goes without the archive, and no key takes the place of another.
+    let refused = explained("\"archive@", "\"vault@", "buyer@partner.example");
+    assert!(refused.contains("outcome  reject: vault@example.org: no encryption key"), "{refused}");
+    let refused = explained("\"partner.example\"\nprotocol", "\"else.example\"\nprotocol", "x@else.example");
+    assert!(refused.contains("domain-confidentiality-authority@else.example: no encryption key"), "{refused}");
+    let refused = explained("sign-as = [\"example.org\"]", "sign-as = [\"bob@example.org\"]", "new@partner.example");
+    assert!(refused.contains("may not sign as alice@example.org"), "{refused}");
+    let kept = explained("domain-keys = [\"example.org\"]", "", "new@partner.example");
+    assert!(kept.contains("encrypted, pgp key"), "{kept}");
+    let closed = lab.shell("\"$0\" filter -c other.toml -- carol@example.org < answer.eml").code(0).text();
+    assert!(!closed.contains("We take it"), "{closed}");
+}
+
 /// The number of commands on the page, after each has printed what the page shows.
 fn typed(page: &str, lab: &Lab) -> usize {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual").join(page)).unwrap();
@@ -71,6 +108,16 @@ fn a_bad_configuration_is_refused_with_every_fault() {
             &good.replace("\"clear\"", "\"sign\""),
             "c.toml:3: error: rule \"all\" may decide outbound mail, and says neither encrypt nor clear\n",
         ),
+        (&format!("{good}also-to = \"author\""), "c.toml:3: error: rule \"all\" says how to seal, and seals nothing\n"),
+        (
+            &good.replace("\"clear\"", "\"sign+clear\"\nalso-to = \"author\""),
+            "c.toml:3: error: rule \"all\" says who can read it, and does not encrypt\n",
+        ),
+        (
+            &good.replace("\"clear\"", "\"encrypt\"\nsign-with = \"domain\""),
+            "c.toml:3: error: rule \"all\" says whose key signs, and does not sign\n",
+        ),
+        (&format!("{good}reason = \"forged\""), "c.toml:6: error: unknown reason \"forged\"\n"),
         (
             &good.replace("\"clear\"", "\"encrypt+clear\""),
             "c.toml:3: error: rule \"all\" orders both encrypt and clear\n",

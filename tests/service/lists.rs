@@ -5,6 +5,7 @@ mod members;
 mod posting;
 mod random;
 mod service;
+mod whole;
 
 use std::{
     collections::BTreeMap,

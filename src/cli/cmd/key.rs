@@ -7,8 +7,10 @@ mod export;
 mod find;
 mod generate;
 mod layout;
+pub(super) mod mail;
 mod pending;
 pub(super) mod show;
+mod trust;
 mod x509;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -17,16 +19,20 @@ use clap::{Args, Subcommand, ValueHint};
 use postseal::{
     base::{Error, Result, Secret},
     keys::{Binding, Memory, ProtocolName, Record, Want},
+    mail::Address,
+    policy::{domain_reader, domain_signer},
     protocol::{Described, pem, pgp::summary::doubt, smime::revocation_files},
+    report::printable,
     store::{Intake, Keystore, MasterKey, Origin, Removal, Repair},
 };
 
 use choose::{find, one, select};
+use trust::Trust;
 
 use crate::cli::{
     input, passphrase,
     session::Session,
-    show::{aside, data, error, progress, warning},
+    show::{aside, data, error, hint, progress, warning},
 };
 
 /// Generate, import, export, list, trust and remove keys.
@@ -40,7 +46,7 @@ pub(crate) struct Key {
 enum Verb {
     /// Generate a key for one or more addresses, and trust it for them
     Generate(generate::Generate),
-    /// Import certificates and secret keys: OpenPGP, PEM, DER or PKCS#12, one or many in a file
+    /// Import certificates and secret keys: OpenPGP, PEM, DER or PKCS#12, one or many in a file, and those that messages carry
     Import {
         /// Trust every certificate in the files as a root certificate (S/MIME)
         #[arg(long)]
@@ -70,7 +76,7 @@ enum Verb {
     Trust {
         /// A fingerprint or key ID
         id: String,
-        /// The address of its owner
+        /// The address of its owner; `@example.org`: it is the key of that domain
         address: String,
     },
     /// Remove a key; one with a secret key needs --secret
@@ -149,21 +155,22 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The trust that importing gives to certificates.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    Anchor,
-    Nothing,
-}
-
 fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -> Result<()> {
     let _progress = progress::begin("importing");
     let read =
         |name: &PathBuf| Ok((input::label(Some(name)), Secret::new(input::octets(Some(name), &session.budget())?)));
     let read: Vec<(String, Secret)> = names.iter().map(read).collect::<Result<_>>()?;
+    let (mut mails, mut bare) = (Vec::new(), Vec::with_capacity(read.len()));
+    for (place, octets) in read {
+        match mail::messages(octets.expose(), session) {
+            Some(messages) => mails.push((place, messages)),
+            None => bare.push((place, octets)),
+        }
+    }
+    let read = bare;
     let (mut lists, mut text) = (Vec::new(), String::new());
     let mut stored = |record: &Record, change| text.push_str(&show::change(show::word(change), record));
-    if trust == Trust::Nothing && home.add_certificates(&named(&read), &mut stored)? {
+    if trust == Trust::Nothing && mails.is_empty() && home.add_certificates(&named(&read), &mut stored)? {
         return data(&text);
     }
     let mut files = Vec::with_capacity(names.len());
@@ -176,7 +183,11 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
         }
         lists.extend(found);
     }
-    let file = home.read(&named(&files))?;
+    let mut file = home.read(&named(&files))?;
+    let (mut carriers, is_mail) = (vec![None; file.found.len()], !mails.is_empty());
+    for (place, messages) in mails {
+        mail::append(&mut file, &mut carriers, (&place, messages), trust, (home, session))?;
+    }
     // They may be as large as what was read from them.
     drop(files);
     for list in &file.statements {
@@ -202,14 +213,21 @@ fn import(names: &[PathBuf], trust: Trust, home: &Keystore, session: &Session) -
     for (list, kept) in lists.iter().zip(taken.statements) {
         text.push_str(&show::statement(kept, list));
     }
-    for (one, change) in file.found.iter().zip(taken.certificates) {
+    for ((one, change), carrier) in file.found.iter().zip(taken.certificates).zip(&carriers) {
         let change = if trust == Trust::Anchor { "anchor" } else { show::word(change) };
         text.push_str(&show::change(change, &one.record));
+        if let Some(carrier) = carrier {
+            text.push_str(&format!("           found in {}\n", printable(carrier)));
+        }
         if one.record.protocol() == ProtocolName::Pgp {
             doubt(&one.record, session.clock().now(), home)?.iter().for_each(|doubt| warning(doubt));
         }
     }
     data(&text)?;
+    if is_mail && trust == Trust::Nothing {
+        aside("no key is trusted because of the mail that it came with\n");
+        hint("compare its fingerprint with the owner, and then `postseal key trust FINGERPRINT ADDRESS`");
+    }
     // What was imported stays. A revocation that could not be applied is an error.
     let mut lost = file.lost.into_iter();
     let first = lost.next();
@@ -223,10 +241,22 @@ fn named(files: &[(String, Secret)]) -> Vec<(&str, &[u8])> {
 
 fn trust(id: &str, address: &str, home: &Keystore, session: &Session) -> Result<()> {
     let record = one(home, id)?;
-    let address = input::address(address)?;
-    if !record.claimed().contains(&address) {
-        warning(&format!("key {}: does not name {address} itself", record.fingerprint()));
+    let addresses = match address.strip_prefix('@') {
+        Some(domain) => {
+            let any = input::address(&format!("x@{domain}"))?;
+            vec![domain_reader(&any), domain_signer(&any)]
+        }
+        None => vec![input::address(address)?],
+    };
+    if let [only] = addresses.as_slice()
+        && !record.claimed().contains(only)
+    {
+        warning(&format!("key {}: does not name {only} itself", record.fingerprint()));
     }
+    addresses.iter().try_for_each(|address| trust_for(address, &record, home, session))
+}
+
+fn trust_for(address: &Address, record: &Record, home: &Keystore, session: &Session) -> Result<()> {
     let binding = Binding::Address(address.clone());
     let new = home.bind(record.fingerprint(), &binding, Origin::Trusted, session.clock().now())?;
     aside(&format!("{} is {}trusted for {address}\n", record.fingerprint(), if new { "" } else { "already " }));

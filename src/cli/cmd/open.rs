@@ -9,7 +9,7 @@ use postseal::{
     verdict::Standing,
 };
 
-use super::pieces::wholes;
+use super::{key, pieces::wholes};
 use crate::cli::{
     args::{Decrypt, Require, Verify},
     output::{Output, Privacy},
@@ -34,6 +34,9 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let problem = match opened {
             Ok(opening) => {
                 show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
+                if what.save_key {
+                    show::aside(&key::mail::save_signers(&opening, &label, session)?);
+                }
                 reached &= opening.verdict().standing() >= required;
                 opening.error().cloned()
             }

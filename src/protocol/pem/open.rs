@@ -103,7 +103,7 @@ pub(super) fn open(message: &Message, claim: &Claim, context: Context<'_>, budge
         None => error,
     })?;
     let beside = (!claim.is_whole(root)).then_some(block.span);
-    Ok(Opened { layers, payload, covers, beside, refusal })
+    Ok(Opened { layers, payload, covers, beside, refusal, certificates: Vec::new() })
 }
 
 /// The body, if it is text in which a PEM message may be.

@@ -71,7 +71,7 @@ fn signed(message: &Message, claim: &Claim, context: Context<'_>, budget: &mut B
         false => as_text(first.octets().to_vec(), budget)?,
     };
     let layers = vec![layer(LayerKind::Signed { signatures }, claim.span)];
-    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None })
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None, certificates: Vec::new() })
 }
 
 /// Opens multipart/encrypted (RFC 3156, section 4), intact or mangled.
@@ -90,7 +90,7 @@ fn encrypted(message: Message, claim: &Claim, context: Context<'_>, budget: &mut
     let secrecy = Secrecy::of(&unpacked);
     let layers = layers(&unpacked, claim.span, covers, context, budget).map_err(|error| secrecy.reveal(error))?;
     let payload = entity(unpacked.literal.octets, budget).map_err(|error| secrecy.reveal(error))?;
-    Ok(Opened { layers, payload, covers, beside: None, refusal: secrecy.refusal() })
+    Ok(Opened { layers, payload, covers, beside: None, refusal: secrecy.refusal(), certificates: Vec::new() })
 }
 
 /// Opens the cleartext framework (RFC 9580, section 7) in a text body.
@@ -112,6 +112,7 @@ fn inline_signed(message: &Message, claim: &Claim, context: Context<'_>, budget:
         covers,
         beside,
         refusal: None,
+        certificates: Vec::new(),
     })
 }
 
@@ -142,7 +143,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
     let literal = unpacked.literal;
     if mime {
         let payload = entity(literal.octets, budget).map_err(|error| secrecy.reveal(error))?;
-        return Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal() });
+        return Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal(), certificates: Vec::new() });
     }
     let payload = if is_text && !literal.octets.contains(&0) {
         let charset_name = headers.iter().find(|(name, _)| name == "charset").map(|(_, value)| value.as_str());
@@ -152,7 +153,7 @@ fn inline_message(message: Message, claim: &Claim, context: Context<'_>, budget:
         file_message(name.as_deref(), literal.octets)
     };
     let payload = Message::parse(payload, budget).map_err(|error| secrecy.reveal(error))?;
-    Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal() })
+    Ok(Opened { layers, payload, covers, beside, refusal: secrecy.refusal(), certificates: Vec::new() })
 }
 
 /// How much errors may reveal about the content of a message.

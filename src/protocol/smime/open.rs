@@ -47,21 +47,38 @@ fn multipart(message: &Message, span: Span, context: Context<'_>, budget: &mut B
         return Err(Error::malformed("multipart/signed", format!("has {} parts instead of 2", children.len())));
     }
     let first = children.next().ok_or_else(|| Error::malformed("multipart/signed", "has no parts"))?;
-    let signatures = match children.next() {
+    let Judged { signatures, certificates } = match children.next() {
         Some(part) => detached(first, part, context, budget)?,
-        None => vec![verify::unreadable(Why::Malformed("it is missing".to_owned()))],
+        None => Judged::unreadable("it is missing".to_owned()),
     };
     let payload = match is_entity(first) {
         true => first.as_message(),
         false => as_text(first.octets().to_vec(), budget)?,
     };
     let layers = vec![layer(LayerKind::Signed { signatures }, span)];
-    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None })
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None, certificates })
+}
+
+/// The signatures of a SignedData, and the certificates in it, DER each.
+struct Judged {
+    signatures: Vec<Signature>,
+    certificates: Vec<Vec<u8>>,
+}
+
+impl Judged {
+    fn new(signed: &SignedData<'_>, signatures: Vec<Signature>) -> Judged {
+        let certificates = signed.certificates.iter().map(|certificate| certificate.der().to_vec()).collect();
+        Judged { signatures, certificates }
+    }
+
+    fn unreadable(reason: String) -> Judged {
+        Judged { signatures: vec![verify::unreadable(Why::Malformed(reason))], certificates: Vec::new() }
+    }
 }
 
 /// The signatures of a multipart/signed, in a ContentInfo of signedData without content.
-fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut Budget) -> Result<Vec<Signature>> {
-    let malformed = |reason: String| Ok(vec![verify::unreadable(Why::Malformed(reason))]);
+fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut Budget) -> Result<Judged> {
+    let malformed = |reason: String| Ok(Judged::unreadable(reason));
     let (octets, after) = unarmored(part.decoded().into_owned(), after(&part.transfer_encoding()));
     let taken = match ber::take_content(octets, after, budget) {
         Ok(taken) if taken.is_alone => taken,
@@ -78,7 +95,7 @@ fn detached(first: Part<'_>, part: Part<'_>, context: Context<'_>, budget: &mut 
         Ok(_) if taken.content.is_some() => {
             malformed("it holds content of its own besides the shown content".to_owned())
         }
-        Ok(signed) => verify::judged(&signed, first.octets(), Shape::Part, context, budget),
+        Ok(signed) => Ok(Judged::new(&signed, verify::judged(&signed, first.octets(), Shape::Part, context, budget)?)),
         Err(error) => malformed(error.to_string()),
     }
 }
@@ -125,11 +142,14 @@ fn within(inner: Decapsulated, span: Span, context: Context<'_>, budget: &mut Bu
 /// Opens the content: an entity, or another CMS content type without MIME in between (RFC 5652, section 6.1).
 fn content(mut inner: Decapsulated, span: Span, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
     let mut layers = vec![layer(inner.layer.clone(), span)];
+    let mut certificates = Vec::new();
     if let Some(signed) = inner.signed.take() {
         let taken = ber::take_content(signed, After::Nothing, budget)?;
         let signed = SignedData::read(inside(&taken.skeleton)?.1, budget)?;
-        let signatures = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
-        layers.push(layer(LayerKind::Signed { signatures }, span));
+        let judged = verify::judged(&signed, &inner.octets, Shape::Encapsulated, context, budget)?;
+        let judged = Judged::new(&signed, judged);
+        layers.push(layer(LayerKind::Signed { signatures: judged.signatures }, span));
+        certificates = judged.certificates;
     }
     if inner.content_type == removed::DATA {
         return Ok(Opened {
@@ -138,13 +158,15 @@ fn content(mut inner: Decapsulated, span: Span, context: Context<'_>, budget: &m
             covers: Covers::Whole,
             beside: None,
             refusal: None,
+            certificates,
         });
     }
     budget.layer()?;
     let taken = ber::take_content(inner.into_content_info(), After::Nothing, budget)?;
     let opened = content_info(taken, span, context, budget)?;
     layers.extend(opened.layers);
-    Ok(Opened { layers, ..opened })
+    certificates.extend(opened.certificates);
+    Ok(Opened { layers, certificates, ..opened })
 }
 
 /// Opens SignedData with its content inside (RFC 8551, section 3.5.2), or certificates only (section 3.8).
@@ -163,14 +185,18 @@ fn opaque(
                 covers: Covers::Whole,
                 beside: None,
                 refusal: None,
+                // They are parts of the payload.
+                certificates: Vec::new(),
             });
         }
         let reason = "holds a signature without the signed content";
         return Err(Error::malformed("application/pkcs7-mime", reason));
     };
-    let signatures = verify::judged(signed, &content, Shape::Encapsulated, context, budget)?;
+    let judged = verify::judged(signed, &content, Shape::Encapsulated, context, budget)?;
+    let Judged { signatures, certificates } = Judged::new(signed, judged);
     let layers = vec![layer(LayerKind::Signed { signatures }, span)];
-    Ok(Opened { layers, payload: entity(content, budget)?, covers: Covers::Whole, beside: None, refusal: None })
+    let payload = entity(content, budget)?;
+    Ok(Opened { layers, payload, covers: Covers::Whole, beside: None, refusal: None, certificates })
 }
 
 /// The certificates and CRLs of a certs-only message as parts of their own (RFC 2585, section 4), readable for

@@ -133,7 +133,12 @@ pub(crate) const VERBS: &[Verb] = &[
         "verify",
         "signed.eml",
         0,
-        &[call("--require authentic", "", 0), call("--require signed", "", 0), call("--json", "", 0)],
+        &[
+            call("--require authentic", "", 0),
+            call("--require signed", "", 0),
+            call("--save-key", "", 0),
+            call("--json", "", 0),
+        ],
     ),
     verb(
         "scan",

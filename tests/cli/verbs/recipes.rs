@@ -85,6 +85,8 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal sendmail", Done::Left("tests/service/sendmail.rs does, with a mail server")),
     ("postseal serve", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
     ("postseal serve --config FILE", Done::Left("it runs until it is ended; `every_verb_takes_every_option` ends it")),
+    ("postseal scan --save-keys FILE", Done::Typed("scan --save-keys keys message.eml")),
     ("postseal sign", Done::Typed("sign message.eml")),
     ("postseal verify", Done::Typed("verify signed.eml")),
+    ("postseal verify --save-key signed.eml", Done::Typed("verify --save-key signed.eml")),
 ];

@@ -90,6 +90,11 @@ fn a_key_that_the_owner_trusts_stays() {
     let new = fingerprint(&net.publish_new("bob@a.test"));
     net.encrypt("bob@a.test").code(77);
     assert_eq!(net.pending()[0]["fingerprint"], new);
+    // Trust decides.
+    let id = net.pending()[0]["id"].to_string();
+    net.run(&["key", "pending", "accept", &id]).refused(77, "is trusted, and comes before every key that was found");
+    net.run(&["key", "find", "--import", "bob@a.test"]).code(77);
+    assert!(net.run(&["key", "list"]).code(0).text().contains(&new));
 }
 
 /// A revocation counts at once, and is not forgotten when the domain publishes the key without it again.
@@ -140,4 +145,22 @@ fn sources_are_asked_in_order() {
     let done = net.encrypt("frank@b.test").code(75);
     assert!(done.stderr.contains("wkd: frank@b.test: the server answers 500"), "{}", done.stderr);
     net.encrypt("frank@a.test").code(77);
+}
+
+/// A server that does not say is not asked for other addresses for a while. What it says for one address ends that.
+#[test]
+fn a_server_that_fails_is_not_asked_for_other_addresses() {
+    let Some(net) = Net::new(&[("openpgpkey.a.test", "if (-f $document_root/broken) { return 500; }")], "") else {
+        return;
+    };
+    net.publish_new("bob@a.test");
+    net.web.put("openpgpkey.a.test", "broken", "");
+    for address in ["carol@a.test", "dave@a.test", "bob@a.test"] {
+        let done = net.encrypt(address).code(75);
+        assert!(done.stderr.contains(&format!("wkd: {address}: the server answers 500")), "{}", done.stderr);
+    }
+    assert_eq!(net.asked("a.test"), 1);
+    std::fs::remove_file(net.web.path("openpgpkey.a.test/broken")).expect("a file");
+    net.find("erin@a.test", 77);
+    net.encrypt("bob@a.test").code(0);
 }

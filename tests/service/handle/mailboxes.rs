@@ -26,7 +26,7 @@ fn handler(keys: Memory, now: SystemTime) -> ReloadableHandler {
     rules.push(rule("sealed", Vec::new(), &[Order::Encrypt], &[ProtocolName::Pgp]));
     let aliases = [("sales", "alice@example.org"), ("friend@example.net", "bob@example.net")];
     let aliases = aliases.map(|(name, to)| (name.to_owned(), address(to))).into();
-    let mailboxes = Mailboxes { delimiters: "+".to_owned(), aliases };
+    let mailboxes = Mailboxes { delimiters: "+".to_owned(), aliases, ..Mailboxes::default() };
     let policy = Policy { rules, mailboxes, ..policy() };
     let clock: Arc<dyn Clock> = Arc::new(FixedClock(now));
     ReloadableHandler::new(HandlerConfig {

@@ -31,7 +31,7 @@ pub(crate) struct Find {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Import the keys that would be used; they are not trusted by this
+    /// Import the keys that can be used; they are not trusted by this
     #[arg(long)]
     import: bool,
     /// The configuration with the sources [default: $POSTSEAL_CONFIG, or the usual sources]
@@ -51,28 +51,29 @@ pub(super) fn run(what: &Find, session: &Session) -> Result<ExitCode> {
         session.discovery()?.ask_all(&address, Instant::now() + session.limits().network)
     };
     data(&if what.json { object(&address, &said) } else { text(&address, &said) })?;
-    let found: Vec<&Record> = said.iter().flat_map(used).collect();
+    let found: Vec<&Candidate> = said.iter().flat_map(fit).collect();
     if what.import {
         let of =
             |record: &Record| Described { record: record.clone().with_bindings([]), secret: None, proven: Vec::new() };
-        let imported: Vec<Described> = found.iter().map(|record| of(record)).collect();
+        let imported: Vec<Described> = found.iter().map(|candidate| of(&candidate.record)).collect();
         let changes = session.home()?.add(&imported)?;
         let lines = imported.iter().zip(changes).map(|(one, change)| show::change(show::word(change), &one.record));
         aside(&lines.collect::<String>());
     }
     let failed = said.iter().any(|said| matches!(said.outcome, Outcome::Failed(_)));
-    Ok(match (found.is_empty(), failed) {
-        (false, _) => ExitCode::SUCCESS,
+    let is_used = found.iter().any(|candidate| candidate.standing == Standing::Used);
+    Ok(match (is_used, failed) {
+        (true, _) => ExitCode::SUCCESS,
         // It may work later.
-        (true, true) => ExitCode::from(exit_code(Kind::TryAgain)),
-        (true, false) => ExitCode::from(exit_code(Kind::NoKey)),
+        (false, true) => ExitCode::from(exit_code(Kind::TryAgain)),
+        (false, false) => ExitCode::from(exit_code(Kind::NoKey)),
     })
 }
 
-fn used(said: &Said) -> Vec<&Record> {
+/// Those that can be used, and may be held.
+fn fit(said: &Said) -> Vec<&Candidate> {
     let Outcome::Found(candidates) = &said.outcome else { return Vec::new() };
-    let used = candidates.iter().filter(|candidate| candidate.standing == Standing::Used);
-    used.map(|candidate| &candidate.record).collect()
+    candidates.iter().filter(|candidate| !matches!(candidate.standing, Standing::Unfit(_))).collect()
 }
 
 fn text(address: &Address, said: &[Said]) -> String {
