@@ -265,6 +265,9 @@ pub(crate) struct Encrypt {
     /// Look for missing keys on the network, as [discovery] of $POSTSEAL_CONFIG says
     #[arg(long)]
     pub(crate) discover: bool,
+    /// Do not encrypt to the author's own key too
+    #[arg(long)]
+    pub(crate) no_self: bool,
     /// Encrypt with each passphrase of --passphrase-file too
     #[arg(long)]
     pub(crate) password: bool,

@@ -2,6 +2,7 @@
 
 use std::{
     cell::OnceCell,
+    collections::BTreeSet,
     env,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -14,10 +15,10 @@ use postseal::{
     crypto::Legacy,
     discover::{Discovery, Settings},
     engine::{Engine, OpenedParts, Opening, Within},
-    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
-    mail::Message,
+    keys::{Ask, Chain, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
+    mail::{Address, Message},
     pki::Revocation,
-    protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
+    protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
     service::{CapabilityStore, Environment, OpenSources, with_network},
     store::{self, Keystore},
 };
@@ -138,7 +139,8 @@ impl Session {
     pub(crate) fn environment(self) -> Result<Environment> {
         let (legacy, home) = (self.legacy(), self.learning_home()?);
         let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
-        Ok(Environment { keys, home, clock: self.clock, random: Arc::new(SystemRandom), legacy })
+        let discovery = self.discovery.into_inner().filter(|_| self.common.at.is_none());
+        Ok(Environment { keys, home, discovery, clock: self.clock, random: Arc::new(SystemRandom), legacy })
     }
 
     /// Where learned capabilities are stored: in the home, unless mail is judged as of another time.
@@ -161,6 +163,12 @@ impl Session {
         out: &mut dyn io::Write,
     ) -> Result<Sealed> {
         self.engine(self.keys()?).seal(protocol, message, how, out)
+    }
+
+    /// Whether a usable key of `address` is here to encrypt to.
+    pub(crate) fn can_encrypt_to(&self, address: &Address, protocol: ProtocolName) -> Result<bool> {
+        let states = self.engine(self.keys()?).key_states(address, Role::Recipient, &BTreeSet::from([protocol]))?;
+        Ok(states.values().all(KeyState::is_usable))
     }
 
     /// An engine without keys. No home is opened.

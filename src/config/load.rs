@@ -124,6 +124,7 @@ impl Reader<'_> {
         }
         let known = [clients.as_slice(), peers.as_slice()].concat();
         let notice = notice::read(self, root, &policy.local, hostname.as_deref());
+        let expiry_notice = notice::expiry(self, root, hostname.as_deref());
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
@@ -167,6 +168,7 @@ impl Reader<'_> {
             sendmail,
             quarantine,
             notice,
+            expiry_notice,
             bounds,
             log,
             metrics,

@@ -372,7 +372,7 @@ fn key(address: &Address) -> String {
 fn server(method: Method, address: &Address) -> String {
     match method {
         Method::Hkp | Method::Vks => "*".to_owned(),
-        Method::Openpgpkey | Method::Smimea | Method::Wkd => format!("*@{}", address.domain()),
+        Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Wkd => format!("*@{}", address.domain()),
     }
 }
 

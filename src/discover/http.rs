@@ -139,7 +139,7 @@ impl Client {
 impl Failure {
     /// The error of a look-up, which may work later: `place` says what was asked.
     pub fn error(&self, place: impl fmt::Display) -> Error {
-        Error::new(Kind::TryAgain, format!("{place}: {self}"))
+        Error::unavailable(format!("{place}: {self}"))
     }
 }
 

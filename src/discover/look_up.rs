@@ -104,17 +104,42 @@ impl Discovery {
     pub fn ask_all(&self, address: &Address, deadline: Instant) -> Vec<Said> {
         let ask = |method: &Method| {
             let start = Instant::now();
-            let answer = self.ask(*method, address, deadline);
-            let kept = self.keep(*method, address, &answer);
-            let outcome = match (answer, kept) {
-                (_, Err(error)) => Outcome::Failed(error.to_string()),
-                (Answer::Found(octets), _) => self.candidates(*method, address, &octets),
-                (Answer::Missing(why), _) => Outcome::Missing(why),
-                (Answer::Failed(why) | Answer::Down(why), _) => Outcome::Failed(why),
+            let asked = match method {
+                Method::Mail => self.answer(*method, address, deadline),
+                _ => {
+                    let answer = self.ask(*method, address, deadline);
+                    self.keep(*method, address, &answer).map(|()| answer)
+                }
+            };
+            let outcome = match asked {
+                Err(error) => Outcome::Failed(error.to_string()),
+                Ok(Answer::Found(octets)) => self.candidates(*method, address, &octets),
+                Ok(Answer::Missing(why)) => Outcome::Missing(why),
+                Ok(Answer::Failed(why) | Answer::Down(why)) => Outcome::Failed(why),
             };
             Said { method: *method, took: start.elapsed(), outcome }
         };
         self.settings.methods.iter().map(ask).collect()
+    }
+
+    /// Whether keys that come with mail are kept: [`Method::Mail`] is among the sources.
+    pub fn harvests(&self) -> bool {
+        self.settings.methods.contains(&Method::Mail)
+    }
+
+    /// Keeps an OpenPGP certificate that came with authentic mail from `address`, in the place of an earlier one. Call it for the author of the mail alone.
+    /// Returns whether it has a key of the address.
+    ///
+    /// # Errors
+    ///
+    /// What was found cannot be written.
+    pub fn harvest(&self, address: &Address, octets: &[u8]) -> Result<bool> {
+        let answer = self.reduced(Method::Mail, address, octets);
+        let is_found = matches!(answer, Answer::Found(_));
+        if is_found {
+            self.cache.keep(Method::Mail, address, &answer, self.local.clock.as_ref(), HARVEST)?;
+        }
+        Ok(is_found)
     }
 
     /// The keys that are held for the owner, oldest first.
@@ -198,6 +223,8 @@ impl Discovery {
         let start = Instant::now();
         let deadline = deadline.min(start + self.settings.source_timeout);
         let answer = match method {
+            // What came with mail is among the answers that are kept.
+            Method::Mail => return Answer::Missing(String::new()),
             Method::Hkp | Method::Vks | Method::Wkd => self.ask_server(method, address, deadline),
             Method::Openpgpkey | Method::Smimea => match self.validator() {
                 Ok(validator) => validator.ask(method, address, deadline),
@@ -374,6 +401,9 @@ impl InUse {
         InUse { fingerprint: record.fingerprint().clone(), octets: record.bytes().to_vec() }
     }
 }
+
+/// How long a key that came with mail is kept.
+const HARVEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// One source of a [`Discovery`].
 struct LookUp {

@@ -24,6 +24,20 @@ impl Discovery {
         self.0.iter().map(|method| (method.name(), Arc::new(Missing) as Arc<dyn Keys>)).collect()
     }
 
+    /// Whether keys that come with mail are kept.
+    pub fn harvests(&self) -> bool {
+        false
+    }
+
+    /// Keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn harvest(&self, _: &Address, _: &[u8]) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Whether no source need be asked.
     pub fn suffices(&self, record: &Record, address: &Address) -> bool {
         record.source(address).is_trusted()

@@ -81,6 +81,8 @@ pub struct Local {
 pub enum Method {
     /// A key server that verifies nothing (HKP over HTTPS).
     Hkp,
+    /// The keys that came with authentic mail from their owners (Autocrypt).
+    Mail,
     /// OPENPGPKEY records of the address's domain, in signed DNS (RFC 7929).
     Openpgpkey,
     /// SMIMEA records of the address's domain, in signed DNS (RFC 8162).
@@ -93,12 +95,14 @@ pub enum Method {
 
 impl Method {
     /// All, by name.
-    pub const ALL: [Method; 5] = [Method::Hkp, Method::Openpgpkey, Method::Smimea, Method::Vks, Method::Wkd];
+    pub const ALL: [Method; 6] =
+        [Method::Hkp, Method::Mail, Method::Openpgpkey, Method::Smimea, Method::Vks, Method::Wkd];
 
     /// The word in the configuration and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Method::Hkp => "hkp",
+            Method::Mail => "mail",
             Method::Openpgpkey => "openpgpkey",
             Method::Smimea => "smimea",
             Method::Vks => "vks",
@@ -110,6 +114,7 @@ impl Method {
     pub fn source(self) -> Source {
         match self {
             Method::Hkp => Source::Claim,
+            Method::Mail => Source::Mail,
             Method::Openpgpkey | Method::Smimea => Source::Dnssec,
             Method::Vks => Source::Server,
             Method::Wkd => Source::Domain,
@@ -119,7 +124,7 @@ impl Method {
     /// Whose keys it has.
     pub fn protocol(self) -> ProtocolName {
         match self {
-            Method::Hkp | Method::Openpgpkey | Method::Vks | Method::Wkd => ProtocolName::Pgp,
+            Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Vks | Method::Wkd => ProtocolName::Pgp,
             Method::Smimea => ProtocolName::Smime,
         }
     }
@@ -128,7 +133,7 @@ impl Method {
     pub(super) fn octets(self) -> usize {
         match self {
             Method::Wkd => 256 * 1024,
-            Method::Hkp | Method::Openpgpkey | Method::Smimea | Method::Vks => 64 * 1024,
+            Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Vks => 64 * 1024,
         }
     }
 }

@@ -33,12 +33,14 @@ impl Engine<'_> {
                     continue;
                 };
                 let origin = origins.of(&path.address);
-                let next = match onward {
-                    Onward::List(list) => {
-                        let (came, verdict) = (&mail, &verdict);
-                        self.post(&ForList { came, verdict, one: &one, path: &path, origin }, list, handler)?
-                    }
-                    Onward::Forward(_) | Onward::Return => {
+                let for_list = ForList { came: &mail, verdict: &verdict, one: &one, path: &path, origin };
+                let next = match (onward, handler.policy.lists.of_requests(&path.address)) {
+                    (Onward::List(list), _) => self.post(&for_list, list, handler)?,
+                    (Onward::Forward(_), Some(list)) => match self.requested(&for_list, list, handler)? {
+                        Some(answer) => answer,
+                        None => self.next_leg(&mail, &one, &path, onward, origin, handler)?,
+                    },
+                    (Onward::Forward(_) | Onward::Return, _) => {
                         self.next_leg(&mail, &one, &path, onward, origin, handler)?
                     }
                 };

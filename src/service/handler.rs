@@ -53,6 +53,7 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
     let handler = ReloadableHandler::new(handler_config(config, &environment, marker));
     LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
+        .harvesting(environment.discovery)
 }
 
 /// The part of it that handles mail.

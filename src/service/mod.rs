@@ -9,6 +9,7 @@
 //! }
 //! ```
 
+mod approving;
 mod discovery;
 mod environment;
 mod handler;
@@ -17,6 +18,7 @@ mod learning;
 mod listeners;
 mod next_hop;
 mod quarantine;
+mod reminders;
 mod signals;
 mod sources;
 
@@ -26,6 +28,7 @@ use tokio::{runtime, sync::mpsc};
 
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
+    approving::ApprovingHandler,
     discovery::with_network,
     environment::Environment,
     handler::{ConfiguredHandler, handler},

@@ -18,6 +18,7 @@ mod mixed_recipients;
 mod over_limits;
 mod proxy;
 mod recipes;
+mod reminders;
 mod sendmail;
 mod submission;
 #[path = "../support/mod.rs"]

@@ -9,6 +9,7 @@ mod generate;
 mod layout;
 pub(super) mod mail;
 mod pending;
+mod publish;
 pub(super) mod show;
 mod trust;
 mod x509;
@@ -87,6 +88,9 @@ enum Verb {
         /// A fingerprint or key ID
         id: String,
     },
+    /// Publish the keys of addresses, each with nothing but what belongs to its address
+    #[command(subcommand)]
+    Publish(publish::Publish),
     /// Check the home for damage; damage is listed, and the exit code is 65
     Check {
         /// Repair what can be repaired, set aside in the database what cannot, and erase remains of removed secret keys
@@ -138,6 +142,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Remove { secret, id } => {
             remove(id, if *secret { Removal::WithSecret } else { Removal::Certificate }, &home)?;
         }
+        Verb::Publish(what) => publish::publish(what, &home, session)?,
         Verb::Check { repair } => return check::check(if *repair { Repair::Yes } else { Repair::No }, &home),
         Verb::Master { file, credential, passphrase, .. } => {
             let master = match (file, credential) {

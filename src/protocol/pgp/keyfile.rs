@@ -265,7 +265,7 @@ fn parse(octets: &[u8], fingerprint: &Handle) -> Result<Cert> {
     cert::read(octets).map_err(|error| failed(fingerprint, &error))
 }
 
-fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Vec<u8>> {
+pub(super) fn armored(octets: Vec<u8>, kind: sequoia_armor::Kind, form: Armor) -> Result<Vec<u8>> {
     if form == Armor::Binary {
         return Ok(octets);
     }

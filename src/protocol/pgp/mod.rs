@@ -28,6 +28,7 @@ mod partial;
 mod plan;
 mod protected;
 mod public;
+pub mod publication;
 pub(super) mod published;
 mod revocation;
 mod seal;
@@ -55,6 +56,7 @@ mod words;
 // librepgp.rs   LibrePGP's packet 20
 // session_key.rs the format of an encrypted session key, without a key
 // sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
+// publication.rs the certificate as it is published for one address
 // public.rs     verify a digest with a public key
 // published.rs  certificates that others publish for an address
 // lenient.rs    the policy by which certificates are read
@@ -85,7 +87,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
+    keys::{ProtocolName, Record},
     mail::{Message, Part},
 };
 
@@ -104,6 +106,10 @@ impl Protocol for Pgp {
 
     fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
         open::open(message, claim, context, budget)
+    }
+
+    fn key_text(&self, record: &Record) -> Result<String> {
+        Ok(String::from_utf8_lossy(&keyfile::export(record, keyfile::Armor::Ascii)?).into_owned())
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {

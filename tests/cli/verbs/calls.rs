@@ -106,6 +106,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--legacy-display", "", 0),
             call("--cipher aes128", "", 0),
             call("--again", "--to alice@example.org encrypted.eml", 0),
+            call("--no-self", "--to alice@example.org message.eml", 0),
             call("--keep", "--to alice@example.org encrypted.eml", 0),
             call("--format pem", "", 0),
             call("--format pgp", "", 0),
@@ -241,6 +242,31 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output out", "", 0),
         ],
     ),
+    verb("key publish wkd", "web", 0, &[call("--layout advanced", "", 0), call("--layout direct", "", 0)]),
+    verb(
+        "key publish dane",
+        "",
+        0,
+        &[
+            call("--format pem", "", 77),
+            call("--format pgp", "", 0),
+            call("--format smime", "", 0),
+            call("--generic", "", 0),
+        ],
+    ),
+    // Nothing listens there.
+    verb(
+        "key publish vks",
+        "--server https://127.0.0.1:9 alice@example.org",
+        69,
+        &[call("--server https://127.0.0.1:9", "alice@example.org", 69), call("--roots alice.pem", "", 69)],
+    ),
+    verb(
+        "key publish autocrypt",
+        "alice@example.org",
+        0,
+        &[call("--prefer-encrypt nopreference", "", 0), call("--prefer-encrypt mutual", "", 0)],
+    ),
     verb("key list", "", 0, &[call("--json", "", 0)]),
     verb("key check", "", 0, &[call("--repair", "", 0)]),
     verb("key show", "alice@example.org", 0, &[call("--json", "", 0)]),
@@ -362,6 +388,13 @@ pub(crate) const VERBS: &[Verb] = &[
         &[call("--older-than 5m", "-c postseal.toml", 0), call("--config postseal.toml", "--older-than 12h", 0)],
     ),
     verb("list check", "-c postseal.toml dev", 0, &[call("--config postseal.toml", "dev", 0)]),
+    // Its milter would see the copies, and there is no marker.
+    verb(
+        "list post",
+        "-c postseal.toml dev < message.eml",
+        78,
+        &[call("--config postseal.toml", "dev < message.eml", 78)],
+    ),
     verb("config check", " ", 0, &[]),
     verb(
         "config explain",

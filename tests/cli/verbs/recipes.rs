@@ -68,6 +68,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key master --file /mnt/stick/postseal.key", Done::Typed("key master --file postseal.key")),
     ("postseal key master --in-home", Done::Typed("key master --in-home")),
     ("postseal key master --passphrase", Done::Typed("key master --passphrase --passphrase-file pass")),
+    ("postseal key publish", Done::Typed("key publish wkd web")),
     ("postseal log", Done::Typed("log alice@example.org log")),
     ("postseal log ID|ADDRESS FILE", Done::Typed("log alice@example.org log")),
     ("postseal key trust", Done::Typed("key trust $(cat id) other@example.org")),

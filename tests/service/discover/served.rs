@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Net, fingerprint};
+use super::{Net, fingerprint, new_certificate};
 use crate::support::{
     clients::Letter,
+    lab::Lab,
     served::{Configured, STRANGER, Served, TRUSTED, log},
 };
 
@@ -131,4 +132,35 @@ fn only_rules_that_say_so_ask_and_only_to_encrypt() {
     };
     served.replies(&from_b);
     assert_eq!(net.asked("b.test"), 0);
+}
+
+/// The Autocrypt key of authentic mail is kept for its author, where the configuration says so.
+#[test]
+fn a_key_that_comes_with_authentic_mail_is_kept() {
+    let Some(net) = Net::new(&[("unused.test", "")], "") else { return };
+    let bob = Lab::new();
+    bob.run(&["key", "generate", "-f", "smime", "--no-passphrase", "bob@a.test"]).code(0);
+    bob.run(&["key", "export", "-f", "smime", "-o", "bob.pem", "bob@a.test"]).code(0);
+    let key = new_certificate("bob@a.test");
+    bob.write("key", &key);
+    bob.shell(
+        "{ echo 'From: bob@a.test'; echo 'To: alice@example.org'; echo 'Subject: x'; echo 'Autocrypt: addr=bob@a.test; keydata='; base64 -w 70 key | sed 's/^/ /'; echo; echo hello; } > mail
+         \"$0\" sign -f smime -o signed mail && sed -i 's/\\r*$/\\r/' mail signed",
+    )
+    .code(0);
+    net.lab.write("bob.pem", bob.read("bob.pem"));
+    net.lab.run(&["key", "import", "--anchor", "bob.pem"]).code(0);
+    let rules = [RULES[0], ["found", "discover = true\nmin-trust = \"mail\"", "encrypt"]];
+    let served = serve(&net, &rules, "methods = [\"mail\"]\nkeep-missing = 0");
+    let [unsigned, signed] = ["mail", "signed"].map(|name| String::from_utf8(bob.read(name)).expect("text"));
+    let from_bob = |message| Letter { client: STRANGER, sender: "bob@a.test", recipient: "alice@example.org", message };
+    for (message, expected) in [(unsigned.as_str(), "550"), (signed.as_str(), "250")] {
+        served.replies(&from_bob(message));
+        served.delivered();
+        for (transport, reply) in served.replies(&letter("bob@a.test")) {
+            assert!(reply.starts_with(expected), "{transport}: {reply}\n{}", log(&net.lab));
+        }
+    }
+    assert!(served.delivered().iter().all(|mail| mail.contains("BEGIN PGP MESSAGE")));
+    assert!(log(&net.lab).contains(&fingerprint(&key)));
 }
