@@ -45,6 +45,7 @@ use std::{
     env, fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 pub use check::check;
@@ -107,6 +108,8 @@ pub struct Config {
     pub notice: Option<Notice>,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
+    /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
+    pub provisioning: Option<Duration>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.

@@ -91,6 +91,7 @@ impl Engine<'_> {
             return self.pass_on(mail, handler.policy);
         }
         let policy = handler.policy;
+        self.limit_onward(mail.message.octets().len());
         let Mail { envelope: Envelope { sender, recipients }, submitter, message } = mail;
         let Unaliased { recipients, aliases } = policy.unalias(recipients);
         let origins = recipients.iter().filter(|(_, origin)| !origin.is_as_addressed());

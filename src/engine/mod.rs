@@ -46,6 +46,8 @@ pub use posting::Posting;
 pub use reloadable::{HandlerConfig, ReloadableHandler};
 pub use within::Within;
 
+use std::sync::atomic::AtomicUsize;
+
 use crate::{
     base::{Budget, Limits},
     keys::{Keys, ProtocolName},
@@ -98,12 +100,15 @@ pub struct Engine<'a> {
     context: Context<'a>,
     limits: Limits,
     protocols: Vec<Box<dyn Protocol>>,
+    /// How many more times the message may be opened for an address that its mail goes on from.
+    onward_left: AtomicUsize,
 }
 
 impl<'a> Engine<'a> {
     /// An engine for all protocols that this build has.
     pub fn new(context: Context<'a>, limits: Limits) -> Self {
-        Engine { context, limits, protocols: vec![Box::new(Pgp), Box::new(Smime), Box::new(Pem)] }
+        let protocols: Vec<Box<dyn Protocol>> = vec![Box::new(Pgp), Box::new(Smime), Box::new(Pem)];
+        Engine { context, limits, protocols, onward_left: AtomicUsize::new(usize::MAX) }
     }
 
     /// The same engine over other keys.

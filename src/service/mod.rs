@@ -17,6 +17,7 @@ mod health;
 mod learning;
 mod listeners;
 mod next_hop;
+mod provisioning;
 mod quarantine;
 mod reminders;
 mod signals;
@@ -34,6 +35,7 @@ pub use self::{
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},
     next_hop::{release_next_hop, sendmail_next_hop},
+    provisioning::ProvisioningHandler,
     quarantine::quarantine,
     sources::OpenSources,
 };

@@ -183,7 +183,5 @@ The {protocol} key of {address} ends on {date}, in {days} days or less:
     {key}
 
 After that day mail can no longer be signed with it or encrypted to it.
-The administrator of the mail server can renew it:
-
-    postseal key renew {key}
+The administrator of the mail server can renew it.
 ";

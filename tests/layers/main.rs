@@ -57,7 +57,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
     (
         "service",
-        &["base", "crypto", "mail", "keys", "verdict", "store", "discover", "report", "engine", "transport", "config"],
+        &[
+            "base",
+            "crypto",
+            "mail",
+            "keys",
+            "verdict",
+            "protocol",
+            "store",
+            "discover",
+            "report",
+            "engine",
+            "transport",
+            "config",
+        ],
     ),
     ("cli", EVERYTHING),
 ];

@@ -2,6 +2,7 @@
 
 mod copies;
 mod members;
+mod others;
 mod posting;
 mod random;
 mod requests;

@@ -16,6 +16,7 @@ mod metrics;
 mod milter;
 mod mixed_recipients;
 mod over_limits;
+mod provisioning;
 mod proxy;
 mod recipes;
 mod reminders;
