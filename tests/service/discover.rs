@@ -28,7 +28,7 @@ struct Net {
 impl Net {
     /// `None` where a program is absent. `hosts` have further nginx settings each; `records` are further lines of the zone.
     fn new(hosts: &[(&str, &str)], records: &str) -> Option<Net> {
-        if !requirements::present(&["nginx", "named", "openssl", "gpg"]) || !may_start_servers() {
+        if !requirements::present(&["nginx", "named", "openssl", "gpg", GPG_WKS_CLIENT]) || !may_start_servers() {
             return None;
         }
         let web = Web::start(hosts);
@@ -101,6 +101,9 @@ impl Net {
     }
 }
 
+/// Where Debian puts it.
+const GPG_WKS_CLIENT: &str = "/usr/lib/gnupg/gpg-wks-client";
+
 /// A certificate of a new key.
 fn new_certificate(address: &str) -> Vec<u8> {
     let lab = Lab::new();
@@ -121,7 +124,7 @@ fn fingerprint(octets: &[u8]) -> String {
 
 /// The name of an address's file in a Web Key Directory, by gpg.
 fn file_name(address: &str) -> String {
-    let output = Command::new("/usr/lib/gnupg/gpg-wks-client").args(["--print-wkd-hash", address]).output();
+    let output = Command::new(GPG_WKS_CLIENT).args(["--print-wkd-hash", address]).output();
     let said = output.expect("gpg-wks-client starts").stdout;
     String::from_utf8_lossy(&said).split(' ').next().expect("a name").to_owned()
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Gnupg, Net, file_name, fingerprint, new_certificate};
+use super::{GPG_WKS_CLIENT, Gnupg, Net, file_name, fingerprint, new_certificate};
 
 #[test]
 fn each_answer_of_a_domain_has_its_outcome() {
@@ -143,7 +143,7 @@ fn a_directory_of_gnupg_is_read() {
     std::fs::write(&file, gnupg.exported()).expect("a file");
     let directory = net.web.path("openpgpkey.gnupg.test/.well-known/openpgpkey");
     std::fs::create_dir_all(directory.join("gnupg.test")).expect("a folder");
-    let mut client = Command::new("/usr/lib/gnupg/gpg-wks-client");
+    let mut client = Command::new(GPG_WKS_CLIENT);
     client
         .env("GNUPGHOME", gnupg.0.path())
         .args(["--install-key", "-C"])
