@@ -63,7 +63,7 @@
 //! | `smime` | S/MIME |
 //! | `pem` | classic PEM; without `smime` for keys without certificates in key files |
 //! | `store` | the key store on disk (SQLite) |
-//! | `discover` | HTTP with hosts that strangers name, for keys and revocations |
+//! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name |
 //! | `mailbox` | mailboxes: Maildir, mbox, folders, IMAP, POP3 |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` |
 //! | `cli` (default) | the program `postseal`, with all of the above |
@@ -91,7 +91,7 @@ pub mod base;
 #[cfg(feature = "service")]
 pub mod config;
 pub mod crypto;
-#[cfg(feature = "discover")]
+#[cfg(any(feature = "discover", feature = "service"))]
 pub mod discover;
 pub mod engine;
 pub mod keys;

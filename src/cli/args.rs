@@ -278,6 +278,9 @@ pub(crate) struct Encrypt {
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) hidden_to: Vec<String>,
+    /// Look for missing keys on the network, as [discovery] of $POSTSEAL_CONFIG says
+    #[arg(long)]
+    pub(crate) discover: bool,
     /// Do not encrypt to the author's own key too
     #[arg(long)]
     pub(crate) no_self: bool,

@@ -13,12 +13,13 @@ use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence},
     crypto::{Legacy, SecretKey},
+    discover::{Discovery, Settings},
     engine::{Engine, OpenedParts, Opening, Within},
     keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
-    service::{CapabilityStore, Environment, OpenSources},
+    service::{CapabilityStore, Environment, OpenSources, with_network},
     store::{self, Keystore},
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     common: Common,
     /// Of a configuration; without one, there is the home alone.
     sources: Option<Vec<KeySource>>,
+    /// The sources on the network, if they may be asked.
+    network: Option<Settings>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     none: Memory,
@@ -37,6 +40,7 @@ pub(crate) struct Session {
     home: OnceCell<Arc<Keystore>>,
     keys: OnceCell<Chain>,
     asked: OnceCell<Arc<AskedPassword>>,
+    discovery: OnceCell<Arc<Discovery>>,
 }
 
 impl Session {
@@ -50,6 +54,7 @@ impl Session {
         Ok(Session {
             common,
             sources: None,
+            network: None,
             clock,
             limits,
             none: Memory::new(),
@@ -58,6 +63,7 @@ impl Session {
             home: OnceCell::new(),
             keys: OnceCell::new(),
             asked: OnceCell::new(),
+            discovery: OnceCell::new(),
         })
     }
 
@@ -73,12 +79,29 @@ impl Session {
             },
             ..self.common.clone()
         };
-        let session = Session { sources: Some(config.keys.clone()), ..Session::new(common)? };
+        let session = Session::new(common)?;
+        let limits = Limits { network: config.bounds.message.network, ..session.limits };
+        let (sources, network) = (Some(config.keys.clone()), config.network().cloned());
+        let session = Session { sources, network, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
         }
         Ok(session)
+    }
+
+    /// A session that may ask the network for keys: the sources of a configuration, with its keys, or the usual sources.
+    pub(crate) fn discovering(&self, config: Option<&Config>) -> Result<Session> {
+        Ok(match config {
+            Some(config) => Session { network: Some(config.discovery.clone()), ..self.configured(config)? },
+            None => Session { network: Some(Settings::default()), ..Session::new(self.common.clone())? },
+        })
+    }
+
+    /// The sources on the network of a session that [may ask them](Session::discovering).
+    pub(crate) fn discovery(&self) -> Result<&Arc<Discovery>> {
+        self.keys()?;
+        self.discovery.get().ok_or_else(|| Error::usage("the network is not asked"))
     }
 
     /// A full budget for one message.
@@ -125,7 +148,8 @@ impl Session {
     pub(crate) fn environment(self) -> Result<Environment> {
         let (legacy, home) = (self.legacy(), self.learning_home()?);
         let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
-        Ok(Environment { keys, home, clock: self.clock, random: Arc::new(SystemRandom), legacy })
+        let discovery = self.discovery.into_inner().filter(|_| self.common.at.is_none());
+        Ok(Environment { keys, home, discovery, clock: self.clock, random: Arc::new(SystemRandom), legacy })
     }
 
     /// Where learned capabilities are stored: in the home, unless mail is judged as of another time.
@@ -163,7 +187,10 @@ impl Session {
 
     /// The home. Its folder is made by the first write.
     pub(crate) fn home(&self) -> Result<Keystore> {
-        self.home_at(&self.home_directory()?)
+        match self.place_of_home()? {
+            Some(place) => self.home_at(&place),
+            None => self.home_at(&self.home_directory()?),
+        }
     }
 
     /// Passphrases from the file or descriptor, or typed at the terminal.
@@ -245,7 +272,21 @@ impl Session {
         if !self.common.anchors.is_empty() {
             keys = keys.with_anchors(self.certificates(&self.common.anchors)?);
         }
+        if let Some(settings) = &self.network {
+            let home = self.place_of_home()?;
+            let (all, discovery) = with_network(keys, settings, home.as_deref(), self.shared_clock(), &self.limits);
+            self.discovery.get_or_init(|| discovery);
+            keys = all;
+        }
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// Where the home is, if there is one among the places with keys.
+    fn place_of_home(&self) -> Result<Option<PathBuf>> {
+        Ok(self.sources()?.into_iter().find_map(|source| match source {
+            KeySource::Home(place, _) => Some(place),
+            _ => None,
+        }))
     }
 
     /// The limits for one file.

@@ -306,7 +306,7 @@ pub(super) fn words(
 
 fn key(protocol: &ProtocolName, state: Option<&KeyState>) -> String {
     match state {
-        Some(KeyState::Usable { key, warning, note }) => {
+        Some(KeyState::Usable { key, warning, note, .. }) => {
             let known: Vec<&str> = note.iter().chain(warning).map(String::as_str).collect();
             let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join("; ")) };
             format!("{} key {key}{known}", protocol.name())

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, forwards, listeners, lists,
+    Security, Server, Upstream, What, Xforward, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice,
     reader::{self, Reader},
@@ -102,7 +102,9 @@ impl Reader<'_> {
         let legacy =
             self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
         let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
-        let bounds = self.bounds(root);
+        let mut bounds = self.bounds(root);
+        let (discovery, network) = discovery::read(self, root);
+        bounds.message.network = network.unwrap_or(bounds.message.network);
         let trusted = root.table("trusted");
         let networks = |key| {
             let texts = trusted.as_ref().map(|trusted| trusted.strings(key)).unwrap_or_default();
@@ -157,6 +159,7 @@ impl Reader<'_> {
             marker,
             revocation,
             legacy,
+            discovery,
             policy,
             trusted: clients,
             peers,

@@ -24,6 +24,7 @@
 //! ```
 
 mod check;
+mod discovery;
 mod explain;
 mod forwards;
 mod list_check;
@@ -40,7 +41,12 @@ mod secret;
 mod table;
 mod users;
 
-use std::{env, fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    env, fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
@@ -52,6 +58,8 @@ pub use users::{Users, user_line};
 use crate::{
     base::{Error, Hint, Kind, Limits, Network, Result},
     crypto::Legacy,
+    discover::Settings,
+    keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
     policy::{Aliases, Members, Policy},
@@ -77,6 +85,8 @@ pub struct Config {
     pub revocation: Revocation,
     /// Whether weak and broken algorithms count.
     pub legacy: Legacy,
+    /// Which sources on the network are asked for keys, where a rule says so.
+    pub discovery: Settings,
     /// Rules, identities, local domains.
     pub policy: Policy,
     /// Trusted networks: clients there need not log in.
@@ -166,6 +176,20 @@ pub enum Presence {
 }
 
 impl Config {
+    /// Where a rule asks the network for keys: whom.
+    pub fn network(&self) -> Option<&Settings> {
+        let asks = self.policy.rules.iter().any(|rule| rule.search.reach == Reach::Network);
+        asks.then_some(&self.discovery)
+    }
+
+    /// The home, if there is one among the places with keys.
+    pub fn home(&self) -> Option<&Path> {
+        self.keys.iter().find_map(|source| match source {
+            KeySource::Home(place, _) => Some(place.as_path()),
+            KeySource::File(_) => None,
+        })
+    }
+
     /// The program in `[sendmail]`.
     ///
     /// # Errors

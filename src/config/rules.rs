@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     crypto,
-    keys::ProtocolName,
+    keys::{ProtocolName, Reach, Source},
     mail::Address,
     policy::{
-        Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, Obstacle, Order, Party, Pattern, Resort, Rule,
-        Sealing, Unauthenticated, WrappingKind,
+        Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, KeySearch, Obstacle, Order, Party, Pattern,
+        Resort, Rule, Sealing, Unauthenticated, WrappingKind,
     },
     protocol::{Aead, Headers, LegacyDisplay, Padding, Shape},
     verdict::{Reason, Standing},
@@ -65,9 +65,11 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
         sealing: Sealing { sign_with, ..orders.sealing },
         conditions: conditions(reader, &table, &orders.protocols),
         text: table.string("text").and_then(|text| line(reader, text, "text")),
+        search: search(reader, &table),
         ..orders
     };
-    if rule.says(Order::Encrypt) {
+    // A key that is looked for when mail comes need not be here.
+    if rule.says(Order::Encrypt) && rule.search.reach == Reach::Local {
         let readers = rule.conditions.iter().filter_map(|condition| match condition {
             Condition::Recipient(patterns) => Some(patterns),
             _ => None,
@@ -225,6 +227,14 @@ fn edits(reader: &Reader<'_>, table: &Table<'_>) -> Vec<Action> {
         edits.extend(values.map(|value| Action::AddHeader(name.clone(), value)));
     }
     edits
+}
+
+/// Where keys of recipients may come from.
+fn search(reader: &Reader<'_>, table: &Table<'_>) -> KeySearch {
+    let reach = if table.truth("discover").unwrap_or_default() { Reach::Network } else { Reach::Local };
+    let known = [Source::Mail, Source::Server, Source::Domain, Source::Dnssec, Source::Authority, Source::Owner];
+    let known = known.map(|source| (source.name(), Some(source)));
+    KeySearch { reach, least: reader.choice(table, "min-trust", None, &known) }
 }
 
 /// How the rule seals.

@@ -5,16 +5,18 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Instant,
 };
 
 use hickory_resolver::{
     Hosts, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-    net::{NetError, runtime::TokioRuntimeProvider},
+    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::{
+        dnssec::{Proof, TrustAnchors},
         op::Query,
-        rr::{Name, RecordType},
+        rr::{Name, RData, RecordType},
     },
 };
 use tokio::runtime::{Builder, Runtime};
@@ -28,6 +30,16 @@ pub struct Resolver {
     hosts: Hosts,
     /// `None` after its end alone.
     runtime: Option<Runtime>,
+}
+
+/// What DNS has under a name.
+pub(super) enum Proved {
+    /// These records, and signatures prove them.
+    Secure(Vec<RData>),
+    /// Records of a zone that is not signed.
+    Insecure,
+    /// No record.
+    Nothing,
 }
 
 /// Why there is no address.
@@ -46,6 +58,10 @@ impl Resolver {
     ///
     /// `Config`: this machine has no name servers configured. `TryAgain`: no thread can be started.
     pub fn new(name_servers: &[SocketAddr]) -> Result<Resolver> {
+        Self::built(name_servers, None)
+    }
+
+    fn built(name_servers: &[SocketAddr], anchors: Option<TrustAnchors>) -> Result<Resolver> {
         let wrong = |error: NetError| Error::new(Kind::Config, format!("dns: {error}").to_lowercase());
         let builder = match name_servers {
             [] => TokioResolver::builder_tokio().map_err(wrong)?,
@@ -55,6 +71,10 @@ impl Resolver {
                 TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             }
         };
+        let builder = match anchors {
+            Some(anchors) => builder.with_trust_anchor(Arc::new(anchors)),
+            None => builder,
+        };
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("dns").enable_all().build();
         let runtime = runtime.map_err(|error| Error::new(Kind::TryAgain, format!("dns: {error}")))?;
         Ok(Resolver {
@@ -62,6 +82,37 @@ impl Resolver {
             hosts: Hosts::from_system().unwrap_or_default(),
             runtime: Some(runtime),
         })
+    }
+
+    /// As [`Resolver::new`], and proves answers by these trust anchors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::new`].
+    pub(super) fn validating(name_servers: &[SocketAddr], anchors: TrustAnchors) -> Result<Resolver> {
+        Self::built(name_servers, Some(anchors))
+    }
+
+    /// Records with their proof (RFC 4035, section 4.3). The reason where nothing can be said: a wrong signature is one.
+    pub(super) fn records(&self, name: &Name, kind: RecordType, deadline: Instant) -> Result<Proved, String> {
+        let Some(runtime) = &self.runtime else { return Err("the resolver has ended".to_owned()) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let asked = async { tokio::time::timeout(left, self.resolver.lookup(name.clone(), kind)).await };
+        let found = match runtime.block_on(asked).map_err(|_| "no answer of the name servers in time".to_owned())? {
+            Ok(found) => found,
+            Err(NetError::Dns(DnsError::Nsec { proof: Proof::Secure | Proof::Insecure, .. })) => {
+                return Ok(Proved::Nothing);
+            }
+            Err(error) if error.is_nx_domain() || error.is_no_records_found() => return Ok(Proved::Nothing),
+            Err(error) => return Err(error.to_string().to_lowercase()),
+        };
+        let records: Vec<_> = found.answers().iter().filter(|record| record.record_type() == kind).collect();
+        match records.iter().map(|record| record.proof).min() {
+            None => Ok(Proved::Nothing),
+            Some(Proof::Secure) => Ok(Proved::Secure(records.into_iter().map(|record| record.data.clone()).collect())),
+            Some(Proof::Insecure) => Ok(Proved::Insecure),
+            Some(Proof::Bogus | Proof::Indeterminate) => Err("the signature is wrong (DNSSEC)".to_owned()),
+        }
     }
 
     /// The addresses of a host, IPv4 first.

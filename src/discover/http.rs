@@ -65,6 +65,8 @@ pub enum Failure {
     NoHost,
     /// The server has nothing at this URL (404 or 410: RFC 9110, sections 15.5.5 and 15.5.11).
     NotFound,
+    /// The server answers, and the answer is too large or compressed; the reason. It may work later.
+    Unfit(String),
     /// Anything else, with the reason. It may work later.
     Failed(String),
 }
@@ -146,7 +148,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::NoHost => f.write_str("the host does not exist"),
             Failure::NotFound => f.write_str("not found"),
-            Failure::Failed(reason) => f.write_str(reason),
+            Failure::Unfit(reason) | Failure::Failed(reason) => f.write_str(reason),
         }
     }
 }
@@ -269,9 +271,9 @@ fn body(mut response: Response<ureq::Body>, bounds: &Bounds) -> Result<Vec<u8>, 
     }
     let encoding = response.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| encoding != "identity") {
-        return Err(Failure::Failed("the answer is compressed".to_owned()));
+        return Err(Failure::Unfit("the answer is compressed".to_owned()));
     }
-    let too_large = || Failure::Failed(format!("the answer is larger than {} octets", bounds.octets));
+    let too_large = || Failure::Unfit(format!("the answer is larger than {} octets", bounds.octets));
     // One more than allowed: an answer of exactly the bound ends, and is no error.
     let limit = u64::try_from(bounds.octets).unwrap_or(u64::MAX).saturating_add(1);
     if response.body().content_length().is_some_and(|length| length >= limit) {

@@ -1,8 +1,39 @@
-//! Keys and revocations on the network: an HTTP client that only asks public addresses, within bounds of time and size.
+//! Keys and revocations on the network.
+//!
+//! [`http`] asks hosts that strangers name, within bounds of time, size and address. [`Discovery`] asks the sources of keys of a configuration
+//! (Web Key Directory, DANE, key servers), keeps their answers for all processes of a home, and holds a second key of an address for the owner. Its sources are
+//! tiers of [`Chain`](crate::keys::Chain): they are asked to encrypt, and only where the caller says [`Reach::Network`](crate::keys::Reach::Network).
 
+#[cfg(feature = "discover")]
 mod addresses;
+#[cfg(feature = "discover")]
+mod cache;
+#[cfg(feature = "discover")]
+mod dane;
+#[cfg(feature = "discover")]
 mod dns;
+#[cfg(feature = "discover")]
 pub mod http;
+#[cfg(feature = "discover")]
+mod key_server;
+#[cfg(feature = "discover")]
+mod look_up;
+#[cfg(not(feature = "discover"))]
+mod missing;
+#[cfg(feature = "discover")]
+mod percent;
+mod settings;
+#[cfg(feature = "discover")]
+mod wkd;
 
+#[cfg(feature = "discover")]
 pub use addresses::Addresses;
+#[cfg(feature = "discover")]
+pub use cache::Pending;
+#[cfg(feature = "discover")]
 pub use dns::Resolver;
+#[cfg(feature = "discover")]
+pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
+#[cfg(not(feature = "discover"))]
+pub use missing::Discovery;
+pub use settings::{Dnssec, Local, Method, Settings};

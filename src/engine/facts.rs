@@ -102,7 +102,7 @@ impl Engine<'_> {
     ///
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
     pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
-        let keys = Snapshot::new(self.context.keys, self.limits.network);
+        let keys = Snapshot::new(self.context.keys, self.limits.network).reaching(policy.discovered(mail));
         self.with_keys(&keys).gather_from_snapshot(mail, policy, Readers::Recipients)
     }
 

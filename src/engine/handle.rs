@@ -78,7 +78,7 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
-        let keys = Snapshot::new(self.context.keys, self.limits.network);
+        let keys = Snapshot::new(self.context.keys, self.limits.network).reaching(handler.policy.discovered(&mail));
         self.with_keys(&keys).handle_from_snapshot(mail, handler)
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    keys::{ProtocolName, Snapshot},
+    keys::{ProtocolName, Reach, Snapshot},
     mail::{Message, header_protection::with_legacy_display},
     protocol::{Headers, LegacyDisplay, Resolved, Seal, Sealed, Shape},
 };
@@ -23,6 +23,10 @@ impl Engine<'_> {
     /// `NoKey` names the key or address and the reason; `Usage` for a shape that the message or protocol cannot have.
     pub fn seal(&self, protocol: ProtocolName, message: &Message, how: &Seal, out: &mut dyn Write) -> Result<Sealed> {
         let keys = Snapshot::new(self.context.keys, self.limits.network);
+        let keys = match how.reach {
+            Reach::Local => keys,
+            Reach::Network => keys.reaching(how.to.iter().map(|reader| reader.address().clone())),
+        };
         let engine = self.with_keys(&keys);
         let found = engine.protocol(protocol)?;
         let resolved = found.resolve(&found.needs(message, how), engine.context)?;

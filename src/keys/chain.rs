@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Record, Want};
+use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, Want};
 use crate::{
-    base::{Error, Result, Secret},
+    base::{Error, Kind, Result, Secret},
     crypto::SecretKey,
+    mail::Address,
 };
 
 /// Key sources in order, in tiers.
@@ -14,7 +15,8 @@ use crate::{
 /// that a revocation in any of them counts. When one of them fails, the look-up fails, because it may have a revocation or the owner's decision for
 /// another key. To decrypt, the others are enough.
 ///
-/// A later tier ([`Chain::then`]) is asked for the keys of an address to encrypt to, when no earlier tier has a usable one. When it fails, the next
+/// A later tier ([`Chain::then`]) is asked for the keys of an address to encrypt to, when the question may reach the network ([`Query::reach`]) and no
+/// earlier tier has a usable one. When it fails, the next
 /// one is asked, and the failure counts only if none of them has a usable key.
 pub struct Chain {
     sources: Vec<Arc<dyn Keys>>,
@@ -29,8 +31,11 @@ struct Tier {
     /// What errors call it.
     name: String,
     source: Arc<dyn Keys>,
-    is_usable: Box<dyn Fn(&Record) -> bool + Send + Sync>,
+    is_usable: Box<IsUsable>,
 }
+
+/// Whether a record serves for an address.
+type IsUsable = dyn Fn(&Record, &Address) -> bool + Send + Sync;
 
 impl Chain {
     /// The first tier. `merge` merges two copies of one certificate ([`store::merge`](crate::store::merge) for all protocols).
@@ -38,13 +43,14 @@ impl Chain {
         Chain { sources, later: Vec::new(), merge, anchors: None }
     }
 
-    /// The same keys, and `source` as the last tier. It is asked when `is_usable` holds for no record of the tiers before it. Errors call it `name`.
+    /// The same keys, and `source` as the last tier. It is asked when `is_usable` holds for no record of the tiers before it, and the
+    /// address that is asked for. Errors call it `name`.
     #[must_use]
     pub fn then(
         mut self,
         name: impl Into<String>,
         source: Arc<dyn Keys>,
-        is_usable: impl Fn(&Record) -> bool + Send + Sync + 'static,
+        is_usable: impl Fn(&Record, &Address) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.later.push(Tier { name: name.into(), source, is_usable: Box::new(is_usable) });
         self
@@ -108,16 +114,17 @@ impl Chain {
 impl Keys for Chain {
     fn find(&self, protocol: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
         let mut found = self.local(protocol, query)?;
-        if query.purpose != Purpose::Encrypt || !matches!(query.want, Want::Address(_)) {
+        let Want::Address(address) = query.want else { return Ok(found) };
+        if query.purpose != Purpose::Encrypt || query.reach != Reach::Network {
             return Ok(found);
         }
         let mut failure = None;
         for Tier { name, source, is_usable } in &self.later {
-            if found.iter().any(|record| is_usable(record)) {
+            if found.iter().any(|record| is_usable(record, address)) {
                 return Ok(found);
             }
             let answer = match query.is_overdue() {
-                true => Err(Error::unavailable("no time is left to ask")),
+                true => Err(Error::new(Kind::TryAgain, "no time is left to ask")),
                 false => source.find(protocol, query),
             };
             match answer {
@@ -128,7 +135,8 @@ impl Keys for Chain {
                 Err(error) => failure = failure.or(Some(error.of(name))),
             }
         }
-        let is_served = self.later.last().is_none_or(|tier| found.iter().any(|record| (tier.is_usable)(record)));
+        let is_served =
+            self.later.last().is_none_or(|tier| found.iter().any(|record| (tier.is_usable)(record, address)));
         match failure {
             Some(error) if !is_served => Err(error),
             _ => Ok(found),
@@ -304,14 +312,18 @@ mod tests {
     fn tiers(local: &[Record], later: [&Arc<Network>; 2]) -> Chain {
         let mut keys = Memory::new();
         local.iter().for_each(|record| keys.add(record.clone()));
-        let is_usable = |record: &Record| !record.bytes().is_empty();
+        let is_usable = |record: &Record, _: &Address| !record.bytes().is_empty();
         let [one, other] = later.map(|source| Arc::clone(source) as Arc<dyn Keys>);
         Chain::new(vec![Arc::new(keys)], concatenated).then("one", one, is_usable).then("other", other, is_usable)
     }
 
     fn found(chain: &Chain, purpose: Purpose, deadline: Option<Instant>) -> Result<Vec<Vec<u8>>> {
+        reaching(chain, purpose, deadline, Reach::Network)
+    }
+
+    fn reaching(chain: &Chain, purpose: Purpose, deadline: Option<Instant>, reach: Reach) -> Result<Vec<Vec<u8>>> {
         let address = bob();
-        let query = Query { deadline, ..Query::new(purpose, Want::Address(&address)) };
+        let query = Query { deadline, reach, ..Query::new(purpose, Want::Address(&address)) };
         Ok(chain.find(ProtocolName::Pgp, &query)?.iter().map(|record| record.bytes().to_vec()).collect())
     }
 
@@ -336,6 +348,7 @@ mod tests {
             for purpose in [Purpose::Sign, Purpose::Verify, Purpose::Decrypt, Purpose::Manage] {
                 found(&chain, purpose, None).unwrap();
             }
+            let _ = reaching(&chain, Purpose::Encrypt, None, Reach::Local).unwrap();
             assert_eq!([one.asked(), other.asked()], asked, "others learned what is read");
         }
     }

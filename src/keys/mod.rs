@@ -20,7 +20,7 @@ pub use chain::Chain;
 pub use deprecated::Deprecated;
 pub use locked::{Ask, Locked, Passphrases};
 pub use memory::Memory;
-pub use query::{Purpose, Query, Want};
+pub use query::{Purpose, Query, Reach, Want};
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
 pub use restricted::RestrictedKeys;
 pub use snapshot::Snapshot;

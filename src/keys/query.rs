@@ -18,6 +18,18 @@ pub struct Query<'a> {
     /// When a source that asks other hosts has to give up; `None`: it decides by itself. [`Snapshot`](super::Snapshot) sets it, for all
     /// questions of one message together.
     pub deadline: Option<Instant>,
+    /// Whether other hosts may be asked. Sources on the network answer nothing where they may not.
+    pub reach: Reach,
+}
+
+/// Whom a question may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Reach {
+    /// The sources of this machine.
+    #[default]
+    Local,
+    /// Other hosts too.
+    Network,
 }
 
 /// What is looked up.
@@ -51,9 +63,9 @@ pub enum Purpose {
 }
 
 impl<'a> Query<'a> {
-    /// A question without a deadline.
+    /// A question without a deadline, to the sources of this machine.
     pub fn new(purpose: Purpose, want: Want<'a>) -> Self {
-        Query { want, purpose, deadline: None }
+        Query { want, purpose, deadline: None, reach: Reach::Local }
     }
 
     /// [`Query::new`] for [`Purpose::Manage`].

@@ -1,13 +1,13 @@
 //! The keys as one message sees them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Record, Want};
+use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, Want};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -24,6 +24,7 @@ use crate::{
 pub struct Snapshot<'k> {
     keys: &'k dyn Keys,
     network: Duration,
+    reached: HashSet<Address>,
     deadline: OnceLock<Instant>,
     found: Mutex<HashMap<Question, Vec<Arc<Record>>>>,
     anchors: OnceLock<Vec<Arc<Record>>>,
@@ -46,6 +47,7 @@ impl<'k> Snapshot<'k> {
         Snapshot {
             keys,
             network,
+            reached: HashSet::new(),
             deadline: OnceLock::new(),
             found: Mutex::default(),
             anchors: OnceLock::new(),
@@ -53,12 +55,21 @@ impl<'k> Snapshot<'k> {
         }
     }
 
-    /// `query` with the deadline of the message, unless it has one.
+    /// The same, and other hosts may be asked for keys to encrypt to these addresses.
+    #[must_use]
+    pub fn reaching(self, addresses: impl IntoIterator<Item = Address>) -> Self {
+        Snapshot { reached: addresses.into_iter().collect(), ..self }
+    }
+
+    /// `query` with the deadline of the message, unless it has one, and with its reach.
     fn in_time<'q>(&self, query: &Query<'q>) -> Query<'q> {
-        if query.purpose != Purpose::Encrypt || query.deadline.is_some() {
+        if query.purpose != Purpose::Encrypt {
             return *query;
         }
-        Query { deadline: Some(*self.deadline.get_or_init(|| Instant::now() + self.network)), ..*query }
+        let is_reached = matches!(query.want, Want::Address(address) if self.reached.contains(address));
+        let reach = if is_reached { Reach::Network } else { query.reach };
+        let deadline = || *self.deadline.get_or_init(|| Instant::now() + self.network);
+        Query { deadline: Some(query.deadline.unwrap_or_else(deadline)), reach, ..*query }
     }
 }
 

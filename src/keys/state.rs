@@ -1,6 +1,6 @@
 //! Whether there is a key for an address.
 
-use super::Handle;
+use super::{Handle, Source};
 
 /// Whether a mailbox can be encrypted to, or can sign, in one protocol and now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum KeyState {
     Usable {
         /// The certificate's fingerprint.
         key: Handle,
+        /// What ties it to the address; `Owner` for a key to sign with.
+        source: Source,
         /// A warning for the user: that the key is not trusted.
         warning: Option<String>,
         /// What is known of its owner's mail program: `reads aes256-gcm, announced on 2026-11-24`.

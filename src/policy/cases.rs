@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState},
+    keys::{Handle, KeyState, Reach, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -109,7 +109,8 @@ fn why(disposition: &Disposition) -> String {
 }
 
 fn usable(protocols: &[ProtocolName]) -> BTreeMap<ProtocolName, KeyState> {
-    let state = KeyState::Usable { key: Handle::from_octets(&[1; 20]), warning: None, note: None };
+    let state =
+        KeyState::Usable { key: Handle::from_octets(&[1; 20]), source: Source::Owner, warning: None, note: None };
     protocols.iter().map(|protocol| (*protocol, state.clone())).collect()
 }
 
@@ -164,6 +165,36 @@ fn keys_that_cannot_be_asked_are_a_refusal_for_now() {
         case.keys = [(ProtocolName::Pgp, unknown())].into();
         case.policy.rules[0].conditions.push(Condition::Recipient(vec![Pattern::parse("else.example").unwrap()]));
         assert_eq!(case.decide().rule, "last");
+    }
+}
+
+/// What a rule does not admit is missing for it: for what it orders, and for its conditions.
+#[test]
+fn a_key_counts_for_a_rule_when_its_source_is_enough() {
+    let (local, network) = (KeySearch::default(), KeySearch { reach: Reach::Network, least: None });
+    let least = |source| KeySearch { least: Some(source), ..network };
+    for (search, source, is_admitted) in [
+        (local, Source::Claim, true),
+        (local, Source::Server, false),
+        (local, Source::Dnssec, false),
+        (local, Source::Authority, true),
+        (network, Source::Claim, false),
+        (network, Source::Server, false),
+        (network, Source::Domain, true),
+        (network, Source::Owner, true),
+        (least(Source::Server), Source::Server, true),
+        (least(Source::Dnssec), Source::Domain, false),
+        (KeySearch { least: Some(Source::Owner), ..local }, Source::Authority, false),
+    ] {
+        let mut case = Case::new(BOTH);
+        case.policy.rules[0].search = search;
+        let key = Handle::from_octets(&[1; 20]);
+        let state = KeyState::Usable { key, source, warning: None, note: None };
+        case.keys = [(ProtocolName::Pgp, state)].into();
+        let expected = if is_admitted { None } else { Some(Obstacle::MissingKey) };
+        assert_eq!(case.decide().obstacle, expected, "{search:?} {source}");
+        case.policy.rules[0].conditions = vec![Condition::Key(vec![ProtocolName::Pgp])];
+        assert_eq!(case.decide().rule == "last", !is_admitted, "{search:?} {source}");
     }
 }
 

@@ -33,12 +33,12 @@ pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
 pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
-pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
+pub use rules::{Action, KeySearch, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
 
 use crate::{
-    keys::ProtocolName,
-    mail::{Address, ForwardPath, Login, Submitter},
+    keys::{ProtocolName, Reach},
+    mail::{Address, ForwardPath, Login, Mail, Submitter},
 };
 
 /// The rules by which a mail server handles mail: who may sign as whom, and what is done with each mail.
@@ -249,6 +249,18 @@ impl Policy {
         recipient: &Address,
     ) -> BTreeSet<ProtocolName> {
         asked_by(self.rules_for(submitter, sender, recipient))
+    }
+
+    /// The recipients of `mail` whose keys may be looked for on the network: a rule that says so may decide, as far as the envelope says.
+    pub fn discovered(&self, mail: &Mail) -> Vec<Address> {
+        let asks = |rule: &Rule| rule.search.reach == Reach::Network && rule.says(Order::Encrypt);
+        if !self.rules.iter().any(asks) {
+            return Vec::new();
+        }
+        let sender = mail.envelope.sender.address.as_ref();
+        let is_asked = |recipient: &Address| self.rules_for(&mail.submitter, sender, recipient).any(asks);
+        let recipients = self.unalias(mail.envelope.recipients.clone()).recipients.into_iter();
+        recipients.map(|(path, _)| path.address).filter(is_asked).collect()
     }
 
     /// The rules that may decide about a mail from `sender` to `recipient`, as far as the envelope says.

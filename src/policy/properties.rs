@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select, sample::subs
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState},
+    keys::{Handle, KeyState, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -257,7 +257,8 @@ fn mails() -> impl Strategy<Value = Draft> {
 }
 
 fn states() -> impl Strategy<Value = BTreeMap<ProtocolName, KeyState>> {
-    let usable = KeyState::Usable { key: Handle::from_octets(&[7; 20]), warning: None, note: None };
+    let usable =
+        KeyState::Usable { key: Handle::from_octets(&[7; 20]), source: Source::Owner, warning: None, note: None };
     let state = select(vec![
         usable.clone(),
         usable,

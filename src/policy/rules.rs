@@ -6,7 +6,7 @@ use super::{
     condition::Condition,
     sealing::{KeyOwner, Sealing},
 };
-use crate::keys::ProtocolName;
+use crate::keys::{KeyState, ProtocolName, Reach, Source};
 
 /// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by
 /// [`Rule::contradiction`].
@@ -22,6 +22,8 @@ pub struct Rule {
     pub protocols: Vec<ProtocolName>,
     /// How it signs and encrypts.
     pub sealing: Sealing,
+    /// Where keys of recipients may come from.
+    pub search: KeySearch,
     /// Changes of the header, made before anything is sealed: [`Action::TagSubject`], [`Action::AddHeader`], [`Action::RemoveHeader`].
     pub edits: Vec<Action>,
     /// What a refusal says; otherwise the rule's name.
@@ -30,6 +32,41 @@ pub struct Rule {
     pub unauthenticated: Unauthenticated,
     /// What is done when the orders cannot be followed; what is not here comes from [`Policy::obstacles`](super::Policy::obstacles).
     pub obstacles: BTreeMap<Obstacle, Resort>,
+}
+
+/// Where the keys of recipients may come from, and how well they must be tied to the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct KeySearch {
+    /// Whether the network is asked when no key is here.
+    pub reach: Reach,
+    /// The least tie. `None`: [`Source::Domain`] where the network is asked; otherwise any key of this machine.
+    pub least: Option<Source>,
+}
+
+impl KeySearch {
+    /// Whether a key with this tie may be used.
+    pub fn admits(self, source: Source) -> bool {
+        match (self.least, self.reach) {
+            (Some(least), _) => source >= least,
+            (None, Reach::Network) => source >= Source::Domain,
+            // What another rule found on the network is not for this one.
+            (None, Reach::Local) => source == Source::Claim || source.is_trusted(),
+        }
+    }
+
+    /// The states of a recipient's keys as the rule sees them: a key that it does not admit is missing. `None` when it admits all of them.
+    pub(super) fn of(self, keys: &BTreeMap<ProtocolName, KeyState>) -> Option<BTreeMap<ProtocolName, KeyState>> {
+        let seen = |state: &KeyState| match state {
+            KeyState::Usable { key, source, .. } if !self.admits(*source) => {
+                Some(KeyState::Missing(format!("key {key} is not trusted enough (source: {source})")))
+            }
+            _ => None,
+        };
+        if !keys.values().any(|state| seen(state).is_some()) {
+            return None;
+        }
+        Some(keys.iter().map(|(protocol, state)| (*protocol, seen(state).unwrap_or_else(|| state.clone()))).collect())
+    }
 }
 
 /// What a rule may order.
@@ -225,6 +262,8 @@ impl Rule {
             Some("says who can read it, and does not encrypt")
         } else if !says(Order::Sign) && self.sealing.sign_with == KeyOwner::Domain {
             Some("says whose key signs, and does not sign")
+        } else if !says(Order::Encrypt) && self.search != KeySearch::default() {
+            Some("says where keys of recipients may come from, and does not encrypt")
         } else {
             self.sealing.contradiction(&self.protocols)
         }

@@ -88,15 +88,18 @@ impl Walker<'_> {
     fn through(&self, admitted: impl Fn(&Rule, &Ruling) -> bool) -> Walk {
         let mut passed = Vec::new();
         for (place, rule) in self.policy.rules.iter().enumerate() {
-            match self.condition(place, rule) {
+            let seen = rule.search.of(&self.recipient.keys);
+            let seen = seen.map(|keys| RecipientFacts { keys, ..self.recipient.clone() });
+            let walker = Walker { recipient: seen.as_ref().unwrap_or(self.recipient), ..*self };
+            match walker.condition(place, rule) {
                 Held::Yes => {}
                 Held::No(condition) => {
                     passed.push((place, Why::Condition(condition)));
                     continue;
                 }
-                Held::Unknown(why) => return Walk { passed, ruling: self.unavailable(place, why) },
+                Held::Unknown(why) => return Walk { passed, ruling: walker.unavailable(place, why) },
             }
-            match self.apply(place, rule) {
+            match walker.apply(place, rule) {
                 Err((obstacle, why)) => passed.push((place, Why::Next(obstacle, why))),
                 Ok(ruling) if admitted(rule, &ruling) => return Walk { passed, ruling },
                 Ok(_) => passed.push((place, Why::Looser)),

@@ -151,6 +151,30 @@ pub(crate) mod pgp {
         }
     }
 
+    pub(crate) mod published {
+        use std::time::SystemTime;
+
+        use super::super::missing;
+        use crate::{
+            base::{Limits, Result},
+            keys::{Keys, ProtocolName, Record},
+            mail::Address,
+        };
+
+        pub(crate) fn certificates(_: &[u8], _: &Address, _: &Limits) -> Result<Vec<Record>> {
+            Err(missing(ProtocolName::Pgp))
+        }
+
+        pub(crate) fn encrypts(
+            _: &Record,
+            _: &Address,
+            _: SystemTime,
+            _: &dyn Keys,
+        ) -> Result<std::result::Result<(), String>> {
+            Err(missing(ProtocolName::Pgp))
+        }
+    }
+
     pub(crate) mod kind {
         pub(crate) fn is_ciphertext(_: &[u8]) -> bool {
             false

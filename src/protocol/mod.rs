@@ -13,6 +13,7 @@ mod missing;
 pub mod pem;
 #[cfg(feature = "pgp")]
 pub mod pgp;
+mod published;
 mod resolved;
 mod sealing;
 mod select;
@@ -28,6 +29,7 @@ pub use context::Context;
 pub use expiry::ends;
 #[cfg(not(all(feature = "pem", feature = "pgp", feature = "smime")))]
 pub(crate) use missing::*;
+pub use published::{encrypts, published};
 pub use resolved::{Needs, Resolved};
 pub use sealing::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer};
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::{
     base::{Hint, Secret},
     crypto::Hash,
-    keys::{Handle, ProtocolName},
+    keys::{Handle, ProtocolName, Reach},
     mail::{Address, header_protection::Confidentiality},
 };
 
@@ -36,6 +36,8 @@ pub struct Seal {
     pub padding: Padding,
     /// The signature's time, when it is not now.
     pub at: Option<SystemTime>,
+    /// Whether the network is asked for keys of the recipients that are not here.
+    pub reach: Reach,
 }
 
 /// Who signs.
@@ -56,6 +58,15 @@ pub enum Recipient {
     Named(Address),
     /// Present, but not named: a wildcard key ID (RFC 9580, section 5.1.1).
     Hidden(Address),
+}
+
+impl Recipient {
+    /// Whose keys are used.
+    pub fn address(&self) -> &Address {
+        match self {
+            Recipient::Named(address) | Recipient::Hidden(address) => address,
+        }
+    }
 }
 
 /// The shape of the sealed message.

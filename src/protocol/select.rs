@@ -106,6 +106,8 @@ pub(super) struct Chosen<'c, C, K> {
     pub(super) candidate: &'c C,
     /// What `serve` made of it.
     pub(super) key: K,
+    /// What ties it to the address.
+    pub(super) tie: Source,
     /// What the user should know: it is not trusted.
     pub(super) warning: Option<String>,
 }
@@ -188,9 +190,10 @@ pub(super) fn choose<'c, J, C: Candidate<J>, K>(
             (Served::Locked(refusal), _, _) => return Ok(Err(refusal)),
             (Served::Unfit(why), _, _) => refused.push(fingerprint, why),
             (Served::Key(key), tie, Role::Recipient) if !tie.is_trusted() => {
-                claiming.push(Chosen { candidate, key, warning: Some(wanted.warning(fingerprint, tie, doubt)) });
+                let warning = Some(wanted.warning(fingerprint, tie, doubt));
+                claiming.push(Chosen { candidate, key, tie, warning });
             }
-            (Served::Key(key), _, _) => return Ok(Ok(Chosen { candidate, key, warning: None })),
+            (Served::Key(key), tie, _) => return Ok(Ok(Chosen { candidate, key, tie, warning: None })),
         }
     }
     Ok(match (claiming.pop(), claiming.as_slice()) {

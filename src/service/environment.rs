@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::OpenSources;
+use super::{OpenSources, with_network};
 use crate::{
     base::{Clock, Random, Result, SystemClock, SystemRandom},
     config::Config,
     crypto::Legacy,
+    discover::Discovery,
     keys::{Chain, Keys, Memory, Passphrases},
     store::{self, Keystore},
 };
@@ -18,6 +19,8 @@ pub struct Environment {
     pub keys: Arc<dyn Keys>,
     /// Where capabilities learned from mail are stored; `None`: nowhere.
     pub home: Option<Arc<Keystore>>,
+    /// The sources on the network, where keys that come with mail are kept; `None`: the network is not asked.
+    pub discovery: Option<Arc<Discovery>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The source of random octets.
@@ -45,10 +48,20 @@ impl Environment {
         }
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         sources.extend(opened.keys);
+        let (keys, clock) = (Chain::new(sources, store::merge), Arc::new(SystemClock) as Arc<dyn Clock>);
+        let (keys, discovery) = match config.network() {
+            Some(settings) => {
+                let limits = &config.bounds.message;
+                let (keys, discovery) = with_network(keys, settings, config.home(), Arc::clone(&clock), limits);
+                (keys, Some(discovery))
+            }
+            None => (keys, None),
+        };
         Ok(Environment {
-            keys: Arc::new(Chain::new(sources, store::merge)),
+            keys: Arc::new(keys),
             home: opened.home,
-            clock: Arc::new(SystemClock),
+            discovery,
+            clock,
             random: Arc::new(SystemRandom),
             legacy: config.legacy,
         })

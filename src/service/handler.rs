@@ -56,6 +56,7 @@ pub(super) fn with_marker(config: &Config, environment: Environment, marker: Sec
     let provisioner = Provisioner::of(config, &environment.keys, environment.home.as_ref(), &environment.clock);
     let handler = ProvisioningHandler::new(handler, provisioner);
     LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
+        .harvesting(environment.discovery)
 }
 
 /// The part of it that handles mail.

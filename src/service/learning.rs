@@ -1,13 +1,14 @@
-//! Learning of capabilities: a valid signature says which ciphers its signer's program supports, and the home stores it.
+//! Learning of capabilities: a valid signature says which ciphers its signer's program supports, and the home stores it. And of keys: one that comes with authentic mail is kept, if the configuration says so.
 
 use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use crate::{
     base::{Clock, Result},
+    discover::Discovery,
     engine::{Handler, Outcome, Posting},
-    mail::{Mail, Message},
+    mail::{Mail, Message, autocrypt},
     store::Keystore,
-    verdict::Verdict,
+    verdict::{Standing, Verdict},
 };
 
 /// Where capabilities are stored: a home, or nowhere.
@@ -40,20 +41,41 @@ impl CapabilityStore {
 pub struct LearningHandler<H> {
     handler: H,
     store: CapabilityStore,
+    harvest: Option<Arc<Discovery>>,
     clock: Arc<dyn Clock>,
 }
 
 impl<H: Handler> LearningHandler<H> {
     /// Handles mail with `handler`, and stores the capabilities in its verdicts.
     pub fn new(handler: H, store: CapabilityStore, clock: Arc<dyn Clock>) -> Self {
-        LearningHandler { handler, store, clock }
+        LearningHandler { handler, store, harvest: None, clock }
+    }
+
+    /// Keeps keys that come with mail in `discovery` too, if its configuration says so.
+    #[must_use]
+    pub fn harvesting(self, discovery: Option<Arc<Discovery>>) -> Self {
+        LearningHandler { harvest: discovery.filter(|discovery| discovery.harvests()), ..self }
     }
 }
 
 impl<H: Handler> Handler for LearningHandler<H> {
     fn handle(&self, mail: Mail) -> Result<Outcome> {
+        let announced = self.harvest.as_ref().and_then(|_| autocrypt::of_author(mail.message.root()));
         let mut outcome = self.handler.handle(mail)?;
         outcome.notes.extend(self.store.learn(&outcome.verdict, self.clock.now()));
+        let is_authentic = outcome.verdict.standing() == Standing::Authentic;
+        if let (Some(discovery), Some(announced), true) = (&self.harvest, announced, is_authentic)
+            && outcome.verdict.author() == Ok(&announced.address)
+        {
+            match discovery.harvest(&announced.address, &announced.key) {
+                Ok(true) => {
+                    outcome.notes.push(format!("kept the key that came with the mail of {}", announced.address))
+                }
+                Ok(false) => {}
+                // Learning never fails a message.
+                Err(error) => tracing::debug!(event = "key-not-kept", %error),
+            }
+        }
         Ok(outcome)
     }
 

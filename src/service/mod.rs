@@ -10,6 +10,7 @@
 //! ```
 
 mod approving;
+mod discovery;
 mod environment;
 mod handler;
 mod health;
@@ -29,6 +30,7 @@ use tokio::{runtime, sync::mpsc};
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     approving::ApprovingHandler,
+    discovery::with_network,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},

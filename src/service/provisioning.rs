@@ -92,7 +92,7 @@ impl Provisioner {
         let intake = Intake {
             certificates: &[generated.described],
             beliefs: &[(fingerprint.clone(), Binding::UserIds, Origin::Generated)],
-            revocation: Some((&fingerprint, &generated.revocation)),
+            revocations: &[(fingerprint.clone(), &generated.revocation)],
             ..Intake::default()
         };
         self.home.take_in(&intake, &Memory::new(), self.clock.now())?;

@@ -127,6 +127,10 @@ networks = ["127.0.0.1"]
 @trusted
 [log]
 @log
+[discovery]
+@discovery
+[provisioning]
+@provisioning
 [upstream]
 smart-host = "127.0.0.1:2526"
 @upstream

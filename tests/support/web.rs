@@ -1,4 +1,4 @@
-//! A web server of our own: an nginx on an address of loopback, with ports 80 and 443 and a certificate of a private authority.
+//! A web server of our own: an nginx on an address of loopback, with port 443 and a certificate of a private authority.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ impl Web {
         for (host, settings) in hosts {
             fs::create_dir(folder.path().join(host)).expect("a folder");
             servers.push_str(&format!(
-                "server {{\n listen {address}:80;\n listen {address}:443 ssl;\n server_name {host};\n root {here}/{host};\n {settings}\n}}\n"
+                "server {{\n listen {address}:443 ssl;\n server_name {host};\n root {here}/{host};\n {settings}\n}}\n"
             ));
         }
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -6,12 +6,14 @@ mod check;
 mod choose;
 mod export;
 mod facts;
+mod find;
 mod from_file;
 mod generate;
 mod layout;
 mod list;
 pub(super) mod mail;
 mod passphrase;
+mod pending;
 mod publish;
 mod remove;
 mod renew;
@@ -119,6 +121,10 @@ enum Verb {
         #[arg(long, group = "master")]
         passphrase: bool,
     },
+    /// Look for the keys of an address on the network: what each source says, and what it would be used for
+    Find(find::Find),
+    /// List keys that were found for addresses that have another key, and accept or reject them
+    Pending(pending::Pending),
     /// Write a certificate request (PKCS#10) to send to a CA, for a key that is here or a new one
     Request(generate::Request),
 }
@@ -155,6 +161,8 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
             };
             home.set_master(&master)?;
         }
+        Verb::Find(what) => return find::run(what, session),
+        Verb::Pending(what) => pending::run(what, session)?,
         Verb::Request(what) => generate::request(what, &home, session)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -5,12 +5,12 @@ use std::{path::PathBuf, process::ExitCode};
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
     crypto::Hash,
-    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Reach, Want},
     mail::{Address, Message, address::mailbox, compose::Draft, form, header},
     protocol::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
-use super::{ending, pieces};
+use super::{config, ending, pieces};
 use crate::cli::{
     args::{Encrypt, Shaping, Sign},
     hint::words,
@@ -37,7 +37,14 @@ pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
 }
 
 /// Encrypts, and signs on request.
-pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
+pub(crate) fn encrypt(what: Encrypt, session: &Session) -> Result<ExitCode> {
+    match what.discover {
+        true => encrypt_with(what, &session.discovering(config::given(None)?.as_ref())?),
+        false => encrypt_with(what, session),
+    }
+}
+
+fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
     if what.shaping.files.input.is_none() {
         what.shaping.files.input = trailing_file(&mut what.to).or_else(|| trailing_file(&mut what.hidden_to));
     }
@@ -72,6 +79,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         shape,
         cipher: what.cipher.clone(),
         aead: if what.aead { Aead::Always } else { Aead::Announced },
+        reach: if what.discover { Reach::Network } else { Reach::Local },
         legacy_display: if what.legacy_display { LegacyDisplay::Write } else { LegacyDisplay::Omit },
         ..shaped(&what.shaping)?
     };

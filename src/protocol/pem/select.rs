@@ -6,7 +6,7 @@ use super::{path, record};
 use crate::{
     base::{Budget, Error, FixedClock, KeyForm, Limits, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Source, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
@@ -26,6 +26,8 @@ pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
 pub(super) struct Chosen {
     /// The key.
     pub(super) candidate: record::Candidate,
+    /// What ties it to the address.
+    pub(super) tie: Source,
     /// A warning about the choice.
     pub(super) warning: Option<String>,
 }
@@ -46,13 +48,14 @@ pub(super) struct SigningKey {
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (key, warning) = (self.candidate.handle().clone(), self.warning.clone());
-        KeyState::Usable { key, warning, note: None }
+        KeyState::Usable { key, source: self.tie, warning, note: None }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
-        KeyState::Usable { key: self.candidate.handle().clone(), warning: None, note: None }
+        let key = self.candidate.handle().clone();
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None }
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> 
     let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
     let serve = |candidate: &Candidate| Ok(candidate.usable(Usage::Wrap, at, context.legacy).cloned().into());
     let chosen = select::choose(wanted, &candidates, &mut paths, serve)?;
-    Ok(chosen.map(|select::Chosen { key, warning, .. }| Chosen { candidate: key, warning }))
+    Ok(chosen.map(|select::Chosen { key, tie, warning, .. }| Chosen { candidate: key, tie, warning }))
 }
 
 /// The key to sign with for `address`.

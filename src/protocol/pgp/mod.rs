@@ -31,6 +31,7 @@ mod plan;
 mod protected;
 mod public;
 pub mod publication;
+pub(super) mod published;
 pub mod relock;
 mod revocation;
 mod seal;
@@ -60,6 +61,7 @@ mod words;
 // sessions.rs   decrypt session keys: with the named key, with every key for a hidden one, with passwords
 // publication.rs the certificate as it is published for one address
 // public.rs     verify a digest with a public key
+// published.rs  certificates that others publish for an address
 // lenient.rs    the policy by which certificates are read
 // signer.rs     find the key that made a signature, and check that it could sign at that time
 // verify.rs     judge one signature: the only caller of Matches::assertion

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{Error, KeyForm, Result},
     crypto::{Legacy, SecretKey},
-    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Want},
+    keys::{Handle, KeyState, Keys, ProtocolName, Purpose, Query, Record, Source, Want},
     mail::Address,
     protocol::{
         Context, Role,
@@ -38,6 +38,8 @@ pub(super) struct Chosen {
     pub(super) cert: Arc<Cert>,
     /// Its encryption keys, newest first; at least one.
     pub(super) keys: Vec<Key<PublicParts, UnspecifiedRole>>,
+    /// What ties it to the address.
+    pub(super) tie: Source,
     /// A warning about the choice.
     pub(super) warning: Option<String>,
     /// That the certificate may be revoked, by a key that is not here.
@@ -55,13 +57,15 @@ pub(super) struct SigningKey {
 
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
-        KeyState::Usable { key: cert::handle(&self.cert.fingerprint()), warning: self.warning.clone(), note: None }
+        let (key, warning) = (cert::handle(&self.cert.fingerprint()), self.warning.clone());
+        KeyState::Usable { key, source: self.tie, warning, note: None }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
-        KeyState::Usable { key: cert::handle(&self.key.fingerprint()), warning: None, note: None }
+        let key = cert::handle(&self.key.fingerprint());
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None }
     }
 }
 
@@ -78,12 +82,12 @@ pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> 
     let chosen = select::choose(wanted, &candidates, &mut (), |candidate| {
         Ok(candidate.usable(Usage::Encrypt, address, at, legacy, keys).into())
     })?;
-    let select::Chosen { key: (cert, usable), warning, .. } = match chosen {
+    let select::Chosen { key: (cert, usable), tie, warning, .. } = match chosen {
         Ok(chosen) => chosen,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let doubt = revocation::doubt(cert, at, keys)?;
-    Ok(Ok(Chosen { cert: Arc::clone(cert), keys: usable, warning, doubt }))
+    Ok(Ok(Chosen { cert: Arc::clone(cert), keys: usable, tie, warning, doubt }))
 }
 
 /// The key to sign with for `address`.

@@ -90,7 +90,9 @@ fn readers(
             }
             Recipient::Named(address) => address,
         };
-        let Some(Chosen { certificate, warning, known }) = missing.found(found.recipient(address)) else { continue };
+        let Some(Chosen { certificate, warning, known, .. }) = missing.found(found.recipient(address)) else {
+            continue;
+        };
         if let Some(warning) = warning {
             let key = record::fingerprint(certificate).to_string();
             sealed.warnings.push(warning.clone());

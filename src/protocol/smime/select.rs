@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::{Budget, Error, KeyForm, Limits, Result},
     crypto::{Conveys, Legacy, SecretKey},
-    keys::{Binding, Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Want},
+    keys::{Binding, Capabilities, Handle, KeyState, Keys, ProtocolName, Purpose, Query, Source, Want},
     mail::Address,
     pki::{Certificate, Usage},
     protocol::{
@@ -30,6 +30,8 @@ pub(super) type MessageKeys = Keyring<Chosen, SigningKey>;
 pub(super) struct Chosen {
     /// The certificate.
     pub(super) certificate: Certificate,
+    /// What ties it to the address.
+    pub(super) tie: Source,
     /// A warning about the choice.
     pub(super) warning: Option<String>,
     /// The ciphers that its owner supports.
@@ -50,13 +52,14 @@ pub(super) struct SigningKey {
 impl Usable for Chosen {
     fn state(&self) -> KeyState {
         let (warning, note) = (self.warning.clone(), self.known.words());
-        KeyState::Usable { key: record::fingerprint(&self.certificate), warning, note }
+        KeyState::Usable { key: record::fingerprint(&self.certificate), source: self.tie, warning, note }
     }
 }
 
 impl Usable for SigningKey {
     fn state(&self) -> KeyState {
-        KeyState::Usable { key: record::fingerprint(&self.certificate), warning: None, note: None }
+        let key = record::fingerprint(&self.certificate);
+        KeyState::Usable { key, source: Source::Owner, warning: None, note: None }
     }
 }
 
@@ -71,7 +74,8 @@ pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> 
     let (address, candidates) = select::of_mailbox(names, Role::Recipient, &mut paths, find)?;
     let wanted = Wanted { address, role: Role::Recipient, words: WORDS };
     let serve = |candidate: &Candidate| Ok(candidate.usable(Role::Recipient, at, context.legacy).cloned().into());
-    let select::Chosen { candidate, key, warning } = match select::choose(wanted, &candidates, &mut paths, serve)? {
+    let select::Chosen { candidate, key, tie, warning } = match select::choose(wanted, &candidates, &mut paths, serve)?
+    {
         Ok(chosen) => chosen,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -82,7 +86,7 @@ pub(super) fn recipient(names: &Names, at: SystemTime, context: Context<'_>) -> 
         }
         said => said,
     };
-    Ok(Ok(Chosen { known: Known::of(&key, said.as_ref()), certificate: key, warning }))
+    Ok(Ok(Chosen { known: Known::of(&key, said.as_ref()), certificate: key, tie, warning }))
 }
 
 /// The latest announcement in `others`, certificates for the same address: a person may sign with another certificate

@@ -98,6 +98,7 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--to alice@example.org", "-o out message.eml", 0),
             call("--hidden-to alice@example.org", "-o out message.eml", 0),
+            call("--discover", "", 0),
             call("--password", "--passphrase-file pass message.eml", 0),
             call("--sign", "", 0),
             call("--nested", "--sign --to alice@example.org message.eml", 0),
@@ -303,6 +304,15 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
     verb("key check", "", 0, &[call("--repair", "", 0)]),
     verb("key show", "alice@example.org", 0, &[call("--json", "", 0)]),
+    // A name server that does not answer: nothing is known.
+    verb(
+        "key find",
+        "bob@example.org",
+        75,
+        &[call("--json", "", 75), call("--import", "", 75), call("--config postseal.toml", "", 75)],
+    ),
+    verb("key pending accept", "1", 77, &[call("--config postseal.toml", "", 77)]),
+    verb("key pending reject", "1", 77, &[call("--config postseal.toml", "", 77)]),
     verb("key trust", "$(cat id) other@example.org", 0, &[]),
     verb("key untrust", "$(cat id)", 0, &[]),
     verb("key remove", "$(cat colleague-id)", 0, &[call("--secret", "$(cat id)", 0)]),

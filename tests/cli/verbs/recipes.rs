@@ -55,6 +55,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ),
     ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
+    ("postseal encrypt --discover", Done::Typed("encrypt --discover --to alice@example.org message.eml")),
     ("postseal encrypt", Done::Typed("encrypt --to alice@example.org message.eml")),
     ("postseal fetch", Done::Left("tests/service/fetch.rs does, with a Dovecot")),
     ("postseal filter", Done::Left("every_verb_takes_every_option runs it with a configuration")),

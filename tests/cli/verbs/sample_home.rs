@@ -44,7 +44,8 @@ const FILES: [(&str, &str); 8] = [
         "postseal.toml",
         "home = \"home\"\nlocal-domains = [\"lists.example\"]\nquarantine = \".\"\nhostname = \"h.example\"\n[sendmail]\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"cat > /dev/null\"]\n[[listener]]\nkind = \"milter\"\naddress = \"unix:milter.sock\"\n\
          [[rule]]\nname = \"all\"\naction = \"clear\"\n\
-         [[list]]\naddress = \"dev@lists.example\"\nowner = \"alice@example.org\"\nmembers = \"alice@example.org\"\n",
+         [[list]]\naddress = \"dev@lists.example\"\nowner = \"alice@example.org\"\nmembers = \"alice@example.org\"\n\
+         [discovery]\nname-servers = [\"127.0.0.1:1\"]\nsource-timeout = 1\n",
     ),
 ];
 

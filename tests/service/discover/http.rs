@@ -73,7 +73,7 @@ fn an_answer_is_whole_and_within_its_bound() {
     assert_eq!(ask(format!("{ok}Content-Length: 10\r\n\r\n0123456789")), Ok(b"0123456789".to_vec()));
     assert_eq!(ask(format!("{ok}Connection: close\r\n\r\nabcd")), Ok(b"abcd".to_vec()));
     assert_eq!(ask(format!("{ok}Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n")), Ok(b"abcd".to_vec()));
-    let too_large = failed("the answer is larger than 10 octets");
+    let too_large = Err(Failure::Unfit("the answer is larger than 10 octets".to_owned()));
     assert_eq!(ask(format!("{ok}Content-Length: 11\r\n\r\n0123456789a")), too_large);
     assert_eq!(ask(format!("{ok}Content-Length: 99999999999\r\n\r\n")), too_large);
     assert_eq!(ask(format!("{ok}Connection: close\r\n\r\n{}", "a".repeat(100_000))), too_large);
@@ -81,7 +81,7 @@ fn an_answer_is_whole_and_within_its_bound() {
     assert!(ask(format!("{ok}Content-Length: 4\r\n\r\nab")).is_err());
     assert_eq!(
         ask(format!("{ok}Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab")),
-        failed("the answer is compressed")
+        Err(Failure::Unfit("the answer is compressed".to_owned()))
     );
     assert_eq!(ask(format!("{ok}A: {}\r\n\r\n", "a".repeat(20_000))), failed("more than 16384 octets of header"));
     assert!(matches!(ask("SSH-2.0-OpenSSH_9.2\r\n"), Err(Failure::Failed(_))));

@@ -1,0 +1,62 @@
+//! In place of the sources, in a build without them (Cargo feature `discover`): nobody is asked, and whether there is a key is not known.
+
+use std::sync::Arc;
+
+use super::{Local, Method, Settings};
+use crate::{
+    base::{Error, Kind, Result},
+    crypto::SecretKey,
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Reach, Record},
+    mail::Address,
+};
+
+/// The sources of one configuration.
+pub struct Discovery(Vec<Method>);
+
+impl Discovery {
+    /// The sources of `settings`.
+    pub fn new(settings: Settings, _: Local) -> Arc<Discovery> {
+        Arc::new(Discovery(settings.methods))
+    }
+
+    /// Each source by its name, in order.
+    pub fn sources(self: &Arc<Self>) -> Vec<(&'static str, Arc<dyn Keys>)> {
+        self.0.iter().map(|method| (method.name(), Arc::new(Missing) as Arc<dyn Keys>)).collect()
+    }
+
+    /// Whether keys that come with mail are kept.
+    pub fn harvests(&self) -> bool {
+        false
+    }
+
+    /// Keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn harvest(&self, _: &Address, _: &[u8]) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether no source need be asked.
+    pub fn suffices(&self, record: &Record, address: &Address) -> bool {
+        record.source(address).is_trusted()
+    }
+}
+
+struct Missing;
+
+impl Keys for Missing {
+    fn find(&self, _: ProtocolName, query: &Query<'_>) -> Result<Vec<Arc<Record>>> {
+        match (query.purpose, query.reach) {
+            (Purpose::Encrypt, Reach::Network) => {
+                Err(Error::new(Kind::TryAgain, "keys on the network: not in this build (Cargo feature `discover`)"))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn secret(&self, _: &Record, _: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
+        Ok(None)
+    }
+}

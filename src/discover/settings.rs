@@ -1,0 +1,139 @@
+//! Which sources are asked for keys, and how long their answers are kept.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    base::{Clock, Limits, Network, Result},
+    keys::{Keys, ProtocolName, Record, Source},
+};
+
+/// Which sources are asked, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// In order: the next one is asked when those before it have no usable key.
+    pub methods: Vec<Method>,
+    /// The key server of [`Method::Vks`], without a path.
+    pub vks: String,
+    /// The key server of [`Method::Hkp`], without a path.
+    pub hkp: String,
+    /// How long one source may take. All of them together: [`Limits::network`](crate::base::Limits::network).
+    pub source_timeout: Duration,
+    /// How long an answer with keys is kept.
+    pub keep_found: Duration,
+    /// How long an answer without keys is kept.
+    pub keep_missing: Duration,
+    /// How long a source that failed for an address is not asked for it again.
+    pub keep_failed: Duration,
+    /// Networks that may be asked beside public addresses.
+    pub allowed: Vec<Network>,
+    /// Root certificates of HTTPS servers, in PEM; `None`: those of this machine.
+    pub roots: Option<PathBuf>,
+    /// Name servers; empty: those of this machine.
+    pub name_servers: Vec<SocketAddr>,
+    /// Who proves the answers of [`Method::Openpgpkey`] and [`Method::Smimea`].
+    pub dnssec: Dnssec,
+}
+
+/// Who validates signatures of DNS (RFC 4035).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dnssec {
+    /// The name server, which is on this machine: the AD bit of its answers counts.
+    Resolver,
+    /// This program, with the trust anchors of a file (DNSKEY records), or those of the root zone.
+    Validate(Option<PathBuf>),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            methods: vec![Method::Wkd],
+            vks: "https://keys.openpgp.org".to_owned(),
+            hkp: "https://keyserver.ubuntu.com".to_owned(),
+            source_timeout: Duration::from_secs(5),
+            keep_found: Duration::from_secs(24 * 60 * 60),
+            keep_missing: Duration::from_secs(60 * 60),
+            keep_failed: Duration::from_secs(5 * 60),
+            allowed: Vec::new(),
+            roots: None,
+            name_servers: Vec::new(),
+            dnssec: Dnssec::Resolver,
+        }
+    }
+}
+
+/// What a [`Discovery`](super::Discovery) takes of this machine.
+#[derive(Clone)]
+pub struct Local {
+    /// Its keys.
+    pub keys: Arc<dyn Keys>,
+    /// Merges two copies of one certificate.
+    pub merge: fn(&Record, &Record) -> Result<Record>,
+    /// Where what is found is kept, for all processes; `None`: in memory.
+    pub home: Option<PathBuf>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds of what is read.
+    pub limits: Limits,
+}
+
+/// A kind of source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// A key server that verifies nothing (HKP over HTTPS).
+    Hkp,
+    /// The keys that came with authentic mail from their owners (Autocrypt).
+    Mail,
+    /// OPENPGPKEY records of the address's domain, in signed DNS (RFC 7929).
+    Openpgpkey,
+    /// SMIMEA records of the address's domain, in signed DNS (RFC 8162).
+    Smimea,
+    /// A key server that verifies addresses (the interface of keys.openpgp.org).
+    Vks,
+    /// The Web Key Directory of the address's domain.
+    Wkd,
+}
+
+impl Method {
+    /// All, by name.
+    pub const ALL: [Method; 6] =
+        [Method::Hkp, Method::Mail, Method::Openpgpkey, Method::Smimea, Method::Vks, Method::Wkd];
+
+    /// The word in the configuration and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Hkp => "hkp",
+            Method::Mail => "mail",
+            Method::Openpgpkey => "openpgpkey",
+            Method::Smimea => "smimea",
+            Method::Vks => "vks",
+            Method::Wkd => "wkd",
+        }
+    }
+
+    /// What a key that it found is tied to the address by.
+    pub fn source(self) -> Source {
+        match self {
+            Method::Hkp => Source::Claim,
+            Method::Mail => Source::Mail,
+            Method::Openpgpkey | Method::Smimea => Source::Dnssec,
+            Method::Vks => Source::Server,
+            Method::Wkd => Source::Domain,
+        }
+    }
+
+    /// Whose keys it has.
+    pub fn protocol(self) -> ProtocolName {
+        match self {
+            Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Vks | Method::Wkd => ProtocolName::Pgp,
+            Method::Smimea => ProtocolName::Smime,
+        }
+    }
+
+    /// Octets of an answer. Source: DESIGN 8.
+    pub(super) fn octets(self) -> usize {
+        match self {
+            Method::Wkd => 256 * 1024,
+            Method::Hkp | Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Vks => 64 * 1024,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Keys on the network behind the keys of this machine.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    base::{Clock, Limits},
+    discover::{Discovery, Local, Settings},
+    keys::{Chain, Keys},
+    store,
+};
+
+/// `keys`, and the sources of `settings` as their later tiers. What they say is kept in `home`; `None`: in memory.
+pub fn with_network(
+    keys: Chain,
+    settings: &Settings,
+    home: Option<&Path>,
+    clock: Arc<dyn Clock>,
+    limits: &Limits,
+) -> (Chain, Arc<Discovery>) {
+    let keys: Arc<dyn Keys> = Arc::new(keys);
+    let home = home.map(Path::to_path_buf);
+    let local = Local { keys: Arc::clone(&keys), merge: store::merge, home, clock, limits: limits.clone() };
+    let discovery = Discovery::new(settings.clone(), local);
+    let mut chain = Chain::new(vec![keys], store::merge);
+    for (name, source) in discovery.sources() {
+        let judge = Arc::clone(&discovery);
+        chain = chain.then(name, source, move |record, address| judge.suffices(record, address));
+    }
+    (chain, discovery)
+}
