@@ -1,10 +1,12 @@
 //! The command line as a user sees it: verbs, options, exit codes, output.
 
 mod cert;
+mod cert_fetch;
 mod forms;
 mod header_protection;
 mod input;
 mod keys_in_mail;
+mod own_key;
 mod policy;
 mod program;
 mod publish;
