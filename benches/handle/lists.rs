@@ -22,7 +22,7 @@ use postseal::{
     mail::Address,
     policy::{
         FixedMembers, FromField, Gets, List, Lists, Member, Members, Order, Otherwise, Posters, ReplyTo, Rule,
-        WithoutKey,
+        Subscription, WithoutKey,
     },
     protocol::{pgp, smime},
     store,
@@ -127,6 +127,7 @@ fn handler(protocol: ProtocolName) -> ReloadableHandler {
         rule: Rule { name: "list".to_owned(), protocols: vec![protocol], ..Rule::default() },
         from: FromField::Keep,
         reply_to: ReplyTo::Author,
+        subscription: Subscription::Closed,
         unsubscribe: None,
     };
     let mut lists = Lists::default();

@@ -262,6 +262,9 @@ pub(crate) struct Encrypt {
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) hidden_to: Vec<String>,
+    /// Do not encrypt to the author's own key too
+    #[arg(long)]
+    pub(crate) no_self: bool,
     /// Encrypt with each passphrase of --passphrase-file too
     #[arg(long)]
     pub(crate) password: bool,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use postseal::{
-    base::{Budget, Error, Kind, Result},
+    base::{Budget, Error, Kind, Limits, Result},
     mail::{Address, Message, mbox},
 };
 
@@ -40,6 +40,17 @@ pub(crate) fn message(name: Option<&Path>, budget: &mut Budget) -> Result<Messag
             .with_hint("give each message by itself: `git mailsplit -oDIR MBOX` takes them apart"));
     }
     Message::parse(octets, budget)
+}
+
+/// The message on standard input, for a transport: what exceeds a bound of its parts is refused only where it has to be taken apart.
+pub(crate) fn received(limits: &Limits) -> Result<Message> {
+    let mut budget = Budget::new(limits.clone());
+    let mut octets = Vec::new();
+    // One octet above the limit shows that the message is too large.
+    let mut input = io::stdin().lock().take(limits.message as u64 + 1);
+    input.read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
+    budget.message(octets.len())?;
+    Message::received(octets, &mut budget)
 }
 
 /// The name of the file in reports.

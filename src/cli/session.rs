@@ -2,6 +2,7 @@
 
 use std::{
     cell::OnceCell,
+    collections::BTreeSet,
     env,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -13,10 +14,10 @@ use postseal::{
     config::{self, Config, KeySource, Presence},
     crypto::Legacy,
     engine::{Engine, OpenedParts, Opening, Within},
-    keys::{Ask, Chain, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
-    mail::Message,
+    keys::{Ask, Chain, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
+    mail::{Address, Message},
     pki::Revocation,
-    protocol::{Context, Seal, Sealed, pem, smime::revocation_files},
+    protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
     service::{CapabilityStore, Environment, OpenSources},
     store::{self, Keystore},
 };
@@ -138,6 +139,12 @@ impl Session {
         out: &mut dyn io::Write,
     ) -> Result<Sealed> {
         self.engine(self.keys()?).seal(protocol, message, how, out)
+    }
+
+    /// Whether a usable key of `address` is here to encrypt to.
+    pub(crate) fn can_encrypt_to(&self, address: &Address, protocol: ProtocolName) -> Result<bool> {
+        let states = self.engine(self.keys()?).key_states(address, Role::Recipient, &BTreeSet::from([protocol]))?;
+        Ok(states.values().all(KeyState::is_usable))
     }
 
     /// An engine without keys. No home is opened.

@@ -60,8 +60,8 @@ pub fn check(config: &Config, context: Context<'_>) -> Result<Vec<Problem>> {
                 seen.insert((address.clone(), Role::Signer));
                 checker.key(address, Role::Signer)?
             }
-            What::Template(path) => {
-                let read = Template::read(path);
+            What::Template(path, placeholders) => {
+                let read = Template::read(path, placeholders);
                 Vec::from_iter(read.err().map(|error| problem(Grade::Error, error.to_string())))
             }
             What::Users(path) => unfit_users(path),

@@ -17,7 +17,7 @@ use crate::{
 ///
 /// `NoInput`: there is no such list, or more than one. Others: the members or the keys cannot be read.
 pub fn check_list(policy: &Policy, engine: &Engine<'_>, name: &str) -> Result<String> {
-    let list = named(policy, name)?;
+    let list = list_named(policy, name)?;
     let signing = engine.key_states(&list.address, Role::Signer, &list.rule.protocols.iter().copied().collect())?;
     let (mut text, mut warnings) = (String::new(), String::new());
     let [mut encrypted, mut signed, mut clear, mut nothing] = [0; 4];
@@ -58,7 +58,11 @@ pub fn check_list(policy: &Policy, engine: &Engine<'_>, name: &str) -> Result<St
 }
 
 /// The list with this address, or the only one with this name before the `@`.
-fn named<'p>(policy: &'p Policy, name: &str) -> Result<&'p List> {
+///
+/// # Errors
+///
+/// `NoInput`: there is no such list, or more than one.
+pub fn list_named<'p>(policy: &'p Policy, name: &str) -> Result<&'p List> {
     let by_address = Address::parse(name).ok().and_then(|address| policy.lists.of(&address));
     let mut by_name = policy.lists.iter().filter(|list| list.address.local().eq_ignore_ascii_case(name));
     let known = || policy.lists.iter().map(|list| list.address.to_string()).collect::<Vec<_>>().join(", ");

@@ -14,7 +14,7 @@ use crate::{
     mail::Address,
     policy::{
         FixedMembers, Forward, FromField, Gets, List, Lists, MailboxCopy, Member, Members, Membership, Obstacle, Order,
-        Otherwise, Policy, Posters, ReplyTo, Requirement, Resort, ReturnPath, Rule, WithoutKey,
+        Otherwise, Policy, Posters, ReplyTo, Requirement, Resort, ReturnPath, Rule, Subscription, WithoutKey,
     },
 };
 
@@ -80,6 +80,9 @@ fn list(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: &Po
     let from = [("keep", FromField::Keep), ("rewrite", FromField::Rewrite)];
     let from = reader.choice(&table, "from", FromField::Keep, &from);
     let reply_to = table.string("reply-to").and_then(|text| reader.document.read(&text, reply_to));
+    let subscriptions =
+        [("closed", Subscription::Closed), ("moderated", Subscription::Moderated), ("open", Subscription::Open)];
+    let subscription = reader.choice(&table, "subscription", Subscription::Closed, &subscriptions);
     let description = table.string("description").and_then(|text| rules::line(reader, text, "description"));
     let unsubscribe = table.string("unsubscribe").and_then(|text| reader.document.read(&text, one_click));
     let inline = table.strings("members");
@@ -87,6 +90,10 @@ fn list(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: &Po
     let file = table.string("members-file");
     if inline.is_empty() && file.is_none() {
         reader.document.error(line, format!("{name}: has neither members nor members-file"));
+    }
+    if subscription != Subscription::Closed && file.is_none() {
+        let message = format!("{name}: subscription: only members of a file can change, members-file is missing");
+        reader.document.error(table.line_of("subscription"), message);
     }
     let gets_of = |member: &Member| member.gets.unwrap_or(gets);
     for (text, member) in inline.iter().zip(&own) {
@@ -127,6 +134,7 @@ fn list(reader: &mut Reader<'_>, root: &Table<'_>, table: Table<'_>, policy: &Po
         rule,
         from,
         reply_to: reply_to.unwrap_or(ReplyTo::Author),
+        subscription,
         unsubscribe,
     };
     Some((list, own))

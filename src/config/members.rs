@@ -6,20 +6,21 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use crate::{
     base::{Error, Kind, Result},
     keys::ProtocolName,
     mail::Address,
-    policy::{Gets, Member, Membership},
+    policy::{Carried, Gets, Member, Membership, Request},
 };
 
 /// Members in the configuration, and those in a file, which is read again when it changes.
 #[derive(Debug)]
 pub(super) struct FileMembers {
-    path: PathBuf,
-    inline: Vec<Member>,
+    pub(super) path: PathBuf,
+    pub(super) inline: Vec<Member>,
     read: Mutex<Option<(Stamp, Arc<[Member]>)>>,
 }
 
@@ -32,7 +33,7 @@ impl FileMembers {
         FileMembers { path, inline, read: Mutex::default() }
     }
 
-    fn failed(&self, why: &str) -> Error {
+    pub(super) fn failed(&self, why: &str) -> Error {
         Error::new(Kind::TryAgain, format!("{}: {}", self.path.display(), why.to_lowercase()))
     }
 }
@@ -52,6 +53,14 @@ impl Membership for FileMembers {
         let members: Arc<[Member]> = once_each(self.inline.iter().cloned().chain(own)).into();
         *read = Some((stamp, Arc::clone(&members)));
         Ok(members)
+    }
+
+    fn takes_requests(&self) -> bool {
+        true
+    }
+
+    fn carry_out(&self, request: &Request, now: SystemTime) -> Result<Carried> {
+        self.change(request, now)
     }
 }
 
@@ -88,7 +97,7 @@ pub(super) fn member(text: &str) -> Result<Member> {
 }
 
 /// The members in a file. Empty lines and those that begin with `#` count for nothing.
-fn lines(text: &str) -> std::result::Result<Vec<Member>, (usize, Error)> {
+pub(super) fn lines(text: &str) -> std::result::Result<Vec<Member>, (usize, Error)> {
     let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines.map(|(at, line)| member(line).map_err(|error| (at, error))).collect()

@@ -31,6 +31,7 @@ mod listeners;
 mod lists;
 mod load;
 mod mailboxes;
+mod member_changes;
 mod members;
 mod notice;
 mod reader;
@@ -39,11 +40,11 @@ mod secret;
 mod table;
 mod users;
 
-use std::{env, fmt, fs, net::SocketAddr, path::PathBuf};
+use std::{env, fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
-pub use list_check::check_list;
+pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
@@ -95,6 +96,10 @@ pub struct Config {
     pub quarantine: Option<PathBuf>,
     /// Notices of held messages.
     pub notice: Option<Notice>,
+    /// Notices of keys that end soon.
+    pub expiry_notice: Option<ExpiryNotice>,
+    /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
+    pub provisioning: Option<Duration>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.
@@ -115,6 +120,31 @@ pub struct Notice {
     /// Who gets them.
     pub to: NoticeTo,
 }
+
+/// Notices of keys that end soon.
+#[derive(Clone, Debug)]
+pub struct ExpiryNotice {
+    /// The file with the text; `None`: a text of ours.
+    pub template: Option<PathBuf>,
+    /// The author.
+    pub from: Mailbox,
+    /// Who gets those of all keys.
+    pub administrators: Vec<Address>,
+    /// Whether the owner of a key in a local domain gets those of that key.
+    pub owners: Owners,
+}
+
+/// Whether owners of keys get notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    /// They get none.
+    NotTold,
+    /// Those with local addresses get them.
+    Told,
+}
+
+/// What the template of a notice of a key may name.
+pub const EXPIRY_PLACEHOLDERS: &[&str] = &["address", "date", "days", "key", "protocol"];
 
 /// A place with keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -420,8 +450,8 @@ enum What {
     Reader(Address),
     /// A secret that only its owner can read.
     Secret(SecretFrom),
-    /// The template of notices.
-    Template(PathBuf),
+    /// The template of automatic mail, with the placeholders that it may have.
+    Template(PathBuf, &'static [&'static str]),
     /// An address that is signed for.
     Signer(Address),
     /// A file of [`Users`].

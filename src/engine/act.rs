@@ -158,13 +158,13 @@ impl Acting<'_> {
             });
         }
         if how.encrypts() {
-            let own = group.recipients.iter().map(|path| group.sealing.reader(&path.address));
-            let further = group.sealing.further_readers(self.gathered.verdict().author().ok());
-            for reader in own.chain(further.cloned()).map(Recipient::Named) {
+            for reader in group.recipients.iter().map(|path| Recipient::Named(group.sealing.reader(&path.address))) {
                 if !seal.to.contains(&reader) {
                     seal.to.push(reader);
                 }
             }
+            let further = group.sealing.further_readers(self.gathered.verdict().author().ok());
+            seal.also.extend(further.cloned().map(Recipient::Named));
         }
         let seal = group.sealing.applied_to(seal, protocol);
         let mut octets = Vec::with_capacity(message.octets().len() * 3 / 2 + 8 * 1024);

@@ -33,13 +33,16 @@ impl Engine<'_> {
         range: Range<usize>,
         handler: HandlerContext<'_>,
     ) -> Result<Vec<Mail>> {
+        if let Some(asked) = posting.request.as_ref().filter(|_| range.contains(&0)) {
+            return Ok(self.carried_out(&posting.list, asked)?.into_iter().collect());
+        }
         let count = posting.copies.len();
         let some = posting.copies.get(range.start.min(count)..range.end.min(count));
         let some = some.ok_or_else(|| missing("a range that ends before it starts"))?;
         let members: Vec<Member> = some.iter().map(|(member, _)| member.clone()).collect();
         let keys = self.member_keys(&posting.list, &members, handler.policy)?;
         let mut mails: Vec<Option<Mail>> = some.iter().map(|_| None).collect();
-        let mut unsealed = 0;
+        let mut unsealed: Vec<(Address, String)> = Vec::new();
         for (place, group) in posting.groups.iter().enumerate() {
             let own: Vec<usize> =
                 some.iter().enumerate().filter(|(_, (_, at))| *at == place).map(|(at, _)| at).collect();
@@ -54,7 +57,7 @@ impl Engine<'_> {
             });
             let signing = Seal { sign: vec![Signer::Address(posting.list.address.clone())], ..Seal::default() };
             let copies = match sealing {
-                None => vec![Some(posting.clear.octets().to_vec()); to.len()],
+                None => vec![Ok(posting.clear.octets().to_vec()); to.len()],
                 Some(protocol) if group.encrypts() => {
                     let to = to.iter().cloned().map(Recipient::Named).collect();
                     let seal = group.sealing.applied_to(Seal { to, ..signing }, protocol);
@@ -64,49 +67,53 @@ impl Engine<'_> {
                     let seal = group.sealing.applied_to(signing, protocol);
                     let mut octets = Vec::with_capacity(posting.content.octets().len() * 3 / 2);
                     self.seal_with(keys.of(protocol)?, protocol, &posting.content, &seal, &mut octets)?;
-                    vec![Some(octets); to.len()]
+                    vec![Ok(octets); to.len()]
                 }
             };
             for ((at, to), octets) in own.into_iter().zip(to).zip(copies) {
-                let Some(octets) = octets else {
-                    unsealed += 1;
-                    continue;
+                let octets = match octets {
+                    Ok(octets) => octets,
+                    Err(why) => {
+                        unsealed.push((to, why));
+                        continue;
+                    }
                 };
                 let mail = posting.copy_for(to, self.parsed(posting.addressed(octets, &members, at))?);
                 mails.get_mut(at).into_iter().for_each(|place| *place = Some(mail.clone()));
             }
         }
-        if mails.iter().filter(|mail| mail.is_none()).count() != unsealed {
+        if mails.iter().filter(|mail| mail.is_none()).count() != unsealed.len() {
             return Err(missing("a member without a group"));
         }
         let mut all = Vec::with_capacity(mails.len());
         for mail in mails.into_iter().flatten() {
             self.follow(mail, posting, handler, &mut all)?;
         }
+        all.extend(self.notices(&posting.list, posting.content.root(), &unsealed)?);
         let after = |at: usize| at.saturating_sub(count).min(posting.notices.len());
         all.extend(posting.notices.get(after(range.start)..after(range.end)).unwrap_or_default().iter().cloned());
         Ok(all)
     }
 
-    /// [`Engine::seal_each`]; `None` for a reader whose key cannot be used after all: it does not concern the others.
+    /// [`Engine::seal_each`]; why not, for a reader whose key cannot be used after all: it does not concern the others.
     fn sealed_where_possible(
         &self,
         keys: &dyn Resolved,
         protocol: ProtocolName,
         message: &Message,
         how: &Seal,
-    ) -> Result<Vec<Option<Vec<u8>>>> {
+    ) -> Result<Vec<std::result::Result<Vec<u8>, String>>> {
         match self.seal_each(keys, protocol, message, how) {
-            Ok(sealed) => return Ok(sealed.into_iter().map(Some).collect()),
+            Ok(sealed) => return Ok(sealed.into_iter().map(Ok).collect()),
             Err(error) if !error.is_permanent() => return Err(error),
             Err(_) => {}
         }
         let one = |reader: &Recipient| match self.seal_each(keys, protocol, message, &how.to_one(reader)) {
-            Ok(sealed) => Ok(sealed.into_iter().next()),
+            Ok(sealed) => sealed.into_iter().next().map(Ok).ok_or_else(|| missing("nothing was sealed")),
             Err(error) if error.is_permanent() => {
                 let (Recipient::Named(to) | Recipient::Hidden(to)) = reader;
                 tracing::warn!(event = "list-copy-refused", %to, reason = %error);
-                Ok(None)
+                Ok(Err(error.to_string()))
             }
             Err(error) => Err(error),
         };

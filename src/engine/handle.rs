@@ -91,6 +91,7 @@ impl Engine<'_> {
             return self.pass_on(mail, handler.policy);
         }
         let policy = handler.policy;
+        self.limit_onward(mail.message.octets().len());
         let Mail { envelope: Envelope { sender, recipients }, submitter, message } = mail;
         let Unaliased { recipients, aliases } = policy.unalias(recipients);
         let origins = recipients.iter().filter(|(_, origin)| !origin.is_as_addressed());
@@ -104,15 +105,9 @@ impl Engine<'_> {
         let (made, joined) = joined(made);
         // A list that is reached on several ways is posted to once.
         let mut posted = HashSet::new();
-        postings.retain(|posting| posted.insert(posting.list().address.clone()));
-        let (mails, keys, decision) = (Vec::new(), Vec::new(), Decision { groups: Vec::new() });
-        let mut outcome = Outcome { mails, postings, verdict, decision, aliases, joined, keys, notes, unopened, times };
-        for Made { group, mail, keys, .. } in made {
-            outcome.mails.extend(mail);
-            outcome.decision.groups.push(group);
-            outcome.keys.push(keys);
-        }
-        Ok(outcome)
+        postings.retain(|posting| posted.insert((posting.list().address.clone(), posting.is_post())));
+        let sent_on = SentOn { made, postings, notes, unopened };
+        Ok(Outcome { aliases, joined, times, ..Outcome::of(sent_on, verdict) })
     }
 
     /// See [`Handler::mark`].
@@ -178,6 +173,28 @@ impl Engine<'_> {
 }
 
 impl Outcome {
+    /// What was made of a mail without aliases.
+    pub(super) fn of(SentOn { made, postings, notes, unopened }: SentOn, verdict: Verdict) -> Outcome {
+        let mut outcome = Outcome {
+            mails: Vec::new(),
+            postings,
+            verdict,
+            decision: Decision { groups: Vec::new() },
+            aliases: Vec::new(),
+            joined: Vec::new(),
+            keys: Vec::new(),
+            notes,
+            unopened,
+            times: Times::default(),
+        };
+        for Made { group, mail, keys, .. } in made {
+            outcome.mails.extend(mail);
+            outcome.decision.groups.push(group);
+            outcome.keys.push(keys);
+        }
+        outcome
+    }
+
     /// The groups that something goes on for, each with its mail.
     pub fn copies(&self) -> impl Iterator<Item = (&Group, &Mail)> {
         let goes_on = |group: &&Group| matches!(group.disposition, Disposition::Relay | Disposition::Quarantine(_));

@@ -30,7 +30,8 @@ pub(super) struct Found {
     /// The field that tells of it.
     pub(super) results: String,
     wrapping: Wrapping,
-    is_opened: bool,
+    /// Whether it hides nothing, or a key of the list opened it.
+    pub(super) is_opened: bool,
 }
 
 /// What members get.
@@ -127,7 +128,7 @@ impl Engine<'_> {
     }
 
     /// The post opened by the keys of the list, or why it cannot be read.
-    fn found(
+    pub(super) fn found(
         &self,
         mail: &ForList<'_>,
         list: &List,
@@ -189,7 +190,7 @@ impl Engine<'_> {
     }
 
     /// What is done for these members.
-    fn shares(&self, list: &List, members: &[Member], policy: &Policy) -> Result<Shares> {
+    pub(super) fn shares(&self, list: &List, members: &[Member], policy: &Policy) -> Result<Shares> {
         let mut shares = Shares::default();
         let mut known: BTreeMap<(Vec<String>, Option<Obstacle>, &'static str), usize> = BTreeMap::new();
         self.decide_each(list, members, policy, |member, mut group, states| {
@@ -250,7 +251,7 @@ impl Engine<'_> {
     }
 
     /// The post for those who get it, and what is held for the others.
-    fn posted(
+    pub(super) fn posted(
         &self,
         mail: &ForList<'_>,
         list: &List,
@@ -284,6 +285,7 @@ impl Engine<'_> {
             clear,
             parameters: parameters.iter().filter(|one| one.eq_ignore_ascii_case("SMTPUTF8")).cloned().collect(),
             notices: self.notices(list, mail.came.message.root(), &skipped)?,
+            request: None,
         }));
         Ok(sent_on)
     }
@@ -337,7 +339,7 @@ impl ForList<'_> {
         }
     }
 
-    fn answered_as(&self, list: &List, obstacle: Option<Obstacle>, disposition: Disposition) -> SentOn {
+    pub(super) fn answered_as(&self, list: &List, obstacle: Option<Obstacle>, disposition: Disposition) -> SentOn {
         SentOn { made: vec![Made::nothing(self.group(list, obstacle, disposition))], ..SentOn::default() }
     }
 
@@ -371,13 +373,13 @@ fn lack<'a>(obstacle: Obstacle, states: impl Iterator<Item = &'a KeyState>) -> S
 }
 
 /// Whether the message went through `list` before (RFC 2919, section 2).
-fn is_of(list: &List, root: Part<'_>) -> bool {
+pub(super) fn is_of(list: &List, root: Part<'_>) -> bool {
     let own = format!("<{}>", list.id()).to_lowercase();
     root.fields().filter(|field| field.is("List-Id")).any(|field| field.unfolded().to_lowercase().contains(&own))
 }
 
 /// Whether the message was sent without a person (RFC 3834, section 5).
-fn is_automatic(root: Part<'_>) -> bool {
+pub(super) fn is_automatic(root: Part<'_>) -> bool {
     root.fields().filter(|field| field.is("Auto-Submitted")).any(|field| {
         let value = field.unfolded();
         let word = value.split([';', ' ', '\t', '(']).map(str::trim).find(|word| !word.is_empty());

@@ -30,14 +30,9 @@ impl Engine<'_> {
             "The post {id} to {} was not sent to {count} members:\r\nthere is no usable key.\r\n",
             list.address
         );
-        let protocols = list.rule.protocols.iter().copied().collect();
-        let readable = self.key_states(owner, Role::Recipient, &protocols)?;
-        let signing = self.key_states(&list.address, Role::Signer, &protocols)?;
-        let is_usable = |state: Option<&KeyState>| state.is_some_and(KeyState::is_usable);
-        let suits = |protocol: &&ProtocolName| is_usable(readable.get(protocol)) && is_usable(signing.get(protocol));
-        let protocol = list.rule.protocols.iter().find(suits);
+        let protocol = self.protocol_for(list, owner)?;
         match protocol {
-            None => text += "\r\nWho they are says: postseal list check\r\n",
+            None => text += "\r\npostseal list check names them.\r\n",
             Some(_) => {
                 text += "\r\n";
                 for (address, why) in skipped.iter().take(NAMED) {
@@ -51,18 +46,47 @@ impl Engine<'_> {
         let draft = Draft { from, to: vec![owner.clone()], subject };
         let mut octets = b"Auto-Submitted: auto-generated\r\n".to_vec();
         octets.extend(draft.message(text.as_bytes(), self.context.clock, self.context.random)?);
+        self.told(list, owner, octets, protocol)
+    }
+
+    /// The first protocol in which the list can sign, and encrypt for `reader`.
+    ///
+    /// # Errors
+    ///
+    /// The keys could not be asked.
+    pub(super) fn protocol_for(&self, list: &List, reader: &Address) -> Result<Option<ProtocolName>> {
+        let protocols = list.rule.protocols.iter().copied().collect();
+        let readable = self.key_states(reader, Role::Recipient, &protocols)?;
+        let signing = self.key_states(&list.address, Role::Signer, &protocols)?;
+        let is_usable = |state: Option<&KeyState>| state.is_some_and(KeyState::is_usable);
+        let suits = |protocol: &&ProtocolName| is_usable(readable.get(protocol)) && is_usable(signing.get(protocol));
+        Ok(list.rule.protocols.iter().find(suits).copied())
+    }
+
+    /// A mail of the list to `reader`, sealed in the protocol that [`Engine::protocol_for`] gives, with the null sender: nothing answers it.
+    ///
+    /// # Errors
+    ///
+    /// The message is over the bounds, or cannot be sealed.
+    pub(super) fn told(
+        &self,
+        list: &List,
+        reader: &Address,
+        octets: Vec<u8>,
+        protocol: Option<ProtocolName>,
+    ) -> Result<Mail> {
         let mut message = self.parsed(octets)?;
         if let Some(protocol) = protocol {
             let seal = Seal {
                 sign: vec![Signer::Address(list.address.clone())],
-                to: vec![Recipient::Named(owner.clone())],
+                to: vec![Recipient::Named(reader.clone())],
                 ..Seal::default()
             };
             let mut octets = Vec::new();
-            self.seal(*protocol, &message, &seal.with_usual_headers(*protocol), &mut octets)?;
+            self.seal(protocol, &message, &seal.with_usual_headers(protocol), &mut octets)?;
             message = self.parsed(octets)?;
         }
-        let recipients = vec![ForwardPath { address: owner.clone(), parameters: Vec::new() }];
+        let recipients = vec![ForwardPath { address: reader.clone(), parameters: Vec::new() }];
         let envelope = Envelope { sender: ReversePath::default(), recipients };
         Ok(Mail { envelope, submitter: Submitter::Host, message })
     }

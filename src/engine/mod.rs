@@ -13,8 +13,10 @@ mod inspect;
 mod leg;
 mod lines;
 mod list;
+mod list_approval;
 mod list_fields;
 mod list_notice;
+mod list_request;
 mod marker;
 mod notes;
 mod onward;
@@ -35,6 +37,7 @@ mod written;
 pub use accounting::{Times, Unopened, UsedKeys};
 pub use annotate::Shown;
 pub use context::HandlerContext;
+pub use expiry::Ending;
 pub use facts::Gathered;
 pub use handle::{HANDLED, Handler, Outcome};
 pub use list::KeyStates;
@@ -43,6 +46,8 @@ pub use parts::OpenedParts;
 pub use posting::Posting;
 pub use reloadable::{HandlerConfig, ReloadableHandler};
 pub use within::Within;
+
+use std::sync::atomic::AtomicUsize;
 
 use crate::{
     base::{Budget, Limits},
@@ -96,12 +101,15 @@ pub struct Engine<'a> {
     context: Context<'a>,
     limits: Limits,
     protocols: Vec<Box<dyn Protocol>>,
+    /// How many more times the message may be opened for an address that its mail goes on from.
+    onward_left: AtomicUsize,
 }
 
 impl<'a> Engine<'a> {
     /// An engine for all protocols that this build has.
     pub fn new(context: Context<'a>, limits: Limits) -> Self {
-        Engine { context, limits, protocols: vec![Box::new(Pgp), Box::new(Smime), Box::new(Pem)] }
+        let protocols: Vec<Box<dyn Protocol>> = vec![Box::new(Pgp), Box::new(Smime), Box::new(Pem)];
+        Engine { context, limits, protocols, onward_left: AtomicUsize::new(usize::MAX) }
     }
 
     /// The same engine over other keys.

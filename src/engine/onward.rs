@@ -1,4 +1,6 @@
 //! Step 5 of the pipeline: send on what was decided for an address that forwards, or for a list.
+use std::sync::atomic::Ordering;
+
 use super::{
     Engine, HandlerContext,
     facts::Readers,
@@ -14,6 +16,17 @@ use crate::{
 };
 
 impl Engine<'_> {
+    /// Limits how often a message of so many octets is opened once more for its forwards and lists: together they may be as long as all copies that are
+    /// encrypted ([`Limits::copies`](crate::base::Limits::copies)). It depends on the message as it came alone: the sender may learn of it.
+    pub(super) fn limit_onward(&self, octets: usize) {
+        let whole = self.limits.copies.saturating_mul(self.limits.message);
+        self.onward_left.store((whole / octets.max(LEAST_OPENED)).max(1), Ordering::Relaxed);
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.onward_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
     /// Follows the forwards of those recipients of `leg` that a copy is relayed for.
     ///
     /// A recipient is refused as a whole: when one of the addresses that its mail goes on to is, so are the others.
@@ -33,12 +46,19 @@ impl Engine<'_> {
                     continue;
                 };
                 let origin = origins.of(&path.address);
-                let next = match onward {
-                    Onward::List(list) => {
-                        let (came, verdict) = (&mail, &verdict);
-                        self.post(&ForList { came, verdict, one: &one, path: &path, origin }, list, handler)?
-                    }
-                    Onward::Forward(_) | Onward::Return => {
+                if !self.may_go_on() {
+                    let refused = Group { origin: origin.clone(), ..refused(path, Obstacle::Oversized) };
+                    sent_on.push(SentOn::of(Made::nothing(refused)));
+                    continue;
+                }
+                let for_list = ForList { came: &mail, verdict: &verdict, one: &one, path: &path, origin };
+                let next = match (onward, handler.policy.lists.of_requests(&path.address)) {
+                    (Onward::List(list), _) => self.post(&for_list, list, handler)?,
+                    (Onward::Forward(_), Some(list)) => match self.requested(&for_list, list, handler)? {
+                        Some(answer) => answer,
+                        None => self.next_leg(&mail, &one, &path, onward, origin, handler)?,
+                    },
+                    (Onward::Forward(_) | Onward::Return, _) => {
                         self.next_leg(&mail, &one, &path, onward, origin, handler)?
                     }
                 };
@@ -153,3 +173,6 @@ fn was_delivered(message: &Message, address: &Address) -> bool {
 
 /// The field above what was sent on from an address.
 const DELIVERED: &str = "Delivered-To";
+
+/// Octets that opening a message costs at least. Source: what is done for each message costs as much as hashing these.
+const LEAST_OPENED: usize = 64 * 1024;

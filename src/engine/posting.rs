@@ -2,10 +2,10 @@
 
 use crate::{
     mail::{Address, Envelope, ForwardPath, Mail, Message, ReversePath, Submitter},
-    policy::{Group, List, Member, Origin},
+    policy::{Group, List, Member, Origin, Request},
 };
 
-/// A post that was opened once, with what each member of the list gets. Its copies are made a few at a time ([`Handler::copies`](super::Handler::copies)),
+/// A post that was opened once, or a request, with what each member of the list gets. Its copies are made a few at a time ([`Handler::copies`](super::Handler::copies)),
 /// so that all of them are never in memory.
 #[derive(Debug)]
 pub struct Posting {
@@ -23,6 +23,16 @@ pub struct Posting {
     pub(super) parameters: Vec<String>,
     /// What the owners are told.
     pub(super) notices: Vec<Mail>,
+    /// What is asked, when it is no post: it is carried out when its answer is made.
+    pub(super) request: Option<Asked>,
+}
+
+/// A request, to be carried out when its answer is sent.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) request: Request,
+    /// The Message-ID of the mail.
+    pub(super) id: Option<String>,
 }
 
 impl Posting {
@@ -41,9 +51,14 @@ impl Posting {
         &self.groups
     }
 
-    /// How many mails it is: the copies, and the notices to the owners at the end.
+    /// Whether it is a post. Otherwise it is a request, and its only mail is the answer.
+    pub fn is_post(&self) -> bool {
+        self.request.is_none()
+    }
+
+    /// How many mails it is: the copies, and the notices to the owners at the end; or an answer.
     pub fn mails(&self) -> usize {
-        self.copies.len() + self.notices.len()
+        self.copies.len() + self.notices.len() + usize::from(self.request.is_some())
     }
 
     /// Octets that it has in memory.
@@ -53,6 +68,21 @@ impl Posting {
 }
 
 impl Posting {
+    /// The answer to a request, which is carried out when it is made.
+    pub(super) fn of_request(list: &List, origin: Origin, message: Message, asked: Asked) -> Posting {
+        Posting {
+            list: list.clone(),
+            origin,
+            groups: Vec::new(),
+            copies: Vec::new(),
+            content: message.clone(),
+            clear: message,
+            parameters: Vec::new(),
+            notices: Vec::new(),
+            request: Some(asked),
+        }
+    }
+
     /// The mail with the copy for one of them.
     pub(super) fn copy_for(&self, member: Address, message: Message) -> Mail {
         let sender = ReversePath { address: Some(self.list.sender(&member)), parameters: self.parameters.clone() };

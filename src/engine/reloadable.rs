@@ -55,7 +55,7 @@ impl HandlerConfig {
         Engine::new(context, self.limits.clone())
     }
 
-    fn handler_context(&self) -> HandlerContext<'_> {
+    pub(crate) fn handler_context(&self) -> HandlerContext<'_> {
         HandlerContext {
             policy: &self.policy,
             name: &self.name,

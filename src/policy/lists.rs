@@ -4,11 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::SystemTime,
 };
 
-use super::{Action, Direction, Disposition, Group, Obstacle, Order, Origin, Policy, Rule, Wrapping, ruling::Ready};
+use super::{
+    Action, Carried, Direction, Disposition, Group, Obstacle, Order, Origin, Policy, Request, Rule, Subscription,
+    Wrapping, ruling::Ready,
+};
 use crate::{
-    base::Result,
+    base::{Error, Result},
     keys::{KeyState, ProtocolName},
     mail::{Address, ForwardPath, NoAuthor, address::Mailbox},
     protocol::Role,
@@ -46,6 +50,8 @@ pub struct List {
     pub from: FromField,
     /// Where replies go.
     pub reply_to: ReplyTo,
+    /// What members may change by signed mail.
+    pub subscription: Subscription,
     /// An https URL by which a member leaves, with `{member}` for their address (RFC 8058).
     pub unsubscribe: Option<String>,
 }
@@ -69,6 +75,20 @@ pub trait Membership: fmt::Debug + Send + Sync {
     ///
     /// They cannot be read: nothing is posted then.
     fn read(&self) -> Result<Arc<[Member]>>;
+
+    /// Whether requests of members can be carried out.
+    fn takes_requests(&self) -> bool {
+        false
+    }
+
+    /// Carries out a request, unless it was before.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be carried out now, or not here.
+    fn carry_out(&self, _: &Request, _: SystemTime) -> Result<Carried> {
+        Err(Error::unavailable("members of a list: they cannot be changed here"))
+    }
 }
 
 /// A shared [`Membership`]. Two are equal when they are the same one.
@@ -379,6 +399,12 @@ impl Lists {
     /// The one of exactly this address. Upper case is lower case.
     pub fn of(&self, address: &Address) -> Option<&List> {
         self.by_address.get(&key(address))
+    }
+
+    /// The one that has this address for requests.
+    pub fn of_requests(&self, address: &Address) -> Option<&List> {
+        let name = address.local().to_lowercase();
+        self.of(&address.with_local(name.strip_suffix("-request")?))
     }
 
     /// All, by address.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Pattern, Policy};
-use crate::mail::Address;
+use crate::mail::{Address, Login};
 
 /// Which addresses are names of one mailbox, as the mail server delivers. By default each address is a mailbox of its own.
 ///
@@ -53,6 +53,15 @@ impl Policy {
         // As Postfix: nothing is split off a local part that begins with a delimiter.
         let (user, _) = address.local().split_once(is_delimiter).filter(|(user, _)| !user.is_empty())?;
         self.is_local(address).then(|| address.with_local(user))
+    }
+
+    /// The local mailbox of `address`, if it is the one that `login` is, or one that is listed for it by itself. A pattern for a domain names no mailbox.
+    pub fn own_mailbox(&self, login: &Login, address: &Address) -> Option<Address> {
+        let mailbox = self.other_addresses(address).pop().unwrap_or_else(|| address.clone());
+        let is_login = Login::new(&mailbox.to_string()).is_some_and(|own| own == *login);
+        let mut listed = self.identities.get(login).into_iter().flatten();
+        let is_own = is_login || listed.any(|one| matches!(one, Pattern::Address(own) if *own == mailbox));
+        (is_own && self.is_local(&mailbox)).then_some(mailbox)
     }
 
     /// Whether a recipient is one of these. What a rule says of `alice@example.org` is said of `alice+news@example.org` too, as in Postfix's tables:

@@ -14,6 +14,7 @@ mod onward;
 mod pattern;
 #[cfg(test)]
 mod properties;
+mod requests;
 mod rules;
 mod ruling;
 mod sealing;
@@ -31,6 +32,7 @@ pub use lists::{
 pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
 pub use pattern::Pattern;
+pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
 pub use rules::{Action, Obstacle, Order, Resort, Rule, Unauthenticated};
 pub use sealing::{AlsoTo, KeyOwner, Sealing, domain_reader, domain_signer};
 

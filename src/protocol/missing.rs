@@ -179,6 +179,7 @@ pub(crate) mod pgp {
             mail::Address,
         };
 
+        #[derive(Clone, Copy)]
         pub(crate) enum Extent {
             Keys,
             Autocrypt,

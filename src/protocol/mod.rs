@@ -146,6 +146,15 @@ pub trait Protocol: Send + Sync {
         Needs::of(message, how)
     }
 
+    /// The public key in `record` as text, for a person who asks for it; empty where there is no such form.
+    ///
+    /// # Errors
+    ///
+    /// The record cannot be read.
+    fn key_text(&self, _: &Record) -> Result<String> {
+        Ok(String::new())
+    }
+
     /// Looks up the keys of one message, each once.
     ///
     /// # Errors

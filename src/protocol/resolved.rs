@@ -27,7 +27,7 @@ impl Needs {
     /// What `how` needs for `message`. An author that From does not name is left out: sealing refuses then.
     pub fn of(message: &Message, how: &Seal) -> Needs {
         let mut needs = Needs { at: how.at, ..Needs::default() };
-        for Recipient::Named(address) | Recipient::Hidden(address) in &how.to {
+        for Recipient::Named(address) | Recipient::Hidden(address) in how.readers() {
             if !needs.recipients.contains(address) {
                 needs.recipients.push(address.clone());
             }

@@ -16,6 +16,8 @@ pub struct Seal {
     pub sign: Vec<Signer>,
     /// Encrypt, and to whom; empty: do not.
     pub to: Vec<Recipient>,
+    /// Who else can read it, if it is encrypted: the author's own copy, an archive. They have no say in the cipher, and do not make a recipient one of several.
+    pub also: Vec<Recipient>,
     /// Encrypt to these passwords too.
     pub passwords: Vec<Secret>,
     /// In which shape.
@@ -146,6 +148,13 @@ impl Seal {
     /// Whether anything is encrypted.
     pub fn encrypts(&self) -> bool {
         !self.to.is_empty() || !self.passwords.is_empty()
+    }
+
+    /// Who can read it, passwords aside: the recipients and the others, each once.
+    pub fn readers(&self) -> impl Iterator<Item = &Recipient> {
+        let is_named = |one: &&Recipient| !self.to.contains(one);
+        let also = if self.to.is_empty() { &[] } else { self.also.as_slice() };
+        self.to.iter().chain(also.iter().filter(is_named))
     }
 
     /// The same for one reader alone.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     environment::Environment,
     learning::{CapabilityStore, LearningHandler},
+    provisioning::{Provisioner, ProvisioningHandler},
 };
 use crate::{
     base::{Error, Kind, Result, Secret},
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// What [`handler`] builds.
-pub type ConfiguredHandler = LearningHandler<ReloadableHandler>;
+pub type ConfiguredHandler = LearningHandler<ProvisioningHandler<ReloadableHandler>>;
 
 /// Builds what handles mail by `config`, and learns from it.
 ///
@@ -52,6 +53,8 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 /// As [`handler`], with a marker that was made before.
 pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
     let handler = ReloadableHandler::new(handler_config(config, &environment, marker));
+    let provisioner = Provisioner::of(config, &environment.keys, environment.home.as_ref(), &environment.clock);
+    let handler = ProvisioningHandler::new(handler, provisioner);
     LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
 }
 

@@ -16,11 +16,12 @@ use super::{
     health::ServiceHealth,
     next_hop::{program_or_relay, relay},
     quarantine::quarantine,
+    reminders::Reminders,
 };
 use crate::{
     base::{Clock, Error, Kind, Random, Result, Secret},
-    config::{self, Auth, Config, Copies, ListenerKind, Strangers, Tls, Users, Vrfy},
-    engine::Handler,
+    config::{self, Auth, Config, Copies, KeySource, ListenerKind, Strangers, Tls, Users, Vrfy},
+    engine::{Handler, HandlerConfig},
     report::Metrics,
     transport::{
         Endpoint, Listener, Measured, MemoryLimit, Monitor,
@@ -90,6 +91,7 @@ impl Builder {
             handler::handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
         );
+        let background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
@@ -117,8 +119,21 @@ impl Builder {
             return Err(Error::new(Kind::Config, format!("{}: no listener is configured", self.path.display()))
                 .with_hint("[[listener]] kind = \"milter\" address = \"127.0.0.1:8891\""));
         }
-        Ok(Listeners { by_endpoint, connections: config.bounds.connections, drain: serve::DRAIN, random: ids })
+        let connections = config.bounds.connections;
+        Ok(Listeners { by_endpoint, background, connections, drain: serve::DRAIN, random: ids })
     }
+}
+
+/// What is done beside serving mail. Must be called within a runtime.
+fn background(config: &Config, handler: HandlerConfig) -> Result<Vec<serve::Background>> {
+    let Some(notice) = &config.expiry_notice else { return Ok(Vec::new()) };
+    let home = config.keys.iter().find_map(|source| match source {
+        KeySource::Home(home, _) => Some(home.clone()),
+        _ => None,
+    });
+    let home = home.ok_or_else(|| Error::new(Kind::Config, "expiry-notice: there is no home"))?;
+    let next_hop = program_or_relay(config, &handler.random)?;
+    Ok(vec![Reminders::new(notice, home, handler)?.run(next_hop)])
 }
 
 /// What the listeners of one configuration are built from.

@@ -9,13 +9,16 @@
 //! }
 //! ```
 
+mod approving;
 mod environment;
 mod handler;
 mod health;
 mod learning;
 mod listeners;
 mod next_hop;
+mod provisioning;
 mod quarantine;
+mod reminders;
 mod signals;
 mod sources;
 
@@ -25,10 +28,12 @@ use tokio::{runtime, sync::mpsc};
 
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
+    approving::ApprovingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},
     next_hop::{release_next_hop, sendmail_next_hop},
+    provisioning::ProvisioningHandler,
     quarantine::quarantine,
     sources::OpenSources,
 };

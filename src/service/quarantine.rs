@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     base::{Clock, Random, Result},
     config::Config,
-    transport::{Notices, Quarantine, Template},
+    transport::{Notices, PLACEHOLDERS, Quarantine, Template, Writer},
 };
 
 /// The folder for held messages, with the notices of them; `None` if none is configured.
@@ -18,11 +18,13 @@ pub fn quarantine(config: &Config, clock: &Arc<dyn Clock>, random: &Arc<dyn Rand
     let quarantine = Quarantine::new(directory.clone(), Arc::clone(clock));
     let Some(notice) = &config.notice else { return Ok(Some(quarantine)) };
     Ok(Some(quarantine.with_notices(Notices {
-        template: Template::read(&notice.template)?,
-        from: notice.from.clone(),
+        template: Template::read(&notice.template, PLACEHOLDERS)?,
         to: notice.to.clone(),
-        limits: config.bounds.message.clone(),
-        clock: Arc::clone(clock),
-        random: Arc::clone(random),
+        writer: Writer {
+            from: notice.from.clone(),
+            limits: config.bounds.message.clone(),
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+        },
     })))
 }

@@ -27,6 +27,7 @@ pub mod serve;
 mod slots;
 pub mod smtp;
 mod submission;
+mod template;
 pub mod tls;
 mod trace;
 
@@ -40,8 +41,9 @@ pub use memory::MemoryLimit;
 pub use monitor::{Health, Monitor};
 pub use mx::MxResolver;
 pub use next_hop::{Blocking, NextHop, SendError, Sending};
-pub use notice::{NoticeTo, Notices, Template};
+pub use notice::{NoticeTo, Notices, PLACEHOLDERS};
 pub use quarantine::Quarantine;
 pub use rejection::rejection;
 pub use slots::Load;
+pub use template::{Template, Writer};
 pub use trace::SessionId;

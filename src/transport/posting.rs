@@ -70,7 +70,9 @@ impl Post<'_> {
         let list = posting.list().address.to_string();
         match failed {
             None => {
-                tracing::info!(event = "list-post", list, sent, refused);
+                if posting.is_post() {
+                    tracing::info!(event = "list-post", list, sent, refused);
+                }
                 // In the words for what is held: the sender must not learn whether a key here opened an encrypted post.
                 Reply::new(250, "2.0.0", "Ok")
             }

@@ -1,6 +1,6 @@
 //! All listeners in one process: accept within limits, reload as a whole, and stop after the messages in progress.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -25,6 +25,8 @@ use crate::{
 pub struct Listeners {
     /// By the address where each listens.
     pub by_endpoint: BTreeMap<Endpoint, Arc<dyn Listener>>,
+    /// What is done beside. It ends with a reload or a stop.
+    pub background: Vec<Background>,
     /// Connections at once per listener. More wait in the kernel's queue.
     pub connections: usize,
     /// How long messages in progress may take after a stop.
@@ -32,6 +34,9 @@ pub struct Listeners {
     /// Makes the ids of connections.
     pub random: Arc<dyn Random>,
 }
+
+/// Something that is done beside serving, until it is dropped.
+pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What the process is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +143,7 @@ impl Acceptor {
     /// Accepts at every endpoint until aborted. An abort does not end open connections.
     fn accept(&self, listeners: Listeners, sockets: &BTreeMap<Endpoint, Arc<Socket>>) -> Vec<AbortHandle> {
         let (connections, random) = (listeners.connections, listeners.random);
+        let background = listeners.background.into_iter().map(|task| tokio::spawn(task).abort_handle());
         let opened = listeners.by_endpoint.into_iter().filter_map(|(endpoint, listener)| {
             let socket = sockets.get(&endpoint).map(Arc::clone)?;
             Some((socket, endpoint, listener))
@@ -147,7 +153,7 @@ impl Acceptor {
             let permits = Arc::new(Semaphore::new(connections));
             tokio::spawn(self.accept_at(socket, listener, permits, Arc::clone(&random))).abort_handle()
         });
-        tasks.collect()
+        tasks.chain(background).collect()
     }
 
     fn accept_at(

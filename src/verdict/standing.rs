@@ -208,6 +208,15 @@ impl Verdict {
         })
     }
 
+    /// The signatures that make the message Authentic. None where it is not.
+    pub fn by_author(&self) -> impl Iterator<Item = &Signature> {
+        let is_by_author = |signature: &&Signature| {
+            whole(signature, self.legacy)
+                .is_some_and(|valid| authentic(&valid, self.author.as_ref().ok(), self.legacy).is_some())
+        };
+        self.inner_signatures().filter(is_by_author)
+    }
+
     /// What is to be remembered of the author's program: what those signatures say that make the message Authentic, and by strong
     /// algorithms, whatever else this run admits.
     pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {

@@ -6,6 +6,7 @@ mod forms;
 mod header_protection;
 mod input;
 mod keys_in_mail;
+mod own_copy;
 mod own_key;
 mod policy;
 mod program;

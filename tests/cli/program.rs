@@ -53,6 +53,7 @@ fn settings_shown_in_the_manual_are_valid() {
             fs::create_dir(lab.path("tls")).unwrap();
             fs::create_dir(lab.path("quarantine")).unwrap();
             lab.write("notice.txt", "Subject: held\n\nA message is held.\n");
+            lab.write("expiry.txt", "Subject: {address}\n\nIt ends on {date}.\n");
             for (name, of) in [("chain", "ed25519.pem"), ("key", "ed25519.key.pem")] {
                 let path = lab.path(&format!("tls/{name}.pem"));
                 fs::copy(root.join("testdata/smime").join(of), &path).unwrap();

@@ -28,7 +28,7 @@ fn lab() -> Lab {
     lab.write("changed", signed.replace("hello", "hallo"));
     lab.run(&["encrypt", "--to", "alice@example.org", "-o", "encrypted", "2"]).code(0);
     lab.run(&["encrypt", "--sign", "--to", "alice@example.org", "-o", "both", "3"]).code(0);
-    lab.run(&["encrypt", "--keys", "other.asc", "--to", "other@example.org", "-o", "closed", "4"]).code(0);
+    lab.run(&["encrypt", "--no-self", "--keys", "other.asc", "--to", "other@example.org", "-o", "closed", "4"]).code(0);
     lab
 }
 

@@ -42,7 +42,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["base", "crypto", "mail", "keys", "pki", "verdict", "protocol", "policy", "report", "engine", "transport"],
     ),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
-    ("service", &["base", "crypto", "mail", "keys", "verdict", "store", "report", "engine", "transport", "config"]),
+    (
+        "service",
+        &["base", "crypto", "mail", "keys", "verdict", "protocol", "store", "report", "engine", "transport", "config"],
+    ),
     ("cli", EVERYTHING),
 ];
 

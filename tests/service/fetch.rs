@@ -2,6 +2,7 @@
 
 mod liar;
 mod liars;
+mod manual;
 mod policy;
 mod scanning;
 mod watching;
@@ -28,6 +29,11 @@ struct Setup {
 impl Setup {
     /// `None` where Dovecot is absent.
     fn new() -> Option<Setup> {
+        Self::of("localhost")
+    }
+
+    /// The same with a certificate for another name.
+    fn of(host: &str) -> Option<Setup> {
         let programs = ["dovecot", "doveadm", "openssl", "/usr/lib/dovecot/imap", "/usr/lib/dovecot/pop3"];
         if !requirements::present(&programs) || !may_start_servers() {
             return None;
@@ -35,7 +41,7 @@ impl Setup {
         let lab = Lab::new();
         lab.write("password", PASSWORD);
         lab.shell("chmod 600 password").code(0);
-        Some(Setup { lab, dovecot: Dovecot::with_mailboxes() })
+        Some(Setup { lab, dovecot: Dovecot::with_mailboxes(host) })
     }
 
     /// The URL of bob's account at a listener: `imaps`.

@@ -2,8 +2,10 @@
 
 mod copies;
 mod members;
+mod others;
 mod posting;
 mod random;
+mod requests;
 mod service;
 mod whole;
 
@@ -19,7 +21,7 @@ use postseal::{
     mail::{Mail, Submitter},
     policy::{
         FixedMembers, Forward, FromField, Gets, List, Lists, MailboxCopy, Member, Members, Obstacle, Order, Otherwise,
-        Policy, Posters, ReplyTo, Resort, ReturnPath, Rule, WithoutKey,
+        Policy, Posters, ReplyTo, Resort, ReturnPath, Rule, Subscription, WithoutKey,
     },
     protocol::{Recipient, Seal, pgp, smime},
     store,
@@ -82,6 +84,7 @@ fn list() -> List {
         },
         from: FromField::Keep,
         reply_to: ReplyTo::Author,
+        subscription: Subscription::Closed,
         unsubscribe: None,
     }
 }

@@ -16,8 +16,10 @@ mod metrics;
 mod milter;
 mod mixed_recipients;
 mod over_limits;
+mod provisioning;
 mod proxy;
 mod recipes;
+mod reminders;
 mod sendmail;
 mod submission;
 #[path = "../support/mod.rs"]

@@ -31,15 +31,15 @@ pub(crate) type Kept = (Vec<u8>, String, u64);
 impl Dovecot {
     /// SASL and LMTP, without TLS.
     pub(crate) fn start() -> Dovecot {
-        Self::with(&["auth", "lmtp"])
+        Self::with(&["auth", "lmtp"], "localhost")
     }
 
-    /// IMAP and POP3, each with STARTTLS and with TLS from the start, and no login without it; LMTP. The certificate for localhost is of `ca.pem`.
-    pub(crate) fn with_mailboxes() -> Dovecot {
-        Self::with(&["imap", "imaps", "lmtp", "pop3", "pop3s"])
+    /// IMAP and POP3, each with STARTTLS and with TLS from the start, and no login without it; LMTP. The certificate for `host` is of `ca.pem`.
+    pub(crate) fn with_mailboxes(host: &str) -> Dovecot {
+        Self::with(&["imap", "imaps", "lmtp", "pop3", "pop3s"], host)
     }
 
-    fn with(listeners: &[&'static str]) -> Dovecot {
+    fn with(listeners: &[&'static str], host: &str) -> Dovecot {
         let folder = tempfile::Builder::new().prefix("dc").tempdir().expect("a throwaway folder");
         let here = folder.path().display().to_string();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder that can be entered");
@@ -56,7 +56,7 @@ impl Dovecot {
         let (protocols, tls) = match has_mailboxes {
             true => {
                 authority(folder.path(), "ca");
-                certificate(folder.path(), "server", "ca", "localhost");
+                certificate(folder.path(), "server", "ca", host);
                 let files = format!("ssl_cert = <{here}/server.pem\nssl_key = <{here}/server.key\n");
                 ("imap lmtp pop3", format!("ssl = required\n{files}disable_plaintext_auth = yes\n"))
             }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -10,9 +10,9 @@ use std::{
 
 use clap::{Args, ValueHint};
 use postseal::{
-    base::{Budget, Clock, Error, Limits, Random, Result},
+    base::{Clock, Error, Limits, Random, Result},
     config::{self, Config},
-    mail::{Envelope, ForwardPath, Login, Mail, Message, ReversePath, Submitter},
+    mail::{Envelope, ForwardPath, Login, Mail, ReversePath, Submitter},
     service,
     transport::{
         Blocking, HandingOver, Measured, SessionId,
@@ -133,15 +133,5 @@ fn mail(what: &Filter, limits: &Limits) -> Result<Mail> {
         None => Submitter::Unknown,
     };
     let sender = ReversePath { address, parameters: Vec::new() };
-    Ok(Mail { envelope: Envelope { sender, recipients }, submitter, message: read(limits)? })
-}
-
-fn read(limits: &Limits) -> Result<Message> {
-    let mut budget = Budget::new(limits.clone());
-    let mut octets = Vec::new();
-    // One octet above the limit shows that the message is too large.
-    let mut input = io::stdin().lock().take(limits.message as u64 + 1);
-    input.read_to_end(&mut octets).map_err(|error| Error::io("standard input", &error))?;
-    budget.message(octets.len())?;
-    Message::received(octets, &mut budget)
+    Ok(Mail { envelope: Envelope { sender, recipients }, submitter, message: input::received(limits)? })
 }

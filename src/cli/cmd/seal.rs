@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use postseal::{
     base::{Error, Result, SystemRandom},
     crypto::Hash,
-    keys::{Handle, ProtocolName},
-    mail::{Address, Message, address::mailbox, compose::Draft, form},
+    keys::{Handle, Keys, ProtocolName, Purpose, Query, Want},
+    mail::{Address, Message, address::mailbox, compose::Draft, form, header},
     protocol::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
@@ -74,7 +74,7 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
         legacy_display: if what.legacy_display { LegacyDisplay::Write } else { LegacyDisplay::Omit },
         ..shaped(&what.shaping)?
     };
-    let how = with_headers(how, &what.shaping);
+    let mut how = with_headers(how, &what.shaping);
     if what.legacy_display && how.headers <= Headers::Clear {
         return Err(
             Error::usage("--legacy-display: nothing of the header is hidden").with_hint("--protect-headers baseline")
@@ -92,7 +92,24 @@ pub(crate) fn encrypt(mut what: Encrypt, session: &Session) -> Result<ExitCode> 
             .with_hint("--keep passes it on as it is, --again encrypts once more"));
     }
     require_message(&message, &what.shaping)?;
+    if !what.no_self && !how.to.is_empty() {
+        how.also.extend(own_reader(&message, &how, protocol(&what.shaping), session)?);
+    }
     seal(&what.shaping, &how, &message, session)
+}
+
+/// The author, where a usable key of the author is here with its secret part: who sends a message can read the copy that is kept.
+fn own_reader(message: &Message, how: &Seal, protocol: ProtocolName, session: &Session) -> Result<Option<Recipient>> {
+    let Ok(author) = header::author(message.root()) else { return Ok(None) };
+    let is_author = |one: &Recipient| matches!(one, Recipient::Named(to) | Recipient::Hidden(to) if *to == author);
+    let own = session.keys()?.find(protocol, &Query::new(Purpose::Decrypt, Want::Address(&author)))?;
+    let is_own = own.iter().any(|record| !record.secrets().is_empty());
+    if !is_own || how.to.iter().any(is_author) || !session.can_encrypt_to(&author, protocol)? {
+        return Ok(None);
+    }
+    // Where no recipient is named, no reader is.
+    let has_named = how.to.iter().any(|one| matches!(one, Recipient::Named(_)));
+    Ok(Some(if has_named { Recipient::Named(author) } else { Recipient::Hidden(author) }))
 }
 
 /// `--to ADDRESS... FILE`: the last word after `--to` is the message when it is no address.

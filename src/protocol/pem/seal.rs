@@ -136,7 +136,7 @@ impl Plan {
         let hides = Blind::of(root);
         let mut readers = Vec::new();
         let mut missing = Missing::default();
-        for recipient in &how.to {
+        for recipient in how.readers() {
             let address = match recipient {
                 Recipient::Named(address) if !hides.hides(address) => address,
                 Recipient::Hidden(address) | Recipient::Named(address) => {

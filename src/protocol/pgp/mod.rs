@@ -85,7 +85,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
+    keys::{ProtocolName, Record},
     mail::{Message, Part},
 };
 
@@ -104,6 +104,10 @@ impl Protocol for Pgp {
 
     fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
         open::open(message, claim, context, budget)
+    }
+
+    fn key_text(&self, record: &Record) -> Result<String> {
+        Ok(String::from_utf8_lossy(&keyfile::export(record, keyfile::Armor::Ascii)?).into_owned())
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {

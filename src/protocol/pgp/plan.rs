@@ -90,7 +90,7 @@ fn readers(
     sealed.warnings.extend(blind::bcc_warning(root));
     let mut people: Vec<(Naming, Chosen)> = Vec::new();
     let mut missing = Missing::default();
-    for recipient in &how.to {
+    for recipient in how.readers() {
         let (naming, address) = match recipient {
             Recipient::Hidden(address) => (Naming::Hidden, address),
             Recipient::Named(address) if blind.hides(address) => (Naming::Hidden, address),

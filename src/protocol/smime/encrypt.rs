@@ -29,10 +29,11 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Chooses the algorithms for these certificates, by the ciphers that their owners support, and for the passwords
+    /// Chooses the algorithms for these certificates, by the ciphers that their owners support, where they have a say, and for the passwords
     /// of `how`. A weak cipher needs `Legacy::Admit`.
-    pub(super) fn new(people: Vec<(Certificate, Known)>, how: &Seal, legacy: Legacy) -> Result<Self> {
-        let (people, mut known): (Vec<Certificate>, Vec<Known>) = people.into_iter().unzip();
+    pub(super) fn new(people: Vec<(Certificate, Option<Known>)>, how: &Seal, legacy: Legacy) -> Result<Self> {
+        let (people, known): (Vec<Certificate>, Vec<Option<Known>>) = people.into_iter().unzip();
+        let mut known: Vec<Known> = known.into_iter().flatten().collect();
         known.extend(how.passwords.first().map(|_| Known::presumed()));
         let cipher = match (how.cipher.as_deref(), how.aead) {
             (Some(name), aead) => ContentKind::parse(name, aead)?,

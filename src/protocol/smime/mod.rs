@@ -83,7 +83,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Result},
-    keys::ProtocolName,
+    keys::{ProtocolName, Record},
     mail::{Message, Part},
 };
 
@@ -102,6 +102,11 @@ impl Protocol for Smime {
 
     fn open(&self, message: Message, claim: &Claim, context: Context<'_>, budget: &mut Budget) -> Result<Opened> {
         open::open(message, claim, context, budget)
+    }
+
+    fn key_text(&self, record: &Record) -> Result<String> {
+        let certificate = export::export(&[crate::protocol::x509::record::certificate(record)?], export::Form::Pem);
+        Ok(String::from_utf8_lossy(&certificate).into_owned())
     }
 
     fn resolve(&self, needs: &Needs, context: Context<'_>) -> Result<Box<dyn Resolved>> {

@@ -79,9 +79,9 @@ fn readers(
     }
     sealed.warnings.extend(blind::bcc_warning(root));
     let blind = Blind::of(root);
-    let mut people: Vec<(Certificate, Known)> = Vec::new();
+    let mut people: Vec<(Certificate, Option<Known>)> = Vec::new();
     let mut missing = Missing::default();
-    for recipient in &how.to {
+    for recipient in how.readers() {
         let address = match recipient {
             Recipient::Hidden(address) => return Err(unhidden(address)),
             // A single recipient sees only their own name.
@@ -99,7 +99,8 @@ fn readers(
         let reads = known.words().map(|words| format!(" ({words})")).unwrap_or_default();
         sealed.encrypted_to(address, record::fingerprint(certificate).to_string(), &reads);
         if people.iter().all(|(other, _)| other.der() != certificate.der()) {
-            people.push((certificate.clone(), known.clone()));
+            let has_say = how.to.contains(recipient);
+            people.push((certificate.clone(), has_say.then(|| known.clone())));
         }
     }
     missing.refuse()?;

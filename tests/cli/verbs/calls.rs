@@ -105,6 +105,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--legacy-display", "", 0),
             call("--cipher aes128", "", 0),
             call("--again", "--to alice@example.org encrypted.eml", 0),
+            call("--no-self", "--to alice@example.org message.eml", 0),
             call("--keep", "--to alice@example.org encrypted.eml", 0),
             call("--format pem", "", 0),
             call("--format pgp", "", 0),
@@ -389,6 +390,13 @@ pub(crate) const VERBS: &[Verb] = &[
         &[call("--older-than 5m", "-c postseal.toml", 0), call("--config postseal.toml", "--older-than 12h", 0)],
     ),
     verb("list check", "-c postseal.toml dev", 0, &[call("--config postseal.toml", "dev", 0)]),
+    // Its milter would see the copies, and there is no marker.
+    verb(
+        "list post",
+        "-c postseal.toml dev < message.eml",
+        78,
+        &[call("--config postseal.toml", "dev < message.eml", 78)],
+    ),
     verb("config check", " ", 0, &[]),
     verb(
         "config explain",

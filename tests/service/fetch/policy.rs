@@ -9,7 +9,7 @@ const CONFIGURATION: &str = "home = \"home\"\nhostname = \"mail.example.org\"\nl
     [[rule]]\nname = \"rest\"\naction = \"clear\"\n";
 
 /// A key of bob, and six messages: three encrypted, two plain, one that the policy refuses.
-fn prepare(setup: &Setup) {
+pub(super) fn prepare(setup: &Setup) {
     setup.lab.run(&["key", "generate", "--no-passphrase", "bob@example.org"]).code(0);
     setup.lab.write("postseal.toml", CONFIGURATION);
     for number in 0..3_u64 {

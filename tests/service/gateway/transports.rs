@@ -364,7 +364,13 @@ fn open(ports: [u16; 3], upstream: u16, handler: &Arc<dyn Handler>, next_hop: &A
     let doors = [smtp(Dialect::Smtp), smtp(Dialect::Lmtp), milter];
     let at = |port: u16| Endpoint::parse(&format!("127.0.0.1:{port}")).unwrap();
     let by_endpoint = ports.map(at).into_iter().zip(doors).collect();
-    Listeners { by_endpoint, connections: 100, drain: Duration::from_secs(5), random: Arc::new(SystemRandom) }
+    Listeners {
+        by_endpoint,
+        background: Vec::new(),
+        connections: 100,
+        drain: Duration::from_secs(5),
+        random: Arc::new(SystemRandom),
+    }
 }
 
 /// The port of a next server that takes everything.

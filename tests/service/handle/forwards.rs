@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postseal::{
-    base::{Clock, FixedClock, SystemClock},
+    base::{Clock, FixedClock, Limits, SystemClock},
     engine::{Handler, HandlerConfig, Outcome, ReloadableHandler},
     keys::ProtocolName,
     mail::{Mail, Submitter},
@@ -338,4 +338,31 @@ fn duplicates_are_joined() {
     let outcome = handler.handle(came).unwrap();
     let read: Vec<bool> = outcome.mails.iter().map(|mail| text(mail).contains("the plan")).collect();
     assert_eq!(read.iter().filter(|read| **read).count(), 1, "{:?}", outcome.decision);
+}
+
+/// Each of them opens the message once more: together they cost no more than some of the largest messages.
+#[test]
+fn a_large_message_goes_on_for_so_many_addresses_only() {
+    let names: Vec<String> = (0..12).map(|number| format!("u{number}@example.org")).collect();
+    let targets: Vec<String> = (0..12).map(|number| format!("x{number}@example.net")).collect();
+    let forwards: Vec<Forward> =
+        names.iter().zip(&targets).map(|(of, to)| forward(of, &[to], &[Order::Clear])).collect();
+    let large =
+        format!("{PLAIN}{}", "seventy octets of text that nobody reads to the end, line after line\r\n".repeat(2_000));
+    let limits = Limits { message: large.len() + 100, ..Limits::default() };
+    let handler = now(&forwards);
+    handler.replace(HandlerConfig { limits, ..HandlerConfig::clone(&handler.config()) });
+    let to: Vec<&str> = names.iter().map(String::as_str).collect();
+    let ends = |message: &str| {
+        let mut mail = mail(Submitter::Unknown, &to, message);
+        mail.envelope.sender.address = Some(address("zoe@bank.example"));
+        let groups = handler.handle(mail).unwrap().decision.groups;
+        let of = |is_it: fn(&Disposition) -> bool| {
+            let all = groups.iter().filter(|group| is_it(&group.disposition)).map(|group| group.recipients.len());
+            all.sum::<usize>()
+        };
+        (of(|end| *end == Disposition::Relay), of(|end| matches!(end, Disposition::Reject(_))))
+    };
+    assert_eq!(ends(&large), (8, 4));
+    assert_eq!(ends(PLAIN), (12, 0));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postseal::{
-    engine::Handler,
+    engine::{Handler, HandlerConfig},
     keys::{Keys, ProtocolName},
     mail::Mail,
     policy::{
@@ -180,6 +180,23 @@ fn read_at(mail: &Mail, later: Duration) -> String {
     let mut octets = Vec::new();
     opening.write(&mut octets).unwrap();
     String::from_utf8(octets).unwrap()
+}
+
+/// Between the decision and the copy.
+#[test]
+fn the_owner_is_told_of_a_key_that_fails_late() {
+    let members = ["erin@example.net", OWNER].map(|one| member(one, None));
+    let list = List { members: fixed(&members), ..list() };
+    let (handler, later) = (handler(list.clone()), Duration::from_secs(2 * 86_400));
+    let outcome =
+        handler.handle(sent_by("alice@example.org", &[LIST], PLAIN.replace("alice@example.org", OWNER))).unwrap();
+    handler.replace(HandlerConfig::clone(&handler_at(&[list], &[], later).config()));
+    let all = copies(&handler, &outcome, 10);
+    let [copy, notice] = all.as_slice() else { panic!("{all:?}") };
+    assert!(read_at(copy, later).contains("the plan"));
+    assert_eq!((super::recipient(notice).as_str(), notice.envelope.sender.address.as_ref()), (OWNER, None));
+    let told = read_at(notice, later);
+    assert!(told.contains("erin@example.net: ") && told.contains("<1@example.org>"), "{told}");
 }
 
 #[test]

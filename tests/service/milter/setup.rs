@@ -242,7 +242,13 @@ fn open(address: &str, monitor: u16, copies: Copies, upstream: &Arc<Upstream>, m
     let at = |address: &str| Endpoint::parse(address).expect("an endpoint");
     let figures: Arc<dyn Listener> = Arc::new(Monitor::new(Arc::clone(metrics), Arc::new(Healthy)));
     let by_endpoint = [(at(address), milter), (at(&format!("127.0.0.1:{monitor}")), figures)].into();
-    Listeners { by_endpoint, connections: CONNECTIONS, drain: Duration::from_secs(20), random: Arc::new(SystemRandom) }
+    Listeners {
+        by_endpoint,
+        background: Vec::new(),
+        connections: CONNECTIONS,
+        drain: Duration::from_secs(20),
+        random: Arc::new(SystemRandom),
+    }
 }
 
 fn policy(max_size: usize) -> Policy {

@@ -67,19 +67,23 @@ impl Office {
         let [hook, submission, relay] = [free_port(), free_port(), free_port()];
         let milter = format!("inet:127.0.0.1:{hook}");
         let mut transports = format!("inline:{{ {{ example.org = lmtp:[127.0.0.1]:{} }} }}", dovecot.lmtp());
-        let mut settings = vec![("message_size_limit", "10000000")];
+        lab.write("lists", of_the_manual("# /etc/postfix/lists\n"));
+        let known = ["alice", "fred", "hana", "mallory"].map(|user| format!("{{ {user} = OK }}")).join(", ");
+        let known = format!("inline:{{ {known} }}, regexp:{}", lab.path("lists").display());
+        let mut settings = vec![("message_size_limit", "10000000"), ("mydestination", "example.org")];
+        settings.push(("local_recipient_maps", &known));
         match way {
             Way::Milter => settings.extend([
                 ("smtpd_milters", milter.as_str()),
-                // What Postfix bounces is for owners too.
-                ("non_smtpd_milters", milter.as_str()),
+                ("non_smtpd_milters", "$smtpd_milters"),
                 ("internal_mail_filter_classes", "bounce"),
                 ("milter_default_action", "tempfail"),
                 ("milter_connect_timeout", "2s"),
             ]),
             Way::Submission => {
-                let to_owners = format!("/^(dev|news)-.*@example\\.org$/ smtp:[127.0.0.1]:{relay}\n");
-                lab.write("owners", to_owners);
+                let to_owners = of_the_manual("# /etc/postfix/owners\n");
+                assert!(to_owners.contains(":10025"), "{to_owners}");
+                lab.write("owners", to_owners.replace(":10025", &format!(":{relay}")));
                 transports = format!("regexp:{}, {transports}", lab.path("owners").display());
             }
         }
@@ -160,6 +164,34 @@ impl Office {
         files.count() + self.postfix.queue().lines().filter(|line| line.contains("! ")).count()
     }
 
+    /// Posts the message that is held for this list.
+    pub(super) fn approve(&self, list: &str) {
+        let address = format!("{list}@example.org");
+        let json = self.lab.run(&["quarantine", "list", "--json", "-c", "postseal.toml"]).code(0).text();
+        let held: Vec<serde_json::Value> = serde_json::from_str(&json).expect("JSON");
+        if let Some(one) = held.iter().find(|one| one["to"][0]["address"] == address) {
+            let id = one["id"].as_str().expect("an id");
+            self.lab.run(&["list", "post", "-c", "postseal.toml", list, id]).code(0);
+            return;
+        }
+        let queue = |program: &str, arguments: &[&str]| {
+            let mut command = Command::new(format!("/usr/sbin/{program}"));
+            run_with(command.arg("-c").arg(self.postfix.config()).args(arguments), b"")
+        };
+        let queued = String::from_utf8(queue("postqueue", &["-j"]).stdout).expect("JSON");
+        let queued: Vec<serde_json::Value> =
+            queued.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let is_it =
+            |one: &&serde_json::Value| one["queue_name"] == "hold" && one["recipients"][0]["address"] == address;
+        let id = queued.iter().find(is_it).expect("a held message")["queue_id"].as_str().expect("an id");
+        let message = queue("postcat", &["-qhb", id]).stdout;
+        let mut post = self.lab.command(POSTSEAL);
+        let done =
+            post.args(["list", "post", "-c", "postseal.toml", list]).write_stdin(message).output().expect("it runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert!(queue("postsuper", &["-d", id]).status.success());
+    }
+
     /// What has arrived since the last call, when Postfix has nothing more to do, by recipient.
     pub(super) fn arrived(&self) -> Vec<Arrived> {
         // What is held has a mark after its name.
@@ -194,7 +226,7 @@ impl Office {
     pub(super) fn gpg(&self, message: &[u8], signer: &str) -> String {
         let text = String::from_utf8_lossy(message).replace("\r\n", "\n");
         let from = text.find("-----BEGIN PGP MESSAGE").unwrap_or_else(|| panic!("not encrypted: {text}"));
-        let output = gpg(&self.lab, &["--decrypt"], text[from..].as_bytes());
+        let output = gpg(&self.lab, &["--decrypt"], &text.as_bytes()[from..]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         if !signer.is_empty() {
@@ -244,6 +276,13 @@ impl Drop for Office {
         let mut gpgconf = Command::new("gpgconf");
         let _ = gpgconf.arg("--homedir").arg(self.lab.path("g")).args(["--kill", "all"]).output();
     }
+}
+
+/// The lines of docs/manual/lists.md from this one on, to the end of the block.
+fn of_the_manual(line: &str) -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/lists.md")).expect("a page");
+    let (_, rest) = page.split_once(line).expect("the line is there");
+    rest.split("```").next().unwrap_or_default().to_owned()
 }
 
 /// The keys of all: those of lists and of fred, whose mail is opened here, are postseal's; those of others are made by gpg and openssl, and postseal
