@@ -287,6 +287,8 @@ pub(super) fn words(
     match action {
         Action::AddHeader(name, value) => vec![format!("header added: {name}: {value}")],
         Action::Annotate => vec!["annotated in Authentication-Results".to_owned()],
+        Action::AttachKey => vec!["the author's key attached, if one is here".to_owned()],
+        Action::Autocrypt(_) => vec!["the author's key in the Autocrypt field, if one is here".to_owned()],
         Action::Clear => vec!["in clear, as the rule says".to_owned()],
         Action::Decrypt(Unauthenticated::Leave) => vec!["decrypted if a key is here".to_owned()],
         Action::Decrypt(Unauthenticated::Text) => {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     crypto,
     keys::{ProtocolName, Reach, Source},
-    mail::Address,
+    mail::{Address, autocrypt::Preference},
     policy::{
         Action, AlsoTo, AutoSubmitted, Condition, Direction, KeyOwner, KeySearch, Obstacle, Order, Party, Pattern,
         Resort, Rule, Sealing, Unauthenticated, WrappingKind,
@@ -61,7 +61,9 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     let orders = body(reader, &table, name, preferred, Vocabulary::RULE);
     let owners = [("author", KeyOwner::Address), ("domain", KeyOwner::Domain)];
     let sign_with = reader.choice(&table, "sign-with", KeyOwner::Address, &owners);
+    let edits = own_key(reader, &table);
     let rule = Rule {
+        edits: orders.edits.iter().cloned().chain(edits).collect(),
         sealing: Sealing { sign_with, ..orders.sealing },
         conditions: conditions(reader, &table, &orders.protocols),
         text: table.string("text").and_then(|text| line(reader, text, "text")),
@@ -92,6 +94,14 @@ fn rule(reader: &mut Reader<'_>, table: Table<'_>, preferred: &[ProtocolName]) -
     }
     table.finish();
     rule
+}
+
+/// What the rule does with the author's own key.
+fn own_key(reader: &Reader<'_>, table: &Table<'_>) -> Vec<Action> {
+    let preferences = [("nopreference", Some(Preference::Unsaid)), ("mutual", Some(Preference::Mutual))];
+    let autocrypt = reader.choice(table, "autocrypt", None, &preferences).map(Action::Autocrypt);
+    let attached = table.truth("attach-key").filter(|is_attached| *is_attached).map(|_| Action::AttachKey);
+    attached.into_iter().chain(autocrypt).collect()
 }
 
 /// What can be said in a place of the file.

@@ -6,7 +6,7 @@ use super::{
     annotate::Shown,
     edit::Edits,
     facts::Gathered,
-    marker,
+    marker, own_key,
     plaintext::{self, Plaintext},
 };
 use crate::{
@@ -83,13 +83,25 @@ impl Acting<'_> {
         for action in &group.actions {
             match action {
                 Action::AddHeader(name, value) => edits.add(name, value),
-                Action::Annotate | Action::Clear | Action::Decrypt(_) | Action::Keep => {}
+                Action::AttachKey => {
+                    let author = self.gathered.verdict().author().ok();
+                    let attached = author.map(|author| own_key::attached(self.engine, author, &message)).transpose()?;
+                    if let Some(octets) = attached.flatten() {
+                        message = self.parse(octets)?;
+                    }
+                }
+                Action::Annotate | Action::Autocrypt(_) | Action::Clear | Action::Decrypt(_) | Action::Keep => {}
                 Action::RemoveHeader(name) => edits.remove(name),
                 Action::TagSubject(words) => edits.tag(words),
                 Action::Encrypt(protocol) | Action::Sign(protocol) | Action::SignAndEncrypt(protocol) => {
                     message = self.edited(message, &std::mem::take(&mut edits), Bcc::Kept)?;
                     message = self.sealed(&message, *protocol, action, group, &mut keys)?;
                 }
+            }
+        }
+        for action in &group.actions {
+            if let (Action::Autocrypt(preference), Ok(author)) = (action, self.gathered.verdict().author()) {
+                own_key::announce(self.engine, author, &message, *preference, &mut edits);
             }
         }
         // Above what is sealed: it is a trace field, for the hosts and programs that come next.

@@ -22,6 +22,7 @@ mod notes;
 mod onward;
 mod opaque;
 mod open;
+mod own_key;
 mod parts;
 mod plaintext;
 mod posting;

@@ -10,7 +10,7 @@ use super::{
 use crate::base::{Error, Result};
 
 /// Whether the owner of a key wants encrypted mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Preference {
     /// Not said: `nopreference`.
     #[default]

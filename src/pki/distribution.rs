@@ -33,6 +33,19 @@ impl Point {
         Ok(all)
     }
 
+    /// Whether its CRL covers every reason.
+    pub(super) fn is_of_all_reasons(&self) -> bool {
+        self.reasons == Reasons::ALL
+    }
+
+    /// The URIs of its CRL.
+    pub(super) fn urls(&self) -> impl Iterator<Item = String> + use<'_> {
+        self.names.iter().flatten().filter_map(|name| match name {
+            GeneralName::Uri(url) => Some(url.clone()),
+            _ => None,
+        })
+    }
+
     /// The point that stands for CRLs which no point of a certificate names (RFC 5280, section 6.3.3, at the end).
     pub(super) fn of_issuer(issuer: &Name) -> Point {
         Point { names: Some(vec![GeneralName::Directory(issuer.clone())]), reasons: Reasons::ALL, crl_issuers: None }

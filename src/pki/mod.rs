@@ -1,6 +1,7 @@
 //! RFC 5280 judged for mail: pure functions over bytes, a time and a Budget. No key store, no network.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, clippy::panic)]
 
+mod access;
 mod cert;
 mod check;
 mod constraints;

@@ -6,7 +6,10 @@ use super::{
     condition::Condition,
     sealing::{KeyOwner, Sealing},
 };
-use crate::keys::{KeyState, ProtocolName, Reach, Source};
+use crate::{
+    keys::{KeyState, ProtocolName, Reach, Source},
+    mail::autocrypt::Preference,
+};
 
 /// One rule. Any combination of orders is safe ([`Policy::decide`](super::Policy::decide)); those that make no sense are named by
 /// [`Rule::contradiction`].
@@ -24,7 +27,8 @@ pub struct Rule {
     pub sealing: Sealing,
     /// Where keys of recipients may come from.
     pub search: KeySearch,
-    /// Changes of the header, made before anything is sealed: [`Action::TagSubject`], [`Action::AddHeader`], [`Action::RemoveHeader`].
+    /// Changes of the message, made before anything is sealed: [`Action::TagSubject`], [`Action::AddHeader`], [`Action::RemoveHeader`],
+    /// [`Action::AttachKey`]; and [`Action::Autocrypt`], made after that.
     pub edits: Vec<Action>,
     /// What a refusal says; otherwise the rule's name.
     pub text: Option<String>,
@@ -126,6 +130,10 @@ impl Unauthenticated {
 pub enum Action {
     /// A header field on top: name and value.
     AddHeader(String, String),
+    /// The author's OpenPGP key is attached, before anything is sealed.
+    AttachKey,
+    /// The Autocrypt field of the author is added, outside of what is sealed.
+    Autocrypt(Preference),
     /// What was found is written into Authentication-Results (RFC 8601).
     Annotate,
     /// It may be read on its way, because the rule says so. A mail that goes out without this, [`Action::Keep`] or encryption is a
@@ -208,6 +216,8 @@ impl Action {
         match self {
             Action::AddHeader(..) => "add-header".to_owned(),
             Action::Annotate => "annotate".to_owned(),
+            Action::AttachKey => "attach-key".to_owned(),
+            Action::Autocrypt(_) => "autocrypt".to_owned(),
             Action::Clear => "clear".to_owned(),
             Action::Decrypt(_) => "decrypt".to_owned(),
             Action::Encrypt(protocol) => format!("encrypt:{}", protocol.name()),

@@ -192,6 +192,45 @@ pub(crate) mod pgp {
             None
         }
     }
+
+    pub(crate) mod publication {
+        use std::time::SystemTime;
+
+        use super::super::missing;
+        use crate::{
+            base::Result,
+            keys::{Keys, ProtocolName, Record},
+            mail::Address,
+        };
+
+        #[derive(Clone, Copy)]
+        pub(crate) enum Extent {
+            Keys,
+            Autocrypt,
+        }
+
+        pub(crate) struct Publication {
+            pub(crate) octets: Vec<u8>,
+            pub(crate) created: SystemTime,
+            pub(crate) is_revoked: bool,
+        }
+
+        impl Publication {
+            pub(crate) fn armored(&self) -> Result<String> {
+                Err(missing(ProtocolName::Pgp))
+            }
+        }
+
+        pub(crate) fn publication(
+            _: &Record,
+            _: &Address,
+            _: Extent,
+            _: SystemTime,
+            _: &dyn Keys,
+        ) -> Result<Publication> {
+            Err(missing(ProtocolName::Pgp))
+        }
+    }
 }
 
 /// In place of `protocol::smime`.

@@ -1,12 +1,14 @@
 //! The command line as a user sees it: verbs, options, exit codes, output.
 
 mod cert;
+mod cert_fetch;
 mod forms;
 mod header_protection;
 mod input;
 mod keys;
 mod keys_in_mail;
 mod own_copy;
+mod own_key;
 mod policy;
 mod program;
 mod publish;

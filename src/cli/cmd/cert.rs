@@ -1,21 +1,23 @@
 //! `cert`: checks certificates without a message.
 
+mod fetch;
+mod issuers;
 mod mail;
 mod parse;
 
-use std::{collections::BTreeSet, fmt::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, hex, rfc3339},
-    keys::{Handle, Keys, ProtocolName, Query, Want},
+    keys::Keys,
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
-    protocol::smime::record,
     report::printable,
 };
 use serde::Serialize;
 
+use issuers::issuers;
 use parse::parsed;
 
 use crate::cli::{session::Session, show};
@@ -31,6 +33,8 @@ pub(crate) struct Cert {
 enum Action {
     /// Check a certificate: its path to a trust anchor, or the rule that it breaks (RFC 5280, section 6)
     Verify(Verify),
+    /// Fetch CRLs, OCSP responses and missing issuers from where certificates say that they are, and import them
+    Fetch(fetch::Fetch),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
     /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
@@ -80,6 +84,7 @@ enum Purpose {
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
         Action::Verify(verify) => self::verify(verify, session),
+        Action::Fetch(fetch) => fetch::fetch(fetch, session),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
         Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),
@@ -133,22 +138,6 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
 /// Two or more numbers separated by dots.
 fn is_object_identifier(text: &str) -> bool {
     text.contains('.') && text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|digit| digit.is_ascii_digit()))
-}
-
-/// The certificates of `keys` that may be issuers of `leaf` or of those in `here`, found by issuer name.
-fn issuers(leaf: &Certificate, here: &[Certificate], keys: &dyn Keys) -> Result<Vec<Certificate>> {
-    let mut found: Vec<Certificate> = Vec::new();
-    let mut asked: BTreeSet<Handle> = BTreeSet::new();
-    let mut wanted: Vec<Handle> = [leaf].into_iter().chain(here).map(|one| record::subject(one.issuer())).collect();
-    while let Some(name) = wanted.pop() {
-        if asked.insert(name.clone()) {
-            for issuer in parsed(&keys.find(ProtocolName::Smime, &Query::manage(Want::Handle(&name)))?)? {
-                wanted.push(record::subject(issuer.issuer()));
-                found.push(issuer);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// The JSON output.

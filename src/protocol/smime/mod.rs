@@ -20,6 +20,7 @@ mod issue;
 mod key_material;
 pub mod keyfile;
 mod mime;
+pub mod ocsp_request;
 mod open;
 mod password;
 mod pbe;

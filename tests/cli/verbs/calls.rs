@@ -406,6 +406,18 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     verb(
+        "cert fetch",
+        "alice.pem",
+        0,
+        &[
+            call("--by both", "", 0),
+            call("--by crl", "", 0),
+            call("--by ocsp", "", 0),
+            call("--again", "", 0),
+            call("--allow 192.0.2.0/24", "", 0),
+        ],
+    ),
+    verb(
         "cert reply",
         "--certificate alice.pem request",
         0,

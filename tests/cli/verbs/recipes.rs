@@ -53,6 +53,8 @@ const COMMANDS: &[(&str, Done)] = &[
         "postseal cert reply --certificate chain.pem request.txt",
         Done::Typed("cert reply --certificate alice.pem request"),
     ),
+    ("postseal cert fetch", Done::Typed("cert fetch alice.pem")),
+    ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
     ("postseal encrypt --discover", Done::Typed("encrypt --discover --to alice@example.org message.eml")),
