@@ -40,6 +40,8 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Settings, Opti
     for (key, field) in fields {
         *field = seconds(key).unwrap_or(*field);
     }
+    let days = table.size("refresh").and_then(|days| u64::try_from(days).ok()).filter(|days| *days > 0);
+    settings.refresh = days.map(|days| Duration::from_secs(days.saturating_mul(24 * 60 * 60)));
     let networks: Vec<Located<String>> = table.strings("allow-networks");
     settings.allowed = networks.iter().filter_map(|text| reader.document.read(text, Network::parse)).collect();
     settings.roots = table.string("roots").map(|place| reader.place(&place, What::File));

@@ -176,10 +176,10 @@ pub enum Presence {
 }
 
 impl Config {
-    /// Where a rule asks the network for keys: whom.
+    /// Where a rule asks the network for keys, or known keys are refreshed: whom.
     pub fn network(&self) -> Option<&Settings> {
         let asks = self.policy.rules.iter().any(|rule| rule.search.reach == Reach::Network);
-        asks.then_some(&self.discovery)
+        (asks || self.discovery.refresh.is_some()).then_some(&self.discovery)
     }
 
     /// The home, if there is one among the places with keys.

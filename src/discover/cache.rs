@@ -90,6 +90,7 @@ CREATE TABLE IF NOT EXISTS used (
     protocol TEXT NOT NULL, address TEXT NOT NULL, fingerprint TEXT NOT NULL, at INTEGER NOT NULL, octets BLOB NOT NULL,
     PRIMARY KEY (protocol, address)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refreshed (address TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (
     id INTEGER PRIMARY KEY AUTOINCREMENT, protocol TEXT NOT NULL, address TEXT NOT NULL, fingerprint TEXT NOT NULL, method TEXT NOT NULL,
     at INTEGER NOT NULL, octets BLOB NOT NULL, rejected INTEGER NOT NULL, UNIQUE (protocol, address, fingerprint)
@@ -194,6 +195,34 @@ impl Cache {
             connection.query_row(sql, params![protocol.name(), key(address)], row).optional()
         })?;
         found.map(|(fingerprint, octets)| Ok(InUse { fingerprint: Handle::parse(&fingerprint)?, octets })).transpose()
+    }
+
+    /// The addresses that have a key in use.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::turn`].
+    pub(super) fn addresses(&self) -> Result<Vec<String>> {
+        self.change(|connection| {
+            let mut statement = connection.prepare("SELECT DISTINCT address FROM used ORDER BY address")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Whether the keys of `address` were last refreshed before `time`, or never; from `now` on they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::turn`].
+    pub(super) fn refreshes(&self, address: &Address, time: SystemTime, now: SystemTime) -> Result<bool> {
+        self.change(|connection| {
+            let rows = connection.execute(
+                "INSERT INTO refreshed (address, at) VALUES (?1, ?2)
+                 ON CONFLICT (address) DO UPDATE SET at = ?2 WHERE at < ?3 OR at > ?2",
+                params![key(address), milliseconds(now), milliseconds(time)],
+            )?;
+            Ok(rows > 0)
+        })
     }
 
     /// Makes a key the one in use for `address`.

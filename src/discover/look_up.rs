@@ -23,11 +23,11 @@ use crate::{
 
 /// The sources of one configuration, and what they said. Nothing is opened before the first question.
 pub struct Discovery {
-    settings: Settings,
-    cache: Cache,
+    pub(super) settings: Settings,
+    pub(super) cache: Cache,
     client: OnceLock<Result<Client>>,
     validator: OnceLock<Result<Validator>>,
-    local: Local,
+    pub(super) local: Local,
 }
 
 /// What one source said of an address.
@@ -210,7 +210,7 @@ impl Discovery {
         Ok(answer)
     }
 
-    fn keep(&self, method: Method, address: &Address, answer: &Answer) -> Result<()> {
+    pub(super) fn keep(&self, method: Method, address: &Address, answer: &Answer) -> Result<()> {
         let period = match answer {
             Answer::Found(_) => self.settings.keep_found,
             Answer::Missing(_) => self.settings.keep_missing,
@@ -219,7 +219,7 @@ impl Discovery {
         self.cache.keep(method, address, answer, self.local.clock.as_ref(), period)
     }
 
-    fn ask(&self, method: Method, address: &Address, deadline: Instant) -> Answer {
+    pub(super) fn ask(&self, method: Method, address: &Address, deadline: Instant) -> Answer {
         let start = Instant::now();
         let deadline = deadline.min(start + self.settings.source_timeout);
         let answer = match method {
@@ -276,7 +276,7 @@ impl Discovery {
         }
     }
 
-    fn read(&self, protocol: ProtocolName, octets: &[u8], address: &Address) -> Result<Vec<Record>> {
+    pub(super) fn read(&self, protocol: ProtocolName, octets: &[u8], address: &Address) -> Result<Vec<Record>> {
         protocol::published(protocol, octets, address, &self.local.limits)
     }
 
@@ -341,7 +341,7 @@ impl Discovery {
     }
 
     /// The keys that may be used, of those in an answer. Others are held.
-    fn admitted(&self, method: Method, address: &Address, found: Vec<Record>) -> Result<Vec<Record>> {
+    pub(super) fn admitted(&self, method: Method, address: &Address, found: Vec<Record>) -> Result<Vec<Record>> {
         let (protocol, now) = (method.protocol(), self.now());
         let owned = self.owned(protocol, address)?;
         let (known, others): (Vec<Record>, Vec<Record>) =

@@ -22,6 +22,8 @@ mod look_up;
 mod missing;
 #[cfg(feature = "discover")]
 mod percent;
+#[cfg(feature = "discover")]
+mod refresh;
 mod settings;
 #[cfg(feature = "discover")]
 mod wkd;
@@ -35,5 +37,7 @@ pub use dns::Resolver;
 #[cfg(feature = "discover")]
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
 #[cfg(not(feature = "discover"))]
-pub use missing::Discovery;
+pub use missing::{Discovery, Refreshed};
+#[cfg(feature = "discover")]
+pub use refresh::Refreshed;
 pub use settings::{Dnssec, Local, Method, Settings};

@@ -24,6 +24,8 @@ pub struct Settings {
     pub keep_missing: Duration,
     /// How long a source that failed for an address is not asked for it again.
     pub keep_failed: Duration,
+    /// How often the service asks for known keys again; `None`: never.
+    pub refresh: Option<Duration>,
     /// Networks that may be asked beside public addresses.
     pub allowed: Vec<Network>,
     /// Root certificates of HTTPS servers, in PEM; `None`: those of this machine.
@@ -53,6 +55,7 @@ impl Default for Settings {
             keep_found: Duration::from_secs(24 * 60 * 60),
             keep_missing: Duration::from_secs(60 * 60),
             keep_failed: Duration::from_secs(5 * 60),
+            refresh: None,
             allowed: Vec::new(),
             roots: None,
             name_servers: Vec::new(),

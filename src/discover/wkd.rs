@@ -7,7 +7,7 @@ use super::{
     http::{Bounds, Client, Failure},
     percent,
 };
-use crate::{crypto::Hash, mail::Address};
+use crate::mail::{Address, directory_name};
 
 /// The answer for `address`; `None` when the domain publishes nothing for it.
 ///
@@ -38,20 +38,9 @@ fn found(answer: Result<Vec<u8>, Failure>) -> Result<Option<Vec<u8>>, Failure> {
 /// The advanced and the direct form.
 fn urls(address: &Address) -> [String; 2] {
     let domain = address.domain();
-    let digest = Hash::Sha1.digest(address.local().to_ascii_lowercase().as_bytes());
-    let file = format!("hu/{}?l={}", z_base_32(&digest), percent::encoded(address.local()));
+    let file = format!("hu/{}?l={}", directory_name(address), percent::encoded(address.local()));
     let directory = ".well-known/openpgpkey";
     [format!("https://openpgpkey.{domain}/{directory}/{domain}/{file}"), format!("https://{domain}/{directory}/{file}")]
-}
-
-/// RFC 6189, section 5.1.6, of octets whose number is a multiple of five.
-fn z_base_32(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
-    let groups = octets.chunks(5).flat_map(|five| {
-        let number = five.iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
-        (0..8).rev().map(move |place| (number >> (5 * place) & 31) as usize)
-    });
-    groups.filter_map(|digit| DIGITS.get(digit)).map(|digit| char::from(*digit)).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod build;
 pub mod canonical;
 mod charset;
 pub mod compose;
+mod directory;
 pub mod encoding;
 mod envelope;
 pub mod form;
@@ -29,6 +30,7 @@ mod words;
 
 pub use address::{Address, Mailbox};
 pub use author::NoAuthor;
+pub use directory::directory_name;
 pub use envelope::{Envelope, ForwardPath, Mail, ReversePath, Submitter};
 pub use login::Login;
 pub use part::{Message, Part, Span};

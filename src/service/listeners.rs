@@ -16,6 +16,7 @@ use super::{
     health::ServiceHealth,
     next_hop::{program_or_relay, relay},
     quarantine::quarantine,
+    refreshing::refreshing,
     reminders::Reminders,
 };
 use crate::{
@@ -91,7 +92,10 @@ impl Builder {
             handler::handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
         );
-        let background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
+        let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
+        if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {
+            background.push(refreshing(Arc::clone(discovery), environment.home.clone(), period));
+        }
         let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);

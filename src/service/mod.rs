@@ -19,6 +19,7 @@ mod listeners;
 mod next_hop;
 mod provisioning;
 mod quarantine;
+mod refreshing;
 mod reminders;
 mod signals;
 mod sources;

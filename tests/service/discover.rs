@@ -3,6 +3,7 @@
 mod cached;
 mod http;
 mod outcomes;
+mod refreshed;
 mod served;
 mod signed;
 

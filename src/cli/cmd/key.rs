@@ -15,6 +15,7 @@ pub(super) mod mail;
 mod passphrase;
 mod pending;
 mod publish;
+mod refresh;
 mod remove;
 mod renew;
 mod revoke;
@@ -123,6 +124,8 @@ enum Verb {
     },
     /// Look for the keys of an address on the network: what each source says, and what it would be used for
     Find(find::Find),
+    /// Ask the network again for keys that are here: revocations and new expiry dates arrive
+    Refresh(refresh::Refresh),
     /// List keys that were found for addresses that have another key, and accept or reject them
     Pending(pending::Pending),
     /// Write a certificate request (PKCS#10) to send to a CA, for a key that is here or a new one
@@ -162,6 +165,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
             home.set_master(&master)?;
         }
         Verb::Find(what) => return find::run(what, session),
+        Verb::Refresh(what) => return refresh::run(what, session),
         Verb::Pending(what) => pending::run(what, session)?,
         Verb::Request(what) => generate::request(what, &home, session)?,
     }

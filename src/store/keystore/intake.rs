@@ -11,7 +11,7 @@ use super::{Cache, Keystore};
 use crate::{
     base::{Budget, Error, Kind, Result},
     crypto::Hash,
-    keys::{Binding, Handle, Keys, Memory, ProtocolName, Record},
+    keys::{Binding, Handle, Keys, Memory, ProtocolName, Query, Record, Want},
     protocol::{Described, KeyFile, smime::revocation_files},
     store::{
         binding::Origin,
@@ -173,6 +173,25 @@ impl Keystore {
     pub fn add(&self, found: &[Described]) -> Result<Vec<Change>> {
         let intake = Intake { certificates: found, ..Intake::default() };
         Ok(self.take_in(&intake, &Memory::new(), SystemTime::UNIX_EPOCH)?.certificates)
+    }
+
+    /// Merges copies of certificates that are stored already: their signatures and revocations, and no trust. Each with what was done; others are passed
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keystore::take_in`].
+    pub fn refresh(&self, copies: &[Record]) -> Result<Vec<(Record, Change)>> {
+        let mut known = Vec::new();
+        for copy in copies {
+            let query = Query::manage(Want::Certificate(copy.fingerprint()));
+            if !self.find(copy.protocol(), &query)?.is_empty() {
+                let record = copy.clone().with_bindings([]);
+                known.push(Described { record, secret: None, proven: Vec::new() });
+            }
+        }
+        let changes = self.add(&known)?;
+        Ok(known.into_iter().map(|one| one.record).zip(changes).collect())
     }
 
     /// Stores the certificates of files that hold nothing but certificates in PEM, all of them or, when something fails, nothing. One is in memory at a

@@ -25,7 +25,7 @@ fn letter(recipient: &'static str) -> Letter<'static> {
     }
 }
 
-fn serve<'a>(net: &'a Net, rules: &[[&str; 3]], lines: &str) -> Served<'a> {
+pub(super) fn serve<'a>(net: &'a Net, rules: &[[&str; 3]], lines: &str) -> Served<'a> {
     net.lab.run(&["key", "generate", "--no-passphrase", "alice@example.org"]).code(0);
     let configured = Configured::new(&net.lab, "220 next", rules);
     let text = String::from_utf8(net.lab.read("postseal.toml")).expect("UTF-8");

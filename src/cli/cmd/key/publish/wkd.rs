@@ -11,8 +11,7 @@ use std::{
 use clap::ValueEnum;
 use postseal::{
     base::{Error, Kind, Result, Temporary},
-    mail::Address,
-    protocol::pgp::publication::directory_name,
+    mail::{Address, directory_name},
 };
 
 use super::choice::Published;
