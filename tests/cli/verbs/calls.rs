@@ -311,7 +311,7 @@ pub(crate) const VERBS: &[Verb] = &[
         75,
         &[call("--json", "", 75), call("--import", "", 75), call("--config postseal.toml", "", 75)],
     ),
-    verb("key refresh", "", 0, &[call("--config postseal.toml", "", 0)]),
+    verb("key refresh", "", 75, &[call("--config postseal.toml", "", 75)]),
     verb("key pending accept", "1", 77, &[call("--config postseal.toml", "", 77)]),
     verb("key pending reject", "1", 77, &[call("--config postseal.toml", "", 77)]),
     verb("key trust", "$(cat id) other@example.org", 0, &[]),

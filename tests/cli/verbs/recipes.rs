@@ -74,6 +74,8 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal encrypt --password", Done::Typed("encrypt --password --passphrase-file pass message.eml")),
     ("postseal key add-address ADDRESS NEW", Done::Typed("key add-address $(cat id) new@example.org")),
     ("postseal key export ADDRESS", Done::Typed("key export alice@example.org")),
+    ("postseal key find ADDRESS", Done::Left("tests/service/discover/outcomes.rs does, with a web server")),
+    ("postseal key refresh", Done::Left("tests/service/discover/refreshed.rs does, with a web server")),
     ("postseal key generate", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key generate ADDRESS", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key list", Done::Typed("key list")),
