@@ -23,7 +23,9 @@ fn owners_and_administrators_are_told_once_of_a_key_that_ends() {
             ("pgp", "60d", "late@example.org"),
             ("pgp", "5d", "carl@example.com"),
         ] {
-            proxy.postseal(&["key", "generate", "-f", protocol, "--no-passphrase", "--expires", expires, owner]);
+            let arguments =
+                ["key", "generate", "--replace", "-f", protocol, "--no-passphrase", "--expires", expires, owner];
+            proxy.postseal(&arguments);
         }
         fs::write(proxy.path("text"), "Subject: {address}: {days} days\n\n{protocol} {key} until {date}\n").unwrap();
         "\n[expiry-notice]\nto = [\"owners\", \"admin@example.net\"]\ntemplate = \"text\"\n".to_owned()

@@ -67,6 +67,9 @@ fn each_recipient_and_the_author_are_looked_up_once() {
     // ben is hidden, and sealed for alone.
     let recipients = ["bob@example.net", "ben@example.net", "carol@bank.example", "carl@bank.example"];
     let (finds, others) = asked(alice(), &recipients, LETTER.as_bytes());
+    // Each certificate of S/MIME that is found is looked up by its fingerprint too, once: the owner may have declared it revoked.
+    let (declared, finds): (Vec<String>, Vec<String>) = finds.into_iter().partition(|find| find.starts_with("Verify"));
+    assert_eq!((declared.len(), finds.len()), (3, 6), "{declared:?}");
     assert_eq!(
         finds,
         [

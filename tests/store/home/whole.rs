@@ -71,7 +71,7 @@ fn generate_is_whole_or_not_at_all() {
     kill(
         "key generate",
         &lab,
-        &["key", "generate", "--no-passphrase", "a@example.org", "b@example.org"],
+        &["key", "generate", "--replace", "--no-passphrase", "a@example.org", "b@example.org"],
         |_| (),
         |lab| {
             if !lab.home.exists() {
@@ -98,7 +98,7 @@ fn generate_of_smime_is_whole_or_not_at_all() {
     kill(
         "key generate -f smime",
         &lab,
-        &[&["key", "generate", "--no-passphrase"], &verb[..]].concat(),
+        &[&["key", "generate", "--replace", "--no-passphrase"], &verb[..]].concat(),
         |_| (),
         |lab| {
             let sql = "SELECT count(*) FROM certificate WHERE protocol = 'smime' AND 3 <>
