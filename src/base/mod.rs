@@ -8,7 +8,7 @@ mod hint;
 mod network;
 mod random;
 mod secret;
-#[cfg(any(feature = "mailbox", feature = "store"))]
+#[cfg(any(feature = "mailbox", feature = "service", feature = "store"))]
 mod temporary;
 
 pub use budget::{Budget, Limits};
@@ -23,5 +23,5 @@ pub use hint::{Hint, KeyForm};
 pub use network::Network;
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
-#[cfg(any(feature = "mailbox", feature = "store"))]
+#[cfg(any(feature = "mailbox", feature = "service", feature = "store"))]
 pub use temporary::{Temporary, sweep};

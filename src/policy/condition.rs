@@ -31,7 +31,7 @@ pub enum Condition {
     Larger(usize),
     /// The recipient has no usable key in any of these protocols.
     NoKey(Vec<ProtocolName>),
-    /// It stands below [`Standing::Authentic`] for one of these reasons, by their words ([`Reason::code`]).
+    /// It stands below [`Standing::Authentic`] for one of these reasons, by their words ([`crate::verdict::Reason::code`]).
     Reason(Vec<&'static str>),
     /// The recipient is one of these.
     Recipient(Vec<Pattern>),
