@@ -1,4 +1,4 @@
-//! Where a certificate says that more about it can be fetched (RFC 5280, sections 4.2.1.13 and 4.2.2.1). The URLs are those of whoever made the certificate.
+//! Where a certificate says that more about it can be fetched (RFC 5280, sections 4.2.1.13 and 4.2.2.1). The maker of the certificate chose the URLs.
 
 use const_oid::db::rfc5280;
 use der::asn1::ObjectIdentifier;

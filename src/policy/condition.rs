@@ -199,14 +199,14 @@ impl AutoSubmitted {
     }
 }
 
-/// Whether a leaf of the message has one of these media types. What a message within it contains was written by another person.
+/// Whether a leaf of the message has one of these media types. What a message within it contains was written by another person: a forwarded invitation
+/// must not decide for the mail that it is attached to.
 fn has_type(part: Part<'_>, types: &[String]) -> bool {
-    let mut children = part.children().peekable();
-    if children.peek().is_some() {
-        return children.any(|child| has_type(child, types));
+    let content_type = part.content_type();
+    if content_type.kind == "multipart" {
+        return part.children().any(|child| has_type(child, types));
     }
-    let own = part.content_type().essence();
-    types.iter().any(|one| is_like(one, &own))
+    types.iter().any(|one| is_like(one, &content_type.essence()))
 }
 
 impl WrappingKind {

@@ -41,6 +41,18 @@ fn domain_keys_come_out_as_the_manual_shows() {
         let command = format!("config explain -c other.toml --trusted alice@example.org {recipient} letter.eml");
         run(&command)
     };
+    // An invitation of another person, forwarded, does not decide: the mail would go out in clear.
+    let parts = "--b\n\nsecret\n--b\nContent-Type: message/rfc822\n\nFrom: x@else.example\nContent-Type: text/calendar\n\nBEGIN:VCALENDAR\n";
+    let letter = format!("From: alice@example.org\nContent-Type: multipart/mixed; boundary=b\n\n{parts}");
+    for (file, end, rule) in [
+        ("forwarded.eml", "--b--\n", "people of the partner with a key"),
+        ("own.eml", "--b\nContent-Type: TEXT/Calendar\n\nBEGIN:VCALENDAR\n--b--\n", "invitations"),
+    ] {
+        lab.write(file, format!("{letter}{end}"));
+        let said =
+            run(&format!("config explain -c postseal.toml --trusted alice@example.org buyer@partner.example {file}"));
+        assert!(said.contains(&format!("  decides  {rule}\n")), "{file}: {said}");
+    }
     // Nothing goes without the archive, and no key takes the place of another.
     let refused = explained("\"archive@", "\"vault@", "buyer@partner.example");
     assert!(refused.contains("outcome  reject: vault@example.org: no encryption key"), "{refused}");
