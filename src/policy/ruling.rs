@@ -152,7 +152,8 @@ impl Walker<'_> {
         Ok(Ruling { direction, rule: Some(place), obstacle, cause, actions, sealing, disposition })
     }
 
-    /// How `rule` seals: with the author as a reader where the author has a key.
+    /// How `rule` seals: with the author as a reader where the author has a key, and the submitter may use that address. Anybody can write a From, and what
+    /// is forwarded or encrypted at rest must not become readable for the one who is named there.
     fn sealing_for(&self, rule: &Rule, actions: &[Action]) -> Sealing {
         let mut sealing = rule.sealing.clone();
         let protocol = actions.iter().find_map(|action| match action {
@@ -160,7 +161,9 @@ impl Walker<'_> {
             _ => None,
         });
         let is_reader = |author| protocol.and_then(|protocol| self.facts.further(author, protocol));
-        if !self.facts.author.is_ok_and(|author| is_reader(author).is_some_and(KeyState::is_usable)) {
+        let may_use = |author| self.policy.may_use(self.facts.submitter, author);
+        let is_own = |author| may_use(author) && is_reader(author).is_some_and(KeyState::is_usable);
+        if !self.facts.author.is_ok_and(is_own) {
             sealing.also_to.retain(|one| *one != AlsoTo::Author);
         }
         sealing

@@ -53,6 +53,17 @@ fn domain_keys_come_out_as_the_manual_shows() {
             run(&format!("config explain -c postseal.toml --trusted alice@example.org buyer@partner.example {file}"));
         assert!(said.contains(&format!("  decides  {rule}\n")), "{file}: {said}");
     }
+    // The From of a stranger makes no reader.
+    let at_rest = "action = \"encrypt+annotate\"\nprotocol = \"pgp\"\nalso-to = \"author\"";
+    lab.write("rest.toml", text.replace("action = \"decrypt+annotate\"", at_rest));
+    for (submitter, recipient, is_reader) in
+        [("--unknown", "archive@example.org", false), ("--trusted", "buyer@partner.example", true)]
+    {
+        let line = format!("config explain -c rest.toml {submitter} alice@example.org {recipient} letter.eml");
+        let said = run(&line);
+        assert!(said.contains("encrypted, pgp key"), "{said}");
+        assert_eq!(said.contains("readable by alice@example.org too"), is_reader, "{said}");
+    }
     // Nothing goes without the archive, and no key takes the place of another.
     let refused = explained("\"archive@", "\"vault@", "buyer@partner.example");
     assert!(refused.contains("outcome  reject: vault@example.org: no encryption key"), "{refused}");
