@@ -2,6 +2,7 @@
 //!
 //! The checker is one function over `(path, text)` pairs, so that each rule is also tested on planted violations.
 
+mod links;
 mod pairs;
 mod planted;
 mod source;

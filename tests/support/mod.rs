@@ -14,5 +14,6 @@ pub(crate) mod openpgp_programs;
 pub(crate) mod ports;
 pub(crate) mod postfix;
 pub(crate) mod requirements;
+pub(crate) mod schema;
 pub(crate) mod served;
 pub(crate) mod web;
