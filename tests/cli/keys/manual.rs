@@ -1,9 +1,12 @@
-//! The commands of docs/manual/keys.md, typed in one shell as they are printed, with what they print.
+//! The commands of docs/manual/keys.md and docs/manual/authority.md, typed in one shell as they are printed, with what they print.
 
 use std::{fs, path::Path};
 
 use super::MESSAGE;
-use crate::support::lab::{Lab, POSTSEAL};
+use crate::support::{
+    lab::{Lab, POSTSEAL},
+    requirements::present,
+};
 
 /// A command, its exit code, and lines that it prints.
 struct Typed<'p> {
@@ -14,7 +17,19 @@ struct Typed<'p> {
 
 #[test]
 fn the_life_of_a_key_is_as_the_manual_tells_it() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual/keys.md")).unwrap();
+    as_printed("keys.md");
+}
+
+#[test]
+fn the_life_of_a_certificate_is_as_the_manual_tells_it() {
+    if present(&["openssl"]) {
+        as_printed("authority.md");
+    }
+}
+
+/// Types the commands of a page.
+fn as_printed(name: &str) {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual").join(name)).unwrap();
     let mut all: Vec<Typed<'_>> = Vec::new();
     for line in page.lines().filter_map(|line| line.strip_prefix("    ")) {
         match line.strip_prefix("$ ") {
