@@ -38,6 +38,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
+    show::set(arguments.common.color, arguments.common.quiet);
     let done = Session::new(arguments.common).and_then(|session| dispatch(arguments.verb, session));
     match done {
         Ok(code) => code,

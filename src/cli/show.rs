@@ -2,7 +2,10 @@
 
 pub(crate) mod progress;
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use anstyle::{AnsiColor, Style};
 use postseal::{
@@ -10,7 +13,24 @@ use postseal::{
     report::printable,
 };
 
-use super::{hint::words, output::forgive_closed_pipe};
+use super::{args::Colors, hint::words, output::forgive_closed_pipe};
+
+/// Sets what is shown in this run, before anything is.
+pub(crate) fn set(colors: Colors, quiet: bool) {
+    match colors {
+        Colors::Auto => {}
+        Colors::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
+        Colors::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    QUIET.store(quiet, Relaxed);
+}
+
+/// Whether only data and errors are shown.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Relaxed)
+}
+
+static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Writes data to standard output. ANSI escapes are stripped unless it is a terminal.
 pub(crate) fn data(text: &str) -> Result<()> {
@@ -19,8 +39,15 @@ pub(crate) fn data(text: &str) -> Result<()> {
     forgive_closed_pipe(written).map_err(|e| Error::io("standard output", &e))
 }
 
-/// Writes to standard error what is not data.
+/// Writes to standard error what is not data, unless `--quiet` is given.
 pub(crate) fn aside(text: &str) {
+    if !is_quiet() {
+        always(text);
+    }
+}
+
+/// Writes to standard error.
+pub(crate) fn always(text: &str) {
     // A closed standard error cannot be reported anywhere.
     let _ = progress::quietly(|| anstream::stderr().lock().write_all(text.as_bytes()));
 }
@@ -32,7 +59,7 @@ pub(crate) fn warning(text: &str) {
 
 /// One lower-case line, then the hint.
 pub(crate) fn error(error: &Error) {
-    aside(&format!("postseal: {RED}error:{RED:#} {}\n", printable(&error.to_string())));
+    always(&format!("postseal: {RED}error:{RED:#} {}\n", printable(&error.to_string())));
     if let Some(hint) = error.hint() {
         self::hint(&words(hint));
     }

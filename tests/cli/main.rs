@@ -2,6 +2,8 @@
 
 mod cert;
 mod cert_fetch;
+mod config_init;
+mod daily;
 mod forms;
 mod header_protection;
 mod input;
