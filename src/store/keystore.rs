@@ -1,6 +1,7 @@
 //! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
 
 mod intake;
+mod new_key;
 mod owner;
 mod snapshot;
 
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use intake::{Change, Intake, Kept, Taken};
+pub use new_key::NewKey;
 pub use owner::Removal;
 
 /// A persistent key store.

@@ -248,6 +248,7 @@ pub(crate) const VERBS: &[Verb] = &[
                 call("--replace", "--no-passphrase alice@example.org", 0),
                 call("--keep", "--no-passphrase alice@example.org", 0),
                 call("--from-file users.csv", "--no-passphrase", 0),
+                call("--ca", "-f smime --algorithm p256 --no-passphrase bob@example.org", 0),
                 call("--requests csr", "-f smime --algorithm p256 --no-passphrase --from-file users.csv", 0),
             ],
         )
@@ -434,6 +435,55 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--allow 192.0.2.0/24", "", 0),
         ],
     ),
+    Verb {
+        otherwise: &[
+            ("--passphrase-file pass", 64),
+            ("--passphrase-fd 3", 64),
+            ("--passphrase-command 'cat pass'", 64),
+        ],
+        ..verb(
+            "cert init-ca",
+            "--no-passphrase 'Other CA'",
+            0,
+            &[
+                call("--domain example.org", "", 0),
+                call("--crl-url http://pki.example.org/ca.crl", "", 0),
+                call("--issuer-url http://pki.example.org/ca.cer", "", 0),
+                call("--algorithm p384", "", 0),
+                call("--algorithm p521", "", 0),
+                call("--algorithm rsa3072", "", 0),
+                call("--algorithm rsa4096", "", 0),
+                call("--expires 5y", "", 0),
+                call("--no-passphrase", "'Other CA'", 0),
+            ],
+        )
+    },
+    verb(
+        "cert issue",
+        "request.csr",
+        0,
+        &[
+            call("--ca $(cat ca-id)", "", 0),
+            call("--address bob@example.org", "", 0),
+            call("--expires 90d", "", 0),
+            call("--crl-url http://pki.example.org/ca.crl", "", 0),
+            call("--issuer-url http://pki.example.org/ca.cer", "", 0),
+            call("--output out", "alice@example.org", 0),
+        ],
+    ),
+    verb("cert list", "", 0, &[call("--ca $(cat ca-id)", "", 0)]),
+    verb(
+        "cert revoke",
+        "dora@example.org",
+        0,
+        &[
+            call("--ca $(cat ca-id)", "", 0),
+            call("--reason no-longer-used", "", 0),
+            call("--reason superseded", "", 0),
+            call("--reason compromised", "", 0),
+        ],
+    ),
+    verb("cert crl", "ca.crl", 0, &[call("--ca $(cat ca-id)", "", 0), call("--next-update 7d", "", 0)]),
     verb(
         "cert reply",
         "--certificate alice.pem request",
