@@ -2,6 +2,7 @@
 
 mod intake;
 mod owner;
+mod sealed_files;
 mod snapshot;
 
 use std::{

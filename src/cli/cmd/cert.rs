@@ -1,5 +1,6 @@
 //! `cert`: checks certificates without a message.
 
+mod acme;
 mod fetch;
 mod issuers;
 mod mail;
@@ -35,6 +36,8 @@ enum Action {
     Verify(Verify),
     /// Fetch CRLs, OCSP responses and missing issuers from where certificates say that they are, and import them
     Fetch(fetch::Fetch),
+    /// Get a certificate from an authority by ACME, for an address that proves itself by mail (RFC 8555, RFC 8823)
+    Acme(Box<acme::Acme>),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
     /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
@@ -85,6 +88,7 @@ pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
         Action::Verify(verify) => self::verify(verify, session),
         Action::Fetch(fetch) => fetch::fetch(fetch, session),
+        Action::Acme(acme) => acme::run(acme, session).map(|()| ExitCode::SUCCESS),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
         Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),

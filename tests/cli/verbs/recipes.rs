@@ -47,6 +47,7 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 const COMMANDS: &[(&str, Done)] = &[
+    ("postseal cert acme ADDRESS", Done::Left("it needs an authority: tests/service/acme has one")),
     ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
     ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
     (
