@@ -3,6 +3,7 @@
 mod intake;
 mod new_key;
 mod owner;
+mod sealed_files;
 mod snapshot;
 
 use std::{

@@ -1,6 +1,7 @@
 //! `cert`: checks certificates without a message.
 
 pub(super) mod authority;
+mod acme;
 mod fetch;
 mod init_ca;
 mod issue;
@@ -50,6 +51,8 @@ enum Action {
     Revoke(issued::Revoke),
     /// Write the revocation list of the authority
     Crl(issued::Crl),
+    /// Get a certificate from an authority by ACME, for an address that proves itself by mail (RFC 8555, RFC 8823)
+    Acme(Box<acme::Acme>),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
     /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
@@ -105,6 +108,7 @@ pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
         Action::List(what) => issued::list(what, session).map(|()| ExitCode::SUCCESS),
         Action::Revoke(what) => issued::revoke(what, session).map(|()| ExitCode::SUCCESS),
         Action::Crl(what) => issued::crl(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Acme(acme) => acme::run(acme, session).map(|()| ExitCode::SUCCESS),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
         Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),

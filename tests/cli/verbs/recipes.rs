@@ -49,6 +49,7 @@ fn commands(page: &str) -> Vec<String> {
 const COMMANDS: &[(&str, Done)] = &[
     ("postseal cert crl FILE", Done::Typed("cert crl ca.crl")),
     ("postseal cert issue ADDRESS", Done::Typed("cert issue alice@example.org")),
+    ("postseal cert acme ADDRESS", Done::Left("it needs an authority: tests/service/acme has one")),
     ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
     ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
     (
