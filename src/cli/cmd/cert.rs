@@ -1,7 +1,7 @@
 //! `cert`: checks certificates without a message.
 
-pub(super) mod authority;
 mod acme;
+pub(super) mod authority;
 mod fetch;
 mod init_ca;
 mod issue;
