@@ -27,7 +27,7 @@ use crate::{
     mail::Address,
 };
 
-pub use intake::{Change, Intake, Kept, Taken};
+pub use intake::{Change, Intake, Taken};
 pub use owner::Removal;
 
 /// A persistent key store.

@@ -1,26 +1,25 @@
 //! `cert`: checks certificates without a message.
 
 mod fetch;
-mod issuers;
 mod mail;
 mod parse;
 
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write, path::PathBuf, process::ExitCode, time::Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, hex, rfc3339},
+    discover::issuers,
     keys::Keys,
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     report::printable,
 };
 use serde::Serialize;
 
-use issuers::issuers;
 use parse::parsed;
 
-use crate::cli::{session::Session, show};
+use crate::cli::{fetching::Fetching, session::Session, show};
 
 /// Check certificates.
 #[derive(Args, Debug)]
@@ -67,6 +66,8 @@ struct Verify {
     /// The purpose that the certificate must allow
     #[arg(long, value_enum, default_value = "email")]
     purpose: Purpose,
+    #[command(flatten)]
+    fetching: Fetching,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -83,7 +84,7 @@ enum Purpose {
 /// Runs one verb of `cert`.
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
-        Action::Verify(verify) => self::verify(verify, session),
+        Action::Verify(verify) => verify.fetching.run(session, |session| self::verify(verify, session)),
         Action::Fetch(fetch) => fetch::fetch(fetch, session),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
@@ -127,7 +128,14 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         },
         legacy: session.legacy(),
     };
-    let judged = pki::validate(&leaf, &question, &mut session.budget())?;
+    let deadline = Instant::now() + session.limits().network;
+    let judged = match keys.status_source() {
+        None => pki::validate(&leaf, &question, &mut session.budget())?,
+        Some(source) => pki::validate_asking(&leaf, &question, &mut session.budget(), &mut |path| {
+            let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
+            source.statements_about(&path, Some(deadline))
+        })?,
+    };
     show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
     if let (false, Some(hint)) = (verify.json, judged.as_ref().err().and_then(remedy)) {
         show::hint(hint);
@@ -208,7 +216,9 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
             Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
         }
         Rule::Purpose => Some("--purpose any judges it for whatever use"),
-        Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
+        Rule::UnknownStatus(_) => {
+            Some("give CRLs or OCSP responses with --crls FILE, or fetch them with --revocation-fetch both")
+        }
         Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
         _ => None,
     }

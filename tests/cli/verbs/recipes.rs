@@ -54,6 +54,10 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("cert reply --certificate alice.pem request"),
     ),
     ("postseal cert fetch", Done::Typed("cert fetch alice.pem")),
+    (
+        "postseal cert verify --revocation-fetch both",
+        Done::Typed("cert verify --revocation-fetch both --anchors alice.pem alice.pem"),
+    ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
@@ -110,5 +114,6 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal scan --save-keys FILE", Done::Typed("scan --save-keys keys message.eml")),
     ("postseal sign", Done::Typed("sign message.eml")),
     ("postseal verify", Done::Typed("verify signed.eml")),
+    ("postseal verify --revocation-fetch both", Done::Typed("verify --revocation-fetch both signed.eml")),
     ("postseal verify --save-key signed.eml", Done::Typed("verify --save-key signed.eml")),
 ];
