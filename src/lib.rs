@@ -64,6 +64,7 @@
 //! | `pem` | classic PEM; without `smime` for keys without certificates in key files |
 //! | `store` | the key store on disk (SQLite) |
 //! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name |
+//! | `ldap` | directories as a source of keys, with `discover` |
 //! | `mailbox` | mailboxes: Maildir, mbox, folders, IMAP, POP3 |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` |
 //! | `cli` (default) | the program `postseal`, with all of the above |

@@ -103,8 +103,8 @@ impl Reader<'_> {
             self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
         let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
         let mut bounds = self.bounds(root);
-        let (discovery, network) = discovery::read(self, root);
-        bounds.message.network = network.unwrap_or(bounds.message.network);
+        let discovery = discovery::read(self, root);
+        bounds.message.network = discovery.timeout.unwrap_or(bounds.message.network);
         let trusted = root.table("trusted");
         let networks = |key| {
             let texts = trusted.as_ref().map(|trusted| trusted.strings(key)).unwrap_or_default();
@@ -159,7 +159,8 @@ impl Reader<'_> {
             marker,
             revocation,
             legacy,
-            discovery,
+            discovery: discovery.settings,
+            directory_password: discovery.password,
             policy,
             trusted: clients,
             peers,
