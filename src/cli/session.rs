@@ -89,7 +89,7 @@ impl Session {
         };
         let session = Session::new(common)?;
         let limits = Limits { network: config.bounds.message.network, ..session.limits };
-        let (sources, network) = (Some(config.keys.clone()), config.network().cloned());
+        let (sources, network) = (Some(config.keys.clone()), config.network()?);
         let configured_fetches = config.status_settings().cloned();
         let session = Session { sources, network, configured_fetches, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
@@ -102,7 +102,7 @@ impl Session {
     /// A session that may ask the network for keys: the sources of a configuration, with its keys, or the usual sources.
     pub(crate) fn discovering(&self, config: Option<&Config>) -> Result<Session> {
         Ok(match config {
-            Some(config) => Session { network: Some(config.discovery.clone()), ..self.configured(config)? },
+            Some(config) => Session { network: Some(config.sources()?), ..self.configured(config)? },
             None => Session { network: Some(Settings::default()), ..Session::new(self.common.clone())? },
         })
     }

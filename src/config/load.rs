@@ -103,9 +103,10 @@ impl Reader<'_> {
             self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
         let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
         let mut bounds = self.bounds(root);
-        let (mut discovery, network) = discovery::read(self, root);
-        (discovery.revocation_fetch, discovery.nonce) = discovery::revocation_fetch(self, root, revocation);
-        bounds.message.network = network.unwrap_or(bounds.message.network);
+        let mut discovery = discovery::read(self, root);
+        (discovery.settings.revocation_fetch, discovery.settings.nonce) =
+            discovery::revocation_fetch(self, root, revocation);
+        bounds.message.network = discovery.timeout.unwrap_or(bounds.message.network);
         let trusted = root.table("trusted");
         let networks = |key| {
             let texts = trusted.as_ref().map(|trusted| trusted.strings(key)).unwrap_or_default();
@@ -160,7 +161,8 @@ impl Reader<'_> {
             marker,
             revocation,
             legacy,
-            discovery,
+            discovery: discovery.settings,
+            directory_password: discovery.password,
             policy,
             trusted: clients,
             peers,

@@ -24,6 +24,7 @@
 //! ```
 
 mod check;
+mod directory;
 mod discovery;
 mod explain;
 mod forwards;
@@ -88,6 +89,8 @@ pub struct Config {
     pub legacy: Legacy,
     /// Which sources on the network are asked for keys, where a rule says so, and from where the status of certificates is fetched.
     pub discovery: Settings,
+    /// Where the password of the directory is ([`Settings::directory`]).
+    pub directory_password: Option<SecretFrom>,
     /// Rules, identities, local domains.
     pub policy: Policy,
     /// Trusted networks: clients there need not log in.
@@ -178,9 +181,26 @@ pub enum Presence {
 
 impl Config {
     /// Where a rule asks the network for keys, or known keys are refreshed: whom.
-    pub fn network(&self) -> Option<&Settings> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::sources`].
+    pub fn network(&self) -> Result<Option<Settings>> {
         let asks = self.policy.rules.iter().any(|rule| rule.search.reach == Reach::Network);
-        (asks || self.discovery.refresh.is_some()).then_some(&self.discovery)
+        (asks || self.discovery.refresh.is_some()).then(|| self.sources()).transpose()
+    }
+
+    /// The sources on the network, with the password of the directory.
+    ///
+    /// # Errors
+    ///
+    /// `Config`: the password cannot be read.
+    pub fn sources(&self) -> Result<Settings> {
+        let mut settings = self.discovery.clone();
+        if let (Some(directory), Some(password)) = (&mut settings.directory, &self.directory_password) {
+            directory.password = Some(password.read()?);
+        }
+        Ok(settings)
     }
 
     /// Where the status of certificates is fetched from: how.

@@ -404,7 +404,7 @@ fn key(address: &Address) -> String {
 /// What stands for all addresses of one server: no address is like it.
 fn server(method: Method, address: &Address) -> String {
     match method {
-        Method::Hkp | Method::Vks => "*".to_owned(),
+        Method::Hkp | Method::LdapPgp | Method::LdapSmime | Method::Vks => "*".to_owned(),
         Method::Mail | Method::Openpgpkey | Method::Smimea | Method::Wkd => format!("*@{}", address.domain()),
     }
 }

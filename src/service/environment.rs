@@ -51,10 +51,10 @@ impl Environment {
         let mut sources: Vec<Arc<dyn Keys>> = vec![Arc::new(given)];
         sources.extend(opened.keys);
         let (keys, clock) = (Chain::new(sources, store::merge), Arc::new(SystemClock) as Arc<dyn Clock>);
-        let (keys, discovery) = match config.network() {
+        let (keys, discovery) = match config.network()? {
             Some(settings) => {
                 let limits = &config.bounds.message;
-                let (keys, discovery) = with_network(keys, settings, config.home(), Arc::clone(&clock), limits);
+                let (keys, discovery) = with_network(keys, &settings, config.home(), Arc::clone(&clock), limits);
                 (keys, Some(discovery))
             }
             None => (keys, None),

@@ -54,6 +54,10 @@ fn settings_shown_in_the_manual_are_valid() {
             fs::create_dir(lab.path("quarantine")).unwrap();
             lab.write("notice.txt", "Subject: held\n\nA message is held.\n");
             lab.write("expiry.txt", "Subject: {address}\n\nIt ends on {date}.\n");
+            // Of a directory.
+            lab.write("ldap-password", "secret\n")
+                .write("ldap-ca.pem", fs::read(root.join("testdata/smime/ed25519.pem")).unwrap());
+            fs::set_permissions(lab.path("ldap-password"), fs::Permissions::from_mode(0o600)).unwrap();
             for (name, of) in [("chain", "ed25519.pem"), ("key", "ed25519.key.pem")] {
                 let path = lab.path(&format!("tls/{name}.pem"));
                 fs::copy(root.join("testdata/smime").join(of), &path).unwrap();

@@ -6,6 +6,7 @@ pub(crate) mod certificates;
 pub(crate) mod change;
 pub(crate) mod clients;
 pub(crate) mod der;
+pub(crate) mod directory;
 pub(crate) mod dovecot;
 pub(crate) mod entity;
 pub(crate) mod handler;

@@ -8,10 +8,12 @@ mod export;
 mod facts;
 mod find;
 mod from_file;
+mod from_ldap;
 pub(super) mod generate;
 mod layout;
 mod list;
 pub(super) mod mail;
+mod many;
 mod own_issue;
 mod passphrase;
 mod pending;
@@ -140,9 +142,10 @@ enum Verb {
 pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
     let home = session.home()?;
     match &key.verb {
-        Verb::Generate(what) => match what.file() {
-            Some(file) => from_file::generate(what, file, &home, session)?,
-            None => generate::generate(what, &home, session)?,
+        Verb::Generate(what) => match (&what.from_file, &what.from_ldap) {
+            (Some(file), _) => from_file::generate(what, file, &home, session)?,
+            (None, Some(filter)) => from_ldap::generate(what, filter, &home, session)?,
+            (None, None) => generate::generate(what, &home, session)?,
         },
         Verb::Import { anchor, files } => {
             import(files, if *anchor { Trust::Anchor } else { Trust::Nothing }, &home, session)?;

@@ -253,6 +253,8 @@ pub(crate) const VERBS: &[Verb] = &[
                 call("--keep", "--no-passphrase alice@example.org", 0),
                 call("--from-file users.csv", "--no-passphrase", 0),
                 call("--ca", "-f smime --algorithm p256 --no-passphrase bob@example.org", 0),
+                call("--from-ldap '(mail=*)'", "--no-passphrase", 78),
+                call("--config postseal.toml", "--no-passphrase --from-ldap '(mail=*)'", 78),
                 call("--requests csr", "-f smime --algorithm p256 --no-passphrase --from-file users.csv", 0),
             ],
         )

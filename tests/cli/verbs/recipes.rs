@@ -75,6 +75,11 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal filter", Done::Left("every_verb_takes_every_option runs it with a configuration")),
     ("postseal filter --reinject", Done::Left("tests/service/recipes.rs does, in Postfix")),
     ("postseal import gpg-home ~/.gnupg", Done::Left("tests/interop/import.rs does, with gpg")),
+    ("postseal key generate --from-file users.csv", Done::Typed("key generate --no-passphrase --from-file users.csv")),
+    (
+        "postseal key generate --from-ldap FILTER",
+        Done::Left("it needs a directory: tests/service/discover/directory.rs"),
+    ),
     ("postseal key import", Done::Typed("key import colleague.asc")),
     ("postseal key import FILE", Done::Typed("key import colleague.asc")),
     ("postseal key import reply.txt", Done::Typed("key import reply")),

@@ -51,16 +51,22 @@ pub(super) struct Generate {
     #[arg(long, conflicts_with = "replace")]
     keep: bool,
     /// Generate a key for each line of this file: ADDRESS,NAME or ADDRESS,NAME,EXPIRES; all of them, or none
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["addresses", "name", "replace", "keep"])]
-    from_file: Option<PathBuf>,
-    /// Write a request for the certificate of each key into this directory: ADDRESS.csr (with --from-file, S/MIME)
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "from_file")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "many", conflicts_with_all = ["addresses", "name", "replace", "keep"])]
+    pub(super) from_file: Option<PathBuf>,
+    /// Generate a key for each person that this filter finds in the directory of [discovery.ldap] and that has none; all of them, or none
+    #[arg(long, value_name = "FILTER", group = "many", conflicts_with_all = ["addresses", "name", "replace", "keep"])]
+    pub(super) from_ldap: Option<String>,
+    /// The configuration with the directory [default: $POSTSEAL_CONFIG]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "from_ldap")]
+    pub(super) config: Option<PathBuf>,
+    /// Write a request for the certificate of each key into this directory: ADDRESS.csr (with --from-file or --from-ldap, S/MIME)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "many")]
     pub(super) requests: Option<PathBuf>,
     /// Issue the certificate with the certification authority of this home (S/MIME), with =ID if there are several
     #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["name", "requests"])]
     ca: Option<String>,
     /// The owner's addresses
-    #[arg(value_name = "ADDRESS", required_unless_present = "from_file")]
+    #[arg(value_name = "ADDRESS", required_unless_present = "many")]
     addresses: Vec<String>,
 }
 
@@ -338,11 +344,6 @@ fn store(key: NewKey, home: &Keystore, session: &Session) -> Result<Arc<Record>>
 }
 
 impl Generate {
-    /// The file with the owners, if that is how they are given.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.from_file.as_deref()
-    }
-
     /// Refuses options of another protocol.
     pub(super) fn check(&self) -> Result<()> {
         match self.format {
