@@ -241,6 +241,9 @@ pub(crate) struct Shaping {
     /// The digest of the signature [default: by key]
     #[arg(long, value_name = "NAME")]
     pub(crate) digest: Option<String>,
+    /// Accepted, as gpg and age have it; what is written is text in any case
+    #[arg(short = 'a', long, hide = true)]
+    pub(crate) armor: bool,
     /// Split the result into message/partial files of at most this size: OUT.1, OUT.2, ...
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]
     pub(crate) split: Option<usize>,
@@ -304,7 +307,7 @@ pub(crate) struct Sign {
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
     /// A recipient [default: those in To and Cc]
-    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    #[arg(short = 'r', long, visible_alias = "recipient", value_name = "ADDRESS", num_args = 1..)]
     pub(crate) to: Vec<String>,
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]

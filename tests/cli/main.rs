@@ -2,7 +2,9 @@
 
 mod cert;
 mod cert_fetch;
+mod config_init;
 mod cookbook;
+mod daily;
 mod forms;
 mod header_protection;
 mod input;

@@ -60,6 +60,10 @@ pub(crate) const EVERYWHERE: &[Call] = &[
     call("--at $(date -u +%FT%TZ)", "", 0),
     call("--max-size 1M", "", 0),
     call("--legacy", "", 0),
+    call("--quiet", "", 0),
+    call("--color auto", "", 0),
+    call("--color always", "", 0),
+    call("--color never", "", 0),
     call("--help", "", 0),
 ];
 
@@ -70,6 +74,7 @@ pub(crate) const VERBS: &[Verb] = &[
         0,
         &[
             call("--to bob@example.org", "--text --from alice@example.org text", 0),
+            call("--output-dir out", "message.eml", 0),
             call("--format pem", "", 0),
             call("--format pgp", "", 0),
             call("--format smime", "", 0),
@@ -98,6 +103,7 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--to alice@example.org", "-o out message.eml", 0),
             call("--hidden-to alice@example.org", "-o out message.eml", 0),
+            call("--output-dir out", "--to alice@example.org -- message.eml", 0),
             call("--discover", "", 0),
             call("--password", "--passphrase-file pass message.eml", 0),
             call("--sign", "", 0),
@@ -130,7 +136,17 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output out", "", 0),
         ],
     ),
-    verb("decrypt", "encrypted.eml", 0, &[call("--parts", "", 0), call("--json", "", 0), call("--output out", "", 0)]),
+    verb(
+        "decrypt",
+        "encrypted.eml",
+        0,
+        &[
+            call("--parts", "", 0),
+            call("--json", "", 0),
+            call("--output out", "", 0),
+            call("--output-dir out", "encrypted.eml", 0),
+        ],
+    ),
     verb(
         "verify",
         "signed.eml",
@@ -479,6 +495,20 @@ pub(crate) const VERBS: &[Verb] = &[
         "-c postseal.toml dev < message.eml",
         78,
         &[call("--config postseal.toml", "dev < message.eml", 78)],
+    ),
+    verb(
+        "config init",
+        "sendmail --hostname mail.example.org -o new.toml",
+        0,
+        &[
+            call("--domain example.org", "", 0),
+            call("--hostname mail.example.org", "-o new.toml postfix", 0),
+            call("--listen 127.0.0.1:8891", "-o new.toml --hostname mail.example.org postfix", 0),
+            call("--upstream mail.example.net:587", "-o new.toml --hostname mail.example.org submission", 0),
+            call("--program /bin/true", "", 0),
+            call("--as alice@example.org", "", 0),
+            call("--output other.toml", "--hostname mail.example.org postfix", 0),
+        ],
     ),
     verb("config check", " ", 0, &[]),
     verb(

@@ -51,7 +51,7 @@ fn options(text: &str) -> BTreeMap<String, Vec<String>> {
                 last = long.trim_end_matches("...").to_owned();
                 options.insert(last.clone(), Vec::new());
             }
-            ["-", value, ..] if indent == 10 => {
+            ["-", value, ..] if indent == 10 && !last.is_empty() => {
                 options.entry(last.clone()).or_default().push(value.trim_end_matches(':').to_owned());
             }
             _ => {}

@@ -56,6 +56,11 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal cert fetch", Done::Typed("cert fetch alice.pem")),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
+    ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
+    (
+        "postseal config init postfix|sendmail|submission",
+        Done::Typed("config init sendmail --hostname mail.example.org -o new.toml"),
+    ),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
     ("postseal encrypt --discover", Done::Typed("encrypt --discover --to alice@example.org message.eml")),
     ("postseal encrypt", Done::Typed("encrypt --to alice@example.org message.eml")),
