@@ -120,6 +120,8 @@
     )
 )]
 
+#[cfg(all(feature = "service", feature = "store"))]
+pub mod acme;
 pub mod base;
 #[cfg(feature = "service")]
 pub mod config;

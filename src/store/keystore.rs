@@ -1,7 +1,9 @@
 //! Keys in a [`Backend`]: merges certificates, seals secret parts, caches what was read.
 
 mod intake;
+mod new_key;
 mod owner;
+mod sealed_files;
 mod snapshot;
 
 use std::{
@@ -28,6 +30,7 @@ use crate::{
 };
 
 pub use intake::{Change, Intake, Kept, Taken};
+pub use new_key::NewKey;
 pub use owner::Removal;
 
 /// A persistent key store.

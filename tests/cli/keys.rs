@@ -1,5 +1,6 @@
 //! The life of a key in a home, by the commands that its owner types.
 
+mod authority;
 mod backup;
 mod change;
 mod ending;

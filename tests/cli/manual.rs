@@ -16,9 +16,20 @@ struct Typed<'p> {
 
 #[test]
 fn the_life_of_a_key() {
+    assert!(typed("keys.md", &with_message()) > 20);
+}
+
+#[test]
+fn the_life_of_a_certificate() {
+    if present(&["openssl"]) {
+        assert!(typed("authority.md", &with_message()) > 20);
+    }
+}
+
+fn with_message() -> Lab {
     let lab = Lab::new();
     lab.write("message.eml", "From: alice@example.org\nTo: bob@example.org\nSubject: Lunch\n\nAt noon.\n");
-    assert!(typed("keys.md", &lab) > 20);
+    lab
 }
 
 #[test]

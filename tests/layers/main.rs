@@ -55,6 +55,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
+    // report: which Authentication-Results are believed.
+    ("acme", &["base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
     (
         "service",
@@ -71,6 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine",
             "transport",
             "config",
+            "acme",
         ],
     ),
     ("cli", EVERYTHING),

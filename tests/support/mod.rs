@@ -1,6 +1,7 @@
 //! What several tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod acme;
 pub(crate) mod certificates;
 pub(crate) mod change;
 pub(crate) mod clients;

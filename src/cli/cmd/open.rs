@@ -35,7 +35,7 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                if what.json || !show::is_quiet() {
+                if what.json || !show::quiet::is_on() {
                     show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
                 }
                 if count <= 1 && !what.json {

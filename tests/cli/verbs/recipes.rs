@@ -47,6 +47,9 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 const COMMANDS: &[(&str, Done)] = &[
+    ("postseal cert crl FILE", Done::Typed("cert crl ca.crl")),
+    ("postseal cert issue ADDRESS", Done::Typed("cert issue alice@example.org")),
+    ("postseal cert acme ADDRESS", Done::Left("it needs an authority: tests/service/acme has one")),
     ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
     ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
     (
@@ -83,6 +86,10 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key refresh", Done::Left("tests/service/discover/refreshed.rs does, with a web server")),
     ("postseal key generate", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key generate ADDRESS", Done::Typed("key generate --no-passphrase bob@example.org")),
+    (
+        "postseal key generate -f smime --ca ADDRESS",
+        Done::Typed("key generate -f smime --ca --algorithm p256 --no-passphrase bob@example.org"),
+    ),
     ("postseal key list", Done::Typed("key list")),
     ("postseal key passphrase ADDRESS", Done::Typed("key passphrase --new-passphrase-file pass $(cat id)")),
     ("postseal key remove", Done::Typed("key remove $(cat colleague-id)")),
