@@ -22,7 +22,6 @@ pub(crate) fn use_colors(colors: Colors) {
     }
 }
 
-
 /// Writes data to standard output. ANSI escapes are stripped unless it is a terminal.
 pub(crate) fn data(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
