@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 mod cmd;
+mod fetching;
 mod hint;
 mod input;
 mod later;

@@ -29,7 +29,7 @@ use crate::{
     mail::Address,
 };
 
-pub use intake::{Change, Intake, Kept, Taken};
+pub use intake::{Change, Intake, Taken};
 pub use new_key::NewKey;
 pub use owner::Removal;
 

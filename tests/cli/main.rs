@@ -18,6 +18,7 @@ mod program;
 mod publish;
 mod reasons;
 mod refusals;
+mod revocation_fetch;
 mod scan;
 mod settings;
 #[path = "../support/mod.rs"]

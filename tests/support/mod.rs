@@ -11,6 +11,7 @@ pub(crate) mod entity;
 pub(crate) mod handler;
 pub(crate) mod lab;
 pub(crate) mod names;
+pub(crate) mod office;
 pub(crate) mod openpgp_programs;
 pub(crate) mod ports;
 pub(crate) mod postfix;

@@ -6,16 +6,16 @@ mod fetch;
 mod init_ca;
 mod issue;
 mod issued;
-mod issuers;
 mod mail;
 mod parse;
 
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write, path::PathBuf, process::ExitCode, time::Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, hex, rfc3339},
+    discover::issuers,
     keys::Keys,
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     protocol::smime::declared_revoked,
@@ -23,10 +23,9 @@ use postseal::{
 };
 use serde::Serialize;
 
-use issuers::issuers;
 use parse::parsed;
 
-use crate::cli::{session::Session, show};
+use crate::cli::{fetching::Fetching, session::Session, show};
 
 /// Check certificates.
 #[derive(Args, Debug)]
@@ -85,6 +84,8 @@ struct Verify {
     /// The purpose that the certificate must allow
     #[arg(long, value_enum, default_value = "email")]
     purpose: Purpose,
+    #[command(flatten)]
+    fetching: Fetching,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -101,7 +102,7 @@ enum Purpose {
 /// Runs one verb of `cert`.
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
-        Action::Verify(verify) => self::verify(verify, session),
+        Action::Verify(verify) => verify.fetching.run(session, |session| self::verify(verify, session)),
         Action::Fetch(fetch) => fetch::fetch(fetch, session),
         Action::InitCa(what) => init_ca::init_ca(what, session).map(|()| ExitCode::SUCCESS),
         Action::Issue(what) => issue::issue(what, session).map(|()| ExitCode::SUCCESS),
@@ -157,9 +158,14 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         },
         legacy: session.legacy(),
     };
-    let judged = match declared_revoked(&leaf, keys)? {
-        Some(refusal) => Err(refusal),
-        None => pki::validate(&leaf, &question, &mut session.budget())?,
+    let deadline = Instant::now() + session.limits().network;
+    let judged = match (declared_revoked(&leaf, keys)?, keys.status_source()) {
+        (Some(refusal), _) => Err(refusal),
+        (None, None) => pki::validate(&leaf, &question, &mut session.budget())?,
+        (None, Some(source)) => pki::validate_asking(&leaf, &question, &mut session.budget(), &mut |path| {
+            let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
+            source.statements_about(&path, Some(deadline))
+        })?,
     };
     show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
     if let (false, Some(hint)) = (verify.json, judged.as_ref().err().and_then(remedy)) {
@@ -241,7 +247,9 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
             Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
         }
         Rule::Purpose => Some("--purpose any judges it for whatever use"),
-        Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
+        Rule::UnknownStatus(_) => {
+            Some("give CRLs or OCSP responses with --crls FILE, or fetch them with --revocation-fetch both")
+        }
         Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
         _ => None,
     }

@@ -57,6 +57,10 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("cert reply --certificate alice.pem request"),
     ),
     ("postseal cert fetch", Done::Typed("cert fetch alice.pem")),
+    (
+        "postseal cert verify --revocation-fetch both",
+        Done::Typed("cert verify --revocation-fetch both --anchors alice.pem alice.pem"),
+    ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
@@ -128,5 +132,6 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal scan --save-keys FILE", Done::Typed("scan --save-keys keys message.eml")),
     ("postseal sign", Done::Typed("sign message.eml")),
     ("postseal verify", Done::Typed("verify signed.eml")),
+    ("postseal verify --revocation-fetch both", Done::Typed("verify --revocation-fetch both signed.eml")),
     ("postseal verify --save-key signed.eml", Done::Typed("verify --save-key signed.eml")),
 ];
