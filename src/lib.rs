@@ -49,7 +49,7 @@
 //! - [`report::json`] and [`report::text`] write a verdict.
 //! - [`policy::Policy`] decides what a mail server does with a mail, and [`engine::ReloadableHandler`] does it. [`transport::milter`] and
 //!   [`transport::smtp`] serve a [`engine::Handler`], yours or that one; [`service::Service`] serves a configuration file.
-//! - [`mailbox`] and [`scan`] read mailboxes, and judge what lies in them.
+//! - [`mailbox`] and [`scan`] read mailboxes, and judge what lies in them. [`acme`] orders S/MIME certificates (RFC 8823).
 //!
 //! Yours to implement:
 //!

@@ -118,10 +118,10 @@ impl Default for Policy {
             rules: Vec::new(),
             obstacles: BTreeMap::new(),
             max_size: MAX_SIZE,
-            mailboxes: Mailboxes::default(),
-            aliases: Aliases::default(),
-            forwards: Forwards::default(),
-            lists: Lists::default(),
+            mailboxes: Default::default(),
+            aliases: Default::default(),
+            forwards: Default::default(),
+            lists: Default::default(),
         }
     }
 }
