@@ -64,9 +64,30 @@ for name in root int; do
 done
 "#;
 
+/// A web server for the folder `www` of a lab.
+struct Web(Child);
+
+impl Web {
+    fn serve(lab: &Lab, port: u16) -> Web {
+        lab.write("web.py", WEB).write("requests", "");
+        let mut command = Command::new("python3");
+        command.args(["web.py", &port.to_string()]).current_dir(lab.path("")).stderr(Stdio::null());
+        let web = Web(command.spawn().unwrap());
+        wait_for_port(port);
+        web
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 struct Office {
     lab: Lab,
-    web: Child,
+    _web: Web,
     responder: u16,
 }
 
@@ -74,17 +95,11 @@ impl Office {
     fn open() -> Office {
         let lab = Lab::new();
         let (web, responder) = (free_port(), free_port());
-        lab.write("authority.sh", AUTHORITY).write("web.py", WEB).write("requests", "");
+        lab.write("authority.sh", AUTHORITY);
         lab.shell(&format!("sh authority.sh {web} {responder}")).code(0);
-        let child = Command::new("python3")
-            .args(["web.py", &web.to_string()])
-            .current_dir(lab.path(""))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_for_port(web);
+        let web = Web::serve(&lab, web);
         lab.run(&["key", "import", "--anchor", "root.pem"]).code(0);
-        Office { lab, web: child, responder }
+        Office { lab, _web: web, responder }
     }
 
     fn fetch(&self, arguments: &str) -> Done {
@@ -119,13 +134,6 @@ impl Office {
         work();
         child.kill().unwrap();
         child.wait().unwrap();
-    }
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        let _ = self.web.kill();
-        let _ = self.web.wait();
     }
 }
 
@@ -228,4 +236,38 @@ fn what_is_no_statement_or_too_large_is_refused() {
         );
     }
     assert_eq!(office.verify("alice.pem"), 1);
+}
+
+/// The authority of `cert init-ca`, its list on a web server, and a reader who fetches it.
+#[test]
+fn the_list_of_an_own_authority_is_where_its_certificates_say() {
+    if !present(&["python3"]) {
+        return;
+    }
+    let (lab, port) = (Lab::new(), free_port());
+    fs::create_dir(lab.path("www")).unwrap();
+    let _web = Web::serve(&lab, port);
+    let url = format!("http://127.0.0.1:{port}/ca.crl");
+    lab.run(&["cert", "init-ca", "--no-passphrase", "--crl-url", &url, "Office CA"]).code(0);
+    let generate = ["key", "generate", "-f", "smime", "--ca", "--algorithm", "p256", "--no-passphrase"];
+    lab.run(&[&generate[..], &["alice@example.org"]].concat()).code(0);
+    // The leaf comes first in the file, and then the authority.
+    lab.run(&["key", "export", "-f", "smime", "-o", "alice.pem", "alice@example.org"]).code(0);
+    lab.shell("\"$0\" key export -o ca.pem $(\"$0\" key list --anchors | cut -d ' ' -f 1)").code(0);
+    lab.run(&["cert", "crl", "www/ca.crl"]).code(0);
+    let reader = |arguments: &[&str]| lab.run(&[&["--home", "reader"], arguments].concat());
+    reader(&["key", "import", "--anchor", "ca.pem"]).code(0);
+    reader(&["key", "import", "alice.pem"]).code(0);
+    let fetch = ["cert", "fetch", "--allow", "127.0.0.0/8", "--by", "crl", "--again"];
+    let text = reader(&fetch).code(0).text();
+    assert!(text.contains("good  CN=alice@example.org"), "{text}");
+    lab.write("m.eml", "From: bob@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n");
+    let encrypt = ["--revocation", "hard", "encrypt", "-f", "smime", "--no-self", "--to", "alice@example.org", "m.eml"];
+    reader(&encrypt).code(0);
+
+    lab.run(&["cert", "revoke", "--reason", "superseded", "alice@example.org"]).code(0);
+    lab.shell("sleep 1.1; \"$0\" cert crl www/ca.crl").code(0);
+    let text = reader(&fetch).text();
+    assert!(text.contains("revoked  CN=alice@example.org"), "{text}");
+    reader(&encrypt).refused(77, "superseded");
 }

@@ -58,7 +58,7 @@ pub(super) fn generate(what: &Generate, file: &Path, home: &Keystore, session: &
     if people.is_empty() {
         return Err(Error::malformed(place, "names nobody").with_hint("a line is ADDRESS,NAME or ADDRESS,NAME,EXPIRES"));
     }
-    let authority = what.authority(home)?;
+    let authority = what.authority(home, session)?;
     let passphrase = what.passphrase(session)?;
     let _progress = progress::begin("making keys");
     let mut made = Vec::with_capacity(people.len());
