@@ -127,7 +127,7 @@ impl Provisioner {
         };
         let mut request = smime::generate::Request::new(address.clone());
         request.validity = Some(self.settings.validity);
-        let authority = Authority::open(authority, &*self.home)?;
+        let authority = Authority::open(authority, &*self.home, &self.config.bounds.message)?;
         authority.generate(&request, &*self.clock, &*self.random).map(NewKey::of_person)
     }
 }

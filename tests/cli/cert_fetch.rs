@@ -2,7 +2,12 @@
 
 use std::fs;
 
-use crate::support::office::Office;
+use crate::support::{
+    lab::Lab,
+    office::{Office, web},
+    ports::free_port,
+    requirements::present,
+};
 
 /// The exit code of `cert verify`, when the status must be known.
 fn verify(office: &Office, who: &str) -> i32 {
@@ -169,4 +174,38 @@ fn a_response_with_another_nonce_is_refused() {
         assert!(text.contains("           good  CN=alice\n"), "{text}");
     });
     assert_eq!(verify(&office, "alice.pem"), 0);
+}
+
+/// The authority of `cert init-ca`, its list on a web server, and a reader who fetches it.
+#[test]
+fn the_list_of_an_own_authority_is_where_its_certificates_say() {
+    if !present(&["nginx"]) {
+        return;
+    }
+    let (lab, port) = (Lab::new(), free_port());
+    fs::create_dir(lab.path("www")).unwrap();
+    let _web = web(&lab, port);
+    let url = format!("http://127.0.0.1:{port}/ca.crl");
+    lab.run(&["cert", "init-ca", "--no-passphrase", "--crl-url", &url, "Office CA"]).code(0);
+    let generate = ["key", "generate", "-f", "smime", "--ca", "--algorithm", "p256", "--no-passphrase"];
+    lab.run(&[&generate[..], &["alice@example.org"]].concat()).code(0);
+    // The leaf comes first in the file, and then the authority.
+    lab.run(&["key", "export", "-f", "smime", "-o", "alice.pem", "alice@example.org"]).code(0);
+    lab.shell("\"$0\" key export -o ca.pem $(\"$0\" key list --anchors | cut -d ' ' -f 1)").code(0);
+    lab.run(&["cert", "crl", "www/ca.crl"]).code(0);
+    let reader = |arguments: &[&str]| lab.run(&[&["--home", "reader"], arguments].concat());
+    reader(&["key", "import", "--anchor", "ca.pem"]).code(0);
+    reader(&["key", "import", "alice.pem"]).code(0);
+    let fetch = ["cert", "fetch", "--allow", "127.0.0.0/8", "--by", "crl", "--again"];
+    let text = reader(&fetch).code(0).text();
+    assert!(text.contains("good  CN=alice@example.org"), "{text}");
+    lab.write("m.eml", "From: bob@example.org\nTo: alice@example.org\nSubject: hi\n\nhello\n");
+    let encrypt = ["--revocation", "hard", "encrypt", "-f", "smime", "--no-self", "--to", "alice@example.org", "m.eml"];
+    reader(&encrypt).code(0);
+
+    lab.run(&["cert", "revoke", "--reason", "superseded", "alice@example.org"]).code(0);
+    lab.shell("sleep 1.1; \"$0\" cert crl www/ca.crl").code(0);
+    let text = reader(&fetch).text();
+    assert!(text.contains("revoked  CN=alice@example.org"), "{text}");
+    reader(&encrypt).refused(77, "superseded");
 }

@@ -176,8 +176,13 @@ impl Drop for Office {
     }
 }
 
+/// Serves the folder `www` of a lab.
+pub(crate) fn web(lab: &Lab, port: u16) -> Running {
+    Running(nginx(lab, "web", port, ""))
+}
+
 /// A program that is stopped when this is dropped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -168,6 +168,7 @@ pub struct Authority {
     certificate: Arc<Certificate>,
     secret: Arc<dyn SecretKey>,
     places: Places,
+    limits: Limits,
 }
 
 /// A certificate that an authority issued.
@@ -180,12 +181,12 @@ pub struct Issued {
 }
 
 impl Authority {
-    /// Unlocks the private key of an authority in `keys`. Its certificates say about revocation what its own, if it is self-signed, says.
+    /// Unlocks the private key of an authority in `keys`. `limits` bound what judging a certificate may cost. Its certificates say about revocation what its own, if it is self-signed, says.
     ///
     /// # Errors
     ///
     /// `Usage` if the certificate is no authority's; `NoKey` if there is no private key, or no passphrase opens it; errors of `keys`.
-    pub fn open(record: &Record, keys: &dyn Keys) -> Result<Authority> {
+    pub fn open(record: &Record, keys: &dyn Keys, limits: &Limits) -> Result<Authority> {
         let certificate = record::certificate(record)?;
         let fingerprint = record.fingerprint();
         if !certificate.may_issue() {
@@ -197,7 +198,7 @@ impl Authority {
         let secret = keys.secret(record, fingerprint)?;
         let secret = secret.ok_or_else(|| Error::no_key(format!("key {fingerprint}: its secret key is missing")))?;
         let places = if certificate.is_self_signed() { Places::of(&certificate) } else { Places::default() };
-        Ok(Authority { certificate, secret, places })
+        Ok(Authority { certificate, secret, places, limits: limits.clone() })
     }
 
     /// The authority with other places for those that are given.
@@ -329,7 +330,7 @@ impl Authority {
             purpose: Purpose::Email,
             legacy: Legacy::Refuse,
         };
-        match pki::validate(issued, &question, &mut Budget::new(Limits::default()))? {
+        match pki::validate(issued, &question, &mut Budget::new(self.limits.clone()))? {
             Ok(_) => Ok(()),
             Err(refusal) => Err(Error::usage(format!(
                 "certificate for {first}: the authority {:?} may not issue it: {refusal}",

@@ -207,6 +207,7 @@ fn an_authority_stays_within_its_domains_and_its_time() {
         lab.run(&["cert", "init-ca", "--no-passphrase", option, value, "Other"]).refused(64, value);
     }
     lab.run(&["cert", "init-ca", "--no-passphrase", " "]).refused(64, "needs a name");
+    lab.run(&["cert", "init-ca", "--no-passphrase", "office ca"]).refused(64, "has this name");
 }
 
 #[test]
@@ -347,4 +348,26 @@ fn keys_in_the_home_of_the_authority_need_no_request() {
     lab.run(&["cert", "issue", "--ca", &second, "bob@example.org"]).refused(77, "passphrase");
     lab.run(&["--passphrase-file", "pass", "cert", "issue", "--ca", &second, "bob@example.org"]).code(0);
     assert_eq!(lab.run(&["cert", "list", "--ca", &second]).code(0).text().lines().count(), 1);
+}
+
+#[test]
+fn an_authority_that_openssl_made_issues_here() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let made = "openssl req -x509 -newkey rsa:3072 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=Old -addext keyUsage=keyCertSign,cRLSign
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout p.key -out p.pem -days 30 -subj /CN=Person -addext basicConstraints=critical,CA:FALSE";
+    lab.shell(made).code(0);
+    lab.run(&["key", "import", "p.pem", "p.key"]).code(0);
+    let request = ["--home", "user", "key", "request", "--algorithm", "p256", "--no-passphrase", "-o", "a.csr"];
+    lab.run(&[&request[..], &["alice@example.org"]].concat()).code(0);
+    // The certificate of a person is no authority's.
+    lab.run(&["cert", "issue", "a.csr"]).refused(77, "no certification authority");
+    lab.run(&["key", "import", "ca.pem", "ca.key"]).code(0);
+    lab.run(&["cert", "issue", "-o", "a.pem", "--crl-url", "http://pki.example.org/old.crl", "a.csr"]).code(0);
+    has(&shown(&lab, "a.pem"), &["Issuer: CN = Old", "URI:http://pki.example.org/old.crl"]);
+    lab.run(&["cert", "crl", "old.crl"]).code(0);
+    lab.shell("openssl verify -x509_strict -crl_check -purpose smimesign -CAfile ca.pem -CRLfile old.crl a.pem")
+        .code(0);
 }

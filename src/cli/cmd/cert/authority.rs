@@ -14,6 +14,8 @@ use postseal::{
     store::Keystore,
 };
 
+use crate::cli::session::Session;
+
 /// Which authority is meant.
 #[derive(Args, Debug)]
 pub(super) struct Which {
@@ -24,8 +26,8 @@ pub(super) struct Which {
 
 impl Which {
     /// The authority with its private key.
-    pub(super) fn open(&self, home: &Keystore) -> Result<Authority> {
-        open(self.id.as_deref(), home)
+    pub(super) fn open(&self, home: &Keystore, session: &Session) -> Result<Authority> {
+        open(self.id.as_deref(), home, session)
     }
 
     /// Its certificate.
@@ -35,8 +37,8 @@ impl Which {
 }
 
 /// The authority with this fingerprint, or the only one, with its private key.
-pub(in crate::cli::cmd) fn open(id: Option<&str>, home: &Keystore) -> Result<Authority> {
-    Authority::open(&*record(id, home)?, home)
+pub(in crate::cli::cmd) fn open(id: Option<&str>, home: &Keystore, session: &Session) -> Result<Authority> {
+    Authority::open(&*record(id, home)?, home, session.limits())
 }
 
 fn record(id: Option<&str>, home: &Keystore) -> Result<Arc<Record>> {

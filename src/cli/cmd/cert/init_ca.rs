@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use postseal::{
-    base::{Result, SystemRandom},
+    base::{Error, Result, SystemRandom},
     keys::{Keys as _, ProtocolName, Query, Want},
     protocol::smime::{
-        authority::{NewAuthority, Places, create},
+        authority::{NewAuthority, Places, authorities, create},
         generate::Algorithm,
+        record::certificate,
     },
     store::NewKey,
 };
@@ -78,7 +79,13 @@ pub(super) fn init_ca(what: &InitCa, session: &Session) -> Result<()> {
         let _progress = progress::begin("making a key");
         create(&new, session.clock(), &SystemRandom)?
     };
-    let fingerprint = made.record.fingerprint().clone();
+    let (fingerprint, own) = (made.record.fingerprint().clone(), certificate(&made.record)?);
+    for other in authorities(&home)? {
+        // Certificates and lists name their issuer: with two of one name, programs would try the wrong key.
+        if certificate(&other)?.subject() == own.subject() {
+            return Err(Error::usage(format!("{:?}: the authority {} has this name", what.name, other.fingerprint())));
+        }
+    }
     home.take_new(vec![NewKey::of_authority(made)], session.clock().now())?;
     for record in home.find(ProtocolName::Smime, &Query::manage(Want::Certificate(&fingerprint)))? {
         line(&record, &home, session)?;

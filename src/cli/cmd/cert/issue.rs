@@ -67,7 +67,7 @@ struct Subject {
 pub(super) fn issue(what: &Issue, session: &Session) -> Result<()> {
     let home = session.home()?;
     let places = Places { crl: what.crl_url.clone(), issuer: what.issuer_url.clone() };
-    let authority = what.which.open(&home)?.with_places(places)?;
+    let authority = what.which.open(&home, session)?.with_places(places)?;
     let typed = what.what.to_str().filter(|text| !what.what.exists() && Address::parse(text).is_ok());
     let mut subject = match typed {
         Some(address) => of_address(address, &home)?,

@@ -99,7 +99,7 @@ pub(super) fn revoke(what: &Revoke, session: &Session) -> Result<()> {
 /// Writes a revocation list, and keeps it in the home.
 pub(super) fn crl(what: &Crl, session: &Session) -> Result<()> {
     let (home, now) = (session.home()?, session.clock().now());
-    let authority = what.which.open(&home)?;
+    let authority = what.which.open(&home, session)?;
     let next = now.checked_add(what.next_update).ok_or_else(|| Error::usage("cert crl: --next-update is too late"))?;
     let issued = authority.issued(&home)?;
     let list: Arc<[u8]> = authority.revocation_list(&issued, now, next)?.into();

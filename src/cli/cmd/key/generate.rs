@@ -138,7 +138,7 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
     what.check()?;
     let addresses: Vec<Address> =
         what.addresses.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
-    let authority = what.authority(home)?;
+    let authority = what.authority(home, session)?;
     let kept = second::kept(what.choice(), what.format, &addresses, home, session)?;
     let passphrase = what.passphrase(session)?;
     let record = match what.format {
@@ -370,9 +370,9 @@ impl Generate {
     }
 
     /// The authority that issues the certificates, if one does.
-    pub(super) fn authority(&self, home: &Keystore) -> Result<Option<Authority>> {
+    pub(super) fn authority(&self, home: &Keystore, session: &Session) -> Result<Option<Authority>> {
         let which = self.ca.as_deref().map(|id| Some(id).filter(|id| !id.is_empty()));
-        which.map(|id| authority::open(id, home)).transpose()
+        which.map(|id| authority::open(id, home, session)).transpose()
     }
 
     /// What locks the new keys.

@@ -50,7 +50,7 @@ pub(super) fn refuse(place: &str, faults: &[Error], items: &str) -> Result<()> {
 
 /// Generates a key for each of `people`, and prints a line for each.
 pub(super) fn generate(what: &Generate, people: &[Person], home: &Keystore, session: &Session) -> Result<()> {
-    let authority = what.authority(home)?;
+    let authority = what.authority(home, session)?;
     let passphrase = what.passphrase(session)?;
     let _progress = progress::begin("making keys");
     let mut made = Vec::with_capacity(people.len());
