@@ -28,6 +28,8 @@ mod ldap;
 mod look_up;
 #[cfg(not(feature = "discover"))]
 mod missing;
+#[cfg(not(feature = "discover"))]
+mod missing_http;
 #[cfg(feature = "discover")]
 mod percent;
 #[cfg(feature = "discover")]
@@ -48,6 +50,8 @@ pub use filter::Filter;
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
 #[cfg(not(feature = "discover"))]
 pub use missing::{Discovery, Refreshed};
+#[cfg(not(feature = "discover"))]
+pub use missing_http as http;
 #[cfg(feature = "discover")]
 pub use refresh::Refreshed;
 pub use settings::{Dnssec, Local, Method, Settings};

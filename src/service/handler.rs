@@ -53,7 +53,7 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 /// As [`handler`], with a marker that was made before.
 pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
     let handler = ReloadableHandler::new(handler_config(config, &environment, marker));
-    let provisioner = Provisioner::of(config, &environment.keys, environment.home.as_ref(), &environment.clock);
+    let provisioner = Provisioner::of(config, &environment);
     let handler = ProvisioningHandler::new(handler, provisioner);
     LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
         .harvesting(environment.discovery)
