@@ -75,7 +75,7 @@
 //! | `mailbox` | mailboxes: Maildir, mbox, folders, IMAP, POP3 | 171 |
 //! | `service` | `transport`, with SMTP, LMTP, milter and sendmail, and `config` | 213 |
 //! | `discover` | keys on the network: Web Key Directory, key servers; an HTTP client for hosts that strangers name | 223 |
-//! | `ldap` | directories as a source of keys, with `discover` | 250 |
+//! | `ldap` | directories as a source of keys, with `discover` | 223 |
 //! | `cli` (default) | the program `postseal`, with all of the above | 332 |
 //!
 //! The last column counts all crates that are compiled for the feature alone. Most of the first 151 are primitives (ciphers, digests, curves) and Unicode tables.
