@@ -38,6 +38,10 @@ struct Figures {
     waiting: BTreeMap<&'static str, u64>,
     /// By listener and limit.
     limits: BTreeMap<(&'static str, &'static str), u64>,
+    /// By source and outcome: look-ups of keys on the network.
+    lookups: BTreeMap<(&'static str, &'static str), u64>,
+    /// By source.
+    lookup_times: BTreeMap<&'static str, Times>,
     readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
 }
@@ -172,13 +176,28 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A histogram of seconds, and the sum of octets.
 #[derive(Debug, Default)]
 struct Mails {
+    octets: u64,
+    times: Times,
+}
+
+/// A histogram of seconds.
+#[derive(Debug, Default)]
+struct Times {
     buckets: [u64; BUCKETS.len()],
     count: u64,
-    octets: u64,
-    time: Duration,
+    sum: Duration,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        self.count += 1;
+        self.sum += time;
+        for (bucket, limit) in self.buckets.iter_mut().zip(BUCKETS) {
+            *bucket += u64::from(time <= Duration::from_millis(limit));
+        }
+    }
 }
 
 impl Metrics {
@@ -201,12 +220,8 @@ impl Metrics {
     pub fn handled(&self, listener: &'static str, octets: usize, time: Duration, groups: &[Group]) {
         let mut figures = self.figures();
         let mails = figures.mails.entry(listener).or_default();
-        mails.count += 1;
         mails.octets += octets as u64;
-        mails.time += time;
-        for (bucket, limit) in mails.buckets.iter_mut().zip(BUCKETS) {
-            *bucket += u64::from(time <= Duration::from_millis(limit));
-        }
+        mails.times.add(time);
         for group in groups {
             let key = (listener, group.direction.name(), group.disposition.name());
             *figures.recipients.entry(key).or_default() += group.recipients.len() as u64;
@@ -238,6 +253,13 @@ impl Metrics {
     /// Counts a client, a login or a message that `limit` turned away.
     pub fn limit_reached(&self, listener: &'static str, limit: Limit) {
         *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
+    }
+
+    /// Counts a look-up of the keys of an address that `source` was asked for: `found`, `missing` or `failed`.
+    pub fn looked_up(&self, source: &'static str, outcome: &'static str, time: Duration) {
+        let mut figures = self.figures();
+        *figures.lookups.entry((source, outcome)).or_default() += 1;
+        figures.lookup_times.entry(source).or_default().add(time);
     }
 
     /// Counts recipients for whom a message could not be opened.
@@ -340,7 +362,18 @@ impl Metrics {
         page.lines(age.iter().map(|age| (String::new(), age.as_secs())));
         page.head("postseal_handle_seconds", "histogram", "time to handle a mail");
         for (listener, mails) in &figures.mails {
-            page.histogram(listener, mails);
+            page.histogram(&format!("listener=\"{listener}\""), &mails.times);
+        }
+        page.head("postseal_lookups_total", "counter", "look-ups of keys on the network by source and outcome");
+        page.lines(
+            figures
+                .lookups
+                .iter()
+                .map(|((source, outcome), count)| (format!("source=\"{source}\",outcome=\"{outcome}\""), *count)),
+        );
+        page.head("postseal_lookup_seconds", "histogram", "time that a source took to answer a look-up of keys");
+        for (source, times) in &figures.lookup_times {
+            page.histogram(&format!("source=\"{source}\""), times);
         }
         page.text
     }
@@ -371,15 +404,15 @@ impl Page {
         });
     }
 
-    fn histogram(&mut self, listener: &str, mails: &Mails) {
+    fn histogram(&mut self, label: &str, times: &Times) {
         let name = self.name;
-        for (count, limit) in mails.buckets.iter().zip(BUCKETS) {
+        for (count, limit) in times.buckets.iter().zip(BUCKETS) {
             let seconds = Duration::from_millis(limit).as_secs_f64();
-            self.line(format_args!("{name}_bucket{{listener=\"{listener}\",le=\"{seconds}\"}} {count}"));
+            self.line(format_args!("{name}_bucket{{{label},le=\"{seconds}\"}} {count}"));
         }
-        self.line(format_args!("{name}_bucket{{listener=\"{listener}\",le=\"+Inf\"}} {}", mails.count));
-        self.line(format_args!("{name}_sum{{listener=\"{listener}\"}} {}", mails.time.as_secs_f64()));
-        self.line(format_args!("{name}_count{{listener=\"{listener}\"}} {}", mails.count));
+        self.line(format_args!("{name}_bucket{{{label},le=\"+Inf\"}} {}", times.count));
+        self.line(format_args!("{name}_sum{{{label}}} {}", times.sum.as_secs_f64()));
+        self.line(format_args!("{name}_count{{{label}}} {}", times.count));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
@@ -410,6 +443,8 @@ mod tests {
         metrics.login_refused("submission");
         metrics.ended("lmtp", Fate::Relayed, Cause::NextHop, 3);
         metrics.next_hop_replied("2xx");
+        metrics.looked_up("wkd", "found", Duration::from_millis(30));
+        metrics.looked_up("wkd", "missing", Duration::from_secs(1));
         metrics.limit_reached("lmtp", Limit::Memory);
         drop(metrics.waiting("lmtp"));
         let _waiting = metrics.waiting("lmtp");
@@ -432,6 +467,9 @@ mod tests {
             "postseal_handle_seconds_bucket{listener=\"milter\",le=\"+Inf\"} 2",
             "postseal_handle_seconds_sum{listener=\"milter\"} 60.003",
             "# TYPE postseal_handle_seconds histogram",
+            "postseal_lookups_total{source=\"wkd\",outcome=\"found\"} 1",
+            "postseal_lookup_seconds_bucket{source=\"wkd\",le=\"0.1\"} 1",
+            "postseal_lookup_seconds_sum{source=\"wkd\"} 1.03",
         ] {
             assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");
         }
