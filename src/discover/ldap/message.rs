@@ -219,7 +219,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-fn content<'a>((found, content): (u8, &'a [u8]), tag: u8) -> Result<&'a [u8], Malformed> {
+fn content((found, content): (u8, &[u8]), tag: u8) -> Result<&[u8], Malformed> {
     if found == tag { Ok(content) } else { Err(Malformed) }
 }
 
