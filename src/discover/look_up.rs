@@ -28,8 +28,12 @@ pub struct Discovery {
     client: OnceLock<Result<Client>>,
     validator: OnceLock<Result<Validator>>,
     pub(super) directory: OnceLock<Result<ldap::Client>>,
+    observer: OnceLock<Observer>,
     pub(super) local: Local,
 }
+
+/// Is told of each look-up.
+type Observer = Box<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
 
 /// What one source said of an address.
 #[derive(Clone, Debug)]
@@ -82,6 +86,7 @@ impl Discovery {
             client: OnceLock::new(),
             validator: OnceLock::new(),
             directory: OnceLock::new(),
+            observer: OnceLock::new(),
             local,
         })
     }
@@ -122,6 +127,11 @@ impl Discovery {
             Said { method: *method, took: start.elapsed(), outcome }
         };
         self.settings.methods.iter().map(ask).collect()
+    }
+
+    /// Tells `observer` of each look-up from now on: the source, `found`, `missing` or `failed`, and how long it took. There can be one.
+    pub fn observe(&self, observer: impl Fn(&'static str, &'static str, Duration) + Send + Sync + 'static) {
+        self.observer.get_or_init(|| Box::new(observer));
     }
 
     /// Whether keys that come with mail are kept: [`Method::Mail`] is among the sources.
@@ -242,7 +252,11 @@ impl Discovery {
             Answer::Missing(why) => ("missing", why.as_str()),
             Answer::Failed(why) | Answer::Down(why) => ("failed", why.as_str()),
         };
-        let took_ms = start.elapsed().as_millis();
+        let took = start.elapsed();
+        if let Some(observer) = self.observer.get() {
+            observer(method.name(), outcome, took);
+        }
+        let took_ms = took.as_millis();
         tracing::info!(
             event = "key-looked-up",
             method = method.name(),

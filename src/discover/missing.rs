@@ -27,6 +27,9 @@ impl Discovery {
         self.0.iter().map(|method| (method.name(), Arc::new(Missing) as Arc<dyn Keys>)).collect()
     }
 
+    /// There is no look-up to tell of.
+    pub fn observe(&self, _: impl Fn(&'static str, &'static str, Duration) + Send + Sync + 'static) {}
+
     /// Whether keys that come with mail are kept.
     pub fn harvests(&self) -> bool {
         false

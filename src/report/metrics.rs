@@ -42,6 +42,10 @@ struct Figures {
     waiting: BTreeMap<&'static str, u64>,
     /// By listener and limit.
     limits: BTreeMap<(&'static str, &'static str), u64>,
+    /// By source and outcome: look-ups of keys on the network.
+    lookups: BTreeMap<(&'static str, &'static str), u64>,
+    /// By source.
+    lookup_times: BTreeMap<&'static str, Times>,
     readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
 }
@@ -256,6 +260,13 @@ impl Metrics {
         *self.figures().limits.entry((listener, limit.name())).or_default() += 1;
     }
 
+    /// Counts a look-up of the keys of an address that `source` was asked for: `found`, `missing` or `failed`.
+    pub fn looked_up(&self, source: &'static str, outcome: &'static str, time: Duration) {
+        let mut figures = self.figures();
+        *figures.lookups.entry((source, outcome)).or_default() += 1;
+        figures.lookup_times.entry(source).or_default().add(time);
+    }
+
     /// Counts recipients for whom a message could not be opened.
     pub fn not_opened(&self, listener: &'static str, recipients: usize) {
         if recipients > 0 {
@@ -380,6 +391,17 @@ impl Metrics {
         for (kind, times) in &figures.fetch_times {
             page.histogram(&format!("kind=\"{kind}\""), times);
         }
+        page.head("postseal_lookups_total", "counter", "look-ups of keys on the network by source and outcome");
+        page.lines(
+            figures
+                .lookups
+                .iter()
+                .map(|((source, outcome), count)| (format!("source=\"{source}\",outcome=\"{outcome}\""), *count)),
+        );
+        page.head("postseal_lookup_seconds", "histogram", "time that a source took to answer a look-up of keys");
+        for (source, times) in &figures.lookup_times {
+            page.histogram(&format!("source=\"{source}\""), times);
+        }
         page.text
     }
 
@@ -448,6 +470,8 @@ mod tests {
         metrics.login_refused("submission");
         metrics.ended("lmtp", Fate::Relayed, Cause::NextHop, 3);
         metrics.next_hop_replied("2xx");
+        metrics.looked_up("wkd", "found", Duration::from_millis(30));
+        metrics.looked_up("wkd", "missing", Duration::from_secs(1));
         metrics.limit_reached("lmtp", Limit::Memory);
         drop(metrics.waiting("lmtp"));
         let _waiting = metrics.waiting("lmtp");
@@ -470,6 +494,9 @@ mod tests {
             "postseal_handle_seconds_bucket{listener=\"milter\",le=\"+Inf\"} 2",
             "postseal_handle_seconds_sum{listener=\"milter\"} 60.003",
             "# TYPE postseal_handle_seconds histogram",
+            "postseal_lookups_total{source=\"wkd\",outcome=\"found\"} 1",
+            "postseal_lookup_seconds_bucket{source=\"wkd\",le=\"0.1\"} 1",
+            "postseal_lookup_seconds_sum{source=\"wkd\"} 1.03",
         ] {
             assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");
         }

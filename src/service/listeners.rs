@@ -84,6 +84,10 @@ impl Builder {
         };
         self.memory = Some(memory.clone());
         let environment = (self.environment)(&config)?;
+        if let Some(discovery) = &environment.discovery {
+            let metrics = Arc::clone(&self.metrics);
+            discovery.observe(move |source, outcome, took| metrics.looked_up(source, outcome, took));
+        }
         let marker = match (&config.marker, &self.marker) {
             (None, Some(marker)) => marker.clone(),
             _ => handler::marker(&config, &environment)?,

@@ -64,6 +64,13 @@ fn mail_to_a_stranger_is_encrypted_and_mail_to_a_dead_domain_waits() {
     let outcomes = [&explained["recipients"][0]["outcome"], &explained["recipients"][1]["outcome"]];
     assert_eq!(outcomes, ["relay", "tempfail"], "{explained}");
     assert_eq!(explained["recipients"][1]["obstacle"], "keys-unavailable");
+    // Once for each domain, and the answers that are kept are not counted.
+    let page = served.page("/metrics");
+    for (outcome, count) in [("found", 1), ("failed", 1), ("missing", 1)] {
+        let line = format!("postseal_lookups_total{{source=\"wkd\",outcome=\"{outcome}\"}} {count}");
+        assert!(page.lines().any(|own| own == line), "{line} is not in {page}");
+    }
+    assert!(page.contains("postseal_lookup_seconds_count{source=\"wkd\"} 3\n"), "{page}");
     let log = log(&net.lab);
     assert!(
         log.contains("event=key-looked-up") && log.contains("wkd: carol@down.test: the connection is refused"),
