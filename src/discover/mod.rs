@@ -22,6 +22,9 @@ mod fetch;
 mod filter;
 #[cfg(feature = "discover")]
 pub mod http;
+#[cfg(not(feature = "discover"))]
+#[path = "missing_http.rs"]
+pub mod http;
 #[cfg(feature = "discover")]
 mod key_server;
 #[cfg(feature = "discover")]
@@ -31,8 +34,6 @@ mod ldap;
 mod look_up;
 #[cfg(not(feature = "discover"))]
 mod missing;
-#[cfg(not(feature = "discover"))]
-mod missing_http;
 #[cfg(feature = "discover")]
 mod percent;
 #[cfg(feature = "discover")]
@@ -56,8 +57,6 @@ pub use filter::Filter;
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
 #[cfg(not(feature = "discover"))]
 pub use missing::{Discovery, Refreshed, Statuses};
-#[cfg(not(feature = "discover"))]
-pub use missing_http as http;
 #[cfg(feature = "discover")]
 pub use refresh::Refreshed;
 pub use settings::{Dnssec, Local, Method, Nonce, RevocationFetch, Settings};
