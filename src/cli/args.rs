@@ -90,12 +90,14 @@ fn complete_protect_headers(typed: &mut [OsString]) {
 }
 
 const NAME: &str = "postseal";
+/// The heading of the options of every verb.
+pub(crate) const COMMON_HEADING: &str = "Options of every verb";
 /// Columns of help, at most.
 const TERM_WIDTH: usize = 110;
 
 /// Options of every verb.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options of every verb")]
+#[command(next_help_heading = COMMON_HEADING)]
 pub(crate) struct Common {
     /// Keys to use and to trust in this run: certificates, keyrings, secret keys
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -209,7 +211,7 @@ pub(crate) enum Verb {
     },
     /// Write the manual pages into a directory
     Man {
-        /// The directory to write them to
+        /// The directory to write them to; it is made if it does not exist
         #[arg(value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },

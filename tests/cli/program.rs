@@ -267,7 +267,7 @@ fn nothing_is_written_on_failure() {
     lab.run(&["encrypt", "--to", "carol@example.org", "-o", "old", "m"]).refused(77, "carol@example.org");
     lab.run(&["encrypt", "--to", "bob@example.org", "-o", "missing/new", "m"]).refused(73, "missing/new");
     lab.run(&["encrypt", "--to", "bob@example.org", "-o", "/proc/new", "m"]).refused(73, "/proc/new");
-    lab.run(&["man", "missing"]).refused(73, "missing");
+    lab.run(&["man", "/proc/missing"]).refused(73, "/proc/missing");
     assert_eq!((lab.names(), lab.read("old")), (before, b"precious".to_vec()));
 
     lab.run(&["decrypt", "-o", "old", "e"]).code(0);
@@ -379,13 +379,8 @@ fn escapes_are_for_terminals() {
 }
 
 #[test]
-fn manuals_and_completions() {
+fn completions_and_the_version() {
     let lab = Lab::new();
-    fs::create_dir(lab.path("man")).unwrap();
-    lab.run(&["man", "man"]).code(0);
-    for page in ["postseal.1", "postseal-sign.1", "postseal-verify.1", "postseal-key-generate.1"] {
-        assert!(String::from_utf8(lab.read(&format!("man/{page}"))).unwrap().contains(".SH SYNOPSIS"), "{page}");
-    }
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert!(lab.run(&["completions", shell]).code(0).text().contains("passphrase-file"), "{shell}");
     }

@@ -4,6 +4,7 @@
 
 mod calls;
 mod help;
+mod manual;
 mod recipes;
 mod sample_home;
 
