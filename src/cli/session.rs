@@ -210,6 +210,17 @@ impl Session {
         Ok(states.values().all(KeyState::is_usable))
     }
 
+    /// Whether a certificate with this fingerprint or key ID is here.
+    pub(crate) fn has_key(&self, id: &str) -> Result<bool> {
+        let (keys, handle) = (self.keys()?, Handle::parse(id)?);
+        for protocol in [ProtocolName::Pgp, ProtocolName::Smime] {
+            if !keys.find(protocol, &Query::manage(Want::Handle(&handle)))?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// An engine without keys. No home is opened.
     pub(crate) fn engine_without_keys(&self) -> Engine<'_> {
         self.engine(&self.none)
@@ -374,7 +385,12 @@ impl Session {
     /// Where keys are, in order: as the configuration says, with `--home` in the place of its home, or the home of the command line.
     fn sources(&self) -> Result<Vec<KeySource>> {
         let Some(mut sources) = self.sources.clone() else {
-            return Ok(vec![KeySource::Home(self.home_directory()?, Presence::Optional)]);
+            return match self.known_home()? {
+                // The keys of this run are enough, as for a user without a home directory.
+                None if !self.common.keys.is_empty() => Ok(Vec::new()),
+                None => self.home_directory().map(|home| vec![KeySource::Home(home, Presence::Optional)]),
+                Some(home) => Ok(vec![KeySource::Home(home, Presence::Optional)]),
+            };
         };
         if self.common.home.is_some() {
             let home = self.home_directory()?;
@@ -421,24 +437,33 @@ impl Session {
         }
     }
 
+    /// The home of `--home`.
+    pub(crate) fn given_home(&self) -> Option<&Path> {
+        self.common.home.as_deref()
+    }
+
     /// The folder of the home, which may not be there.
     pub(crate) fn home_directory(&self) -> Result<PathBuf> {
+        self.known_home()?.ok_or_else(|| {
+            Error::new(Kind::Config, "no home directory is known").with_hint("give --home or set POSTSEAL_HOME")
+        })
+    }
+
+    /// The folder of the home; `None` where neither an option nor the environment says where that is.
+    fn known_home(&self) -> Result<Option<PathBuf>> {
         if let Some(home) = &self.common.home {
             // An empty value comes from a variable that was not set. It does not mean the current folder.
             return match home.as_os_str().is_empty() {
                 true => Err(Error::usage("--home: is empty")),
-                false => Ok(home.clone()),
+                false => Ok(Some(home.clone())),
             };
         }
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(home) = set("POSTSEAL_HOME") {
-            return Ok(home);
+            return Ok(Some(home));
         }
         let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-        let data = data.ok_or_else(|| {
-            Error::new(Kind::Config, "no home directory is known").with_hint("give --home or set POSTSEAL_HOME")
-        })?;
-        Ok(data.join(Path::new("postseal")))
+        Ok(data.map(|data| data.join(Path::new("postseal"))))
     }
 }
 

@@ -35,6 +35,7 @@ mod mailboxes;
 mod member_changes;
 mod members;
 mod notice;
+mod provisioning;
 mod reader;
 mod rules;
 mod secret;
@@ -45,13 +46,13 @@ use std::{
     env, fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
 pub use load::{Loaded, load, read};
+pub use provisioning::Provisioning;
 pub use secret::{SecretFrom, credentials_directory};
 pub use users::{Users, user_line};
 
@@ -108,8 +109,8 @@ pub struct Config {
     pub notice: Option<Notice>,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
-    /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
-    pub provisioning: Option<Duration>,
+    /// The keys that local users without one get when they first send mail; `None`: they get none.
+    pub provisioning: Option<Provisioning>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.

@@ -23,6 +23,8 @@ mod key_server;
 mod look_up;
 #[cfg(not(feature = "discover"))]
 mod missing;
+#[cfg(not(feature = "discover"))]
+mod missing_http;
 #[cfg(feature = "discover")]
 mod percent;
 #[cfg(feature = "discover")]
@@ -44,6 +46,8 @@ pub use fetch::{Fetch, FetchOutcome, StatementKind, StatusLocal};
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
 #[cfg(not(feature = "discover"))]
 pub use missing::{Discovery, Refreshed, Statuses};
+#[cfg(not(feature = "discover"))]
+pub use missing_http as http;
 #[cfg(feature = "discover")]
 pub use refresh::Refreshed;
 pub use settings::{Dnssec, Local, Method, Nonce, RevocationFetch, Settings};

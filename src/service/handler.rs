@@ -55,7 +55,7 @@ pub(super) fn with_marker(config: &Config, environment: Environment, marker: Sec
     let keys = environment.keys_for_mail();
     let handler = HandlerConfig { keys, ..handler_config(config, &environment, marker) };
     let handler = ReloadableHandler::new(handler);
-    let provisioner = Provisioner::of(config, &environment.keys, environment.home.as_ref(), &environment.clock);
+    let provisioner = Provisioner::of(config, &environment);
     let handler = ProvisioningHandler::new(handler, provisioner);
     LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
         .harvesting(environment.discovery)

@@ -2,11 +2,15 @@
 
 mod cert;
 mod cert_fetch;
+mod config_init;
+mod cookbook;
+mod daily;
 mod forms;
 mod header_protection;
 mod input;
 mod keys;
 mod keys_in_mail;
+mod manual;
 mod own_copy;
 mod own_key;
 mod policy;

@@ -2,6 +2,7 @@
 //!
 //! The checker is one function over `(path, text)` pairs, so that each rule is also tested on planted violations.
 
+mod links;
 mod pairs;
 mod planted;
 mod source;
@@ -54,6 +55,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
+    // report: which Authentication-Results are believed.
+    ("acme", &["base", "crypto", "mail", "keys", "protocol", "report", "store", "discover"]),
     // The assembly of the service: the one place where configuration, keys on disk and transports meet.
     (
         "service",
@@ -70,6 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine",
             "transport",
             "config",
+            "acme",
         ],
     ),
     ("cli", EVERYTHING),

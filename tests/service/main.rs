@@ -1,5 +1,6 @@
 //! Mail through the engine, the service, and the mail servers around it.
 
+mod acme;
 mod bare_lf;
 mod discover;
 mod failures;

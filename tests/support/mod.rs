@@ -1,6 +1,7 @@
 //! What several tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod acme;
 pub(crate) mod certificates;
 pub(crate) mod change;
 pub(crate) mod clients;
@@ -15,5 +16,6 @@ pub(crate) mod openpgp_programs;
 pub(crate) mod ports;
 pub(crate) mod postfix;
 pub(crate) mod requirements;
+pub(crate) mod schema;
 pub(crate) mod served;
 pub(crate) mod web;

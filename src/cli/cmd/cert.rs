@@ -1,6 +1,11 @@
 //! `cert`: checks certificates without a message.
 
+mod acme;
+pub(super) mod authority;
 mod fetch;
+mod init_ca;
+mod issue;
+mod issued;
 mod mail;
 mod parse;
 
@@ -13,6 +18,7 @@ use postseal::{
     discover::issuers,
     keys::Keys,
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
+    protocol::smime::declared_revoked,
     report::printable,
 };
 use serde::Serialize;
@@ -34,6 +40,18 @@ enum Action {
     Verify(Verify),
     /// Fetch CRLs, OCSP responses and missing issuers from where certificates say that they are, and import them
     Fetch(fetch::Fetch),
+    /// Make a certification authority of your own, which issues certificates for the mail addresses of an organisation
+    InitCa(init_ca::InitCa),
+    /// Issue a certificate for a request (PKCS#10), or for an address whose secret key is here
+    Issue(issue::Issue),
+    /// List the certificates that the authority issued
+    List(issued::List),
+    /// Revoke certificates that the authority issued
+    Revoke(issued::Revoke),
+    /// Write the revocation list of the authority
+    Crl(issued::Crl),
+    /// Get a certificate from an authority by ACME, for an address that proves itself by mail (RFC 8555, RFC 8823)
+    Acme(Box<acme::Acme>),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
     /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
@@ -86,6 +104,12 @@ pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
         Action::Verify(verify) => verify.fetching.run(session, |session| self::verify(verify, session)),
         Action::Fetch(fetch) => fetch::fetch(fetch, session),
+        Action::InitCa(what) => init_ca::init_ca(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Issue(what) => issue::issue(what, session).map(|()| ExitCode::SUCCESS),
+        Action::List(what) => issued::list(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Revoke(what) => issued::revoke(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Crl(what) => issued::crl(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Acme(acme) => acme::run(acme, session).map(|()| ExitCode::SUCCESS),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
         Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),
@@ -103,9 +127,15 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         );
     }
     let keys = session.keys()?;
-    let mut intermediates: Vec<Certificate> = given.collect();
-    intermediates.extend(parsed(&session.certificates(&verify.intermediates)?)?);
-    intermediates.extend(issuers(&leaf, &intermediates, keys)?);
+    let mut given: Vec<Certificate> = given.collect();
+    given.extend(parsed(&session.certificates(&verify.intermediates)?)?);
+    given.extend(issuers(&leaf, &given, keys)?);
+    let mut intermediates = Vec::with_capacity(given.len());
+    for one in given {
+        if declared_revoked(&one, keys)?.is_none() {
+            intermediates.push(one);
+        }
+    }
     let anchors = parsed(&keys.anchors()?)?;
     let statements = keys.revocations()?;
     let required = |flag| if flag { Require::Set } else { Require::Unset };
@@ -129,9 +159,10 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         legacy: session.legacy(),
     };
     let deadline = Instant::now() + session.limits().network;
-    let judged = match keys.status_source() {
-        None => pki::validate(&leaf, &question, &mut session.budget())?,
-        Some(source) => pki::validate_asking(&leaf, &question, &mut session.budget(), &mut |path| {
+    let judged = match (declared_revoked(&leaf, keys)?, keys.status_source()) {
+        (Some(refusal), _) => Err(refusal),
+        (None, None) => pki::validate(&leaf, &question, &mut session.budget())?,
+        (None, Some(source)) => pki::validate_asking(&leaf, &question, &mut session.budget(), &mut |path| {
             let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
             source.statements_about(&path, Some(deadline))
         })?,

@@ -8,13 +8,15 @@ mod export;
 mod facts;
 mod find;
 mod from_file;
-mod generate;
+pub(super) mod generate;
 mod layout;
 mod list;
 pub(super) mod mail;
+mod own_issue;
 mod passphrase;
 mod pending;
 mod publish;
+pub(super) mod reason;
 mod refresh;
 mod remove;
 mod renew;
@@ -24,7 +26,7 @@ mod selection;
 pub(super) mod show;
 mod trust;
 mod untrust;
-mod validity;
+pub(super) mod validity;
 mod x509;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -41,7 +43,9 @@ use postseal::{
 };
 
 use choose::one;
-pub(super) use layout::day;
+pub(super) use choose::own;
+pub(super) use layout::{day, grouped};
+pub(super) use list::line;
 use trust::Trust;
 
 use crate::cli::{
@@ -152,7 +156,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::AddAddress(what) => add_address::add_address(what, &home, session)?,
         Verb::Passphrase(what) => passphrase::change(what, &home, session)?,
         Verb::Revoke(what) => revoke::revoke(what, &home, session)?,
-        Verb::Remove(what) => remove::remove(what, &home)?,
+        Verb::Remove(what) => remove::remove(what, &home, session.clock().now())?,
         Verb::Publish(what) => publish::publish(what, &home, session)?,
         Verb::Check { repair } => return check::check(if *repair { Repair::Yes } else { Repair::No }, &home),
         Verb::Master { file, credential, passphrase, .. } => {

@@ -60,6 +60,10 @@ pub(crate) const EVERYWHERE: &[Call] = &[
     call("--at $(date -u +%FT%TZ)", "", 0),
     call("--max-size 1M", "", 0),
     call("--legacy", "", 0),
+    call("--quiet", "", 0),
+    call("--color auto", "", 0),
+    call("--color always", "", 0),
+    call("--color never", "", 0),
     call("--help", "", 0),
 ];
 
@@ -70,6 +74,7 @@ pub(crate) const VERBS: &[Verb] = &[
         0,
         &[
             call("--to bob@example.org", "--text --from alice@example.org text", 0),
+            call("--output-dir out", "message.eml", 0),
             call("--format pem", "", 0),
             call("--format pgp", "", 0),
             call("--format smime", "", 0),
@@ -98,6 +103,7 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--to alice@example.org", "-o out message.eml", 0),
             call("--hidden-to alice@example.org", "-o out message.eml", 0),
+            call("--output-dir out", "--to alice@example.org -- message.eml", 0),
             call("--discover", "", 0),
             call("--password", "--passphrase-file pass message.eml", 0),
             call("--sign", "", 0),
@@ -130,7 +136,17 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output out", "", 0),
         ],
     ),
-    verb("decrypt", "encrypted.eml", 0, &[call("--parts", "", 0), call("--json", "", 0), call("--output out", "", 0)]),
+    verb(
+        "decrypt",
+        "encrypted.eml",
+        0,
+        &[
+            call("--parts", "", 0),
+            call("--json", "", 0),
+            call("--output out", "", 0),
+            call("--output-dir out", "encrypted.eml", 0),
+        ],
+    ),
     verb(
         "verify",
         "signed.eml",
@@ -236,6 +252,7 @@ pub(crate) const VERBS: &[Verb] = &[
                 call("--replace", "--no-passphrase alice@example.org", 0),
                 call("--keep", "--no-passphrase alice@example.org", 0),
                 call("--from-file users.csv", "--no-passphrase", 0),
+                call("--ca", "-f smime --algorithm p256 --no-passphrase bob@example.org", 0),
                 call("--requests csr", "-f smime --algorithm p256 --no-passphrase --from-file users.csv", 0),
             ],
         )
@@ -415,6 +432,42 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     verb(
+        "cert acme",
+        // Nothing listens there.
+        "--server http://127.0.0.1:1/directory bob@example.org",
+        69,
+        &[
+            call("--server http://127.0.0.1:1/directory", "alice@example.org", 69),
+            call("--server-roots alice.pem", "", 69),
+            call("--accept-terms", "", 69),
+            call("--contact alice@example.org", "", 69),
+            call("--eab-kid customer", "--eab-key pass --server http://127.0.0.1:1/directory bob@example.org", 69),
+            call("--eab-key pass", "--eab-kid customer --server http://127.0.0.1:1/directory bob@example.org", 69),
+            call("--algorithm curve25519", "", 69),
+            call("--algorithm ed25519", "", 69),
+            call("--algorithm p256", "", 69),
+            call("--algorithm p384", "", 69),
+            call("--algorithm p521", "", 69),
+            call("--algorithm rsa2048", "", 69),
+            call("--algorithm rsa3072", "", 69),
+            call("--algorithm rsa4096", "", 69),
+            call("--name Bob", "", 69),
+            call("--expires 90d", "", 69),
+            call("--no-passphrase", "--server http://127.0.0.1:1/directory bob@example.org", 69),
+            call("--challenge message.eml", "", 69),
+            call(
+                "--verified-by mx.example.org",
+                "--challenge message.eml --server http://127.0.0.1:1/d bob@example.org",
+                69,
+            ),
+            call("--unverified", "--challenge message.eml --server http://127.0.0.1:1/d bob@example.org", 69),
+            call("--output out", "--challenge message.eml --server http://127.0.0.1:1/d bob@example.org", 69),
+            call("--config postseal.toml", "", 69),
+            call("--wait 1", "", 69),
+            call("--cancel", "bob@example.org", 77),
+        ],
+    ),
+    verb(
         "cert fetch",
         "alice.pem",
         0,
@@ -427,6 +480,55 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--allow 192.0.2.0/24", "", 0),
         ],
     ),
+    Verb {
+        otherwise: &[
+            ("--passphrase-file pass", 64),
+            ("--passphrase-fd 3", 64),
+            ("--passphrase-command 'cat pass'", 64),
+        ],
+        ..verb(
+            "cert init-ca",
+            "--no-passphrase 'Other CA'",
+            0,
+            &[
+                call("--domain example.org", "", 0),
+                call("--crl-url http://pki.example.org/ca.crl", "", 0),
+                call("--issuer-url http://pki.example.org/ca.cer", "", 0),
+                call("--algorithm p384", "", 0),
+                call("--algorithm p521", "", 0),
+                call("--algorithm rsa3072", "", 0),
+                call("--algorithm rsa4096", "", 0),
+                call("--expires 5y", "", 0),
+                call("--no-passphrase", "'Other CA'", 0),
+            ],
+        )
+    },
+    verb(
+        "cert issue",
+        "request.csr",
+        0,
+        &[
+            call("--ca $(cat ca-id)", "", 0),
+            call("--address bob@example.org", "", 0),
+            call("--expires 90d", "", 0),
+            call("--crl-url http://pki.example.org/ca.crl", "", 0),
+            call("--issuer-url http://pki.example.org/ca.cer", "", 0),
+            call("--output out", "alice@example.org", 0),
+        ],
+    ),
+    verb("cert list", "", 0, &[call("--ca $(cat ca-id)", "", 0)]),
+    verb(
+        "cert revoke",
+        "dora@example.org",
+        0,
+        &[
+            call("--ca $(cat ca-id)", "", 0),
+            call("--reason no-longer-used", "", 0),
+            call("--reason superseded", "", 0),
+            call("--reason compromised", "", 0),
+        ],
+    ),
+    verb("cert crl", "ca.crl", 0, &[call("--ca $(cat ca-id)", "", 0), call("--next-update 7d", "", 0)]),
     verb(
         "cert reply",
         "--certificate alice.pem request",
@@ -488,6 +590,20 @@ pub(crate) const VERBS: &[Verb] = &[
         "-c postseal.toml dev < message.eml",
         78,
         &[call("--config postseal.toml", "dev < message.eml", 78)],
+    ),
+    verb(
+        "config init",
+        "sendmail --hostname mail.example.org -o new.toml",
+        0,
+        &[
+            call("--domain example.org", "", 0),
+            call("--hostname mail.example.org", "-o new.toml postfix", 0),
+            call("--listen 127.0.0.1:8891", "-o new.toml --hostname mail.example.org postfix", 0),
+            call("--upstream mail.example.net:587", "-o new.toml --hostname mail.example.org submission", 0),
+            call("--program /bin/true", "", 0),
+            call("--as alice@example.org", "", 0),
+            call("--output other.toml", "--hostname mail.example.org postfix", 0),
+        ],
     ),
     verb("config check", " ", 0, &[]),
     verb(

@@ -47,6 +47,9 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 const COMMANDS: &[(&str, Done)] = &[
+    ("postseal cert crl FILE", Done::Typed("cert crl ca.crl")),
+    ("postseal cert issue ADDRESS", Done::Typed("cert issue alice@example.org")),
+    ("postseal cert acme ADDRESS", Done::Left("it needs an authority: tests/service/acme has one")),
     ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
     ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
     (
@@ -60,6 +63,11 @@ const COMMANDS: &[(&str, Done)] = &[
     ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
+    ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
+    (
+        "postseal config init postfix|sendmail|submission",
+        Done::Typed("config init sendmail --hostname mail.example.org -o new.toml"),
+    ),
     ("postseal config user NAME", Done::Typed("config user --passphrase-file pass alice")),
     ("postseal encrypt --discover", Done::Typed("encrypt --discover --to alice@example.org message.eml")),
     ("postseal encrypt", Done::Typed("encrypt --to alice@example.org message.eml")),
@@ -82,6 +90,10 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key refresh", Done::Left("tests/service/discover/refreshed.rs does, with a web server")),
     ("postseal key generate", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key generate ADDRESS", Done::Typed("key generate --no-passphrase bob@example.org")),
+    (
+        "postseal key generate -f smime --ca ADDRESS",
+        Done::Typed("key generate -f smime --ca --algorithm p256 --no-passphrase bob@example.org"),
+    ),
     ("postseal key list", Done::Typed("key list")),
     ("postseal key passphrase ADDRESS", Done::Typed("key passphrase --new-passphrase-file pass $(cat id)")),
     ("postseal key remove", Done::Typed("key remove $(cat colleague-id)")),
@@ -92,6 +104,12 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key show ADDRESS", Done::Typed("key show alice@example.org")),
     ("postseal key untrust FINGERPRINT", Done::Typed("key untrust $(cat id)")),
     ("postseal key untrust FINGERPRINT ADDRESS", Done::Typed("key untrust $(cat colleague-id) colleague@example.org")),
+    ("postseal inspect sealed.eml", Done::Typed("inspect encrypted.eml")),
+    ("postseal verify --json FILE", Done::Typed("verify --json signed.eml")),
+    ("postseal decrypt --json -o OUT FILE", Done::Typed("decrypt --json -o out encrypted.eml")),
+    ("postseal scan --json PATH", Done::Typed("scan --json Maildir")),
+    ("postseal key list --json", Done::Typed("key list --json")),
+    ("postseal key show --json ADDRESS", Done::Typed("key show --json alice@example.org")),
     ("postseal restore FILE", Done::Left("tests/cli/keys/backup.rs does, with a backup")),
     ("postseal key publish", Done::Typed("key publish wkd web")),
     ("postseal log", Done::Typed("log alice@example.org log")),

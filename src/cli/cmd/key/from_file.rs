@@ -9,11 +9,14 @@ use std::{
 
 use postseal::{
     base::{Error, Kind, Result, Secret, SystemRandom},
-    keys::{Binding, Handle, Keys as _, Memory, ProtocolName, Query, Want},
+    keys::{Handle, Keys as _, ProtocolName, Query, Want},
     mail::Address,
-    protocol::{Described, pgp, smime},
+    protocol::{
+        pgp,
+        smime::{self, authority::Authority},
+    },
     report::printable,
-    store::{Intake, Keystore, Origin},
+    store::{Keystore, NewKey},
 };
 
 use super::{
@@ -37,13 +40,6 @@ struct Person {
     expires: Option<Validity>,
 }
 
-/// A key that was made, and is not stored yet.
-struct Made {
-    described: Described,
-    binding: Binding,
-    revocation: Option<Vec<u8>>,
-}
-
 /// Generates a key for each line of `file`, and prints a line for each.
 pub(super) fn generate(what: &Generate, file: &Path, home: &Keystore, session: &Session) -> Result<()> {
     what.check()?;
@@ -62,17 +58,18 @@ pub(super) fn generate(what: &Generate, file: &Path, home: &Keystore, session: &
     if people.is_empty() {
         return Err(Error::malformed(place, "names nobody").with_hint("a line is ADDRESS,NAME or ADDRESS,NAME,EXPIRES"));
     }
+    let authority = what.authority(home)?;
     let passphrase = what.passphrase(session)?;
     let _progress = progress::begin("making keys");
     let mut made = Vec::with_capacity(people.len());
     for person in &people {
         progress::now(&format!("making a key for {}", person.address));
-        made.push(key(what, person, passphrase.clone(), session)?);
+        made.push(key(what, person, passphrase.clone(), authority.as_ref(), session)?);
     }
-    store(&made, home, session)?;
+    let fingerprints: Vec<Handle> = made.iter().map(|one| one.record().fingerprint().clone()).collect();
+    home.take_new(made, session.clock().now())?;
     let mut text = String::new();
-    for (person, made) in people.iter().zip(&made) {
-        let fingerprint = made.described.record.fingerprint();
+    for (person, fingerprint) in people.iter().zip(&fingerprints) {
         if let Some(folder) = &what.requests {
             request(fingerprint, person, folder, home)?;
         }
@@ -80,44 +77,34 @@ pub(super) fn generate(what: &Generate, file: &Path, home: &Keystore, session: &
         text.push_str(&format!("{}  {fingerprint}  {address}\n", at(&place, person.line)));
     }
     data(&text)?;
-    aside(&format!("{} keys are made\n", made.len()));
+    aside(&format!("{} keys are made\n", fingerprints.len()));
     Ok(())
 }
 
-/// Everything as one change.
-fn store(made: &[Made], home: &Keystore, session: &Session) -> Result<()> {
-    let fingerprint = |one: &Made| one.described.record.fingerprint().clone();
-    let beliefs: Vec<_> = made.iter().map(|one| (fingerprint(one), one.binding.clone(), Origin::Generated)).collect();
-    let revocations: Vec<(Handle, &[u8])> =
-        made.iter().filter_map(|one| Some((fingerprint(one), one.revocation.as_deref()?))).collect();
-    let certificates: Vec<Described> = made
-        .iter()
-        .map(|Made { described: Described { record, secret, proven }, .. }| Described {
-            record: record.clone(),
-            secret: secret.clone(),
-            proven: proven.clone(),
-        })
-        .collect();
-    let intake =
-        Intake { certificates: &certificates, beliefs: &beliefs, revocations: &revocations, ..Intake::default() };
-    home.take_in(&intake, &Memory::new(), session.clock().now()).map(drop)
-}
-
-fn key(what: &Generate, person: &Person, passphrase: Option<Secret>, session: &Session) -> Result<Made> {
+fn key(
+    what: &Generate,
+    person: &Person,
+    passphrase: Option<Secret>,
+    authority: Option<&Authority>,
+    session: &Session,
+) -> Result<NewKey> {
     let addresses = vec![person.address.clone()];
     let expires = person.expires.unwrap_or(what.expires());
     if what.format == Format::Smime {
         let mut request = smime_shape("key generate", what.shape(), addresses, passphrase)?;
         request.name.clone_from(&person.name);
         request.validity = expires.duration();
-        let described = smime::generate::generate(&request, session.clock(), &SystemRandom)?;
-        return Ok(Made { described, binding: Binding::Address(person.address.clone()), revocation: None });
+        let described = match authority {
+            Some(authority) => authority.generate(&request, session.clock(), &SystemRandom)?,
+            None => smime::generate::generate(&request, session.clock(), &SystemRandom)?,
+        };
+        return Ok(NewKey::of_person(described));
     }
     let mut request = pgp_request(what, addresses, passphrase)?;
     request.name.clone_from(&person.name);
     request.validity = expires.duration();
     let pgp::generate::Generated { described, revocation } = pgp::generate::generate(&request, session.clock())?;
-    Ok(Made { described, binding: Binding::UserIds, revocation: Some(revocation) })
+    Ok(NewKey::of_person(described).with_revocation(revocation))
 }
 
 /// Writes the request for the certificate of a new key: `ADDRESS.csr`.
