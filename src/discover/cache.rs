@@ -98,6 +98,14 @@ CREATE TABLE IF NOT EXISTS pending (
     id INTEGER PRIMARY KEY AUTOINCREMENT, protocol TEXT NOT NULL, address TEXT NOT NULL, fingerprint TEXT NOT NULL, method TEXT NOT NULL,
     at INTEGER NOT NULL, octets BLOB NOT NULL, rejected INTEGER NOT NULL, UNIQUE (protocol, address, fingerprint)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS fetching (place TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unfetched (
+    place TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS renewal (
+    place TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, url TEXT NOT NULL, path BLOB NOT NULL, asked INTEGER NOT NULL, until INTEGER NOT NULL,
+    due INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 impl Cache {
@@ -364,7 +372,6 @@ impl Cache {
             // What is lost by a power failure is asked again.
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(TABLES)?;
-            connection.execute_batch(fetches::TABLES)?;
             Ok(connection)
         });
         prepared.map_err(|error| self.failed(&error))

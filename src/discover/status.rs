@@ -16,20 +16,23 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-pub use self::issuers::{FetchedPath, ReadCertificates, issuers};
+pub use self::{
+    issuers::{FetchedPath, ReadCertificates, issuers},
+    judge::Status,
+};
 use self::{
-    judge::Proof,
+    judge::{Asked, Judge, Proof},
     place::{Place, Unfetched},
 };
 use super::{
-    Addresses, Fetch, FetchOutcome, Resolver, Settings, StatusLocal,
+    Addresses, Fetch, FetchOutcome, Nonce, Resolver, Settings, StatusLocal,
     cache::{Cache, FetchTurn},
     http::Client,
 };
 use crate::{
     base::{Error, Result},
     keys::{Kept, Memory, StatusSource},
-    pki::Certificate,
+    pki::{self, Certificate},
     protocol::smime::record,
 };
 
@@ -59,25 +62,6 @@ pub enum Occasion {
     Mail,
 }
 
-/// Whether a certificate is revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It is not.
-    Good,
-    /// It is.
-    Revoked,
-}
-
-impl Status {
-    /// The word for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Good => "good",
-            Status::Revoked => "revoked",
-        }
-    }
-}
-
 /// What came of asking for the status of a certificate.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -85,26 +69,6 @@ pub struct Told {
     pub status: std::result::Result<Status, Vec<String>>,
     /// The statement that was fetched, and what was done with it.
     pub fetched: Option<(Kept, Arc<[u8]>)>,
-}
-
-/// The certificate that is asked about, and what it is judged with.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    certificate: &'a Certificate,
-    issuer: &'a Certificate,
-    /// From the certificate to the trust anchor.
-    path: &'a [Certificate],
-    /// Other certificates that may have signed lists.
-    beside: &'a [Certificate],
-}
-
-impl<'a> Asked<'a> {
-    fn of(path: &'a [Certificate], beside: &'a [Certificate]) -> Result<Asked<'a>> {
-        match path {
-            [certificate, issuer, ..] => Ok(Asked { certificate, issuer, path, beside }),
-            _ => Err(Error::usage("the status of a certificate needs its issuer")),
-        }
-    }
 }
 
 impl Statuses {
@@ -299,6 +263,60 @@ impl Statuses {
         unstored.push(Arc::clone(der));
     }
 
+    /// What the statements say of the certificate now, or why they say nothing.
+    fn judged(&self, asked: &Asked<'_>, statements: &[Arc<[u8]>]) -> Result<std::result::Result<Status, String>> {
+        let StatusLocal { keys, legacy, limits, .. } = &self.local;
+        Judge { keys: keys.as_ref(), at: self.now(), legacy: *legacy, limits }.judged(asked, statements)
+    }
+
+    /// The statements that say what the status of the first certificate of a path is, if that can be found out.
+    pub(super) fn proof(&self, path: &[Certificate], deadline: Instant) -> Result<Vec<Arc<[u8]>>> {
+        let asked = Asked::of(path, &[])?;
+        let key = [asked.certificate.fingerprint(), asked.issuer.fingerprint()];
+        let now = self.now();
+        if let Some(proof) = locked(&self.proofs).get(&key).filter(|proof| now < proof.until) {
+            return Ok(vec![Arc::clone(&proof.statement)]);
+        }
+        let Ok(status) = self.status(path, &[], Occasion::Mail, deadline)?.status else { return Ok(Vec::new()) };
+        let all = self.statements()?;
+        for statement in &all {
+            if self.judged(&asked, std::slice::from_ref(statement))? != Ok(status) {
+                continue;
+            }
+            if let (Status::Good, Some((_, until))) = (status, pki::period(statement)) {
+                let mut proofs = locked(&self.proofs);
+                if proofs.len() >= MAX_PROOFS {
+                    proofs.clear();
+                }
+                proofs.insert(key, Proof { statement: Arc::clone(statement), until });
+            }
+            return Ok(vec![Arc::clone(statement)]);
+        }
+        // They say it together.
+        Ok(all)
+    }
+
+    /// Asks one place.
+    fn ask(
+        &self,
+        place: &Place,
+        asked: &Asked<'_>,
+        deadline: Instant,
+    ) -> Result<std::result::Result<Arc<[u8]>, Unfetched>> {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return Ok(Err(Unfetched::Server(error.to_string()))),
+        };
+        let mut nonce = None;
+        if self.settings.nonce == Nonce::Send {
+            let octets = nonce.insert([0; NONCE]);
+            self.local.random.fill(octets)?;
+        }
+        let deadline = deadline.min(Instant::now() + self.settings.source_timeout);
+        let pair = (asked.certificate, asked.issuer);
+        Ok(place.ask(client, pair, nonce.as_ref().map(|nonce| nonce.as_slice()), deadline))
+    }
+
     /// All statements that are here.
     fn statements(&self) -> Result<Vec<Arc<[u8]>>> {
         let mut all = self.local.keys.revocations()?;
@@ -342,3 +360,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Statements in memory, where they cannot be stored. Source: an installation has some tens of authorities; a list may have 16 MB.
 const MAX_UNSTORED: usize = 32;
+/// Certificates whose proof is remembered. Source: with it, a message costs no second reading of the lists; each takes some 100 octets.
+const MAX_PROOFS: usize = 10_000;
+/// Octets of a nonce. Source: RFC 9654, section 2.1.
+const NONCE: usize = 32;

@@ -7,17 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Cache, milliseconds, span};
 use crate::base::{Clock, Result};
 
-pub(super) const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS fetching (place TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unfetched (
-    place TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS renewal (
-    place TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, url TEXT NOT NULL, path BLOB NOT NULL, asked INTEGER NOT NULL, until INTEGER NOT NULL,
-    due INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-
 /// What to do about a place from which a statement is wanted.
 pub(in crate::discover) enum FetchTurn {
     /// Fetch it, and call [`Cache::end_fetch`], whatever came of it.

@@ -1,25 +1,71 @@
 //! What statements say of a certificate.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
-use super::{Asked, Occasion, Status, Statuses, issuers, locked};
+use super::issuers;
 use crate::{
-    base::{Budget, Result},
+    base::{Budget, Error, Limits, Result},
+    crypto::Legacy,
+    keys::Keys,
     pki::{self, Certificate, Policies, Purpose, Question, Revocation, Rule},
 };
+
+/// Whether a certificate is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It is not.
+    Good,
+    /// It is.
+    Revoked,
+}
+
+impl Status {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Good => "good",
+            Status::Revoked => "revoked",
+        }
+    }
+}
+
+/// The certificate that is asked about, and what it is judged with.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) certificate: &'a Certificate,
+    pub(super) issuer: &'a Certificate,
+    /// From the certificate to the trust anchor.
+    pub(super) path: &'a [Certificate],
+    /// Other certificates that may have signed lists.
+    pub(super) beside: &'a [Certificate],
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(path: &'a [Certificate], beside: &'a [Certificate]) -> Result<Asked<'a>> {
+        match path {
+            [certificate, issuer, ..] => Ok(Asked { certificate, issuer, path, beside }),
+            _ => Err(Error::usage("the status of a certificate needs its issuer")),
+        }
+    }
+}
 
 /// What says that a certificate is good.
 #[derive(Clone)]
 pub(super) struct Proof {
-    statement: Arc<[u8]>,
-    until: SystemTime,
+    pub(super) statement: Arc<[u8]>,
+    pub(super) until: SystemTime,
 }
 
-impl Statuses {
-    /// What the statements say of the certificate now, or why they say nothing.
+/// Judges as of a time, with the certificates of this machine.
+pub(super) struct Judge<'a> {
+    pub(super) keys: &'a dyn Keys,
+    pub(super) at: SystemTime,
+    pub(super) legacy: Legacy,
+    pub(super) limits: &'a Limits,
+}
+
+impl Judge<'_> {
+    /// What the statements say of the certificate, or why they say nothing.
     pub(super) fn judged(
         &self,
         asked: &Asked<'_>,
@@ -27,9 +73,9 @@ impl Statuses {
     ) -> Result<std::result::Result<Status, String>> {
         let statements: Vec<&[u8]> = statements.iter().map(AsRef::as_ref).collect();
         let mut signers = [asked.path, asked.beside].concat();
-        signers.extend(issuers(asked.certificate, asked.path, self.local.keys.as_ref())?);
+        signers.extend(issuers(asked.certificate, asked.path, self.keys)?);
         let question = Question {
-            at: self.now(),
+            at: self.at,
             // The path was found already. The issuer stands for it.
             anchors: std::slice::from_ref(asked.issuer),
             intermediates: &signers,
@@ -38,9 +84,9 @@ impl Statuses {
             revocation: Revocation::Hard,
             policies: Policies::default(),
             purpose: Purpose::Any,
-            legacy: self.local.legacy,
+            legacy: self.legacy,
         };
-        let mut budget = Budget::new(self.local.limits.clone());
+        let mut budget = Budget::new(self.limits.clone());
         Ok(match pki::validate(asked.certificate, &question, &mut budget)? {
             Ok(_) => Ok(Status::Good),
             Err(refusal) => match refusal.rule() {
@@ -49,34 +95,4 @@ impl Statuses {
             },
         })
     }
-
-    /// The statements that say what the status of the first certificate of a path is, if that can be found out.
-    pub(super) fn proof(&self, path: &[Certificate], deadline: Instant) -> Result<Vec<Arc<[u8]>>> {
-        let asked = Asked::of(path, &[])?;
-        let key = [asked.certificate.fingerprint(), asked.issuer.fingerprint()];
-        let now = self.now();
-        if let Some(proof) = locked(&self.proofs).get(&key).filter(|proof| now < proof.until) {
-            return Ok(vec![Arc::clone(&proof.statement)]);
-        }
-        let Ok(status) = self.status(path, &[], Occasion::Mail, deadline)?.status else { return Ok(Vec::new()) };
-        let all = self.statements()?;
-        for statement in &all {
-            if self.judged(&asked, std::slice::from_ref(statement))? != Ok(status) {
-                continue;
-            }
-            if let (Status::Good, Some((_, until))) = (status, pki::period(statement)) {
-                let mut proofs = locked(&self.proofs);
-                if proofs.len() >= MAX_PROOFS {
-                    proofs.clear();
-                }
-                proofs.insert(key, Proof { statement: Arc::clone(statement), until });
-            }
-            return Ok(vec![Arc::clone(statement)]);
-        }
-        // They say it together.
-        Ok(all)
-    }
 }
-
-/// Certificates whose proof is remembered. Source: with it, a message costs no second reading of the lists; each takes some 100 octets.
-const MAX_PROOFS: usize = 10_000;

@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Asked, Statuses};
 use crate::{
-    base::{Result, hex},
+    base::hex,
     discover::{
-        Nonce, RevocationFetch, StatementKind,
-        http::{Bounds, Plain},
+        RevocationFetch, StatementKind,
+        http::{Bounds, Client, Plain},
     },
     pki::{self, Certificate, OcspResponse},
     protocol::smime::ocsp_request,
@@ -51,52 +50,32 @@ impl Place {
         };
         Place { kind, url, key }
     }
-}
 
-impl Statuses {
-    /// Asks one place. What comes is a CRL or a response with the nonce that was sent, or none.
+    /// Asks about a certificate and its issuer, with this nonce if it is a responder. What comes is a CRL or a response with the same nonce, or none.
     pub(super) fn ask(
         &self,
-        place: &Place,
-        asked: &Asked<'_>,
+        client: &Client,
+        (certificate, issuer): (&Certificate, &Certificate),
+        nonce: Option<&[u8]>,
         deadline: Instant,
-    ) -> Result<std::result::Result<Arc<[u8]>, Unfetched>> {
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => return Ok(Err(Unfetched::Server(error.to_string()))),
-        };
-        let deadline = deadline.min(Instant::now() + self.settings.source_timeout);
+    ) -> Result<Arc<[u8]>, Unfetched> {
         // What is fetched is signed by itself.
         let bounds = |octets| Bounds { octets, deadline, plain: Plain::Allow };
-        let nonce = self.nonce(place.kind)?;
-        let answer = match place.kind {
-            StatementKind::Crl => client.get(&place.url, &bounds(MAX_LIST)),
+        let answer = match self.kind {
+            StatementKind::Crl => client.get(&self.url, &bounds(MAX_LIST)),
             StatementKind::Ocsp => {
-                let request = ocsp_request::request(asked.certificate, asked.issuer, nonce.as_deref());
-                client.post(&place.url, "application/ocsp-request", &request, &bounds(MAX_RESPONSE))
+                let request = ocsp_request::request(certificate, issuer, nonce);
+                client.post(&self.url, "application/ocsp-request", &request, &bounds(MAX_RESPONSE))
             }
         };
-        Ok(match answer {
-            Err(failure) => Err(Unfetched::Server(failure.to_string())),
-            Ok(octets) => match read(&octets, nonce.as_deref()) {
-                Ok(()) => Ok(octets.into()),
-                Err(why) => Err(Unfetched::Statement(why)),
-            },
-        })
-    }
-
-    fn nonce(&self, kind: StatementKind) -> Result<Option<Vec<u8>>> {
-        if kind == StatementKind::Crl || self.settings.nonce == Nonce::Omit {
-            return Ok(None);
-        }
-        let mut nonce = vec![0; NONCE];
-        self.local.random.fill(&mut nonce)?;
-        Ok(Some(nonce))
+        let octets = answer.map_err(|failure| Unfetched::Server(failure.to_string()))?;
+        read(&octets, nonce).map_err(Unfetched::Statement)?;
+        Ok(octets.into())
     }
 }
 
 /// Why this is no statement that could be meant.
-fn read(der: &[u8], nonce: Option<&[u8]>) -> std::result::Result<(), String> {
+fn read(der: &[u8], nonce: Option<&[u8]>) -> Result<(), String> {
     pki::check_statement(der).map_err(|error| error.to_string())?;
     let returned = OcspResponse::parse(der).ok().and_then(|response| response.nonce().map(<[u8]>::to_vec));
     match (nonce, returned) {
@@ -108,8 +87,6 @@ fn read(der: &[u8], nonce: Option<&[u8]>) -> std::result::Result<(), String> {
     }
 }
 
-/// Octets. Source: RFC 9654, section 2.1.
-const NONCE: usize = 32;
 /// Octets of a CRL. Source: the largest of public authorities for mail have 4 MB.
 const MAX_LIST: usize = 16 * 1024 * 1024;
 /// Octets of an OCSP response with the certificates in it.
