@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use postseal::crypto::Hash;
 
 use super::{
+    fetching::Fetching,
     later::Later,
     values::{Format, Padding, ProtectHeaders, Revocation},
 };
@@ -371,6 +372,8 @@ pub(crate) struct Verify {
     /// Import the certificates of valid signatures into the home; that trusts none of them
     #[arg(long)]
     pub(crate) save_key: bool,
+    #[command(flatten)]
+    pub(crate) fetching: Fetching,
     /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,20 +6,20 @@ use std::{
     env, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use postseal::{
     base::{Budget, Clock, Error, FixedClock, Kind, Limits, Result, Secret, SystemClock, SystemRandom, parse_rfc3339},
     config::{self, Config, KeySource, Presence},
     crypto::{Legacy, SecretKey},
-    discover::{Discovery, Settings},
+    discover::{Discovery, Settings, StatusLocal, Statuses},
     engine::{Engine, OpenedParts, Opening, Within},
-    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, Want},
+    keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Want},
     mail::{Address, Message},
     pki::Revocation,
     protocol::{Context, Role, Seal, Sealed, pem, smime::revocation_files},
-    service::{CapabilityStore, Environment, OpenSources, with_network},
+    service::{CapabilityStore, Environment, OpenSources, with_network, with_statuses},
     store::{self, Keystore},
 };
 
@@ -32,6 +32,10 @@ pub(crate) struct Session {
     sources: Option<Vec<KeySource>>,
     /// The sources on the network, if they may be asked.
     network: Option<Settings>,
+    /// From where the status of certificates is fetched for a verdict, if it is.
+    fetches: Option<Settings>,
+    /// From where a configuration says that it is fetched.
+    configured_fetches: Option<Settings>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     none: Memory,
@@ -41,6 +45,7 @@ pub(crate) struct Session {
     keys: OnceCell<Chain>,
     asked: OnceCell<Arc<AskedPassword>>,
     discovery: OnceCell<Arc<Discovery>>,
+    statuses: OnceCell<Arc<Statuses>>,
 }
 
 impl Session {
@@ -55,6 +60,8 @@ impl Session {
             common,
             sources: None,
             network: None,
+            fetches: None,
+            configured_fetches: None,
             clock,
             limits,
             none: Memory::new(),
@@ -64,6 +71,7 @@ impl Session {
             keys: OnceCell::new(),
             asked: OnceCell::new(),
             discovery: OnceCell::new(),
+            statuses: OnceCell::new(),
         })
     }
 
@@ -82,7 +90,8 @@ impl Session {
         let session = Session::new(common)?;
         let limits = Limits { network: config.bounds.message.network, ..session.limits };
         let (sources, network) = (Some(config.keys.clone()), config.network().cloned());
-        let session = Session { sources, network, limits, ..session };
+        let configured_fetches = config.status_settings().cloned();
+        let session = Session { sources, network, configured_fetches, limits, ..session };
         if let Some(passphrases) = &config.passphrases {
             let lines = Passphrases::of_lines(passphrases.read()?.expose());
             return Ok(Session { given: lines.into(), ..session });
@@ -96,6 +105,24 @@ impl Session {
             Some(config) => Session { network: Some(config.discovery.clone()), ..self.configured(config)? },
             None => Session { network: Some(Settings::default()), ..Session::new(self.common.clone())? },
         })
+    }
+
+    /// The same session, which fetches the status of certificates as its configuration says.
+    pub(crate) fn fetching_as_configured(self) -> Session {
+        Session { fetches: self.configured_fetches.clone(), ..self }
+    }
+
+    /// A session with the same keys that fetches the status of certificates, by these settings, within `network` for each message.
+    pub(crate) fn fetching(&self, settings: Settings, network: Duration) -> Result<Session> {
+        let session = Session::new(self.common.clone())?;
+        let limits = Limits { network, ..session.limits };
+        Ok(Session { fetches: Some(settings), limits, ..session })
+    }
+
+    /// What fetches the status of certificates in a session that [does so](Session::fetching).
+    pub(crate) fn statuses(&self) -> Result<&Arc<Statuses>> {
+        self.keys()?;
+        self.statuses.get().ok_or_else(|| Error::usage("the status of certificates is not fetched"))
     }
 
     /// The sources on the network of a session that [may ask them](Session::discovering).
@@ -145,11 +172,14 @@ impl Session {
     }
 
     /// What a handler needs besides its configuration.
-    pub(crate) fn environment(self) -> Result<Environment> {
+    pub(crate) fn environment(mut self) -> Result<Environment> {
         let (legacy, home) = (self.legacy(), self.learning_home()?);
-        let keys = self.keys.into_inner().map_or_else(|| Arc::new(self.none) as Arc<dyn Keys>, |keys| Arc::new(keys));
-        let discovery = self.discovery.into_inner().filter(|_| self.common.at.is_none());
-        Ok(Environment { keys, home, discovery, clock: self.clock, random: Arc::new(SystemRandom), legacy })
+        let keys = Arc::new(self.keys.take().unwrap_or_else(|| Chain::new(Vec::new(), store::merge))) as Arc<dyn Keys>;
+        let fetches = self.configured_fetches.as_ref();
+        let statuses = fetches.map(|settings| self.statuses_by(settings, Arc::clone(&keys))).transpose()?;
+        let discovery = self.discovery.take().filter(|_| self.common.at.is_none());
+        let (clock, random) = (self.clock, Arc::new(SystemRandom));
+        Ok(Environment { keys, home, discovery, statuses, clock, random, legacy })
     }
 
     /// Where learned capabilities are stored: in the home, unless mail is judged as of another time.
@@ -289,7 +319,26 @@ impl Session {
             self.discovery.get_or_init(|| discovery);
             keys = all;
         }
+        if let Some(settings) = &self.fetches {
+            let keys_here: Arc<dyn Keys> = Arc::new(keys);
+            let statuses = self.statuses_by(settings, Arc::clone(&keys_here))?;
+            keys = with_statuses(keys_here, self.statuses.get_or_init(|| statuses));
+        }
         Ok(self.keys.get_or_init(|| keys))
+    }
+
+    /// What fetches the status of certificates by `settings`, and keeps it in the home.
+    fn statuses_by(&self, settings: &Settings, keys: Arc<dyn Keys>) -> Result<Arc<Statuses>> {
+        let local = StatusLocal {
+            keys,
+            store: self.home.get().map(|home| Arc::clone(home) as Arc<dyn StatementStore>),
+            home: self.place_of_home()?,
+            clock: self.shared_clock(),
+            random: Arc::new(SystemRandom),
+            legacy: self.legacy(),
+            limits: self.limits.clone(),
+        };
+        Ok(Statuses::new(settings.clone(), local))
     }
 
     /// Where the home is, if there is one among the places with keys.

@@ -1,4 +1,4 @@
-//! `[discovery]`: which sources are asked for keys, and how long their answers are kept.
+//! `[discovery]`: which sources are asked for keys, and how long their answers are kept; and from where revocations are fetched.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     base::{Error, Kind, Network, Result},
-    discover::{Dnssec, Method, Settings},
+    discover::{Dnssec, Method, Nonce, RevocationFetch, Settings},
     keys::Source,
+    pki::Revocation,
 };
 
 /// What the table says, and how long all look-ups of one message may take together, if it says.
@@ -67,6 +68,21 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Table<'_>) -> (Settings, Opti
     }
     table.finish();
     (settings, timeout)
+}
+
+/// From where the revocation status of certificates is fetched, and how.
+pub(super) fn revocation_fetch(
+    reader: &mut Reader<'_>,
+    root: &Table<'_>,
+    revocation: Revocation,
+) -> (RevocationFetch, Nonce) {
+    let fetch = reader.choice(root, "revocation-fetch", RevocationFetch::Off, &RevocationFetch::ALL);
+    let nonce = if root.truth("ocsp-nonce").unwrap_or_default() { Nonce::Send } else { Nonce::Omit };
+    if revocation == Revocation::Off && fetch != RevocationFetch::Off {
+        let message = "revocation-fetch: with revocation = \"off\", what is fetched does not count";
+        reader.document.error(root.line_of("revocation-fetch"), message);
+    }
+    (fetch, nonce)
 }
 
 /// `https://HOST`, with or without a port; `hkps://HOST` means the same.

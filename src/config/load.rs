@@ -103,7 +103,8 @@ impl Reader<'_> {
             self.choice(root, "legacy", Legacy::Refuse, &[("refuse", Legacy::Refuse), ("admit", Legacy::Admit)]);
         let quarantine = root.string("quarantine").map(|place| self.place(&place, What::Directory));
         let mut bounds = self.bounds(root);
-        let (discovery, network) = discovery::read(self, root);
+        let (mut discovery, network) = discovery::read(self, root);
+        (discovery.revocation_fetch, discovery.nonce) = discovery::revocation_fetch(self, root, revocation);
         bounds.message.network = network.unwrap_or(bounds.message.network);
         let trusted = root.table("trusted");
         let networks = |key| {

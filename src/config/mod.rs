@@ -59,7 +59,7 @@ pub use users::{Users, user_line};
 use crate::{
     base::{Error, Hint, Kind, Limits, Network, Result},
     crypto::Legacy,
-    discover::Settings,
+    discover::{RevocationFetch, Settings},
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
@@ -86,7 +86,7 @@ pub struct Config {
     pub revocation: Revocation,
     /// Whether weak and broken algorithms count.
     pub legacy: Legacy,
-    /// Which sources on the network are asked for keys, where a rule says so.
+    /// Which sources on the network are asked for keys, where a rule says so, and from where the status of certificates is fetched.
     pub discovery: Settings,
     /// Rules, identities, local domains.
     pub policy: Policy,
@@ -181,6 +181,11 @@ impl Config {
     pub fn network(&self) -> Option<&Settings> {
         let asks = self.policy.rules.iter().any(|rule| rule.search.reach == Reach::Network);
         (asks || self.discovery.refresh.is_some()).then_some(&self.discovery)
+    }
+
+    /// Where the status of certificates is fetched from: how.
+    pub fn status_settings(&self) -> Option<&Settings> {
+        (self.discovery.revocation_fetch != RevocationFetch::Off).then_some(&self.discovery)
     }
 
     /// The home, if there is one among the places with keys.

@@ -3,6 +3,8 @@
 //! [`http`] asks hosts that strangers name, within bounds of time, size and address. [`Discovery`] asks the sources of keys of a configuration
 //! (Web Key Directory, DANE, key servers), keeps their answers for all processes of a home, and holds a second key of an address for the owner. Its sources are
 //! tiers of [`Chain`](crate::keys::Chain): they are asked to encrypt, and only where the caller says [`Reach::Network`](crate::keys::Reach::Network).
+//!
+//! [`Statuses`] fetches CRLs and OCSP responses for certificates whose revocation status is not known here.
 
 #[cfg(feature = "discover")]
 mod addresses;
@@ -12,6 +14,7 @@ mod cache;
 mod dane;
 #[cfg(feature = "discover")]
 mod dns;
+mod fetch;
 #[cfg(feature = "discover")]
 pub mod http;
 #[cfg(feature = "discover")]
@@ -20,11 +23,15 @@ mod key_server;
 mod look_up;
 #[cfg(not(feature = "discover"))]
 mod missing;
+#[cfg(not(feature = "discover"))]
+mod missing_http;
 #[cfg(feature = "discover")]
 mod percent;
 #[cfg(feature = "discover")]
 mod refresh;
 mod settings;
+#[cfg(feature = "discover")]
+mod status;
 #[cfg(feature = "discover")]
 mod wkd;
 
@@ -34,10 +41,15 @@ pub use addresses::Addresses;
 pub use cache::Pending;
 #[cfg(feature = "discover")]
 pub use dns::Resolver;
+pub use fetch::{Fetch, FetchOutcome, StatementKind, StatusLocal};
 #[cfg(feature = "discover")]
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
 #[cfg(not(feature = "discover"))]
-pub use missing::{Discovery, Refreshed};
+pub use missing::{Discovery, Refreshed, Statuses};
+#[cfg(not(feature = "discover"))]
+pub use missing_http as http;
 #[cfg(feature = "discover")]
 pub use refresh::Refreshed;
-pub use settings::{Dnssec, Local, Method, Settings};
+pub use settings::{Dnssec, Local, Method, Nonce, RevocationFetch, Settings};
+#[cfg(feature = "discover")]
+pub use status::{FetchedPath, Occasion, ReadCertificates, Status, Statuses, Told, issuers};

@@ -34,6 +34,44 @@ pub struct Settings {
     pub name_servers: Vec<SocketAddr>,
     /// Who proves the answers of [`Method::Openpgpkey`] and [`Method::Smimea`].
     pub dnssec: Dnssec,
+    /// From where the status of certificates is fetched.
+    pub revocation_fetch: RevocationFetch,
+    /// Whether requests to OCSP responders have a nonce.
+    pub nonce: Nonce,
+}
+
+/// From where the revocation status of certificates is fetched, when what is here does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationFetch {
+    /// Nothing is fetched.
+    #[default]
+    Off,
+    /// CRLs.
+    Crl,
+    /// OCSP responders.
+    Ocsp,
+    /// OCSP responders, and CRLs where they do not answer.
+    Both,
+}
+
+impl RevocationFetch {
+    /// All, with the words in the configuration.
+    pub const ALL: [(&'static str, RevocationFetch); 4] = [
+        ("off", RevocationFetch::Off),
+        ("crl", RevocationFetch::Crl),
+        ("ocsp", RevocationFetch::Ocsp),
+        ("both", RevocationFetch::Both),
+    ];
+}
+
+/// Whether requests to OCSP responders have a nonce (RFC 9654).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nonce {
+    /// They have none.
+    #[default]
+    Omit,
+    /// They have one. A response with another one is refused; a response without one is taken.
+    Send,
 }
 
 /// Who validates signatures of DNS (RFC 4035).
@@ -60,6 +98,8 @@ impl Default for Settings {
             roots: None,
             name_servers: Vec::new(),
             dnssec: Dnssec::Resolver,
+            revocation_fetch: RevocationFetch::Off,
+            nonce: Nonce::Omit,
         }
     }
 }

@@ -6,7 +6,6 @@ mod change;
 mod ending;
 mod from_file;
 mod list;
-mod manual;
 mod prompts;
 mod revoke;
 mod smime;

@@ -63,7 +63,8 @@ fn settings_shown_in_the_manual_are_valid() {
             let base = if block.lines().any(|line| line.starts_with("hostname")) { "" } else { base };
             // What is on the administrator's machine.
             let block = block.replace("/var/lib/postseal-web", "home").replace("/usr/sbin/sendmail.real", "/bin/true");
-            let block = block.replace("/usr/sbin/sendmail", "/bin/true");
+            let block = block.replace("/usr/sbin/sendmail", "/bin/true").replace("/usr/bin/msmtp", "/bin/true");
+            let block = block.replace("/home/alice/.local/share/postseal", "home");
             lab.write("c.toml", format!("{base}{block}"));
             let done = lab.run(&["config", "check", "c.toml"]);
             assert_eq!(done.code, 0, "{}: {}\n{block}", page.display(), done.text());

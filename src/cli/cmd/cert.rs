@@ -1,20 +1,21 @@
 //! `cert`: checks certificates without a message.
 
+mod acme;
 pub(super) mod authority;
 mod fetch;
 mod init_ca;
 mod issue;
 mod issued;
-mod issuers;
 mod mail;
 mod parse;
 
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write, path::PathBuf, process::ExitCode, time::Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postseal::{
     base::{Error, Result, hex, rfc3339},
+    discover::issuers,
     keys::Keys,
     pki::{self, Certificate, Policies, Question, Refusal, Require, Rule},
     protocol::smime::declared_revoked,
@@ -22,10 +23,9 @@ use postseal::{
 };
 use serde::Serialize;
 
-use issuers::issuers;
 use parse::parsed;
 
-use crate::cli::{session::Session, show};
+use crate::cli::{fetching::Fetching, session::Session, show};
 
 /// Check certificates.
 #[derive(Args, Debug)]
@@ -50,6 +50,8 @@ enum Action {
     Revoke(issued::Revoke),
     /// Write the revocation list of the authority
     Crl(issued::Crl),
+    /// Get a certificate from an authority by ACME, for an address that proves itself by mail (RFC 8555, RFC 8823)
+    Acme(Box<acme::Acme>),
     /// Answer a certification request of classic PEM with the certificate that was issued for it (RFC 1424)
     Reply(mail::Reply),
     /// Ask the issuers of certificates for their revocation lists, in a message of classic PEM (RFC 1424)
@@ -82,6 +84,8 @@ struct Verify {
     /// The purpose that the certificate must allow
     #[arg(long, value_enum, default_value = "email")]
     purpose: Purpose,
+    #[command(flatten)]
+    fetching: Fetching,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -98,13 +102,14 @@ enum Purpose {
 /// Runs one verb of `cert`.
 pub(crate) fn run(cert: &Cert, session: &Session) -> Result<ExitCode> {
     match &cert.action {
-        Action::Verify(verify) => self::verify(verify, session),
+        Action::Verify(verify) => verify.fetching.run(session, |session| self::verify(verify, session)),
         Action::Fetch(fetch) => fetch::fetch(fetch, session),
         Action::InitCa(what) => init_ca::init_ca(what, session).map(|()| ExitCode::SUCCESS),
         Action::Issue(what) => issue::issue(what, session).map(|()| ExitCode::SUCCESS),
         Action::List(what) => issued::list(what, session).map(|()| ExitCode::SUCCESS),
         Action::Revoke(what) => issued::revoke(what, session).map(|()| ExitCode::SUCCESS),
         Action::Crl(what) => issued::crl(what, session).map(|()| ExitCode::SUCCESS),
+        Action::Acme(acme) => acme::run(acme, session).map(|()| ExitCode::SUCCESS),
         Action::Reply(reply) => mail::reply(reply, session).map(|()| ExitCode::SUCCESS),
         Action::CrlRequest(request) => mail::list_request(request, session).map(|()| ExitCode::SUCCESS),
         Action::CrlMessage(message) => mail::list_message(message, session).map(|()| ExitCode::SUCCESS),
@@ -153,9 +158,14 @@ fn verify(verify: &Verify, session: &Session) -> Result<ExitCode> {
         },
         legacy: session.legacy(),
     };
-    let judged = match declared_revoked(&leaf, keys)? {
-        Some(refusal) => Err(refusal),
-        None => pki::validate(&leaf, &question, &mut session.budget())?,
+    let deadline = Instant::now() + session.limits().network;
+    let judged = match (declared_revoked(&leaf, keys)?, keys.status_source()) {
+        (Some(refusal), _) => Err(refusal),
+        (None, None) => pki::validate(&leaf, &question, &mut session.budget())?,
+        (None, Some(source)) => pki::validate_asking(&leaf, &question, &mut session.budget(), &mut |path| {
+            let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
+            source.statements_about(&path, Some(deadline))
+        })?,
     };
     show::data(&if verify.json { json(&judged) } else { text(&leaf, &judged) })?;
     if let (false, Some(hint)) = (verify.json, judged.as_ref().err().and_then(remedy)) {
@@ -237,7 +247,9 @@ fn remedy(refusal: &Refusal) -> Option<&'static str> {
             Some("name a trust anchor with --anchors FILE, and what lies between with --intermediates FILE")
         }
         Rule::Purpose => Some("--purpose any judges it for whatever use"),
-        Rule::UnknownStatus(_) => Some("give CRLs or OCSP responses with --crls FILE"),
+        Rule::UnknownStatus(_) => {
+            Some("give CRLs or OCSP responses with --crls FILE, or fetch them with --revocation-fetch both")
+        }
         Rule::WeakAlgorithm(_) => Some("--legacy admits it, and it proves little"),
         _ => None,
     }

@@ -124,7 +124,7 @@ fn line(path: &Path, problem: &Problem) -> String {
 
 fn explain(what: &Explain, session: &Session) -> Result<ExitCode> {
     let config = config::load(&path(what.config.as_deref()))?;
-    let session = session.configured(&config)?;
+    let session = session.configured(&config)?.fetching_as_configured();
     let sender = if what.from == "<>" { None } else { Some(input::address(&what.from)?) };
     let to = address::list(&what.to).map_err(|error| Error::usage(error.to_string()))?;
     let recipients: Vec<ForwardPath> =

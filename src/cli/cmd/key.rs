@@ -8,7 +8,7 @@ mod export;
 mod facts;
 mod find;
 mod from_file;
-mod generate;
+pub(super) mod generate;
 mod layout;
 mod list;
 pub(super) mod mail;

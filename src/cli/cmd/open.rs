@@ -21,6 +21,10 @@ use crate::cli::{
 
 /// Reports on every message. The exit code is that of the first message that could not be opened, else 1 when a verdict is below --require.
 pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
+    what.fetching.run(session, |session| verify_each(what, session))
+}
+
+fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
     let required = match what.require {
         Require::Authentic => Standing::Authentic,
         Require::Signed => Standing::Signed,
@@ -35,7 +39,7 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                if what.json || !show::is_quiet() {
+                if what.json || !show::quiet::is_on() {
                     show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
                 }
                 if count <= 1 && !what.json {

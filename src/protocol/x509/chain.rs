@@ -96,7 +96,15 @@ impl<'a> Chain<'a> {
             purpose: self.purpose,
             legacy: self.context.legacy,
         };
-        let found = pki::validate(leaf, &question, budget)?;
+        // What is fetched is of now.
+        let source = self.context.keys.status_source().filter(|_| at == self.now);
+        let found = match source {
+            None => pki::validate(leaf, &question, budget)?,
+            Some(source) => pki::validate_asking(leaf, &question, budget, &mut |path| {
+                let path: Vec<&[u8]> = path.certificates().iter().map(Certificate::der).collect();
+                source.statements_about(&path, None)
+            })?,
+        };
         self.found.push((leaf.clone(), at, found.clone()));
         Ok(found)
     }

@@ -49,6 +49,7 @@ fn commands(page: &str) -> Vec<String> {
 const COMMANDS: &[(&str, Done)] = &[
     ("postseal cert crl FILE", Done::Typed("cert crl ca.crl")),
     ("postseal cert issue ADDRESS", Done::Typed("cert issue alice@example.org")),
+    ("postseal cert acme ADDRESS", Done::Left("it needs an authority: tests/service/acme has one")),
     ("postseal cert crl-message CRL...", Done::Typed("cert crl-message --certificates ca.der list.der")),
     ("postseal cert crl-request CERT...", Done::Typed("cert crl-request alice.pem")),
     (
@@ -56,6 +57,10 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("cert reply --certificate alice.pem request"),
     ),
     ("postseal cert fetch", Done::Typed("cert fetch alice.pem")),
+    (
+        "postseal cert verify --revocation-fetch both",
+        Done::Typed("cert verify --revocation-fetch both --anchors alice.pem alice.pem"),
+    ),
     ("postseal cert verify LEAF", Done::Typed("cert verify --anchors alice.pem alice.pem")),
     ("postseal completions SHELL", Done::Typed("completions bash")),
     ("postseal config init postfix", Done::Typed("config init postfix --hostname mail.example.org -o new.toml")),
@@ -99,6 +104,12 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key show ADDRESS", Done::Typed("key show alice@example.org")),
     ("postseal key untrust FINGERPRINT", Done::Typed("key untrust $(cat id)")),
     ("postseal key untrust FINGERPRINT ADDRESS", Done::Typed("key untrust $(cat colleague-id) colleague@example.org")),
+    ("postseal inspect sealed.eml", Done::Typed("inspect encrypted.eml")),
+    ("postseal verify --json FILE", Done::Typed("verify --json signed.eml")),
+    ("postseal decrypt --json -o OUT FILE", Done::Typed("decrypt --json -o out encrypted.eml")),
+    ("postseal scan --json PATH", Done::Typed("scan --json Maildir")),
+    ("postseal key list --json", Done::Typed("key list --json")),
+    ("postseal key show --json ADDRESS", Done::Typed("key show --json alice@example.org")),
     ("postseal restore FILE", Done::Left("tests/cli/keys/backup.rs does, with a backup")),
     ("postseal key publish", Done::Typed("key publish wkd web")),
     ("postseal log", Done::Typed("log alice@example.org log")),
@@ -121,5 +132,6 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal scan --save-keys FILE", Done::Typed("scan --save-keys keys message.eml")),
     ("postseal sign", Done::Typed("sign message.eml")),
     ("postseal verify", Done::Typed("verify signed.eml")),
+    ("postseal verify --revocation-fetch both", Done::Typed("verify --revocation-fetch both signed.eml")),
     ("postseal verify --save-key signed.eml", Done::Typed("verify --save-key signed.eml")),
 ];

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueHint};
 use postseal::{
     base::{Error, Result, upper_hex},
+    keys::StatementStore as _,
     protocol::smime::{
         authority::{Issued, issued_by},
         record::certificate,

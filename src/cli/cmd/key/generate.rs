@@ -81,7 +81,7 @@ pub(super) struct Request {
 
 /// Options of a new key.
 #[derive(Args, Debug)]
-pub(super) struct Shape {
+pub(in crate::cli::cmd) struct Shape {
     /// The algorithm [default: curve25519 for OpenPGP, rsa3072 for S/MIME]
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
@@ -162,29 +162,7 @@ pub(super) fn generate(what: &Generate, home: &Keystore, session: &Session) -> R
 /// Writes a certificate request. Generates a key first for an address without one.
 pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Result<()> {
     let by_address = what.which.contains('@');
-    let mut held = match by_address {
-        true => find(home, Some(Format::Smime), Want::Address(&input::address(&what.which)?))?,
-        false => select(home, Some(Format::Smime), &what.which)?,
-    };
-    held.retain(|record| !record.secrets().is_empty());
-    let record = match issued_first(held)?.as_slice() {
-        [] if by_address => {
-            let passphrase = what.shape.passphrase("key request", session)?;
-            // The new key signs the request.
-            passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
-            let shape = smime_shape("key request", &what.shape, vec![input::address(&what.which)?], passphrase)?;
-            let made = generate_smime(&shape, &[], home, session)?;
-            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
-            made
-        }
-        [] => return Err(Error::no_key(format!("{}: there is no secret key to it", what.which))),
-        [record] => Arc::clone(record),
-        _ => {
-            return Err(
-                Error::usage(format!("{}: several keys are here", what.which)).with_hint("give the fingerprint")
-            );
-        }
-    };
+    let record = held_or_new("key request", &what.which, &what.shape, home, session)?;
     if what.format == RequestFormat::Pem {
         return certification_request(&record, what, session);
     }
@@ -194,6 +172,37 @@ pub(super) fn request(what: &Request, home: &Keystore, session: &Session) -> Res
         addresses = if addresses.contains(&asked) { addresses } else { vec![asked] };
     }
     write_request(&record, &addresses, what.output.as_deref(), home)
+}
+
+/// The S/MIME key that an address or a fingerprint names, for a certificate to be asked for: the newest certificate of it, or that of a new key for an
+/// address without one.
+pub(in crate::cli::cmd) fn held_or_new(
+    verb: &str,
+    which: &str,
+    shape: &Shape,
+    home: &Keystore,
+    session: &Session,
+) -> Result<Arc<Record>> {
+    let by_address = which.contains('@');
+    let mut held = match by_address {
+        true => find(home, Some(Format::Smime), Want::Address(&input::address(which)?))?,
+        false => select(home, Some(Format::Smime), which)?,
+    };
+    held.retain(|record| !record.secrets().is_empty());
+    match issued_first(held)?.as_slice() {
+        [] if by_address => {
+            let passphrase = shape.passphrase(verb, session)?;
+            // The new key signs the request.
+            passphrase.iter().cloned().try_for_each(|new| session.passphrases().map(|known| known.remember(new)))?;
+            let shape = smime_shape(verb, shape, vec![input::address(which)?], passphrase)?;
+            let made = generate_smime(&shape, &[], home, session)?;
+            aside(&format!("{} is a new key; import the certificate when it comes\n", made.fingerprint()));
+            Ok(made)
+        }
+        [] => Err(Error::no_key(format!("{which}: there is no secret key to it"))),
+        [record] => Ok(Arc::clone(record)),
+        _ => Err(Error::usage(format!("{which}: several keys are here")).with_hint("give the fingerprint")),
+    }
 }
 
 /// Writes a request (PKCS#10) for the key of `record` and these addresses.
