@@ -2,12 +2,7 @@
 
 use std::fs;
 
-use crate::support::{
-    lab::Lab,
-    office::{Office, web},
-    ports::free_port,
-    requirements::present,
-};
+use crate::support::office::Office;
 
 /// The exit code of `cert verify`, when the status must be known.
 fn verify(office: &Office, who: &str) -> i32 {
@@ -179,23 +174,20 @@ fn a_response_with_another_nonce_is_refused() {
 /// The authority of `cert init-ca`, its list on a web server, and a reader who fetches it.
 #[test]
 fn the_list_of_an_own_authority_is_where_its_certificates_say() {
-    if !present(&["nginx"]) {
-        return;
-    }
-    let (lab, port) = (Lab::new(), free_port());
-    fs::create_dir(lab.path("www")).unwrap();
-    let _web = web(&lab, port);
-    let url = format!("http://127.0.0.1:{port}/ca.crl");
-    lab.run(&["cert", "init-ca", "--no-passphrase", "--crl-url", &url, "Office CA"]).code(0);
+    let Some(office) = Office::open() else { return };
+    let lab = &office.lab;
+    let own = |arguments: &[&str]| lab.run(&[&["--home", "own"], arguments].concat());
+    let url = format!("http://127.0.0.1:{}/own.crl", office.ports[0]);
+    own(&["cert", "init-ca", "--no-passphrase", "--crl-url", &url, "Office CA"]).code(0);
     let generate = ["key", "generate", "-f", "smime", "--ca", "--algorithm", "p256", "--no-passphrase"];
-    lab.run(&[&generate[..], &["alice@example.org"]].concat()).code(0);
-    // The leaf comes first in the file, and then the authority.
-    lab.run(&["key", "export", "-f", "smime", "-o", "alice.pem", "alice@example.org"]).code(0);
-    lab.shell("\"$0\" key export -o ca.pem $(\"$0\" key list --anchors | cut -d ' ' -f 1)").code(0);
-    lab.run(&["cert", "crl", "www/ca.crl"]).code(0);
+    own(&[&generate[..], &["alice@example.org"]].concat()).code(0);
+    own(&["key", "export", "-f", "smime", "-o", "own.pem", "alice@example.org"]).code(0);
+    let anchor = "\"$0\" --home own key list --anchors | cut -d ' ' -f 1 > id; \"$0\" --home own key export -o own-ca.pem $(cat id)";
+    lab.shell(anchor).code(0);
+    own(&["cert", "crl", "www/own.crl"]).code(0);
     let reader = |arguments: &[&str]| lab.run(&[&["--home", "reader"], arguments].concat());
-    reader(&["key", "import", "--anchor", "ca.pem"]).code(0);
-    reader(&["key", "import", "alice.pem"]).code(0);
+    reader(&["key", "import", "--anchor", "own-ca.pem"]).code(0);
+    reader(&["key", "import", "own.pem"]).code(0);
     let fetch = ["cert", "fetch", "--allow", "127.0.0.0/8", "--by", "crl", "--again"];
     let text = reader(&fetch).code(0).text();
     assert!(text.contains("good  CN=alice@example.org"), "{text}");
@@ -203,8 +195,8 @@ fn the_list_of_an_own_authority_is_where_its_certificates_say() {
     let encrypt = ["--revocation", "hard", "encrypt", "-f", "smime", "--no-self", "--to", "alice@example.org", "m.eml"];
     reader(&encrypt).code(0);
 
-    lab.run(&["cert", "revoke", "--reason", "superseded", "alice@example.org"]).code(0);
-    lab.shell("sleep 1.1; \"$0\" cert crl www/ca.crl").code(0);
+    own(&["cert", "revoke", "--reason", "superseded", "alice@example.org"]).code(0);
+    lab.shell("sleep 1.1; \"$0\" --home own cert crl www/own.crl").code(0);
     let text = reader(&fetch).text();
     assert!(text.contains("revoked  CN=alice@example.org"), "{text}");
     reader(&encrypt).refused(77, "superseded");

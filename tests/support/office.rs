@@ -176,13 +176,8 @@ impl Drop for Office {
     }
 }
 
-/// Serves the folder `www` of a lab.
-pub(crate) fn web(lab: &Lab, port: u16) -> Running {
-    Running(nginx(lab, "web", port, ""))
-}
-
 /// A program that is stopped when this is dropped.
-pub(crate) struct Running(Child);
+struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
