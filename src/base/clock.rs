@@ -67,8 +67,13 @@ pub fn rfc5322(time: SystemTime) -> String {
 
 /// A date of RFC 5322, section 3.3, as [`rfc5322`] writes it; `None` when it cannot be read.
 pub fn rfc5322_in_utc(date: &str) -> Option<String> {
+    parse_rfc5322(date).map(rfc5322)
+}
+
+/// Reads a date of RFC 5322, section 3.3; `None` when it cannot be read, or is before 1970.
+pub fn parse_rfc5322(date: &str) -> Option<SystemTime> {
     let time = SystemTime::try_from(jiff::fmt::rfc2822::parse(date).ok()?.timestamp()).ok()?;
-    (time >= SystemTime::UNIX_EPOCH).then(|| rfc5322(time))
+    (time >= SystemTime::UNIX_EPOCH).then_some(time)
 }
 
 /// Reads an RFC 3339 time.

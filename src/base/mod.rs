@@ -12,7 +12,7 @@ mod secret;
 mod temporary;
 
 pub use budget::{Budget, Limits};
-pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, rfc3339, rfc5322, rfc5322_in_utc};
+pub use clock::{Clock, FixedClock, SystemClock, parse_rfc3339, parse_rfc5322, rfc3339, rfc5322, rfc5322_in_utc};
 pub use error::{Error, Kind, Result};
 #[cfg(feature = "store")]
 pub(crate) use hex::secret_of_hex;

@@ -379,6 +379,9 @@ pub(crate) struct Verify {
     /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write a page for a web browser that shows each message, the verdict on it and what that rests on; - is standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) html: Option<PathBuf>,
     /// The messages [default: standard input]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input: Vec<PathBuf>,

@@ -27,6 +27,7 @@ pub struct Opening {
     pub(super) sealed: Option<Sealed>,
     pub(super) notes: Vec<String>,
     pub(super) certificates: Vec<Vec<u8>>,
+    pub(super) errant_in_payload: Vec<usize>,
     /// The error is about a bound that was exceeded before anything was decrypted: the sender may learn of it.
     pub(super) is_over_bounds: bool,
 }
@@ -85,6 +86,7 @@ impl Opening {
             sealed: None,
             notes: Vec::new(),
             certificates: Vec::new(),
+            errant_in_payload: Vec::new(),
             is_over_bounds: false,
         }
     }
@@ -97,6 +99,12 @@ impl Opening {
     /// The certificates that the signatures of its layers bring along, DER each. Nothing was checked of them.
     pub fn certificates(&self) -> &[Vec<u8>] {
         &self.certificates
+    }
+
+    /// Which of the layers below the root lie in the octets of the payload, by their place in [`Verdict::errant`]: their spans are those of
+    /// parts. The others came out of a layer.
+    pub fn errant_in_payload(&self) -> &[usize] {
+        &self.errant_in_payload
     }
 }
 
@@ -117,11 +125,12 @@ impl Engine<'_> {
     pub(super) fn open_within(&self, message: Message, budget: &mut Budget) -> Result<Opening> {
         let outer = header_alone(&message, budget)?;
         let mut envelope = Envelope::default();
-        let mut errant = Vec::new();
+        let mut errant = Errant::default();
         let mut notes = Vec::new();
         let (payload, error) = match self.peel(message, &mut envelope, budget) {
             Ok((payload, claimed)) => {
                 notes = notes::of(payload.root());
+                errant.payload = Some(payload.clone());
                 self.walk(payload.root(), claimed, &mut errant, budget);
                 (Some(payload), None)
             }
@@ -136,6 +145,7 @@ impl Engine<'_> {
         let inner = payload.as_ref().filter(|_| !layers.is_empty()).map(Message::root);
         let named_author = named(author(outer.root(), inner), deviation);
         let reached = if payload.is_some() { Reached::Payload } else { Reached::Obstacle };
+        let Errant { layers: errant, in_payload: errant_in_payload, .. } = errant;
         let verdict = Verdict::new(named_author, layers, errant, reached, self.context.legacy);
         let header = Header::read(outer.root(), inner, verdict.protection());
         let unprotected = unprotected.filter(|_| payload.is_some() && verdict.standing() == Standing::Unsigned);
@@ -145,7 +155,18 @@ impl Engine<'_> {
             let verdict = Verdict::new(author, around, Vec::new(), Reached::Obstacle, self.context.legacy);
             Sealed { verdict, error: from.refusal }
         });
-        Ok(Opening { verdict, outer, payload, header, error, sealed, notes, certificates, is_over_bounds })
+        Ok(Opening {
+            verdict,
+            outer,
+            payload,
+            header,
+            error,
+            sealed,
+            notes,
+            certificates,
+            errant_in_payload,
+            is_over_bounds,
+        })
     }
 
     /// The payload, and what a part of its root claims to be. A claim for the whole root is peeled.
@@ -183,7 +204,7 @@ impl Engine<'_> {
     }
 
     /// Records layers at or below `part`. Nothing that goes wrong with one of them says anything about the message.
-    fn walk(&self, part: Part<'_>, claimed: Claimed<'_>, errant: &mut Vec<Layer>, budget: &mut Budget) {
+    fn walk(&self, part: Part<'_>, claimed: Claimed<'_>, errant: &mut Errant, budget: &mut Budget) {
         match claimed.0 {
             Some((protocol, claim)) if claim.is_whole(part) => {
                 self.errant(protocol, &claim, part.as_message(), errant, budget);
@@ -194,7 +215,7 @@ impl Engine<'_> {
     }
 
     /// Records the blocks that stand one after the other in a text. What follows a block is looked at where it lies.
-    fn walk_text(&self, mut text: Message, errant: &mut Vec<Layer>, budget: &mut Budget) {
+    fn walk_text(&self, mut text: Message, errant: &mut Errant, budget: &mut Budget) {
         while let Some((protocol, claim)) = self.claim(text.root()) {
             let rest = (!claim.is_whole(text.root())).then(|| text.text_from(claim.span.end));
             if !self.errant(protocol, &claim, text, errant, budget) {
@@ -213,21 +234,24 @@ impl Engine<'_> {
         protocol: &dyn Protocol,
         claim: &Claim,
         message: Message,
-        errant: &mut Vec<Layer>,
+        errant: &mut Errant,
         budget: &mut Budget,
     ) -> bool {
         if budget.errant().is_err() {
             return false;
         }
+        let place = errant.place(&message);
         match protocol.open(message, claim, self.context, budget) {
             Ok(opened) => {
-                errant.extend(opened.layers);
+                errant.add(opened.layers, place);
                 if budget.layer().is_ok() {
                     let root = opened.payload.root();
                     self.walk(root, Claimed(self.claim(root)), errant, budget);
                 }
             }
-            Err(error) => errant.extend(unopened(claim.kind, claim.protocol, claim.span, &error)),
+            Err(error) => {
+                errant.add(unopened(claim.kind, claim.protocol, claim.span, &error).into_iter().collect(), place)
+            }
         }
         true
     }
@@ -235,6 +259,41 @@ impl Engine<'_> {
 
 /// What a part claims to be, and who can open it.
 struct Claimed<'a>(Option<(&'a dyn Protocol, Claim)>);
+
+/// The layers below the root.
+#[derive(Default)]
+struct Errant {
+    payload: Option<Message>,
+    layers: Vec<Layer>,
+    /// [`Opening::errant_in_payload`].
+    in_payload: Vec<usize>,
+}
+
+/// Where a layer below the root lies.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// In octets that came out of a layer or of a transfer encoding.
+    Elsewhere,
+    /// In the octets of the payload.
+    Payload,
+}
+
+impl Errant {
+    fn place(&self, message: &Message) -> Place {
+        match self.payload.as_ref().is_some_and(|payload| payload.shares_octets(message)) {
+            true => Place::Payload,
+            false => Place::Elsewhere,
+        }
+    }
+
+    /// Adds the layers of one part, the outermost first: that is the one which lies in `place`.
+    fn add(&mut self, layers: Vec<Layer>, place: Place) {
+        if place == Place::Payload && !layers.is_empty() {
+            self.in_payload.push(self.layers.len());
+        }
+        self.layers.extend(layers);
+    }
+}
 
 /// What was peeled off.
 #[derive(Default)]

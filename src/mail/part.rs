@@ -108,6 +108,11 @@ impl Message {
         }
     }
 
+    /// Whether this message and the other one are views of the same octets, so that their spans can be compared.
+    pub fn shares_octets(&self, other: &Message) -> bool {
+        Arc::ptr_eq(&self.octets, &other.octets)
+    }
+
     /// The text of a leaf from `start` on, a position in the octets of the outermost message, as a leaf of the same
     /// type without a header. It shares the octets.
     pub fn text_from(&self, start: usize) -> Message {

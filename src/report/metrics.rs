@@ -1,13 +1,18 @@
 //! Metrics for Prometheus (text exposition format 0.0.4).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use crate::{base::Kind, policy::Group};
+use super::day::{Counted, Day, ListenerFigures, Overview};
+use crate::{
+    base::Kind,
+    policy::{Action, Group},
+    verdict::Standing,
+};
 
 /// The counters since the start, shared by all threads. They contain no personal data.
 #[derive(Debug, Default)]
@@ -21,6 +26,9 @@ struct Figures {
     connections: BTreeMap<&'static str, (u64, u64)>,
     /// By listener.
     mails: BTreeMap<&'static str, Mails>,
+    /// By listener and standing.
+    messages: BTreeMap<(&'static str, &'static str), u64>,
+    day: Day,
     /// By kind of statement.
     fetch_times: BTreeMap<&'static str, Times>,
     /// By kind of statement and outcome.
@@ -221,9 +229,13 @@ impl Metrics {
         *open = open.saturating_sub(1);
     }
 
-    /// Counts a handled mail of this size and duration, and its recipients.
-    pub fn handled(&self, listener: &'static str, octets: usize, time: Duration, groups: &[Group]) {
+    /// Counts a handled mail of this standing, size and duration, and its recipients.
+    pub fn handled(&self, listener: &'static str, standing: Standing, octets: usize, time: Duration, groups: &[Group]) {
         let mut figures = self.figures();
+        *figures.messages.entry((listener, standing.name())).or_default() += 1;
+        figures.day.count(Counted::Standing, standing.name(), 1);
+        let actions: BTreeSet<String> = groups.iter().flat_map(|group| &group.actions).map(Action::name).collect();
+        actions.iter().for_each(|action| figures.day.count(Counted::Action, action, 1));
         let mails = figures.mails.entry(listener).or_default();
         mails.times.add(time);
         mails.octets += octets as u64;
@@ -240,7 +252,9 @@ impl Metrics {
 
     /// Counts what became of `recipients` of a message.
     pub fn ended(&self, listener: &'static str, fate: Fate, cause: Cause, recipients: usize) {
-        *self.figures().ends.entry((listener, fate.name(), cause.name())).or_default() += recipients as u64;
+        let mut figures = self.figures();
+        figures.day.count(Counted::Fate, fate.name(), recipients);
+        *figures.ends.entry((listener, fate.name(), cause.name())).or_default() += recipients as u64;
     }
 
     /// Counts an answer of the next hop: `2xx`, `4xx`, `5xx` or `network`.
@@ -319,6 +333,12 @@ impl Metrics {
         );
         page.head("postseal_mail_octets_total", "counter", "octets of mails handled");
         page.lines(figures.mails.iter().map(|(listener, mails)| (format!("listener=\"{listener}\""), mails.octets)));
+        page.head("postseal_messages_total", "counter", "messages handled, by standing");
+        page.lines(
+            figures.messages.iter().map(|((listener, standing), count)| {
+                (format!("listener=\"{listener}\",standing=\"{standing}\""), *count)
+            }),
+        );
         page.head("postseal_recipients_total", "counter", "recipients by direction and what the rules decided");
         page.lines(figures.recipients.iter().map(|((listener, direction, disposition), count)| {
             (format!("listener=\"{listener}\",direction=\"{direction}\",disposition=\"{disposition}\""), *count)
@@ -405,6 +425,16 @@ impl Metrics {
         page.text
     }
 
+    /// What the status page shows.
+    pub(super) fn overview(&self) -> Overview {
+        let figures = self.figures();
+        let listeners = figures.connections.iter().map(|(name, (open, total))| {
+            let waiting = figures.waiting.get(name).copied().unwrap_or_default();
+            ListenerFigures { name, open: *open, total: *total, waiting }
+        });
+        figures.day.overview(listeners.collect())
+    }
+
     fn figures(&self) -> MutexGuard<'_, Figures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -461,8 +491,8 @@ mod tests {
         metrics.connected("milter");
         metrics.connected("milter");
         metrics.disconnected("milter");
-        metrics.handled("milter", 1_000, Duration::from_millis(3), &[]);
-        metrics.handled("milter", 24, Duration::from_secs(60), &[]);
+        metrics.handled("milter", Standing::Signed, 1_000, Duration::from_millis(3), &[]);
+        metrics.handled("milter", Standing::Unsigned, 24, Duration::from_secs(60), &[]);
         metrics.failed("lmtp", Kind::TryAgain);
         metrics.reload_failed();
         metrics.logged_in("submission");
@@ -480,6 +510,7 @@ mod tests {
             "postseal_connections{listener=\"milter\"} 1",
             "postseal_connections_total{listener=\"milter\"} 2",
             "postseal_mail_octets_total{listener=\"milter\"} 1024",
+            "postseal_messages_total{listener=\"milter\",standing=\"signed\"} 1",
             "postseal_failures_total{listener=\"lmtp\",kind=\"try-again\"} 1",
             "postseal_recipients_ended_total{listener=\"lmtp\",fate=\"relayed\",by=\"next-hop\"} 3",
             "postseal_next_hop_replies_total{class=\"2xx\"} 1",

@@ -1,7 +1,9 @@
-//! Views of a verdict: text for people, JSON for scripts, the tree of parts for inspection.
+//! Views of a verdict: text and pages for people, JSON for scripts, the tree of parts for inspection.
 
 pub mod authres;
 pub mod authserv;
+mod day;
+pub mod html;
 mod json;
 mod metrics;
 mod text;
@@ -17,7 +19,7 @@ pub use used_keys::{encryption_keys, signing_keys};
 use crate::{
     base::Error,
     mail::{NoAuthor, header_protection::Header},
-    verdict::Verdict,
+    verdict::{Layer, LayerKind, Standing, Verdict},
 };
 
 /// The results for one message, ready for display.
@@ -48,6 +50,15 @@ impl Report<'_> {
             (Some(author), Some(standing)) if author != standing => Some(format!("{author}; {standing}")),
             (author, standing) => author.or(standing),
         }
+    }
+
+    /// Whether the payload was encrypted in a way that does not detect changes (RFC 8551, section 6; EFAIL), and no
+    /// signature inside covers it. A signature around the ciphertext does not count.
+    fn is_malleable(&self) -> bool {
+        let unauthenticated = |layer: &Layer| matches!(layer.kind, LayerKind::Encrypted { authenticated: false, .. });
+        self.error.is_none()
+            && self.verdict.standing() == Standing::Unsigned
+            && self.verdict.layers().iter().any(unauthenticated)
     }
 
     /// The same as a code for scripts: the reason for a missing author comes first.

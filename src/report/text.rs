@@ -31,7 +31,7 @@ pub fn text(report: &Report<'_>) -> String {
         }
     }
     draw(&mut out, report.verdict.layers());
-    if is_malleable(report) {
+    if report.is_malleable() {
         let _ = writeln!(
             out,
             "  {BAD}warning{BAD:#}  the encryption does not detect changes, and no valid signature covers the text"
@@ -74,15 +74,6 @@ pub fn printable(text: &str) -> String {
 
 fn remark(report: &Report<'_>) -> &'static str {
     if report.verdict.is_hidden() { " (confidential)" } else { "" }
-}
-
-/// Whether the payload was encrypted in a way that does not detect changes (RFC 8551, section 6; EFAIL), and no
-/// signature inside covers it. A signature around the ciphertext does not count.
-fn is_malleable(report: &Report<'_>) -> bool {
-    let unauthenticated = |layer: &Layer| matches!(layer.kind, LayerKind::Encrypted { authenticated: false, .. });
-    report.error.is_none()
-        && report.verdict.standing() == Standing::Unsigned
-        && report.verdict.layers().iter().any(unauthenticated)
 }
 
 /// The protection of a field, and its outer value if that differs.

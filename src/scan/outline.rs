@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::month::Month;
 use crate::{
-    base::Error,
+    base::{Error, parse_rfc5322},
     engine::Opening,
     mail::{Part, address},
     policy::Pattern,
@@ -69,6 +70,9 @@ pub struct Outline {
     pub encrypted: bool,
     /// The keys that signed it, by fingerprint or as the signatures name them.
     pub keys: Vec<String>,
+    /// The month of its Date field, which its sender wrote; `None` when that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
 }
 
 impl Outline {
@@ -82,13 +86,21 @@ impl Outline {
         keys.dedup();
         keys.truncate(MAX_KEYS);
         let is_closed = opening.error().is_some_and(Error::is_sealed);
-        Outline { sender, from, finding: finding(opening), encrypted: verdict.is_confidential() || is_closed, keys }
+        let date = opening.header().field("Date").and_then(|field| parse_rfc5322(field.value.trim()));
+        Outline {
+            sender,
+            from,
+            finding: finding(opening),
+            encrypted: verdict.is_confidential() || is_closed,
+            keys,
+            month: date.map(Month::of),
+        }
     }
 
     /// Of a message that cannot be read.
     pub fn unreadable() -> Self {
         let (sender, from) = (String::new(), String::new());
-        Outline { sender, from, finding: Finding::Unreadable, encrypted: false, keys: Vec::new() }
+        Outline { sender, from, finding: Finding::Unreadable, encrypted: false, keys: Vec::new(), month: None }
     }
 
     /// Whether it may be from there: an address in From is covered, or From cannot be read and holds the words of the pattern.

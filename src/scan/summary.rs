@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::outline::{Finding, Outline};
+use super::{
+    month::Month,
+    outline::{Finding, Outline},
+};
 
 /// The messages of a scan, counted.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     senders: BTreeMap<String, Counts>,
+    months: BTreeMap<Month, BTreeMap<Finding, u64>>,
     total: Counts,
 }
 
@@ -27,6 +31,10 @@ impl Summary {
     /// Counts a message.
     pub fn add(&mut self, outline: &Outline) {
         self.total.add(outline);
+        // There are as many months as years that a date can name.
+        if let Some(month) = outline.month {
+            *self.months.entry(month).or_default().entry(outline.finding).or_default() += 1;
+        }
         let is_known = self.senders.contains_key(&outline.sender);
         let sender = match is_known || self.senders.len() < MAX_SENDERS {
             true => outline.sender.clone(),
@@ -41,6 +49,16 @@ impl Summary {
             self.senders.iter().map(|(name, counts)| (name.as_str(), counts)).collect();
         senders.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.messages));
         senders
+    }
+
+    /// How many messages of a month are in a group.
+    pub fn in_month(&self, month: Month, finding: Finding) -> u64 {
+        self.months.get(&month).and_then(|counts| counts.get(&finding)).copied().unwrap_or_default()
+    }
+
+    /// The months that messages are of, the first one first.
+    pub fn months(&self) -> impl DoubleEndedIterator<Item = Month> {
+        self.months.keys().copied()
     }
 
     /// All messages.

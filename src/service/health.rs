@@ -10,22 +10,42 @@ use crate::{
     engine::HandlerConfig,
     keys::{ProtocolName, Query, Want},
     mail::Address,
-    report::KeyFigures,
+    report::{KeyFigures, html::KeyEnd},
     store::Keystore,
-    transport::Health,
+    transport::{Health, Quarantine},
 };
 
 /// The health of a service with this configuration.
 pub(super) struct ServiceHealth {
     config: HandlerConfig,
     home: Option<Arc<Keystore>>,
+    quarantine: Option<Quarantine>,
     /// When the figures were computed, and what they were.
     figures: Mutex<Option<(Instant, KeyFigures)>>,
+    /// When the keys that end were looked for, and what was found.
+    endings: Mutex<Option<(Instant, Vec<KeyEnd>)>>,
 }
 
 impl ServiceHealth {
-    pub(super) fn new(config: HandlerConfig, home: Option<Arc<Keystore>>) -> ServiceHealth {
-        ServiceHealth { config, home, figures: Mutex::default() }
+    pub(super) fn new(
+        config: HandlerConfig,
+        home: Option<Arc<Keystore>>,
+        quarantine: Option<Quarantine>,
+    ) -> ServiceHealth {
+        ServiceHealth { config, home, quarantine, figures: Mutex::default(), endings: Mutex::default() }
+    }
+
+    /// The keys that end within the longest of [`KeyFigures::DAYS`], each once.
+    fn ending(&self) -> Result<Vec<KeyEnd>> {
+        let days = KeyFigures::DAYS.into_iter().max().unwrap_or_default();
+        let ending = self.config.ending(Duration::from_secs(days * 24 * 60 * 60))?;
+        let mut ends: Vec<KeyEnd> = ending
+            .into_iter()
+            .map(|one| KeyEnd { at: one.at, protocol: one.protocol.name(), key: one.key.to_string() })
+            .collect();
+        ends.sort_by(|one, other| (one.at, &one.key).cmp(&(other.at, &other.key)));
+        ends.dedup();
+        Ok(ends)
     }
 
     fn computed(&self) -> Result<KeyFigures> {
@@ -59,6 +79,21 @@ impl Health for ServiceHealth {
         }
         *figures = computed.ok().map(|figures| (Instant::now(), figures));
         figures.as_ref().map(|(_, figures)| *figures)
+    }
+
+    fn endings(&self) -> Vec<KeyEnd> {
+        let mut endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, endings)) = endings.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
+            return endings.clone();
+        }
+        // That they cannot be read is said with the figures.
+        let found = self.ending().unwrap_or_default();
+        *endings = Some((Instant::now(), found.clone()));
+        found
+    }
+
+    fn held(&self) -> Option<u64> {
+        self.quarantine.as_ref()?.count().ok().map(|count| count as u64)
     }
 }
 

@@ -97,6 +97,7 @@ impl Builder {
         let health = ServiceHealth::new(
             handler::handler_config(&config, &environment, marker.clone()),
             environment.home.clone(),
+            quarantine(&config, &clock, &random)?,
         );
         let mut background = self::background(&config, handler::handler_config(&config, &environment, marker.clone()))?;
         if let (Some(discovery), Some(period)) = (&environment.discovery, config.discovery.refresh) {

@@ -31,7 +31,8 @@ impl Handler for Measured {
         let outcome = self.handler.handle(mail);
         match &outcome {
             Ok(outcome) => {
-                self.metrics.handled(self.listener, octets, start.elapsed(), &outcome.decision.groups);
+                let standing = outcome.verdict.standing();
+                self.metrics.handled(self.listener, standing, octets, start.elapsed(), &outcome.decision.groups);
                 self.metrics.not_opened(self.listener, outcome.unopened.len());
                 self.log(outcome, octets);
             }

@@ -1,4 +1,4 @@
-//! A page for Prometheus and two health checks, over HTTP/1.1 (RFC 9112), on connections of their own.
+//! A page for people, one for Prometheus and two health checks, over HTTP/1.1 (RFC 9112), on connections of their own.
 
 use std::{
     collections::VecDeque,
@@ -21,10 +21,13 @@ use super::{
 };
 use crate::{
     base::{Error, Result},
-    report::{KeyFigures, Metrics, Readiness},
+    report::{
+        KeyFigures, Metrics, Readiness,
+        html::{self, KeyEnd, Status},
+    },
 };
 
-/// What a [`Monitor`] asks of the service. Both may take a while.
+/// What a [`Monitor`] asks of the service. Each may take a while.
 pub trait Health: Send + Sync {
     /// Whether mail can be handled now: the key sources can be read.
     ///
@@ -35,9 +38,15 @@ pub trait Health: Send + Sync {
 
     /// What is known of the keys; `None` when they cannot be read.
     fn keys(&self) -> Option<KeyFigures>;
+
+    /// Own keys that end within 30 days with no other in their place, the first one first.
+    fn endings(&self) -> Vec<KeyEnd>;
+
+    /// How many messages are held; `None` without a quarantine, or where it cannot be read.
+    fn held(&self) -> Option<u64>;
 }
 
-/// Answers `GET /metrics`, `GET /healthz` and `GET /readyz`, one request per connection. Of more than 512 at once the oldest is closed,
+/// Answers `GET /`, `GET /metrics`, `GET /healthz` and `GET /readyz`, one request per connection. Of more than 512 at once the oldest is closed,
 /// so that idle ones do not stop a health check.
 pub struct Monitor {
     metrics: Arc<Metrics>,
@@ -57,6 +66,13 @@ impl Monitor {
         let mut words = line.split(|octet| *octet == b' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let (status, kind, body) = match (method, target) {
+            (b"GET", b"/") => {
+                let (health, metrics) = (Arc::clone(&self.health), Arc::clone(&self.metrics));
+                match spawn_blocking(move || html::status(&metrics, &status(&*health))).await {
+                    Ok(page) => ("200 OK", HTML, page),
+                    Err(_) => ("503 Service Unavailable", TEXT, "the page could not be made\n".to_owned()),
+                }
+            }
             (b"GET", b"/metrics") => {
                 let health = Arc::clone(&self.health);
                 let (ready, keys) =
@@ -65,21 +81,25 @@ impl Monitor {
                 self.metrics.note_health(readiness, keys);
                 ("200 OK", "text/plain; version=0.0.4", self.metrics.page())
             }
-            (b"GET", b"/healthz") => ("200 OK", "text/plain", "ok\n".to_owned()),
+            (b"GET", b"/healthz") => ("200 OK", TEXT, "ok\n".to_owned()),
             (b"GET", b"/readyz") => {
                 let health = Arc::clone(&self.health);
                 match spawn_blocking(move || health.ready()).await {
-                    Ok(Ok(())) => ("200 OK", "text/plain", "ok\n".to_owned()),
-                    Ok(Err(error)) => ("503 Service Unavailable", "text/plain", format!("{error}\n")),
-                    Err(_) => ("503 Service Unavailable", "text/plain", "the check failed\n".to_owned()),
+                    Ok(Ok(())) => ("200 OK", TEXT, "ok\n".to_owned()),
+                    Ok(Err(error)) => ("503 Service Unavailable", TEXT, format!("{error}\n")),
+                    Err(_) => ("503 Service Unavailable", TEXT, "the check failed\n".to_owned()),
                 }
             }
-            (b"GET", _) => ("404 Not Found", "text/plain", "/metrics, /healthz or /readyz\n".to_owned()),
-            _ => ("405 Method Not Allowed", "text/plain", "GET\n".to_owned()),
+            (b"GET", _) => ("404 Not Found", TEXT, "/, /metrics, /healthz or /readyz\n".to_owned()),
+            _ => ("405 Method Not Allowed", TEXT, "GET\n".to_owned()),
         };
         let length = body.len();
+        // Plain text is no page either, whatever a browser takes it for.
+        let policy = html::policy();
         format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nAllow: GET\r\nConnection: close\r\n\r\n{body}"
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nAllow: GET\r\nConnection: close\r\n\
+             Cache-Control: no-store\r\nContent-Security-Policy: {policy}; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n\
+             X-Content-Type-Options: nosniff\r\n\r\n{body}"
         )
     }
 
@@ -133,6 +153,20 @@ impl Monitor {
         connections.push_back(connection);
     }
 }
+
+/// What the status page says of the service.
+fn status(health: &dyn Health) -> Status {
+    Status {
+        obstacle: health.ready().err().map(|error| error.to_string()),
+        keys: health.keys(),
+        endings: health.endings(),
+        held: health.held(),
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+const TEXT: &str = "text/plain";
 
 /// Octets of a request's header; Prometheus sends fewer than 500.
 const REQUEST: usize = 8 * 1024;

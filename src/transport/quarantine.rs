@@ -83,16 +83,22 @@ impl Quarantine {
         Ok(Stored { path, notices: notices.unwrap_or_default() })
     }
 
+    /// How many messages are held.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read.
+    pub fn count(&self) -> Result<usize> {
+        Ok(self.ids()?.len())
+    }
+
     /// The held messages, oldest first. A message without a readable `ID.json` is an error in its place.
     ///
     /// # Errors
     ///
     /// The directory cannot be read.
     pub fn list(&self) -> Result<Vec<Result<Held>>> {
-        let mut ids: Vec<String> = Vec::new();
-        for name in self.names()? {
-            ids.extend(name.strip_suffix(".eml").filter(|id| is_id(id)).map(str::to_owned));
-        }
+        let mut ids = self.ids()?;
         ids.sort_unstable();
         Ok(ids.iter().map(|id| self.record(id)).collect())
     }
@@ -195,6 +201,12 @@ impl Quarantine {
 
     fn place(&self, id: &str, extension: &str) -> PathBuf {
         self.directory.join(format!("{id}.{extension}"))
+    }
+
+    /// The ids of the held messages, in no order.
+    fn ids(&self) -> Result<Vec<String>> {
+        let names = self.names()?.into_iter();
+        Ok(names.filter_map(|name| name.strip_suffix(".eml").filter(|id| is_id(id)).map(str::to_owned)).collect())
     }
 
     fn names(&self) -> Result<Vec<String>> {

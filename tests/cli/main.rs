@@ -7,6 +7,7 @@ mod cookbook;
 mod daily;
 mod forms;
 mod header_protection;
+mod html;
 mod input;
 mod keys;
 mod keys_in_mail;

@@ -23,6 +23,7 @@ mod recipes;
 mod reminders;
 mod revocations;
 mod sendmail;
+mod status;
 mod submission;
 #[path = "../support/mod.rs"]
 mod support;

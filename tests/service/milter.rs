@@ -379,7 +379,8 @@ fn metrics_tell_what_happened() {
         "{page}"
     );
     assert!(get("/healthz").ends_with("\r\n\r\nok\n"));
-    assert!(get("/").starts_with("HTTP/1.1 404 "));
+    assert!(get("/").starts_with("HTTP/1.1 200 "));
+    assert!(get("/other").starts_with("HTTP/1.1 404 "));
 }
 
 #[test]

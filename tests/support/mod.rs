@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod acme;
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod change;
 pub(crate) mod clients;
@@ -14,6 +15,7 @@ pub(crate) mod lab;
 pub(crate) mod names;
 pub(crate) mod office;
 pub(crate) mod openpgp_programs;
+pub(crate) mod pages;
 pub(crate) mod ports;
 pub(crate) mod postfix;
 pub(crate) mod requirements;

@@ -26,6 +26,7 @@ mod revoke;
 mod second;
 mod selection;
 pub(super) mod show;
+pub(super) mod tree;
 mod trust;
 mod untrust;
 pub(super) mod validity;

@@ -1,5 +1,8 @@
 //! `verify` and `decrypt`.
 
+mod html;
+mod next;
+
 use std::{io::Write, path::Path, process::ExitCode};
 
 use postseal::{
@@ -7,9 +10,10 @@ use postseal::{
     engine::{Opening, Within},
     mail::Message,
     report::{self, Report},
-    verdict::{Reason, Standing, Why},
+    verdict::Standing,
 };
 
+use self::html::Page;
 use super::{key, many, pieces::wholes};
 use crate::cli::{
     args::{Decrypt, ManyFiles, Require, Verify},
@@ -29,6 +33,14 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
         Require::Authentic => Standing::Authentic,
         Require::Signed => Standing::Signed,
     };
+    let mut page = what.html.as_deref().map(|name| Page::create(name, &what.input)).transpose()?;
+    let is_shown = match &page {
+        Some(page) if page.is_on_standard_output() && what.json => {
+            return Err(Error::usage("--json and --html - would both be written to standard output"));
+        }
+        Some(page) if page.is_on_standard_output() => false,
+        _ => what.json || !show::quiet::is_on(),
+    };
     let mut failed: Option<Error> = None;
     let mut reached = true;
     let _progress = progress::begin("reading");
@@ -36,14 +48,20 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
     for (index, (label, message)) in wholes(&what.input, session).enumerate() {
         let place = if count > 1 { format!(" (message {} of {count})", index + 1) } else { String::new() };
         progress::now(&format!("verifying {label}{place}"));
+        // A message is kept while it is opened only where its octets are shown.
+        let kept = page.as_ref().and(message.as_ref().ok().cloned());
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                if what.json || !show::quiet::is_on() {
-                    show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
+                let within = if is_shown || page.is_some() { session.within(&opening)? } else { Vec::new() };
+                if is_shown {
+                    show::data(&rendered(&opening, &within, opening.error(), &label, what.json))?;
+                }
+                if let Some(page) = &mut page {
+                    page.add(&label, kept.as_ref(), (&opening, &within), session)?;
                 }
                 if count <= 1 && !what.json {
-                    next_step(&opening, session)?;
+                    next::step(&opening, session)?.iter().for_each(|next| show::hint(&next::words(next)));
                 }
                 if what.save_key {
                     show::aside(&key::mail::save_signers(&opening, &label, session)?);
@@ -55,6 +73,9 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
                 if what.json {
                     show::data(&(report::json_of_error(&label, None, &error) + "\n"))?;
                 }
+                if let Some(page) = &mut page {
+                    page.add_error(&label, &error);
+                }
                 Some(error)
             }
         };
@@ -64,29 +85,12 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
             failed.get_or_insert(error);
         }
     }
+    page.map(Page::commit).transpose()?;
     Ok(match failed {
         Some(error) => ExitCode::from(show::exit_code(error.kind())),
         None if reached => ExitCode::SUCCESS,
         None => ExitCode::from(1),
     })
-}
-
-/// Says what would make a signature of the author's count, where that is for the reader to decide.
-fn next_step(opening: &Opening, session: &Session) -> Result<()> {
-    let verdict = opening.verdict();
-    let Ok(author) = verdict.author() else { return Ok(()) };
-    match verdict.reason() {
-        Some(Reason::Untrusted { signer: Some(signer), claimed })
-            if claimed.contains(author) && session.has_key(&signer)? =>
-        {
-            show::hint(&format!("compare the fingerprint with its owner, then: postseal key trust {signer} {author}"));
-        }
-        Some(Reason::Unknown { why: Why::NoKey, .. }) => {
-            show::hint(&format!("look for the key: postseal key find {author}, or import it: postseal key import FILE"))
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Writes the decrypted message; the verdict goes to standard error.

@@ -1,6 +1,7 @@
 //! `postseal scan`: judges the messages of mailboxes, and converts them.
 
 mod change;
+mod html;
 mod options;
 mod tables;
 
@@ -27,8 +28,8 @@ use postseal::{
     scan::{self, Conversion, Converted, Harvest, Judged, Outline, StateFile, Summary},
 };
 
-use self::change::Changes;
 pub(crate) use self::options::Scan;
+use self::{change::Changes, html::Page};
 use crate::cli::{
     output::{Output, Privacy},
     session::Session,
@@ -42,6 +43,10 @@ pub(crate) fn run(what: &Scan, session: &Session) -> Result<ExitCode> {
     if what.undo {
         return change::undo(&found.places);
     }
+    let page = what.html.as_deref().map(Page::create).transpose()?;
+    if page.as_ref().is_some_and(Page::is_on_standard_output) && (what.json || what.csv) {
+        return Err(Error::usage("--json or --csv, and --html - would both be written to standard output"));
+    }
     let from: Vec<Pattern> = what.from.iter().map(|text| options::pattern(text)).collect::<Result<_>>()?;
     let mut scan = Running {
         what,
@@ -49,6 +54,7 @@ pub(crate) fn run(what: &Scan, session: &Session) -> Result<ExitCode> {
         harvest: Harvest::new(session.limits().clone()),
         summary: Summary::default(),
         state: None,
+        page,
         changes: Changes::begin(what, &found.places)?,
         failed: None,
         failures: 0,
@@ -109,6 +115,7 @@ struct Running<'a> {
     harvest: Harvest,
     summary: Summary,
     state: Option<StateFile>,
+    page: Option<Page>,
     changes: Changes,
     /// The first error that ends the program with its exit code.
     failed: Option<Error>,
@@ -179,6 +186,9 @@ impl Running<'_> {
             show::data(&line)?;
         }
         self.tally(&judged.outline);
+        if let Some(page) = self.page.as_mut().filter(|_| is_from(&judged.outline, &self.from)) {
+            page.note(name, &judged);
+        }
         if let Some(error) = judged.error().filter(|error| !error.is_sealed()) {
             self.fail(&error.clone().of(&format!("{name}, message {}", judged.id)));
         }
@@ -223,7 +233,8 @@ impl Running<'_> {
         if self.failures > MAX_SHOWN {
             show::aside(&format!("errors not shown: {}\n", self.failures - MAX_SHOWN));
         }
-        if !self.what.json && !self.what.csv {
+        let is_page_printed = self.page.as_ref().is_some_and(Page::is_on_standard_output);
+        if !self.what.json && !self.what.csv && !is_page_printed {
             show::data(&tables::table(&self.summary))?;
         }
         let changed = match self.failed {
@@ -235,6 +246,9 @@ impl Running<'_> {
         }
         self.say_passed_over(found);
         self.save_keys()?;
+        if let Some(page) = self.page.take() {
+            page.commit(self.what, &self.summary, &self.harvest, session)?;
+        }
         if self.hits > 0 {
             show::aside(&format!("messages that are {}: {}\n", self.what.fail_words(), self.hits));
         }

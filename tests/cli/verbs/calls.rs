@@ -160,6 +160,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--revocation-fetch ocsp", "", 0),
             call("--revocation-fetch both", "", 0),
             call("--json", "", 0),
+            call("--html out", "", 0),
         ],
     ),
     verb(
@@ -169,6 +170,7 @@ pub(crate) const VERBS: &[Verb] = &[
         &[
             call("--json", "", 0),
             call("--csv", "", 0),
+            call("--html out", "", 0),
             call("--state state", "", 0),
             call("--fail-on unsigned", "", 1),
             call("--fail-on bad", "", 0),

@@ -127,6 +127,7 @@ const COMMANDS: &[(&str, Done)] = &[
     ),
     ("postseal key trust NEW ADDRESS", Done::Typed("key trust $(cat colleague-id) colleague@example.org")),
     ("postseal config check", Done::Typed("config check postseal.toml")),
+    ("postseal key show FINGERPRINT", Done::Typed("key show $(cat colleague-id)")),
     ("postseal scan ~/Maildir", Done::Typed("scan message.eml")),
     ("postseal list check dev", Done::Typed("list check -c postseal.toml dev")),
     ("postseal man DIR", Done::Typed("man .")),

@@ -25,7 +25,7 @@ use postseal::{
     pki::Revocation,
     policy::{Action, Condition, Direction, Order, Pattern, Policy, Rule},
     protocol::{pgp, smime},
-    report::{KeyFigures, Metrics},
+    report::{KeyFigures, Metrics, html::KeyEnd},
     store,
     transport::{
         Endpoint, Health, Listener, Measured, MemoryLimit, Monitor, Network, NextHop, SendError, Sending,
@@ -50,6 +50,14 @@ impl Health for Healthy {
     }
 
     fn keys(&self) -> Option<KeyFigures> {
+        None
+    }
+
+    fn endings(&self) -> Vec<KeyEnd> {
+        Vec::new()
+    }
+
+    fn held(&self) -> Option<u64> {
         None
     }
 }

@@ -23,6 +23,9 @@ pub(crate) struct Scan {
     /// Print one line of comma-separated values for each message
     #[arg(long)]
     pub(super) csv: bool,
+    /// Write a page for a web browser: senders, messages by month, what failed and why, keys that end; - is standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "undo")]
+    pub(super) html: Option<PathBuf>,
     /// Note there what is done, and go on from there when it exists
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) state: Option<PathBuf>,
