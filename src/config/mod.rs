@@ -35,6 +35,7 @@ mod mailboxes;
 mod member_changes;
 mod members;
 mod notice;
+mod page;
 mod reader;
 mod rules;
 mod secret;
@@ -62,7 +63,7 @@ use crate::{
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Aliases, Members, Policy},
+    policy::{Aliases, Members, PageTexts, Policy},
     transport::{Endpoint, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
@@ -108,6 +109,8 @@ pub struct Config {
     pub notice: Option<Notice>,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
+    /// What pages say to recipients without a key.
+    pub page: PageTexts,
     /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
     pub provisioning: Option<Duration>,
     /// Limits.

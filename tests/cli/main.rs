@@ -9,6 +9,7 @@ mod keys;
 mod keys_in_mail;
 mod own_copy;
 mod own_key;
+mod pages;
 mod policy;
 mod program;
 mod publish;

@@ -131,6 +131,8 @@ networks = ["127.0.0.1"]
 @discovery
 [provisioning]
 @provisioning
+[page]
+@page
 [upstream]
 smart-host = "127.0.0.1:2526"
 @upstream

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, process::ExitCode};
 
 use postseal::{
     base::{Error, Result},
-    engine::{Opening, Within},
+    engine::{Opening, Within, page},
     mail::Message,
     report::{self, Report},
     verdict::Standing,
@@ -37,6 +37,11 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
             Ok(opening) => {
                 if what.json || !show::is_quiet() {
                     show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
+                }
+                if opening.payload().is_some_and(page::is_page) {
+                    show::hint(
+                        "message.html opens in a browser, with a passphrase that the sender tells the recipient; a page is not signed",
+                    );
                 }
                 if what.save_key {
                     show::aside(&key::mail::save_signers(&opening, &label, session)?);

@@ -79,6 +79,13 @@ const COMMANDS: &[(&str, Done)] = &[
     ("postseal key generate", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key generate ADDRESS", Done::Typed("key generate --no-passphrase bob@example.org")),
     ("postseal key list", Done::Typed("key list")),
+    ("postseal key password", Done::Typed("key password")),
+    ("postseal key password ADDRESS", Done::Typed("--passphrase-file pass key password bob@example.net")),
+    ("postseal key password --generate ADDRESS", Done::Typed("key password --generate bob@example.net")),
+    (
+        "postseal key password --remove ADDRESS",
+        Done::Typed("key password --generate bob@example.net && \"$0\" key password --remove bob@example.net"),
+    ),
     ("postseal key passphrase ADDRESS", Done::Typed("key passphrase --new-passphrase-file pass $(cat id)")),
     ("postseal key remove", Done::Typed("key remove $(cat colleague-id)")),
     ("postseal key renew ADDRESS", Done::Typed("key renew $(cat id)")),
