@@ -324,6 +324,14 @@ pub(crate) struct Encrypt {
     /// Encrypt with each passphrase of --passphrase-file too, or with one that is typed
     #[arg(long)]
     pub(crate) password: bool,
+    /// Make a page that a browser opens with a passphrase, for recipients without a key
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "hidden_to", "discover", "password", "sign", "nested", "triple", "aead", "cipher", "legacy_display", "inline", "opaque", "split",
+        ],
+    )]
+    pub(crate) page: bool,
     /// Sign too
     #[arg(long)]
     pub(crate) sign: bool,

@@ -14,7 +14,7 @@ use postseal::{
     config::{self, Config, KeySource, Presence},
     crypto::{Legacy, SecretKey},
     discover::{Discovery, Settings, StatusLocal, Statuses},
-    engine::{Engine, OpenedParts, Opening, Within},
+    engine::{Engine, OpenedParts, Opening, Within, page::Page},
     keys::{Chain, Handle, KeyState, Keys, Memory, Passphrases, ProtocolName, Query, Record, StatementStore, Want},
     mail::{Address, Message},
     pki::Revocation,
@@ -202,6 +202,11 @@ impl Session {
         out: &mut dyn io::Write,
     ) -> Result<Sealed> {
         self.engine(self.keys()?).seal(protocol, message, how, out)
+    }
+
+    /// Makes a message that brings a page.
+    pub(crate) fn page(&self, message: &Message, how: &Page<'_>) -> Result<Vec<u8>> {
+        self.engine_without_keys().page(message, how)
     }
 
     /// Whether a usable key of `address` is here to encrypt to.

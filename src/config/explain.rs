@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Config, SecretFrom};
 use crate::{
     base::{Result, Secret},
-    engine::{Engine, HandlerContext},
-    keys::{KeyState, ProtocolName},
+    engine::{Engine, HandlerContext, page::Submitted},
+    keys::{KeyState, PassphraseFrom, ProtocolName},
     mail::{Envelope, ForwardPath, Mail, Submitter},
     policy::{Action, Decision, Disposition, Facts, Group, Trace, Unauthenticated},
     report::printable,
@@ -106,8 +106,10 @@ pub struct PassedOver {
 pub fn explain(config: &Config, engine: &Engine<'_>, mail: &Mail) -> Result<Explanation> {
     let (recipients, origins): (Vec<_>, Vec<_>) =
         config.policy.unalias(mail.envelope.recipients.clone()).recipients.into_iter().unzip();
-    let mail = &Mail { envelope: Envelope { recipients, ..mail.envelope.clone() }, ..mail.clone() };
-    let gathered = engine.gather(mail, &config.policy)?;
+    let mail = Mail { envelope: Envelope { recipients, ..mail.envelope.clone() }, ..mail.clone() };
+    let Submitted { mail, passphrase } = Submitted::of(mail, engine.budget())?;
+    let mail = &mail;
+    let gathered = engine.gather(mail, &config.policy, passphrase)?;
     let facts = gathered.facts(mail);
     let decision = config.policy.decide(&facts);
     let traces = config.policy.explain(&facts);
@@ -299,6 +301,8 @@ pub(super) fn words(
         }
         Action::Encrypt(protocol) => vec![encrypted(protocol)],
         Action::Keep => vec!["unchanged: encrypted already".to_owned()],
+        Action::Page(PassphraseFrom::Message) => vec!["a page, with the passphrase of the message".to_owned()],
+        Action::Page(PassphraseFrom::Store) => vec!["a page, with the stored passphrase of the recipient".to_owned()],
         Action::RemoveHeader(name) => vec![format!("header removed: {name}")],
         Action::Sign(protocol) => vec![signed(protocol)],
         Action::SignAndEncrypt(protocol) => vec![signed(protocol), encrypted(protocol)],

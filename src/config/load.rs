@@ -1,4 +1,4 @@
-//! From a file to a [`Config`], or to all its problems. A pure function of the file, so that a running service can load it again, and keep the
+//! From a file to a [`Config`], or to all its problems. A pure function of the file and the texts of pages that it names, so that a running service can load it again, and keep the
 //! current configuration if the file has errors.
 
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -9,7 +9,7 @@ use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
     Security, Server, Upstream, What, Xforward, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
-    notice, provisioning,
+    notice, page, provisioning,
     reader::{self, Reader},
     rules,
     table::{Document, Located, Table},
@@ -19,7 +19,7 @@ use crate::{
     crypto::Legacy,
     mail::Address,
     pki::Revocation,
-    policy::{Forwards, Lists, Mailboxes, Pattern, Policy},
+    policy::{Forwards, Lists, Mailboxes, Order, Pattern, Policy},
     report::authserv,
     transport::{MemoryLimit, sendmail::Program},
 };
@@ -119,7 +119,11 @@ impl Reader<'_> {
         let Names { aliases, mailboxes, expanded } = mailboxes::read(self.document, root);
         let policy =
             Policy { mailboxes, aliases: expanded, ..self.policy(root, trusted.as_ref(), bounds.message.message) };
-        let policy = forwards::read(self, root, policy);
+        let page = page::read(self, root);
+        let mut policy = forwards::read(self, root, policy);
+        for rule in policy.rules.iter_mut().filter(|rule| rule.says(Order::Encrypt)) {
+            rule.sealing.page = Some(page.clone());
+        }
         let policy = lists::read(self, root, policy);
         if let Some(trusted) = trusted {
             trusted.finish();
@@ -173,6 +177,7 @@ impl Reader<'_> {
             quarantine,
             notice,
             expiry_notice,
+            page,
             provisioning,
             bounds,
             log,

@@ -36,6 +36,7 @@ mod mailboxes;
 mod member_changes;
 mod members;
 mod notice;
+mod page;
 mod provisioning;
 mod reader;
 mod rules;
@@ -64,7 +65,7 @@ use crate::{
     keys::Reach,
     mail::{Address, address::Mailbox},
     pki::Revocation,
-    policy::{Aliases, Members, Policy},
+    policy::{Aliases, Members, PageTexts, Policy},
     transport::{Endpoint, NoticeTo, sendmail::Program, smtp::BareLf},
 };
 
@@ -112,6 +113,8 @@ pub struct Config {
     pub notice: Option<Notice>,
     /// Notices of keys that end soon.
     pub expiry_notice: Option<ExpiryNotice>,
+    /// What pages say to recipients without a key.
+    pub page: PageTexts,
     /// The keys that local users without one get when they first send mail; `None`: they get none.
     pub provisioning: Option<Provisioning>,
     /// Limits.

@@ -271,6 +271,7 @@ fn sealing(reader: &Reader<'_>, table: &Table<'_>) -> Sealing {
         encrypt_to: KeyOwner::Address,
         sign_with: KeyOwner::Address,
         also_to: Vec::new(),
+        page: None,
         headers: reader.choice(table, "protect-headers", None, &headers),
         legacy_display: reader.choice(table, "legacy-display", LegacyDisplay::Omit, &displays),
         aead: reader.choice(table, "aead", Aead::Announced, &aeads),
@@ -290,7 +291,11 @@ fn resorts(reader: &Reader<'_>, table: &Table<'_>, known: Vocabulary<'_>) -> BTr
     let mut resorts = BTreeMap::new();
     for obstacle in known.obstacles.iter().copied() {
         let Some(text) = table.string(obstacle.name()) else { continue };
-        let fits = |resort: &Resort| *resort != Resort::Keep || obstacle.can_keep();
+        let fits = |resort: &Resort| match resort {
+            Resort::Keep => obstacle.can_keep(),
+            Resort::Page => obstacle.can_page(),
+            _ => true,
+        };
         let known: Vec<_> = known.resorts.iter().copied().filter(fits).map(|one| (one.name(), one)).collect();
         let Some(resort) = reader.document.word(&text, obstacle.name(), &known) else { continue };
         resorts.insert(obstacle, resort);

@@ -7,14 +7,16 @@ use super::{
     edit::Edits,
     facts::Gathered,
     marker, own_key,
+    page::{self, Page},
     plaintext::{self, Plaintext},
 };
 use crate::{
-    base::{Error, Kind, Result},
+    base::{Budget, Error, Kind, Result},
+    crypto::{Hash, pbkdf2_cost},
     keys::ProtocolName,
-    mail::{Mail, Message, Submitter, header::Field},
+    mail::{Mail, Message, Submitter, header::Field, header_protection::Confidentiality},
     policy::{Action, Direction, Group, KeyOwner, Sealing},
-    protocol::{Recipient, Seal, Signer},
+    protocol::{Headers, Recipient, Seal, Signer},
     report::{
         authres::{self, Examined},
         authserv::Believed,
@@ -34,6 +36,8 @@ pub(super) struct Acting<'a> {
     pub(super) results: Option<String>,
     /// What was made for groups whose ciphertext does not depend on who they are.
     pub(super) made: Vec<(Vec<Action>, Sealing, Written)>,
+    /// For the keys of its pages.
+    pub(super) budget: Budget,
     /// One line for each thing done.
     pub(super) notes: Vec<String>,
 }
@@ -91,6 +95,10 @@ impl Acting<'_> {
                     }
                 }
                 Action::Annotate | Action::Autocrypt(_) | Action::Clear | Action::Decrypt(_) | Action::Keep => {}
+                Action::Page(_) => {
+                    message = self.edited(message, &std::mem::take(&mut edits), Bcc::Removed)?;
+                    message = self.paged(&message, group)?;
+                }
                 Action::RemoveHeader(name) => edits.remove(name),
                 Action::TagSubject(words) => edits.tag(words),
                 Action::Encrypt(protocol) | Action::Sign(protocol) | Action::SignAndEncrypt(protocol) => {
@@ -111,6 +119,26 @@ impl Acting<'_> {
         let message = self.edited(message, &edits, Bcc::Removed)?;
         let results = opened.map(|_| self.results_of(opened));
         Ok(Written { message, keys, results })
+    }
+
+    /// The message as a page for `group`, whose members have one passphrase.
+    fn paged(&mut self, message: &Message, group: &Group) -> Result<Message> {
+        let mut known = None;
+        for path in &group.recipients {
+            let found = self.engine.context.keys.shared_passphrase(&path.address)?;
+            if known.is_some() && known != found {
+                return Err(Error::unavailable(format!("{}: another passphrase than that of its group", path.address)));
+            }
+            known = found;
+        }
+        let passphrase = known.ok_or_else(|| Error::no_key("page: there is no passphrase any more"))?;
+        self.budget.derivation(pbkdf2_cost(Hash::Sha256, page::ITERATIONS, page::KEY))?;
+        let texts = group.sealing.page.clone().unwrap_or_default();
+        let hidden = group.sealing.headers.and_then(Headers::confidentiality).unwrap_or(Confidentiality::Baseline);
+        let page = Page { passphrase: &passphrase, texts: &texts, hidden };
+        let octets = self.engine.page(message, &page)?;
+        self.notes.push("sealed with a passphrase, as a page".to_owned());
+        self.parse(octets)
     }
 
     fn results_of(&self, opened: Option<&Plaintext>) -> String {

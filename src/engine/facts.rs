@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{Budget, Result},
-    keys::{KeyState, ProtocolName, Purpose, Query, RestrictedKeys, Snapshot, Want},
+    keys::{KeyState, ProtocolName, Purpose, Query, RestrictedKeys, SharedPassphrase, Snapshot, Want},
     mail::{Address, ForwardPath, Mail, Message, Part, header},
     policy::{
         Action, Direction, Facts, Group, KeyStates, Order, Policy, RecipientFacts, Rule, Unauthenticated, Wrapping,
@@ -96,13 +96,15 @@ pub(super) enum Readers<'a> {
 }
 
 impl Engine<'_> {
-    /// Opens and judges `mail`, and asks for the keys that `policy` may want for its author and its recipients.
+    /// Opens and judges `mail`, and asks for the keys that `policy` may want for its author and its recipients. `passphrase` came with the mail
+    /// ([`Submitted`](super::page::Submitted)).
     ///
     /// # Errors
     ///
     /// The keys could not be asked, or the message is over the bounds. A message that cannot be read is [`Wrapping::Malformed`].
-    pub fn gather(&self, mail: &Mail, policy: &Policy) -> Result<Gathered> {
-        let keys = Snapshot::new(self.context.keys, self.limits.network).reaching(policy.discovered(mail));
+    pub fn gather(&self, mail: &Mail, policy: &Policy, passphrase: Option<SharedPassphrase>) -> Result<Gathered> {
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
+        let keys = keys.reaching(policy.discovered(mail)).bringing(passphrase);
         self.with_keys(&keys).gather_from_snapshot(mail, policy, Readers::Recipients)
     }
 
@@ -183,8 +185,15 @@ impl Engine<'_> {
             path: path.clone(),
             keys: keys.recipient(&path.address, &asked(&path.address)),
             is_reader: readers.as_ref().is_none_or(|readers| readers.contains(&path.address)),
+            passphrase: None,
         });
-        let recipients = recipients.collect();
+        let mut recipients: Vec<RecipientFacts> = recipients.collect();
+        for one in &mut recipients {
+            if policy.pages(&mail.submitter, sender, &one.path.address) {
+                let found = self.context.keys.shared_passphrase(&one.path.address)?;
+                one.passphrase = found.map(|passphrase| passphrase.origin());
+            }
+        }
         let signing = author.map(|author| keys.signer(author)).unwrap_or_default();
         let domain_signing = domain.map(|address| keys.signer(&address)).unwrap_or_default();
         let times = Times { open, resolve: start.elapsed().saturating_sub(open), ..Times::default() };

@@ -9,6 +9,7 @@ use super::{
     facts::Readers,
     leg::{Made, Route, copy_for},
     marker,
+    page::Submitted,
     sent_on::{Origins, SentOn, joined},
 };
 use crate::{
@@ -78,7 +79,9 @@ impl Engine<'_> {
     ///
     /// As [`Handler::handle`].
     pub fn handle(&self, mail: Mail, handler: HandlerContext<'_>) -> Result<Outcome> {
-        let keys = Snapshot::new(self.context.keys, self.limits.network).reaching(handler.policy.discovered(&mail));
+        let Submitted { mail, passphrase } = Submitted::of(mail, self.budget())?;
+        let keys = Snapshot::new(self.context.keys, self.limits.network);
+        let keys = keys.reaching(handler.policy.discovered(&mail)).bringing(passphrase);
         self.with_keys(&keys).handle_from_snapshot(mail, handler)
     }
 

@@ -78,6 +78,7 @@ impl Engine<'_> {
             groups: decision.groups.len(),
             results: route.results,
             made: Vec::new(),
+            budget: self.budget(),
             notes: Vec::new(),
         };
         let start = Instant::now();

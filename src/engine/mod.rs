@@ -23,6 +23,7 @@ mod onward;
 mod opaque;
 mod open;
 mod own_key;
+pub mod page;
 mod parts;
 mod plaintext;
 mod posting;

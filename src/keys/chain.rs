@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, StatusSource, Want};
+use super::{
+    Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, SharedPassphrase, StatusSource, Want,
+};
 use crate::{
     base::{Error, Kind, Result, Secret},
     crypto::SecretKey,
@@ -200,6 +202,15 @@ impl Keys for Chain {
             passwords.extend(source.passwords()?);
         }
         Ok(passwords)
+    }
+
+    fn shared_passphrase(&self, recipient: &Address) -> Result<Option<SharedPassphrase>> {
+        for source in &self.sources {
+            if let Some(passphrase) = source.shared_passphrase(recipient)? {
+                return Ok(Some(passphrase));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -8,6 +8,7 @@ mod memory;
 mod query;
 mod record;
 mod restricted;
+mod shared_passphrase;
 mod snapshot;
 mod source;
 mod state;
@@ -24,6 +25,7 @@ pub use memory::Memory;
 pub use query::{Purpose, Query, Reach, Want};
 pub use record::{Authenticated, Binding, Encoded, Handle, ProtocolName, Record};
 pub use restricted::RestrictedKeys;
+pub use shared_passphrase::{PassphraseFrom, SharedPassphrase};
 pub use snapshot::Snapshot;
 pub use source::Source;
 pub use state::KeyState;
@@ -33,6 +35,7 @@ pub use withdrawal::{RevocationReason, Withdrawal};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
+    mail::Address,
 };
 
 /// A source of keys. Implement it for your own key store.
@@ -99,5 +102,10 @@ pub trait Keys: Send + Sync {
     /// Passwords to try on messages that are encrypted to one, in order.
     fn passwords(&self) -> Result<Vec<Secret>> {
         Ok(Vec::new())
+    }
+
+    /// The passphrase that senders here share with `recipient`, who has no key.
+    fn shared_passphrase(&self, _recipient: &Address) -> Result<Option<SharedPassphrase>> {
+        Ok(None)
     }
 }

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, StatusSource, Want};
+use super::{
+    Deprecated, Handle, Keys, ProtocolName, Purpose, Query, Reach, Record, SharedPassphrase, StatusSource, Want,
+};
 use crate::{
     base::{Result, Secret},
     crypto::SecretKey,
@@ -25,6 +27,7 @@ pub struct Snapshot<'k> {
     keys: &'k dyn Keys,
     network: Duration,
     reached: HashSet<Address>,
+    brought: Option<SharedPassphrase>,
     deadline: OnceLock<Instant>,
     found: Mutex<HashMap<Question, Vec<Arc<Record>>>>,
     anchors: OnceLock<Vec<Arc<Record>>>,
@@ -48,6 +51,7 @@ impl<'k> Snapshot<'k> {
             keys,
             network,
             reached: HashSet::new(),
+            brought: None,
             deadline: OnceLock::new(),
             found: Mutex::default(),
             anchors: OnceLock::new(),
@@ -59,6 +63,12 @@ impl<'k> Snapshot<'k> {
     #[must_use]
     pub fn reaching(self, addresses: impl IntoIterator<Item = Address>) -> Self {
         Snapshot { reached: addresses.into_iter().collect(), ..self }
+    }
+
+    /// The same, with a passphrase for all recipients that the sender gave with the message.
+    #[must_use]
+    pub fn bringing(self, brought: Option<SharedPassphrase>) -> Self {
+        Snapshot { brought, ..self }
     }
 
     /// `query` with the deadline of the message, unless it has one, and with its reach.
@@ -133,6 +143,13 @@ impl Keys for Snapshot<'_> {
 
     fn passwords(&self) -> Result<Vec<Secret>> {
         self.keys.passwords()
+    }
+
+    fn shared_passphrase(&self, recipient: &Address) -> Result<Option<SharedPassphrase>> {
+        match &self.brought {
+            Some(brought) => Ok(Some(brought.clone())),
+            None => self.keys.shared_passphrase(recipient),
+        }
     }
 }
 

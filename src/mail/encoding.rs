@@ -144,7 +144,11 @@ pub fn quoted_printable_encode(text: &[u8]) -> Vec<u8> {
 }
 
 /// Writes base64 in lines of 76 characters with CRLF, including the last, holding only a few kilobytes.
-pub(super) fn write_base64(octets: &[u8], to: &mut dyn Write) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of writing.
+pub fn write_base64(octets: &[u8], to: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::with_capacity(CHUNK + CHUNK / 32);
     let mut line = [0; 76];
     for chunk in octets.chunks(CHUNK / 76 * 57) {

@@ -1,9 +1,9 @@
-//! HTML, as far as one element has to be put into it or taken out.
+//! HTML, as far as text is written into it, or one element put into it or taken out.
 
 use memchr::{memchr, memmem};
 
-/// Text as HTML in ASCII.
-pub(super) fn escaped(text: &str) -> String {
+/// Text as HTML in ASCII, for the content of elements and for attribute values in double quotes.
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

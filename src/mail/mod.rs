@@ -16,7 +16,7 @@ mod envelope;
 pub mod form;
 pub mod header;
 pub mod header_protection;
-mod html;
+pub mod html;
 mod login;
 pub mod mbox;
 mod media_type;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState, Reach, Source},
+    keys::{Handle, KeyState, PassphraseFrom, Reach, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -18,6 +18,7 @@ struct Case {
     submitter: Submitter,
     to: &'static str,
     wrapping: Wrapping,
+    passphrase: Option<PassphraseFrom>,
 }
 
 impl Case {
@@ -46,6 +47,7 @@ impl Case {
             submitter: Submitter::Authenticated(Login::new("alice").unwrap()),
             to: "bob@b.example",
             wrapping: Wrapping::Plain,
+            passphrase: None,
         }
     }
 
@@ -62,7 +64,12 @@ impl Case {
             signing: self.signing.clone(),
             domain_signing: BTreeMap::new(),
             others: Default::default(),
-            recipients: vec![RecipientFacts { path, keys: self.keys.clone(), is_reader: true }],
+            recipients: vec![RecipientFacts {
+                path,
+                keys: self.keys.clone(),
+                is_reader: true,
+                passphrase: self.passphrase,
+            }],
         };
         self.policy.decide(&facts).groups.remove(0)
     }
@@ -291,6 +298,44 @@ fn a_header_asks_for_more_and_never_for_less() {
     assert_eq!(case.decide().actions, [Action::SignAndEncrypt(ProtocolName::Pgp)]);
     case.keys.clear();
     assert_eq!(case.decide().obstacle, Some(Obstacle::MissingKey), "who asked for encryption does not get clear");
+    case.policy.rules[0].obstacles.insert(Obstacle::MissingKey, Resort::Page);
+    assert_eq!(case.decide().obstacle, Some(Obstacle::NoPassphrase), "nor where no passphrase is known");
+    case.passphrase = Some(PassphraseFrom::Message);
+    assert_eq!(case.decide().actions, [Action::Page(PassphraseFrom::Message)]);
+}
+
+#[test]
+fn a_page_takes_the_place_of_the_recipients_key_alone() {
+    let page = |change: fn(&mut Case)| {
+        let mut case = Case::new(BOTH);
+        case.keys.clear();
+        case.passphrase = Some(PassphraseFrom::Store);
+        case.policy.rules[0].obstacles = [(Obstacle::MissingKey, Resort::Page)].into();
+        change(&mut case);
+        let group = case.decide();
+        (group.actions, group.obstacle, group.rule)
+    };
+    let paged = (vec![Action::Page(PassphraseFrom::Store)], None, "one".to_owned());
+    let refused = |obstacle| (Vec::new(), Some(obstacle), "one".to_owned());
+    assert_eq!(page(|_| ()), paged);
+    assert_eq!(page(|case| case.signing.clear()), paged, "it is not signed");
+    let to_archive = |case: &mut Case| {
+        let archive = Address::parse("archive@a.example").unwrap();
+        case.policy.rules[0].sealing.also_to = vec![AlsoTo::Address(archive)];
+    };
+    assert_eq!(page(to_archive), refused(Obstacle::MissingKey), "the archive could not read it");
+    let of_bob = |case: &mut Case| case.submitter = Submitter::Authenticated(Login::new("bob").unwrap());
+    assert_eq!(page(of_bob), refused(Obstacle::NotPermitted));
+    let expired = |case: &mut Case| {
+        case.keys.insert(ProtocolName::Pgp, KeyState::Expired("old".to_owned()));
+    };
+    assert_eq!(page(expired), refused(Obstacle::ExpiredKey), "the rule says nothing about expired keys");
+    assert_eq!(page(|case| case.passphrase = None), refused(Obstacle::NoPassphrase));
+    let next = |case: &mut Case| {
+        case.passphrase = None;
+        case.policy.rules[0].obstacles.insert(Obstacle::NoPassphrase, Resort::Next);
+    };
+    assert_eq!(page(next), (vec![Action::Clear], None, "last".to_owned()), "the next rule says clear");
 }
 
 #[test]

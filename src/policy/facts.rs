@@ -1,7 +1,7 @@
 //! What a decision is made from.
 
 use crate::{
-    keys::{KeyState, ProtocolName},
+    keys::{KeyState, PassphraseFrom, ProtocolName},
     mail::{Address, ForwardPath, Message, NoAuthor, Submitter},
     verdict::Standing,
 };
@@ -66,6 +66,8 @@ pub struct RecipientFacts {
     pub keys: BTreeMap<ProtocolName, KeyState>,
     /// Whether the recipient's own keys open the message, or it hides nothing. For other recipients it is not decrypted.
     pub is_reader: bool,
+    /// Where the passphrase for a page is from, if one is known and a rule may send one ([`Policy::pages`](super::Policy::pages)).
+    pub passphrase: Option<PassphraseFrom>,
 }
 
 /// What is known of one mail.

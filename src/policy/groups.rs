@@ -6,7 +6,10 @@ use super::{
     Action, Decision, Facts, Group, NO_RULE, Origin, Policy,
     ruling::{Ruling, Walk},
 };
-use crate::mail::{Address, ForwardPath, address};
+use crate::{
+    keys::PassphraseFrom,
+    mail::{Address, ForwardPath, address},
+};
 
 /// Recipients with the same ruling share a group, unless a ciphertext would tell of one who is hidden.
 pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Decision {
@@ -16,7 +19,13 @@ pub(super) fn group(policy: &Policy, facts: &Facts<'_>, walks: Vec<Walk>) -> Dec
     let mut shared: HashMap<Ruling, usize> = HashMap::new();
     for (recipient, walk) in facts.recipients.iter().zip(walks) {
         let ruling = walk.ruling;
-        let alone = encrypts(&ruling) && !shown.contains(&recipient.path.address);
+        let alone = match page(&ruling) {
+            // It has its recipient's own passphrase.
+            Some(PassphraseFrom::Store) => true,
+            // It does not tell how many can read it.
+            Some(PassphraseFrom::Message) => false,
+            None => encrypts(&ruling) && !shown.contains(&recipient.path.address),
+        };
         let place = shared.get(&ruling).copied().filter(|_| !alone);
         match place.and_then(|place| groups.get_mut(place)) {
             Some(group) => group.recipients.push(recipient.path.clone()),
@@ -45,6 +54,13 @@ pub(super) fn of(policy: &Policy, recipient: ForwardPath, ruling: &Ruling) -> Gr
         sealing: ruling.sealing.clone(),
         disposition: ruling.disposition.clone(),
     }
+}
+
+fn page(ruling: &Ruling) -> Option<PassphraseFrom> {
+    ruling.actions.iter().find_map(|action| match action {
+        Action::Page(from) => Some(*from),
+        _ => None,
+    })
 }
 
 fn encrypts(ruling: &Ruling) -> bool {

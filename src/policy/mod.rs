@@ -11,6 +11,7 @@ mod key_choice;
 mod lists;
 mod mailboxes;
 mod onward;
+mod page;
 mod pattern;
 #[cfg(test)]
 mod properties;
@@ -31,6 +32,7 @@ pub use lists::{
 };
 pub use mailboxes::Mailboxes;
 pub use onward::{Forward, Forwards, MailboxCopy, Onward, RETURN, ReturnPath};
+pub use page::{PageLanguage, PageText, PageTexts};
 pub use pattern::Pattern;
 pub use requests::{Carried, Command, REQUEST_AGE, Request, Subscription};
 pub use rules::{Action, KeySearch, Obstacle, Order, Resort, Rule, Unauthenticated};
@@ -77,6 +79,7 @@ use crate::{
 ///         path: ForwardPath { address: to, parameters: Vec::new() },
 ///         keys: BTreeMap::new(),
 ///         is_reader: false,
+///         passphrase: None,
 ///     }],
 /// });
 /// assert!(matches!(decision.groups[0].disposition, Disposition::Reject(_)));
@@ -272,6 +275,14 @@ impl Policy {
         let is_asked = |recipient: &Address| self.rules_for(&mail.submitter, sender, recipient).any(asks);
         let recipients = self.unalias(mail.envelope.recipients.clone()).recipients.into_iter();
         recipients.map(|(path, _)| path.address).filter(is_asked).collect()
+    }
+
+    /// Whether `recipient` may get a page that opens with a passphrase, as far as the envelope says.
+    pub fn pages(&self, submitter: &Submitter, sender: Option<&Address>, recipient: &Address) -> bool {
+        let is_known = matches!(submitter, Submitter::Authenticated(_) | Submitter::Trusted);
+        let says = |all: &BTreeMap<Obstacle, Resort>| all.values().any(|resort| *resort == Resort::Page);
+        let pages = |rule: &Rule| says(&rule.obstacles) || says(&self.obstacles);
+        is_known && self.rules_for(submitter, sender, recipient).any(pages)
     }
 
     /// The rules that may decide about a mail from `sender` to `recipient`, as far as the envelope says.

@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select, sample::subs
 use super::*;
 use crate::{
     base::{Budget, Limits},
-    keys::{Handle, KeyState, Source},
+    keys::{Handle, KeyState, PassphraseFrom, Source},
     mail::{Login, Message, NoAuthor},
     verdict::Standing,
 };
@@ -49,7 +49,9 @@ proptest! {
             if asked.disposition == Disposition::Relay {
                 prop_assert_eq!(&plain.disposition, &Disposition::Relay, "{:?}", asked);
                 prop_assert!(encrypts(&asked) || !encrypts(plain), "{plain:?} {asked:?}");
-                prop_assert!(signs(&asked) || !signs(plain), "{plain:?} {asked:?}");
+                // Who asks for encryption does not get a signature in clear instead.
+                let is_kept_from_clear = pages(&asked).is_some() && !encrypts(plain);
+                prop_assert!(signs(&asked) || is_kept_from_clear || !signs(plain), "{plain:?} {asked:?}");
                 prop_assert!(!asked.actions.contains(&Action::Clear) || plain.actions.contains(&Action::Clear), "{plain:?} {asked:?}");
                 prop_assert!(opened(&asked) <= opened(plain), "{plain:?} {asked:?}");
                 prop_assert!(asked.actions.contains(&Action::Annotate) || !plain.actions.contains(&Action::Annotate));
@@ -78,12 +80,25 @@ proptest! {
         }
     }
 
-    /// A hidden recipient's ciphertext has no other recipient.
+    /// A page is for mail of a known submitter with a known passphrase, and a stored passphrase is for one recipient alone.
+    #[test]
+    fn pages_have_a_passphrase(policy in policies(), mail in mails()) {
+        for group in policy.decide(&mail.facts(&mail.asking)).groups {
+            let Some(from) = pages(&group) else { continue };
+            prop_assert_eq!(mail.passphrase, Some(from));
+            prop_assert!(mail.author.as_ref().is_some_and(|author| policy.may_use(&mail.submitter, author)), "{group:?}");
+            prop_assert!(matches!(mail.submitter, Submitter::Authenticated(_) | Submitter::Trusted), "{group:?}");
+            prop_assert!(from == PassphraseFrom::Message || group.recipients.len() == 1, "{group:?}");
+        }
+    }
+
+    /// A hidden recipient's ciphertext has no other recipient. A page does not tell who reads it.
     #[test]
     fn the_hidden_are_alone(policy in policies(), mail in mails()) {
         for group in policy.decide(&mail.facts(&mail.silent)).groups.iter().filter(|group| encrypts(group)) {
             let hidden = |path: &ForwardPath| !mail.shown.contains(&path.address.to_string());
-            prop_assert!(group.recipients.len() == 1 || !group.recipients.iter().any(hidden), "{group:?}");
+            let is_page = pages(group).is_some();
+            prop_assert!(is_page || group.recipients.len() == 1 || !group.recipients.iter().any(hidden), "{group:?}");
         }
     }
 }
@@ -103,6 +118,7 @@ struct Draft {
     standing: Standing,
     submitter: Submitter,
     wrapping: Wrapping,
+    passphrase: Option<PassphraseFrom>,
 }
 
 impl Draft {
@@ -111,6 +127,7 @@ impl Draft {
             path: ForwardPath { address: Address::parse(who).unwrap(), parameters: Vec::new() },
             keys: keys.clone(),
             is_reader: true,
+            passphrase: self.passphrase,
         };
         Facts {
             submitter: &self.submitter,
@@ -142,7 +159,14 @@ fn alone(decision: &Decision) -> BTreeMap<String, Group> {
 }
 
 fn encrypts(group: &Group) -> bool {
-    group.actions.iter().any(|action| matches!(action, Action::Encrypt(_) | Action::SignAndEncrypt(_)))
+    group.encrypts()
+}
+
+fn pages(group: &Group) -> Option<PassphraseFrom> {
+    group.actions.iter().find_map(|action| match action {
+        Action::Page(from) => Some(*from),
+        _ => None,
+    })
 }
 
 fn opened(group: &Group) -> Option<Unauthenticated> {
@@ -235,8 +259,10 @@ fn mails() -> impl Strategy<Value = Draft> {
     let someone = || option::of(select(PEOPLE.to_vec()).prop_map(|who| Address::parse(who).unwrap()));
     let keys = vec(states(), PEOPLE.len());
     let standings = select(vec![Standing::Unsigned, Standing::Signed, Standing::Authentic]);
-    let parts = (wrappings, submitters, people(), people(), keys, states(), someone(), someone(), standings);
-    parts.prop_map(|(wrapping, submitter, to, shown, keys, signing, author, sender, standing)| {
+    let passphrases = option::of(select(vec![PassphraseFrom::Message, PassphraseFrom::Store]));
+    let parts =
+        (wrappings, submitters, people(), people(), keys, states(), someone(), someone(), standings, passphrases);
+    parts.prop_map(|(wrapping, submitter, to, shown, keys, signing, author, sender, standing, passphrase)| {
         let message = |field: &str| {
             let text = format!("{field}: yes\r\nTo: {}\r\nSubject: x\r\n\r\nbody\r\n", shown.join(", "));
             Message::parse(text.into_bytes(), &mut Budget::new(Limits::default())).unwrap()
@@ -252,6 +278,7 @@ fn mails() -> impl Strategy<Value = Draft> {
             standing,
             submitter,
             wrapping,
+            passphrase,
         }
     })
 }

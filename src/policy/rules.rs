@@ -7,7 +7,7 @@ use super::{
     sealing::{KeyOwner, Sealing},
 };
 use crate::{
-    keys::{KeyState, ProtocolName, Reach, Source},
+    keys::{KeyState, PassphraseFrom, ProtocolName, Reach, Source},
     mail::autocrypt::Preference,
 };
 
@@ -145,6 +145,8 @@ pub enum Action {
     Encrypt(ProtocolName),
     /// It goes as it came: it is encrypted already.
     Keep,
+    /// It becomes a page that opens itself in a browser with this passphrase, for recipients without a key.
+    Page(PassphraseFrom),
     /// Every header field of this name goes.
     RemoveHeader(String),
     /// It is signed as its author.
@@ -176,6 +178,8 @@ pub enum Obstacle {
     MissingKey,
     /// The author has no key to sign with.
     NoSigningKey,
+    /// The recipient is to get a page, and no passphrase for it is known.
+    NoPassphrase,
     /// No rule's conditions hold. Always a refusal.
     NoRule,
     /// The submitter may not sign as the author. Always a refusal.
@@ -202,6 +206,9 @@ pub enum Resort {
     Keep,
     /// Let the rules after this one decide.
     Next,
+    /// Send a page that opens itself in a browser with a passphrase. For mail of known submitters to a recipient without a usable key; elsewhere it
+    /// refuses.
+    Page,
     /// Hold it where the administrator can look at it.
     Quarantine,
     /// Refuse it for good.
@@ -222,6 +229,7 @@ impl Action {
             Action::Decrypt(_) => "decrypt".to_owned(),
             Action::Encrypt(protocol) => format!("encrypt:{}", protocol.name()),
             Action::Keep => "keep".to_owned(),
+            Action::Page(from) => format!("page:{}", from.name()),
             Action::RemoveHeader(_) => "remove-header".to_owned(),
             Action::Sign(protocol) => format!("sign:{}", protocol.name()),
             Action::SignAndEncrypt(protocol) => format!("sign-and-encrypt:{}", protocol.name()),
@@ -231,7 +239,7 @@ impl Action {
 
     /// Whether what it makes can be read by its readers alone.
     pub fn encrypts(&self) -> bool {
-        matches!(self, Action::Encrypt(_) | Action::SignAndEncrypt(_))
+        matches!(self, Action::Encrypt(_) | Action::Page(_) | Action::SignAndEncrypt(_))
     }
 }
 
@@ -244,6 +252,11 @@ impl Rule {
     /// Whether it orders `order`.
     pub fn says(&self, order: Order) -> bool {
         self.orders.contains(&order)
+    }
+
+    /// Whether it says that a page takes the place of a missing key.
+    fn sends_pages(&self) -> bool {
+        self.obstacles.values().any(|resort| *resort == Resort::Page)
     }
 
     /// What makes no sense in its orders, in words; such a rule still never lets a mail out in clear.
@@ -272,6 +285,8 @@ impl Rule {
             Some("says who can read it, and does not encrypt")
         } else if !says(Order::Sign) && self.sealing.sign_with == KeyOwner::Domain {
             Some("says whose key signs, and does not sign")
+        } else if self.sends_pages() && self.sealing.further_readers(None).next().is_some() {
+            Some("says also-to, and page: an address could not read the page")
         } else if !says(Order::Encrypt) && self.search != KeySearch::default() {
             Some("says where keys of recipients may come from, and does not encrypt")
         } else {
@@ -318,12 +333,13 @@ impl Order {
 
 impl Obstacle {
     /// Those that a policy says something about.
-    pub const CONFIGURABLE: [Obstacle; 7] = [
+    pub const CONFIGURABLE: [Obstacle; 8] = [
         Obstacle::AlreadyEncrypted,
         Obstacle::AlreadySigned,
         Obstacle::ExpiredKey,
         Obstacle::Malformed,
         Obstacle::MissingKey,
+        Obstacle::NoPassphrase,
         Obstacle::NoSigningKey,
         Obstacle::Oversized,
     ];
@@ -340,6 +356,7 @@ impl Obstacle {
             Obstacle::MembersUnavailable => "members-unavailable",
             Obstacle::MissingKey => "missing-key",
             Obstacle::NoSigningKey => "no-signing-key",
+            Obstacle::NoPassphrase => "no-passphrase",
             Obstacle::NoRule => "no-rule",
             Obstacle::NotPermitted => "not-permitted",
             Obstacle::NotPosted => "not-posted",
@@ -356,7 +373,7 @@ impl Obstacle {
             Obstacle::AlreadyEncrypted => "the message is encrypted already",
             Obstacle::AlreadySigned => "the message is signed already",
             // Which keys are here is not told.
-            Obstacle::ExpiredKey | Obstacle::MissingKey => "no encryption key",
+            Obstacle::ExpiredKey | Obstacle::MissingKey | Obstacle::NoPassphrase => "no encryption key",
             Obstacle::ForwardingLoop => "mail forwarding loop",
             Obstacle::KeysUnavailable => "keys cannot be looked up now, try again later",
             Obstacle::Malformed => "the message cannot be read",
@@ -382,12 +399,24 @@ impl Obstacle {
     pub fn can_keep(self) -> bool {
         matches!(self, Obstacle::AlreadyEncrypted | Obstacle::AlreadySigned)
     }
+
+    /// Whether a page can take the place of the key that is not there.
+    pub fn can_page(self) -> bool {
+        matches!(self, Obstacle::ExpiredKey | Obstacle::MissingKey)
+    }
 }
 
 impl Resort {
     /// All, by name.
-    pub const ALL: [Resort; 6] =
-        [Resort::Discard, Resort::Keep, Resort::Next, Resort::Quarantine, Resort::Reject, Resort::Tempfail];
+    pub const ALL: [Resort; 7] = [
+        Resort::Discard,
+        Resort::Keep,
+        Resort::Next,
+        Resort::Page,
+        Resort::Quarantine,
+        Resort::Reject,
+        Resort::Tempfail,
+    ];
 
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
@@ -395,6 +424,7 @@ impl Resort {
             Resort::Discard => "discard",
             Resort::Keep => "keep",
             Resort::Next => "next",
+            Resort::Page => "page",
             Resort::Quarantine => "quarantine",
             Resort::Reject => "reject",
             Resort::Tempfail => "tempfail",

@@ -141,7 +141,7 @@ impl Walker<'_> {
                         Resort::Next => return Err((obstacle, why)),
                         Resort::Discard => Disposition::Discard,
                         Resort::Quarantine => Disposition::Quarantine(why),
-                        Resort::Keep | Resort::Reject => Disposition::Reject(self.told(obstacle, why)),
+                        Resort::Keep | Resort::Page | Resort::Reject => Disposition::Reject(self.told(obstacle, why)),
                         Resort::Tempfail => Disposition::Tempfail(self.told(obstacle, why)),
                     };
                     (Some(obstacle), Vec::new(), disposition)
@@ -244,7 +244,30 @@ impl Walker<'_> {
             (true, false) => (&[Role::Signer], Action::Sign),
             (false, _) => (&[Role::Recipient], Action::Encrypt),
         };
-        Ok(Some(action(self.suited(rule, roles)?)))
+        match self.suited(rule, roles) {
+            Err((obstacle, _)) if self.may_page(rule, obstacle) => self.page(rule).map(Some),
+            suited => Ok(Some(action(suited?))),
+        }
+    }
+
+    /// Whether a page takes the place of the recipient's key that is not there. Other readers could not open it, and strangers may not use a
+    /// passphrase that is stored here.
+    fn may_page(&self, rule: &Rule, obstacle: Obstacle) -> bool {
+        obstacle.can_page()
+            && self.resort(rule, obstacle) == Resort::Page
+            && rule.says(Order::Encrypt)
+            && required_readers(rule).next().is_none()
+            && matches!(self.facts.submitter, Submitter::Authenticated(_) | Submitter::Trusted)
+    }
+
+    /// The page with the passphrase that is known. Who can make one is believed to be the author.
+    fn page(&self, rule: &Rule) -> Result<Action, (Obstacle, String)> {
+        self.may_sign()?;
+        let address = &self.recipient.path.address;
+        let none = || {
+            (Obstacle::NoPassphrase, format!("{address}: no key and no passphrase (rule {:?} sends a page)", rule.name))
+        };
+        self.recipient.passphrase.map(Action::Page).ok_or_else(none)
     }
 
     /// Whether a message may be sent on by `rule`. The key comes first, whether the message can be opened or not: the sender must not learn it from
@@ -402,13 +425,16 @@ impl Ruling {
         let still = |action: &Action| match action {
             Action::Clear | Action::Decrypt(_) => true,
             Action::Encrypt(protocol) => has(action) || has(&Action::SignAndEncrypt(*protocol)),
-            Action::Sign(_) => signs(),
+            // A key protects more than a passphrase.
+            Action::Page(_) => self.actions.iter().any(Action::encrypts),
+            // A page is not signed. Who asks for encryption does not get a signature in clear instead.
+            Action::Sign(_) => signs() || self.actions.iter().any(|one| matches!(one, Action::Page(_))),
             _ => has(action),
         };
         let clears_no_more = !has(&Action::Clear) || floor.actions.contains(&Action::Clear);
         let opens_no_more = opened(&self.actions) <= opened(&floor.actions);
         let no_more = clears_no_more && opens_no_more;
-        let seals = |one: &Action| matches!(one, Action::Encrypt(_) | Action::Sign(_) | Action::SignAndEncrypt(_));
+        let seals = |one: &Action| one.encrypts() || matches!(one, Action::Sign(_));
         let seals_as_well = !floor.actions.iter().any(seals) || self.sealing.is_at_least(&floor.sealing);
         floor.disposition == Disposition::Relay && no_more && seals_as_well && floor.actions.iter().all(still)
     }

@@ -1,5 +1,6 @@
 //! How a rule seals, where it says more than what is done.
 
+use super::PageTexts;
 use crate::{
     keys::ProtocolName,
     mail::Address,
@@ -57,6 +58,8 @@ pub struct Sealing {
     pub sign_with: KeyOwner,
     /// Who else can read what is encrypted.
     pub also_to: Vec<AlsoTo>,
+    /// What a page says to its reader; `None`: the default.
+    pub page: Option<PageTexts>,
 }
 
 impl Sealing {

@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use super::{
     Keystore, Repair,
-    files::{Folder, REVOCATIONS, SEALED, is_sealed_name},
+    files::{Folder, PASSPHRASES, REVOCATIONS, SEALED, is_sealed_name},
     home::DATABASE,
     master,
 };
@@ -16,7 +16,7 @@ use crate::{
 /// One file of a home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeFile {
-    /// Its name in the home: `postseal.db`, `master.key`, `revocations/FINGERPRINT.asc`, `acme/NAME`.
+    /// Its name in the home: `postseal.db`, `master.key`, `passphrases`, `revocations/FINGERPRINT.asc`, `acme/NAME`.
     pub name: String,
     /// Its content.
     pub octets: Secret,
@@ -53,7 +53,7 @@ pub fn restore(place: &Path, files: &[HomeFile], limits: &Limits) -> Result<()> 
     Folder::create(&made.path().join(REVOCATIONS))?;
     for file in files {
         let (folder, name) = match file.name.split_once('/') {
-            None if [DATABASE, master::OWN].contains(&file.name.as_str()) => {
+            None if [DATABASE, PASSPHRASES, master::OWN].contains(&file.name.as_str()) => {
                 (made.path().to_owned(), file.name.as_str())
             }
             Some((REVOCATIONS, name)) if is_revocation(name) => (made.path().join(REVOCATIONS), name),

@@ -162,9 +162,11 @@ pub(super) fn check(path: &Path, metadata: &Metadata, mode: &str) -> Result<()> 
     Ok(())
 }
 
-/// The longest file that is read from a home, in octets; a master key has 65.
-const MAX_LENGTH: u64 = 64 * 1024;
 /// The folder with sealed files: accounts at certificate authorities, and orders.
 pub(super) const SEALED: &str = "acme";
+/// The longest file that is read from a home, in octets; a master key has 65, and shared passphrases about 60 for each recipient.
+const MAX_LENGTH: u64 = 1024 * 1024;
 /// The folder with the files that revoke OpenPGP certificates.
 pub(super) const REVOCATIONS: &str = "revocations";
+/// The file with the passphrases that are shared with recipients, sealed.
+pub(super) const PASSPHRASES: &str = "passphrases";

@@ -4,6 +4,7 @@ mod intake;
 mod new_key;
 mod owner;
 mod sealed_files;
+mod shared_passphrases;
 mod snapshot;
 
 use std::{
@@ -25,7 +26,10 @@ use super::{
 use crate::{
     base::{Error, Hint, Kind, Limits, Random, Result, Secret, SystemRandom, sweep},
     crypto::SecretKey,
-    keys::{Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Query, Record, Want},
+    keys::{
+        Announcement, Binding, Handle, Keys, Locked, Memory, Passphrases, ProtocolName, Query, Record,
+        SharedPassphrase, Want,
+    },
     mail::Address,
 };
 
@@ -201,6 +205,12 @@ impl Keystore {
                 Repair::Yes => self.erase().map(|()| Outcome::Repaired)?,
             };
             found.push(Damage { what: "removed secret keys: octets of them are left".to_owned(), outcome });
+        }
+        match self.shared_with() {
+            Err(error) if error.kind() == Kind::Damaged => {
+                found.push(Damage { what: error.to_string(), outcome: Outcome::Left });
+            }
+            read => drop(read?),
         }
         Ok(found)
     }
@@ -388,6 +398,10 @@ impl Keys for Keystore {
 
     fn secret(&self, record: &Record, key: &Handle) -> Result<Option<Arc<dyn SecretKey>>> {
         self.locked(record)?.map_or(Ok(None), |locked| locked.unlock(key))
+    }
+
+    fn shared_passphrase(&self, recipient: &Address) -> Result<Option<SharedPassphrase>> {
+        self.passphrase_with(recipient)
     }
 }
 

@@ -14,6 +14,7 @@ mod keys_in_mail;
 mod manual;
 mod own_copy;
 mod own_key;
+mod pages;
 mod policy;
 mod program;
 mod publish;

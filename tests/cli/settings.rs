@@ -135,6 +135,8 @@ base = "dc=example"
 @discovery.ldap
 [provisioning]
 @provisioning
+[page]
+@page
 [upstream]
 smart-host = "127.0.0.1:2526"
 @upstream

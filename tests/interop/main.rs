@@ -3,6 +3,7 @@
 mod ciphers_pgp;
 mod import;
 mod openpgp;
+mod pages;
 mod readers;
 mod seal_pgp;
 mod seal_smime;

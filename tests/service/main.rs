@@ -17,6 +17,7 @@ mod metrics;
 mod milter;
 mod mixed_recipients;
 mod over_limits;
+mod pages;
 mod provisioning;
 mod proxy;
 mod recipes;

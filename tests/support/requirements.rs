@@ -34,7 +34,22 @@ pub(crate) fn openpgpjs() -> PathBuf {
     env::var_os("POSTSEAL_OPENPGPJS").map_or_else(default, PathBuf::from)
 }
 
+/// Where `npm install --prefix` put the packages of other readers.
+pub(crate) fn readers_packages() -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/readers");
+    env::var_os("POSTSEAL_READERS_PACKAGES").map_or_else(default, PathBuf::from)
+}
+
 fn is_found(program: &str) -> bool {
+    if program == "playwright-core" {
+        return readers_packages().join("node_modules/playwright-core").is_dir();
+    }
+    if program == "python3-cryptography" {
+        return Path::new("/usr/lib/python3/dist-packages/cryptography").is_dir();
+    }
+    if program.starts_with('/') {
+        return Path::new(program).is_file();
+    }
     if program == "openpgp.js" {
         return openpgpjs().join("node_modules/openpgp").is_dir();
     }

@@ -16,6 +16,7 @@ pub(super) mod mail;
 mod many;
 mod own_issue;
 mod passphrase;
+mod password;
 mod pending;
 mod publish;
 pub(super) mod reason;
@@ -99,6 +100,8 @@ enum Verb {
     AddAddress(add_address::AddAddress),
     /// Change the passphrase of a secret key
     Passphrase(passphrase::Passphrase),
+    /// Store a passphrase for messages to a recipient without a key, or list the recipients that have one
+    Password(password::Password),
     /// Revoke a key: from now on it is used for nothing, and others are told with what this writes
     Revoke(revoke::Revoke),
     /// Remove keys; one with a secret key needs --secret
@@ -159,6 +162,7 @@ pub(crate) fn run(key: &Key, session: &Session) -> Result<ExitCode> {
         Verb::Renew(what) => renew::renew(what, &home, session)?,
         Verb::AddAddress(what) => add_address::add_address(what, &home, session)?,
         Verb::Passphrase(what) => passphrase::change(what, &home, session)?,
+        Verb::Password(what) => password::change(what, &home, session)?,
         Verb::Revoke(what) => revoke::revoke(what, &home, session)?,
         Verb::Remove(what) => remove::remove(what, &home, session.clock().now())?,
         Verb::Publish(what) => publish::publish(what, &home, session)?,

@@ -7,7 +7,7 @@ use std::{io::Write, path::Path, process::ExitCode};
 
 use postseal::{
     base::{Error, Result},
-    engine::{Opening, Within},
+    engine::{Opening, Within, page},
     mail::Message,
     report::{self, Report},
     verdict::Standing,
@@ -62,6 +62,11 @@ fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
                 }
                 if count <= 1 && !what.json {
                     next::step(&opening, session)?.iter().for_each(|next| show::hint(&next::words(next)));
+                }
+                if opening.payload().is_some_and(page::is_page) {
+                    show::hint(
+                        "message.html opens in a browser, with a passphrase that the sender tells the recipient; a page is not signed",
+                    );
                 }
                 if what.save_key {
                     show::aside(&key::mail::save_signers(&opening, &label, session)?);

@@ -1,22 +1,22 @@
 //! `sign` and `encrypt`.
 
+mod message;
+mod page;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use postseal::{
-    base::{Error, Result, Secret, SystemRandom},
+    base::{Error, Result, Secret},
     crypto::Hash,
     keys::{Handle, Keys, ProtocolName, Purpose, Query, Reach, Want},
-    mail::{
-        Address, Message,
-        address::{self, mailbox},
-        compose::Draft,
-        form, header,
-    },
+    mail::{Address, Message, address, header},
     protocol::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
+
+use message::{Encrypted, addressees, passed_on, read, reading, require_message};
 
 use super::{
     config, ending,
@@ -30,10 +30,7 @@ use crate::cli::{
     output::{Output, Privacy},
     passphrase, prompt,
     session::Session,
-    show::{
-        self,
-        progress::{self, Progress},
-    },
+    show::{self, progress},
     values::{self, Format, ProtectHeaders},
 };
 
@@ -71,6 +68,9 @@ fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
     if what.aead && what.shaping.format == Format::Pgp {
         return Err(Error::usage("--aead: in OpenPGP the recipients' certificates decide").with_hint("-f smime"));
     }
+    if what.page {
+        return page::encrypt(&what, &addressed, session);
+    }
     let shape = match (what.nested, what.triple) {
         (_, true) => Shape::Triple,
         (true, false) => Shape::Nested,
@@ -101,13 +101,8 @@ fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
 }
 
 fn encrypt_one(what: &Encrypt, mut how: Seal, message: &Message, place: &Place, session: &Session) -> Result<()> {
-    if !what.again && session.engine_without_keys().is_encrypted(message) {
-        if what.keep {
-            show::warning("already encrypted; passed on as it is, and its recipients are not known here");
-            return pass_on(message, place);
-        }
-        return Err(Error::malformed(place.label(), "already encrypted, perhaps to others")
-            .with_hint("--keep passes it on as it is, --again encrypts once more"));
+    if let Encrypted::PassedOn = passed_on(what, message, place, session)? {
+        return Ok(());
     }
     require_message(message, place)?;
     if how.to.is_empty() && how.passwords.is_empty() {
@@ -123,30 +118,6 @@ fn encrypt_one(what: &Encrypt, mut how: Seal, message: &Message, place: &Place, 
         how.also.extend(own_reader(message, &how, protocol(&what.shaping), session)?);
     }
     seal(&what.shaping, &how, message, place, session)
-}
-
-/// The recipients that the header names (RFC 5322, section 3.6.3). One copy for those in Bcc too would show the others that they got it.
-fn addressees(message: &Message) -> Result<Vec<Address>> {
-    let mut to = Vec::new();
-    for field in message.root().fields().filter(|field| ["To", "Cc", "Bcc"].iter().any(|name| field.is(name))) {
-        let value = field.unfolded();
-        let named = if value.trim().is_empty() { Vec::new() } else { address::list(&value)? };
-        if field.is("Bcc") && !named.is_empty() {
-            return Err(Error::usage("Bcc names recipients, who need a copy of their own")
-                .with_hint("--to ADDRESS... names the recipients of this copy"));
-        }
-        to.extend(
-            named
-                .into_iter()
-                .map(|mailbox| mailbox.address)
-                .filter(|address| !to.contains(address))
-                .collect::<Vec<_>>(),
-        );
-    }
-    if to.is_empty() {
-        return Err(Error::usage("no recipient: To and Cc name none").with_hint("--to ADDRESS, or --password"));
-    }
-    Ok(to)
 }
 
 /// The author, where a usable key of the author is here with its secret part: who sends a message can read the copy that is kept.
@@ -250,26 +221,6 @@ fn protocol(shaping: &Shaping) -> ProtocolName {
     }
 }
 
-fn reading(place: &Place) -> Progress {
-    progress::begin(&format!("reading {}", place.label()))
-}
-
-/// The input message, or the message that `--text` makes for `to`.
-fn read(shaping: &Shaping, place: &Place, to: &[Address], session: &Session) -> Result<Message> {
-    let (name, mut budget) = (place.input.as_deref(), session.budget());
-    let Some(from) = &shaping.draft.from else { return input::message(name, &mut budget) };
-    let from = mailbox(from).map_err(|error| Error::usage(error.to_string()))?;
-    let draft = Draft { from, to: to.to_vec(), subject: shaping.draft.subject.clone() };
-    let message = draft.message(&input::octets(name, &budget)?, session.clock(), &SystemRandom)?;
-    Message::parse(message, &mut budget)
-}
-
-/// The header stays readable, so the input must have one: otherwise text would leak.
-fn require_message(message: &Message, place: &Place) -> Result<()> {
-    let hint = "--text makes a message of a text, with --from, --to and --subject";
-    form::require_message(message).map_err(|error| error.of(&place.label()).with_hint(hint))
-}
-
 fn seal(shaping: &Shaping, how: &Seal, message: &Message, place: &Place, session: &Session) -> Result<()> {
     let protocol = protocol(shaping);
     let (inputs, output, label) = (place.inputs(), place.output.as_deref(), place.label());
@@ -291,13 +242,6 @@ fn seal(shaping: &Shaping, how: &Seal, message: &Message, place: &Place, session
     };
     report(&sealed);
     ending::warn(protocol, &sealed.signers, session)
-}
-
-fn pass_on(message: &Message, place: &Place) -> Result<()> {
-    use std::io::Write;
-    let mut output = Output::create(place.output.as_deref(), place.inputs(), Privacy::Umask)?;
-    output.write_all(message.octets()).map_err(|e| Error::io("output", &e))?;
-    output.commit()
 }
 
 /// Prints warnings. Nothing is printed on success, as with `gpg` and `openssl` in scripts.

@@ -29,6 +29,7 @@ impl Keystore {
         let Some(octets) = copied else { return Ok(None) };
         let mut files = vec![HomeFile { name: DATABASE.to_owned(), octets: Secret::new(octets) }];
         files.extend(anew.map(|(_, text)| HomeFile { name: master::OWN.to_owned(), octets: text }));
+        files.extend(self.passphrase_file()?);
         files.extend(revocation_files(&self.folder)?);
         files.extend(sealed_files(&self.folder)?);
         Ok(Some(files))

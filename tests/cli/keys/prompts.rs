@@ -144,3 +144,23 @@ fn a_request_asks_for_the_new_passphrase_alone() {
     assert!(!said.contains("passphrase for key") && said.ends_with("EXIT 0\n"), "{said}");
     assert!(String::from_utf8_lossy(&lab.read("a.csr")).starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
 }
+
+#[test]
+fn a_passphrase_to_share_is_typed_or_made() {
+    let lab = Lab::new();
+    lab.write("m.eml", MESSAGE);
+    let line = "\"$0\" encrypt --page -o p.eml m.eml";
+    let prompt = "passphrase to share with bob@example.org (empty: one is made): ";
+    let Some(said) = typed(&lab, line, &[(prompt, "\n")]) else { return };
+    let made = said.lines().find(|line| line.len() == 24 && line.matches('-').count() == 4);
+    assert!(made.is_some() && said.contains("not by mail") && said.ends_with("EXIT 0\n"), "{said}");
+    let page = String::from_utf8(lab.read("p.eml")).unwrap();
+    assert!(page.contains("message.html") && !page.contains(made.unwrap()));
+    for (answers, why) in [
+        (&[(prompt, "correct horse\n"), ("the same again: ", "correct house\n")][..], "the two passphrases differ"),
+        (&[(prompt, "horse\n")], "too easy to guess"),
+    ] {
+        let said = typed(&lab, line, answers).expect("python is here");
+        assert!(said.contains(why) && said.ends_with("EXIT 64\n"), "{said}");
+    }
+}

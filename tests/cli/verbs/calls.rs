@@ -106,6 +106,7 @@ pub(crate) const VERBS: &[Verb] = &[
             call("--output-dir out", "--to alice@example.org -- message.eml", 0),
             call("--discover", "", 0),
             call("--password", "--passphrase-file pass message.eml", 0),
+            call("--page", "--passphrase-file pass message.eml", 0),
             call("--sign", "", 0),
             call("--nested", "--sign --to alice@example.org message.eml", 0),
             call("--triple", "-f smime --sign --to alice@example.org message.eml", 0),
@@ -378,6 +379,12 @@ pub(crate) const VERBS: &[Verb] = &[
         "--new-passphrase-file pass $(cat id)",
         0,
         &[call("--no-passphrase", "$(cat id)", 0), call("--new-passphrase-file pass", "$(cat id)", 0)],
+    ),
+    verb(
+        "key password",
+        "--generate bob@example.net",
+        0,
+        &[call("--generate", "bob@example.net", 0), call("--remove", "bob@example.net", 77)],
     ),
     verb(
         "key master",

@@ -100,6 +100,13 @@ const COMMANDS: &[(&str, Done)] = &[
         Done::Typed("key generate -f smime --ca --algorithm p256 --no-passphrase bob@example.org"),
     ),
     ("postseal key list", Done::Typed("key list")),
+    ("postseal key password", Done::Typed("key password")),
+    ("postseal key password ADDRESS", Done::Typed("--passphrase-file pass key password bob@example.net")),
+    ("postseal key password --generate ADDRESS", Done::Typed("key password --generate bob@example.net")),
+    (
+        "postseal key password --remove ADDRESS",
+        Done::Typed("key password --generate bob@example.net && \"$0\" key password --remove bob@example.net"),
+    ),
     ("postseal key passphrase ADDRESS", Done::Typed("key passphrase --new-passphrase-file pass $(cat id)")),
     ("postseal key remove", Done::Typed("key remove $(cat colleague-id)")),
     ("postseal key renew ADDRESS", Done::Typed("key renew $(cat id)")),

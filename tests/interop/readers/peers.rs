@@ -1,10 +1,8 @@
 //! Other people's readers of mail: what each shows of a message.
 
 use std::{
-    env,
-    ffi::OsString,
     io::{self, BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -12,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
 use serde::Deserialize;
 
-use crate::support::requirements::missing;
+use crate::support::requirements::{missing, readers_packages};
 
 /// What a reader shows of a message.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,7 +80,7 @@ impl Peer {
     fn start(name: &'static str, program: &str, script: &str, argument: &str) -> Result<Peer, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/readers").join(script);
         let mut command = Command::new(program);
-        command.arg(script).arg(argument).env("POSTSEAL_READERS_PACKAGES", packages());
+        command.arg(script).arg(argument).env("POSTSEAL_READERS_PACKAGES", readers_packages());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
         let (to, from) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
@@ -174,12 +172,6 @@ fn leaves(message: &mail_parser::Message<'_>, parts: &mut Vec<ShownPart>) {
             octets: octets.to_vec(),
         });
     }
-}
-
-/// Where `npm install --prefix` put mailparser and postal-mime.
-fn packages() -> OsString {
-    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/readers").into_os_string();
-    env::var_os("POSTSEAL_READERS_PACKAGES").unwrap_or_else(default)
 }
 
 fn octets<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {

@@ -172,7 +172,7 @@ fn a_master_key_that_is_no_file_is_an_error() {
         }),
         ("not a regular file", &|| symlink("/dev/zero", &own).unwrap()),
         ("a link to nothing", &|| symlink("nowhere", &own).unwrap()),
-        ("more than 65536 octets", &|| {
+        ("more than 1048576 octets", &|| {
             fs::File::create(&own).unwrap().set_len(1 << 40).unwrap();
             fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
         }),
