@@ -22,9 +22,6 @@ mod fetch;
 mod filter;
 #[cfg(feature = "discover")]
 pub mod http;
-#[cfg(not(feature = "discover"))]
-#[path = "missing_http.rs"]
-pub mod http;
 #[cfg(feature = "discover")]
 mod key_server;
 #[cfg(feature = "discover")]
@@ -34,6 +31,8 @@ mod ldap;
 mod look_up;
 #[cfg(not(feature = "discover"))]
 mod missing;
+#[cfg(not(feature = "discover"))]
+pub mod missing_http;
 #[cfg(feature = "discover")]
 mod percent;
 #[cfg(feature = "discover")]
@@ -57,6 +56,8 @@ pub use filter::Filter;
 pub use look_up::{Candidate, Discovery, Outcome, Said, Standing};
 #[cfg(not(feature = "discover"))]
 pub use missing::{Discovery, Refreshed, Statuses};
+#[cfg(not(feature = "discover"))]
+pub use missing_http as http;
 #[cfg(feature = "discover")]
 pub use refresh::Refreshed;
 pub use settings::{Dnssec, Local, Method, Nonce, RevocationFetch, Settings};
