@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, discovery, forwards, listeners, lists,
+    Security, Server, Upstream, What, Xforward, acme, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice,
     reader::{self, Reader},
@@ -126,6 +126,7 @@ impl Reader<'_> {
         let notice = notice::read(self, root, &policy.local, hostname.as_deref());
         let provisioning = self.provisioning(root);
         let expiry_notice = notice::expiry(self, root, hostname.as_deref());
+        let acme = acme::read(self, root);
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
@@ -171,6 +172,7 @@ impl Reader<'_> {
             notice,
             expiry_notice,
             provisioning,
+            acme,
             bounds,
             log,
             metrics,

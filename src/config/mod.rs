@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod acme;
 mod check;
 mod discovery;
 mod explain;
@@ -48,6 +49,7 @@ use std::{
     time::Duration,
 };
 
+pub use acme::{Acme, ChallengeProof};
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
@@ -110,6 +112,8 @@ pub struct Config {
     pub expiry_notice: Option<ExpiryNotice>,
     /// How long the keys are valid that local users without one get when they first send mail; `None`: they get none.
     pub provisioning: Option<Duration>,
+    /// Where certificates are got; `None`: nowhere.
+    pub acme: Option<Acme>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.

@@ -131,6 +131,10 @@ networks = ["127.0.0.1"]
 @discovery
 [provisioning]
 @provisioning
+[acme]
+server = "https://ca.example/directory"
+addresses = ["example.org"]
+@acme
 [upstream]
 smart-host = "127.0.0.1:2526"
 @upstream

@@ -11,12 +11,15 @@ use postseal::{
     base::{Error, Result, Secret, SystemRandom},
     keys::{Binding, Handle, Keys, Memory, ProtocolName, Query, Record, Want},
     mail::{Address, Message},
-    protocol::{Seal, Signer, pgp, smime},
+    protocol::{
+        Seal, Signer, pgp,
+        smime::{self, keyfile::newest},
+    },
     store::{Intake, Keystore, Origin},
 };
 
 use super::{
-    choose::{find, issued_first, select},
+    choose::{find, select},
     list,
     second::{self, Choice},
     validity::{Validity, validity},
@@ -169,7 +172,7 @@ pub(in crate::cli::cmd) fn held_or_new(
         false => select(home, Some(Format::Smime), which)?,
     };
     held.retain(|record| !record.secrets().is_empty());
-    match issued_first(held)?.as_slice() {
+    match newest(held)?.as_slice() {
         [] if by_address => {
             let passphrase = shape.passphrase(verb, session)?;
             // The new key signs the request.
