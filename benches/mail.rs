@@ -8,7 +8,7 @@ use postseal::{
     base::{Budget, Limits},
     mail::{
         Message,
-        canonical::{Canonical, Form, canonical, write_signable},
+        canonical::{Canonical, Carried, Form, canonical, write_signable},
         encoding::{base64_decode, base64_encode, quoted_printable_decode, quoted_printable_encode},
         header::Edit,
     },
@@ -74,7 +74,10 @@ fn signable(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(octets.len() as u64));
         let message = Message::parse(octets, &mut budget()).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| write_signable(message.root(), &Edit::new(message.root()), &mut std::io::sink()).unwrap());
+            bencher.iter(|| {
+                write_signable(message.root(), &Edit::new(message.root()), Carried::InClear, &mut std::io::sink())
+                    .unwrap()
+            });
         });
     }
 }

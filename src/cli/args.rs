@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use postseal::crypto::Hash;
 
 use super::{
+    fetching::Fetching,
     later::Later,
     values::{Format, Padding, ProtectHeaders, Revocation},
 };
@@ -22,9 +23,9 @@ use super::{
     about,
     long_about = "Signs, encrypts, verifies and decrypts mail.\n\nA message is read from FILE or standard input and written to standard output or -o. \
                   Data goes to standard output, everything else to standard error. Output is written whole or not at all.",
-    after_help = "Exit status: 0 done (verify: the verdict is at least --require), 1 the verdict is below it, 64 usage, 65 malformed input, \
+    after_help = "Environment: POSTSEAL_HOME, POSTSEAL_CONFIG (the configuration), POSTSEAL_PASSPHRASE_FILE, NO_COLOR.\n\n\
+                  Exit status: 0 done (verify: the verdict is at least --require), 1 the verdict is below it, 64 usage, 65 malformed input, \
                   66 no such input, 69 unavailable, 73 cannot create, 74 I/O, 75 try again, 77 no usable key or not permitted, 78 configuration.",
-    disable_help_subcommand = true,
     max_term_width = TERM_WIDTH
 )]
 pub(crate) struct Arguments {
@@ -129,6 +130,23 @@ pub(crate) struct Common {
     /// Accept weak and broken algorithms, and write them on request
     #[arg(long, global = true)]
     pub(crate) legacy: bool,
+    /// Print data and errors only: no warnings, hints or progress; verify and decrypt print no verdict
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Colors,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colors {
+    /// Where a terminal shows them, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// What to do.
@@ -224,13 +242,16 @@ pub(crate) struct Shaping {
     /// The digest of the signature [default: by key]
     #[arg(long, value_name = "NAME")]
     pub(crate) digest: Option<String>,
+    /// Accepted, as gpg and age have it; what is written is text in any case
+    #[arg(short = 'a', long, hide = true)]
+    pub(crate) armor: bool,
     /// Split the result into message/partial files of at most this size: OUT.1, OUT.2, ...
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output")]
     pub(crate) split: Option<usize>,
     #[command(flatten)]
     pub(crate) draft: Draft,
     #[command(flatten)]
-    pub(crate) files: Files,
+    pub(crate) files: ManyFiles,
 }
 
 /// A message made from plain text.
@@ -258,6 +279,20 @@ pub(crate) struct Files {
     pub(crate) input: Option<PathBuf>,
 }
 
+/// Messages in, as many out.
+#[derive(Args, Debug)]
+pub(crate) struct ManyFiles {
+    /// The output file, written whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Write each message to this folder, under the name of its file
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "output")]
+    pub(crate) output_dir: Option<PathBuf>,
+    /// The message [default: standard input]; several with --output-dir
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: Vec<PathBuf>,
+}
+
 /// Sign a mail message. Its header fields stay; Content-* fields move into the signed part. Input that is no mail message is refused, unless --text is given.
 #[derive(Args, Debug)]
 pub(crate) struct Sign {
@@ -272,8 +307,8 @@ pub(crate) struct Sign {
 /// unless --keep or --again is given.
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
-    /// A recipient
-    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    /// A recipient [default: those in To and Cc]
+    #[arg(short = 'r', long, visible_alias = "recipient", value_name = "ADDRESS", num_args = 1..)]
     pub(crate) to: Vec<String>,
     /// A recipient that the encrypted message does not name
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
@@ -315,7 +350,7 @@ pub(crate) struct Encrypt {
     pub(crate) shaping: Shaping,
 }
 
-/// Decrypt a message, or the message/partial pieces of one.
+/// Decrypt a message. Pieces of type message/partial are joined first, in any order.
 #[derive(Args, Debug)]
 pub(crate) struct Decrypt {
     /// Decrypt encrypted parts beside other text and in attached messages too; the verdict cannot tell who wrote them
@@ -324,12 +359,8 @@ pub(crate) struct Decrypt {
     /// Print the verdict as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The output file, written whole or not at all [default: standard output]
-    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
-    pub(crate) output: Option<PathBuf>,
-    /// The message, or all its message/partial pieces in any order [default: standard input]
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) input: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: ManyFiles,
 }
 
 /// Verify messages. Pieces of type message/partial are joined first, in any order.
@@ -341,6 +372,8 @@ pub(crate) struct Verify {
     /// Import the certificates of valid signatures into the home; that trusts none of them
     #[arg(long)]
     pub(crate) save_key: bool,
+    #[command(flatten)]
+    pub(crate) fetching: Fetching,
     /// Print one line of JSON for each message
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
 };
 
@@ -11,11 +11,18 @@ use postseal::{
     mail::{Address, Message, mbox},
 };
 
-use super::show::progress::Counted;
+use super::show::{
+    self,
+    progress::{self, Counted},
+};
 
 /// The octets of a file, or of standard input for `None` and `-`; refused when there are more than the Budget allows.
 pub(crate) fn octets(name: Option<&Path>, budget: &Budget) -> Result<Vec<u8>> {
     match name.filter(|name| name.as_os_str() != "-") {
+        None if io::stdin().is_terminal() => {
+            show::aside("reading from the terminal; Ctrl-D ends the message\n");
+            progress::quietly(|| limited(io::stdin().lock(), 0, "standard input", budget))
+        }
         None => limited(io::stdin().lock(), 0, "standard input", budget),
         Some(name) => {
             let place = name.display().to_string();

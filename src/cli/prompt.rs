@@ -8,7 +8,7 @@ use postseal::{
     report::printable,
 };
 
-use super::{ask, show::aside};
+use super::{ask, show::always};
 
 /// Asks at the terminal for what opens a key.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Ask for Prompt {
     }
 
     fn refused(&self, left: usize) {
-        aside(&refusal(left));
+        always(&refusal(left));
     }
 }
 

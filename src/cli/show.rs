@@ -1,6 +1,7 @@
 //! Text for people: colour on a terminal (unless NO_COLOR is set), errors as one line and a hint.
 
 pub(crate) mod progress;
+pub(crate) mod quiet;
 
 use std::io::Write;
 
@@ -10,7 +11,16 @@ use postseal::{
     report::printable,
 };
 
-use super::{hint::words, output::forgive_closed_pipe};
+use super::{args::Colors, hint::words, output::forgive_closed_pipe};
+
+/// Sets when colours are used, before anything is shown.
+pub(crate) fn use_colors(colors: Colors) {
+    match colors {
+        Colors::Auto => {}
+        Colors::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
+        Colors::Never => anstream::ColorChoice::Never.write_global(),
+    }
+}
 
 /// Writes data to standard output. ANSI escapes are stripped unless it is a terminal.
 pub(crate) fn data(text: &str) -> Result<()> {
@@ -19,8 +29,15 @@ pub(crate) fn data(text: &str) -> Result<()> {
     forgive_closed_pipe(written).map_err(|e| Error::io("standard output", &e))
 }
 
-/// Writes to standard error what is not data.
+/// Writes to standard error what is not data, unless `--quiet` is given.
 pub(crate) fn aside(text: &str) {
+    if !quiet::is_on() {
+        always(text);
+    }
+}
+
+/// Writes to standard error.
+pub(crate) fn always(text: &str) {
     // A closed standard error cannot be reported anywhere.
     let _ = progress::quietly(|| anstream::stderr().lock().write_all(text.as_bytes()));
 }
@@ -32,7 +49,7 @@ pub(crate) fn warning(text: &str) {
 
 /// One lower-case line, then the hint.
 pub(crate) fn error(error: &Error) {
-    aside(&format!("postseal: {RED}error:{RED:#} {}\n", printable(&error.to_string())));
+    always(&format!("postseal: {RED}error:{RED:#} {}\n", printable(&error.to_string())));
     if let Some(hint) = error.hint() {
         self::hint(&words(hint));
     }

@@ -361,14 +361,20 @@ fn failure(error: ureq::Error) -> Failure {
         ureq::Error::Other(refused) => Failure::Failed(refused.to_string()),
         ureq::Error::LargeResponseHeader(..) => failed(&format_args!("more than {MAX_HEADER} octets of header")),
         ureq::Error::Rustls(error) => failed(&format_args!("tls: {error}")),
-        ureq::Error::Io(error) => match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => late(),
-            io::ErrorKind::ConnectionRefused => failed(&"the connection is refused"),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => failed(&"the server ended the connection"),
-            // The reason of rustls is within.
-            io::ErrorKind::InvalidData => failed(&format_args!("tls: {error}")),
-            _ => failed(&error),
-        },
+        ureq::Error::Io(error) => lost(error),
         error => failed(&error),
+    }
+}
+
+/// What became of a connection.
+pub(super) fn lost(error: io::Error) -> Failure {
+    let failed = |reason: &dyn fmt::Display| Failure::Failed(reason.to_string().to_lowercase());
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => late(),
+        io::ErrorKind::ConnectionRefused => failed(&"the connection is refused"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => failed(&"the server ended the connection"),
+        // The reason of rustls is within.
+        io::ErrorKind::InvalidData => failed(&format_args!("tls: {error}")),
+        _ => failed(&error),
     }
 }

@@ -4,7 +4,10 @@ use super::{Opening, act::Acting, edit::Edits, lines::uses_crlf};
 use crate::{
     base::Result,
     mail::{
-        Message, Part, canonical::write_signable, encoding::quoted_printable_encode, header::Edit,
+        Message, Part,
+        canonical::{Carried, write_signable},
+        encoding::quoted_printable_encode,
+        header::Edit,
         header_protection::text_without_display,
     },
     policy::{Action, Group, Unauthenticated},
@@ -72,7 +75,7 @@ fn whole(acting: &Acting<'_>, opening: &Opening) -> Result<Message> {
 /// it decrypted.
 fn of_seven_bits(acting: &Acting<'_>, message: &Message) -> Result<Message> {
     let mut octets = Vec::with_capacity(message.octets().len());
-    write_signable(message.root(), &Edit::new(message.root()), &mut octets)?;
+    write_signable(message.root(), &Edit::new(message.root()), Carried::InClear, &mut octets)?;
     acting.parse(octets)
 }
 

@@ -8,7 +8,7 @@ use std::{
 use memchr::memchr_iter;
 
 use super::encoding::trim_blank_end;
-pub use super::signable::write_signable;
+pub use super::signable::{Carried, write_signable};
 
 /// How line breaks and trailing white space are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,17 +21,29 @@ use crate::base::{Error, Result};
 ///
 /// A nested multipart/signed is not changed, except for line breaks, to keep its signature valid.
 ///
+/// No relay can change what is encrypted, so there a leaf is kept if it is 7-bit and its lines are short.
+///
 /// # Errors
 ///
 /// `Malformed`, with a hint, if a nested signature or an unknown encoding prevents a 7-bit form; errors of `to`.
-pub fn write_signable(part: Part<'_>, header: &Edit<'_>, to: &mut dyn Write) -> Result<()> {
-    let mut signable = Signable { to: Canonical::new(Form::Crlf, to) };
+pub fn write_signable(part: Part<'_>, header: &Edit<'_>, carried: Carried, to: &mut dyn Write) -> Result<()> {
+    let mut signable = Signable { carried, to: Canonical::new(Form::Crlf, to) };
     signable.part(part, header.clone())?;
     signable.to.finish().map_err(failed)?;
     Ok(())
 }
 
+/// How a signed part is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// As it is: relays may cut white space at the ends of lines, and mboxes change lines that start with `From `.
+    InClear,
+    /// Within encryption.
+    Encrypted,
+}
+
 struct Signable<'a> {
+    carried: Carried,
     to: Canonical<&'a mut dyn Write>,
 }
 
@@ -51,7 +63,8 @@ enum Conversion {
 impl Signable<'_> {
     fn part(&mut self, part: Part<'_>, mut header: Edit<'_>) -> Result<()> {
         let encoding = part.transfer_encoding();
-        let conversion = if part.children().len() > 0 { composite(part)? } else { leaf(part, &encoding)? };
+        let conversion =
+            if part.children().len() > 0 { composite(part)? } else { leaf(part, &encoding, self.carried)? };
         let label = match conversion {
             Conversion::Keep => None,
             Conversion::Relabel => Some("7bit"),
@@ -206,12 +219,16 @@ fn composite(part: Part<'_>) -> Result<Conversion> {
     Ok(if part.transfer_encoding() == "7bit" { Conversion::Keep } else { Conversion::Relabel })
 }
 
-fn leaf(part: Part<'_>, encoding: &str) -> Result<Conversion> {
+fn leaf(part: Part<'_>, encoding: &str, carried: Carried) -> Result<Conversion> {
     let (body, content_type) = (part.body(), part.content_type());
     // Line breaks in binary data are data.
     let is_text = matches!(content_type.kind.as_str(), "text" | "message" | "multipart");
     let is_exact = encoding == "binary" && !is_text;
-    if is_clean(body) && !(is_exact && matches!(canonical(body, Form::Crlf), std::borrow::Cow::Owned(_))) {
+    let is_fit = match carried {
+        Carried::InClear => is_clean(body),
+        Carried::Encrypted => is_seven_bit(body),
+    };
+    if is_fit && !(is_exact && matches!(canonical(body, Form::Crlf), std::borrow::Cow::Owned(_))) {
         return Ok(if matches!(encoding, "8bit" | "binary") { Conversion::Relabel } else { Conversion::Keep });
     }
     // A multipart cannot be encoded (RFC 2045, section 6.4). Re-encoding could remove the boundary that closes it.
@@ -286,13 +303,14 @@ mod tests {
     fn signable(octets: impl AsRef<[u8]>) -> String {
         let message = message(octets.as_ref());
         let mut written = Vec::new();
-        write_signable(message.root(), &Edit::new(message.root()), &mut written).unwrap();
+        write_signable(message.root(), &Edit::new(message.root()), Carried::InClear, &mut written).unwrap();
         String::from_utf8(written).unwrap()
     }
 
     fn refused(octets: impl AsRef<[u8]>) -> Error {
         let message = message(octets.as_ref());
-        let error = write_signable(message.root(), &Edit::new(message.root()), &mut Vec::new()).unwrap_err();
+        let error =
+            write_signable(message.root(), &Edit::new(message.root()), Carried::InClear, &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), Kind::Malformed);
         error
     }

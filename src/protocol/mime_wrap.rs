@@ -7,7 +7,7 @@ use crate::{
     base::{Error, Result},
     mail::{
         Message, Part,
-        canonical::{self, Canonical, Form},
+        canonical::{self, Canonical, Carried, Form},
         header::Edit,
         header_protection::{Mode, protect},
     },
@@ -18,7 +18,9 @@ pub(super) struct MimeWrap<'a> {
     /// What stays outside, without Content-*.
     pub(super) outer: Edit<'a>,
     /// The header of the payload.
-    pub(super) payload: Edit<'a>,
+    header: Edit<'a>,
+    root: Part<'a>,
+    carried: Carried,
 }
 
 impl<'a> MimeWrap<'a> {
@@ -37,7 +39,13 @@ impl<'a> MimeWrap<'a> {
         if how.encrypts() {
             hide_bcc(&mut outer);
         }
-        MimeWrap { outer, payload }
+        let carried = if how.encrypts() { Carried::Encrypted } else { Carried::InClear };
+        MimeWrap { outer, header: payload, root: message.root(), carried }
+    }
+
+    /// What is protected.
+    pub(super) fn payload(&self) -> Payload<'_> {
+        Payload { part: self.root, header: &self.header, carried: self.carried }
     }
 }
 
@@ -53,6 +61,8 @@ pub(super) struct Payload<'a> {
     pub(super) part: Part<'a>,
     /// Its header.
     pub(super) header: &'a Edit<'a>,
+    /// Whether the sealed message shows it.
+    pub(super) carried: Carried,
 }
 
 impl Payload<'_> {
@@ -68,9 +78,9 @@ impl Payload<'_> {
         to.finish().map(|_| ()).map_err(output)
     }
 
-    /// Writes it 7-bit clean, as it must stand inside multipart/signed.
+    /// Writes it 7-bit clean, as it is signed: within encryption too (RFC 3156, section 3).
     pub(super) fn write_signable(self, to: &mut dyn Write) -> Result<()> {
-        canonical::write_signable(self.part, self.header, to)
+        canonical::write_signable(self.part, self.header, self.carried, to)
     }
 }
 

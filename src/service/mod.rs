@@ -22,6 +22,7 @@ mod provisioning;
 mod quarantine;
 mod refreshing;
 mod reminders;
+mod renewing;
 mod signals;
 mod sources;
 
@@ -32,7 +33,7 @@ use tokio::{runtime, sync::mpsc};
 use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     approving::ApprovingHandler,
-    discovery::with_network,
+    discovery::{with_network, with_statuses},
     enrolling::EnrollingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},

@@ -9,7 +9,11 @@ use std::{
 
 use postseal::{
     base::{Budget, Limits},
-    mail::{Message, Part, Span, canonical::write_signable, header::Edit},
+    mail::{
+        Message, Part, Span,
+        canonical::{Carried, write_signable},
+        header::Edit,
+    },
 };
 use proptest::prelude::*;
 
@@ -132,7 +136,7 @@ fn tiles(message: &Message, part: Part<'_>) -> Result<(), String> {
 /// The signable form is 7-bit, in short lines, stable, and says the same. False when it was refused.
 fn signs(message: &Message) -> Result<bool, String> {
     let mut written = Vec::new();
-    if write_signable(message.root(), &Edit::new(message.root()), &mut written).is_err() {
+    if write_signable(message.root(), &Edit::new(message.root()), Carried::InClear, &mut written).is_err() {
         return Ok(false);
     }
     if !written.is_ascii() || written.contains(&0) {
@@ -158,7 +162,8 @@ fn signs(message: &Message) -> Result<bool, String> {
         ));
     }
     let mut twice = Vec::new();
-    write_signable(again.root(), &Edit::new(again.root()), &mut twice).map_err(|error| error.to_string())?;
+    write_signable(again.root(), &Edit::new(again.root()), Carried::InClear, &mut twice)
+        .map_err(|error| error.to_string())?;
     if twice != written {
         return Err("signable form is not stable".into());
     }

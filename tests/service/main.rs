@@ -21,6 +21,7 @@ mod provisioning;
 mod proxy;
 mod recipes;
 mod reminders;
+mod revocations;
 mod sendmail;
 mod submission;
 #[path = "../support/mod.rs"]

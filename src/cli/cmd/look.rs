@@ -5,7 +5,11 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use postseal::{
     base::{Error, Result, hex},
     crypto::Hash,
-    mail::{Message, canonical::write_signable, header::Edit},
+    mail::{
+        Message,
+        canonical::{Carried, write_signable},
+        header::Edit,
+    },
     protocol::pem,
     report,
 };
@@ -76,7 +80,7 @@ fn write_form(form: Form, message: &Message, to: &mut dyn Write) -> Result<()> {
             let root = message.root();
             let mut header = Edit::new(root);
             header.retain(|field| field.name.to_ascii_lowercase().starts_with("content-"));
-            write_signable(root, &header, to)
+            write_signable(root, &header, Carried::InClear, to)
         }
     }
 }

@@ -16,6 +16,15 @@ pub(crate) fn completions(shell: Shell) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes the help of a verb to standard output.
+pub(crate) fn help(verb: &str) -> Result<ExitCode> {
+    let mut command = Arguments::command();
+    command.build();
+    let help = command.find_subcommand_mut(verb).map(|verb| verb.render_long_help().ansi().to_string());
+    show::data(&help.unwrap_or_default())?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Writes `postseal.1` and one page for each verb.
 pub(crate) fn pages(directory: &Path) -> Result<ExitCode> {
     clap_mangen::generate_to(Arguments::command(), directory)

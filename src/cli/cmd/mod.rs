@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod look;
 pub(crate) mod manual;
+mod many;
 pub(crate) mod open;
 pub(crate) mod pieces;
 pub(crate) mod quarantine;

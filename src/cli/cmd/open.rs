@@ -1,18 +1,18 @@
 //! `verify` and `decrypt`.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 use postseal::{
     base::{Error, Result},
     engine::{Opening, Within},
     mail::Message,
     report::{self, Report},
-    verdict::Standing,
+    verdict::{Reason, Standing, Why},
 };
 
-use super::{key, pieces::wholes};
+use super::{key, many, pieces::wholes};
 use crate::cli::{
-    args::{Decrypt, Require, Verify},
+    args::{Decrypt, ManyFiles, Require, Verify},
     output::{Output, Privacy},
     prompt,
     session::Session,
@@ -21,6 +21,10 @@ use crate::cli::{
 
 /// Reports on every message. The exit code is that of the first message that could not be opened, else 1 when a verdict is below --require.
 pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
+    what.fetching.run(session, |session| verify_each(what, session))
+}
+
+fn verify_each(what: &Verify, session: &Session) -> Result<ExitCode> {
     let required = match what.require {
         Require::Authentic => Standing::Authentic,
         Require::Signed => Standing::Signed,
@@ -35,7 +39,12 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
         let opened = message.and_then(|message| session.open(message));
         let problem = match opened {
             Ok(opening) => {
-                show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
+                if what.json || !show::quiet::is_on() {
+                    show::data(&rendered(&opening, &session.within(&opening)?, opening.error(), &label, what.json))?;
+                }
+                if count <= 1 && !what.json {
+                    next_step(&opening, session)?;
+                }
                 if what.save_key {
                     show::aside(&key::mail::save_signers(&opening, &label, session)?);
                 }
@@ -62,28 +71,72 @@ pub(crate) fn verify(what: &Verify, session: &Session) -> Result<ExitCode> {
     })
 }
 
+/// Says what would make a signature of the author's count, where that is for the reader to decide.
+fn next_step(opening: &Opening, session: &Session) -> Result<()> {
+    let verdict = opening.verdict();
+    let Ok(author) = verdict.author() else { return Ok(()) };
+    match verdict.reason() {
+        Some(Reason::Untrusted { signer: Some(signer), claimed })
+            if claimed.contains(author) && session.has_key(&signer)? =>
+        {
+            show::hint(&format!("compare the fingerprint with its owner, then: postseal key trust {signer} {author}"));
+        }
+        Some(Reason::Unknown { why: Why::NoKey, .. }) => {
+            show::hint(&format!("look for the key: postseal key find {author}, or import it: postseal key import FILE"))
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Writes the decrypted message; the verdict goes to standard error.
 pub(crate) fn decrypt(what: &Decrypt, session: &Session) -> Result<ExitCode> {
-    let mut output = Output::create(what.output.as_deref(), &what.input, Privacy::Owner)?;
+    let ManyFiles { output, output_dir, input } = &what.files;
     let _progress = progress::begin("reading");
-    let mut messages = wholes(&what.input, session);
-    let Some((label, message)) = messages.next() else { return Err(Error::usage("no message")) };
+    let mut messages = wholes(input, session);
+    let Some(folder) = output_dir else {
+        // Before a message is read: it may come from a person at a terminal.
+        let output = Output::create(output.as_deref(), input, Privacy::Owner)?;
+        let Some(first) = messages.next() else { return Err(Error::usage("no message")) };
+        if messages.next().is_some() {
+            return Err(Error::usage("more than one message").with_hint("--output-dir DIR takes the results"));
+        }
+        return decrypt_one(first, output, what, session).map(|()| ExitCode::SUCCESS);
+    };
+    many::outputs(folder, input)?;
+    let mut failed = None;
+    for (label, message) in messages {
+        let name = Path::new(&label).file_name().map(|name| folder.join(name));
+        let done = Output::create(name.as_deref(), input, Privacy::Owner)
+            .and_then(|output| decrypt_one((label.clone(), message), output, what, session));
+        if let Err(error) = done {
+            failed.get_or_insert(show::exit_code(error.kind()));
+            show::error(&error.of(&label));
+        }
+    }
+    Ok(failed.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+fn decrypt_one(
+    (label, message): (String, Result<Message>),
+    mut output: Output,
+    what: &Decrypt,
+    session: &Session,
+) -> Result<()> {
     progress::now(&format!("decrypting {label}"));
     prompt::is_for(&format!("to decrypt {}", if label == "-" { "a message" } else { &label }));
     session.ask_for_password()?;
     let opening = message.and_then(|message| opened(message, session)).inspect_err(|error| {
         if what.json {
-            show::aside(&(report::json_of_error(&label, None, error) + "\n"));
+            show::always(&(report::json_of_error(&label, None, error) + "\n"));
         }
     })?;
-    if messages.next().is_some() {
-        return Err(Error::usage("more than one message").with_hint("several files must be the pieces of one message"));
-    }
     let written = write(&opening, &label, what, session, &mut output).and_then(|()| output.commit());
     if written.is_ok() || what.json {
-        show::aside(&rendered(&opening, &[], written.as_ref().err(), &label, what.json));
+        let shown = rendered(&opening, &[], written.as_ref().err(), &label, what.json);
+        if what.json { show::always(&shown) } else { show::aside(&shown) }
     }
-    written.map(|()| ExitCode::SUCCESS)
+    written
 }
 
 /// Opens a message. A password that is typed may be wrong twice.
@@ -94,7 +147,7 @@ fn opened(message: Message, session: &Session) -> Result<Opening> {
         if error.is_none() || !session.forget_password() {
             return opening;
         }
-        show::aside(&prompt::refusal(left));
+        show::always(&prompt::refusal(left));
     }
     session.open(message)
 }

@@ -1,16 +1,28 @@
 //! `sign` and `encrypt`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use postseal::{
     base::{Error, Result, Secret, SystemRandom},
     crypto::Hash,
     keys::{Handle, Keys, ProtocolName, Purpose, Query, Reach, Want},
-    mail::{Address, Message, address::mailbox, compose::Draft, form, header},
+    mail::{
+        Address, Message,
+        address::{self, mailbox},
+        compose::Draft,
+        form, header,
+    },
     protocol::{Aead, Headers, LegacyDisplay, Padding, Recipient, Seal, Sealed, Shape, Signer},
 };
 
-use super::{config, ending, pieces};
+use super::{
+    config, ending,
+    many::{self, Place},
+    pieces,
+};
 use crate::cli::{
     args::{Encrypt, Shaping, Sign},
     hint::words,
@@ -29,11 +41,13 @@ use crate::cli::{
 pub(crate) fn sign(what: &Sign, session: &Session) -> Result<ExitCode> {
     let shape = shape(&what.shaping)?;
     let how = with_headers(Seal { sign: signers(&what.shaping)?, shape, ..shaped(&what.shaping)? }, &what.shaping);
-    let to: Vec<Address> = what.to.iter().map(|address| input::address(address)).collect::<Result<_>>()?;
-    let _progress = reading(&what.shaping);
-    let message = read(&what.shaping, to, session)?;
-    require_message(&message, &what.shaping)?;
-    seal(&what.shaping, &how, &message, session)
+    let to = recipients(&what.to)?;
+    many::each(&many::places(&what.shaping.files)?, |place| {
+        let _progress = reading(place);
+        let message = read(&what.shaping, place, &to, session)?;
+        require_message(&message, place)?;
+        seal(&what.shaping, &how, &message, place, session)
+    })
 }
 
 /// Encrypts, and signs on request.
@@ -45,16 +59,12 @@ pub(crate) fn encrypt(what: Encrypt, session: &Session) -> Result<ExitCode> {
 }
 
 fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
-    if what.shaping.files.input.is_none() {
-        what.shaping.files.input = trailing_file(&mut what.to).or_else(|| trailing_file(&mut what.hidden_to));
+    if what.shaping.files.input.is_empty() {
+        what.shaping.files.input = [trailing_files(&mut what.to), trailing_files(&mut what.hidden_to)].concat();
     }
-    let addressed: Vec<Address> = what.to.iter().map(|address| recipient(address)).collect::<Result<_>>()?;
-    let named = addressed.iter().cloned().map(|address| Ok(Recipient::Named(address)));
-    let hidden = what.hidden_to.iter().map(|address| Ok(Recipient::Hidden(recipient(address)?)));
-    let to: Vec<Recipient> = named.chain(hidden).collect::<Result<_>>()?;
-    if to.is_empty() && !what.password {
-        return Err(Error::usage("no recipient").with_hint("--to ADDRESS, or --password"));
-    }
+    let addressed = recipients(&what.to)?;
+    let named = addressed.iter().cloned().map(Recipient::Named);
+    let to: Vec<Recipient> = named.chain(recipients(&what.hidden_to)?.into_iter().map(Recipient::Hidden)).collect();
     if what.aead && what.shaping.format == Format::Pem {
         return Err(Error::usage("--aead: PEM has no authenticated encryption").with_hint("-f smime"));
     }
@@ -83,28 +93,60 @@ fn encrypt_with(mut what: Encrypt, session: &Session) -> Result<ExitCode> {
         legacy_display: if what.legacy_display { LegacyDisplay::Write } else { LegacyDisplay::Omit },
         ..shaped(&what.shaping)?
     };
+    many::each(&many::places(&what.shaping.files)?, |place| {
+        let _progress = reading(place);
+        let message = read(&what.shaping, place, &addressed, session)?;
+        encrypt_one(&what, how.clone(), &message, place, session)
+    })
+}
+
+fn encrypt_one(what: &Encrypt, mut how: Seal, message: &Message, place: &Place, session: &Session) -> Result<()> {
+    if !what.again && session.engine_without_keys().is_encrypted(message) {
+        if what.keep {
+            show::warning("already encrypted; passed on as it is, and its recipients are not known here");
+            return pass_on(message, place);
+        }
+        return Err(Error::malformed(place.label(), "already encrypted, perhaps to others")
+            .with_hint("--keep passes it on as it is, --again encrypts once more"));
+    }
+    require_message(message, place)?;
+    if how.to.is_empty() && how.passwords.is_empty() {
+        how.to = addressees(message)?.into_iter().map(Recipient::Named).collect();
+    }
     let mut how = with_headers(how, &what.shaping);
     if what.legacy_display && how.headers <= Headers::Clear {
         return Err(
             Error::usage("--legacy-display: nothing of the header is hidden").with_hint("--protect-headers baseline")
         );
     }
-    let _progress = reading(&what.shaping);
-    let message = read(&what.shaping, addressed, session)?;
-    if !what.again && session.engine_without_keys().is_encrypted(&message) {
-        if what.keep {
-            show::warning("already encrypted; passed on as it is, and its recipients are not known here");
-            return pass_on(&what.shaping, &message);
-        }
-        let label = input::label(what.shaping.files.input.as_ref());
-        return Err(Error::malformed(label, "already encrypted, perhaps to others")
-            .with_hint("--keep passes it on as it is, --again encrypts once more"));
-    }
-    require_message(&message, &what.shaping)?;
     if !what.no_self && !how.to.is_empty() {
-        how.also.extend(own_reader(&message, &how, protocol(&what.shaping), session)?);
+        how.also.extend(own_reader(message, &how, protocol(&what.shaping), session)?);
     }
-    seal(&what.shaping, &how, &message, session)
+    seal(&what.shaping, &how, message, place, session)
+}
+
+/// The recipients that the header names (RFC 5322, section 3.6.3). One copy for those in Bcc too would show the others that they got it.
+fn addressees(message: &Message) -> Result<Vec<Address>> {
+    let mut to = Vec::new();
+    for field in message.root().fields().filter(|field| ["To", "Cc", "Bcc"].iter().any(|name| field.is(name))) {
+        let value = field.unfolded();
+        let named = if value.trim().is_empty() { Vec::new() } else { address::list(&value)? };
+        if field.is("Bcc") && !named.is_empty() {
+            return Err(Error::usage("Bcc names recipients, who need a copy of their own")
+                .with_hint("--to ADDRESS... names the recipients of this copy"));
+        }
+        to.extend(
+            named
+                .into_iter()
+                .map(|mailbox| mailbox.address)
+                .filter(|address| !to.contains(address))
+                .collect::<Vec<_>>(),
+        );
+    }
+    if to.is_empty() {
+        return Err(Error::usage("no recipient: To and Cc name none").with_hint("--to ADDRESS, or --password"));
+    }
+    Ok(to)
 }
 
 /// The author, where a usable key of the author is here with its secret part: who sends a message can read the copy that is kept.
@@ -121,11 +163,11 @@ fn own_reader(message: &Message, how: &Seal, protocol: ProtocolName, session: &S
     Ok(Some(if has_named { Recipient::Named(author) } else { Recipient::Hidden(author) }))
 }
 
-/// `--to ADDRESS... FILE`: the last word after `--to` is the message when it is no address.
-fn trailing_file(addresses: &mut Vec<String>) -> Option<PathBuf> {
-    let last = addresses.last()?;
-    let is_file = last.contains('/') || Address::parse(last).is_err();
-    if is_file && addresses.len() > 1 { addresses.pop().map(PathBuf::from) } else { None }
+/// `--to ADDRESS... FILE...`: the last words after `--to` are messages when they are no addresses, or files have these names.
+fn trailing_files(addresses: &mut Vec<String>) -> Vec<PathBuf> {
+    let is_file = |word: &String| address::list(word).is_err() || Path::new(word).is_file();
+    let count = addresses.iter().skip(1).rev().take_while(|word| is_file(word)).count();
+    addresses.split_off(addresses.len() - count).into_iter().map(PathBuf::from).collect()
 }
 
 fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
@@ -138,10 +180,18 @@ fn signers(shaping: &Shaping) -> Result<Vec<Signer>> {
     shaping.key.iter().map(|key| Ok(Signer::Key(Handle::parse(key)?))).collect()
 }
 
-/// clap gives `--to` every word that follows it, the name of the message too.
-fn recipient(address: &str) -> Result<Address> {
-    input::address(address)
-        .map_err(|error| error.with_hint("the message's name after --to needs another option or -- before it"))
+/// Addresses as people write them: `bob@example.org`, `Bob <bob@example.org>`, several separated by commas.
+fn recipients(typed: &[String]) -> Result<Vec<Address>> {
+    let mut to = Vec::new();
+    for typed in typed {
+        // clap gives `--to` every word that follows it, the name of the message too.
+        let list = address::list(typed).ok().filter(|list| !list.is_empty()).ok_or_else(|| {
+            Error::usage(format!("address {typed:?}: not in the form local@domain"))
+                .with_hint("the message's name after --to needs another option or -- before it")
+        })?;
+        to.extend(list.into_iter().map(|mailbox| mailbox.address));
+    }
+    Ok(to)
 }
 
 /// The passwords of the message: those that are given, or one that is typed.
@@ -200,60 +250,54 @@ fn protocol(shaping: &Shaping) -> ProtocolName {
     }
 }
 
-fn reading(shaping: &Shaping) -> Progress {
-    progress::begin(&format!("reading {}", input::label(shaping.files.input.as_ref())))
+fn reading(place: &Place) -> Progress {
+    progress::begin(&format!("reading {}", place.label()))
 }
 
 /// The input message, or the message that `--text` makes for `to`.
-fn read(shaping: &Shaping, to: Vec<Address>, session: &Session) -> Result<Message> {
-    let (name, mut budget) = (shaping.files.input.as_deref(), session.budget());
+fn read(shaping: &Shaping, place: &Place, to: &[Address], session: &Session) -> Result<Message> {
+    let (name, mut budget) = (place.input.as_deref(), session.budget());
     let Some(from) = &shaping.draft.from else { return input::message(name, &mut budget) };
     let from = mailbox(from).map_err(|error| Error::usage(error.to_string()))?;
-    let draft = Draft { from, to, subject: shaping.draft.subject.clone() };
+    let draft = Draft { from, to: to.to_vec(), subject: shaping.draft.subject.clone() };
     let message = draft.message(&input::octets(name, &budget)?, session.clock(), &SystemRandom)?;
     Message::parse(message, &mut budget)
 }
 
 /// The header stays readable, so the input must have one: otherwise text would leak.
-fn require_message(message: &Message, shaping: &Shaping) -> Result<()> {
+fn require_message(message: &Message, place: &Place) -> Result<()> {
     let hint = "--text makes a message of a text, with --from, --to and --subject";
-    form::require_message(message)
-        .map_err(|error| error.of(&input::label(shaping.files.input.as_ref())).with_hint(hint))
+    form::require_message(message).map_err(|error| error.of(&place.label()).with_hint(hint))
 }
 
-fn seal(shaping: &Shaping, how: &Seal, message: &Message, session: &Session) -> Result<ExitCode> {
+fn seal(shaping: &Shaping, how: &Seal, message: &Message, place: &Place, session: &Session) -> Result<()> {
     let protocol = protocol(shaping);
-    let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
-    let output = shaping.files.output.as_deref();
-    let label = input::label(shaping.files.input.as_ref());
+    let (inputs, output, label) = (place.inputs(), place.output.as_deref(), place.label());
     progress::now(&format!("sealing {label}"));
     prompt::is_for(&format!("to sign {}", if label == "-" { "a message" } else { &label }));
     let sealed = match (shaping.split, output) {
         (Some(size), Some(output)) => {
             let mut octets = Vec::new();
             let sealed = session.seal(protocol, message, how, &mut octets)?;
-            pieces::write(octets, size, output, &inputs, session)?;
+            pieces::write(octets, size, output, inputs, session)?;
             sealed
         }
         _ => {
-            let mut output = Output::create(output, &inputs, Privacy::Umask)?;
+            let mut output = Output::create(output, inputs, Privacy::Umask)?;
             let sealed = session.seal(protocol, message, how, &mut output)?;
             output.commit()?;
             sealed
         }
     };
     report(&sealed);
-    ending::warn(protocol, &sealed.signers, session)?;
-    Ok(ExitCode::SUCCESS)
+    ending::warn(protocol, &sealed.signers, session)
 }
 
-fn pass_on(shaping: &Shaping, message: &Message) -> Result<ExitCode> {
+fn pass_on(message: &Message, place: &Place) -> Result<()> {
     use std::io::Write;
-    let inputs: Vec<PathBuf> = shaping.files.input.iter().cloned().collect();
-    let mut output = Output::create(shaping.files.output.as_deref(), &inputs, Privacy::Umask)?;
+    let mut output = Output::create(place.output.as_deref(), place.inputs(), Privacy::Umask)?;
     output.write_all(message.octets()).map_err(|e| Error::io("output", &e))?;
-    output.commit()?;
-    Ok(ExitCode::SUCCESS)
+    output.commit()
 }
 
 /// Prints warnings. Nothing is printed on success, as with `gpg` and `openssl` in scripts.

@@ -27,7 +27,7 @@ use crate::cli::{log, session::Session, show};
 /// Sendmail. The configuration is $POSTSEAL_CONFIG, or /etc/postseal/postseal.toml.
 #[derive(Args, Debug)]
 pub(crate) struct Sendmail {
-    /// The options of sendmail: -t, -i, -f SENDER, -F NAME, -bs, -bv, ...; and recipients
+    /// The options of sendmail: -t, -i, -f SENDER, -F NAME, -bs, -bv, ...; and recipients. Options of postseal come before the word sendmail
     #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -48,6 +48,10 @@ pub(crate) fn arguments(typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
 
 /// Runs the verb. Faults of this machine are temporary errors (exit status 75): the caller keeps the mail.
 pub(crate) fn run(what: &Sendmail, session: &Session) -> Result<ExitCode> {
+    // No option of sendmail's begins with two hyphens.
+    if what.arguments.first().is_some_and(|first| first == "--help") {
+        return super::manual::help("sendmail");
+    }
     let options = Options::parse(&what.arguments)?;
     let config = config::load(&super::config::path(None)).map_err(try_again)?;
     if options.mode == Mode::Errand {
@@ -134,14 +138,15 @@ fn run_real_sendmail(config: &Config, options: &Options) -> Error {
 }
 
 /// The calling user.
-struct User {
-    name: String,
+pub(crate) struct User {
+    /// The login name.
+    pub(crate) name: String,
     full_name: Option<String>,
 }
 
 impl User {
     /// The user of the real user ID. The environment is not trusted.
-    fn of_this_process() -> Result<Self> {
+    pub(crate) fn of_this_process() -> Result<Self> {
         let id = rustix::process::getuid().as_raw();
         let known = fs::read_to_string("/etc/passwd").ok().and_then(|text| Self::find(&text, id));
         // Users of a directory service.

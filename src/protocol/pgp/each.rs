@@ -17,7 +17,7 @@ use crate::{
     mail::{Message, build},
     protocol::{
         Context, Seal, Shape,
-        mime_wrap::{MimeWrap, Payload, output, write_outer},
+        mime_wrap::{MimeWrap, output, write_outer},
     },
 };
 
@@ -40,7 +40,7 @@ pub(super) fn seal_each(
         plan.signers.map(|signers| Signing::begin(signers, context)).transpose()?
     };
     let wrap = MimeWrap::of(message, how);
-    let payload = Payload { part: root, header: &wrap.payload };
+    let payload = wrap.payload();
     let [first, second] = [build::boundary(context.random)?, build::boundary(context.random)?];
     let mut plaintext = Zeroizing::new(Vec::with_capacity(message.octets().len() + 4 * 1024));
     write_packets(payload, signing, how.shape, at, &second, &mut *plaintext)?;

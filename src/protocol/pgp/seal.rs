@@ -55,7 +55,7 @@ pub(super) fn seal(
 
 fn write_mime(message: &Message, how: &Seal, plan: Plan, context: Context<'_>, out: &mut dyn Write) -> Result<()> {
     let wrap = MimeWrap::of(message, how);
-    let payload = Payload { part: message.root(), header: &wrap.payload };
+    let payload = wrap.payload();
     // Everything that can fail for a missing resource is done before the first octet is written.
     let boundaries = [build::boundary(context.random)?, build::boundary(context.random)?];
     let signing = plan.signers.map(|signers| Signing::begin(signers, context)).transpose()?;

@@ -15,7 +15,7 @@ use crate::{
     mail::Message,
     protocol::{
         Context, Seal, Shape,
-        mime_wrap::{MimeWrap, Payload, write_outer},
+        mime_wrap::{MimeWrap, write_outer},
     },
 };
 
@@ -37,7 +37,7 @@ pub(super) fn seal_each(
     };
     let wrap = MimeWrap::of(message, how);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
-    let payload = Payload { part: root, header: &wrap.payload };
+    let payload = wrap.payload();
     let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });
     let content = match signers {
         Some(signers) => signed(signers, how.shape, content, context.random)?,

@@ -15,7 +15,7 @@ use crate::{
     mail::{Message, build},
     protocol::{
         Context, Seal, Sealed, Shape,
-        mime_wrap::{MimeWrap, Payload, write_outer},
+        mime_wrap::{MimeWrap, write_outer},
     },
 };
 
@@ -37,7 +37,7 @@ pub(super) fn seal(
     let Plan { signers, readers, sealed } = Plan::new(message.root(), how, keys, context)?;
     let wrap = MimeWrap::of(message, how);
     let form = if signers.is_some() { Form::Signable } else { Form::AsItIs };
-    let payload = Payload { part: message.root(), header: &wrap.payload };
+    let payload = wrap.payload();
     let content: Box<dyn Entity + '_> = Box::new(Plain { payload, form });
     let entity = match (signers, readers) {
         (Some(signers), Some(readers)) if how.shape == Shape::Triple => {
