@@ -6,6 +6,8 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::dkim;
 use crate::mail::{
     Address, Part,
@@ -15,14 +17,14 @@ use crate::mail::{
 };
 
 /// A challenge for an address, from whom it says that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Challenge {
     /// The address in From.
-    pub(super) from: Address,
+    pub(super) from: String,
     /// The first part of the token, as it is in Subject.
     pub(super) token: String,
     /// Where the answer goes.
-    pub(super) reply_to: Address,
+    pub(super) reply_to: String,
     /// Its Message-ID, if it has one.
     pub(super) message_id: Option<String>,
 }
@@ -82,7 +84,7 @@ impl Challenge {
             Proof::Waived => {}
         }
         let message_id = value("message-id").filter(|id| is_message_id(id));
-        Ok(Challenge { from, token, reply_to, message_id })
+        Ok(Challenge { from: from.to_string(), token, reply_to: reply_to.to_string(), message_id })
     }
 }
 

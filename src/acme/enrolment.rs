@@ -73,21 +73,42 @@ impl<'a> Enrolment<'a> {
             return Err(Error::malformed(&url, "not an order with one authorization").into());
         };
         let authorization = self.server.url(Some(authorization.clone()), "authorization")?;
-        let found: Authorization = self.server.post(&account, &authorization, None)?.object()?;
+        let finalize = self.server.url(object.finalize, "place for the request")?;
+        let order = |asked| {
+            let (directory, key) = (&*self.settings.directory, record.fingerprint());
+            let (url, authorization) = (url.clone(), Some(authorization.clone()));
+            Order::new(
+                NewOrder { directory, address, key, url, authorization, finalize: finalize.clone(), asked },
+                self.now,
+            )
+        };
+        // The mail may be here before the answer to the next request.
+        let opening = order(None).opening();
+        opening.keep(self.home)?;
+        match self.asked_for(&account, &authorization, address) {
+            Ok(asked) => {
+                let order = order(asked);
+                order.keep(self.home)?;
+                Ok(order)
+            }
+            Err(refusal) => {
+                opening.forget(self.home)?;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// What the authority waits for; `None` when it knows the address already. It sends its mail now.
+    fn asked_for(&self, account: &Account, authorization: &str, address: &Address) -> Result<Option<Asked>, Refusal> {
+        let found: Authorization = self.server.post(account, authorization, None)?.object()?;
         let is_it = |address: &Address| Address::parse(&found.identifier.value).is_ok_and(|other| other == *address);
         if found.identifier.kind != "email" || !is_it(address) {
-            return Err(Error::malformed(&authorization, format!("an authorization of another than {address}")).into());
+            return Err(Error::malformed(authorization, format!("an authorization of another than {address}")).into());
         }
-        let asked = match found.status {
+        Ok(match found.status {
             Status::Valid => None,
-            _ => Some(self.asked(&authorization, &found.challenges)?),
-        };
-        let finalize = self.server.url(object.finalize, "place for the request")?;
-        let (directory, key) = (&*self.settings.directory, record.fingerprint());
-        let new = NewOrder { directory, address, key, url, authorization: Some(authorization), finalize, asked };
-        let order = Order::new(new, self.now);
-        order.keep(self.home)?;
-        Ok(order)
+            _ => Some(self.asked(authorization, &found.challenges)?),
+        })
     }
 
     fn asked(&self, authorization: &str, challenges: &[ChallengeObject]) -> Result<Asked> {

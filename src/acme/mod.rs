@@ -5,10 +5,14 @@
 //!                                                                                   Enrolment::advance ► Progress::Issued ► Order::install
 //! ```
 //!
+//! [`Agent`] does this by itself, for the addresses of a service.
+//!
 //! The account key and the orders are sealed files of the home, so that an order goes on after a restart, in whichever process of the home.
 
 mod account;
+mod agent;
 mod challenge;
+mod delay;
 mod dkim;
 mod enrolment;
 mod object;
@@ -16,6 +20,7 @@ mod order;
 mod origin;
 mod server;
 
+pub use agent::{Agent, Event, Sender, Tell};
 pub use challenge::{Challenge, Proof, is_challenge};
 pub use enrolment::{Enrolment, Progress};
 pub use order::{Order, Writing};

@@ -32,6 +32,9 @@ pub struct Order {
     pub(super) asked: Option<Asked>,
     /// Seconds since 1970.
     begun: u64,
+    /// Whether the authority was not yet asked what it waits for. Its mail may come meanwhile.
+    #[serde(default)]
+    opening: bool,
 }
 
 /// What the authority waits for.
@@ -72,6 +75,7 @@ impl Order {
             authorization: new.authorization,
             finalize: new.finalize,
             asked: new.asked,
+            opening: false,
             begun: now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
         }
     }
@@ -83,8 +87,30 @@ impl Order {
     /// Those of the home; `Damaged` when it cannot be read.
     pub fn of(address: &Address, home: &Keystore) -> Result<Option<Order>> {
         let Some(octets) = home.sealed_file(&file(address))? else { return Ok(None) };
-        let order = serde_json::from_slice(octets.expose());
-        order.map(Some).map_err(|_| Error::damaged(format!("acme order for {address}"), "cannot be read"))
+        read(&octets).map(Some)
+    }
+
+    /// All orders in `home`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the home; `Damaged` when one cannot be read.
+    pub fn all(home: &Keystore) -> Result<Vec<Order>> {
+        let mut orders = Vec::new();
+        for name in home.sealed_files()?.iter().filter(|name| name.starts_with(ORDER)) {
+            orders.extend(home.sealed_file(name)?.map(|octets| read(&octets)).transpose()?);
+        }
+        Ok(orders)
+    }
+
+    /// Whether it was interrupted before the authority said what it waits for: it is of no use then, unless another process is at it.
+    pub fn is_opening(&self) -> bool {
+        self.opening
+    }
+
+    /// The order before the authority said what it waits for.
+    pub(super) fn opening(self) -> Order {
+        Order { opening: true, ..self }
     }
 
     /// Stores it as it is now.
@@ -104,7 +130,57 @@ impl Order {
     ///
     /// Those of the home.
     pub fn forget(&self, home: &Keystore) -> Result<()> {
+        for name in self.files_of_noted(home)? {
+            home.remove_sealed_file(&name)?;
+        }
         home.remove_sealed_file(&file(&self.address()?))
+    }
+
+    /// Notes a challenge that came, for the process that answers it.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed`: it is not from where the authority said. `Usage`: it was answered before, or as many are noted as are answered. Those of the home.
+    pub fn note(&self, challenge: &Challenge, home: &Keystore) -> Result<()> {
+        let answered = self.asked.as_ref().map(|asked| asked.answered.as_slice()).unwrap_or_default();
+        let refused = |why: &str| Error::usage(format!("acme order for {}: {why}", self.address));
+        if answered.contains(&challenge.token) {
+            return Err(refused("this challenge was answered before"));
+        }
+        if !self.opening {
+            self.check(challenge)?;
+        }
+        if self.files_of_noted(home)?.len() + answered.len() >= MAX_ANSWERS {
+            return Err(refused("several challenges came already"));
+        }
+        // Strings always serialize.
+        let octets = Secret::new(serde_json::to_vec(challenge).unwrap_or_default());
+        home.seal_file(&self.file_of(challenge)?, &octets)
+    }
+
+    /// The challenges that were noted. What cannot be read is none.
+    pub(super) fn noted(&self, home: &Keystore) -> Result<Vec<Challenge>> {
+        let mut noted = Vec::new();
+        for name in self.files_of_noted(home)? {
+            let octets = home.sealed_file(&name)?;
+            noted.extend(octets.and_then(|octets| serde_json::from_slice(octets.expose()).ok()));
+        }
+        Ok(noted)
+    }
+
+    /// A noted challenge is done with.
+    pub(super) fn answered_noted(&self, challenge: &Challenge, home: &Keystore) -> Result<()> {
+        home.remove_sealed_file(&self.file_of(challenge)?)
+    }
+
+    fn files_of_noted(&self, home: &Keystore) -> Result<Vec<String>> {
+        let prefix = format!("{CHALLENGE}{}-", digest(&self.address()?));
+        Ok(home.sealed_files()?.into_iter().filter(|name| name.starts_with(&prefix)).collect())
+    }
+
+    fn file_of(&self, challenge: &Challenge) -> Result<String> {
+        let token = hex(&Hash::Sha256.digest(challenge.token.as_bytes()));
+        Ok(format!("{CHALLENGE}{}-{}", digest(&self.address()?), token.get(..16).unwrap_or_default()))
     }
 
     /// Whose certificate it is.
@@ -137,11 +213,11 @@ impl Order {
     ///
     /// `Malformed`: it comes from elsewhere, or the authority waits for no answer.
     pub fn check(&self, challenge: &Challenge) -> Result<()> {
-        let said = self.from()?;
+        let (said, from) = (self.from()?, Address::parse(&challenge.from)?);
         let place = format!("challenge for {}", self.address);
-        match said == challenge.from {
+        match said == from {
             true => Ok(()),
-            false => Err(Error::malformed(place, format!("it is from {}, and the server said {said}", challenge.from))),
+            false => Err(Error::malformed(place, format!("it is from {from}, and the server said {said}"))),
         }
     }
 
@@ -168,6 +244,7 @@ impl Order {
     ///
     /// `Malformed`: it is not from where the authority said. `Usage`: it was answered before, or there were too many.
     pub(super) fn reply(&mut self, challenge: &Challenge, key: &AccountKey, writing: &Writing<'_>) -> Result<Mail> {
+        let reply_to = Address::parse(&challenge.reply_to)?;
         let (address, waiting) = (self.address()?, format!("acme order for {}", self.address));
         self.check(challenge)?;
         let Some(asked) = &mut self.asked else { return Err(Error::malformed(waiting, "waits for no mail")) };
@@ -184,7 +261,7 @@ impl Order {
         let text = format!("-----BEGIN ACME RESPONSE-----\r\n{digest}\r\n-----END ACME RESPONSE-----\r\n");
         let draft = Draft {
             from: Mailbox { name: None, address: address.clone() },
-            to: vec![challenge.reply_to.clone()],
+            to: vec![reply_to.clone()],
             subject: Some(format!("Re: ACME: {}", challenge.token)),
         };
         let mut octets = Vec::new();
@@ -193,7 +270,7 @@ impl Order {
         }
         octets.extend(draft.message(text.as_bytes(), writing.clock, writing.random)?);
         let message = Message::parse(octets, &mut Budget::new(writing.limits.clone()))?;
-        let recipients = vec![ForwardPath { address: challenge.reply_to.clone(), parameters: Vec::new() }];
+        let recipients = vec![ForwardPath { address: reply_to, parameters: Vec::new() }];
         let sender = ReversePath { address: Some(address), parameters: Vec::new() };
         Ok(Mail { envelope: Envelope { sender, recipients }, submitter: Submitter::Trusted, message })
     }
@@ -234,12 +311,22 @@ pub struct Writing<'a> {
     pub limits: &'a Limits,
 }
 
+fn read(octets: &Secret) -> Result<Order> {
+    serde_json::from_slice(octets.expose()).map_err(|_| Error::damaged("acme order", "cannot be read"))
+}
+
 /// The name of the file of an address's order.
 fn file(address: &Address) -> String {
+    format!("{ORDER}{}", digest(address))
+}
+
+/// What stands for an address in the names of files.
+pub(super) fn digest(address: &Address) -> String {
     let digest = hex(&Hash::Sha256.digest(address.to_string().to_ascii_lowercase().as_bytes()));
-    format!("{ORDER}{}", digest.get(..32).unwrap_or_default())
+    digest.get(..32).unwrap_or_default().to_owned()
 }
 
 const ORDER: &str = "order-";
+const CHALLENGE: &str = "challenge-";
 /// Challenges of one order that are answered. Source: an authority sends one; another subscriber's order for the same address brings a second.
 const MAX_ANSWERS: usize = 3;

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::{
     Account, Auth, Bounds, Config, Grade, KeySource, Level, Log, LogForm, Mention, NextProtocol, Presence, Problem,
-    Security, Server, Upstream, What, Xforward, discovery, forwards, listeners, lists,
+    Security, Server, Upstream, What, Xforward, acme, discovery, forwards, listeners, lists,
     mailboxes::{self, Names},
     notice, page, provisioning,
     reader::{self, Reader},
@@ -132,6 +132,7 @@ impl Reader<'_> {
         let notice = notice::read(self, root, &policy.local, hostname.as_deref());
         let provisioning = provisioning::read(self, root);
         let expiry_notice = notice::expiry(self, root, hostname.as_deref());
+        let acme = acme::read(self, root);
         let listeners = listeners::read(self, root, &known);
         let upstream = root.table("upstream").and_then(|table| self.upstream(table));
         if let Some(Upstream::SmartHost { account: Some(_), .. }) = &upstream
@@ -179,6 +180,7 @@ impl Reader<'_> {
             expiry_notice,
             page,
             provisioning,
+            acme,
             bounds,
             log,
             metrics,

@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod acme;
 mod check;
 mod directory;
 mod discovery;
@@ -50,6 +51,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use acme::{Acme, ChallengeProof};
 pub use check::check;
 pub use explain::{Explanation, PassedOver, Reached, SentOn, explain};
 pub use list_check::{check_list, list_named};
@@ -117,6 +119,8 @@ pub struct Config {
     pub page: PageTexts,
     /// The keys that local users without one get when they first send mail; `None`: they get none.
     pub provisioning: Option<Provisioning>,
+    /// Where certificates are got; `None`: nowhere.
+    pub acme: Option<Acme>,
     /// Limits.
     pub bounds: Bounds,
     /// Level and form of the log.

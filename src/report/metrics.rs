@@ -54,8 +54,35 @@ struct Figures {
     lookups: BTreeMap<(&'static str, &'static str), u64>,
     /// By source.
     lookup_times: BTreeMap<&'static str, Times>,
+    /// By what was done.
+    enrolments: BTreeMap<&'static str, u64>,
     readiness: Option<Readiness>,
     keys: Option<KeyFigures>,
+}
+
+/// What was done to get certificates from an authority (ACME).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolment {
+    /// A challenge was answered.
+    Answered,
+    /// Something failed.
+    Failed,
+    /// A certificate was issued.
+    Issued,
+    /// A certificate was ordered.
+    Ordered,
+}
+
+impl Enrolment {
+    /// The word in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Enrolment::Answered => "answered",
+            Enrolment::Failed => "failed",
+            Enrolment::Issued => "issued",
+            Enrolment::Ordered => "ordered",
+        }
+    }
 }
 
 /// Whether mail can be handled now.
@@ -298,6 +325,11 @@ impl Metrics {
         *self.figures().logins.entry((listener, "refused")).or_default() += 1;
     }
 
+    /// Counts what was done to get certificates.
+    pub fn enrolled(&self, what: Enrolment) {
+        *self.figures().enrolments.entry(what.name()).or_default() += 1;
+    }
+
     /// Counts a successful reload of the configuration.
     pub fn reloaded(&self) {
         *self.figures().reloads.entry("done").or_default() += 1;
@@ -374,6 +406,8 @@ impl Metrics {
                 .iter()
                 .map(|((listener, result), count)| (format!("listener=\"{listener}\",result=\"{result}\""), *count)),
         );
+        page.head("postseal_acme_total", "counter", "what was done to get certificates from an authority");
+        page.lines(figures.enrolments.iter().map(|(what, count)| (format!("result=\"{what}\""), *count)));
         page.head("postseal_reloads_total", "counter", "reloads of the configuration by result");
         page.lines(figures.reloads.iter().map(|(result, count)| (format!("result=\"{result}\""), *count)));
         page.head("postseal_ready", "gauge", "1 if the key sources can be read, as /readyz");

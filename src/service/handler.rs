@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    enrolling::EnrollingHandler,
     environment::Environment,
     learning::{CapabilityStore, LearningHandler},
     provisioning::{Provisioner, ProvisioningHandler},
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// What [`handler`] builds.
-pub type ConfiguredHandler = LearningHandler<ProvisioningHandler<ReloadableHandler>>;
+pub type ConfiguredHandler = EnrollingHandler<LearningHandler<ProvisioningHandler<ReloadableHandler>>>;
 
 /// Builds what handles mail by `config`, and learns from it.
 ///
@@ -54,11 +55,12 @@ pub fn handler(config: &Config, environment: Environment) -> Result<ConfiguredHa
 pub(super) fn with_marker(config: &Config, environment: Environment, marker: Secret) -> ConfiguredHandler {
     let provisioner = Provisioner::of(config, &environment);
     let keys = environment.keys_for_mail();
-    let handler = HandlerConfig { keys, ..handler_config(config, &environment, marker) };
-    let handler = ReloadableHandler::new(handler);
+    let parts = HandlerConfig { keys, ..handler_config(config, &environment, marker) };
+    let handler = ReloadableHandler::new(parts.clone());
     let handler = ProvisioningHandler::new(handler, provisioner);
-    LearningHandler::new(handler, CapabilityStore::new(environment.home), environment.clock)
-        .harvesting(environment.discovery)
+    let handler = LearningHandler::new(handler, CapabilityStore::new(environment.home.clone()), environment.clock)
+        .harvesting(environment.discovery);
+    EnrollingHandler::new(handler, config, parts, environment.home)
 }
 
 /// The part of it that handles mail.

@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
+    enrolling,
     environment::Environment,
     handler,
     health::ServiceHealth,
@@ -115,7 +116,23 @@ impl Builder {
             });
             background.push(renewing(Arc::clone(statuses), Arc::clone(&clock), fetched));
         }
-        let handler: Arc<dyn Handler> = Arc::new(handler::with_marker(&config, environment, marker));
+        let acme = match (&config.acme, &environment.home) {
+            (Some(acme), Some(home)) => {
+                let parts = handler::handler_config(&config, &environment, marker.clone());
+                Some((enrolling::agent(acme, &parts)?, Arc::clone(home)))
+            }
+            (Some(_), None) if config.home().is_none() => {
+                return Err(Error::new(Kind::Config, "acme: there is no home"));
+            }
+            // Where the clock stands still, nothing is stored.
+            _ => None,
+        };
+        let handler = handler::with_marker(&config, environment, marker);
+        if let Some((agent, home)) = acme {
+            let next_hop = program_or_relay(&config, &random)?;
+            background.push(enrolling::enrolling(agent, home, next_hop, handler.noted(), Arc::clone(&self.metrics)));
+        }
+        let handler: Arc<dyn Handler> = Arc::new(handler);
         let work = Arc::new(Semaphore::new(config.bounds.work));
         let (metrics, hashing, login_limits) = (&self.metrics, &self.hashing, &self.login_limits);
         let deferrals = &self.deferrals;

@@ -11,6 +11,7 @@
 
 mod approving;
 mod discovery;
+mod enrolling;
 mod environment;
 mod handler;
 mod health;
@@ -33,6 +34,7 @@ use self::listeners::{Builder, MakeEnvironment};
 pub use self::{
     approving::ApprovingHandler,
     discovery::{with_network, with_statuses},
+    enrolling::EnrollingHandler,
     environment::Environment,
     handler::{ConfiguredHandler, handler},
     learning::{CapabilityStore, LearningHandler},

@@ -137,6 +137,10 @@ base = "dc=example"
 @provisioning
 [page]
 @page
+[acme]
+server = "https://ca.example/directory"
+addresses = ["example.org"]
+@acme
 [upstream]
 smart-host = "127.0.0.1:2526"
 @upstream

@@ -24,11 +24,15 @@ pub(crate) struct Authority {
     pub(crate) lab: Lab,
     pub(crate) dovecot: Dovecot,
     port: u16,
+    /// Where the mail server listens.
+    smtp: u16,
+    mail_server: Option<Child>,
     children: Vec<Child>,
 }
 
 impl Authority {
-    /// `None`, with a word about it, where the programs are missing. `mail_server` is the end of the configuration of the postseal that moves all mail.
+    /// `None`, with a word about it, where the programs are missing. `mail_server` is the end of the configuration of the postseal that moves all mail;
+    /// `{directory}` in it is the URL of the authority's directory.
     pub(crate) fn start(mail_server: &str) -> Option<Authority> {
         let python = python();
         if !requirements::present(&["dovecot", "openssl"])
@@ -47,10 +51,14 @@ impl Authority {
         fs::create_dir(here.join("issued")).expect("a folder");
         fs::write(here.join("extensions.cnf"), EXTENSIONS).expect("a file");
         fs::write(here.join("eab.json"), format!("{{\"customer\": \"{MAC_KEY}\"}}")).expect("a file");
-        lab.write("eab-key", format!("{MAC_KEY}\n"));
-        let mut authority = Authority { lab, dovecot, port, children: Vec::new() };
-        authority.mail_server(smtp, mail_server);
-        authority.serve(&python, &here, smtp);
+        secret(&lab, "eab-key", format!("{MAC_KEY}\n"));
+        secret(&lab, "password", PASSWORD);
+        let line = lab.run(&["config", "user", "bob@example.org", "--passphrase-file", "password"]).code(0).stdout;
+        secret(&lab, "users", line);
+        let mut authority = Authority { lab, dovecot, port, smtp, mail_server: None, children: Vec::new() };
+        authority.configure(mail_server);
+        authority.serve(&python, &here);
+        authority.restart_mail_server();
         Some(authority)
     }
 
@@ -91,12 +99,9 @@ impl Authority {
         }
     }
 
-    fn mail_server(&mut self, port: u16, end: &str) {
-        let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.lab.path("password"));
-        file.and_then(|mut file| file.write_all(PASSWORD.as_bytes())).expect("a secret");
-        let line = self.lab.run(&["config", "user", "bob@example.org", "--passphrase-file", "password"]).code(0).stdout;
-        let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.lab.path("users"));
-        file.and_then(|mut file| file.write_all(&line)).expect("a users file");
+    /// Writes the configuration of the mail server, with this at its end.
+    pub(crate) fn configure(&self, end: &str) {
+        let (port, end) = (self.smtp, end.replace("{directory}", &self.directory()));
         let configuration = format!(
             "home = \"mx-home\"\nhome-must-exist = false\nhostname = \"mx.example.org\"\nlocal-domains = [\"example.org\"]\n\
              [upstream]\nlmtp = \"127.0.0.1:{}\"\ntls = \"none\"\n\
@@ -105,12 +110,25 @@ impl Authority {
             self.dovecot.lmtp()
         );
         self.lab.write("mx.toml", configuration);
-        self.spawn(Command::new(POSTSEAL).args(["serve", "-c", "mx.toml"]), "mx.log");
-        wait_for_port(port);
     }
 
-    fn serve(&mut self, python: &Path, here: &Path, smtp: u16) {
-        let (port, imaps, here) = (self.port, self.dovecot.port("imaps"), here.display());
+    /// Signs a request with the key of its CA: a certificate that was valid for 18 days and is for two more.
+    pub(crate) fn sign_ending(&self, request: &str, certificate: &str) {
+        let mut command = Command::new(python());
+        command.args(["-c", ENDING, request, certificate]).current_dir(self.lab.path(""));
+        assert!(command.status().expect("python starts").success());
+    }
+
+    /// Starts the mail server, and ends the one that runs. Its log begins anew.
+    pub(crate) fn restart_mail_server(&mut self) {
+        end(self.mail_server.take());
+        let mut command = Command::new(POSTSEAL);
+        self.mail_server = Some(self.spawn(command.args(["serve", "-c", "mx.toml"]), "mx.log"));
+        wait_for_port(self.smtp);
+    }
+
+    fn serve(&mut self, python: &Path, here: &Path) {
+        let (port, smtp, imaps, here) = (self.port, self.smtp, self.dovecot.port("imaps"), here.display());
         let configuration = format!(
             "[DEFAULT]\nserver_name: 127.0.0.1:{port}\nimap_server: 127.0.0.1\nimap_port: {imaps}\nsmtp_server: 127.0.0.1\nsmtp_port: {smtp}\n\
              username: bob@example.org\npassword: {PASSWORD}\nemail_address: bob@example.org\nconnection_timeout: 10\n\
@@ -123,27 +141,38 @@ impl Authority {
         self.lab.write("ca/acme_srv.cfg", configuration);
         let mut command = Command::new(python);
         command.args(["-c", PROGRAM, &port.to_string()]).env("ACME_SRV_CONFIGFILE", self.lab.path("ca/acme_srv.cfg"));
-        self.spawn(&mut command, "ca/log");
+        let child = self.spawn(&mut command, "ca/log");
+        self.children.push(child);
         wait_for_port(port);
     }
 
-    fn spawn(&mut self, command: &mut Command, log: &str) {
+    fn spawn(&self, command: &mut Command, log: &str) -> Child {
         let log = fs::File::create(self.lab.path(log)).expect("a log");
         command
             .current_dir(self.lab.path(""))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log);
-        self.children.push(command.spawn().expect("the program starts"));
+        command.spawn().expect("the program starts")
     }
 }
 
 impl Drop for Authority {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.children.drain(..).chain(self.mail_server.take()).for_each(|child| end(Some(child)));
+    }
+}
+
+/// A file that only its owner can read.
+fn secret(lab: &Lab, name: &str, content: impl AsRef<[u8]>) {
+    let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(lab.path(name));
+    file.and_then(|mut file| file.write_all(content.as_ref())).expect("a secret");
+}
+
+fn end(child: Option<Child>) {
+    if let Some(mut child) = child {
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
@@ -162,6 +191,24 @@ from acme2certifier.share.acme2certifier_wsgi import application, get_handler_cl
 class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 make_server('127.0.0.1', int(sys.argv[1]), application, Server, get_handler_cls()).serve_forever()
+";
+
+/// Signs a request with the extensions that it asks for.
+const ENDING: &str = "
+import sys
+from datetime import datetime, timedelta
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+request = x509.load_pem_x509_csr(open(sys.argv[1], 'rb').read())
+issuer = x509.load_pem_x509_certificate(open('ca/ca.pem', 'rb').read())
+key = serialization.load_pem_private_key(open('ca/ca.key', 'rb').read(), None)
+now = datetime.utcnow()
+builder = x509.CertificateBuilder().subject_name(request.subject).issuer_name(issuer.subject).public_key(request.public_key())
+builder = builder.serial_number(4711).not_valid_before(now - timedelta(days=18)).not_valid_after(now + timedelta(days=2))
+for extension in request.extensions:
+    builder = builder.add_extension(extension.value, extension.critical)
+signed = builder.sign(key, hashes.SHA256())
+open(sys.argv[2], 'wb').write(signed.public_bytes(serialization.Encoding.PEM))
 ";
 
 /// What its certificates say.

@@ -102,6 +102,38 @@ pub fn share_key(one: &Record, other: &Record) -> Result<bool> {
     Ok(certificate(one)?.public_key() == certificate(other)?.public_key())
 }
 
+/// The keys without the self-signed certificates for whose key there is one that an authority issued, and of several of one key the newest alone. Those of
+/// other protocols stay.
+///
+/// # Errors
+///
+/// `Malformed` if one of them cannot be read.
+pub fn newest(held: Vec<Arc<Record>>) -> Result<Vec<Arc<Record>>> {
+    let mut found: Vec<Arc<Record>> = Vec::new();
+    for record in held {
+        let same = |other: &Arc<Record>| {
+            let is_smime = [&record, other].iter().all(|one| one.protocol() == ProtocolName::Smime);
+            Ok::<_, Error>(is_smime && share_key(&record, other)?)
+        };
+        let mut at = None;
+        for (number, other) in found.iter().enumerate() {
+            if same(other)? {
+                at = Some(number);
+            }
+        }
+        match at.and_then(|at| found.get_mut(at)) {
+            None => found.push(record),
+            Some(other) => {
+                let rank = |one: &Record| certificate(one).map(|read| (!read.is_self_signed(), read.validity().0));
+                if rank(&record)? > rank(other)? {
+                    *other = record;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// The private key of one certificate, unlocked when needed.
 pub struct LockedKey {
     fingerprint: Handle,

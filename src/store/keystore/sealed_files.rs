@@ -1,5 +1,10 @@
 //! Small files of a home that are sealed as secret keys are: they are of use with the master key alone.
 
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+};
+
 use super::Keystore;
 use crate::{
     base::{Error, Kind, Result, Secret},
@@ -27,9 +32,24 @@ impl Keystore {
     /// `Inaccessible` when the master key is missing or does not fit; those of writing.
     pub fn seal_file(&self, name: &str, content: &Secret) -> Result<()> {
         let name = checked(name)?;
-        let data_key = self.write(|writer, cache| self.data_key(writer, cache))?;
+        let data_key = match self.look(None, |reader, _| reader.master())? {
+            Some(master) => self.data_key_of(&master, &mut self.cache())?,
+            None => self.write(|writer, cache| self.data_key(writer, cache))?,
+        };
         let octets = data_key.seal(&bound(name), content, self.random.as_ref())?;
         Folder::create(&self.folder.join(SEALED))?.write(name, &octets)
+    }
+
+    /// Waits until no other process changes sealed files by several steps, and keeps others from it until the result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn lock_sealed_files(&self) -> Result<File> {
+        let folder = Folder::create(&self.folder.join(SEALED))?;
+        let place = folder.path().join(".lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&place);
+        file.and_then(|file| file.lock().map(|()| file)).map_err(|error| Error::io(place.display(), &error))
     }
 
     /// Removes a sealed file, if there is one.

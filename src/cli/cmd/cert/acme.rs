@@ -89,7 +89,12 @@ pub(super) fn run(what: &Acme, session: &Session) -> Result<()> {
     };
     let session = configured.as_ref().unwrap_or(session);
     let (home, address) = (session.home()?, input::address(&what.address)?);
-    let order = Order::of(&address, &home)?;
+    let _lock = home.lock_sealed_files()?;
+    let order = match Order::of(&address, &home)? {
+        // With the lock held, no other process is at it.
+        Some(order) if order.is_opening() => order.forget(&home).map(|()| None)?,
+        order => order,
+    };
     if what.cancel {
         let none = || Error::no_key(format!("{address}: no order is in progress"));
         return order.ok_or_else(none)?.forget(&home);

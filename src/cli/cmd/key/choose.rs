@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postseal::{
     base::{Error, Result},
     keys::{Handle, Keys, ProtocolName, Query, Record, Want},
-    protocol::smime::{keyfile, record::certificate},
+    protocol::smime::keyfile::newest,
     store::Keystore,
 };
 
@@ -43,39 +43,12 @@ pub(super) fn find(home: &Keystore, format: Option<Format>, want: Want<'_>) -> R
 pub(in crate::cli::cmd) fn own(home: &Keystore, format: Option<Format>, which: &str) -> Result<Arc<Record>> {
     let mut held = select(home, format, which)?;
     held.retain(|record| !record.secrets().is_empty());
-    match issued_first(held)?.as_slice() {
+    match newest(held)?.as_slice() {
         [] => Err(Error::no_key(format!("{which}: there is no secret key to it"))),
         [record] => Ok(Arc::clone(record)),
         _ => Err(Error::usage(format!("{which}: several keys are here"))
             .with_hint("give the fingerprint; `postseal key show` shows it")),
     }
-}
-
-/// The keys without the self-signed certificates for whose key there is one that an authority issued, and of several of one key the newest alone.
-pub(super) fn issued_first(held: Vec<Arc<Record>>) -> Result<Vec<Arc<Record>>> {
-    let mut found: Vec<Arc<Record>> = Vec::new();
-    for record in held {
-        let same = |other: &Arc<Record>| {
-            let is_smime = [&record, other].iter().all(|one| one.protocol() == ProtocolName::Smime);
-            Ok::<_, Error>(is_smime && keyfile::share_key(&record, other)?)
-        };
-        let mut at = None;
-        for (number, other) in found.iter().enumerate() {
-            if same(other)? {
-                at = Some(number);
-            }
-        }
-        match at.and_then(|at| found.get_mut(at)) {
-            None => found.push(record),
-            Some(other) => {
-                let rank = |one: &Record| certificate(one).map(|read| (!read.is_self_signed(), read.validity().0));
-                if rank(&record)? > rank(other)? {
-                    *other = record;
-                }
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// The one key that a fingerprint or key ID names.

@@ -10,12 +10,15 @@ use postseal::{
     protocol::{
         pem,
         pgp::keyfile::{self, Armor},
-        smime::export::{self, Form, Held, Integrity},
+        smime::{
+            export::{self, Form, Held, Integrity},
+            keyfile::newest,
+        },
     },
     store::Keystore,
 };
 
-use super::choose::{issued_first, select};
+use super::choose::select;
 use crate::cli::{
     output::{Output, Privacy},
     passphrase,
@@ -82,7 +85,7 @@ fn public(what: &Export, records: &[Arc<Record>], home: &Keystore) -> Result<Vec
 
 fn secret(what: &Export, records: &[Arc<Record>], home: &Keystore, session: &Session) -> Result<Vec<Secret>> {
     let held = records.iter().filter(|record| !record.secrets().is_empty()).cloned().collect();
-    let held = issued_first(held)?;
+    let held = newest(held)?;
     // PKCS#12 files cannot be concatenated.
     if held.len() > 1 && held.iter().any(|record| record.protocol() == ProtocolName::Smime) {
         return Err(Error::usage(format!("{}: several secret keys are here", what.which))

@@ -13,13 +13,13 @@ use postseal::{
     mail::{Address, Message},
     protocol::{
         Seal, Signer, pgp,
-        smime::{self, authority::Authority},
+        smime::{self, authority::Authority, keyfile::newest},
     },
     store::{Keystore, NewKey},
 };
 
 use super::{
-    choose::{find, issued_first, select},
+    choose::{find, select},
     list,
     second::{self, Choice},
     validity::{Validity, validity},
@@ -195,7 +195,7 @@ pub(in crate::cli::cmd) fn held_or_new(
         false => select(home, Some(Format::Smime), which)?,
     };
     held.retain(|record| !record.secrets().is_empty());
-    match issued_first(held)?.as_slice() {
+    match newest(held)?.as_slice() {
         [] if by_address => {
             let passphrase = shape.passphrase(verb, session)?;
             // The new key signs the request.
